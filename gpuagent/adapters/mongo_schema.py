@@ -1,0 +1,174 @@
+"""What the database itself refuses: malformed money, books that do not balance, a payment or log line twice."""
+
+from typing import Any
+
+from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo.database import Database
+
+ZERO = 0
+_MONEY = {"bsonType": "decimal", "minimum": ZERO}
+_ID = {"bsonType": "objectId"}
+_DATE = {"bsonType": "date"}
+_TEXT = {"bsonType": "string"}
+_ADDRESS = {"bsonType": "string", "pattern": "^0x[0-9a-fA-F]{40}$"}
+_HASH = {"bsonType": "string", "pattern": "^0x[0-9a-fA-F]{64}$"}
+_COUNT = {"bsonType": ["int", "long"], "minimum": 0}
+
+
+def _one_of(*values: str) -> dict[str, Any]:
+    return {"enum": list(values)}
+
+
+def _schema(properties: dict[str, Any], *optional: str) -> dict[str, Any]:
+    required = [name for name in properties if name not in optional]
+    return {"$jsonSchema": {"bsonType": "object", "required": required, "properties": properties}}
+
+
+RUNS = {
+    "$and": [
+        _schema(
+            {
+                "userId": _TEXT,
+                "goal": _TEXT,
+                "status": _one_of("running", "completed", "failed"),
+                "phase": _one_of("PLANNING", "APPROVAL", "EXECUTING", "WAITING", "SUCCESS", "FAILED"),
+                "budgetTotal": _MONEY,
+                "budgetRemaining": _MONEY,
+                "settled": _MONEY,
+                "held": _MONEY,
+                "plannerCost": _MONEY,
+                "version": _COUNT,
+                "createdAt": _DATE,
+                "updatedAt": _DATE,
+            }
+        ),
+        {"$expr": {"$eq": ["$budgetTotal", {"$add": ["$settled", "$held", "$plannerCost", "$budgetRemaining"]}]}},
+    ]
+}
+JOBS = _schema(
+    {
+        "runId": _ID,
+        "ordinal": _COUNT,
+        "vendorId": _TEXT,
+        "state": _one_of("reserved", "authorized", "settled", "voided"),
+        "status": _one_of("quoted", "submitted", "running", "completed", "failed"),
+        "expectedCost": _MONEY,
+        "actualCost": _MONEY,
+        "jobParams": {"bsonType": "object"},
+        "createdAt": _DATE,
+        "vendorJobId": _TEXT,
+    },
+    "vendorJobId",
+)
+PAYMENTS = {
+    "$and": [
+        _schema(
+            {
+                "runId": _ID,
+                "jobId": _ID,
+                "attempt": _COUNT,
+                "vendorId": _TEXT,
+                "amount": {"bsonType": "decimal", "minimum": ZERO, "exclusiveMinimum": True},
+                "currency": _one_of("USDC"),
+                "status": _one_of("pending", "completed", "failed"),
+                "payer": _ADDRESS,
+                "payee": _ADDRESS,
+                "asset": _ADDRESS,
+                "network": {"bsonType": "string", "pattern": "^eip155:[0-9]+$"},
+                "nonce": _HASH,
+                "validBefore": _COUNT,
+                "header": {"bsonType": "string", "minLength": 1},
+                "createdAt": _DATE,
+                "x402TxId": _HASH,
+                "blockNumber": _COUNT,
+                "settledAt": _DATE,
+            },
+            "x402TxId",
+            "blockNumber",
+            "settledAt",
+        ),
+        # A payment is completed exactly when it names its transfer on chain.
+        {"$expr": {"$eq": [{"$eq": ["$status", "completed"]}, {"$eq": [{"$type": "$x402TxId"}, "string"]}]}},
+    ]
+}
+OBSERVATIONS = _schema(
+    {
+        "runId": _ID,
+        "type": _one_of("agent_reasoning", "job_log", "error", "payment_event", "metric"),
+        "content": _TEXT,
+        "timestamp": _DATE,
+        "tick": _COUNT,
+    }
+)
+VENDORS = _schema(
+    {
+        "vendorId": {"bsonType": "string", "minLength": 1},
+        "name": _TEXT,
+        "endpoint": {"bsonType": "string", "pattern": "^https?://"},
+        "basePricePerHour": _MONEY,
+        "reliabilityScore": {"bsonType": ["double", "int", "null"], "minimum": 0, "maximum": 1},
+        "supportedGpuTypes": {"bsonType": "array"},
+        "payTo": _ADDRESS,
+        "network": _TEXT,
+        "asset": _ADDRESS,
+        "secretEnv": _TEXT,
+        "enabled": {"bsonType": "bool"},
+        "createdAt": _DATE,
+    }
+)
+
+VALIDATORS: dict[str, dict[str, Any]] = {
+    "runs": RUNS,
+    "jobs": JOBS,
+    "payments": PAYMENTS,
+    "observations": OBSERVATIONS,
+    "vendors": VENDORS,
+}
+
+
+def _unique(*keys: str, where: dict[str, Any] | None = None) -> IndexModel:
+    options = {"partialFilterExpression": where} if where else {}
+    return IndexModel([(key, ASCENDING) for key in keys], unique=True, **options)
+
+
+INDEXES: dict[str, list[IndexModel]] = {
+    "runs": [
+        IndexModel([("status", ASCENDING), ("updatedAt", DESCENDING)]),
+        IndexModel([("createdAt", DESCENDING)]),
+    ],
+    "jobs": [
+        _unique("runId", "ordinal"),
+        _unique("vendorId", "vendorJobId", where={"vendorJobId": {"$type": "string"}}),
+    ],
+    "payments": [
+        _unique("jobId", "attempt"),
+        _unique("network", "asset", "payer", "nonce"),
+        IndexModel([("runId", ASCENDING)]),
+        IndexModel([("vendorId", ASCENDING), ("createdAt", ASCENDING)]),
+    ],
+    "observations": [
+        IndexModel([("runId", ASCENDING), ("_id", ASCENDING)]),
+        _unique("jobId", "position", where={"type": "job_log"}),
+    ],
+    "vendors": [_unique("vendorId")],
+}
+
+
+def ensure_schema(database: Database[dict[str, Any]]) -> None:
+    """Create or update the five collections. Safe to repeat and to run from many processes at once."""
+    existing = set(database.list_collection_names())
+    for name, validator in VALIDATORS.items():
+        if name in existing:
+            database.command("collMod", name, validator=validator)
+        else:
+            _create(database, name, validator)
+        database[name].create_indexes(INDEXES[name])
+
+
+def _create(database: Database[dict[str, Any]], name: str, validator: dict[str, Any]) -> None:
+    from pymongo.errors import CollectionInvalid
+
+    try:
+        database.create_collection(name, validator=validator)
+    except CollectionInvalid:  # another process was first
+        database.command("collMod", name, validator=validator)

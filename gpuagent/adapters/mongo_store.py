@@ -1,0 +1,169 @@
+"""Runs in MongoDB (a replica set): every step is one transaction, guarded by the run's version."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from bson import ObjectId
+from bson.errors import InvalidId
+from pymongo import DESCENDING, MongoClient
+from pymongo.client_session import ClientSession
+from pymongo.errors import (
+    ConfigurationError,
+    DuplicateKeyError,
+    InvalidURI,
+    OperationFailure,
+    ServerSelectionTimeoutError,
+)
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from gpuagent.adapters import mongo_documents as documents
+from gpuagent.adapters.mongo_schema import ensure_schema
+from gpuagent.errors import ConfigError, DuplicateVendorJob, StaleRun, UnknownRun
+from gpuagent.model import Job, Observation, Run, Vendor
+
+DURABLE = WriteConcern(w="majority", j=True)
+
+
+class MongoStore:
+    """Safe to share between threads. Times are Unix seconds, amounts atomic units; documents hold dates and USD."""
+
+    def __init__(self, uri: str, database: str, timeout_s: float = 5) -> None:
+        self._client = _connect(uri, timeout_s)
+        self._database = self._client.get_database(
+            database, write_concern=DURABLE, read_concern=ReadConcern("majority")
+        )
+        with _explained():
+            _check_replica_set(self._client)
+            ensure_schema(self._database)
+
+    def close(self) -> None:
+        self._client.close()
+
+    # The core's port.
+
+    def new_id(self) -> str:
+        return str(ObjectId())
+
+    def create(self, run: Run) -> None:
+        self._database.runs.insert_one(documents.run_document(run))
+
+    def load(self, run_id: str) -> Run:
+        """The whole run in one read. Raises UnknownRun."""
+        pipeline: list[Mapping[str, Any]] = [
+            {"$match": {"_id": _object_id(run_id)}},
+            {"$lookup": {"from": "jobs", "localField": "_id", "foreignField": "runId", "as": "jobs"}},
+            {"$lookup": {"from": "payments", "localField": "_id", "foreignField": "runId", "as": "payments"}},
+        ]
+        found = next(iter(self._database.runs.aggregate(pipeline)), None)
+        if found is None:
+            raise UnknownRun(f"there is no run {run_id}: `gpuagent run list` shows them")
+        return documents.run_from(found, found["jobs"], found["payments"])
+
+    def save(self, before: Run, after: Run, seen: Sequence[Observation], at: float) -> Run:
+        """The run with its new version. Raises StaleRun, DuplicateVendorJob; then nothing was written."""
+        after = replace(after, version=before.version + 1)
+        with self._client.start_session() as session:
+            try:
+                session.with_transaction(
+                    lambda inside: self._write(inside, before, after, seen, at), write_concern=DURABLE
+                )
+            except DuplicateKeyError as error:
+                _raise_duplicate(error.details or {})
+                raise
+        return after
+
+    def vendors(self) -> tuple[Vendor, ...]:
+        return tuple(documents.vendor_from(found) for found in self._database.vendors.find().sort("vendorId"))
+
+    def _write(self, session: ClientSession, before: Run, after: Run, seen: Sequence[Observation], at: float) -> None:
+        guarded = self._database.runs.update_one(
+            {"_id": ObjectId(before.run_id), "version": before.version},
+            {"$set": documents.run_fields(after, at)},
+            session=session,
+        )
+        if not guarded.matched_count:
+            raise StaleRun(f"run {before.run_id} has moved on from version {before.version}")
+        for job in after.jobs:
+            if job not in before.jobs:
+                self._write_job(session, after, job, at)
+        if seen:
+            self._database.observations.insert_many(
+                [documents.observation_document(after, one, after.version, at) for one in seen], session=session
+            )
+
+    def _write_job(self, session: ClientSession, run: Run, job: Job, at: float) -> None:
+        fields = documents.job_document(run, job)
+        key = {"_id": fields.pop("_id")}
+        self._database.jobs.update_one(key, {"$set": fields}, upsert=True, session=session)
+        payment = documents.payment_document(run, job)
+        if payment:
+            self._database.payments.update_one(
+                {"jobId": payment["jobId"], "attempt": payment["attempt"]},
+                {"$set": payment, "$setOnInsert": {"createdAt": documents.date(at)}},
+                upsert=True,
+                session=session,
+            )
+
+    # For people.
+
+    def put_vendor(self, vendor: Vendor, at: float) -> None:
+        """Record a vendor, or change its record."""
+        self._database.vendors.update_one(
+            {"vendorId": vendor.vendor_id},
+            {"$set": documents.vendor_document(vendor), "$setOnInsert": {"createdAt": documents.date(at)}},
+            upsert=True,
+        )
+
+    def runs(self, limit: int = 20) -> list[Mapping[str, Any]]:
+        """Run documents, newest first."""
+        return list(self._database.runs.find().sort("createdAt", DESCENDING).limit(limit))
+
+    def documents(self, run_id: str) -> dict[str, list[Mapping[str, Any]]]:
+        """The run's documents by collection, observations in the order they were written."""
+        key = _object_id(run_id)
+        return {
+            "runs": list(self._database.runs.find({"_id": key})),
+            "jobs": list(self._database.jobs.find({"runId": key}).sort("ordinal")),
+            "payments": list(self._database.payments.find({"runId": key}).sort("_id")),
+            "observations": list(self._database.observations.find({"runId": key}).sort("_id")),
+        }
+
+
+def _connect(uri: str, timeout_s: float) -> MongoClient[dict[str, Any]]:
+    try:
+        return MongoClient(uri, serverSelectionTimeoutMS=int(timeout_s * 1000), tz_aware=True, appname="gpuagent")
+    except (ConfigurationError, InvalidURI) as error:
+        raise ConfigError(f"MONGODB_URI cannot be used: {error}") from error
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except ServerSelectionTimeoutError as error:
+        raise ConfigError(f"MongoDB does not answer, check MONGODB_URI: {str(error)[:200]}") from error
+    except OperationFailure as error:
+        raise ConfigError(f"MongoDB refuses to be set up: {str(error)[:200]}") from error
+
+
+def _check_replica_set(client: MongoClient[dict[str, Any]]) -> None:
+    hello = client.admin.command("hello")
+    if "setName" not in hello and hello.get("msg") != "isdbgrid":
+        raise ConfigError("MongoDB must be a replica set (a single node will do): a step is saved in one transaction")
+
+
+def _object_id(run_id: str) -> ObjectId:
+    try:
+        return ObjectId(run_id)
+    except (InvalidId, TypeError):
+        raise UnknownRun(f"{run_id[:40]!r} is not a run id: `gpuagent run list` shows them") from None
+
+
+def _raise_duplicate(details: Mapping[str, Any]) -> None:
+    key = details.get("keyPattern", {})
+    if "vendorJobId" in key:
+        name = details.get("keyValue", {}).get("vendorJobId")
+        raise DuplicateVendorJob(f"the vendor named job {name}, which is another purchase's")

@@ -1,0 +1,9 @@
+"""The wall clock."""
+
+import time
+
+
+class SystemClock:
+    def now(self) -> float:
+        """Unix seconds in whole milliseconds, which is what MongoDB keeps."""
+        return round(time.time(), 3)

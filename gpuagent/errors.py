@@ -1,0 +1,88 @@
+"""Errors raised on purpose. Anything else that escapes is a bug.
+
+GpuAgentError
+├── BadInput             what a person asked for cannot be: says what to write instead
+│   ├── UnknownRun
+│   └── UnknownVendor
+├── ConfigError          the environment lacks something, or a server is not there
+├── Refused              a rule about money said no; nothing was signed
+│   ├── WalletUnfunded
+│   └── DecisionRefused  the guard turned down what a planner answered
+├── IllegalTransition    an event does not fit the run: a bug, never retried
+│   └── BudgetExceeded
+├── StaleRun             another tick saved this run first: load it again
+├── DuplicateVendorJob   a vendor named a job id that already belongs to another job
+├── ChainError           the chain did not answer: money stays as it is
+│   └── ChainMismatch    the chain contradicts the ledger: a person must look
+└── VendorError          a vendor refused, failed or did not answer; says nothing about money
+    ├── VendorUnauthorized
+    └── OfferInvalid     a 402 that is not the agreed purchase
+"""
+
+
+class GpuAgentError(Exception):
+    """Base class."""
+
+
+class BadInput(GpuAgentError):
+    """What a person asked for cannot be."""
+
+
+class UnknownRun(BadInput):
+    """No run has this id."""
+
+
+class UnknownVendor(BadInput):
+    """No vendor has this id."""
+
+
+class ConfigError(GpuAgentError):
+    """The environment lacks something this command needs."""
+
+
+class Refused(GpuAgentError):
+    """A rule about money said no. Nothing was signed."""
+
+
+class WalletUnfunded(Refused):
+    """The wallet holds less than the payment needs."""
+
+
+class DecisionRefused(Refused):
+    """The guard turned down a planner's decision."""
+
+
+class IllegalTransition(GpuAgentError):
+    """An event does not fit the state of the run. A bug: never retried."""
+
+
+class BudgetExceeded(IllegalTransition):
+    """An event would spend more than the budget."""
+
+
+class StaleRun(GpuAgentError):
+    """Another tick saved this run first. Drop this one and load it again."""
+
+
+class DuplicateVendorJob(GpuAgentError):
+    """A vendor named a job id that already belongs to another of our jobs."""
+
+
+class ChainError(GpuAgentError):
+    """The chain did not answer. Nothing about money may be concluded."""
+
+
+class ChainMismatch(ChainError):
+    """The chain contradicts the ledger. No step may resolve it; a person must look."""
+
+
+class VendorError(GpuAgentError):
+    """A vendor refused, failed or did not answer. Says nothing about the money: ask the chain."""
+
+
+class VendorUnauthorized(VendorError):
+    """The vendor does not accept our bearer token."""
+
+
+class OfferInvalid(VendorError):
+    """The vendor's 402 is not the purchase that was agreed."""

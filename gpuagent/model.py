@@ -1,0 +1,273 @@
+"""The nouns of a run: immutable values, no I/O.
+
+Amounts are int atomic units of one asset (money.py); times are Unix seconds; addresses are hex strings.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+
+
+class RunStatus(StrEnum):
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class Phase(StrEnum):
+    """What a person sees of a run. Derived from it, never decided."""
+
+    PLANNING = "PLANNING"
+    EXECUTING = "EXECUTING"
+    WAITING = "WAITING"
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"
+
+
+class Action(StrEnum):
+    START_JOB = "start_job"
+    WAIT = "wait"
+    ABORT = "abort"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """The one asset a wallet pays with, pinned by configuration. name and version are its EIP-712 domain."""
+
+    network: str  # CAIP-2, such as eip155:8453
+    address: str
+    name: str
+    version: str
+
+    @property
+    def chain_id(self) -> int:
+        return int(self.network.removeprefix("eip155:"))
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """A vendor as the operator recorded it. pay_to is pinned here, never taken from the vendor's word."""
+
+    vendor_id: str
+    name: str
+    endpoint: str
+    pay_to: str
+    network: str
+    asset: str
+    secret_env: str
+    base_price_per_hour: int
+    reliability: float
+    gpu_types: tuple[str, ...]
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A vendor's binding price for one job, and whom it wants paid, which must be the recorded payee."""
+
+    vendor_id: str
+    template_id: str
+    amount: int
+    pay_to: str
+    network: str
+    asset: str
+    expires_at: float
+    eta_s: float
+    gpu_type: str
+    max_hours: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a planner answers. The guard checks it; it never names an amount or an address."""
+
+    action: Action
+    reason: str
+    vendor_id: str = ""
+    max_hours: Decimal = Decimal(0)
+    wait_until: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """One entry of a 402's `accepts`, as sent. Nothing in it is trusted before pay.agreed() has matched it."""
+
+    scheme: str
+    network: str
+    asset: str
+    amount: str
+    pay_to: str
+    max_timeout_s: int
+    extra: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """A decoded 402 Payment Required."""
+
+    accepts: tuple[Terms, ...]
+    wants_identifier: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """The terms of one EIP-3009 transferWithAuthorization. from_block: where its settlement cannot be earlier."""
+
+    payer: str
+    payee: str
+    amount: int
+    network: str
+    asset: str
+    nonce: str
+    valid_before: int
+    from_block: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The transfer on chain, final."""
+
+    transaction: str
+    block_number: int
+    at: int
+
+
+# The work that is owed after settlement.
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """Paid, but the vendor has not yet named its job."""
+
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Underway:
+    vendor_job_id: str
+    started_at: float
+    progress: float = 0.0
+    logs_seen: int = 0
+    silent_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    vendor_job_id: str
+    at: float
+    final_metrics: Mapping[str, object] = field(default_factory=dict)
+    artifact_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    reason: str
+    at: float
+    vendor_job_id: str = ""
+
+
+Work = Owed | Underway | Completed | Failed
+
+# A job is the union of its states; each state carries exactly what is known in it.
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """Budget is held; nothing is signed."""
+
+    job_id: str
+    quote: Quote
+    reserved_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Authorized:
+    """A signature may be in the vendor's hands. Only the chain can end this state.
+
+    header is the only PAYMENT-SIGNATURE that is ever sent; last_reply is what the vendor last said to it.
+    """
+
+    job_id: str
+    quote: Quote
+    reserved_at: float
+    authorization: Authorization
+    header: str = field(repr=False)
+    last_reply: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The transfer is final; the vendor owes the work."""
+
+    job_id: str
+    quote: Quote
+    reserved_at: float
+    authorization: Authorization
+    header: str = field(repr=False)
+    settlement: Settlement
+    work: Work
+
+
+@dataclass(frozen=True, slots=True)
+class Voided:
+    """Can never settle; the hold is released. Without an authorization nothing was ever signed."""
+
+    job_id: str
+    quote: Quote
+    reserved_at: float
+    reason: str
+    authorization: Authorization | None = None
+    header: str = field(default="", repr=False)
+
+
+Job = Reserved | Authorized | Settled | Voided
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One goal with one budget. vendor_ids empty: any enabled vendor."""
+
+    run_id: str
+    user_id: str
+    goal: str
+    budget: int
+    gpu_type: str
+    max_hours: Decimal
+    planner: str
+    payer: str
+    created_at: float
+    vendor_ids: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    jobs_open_max: int = 1
+    jobs_max: int = 8
+    jobs: tuple[Job, ...] = ()
+    status: RunStatus = RunStatus.RUNNING
+    reason: str = ""
+    planner_cost: int = 0
+    waits: int = 0
+    wait_until: float = 0
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JobReport:
+    """A vendor's answer about a job. Its texts are data: capped, stripped of control characters, never trusted."""
+
+    status: str  # running | completed | failed
+    progress: float
+    logs: tuple[str, ...]
+    final_metrics: Mapping[str, object]
+    artifact_url: str
+    error_message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One thing decided, paid or seen. position: a log line's index in its job, unique there."""
+
+    type: str  # agent_reasoning | job_log | error | payment_event | metric
+    content: str
+    job_id: str = ""
+    data: Mapping[str, object] = field(default_factory=dict)
+    position: int | None = None

@@ -1,0 +1,40 @@
+"""Amounts: int atomic units inside, Decimal USD at the edges. USDC has 6 decimals, and so has every asset here."""
+
+import re
+from decimal import Decimal
+
+from gpuagent.errors import BadInput
+
+DECIMALS = 6
+UNIT = 10**DECIMALS
+AMOUNT_MAX = 10**9 * UNIT
+"""A billion USD: above it an amount is a slip or an attack, and sums still fit Decimal128 and int64."""
+
+_PLAIN = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
+
+
+def parse_usd(value: str | int | Decimal) -> int:
+    """Atomic units of a USD amount such as "5", 5 or Decimal("1.4"). Raises BadInput.
+
+    Strict: no sign, exponent, blank or separator, nothing below one atomic unit.
+    """
+    text = format(value, "f") if isinstance(value, Decimal) and value.is_finite() else str(value)
+    if isinstance(value, bool) or not _PLAIN.fullmatch(text):
+        raise BadInput(f"{text[:40]!r} is not an amount in USD: write it like 5 or 1.40")
+    amount = Decimal(text) * UNIT
+    if amount != int(amount):
+        raise BadInput(f"{text[:40]} USD is finer than {DECIMALS} decimals")
+    if amount > AMOUNT_MAX:
+        raise BadInput(f"{text[:40]} USD is above the limit of {AMOUNT_MAX // UNIT} USD")
+    return int(amount)
+
+
+def usd(amount: int) -> Decimal:
+    """The amount in USD, exact."""
+    return Decimal(amount).scaleb(-DECIMALS)
+
+
+def show_usd(amount: int) -> str:
+    """For people: two decimals, more only where they are needed to be exact."""
+    value = usd(amount)
+    return f"{value:.2f} USD" if amount % 10_000 == 0 else f"{value.normalize():f} USD"

@@ -1,0 +1,93 @@
+"""What an event leaves behind for people and analysts: observations. Pure."""
+
+from collections.abc import Mapping
+
+from gpuagent.model import Completed, Failed, Job, Observation, Run, Settled, Underway
+from gpuagent.money import show_usd
+from gpuagent.transitions import (
+    Event,
+    JobClaimed,
+    JobDropped,
+    JobFinished,
+    JobProgressed,
+    JobWentSilent,
+    PaymentAuthorized,
+    PaymentSettled,
+    PaymentUnresolved,
+    PaymentVoided,
+    PlanAborted,
+    PlanPostponed,
+    VendorChosen,
+    find_job,
+)
+
+
+def narrate(run: Run, event: Event) -> tuple[Observation, ...]:
+    """The observations that belong in the same transaction as the event. run: as it was before."""
+    match event:
+        case VendorChosen(job_id, quote, decision, _, data):
+            return (
+                Observation("agent_reasoning", decision.reason, job_id, data),
+                Observation(
+                    "payment_event",
+                    f"reserved {show_usd(quote.amount)} for {quote.vendor_id}",
+                    job_id,
+                    {"kind": "reserved", "amount": str(quote.amount), "vendorId": quote.vendor_id},
+                ),
+            )
+        case PlanPostponed(_, decision, data):
+            return (Observation("agent_reasoning", decision.reason, data=data),)
+        case PlanAborted(reason, data):
+            return (Observation("agent_reasoning", reason, data=data),)
+    job = find_job(run, event.job_id)
+    return _of_job(job, event)
+
+
+def _of_job(job: Job, event: Event) -> tuple[Observation, ...]:
+    vendor = job.quote.vendor_id
+    amount = show_usd(job.quote.amount)
+    match event:
+        case JobDropped(job_id, reason):
+            text = f"{vendor} was not paid, {amount} released: {reason}"
+            return (Observation("error", text, job_id, {"kind": "dropped", "vendorId": vendor}),)
+        case PaymentAuthorized(job_id, authorization):
+            text = f"authorized {amount} to {vendor}"
+            return (_payment(text, job_id, "authorized", nonce=authorization.nonce),)
+        case PaymentUnresolved(job_id, reply):
+            text = f"sent to {vendor}, not settled yet; the vendor says: {reply}"
+            return (_payment(text, job_id, "unresolved"),)
+        case PaymentSettled(job_id, settlement):
+            text = f"{amount} to {vendor} settled on chain"
+            return (_payment(text, job_id, "settled", transaction=settlement.transaction),)
+        case PaymentVoided(job_id, reason):
+            text = f"{vendor} never took its payment ({reason}); {amount} released"
+            return (_payment(text, job_id, "voided"),)
+        case JobClaimed(job_id, vendor_job_id):
+            data = {"kind": "claimed", "vendorJobId": vendor_job_id}
+            return (Observation("metric", f"{vendor} named its job {vendor_job_id}", job_id, data),)
+        case JobProgressed(job_id, progress, new_logs):
+            metric = Observation("metric", f"{progress:.0%} done", job_id, {"progress": progress})
+            return (metric, *_logs(job, new_logs))
+        case JobWentSilent(job_id, _, problem):
+            text = f"{vendor} does not answer about the job: {problem}"
+            return (Observation("error", text, job_id, {"kind": "silent", "vendorId": vendor}),)
+        case JobFinished(job_id, outcome, new_logs):
+            return (*_logs(job, new_logs), _finished(vendor, job_id, outcome))
+    return ()
+
+
+def _payment(text: str, job_id: str, kind: str, **data: str) -> Observation:
+    return Observation("payment_event", text, job_id, {"kind": kind, **data})
+
+
+def _logs(job: Job, lines: tuple[str, ...]) -> list[Observation]:
+    first = job.work.logs_seen if isinstance(job, Settled) and isinstance(job.work, Underway) else 0
+    return [Observation("job_log", line, job.job_id, position=position) for position, line in enumerate(lines, first)]
+
+
+def _finished(vendor: str, job_id: str, outcome: Completed | Failed) -> Observation:
+    if isinstance(outcome, Failed):
+        data: Mapping[str, object] = {"kind": "failed", "vendorId": vendor}
+        return Observation("error", f"{vendor} failed the job: {outcome.reason}", job_id, data)
+    data = {"kind": "completed", "finalMetrics": dict(outcome.final_metrics)}
+    return Observation("metric", f"{vendor} completed the job", job_id, data)

@@ -1,0 +1,162 @@
+"""Authorize and pay. Save before sending, send only what was saved, believe only the chain.
+
+The protocol: authorize() fixes and signs the terms under a nonce that the job determines, and returns them to be
+saved. pay() first asks the chain; while the authorization is open it sends the saved bytes, whatever the vendor
+answers is ignored but for its job id, and the chain is asked again. Only a final block moves the budget.
+EIP-3009: https://eips.ethereum.org/EIPS/eip-3009. x402 v2, scheme exact: https://github.com/coinbase/x402.
+"""
+
+from eth_hash.auto import keccak
+
+from gpuagent.errors import ChainMismatch, IllegalTransition, OfferInvalid, VendorError, WalletUnfunded
+from gpuagent.model import (
+    Authorization,
+    Authorized,
+    Challenge,
+    Quote,
+    Reserved,
+    Run,
+    Settlement,
+    Terms,
+    Token,
+    Vendor,
+)
+from gpuagent.money import show_usd
+from gpuagent.ports import Open, Outcome, Ports, Void
+from gpuagent.transitions import (
+    Event,
+    JobDropped,
+    PaymentAuthorized,
+    PaymentSettled,
+    PaymentUnresolved,
+    PaymentVoided,
+    find_job,
+)
+
+TIMEOUT_MAX_S = 600
+"""A vendor that wants its authorization to live longer is refused."""
+REORG_MARGIN = 64
+"""Blocks before the newest one from which a settlement is looked for."""
+
+
+def authorize(run: Run, job_id: str, ports: Ports) -> Event:
+    """Fetch the 402, match it against the quote and the vendor's record, fix the terms and sign them.
+
+    Raises WalletUnfunded and ChainError, with nothing signed.
+    """
+    job = find_job(run, job_id)
+    if not isinstance(job, Reserved):
+        raise IllegalTransition(f"{job} is not reserved")
+    vendor = find_vendor(job.quote.vendor_id, ports)
+    try:
+        challenge = ports.vendor_api.challenge(vendor, job)
+        terms = agreed(challenge, job.quote, vendor, ports.wallet.token)
+        authorization = _authorization(job, vendor, terms, ports)
+    except VendorError as error:
+        return JobDropped(job_id, str(error))
+    identifier = job_id if challenge.wants_identifier else ""
+    return PaymentAuthorized(job_id, authorization, ports.wallet.sign(authorization, terms, identifier))
+
+
+def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
+    """Settled, void, or still unknown. Sends the stored header only while the chain says it is open."""
+    job = find_job(run, job_id)
+    if not isinstance(job, Authorized):
+        raise IllegalTransition(f"{job} is not authorized")
+    outcome = ports.chain.outcome(job.authorization)
+    reply, vendor_job_id = "", ""
+    if _may_send(outcome, job.authorization, ports):
+        try:
+            vendor_job_id = ports.vendor_api.submit(find_vendor(job.quote.vendor_id, ports), job)
+            reply = f"job {vendor_job_id or 'not named'}"
+        except VendorError as error:
+            reply = str(error)  # says nothing about the money
+        outcome = ports.chain.outcome(job.authorization)
+    match outcome:
+        case Settlement():
+            return PaymentSettled(job_id, outcome, ports.clock.now(), vendor_job_id)
+        case Void(reason):
+            return PaymentVoided(job_id, reason)
+        case Open():
+            return PaymentUnresolved(job_id, reply) if reply and reply != job.last_reply else None
+
+
+def agreed(challenge: Challenge, quote: Quote, vendor: Vendor, token: Token) -> Terms:
+    """The one offer that is exactly the agreed purchase; all others are ignored. Raises OfferInvalid."""
+    problems = [problem(terms, quote, vendor, token) for terms in challenge.accepts]
+    for terms, found in zip(challenge.accepts, problems, strict=True):
+        if not found:
+            return terms
+    raise OfferInvalid(f"{vendor.vendor_id} does not ask for what it quoted: {'; '.join(problems[:3]) or 'no offer'}")
+
+
+def problem(terms: Terms, quote: Quote, vendor: Vendor, token: Token) -> str:
+    """What keeps these terms from being the agreed purchase, in words; "" when nothing does."""
+    checks = (
+        (terms.scheme == "exact", "another scheme than exact"),
+        (terms.network == vendor.network == token.network, f"another network than {token.network}"),
+        (_same(terms.asset, vendor.asset) and _same(terms.asset, token.address), "another asset"),
+        (_same(terms.pay_to, vendor.pay_to), "another payee than the recorded one"),
+        (terms.amount == str(quote.amount), f"another amount than the quoted {show_usd(quote.amount)}"),
+        (1 <= terms.max_timeout_s <= TIMEOUT_MAX_S, f"a timeout outside 1 to {TIMEOUT_MAX_S} s"),
+        (terms.extra == {"name": token.name, "version": token.version}, "extra terms or another token name"),
+    )
+    return ", ".join(text for holds, text in checks if not holds)
+
+
+def nonce(token: Token, payer: str, job_id: str) -> str:
+    """The EIP-3009 nonce of a job's one payment: keccak of everything that identifies it, 0x and 64 hex digits.
+
+    A lost record can so not lose its authorization, and the token contract itself refuses a second payment.
+    """
+    text = f"gpuagent/payment/{token.network}/{token.address}/{payer}/{job_id}".lower()
+    return "0x" + keccak(text.encode()).hex()
+
+
+def find_vendor(vendor_id: str, ports: Ports) -> Vendor:
+    """The vendor's recorded terms. Raises IllegalTransition: a vendor with jobs is never deleted."""
+    for vendor in ports.store.vendors():
+        if vendor.vendor_id == vendor_id:
+            return vendor
+    raise IllegalTransition(f"the record of vendor {vendor_id} is gone")
+
+
+def _authorization(job: Reserved, vendor: Vendor, terms: Terms, ports: Ports) -> Authorization:
+    wallet, quote = ports.wallet, job.quote
+    head = ports.chain.head(wallet.address)
+    if head.balance < quote.amount:
+        raise WalletUnfunded(f"wallet {wallet.address} holds {show_usd(head.balance)}, less than the payment")
+    life_s = min(ports.pace.authorization_s, terms.max_timeout_s)
+    authorization = Authorization(
+        payer=wallet.address,
+        payee=vendor.pay_to,
+        amount=quote.amount,
+        network=wallet.token.network,
+        asset=wallet.token.address,
+        nonce=nonce(wallet.token, wallet.address, job.job_id),
+        # On the chain's clock, which alone decides; not past the quote, or we would pay a price that lapsed.
+        valid_before=min(head.time + life_s, int(quote.expires_at)),
+        from_block=max(0, head.number - REORG_MARGIN),
+    )
+    if authorization.valid_before <= head.time + ports.pace.send_margin_s:
+        raise OfferInvalid(f"the quote of {vendor.vendor_id} expires too soon to be paid")
+    _check_unspent(authorization, ports)
+    return authorization
+
+
+def _check_unspent(authorization: Authorization, ports: Ports) -> None:
+    """A nonce that was spent on other terms is money this ledger lost: a restored database, or a stolen key."""
+    try:
+        ports.chain.outcome(authorization)
+    except ChainMismatch as error:
+        raise OfferInvalid(f"this job's payment nonce is spent already: {error}") from error
+
+
+def _may_send(outcome: Outcome, authorization: Authorization, ports: Ports) -> bool:
+    if not isinstance(outcome, Open) or outcome.used:
+        return False
+    return outcome.now < authorization.valid_before - ports.pace.send_margin_s
+
+
+def _same(address: str, other: str) -> bool:
+    return address.lower() == other.lower()

@@ -1,0 +1,166 @@
+"""Choose a vendor: what the planner sees, and the guard that checks what it answers."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from gpuagent import budget
+from gpuagent.errors import (
+    DecisionRefused,
+    OfferInvalid,
+    UnknownVendor,
+    VendorError,
+    VendorUnauthorized,
+    WalletUnfunded,
+)
+from gpuagent.model import Action, Completed, Decision, Failed, Quote, Run, Settled, Vendor, Voided
+from gpuagent.money import show_usd
+from gpuagent.ports import Candidate, Ports, View
+from gpuagent.transitions import Event, PlanAborted, PlanPostponed, VendorChosen
+
+WAIT_MIN_S, WAIT_MAX_S = 1.0, 3600.0
+"""A decision to wait is held to these bounds, so that no run spins and none waits for ever."""
+
+
+def plan(run: Run, ports: Ports) -> Event:
+    """Collect quotes, let the planner choose, guard its choice. Reserves on save, signs nothing.
+
+    Raises VendorUnauthorized when no vendor quoted and one refused our token (a person must fix that),
+    WalletUnfunded when the wallet cannot pay the choice; then nothing is written.
+    """
+    if len(run.jobs) >= run.jobs_max:
+        return PlanAborted(f"{run.jobs_max} jobs were tried, which is this run's limit", {})
+    view = look(run, ports)
+    decision = ports.planners[run.planner].decide(view)
+    data = record(run.planner, view, decision)
+    match decision.action:
+        case Action.ABORT:
+            return PlanAborted(decision.reason, data)
+        case Action.WAIT:
+            until = min(max(decision.wait_until, view.now + WAIT_MIN_S), view.now + WAIT_MAX_S)
+            return PlanPostponed(until, decision, data)
+        case Action.START_JOB:
+            quote = guard(decision, view)
+            _check_funds(run, quote, ports)
+            return VendorChosen(job_id(run), quote, decision, ports.clock.now(), data)
+
+
+def look(run: Run, ports: Ports) -> View:
+    """What the planner sees: binding quotes from every candidate vendor, silent ones shown as such."""
+    vendors = candidates(run, ports.store.vendors())
+    with ThreadPoolExecutor(max_workers=max(1, len(vendors))) as pool:
+        quoted = list(pool.map(lambda vendor: _ask(run, vendor, ports), vendors))
+    refused = [error for _, error in quoted if isinstance(error, VendorUnauthorized)]
+    if refused and all(quote is None for quote, _ in quoted):
+        raise refused[0]
+    return View(
+        goal=run.goal,
+        gpu_type=run.gpu_type,
+        max_hours=run.max_hours,
+        budget=run.budget,
+        available=budget.available(run),
+        now=ports.clock.now(),
+        waits=run.waits,
+        candidates=tuple(
+            Candidate(vendor, quote, str(error) if error else "")
+            for vendor, (quote, error) in zip(vendors, quoted, strict=True)
+        ),
+        past=past(run),
+    )
+
+
+def candidates(run: Run, vendors: Sequence[Vendor]) -> list[Vendor]:
+    """The enabled vendors that the run allows and that offer its GPU. Raises UnknownVendor."""
+    known = {vendor.vendor_id: vendor for vendor in vendors}
+    missing = [name for name in run.vendor_ids if name not in known]
+    if missing:
+        raise UnknownVendor(f"no vendor {missing[0]!r}; known: {', '.join(known) or 'none'}")
+    allowed = [known[name] for name in run.vendor_ids] if run.vendor_ids else list(vendors)
+    return [vendor for vendor in allowed if vendor.enabled and run.gpu_type in vendor.gpu_types]
+
+
+def past(run: Run) -> tuple[tuple[str, bool], ...]:
+    """Ended jobs as (vendor_id, succeeded); a purchase that fell through counts as a failure."""
+    ended: list[tuple[str, bool]] = []
+    for job in run.jobs:
+        match job:
+            case Voided() | Settled(work=Failed()):
+                ended.append((job.quote.vendor_id, False))
+            case Settled(work=Completed()):
+                ended.append((job.quote.vendor_id, True))
+    return tuple(ended)
+
+
+def guard(decision: Decision, view: View) -> Quote:
+    """The live quote that the decision stands for. Raises DecisionRefused: known, right, affordable or no."""
+    found = [c for c in view.candidates if c.vendor.vendor_id == decision.vendor_id]
+    if not found:
+        raise DecisionRefused(f"{decision.vendor_id!r} is not among the candidate vendors")
+    quote = found[0].quote
+    if quote is None:
+        raise DecisionRefused(f"{decision.vendor_id} has no live quote: {found[0].problem}")
+    if decision.max_hours != view.max_hours:
+        raise DecisionRefused(f"{decision.max_hours} hours chosen, {view.max_hours} quoted")
+    if quote.expires_at <= view.now:
+        raise DecisionRefused(f"the quote of {decision.vendor_id} has expired")
+    if quote.amount > view.available:
+        raise DecisionRefused(
+            f"{decision.vendor_id} asks {show_usd(quote.amount)}, available are {show_usd(view.available)}"
+        )
+    return quote
+
+
+def check_payee(quote: Quote, vendor: Vendor) -> None:
+    """Raises OfferInvalid when the quote names another payee, network or asset than the vendor's record."""
+    named = (quote.pay_to.lower(), quote.network, quote.asset.lower())
+    if named != (vendor.pay_to.lower(), vendor.network, vendor.asset.lower()):
+        raise OfferInvalid(f"{vendor.vendor_id} wants to be paid otherwise than recorded: {', '.join(named)}")
+
+
+def record(planner: str, view: View, decision: Decision) -> Mapping[str, object]:
+    """What the planner saw and answered, as it is stored with the decision. Amounts are atomic units."""
+    return {
+        "planner": planner,
+        "action": decision.action.value,
+        "vendorId": decision.vendor_id,
+        "maxHours": str(decision.max_hours),
+        "available": str(view.available),
+        "candidates": [
+            {
+                "vendorId": c.vendor.vendor_id,
+                "reliability": c.vendor.reliability,
+                "amount": str(c.quote.amount) if c.quote else None,
+                "problem": c.problem,
+            }
+            for c in view.candidates
+        ],
+    }
+
+
+def job_id(run: Run) -> str:
+    """The id of the run's next job: 24 hex digits, opaque, derived from the run and the job's ordinal.
+
+    Derived and not drawn, so that a restored older database asks for the same id, hence the same payment
+    nonce, and the token contract refuses to pay for that job twice.
+    """
+    text = f"gpuagent/job/{run.run_id}/{len(run.jobs)}"
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _ask(run: Run, vendor: Vendor, ports: Ports) -> tuple[Quote | None, VendorError | None]:
+    try:
+        quote = ports.vendor_api.quote(vendor, run.goal, run.gpu_type, run.max_hours)
+        check_payee(quote, vendor)
+    except VendorError as error:
+        return None, error
+    return quote, None
+
+
+def _check_funds(run: Run, quote: Quote, ports: Ports) -> None:
+    needed = budget.held(run) + quote.amount
+    balance = ports.chain.head(ports.wallet.address).balance
+    if balance < needed:
+        raise WalletUnfunded(
+            f"wallet {ports.wallet.address} holds {show_usd(balance)} of {ports.wallet.token.name} "
+            f"on {ports.wallet.token.network}, the payment needs {show_usd(needed)}: fund it and tick again"
+        )

@@ -1,0 +1,179 @@
+"""What the core needs from outside. Adapters satisfy these by shape; nothing to subclass."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from gpuagent.model import (
+    Authorization,
+    Authorized,
+    Challenge,
+    Decision,
+    JobReport,
+    Observation,
+    Quote,
+    Reserved,
+    Run,
+    Settled,
+    Settlement,
+    Terms,
+    Token,
+    Vendor,
+)
+
+
+class Clock(Protocol):
+    def now(self) -> float:
+        """Unix seconds, whole milliseconds. Paces the agent; never decides about money."""
+        ...
+
+
+class Store(Protocol):
+    def new_id(self) -> str:
+        """An id for a run: 24 hex digits, never given before."""
+        ...
+
+    def create(self, run: Run) -> None: ...
+
+    def load(self, run_id: str) -> Run:
+        """Raises UnknownRun."""
+        ...
+
+    def save(self, before: Run, after: Run, seen: Sequence[Observation], at: float) -> Run:
+        """All of it or nothing, compare-and-swap on before.version. The run with its new version.
+
+        Raises StaleRun when another tick saved first, DuplicateVendorJob when a vendor's job id is taken.
+        """
+        ...
+
+    def vendors(self) -> Sequence[Vendor]:
+        """All recorded vendors, by vendor_id."""
+        ...
+
+
+class Wallet(Protocol):
+    @property
+    def address(self) -> str: ...
+
+    @property
+    def token(self) -> Token: ...
+
+    def sign(self, authorization: Authorization, terms: Terms, identifier: str) -> str:
+        """The PAYMENT-SIGNATURE header value for exactly this authorization. Raises Refused.
+
+        identifier: the x402 payment identifier to declare, or "" for none.
+        """
+        ...
+
+
+# What the chain says of an authorization.
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Undecided at the final block. used: the newest block already holds it. now: that block's time."""
+
+    now: int
+    used: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Void:
+    """Expired unused or cancelled, at a final block: it can never settle."""
+
+    reason: str
+
+
+Outcome = Open | Settlement | Void
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest block, and what an address holds of the token there (atomic units)."""
+
+    number: int
+    time: int
+    balance: int
+
+
+class Chain(Protocol):
+    """Every method raises ChainError when the chain does not answer or is another chain."""
+
+    def head(self, address: str) -> Head: ...
+
+    def outcome(self, authorization: Authorization) -> Outcome:
+        """All reads pinned to one block. Raises ChainMismatch when the nonce paid something else."""
+        ...
+
+
+class VendorApi(Protocol):
+    """The vendor's HTTP interface. Every method raises VendorError and nothing else for what a vendor does."""
+
+    def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal) -> Quote: ...
+
+    def challenge(self, vendor: Vendor, job: Reserved) -> Challenge:
+        """Submit without payment; the decoded 402."""
+        ...
+
+    def submit(self, vendor: Vendor, job: Authorized | Settled) -> str:
+        """Submit with the stored header. The vendor's job id, "" when it names none."""
+        ...
+
+    def status(self, vendor: Vendor, vendor_job_id: str) -> JobReport: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A vendor as a planner sees it: its quote, or the problem that kept it from quoting."""
+
+    vendor: Vendor
+    quote: Quote | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything a planner sees. past: this run's finished jobs as (vendor_id, succeeded)."""
+
+    goal: str
+    gpu_type: str
+    max_hours: Decimal
+    budget: int
+    available: int
+    now: float
+    waits: int
+    candidates: tuple[Candidate, ...]
+    past: tuple[tuple[str, bool], ...]
+
+
+class Planner(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    def decide(self, view: View) -> Decision: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long the agent is patient, in seconds."""
+
+    authorization_s: int = 120
+    """Life of a payment authorization, on the chain's clock."""
+    send_margin_s: int = 15
+    """No send in the last seconds of that life: facilitators refuse it, and it would only race its expiry."""
+    silence_s: float = 300
+    """A paid job whose vendor is silent for so long counts as failed."""
+    overrun: float = 2
+    """A job may take this many times its paid hours, and silence_s on top."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    store: Store
+    planners: Mapping[str, Planner]
+    wallet: Wallet
+    chain: Chain
+    vendor_api: VendorApi
+    clock: Clock
+    pace: Pace = Pace()

@@ -1,0 +1,125 @@
+"""Everything the agent needs beside it, on this machine: mongod, a chain, vendors to practise on. Real processes."""
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, Any
+
+from gpuagent.errors import ConfigError
+from gpuagent.model import Vendor
+from gpuagent.money import parse_usd
+
+READY_S = 60
+STOP_S = 15
+SECRET_ENV = "GPU_VENDOR_SECRET"  # noqa: S105 - the name of a variable
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """environment: the variables that point the agent at this stack. vendors: what to record in the store."""
+
+    environment: Mapping[str, str]
+    vendors: tuple[Vendor, ...]
+
+
+@contextmanager
+def start(folder: Path | None = None, **vendor_settings: str) -> Iterator[Stack]:
+    """Run the stack until the block ends. Raises ConfigError, MongodError.
+
+    folder: where the database, the chain and the vendors' jobs live on; None: nothing outlives the block.
+    vendor_settings: variables for the mock vendor (PORT, FAIL_VENDOR_ID, ...). A MONGODB_URI that is set is used.
+    """
+    from gpuagent.adapters import mongod
+
+    with ExitStack() as stack:
+        uri = os.environ.get("MONGODB_URI")
+        if not uri:
+            uri = stack.enter_context(mongod.start(folder / "mongod" if folder else None)).uri
+        if folder:
+            vendor_settings = {"MOCK_DATA_DIR": str(folder / "vendors"), **vendor_settings}
+        ready = stack.enter_context(_vendors(vendor_settings))
+        yield Stack(_environment(uri, ready), tuple(vendor_from(entry) for entry in ready["vendors"]))
+
+
+def vendor_from(entry: Mapping[str, Any]) -> Vendor:
+    """A vendor as an operator writes it down (DESIGN's vendors, JSON). Raises KeyError, BadInput."""
+    return Vendor(
+        vendor_id=entry["vendorId"],
+        name=entry["name"],
+        endpoint=entry["endpoint"],
+        pay_to=entry["payTo"],
+        network=entry["network"],
+        asset=entry["asset"],
+        secret_env=entry.get("secretEnv", SECRET_ENV),
+        base_price_per_hour=parse_usd(str(entry["basePricePerHour"])),
+        reliability=float(entry["reliabilityScore"]),
+        gpu_types=tuple(entry["supportedGpuTypes"]),
+        enabled=entry.get("enabled", True),
+    )
+
+
+def _environment(uri: str, ready: Mapping[str, Any]) -> dict[str, str]:
+    chain = ready["chain"]
+    environment = {
+        "MONGODB_URI": uri,
+        "CHAIN_RPC_URL": chain["rpcUrl"],
+        "X402_NETWORK": chain["network"],
+        "X402_ASSET": chain["asset"],
+        "X402_ASSET_NAME": chain["assetName"],
+        "X402_ASSET_VERSION": chain["assetVersion"],
+        SECRET_ENV: ready["secret"],
+        "VENDOR_URL": ready["url"],
+    }
+    if chain["payer"]:
+        environment["X402_PRIVATE_KEY"] = chain["payer"]["privateKey"]
+    return environment
+
+
+@contextmanager
+def _vendors(settings: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """The mock vendor and its chain, in a process of their own. It ends when our end of its stdin closes."""
+    with TemporaryDirectory(prefix="gpuagent-vendor-") as scratch, (Path(scratch) / "log").open("w+") as log:
+        vendor = subprocess.Popen(
+            [sys.executable, "-m", "mock_vendor", "--until-stdin-closes"],
+            env={**os.environ, **settings},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            # A ctrl-C is for us: we stop the vendor in order, after the agent.
+            start_new_session=True,
+        )
+        try:
+            yield _ready_line(vendor, log)
+        finally:
+            assert vendor.stdin
+            assert vendor.stdout
+            vendor.stdin.close()
+            try:
+                vendor.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                vendor.kill()
+                vendor.wait()
+            vendor.stdout.close()
+
+
+def _ready_line(vendor: "subprocess.Popen[str]", log: IO[str]) -> dict[str, Any]:
+    assert vendor.stdout
+    ends_at = time.monotonic() + READY_S
+    # The line is short, so it arrives whole.
+    readable, _, _ = select.select([vendor.stdout], [], [], ends_at - time.monotonic())
+    line = vendor.stdout.readline() if readable else ""
+    if not line:
+        log.seek(0)
+        said = log.read().strip().splitlines()
+        raise ConfigError(f"the mock vendor did not start: {said[-1] if said else f'no sign in {READY_S} s'}")
+    ready: dict[str, Any] = json.loads(line)
+    return ready

@@ -1,0 +1,304 @@
+"""The state machine, pure. next_steps() says what is due; apply() says what an event does.
+
+Reserved ──PaymentAuthorized──> Authorized ──PaymentSettled──> Settled ──JobClaimed, JobProgressed, JobFinished
+    └──────────JobDropped──────────> Voided <──PaymentVoided──────┘ (only while Authorized)
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from gpuagent import budget
+from gpuagent.errors import IllegalTransition
+from gpuagent.model import (
+    Authorization,
+    Authorized,
+    Completed,
+    Decision,
+    Failed,
+    Job,
+    Owed,
+    Phase,
+    Quote,
+    Reserved,
+    Run,
+    RunStatus,
+    Settled,
+    Settlement,
+    Underway,
+    Voided,
+)
+
+# Steps: what is due.
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Collect quotes, let the planner choose, reserve."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authorize:
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pay:
+    """Ask the chain; while it says open, send the stored authorization."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Paid, but no vendor job id yet: ask for it with the same bytes."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    job_id: str
+
+
+Step = Plan | Authorize | Pay | Claim | Poll
+
+# Events: what happened. `at` is the agent's clock, Unix seconds.
+
+
+@dataclass(frozen=True, slots=True)
+class VendorChosen:
+    job_id: str
+    quote: Quote
+    decision: Decision
+    at: float
+    data: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanPostponed:
+    until: float
+    decision: Decision
+    data: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanAborted:
+    reason: str
+    data: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class JobDropped:
+    """The purchase fell through before anything was signed."""
+
+    job_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentAuthorized:
+    job_id: str
+    authorization: Authorization
+    header: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentUnresolved:
+    """Sent, and the chain has not decided. reply: what the vendor said, for people only."""
+
+    job_id: str
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentSettled:
+    job_id: str
+    settlement: Settlement
+    at: float
+    vendor_job_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentVoided:
+    """Dead or cancelled at a final block: it can never settle."""
+
+    job_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobClaimed:
+    job_id: str
+    vendor_job_id: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobProgressed:
+    job_id: str
+    progress: float
+    new_logs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JobWentSilent:
+    job_id: str
+    at: float
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobFinished:
+    job_id: str
+    outcome: Completed | Failed
+    new_logs: tuple[str, ...] = ()
+
+
+Event = (
+    VendorChosen
+    | PlanPostponed
+    | PlanAborted
+    | JobDropped
+    | PaymentAuthorized
+    | PaymentUnresolved
+    | PaymentSettled
+    | PaymentVoided
+    | JobClaimed
+    | JobProgressed
+    | JobWentSilent
+    | JobFinished
+)
+
+WORLDLY = PlanPostponed | PaymentUnresolved | JobProgressed | JobWentSilent
+"""Events after which only the world can bring news: a tick ends there."""
+
+
+def next_steps(run: Run, now: float) -> tuple[Step, ...]:
+    """What is due at `now` (Unix seconds): one step per open job, then planning. Empty: wait, or all is over.
+
+    A run that has ended still follows the authorizations that are out: their money is not decided.
+    """
+    running = run.status is RunStatus.RUNNING
+    steps = [step for job in run.jobs if (step := _due(job, running))]
+    if running and len(steps) < run.jobs_open_max and now >= run.wait_until:
+        steps.append(Plan())
+    return tuple(steps)
+
+
+def _due(job: Job, running: bool) -> Step | None:
+    match job:
+        case Reserved():
+            return Authorize(job.job_id)
+        case Authorized():
+            return Pay(job.job_id)
+        case Settled(work=Owed()) if running:
+            return Claim(job.job_id)
+        case Settled(work=Underway()) if running:
+            return Poll(job.job_id)
+    return None
+
+
+def is_over(run: Run) -> bool:
+    """True when the run has ended and no money is undecided: no step will ever be due again."""
+    return run.status is not RunStatus.RUNNING and budget.held(run) == 0
+
+
+def phase(run: Run) -> Phase:
+    if run.status is RunStatus.COMPLETED:
+        return Phase.SUCCESS
+    if run.status is RunStatus.FAILED:
+        return Phase.FAILED
+    if any(isinstance(job, Reserved | Authorized) for job in run.jobs):
+        return Phase.EXECUTING
+    if any(isinstance(job, Settled) and isinstance(job.work, Owed | Underway) for job in run.jobs):
+        return Phase.WAITING
+    return Phase.WAITING if run.wait_until else Phase.PLANNING
+
+
+def find_job(run: Run, job_id: str) -> Job:
+    """The job with this id. Raises IllegalTransition when the run has none."""
+    for job in run.jobs:
+        if job.job_id == job_id:
+            return job
+    raise IllegalTransition(f"run {run.run_id} has no job {job_id}")
+
+
+def apply(run: Run, event: Event) -> Run:
+    """The run after the event. Raises IllegalTransition rather than bend a rule."""
+    if isinstance(event, VendorChosen | PlanPostponed | PlanAborted):
+        return _planned(run, event)
+    job = find_job(run, event.job_id)
+    after = _next_state(job, event)
+    if after is None:
+        raise IllegalTransition(f"{event} does not fit {job}")
+    run = replace(run, jobs=tuple(after if j.job_id == job.job_id else j for j in run.jobs))
+    if isinstance(event, JobFinished) and isinstance(event.outcome, Completed):
+        return _completed(run, f"{job.quote.vendor_id} completed the job")
+    return budget.check(run)
+
+
+def _planned(run: Run, event: VendorChosen | PlanPostponed | PlanAborted) -> Run:
+    if run.status is not RunStatus.RUNNING:
+        raise IllegalTransition(f"{event} on a run that has {run.status}")
+    match event:
+        case PlanAborted(reason):
+            return replace(_release(run, "the run was given up"), status=RunStatus.FAILED, reason=reason)
+        case PlanPostponed(until):
+            return replace(run, waits=run.waits + 1, wait_until=until)
+        case VendorChosen(job_id, quote):
+            if any(job.job_id == job_id for job in run.jobs):
+                raise IllegalTransition(f"job {job_id} was chosen already")
+            job = Reserved(job_id, quote, event.at)
+            return budget.check(replace(run, jobs=(*run.jobs, job), waits=0, wait_until=0))
+
+
+def _completed(run: Run, reason: str) -> Run:
+    """What nobody has signed yet need not be bought any more; what is signed goes on to its end on chain."""
+    run = replace(run, status=RunStatus.COMPLETED, reason=reason, wait_until=0)
+    return _release(run, "another job completed first")
+
+
+def _release(run: Run, reason: str) -> Run:
+    jobs = (
+        Voided(job.job_id, job.quote, job.reserved_at, reason) if isinstance(job, Reserved) else job for job in run.jobs
+    )
+    return replace(run, jobs=tuple(jobs))
+
+
+def _next_state(job: Job, event: Event) -> Job | None:
+    match job, event:
+        case Reserved(), JobDropped():
+            return Voided(job.job_id, job.quote, job.reserved_at, event.reason)
+        case Reserved(), PaymentAuthorized():
+            if event.authorization.amount != job.quote.amount:
+                raise IllegalTransition("the authorization differs from the quote")
+            return Authorized(job.job_id, job.quote, job.reserved_at, event.authorization, event.header)
+        case Authorized(), PaymentUnresolved():
+            return replace(job, last_reply=event.reply)
+        case Authorized(), PaymentSettled():
+            return _settled(job, event)
+        case Authorized(), PaymentVoided():
+            return Voided(job.job_id, job.quote, job.reserved_at, event.reason, job.authorization, job.header)
+        case Settled(work=Owed()), JobClaimed():
+            return replace(job, work=Underway(event.vendor_job_id, event.at))
+        case Settled(work=Underway() as work), JobProgressed():
+            return replace(job, work=_progressed(work, event))
+        case Settled(work=Underway(silent_since=None) as work), JobWentSilent():
+            return replace(job, work=replace(work, silent_since=event.at))
+        case Settled(work=Owed() | Underway()), JobFinished():
+            return replace(job, work=event.outcome)
+    return None
+
+
+def _settled(job: Authorized, event: PaymentSettled) -> Settled:
+    work = Underway(event.vendor_job_id, event.at) if event.vendor_job_id else Owed(event.at)
+    return Settled(job.job_id, job.quote, job.reserved_at, job.authorization, job.header, event.settlement, work)
+
+
+def _progressed(work: Underway, event: JobProgressed) -> Underway:
+    return replace(
+        work,
+        progress=max(work.progress, event.progress),
+        logs_seen=work.logs_seen + len(event.new_logs),
+        silent_since=None,
+    )

@@ -1,0 +1,1 @@
+"""Formats and transports that adapters share: bounded HTTP, and x402's `exact` scheme."""

@@ -1,0 +1,175 @@
+"""HTTP that a hostile server cannot use against us: one deadline, capped sizes, no redirects, no proxies."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import httpcore
+import httpx
+
+BODY_MAX = 64 * 1024
+
+
+class HttpFailed(Exception):
+    """No usable answer: refused, cut off, too slow, too large, or a redirect. Says nothing of what was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class BoundedHttp:
+    """A keep-alive client, safe to share between threads."""
+
+    def __init__(self, deadline_s: float, body_max: int = BODY_MAX) -> None:
+        self._deadline_s = deadline_s
+        self._body_max = body_max
+        self._client = httpx.Client(
+            transport=_Transport(),
+            timeout=deadline_s,
+            follow_redirects=False,
+            trust_env=False,
+            # Compressed bodies could grow past the cap while they are unpacked.
+            headers={"Accept-Encoding": "identity"},
+        )
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        json: object = None,
+        params: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """One exchange, over within the deadline, connecting and reading included. Raises HttpFailed."""
+        try:
+            with (
+                _deadline(self._deadline_s),
+                self._client.stream(method, url, headers=headers, json=json, params=params) as response,
+            ):
+                if response.is_redirect:
+                    raise HttpFailed(f"answered with a redirect ({response.status_code}), which is not followed")
+                return Reply(response.status_code, response.headers, self._read(response))
+        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, httpcore.TimeoutException) as error:
+            raise HttpFailed(f"{type(error).__name__}: {error}"[:300]) from error
+        except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
+            raise HttpFailed(f"{type(error).__name__}: {error}"[:300]) from error
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _read(self, response: httpx.Response) -> bytes:
+        body = bytearray()
+        for chunk in response.iter_raw():
+            body += chunk
+            if len(body) > self._body_max:
+                raise HttpFailed(f"answered with more than {self._body_max} bytes")
+        return bytes(body)
+
+
+# httpx bounds each read; a server that drips one byte at a time is never late. Here every socket call gets what is
+# left of the whole exchange. The deadline travels in a context variable, because connections outlive exchanges.
+
+_ends_at: ContextVar[float] = ContextVar("ends_at")
+
+
+@contextmanager
+def _deadline(seconds: float) -> Iterator[None]:
+    token = _ends_at.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _ends_at.reset(token)
+
+
+def _left(timeout: float | None) -> float:
+    left = _ends_at.get() - time.monotonic()
+    if left <= 0:
+        raise httpcore.ReadTimeout("the deadline of the whole exchange has passed")
+    return left if timeout is None else min(timeout, left)
+
+
+class _Transport(httpx.BaseTransport):
+    def __init__(self) -> None:
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=httpx.create_ssl_context(trust_env=False),
+            max_connections=100,
+            max_keepalive_connections=20,
+            network_backend=_Backend(),
+        )
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        assert isinstance(request.stream, httpx.SyncByteStream)
+        response = self._pool.handle_request(
+            httpcore.Request(
+                method=request.method,
+                url=httpcore.URL(
+                    scheme=request.url.raw_scheme,
+                    host=request.url.raw_host,
+                    port=request.url.port,
+                    target=request.url.raw_path,
+                ),
+                headers=request.headers.raw,
+                content=request.stream,
+                extensions=request.extensions,
+            )
+        )
+        assert isinstance(response.stream, Iterable)
+        return httpx.Response(
+            response.status,
+            headers=response.headers,
+            stream=_Stream(response.stream),
+            extensions=response.extensions,
+        )
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+class _Stream(httpx.SyncByteStream):
+    def __init__(self, inner: Iterable[bytes]) -> None:
+        self._inner = inner
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._inner
+
+    def close(self) -> None:
+        if hasattr(self._inner, "close"):
+            self._inner.close()
+
+
+class _Backend(httpcore.NetworkBackend):
+    def __init__(self) -> None:
+        self._inner = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self, host: str, port: int, timeout: float | None = None, *args: Any, **options: Any
+    ) -> httpcore.NetworkStream:
+        return _Socket(self._inner.connect_tcp(host, port, _left(timeout), *args, **options))
+
+
+class _Socket(httpcore.NetworkStream):
+    def __init__(self, inner: httpcore.NetworkStream) -> None:
+        self._inner = inner
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(max_bytes, _left(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, _left(timeout))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(self, *args: Any, **options: Any) -> httpcore.NetworkStream:
+        return _Socket(self._inner.start_tls(*args, **options))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
