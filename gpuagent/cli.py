@@ -190,17 +190,17 @@ def run_list(
 
 @vendors.command("seed")
 def vendor_seed(
-    file: Annotated[Path, typer.Argument(help="A JSON list of vendors, as `vendor list --json` prints them.")],
+    file: Annotated[Path, typer.Argument(help="Vendors in JSON, as `vendor list --json` prints them.")],
 ) -> None:
     """Record the vendors in a file: their endpoints and, pinned, whom to pay."""
-    from gpuagent.stack import vendor_from
+    from gpuagent.vendor_file import vendor_from
 
     with errors_explained():
         try:
-            entries = json.loads(file.read_text())
-            found = [vendor_from(entry) for entry in (entries["vendors"] if isinstance(entries, dict) else entries)]
+            entries = json.loads(file.read_text())["vendors"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BadInput(f"{file} is not a list of vendors ({type(error).__name__}: {error})") from error
+            raise BadInput(f'{file} is not {{"vendors": [...]}} ({type(error).__name__}: {error})') from error
+        found = [vendor_from(entry) for entry in entries]
         with agent() as live:
             for vendor in found:
                 live.store.put_vendor(vendor, live.ports.clock.now())
@@ -209,16 +209,14 @@ def vendor_seed(
 
 @vendors.command("list")
 def vendor_list(as_json: AsJson = False) -> None:
-    """Show the recorded vendors."""
+    """Show the recorded vendors. As JSON, prices are in USD: it is what `vendor seed` reads."""
     from gpuagent.show import vendors_table
+    from gpuagent.vendor_file import vendor_entry
 
     with errors_explained(), agent() as live:
         found = live.store.vendors()
         if as_json:
-            from gpuagent.adapters.mongo_documents import vendor_document
-            from gpuagent.show import plain
-
-            _print_json({"vendors": [plain(vendor_document(vendor)) for vendor in found]})
+            _print_json({"vendors": [vendor_entry(vendor) for vendor in found]})
         else:
             _console().print(vendors_table(found) if found else "no vendors yet: `gpuagent vendor seed FILE`")
 

@@ -65,13 +65,14 @@ def books_json(books: Books) -> dict[str, Any]:
 
 
 def narration(observations: Iterable[Document]) -> list[Text]:
-    """A line per observation, in the order things happened."""
-    return [_line(one) for one in observations]
+    """A line per observation, in the order things happened. Bare progress is left to the progress column."""
+    return [_line(one) for one in observations if "progress" not in one["data"]]
 
 
 def _line(one: Document) -> Text:
     at = one["timestamp"].strftime("%H:%M:%S")
-    return Text.assemble((f"{at}  ", "dim"), (one["content"], KIND_COLOURS.get(one["type"], "")))
+    indent = "    " if one["type"] == "job_log" else ""
+    return Text.assemble((f"{at}  ", "dim"), (indent + one["content"], KIND_COLOURS.get(one["type"], "")))
 
 
 def run_view(documents: Mapping[str, Sequence[Document]]) -> RenderableType:

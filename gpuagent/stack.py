@@ -15,11 +15,10 @@ from typing import IO, Any
 
 from gpuagent.errors import ConfigError
 from gpuagent.model import Vendor
-from gpuagent.money import parse_usd
+from gpuagent.vendor_file import SECRET_ENV, vendor_from
 
 READY_S = 60
 STOP_S = 15
-SECRET_ENV = "GPU_VENDOR_SECRET"  # noqa: S105 - the name of a variable
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +46,6 @@ def start(folder: Path | None = None, **vendor_settings: str) -> Iterator[Stack]
             vendor_settings = {"MOCK_DATA_DIR": str(folder / "vendors"), **vendor_settings}
         ready = stack.enter_context(_vendors(vendor_settings))
         yield Stack(_environment(uri, ready), tuple(vendor_from(entry) for entry in ready["vendors"]))
-
-
-def vendor_from(entry: Mapping[str, Any]) -> Vendor:
-    """A vendor as an operator writes it down (DESIGN's vendors, JSON). Raises KeyError, BadInput."""
-    return Vendor(
-        vendor_id=entry["vendorId"],
-        name=entry["name"],
-        endpoint=entry["endpoint"],
-        pay_to=entry["payTo"],
-        network=entry["network"],
-        asset=entry["asset"],
-        secret_env=entry.get("secretEnv", SECRET_ENV),
-        base_price_per_hour=parse_usd(str(entry["basePricePerHour"])),
-        reliability=float(entry["reliabilityScore"]),
-        gpu_types=tuple(entry["supportedGpuTypes"]),
-        enabled=entry.get("enabled", True),
-    )
 
 
 def _environment(uri: str, ready: Mapping[str, Any]) -> dict[str, str]:

@@ -70,7 +70,7 @@ class EvmChain:
             ("eth_getBlockByNumber", ["latest", False]),
             ("eth_call", [self._read(BALANCE_OF, ["address"], [address]), "latest"]),
         )
-        return Head(int(block["number"], 16), int(block["timestamp"], 16), int(balance, 16))
+        return Head(int(block["number"], 16), int(block["timestamp"], 16), _uint(balance))
 
     def outcome(self, authorization: Authorization) -> Outcome:
         """Settled or void only at a final block; anything else is open. Raises ChainError, ChainMismatch."""
@@ -81,7 +81,7 @@ class EvmChain:
             [authorization.payer, bytes.fromhex(authorization.nonce[2:])],
         )
         used_now, used = (
-            int(word, 16) != 0
+            _uint(word) != 0
             for word in self._batch(*(("eth_call", [state, _pinned(block)]) for block in (newest, final)))
         )
         if used:
@@ -166,6 +166,12 @@ def _result(answer: dict[str, Any]) -> Any:
     if "result" not in answer:
         raise ChainError(f"the chain refused a read: {answer.get('error')}")
     return answer["result"]
+
+
+def _uint(word: str) -> int:
+    if word == "0x":
+        raise ChainError("the token does not answer: it is not there, or was not yet at that block")
+    return int(word, 16)
 
 
 def _pinned(block: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.database import Database
+from pymongo.errors import CollectionInvalid
 
 ZERO = 0
 _MONEY = {"bsonType": "decimal", "minimum": ZERO}
@@ -156,18 +157,16 @@ INDEXES: dict[str, list[IndexModel]] = {
 
 def ensure_schema(database: Database[dict[str, Any]]) -> None:
     """Create or update the five collections. Safe to repeat and to run from many processes at once."""
-    existing = set(database.list_collection_names())
+    validators = {found["name"]: found["options"].get("validator") for found in database.list_collections()}
     for name, validator in VALIDATORS.items():
-        if name in existing:
-            database.command("collMod", name, validator=validator)
-        else:
+        if name not in validators:
             _create(database, name, validator)
+        elif validators[name] != validator:
+            database.command("collMod", name, validator=validator)
         database[name].create_indexes(INDEXES[name])
 
 
 def _create(database: Database[dict[str, Any]], name: str, validator: dict[str, Any]) -> None:
-    from pymongo.errors import CollectionInvalid
-
     try:
         database.create_collection(name, validator=validator)
     except CollectionInvalid:  # another process was first

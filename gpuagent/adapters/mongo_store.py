@@ -35,7 +35,7 @@ class MongoStore:
         self._database = self._client.get_database(
             database, write_concern=DURABLE, read_concern=ReadConcern("majority")
         )
-        with _explained():
+        with _explained(self._client):
             _check_replica_set(self._client)
             ensure_schema(self._database)
 
@@ -140,13 +140,19 @@ def _connect(uri: str, timeout_s: float) -> MongoClient[dict[str, Any]]:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _explained(client: MongoClient[dict[str, Any]]) -> Iterator[None]:
+    """A server that cannot be used is a ConfigError, and leaves no connection behind."""
     try:
         yield
     except ServerSelectionTimeoutError as error:
+        client.close()
         raise ConfigError(f"MongoDB does not answer, check MONGODB_URI: {str(error)[:200]}") from error
     except OperationFailure as error:
+        client.close()
         raise ConfigError(f"MongoDB refuses to be set up: {str(error)[:200]}") from error
+    except ConfigError:
+        client.close()
+        raise
 
 
 def _check_replica_set(client: MongoClient[dict[str, Any]]) -> None:

@@ -11,6 +11,16 @@ import httpcore
 import httpx
 
 BODY_MAX = 64 * 1024
+TRANSPORT_ERRORS = (
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    httpx.StreamError,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.TimeoutException,
+    httpcore.UnsupportedProtocol,
+    OSError,
+)
 
 
 class HttpFailed(Exception):
@@ -57,9 +67,7 @@ class BoundedHttp:
                 if response.is_redirect:
                     raise HttpFailed(f"answered with a redirect ({response.status_code}), which is not followed")
                 return Reply(response.status_code, response.headers, self._read(response))
-        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, httpcore.TimeoutException) as error:
-            raise HttpFailed(f"{type(error).__name__}: {error}"[:300]) from error
-        except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
+        except TRANSPORT_ERRORS as error:
             raise HttpFailed(f"{type(error).__name__}: {error}"[:300]) from error
 
     def close(self) -> None:

@@ -46,9 +46,7 @@ def decode_challenge(header: str) -> Challenge:
     if not isinstance(accepts, list):
         raise OfferInvalid("the 402 offer accepts nothing")
     terms = [found for entry in accepts[:ACCEPTS_MAX] if (found := _terms(entry))]
-    extensions = data.get("extensions")
-    wants = isinstance(extensions, dict) and PAYMENT_IDENTIFIER in extensions
-    return Challenge(tuple(terms), wants)
+    return Challenge(tuple(terms), _wants_identifier(data.get("extensions")))
 
 
 def _terms(entry: object) -> Terms | None:
@@ -65,6 +63,14 @@ def _terms(entry: object) -> Terms | None:
         max_timeout_s=offer.max_timeout_seconds,
         extra=offer.extra,
     )
+
+
+def _wants_identifier(extensions: object) -> bool:
+    declared = extensions.get(PAYMENT_IDENTIFIER) if isinstance(extensions, dict) else None
+    info = declared.get("info") if isinstance(declared, dict) else None
+    if isinstance(info, dict) and "id" in info:
+        raise OfferInvalid("the 402 offer fills in the payment identifier, which is ours to choose")
+    return declared is not None
 
 
 def typed_data(

@@ -1,0 +1,53 @@
+"""Real parts, started once: mongod, Anvil with the test USDC, three vendors. Each test begins with
+an empty database, a wallet of its own, and vendors without faults.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from gpuagent import stack
+from gpuagent.adapters.http_vendor import HttpVendor
+from tests.world import Market, World, build_world
+
+DATABASE = "test"
+
+
+@pytest.fixture(scope="session")
+def shared_market() -> Iterator[Market]:
+    with stack.start(PORT="0", MOCK_SPEED="1", MOCK_SLOW_S="60") as running:
+        market = Market(running)
+        yield market
+        market.close()
+
+
+@pytest.fixture
+def market(shared_market: Market) -> Iterator[Market]:
+    yield shared_market
+    shared_market.heal()
+
+
+@pytest.fixture
+def make_world(market: Market) -> Iterator[Callable[..., World]]:
+    with ExitStack() as closing:
+
+        def make(**options: Any) -> World:
+            return closing.enter_context(build_world(market, DATABASE, **options))
+
+        market.empty(DATABASE)
+        yield make
+
+
+@pytest.fixture
+def world(make_world: Callable[..., World]) -> World:
+    return make_world()
+
+
+@pytest.fixture
+def hasty_world(make_world: Callable[..., World], market: Market) -> Iterator[World]:
+    """An agent that waits for nobody longer than two seconds."""
+    vendor_api = HttpVendor(market.environment.get, quote_s=1, submit_s=2, status_s=2)
+    yield make_world(vendor_api=vendor_api)
+    vendor_api.close()

@@ -1,0 +1,60 @@
+"""Well-formed values for tests that need no servers."""
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from gpuagent.model import Action, Authorization, Decision, Quote, Run, Settlement, Terms, Token, Vendor
+from gpuagent.ports import Candidate, View
+
+PAYER, PAYEE, ASSET = ("0x" + digit * 40 for digit in "abc")
+TOKEN = Token("eip155:31337", ASSET, "USD Coin", "2")
+VENDOR = Vendor(
+    vendor_id="gpu_vendor_1",
+    name="Budget GPUs",
+    endpoint="http://127.0.0.1:4001",
+    pay_to=PAYEE,
+    network=TOKEN.network,
+    asset=ASSET,
+    secret_env="GPU_VENDOR_SECRET",
+    base_price_per_hour=1_400_000,
+    reliability=0.86,
+    gpu_types=("A100",),
+)
+TERMS = Terms("exact", TOKEN.network, ASSET, "1400000", PAYEE, 300, {"name": "USD Coin", "version": "2"})
+SETTLEMENT = Settlement("0x" + "d" * 64, 7, 1_000)
+RUN = Run(
+    run_id="a" * 24,
+    user_id="local",
+    goal="Fine-tune tiny-llm",
+    budget=5_000_000,
+    gpu_type="A100",
+    max_hours=Decimal(1),
+    planner="stub",
+    payer=PAYER,
+    created_at=1_000.0,
+)
+
+
+def quote(amount: int = 1_400_000, vendor_id: str = "gpu_vendor_1", **changes: Any) -> Quote:
+    made = Quote(vendor_id, "quote-1", amount, PAYEE, TOKEN.network, ASSET, 10_000.0, 60.0, "A100", Decimal(1))
+    return replace(made, **changes)
+
+
+def authorization(amount: int = 1_400_000, **changes: Any) -> Authorization:
+    made = Authorization(PAYER, PAYEE, amount, TOKEN.network, ASSET, "0x" + "e" * 64, 2_000, 0)
+    return replace(made, **changes)
+
+
+def decision(vendor_id: str = "gpu_vendor_1", **changes: Any) -> Decision:
+    return replace(Decision(Action.START_JOB, "because", vendor_id, Decimal(1)), **changes)
+
+
+def candidate(vendor_id: str, amount: int | None, reliability: float = 0.9) -> Candidate:
+    vendor = replace(VENDOR, vendor_id=vendor_id, reliability=reliability)
+    return Candidate(vendor, quote(amount, vendor_id) if amount else None, "" if amount else f"{vendor_id} is down")
+
+
+def view(*candidates: Candidate, **changes: Any) -> View:
+    made = View("goal", "A100", Decimal(1), 5_000_000, 5_000_000, 1_000.0, 0, candidates, ())
+    return replace(made, **changes)

@@ -1,0 +1,211 @@
+"""The command: its words, its exit codes, its JSON; and that bad input writes and signs nothing."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from gpuagent.cli import app
+from tests.world import World
+
+START = ("run", "start", "--goal", "Fine-tune tiny-llm")
+
+
+@pytest.fixture
+def gpuagent(world: World) -> Callable[..., Result]:
+    def invoke(*arguments: str, **environment: str | None) -> Result:
+        return CliRunner().invoke(app, arguments, env={**world.environment, "COLUMNS": "200", **environment})
+
+    return invoke
+
+
+def started(gpuagent: Callable[..., Result]) -> str:
+    return str(json.loads(gpuagent(*START, "--budget", "5", "--json").stdout)["run"]["_id"])
+
+
+def assert_untouched(world: World) -> None:
+    """Nothing was written, nothing was signed."""
+    assert world.store.runs() == []
+    assert world.market.received(world.ports.wallet.address) == []
+
+
+def test_a_run_from_start_to_books(world: World, gpuagent: Callable[..., Result]) -> None:
+    run_id = started(gpuagent)
+    stepped = json.loads(gpuagent("run", "step", run_id, "--json").stdout)
+    assert [job["state"] for job in stepped["jobs"]] == ["reserved"]
+    assert stepped["run"]["held"] == "1400000"
+    for _ in range(2):
+        assert gpuagent("run", "tick", run_id).exit_code == 0
+        world.market.work(600)
+    shown = json.loads(gpuagent("run", "status", run_id, "--json").stdout)
+    assert shown["run"]["phase"] == "WAITING"
+    world.market.work()
+    done = gpuagent("run", "tick", run_id, "--until-over")
+    assert done.exit_code == 0, done.output
+    assert "SUCCESS" in done.output
+    listed = json.loads(gpuagent("run", "list", "--json").stdout)["runs"]
+    assert [(run["_id"], run["status"]) for run in listed] == [(run_id, "completed")]
+    books = json.loads(gpuagent("books", run_id, "--json").stdout)
+    assert (books["settled"], books["onChain"], books["balanced"]) == ("1400000", "1400000", True)
+    assert "header" not in shown["payments"][0]
+
+
+def test_watch_shows_what_a_person_wants_to_see(world: World, gpuagent: Callable[..., Result]) -> None:
+    run_id = started(gpuagent)
+    world.finish(run_id)
+    shown = gpuagent("run", "watch", run_id)
+    assert shown.exit_code == 0
+    for words in ("SUCCESS", "1.40 USD settled", "3.60 USD available of 5.00 USD", "gpu_vendor_1", "Why", "lowest"):
+        assert words in shown.output
+    assert "[done] artifact" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--budget", "-1"), "not an amount"),
+        (("--budget", "0"), "more than 0"),
+        (("--budget", "1e9"), "not an amount"),
+        (("--budget", "99999999999"), "above the limit"),
+        (("--budget", "1.0000001"), "finer than"),
+        (("--budget", "five"), "not an amount"),
+        (("--budget", "5", "--hours", "0"), "hours are more than 0"),
+        (("--budget", "5", "--hours", "NaN"), "hours are more than 0"),
+        (("--budget", "5", "--hours", "an hour"), "not a number"),
+        (("--budget", "5", "--vendor", "nobody"), "known: gpu_vendor_1"),
+        (("--budget", "5", "--gpu", "TPU"), "no enabled vendor offers TPU"),
+        (("--budget", "5", "--planner", "oracle"), "no planner 'oracle'"),
+        (("--budget", "5", "--goal", " "), "a goal is a text"),
+    ],
+)
+def test_bad_orders(world: World, gpuagent: Callable[..., Result], arguments: tuple[str, ...], says: str) -> None:
+    result = gpuagent(*START, *arguments)
+    assert result.exit_code == 2
+    assert says in result.stderr
+    assert_untouched(world)
+
+
+@pytest.mark.parametrize("command", [("run", "tick"), ("run", "step"), ("run", "status"), ("run", "watch"), ("books",)])
+@pytest.mark.parametrize("run_id", ["0" * 24, "nonsense"])
+def test_unknown_run(gpuagent: Callable[..., Result], command: tuple[str, ...], run_id: str) -> None:
+    result = gpuagent(*command, run_id)
+    assert result.exit_code == 2
+    assert "gpuagent run list" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        ({"X402_PRIVATE_KEY": None}, "set X402_PRIVATE_KEY"),
+        ({"X402_PRIVATE_KEY": "0xabc"}, "is not a private key"),
+        ({"CHAIN_RPC_URL": None}, "set CHAIN_RPC_URL"),
+        ({"CHAIN_RPC_URL": "http://127.0.0.1:1"}, "the chain does not answer"),
+        ({"X402_NETWORK": "base"}, "write a CAIP-2 network"),
+        ({"X402_NETWORK": "eip155:8453"}, "is chain 31337, not eip155:8453"),
+        ({"X402_ASSET": None}, "set X402_ASSET"),
+        ({"X402_CONFIRMATIONS": "some"}, "X402_CONFIRMATIONS='some'"),
+        ({"PLANNER_MODE": "llm2"}, "PLANNER_MODE='llm2'"),
+        ({"MONGODB_URI": "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100"}, "check MONGODB_URI"),
+    ],
+)
+def test_environment_that_cannot_work(
+    world: World, gpuagent: Callable[..., Result], environment: dict[str, str | None], says: str
+) -> None:
+    result = gpuagent(*START, "--budget", "5", **environment)
+    assert result.exit_code in (1, 2)
+    assert says in result.stderr
+    assert_untouched(world)
+
+
+def test_wrong_secret_is_said_and_leaves_the_run_to_go_on(world: World, gpuagent: Callable[..., Result]) -> None:
+    run_id = started(gpuagent)
+    result = gpuagent("run", "tick", run_id, GPU_VENDOR_SECRET="wrong")
+    assert result.exit_code == 1
+    assert "refuses the bearer token in GPU_VENDOR_SECRET" in result.stderr
+    result = gpuagent("run", "tick", run_id, GPU_VENDOR_SECRET=None)
+    assert result.exit_code == 2
+    assert "set GPU_VENDOR_SECRET" in result.stderr
+    assert world.store.documents(run_id)["jobs"] == []
+    assert world.market.received(world.ports.wallet.address) == []
+    assert world.finish(run_id).status == "completed"
+
+
+def test_unfunded_wallet(make_world: Callable[..., World]) -> None:
+    world = make_world(funds=0)
+    result = CliRunner().invoke(app, [*START, "--budget", "5"], env=world.environment)
+    assert result.exit_code == 3
+    assert f"wallet {world.ports.wallet.address} holds 0.00 USD" in result.stderr
+    assert_untouched(world)
+
+
+def test_wallet_with_less_than_the_price(make_world: Callable[..., World]) -> None:
+    world = make_world(funds=1_399_999)
+    run = world.start()
+    result = CliRunner().invoke(app, ["run", "tick", run.run_id], env=world.environment)
+    assert result.exit_code == 3
+    assert "needs 1.40 USD: fund it and tick again" in result.stderr
+    assert world.store.load(run.run_id) == run
+    world.market.fund(world.ports.wallet.address, 1)
+    world.assert_balanced(world.finish(run), transfers=1)
+
+
+def test_a_run_that_fails_exits_with_4(world: World, gpuagent: Callable[..., Result]) -> None:
+    run_id = json.loads(gpuagent(*START, "--budget", "1", "--json").stdout)["run"]["_id"]
+    result = gpuagent("run", "tick", run_id)
+    assert result.exit_code == 4
+    assert "gpu_vendor_1 asks 1.40 USD" in " ".join(result.output.split())
+
+
+def test_books_that_differ_exit_with_1(world: World, gpuagent: Callable[..., Result]) -> None:
+    run = world.start()
+    world.market.fault("gpu_vendor_1", "settle_late")
+    world.tick(run)
+    world.market.heal()
+    world.market.control("POST", "settle")
+    result = gpuagent("books", run.run_id)
+    assert result.exit_code == 1
+    assert "still held in the ledger: tick the run" in " ".join(result.output.split())
+    world.finish(run)
+    assert gpuagent("books", run.run_id).exit_code == 0
+
+
+def test_vendors_are_listed_and_seeded_again(world: World, gpuagent: Callable[..., Result], tmp_path: Path) -> None:
+    listed = gpuagent("vendor", "list", "--json").stdout
+    (tmp_path / "vendors.json").write_text(listed)
+    assert gpuagent("vendor", "seed", str(tmp_path / "vendors.json")).exit_code == 0
+    assert gpuagent("vendor", "list", "--json").stdout == listed
+    assert "gpu_vendor_3" in gpuagent("vendor", "list").stdout
+    (tmp_path / "vendors.json").write_text('{"vendors": [{"vendorId": "x"}]}')
+    result = gpuagent("vendor", "seed", str(tmp_path / "vendors.json"))
+    assert result.exit_code == 2
+    assert "a vendor lacks 'name'" in result.stderr
+    (tmp_path / "vendors.json").write_text("[]")
+    assert gpuagent("vendor", "seed", str(tmp_path / "vendors.json")).exit_code == 2
+
+
+def test_vendor_check(world: World, gpuagent: Callable[..., Result]) -> None:
+    url = world.environment["VENDOR_URL"]
+    good = gpuagent("vendor", "check", url, "--json")
+    assert good.exit_code == 0, good.output
+    assert all(check["passed"] for check in json.loads(good.stdout)["checks"])
+    for fault, says in (("raise_price", "another amount"), ("garbage", "not JSON"), ("down", "answered 503")):
+        world.market.heal()
+        world.market.fault("gpu_vendor_1", fault)
+        bad = gpuagent("vendor", "check", url)
+        assert bad.exit_code == 1
+        assert says in " ".join(bad.output.split())
+    assert gpuagent("vendor", "check", "http://127.0.0.1:1").exit_code == 1
+    assert gpuagent("vendor", "check", url, GPU_VENDOR_SECRET=None).exit_code == 2
+
+
+def test_help_is_light() -> None:
+    """What makes --help slow is importing what only some commands need."""
+    heavy = ("pymongo", "httpx", "x402", "web3", "eth_account", "litellm", "pandas", "fastapi")
+    code = f"import sys, gpuagent.cli; sys.exit(str([m for m in {heavy} if m in sys.modules] or 0))"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.stderr.strip() == "0"

@@ -1,0 +1,53 @@
+"""Killed anywhere, ticked again anywhere: one transfer each, books balanced, every log line once."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from gpuagent.model import Run, RunStatus
+from tests.ticker import POINTS
+from tests.world import World
+
+
+def tick_until_killed(world: World, run: Run, point: str) -> None:
+    """Tick in another process, which dies by SIGKILL at the point."""
+    for _ in range(10):
+        command = [sys.executable, "-m", "tests.ticker", run.run_id, point, str(world.market.clock.ahead_s)]
+        ended = subprocess.run(command, env=world.environment, capture_output=True, text=True, timeout=120, check=False)
+        if ended.returncode == -signal.SIGKILL:
+            return
+        assert ended.returncode == 0, ended.stderr
+        world.market.work(600)
+    raise AssertionError(f"{point} was never reached")
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_sigkill(world: World, point: str) -> None:
+    run = world.start()
+    tick_until_killed(world, run, point)
+    run = world.finish(run)
+    assert run.status is RunStatus.COMPLETED
+    assert len(run.jobs) == 1
+    world.assert_balanced(run, transfers=1)
+    assert_logs_once(world, run)
+
+
+def test_logs_appear_once_however_often_polled(world: World) -> None:
+    run = world.start()
+    for _ in range(3):
+        run = world.tick(run)
+        run = world.tick(run)
+        tick_until_killed(world, run, "after_progress")
+    run = world.finish(run)
+    assert_logs_once(world, run)
+
+
+def assert_logs_once(world: World, run: Run) -> None:
+    """The stored lines are the vendor's whole list, in order, each once."""
+    (job,) = world.store.documents(run.run_id)["jobs"]
+    told = world.job_status(job["vendorJobId"])["logs"]
+    stored = sorted(world.seen(run, "job_log"), key=lambda one: int(one["position"]))
+    assert [one["position"] for one in stored] == list(range(len(told)))
+    assert [one["content"] for one in stored] == told

@@ -1,0 +1,145 @@
+"""`gpuagent demo` and `gpuagent up` as a person runs them: processes of their own, which leave none behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psutil
+import pytest
+
+GPUAGENT = [sys.executable, "-m", "gpuagent.cli"]
+MARK = "GPUAGENT_TEST_MARK"
+QUICK = {**{k: v for k, v in os.environ.items() if k != "MONGODB_URI"}, "MOCK_SPEED": "7200"}
+
+
+def run(*arguments: str, environment: Mapping[str, str] = QUICK) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*GPUAGENT, *arguments], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every process that a test starts, however deep, inherits its mark; none outlives the test."""
+    mark = uuid4().hex
+    monkeypatch.setitem(QUICK, MARK, mark)
+    yield
+    _, alive = psutil.wait_procs(marked(mark), timeout=20)
+    assert not alive
+
+
+def marked(mark: str) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == mark:
+                found.append(process)
+        except psutil.Error:  # it has ended, or is not ours
+            continue
+    return found
+
+
+def test_demo_json() -> None:
+    ended = run("demo", "--json")
+    assert ended.returncode == 0, ended.stderr
+    shown = json.loads(ended.stdout)
+    assert set(shown) == {"run", "jobs", "payments", "observations", "chain", "books", "seconds"}
+    assert [(job["vendorId"], job["status"]) for job in shown["jobs"]] == [
+        ("gpu_vendor_1", "failed"),
+        ("gpu_vendor_2", "completed"),
+    ]
+    assert [payment["status"] for payment in shown["payments"]] == ["completed", "completed"]
+    books, chain = shown["books"], shown["chain"]
+    assert books["balanced"] is True
+    assert (books["budget"], books["held"]) == ("5000000", "0")
+    moved = [int(transfer["amount"]) for transfer in chain["transfers"]]
+    assert moved == [int(payment["amount"]) for payment in shown["payments"]]
+    assert sum(moved) == int(books["settled"]) == int(chain["before"]) - int(chain["after"])
+    assert int(books["settled"]) + int(books["available"]) == 5_000_000
+    assert {t["tx"] for t in chain["transfers"]} == {payment["x402TxId"] for payment in shown["payments"]}
+    assert shown["observations"] > 10
+
+
+def test_demo_without_failure_buys_once() -> None:
+    shown = json.loads(run("demo", "--json", "--fail-vendor", "none", "--budget", "1.40").stdout)
+    assert [job["status"] for job in shown["jobs"]] == ["completed"]
+    assert shown["books"]["available"] == "0"
+
+
+def test_demo_that_cannot_be_completed_says_why() -> None:
+    ended = run("demo", "--budget", "1.5")
+    assert ended.returncode == 4
+    assert "run failed: nobody can do it with 0.10 USD" in " ".join(ended.stdout.split())
+    assert "the books balance" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--budget", "-5"), "not an amount in USD"),
+        (("--fail-vendor", "nobody"), "FAIL_VENDOR_ID='nobody'"),
+        (("--fail-rate", "2"), "FAIL_RATE='2'"),
+    ],
+)
+def test_demo_with_bad_input(arguments: tuple[str, ...], says: str) -> None:
+    ended = run("demo", *arguments)
+    assert ended.returncode == 2
+    assert says in ended.stderr
+
+
+@contextmanager
+def up(*arguments: str) -> Iterator[tuple[Any, dict[str, str]]]:
+    command = [*GPUAGENT, "up", "--json", "--port", "0", *arguments]
+    with subprocess.Popen(command, env=QUICK, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        assert process.stdout
+        try:
+            for line in process.stderr:
+                if "running" in line:
+                    break
+            text = ""
+            while not text.endswith("}\n"):
+                text += process.stdout.readline() or pytest.fail("it ended before it was up")
+            yield process, {**QUICK, **json.loads(text)}
+        finally:
+            process.kill()
+
+
+def buy(environment: Mapping[str, str]) -> Any:
+    started = run("run", "start", "--goal", "g", "--budget", "5", "--json", environment=environment)
+    assert started.returncode == 0, started.stderr
+    run_id = json.loads(started.stdout)["run"]["_id"]
+    done = run("run", "tick", run_id, "--until-over", "--json", environment=environment)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)["run"]
+
+
+def test_up_serves_other_shells_until_it_is_stopped() -> None:
+    with up("--ephemeral") as (process, environment):
+        assert buy(environment)["status"] == "completed"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+
+def test_up_again_finds_its_runs_chain_and_jobs(tmp_path: Path) -> None:
+    with up("--folder", str(tmp_path)) as (process, environment):
+        bought = buy(environment)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    with up("--folder", str(tmp_path)) as (process, environment):
+        books = run("books", bought["_id"], "--json", environment=environment)
+        assert json.loads(books.stdout)["balanced"] is True, books.stderr
+        assert buy(environment)["status"] == "completed"
+
+
+def test_up_that_is_killed_takes_its_servers_along() -> None:
+    with up("--ephemeral") as (process, _):
+        process.kill()
+        process.wait(20)

@@ -1,0 +1,185 @@
+"""What the chain says of an authorization, on Anvil with the test token."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from eth_abi.abi import encode
+from eth_account import Account
+from eth_hash.auto import keccak
+
+from gpuagent.adapters.evm_chain import EvmChain
+from gpuagent.errors import ChainError, ChainMismatch
+from gpuagent.model import Authorization, Settlement
+from gpuagent.ports import Open, Void
+from gpuagent.wire.exact import typed_data
+from tests.world import World
+
+
+class Purse:
+    """A funded key that signs authorizations, and settles or cancels them on chain by itself."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.account = Account.create()
+        self.token = world.ports.wallet.token
+        world.market.fund(self.account.address, 10_000_000)
+
+    def authorize(self, **changes: Any) -> Authorization:
+        head = self.world.chain.head(self.account.address)
+        made = Authorization(
+            payer=self.account.address,
+            payee=self.world.market.vendors[0].pay_to,
+            amount=1_400_000,
+            network=self.token.network,
+            asset=self.token.address,
+            nonce="0x" + keccak(self.account.address.encode()).hex(),
+            valid_before=head.time + 120,
+            from_block=head.number,
+        )
+        return replace(made, **changes)
+
+    def settle(self, authorization: Authorization) -> None:
+        domain, types, _, message = typed_data(authorization, self.token)
+        signed = self._sign(domain, types, message)
+        types_ = "address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32"
+        values = [
+            authorization.payer,
+            authorization.payee,
+            authorization.amount,
+            0,
+            authorization.valid_before,
+            bytes.fromhex(authorization.nonce[2:]),
+        ]
+        self._send("transferWithAuthorization", types_, [*values, *self._vrs(signed)])
+
+    def cancel(self, authorization: Authorization) -> None:
+        domain, *_ = typed_data(authorization, self.token)
+        fields = [{"name": "authorizer", "type": "address"}, {"name": "nonce", "type": "bytes32"}]
+        nonce = bytes.fromhex(authorization.nonce[2:])
+        message = {"authorizer": authorization.payer, "nonce": nonce}
+        signed = self._sign(domain, {"CancelAuthorization": fields}, message)
+        values = [authorization.payer, nonce, *self._vrs(signed)]
+        self._send("cancelAuthorization", "address,bytes32,uint8,bytes32,bytes32", values)
+
+    def _sign(self, domain: Any, types: Any, message: Any) -> Any:
+        separator = {
+            "name": domain.name,
+            "version": domain.version,
+            "chainId": domain.chain_id,
+            "verifyingContract": domain.verifying_contract,
+        }
+        return self.account.sign_typed_data(separator, types, message)
+
+    def _vrs(self, signed: Any) -> list[Any]:
+        return [signed.v, signed.r.to_bytes(32, "big"), signed.s.to_bytes(32, "big")]
+
+    def _send(self, name: str, types: str, values: list[Any]) -> None:
+        data = "0x" + (keccak(f"{name}({types})".encode())[:4] + encode(types.split(","), values)).hex()
+        self.world.market.transact(self.token.address, data)
+
+
+@pytest.fixture
+def purse(world: World) -> Purse:
+    return Purse(world)
+
+
+def test_unused_is_open(world: World, purse: Purse) -> None:
+    outcome = world.chain.outcome(purse.authorize())
+    assert isinstance(outcome, Open)
+    assert not outcome.used
+
+
+def test_paid_is_a_settlement(world: World, purse: Purse) -> None:
+    authorization = purse.authorize()
+    purse.settle(authorization)
+    outcome = world.chain.outcome(authorization)
+    assert isinstance(outcome, Settlement)
+    (transfer,) = world.chain.transfers(purse.account.address, authorization.from_block)
+    assert (transfer.transaction, transfer.amount) == (outcome.transaction, 1_400_000)
+
+
+def test_cancelled_is_void_though_the_nonce_is_used(world: World, purse: Purse) -> None:
+    authorization = purse.authorize()
+    purse.cancel(authorization)
+    assert world.chain.outcome(authorization) == Void("cancelled on chain")
+
+
+def test_expired_is_void_by_the_chains_clock(world: World, purse: Purse) -> None:
+    authorization = purse.authorize()
+    world.market.pass_time(110)
+    assert isinstance(world.chain.outcome(authorization), Open)
+    world.market.pass_time(20)
+    assert world.chain.outcome(authorization) == Void("expired unused")
+
+
+@pytest.mark.parametrize("changes", [{"amount": 1_400_001}, {"payee": "0x" + "9" * 40}])
+def test_a_nonce_spent_on_other_terms_is_an_alarm(world: World, purse: Purse, changes: Any) -> None:
+    authorization = purse.authorize()
+    purse.settle(authorization)
+    with pytest.raises(ChainMismatch):
+        world.chain.outcome(replace(authorization, **changes))
+
+
+@pytest.fixture
+def patient_chain(world: World) -> Iterator[EvmChain]:
+    world.market.rpc("anvil_mine", hex(600), hex(0))  # so that the token is older than that
+    chain = EvmChain(world.environment["CHAIN_RPC_URL"], world.ports.wallet.token, confirmations=500)
+    yield chain
+    chain.close()
+
+
+def test_only_a_final_block_decides(world: World, purse: Purse, patient_chain: EvmChain) -> None:
+    authorization = purse.authorize()
+    purse.settle(authorization)
+    outcome = patient_chain.outcome(authorization)
+    assert isinstance(outcome, Open)
+    assert outcome.used
+    world.market.rpc("anvil_mine", hex(600), hex(0))
+    assert isinstance(patient_chain.outcome(authorization), Settlement)
+
+
+def test_an_expired_authorization_is_void_only_once_that_is_final(
+    world: World, purse: Purse, patient_chain: EvmChain
+) -> None:
+    authorization = purse.authorize()
+    world.market.pass_time(130)
+    assert isinstance(patient_chain.outcome(authorization), Open)
+    world.market.rpc("anvil_mine", hex(600), hex(0))
+    assert patient_chain.outcome(authorization) == Void("expired unused")
+
+
+def test_a_settlement_that_a_reorganization_takes_back_is_open_again(world: World, purse: Purse) -> None:
+    authorization = purse.authorize()
+    snapshot = world.market.rpc("evm_snapshot")
+    purse.settle(authorization)
+    assert isinstance(world.chain.outcome(authorization), Settlement)
+    world.market.rpc("evm_revert", snapshot)
+    assert isinstance(world.chain.outcome(authorization), Open)
+
+
+@pytest.fixture
+def connect(world: World) -> Iterator[Callable[..., EvmChain]]:
+    made: list[EvmChain] = []
+
+    def connect(url: str, **changes: str) -> EvmChain:
+        made.append(EvmChain(url, replace(world.ports.wallet.token, **changes), deadline_s=2))
+        return made[-1]
+
+    yield connect
+    for chain in made:
+        chain.close()
+
+
+def test_another_chain_or_token_or_none_is_said(world: World, connect: Callable[..., EvmChain]) -> None:
+    url = world.environment["CHAIN_RPC_URL"]
+    connect(url).check()
+    with pytest.raises(ChainError, match="is chain 31337, not eip155:8453"):
+        connect(url, network="eip155:8453").check()
+    with pytest.raises(ChainError, match="no token at"):
+        connect(url, address="0x" + "9" * 40).check()
+    with pytest.raises(ChainError, match="does not answer"):
+        connect("http://127.0.0.1:1").check()
+    with pytest.raises(ChainError, match="something else than JSON-RPC"):
+        connect(world.environment["VENDOR_URL"]).check()

@@ -1,0 +1,223 @@
+"""What stands between a decision or a 402 and a signature."""
+
+import base64
+import json
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpuagent.adapters.local_wallet import LocalWallet
+from gpuagent.errors import ConfigError, DecisionRefused, OfferInvalid, Refused
+from gpuagent.model import Challenge
+from gpuagent.pay import agreed, nonce, problem
+from gpuagent.plan import check_payee, guard, job_id
+from gpuagent.wire.exact import HEADER_MAX, decode_challenge
+from tests.samples import (
+    ASSET,
+    PAYEE,
+    PAYER,
+    RUN,
+    TERMS,
+    TOKEN,
+    VENDOR,
+    authorization,
+    candidate,
+    decision,
+    quote,
+    view,
+)
+
+OTHER = "0x" + "9" * 40
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"scheme": "upto"},
+        {"network": "eip155:8453"},
+        {"network": "eip155:31337:zzz"},
+        {"asset": OTHER},
+        {"pay_to": OTHER},
+        {"amount": "1400001"},
+        {"amount": "1399999"},
+        {"amount": "01400000"},
+        {"amount": "1400000.0"},
+        {"amount": "١٤٠٠٠٠٠"},
+        {"max_timeout_s": 0},
+        {"max_timeout_s": -1},
+        {"max_timeout_s": 601},
+        {"extra": {}},
+        {"extra": {"name": "USD Coin", "version": "1"}},
+        {"extra": {"name": "USD Coin", "version": "2", "assetTransferMethod": "permit2"}},
+        {"extra": {"name": "USD Coin", "version": "2", "paymentFlow": "upfront"}},
+    ],
+)
+def test_terms_other_than_agreed_are_refused(changes: dict[str, Any]) -> None:
+    assert problem(TERMS, quote(), VENDOR, TOKEN) == ""
+    evil = replace(TERMS, **changes)
+    assert problem(evil, quote(), VENDOR, TOKEN)
+    with pytest.raises(OfferInvalid):
+        agreed(Challenge((evil,)), quote(), VENDOR, TOKEN)
+    assert agreed(Challenge((evil, TERMS)), quote(), VENDOR, TOKEN) == TERMS
+
+
+def test_the_vendors_record_is_pinned_not_its_word() -> None:
+    with pytest.raises(OfferInvalid):
+        check_payee(quote(pay_to=OTHER), VENDOR)
+    with pytest.raises(OfferInvalid):
+        check_payee(quote(asset=OTHER), VENDOR)
+    with pytest.raises(OfferInvalid):
+        check_payee(quote(network="eip155:1"), VENDOR)
+    # A quote and a 402 that agree with each other, but not with the record.
+    evil = replace(TERMS, pay_to=OTHER)
+    assert problem(evil, quote(pay_to=OTHER), VENDOR, TOKEN)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"vendor_id": "gpu_vendor_9"}, "not among"),
+        ({"vendor_id": "silent"}, "no live quote"),
+        ({"vendor_id": "dear"}, "asks 6.00 USD"),
+        ({"vendor_id": "late"}, "expired"),
+        ({"max_hours": Decimal(2)}, "hours"),
+        ({"max_hours": Decimal(-1)}, "hours"),
+    ],
+)
+def test_guard_refuses(changes: dict[str, Any], words: str) -> None:
+    late = candidate("late", 1)
+    seen = view(
+        candidate("gpu_vendor_1", 1_400_000),
+        candidate("silent", None),
+        candidate("dear", 6_000_000),
+        replace(late, quote=quote(1, "late", expires_at=999.0)),
+    )
+    assert guard(decision(), seen).amount == 1_400_000
+    with pytest.raises(DecisionRefused, match=words):
+        guard(decision(**changes), seen)
+
+
+def header(value: object) -> str:
+    return base64.b64encode(json.dumps(value).encode()).decode()
+
+
+ACCEPT = {
+    "scheme": "exact",
+    "network": TOKEN.network,
+    "asset": ASSET,
+    "amount": "1400000",
+    "payTo": PAYEE,
+    "maxTimeoutSeconds": 300,
+    "extra": {"name": "USD Coin", "version": "2"},
+}
+
+
+def test_offer_is_read() -> None:
+    offer = header({"x402Version": 2, "accepts": [{"scheme": "exact"}, ACCEPT, 7]})
+    assert decode_challenge(offer) == Challenge((TERMS,))
+
+
+@pytest.mark.parametrize(
+    "offer",
+    [
+        "not base64!",
+        header([]),
+        header({"x402Version": 1, "accepts": [ACCEPT]}),
+        header({"x402Version": True, "accepts": [ACCEPT]}),
+        header({"x402Version": "2", "accepts": [ACCEPT]}),
+        header({"accepts": [ACCEPT]}),
+        header({"x402Version": 2}),
+        header({"x402Version": 2, "accepts": [ACCEPT], "extensions": {"payment-identifier": {"info": {"id": "x"}}}}),
+        base64.b64encode(b"[" * 10_000).decode(),
+        "A" * (HEADER_MAX + 4),
+    ],
+)
+def test_malformed_offers_have_one_error(offer: str) -> None:
+    with pytest.raises(OfferInvalid):
+        decode_challenge(offer)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*ACCEPT, "other"]), json_values), json_values)
+def test_no_offer_but_the_agreed_one_is_accepted(changes: dict[str, Any], extensions: Any) -> None:
+    entry = {**ACCEPT, **changes}
+    try:
+        terms = agreed(
+            decode_challenge(header({"x402Version": 2, "accepts": [entry], "extensions": extensions})),
+            quote(),
+            VENDOR,
+            TOKEN,
+        )
+    except OfferInvalid:
+        return
+    assert terms == TERMS
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200))
+def test_no_header_has_another_error(junk: bytes | str) -> None:
+    text = base64.b64encode(junk).decode() if isinstance(junk, bytes) else junk
+    with pytest.raises(OfferInvalid):
+        decode_challenge(text)
+
+
+def wallet() -> LocalWallet:
+    return LocalWallet("0x" + "11" * 32, TOKEN)
+
+
+@pytest.mark.parametrize(
+    ("authorization_changes", "terms_changes"),
+    [
+        ({"payer": PAYER}, {}),
+        ({"payee": OTHER}, {}),
+        ({"amount": 1_400_001}, {}),
+        ({"amount": 0}, {"amount": "0"}),
+        ({"network": "eip155:1"}, {}),
+        ({"asset": OTHER}, {}),
+        ({}, {"asset": OTHER}),
+        ({}, {"pay_to": OTHER}),
+        ({}, {"extra": {"name": "Evil", "version": "2"}}),
+    ],
+)
+def test_wallet_signs_nothing_but_its_own_agreed_transfer(
+    authorization_changes: dict[str, Any], terms_changes: dict[str, Any]
+) -> None:
+    good = authorization(payer=wallet().address)
+    assert wallet().sign(good, TERMS, "")
+    with pytest.raises(Refused):
+        wallet().sign(replace(good, **authorization_changes), replace(TERMS, **terms_changes), "")
+
+
+def test_signing_is_repeatable_and_shows_no_key() -> None:
+    good = authorization(payer=wallet().address)
+    assert wallet().sign(good, TERMS, "a" * 24) == wallet().sign(good, TERMS, "a" * 24)
+    assert "11" * 8 not in repr(wallet())
+    with pytest.raises(ConfigError) as error:
+        LocalWallet("0x" + "zz" * 32, TOKEN)
+    assert "zz" not in str(error.value)
+    assert error.value.__cause__ is None
+
+
+def test_a_jobs_id_and_nonce_are_its_own() -> None:
+    second = replace(RUN, jobs=(*RUN.jobs, None))  # type: ignore[arg-type]
+    ids = {job_id(RUN), job_id(second), job_id(replace(RUN, run_id="b" * 24))}
+    assert len(ids) == 3
+    assert all(len(found) == 24 and int(found, 16) for found in ids)
+    nonces = {
+        nonce(TOKEN, PAYER, "one"),
+        nonce(TOKEN, PAYER, "two"),
+        nonce(TOKEN, OTHER, "one"),
+        nonce(replace(TOKEN, network="eip155:8453"), PAYER, "one"),
+        nonce(replace(TOKEN, address=OTHER), PAYER, "one"),
+    }
+    assert len(nonces) == 5
+    assert nonce(TOKEN, PAYER.upper().replace("0X", "0x"), "one") == nonce(TOKEN, PAYER, "one")

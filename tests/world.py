@@ -1,0 +1,213 @@
+"""A real market to test against: mongod, Anvil, vendors over HTTP; and the levers that turn its clocks and faults."""
+
+import os
+import time
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
+
+import httpx
+from eth_abi.abi import encode
+from eth_account import Account
+from eth_hash.auto import keccak
+from pymongo import MongoClient
+
+from gpuagent import settings
+from gpuagent.adapters.evm_chain import EvmChain, Transfer
+from gpuagent.adapters.mongo_store import MongoStore
+from gpuagent.adapters.system_clock import SystemClock
+from gpuagent.books import Books, audit
+from gpuagent.launch import Order, start
+from gpuagent.model import Run
+from gpuagent.money import UNIT
+from gpuagent.ports import Ports, VendorApi
+from gpuagent.stack import Stack
+from gpuagent.tick import tick
+from gpuagent.transitions import is_over
+
+JOB_S = 3600.0
+"""Every test job is one paid hour long."""
+
+
+class TurnableClock:
+    """The wall clock, plus what a test has turned it."""
+
+    def __init__(self, ahead_s: float = 0) -> None:
+        self.ahead_s = ahead_s
+
+    def now(self) -> float:
+        return SystemClock().now() + self.ahead_s
+
+
+class Market:
+    """The levers of the shared chain and vendors. Times in seconds, amounts in atomic units."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.environment = dict(stack.environment)
+        self.vendors = stack.vendors
+        self.clock = TurnableClock()
+        self._rpc_url = self.environment["CHAIN_RPC_URL"]
+        self._http = httpx.Client(
+            base_url=self.environment["VENDOR_URL"],
+            headers={"Authorization": f"Bearer {self.environment['GPU_VENDOR_SECRET']}"},
+            timeout=30,
+        )
+
+        self._mongo: MongoClient[Any] = MongoClient(self.environment["MONGODB_URI"])
+
+    def close(self) -> None:
+        self._http.close()
+        self._mongo.close()
+
+    def empty(self, database: str) -> None:
+        for name in self._mongo[database].list_collection_names():
+            self._mongo[database][name].delete_many({})
+
+    def control(self, method: str, path: str, **body: Any) -> Any:
+        reply = self._http.request(method, f"/mock/{path}", json=body or None)
+        assert reply.is_success, reply.text
+        return reply.json() if reply.content else None
+
+    def get(self, path: str, vendor_id: str, **params: str) -> Any:
+        return self._http.get(path, headers={"x-vendor-id": vendor_id}, params=params).json()
+
+    def fault(self, vendor_id: str, name: str) -> None:
+        self.control("PUT", "faults", vendorId=vendor_id, name=name)
+
+    def outcomes(self, vendor_id: str, script: str) -> None:
+        """The vendor's next jobs, one character each: 1 completes, 0 fails."""
+        self.control("PUT", "outcomes", vendorId=vendor_id, script=script)
+
+    def received(self, payer: str) -> list[str]:
+        """Every payment of this payer that any vendor was ever sent, as the base64 header."""
+        headers: list[str] = [one["header"] for one in self.control("GET", "purchases")["received"]]
+        return [header for header in headers if payer.lower() in b64decode(header).decode().lower()]
+
+    def heal(self) -> None:
+        """No faults, and jobs that succeed."""
+        self.control("DELETE", "faults")
+        for vendor in self.vendors:
+            self.outcomes(vendor.vendor_id, "")
+
+    def work(self, seconds: float = JOB_S) -> None:
+        """Vendors' jobs go on for so long."""
+        self.control("POST", "clock", advanceS=seconds)
+
+    def pass_time(self, seconds: float) -> None:
+        """Everybody's clock: the chain's, the vendors', the agent's."""
+        self.rpc("evm_increaseTime", int(seconds))
+        self.rpc("evm_mine")
+        self.work(seconds)
+        self.clock.ahead_s += seconds
+
+    def rpc(self, method: str, *params: Any) -> Any:
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
+        answer = httpx.post(self._rpc_url, json=body, timeout=30).json()
+        assert "result" in answer, answer
+        return answer["result"]
+
+    def fund(self, address: str, amount: int) -> None:
+        """Mint test USDC."""
+        data = "0x" + (keccak(b"mint(address,uint256)")[:4] + encode(["address", "uint256"], [address, amount])).hex()
+        self.transact(self.environment["X402_ASSET"], data)
+
+    def transact(self, to: str, data: str) -> None:
+        """Send from the token's deployer, whose account is unlocked on Anvil; returns once it is mined."""
+        sent = self.rpc("eth_sendTransaction", {"from": self.rpc("eth_accounts")[0], "to": to, "data": data})
+        ends_at = time.monotonic() + 10
+        while not (receipt := self.rpc("eth_getTransactionReceipt", sent)):
+            assert time.monotonic() < ends_at, "not mined"
+        assert receipt["status"] == "0x1", receipt
+
+
+@dataclass
+class World:
+    """One test's agent, with a wallet and a database of its own."""
+
+    market: Market
+    agent: settings.Agent
+    environment: dict[str, str] = field(repr=False)
+    from_block: int
+
+    @property
+    def ports(self) -> Ports:
+        return self.agent.ports
+
+    @property
+    def store(self) -> MongoStore:
+        return self.agent.store
+
+    @property
+    def chain(self) -> EvmChain:
+        return self.agent.chain
+
+    def start(self, budget: float = 5, **order: Any) -> Run:
+        return start(Order(goal="Fine-tune tiny-llm", budget=int(Decimal(str(budget)) * UNIT), **order), self.ports)
+
+    def tick(self, run: Run | str) -> Run:
+        return tick(run if isinstance(run, str) else run.run_id, self.ports)
+
+    def finish(self, run: Run | str, ticks_max: int = 60) -> Run:
+        """Tick to the end; between ticks the vendors work on."""
+        for _ in range(ticks_max):
+            run = self.tick(run)
+            if is_over(run):
+                return run
+            self.market.work()
+        raise AssertionError(f"not over after {ticks_max} ticks: {run}")
+
+    def transfers(self) -> tuple[Transfer, ...]:
+        return self.chain.transfers(self.ports.wallet.address, self.from_block)
+
+    def books(self, run: Run) -> Books:
+        return audit(self.store.load(run.run_id), self.chain)
+
+    def seen(self, run: Run, type_: str) -> list[Any]:
+        return [one for one in self.store.documents(run.run_id)["observations"] if one["type"] == type_]
+
+    def job_status(self, vendor_job_id: str) -> Any:
+        """What the vendor says of a job, as it says it."""
+        return self.market.get("/job-status", self.vendor_of(vendor_job_id), vendorJobId=vendor_job_id)
+
+    def jobs(self) -> list[Any]:
+        """The documents of all jobs of all runs."""
+        return [job for run in self.store.runs() for job in self.store.documents(str(run["_id"]))["jobs"]]
+
+    def vendor_of(self, vendor_job_id: str) -> str:
+        (found,) = [job["vendorId"] for job in self.jobs() if job.get("vendorJobId") == vendor_job_id]
+        return str(found)
+
+    def assert_balanced(self, run: Run, transfers: int) -> None:
+        """The books balance to the unit, equal the chain, hold nothing, and there were just so many transfers."""
+        books = self.books(run)
+        assert books.balanced, books
+        assert books.held == 0
+        found = self.transfers()
+        assert len(found) == transfers, found
+        assert sum(transfer.amount for transfer in found) == books.settled
+
+
+@contextmanager
+def build_world(
+    market: Market, database: str, funds: int = 1000 * UNIT, vendor_api: VendorApi | None = None
+) -> Iterator[World]:
+    account = Account.create()
+    if funds:
+        market.fund(account.address, funds)
+    environment = {
+        **os.environ,
+        **market.environment,
+        "MONGODB_DB_NAME": database,
+        "X402_PRIVATE_KEY": account.key.to_0x_hex(),
+    }
+    with settings.build(settings.read(environment)) as agent:
+        for vendor in market.vendors:
+            agent.store.put_vendor(vendor, market.clock.now())
+        agent = replace(
+            agent,
+            ports=replace(agent.ports, clock=market.clock, vendor_api=vendor_api or agent.ports.vendor_api),
+        )
+        yield World(market, agent, environment, agent.chain.head(account.address).number)
