@@ -15,6 +15,7 @@ from gpuagent.errors import ConfigError, DecisionRefused, OfferInvalid, Refused
 from gpuagent.model import Challenge
 from gpuagent.pay import agreed, nonce, problem
 from gpuagent.plan import check_payee, guard, job_id
+from gpuagent.wire import strict_json
 from gpuagent.wire.exact import HEADER_MAX, decode_challenge
 from tests.samples import (
     ASSET,
@@ -142,7 +143,7 @@ def test_malformed_offers_have_one_error(offer: str) -> None:
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=10),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
     max_leaves=12,
 )
@@ -168,6 +169,37 @@ def test_no_header_has_another_error(junk: bytes | str) -> None:
     text = base64.b64encode(junk).decode() if isinstance(junk, bytes) else junk
     with pytest.raises(OfferInvalid):
         decode_challenge(text)
+
+
+def test_payment_identifier_is_declared_as_the_sdk_does() -> None:
+    from x402.extensions.payment_identifier import (
+        PAYMENT_IDENTIFIER,
+        append_payment_identifier_to_extensions,
+        declare_payment_identifier_extension,
+    )
+
+    theirs = {PAYMENT_IDENTIFIER: declare_payment_identifier_extension()}
+    append_payment_identifier_to_extensions(theirs, "a" * 24)
+    sent = json.loads(base64.b64decode(wallet().sign(authorization(payer=wallet().address), TERMS, "a" * 24)))
+    assert sent["extensions"] == theirs
+
+
+@pytest.mark.parametrize("deep", [b"[" * 33, b'{"a":' * 40, b"[" * 1_000_000, b'"' + b"[" * 40 + b'",' + b"[" * 33])
+def test_deep_json_is_refused_before_it_is_parsed(deep: bytes) -> None:
+    with pytest.raises(ValueError, match="deeper"):
+        strict_json.parse(deep)
+
+
+@pytest.mark.parametrize("odd", [b"NaN", b"-Infinity", b"", b"{", b"\xff", b"1e", b"nul"])
+def test_unsound_json_is_refused(odd: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        strict_json.parse(odd)
+
+
+@given(json_values)
+def test_sound_json_is_read(value: Any) -> None:
+    text = json.dumps({"a [": value, 'b"{\\': "[[{"}).encode()
+    assert strict_json.parse(text) == json.loads(text, parse_float=Decimal)
 
 
 def wallet() -> LocalWallet:

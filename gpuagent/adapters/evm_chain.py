@@ -3,7 +3,6 @@
 Plain JSON-RPC over httpx: the reads of one decision go out as one batch pinned to one block hash, under one deadline.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from eth_hash.auto import keccak
 from gpuagent.errors import ChainError, ChainMismatch
 from gpuagent.model import Authorization, Settlement, Token
 from gpuagent.ports import Head, Open, Outcome, Void
+from gpuagent.wire import strict_json
 from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed
 
 LOGS_SPAN = 2_000
@@ -154,7 +154,7 @@ class EvmChain:
         ]
         try:
             reply = self._http.request("POST", self._url, json=body)
-            answers = {answer["id"]: answer for answer in json.loads(reply.body)}
+            answers = {answer["id"]: answer for answer in strict_json.parse(reply.body)}
             return [_result(answers[number]) for number in range(len(calls))]
         except HttpFailed as error:
             raise ChainError(f"the chain does not answer at {self._url}: {error}") from error

@@ -1,6 +1,5 @@
 """The vendor API over HTTP. Whatever a vendor answers becomes a checked value or a VendorError."""
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 from gpuagent.errors import BadInput, ConfigError, OfferInvalid, VendorError, VendorUnauthorized
 from gpuagent.model import Authorized, Challenge, JobReport, Quote, Reserved, Settled, Vendor
 from gpuagent.money import parse_usd
+from gpuagent.wire import strict_json
 from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed, Reply
 from gpuagent.wire.exact import decode_challenge
 
@@ -140,9 +140,8 @@ def _order(job: Reserved | Authorized | Settled) -> dict[str, object]:
 
 def _json(reply: Reply, vendor: Vendor) -> dict[str, Any]:
     try:
-        # Prices must not pass through binary floats.
-        data = json.loads(reply.body, parse_float=Decimal)
-    except (ValueError, RecursionError, ArithmeticError) as error:
+        data = strict_json.parse(reply.body)
+    except ValueError as error:
         raise VendorError(f"{vendor.vendor_id} answered something that is not JSON") from error
     if not isinstance(data, dict):
         raise VendorError(f"{vendor.vendor_id} answered JSON that is not an object")

@@ -6,16 +6,10 @@ payees by themselves. Specification: https://github.com/coinbase/x402 (specs), h
 
 import base64
 import binascii
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
-from x402.extensions.payment_identifier import (
-    PAYMENT_IDENTIFIER,
-    append_payment_identifier_to_extensions,
-    declare_payment_identifier_extension,
-)
 from x402.http.utils import encode_payment_signature_header
 from x402.mechanisms.evm import (
     ExactEIP3009Authorization,
@@ -27,7 +21,19 @@ from x402.schemas import PaymentPayload, PaymentRequirements
 
 from gpuagent.errors import OfferInvalid
 from gpuagent.model import Authorization, Challenge, Terms, Token
+from gpuagent.wire import strict_json
 
+# As in x402.extensions.payment_identifier, repeated because importing that package takes over two seconds.
+PAYMENT_IDENTIFIER = "payment-identifier"
+IDENTIFIER_SCHEMA = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "type": "object",
+    "properties": {
+        "required": {"type": "boolean"},
+        "id": {"type": "string", "minLength": 16, "maxLength": 128, "pattern": "^[a-zA-Z0-9_-]+$"},
+    },
+    "required": ["required"],
+}
 HEADER_MAX = 16 * 1024
 ACCEPTS_MAX = 32
 
@@ -37,8 +43,8 @@ def decode_challenge(header: str) -> Challenge:
     if len(header) > HEADER_MAX:
         raise OfferInvalid(f"the 402 offer is larger than {HEADER_MAX} bytes")
     try:
-        data = json.loads(base64.b64decode(header, validate=True))
-    except (binascii.Error, ValueError, RecursionError) as error:
+        data = strict_json.parse(base64.b64decode(header, validate=True))
+    except (binascii.Error, ValueError) as error:
         raise OfferInvalid(f"the 402 offer is not base64 of JSON: {type(error).__name__}") from error
     if not isinstance(data, dict) or type(data.get("x402Version")) is not int or data["x402Version"] != 2:
         raise OfferInvalid("the 402 offer is not x402 version 2")
@@ -52,7 +58,7 @@ def decode_challenge(header: str) -> Challenge:
 def _terms(entry: object) -> Terms | None:
     try:
         offer = PaymentRequirements.model_validate(entry, strict=True)
-    except (ValidationError, RecursionError):
+    except ValidationError:
         return None
     return Terms(
         scheme=offer.scheme,
@@ -89,8 +95,8 @@ def encode_payment(authorization: Authorization, signature: str, terms: Terms, i
     """
     extensions: dict[str, Any] | None = None
     if identifier:
-        extensions = {PAYMENT_IDENTIFIER: declare_payment_identifier_extension()}
-        append_payment_identifier_to_extensions(extensions, identifier)
+        info = {"required": False, "id": identifier}
+        extensions = {PAYMENT_IDENTIFIER: {"info": info, "schema": IDENTIFIER_SCHEMA}}
     payload = PaymentPayload(
         payload=ExactEIP3009Payload(_eip3009(authorization), signature).to_dict(),
         accepted=PaymentRequirements(

@@ -1,0 +1,28 @@
+"""An answer before it is sent, so that it can be stored, compared and bent."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.responses import Response
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status, JSON body and headers. The same answer is always the same bytes."""
+
+    status: int
+    body: dict[str, Any]
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def to_response(self) -> Response:
+        return Response(json.dumps(self.body), self.status, self.headers, "application/json")
+
+
+class Refusal(Exception):
+    """The request is answered with an error: {"error": code, "message": text}."""
+
+    def __init__(self, status: int, code: str, message: str, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+        self.answer = Answer(status, {"error": code, "message": message}, headers)

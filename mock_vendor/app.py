@@ -1,0 +1,166 @@
+"""The vendor API. Its OpenAPI is the contract that a real vendor would implement."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+import anyio.to_thread
+from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.exceptions import HTTPException
+
+from mock_vendor.answers import Answer, Refusal
+from mock_vendor.catalogue import Vendor
+from mock_vendor.control import control, lure
+from mock_vendor.payment import KEY
+from mock_vendor.purchase import ask_again, submit
+from mock_vendor.shop import Shop, TheShop, give_quote, look_at_job
+from mock_vendor.wire import ErrorAnswer, JobStatusAnswer, QuoteAnswer, QuoteRequest, SubmitAnswer, SubmitRequest
+
+# Buyers wait in a thread each, some of them for a settlement.
+THREADS = 256
+ERRORS = {
+    400: "malformed request, Idempotency-Key or PAYMENT-SIGNATURE",
+    401: "the bearer token is missing or wrong",
+    402: "payment required: PAYMENT-REQUIRED says how, and the body repeats it",
+    404: "no such vendor, quote or job",
+    409: "the Idempotency-Key or the authorization has been used for something else",
+    410: "the quote has expired",
+    422: "the request does not fit the contract, or the GPU is not offered",
+    503: "outcome unknown or vendor down: send the same request again after Retry-After seconds",
+}
+
+api = APIRouter()
+bearer = HTTPBearer(auto_error=False)
+
+
+def create_app(shop: Shop) -> FastAPI:
+    app = FastAPI(title="Mock GPU vendor", version="1", lifespan=_lifespan)
+    app.state.shop = shop
+    app.include_router(api)
+    app.include_router(lure, prefix="/mock")
+    app.include_router(control, prefix="/mock", dependencies=[Depends(authorized)])
+    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _not_routed)
+    return app
+
+
+async def authorized(
+    shop: TheShop,
+    token: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+) -> None:
+    given = token.credentials if token is not None else ""
+    if not secrets.compare_digest(given.encode(), shop.settings.secret.encode()):
+        raise Refusal(401, "unauthorized", "the bearer token is missing or wrong")
+
+
+async def addressed(
+    shop: TheShop,
+    x_vendor_id: Annotated[str, Header(description="which vendor is meant")] = "",
+) -> Vendor:
+    vendor = shop.vendors.get(x_vendor_id)
+    if vendor is None:
+        raise Refusal(404, "vendor_unknown", f"x-vendor-id {x_vendor_id!r} is not a vendor here")
+    return vendor
+
+
+TheVendor = Annotated[Vendor, Depends(addressed)]
+
+
+def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": ErrorAnswer, "description": ERRORS[status]} for status in statuses}
+
+
+@api.post(
+    "/quote",
+    dependencies=[Depends(authorized)],
+    response_model=QuoteAnswer,
+    responses=_errors(400, 401, 404, 422, 503),
+)
+def quote(shop: TheShop, vendor: TheVendor, request: QuoteRequest) -> Response:
+    """A binding price for one job, valid for ten minutes."""
+    return shop.faults.send("quote", vendor.vendor_id, give_quote(shop, vendor, request))
+
+
+@api.post(
+    "/submit-job",
+    dependencies=[Depends(authorized)],
+    response_model=SubmitAnswer,
+    responses=_errors(400, 401, 402, 404, 409, 410, 422, 503),
+)
+def submit_job(
+    shop: TheShop,
+    vendor: TheVendor,
+    request: SubmitRequest,
+    http: Request,
+    idempotency_key: Annotated[str, Header(description="16 to 128 of A-Z a-z 0-9 _ -")] = "",
+    payment_signature: Annotated[str | None, Header(description="x402 version 2, exact, EIP-3009")] = None,
+) -> Response:
+    """Buy a quoted job. The work begins once the payment is settled on chain, and only then."""
+    if not KEY.fullmatch(idempotency_key):
+        raise Refusal(400, "key_malformed", f"Idempotency-Key must match {KEY.pattern}")
+    if payment_signature is not None:
+        shop.received.append({"vendorId": vendor.vendor_id, "key": idempotency_key, "header": payment_signature})
+    url = str(http.url)
+    answer = submit(shop, vendor, idempotency_key, request, payment_signature, url)
+    stage = "paid" if answer.status == 200 else "offer"
+    return shop.faults.send(stage, vendor.vendor_id, answer, fresh_402=lambda: ask_again(shop, vendor, request, url))
+
+
+@api.get(
+    "/job-status",
+    dependencies=[Depends(authorized)],
+    response_model=JobStatusAnswer,
+    responses=_errors(400, 401, 404, 503),
+)
+def job_status(
+    shop: TheShop,
+    vendor: TheVendor,
+    vendor_job_id: Annotated[str, Query(alias="vendorJobId")] = "",
+    idempotency_key: Annotated[str, Query(alias="idempotencyKey")] = "",
+) -> Response:
+    """How a job is doing, asked for by its id or by the key that bought it."""
+    if bool(vendor_job_id) == bool(idempotency_key):
+        raise Refusal(400, "which_job", "give either vendorJobId or idempotencyKey")
+    job = (
+        shop.shelf.job(vendor.vendor_id, vendor_job_id)
+        if vendor_job_id
+        else shop.shelf.job_of_key(vendor.vendor_id, idempotency_key)
+    )
+    if job is None:
+        raise Refusal(404, "job_unknown", f"{vendor.vendor_id} has no such job")
+    return shop.faults.send("job", vendor.vendor_id, look_at_job(shop, job))
+
+
+@api.get("/healthz")
+async def healthz() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+@asynccontextmanager
+async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
+    anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+    yield
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return error.answer.to_response()
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return Refusal(400, "json_malformed", "the body is not JSON").answer.to_response()
+    place = ".".join(str(part) for part in first["loc"])
+    return Refusal(422, "request_invalid", f"{place}: {first['msg']}").answer.to_response()
+
+
+async def _not_routed(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    answer = Answer(error.status_code, {"error": "http_error", "message": str(error.detail)})
+    return answer.to_response()

@@ -1,0 +1,199 @@
+"""A local EVM chain (Anvil) with a test USDC on it, started as a child and ended with its parent."""
+
+import ctypes
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eth_typing import HexAddress, HexStr
+from web3 import HTTPProvider, Web3
+from web3.types import Nonce
+from web3.utils import get_create_address
+
+from mock_vendor import contracts
+from mock_vendor.errors import ChainError
+
+CHAIN_ID = 31337
+START_DEADLINE_S = 15
+STOP_DEADLINE_S = 10
+LOCK_DEADLINE_S = 2  # the last Anvil needs a moment to save its state, another mock never lets go
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Account:
+    """One of Anvil's development accounts: public keys to worthless ether, made at start, never committed."""
+
+    address: str
+    private_key: str
+
+
+@dataclass(frozen=True)
+class Anvil:
+    """A running chain. Account 0 deploys and mints, the last one is the facilitator."""
+
+    rpc_url: str
+    pid: int
+    accounts: tuple[Account, ...]
+
+
+@contextmanager
+def anvil(data_dir: Path | None = None, accounts: int = 10) -> Iterator[Anvil]:
+    """Run Anvil until the block ends. With a data_dir its state outlives it. Raises ChainError."""
+    with ExitStack() as stack:
+        port = _free_port()
+        command = [_find_anvil(), "--port", str(port), "--chain-id", str(CHAIN_ID)]
+        command += ["--block-time", "1", "--mixed-mining", "--silent", "--accounts", str(accounts)]
+        inherited: tuple[int, ...] = ()
+        if data_dir is not None:
+            command += ["--state", str(data_dir / "anvil-state.json"), "--state-interval", "1"]
+            inherited = (stack.enter_context(_state_lock(data_dir)),)
+        rpc_url = f"http://127.0.0.1:{port}"
+        with tempfile.TemporaryDirectory(prefix="anvil-") as scratch:
+            keys = Path(scratch) / "keys.json"
+            child = stack.enter_context(_child([*command, "--config-out", str(keys)], inherited))
+            _wait_until_ready(child, rpc_url)
+            made = json.loads(keys.read_text())
+        pairs = zip(made["available_accounts"], made["private_keys"], strict=True)
+        yield Anvil(
+            rpc_url,
+            child.pid,
+            tuple(Account(Web3.to_checksum_address(address), key) for address, key in pairs),
+        )
+
+
+def deploy_usdc(rpc_url: str, owner: str) -> tuple[str, bool]:
+    """The token's address, and whether it was deployed now: a restored chain has it already."""
+    web3 = connect(rpc_url)
+    address = get_create_address(HexAddress(HexStr(owner)), Nonce(0))
+    if web3.eth.get_code(address):
+        return address, False
+    if web3.eth.get_transaction_count(Web3.to_checksum_address(owner)) != 0:
+        raise ChainError(f"account {owner} was used before the test USDC was deployed")
+    sent = web3.eth.send_transaction(
+        {"from": Web3.to_checksum_address(owner), "data": Web3.to_bytes(hexstr=HexStr(contracts.load().bytecode))}
+    )
+    web3.eth.wait_for_transaction_receipt(sent, timeout=START_DEADLINE_S, poll_latency=0.01)
+    return address, True
+
+
+def mint(rpc_url: str, asset: str, receiver: str, amount: int) -> None:
+    """Give `amount` atomic units of the test USDC. Anvil signs for the token's owner itself."""
+    web3 = connect(rpc_url)
+    token = web3.eth.contract(address=Web3.to_checksum_address(asset), abi=contracts.load().abi)
+    sent = token.functions.mint(Web3.to_checksum_address(receiver), amount).transact(
+        {"from": token.functions.owner().call()}
+    )
+    web3.eth.wait_for_transaction_receipt(sent, timeout=START_DEADLINE_S, poll_latency=0.01)
+
+
+def advance_time(rpc_url: str, seconds: int) -> None:
+    """Move the chain's clock forward and mine a block there."""
+    rpc(rpc_url, "evm_increaseTime", seconds)
+    rpc(rpc_url, "evm_mine")
+
+
+def rpc(rpc_url: str, method: str, *params: Any) -> Any:
+    """One JSON-RPC call. Raises ChainError when the chain refuses it."""
+    answer: Any = HTTPProvider(rpc_url).make_request(method, list(params))
+    if "error" in answer:
+        raise ChainError(f"{method}: {answer['error']}")
+    return answer["result"]
+
+
+def connect(rpc_url: str) -> Web3:
+    return Web3(HTTPProvider(rpc_url))
+
+
+def _find_anvil() -> str:
+    on_path = shutil.which("anvil")
+    if on_path:
+        return on_path
+    installed = sorted(Path(sys.prefix).glob("node_modules/@foundry-rs/anvil-*/bin/anvil"))
+    if installed:
+        return str(installed[0])
+    raise ChainError(f"no anvil found: npm install --prefix {sys.prefix} @foundry-rs/anvil@1.7.1")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def _state_lock(data_dir: Path) -> Iterator[int]:
+    """Wait for the last Anvil of this folder to be gone; it saves its state as it ends."""
+    # Anvil inherits the locked descriptor, so the lock lasts as long as Anvil, not as long as we do.
+    with (data_dir / "anvil.lock").open("w") as lock:
+        deadline = time.monotonic() + LOCK_DEADLINE_S
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise ChainError(f"another mock_vendor is using {data_dir}") from None
+                time.sleep(0.05)
+        yield lock.fileno()
+
+
+@contextmanager
+def _child(command: list[str], inherited: tuple[int, ...]) -> Iterator[subprocess.Popen[bytes]]:
+    # A session of its own: Ctrl-C reaches us alone, and we end Anvil after the vendor has stopped.
+    child = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        pass_fds=inherited,
+        start_new_session=True,
+        preexec_fn=_end_with_parent(),
+    )
+    try:
+        yield child
+    finally:
+        child.terminate()
+        try:
+            child.wait(STOP_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _end_with_parent() -> Any:
+    """What the child runs before exec, so that a SIGKILLed parent leaves no Anvil. Linux only."""
+    if sys.platform != "linux":
+        return None
+    # SIGTERM rather than SIGKILL, so that Anvil still saves its state. libc is loaded before the fork,
+    # because loading a library between fork and exec can deadlock.
+    libc, parent = ctypes.CDLL(None), os.getpid()
+
+    def ask_for_death_signal() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # the parent died before prctl was called
+            os._exit(1)
+
+    return ask_for_death_signal
+
+
+def _wait_until_ready(child: subprocess.Popen[bytes], rpc_url: str) -> None:
+    web3 = connect(rpc_url)
+    deadline = time.monotonic() + START_DEADLINE_S
+    while not web3.is_connected():
+        if child.poll() is not None:
+            raise ChainError(f"anvil ended at once with exit code {child.returncode}")
+        if time.monotonic() > deadline:
+            raise ChainError(f"anvil did not answer on {rpc_url} within {START_DEADLINE_S} s")
+        time.sleep(0.02)

@@ -1,0 +1,153 @@
+"""The vendor's side of x402: offers, verification and settlement, by the SDK's own facilitator."""
+
+import logging
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from web3.exceptions import Web3Exception
+from x402 import x402FacilitatorSync, x402ResourceServerSync
+from x402.mechanisms.evm import FacilitatorWeb3Signer
+from x402.mechanisms.evm.constants import (
+    ERR_FAILED_TO_VERIFY_SIGNATURE,
+    ERR_NONCE_ALREADY_USED,
+    ERR_SETTLEMENT_PENDING,
+    ERR_TRANSACTION_FAILED,
+    ERR_TRANSACTION_SIMULATION_FAILED,
+)
+from x402.mechanisms.evm.exact.facilitator import ExactEvmScheme as ExactEvmFacilitator
+from x402.mechanisms.evm.exact.facilitator import ExactEvmSchemeConfig
+from x402.mechanisms.evm.exact.register import register_exact_evm_server
+from x402.schemas import AssetAmount, PaymentRequired, PaymentRequirements, ResourceConfig, ResourceInfo
+
+from mock_vendor.ledger import Dead, Ledger, Open, Paid
+from mock_vendor.market import Market
+from mock_vendor.payment import IDENTIFIER_DECLARATION, PAYMENT_IDENTIFIER, Payment
+
+MAX_TIMEOUT_S = 300
+# Below the 30 s or so that buyers wait for an answer: a late receipt is then 503, not a cut connection.
+CONFIRMATION_TIMEOUT_S = 15.0
+# With these the transfer may have been broadcast, or the chain was away: they do not say "not paid".
+UNCERTAIN = {
+    ERR_SETTLEMENT_PENDING,
+    ERR_TRANSACTION_FAILED,
+    ERR_TRANSACTION_SIMULATION_FAILED,
+    ERR_FAILED_TO_VERIFY_SIGNATURE,
+}
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """The transfer may or may not be on chain. Ask again later; never sell anew."""
+
+    reason: str
+
+
+class ChainUnavailable(Exception):
+    """The chain did not answer, so nothing can be said about the payment."""
+
+
+class Till:
+    """Takes payments on one market. Safe to call from any thread."""
+
+    def __init__(self, market: Market) -> None:
+        self._market = market
+        self._ledger = Ledger(market.rpc_url, market.asset)
+        signer = _Signer(
+            private_key=market.facilitator.private_key,
+            rpc_url=market.rpc_url,
+            confirmation_timeout_seconds=CONFIRMATION_TIMEOUT_S,
+        )
+        facilitator = x402FacilitatorSync()
+        facilitator.register(
+            [market.network], ExactEvmFacilitator(signer, ExactEvmSchemeConfig(simulate_in_settle=True))
+        )
+        self._server = x402ResourceServerSync(facilitator)
+        register_exact_evm_server(self._server, market.network)
+        self._server.initialize()
+
+    def offer(self, amount: int, pay_to: str) -> PaymentRequirements:
+        """`amount` is atomic units."""
+        price = AssetAmount(
+            amount=str(amount),
+            asset=self._market.asset,
+            extra={"name": self._market.asset_name, "version": self._market.asset_version},
+        )
+        config = ResourceConfig(
+            scheme="exact",
+            pay_to=pay_to,
+            price=price,
+            network=self._market.network,
+            max_timeout_seconds=MAX_TIMEOUT_S,
+        )
+        return self._server.build_payment_requirements(config)[0]
+
+    def challenge(self, offer: PaymentRequirements, url: str, error: str | None) -> PaymentRequired:
+        """What a 402 says."""
+        return self._server.create_payment_required_response(
+            [offer],
+            resource=ResourceInfo(url=url, description="one GPU job", mime_type="application/json"),
+            error=error or "payment required",
+            extensions={PAYMENT_IDENTIFIER: IDENTIFIER_DECLARATION},
+        )
+
+    def matching(self, challenge: PaymentRequired, payment: Payment) -> PaymentRequirements | None:
+        """The offer that this payment accepts, if it accepts one of ours and echoes it faithfully."""
+        if not self._server.validate_extensions(challenge, payment.payload).valid:
+            return None
+        return self._server.find_matching_requirements(challenge.accepts, payment.payload)
+
+    def objection(self, payment: Payment, offer: PaymentRequirements) -> str | None:
+        """Why this payment cannot be taken; None if it can. Raises ChainUnavailable."""
+        if offer.network != self._market.network:
+            return f"nothing can be settled on {offer.network} here"
+        try:
+            verified = self._server.verify_payment(payment.payload, offer)
+        except (OSError, Web3Exception) as error:
+            raise ChainUnavailable(str(error)) from error
+        if verified.is_valid:
+            return None
+        reason = verified.invalid_reason or "payment invalid"
+        if reason == ERR_NONCE_ALREADY_USED:
+            return None  # somebody may have relayed this very transfer: settle() finds out
+        if reason in UNCERTAIN and not self._ledger.is_reachable():
+            raise ChainUnavailable(reason)
+        return reason
+
+    def settle(self, payment: Payment, offer: PaymentRequirements) -> Paid | Dead | Unknown:
+        """Make sure that the transfer is on chain. The chain is asked before and after, whatever is said."""
+        try:
+            found = self._ledger.look_up(payment.authorization)
+            if not isinstance(found, Open):
+                return found
+            settled = self._server.settle_payment(payment.payload, offer)
+            found = self._ledger.look_up(payment.authorization)
+        except (OSError, Web3Exception) as error:
+            logger.warning("settlement of %s is unknown: %s", payment.authorization.nonce, error)
+            return Unknown(str(error))
+        if not isinstance(found, Open):
+            return found
+        reason = settled.error_reason or "settlement failed"
+        logger.warning("settlement of %s failed: %s", payment.authorization.nonce, reason)
+        return Unknown(reason) if settled.success or reason in UNCERTAIN else Dead(reason)
+
+
+class _Signer(FacilitatorWeb3Signer):
+    """The SDK's signer, which sends one transaction at a time and survives one that could not be sent."""
+
+    def __init__(self, **arguments: Any) -> None:
+        self._arguments = arguments
+        self._sending = threading.Lock()
+        super().__init__(**arguments)
+
+    def write_contract(self, *args: Any, **keywords: Any) -> str:
+        with self._sending:
+            try:
+                return super().write_contract(*args, **keywords)
+            except Exception:
+                # The SDK counts a nonce as used before it sends, and keeps counting from there: every
+                # later transaction would wait behind the gap. Starting afresh asks the chain again.
+                super().__init__(**self._arguments)
+                raise

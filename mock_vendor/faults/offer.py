@@ -1,0 +1,147 @@
+"""Faults of the 402. A payment of the bent terms is taken where the chain can: a robbed buyer should see it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from starlette.responses import Response
+from x402.http.utils import safe_base64_encode
+from x402.schemas import PaymentRequired, PaymentRequirements
+
+from mock_vendor.answers import Answer
+from mock_vendor.faults.scene import ATTACKER, Scene
+from mock_vendor.faults.table import Hook, fault
+from mock_vendor.payment import PAYMENT_IDENTIFIER
+
+MAINNET = "eip155:8453"
+MAINNET_USDC = "0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913"
+TEN_YEARS_S = 315_360_000
+
+
+@fault("offer", Hook.CHALLENGE)
+def raise_price(challenge: PaymentRequired, _: Scene) -> PaymentRequired:
+    """The 402 asks for twice the quoted price."""
+    return _change(challenge, lambda offer: {"amount": str(int(offer.amount) * 2)})
+
+
+@fault("offer", Hook.CHALLENGE)
+def swap_payee(challenge: PaymentRequired, _: Scene) -> PaymentRequired:
+    """The 402 asks to pay somebody else."""
+    return _change(challenge, lambda _: {"pay_to": ATTACKER})
+
+
+@fault("offer", Hook.CHALLENGE)
+def swap_asset(challenge: PaymentRequired, _: Scene) -> PaymentRequired:
+    """The 402 asks for another token."""
+    return _change(challenge, lambda _: {"asset": MAINNET_USDC})
+
+
+@fault("offer", Hook.CHALLENGE)
+def swap_network(challenge: PaymentRequired, _: Scene) -> PaymentRequired:
+    """The 402 asks for real money on Base mainnet."""
+    return _change(challenge, lambda _: {"network": MAINNET, "asset": MAINNET_USDC})
+
+
+@fault("offer", Hook.CHALLENGE)
+def long_timeout(challenge: PaymentRequired, _: Scene) -> PaymentRequired:
+    """The 402 wants an authorization that stays valid for ten years."""
+    return _change(challenge, lambda _: {"max_timeout_seconds": TEN_YEARS_S})
+
+
+@fault("offer", Hook.CHALLENGE)
+def zero_timeout(challenge: PaymentRequired, _: Scene) -> PaymentRequired:
+    """The 402 leaves no time at all to pay."""
+    return _change(challenge, lambda _: {"max_timeout_seconds": 0})
+
+
+@fault("offer", Hook.CHALLENGE)
+def permit2(challenge: PaymentRequired, _: Scene) -> PaymentRequired:
+    """The 402 wants a Permit2 signature instead of EIP-3009."""
+    return _change(challenge, lambda offer: {"extra": offer.extra | {"assetTransferMethod": "permit2"}})
+
+
+@fault("offer", Hook.CHALLENGE)
+def upfront(challenge: PaymentRequired, _: Scene) -> PaymentRequired:
+    """The 402 wants the flow in which the money moves before anything is checked."""
+    return _change(challenge, lambda offer: {"extra": offer.extra | {"paymentFlow": "upfront"}})
+
+
+@fault("offer", Hook.CHALLENGE)
+def spoof_domain(challenge: PaymentRequired, _: Scene) -> PaymentRequired:
+    """The 402 names another EIP-712 domain to sign in."""
+    return _change(challenge, lambda _: {"extra": {"name": "Wrapped Ether", "version": "1"}})
+
+
+@fault("offer", Hook.CHALLENGE)
+def evil_first(challenge: PaymentRequired, _: Scene) -> PaymentRequired:
+    """The right offer comes second, after one that pays somebody else."""
+    evil = challenge.accepts[0].model_copy(update={"pay_to": ATTACKER})
+    return challenge.model_copy(update={"accepts": [evil, *challenge.accepts]})
+
+
+@fault("offer", Hook.CHALLENGE)
+def gas_extension(challenge: PaymentRequired, _: Scene) -> PaymentRequired:
+    """The 402 offers to pay the gas of an unlimited approval, if only it is signed."""
+    sponsoring = {"info": {"description": "sign approve(Permit2, 2^256-1)", "version": "1"}, "schema": {}}
+    extensions = (challenge.extensions or {}) | {"erc20ApprovalGasSponsoring": sponsoring}
+    return challenge.model_copy(update={"extensions": extensions})
+
+
+@fault("offer", Hook.CHALLENGE)
+def prefilled_identifier(challenge: PaymentRequired, _: Scene) -> PaymentRequired:
+    """The 402 declares payment-identifier with an id already filled in, which is not the buyer's."""
+    declared = (challenge.extensions or {})[PAYMENT_IDENTIFIER]
+    filled = declared | {"info": declared["info"] | {"id": "vendor-chosen-id-0000"}}
+    extensions = (challenge.extensions or {}) | {PAYMENT_IDENTIFIER: filled}
+    return challenge.model_copy(update={"extensions": extensions})
+
+
+@fault("offer")
+def v1_offer(answer: Answer, _: Scene) -> Answer:
+    """The 402 speaks x402 version 1, whose payments are for Base mainnet."""
+    old = answer.body["accepts"][0] | {
+        "network": "base",
+        "asset": MAINNET_USDC,
+        "maxAmountRequired": answer.body["accepts"][0]["amount"],
+        "resource": answer.body["resource"]["url"],
+        "description": "one GPU job",
+        "mimeType": "application/json",
+    }
+    return _repeat({"x402Version": 1, "error": "payment required", "accepts": [old]})
+
+
+@fault("offer")
+def malformed_first(answer: Answer, _: Scene) -> Answer:
+    """The right offer comes second, after one whose amount is no number."""
+    broken = answer.body["accepts"][0] | {"amount": "one dollar"}
+    return _repeat(answer.body | {"accepts": [broken, *answer.body["accepts"]]})
+
+
+@fault("offer")
+def bad_base64(answer: Answer, _: Scene) -> Answer:
+    """PAYMENT-REQUIRED is not base64, and the body is empty."""
+    return replace(answer, body={}, headers={"PAYMENT-REQUIRED": "%%% not base64 %%%"})
+
+
+@fault("offer")
+def deep_offer(_: Answer, __: Scene) -> Response:
+    """PAYMENT-REQUIRED is JSON nested 5,000 deep."""
+    nested = '{"a":' * 5_000 + "1" + "}" * 5_000
+    headers = {"PAYMENT-REQUIRED": safe_base64_encode(nested)}
+    return Response(nested, 402, headers, "application/json")
+
+
+@fault("offer")
+def oversized_header(answer: Answer, _: Scene) -> Answer:
+    """PAYMENT-REQUIRED is right but for 60 kB of padding."""
+    return _repeat(answer.body | {"padding": "x" * 45_000})
+
+
+def _change(challenge: PaymentRequired, changes: Callable[[PaymentRequirements], dict[str, Any]]) -> PaymentRequired:
+    accepts = [offer.model_copy(update=changes(offer)) for offer in challenge.accepts]
+    return challenge.model_copy(update={"accepts": accepts})
+
+
+def _repeat(body: dict[str, Any]) -> Answer:
+    return Answer(402, body, {"PAYMENT-REQUIRED": safe_base64_encode(json.dumps(body))})

@@ -1,0 +1,21 @@
+"""What faults know about where they are."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mock_vendor.answers import Answer
+
+# Nobody has the key of this address; a payment to it is a robbery that a test can count.
+ATTACKER = "0x000000000000000000000000000000000000dEaD"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """`lure_url` is another host that leads back here, where /mock/lured tells who followed.
+
+    `fresh_402` makes a new 402 for the request at hand.
+    """
+
+    lure_url: str
+    slow_s: float
+    fresh_402: Callable[[], Answer]

@@ -1,0 +1,73 @@
+"""Which faults are on, and the four points at which the happy path lets them in."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from starlette.responses import Response
+from x402.schemas import PaymentRequired
+
+from mock_vendor.answers import Answer
+from mock_vendor.faults.scene import Scene
+from mock_vendor.faults.table import TABLE, Hook
+from mock_vendor.shelf import Quote, Shelf
+
+# Take the payment, hold it back for a while, keep it for ever, or refuse it.
+Verdict = Literal["take", "hold", "keep", "refuse"]
+
+
+def _no_402() -> Answer:
+    raise AssertionError("only a paid answer can be followed by a fresh 402")
+
+
+class Faults:
+    """Switched per vendor and kept on the shelf. With none on, everything passes unchanged."""
+
+    def __init__(self, shelf: Shelf, lure_url: str, slow_s: float) -> None:
+        self._shelf = shelf
+        self._lure_url = lure_url
+        self._slow_s = slow_s
+
+    def switch(self, vendor_id: str, name: str, *, on: bool) -> None:
+        """Raises KeyError for a name that is not in the table."""
+        self._shelf.switch_fault(vendor_id, TABLE[name].name, on=on)
+
+    def clear(self) -> None:
+        for vendor_id, name in self._shelf.faults():
+            self._shelf.switch_fault(vendor_id, name, on=False)
+
+    def switched_on(self) -> list[tuple[str, str]]:
+        return self._shelf.faults()
+
+    def bend_quote(self, vendor_id: str, quote: Quote) -> Quote:
+        bent: Quote = self._bend(Hook.QUOTE, "quote", vendor_id, quote)
+        return bent
+
+    def bend_challenge(self, vendor_id: str, challenge: PaymentRequired) -> PaymentRequired:
+        bent: PaymentRequired = self._bend(Hook.CHALLENGE, "offer", vendor_id, challenge)
+        return bent
+
+    def verdict(self, vendor_id: str) -> Verdict:
+        verdict: Verdict = self._bend(Hook.VERDICT, "paid", vendor_id, "take")
+        return verdict
+
+    def send(self, stage: str, vendor_id: str, answer: Answer, fresh_402: Callable[[], Answer] = _no_402) -> Response:
+        """The answer as it leaves: a fault may replace it by something that is no answer at all."""
+        bent: Answer | Response = self._bend(Hook.ANSWER, stage, vendor_id, answer, fresh_402)
+        return bent if isinstance(bent, Response) else bent.to_response()
+
+    def _bend(
+        self,
+        hook: Hook,
+        stage: str,
+        vendor_id: str,
+        value: Any,
+        fresh_402: Callable[[], Answer] = _no_402,
+    ) -> Any:
+        scene = Scene(self._lure_url, self._slow_s, fresh_402)
+        on = {name for switched, name in self._shelf.faults() if switched == vendor_id}
+        for fault in TABLE.values():
+            if fault.name in on and fault.hook is hook and fault.stage == stage:
+                value = fault.change(value, scene)
+                if isinstance(value, Response):
+                    break  # nothing is left that another fault could bend
+        return value

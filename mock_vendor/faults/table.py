@@ -1,0 +1,43 @@
+"""The table of faults, and the decorator that enters one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeVar
+
+Change = TypeVar("Change", bound=Callable[..., Any])
+
+
+class Hook(StrEnum):
+    """Where a fault takes hold. The value says what is changed there."""
+
+    QUOTE = "the stored quote, so that the 402 will agree with it"
+    CHALLENGE = "what the 402 asks for, so that a payment of it is taken"
+    VERDICT = "whether a payment is taken, held back or refused"
+    ANSWER = "the answer on its way out"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`stage` is quote, offer, paid or job; `change` takes what the hook changes, and the scene."""
+
+    name: str
+    stage: str
+    hook: Hook
+    description: str
+    change: Callable[..., Any]
+
+
+TABLE: dict[str, Fault] = {}
+
+
+def fault(stage: str, hook: Hook = Hook.ANSWER) -> Callable[[Change], Change]:
+    """Enter the function below as a fault."""
+
+    def enter(change: Change) -> Change:
+        name = change.__name__
+        assert change.__doc__, f"fault {name} has no description"
+        TABLE[name] = Fault(name, stage, hook, change.__doc__.strip(), change)
+        return change
+
+    return enter

@@ -1,0 +1,84 @@
+"""What the chain says about an authorization. It alone decides whether a job is paid for."""
+
+from dataclasses import dataclass
+
+from eth_typing import HexStr
+from web3 import Web3
+from web3.types import FilterParams
+
+from mock_vendor import contracts
+from mock_vendor.chain import connect
+from mock_vendor.payment import Authorization
+
+# An authorization lives for minutes; providers refuse to search more than some 10,000 blocks for logs.
+LOOK_BACK_BLOCKS = 9_000
+USED = Web3.keccak(text="AuthorizationUsed(address,bytes32)").to_0x_hex()
+TRANSFER = Web3.keccak(text="Transfer(address,address,uint256)").to_0x_hex()
+
+
+@dataclass(frozen=True)
+class Paid:
+    """The transfer is on chain."""
+
+    tx: str
+
+
+@dataclass(frozen=True)
+class Open:
+    """Neither paid nor dead: it may still settle."""
+
+
+@dataclass(frozen=True)
+class Dead:
+    """It did not pay us and never will."""
+
+    reason: str
+
+
+class Ledger:
+    """One token contract, read only. Every method raises OSError or Web3Exception if the chain is away."""
+
+    def __init__(self, rpc_url: str, asset: str) -> None:
+        self._web3 = connect(rpc_url)
+        self._asset = Web3.to_checksum_address(asset)
+        self._token = self._web3.eth.contract(address=self._asset, abi=contracts.load().abi)
+
+    def is_reachable(self) -> bool:
+        return self._web3.is_connected()
+
+    def look_up(self, authorization: Authorization) -> Paid | Open | Dead:
+        """All reads are of one block, so that they cannot contradict each other."""
+        block = self._web3.eth.get_block("latest")
+        used = self._token.functions.authorizationState(
+            Web3.to_checksum_address(authorization.payer), Web3.to_bytes(hexstr=HexStr(authorization.nonce))
+        ).call(block_identifier=block["number"])
+        if used:
+            return self._what_used_it(authorization, block["number"])
+        if block["timestamp"] >= authorization.valid_before:
+            return Dead("authorization expired")
+        return Open()
+
+    def _what_used_it(self, authorization: Authorization, head: int) -> Paid | Dead:
+        search: FilterParams = {
+            "address": self._asset,
+            "fromBlock": max(0, head - LOOK_BACK_BLOCKS),
+            "toBlock": head,
+            "topics": [HexStr(USED), _topic(authorization.payer), HexStr(authorization.nonce)],
+        }
+        for log in self._web3.eth.get_logs(search):
+            if self._transferred(authorization, log["transactionHash"].to_0x_hex()):
+                return Paid(log["transactionHash"].to_0x_hex())
+        return Dead("authorization canceled, or used for something else")
+
+    def _transferred(self, authorization: Authorization, tx: str) -> bool:
+        wanted = [TRANSFER, _topic(authorization.payer), _topic(authorization.payee)]
+        return any(
+            log["address"] == self._asset
+            and [topic.to_0x_hex() for topic in log["topics"]] == wanted
+            and int.from_bytes(log["data"]) == authorization.amount
+            for log in self._web3.eth.get_transaction_receipt(HexStr(tx))["logs"]
+        )
+
+
+def _topic(address: str) -> HexStr:
+    return HexStr("0x" + address.removeprefix("0x").lower().rjust(64, "0"))

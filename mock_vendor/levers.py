@@ -1,0 +1,33 @@
+"""What the control routes can turn while the vendors are selling: prices and outcomes. Not persisted."""
+
+import threading
+from decimal import Decimal
+
+
+class Levers:
+    """Safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._prices: dict[str, Decimal] = {}
+        self._scripts: dict[str, str] = {}
+
+    def set_price(self, vendor_id: str, base_price_per_hour: Decimal) -> None:
+        with self._lock:
+            self._prices[vendor_id] = base_price_per_hour
+
+    def price(self, vendor_id: str, default: Decimal) -> Decimal:
+        with self._lock:
+            return self._prices.get(vendor_id, default)
+
+    def set_script(self, vendor_id: str, script: str) -> None:
+        """'1' lets a job succeed, '0' fails it, in the order in which jobs are paid for."""
+        with self._lock:
+            self._scripts[vendor_id] = script
+
+    def next_outcome(self, vendor_id: str) -> bool | None:
+        """Whether the next job succeeds; None when no script says."""
+        with self._lock:
+            script = self._scripts.get(vendor_id, "")
+            self._scripts[vendor_id] = script[1:]
+            return script[0] == "1" if script else None

@@ -1,0 +1,93 @@
+"""Put the parts together and serve them until a signal comes."""
+
+import json
+import os
+import socket
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from mock_vendor.app import create_app
+from mock_vendor.catalogue import GPU_FACTORS, Vendor, make_vendors
+from mock_vendor.facilitator import Till
+from mock_vendor.faults import Faults
+from mock_vendor.faults.odd import Cuttable
+from mock_vendor.market import Market, open_market
+from mock_vendor.settings import Settings
+from mock_vendor.shelf import Shelf
+from mock_vendor.shop import Shop
+
+SHUTDOWN_S = 1
+
+
+def sell(settings: Settings, listener: socket.socket) -> None:
+    """Raises BadSetting or ChainError before it is ready, and returns when it is told to stop."""
+    with ExitStack() as stack:
+        if settings.data_dir is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mock-vendor-")))
+        else:
+            folder = settings.data_dir
+            folder.mkdir(parents=True, exist_ok=True)
+        market = stack.enter_context(open_market(settings))
+        vendors = make_vendors(settings.vendors, settings.base_price_per_hour, market.payees)
+        shelf = Shelf(folder / "vendor.sqlite3")
+        stack.callback(shelf.close)
+        host, port = listener.getsockname()
+        faults = Faults(shelf, lure_url=f"http://localhost:{port}/mock/lure", slow_s=settings.slow_s)
+        shop = Shop(settings, market, vendors, shelf, Till(market), faults)
+        config = uvicorn.Config(
+            Cuttable(create_app(shop)),
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=SHUTDOWN_S,
+        )
+        _Server(config, ready_line(shop, f"http://{host}:{port}")).run(sockets=[listener])
+
+
+def ready_line(shop: Shop, url: str) -> dict[str, Any]:
+    market = shop.market
+    return {
+        "url": url,
+        "secret": shop.settings.secret,
+        "pid": os.getpid(),
+        "vendors": [_listing(vendor, market, url) for vendor in shop.vendors.values()],
+        "chain": {
+            "rpcUrl": market.rpc_url,
+            "chainId": market.chain_id,
+            "network": market.network,
+            "asset": market.asset,
+            "assetName": market.asset_name,
+            "assetVersion": market.asset_version,
+            "facilitator": market.facilitator.address,
+            "payer": market.payer and {"address": market.payer.address, "privateKey": market.payer.private_key},
+        },
+    }
+
+
+def _listing(vendor: Vendor, market: Market, url: str) -> dict[str, Any]:
+    return {
+        "vendorId": vendor.vendor_id,
+        "name": vendor.name,
+        "endpoint": url,
+        "basePricePerHour": float(vendor.base_price_per_hour),
+        "reliabilityScore": vendor.reliability_score,
+        "supportedGpuTypes": list(GPU_FACTORS),
+        "payTo": vendor.pay_to,
+        "network": market.network,
+        "asset": market.asset,
+    }
+
+
+class _Server(uvicorn.Server):
+    """Says that it is ready once it is."""
+
+    def __init__(self, config: uvicorn.Config, ready: dict[str, Any]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        print(json.dumps(self._ready), flush=True)  # noqa: T201

@@ -1,0 +1,135 @@
+"""What the environment says, read once and checked. A bad value is one line that says what to write."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+from mock_vendor.errors import BadSetting
+
+MICRO = Decimal("0.000001")
+LOCAL_NETWORK = "eip155:31337"
+OWN_CHAIN_NEEDS = ("X402_NETWORK", "X402_ASSET", "FACILITATOR_PRIVATE_KEY", "MOCK_PAY_TO")
+
+
+@dataclass(frozen=True)
+class OwnChain:
+    """An EVM chain that somebody else runs, and what is needed to sell on it."""
+
+    rpc_url: str
+    network: str
+    asset: str
+    asset_name: str
+    asset_version: str
+    facilitator_key: str
+    pay_to: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Amounts are USD, times are seconds. `chain` is None when a local Anvil is wanted."""
+
+    port: int
+    secret: str
+    fail_vendor_id: str | None
+    fail_rate: float
+    base_price_per_hour: Decimal
+    vendors: int
+    seed: int
+    speed: float
+    slow_s: float
+    payer_usdc: Decimal
+    data_dir: Path | None
+    chain: OwnChain | None
+
+
+def vendor_ids(count: int) -> list[str]:
+    return [f"gpu_vendor_{number}" for number in range(1, count + 1)]
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Raises BadSetting. An empty variable counts as unset."""
+    read = _Reader(environment)
+    vendors = int(read.number("MOCK_VENDORS", "3", 1, 50, whole=True))
+    data_dir = read.text("MOCK_DATA_DIR", "")
+    return Settings(
+        port=int(read.number("PORT", "4001", 0, 65535, whole=True)),
+        secret=read.text("GPU_VENDOR_SECRET", "") or secrets.token_urlsafe(24),
+        fail_vendor_id=_fail_vendor_id(read, vendors),
+        fail_rate=float(read.number("FAIL_RATE", "0", 0, 1)),
+        base_price_per_hour=read.price("BASE_PRICE_PER_HOUR", "1.40"),
+        vendors=vendors,
+        seed=int(read.number("MOCK_SEED", "7", 0, 2**63 - 1, whole=True)),
+        speed=float(read.number("MOCK_SPEED", "1200", MICRO, 10**9)),
+        slow_s=float(read.number("MOCK_SLOW_S", "30", 0, 3600)),
+        payer_usdc=read.number("MOCK_PAYER_USDC", "1000", 0, 10**9),
+        data_dir=Path(data_dir) if data_dir else None,
+        chain=_own_chain(read),
+    )
+
+
+class _Reader:
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def text(self, name: str, default: str) -> str:
+        return self._environment.get(name, "").strip() or default
+
+    def number(self, name: str, default: str, low: Decimal | int, high: int, *, whole: bool = False) -> Decimal:
+        text = self.text(name, default)
+        wanted = f"{name}={text!r}: write a {'whole ' if whole else ''}number from {low} to {high}"
+        try:
+            value = Decimal(text)
+        except InvalidOperation:
+            raise BadSetting(wanted) from None
+        if not value.is_finite() or not low <= value <= high or (whole and value != int(value)):
+            raise BadSetting(wanted)
+        return value
+
+    def price(self, name: str, default: str) -> Decimal:
+        text = self.text(name, default)
+        return parse_price(text, name)
+
+
+def parse_price(text: str, name: str) -> Decimal:
+    """USD of at most 6 decimal places, from 0.000001 to 10000. Raises BadSetting."""
+    wanted = f"{name}={text!r}: write a price in USD such as 1.40, of at most 6 decimal places"
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        raise BadSetting(wanted) from None
+    if not value.is_finite() or not MICRO <= value <= 10_000 or value != value.quantize(MICRO):
+        raise BadSetting(wanted)
+    return value
+
+
+def _fail_vendor_id(read: _Reader, vendors: int) -> str | None:
+    vendor_id = read.text("FAIL_VENDOR_ID", "none")
+    if vendor_id == "none":
+        return None
+    if vendor_id not in vendor_ids(vendors):
+        known = ", ".join(vendor_ids(vendors))
+        raise BadSetting(f"FAIL_VENDOR_ID={vendor_id!r}: write one of {known}, or none")
+    return vendor_id
+
+
+def _own_chain(read: _Reader) -> OwnChain | None:
+    rpc_url = read.text("CHAIN_RPC_URL", "")
+    if not rpc_url:
+        return None
+    missing = [name for name in OWN_CHAIN_NEEDS if not read.text(name, "")]
+    if missing:
+        raise BadSetting(f"CHAIN_RPC_URL is set, so set {', '.join(missing)} too")
+    network = read.text("X402_NETWORK", "")
+    if not network.removeprefix("eip155:").isdecimal() or not network.startswith("eip155:"):
+        raise BadSetting(f"X402_NETWORK={network!r}: write a CAIP-2 network such as eip155:84532")
+    return OwnChain(
+        rpc_url=rpc_url,
+        network=network,
+        asset=read.text("X402_ASSET", ""),
+        asset_name=read.text("X402_ASSET_NAME", "USDC"),
+        asset_version=read.text("X402_ASSET_VERSION", "2"),
+        facilitator_key=read.text("FACILITATOR_PRIVATE_KEY", ""),
+        pay_to=tuple(address.strip() for address in read.text("MOCK_PAY_TO", "").split(",")),
+    )

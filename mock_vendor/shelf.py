@@ -1,0 +1,188 @@
+"""What the vendor remembers, in SQLite: quotes, purchases, jobs and the faults switched on."""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS quotes (
+    quote_id TEXT PRIMARY KEY, vendor_id TEXT NOT NULL, amount INTEGER NOT NULL, pay_to TEXT NOT NULL,
+    gpu_type TEXT NOT NULL, hours TEXT NOT NULL, expires_at REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS purchases (
+    vendor_id TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL, quote_id TEXT NOT NULL,
+    payer TEXT NOT NULL, nonce TEXT NOT NULL, amount INTEGER NOT NULL, pay_to TEXT NOT NULL,
+    header TEXT NOT NULL, requirements TEXT NOT NULL, job_params TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('settling', 'settled')), tx TEXT, answer TEXT,
+    PRIMARY KEY (vendor_id, key),
+    UNIQUE (payer, nonce)
+);
+CREATE TABLE IF NOT EXISTS jobs (
+    job_id TEXT PRIMARY KEY, vendor_id TEXT NOT NULL, key TEXT NOT NULL, gpu_type TEXT NOT NULL,
+    hours TEXT NOT NULL, epochs INTEGER NOT NULL, amount INTEGER NOT NULL, doomed INTEGER NOT NULL,
+    started_at REAL NOT NULL,
+    UNIQUE (vendor_id, key)
+);
+CREATE TABLE IF NOT EXISTS faults (
+    vendor_id TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (vendor_id, name)
+);
+"""
+
+
+class NonceTaken(Exception):
+    """This payer's nonce, or this key, has bought something already."""
+
+
+@dataclass(frozen=True)
+class Quote:
+    """A binding price, frozen when it was given. `amount` is atomic units, `expires_at` Unix seconds."""
+
+    quote_id: str
+    vendor_id: str
+    amount: int
+    pay_to: str
+    gpu_type: str
+    hours: str
+    expires_at: float
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """A payment that was verified. 'settling' means that its transfer may or may not be on chain."""
+
+    vendor_id: str
+    key: str
+    fingerprint: str
+    quote_id: str
+    payer: str
+    nonce: str
+    amount: int
+    pay_to: str
+    header: str
+    requirements: str
+    job_params: str
+    state: Literal["settling", "settled"] = "settling"
+    tx: str | None = None
+    answer: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """Work that is paid for. Everything else about it follows from the time since it started."""
+
+    job_id: str
+    vendor_id: str
+    key: str
+    gpu_type: str
+    hours: str
+    epochs: int
+    amount: int
+    doomed: bool
+    started_at: float
+
+
+class Shelf:
+    """One SQLite file. Every method is one transaction, safe to call from any thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._database.row_factory = sqlite3.Row
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.executescript(SCHEMA)
+
+    def close(self) -> None:
+        with self._lock:
+            self._database.close()
+
+    def keep_quote(self, quote: Quote) -> None:
+        with self._write() as database:
+            _insert(database, "quotes", asdict(quote))
+
+    def quote(self, quote_id: str) -> Quote | None:
+        row = self._one("SELECT * FROM quotes WHERE quote_id = ?", quote_id)
+        return Quote(**row) if row else None
+
+    def begin(self, purchase: Purchase) -> None:
+        """Written before the settlement is asked for. Raises NonceTaken."""
+        try:
+            with self._write() as database:
+                _insert(database, "purchases", asdict(purchase))
+        except sqlite3.IntegrityError as error:
+            raise NonceTaken(str(error)) from error
+
+    def finish(self, purchase: Purchase, job: Job, tx: str, answer: dict[str, Any]) -> None:
+        """The transfer is on chain: the job begins and the answer is fixed, both or neither."""
+        with self._write() as database:
+            database.execute(
+                "UPDATE purchases SET state = 'settled', tx = ?, answer = ? WHERE vendor_id = ? AND key = ?",
+                (tx, json.dumps(answer), purchase.vendor_id, purchase.key),
+            )
+            _insert(database, "jobs", asdict(job))
+
+    def forget(self, purchase: Purchase) -> None:
+        """Only for a purchase whose authorization can never settle."""
+        with self._write() as database:
+            database.execute(
+                "DELETE FROM purchases WHERE vendor_id = ? AND key = ? AND state = 'settling'",
+                (purchase.vendor_id, purchase.key),
+            )
+
+    def purchase(self, vendor_id: str, key: str) -> Purchase | None:
+        row = self._one("SELECT * FROM purchases WHERE vendor_id = ? AND key = ?", vendor_id, key)
+        return Purchase(**row) if row else None
+
+    def purchases(self) -> list[Purchase]:
+        """In the order they were begun."""
+        return [Purchase(**row) for row in self._all("SELECT * FROM purchases ORDER BY rowid")]
+
+    def job(self, vendor_id: str, job_id: str) -> Job | None:
+        return _job(self._one("SELECT * FROM jobs WHERE vendor_id = ? AND job_id = ?", vendor_id, job_id))
+
+    def job_of_key(self, vendor_id: str, key: str) -> Job | None:
+        return _job(self._one("SELECT * FROM jobs WHERE vendor_id = ? AND key = ?", vendor_id, key))
+
+    def switch_fault(self, vendor_id: str, name: str, *, on: bool) -> None:
+        statement = (
+            "INSERT OR IGNORE INTO faults (vendor_id, name) VALUES (?, ?)"
+            if on
+            else "DELETE FROM faults WHERE vendor_id = ? AND name = ?"
+        )
+        with self._write() as database:
+            database.execute(statement, (vendor_id, name))
+
+    def faults(self) -> list[tuple[str, str]]:
+        return [(row["vendor_id"], row["name"]) for row in self._all("SELECT * FROM faults ORDER BY 1, 2")]
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
+
+    def _one(self, query: str, *values: Any) -> dict[str, Any] | None:
+        rows = self._all(query, *values)
+        return rows[0] if rows else None
+
+    def _all(self, query: str, *values: Any) -> list[dict[str, Any]]:
+        with self._lock:
+            return [dict(row) for row in self._database.execute(query, values)]
+
+
+def _insert(database: sqlite3.Connection, table: str, row: dict[str, Any]) -> None:
+    columns, marks = ", ".join(row), ", ".join("?" for _ in row)
+    database.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", tuple(row.values()))  # noqa: S608
+
+
+def _job(row: dict[str, Any] | None) -> Job | None:
+    return Job(**{**row, "doomed": bool(row["doomed"])}) if row else None

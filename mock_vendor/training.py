@@ -1,0 +1,135 @@
+"""A simulated training run: what a job looks like after some seconds. Pure, so it needs no worker."""
+
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import takewhile
+from typing import Literal
+
+STEPS_PER_EPOCH = 8
+BOOT_SHARE = 0.04  # of the whole duration, before the first training step
+DEATHS = (
+    "CUDA out of memory: tried to allocate 2.50 GiB on GPU 0",
+    "node lost: no heartbeat from the worker for 60 s",
+    "NCCL error: unhandled system error, ring closed by peer",
+    "Xid 79: GPU has fallen off the bus",
+)
+
+
+@dataclass(frozen=True)
+class Training:
+    """What was bought, and whether it is doomed. `hours` are simulated, `price` is USD."""
+
+    seed: int
+    job_id: str
+    gpu_type: str
+    hours: float
+    epochs: int
+    price: Decimal
+    doomed: bool
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the buyer is told. `fraction` runs from 0 to 1 and stays where a doomed job died."""
+
+    status: Literal["running", "completed", "failed"]
+    fraction: float
+    logs: tuple[str, ...]
+    remaining_minutes: float
+    cost: Decimal
+    metrics: dict[str, float] | None
+    final_metrics: dict[str, float] | None
+    artifact_url: str | None
+    error_message: str | None
+
+
+def observe(training: Training, elapsed_s: float) -> Progress:
+    """The job after `elapsed_s` simulated seconds. The same inputs always give the same answer."""
+    duration_s = training.hours * 3600
+    reached = min(max(elapsed_s / duration_s, 0.0), 1.0)
+    death = _death(training)
+    dead = death is not None and reached >= death[0]
+    fraction = death[0] if death is not None and dead else reached
+    done = fraction >= 1.0
+    steps = _steps_done(training, fraction)
+    metrics = _metrics(training, steps) if steps else None
+    return Progress(
+        status="failed" if dead else "completed" if done else "running",
+        fraction=round(fraction, 6),
+        logs=tuple(line for _, line in takewhile(lambda entry: entry[0] <= reached, _log(training))),
+        remaining_minutes=0.0 if dead or done else round((1 - fraction) * duration_s / 60, 2),
+        cost=(training.price * Decimal(str(round(fraction, 6)))).quantize(Decimal("0.000001")),
+        metrics=metrics,
+        final_metrics=metrics if done else None,
+        artifact_url=_artifact_url(training) if done else None,
+        error_message=death[1] if death is not None and dead else None,
+    )
+
+
+def _log(training: Training) -> Iterator[tuple[float, str]]:
+    """Every line with the fraction it appears at, in order, ending where a doomed job ends."""
+    death = _death(training)
+    end = death[0] if death else math.inf
+    for moment, line in _whole_log(training):
+        if moment >= end:
+            break
+        yield moment, line
+    if death:
+        yield death[0], f"[error] {death[1]}"
+        yield death[0], "[error] training stopped; no artifact was saved"
+
+
+def _whole_log(training: Training) -> Iterator[tuple[float, str]]:
+    yield 0.0, f"[boot] {training.job_id} on 1x {training.gpu_type}, {training.hours:g} h reserved"
+    yield BOOT_SHARE / 2, "[boot] image pulled, dataset mounted"
+    yield BOOT_SHARE, f"[train] {training.epochs} epochs of {STEPS_PER_EPOCH} steps"
+    for step in range(1, _steps(training) + 1):
+        moment = _moment(training, step)
+        metrics = _metrics(training, step)
+        epoch = (step - 1) // STEPS_PER_EPOCH + 1
+        shown = " ".join(f"{name}={value}" for name, value in metrics.items())
+        yield moment, f"[train] epoch {epoch}/{training.epochs} step {step}/{_steps(training)} {shown}"
+        if step % STEPS_PER_EPOCH == 0:
+            yield moment, f"[checkpoint] epoch {epoch} saved"
+    yield 1.0, f"[done] artifact: {_artifact_url(training)}"
+
+
+def _metrics(training: Training, step: int) -> dict[str, float]:
+    """Loss falls, accuracy rises; the noise is too small to turn either round between steps."""
+    dice = random.Random(f"{training.seed}:{training.job_id}:{step}")  # noqa: S311
+    share = step / _steps(training)
+    learned = 1 - math.exp(-3 * share)
+    slope = math.exp(-3 * share) / _steps(training)
+    wobble = (dice.random() - 0.5) * slope
+    return {
+        "loss": round(2.6 - 2.2 * (learned + wobble), 4),
+        "accuracy": round(0.10 + 0.85 * (learned + wobble), 4),
+        "samplesPerSecond": round(410 * (1 + 0.05 * dice.uniform(-1, 1)), 1),
+    }
+
+
+def _death(training: Training) -> tuple[float, str] | None:
+    """At which fraction a doomed job dies, and what it dies of."""
+    if not training.doomed:
+        return None
+    dice = random.Random(f"{training.seed}:{training.job_id}:death")  # noqa: S311
+    return round(dice.uniform(0.3, 0.7), 3), dice.choice(DEATHS)
+
+
+def _steps(training: Training) -> int:
+    return training.epochs * STEPS_PER_EPOCH
+
+
+def _moment(training: Training, step: int) -> float:
+    return BOOT_SHARE + (1 - BOOT_SHARE) * step / _steps(training)
+
+
+def _steps_done(training: Training, fraction: float) -> int:
+    return sum(1 for step in range(1, _steps(training) + 1) if _moment(training, step) <= fraction)
+
+
+def _artifact_url(training: Training) -> str:
+    return f"https://artifacts.example/{training.job_id}/model.safetensors"

@@ -1,0 +1,178 @@
+"""The command itself: ready line, signals, kills, restarts, and nothing left behind."""
+
+import os
+import random
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from mock_buyer import Buyer, eventually, header_json, new_key
+from mock_command import last_words, launched, ready_line, selling
+
+from mock_vendor.chain import anvil, rpc
+from mock_vendor.errors import ChainError
+
+
+@contextmanager
+def buying(ready: dict[str, Any], vendor_id: str = "gpu_vendor_1") -> Iterator[Buyer]:
+    buyer = Buyer(ready, vendor_id)
+    yield buyer
+    buyer.close()
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_gone(pid: int) -> bool:
+    """Ended; a zombie that waits for the reaper counts as well."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def test_the_ready_line_is_all_there_is_on_stdout_and_sigterm_ends_cleanly(tmp_path: Path) -> None:
+    with launched(TMPDIR=str(tmp_path), GPU_VENDOR_SECRET="given", MOCK_VENDORS="5") as child:
+        ready = ready_line(child)
+        [anvil] = children_of(child.pid)
+        assert ready["secret"] == "given"
+        assert [vendor["vendorId"] for vendor in ready["vendors"]] == [f"gpu_vendor_{number}" for number in range(1, 6)]
+        assert len({vendor["payTo"] for vendor in ready["vendors"]}) == 5
+        with buying(ready) as buyer:
+            assert buyer.balance() == 1_000_000_000
+        child.send_signal(signal.SIGTERM)
+        rest, _ = child.communicate(timeout=20)
+    assert (child.returncode, rest) == (0, "")
+    assert is_gone(anvil)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_ends_when_stdin_closes_though_clients_still_wait() -> None:
+    with launched(MOCK_SLOW_S="3600") as child:
+        ready = ready_line(child)
+        [anvil_pid] = children_of(child.pid)
+        with buying(ready) as buyer, ThreadPoolExecutor(1) as pool:
+            buyer.fault("slow")
+            waiting = pool.submit(buyer.quote)
+            eventually(waiting.running)
+            assert child.stdin is not None
+            child.stdin.close()
+            assert child.wait(20) == 0
+            waiting.exception(10)
+    assert is_gone(anvil_pid)
+
+
+def test_a_lost_chain_is_503_and_anvil_dies_with_a_killed_vendor() -> None:
+    with launched() as child:
+        ready = ready_line(child)
+        with buying(ready) as buyer:
+            quote_id, key = buyer.quote_id(), new_key()
+            header = buyer.signed(buyer.submit(quote_id, key))
+            [anvil] = children_of(child.pid)
+            os.kill(anvil, signal.SIGKILL)
+            eventually(lambda: is_gone(anvil))
+            answer = buyer.submit(quote_id, key, header)
+            assert (answer.status_code, answer.json()["error"]) == (503, "settlement_pending")
+
+
+def pay_until_killed(ready: dict[str, Any], child: subprocess.Popen[str]) -> list[tuple[str, str, str]]:
+    """Pay eight jobs, one after the other, and SIGKILL the mock somewhere among them. Returns all eight."""
+    with buying(ready, "gpu_vendor_2") as buyer:
+        quotes = [(buyer.quote_id(), new_key()) for _ in range(8)]
+        payments = [(*quote, buyer.signed(buyer.submit(*quote))) for quote in quotes]
+        [anvil_pid] = children_of(child.pid)
+        killer = threading.Timer(random.uniform(0.05, 0.5), os.kill, (child.pid, signal.SIGKILL))
+        killer.start()
+        with suppress(httpx.TransportError):
+            for payment in payments:
+                buyer.submit(*payment)
+        killer.join()
+    child.wait(10)
+    eventually(lambda: is_gone(anvil_pid))
+    return payments
+
+
+def test_jobs_payments_and_balances_survive_a_kill(tmp_path: Path) -> None:
+    """Killed with a job bought, a payment unsettled, one settled without the vendor knowing, and amid others."""
+    data = {"MOCK_DATA_DIR": str(tmp_path)}
+    with launched(**data) as child:
+        ready = ready_line(child)
+        with buying(ready) as buyer:
+            bought = buyer.buy()
+            buyer.fault("settle_late")
+            held = []
+            for _ in range(2):
+                quote_id, key = buyer.quote_id(), new_key()
+                header = buyer.signed(buyer.submit(quote_id, key))
+                assert buyer.submit(quote_id, key, header).status_code == 503
+                held.append((quote_id, key, header))
+            relayed_tx = buyer.relay(held[1][2])
+        payments = pay_until_killed(ready, child)
+
+    with selling(**data) as restarted, buying(restarted) as buyer:
+        assert restarted["chain"]["asset"] == ready["chain"]["asset"]
+        assert buyer.status(bought.json()["vendorJobId"]).status_code == 200
+        assert buyer.submit(*held[0]).status_code == 503  # faults survive as well
+        buyer.fault("settle_late", on=False)
+        first, second = (buyer.submit(*payment) for payment in held)
+        assert (first.status_code, second.status_code) == (200, 200)
+        assert header_json(second.headers["PAYMENT-RESPONSE"])["transaction"] == relayed_tx
+        with buying(restarted, "gpu_vendor_2") as other:
+            answers = [other.submit(*payment) for payment in payments * 2]
+        assert {answer.status_code for answer in answers} == {200}
+        assert len({answer.json()["vendorJobId"] for answer in answers}) == len(payments)
+        transfers = buyer.transfers(since=0)
+        assert len(transfers) == 3 + len(payments)
+        assert buyer.balance() == 1_000_000_000 - sum(log.args.amount for log in transfers)
+
+
+def test_two_chains_do_not_share_a_data_folder(tmp_path: Path) -> None:
+    with anvil(tmp_path), pytest.raises(ChainError, match="is using"), anvil(tmp_path):
+        pass
+    with anvil(tmp_path):
+        assert (tmp_path / "anvil-state.json").exists()
+
+
+def test_it_sells_on_a_chain_that_somebody_else_runs(ready: dict[str, Any]) -> None:
+    chain = ready["chain"]
+    own = {
+        "CHAIN_RPC_URL": chain["rpcUrl"],
+        "X402_NETWORK": chain["network"],
+        "X402_ASSET": chain["asset"],
+        "X402_ASSET_NAME": chain["assetName"],
+        "FACILITATOR_PRIVATE_KEY": "0x" + "5e" * 32,
+        "MOCK_PAY_TO": ready["vendors"][2]["payTo"],
+    }
+    with selling(**own) as other:
+        assert other["chain"]["payer"] is None
+        rpc(chain["rpcUrl"], "anvil_setBalance", other["chain"]["facilitator"], hex(10**18))
+        with buying(other) as buyer:
+            buyer.payer = chain["payer"]
+            assert buyer.buy().status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [({"FAIL_RATE": "often"}, "FAIL_RATE"), ({"FAIL_VENDOR_ID": "nobody"}, "gpu_vendor_1, gpu_vendor_2")],
+)
+def test_a_bad_environment_is_one_line_and_exit_2(environment: dict[str, str], said: str) -> None:
+    with launched(**environment) as child:
+        code, out, complaint = last_words(child)
+    assert (code, out) == (2, "")
+    assert said in complaint
+    assert complaint.count("\n") == 1
+
+
+def test_a_taken_port_is_said(ready: dict[str, Any]) -> None:
+    with launched(PORT=ready["url"].rpartition(":")[2]) as child:
+        code, _, complaint = last_words(child)
+    assert code == 2
+    assert complaint.startswith("mock_vendor: PORT=")
