@@ -85,7 +85,8 @@ class EvmChain:
             for word in self._batch(*(("eth_call", [state, _pinned(block)]) for block in (newest, final)))
         )
         if used:
-            return self._settlement(authorization, int(final["number"], 16))
+            decided = self._settlement(authorization, int(final["number"], 16))
+            return decided or self._unindexed(authorization, newest, final)
         if int(final["timestamp"], 16) >= authorization.valid_before:
             # Block times only grow and the token requires time < validBefore: no later block can take it.
             return Void("expired unused")
@@ -101,11 +102,12 @@ class EvmChain:
             for _, payee, amount in [_transfer(log)]
         )
 
-    def _settlement(self, authorization: Authorization, final: int) -> Settlement | Void:
+    def _settlement(self, authorization: Authorization, final: int) -> Settlement | Void | None:
+        """How the nonce was used up to the final block; None while the node does not show it."""
         topics = [[USED, CANCELED], _word(authorization.payer), authorization.nonce]
         logs = self._logs(topics, authorization.from_block, final)
         if not logs:
-            raise ChainMismatch(f"nonce {authorization.nonce} is spent, but its event is not on chain")
+            return None
         log = logs[0]
         if log["topics"][0] == CANCELED:
             return Void("cancelled on chain")
@@ -114,12 +116,18 @@ class EvmChain:
             ("eth_getBlockByNumber", [log["blockNumber"], False]),
         )
         if not receipt or not block or receipt["blockHash"] != block["hash"]:
-            raise ChainError("the chain is reorganizing: the settlement moved while it was read")
+            return None  # a reorganization moved it while it was read
         moved = [_transfer(entry) for entry in receipt["logs"] if self._is_transfer(entry)]
         wanted = (authorization.payer.lower(), authorization.payee.lower(), authorization.amount)
         if wanted not in moved:
             raise ChainMismatch(f"{log['transactionHash']} spent nonce {authorization.nonce} on other terms")
         return Settlement(log["transactionHash"], int(block["number"], 16), int(block["timestamp"], 16))
+
+    def _unindexed(self, authorization: Authorization, newest: dict[str, Any], final: dict[str, Any]) -> Open:
+        """State and logs of a node may differ for a moment: undecided, unless it has had time enough."""
+        if int(final["timestamp"], 16) >= authorization.valid_before:
+            raise ChainMismatch(f"nonce {authorization.nonce} is spent, but its event is not on chain")
+        return Open(int(newest["timestamp"], 16), used=True)
 
     def _blocks(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The newest block and the final one."""
