@@ -150,20 +150,16 @@ def run_watch(
     ticking: Annotated[bool, typer.Option("--tick", help="Tick the run while watching it.")] = False,
 ) -> None:
     """Follow a run: phase, budget, jobs, the planner's reasons, the last log lines. Ends with the run."""
-    from rich.live import Live
-
-    from gpuagent.show import run_view
     from gpuagent.tick import tick
     from gpuagent.transitions import is_over
 
-    with errors_explained(), agent() as live:
+    with errors_explained(), agent() as live, _following(live, run_id) as show:
         run = live.store.load(run_id)
-        with Live(run_view(live.store.documents(run_id)), console=_console(), auto_refresh=False) as view:
-            while not is_over(run):
-                time.sleep(PAUSE_S)
-                run = tick(run_id, live.ports) if ticking else live.store.load(run_id)
-                view.update(run_view(live.store.documents(run_id)), refresh=True)
-        _exit_as(run)
+        while not is_over(run):
+            time.sleep(PAUSE_S)
+            run = tick(run_id, live.ports) if ticking else live.store.load(run_id)
+            show()
+    _exit_as(run)
 
 
 @runs.command("status")
@@ -289,6 +285,32 @@ def record_vendors(running: Any) -> None:
     with settings.open_store(settings.read({**os.environ, **running.environment})) as store:
         for vendor in running.vendors:
             store.put_vendor(vendor, SystemClock().now())
+
+
+@contextmanager
+def _following(live: "Agent", run_id: str) -> Iterator[Callable[[], None]]:
+    """Shows a run and, whenever the yielded function is called, shows it anew: in place on a terminal only."""
+    from rich.live import Live
+
+    from gpuagent.show import narration, run_view
+
+    live.store.load(run_id)
+    console, told = _console(), 0
+    if console.is_terminal:
+        with Live(run_view(live.store.documents(run_id)), console=console, auto_refresh=False) as view:
+            yield lambda: view.update(run_view(live.store.documents(run_id)), refresh=True)
+        return
+
+    def tell() -> None:
+        nonlocal told
+        seen = live.store.documents(run_id)["observations"]
+        for line in narration(seen[told:]):
+            console.print(line)
+        told = len(seen)
+
+    tell()
+    yield tell
+    console.print(run_view(live.store.documents(run_id)))
 
 
 def _advance(run_id: str, advance: "Callable[[Agent], Run]", as_json: bool) -> None:

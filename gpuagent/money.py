@@ -18,7 +18,9 @@ def parse_usd(value: str | int | Decimal) -> int:
 
     Strict: no sign, exponent, blank or separator, nothing below one atomic unit.
     """
-    text = format(value, "f") if isinstance(value, Decimal) and value.is_finite() else str(value)
+    # A short text such as 1e999999999 must not be written out.
+    short = isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) <= 20
+    text = format(value, "f") if short else str(value)
     if isinstance(value, bool) or not _PLAIN.fullmatch(text):
         raise BadInput(f"{text[:40]!r} is not an amount in USD: write it like 5 or 1.40")
     amount = Decimal(text) * UNIT

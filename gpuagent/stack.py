@@ -38,13 +38,14 @@ def start(folder: Path | None = None, **vendor_settings: str) -> Iterator[Stack]
     """
     from gpuagent.adapters import mongod
 
+    if folder:
+        vendor_settings = {"MOCK_DATA_DIR": str(folder / "vendors"), **vendor_settings}
     with ExitStack() as stack:
+        vendors = stack.enter_context(_vendors(vendor_settings))
         uri = os.environ.get("MONGODB_URI")
-        if not uri:
+        if not uri:  # while the vendors start
             uri = stack.enter_context(mongod.start(folder / "mongod" if folder else None)).uri
-        if folder:
-            vendor_settings = {"MOCK_DATA_DIR": str(folder / "vendors"), **vendor_settings}
-        ready = stack.enter_context(_vendors(vendor_settings))
+        ready = _ready_line(*vendors)
         yield Stack(_environment(uri, ready), tuple(vendor_from(entry) for entry in ready["vendors"]))
 
 
@@ -66,8 +67,8 @@ def _environment(uri: str, ready: Mapping[str, Any]) -> dict[str, str]:
 
 
 @contextmanager
-def _vendors(settings: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """The mock vendor and its chain, in a process of their own. It ends when our end of its stdin closes."""
+def _vendors(settings: Mapping[str, str]) -> "Iterator[tuple[subprocess.Popen[str], IO[str]]]":
+    """The mock vendor and its chain, in a process of their own with a log. It ends when its stdin closes."""
     with TemporaryDirectory(prefix="gpuagent-vendor-") as scratch, (Path(scratch) / "log").open("w+") as log:
         vendor = subprocess.Popen(
             [sys.executable, "-m", "mock_vendor", "--until-stdin-closes"],
@@ -80,7 +81,7 @@ def _vendors(settings: Mapping[str, str]) -> Iterator[dict[str, Any]]:
             start_new_session=True,
         )
         try:
-            yield _ready_line(vendor, log)
+            yield vendor, log
         finally:
             assert vendor.stdin
             assert vendor.stdout

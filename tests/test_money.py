@@ -27,7 +27,17 @@ def test_what_is_not_an_amount_is_refused(value: Any) -> None:
         parse_usd(value)
 
 
-@pytest.mark.parametrize("value", [Decimal("NaN"), Decimal("Infinity"), Decimal("-1"), Decimal("1E+30")])
+@pytest.mark.parametrize(
+    "value",
+    [
+        Decimal("NaN"),
+        Decimal("Infinity"),
+        Decimal("-1"),
+        Decimal("1E+30"),
+        Decimal("1E+999999999"),
+        Decimal("1E-999999999"),
+    ],
+)
 def test_odd_decimals_are_refused(value: Decimal) -> None:
     with pytest.raises(BadInput):
         parse_usd(value)

@@ -1,5 +1,6 @@
 """The vendor API over HTTP. Whatever a vendor answers becomes a checked value or a VendorError."""
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -7,7 +8,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from gpuagent.errors import BadInput, ConfigError, OfferInvalid, VendorError, VendorUnauthorized
+from gpuagent.errors import BadInput, OfferInvalid, VendorError, VendorUnauthorized
 from gpuagent.model import Authorized, Challenge, JobReport, Quote, Reserved, Settled, Vendor
 from gpuagent.money import parse_usd
 from gpuagent.wire import strict_json
@@ -17,6 +18,7 @@ from gpuagent.wire.exact import decode_challenge
 TEXT_MAX = 2_000
 LOGS_MAX = 5_000
 METRICS_MAX = 32
+ETA_MAX_S = 10.0**9
 STATUS_BODY_MAX = 1024 * 1024
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _JOB_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
@@ -115,7 +117,7 @@ class HttpVendor:
     def _token(self, vendor: Vendor) -> str:
         token = self._secret(vendor.secret_env)
         if not token:
-            raise ConfigError(f"set {vendor.secret_env}: it holds the bearer token for {vendor.vendor_id}")
+            raise VendorUnauthorized(f"set {vendor.secret_env}: it holds the bearer token for {vendor.vendor_id}")
         return token
 
 
@@ -128,7 +130,7 @@ def clean(text: str, limit: int = TEXT_MAX) -> str:
 def _url(vendor: Vendor, path: str) -> str:
     parts = urlsplit(vendor.endpoint)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-        raise ConfigError(f"the endpoint of {vendor.vendor_id} must be https (http only on this machine)")
+        raise VendorError(f"the endpoint of {vendor.vendor_id} must be https (http only on this machine)")
     return vendor.endpoint.rstrip("/") + path
 
 
@@ -169,8 +171,8 @@ def _quote(vendor: Vendor, data: Mapping[str, Any], gpu_type: str, max_hours: De
         pay_to=_text(data["payTo"], 64),
         network=_text(data["network"], 64),
         asset=_text(data["asset"], 64),
-        expires_at=datetime.fromisoformat(_text(data["expiresAt"], 40)).timestamp(),
-        eta_s=float(_number(data["etaMinutes"])) * 60,
+        expires_at=_time(data["expiresAt"]),
+        eta_s=min(float(_number(data["etaMinutes"])) * 60, ETA_MAX_S),
         gpu_type=gpu_type,
         max_hours=max_hours,
     )
@@ -195,7 +197,15 @@ def _report(data: Mapping[str, Any]) -> JobReport:
 
 
 def _metric(value: object) -> object:
-    return float(value) if isinstance(value, int | Decimal) else clean(str(value), 200)
+    number = float(value) if isinstance(value, int | Decimal) else math.nan
+    return number if math.isfinite(number) else clean(str(value), 200)
+
+
+def _time(value: object) -> float:
+    time = datetime.fromisoformat(_text(value, 40))
+    if time.tzinfo is None:
+        raise ValueError("a time without its zone")
+    return time.timestamp()
 
 
 def _number(value: object) -> Decimal:

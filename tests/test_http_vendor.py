@@ -1,0 +1,195 @@
+"""A vendor may answer anything: it becomes a checked value or a VendorError. Real HTTP, hypothesis as the vendor."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpuagent.adapters.http_vendor import HttpVendor, clean
+from gpuagent.errors import VendorError, VendorUnauthorized
+from gpuagent.model import Authorized, JobReport, Quote, Reserved
+from tests.samples import ASSET, PAYEE, TOKEN, VENDOR, authorization, quote
+
+GOOD_QUOTE = {
+    "vendorJobTemplateId": "quote-1",
+    "priceEstimate": 1.4,
+    "currency": "USDC",
+    "etaMinutes": 60,
+    "expiresAt": "2030-01-01T00:00:00+00:00",
+    "payTo": PAYEE,
+    "network": TOKEN.network,
+    "asset": ASSET,
+}
+GOOD_STATUS = {"status": "running", "progress": 0.5, "logs": ["a"], "finalMetrics": {"loss": 0.1}}
+
+
+class Parrot:
+    """A vendor that answers what it is told to."""
+
+    def __init__(self) -> None:
+        self.status, self.body = 200, b""
+        parrot = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                self.do_GET()
+
+            def do_GET(self) -> None:
+                self.send_response(parrot.status)
+                self.send_header("Content-Length", str(len(parrot.body)))
+                self.end_headers()
+                self.wfile.write(parrot.body)
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
+                """Tests read no access log."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.vendor = replace(VENDOR, endpoint=f"http://127.0.0.1:{self.server.server_port}")
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def says(self, body: Any, status: int = 200) -> None:
+        self.status = status
+        self.body = body if isinstance(body, bytes) else json.dumps(body).encode()
+
+
+@pytest.fixture(scope="module")
+def parrot() -> Iterator[Parrot]:
+    parrot = Parrot()
+    yield parrot
+    parrot.server.shutdown()
+    parrot.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[HttpVendor]:
+    api = HttpVendor({"GPU_VENDOR_SECRET": "s"}.get)
+    yield api
+    api.close()
+
+
+def ask(api: HttpVendor, parrot: Parrot) -> Quote:
+    return api.quote(parrot.vendor, "goal", "A100", Decimal(1))
+
+
+def test_a_good_quote_is_exact(api: HttpVendor, parrot: Parrot) -> None:
+    parrot.says(GOOD_QUOTE)
+    assert ask(api, parrot) == quote(expires_at=1893456000.0, eta_s=3600.0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"priceEstimate": 0},
+        {"priceEstimate": -1.4},
+        {"priceEstimate": 1.4000001},
+        {"priceEstimate": True},
+        {"priceEstimate": None},
+        {"priceEstimate": "$1.40"},
+        {"priceEstimate": 10**12},
+        {"currency": "ETH"},
+        {"expiresAt": "tomorrow"},
+        {"expiresAt": "2030-01-01T00:00:00"},
+        {"expiresAt": 1893456000},
+        {"etaMinutes": "soon"},
+        {"vendorJobTemplateId": ""},
+        {"vendorJobTemplateId": "x" * 129},
+        {"vendorJobTemplateId": "a\nb"},
+    ],
+)
+def test_a_bad_quote_is_a_vendor_error(api: HttpVendor, parrot: Parrot, change: dict[str, Any]) -> None:
+    parrot.says({**GOOD_QUOTE, **change})
+    with pytest.raises(VendorError, match="a quote that cannot be read"):
+        ask(api, parrot)
+
+
+@pytest.mark.parametrize(
+    "body", [b"1e999999999", b'{"priceEstimate": 1e999999999}', b"[]", b"", b"\xff", b"[" * 60_000]
+)
+def test_odd_bodies_are_a_vendor_error(api: HttpVendor, parrot: Parrot, body: bytes) -> None:
+    parrot.says(body)
+    with pytest.raises(VendorError):
+        ask(api, parrot)
+
+
+@pytest.mark.parametrize("status", [201, 400, 402, 404, 409, 429, 500, 503])
+def test_another_status_is_a_vendor_error(api: HttpVendor, parrot: Parrot, status: int) -> None:
+    parrot.says(GOOD_QUOTE, status)
+    with pytest.raises(VendorError, match=f"answered {status}"):
+        ask(api, parrot)
+
+
+def test_token_and_endpoint_are_the_operators_to_mend(api: HttpVendor, parrot: Parrot) -> None:
+    parrot.says({}, 401)
+    with pytest.raises(VendorUnauthorized, match="GPU_VENDOR_SECRET"):
+        ask(api, parrot)
+    with pytest.raises(VendorUnauthorized, match="set OTHER_SECRET"):
+        api.quote(replace(parrot.vendor, secret_env="OTHER_SECRET"), "goal", "A100", Decimal(1))
+    with pytest.raises(VendorError, match="must be https"):
+        api.quote(replace(parrot.vendor, endpoint="http://gpu.example"), "goal", "A100", Decimal(1))
+
+
+@pytest.mark.parametrize("job_id", ["", "a/b", "x" * 129, 7, None, ["a"], "a\u202eb", "a b"])
+def test_a_job_id_that_cannot_be_kept(api: HttpVendor, parrot: Parrot, job_id: Any) -> None:
+    job = Authorized("a" * 24, quote(), 0, authorization(), "header")
+    parrot.says({"vendorJobId": job_id})
+    if job_id == "":
+        assert api.submit(parrot.vendor, job) == ""
+    else:
+        with pytest.raises(VendorError):
+            api.submit(parrot.vendor, job)
+
+
+def test_402_without_an_offer(api: HttpVendor, parrot: Parrot) -> None:
+    parrot.says({}, 402)
+    with pytest.raises(VendorError, match="without PAYMENT-REQUIRED"):
+        api.challenge(parrot.vendor, Reserved("a" * 24, quote(), 0))
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.just(10**400),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from([*GOOD_QUOTE]), anything))
+def test_no_quote_brings_another_error(api: HttpVendor, parrot: Parrot, change: dict[str, Any]) -> None:
+    parrot.says({**GOOD_QUOTE, **change})
+    with suppress(VendorError):
+        assert ask(api, parrot).amount > 0
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from([*GOOD_STATUS, "artifactUrl", "errorMessage"]), anything))
+def test_no_status_brings_another_error(api: HttpVendor, parrot: Parrot, change: dict[str, Any]) -> None:
+    parrot.says({**GOOD_STATUS, **change})
+    with suppress(VendorError):
+        assert_inert(api.status(parrot.vendor, "v"))
+
+
+def assert_inert(report: JobReport) -> None:
+    assert 0 <= report.progress <= 1
+    for text in (*report.logs, report.artifact_url, report.error_message, *map(str, report.final_metrics.values())):
+        assert text.isprintable()
+        assert len(text) <= 2_000
+    json.dumps(dict(report.final_metrics), allow_nan=False)
+
+
+@given(st.text(max_size=50))
+def test_clean_text_is_one_printable_line(text: str) -> None:
+    assert clean(text).isprintable()
+    clean(text).encode()  # no lone surrogates
+    assert clean(clean(text)) == clean(text)
+    assert len(clean(text * 100, 30)) <= 30
