@@ -8,7 +8,7 @@ ANVIL := $(VENV)/node_modules/@foundry-rs/anvil/package.json
 export PATH := $(NODE_BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check unit notebooks bench format clean
+.PHONY: demo test check unit notebooks mutants bench format clean
 
 demo: $(VENV)/.run
 	$(BIN)/gpuagent demo
@@ -26,6 +26,9 @@ unit: $(VENV)/.dev
 
 notebooks: $(VENV)/.dev
 	$(BIN)/pytest --nbval-lax --nbval-current-env notebooks
+
+mutants: $(VENV)/.dev
+	$(BIN)/python -m tests.mutants
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.bench

@@ -5,6 +5,7 @@ GpuAgentError
 │   ├── UnknownRun
 │   └── UnknownVendor
 ├── ConfigError          the environment lacks something, or a server is not there
+│   └── MongodError      (adapters/mongod.py) the embedded database cannot start
 ├── Refused              a rule about money said no; nothing was signed
 │   ├── WalletUnfunded
 │   └── DecisionRefused  the guard turned down what a planner answered

@@ -8,7 +8,7 @@ EIP-3009: https://eips.ethereum.org/EIPS/eip-3009. x402 v2, scheme exact: https:
 
 from eth_hash.auto import keccak
 
-from gpuagent.errors import ChainMismatch, IllegalTransition, OfferInvalid, VendorError, WalletUnfunded
+from gpuagent.errors import ChainMismatch, IllegalTransition, OfferInvalid, StaleRun, VendorError, WalletUnfunded
 from gpuagent.model import (
     Authorization,
     Authorized,
@@ -42,16 +42,18 @@ REORG_MARGIN = 64
 def authorize(run: Run, job_id: str, ports: Ports) -> Event:
     """Fetch the 402, match it against the quote and the vendor's record, fix the terms and sign them.
 
-    Raises WalletUnfunded and ChainError, with nothing signed.
+    Raises WalletUnfunded, StaleRun, ChainError and ChainMismatch, with nothing signed.
     """
     job = find_job(run, job_id)
     if not isinstance(job, Reserved):
         raise IllegalTransition(f"{job} is not reserved")
     vendor = find_vendor(job.quote.vendor_id, ports)
+    spending = nonce(ports.wallet.token, ports.wallet.address, job_id)
+    _check_unspent(run, spending, ports)
     try:
         challenge = ports.vendor_api.challenge(vendor, job)
         terms = agreed(challenge, job.quote, vendor, ports.wallet.token)
-        authorization = _authorization(job, vendor, terms, ports)
+        authorization = _authorization(job, vendor, terms, spending, ports)
     except VendorError as error:
         return JobDropped(job_id, str(error))
     identifier = job_id if challenge.wants_identifier else ""
@@ -121,7 +123,7 @@ def find_vendor(vendor_id: str, ports: Ports) -> Vendor:
     raise IllegalTransition(f"the record of vendor {vendor_id} is gone")
 
 
-def _authorization(job: Reserved, vendor: Vendor, terms: Terms, ports: Ports) -> Authorization:
+def _authorization(job: Reserved, vendor: Vendor, terms: Terms, spending: str, ports: Ports) -> Authorization:
     wallet, quote = ports.wallet, job.quote
     head = ports.chain.head(wallet.address)
     if head.balance < quote.amount:
@@ -133,23 +135,26 @@ def _authorization(job: Reserved, vendor: Vendor, terms: Terms, ports: Ports) ->
         amount=quote.amount,
         network=wallet.token.network,
         asset=wallet.token.address,
-        nonce=nonce(wallet.token, wallet.address, job.job_id),
+        nonce=spending,
         # On the chain's clock, which alone decides; not past the quote, or we would pay a price that lapsed.
         valid_before=min(head.time + life_s, int(quote.expires_at)),
         from_block=max(0, head.number - REORG_MARGIN),
     )
     if authorization.valid_before <= head.time + ports.pace.send_margin_s:
         raise OfferInvalid(f"the quote of {vendor.vendor_id} expires too soon to be paid")
-    _check_unspent(authorization, ports)
     return authorization
 
 
-def _check_unspent(authorization: Authorization, ports: Ports) -> None:
-    """A nonce that was spent on other terms is money this ledger lost: a restored database, or a stolen key."""
-    try:
-        ports.chain.outcome(authorization)
-    except ChainMismatch as error:
-        raise OfferInvalid(f"this job's payment nonce is spent already: {error}") from error
+def _check_unspent(run: Run, spending: str, ports: Ports) -> None:
+    """A job that is not signed for cannot have spent its nonce, unless this database is older than the chain."""
+    if not ports.chain.spent(ports.wallet.address, spending):
+        return
+    if ports.store.load(run.run_id).version != run.version:
+        raise StaleRun(f"run {run.run_id} was paid for by another tick meanwhile")
+    raise ChainMismatch(
+        f"nonce {spending} is spent, but the ledger knows no payment of it: was an older database restored? "
+        "Nothing was signed; compare the wallet's transfers with the ledger before this run goes on"
+    )
 
 
 def _may_send(outcome: Outcome, authorization: Authorization, ports: Ports) -> bool:

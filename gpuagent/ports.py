@@ -102,6 +102,10 @@ class Chain(Protocol):
 
     def head(self, address: str) -> Head: ...
 
+    def spent(self, payer: str, nonce: str) -> bool:
+        """Whether the newest block holds this nonce as used or cancelled."""
+        ...
+
     def outcome(self, authorization: Authorization) -> Outcome:
         """All reads pinned to one block. Raises ChainMismatch when the nonce paid something else."""
         ...

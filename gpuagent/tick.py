@@ -51,10 +51,10 @@ def _advance(run: Run, ports: Ports) -> tuple[Run, bool]:
     for due in next_steps(run, ports.clock.now()):  # pure: what is due
         if due not in next_steps(run, ports.clock.now()):
             continue  # an earlier step of this round ended the run
-        event = perform(due, run, ports)  # the only effects
-        if event is None:
-            continue
         try:
+            event = perform(due, run, ports)  # the only effects
+            if event is None:
+                continue
             run = _save(run, event, ports)  # pure, then one transaction
         except StaleRun:
             return ports.store.load(run.run_id), True

@@ -54,7 +54,7 @@ def drip(prefix: bytes, byte: bytes) -> Answer:
     def answer(connection: socket.socket) -> None:
         connection.sendall(prefix)
         connection.settimeout(0.1)
-        while True:
+        for _ in range(100):
             connection.sendall(byte)
             try:
                 if not connection.recv(1):

@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
-from gpuagent.model import Run, RunStatus
+from gpuagent.errors import ChainMismatch
+from gpuagent.model import Reserved, Run, RunStatus
+from tests.conftest import DATABASE
 from tests.ticker import POINTS
 from tests.world import World
 
@@ -34,6 +36,15 @@ def test_sigkill(world: World, point: str) -> None:
     assert_logs_once(world, run)
 
 
+def test_nothing_is_sent_before_it_is_stored(world: World) -> None:
+    run = world.start()
+    tick_until_killed(world, run, "before_store")
+    assert world.market.received(world.ports.wallet.address) == []
+    run = world.tick(run)
+    (payment,) = world.store.documents(run.run_id)["payments"]
+    assert set(world.market.received(world.ports.wallet.address)) == {payment["header"]}
+
+
 def test_logs_appear_once_however_often_polled(world: World) -> None:
     run = world.start()
     for _ in range(3):
@@ -42,6 +53,21 @@ def test_logs_appear_once_however_often_polled(world: World) -> None:
         tick_until_killed(world, run, "after_progress")
     run = world.finish(run)
     assert_logs_once(world, run)
+
+
+@pytest.mark.parametrize("ticks", [1, 2])
+def test_an_older_database_pays_nothing_twice(world: World, ticks: int) -> None:
+    """The run is restored as it was before it paid: the job's id and nonce are the same again, and are spent."""
+    run = world.start()
+    with world.market.restored(DATABASE):
+        for _ in range(ticks):
+            world.tick(run)
+            world.market.work()
+        assert len(world.transfers()) == 1
+    with pytest.raises(ChainMismatch, match="older database"):
+        world.tick(run)
+    assert len(world.transfers()) == 1
+    assert [type(job) for job in world.store.load(run.run_id).jobs] == [Reserved]
 
 
 def assert_logs_once(world: World, run: Run) -> None:

@@ -111,7 +111,7 @@ def can_connect(port: int) -> bool:
 def supervisor_of(server: Mongod) -> psutil.Process:
     parent = psutil.Process(server.pid).parent()
     assert parent
-    assert "gpuagent.adapters.mongod" in parent.cmdline()
+    assert "gpuagent.adapters.mongod_supervisor" in parent.cmdline()
     return parent
 
 

@@ -20,6 +20,7 @@ POINTS = (
     "after_reserve",
     "before_sign",
     "after_sign",
+    "before_store",
     "after_store",
     "after_send",
     "after_response",
@@ -54,7 +55,7 @@ class DyingWallet:
 
 
 class DyingStore:
-    """Dies once a save that brings a job into some state is acknowledged."""
+    """Dies before or once a save that brings a job into some state is acknowledged."""
 
     def __init__(self, inner: Store, point: str) -> None:
         self.inner, self.point = inner, point
@@ -63,6 +64,8 @@ class DyingStore:
         return getattr(self.inner, name)
 
     def save(self, before: Run, after: Run, seen: Sequence[Observation], at: float) -> Run:
+        if self.point == "before_store" and any(isinstance(job, Authorized) for job in after.jobs):
+            die()
         saved = self.inner.save(before, after, seen, at)
         reached = {
             "after_reserve": len(after.jobs) > len(before.jobs),

@@ -66,6 +66,16 @@ class Market:
         for name in self._mongo[database].list_collection_names():
             self._mongo[database][name].delete_many({})
 
+    @contextmanager
+    def restored(self, database: str) -> Iterator[None]:
+        """After the block the database holds again what it held before it."""
+        before = {name: list(self._mongo[database][name].find()) for name in ("runs", "jobs", "payments")}
+        yield
+        for name, documents in before.items():
+            self._mongo[database][name].delete_many({})
+            if documents:
+                self._mongo[database][name].insert_many(documents)
+
     def control(self, method: str, path: str, **body: Any) -> Any:
         reply = self._http.request(method, f"/mock/{path}", json=body or None)
         assert reply.is_success, reply.text

@@ -72,14 +72,14 @@ class EvmChain:
         )
         return Head(int(block["number"], 16), int(block["timestamp"], 16), _uint(balance))
 
+    def spent(self, payer: str, nonce: str) -> bool:
+        (word,) = self._batch(("eth_call", [self._state(payer, nonce), "latest"]))
+        return _uint(word) != 0
+
     def outcome(self, authorization: Authorization) -> Outcome:
         """Settled or void only at a final block; anything else is open. Raises ChainError, ChainMismatch."""
         newest, final = self._blocks()
-        state = self._read(
-            AUTHORIZATION_STATE,
-            ["address", "bytes32"],
-            [authorization.payer, bytes.fromhex(authorization.nonce[2:])],
-        )
+        state = self._state(authorization.payer, authorization.nonce)
         used_now, used = (
             _uint(word) != 0
             for word in self._batch(*(("eth_call", [state, _pinned(block)]) for block in (newest, final)))
@@ -151,6 +151,9 @@ class EvmChain:
     def _is_transfer(self, log: dict[str, Any]) -> bool:
         ours = log["address"].lower() == self._token.address.lower()
         return bool(ours and len(log["topics"]) == 3 and log["topics"][0] == TRANSFER)
+
+    def _state(self, payer: str, nonce: str) -> dict[str, str]:
+        return self._read(AUTHORIZATION_STATE, ["address", "bytes32"], [payer, bytes.fromhex(nonce[2:])])
 
     def _read(self, selector: str, types: Sequence[str], values: Sequence[object]) -> dict[str, str]:
         return {"to": self._token.address, "data": selector + encode(types, values).hex()}
