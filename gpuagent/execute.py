@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from gpuagent.errors import IllegalTransition, VendorError
+from gpuagent.events import Event, JobClaimed, JobFinished, JobProgressed, JobWentSilent
 from gpuagent.model import Completed, Failed, JobReport, Owed, Run, Settled, Underway
 from gpuagent.pay import find_vendor
 from gpuagent.ports import Ports
-from gpuagent.transitions import Event, JobClaimed, JobFinished, JobProgressed, JobWentSilent, find_job
+from gpuagent.transitions import find_job
 
 LOG_LINES_MAX = 5_000
 """Lines stored per job; a vendor that writes more is heard no further."""

@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping
 
-from gpuagent.model import Completed, Failed, Job, Observation, Run, Settled, Underway
-from gpuagent.money import show_usd
-from gpuagent.transitions import (
+from gpuagent.events import (
     Event,
     JobClaimed,
     JobDropped,
@@ -18,8 +16,10 @@ from gpuagent.transitions import (
     PlanAborted,
     PlanPostponed,
     VendorChosen,
-    find_job,
 )
+from gpuagent.model import Completed, Failed, Job, Observation, Run, Settled, Underway
+from gpuagent.money import show_usd
+from gpuagent.transitions import find_job
 
 
 def narrate(run: Run, event: Event) -> tuple[Observation, ...]:

@@ -9,6 +9,7 @@ EIP-3009: https://eips.ethereum.org/EIPS/eip-3009. x402 v2, scheme exact: https:
 from eth_hash.auto import keccak
 
 from gpuagent.errors import ChainMismatch, IllegalTransition, OfferInvalid, StaleRun, VendorError, WalletUnfunded
+from gpuagent.events import Event, JobDropped, PaymentAuthorized, PaymentSettled, PaymentUnresolved, PaymentVoided
 from gpuagent.model import (
     Authorization,
     Authorized,
@@ -23,15 +24,7 @@ from gpuagent.model import (
 )
 from gpuagent.money import show_usd
 from gpuagent.ports import Open, Outcome, Ports, Void
-from gpuagent.transitions import (
-    Event,
-    JobDropped,
-    PaymentAuthorized,
-    PaymentSettled,
-    PaymentUnresolved,
-    PaymentVoided,
-    find_job,
-)
+from gpuagent.transitions import find_job
 
 TIMEOUT_MAX_S = 600
 """A vendor that wants its authorization to live longer is refused."""

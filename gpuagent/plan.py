@@ -13,10 +13,10 @@ from gpuagent.errors import (
     VendorUnauthorized,
     WalletUnfunded,
 )
+from gpuagent.events import Event, PlanAborted, PlanPostponed, VendorChosen
 from gpuagent.model import Action, Completed, Decision, Failed, Quote, Run, Settled, Vendor, Voided
 from gpuagent.money import show_usd
 from gpuagent.ports import Candidate, Ports, View
-from gpuagent.transitions import Event, PlanAborted, PlanPostponed, VendorChosen
 
 WAIT_MIN_S, WAIT_MAX_S = 1.0, 3600.0
 """A decision to wait is held to these bounds, so that no run spins and none waits for ever."""

@@ -3,13 +3,7 @@
 from dataclasses import replace
 
 from gpuagent.errors import DuplicateVendorJob, StaleRun
-from gpuagent.execute import claim, poll
-from gpuagent.model import Failed, Run
-from gpuagent.narrate import narrate
-from gpuagent.pay import authorize, pay
-from gpuagent.plan import plan
-from gpuagent.ports import Ports
-from gpuagent.transitions import (
+from gpuagent.events import (
     WORLDLY,
     Authorize,
     Claim,
@@ -21,9 +15,14 @@ from gpuagent.transitions import (
     Plan,
     Poll,
     Step,
-    apply,
-    next_steps,
 )
+from gpuagent.execute import claim, poll
+from gpuagent.model import Failed, Run
+from gpuagent.narrate import narrate
+from gpuagent.pay import authorize, pay
+from gpuagent.plan import plan
+from gpuagent.ports import Ports
+from gpuagent.transitions import apply, next_steps
 
 STEPS_MAX = 200
 """More steps than one tick of an honest run can make; a bound for the dishonest ones."""

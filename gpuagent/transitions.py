@@ -4,173 +4,44 @@ Reserved ──PaymentAuthorized──> Authorized ──PaymentSettled──> S
     └──────────JobDropped──────────> Voided <──PaymentVoided──────┘ (only while Authorized)
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gpuagent import budget
 from gpuagent.errors import IllegalTransition
+from gpuagent.events import (
+    Authorize,
+    Claim,
+    Event,
+    JobClaimed,
+    JobDropped,
+    JobFinished,
+    JobProgressed,
+    JobWentSilent,
+    Pay,
+    PaymentAuthorized,
+    PaymentSettled,
+    PaymentUnresolved,
+    PaymentVoided,
+    Plan,
+    PlanAborted,
+    PlanPostponed,
+    Poll,
+    Step,
+    VendorChosen,
+)
 from gpuagent.model import (
-    Authorization,
     Authorized,
     Completed,
-    Decision,
-    Failed,
     Job,
     Owed,
     Phase,
-    Quote,
     Reserved,
     Run,
     RunStatus,
     Settled,
-    Settlement,
     Underway,
     Voided,
 )
-
-# Steps: what is due.
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Collect quotes, let the planner choose, reserve."""
-
-
-@dataclass(frozen=True, slots=True)
-class Authorize:
-    job_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Pay:
-    """Ask the chain; while it says open, send the stored authorization."""
-
-    job_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Paid, but no vendor job id yet: ask for it with the same bytes."""
-
-    job_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Poll:
-    job_id: str
-
-
-Step = Plan | Authorize | Pay | Claim | Poll
-
-# Events: what happened. `at` is the agent's clock, Unix seconds.
-
-
-@dataclass(frozen=True, slots=True)
-class VendorChosen:
-    job_id: str
-    quote: Quote
-    decision: Decision
-    at: float
-    data: Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class PlanPostponed:
-    until: float
-    decision: Decision
-    data: Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class PlanAborted:
-    reason: str
-    data: Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class JobDropped:
-    """The purchase fell through before anything was signed."""
-
-    job_id: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class PaymentAuthorized:
-    job_id: str
-    authorization: Authorization
-    header: str
-
-
-@dataclass(frozen=True, slots=True)
-class PaymentUnresolved:
-    """Sent, and the chain has not decided. reply: what the vendor said, for people only."""
-
-    job_id: str
-    reply: str
-
-
-@dataclass(frozen=True, slots=True)
-class PaymentSettled:
-    job_id: str
-    settlement: Settlement
-    at: float
-    vendor_job_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class PaymentVoided:
-    """Dead or cancelled at a final block: it can never settle."""
-
-    job_id: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class JobClaimed:
-    job_id: str
-    vendor_job_id: str
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class JobProgressed:
-    job_id: str
-    progress: float
-    new_logs: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class JobWentSilent:
-    job_id: str
-    at: float
-    problem: str
-
-
-@dataclass(frozen=True, slots=True)
-class JobFinished:
-    job_id: str
-    outcome: Completed | Failed
-    new_logs: tuple[str, ...] = ()
-
-
-Event = (
-    VendorChosen
-    | PlanPostponed
-    | PlanAborted
-    | JobDropped
-    | PaymentAuthorized
-    | PaymentUnresolved
-    | PaymentSettled
-    | PaymentVoided
-    | JobClaimed
-    | JobProgressed
-    | JobWentSilent
-    | JobFinished
-)
-
-WORLDLY = PlanPostponed | PaymentUnresolved | JobProgressed | JobWentSilent
-"""Events after which only the world can bring news: a tick ends there."""
 
 
 def next_steps(run: Run, now: float) -> tuple[Step, ...]:

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuagent.adapters.http_vendor import HttpVendor, clean
+from gpuagent.adapters.http_vendor import HttpVendor
 from gpuagent.errors import VendorError, VendorUnauthorized
 from gpuagent.model import Authorized, JobReport, Quote, Reserved
+from gpuagent.wire.vendor_answers import clean
 from tests.samples import ASSET, PAYEE, TOKEN, VENDOR, authorization, quote
 
 GOOD_QUOTE = {

@@ -11,8 +11,9 @@ from pymongo.errors import DuplicateKeyError, WriteError
 
 from gpuagent.adapters.mongo_store import MongoStore
 from gpuagent.errors import ConfigError, DuplicateVendorJob, StaleRun, UnknownRun
+from gpuagent.events import PaymentSettled
 from gpuagent.model import Observation, Run
-from gpuagent.transitions import PaymentSettled, apply
+from gpuagent.transitions import apply
 from tests.samples import RUN, SETTLEMENT
 from tests.test_transitions import STATES
 from tests.world import World

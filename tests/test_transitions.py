@@ -9,20 +9,7 @@ from hypothesis import strategies as st
 
 from gpuagent import budget
 from gpuagent.errors import BudgetExceeded, IllegalTransition
-from gpuagent.model import (
-    Authorized,
-    Completed,
-    Failed,
-    Owed,
-    Phase,
-    Reserved,
-    Run,
-    RunStatus,
-    Settled,
-    Underway,
-    Voided,
-)
-from gpuagent.transitions import (
+from gpuagent.events import (
     Authorize,
     Claim,
     Event,
@@ -41,11 +28,21 @@ from gpuagent.transitions import (
     PlanPostponed,
     Poll,
     VendorChosen,
-    apply,
-    is_over,
-    next_steps,
-    phase,
 )
+from gpuagent.model import (
+    Authorized,
+    Completed,
+    Failed,
+    Owed,
+    Phase,
+    Reserved,
+    Run,
+    RunStatus,
+    Settled,
+    Underway,
+    Voided,
+)
+from gpuagent.transitions import apply, is_over, next_steps, phase
 from tests.samples import RUN, SETTLEMENT, authorization, decision, quote
 
 JOB_IDS = ("one", "two", "three")

@@ -20,7 +20,9 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from gpuagent.adapters import mongo_documents as documents
+from gpuagent.adapters import mongo_jobs as jobs
 from gpuagent.adapters.mongo_schema import ensure_schema
+from gpuagent.adapters.mongo_values import date
 from gpuagent.errors import ConfigError, DuplicateVendorJob, StaleRun, UnknownRun
 from gpuagent.model import Job, Observation, Run, Vendor
 
@@ -95,14 +97,14 @@ class MongoStore:
             )
 
     def _write_job(self, session: ClientSession, run: Run, job: Job, at: float) -> None:
-        fields = documents.job_document(run, job)
+        fields = jobs.job_document(run, job)
         key = {"_id": fields.pop("_id")}
         self._database.jobs.update_one(key, {"$set": fields}, upsert=True, session=session)
-        payment = documents.payment_document(run, job)
+        payment = jobs.payment_document(run, job)
         if payment:
             self._database.payments.update_one(
                 {"jobId": payment["jobId"], "attempt": payment["attempt"]},
-                {"$set": payment, "$setOnInsert": {"createdAt": documents.date(at)}},
+                {"$set": payment, "$setOnInsert": {"createdAt": date(at)}},
                 upsert=True,
                 session=session,
             )
@@ -113,7 +115,7 @@ class MongoStore:
         """Record a vendor, or change its record."""
         self._database.vendors.update_one(
             {"vendorId": vendor.vendor_id},
-            {"$set": documents.vendor_document(vendor), "$setOnInsert": {"createdAt": documents.date(at)}},
+            {"$set": documents.vendor_document(vendor), "$setOnInsert": {"createdAt": date(at)}},
             upsert=True,
         )
 

@@ -1,0 +1,97 @@
+"""The `gpuagent` command. Heavy libraries are imported inside the commands that need them."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gpuagent.cli.common import EXIT_OTHER, EXIT_RUN_FAILED, AsJson, RunId, agent, console, errors_explained, print_json
+from gpuagent.cli.runs import runs
+from gpuagent.cli.vendors import vendors
+
+if TYPE_CHECKING:
+    from gpuagent.books import Books
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Buy GPU work within a budget and pay for it with x402.",
+)
+app.add_typer(runs, name="run")
+app.add_typer(vendors, name="vendor")
+
+
+@app.command()
+def demo(
+    budget: Annotated[str, typer.Option(help="USD.")] = "5",
+    fail_vendor: Annotated[str, typer.Option(help="The vendor whose jobs fail, or none.")] = "gpu_vendor_1",
+    fail_rate: Annotated[str, typer.Option(help="Chance from 0 to 1 that any job fails.")] = "0",
+    as_json: AsJson = False,
+) -> None:
+    """Watch an agent buy a GPU job on a local chain, survive a failing vendor and balance its books."""
+    from gpuagent.demo import play
+
+    with errors_explained():
+        outcome = play(budget, fail_vendor, fail_rate, say=None if as_json else console().print)
+        if as_json:
+            print_json(outcome.as_json())
+        if not outcome.completed:
+            raise typer.Exit(EXIT_RUN_FAILED)
+
+
+@app.command()
+def up(
+    folder: Annotated[Path | None, typer.Option(help="Where the stack lives on; default: your data folder.")] = None,
+    ephemeral: Annotated[bool, typer.Option(help="Keep nothing.")] = False,
+    port: Annotated[int, typer.Option(help="The vendors' port; 0: any free one.")] = 4001,
+    as_json: AsJson = False,
+) -> None:
+    """Start mongod, a chain and practice vendors; print the environment to export; run until stopped."""
+    import signal
+
+    from gpuagent import stack
+    from gpuagent.adapters.mongod import default_folder
+
+    with errors_explained():
+        where = None if ephemeral else folder or default_folder().parent / "up"
+        with stack.start(where, PORT=str(port)) as running:
+            record_vendors(running)
+            if as_json:
+                print_json(dict(running.environment))
+            else:
+                for name, value in running.environment.items():
+                    typer.echo(f"export {name}='{value}'")
+            typer.echo("running; ctrl-C stops it", err=True)
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+            try:
+                signal.pause()
+            except KeyboardInterrupt:
+                typer.echo("stopping", err=True)
+
+
+@app.command()
+def books(run_id: RunId, as_json: AsJson = False) -> None:
+    """Hold a run's ledger against the chain. Exits with 1 if they differ."""
+    from gpuagent.books import audit
+    from gpuagent.show import books_json, books_table
+
+    with errors_explained(), agent() as live:
+        found: Books = audit(live.store.load(run_id), live.chain)
+        if as_json:
+            print_json({"run": run_id, **books_json(found)})
+        else:
+            console().print(books_table(found))
+        if not found.balanced:
+            raise typer.Exit(EXIT_OTHER)
+
+
+def record_vendors(running: Any) -> None:
+    """Write a stack's vendors into its database."""
+    from gpuagent import settings
+    from gpuagent.adapters.system_clock import SystemClock
+
+    with settings.open_store(settings.read({**os.environ, **running.environment})) as store:
+        for vendor in running.vendors:
+            store.put_vendor(vendor, SystemClock().now())

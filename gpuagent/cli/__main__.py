@@ -1,0 +1,5 @@
+"""`python -m gpuagent.cli`."""
+
+from gpuagent.cli import app
+
+app()

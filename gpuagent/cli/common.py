@@ -1,0 +1,54 @@
+"""What every command shares: errors as exit codes, JSON, the connected agent."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gpuagent.errors import BadInput, ConfigError, GpuAgentError, Refused
+
+if TYPE_CHECKING:
+    from gpuagent.settings import Agent
+
+EXIT_OTHER, EXIT_USAGE, EXIT_REFUSED, EXIT_RUN_FAILED = 1, 2, 3, 4
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; amounts in atomic units.")]
+RunId = Annotated[str, typer.Argument(help="The run's id.")]
+
+
+@contextmanager
+def errors_explained() -> Iterator[None]:
+    """What was raised on purpose becomes one line on stderr and an exit code; bugs keep their traceback."""
+    try:
+        yield
+    except GpuAgentError as error:
+        typer.echo(f"gpuagent: {error}", err=True)
+        if isinstance(error, BadInput | ConfigError):
+            raise typer.Exit(EXIT_USAGE) from error
+        raise typer.Exit(EXIT_REFUSED if isinstance(error, Refused) else EXIT_OTHER) from error
+
+
+@contextmanager
+def agent() -> "Iterator[Agent]":
+    from gpuagent import settings
+
+    with settings.build(read_settings()) as live:
+        yield live
+
+
+def read_settings() -> Any:
+    from gpuagent import settings
+
+    return settings.read()
+
+
+def console() -> Any:
+    from rich.console import Console
+
+    return Console()
+
+
+def print_json(value: object) -> None:
+    typer.echo(json.dumps(value, indent=2))

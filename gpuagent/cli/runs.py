@@ -1,0 +1,188 @@
+"""`gpuagent run`: start runs, tick them, look at them."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gpuagent.cli.common import (
+    EXIT_RUN_FAILED,
+    AsJson,
+    RunId,
+    agent,
+    console,
+    errors_explained,
+    print_json,
+    read_settings,
+)
+from gpuagent.errors import BadInput
+
+if TYPE_CHECKING:
+    from gpuagent.model import Run
+    from gpuagent.settings import Agent
+
+PAUSE_S = 0.25
+"""Between two ticks of a run that waits, when this command drives it."""
+
+runs = typer.Typer(no_args_is_help=True, help="Start runs, tick them, look at them.")
+
+
+@runs.command("start")
+def run_start(
+    goal: Annotated[str, typer.Option(help="What the run is for.")],
+    budget: Annotated[str, typer.Option(help="USD, such as 5 or 1.40.")],
+    gpu: Annotated[str, typer.Option(help="GPU type.")] = "A100",
+    hours: Annotated[str, typer.Option(help="GPU hours to buy.")] = "1",
+    vendor: Annotated[list[str] | None, typer.Option(help="Only from this vendor; may be repeated.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="For reports; may be repeated.")] = None,
+    user: Annotated[str, typer.Option(help="Whose run it is.")] = "local",
+    planner: Annotated[str, typer.Option(help="Who chooses the vendor.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Start a run. It does nothing until it is ticked."""
+    from gpuagent.launch import Order, start
+    from gpuagent.money import parse_usd
+
+    with errors_explained(), agent() as live:
+        order = Order(
+            goal=goal,
+            budget=parse_usd(budget),
+            gpu_type=gpu,
+            max_hours=_hours(hours),
+            user_id=user,
+            planner=planner or read_settings().planner,
+            vendor_ids=tuple(vendor or ()),
+            tags=tuple(tag or ()),
+        )
+        run = start(order, live.ports)
+        _show_run(live, run.run_id, as_json)
+
+
+@runs.command("step")
+def run_step(run_id: RunId, as_json: AsJson = False) -> None:
+    """Make the one transition that is due."""
+    from gpuagent.tick import step
+
+    _advance(run_id, lambda live: step(run_id, live.ports), as_json)
+
+
+@runs.command("tick")
+def run_tick(
+    run_id: RunId,
+    until_over: Annotated[bool, typer.Option(help="Keep ticking until the run has ended.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make steps until the run must wait for the world or is over."""
+    from gpuagent.tick import tick
+    from gpuagent.transitions import is_over
+
+    def advance(live: "Agent") -> "Run":
+        run = tick(run_id, live.ports)
+        while until_over and not is_over(run):
+            time.sleep(PAUSE_S)
+            run = tick(run_id, live.ports)
+        return run
+
+    _advance(run_id, advance, as_json)
+
+
+@runs.command("watch")
+def run_watch(
+    run_id: RunId,
+    ticking: Annotated[bool, typer.Option("--tick", help="Tick the run while watching it.")] = False,
+) -> None:
+    """Follow a run: phase, budget, jobs, the planner's reasons, the last log lines. Ends with the run."""
+    from gpuagent.tick import tick
+    from gpuagent.transitions import is_over
+
+    with errors_explained(), agent() as live, _following(live, run_id) as show:
+        run = live.store.load(run_id)
+        while not is_over(run):
+            time.sleep(PAUSE_S)
+            run = tick(run_id, live.ports) if ticking else live.store.load(run_id)
+            show()
+    _exit_as(run)
+
+
+@runs.command("status")
+def run_status(run_id: RunId, as_json: AsJson = False) -> None:
+    """Show a run with its jobs, payments and observations."""
+    with errors_explained(), agent() as live:
+        _show_run(live, run_id, as_json)
+
+
+@runs.command("list")
+def run_list(
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20, as_json: AsJson = False
+) -> None:
+    """Show the newest runs."""
+    from gpuagent.show import plain, runs_table
+
+    with errors_explained(), agent() as live:
+        found = live.store.runs(limit)
+        if as_json:
+            print_json({"runs": plain(found)})
+        else:
+            console().print(runs_table(found) if found else "no runs yet: `gpuagent run start` makes one")
+
+
+@contextmanager
+def _following(live: "Agent", run_id: str) -> Iterator[Callable[[], None]]:
+    """Shows a run and, whenever the yielded function is called, shows it anew: in place on a terminal only."""
+    from rich.live import Live
+
+    from gpuagent.show import narration, run_view
+
+    live.store.load(run_id)
+    screen, told = console(), 0
+    if screen.is_terminal:
+        with Live(run_view(live.store.documents(run_id)), console=screen, auto_refresh=False) as view:
+            yield lambda: view.update(run_view(live.store.documents(run_id)), refresh=True)
+        return
+
+    def tell() -> None:
+        nonlocal told
+        seen = live.store.documents(run_id)["observations"]
+        for line in narration(seen[told:]):
+            screen.print(line)
+        told = len(seen)
+
+    tell()
+    yield tell
+    screen.print(run_view(live.store.documents(run_id)))
+
+
+def _advance(run_id: str, advance: "Callable[[Agent], Run]", as_json: bool) -> None:
+    with errors_explained(), agent() as live:
+        run = advance(live)
+        _show_run(live, run_id, as_json)
+        _exit_as(run)
+
+
+def _show_run(live: "Agent", run_id: str, as_json: bool) -> None:
+    from gpuagent.show import plain, run_view
+
+    live.store.load(run_id)
+    documents = live.store.documents(run_id)
+    if as_json:
+        (run,) = documents.pop("runs")
+        print_json({"run": plain(run), **plain(documents)})
+    else:
+        console().print(run_view(documents))
+
+
+def _exit_as(run: "Run") -> None:
+    from gpuagent.model import RunStatus
+
+    if run.status is RunStatus.FAILED:
+        raise typer.Exit(EXIT_RUN_FAILED)
+
+
+def _hours(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise BadInput(f"{text!r} is not a number of hours") from None
