@@ -66,8 +66,7 @@ def play(budget: str, fail_vendor: str, fail_rate: str, say: Say | None) -> Outc
     with stack.start(PORT="0", FAIL_VENDOR_ID=fail_vendor, FAIL_RATE=fail_rate) as running:
         environment = {**os.environ, **running.environment, "MONGODB_DB_NAME": "gpuagent_demo"}
         with settings.build(settings.read(environment)) as agent:
-            for vendor in running.vendors:
-                agent.store.put_vendor(vendor, agent.ports.clock.now())
+            settings.record_vendors(agent.store, running.vendors)
             payer = agent.ports.wallet.address
             opening = agent.chain.head(payer)
             tell(f'[bold]"{GOAL}"[/], one A100 for an hour, at most {show_usd(amount)}')

@@ -1,13 +1,13 @@
 """The environment, read once; build() is the only place that picks adapters."""
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gpuagent.errors import ConfigError
-from gpuagent.model import Token
+from gpuagent.model import Token, Vendor
 
 if TYPE_CHECKING:
     from gpuagent.adapters.evm_chain import EvmChain
@@ -27,22 +27,54 @@ PLANNER_MODES = ("stub",)
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the parts are. secrets: the environment itself, for vendor tokens by the name of their variable."""
+    """What the environment says. What only some commands need is read when it is needed, and raises ConfigError then.
+
+    environ also holds the vendors' bearer tokens, each under the name in the vendor's record.
+    """
 
     mongodb_uri: str
     database: str
     planner: str
-    rpc_url: str
-    token: Token
-    confirmations: int
-    private_key: str = field(repr=False)
-    secrets: Mapping[str, str] = field(repr=False)
+    network: str
+    environ: Mapping[str, str] = field(repr=False)
+
+    @property
+    def rpc_url(self) -> str:
+        return self._needed("CHAIN_RPC_URL", "the JSON-RPC endpoint of the chain; `gpuagent up` starts a local one")
+
+    @property
+    def private_key(self) -> str:
+        if alias := self.environ.get("EVM_PRIVATE_KEY"):
+            return self.environ.get("X402_PRIVATE_KEY") or alias
+        return self._needed("X402_PRIVATE_KEY", "the key of the wallet that pays (0x and 64 hex digits)")
+
+    @property
+    def token(self) -> Token:
+        if self.network in TOKENS:
+            return TOKENS[self.network]
+        address = self._needed("X402_ASSET", f"the address of the token on {self.network}; `gpuagent up` prints it")
+        name, version = self.environ.get("X402_ASSET_NAME", "USD Coin"), self.environ.get("X402_ASSET_VERSION", "2")
+        return Token(self.network, address, name, version)
+
+    @property
+    def confirmations(self) -> int:
+        text = self.environ.get("X402_CONFIRMATIONS", str(CONFIRMATIONS.get(self.network, 10)))
+        if not text.isdecimal():
+            raise ConfigError(f"X402_CONFIRMATIONS={text!r}: write how many blocks deep a payment counts as final")
+        return int(text)
+
+    def _needed(self, name: str, what: str) -> str:
+        if not self.environ.get(name):
+            raise ConfigError(f"set {name}: {what}")
+        return self.environ[name]
 
 
 def read(environ: Mapping[str, str] | None = None) -> Settings:
     """The settings in the environment. Raises ConfigError naming the variable and what to write."""
     env = os.environ if environ is None else environ
     network = env.get("X402_NETWORK", LOCAL)
+    if not network.startswith("eip155:") or not network.removeprefix("eip155:").isdecimal():
+        raise ConfigError(f"X402_NETWORK={network!r}: write a CAIP-2 network such as {', '.join([LOCAL, *TOKENS])}")
     planner = env.get("PLANNER_MODE", "stub")
     if planner not in PLANNER_MODES:
         raise ConfigError(f"PLANNER_MODE={planner!r}: write one of {', '.join(PLANNER_MODES)}")
@@ -50,11 +82,8 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         mongodb_uri=env.get("MONGODB_URI", ""),
         database=env.get("MONGODB_DB_NAME", "gpuagent"),
         planner=planner,
-        rpc_url=_needed(env, "CHAIN_RPC_URL", "the JSON-RPC endpoint of the chain; `gpuagent up` starts a local one"),
-        token=_token(env, network),
-        confirmations=_confirmations(env, network),
-        private_key=env.get("X402_PRIVATE_KEY") or env.get("EVM_PRIVATE_KEY") or "",
-        secrets=env,
+        network=network,
+        environ=env,
     )
 
 
@@ -70,27 +99,23 @@ class Agent:
 @contextmanager
 def build(settings: Settings) -> Iterator[Agent]:
     """Connect everything; close it at the end. Raises ConfigError, ChainError."""
-    from gpuagent.adapters.evm_chain import EvmChain
     from gpuagent.adapters.http_vendor import HttpVendor
     from gpuagent.adapters.local_wallet import LocalWallet
     from gpuagent.adapters.stub_planner import StubPlanner
     from gpuagent.adapters.system_clock import SystemClock
     from gpuagent.ports import Ports
 
-    if not settings.private_key:
-        raise ConfigError("set X402_PRIVATE_KEY: the key of the wallet that pays (0x and 64 hex digits)")
     with ExitStack() as stack:
+        wallet = LocalWallet(settings.private_key, settings.token)
+        chain = stack.enter_context(open_chain(settings))
         store = stack.enter_context(open_store(settings))
-        chain = EvmChain(settings.rpc_url, settings.token, settings.confirmations)
-        stack.callback(chain.close)
-        chain.check()
-        vendor_api = HttpVendor(settings.secrets.get)
+        vendor_api = HttpVendor(settings.environ.get)
         stack.callback(vendor_api.close)
         yield Agent(
             Ports(
                 store=store,
                 planners={"stub": StubPlanner()},
-                wallet=LocalWallet(settings.private_key, settings.token),
+                wallet=wallet,
                 chain=chain,
                 vendor_api=vendor_api,
                 clock=SystemClock(),
@@ -98,6 +123,17 @@ def build(settings: Settings) -> Iterator[Agent]:
             store,
             chain,
         )
+
+
+@contextmanager
+def open_chain(settings: Settings) -> "Iterator[EvmChain]":
+    """The chain alone, which needs no key. Raises ConfigError, and ChainError when it is another chain."""
+    from gpuagent.adapters.evm_chain import EvmChain
+
+    chain = EvmChain(settings.rpc_url, settings.token, settings.confirmations)
+    with closing(chain):
+        chain.check()
+        yield chain
 
 
 @contextmanager
@@ -111,9 +147,15 @@ def open_store(settings: Settings) -> "Iterator[MongoStore]":
             from gpuagent.adapters import mongod
 
             uri = stack.enter_context(mongod.start(mongod.default_folder())).uri
-        store = MongoStore(uri, settings.database)
-        stack.callback(store.close)
-        yield store
+        yield stack.enter_context(closing(MongoStore(uri, settings.database)))
+
+
+def record_vendors(store: "MongoStore", vendors: Iterable[Vendor]) -> None:
+    """Write vendors down, or change their records."""
+    from gpuagent.adapters.system_clock import SystemClock
+
+    for vendor in vendors:
+        store.put_vendor(vendor, SystemClock().now())
 
 
 @contextmanager
@@ -128,29 +170,3 @@ def open_vendor_api(secrets: Mapping[str, str]) -> "Iterator[tuple[VendorApi, Bo
         http = BoundedHttp(deadline_s=10)
         stack.callback(http.close)
         yield vendor_api, http
-
-
-def _token(env: Mapping[str, str], network: str) -> Token:
-    if network in TOKENS:
-        return TOKENS[network]
-    if not network.removeprefix("eip155:").isdecimal() or not network.startswith("eip155:"):
-        raise ConfigError(f"X402_NETWORK={network!r}: write a CAIP-2 network such as {', '.join([LOCAL, *TOKENS])}")
-    return Token(
-        network,
-        _needed(env, "X402_ASSET", f"the address of the token on {network}; `gpuagent up` prints it"),
-        env.get("X402_ASSET_NAME", "USD Coin"),
-        env.get("X402_ASSET_VERSION", "2"),
-    )
-
-
-def _confirmations(env: Mapping[str, str], network: str) -> int:
-    text = env.get("X402_CONFIRMATIONS", str(CONFIRMATIONS.get(network, 10)))
-    if not text.isdecimal():
-        raise ConfigError(f"X402_CONFIRMATIONS={text!r}: write how many blocks deep a payment counts as final")
-    return int(text)
-
-
-def _needed(env: Mapping[str, str], name: str, what: str) -> str:
-    if not env.get(name):
-        raise ConfigError(f"set {name}: {what}")
-    return env[name]

@@ -55,6 +55,17 @@ def test_a_run_from_start_to_books(world: World, gpuagent: Callable[..., Result]
     assert "header" not in shown["payments"][0]
 
 
+def test_looking_needs_no_key_and_no_chain(world: World, gpuagent: Callable[..., Result]) -> None:
+    run_id = started(gpuagent)
+    world.finish(run_id)
+    bare = dict.fromkeys(("X402_PRIVATE_KEY", "CHAIN_RPC_URL", "X402_ASSET", "GPU_VENDOR_SECRET"))
+    for command in (("run", "list"), ("run", "status", run_id), ("run", "watch", run_id), ("vendor", "list")):
+        assert gpuagent(*command, **bare).exit_code == 0
+    assert gpuagent("books", run_id, X402_PRIVATE_KEY=None).exit_code == 0
+    told = [json.loads(line) for line in gpuagent("run", "watch", run_id, "--json", **bare).stdout.splitlines()]
+    assert [one["content"] for one in told] == [one["content"] for one in world.store.documents(run_id)["observations"]]
+
+
 def test_watch_shows_what_a_person_wants_to_see(world: World, gpuagent: Callable[..., Result]) -> None:
     run_id = started(gpuagent)
     world.finish(run_id)

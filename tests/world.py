@@ -214,8 +214,7 @@ def build_world(
         "X402_PRIVATE_KEY": account.key.to_0x_hex(),
     }
     with settings.build(settings.read(environment)) as agent:
-        for vendor in market.vendors:
-            agent.store.put_vendor(vendor, market.clock.now())
+        settings.record_vendors(agent.store, market.vendors)
         agent = replace(
             agent,
             ports=replace(agent.ports, clock=market.clock, vendor_api=vendor_api or agent.ports.vendor_api),

@@ -2,16 +2,13 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from gpuagent.cli.common import EXIT_OTHER, EXIT_RUN_FAILED, AsJson, RunId, agent, console, errors_explained, print_json
+from gpuagent.cli.common import EXIT_OTHER, EXIT_RUN_FAILED, AsJson, RunId, console, errors_explained, print_json, store
 from gpuagent.cli.runs import runs
 from gpuagent.cli.vendors import vendors
-
-if TYPE_CHECKING:
-    from gpuagent.books import Books
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -51,13 +48,14 @@ def up(
     """Start mongod, a chain and practice vendors; print the environment to export; run until stopped."""
     import signal
 
-    from gpuagent import stack
+    from gpuagent import settings, stack
     from gpuagent.adapters.mongod import default_folder
 
     with errors_explained():
         where = None if ephemeral else folder or default_folder().parent / "up"
         with stack.start(where, PORT=str(port)) as running:
-            record_vendors(running)
+            with settings.open_store(settings.read({**os.environ, **running.environment})) as store:
+                settings.record_vendors(store, running.vendors)
             if as_json:
                 print_json(dict(running.environment))
             else:
@@ -74,24 +72,15 @@ def up(
 @app.command()
 def books(run_id: RunId, as_json: AsJson = False) -> None:
     """Hold a run's ledger against the chain. Exits with 1 if they differ."""
+    from gpuagent import settings
     from gpuagent.books import audit
     from gpuagent.show import books_json, books_table
 
-    with errors_explained(), agent() as live:
-        found: Books = audit(live.store.load(run_id), live.chain)
+    with errors_explained(), store() as opened, settings.open_chain(settings.read()) as chain:
+        found = audit(opened.load(run_id), chain)
         if as_json:
             print_json({"run": run_id, **books_json(found)})
         else:
             console().print(books_table(found))
         if not found.balanced:
             raise typer.Exit(EXIT_OTHER)
-
-
-def record_vendors(running: Any) -> None:
-    """Write a stack's vendors into its database."""
-    from gpuagent import settings
-    from gpuagent.adapters.system_clock import SystemClock
-
-    with settings.open_store(settings.read({**os.environ, **running.environment})) as store:
-        for vendor in running.vendors:
-            store.put_vendor(vendor, SystemClock().now())

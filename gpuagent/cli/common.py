@@ -10,6 +10,7 @@ import typer
 from gpuagent.errors import BadInput, ConfigError, GpuAgentError, Refused
 
 if TYPE_CHECKING:
+    from gpuagent.adapters.mongo_store import MongoStore
     from gpuagent.settings import Agent
 
 EXIT_OTHER, EXIT_USAGE, EXIT_REFUSED, EXIT_RUN_FAILED = 1, 2, 3, 4
@@ -32,16 +33,20 @@ def errors_explained() -> Iterator[None]:
 
 @contextmanager
 def agent() -> "Iterator[Agent]":
+    """Everything connected: to start and to tick runs."""
     from gpuagent import settings
 
-    with settings.build(read_settings()) as live:
+    with settings.build(settings.read()) as live:
         yield live
 
 
-def read_settings() -> Any:
+@contextmanager
+def store() -> "Iterator[MongoStore]":
+    """The database alone: to look, without a key or a chain."""
     from gpuagent import settings
 
-    return settings.read()
+    with settings.open_store(settings.read()) as opened:
+        yield opened
 
 
 def console() -> Any:

@@ -1,8 +1,8 @@
 """`gpuagent run`: start runs, tick them, look at them."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,11 +16,13 @@ from gpuagent.cli.common import (
     console,
     errors_explained,
     print_json,
-    read_settings,
+    store,
 )
+from gpuagent.cli.following import following
 from gpuagent.errors import BadInput
 
 if TYPE_CHECKING:
+    from gpuagent.adapters.mongo_store import MongoStore
     from gpuagent.model import Run
     from gpuagent.settings import Agent
 
@@ -43,6 +45,7 @@ def run_start(
     as_json: AsJson = False,
 ) -> None:
     """Start a run. It does nothing until it is ticked."""
+    from gpuagent import settings
     from gpuagent.launch import Order, start
     from gpuagent.money import parse_usd
 
@@ -53,12 +56,12 @@ def run_start(
             gpu_type=gpu,
             max_hours=_hours(hours),
             user_id=user,
-            planner=planner or read_settings().planner,
+            planner=planner or settings.read().planner,
             vendor_ids=tuple(vendor or ()),
             tags=tuple(tag or ()),
         )
         run = start(order, live.ports)
-        _show_run(live, run.run_id, as_json)
+        _show_run(live.store, run.run_id, as_json)
 
 
 @runs.command("step")
@@ -93,16 +96,20 @@ def run_tick(
 def run_watch(
     run_id: RunId,
     ticking: Annotated[bool, typer.Option("--tick", help="Tick the run while watching it.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line: every observation.")] = False,
 ) -> None:
     """Follow a run: phase, budget, jobs, the planner's reasons, the last log lines. Ends with the run."""
     from gpuagent.tick import tick
     from gpuagent.transitions import is_over
 
-    with errors_explained(), agent() as live, _following(live, run_id) as show:
-        run = live.store.load(run_id)
+    with errors_explained(), ExitStack() as stack:
+        live = stack.enter_context(agent()) if ticking else None
+        looking = live.store if live else stack.enter_context(store())
+        run = looking.load(run_id)
+        show = stack.enter_context(following(looking, run_id, as_json))
         while not is_over(run):
             time.sleep(PAUSE_S)
-            run = tick(run_id, live.ports) if ticking else live.store.load(run_id)
+            run = tick(run_id, live.ports) if live else looking.load(run_id)
             show()
     _exit_as(run)
 
@@ -110,8 +117,8 @@ def run_watch(
 @runs.command("status")
 def run_status(run_id: RunId, as_json: AsJson = False) -> None:
     """Show a run with its jobs, payments and observations."""
-    with errors_explained(), agent() as live:
-        _show_run(live, run_id, as_json)
+    with errors_explained(), store() as opened:
+        _show_run(opened, run_id, as_json)
 
 
 @runs.command("list")
@@ -121,52 +128,26 @@ def run_list(
     """Show the newest runs."""
     from gpuagent.show import plain, runs_table
 
-    with errors_explained(), agent() as live:
-        found = live.store.runs(limit)
+    with errors_explained(), store() as opened:
+        found = opened.runs(limit)
         if as_json:
             print_json({"runs": plain(found)})
         else:
             console().print(runs_table(found) if found else "no runs yet: `gpuagent run start` makes one")
 
 
-@contextmanager
-def _following(live: "Agent", run_id: str) -> Iterator[Callable[[], None]]:
-    """Shows a run and, whenever the yielded function is called, shows it anew: in place on a terminal only."""
-    from rich.live import Live
-
-    from gpuagent.show import narration, run_view
-
-    live.store.load(run_id)
-    screen, told = console(), 0
-    if screen.is_terminal:
-        with Live(run_view(live.store.documents(run_id)), console=screen, auto_refresh=False) as view:
-            yield lambda: view.update(run_view(live.store.documents(run_id)), refresh=True)
-        return
-
-    def tell() -> None:
-        nonlocal told
-        seen = live.store.documents(run_id)["observations"]
-        for line in narration(seen[told:]):
-            screen.print(line)
-        told = len(seen)
-
-    tell()
-    yield tell
-    screen.print(run_view(live.store.documents(run_id)))
-
-
 def _advance(run_id: str, advance: "Callable[[Agent], Run]", as_json: bool) -> None:
     with errors_explained(), agent() as live:
         run = advance(live)
-        _show_run(live, run_id, as_json)
+        _show_run(live.store, run_id, as_json)
         _exit_as(run)
 
 
-def _show_run(live: "Agent", run_id: str, as_json: bool) -> None:
+def _show_run(opened: "MongoStore", run_id: str, as_json: bool) -> None:
     from gpuagent.show import plain, run_view
 
-    live.store.load(run_id)
-    documents = live.store.documents(run_id)
+    opened.load(run_id)
+    documents = opened.documents(run_id)
     if as_json:
         (run,) = documents.pop("runs")
         print_json({"run": plain(run), **plain(documents)})

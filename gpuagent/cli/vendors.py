@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gpuagent.cli.common import EXIT_OTHER, AsJson, agent, console, errors_explained, print_json
+from gpuagent.cli.common import EXIT_OTHER, AsJson, console, errors_explained, print_json, store
 from gpuagent.errors import BadInput
 
 vendors = typer.Typer(no_args_is_help=True, help="Who may be bought from.")
@@ -16,8 +16,10 @@ vendors = typer.Typer(no_args_is_help=True, help="Who may be bought from.")
 @vendors.command("seed")
 def vendor_seed(
     file: Annotated[Path, typer.Argument(help="Vendors in JSON, as `vendor list --json` prints them.")],
+    as_json: AsJson = False,
 ) -> None:
     """Record the vendors in a file: their endpoints and, pinned, whom to pay."""
+    from gpuagent.settings import record_vendors
     from gpuagent.vendor_file import vendor_from
 
     with errors_explained():
@@ -26,10 +28,13 @@ def vendor_seed(
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadInput(f'{file} is not {{"vendors": [...]}} ({type(error).__name__}: {error})') from error
         found = [vendor_from(entry) for entry in entries]
-        with agent() as live:
-            for vendor in found:
-                live.store.put_vendor(vendor, live.ports.clock.now())
-        typer.echo(f"recorded {', '.join(vendor.vendor_id for vendor in found)}")
+        with store() as opened:
+            record_vendors(opened, found)
+        names = [vendor.vendor_id for vendor in found]
+        if as_json:
+            print_json({"recorded": names})
+        else:
+            typer.echo(f"recorded {', '.join(names)}")
 
 
 @vendors.command("list")
@@ -38,8 +43,8 @@ def vendor_list(as_json: AsJson = False) -> None:
     from gpuagent.show import vendors_table
     from gpuagent.vendor_file import vendor_entry
 
-    with errors_explained(), agent() as live:
-        found = live.store.vendors()
+    with errors_explained(), store() as opened:
+        found = opened.vendors()
         if as_json:
             print_json({"vendors": [vendor_entry(vendor) for vendor in found]})
         else:
