@@ -1,6 +1,5 @@
 """The main job on embedded parts: one agent, a failing vendor, books that balance."""
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -63,25 +62,26 @@ def play(budget: str, fail_vendor: str, fail_rate: str, say: Say | None) -> Outc
     began, tell = time.monotonic(), say or (lambda _: None)
     amount = parse_usd(budget)
     tell("[dim]starting mongod, a local chain with test USDC, and three vendors ...[/]")
-    with stack.start(PORT="0", FAIL_VENDOR_ID=fail_vendor, FAIL_RATE=fail_rate) as running:
-        environment = {**os.environ, **running.environment, "MONGODB_DB_NAME": "gpuagent_demo"}
-        with settings.build(settings.read(environment)) as agent:
-            settings.record_vendors(agent.store, running.vendors)
-            payer = agent.ports.wallet.address
-            opening = agent.chain.head(payer)
-            tell(f'[bold]"{GOAL}"[/], one A100 for an hour, at most {show_usd(amount)}')
-            tell(f"[dim]payer {payer}, holding {show_usd(opening.balance)} of test USDC[/]\n")
-            run = follow(start(Order(goal=GOAL, budget=amount), agent.ports).run_id, agent, tell)
-            outcome = Outcome(
-                run=run,
-                documents=agent.store.documents(run.run_id),
-                books=audit(run, agent.chain),
-                payer=payer,
-                before=opening.balance,
-                after=agent.chain.head(payer).balance,
-                transfers=agent.chain.transfers(payer, opening.number),
-                seconds=time.monotonic() - began,
-            )
+    with (
+        stack.start(PORT="0", FAIL_VENDOR_ID=fail_vendor, FAIL_RATE=fail_rate) as running,
+        settings.build(settings.read(running.environment)) as agent,
+    ):
+        settings.record_vendors(agent.store, running.vendors)
+        payer = agent.ports.wallet.address
+        opening = agent.chain.head(payer)
+        tell(f'[bold]"{GOAL}"[/], one A100 for an hour, at most {show_usd(amount)}')
+        tell(f"[dim]payer {payer}, holding {show_usd(opening.balance)} of test USDC[/]\n")
+        run = follow(start(Order(goal=GOAL, budget=amount), agent.ports).run_id, agent, tell)
+        outcome = Outcome(
+            run=run,
+            documents=agent.store.documents(run.run_id),
+            books=audit(run, agent.chain),
+            payer=payer,
+            before=opening.balance,
+            after=agent.chain.head(payer).balance,
+            transfers=agent.chain.transfers(payer, opening.number),
+            seconds=time.monotonic() - began,
+        )
     _tell_end(outcome, tell)
     return outcome
 

@@ -30,11 +30,11 @@ class Stack:
 
 
 @contextmanager
-def start(folder: Path | None = None, **vendor_settings: str) -> Iterator[Stack]:
+def start(folder: Path | None = None, mongodb_uri: str = "", **vendor_settings: str) -> Iterator[Stack]:
     """Run the stack until the block ends. Raises ConfigError, MongodError.
 
     folder: where the database, the chain and the vendors' jobs live on; None: nothing outlives the block.
-    vendor_settings: variables for the mock vendor (PORT, FAIL_VENDOR_ID, ...). A MONGODB_URI that is set is used.
+    mongodb_uri: a server to use instead of an embedded one. vendor_settings: variables for the mock vendor (PORT, ...).
     """
     from gpuagent.adapters import mongod
 
@@ -42,11 +42,10 @@ def start(folder: Path | None = None, **vendor_settings: str) -> Iterator[Stack]
         vendor_settings = {"MOCK_DATA_DIR": str(folder / "vendors"), **vendor_settings}
     with ExitStack() as stack:
         vendors = stack.enter_context(_vendors(vendor_settings))
-        uri = os.environ.get("MONGODB_URI")
-        if not uri:  # while the vendors start
-            uri = stack.enter_context(mongod.start(folder / "mongod" if folder else None)).uri
+        if not mongodb_uri:  # while the vendors start
+            mongodb_uri = stack.enter_context(mongod.start(folder / "mongod" if folder else None)).uri
         ready = _ready_line(*vendors)
-        yield Stack(_environment(uri, ready), tuple(vendor_from(entry) for entry in ready["vendors"]))
+        yield Stack(_environment(mongodb_uri, ready), tuple(vendor_from(entry) for entry in ready["vendors"]))
 
 
 def _environment(uri: str, ready: Mapping[str, Any]) -> dict[str, str]:
@@ -72,7 +71,7 @@ def _vendors(settings: Mapping[str, str]) -> "Iterator[tuple[subprocess.Popen[st
     with TemporaryDirectory(prefix="gpuagent-vendor-") as scratch, (Path(scratch) / "log").open("w+") as log:
         vendor = subprocess.Popen(
             [sys.executable, "-m", "mock_vendor", "--until-stdin-closes"],
-            env={**os.environ, **settings},
+            env={**_without_a_chain(os.environ), **settings},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -92,6 +91,11 @@ def _vendors(settings: Mapping[str, str]) -> "Iterator[tuple[subprocess.Popen[st
                 vendor.kill()
                 vendor.wait()
             vendor.stdout.close()
+
+
+def _without_a_chain(environ: Mapping[str, str]) -> dict[str, str]:
+    """The vendors here bring a chain of their own, whatever chain the agent is pointed at elsewhere."""
+    return {name: value for name, value in environ.items() if name != "CHAIN_RPC_URL" and not name.startswith("X402_")}
 
 
 def _ready_line(vendor: "subprocess.Popen[str]", log: IO[str]) -> dict[str, Any]:

@@ -46,8 +46,15 @@ def marked(mark: str) -> list[psutil.Process]:
     return found
 
 
-def test_demo_json() -> None:
-    ended = run("demo", "--json")
+def test_demo_json_whatever_the_agent_is_pointed_at() -> None:
+    elsewhere = {
+        "MONGODB_URI": "mongodb://127.0.0.1:1",
+        "CHAIN_RPC_URL": "http://127.0.0.1:1",
+        "X402_NETWORK": "eip155:8453",
+        "X402_PRIVATE_KEY": "0x1",
+        "X402_CONFIRMATIONS": "9",
+    }
+    ended = run("demo", "--json", environment={**QUICK, **elsewhere})
     assert ended.returncode == 0, ended.stderr
     shown = json.loads(ended.stdout)
     assert set(shown) == {"run", "jobs", "payments", "observations", "chain", "books", "seconds"}

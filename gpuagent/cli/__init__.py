@@ -53,8 +53,8 @@ def up(
 
     with errors_explained():
         where = None if ephemeral else folder or default_folder().parent / "up"
-        with stack.start(where, PORT=str(port)) as running:
-            with settings.open_store(settings.read({**os.environ, **running.environment})) as store:
+        with stack.start(where, os.environ.get("MONGODB_URI", ""), PORT=str(port)) as running:
+            with settings.open_store(settings.read(running.environment)) as store:
                 settings.record_vendors(store, running.vendors)
             if as_json:
                 print_json(dict(running.environment))
