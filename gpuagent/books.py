@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from gpuagent import budget
 from gpuagent.errors import ChainMismatch
-from gpuagent.model import Authorized, Job, Reserved, Run, Settled, Settlement, Voided
+from gpuagent.model import Authorized, Job, Ledger, Reserved, Run, Settled, Settlement, Token, Voided
+from gpuagent.pay import unsigned_nonces
 from gpuagent.ports import Chain, Open, Void
 
 
@@ -13,36 +14,33 @@ class Books:
     """Amounts in atomic units. on_chain: what final transfers of this run's payments add up to."""
 
     budget: int
-    settled: int
-    held: int
-    planner_cost: int
-    available: int
+    ledger: Ledger
     on_chain: int
     differences: tuple[str, ...]
 
     @property
     def balanced(self) -> bool:
-        parts = self.settled + self.held + self.planner_cost + self.available
-        return self.budget == parts and self.settled == self.on_chain and not self.differences
+        return self.ledger.settled == self.on_chain and not self.differences
 
 
-def audit(run: Run, chain: Chain) -> Books:
-    """Ask the chain about every payment that was ever signed. Raises ChainError when it does not answer."""
+def audit(run: Run, recorded: Ledger, chain: Chain, token: Token) -> Books:
+    """Ask the chain about every payment the run signed or could have signed, and hold the record against it.
+
+    recorded: the amounts that stand in the run's own record. Raises ChainError when the chain does not answer.
+    """
     on_chain, differences = 0, []
+    if recorded != budget.ledger(run):
+        differences.append(f"the run's record says {recorded}, its jobs add up to {budget.ledger(run)}")
     for job in run.jobs:
         found, difference = _audit_job(job, chain)
         on_chain += found
         if difference:
             differences.append(f"job {job.job_id} with {job.quote.vendor_id}: {difference}")
-    return Books(
-        budget=run.budget,
-        settled=budget.settled(run),
-        held=budget.held(run),
-        planner_cost=run.planner_cost,
-        available=budget.available(run),
-        on_chain=on_chain,
-        differences=tuple(differences),
-    )
+    differences += [
+        f"nonce {spent} of this run is spent, but the ledger knows no payment of it"
+        for spent in chain.spent(run.payer, unsigned_nonces(run, token))
+    ]
+    return Books(run.budget, recorded, on_chain, tuple(differences))
 
 
 def _audit_job(job: Job, chain: Chain) -> tuple[int, str]:

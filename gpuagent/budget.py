@@ -1,7 +1,7 @@
 """The ledger arithmetic, pure: budget = settled + held + planner cost + available, always."""
 
 from gpuagent.errors import BudgetExceeded
-from gpuagent.model import Authorized, Reserved, Run, Settled
+from gpuagent.model import Authorized, Ledger, Reserved, Run, Settled
 
 
 def settled(run: Run) -> int:
@@ -16,6 +16,10 @@ def held(run: Run) -> int:
 
 def available(run: Run) -> int:
     return run.budget - settled(run) - held(run) - run.planner_cost
+
+
+def ledger(run: Run) -> Ledger:
+    return Ledger(settled(run), held(run), run.planner_cost, available(run))
 
 
 def check(run: Run) -> Run:

@@ -75,7 +75,7 @@ def play(budget: str, fail_vendor: str, fail_rate: str, say: Say | None) -> Outc
         outcome = Outcome(
             run=run,
             documents=agent.store.documents(run.run_id),
-            books=audit(run, agent.chain),
+            books=audit(run, agent.store.recorded(run.run_id), agent.chain, agent.ports.wallet.token),
             payer=payer,
             before=opening.balance,
             after=agent.chain.head(payer).balance,

@@ -13,6 +13,7 @@ GpuAgentError
 │   └── BudgetExceeded
 ├── StaleRun             another tick saved this run first: load it again
 ├── DuplicateVendorJob   a vendor named a job id that already belongs to another job
+├── StoreError           MongoDB did not do what was asked; what it wrote is unknown: load again
 ├── ChainError           the chain did not answer: money stays as it is
 │   └── ChainMismatch    the chain contradicts the ledger: a person must look
 └── VendorError          a vendor refused, failed or did not answer; says nothing about money
@@ -67,6 +68,10 @@ class StaleRun(GpuAgentError):
 
 class DuplicateVendorJob(GpuAgentError):
     """A vendor named a job id that already belongs to another of our jobs."""
+
+
+class StoreError(GpuAgentError):
+    """MongoDB did not do what was asked. Load the run again before anything else."""
 
 
 class ChainError(GpuAgentError):

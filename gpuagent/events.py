@@ -1,7 +1,7 @@
 """Steps, what is due; events, what happened. Plain values: transitions.py says how they follow from each other."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gpuagent.model import Authorization, Completed, Decision, Failed, Quote, Settlement
 
@@ -76,7 +76,7 @@ class JobDropped:
 class PaymentAuthorized:
     job_id: str
     authorization: Authorization
-    header: str
+    header: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,7 @@ class PaymentUnresolved:
 
     job_id: str
     reply: str
+    vendor_job_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from gpuagent.errors import BadInput, WalletUnfunded
-from gpuagent.model import Run
+from gpuagent.model import JOBS_MAX, Run
 from gpuagent.money import show_usd
 from gpuagent.plan import candidates
 from gpuagent.ports import Ports
@@ -23,6 +23,7 @@ class Order:
     max_hours: Decimal = Decimal(1)
     user_id: str = "local"
     planner: str = "stub"
+    jobs_open_max: int = 1
     vendor_ids: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
 
@@ -40,11 +41,15 @@ def start(order: Order, ports: Ports) -> Run:
         planner=order.planner,
         payer=ports.wallet.address,
         created_at=ports.clock.now(),
-        vendor_ids=order.vendor_ids,
+        vendor_ids=tuple(dict.fromkeys(order.vendor_ids)),
+        jobs_open_max=order.jobs_open_max,
         tags=order.tags,
     )
-    if not candidates(run, ports.store.vendors()):
-        raise BadInput(f"no enabled vendor offers {order.gpu_type}: `gpuagent vendor list` shows who offers what")
+    if not candidates(run, ports.store.vendors(), ports.wallet.token):
+        raise BadInput(
+            f"no enabled vendor offers {order.gpu_type} for {ports.wallet.token.name} on "
+            f"{ports.wallet.token.network}: `gpuagent vendor list` shows who offers what"
+        )
     balance = ports.chain.head(ports.wallet.address).balance
     if balance <= 0:
         raise WalletUnfunded(
@@ -61,5 +66,7 @@ def _check(order: Order, ports: Ports) -> None:
         raise BadInput("a budget is more than 0 USD")
     if not order.max_hours.is_finite() or not 0 < order.max_hours <= HOURS_MAX:
         raise BadInput(f"hours are more than 0 and at most {HOURS_MAX}")
+    if not 1 <= order.jobs_open_max <= JOBS_MAX:
+        raise BadInput(f"1 to {JOBS_MAX} jobs may be open at once")
     if order.planner not in ports.planners:
         raise BadInput(f"no planner {order.planner!r}; there are: {', '.join(ports.planners)}")

@@ -185,7 +185,8 @@ class Reserved:
 class Authorized:
     """A signature may be in the vendor's hands. Only the chain can end this state.
 
-    header is the only PAYMENT-SIGNATURE that is ever sent; last_reply is what the vendor last said to it.
+    header is the only PAYMENT-SIGNATURE that is ever sent; last_reply is what the vendor last said to it, and
+    vendor_job_id the job it named, which counts once the payment is final.
     """
 
     job_id: str
@@ -194,6 +195,7 @@ class Authorized:
     authorization: Authorization
     header: str = field(repr=False)
     last_reply: str = ""
+    vendor_job_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +226,10 @@ class Voided:
 Job = Reserved | Authorized | Settled | Voided
 
 
+JOBS_MAX = 8
+"""Jobs that a run may try, all told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One goal with one budget. vendor_ids empty: any enabled vendor."""
@@ -240,7 +246,7 @@ class Run:
     vendor_ids: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     jobs_open_max: int = 1
-    jobs_max: int = 8
+    jobs_max: int = JOBS_MAX
     jobs: tuple[Job, ...] = ()
     status: RunStatus = RunStatus.RUNNING
     reason: str = ""
@@ -251,10 +257,20 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Ledger:
+    """What a budget is made of: these four always add up to it."""
+
+    settled: int
+    held: int
+    planner_cost: int
+    available: int
+
+
+@dataclass(frozen=True, slots=True)
 class JobReport:
     """A vendor's answer about a job. Its texts are data: capped, stripped of control characters, never trusted."""
 
-    status: str  # running | completed | failed
+    status: str  # submitted | running | completed | failed
     progress: float
     logs: tuple[str, ...]
     final_metrics: Mapping[str, object]

@@ -6,9 +6,19 @@ answers is ignored but for its job id, and the chain is asked again. Only a fina
 EIP-3009: https://eips.ethereum.org/EIPS/eip-3009. x402 v2, scheme exact: https://github.com/coinbase/x402.
 """
 
+import hashlib
+
 from eth_hash.auto import keccak
 
-from gpuagent.errors import ChainMismatch, IllegalTransition, OfferInvalid, StaleRun, VendorError, WalletUnfunded
+from gpuagent.errors import (
+    ChainMismatch,
+    IllegalTransition,
+    OfferInvalid,
+    Refused,
+    StaleRun,
+    VendorError,
+    WalletUnfunded,
+)
 from gpuagent.events import Event, JobDropped, PaymentAuthorized, PaymentSettled, PaymentUnresolved, PaymentVoided
 from gpuagent.model import (
     Authorization,
@@ -35,18 +45,18 @@ REORG_MARGIN = 64
 def authorize(run: Run, job_id: str, ports: Ports) -> Event:
     """Fetch the 402, match it against the quote and the vendor's record, fix the terms and sign them.
 
-    Raises WalletUnfunded, StaleRun, ChainError and ChainMismatch, with nothing signed.
+    Raises Refused, StaleRun, ChainError and ChainMismatch, with nothing signed.
     """
     job = find_job(run, job_id)
     if not isinstance(job, Reserved):
         raise IllegalTransition(f"{job} is not reserved")
+    check_payer(run, ports)
+    _check_unspent(run, ports)
     vendor = find_vendor(job.quote.vendor_id, ports)
-    spending = nonce(ports.wallet.token, ports.wallet.address, job_id)
-    _check_unspent(run, spending, ports)
     try:
         challenge = ports.vendor_api.challenge(vendor, job)
         terms = agreed(challenge, job.quote, vendor, ports.wallet.token)
-        authorization = _authorization(job, vendor, terms, spending, ports)
+        authorization = _authorization(job, vendor, terms, ports)
     except VendorError as error:
         return JobDropped(job_id, str(error))
     identifier = job_id if challenge.wants_identifier else ""
@@ -59,10 +69,10 @@ def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
     if not isinstance(job, Authorized):
         raise IllegalTransition(f"{job} is not authorized")
     outcome = ports.chain.outcome(job.authorization)
-    reply, vendor_job_id = "", ""
+    reply, vendor_job_id = "", job.vendor_job_id
     if _may_send(outcome, job.authorization, ports):
         try:
-            vendor_job_id = ports.vendor_api.submit(find_vendor(job.quote.vendor_id, ports), job)
+            vendor_job_id = ports.vendor_api.submit(find_vendor(job.quote.vendor_id, ports), job) or vendor_job_id
             reply = f"job {vendor_job_id or 'not named'}"
         except VendorError as error:
             reply = str(error)  # says nothing about the money
@@ -73,7 +83,8 @@ def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
         case Void(reason):
             return PaymentVoided(job_id, reason)
         case Open():
-            return PaymentUnresolved(job_id, reply) if reply and reply != job.last_reply else None
+            news = PaymentUnresolved(job_id, reply, vendor_job_id)
+            return news if reply and reply != job.last_reply else None
 
 
 def agreed(challenge: Challenge, quote: Quote, vendor: Vendor, token: Token) -> Terms:
@@ -108,6 +119,28 @@ def nonce(token: Token, payer: str, job_id: str) -> str:
     return "0x" + keccak(text.encode()).hex()
 
 
+def check_payer(run: Run, ports: Ports) -> None:
+    """Raises Refused unless the wallet is the run's own: another one's nonces would be other nonces."""
+    if ports.wallet.address != run.payer:
+        raise Refused(f"run {run.run_id} pays from {run.payer}, and X402_PRIVATE_KEY is of {ports.wallet.address}")
+
+
+def unsigned_nonces(run: Run, token: Token) -> list[str]:
+    """The nonces of all jobs the run may ever have, but for those that its ledger knows an authorization of."""
+    signed = {job.job_id for job in run.jobs if not isinstance(job, Reserved) and job.authorization}
+    ids = (derived_job_id(run.run_id, ordinal) for ordinal in range(run.jobs_max))
+    return [nonce(token, run.payer, job_id) for job_id in ids if job_id not in signed]
+
+
+def derived_job_id(run_id: str, ordinal: int) -> str:
+    """The id of the run's job with this ordinal: 24 hex digits, opaque.
+
+    Derived and not drawn, so that a restored older database asks for the same id, hence the same payment
+    nonce, and the token contract refuses to pay for that job twice.
+    """
+    return hashlib.sha256(f"gpuagent/job/{run_id}/{ordinal}".encode()).hexdigest()[:24]
+
+
 def find_vendor(vendor_id: str, ports: Ports) -> Vendor:
     """The vendor's recorded terms. Raises IllegalTransition: a vendor with jobs is never deleted."""
     for vendor in ports.store.vendors():
@@ -116,7 +149,7 @@ def find_vendor(vendor_id: str, ports: Ports) -> Vendor:
     raise IllegalTransition(f"the record of vendor {vendor_id} is gone")
 
 
-def _authorization(job: Reserved, vendor: Vendor, terms: Terms, spending: str, ports: Ports) -> Authorization:
+def _authorization(job: Reserved, vendor: Vendor, terms: Terms, ports: Ports) -> Authorization:
     wallet, quote = ports.wallet, job.quote
     head = ports.chain.head(wallet.address)
     if head.balance < quote.amount:
@@ -128,25 +161,26 @@ def _authorization(job: Reserved, vendor: Vendor, terms: Terms, spending: str, p
         amount=quote.amount,
         network=wallet.token.network,
         asset=wallet.token.address,
-        nonce=spending,
+        nonce=nonce(wallet.token, wallet.address, job.job_id),
         # On the chain's clock, which alone decides; not past the quote, or we would pay a price that lapsed.
         valid_before=min(head.time + life_s, int(quote.expires_at)),
         from_block=max(0, head.number - REORG_MARGIN),
     )
     if authorization.valid_before <= head.time + ports.pace.send_margin_s:
-        raise OfferInvalid(f"the quote of {vendor.vendor_id} expires too soon to be paid")
+        raise OfferInvalid(f"the quote or the timeout of {vendor.vendor_id} leaves too little time to pay")
     return authorization
 
 
-def _check_unspent(run: Run, spending: str, ports: Ports) -> None:
-    """A job that is not signed for cannot have spent its nonce, unless this database is older than the chain."""
-    if not ports.chain.spent(ports.wallet.address, spending):
+def _check_unspent(run: Run, ports: Ports) -> None:
+    """What the ledger knows no signature of cannot be spent, unless this database is older than the chain."""
+    spent = ports.chain.spent(run.payer, unsigned_nonces(run, ports.wallet.token))
+    if not spent:
         return
     if ports.store.load(run.run_id).version != run.version:
         raise StaleRun(f"run {run.run_id} was paid for by another tick meanwhile")
     raise ChainMismatch(
-        f"nonce {spending} is spent, but the ledger knows no payment of it: was an older database restored? "
-        "Nothing was signed; compare the wallet's transfers with the ledger before this run goes on"
+        f"nonce {spent[0]} of this run is spent, but the ledger knows no payment of it: was an older database "
+        "restored? Nothing was signed; hold the wallet's transfers against the ledger before this run goes on"
     )
 
 

@@ -1,6 +1,5 @@
 """Choose a vendor: what the planner sees, and the guard that checks what it answers."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,8 +13,9 @@ from gpuagent.errors import (
     WalletUnfunded,
 )
 from gpuagent.events import Event, PlanAborted, PlanPostponed, VendorChosen
-from gpuagent.model import Action, Completed, Decision, Failed, Quote, Run, Settled, Vendor, Voided
+from gpuagent.model import Action, Completed, Decision, Failed, Quote, Run, Settled, Token, Vendor, Voided
 from gpuagent.money import show_usd
+from gpuagent.pay import check_payer, derived_job_id
 from gpuagent.ports import Candidate, Ports, View
 
 WAIT_MIN_S, WAIT_MAX_S = 1.0, 3600.0
@@ -25,9 +25,10 @@ WAIT_MIN_S, WAIT_MAX_S = 1.0, 3600.0
 def plan(run: Run, ports: Ports) -> Event:
     """Collect quotes, let the planner choose, guard its choice. Reserves on save, signs nothing.
 
-    Raises VendorUnauthorized when no vendor quoted and one refused our token (a person must fix that),
-    WalletUnfunded when the wallet cannot pay the choice; then nothing is written.
+    Raises VendorUnauthorized when no vendor quoted and one refused our token (a person must fix that), Refused when
+    the wallet is another one or cannot pay, or the guard says no; then nothing is written.
     """
+    check_payer(run, ports)
     if len(run.jobs) >= run.jobs_max:
         return PlanAborted(f"{run.jobs_max} jobs were tried, which is this run's limit", {})
     view = look(run, ports)
@@ -42,12 +43,12 @@ def plan(run: Run, ports: Ports) -> Event:
         case Action.START_JOB:
             quote = guard(decision, view)
             _check_funds(run, quote, ports)
-            return VendorChosen(job_id(run), quote, decision, ports.clock.now(), data)
+            return VendorChosen(derived_job_id(run.run_id, len(run.jobs)), quote, decision, ports.clock.now(), data)
 
 
 def look(run: Run, ports: Ports) -> View:
     """What the planner sees: binding quotes from every candidate vendor, silent ones shown as such."""
-    vendors = candidates(run, ports.store.vendors())
+    vendors = candidates(run, ports.store.vendors(), ports.wallet.token)
     with ThreadPoolExecutor(max_workers=max(1, len(vendors))) as pool:
         quoted = list(pool.map(lambda vendor: _ask(run, vendor, ports), vendors))
     refused = [error for _, error in quoted if isinstance(error, VendorUnauthorized)]
@@ -69,14 +70,20 @@ def look(run: Run, ports: Ports) -> View:
     )
 
 
-def candidates(run: Run, vendors: Sequence[Vendor]) -> list[Vendor]:
-    """The enabled vendors that the run allows and that offer its GPU. Raises UnknownVendor."""
+def candidates(run: Run, vendors: Sequence[Vendor], token: Token) -> list[Vendor]:
+    """The enabled vendors that the run allows, that offer its GPU and take our token. Raises UnknownVendor."""
     known = {vendor.vendor_id: vendor for vendor in vendors}
     missing = [name for name in run.vendor_ids if name not in known]
     if missing:
         raise UnknownVendor(f"no vendor {missing[0]!r}; known: {', '.join(known) or 'none'}")
     allowed = [known[name] for name in run.vendor_ids] if run.vendor_ids else list(vendors)
-    return [vendor for vendor in allowed if vendor.enabled and run.gpu_type in vendor.gpu_types]
+    return [
+        vendor
+        for vendor in allowed
+        if vendor.enabled
+        and run.gpu_type in vendor.gpu_types
+        and (vendor.network, vendor.asset.lower()) == (token.network, token.address.lower())
+    ]
 
 
 def past(run: Run) -> tuple[tuple[str, bool], ...]:
@@ -135,16 +142,6 @@ def record(planner: str, view: View, decision: Decision) -> Mapping[str, object]
             for c in view.candidates
         ],
     }
-
-
-def job_id(run: Run) -> str:
-    """The id of the run's next job: 24 hex digits, opaque, derived from the run and the job's ordinal.
-
-    Derived and not drawn, so that a restored older database asks for the same id, hence the same payment
-    nonce, and the token contract refuses to pay for that job twice.
-    """
-    text = f"gpuagent/job/{run.run_id}/{len(run.jobs)}"
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 def _ask(run: Run, vendor: Vendor, ports: Ports) -> tuple[Quote | None, VendorError | None]:

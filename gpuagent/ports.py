@@ -102,8 +102,8 @@ class Chain(Protocol):
 
     def head(self, address: str) -> Head: ...
 
-    def spent(self, payer: str, nonce: str) -> bool:
-        """Whether the newest block holds this nonce as used or cancelled."""
+    def spent(self, payer: str, nonces: Sequence[str]) -> Sequence[str]:
+        """Which of these nonces the newest block holds as used or cancelled."""
         ...
 
     def outcome(self, authorization: Authorization) -> Outcome:
@@ -152,9 +152,6 @@ class View:
 
 
 class Planner(Protocol):
-    @property
-    def name(self) -> str: ...
-
     def decide(self, view: View) -> Decision: ...
 
 

@@ -32,7 +32,7 @@ class Settings:
     environ also holds the vendors' bearer tokens, each under the name in the vendor's record.
     """
 
-    mongodb_uri: str
+    mongodb_uri: str = field(repr=False)
     database: str
     planner: str
     network: str

@@ -54,10 +54,10 @@ def plain(value: Any) -> Any:
 def books_json(books: Books) -> dict[str, Any]:
     return {
         "budget": str(books.budget),
-        "settled": str(books.settled),
-        "held": str(books.held),
-        "plannerCost": str(books.planner_cost),
-        "available": str(books.available),
+        "settled": str(books.ledger.settled),
+        "held": str(books.ledger.held),
+        "plannerCost": str(books.ledger.planner_cost),
+        "available": str(books.ledger.available),
         "onChain": str(books.on_chain),
         "differences": list(books.differences),
         "balanced": books.balanced,
@@ -170,10 +170,10 @@ def books_table(books: Books) -> RenderableType:
     table.add_column(justify="right")
     rows = (
         ("budget", books.budget),
-        ("settled", books.settled),
-        ("held", books.held),
-        ("planner", books.planner_cost),
-        ("available", books.available),
+        ("settled", books.ledger.settled),
+        ("held", books.ledger.held),
+        ("planner", books.ledger.planner_cost),
+        ("available", books.ledger.available),
         ("on chain", books.on_chain),
     )
     for name, value in rows:

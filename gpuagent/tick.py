@@ -29,7 +29,7 @@ STEPS_MAX = 200
 
 
 def step(run_id: str, ports: Ports) -> Run:
-    """Make the one transition that is due, per open job. Raises UnknownRun, WalletUnfunded, ChainError."""
+    """Make the one transition that is due, per open job. Raises the errors of errors.py."""
     run, _ = _advance(ports.store.load(run_id), ports)
     return run
 

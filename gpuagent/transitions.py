@@ -145,7 +145,7 @@ def _next_state(job: Job, event: Event) -> Job | None:
                 raise IllegalTransition("the authorization differs from the quote")
             return Authorized(job.job_id, job.quote, job.reserved_at, event.authorization, event.header)
         case Authorized(), PaymentUnresolved():
-            return replace(job, last_reply=event.reply)
+            return replace(job, last_reply=event.reply, vendor_job_id=event.vendor_job_id or job.vendor_job_id)
         case Authorized(), PaymentSettled():
             return _settled(job, event)
         case Authorized(), PaymentVoided():

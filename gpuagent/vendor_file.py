@@ -1,5 +1,6 @@
 """Vendors as an operator writes them down: JSON with DESIGN's field names, prices in USD."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,13 +8,16 @@ from gpuagent.errors import BadInput
 from gpuagent.model import Vendor
 from gpuagent.money import parse_usd, usd
 
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
+_ENDPOINT = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+(/[!-~]*)?", re.ASCII)
 SECRET_ENV = "GPU_VENDOR_SECRET"  # noqa: S105 - the name of a variable
 
 
 def vendor_from(entry: Mapping[str, Any]) -> Vendor:
     """Raises BadInput naming the field that is missing or wrong."""
     try:
-        return Vendor(
+        vendor = Vendor(
             vendor_id=str(entry["vendorId"]),
             name=str(entry["name"]),
             endpoint=str(entry["endpoint"]),
@@ -30,6 +34,17 @@ def vendor_from(entry: Mapping[str, Any]) -> Vendor:
         raise BadInput(f"a vendor lacks {error}") from error
     except (TypeError, ValueError, AttributeError) as error:
         raise BadInput(f"a vendor cannot be read: {error}") from error
+    checks = (
+        (_NAME.fullmatch(vendor.vendor_id), "vendorId", "1 to 64 letters, digits, dots, dashes"),
+        (_ADDRESS.fullmatch(vendor.pay_to), "payTo", "0x and 40 hex digits"),
+        (_ADDRESS.fullmatch(vendor.asset), "asset", "0x and 40 hex digits"),
+        (_ENDPOINT.fullmatch(vendor.endpoint), "endpoint", "https://host"),
+        (0 <= vendor.reliability <= 1, "reliabilityScore", "0 to 1"),
+    )
+    for holds, field, wanted in checks:
+        if not holds:
+            raise BadInput(f"{field} of vendor {vendor.vendor_id!r} is to be {wanted}")
+    return vendor
 
 
 def vendor_entry(vendor: Vendor) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 
 from gpuagent import stack
 from gpuagent.adapters.http_vendor import HttpVendor
+from tests.parrot import Parrot
 from tests.world import Market, World, build_world
 
 DATABASE = "test"
@@ -51,3 +52,11 @@ def hasty_world(make_world: Callable[..., World], market: Market) -> Iterator[Wo
     vendor_api = HttpVendor(market.environment.get, quote_s=1, submit_s=2, status_s=2)
     yield make_world(vendor_api=vendor_api)
     vendor_api.close()
+
+
+@pytest.fixture(scope="session")
+def parrot() -> Iterator[Parrot]:
+    parrot = Parrot()
+    yield parrot
+    parrot.server.shutdown()
+    parrot.server.server_close()

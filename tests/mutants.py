@@ -35,8 +35,8 @@ MUTANTS = (
     ),
     Mutant(
         "random job id",
-        "gpuagent/plan.py",
-        "    return hashlib.sha256(text.encode()).hexdigest()[:24]",
+        "gpuagent/pay.py",
+        '    return hashlib.sha256(f"gpuagent/job/{run_id}/{ordinal}".encode()).hexdigest()[:24]',
         "    import secrets\n\n    return secrets.token_hex(12)",
         "tests/test_crash.py -k older_database",
     ),
@@ -157,6 +157,20 @@ MUTANTS = (
         "            if len(body) > self._body_max:",
         "            if False:",
         "tests/test_bounded_http.py -k one_error",
+    ),
+    Mutant(
+        "a restored database is asked about the next job only",
+        "gpuagent/pay.py",
+        "for ordinal in range(run.jobs_max))",
+        "for ordinal in range(len(run.jobs) - 1, len(run.jobs)))",
+        "tests/test_crash.py -k shifted",
+    ),
+    Mutant(
+        "an authorization is looked for on any chain",
+        "gpuagent/adapters/evm_chain.py",
+        "        if (authorization.network, authorization.asset.lower()) != ",
+        "        if False and (authorization.network, authorization.asset.lower()) != ",
+        "tests/test_evm_chain.py -k another_network",
     ),
     Mutant(
         "deep JSON is parsed",

@@ -72,10 +72,10 @@ def test_reply_after_settlement_says_nothing_about_money(hasty_world: World, fau
 def test_payment_that_is_never_taken_is_released_by_the_chain_alone(world: World, fault: str) -> None:
     world.market.fault("gpu_vendor_1", fault)
     run = world.tick(world.start())
-    held = world.books(run).held
+    held = world.books(run).ledger.held
     assert held == run.jobs[0].quote.amount
     world.market.clock.ahead_s += 86_400  # our own clock releases nothing
-    assert world.books(world.tick(run)).held == held
+    assert world.books(world.tick(run)).ledger.held == held
     world.market.clock.ahead_s -= 86_400
     world.market.pass_time(200)
     run = world.finish(run)

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from gpuagent.errors import ChainMismatch
-from gpuagent.model import Reserved, Run, RunStatus
+from gpuagent.model import Reserved, Run, RunStatus, Settled, Voided
 from tests.conftest import DATABASE
 from tests.ticker import POINTS
 from tests.world import World
@@ -68,6 +68,20 @@ def test_an_older_database_pays_nothing_twice(world: World, ticks: int) -> None:
         world.tick(run)
     assert len(world.transfers()) == 1
     assert [type(job) for job in world.store.load(run.run_id).jobs] == [Reserved]
+
+
+def test_an_older_database_whose_jobs_come_shifted_pays_nothing_twice(world: World) -> None:
+    """In the lost timeline the first job was dropped and the second paid; now the first would be paid."""
+    run = world.start()
+    with world.market.restored(DATABASE):
+        world.market.fault("gpu_vendor_1", "raise_price")
+        lost = world.tick(run)
+        assert [type(job) for job in lost.jobs[-2:]] == [Voided, Settled]
+    world.market.heal()
+    with pytest.raises(ChainMismatch, match="older database"):
+        world.tick(run)
+    assert len(world.transfers()) == 1
+    assert not world.books(run).balanced
 
 
 def assert_logs_once(world: World, run: Run) -> None:

@@ -1,6 +1,7 @@
 """What the chain says of an authorization, on Anvil with the test token."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,8 @@ from gpuagent.errors import ChainError, ChainMismatch
 from gpuagent.model import Authorization, Settlement
 from gpuagent.ports import Open, Void
 from gpuagent.wire.exact import typed_data
+from tests.parrot import Parrot
+from tests.samples import TOKEN, authorization
 from tests.world import World
 
 
@@ -122,6 +125,12 @@ def test_a_nonce_spent_on_other_terms_is_an_alarm(world: World, purse: Purse, ch
         world.chain.outcome(replace(authorization, **changes))
 
 
+@pytest.mark.parametrize("changes", [{"network": "eip155:84532"}, {"asset": "0x" + "9" * 40}])
+def test_an_authorization_of_another_network_is_not_judged_here(world: World, purse: Purse, changes: Any) -> None:
+    with pytest.raises(ChainMismatch, match="nothing can be said"):
+        world.chain.outcome(purse.authorize(valid_before=1, **changes))
+
+
 @pytest.fixture
 def patient_chain(world: World) -> Iterator[EvmChain]:
     world.market.rpc("anvil_mine", hex(600), hex(0))  # so that the token is older than that
@@ -179,7 +188,24 @@ def test_another_chain_or_token_or_none_is_said(world: World, connect: Callable[
         connect(url, network="eip155:8453").check()
     with pytest.raises(ChainError, match="no token at"):
         connect(url, address="0x" + "9" * 40).check()
+    with pytest.raises(ChainError, match="is 'USD Coin' version '2' with 6 decimals, not 'USDC'"):
+        connect(url, name="USDC").check()
     with pytest.raises(ChainError, match="does not answer"):
         connect("http://127.0.0.1:1").check()
-    with pytest.raises(ChainError, match="something else than JSON-RPC"):
+    with pytest.raises(ChainError, match="no answer that can be read"):
         connect(world.environment["VENDOR_URL"]).check()
+
+
+@pytest.mark.parametrize("result", [None, {}, [], "zz", 7, "0x", {"number": "0x" + "f" * 40, "timestamp": "0x1"}])
+def test_nonsense_from_a_node_is_a_chain_error(parrot: Parrot, result: Any) -> None:
+    parrot.says([{"jsonrpc": "2.0", "id": number, "result": result} for number in range(16)])
+    wanted = authorization()
+    with closing(EvmChain(parrot.vendor.endpoint, TOKEN)) as chain:
+        for ask in (
+            chain.check,
+            lambda: chain.head(wanted.payer),
+            lambda: chain.outcome(wanted),
+            lambda: chain.transfers(wanted.payer, 0),
+        ):
+            with pytest.raises(ChainError):
+                ask()

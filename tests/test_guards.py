@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from gpuagent.adapters.local_wallet import LocalWallet
 from gpuagent.errors import ConfigError, DecisionRefused, OfferInvalid, Refused
 from gpuagent.model import Challenge
-from gpuagent.pay import agreed, nonce, problem
-from gpuagent.plan import check_payee, guard, job_id
+from gpuagent.pay import agreed, derived_job_id, nonce, problem, unsigned_nonces
+from gpuagent.plan import check_payee, guard
 from gpuagent.wire import strict_json
 from gpuagent.wire.exact import HEADER_MAX, decode_challenge
 from tests.samples import (
@@ -184,13 +184,17 @@ def test_payment_identifier_is_declared_as_the_sdk_does() -> None:
     assert sent["extensions"] == theirs
 
 
+# In other encodings a quotation mark may stand within a character, and hide what follows from the count.
+UTF_16 = (b"\xff\xfe" + ('{"a":"\u2200","b":' + "[" * 90_000).encode("utf-16-le"), '{"a": 1}'.encode("utf-32"))
+
+
 @pytest.mark.parametrize("deep", [b"[" * 33, b'{"a":' * 40, b"[" * 1_000_000, b'"' + b"[" * 40 + b'",' + b"[" * 33])
 def test_deep_json_is_refused_before_it_is_parsed(deep: bytes) -> None:
     with pytest.raises(ValueError, match="deeper"):
         strict_json.parse(deep)
 
 
-@pytest.mark.parametrize("odd", [b"NaN", b"-Infinity", b"", b"{", b"\xff", b"1e", b"nul"])
+@pytest.mark.parametrize("odd", [*UTF_16, b"NaN", b"-Infinity", b"", b"{", b"\xff", b"1e", b"nul"])
 def test_unsound_json_is_refused(odd: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         strict_json.parse(odd)
@@ -240,10 +244,10 @@ def test_signing_is_repeatable_and_shows_no_key() -> None:
 
 
 def test_a_jobs_id_and_nonce_are_its_own() -> None:
-    second = replace(RUN, jobs=(*RUN.jobs, None))  # type: ignore[arg-type]
-    ids = {job_id(RUN), job_id(second), job_id(replace(RUN, run_id="b" * 24))}
-    assert len(ids) == 3
+    ids = {derived_job_id(run_id, ordinal) for run_id in ("a" * 24, "b" * 24) for ordinal in range(2)}
+    assert len(ids) == 4
     assert all(len(found) == 24 and int(found, 16) for found in ids)
+    assert len(set(unsigned_nonces(RUN, TOKEN))) == RUN.jobs_max
     nonces = {
         nonce(TOKEN, PAYER, "one"),
         nonce(TOKEN, PAYER, "two"),

@@ -1,12 +1,10 @@
 """A vendor may answer anything: it becomes a checked value or a VendorError. Real HTTP, hypothesis as the vendor."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -17,7 +15,8 @@ from gpuagent.adapters.http_vendor import HttpVendor
 from gpuagent.errors import VendorError, VendorUnauthorized
 from gpuagent.model import Authorized, JobReport, Quote, Reserved
 from gpuagent.wire.vendor_answers import clean
-from tests.samples import ASSET, PAYEE, TOKEN, VENDOR, authorization, quote
+from tests.parrot import Parrot
+from tests.samples import ASSET, PAYEE, TOKEN, authorization, quote
 
 GOOD_QUOTE = {
     "vendorJobTemplateId": "quote-1",
@@ -30,46 +29,6 @@ GOOD_QUOTE = {
     "asset": ASSET,
 }
 GOOD_STATUS = {"status": "running", "progress": 0.5, "logs": ["a"], "finalMetrics": {"loss": 0.1}}
-
-
-class Parrot:
-    """A vendor that answers what it is told to."""
-
-    def __init__(self) -> None:
-        self.status, self.body = 200, b""
-        parrot = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                self.do_GET()
-
-            def do_GET(self) -> None:
-                self.send_response(parrot.status)
-                self.send_header("Content-Length", str(len(parrot.body)))
-                self.end_headers()
-                self.wfile.write(parrot.body)
-
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
-                """Tests read no access log."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.vendor = replace(VENDOR, endpoint=f"http://127.0.0.1:{self.server.server_port}")
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def says(self, body: Any, status: int = 200) -> None:
-        self.status = status
-        self.body = body if isinstance(body, bytes) else json.dumps(body).encode()
-
-
-@pytest.fixture(scope="module")
-def parrot() -> Iterator[Parrot]:
-    parrot = Parrot()
-    yield parrot
-    parrot.server.shutdown()
-    parrot.server.server_close()
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +61,7 @@ def test_a_good_quote_is_exact(api: HttpVendor, parrot: Parrot) -> None:
         {"expiresAt": "tomorrow"},
         {"expiresAt": "2030-01-01T00:00:00"},
         {"expiresAt": 1893456000},
+        {"expiresAt": "9999-12-31T23:59:59-12:00"},
         {"etaMinutes": "soon"},
         {"vendorJobTemplateId": ""},
         {"vendorJobTemplateId": "x" * 129},

@@ -173,7 +173,8 @@ class World:
         return self.chain.transfers(self.ports.wallet.address, self.from_block)
 
     def books(self, run: Run) -> Books:
-        return audit(self.store.load(run.run_id), self.chain)
+        recorded = self.store.recorded(run.run_id)
+        return audit(self.store.load(run.run_id), recorded, self.chain, self.ports.wallet.token)
 
     def seen(self, run: Run, type_: str) -> list[Any]:
         return [one for one in self.store.documents(run.run_id)["observations"] if one["type"] == type_]
@@ -194,10 +195,10 @@ class World:
         """The books balance to the unit, equal the chain, hold nothing, and there were just so many transfers."""
         books = self.books(run)
         assert books.balanced, books
-        assert books.held == 0
+        assert books.ledger.held == 0
         found = self.transfers()
         assert len(found) == transfers, found
-        assert sum(transfer.amount for transfer in found) == books.settled
+        assert sum(transfer.amount for transfer in found) == books.ledger.settled
 
 
 @contextmanager

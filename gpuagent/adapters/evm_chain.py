@@ -3,21 +3,45 @@
 Plain JSON-RPC over httpx: the reads of one decision go out as one batch pinned to one block hash, under one deadline.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from itertools import islice
+from typing import Any, ParamSpec, TypeVar
+from urllib.parse import urlsplit
 
 from eth_abi.abi import decode, encode
+from eth_abi.exceptions import DecodingError
 from eth_hash.auto import keccak
 
 from gpuagent.errors import ChainError, ChainMismatch
 from gpuagent.model import Authorization, Settlement, Token
+from gpuagent.money import DECIMALS
 from gpuagent.ports import Head, Open, Outcome, Void
 from gpuagent.wire import strict_json
 from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed
 
 LOGS_SPAN = 2_000
 """Blocks asked for at once: public nodes refuse more."""
+SPANS_MAX = 50
+"""A settlement lies within the ten minutes that an authorization may live; this is more on every chain."""
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _translated(read: Callable[P, T]) -> Callable[P, T]:
+    """What a node answers may be anything; what cannot be read as its answer is a ChainError."""
+
+    @wraps(read)
+    def translated(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return read(*args, **kwargs)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, DecodingError) as error:
+            raise ChainError(f"the chain gave no answer that can be read ({type(error).__name__})") from error
+
+    return translated
 
 
 def _topic(signature: str) -> str:
@@ -33,6 +57,7 @@ CANCELED = _topic("AuthorizationCanceled(address,bytes32)")
 TRANSFER = _topic("Transfer(address,address,uint256)")
 AUTHORIZATION_STATE = _selector("authorizationState(address,bytes32)")
 BALANCE_OF = _selector("balanceOf(address)")
+DOMAIN = {"name()": "string", "version()": "string", "decimals()": "uint8"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +75,7 @@ class EvmChain:
 
     def __init__(self, rpc_url: str, token: Token, confirmations: int = 0, deadline_s: float = 10) -> None:
         self._url = rpc_url
+        self._shown = urlsplit(rpc_url).hostname or "CHAIN_RPC_URL"  # the path may hold an API key
         self._token = token
         self._confirmations = confirmations
         self._http = BoundedHttp(deadline_s, body_max=16 * 1024 * 1024)
@@ -57,27 +83,48 @@ class EvmChain:
     def close(self) -> None:
         self._http.close()
 
+    @_translated
     def check(self) -> None:
-        """Raises ChainError unless this is the token's chain and the token is there with the pinned domain."""
-        chain_id, code = self._batch(("eth_chainId", []), ("eth_getCode", [self._token.address, "latest"]))
-        if int(chain_id, 16) != self._token.chain_id:
-            raise ChainError(f"{self._url} is chain {int(chain_id, 16)}, not {self._token.network}")
+        """Raises ChainError unless this is the token's chain, and the token there is the pinned one."""
+        (chain_id,) = self._batch(("eth_chainId", []))
+        if _uint(chain_id) != self._token.chain_id:
+            raise ChainError(f"{self._shown} is chain {_uint(chain_id)}, not {self._token.network}")
+        reads = [(method, [{"to": self._token.address, "data": _selector(method)}, "latest"]) for method in DOMAIN]
+        code, *words = self._batch(
+            ("eth_getCode", [self._token.address, "latest"]), *(("eth_call", params) for _, params in reads)
+        )
         if code == "0x":
             raise ChainError(f"there is no token at {self._token.address} on {self._token.network}")
+        name, version, decimals = (
+            decode([kind], bytes.fromhex(word[2:]))[0] for kind, word in zip(DOMAIN.values(), words, strict=True)
+        )
+        if (name, version, decimals) != (self._token.name, self._token.version, DECIMALS):
+            raise ChainError(
+                f"the token at {self._token.address} is {name!r} version {version!r} with {decimals} decimals, "
+                f"not {self._token.name!r} version {self._token.version!r} with {DECIMALS}"
+            )
 
+    @_translated
     def head(self, address: str) -> Head:
         block, balance = self._batch(
             ("eth_getBlockByNumber", ["latest", False]),
             ("eth_call", [self._read(BALANCE_OF, ["address"], [address]), "latest"]),
         )
-        return Head(int(block["number"], 16), int(block["timestamp"], 16), _uint(balance))
+        return Head(_count(block["number"]), _count(block["timestamp"]), _uint(balance))
 
-    def spent(self, payer: str, nonce: str) -> bool:
-        (word,) = self._batch(("eth_call", [self._state(payer, nonce), "latest"]))
-        return _uint(word) != 0
+    @_translated
+    def spent(self, payer: str, nonces: Sequence[str]) -> tuple[str, ...]:
+        words = self._batch(*(("eth_call", [self._state(payer, nonce), "latest"]) for nonce in nonces))
+        return tuple(nonce for nonce, word in zip(nonces, words, strict=True) if _uint(word))
 
+    @_translated
     def outcome(self, authorization: Authorization) -> Outcome:
         """Settled or void only at a final block; anything else is open. Raises ChainError, ChainMismatch."""
+        if (authorization.network, authorization.asset.lower()) != (self._token.network, self._token.address.lower()):
+            raise ChainMismatch(
+                f"the authorization is for {authorization.asset} on {authorization.network}, "
+                f"this is {self._token.address} on {self._token.network}: nothing can be said of it here"
+            )
         newest, final = self._blocks()
         state = self._state(authorization.payer, authorization.nonce)
         used_now, used = (
@@ -85,19 +132,20 @@ class EvmChain:
             for word in self._batch(*(("eth_call", [state, _pinned(block)]) for block in (newest, final)))
         )
         if used:
-            decided = self._settlement(authorization, int(final["number"], 16))
+            decided = self._settlement(authorization, _count(final["number"]))
             return decided or self._unindexed(authorization, newest, final)
-        if int(final["timestamp"], 16) >= authorization.valid_before:
+        if _count(final["timestamp"]) >= authorization.valid_before:
             # Block times only grow and the token requires time < validBefore: no later block can take it.
             return Void("expired unused")
-        return Open(int(newest["timestamp"], 16), used_now)
+        return Open(_count(newest["timestamp"]), used_now)
 
+    @_translated
     def transfers(self, payer: str, from_block: int) -> tuple[Transfer, ...]:
         """Every transfer of the token out of the payer's account since the block, in order, up to the final one."""
         _, final = self._blocks()
-        logs = self._logs([TRANSFER, _word(payer)], from_block, int(final["number"], 16))
+        logs = self._logs([TRANSFER, _word(payer)], from_block, _count(final["number"]))
         return tuple(
-            Transfer(log["transactionHash"], int(log["blockNumber"], 16), payee, amount)
+            Transfer(log["transactionHash"], _count(log["blockNumber"]), payee, amount)
             for log in logs
             for _, payee, amount in [_transfer(log)]
         )
@@ -105,10 +153,9 @@ class EvmChain:
     def _settlement(self, authorization: Authorization, final: int) -> Settlement | Void | None:
         """How the nonce was used up to the final block; None while the node does not show it."""
         topics = [[USED, CANCELED], _word(authorization.payer), authorization.nonce]
-        logs = self._logs(topics, authorization.from_block, final)
-        if not logs:
+        log = next(self._logs(topics, authorization.from_block, final, SPANS_MAX), None)
+        if log is None:
             return None
-        log = logs[0]
         if log["topics"][0] == CANCELED:
             return Void("cancelled on chain")
         receipt, block = self._batch(
@@ -121,32 +168,33 @@ class EvmChain:
         wanted = (authorization.payer.lower(), authorization.payee.lower(), authorization.amount)
         if wanted not in moved:
             raise ChainMismatch(f"{log['transactionHash']} spent nonce {authorization.nonce} on other terms")
-        return Settlement(log["transactionHash"], int(block["number"], 16), int(block["timestamp"], 16))
+        return Settlement(log["transactionHash"], _count(block["number"]), _count(block["timestamp"]))
 
     def _unindexed(self, authorization: Authorization, newest: dict[str, Any], final: dict[str, Any]) -> Open:
         """State and logs of a node may differ for a moment: undecided, unless it has had time enough."""
-        if int(final["timestamp"], 16) >= authorization.valid_before:
+        if _count(final["timestamp"]) >= authorization.valid_before:
             raise ChainMismatch(f"nonce {authorization.nonce} is spent, but its event is not on chain")
-        return Open(int(newest["timestamp"], 16), used=True)
+        return Open(_count(newest["timestamp"]), used=True)
 
     def _blocks(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The newest block and the final one."""
         (newest,) = self._batch(("eth_getBlockByNumber", ["latest", False]))
         if not self._confirmations:
             return newest, newest
-        number = max(0, int(newest["number"], 16) - self._confirmations)
+        number = max(0, _count(newest["number"]) - self._confirmations)
         (final,) = self._batch(("eth_getBlockByNumber", [hex(number), False]))
         if not final:
             raise ChainError(f"block {number} is gone: the chain is reorganizing")
         return newest, final
 
-    def _logs(self, topics: Sequence[object], first: int, last: int) -> list[dict[str, Any]]:
-        logs: list[dict[str, Any]] = []
-        for start in range(first, last + 1, LOGS_SPAN):
+    def _logs(
+        self, topics: Sequence[object], first: int, last: int, spans_max: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Logs of the token in order, read span by span as they are asked for."""
+        for start in islice(range(first, last + 1, LOGS_SPAN), spans_max):
             span = {"fromBlock": hex(start), "toBlock": hex(min(start + LOGS_SPAN - 1, last))}
             (found,) = self._batch(("eth_getLogs", [{"address": self._token.address, "topics": list(topics), **span}]))
-            logs += found
-        return logs
+            yield from found
 
     def _is_transfer(self, log: dict[str, Any]) -> bool:
         ours = log["address"].lower() == self._token.address.lower()
@@ -168,9 +216,7 @@ class EvmChain:
             answers = {answer["id"]: answer for answer in strict_json.parse(reply.body)}
             return [_result(answers[number]) for number in range(len(calls))]
         except HttpFailed as error:
-            raise ChainError(f"the chain does not answer at {self._url}: {error}") from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise ChainError(f"the chain at {self._url} answered something else than JSON-RPC") from error
+            raise ChainError(f"the chain does not answer at {self._shown}: {error}") from error
 
 
 def _result(answer: dict[str, Any]) -> Any:
@@ -183,6 +229,13 @@ def _uint(word: str) -> int:
     if word == "0x":
         raise ChainError("the token does not answer: it is not there, or was not yet at that block")
     return int(word, 16)
+
+
+def _count(word: str) -> int:
+    """A block's number or time: what MongoDB can keep."""
+    if (count := _uint(word)) >= 2**63:
+        raise ValueError(f"{word} is no number of a block")
+    return count
 
 
 def _pinned(block: dict[str, Any]) -> dict[str, Any]:

@@ -101,13 +101,13 @@ class HttpVendor:
                 f"{vendor.vendor_id} refuses the bearer token in {vendor.secret_env}: set the vendor's own secret there"
             )
         if reply.status != expect:
-            said = clean(reply.body[:300].decode(errors="replace"))
+            said = clean(reply.body[:300].decode(errors="replace").replace(self._token(vendor), "[token]"))
             raise VendorError(f"{vendor.vendor_id} answered {reply.status} to {path}: {said}")
         return reply
 
     def _token(self, vendor: Vendor) -> str:
-        token = self._secret(vendor.secret_env)
-        if not token:
+        token = (self._secret(vendor.secret_env) or "").strip()  # mounted secrets often end with a newline
+        if not token or not token.isascii() or not token.isprintable():
             raise VendorUnauthorized(f"set {vendor.secret_env}: it holds the bearer token for {vendor.vendor_id}")
         return token
 

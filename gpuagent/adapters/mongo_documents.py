@@ -10,6 +10,7 @@ from gpuagent import budget
 from gpuagent.adapters.mongo_jobs import job_from
 from gpuagent.adapters.mongo_values import Document, amount, date, money, seconds
 from gpuagent.model import (
+    Ledger,
     Observation,
     Run,
     RunStatus,
@@ -52,6 +53,11 @@ def run_document(run: Run) -> Document:
         "createdAt": date(run.created_at),
         **run_fields(run, run.created_at),
     }
+
+
+def ledger_from(document: Document) -> Ledger:
+    fields = ("settled", "held", "plannerCost", "budgetRemaining")
+    return Ledger(*(amount(document[field]) for field in fields))
 
 
 def run_from(document: Document, jobs: Iterable[Document], payments: Iterable[Document]) -> Run:

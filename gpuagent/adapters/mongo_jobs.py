@@ -95,7 +95,7 @@ def job_from(document: Document, payment: Document | None) -> Job:
         raise ValueError(f"job {job_id} is {document['state']} but has no payment")
     authorization, header = _authorization_from(payment), payment["header"]
     if document["state"] == "authorized":
-        return Authorized(job_id, quote, at, authorization, header, payment.get("lastReply", ""))
+        return Authorized(job_id, quote, at, authorization, header, payment["lastReply"], payment["namedJob"])
     settlement = Settlement(payment["x402TxId"], payment["blockNumber"], int(seconds(payment["settledAt"])))
     return Settled(job_id, quote, at, authorization, header, settlement, _work_from(document))
 
@@ -173,8 +173,8 @@ def payment_document(run: Run, job: Job) -> Document | None:
         "header": job.header,
     }
     match job:
-        case Authorized(last_reply=reply):
-            document |= {"lastReply": reply}
+        case Authorized(last_reply=reply, vendor_job_id=named):
+            document |= {"lastReply": reply, "namedJob": named}
         case Settled(settlement=settlement):
             document |= {
                 "x402TxId": settlement.transaction,

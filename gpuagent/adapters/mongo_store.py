@@ -1,9 +1,10 @@
 """Runs in MongoDB (a replica set): every step is one transaction, guarded by the run's version."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from bson import ObjectId
 from bson.errors import InvalidId
@@ -14,6 +15,7 @@ from pymongo.errors import (
     DuplicateKeyError,
     InvalidURI,
     OperationFailure,
+    PyMongoError,
     ServerSelectionTimeoutError,
 )
 from pymongo.read_concern import ReadConcern
@@ -23,10 +25,27 @@ from gpuagent.adapters import mongo_documents as documents
 from gpuagent.adapters import mongo_jobs as jobs
 from gpuagent.adapters.mongo_schema import ensure_schema
 from gpuagent.adapters.mongo_values import date
-from gpuagent.errors import ConfigError, DuplicateVendorJob, StaleRun, UnknownRun
-from gpuagent.model import Job, Observation, Run, Vendor
+from gpuagent.errors import ConfigError, DuplicateVendorJob, StaleRun, StoreError, UnknownRun
+from gpuagent.model import Job, Ledger, Observation, Run, Vendor
 
 DURABLE = WriteConcern(w="majority", j=True)
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _translated(ask: Callable[P, T]) -> Callable[P, T]:
+    """What the driver raises is a StoreError: the caller knows nothing about what was written."""
+
+    @wraps(ask)
+    def translated(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return ask(*args, **kwargs)
+        except PyMongoError as error:
+            raise StoreError(f"MongoDB did not do it ({type(error).__name__}): {str(error)[:200]}") from error
+
+    return translated
 
 
 class MongoStore:
@@ -49,9 +68,11 @@ class MongoStore:
     def new_id(self) -> str:
         return str(ObjectId())
 
+    @_translated
     def create(self, run: Run) -> None:
         self._database.runs.insert_one(documents.run_document(run))
 
+    @_translated
     def load(self, run_id: str) -> Run:
         """The whole run in one read. Raises UnknownRun."""
         pipeline: list[Mapping[str, Any]] = [
@@ -64,6 +85,7 @@ class MongoStore:
             raise UnknownRun(f"there is no run {run_id}: `gpuagent run list` shows them")
         return documents.run_from(found, found["jobs"], found["payments"])
 
+    @_translated
     def save(self, before: Run, after: Run, seen: Sequence[Observation], at: float) -> Run:
         """The run with its new version. Raises StaleRun, DuplicateVendorJob; then nothing was written."""
         after = replace(after, version=before.version + 1)
@@ -77,6 +99,7 @@ class MongoStore:
                 raise
         return after
 
+    @_translated
     def vendors(self) -> tuple[Vendor, ...]:
         return tuple(documents.vendor_from(found) for found in self._database.vendors.find().sort("vendorId"))
 
@@ -111,6 +134,7 @@ class MongoStore:
 
     # For people.
 
+    @_translated
     def put_vendor(self, vendor: Vendor, at: float) -> None:
         """Record a vendor, or change its record."""
         self._database.vendors.update_one(
@@ -119,10 +143,20 @@ class MongoStore:
             upsert=True,
         )
 
+    @_translated
+    def recorded(self, run_id: str) -> Ledger:
+        """The amounts that stand in the run's own record. Raises UnknownRun."""
+        found = self._database.runs.find_one({"_id": _object_id(run_id)})
+        if found is None:
+            raise UnknownRun(f"there is no run {run_id}: `gpuagent run list` shows them")
+        return documents.ledger_from(found)
+
+    @_translated
     def runs(self, limit: int = 20) -> list[Mapping[str, Any]]:
         """Run documents, newest first."""
         return list(self._database.runs.find().sort("createdAt", DESCENDING).limit(limit))
 
+    @_translated
     def documents(self, run_id: str) -> dict[str, list[Mapping[str, Any]]]:
         """The run's documents by collection, observations in the order they were written."""
         key = _object_id(run_id)
@@ -137,8 +171,9 @@ class MongoStore:
 def _connect(uri: str, timeout_s: float) -> MongoClient[dict[str, Any]]:
     try:
         return MongoClient(uri, serverSelectionTimeoutMS=int(timeout_s * 1000), tz_aware=True, appname="gpuagent")
-    except (ConfigurationError, InvalidURI) as error:
-        raise ConfigError(f"MONGODB_URI cannot be used: {error}") from error
+    except (ConfigurationError, InvalidURI, ValueError) as error:
+        # The cause may show a part of the password.
+        raise ConfigError(f"MONGODB_URI cannot be used ({type(error).__name__}): is it mongodb://host/...?") from None
 
 
 @contextmanager

@@ -16,8 +16,6 @@ WAITS_S = (15, 60, 240)
 
 
 class StubPlanner:
-    name = "stub"
-
     def decide(self, view: View) -> Decision:
         """Start at the lowest price / p among affordable quotes; wait for silent vendors a while; else abort."""
         quoted = [c for c in view.candidates if c.quote and _failures(view, c) < FAILURES_MAX]
@@ -83,4 +81,6 @@ def _why_not(view: View, candidate: Candidate) -> str:
         return f"{name} failed {_failures(view, candidate)} times"
     if candidate.quote is None:
         return f"{name} gave no quote ({candidate.problem})"
+    if candidate.quote.expires_at <= view.now:
+        return f"the quote of {name} has expired"
     return f"{name} asks {show_usd(candidate.quote.amount)}"

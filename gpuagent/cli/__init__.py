@@ -77,7 +77,7 @@ def books(run_id: RunId, as_json: AsJson = False) -> None:
     from gpuagent.show import books_json, books_table
 
     with errors_explained(), store() as opened, settings.open_chain(settings.read()) as chain:
-        found = audit(opened.load(run_id), chain)
+        found = audit(opened.load(run_id), opened.recorded(run_id), chain, settings.read().token)
         if as_json:
             print_json({"run": run_id, **books_json(found)})
         else:

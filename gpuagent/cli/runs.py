@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gpuagent.model import Run
     from gpuagent.settings import Agent
 
-PAUSE_S = 0.25
+PAUSE_S = 1.0
 """Between two ticks of a run that waits, when this command drives it."""
 
 runs = typer.Typer(no_args_is_help=True, help="Start runs, tick them, look at them.")
@@ -40,6 +40,7 @@ def run_start(
     hours: Annotated[str, typer.Option(help="GPU hours to buy.")] = "1",
     vendor: Annotated[list[str] | None, typer.Option(help="Only from this vendor; may be repeated.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="For reports; may be repeated.")] = None,
+    open_jobs: Annotated[int, typer.Option(help="How many jobs may be open at once.")] = 1,
     user: Annotated[str, typer.Option(help="Whose run it is.")] = "local",
     planner: Annotated[str, typer.Option(help="Who chooses the vendor.")] = "",
     as_json: AsJson = False,
@@ -57,6 +58,7 @@ def run_start(
             max_hours=_hours(hours),
             user_id=user,
             planner=planner or settings.read().planner,
+            jobs_open_max=open_jobs,
             vendor_ids=tuple(vendor or ()),
             tags=tuple(tag or ()),
         )

@@ -1,18 +1,21 @@
 """HTTP that a hostile server cannot use against us: one deadline, capped sizes, no redirects, no proxies."""
 
+import socket
 import ssl
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpcore
 import httpx
 
 BODY_MAX = 64 * 1024
+ADDRESSES_MAX = 3
 TRANSPORT_ERRORS = (
     httpx.HTTPError,
     httpx.InvalidURL,
@@ -27,6 +30,12 @@ TRANSPORT_ERRORS = (
 
 class HttpFailed(Exception):
     """No usable answer: refused, cut off, too slow, too large, or a redirect. Says nothing of what was done."""
+
+
+def _said(error: Exception) -> str:
+    """What went wrong. Of a request that we made wrongly only the kind: the text would show its headers."""
+    ours = isinstance(error, httpcore.LocalProtocolError | httpx.LocalProtocolError)
+    return type(error).__name__ if ours else f"{type(error).__name__}: {error}"[:300]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +58,7 @@ class BoundedHttp:
             trust_env=False,
             # Compressed bodies could grow past the cap while they are unpacked.
             headers={"Accept-Encoding": "identity"},
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
 
     def request(
@@ -60,7 +70,7 @@ class BoundedHttp:
         json: object = None,
         params: Mapping[str, str] | None = None,
     ) -> Reply:
-        """One exchange, over within the deadline, connecting and reading included. Raises HttpFailed."""
+        """One exchange, over within the deadline but for the system's own time to resolve a name. Raises HttpFailed."""
         try:
             with (
                 _deadline(self._deadline_s),
@@ -70,7 +80,7 @@ class BoundedHttp:
                     raise HttpFailed(f"answered with a redirect ({response.status_code}), which is not followed")
                 return Reply(response.status_code, response.headers, self._read(response))
         except TRANSPORT_ERRORS as error:
-            raise HttpFailed(f"{type(error).__name__}: {error}"[:300]) from error
+            raise HttpFailed(_said(error)) from None
 
     def close(self) -> None:
         self._client.close()
@@ -168,7 +178,13 @@ class _Backend(httpcore.NetworkBackend):
     def connect_tcp(
         self, host: str, port: int, timeout: float | None = None, *args: Any, **options: Any
     ) -> httpcore.NetworkStream:
-        return _Socket(self._inner.connect_tcp(host, port, _left(timeout), *args, **options))
+        """Each address gets what is left of the deadline: a name with hundreds of dead ones stays within it."""
+        addresses = {found[4][0]: None for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+        *others, last = [str(address) for address in addresses][:ADDRESSES_MAX]
+        for address in others:
+            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                return _Socket(self._inner.connect_tcp(address, port, _left(timeout) / 2, *args, **options))
+        return _Socket(self._inner.connect_tcp(last, port, _left(timeout), *args, **options))
 
 
 class _Socket(httpcore.NetworkStream):
@@ -184,8 +200,10 @@ class _Socket(httpcore.NetworkStream):
     def close(self) -> None:
         self._inner.close()
 
-    def start_tls(self, *args: Any, **options: Any) -> httpcore.NetworkStream:
-        return _Socket(self._inner.start_tls(*args, **options))
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _Socket(self._inner.start_tls(ssl_context, server_hostname, _left(timeout)))
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)

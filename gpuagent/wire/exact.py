@@ -6,7 +6,6 @@ payees by themselves. Specification: https://github.com/coinbase/x402 (specs), h
 
 import base64
 import binascii
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -106,15 +105,11 @@ def encode_payment(authorization: Authorization, signature: str, terms: Terms, i
             amount=terms.amount,
             pay_to=terms.pay_to,
             max_timeout_seconds=terms.max_timeout_s,
-            extra=_plain(terms.extra),
+            extra=dict(terms.extra),
         ),
         extensions=extensions,
     )
     return encode_payment_signature_header(payload)
-
-
-def _plain(extra: Mapping[str, object]) -> dict[str, Any]:
-    return dict(extra)
 
 
 def _eip3009(authorization: Authorization) -> ExactEIP3009Authorization:

@@ -7,19 +7,20 @@ from typing import Any
 
 DEPTH_MAX = 32
 # Whatever stands in strings, cut off ones included, is no nesting.
-_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
+_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 
 
-def parse(text: bytes) -> Any:
-    """The value, numbers with a point as Decimal. Raises ValueError for anything else than sound, shallow JSON.
+def parse(body: bytes) -> Any:
+    """The value, numbers with a point as Decimal. Raises ValueError unless it is sound, shallow JSON in UTF-8.
 
     Depth is counted first: the parser recurses in C, guarded only by the interpreter's recursion limit, which py_ecc
     (under eth_account) raises so far that a deep text would crash the whole program.
     """
+    text = body.decode()  # not left to json.loads, which would read other encodings than those counted here
     depth = 0
     for token in _TOKENS.finditer(text):
         kind = token[0][:1]
-        depth += (kind in b"[{") - (kind in b"]}")
+        depth += (kind in "[{") - (kind in "]}")
         if depth > DEPTH_MAX:
             raise ValueError(f"nested deeper than {DEPTH_MAX} levels")
     try:

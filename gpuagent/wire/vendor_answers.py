@@ -15,6 +15,7 @@ TEXT_MAX = 2_000
 LOGS_MAX = 5_000
 METRICS_MAX = 32
 ETA_MAX_S = 10.0**9
+YEAR_MAX = 2200
 T = TypeVar("T")
 
 
@@ -82,7 +83,8 @@ def _report(data: Mapping[str, Any]) -> JobReport:
         status=status,
         progress=min(1.0, max(0.0, float(_number(data.get("progress", 0))))),
         logs=tuple(clean(str(line)) for line in logs[:LOGS_MAX]),
-        final_metrics={clean(str(k), 64): _metric(v) for k, v in list(metrics.items())[:METRICS_MAX]},
+        # A leading $ would make a database reference or an operator of it.
+        final_metrics={clean(str(k), 64).lstrip("$"): _metric(v) for k, v in list(metrics.items())[:METRICS_MAX]},
         artifact_url=clean(str(data.get("artifactUrl") or "")),
         error_message=clean(str(data.get("errorMessage") or "")),
     )
@@ -97,6 +99,8 @@ def _time(value: object) -> float:
     time = datetime.fromisoformat(_text(value, 40))
     if time.tzinfo is None:
         raise ValueError("a time without its zone")
+    if time.year > YEAR_MAX:
+        raise ValueError("a time too far ahead")
     return time.timestamp()
 
 
