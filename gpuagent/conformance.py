@@ -3,18 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
+from secrets import token_hex
 from typing import Any
 
-from gpuagent.errors import ConfigError, GpuAgentError
+from gpuagent.errors import BadInput, ConfigError, GpuAgentError
 from gpuagent.model import Quote, Reserved, Terms, Token, Vendor
 from gpuagent.money import show_usd
 from gpuagent.pay import problem
 from gpuagent.ports import VendorApi
-from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed
+from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed, is_private
 
 HOURS = Decimal(1)
 NOWHERE = "0x" + "0" * 40
-JOB_ID = "c0f0a11ce0c0f0a11ce0c0f0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,8 @@ def check(vendor: Vendor, gpu_type: str, vendor_api: VendorApi, http: BoundedHtt
     """Every check in order; without a quote the rest cannot be tried. vendor: only endpoint and id count."""
     if not token:
         raise ConfigError(f"set {vendor.secret_env}: the bearer token that the vendor gave you")
+    if not is_private(vendor.endpoint):
+        raise BadInput(f"{vendor.endpoint} is not https: the bearer token would be readable on the way")
     probe = _Probe(vendor, http, {"Authorization": f"Bearer {token}", "x-vendor-id": vendor.vendor_id})
     findings = [
         probe.expect("refuses a caller without a token", (401, 403), "POST", "/quote", _order(gpu_type), bare=True),
@@ -54,7 +56,7 @@ def check(vendor: Vendor, gpu_type: str, vendor_api: VendorApi, http: BoundedHtt
             "POST",
             "/submit-job",
             submit,
-            {"Idempotency-Key": JOB_ID, "PAYMENT-SIGNATURE": "bm90IGEgcGF5bWVudA=="},
+            {"Idempotency-Key": token_hex(12), "PAYMENT-SIGNATURE": "bm90IGEgcGF5bWVudA=="},
         ),
     ]
 
@@ -62,7 +64,7 @@ def check(vendor: Vendor, gpu_type: str, vendor_api: VendorApi, http: BoundedHtt
 def _asks_for_its_quote(vendor: Vendor, quote: Quote, vendor_api: VendorApi) -> Finding:
     name = "asks by 402 for exactly what it quoted"
     try:
-        challenge = vendor_api.challenge(vendor, Reserved(JOB_ID, quote, 0))
+        challenge = vendor_api.challenge(vendor, Reserved(token_hex(12), quote, 0))
     except GpuAgentError as error:
         return Finding(name, False, str(error))
     problems = [_differs(terms, quote, vendor) for terms in challenge.accepts]

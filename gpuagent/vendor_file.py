@@ -7,10 +7,10 @@ from typing import Any
 from gpuagent.errors import BadInput
 from gpuagent.model import Vendor
 from gpuagent.money import parse_usd, usd
+from gpuagent.wire.bounded_http import is_private
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
-_ENDPOINT = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+(/[!-~]*)?", re.ASCII)
 SECRET_ENV = "GPU_VENDOR_SECRET"  # noqa: S105 - the name of a variable
 
 
@@ -38,7 +38,7 @@ def vendor_from(entry: Mapping[str, Any]) -> Vendor:
         (_NAME.fullmatch(vendor.vendor_id), "vendorId", "1 to 64 letters, digits, dots, dashes"),
         (_ADDRESS.fullmatch(vendor.pay_to), "payTo", "0x and 40 hex digits"),
         (_ADDRESS.fullmatch(vendor.asset), "asset", "0x and 40 hex digits"),
-        (_ENDPOINT.fullmatch(vendor.endpoint), "endpoint", "https://host"),
+        (vendor.endpoint.isascii() and is_private(vendor.endpoint), "endpoint", "https://host"),
         (0 <= vendor.reliability <= 1, "reliabilityScore", "0 to 1"),
     )
     for holds, field, wanted in checks:

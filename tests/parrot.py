@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -14,6 +15,8 @@ class Parrot:
 
     def __init__(self) -> None:
         self.status, self.body = 200, b""
+        self.headers: Mapping[str, str] = {}
+        self.asked_with: Mapping[str, str] = {}
         parrot = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -24,7 +27,10 @@ class Parrot:
                 self.do_GET()
 
             def do_GET(self) -> None:
+                parrot.asked_with = dict(self.headers)
                 self.send_response(parrot.status)
+                for name, value in parrot.headers.items():
+                    self.send_header(name, value)
                 self.send_header("Content-Length", str(len(parrot.body)))
                 self.end_headers()
                 self.wfile.write(parrot.body)
@@ -36,6 +42,6 @@ class Parrot:
         self.vendor = replace(VENDOR, endpoint=f"http://127.0.0.1:{self.server.server_port}")
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def says(self, body: Any, status: int = 200) -> None:
-        self.status = status
+    def says(self, body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
+        self.status, self.headers = status, headers or {}
         self.body = body if isinstance(body, bytes) else json.dumps(body).encode()

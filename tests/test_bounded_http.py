@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 
 from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed
+from tests.parrot import Parrot
 
 Answer = Callable[[socket.socket], None]
 DEADLINE_S = 1.0
@@ -111,6 +112,13 @@ def test_one_error_for_whatever_a_server_does(serve: Callable[[Answer], str], ht
 def test_nobody_there(http: BoundedHttp, url: str) -> None:
     with pytest.raises(HttpFailed):
         http.request("GET", url)
+
+
+def test_cookies_are_not_sent_back(parrot: Parrot, http: BoundedHttp) -> None:
+    parrot.says({}, headers={"Set-Cookie": "a=b"})
+    for _ in range(2):
+        http.request("GET", parrot.vendor.endpoint)
+    assert "Cookie" not in parrot.asked_with
 
 
 def test_compression_is_not_asked_for(serve: Callable[[Answer], str], http: BoundedHttp) -> None:

@@ -5,11 +5,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from gpuagent import settings
 from gpuagent.cli import app
 from tests.world import World
 
@@ -144,6 +146,59 @@ def test_wrong_secret_is_said_and_leaves_the_run_to_go_on(world: World, gpuagent
     assert world.store.documents(run_id)["jobs"] == []
     assert world.market.received(world.ports.wallet.address) == []
     assert world.finish(run_id).status == "completed"
+
+
+def test_a_secret_that_cannot_be_sent_is_said_and_stored_nowhere(world: World, gpuagent: Callable[..., Result]) -> None:
+    run_id = started(gpuagent)
+    for secret in ("hunter2\nhunter2", "hünter2"):
+        result = gpuagent("run", "tick", run_id, GPU_VENDOR_SECRET=secret)
+        assert result.exit_code == 1
+        assert "set GPU_VENDOR_SECRET" in result.stderr
+        assert "unter2" not in result.output
+    assert world.store.documents(run_id)["observations"] == []
+    mounted = world.environment["GPU_VENDOR_SECRET"] + "\n"
+    assert gpuagent("run", "tick", run_id, GPU_VENDOR_SECRET=mounted).exit_code == 0
+
+
+def test_passwords_and_keys_are_not_shown(world: World, gpuagent: Callable[..., Result]) -> None:
+    for name, value in {
+        "MONGODB_URI": "mongodb://user:pa/ssword@127.0.0.1/db",
+        "CHAIN_RPC_URL": "http://127.0.0.1:1/v2/ssword",
+    }.items():
+        result = gpuagent(*START, "--budget", "5", **{name: value})
+        assert result.exit_code in (1, 2)
+        assert "ssword" not in result.output
+    shown = repr(settings.read(world.environment))
+    assert not any(world.environment[name] in shown for name in ("X402_PRIVATE_KEY", "MONGODB_URI"))
+
+
+def test_a_vendor_named_twice_is_asked_once(world: World, gpuagent: Callable[..., Result]) -> None:
+    named = ("--vendor", "gpu_vendor_1") * 2
+    run_id = json.loads(gpuagent(*START, "--budget", "5", *named, "--json").stdout)["run"]["_id"]
+    assert world.finish(run_id).status == "completed"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"payTo": "0x…"},
+        {"asset": "USDC"},
+        {"endpoint": "http://["},
+        {"vendorId": "ünicode"},
+        {"vendorId": ""},
+        {"reliabilityScore": 2},
+        {"reliabilityScore": None},
+        {"basePricePerHour": "-1"},
+    ],
+)
+def test_vendor_records_that_cannot_work(
+    gpuagent: Callable[..., Result], tmp_path: Path, change: dict[str, Any]
+) -> None:
+    entry = json.loads(gpuagent("vendor", "list", "--json").stdout)["vendors"][0]
+    (tmp_path / "vendors.json").write_text(json.dumps({"vendors": [{**entry, **change}]}))
+    result = gpuagent("vendor", "seed", str(tmp_path / "vendors.json"))
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
 
 
 def test_unfunded_wallet(make_world: Callable[..., World]) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -109,6 +109,19 @@ def test_a_job_id_that_cannot_be_kept(api: HttpVendor, parrot: Parrot, job_id: A
     else:
         with pytest.raises(VendorError):
             api.submit(parrot.vendor, job)
+
+
+def test_metrics_name_no_database_operators(api: HttpVendor, parrot: Parrot) -> None:
+    parrot.says({**GOOD_STATUS, "finalMetrics": {"$ref": "c", "$id": 1}})
+    assert api.status(parrot.vendor, "v").final_metrics == {"ref": "c", "id": 1.0}
+
+
+def test_a_token_that_is_echoed_is_not_kept(api: HttpVendor, parrot: Parrot) -> None:
+    parrot.says({"your": "Bearer secret-token"}, 500)
+    other = HttpVendor({"GPU_VENDOR_SECRET": "secret-token"}.get)
+    with closing(other), pytest.raises(VendorError) as error:
+        ask(other, parrot)
+    assert "secret-token" not in str(error.value)
 
 
 def test_402_without_an_offer(api: HttpVendor, parrot: Parrot) -> None:

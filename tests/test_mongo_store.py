@@ -10,9 +10,9 @@ from pymongo import MongoClient
 from pymongo.errors import DuplicateKeyError, WriteError
 
 from gpuagent.adapters.mongo_store import MongoStore
-from gpuagent.errors import ConfigError, DuplicateVendorJob, StaleRun, UnknownRun
+from gpuagent.errors import ConfigError, DuplicateVendorJob, StaleRun, StoreError, UnknownRun
 from gpuagent.events import PaymentSettled
-from gpuagent.model import Observation, Run
+from gpuagent.model import Completed, Observation, Run, Settled
 from gpuagent.transitions import apply
 from tests.samples import RUN, SETTLEMENT
 from tests.test_transitions import STATES
@@ -85,6 +85,24 @@ def test_a_standalone_server_is_refused(world: World) -> None:
         MongoStore("mongodb://127.0.0.1:1/", "x", timeout_s=0.2)
     with pytest.raises(ConfigError, match="cannot be used"):
         MongoStore("http://127.0.0.1/", "x")
+
+
+def test_what_the_driver_raises_is_a_store_error(world: World) -> None:
+    store = MongoStore(world.environment["MONGODB_URI"], "test", deadline_s=1)
+    store.close()
+    for ask in (store.vendors, lambda: store.load("0" * 24), lambda: store.save(RUN, RUN, [], 1.0)):
+        with pytest.raises(StoreError):
+            ask()
+
+
+def test_metrics_that_look_like_references_stay_data(world: World) -> None:
+    run = fresh(world.store)
+    job_id = world.store.new_id()
+    (job,) = STATES["completed"]().jobs
+    assert isinstance(job, Settled)
+    done = replace(job, job_id=job_id, work=Completed("v", 3.0, {"ref": "c", "id": 1.0, "a.b": 2.0, "": 3.0}))
+    saved = world.store.save(run, replace(run, jobs=(done,)), [], 1.0)
+    assert world.store.load(run.run_id) == saved
 
 
 def paid_run(world: World) -> Run:

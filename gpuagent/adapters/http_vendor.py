@@ -3,16 +3,14 @@
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from urllib.parse import urlsplit
 
 from gpuagent.errors import OfferInvalid, VendorError, VendorUnauthorized
 from gpuagent.model import Authorized, Challenge, JobReport, Quote, Reserved, Settled, Vendor
-from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed, Reply
+from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed, Reply, is_private
 from gpuagent.wire.exact import decode_challenge
 from gpuagent.wire.vendor_answers import clean, read_object, read_quote, read_report
 
 STATUS_BODY_MAX = 1024 * 1024
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _JOB_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 
 
@@ -113,8 +111,7 @@ class HttpVendor:
 
 
 def _url(vendor: Vendor, path: str) -> str:
-    parts = urlsplit(vendor.endpoint)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+    if not is_private(vendor.endpoint):
         raise VendorError(f"the endpoint of {vendor.vendor_id} must be https (http only on this machine)")
     return vendor.endpoint.rstrip("/") + path
 

@@ -107,7 +107,7 @@ VENDORS = _schema(
         "name": _TEXT,
         "endpoint": {"bsonType": "string", "pattern": "^https?://"},
         "basePricePerHour": _MONEY,
-        "reliabilityScore": {"bsonType": ["double", "int", "null"], "minimum": 0, "maximum": 1},
+        "reliabilityScore": {"bsonType": ["double", "int"], "minimum": 0, "maximum": 1},
         "supportedGpuTypes": {"bsonType": "array"},
         "payTo": _ADDRESS,
         "network": _TEXT,

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import pymongo
 from bson import ObjectId
 from bson.errors import InvalidId
 from pymongo import DESCENDING, MongoClient
@@ -35,23 +36,26 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _translated(ask: Callable[P, T]) -> Callable[P, T]:
-    """What the driver raises is a StoreError: the caller knows nothing about what was written."""
+def _bounded(ask: "Callable[Concatenate[MongoStore, P], T]") -> "Callable[Concatenate[MongoStore, P], T]":
+    """One deadline for all the driver's own retries, and one error: what was written is then unknown."""
 
     @wraps(ask)
-    def translated(*args: P.args, **kwargs: P.kwargs) -> T:
+    def bounded(store: "MongoStore", /, *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return ask(*args, **kwargs)
+            with pymongo.timeout(store.deadline_s):
+                return ask(store, *args, **kwargs)
         except PyMongoError as error:
             raise StoreError(f"MongoDB did not do it ({type(error).__name__}): {str(error)[:200]}") from error
 
-    return translated
+    return bounded
 
 
 class MongoStore:
     """Safe to share between threads. Times are Unix seconds, amounts atomic units; documents hold dates and USD."""
 
-    def __init__(self, uri: str, database: str, timeout_s: float = 5) -> None:
+    def __init__(self, uri: str, database: str, timeout_s: float = 5, deadline_s: float = 20) -> None:
+        """timeout_s: to find a server. deadline_s: for one read or one save, a failover of the servers included."""
+        self.deadline_s = deadline_s
         self._client = _connect(uri, timeout_s)
         self._database = self._client.get_database(
             database, write_concern=DURABLE, read_concern=ReadConcern("majority")
@@ -68,11 +72,11 @@ class MongoStore:
     def new_id(self) -> str:
         return str(ObjectId())
 
-    @_translated
+    @_bounded
     def create(self, run: Run) -> None:
         self._database.runs.insert_one(documents.run_document(run))
 
-    @_translated
+    @_bounded
     def load(self, run_id: str) -> Run:
         """The whole run in one read. Raises UnknownRun."""
         pipeline: list[Mapping[str, Any]] = [
@@ -85,7 +89,7 @@ class MongoStore:
             raise UnknownRun(f"there is no run {run_id}: `gpuagent run list` shows them")
         return documents.run_from(found, found["jobs"], found["payments"])
 
-    @_translated
+    @_bounded
     def save(self, before: Run, after: Run, seen: Sequence[Observation], at: float) -> Run:
         """The run with its new version. Raises StaleRun, DuplicateVendorJob; then nothing was written."""
         after = replace(after, version=before.version + 1)
@@ -99,7 +103,7 @@ class MongoStore:
                 raise
         return after
 
-    @_translated
+    @_bounded
     def vendors(self) -> tuple[Vendor, ...]:
         return tuple(documents.vendor_from(found) for found in self._database.vendors.find().sort("vendorId"))
 
@@ -134,7 +138,7 @@ class MongoStore:
 
     # For people.
 
-    @_translated
+    @_bounded
     def put_vendor(self, vendor: Vendor, at: float) -> None:
         """Record a vendor, or change its record."""
         self._database.vendors.update_one(
@@ -143,7 +147,7 @@ class MongoStore:
             upsert=True,
         )
 
-    @_translated
+    @_bounded
     def recorded(self, run_id: str) -> Ledger:
         """The amounts that stand in the run's own record. Raises UnknownRun."""
         found = self._database.runs.find_one({"_id": _object_id(run_id)})
@@ -151,12 +155,12 @@ class MongoStore:
             raise UnknownRun(f"there is no run {run_id}: `gpuagent run list` shows them")
         return documents.ledger_from(found)
 
-    @_translated
+    @_bounded
     def runs(self, limit: int = 20) -> list[Mapping[str, Any]]:
         """Run documents, newest first."""
         return list(self._database.runs.find().sort("createdAt", DESCENDING).limit(limit))
 
-    @_translated
+    @_bounded
     def documents(self, run_id: str) -> dict[str, list[Mapping[str, Any]]]:
         """The run's documents by collection, observations in the order they were written."""
         key = _object_id(run_id)

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpcore
 import httpx
 
 BODY_MAX = 64 * 1024
 ADDRESSES_MAX = 3
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 TRANSPORT_ERRORS = (
     httpx.HTTPError,
     httpx.InvalidURL,
@@ -30,6 +32,15 @@ TRANSPORT_ERRORS = (
 
 class HttpFailed(Exception):
     """No usable answer: refused, cut off, too slow, too large, or a redirect. Says nothing of what was done."""
+
+
+def is_private(url: str) -> bool:
+    """Whether nobody on the way can read what is sent there: https, or this machine."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
 
 
 def _said(error: Exception) -> str:
