@@ -17,9 +17,12 @@ from gpuagent.model import Action, Completed, Decision, Failed, Quote, Run, Sett
 from gpuagent.money import show_usd
 from gpuagent.pay import check_payer, derived_job_id
 from gpuagent.ports import Candidate, Ports, View
+from gpuagent.transitions import has_open_job
 
 WAIT_MIN_S, WAIT_MAX_S = 1.0, 3600.0
 """A decision to wait is held to these bounds, so that no run spins and none waits for ever."""
+WAIT_OPEN_S = 60.0
+"""No further job can be bought: planning waits so long, or until an open job ends."""
 
 
 def plan(run: Run, ports: Ports) -> Event:
@@ -30,13 +33,13 @@ def plan(run: Run, ports: Ports) -> Event:
     """
     check_payer(run, ports)
     if len(run.jobs) >= run.jobs_max:
-        return PlanAborted(f"{run.jobs_max} jobs were tried, which is this run's limit", {})
+        return _give_up(run, f"{run.jobs_max} jobs were tried, which is this run's limit", {}, ports)
     view = look(run, ports)
     decision = ports.planners[run.planner].decide(view)
     data = record(run.planner, view, decision)
     match decision.action:
         case Action.ABORT:
-            return PlanAborted(decision.reason, data)
+            return _give_up(run, decision.reason, data, ports)
         case Action.WAIT:
             until = min(max(decision.wait_until, view.now + WAIT_MIN_S), view.now + WAIT_MAX_S)
             return PlanPostponed(until, decision, data)
@@ -44,6 +47,14 @@ def plan(run: Run, ports: Ports) -> Event:
             quote = guard(decision, view)
             _check_funds(run, quote, ports)
             return VendorChosen(derived_job_id(run.run_id, len(run.jobs)), quote, decision, ports.clock.now(), data)
+
+
+def _give_up(run: Run, reason: str, data: Mapping[str, object], ports: Ports) -> Event:
+    """The end of the run, unless a job of it is still open: that one may yet reach the goal."""
+    if not has_open_job(run):
+        return PlanAborted(reason, data)
+    until = ports.clock.now() + WAIT_OPEN_S
+    return PlanPostponed(until, Decision(Action.WAIT, f"no further job: {reason}", wait_until=until), data)
 
 
 def look(run: Run, ports: Ports) -> View:

@@ -69,6 +69,11 @@ def _due(job: Job, running: bool) -> Step | None:
     return None
 
 
+def has_open_job(run: Run) -> bool:
+    """True while some job's money or work is undecided."""
+    return any(_due(job, running=True) for job in run.jobs)
+
+
 def is_over(run: Run) -> bool:
     """True when the run has ended and no money is undecided: no step will ever be due again."""
     return run.status is not RunStatus.RUNNING and budget.held(run) == 0
@@ -103,6 +108,8 @@ def apply(run: Run, event: Event) -> Run:
     if after is None:
         raise IllegalTransition(f"{event} does not fit {job}")
     run = replace(run, jobs=tuple(after if j.job_id == job.job_id else j for j in run.jobs))
+    if _due(after, running=True) is None:
+        run = replace(run, wait_until=0)  # what a wait was decided on has changed
     if isinstance(event, JobFinished) and isinstance(event.outcome, Completed):
         return _completed(run, f"{job.quote.vendor_id} completed the job")
     return budget.check(run)
@@ -113,7 +120,9 @@ def _planned(run: Run, event: VendorChosen | PlanPostponed | PlanAborted) -> Run
         raise IllegalTransition(f"{event} on a run that has {run.status}")
     match event:
         case PlanAborted(reason):
-            return replace(_release(run, "the run was given up"), status=RunStatus.FAILED, reason=reason)
+            if has_open_job(run):
+                raise IllegalTransition("a run is not given up while a job of it is open")
+            return replace(run, status=RunStatus.FAILED, reason=reason)
         case PlanPostponed(until):
             return replace(run, waits=run.waits + 1, wait_until=until)
         case VendorChosen(job_id, quote):

@@ -34,6 +34,12 @@ def test_two_jobs_at_once(world: World) -> None:
     world.assert_balanced(run, transfers=2)
 
 
+def test_no_money_for_a_second_job_at_once_leaves_the_first_to_finish(world: World) -> None:
+    run = world.finish(world.start(budget=1.40, jobs_open_max=2))
+    assert run.status is RunStatus.COMPLETED
+    world.assert_balanced(run, transfers=1)
+
+
 def test_a_payment_that_is_not_final_yet_is_waited_for_and_its_job_remembered(world: World) -> None:
     """With confirmations the vendor's answer comes long before the money counts."""
     world.market.rpc("anvil_mine", hex(40), hex(0))

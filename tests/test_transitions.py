@@ -194,6 +194,19 @@ def test_a_completed_run_releases_the_unsigned_and_follows_the_signed() -> None:
     assert budget.available(run) == 4_000_000
 
 
+def test_a_run_is_not_given_up_while_a_job_is_open() -> None:
+    for state in ("reserved", "authorized", "owed", "underway"):
+        with pytest.raises(IllegalTransition):
+            apply(STATES[state](), PlanAborted("nobody can", {}))
+    assert apply(STATES["failed"](), PlanAborted("nobody can", {})).status is RunStatus.FAILED
+
+
+def test_a_job_that_ends_ends_the_wait() -> None:
+    run = apply(replace(STATES["underway"](), jobs_open_max=2), PlanPostponed(9.0, decision(), {}))
+    assert next_steps(run, now=5) == (Poll("one"),)
+    assert next_steps(apply(run, OF_A_JOB["finished"]), now=5) == (Plan(),)
+
+
 def test_the_budget_is_not_passed() -> None:
     run = apply(replace(RUN, jobs_open_max=2), chosen("one", 3_000_000))
     with pytest.raises(BudgetExceeded):

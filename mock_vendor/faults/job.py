@@ -17,7 +17,7 @@ HOSTILE_LINES = [
     "\x1b[2J\x1b[H\x1b]0;owned\x07\x1b[31mroot@agent:~# \x1b[0m",
     "\x1b]8;;https://evil.example\x1b\\click here\x1b]8;;\x1b\\",
     "<script>alert(document.cookie)</script><img src=x onerror=alert(1)>",
-    "$(touch /tmp/owned); `touch /tmp/owned` && {{7*7}} %s %n ../../etc/passwd",
+    "$(touch owned); `touch owned` && {{7*7}} %s %n ../../etc/passwd",
     "\u202etxet desrever\u202c \x00 \ufeff \ud800 half a surrogate pair",
 ]
 
