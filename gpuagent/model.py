@@ -133,6 +133,15 @@ class Settlement:
     at: int
 
 
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A final transfer out of a wallet, as the chain logs it or as a ledger believes it. payee: lower case."""
+
+    transaction: str
+    payee: str
+    amount: int
+
+
 # The work that is owed after settlement.
 
 

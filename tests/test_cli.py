@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from gpuagent import settings
 from gpuagent.cli import app
+from tests.conftest import DATABASE
 from tests.world import World
 
 START = ("run", "start", "--goal", "Fine-tune tiny-llm")
@@ -238,6 +239,21 @@ def test_books_that_differ_exit_with_1(world: World, gpuagent: Callable[..., Res
     assert "still held in the ledger: tick the run" in " ".join(result.output.split())
     world.finish(run)
     assert gpuagent("books", run.run_id).exit_code == 0
+
+
+def test_books_of_everything(world: World, gpuagent: Callable[..., Result]) -> None:
+    for _ in range(2):
+        world.finish(world.start())
+    good = gpuagent("books", "--all", "--json")
+    assert good.exit_code == 0, good.output
+    assert json.loads(good.stdout) == {"transfers": 2, "amount": "2800000", "differences": [], "balanced": True}
+    with world.market.restored(DATABASE):
+        world.finish(world.start())
+    lost = gpuagent("books", "--all")
+    assert lost.exit_code == 1
+    assert "is on chain, and no run knows it" in " ".join(lost.output.split())
+    assert gpuagent("books").exit_code == 2
+    assert gpuagent("books", "0" * 24, "--all").exit_code == 2
 
 
 def test_vendors_are_listed_and_seeded_again(world: World, gpuagent: Callable[..., Result], tmp_path: Path) -> None:

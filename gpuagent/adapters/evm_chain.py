@@ -4,7 +4,6 @@ Plain JSON-RPC over httpx: the reads of one decision go out as one batch pinned 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import wraps
 from itertools import islice
 from typing import Any, ParamSpec, TypeVar
@@ -15,7 +14,7 @@ from eth_abi.exceptions import DecodingError
 from eth_hash.auto import keccak
 
 from gpuagent.errors import ChainError, ChainMismatch
-from gpuagent.model import Authorization, Settlement, Token
+from gpuagent.model import Authorization, Settlement, Token, Transfer
 from gpuagent.money import DECIMALS
 from gpuagent.ports import Head, Open, Outcome, Void
 from gpuagent.wire import strict_json
@@ -60,16 +59,6 @@ BALANCE_OF = _selector("balanceOf(address)")
 DOMAIN = {"name()": "string", "version()": "string", "decimals()": "uint8"}
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
-    """A transfer of the token, from its log. Amounts in atomic units."""
-
-    transaction: str
-    block_number: int
-    payee: str
-    amount: int
-
-
 class EvmChain:
     """One token on one chain. confirmations: how many blocks deep a fact must be to count as final."""
 
@@ -79,6 +68,10 @@ class EvmChain:
         self._token = token
         self._confirmations = confirmations
         self._http = BoundedHttp(deadline_s, body_max=16 * 1024 * 1024)
+
+    @property
+    def token(self) -> Token:
+        return self._token
 
     def close(self) -> None:
         self._http.close()
@@ -145,9 +138,7 @@ class EvmChain:
         _, final = self._blocks()
         logs = self._logs([TRANSFER, _word(payer)], from_block, _count(final["number"]))
         return tuple(
-            Transfer(log["transactionHash"], _count(log["blockNumber"]), payee, amount)
-            for log in logs
-            for _, payee, amount in [_transfer(log)]
+            Transfer(log["transactionHash"], payee, amount) for log in logs for _, payee, amount in [_transfer(log)]
         )
 
     def _settlement(self, authorization: Authorization, final: int) -> Settlement | Void | None:

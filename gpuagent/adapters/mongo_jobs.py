@@ -17,6 +17,7 @@ from gpuagent.model import (
     Run,
     Settled,
     Settlement,
+    Transfer,
     Underway,
     Voided,
     Work,
@@ -182,6 +183,10 @@ def payment_document(run: Run, job: Job) -> Document | None:
                 "settledAt": date(settlement.at),
             }
     return document
+
+
+def transfer_from(payment: Document) -> Transfer:
+    return Transfer(payment["x402TxId"], payment["payee"].lower(), amount(payment["amount"]))
 
 
 def _authorization_from(payment: Document) -> Authorization:

@@ -136,6 +136,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     "runs": [
         IndexModel([("status", ASCENDING), ("updatedAt", DESCENDING)]),
         IndexModel([("createdAt", DESCENDING)]),
+        IndexModel([("payer", ASCENDING)]),
     ],
     "jobs": [
         _unique("runId", "ordinal"),
@@ -146,6 +147,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _unique("network", "asset", "payer", "nonce"),
         IndexModel([("runId", ASCENDING)]),
         IndexModel([("vendorId", ASCENDING), ("createdAt", ASCENDING)]),
+        IndexModel([("payer", ASCENDING), ("status", ASCENDING)]),
     ],
     "observations": [
         IndexModel([("runId", ASCENDING), ("_id", ASCENDING)]),

@@ -27,7 +27,7 @@ from gpuagent.adapters import mongo_jobs as jobs
 from gpuagent.adapters.mongo_schema import ensure_schema
 from gpuagent.adapters.mongo_values import date
 from gpuagent.errors import ConfigError, DuplicateVendorJob, StaleRun, StoreError, UnknownRun
-from gpuagent.model import Job, Ledger, Observation, Run, Vendor
+from gpuagent.model import Job, Ledger, Observation, Run, Transfer, Vendor
 
 DURABLE = WriteConcern(w="majority", j=True)
 
@@ -154,6 +154,26 @@ class MongoStore:
         if found is None:
             raise UnknownRun(f"there is no run {run_id}: `gpuagent run list` shows them")
         return documents.ledger_from(found)
+
+    @_bounded
+    def payers(self, network: str, asset: str) -> dict[str, int]:
+        """The wallets that ever signed for this token, each with the block from which its transfers may be."""
+        pipeline: list[Mapping[str, Any]] = [
+            {"$match": {"network": network, "asset": asset}},
+            {"$group": {"_id": "$payer", "from": {"$min": "$fromBlock"}}},
+        ]
+        return {found["_id"]: found["from"] for found in self._database.payments.aggregate(pipeline)}
+
+    @_bounded
+    def settled(self, payer: str, network: str, asset: str) -> list[Transfer]:
+        """The wallet's payments that are recorded as completed."""
+        wanted = {"payer": payer, "network": network, "asset": asset, "status": "completed"}
+        return [jobs.transfer_from(found) for found in self._database.payments.find(wanted)]
+
+    @_bounded
+    def run_ids(self, payer: str) -> list[str]:
+        """All runs of the wallet, oldest first."""
+        return [str(found["_id"]) for found in self._database.runs.find({"payer": payer}, {"_id": 1}).sort("_id")]
 
     @_bounded
     def runs(self, limit: int = 20) -> list[Mapping[str, Any]]:

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from gpuagent.cli.common import EXIT_OTHER, EXIT_RUN_FAILED, AsJson, RunId, console, errors_explained, print_json, store
+from gpuagent.cli.audits import audit_all, audit_run
+from gpuagent.cli.common import EXIT_OTHER, EXIT_RUN_FAILED, AsJson, console, errors_explained, print_json, store
 from gpuagent.cli.runs import runs
 from gpuagent.cli.vendors import vendors
 
@@ -70,17 +71,21 @@ def up(
 
 
 @app.command()
-def books(run_id: RunId, as_json: AsJson = False) -> None:
-    """Hold a run's ledger against the chain. Exits with 1 if they differ."""
+def books(
+    run_id: Annotated[str, typer.Argument(help="The run's id; or --all.")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="Every run and transfer of every wallet.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Hold ledgers against the chain. Exits with 1 if they differ."""
     from gpuagent import settings
-    from gpuagent.books import audit
-    from gpuagent.show import books_json, books_table
 
+    if bool(run_id) == everything:
+        raise typer.BadParameter("name one run, or --all")
     with errors_explained(), store() as opened, settings.open_chain(settings.read()) as chain:
-        found = audit(opened.load(run_id), opened.recorded(run_id), chain, settings.read().token)
+        audited = audit_all(opened, chain) if everything else audit_run(run_id, opened, chain)
         if as_json:
-            print_json({"run": run_id, **books_json(found)})
+            print_json(audited.as_json)
         else:
-            console().print(books_table(found))
-        if not found.balanced:
+            console().print(audited.shown)
+        if not audited.balanced:
             raise typer.Exit(EXIT_OTHER)
