@@ -18,6 +18,7 @@ GpuAgentError
 │   └── ChainMismatch    the chain contradicts the ledger: a person must look
 └── VendorError          a vendor refused, failed or did not answer; says nothing about money
     ├── VendorUnauthorized
+    │   └── VendorTokenMissing   we have no token to send: a person must set it
     └── OfferInvalid     a 402 that is not the agreed purchase
 """
 
@@ -88,6 +89,10 @@ class VendorError(GpuAgentError):
 
 class VendorUnauthorized(VendorError):
     """The vendor does not accept our bearer token."""
+
+
+class VendorTokenMissing(VendorUnauthorized):
+    """The variable of the vendor's bearer token is unset or unusable. The vendor was not asked."""
 
 
 class OfferInvalid(VendorError):

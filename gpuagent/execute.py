@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gpuagent.errors import IllegalTransition, VendorError
+from gpuagent.errors import IllegalTransition, VendorError, VendorTokenMissing
 from gpuagent.events import Event, JobClaimed, JobFinished, JobProgressed, JobWentSilent
 from gpuagent.model import Completed, Failed, JobReport, Owed, Run, Settled, Underway
 from gpuagent.pay import find_vendor
@@ -39,6 +39,8 @@ def poll(run: Run, job_id: str, ports: Ports) -> Event | None:
     now = ports.clock.now()
     try:
         report = ports.vendor_api.status(find_vendor(job.quote.vendor_id, ports), job.work.vendor_job_id)
+    except VendorTokenMissing:
+        raise  # the vendor was not asked, so it is not silent
     except VendorError as error:
         return _silent(job_id, job.work, str(error), now, ports)
     logs = _new_logs(report.logs, job.work.logs_seen)

@@ -17,6 +17,7 @@ from gpuagent.errors import (
     Refused,
     StaleRun,
     VendorError,
+    VendorTokenMissing,
     WalletUnfunded,
 )
 from gpuagent.events import Event, JobDropped, PaymentAuthorized, PaymentSettled, PaymentUnresolved, PaymentVoided
@@ -45,7 +46,7 @@ REORG_MARGIN = 64
 def authorize(run: Run, job_id: str, ports: Ports) -> Event:
     """Fetch the 402, match it against the quote and the vendor's record, fix the terms and sign them.
 
-    Raises Refused, StaleRun, ChainError and ChainMismatch, with nothing signed.
+    Raises Refused, StaleRun, VendorTokenMissing, ChainError and ChainMismatch, with nothing signed.
     """
     job = find_job(run, job_id)
     if not isinstance(job, Reserved):
@@ -57,6 +58,8 @@ def authorize(run: Run, job_id: str, ports: Ports) -> Event:
         challenge = ports.vendor_api.challenge(vendor, job)
         terms = agreed(challenge, job.quote, vendor, ports.wallet.token)
         authorization = _authorization(job, vendor, terms, ports)
+    except VendorTokenMissing:
+        raise  # our own slip, not the vendor's failure
     except VendorError as error:
         return JobDropped(job_id, str(error))
     identifier = job_id if challenge.wants_identifier else ""

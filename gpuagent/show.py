@@ -133,7 +133,8 @@ def jobs_table(jobs: Iterable[Document], payments: Iterable[Document]) -> Table:
 
 def runs_table(runs: Iterable[Document]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for column in ("run", "phase", "goal", "budget", "available", "started"):
+    table.add_column("run", no_wrap=True, min_width=24)
+    for column in ("phase", "goal", "budget", "available", "started"):
         table.add_column(column)
     for run in runs:
         table.add_row(
@@ -149,8 +150,8 @@ def runs_table(runs: Iterable[Document]) -> Table:
 
 def vendors_table(vendors: Iterable[Vendor]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for column in ("vendor", "per hour", "reliability", "GPUs", "endpoint", "paid to", "enabled"):
-        table.add_column(column)
+    for column in ("vendor", "per hour", "reliability", "GPUs", "endpoint", "network", "paid to", "enabled"):
+        table.add_column(column, overflow="fold", min_width=12 if column == "vendor" else None)
     for vendor in vendors:
         table.add_row(
             escape(vendor.vendor_id),
@@ -158,6 +159,7 @@ def vendors_table(vendors: Iterable[Vendor]) -> Table:
             f"{vendor.reliability:.2f}",
             escape(", ".join(vendor.gpu_types)),
             escape(vendor.endpoint),
+            vendor.network,
             vendor.pay_to,
             "yes" if vendor.enabled else "no",
         )
@@ -185,7 +187,7 @@ def books_table(books: Books) -> RenderableType:
 
 
 def sweep_table(transfers: int, amount_moved: int, differences: Sequence[str]) -> RenderableType:
-    told = Text(f"{transfers} transfers, {show_usd(amount_moved)}")
+    told = Text(f"transfers: {transfers}, {show_usd(amount_moved)}")
     verdict = Text("the chain differs from the ledgers", style="bold red")
     if not differences:
         verdict = Text("every transfer is in a ledger, and every payment on chain", style="green")

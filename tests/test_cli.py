@@ -183,7 +183,9 @@ def test_a_vendor_named_twice_is_asked_once(world: World, gpuagent: Callable[...
     "change",
     [
         {"payTo": "0x…"},
+        {"payTo": "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293Bc"},
         {"asset": "USDC"},
+        {"secretEnv": "sk-123 secret"},
         {"endpoint": "http://["},
         {"vendorId": "ünicode"},
         {"vendorId": ""},
@@ -200,6 +202,19 @@ def test_vendor_records_that_cannot_work(
     result = gpuagent("vendor", "seed", str(tmp_path / "vendors.json"))
     assert result.exit_code == 2
     assert "Traceback" not in result.output
+
+
+def test_a_missing_secret_is_no_failure_of_the_vendor(world: World, gpuagent: Callable[..., Result]) -> None:
+    run_id = started(gpuagent)
+    for advance in ("step", "tick"):  # to reserved, to underway
+        assert gpuagent("run", advance, run_id).exit_code == 0
+        before = world.store.load(run_id)
+        result = gpuagent("run", "step", run_id, GPU_VENDOR_SECRET=None)
+        assert result.exit_code == 1
+        assert "set GPU_VENDOR_SECRET" in result.stderr
+        assert world.store.load(run_id) == before
+    run = world.finish(run_id)
+    assert [job.quote.vendor_id for job in run.jobs] == ["gpu_vendor_1"]
 
 
 def test_unfunded_wallet(make_world: Callable[..., World]) -> None:

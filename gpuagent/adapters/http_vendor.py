@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
-from gpuagent.errors import OfferInvalid, VendorError, VendorUnauthorized
+from gpuagent.errors import OfferInvalid, VendorError, VendorTokenMissing, VendorUnauthorized
 from gpuagent.model import Authorized, Challenge, JobReport, Quote, Reserved, Settled, Vendor
 from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed, Reply, is_private
 from gpuagent.wire.exact import decode_challenge
@@ -106,7 +106,7 @@ class HttpVendor:
     def _token(self, vendor: Vendor) -> str:
         token = (self._secret(vendor.secret_env) or "").strip()  # mounted secrets often end with a newline
         if not token or not token.isascii() or not token.isprintable():
-            raise VendorUnauthorized(f"set {vendor.secret_env}: it holds the bearer token for {vendor.vendor_id}")
+            raise VendorTokenMissing(f"set {vendor.secret_env}: it holds the bearer token for {vendor.vendor_id}")
         return token
 
 
