@@ -99,7 +99,7 @@ class HttpVendor:
                 f"{vendor.vendor_id} refuses the bearer token in {vendor.secret_env}: set the vendor's own secret there"
             )
         if reply.status != expect:
-            said = clean(reply.body[:300].decode(errors="replace").replace(self._token(vendor), "[token]"))
+            said = clean(reply.body.decode(errors="replace").replace(self._token(vendor), "[token]")[:300])
             raise VendorError(f"{vendor.vendor_id} answered {reply.status} to {path}: {said}")
         return reply
 
