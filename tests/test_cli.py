@@ -213,8 +213,9 @@ def test_a_missing_secret_is_no_failure_of_the_vendor(world: World, gpuagent: Ca
         assert result.exit_code == 1
         assert "set GPU_VENDOR_SECRET" in result.stderr
         assert world.store.load(run_id) == before
-    run = world.finish(run_id)
-    assert [job.quote.vendor_id for job in run.jobs] == ["gpu_vendor_1"]
+    world.market.work()
+    assert gpuagent("run", "tick", run_id, "--until-over").exit_code == 0
+    assert [job.quote.vendor_id for job in world.store.load(run_id).jobs] == ["gpu_vendor_1"]
 
 
 def test_unfunded_wallet(make_world: Callable[..., World]) -> None:
