@@ -127,10 +127,15 @@ class Market:
     def transact(self, to: str, data: str) -> None:
         """Send from the token's deployer, whose account is unlocked on Anvil; returns once it is mined."""
         sent = self.rpc("eth_sendTransaction", {"from": self.rpc("eth_accounts")[0], "to": to, "data": data})
-        ends_at = time.monotonic() + 10
-        while not (receipt := self.rpc("eth_getTransactionReceipt", sent)):
-            assert time.monotonic() < ends_at, "not mined"
+        receipt = self.receipt(sent)
         assert receipt["status"] == "0x1", receipt
+
+    def receipt(self, transaction: str) -> Any:
+        """What became of a transaction, once it is mined."""
+        ends_at = time.monotonic() + 10
+        while not (receipt := self.rpc("eth_getTransactionReceipt", transaction)):
+            assert time.monotonic() < ends_at, "not mined"
+        return receipt
 
 
 @dataclass
