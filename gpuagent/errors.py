@@ -8,6 +8,7 @@ GpuAgentError
 │   └── MongodError      (adapters/mongod.py) the embedded database cannot start
 ├── Refused              a rule about money said no; nothing was signed
 │   ├── WalletUnfunded
+│   ├── PolicyRefused    a cap, a halt or a missing approval of the owner's policy
 │   └── DecisionRefused  the guard turned down what a planner answered
 ├── IllegalTransition    an event does not fit the run: a bug, never retried
 │   └── BudgetExceeded
@@ -49,6 +50,10 @@ class Refused(GpuAgentError):
 
 class WalletUnfunded(Refused):
     """The wallet holds less than the payment needs."""
+
+
+class PolicyRefused(Refused):
+    """The owner's policy forbids the purchase: a cap, a halt, or an approval that nobody gave."""
 
 
 class DecisionRefused(Refused):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gpuagent.model import Authorization, Completed, Decision, Failed, Quote, Settlement
+from gpuagent.model import Approval, Authorization, Cause, Completed, Decision, Failed, Quote, Settlement
 
 # Steps: what is due.
 
@@ -44,11 +44,14 @@ Step = Plan | Authorize | Pay | Claim | Poll
 
 @dataclass(frozen=True, slots=True)
 class VendorChosen:
+    """approval: the request that a person must answer first, if the policy wants one."""
+
     job_id: str
     quote: Quote
     decision: Decision
     at: float
     data: Mapping[str, object]
+    approval: Approval | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,22 @@ class JobDropped:
 
     job_id: str
     reason: str
+    cause: Cause = Cause.VENDOR
+
+
+@dataclass(frozen=True, slots=True)
+class RunCancelled:
+    """A person ends the run: nothing more is bought, and what is out is cancelled or followed to its end."""
+
+    by: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class PurchaseApproved:
+    job_id: str
+    by: str
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +105,15 @@ class PaymentUnresolved:
     job_id: str
     reply: str
     vendor_job_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentUnwanted:
+    """The token was asked to cancel what is out, by this transaction, which races the settlement; or why it was not."""
+
+    job_id: str
+    transaction: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +165,11 @@ Event = (
     | PlanPostponed
     | PlanAborted
     | JobDropped
+    | RunCancelled
+    | PurchaseApproved
     | PaymentAuthorized
     | PaymentUnresolved
+    | PaymentUnwanted
     | PaymentSettled
     | PaymentVoided
     | JobClaimed
@@ -147,5 +178,5 @@ Event = (
     | JobFinished
 )
 
-WORLDLY = PlanPostponed | PaymentUnresolved | JobProgressed | JobWentSilent
+WORLDLY = PlanPostponed | PaymentUnresolved | PaymentUnwanted | JobProgressed | JobWentSilent
 """Events after which only the world can bring news: a tick ends there."""

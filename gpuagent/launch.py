@@ -10,6 +10,7 @@ from gpuagent.plan import candidates
 from gpuagent.ports import Ports
 
 GOAL_MAX = 2_000
+TAG_MAX = 100
 HOURS_MAX = Decimal(24 * 30)
 
 
@@ -29,7 +30,14 @@ class Order:
 
 
 def start(order: Order, ports: Ports) -> Run:
-    """The new run, saved. Raises BadInput, UnknownVendor, WalletUnfunded; then nothing was written."""
+    """The new run, saved. Raises as prepare() does; then nothing was written."""
+    run = prepare(order, ports)
+    ports.store.create(run)
+    return run
+
+
+def prepare(order: Order, ports: Ports) -> Run:
+    """The new run, not saved. Raises BadInput, UnknownVendor, WalletUnfunded."""
     _check(order, ports)
     run = Run(
         run_id=ports.store.new_id(),
@@ -43,7 +51,7 @@ def start(order: Order, ports: Ports) -> Run:
         created_at=ports.clock.now(),
         vendor_ids=tuple(dict.fromkeys(order.vendor_ids)),
         jobs_open_max=order.jobs_open_max,
-        tags=order.tags,
+        tags=tuple(dict.fromkeys(order.tags)),
     )
     if not candidates(run, ports.store.vendors(), ports.wallet.token):
         raise BadInput(
@@ -55,7 +63,6 @@ def start(order: Order, ports: Ports) -> Run:
         raise WalletUnfunded(
             f"wallet {ports.wallet.address} holds {show_usd(balance)} on {ports.wallet.token.network}: fund it first"
         )
-    ports.store.create(run)
     return run
 
 
@@ -68,5 +75,7 @@ def _check(order: Order, ports: Ports) -> None:
         raise BadInput(f"hours are more than 0 and at most {HOURS_MAX}")
     if not 1 <= order.jobs_open_max <= JOBS_MAX:
         raise BadInput(f"1 to {JOBS_MAX} jobs may be open at once")
+    if any(not 0 < len(tag) <= TAG_MAX or not tag.isprintable() for tag in order.tags):
+        raise BadInput(f"a tag is a text of 1 to {TAG_MAX} characters")
     if order.planner not in ports.planners:
         raise BadInput(f"no planner {order.planner!r}; there are: {', '.join(ports.planners)}")

@@ -19,10 +19,20 @@ class Phase(StrEnum):
     """What a person sees of a run. Derived from it, never decided."""
 
     PLANNING = "PLANNING"
+    APPROVAL = "APPROVAL"
     EXECUTING = "EXECUTING"
     WAITING = "WAITING"
     SUCCESS = "SUCCESS"
     FAILED = "FAILED"
+
+
+class Cause(StrEnum):
+    """Why a purchase came to nothing: only the first says anything about the vendor."""
+
+    VENDOR = "vendor"
+    POLICY = "policy"
+    PERSON = "person"
+    UNNEEDED = "unneeded"
 
 
 class Action(StrEnum):
@@ -182,12 +192,26 @@ Work = Owed | Underway | Completed | Failed
 
 
 @dataclass(frozen=True, slots=True)
+class Approval:
+    """A person's word on one purchase at its quoted price. by: who agreed; nobody yet while it is empty."""
+
+    asked_at: float
+    expires_at: float
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Reserved:
-    """Budget is held; nothing is signed."""
+    """Budget is held; nothing is signed. With an approval that nobody has given, nothing will be."""
 
     job_id: str
     quote: Quote
     reserved_at: float
+    approval: Approval | None = None
+
+    @property
+    def unapproved(self) -> bool:
+        return self.approval is not None and not self.approval.by
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +219,8 @@ class Authorized:
     """A signature may be in the vendor's hands. Only the chain can end this state.
 
     header is the only PAYMENT-SIGNATURE that is ever sent; last_reply is what the vendor last said to it, and
-    vendor_job_id the job it named, which counts once the payment is final.
+    vendor_job_id the job it named, which counts once the payment is final. cancellation: once it was not wanted
+    any more, the transaction that was to cancel it, or why there is none.
     """
 
     job_id: str
@@ -205,6 +230,7 @@ class Authorized:
     header: str = field(repr=False)
     last_reply: str = ""
     vendor_job_id: str = ""
+    cancellation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +256,7 @@ class Voided:
     reason: str
     authorization: Authorization | None = None
     header: str = field(default="", repr=False)
+    cause: Cause = Cause.VENDOR
 
 
 Job = Reserved | Authorized | Settled | Voided

@@ -12,9 +12,12 @@ from gpuagent.events import (
     PaymentAuthorized,
     PaymentSettled,
     PaymentUnresolved,
+    PaymentUnwanted,
     PaymentVoided,
     PlanAborted,
     PlanPostponed,
+    PurchaseApproved,
+    RunCancelled,
     VendorChosen,
 )
 from gpuagent.model import Completed, Failed, Job, Observation, Run, Settled, Underway
@@ -25,20 +28,20 @@ from gpuagent.transitions import find_job
 def narrate(run: Run, event: Event) -> tuple[Observation, ...]:
     """The observations that belong in the same transaction as the event. run: as it was before."""
     match event:
-        case VendorChosen(job_id, quote, decision, _, data):
+        case VendorChosen(job_id, quote, decision, _, data, approval):
+            text = f"reserved {show_usd(quote.amount)} for {quote.vendor_id}"
+            if approval:
+                text += ": waits for a person to approve it"
             return (
                 Observation("agent_reasoning", decision.reason, job_id, data),
-                Observation(
-                    "payment_event",
-                    f"reserved {show_usd(quote.amount)} for {quote.vendor_id}",
-                    job_id,
-                    {"kind": "reserved", "amount": str(quote.amount), "vendorId": quote.vendor_id},
-                ),
+                _payment(text, job_id, "reserved", amount=str(quote.amount), vendorId=quote.vendor_id),
             )
         case PlanPostponed(_, decision, data):
             return (Observation("agent_reasoning", decision.reason, data=data),)
         case PlanAborted(reason, data):
             return (Observation("agent_reasoning", reason, data=data),)
+        case RunCancelled(by, why):
+            return (Observation("error", f"{by} cancelled the run: {why}", data={"kind": "cancelled", "by": by}),)
     job = find_job(run, event.job_id)
     return _of_job(job, event)
 
@@ -47,15 +50,20 @@ def _of_job(job: Job, event: Event) -> tuple[Observation, ...]:
     vendor = job.quote.vendor_id
     amount = show_usd(job.quote.amount)
     match event:
-        case JobDropped(job_id, reason):
+        case JobDropped(job_id, reason, cause):
             text = f"{vendor} was not paid, {amount} released: {reason}"
-            return (Observation("error", text, job_id, {"kind": "dropped", "vendorId": vendor}),)
+            return (Observation("error", text, job_id, {"kind": "dropped", "vendorId": vendor, "cause": cause.value}),)
+        case PurchaseApproved(job_id, by):
+            return (_payment(f"{by} approved {amount} for {vendor}", job_id, "approved", by=by),)
         case PaymentAuthorized(job_id, authorization):
             text = f"authorized {amount} to {vendor}"
             return (_payment(text, job_id, "authorized", nonce=authorization.nonce),)
         case PaymentUnresolved(job_id, reply):
             text = f"sent to {vendor}, not settled yet; the vendor says: {reply}"
             return (_payment(text, job_id, "unresolved"),)
+        case PaymentUnwanted(job_id, transaction, problem):
+            asked = f"cancellation sent: {transaction}" if transaction else f"not cancelled on chain: {problem}"
+            return (_payment(f"{amount} to {vendor} not wanted any more; {asked}", job_id, "unwanted"),)
         case PaymentSettled(job_id, settlement):
             text = f"{amount} to {vendor} settled on chain"
             return (_payment(text, job_id, "settled", transaction=settlement.transaction),)

@@ -10,24 +10,37 @@ import hashlib
 
 from eth_hash.auto import keccak
 
+from gpuagent import policy
 from gpuagent.errors import (
+    ChainError,
     ChainMismatch,
     IllegalTransition,
     OfferInvalid,
+    PolicyRefused,
     Refused,
     StaleRun,
     VendorError,
     VendorTokenMissing,
     WalletUnfunded,
 )
-from gpuagent.events import Event, JobDropped, PaymentAuthorized, PaymentSettled, PaymentUnresolved, PaymentVoided
+from gpuagent.events import (
+    Event,
+    JobDropped,
+    PaymentAuthorized,
+    PaymentSettled,
+    PaymentUnresolved,
+    PaymentUnwanted,
+    PaymentVoided,
+)
 from gpuagent.model import (
     Authorization,
     Authorized,
+    Cause,
     Challenge,
     Quote,
     Reserved,
     Run,
+    RunStatus,
     Settlement,
     Terms,
     Token,
@@ -46,12 +59,17 @@ REORG_MARGIN = 64
 def authorize(run: Run, job_id: str, ports: Ports) -> Event:
     """Fetch the 402, match it against the quote and the vendor's record, fix the terms and sign them.
 
-    Raises Refused, StaleRun, VendorTokenMissing, ChainError and ChainMismatch, with nothing signed.
+    A reservation that the policy forbids by now, or that nobody approved in time, is dropped before that. Raises
+    Refused, StaleRun, VendorTokenMissing, ChainError and ChainMismatch, with nothing signed.
     """
     job = find_job(run, job_id)
     if not isinstance(job, Reserved):
         raise IllegalTransition(f"{job} is not reserved")
     check_payer(run, ports)
+    rules = ports.store.policy()
+    check_halt(rules, run)
+    if forbidden := _forbidden(run, job, rules, ports):
+        return JobDropped(job_id, forbidden, Cause.POLICY)
     _check_unspent(run, ports)
     vendor = find_vendor(job.quote.vendor_id, ports)
     try:
@@ -67,13 +85,18 @@ def authorize(run: Run, job_id: str, ports: Ports) -> Event:
 
 
 def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
-    """Settled, void, or still unknown. Sends the stored header only while the chain says it is open."""
+    """Settled, void, or still unknown. Sends the stored header only while the chain says it is open.
+
+    What is not wanted any more, because the run has ended or the policy halts it, is not sent but cancelled.
+    """
     job = find_job(run, job_id)
     if not isinstance(job, Authorized):
         raise IllegalTransition(f"{job} is not authorized")
     outcome = ports.chain.outcome(job.authorization)
     reply, vendor_job_id = "", job.vendor_job_id
     if _may_send(outcome, job.authorization, ports):
+        if not _wanted(run, job, ports):
+            return _cancel(job, ports)
         try:
             vendor_job_id = ports.vendor_api.submit(find_vendor(job.quote.vendor_id, ports), job) or vendor_job_id
             reply = f"job {vendor_job_id or 'not named'}"
@@ -126,6 +149,15 @@ def check_payer(run: Run, ports: Ports) -> None:
     """Raises Refused unless the wallet is the run's own: another one's nonces would be other nonces."""
     if ports.wallet.address != run.payer:
         raise Refused(f"run {run.run_id} pays from {run.payer}, and X402_PRIVATE_KEY is of {ports.wallet.address}")
+
+
+def check_halt(rules: policy.Policy, run: Run) -> None:
+    """Raises PolicyRefused while the wallet is halted: the run stands still, and goes on once it is resumed."""
+    if halt := policy.halt(rules, run.payer):
+        raise PolicyRefused(
+            f"{halt.by} halted wallet {halt.name}: {halt.why}. Nothing was signed; "
+            f"`gpuagent policy resume wallet {halt.name}` lets it go on"
+        )
 
 
 def unsigned_nonces(run: Run, token: Token) -> list[str]:
@@ -185,6 +217,33 @@ def _check_unspent(run: Run, ports: Ports) -> None:
         f"nonce {spent[0]} of this run is spent, but the ledger knows no payment of it: was an older database "
         "restored? Nothing was signed; hold the wallet's transfers against the ledger before this run goes on"
     )
+
+
+def _forbidden(run: Run, job: Reserved, rules: policy.Policy, ports: Ports) -> str:
+    """Why the policy in force forbids to sign for what was reserved under an earlier one; "" when it does not."""
+    now, quote = ports.clock.now(), job.quote
+    if job.unapproved:
+        return "nobody approved the purchase in time"
+    if job.approval is None and policy.approval(rules, quote, now):
+        return f"{show_usd(quote.amount)} needs a person's approval by now"
+    usage = ports.store.usage(run, quote.network, [quote.vendor_id], now, job.job_id)
+    return "; ".join(one.words for one in policy.refusals(rules, run, quote, usage, job.job_id))
+
+
+def _wanted(run: Run, job: Authorized, ports: Ports) -> bool:
+    rules = ports.store.policy()
+    return run.status is RunStatus.RUNNING and not policy.halt(rules, run.payer, job.quote.vendor_id)
+
+
+def _cancel(job: Authorized, ports: Ports) -> Event | None:
+    """Ask the token, once, to cancel what may be in the vendor's hands. Else it dies by itself, in a minute or two."""
+    if job.cancellation:
+        return None
+    try:
+        transaction = ports.wallet.cancel(job.authorization, ports.chain.gas(job.authorization.payer))
+        return PaymentUnwanted(job.job_id, ports.chain.send(transaction))
+    except (Refused, ChainError) as error:
+        return PaymentUnwanted(job.job_id, problem=str(error))
 
 
 def _may_send(outcome: Outcome, authorization: Authorization, ports: Ports) -> bool:

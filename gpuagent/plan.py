@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from gpuagent import budget
+from gpuagent import budget, policy
 from gpuagent.errors import (
     DecisionRefused,
     OfferInvalid,
@@ -13,9 +13,9 @@ from gpuagent.errors import (
     WalletUnfunded,
 )
 from gpuagent.events import Event, PlanAborted, PlanPostponed, VendorChosen
-from gpuagent.model import Action, Completed, Decision, Failed, Quote, Run, Settled, Token, Vendor, Voided
+from gpuagent.model import Action, Cause, Completed, Decision, Failed, Quote, Run, Settled, Token, Vendor, Voided
 from gpuagent.money import show_usd
-from gpuagent.pay import check_payer, derived_job_id
+from gpuagent.pay import check_halt, check_payer, derived_job_id
 from gpuagent.ports import Candidate, Ports, View
 from gpuagent.transitions import has_open_job
 
@@ -29,12 +29,14 @@ def plan(run: Run, ports: Ports) -> Event:
     """Collect quotes, let the planner choose, guard its choice. Reserves on save, signs nothing.
 
     Raises VendorUnauthorized when no vendor quoted and one refused our token (a person must fix that), Refused when
-    the wallet is another one or cannot pay, or the guard says no; then nothing is written.
+    the wallet is another one, is halted or cannot pay, or the guard says no; then nothing is written.
     """
     check_payer(run, ports)
+    rules = ports.store.policy()
+    check_halt(rules, run)
     if len(run.jobs) >= run.jobs_max:
         return _give_up(run, f"{run.jobs_max} jobs were tried, which is this run's limit", {}, ports)
-    view = look(run, ports)
+    view = look(run, rules, ports)
     decision = ports.planners[run.planner].decide(view)
     data = record(run.planner, view, decision)
     match decision.action:
@@ -45,8 +47,16 @@ def plan(run: Run, ports: Ports) -> Event:
             return PlanPostponed(until, decision, data)
         case Action.START_JOB:
             quote = guard(decision, view)
-            _check_funds(run, quote, ports)
-            return VendorChosen(derived_job_id(run.run_id, len(run.jobs)), quote, decision, ports.clock.now(), data)
+            check_funds(run, quote, ports)
+            now = ports.clock.now()
+            job_id, approval = derived_job_id(run.run_id, len(run.jobs)), policy.approval(rules, quote, now)
+            return VendorChosen(job_id, quote, decision, now, data, approval)
+
+
+def postponed(event: VendorChosen, reason: str) -> PlanPostponed:
+    """The decision could not be carried out: another run took what the policy allowed. Plan again, soon."""
+    until = event.at + WAIT_MIN_S
+    return PlanPostponed(until, Decision(Action.WAIT, f"not reserved: {reason}", wait_until=until), event.data)
 
 
 def _give_up(run: Run, reason: str, data: Mapping[str, object], ports: Ports) -> Event:
@@ -57,24 +67,33 @@ def _give_up(run: Run, reason: str, data: Mapping[str, object], ports: Ports) ->
     return PlanPostponed(until, Decision(Action.WAIT, f"no further job: {reason}", wait_until=until), data)
 
 
-def look(run: Run, ports: Ports) -> View:
-    """What the planner sees: binding quotes from every candidate vendor, silent ones shown as such."""
+def look(run: Run, rules: policy.Policy, ports: Ports) -> View:
+    """What the planner sees: binding quotes from every candidate vendor, silent ones shown as such, and what the
+    policy forbids.
+    """
     vendors = candidates(run, ports.store.vendors(), ports.wallet.token)
     with ThreadPoolExecutor(max_workers=max(1, len(vendors))) as pool:
         quoted = list(pool.map(lambda vendor: _ask(run, vendor, ports), vendors))
     refused = [error for _, error in quoted if isinstance(error, VendorUnauthorized)]
     if refused and all(quote is None for quote, _ in quoted):
         raise refused[0]
+    now = ports.clock.now()
+    usage = ports.store.usage(run, ports.wallet.token.network, [vendor.vendor_id for vendor in vendors], now)
     return View(
         goal=run.goal,
         gpu_type=run.gpu_type,
         max_hours=run.max_hours,
         budget=run.budget,
         available=budget.available(run),
-        now=ports.clock.now(),
+        now=now,
         waits=run.waits,
         candidates=tuple(
-            Candidate(vendor, quote, str(error) if error else "")
+            Candidate(
+                vendor,
+                quote,
+                str(error) if error else "",
+                policy.refusals(rules, run, quote, usage) if quote else (),
+            )
             for vendor, (quote, error) in zip(vendors, quoted, strict=True)
         ),
         past=past(run),
@@ -98,11 +117,11 @@ def candidates(run: Run, vendors: Sequence[Vendor], token: Token) -> list[Vendor
 
 
 def past(run: Run) -> tuple[tuple[str, bool], ...]:
-    """Ended jobs as (vendor_id, succeeded); a purchase that fell through counts as a failure."""
+    """Ended jobs as (vendor_id, succeeded); a purchase that fell through by the vendor's doing is a failure."""
     ended: list[tuple[str, bool]] = []
     for job in run.jobs:
         match job:
-            case Voided() | Settled(work=Failed()):
+            case Voided(cause=Cause.VENDOR) | Settled(work=Failed()):
                 ended.append((job.quote.vendor_id, False))
             case Settled(work=Completed()):
                 ended.append((job.quote.vendor_id, True))
@@ -125,6 +144,8 @@ def guard(decision: Decision, view: View) -> Quote:
         raise DecisionRefused(
             f"{decision.vendor_id} asks {show_usd(quote.amount)}, available are {show_usd(view.available)}"
         )
+    if found[0].refusals:
+        raise DecisionRefused(f"{decision.vendor_id}: {'; '.join(one.words for one in found[0].refusals)}")
     return quote
 
 
@@ -149,6 +170,7 @@ def record(planner: str, view: View, decision: Decision) -> Mapping[str, object]
                 "reliability": c.vendor.reliability,
                 "amount": str(c.quote.amount) if c.quote else None,
                 "problem": c.problem,
+                "refusals": [one.words for one in c.refusals],
             }
             for c in view.candidates
         ],
@@ -164,7 +186,8 @@ def _ask(run: Run, vendor: Vendor, ports: Ports) -> tuple[Quote | None, VendorEr
     return quote, None
 
 
-def _check_funds(run: Run, quote: Quote, ports: Ports) -> None:
+def check_funds(run: Run, quote: Quote, ports: Ports) -> None:
+    """Raises WalletUnfunded when the wallet cannot pay for this on top of all that the run holds."""
     needed = budget.held(run) + quote.amount
     balance = ports.chain.head(ports.wallet.address).balance
     if balance < needed:

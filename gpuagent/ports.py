@@ -21,6 +21,7 @@ from gpuagent.model import (
     Token,
     Vendor,
 )
+from gpuagent.policy import Policy, Refusal, Usage
 
 
 class Clock(Protocol):
@@ -43,8 +44,18 @@ class Store(Protocol):
     def save(self, before: Run, after: Run, seen: Sequence[Observation], at: float) -> Run:
         """All of it or nothing, compare-and-swap on before.version. The run with its new version.
 
-        Raises StaleRun when another tick saved first, DuplicateVendorJob when a vendor's job id is taken.
+        A job that is newly reserved or newly authorized is held against the policy in the same transaction.
+        Raises StaleRun when another tick saved first, DuplicateVendorJob when a vendor's job id is taken,
+        PolicyRefused when a rule of the policy says no.
         """
+        ...
+
+    def policy(self) -> Policy:
+        """The rules in force. Raises PolicyRefused when there are none."""
+        ...
+
+    def usage(self, run: Run, network: str, vendor_ids: Sequence[str], at: float, job_id: str = "") -> Usage:
+        """What counts against the policy's caps on the network at `at` (Unix seconds), without the job itself."""
         ...
 
     def vendors(self) -> Sequence[Vendor]:
@@ -157,11 +168,12 @@ class VendorApi(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A vendor as a planner sees it: its quote, or the problem that kept it from quoting."""
+    """A vendor as a planner sees it: its quote, or the problem that kept it from quoting; what forbids the purchase."""
 
     vendor: Vendor
     quote: Quote | None
     problem: str = ""
+    refusals: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

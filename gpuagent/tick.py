@@ -2,25 +2,28 @@
 
 from dataclasses import replace
 
-from gpuagent.errors import DuplicateVendorJob, StaleRun
+from gpuagent.errors import ChainError, DuplicateVendorJob, PolicyRefused, Refused, StaleRun, VendorError
 from gpuagent.events import (
     WORLDLY,
     Authorize,
     Claim,
     Event,
     JobClaimed,
+    JobDropped,
     JobFinished,
     Pay,
+    PaymentAuthorized,
     PaymentSettled,
     Plan,
     Poll,
     Step,
+    VendorChosen,
 )
 from gpuagent.execute import claim, poll
-from gpuagent.model import Failed, Run
+from gpuagent.model import Cause, Failed, Run
 from gpuagent.narrate import narrate
 from gpuagent.pay import authorize, pay
-from gpuagent.plan import plan
+from gpuagent.plan import plan, postponed
 from gpuagent.ports import Ports
 from gpuagent.transitions import apply, next_steps
 
@@ -45,8 +48,11 @@ def tick(run_id: str, ports: Ports) -> Run:
 
 
 def _advance(run: Run, ports: Ports) -> tuple[Run, bool]:
-    """Every step that is due, once, and whether more may be due at once."""
-    moved = False
+    """Every step that is due, once, and whether more may be due at once.
+
+    A step that cannot be made holds up no other job of the run: its error is raised once nothing else moves.
+    """
+    moved, problem = False, None
     for due in next_steps(run, ports.clock.now()):  # pure: what is due
         if due not in next_steps(run, ports.clock.now()):
             continue  # an earlier step of this round ended the run
@@ -57,7 +63,12 @@ def _advance(run: Run, ports: Ports) -> tuple[Run, bool]:
             run = _save(run, event, ports)  # pure, then one transaction
         except StaleRun:
             return ports.store.load(run.run_id), True
-        moved = moved or not isinstance(event, WORLDLY)
+        except (Refused, ChainError, VendorError) as error:
+            problem = problem or error
+        else:
+            moved = moved or not isinstance(event, WORLDLY)
+    if problem and not moved:
+        raise problem
     return run, moved
 
 
@@ -80,6 +91,13 @@ def _save(run: Run, event: Event, ports: Ports) -> Run:
     now = ports.clock.now()
     try:
         return ports.store.save(run, apply(run, event), narrate(run, event), now)
+    except PolicyRefused as error:  # it allowed this a moment ago, before another run or its owner was faster
+        match event:
+            case VendorChosen():
+                return _save(run, postponed(event, str(error)), ports)
+            case PaymentAuthorized(job_id):  # signed, never stored: nobody has seen it, nobody will
+                return _save(run, JobDropped(job_id, str(error), Cause.POLICY), ports)
+        raise
     except DuplicateVendorJob as error:
         match event:
             case PaymentSettled():  # the money is where the chain says, whatever the vendor claims

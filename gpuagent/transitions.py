@@ -2,6 +2,8 @@
 
 Reserved ──PaymentAuthorized──> Authorized ──PaymentSettled──> Settled ──JobClaimed, JobProgressed, JobFinished
     └──────────JobDropped──────────> Voided <──PaymentVoided──────┘ (only while Authorized)
+
+A Reserved job may wait for PurchaseApproved first; RunCancelled ends the run and drops what is only Reserved.
 """
 
 from dataclasses import replace
@@ -21,16 +23,20 @@ from gpuagent.events import (
     PaymentAuthorized,
     PaymentSettled,
     PaymentUnresolved,
+    PaymentUnwanted,
     PaymentVoided,
     Plan,
     PlanAborted,
     PlanPostponed,
     Poll,
+    PurchaseApproved,
+    RunCancelled,
     Step,
     VendorChosen,
 )
 from gpuagent.model import (
     Authorized,
+    Cause,
     Completed,
     Job,
     Owed,
@@ -47,19 +53,23 @@ from gpuagent.model import (
 def next_steps(run: Run, now: float) -> tuple[Step, ...]:
     """What is due at `now` (Unix seconds): one step per open job, then planning. Empty: wait, or all is over.
 
-    A run that has ended still follows the authorizations that are out: their money is not decided.
+    What is signed or paid comes before new signatures, so that a refusal of those holds nothing else up. A run that
+    has ended still follows the authorizations that are out: their money is not decided.
     """
     running = run.status is RunStatus.RUNNING
-    steps = [step for job in run.jobs if (step := _due(job, running))]
-    if running and len(steps) < run.jobs_open_max and now >= run.wait_until:
+    steps = [step for job in run.jobs if (step := _due(job, running, now))]
+    steps.sort(key=lambda step: isinstance(step, Authorize))
+    open_jobs = sum(map(is_open, run.jobs))
+    if running and open_jobs < run.jobs_open_max and now >= run.wait_until:
         steps.append(Plan())
     return tuple(steps)
 
 
-def _due(job: Job, running: bool) -> Step | None:
+def _due(job: Job, running: bool, now: float) -> Step | None:
     match job:
-        case Reserved():
-            return Authorize(job.job_id)
+        case Reserved(approval=approval):
+            waits = job.unapproved and approval is not None and now < approval.expires_at
+            return None if waits else Authorize(job.job_id)
         case Authorized():
             return Pay(job.job_id)
         case Settled(work=Owed()) if running:
@@ -69,9 +79,16 @@ def _due(job: Job, running: bool) -> Step | None:
     return None
 
 
+def is_open(job: Job) -> bool:
+    """True while the job's money or work is undecided."""
+    match job:
+        case Reserved() | Authorized() | Settled(work=Owed() | Underway()):
+            return True
+    return False
+
+
 def has_open_job(run: Run) -> bool:
-    """True while some job's money or work is undecided."""
-    return any(_due(job, running=True) for job in run.jobs)
+    return any(map(is_open, run.jobs))
 
 
 def is_over(run: Run) -> bool:
@@ -84,6 +101,8 @@ def phase(run: Run) -> Phase:
         return Phase.SUCCESS
     if run.status is RunStatus.FAILED:
         return Phase.FAILED
+    if any(isinstance(job, Reserved) and job.unapproved for job in run.jobs):
+        return Phase.APPROVAL
     if any(isinstance(job, Reserved | Authorized) for job in run.jobs):
         return Phase.EXECUTING
     if any(isinstance(job, Settled) and isinstance(job.work, Owed | Underway) for job in run.jobs):
@@ -101,21 +120,22 @@ def find_job(run: Run, job_id: str) -> Job:
 
 def apply(run: Run, event: Event) -> Run:
     """The run after the event. Raises IllegalTransition rather than bend a rule."""
-    if isinstance(event, VendorChosen | PlanPostponed | PlanAborted):
+    if isinstance(event, VendorChosen | PlanPostponed | PlanAborted | RunCancelled):
         return _planned(run, event)
     job = find_job(run, event.job_id)
     after = _next_state(job, event)
     if after is None:
         raise IllegalTransition(f"{event} does not fit {job}")
     run = replace(run, jobs=tuple(after if j.job_id == job.job_id else j for j in run.jobs))
-    if _due(after, running=True) is None:
+    if not is_open(after):
         run = replace(run, wait_until=0)  # what a wait was decided on has changed
     if isinstance(event, JobFinished) and isinstance(event.outcome, Completed):
-        return _completed(run, f"{job.quote.vendor_id} completed the job")
+        reason = f"{job.quote.vendor_id} completed the job"
+        return _ended(run, RunStatus.COMPLETED, reason, "another job completed first")
     return budget.check(run)
 
 
-def _planned(run: Run, event: VendorChosen | PlanPostponed | PlanAborted) -> Run:
+def _planned(run: Run, event: VendorChosen | PlanPostponed | PlanAborted | RunCancelled) -> Run:
     if run.status is not RunStatus.RUNNING:
         raise IllegalTransition(f"{event} on a run that has {run.status}")
     match event:
@@ -128,37 +148,46 @@ def _planned(run: Run, event: VendorChosen | PlanPostponed | PlanAborted) -> Run
         case VendorChosen(job_id, quote):
             if any(job.job_id == job_id for job in run.jobs):
                 raise IllegalTransition(f"job {job_id} was chosen already")
-            job = Reserved(job_id, quote, event.at)
+            job = Reserved(job_id, quote, event.at, event.approval)
             return budget.check(replace(run, jobs=(*run.jobs, job), waits=0, wait_until=0))
+        case RunCancelled(by, why):
+            return _ended(run, RunStatus.FAILED, f"cancelled by {by}: {why}", "the run was cancelled")
 
 
-def _completed(run: Run, reason: str) -> Run:
+def _ended(run: Run, status: RunStatus, reason: str, unneeded: str) -> Run:
     """What nobody has signed yet need not be bought any more; what is signed goes on to its end on chain."""
-    run = replace(run, status=RunStatus.COMPLETED, reason=reason, wait_until=0)
-    return _release(run, "another job completed first")
-
-
-def _release(run: Run, reason: str) -> Run:
     jobs = (
-        Voided(job.job_id, job.quote, job.reserved_at, reason) if isinstance(job, Reserved) else job for job in run.jobs
+        Voided(job.job_id, job.quote, job.reserved_at, unneeded, cause=Cause.UNNEEDED)
+        if isinstance(job, Reserved)
+        else job
+        for job in run.jobs
     )
-    return replace(run, jobs=tuple(jobs))
+    return replace(run, status=status, reason=reason, wait_until=0, jobs=tuple(jobs))
 
 
 def _next_state(job: Job, event: Event) -> Job | None:
     match job, event:
         case Reserved(), JobDropped():
-            return Voided(job.job_id, job.quote, job.reserved_at, event.reason)
+            return Voided(job.job_id, job.quote, job.reserved_at, event.reason, cause=event.cause)
+        case Reserved(approval=approval), PurchaseApproved() if job.unapproved and approval is not None:
+            if event.at >= approval.expires_at:
+                raise IllegalTransition("the request for approval has expired")
+            return replace(job, approval=replace(approval, by=event.by))
         case Reserved(), PaymentAuthorized():
+            if job.unapproved:
+                raise IllegalTransition("nobody has approved the purchase")
             if event.authorization.amount != job.quote.amount:
                 raise IllegalTransition("the authorization differs from the quote")
             return Authorized(job.job_id, job.quote, job.reserved_at, event.authorization, event.header)
         case Authorized(), PaymentUnresolved():
             return replace(job, last_reply=event.reply, vendor_job_id=event.vendor_job_id or job.vendor_job_id)
+        case Authorized(), PaymentUnwanted():
+            return replace(job, cancellation=event.transaction or event.problem)
         case Authorized(), PaymentSettled():
             return _settled(job, event)
         case Authorized(), PaymentVoided():
-            return Voided(job.job_id, job.quote, job.reserved_at, event.reason, job.authorization, job.header)
+            cause = Cause.UNNEEDED if job.cancellation else Cause.VENDOR
+            return Voided(job.job_id, job.quote, job.reserved_at, event.reason, job.authorization, job.header, cause)
         case Settled(work=Owed()), JobClaimed():
             return replace(job, work=Underway(event.vendor_job_id, event.at))
         case Settled(work=Underway() as work), JobProgressed():

@@ -6,8 +6,10 @@ from bson import ObjectId
 
 from gpuagent.adapters.mongo_values import Document, amount, date, money, seconds
 from gpuagent.model import (
+    Approval,
     Authorization,
     Authorized,
+    Cause,
     Completed,
     Failed,
     Job,
@@ -23,6 +25,9 @@ from gpuagent.model import (
     Work,
 )
 
+HELD = ["reserved", "authorized"]
+"""States of a job whose amount is held."""
+
 
 def job_document(run: Run, job: Job) -> Document:
     work = job.work if isinstance(job, Settled) else None
@@ -30,6 +35,8 @@ def job_document(run: Run, job: Job) -> Document:
         "_id": ObjectId(job.job_id),
         "runId": ObjectId(run.run_id),
         "ordinal": run.jobs.index(job),
+        "payer": run.payer,
+        "tags": list(run.tags),
         "vendorId": job.quote.vendor_id,
         "state": type(job).__name__.lower(),
         "status": _job_status(job),
@@ -40,9 +47,18 @@ def job_document(run: Run, job: Job) -> Document:
         "createdAt": date(job.reserved_at),
         **_work_fields(work),
     }
-    if isinstance(job, Voided):
-        document |= {"errorMessage": job.reason}
+    match job:
+        case Reserved(approval=Approval() as approval):  # stays in the document, as evidence
+            document |= {"approval": _approval_document(approval)}
+        case Settled():
+            document |= {"settledAt": date(job.settlement.at)}
+        case Voided():
+            document |= {"errorMessage": job.reason, "cause": job.cause.value}
     return document
+
+
+def _approval_document(approval: Approval) -> Document:
+    return {"askedAt": date(approval.asked_at), "expiresAt": date(approval.expires_at), "by": approval.by}
 
 
 def _job_status(job: Job) -> str:
@@ -87,18 +103,25 @@ def _work_fields(work: Work | None) -> Document:
 def job_from(document: Document, payment: Document | None) -> Job:
     job_id, quote, at = str(document["_id"]), _quote_from(document), seconds(document["createdAt"])
     if document["state"] == "reserved":
-        return Reserved(job_id, quote, at)
+        return Reserved(job_id, quote, at, _approval_from(document.get("approval")))
     if document["state"] == "voided":
         authorization = _authorization_from(payment) if payment else None
         header = payment["header"] if payment else ""
-        return Voided(job_id, quote, at, document["errorMessage"], authorization, header)
+        return Voided(job_id, quote, at, document["errorMessage"], authorization, header, Cause(document["cause"]))
     if payment is None:
         raise ValueError(f"job {job_id} is {document['state']} but has no payment")
     authorization, header = _authorization_from(payment), payment["header"]
     if document["state"] == "authorized":
-        return Authorized(job_id, quote, at, authorization, header, payment["lastReply"], payment["namedJob"])
+        said = (payment["lastReply"], payment["namedJob"], payment["cancellation"])
+        return Authorized(job_id, quote, at, authorization, header, *said)
     settlement = Settlement(payment["x402TxId"], payment["blockNumber"], int(seconds(payment["settledAt"])))
     return Settled(job_id, quote, at, authorization, header, settlement, _work_from(document))
+
+
+def _approval_from(document: Document | None) -> Approval | None:
+    if document is None:
+        return None
+    return Approval(seconds(document["askedAt"]), seconds(document["expiresAt"]), document["by"])
 
 
 def _work_from(document: Document) -> Work:
@@ -174,8 +197,8 @@ def payment_document(run: Run, job: Job) -> Document | None:
         "header": job.header,
     }
     match job:
-        case Authorized(last_reply=reply, vendor_job_id=named):
-            document |= {"lastReply": reply, "namedJob": named}
+        case Authorized(last_reply=reply, vendor_job_id=named, cancellation=cancellation):
+            document |= {"lastReply": reply, "namedJob": named, "cancellation": cancellation}
         case Settled(settlement=settlement):
             document |= {
                 "x402TxId": settlement.transaction,

@@ -118,12 +118,32 @@ VENDORS = _schema(
     }
 )
 
+_LIMIT = {"bsonType": ["decimal", "null"], "minimum": ZERO}
+POLICIES = _schema(
+    {
+        "version": _COUNT,
+        "current": {"bsonType": "bool"},
+        "perPayment": _LIMIT,
+        "vendorPerRun": _LIMIT,
+        "vendorPerDay": _LIMIT,
+        "walletPerDay": _LIMIT,
+        "approvalAbove": _LIMIT,
+        "approvalSeconds": {"bsonType": ["double", "int"]},
+        "tagTotals": {"bsonType": "array"},
+        "halts": {"bsonType": "array"},
+        "by": {"bsonType": "string", "minLength": 1},
+        "why": _TEXT,
+        "at": _DATE,
+    }
+)
+
 VALIDATORS: dict[str, dict[str, Any]] = {
     "runs": RUNS,
     "jobs": JOBS,
     "payments": PAYMENTS,
     "observations": OBSERVATIONS,
     "vendors": VENDORS,
+    "policies": POLICIES,
 }
 
 
@@ -141,6 +161,9 @@ INDEXES: dict[str, list[IndexModel]] = {
     "jobs": [
         _unique("runId", "ordinal"),
         _unique("vendorId", "vendorJobId", where={"vendorJobId": {"$type": "string"}}),
+        IndexModel([("payer", ASCENDING), ("state", ASCENDING), ("settledAt", ASCENDING)]),
+        IndexModel([("vendorId", ASCENDING), ("state", ASCENDING), ("settledAt", ASCENDING)]),
+        IndexModel([("tags", ASCENDING), ("state", ASCENDING)]),
     ],
     "payments": [
         _unique("jobId", "attempt"),
@@ -154,11 +177,12 @@ INDEXES: dict[str, list[IndexModel]] = {
         _unique("jobId", "position", where={"type": "job_log"}),
     ],
     "vendors": [_unique("vendorId")],
+    "policies": [_unique("version"), _unique("current", where={"current": True})],
 }
 
 
 def ensure_schema(database: Database[dict[str, Any]]) -> None:
-    """Create or update the five collections. Safe to repeat and to run from many processes at once."""
+    """Create or update the collections. Safe to repeat and to run from many processes at once."""
     validators = {found["name"]: found["options"].get("validator") for found in database.list_collections()}
     for name, validator in VALIDATORS.items():
         if name not in validators:

@@ -1,5 +1,6 @@
 """Runs in MongoDB (a replica set): every step is one transaction, guarded by the run's version."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,10 +25,12 @@ from pymongo.write_concern import WriteConcern
 
 from gpuagent.adapters import mongo_documents as documents
 from gpuagent.adapters import mongo_jobs as jobs
+from gpuagent.adapters import mongo_policy as policies
 from gpuagent.adapters.mongo_schema import ensure_schema
 from gpuagent.adapters.mongo_values import date
 from gpuagent.errors import ConfigError, DuplicateVendorJob, StaleRun, StoreError, UnknownRun
 from gpuagent.model import Job, Ledger, Observation, Run, Transfer, Vendor
+from gpuagent.policy import Policy, Usage
 
 DURABLE = WriteConcern(w="majority", j=True)
 
@@ -63,6 +66,7 @@ class MongoStore:
         with _explained(self._client):
             _check_replica_set(self._client)
             ensure_schema(self._database)
+            policies.ensure(self._database, time.time())
 
     def close(self) -> None:
         self._client.close()
@@ -91,7 +95,7 @@ class MongoStore:
 
     @_bounded
     def save(self, before: Run, after: Run, seen: Sequence[Observation], at: float) -> Run:
-        """The run with its new version. Raises StaleRun, DuplicateVendorJob; then nothing was written."""
+        """The run's new version. Raises StaleRun, DuplicateVendorJob, PolicyRefused; then nothing was written."""
         after = replace(after, version=before.version + 1)
         with self._client.start_session() as session:
             try:
@@ -117,6 +121,7 @@ class MongoStore:
             raise StaleRun(f"run {before.run_id} has moved on from version {before.version}")
         for job in after.jobs:
             if job not in before.jobs:
+                policies.enforce(self._database, session, before, after, job, at)
                 self._write_job(session, after, job, at)
         if seen:
             self._database.observations.insert_many(
@@ -136,7 +141,31 @@ class MongoStore:
                 session=session,
             )
 
+    @_bounded
+    def policy(self) -> Policy:
+        """The rules in force. Raises PolicyRefused when there are none."""
+        return policies.read(self._database)
+
+    @_bounded
+    def usage(self, run: Run, network: str, vendor_ids: Sequence[str], at: float, job_id: str = "") -> Usage:
+        rules = policies.read(self._database)
+        own = ObjectId(job_id) if job_id else None
+        return policies.usage(self._database, rules, run, network, vendor_ids, at, own)
+
     # For people.
+
+    @_bounded
+    def change_policy(self, revise: Callable[[Policy], Policy], by: str, why: str, at: float) -> Policy:
+        """Put a new version in force. Raises BadInput, and nothing is changed."""
+        with self._client.start_session() as session:
+            return session.with_transaction(
+                lambda inside: policies.change(self._database, inside, revise, by, why, at), write_concern=DURABLE
+            )
+
+    @_bounded
+    def policies(self, limit: int = 20) -> list[Mapping[str, Any]]:
+        """All versions of the policy as documents, newest first."""
+        return policies.versions(self._database, limit)
 
     @_bounded
     def put_vendor(self, vendor: Vendor, at: float) -> None:

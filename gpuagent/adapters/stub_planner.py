@@ -18,16 +18,16 @@ WAITS_S = (15, 60, 240)
 class StubPlanner:
     def decide(self, view: View) -> Decision:
         """Start at the lowest price / p among affordable quotes; wait for silent vendors a while; else abort."""
-        quoted = [c for c in view.candidates if c.quote and _failures(view, c) < FAILURES_MAX]
+        quoted = [c for c in view.candidates if c.quote and not c.refusals and _failures(view, c) < FAILURES_MAX]
         ranked = sorted((_expected_cost(view, c), c.vendor.vendor_id, c) for c in quoted if _affordable(view, c))
         if ranked:
             return _start(view, [candidate for *_, candidate in ranked])
-        silent = [c for c in view.candidates if c.quote is None and _failures(view, c) < FAILURES_MAX]
-        if silent and view.waits < len(WAITS_S):
-            problems = "; ".join(c.problem for c in silent)
+        later = [c for c in view.candidates if _may_sell_later(c) and _failures(view, c) < FAILURES_MAX]
+        if later and view.waits < len(WAITS_S):
+            problems = "; ".join(_why_not(view, c) for c in later)
             return Decision(
                 Action.WAIT,
-                f"no affordable quote; waiting {WAITS_S[view.waits]} s for silent vendors ({problems})",
+                f"nobody can be paid now; waiting {WAITS_S[view.waits]} s ({problems})",
                 wait_until=view.now + WAITS_S[view.waits],
             )
         return Decision(Action.ABORT, _why_nobody(view))
@@ -64,6 +64,11 @@ def _affordable(view: View, candidate: Candidate) -> bool:
     return _quote(candidate).amount <= view.available and _quote(candidate).expires_at > view.now
 
 
+def _may_sell_later(candidate: Candidate) -> bool:
+    """Silent, or held up only by caps that time or another run's release may lift."""
+    return candidate.quote is None or (bool(candidate.refusals) and all(one.passing for one in candidate.refusals))
+
+
 def _quote(candidate: Candidate) -> Quote:
     assert candidate.quote is not None
     return candidate.quote
@@ -83,4 +88,6 @@ def _why_not(view: View, candidate: Candidate) -> str:
         return f"{name} gave no quote ({candidate.problem})"
     if candidate.quote.expires_at <= view.now:
         return f"the quote of {name} has expired"
+    if candidate.refusals:
+        return f"{name}: {'; '.join(one.words for one in candidate.refusals)}"
     return f"{name} asks {show_usd(candidate.quote.amount)}"

@@ -17,6 +17,7 @@ EXIT_OTHER, EXIT_USAGE, EXIT_REFUSED, EXIT_RUN_FAILED = 1, 2, 3, 4
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; amounts in atomic units.")]
 RunId = Annotated[str, typer.Argument(help="The run's id.")]
+By = Annotated[str, typer.Option(help="Who you are; default: your login name.")]
 
 
 @contextmanager
@@ -47,6 +48,16 @@ def store() -> "Iterator[MongoStore]":
 
     with settings.open_store(settings.read()) as opened:
         yield opened
+
+
+def who(by: str) -> str:
+    """The name that a decision about money is recorded under."""
+    import getpass
+
+    try:
+        return by or getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        raise BadInput("say who you are: --by NAME") from None
 
 
 def console() -> Any:

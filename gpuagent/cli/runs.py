@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpuagent.cli.common import (
+    EXIT_REFUSED,
     EXIT_RUN_FAILED,
     AsJson,
     RunId,
@@ -43,11 +44,12 @@ def run_start(
     open_jobs: Annotated[int, typer.Option(help="How many jobs may be open at once.")] = 1,
     user: Annotated[str, typer.Option(help="Whose run it is.")] = "local",
     planner: Annotated[str, typer.Option(help="Who chooses the vendor.")] = "",
+    dry_run: Annotated[bool, typer.Option(help="Only show what would be paid, and what forbids it.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Start a run. It does nothing until it is ticked."""
     from gpuagent import settings
-    from gpuagent.launch import Order, start
+    from gpuagent.launch import Order, prepare, start
     from gpuagent.money import parse_usd
 
     with errors_explained(), agent() as live:
@@ -62,6 +64,9 @@ def run_start(
             vendor_ids=tuple(vendor or ()),
             tags=tuple(tag or ()),
         )
+        if dry_run:
+            _rehearse(prepare(order, live.ports), live, as_json)
+            return
         run = start(order, live.ports)
         _show_run(live.store, run.run_id, as_json)
 
@@ -92,6 +97,13 @@ def run_tick(
         return run
 
     _advance(run_id, advance, as_json)
+
+
+@runs.command("dry-run")
+def run_dry(run_id: RunId, as_json: AsJson = False) -> None:
+    """Show what the run's next purchase would be and what forbids it. Signs and reserves nothing."""
+    with errors_explained(), agent() as live:
+        _rehearse(live.store.load(run_id), live, as_json)
 
 
 @runs.command("watch")
@@ -136,6 +148,20 @@ def run_list(
             print_json({"runs": plain(found)})
         else:
             console().print(runs_table(found) if found else "no runs yet: `gpuagent run start` makes one")
+
+
+def _rehearse(run: "Run", live: "Agent", as_json: bool) -> None:
+    """Exits with 3 when nothing would be paid."""
+    from gpuagent.rehearse import rehearse
+    from gpuagent.show_policy import rehearsal_json, rehearsal_view
+
+    found = rehearse(run, live.ports)
+    if as_json:
+        print_json(rehearsal_json(found))
+    else:
+        console().print(rehearsal_view(found))
+    if found.would_pay is None:
+        raise typer.Exit(EXIT_REFUSED)
 
 
 def _advance(run_id: str, advance: "Callable[[Agent], Run]", as_json: bool) -> None:
