@@ -55,12 +55,9 @@ def _verdict(found: Rehearsal) -> Text:
     line = found.would_pay
     if line is None or line.quote is None:
         return Text(f"would pay nothing: {found.why_not}", style="bold red")
+    payee = f"{line.vendor.vendor_id} ({line.vendor.pay_to}) on {line.vendor.network}"
     approval = ", after a person approves it" if line.needs_approval else ""
-    vendor = line.vendor
-    return Text(
-        f"would pay {show_usd(line.quote.amount)} to {vendor.vendor_id} ({vendor.pay_to}) on {vendor.network}{approval}",
-        style="bold green",
-    )
+    return Text(f"would pay {show_usd(line.quote.amount)} to {payee}{approval}", style="bold green")
 
 
 def rehearsal_json(found: Rehearsal) -> dict[str, Any]:

@@ -7,9 +7,12 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
 from gpuagent import stack
 from gpuagent.adapters.http_vendor import HttpVendor
+from gpuagent.cli import app
 from tests.parrot import Parrot
 from tests.world import Market, World, build_world
 
@@ -52,6 +55,16 @@ def hasty_world(make_world: Callable[..., World], market: Market) -> Iterator[Wo
     vendor_api = HttpVendor(market.environment.get, quote_s=1, submit_s=2, status_s=2)
     yield make_world(vendor_api=vendor_api)
     vendor_api.close()
+
+
+@pytest.fixture
+def gpuagent(world: World) -> Callable[..., Result]:
+    """The command, on this world's servers and wallet, with the system's clock."""
+
+    def invoke(*arguments: str, **environment: str | None) -> Result:
+        return CliRunner().invoke(app, arguments, env={**world.environment, "COLUMNS": "200", **environment})
+
+    return invoke
 
 
 @pytest.fixture(scope="session")

@@ -19,14 +19,6 @@ from tests.world import World
 START = ("run", "start", "--goal", "Fine-tune tiny-llm")
 
 
-@pytest.fixture
-def gpuagent(world: World) -> Callable[..., Result]:
-    def invoke(*arguments: str, **environment: str | None) -> Result:
-        return CliRunner().invoke(app, arguments, env={**world.environment, "COLUMNS": "200", **environment})
-
-    return invoke
-
-
 def started(gpuagent: Callable[..., Result]) -> str:
     return str(json.loads(gpuagent(*START, "--budget", "5", "--json").stdout)["run"]["_id"])
 

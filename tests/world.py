@@ -23,6 +23,7 @@ from gpuagent.books import Books, audit
 from gpuagent.launch import Order, start
 from gpuagent.model import Run
 from gpuagent.money import UNIT
+from gpuagent.policy import Policy, Usage
 from gpuagent.ports import Ports, VendorApi
 from gpuagent.stack import Stack
 from gpuagent.tick import tick
@@ -62,8 +63,9 @@ class Market:
         self._http.close()
         self._mongo.close()
 
-    def empty(self, database: str) -> None:
-        for name in self._mongo[database].list_collection_names():
+    def empty(self, database: str, *collections: str) -> None:
+        """Delete every document of these collections, or of all."""
+        for name in collections or self._mongo[database].list_collection_names():
             self._mongo[database][name].delete_many({})
 
     @contextmanager
@@ -162,6 +164,19 @@ class World:
     def start(self, budget: float = 5, **order: Any) -> Run:
         return start(Order(goal="Fine-tune tiny-llm", budget=int(Decimal(str(budget)) * UNIT), **order), self.ports)
 
+    def allow(self, **rules: Any) -> Policy:
+        """Change the owner's policy."""
+        now = self.market.clock.now()
+        return self.store.change_policy(lambda policy: replace(policy, **rules), "Ada", "the test says so", now)
+
+    def used(self, run: Run, *vendor_ids: str) -> Usage:
+        """What counts against the policy's caps."""
+        return self.store.usage(run, self.ports.wallet.token.network, vendor_ids, self.market.clock.now())
+
+    def signed(self, run: Run) -> list[Any]:
+        """The documents of all that the run ever signed."""
+        return self.store.documents(run.run_id)["payments"]
+
     def tick(self, run: Run | str) -> Run:
         return tick(run if isinstance(run, str) else run.run_id, self.ports)
 
@@ -173,6 +188,18 @@ class World:
                 return run
             self.market.work()
         raise AssertionError(f"not over after {ticks_max} ticks: {run}")
+
+    def settled_down(self, run: Run, ticks_max: int = 60) -> Run:
+        """Tick until no money of the run is undecided, while the chain goes on by its own blocks."""
+        for _ in range(ticks_max):
+            run = self.tick(run)
+            if is_over(run):
+                return run
+            self.market.rpc("evm_mine")
+        raise AssertionError(f"money still out after {ticks_max} ticks: {run}")
+
+    def give_gas(self) -> None:
+        self.market.rpc("anvil_setBalance", self.ports.wallet.address, hex(10**18))
 
     def transfers(self) -> tuple[Transfer, ...]:
         return self.chain.transfers(self.ports.wallet.address, self.from_block)

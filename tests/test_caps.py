@@ -1,0 +1,161 @@
+"""The owner's caps on the real database: no concurrency, crash or planner passes them, and they are used fully."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Barrier
+
+import pytest
+
+from gpuagent.consent import cancel
+from gpuagent.errors import BadInput, PolicyRefused
+from gpuagent.model import Cause, Run, RunStatus, Settled, Voided
+from gpuagent.money import UNIT
+from gpuagent.tick import step
+from tests.conftest import DATABASE
+from tests.world import World
+
+PRICE = 1_400_000
+"""What gpu_vendor_1, the cheapest, asks for an hour."""
+
+
+def paid(run: Run) -> list[str]:
+    return [job.quote.vendor_id for job in run.jobs if isinstance(job, Settled)]
+
+
+def test_race_on_the_wallets_day(world: World) -> None:
+    """Twelve runs, a cap for four, three tickers a run: four buy, at no moment is more held and settled."""
+    cap = 4 * PRICE + PRICE // 2
+    world.allow(wallet_per_day=cap)
+    runs = [world.start(vendor_ids=("gpu_vendor_1",)) for _ in range(12)]
+    tickers = 3 * len(runs)
+    together = Barrier(tickers)
+
+    def tick(number: int) -> int:
+        together.wait()
+        run = world.tick(runs[number % len(runs)])
+        return world.used(run).wallet_day
+
+    with ThreadPoolExecutor(tickers) as pool:
+        seen = list(pool.map(tick, range(tickers)))
+    assert max(seen) <= cap
+    assert world.used(runs[0]).wallet_day == 4 * PRICE
+    while any(world.store.load(run.run_id).status is RunStatus.RUNNING for run in runs):
+        world.market.pass_time(300)
+        for run in runs:
+            world.tick(run)
+    ended = [world.store.load(run.run_id) for run in runs]
+    assert sum(run.status is RunStatus.COMPLETED for run in ended) == 4
+    assert all("cap of 6.30 USD (wallet per day)" in run.reason for run in ended if not run.jobs)
+    assert len(world.transfers()) == 4
+
+
+def test_a_day_later_the_wallet_may_pay_again(world: World) -> None:
+    world.allow(wallet_per_day=PRICE)
+    first = world.finish(world.start())
+    second = world.tick(world.start())
+    assert second.jobs == ()
+    world.market.pass_time(24 * 3600)
+    second = world.finish(second)
+    assert [paid(first), paid(second)] == [["gpu_vendor_1"]] * 2
+    assert len(world.transfers()) == 2
+
+
+def test_a_vendors_day_is_over_all_runs_and_the_next_vendor_is_paid(world: World) -> None:
+    world.allow(vendor_per_day=2 * PRICE)
+    runs = [world.finish(world.start()) for _ in range(3)]
+    assert [paid(run) for run in runs] == [["gpu_vendor_1"], ["gpu_vendor_1"], ["gpu_vendor_2"]]
+
+
+def test_a_vendors_share_of_one_run(world: World) -> None:
+    world.allow(vendor_per_run=2 * PRICE - 1)
+    world.market.outcomes("gpu_vendor_1", "0")
+    run = world.finish(world.start(vendor_ids=("gpu_vendor_1",)))
+    assert paid(run) == ["gpu_vendor_1"]
+    assert "(vendor per run), of which 1.40 USD are used" in run.reason
+    world.assert_balanced(run, transfers=1)
+
+
+def test_a_tag_counts_over_all_its_runs_and_no_day_lifts_it(world: World) -> None:
+    world.allow(tag_totals={"alpha": PRICE})
+    first = world.finish(world.start(tags=("beta", "alpha")))
+    world.market.pass_time(25 * 3600)
+    second = world.tick(world.start(tags=("alpha",)))
+    other = world.finish(world.start(tags=("beta",)))
+    assert (paid(first), second.jobs, paid(other)) == (["gpu_vendor_1"], (), ["gpu_vendor_1"])
+    (seen,) = world.seen(second, "agent_reasoning")
+    assert "would pass the cap of 1.40 USD (tag alpha), of which 1.40 USD are used" in seen["content"]
+
+
+def test_a_cap_on_one_payment_ends_the_run_with_its_reason(world: World) -> None:
+    world.allow(per_payment=PRICE - 1)
+    run = world.tick(world.start())
+    assert run.status is RunStatus.FAILED
+    assert "1.40 USD would pass the cap of 1.399999 USD (payment)" in run.reason
+    world.assert_balanced(run, transfers=0)
+
+
+def test_a_lowered_cap_holds_for_what_is_reserved_already(world: World) -> None:
+    run = world.start()
+    assert step(run.run_id, world.ports).jobs
+    world.allow(per_payment=PRICE - 1)
+    run = world.tick(run)
+    (job,) = run.jobs
+    assert isinstance(job, Voided)
+    assert job.cause is Cause.POLICY
+    assert world.market.received(world.ports.wallet.address) == []
+    assert world.signed(run) == []
+
+
+def test_released_money_may_be_spent_by_another_run(world: World) -> None:
+    world.allow(wallet_per_day=PRICE)
+    world.market.fault("gpu_vendor_1", "never_settle")
+    stuck = world.tick(world.start(vendor_ids=("gpu_vendor_1",)))
+    other = world.tick(world.start(vendor_ids=("gpu_vendor_1",)))
+    assert (len(stuck.jobs), len(other.jobs)) == (1, 0)
+    cancel(stuck.run_id, "Ada", "it takes too long", world.store, world.market.clock)
+    world.market.heal()
+    world.market.pass_time(200)
+    assert world.tick(stuck).status is RunStatus.FAILED
+    assert paid(world.finish(other)) == ["gpu_vendor_1"]
+
+
+def test_allowing_more_needs_a_reason_and_is_recorded(world: World) -> None:
+    before = world.store.policy()
+    now = world.market.clock.now()
+    with pytest.raises(BadInput, match="say why the policy is to allow more"):
+        world.store.change_policy(lambda policy: replace(policy, per_payment=None), "Ada", " ", now)
+    with pytest.raises(BadInput, match="names who"):
+        world.store.change_policy(lambda policy: replace(policy, per_payment=0), "", "", now)
+    assert world.store.policy() == before
+    lower = world.store.change_policy(lambda policy: replace(policy, per_payment=UNIT), "Ada", "", now)
+    world.store.change_policy(lambda policy: replace(policy, per_payment=2 * UNIT), "Ben", "a bigger GPU", now)
+    newest, older, first = world.store.policies()
+    assert [one["version"] for one in (newest, older, first)] == [3, lower.version, 1]
+    assert (newest["by"], newest["why"]) == ("Ben", "a bigger GPU")
+    assert newest["raised"] == ["per_payment: 1.00 USD to 2.00 USD"]
+    assert [one["current"] for one in (newest, older, first)] == [True, False, False]
+
+
+def test_changes_at_once_are_all_kept(world: World) -> None:
+    def raise_tag(number: int) -> None:
+        world.store.change_policy(
+            lambda policy: replace(policy, tag_totals={**policy.tag_totals, f"tag-{number}": number}),
+            "Ada",
+            "",
+            0,
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(raise_tag, range(8)))
+    assert len(world.store.policy().tag_totals) == 8
+    assert world.store.policy().version == 9
+
+
+def test_without_a_policy_nothing_is_signed(world: World) -> None:
+    run = world.start()
+    world.market.empty(DATABASE, "policies")
+    with pytest.raises(PolicyRefused, match="no policy in force"):
+        world.tick(run)
+    assert world.store.load(run.run_id) == run
+    world.allow(per_payment=PRICE)
+    assert paid(world.finish(run)) == ["gpu_vendor_1"]

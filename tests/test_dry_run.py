@@ -1,0 +1,121 @@
+"""The dry run shows what would be paid and which rule would refuse; it signs nothing and reserves nothing."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from gpuagent.errors import PolicyRefused
+from gpuagent.model import Cause, Voided
+from gpuagent.money import UNIT
+from gpuagent.policy import EVERY_WALLET, Halt
+from gpuagent.rehearse import Rehearsal, rehearse
+from tests.samples import quote
+from tests.world import World
+
+
+@pytest.fixture
+def rehearsed(world: World) -> Callable[[], Rehearsal]:
+    """Rehearses a new run, and sees that nothing came of it."""
+    run = world.start(budget=2)
+
+    def play() -> Rehearsal:
+        found = rehearse(run, world.ports)
+        assert world.store.load(run.run_id) == run
+        assert world.market.received(world.ports.wallet.address) == []
+        assert world.books(run).ledger.held == 0
+        return found
+
+    return play
+
+
+def refused(found: Rehearsal) -> dict[str, str]:
+    return {line.vendor.vendor_id: "; ".join(line.refused) for line in found.lines}
+
+
+def test_what_would_be_paid_and_why_others_would_not(rehearsed: Callable[[], Rehearsal]) -> None:
+    found = rehearsed()
+    assert found.would_pay is not None
+    assert found.would_pay.vendor.vendor_id == "gpu_vendor_1"
+    said = refused(found)
+    assert (said["gpu_vendor_1"], said["gpu_vendor_2"]) == ("", "")
+    assert "is more than the 2.00 USD available" in said["gpu_vendor_3"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ({"per_payment": UNIT}, "cap of 1.00 USD (payment)"),
+        ({"vendor_per_run": UNIT}, "(vendor per run)"),
+        ({"vendor_per_day": UNIT}, "(vendor per day)"),
+        ({"wallet_per_day": UNIT}, "(wallet per day)"),
+        ({"halts": (Halt("vendor", "gpu_vendor_1", "Ada", "slow"),)}, "Ada halted vendor gpu_vendor_1: slow"),
+    ],
+)
+def test_every_rule_that_would_refuse_is_named(
+    world: World, rehearsed: Callable[[], Rehearsal], rules: dict[str, Any], words: str
+) -> None:
+    world.allow(**rules)
+    found = rehearsed()
+    assert words in refused(found)["gpu_vendor_1"]
+    assert found.would_pay is None or found.would_pay.vendor.vendor_id == "gpu_vendor_2"
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("raise_price", "another amount"),
+        ("swap_payee", "another payee"),
+        ("down", "gpu_vendor_1"),
+        ("permit2", "extra"),
+    ],
+)
+def test_live_vendors_are_asked_for_their_offers(
+    world: World, rehearsed: Callable[[], Rehearsal], fault: str, words: str
+) -> None:
+    world.market.fault("gpu_vendor_1", fault)
+    assert words in refused(rehearsed())["gpu_vendor_1"]
+
+
+def test_an_approval_that_would_be_asked_for(world: World, rehearsed: Callable[[], Rehearsal]) -> None:
+    world.allow(approval_above=UNIT)
+    found = rehearsed()
+    assert found.would_pay is not None
+    assert found.would_pay.needs_approval
+
+
+def test_a_halted_wallet_and_an_empty_one(world: World, make_world: Callable[..., World]) -> None:
+    poor = make_world(funds=UNIT)
+    found = rehearse(poor.start(), poor.ports)
+    assert found.would_pay is None
+    assert "fund it" in found.why_not
+    poor.allow(halts=(Halt("wallet", EVERY_WALLET, "Ada", "leak"),))
+    with pytest.raises(PolicyRefused, match="leak"):
+        rehearse(poor.start(), poor.ports)
+
+
+def test_a_rejected_purchase_is_told(world: World) -> None:
+    from dataclasses import replace
+
+    run = world.start()
+    run = replace(run, jobs=(Voided("f" * 24, quote(), 0, "rejected by Ada: dear", cause=Cause.PERSON),))
+    assert refused(rehearse(run, world.ports))["gpu_vendor_1"] == "at 1.40 USD it was rejected by Ada: dear"
+
+
+def test_the_commands(world: World, gpuagent: Callable[..., Result]) -> None:
+    start = ("run", "start", "--goal", "Fine-tune", "--budget", "5", "--dry-run")
+    shown = gpuagent(*start)
+    assert shown.exit_code == 0, shown.output
+    assert "would pay 1.40 USD to gpu_vendor_1 (0x" in shown.output
+    assert "nothing was signed, nothing reserved" in shown.output
+    assert world.store.runs() == []
+    assert gpuagent("policy", "set", "--per-payment", "1", "--by", "Ada").exit_code == 0
+    told = gpuagent(*start, "--json")
+    assert told.exit_code == 3
+    assert json.loads(told.stdout)["wouldPay"] is None
+    assert "(payment)" in json.loads(told.stdout)["vendors"][0]["refused"][0]
+    run = world.start()
+    assert gpuagent("run", "dry-run", run.run_id).exit_code == 3
+    assert world.store.load(run.run_id) == run

@@ -1,0 +1,136 @@
+"""The kill switch and cancelling: no new signature anywhere, and what is out is followed or cancelled on chain."""
+
+import pytest
+
+from gpuagent.adapters.local_wallet import LocalWallet
+from gpuagent.consent import cancel
+from gpuagent.errors import BadInput, PolicyRefused
+from gpuagent.model import Authorized, Cause, Run, RunStatus, Settled, Voided
+from gpuagent.policy import EVERY_WALLET, Halt
+from gpuagent.tick import step
+from tests.world import World
+
+
+def halt(world: World, kind: str, name: str) -> None:
+    world.allow(halts=(Halt(kind, name, "Ada", "something is wrong"),))
+
+
+def authorized(world: World, fault: str = "never_settle") -> Run:
+    """A run whose payment is in the vendor's hands, and not on chain."""
+    world.market.fault("gpu_vendor_1", fault)
+    run = world.tick(world.start())
+    assert isinstance(run.jobs[0], Authorized)
+    return run
+
+
+def received(world: World) -> list[str]:
+    return world.market.received(world.ports.wallet.address)
+
+
+def test_a_vendor_halted_after_its_reservation_gets_no_signature(world: World) -> None:
+    run = step(world.start().run_id, world.ports)
+    halt(world, "vendor", "gpu_vendor_1")
+    run = world.finish(run)
+    assert isinstance(run.jobs[0], Voided)
+    assert run.jobs[0].cause is Cause.POLICY
+    assert [job.quote.vendor_id for job in run.jobs if isinstance(job, Settled)] == ["gpu_vendor_2"]
+    world.assert_balanced(run, transfers=1)
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_a_halted_wallet_stands_still_and_goes_on_when_resumed(world: World, steps: int) -> None:
+    run = world.start()
+    for _ in range(steps):
+        run = step(run.run_id, world.ports)
+    halt(world, "wallet", world.ports.wallet.address.lower())
+    with pytest.raises(PolicyRefused, match="Ada halted wallet 0x.*: something is wrong"):
+        world.tick(run)
+    assert world.store.load(run.run_id) == run
+    assert (received(world), world.signed(run)) == ([], [])
+    world.allow(halts=())
+    run = world.finish(run)
+    assert run.status is RunStatus.COMPLETED
+    world.assert_balanced(run, transfers=1)
+
+
+@pytest.mark.parametrize("kind", ["vendor", "wallet"])
+def test_what_is_out_when_the_switch_is_thrown_is_still_reconciled(world: World, kind: str) -> None:
+    run = authorized(world, "settle_late")
+    sent = received(world)
+    halt(world, kind, "gpu_vendor_1" if kind == "vendor" else EVERY_WALLET)
+    run = world.tick(run)
+    assert received(world) == sent  # not sent again
+    world.market.control("POST", "settle")  # the vendor takes what it has
+    run = world.tick(run)
+    assert isinstance(run.jobs[0], Settled)
+    world.assert_balanced(run, transfers=1)
+
+
+def test_a_cancelled_run_cancels_on_chain_what_is_out(world: World) -> None:
+    run = authorized(world)
+    world.give_gas()
+    cancel(run.run_id, "Ada", "wrong goal", world.store, world.market.clock)
+    run = world.settled_down(run)
+    (job,) = run.jobs
+    assert isinstance(job, Voided)
+    assert (run.reason, job.reason, job.cause) == ("cancelled by Ada: wrong goal", "cancelled on chain", Cause.UNNEEDED)
+    world.market.heal()
+    world.market.control("POST", "settle")  # too late for the vendor
+    world.assert_balanced(run, transfers=0)
+    assert any("cancellation sent: 0x" in one["content"] for one in world.seen(run, "payment_event"))
+
+
+def test_without_gas_what_is_out_dies_by_itself(world: World) -> None:
+    run = authorized(world)
+    cancel(run.run_id, "Ada", "wrong goal", world.store, world.market.clock)
+    run = world.tick(run)
+    assert isinstance(run.jobs[0], Authorized)
+    assert "gas" in run.jobs[0].cancellation
+    assert world.books(run).ledger.held == run.jobs[0].quote.amount
+    world.market.pass_time(200)
+    run = world.tick(run)
+    assert isinstance(run.jobs[0], Voided)
+    world.assert_balanced(run, transfers=0)
+
+
+def test_a_vendor_that_settles_before_the_cancellation_is_paid_and_the_books_say_so(world: World) -> None:
+    run = authorized(world, "settle_late")
+    world.give_gas()
+    cancel(run.run_id, "Ada", "wrong goal", world.store, world.market.clock)
+    world.market.control("POST", "settle")
+    run = world.settled_down(run)
+    assert run.status is RunStatus.FAILED
+    assert isinstance(run.jobs[0], Settled)
+    world.assert_balanced(run, transfers=1)
+
+
+def test_a_cancelled_run_signs_nothing_any_more(world: World) -> None:
+    run = step(world.start().run_id, world.ports)
+    run = cancel(run.run_id, "Ada", "wrong goal", world.store, world.market.clock)
+    assert isinstance(run.jobs[0], Voided)
+    assert world.tick(run) == run
+    assert received(world) == []
+    with pytest.raises(BadInput, match="has failed already"):
+        cancel(run.run_id, "Ada", "again", world.store, world.market.clock)
+    for by, why in (("", "why"), ("Ada", " "), ("Ada", "x" * 501), ("A\x1bda", "why")):
+        with pytest.raises(BadInput):
+            cancel(run.run_id, by, why, world.store, world.market.clock)
+    world.assert_balanced(run, transfers=0)
+
+
+def test_a_halt_in_the_middle_of_signing_keeps_the_signature_from_the_vendor(world: World) -> None:
+    """The owner's halt is saved after the wallet has signed, before the signature is stored."""
+
+    class SlowWallet(LocalWallet):
+        def sign(self, *arguments: object) -> str:  # type: ignore[override]
+            header = super().sign(*arguments)  # type: ignore[arg-type]
+            halt(world, "vendor", "gpu_vendor_1")
+            return header
+
+    from dataclasses import replace
+
+    run = step(world.start().run_id, world.ports)
+    slow = SlowWallet(world.environment["X402_PRIVATE_KEY"], world.ports.wallet.token)
+    run = step(run.run_id, replace(world.ports, wallet=slow))
+    assert isinstance(run.jobs[0], Voided)
+    assert (received(world), world.signed(run)) == ([], [])
