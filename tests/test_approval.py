@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from click.testing import Result
@@ -11,6 +12,7 @@ from gpuagent.errors import BadInput, IllegalTransition
 from gpuagent.events import PaymentAuthorized
 from gpuagent.model import Cause, Phase, Reserved, Run, RunStatus, Settled, Voided
 from gpuagent.money import UNIT
+from gpuagent.tick import step
 from gpuagent.transitions import apply, phase
 from tests.samples import authorization
 from tests.world import World
@@ -85,8 +87,6 @@ def test_a_request_that_nobody_answers_expires_and_is_made_anew(world: World, as
 
 
 def test_a_threshold_lowered_after_the_reservation_holds_for_it(world: World) -> None:
-    from gpuagent.tick import step
-
     run = step(world.start().run_id, world.ports)
     world.allow(approval_above=0)
     run = world.tick(run)
@@ -106,21 +106,20 @@ def test_an_approval_never_given_or_given_twice(world: World, asking: Run) -> No
     world.assert_balanced(asking, transfers=0)
 
 
-def test_the_commands(make_world: Callable[..., World], gpuagent: Callable[..., Result]) -> None:
-    def said(*arguments: str) -> dict[str, object]:
+def test_the_commands(gpuagent: Callable[..., Result]) -> None:
+    def said(*arguments: str) -> Any:
         result = gpuagent(*arguments, "--json")
         assert result.exit_code == 0, result.output
-        found: dict[str, object] = json.loads(result.stdout)
-        return found
+        return json.loads(result.stdout)
 
     assert gpuagent("policy", "set", "--approval-above", "1", "--by", "Ada").exit_code == 0
-    run_id = str(said("run", "start", "--goal", "Fine-tune", "--budget", "5")["run"]["_id"])  # type: ignore[index]
-    assert said("run", "tick", run_id)["run"]["phase"] == "APPROVAL"  # type: ignore[index]
+    run_id = str(said("run", "start", "--goal", "Fine-tune", "--budget", "5")["run"]["_id"])
+    assert said("run", "tick", run_id)["run"]["phase"] == "APPROVAL"
     assert "--why" in gpuagent("run", "reject", run_id).stderr
     assert gpuagent("run", "approve", run_id, "--job", "f" * 24).exit_code == 2
     assert said("run", "reject", run_id, "--why", "no", "--by", "Ada")["phase"] == "PLANNING"
-    assert said("run", "tick", run_id)["run"]["phase"] == "APPROVAL"  # type: ignore[index]
+    assert said("run", "tick", run_id)["run"]["phase"] == "APPROVAL"
     approved = said("run", "approve", run_id, "--by", "Ada")
     assert approved["said"] == "approved 1.75 USD for gpu_vendor_2: tick the run"
     assert gpuagent("run", "approve", run_id).exit_code == 2
-    assert said("run", "tick", run_id)["payments"][0]["status"] == "completed"  # type: ignore[index]
+    assert said("run", "tick", run_id)["payments"][0]["status"] == "completed"

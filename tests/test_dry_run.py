@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -68,7 +69,7 @@ def test_every_rule_that_would_refuse_is_named(
     [
         ("raise_price", "another amount"),
         ("swap_payee", "another payee"),
-        ("down", "gpu_vendor_1"),
+        ("down", "answered"),
         ("permit2", "extra"),
     ],
 )
@@ -97,8 +98,6 @@ def test_a_halted_wallet_and_an_empty_one(world: World, make_world: Callable[...
 
 
 def test_a_rejected_purchase_is_told(world: World) -> None:
-    from dataclasses import replace
-
     run = world.start()
     run = replace(run, jobs=(Voided("f" * 24, quote(), 0, "rejected by Ada: dear", cause=Cause.PERSON),))
     assert refused(rehearse(run, world.ports))["gpu_vendor_1"] == "at 1.40 USD it was rejected by Ada: dear"

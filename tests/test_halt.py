@@ -1,5 +1,7 @@
 """The kill switch and cancelling: no new signature anywhere, and what is out is followed or cancelled on chain."""
 
+from dataclasses import replace
+
 import pytest
 
 from gpuagent.adapters.local_wallet import LocalWallet
@@ -43,7 +45,7 @@ def test_a_halted_wallet_stands_still_and_goes_on_when_resumed(world: World, ste
     for _ in range(steps):
         run = step(run.run_id, world.ports)
     halt(world, "wallet", world.ports.wallet.address.lower())
-    with pytest.raises(PolicyRefused, match="Ada halted wallet 0x.*: something is wrong"):
+    with pytest.raises(PolicyRefused, match="something is wrong"):
         world.tick(run)
     assert world.store.load(run.run_id) == run
     assert (received(world), world.signed(run)) == ([], [])
@@ -126,8 +128,6 @@ def test_a_halt_in_the_middle_of_signing_keeps_the_signature_from_the_vendor(wor
             header = super().sign(*arguments)  # type: ignore[arg-type]
             halt(world, "vendor", "gpu_vendor_1")
             return header
-
-    from dataclasses import replace
 
     run = step(world.start().run_id, world.ports)
     slow = SlowWallet(world.environment["X402_PRIVATE_KEY"], world.ports.wallet.token)
