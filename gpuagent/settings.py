@@ -10,7 +10,7 @@ from gpuagent.errors import ConfigError
 from gpuagent.model import Token, Vendor
 
 if TYPE_CHECKING:
-    from gpuagent.adapters.evm_chain import EvmChain
+    from gpuagent.adapters.agreeing_chain import Node
     from gpuagent.adapters.mongo_store import MongoStore
     from gpuagent.ports import Ports, VendorApi
     from gpuagent.wire.bounded_http import BoundedHttp
@@ -39,8 +39,14 @@ class Settings:
     environ: Mapping[str, str] = field(repr=False)
 
     @property
-    def rpc_url(self) -> str:
-        return self._needed("CHAIN_RPC_URL", "the JSON-RPC endpoint of the chain; `gpuagent up` starts a local one")
+    def rpc_urls(self) -> tuple[str, ...]:
+        """The nodes of the chain, which must agree."""
+        what = "the JSON-RPC endpoint of the chain, or several with commas between; `gpuagent up` starts a local one"
+        urls = tuple(url.strip() for url in self._needed("CHAIN_RPC_URL", what).split(","))
+        if "" in urls or len(set(urls)) < len(urls):
+            # Not shown: an endpoint may hold an API key.
+            raise ConfigError("CHAIN_RPC_URL has an empty or a repeated endpoint: write each node once, commas between")
+        return urls
 
     @property
     def private_key(self) -> str:
@@ -93,7 +99,7 @@ class Agent:
 
     ports: "Ports"
     store: "MongoStore"
-    chain: "EvmChain"
+    chain: "Node"
 
 
 @contextmanager
@@ -126,12 +132,13 @@ def build(settings: Settings) -> Iterator[Agent]:
 
 
 @contextmanager
-def open_chain(settings: Settings) -> "Iterator[EvmChain]":
+def open_chain(settings: Settings) -> "Iterator[Node]":
     """The chain alone, which needs no key. Raises ConfigError, and ChainError when it is another chain."""
+    from gpuagent.adapters.agreeing_chain import AgreeingChain
     from gpuagent.adapters.evm_chain import EvmChain
 
-    chain = EvmChain(settings.rpc_url, settings.token, settings.confirmations)
-    with closing(chain):
+    nodes = [EvmChain(url, settings.token, settings.confirmations) for url in settings.rpc_urls]
+    with closing(AgreeingChain(nodes) if len(nodes) > 1 else nodes[0]) as chain:
         chain.check()
         yield chain
 
