@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gpuagent.errors import ConfigError
+from gpuagent.key_source import KeySource
 from gpuagent.model import Token, Vendor
 
 if TYPE_CHECKING:
@@ -49,10 +50,13 @@ class Settings:
         return urls
 
     @property
+    def key(self) -> KeySource:
+        return KeySource(self.environ)
+
+    @property
     def private_key(self) -> str:
-        if alias := self.environ.get("EVM_PRIVATE_KEY"):
-            return self.environ.get("X402_PRIVATE_KEY") or alias
-        return self._needed("X402_PRIVATE_KEY", "the key of the wallet that pays (0x and 64 hex digits)")
+        """The wallet's key; a keystore takes about a second to open."""
+        return self.key.private_key
 
     @property
     def token(self) -> Token:
@@ -78,19 +82,24 @@ class Settings:
 def read(environ: Mapping[str, str] | None = None) -> Settings:
     """The settings in the environment. Raises ConfigError naming the variable and what to write."""
     env = os.environ if environ is None else environ
-    network = env.get("X402_NETWORK", LOCAL)
-    if not network.startswith("eip155:") or not network.removeprefix("eip155:").isdecimal():
-        raise ConfigError(f"X402_NETWORK={network!r}: write a CAIP-2 network such as {', '.join([LOCAL, *TOKENS])}")
-    planner = env.get("PLANNER_MODE", "stub")
-    if planner not in PLANNER_MODES:
-        raise ConfigError(f"PLANNER_MODE={planner!r}: write one of {', '.join(PLANNER_MODES)}")
-    return Settings(
+    settings = Settings(
         mongodb_uri=env.get("MONGODB_URI", ""),
         database=env.get("MONGODB_DB_NAME", "gpuagent"),
-        planner=planner,
-        network=network,
+        planner=env.get("PLANNER_MODE", "stub"),
+        network=env.get("X402_NETWORK", LOCAL),
         environ=env,
     )
+    del env, environ  # tools that show a traceback with its locals must not find the secrets in them
+    _check(settings)
+    return settings
+
+
+def _check(settings: Settings) -> None:
+    network, planner = settings.network, settings.planner
+    if not network.startswith("eip155:") or not network.removeprefix("eip155:").isdecimal():
+        raise ConfigError(f"X402_NETWORK={network!r}: write a CAIP-2 network such as {', '.join([LOCAL, *TOKENS])}")
+    if planner not in PLANNER_MODES:
+        raise ConfigError(f"PLANNER_MODE={planner!r}: write one of {', '.join(PLANNER_MODES)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ CANCEL_GAS = 100_000
 CANCEL_COST_MAX = 10**16
 """Wei, 0.01 ETH: thousands of times what a cancellation costs on Base. A node that asks more is not believed."""
 
+NO_KEY = "X402_PRIVATE_KEY is not a private key: write 0x and 64 hex digits"
+
 
 class LocalWallet:
     """Signs EIP-3009 transfers of one token and their cancellation, nothing else. The key is never shown or stored."""
@@ -28,7 +30,7 @@ class LocalWallet:
         account = _account(private_key)
         del private_key  # tools that show a traceback with its locals must not find it here
         if account is None:
-            raise ConfigError("X402_PRIVATE_KEY is not a private key: write 0x and 64 hex digits")
+            raise ConfigError(NO_KEY)
         self._account = account
         self._token = token
 
@@ -113,6 +115,15 @@ class LocalWallet:
         wrong = [name for holds, name in agreed if not holds]
         if wrong:
             raise Refused(f"the wallet does not sign this: wrong {', '.join(wrong)}")
+
+
+def address_of(private_key: str) -> str:
+    """The address that the key signs for. Raises ConfigError."""
+    account = _account(private_key)
+    del private_key
+    if account is None:
+        raise ConfigError(NO_KEY)
+    return str(account.address)
 
 
 def _eth(wei: int) -> str:
