@@ -1,5 +1,6 @@
 """The environment, read once; build() is the only place that picks adapters."""
 
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
@@ -146,6 +147,7 @@ def open_chain(settings: Settings) -> "Iterator[Node]":
     from gpuagent.adapters.agreeing_chain import AgreeingChain
     from gpuagent.adapters.evm_chain import EvmChain
 
+    _quiet()
     nodes = [EvmChain(url, settings.token, settings.confirmations) for url in settings.rpc_urls]
     with closing(AgreeingChain(nodes) if len(nodes) > 1 else nodes[0]) as chain:
         chain.check()
@@ -157,6 +159,7 @@ def open_store(settings: Settings) -> "Iterator[MongoStore]":
     """The store alone, in the user's MongoDB or in the embedded server. Raises ConfigError."""
     from gpuagent.adapters.mongo_store import MongoStore
 
+    _quiet()
     with ExitStack() as stack:
         uri = settings.mongodb_uri
         if not uri:
@@ -164,6 +167,17 @@ def open_store(settings: Settings) -> "Iterator[MongoStore]":
 
             uri = stack.enter_context(mongod.start(mongod.default_folder())).uri
         yield stack.enter_context(closing(MongoStore(uri, settings.database)))
+
+
+def _quiet() -> None:
+    """Libraries log what is secret: httpx the API key in the path of a node, pymongo at DEBUG whole signed payments.
+
+    Who asks for one of these by its name still gets it.
+    """
+    for name, level in {"httpx": logging.WARNING, "pymongo.command": logging.INFO}.items():
+        logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(level)
 
 
 def record_vendors(store: "MongoStore", vendors: Iterable[Vendor]) -> None:

@@ -35,7 +35,8 @@ class LocalWallet:
         self._token = token
 
     def __repr__(self) -> str:
-        return f"LocalWallet({self.address})"
+        # Also of one that could not be made: what shows the locals of a traceback asks for it.
+        return f"LocalWallet({self.address if hasattr(self, '_account') else ''})"
 
     @property
     def address(self) -> str:
