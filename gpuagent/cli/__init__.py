@@ -12,6 +12,7 @@ from gpuagent.cli.consents import add_consents
 from gpuagent.cli.policies import policies
 from gpuagent.cli.runs import runs
 from gpuagent.cli.vendors import vendors
+from gpuagent.cli.wallets import wallets
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,6 +24,7 @@ app.add_typer(runs, name="run")
 app.add_typer(vendors, name="vendor")
 app.add_typer(policies, name="policy")
 add_consents(runs)
+app.add_typer(wallets, name="wallet")
 
 
 @app.command()
