@@ -126,6 +126,19 @@ def test_a_token_that_is_echoed_is_not_kept(parrot: Parrot, padding: int) -> Non
     assert "secret" not in str(error.value)
 
 
+def test_a_token_that_is_echoed_in_a_report_is_not_kept(api: HttpVendor, parrot: Parrot) -> None:
+    """However it is spelled."""
+    told = json.dumps(
+        {**GOOD_STATUS, "logs": ["Bearer secret-token"], "finalMetrics": {"secret-token": "secret-token"}}
+    )
+    parrot.says(told.replace("secret-token", "\\u0073ecret-token").encode())
+    other = HttpVendor({"GPU_VENDOR_SECRET": "secret-token"}.get)
+    with closing(other):
+        report = other.status(parrot.vendor, "v")
+    assert report.logs == ("Bearer [token]",)
+    assert report.final_metrics == {"[token]": "[token]"}
+
+
 def test_402_without_an_offer(api: HttpVendor, parrot: Parrot) -> None:
     parrot.says({}, 402)
     with pytest.raises(VendorError, match="without PAYMENT-REQUIRED"):

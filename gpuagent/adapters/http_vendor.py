@@ -3,12 +3,13 @@
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from typing import Any
 
 from gpuagent.errors import OfferInvalid, VendorError, VendorTokenMissing, VendorUnauthorized
 from gpuagent.model import Authorized, Challenge, JobReport, Quote, Reserved, Settled, Vendor
 from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed, Reply, is_private
 from gpuagent.wire.exact import decode_challenge
-from gpuagent.wire.vendor_answers import clean, read_object, read_quote, read_report
+from gpuagent.wire.vendor_answers import clean, read_object, read_quote, read_report, without
 
 STATUS_BODY_MAX = 1024 * 1024
 _JOB_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
@@ -41,7 +42,7 @@ class HttpVendor:
             "jobMetadata": {"goal": goal},
         }
         reply = self._call(self._quotes, vendor, "POST", "/quote", body=body)
-        return read_quote(vendor, read_object(vendor, reply.body), gpu_type, max_hours)
+        return read_quote(vendor, self._object(vendor, reply), gpu_type, max_hours)
 
     def challenge(self, vendor: Vendor, job: Reserved) -> Challenge:
         reply = self._call(self._submits, vendor, "POST", "/submit-job", body=_order(job), key=job.job_id, expect=402)
@@ -60,7 +61,7 @@ class HttpVendor:
             key=job.job_id,
             headers={"PAYMENT-SIGNATURE": job.header},
         )
-        job_id = read_object(vendor, reply.body).get("vendorJobId", "")
+        job_id = self._object(vendor, reply).get("vendorJobId", "")
         if not isinstance(job_id, str) or not (job_id == "" or _JOB_ID.fullmatch(job_id)):
             raise VendorError(f"{vendor.vendor_id} named its job in a way that cannot be kept")
         return job_id
@@ -68,7 +69,7 @@ class HttpVendor:
     def status(self, vendor: Vendor, vendor_job_id: str) -> JobReport:
         params = {"vendorJobId": vendor_job_id}
         reply = self._call(self._statuses, vendor, "GET", "/job-status", params=params)
-        return read_report(vendor, read_object(vendor, reply.body))
+        return read_report(vendor, self._object(vendor, reply))
 
     def _call(
         self,
@@ -102,6 +103,11 @@ class HttpVendor:
             said = clean(reply.body.decode(errors="replace").replace(self._token(vendor), "[token]")[:300])
             raise VendorError(f"{vendor.vendor_id} answered {reply.status} to {path}: {said}")
         return reply
+
+    def _object(self, vendor: Vendor, reply: Reply) -> dict[str, Any]:
+        """What the vendor answered, without our bearer token wherever it is echoed."""
+        found: dict[str, Any] = without(self._token(vendor), read_object(vendor, reply.body))
+        return found
 
     def _token(self, vendor: Vendor) -> str:
         token = (self._secret(vendor.secret_env) or "").strip()  # mounted secrets often end with a newline

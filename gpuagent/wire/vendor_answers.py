@@ -43,6 +43,18 @@ def clean(text: str, limit: int = TEXT_MAX) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
+def without(secret: str, value: Any) -> Any:
+    """The JSON value with the secret taken out of every text in it."""
+    match value:
+        case str():
+            return value.replace(secret, "[token]")
+        case list():
+            return [without(secret, item) for item in value]
+        case dict():
+            return {without(secret, key): without(secret, item) for key, item in value.items()}
+    return value
+
+
 def _read(vendor: Vendor, what: str, read: Callable[[], T]) -> T:
     try:
         return read()
