@@ -15,6 +15,9 @@ STATUS_BODY_MAX = 1024 * 1024
 _JOB_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 
 
+TOKEN_MIN = 8
+
+
 class HttpVendor:
     """Speaks to every vendor at its recorded endpoint. secret: the bearer token in a named variable."""
 
@@ -106,8 +109,10 @@ class HttpVendor:
 
     def _object(self, vendor: Vendor, reply: Reply) -> dict[str, Any]:
         """What the vendor answered, without our bearer token wherever it is echoed."""
-        found: dict[str, Any] = without(self._token(vendor), read_object(vendor, reply.body))
-        return found
+        token, found = self._token(vendor), read_object(vendor, reply.body)
+        # Less is no secret, and stands in any text.
+        kept: dict[str, Any] = without(token, found) if len(token) >= TOKEN_MIN else found
+        return kept
 
     def _token(self, vendor: Vendor) -> str:
         token = (self._secret(vendor.secret_env) or "").strip()  # mounted secrets often end with a newline
