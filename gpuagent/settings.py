@@ -12,7 +12,7 @@ from gpuagent.model import Token, Vendor
 if TYPE_CHECKING:
     from gpuagent.adapters.evm_chain import EvmChain
     from gpuagent.adapters.mongo_store import MongoStore
-    from gpuagent.ports import Ports, VendorApi
+    from gpuagent.ports import Clock, Ports, VendorApi
     from gpuagent.wire.bounded_http import BoundedHttp
 
 LOCAL = "eip155:31337"
@@ -148,6 +148,12 @@ def open_store(settings: Settings) -> "Iterator[MongoStore]":
 
             uri = stack.enter_context(mongod.start(mongod.default_folder())).uri
         yield stack.enter_context(closing(MongoStore(uri, settings.database)))
+
+
+def system_clock() -> "Clock":
+    from gpuagent.adapters.system_clock import SystemClock
+
+    return SystemClock()
 
 
 def record_vendors(store: "MongoStore", vendors: Iterable[Vendor]) -> None:

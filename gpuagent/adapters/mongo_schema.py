@@ -136,11 +136,12 @@ INDEXES: dict[str, list[IndexModel]] = {
     "runs": [
         IndexModel([("status", ASCENDING), ("updatedAt", DESCENDING)]),
         IndexModel([("createdAt", DESCENDING)]),
-        IndexModel([("payer", ASCENDING)]),
+        IndexModel([("payer", ASCENDING), ("_id", ASCENDING)]),
     ],
     "jobs": [
         _unique("runId", "ordinal"),
         _unique("vendorId", "vendorJobId", where={"vendorJobId": {"$type": "string"}}),
+        IndexModel([("state", ASCENDING)], partialFilterExpression={"state": "reserved"}),
     ],
     "payments": [
         _unique("jobId", "attempt"),
