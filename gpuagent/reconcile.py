@@ -87,7 +87,10 @@ class Sweep:
 
 
 def sweep(chain: Chain, ledgers: Ledgers, from_block: int | None = None) -> Sweep:
-    """Every wallet that a ledger knows, from its first run on, or from an earlier block. Raises ChainError, StoreError."""
+    """Every wallet that a ledger knows, from its first run on, or from an earlier block.
+
+    Raises ChainError, StoreError.
+    """
     total = Sweep()
     for wallet in ledgers.wallets(chain.token):
         total += _sweep_wallet(wallet, chain, ledgers, from_block)
@@ -176,9 +179,8 @@ def _of_runs(payer: str, token: Token, ledgers: Ledgers, seen: Seen) -> Iterator
         for ordinal in range(run.jobs_max) if unknown else ():
             job_id = derived_job_id(run.run_id, ordinal)
             if spent := unknown.pop(nonce(token, payer, job_id), None):
-                yield _unknown(
-                    spent, f"job {ordinal + 1} of this run; was an older database restored?", seen, run.run_id
-                )
+                whose = f"this run's job {ordinal + 1}; was an older database restored?"
+                yield _unknown(spent, whose, seen, run.run_id)
     for spent in unknown.values():
         yield _unknown(spent, f"no known run of {payer}", seen)
 

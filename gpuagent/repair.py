@@ -92,9 +92,5 @@ def _save(run: Run, event: Repair, finding: Finding, sources: Sources) -> None:
 
 
 def _told(finding: Finding) -> Observation:
-    return Observation(
-        "payment_event",
-        f"repaired by reconcile: {finding.kind}, {finding.words}",
-        finding.job_id,
-        {"kind": "reconciled"},
-    )
+    text = f"repaired by reconcile: {finding.kind}, {finding.words}"
+    return Observation("payment_event", text, finding.job_id, {"kind": "reconciled"})

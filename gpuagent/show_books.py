@@ -69,7 +69,7 @@ def _grouped(findings: Iterable[Finding], title: str, colour: str) -> list[Rende
 
 def _line(finding: Finding) -> RenderableType:
     place = " ".join(f"{name} {value}" for name, value in (("run", finding.run_id), ("job", finding.job_id)) if value)
-    words = finding.words if finding.differs else f"{finding.words} (in flight, no difference)"
+    words = finding.words if finding.differs else f"{finding.words} (no difference)"
     body = Text.assemble((f"{place}\n" if place else "", "dim"), words)
     grid = Table.grid(padding=(0, 0, 0, 2))
     grid.add_row(body)

@@ -113,7 +113,12 @@ class MongoBooks:
         """The wanted documents in the order of a key that never changes: what is there at the start is read once."""
         after: Mapping[str, Any] = {}
         while True:
-            page = [{"$match": {**wanted, **after}}, {"$sort": {key: ASCENDING}}, {"$limit": PAGE}, *rest]
+            page: list[Mapping[str, Any]] = [
+                {"$match": {**wanted, **after}},
+                {"$sort": {key: ASCENDING}},
+                {"$limit": PAGE},
+                *rest,
+            ]
             with bounded(self._deadline_s):
                 found = list(self._database[collection].aggregate(page))
             yield from found
