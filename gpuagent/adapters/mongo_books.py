@@ -113,7 +113,7 @@ class MongoBooks:
         """The wanted documents in the order of a key that never changes: what is there at the start is read once."""
         after: Mapping[str, Any] = {}
         while True:
-            page: list[Mapping[str, Any]] = [
+            page: Pipeline = [
                 {"$match": {**wanted, **after}},
                 {"$sort": {key: ASCENDING}},
                 {"$limit": PAGE},
