@@ -31,7 +31,7 @@ MEANING = {
     Kind.CONTRADICTION: "a job and its payment record contradict each other",
     Kind.UNRECORDED: "paid on chain, still held in the ledger: the next tick or --repair records it",
     Kind.STALE_HOLD: "can never be paid, still held in the ledger: the next tick or --repair releases it",
-    Kind.WRONG_SUM: "a run's record is not what its jobs add up to: the next tick or --repair writes it anew",
+    Kind.WRONG_SUM: "a run's record is not what its jobs add up to: --repair writes it anew",
 }
 REPAIRABLE = (Kind.UNRECORDED, Kind.STALE_HOLD, Kind.WRONG_SUM)
 """What the chain or the jobs themselves prove. All else needs a person."""

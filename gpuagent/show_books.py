@@ -1,9 +1,10 @@
 """What a sweep of all books found, for people and programs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -51,29 +52,28 @@ def sweep_table(found: Sweep, repaired: Sequence[Finding]) -> RenderableType:
         differences = sum(finding.differs for finding in found.findings)
         verdict = Text(f"the ledgers differ from the chain: {_of(differences, 'difference')}", style="bold red")
     parts = [*_grouped(repaired, "repaired: ", "green"), *_grouped(found.findings, "", "red")]
-    return Group(table, *parts, verdict)
+    return Group(table, *parts, Text(), verdict)
 
 
-def _grouped(findings: Iterable[Finding], title: str, colour: str) -> list[RenderableType]:
-    """A heading for each kind, and below it where and what, two lines each."""
+def _grouped(findings: Sequence[Finding], title: str, colour: str) -> list[RenderableType]:
+    """A heading for each kind, and below it where and what. What is no difference is yellow instead."""
     lines: list[RenderableType] = []
     for kind in Kind:
         same = [finding for finding in findings if finding.kind is kind]
         if not same:
             continue
         meaning = "" if title else f": {MEANING[kind]}"
-        lines.append(Text.assemble("\n", (title + kind.value, f"bold {colour}"), (meaning, "dim")))
-        lines += [_line(finding) for finding in same]
+        shade = "yellow" if colour == "red" and not any(finding.differs for finding in same) else colour
+        lines.append(Text.assemble("\n", (title + kind.value, f"bold {shade}"), (meaning, "dim")))
+        lines += [_line(finding, told=not title) for finding in same]
     return lines
 
 
-def _line(finding: Finding) -> RenderableType:
-    place = " ".join(f"{name} {value}" for name, value in (("run", finding.run_id), ("job", finding.job_id)) if value)
-    words = finding.words if finding.differs else f"{finding.words} (no difference)"
-    body = Text.assemble((f"{place}\n" if place else "", "dim"), words)
-    grid = Table.grid(padding=(0, 0, 0, 2))
-    grid.add_row(body)
-    return grid
+def _line(finding: Finding, told: bool) -> RenderableType:
+    named = (("run", finding.run_id), ("job", finding.job_id))
+    place = " ".join(f"{name} {value}" for name, value in named if value)
+    words = f"{finding.words} (not a difference)" if told and not finding.differs else finding.words
+    return Padding(Text.assemble((f"{place}\n" if place else "", "dim"), words), (0, 0, 0, 2), expand=False)
 
 
 def _of(count: int, what: str) -> str:

@@ -46,10 +46,11 @@ SUMS_OF_RUN: Pipeline = [
 class MongoBooks:
     """Reads the primary: what was saved before a read is in it. Raises StoreError."""
 
-    def __init__(self, database: Database[Document], deadline_s: float) -> None:
-        """deadline_s: for one page."""
+    def __init__(self, database: Database[Document], deadline_s: float, page: int = PAGE) -> None:
+        """deadline_s: for one page of so many documents."""
         self._database = database.with_options(read_preference=ReadPreference.PRIMARY)
         self._deadline_s = deadline_s
+        self._page = page
 
     def wallets(self, token: Token) -> list[Wallet]:
         """Every wallet that a run or a payment of the token names."""
@@ -116,13 +117,13 @@ class MongoBooks:
             page: Pipeline = [
                 {"$match": {**wanted, **after}},
                 {"$sort": {key: ASCENDING}},
-                {"$limit": PAGE},
+                {"$limit": self._page},
                 *rest,
             ]
             with bounded(self._deadline_s):
                 found = list(self._database[collection].aggregate(page))
             yield from found
-            if len(found) < PAGE:
+            if len(found) < self._page:
                 return
             after = {key: {"$gt": found[-1][key]}}
 
