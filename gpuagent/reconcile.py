@@ -51,6 +51,10 @@ class Ledgers(Protocol):
 
     def payments(self, payer: str, token: Token) -> Iterable[Payment]: ...
 
+    def again(self, payment: Payment) -> Payment:
+        """The same payment, read anew."""
+        ...
+
     def reservations(self, payer: str, token: Token) -> Iterable[Reservation]: ...
 
     def runs(self, payer: str) -> Iterable[RunRecord]: ...
@@ -111,7 +115,9 @@ def _sweep_wallet(wallet: Wallet, chain: Chain, ledgers: Ledgers, from_block: in
     settled = held = in_flight = 0
     findings: list[Finding] = []
     odd: list[Odd] = []
-    for payment in ledgers.payments(wallet.payer, chain.token):
+    for read in ledgers.payments(wallet.payer, chain.token):
+        # A payment and its job are read one after the other: a step between the two is seen whole the second time.
+        payment = read if read.agrees else ledgers.again(read)
         amount = payment.authorization.amount
         settled += amount if payment.status == "completed" and payment.block_number <= final.number else 0
         held += amount if payment.status == "pending" else 0

@@ -14,7 +14,7 @@ from pymongo import MongoClient
 from gpuagent.errors import ChainError
 from gpuagent.events import PaymentVoided
 from gpuagent.findings import Finding, Kind
-from gpuagent.model import Authorized, Reserved, RunStatus, Settled, Voided
+from gpuagent.model import Authorized, Reserved, RunStatus, Settled, Token, Voided
 from gpuagent.tick import step
 from gpuagent.transitions import apply
 from tests.bookkeeping import (
@@ -287,6 +287,23 @@ def test_a_run_that_moves_while_its_sums_are_read(world: World) -> None:
             before = books.run(run.run_id)
             world.tick(run)
             yield replace(before, settled_by_jobs=books.run(run.run_id).settled_by_jobs)
+
+    assert look(world, ledgers=Torn()).findings == ()
+
+
+def test_a_payment_that_moves_before_its_job_is_read(world: World) -> None:
+    run = pending(world)
+    books = world.store.books()
+
+    class Torn:
+        def __getattr__(self, name: str) -> Callable[..., Any]:
+            return getattr(books, name)  # type: ignore[no-any-return]
+
+        def payments(self, payer: str, token: Token) -> Any:
+            before = list(books.payments(payer, token))
+            world.market.pass_time(200)
+            world.tick(run)  # releases it, and buys anew
+            yield from (replace(one, agrees=False) for one in before)
 
     assert look(world, ledgers=Torn()).findings == ()
 

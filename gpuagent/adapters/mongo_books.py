@@ -76,8 +76,14 @@ class MongoBooks:
         for asset in self._spellings(token):
             wanted = {"network": token.network, "asset": asset, "payer": payer}
             for found in self._pages("payments", wanted, "nonce", JOB_OF_PAYMENT):
-                payment = _payment(found)
-                yield payment if payment.agrees else self._payment_again(found["_id"])
+                yield _payment(found)
+
+    def again(self, payment: Payment) -> Payment:
+        """The same payment, read anew."""
+        wanted = {"jobId": ObjectId(payment.job_id), "nonce": payment.authorization.nonce}
+        with bounded(self._deadline_s):
+            found = self._database.payments.aggregate([{"$match": wanted}, *JOB_OF_PAYMENT])
+            return _payment(next(iter(found)))
 
     def reservations(self, payer: str, token: Token) -> Iterator[Reservation]:
         """Budget that the wallet's runs hold for quotes in the token, with nothing signed."""
@@ -97,12 +103,6 @@ class MongoBooks:
         with bounded(self._deadline_s):
             found = self._database.runs.aggregate([{"$match": {"_id": ObjectId(run_id)}}, *SUMS_OF_RUN])
             return _run_record(next(iter(found)))
-
-    def _payment_again(self, payment_id: ObjectId) -> Payment:
-        """Payment and job are read one after the other: a step between them is seen whole the second time."""
-        with bounded(self._deadline_s):
-            found = self._database.payments.aggregate([{"$match": {"_id": payment_id}}, *JOB_OF_PAYMENT])
-            return _payment(next(iter(found)))
 
     def _spellings(self, token: Token) -> list[str]:
         """How the token's address is written in payments: in any case of its letters."""
