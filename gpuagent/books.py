@@ -1,13 +1,10 @@
 """The books of a run: the ledger in MongoDB held against the chain, payment by payment."""
 
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gpuagent import budget
 from gpuagent.errors import ChainMismatch
-from gpuagent.model import Authorized, Job, Ledger, Reserved, Run, Settled, Settlement, Token, Transfer, Voided
-from gpuagent.money import show_usd
+from gpuagent.model import Authorized, Job, Ledger, Reserved, Run, Settled, Settlement, Token, Voided
 from gpuagent.pay import unsigned_nonces
 from gpuagent.ports import Chain, Open, Void
 
@@ -44,18 +41,6 @@ def audit(run: Run, recorded: Ledger, chain: Chain, token: Token) -> Books:
         for spent in chain.spent(run.payer, unsigned_nonces(run, token))
     ]
     return Books(run.budget, recorded, on_chain, tuple(differences))
-
-
-def sweep(recorded: Iterable[Transfer], on_chain: Iterable[Transfer]) -> tuple[str, ...]:
-    """How a wallet's final transfers differ from the payments that all ledgers recorded; empty when they do not."""
-    ledger, chain = Counter(recorded), Counter(on_chain)
-    unknown = (f"{_told(one)} is on chain, and no run knows it" for one in (chain - ledger).elements())
-    missing = (f"{_told(one)} is recorded as paid, and not on chain" for one in (ledger - chain).elements())
-    return (*unknown, *missing)
-
-
-def _told(transfer: Transfer) -> str:
-    return f"{show_usd(transfer.amount)} to {transfer.payee} by {transfer.transaction}"
 
 
 def _audit_job(job: Job, chain: Chain) -> tuple[int, str]:

@@ -14,7 +14,7 @@ from gpuagent.model import Token, Vendor
 if TYPE_CHECKING:
     from gpuagent.adapters.agreeing_chain import Node
     from gpuagent.adapters.mongo_store import MongoStore
-    from gpuagent.ports import Ports, VendorApi
+    from gpuagent.ports import Clock, Ports, VendorApi
     from gpuagent.wire.bounded_http import BoundedHttp
 
 LOCAL = "eip155:31337"
@@ -177,6 +177,12 @@ def _quiet() -> None:
         logger = logging.getLogger(name)
         if logger.level == logging.NOTSET:
             logger.setLevel(level)
+
+
+def system_clock() -> "Clock":
+    from gpuagent.adapters.system_clock import SystemClock
+
+    return SystemClock()
 
 
 def record_vendors(store: "MongoStore", vendors: Iterable[Vendor]) -> None:

@@ -187,14 +187,6 @@ def books_table(books: Books) -> RenderableType:
     return Group(table, verdict, *(Text(f"  {difference}", style="red") for difference in books.differences))
 
 
-def sweep_table(transfers: int, amount_moved: int, differences: Sequence[str]) -> RenderableType:
-    told = Text(f"transfers: {transfers}, {show_usd(amount_moved)}")
-    verdict = Text("the chain differs from the ledgers", style="bold red")
-    if not differences:
-        verdict = Text("every transfer is in a ledger, and every payment on chain", style="green")
-    return Group(told, verdict, *(Text(f"  {difference}", style="red") for difference in differences))
-
-
 def findings_table(findings: Iterable[Finding]) -> Table:
     table = Table(box=None, pad_edge=False)
     for column in ("", "a vendor", "this one"):

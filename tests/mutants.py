@@ -214,6 +214,34 @@ MUTANTS = (
         "",
         "tests/test_keystore.py -k never_overwritten",
     ),
+    Mutant(
+        "a sweep does not care when a block was recorded",
+        "gpuagent/findings.py",
+        '    if payment.status == "completed" and payment.block_number > final.number:\n        return None\n',
+        "",
+        "tests/test_reconcile.py -k while_the_ledgers_are_read",
+    ),
+    Mutant(
+        "a reservation is released without asking for its nonce",
+        "gpuagent/repair.py",
+        "            if not chain.spent(run.payer, [nonce(chain.token, run.payer, job_id)]):",
+        "            if True:",
+        "tests/test_reconcile.py -k lost_is_not_released",
+    ),
+    Mutant(
+        "wallets without a payment are not swept",
+        "gpuagent/adapters/mongo_books.py",
+        "        for found in (*runs, *payments):",
+        "        for found in payments:",
+        "tests/test_reconcile.py -k older_database",
+    ),
+    Mutant(
+        "a sweep believes a chain that was replaced meanwhile",
+        "gpuagent/reconcile.py",
+        "    if chain.block(final.number) != final:",
+        "    if False:",
+        "tests/test_reconcile.py -k reorganized",
+    ),
 )
 
 

@@ -254,14 +254,24 @@ def test_books_of_everything(world: World, gpuagent: Callable[..., Result]) -> N
         world.finish(world.start())
     good = gpuagent("books", "--all", "--json")
     assert good.exit_code == 0, good.output
-    assert json.loads(good.stdout) == {"transfers": 2, "amount": "2800000", "differences": [], "balanced": True}
+    assert json.loads(good.stdout) == {
+        "wallets": [world.ports.wallet.address],
+        "transfers": 2,
+        "amount": "2800000",
+        "settled": "2800000",
+        "held": "0",
+        "inFlight": 0,
+        "findings": [],
+        "repaired": [],
+        "balanced": True,
+    }
     with world.market.restored(DATABASE):
         world.finish(world.start())
     lost = gpuagent("books", "--all")
     assert lost.exit_code == 1
-    assert "is on chain, and no run knows it" in " ".join(lost.output.split())
-    assert gpuagent("books").exit_code == 2
-    assert gpuagent("books", "0" * 24, "--all").exit_code == 2
+    assert "an authorization was used that no ledger knows" in " ".join(lost.output.split())
+    for wrong in ((), ("0" * 24, "--all"), ("0" * 24, "--repair"), ("0" * 24, "--from-block", "0")):
+        assert gpuagent("books", *wrong).exit_code == 2
 
 
 def test_vendors_are_listed_and_seeded_again(world: World, gpuagent: Callable[..., Result], tmp_path: Path) -> None:

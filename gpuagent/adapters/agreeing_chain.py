@@ -1,9 +1,11 @@
 """Several nodes of one chain, none of which is believed alone: one that lags or lies can hold money up, not move it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Protocol, TypeVar
 
 from gpuagent.errors import ChainError, ChainMismatch
+from gpuagent.history import Block, Spent
 from gpuagent.model import Authorization, Settlement, Token, Transfer
 from gpuagent.ports import Chain, Gas, Head, Open, Outcome, Void
 
@@ -20,6 +22,12 @@ class Node(Chain, Protocol):
     def token(self) -> Token: ...
 
     def check(self) -> None: ...
+
+    def final(self) -> Block: ...
+
+    def block(self, number: int) -> Block | None: ...
+
+    def history(self, payer: str, first: int, last: int) -> Iterator[Transfer | Spent]: ...
 
     def transfers(self, payer: str, from_block: int) -> tuple[Transfer, ...]: ...
 
@@ -80,10 +88,29 @@ class AgreeingChain:
 
     def transfers(self, payer: str, from_block: int) -> tuple[Transfer, ...]:
         """Every final transfer out of the account. Raises ChainError unless all nodes show the same ones."""
-        first, *others = (node.transfers(payer, from_block) for node in self._nodes)
-        if any(other != first for other in others):
-            raise ChainError(f"the nodes of CHAIN_RPC_URL show different transfers out of {payer}: try again")
-        return first
+        found = self.history(payer, from_block, self.final().number)
+        return tuple(one for one in found if isinstance(one, Transfer))
+
+    def final(self) -> Block:
+        """The oldest of what the nodes hold as final."""
+        found = [node.final() for node in self._nodes]
+        _check_lag([block.time for block in found])
+        return min(found, key=lambda block: block.number)
+
+    def block(self, number: int) -> Block | None:
+        """None where a node does not keep it. Raises ChainError when two nodes know different ones."""
+        found = [node.block(number) for node in self._nodes]
+        known = [block for block in found if block]
+        if len(set(known)) > 1:
+            raise ChainError(f"the nodes of CHAIN_RPC_URL have different blocks {number}: one of them is on a fork")
+        return known[0] if len(known) == len(found) else None
+
+    def history(self, payer: str, first: int, last: int) -> Iterator[Transfer | Spent]:
+        """What all nodes show alike. Raises ChainError where they differ."""
+        for ours, *others in zip_longest(*(node.history(payer, first, last) for node in self._nodes)):
+            if any(other != ours for other in others):
+                raise ChainError(f"the nodes of CHAIN_RPC_URL show different transfers out of {payer}: try again")
+            yield ours
 
     def gas(self, address: str) -> Gas:
         """As the first node that answers says: what a transaction costs decides nothing in the books."""

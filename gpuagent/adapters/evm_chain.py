@@ -13,6 +13,7 @@ from eth_abi.exceptions import DecodingError
 from eth_hash.auto import keccak
 
 from gpuagent.errors import ChainError, ChainMismatch
+from gpuagent.history import Block, Spent
 from gpuagent.model import Authorization, Settlement, Token, Transfer
 from gpuagent.money import DECIMALS
 from gpuagent.ports import Gas, Head, Open, Outcome, Void
@@ -45,10 +46,13 @@ def _translated(read: Callable[P, T]) -> Callable[P, T]:
 class EvmChain:
     """One token on one chain. confirmations: how many blocks deep a fact must be to count as final."""
 
-    def __init__(self, rpc_url: str, token: Token, confirmations: int = 0, deadline_s: float = 10) -> None:
+    def __init__(
+        self, rpc_url: str, token: Token, confirmations: int = 0, deadline_s: float = 10, logs_span: int = LOGS_SPAN
+    ) -> None:
         self._rpc = JsonRpc(rpc_url, deadline_s)
         self._token = token
         self._confirmations = confirmations
+        self._logs_span = logs_span
 
     @property
     def token(self) -> Token:
@@ -112,13 +116,32 @@ class EvmChain:
         return Open(_count(newest["timestamp"]), used_now)
 
     @_translated
+    def final(self) -> Block:
+        """The newest block that no reorganization is believed to take back."""
+        _, final = self._blocks()
+        return _block(final)
+
+    @_translated
+    def block(self, number: int) -> Block | None:
+        """The block, or None where the node does not keep it."""
+        (found,) = self._batch(("eth_getBlockByNumber", [hex(number), False]))
+        return _block(found) if found else None
+
+    def history(self, payer: str, first: int, last: int) -> Iterator[Transfer | Spent]:
+        """What left the payer's account and which nonces it spent, in order; read span by span as it is asked for."""
+        for start in range(first, last + 1, self._logs_span):
+            yield from self._span(payer, start, min(start + self._logs_span - 1, last))
+
     def transfers(self, payer: str, from_block: int) -> tuple[Transfer, ...]:
         """Every transfer of the token out of the payer's account since the block, in order, up to the final one."""
-        _, final = self._blocks()
-        logs = self._logs([TRANSFER, _word(payer)], from_block, _count(final["number"]))
-        return tuple(
-            Transfer(log["transactionHash"], payee, amount) for log in logs for _, payee, amount in [_transfer(log)]
-        )
+        found = self.history(payer, from_block, self.final().number)
+        return tuple(one for one in found if isinstance(one, Transfer))
+
+    @_translated
+    def _span(self, payer: str, first: int, last: int) -> list[Transfer | Spent]:
+        found = [_happened(log) for log in self._logs([[TRANSFER, USED, CANCELED], _word(payer)], first, last)]
+        # Anybody may have the token log a transfer of 0 out of any account ("address poisoning"): it moves nothing.
+        return [one for one in found if isinstance(one, Spent) or one.amount]
 
     @_translated
     def gas(self, address: str) -> Gas:
@@ -185,8 +208,8 @@ class EvmChain:
         self, topics: Sequence[object], first: int, last: int, spans_max: int | None = None
     ) -> Iterator[dict[str, Any]]:
         """Logs of the token in order, read span by span as they are asked for."""
-        for start in islice(range(first, last + 1, LOGS_SPAN), spans_max):
-            span = {"fromBlock": hex(start), "toBlock": hex(min(start + LOGS_SPAN - 1, last))}
+        for start in islice(range(first, last + 1, self._logs_span), spans_max):
+            span = {"fromBlock": hex(start), "toBlock": hex(min(start + self._logs_span - 1, last))}
             (found,) = self._batch(("eth_getLogs", [{"address": self._token.address, "topics": list(topics), **span}]))
             yield from found
 
@@ -220,6 +243,17 @@ def _count(word: str) -> int:
 def _pinned(block: dict[str, Any]) -> dict[str, Any]:
     """A block by hash (EIP-1898): a reorganization makes the read fail instead of mixing two chains."""
     return {"blockHash": block["hash"], "requireCanonical": True}
+
+
+def _block(found: dict[str, Any]) -> Block:
+    return Block(_count(found["number"]), _count(found["timestamp"]), str(found["hash"]))
+
+
+def _happened(log: dict[str, Any]) -> Transfer | Spent:
+    if log["topics"][0] == TRANSFER:
+        _, payee, amount = _transfer(log)
+        return Transfer(log["transactionHash"], payee, amount)
+    return Spent(log["topics"][2].lower(), log["transactionHash"], log["topics"][0] == CANCELED)
 
 
 def _word(address: str) -> str:

@@ -19,7 +19,6 @@ from gpuagent.model import (
     Run,
     Settled,
     Settlement,
-    Transfer,
     Underway,
     Voided,
     Work,
@@ -105,12 +104,12 @@ def job_from(document: Document, payment: Document | None) -> Job:
     if document["state"] == "reserved":
         return Reserved(job_id, quote, at, _approval_from(document.get("approval")))
     if document["state"] == "voided":
-        authorization = _authorization_from(payment) if payment else None
+        authorization = authorization_from(payment) if payment else None
         header = payment["header"] if payment else ""
         return Voided(job_id, quote, at, document["errorMessage"], authorization, header, Cause(document["cause"]))
     if payment is None:
         raise ValueError(f"job {job_id} is {document['state']} but has no payment")
-    authorization, header = _authorization_from(payment), payment["header"]
+    authorization, header = authorization_from(payment), payment["header"]
     if document["state"] == "authorized":
         said = (payment["lastReply"], payment["namedJob"], payment["cancellation"])
         return Authorized(job_id, quote, at, authorization, header, *said)
@@ -208,11 +207,7 @@ def payment_document(run: Run, job: Job) -> Document | None:
     return document
 
 
-def transfer_from(payment: Document) -> Transfer:
-    return Transfer(payment["x402TxId"], payment["payee"].lower(), amount(payment["amount"]))
-
-
-def _authorization_from(payment: Document) -> Authorization:
+def authorization_from(payment: Document) -> Authorization:
     return Authorization(
         payer=payment["payer"],
         payee=payment["payee"],

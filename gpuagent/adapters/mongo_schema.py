@@ -156,7 +156,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     "runs": [
         IndexModel([("status", ASCENDING), ("updatedAt", DESCENDING)]),
         IndexModel([("createdAt", DESCENDING)]),
-        IndexModel([("payer", ASCENDING)]),
+        IndexModel([("payer", ASCENDING), ("_id", ASCENDING)]),
     ],
     "jobs": [
         _unique("runId", "ordinal"),
@@ -164,6 +164,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("payer", ASCENDING), ("state", ASCENDING), ("settledAt", ASCENDING)]),
         IndexModel([("vendorId", ASCENDING), ("state", ASCENDING), ("settledAt", ASCENDING)]),
         IndexModel([("tags", ASCENDING), ("state", ASCENDING)]),
+        IndexModel([("state", ASCENDING)], partialFilterExpression={"state": "reserved"}),
     ],
     "payments": [
         _unique("jobId", "attempt"),

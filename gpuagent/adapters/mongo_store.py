@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-import pymongo
 from bson import ObjectId
 from bson.errors import InvalidId
 from pymongo import DESCENDING, MongoClient
@@ -17,7 +16,6 @@ from pymongo.errors import (
     DuplicateKeyError,
     InvalidURI,
     OperationFailure,
-    PyMongoError,
     ServerSelectionTimeoutError,
 )
 from pymongo.read_concern import ReadConcern
@@ -26,10 +24,12 @@ from pymongo.write_concern import WriteConcern
 from gpuagent.adapters import mongo_documents as documents
 from gpuagent.adapters import mongo_jobs as jobs
 from gpuagent.adapters import mongo_policy as policies
+from gpuagent.adapters.mongo_books import MongoBooks
+from gpuagent.adapters.mongo_bounds import bounded
 from gpuagent.adapters.mongo_schema import ensure_schema
 from gpuagent.adapters.mongo_values import date
-from gpuagent.errors import ConfigError, DuplicateVendorJob, StaleRun, StoreError, UnknownRun
-from gpuagent.model import Job, Ledger, Observation, Run, Transfer, Vendor
+from gpuagent.errors import ConfigError, DuplicateVendorJob, StaleRun, UnknownRun
+from gpuagent.model import Job, Ledger, Observation, Run, Vendor
 from gpuagent.policy import Policy, Usage
 
 DURABLE = WriteConcern(w="majority", j=True)
@@ -40,17 +40,12 @@ T = TypeVar("T")
 
 
 def _bounded(ask: "Callable[Concatenate[MongoStore, P], T]") -> "Callable[Concatenate[MongoStore, P], T]":
-    """One deadline for all the driver's own retries, and one error: what was written is then unknown."""
-
     @wraps(ask)
-    def bounded(store: "MongoStore", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            with pymongo.timeout(store.deadline_s):
-                return ask(store, *args, **kwargs)
-        except PyMongoError as error:
-            raise StoreError(f"MongoDB did not do it ({type(error).__name__}): {str(error)[:200]}") from error
+    def asked(store: "MongoStore", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with bounded(store.deadline_s):
+            return ask(store, *args, **kwargs)
 
-    return bounded
+    return asked
 
 
 class MongoStore:
@@ -184,25 +179,9 @@ class MongoStore:
             raise UnknownRun(f"there is no run {run_id}: `gpuagent run list` shows them")
         return documents.ledger_from(found)
 
-    @_bounded
-    def payers(self, network: str, asset: str) -> dict[str, int]:
-        """The wallets that ever signed for this token, each with the block from which its transfers may be."""
-        pipeline: list[Mapping[str, Any]] = [
-            {"$match": {"network": network, "asset": asset}},
-            {"$group": {"_id": "$payer", "from": {"$min": "$fromBlock"}}},
-        ]
-        return {found["_id"]: found["from"] for found in self._database.payments.aggregate(pipeline)}
-
-    @_bounded
-    def settled(self, payer: str, network: str, asset: str) -> list[Transfer]:
-        """The wallet's payments that are recorded as completed."""
-        wanted = {"payer": payer, "network": network, "asset": asset, "status": "completed"}
-        return [jobs.transfer_from(found) for found in self._database.payments.find(wanted)]
-
-    @_bounded
-    def run_ids(self, payer: str) -> list[str]:
-        """All runs of the wallet, oldest first."""
-        return [str(found["_id"]) for found in self._database.runs.find({"payer": payer}, {"_id": 1}).sort("_id")]
+    def books(self) -> MongoBooks:
+        """The ledgers of all runs, for a sweep."""
+        return MongoBooks(self._database, self.deadline_s)
 
     @_bounded
     def runs(self, limit: int = 20) -> list[Mapping[str, Any]]:

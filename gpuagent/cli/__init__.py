@@ -80,6 +80,10 @@ def up(
 def books(
     run_id: Annotated[str, typer.Argument(help="The run's id; or --all.")] = "",
     everything: Annotated[bool, typer.Option("--all", help="Every run and transfer of every wallet.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="With --all: mend the ledger where it is provable.")] = False,
+    from_block: Annotated[
+        int | None, typer.Option(min=0, help="With --all: look from an earlier block than the first run's.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Hold ledgers against the chain. Exits with 1 if they differ."""
@@ -87,8 +91,10 @@ def books(
 
     if bool(run_id) == everything:
         raise typer.BadParameter("name one run, or --all")
+    if run_id and (repair or from_block is not None):
+        raise typer.BadParameter("--repair and --from-block go with --all; one run is repaired by `gpuagent run tick`")
     with errors_explained(), store() as opened, settings.open_chain(settings.read()) as chain:
-        audited = audit_all(opened, chain) if everything else audit_run(run_id, opened, chain)
+        audited = audit_all(opened, chain, repair, from_block) if everything else audit_run(run_id, opened, chain)
         if as_json:
             print_json(audited.as_json)
         else:

@@ -23,21 +23,15 @@ def audit_run(run_id: str, store: "MongoStore", chain: "Node") -> Audited:
     return Audited(found.balanced, {"run": run_id, **books_json(found)}, books_table(found))
 
 
-def audit_all(store: "MongoStore", chain: "Node") -> Audited:
-    """Every run of every wallet that ever signed for the token, and every transfer out of those wallets since."""
-    from gpuagent.books import audit, sweep
-    from gpuagent.show import sweep_table
+def audit_all(store: "MongoStore", chain: "Node", repairing: bool, from_block: int | None) -> Audited:
+    """Every run of every wallet, and every transfer out of them. repairing: mend what is provable, look again."""
+    from gpuagent.reconcile import sweep
+    from gpuagent.repair import Sources, repair
+    from gpuagent.settings import system_clock
+    from gpuagent.show_books import sweep_json, sweep_table
 
-    differences, transfers, amount = [], 0, 0
-    token = chain.token
-    for payer, from_block in store.payers(token.network, token.address).items():
-        for run_id in store.run_ids(payer):
-            found = audit(store.load(run_id), store.recorded(run_id), chain, token)
-            differences += [f"run {run_id}: {difference}" for difference in found.differences]
-        on_chain = chain.transfers(payer, from_block)
-        differences += sweep(store.settled(payer, token.network, token.address), on_chain)
-        transfers, amount = transfers + len(on_chain), amount + sum(one.amount for one in on_chain)
-    summary = {"transfers": transfers, "amount": str(amount), "differences": differences}
-    return Audited(
-        not differences, {**summary, "balanced": not differences}, sweep_table(transfers, amount, differences)
-    )
+    found = sweep(chain, store.books(), from_block)
+    repaired = repair(found.findings, Sources(store, store.books(), chain, system_clock())) if repairing else ()
+    if repaired:
+        found = sweep(chain, store.books(), from_block)
+    return Audited(found.balanced, sweep_json(found, repaired), sweep_table(found, repaired))
