@@ -49,6 +49,11 @@ def stored_headers(world: World, run: Run) -> list[str]:
     return [one["header"] for one in world.store.documents(run.run_id)["payments"] if one.get("header")]
 
 
+def signature_of(header: str) -> str:
+    """The signature in a PAYMENT-SIGNATURE header, 0x and hex digits."""
+    return str(json.loads(b64decode(header))["payload"]["signature"])
+
+
 def authorized(header: str) -> dict[str, str]:
     """The EIP-3009 terms that a PAYMENT-SIGNATURE header carries."""
     terms: dict[str, str] = json.loads(b64decode(header))["payload"]["authorization"]

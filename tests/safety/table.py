@@ -27,10 +27,8 @@ the real chain and real vendors over HTTP. Unless a row says otherwise, the faul
 vendor, which the agent chooses first, and the budget is 5 USD. *Signed* counts the distinct payment headers that
 were ever stored or sent, *moved* the transfers on chain, *held* the budget still reserved at the end.
 """
-HEADS = {
-    "row": "| row | case | what happens | what the agent does | test | observed | result |\n|---|---|---|---|---|---|---|",
-    "more": "| what is proven | test | observed | result |\n|---|---|---|---|",
-}
+ROW_HEAD = ("row", "case", "what happens", "what the agent does", "test", "observed", "result")
+MORE_HEAD = ("what is proven", "test", "observed", "result")
 
 
 @dataclass
@@ -113,10 +111,14 @@ def render(cases: Iterable[Case]) -> str:
     """The whole document."""
     rows = sorted((case for case in cases if case.row), key=lambda case: ROWS.index(case.row))
     more = sorted((case for case in cases if case.proves), key=lambda case: (case.file, case.name))
-    parts = [INTRODUCTION, "## The cases\n", HEADS["row"], *map(_row, rows)]
+    parts = [INTRODUCTION, "## The cases\n", *_head(ROW_HEAD), *map(_row, rows)]
     if more:
-        parts += ["\n## What else is proven\n", HEADS["more"], *map(_more, more)]
+        parts += ["\n## What else is proven\n", *_head(MORE_HEAD), *map(_more, more)]
     return "\n".join(parts) + "\n"
+
+
+def _head(names: Sequence[str]) -> tuple[str, str]:
+    return _line(names), "|---" * len(names) + "|"
 
 
 def _row(case: Case) -> str:
