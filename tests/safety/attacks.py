@@ -1,7 +1,9 @@
 """One attack by one vendor, in three kinds: before anything is signed, harmless, and once a payment is out."""
 
 from collections.abc import Callable
+from typing import Any
 
+import pytest
 from eth_abi.abi import encode
 from eth_hash.auto import keccak
 
@@ -11,6 +13,7 @@ from tests.safety.seen import Seen, authorized, signature_of, stored_headers
 from tests.world import World
 
 Observed = Callable[..., Seen]
+Attack = Callable[[World, str], Run]
 FIRST, SECOND = "gpu_vendor_1", "gpu_vendor_2"
 """The cheapest vendor, which attacks, and the one that is chosen in its stead."""
 RELAY = "transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32)"
@@ -64,6 +67,16 @@ def pays_once(world: World, fault: str) -> Run:
     assert_moved(world, run)
     assert held(world, run) == 0
     return run
+
+
+def attacks(*stages: tuple[Attack, str]) -> Any:
+    """Parametrize a test by attack and fault, called by the fault."""
+    return pytest.mark.parametrize(("attack", "fault"), [pytest.param(a, f, id=f) for a, f in stages])
+
+
+def goes_on(world: World, attack: Attack, run: Run, observed: Observed) -> None:
+    """Unpaid, the vendor is left; paid, it is held to its work."""
+    (gets_its_work if attack is pays_once else buys_elsewhere)(world, run, observed)
 
 
 def finishes(world: World, run: Run, observed: Observed, paid: list[str], **notes: object) -> Seen:
@@ -128,8 +141,8 @@ def held(world: World, run: Run) -> int:
     return world.store.recorded(run.run_id).held
 
 
-def relay(world: World, header: str) -> None:
-    """Put the payment on chain oneself, as anybody who sees its signature can. Raises AssertionError if it reverts."""
+def relay(world: World, header: str) -> bool:
+    """Put the payment on chain oneself, as anybody who sees its signature can. Whether the token took it."""
     terms = authorized(header)
     signature = bytes.fromhex(signature_of(header)[2:])
     values = (
@@ -138,4 +151,6 @@ def relay(world: World, header: str) -> None:
     )
     kinds = RELAY[RELAY.index("(") + 1 : -1].split(",")
     data = "0x" + (keccak(RELAY.encode())[:4] + encode(kinds, values)).hex()
-    world.market.transact(world.market.environment["X402_ASSET"], data)
+    stranger = world.market.rpc("eth_accounts")[0]
+    receipt = world.market.mined(world.market.environment["X402_ASSET"], data, stranger)
+    return bool(receipt["status"] == "0x1")
