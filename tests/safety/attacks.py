@@ -8,6 +8,7 @@ from eth_abi.abi import encode
 from eth_hash.auto import keccak
 
 from gpuagent.model import Authorized, Owed, Reserved, Run, RunStatus, Settled, Underway, Voided
+from gpuagent.money import show_usd
 from gpuagent.tick import step
 from tests.safety.seen import Seen, authorized, signature_of, stored_headers
 from tests.world import World
@@ -81,6 +82,9 @@ def goes_on(world: World, attack: Attack, run: Run, observed: Observed) -> None:
 
 def finishes(world: World, run: Run, observed: Observed, paid: list[str], **notes: object) -> Seen:
     """The run completes at the last vendor paid. Each was paid once, at its quote, with one signature."""
+    out = [job.quote.amount for job in world.store.load(run.run_id).jobs if isinstance(job, Authorized)]
+    if out:
+        notes = {"held until the chain decided": show_usd(sum(out)), **notes}
     run = world.finish(run)
     assert run.status is RunStatus.COMPLETED
     assert [job.quote.vendor_id for job in run.jobs if isinstance(job, Settled)] == paid

@@ -92,4 +92,4 @@ def test_18_redirect(world: World, observed: Observed, attack: Attack, fault: st
     lured = world.market.control("GET", "lured")["requests"]
     run = attack(world, fault)
     goes_on(world, attack, run, observed)
-    assert world.market.control("GET", "lured")["requests"] == lured
+    assert world.market.control("GET", "lured")["requests"] == lured, "a redirect was followed"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode
 from eth_hash.auto import keccak
-from rich.console import Console
+from rich.console import Console, Group
 
 from gpuagent.model import Failed, Run, Settled
 from gpuagent.money import show_usd
@@ -87,14 +87,13 @@ def test_32_private_data_in_ids(world: World, observed: Observed) -> None:
     for key in sent_keys:
         assert OPAQUE.fullmatch(key)
         assert world.ports.wallet.address.lower()[2:] not in key.lower()
-    identifiers = {
-        json.loads(b64decode(header))["extensions"]["payment-identifier"]["info"]["id"] for header in headers
-    }
-    assert identifiers == keys == {job.job_id for job in world.store.load(run.run_id).jobs}
+    extensions = [json.loads(b64decode(header))["extensions"] for header in headers]
+    assert {one["payment-identifier"]["info"]["id"] for one in extensions} == sent_keys
+    assert sent_keys == {job.job_id for job in world.store.load(run.run_id).jobs}
 
 
 @pytest.mark.parametrize(
-    "fault", ["", "status_down", "status_garbage", "stuck"], ids=["fails", "silent", "garbage", "stuck"]
+    "fault", ["", "status_down", "status_garbage", "stuck"], ids=["says so", "silent", "garbage", "stuck"]
 )
 def test_33_failed_after_payment(world: World, observed: Observed, fault: str) -> None:
     """The paid job fails, its vendor falls silent or talks rubbish, or the job never ends; later comes a refund.
@@ -137,11 +136,12 @@ def assert_inert(world: World, run: Run) -> None:
         assert len(text) <= CONTENT_MAX
     assert not any(key.startswith("$") for key in keys([one["data"] for one in seen]))
     console = Console(file=io.StringIO(), width=3_000, force_terminal=True, color_system=None)
-    console.print(run_view(documents), *narration(seen))
+    console.print(Group(run_view(documents), *narration(seen)))
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()
     assert shown.replace("\n", "").isprintable()
-    assert all(one["content"] in shown for one in seen if "progress" not in one["data"])
+    told = [one["content"].rstrip() for one in seen if "progress" not in one["data"]]
+    assert [text for text in told if text not in shown] == []
 
 
 def strings(value: Any) -> Iterator[str]:
