@@ -155,11 +155,10 @@ def relay(world: World, header: str) -> bool:
     )
     kinds = RELAY[RELAY.index("(") + 1 : -1].split(",")
     data = "0x" + (keccak(RELAY.encode())[:4] + encode(kinds, values)).hex()
-    return mined(world, data, world.market.rpc("eth_accounts")[0])
+    return taken(world, data, world.market.rpc("eth_accounts")[0])
 
 
-def mined(world: World, data: str, sender: str) -> bool:
+def taken(world: World, data: str, sender: str) -> bool:
     """Send to the token from an account that is unlocked on Anvil. Whether it was taken, and not reverted."""
-    call = {"from": sender, "to": world.market.environment["X402_ASSET"], "data": data, "gas": hex(500_000)}
-    receipt = world.market.receipt(world.market.rpc("eth_sendTransaction", call))
+    receipt = world.market.mined(world.market.environment["X402_ASSET"], data, sender)
     return bool(receipt["status"] == "0x1")

@@ -23,10 +23,10 @@ from tests.safety.attacks import (
     attacks,
     finishes,
     goes_on,
-    mined,
     pays_once,
     refuses_offer,
     refuses_quote,
+    taken,
 )
 from tests.safety.seen import stored_headers
 from tests.world import World
@@ -123,7 +123,7 @@ def refund(world: World, job: Settled) -> None:
         ["address", "uint256"], [world.ports.wallet.address, job.quote.amount]
     )
     balance = world.chain.head(world.ports.wallet.address).balance
-    assert mined(world, "0x" + data.hex(), job.authorization.payee)
+    assert taken(world, "0x" + data.hex(), job.authorization.payee)
     assert world.chain.head(world.ports.wallet.address).balance == balance + job.quote.amount
 
 
