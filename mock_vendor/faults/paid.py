@@ -61,7 +61,7 @@ def huge_after_settle(_: Answer, __: Scene) -> Response:
 
 @fault("paid")
 def drip_after_settle(answer: Answer, _: Scene) -> Response:
-    """The payment settles, and the answer comes one byte at a time and never ends."""
+    """The payment settles, and the answer comes one byte at a time for minutes."""
     return odd.drip(bytes(answer.to_response().body), 200, answer.headers)
 
 

@@ -96,7 +96,7 @@ def huge_offer(answer: Answer, _: Scene) -> Response:
 
 @fault("offer")
 def drip_offer(answer: Answer, _: Scene) -> Response:
-    """The 402 is right, and its body comes one byte at a time and never ends."""
+    """The 402 is right, and its body comes one byte at a time for minutes."""
     return odd.drip(bytes(answer.to_response().body), 402, answer.headers)
 
 
