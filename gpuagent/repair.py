@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from gpuagent.errors import ChainMismatch, DuplicateVendorJob, StaleRun
 from gpuagent.events import JobDropped, PaymentSettled, PaymentVoided
 from gpuagent.findings import Finding, Kind
-from gpuagent.model import Authorized, Observation, Reserved, Run, Settlement
+from gpuagent.model import Authorized, Cause, Observation, Reserved, Run, Settlement
 from gpuagent.narrate import narrate
 from gpuagent.pay import nonce
 from gpuagent.ports import Clock, Store, Void
@@ -76,7 +76,7 @@ def _event(run: Run, job_id: str, sources: Sources) -> Repair | None:
                     return PaymentVoided(job_id, reason)
         case Reserved() if job.quote.expires_at <= chain.final().time:
             if not chain.spent(run.payer, [nonce(chain.token, run.payer, job_id)]):
-                return JobDropped(job_id, "the quote expired before anything was signed")
+                return JobDropped(job_id, "the quote expired before anything was signed", Cause.UNNEEDED)
     return None
 
 

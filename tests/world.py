@@ -132,6 +132,11 @@ class Market:
         receipt = self.receipt(sent)
         assert receipt["status"] == "0x1", receipt
 
+    def mined(self, to: str, data: str, sender: str) -> Any:
+        """The receipt of what is sent from an account that is unlocked on Anvil: the deployer's or a vendor's."""
+        sent = self.rpc("eth_sendTransaction", {"from": sender, "to": to, "data": data, "gas": hex(500_000)})
+        return self.receipt(sent)
+
     def receipt(self, transaction: str) -> Any:
         """What became of a transaction, once it is mined."""
         ends_at = time.monotonic() + 10

@@ -9,7 +9,7 @@ from pymongo.database import Database
 from pymongo.read_preferences import ReadPreference
 
 from gpuagent.adapters.mongo_bounds import bounded
-from gpuagent.adapters.mongo_jobs import PAYMENT_STATUS, authorization_from
+from gpuagent.adapters.mongo_jobs import HELD, PAYMENT_STATUS, authorization_from
 from gpuagent.adapters.mongo_values import Document, amount, seconds
 from gpuagent.history import Payment, Reservation, RunRecord, Wallet
 from gpuagent.model import Token
@@ -33,9 +33,7 @@ SUMS_OF_RUN: Pipeline = [
             "from": "jobs",
             "localField": "_id",
             "foreignField": "runId",
-            "pipeline": [
-                {"$group": {"_id": None, "settled": _sum_of("settled"), "held": _sum_of("reserved", "authorized")}}
-            ],
+            "pipeline": [{"$group": {"_id": None, "settled": _sum_of("settled"), "held": _sum_of(*HELD)}}],
             "as": "sums",
         }
     },
