@@ -1,5 +1,6 @@
 """A vendor may answer anything: it becomes a checked value or a VendorError. Real HTTP."""
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
