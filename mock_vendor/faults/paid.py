@@ -6,7 +6,7 @@ from dataclasses import replace
 from starlette.responses import RedirectResponse, Response
 from x402.http.utils import safe_base64_decode, safe_base64_encode
 
-from mock_vendor.answers import Answer
+from mock_vendor.answers import Answer, unsettled
 from mock_vendor.faults import odd
 from mock_vendor.faults.scene import ATTACKER, Scene
 from mock_vendor.faults.table import Hook, fault
@@ -62,6 +62,18 @@ def settle_late(_: str, __: Scene) -> str:
 def never_settle(_: str, __: Scene) -> str:
     """The authorization is kept and answered 503, and is never used."""
     return "keep"
+
+
+@fault("paid", Hook.VERDICT)
+def facilitator_down(_: str, __: Scene) -> str:
+    """The facilitator does not answer: nothing is verified or settled, 402, and a receipt without a transaction."""
+    return "down"
+
+
+@fault("paid")
+def facilitator_times_out(_: Answer, scene: Scene) -> Answer:
+    """The payment settles, but the facilitator says so too late: 402, and a receipt without a transaction."""
+    return unsettled(scene.fresh_402())
 
 
 @fault("paid")
