@@ -8,7 +8,7 @@ ANVIL := $(VENV)/node_modules/@foundry-rs/anvil/package.json
 export PATH := $(NODE_BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check unit notebooks mutants bench format clean
+.PHONY: demo test check unit safety notebooks mutants bench format clean
 
 demo: $(VENV)/.run
 	$(BIN)/gpuagent demo
@@ -23,6 +23,10 @@ check: $(VENV)/.dev
 
 unit: $(VENV)/.dev
 	$(BIN)/pytest
+
+# Plays every hostile case and writes docs/safety.md from what was observed.
+safety: $(VENV)/.dev
+	$(BIN)/python -m pytest -p tests.safety.table
 
 notebooks: $(VENV)/.dev
 	$(BIN)/pytest --nbval-lax --nbval-current-env notebooks

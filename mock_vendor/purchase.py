@@ -30,7 +30,7 @@ def submit(shop: Shop, vendor: Vendor, key: str, request: SubmitRequest, header:
         if known is None:
             return _first_time(shop, vendor, key, request, header, url)
         if known.fingerprint != fingerprint(request) or header not in (None, known.header):
-            raise Refusal(409, "key_in_use", "this Idempotency-Key has been used for another request")
+            raise _key_in_use()
         if known.answer is not None:
             return Answer(**json.loads(known.answer))
         return _settle(shop, known, url)
@@ -72,6 +72,8 @@ def _first_time(shop: Shop, vendor: Vendor, key: str, request: SubmitRequest, he
         return _ask(challenge)
     if verdict == "down":
         return unsettled(_ask(challenge))
+    if verdict == "conflict":
+        raise _key_in_use()
     if payment.identifier not in (None, key):
         raise Refusal(400, "identifier_mismatch", "payment-identifier differs from Idempotency-Key")
     offer = shop.till.matching(challenge, payment)
@@ -196,6 +198,10 @@ def _read(header: str) -> Payment:
         return read_payment(header)
     except MalformedPayment as error:
         raise Refusal(400, "payment_malformed", str(error)) from None
+
+
+def _key_in_use() -> Refusal:
+    return Refusal(409, "key_in_use", "this Idempotency-Key has been used for another request")
 
 
 def _try_later(message: str) -> Refusal:

@@ -4,7 +4,7 @@ A fault's name is its function's name, and its description is the function's doc
 filled by the modules of this package, one for each stage of a sale.
 """
 
-from mock_vendor.faults import job, offer, paid, quote  # noqa: F401  (importing them fills the table)
+from mock_vendor.faults import job, offer, paid, quote, shape  # noqa: F401  (importing them fills the table)
 from mock_vendor.faults.scene import ATTACKER
 from mock_vendor.faults.switchboard import Faults, Verdict
 from mock_vendor.faults.table import TABLE, Fault

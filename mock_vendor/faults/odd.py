@@ -1,7 +1,9 @@
 """Answers that no well-behaved server gives."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import zlib
+from collections.abc import AsyncIterator, Mapping
+from functools import cache
 
 import anyio
 from starlette.responses import Response, StreamingResponse
@@ -9,6 +11,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 CUT = "mock_vendor.cut"
 DRIP_S = 0.2
+MEGABYTE = 1_000_000
+FLOOD_MEGABYTES = 200
+BOMB_MEGABYTES = 60
 
 
 class Late(Response):
@@ -46,7 +51,7 @@ class Cuttable:
         await self._app(scope, receive, send)
 
 
-def drip(content: bytes) -> Response:
+def drip(content: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """One byte at a time; when they are through, spaces, for ever."""
 
     async def bytes_one_by_one() -> AsyncIterator[bytes]:
@@ -57,19 +62,27 @@ def drip(content: bytes) -> Response:
             yield b" "
             await asyncio.sleep(DRIP_S)
 
-    return StreamingResponse(bytes_one_by_one(), media_type="application/json")
+    return StreamingResponse(bytes_one_by_one(), status, headers, "application/json")
 
 
-def flood(head: bytes, block: bytes, blocks: int, tail: bytes) -> Response:
-    """A body too big to hold, made as it is sent."""
+def flood(status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON object of 200 MB, made as it is sent."""
+    block = b"x" * MEGABYTE
 
     async def pieces() -> AsyncIterator[bytes]:
-        yield head
-        for _ in range(blocks):
+        yield b'{"vendorJobTemplateId": "'
+        for _ in range(FLOOD_MEGABYTES):
             yield block
-        yield tail
+        yield b'"}'
 
-    return StreamingResponse(pieces(), media_type="application/json")
+    return StreamingResponse(pieces(), status, headers, "application/json")
+
+
+@cache
+def bomb() -> bytes:
+    """60 MB of spaces, gzipped to less than a buyer may think is too large."""
+    packer = zlib.compressobj(9, wbits=31)
+    return b"".join(packer.compress(b" " * MEGABYTE) for _ in range(BOMB_MEGABYTES)) + packer.flush()
 
 
 async def _until_gone(receive: Receive) -> None:

@@ -1,15 +1,10 @@
 """Faults of the 402. A payment of the bent terms is taken where the chain can: a robbed buyer should see it."""
 
-import json
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
-from starlette.responses import Response
-from x402.http.utils import safe_base64_encode
 from x402.schemas import PaymentRequired, PaymentRequirements
 
-from mock_vendor.answers import Answer
 from mock_vendor.faults.scene import ATTACKER, Scene
 from mock_vendor.faults.table import Hook, fault
 from mock_vendor.payment import PAYMENT_IDENTIFIER
@@ -97,51 +92,46 @@ def prefilled_identifier(challenge: PaymentRequired, _: Scene) -> PaymentRequire
     return challenge.model_copy(update={"extensions": extensions})
 
 
-@fault("offer")
-def v1_offer(answer: Answer, _: Scene) -> Answer:
-    """The 402 speaks x402 version 1, whose payments are for Base mainnet."""
-    old = answer.body["accepts"][0] | {
-        "network": "base",
-        "asset": MAINNET_USDC,
-        "maxAmountRequired": answer.body["accepts"][0]["amount"],
-        "resource": answer.body["resource"]["url"],
-        "description": "one GPU job",
-        "mimeType": "application/json",
-    }
-    return _repeat({"x402Version": 1, "error": "payment required", "accepts": [old]})
+@fault("offer", Hook.CHALLENGE)
+def eighteen_decimals(challenge: PaymentRequired, _: Scene) -> PaymentRequired:
+    """The 402 counts the price in units of a token of 18 decimals."""
+    return _change(challenge, lambda offer: {"amount": offer.amount + "0" * 12})
 
 
-@fault("offer")
-def malformed_first(answer: Answer, _: Scene) -> Answer:
-    """The right offer comes second, after one whose amount is no number."""
-    broken = answer.body["accepts"][0] | {"amount": "one dollar"}
-    return _repeat(answer.body | {"accepts": [broken, *answer.body["accepts"]]})
+@fault("offer", Hook.CHALLENGE)
+def dollar_amount(challenge: PaymentRequired, _: Scene) -> PaymentRequired:
+    """The 402 writes its price as dollars, which each reader turns into units of its own choosing."""
+    return _change(challenge, lambda offer: {"amount": f"${int(offer.amount) / 10**6:.2f}"})
 
 
-@fault("offer")
-def bad_base64(answer: Answer, _: Scene) -> Answer:
-    """PAYMENT-REQUIRED is not base64, and the body is empty."""
-    return replace(answer, body={}, headers={"PAYMENT-REQUIRED": "%%% not base64 %%%"})
+@fault("offer", Hook.CHALLENGE)
+def near_network(challenge: PaymentRequired, _: Scene) -> PaymentRequired:
+    """The 402 has one offer each for networks that look almost like the right one."""
+    near = ("{0}:zzz", "{0}0", " {0}", "{0}/", "EIP155:31337", "eip155:031337", "eip155:*", "31337")
+    offers = [
+        offer.model_copy(update={"network": form.format(offer.network)}) for offer in challenge.accepts for form in near
+    ]
+    return challenge.model_copy(update={"accepts": offers})
 
 
-@fault("offer")
-def deep_offer(_: Answer, __: Scene) -> Response:
-    """PAYMENT-REQUIRED is JSON nested 5,000 deep."""
-    nested = '{"a":' * 5_000 + "1" + "}" * 5_000
-    headers = {"PAYMENT-REQUIRED": safe_base64_encode(nested)}
-    return Response(nested, 402, headers, "application/json")
+@fault("offer", Hook.CHALLENGE)
+def negative_timeout(challenge: PaymentRequired, _: Scene) -> PaymentRequired:
+    """The 402 wants an authorization that was over before it began."""
+    return _change(challenge, lambda _: {"max_timeout_seconds": -300})
 
 
-@fault("offer")
-def oversized_header(answer: Answer, _: Scene) -> Answer:
-    """PAYMENT-REQUIRED is right but for 60 kB of padding."""
-    return _repeat(answer.body | {"padding": "x" * 45_000})
+@fault("offer", Hook.CHALLENGE)
+def upto_scheme(challenge: PaymentRequired, _: Scene) -> PaymentRequired:
+    """The 402 wants a signature for any amount up to the price, by the scheme upto."""
+    return _change(challenge, lambda _: {"scheme": "upto"})
+
+
+@fault("offer", Hook.CHALLENGE)
+def escrow(challenge: PaymentRequired, _: Scene) -> PaymentRequired:
+    """The 402 wants the flow in which somebody holds the money meanwhile."""
+    return _change(challenge, lambda offer: {"extra": offer.extra | {"paymentFlow": "escrow"}})
 
 
 def _change(challenge: PaymentRequired, changes: Callable[[PaymentRequirements], dict[str, Any]]) -> PaymentRequired:
     accepts = [offer.model_copy(update=changes(offer)) for offer in challenge.accepts]
     return challenge.model_copy(update={"accepts": accepts})
-
-
-def _repeat(body: dict[str, Any]) -> Answer:
-    return Answer(402, body, {"PAYMENT-REQUIRED": safe_base64_encode(json.dumps(body))})

@@ -6,8 +6,9 @@ from dataclasses import replace
 from starlette.responses import RedirectResponse, Response
 from x402.http.utils import safe_base64_decode, safe_base64_encode
 
-from mock_vendor.answers import Answer, unsettled
+from mock_vendor.answers import Answer
 from mock_vendor.faults import odd
+from mock_vendor.faults.hostile import HOSTILE_BYTES
 from mock_vendor.faults.scene import ATTACKER, Scene
 from mock_vendor.faults.table import Hook, fault
 
@@ -41,9 +42,53 @@ def redirect_after_settle(_: Answer, scene: Scene) -> Response:
 
 
 @fault("paid")
+def redirect_self_after_settle(_: Answer, __: Scene) -> Response:
+    """The payment settles, and the answer is a 307 to itself, for ever."""
+    return RedirectResponse("/submit-job", 307)
+
+
+@fault("paid")
+def huge_after_settle(_: Answer, __: Scene) -> Response:
+    """The payment settles, and the answer is 200 MB."""
+    return odd.flood()
+
+
+@fault("paid")
+def drip_after_settle(answer: Answer, _: Scene) -> Response:
+    """The payment settles, and the answer comes one byte at a time and never ends."""
+    return odd.drip(bytes(answer.to_response().body), 200, answer.headers)
+
+
+@fault("paid")
+def conflict_after_settle(_: Answer, __: Scene) -> Answer:
+    """The payment settles, and the answer is that its key was used for something else."""
+    return Answer(409, {"error": "key_in_use", "message": "this Idempotency-Key has been used for another request"})
+
+
+@fault("paid", Hook.VERDICT)
+def conflict(_: str, __: Scene) -> str:
+    """No payment is taken; every one is answered 409, as if its key had been used for something else."""
+    return "conflict"
+
+
+@fault("paid")
+def hostile_after_settle(_: Answer, __: Scene) -> Response:
+    """The payment settles, and the answer is 500 and full of instructions, terminal escapes and markup."""
+    return Response(HOSTILE_BYTES, 500)
+
+
+@fault("paid")
 def reject_after_settle(_: Answer, scene: Scene) -> Answer:
     """The payment settles, and the answer is a fresh 402 that asks to pay once more."""
     return scene.fresh_402()
+
+
+@fault("paid")
+def receipt_rejects_after_settle(answer: Answer, scene: Scene) -> Answer:
+    """The payment settles; the answer is a fresh 402 with a receipt that says it failed, without a transaction."""
+    failed = receipt_says_failed(answer, scene)
+    fresh = scene.fresh_402()
+    return replace(fresh, headers=fresh.headers | failed.headers)
 
 
 @fault("paid", Hook.VERDICT)
@@ -68,12 +113,6 @@ def never_settle(_: str, __: Scene) -> str:
 def facilitator_down(_: str, __: Scene) -> str:
     """The facilitator does not answer: nothing is verified or settled, 402, and a receipt without a transaction."""
     return "down"
-
-
-@fault("paid")
-def facilitator_times_out(_: Answer, scene: Scene) -> Answer:
-    """The payment settles, but the facilitator says so too late: 402, and a receipt without a transaction."""
-    return unsettled(scene.fresh_402())
 
 
 @fault("paid")

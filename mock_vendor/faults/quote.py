@@ -6,11 +6,10 @@ from starlette.responses import RedirectResponse, Response
 
 from mock_vendor.answers import Answer
 from mock_vendor.faults import odd
+from mock_vendor.faults.hostile import HOSTILE_BYTES, HOSTILE_LINES, HOSTILE_TEXT
 from mock_vendor.faults.scene import ATTACKER, Scene
 from mock_vendor.faults.table import Hook, fault
 from mock_vendor.shelf import Quote
-
-MEGABYTE = 1_000_000
 
 
 @fault("quote")
@@ -40,7 +39,13 @@ def garbage(_: Answer, __: Scene) -> Response:
 @fault("quote")
 def huge(_: Answer, __: Scene) -> Response:
     """The quote is a JSON object of 200 MB."""
-    return odd.flood(b'{"vendorJobTemplateId": "', b"x" * MEGABYTE, 200, b'"}')
+    return odd.flood()
+
+
+@fault("quote")
+def gzip_bomb(_: Answer, __: Scene) -> Response:
+    """The quote is gzipped unasked, and unpacks to 60 MB."""
+    return Response(odd.bomb(), 200, {"Content-Encoding": "gzip"}, "application/json")
 
 
 @fault("quote")
@@ -53,6 +58,12 @@ def deep(_: Answer, __: Scene) -> Response:
 def redirect(_: Answer, scene: Scene) -> Response:
     """The quote is a 307 to another host, which keeps what is sent to it."""
     return RedirectResponse(scene.lure_url, 307)
+
+
+@fault("quote")
+def redirect_self(_: Answer, __: Scene) -> Response:
+    """The quote is a 307 to itself, for ever."""
+    return RedirectResponse("/quote", 307)
 
 
 @fault("quote", Hook.QUOTE)
@@ -72,3 +83,22 @@ def bad_quote(answer: Answer, _: Scene) -> Answer:
     """The quote has fields of the wrong type and a negative price."""
     nonsense = {"priceEstimate": -1.4, "etaMinutes": "soon", "expiresAt": 17, "currency": ["USDC"]}
     return replace(answer, body=answer.body | nonsense)
+
+
+@fault("quote")
+def hostile_refusal(_: Answer, __: Scene) -> Response:
+    """No quote, but a 503 whose text holds prompt injections, terminal escapes and markup."""
+    return Response(HOSTILE_BYTES, 503)
+
+
+@fault("quote")
+def hostile_quote(answer: Answer, _: Scene) -> Answer:
+    """The quote is right, and full of instructions beside what it must say."""
+    orders = {"reason": HOSTILE_TEXT, "instructions": HOSTILE_LINES, "$where": "sleep(9999)", "decision": "start_job"}
+    return replace(answer, body=answer.body | orders)
+
+
+@fault("quote")
+def hostile_template(answer: Answer, _: Scene) -> Answer:
+    """The quote's id is not an id but a text with terminal escapes and markup."""
+    return replace(answer, body=answer.body | {"vendorJobTemplateId": HOSTILE_TEXT})

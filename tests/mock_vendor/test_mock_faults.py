@@ -324,11 +324,6 @@ def _(buyer: Buyer) -> None:
     assert buyer.submit(quote_id, key, header).status_code == 200
 
 
-@sees("facilitator_times_out")
-def _(buyer: Buyer) -> None:
-    paid_whatever_it_says(buyer, lambda send: _expect(_is_unsettled(send())))
-
-
 def _is_unsettled(answer: httpx.Response) -> bool:
     receipt = header_json(answer.headers["PAYMENT-RESPONSE"])
     return (answer.status_code, receipt["success"], receipt["transaction"]) == (402, False, "")

@@ -1,0 +1,141 @@
+"""One attack by one vendor, in three kinds: before anything is signed, harmless, and once a payment is out."""
+
+from collections.abc import Callable
+
+from eth_abi.abi import encode
+from eth_hash.auto import keccak
+
+from gpuagent.model import Authorized, Owed, Reserved, Run, RunStatus, Settled, Underway, Voided
+from gpuagent.tick import step
+from tests.safety.seen import Seen, authorized, signature_of, stored_headers
+from tests.world import World
+
+Observed = Callable[..., Seen]
+FIRST, SECOND = "gpu_vendor_1", "gpu_vendor_2"
+"""The cheapest vendor, which attacks, and the one that is chosen in its stead."""
+RELAY = "transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32)"
+
+
+def refuses_quote(world: World, fault: str) -> Run:
+    """The quote is turned down in planning: another vendor is chosen, with nothing held but its price."""
+    world.market.fault(FIRST, fault)
+    run = step(world.start().run_id, world.ports)
+    assert [job.quote.vendor_id for job in run.jobs] == [SECOND]
+    assert_unpaid(world, run, held=run.jobs[0].quote.amount)
+    return run
+
+
+def refuses_offer(world: World, fault: str) -> Run:
+    """The quote is reserved, its 402 turned down: the hold is released at once, and nothing was ever signed."""
+    world.market.fault(FIRST, fault)
+    run = step(world.start().run_id, world.ports)
+    assert [job.quote.vendor_id for job in run.jobs] == [FIRST]
+    assert_unpaid(world, run, held=run.jobs[0].quote.amount)
+    run = step(run.run_id, world.ports)
+    (job,) = run.jobs
+    assert isinstance(job, Voided)
+    assert job.authorization is None
+    assert_unpaid(world, run, held=0)
+    return run
+
+
+def pays_into_silence(world: World, fault: str) -> Run:
+    """The payment is sent and not taken: it stays held, and is neither signed again nor given up."""
+    world.market.fault(FIRST, fault)
+    run = world.tick(world.start())
+    (job,) = run.jobs
+    assert isinstance(job, Authorized)
+    assert job.quote.vendor_id == FIRST
+    assert_signed(world, run, 1)
+    assert world.transfers() == ()
+    assert held(world, run) == job.quote.amount
+    return run
+
+
+def pays_once(world: World, fault: str) -> Run:
+    """The payment settles whatever the vendor says: it counts as spent, nothing is held, one header is out."""
+    world.market.fault(FIRST, fault)
+    run = world.tick(world.start())
+    (job,) = run.jobs
+    assert isinstance(job, Settled)
+    assert job.quote.vendor_id == FIRST
+    assert isinstance(job.work, Owed | Underway)
+    assert_signed(world, run, 1)
+    assert_moved(world, run)
+    assert held(world, run) == 0
+    return run
+
+
+def finishes(world: World, run: Run, observed: Observed, paid: list[str], **notes: object) -> Seen:
+    """The run completes at the last vendor paid. Each was paid once, at its quote, with one signature."""
+    run = world.finish(run)
+    assert run.status is RunStatus.COMPLETED
+    assert [job.quote.vendor_id for job in run.jobs if isinstance(job, Settled)] == paid
+    seen = observed(world, run, **notes)
+    assert seen.held == 0
+    assert_moved(world, run)
+    world.assert_balanced(run, transfers=len(paid))
+    return seen
+
+
+def buys_elsewhere(world: World, run: Run, observed: Observed, **notes: object) -> None:
+    """The attacker gets nothing: one signature, one transfer, to another vendor."""
+    seen = finishes(world, run, observed, [SECOND], **notes)
+    assert_signed(world, run, 1)
+    assert len(seen.received) == 1
+
+
+def gets_its_work(world: World, run: Run, observed: Observed, **notes: object) -> None:
+    """The vendor heals and delivers what was paid for, on the signature that it had."""
+    world.market.heal()
+    finishes(world, run, observed, [FIRST], **notes)
+    assert_signed(world, run, 1)
+
+
+def assert_unpaid(world: World, run: Run, held: int) -> None:
+    assert world.market.received(world.ports.wallet.address) == []
+    assert stored_headers(world, run) == []
+    assert world.transfers() == ()
+    assert world.store.recorded(run.run_id).held == held
+
+
+def assert_signed(world: World, run: Run, count: int) -> None:
+    """So many headers exist, stored and received the same, each for a job's vendor, amount and nonce."""
+    headers = set(stored_headers(world, run))
+    assert headers == set(world.market.received(world.ports.wallet.address))
+    assert len(headers) == count
+    run = world.store.load(run.run_id)
+    payees = {vendor.vendor_id: vendor.pay_to for vendor in world.market.vendors}
+    terms = [authorized(header) for header in headers]
+    assert sorted((one["from"], one["to"], one["value"], one["nonce"]) for one in terms) == sorted(
+        (world.ports.wallet.address, payees[job.quote.vendor_id], str(job.quote.amount), job.authorization.nonce)
+        for job in run.jobs
+        if not isinstance(job, Reserved) and job.authorization
+    )
+
+
+def assert_moved(world: World, run: Run) -> None:
+    """The transfers on chain are the settled jobs', to their vendors' recorded addresses, at their quotes."""
+    payees = {vendor.vendor_id: vendor.pay_to.lower() for vendor in world.market.vendors}
+    settled = [job for job in world.store.load(run.run_id).jobs if isinstance(job, Settled)]
+    assert sorted((one.payee, one.amount) for one in world.transfers()) == sorted(
+        (payees[job.quote.vendor_id], job.quote.amount) for job in settled
+    )
+
+
+def held(world: World, run: Run) -> int:
+    """What the run's record in the database holds."""
+    return world.store.recorded(run.run_id).held
+
+
+def relay(world: World, header: str) -> None:
+    """Put the payment on chain oneself, as anybody who sees its signature can. Raises AssertionError if it reverts."""
+    terms = authorized(header)
+    signature = bytes.fromhex(signature_of(header)[2:])
+    values = (
+        *(terms["from"], terms["to"], int(terms["value"]), int(terms["validAfter"]), int(terms["validBefore"])),
+        *(bytes.fromhex(terms["nonce"][2:]), signature[64], signature[:32], signature[32:64]),
+    )
+    kinds = RELAY[RELAY.index("(") + 1 : -1].split(",")
+    data = "0x" + (keccak(RELAY.encode())[:4] + encode(kinds, values)).hex()
+    world.market.transact(world.market.environment["X402_ASSET"], data)

@@ -1,0 +1,21 @@
+"""What every hostile case records about itself, for docs/safety.md."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from gpuagent.model import Run
+from tests.safety.seen import Seen, look
+from tests.world import World
+
+
+@pytest.fixture
+def observed(record_property: Callable[[str, object], None]) -> Callable[..., Seen]:
+    """Records what was signed, what moved, what is held and how it ended, as the table of docs/safety.md shows it."""
+
+    def record(worlds: World | Sequence[World], runs: Run | str | Sequence[Run | str], **notes: object) -> Seen:
+        seen = look(worlds, runs, **notes)
+        record_property("observed", seen.text)
+        return seen
+
+    return record
