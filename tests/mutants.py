@@ -7,10 +7,19 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Queue
 from tempfile import TemporaryDirectory
+from uuid import uuid4
 
+from gpuagent import stack
+from tests.lent_stack import DATABASE_NAME, STACK_FILE, STACK_SETTINGS, lend
+
+WORKERS_MAX = 4
 ROOT = Path(__file__).parents[1]
 
 
@@ -80,6 +89,34 @@ MUTANTS = (
         "    if available(run) < 0:",
         "    if False:",
         "tests/test_transitions.py -k budget",
+    ),
+    Mutant(
+        "apply takes an event that does not fit",
+        "gpuagent/transitions.py",
+        '        raise IllegalTransition(f"{event} does not fit {job}")',
+        "        return run",
+        "tests/test_transitions.py -k only_events_that_fit",
+    ),
+    Mutant(
+        "apply voids what is settled",
+        "gpuagent/transitions.py",
+        "        case Authorized(), PaymentVoided():",
+        "        case Authorized() | Settled(), PaymentVoided():",
+        "tests/test_transitions.py -k only_events_that_fit",
+    ),
+    Mutant(
+        "apply takes an authorization of another amount",
+        "gpuagent/transitions.py",
+        "            if event.authorization.amount != job.quote.amount:",
+        "            if False:",
+        "tests/test_transitions.py -k quoted_amount_only",
+    ),
+    Mutant(
+        "a completed run forgets what it signed",
+        "gpuagent/transitions.py",
+        "if isinstance(job, Reserved) else job for job in run.jobs",
+        "if isinstance(job, Reserved | Authorized) else job for job in run.jobs",
+        "tests/test_transitions.py -k follows_the_signed",
     ),
     Mutant(
         "no version guard on save",
@@ -182,34 +219,88 @@ MUTANTS = (
 )
 
 
-def survives(mutant: Mutant, folder: Path) -> bool:
-    """Whether the named test stays green without the protection."""
-    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".venv", ".git", ".*_cache", ".hypothesis"))
-    source = folder / mutant.file
-    text = source.read_text()
-    if text.count(mutant.old) != 1:
-        raise SystemExit(f"{mutant.name}: its text is not once in {mutant.file}; bring the mutant up to date")
-    source.write_text(text.replace(mutant.old, mutant.new))
-    # The copy goes before the installed package, in this process and in those that the tests start.
-    environment = {**os.environ, "PYTHONPATH": str(folder)}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *mutant.test.split()]
-    ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    if ended.returncode not in (0, 1):
-        raise SystemExit(f"{mutant.name}: {mutant.test} did not run\n{ended.stdout[-2000:]}")
-    return ended.returncode == 0
+class Worker:
+    """Runs pytest on a copy of the tree, with a running stack of its own."""
 
+    def __init__(self, file: Path) -> None:
+        self._file = file
 
-def main() -> None:
-    survivors = []
-    for mutant in MUTANTS:
+    def kills(self, mutant: Mutant) -> bool:
+        """Whether the named test goes red without the protection."""
         with TemporaryDirectory() as scratch:
-            alive = survives(mutant, Path(scratch) / "tree")
-        sys.stdout.write(f"{'SURVIVES' if alive else 'killed'}  {mutant.name}  ({mutant.test})\n")
-        sys.stdout.flush()
-        survivors += [mutant.name] if alive else []
-    if survivors:
-        raise SystemExit(f"no test notices: {', '.join(survivors)}")
+            folder = Path(scratch) / "tree"
+            shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".venv", ".git", ".*_cache", ".hypothesis"))
+            source = folder / mutant.file
+            text = source.read_text()
+            if text.count(mutant.old) != 1:
+                raise SystemExit(f"{mutant.name}: its text is not once in {mutant.file}; bring the mutant up to date")
+            source.write_text(text.replace(mutant.old, mutant.new))
+            return not self.passes(mutant.test, folder)
+
+    def passes(self, test: str, folder: Path = ROOT) -> bool:
+        # The copy goes before the installed package, in this process and in those that the tests start.
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(folder),
+            STACK_FILE: str(self._file),
+            DATABASE_NAME: f"mutants_{uuid4().hex[:8]}",
+        }
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *test.split()]
+        ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        if ended.returncode not in (0, 1):
+            raise SystemExit(f"{test} did not run\n{ended.stdout[-2000:]}")
+        return ended.returncode == 0
+
+
+@contextmanager
+def workers() -> Iterator[list[Worker]]:
+    """As many as there are processors: each has chain, clocks and vendors to itself, mutant after mutant."""
+    with ExitStack() as closing:
+        scratch = Path(closing.enter_context(TemporaryDirectory()))
+        files = [scratch / f"stack-{number}.json" for number in range(min(WORKERS_MAX, os.cpu_count() or 1))]
+        for file in files:
+            lend(closing.enter_context(stack.start(**STACK_SETTINGS)), file)
+        yield [Worker(file) for file in files]
+
+
+def hunt(found: Sequence[Worker], mutants: Sequence[Mutant]) -> list[str]:
+    """What is wrong: mutants that no test notices, and tests that are red with every protection in place.
+
+    The latter are run last, so that a stack which some mutant broke does not pass for a test that noticed it.
+    """
+    idle: Queue[Worker] = Queue()
+    for worker in found:
+        idle.put(worker)
+
+    def judge(job: Mutant | str) -> str:
+        worker = idle.get()
+        try:
+            right = worker.kills(job) if isinstance(job, Mutant) else worker.passes(job)
+        finally:
+            idle.put(worker)
+        told = f"{job.name}  ({job.test})" if isinstance(job, Mutant) else job
+        verdict = ("killed  ", "SURVIVES") if isinstance(job, Mutant) else ("green   ", "RED     ")
+        print(f"{verdict[0] if right else verdict[1]}  {told}", flush=True)
+        return "" if right else told
+
+    with ThreadPoolExecutor(len(found)) as pool:
+        wrong = [told for told in pool.map(judge, mutants) if told]
+        return wrong + [told for told in pool.map(judge, dict.fromkeys(mutant.test for mutant in mutants)) if told]
+
+
+def main(words: Sequence[str]) -> None:
+    """All mutants, or those whose name holds one of the words."""
+    chosen = [mutant for mutant in MUTANTS if not words or any(word in mutant.name for word in words)]
+    if not chosen:
+        raise SystemExit(f"no mutant is named so; there are: {', '.join(mutant.name for mutant in MUTANTS)}")
+    with workers() as found:
+        wrong = hunt(found, chosen)
+    if wrong:
+        raise SystemExit(
+            f"{len(wrong)} of {len(chosen)} mutants or their tests are not as they should: {'; '.join(wrong)}"
+        )
+    print(f"{len(chosen)} mutants, each noticed by a test that is green without it")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
