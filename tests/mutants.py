@@ -286,10 +286,8 @@ def hunt(found: Sequence[Worker], mutants: Sequence[Mutant]) -> list[str]:
             killed = worker.kills(mutant)
         finally:
             idle.put(worker)
-        print(
-            f"{'killed  ' if killed else 'SURVIVES'} {time.monotonic() - began:5.1f} s  {mutant.name}  ({mutant.test})",
-            flush=True,
-        )
+        verdict, took_s = "killed  " if killed else "SURVIVES", time.monotonic() - began
+        print(f"{verdict} {took_s:5.1f} s  {mutant.name}  ({mutant.test})", flush=True)
         return "" if killed else mutant.name
 
     def is_red(number: int) -> str:
