@@ -67,14 +67,14 @@ MUTANTS = (
         "    if ports.clock.now() >= job.authorization.valid_before:\n"
         '        return PaymentVoided(job_id, "expired")\n'
         "    match outcome:\n        case Settlement():",
-        "tests/test_bad_vendors.py -k released_by_the_chain_alone",
+        "tests/safety/test_paid.py -k test_25",
     ),
     Mutant(
         "release on the vendor's word",
         "gpuagent/pay.py",
         "            reply = str(error)  # says nothing about the money",
         "            return PaymentVoided(job_id, str(error))",
-        "tests/test_bad_vendors.py -k says_nothing_about_money",
+        "tests/safety/test_paid.py -k test_23",
     ),
     Mutant(
         "sign again instead of sending what is stored",
@@ -82,7 +82,7 @@ MUTANTS = (
         "    outcome = ports.chain.outcome(job.authorization)\n    reply",
         "    if job.last_reply:\n        return PaymentVoided(job_id, job.last_reply)\n"
         "    outcome = ports.chain.outcome(job.authorization)\n    reply",
-        "tests/test_bad_vendors.py -k released_by_the_chain_alone",
+        "tests/safety/test_paid.py -k test_25",
     ),
     Mutant(
         "no budget guard in apply",

@@ -16,7 +16,7 @@ from gpuagent.model import Challenge
 from gpuagent.pay import agreed, derived_job_id, nonce, problem, unsigned_nonces
 from gpuagent.plan import check_payee, guard
 from gpuagent.wire import strict_json
-from gpuagent.wire.exact import HEADER_MAX, decode_challenge
+from gpuagent.wire.exact import decode_challenge
 from tests.samples import (
     ASSET,
     PAYEE,
@@ -102,10 +102,6 @@ def test_guard_refuses(changes: dict[str, Any], words: str) -> None:
         guard(decision(**changes), seen)
 
 
-def header(value: object) -> str:
-    return base64.b64encode(json.dumps(value).encode()).decode()
-
-
 ACCEPT = {
     "scheme": "exact",
     "network": TOKEN.network,
@@ -118,28 +114,8 @@ ACCEPT = {
 
 
 def test_offer_is_read() -> None:
-    offer = header({"x402Version": 2, "accepts": [{"scheme": "exact"}, ACCEPT, 7]})
-    assert decode_challenge(offer) == Challenge((TERMS,))
-
-
-@pytest.mark.parametrize(
-    "offer",
-    [
-        "not base64!",
-        header([]),
-        header({"x402Version": 1, "accepts": [ACCEPT]}),
-        header({"x402Version": True, "accepts": [ACCEPT]}),
-        header({"x402Version": "2", "accepts": [ACCEPT]}),
-        header({"accepts": [ACCEPT]}),
-        header({"x402Version": 2}),
-        header({"x402Version": 2, "accepts": [ACCEPT], "extensions": {"payment-identifier": {"info": {"id": "x"}}}}),
-        base64.b64encode(b"[" * 10_000).decode(),
-        "A" * (HEADER_MAX + 4),
-    ],
-)
-def test_malformed_offers_have_one_error(offer: str) -> None:
-    with pytest.raises(OfferInvalid):
-        decode_challenge(offer)
+    offer = json.dumps({"x402Version": 2, "accepts": [{"scheme": "exact"}, ACCEPT, 7]})
+    assert decode_challenge(base64.b64encode(offer.encode()).decode()) == Challenge((TERMS,))
 
 
 json_values = st.recursive(
@@ -147,28 +123,6 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
     max_leaves=12,
 )
-
-
-@given(st.dictionaries(st.sampled_from([*ACCEPT, "other"]), json_values), json_values)
-def test_no_offer_but_the_agreed_one_is_accepted(changes: dict[str, Any], extensions: Any) -> None:
-    entry = {**ACCEPT, **changes}
-    try:
-        terms = agreed(
-            decode_challenge(header({"x402Version": 2, "accepts": [entry], "extensions": extensions})),
-            quote(),
-            VENDOR,
-            TOKEN,
-        )
-    except OfferInvalid:
-        return
-    assert terms == TERMS
-
-
-@given(st.binary(max_size=200) | st.text(max_size=200))
-def test_no_header_has_another_error(junk: bytes | str) -> None:
-    text = base64.b64encode(junk).decode() if isinstance(junk, bytes) else junk
-    with pytest.raises(OfferInvalid):
-        decode_challenge(text)
 
 
 def test_payment_identifier_is_declared_as_the_sdk_does() -> None:

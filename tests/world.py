@@ -130,12 +130,17 @@ class Market:
         self.transact(self.environment["X402_ASSET"], data)
 
     def transact(self, to: str, data: str) -> None:
-        """Send from the token's deployer, whose account is unlocked on Anvil; returns once it is mined."""
-        sent = self.rpc("eth_sendTransaction", {"from": self.rpc("eth_accounts")[0], "to": to, "data": data})
+        """Send from the token's deployer; returns once it is mined, and has not reverted."""
+        receipt = self.mined(to, data, self.rpc("eth_accounts")[0])
+        assert receipt["status"] == "0x1", receipt
+
+    def mined(self, to: str, data: str, sender: str) -> Any:
+        """The receipt of what is sent from an account that is unlocked on Anvil: the deployer's or a vendor's."""
+        sent = self.rpc("eth_sendTransaction", {"from": sender, "to": to, "data": data, "gas": hex(500_000)})
         ends_at = time.monotonic() + 10
         while not (receipt := self.rpc("eth_getTransactionReceipt", sent)):
             assert time.monotonic() < ends_at, "not mined"
-        assert receipt["status"] == "0x1", receipt
+        return receipt
 
 
 @dataclass

@@ -1,6 +1,5 @@
 """The vendor API over HTTP. Whatever a vendor answers becomes a checked value or a VendorError."""
 
-import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
@@ -8,10 +7,9 @@ from gpuagent.errors import OfferInvalid, VendorError, VendorTokenMissing, Vendo
 from gpuagent.model import Authorized, Challenge, JobReport, Quote, Reserved, Settled, Vendor
 from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed, Reply, is_private
 from gpuagent.wire.exact import decode_challenge
-from gpuagent.wire.vendor_answers import clean, read_object, read_quote, read_report
+from gpuagent.wire.vendor_answers import clean, read_job_id, read_object, read_quote, read_report
 
 STATUS_BODY_MAX = 1024 * 1024
-_JOB_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 
 
 class HttpVendor:
@@ -60,10 +58,7 @@ class HttpVendor:
             key=job.job_id,
             headers={"PAYMENT-SIGNATURE": job.header},
         )
-        job_id = read_object(vendor, reply.body).get("vendorJobId", "")
-        if not isinstance(job_id, str) or not (job_id == "" or _JOB_ID.fullmatch(job_id)):
-            raise VendorError(f"{vendor.vendor_id} named its job in a way that cannot be kept")
-        return job_id
+        return read_job_id(vendor, read_object(vendor, reply.body))
 
     def status(self, vendor: Vendor, vendor_job_id: str) -> JobReport:
         params = {"vendorJobId": vendor_job_id}

@@ -1,6 +1,7 @@
 """What vendors answer, read strictly: a checked value, or a VendorError that says what is wrong with it."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -16,6 +17,7 @@ LOGS_MAX = 5_000
 METRICS_MAX = 32
 ETA_MAX_S = 10.0**9
 YEAR_MAX = 2200
+_JOB_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 T = TypeVar("T")
 
 
@@ -35,6 +37,14 @@ def read_quote(vendor: Vendor, data: Mapping[str, Any], gpu_type: str, max_hours
 
 def read_report(vendor: Vendor, data: Mapping[str, Any]) -> JobReport:
     return _read(vendor, "status", lambda: _report(data))
+
+
+def read_job_id(vendor: Vendor, data: Mapping[str, Any]) -> str:
+    """The vendor's name for a job that was paid for, "" when it gives none."""
+    job_id = data.get("vendorJobId", "")
+    if not isinstance(job_id, str) or not (job_id == "" or _JOB_ID.fullmatch(job_id)):
+        raise VendorError(f"{vendor.vendor_id} named its job in a way that cannot be kept")
+    return job_id
 
 
 def clean(text: str, limit: int = TEXT_MAX) -> str:
@@ -65,7 +75,7 @@ def _quote(vendor: Vendor, data: Mapping[str, Any], gpu_type: str, max_hours: De
         network=_text(data["network"], 64),
         asset=_text(data["asset"], 64),
         expires_at=_time(data["expiresAt"]),
-        eta_s=min(float(_number(data["etaMinutes"])) * 60, ETA_MAX_S),
+        eta_s=min(max(0.0, float(_number(data["etaMinutes"])) * 60), ETA_MAX_S),
         gpu_type=gpu_type,
         max_hours=max_hours,
     )

@@ -47,7 +47,7 @@ def bad_base64(answer: Answer, _: Scene) -> Answer:
 @fault("offer")
 def deep_offer(_: Answer, __: Scene) -> Response:
     """PAYMENT-REQUIRED is JSON nested 5,000 deep."""
-    nested = '{"a":' * 5_000 + "1" + "}" * 5_000
+    nested = "[" * 5_000 + "]" * 5_000
     headers = {OFFER: safe_base64_encode(nested)}
     return Response(nested, 402, headers, "application/json")
 

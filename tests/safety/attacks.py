@@ -1,16 +1,20 @@
 """One attack by one vendor, in three kinds: before anything is signed, harmless, and once a payment is out."""
 
 from collections.abc import Callable
+from typing import Any
 
+import pytest
 from eth_abi.abi import encode
 from eth_hash.auto import keccak
 
 from gpuagent.model import Authorized, Owed, Reserved, Run, RunStatus, Settled, Underway, Voided
+from gpuagent.money import show_usd
 from gpuagent.tick import step
 from tests.safety.seen import Seen, authorized, signature_of, stored_headers
 from tests.world import World
 
 Observed = Callable[..., Seen]
+Attack = Callable[[World, str], Run]
 FIRST, SECOND = "gpu_vendor_1", "gpu_vendor_2"
 """The cheapest vendor, which attacks, and the one that is chosen in its stead."""
 RELAY = "transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32)"
@@ -66,8 +70,21 @@ def pays_once(world: World, fault: str) -> Run:
     return run
 
 
+def attacks(*stages: tuple[Attack, str]) -> Any:
+    """Parametrize a test by attack and fault, called by the fault."""
+    return pytest.mark.parametrize(("attack", "fault"), [pytest.param(a, f, id=f) for a, f in stages])
+
+
+def goes_on(world: World, attack: Attack, run: Run, observed: Observed) -> None:
+    """Unpaid, the vendor is left; paid, it is held to its work."""
+    (gets_its_work if attack is pays_once else buys_elsewhere)(world, run, observed)
+
+
 def finishes(world: World, run: Run, observed: Observed, paid: list[str], **notes: object) -> Seen:
     """The run completes at the last vendor paid. Each was paid once, at its quote, with one signature."""
+    out = [job.quote.amount for job in world.store.load(run.run_id).jobs if isinstance(job, Authorized)]
+    if out:
+        notes = {"held until the chain decided": show_usd(sum(out)), **notes}
     run = world.finish(run)
     assert run.status is RunStatus.COMPLETED
     assert [job.quote.vendor_id for job in run.jobs if isinstance(job, Settled)] == paid
@@ -128,8 +145,8 @@ def held(world: World, run: Run) -> int:
     return world.store.recorded(run.run_id).held
 
 
-def relay(world: World, header: str) -> None:
-    """Put the payment on chain oneself, as anybody who sees its signature can. Raises AssertionError if it reverts."""
+def relay(world: World, header: str) -> bool:
+    """Put the payment on chain oneself, as anybody who sees its signature can. Whether the token took it."""
     terms = authorized(header)
     signature = bytes.fromhex(signature_of(header)[2:])
     values = (
@@ -138,4 +155,6 @@ def relay(world: World, header: str) -> None:
     )
     kinds = RELAY[RELAY.index("(") + 1 : -1].split(",")
     data = "0x" + (keccak(RELAY.encode())[:4] + encode(kinds, values)).hex()
-    world.market.transact(world.market.environment["X402_ASSET"], data)
+    stranger = world.market.rpc("eth_accounts")[0]
+    receipt = world.market.mined(world.market.environment["X402_ASSET"], data, stranger)
+    return bool(receipt["status"] == "0x1")

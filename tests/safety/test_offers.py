@@ -9,6 +9,9 @@ from tests.safety.attacks import FIRST, SECOND, Observed, buys_elsewhere, finish
 from tests.safety.seen import stored_headers
 from tests.world import World
 
+MALFORMED_QUOTES = ("garbage", "deep", "bad_quote")
+MALFORMED_OFFERS = ("bad_base64", "broken_offer", "list_offer", "deep_offer")
+
 
 def test_01_price_raised_between_quote_and_402(world: World, observed: Observed) -> None:
     """The quote is fair; the 402 then asks for twice as much.
@@ -130,13 +133,14 @@ def test_13_token_domain_spoofed(world: World, observed: Observed) -> None:
     buys_elsewhere(world, refuses_offer(world, "spoof_domain"), observed)
 
 
-@pytest.mark.parametrize("fault", ["bad_base64", "broken_offer", "list_offer", "deep_offer"])
+@pytest.mark.parametrize("fault", [*MALFORMED_QUOTES, *MALFORMED_OFFERS])
 def test_14_malformed_offer(world: World, observed: Observed, fault: str) -> None:
-    """The 402 is not base64, is cut off, is a list, or is nested 5,000 deep.
+    """The 402 is not base64, is cut off, is a list, or is nested 5,000 deep; quotes come as malformed.
 
-    Reads it strictly, as one kind of error; no payment begins, and it buys elsewhere.
+    Reads both strictly, as one kind of error; no payment begins, and it buys elsewhere.
     """
-    buys_elsewhere(world, refuses_offer(world, fault), observed)
+    refuses = refuses_quote if fault in MALFORMED_QUOTES else refuses_offer
+    buys_elsewhere(world, refuses(world, fault), observed)
 
 
 def test_31_payment_identifier_filled_in_by_the_vendor(world: World, observed: Observed) -> None:

@@ -1,0 +1,248 @@
+"""Whatever bytes a vendor sends: one kind of error, and never a signature for anything but the quote. No servers."""
+
+import json
+from base64 import b64decode, b64encode
+from contextlib import suppress
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from gpuagent.adapters.local_wallet import LocalWallet
+from gpuagent.errors import OfferInvalid, VendorError
+from gpuagent.model import JobReport, Quote
+from gpuagent.pay import agreed
+from gpuagent.wire.exact import HEADER_MAX, PAYMENT_IDENTIFIER, decode_challenge
+from gpuagent.wire.vendor_answers import clean, read_job_id, read_object, read_quote, read_report
+from tests.samples import ASSET, PAYEE, TERMS, TOKEN, VENDOR, authorization, quote
+
+bounded = settings(deadline=None, derandomize=True, max_examples=400)
+WALLET = LocalWallet("0x" + "11" * 32, TOKEN)
+OFFER = {
+    "scheme": "exact",
+    "network": TOKEN.network,
+    "asset": ASSET,
+    "amount": "1400000",
+    "payTo": PAYEE,
+    "maxTimeoutSeconds": 300,
+    "extra": {"name": "USD Coin", "version": "2"},
+}
+QUOTE = {
+    "vendorJobTemplateId": "quote-1",
+    "priceEstimate": 1.4,
+    "currency": "USDC",
+    "etaMinutes": 60,
+    "expiresAt": "2030-01-01T00:00:00+00:00",
+    "payTo": PAYEE,
+    "network": TOKEN.network,
+    "asset": ASSET,
+}
+STATUS = {"status": "running", "progress": 0.5, "logs": ["a"], "finalMetrics": {"loss": 0.1}}
+NUMERALS = (
+    "1400001",
+    "1.4",
+    "1,4",
+    "01400000",
+    "+1400000",
+    "-1400000",
+    "1400000.0",
+    "14e5",
+    " 1400000",
+    "1_400_000",
+    "",
+)
+ODD_NUMERALS = ("١٤٠٠٠٠٠", "１４００００", "0x155cc0", "1400000\n", "1400000\u200b", "$1.40", "NaN", "-Infinity", "∞")
+HUGE_NUMBERS = ("1e400", "-1e400", "1e999999999", "1e-999999999", "-1e999999999", "9" * 400, "9" * 5_000)
+BARE_NUMBERS = (*HUGE_NUMBERS, "-0", "0", "00", "-1", "1.", "NaN", "Infinity", "true")
+
+numerals = st.sampled_from(["1400000", *NUMERALS, *ODD_NUMERALS])
+numbers = st.integers() | st.floats() | st.just(10**400) | st.just(-(10**30)) | st.integers(1_399_999, 1_400_001)
+leaves = st.none() | st.booleans() | numbers | numerals | st.text(max_size=20) | st.just("x" * 5_000)
+values = st.recursive(
+    leaves,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def nested(depth: int) -> Any:
+    found: Any = 1
+    for _ in range(depth):
+        found = {"a": found}
+    return found
+
+
+anything = values | st.sampled_from([nested(30), nested(31), nested(40), nested(200)])
+
+
+def changed(good: dict[str, Any], *others: str) -> st.SearchStrategy[dict[str, Any]]:
+    """The good object with some fields changed or dropped, and others added."""
+    changes = st.dictionaries(st.sampled_from([*good, *others]), anything, max_size=3)
+    drops = st.sets(st.sampled_from([*good]), max_size=1)
+    return st.builds(lambda new, gone: {k: v for k, v in {**good, **new}.items() if k not in gone}, changes, drops)
+
+
+entries = st.lists(changed(OFFER, "resource", "x402Version") | anything, max_size=4) | anything
+offers = changed({"x402Version": 2, "accepts": [OFFER]}, "extensions", "error", "resource")
+
+
+def header(value: object) -> str:
+    return b64encode(json.dumps(value).encode()).decode()
+
+
+def sign(offer: str) -> dict[str, str] | None:
+    """What is signed for a quote of 1.40 USD when the vendor sends this offer, as its verifier would read it."""
+    try:
+        challenge = decode_challenge(offer)
+        terms = agreed(challenge, quote(), VENDOR, TOKEN)
+    except OfferInvalid:
+        return None
+    identifier = "a" * 24 if challenge.wants_identifier else ""
+    payment = json.loads(b64decode(WALLET.sign(authorization(payer=WALLET.address), terms, identifier)))
+    assert terms == TERMS
+    assert payment["accepted"] == OFFER
+    assert set(payment.get("extensions") or {}) <= {PAYMENT_IDENTIFIER}
+    assert payment["payload"]["authorization"].pop("validAfter") == "0"
+    signed: dict[str, str] = payment["payload"]["authorization"]
+    return signed
+
+
+AGREED = {
+    "from": WALLET.address,
+    "to": PAYEE,
+    "value": "1400000",
+    "validBefore": str(authorization().valid_before),
+    "nonce": authorization().nonce,
+}
+
+
+def test_the_agreed_offer_is_signed() -> None:
+    assert sign(header({"x402Version": 2, "accepts": [OFFER]})) == AGREED
+
+
+@bounded
+@given(offers, entries)
+def test_nothing_is_signed_but_the_quote(offer: dict[str, Any], accepts: Any) -> None:
+    for one in (offer, {**offer, "accepts": accepts}):
+        assert sign(header(one)) in (None, AGREED)
+
+
+@pytest.mark.parametrize("amount", [*NUMERALS, *ODD_NUMERALS, 1400000, 1400000.0, True, None, ["1400000"]])
+def test_no_other_spelling_of_the_amount_is_signed(amount: object) -> None:
+    assert sign(header({"x402Version": 2, "accepts": [{**OFFER, "amount": amount}]})) is None
+
+
+@pytest.mark.parametrize("bare", BARE_NUMBERS)
+@pytest.mark.parametrize("field", ["amount", "maxTimeoutSeconds"])
+def test_no_odd_number_is_signed(field: str, bare: str) -> None:
+    text = json.dumps({"x402Version": 2, "accepts": [{**OFFER, field: "@"}]}).replace('"@"', bare)
+    assert sign(b64encode(text.encode()).decode()) is None
+
+
+@pytest.mark.parametrize(
+    "offer",
+    [
+        "not base64!",
+        header([]),
+        header({"x402Version": 1, "accepts": [OFFER]}),
+        header({"x402Version": True, "accepts": [OFFER]}),
+        header({"x402Version": "2", "accepts": [OFFER]}),
+        header({"x402Version": 2.0, "accepts": [OFFER]}),
+        header({"accepts": [OFFER]}),
+        header({"x402Version": 2}),
+        header({"x402Version": 2, "accepts": [OFFER], "extensions": {PAYMENT_IDENTIFIER: {"info": {"id": "x"}}}}),
+        b64encode(b"[" * 10_000).decode(),
+        "A" * (HEADER_MAX + 4),
+    ],
+)
+def test_malformed_offers_have_one_error(offer: str) -> None:
+    with pytest.raises(OfferInvalid):
+        decode_challenge(offer)
+
+
+@bounded
+@given(st.binary(max_size=200) | st.text(max_size=200))
+def test_no_header_has_another_error(junk: bytes | str) -> None:
+    text = b64encode(junk).decode() if isinstance(junk, bytes) else junk
+    with pytest.raises(OfferInvalid):
+        decode_challenge(text)
+
+
+@bounded
+@given(changed(QUOTE, "reason", "$where"))
+@example({**QUOTE, "priceEstimate": 10**400})
+@example({**QUOTE, "expiresAt": "٢٠٣٠-01-01T00:00:00+00:00"})
+def test_no_quote_brings_another_error(body: dict[str, Any]) -> None:
+    with suppress(VendorError):
+        assert_sound(read_quote(VENDOR, read_object(VENDOR, json.dumps(body).encode()), "A100", Decimal(1)))
+
+
+@pytest.mark.parametrize("bare", [*BARE_NUMBERS, *map(json.dumps, ODD_NUMERALS)])
+@pytest.mark.parametrize("field", ["etaMinutes", "expiresAt"])
+def test_odd_numbers_in_a_quote(field: str, bare: str) -> None:
+    text = json.dumps({**QUOTE, field: "@"}).replace('"@"', bare)
+    with suppress(VendorError):
+        assert_sound(read_quote(VENDOR, read_object(VENDOR, text.encode()), "A100", Decimal(1)))
+
+
+@pytest.mark.parametrize("bare", [*BARE_NUMBERS, *map(json.dumps, ODD_NUMERALS)])
+def test_no_odd_number_is_a_price(bare: str) -> None:
+    text = json.dumps({**QUOTE, "priceEstimate": "@"}).replace('"@"', bare)
+    with pytest.raises(VendorError):
+        read_quote(VENDOR, read_object(VENDOR, text.encode()), "A100", Decimal(1))
+
+
+@bounded
+@given(changed(STATUS, "artifactUrl", "errorMessage"))
+def test_no_status_brings_another_error(body: dict[str, Any]) -> None:
+    with suppress(VendorError):
+        assert_inert(read_report(VENDOR, read_object(VENDOR, json.dumps(body).encode())))
+
+
+@bounded
+@given(changed({"vendorJobId": "job-1", "status": "submitted"}))
+def test_no_reply_to_a_payment_brings_another_error(body: dict[str, Any]) -> None:
+    with suppress(VendorError):
+        named = read_job_id(VENDOR, read_object(VENDOR, json.dumps(body).encode()))
+        assert named == "" or (named.isascii() and named.isprintable() and len(named) <= 128)
+
+
+@bounded
+@given(st.binary(max_size=300))
+@example(b"1e999999999")
+@example(b'{"a": 1e999999999}')
+@example(b"[" * 60_000)
+@example(b"\xff")
+@example(b"9" * 5_000)
+def test_no_body_brings_another_error(body: bytes) -> None:
+    with suppress(VendorError):
+        assert isinstance(read_object(VENDOR, body), dict)
+
+
+@bounded
+@given(st.text(max_size=50))
+def test_clean_text_is_one_printable_line(text: str) -> None:
+    assert clean(text).isprintable()
+    clean(text).encode()  # no lone surrogates
+    assert clean(clean(text)) == clean(text)
+    assert len(clean(text * 100, 30)) <= 30
+
+
+def assert_sound(found: Quote) -> None:
+    assert 0 < found.amount < 10**18
+    assert (found.pay_to, found.network, found.asset) == tuple(
+        clean(text, 64) for text in (found.pay_to, found.network, found.asset)
+    )
+    assert found.expires_at < 10**10
+    assert 0 <= found.eta_s < 10**10
+
+
+def assert_inert(report: JobReport) -> None:
+    assert 0 <= report.progress <= 1
+    for text in (*report.logs, report.artifact_url, report.error_message, *map(str, report.final_metrics.values())):
+        assert text.isprintable()
+        assert len(text) <= 2_000
+    assert not any(key.startswith("$") for key in report.final_metrics)
+    json.dumps(dict(report.final_metrics), allow_nan=False)
