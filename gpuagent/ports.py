@@ -66,6 +66,14 @@ class Wallet(Protocol):
         """
         ...
 
+    def cancel(self, authorization: Authorization, gas: "Gas") -> str:
+        """A raw transaction (EIP-1559, 0x hex) that cancels the authorization on chain, for Chain.send().
+
+        It races the settlement, and either may win. Raises Refused when the authorization is not of this wallet
+        and token, or gas.balance cannot pay for it; nothing is signed then.
+        """
+        ...
+
 
 # What the chain says of an authorization.
 
@@ -97,6 +105,17 @@ class Head:
     balance: int
 
 
+@dataclass(frozen=True, slots=True)
+class Gas:
+    """What a transaction of an address takes now. Amounts in wei of the chain's own coin, fees per unit of gas."""
+
+    count: int
+    """Transactions the address has sent, pending ones included."""
+    max_fee: int
+    priority_fee: int
+    balance: int
+
+
 class Chain(Protocol):
     """Every method raises ChainError when the chain does not answer or is another chain."""
 
@@ -108,6 +127,15 @@ class Chain(Protocol):
 
     def outcome(self, authorization: Authorization) -> Outcome:
         """All reads pinned to one block. Raises ChainMismatch when the nonce paid something else."""
+        ...
+
+    def gas(self, address: str) -> Gas: ...
+
+    def send(self, transaction: str) -> str:
+        """Hand in a raw transaction (0x hex); its hash. One that is known already is no error.
+
+        Says nothing of what becomes of it: ask outcome().
+        """
         ...
 
 

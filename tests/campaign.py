@@ -28,8 +28,8 @@ from gpuagent.model import Run, RunStatus, Settled, Transfer
 from gpuagent.money import UNIT
 from gpuagent.transitions import is_over
 from tests.long_ticker import Life, live
-from tests.rpc_proxy import RpcProxy
 from tests.ticker import POINTS
+from tests.wire import Wire
 from tests.world import Market, World, build_world
 
 AGENT_SETTINGS: dict[str, str] = {}
@@ -111,12 +111,12 @@ class Timer:
 class Campaign:
     """One seed's campaign, on a stack of its own."""
 
-    def __init__(self, seed: int, purchases: int, world: World, proxy: RpcProxy, folder: Path) -> None:
+    def __init__(self, seed: int, purchases: int, world: World, wire: Wire, folder: Path) -> None:
         self.report = Report(seed)
         self._wanted = purchases
-        self._world, self._market, self._proxy, self._folder = world, world.market, proxy, folder
+        self._world, self._market, self._wire, self._folder = world, world.market, wire, folder
         self._dice = random.Random(seed)
-        self._environment = {**world.environment, "CHAIN_RPC_URL": proxy.url}
+        self._environment = {**world.environment, "CHAIN_RPC_URL": wire.url}
         self._forks = multiprocessing.get_context("forkserver")
         self._forks.set_forkserver_preload(["tests.long_ticker"])
         self._tickers: dict[ForkServerProcess, str] = {}
@@ -171,7 +171,7 @@ class Campaign:
         )
 
     def _heal(self) -> None:
-        self._proxy.mode = "up"
+        self._wire.mode = "up"
         self._market.heal()
 
     def _drain(self) -> None:
@@ -246,9 +246,9 @@ class Campaign:
             self.report.outages["mongod killed"] += 1
 
     def _cut_wire(self) -> None:
-        self._proxy.mode = "up" if self._proxy.mode != "up" else self._dice.choice(["refuse", "hang"])
-        if self._proxy.mode != "up":
-            self.report.outages[f"chain {self._proxy.mode}"] += 1
+        self._wire.mode = "up" if self._wire.mode != "up" else self._dice.choice(["refuse", "hang"])
+        if self._wire.mode != "up":
+            self.report.outages[f"chain {self._wire.mode}"] += 1
 
     def _settle_held(self) -> None:
         self._market.control("POST", "settle")
@@ -310,22 +310,22 @@ class Campaign:
 
 def campaign(seed: int, purchases: int) -> Report:
     """Run it whole. Raises AssertionError when it gets stuck or a ticker meets what none may meet."""
-    with _stage() as (world, proxy, folder):
-        return Campaign(seed, purchases, world, proxy, folder).run()
+    with _stage() as (world, wire, folder):
+        return Campaign(seed, purchases, world, wire, folder).run()
 
 
 @contextmanager
-def _stage() -> Iterator[tuple[World, RpcProxy, Path]]:
+def _stage() -> Iterator[tuple[World, Wire, Path]]:
     with (
         TemporaryDirectory(prefix="gpuagent-campaign-") as scratch,
         stack.start(Path(scratch) / "stack", PORT="0", MOCK_SPEED="40", MOCK_SLOW_S="60", MOCK_VENDORS="4") as running,
-        RpcProxy(running.environment["CHAIN_RPC_URL"]) as proxy,
+        Wire(running.environment["CHAIN_RPC_URL"]) as wire,
     ):
         market = Market(running)
         market.environment |= AGENT_SETTINGS
         try:
             with build_world(market, "campaign", funds=100_000 * UNIT) as world:
-                yield world, proxy, Path(scratch)
+                yield world, wire, Path(scratch)
         finally:
             market.close()
 

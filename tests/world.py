@@ -137,8 +137,12 @@ class Market:
     def mined(self, to: str, data: str, sender: str) -> Any:
         """The receipt of what is sent from an account that is unlocked on Anvil: the deployer's or a vendor's."""
         sent = self.rpc("eth_sendTransaction", {"from": sender, "to": to, "data": data, "gas": hex(500_000)})
+        return self.receipt(sent)
+
+    def receipt(self, transaction: str) -> Any:
+        """What became of a transaction, once it is mined."""
         ends_at = time.monotonic() + 10
-        while not (receipt := self.rpc("eth_getTransactionReceipt", sent)):
+        while not (receipt := self.rpc("eth_getTransactionReceipt", transaction)):
             assert time.monotonic() < ends_at, "not mined"
         return receipt
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from itertools import islice
 from typing import Any, ParamSpec, TypeVar
-from urllib.parse import urlsplit
 
 from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError
@@ -16,9 +15,9 @@ from eth_hash.auto import keccak
 from gpuagent.errors import ChainError, ChainMismatch
 from gpuagent.model import Authorization, Settlement, Token, Transfer
 from gpuagent.money import DECIMALS
-from gpuagent.ports import Head, Open, Outcome, Void
-from gpuagent.wire import strict_json
-from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed
+from gpuagent.ports import Gas, Head, Open, Outcome, Void
+from gpuagent.wire.eip3009 import AUTHORIZATION_STATE, BALANCE_OF, CANCELED, DOMAIN, TRANSFER, USED
+from gpuagent.wire.json_rpc import JsonRpc
 
 LOGS_SPAN = 2_000
 """Blocks asked for at once: public nodes refuse more."""
@@ -43,49 +42,29 @@ def _translated(read: Callable[P, T]) -> Callable[P, T]:
     return translated
 
 
-def _topic(signature: str) -> str:
-    return "0x" + keccak(signature.encode()).hex()
-
-
-def _selector(signature: str) -> str:
-    return _topic(signature)[:10]
-
-
-USED = _topic("AuthorizationUsed(address,bytes32)")
-CANCELED = _topic("AuthorizationCanceled(address,bytes32)")
-TRANSFER = _topic("Transfer(address,address,uint256)")
-AUTHORIZATION_STATE = _selector("authorizationState(address,bytes32)")
-BALANCE_OF = _selector("balanceOf(address)")
-DOMAIN = {"name()": "string", "version()": "string", "decimals()": "uint8"}
-
-
 class EvmChain:
     """One token on one chain. confirmations: how many blocks deep a fact must be to count as final."""
 
     def __init__(self, rpc_url: str, token: Token, confirmations: int = 0, deadline_s: float = 10) -> None:
-        self._url = rpc_url
-        self._shown = urlsplit(rpc_url).hostname or "CHAIN_RPC_URL"  # the path may hold an API key
+        self._rpc = JsonRpc(rpc_url, deadline_s)
         self._token = token
         self._confirmations = confirmations
-        self._http = BoundedHttp(deadline_s, body_max=16 * 1024 * 1024)
 
     @property
     def token(self) -> Token:
         return self._token
 
     def close(self) -> None:
-        self._http.close()
+        self._rpc.close()
 
     @_translated
     def check(self) -> None:
         """Raises ChainError unless this is the token's chain, and the token there is the pinned one."""
         (chain_id,) = self._batch(("eth_chainId", []))
         if _uint(chain_id) != self._token.chain_id:
-            raise ChainError(f"{self._shown} is chain {_uint(chain_id)}, not {self._token.network}")
-        reads = [(method, [{"to": self._token.address, "data": _selector(method)}, "latest"]) for method in DOMAIN]
-        code, *words = self._batch(
-            ("eth_getCode", [self._token.address, "latest"]), *(("eth_call", params) for _, params in reads)
-        )
+            raise ChainError(f"{self._rpc.shown} is chain {_uint(chain_id)}, not {self._token.network}")
+        reads = [("eth_call", [{"to": self._token.address, "data": selector}, "latest"]) for selector in DOMAIN]
+        code, *words = self._batch(("eth_getCode", [self._token.address, "latest"]), *reads)
         if code == "0x":
             raise ChainError(f"there is no token at {self._token.address} on {self._token.network}")
         name, version, decimals = (
@@ -140,6 +119,30 @@ class EvmChain:
         return tuple(
             Transfer(log["transactionHash"], payee, amount) for log in logs for _, payee, amount in [_transfer(log)]
         )
+
+    @_translated
+    def gas(self, address: str) -> Gas:
+        count, balance, priority_fee, block = self._batch(
+            ("eth_getTransactionCount", [address, "pending"]),
+            ("eth_getBalance", [address, "latest"]),
+            ("eth_maxPriorityFeePerGas", []),
+            ("eth_getBlockByNumber", ["latest", False]),
+        )
+        tip = _uint(priority_fee)
+        # Twice the base fee outlasts five full blocks, in each of which it may grow by an eighth.
+        return Gas(_count(count), 2 * _uint(block["baseFeePerGas"]) + tip, tip, _uint(balance))
+
+    @_translated
+    def send(self, transaction: str) -> str:
+        digest = "0x" + keccak(bytes.fromhex(transaction[2:])).hex()
+        try:
+            self._batch(("eth_sendRawTransaction", [transaction]))
+        except ChainError:
+            # Nodes refuse what they already know in words of their own: so the node is asked whether it does.
+            (known,) = self._batch(("eth_getTransactionByHash", [digest]))
+            if not known:
+                raise
+        return digest
 
     def _settlement(self, authorization: Authorization, final: int) -> Settlement | Void | None:
         """How the nonce was used up to the final block; None while the node does not show it."""
@@ -198,22 +201,7 @@ class EvmChain:
         return {"to": self._token.address, "data": selector + encode(types, values).hex()}
 
     def _batch(self, *calls: tuple[str, list[Any]]) -> list[Any]:
-        body = [
-            {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
-            for number, (method, params) in enumerate(calls)
-        ]
-        try:
-            reply = self._http.request("POST", self._url, json=body)
-            answers = {answer["id"]: answer for answer in strict_json.parse(reply.body)}
-            return [_result(answers[number]) for number in range(len(calls))]
-        except HttpFailed as error:
-            raise ChainError(f"the chain does not answer at {self._shown}: {error}") from error
-
-
-def _result(answer: dict[str, Any]) -> Any:
-    if "result" not in answer:
-        raise ChainError(f"the chain refused a read: {answer.get('error')}")
-    return answer["result"]
+        return self._rpc.batch(*calls)
 
 
 def _uint(word: str) -> int:

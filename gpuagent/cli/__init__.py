@@ -10,6 +10,7 @@ from gpuagent.cli.audits import audit_all, audit_run
 from gpuagent.cli.common import EXIT_OTHER, EXIT_RUN_FAILED, AsJson, console, errors_explained, print_json, store
 from gpuagent.cli.runs import runs
 from gpuagent.cli.vendors import vendors
+from gpuagent.cli.wallets import wallets
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 app.add_typer(runs, name="run")
 app.add_typer(vendors, name="vendor")
+app.add_typer(wallets, name="wallet")
 
 
 @app.command()

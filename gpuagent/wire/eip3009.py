@@ -1,0 +1,41 @@
+"""What an EIP-3009 token says and understands: its topics, its selectors, and how an authorization is cancelled.
+
+https://eips.ethereum.org/EIPS/eip-3009; Circle's FiatToken v2: https://github.com/circlefin/stablecoin-evm.
+"""
+
+from eth_abi.abi import encode
+from eth_hash.auto import keccak
+
+from gpuagent.model import Authorization
+
+
+def _topic(signature: str) -> str:
+    return "0x" + keccak(signature.encode()).hex()
+
+
+def _selector(signature: str) -> str:
+    return _topic(signature)[:10]
+
+
+USED = _topic("AuthorizationUsed(address,bytes32)")
+CANCELED = _topic("AuthorizationCanceled(address,bytes32)")
+TRANSFER = _topic("Transfer(address,address,uint256)")
+AUTHORIZATION_STATE = _selector("authorizationState(address,bytes32)")
+BALANCE_OF = _selector("balanceOf(address)")
+CANCEL = _selector("cancelAuthorization(address,bytes32,uint8,bytes32,bytes32)")
+DOMAIN = {_selector("name()"): "string", _selector("version()"): "string", _selector("decimals()"): "uint8"}
+CANCEL_FIELDS = [{"name": "authorizer", "type": "address"}, {"name": "nonce", "type": "bytes32"}]
+CANCEL_TYPES = {"CancelAuthorization": CANCEL_FIELDS}
+"""The EIP-712 type that the authorizer signs, so that anybody may send it."""
+
+
+def cancel_message(authorization: Authorization) -> dict[str, object]:
+    """What the authorizer signs, of CANCEL_TYPES."""
+    return {"authorizer": authorization.payer, "nonce": bytes.fromhex(authorization.nonce[2:])}
+
+
+def cancel_call(authorization: Authorization, v: int, r: int, s: int) -> str:
+    """The call of the token that cancels, 0x hex. v, r, s: the signature of cancel_message()."""
+    nonce = bytes.fromhex(authorization.nonce[2:])
+    values = [authorization.payer, nonce, v, r.to_bytes(32, "big"), s.to_bytes(32, "big")]
+    return CANCEL + encode(["address", "bytes32", "uint8", "bytes32", "bytes32"], values).hex()
