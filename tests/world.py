@@ -69,9 +69,16 @@ class Market:
     @contextmanager
     def restored(self, database: str) -> Iterator[None]:
         """After the block the database holds again what it held before it."""
-        before = {name: list(self._mongo[database][name].find()) for name in ("runs", "jobs", "payments")}
+        before = self.backup(database)
         yield
-        for name, documents in before.items():
+        self.restore(database, before)
+
+    def backup(self, database: str) -> dict[str, list[Any]]:
+        """What the database holds of runs and their money."""
+        return {name: list(self._mongo[database][name].find()) for name in ("runs", "jobs", "payments")}
+
+    def restore(self, database: str, backup: dict[str, list[Any]]) -> None:
+        for name, documents in backup.items():
             self._mongo[database][name].delete_many({})
             if documents:
                 self._mongo[database][name].insert_many(documents)
