@@ -6,7 +6,6 @@ ledger says. A seed fixes what is drawn; what the drawn falls upon, the machine'
 """
 
 import argparse
-import multiprocessing
 import os
 import random
 import signal
@@ -16,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,8 +25,8 @@ from gpuagent.errors import StoreError
 from gpuagent.model import Run, RunStatus, Settled, Transfer
 from gpuagent.money import UNIT
 from gpuagent.transitions import is_over
-from tests.long_ticker import Life, live
 from tests.ticker import POINTS
+from tests.troupe import Troupe
 from tests.wire import Wire
 from tests.world import Market, World, build_world
 
@@ -116,15 +114,10 @@ class Campaign:
         self._wanted = purchases
         self._world, self._market, self._wire, self._folder = world, world.market, wire, folder
         self._dice = random.Random(seed)
-        self._environment = {**world.environment, "CHAIN_RPC_URL": wire.url}
-        self._forks = multiprocessing.get_context("forkserver")
-        self._forks.set_forkserver_preload(["tests.long_ticker"])
-        self._tickers: dict[ForkServerProcess, str] = {}
-        self._killed: set[int | None] = set()
-        self._points: list[str] = []
+        self._troupe = Troupe(TICKERS, {**world.environment, "CHAIN_RPC_URL": wire.url}, folder, self._dice)
+        self.report.kills = self._troupe.kills
         self._faults: list[str] = []
         self._over: dict[str, Run] = {}
-        self._born = 0
 
     def run(self) -> Report:
         began = time.monotonic()
@@ -135,16 +128,14 @@ class Campaign:
             self._drain()
             self._audit()
         finally:
-            for ticker in self._tickers:
-                ticker.kill()
-                ticker.join()
+            self._troupe.end()
         self.report.seconds = time.monotonic() - began
         return self.report
 
     def _trouble(self) -> None:
         every = Timer
         timers = [
-            every(self._dice, 0.3, 1.0, self._kill_one),
+            every(self._dice, 0.3, 1.0, self._troupe.kill_one),
             every(self._dice, 1, 3, self._switch_fault),
             every(self._dice, 4, 6, lambda: self._turn_clocks(self._dice.randint(20, 160))),
             every(self._dice, 14, 22, self._kill_mongod),
@@ -156,7 +147,7 @@ class Campaign:
         ends_at = time.monotonic() + MAIN_S
         while not self._saw_enough():
             assert time.monotonic() < ends_at, f"the campaign does not get on: {self.report}"
-            self._keep_tickers(self._next_point)
+            self._troupe.keep_up(dying=True)
             for timer in timers:
                 timer.poll()
             time.sleep(0.02)
@@ -180,43 +171,11 @@ class Campaign:
         ends_at = time.monotonic() + DRAIN_S
         while self._live():
             assert time.monotonic() < ends_at, f"runs that do not end: {self._live()}; {self.report}"
-            self._keep_tickers(lambda: "")
+            self._troupe.keep_up(dying=False)
             turning.poll()
             time.sleep(0.2)
 
-    # Tickers.
-
-    def _keep_tickers(self, next_point: Callable[[], str]) -> None:
-        for ticker, point in list(self._tickers.items()):
-            if ticker.exitcode is None:
-                continue
-            del self._tickers[ticker]
-            assert ticker.exitcode == -signal.SIGKILL, self._last_words(ticker)
-            self.report.kills["at random" if ticker.pid in self._killed or not point else point] += 1
-        while len(self._tickers) < TICKERS:
-            self._born += 1
-            point = next_point()
-            life = Life(self._environment, self._folder, point, f"{self.report.seed}:{self._born}")
-            ticker = self._forks.Process(target=live, args=(life,), daemon=True)
-            ticker.start()
-            self._tickers[ticker] = point
-
-    def _next_point(self) -> str:
-        if not self._points:
-            self._points = [*POINTS, *[""] * 3]
-            self._dice.shuffle(self._points)
-        return self._points.pop()
-
-    def _last_words(self, ticker: ForkServerProcess) -> str:
-        file = self._folder / f"{ticker.pid}.stderr"
-        return f"a ticker ended with {ticker.exitcode}: {file.read_text() if file.exists() else 'no word'}"
-
     # Trouble.
-
-    def _kill_one(self) -> None:
-        ticker = self._dice.choice(sorted(self._tickers, key=lambda one: one.pid or 0))
-        self._killed.add(ticker.pid)
-        ticker.kill()
 
     def _switch_fault(self) -> None:
         """One fault per vendor at most, and one vendor without any: there is something to buy at any time."""

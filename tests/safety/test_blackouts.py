@@ -4,7 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ def test_F09_reorg(make_own_world: Callable[..., World], observed: Observed, tak
     world = make_own_world(X402_CONFIRMATIONS=str(CONFIRMATIONS))
     market, payer = world.market, world.ports.wallet.address
     run = world.start()
+    market.rpc("anvil_mine", hex(3))
     snapshot = market.rpc("evm_snapshot")
     before = int(market.rpc("eth_blockNumber"), 16)
     run = world.tick(run)
@@ -59,7 +60,8 @@ def test_F09_reorg(make_own_world: Callable[..., World], observed: Observed, tak
     if taken_back_by == "evm_revert":
         assert market.rpc("evm_revert", snapshot)
     else:
-        market.rpc("anvil_reorg", int(market.rpc("eth_blockNumber"), 16) - before, [])
+        newest = int(market.rpc("eth_blockNumber"), 16)
+        market.rpc("anvil_reorg", newest - before + 2, [])  # a block may come meanwhile; those before were empty
     seen_provisionally(world, run, used=False)
     run = world.tick(run)
     seen_provisionally(world, run, used=False)
@@ -88,54 +90,60 @@ def seen_provisionally(world: World, run: Run, *, used: bool) -> None:
     assert_signed(world, run, 1)
 
 
-class BrokenStore:
-    """Sends mongod a signal before or after it is given a signature to keep."""
+class StalledStore:
+    """mongod stands still while it is given a signature to keep, and goes on when the save has failed."""
 
-    def __init__(self, inner: Store, home: Path, when: str, how: signal.Signals) -> None:
-        self._inner, self._home, self._when, self._how = inner, home, when, how
-        self.pid = 0
+    def __init__(self, inner: Store, pid: int) -> None:
+        self._inner, self._pid = inner, pid
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
     def save(self, before: Run, after: Run, seen: Sequence[Observation], at: float) -> Run:
-        signing = not self.pid and any(isinstance(job, Authorized) for job in after.jobs)
-        if signing and self._when == "before":
-            self._hit()
-        saved = self._inner.save(before, after, seen, at)
-        if signing and self._when == "after":
-            self._hit()
-        return saved
+        if not any(isinstance(job, Authorized) for job in after.jobs):
+            return self._inner.save(before, after, seen, at)
+        os.kill(self._pid, signal.SIGSTOP)
+        try:
+            return self._inner.save(before, after, seen, at)
+        finally:
+            os.kill(self._pid, signal.SIGCONT)
 
-    def _hit(self) -> None:
-        server = last_server(self._home)
-        assert server
-        self.pid = server["pid"]
-        os.kill(self.pid, self._how)
+
+class CrashedStore(StalledStore):
+    """mongod is killed as soon as it has acknowledged a signature."""
+
+    def save(self, before: Run, after: Run, seen: Sequence[Observation], at: float) -> Run:
+        saved = self._inner.save(before, after, seen, at)
+        if self._pid and any(isinstance(job, Authorized) for job in after.jobs):
+            os.kill(self._pid, signal.SIGKILL)
+            self._pid = 0
+        return saved
 
 
 @pytest.mark.parametrize("when", ["before it can save", "after it has saved"])
 def test_F15_mongod_down(make_own_world: Callable[..., World], tmp_path: Path, observed: Observed, when: str) -> None:
-    """mongod stops before the signature is saved, so that nothing is acknowledged; or dies right after that it was.
+    """mongod stalls as the signature is to be saved, so that nothing is acknowledged; or dies once it is.
 
     Sends nothing that is not acknowledged by majority and journal; what is acknowledged is there after the crash.
     """
     world = make_own_world()
+    server = last_server(tmp_path / "mongod")
+    assert server
     run = world.start()
     if when == "before it can save":
-        with broken(world, tmp_path, "before", signal.SIGSTOP) as (impatient, store):
-            with pytest.raises(StoreError):
-                impatient.tick(run)
-            assert world.market.received(world.ports.wallet.address) == []
-            assert world.transfers() == ()
-            os.kill(store.pid, signal.SIGCONT)
+        with (
+            closing(MongoStore(world.environment["MONGODB_URI"], "own", deadline_s=PATIENCE_S)) as impatient,
+            pytest.raises(StoreError),
+        ):
+            keeping(world, StalledStore(impatient, server["pid"])).tick(run)
+        assert world.market.received(world.ports.wallet.address) == []
+        assert world.transfers() == ()
         run = world.store.load(run.run_id)
         assert isinstance(run.jobs[0], Reserved | Authorized)  # what was not acknowledged may yet have been written
         assert held(world, run) == run.jobs[0].quote.amount
         run = tick_once_it_can(world, run)
     else:
-        with broken(world, tmp_path, "after", signal.SIGKILL) as (shaken, _):
-            run = shaken.tick(run)
+        run = keeping(world, CrashedStore(world.store, server["pid"])).tick(run)
     assert_signed(world, run, 1)
     finishes(world, run, observed, [FIRST])
     assert_signed(world, run, 1)
@@ -151,14 +159,6 @@ def tick_once_it_can(world: World, run: Run) -> Run:
             assert time.monotonic() < ends_at
 
 
-@contextmanager
-def broken(world: World, folder: Path, when: str, how: signal.Signals) -> Iterator[tuple[World, BrokenStore]]:
-    """The same agent, whose mongod is hit."""
-    deadline_s = PATIENCE_S if how is signal.SIGSTOP else 60
-    with closing(MongoStore(world.environment["MONGODB_URI"], "own", deadline_s=deadline_s)) as inner:
-        store = BrokenStore(inner, folder / "mongod", when, how)
-        try:
-            yield replace(world, agent=replace(world.agent, ports=replace(world.ports, store=store))), store
-        finally:
-            if store.pid and how is signal.SIGSTOP:
-                os.kill(store.pid, signal.SIGCONT)
+def keeping(world: World, store: Any) -> World:
+    """The same agent, with this store."""
+    return replace(world, agent=replace(world.agent, ports=replace(world.ports, store=store)))
