@@ -1,10 +1,11 @@
 """An answer before it is sent, so that it can be stored, compared and bent."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from starlette.responses import Response
+from x402.http.utils import safe_base64_encode
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,12 @@ class Answer:
 
     def to_response(self) -> Response:
         return Response(json.dumps(self.body), self.status, self.headers, "application/json")
+
+
+def unsettled(asked: Answer) -> Answer:
+    """The 402 of an x402 server whose facilitator gave no answer: a receipt of failure, without a transaction."""
+    receipt = {"success": False, "transaction": "", "errorReason": "", "network": asked.body["accepts"][0]["network"]}
+    return replace(asked, headers=asked.headers | {"PAYMENT-RESPONSE": safe_base64_encode(json.dumps(receipt))})
 
 
 class Refusal(Exception):

@@ -8,7 +8,7 @@ from typing import Any
 from x402.http.utils import encode_payment_required_header, encode_payment_response_header
 from x402.schemas import PaymentRequired, PaymentRequirements, SettleResponse
 
-from mock_vendor.answers import Answer, Refusal
+from mock_vendor.answers import Answer, Refusal, unsettled
 from mock_vendor.catalogue import Vendor
 from mock_vendor.facilitator import ChainUnavailable, Unknown
 from mock_vendor.faults import Verdict
@@ -70,6 +70,8 @@ def _first_time(shop: Shop, vendor: Vendor, key: str, request: SubmitRequest, he
     verdict = shop.faults.verdict(vendor.vendor_id)
     if payment is None or verdict == "refuse":
         return _ask(challenge)
+    if verdict == "down":
+        return unsettled(_ask(challenge))
     if verdict == "conflict":
         raise _key_in_use()
     if payment.identifier not in (None, key):
@@ -113,7 +115,11 @@ def _begin(
 
 def _settle(shop: Shop, purchase: Purchase, url: str, verdict: Verdict | None = None) -> Answer:
     """Also what a resend does whose first settlement has an unknown outcome: the chain is asked first."""
-    if (verdict or shop.faults.verdict(purchase.vendor_id)) != "take":
+    verdict = verdict or shop.faults.verdict(purchase.vendor_id)
+    if verdict == "down":
+        quote = _quote(shop, shop.vendors[purchase.vendor_id], purchase.quote_id)
+        return unsettled(_ask(_challenge(shop, quote, url)))
+    if verdict != "take":
         raise _try_later("the payment is being settled")
     offer = PaymentRequirements.model_validate_json(purchase.requirements)
     match shop.till.settle(read_payment(purchase.header), offer):

@@ -1,5 +1,5 @@
 """Real parts, started once: mongod, Anvil with the test USDC, three vendors. Each test begins with
-an empty database, a wallet of its own, and vendors without faults.
+an empty database, a wallet of its own, and vendors without faults. lent_stack.py: parts that already run.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,18 +13,21 @@ from typer.testing import CliRunner
 from gpuagent import stack
 from gpuagent.adapters.http_vendor import HttpVendor
 from gpuagent.cli import app
+from tests.lent_stack import STACK_SETTINGS, database, lent
 from tests.parrot import Parrot
 from tests.world import Market, World, build_world
 
-DATABASE = "test"
+DATABASE = database()
 
 
 @pytest.fixture(scope="session")
 def shared_market() -> Iterator[Market]:
-    with stack.start(PORT="0", MOCK_SPEED="1", MOCK_SLOW_S="60") as running:
+    with ExitStack() as closing:
+        running = lent() or closing.enter_context(stack.start(**STACK_SETTINGS))
         market = Market(running)
+        closing.callback(market.close)
+        market.catch_up()
         yield market
-        market.close()
 
 
 @pytest.fixture

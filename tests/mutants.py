@@ -7,10 +7,20 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Queue
 from tempfile import TemporaryDirectory
+from uuid import uuid4
 
+from gpuagent import stack
+from tests.lent_stack import DATABASE_NAME, STACK_FILE, STACK_SETTINGS, lend
+
+WORKERS_MAX = 4
 ROOT = Path(__file__).parents[1]
 
 
@@ -31,14 +41,14 @@ MUTANTS = (
         "gpuagent/pay.py",
         '    return "0x" + keccak(text.encode()).hex()',
         '    import secrets\n\n    return "0x" + secrets.token_hex(32)',
-        "tests/test_crash.py -k older_database",
+        "tests/safety/test_faults.py -k F14",
     ),
     Mutant(
         "random job id",
         "gpuagent/pay.py",
         '    return hashlib.sha256(f"gpuagent/job/{run_id}/{ordinal}".encode()).hexdigest()[:24]',
         "    import secrets\n\n    return secrets.token_hex(12)",
-        "tests/test_crash.py -k older_database",
+        "tests/safety/test_faults.py -k F14",
     ),
     Mutant(
         "send before store",
@@ -80,6 +90,34 @@ MUTANTS = (
         "    if available(run) < 0:",
         "    if False:",
         "tests/test_transitions.py -k budget",
+    ),
+    Mutant(
+        "apply takes an event that does not fit",
+        "gpuagent/transitions.py",
+        '        raise IllegalTransition(f"{event} does not fit {job}")',
+        "        return run",
+        "tests/test_transitions.py -k only_events_that_fit",
+    ),
+    Mutant(
+        "apply voids what is settled",
+        "gpuagent/transitions.py",
+        "        case Authorized(), PaymentVoided():",
+        "        case Authorized() | Settled(), PaymentVoided():",
+        "tests/test_transitions.py -k only_events_that_fit",
+    ),
+    Mutant(
+        "apply takes an authorization of another amount",
+        "gpuagent/transitions.py",
+        "            if event.authorization.amount != job.quote.amount:",
+        "            if False:",
+        "tests/test_transitions.py -k quoted_amount_only",
+    ),
+    Mutant(
+        "a completed run forgets what it signed",
+        "gpuagent/transitions.py",
+        "if isinstance(job, Reserved) else job for job in run.jobs",
+        "if isinstance(job, Reserved | Authorized) else job for job in run.jobs",
+        "tests/test_transitions.py -k follows_the_signed",
     ),
     Mutant(
         "no version guard on save",
@@ -163,7 +201,7 @@ MUTANTS = (
         "gpuagent/pay.py",
         "for ordinal in range(run.jobs_max))",
         "for ordinal in range(len(run.jobs) - 1, len(run.jobs)))",
-        "tests/test_crash.py -k shifted",
+        "tests/safety/test_faults.py -k shifted",
     ),
     Mutant(
         "an authorization is looked for on any chain",
@@ -171,6 +209,49 @@ MUTANTS = (
         "        if (authorization.network, authorization.asset.lower()) != ",
         "        if False and (authorization.network, authorization.asset.lower()) != ",
         "tests/test_evm_chain.py -k another_network",
+    ),
+    Mutant(
+        "the end of an authorization's life taken from our own clock",
+        "gpuagent/pay.py",
+        "        valid_before=min(head.time + life_s, ",
+        "        valid_before=min(int(ports.clock.now()) + life_s, ",
+        "tests/safety/test_faults.py -k F12",
+    ),
+    Mutant(
+        "one nonce for all jobs of a wallet",
+        "gpuagent/pay.py",
+        '{token.address}/{payer}/{job_id}"',
+        '{token.address}/{payer}"',
+        "tests/safety/test_faults.py -k F13",
+    ),
+    Mutant(
+        "signs more than the wallet holds",
+        "gpuagent/pay.py",
+        "    if head.balance < quote.amount:",
+        "    if False:",
+        "tests/safety/test_faults.py -k F16",
+    ),
+    Mutant(
+        "sends again what the newest block has settled",
+        "gpuagent/pay.py",
+        "    if not isinstance(outcome, Open) or outcome.used:",
+        "    if not isinstance(outcome, Open):",
+        "tests/safety/test_blackouts.py -k F09",
+    ),
+    Mutant(
+        "one node's word is enough",
+        "gpuagent/adapters/agreeing_chain.py",
+        "        said = [node.outcome(authorization) for node in self._nodes]",
+        "        said = [node.outcome(authorization) for node in self._nodes[-1:]]",
+        "tests/safety/test_faults.py -k F10",
+    ),
+    Mutant(
+        "a save that fails counts as done",
+        "gpuagent/adapters/mongo_store.py",
+        "                _raise_duplicate(error.details or {})\n                raise",
+        "                _raise_duplicate(error.details or {})\n                raise\n"
+        "            except PyMongoError:\n                pass",
+        "tests/safety/test_blackouts.py -k F15",
     ),
     Mutant(
         "deep JSON is parsed",
@@ -245,34 +326,96 @@ MUTANTS = (
 )
 
 
-def survives(mutant: Mutant, folder: Path) -> bool:
-    """Whether the named test stays green without the protection."""
-    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".venv", ".git", ".*_cache", ".hypothesis"))
-    source = folder / mutant.file
-    text = source.read_text()
-    if text.count(mutant.old) != 1:
-        raise SystemExit(f"{mutant.name}: its text is not once in {mutant.file}; bring the mutant up to date")
-    source.write_text(text.replace(mutant.old, mutant.new))
-    # The copy goes before the installed package, in this process and in those that the tests start.
-    environment = {**os.environ, "PYTHONPATH": str(folder)}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *mutant.test.split()]
-    ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    if ended.returncode not in (0, 1):
-        raise SystemExit(f"{mutant.name}: {mutant.test} did not run\n{ended.stdout[-2000:]}")
-    return ended.returncode == 0
+class Worker:
+    """Runs pytest on a copy of the tree, with a running stack of its own."""
 
+    def __init__(self, file: Path) -> None:
+        self._file = file
 
-def main() -> None:
-    survivors = []
-    for mutant in MUTANTS:
+    def kills(self, mutant: Mutant) -> bool:
+        """Whether the named test goes red without the protection."""
         with TemporaryDirectory() as scratch:
-            alive = survives(mutant, Path(scratch) / "tree")
-        sys.stdout.write(f"{'SURVIVES' if alive else 'killed'}  {mutant.name}  ({mutant.test})\n")
-        sys.stdout.flush()
-        survivors += [mutant.name] if alive else []
-    if survivors:
-        raise SystemExit(f"no test notices: {', '.join(survivors)}")
+            folder = Path(scratch) / "tree"
+            shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".venv", ".git", ".*_cache", ".hypothesis"))
+            source = folder / mutant.file
+            text = source.read_text()
+            if text.count(mutant.old) != 1:
+                raise SystemExit(f"{mutant.name}: its text is not once in {mutant.file}; bring the mutant up to date")
+            source.write_text(text.replace(mutant.old, mutant.new))
+            return not self.passes([mutant], folder)
+
+    def passes(self, mutants: Sequence[Mutant], folder: Path = ROOT) -> bool:
+        """Whether the tests of these mutants are green in this tree."""
+        environment = {
+            **os.environ,
+            # The copy goes before the installed package, in this process and in those that the tests start.
+            "PYTHONPATH": str(folder),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # they take five seconds to import, and none is needed
+            STACK_FILE: str(self._file),
+            DATABASE_NAME: f"mutants_{uuid4().hex[:8]}",
+        }
+        files, words = zip(*(mutant.test.split(" -k ") for mutant in mutants), strict=True)
+        chosen = [*dict.fromkeys(files), "-k", " or ".join(dict.fromkeys(words))]
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *chosen]
+        ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        if ended.returncode not in (0, 1):
+            raise SystemExit(f"{' '.join(chosen)} did not run\n{ended.stdout[-2000:]}")
+        if ended.returncode and folder == ROOT:
+            print(ended.stdout[-4000:])
+        return ended.returncode == 0
+
+
+@contextmanager
+def workers() -> Iterator[list[Worker]]:
+    """As many as there are processors: each has chain, clocks and vendors to itself, mutant after mutant."""
+    with ExitStack() as closing:
+        scratch = Path(closing.enter_context(TemporaryDirectory()))
+        files = [scratch / f"stack-{number}.json" for number in range(min(WORKERS_MAX, os.cpu_count() or 1))]
+        for file in files:
+            lend(closing.enter_context(stack.start(**STACK_SETTINGS)), file)
+        yield [Worker(file) for file in files]
+
+
+def hunt(found: Sequence[Worker], mutants: Sequence[Mutant]) -> list[str]:
+    """The mutants that no test notices, and word of tests that are red with every protection in place.
+
+    The latter are run last, so that a stack which some mutant broke does not pass for a test that noticed it.
+    """
+    idle: Queue[Worker] = Queue()
+    for worker in found:
+        idle.put(worker)
+
+    def survives(mutant: Mutant) -> str:
+        worker = idle.get()
+        began = time.monotonic()
+        try:
+            killed = worker.kills(mutant)
+        finally:
+            idle.put(worker)
+        verdict, took_s = "killed  " if killed else "SURVIVES", time.monotonic() - began
+        print(f"{verdict} {took_s:5.1f} s  {mutant.name}  ({mutant.test})", flush=True)
+        return "" if killed else mutant.name
+
+    def is_red(number: int) -> str:
+        share = mutants[number :: len(found)]
+        return "" if not share or found[number].passes(share) else "tests that are red without any mutant"
+
+    with ThreadPoolExecutor(len(found)) as pool:
+        wrong = [*pool.map(survives, mutants), *pool.map(is_red, range(len(found)))]
+        return [told for told in wrong if told]
+
+
+def main(words: Sequence[str]) -> None:
+    """All mutants, or those whose name holds one of the words."""
+    chosen = [mutant for mutant in MUTANTS if not words or any(word in mutant.name for word in words)]
+    if not chosen:
+        raise SystemExit(f"no mutant is named so; there are: {', '.join(mutant.name for mutant in MUTANTS)}")
+    with workers() as found:
+        wrong = hunt(found, chosen)
+    if wrong:
+        raise SystemExit(f"no test notices, or worse: {'; '.join(wrong)}")
+    print(f"{len(chosen)} mutants, each noticed by a test that is green without it")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,7 @@ import httpx
 
 from gpuagent import settings
 from gpuagent.model import Authorization, Authorized, Job, Observation, Run, Settled, Terms, Token, Vendor
-from gpuagent.ports import Store, VendorApi, Wallet
+from gpuagent.ports import Ports, Store, VendorApi, Wallet
 from gpuagent.tick import tick
 from tests.world import TurnableClock
 
@@ -27,6 +28,7 @@ POINTS = (
     "after_settled",
     "after_progress",
 )
+RECEIVED_WITHIN_S = 10
 
 
 def die() -> None:
@@ -98,7 +100,8 @@ class DyingVendorApi:
     def _until_received(self, header: str) -> None:
         token = {"Authorization": f"Bearer {self.environ['GPU_VENDOR_SECRET']}"}
         with httpx.Client(base_url=self.environ["VENDOR_URL"], headers=token, timeout=10) as client:
-            while header not in client.get("/mock/purchases").text:
+            ends_at = time.monotonic() + RECEIVED_WITHIN_S
+            while header not in client.get("/mock/purchases").text and time.monotonic() < ends_at:
                 pass
 
 
@@ -106,17 +109,21 @@ def _newly_settled(before: Sequence[Job], after: Sequence[Job]) -> bool:
     return any(isinstance(job, Settled) for job in after) and not any(isinstance(job, Settled) for job in before)
 
 
+def dying(ports: Ports, point: str, environ: dict[str, str]) -> Ports:
+    """The same ports, but the process dies by SIGKILL at the point."""
+    return replace(
+        ports,
+        wallet=DyingWallet(ports.wallet, point),
+        store=DyingStore(ports.store, point),
+        vendor_api=DyingVendorApi(ports.vendor_api, point, environ),
+    )
+
+
 def main(run_id: str, point: str, ahead_s: str) -> None:
     environ = dict(os.environ)
     with settings.build(settings.read(environ)) as agent:
-        ports = replace(
-            agent.ports,
-            clock=TurnableClock(float(ahead_s)),
-            wallet=DyingWallet(agent.ports.wallet, point),
-            store=DyingStore(agent.ports.store, point),
-            vendor_api=DyingVendorApi(agent.ports.vendor_api, point, environ),
-        )
-        tick(run_id, ports)
+        ports = replace(agent.ports, clock=TurnableClock(float(ahead_s)))
+        tick(run_id, dying(ports, point, environ))
 
 
 if __name__ == "__main__":

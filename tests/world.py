@@ -71,9 +71,16 @@ class Market:
     @contextmanager
     def restored(self, database: str) -> Iterator[None]:
         """After the block the database holds again what it held before it."""
-        before = {name: list(self._mongo[database][name].find()) for name in ("runs", "jobs", "payments")}
+        before = self.backup(database)
         yield
-        for name, documents in before.items():
+        self.restore(database, before)
+
+    def backup(self, database: str) -> dict[str, list[Any]]:
+        """What the database holds of runs and their money."""
+        return {name: list(self._mongo[database][name].find()) for name in ("runs", "jobs", "payments")}
+
+    def restore(self, database: str, backup: dict[str, list[Any]]) -> None:
+        for name, documents in backup.items():
             self._mongo[database][name].delete_many({})
             if documents:
                 self._mongo[database][name].insert_many(documents)
@@ -115,6 +122,11 @@ class Market:
         self.work(seconds)
         self.clock.ahead_s += seconds
 
+    def catch_up(self) -> None:
+        """Set our own clock by the chain's, which others may have turned before."""
+        newest = self.rpc("eth_getBlockByNumber", "latest", False)
+        self.clock.ahead_s = max(0, int(newest["timestamp"], 16) - SystemClock().now())
+
     def rpc(self, method: str, *params: Any) -> Any:
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
         answer = httpx.post(self._rpc_url, json=body, timeout=30).json()
@@ -127,9 +139,8 @@ class Market:
         self.transact(self.environment["X402_ASSET"], data)
 
     def transact(self, to: str, data: str) -> None:
-        """Send from the token's deployer, whose account is unlocked on Anvil; returns once it is mined."""
-        sent = self.rpc("eth_sendTransaction", {"from": self.rpc("eth_accounts")[0], "to": to, "data": data})
-        receipt = self.receipt(sent)
+        """Send from the token's deployer; returns once it is mined, and has not reverted."""
+        receipt = self.mined(to, data, self.rpc("eth_accounts")[0])
         assert receipt["status"] == "0x1", receipt
 
     def mined(self, to: str, data: str, sender: str) -> Any:

@@ -122,9 +122,15 @@ def _command(binary: str, data: Path, port: int) -> list[str]:
         "oplogSize": 128,  # MB
         "wiredTigerCacheSizeGB": 0.25,
         "wiredTigerEngineConfigString": "log=(file_max=8MB,prealloc=false)",  # 10 MB for no data, else 300
-        "setParameter": "diagnosticDataCollectionEnabled=false",
     }
-    return [*tied, binary, "--quiet", "--nounixsocket", *(f"--{name}={value}" for name, value in options.items())]
+    parameters = {
+        "diagnosticDataCollectionEnabled": "false",
+        # What a killed client left open keeps its run from being saved; a step's transaction takes milliseconds.
+        "transactionLifetimeLimitSeconds": 5,
+    }
+    written = [f"--{name}={value}" for name, value in options.items()]
+    written += [f"--setParameter={name}={value}" for name, value in parameters.items()]
+    return [*tied, binary, "--quiet", "--nounixsocket", *written]
 
 
 def _await_primary(mongod: subprocess.Popen[bytes], port: int) -> bool:

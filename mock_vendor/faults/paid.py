@@ -115,6 +115,12 @@ def never_settle(_: str, __: Scene) -> str:
     return "keep"
 
 
+@fault("paid", Hook.VERDICT)
+def facilitator_down(_: str, __: Scene) -> str:
+    """The facilitator does not answer: nothing is verified or settled, 402, and a receipt without a transaction."""
+    return "down"
+
+
 @fault("paid")
 def bogus_receipt(answer: Answer, _: Scene) -> Answer:
     """The receipt names another transaction and another payer."""

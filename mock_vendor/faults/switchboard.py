@@ -11,8 +11,9 @@ from mock_vendor.faults.scene import Scene
 from mock_vendor.faults.table import TABLE, Hook
 from mock_vendor.shelf import Quote, Shelf
 
-# Take the payment, hold it back for a while, keep it for ever, refuse it, or call it another request's.
-Verdict = Literal["take", "hold", "keep", "refuse", "conflict"]
+# Take the payment, hold it back for a while, keep it for ever, refuse it, call it another request's, or have no
+# facilitator to take it with.
+Verdict = Literal["take", "hold", "keep", "refuse", "conflict", "down"]
 
 
 def _no_402() -> Answer:

@@ -276,6 +276,21 @@ def _(buyer: Buyer) -> None:
     paid_whatever_it_says(buyer, see)
 
 
+@sees("facilitator_down")
+def _(buyer: Buyer) -> None:
+    quote_id, key, header = start_paying(buyer)
+    transfers = len(buyer.transfers())
+    _expect(_is_unsettled(buyer.submit(quote_id, key, header)))
+    assert len(buyer.transfers()) == transfers
+    buyer.control("DELETE", "faults")
+    assert buyer.submit(quote_id, key, header).status_code == 200
+
+
+def _is_unsettled(answer: httpx.Response) -> bool:
+    receipt = header_json(answer.headers["PAYMENT-RESPONSE"])
+    return (answer.status_code, receipt["success"], receipt["transaction"]) == (402, False, "")
+
+
 @sees("bogus_receipt")
 def _(buyer: Buyer) -> None:
     def see(send: Callable[[], httpx.Response]) -> None:

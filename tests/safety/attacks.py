@@ -17,6 +17,8 @@ Observed = Callable[..., Seen]
 Attack = Callable[[World, str], Run]
 FIRST, SECOND = "gpu_vendor_1", "gpu_vendor_2"
 """The cheapest vendor, which attacks, and the one that is chosen in its stead."""
+LIFE_S = 200
+"""No authorization of the agent lives longer."""
 RELAY = "transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32)"
 
 
@@ -147,6 +149,11 @@ def held(world: World, run: Run) -> int:
 
 def relay(world: World, header: str) -> bool:
     """Put the payment on chain oneself, as anybody who sees its signature can. Whether the token took it."""
+    return taken(world, settlement_call(header), world.market.rpc("eth_accounts")[0])
+
+
+def settlement_call(header: str) -> str:
+    """The call of the token that settles this payment, as hex."""
     terms = authorized(header)
     signature = bytes.fromhex(signature_of(header)[2:])
     values = (
@@ -154,11 +161,20 @@ def relay(world: World, header: str) -> bool:
         *(bytes.fromhex(terms["nonce"][2:]), signature[64], signature[:32], signature[32:64]),
     )
     kinds = RELAY[RELAY.index("(") + 1 : -1].split(",")
-    data = "0x" + (keccak(RELAY.encode())[:4] + encode(kinds, values)).hex()
-    return taken(world, data, world.market.rpc("eth_accounts")[0])
+    return "0x" + (keccak(RELAY.encode())[:4] + encode(kinds, values)).hex()
 
 
 def taken(world: World, data: str, sender: str) -> bool:
     """Send to the token from an account that is unlocked on Anvil. Whether it was taken, and not reverted."""
     receipt = world.market.mined(world.market.environment["X402_ASSET"], data, sender)
     return bool(receipt["status"] == "0x1")
+
+
+def expires(world: World, run: Run) -> Run:
+    """Our own clock releases nothing; the chain's does, and then nobody can take the payment any more."""
+    amount = run.jobs[0].quote.amount
+    world.market.clock.ahead_s += 86_400
+    assert held(world, world.tick(run)) == amount
+    world.market.clock.ahead_s -= 86_400
+    world.market.pass_time(LIFE_S)
+    return run

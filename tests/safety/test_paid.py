@@ -11,6 +11,7 @@ from tests.safety.attacks import (
     SECOND,
     Observed,
     assert_signed,
+    expires,
     finishes,
     gets_its_work,
     held,
@@ -21,20 +22,8 @@ from tests.safety.attacks import (
 from tests.world import World
 
 TICKS = 20
-LIFE_S = 200
-"""Longer than an authorization lives."""
 PATIENCE_S = 600
 """Longer than a paid vendor's silence is borne."""
-
-
-def expires(world: World, run: Run) -> Run:
-    """Our own clock releases nothing; the chain's does, and then nobody can take the payment any more."""
-    amount = run.jobs[0].quote.amount
-    world.market.clock.ahead_s += 86_400
-    assert held(world, world.tick(run)) == amount
-    world.market.clock.ahead_s -= 86_400
-    world.market.pass_time(LIFE_S)
-    return run
 
 
 @pytest.mark.parametrize(

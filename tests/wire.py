@@ -1,0 +1,59 @@
+"""A wire between the agent and its chain that can be cut: a TCP proxy on a port of this machine."""
+
+import select
+import socket
+import threading
+from typing import Self
+from urllib.parse import urlsplit
+
+BLOCK = 65_536
+LOOK_S = 0.05
+
+
+class Wire:
+    """Forwards to `target` while `mode` is "up"; "refuse" drops every connection, "hang" keeps it and says nothing."""
+
+    def __init__(self, target: str) -> None:
+        parts = urlsplit(target)
+        self._target = (str(parts.hostname), int(parts.port or 80))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.mode = "up"
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed = True
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while not self._closed:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return  # closed
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client:
+            if self.mode == "refuse":
+                return
+            try:
+                with socket.create_connection(self._target) as chain:
+                    self._pump(client, chain)
+            except OSError:
+                return  # one end has gone
+
+    def _pump(self, client: socket.socket, chain: socket.socket) -> None:
+        while not self._closed and self.mode != "refuse":
+            readable, _, _ = select.select([client, chain], [], [], LOOK_S)
+            if self.mode != "up":
+                continue  # what was said meanwhile is said late
+            for source in readable:
+                heard = source.recv(BLOCK)
+                if not heard:
+                    return
+                (chain if source is client else client).sendall(heard)
