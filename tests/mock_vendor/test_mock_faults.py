@@ -280,7 +280,7 @@ def _(buyer: Buyer) -> None:
 def _(buyer: Buyer) -> None:
     quote_id, key, header = start_paying(buyer)
     transfers = len(buyer.transfers())
-    _expect(_is_unsettled(buyer.submit(quote_id, key, header)))
+    expect(_is_unsettled(buyer.submit(quote_id, key, header)))
     assert len(buyer.transfers()) == transfers
     buyer.control("DELETE", "faults")
     assert buyer.submit(quote_id, key, header).status_code == 200
