@@ -56,7 +56,6 @@ class Settings:
 
     @property
     def private_key(self) -> str:
-        """The wallet's key; a keystore takes about a second to open."""
         return self.key.private_key
 
     @property

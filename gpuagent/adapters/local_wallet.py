@@ -88,9 +88,9 @@ class LocalWallet:
             (authorization.network == token.network, "network"),
             (authorization.asset == token.address, "asset"),
         )
-        wrong = [name for holds, name in ours if not holds]
-        if wrong:
-            raise Refused(f"the wallet does not cancel this: wrong {', '.join(wrong)}")
+        foreign = [name for holds, name in ours if not holds]
+        if foreign:
+            raise Refused(f"the wallet does not cancel this: wrong {', '.join(foreign)}")
         dies_at = datetime.fromtimestamp(authorization.valid_before, UTC)
         dies = f"it dies by itself at {authorization.valid_before} ({dies_at:%Y-%m-%d %H:%M:%S} UTC)"
         cost = CANCEL_GAS * gas.max_fee
