@@ -143,8 +143,8 @@ MUTANTS = (
     Mutant(
         "wallet signs whatever it is given",
         "gpuagent/adapters/local_wallet.py",
-        "        if wrong:",
-        "        if False:",
+        '        if wrong:\n            raise Refused(f"the wallet does not sign this',
+        '        if False:\n            raise Refused(f"the wallet does not sign this',
         "tests/test_guards.py -k wallet_signs_nothing",
     ),
     Mutant(
