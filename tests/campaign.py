@@ -20,18 +20,19 @@ from tempfile import TemporaryDirectory
 
 from gpuagent import stack
 from gpuagent.adapters.mongod import last_server
-from gpuagent.books import sweep
 from gpuagent.errors import StoreError
 from gpuagent.model import Run, RunStatus, Settled, Transfer
 from gpuagent.money import UNIT
+from gpuagent.reconcile import sweep
 from gpuagent.transitions import is_over
 from tests.ticker import POINTS
 from tests.troupe import Troupe
 from tests.wire import Wire
 from tests.world import Market, World, build_world
 
-AGENT_SETTINGS: dict[str, str] = {}
-"""Variables for every agent of the campaign, such as a larger daily cap: it spends some 200 USD."""
+WALLET_DAY = 500 * UNIT
+"""The owner's cap: a campaign spends some 200 USD, and every reservation is held against it."""
+RUNS_MAX = 1000
 TICKERS = 6
 OPEN_RUNS = 12
 BUDGET_USD = 25
@@ -236,7 +237,7 @@ class Campaign:
         return [run_id for run_id in self._run_ids() if run_id not in self._over]
 
     def _run_ids(self) -> list[str]:
-        return self._world.store.run_ids(self._world.ports.wallet.address)
+        return [str(run["_id"]) for run in self._world.store.runs(RUNS_MAX)]
 
     # The reckoning.
 
@@ -248,9 +249,7 @@ class Campaign:
         report.runs = Counter(run.status.value for run in runs)
         bought = [Transfer(job.settlement.transaction, job.quote.pay_to.lower(), job.quote.amount) for job in jobs]
         self._check(Counter(bought) == Counter(transfers), "jobs and transfers differ")
-        token = self._world.ports.wallet.token
-        recorded = self._world.store.settled(self._world.ports.wallet.address, token.network, token.address)
-        report.problems += sweep(recorded, transfers)
+        report.problems += [found.words for found in sweep(self._world.chain, self._world.store.books()).findings]
         payees = {vendor.vendor_id: vendor.pay_to for vendor in self._market.vendors}
         self._check(all(payees[job.quote.vendor_id] == job.quote.pay_to for job in jobs), "somebody else was paid")
         for run in runs:
@@ -281,9 +280,9 @@ def _stage() -> Iterator[tuple[World, Wire, Path]]:
         Wire(running.environment["CHAIN_RPC_URL"]) as wire,
     ):
         market = Market(running)
-        market.environment |= AGENT_SETTINGS
         try:
             with build_world(market, "campaign", funds=100_000 * UNIT) as world:
+                world.allow(wallet_per_day=WALLET_DAY)
                 yield world, wire, Path(scratch)
         finally:
             market.close()

@@ -17,6 +17,7 @@ from tests.lent_stack import STACK_SETTINGS, database, lent
 from tests.parrot import Parrot
 from tests.world import Market, World, build_world
 
+Told = Callable[[str], None]
 DATABASE = database()
 
 
@@ -76,3 +77,9 @@ def parrot() -> Iterator[Parrot]:
     yield parrot
     parrot.server.shutdown()
     parrot.server.server_close()
+
+
+@pytest.fixture
+def told(record_property: Callable[[str, object], None]) -> Told:
+    """Records what a test saw, for docs/safety.md."""
+    return lambda text: record_property("observed", text)

@@ -19,6 +19,7 @@ from gpuagent.tick import tick
 from gpuagent.transitions import is_over
 from tests.ticker import dying
 
+RUNS_MAX = 1000
 PAUSE_S = 0.02
 
 
@@ -55,7 +56,8 @@ def _tick_for_ever(life: Life) -> None:
         over: set[str] = set()
         while True:
             try:
-                due = [run_id for run_id in agent.store.run_ids(agent.ports.wallet.address) if run_id not in over]
+                known = [str(run["_id"]) for run in agent.store.runs(RUNS_MAX)]
+                due = [run_id for run_id in known if run_id not in over]
                 dice.shuffle(due)
                 for run_id in due:
                     over |= {run_id} if is_over(tick(run_id, agent.ports)) else set()

@@ -15,6 +15,7 @@ from gpuagent.errors import ChainError, ChainMismatch, ConfigError
 from gpuagent.model import Settlement
 from gpuagent.ports import Open, Void
 from gpuagent.wire.eip3009 import AUTHORIZATION_STATE
+from tests.conftest import Told
 from tests.purse import Purse
 from tests.rpc_proxy import RpcProxy
 from tests.world import World
@@ -198,7 +199,8 @@ def test_a_transaction_that_no_node_takes_is_said(world: World, purse: Purse, ch
         chain.send(wallet.cancel(purse.authorize(), gas))
 
 
-def test_a_run_on_two_nodes_holds_its_payment_while_one_denies_it(world: World, other: RpcProxy) -> None:
+@pytest.mark.safety("two nodes, one of which denies the payment")
+def test_a_run_on_two_nodes_holds_its_payment_while_one_denies_it(world: World, other: RpcProxy, told: Told) -> None:
     with settings.build(settings.read(both(world, other))) as agent:
         assert isinstance(agent.chain, AgreeingChain)
         ports = replace(agent.ports, clock=world.market.clock)
@@ -212,6 +214,7 @@ def test_a_run_on_two_nodes_holds_its_payment_while_one_denies_it(world: World, 
         other.honest()
         run = doubting.finish(run)
         doubting.assert_balanced(run, transfers=1)
+    told("held until both say so; then recorded, paid once")
 
 
 def test_no_run_signs_while_a_node_holds_a_nonce_as_spent(world: World, other: RpcProxy) -> None:

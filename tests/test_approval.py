@@ -14,6 +14,7 @@ from gpuagent.model import Cause, Phase, Reserved, Run, RunStatus, Settled, Void
 from gpuagent.money import UNIT
 from gpuagent.tick import step
 from gpuagent.transitions import apply, phase
+from tests.conftest import Told
 from tests.samples import authorization
 from tests.world import World
 
@@ -50,7 +51,8 @@ def test_what_is_approved_is_paid(world: World, asking: Run) -> None:
     assert "Ada approved 1.40 USD for gpu_vendor_1" in [one["content"] for one in world.seen(run, "payment_event")]
 
 
-def test_another_price_than_the_approved_one_is_not_paid(world: World, asking: Run) -> None:
+@pytest.mark.safety("the price is raised after a person approved it")
+def test_another_price_than_the_approved_one_is_not_paid(world: World, asking: Run, told: Told) -> None:
     approve(asking.run_id, "Ada", world.store, world.market.clock)
     world.market.fault("gpu_vendor_1", "raise_price")
     run = world.tick(asking)
@@ -58,6 +60,7 @@ def test_another_price_than_the_approved_one_is_not_paid(world: World, asking: R
     assert [type(job) for job in run.jobs[1:]] == [Reserved]  # the next purchase asks anew
     assert phase(run) is Phase.APPROVAL
     assert_nothing_signed(world, run)
+    told("signed 0; the next purchase asks the person anew")
 
 
 def test_a_rejected_purchase_is_looked_for_elsewhere_and_not_asked_again(world: World, asking: Run) -> None:

@@ -11,7 +11,7 @@ from gpuagent.errors import BadInput, PolicyRefused
 from gpuagent.model import Cause, Run, RunStatus, Settled, Voided
 from gpuagent.money import UNIT
 from gpuagent.tick import step
-from tests.conftest import DATABASE
+from tests.conftest import DATABASE, Told
 from tests.world import World
 
 PRICE = 1_400_000
@@ -22,7 +22,8 @@ def paid(run: Run) -> list[str]:
     return [job.quote.vendor_id for job in run.jobs if isinstance(job, Settled)]
 
 
-def test_race_on_the_wallets_day(world: World) -> None:
+@pytest.mark.safety("runs race for one cap on the wallet's day")
+def test_race_on_the_wallets_day(world: World, told: Told) -> None:
     """Twelve runs, a cap for four, three tickers a run: four buy, at no moment is more held and settled."""
     cap = 4 * PRICE + PRICE // 2
     world.allow(wallet_per_day=cap)
@@ -47,6 +48,7 @@ def test_race_on_the_wallets_day(world: World) -> None:
     assert sum(run.status is RunStatus.COMPLETED for run in ended) == 4
     assert all("cap of 6.30 USD (wallet per day)" in run.reason for run in ended if not run.jobs)
     assert len(world.transfers()) == 4
+    told(f"12 runs, {tickers} tickers at once, a cap for 4: 4 paid, and never more held and settled than the cap")
 
 
 def test_a_day_later_the_wallet_may_pay_again(world: World) -> None:
@@ -75,7 +77,8 @@ def test_a_vendors_share_of_one_run(world: World) -> None:
     world.assert_balanced(run, transfers=1)
 
 
-def test_a_tag_counts_over_all_its_runs_and_no_day_lifts_it(world: World) -> None:
+@pytest.mark.safety("a cap on a tag, over all its runs")
+def test_a_tag_counts_over_all_its_runs_and_no_day_lifts_it(world: World, told: Told) -> None:
     world.allow(tag_totals={"alpha": PRICE})
     first = world.finish(world.start(tags=("beta", "alpha")))
     world.market.pass_time(25 * 3600)
@@ -84,6 +87,7 @@ def test_a_tag_counts_over_all_its_runs_and_no_day_lifts_it(world: World) -> Non
     assert (paid(first), second.jobs, paid(other)) == (["gpu_vendor_1"], (), ["gpu_vendor_1"])
     (seen,) = world.seen(second, "agent_reasoning")
     assert "would pass the cap of 1.40 USD (tag alpha), of which 1.40 USD are used" in seen["content"]
+    told("a second run with the tag is refused, a day later too; one with another tag is paid")
 
 
 def test_a_cap_on_one_payment_ends_the_run_with_its_reason(world: World) -> None:
@@ -94,7 +98,8 @@ def test_a_cap_on_one_payment_ends_the_run_with_its_reason(world: World) -> None
     world.assert_balanced(run, transfers=0)
 
 
-def test_a_lowered_cap_holds_for_what_is_reserved_already(world: World) -> None:
+@pytest.mark.safety("a cap lowered between reservation and signature")
+def test_a_lowered_cap_holds_for_what_is_reserved_already(world: World, told: Told) -> None:
     run = world.start()
     assert step(run.run_id, world.ports).jobs
     world.allow(per_payment=PRICE - 1)
@@ -104,6 +109,7 @@ def test_a_lowered_cap_holds_for_what_is_reserved_already(world: World) -> None:
     assert job.cause is Cause.POLICY
     assert world.market.received(world.ports.wallet.address) == []
     assert world.signed(run) == []
+    told("dropped by the policy; signed 0")
 
 
 def test_released_money_may_be_spent_by_another_run(world: World) -> None:
@@ -151,7 +157,8 @@ def test_changes_at_once_are_all_kept(world: World) -> None:
     assert world.store.policy().version == 9
 
 
-def test_without_a_policy_nothing_is_signed(world: World) -> None:
+@pytest.mark.safety("the policy is gone from the database")
+def test_without_a_policy_nothing_is_signed(world: World, told: Told) -> None:
     run = world.start()
     world.market.empty(DATABASE, "policies")
     with pytest.raises(PolicyRefused, match="no policy in force"):
@@ -159,3 +166,4 @@ def test_without_a_policy_nothing_is_signed(world: World) -> None:
     assert world.store.load(run.run_id) == run
     world.allow(per_payment=PRICE)
     assert paid(world.finish(run)) == ["gpu_vendor_1"]
+    told("signed 0, the run unchanged; paid once there is a policy again")

@@ -10,6 +10,7 @@ from gpuagent.errors import BadInput, PolicyRefused
 from gpuagent.model import Authorized, Cause, Run, RunStatus, Settled, Voided
 from gpuagent.policy import EVERY_WALLET, Halt
 from gpuagent.tick import step
+from tests.conftest import Told
 from tests.world import World
 
 
@@ -55,8 +56,9 @@ def test_a_halted_wallet_stands_still_and_goes_on_when_resumed(world: World, ste
     world.assert_balanced(run, transfers=1)
 
 
+@pytest.mark.safety("the kill switch, thrown while a payment is out")
 @pytest.mark.parametrize("kind", ["vendor", "wallet"])
-def test_what_is_out_when_the_switch_is_thrown_is_still_reconciled(world: World, kind: str) -> None:
+def test_what_is_out_when_the_switch_is_thrown_is_still_reconciled(world: World, kind: str, told: Told) -> None:
     run = authorized(world, "settle_late")
     sent = received(world)
     halt(world, kind, "gpu_vendor_1" if kind == "vendor" else EVERY_WALLET)
@@ -66,9 +68,11 @@ def test_what_is_out_when_the_switch_is_thrown_is_still_reconciled(world: World,
     run = world.tick(run)
     assert isinstance(run.jobs[0], Settled)
     world.assert_balanced(run, transfers=1)
+    told("not sent again; its settlement is recorded; books balanced")
 
 
-def test_a_cancelled_run_cancels_on_chain_what_is_out(world: World) -> None:
+@pytest.mark.safety("a cancelled run whose payment is out")
+def test_a_cancelled_run_cancels_on_chain_what_is_out(world: World, told: Told) -> None:
     run = authorized(world)
     world.give_gas()
     cancel(run.run_id, "Ada", "wrong goal", world.store, world.market.clock)
@@ -80,6 +84,7 @@ def test_a_cancelled_run_cancels_on_chain_what_is_out(world: World) -> None:
     world.market.control("POST", "settle")  # too late for the vendor
     world.assert_balanced(run, transfers=0)
     assert any("cancellation sent: 0x" in one["content"] for one in world.seen(run, "payment_event"))
+    told("cancelled on chain; held 0; the vendor that settles later gets nothing")
 
 
 def test_without_gas_what_is_out_dies_by_itself(world: World) -> None:
@@ -95,7 +100,8 @@ def test_without_gas_what_is_out_dies_by_itself(world: World) -> None:
     world.assert_balanced(run, transfers=0)
 
 
-def test_a_vendor_that_settles_before_the_cancellation_is_paid_and_the_books_say_so(world: World) -> None:
+@pytest.mark.safety("a vendor that settles before the cancellation")
+def test_a_vendor_that_settles_before_the_cancellation_is_paid_and_the_books_say_so(world: World, told: Told) -> None:
     run = authorized(world, "settle_late")
     world.give_gas()
     cancel(run.run_id, "Ada", "wrong goal", world.store, world.market.clock)
@@ -104,6 +110,7 @@ def test_a_vendor_that_settles_before_the_cancellation_is_paid_and_the_books_say
     assert run.status is RunStatus.FAILED
     assert isinstance(run.jobs[0], Settled)
     world.assert_balanced(run, transfers=1)
+    told("paid once, and recorded as paid; the run has ended")
 
 
 def test_a_cancelled_run_signs_nothing_any_more(world: World) -> None:
@@ -120,7 +127,8 @@ def test_a_cancelled_run_signs_nothing_any_more(world: World) -> None:
     world.assert_balanced(run, transfers=0)
 
 
-def test_a_halt_in_the_middle_of_signing_keeps_the_signature_from_the_vendor(world: World) -> None:
+@pytest.mark.safety("the kill switch, thrown while the wallet signs")
+def test_a_halt_in_the_middle_of_signing_keeps_the_signature_from_the_vendor(world: World, told: Told) -> None:
     """The owner's halt is saved after the wallet has signed, before the signature is stored."""
 
     class SlowWallet(LocalWallet):
@@ -134,3 +142,4 @@ def test_a_halt_in_the_middle_of_signing_keeps_the_signature_from_the_vendor(wor
     run = step(run.run_id, replace(world.ports, wallet=slow))
     assert isinstance(run.jobs[0], Voided)
     assert (received(world), world.signed(run)) == ([], [])
+    told("the signature is neither stored nor sent")

@@ -23,7 +23,7 @@ from gpuagent.model import Transfer
 from gpuagent.pay import REORG_MARGIN
 from gpuagent.transitions import is_over
 from tests.bookkeeping import STRANGER, OwnPurse, kinds, look, pending
-from tests.conftest import DATABASE
+from tests.conftest import DATABASE, Told
 from tests.samples import PAYER, TOKEN
 from tests.world import Market, World, build_world
 
@@ -65,7 +65,8 @@ class LongChain(EvmChain):
         return [[{"topics": [TRANSFER, word, word], "data": word, "transactionHash": hex(one)} for one in blocks]]
 
 
-def test_beside_live_ticks(world: World) -> None:
+@pytest.mark.safety("books --all beside live ticks")
+def test_beside_live_ticks(world: World, told: Told) -> None:
     """While many runs are ticked at once nothing ever differs; what is on its way is not a difference."""
     world.market.outcomes("gpu_vendor_1", "0101")
     runs = [world.start() for _ in range(8)]
@@ -85,6 +86,7 @@ def test_beside_live_ticks(world: World) -> None:
     assert last.findings == ()
     assert last.transfers >= len(runs)
     assert (last.moved, last.held) == (last.settled, 0)
+    told("no difference at any moment; all balanced at the end")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from gpuagent import settings
-from gpuagent.model import Authorization, Authorized, Job, Observation, Run, Settled, Terms, Token, Vendor
+from gpuagent.model import Authorization, Authorized, Job, Observation, Run, Settled, Terms, Vendor
 from gpuagent.ports import Ports, Store, VendorApi, Wallet
 from gpuagent.tick import tick
 from tests.world import TurnableClock
@@ -39,13 +39,8 @@ class DyingWallet:
     def __init__(self, inner: Wallet, point: str) -> None:
         self.inner, self.point = inner, point
 
-    @property
-    def address(self) -> str:
-        return self.inner.address
-
-    @property
-    def token(self) -> Token:
-        return self.inner.token
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
 
     def sign(self, authorization: Authorization, terms: Terms, identifier: str) -> str:
         if self.point == "before_sign":
