@@ -16,6 +16,7 @@ from pymongo.errors import (
     DuplicateKeyError,
     InvalidURI,
     OperationFailure,
+    PyMongoError,
     ServerSelectionTimeoutError,
 )
 from pymongo.read_concern import ReadConcern
@@ -219,6 +220,9 @@ def _explained(client: MongoClient[dict[str, Any]]) -> Iterator[None]:
     except OperationFailure as error:
         client.close()
         raise ConfigError(f"MongoDB refuses to be set up: {str(error)[:200]}") from error
+    except PyMongoError as error:
+        client.close()
+        raise ConfigError(f"MongoDB is not ready, try again ({type(error).__name__}): {str(error)[:200]}") from error
     except ConfigError:
         client.close()
         raise
