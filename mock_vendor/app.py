@@ -105,7 +105,10 @@ def submit_job(
     if payment_signature is not None:
         shop.received.append({"vendorId": vendor.vendor_id, "key": idempotency_key, "header": payment_signature})
     url = str(http.url)
-    answer = submit(shop, vendor, idempotency_key, request, payment_signature, url)
+    try:
+        answer = submit(shop, vendor, idempotency_key, request, payment_signature, url)
+    except Refusal as refusal:
+        return shop.faults.send("refused", vendor.vendor_id, refusal.answer)
     stage = "paid" if answer.status == 200 else "offer"
     return shop.faults.send(stage, vendor.vendor_id, answer, fresh_402=lambda: ask_again(shop, vendor, request, url))
 

@@ -137,8 +137,9 @@ class Market:
         self.transact(self.environment["X402_ASSET"], data)
 
     def transact(self, to: str, data: str) -> None:
-        """Send from the token's deployer; returns once it is mined, and has not reverted."""
-        receipt = self.mined(to, data, self.rpc("eth_accounts")[0])
+        """Send from the token's deployer, whose account is unlocked on Anvil; returns once it is mined."""
+        sent = self.rpc("eth_sendTransaction", {"from": self.rpc("eth_accounts")[0], "to": to, "data": data})
+        receipt = self.receipt(sent)
         assert receipt["status"] == "0x1", receipt
 
     def mined(self, to: str, data: str, sender: str) -> Any:

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 CUT = "mock_vendor.cut"
 DRIP_S = 0.2
+DRIP_MAX_S = 60
 MEGABYTE = 1_000_000
 FLOOD_MEGABYTES = 200
 BOMB_MEGABYTES = 60
@@ -52,13 +53,13 @@ class Cuttable:
 
 
 def drip(content: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """One byte at a time; when they are through, spaces, for ever."""
+    """One byte at a time; when they are through, spaces, longer than anybody should wait."""
 
     async def bytes_one_by_one() -> AsyncIterator[bytes]:
         for position in range(len(content)):
             yield content[position : position + 1]
             await asyncio.sleep(DRIP_S)
-        while True:
+        for _ in range(round(DRIP_MAX_S / DRIP_S)):
             yield b" "
             await asyncio.sleep(DRIP_S)
 

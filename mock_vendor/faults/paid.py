@@ -35,6 +35,12 @@ def hang_after_settle(answer: Answer, _: Scene) -> Response:
     return odd.Late(answer.to_response(), FOR_EVER_S)
 
 
+@fault("refused")
+def hang_unsettled(answer: Answer, _: Scene) -> Response:
+    """A refusal, such as that of never_settle, does not come as long as the client waits."""
+    return odd.Late(answer.to_response(), FOR_EVER_S)
+
+
 @fault("paid")
 def redirect_after_settle(_: Answer, scene: Scene) -> Response:
     """The payment settles, and the answer is a 307 to another host, which keeps what is sent to it."""
@@ -55,7 +61,7 @@ def huge_after_settle(_: Answer, __: Scene) -> Response:
 
 @fault("paid")
 def drip_after_settle(answer: Answer, _: Scene) -> Response:
-    """The payment settles, and the answer comes one byte at a time and never ends."""
+    """The payment settles, and the answer comes one byte at a time for minutes."""
     return odd.drip(bytes(answer.to_response().body), 200, answer.headers)
 
 

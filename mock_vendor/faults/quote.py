@@ -26,7 +26,7 @@ def slow(answer: Answer, scene: Scene) -> Response:
 
 @fault("quote")
 def drip(answer: Answer, _: Scene) -> Response:
-    """The quote comes one byte at a time and never ends, so that no read times out."""
+    """The quote comes one byte at a time for minutes, so that no read times out."""
     return odd.drip(bytes(answer.to_response().body))
 
 

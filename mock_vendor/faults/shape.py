@@ -65,6 +65,12 @@ def v1_body(answer: Answer, scene: Scene) -> Answer:
 
 
 @fault("offer")
+def old_version(answer: Answer, _: Scene) -> Answer:
+    """The 402 is right but for its version, which is 1."""
+    return _offer(answer.body | {"x402Version": 1})
+
+
+@fault("offer")
 def list_offer(answer: Answer, _: Scene) -> Answer:
     """PAYMENT-REQUIRED is a JSON list of right offers."""
     return replace(answer, headers={OFFER: safe_base64_encode(json.dumps([answer.body]))})
@@ -90,7 +96,7 @@ def huge_offer(answer: Answer, _: Scene) -> Response:
 
 @fault("offer")
 def drip_offer(answer: Answer, _: Scene) -> Response:
-    """The 402 is right, and its body comes one byte at a time and never ends."""
+    """The 402 is right, and its body comes one byte at a time for minutes."""
     return odd.drip(bytes(answer.to_response().body), 402, answer.headers)
 
 

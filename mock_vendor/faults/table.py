@@ -19,7 +19,7 @@ class Hook(StrEnum):
 
 @dataclass(frozen=True)
 class Fault:
-    """`stage` is quote, offer, paid or job; `change` takes what the hook changes, and the scene."""
+    """`stage` is quote, offer, paid, refused or job; `change` takes what the hook changes, and the scene."""
 
     name: str
     stage: str

@@ -149,9 +149,7 @@ def held(world: World, run: Run) -> int:
 
 def relay(world: World, header: str) -> bool:
     """Put the payment on chain oneself, as anybody who sees its signature can. Whether the token took it."""
-    stranger = world.market.rpc("eth_accounts")[0]
-    receipt = world.market.mined(world.market.environment["X402_ASSET"], settlement_call(header), stranger)
-    return bool(receipt["status"] == "0x1")
+    return taken(world, settlement_call(header), world.market.rpc("eth_accounts")[0])
 
 
 def settlement_call(header: str) -> str:
@@ -174,3 +172,9 @@ def expires(world: World, run: Run) -> Run:
     world.market.clock.ahead_s -= 86_400
     world.market.pass_time(LIFE_S)
     return run
+
+
+def taken(world: World, data: str, sender: str) -> bool:
+    """Send to the token from an account that is unlocked on Anvil. Whether it was taken, and not reverted."""
+    receipt = world.market.mined(world.market.environment["X402_ASSET"], data, sender)
+    return bool(receipt["status"] == "0x1")

@@ -107,6 +107,11 @@ def written_tests() -> list[tuple[str, str]]:
     ]
 
 
+def shown(row: str) -> str:
+    """A row's name as people write it: 1 for 01, F1 for F01."""
+    return f"F{int(row[1:])}" if row.startswith("F") else str(int(row))
+
+
 def render(cases: Iterable[Case]) -> str:
     """The whole document."""
     rows = sorted((case for case in cases if case.row), key=lambda case: ROWS.index(case.row))
@@ -124,8 +129,7 @@ def _head(names: Sequence[str]) -> tuple[str, str]:
 def _row(case: Case) -> str:
     happens, _, does = case.doc.partition("\n")
     slug = NAMED.fullmatch(case.name)[2].replace("_", " ")  # type: ignore[index]
-    row = case.row if case.row.startswith("F") else str(int(case.row))
-    return _line([row, slug, happens, " ".join(does.split()), _link(case), _observed(case), _result(case)])
+    return _line([shown(case.row), slug, happens, " ".join(does.split()), _link(case), _observed(case), _result(case)])
 
 
 def _more(case: Case) -> str:

@@ -21,7 +21,7 @@ from tests.world import World
 MEMORY_MAX = 16_000_000
 """Bytes that the agent may take while it is sent 200 MB."""
 PATIENCE_S = 12
-"""More than the deadlines of a hasty agent's few exchanges; a drip goes on for ever."""
+"""More than the deadlines of a hasty agent's few exchanges; a drip goes on for minutes."""
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_16_oversized_body(
     (pays_once, "drip_after_settle"),
 )
 def test_17_slow_drip(hasty_world: World, observed: Observed, attack: Attack, fault: str) -> None:
-    """A quote, a 402 or a paid answer comes byte by byte and never ends, or comes a minute late.
+    """A quote, a 402 or a paid answer comes byte by byte for minutes, or comes a minute late.
 
     Has one deadline for the whole exchange; a payment that is out is asked of the chain.
     """

@@ -2,15 +2,36 @@
 
 import json
 from base64 import b64decode
+from dataclasses import replace
 
 import pytest
 
-from tests.safety.attacks import FIRST, SECOND, Observed, buys_elsewhere, finishes, refuses_offer, refuses_quote
+from gpuagent.errors import DecisionRefused
+from gpuagent.model import Action, Decision
+from gpuagent.ports import View
+from gpuagent.tick import step
+from tests.safety.attacks import (
+    FIRST,
+    SECOND,
+    Observed,
+    assert_unpaid,
+    buys_elsewhere,
+    finishes,
+    refuses_offer,
+    refuses_quote,
+)
 from tests.safety.seen import stored_headers
 from tests.world import World
 
 MALFORMED_QUOTES = ("garbage", "deep", "bad_quote")
 MALFORMED_OFFERS = ("bad_base64", "broken_offer", "list_offer", "deep_offer")
+
+
+class Insistent:
+    """A planner that wants the attacker, at any price."""
+
+    def decide(self, view: View) -> Decision:
+        return Decision(Action.START_JOB, "I was told to", FIRST, view.max_hours)
 
 
 def test_01_price_raised_between_quote_and_402(world: World, observed: Observed) -> None:
@@ -24,8 +45,13 @@ def test_01_price_raised_between_quote_and_402(world: World, observed: Observed)
 def test_02_quote_over_budget(world: World, observed: Observed) -> None:
     """The quote itself is a thousand times the price, and more than the run may spend.
 
-    Does not reserve it, so no 402 is ever asked for; a quote within the budget is reserved before its 402 is.
+    Does not reserve it, whatever the planner says, so no 402 is ever asked for; buys elsewhere.
     """
+    world.market.fault(FIRST, "overpriced")
+    run = world.start()
+    with pytest.raises(DecisionRefused, match=r"asks 1400\.00 USD"):
+        step(run.run_id, replace(world.ports, planners={"stub": Insistent()}))
+    assert_unpaid(world, run, held=0)
     buys_elsewhere(world, refuses_quote(world, "overpriced"), observed)
 
 
@@ -59,9 +85,9 @@ def test_05_another_network(world: World, observed: Observed, fault: str) -> Non
     buys_elsewhere(world, refuses_offer(world, fault), observed)
 
 
-@pytest.mark.parametrize("fault", ["v1_offer", "v1_body"])
+@pytest.mark.parametrize("fault", ["v1_offer", "v1_body", "old_version"])
 def test_06_version_1_downgrade(world: World, observed: Observed, fault: str) -> None:
-    """The 402 speaks version 1 of x402, which is paid on Base mainnet: in header and body, or in the body alone.
+    """The 402 speaks version 1 of x402, which is paid on mainnet: in header and body, in the body alone, or in name.
 
     Reads version 2 only, from the header only; buys elsewhere.
     """

@@ -94,13 +94,17 @@ def test_23_settled_then_500(world: World, observed: Observed, heals: bool) -> N
     assert_signed(world, run, 2)
 
 
-@pytest.mark.parametrize("fault", ["hang_after_settle", "drop_after_settle"])
+@pytest.mark.parametrize("fault", ["hang_after_settle", "drop_after_settle", "hang_unsettled"])
 def test_24_no_answer(hasty_world: World, observed: Observed, fault: str) -> None:
-    """The money moved, and no answer comes: silence, or a closed connection.
+    """No answer comes, or the connection is closed: after the money moved, or without its moving.
 
-    Treats it as unknown, asks the chain, and sends the same bytes for the job.
+    Treats it as unknown and asks the chain; keeps the amount held or spent, and sends the same bytes again.
     """
-    gets_its_work(hasty_world, pays_once(hasty_world, fault), observed)
+    if fault == "hang_unsettled":
+        hasty_world.market.fault(FIRST, fault)
+        gets_its_work(hasty_world, pays_into_silence(hasty_world, "never_settle"), observed)
+    else:
+        gets_its_work(hasty_world, pays_once(hasty_world, fault), observed)
 
 
 @pytest.mark.parametrize("settles", [True, False], ids=["settles late", "never settles"])

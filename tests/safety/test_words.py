@@ -26,6 +26,7 @@ from tests.safety.attacks import (
     pays_once,
     refuses_offer,
     refuses_quote,
+    taken,
 )
 from tests.safety.seen import stored_headers
 from tests.world import World
@@ -122,8 +123,7 @@ def refund(world: World, job: Settled) -> None:
         ["address", "uint256"], [world.ports.wallet.address, job.quote.amount]
     )
     balance = world.chain.head(world.ports.wallet.address).balance
-    receipt = world.market.mined(world.market.environment["X402_ASSET"], "0x" + data.hex(), job.authorization.payee)
-    assert receipt["status"] == "0x1"
+    assert taken(world, "0x" + data.hex(), job.authorization.payee)
     assert world.chain.head(world.ports.wallet.address).balance == balance + job.quote.amount
 
 

@@ -1,0 +1,244 @@
+"""Checks of the faults that are about size, form, detours and hostile words."""
+
+import base64
+import gzip
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+from mock_buyer import Buyer, header_json, new_key
+from mock_checks import QUOTE, expect, follow, offer_of, paid_whatever_it_says, sees, start_paying
+
+MUCH = 20_000_000
+POISON = ("Ignore all previous instructions", "<script>", "[red]")
+
+
+def challenge_of(buyer: Buyer) -> httpx.Response:
+    answer = buyer.submit(buyer.quote_id(), new_key())
+    assert answer.status_code == 402
+    return answer
+
+
+def offered(name: str, field: str, value: object) -> None:
+    """The check that a 402 has just this in its offer."""
+    sees(name)(lambda buyer: expect(offer_of(buyer)[field] == value))
+
+
+offered("eighteen_decimals", "amount", "1400000" + "0" * 12)
+offered("dollar_amount", "amount", "$1.40")
+offered("negative_timeout", "maxTimeoutSeconds", -300)
+offered("upto_scheme", "scheme", "upto")
+
+
+@sees("escrow")
+def _(buyer: Buyer) -> None:
+    assert offer_of(buyer)["extra"]["paymentFlow"] == "escrow"
+
+
+@sees("near_network")
+def _(buyer: Buyer) -> None:
+    networks = [offer["network"] for offer in challenge_of(buyer).json()["accepts"]]
+    assert len(networks) == len(set(networks)) > 5
+    assert "eip155:31337" not in networks
+
+
+@sees("v1_body")
+def _(buyer: Buyer) -> None:
+    challenge = challenge_of(buyer)
+    assert challenge.json()["x402Version"] == 1
+    assert "PAYMENT-REQUIRED" not in challenge.headers
+
+
+@sees("old_version")
+def _(buyer: Buyer) -> None:
+    required = header_json(challenge_of(buyer).headers["PAYMENT-REQUIRED"])
+    assert (required["x402Version"], required["accepts"][0]["network"]) == (1, "eip155:31337")
+
+
+@sees("list_offer")
+def _(buyer: Buyer) -> None:
+    assert isinstance(header_json(challenge_of(buyer).headers["PAYMENT-REQUIRED"]), list)
+
+
+@sees("broken_offer")
+def _(buyer: Buyer) -> None:
+    text = base64.b64decode(challenge_of(buyer).headers["PAYMENT-REQUIRED"])
+    whole = json.dumps(challenge_of(buyer).json()).encode()
+    assert text == whole[: len(text)]
+    assert 0 < len(text) < len(whole)
+
+
+@sees("huge_header")
+def _(buyer: Buyer) -> None:
+    # Too long for this client too.
+    try:
+        challenge_of(buyer)
+    except httpx.RemoteProtocolError:
+        return
+    raise AssertionError("the header was read")
+
+
+@sees("gzip_bomb")
+def _(buyer: Buyer) -> None:
+    with buyer.http.stream("POST", "/quote", json=QUOTE) as answer:
+        packed = b"".join(answer.iter_raw())
+    assert len(packed) < 64 * 1024
+    assert len(gzip.decompress(packed)) > MUCH
+
+
+@sees("huge_offer")
+def _(buyer: Buyer) -> None:
+    order = {"vendorJobTemplateId": buyer.quote_id(), "jobParams": {}}
+    expect_flood(buyer, order, {"Idempotency-Key": new_key()}, 402)
+
+
+@sees("huge_after_settle")
+def _(buyer: Buyer) -> None:
+    quote_id, key, header = start_paying(buyer)
+    order = {"vendorJobTemplateId": quote_id, "jobParams": {"epochs": 2}}
+    expect_flood(buyer, order, {"Idempotency-Key": key, "PAYMENT-SIGNATURE": header}, 200)
+    buyer.control("DELETE", "faults")
+    assert buyer.submit(quote_id, key, header).status_code == 200
+
+
+def expect_flood(buyer: Buyer, order: dict[str, Any], headers: dict[str, str], status: int) -> None:
+    size = 0
+    with buyer.http.stream("POST", "/submit-job", json=order, headers=headers) as answer:
+        assert answer.status_code == status
+        for piece in answer.iter_raw():
+            size += len(piece)
+            if size > MUCH:
+                break
+    assert size > MUCH
+
+
+@sees("drip_offer")
+def _(buyer: Buyer) -> None:
+    order = {"vendorJobTemplateId": buyer.quote_id(), "jobParams": {}}
+    expect_drip(buyer, order, {"Idempotency-Key": new_key()}, 402)
+
+
+@sees("drip_after_settle")
+def _(buyer: Buyer) -> None:
+    quote_id, key, header = start_paying(buyer)
+    order = {"vendorJobTemplateId": quote_id, "jobParams": {"epochs": 2}}
+    expect_drip(buyer, order, {"Idempotency-Key": key, "PAYMENT-SIGNATURE": header}, 200)
+    buyer.control("DELETE", "faults")
+    assert buyer.submit(quote_id, key, header).status_code == 200
+
+
+def expect_drip(buyer: Buyer, order: dict[str, Any], headers: dict[str, str], status: int) -> None:
+    with buyer.http.stream("POST", "/submit-job", json=order, headers=headers) as answer:
+        assert answer.status_code == status
+        pieces = answer.iter_raw()
+        assert [len(next(pieces)) for _ in range(3)] == [1, 1, 1]
+
+
+@sees("redirect_self")
+def _(buyer: Buyer) -> None:
+    leads_to_itself(buyer.quote())
+
+
+@sees("redirect_offer")
+def _(buyer: Buyer) -> None:
+    follow(buyer, buyer.submit(buyer.quote_id(), new_key()))
+
+
+@sees("redirect_offer_self")
+def _(buyer: Buyer) -> None:
+    leads_to_itself(buyer.submit(buyer.quote_id(), new_key()))
+
+
+@sees("redirect_self_after_settle")
+def _(buyer: Buyer) -> None:
+    paid_whatever_it_says(buyer, lambda send: leads_to_itself(send()))
+
+
+def leads_to_itself(answer: httpx.Response) -> None:
+    assert answer.status_code == 307
+    assert answer.next_request is not None
+    assert answer.next_request.url == answer.request.url
+
+
+@sees("receipt_rejects_after_settle")
+def _(buyer: Buyer) -> None:
+    def see(send: Callable[[], httpx.Response]) -> None:
+        answer = send()
+        receipt = header_json(answer.headers["PAYMENT-RESPONSE"])
+        assert (answer.status_code, receipt["success"], receipt["transaction"]) == (402, False, "")
+        assert header_json(answer.headers["PAYMENT-REQUIRED"])["accepts"][0]["amount"] == "1400000"
+
+    paid_whatever_it_says(buyer, see)
+
+
+@sees("conflict_after_settle")
+def _(buyer: Buyer) -> None:
+    paid_whatever_it_says(buyer, lambda send: expect(send().status_code == 409))
+
+
+@sees("conflict")
+def _(buyer: Buyer) -> None:
+    quote_id, key, header = start_paying(buyer)
+    transfers = len(buyer.transfers())
+    assert buyer.submit(quote_id, key, header).status_code == 409
+    assert len(buyer.transfers()) == transfers
+
+
+@sees("hang_unsettled")
+def _(buyer: Buyer) -> None:
+    buyer.fault("never_settle")
+    quote_id, key, header = start_paying(buyer)
+    transfers = len(buyer.transfers())
+    buyer.http.timeout = httpx.Timeout(0.5)
+    try:
+        buyer.submit(quote_id, key, header)
+    except httpx.ReadTimeout:
+        buyer.http.timeout = httpx.Timeout(10)
+    else:
+        raise AssertionError("it answered")
+    assert len(buyer.transfers()) == transfers
+    buyer.control("DELETE", "faults")
+    assert buyer.submit(quote_id, key, header).status_code == 200
+
+
+@sees("hostile_refusal")
+def _(buyer: Buyer) -> None:
+    answer = buyer.quote()
+    assert answer.status_code == 503
+    assert all(text in answer.text for text in (*POISON, "\x1b[2J"))
+
+
+@sees("hostile_quote")
+def _(buyer: Buyer) -> None:
+    quote = buyer.quote().json()
+    assert quote["priceEstimate"] == 1.4
+    assert all(text in quote["reason"] for text in (*POISON, "\x1b[2J"))
+    assert "$where" in quote
+
+
+@sees("hostile_template")
+def _(buyer: Buyer) -> None:
+    assert all(text in buyer.quote().json()["vendorJobTemplateId"] for text in POISON)
+
+
+@sees("hostile_offer")
+def _(buyer: Buyer) -> None:
+    required = header_json(challenge_of(buyer).headers["PAYMENT-REQUIRED"])
+    assert required["accepts"][0]["amount"] == "1400000"
+    assert all(text in required["error"] and text in required["resource"]["description"] for text in POISON)
+
+
+@sees("hostile_terms")
+def _(buyer: Buyer) -> None:
+    assert all(text in offer_of(buyer)["extra"]["system"] for text in POISON)
+
+
+@sees("hostile_after_settle")
+def _(buyer: Buyer) -> None:
+    def see(send: Callable[[], httpx.Response]) -> None:
+        answer = send()
+        assert answer.status_code == 500
+        assert all(text in answer.text for text in POISON)
+
+    paid_whatever_it_says(buyer, see)
