@@ -239,13 +239,6 @@ MUTANTS = (
         "tests/safety/test_blackouts.py -k F09",
     ),
     Mutant(
-        "one node's word is enough",
-        "gpuagent/adapters/agreeing_chain.py",
-        "        said = [node.outcome(authorization) for node in self._nodes]",
-        "        said = [node.outcome(authorization) for node in self._nodes[-1:]]",
-        "tests/safety/test_faults.py -k F10",
-    ),
-    Mutant(
         "a save that fails counts as done",
         "gpuagent/adapters/mongo_store.py",
         "                _raise_duplicate(error.details or {})\n                raise",
