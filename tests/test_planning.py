@@ -3,10 +3,12 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from io import StringIO
 from typing import Any
 
 import pytest
 from click.testing import Result
+from rich.console import Console
 
 from gpuagent.errors import BadInput, ConfigError, PlannerError
 from gpuagent.events import VendorChosen
@@ -14,6 +16,7 @@ from gpuagent.launch import Order, start
 from gpuagent.model import Run, RunStatus, Settled
 from gpuagent.plan import postponed
 from gpuagent.rehearse import rehearse
+from gpuagent.show import run_view
 from gpuagent.tick import tick
 from gpuagent.transitions import is_over
 from tests import scripted_planner as scripted
@@ -102,6 +105,9 @@ def test_what_a_planner_costs_is_in_the_books_and_in_the_record(world: World) ->
     assert run.planner_cost == 36
     assert [job.quote.vendor_id for job in run.jobs] == ["gpu_vendor_1"]
     assert world.books(run).ledger.planner_cost == 36
+    shown = Console(file=StringIO(), width=200)
+    shown.print(run_view(world.store.documents(run.run_id)))
+    assert "0.000036 USD planner" in shown.file.getvalue()
     world.assert_balanced(run, transfers=1)
     records = [one["data"] for one in world.seen(run, "agent_reasoning")]
     assert [record["cost"] for record in records] == [23, 13]
