@@ -165,6 +165,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("vendorId", ASCENDING), ("state", ASCENDING), ("settledAt", ASCENDING)]),
         IndexModel([("tags", ASCENDING), ("state", ASCENDING)]),
         IndexModel([("state", ASCENDING)], partialFilterExpression={"state": "reserved"}),
+        IndexModel([("vendorId", ASCENDING), ("quote.network", ASCENDING), ("createdAt", DESCENDING)]),
     ],
     "payments": [
         _unique("jobId", "attempt"),
