@@ -10,6 +10,8 @@ GpuAgentError
 │   ├── WalletUnfunded
 │   ├── PolicyRefused    a cap, a halt or a missing approval of the owner's policy
 │   └── DecisionRefused  the guard turned down what a planner answered
+├── PlannerError         a planner gave no usable answer: says what it did
+│   └── PlannerSpent     it was asked all the same: what that cost, and what was said
 ├── IllegalTransition    an event does not fit the run: a bug, never retried
 │   └── BudgetExceeded
 ├── StaleRun             another tick saved this run first: load it again
@@ -22,6 +24,8 @@ GpuAgentError
     │   └── VendorTokenMissing   we have no token to send: a person must set it
     └── OfferInvalid     a 402 that is not the agreed purchase
 """
+
+from collections.abc import Mapping
 
 
 class GpuAgentError(Exception):
@@ -58,6 +62,18 @@ class PolicyRefused(Refused):
 
 class DecisionRefused(Refused):
     """The guard turned down a planner's decision."""
+
+
+class PlannerError(GpuAgentError):
+    """The planner gave no usable answer. Another one decides."""
+
+
+class PlannerSpent(PlannerError):
+    """No usable answer, though a model was asked. cost: atomic units, to be charged; record: as in a Thought."""
+
+    def __init__(self, words: str, cost: int, record: Mapping[str, object]) -> None:
+        super().__init__(words)
+        self.cost, self.record = cost, record
 
 
 class IllegalTransition(GpuAgentError):
