@@ -10,8 +10,7 @@ GpuAgentError
 │   ├── WalletUnfunded
 │   ├── PolicyRefused    a cap, a halt or a missing approval of the owner's policy
 │   └── DecisionRefused  the guard turned down what a planner answered
-├── PlannerError         a planner gave no usable answer: says what it did
-│   └── PlannerSpent     it was asked all the same: what that cost, and what was said
+├── PlannerError         a planner gave no usable answer; the stub decides instead
 ├── IllegalTransition    an event does not fit the run: a bug, never retried
 │   └── BudgetExceeded
 ├── StaleRun             another tick saved this run first: load it again
@@ -65,15 +64,15 @@ class DecisionRefused(Refused):
 
 
 class PlannerError(GpuAgentError):
-    """The planner gave no usable answer. Another one decides."""
+    """The planner gave no usable answer. The stub decides instead, and the record says why.
 
+    cost: what asking cost all the same, in atomic units; record: how it came about, as in a Thought.
+    """
 
-class PlannerSpent(PlannerError):
-    """No usable answer, though a model was asked. cost: atomic units, to be charged; record: as in a Thought."""
-
-    def __init__(self, words: str, cost: int, record: Mapping[str, object]) -> None:
-        super().__init__(words)
-        self.cost, self.record = cost, record
+    def __init__(self, message: str, cost: int = 0, record: Mapping[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.cost = cost
+        self.record: Mapping[str, object] = record or {}
 
 
 class IllegalTransition(GpuAgentError):

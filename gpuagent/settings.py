@@ -13,6 +13,7 @@ from gpuagent.model import Token, Vendor
 
 if TYPE_CHECKING:
     from gpuagent.adapters.agreeing_chain import Node
+    from gpuagent.adapters.llm_planner import LlmPlanner
     from gpuagent.adapters.mongo_store import MongoStore
     from gpuagent.ports import Ports, VendorApi
     from gpuagent.wire.bounded_http import BoundedHttp
@@ -24,7 +25,7 @@ TOKENS = {
     "eip155:84532": Token("eip155:84532", "0x036CbD53842c5426634e7929541eC2318f3dCF7e", "USDC", "2"),
 }
 CONFIRMATIONS = {LOCAL: 0, "eip155:8453": 10, "eip155:84532": 10}
-PLANNER_MODES = ("stub",)
+PLANNER_MODES = ("stub", "llm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,7 @@ def build(settings: Settings) -> Iterator[Agent]:
     """Connect everything; close it at the end. Raises ConfigError, ChainError."""
     from gpuagent.adapters.http_vendor import HttpVendor
     from gpuagent.adapters.local_wallet import LocalWallet
+    from gpuagent.adapters.on_demand import OnDemand
     from gpuagent.adapters.stub_planner import StubPlanner
     from gpuagent.adapters.system_clock import SystemClock
     from gpuagent.ports import Ports
@@ -129,7 +131,7 @@ def build(settings: Settings) -> Iterator[Agent]:
         yield Agent(
             Ports(
                 store=store,
-                planners={"stub": StubPlanner()},
+                planners=OnDemand({"stub": StubPlanner, "llm": lambda: open_llm_planner(settings)}),
                 wallet=wallet,
                 chain=chain,
                 vendor_api=vendor_api,
@@ -138,6 +140,13 @@ def build(settings: Settings) -> Iterator[Agent]:
             store,
             chain,
         )
+
+
+def open_llm_planner(settings: Settings) -> "LlmPlanner":
+    """The planner that asks a language model. Raises ConfigError for a missing key, model or price."""
+    from gpuagent.adapters.llm_planner import open_planner
+
+    return open_planner(settings.environ)
 
 
 @contextmanager

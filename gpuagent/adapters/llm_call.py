@@ -23,6 +23,7 @@ from gpuagent.wire.vendor_answers import clean
 
 BODY_MAX = 1024 * 1024
 SAID_MAX = 300
+TOKENS_MAX = 10**9
 SECRET_MIN = 8
 """A shorter key, such as the "none" of a local server, is an ordinary word in a text."""
 
@@ -126,18 +127,17 @@ def _reply(said: Any, secret: str) -> Reply:
 
 
 def _count(said: Any) -> int:
-    return said if isinstance(said, int) and said > 0 else 0
+    return said if isinstance(said, int) and 0 < said <= TOKENS_MAX else 0
 
 
 def _failed(error: Exception, exchange: "_Exchange", secret: str) -> CallFailed:
     status = exchange.status if exchange.status >= 400 else getattr(error, "status_code", None) or 0
-    kind, first = type(error).__name__, str(error).split("\n", 1)[0]
-    words = exchange.problem or clean(scrub(first, secret), SAID_MAX)
-    answered = exchange.status >= 400
+    first = str(error).split("\n", 1)[0]
+    said = first.partition("Exception - ")[2] or first
     return CallFailed(
-        f"{kind}: {words}",
-        transient=not exchange.late and (status == 429 or status >= 500),
-        billed=not answered and not exchange.unsent,
+        exchange.problem or f"{type(error).__name__} ({status}): {clean(scrub(said, secret), SAID_MAX)}",
+        transient=not exchange.final and (status == 429 or status >= 500),
+        billed=exchange.status < 300 and not exchange.unsent,
         retry_after_s=exchange.retry_after_s,
     )
 
@@ -149,7 +149,7 @@ def _failed(error: Exception, exchange: "_Exchange", secret: str) -> CallFailed:
 class _Exchange:
     status: int = 0
     unsent: bool = False
-    late: bool = False
+    final: bool = False
     problem: str = ""
     retry_after_s: float = 0
 
@@ -177,6 +177,10 @@ class _Bounded(bounded_http.Transport):
         after = response.headers.get("Retry-After", "")
         exchange.retry_after_s = float(after) if after.isascii() and after.isdecimal() else 0
         assert isinstance(response.stream, httpx.SyncByteStream)
+        if response.is_redirect:
+            response.stream.close()
+            exchange.final, exchange.problem = True, "answered with a redirect, which is not followed"
+            raise httpx.ReadError(exchange.problem)
         response.stream = _Capped(response.stream, exchange)
         return response
 
@@ -211,7 +215,7 @@ def _told(exchange: _Exchange) -> Iterator[None]:
         exchange.unsent, exchange.problem = True, f"no connection ({error})"
         raise httpx.ConnectError(exchange.problem) from error
     except httpcore.TimeoutException as error:
-        exchange.late, exchange.problem = True, "no answer in time"
+        exchange.final, exchange.problem = True, "no answer in time"
         raise httpx.ReadTimeout(exchange.problem) from error
     except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
         exchange.problem = f"the connection broke ({type(error).__name__})"

@@ -13,7 +13,7 @@ from gpuagent.adapters.llm_call import CallFailed, Model, Reply, ask
 from gpuagent.adapters.llm_models import read_models
 from gpuagent.adapters.llm_prices import FREE, atomic
 from gpuagent.context import Context, Thought
-from gpuagent.errors import ConfigError, PlannerError, PlannerSpent
+from gpuagent.errors import ConfigError, PlannerError
 from gpuagent.model import Decision
 from gpuagent.money import show_usd
 from gpuagent.wire import llm_answer, llm_prompt
@@ -23,9 +23,7 @@ TIMEOUT_S = 30.0
 MAX_TOKENS = 2_000
 PAUSES_S = (1.0, 4.0)
 """Before the tries after the first one, while the time for the question lasts."""
-QUESTIONS = 2
-"""The question, and once more with what was wrong with the answer."""
-PROMPT_MAX = 1_000
+TEMPLATE_MAX = 1_000
 """Bytes that a server may add to a prompt: its template, the schema of the answer."""
 CALL_MIN_S = 0.1
 
@@ -63,19 +61,19 @@ class LlmPlanner:
                 return Thought(decision, asked.cost, asked.record())
         tried = ", ".join(model.name for model in self._models)
         words = f"no usable answer from {tried}: {asked.errors[-1]}"
-        raise PlannerSpent(words, asked.cost, asked.record())
+        raise PlannerError(words, asked.cost, asked.record())
 
     def worst_cost(self, prompt: Prompt) -> int:
         """Atomic units that asking may cost at most: every model, both questions, every try, all of it billed."""
-        repeated = prompt.size + 4 * llm_prompt.QUOTED_MAX + PROMPT_MAX
-        tries = 1 + len(PAUSES_S)
-        return atomic(sum((QUESTIONS * tries * self._dearest(model, repeated) for model in self._models), Decimal(0)))
+        sizes = (prompt.size, prompt.size + llm_prompt.AGAIN_MAX)
+        question = [self._dearest(model, size) for model in self._models for size in sizes]
+        return atomic((1 + len(PAUSES_S)) * sum(question, Decimal(0)))
 
     def _consult(self, model: Model, context: Context, asked: "_Asked") -> Decision | None:
         """None when it gave nothing to go by, though it was told what was wrong."""
         vendor_ids = [candidate.vendor_id for candidate in context.candidates]
         prompt = asked.prompt
-        for _ in range(QUESTIONS):
+        for _ in ("the question", "once more, with what was wrong with the answer"):
             reply = self._reply(model, prompt, asked)
             if reply is None:
                 return None
@@ -92,7 +90,7 @@ class LlmPlanner:
 
     def _reply(self, model: Model, prompt: Prompt, asked: "_Asked") -> Reply | None:
         """None when it did not answer in time, in as many tries as that leaves."""
-        dearest = self._dearest(model, prompt.size + PROMPT_MAX)
+        dearest = self._dearest(model, prompt.size)
         ends_at = self._clock() + self._timeout_s
         for pause in (*PAUSES_S, None):
             left = max(ends_at - self._clock(), CALL_MIN_S)
@@ -111,7 +109,7 @@ class LlmPlanner:
 
     def _dearest(self, model: Model, prompt_bytes: int) -> Decimal:
         """USD that one call may cost at most."""
-        return (model.rates or FREE).usd(prompt_bytes, self._max_tokens)
+        return (model.rates or FREE).usd(prompt_bytes + TEMPLATE_MAX, self._max_tokens)
 
 
 @dataclass(slots=True)
@@ -151,7 +149,7 @@ class _Asked:
         self.prompt_tokens += reply.prompt_tokens
         self.completion_tokens += reply.completion_tokens
         counted = (model.rates or FREE).usd(reply.prompt_tokens, reply.completion_tokens)
-        if not reply.prompt_tokens or counted > dearest:
+        if not reply.prompt_tokens or (reply.text and not reply.completion_tokens) or counted > dearest:
             self.errors.append(f"{model.name}: its count of tokens cannot be; counted as the most the call may cost")
             counted = dearest
         self.usd += counted

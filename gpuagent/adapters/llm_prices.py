@@ -15,7 +15,7 @@ from gpuagent.wire import strict_json
 
 MILLION = Decimal(1_000_000)
 USD_PER_MILLION_MAX = Decimal(1_000_000)
-HOW = 'PLANNER_PRICES=\'{"MODEL": [USD per million prompt tokens, USD per million completion tokens]}\''
+HOW = "PLANNER_PRICES='{\"MODEL\": [USD per million prompt tokens, USD per million completion tokens]}'"
 
 
 @dataclass(frozen=True, slots=True)

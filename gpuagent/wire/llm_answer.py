@@ -143,13 +143,15 @@ def _object(text: str, repairs: list[str]) -> Mapping[str, Any]:
     """The one JSON object that answers. Text around it is dropped; two different answers are none."""
     if not text.strip():
         raise AnswerInvalid("the answer is empty")
-    whole = _parsed(text, [])
+    notes: list[str] = []
+    whole = _parsed(text, notes)
     if isinstance(whole, Mapping):
+        repairs += notes
         return whole
     rest = _THOUGHTS.sub("", text, count=1)
     found: list[tuple[Mapping[str, Any], list[str]]] = []
     for span in _spans(rest):
-        notes: list[str] = []
+        notes = []
         value = _parsed(span, notes)
         if isinstance(value, Mapping) and "action" in map(_bare, value) and all(value != other for other, _ in found):
             found.append((value, notes))

@@ -10,8 +10,11 @@ from gpuagent.money import usd
 from gpuagent.wire.llm_answer import schema
 
 Message = Mapping[str, str]
-QUOTED_MAX = 2_000
+QUOTED_MAX = 1_000
 """Characters of a model's own answer that are shown to it again."""
+ERROR_MAX = 300
+AGAIN_MAX = 4 * QUOTED_MAX + 6 * ERROR_MAX + 200
+"""Bytes that asking again adds at most: 4 to a character, 6 where it is escaped."""
 PAST_MAX = 60
 """Past jobs that are shown, the newest."""
 
@@ -59,7 +62,7 @@ class Prompt:
     def again(self, answer: str, error: str) -> "Prompt":
         """The same, then the answer that could not be read and what was wrong with it."""
         said = answer[:QUOTED_MAX].strip() or "(nothing)"
-        asked = f"That answer could not be used: {_quoted(error)}. Answer again, with one JSON object and nothing else."
+        asked = f"That answer could not be used: {_quoted(error[:ERROR_MAX])}. Answer again, with one JSON object and nothing else."
         return Prompt((*self.messages, {"role": "assistant", "content": said}, {"role": "user", "content": asked}))
 
 
