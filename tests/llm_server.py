@@ -10,6 +10,7 @@ from typing import Any
 
 PATIENCE_S = 20
 """A reply that is held back ends after this long, should nobody let it go."""
+COUNTED = {"prompt_tokens": 1_000, "completion_tokens": 100, "total_tokens": 1_100}
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,9 @@ class Says:
 
     text: str | None = ""
     status: int = 200
-    usage: Any = field(default_factory=lambda: {"prompt_tokens": 1_000, "completion_tokens": 100, "total_tokens": 1_100})
+    usage: Any = field(
+        default_factory=lambda: {"prompt_tokens": 1_000, "completion_tokens": 100, "total_tokens": 1_100}
+    )
     finish: str = "stop"
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None

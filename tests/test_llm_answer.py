@@ -29,7 +29,10 @@ def answer(**changes: Any) -> str:
 
 def test_a_good_answer_needs_no_repair() -> None:
     assert read(answer(), IDS, 1_000) == (START, ())
-    assert read(answer(action="wait", waitSeconds=30), IDS, 1_000) == (Decision(Action.WAIT, "cheap", wait_until=1_030), ())
+    assert read(answer(action="wait", waitSeconds=30), IDS, 1_000) == (
+        Decision(Action.WAIT, "cheap", wait_until=1_030),
+        (),
+    )
     assert read(answer(action="abort"), IDS, 1_000) == (Decision(Action.ABORT, "cheap"), ())
 
 
@@ -121,7 +124,7 @@ def test_a_reason_is_one_capped_line() -> None:
     assert len(reason) <= 600
 
 
-@given(st.text(alphabet='{}[]":,\\ \n\'-.0123456789aceinorstu', max_size=300))
+@given(st.text(alphabet="{}[]\":,\\ \n'-.0123456789aceinorstu", max_size=300))
 def test_any_text_ends_in_a_decision_or_an_error(text: str) -> None:
     try:
         read(text, IDS, 0)

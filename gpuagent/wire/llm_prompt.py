@@ -62,7 +62,8 @@ class Prompt:
     def again(self, answer: str, error: str) -> "Prompt":
         """The same, then the answer that could not be read and what was wrong with it."""
         said = answer[:QUOTED_MAX].strip() or "(nothing)"
-        asked = f"That answer could not be used: {_quoted(error[:ERROR_MAX])}. Answer again, with one JSON object and nothing else."
+        why = _quoted(error[:ERROR_MAX])
+        asked = f"That answer could not be used: {why}. Answer again, with one JSON object and nothing else."
         return Prompt((*self.messages, {"role": "assistant", "content": said}, {"role": "user", "content": asked}))
 
 
