@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
+from click.testing import Result
 
 from gpuagent import settings
 from gpuagent.adapters.llm_call import Model
@@ -13,6 +15,7 @@ from gpuagent.adapters.llm_planner import open_planner
 from gpuagent.adapters.llm_prices import Rates, atomic, from_map, read_table
 from gpuagent.adapters.on_demand import OnDemand
 from gpuagent.errors import ConfigError
+from tests.world import World
 
 KEY = "fw-0123456789abcdef"
 FIREWORKS = {"FIREWORKS_API_KEY": KEY, "FIREWORKS_MODEL": "accounts/fireworks/models/deepseek-v3p2"}
@@ -140,3 +143,12 @@ def test_litellm_is_not_imported_before_a_model_is_needed() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("how", ["by the mode", "by the option"])
+def test_a_run_is_not_started_without_a_key(gpuagent: Callable[..., Result], world: World, how: str) -> None:
+    option = ("--planner", "llm") if how == "by the option" else ()
+    mode = {"PLANNER_MODE": "llm"} if how == "by the mode" else {}
+    result = gpuagent("run", "start", "--goal", "x", "--budget", "5", *option, FIREWORKS_MODEL="x", **mode)
+    assert (result.exit_code, "set FIREWORKS_API_KEY" in result.stderr) == (2, True)
+    assert world.store.runs() == []

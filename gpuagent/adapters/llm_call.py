@@ -5,14 +5,11 @@ Raises CallFailed and nothing else for what a model's server does.
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-import httpcore
 import httpx
 
 from gpuagent.adapters.llm_prices import Rates
@@ -20,8 +17,8 @@ from gpuagent.errors import ConfigError
 from gpuagent.wire import bounded_http
 from gpuagent.wire.llm_answer import schema
 from gpuagent.wire.vendor_answers import clean
+from gpuagent.wire.watched_http import Exchange, Watched, watched
 
-BODY_MAX = 1024 * 1024
 SAID_MAX = 300
 TOKENS_MAX = 10**9
 SECRET_MIN = 8
@@ -64,7 +61,7 @@ def ask(model: Model, messages: Sequence[Mapping[str, str]], max_tokens: int, ti
     from openai import OpenAIError
 
     shape = {"response_format": _response_format()} if model.structured else {}
-    with _watched() as exchange, bounded_http.deadline(timeout_s):
+    with watched() as exchange, bounded_http.deadline(timeout_s):
         try:
             said = litellm.completion(
                 model=model.name,
@@ -99,8 +96,8 @@ def load() -> Any:
     litellm.suppress_debug_info = True
     logging.getLogger("LiteLLM").setLevel(logging.ERROR)
     # Providers over OpenAI's SDK take the first, those over litellm's own client the second.
-    litellm.client_session = httpx.Client(transport=_Bounded(), trust_env=False)
-    litellm.sync_transport = _Bounded()
+    litellm.client_session = httpx.Client(transport=Watched(), trust_env=False)
+    litellm.sync_transport = Watched()
     return litellm
 
 
@@ -130,7 +127,7 @@ def _count(said: Any) -> int:
     return said if isinstance(said, int) and 0 < said <= TOKENS_MAX else 0
 
 
-def _failed(error: Exception, exchange: "_Exchange", secret: str) -> CallFailed:
+def _failed(error: Exception, exchange: Exchange, secret: str) -> CallFailed:
     status = exchange.status if exchange.status >= 400 else getattr(error, "status_code", None) or 0
     first = str(error).split("\n", 1)[0]
     said = first.partition("Exception - ")[2] or first
@@ -140,83 +137,3 @@ def _failed(error: Exception, exchange: "_Exchange", secret: str) -> CallFailed:
         billed=exchange.status < 300 and not exchange.unsent,
         retry_after_s=exchange.retry_after_s,
     )
-
-
-# What passed on the wire, which litellm's errors do not tell: whether a call can have cost anything.
-
-
-@dataclass(slots=True)
-class _Exchange:
-    status: int = 0
-    unsent: bool = False
-    final: bool = False
-    problem: str = ""
-    retry_after_s: float = 0
-
-
-_exchange: ContextVar[_Exchange | None] = ContextVar("exchange", default=None)
-
-
-@contextmanager
-def _watched() -> Iterator[_Exchange]:
-    watched = _Exchange()
-    token = _exchange.set(watched)
-    try:
-        yield watched
-    finally:
-        _exchange.reset(token)
-
-
-class _Bounded(bounded_http.Transport):
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        exchange = _exchange.get() or _Exchange()
-        request.headers["Accept-Encoding"] = "identity"
-        with _told(exchange):
-            response = super().handle_request(request)
-        exchange.status = response.status_code
-        after = response.headers.get("Retry-After", "")
-        exchange.retry_after_s = float(after) if after.isascii() and after.isdecimal() else 0
-        assert isinstance(response.stream, httpx.SyncByteStream)
-        if response.is_redirect:
-            response.stream.close()
-            exchange.final, exchange.problem = True, "answered with a redirect, which is not followed"
-            raise httpx.ReadError(exchange.problem)
-        response.stream = _Capped(response.stream, exchange)
-        return response
-
-
-class _Capped(httpx.SyncByteStream):
-    def __init__(self, inner: httpx.SyncByteStream, exchange: _Exchange) -> None:
-        self._inner, self._exchange = inner, exchange
-
-    def __iter__(self) -> Iterator[bytes]:
-        with _told(self._exchange):
-            yield from self._counted(self._inner)
-
-    def _counted(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        size = 0
-        for chunk in chunks:
-            size += len(chunk)
-            if size > BODY_MAX:
-                self._exchange.problem = f"answered with more than {BODY_MAX} bytes"
-                raise httpx.ReadError(self._exchange.problem)
-            yield chunk
-
-    def close(self) -> None:
-        self._inner.close()
-
-
-@contextmanager
-def _told(exchange: _Exchange) -> Iterator[None]:
-    """httpcore's errors as httpx's, which litellm knows; and what they say of the call."""
-    try:
-        yield
-    except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-        exchange.unsent, exchange.problem = True, f"no connection ({error})"
-        raise httpx.ConnectError(exchange.problem) from error
-    except httpcore.TimeoutException as error:
-        exchange.final, exchange.problem = True, "no answer in time"
-        raise httpx.ReadTimeout(exchange.problem) from error
-    except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
-        exchange.problem = f"the connection broke ({type(error).__name__})"
-        raise httpx.ReadError(exchange.problem) from error
