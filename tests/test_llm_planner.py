@@ -29,6 +29,7 @@ def test_a_good_answer(llm_server: LlmServer, make_llm: Make, model: str) -> Non
         "promptHash": llm_prompt.write(CONTEXT).digest,
         "promptVersion": llm_prompt.version(),
         "prompt": llm_prompt.write(CONTEXT).text,
+        "rawReply": starts().text,
         "rawReplies": [starts().text],
         "attempts": 1,
         "repairs": [],

@@ -161,6 +161,7 @@ class _Asked:
             "promptHash": self.prompt.digest,
             "promptVersion": llm_prompt.version(),
             "prompt": self.prompt.text,
+            "rawReply": self.replies[-1] if self.replies else "",
             "rawReplies": list(self.replies),
             "attempts": self.attempts,
             "repairs": list(self.repairs),
