@@ -13,8 +13,9 @@ from gpuagent.model import Token, Vendor
 
 if TYPE_CHECKING:
     from gpuagent.adapters.agreeing_chain import Node
+    from gpuagent.adapters.llm_planner import LlmPlanner
     from gpuagent.adapters.mongo_store import MongoStore
-    from gpuagent.ports import Clock, Planner, Ports, VendorApi
+    from gpuagent.ports import Clock, Ports, VendorApi
     from gpuagent.wire.bounded_http import BoundedHttp
 
 LOCAL = "eip155:31337"
@@ -24,7 +25,7 @@ TOKENS = {
     "eip155:84532": Token("eip155:84532", "0x036CbD53842c5426634e7929541eC2318f3dCF7e", "USDC", "2"),
 }
 CONFIRMATIONS = {LOCAL: 0, "eip155:8453": 10, "eip155:84532": 10}
-PLANNER_MODES = ("stub",)
+PLANNER_MODES = ("stub", "llm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,8 @@ def build(settings: Settings) -> Iterator[Agent]:
     """Connect everything; close it at the end. Raises ConfigError, ChainError."""
     from gpuagent.adapters.http_vendor import HttpVendor
     from gpuagent.adapters.local_wallet import LocalWallet
+    from gpuagent.adapters.on_demand import OnDemand
+    from gpuagent.adapters.stub_planner import StubPlanner
     from gpuagent.adapters.system_clock import SystemClock
     from gpuagent.ports import Ports
 
@@ -128,7 +131,7 @@ def build(settings: Settings) -> Iterator[Agent]:
         yield Agent(
             Ports(
                 store=store,
-                planners=_planners(settings),
+                planners=OnDemand({"stub": StubPlanner, "llm": lambda: open_llm_planner(settings)}),
                 wallet=wallet,
                 chain=chain,
                 vendor_api=vendor_api,
@@ -139,14 +142,11 @@ def build(settings: Settings) -> Iterator[Agent]:
         )
 
 
-def _planners(settings: Settings) -> "Mapping[str, Planner]":
-    """Every planner that this environment can run, by name; the stub always. Raises ConfigError for the wanted one."""
-    from gpuagent.adapters.stub_planner import StubPlanner
+def open_llm_planner(settings: Settings) -> "LlmPlanner":
+    """The planner that asks a language model. Raises ConfigError for a missing key, model or price."""
+    from gpuagent.adapters.llm_planner import open_planner
 
-    planners: dict[str, Planner] = {"stub": StubPlanner()}
-    if settings.planner not in planners:
-        raise ConfigError(f"PLANNER_MODE={settings.planner}: this agent has no such planner")
-    return planners
+    return open_planner(settings.environ)
 
 
 @contextmanager
