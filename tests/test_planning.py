@@ -29,7 +29,7 @@ NETWORK = "eip155:31337"
 
 def with_planner(world: World, *answers: Any) -> tuple[World, ScriptedPlanner]:
     planner = ScriptedPlanner(answers)
-    ports = replace(world.ports, planners={**world.ports.planners, planner.name: planner})
+    ports = replace(world.ports, planners={"stub": world.ports.planners["stub"], planner.name: planner})
     return replace(world, agent=replace(world.agent, ports=ports)), planner
 
 
@@ -193,6 +193,6 @@ def test_arms_that_cannot_be(world: World, arms: Any, words: str) -> None:
 def test_the_command_names_planners(world: World, gpuagent: Callable[..., Result]) -> None:
     begun = gpuagent("run", "start", "--goal", "g", "--budget", "5", "--planner", "stub=2")
     assert begun.exit_code == 0, begun.output
-    refused = gpuagent("run", "start", "--goal", "g", "--budget", "5", "--planner", "stub=1,llm=1")
+    refused = gpuagent("run", "start", "--goal", "g", "--budget", "5", "--planner", "stub=1,oracle=1")
     assert refused.exit_code == 2
-    assert "no planner 'llm'" in refused.stderr
+    assert "no planner 'oracle'" in refused.stderr
