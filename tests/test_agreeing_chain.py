@@ -66,7 +66,7 @@ def later(seconds: int) -> Any:
 def test_honest_nodes_agree(world: World, purse: Purse, chain: AgreeingChain) -> None:
     chain.check()
     authorization = purse.authorize()
-    assert chain.head(purse.account.address) == world.chain.head(purse.account.address)
+    assert chain.head(purse.account.address).balance == world.chain.head(purse.account.address).balance
     assert chain.outcome(authorization) == world.chain.outcome(authorization)
     assert chain.spent(authorization.payer, [authorization.nonce]) == ()
     purse.settle(authorization)

@@ -15,9 +15,12 @@ import threading
 import time
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpuagent.adapters.mongod import POLL_S, last_server, locked, uri_of
+
+if TYPE_CHECKING:
+    from pymongo import MongoClient
 
 PORT_FREED_WITHIN_S = 1.0  # a mongod that ends gives up its lock some moments before its port
 ALREADY_INITIATED = 23  # mongod's error code
@@ -151,15 +154,25 @@ def _await_primary(mongod: subprocess.Popen[bytes], port: int) -> bool:
             if client.admin.command("serverStatus")["pid"] != mongod.pid:
                 continue  # somebody else took the port: ours will end with CANNOT_LISTEN
             hello = client.admin.command("hello")
-            if hello["isWritablePrimary"]:
-                with client.start_session() as session, session.start_transaction():
-                    client.gpuagent.ready.find_one(session=session)
+            if hello["isWritablePrimary"] and _takes_transactions(client):
                 return True
             if "setName" not in hello:
                 reply = client.admin.command("replSetInitiate", config, allowable_errors=[ALREADY_INITIATED])
                 if not reply["ok"]:  # at the port of last time: no member is left to agree to a change
                     client.admin.command("replSetReconfig", config, force=True)
     return False
+
+
+def _takes_transactions(client: "MongoClient[dict[str, Any]]") -> bool:
+    """Not when the server became primary after this client met it, and not in the moments after: ask again then."""
+    from pymongo.errors import PyMongoError
+
+    try:
+        with client.start_session() as session, session.start_transaction():
+            client.gpuagent.ready.find_one(session=session)
+    except PyMongoError:
+        return False
+    return True
 
 
 def _is_listening(port: int) -> bool:
