@@ -1,93 +1,157 @@
-"""A deterministic planner: the cheapest expected cost per success, with this run's failures remembered."""
+"""The deterministic planner, a retry lattice: it believes (belief.py), looks ahead (lattice.py) and says why."""
 
-from collections.abc import Sequence
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
 
-from gpuagent.model import Action, Decision, Quote
+from gpuagent.belief import believe, price_back
+from gpuagent.context import Candidate, Context, PastJob, Thought
+from gpuagent.lattice import DEPTH, Offer, values
+from gpuagent.model import Action, Decision
 from gpuagent.money import show_usd
-from gpuagent.ports import Candidate, View
 
-PRIOR_WEIGHT = 2
-"""A vendor's advertised reliability counts as much as this many observed jobs."""
-FAILURES_MAX = 2
-"""A vendor that failed so often in this run is not tried again."""
+OFFERS_MAX = 6
+"""Only so many vendors are looked at in depth: those that remove most doubt for their price."""
 WAITS_S = (15, 60, 240)
-"""How long to wait for vendors that do not quote, before giving up."""
+"""How long to wait for vendors that cannot be started now, before giving up."""
+WAIT_MAX, WAIT_COST = 4, 0.01
+"""Waiting is weighed up to so many job lengths; each costs so much, in chances of completion."""
+PATIENCE = 8
+"""Waits in a row, of whatever kind, after which no vendor's recovery and no better price is waited for."""
+UNUSUAL = 0.05
+"""A price is not the usual one when it is away from the vendor's median by more than this share."""
+EQUAL = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """now: the value of beginning with each offer; later: that of waiting w job lengths, less what the wait costs."""
+
+    offers: tuple[Offer, ...]
+    now: tuple[float, ...]
+    later: Mapping[int, float]
+
+    @property
+    def best(self) -> float:
+        return max((0.0, *self.now))
 
 
 class StubPlanner:
-    def decide(self, view: View) -> Decision:
-        """Start at the lowest price / p among affordable quotes; wait for silent vendors a while; else abort."""
-        quoted = [c for c in view.candidates if c.quote and not c.refusals and _failures(view, c) < FAILURES_MAX]
-        ranked = sorted((_expected_cost(view, c), c.vendor.vendor_id, c) for c in quoted if _affordable(view, c))
-        if ranked:
-            return _start(view, [candidate for *_, candidate in ranked])
-        later = [c for c in view.candidates if _may_sell_later(c) and _failures(view, c) < FAILURES_MAX]
-        if later and view.waits < len(WAITS_S):
-            problems = "; ".join(_why_not(view, c) for c in later)
-            return Decision(
-                Action.WAIT,
-                f"nobody can be paid now; waiting {WAITS_S[view.waits]} s ({problems})",
-                wait_until=view.now + WAITS_S[view.waits],
-            )
-        return Decision(Action.ABORT, _why_nobody(view))
+    name = "stub"
+
+    def decide(self, context: Context, objection: str = "") -> Thought:
+        """Begin the best plan, or wait a job length where that is worth more; else wait for the silent; else abort.
+
+        Asked again it answers the same: an objection changes nothing that it looks at.
+        """
+        outlook = look_ahead(context)
+        scores = {
+            offer.vendor_id: {"p": offer.chance(0, 0), "density": offer.density, "value": value}
+            for offer, value in zip(outlook.offers, outlook.now, strict=True)
+        }
+        later = {str(waited): value for waited, value in outlook.later.items()}
+        return Thought(_decide(context, outlook), record={"scores": scores, "valueNow": outlook.best, "later": later})
 
 
-def _start(view: View, ranked: Sequence[Candidate]) -> Decision:
-    reason = f"{_sentence(view, ranked[0])}: the lowest expected cost per success"
-    if len(ranked) > 1:
-        reason += f"; runner-up {_sentence(view, ranked[1])}"
-    return Decision(Action.START_JOB, reason, ranked[0].vendor.vendor_id, view.max_hours)
+def look_ahead(context: Context) -> Outlook:
+    """The values that decide. Raises nothing; without offers there are none."""
+    mine = [(c, [job for job in context.past if job.vendor_id == c.vendor_id]) for c in context.candidates if _sells(c)]
+    made = [(_offer(context, c, jobs), _usual(context, c, jobs)) for c, jobs in mine if c.expires_at > context.now]
+    made = sorted(made, key=lambda pair: (-pair[0].density, pair[0].vendor_id))[:OFFERS_MAX]
+    offers, usual = tuple(offer for offer, _ in made), tuple(offer for _, offer in made)
+
+    def worth(these: Sequence[Offer], waited: int, recovered: int) -> float:
+        tries = _tries(context) - waited
+        return max((0.0, *values(these, context.available, context.budget, tries, recovered))) - WAIT_COST * waited
+
+    outlook = Outlook(offers, tuple(values(offers, context.available, context.budget, _tries(context))), {})
+    best_case = [min(pair, key=lambda offer: offer.amount) for pair in made]
+    if context.waits >= PATIENCE or worth(best_case, 1, recovered=1000) <= outlook.best:
+        return outlook  # nothing that waiting can bring is worth it
+    back = {waited: price_back(waited) if usual != offers else 0.0 for waited in range(1, WAIT_MAX + 1)}
+    later = {w: share * worth(usual, w, w) + (1 - share) * worth(offers, w, w) for w, share in back.items()}
+    return replace(outlook, later=later)
 
 
-def _sentence(view: View, candidate: Candidate) -> str:
-    chance = _chance(view, candidate)
-    return f"{candidate.vendor.vendor_id} at {show_usd(_quote(candidate).amount)}, p={chance:.2f}"
+def _sells(candidate: Candidate) -> bool:
+    return candidate.amount is not None and not candidate.refusals
 
 
-def _chance(view: View, candidate: Candidate) -> Decimal:
-    """Posterior mean of Beta(w r, w (1 - r)) after this run's outcomes of the vendor."""
-    outcomes = [succeeded for vendor_id, succeeded in view.past if vendor_id == candidate.vendor.vendor_id]
-    advertised = Decimal(str(candidate.vendor.reliability))
-    return (PRIOR_WEIGHT * advertised + sum(outcomes)) / (PRIOR_WEIGHT + len(outcomes))
+def _tries(context: Context) -> int:
+    """How many jobs may follow each other. A wait is taken to use up one: where it does not, that is only careful."""
+    if context.deadline is None:
+        return context.decisions_left
+    return min(context.decisions_left, int((context.deadline - context.now) / context.job_s + 1e-6))
 
 
-def _expected_cost(view: View, candidate: Candidate) -> Decimal:
-    return _quote(candidate).amount / max(_chance(view, candidate), Decimal("0.001"))
+def _offer(context: Context, candidate: Candidate, jobs: Sequence[PastJob]) -> Offer:
+    amount = candidate.amount or 0
+    belief = believe(candidate.reliability, [job.succeeded for job in jobs])
+    failed_ago = None
+    if jobs and not jobs[-1].succeeded:
+        failed_ago = (context.now - jobs[-1].started_at) / context.job_s
+    chances = tuple(belief.chance(failures) for failures in range(DEPTH))
+    return Offer(candidate.vendor_id, amount, amount - int(amount * candidate.refund), chances, failed_ago)
 
 
-def _failures(view: View, candidate: Candidate) -> int:
-    return sum(1 for past in view.past if past == (candidate.vendor.vendor_id, False))
+def _usual(context: Context, candidate: Candidate, jobs: Sequence[PastJob]) -> Offer:
+    """The same offer at the vendor's median price, where that is another one."""
+    offer = _offer(context, candidate, jobs)
+    if not jobs:
+        return offer
+    amount = int(median(job.amount / job.hours for job in jobs) * context.hours)
+    if abs(amount - offer.amount) <= UNUSUAL * amount:
+        return offer
+    return replace(offer, amount=amount, loss=amount - int(amount * candidate.refund))
 
 
-def _affordable(view: View, candidate: Candidate) -> bool:
-    return _quote(candidate).amount <= view.available and _quote(candidate).expires_at > view.now
+def _decide(context: Context, outlook: Outlook) -> Decision:
+    waited = max(outlook.later, key=lambda w: (outlook.later[w], -w), default=0)
+    if waited and outlook.later[waited] > outlook.best + EQUAL:
+        return _wait_for_better(context, outlook, waited)
+    if outlook.best <= 0:
+        return _nobody(context)
+    ranked = sorted(zip(outlook.now, outlook.offers, strict=True), key=lambda pair: -pair[0])
+    ties = [offer for value, offer in zip(outlook.now, outlook.offers, strict=True) if value >= outlook.best - EQUAL]
+    others = [offer for value, offer in ranked if offer is not ties[0] and value > 0]
+    reason = _words(ties[0]) + (f"; runner-up {_words(others[0])}" if others else "")
+    reason += f"; plan value {outlook.best:.2f}"
+    return Decision(Action.START_JOB, reason, ties[0].vendor_id, context.hours)
 
 
-def _may_sell_later(candidate: Candidate) -> bool:
-    """Silent, or held up only by caps that time or another run's release may lift."""
-    return candidate.quote is None or (bool(candidate.refusals) and all(one.passing for one in candidate.refusals))
+def _words(offer: Offer) -> str:
+    return f"{offer.vendor_id} p={offer.chance(0, 0):.2f} at {show_usd(offer.amount)}"
 
 
-def _quote(candidate: Candidate) -> Quote:
-    assert candidate.quote is not None
-    return candidate.quote
+def _wait_for_better(context: Context, outlook: Outlook, waited: int) -> Decision:
+    reason = (
+        f"waiting {context.job_s:.0f} s: the plan is worth {outlook.later[waited]:.2f} after {waited} job lengths, "
+        f"{outlook.best:.2f} now; {'; '.join(_words(offer) for offer in outlook.offers[:2])}"
+    )
+    return Decision(Action.WAIT, reason, wait_until=context.now + context.job_s)
 
 
-def _why_nobody(view: View) -> str:
-    if not view.candidates:
-        return f"no enabled vendor offers {view.gpu_type}"
-    return f"nobody can do it with {show_usd(view.available)}: " + "; ".join(_why_not(view, c) for c in view.candidates)
+def _nobody(context: Context) -> Decision:
+    """Nobody can be started: wait for those who may sell later, a few times; then give up, and say why."""
+    later = [c for c in context.candidates if c.amount is None or (c.refusals and c.passing)]
+    if later and context.waits < len(WAITS_S):
+        wait_s, problems = WAITS_S[context.waits], "; ".join(_why_not(context, c) for c in later)
+        reason = f"nobody can be paid now; waiting {wait_s} s ({problems})"
+        return Decision(Action.WAIT, reason, wait_until=context.now + wait_s)
+    if not context.candidates:
+        return Decision(Action.ABORT, f"no enabled vendor offers {context.gpu_type}")
+    problems = "; ".join(_why_not(context, c) for c in context.candidates)
+    return Decision(Action.ABORT, f"nobody can do it with {show_usd(context.available)}: {problems}")
 
 
-def _why_not(view: View, candidate: Candidate) -> str:
-    name = candidate.vendor.vendor_id
-    if _failures(view, candidate) >= FAILURES_MAX:
-        return f"{name} failed {_failures(view, candidate)} times"
-    if candidate.quote is None:
+def _why_not(context: Context, candidate: Candidate) -> str:
+    name = candidate.vendor_id
+    if candidate.amount is None:
         return f"{name} gave no quote ({candidate.problem})"
-    if candidate.quote.expires_at <= view.now:
+    if candidate.expires_at <= context.now:
         return f"the quote of {name} has expired"
     if candidate.refusals:
-        return f"{name}: {'; '.join(one.words for one in candidate.refusals)}"
-    return f"{name} asks {show_usd(candidate.quote.amount)}"
+        return f"{name}: {'; '.join(candidate.refusals)}"
+    if candidate.amount > context.available:
+        return f"{name} asks {show_usd(candidate.amount)}"
+    return f"a try at {name} for {show_usd(candidate.amount)} is not worth it, or no time is left for one"
