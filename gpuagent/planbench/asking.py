@@ -5,7 +5,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -14,7 +14,7 @@ from gpuagent.context import Context, Thought
 from gpuagent.errors import BadInput, ConfigError, GpuAgentError
 from gpuagent.model import Action, Decision
 from gpuagent.money import show_usd
-from gpuagent.planbench.play import Answer, fault_of
+from gpuagent.planbench.play import Answer, digest, fault_of
 
 FILE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -121,6 +121,11 @@ class Asker:
             return _both(answer, again, again.decision, 1)
         return _both(answer, again, self._fallback.decide(context).decision, 2)
 
+    @property
+    def questions(self) -> int:
+        """At most so many to a context."""
+        return 1 if self._fallback is None else 2
+
     def known(self, context: Context) -> Answer | None:
         """What was answered before, without asking."""
         return self._memory.get(_key(context, ""))
@@ -129,7 +134,7 @@ class Asker:
         key = _key(context, objection)
         found = self._memory.get(key)
         if found is not None:
-            return found
+            return replace(found, fresh=False)
         if isinstance(self.planner, Priced):
             self._purse.check(self.planner.price(context), self.planner.name)
         self.calls += 1
@@ -156,11 +161,12 @@ def memory_of(planner: Planner, folder: Path | None) -> Memory:
 
 
 def _key(context: Context, objection: str) -> str:
-    return f"{context.digest()} {objection}" if objection else context.digest()
+    return f"{digest(context)} {objection}" if objection else digest(context)
 
 
 def _both(first: Answer, again: Answer, decision: Decision | None, refused: int) -> Answer:
-    return Answer(decision, first.ms + again.ms, first.amount + again.amount, refused=refused)
+    amount = sum(one.amount for one in (first, again) if one.fresh)
+    return Answer(decision, first.ms + again.ms, amount, refused=refused)
 
 
 def _written(answer: Answer) -> dict[str, Any]:

@@ -6,6 +6,7 @@ The same walk serves every mode: exact follows the path with the true chances, s
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 from gpuagent.context import Context, PastJob
 from gpuagent.model import Action, Decision
@@ -16,6 +17,9 @@ LAMBDA = 0.01
 INVALID_MAX = 5
 """So many invalid decisions end the run."""
 
+digest = lru_cache(maxsize=4096)(Context.digest)
+"""A context is asked about, kept and shown: its digest is taken once."""
+
 Chance = Callable[[str, int, int], float]
 """Of (vendor_id, failures there in this run, tick): the chance that the job started now succeeds."""
 
@@ -24,7 +28,8 @@ Chance = Callable[[str, int, int], float]
 class Answer:
     """What a planner said of one context. decision: None where it crashed. ms: how long it took when it was asked.
 
-    amount: what asking cost, in atomic units. refused: how often the guard turned it down before this.
+    amount: what asking cost, in atomic units. refused: how often the guard turned it down before this. fresh: it was
+    asked just now, not remembered.
     """
 
     decision: Decision | None
@@ -131,7 +136,7 @@ def _walk(
         decision = answer.decision or Decision(Action.WAIT, "")
         moves.append(
             Move(
-                tick, decision.action.value, decision.vendor_id, decision.reason, context.digest(), state.alive, fault
+                tick, decision.action.value, decision.vendor_id, decision.reason, digest(context), state.alive, fault
             )
         )
         answers.append(answer)

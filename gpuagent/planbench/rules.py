@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from gpuagent.context import Candidate, Context, Thought
 from gpuagent.model import Action, Decision
 from gpuagent.money import show_usd
+from gpuagent.planbench.play import digest
 
 WEIGHT = 4.0
 """An advertised reliability counts as much as so many observed jobs."""
@@ -73,7 +74,7 @@ def _density(context: Context, candidate: Candidate, amount: int) -> float:
 def _thompson(context: Context, candidate: Candidate, amount: int) -> float:
     """The dice are thrown once per context and vendor, so that the same question has the same answer."""
     wins, losses = beta(context, candidate)
-    dice = random.Random(f"{SEED} {context.digest()} {candidate.vendor_id}")  # noqa: S311 - no secret
+    dice = random.Random(f"{SEED} {digest(context)} {candidate.vendor_id}")  # noqa: S311 - no secret
     return dice.betavariate(max(wins, 1e-3), max(losses, 1e-3)) / amount
 
 
