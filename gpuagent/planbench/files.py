@@ -88,9 +88,14 @@ def read(path: Path) -> tuple[FilePart, ...]:
         raise BadInput(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise BadInput(f"{path} is not JSON: {error}") from error
+    return parse(path.name, document)
+
+
+def parse(name: str, document: Any) -> tuple[FilePart, ...]:
+    """As read(), of the JSON value itself. Raises BadInput."""
     if not isinstance(document, dict):
-        raise BadInput(f"{path} is to hold one JSON object of schema planbench/1")
-    return tuple(_checked(path.name, one) for one in merged(path.name, document))
+        raise BadInput(f"{name} is to hold one JSON object of schema planbench/1")
+    return tuple(_checked(name, one) for one in merged(name, document))
 
 
 def merged(name: str, document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
