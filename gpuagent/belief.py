@@ -22,6 +22,7 @@ SHOCK, HALF_LIFE = 0.7, 0.5
 SURE = 0.005
 """No advertised reliability is believed closer to 0 or 1 than this: a Beta needs both its counts."""
 CELLS = 400
+LOGS = [(log((cell + 0.5) / CELLS), log(1 - (cell + 0.5) / CELLS)) for cell in range(CELLS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ class Belief:
 
     def interval(self, share: float = 0.95) -> tuple[float, float]:
         """The central range that holds this share of the posterior, to 1/400: summed over cells of that width."""
-        middles = [(cell + 0.5) / CELLS for cell in range(CELLS)]
-        summed = list(accumulate(sum(_density(part, x) for part in self.parts) for x in middles))
+        densities = [_densities(part) for part in self.parts]
+        summed = list(accumulate(map(sum, zip(*densities, strict=True))))
         tail = (1 - share) / 2
         low = next(cell for cell, mass in enumerate(summed) if mass >= tail * summed[-1])
         high = next(cell for cell, mass in enumerate(summed) if mass >= (1 - tail) * summed[-1])
@@ -67,12 +68,12 @@ def learned(advertised: float | None, jobs: Sequence[PastJob]) -> Learned:
 
 def recovery(age: float) -> float:
     """The share of its chance that a vendor has so many job lengths after it failed last."""
-    return 1 - SHOCK * HALF_LIFE ** max(age, 0.0)
+    return 1 - SHOCK * exp(log(HALF_LIFE) * max(age, 0.0))
 
 
 def price_back(waited: float) -> float:
     """The chance that an unusual price is the usual one again after so many job lengths."""
-    return 1 - HALF_LIFE**waited
+    return 1 - exp(log(HALF_LIFE) * waited)
 
 
 def _all_fail(alpha: float, beta: float, tries: int) -> float:
@@ -86,6 +87,8 @@ def _log_beta(alpha: float, beta: float) -> float:
     return lgamma(alpha) + lgamma(beta) - lgamma(alpha + beta)
 
 
-def _density(part: tuple[float, float, float], x: float) -> float:
+def _densities(part: tuple[float, float, float]) -> list[float]:
+    """In the middle of each cell."""
     weight, alpha, beta = part
-    return exp(log(weight) + (alpha - 1) * log(x) + (beta - 1) * log(1 - x) - _log_beta(alpha, beta)) if weight else 0.0
+    scale = _log_beta(alpha, beta)
+    return [weight * exp((alpha - 1) * below + (beta - 1) * above - scale) for below, above in LOGS]

@@ -10,6 +10,7 @@ GpuAgentError
 │   ├── WalletUnfunded
 │   ├── PolicyRefused    a cap, a halt or a missing approval of the owner's policy
 │   └── DecisionRefused  the guard turned down what a planner answered
+├── PlannerError         a planner gave no usable answer; the stub decides instead
 ├── IllegalTransition    an event does not fit the run: a bug, never retried
 │   └── BudgetExceeded
 ├── StaleRun             another tick saved this run first: load it again
@@ -22,6 +23,8 @@ GpuAgentError
     │   └── VendorTokenMissing   we have no token to send: a person must set it
     └── OfferInvalid     a 402 that is not the agreed purchase
 """
+
+from collections.abc import Mapping
 
 
 class GpuAgentError(Exception):
@@ -58,6 +61,18 @@ class PolicyRefused(Refused):
 
 class DecisionRefused(Refused):
     """The guard turned down a planner's decision."""
+
+
+class PlannerError(GpuAgentError):
+    """The planner gave no usable answer. The stub decides instead, and the record says why.
+
+    cost: what asking cost all the same, in atomic units; record: how it came about, as in a Thought.
+    """
+
+    def __init__(self, message: str, cost: int = 0, record: Mapping[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.cost = cost
+        self.record: Mapping[str, object] = record or {}
 
 
 class IllegalTransition(GpuAgentError):

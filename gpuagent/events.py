@@ -44,7 +44,7 @@ Step = Plan | Authorize | Pay | Claim | Poll
 
 @dataclass(frozen=True, slots=True)
 class VendorChosen:
-    """approval: the request that a person must answer first, if the policy wants one."""
+    """approval: the request that a person must answer first, if the policy wants one. cost: of asking the planner."""
 
     job_id: str
     quote: Quote
@@ -52,6 +52,7 @@ class VendorChosen:
     at: float
     data: Mapping[str, object]
     approval: Approval | None = None
+    cost: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +60,14 @@ class PlanPostponed:
     until: float
     decision: Decision
     data: Mapping[str, object]
+    cost: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class PlanAborted:
     reason: str
     data: Mapping[str, object]
+    cost: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -268,7 +268,10 @@ JOBS_MAX = 8
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One goal with one budget. vendor_ids empty: any enabled vendor."""
+    """One goal with one budget. vendor_ids empty: any enabled vendor.
+
+    planner_arms: where several planners were to be compared, each with its weight; planner is the one that it got.
+    """
 
     run_id: str
     user_id: str
@@ -287,6 +290,7 @@ class Run:
     status: RunStatus = RunStatus.RUNNING
     reason: str = ""
     planner_cost: int = 0
+    planner_arms: tuple[tuple[str, int], ...] = ()
     waits: int = 0
     wait_until: float = 0
     version: int = 0

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
+from gpuagent.context import Context, PastJob, Thought
 from gpuagent.model import (
     Authorization,
     Authorized,
     Challenge,
-    Decision,
     JobReport,
     Observation,
     Quote,
@@ -21,7 +21,7 @@ from gpuagent.model import (
     Token,
     Vendor,
 )
-from gpuagent.policy import Policy, Refusal, Usage
+from gpuagent.policy import Policy, Usage
 
 
 class Clock(Protocol):
@@ -56,6 +56,13 @@ class Store(Protocol):
 
     def usage(self, run: Run, network: str, vendor_ids: Sequence[str], at: float, job_id: str = "") -> Usage:
         """What counts against the policy's caps on the network at `at` (Unix seconds), without the job itself."""
+        ...
+
+    def outcomes(self, run: Run, network: str, vendor_ids: Sequence[str], limit: int) -> Sequence[PastJob]:
+        """The vendors' newest ended jobs on the network in all other runs, at most `limit` of each, oldest first.
+
+        A purchase that fell through by the vendor's doing is among them, as a failure that cost nothing.
+        """
         ...
 
     def vendors(self) -> Sequence[Vendor]:
@@ -166,33 +173,18 @@ class VendorApi(Protocol):
     def status(self, vendor: Vendor, vendor_job_id: str) -> JobReport: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A vendor as a planner sees it: its quote, or the problem that kept it from quoting; what forbids the purchase."""
-
-    vendor: Vendor
-    quote: Quote | None
-    problem: str = ""
-    refusals: tuple[Refusal, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """Everything a planner sees. past: this run's finished jobs as (vendor_id, succeeded)."""
-
-    goal: str
-    gpu_type: str
-    max_hours: Decimal
-    budget: int
-    available: int
-    now: float
-    waits: int
-    candidates: tuple[Candidate, ...]
-    past: tuple[tuple[str, bool], ...]
-
-
 class Planner(Protocol):
-    def decide(self, view: View) -> Decision: ...
+    @property
+    def name(self) -> str: ...
+
+    def decide(self, context: Context, objection: str = "") -> Thought:
+        """What to do next. objection: why the guard refused the answer it gave to this context a moment ago.
+
+        It may spend up to context.available on finding out, and says what it spent; one that might need more does
+        not begin. Thought.record holds what it has of model, promptHash, prompt, rawReply, tokens (a number) and
+        scores (by vendor_id, of any shape). Raises PlannerError when no usable answer came, with what that cost.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +203,8 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
+    """planners: by name, "stub" among them, which decides where another fails."""
+
     store: Store
     planners: Mapping[str, Planner]
     wallet: Wallet

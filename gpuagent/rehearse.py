@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 
 from gpuagent import policy
-from gpuagent.errors import Refused, VendorError
+from gpuagent.context import Candidate
+from gpuagent.deliberate import deliberate
+from gpuagent.errors import VendorError, WalletUnfunded
 from gpuagent.model import Action, Decision, Quote, Reserved, Run, Vendor
 from gpuagent.money import show_usd
 from gpuagent.pay import agreed, check_halt, check_payer, derived_job_id
-from gpuagent.plan import check_funds, guard, look
-from gpuagent.ports import Candidate, Ports, View
+from gpuagent.plan import solvent
+from gpuagent.ports import Ports
+from gpuagent.survey import Survey, look
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +26,16 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """would_pay: what the next ticks would sign and pay, or None; then why_not says what is in the way."""
+    """would_pay: what the next ticks would sign and pay, or None; then why_not says what is in the way.
+
+    planner_cost: what asking the planner cost, in atomic units. It is charged to no run.
+    """
 
     lines: tuple[Line, ...]
     decision: Decision
     would_pay: Line | None
     why_not: str
+    planner_cost: int = 0
 
 
 def rehearse(run: Run, ports: Ports) -> Rehearsal:
@@ -39,29 +46,30 @@ def rehearse(run: Run, ports: Ports) -> Rehearsal:
     check_payer(run, ports)
     rules = ports.store.policy()
     check_halt(rules, run)
-    view = look(run, rules, ports)
-    lines = tuple(_line(candidate, view, rules, ports) for candidate in view.candidates)
-    decision = ports.planners[run.planner].decide(view)
-    if decision.action is not Action.START_JOB:
-        return Rehearsal(lines, decision, None, decision.reason)
+    survey = look(run, rules, ports)
+    lines = tuple(_line(candidate, survey, rules, ports) for candidate in survey.context.candidates)
     try:
-        check_funds(run, guard(decision, view), ports)
-    except Refused as error:
-        return Rehearsal(lines, decision, None, str(error))
+        spendable = solvent(run, survey, ports)
+    except WalletUnfunded as error:
+        return Rehearsal(lines, Decision(Action.ABORT, "nobody was asked"), None, str(error))
+    found = deliberate(run, survey, spendable, ports)
+    decision = found.decision or Decision(Action.ABORT, str(found.problem))
+    if found.problem or not found.quote:
+        return Rehearsal(lines, decision, None, str(found.problem or decision.reason), found.cost)
     (chosen,) = [line for line in lines if line.vendor.vendor_id == decision.vendor_id]
-    return Rehearsal(lines, decision, None if chosen.refused else chosen, "; ".join(chosen.refused))
+    return Rehearsal(lines, decision, None if chosen.refused else chosen, "; ".join(chosen.refused), found.cost)
 
 
-def _line(candidate: Candidate, view: View, rules: policy.Policy, ports: Ports) -> Line:
-    vendor, quote = candidate.vendor, candidate.quote
+def _line(candidate: Candidate, survey: Survey, rules: policy.Policy, ports: Ports) -> Line:
+    vendor, quote = survey.vendors[candidate.vendor_id], survey.quotes.get(candidate.vendor_id)
     if quote is None:
         return Line(vendor, None, (candidate.problem,))
-    refused = [one.words for one in candidate.refusals]
-    if quote.amount > view.available:
-        refused.append(f"{show_usd(quote.amount)} is more than the {show_usd(view.available)} available")
-    trial = Reserved(derived_job_id(ports.store.new_id(), 0), quote, view.now)
+    refused = list(candidate.refusals)
+    if quote.amount > survey.context.available:
+        refused.append(f"{show_usd(quote.amount)} is more than the {show_usd(survey.context.available)} available")
+    trial = Reserved(derived_job_id(ports.store.new_id(), 0), quote, survey.context.now)
     try:
         agreed(ports.vendor_api.challenge(vendor, trial), quote, vendor, ports.wallet.token)
     except VendorError as error:
         refused.append(str(error))
-    return Line(vendor, quote, tuple(refused), policy.approval(rules, quote, view.now) is not None)
+    return Line(vendor, quote, tuple(refused), policy.approval(rules, quote, survey.context.now) is not None)

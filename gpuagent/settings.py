@@ -12,7 +12,7 @@ from gpuagent.model import Token, Vendor
 if TYPE_CHECKING:
     from gpuagent.adapters.evm_chain import EvmChain
     from gpuagent.adapters.mongo_store import MongoStore
-    from gpuagent.ports import Ports, VendorApi
+    from gpuagent.ports import Planner, Ports, VendorApi
     from gpuagent.wire.bounded_http import BoundedHttp
 
 LOCAL = "eip155:31337"
@@ -101,7 +101,6 @@ def build(settings: Settings) -> Iterator[Agent]:
     """Connect everything; close it at the end. Raises ConfigError, ChainError."""
     from gpuagent.adapters.http_vendor import HttpVendor
     from gpuagent.adapters.local_wallet import LocalWallet
-    from gpuagent.adapters.stub_planner import StubPlanner
     from gpuagent.adapters.system_clock import SystemClock
     from gpuagent.ports import Ports
 
@@ -114,7 +113,7 @@ def build(settings: Settings) -> Iterator[Agent]:
         yield Agent(
             Ports(
                 store=store,
-                planners={"stub": StubPlanner()},
+                planners=_planners(settings),
                 wallet=wallet,
                 chain=chain,
                 vendor_api=vendor_api,
@@ -123,6 +122,16 @@ def build(settings: Settings) -> Iterator[Agent]:
             store,
             chain,
         )
+
+
+def _planners(settings: Settings) -> "Mapping[str, Planner]":
+    """Every planner that this environment can run, by name; the stub always. Raises ConfigError for the wanted one."""
+    from gpuagent.adapters.stub_planner import StubPlanner
+
+    planners: dict[str, Planner] = {"stub": StubPlanner()}
+    if settings.planner not in planners:
+        raise ConfigError(f"PLANNER_MODE={settings.planner}: this agent has no such planner")
+    return planners
 
 
 @contextmanager

@@ -138,6 +138,8 @@ def apply(run: Run, event: Event) -> Run:
 def _planned(run: Run, event: VendorChosen | PlanPostponed | PlanAborted | RunCancelled) -> Run:
     if run.status is not RunStatus.RUNNING:
         raise IllegalTransition(f"{event} on a run that has {run.status}")
+    if not isinstance(event, RunCancelled):
+        run = _charged(run, event.cost)
     match event:
         case PlanAborted(reason):
             if has_open_job(run):
@@ -152,6 +154,13 @@ def _planned(run: Run, event: VendorChosen | PlanPostponed | PlanAborted | RunCa
             return budget.check(replace(run, jobs=(*run.jobs, job), waits=0, wait_until=0))
         case RunCancelled(by, why):
             return _ended(run, RunStatus.FAILED, f"cancelled by {by}: {why}", "the run was cancelled")
+
+
+def _charged(run: Run, cost: int) -> Run:
+    """What asking the planner cost comes out of the budget. Raises BudgetExceeded."""
+    if cost < 0:
+        raise IllegalTransition(f"a planner that costs {cost} would pay into the budget")
+    return budget.check(replace(run, planner_cost=run.planner_cost + cost))
 
 
 def _ended(run: Run, status: RunStatus, reason: str, unneeded: str) -> Run:

@@ -164,6 +164,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("payer", ASCENDING), ("state", ASCENDING), ("settledAt", ASCENDING)]),
         IndexModel([("vendorId", ASCENDING), ("state", ASCENDING), ("settledAt", ASCENDING)]),
         IndexModel([("tags", ASCENDING), ("state", ASCENDING)]),
+        IndexModel([("vendorId", ASCENDING), ("quote.network", ASCENDING), ("createdAt", DESCENDING)]),
     ],
     "payments": [
         _unique("jobId", "attempt"),

@@ -25,9 +25,11 @@ from pymongo.write_concern import WriteConcern
 
 from gpuagent.adapters import mongo_documents as documents
 from gpuagent.adapters import mongo_jobs as jobs
+from gpuagent.adapters import mongo_outcomes
 from gpuagent.adapters import mongo_policy as policies
 from gpuagent.adapters.mongo_schema import ensure_schema
 from gpuagent.adapters.mongo_values import date
+from gpuagent.context import PastJob
 from gpuagent.errors import ConfigError, DuplicateVendorJob, StaleRun, StoreError, UnknownRun
 from gpuagent.model import Job, Ledger, Observation, Run, Transfer, Vendor
 from gpuagent.policy import Policy, Usage
@@ -151,6 +153,10 @@ class MongoStore:
         rules = policies.read(self._database)
         own = ObjectId(job_id) if job_id else None
         return policies.usage(self._database, rules, run, network, vendor_ids, at, own)
+
+    @_bounded
+    def outcomes(self, run: Run, network: str, vendor_ids: Sequence[str], limit: int) -> list[PastJob]:
+        return mongo_outcomes.read(self._database, run, network, vendor_ids, limit)
 
     # For people.
 

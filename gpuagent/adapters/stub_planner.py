@@ -39,7 +39,7 @@ class Outlook:
 class StubPlanner:
     name = "stub"
 
-    def decide(self, context: Context, objection: str = "") -> Thought:
+    def decide(self, context: Context, objection: str = "") -> Thought:  # noqa: ARG002
         """Begin the best plan, or wait a job length where that is worth more; else wait for the silent; else abort.
 
         Asked again it answers the same: an objection changes nothing that it looks at.

@@ -43,23 +43,27 @@ def run_start(
     tag: Annotated[list[str] | None, typer.Option(help="For reports; may be repeated.")] = None,
     open_jobs: Annotated[int, typer.Option(help="How many jobs may be open at once.")] = 1,
     user: Annotated[str, typer.Option(help="Whose run it is.")] = "local",
-    planner: Annotated[str, typer.Option(help="Who chooses the vendor.")] = "",
+    planner: Annotated[
+        list[str] | None, typer.Option(help="Who chooses the vendor; several as NAME=WEIGHT to compare them.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option(help="Only show what would be paid, and what forbids it.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Start a run. It does nothing until it is ticked."""
     from gpuagent import settings
-    from gpuagent.launch import Order, prepare, start
+    from gpuagent.launch import Order, parse_planners, prepare, start
     from gpuagent.money import parse_usd
 
     with errors_explained(), agent() as live:
+        arms = parse_planners(planner or [settings.read().planner])
         order = Order(
             goal=goal,
             budget=parse_usd(budget),
             gpu_type=gpu,
             max_hours=_hours(hours),
             user_id=user,
-            planner=planner or settings.read().planner,
+            planner=arms[0][0],
+            planners=arms if len(arms) > 1 else (),
             jobs_open_max=open_jobs,
             vendor_ids=tuple(vendor or ()),
             tags=tuple(tag or ()),

@@ -1,0 +1,63 @@
+"""What became of vendors' jobs, across all runs of the database: what reliability is learned from."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from bson import ObjectId
+from pymongo import ASCENDING, DESCENDING
+from pymongo.database import Database
+
+from gpuagent.adapters.mongo_values import Document, amount, seconds
+from gpuagent.context import PastJob
+from gpuagent.model import Cause, Run
+
+FIELDS = ("vendorId", "status", "state", "expectedCost", "actualCost", "jobParams", "createdAt", "completedAt")
+
+
+def read(
+    database: Database[dict[str, Any]], run: Run, network: str, vendor_ids: Sequence[str], limit: int
+) -> list[PastJob]:
+    """The newest `limit` ended jobs of each vendor in all other runs on the network, oldest first, in one read.
+
+    A purchase that fell through (voided) counts as a failure that cost nothing where the vendor was the cause; where a
+    policy, a person or another job's success was, it says nothing about the vendor and is left out.
+    """
+    ended = {
+        "$or": [
+            {"state": "settled", "status": {"$in": ["completed", "failed"]}},
+            {"state": "voided", "cause": Cause.VENDOR},
+        ]
+    }
+    newest: list[Mapping[str, Any]] = [
+        {"$match": {"quote.network": network, "runId": {"$ne": ObjectId(run.run_id)}, **ended}},
+        {"$sort": {"createdAt": DESCENDING}},
+        {"$limit": limit},
+        {"$project": dict.fromkeys(FIELDS, 1)},
+    ]
+    lookup = {"from": "jobs", "localField": "vendorId", "foreignField": "vendorId", "pipeline": newest, "as": "jobs"}
+    pipeline: list[Mapping[str, Any]] = [
+        {"$match": {"vendorId": {"$in": list(vendor_ids)}}},
+        {"$lookup": lookup},
+        {"$project": {"jobs": 1}},
+        {"$unwind": "$jobs"},
+        {"$replaceRoot": {"newRoot": "$jobs"}},
+        {"$sort": {"createdAt": ASCENDING, "_id": ASCENDING}},
+    ]
+    return [_past_job(found) for found in database.vendors.aggregate(pipeline)]
+
+
+def _past_job(job: Document) -> PastJob:
+    """When a voided job was known to be void is not kept: it took no time."""
+    began_at = seconds(job["createdAt"])
+    ended_at = seconds(job["completedAt"]) if job["state"] == "settled" else began_at
+    return PastJob(
+        vendor_id=job["vendorId"],
+        in_run=False,
+        succeeded=job["status"] == "completed",
+        amount=amount(job["expectedCost"]),
+        paid=amount(job["actualCost"]),
+        hours=Decimal(str(job["jobParams"]["maxHours"])),
+        started_at=began_at,
+        ended_at=max(ended_at, began_at),
+    )
