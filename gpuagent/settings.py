@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gpuagent.errors import ConfigError
+from gpuagent.errors import BadInput, ConfigError
 from gpuagent.model import Token, Vendor
 
 if TYPE_CHECKING:
@@ -132,6 +132,14 @@ def _planners(settings: Settings) -> "Mapping[str, Planner]":
     if settings.planner not in planners:
         raise ConfigError(f"PLANNER_MODE={settings.planner}: this agent has no such planner")
     return planners
+
+
+def named_planner(settings: Settings, name: str) -> "Planner":
+    """A planner alone, without a wallet or a database. Raises BadInput where there is none of that name."""
+    planners = _planners(settings)
+    if name not in planners:
+        raise BadInput(f"no planner {name!r}; there are: {', '.join(planners)}")
+    return planners[name]
 
 
 @contextmanager

@@ -10,25 +10,19 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from gpuagent.context import Context, Thought
-from gpuagent.errors import BadInput, ConfigError, GpuAgentError
+from gpuagent.context import Context
+from gpuagent.errors import BadInput, ConfigError, GpuAgentError, PlannerError
 from gpuagent.model import Action, Decision
 from gpuagent.money import show_usd
 from gpuagent.planbench.play import Answer, digest, fault_of
+from gpuagent.ports import Planner
 
 FILE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-class Planner(Protocol):
-    @property
-    def name(self) -> str: ...
-
-    def decide(self, context: Context, objection: str = "") -> Thought: ...
-
-
 @runtime_checkable
 class Priced(Protocol):
-    """A planner whose answers cost money. identity: what else than the context its answer depends on (model, prompt)."""
+    """A planner whose answers cost money. Its `identity`, if any, names what else they depend on, as the model."""
 
     def price(self, context: Context) -> int:
         """At most what asking will cost, in atomic units."""
@@ -72,8 +66,8 @@ class Memory:
 
     def put(self, key: str, answer: Answer, record: Mapping[str, object]) -> None:
         self._known[key] = answer
-        if self._path is None:
-            return
+        if self._path is None or answer.decision is None:
+            return  # no answer may have been the network's failure: another session asks again
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"key": key, **_written(answer), "record": dict(record)}, default=str) + "\n")
@@ -111,15 +105,16 @@ class Asker:
     def __call__(self, context: Context) -> Answer:
         """Raises LimitReached, and ConfigError or BadInput of the planner; any other failure of it is its answer."""
         answer = self._once(context, "")
-        if self._fallback is None:
+        objection = fault_of(answer.decision, context)
+        if self._fallback is None or not objection:
             return answer
-        first = answer.problem or fault_of(answer.decision, context)
-        if not first:
-            return answer
-        again = self._once(context, first)
-        if not (again.problem or fault_of(again.decision, context)):
-            return _both(answer, again, again.decision, 1)
-        return _both(answer, again, self._fallback.decide(context).decision, 2)
+        if answer.decision:  # as in production: a refused answer is asked for again, a missing one is not
+            again = self._once(context, objection)
+            answer = replace(again, ms=answer.ms + again.ms, amount=_charged(answer) + _charged(again), refused=1)
+            if not fault_of(again.decision, context):
+                return answer
+        decided = self._fallback.decide(context).decision
+        return replace(answer, decision=decided, problem="", refused=answer.refused + 1)
 
     @property
     def questions(self) -> int:
@@ -139,17 +134,22 @@ class Asker:
             self._purse.check(self.planner.price(context), self.planner.name)
         self.calls += 1
         began = self._clock()
+        answer, record = self._ask(context, objection)
+        answer = replace(answer, ms=(self._clock() - began) * 1000)
+        self._purse.spent += answer.amount
+        self._memory.put(key, answer, record)
+        return answer
+
+    def _ask(self, context: Context, objection: str) -> tuple[Answer, Mapping[str, object]]:
         try:
             thought = self.planner.decide(context, objection)
+        except PlannerError as error:
+            return Answer(None, 0, error.cost, str(error)), error.record
         except (ConfigError, BadInput):
             raise
         except Exception as error:  # noqa: BLE001 - a crash is an invalid decision, whatever it is
-            # Not remembered: it may be the network's failure.
-            return Answer(None, (self._clock() - began) * 1000, problem=f"crashed: {type(error).__name__}: {error}")
-        answer = Answer(thought.decision, (self._clock() - began) * 1000, thought.cost)
-        self._purse.spent += thought.cost
-        self._memory.put(key, answer, thought.record)
-        return answer
+            return Answer(None, 0, problem=f"crashed: {type(error).__name__}: {error}"), {}
+        return Answer(thought.decision, 0, thought.cost), thought.record
 
 
 def memory_of(planner: Planner, folder: Path | None) -> Memory:
@@ -164,9 +164,8 @@ def _key(context: Context, objection: str) -> str:
     return f"{digest(context)} {objection}" if objection else digest(context)
 
 
-def _both(first: Answer, again: Answer, decision: Decision | None, refused: int) -> Answer:
-    amount = sum(one.amount for one in (first, again) if one.fresh)
-    return Answer(decision, first.ms + again.ms, amount, refused=refused)
+def _charged(answer: Answer) -> int:
+    return answer.amount if answer.fresh else 0
 
 
 def _written(answer: Answer) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Scenario files of schema planbench/1, read and checked. What is wrong with one is said with file, place and remedy."""
+"""Scenario files of schema planbench/1, read and checked; an error names the file, the place and what is wrong."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,9 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from gpuagent.errors import BadInput
 
-Family = Literal[
-    "honest", "liars", "outage", "spikes", "drift", "coldstart", "ktries", "mismatch", "deadline", "trace"
-]
+Family = Literal["honest", "liars", "outage", "spikes", "drift", "coldstart", "ktries", "mismatch", "deadline", "trace"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Usd = Annotated[float, Field(gt=0, le=10**9)]
 Script = Annotated[str, Field(pattern="^[01]+$")]
@@ -59,7 +57,7 @@ class TruthPart(_Part):
 
 
 class BoundPart(_Part):
-    """How well a planner that knows more does. The `post` pair: under the generator's posterior, not the drawn truth."""
+    """How well a planner that knows more does; the post pair under the generator's posterior, not the drawn truth."""
 
     complete: Share
     spend: Annotated[float, Field(ge=0)]
@@ -134,12 +132,16 @@ def _contradictions(part: FilePart) -> Iterator[str]:
         for key, table in (("pSuccess", truth.p_success), ("outcomes", truth.outcomes)):
             if name not in table:
                 yield f"truth.{key}: {name} is missing"
-    per_tick = {"pSuccess": truth.p_success, "price": truth.price, "refund": truth.refund}
+    per_tick: dict[str, Mapping[str, Sized | float]] = {
+        "pSuccess": truth.p_success,
+        "price": truth.price,
+        "refund": truth.refund,
+    }
     if truth.index == "tick":
         per_tick["outcomes"] = {f"{name}.{n}": s for name, all_ in truth.outcomes.items() for n, s in enumerate(all_)}
     for key, table in per_tick.items():
         for name, values in table.items():
-            if not isinstance(values, float | int) and len(values) < ticks:
+            if isinstance(values, Sized) and len(values) < ticks:
                 yield f"truth.{key}.{name}: {len(values)} ticks of {ticks}"
     if len({len(replicates) for replicates in truth.outcomes.values()}) > 1:
         yield "truth.outcomes: every vendor is to have as many replicates as the others"

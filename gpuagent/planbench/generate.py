@@ -13,12 +13,14 @@ from typing import Any
 
 from gpuagent.errors import BadInput
 from gpuagent.planbench import play
-from gpuagent.planbench.asking import Asker, Memory, Planner, Purse
-from gpuagent.planbench.families import FAMILIES, Belief, Family, Maker, drawn_history, spike_path
+from gpuagent.planbench.asking import Asker, Memory, Purse
+from gpuagent.planbench.families import FAMILIES, Family, Maker
 from gpuagent.planbench.files import parse
+from gpuagent.planbench.histories import Belief, drawn_history, spike_path
 from gpuagent.planbench.optimum import Optimal, Regimes
 from gpuagent.planbench.outages import OutageBelief, draw_outage
 from gpuagent.planbench.scenarios import Market, atomic, cost, markets
+from gpuagent.ports import Planner
 
 REPLICATES, TRIES = 8, 14
 """Drawn outcomes per vendor: so many replicates, of so many tries each."""
@@ -81,7 +83,9 @@ def _still(document: dict[str, Any], maker: Maker) -> _Made:
         "index": "attempt",
         "pSuccess": {one.name: one.chance for one in maker.vendors},
         "price": {},
-        "outcomes": {one.name: [_coins(dice, [one.chance] * TRIES) for _ in range(REPLICATES)] for one in maker.vendors},
+        "outcomes": {
+            one.name: [_coins(dice, [one.chance] * TRIES) for _ in range(REPLICATES)] for one in maker.vendors
+        },
         "posterior": {name: _posterior(belief) for name, belief in beliefs.items()},
     }
     if path:
@@ -112,11 +116,8 @@ def _outage(document: dict[str, Any], maker: Maker) -> _Made:
 def _bounds(market: Market, made: _Made) -> Mapping[str, Any]:
     """bayes: knows the generator and the history. hindsight: knows the drawn chances and all that will happen."""
     hindsight = Optimal(market, lambda vendor, _, tick: market.chance(vendor, tick))
-    bayes: Planner
-    if made.belief:
-        bayes = made.belief.planner(market)
-    else:
-        bayes = Optimal(market, market.posterior, made.regimes)
+    known = made.belief
+    bayes: Planner = known.planner(market) if known else Optimal(market, market.posterior, made.regimes)
     found = {"hindsight": _played(market, hindsight), "bayes": _played(market, bayes)}
     if market.truth.posterior:
         after = play.posterior(market, "", Asker(bayes, Memory(), Purse()))
@@ -135,6 +136,10 @@ def _usd(share: float, market: Market) -> float:
 
 def _posterior(belief: Belief) -> list[float]:
     return [round(belief.chance(failures), DIGITS) for failures in range(TRIES)]
+
+
+def _replicates(dice: random.Random, chance: float) -> list[str]:
+    return [_coins(dice, [chance] * TRIES) for _ in range(REPLICATES)]
 
 
 def _coins(dice: random.Random, chances: list[float]) -> str:

@@ -76,7 +76,7 @@ class Optimal:
             success = self._chance(seller.vendor_id, failures[number], tick)
             loss = amount - round(amount * market.refund(seller, tick))
             spent = success * amount + (1 - success) * loss
-            after = failures[:number] + (failures[number] + 1,) + failures[number + 1 :]
+            after = (*failures[:number], failures[number] + 1, *failures[number + 1 :])
             value = success - LAMBDA * spent / market.budget
             if success < 1:
                 value += (1 - success) * self._later(tick + 1, after, left - loss, regime)

@@ -8,7 +8,8 @@ from typing import Any
 
 from gpuagent.context import Context, Thought
 from gpuagent.model import Action, Decision
-from gpuagent.planbench.families import GAP, Maker, past_job
+from gpuagent.planbench.families import Maker
+from gpuagent.planbench.histories import GAP, past_job
 from gpuagent.planbench.play import LAMBDA
 from gpuagent.planbench.scenarios import EPOCH, Market, cost
 
@@ -84,7 +85,7 @@ class OutageBelief:
 
 
 class Watching:
-    """The optimum of an outage market: exact, by recursion over what may be tried when, with the filter in its state."""
+    """The optimum of an outage market: exact, by recursion over what may be tried when; the filter is in its state."""
 
     name = "watching"
 

@@ -125,9 +125,7 @@ class _State:
     tried: tuple[PastJob, ...] = ()
 
 
-def _walk(
-    market: Market, planner: str, ask: Callable[[Context], Answer], chance: Chance, replicate: int = 0
-) -> Play:
+def _walk(market: Market, planner: str, ask: Callable[[Context], Answer], chance: Chance, replicate: int = 0) -> Play:
     state, moves, answers = _State(market.budget), [], []
     for tick in range(market.ticks):
         context = market.seen(tick, state.available, state.waits, state.tried)
@@ -135,9 +133,7 @@ def _walk(
         fault = answer.problem or fault_of(answer.decision, context)
         decision = answer.decision or Decision(Action.WAIT, "")
         moves.append(
-            Move(
-                tick, decision.action.value, decision.vendor_id, decision.reason, digest(context), state.alive, fault
-            )
+            Move(tick, decision.action.value, decision.vendor_id, decision.reason, digest(context), state.alive, fault)
         )
         answers.append(answer)
         if fault:

@@ -2,16 +2,18 @@
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
 
+from gpuagent.errors import BadInput
 from gpuagent.money import show_usd
-from gpuagent.planbench.compare import ALL, BAYES, BOUNDS, Comparison, Pair, Row, pairs, rows
+from gpuagent.planbench.compare import BAYES, BOUNDS, Comparison
 from gpuagent.planbench.play import Play
+from gpuagent.planbench.scores import ALL, GROUPINGS, Pair, Row, pairs, rows
 from gpuagent.planbench.statistics import Interval
 
 if TYPE_CHECKING:
@@ -21,36 +23,40 @@ PLAY_FIELDS = ("scenario", "variant", "replicate", "family", "planner", "complet
 COST_FIELDS = ("refused", "worst_ms", "planner_cost")
 
 
+def check(by: str, against: str, planners: Sequence[str]) -> None:
+    """Raises BadInput for what no report can show, before anything is played."""
+    if by not in GROUPINGS:
+        raise BadInput(f"no grouping {by!r}: write family or scenario")
+    if against and against not in planners and list(planners) != ["all"]:
+        raise BadInput(f"no planner {against!r} is played; there are: {', '.join(planners)}")
+
+
 def all_table(found: Iterable[Row]) -> Table:
-    """The ALL row of each planner, best first; the bounds above them."""
-    table = Table(title="All scenarios", title_justify="left", box=None, pad_edge=False)
-    for column in ("planner", "files"):
-        table.add_column(column)
-    for column in ("complete", "spend", "U", "points lost to Bayes", "of U", "invalid", "refused", "worst call", "cost"):
-        table.add_column(column, justify="right")
-    shown = [row for row in found if row.group == ALL]
-    for row in sorted(shown, key=lambda row: (row.planner not in BOUNDS, -row.utility)):
-        bound = row.planner in BOUNDS
-        cells = ["", "", "", ""] if bound else _costs(row)
-        lost = "" if row.planner == BAYES or row.lost is None else points(row.lost)
-        share = "" if row.planner == BAYES or row.lost_share is None else f"{row.lost_share:.2%}"
-        table.add_row(
-            row.planner,
-            str(row.files),
-            f"{row.complete:.1%}",
-            f"{row.spend:.1%}",
-            f"{row.utility:.4f}",
-            lost,
-            share,
-            *cells,
-            style="dim" if bound else "",
-        )
+    """The ALL row of each planner, best first; the bounds above them. What is zero for everybody is left out."""
+    shown = sorted(
+        (row for row in found if row.group == ALL), key=lambda row: (row.planner not in BOUNDS, -row.utility)
+    )
+    files = max((row.files for row in shown), default=0)
+    table = Table(title=f"ALL: {files} scenario files; points lost to Bayes (95 %)", title_justify="left", box=None)
+    columns: dict[str, Callable[[Row], str]] = {
+        "planner": lambda row: row.planner if row.files == files else f"{row.planner} ({row.files} files)",
+        "complete": lambda row: f"{row.complete:.1%}",
+        "spend": lambda row: f"{row.spend:.1%}",
+        "U": lambda row: f"{row.utility:.4f}",
+        "points lost": lambda row: points(row.lost) if row.lost and row.planner != BAYES else "",
+        "of U": lambda row: f"{row.lost_share:.2%}" if row.lost_share is not None and row.planner != BAYES else "",
+        "invalid": lambda row: "" if row.planner in BOUNDS else str(row.invalid),
+        "worst call": lambda row: "" if row.planner in BOUNDS else f"{row.worst_ms:.0f} ms",
+    }
+    if any(row.refused for row in shown):
+        columns["refused"] = lambda row: "" if row.planner in BOUNDS else str(row.refused)
+    if any(row.planner_cost for row in shown):
+        columns["cost"] = lambda row: show_usd(row.planner_cost) if row.planner_cost else ""
+    for name in columns:
+        table.add_column(name, justify="left" if name == "planner" else "right", no_wrap=True)
+    for row in shown:
+        table.add_row(*(cell(row) for cell in columns.values()), style="dim" if row.planner in BOUNDS else "")
     return table
-
-
-def _costs(row: Row) -> list[str]:
-    cost = show_usd(row.planner_cost) if row.planner_cost else ""
-    return [str(row.invalid), str(row.refused), f"{row.worst_ms:.0f} ms", cost]
 
 
 def group_table(found: Iterable[Row], title: str) -> Table:
@@ -71,9 +77,14 @@ def group_table(found: Iterable[Row], title: str) -> Table:
 
 
 def pair_table(found: Iterable[Pair]) -> Table:
-    table = Table(title="Paired, in points of U (95 % interval)", title_justify="left", box=None, pad_edge=False)
-    for column in ("planner", "against", "difference", "files", "files needed for 2 points", "McNemar"):
-        table.add_column(column)
+    table = Table(
+        title="Paired, in points of U (95 %); needed: files to see two points at 80 % power",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
+    for column in ("planner", "against", "difference", "files", "needed", "McNemar"):
+        table.add_column(column, no_wrap=True)
     for pair in found:
         test = pair.mcnemar
         table.add_row(
@@ -154,5 +165,3 @@ def _camel(values: dict[str, Any]) -> dict[str, Any]:
         return first + "".join(map(str.capitalize, others))
 
     return {name(key): _camel(value) if isinstance(value, dict) else value for key, value in values.items()}
-
-

@@ -92,4 +92,4 @@ RULES: Mapping[str, Rule] = {
 
 def _backwards(name: str) -> tuple[int, ...]:
     """Ties go to the first name."""
-    return tuple(-ord(letter) for letter in name) + (0,)
+    return (*(-ord(letter) for letter in name), 0)

@@ -129,6 +129,11 @@ def load(where: Path) -> tuple[tuple[Market, ...], ...]:
     return found
 
 
+def own_folder() -> Path:
+    """The scenario files that come with this package: a few of each synthetic family."""
+    return Path(__file__).with_name("scenarios")
+
+
 def markets(variants: Sequence[FilePart]) -> tuple[Market, ...]:
     return tuple(_market(part, number) for number, part in enumerate(variants))
 
