@@ -132,13 +132,13 @@ def _contradictions(part: FilePart) -> Iterator[str]:
         for key, table in (("pSuccess", truth.p_success), ("outcomes", truth.outcomes)):
             if name not in table:
                 yield f"truth.{key}: {name} is missing"
-    per_tick: dict[str, Mapping[str, Sized | float]] = {
+    drawn = {f"{name}.{n}": s for name, all_ in truth.outcomes.items() for n, s in enumerate(all_)}
+    per_tick: dict[str, Mapping[str, Any]] = {
         "pSuccess": truth.p_success,
         "price": truth.price,
         "refund": truth.refund,
+        "outcomes": drawn if truth.index == "tick" else {},
     }
-    if truth.index == "tick":
-        per_tick["outcomes"] = {f"{name}.{n}": s for name, all_ in truth.outcomes.items() for n, s in enumerate(all_)}
     for key, table in per_tick.items():
         for name, values in table.items():
             if isinstance(values, Sized) and len(values) < ticks:
