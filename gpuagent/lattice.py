@@ -49,9 +49,8 @@ def values(offers: Sequence[Offer], available: int, budget: int, tries: int, wai
     many are left at most; waited: job lengths that pass first. Every try takes one.
     """
     tries = min(tries, DEPTH)
-    units = [
-        int((DEPTH + 1) ** place) for place in range(len(offers))
-    ]  # how often each was tried, as digits of one number
+    # How often each was tried, as the digits of one number.
+    units = [int((DEPTH + 1) ** place) for place in range(len(offers))]
     rows = [
         (place, offer.amount, offer.loss, [[offer.chance(k, waited + d) for k in range(d + 1)] for d in range(tries)])
         for place, offer in enumerate(offers)

@@ -111,8 +111,8 @@ MUTANTS = (
     ),
     Mutant(
         "guard lets a planner pass the budget",
-        "gpuagent/plan.py",
-        "    if quote.amount > view.available:",
+        "gpuagent/deliberate.py",
+        "    if quote.amount > available:",
         "    if False:",
         "tests/test_guards.py -k guard_refuses",
     ),

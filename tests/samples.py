@@ -4,9 +4,10 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from gpuagent.context import Candidate, Context, PastJob
 from gpuagent.model import Action, Authorization, Decision, Quote, Run, Settlement, Terms, Token, Vendor
-from gpuagent.ports import Candidate, View
 
+NOW = 1_000.0
 PAYER, PAYEE, ASSET = ("0x" + digit * 40 for digit in "abc")
 TOKEN = Token("eip155:31337", ASSET, "USD Coin", "2")
 VENDOR = Vendor(
@@ -50,11 +51,37 @@ def decision(vendor_id: str = "gpu_vendor_1", **changes: Any) -> Decision:
     return replace(Decision(Action.START_JOB, "because", vendor_id, Decimal(1)), **changes)
 
 
-def candidate(vendor_id: str, amount: int | None, reliability: float = 0.9) -> Candidate:
-    vendor = replace(VENDOR, vendor_id=vendor_id, reliability=reliability)
-    return Candidate(vendor, quote(amount, vendor_id) if amount else None, "" if amount else f"{vendor_id} is down")
-
-
-def view(*candidates: Candidate, **changes: Any) -> View:
-    made = View("goal", "A100", Decimal(1), 5_000_000, 5_000_000, 1_000.0, 0, candidates, ())
+def candidate(vendor_id: str, amount: int | None, reliability: float | None = 0.9, **changes: Any) -> Candidate:
+    problem = "" if amount else f"{vendor_id} is down"
+    made = Candidate(vendor_id, vendor_id, amount or 1, reliability, amount, 10_000.0, 3600.0, problem)
     return replace(made, **changes)
+
+
+def context(*candidates: Candidate, **changes: Any) -> Context:
+    made = Context(
+        goal="goal",
+        gpu_type="A100",
+        hours=Decimal(1),
+        budget=5_000_000,
+        available=5_000_000,
+        now=NOW,
+        deadline=None,
+        decisions_left=8,
+        waits=0,
+        job_s=3600.0,
+        candidates=candidates,
+    )
+    return replace(made, **changes)
+
+
+def past_job(vendor_id: str, succeeded: bool, jobs_ago: float = 1, amount: int = 1_400_000, **changes: Any) -> PastJob:
+    """It began so many job lengths before NOW."""
+    began_at = NOW - jobs_ago * 3600
+    made = PastJob(vendor_id, False, succeeded, amount, amount, Decimal(1), began_at, began_at + 3600)
+    return replace(made, **changes)
+
+
+def history(vendor_id: str, outcomes: str, amount: int = 1_400_000) -> tuple[PastJob, ...]:
+    """One job after the other, oldest first, the last one just over: 1 succeeded, 0 failed."""
+    ages = range(len(outcomes), 0, -1)
+    return tuple(past_job(vendor_id, one == "1", ago, amount) for one, ago in zip(outcomes, ages, strict=True))

@@ -11,14 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuagent.adapters.local_wallet import LocalWallet
+from gpuagent.deliberate import guard
 from gpuagent.errors import ConfigError, DecisionRefused, OfferInvalid, Refused
-from gpuagent.model import Challenge
+from gpuagent.model import Action, Challenge
 from gpuagent.pay import agreed, derived_job_id, nonce, problem, unsigned_nonces
-from gpuagent.plan import check_payee, guard
+from gpuagent.survey import check_payee
 from gpuagent.wire import strict_json
 from gpuagent.wire.exact import HEADER_MAX, decode_challenge
 from tests.samples import (
     ASSET,
+    NOW,
     PAYEE,
     PAYER,
     RUN,
@@ -27,9 +29,9 @@ from tests.samples import (
     VENDOR,
     authorization,
     candidate,
+    context,
     decision,
     quote,
-    view,
 )
 
 OTHER = "0x" + "9" * 40
@@ -83,23 +85,26 @@ def test_the_vendors_record_is_pinned_not_its_word() -> None:
     [
         ({"vendor_id": "gpu_vendor_9"}, "not among"),
         ({"vendor_id": "silent"}, "no live quote"),
-        ({"vendor_id": "dear"}, "asks 6.00 USD"),
+        ({"vendor_id": "dear"}, "asks 4.999951 USD, available are 4.99995 USD"),
+        ({"vendor_id": "halted"}, "Ada halted it"),
         ({"vendor_id": "late"}, "expired"),
         ({"max_hours": Decimal(2)}, "hours"),
         ({"max_hours": Decimal(-1)}, "hours"),
+        ({"max_hours": Decimal("NaN")}, "hours"),
+        ({"max_hours": Decimal("sNaN")}, "hours"),
+        ({"action": Action.WAIT, "wait_until": float("nan")}, "no time"),
+        ({"action": Action.WAIT, "wait_until": float("inf")}, "no time"),
     ],
 )
 def test_guard_refuses(changes: dict[str, Any], words: str) -> None:
-    late = candidate("late", 1)
-    seen = view(
-        candidate("gpu_vendor_1", 1_400_000),
-        candidate("silent", None),
-        candidate("dear", 6_000_000),
-        replace(late, quote=quote(1, "late", expires_at=999.0)),
-    )
-    assert guard(decision(), seen).amount == 1_400_000
+    amounts = {"gpu_vendor_1": 1_400_000, "silent": None, "dear": 4_999_951, "late": 1, "halted": 1}
+    refusals = {"halted": ("Ada halted it",)}
+    seen = context(*(candidate(name, amount, refusals=refusals.get(name, ())) for name, amount in amounts.items()))
+    quotes = {name: quote(amount, name) for name, amount in amounts.items() if amount}
+    quotes["late"] = quote(1, "late", expires_at=NOW)
+    assert guard(decision(), seen, quotes, NOW, cost=50) == quotes["gpu_vendor_1"]
     with pytest.raises(DecisionRefused, match=words):
-        guard(decision(**changes), seen)
+        guard(decision(**changes), seen, quotes, NOW, cost=50)
 
 
 def header(value: object) -> str:

@@ -26,7 +26,7 @@ def read(
     ended = {
         "$or": [
             {"state": "settled", "status": {"$in": ["completed", "failed"]}},
-            {"state": "voided", "cause": Cause.VENDOR},
+            {"state": "voided", "cause": Cause.VENDOR.value},
         ]
     }
     newest: list[Mapping[str, Any]] = [
