@@ -97,7 +97,7 @@ def test_the_bound_by_hand() -> None:
 def test_the_bounds_of_published_files_are_reproduced() -> None:
     """What the player and the recursion say agrees with what others computed, to the last digit of the files."""
     checked = 0
-    for (made, *_) in load(PUBLIC if PUBLIC.is_dir() else own_folder()):
+    for made, *_ in load(PUBLIC if PUBLIC.is_dir() else own_folder()):
         if not made.truth.posterior or made.truth.price:
             continue
         optimal = _asked(Optimal(made, made.posterior))

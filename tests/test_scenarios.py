@@ -34,7 +34,11 @@ def test_nothing_hidden_is_seen() -> None:
         family="liars",
         bounds={},
         seed=99,
-        truth={"index": "tick", "pSuccess": {"v1": 0, "v2": 1, "v3": 0}, "outcomes": dict.fromkeys(("v1", "v2", "v3"), ["0000"])},
+        truth={
+            "index": "tick",
+            "pSuccess": {"v1": 0, "v2": 1, "v3": 0},
+            "outcomes": {name: ["0000"] for name in ("v1", "v2", "v3")},
+        },
     )
     (other,) = markets(parse("other.json", hidden))
     assert other.seen(0, 1, 0, ()) == market().seen(0, 1, 0, ())
@@ -78,7 +82,7 @@ def test_variants_replace_what_they_hold_and_truth_is_merged_key_by_key() -> Non
     ],
 )
 def test_what_is_wrong_is_said(changes: dict[str, Any], words: str) -> None:
-    with pytest.raises(BadInput, match="bad.json") as caught:
+    with pytest.raises(BadInput, match=r"bad.json") as caught:
         parse("bad.json", document(**changes))
     assert words in str(caught.value)
 
@@ -111,6 +115,6 @@ def test_a_context_is_read_back_from_its_json() -> None:
 @pytest.mark.parametrize("damage", ["hours", "candidates", "past", "unknown"])
 def test_what_is_no_context_is_refused(damage: str) -> None:
     stored = market().seen(0, 1, 0, ()).as_json()
-    stored[damage] = 7
+    stored[damage] = "x"
     with pytest.raises(BadInput, match="not a recorded context"):
         Context.from_json(stored)

@@ -65,7 +65,9 @@ def _scenario(name: str, family: Family, dice: random.Random, seed: int) -> dict
     head = {"schema": "planbench/1", "id": name, "family": family.name, "split": "sim", "seed": seed}
     document = {**head, "run": run, "vendors": [one.entry for one in vendors]}
     made = _outage(document, maker) if family.name == "outage" else _still(document, maker)
-    bounded = [_bounds(market, made) for market in markets(parse(name, made.document))]
+    variants = markets(parse(name, made.document))
+    watching = made.belief.planner(variants[0]) if made.belief else None  # the variants look alike to it
+    bounded = [_bounds(one, watching or Optimal(one, one.posterior, made.regimes)) for one in variants]
     if "variants" in made.document:
         for variant, bounds in zip(made.document["variants"], bounded, strict=True):
             variant["bounds"] = bounds
@@ -113,11 +115,9 @@ def _outage(document: dict[str, Any], maker: Maker) -> _Made:
     return _Made(made, belief=outage.belief)
 
 
-def _bounds(market: Market, made: _Made) -> Mapping[str, Any]:
+def _bounds(market: Market, bayes: Planner) -> Mapping[str, Any]:
     """bayes: knows the generator and the history. hindsight: knows the drawn chances and all that will happen."""
     hindsight = Optimal(market, lambda vendor, _, tick: market.chance(vendor, tick))
-    known = made.belief
-    bayes: Planner = known.planner(market) if known else Optimal(market, market.posterior, made.regimes)
     found = {"hindsight": _played(market, hindsight), "bayes": _played(market, bayes)}
     if market.truth.posterior:
         after = play.posterior(market, "", Asker(bayes, Memory(), Purse()))
