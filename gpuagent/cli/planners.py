@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpuagent.cli.common import EXIT_REFUSED, AsJson, RunId, console, errors_explained, print_json, store
+from gpuagent.cli.common import EXIT_OTHER, EXIT_REFUSED, AsJson, RunId, console, errors_explained, print_json, store
 from gpuagent.errors import BadInput
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def planners_compare(
     with errors_explained():
         report.check(by, against, names.split(","))
         found = load(scenarios or own_folder())
-        askers = _askers(_named(names), found, limit, cache, guard)
+        askers = askers_for(_named(names), found, limit, cache, guard)
         with ExitStack() as stack:
             comparison = compare(found, askers, mode, _progress(stack, len(found)))
         if csv:
@@ -57,6 +57,41 @@ def planners_compare(
                 console().print(shown)
         if comparison.stopped:
             raise typer.Exit(EXIT_REFUSED)
+
+
+@planners.command("live")
+def planners_live(
+    scenario: Annotated[Path, typer.Argument(help="A scenario file.")],
+    planner: Annotated[str, typer.Option(help="Who chooses: a planner that a run may name.")] = "stub",
+    replicate: Annotated[int, typer.Option(min=0, help="Which of the drawn outcomes.")] = 0,
+    variant: Annotated[int, typer.Option(min=0, help="Which variant of the file.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Play a scenario end to end, with real payments on a practice market; exits with 1 if memory decides otherwise."""
+    import os
+
+    from gpuagent.planbench.live import in_memory, steps_json, steps_table
+    from gpuagent.planbench.scenarios import load
+    from gpuagent.practice import practice
+
+    with errors_explained():
+        (found,) = load(scenario) if scenario.is_file() else ((),)
+        if variant >= len(found) or replicate >= found[variant].replicates:
+            raise BadInput(f"{scenario} has no variant {variant} with a replicate {replicate}")
+        market = found[variant]
+        with practice(max(3, len(market.sellers)), **os.environ) as live:
+            named = live.agent.ports.planners.get(planner)
+            if named is None:
+                raise BadInput(f"no planner {planner!r}; there are: {', '.join(live.agent.ports.planners)}")
+            run, bought = live.stage(market).play(planner, replicate)
+        _, expected = in_memory(market, named, replicate)
+        if as_json:
+            print_json(steps_json(run, bought, expected))
+        else:
+            console().print(steps_table(bought, expected))
+            console().print(f"run {run.status}: {run.reason}")
+        if [step.choice for step in bought] != [step.choice for step in expected]:
+            raise typer.Exit(EXIT_OTHER)
 
 
 @planners.command("replay")
@@ -72,7 +107,7 @@ def planners_replay(
     from gpuagent.planbench.replay import replay, replay_table, summary
 
     with errors_explained():
-        (asker,) = _askers(_named(planner), (), limit, cache, guarded=False)
+        (asker,) = askers_for(_named(planner), (), limit, cache, guarded=False)
         with store() as opened:
             opened.load(run_id)
             observations = opened.documents(run_id)["observations"]
@@ -135,7 +170,7 @@ def _named(names: str) -> "list[Planner]":
         raise BadInput(f"{error}; to compare with: {', '.join(RULES)}") from error
 
 
-def _askers(
+def askers_for(
     named: "Sequence[Planner]", found: "Sequence[Scenario]", limit: str, cache: Path | None, guarded: bool
 ) -> "list[Asker]":
     """Raises BadInput where asking costs money and nobody said how much it may."""

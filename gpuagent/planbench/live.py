@@ -1,25 +1,31 @@
 """The same scenario end to end: a real run that buys from the mock vendor over HTTP, with the same outcomes and prices.
 
-The clock is turned by one job length per decision, so a deterministic planner must decide as it does in memory. What
-the agent is not told is not played: a scenario with refunds, or with more sellers than there are vendors, is refused.
+The clock is turned by one job length per decision, so a deterministic planner must decide as it does in memory. The
+agent knows no deadline, only how many jobs it may try: where few ticks are left and waiting is weighed, the two differ.
+What it cannot be told is refused: refunds, or more sellers than there are vendors.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import zip_longest
 from typing import Any, Protocol
 
+from rich.markup import escape
+from rich.table import Table
+
+from gpuagent.consent import cancel
 from gpuagent.context import PastJob
 from gpuagent.errors import BadInput
 from gpuagent.launch import Order, prepare
-from gpuagent.model import Run, Vendor
+from gpuagent.model import Run, RunStatus, Vendor
 from gpuagent.money import usd
 from gpuagent.planbench.asking import Asker, Memory, Purse
 from gpuagent.planbench.play import Play, sampled
 from gpuagent.planbench.scenarios import EPOCH, Market, Seller
 from gpuagent.ports import Planner, Ports
-from gpuagent.tick import tick
-from gpuagent.transitions import is_over
+from gpuagent.tick import step, tick
+from gpuagent.transitions import has_open_job, is_over
 
 GPU = "A100"
 """Every scenario is bought as this one: its price is the vendors' base price."""
@@ -60,6 +66,10 @@ class Step:
     vendor_id: str
     reason: str = ""
 
+    @property
+    def choice(self) -> tuple[str, str]:
+        return self.action, self.vendor_id
+
 
 class Stage:
     """A scenario set up on a practice market. Its history is bought for, too: real jobs of earlier runs."""
@@ -98,7 +108,7 @@ class Stage:
             if is_over(run):
                 break
             self._levers.pass_time(self._market.job_s)
-        return self._ended(run), self._decided(run)
+        return self._stopped(run), self._decided(run)
 
     def _relive(self) -> None:
         """Earlier runs of one job each, as far apart as they were; the run begins when it is tick 0."""
@@ -126,13 +136,23 @@ class Stage:
         self._ports.store.create(run)
         return run
 
+    def _stopped(self, run: Run) -> Run:
+        """The deadline, of which the agent knows nothing: what is open comes to its end, nothing new is begun."""
+        for _ in range(SETTLING_TICKS):
+            if not has_open_job(run):
+                break
+            run = step(run.run_id, self._ports)  # a step with an open job does not plan
+        if run.status is RunStatus.RUNNING:
+            run = cancel(run.run_id, "planbench", "the scenario is over", self._ports.store, self._ports.clock)
+        return self._ended(run)
+
     def _ended(self, run: Run) -> Run:
-        """Ticked until nothing is undecided: one job may still be seen to its end, and the run be given up."""
+        """Ticked until nothing is undecided."""
         for _ in range(SETTLING_TICKS):
             run = tick(run.run_id, self._ports)
             if is_over(run):
                 return run
-        raise BadInput(f"{self._market.scenario}: run {run.run_id} does not end: {run.reason or run.status}")
+        raise BadInput(f"{self._market.scenario}: run {run.run_id} does not end: tick it and look at it")
 
     def _decided(self, run: Run) -> list[Step]:
         seen = self._records.documents(run.run_id)["observations"]
@@ -165,3 +185,22 @@ def in_memory(market: Market, planner: Planner, replicate: int) -> tuple[Play, l
     """The same, played in memory."""
     play = sampled(market, planner.name, Asker(planner, Memory(), Purse()), replicate)
     return play, [Step(move.action, move.vendor_id, move.reason) for move in play.moves]
+
+
+def steps_table(bought: Sequence[Step], expected: Sequence[Step]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("", "over HTTP", "in memory", "", "why"):
+        table.add_column(column)
+    for number, (one, other) in enumerate(zip_longest(bought, expected)):
+        mark = "=" if one and other and one.choice == other.choice else "≠"
+        words = (escape(" ".join(step.choice).strip()) if step else "" for step in (one, other))
+        table.add_row(str(number), *words, mark, escape((one or other).reason))
+    return table
+
+
+def steps_json(run: Run, bought: Sequence[Step], expected: Sequence[Step]) -> dict[str, Any]:
+    def told(steps: Sequence[Step]) -> list[dict[str, str]]:
+        return [{"action": one.action, "vendorId": one.vendor_id, "reason": one.reason} for one in steps]
+
+    same = [one.choice for one in bought] == [one.choice for one in expected]
+    return {"same": same, "status": run.status.value, "overHttp": told(bought), "inMemory": told(expected)}
