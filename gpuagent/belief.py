@@ -2,7 +2,7 @@
 
 The prior trusts an advertised reliability r for three quarters, as 12 jobs seen, and else expects little:
 0.75 Beta(12 r, 12 (1 - r)) + 0.25 Beta(2, 4). An outcome counts 0.9^a where a later ones of the vendor exist, so
-that a vendor which changes is soon seen to have changed. Where from and how it measures: README, Planners.
+that a vendor which changes is soon seen to have changed. The README (How it chooses) says what it is for.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """The planner's optimum, pure: which sequence of tries is worth most, when every try so far may fail.
 
 While a run is not done, all that can have happened in it is failures, so a plan is a sequence of vendors and its state
-how often each was tried. f is exact for any beliefs that are independent of each other; README, Planners.
+how often each was tried. f is exact for any beliefs that are independent of each other; README, How it chooses.
 """
 
 from collections.abc import Sequence

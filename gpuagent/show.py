@@ -102,12 +102,12 @@ def _headline(run: Document) -> Text:
 
 
 def _budget_bar(run: Document) -> RenderableType:
-    total, held, settled = (amount(run[key]) for key in ("budgetTotal", "held", "settled"))
+    total, held, settled, asked = (amount(run[key]) for key in ("budgetTotal", "held", "settled", "plannerCost"))
     text = (
-        f"{show_usd(settled)} settled, {show_usd(held)} held, "
+        f"{show_usd(settled)} settled, {show_usd(held)} held, {f'{show_usd(asked)} planner, ' if asked else ''}"
         f"{show_usd(amount(run['budgetRemaining']))} available of {show_usd(total)}"
     )
-    bar = ProgressBar(total=total, completed=settled + held, width=30)
+    bar = ProgressBar(total=total, completed=settled + held + asked, width=30)
     grid = Table.grid(padding=(0, 1))
     grid.add_row(bar, text)
     return grid

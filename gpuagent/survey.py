@@ -1,5 +1,6 @@
 """What a planner gets to see: live quotes, the owner's limits, what past jobs say. Asks the vendors, writes nothing."""
 
+import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from gpuagent.wire.vendor_answers import clean
 OUTCOMES_MAX = 50
 """Past jobs looked at per vendor, the newest: with later ones counting more, what is older weighs 0.5 % together."""
 NAME_MAX, PROBLEM_MAX = 80, 300
+ADDRESS = re.compile("0x[0-9a-fA-F]{8,}")
 HOUR_S = 3600.0
 JOB_MIN_S = 1.0
 
@@ -142,17 +144,22 @@ def _candidate(
 ) -> Candidate:
     return Candidate(
         vendor_id=vendor.vendor_id,
-        name=clean(vendor.name, NAME_MAX),
+        name=_inert(vendor.name, NAME_MAX),
         price_per_hour=vendor.base_price_per_hour,
         reliability=vendor.reliability,
         amount=quote.amount if quote else None,
         expires_at=quote.expires_at if quote else 0.0,
         eta_s=quote.eta_s if quote else 0.0,
-        problem=clean(str(error), PROBLEM_MAX) if error else "",
+        problem=_inert(str(error), PROBLEM_MAX) if error else "",
         refusals=tuple(one.words for one in refusals),
         passing=bool(refusals) and all(one.passing for one in refusals),
         learned=learned(vendor.reliability, [job for job in past if job.vendor_id == vendor.vendor_id]),
     )
+
+
+def _inert(text: str, limit: int) -> str:
+    """One line, capped, and without an address or a signature for a planner to repeat."""
+    return clean(ADDRESS.sub("0x…", text), limit)
 
 
 def _caps(rules: policy.Policy, run: Run) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ def refused(found: Rehearsal) -> dict[str, str]:
 def test_what_would_be_paid_and_why_others_would_not(rehearsed: Callable[[], Rehearsal]) -> None:
     found = rehearsed()
     assert found.would_pay is not None
-    assert found.would_pay.vendor.vendor_id == "gpu_vendor_1"
+    assert found.would_pay.vendor.vendor_id == "gpu_vendor_2"  # the surest, with money for one try
     said = refused(found)
     assert (said["gpu_vendor_1"], said["gpu_vendor_2"]) == ("", "")
     assert "is more than the 2.00 USD available" in said["gpu_vendor_3"]

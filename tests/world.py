@@ -1,5 +1,6 @@
 """A real market to test against: mongod, Anvil, vendors over HTTP; and the levers that turn its clocks and faults."""
 
+import math
 import os
 import time
 from base64 import b64decode
@@ -181,12 +182,13 @@ class World:
         return tick(run if isinstance(run, str) else run.run_id, self.ports)
 
     def finish(self, run: Run | str, ticks_max: int = 60) -> Run:
-        """Tick to the end; between ticks the vendors work on."""
+        """Tick to the end; between ticks the vendors work on, and the agent waits for as long as it said."""
         for _ in range(ticks_max):
             run = self.tick(run)
             if is_over(run):
                 return run
             self.market.work()
+            self.market.clock.ahead_s += max(0, math.ceil(run.wait_until - self.market.clock.now()))
         raise AssertionError(f"not over after {ticks_max} ticks: {run}")
 
     def settled_down(self, run: Run, ticks_max: int = 60) -> Run:

@@ -150,8 +150,7 @@ def _why_not(context: Context, candidate: Candidate) -> str:
         return f"{name} gave no quote ({candidate.problem})"
     if candidate.expires_at <= context.now:
         return f"the quote of {name} has expired"
+    asks = f"{name} asks {show_usd(candidate.amount)}"
     if candidate.refusals:
-        return f"{name}: {'; '.join(candidate.refusals)}"
-    if candidate.amount > context.available:
-        return f"{name} asks {show_usd(candidate.amount)}"
-    return f"a try at {name} for {show_usd(candidate.amount)} is not worth it, or no time is left for one"
+        return f"{asks} ({'; '.join(candidate.refusals)})"
+    return asks if candidate.amount > context.available else f"{asks}, and a try is not worth it or comes too late"
