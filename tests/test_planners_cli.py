@@ -15,7 +15,7 @@ from gpuagent.cli.planners import askers_for
 from gpuagent.errors import BadInput
 from gpuagent.launch import Order, start
 from gpuagent.planbench.scenarios import load
-from tests.markets import Counting, document, many
+from tests.markets import Counting, Scripted, document, many
 from tests.world import World
 
 
@@ -82,6 +82,8 @@ def test_what_costs_money_needs_a_limit_and_is_estimated_first(
     stub, paid = askers_for([StubPlanner(), counting], many(), "1", tmp_path, guarded=False)
     assert (stub.planner.name, paid.planner) == ("stub", counting)
     assert counting.asked == []
+    with pytest.raises(BadInput, match="cannot say beforehand"):
+        askers_for([Scripted("v1", name="llm")], many(), "1", tmp_path, guarded=False)
 
 
 def test_generate_and_read_again(tmp_path: Path) -> None:

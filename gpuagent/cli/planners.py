@@ -173,12 +173,16 @@ def _named(names: str) -> "list[Planner]":
 def askers_for(
     named: "Sequence[Planner]", found: "Sequence[Scenario]", limit: str, cache: Path | None, guarded: bool
 ) -> "list[Asker]":
-    """Raises BadInput where asking costs money and nobody said how much it may."""
+    """Raises BadInput where asking may cost money, and nobody said how much it may or can say how much it does."""
     from gpuagent import settings
     from gpuagent.money import parse_usd, show_usd
     from gpuagent.planbench.asking import Asker, Priced, Purse, memory_of
     from gpuagent.planbench.compare import estimate
+    from gpuagent.planbench.rules import RULES
 
+    for planner in named:
+        if planner.name not in (*RULES, "stub") and not isinstance(planner, Priced):
+            raise BadInput(f"{planner.name} cannot say beforehand what asking it costs, so no limit can be kept")
     purse = Purse(parse_usd(limit) if limit else None)
     fallback = settings.named_planner(settings.read(), "stub") if guarded else None
     paid = any(isinstance(planner, Priced) for planner in named)
