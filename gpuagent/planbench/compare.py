@@ -61,8 +61,8 @@ def _played(market: Market, asker: Asker, mode: str) -> Iterator[Play]:
 def _bounds(market: Market, mode: str) -> Iterator[Play]:
     """Bounds hold for expectations, so they stand beside sampled play too, without its luck."""
     for name in BOUNDS:
-        if name not in market.bounds:
-            continue
+        if name not in market.bounds or (mode == "posterior" and name != BAYES):
+            continue  # who knows what was drawn is no better, once it is drawn again
         bound = market.bounds[name]
         complete, spend = bound.complete, bound.spend
         if mode == "posterior" and bound.complete_post is not None and bound.spend_post is not None:
