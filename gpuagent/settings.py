@@ -1,5 +1,6 @@
 """The environment, read once; build() is the only place that picks adapters."""
 
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
@@ -7,10 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gpuagent.errors import BadInput, ConfigError
+from gpuagent.key_source import KeySource
 from gpuagent.model import Token, Vendor
 
 if TYPE_CHECKING:
-    from gpuagent.adapters.evm_chain import EvmChain
+    from gpuagent.adapters.agreeing_chain import Node
+    from gpuagent.adapters.llm_planner import LlmPlanner
     from gpuagent.adapters.mongo_store import MongoStore
     from gpuagent.ports import Planner, Ports, VendorApi
     from gpuagent.wire.bounded_http import BoundedHttp
@@ -22,7 +25,7 @@ TOKENS = {
     "eip155:84532": Token("eip155:84532", "0x036CbD53842c5426634e7929541eC2318f3dCF7e", "USDC", "2"),
 }
 CONFIRMATIONS = {LOCAL: 0, "eip155:8453": 10, "eip155:84532": 10}
-PLANNER_MODES = ("stub",)
+PLANNER_MODES = ("stub", "llm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +42,22 @@ class Settings:
     environ: Mapping[str, str] = field(repr=False)
 
     @property
-    def rpc_url(self) -> str:
-        return self._needed("CHAIN_RPC_URL", "the JSON-RPC endpoint of the chain; `gpuagent up` starts a local one")
+    def rpc_urls(self) -> tuple[str, ...]:
+        """The nodes of the chain, which must agree."""
+        what = "the JSON-RPC endpoint of the chain, or several with commas between; `gpuagent up` starts a local one"
+        urls = tuple(url.strip() for url in self._needed("CHAIN_RPC_URL", what).split(","))
+        if "" in urls or len(set(urls)) < len(urls):
+            # Not shown: an endpoint may hold an API key.
+            raise ConfigError("CHAIN_RPC_URL has an empty or a repeated endpoint: write each node once, commas between")
+        return urls
+
+    @property
+    def key(self) -> KeySource:
+        return KeySource(self.environ)
 
     @property
     def private_key(self) -> str:
-        if alias := self.environ.get("EVM_PRIVATE_KEY"):
-            return self.environ.get("X402_PRIVATE_KEY") or alias
-        return self._needed("X402_PRIVATE_KEY", "the key of the wallet that pays (0x and 64 hex digits)")
+        return self.key.private_key
 
     @property
     def token(self) -> Token:
@@ -72,19 +83,24 @@ class Settings:
 def read(environ: Mapping[str, str] | None = None) -> Settings:
     """The settings in the environment. Raises ConfigError naming the variable and what to write."""
     env = os.environ if environ is None else environ
-    network = env.get("X402_NETWORK", LOCAL)
-    if not network.startswith("eip155:") or not network.removeprefix("eip155:").isdecimal():
-        raise ConfigError(f"X402_NETWORK={network!r}: write a CAIP-2 network such as {', '.join([LOCAL, *TOKENS])}")
-    planner = env.get("PLANNER_MODE", "stub")
-    if planner not in PLANNER_MODES:
-        raise ConfigError(f"PLANNER_MODE={planner!r}: write one of {', '.join(PLANNER_MODES)}")
-    return Settings(
+    settings = Settings(
         mongodb_uri=env.get("MONGODB_URI", ""),
         database=env.get("MONGODB_DB_NAME", "gpuagent"),
-        planner=planner,
-        network=network,
+        planner=env.get("PLANNER_MODE", "stub"),
+        network=env.get("X402_NETWORK", LOCAL),
         environ=env,
     )
+    del env, environ  # tools that show a traceback with its locals must not find the secrets in them
+    _check(settings)
+    return settings
+
+
+def _check(settings: Settings) -> None:
+    network, planner = settings.network, settings.planner
+    if not network.startswith("eip155:") or not network.removeprefix("eip155:").isdecimal():
+        raise ConfigError(f"X402_NETWORK={network!r}: write a CAIP-2 network such as {', '.join([LOCAL, *TOKENS])}")
+    if planner not in PLANNER_MODES:
+        raise ConfigError(f"PLANNER_MODE={planner!r}: write one of {', '.join(PLANNER_MODES)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +109,7 @@ class Agent:
 
     ports: "Ports"
     store: "MongoStore"
-    chain: "EvmChain"
+    chain: "Node"
 
 
 @contextmanager
@@ -125,30 +141,37 @@ def build(settings: Settings) -> Iterator[Agent]:
 
 
 def _planners(settings: Settings) -> "Mapping[str, Planner]":
-    """Every planner that this environment can run, by name; the stub always. Raises ConfigError for the wanted one."""
+    """Every planner by name, made when it is first asked for: ConfigError is raised then where it is not set up."""
+    from gpuagent.adapters.on_demand import OnDemand
     from gpuagent.adapters.stub_planner import StubPlanner
 
-    planners: dict[str, Planner] = {"stub": StubPlanner()}
-    if settings.planner not in planners:
-        raise ConfigError(f"PLANNER_MODE={settings.planner}: this agent has no such planner")
-    return planners
+    return OnDemand({"stub": StubPlanner, "llm": lambda: open_llm_planner(settings)})
 
 
 def named_planner(settings: Settings, name: str) -> "Planner":
     """A planner alone, without a wallet or a database. Raises BadInput where there is none of that name."""
     planners = _planners(settings)
-    if name not in planners:
+    if name not in list(planners):
         raise BadInput(f"no planner {name!r}; there are: {', '.join(planners)}")
     return planners[name]
 
 
+def open_llm_planner(settings: Settings) -> "LlmPlanner":
+    """The planner that asks a language model. Raises ConfigError for a missing key, model or price."""
+    from gpuagent.adapters.llm_planner import open_planner
+
+    return open_planner(settings.environ)
+
+
 @contextmanager
-def open_chain(settings: Settings) -> "Iterator[EvmChain]":
+def open_chain(settings: Settings) -> "Iterator[Node]":
     """The chain alone, which needs no key. Raises ConfigError, and ChainError when it is another chain."""
+    from gpuagent.adapters.agreeing_chain import AgreeingChain
     from gpuagent.adapters.evm_chain import EvmChain
 
-    chain = EvmChain(settings.rpc_url, settings.token, settings.confirmations)
-    with closing(chain):
+    _quiet()
+    nodes = [EvmChain(url, settings.token, settings.confirmations) for url in settings.rpc_urls]
+    with closing(AgreeingChain(nodes) if len(nodes) > 1 else nodes[0]) as chain:
         chain.check()
         yield chain
 
@@ -158,6 +181,7 @@ def open_store(settings: Settings) -> "Iterator[MongoStore]":
     """The store alone, in the user's MongoDB or in the embedded server. Raises ConfigError."""
     from gpuagent.adapters.mongo_store import MongoStore
 
+    _quiet()
     with ExitStack() as stack:
         uri = settings.mongodb_uri
         if not uri:
@@ -165,6 +189,17 @@ def open_store(settings: Settings) -> "Iterator[MongoStore]":
 
             uri = stack.enter_context(mongod.start(mongod.default_folder())).uri
         yield stack.enter_context(closing(MongoStore(uri, settings.database)))
+
+
+def _quiet() -> None:
+    """Libraries log what is secret: httpx the API key in the path of a node, pymongo at DEBUG whole signed payments.
+
+    Who asks for one of these by its name still gets it.
+    """
+    for name, level in {"httpx": logging.WARNING, "pymongo.command": logging.INFO}.items():
+        logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(level)
 
 
 def record_vendors(store: "MongoStore", vendors: Iterable[Vendor]) -> None:

@@ -20,6 +20,7 @@ Document = Mapping[str, Any]
 
 PHASE_COLOURS = {
     "PLANNING": "yellow",
+    "APPROVAL": "bold yellow",
     "EXECUTING": "magenta",
     "WAITING": "cyan",
     "SUCCESS": "green",

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
@@ -25,7 +25,7 @@ STOP_S = 15
 class Stack:
     """environment: the variables that point the agent at this stack. vendors: what to record in the store."""
 
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     vendors: tuple[Vendor, ...]
 
 

@@ -4,6 +4,7 @@ an empty database, a wallet of its own, and vendors without faults.
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from typer.testing import CliRunner
 from gpuagent import stack
 from gpuagent.adapters.http_vendor import HttpVendor
 from gpuagent.cli import app
+from tests.llm_samples import Make, Timepiece, planner_on
+from tests.llm_server import LlmServer, Says, running
 from tests.parrot import Parrot
 from tests.world import Market, World, build_world
 
@@ -73,3 +76,27 @@ def parrot() -> Iterator[Parrot]:
     yield parrot
     parrot.server.shutdown()
     parrot.server.server_close()
+
+
+@pytest.fixture(scope="session")
+def shared_llm_server() -> Iterator[LlmServer]:
+    with running() as server:
+        yield server
+
+
+@pytest.fixture
+def llm_server(shared_llm_server: LlmServer) -> Iterator[LlmServer]:
+    shared_llm_server.plays(Says())
+    yield shared_llm_server
+    shared_llm_server.release()
+
+
+@pytest.fixture
+def timepiece() -> Timepiece:
+    return Timepiece()
+
+
+@pytest.fixture
+def make_llm(llm_server: LlmServer, timepiece: Timepiece) -> Make:
+    """An llm planner on the scripted server. Options: models, comma-separated, and those of LlmPlanner."""
+    return partial(planner_on, llm_server.url, timepiece)

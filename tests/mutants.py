@@ -207,6 +207,41 @@ MUTANTS = (
         "        if False:",
         "tests/test_guards.py -k deep_json",
     ),
+    Mutant(
+        "the first of several nodes decides",
+        "gpuagent/adapters/agreeing_chain.py",
+        "        if undecided:",
+        "        if isinstance(said[0], Open):",
+        "tests/test_agreeing_chain.py -k does_not_see_yet",
+    ),
+    Mutant(
+        "nodes that contradict each other go unnoticed",
+        "gpuagent/adapters/agreeing_chain.py",
+        "        if len(set(said)) > 1",
+        "        if False",
+        "tests/test_agreeing_chain.py -k alarm",
+    ),
+    Mutant(
+        "the wallet cancels anybody's authorization",
+        "gpuagent/adapters/local_wallet.py",
+        "        if foreign:",
+        "        if False:",
+        "tests/test_cancel.py -k only_its_own",
+    ),
+    Mutant(
+        "the driver logs signed payments",
+        "gpuagent/settings.py",
+        '"pymongo.command": logging.INFO',
+        '"pymongo.command": logging.DEBUG',
+        "tests/test_secrets.py -k whole_run",
+    ),
+    Mutant(
+        "a keystore is overwritten",
+        "gpuagent/adapters/keystore.py",
+        " | os.O_EXCL",
+        "",
+        "tests/test_keystore.py -k never_overwritten",
+    ),
 )
 
 

@@ -20,6 +20,8 @@ CANCEL_GAS = 100_000
 CANCEL_COST_MAX = 10**16
 """Wei, 0.01 ETH: thousands of times what a cancellation costs on Base. A node that asks more is not believed."""
 
+NO_KEY = "X402_PRIVATE_KEY is not a private key: write 0x and 64 hex digits"
+
 
 class LocalWallet:
     """Signs EIP-3009 transfers of one token and their cancellation, nothing else. The key is never shown or stored."""
@@ -28,12 +30,13 @@ class LocalWallet:
         account = _account(private_key)
         del private_key  # tools that show a traceback with its locals must not find it here
         if account is None:
-            raise ConfigError("X402_PRIVATE_KEY is not a private key: write 0x and 64 hex digits")
+            raise ConfigError(NO_KEY)
         self._account = account
         self._token = token
 
     def __repr__(self) -> str:
-        return f"LocalWallet({self.address})"
+        # Also of one that could not be made: what shows the locals of a traceback asks for it.
+        return f"LocalWallet({self.address if hasattr(self, '_account') else ''})"
 
     @property
     def address(self) -> str:
@@ -85,9 +88,9 @@ class LocalWallet:
             (authorization.network == token.network, "network"),
             (authorization.asset == token.address, "asset"),
         )
-        wrong = [name for holds, name in ours if not holds]
-        if wrong:
-            raise Refused(f"the wallet does not cancel this: wrong {', '.join(wrong)}")
+        foreign = [name for holds, name in ours if not holds]
+        if foreign:
+            raise Refused(f"the wallet does not cancel this: wrong {', '.join(foreign)}")
         dies_at = datetime.fromtimestamp(authorization.valid_before, UTC)
         dies = f"it dies by itself at {authorization.valid_before} ({dies_at:%Y-%m-%d %H:%M:%S} UTC)"
         cost = CANCEL_GAS * gas.max_fee
@@ -113,6 +116,15 @@ class LocalWallet:
         wrong = [name for holds, name in agreed if not holds]
         if wrong:
             raise Refused(f"the wallet does not sign this: wrong {', '.join(wrong)}")
+
+
+def address_of(private_key: str) -> str:
+    """The address that the key signs for. Raises ConfigError."""
+    account = _account(private_key)
+    del private_key
+    if account is None:
+        raise ConfigError(NO_KEY)
+    return str(account.address)
 
 
 def _eth(wei: int) -> str:

@@ -13,6 +13,7 @@ from gpuagent.cli.planners import planners
 from gpuagent.cli.policies import policies
 from gpuagent.cli.runs import runs
 from gpuagent.cli.vendors import vendors
+from gpuagent.cli.wallets import wallets
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,6 +26,7 @@ app.add_typer(vendors, name="vendor")
 app.add_typer(policies, name="policy")
 app.add_typer(planners, name="planners")
 add_consents(runs)
+app.add_typer(wallets, name="wallet")
 
 
 @app.command()

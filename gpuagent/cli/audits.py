@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gpuagent.adapters.evm_chain import EvmChain
+    from gpuagent.adapters.agreeing_chain import Node
     from gpuagent.adapters.mongo_store import MongoStore
 
 
@@ -15,7 +15,7 @@ class Audited:
     shown: Any
 
 
-def audit_run(run_id: str, store: "MongoStore", chain: "EvmChain") -> Audited:
+def audit_run(run_id: str, store: "MongoStore", chain: "Node") -> Audited:
     from gpuagent.books import audit
     from gpuagent.show import books_json, books_table
 
@@ -23,7 +23,7 @@ def audit_run(run_id: str, store: "MongoStore", chain: "EvmChain") -> Audited:
     return Audited(found.balanced, {"run": run_id, **books_json(found)}, books_table(found))
 
 
-def audit_all(store: "MongoStore", chain: "EvmChain") -> Audited:
+def audit_all(store: "MongoStore", chain: "Node") -> Audited:
     """Every run of every wallet that ever signed for the token, and every transfer out of those wallets since."""
     from gpuagent.books import audit, sweep
     from gpuagent.show import sweep_table

@@ -63,7 +63,7 @@ class BoundedHttp:
         self._deadline_s = deadline_s
         self._body_max = body_max
         self._client = httpx.Client(
-            transport=_Transport(),
+            transport=Transport(),
             timeout=deadline_s,
             follow_redirects=False,
             trust_env=False,
@@ -84,7 +84,7 @@ class BoundedHttp:
         """One exchange, over within the deadline but for the system's own time to resolve a name. Raises HttpFailed."""
         try:
             with (
-                _deadline(self._deadline_s),
+                deadline(self._deadline_s),
                 self._client.stream(method, url, headers=headers, json=json, params=params) as response,
             ):
                 if response.is_redirect:
@@ -108,11 +108,12 @@ class BoundedHttp:
 # httpx bounds each read; a server that drips one byte at a time is never late. Here every socket call gets what is
 # left of the whole exchange. The deadline travels in a context variable, because connections outlive exchanges.
 
-_ends_at: ContextVar[float] = ContextVar("ends_at")
+_ends_at: ContextVar[float | None] = ContextVar("ends_at", default=None)
 
 
 @contextmanager
-def _deadline(seconds: float) -> Iterator[None]:
+def deadline(seconds: float) -> Iterator[None]:
+    """Every exchange inside, over a Transport and in this thread, is over by then."""
     token = _ends_at.set(time.monotonic() + seconds)
     try:
         yield
@@ -120,11 +121,14 @@ def _deadline(seconds: float) -> Iterator[None]:
         _ends_at.reset(token)
 
 
-def _left(timeout: float | None) -> float:
-    left = _ends_at.get() - time.monotonic()
+def _left(timeout: float | None, parts: int = 1) -> float | None:
+    ends_at = _ends_at.get()
+    if ends_at is None:
+        return timeout
+    left = ends_at - time.monotonic()
     if left <= 0:
         raise httpcore.ReadTimeout("the deadline of the whole exchange has passed")
-    return left if timeout is None else min(timeout, left)
+    return left / parts if timeout is None else min(timeout, left) / parts
 
 
 @cache
@@ -133,7 +137,9 @@ def _ssl_context() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-class _Transport(httpx.BaseTransport):
+class Transport(httpx.BaseTransport):
+    """For clients that are not ours: what is in deadline() ends in time. Raises what httpcore raises."""
+
     def __init__(self) -> None:
         self._pool = httpcore.ConnectionPool(
             ssl_context=_ssl_context(),
@@ -194,7 +200,7 @@ class _Backend(httpcore.NetworkBackend):
         *others, last = [str(address) for address in addresses][:ADDRESSES_MAX]
         for address in others:
             with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
-                return _Socket(self._inner.connect_tcp(address, port, _left(timeout) / 2, *args, **options))
+                return _Socket(self._inner.connect_tcp(address, port, _left(timeout, 2), *args, **options))
         return _Socket(self._inner.connect_tcp(last, port, _left(timeout), *args, **options))
 
 

@@ -1,0 +1,98 @@
+"""A transport for clients that are not ours, such as litellm's: bounded, and telling what passed.
+
+Their errors do not say whether a call can have cost anything; what went over the wire does.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+import httpcore
+import httpx
+
+from gpuagent.wire import bounded_http
+
+BODY_MAX = 1024 * 1024
+
+
+@dataclass(slots=True)
+class Exchange:
+    """status: 0 without an answer. unsent: no connection was made. final: another try would end no better."""
+
+    status: int = 0
+    unsent: bool = False
+    final: bool = False
+    problem: str = ""
+    retry_after_s: float = 0
+
+
+_exchange: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
+
+
+@contextmanager
+def watched() -> Iterator[Exchange]:
+    """What the exchanges inside, in this thread, come to."""
+    watched = Exchange()
+    token = _exchange.set(watched)
+    try:
+        yield watched
+    finally:
+        _exchange.reset(token)
+
+
+class Watched(bounded_http.Transport):
+    """Follows no redirect, reads no more than BODY_MAX, and writes down in watched() what happens."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        exchange = _exchange.get() or Exchange()
+        request.headers["Accept-Encoding"] = "identity"
+        with _told(exchange):
+            response = super().handle_request(request)
+        exchange.status = response.status_code
+        after = response.headers.get("Retry-After", "")
+        exchange.retry_after_s = float(after) if after.isascii() and after.isdecimal() else 0
+        assert isinstance(response.stream, httpx.SyncByteStream)
+        if response.is_redirect:
+            response.stream.close()
+            exchange.final, exchange.problem = True, "answered with a redirect, which is not followed"
+            raise httpx.ReadError(exchange.problem)
+        response.stream = _Capped(response.stream, exchange)
+        return response
+
+
+class _Capped(httpx.SyncByteStream):
+    def __init__(self, inner: httpx.SyncByteStream, exchange: Exchange) -> None:
+        self._inner, self._exchange = inner, exchange
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _told(self._exchange):
+            yield from self._counted(self._inner)
+
+    def _counted(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        size = 0
+        for chunk in chunks:
+            size += len(chunk)
+            if size > BODY_MAX:
+                self._exchange.problem = f"answered with more than {BODY_MAX} bytes"
+                raise httpx.ReadError(self._exchange.problem)
+            yield chunk
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+@contextmanager
+def _told(exchange: Exchange) -> Iterator[None]:
+    """httpcore's errors as httpx's, which litellm knows; and what they say of the call."""
+    try:
+        yield
+    except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+        exchange.unsent, exchange.problem = True, f"no connection ({error})"
+        raise httpx.ConnectError(exchange.problem) from error
+    except httpcore.TimeoutException as error:
+        exchange.final, exchange.problem = True, "no answer in time"
+        raise httpx.ReadTimeout(exchange.problem) from error
+    except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
+        exchange.problem = f"the connection broke ({type(error).__name__})"
+        raise httpx.ReadError(exchange.problem) from error

@@ -1,0 +1,159 @@
+"""A local OpenAI-compatible server that plays a scripted model over real HTTP, good or bad."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+PATIENCE_S = 20
+"""A reply that is held back ends after this long, should nobody let it go."""
+COUNTED = {"prompt_tokens": 1_000, "completion_tokens": 100, "total_tokens": 1_100}
+
+
+@dataclass(frozen=True)
+class Says:
+    """One reply. text: the model's words; usage None: tokens are not counted. body: sent as it is, in place of all."""
+
+    text: str | None = ""
+    status: int = 200
+    usage: Any = field(
+        default_factory=lambda: {"prompt_tokens": 1_000, "completion_tokens": 100, "total_tokens": 1_100}
+    )
+    finish: str = "stop"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    manner: str = "at once"  # late: not before release(); endless: for ever; drip: a byte at a time; cut: half of it
+
+    def encoded(self, model: str) -> bytes:
+        if self.body is not None:
+            return self.body
+        if self.status != 200:
+            return json.dumps({"error": {"message": self.text, "type": "scripted", "code": self.status}}).encode()
+        message = {"role": "assistant", "content": self.text}
+        answer = {
+            "id": "scripted",
+            "object": "chat.completion",
+            "created": 1,
+            "model": model,
+            "choices": [{"index": 0, "finish_reason": self.finish, "message": message}],
+        }
+        return json.dumps(answer | ({"usage": self.usage} if self.usage is not None else {})).encode()
+
+
+def starts(vendor_id: str = "cheap", **changes: Any) -> Says:
+    """A well-formed decision to start."""
+    answer = {"action": "start_job", "vendorId": vendor_id, "maxHours": 1, "waitSeconds": 0, "reason": "best value"}
+    return Says(json.dumps(answer | changes))
+
+
+@dataclass(frozen=True)
+class Asked:
+    path: str
+    headers: Mapping[str, str]
+    body: Mapping[str, Any]
+
+    @property
+    def last(self) -> str:
+        """The last message."""
+        return str(self.body["messages"][-1]["content"])
+
+
+class _Quiet(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up is no news here."""
+
+
+class LlmServer:
+    """Plays its script one reply a request, then the last one again. asked: what it was sent, in order."""
+
+    def __init__(self) -> None:
+        self.asked: list[Asked] = []
+        self._script: list[Says | Callable[[Asked], Says]] = [Says()]
+        self._lock, self._released = threading.Lock(), threading.Event()
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+                asked = Asked(self.path, dict(self.headers), body)
+                reply = server._next(asked)
+                try:
+                    self._send(reply, reply.encoded(str(body.get("model"))))
+                except OSError:  # the client has gone, which is what some of these replies are for
+                    self.close_connection = True
+
+            def _send(self, reply: Says, body: bytes) -> None:
+                if reply.manner == "late":
+                    server._released.wait(PATIENCE_S)
+                self.send_response(reply.status)
+                self.send_header("Content-Type", "application/json")
+                for name, value in reply.headers.items():
+                    self.send_header(name, value)
+                if reply.manner == "at once":
+                    self.send_header("Content-Length", str(len(body)))
+                self.close_connection = reply.manner != "at once"
+                if self.close_connection:
+                    self.send_header("Connection", "close")
+                if reply.manner == "cut":
+                    self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                for chunk in self._chunks(reply.manner, body):
+                    self.wfile.write(chunk)
+
+            def _chunks(self, manner: str, body: bytes) -> Iterator[bytes]:
+                match manner:
+                    case "endless":
+                        while True:
+                            yield body
+                    case "drip":
+                        for place in range(len(body)):
+                            yield body[place : place + 1]
+                            server._released.wait(0.05)
+                    case "cut":
+                        yield body[: len(body) // 2]
+                    case _:
+                        yield body
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
+                """Tests read no access log."""
+
+        self._http = _Quiet(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
+        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+
+    def plays(self, *script: Says | Callable[[Asked], Says]) -> None:
+        """What it answers from now on; a callable answers by what it was asked."""
+        with self._lock:
+            self._script, self.asked = list(script), []
+        self._released.clear()
+
+    def release(self) -> None:
+        """Let go whatever is held back."""
+        self._released.set()
+
+    def close(self) -> None:
+        self.release()
+        self._http.shutdown()
+        self._http.server_close()
+
+    def _next(self, asked: Asked) -> Says:
+        with self._lock:
+            self.asked.append(asked)
+            reply = self._script.pop(0) if len(self._script) > 1 else self._script[0]
+        return reply(asked) if callable(reply) else reply
+
+
+@contextmanager
+def running() -> Iterator[LlmServer]:
+    server = LlmServer()
+    try:
+        yield server
+    finally:
+        server.close()
