@@ -52,7 +52,7 @@ FILES = {
     "attempt": scenario("attempt", DRAWN),
     "tick": scenario("tick", DRAWN),
     "spike": scenario("tick", DRAWN, id="parity-spike", truth=SPIKE),
-    "wrong GPU": scenario("attempt", DRAWN, id="parity-gpu", vendors=WRONG_GPU, history=[]),
+    "wrong GPU": scenario("attempt", DRAWN, id="parity-gpu", vendors=WRONG_GPU),
 }
 
 

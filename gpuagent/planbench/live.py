@@ -122,6 +122,9 @@ class Stage:
             self._levers.pass_time(EPOCH - now)
 
     def _buy(self, job: PastJob) -> None:
+        if self._market.gpu_type not in self._market.seller(job.vendor_id).gpu_types:
+            self._levers.pass_time(float(job.hours) * 3600)  # no candidate: the agent is not told of its past
+            return
         vendor = self._vendors[job.vendor_id]
         self._levers.price(vendor.vendor_id, usd(job.amount) / job.hours)
         self._levers.outcomes(vendor.vendor_id, str(int(job.succeeded)))
