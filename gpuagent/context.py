@@ -7,9 +7,11 @@ Vendors' texts in it are inert: one line, no control characters, capped.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from decimal import Decimal
+from dataclasses import dataclass, field, fields, is_dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
 
+from gpuagent.errors import BadInput
 from gpuagent.model import Decision
 
 
@@ -83,12 +85,32 @@ class Context:
 
     def as_json(self) -> dict[str, object]:
         """Plain JSON values; decimals as strings."""
-        found: dict[str, object] = json.loads(json.dumps(asdict(self), default=str))
+        found: dict[str, object] = json.loads(json.dumps(self, default=_plain))
         return found
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "Context":
+        """The exact inverse of as_json(). Raises BadInput where the document was not made by it."""
+        try:
+            candidates = tuple(
+                Candidate(
+                    **{
+                        **one,
+                        "refusals": tuple(one.get("refusals", ())),
+                        "learned": Learned(**one.get("learned", {})),
+                    }
+                )
+                for one in document["candidates"]
+            )
+            past = tuple(PastJob(**{**one, "hours": Decimal(one["hours"])}) for one in document["past"])
+            rest = {"hours": Decimal(document["hours"]), "caps": tuple(document["caps"])}
+            return cls(**{**document, **rest, "candidates": candidates, "past": past})
+        except (KeyError, TypeError, AttributeError, ValueError, InvalidOperation) as error:
+            raise BadInput(f"not a recorded context: {error}") from error
 
     def digest(self) -> str:
         """64 hex digits that stand for everything in it."""
-        return hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self, default=_plain, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +120,10 @@ class Thought:
     decision: Decision
     cost: int = 0
     record: Mapping[str, object] = field(default_factory=dict)
+
+
+def _plain(value: object) -> object:
+    """What JSON has no words for. Called for each value once: asdict() copies deeply, and a digest is taken often."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {one.name: getattr(value, one.name) for one in fields(value)}
+    return str(value)

@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gpuagent.errors import ConfigError
+from gpuagent.errors import BadInput, ConfigError
 from gpuagent.key_source import KeySource
 from gpuagent.model import Token, Vendor
 
@@ -117,8 +117,6 @@ def build(settings: Settings) -> Iterator[Agent]:
     """Connect everything; close it at the end. Raises ConfigError, ChainError."""
     from gpuagent.adapters.http_vendor import HttpVendor
     from gpuagent.adapters.local_wallet import LocalWallet
-    from gpuagent.adapters.on_demand import OnDemand
-    from gpuagent.adapters.stub_planner import StubPlanner
     from gpuagent.adapters.system_clock import SystemClock
     from gpuagent.ports import Ports
 
@@ -131,7 +129,7 @@ def build(settings: Settings) -> Iterator[Agent]:
         yield Agent(
             Ports(
                 store=store,
-                planners=OnDemand({"stub": StubPlanner, "llm": lambda: open_llm_planner(settings)}),
+                planners=_planners(settings),
                 wallet=wallet,
                 chain=chain,
                 vendor_api=vendor_api,
@@ -140,6 +138,22 @@ def build(settings: Settings) -> Iterator[Agent]:
             store,
             chain,
         )
+
+
+def _planners(settings: Settings) -> "Mapping[str, Planner]":
+    """Every planner by name, made when it is first asked for: ConfigError is raised then where it is not set up."""
+    from gpuagent.adapters.on_demand import OnDemand
+    from gpuagent.adapters.stub_planner import StubPlanner
+
+    return OnDemand({"stub": StubPlanner, "llm": lambda: open_llm_planner(settings)})
+
+
+def named_planner(settings: Settings, name: str) -> "Planner":
+    """A planner alone, without a wallet or a database. Raises BadInput where there is none of that name."""
+    planners = _planners(settings)
+    if name not in list(planners):
+        raise BadInput(f"no planner {name!r}; there are: {', '.join(planners)}")
+    return planners[name]
 
 
 def open_llm_planner(settings: Settings) -> "LlmPlanner":

@@ -63,6 +63,16 @@ class LlmPlanner:
         words = f"no usable answer from {tried}: {asked.errors[-1]}"
         raise PlannerError(words, asked.cost, asked.record())
 
+    @property
+    def identity(self) -> str:
+        """What an answer depends on beside the context: an answer kept for one is no answer of another."""
+        names = "+".join(model.name for model in self._models)
+        return f"{self.name} {names} {llm_prompt.version()} {self._max_tokens}"
+
+    def price(self, context: Context) -> int:
+        """Atomic units that one question about it may cost at most."""
+        return self.worst_cost(llm_prompt.write(context, ""))
+
     def worst_cost(self, prompt: Prompt) -> int:
         """Atomic units that asking may cost at most: every model, both questions, every try, all of it billed."""
         sizes = (prompt.size, prompt.size + llm_prompt.AGAIN_MAX)

@@ -1,0 +1,154 @@
+"""Scenario files of schema planbench/1, read and checked; an error names the file, the place and what is wrong."""
+
+import json
+from collections.abc import Iterator, Mapping, Sized
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from gpuagent.errors import BadInput
+
+Family = Literal["honest", "liars", "outage", "spikes", "drift", "coldstart", "ktries", "mismatch", "deadline", "trace"]
+Share = Annotated[float, Field(ge=0, le=1)]
+Usd = Annotated[float, Field(gt=0, le=10**9)]
+Script = Annotated[str, Field(pattern="^[01]+$")]
+
+
+class _Part(BaseModel):
+    """Keys that the schema does not name are left alone, as it says; those it names are held to their types."""
+
+    model_config = ConfigDict(alias_generator=to_camel, strict=True, frozen=True, allow_inf_nan=False)
+
+
+class RunPart(_Part):
+    goal: str
+    gpu_type: str
+    budget_total: Usd
+    hours_required: Annotated[float, Field(gt=0, le=720)]
+    deadline_ticks: Annotated[int, Field(ge=1, le=1000)]
+
+
+class VendorPart(_Part):
+    vendor_id: Annotated[str, Field(min_length=1)]
+    base_price_per_hour: Usd
+    reliability_score: Share | None
+    supported_gpu_types: tuple[str, ...]
+    refund_on_fail: Share = 0.0
+
+
+class HistoryPart(_Part):
+    vendor_id: str
+    status: Literal["completed", "failed"]
+    expected_cost: Annotated[float, Field(ge=0)]
+    actual_cost: Annotated[float, Field(ge=0)]
+    hours: Annotated[float, Field(gt=0)]
+    tick: Annotated[int, Field(le=-1)] | None = None
+
+
+class TruthPart(_Part):
+    index: Literal["attempt", "tick"]
+    p_success: Mapping[str, Share | tuple[Share, ...]]
+    outcomes: Mapping[str, Annotated[tuple[Script, ...], Field(min_length=1)]]
+    price: Mapping[str, tuple[Usd, ...]] = {}
+    refund: Mapping[str, tuple[Share, ...]] = {}
+    posterior: Mapping[str, Annotated[tuple[Share, ...], Field(min_length=1)]] = {}
+
+
+class BoundPart(_Part):
+    """How well a planner that knows more does; the post pair under the generator's posterior, not the drawn truth."""
+
+    complete: Share
+    spend: Annotated[float, Field(ge=0)]
+    complete_post: Share | None = None
+    spend_post: Annotated[float, Field(ge=0)] | None = None
+
+
+class FilePart(_Part):
+    """One file, or one of its variants merged into it."""
+
+    schema_: Annotated[Literal["planbench/1"], Field(alias="schema")]
+    id: Annotated[str, Field(min_length=1)]
+    family: Family
+    run: RunPart
+    vendors: Annotated[tuple[VendorPart, ...], Field(min_length=1)]
+    history: tuple[HistoryPart, ...]
+    truth: TruthPart
+    bounds: Mapping[str, BoundPart] = {}
+
+
+def read(path: Path) -> tuple[FilePart, ...]:
+    """The file's variants, each merged into the whole; the file itself where it has none. Raises BadInput."""
+    try:
+        document = json.loads(path.read_text("utf-8"), parse_constant=_refuse)
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise BadInput(f"{path} is not JSON: {error}") from error
+    return parse(path.name, document)
+
+
+def parse(name: str, document: Any) -> tuple[FilePart, ...]:
+    """As read(), of the JSON value itself. Raises BadInput."""
+    if not isinstance(document, dict):
+        raise BadInput(f"{name} is to hold one JSON object of schema planbench/1")
+    return tuple(_checked(name, one) for one in merged(name, document))
+
+
+def merged(name: str, document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Every variant with what it leaves out taken from the document; truth is merged key by key. Raises BadInput."""
+    variants = document.get("variants", [])
+    if not isinstance(variants, list) or not all(isinstance(one, dict) for one in variants):
+        raise BadInput(f"{name}: variants is to be a list of objects")
+    whole = {key: value for key, value in document.items() if key != "variants"}
+    for variant in variants or [{}]:
+        truths = whole.get("truth", {}), variant.get("truth", {})
+        if not all(isinstance(one, dict) for one in truths):
+            raise BadInput(f"{name}: truth is to be an object")
+        yield {**whole, **variant, "truth": {**truths[0], **truths[1]}}
+
+
+def _checked(name: str, document: Mapping[str, Any]) -> FilePart:
+    try:
+        # From JSON again: a strict model takes lists for tuples there, and nowhere else.
+        part = FilePart.model_validate_json(json.dumps(document))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(step) for step in first["loc"]) or "the file"
+        raise BadInput(f"{name}: {place}: {first['msg']} ({error.error_count()} found)") from error
+    for problem in _contradictions(part):
+        raise BadInput(f"{name}: {problem}")
+    return part
+
+
+def _contradictions(part: FilePart) -> Iterator[str]:
+    """What the schema cannot say: every vendor has a truth that lasts, nobody else is spoken of."""
+    names = [vendor.vendor_id for vendor in part.vendors]
+    ticks, truth = part.run.deadline_ticks, part.truth
+    if len(set(names)) < len(names):
+        yield "vendors: a vendorId is there twice"
+    for name in names:
+        for key, table in (("pSuccess", truth.p_success), ("outcomes", truth.outcomes)):
+            if name not in table:
+                yield f"truth.{key}: {name} is missing"
+    drawn = {f"{name}.{n}": s for name, all_ in truth.outcomes.items() for n, s in enumerate(all_)}
+    per_tick: dict[str, Mapping[str, Any]] = {
+        "pSuccess": truth.p_success,
+        "price": truth.price,
+        "refund": truth.refund,
+        "outcomes": drawn if truth.index == "tick" else {},
+    }
+    for key, table in per_tick.items():
+        for name, values in table.items():
+            if isinstance(values, Sized) and len(values) < ticks:
+                yield f"truth.{key}.{name}: {len(values)} ticks of {ticks}"
+    if len({len(replicates) for replicates in truth.outcomes.values()}) > 1:
+        yield "truth.outcomes: every vendor is to have as many replicates as the others"
+    for number, job in enumerate(part.history):
+        if job.vendor_id not in names:
+            yield f"history.{number}: {job.vendor_id} is no vendor here"
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")

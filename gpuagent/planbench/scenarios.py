@@ -1,0 +1,195 @@
+"""Markets to play in, made of scenario files, and what a planner sees of one: never its truth, bounds, family or id."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
+from pathlib import Path
+
+from gpuagent.context import Candidate, Context, Learned, PastJob
+from gpuagent.errors import BadInput
+from gpuagent.money import UNIT
+from gpuagent.planbench.files import BoundPart, FilePart, HistoryPart, TruthPart, read
+
+EPOCH = 1_700_000_000.0
+"""When every scenario's tick 0 is, in Unix seconds: a planner sees times, and the same ones every time."""
+UNTOLD_TICKS = 10
+"""Between two jobs of a history that has no ticks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seller:
+    """price: atomic units per hour. refund: the share of a failed job's amount that comes back."""
+
+    vendor_id: str
+    price: int
+    reliability: float | None
+    gpu_types: tuple[str, ...]
+    refund: float
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """One variant of one scenario file. budget in atomic units; past: ended jobs of earlier runs, oldest first."""
+
+    scenario: str
+    variant: int
+    family: str
+    goal: str
+    gpu_type: str
+    budget: int
+    hours: Decimal
+    ticks: int
+    sellers: tuple[Seller, ...]
+    past: tuple[PastJob, ...]
+    truth: TruthPart
+    bounds: Mapping[str, BoundPart]
+
+    @property
+    def job_s(self) -> float:
+        return float(self.hours) * 3600
+
+    @property
+    def replicates(self) -> int:
+        return len(next(iter(self.truth.outcomes.values())))
+
+    def price(self, seller: Seller, tick: int) -> int:
+        """Atomic units per hour, as shown at that tick."""
+        path = self.truth.price.get(seller.vendor_id)
+        return atomic(path[tick]) if path else seller.price
+
+    def chance(self, vendor_id: str, tick: int) -> float:
+        """The true chance that a job started at that tick succeeds."""
+        path = self.truth.p_success[vendor_id]
+        return path if isinstance(path, float | int) else path[tick]
+
+    def posterior(self, vendor_id: str, attempt: int, tick: int) -> float:
+        """The chance after `attempt` failures here, as the generator itself must see it; the true one where unknown."""
+        table = self.truth.posterior.get(vendor_id)
+        return table[min(attempt, len(table) - 1)] if table else self.chance(vendor_id, tick)
+
+    def outcome(self, vendor_id: str, attempt: int, tick: int, replicate: int) -> float:
+        """1 or 0 as it was drawn. A vendor tried more often than was drawn for it fails."""
+        drawn = self.truth.outcomes[vendor_id][replicate]
+        position = tick if self.truth.index == "tick" else attempt
+        return float(position < len(drawn) and drawn[position] == "1")
+
+    def refund(self, seller: Seller, tick: int) -> float:
+        path = self.truth.refund.get(seller.vendor_id)
+        return path[tick] if path else seller.refund
+
+    def seller(self, vendor_id: str) -> Seller:
+        (found,) = [one for one in self.sellers if one.vendor_id == vendor_id]
+        return found
+
+    def seen(self, tick: int, available: int, waits: int, tried: Sequence[PastJob]) -> Context:
+        """What a planner sees at a tick, after these jobs of its run. Vendors without the GPU are no candidates."""
+        now = EPOCH + tick * self.job_s
+        return Context(
+            goal=self.goal,
+            gpu_type=self.gpu_type,
+            hours=self.hours,
+            budget=self.budget,
+            available=available,
+            now=now,
+            deadline=EPOCH + self.ticks * self.job_s,
+            decisions_left=self.ticks - tick,
+            waits=waits,
+            job_s=self.job_s,
+            candidates=tuple(
+                self._candidate(seller, tick, now) for seller in self.sellers if self.gpu_type in seller.gpu_types
+            ),
+            past=(*self.past, *tried),
+        )
+
+    def _candidate(self, seller: Seller, tick: int, now: float) -> Candidate:
+        price = self.price(seller, tick)
+        return Candidate(
+            vendor_id=seller.vendor_id,
+            name=seller.vendor_id,
+            price_per_hour=price,
+            reliability=seller.reliability,
+            amount=cost(price, self.hours),
+            expires_at=now + self.job_s,
+            eta_s=self.job_s,
+            refund=seller.refund,
+            learned=_learned(seller, self.past),
+        )
+
+
+def load(where: Path) -> tuple[tuple[Market, ...], ...]:
+    """The markets of every scenario file in a folder, or of one file; by file name. Raises BadInput."""
+    paths = sorted(where.glob("*.json")) if where.is_dir() else [where]
+    if not paths:
+        raise BadInput(f"no scenario files (*.json) in {where}: `gpuagent planners generate --out {where}` makes some")
+    found = tuple(markets(read(path)) for path in paths)
+    names = [scenario[0].scenario for scenario in found]
+    if len(set(names)) < len(names):
+        (twice, *_) = [name for name in names if names.count(name) > 1]
+        raise BadInput(f"{where}: two files have the id {twice}")
+    return found
+
+
+def own_folder() -> Path:
+    """The scenario files that come with this package: a few of each synthetic family."""
+    return Path(__file__).with_name("scenarios")
+
+
+def markets(variants: Sequence[FilePart]) -> tuple[Market, ...]:
+    return tuple(_market(part, number) for number, part in enumerate(variants))
+
+
+def atomic(usd: float) -> int:
+    return int((Decimal(str(usd)) * UNIT).quantize(Decimal(1), ROUND_HALF_UP))
+
+
+def cost(price_per_hour: int, hours: Decimal) -> int:
+    """What a job of so many hours is quoted at."""
+    return int((price_per_hour * hours).to_integral_value(ROUND_CEILING))
+
+
+def _market(part: FilePart, number: int) -> Market:
+    hours = Decimal(str(part.run.hours_required)).normalize()
+    job_s = float(hours) * 3600
+    return Market(
+        scenario=part.id,
+        variant=number,
+        family=part.family,
+        goal=part.run.goal,
+        gpu_type=part.run.gpu_type,
+        budget=atomic(part.run.budget_total),
+        hours=hours,
+        ticks=part.run.deadline_ticks,
+        sellers=tuple(
+            Seller(
+                one.vendor_id,
+                atomic(one.base_price_per_hour),
+                one.reliability_score,
+                one.supported_gpu_types,
+                one.refund_on_fail,
+            )
+            for one in part.vendors
+        ),
+        past=tuple(_past(job, number, len(part.history), job_s) for number, job in enumerate(part.history)),
+        truth=part.truth,
+        bounds=part.bounds,
+    )
+
+
+def _past(job: HistoryPart, number: int, count: int, job_s: float) -> PastJob:
+    tick = job.tick if job.tick is not None else UNTOLD_TICKS * (number - count)
+    return PastJob(
+        vendor_id=job.vendor_id,
+        in_run=False,
+        succeeded=job.status == "completed",
+        amount=atomic(job.expected_cost),
+        paid=atomic(job.actual_cost),
+        hours=Decimal(str(job.hours)).normalize(),
+        started_at=EPOCH + tick * job_s,
+        ended_at=EPOCH + (tick + 1) * job_s,
+    )
+
+
+def _learned(seller: Seller, past: Sequence[PastJob]) -> Learned:
+    """Counts of earlier runs; what they mean is the planner's affair."""
+    outcomes = [job.succeeded for job in past if job.vendor_id == seller.vendor_id]
+    return Learned(successes=sum(outcomes), failures=len(outcomes) - sum(outcomes))

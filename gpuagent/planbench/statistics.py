@@ -1,0 +1,85 @@
+"""Paired statistics of two planners on common scenarios (planner.md, Comparing two planners)."""
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist, fmean, stdev
+
+from gpuagent.errors import BadInput
+
+RESAMPLES, SEED = 10_000, 7
+SEEN, POWER = 1.96, 0.84
+"""Standard normal quantiles: 95 % confidence, 80 % power."""
+EFFECT = 0.02
+"""The difference worth seeing: 2 points."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with its 95 % interval, of so many cases."""
+
+    mean: float
+    low: float
+    high: float
+    cases: int
+
+
+@dataclass(frozen=True, slots=True)
+class McNemar:
+    """Pairs in which only the one or only the other planner completed; p: two-sided, exact."""
+
+    only_first: int
+    only_second: int
+    p: float
+
+
+def bootstrap(values: Sequence[float], resamples: int = RESAMPLES, seed: int = SEED) -> Interval:
+    """The mean with its percentile interval. values: one per scenario file, its variants averaged, so that they stay
+    together; for two planners, the difference of each file. Raises BadInput without values.
+    """
+    if not values:
+        raise BadInput("nothing to estimate: no scenario was played by both planners")
+    if len(values) == 1:
+        return Interval(values[0], values[0], values[0], 1)
+    dice, count = random.Random(seed), len(values)  # noqa: S311 - no secret
+    means = sorted(sum(dice.choices(values, k=count)) / count for _ in range(resamples))
+    return Interval(fmean(values), _quantile(means, 0.025), _quantile(means, 0.975), count)
+
+
+def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
+    """Of 0/1 outcomes of the same draws. Raises BadInput when they are not pairs."""
+    if len(first) != len(second):
+        raise BadInput(f"{len(first)} outcomes of one planner and {len(second)} of the other are no pairs")
+    pairs = list(zip(first, second, strict=True))
+    only_first, only_second = pairs.count((True, False)), pairs.count((False, True))
+    apart = only_first + only_second
+    tail = sum(math.comb(apart, wins) for wins in range(min(only_first, only_second) + 1))
+    # Integers to the last step: 2**apart does not fit a float for a thousand pairs.
+    return McNemar(only_first, only_second, min(1.0, 2 * tail / 2**apart))
+
+
+def needed(differences: Sequence[float], effect: float = EFFECT) -> int | None:
+    """How many scenarios it takes to see the effect at 80 % power; None where fewer than two were played."""
+    if len(differences) < 2:
+        return None
+    return math.ceil(((SEEN + POWER) * stdev(differences) / effect) ** 2)
+
+
+def wilson(successes: int, count: int) -> Interval:
+    """A share with its 95 % interval (E. B. Wilson 1927). Raises BadInput without cases."""
+    if count < 1:
+        raise BadInput("a share needs at least one case")
+    z = NormalDist().inv_cdf(0.975)
+    share = successes / count
+    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return Interval(share, max(0.0, centre - half), min(1.0, centre + half), count)
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    """Linear between the two nearest."""
+    position = share * (len(ordered) - 1)
+    low = math.floor(position)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (position - low) * (ordered[high] - ordered[low])
