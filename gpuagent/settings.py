@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gpuagent.adapters.agreeing_chain import Node
     from gpuagent.adapters.llm_planner import LlmPlanner
     from gpuagent.adapters.mongo_store import MongoStore
-    from gpuagent.ports import Clock, Ports, VendorApi
+    from gpuagent.ports import Clock, Planner, Ports, VendorApi
     from gpuagent.wire.bounded_http import BoundedHttp
 
 LOCAL = "eip155:31337"
