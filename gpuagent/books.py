@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from gpuagent import budget
 from gpuagent.errors import ChainMismatch
 from gpuagent.model import Authorized, Job, Ledger, Reserved, Run, Settled, Settlement, Token, Voided
-from gpuagent.pay import unsigned_nonces
 from gpuagent.ports import Chain, Open, Void
+from gpuagent.terms import unsigned_nonces
 
 
 @dataclass(frozen=True, slots=True)

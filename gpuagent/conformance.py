@@ -9,8 +9,8 @@ from typing import Any
 from gpuagent.errors import BadInput, ConfigError, GpuAgentError
 from gpuagent.model import Quote, Reserved, Terms, Token, Vendor
 from gpuagent.money import show_usd
-from gpuagent.pay import problem
 from gpuagent.ports import VendorApi
+from gpuagent.terms import problem
 from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed, is_private
 
 HOURS = Decimal(1)

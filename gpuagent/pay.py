@@ -6,10 +6,6 @@ answers is ignored but for its job id, and the chain is asked again. Only a fina
 EIP-3009: https://eips.ethereum.org/EIPS/eip-3009. x402 v2, scheme exact: https://github.com/coinbase/x402.
 """
 
-import hashlib
-
-from eth_hash.auto import keccak
-
 from gpuagent import policy
 from gpuagent.errors import (
     ChainError,
@@ -36,22 +32,18 @@ from gpuagent.model import (
     Authorization,
     Authorized,
     Cause,
-    Challenge,
-    Quote,
     Reserved,
     Run,
     RunStatus,
     Settlement,
     Terms,
-    Token,
     Vendor,
 )
 from gpuagent.money import show_usd
 from gpuagent.ports import Open, Outcome, Ports, Void
+from gpuagent.terms import agreed, nonce, unsigned_nonces
 from gpuagent.transitions import find_job
 
-TIMEOUT_MAX_S = 600
-"""A vendor that wants its authorization to live longer is refused."""
 REORG_MARGIN = 64
 """Blocks before the newest one from which a settlement is looked for."""
 
@@ -113,38 +105,6 @@ def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
             return news if reply and reply != job.last_reply else None
 
 
-def agreed(challenge: Challenge, quote: Quote, vendor: Vendor, token: Token) -> Terms:
-    """The one offer that is exactly the agreed purchase; all others are ignored. Raises OfferInvalid."""
-    problems = [problem(terms, quote, vendor, token) for terms in challenge.accepts]
-    for terms, found in zip(challenge.accepts, problems, strict=True):
-        if not found:
-            return terms
-    raise OfferInvalid(f"{vendor.vendor_id} does not ask for what it quoted: {'; '.join(problems[:3]) or 'no offer'}")
-
-
-def problem(terms: Terms, quote: Quote, vendor: Vendor, token: Token) -> str:
-    """What keeps these terms from being the agreed purchase, in words; "" when nothing does."""
-    checks = (
-        (terms.scheme == "exact", "another scheme than exact"),
-        (terms.network == vendor.network == token.network, f"another network than {token.network}"),
-        (_same(terms.asset, vendor.asset) and _same(terms.asset, token.address), "another asset"),
-        (_same(terms.pay_to, vendor.pay_to), "another payee than the recorded one"),
-        (terms.amount == str(quote.amount), f"another amount than the quoted {show_usd(quote.amount)}"),
-        (1 <= terms.max_timeout_s <= TIMEOUT_MAX_S, f"a timeout outside 1 to {TIMEOUT_MAX_S} s"),
-        (terms.extra == {"name": token.name, "version": token.version}, "extra terms or another token name"),
-    )
-    return ", ".join(text for holds, text in checks if not holds)
-
-
-def nonce(token: Token, payer: str, job_id: str) -> str:
-    """The EIP-3009 nonce of a job's one payment: keccak of everything that identifies it, 0x and 64 hex digits.
-
-    A lost record can so not lose its authorization, and the token contract itself refuses a second payment.
-    """
-    text = f"gpuagent/payment/{token.network}/{token.address}/{payer}/{job_id}".lower()
-    return "0x" + keccak(text.encode()).hex()
-
-
 def check_payer(run: Run, ports: Ports) -> None:
     """Raises Refused unless the wallet is the run's own: another one's nonces would be other nonces."""
     if ports.wallet.address != run.payer:
@@ -158,22 +118,6 @@ def check_halt(rules: policy.Policy, run: Run) -> None:
             f"{halt.by} halted wallet {halt.name}: {halt.why}. Nothing was signed; "
             f"`gpuagent policy resume wallet {halt.name}` lets it go on"
         )
-
-
-def unsigned_nonces(run: Run, token: Token) -> list[str]:
-    """The nonces of all jobs the run may ever have, but for those that its ledger knows an authorization of."""
-    signed = {job.job_id for job in run.jobs if not isinstance(job, Reserved) and job.authorization}
-    ids = (derived_job_id(run.run_id, ordinal) for ordinal in range(run.jobs_max))
-    return [nonce(token, run.payer, job_id) for job_id in ids if job_id not in signed]
-
-
-def derived_job_id(run_id: str, ordinal: int) -> str:
-    """The id of the run's job with this ordinal: 24 hex digits, opaque.
-
-    Derived and not drawn, so that a restored older database asks for the same id, hence the same payment
-    nonce, and the token contract refuses to pay for that job twice.
-    """
-    return hashlib.sha256(f"gpuagent/job/{run_id}/{ordinal}".encode()).hexdigest()[:24]
 
 
 def find_vendor(vendor_id: str, ports: Ports) -> Vendor:
@@ -250,7 +194,3 @@ def _may_send(outcome: Outcome, authorization: Authorization, ports: Ports) -> b
     if not isinstance(outcome, Open) or outcome.used:
         return False
     return outcome.now < authorization.valid_before - ports.pace.send_margin_s
-
-
-def _same(address: str, other: str) -> bool:
-    return address.lower() == other.lower()

@@ -7,9 +7,10 @@ from gpuagent.deliberate import Deliberation, check_funds, deliberate
 from gpuagent.errors import DecisionRefused
 from gpuagent.events import Event, PlanAborted, PlanPostponed, VendorChosen
 from gpuagent.model import Action, Decision, Run
-from gpuagent.pay import check_halt, check_payer, derived_job_id
+from gpuagent.pay import check_halt, check_payer
 from gpuagent.ports import Ports
 from gpuagent.survey import Survey, look
+from gpuagent.terms import derived_job_id
 from gpuagent.transitions import has_open_job
 
 WAIT_MIN_S, WAIT_MAX_S = 1.0, 3600.0

@@ -14,8 +14,8 @@ from gpuagent.findings import Finding, Kind, Odd, Seen, compare, explain, found,
 from gpuagent.history import Block, Payment, Reservation, RunRecord, Spent, Wallet
 from gpuagent.model import Authorization, Token, Transfer
 from gpuagent.money import show_usd
-from gpuagent.pay import derived_job_id, nonce
 from gpuagent.ports import Open, Outcome
+from gpuagent.terms import derived_job_id, nonce
 
 CLOCKS_APART_S = 3600
 """A run's clock and the chain's are believed to differ by less."""

@@ -8,10 +8,11 @@ from gpuagent.deliberate import deliberate
 from gpuagent.errors import VendorError, WalletUnfunded
 from gpuagent.model import Action, Decision, Quote, Reserved, Run, Vendor
 from gpuagent.money import show_usd
-from gpuagent.pay import agreed, check_halt, check_payer, derived_job_id
+from gpuagent.pay import check_halt, check_payer
 from gpuagent.plan import solvent
 from gpuagent.ports import Ports
 from gpuagent.survey import Survey, look
+from gpuagent.terms import agreed, derived_job_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from gpuagent.events import JobDropped, PaymentSettled, PaymentVoided
 from gpuagent.findings import Finding, Kind
 from gpuagent.model import Authorized, Cause, Observation, Reserved, Run, Settlement
 from gpuagent.narrate import narrate
-from gpuagent.pay import nonce
 from gpuagent.ports import Clock, Store, Void
 from gpuagent.reconcile import Chain, Ledgers
+from gpuagent.terms import nonce
 from gpuagent.transitions import apply, find_job
 
 TRIES = 5

@@ -22,7 +22,7 @@ from gpuagent import stack
 from gpuagent.adapters.local_wallet import LocalWallet
 from gpuagent.model import Authorization, Terms
 from gpuagent.money import UNIT
-from gpuagent.pay import nonce
+from gpuagent.terms import nonce
 from gpuagent.tick import step
 from gpuagent.transitions import is_over
 from tests.samples import TERMS, TOKEN, authorization

@@ -38,14 +38,14 @@ class Mutant:
 MUTANTS = (
     Mutant(
         "random nonce",
-        "gpuagent/pay.py",
+        "gpuagent/terms.py",
         '    return "0x" + keccak(text.encode()).hex()',
         '    import secrets\n\n    return "0x" + secrets.token_hex(32)',
         "tests/safety/test_faults.py -k F14",
     ),
     Mutant(
         "random job id",
-        "gpuagent/pay.py",
+        "gpuagent/terms.py",
         '    return hashlib.sha256(f"gpuagent/job/{run_id}/{ordinal}".encode()).hexdigest()[:24]',
         "    import secrets\n\n    return secrets.token_hex(12)",
         "tests/safety/test_faults.py -k F14",
@@ -128,14 +128,14 @@ MUTANTS = (
     ),
     Mutant(
         "payee taken from the vendor's word",
-        "gpuagent/pay.py",
+        "gpuagent/terms.py",
         "(_same(terms.pay_to, vendor.pay_to), ",
         "(True, ",
         "tests/test_guards.py -k terms_other_than_agreed",
     ),
     Mutant(
         "amount not held against the quote",
-        "gpuagent/pay.py",
+        "gpuagent/terms.py",
         "(terms.amount == str(quote.amount), ",
         "(int(terms.amount) >= quote.amount, ",
         "tests/test_guards.py -k terms_other_than_agreed",
@@ -226,7 +226,7 @@ MUTANTS = (
     ),
     Mutant(
         "a restored database is asked about the next job only",
-        "gpuagent/pay.py",
+        "gpuagent/terms.py",
         "for ordinal in range(run.jobs_max))",
         "for ordinal in range(len(run.jobs) - 1, len(run.jobs)))",
         "tests/safety/test_faults.py -k shifted",
@@ -247,7 +247,7 @@ MUTANTS = (
     ),
     Mutant(
         "one nonce for all jobs of a wallet",
-        "gpuagent/pay.py",
+        "gpuagent/terms.py",
         '{token.address}/{payer}/{job_id}"',
         '{token.address}/{payer}"',
         "tests/safety/test_faults.py -k F13",

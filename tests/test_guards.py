@@ -14,8 +14,8 @@ from gpuagent.adapters.local_wallet import LocalWallet
 from gpuagent.deliberate import guard
 from gpuagent.errors import ConfigError, DecisionRefused, OfferInvalid, Refused
 from gpuagent.model import Action, Challenge
-from gpuagent.pay import agreed, derived_job_id, nonce, problem, unsigned_nonces
 from gpuagent.survey import check_payee
+from gpuagent.terms import agreed, derived_job_id, nonce, problem, unsigned_nonces
 from gpuagent.wire import strict_json
 from gpuagent.wire.exact import decode_challenge
 from tests.samples import (

@@ -3,7 +3,7 @@
 import pytest
 
 from gpuagent.model import Authorized, Reserved, Run, Settled
-from gpuagent.pay import nonce
+from gpuagent.terms import nonce
 from tests.killing import assert_logs_once, tick_until_killed
 from tests.safety.attacks import FIRST, Observed, assert_moved, assert_signed, assert_unpaid, finishes, held
 from tests.safety.seen import authorized, stored_headers

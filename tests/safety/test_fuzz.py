@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gpuagent.adapters.local_wallet import LocalWallet
 from gpuagent.errors import OfferInvalid, VendorError
 from gpuagent.model import JobReport, Quote
-from gpuagent.pay import agreed
+from gpuagent.terms import agreed
 from gpuagent.wire.exact import HEADER_MAX, PAYMENT_IDENTIFIER, decode_challenge
 from gpuagent.wire.vendor_answers import clean, read_job_id, read_object, read_quote, read_report
 from tests.samples import ASSET, PAYEE, TERMS, TOKEN, VENDOR, authorization, quote
