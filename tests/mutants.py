@@ -115,8 +115,8 @@ MUTANTS = (
     Mutant(
         "a completed run forgets what it signed",
         "gpuagent/transitions.py",
-        "if isinstance(job, Reserved) else job for job in run.jobs",
-        "if isinstance(job, Reserved | Authorized) else job for job in run.jobs",
+        "        if isinstance(job, Reserved)\n        else job",
+        "        if isinstance(job, Reserved | Authorized)\n        else job",
         "tests/test_transitions.py -k follows_the_signed",
     ),
     Mutant(
@@ -213,7 +213,7 @@ MUTANTS = (
     Mutant(
         "no deadline for the whole exchange",
         "gpuagent/wire/bounded_http.py",
-        "    left = _ends_at.get() - time.monotonic()",
+        "    left = ends_at - time.monotonic()",
         "    left = 3600.0",
         "tests/test_bounded_http.py -k deadline",
     ),
@@ -410,8 +410,8 @@ MUTANTS = (
     Mutant(
         "a dry run writes its reservation down",
         "gpuagent/rehearse.py",
-        "    view = look(run, rules, ports)",
-        "    from gpuagent.tick import step\n\n    step(run.run_id, ports)\n    view = look(run, rules, ports)",
+        "    survey = look(run, rules, ports)",
+        "    from gpuagent.tick import step\n\n    step(run.run_id, ports)\n    survey = look(run, rules, ports)",
         "tests/test_dry_run.py -k would_be_paid",
     ),
     Mutant(
