@@ -115,8 +115,8 @@ MUTANTS = (
     Mutant(
         "a completed run forgets what it signed",
         "gpuagent/transitions.py",
-        "if isinstance(job, Reserved) else job for job in run.jobs",
-        "if isinstance(job, Reserved | Authorized) else job for job in run.jobs",
+        "        if isinstance(job, Reserved)\n        else job",
+        "        if isinstance(job, Reserved | Authorized)\n        else job",
         "tests/test_transitions.py -k follows_the_signed",
     ),
     Mutant(
