@@ -48,6 +48,7 @@ def prepare(order: Order, ports: Ports) -> Run:
         max_hours=order.max_hours,
         planner=order.planner,
         payer=ports.wallet.address,
+        network=ports.wallet.token.network,
         created_at=ports.clock.now(),
         vendor_ids=tuple(dict.fromkeys(order.vendor_ids)),
         jobs_open_max=order.jobs_open_max,
