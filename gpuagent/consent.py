@@ -5,6 +5,7 @@ from collections.abc import Callable
 from gpuagent.errors import BadInput, StaleRun
 from gpuagent.events import Event, JobDropped, PurchaseApproved, RunCancelled
 from gpuagent.model import Cause, Reserved, Run, RunStatus
+from gpuagent.money import show_usd
 from gpuagent.narrate import narrate
 from gpuagent.ports import Clock, Store
 from gpuagent.transitions import apply
@@ -12,15 +13,21 @@ from gpuagent.transitions import apply
 NAME_MAX, WHY_MAX = 100, 500
 
 
-def approve(run_id: str, by: str, store: Store, clock: Clock, job_id: str = "") -> Run:
+def approve(run_id: str, by: str, amount: int, store: Store, clock: Clock, job_id: str = "") -> Run:
     """Agree to the one purchase that waits, or to job_id; it is signed at the next tick, at the price quoted.
 
-    Raises UnknownRun, and BadInput when nothing waits, or not for long enough any more.
+    amount: what the person has seen, in atomic units: a vendor may have quoted anew meanwhile. Raises UnknownRun, and
+    BadInput when nothing waits, or for another amount, or not for long enough any more.
     """
     _check(by)
 
     def approved(run: Run) -> Event:
         job, now = waiting(run, job_id), clock.now()
+        if job.quote.amount != amount:
+            raise BadInput(
+                f"what waits now is {show_usd(job.quote.amount)} for {job.quote.vendor_id}, not {show_usd(amount)}: "
+                f"look again, `gpuagent run status {run.run_id}`"
+            )
         if job.approval is None or now >= job.approval.expires_at:
             raise BadInput(f"the request has expired with its quote: tick run {run.run_id}, and it will ask again")
         return PurchaseApproved(job.job_id, by, now)

@@ -21,6 +21,8 @@ def claim(run: Run, job_id: str, ports: Ports) -> Event | None:
     try:
         vendor_job_id = ports.vendor_api.submit(find_vendor(job.quote.vendor_id, ports), job)
         problem = "it names no job"
+    except VendorTokenMissing:
+        raise  # the vendor was not asked, so it owes no answer
     except VendorError as error:
         vendor_job_id, problem = "", str(error)
     now = ports.clock.now()

@@ -57,6 +57,7 @@ def prepare(order: Order, ports: Ports) -> Run:
         planner=assigned(run_id, order.planners) if order.planners else order.planner,
         planner_arms=order.planners,
         payer=ports.wallet.address,
+        network=ports.wallet.token.network,
         created_at=ports.clock.now(),
         vendor_ids=tuple(dict.fromkeys(order.vendor_ids)),
         jobs_open_max=order.jobs_open_max,

@@ -268,7 +268,7 @@ JOBS_MAX = 8
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One goal with one budget. vendor_ids empty: any enabled vendor.
+    """One goal with one budget, paid on one network (CAIP-2). vendor_ids empty: any enabled vendor.
 
     planner_arms: where several planners were to be compared, each with its weight; planner is the one that it got.
     """
@@ -282,6 +282,7 @@ class Run:
     planner: str
     payer: str
     created_at: float
+    network: str = ""
     vendor_ids: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     jobs_open_max: int = 1

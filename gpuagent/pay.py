@@ -57,6 +57,9 @@ def authorize(run: Run, job_id: str, ports: Ports) -> Event:
     job = find_job(run, job_id)
     if not isinstance(job, Reserved):
         raise IllegalTransition(f"{job} is not reserved")
+    if job.quote.expires_at <= ports.clock.now():  # before all that may refuse: the hold is of no more use
+        reason = "nobody approved the purchase in time" if job.unapproved else "the quote expired, unsigned"
+        return JobDropped(job_id, reason, Cause.POLICY if job.unapproved else Cause.UNNEEDED)
     check_payer(run, ports)
     rules = ports.store.policy()
     check_halt(rules, run)
@@ -92,6 +95,8 @@ def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
         try:
             vendor_job_id = ports.vendor_api.submit(find_vendor(job.quote.vendor_id, ports), job) or vendor_job_id
             reply = f"job {vendor_job_id or 'not named'}"
+        except VendorTokenMissing:
+            raise  # our own slip: the vendor was not asked
         except VendorError as error:
             reply = str(error)  # says nothing about the money
         outcome = ports.chain.outcome(job.authorization)
@@ -106,7 +111,9 @@ def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
 
 
 def check_payer(run: Run, ports: Ports) -> None:
-    """Raises Refused unless the wallet is the run's own: another one's nonces would be other nonces."""
+    """Raises Refused unless the wallet is the run's own, on its network: others would be other nonces, other money."""
+    if ports.wallet.token.network != run.network:
+        raise Refused(f"run {run.run_id} pays on {run.network}, and X402_NETWORK is {ports.wallet.token.network}")
     if ports.wallet.address != run.payer:
         raise Refused(f"run {run.run_id} pays from {run.payer}, and X402_PRIVATE_KEY is of {ports.wallet.address}")
 
@@ -175,8 +182,9 @@ def _forbidden(run: Run, job: Reserved, rules: policy.Policy, ports: Ports) -> s
 
 
 def _wanted(run: Run, job: Authorized, ports: Ports) -> bool:
-    rules = ports.store.policy()
-    return run.status is RunStatus.RUNNING and not policy.halt(rules, run.payer, job.quote.vendor_id)
+    """By the run as it is now: a person may have cancelled it since this tick began."""
+    running = ports.store.load(run.run_id).status is RunStatus.RUNNING
+    return running and not policy.halt(ports.store.policy(), run.payer, job.quote.vendor_id)
 
 
 def _cancel(job: Authorized, ports: Ports) -> Event | None:

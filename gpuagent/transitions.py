@@ -195,7 +195,8 @@ def _next_state(job: Job, event: Event) -> Job | None:
         case Authorized(), PaymentSettled():
             return _settled(job, event)
         case Authorized(), PaymentVoided():
-            cause = Cause.UNNEEDED if job.cancellation else Cause.VENDOR
+            # A vendor that was never asked, or asked to let go, has done nothing wrong.
+            cause = Cause.VENDOR if job.last_reply and not job.cancellation else Cause.UNNEEDED
             return Voided(job.job_id, job.quote, job.reserved_at, event.reason, job.authorization, job.header, cause)
         case Settled(work=Owed()), JobClaimed():
             return replace(job, work=Underway(event.vendor_job_id, event.at))

@@ -39,8 +39,8 @@ def vendor_from(entry: Mapping[str, Any]) -> Vendor:
         raise BadInput(f"a vendor cannot be read: {error}") from error
     checks = (
         (_NAME.fullmatch(vendor.vendor_id), "vendorId", "1 to 64 letters, digits, dots, dashes"),
-        (_is_address(vendor.pay_to), "payTo", "0x and 40 hex digits, with a right checksum if in mixed case"),
-        (_is_address(vendor.asset), "asset", "0x and 40 hex digits, with a right checksum if in mixed case"),
+        (is_address(vendor.pay_to), "payTo", "0x and 40 hex digits, with a right checksum if in mixed case"),
+        (is_address(vendor.asset), "asset", "0x and 40 hex digits, with a right checksum if in mixed case"),
         (_VARIABLE.fullmatch(vendor.secret_env), "secretEnv", "the name of a variable, never the token itself"),
         (vendor.endpoint.isascii() and is_private(vendor.endpoint), "endpoint", "https://host"),
         (0 <= vendor.reliability <= 1, "reliabilityScore", "0 to 1"),
@@ -51,7 +51,7 @@ def vendor_from(entry: Mapping[str, Any]) -> Vendor:
     return vendor
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
     """EIP-55: mixed case is a checksum, and a wrong one is a slip in the very field that says whom to pay."""
     if not _ADDRESS.fullmatch(text):
         return False

@@ -421,6 +421,34 @@ MUTANTS = (
         "            return value",
         "tests/test_http_vendor.py -k echoed_in_a_report",
     ),
+    Mutant(
+        "whatever waits is approved, at any price",
+        "gpuagent/consent.py",
+        "        if job.quote.amount != amount:",
+        "        if False:",
+        "tests/test_approval.py -k commands",
+    ),
+    Mutant(
+        "a run cancelled meanwhile sends what this tick has signed",
+        "gpuagent/pay.py",
+        "    running = ports.store.load(run.run_id).status is RunStatus.RUNNING",
+        "    running = run.status is RunStatus.RUNNING",
+        "tests/test_halt.py -k after_its_signature",
+    ),
+    Mutant(
+        "a run is paid on whatever network",
+        "gpuagent/pay.py",
+        "    if ports.wallet.token.network != run.network:",
+        "    if False:",
+        "tests/test_main_job.py -k own_network",
+    ),
+    Mutant(
+        "a lost policy is replaced by the first",
+        "gpuagent/adapters/mongo_policy.py",
+        ' and database.runs.find_one({}, {"_id": 1}) is None:',
+        ":",
+        "tests/test_caps.py -k without_a_policy",
+    ),
 )
 
 

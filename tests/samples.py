@@ -34,6 +34,7 @@ RUN = Run(
     planner="stub",
     payer=PAYER,
     created_at=1_000.0,
+    network=TOKEN.network,
 )
 
 

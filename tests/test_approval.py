@@ -42,7 +42,7 @@ def test_the_run_waits_in_phase_approval_and_signs_nothing(world: World, asking:
 
 
 def test_what_is_approved_is_paid(world: World, asking: Run) -> None:
-    approve(asking.run_id, "Ada", world.store, world.market.clock)
+    approve(asking.run_id, "Ada", 1_400_000, world.store, world.market.clock)
     run = world.finish(asking)
     world.assert_balanced(run, transfers=1)
     assert world.transfers()[0].amount == asking.jobs[0].quote.amount
@@ -53,7 +53,7 @@ def test_what_is_approved_is_paid(world: World, asking: Run) -> None:
 
 @pytest.mark.safety("the price is raised after a person approved it")
 def test_another_price_than_the_approved_one_is_not_paid(world: World, asking: Run, told: Told) -> None:
-    approve(asking.run_id, "Ada", world.store, world.market.clock)
+    approve(asking.run_id, "Ada", 1_400_000, world.store, world.market.clock)
     world.market.fault("gpu_vendor_1", "raise_price")
     run = world.tick(asking)
     assert isinstance(run.jobs[0], Voided)
@@ -69,7 +69,7 @@ def test_a_rejected_purchase_is_looked_for_elsewhere_and_not_asked_again(world: 
     assert isinstance(run.jobs[0], Voided)
     assert (run.jobs[0].cause, run.jobs[0].reason) == (Cause.PERSON, "rejected by Ada: not this one")
     assert [job.quote.vendor_id for job in run.jobs] == ["gpu_vendor_1", "gpu_vendor_2"]
-    approve(run.run_id, "Ada", world.store, world.market.clock)
+    approve(run.run_id, "Ada", 1_750_000, world.store, world.market.clock)
     run = world.finish(run)
     assert [job.quote.vendor_id for job in run.jobs if isinstance(job, Settled)] == ["gpu_vendor_2"]
     world.assert_balanced(run, transfers=1)
@@ -78,7 +78,7 @@ def test_a_rejected_purchase_is_looked_for_elsewhere_and_not_asked_again(world: 
 def test_a_request_that_nobody_answers_expires_and_is_made_anew(world: World, asking: Run) -> None:
     world.market.pass_time(301)
     with pytest.raises(BadInput, match="expired"):
-        approve(asking.run_id, "Ada", world.store, world.market.clock)
+        approve(asking.run_id, "Ada", 1_400_000, world.store, world.market.clock)
     run = world.tick(asking)
     first, second = run.jobs
     assert isinstance(first, Voided)
@@ -104,7 +104,7 @@ def test_an_approval_never_given_or_given_twice(world: World, asking: Run) -> No
         asking = world.tick(asking)
     assert asking.status is RunStatus.FAILED
     with pytest.raises(BadInput, match="waits for approval"):
-        approve(asking.run_id, "Ada", world.store, world.market.clock)
+        approve(asking.run_id, "Ada", 1_400_000, world.store, world.market.clock)
     assert_nothing_signed(world, asking)
     world.assert_balanced(asking, transfers=0)
 
@@ -119,10 +119,14 @@ def test_the_commands(gpuagent: Callable[..., Result]) -> None:
     run_id = str(said("run", "start", "--goal", "Fine-tune", "--budget", "5")["run"]["_id"])
     assert said("run", "tick", run_id)["run"]["phase"] == "APPROVAL"
     assert "--why" in gpuagent("run", "reject", run_id).stderr
-    assert gpuagent("run", "approve", run_id, "--job", "f" * 24).exit_code == 2
+    assert gpuagent("run", "approve", run_id, "--amount", "1.40", "--job", "f" * 24).exit_code == 2
+    assert "--amount" in gpuagent("run", "approve", run_id).stderr
     assert said("run", "reject", run_id, "--why", "no", "--by", "Ada")["phase"] == "PLANNING"
     assert said("run", "tick", run_id)["run"]["phase"] == "APPROVAL"
-    approved = said("run", "approve", run_id, "--by", "Ada")
-    assert approved["said"] == "approved 1.75 USD for gpu_vendor_2: tick the run"
-    assert gpuagent("run", "approve", run_id).exit_code == 2
+    seen_before = gpuagent("run", "approve", run_id, "--amount", "1.40")
+    assert seen_before.exit_code == 2
+    assert "what waits now is 1.75 USD for gpu_vendor_2, not 1.40 USD" in seen_before.stderr
+    approved = said("run", "approve", run_id, "--amount", "1.75", "--by", "Ada")
+    assert approved["said"] == "approved 1.75 USD: tick the run"
+    assert gpuagent("run", "approve", run_id, "--amount", "1.75").exit_code == 2
     assert said("run", "tick", run_id)["payments"][0]["status"] == "completed"

@@ -6,6 +6,7 @@ from threading import Barrier
 
 import pytest
 
+from gpuagent import settings
 from gpuagent.consent import cancel
 from gpuagent.errors import BadInput, PolicyRefused
 from gpuagent.model import Cause, Run, RunStatus, Settled, Voided
@@ -164,6 +165,8 @@ def test_without_a_policy_nothing_is_signed(world: World, told: Told) -> None:
     with pytest.raises(PolicyRefused, match="no policy in force"):
         world.tick(run)
     assert world.store.load(run.run_id) == run
+    with settings.build(settings.read(world.environment)) as fresh, pytest.raises(PolicyRefused, match="no policy"):
+        fresh.store.policy()  # nor does a new process make one up
     world.allow(per_payment=PRICE)
     assert paid(world.finish(run)) == ["gpu_vendor_1"]
     told("signed 0, the run unchanged; paid once there is a policy again")

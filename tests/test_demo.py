@@ -132,14 +132,14 @@ def test_up_serves_other_shells_until_it_is_stopped() -> None:
     with up("--ephemeral") as (process, environment):
         assert buy(environment)["status"] == "completed"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 def test_up_again_finds_its_runs_chain_and_jobs(tmp_path: Path) -> None:
     with up("--folder", str(tmp_path)) as (process, environment):
         bought = buy(environment)
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     with up("--folder", str(tmp_path)) as (process, environment):
         books = run("books", bought["_id"], "--json", environment=environment)
         assert json.loads(books.stdout)["balanced"] is True, books.stderr

@@ -1,14 +1,18 @@
 """The kill switch and cancelling: no new signature anywhere, and what is out is followed or cancelled on chain."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from click.testing import Result
 
 from gpuagent.adapters.local_wallet import LocalWallet
 from gpuagent.consent import cancel
 from gpuagent.errors import BadInput, PolicyRefused
-from gpuagent.model import Authorized, Cause, Run, RunStatus, Settled, Voided
+from gpuagent.model import Authorization, Authorized, Cause, Run, RunStatus, Settled, Voided
 from gpuagent.policy import EVERY_WALLET, Halt
+from gpuagent.ports import Chain, Outcome
 from gpuagent.tick import step
 from tests.conftest import Told
 from tests.world import World
@@ -143,3 +147,33 @@ def test_a_halt_in_the_middle_of_signing_keeps_the_signature_from_the_vendor(wor
     assert isinstance(run.jobs[0], Voided)
     assert (received(world), world.signed(run)) == ([], [])
     told("the signature is neither stored nor sent")
+
+
+def test_a_run_cancelled_after_its_signature_was_stored_sends_nothing(world: World) -> None:
+    """A person cancels between the save and the send of the same tick."""
+
+    class Cancelling:
+        def __init__(self, inner: Chain) -> None:
+            self.inner = inner
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.inner, name)
+
+        def outcome(self, authorization: Authorization) -> Outcome:
+            if world.store.load(run.run_id).status is RunStatus.RUNNING:
+                cancel(run.run_id, "Ada", "wrong goal", world.store, world.market.clock)
+            return self.inner.outcome(authorization)
+
+    run = step(step(world.start().run_id, world.ports).run_id, world.ports)
+    assert isinstance(run.jobs[0], Authorized)
+    step(run.run_id, replace(world.ports, chain=Cancelling(world.chain)))
+    assert received(world) == []
+    world.market.pass_time(200)
+    world.assert_balanced(world.tick(run), transfers=0)
+
+
+def test_a_halt_names_a_wallet_that_can_be(gpuagent: Callable[..., Result]) -> None:
+    for name in ("0x" + "O" * 40, "0x12", "me"):
+        refused = gpuagent("policy", "halt", "wallet", name, "--why", "leak")
+        assert refused.exit_code == 2
+        assert "is no address" in refused.stderr

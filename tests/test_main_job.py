@@ -8,6 +8,7 @@ import pytest
 
 from gpuagent import settings
 from gpuagent.adapters.evm_chain import EvmChain
+from gpuagent.adapters.local_wallet import LocalWallet
 from gpuagent.errors import Refused
 from gpuagent.model import Authorized, Completed, Failed, RunStatus, Settled, Underway
 from gpuagent.tick import step, tick
@@ -92,3 +93,13 @@ def test_failure_and_switch(world: World) -> None:
     world.assert_balanced(run, transfers=2)
     payees = {vendor.vendor_id: vendor.pay_to.lower() for vendor in world.market.vendors}
     assert [t.payee for t in world.transfers()] == [payees["gpu_vendor_1"], payees["gpu_vendor_2"]]
+
+
+def test_a_run_is_paid_on_its_own_network_alone(world: World) -> None:
+    """The same key and database, and a shell that points at other money."""
+    run = world.start()
+    token = replace(world.ports.wallet.token, network="eip155:8453")
+    other = LocalWallet(world.environment["X402_PRIVATE_KEY"], token)
+    with pytest.raises(Refused, match="pays on eip155:31337, and X402_NETWORK is eip155:8453"):
+        tick(run.run_id, replace(world.ports, wallet=other))
+    assert world.store.load(run.run_id) == run

@@ -72,10 +72,14 @@ def test_beside_live_ticks(world: World, told: Told) -> None:
     runs = [world.start() for _ in range(8)]
     sweeps = []
     with ThreadPoolExecutor(4) as pool:
-        ticking = [pool.submit(world.finish, run) for run in runs]
-        while not all(one.done() for one in ticking):
-            sweeps.append(look(world))
-        assert all(is_over(one.result()) for one in ticking)
+        for _ in range(20):
+            ticking = [pool.submit(world.tick, run) for run in runs]
+            while not all(one.done() for one in ticking):
+                sweeps.append(look(world))
+            if all(is_over(one.result()) for one in ticking):
+                break
+            world.market.work()  # between ticks: the vendors' quotes lapse while it passes
+    assert all(is_over(world.store.load(run.run_id)) for run in runs)
     assert len(sweeps) >= 5
     for found in sweeps:
         assert found.balanced, found

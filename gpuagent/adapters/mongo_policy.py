@@ -27,8 +27,8 @@ REASON_MAX = 500
 
 
 def ensure(database: Documents, at: float) -> None:
-    """A database without any policy gets the first one."""
-    if database.policies.find_one({}, {"_id": 1}) is None:
+    """A new database gets the first policy; one with runs has lost its own, and an owner must set it."""
+    if database.policies.find_one({}, {"_id": 1}) is None and database.runs.find_one({}, {"_id": 1}) is None:
         try:
             database.policies.insert_one(_document(FIRST, "gpuagent", "the first policy", at))
         except DuplicateKeyError:  # another process was first
@@ -72,6 +72,8 @@ def change(
     after = check(replace(revise(before), version=before.version + 1))
     if not by.strip():
         raise BadInput("a change of policy names who makes it")
+    if not all(text.isprintable() for text in (by, why, *after.tag_totals)):
+        raise BadInput("names, tags and reasons are one line each, of characters that can be shown")
     more = loosened(before, after)
     if more and not why.strip():
         raise BadInput(f"say why the policy is to allow more ({'; '.join(more)})")
@@ -121,12 +123,19 @@ def usage(
 
 def _latest(database: Documents, session: ClientSession) -> Policy:
     found = database.policies.find_one({}, sort=[("version", DESCENDING)], session=session)
-    return _found(found) if found else Policy()
+    return _found(found) if found else replace(FIRST, version=0)
 
 
 def _found(document: Mapping[str, Any] | None) -> Policy:
     if document is None:
         raise PolicyRefused("there is no policy in force: `gpuagent policy set --by WHO --why WHY` makes one")
+    try:
+        return _policy(document)
+    except (BadInput, KeyError, TypeError, AttributeError) as error:
+        raise PolicyRefused(f"the policy in the database cannot be read ({type(error).__name__}: {error})") from error
+
+
+def _policy(document: Mapping[str, Any]) -> Policy:
     limits = {name: amount(document[key]) if document[key] is not None else None for name, key in _KEYS.items()}
     return Policy(
         version=document["version"],

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from gpuagent.model import Run
 
 Job = Annotated[str, typer.Option(help="The job's id, when several wait.")]
+Amount = Annotated[str, typer.Option(help="USD, as it is asked for: another amount is not approved.")]
 Why = Annotated[str, typer.Option(help="Why; it is recorded.")]
 
 
@@ -19,16 +20,16 @@ def add_consents(runs: typer.Typer) -> None:
     runs.command("cancel")(run_cancel)
 
 
-def run_approve(run_id: RunId, job: Job = "", by: By = "", as_json: AsJson = False) -> None:
+def run_approve(run_id: RunId, amount: Amount, job: Job = "", by: By = "", as_json: AsJson = False) -> None:
     """Agree to the purchase that waits. It is signed at the next tick, at the price quoted and no other."""
     from gpuagent.adapters.system_clock import SystemClock
-    from gpuagent.consent import approve, waiting
-    from gpuagent.money import show_usd
+    from gpuagent.consent import approve
+    from gpuagent.money import parse_usd, show_usd
 
     with errors_explained(), store() as opened:
-        asked = waiting(opened.load(run_id), job)
-        run = approve(run_id, who(by), opened, SystemClock(), asked.job_id)
-        _tell(run, f"approved {show_usd(asked.quote.amount)} for {asked.quote.vendor_id}: tick the run", as_json)
+        agreed = parse_usd(amount)
+        run = approve(run_id, who(by), agreed, opened, SystemClock(), job)
+        _tell(run, f"approved {show_usd(agreed)}: tick the run", as_json)
 
 
 def run_reject(run_id: RunId, why: Why, job: Job = "", by: By = "", as_json: AsJson = False) -> None:

@@ -152,6 +152,8 @@ def _halted(kind: str, name: str) -> tuple[str, str]:
 
 
 def _address(name: str) -> str:
-    if len(name) != 42 or not name.startswith("0x"):
-        raise BadInput(f"{name!r} is not a wallet's address: write 0x and 40 hex digits, or all")
+    from gpuagent.vendor_file import is_address
+
+    if not is_address(name):
+        raise BadInput(f"{name!r} is no address, or one with a slip in it: write 0x and 40 hex digits, or all")
     return name.lower()
