@@ -319,8 +319,8 @@ MUTANTS = (
     Mutant(
         "a cap checked outside the transaction",
         "gpuagent/adapters/mongo_store.py",
-        "policies.enforce(self._database, session, ",
-        "policies.enforce(self._database, None, ",
+        "                policies.enforce(self._database, session, before, after, job, at)\n",
+        "",
         "tests/test_caps.py -k race",
     ),
     Mutant(
