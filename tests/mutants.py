@@ -321,7 +321,7 @@ MUTANTS = (
         "gpuagent/adapters/mongo_store.py",
         "                policies.enforce(self._database, session, before, after, job, at)\n",
         "",
-        "tests/test_caps.py -k race",
+        "tests/test_caps.py -k planned_apart",
     ),
     Mutant(
         "a cap on a tag counts one day",
