@@ -347,9 +347,9 @@ MUTANTS = (
     Mutant(
         "a cap checked outside the transaction",
         "gpuagent/adapters/mongo_store.py",
-        "policies.enforce(self._database, session, ",
-        "policies.enforce(self._database, None, ",
-        "tests/test_caps.py -k race",
+        "                policies.enforce(self._database, session, before, after, job, at)\n",
+        "",
+        "tests/test_caps.py -k planned_apart",
     ),
     Mutant(
         "a cap on a tag counts one day",

@@ -76,10 +76,13 @@ def test_honest_nodes_agree(world: World, purse: Purse, chain: AgreeingChain) ->
     assert len(chain.transfers(authorization.payer, authorization.from_block)) == 1
 
 
-def test_a_payment_that_one_node_does_not_see_yet_is_held(purse: Purse, chain: AgreeingChain, other: RpcProxy) -> None:
+def test_a_payment_that_one_node_does_not_see_yet_is_held(
+    world: World, purse: Purse, chain: AgreeingChain, other: RpcProxy
+) -> None:
+    world.market.rpc("anvil_mine", "0x8")  # so that a lag of some blocks is no long time
     authorization = purse.authorize()
     purse.settle(authorization)
-    other.lag(1)
+    other.lag(4)
     outcome = chain.outcome(authorization)
     assert isinstance(outcome, Open)
     assert outcome.used

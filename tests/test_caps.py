@@ -11,7 +11,9 @@ from gpuagent.consent import cancel
 from gpuagent.errors import BadInput, PolicyRefused
 from gpuagent.model import Cause, Run, RunStatus, Settled, Voided
 from gpuagent.money import UNIT
+from gpuagent.plan import plan
 from gpuagent.tick import step
+from gpuagent.transitions import apply
 from tests.conftest import DATABASE, Told
 from tests.world import World
 
@@ -170,3 +172,13 @@ def test_without_a_policy_nothing_is_signed(world: World, told: Told) -> None:
     world.allow(per_payment=PRICE)
     assert paid(world.finish(run)) == ["gpu_vendor_1"]
     told("signed 0, the run unchanged; paid once there is a policy again")
+
+
+def test_planned_apart_saved_together(world: World) -> None:
+    """Two runs plan while the cap has room for either: the transaction that comes second is refused."""
+    world.allow(wallet_per_day=PRICE)
+    runs = [world.start(vendor_ids=("gpu_vendor_1",)) for _ in range(2)]
+    planned = [apply(run, plan(run, world.ports)) for run in runs]
+    world.store.save(runs[0], planned[0], (), world.market.clock.now())
+    with pytest.raises(PolicyRefused, match="wallet per day"):
+        world.store.save(runs[1], planned[1], (), world.market.clock.now())

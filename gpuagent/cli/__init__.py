@@ -71,7 +71,8 @@ def up(
                 for name, value in running.environment.items():
                     typer.echo(f"export {name}='{value}'")
             typer.echo("running; ctrl-C stops it", err=True)
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
+            for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job begins with ctrl-C ignored
+                signal.signal(number, signal.default_int_handler)
             try:
                 signal.pause()
             except KeyboardInterrupt:
