@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NODE_BIN := $(abspath $(BIN))
 ANVIL_VERSION := 1.7.1
+CHROMIUM := $(VENV)/.chromium
 ANVIL := $(VENV)/node_modules/@foundry-rs/anvil/package.json
 export PATH := $(NODE_BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -21,15 +22,15 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit: $(VENV)/.dev
-	$(BIN)/pytest
+unit: $(VENV)/.dev $(CHROMIUM)
+	$(BIN)/pytest -n logical --dist worksteal --durations 15
 
 # Plays every hostile case and writes docs/safety.md from what was observed.
 safety: $(VENV)/.dev
 	$(BIN)/python -m pytest -p tests.safety.table
 
 notebooks: $(VENV)/.dev
-	$(BIN)/pytest --nbval-lax --nbval-current-env notebooks
+	$(BIN)/pytest -n logical --dist loadfile --nbval-lax --nbval-current-env notebooks
 
 mutants: $(VENV)/.dev
 	$(BIN)/python -m tests.mutants
@@ -55,6 +56,12 @@ $(VENV)/.venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "gpuagent needs Python 3.11 or newer: make PYTHON=/path/to/python3 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# The browser tests drive Debian's chromium.
+$(VENV)/.chromium: | $(VENV)/.venv
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq chromium; } \
+		|| { echo "the browser tests need chromium on PATH: install it (apt-get install chromium) and try again"; exit 1; }
 	@touch $@
 
 # The local chain is one binary in an npm package; where there is no npm, PyPI has a Node.js with one.

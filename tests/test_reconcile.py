@@ -14,7 +14,7 @@ from pymongo import MongoClient
 from gpuagent.errors import ChainError
 from gpuagent.events import PaymentVoided
 from gpuagent.findings import Finding, Kind
-from gpuagent.model import Authorized, Reserved, RunStatus, Settled, Token, Voided
+from gpuagent.model import Authorized, Reserved, RunStatus, Token, Voided
 from gpuagent.tick import step
 from gpuagent.transitions import apply
 from tests.bookkeeping import (
@@ -246,7 +246,7 @@ def test_a_tick_that_is_faster_than_the_repair(world: World) -> None:
     found = look(world)
     busy = Meddled(world.store, "save", lambda: world.tick(run))
     assert mend(world, found, store=busy) == ()
-    assert [type(job) for job in world.store.load(run.run_id).jobs] == [Voided, Settled]
+    assert [type(job) for job in world.store.load(run.run_id).jobs] == [Voided]
 
 
 @pytest.mark.parametrize("moment", ["final", "history", "outcome"])

@@ -7,8 +7,6 @@ from dataclasses import replace
 import pytest
 
 from gpuagent.errors import DecisionRefused
-from gpuagent.model import Action, Decision
-from gpuagent.ports import View
 from gpuagent.tick import step
 from tests.safety.attacks import (
     FIRST,
@@ -21,17 +19,11 @@ from tests.safety.attacks import (
     refuses_quote,
 )
 from tests.safety.seen import stored_headers
+from tests.scripted_planner import ScriptedPlanner, start
 from tests.world import World
 
 MALFORMED_QUOTES = ("garbage", "deep", "bad_quote")
 MALFORMED_OFFERS = ("bad_base64", "broken_offer", "list_offer", "deep_offer")
-
-
-class Insistent:
-    """A planner that wants the attacker, at any price."""
-
-    def decide(self, view: View) -> Decision:
-        return Decision(Action.START_JOB, "I was told to", FIRST, view.max_hours)
 
 
 def test_01_price_raised_between_quote_and_402(world: World, observed: Observed) -> None:
@@ -50,7 +42,7 @@ def test_02_quote_over_budget(world: World, observed: Observed) -> None:
     world.market.fault(FIRST, "overpriced")
     run = world.start()
     with pytest.raises(DecisionRefused, match=r"asks 1400\.00 USD"):
-        step(run.run_id, replace(world.ports, planners={"stub": Insistent()}))
+        step(run.run_id, replace(world.ports, planners={"stub": ScriptedPlanner([start(FIRST)])}))
     assert_unpaid(world, run, held=0)
     buys_elsewhere(world, refuses_quote(world, "overpriced"), observed)
 
