@@ -41,7 +41,7 @@ class TurnableClock:
         self.ahead_s = ahead_s
 
     def now(self) -> float:
-        return SystemClock().now() + self.ahead_s
+        return round(SystemClock().now() + self.ahead_s, 3)  # whole milliseconds, as the system's
 
 
 class Market:
