@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 def test_compare_prints_the_table_with_the_worst_call(folder: Path) -> None:
     shown = invoke("compare", "--planners", "stub,cheapest", "--scenarios", str(folder), "--by", "scenario")
     assert shown.exit_code == 0, shown.output
-    for words in ("ALL: 3 scenario files", "worst call", "invalid", "bayes", "stub", "cheapest", "Paired"):
+    for words in ("ALL: 3 scenario files", "the slowest", "invalid", "bayes", "stub", "cheapest", "Paired"):
         assert words in shown.stdout
 
 

@@ -37,16 +37,17 @@ def all_table(found: Iterable[Row]) -> Table:
         (row for row in found if row.group == ALL), key=lambda row: (row.planner not in BOUNDS, -row.utility)
     )
     files = max((row.files for row in shown), default=0)
-    table = Table(title=f"ALL: {files} scenario files; points lost to Bayes (95 %)", title_justify="left", box=None)
+    title = f"ALL: {files} scenario files; done: share completed; points lost to Bayes (95 %); call: the slowest"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))  # fits 80 columns
     columns: dict[str, Callable[[Row], str]] = {
         "planner": lambda row: row.planner if row.files == files else f"{row.planner} ({row.files} files)",
-        "complete": lambda row: f"{row.complete:.1%}",
+        "done": lambda row: f"{row.complete:.1%}",
         "spend": lambda row: f"{row.spend:.1%}",
         "U": lambda row: f"{row.utility:.4f}",
         "points lost": lambda row: points(row.lost) if row.lost and row.planner != BAYES else "",
         "of U": lambda row: f"{row.lost_share:.2%}" if row.lost_share is not None and row.planner != BAYES else "",
         "invalid": lambda row: "" if row.planner in BOUNDS else str(row.invalid),
-        "worst call": lambda row: "" if row.planner in BOUNDS else f"{row.worst_ms:.0f} ms",
+        "call": lambda row: "" if row.planner in BOUNDS else f"{row.worst_ms:.0f} ms",
     }
     if any(row.refused for row in shown):
         columns["refused"] = lambda row: "" if row.planner in BOUNDS else str(row.refused)
