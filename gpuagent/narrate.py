@@ -15,6 +15,7 @@ from gpuagent.events import (
     PaymentUnwanted,
     PaymentVoided,
     PlanAborted,
+    PlannerCharged,
     PlanPostponed,
     PurchaseApproved,
     RunCancelled,
@@ -40,6 +41,9 @@ def narrate(run: Run, event: Event) -> tuple[Observation, ...]:
             return (Observation("agent_reasoning", decision.reason, data=data),)
         case PlanAborted(reason, data):
             return (Observation("agent_reasoning", reason, data=data),)
+        case PlannerCharged(reason, data, _, uncharged):
+            text = f"came to nothing, another tick was faster: {reason}"
+            return (Observation("agent_reasoning", text, data={**data, "overtaken": True, "uncharged": uncharged}),)
         case RunCancelled(by, why):
             return (Observation("error", f"{by} cancelled the run: {why}", data={"kind": "cancelled", "by": by}),)
     job = find_job(run, event.job_id)

@@ -4,6 +4,7 @@ Reserved ──PaymentAuthorized──> Authorized ──PaymentSettled──> S
     └──────────JobDropped──────────> Voided <──PaymentVoided──────┘ (only while Authorized)
 
 A Reserved job may wait for PurchaseApproved first; RunCancelled ends the run and drops what is only Reserved.
+PlannerCharged fits every run, ended or not.
 """
 
 from dataclasses import replace
@@ -27,6 +28,7 @@ from gpuagent.events import (
     PaymentVoided,
     Plan,
     PlanAborted,
+    PlannerCharged,
     PlanPostponed,
     Poll,
     PurchaseApproved,
@@ -122,6 +124,8 @@ def apply(run: Run, event: Event) -> Run:
     """The run after the event. Raises IllegalTransition rather than bend a rule."""
     if isinstance(event, VendorChosen | PlanPostponed | PlanAborted | RunCancelled):
         return _planned(run, event)
+    if isinstance(event, PlannerCharged):  # the money is gone, whatever has become of the run meanwhile
+        return _charged(run, event.cost)
     job = find_job(run, event.job_id)
     after = _next_state(job, event)
     if after is None:
