@@ -9,7 +9,7 @@ from gpuagent.events import Event, PlanAborted, PlanPostponed, VendorChosen
 from gpuagent.model import Action, Decision, Run
 from gpuagent.pay import check_halt, check_payer
 from gpuagent.ports import Ports
-from gpuagent.survey import Survey, look
+from gpuagent.survey import Survey, look, payable
 from gpuagent.terms import derived_job_id
 from gpuagent.transitions import has_open_job
 
@@ -31,19 +31,20 @@ def plan(run: Run, ports: Ports) -> Event:
     check_halt(rules, run)
     if len(run.jobs) >= run.jobs_max:
         return _give_up(run, f"{run.jobs_max} jobs were tried, which is this run's limit", {}, 0, ports)
-    survey = look(run, rules, ports)
-    spendable = solvent(run, survey, ports)
+    survey, spendable = solvent(run, look(run, rules, ports), ports)
     found = deliberate(run, survey, spendable, ports)
     if found.decision is None or found.problem:
         return _unanswered(found, ports)
     return _event(run, found, found.decision, rules, ports)
 
 
-def solvent(run: Run, survey: Survey, ports: Ports) -> int:
-    """What the wallet holds beyond all that the run has promised, atomic units. Raises ChainError, and
-    WalletUnfunded when it can pay none of the quotes that the budget and the policy allow: nobody need be asked.
+def solvent(run: Run, survey: Survey, ports: Ports) -> tuple[Survey, int]:
+    """The survey, with what the wallet cannot pay marked as refused, and what it holds beyond all that the run has
+    promised, atomic units. Raises ChainError, and WalletUnfunded when it can pay none of the quotes that the budget
+    and the policy allow: nobody need be asked.
     """
-    spendable = ports.chain.head(ports.wallet.address).balance - budget.held(run)
+    balance = ports.chain.head(ports.wallet.address).balance
+    spendable = balance - budget.held(run)
     allowed = [
         survey.quotes[one.vendor_id]
         for one in survey.context.candidates
@@ -51,7 +52,7 @@ def solvent(run: Run, survey: Survey, ports: Ports) -> int:
     ]
     if allowed:
         check_funds(min(allowed, key=lambda quote: quote.amount), spendable, ports)
-    return spendable
+    return payable(survey, spendable, balance), spendable
 
 
 def postponed(event: VendorChosen, reason: str) -> PlanPostponed:

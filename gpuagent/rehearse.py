@@ -48,17 +48,21 @@ def rehearse(run: Run, ports: Ports) -> Rehearsal:
     rules = ports.store.policy()
     check_halt(rules, run)
     survey = look(run, rules, ports)
-    lines = tuple(_line(candidate, survey, rules, ports) for candidate in survey.context.candidates)
     try:
-        spendable = solvent(run, survey, ports)
+        survey, spendable = solvent(run, survey, ports)
     except WalletUnfunded as error:
-        return Rehearsal(lines, Decision(Action.ABORT, "nobody was asked"), None, str(error))
+        return Rehearsal(_lines(survey, rules, ports), Decision(Action.ABORT, "nobody was asked"), None, str(error))
+    lines = _lines(survey, rules, ports)
     found = deliberate(run, survey, spendable, ports)
     decision = found.decision or Decision(Action.ABORT, str(found.problem))
     if found.problem or not found.quote:
         return Rehearsal(lines, decision, None, str(found.problem or decision.reason), found.cost)
     (chosen,) = [line for line in lines if line.vendor.vendor_id == decision.vendor_id]
     return Rehearsal(lines, decision, None if chosen.refused else chosen, "; ".join(chosen.refused), found.cost)
+
+
+def _lines(survey: Survey, rules: policy.Policy, ports: Ports) -> tuple[Line, ...]:
+    return tuple(_line(candidate, survey, rules, ports) for candidate in survey.context.candidates)
 
 
 def _line(candidate: Candidate, survey: Survey, rules: policy.Policy, ports: Ports) -> Line:

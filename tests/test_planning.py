@@ -17,10 +17,11 @@ from gpuagent.model import Run, RunStatus, Settled
 from gpuagent.plan import postponed
 from gpuagent.rehearse import rehearse
 from gpuagent.show import run_view
+from gpuagent.survey import Survey, payable
 from gpuagent.tick import tick
 from gpuagent.transitions import is_over
 from tests import scripted_planner as scripted
-from tests.samples import NOW, decision, quote
+from tests.samples import NOW, candidate, context, decision, quote
 from tests.scripted_planner import ScriptedPlanner
 from tests.world import World
 
@@ -135,6 +136,36 @@ def test_a_dry_run_shows_what_asking_cost_and_charges_nobody(world: World) -> No
     assert found.would_pay is not None
     assert (found.would_pay.vendor.vendor_id, found.planner_cost) == ("gpu_vendor_3", 11)
     assert world.store.load(run.run_id) == run
+
+
+def test_what_the_wallet_cannot_pay_is_no_choice(make_world: Callable[..., World]) -> None:
+    """The cheapest is the worst by far, and the wallet can pay no other: it is bought from all the same."""
+    world = make_world(funds=1_500_000)
+    cheapest = world.store.vendors()[0]
+    world.store.put_vendor(replace(cheapest, reliability=0.05), NOW)
+    world, planner = with_planner(world, scripted.start("gpu_vendor_2"))
+    found = rehearse(world.start(), world.ports)
+    assert {line.vendor.vendor_id: line.refused for line in found.lines} == {
+        "gpu_vendor_1": (),
+        "gpu_vendor_2": ("the wallet cannot pay that now",),
+        "gpu_vendor_3": ("the wallet cannot pay that now",),
+    }
+    run = world.tick(world.start(planner="scripted"))
+    assert [job.quote.vendor_id for job in run.jobs] == ["gpu_vendor_1"]
+    assert planner.asked[1][1] == "gpu_vendor_2: the wallet cannot pay that now"
+
+
+def test_what_only_the_runs_own_holds_stand_in_the_way_of_may_pass() -> None:
+    quoted = (candidate("a", 10), candidate("b", 20), candidate("c", 30), candidate("d", 20, refusals=("no",)))
+    seen = payable(Survey(context(*quoted, candidate("e", None)), {}, {}), spendable=10, balance=20).context
+    words = "the wallet cannot pay that now"
+    assert [(one.refusals, one.passing) for one in seen.candidates] == [
+        ((), False),
+        ((words,), True),
+        ((words,), False),
+        (("no", words), False),
+        ((), False),
+    ]
 
 
 def test_an_insisting_planner_buys_nothing_that_is_forbidden(world: World) -> None:
