@@ -14,9 +14,11 @@ from gpuagent.terms import derived_job_id
 from gpuagent.transitions import has_open_job
 
 WAIT_MIN_S, WAIT_MAX_S = 1.0, 3600.0
-"""A decision to wait is held to these bounds, so that no run spins and none waits for ever."""
+"""A decision to wait is held to these bounds, so that no run spins."""
 WAIT_OPEN_S = 60.0
 """No further job can be bought, or no answer counts: planning waits so long, or until an open job ends."""
+WAITS_MAX = 50
+"""After so many waits in a row, with no job begun or ended between them, a run is given up."""
 
 
 def plan(run: Run, ports: Ports) -> Event:
@@ -31,6 +33,8 @@ def plan(run: Run, ports: Ports) -> Event:
     check_halt(rules, run)
     if len(run.jobs) >= run.jobs_max:
         return _give_up(run, f"{run.jobs_max} jobs were tried, which is this run's limit", {}, 0, ports)
+    if run.waits >= WAITS_MAX:
+        return _give_up(run, f"waited {run.waits} times in a row, and no job could be begun", {}, 0, ports)
     survey, spendable = solvent(run, look(run, rules, ports), ports)
     found = deliberate(run, survey, spendable, ports)
     if found.decision is None or found.problem:

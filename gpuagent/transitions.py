@@ -132,7 +132,7 @@ def apply(run: Run, event: Event) -> Run:
         raise IllegalTransition(f"{event} does not fit {job}")
     run = replace(run, jobs=tuple(after if j.job_id == job.job_id else j for j in run.jobs))
     if not is_open(after):
-        run = replace(run, wait_until=0)  # what a wait was decided on has changed
+        run = replace(run, waits=0, wait_until=0)  # what a wait was decided on has changed
     if isinstance(event, JobFinished) and isinstance(event.outcome, Completed):
         reason = f"{job.quote.vendor_id} completed the job"
         return _ended(run, RunStatus.COMPLETED, reason, "another job completed first")

@@ -14,7 +14,7 @@ from gpuagent.errors import BadInput, ConfigError, PlannerError
 from gpuagent.events import VendorChosen
 from gpuagent.launch import Order, start
 from gpuagent.model import Run, RunStatus, Settled
-from gpuagent.plan import postponed
+from gpuagent.plan import WAITS_MAX, postponed
 from gpuagent.rehearse import rehearse
 from gpuagent.show import run_view
 from gpuagent.survey import Survey, payable
@@ -166,6 +166,33 @@ def test_what_only_the_runs_own_holds_stand_in_the_way_of_may_pass() -> None:
         (("no", words), False),
         ((), False),
     ]
+
+
+def waited(world: World, run: Run, times: int) -> Run:
+    """The run as if planners had waited so often by now."""
+    return world.store.save(run, replace(run, waits=times, wait_until=0), (), world.market.clock.now())
+
+
+def test_a_run_that_only_waits_is_given_up(world: World) -> None:
+    world, planner = with_planner(world, scripted.wait(0))
+    run = world.tick(waited(world, world.start(planner="scripted"), WAITS_MAX - 1))
+    assert (run.status, run.waits, len(planner.asked)) == (RunStatus.RUNNING, WAITS_MAX, 1)
+    world.market.clock.ahead_s += 2
+    run = world.tick(run)
+    assert (run.status, run.reason) == (RunStatus.FAILED, "waited 50 times in a row, and no job could be begun")
+    assert len(planner.asked) == 1
+    world.assert_balanced(run, transfers=0)
+
+
+def test_not_while_a_job_is_open_and_its_end_lets_planners_wait_anew(world: World) -> None:
+    world.market.outcomes("gpu_vendor_1", "0")
+    world, _ = with_planner(world, scripted.start("gpu_vendor_1"), scripted.wait(0))
+    run = world.tick(world.start(planner="scripted", jobs_open_max=2))
+    run = world.tick(waited(world, run, WAITS_MAX))
+    assert (run.status, run.waits) == (RunStatus.RUNNING, WAITS_MAX + 1)
+    world.market.work()
+    run = world.tick(run)
+    assert (run.status, run.waits) == (RunStatus.RUNNING, 1)
 
 
 def test_an_insisting_planner_buys_nothing_that_is_forbidden(world: World) -> None:
