@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from io import StringIO
 from typing import Any
 
@@ -78,6 +79,22 @@ def test_outcomes_are_those_of_other_runs_newest_and_oldest_first(world: World) 
     assert outcomes(world, second, "gpu_vendor_1") == [seen[0]]
     assert outcomes(world, first, "gpu_vendor_2") == []
     assert world.store.outcomes(fresh, "eip155:8453", ["gpu_vendor_1"], 50) == []
+
+
+@pytest.mark.parametrize("hours", [0, -1.0, 1e-300, float("nan"), float("inf"), "an hour", None])
+def test_jobs_of_no_time_are_not_learned_from(world: World, hours: Any) -> None:
+    """Nobody can buy one, but whoever may write to the database can write one."""
+    world.finish(world.start())
+    (job,) = world.jobs()
+    world.market.change(world.environment["MONGODB_DB_NAME"], "jobs", job["_id"], {"jobParams.maxHours": hours})
+    run = world.start()
+    assert outcomes(world, run, "gpu_vendor_1") == []
+    assert world.finish(run).status is RunStatus.COMPLETED
+
+
+def test_an_order_of_no_time_is_refused(world: World) -> None:
+    with pytest.raises(BadInput, match=r"hours are at least 0\.01"):
+        world.start(max_hours=Decimal("0.009"))
 
 
 def test_a_purchase_that_fell_through_is_a_failure_only_where_the_vendor_was_the_cause(world: World) -> None:
