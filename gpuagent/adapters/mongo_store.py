@@ -27,7 +27,7 @@ from gpuagent.adapters import mongo_jobs as jobs
 from gpuagent.adapters import mongo_outcomes
 from gpuagent.adapters import mongo_policy as policies
 from gpuagent.adapters.mongo_books import MongoBooks
-from gpuagent.adapters.mongo_bounds import bounded
+from gpuagent.adapters.mongo_bounds import bounded, storable
 from gpuagent.adapters.mongo_schema import ensure_schema
 from gpuagent.adapters.mongo_values import date
 from gpuagent.context import PastJob
@@ -123,7 +123,8 @@ class MongoStore:
                 self._write_job(session, after, job, at)
         if seen:
             self._database.observations.insert_many(
-                [documents.observation_document(after, one, after.version, at) for one in seen], session=session
+                [storable(documents.observation_document(after, one, after.version, at)) for one in seen],
+                session=session,
             )
 
     def _write_job(self, session: ClientSession, run: Run, job: Job, at: float) -> None:
