@@ -119,16 +119,16 @@ class MongoStore:
             raise StaleRun(f"run {before.run_id} has moved on from version {before.version}")
         for job in after.jobs:
             if job not in before.jobs:
-                policies.enforce(self._database, session, before, after, job, at)
-                self._write_job(session, after, job, at)
+                version = policies.enforce(self._database, session, before, after, job, at)
+                self._write_job(session, after, job, at, {} if version is None else {"policyVersion": version})
         if seen:
             self._database.observations.insert_many(
                 [storable(documents.observation_document(after, one, after.version, at)) for one in seen],
                 session=session,
             )
 
-    def _write_job(self, session: ClientSession, run: Run, job: Job, at: float) -> None:
-        fields = jobs.job_document(run, job)
+    def _write_job(self, session: ClientSession, run: Run, job: Job, at: float, more: Mapping[str, Any]) -> None:
+        fields = {**jobs.job_document(run, job), **more}
         key = {"_id": fields.pop("_id")}
         self._database.jobs.update_one(key, {"$set": fields}, upsert=True, session=session)
         payment = jobs.payment_document(run, job)
