@@ -31,15 +31,22 @@ def plan(run: Run, ports: Ports) -> Event:
     check_payer(run, ports)
     rules = ports.store.policy()
     check_halt(rules, run)
-    if len(run.jobs) >= run.jobs_max:
-        return _give_up(run, f"{run.jobs_max} jobs were tried, which is this run's limit", {}, 0, ports)
-    if run.waits >= WAITS_MAX:
-        return _give_up(run, f"waited {run.waits} times in a row, and no job could be begun", {}, 0, ports)
+    if why := exhausted(run):
+        return _give_up(run, why, {}, 0, ports)
     survey, spendable = solvent(run, look(run, rules, ports), ports)
     found = deliberate(run, survey, spendable, ports)
     if found.decision is None or found.problem:
         return _unanswered(found, ports)
     return _event(run, found, found.decision, rules, ports)
+
+
+def exhausted(run: Run) -> str:
+    """Why no planner is asked any more, "" while one is."""
+    if len(run.jobs) >= run.jobs_max:
+        return f"{run.jobs_max} jobs were tried, which is this run's limit"
+    if run.waits >= WAITS_MAX:
+        return f"waited {run.waits} times in a row, and no job could be begun"
+    return ""
 
 
 def solvent(run: Run, survey: Survey, ports: Ports) -> tuple[Survey, int]:
