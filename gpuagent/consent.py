@@ -1,14 +1,11 @@
 """What a person may tell a run: approve a purchase, reject it, or cancel the whole run. Needs no key and no chain."""
 
-from collections.abc import Callable
-
-from gpuagent.errors import BadInput, StaleRun
+from gpuagent.errors import BadInput
 from gpuagent.events import Event, JobDropped, PurchaseApproved, RunCancelled
 from gpuagent.model import Cause, Reserved, Run, RunStatus
 from gpuagent.money import show_usd
-from gpuagent.narrate import narrate
 from gpuagent.ports import Clock, Store
-from gpuagent.transitions import apply
+from gpuagent.tell import tell
 
 NAME_MAX, WHY_MAX = 100, 500
 
@@ -32,7 +29,7 @@ def approve(run_id: str, by: str, amount: int, store: Store, clock: Clock, job_i
             raise BadInput(f"the request has expired with its quote: tick run {run.run_id}, and it will ask again")
         return PurchaseApproved(job.job_id, by, now)
 
-    return _told(run_id, approved, store, clock)
+    return tell(run_id, approved, store, clock)
 
 
 def reject(run_id: str, by: str, why: str, store: Store, clock: Clock, job_id: str = "") -> Run:
@@ -41,7 +38,7 @@ def reject(run_id: str, by: str, why: str, store: Store, clock: Clock, job_id: s
     Raises UnknownRun, and BadInput when nothing waits.
     """
     _check(by, why)
-    return _told(
+    return tell(
         run_id,
         lambda run: JobDropped(waiting(run, job_id).job_id, f"rejected by {by}: {why}", Cause.PERSON),
         store,
@@ -61,7 +58,7 @@ def cancel(run_id: str, by: str, why: str, store: Store, clock: Clock) -> Run:
             raise BadInput(f"run {run.run_id} has {run.status} already")
         return RunCancelled(by, why)
 
-    return _told(run_id, cancelled, store, clock)
+    return tell(run_id, cancelled, store, clock)
 
 
 def waiting(run: Run, job_id: str = "") -> Reserved:
@@ -73,16 +70,6 @@ def waiting(run: Run, job_id: str = "") -> Reserved:
         ids = ", ".join(job.job_id for job in found)
         raise BadInput(f"{len(found)} purchases wait, name one by --job: {ids}")
     return found[0]
-
-
-def _told(run_id: str, event_of: Callable[[Run], Event], store: Store, clock: Clock) -> Run:
-    while True:
-        run = store.load(run_id)
-        event = event_of(run)
-        try:
-            return store.save(run, apply(run, event), narrate(run, event), clock.now())
-        except StaleRun:  # a ticker was faster: what is asked may not fit any more
-            continue
 
 
 def _check(by: str, why: str = "-") -> None:

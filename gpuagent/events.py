@@ -71,6 +71,19 @@ class PlanAborted:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannerCharged:
+    """A decision came to nothing, because another tick saved first; what asking for it cost is spent all the same.
+
+    reason: what was decided. uncharged: what the cost is above all that the run has left, which nobody is charged.
+    """
+
+    reason: str
+    data: Mapping[str, object]
+    cost: int
+    uncharged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class JobDropped:
     """The purchase fell through before anything was signed."""
 
@@ -167,6 +180,7 @@ Event = (
     VendorChosen
     | PlanPostponed
     | PlanAborted
+    | PlannerCharged
     | JobDropped
     | RunCancelled
     | PurchaseApproved

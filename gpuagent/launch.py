@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from gpuagent.errors import BadInput, WalletUnfunded
-from gpuagent.model import JOBS_MAX, Run
+from gpuagent.model import HOURS_MIN, JOBS_MAX, Run
 from gpuagent.money import show_usd
 from gpuagent.ports import Ports
 from gpuagent.survey import candidates
@@ -102,8 +102,8 @@ def _check(order: Order, ports: Ports) -> None:
         raise BadInput(f"a goal is a text of 1 to {GOAL_MAX} characters")
     if order.budget <= 0:
         raise BadInput("a budget is more than 0 USD")
-    if not order.max_hours.is_finite() or not 0 < order.max_hours <= HOURS_MAX:
-        raise BadInput(f"hours are more than 0 and at most {HOURS_MAX}")
+    if not order.max_hours.is_finite() or not HOURS_MIN <= order.max_hours <= HOURS_MAX:
+        raise BadInput(f"hours are at least {HOURS_MIN} and at most {HOURS_MAX}")
     if not 1 <= order.jobs_open_max <= JOBS_MAX:
         raise BadInput(f"1 to {JOBS_MAX} jobs may be open at once")
     if any(not 0 < len(tag) <= TAG_MAX or not tag.isprintable() for tag in order.tags):

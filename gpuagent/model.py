@@ -264,6 +264,8 @@ Job = Reserved | Authorized | Settled | Voided
 
 JOBS_MAX = 8
 """Jobs that a run may try, all told."""
+HOURS_MIN = Decimal("0.01")
+"""The shortest job that is bought, or learned from: prices and durations are compared by the hour."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,14 +15,15 @@ from gpuagent.events import (
     PaymentUnwanted,
     PaymentVoided,
     PlanAborted,
+    PlannerCharged,
     PlanPostponed,
     PurchaseApproved,
     RunCancelled,
     VendorChosen,
 )
-from gpuagent.model import Completed, Failed, Job, Observation, Run, Settled, Underway
+from gpuagent.model import Completed, Failed, Job, Observation, Reserved, Run, Settled, Underway, Voided
 from gpuagent.money import show_usd
-from gpuagent.transitions import find_job
+from gpuagent.transitions import apply, find_job
 
 
 def narrate(run: Run, event: Event) -> tuple[Observation, ...]:
@@ -40,10 +41,24 @@ def narrate(run: Run, event: Event) -> tuple[Observation, ...]:
             return (Observation("agent_reasoning", decision.reason, data=data),)
         case PlanAborted(reason, data):
             return (Observation("agent_reasoning", reason, data=data),)
+        case PlannerCharged(reason, data, _, uncharged):
+            text = f"came to nothing, another tick was faster: {reason}"
+            return (Observation("agent_reasoning", text, data={**data, "overtaken": True, "uncharged": uncharged}),)
         case RunCancelled(by, why):
-            return (Observation("error", f"{by} cancelled the run: {why}", data={"kind": "cancelled", "by": by}),)
-    job = find_job(run, event.job_id)
-    return _of_job(job, event)
+            told = Observation("error", f"{by} cancelled the run: {why}", data={"kind": "cancelled", "by": by})
+            return (told, *_unneeded(run, event))
+    told_of_job = _of_job(find_job(run, event.job_id), event)
+    return (*told_of_job, *_unneeded(run, event)) if isinstance(event, JobFinished) else told_of_job
+
+
+def _unneeded(run: Run, event: RunCancelled | JobFinished) -> tuple[Observation, ...]:
+    """Reservations that are dropped because the event ends the run."""
+    return tuple(
+        seen
+        for job, after in zip(run.jobs, apply(run, event).jobs, strict=True)
+        if isinstance(job, Reserved) and isinstance(after, Voided)
+        for seen in _of_job(job, JobDropped(job.job_id, after.reason, after.cause))
+    )
 
 
 def _of_job(job: Job, event: Event) -> tuple[Observation, ...]:

@@ -43,9 +43,11 @@ from gpuagent.money import show_usd
 from gpuagent.ports import Open, Outcome, Ports, Void
 from gpuagent.terms import agreed, nonce, unsigned_nonces
 from gpuagent.transitions import find_job
+from gpuagent.wire.vendor_answers import clean
 
 REORG_MARGIN = 64
 """Blocks before the newest one from which a settlement is looked for."""
+PROBLEM_MAX = 300
 
 
 def authorize(run: Run, job_id: str, ports: Ports) -> Event:
@@ -195,7 +197,7 @@ def _cancel(job: Authorized, ports: Ports) -> Event | None:
         transaction = ports.wallet.cancel(job.authorization, ports.chain.gas(job.authorization.payer))
         return PaymentUnwanted(job.job_id, ports.chain.send(transaction))
     except (Refused, ChainError) as error:
-        return PaymentUnwanted(job.job_id, problem=str(error))
+        return PaymentUnwanted(job.job_id, problem=clean(str(error), PROBLEM_MAX))  # a node's words may be in it
 
 
 def _may_send(outcome: Outcome, authorization: Authorization, ports: Ports) -> bool:

@@ -9,14 +9,16 @@ from gpuagent.events import Event, PlanAborted, PlanPostponed, VendorChosen
 from gpuagent.model import Action, Decision, Run
 from gpuagent.pay import check_halt, check_payer
 from gpuagent.ports import Ports
-from gpuagent.survey import Survey, look
+from gpuagent.survey import Survey, look, payable
 from gpuagent.terms import derived_job_id
 from gpuagent.transitions import has_open_job
 
 WAIT_MIN_S, WAIT_MAX_S = 1.0, 3600.0
-"""A decision to wait is held to these bounds, so that no run spins and none waits for ever."""
+"""A decision to wait is held to these bounds, so that no run spins."""
 WAIT_OPEN_S = 60.0
 """No further job can be bought, or no answer counts: planning waits so long, or until an open job ends."""
+WAITS_MAX = 50
+"""After so many waits in a row, with no job begun or ended between them, a run is given up."""
 
 
 def plan(run: Run, ports: Ports) -> Event:
@@ -29,21 +31,31 @@ def plan(run: Run, ports: Ports) -> Event:
     check_payer(run, ports)
     rules = ports.store.policy()
     check_halt(rules, run)
-    if len(run.jobs) >= run.jobs_max:
-        return _give_up(run, f"{run.jobs_max} jobs were tried, which is this run's limit", {}, 0, ports)
-    survey = look(run, rules, ports)
-    spendable = solvent(run, survey, ports)
+    if why := exhausted(run):
+        return _give_up(run, why, {}, 0, ports)
+    survey, spendable = solvent(run, look(run, rules, ports), ports)
     found = deliberate(run, survey, spendable, ports)
     if found.decision is None or found.problem:
         return _unanswered(found, ports)
     return _event(run, found, found.decision, rules, ports)
 
 
-def solvent(run: Run, survey: Survey, ports: Ports) -> int:
-    """What the wallet holds beyond all that the run has promised, atomic units. Raises ChainError, and
-    WalletUnfunded when it can pay none of the quotes that the budget and the policy allow: nobody need be asked.
+def exhausted(run: Run) -> str:
+    """Why no planner is asked any more, "" while one is."""
+    if len(run.jobs) >= run.jobs_max:
+        return f"{run.jobs_max} jobs were tried, which is this run's limit"
+    if run.waits >= WAITS_MAX:
+        return f"waited {run.waits} times in a row, and no job could be begun"
+    return ""
+
+
+def solvent(run: Run, survey: Survey, ports: Ports) -> tuple[Survey, int]:
+    """The survey, with what the wallet cannot pay marked as refused, and what it holds beyond all that the run has
+    promised, atomic units. Raises ChainError, and WalletUnfunded when it can pay none of the quotes that the budget
+    and the policy allow: nobody need be asked.
     """
-    spendable = ports.chain.head(ports.wallet.address).balance - budget.held(run)
+    balance = ports.chain.head(ports.wallet.address).balance
+    spendable = balance - budget.held(run)
     allowed = [
         survey.quotes[one.vendor_id]
         for one in survey.context.candidates
@@ -51,7 +63,7 @@ def solvent(run: Run, survey: Survey, ports: Ports) -> int:
     ]
     if allowed:
         check_funds(min(allowed, key=lambda quote: quote.amount), spendable, ports)
-    return spendable
+    return payable(survey, spendable, balance), spendable
 
 
 def postponed(event: VendorChosen, reason: str) -> PlanPostponed:

@@ -6,13 +6,15 @@ from gpuagent import policy
 from gpuagent.context import Candidate
 from gpuagent.deliberate import deliberate
 from gpuagent.errors import VendorError, WalletUnfunded
-from gpuagent.model import Action, Decision, Quote, Reserved, Run, Vendor
+from gpuagent.model import Action, Decision, Quote, Reserved, Run, RunStatus, Vendor
 from gpuagent.money import show_usd
 from gpuagent.pay import check_halt, check_payer
-from gpuagent.plan import solvent
+from gpuagent.plan import exhausted, solvent
 from gpuagent.ports import Ports
 from gpuagent.survey import Survey, look
 from gpuagent.terms import agreed, derived_job_id
+
+NOBODY_ASKED = Decision(Action.ABORT, "nobody was asked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +44,40 @@ class Rehearsal:
 def rehearse(run: Run, ports: Ports) -> Rehearsal:
     """What the run's next purchase would be; the run need not be saved. Vendors see a job id of no run.
 
+    A run that has ended, waits for a person or may try no more jobs buys nothing: no vendor and no planner is asked.
     Raises Refused for another wallet or a halted one, VendorUnauthorized, ChainError.
     """
+    if why := _idle(run):
+        return Rehearsal((), NOBODY_ASKED, None, why)
     check_payer(run, ports)
     rules = ports.store.policy()
     check_halt(rules, run)
     survey = look(run, rules, ports)
-    lines = tuple(_line(candidate, survey, rules, ports) for candidate in survey.context.candidates)
     try:
-        spendable = solvent(run, survey, ports)
+        survey, spendable = solvent(run, survey, ports)
     except WalletUnfunded as error:
-        return Rehearsal(lines, Decision(Action.ABORT, "nobody was asked"), None, str(error))
+        return Rehearsal(_lines(survey, rules, ports), NOBODY_ASKED, None, str(error))
+    lines = _lines(survey, rules, ports)
     found = deliberate(run, survey, spendable, ports)
     decision = found.decision or Decision(Action.ABORT, str(found.problem))
     if found.problem or not found.quote:
         return Rehearsal(lines, decision, None, str(found.problem or decision.reason), found.cost)
     (chosen,) = [line for line in lines if line.vendor.vendor_id == decision.vendor_id]
     return Rehearsal(lines, decision, None if chosen.refused else chosen, "; ".join(chosen.refused), found.cost)
+
+
+def _idle(run: Run) -> str:
+    """Why the run buys nothing, whatever the market offers; "" where that decides."""
+    if run.status is not RunStatus.RUNNING:
+        return f"the run has {run.status}: {run.reason}"
+    for job in run.jobs:
+        if isinstance(job, Reserved) and job.unapproved:
+            return f"the run waits for a person to approve {show_usd(job.quote.amount)} for {job.quote.vendor_id}"
+    return exhausted(run)
+
+
+def _lines(survey: Survey, rules: policy.Policy, ports: Ports) -> tuple[Line, ...]:
+    return tuple(_line(candidate, survey, rules, ports) for candidate in survey.context.candidates)
 
 
 def _line(candidate: Candidate, survey: Survey, rules: policy.Policy, ports: Ports) -> Line:

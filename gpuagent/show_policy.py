@@ -48,7 +48,10 @@ def rehearsal_view(found: Rehearsal) -> RenderableType:
         price = show_usd(line.quote.amount) if line.quote else "none"
         table.add_row(escape(line.vendor.vendor_id), price, escape("; ".join(line.refused)))
     reason = Text.assemble(("\nplanner: ", "dim"), found.decision.reason)
-    return Group(table, reason, _verdict(found), Text("dry run: nothing was signed, nothing reserved", style="dim"))
+    if found.planner_cost:
+        reason.append(f"\nasking cost {show_usd(found.planner_cost)}, charged to no run", style="yellow")
+    quotes = [table] if found.lines else []
+    return Group(*quotes, reason, _verdict(found), Text("dry run: nothing was signed, nothing reserved", style="dim"))
 
 
 def _verdict(found: Rehearsal) -> Text:
@@ -67,6 +70,7 @@ def rehearsal_json(found: Rehearsal) -> dict[str, Any]:
         "decision": {"action": found.decision.action.value, "reason": found.decision.reason},
         "wouldPay": _line(found.would_pay) if found.would_pay else None,
         "whyNot": found.why_not,
+        "plannerCost": str(found.planner_cost),
     }
 
 

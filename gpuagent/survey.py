@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from gpuagent import budget, policy
@@ -67,6 +67,22 @@ def look(run: Run, rules: policy.Policy, ports: Ports) -> Survey:
     )
     quotes = {vendor.vendor_id: quote for vendor, (quote, _) in zip(vendors, quoted, strict=True) if quote}
     return Survey(context, {vendor.vendor_id: vendor for vendor in vendors}, quotes)
+
+
+def payable(survey: Survey, spendable: int, balance: int) -> Survey:
+    """The survey with those quotes marked as refused that the wallet cannot pay; other rules that refuse them stay.
+
+    spendable: of the wallet's balance, what the run has not promised. What only holds stand in the way of may pass.
+    """
+
+    def marked(one: Candidate) -> Candidate:
+        if one.amount is None or one.amount <= spendable:
+            return one
+        passing = one.amount <= balance and (one.passing or not one.refusals)
+        return replace(one, refusals=(*one.refusals, "the wallet cannot pay that now"), passing=passing)
+
+    seen = tuple(map(marked, survey.context.candidates))
+    return replace(survey, context=replace(survey.context, candidates=seen))
 
 
 def candidates(run: Run, vendors: Sequence[Vendor], token: Token) -> list[Vendor]:

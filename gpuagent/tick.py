@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from gpuagent import budget
 from gpuagent.errors import ChainError, DuplicateVendorJob, PolicyRefused, Refused, StaleRun, VendorError
 from gpuagent.events import (
     WORLDLY,
@@ -15,6 +16,9 @@ from gpuagent.events import (
     PaymentAuthorized,
     PaymentSettled,
     Plan,
+    PlanAborted,
+    PlannerCharged,
+    PlanPostponed,
     Poll,
     Step,
     VendorChosen,
@@ -25,6 +29,7 @@ from gpuagent.narrate import narrate
 from gpuagent.pay import authorize, pay
 from gpuagent.plan import plan, postponed
 from gpuagent.ports import Ports
+from gpuagent.tell import tell
 from gpuagent.transitions import apply, next_steps
 
 STEPS_MAX = 200
@@ -91,6 +96,10 @@ def _save(run: Run, event: Event, ports: Ports) -> Run:
     now = ports.clock.now()
     try:
         return ports.store.save(run, apply(run, event), narrate(run, event), now)
+    except StaleRun:
+        if isinstance(event, VendorChosen | PlanPostponed | PlanAborted) and event.cost:
+            _charge(run.run_id, event, ports)
+        raise
     except PolicyRefused as error:  # it allowed this a moment ago, before another run or its owner was faster
         match event:
             case VendorChosen():
@@ -107,3 +116,14 @@ def _save(run: Run, event: Event, ports: Ports) -> Run:
             case _:
                 raise
         return _save(run, JobFinished(event.job_id, Failed(f"disputed: {error}", now)), ports)
+
+
+def _charge(run_id: str, lost: VendorChosen | PlanPostponed | PlanAborted, ports: Ports) -> None:
+    """What a lost decision cost, to the run as it is by now, and never more than that has left."""
+    reason = lost.reason if isinstance(lost, PlanAborted) else lost.decision.reason
+
+    def charged(run: Run) -> PlannerCharged:
+        cost = min(lost.cost, budget.available(run))
+        return PlannerCharged(reason, lost.data, cost, lost.cost - cost)
+
+    tell(run_id, charged, ports.store, ports.clock)

@@ -4,6 +4,7 @@ Reserved ──PaymentAuthorized──> Authorized ──PaymentSettled──> S
     └──────────JobDropped──────────> Voided <──PaymentVoided──────┘ (only while Authorized)
 
 A Reserved job may wait for PurchaseApproved first; RunCancelled ends the run and drops what is only Reserved.
+PlannerCharged fits every run, ended or not.
 """
 
 from dataclasses import replace
@@ -27,6 +28,7 @@ from gpuagent.events import (
     PaymentVoided,
     Plan,
     PlanAborted,
+    PlannerCharged,
     PlanPostponed,
     Poll,
     PurchaseApproved,
@@ -122,13 +124,15 @@ def apply(run: Run, event: Event) -> Run:
     """The run after the event. Raises IllegalTransition rather than bend a rule."""
     if isinstance(event, VendorChosen | PlanPostponed | PlanAborted | RunCancelled):
         return _planned(run, event)
+    if isinstance(event, PlannerCharged):  # the money is gone, whatever has become of the run meanwhile
+        return _charged(run, event.cost)
     job = find_job(run, event.job_id)
     after = _next_state(job, event)
     if after is None:
         raise IllegalTransition(f"{event} does not fit {job}")
     run = replace(run, jobs=tuple(after if j.job_id == job.job_id else j for j in run.jobs))
     if not is_open(after):
-        run = replace(run, wait_until=0)  # what a wait was decided on has changed
+        run = replace(run, waits=0, wait_until=0)  # what a wait was decided on has changed
     if isinstance(event, JobFinished) and isinstance(event.outcome, Completed):
         reason = f"{job.quote.vendor_id} completed the job"
         return _ended(run, RunStatus.COMPLETED, reason, "another job completed first")

@@ -422,6 +422,13 @@ MUTANTS = (
         "tests/test_http_vendor.py -k echoed_in_a_report",
     ),
     Mutant(
+        "a decision that lost the race costs nothing",
+        "gpuagent/tick.py",
+        "        if isinstance(event, VendorChosen | PlanPostponed | PlanAborted) and event.cost:",
+        "        if False:",
+        "tests/test_overtaken.py -k charged_once",
+    ),
+    Mutant(
         "whatever waits is approved, at any price",
         "gpuagent/consent.py",
         "        if job.quote.amount != amount:",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from gpuagent.consent import approve, reject
+from gpuagent.consent import approve, cancel, reject
 from gpuagent.errors import BadInput, IllegalTransition
 from gpuagent.events import PaymentAuthorized
 from gpuagent.model import Cause, Phase, Reserved, Run, RunStatus, Settled, Voided
@@ -49,6 +49,15 @@ def test_what_is_approved_is_paid(world: World, asking: Run) -> None:
     (job,) = world.store.documents(run.run_id)["jobs"]
     assert job["approval"]["by"] == "Ada"
     assert "Ada approved 1.40 USD for gpu_vendor_1" in [one["content"] for one in world.seen(run, "payment_event")]
+
+
+def test_what_a_cancelled_run_had_reserved_is_said_to_be_dropped(world: World, asking: Run) -> None:
+    cancel(asking.run_id, "Ada", "wrong goal", world.store, world.market.clock)
+    told = [one["content"] for one in world.seen(asking, "error")]
+    assert told == [
+        "Ada cancelled the run: wrong goal",
+        "gpu_vendor_1 was not paid, 1.40 USD released: the run was cancelled",
+    ]
 
 
 @pytest.mark.safety("the price is raised after a person approved it")

@@ -101,6 +101,16 @@ def test_a_cap_on_one_payment_ends_the_run_with_its_reason(world: World) -> None
     world.assert_balanced(run, transfers=0)
 
 
+def test_a_job_says_which_policy_it_counted_against(world: World) -> None:
+    reserved_under = world.allow(per_payment=2 * PRICE).version
+    run = step(world.start().run_id, world.ports)
+    signed_under = world.allow(per_payment=3 * PRICE).version
+    run = world.finish(run)
+    assert paid(run) == ["gpu_vendor_1"]
+    assert [job["policyVersion"] for job in world.jobs()] == [reserved_under]
+    assert reserved_under < signed_under
+
+
 @pytest.mark.safety("a cap lowered between reservation and signature")
 def test_a_lowered_cap_holds_for_what_is_reserved_already(world: World, told: Told) -> None:
     run = world.start()

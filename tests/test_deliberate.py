@@ -13,7 +13,7 @@ from gpuagent.context import Context, Thought
 from gpuagent.decision_record import TEXT_MAX
 from gpuagent.deliberate import Deliberation, deliberate
 from gpuagent.errors import ConfigError, IllegalTransition, PlannerError, WalletUnfunded
-from gpuagent.events import PlanAborted, PlanPostponed, VendorChosen
+from gpuagent.events import PlanAborted, PlannerCharged, PlanPostponed, VendorChosen
 from gpuagent.model import Action, Decision
 from gpuagent.ports import Planner, Ports
 from gpuagent.survey import Survey
@@ -197,9 +197,12 @@ def test_texts_are_inert_and_cut() -> None:
         VendorChosen("b" * 24, quote(), decision(), NOW, {}, cost=9),
         PlanPostponed(NOW + 5, decision(), {}, 9),
         PlanAborted("no hope", {}, 9),
+        PlannerCharged("no hope", {}, 9),
     ],
 )
-def test_every_decision_charges_what_it_cost(event: VendorChosen | PlanPostponed | PlanAborted) -> None:
+def test_every_decision_charges_what_it_cost(
+    event: VendorChosen | PlanPostponed | PlanAborted | PlannerCharged,
+) -> None:
     assert apply(RUN, event).planner_cost == 9
     with pytest.raises(IllegalTransition, match="above the budget"):
         apply(RUN, replace(event, cost=RUN.budget + 1))

@@ -9,11 +9,15 @@ import pytest
 from click.testing import Result
 
 from gpuagent.errors import PolicyRefused
-from gpuagent.model import Cause, Voided
+from gpuagent.model import Approval, Cause, Reserved, RunStatus, Voided
 from gpuagent.money import UNIT
+from gpuagent.plan import WAITS_MAX
 from gpuagent.policy import EVERY_WALLET, Halt
 from gpuagent.rehearse import Rehearsal, rehearse
+from tests.llm_samples import KEY, OPENAI
+from tests.llm_server import LlmServer, starts
 from tests.samples import quote
+from tests.scripted_planner import ScriptedPlanner, start
 from tests.world import World
 
 
@@ -101,6 +105,38 @@ def test_a_rejected_purchase_is_told(world: World) -> None:
     run = world.start()
     run = replace(run, jobs=(Voided("f" * 24, quote(), 0, "rejected by Ada: dear", cause=Cause.PERSON),))
     assert refused(rehearse(run, world.ports))["gpu_vendor_1"] == "at 1.40 USD it was rejected by Ada: dear"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"status": RunStatus.FAILED, "reason": "no hope"}, "the run has failed: no hope"),
+        ({"status": RunStatus.COMPLETED, "reason": "done"}, "the run has completed: done"),
+        ({"jobs": (Reserved("f" * 24, quote(), 0, Approval(0, 9)),)}, "a person to approve 1.40 USD for gpu_vendor_1"),
+        ({"jobs_max": 1, "jobs": (Voided("f" * 24, quote(), 0, "down"),)}, "1 jobs were tried"),
+        ({"waits": WAITS_MAX}, "waited 50 times in a row"),
+    ],
+)
+def test_a_run_that_buys_nothing_whatever_the_market_says(world: World, changes: dict[str, Any], words: str) -> None:
+    """Its planner costs money, and is not asked."""
+    planner = ScriptedPlanner([start("gpu_vendor_1", cost=11)])
+    ports = replace(world.ports, planners={"stub": planner})
+    found = rehearse(replace(world.start(), **changes), ports)
+    assert (found.would_pay, found.lines, planner.asked) == (None, (), [])
+    assert words in found.why_not
+
+
+def test_what_asking_a_model_cost_is_shown(
+    world: World, gpuagent: Callable[..., Result], llm_server: LlmServer
+) -> None:
+    llm_server.plays(starts("gpu_vendor_3"))
+    model = {"PLANNER_MODEL": OPENAI, "PLANNER_API_BASE": llm_server.url, "PLANNER_API_KEY": KEY}
+    dry = ("run", "start", "--goal", "g", "--budget", "5", "--planner", "llm", "--dry-run")
+    shown = gpuagent(*dry, **model, PLANNER_PRICES=json.dumps({OPENAI: [0.5, 1.5]}))
+    assert shown.exit_code == 0, shown.output
+    assert "asking cost 0.00065 USD, charged to no run" in shown.output
+    told = gpuagent(*dry, "--json", **model, PLANNER_PRICES=json.dumps({OPENAI: [0.5, 1.5]}))
+    assert json.loads(told.stdout)["plannerCost"] == "650"
 
 
 def test_the_commands(world: World, gpuagent: Callable[..., Result]) -> None:

@@ -9,10 +9,10 @@ from click.testing import Result
 
 from gpuagent.adapters.local_wallet import LocalWallet
 from gpuagent.consent import cancel
-from gpuagent.errors import BadInput, PolicyRefused
+from gpuagent.errors import BadInput, ChainError, PolicyRefused
 from gpuagent.model import Authorization, Authorized, Cause, Run, RunStatus, Settled, Voided
 from gpuagent.policy import EVERY_WALLET, Halt
-from gpuagent.ports import Chain, Outcome
+from gpuagent.ports import Chain, Gas, Outcome
 from gpuagent.tick import step
 from tests.conftest import Told
 from tests.world import World
@@ -102,6 +102,29 @@ def test_without_gas_what_is_out_dies_by_itself(world: World) -> None:
     run = world.tick(run)
     assert isinstance(run.jobs[0], Voided)
     world.assert_balanced(run, transfers=0)
+
+
+def test_what_a_node_says_of_a_cancellation_is_kept_as_inert_text(world: World) -> None:
+    class Hostile:
+        def __init__(self, inner: Chain) -> None:
+            self.inner = inner
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.inner, name)
+
+        def gas(self, address: str) -> Gas:
+            raise ChainError(f"no {address}\x1b[31m\n\ud800" + "x" * 10_000)
+
+    run = authorized(world)
+    cancel(run.run_id, "Ada", "wrong goal", world.store, world.market.clock)
+    step(run.run_id, replace(world.ports, chain=Hostile(world.chain)))
+    (job,) = world.store.load(run.run_id).jobs
+    assert isinstance(job, Authorized)
+    assert job.cancellation.startswith(f"no {world.ports.wallet.address}")
+    assert job.cancellation.isprintable()
+    assert len(job.cancellation) == 300
+    world.market.pass_time(200)
+    world.assert_balanced(world.tick(run), transfers=0)
 
 
 @pytest.mark.safety("a vendor that settles before the cancellation")

@@ -105,6 +105,36 @@ def test_metrics_that_look_like_references_stay_data(world: World) -> None:
     assert world.store.load(run.run_id) == saved
 
 
+UNSTORABLE = {
+    "half a pair": {"said": "\ud800"},
+    "a number of 100 bits": {"said": 2**100},
+    "a key with a null": {"a\0b": 1},
+    "20 MB": {"said": "x" * 20_000_000},
+}
+
+
+@pytest.mark.parametrize("case", UNSTORABLE)
+def test_what_cannot_be_stored_costs_one_observation(store: MongoStore, case: str) -> None:
+    run = fresh(store)
+    seen = [
+        Observation("error", "first"),
+        Observation("error", "odd", data=UNSTORABLE[case]),
+        Observation("error", "last"),
+    ]
+    assert store.save(run, run, seen, 1.0).version == 1
+    first, odd, last = store.documents(run.run_id)["observations"]
+    assert (first["content"], last["content"], odd["data"]) == ("first", "last", {})
+    assert odd["content"].startswith("what was seen cannot be stored: ")
+
+
+def test_a_run_that_cannot_be_stored_is_a_store_error(store: MongoStore) -> None:
+    with pytest.raises(StoreError, match="no document can hold this"):
+        store.create(replace(RUN, run_id=store.new_id(), goal="\udcff"))
+    run = fresh(store)
+    with pytest.raises(StoreError, match="no document can hold this"):
+        store.save(run, replace(run, waits=2**100), [], 1.0)
+
+
 def paid_run(world: World) -> Run:
     return world.finish(world.start())
 

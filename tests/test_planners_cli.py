@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,10 @@ from gpuagent.cli import app
 from gpuagent.cli.planners import askers_for
 from gpuagent.errors import BadInput
 from gpuagent.launch import Order, start
+from gpuagent.planbench.compare import estimate
 from gpuagent.planbench.scenarios import load
+from tests.llm_samples import KEY, OPENAI
+from tests.llm_server import LlmServer, starts
 from tests.markets import Counting, Scripted, document, many
 from tests.world import World
 
@@ -77,13 +81,13 @@ def test_what_costs_money_needs_a_limit_and_is_estimated_first(
     """The options as the command gives them; a planner that charges is not among those that it can name here."""
     counting = Counting(price=2_500)
     with pytest.raises(BadInput, match="--limit"):
-        askers_for([counting], many(), "", tmp_path, guarded=False)
+        askers_for([counting], partial(estimate, many()), "", tmp_path, guarded=False)
     assert "counting: at most 24 questions, 0.06 USD" in capsys.readouterr().err
-    stub, paid = askers_for([StubPlanner(), counting], many(), "1", tmp_path, guarded=False)
+    stub, paid = askers_for([StubPlanner(), counting], partial(estimate, many()), "1", tmp_path, guarded=False)
     assert (stub.planner.name, paid.planner) == ("stub", counting)
     assert counting.asked == []
     with pytest.raises(BadInput, match="cannot say beforehand"):
-        askers_for([Scripted("v1", name="llm")], many(), "1", tmp_path, guarded=False)
+        askers_for([Scripted("v1", name="llm")], partial(estimate, many()), "1", tmp_path, guarded=False)
 
 
 def test_generate_and_read_again(tmp_path: Path) -> None:
@@ -111,6 +115,26 @@ def test_replay_of_a_run_without_decisions(world: World, gpuagent: Callable[...,
     shown = gpuagent("planners", "replay", world.start().run_id)
     assert (shown.exit_code, "nothing to replay" in shown.stderr) == (2, True)
     assert gpuagent("planners", "replay", "0" * 24).exit_code == 2
+
+
+def test_replay_says_beforehand_what_asking_may_cost(
+    world: World, gpuagent: Callable[..., Result], llm_server: LlmServer, tmp_path: Path
+) -> None:
+    llm_server.plays(starts("gpu_vendor_2"))
+    run = world.finish(world.start())
+    model = {"PLANNER_MODEL": OPENAI, "PLANNER_API_BASE": llm_server.url, "PLANNER_API_KEY": KEY}
+    model["PLANNER_PRICES"] = json.dumps({OPENAI: [0.5, 1.5]})
+    replay = ("planners", "replay", run.run_id, "--planner", "llm", "--cache", str(tmp_path))
+    refused = gpuagent(*replay, **model)
+    assert (refused.exit_code, llm_server.asked) == (2, [])
+    assert "llm: at most 1 questions, 0.0" in refused.stderr
+    assert "--limit" in refused.stderr
+    shown = gpuagent(*replay, "--limit", "0.10", **model)
+    assert (shown.exit_code, len(llm_server.asked)) == (0, 1), shown.output
+    assert "0 agree, 1 differ" in shown.stdout
+    again = gpuagent(*replay, "--limit", "0.10", **model)
+    assert "llm: at most 0 questions, 0.00 USD" in again.stderr
+    assert len(llm_server.asked) == 1
 
 
 def test_live_refuses_what_is_not_there(folder: Path) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from io import StringIO
 from typing import Any
 
@@ -14,13 +15,14 @@ from gpuagent.errors import BadInput, ConfigError, PlannerError
 from gpuagent.events import VendorChosen
 from gpuagent.launch import Order, start
 from gpuagent.model import Run, RunStatus, Settled
-from gpuagent.plan import postponed
+from gpuagent.plan import WAITS_MAX, postponed
 from gpuagent.rehearse import rehearse
 from gpuagent.show import run_view
+from gpuagent.survey import Survey, payable
 from gpuagent.tick import tick
 from gpuagent.transitions import is_over
 from tests import scripted_planner as scripted
-from tests.samples import NOW, decision, quote
+from tests.samples import NOW, candidate, context, decision, quote
 from tests.scripted_planner import ScriptedPlanner
 from tests.world import World
 
@@ -79,6 +81,22 @@ def test_outcomes_are_those_of_other_runs_newest_and_oldest_first(world: World) 
     assert world.store.outcomes(fresh, "eip155:8453", ["gpu_vendor_1"], 50) == []
 
 
+@pytest.mark.parametrize("hours", [0, -1.0, 1e-300, float("nan"), float("inf"), "an hour", None])
+def test_jobs_of_no_time_are_not_learned_from(world: World, hours: Any) -> None:
+    """Nobody can buy one, but whoever may write to the database can write one."""
+    world.finish(world.start())
+    (job,) = world.jobs()
+    world.market.change(world.environment["MONGODB_DB_NAME"], "jobs", job["_id"], {"jobParams.maxHours": hours})
+    run = world.start()
+    assert outcomes(world, run, "gpu_vendor_1") == []
+    assert world.finish(run).status is RunStatus.COMPLETED
+
+
+def test_an_order_of_no_time_is_refused(world: World) -> None:
+    with pytest.raises(BadInput, match=r"hours are at least 0\.01"):
+        world.start(max_hours=Decimal("0.009"))
+
+
 def test_a_purchase_that_fell_through_is_a_failure_only_where_the_vendor_was_the_cause(world: World) -> None:
     world.market.fault("gpu_vendor_1", "raise_price")
     run = world.finish(world.start())
@@ -135,6 +153,63 @@ def test_a_dry_run_shows_what_asking_cost_and_charges_nobody(world: World) -> No
     assert found.would_pay is not None
     assert (found.would_pay.vendor.vendor_id, found.planner_cost) == ("gpu_vendor_3", 11)
     assert world.store.load(run.run_id) == run
+
+
+def test_what_the_wallet_cannot_pay_is_no_choice(make_world: Callable[..., World]) -> None:
+    """The cheapest is the worst by far, and the wallet can pay no other: it is bought from all the same."""
+    world = make_world(funds=1_500_000)
+    cheapest = world.store.vendors()[0]
+    world.store.put_vendor(replace(cheapest, reliability=0.05), NOW)
+    world, planner = with_planner(world, scripted.start("gpu_vendor_2"))
+    found = rehearse(world.start(), world.ports)
+    assert {line.vendor.vendor_id: line.refused for line in found.lines} == {
+        "gpu_vendor_1": (),
+        "gpu_vendor_2": ("the wallet cannot pay that now",),
+        "gpu_vendor_3": ("the wallet cannot pay that now",),
+    }
+    run = world.tick(world.start(planner="scripted"))
+    assert [job.quote.vendor_id for job in run.jobs] == ["gpu_vendor_1"]
+    assert planner.asked[1][1] == "gpu_vendor_2: the wallet cannot pay that now"
+
+
+def test_what_only_the_runs_own_holds_stand_in_the_way_of_may_pass() -> None:
+    quoted = (candidate("a", 10), candidate("b", 20), candidate("c", 30), candidate("d", 20, refusals=("no",)))
+    seen = payable(Survey(context(*quoted, candidate("e", None)), {}, {}), spendable=10, balance=20).context
+    words = "the wallet cannot pay that now"
+    assert [(one.refusals, one.passing) for one in seen.candidates] == [
+        ((), False),
+        ((words,), True),
+        ((words,), False),
+        (("no", words), False),
+        ((), False),
+    ]
+
+
+def waited(world: World, run: Run, times: int) -> Run:
+    """The run as if planners had waited so often by now."""
+    return world.store.save(run, replace(run, waits=times, wait_until=0), (), world.market.clock.now())
+
+
+def test_a_run_that_only_waits_is_given_up(world: World) -> None:
+    world, planner = with_planner(world, scripted.wait(0))
+    run = world.tick(waited(world, world.start(planner="scripted"), WAITS_MAX - 1))
+    assert (run.status, run.waits, len(planner.asked)) == (RunStatus.RUNNING, WAITS_MAX, 1)
+    world.market.clock.ahead_s += 2
+    run = world.tick(run)
+    assert (run.status, run.reason) == (RunStatus.FAILED, "waited 50 times in a row, and no job could be begun")
+    assert len(planner.asked) == 1
+    world.assert_balanced(run, transfers=0)
+
+
+def test_not_while_a_job_is_open_and_its_end_lets_planners_wait_anew(world: World) -> None:
+    world.market.outcomes("gpu_vendor_1", "0")
+    world, _ = with_planner(world, scripted.start("gpu_vendor_1"), scripted.wait(0))
+    run = world.tick(world.start(planner="scripted", jobs_open_max=2))
+    run = world.tick(waited(world, run, WAITS_MAX))
+    assert (run.status, run.waits) == (RunStatus.RUNNING, WAITS_MAX + 1)
+    world.market.work()
+    run = world.tick(run)
+    assert (run.status, run.waits) == (RunStatus.RUNNING, 1)
 
 
 def test_an_insisting_planner_buys_nothing_that_is_forbidden(world: World) -> None:

@@ -25,6 +25,7 @@ from gpuagent.events import (
     PaymentVoided,
     Plan,
     PlanAborted,
+    PlannerCharged,
     PlanPostponed,
     Poll,
     VendorChosen,
@@ -42,6 +43,7 @@ from gpuagent.model import (
     Underway,
     Voided,
 )
+from gpuagent.narrate import narrate
 from gpuagent.transitions import apply, is_over, next_steps, phase
 from tests.samples import RUN, SETTLEMENT, authorization, decision, quote
 
@@ -63,6 +65,7 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(chosen, ids, amounts),
     st.just(PlanPostponed(9.0, decision(), {})),
     st.just(PlanAborted("nobody can", {})),
+    st.builds(PlannerCharged, st.just("lost"), st.just({}), amounts),
     st.builds(JobDropped, ids, st.just("price raised")),
     st.builds(authorized, ids, amounts),
     st.builds(PaymentUnresolved, ids, st.text(max_size=3)),
@@ -183,7 +186,13 @@ def test_a_completed_run_releases_the_unsigned_and_follows_the_signed() -> None:
     run = apply(run, PaymentSettled("one", SETTLEMENT, 2.0, "v"))
     run = apply(apply(run, chosen("two", 1_000_000)), authorized("two", 1_000_000))
     run = apply(run, chosen("three", 1_000_000))
-    run = apply(run, JobFinished("one", Completed("v", 3.0)))
+    completed = JobFinished("one", Completed("v", 3.0))
+    told = [(seen.job_id, seen.content) for seen in narrate(run, completed)]
+    run = apply(run, completed)
+    assert told == [
+        ("one", "gpu_vendor_1 completed the job"),
+        ("three", "gpu_vendor_1 was not paid, 1.00 USD released: another job completed first"),
+    ]
     assert run.status is RunStatus.COMPLETED
     assert [type(job) for job in run.jobs] == [Settled, Authorized, Voided]
     assert budget.held(run) == 1_000_000

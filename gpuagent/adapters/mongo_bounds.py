@@ -3,10 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import bson
 import pymongo
+from bson.errors import BSONError
 from pymongo.errors import PyMongoError
 
+from gpuagent.adapters.mongo_values import Document
 from gpuagent.errors import StoreError
+
+UNSTORABLE = (BSONError, UnicodeError, OverflowError)
+"""What the driver raises, beside its own errors, for a value that no document can hold."""
+DOCUMENT_MAX = 15 * 1024 * 1024
+"""Bytes; the server takes 16 MiB."""
 
 
 @contextmanager
@@ -17,3 +25,18 @@ def bounded(deadline_s: float) -> Iterator[None]:
             yield
     except PyMongoError as error:
         raise StoreError(f"MongoDB did not do it ({type(error).__name__}): {str(error)[:200]}") from error
+    except UNSTORABLE as error:
+        raise StoreError(f"no document can hold this ({type(error).__name__}): {str(error)[:200]!r}") from error
+
+
+def storable(observation: Document) -> Document:
+    """The document, or one in its place that says why it cannot be kept: no text of a stranger holds up a step."""
+    try:
+        size = len(bson.encode(observation))
+    except UNSTORABLE as error:
+        problem = type(error).__name__
+    else:
+        if size <= DOCUMENT_MAX:
+            return observation
+        problem = f"{size} bytes"
+    return {**observation, "content": f"what was seen cannot be stored: {problem}", "data": {}}

@@ -1,7 +1,7 @@
 """What became of vendors' jobs, across all runs of the database: what reliability is learned from."""
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from bson import ObjectId
@@ -10,7 +10,7 @@ from pymongo.database import Database
 
 from gpuagent.adapters.mongo_values import Document, amount, seconds
 from gpuagent.context import PastJob
-from gpuagent.model import Cause, Run
+from gpuagent.model import HOURS_MIN, Cause, Run
 
 FIELDS = ("vendorId", "status", "state", "expectedCost", "actualCost", "jobParams", "createdAt", "completedAt")
 
@@ -21,7 +21,8 @@ def read(
     """The newest `limit` ended jobs of each vendor in all other runs on the network, oldest first, in one read.
 
     A purchase that fell through (voided) counts as a failure that cost nothing where the vendor was the cause; where a
-    policy, a person or another job's success was, it says nothing about the vendor and is left out.
+    policy, a person or another job's success was, it says nothing about the vendor and is left out. So is a job that
+    is shorter than any that could have been bought: somebody else must have written it.
     """
     ended = {
         "$or": [
@@ -44,10 +45,20 @@ def read(
         {"$replaceRoot": {"newRoot": "$jobs"}},
         {"$sort": {"createdAt": ASCENDING, "_id": ASCENDING}},
     ]
-    return [_past_job(found) for found in database.vendors.aggregate(pipeline)]
+    found = [(job, _hours(job)) for job in database.vendors.aggregate(pipeline)]
+    return [_past_job(job, hours) for job, hours in found if hours >= HOURS_MIN]
 
 
-def _past_job(job: Document) -> PastJob:
+def _hours(job: Document) -> Decimal:
+    """What was paid for, 0 where it is no number."""
+    try:
+        hours = Decimal(str(job["jobParams"].get("maxHours")))
+    except InvalidOperation:
+        return Decimal(0)
+    return hours if hours.is_finite() else Decimal(0)
+
+
+def _past_job(job: Document, hours: Decimal) -> PastJob:
     """When a voided job was known to be void is not kept: it took no time."""
     began_at = seconds(job["createdAt"])
     ended_at = seconds(job["completedAt"]) if job["state"] == "settled" else began_at
@@ -57,7 +68,7 @@ def _past_job(job: Document) -> PastJob:
         succeeded=job["status"] == "completed",
         amount=amount(job["expectedCost"]),
         paid=amount(job["actualCost"]),
-        hours=Decimal(str(job["jobParams"]["maxHours"])),
+        hours=hours,
         started_at=began_at,
         ended_at=max(ended_at, began_at),
     )

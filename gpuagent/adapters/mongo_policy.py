@@ -40,11 +40,11 @@ def read(database: Documents, session: ClientSession | None = None) -> Policy:
     return _found(database.policies.find_one(CURRENT, session=session))
 
 
-def enforce(database: Documents, session: ClientSession, before: Run, after: Run, job: Job, at: float) -> None:
+def enforce(database: Documents, session: ClientSession, before: Run, after: Run, job: Job, at: float) -> int | None:
     """Hold a new reservation, or a first signature, against the policy as this transaction sees it.
 
-    A reservation also counts itself on the policy: of two that do so at once, one transaction starts again.
-    Raises PolicyRefused.
+    A reservation also counts itself on the policy: of two that do so at once, one transaction starts again. The
+    version that it counts against, None for what is no new reservation. Raises PolicyRefused.
     """
     known = next((one for one in before.jobs if one.job_id == job.job_id), None)
     match known, job:
@@ -54,7 +54,7 @@ def enforce(database: Documents, session: ClientSession, before: Run, after: Run
         case Reserved(approval=agreed), Authorized():
             rules = read(database, session)
         case _:
-            return
+            return None
     own, vendor_ids = ObjectId(job.job_id), [job.quote.vendor_id]
     used = usage(database, rules, after, job.quote.network, vendor_ids, at, own, session)
     refused = [one.words for one in refusals(rules, after, job.quote, used, job.job_id)]
@@ -62,6 +62,7 @@ def enforce(database: Documents, session: ClientSession, before: Run, after: Run
         refused.append(f"{show_usd(job.quote.amount)} needs a person's approval by now")
     if refused:
         raise PolicyRefused("; ".join(refused))
+    return rules.version if known is None else None
 
 
 def change(

@@ -58,8 +58,10 @@ JOBS = _schema(
         "jobParams": {"bsonType": "object"},
         "createdAt": _DATE,
         "vendorJobId": _TEXT,
+        "policyVersion": _COUNT,
     },
     "vendorJobId",
+    "policyVersion",
 )
 PAYMENTS = {
     "$and": [

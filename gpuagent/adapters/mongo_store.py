@@ -27,7 +27,7 @@ from gpuagent.adapters import mongo_jobs as jobs
 from gpuagent.adapters import mongo_outcomes
 from gpuagent.adapters import mongo_policy as policies
 from gpuagent.adapters.mongo_books import MongoBooks
-from gpuagent.adapters.mongo_bounds import bounded
+from gpuagent.adapters.mongo_bounds import bounded, storable
 from gpuagent.adapters.mongo_schema import ensure_schema
 from gpuagent.adapters.mongo_values import date
 from gpuagent.context import PastJob
@@ -119,15 +119,16 @@ class MongoStore:
             raise StaleRun(f"run {before.run_id} has moved on from version {before.version}")
         for job in after.jobs:
             if job not in before.jobs:
-                policies.enforce(self._database, session, before, after, job, at)
-                self._write_job(session, after, job, at)
+                version = policies.enforce(self._database, session, before, after, job, at)
+                self._write_job(session, after, job, at, {} if version is None else {"policyVersion": version})
         if seen:
             self._database.observations.insert_many(
-                [documents.observation_document(after, one, after.version, at) for one in seen], session=session
+                [storable(documents.observation_document(after, one, after.version, at)) for one in seen],
+                session=session,
             )
 
-    def _write_job(self, session: ClientSession, run: Run, job: Job, at: float) -> None:
-        fields = jobs.job_document(run, job)
+    def _write_job(self, session: ClientSession, run: Run, job: Job, at: float, more: Mapping[str, Any]) -> None:
+        fields = {**jobs.job_document(run, job), **more}
         key = {"_id": fields.pop("_id")}
         self._database.jobs.update_one(key, {"$set": fields}, upsert=True, session=session)
         payment = jobs.payment_document(run, job)

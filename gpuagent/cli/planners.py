@@ -1,7 +1,8 @@
 """`gpuagent planners`: play planners against each other, replay recorded decisions, make scenarios, read A/B runs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,7 @@ from gpuagent.errors import BadInput
 
 if TYPE_CHECKING:
     from gpuagent.planbench.asking import Asker
-    from gpuagent.planbench.compare import Scenario
+    from gpuagent.planbench.compare import Estimate
     from gpuagent.ports import Planner
 
 planners = typer.Typer(no_args_is_help=True, help="Compare planners, replay their decisions.")
@@ -39,13 +40,13 @@ def planners_compare(
 ) -> None:
     """Play planners over the same scenarios; paired statistics. Exits with 3 when the limit ended it early."""
     from gpuagent.planbench import report
-    from gpuagent.planbench.compare import compare
+    from gpuagent.planbench.compare import compare, estimate
     from gpuagent.planbench.scenarios import load, own_folder
 
     with errors_explained():
         report.check(by, against, names.split(","))
         found = load(scenarios or own_folder())
-        askers = askers_for(_named(names), found, limit, cache, guard)
+        askers = askers_for(_named(names), partial(estimate, found), limit, cache, guard)
         with ExitStack() as stack:
             comparison = compare(found, askers, mode, _progress(stack, len(found)))
         if csv:
@@ -104,13 +105,14 @@ def planners_replay(
 ) -> None:
     """Ask another planner about every recorded decision of a run. Nothing is bought."""
     from gpuagent.planbench.replay import as_json as replay_json
-    from gpuagent.planbench.replay import replay, replay_table, summary
+    from gpuagent.planbench.replay import estimate, replay, replay_table, summary
 
     with errors_explained():
-        (asker,) = askers_for(_named(planner), (), limit, cache, guarded=False)
+        named = _named(planner)
         with store() as opened:
             opened.load(run_id)
             observations = opened.documents(run_id)["observations"]
+        (asker,) = askers_for(named, partial(estimate, observations), limit, cache, guarded=False)
         found = replay(observations, asker)
         if as_json:
             print_json(replay_json(found))
@@ -171,13 +173,18 @@ def _named(names: str) -> "list[Planner]":
 
 
 def askers_for(
-    named: "Sequence[Planner]", found: "Sequence[Scenario]", limit: str, cache: Path | None, guarded: bool
+    named: "Sequence[Planner]",
+    estimated: "Callable[[Asker], Estimate | None]",
+    limit: str,
+    cache: Path | None,
+    guarded: bool,
 ) -> "list[Asker]":
-    """Raises BadInput where asking may cost money, and nobody said how much it may or can say how much it does."""
+    """Says beforehand on stderr what asking each of them may cost.
+
+    Raises BadInput where asking may cost money, and nobody said how much it may or can say how much it does."""
     from gpuagent import settings
     from gpuagent.money import parse_usd, show_usd
     from gpuagent.planbench.asking import Asker, Priced, Purse, memory_of
-    from gpuagent.planbench.compare import estimate
     from gpuagent.planbench.rules import RULES
 
     for planner in named:
@@ -188,7 +195,7 @@ def askers_for(
     paid = any(isinstance(planner, Priced) for planner in named)
     folder = (cache or _default_cache()) if paid else None
     askers = [Asker(planner, memory_of(planner, folder), purse, fallback) for planner in named]
-    for told in filter(None, (estimate(found, asker) for asker in askers)):
+    for told in filter(None, map(estimated, askers)):
         words = f"{told.planner}: at most {told.calls} questions, {show_usd(told.amount)} at the most"
         typer.echo(words, err=True)
     if paid and purse.limit is None:

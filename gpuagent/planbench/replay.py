@@ -9,8 +9,9 @@ from rich.table import Table
 
 from gpuagent.context import Context
 from gpuagent.errors import BadInput
-from gpuagent.planbench.asking import Asker
-from gpuagent.planbench.play import fault_of
+from gpuagent.planbench.asking import Asker, Priced
+from gpuagent.planbench.compare import Estimate
+from gpuagent.planbench.play import digest, fault_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +48,26 @@ def replay(observations: Iterable[Mapping[str, Any]], asker: Asker) -> list[Repl
     """Every decision with a record among a run's observations, in their order. Raises as Asker does, and BadInput
     where there is none.
     """
-    made = [one for one in observations if one["type"] == "agent_reasoning" and one["data"].get("decision")]
+    made = _decisions(observations)
     if not made:
         raise BadInput("nothing to replay: the run holds no recorded decision")
     return [_replayed(one, asker) for one in made]
+
+
+def estimate(observations: Iterable[Mapping[str, Any]], asker: Asker) -> Estimate | None:
+    """Before anything is asked. None for a planner that is free; what is remembered is not asked again."""
+    if not isinstance(asker.planner, Priced):
+        return None
+    unknown: dict[str, Context] = {}
+    for one in _decisions(observations):
+        try:
+            context = _context(one["data"])
+        except BadInput:
+            continue  # replay() says so, and asks nobody
+        if asker.known(context) is None:
+            unknown[digest(context)] = context
+    amount = asker.questions * sum(map(asker.planner.price, unknown.values()))
+    return Estimate(asker.planner.name, asker.questions * len(unknown), amount)
 
 
 def summary(found: Iterable[Replayed]) -> dict[str, int]:
@@ -78,6 +95,18 @@ def replay_table(found: Iterable[Replayed], planner: str) -> Table:
     return table
 
 
+def _decisions(observations: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [one for one in observations if one["type"] == "agent_reasoning" and one["data"].get("decision")]
+
+
+def _context(data: Mapping[str, Any]) -> Context:
+    """Raises BadInput where it is not what was recorded."""
+    context = Context.from_json(data.get("context") or {})
+    if context.digest() != data.get("contextHash"):
+        raise BadInput("the recorded context is not the one its hash stands for")
+    return context
+
+
 def _replayed(observation: Mapping[str, Any], asker: Asker) -> Replayed:
     data = observation["data"]
     decision = data["decision"]
@@ -86,11 +115,9 @@ def _replayed(observation: Mapping[str, Any], asker: Asker) -> Replayed:
     at = stamp if isinstance(stamp, str) else stamp.isoformat()
     told = (at, str(data.get("contextHash", "")), str(data.get("decidedBy", data.get("planner", ""))), recorded)
     try:
-        context = Context.from_json(data.get("context") or {})
+        context = _context(data)
     except BadInput as error:
         return Replayed(*told, None, str(error))
-    if context.digest() != data.get("contextHash"):
-        return Replayed(*told, None, "the recorded context is not the one its hash stands for")
     answer = asker(context)
     if answer.decision is None:
         return Replayed(*told, None, answer.problem)

@@ -6,6 +6,9 @@ from urllib.parse import urlsplit
 from gpuagent.errors import ChainError
 from gpuagent.wire import strict_json
 from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed
+from gpuagent.wire.vendor_answers import clean
+
+SAID_MAX = 300
 
 
 class JsonRpc:
@@ -38,5 +41,5 @@ class JsonRpc:
 
 def _result(answer: dict[str, Any]) -> Any:
     if "result" not in answer:
-        raise ChainError(f"the chain refused a request: {answer.get('error')}")
+        raise ChainError(f"the chain refused a request: {clean(str(answer.get('error')), SAID_MAX)}")
     return answer["result"]
