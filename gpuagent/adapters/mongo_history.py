@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from bson import ObjectId
 from pymongo import ASCENDING, MongoClient
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
@@ -111,6 +112,11 @@ class MongoHistory:
             wanted["tags"] = scope.tag
         return self._rows("jobs", [{"$match": wanted}, {"$sort": {"createdAt": 1, "_id": 1}}, {"$project": JOB}])
 
+    def jobs_named(self, job_ids: list[str]) -> list[Document]:
+        """Just these, as far as there are any."""
+        wanted = {"_id": {"$in": [ObjectId(one) for one in job_ids]}}
+        return self._rows("jobs", [{"$match": wanted}, {"$project": JOB}]) if job_ids else []
+
     def payments(self, scope: Scope) -> list[Document]:
         """Payments signed or settled in the time, and those that are out; of all users and tags."""
         times = [{name: {"$gte": scope.since}} for name in ("createdAt", "settledAt")]
@@ -130,7 +136,7 @@ class MongoHistory:
         return self._rows("observations", [{"$match": wanted}, {"$sort": {"timestamp": 1}}, {"$project": DECISION}])
 
     def outcomes(self, scope: Scope, vendor_ids: list[str], limit: int) -> list[PastJob]:
-        """The newest ended jobs of each vendor before the scope's end, oldest first: what a planner would learn from."""
+        """The newest ended jobs of each vendor before the scope's end, oldest first: what is learned from."""
         with bounded(self._deadline_s):
             return mongo_outcomes.read(
                 self._database, None, scope.network, vendor_ids, limit, scope.until, self._session
