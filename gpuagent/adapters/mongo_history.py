@@ -70,6 +70,7 @@ PAYMENT = {
 }
 DECISION = {
     "_id": 0,
+    "decisionId": {"$toString": "$_id"},
     "runId": {"$toString": "$runId"},
     "at": "$timestamp",
     "cost": "$data.cost",

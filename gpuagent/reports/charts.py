@@ -13,7 +13,6 @@ from gpuagent.palette import AVAILABLE, FAILED, PLANNER_COST, SETTLED, SUCCESS, 
 from gpuagent.reports import display, spend
 from gpuagent.reports.drawing import (
     USD_AXIS,
-    WIDTH,
     Marks,
     Picture,
     canvas,
@@ -22,6 +21,7 @@ from gpuagent.reports.drawing import (
     grid,
     label,
     listed,
+    panes,
     picture,
     usd_float,
 )
@@ -67,9 +67,9 @@ def spend_over_time(table: Frame, word: str, marks: Marks, period: Period) -> Pi
     axes.set_xlabel("UTC")
     axes.yaxis.set_major_formatter(USD_AXIS)
     grid(axes, "y")
-    locator = AutoDateLocator(minticks=3, maxticks=9)
+    locator: Any = AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     legend(figure, len(table.columns))
     sums = table.sum().sort_values(ascending=False)
     top = table.sum(axis=1)
@@ -174,8 +174,7 @@ def burn_downs(burnt: Mapping[str, tuple[Any, Frame]]) -> Picture:
         return empty(title, "No run was started in this period.")
     columns = min(3, len(burnt))
     rows = -(-len(burnt) // columns)
-    figure = Figure(figsize=(WIDTH, 0.7 + 2.3 * rows), dpi=110, layout="constrained")
-    figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", color=TEXT)
+    figure = panes(title, 0.7 + 2.3 * rows)
     told = []
     for place, (run_id, (run, line)) in enumerate(burnt.items(), 1):
         axes = figure.add_subplot(rows, columns, place)

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from gpuagent.money import usd
 from gpuagent.palette import BLACK, SETTLED, SUCCESS, TEXT
 from gpuagent.planbench.arms import Arm
 from gpuagent.reports import display
 from gpuagent.reports.charts import ROWS_MAX
-from gpuagent.reports.drawing import Marks, Picture, canvas, empty, grid, label, listed, picture
+from gpuagent.reports.drawing import Marks, Picture, canvas, dress, empty, grid, label, listed, panes, picture
 from gpuagent.reports.frames import Frame
 
 BINS = 24
@@ -66,7 +66,7 @@ def time_to_success(times: Frame) -> Picture:
         axes.axvline(value / scale, color=BLACK, linestyle=style, linewidth=1.4, label=named)
     axes.set_xlabel(unit)
     axes.set_ylabel("runs")
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     grid(axes, "y")
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     alt = (
@@ -82,14 +82,11 @@ def planners_compared(arms: Sequence[Arm]) -> Picture:
     ended = [arm for arm in arms if arm.complete and arm.spend]
     if not ended:
         return empty(title, "No run of this period that was started with several planners has ended.")
-    figure, left = canvas(title, height=1.6 + 0.45 * len(ended))
-    left.set_position((0.1, 0.1, 0.4, 0.8))
-    left.remove()
-    figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", color=TEXT)
+    figure = panes(title, 1.6 + 0.45 * len(ended))
     first = figure.add_subplot(1, 2, 1)
     second = figure.add_subplot(1, 2, 2, sharey=first)
     for axes, words in ((first, "runs completed"), (second, "USD to vendors, a run")):
-        axes.spines[["top", "right"]].set_visible(False)
+        dress(axes)
         axes.set_xlabel(words)
         grid(axes, "x")
     for row, arm in enumerate(ended):

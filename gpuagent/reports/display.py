@@ -17,7 +17,7 @@ _RATE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,12})?", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Display:
-    """currency: an ISO 4217 code, or "" for USD alone. rate: what 1 USD is in it, as somebody said; nobody asks for it."""
+    """currency: an ISO 4217 code, or "" for USD alone. rate: what 1 USD is in it, as somebody said."""
 
     currency: str = ""
     rate: Decimal = Decimal(1)

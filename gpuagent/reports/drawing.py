@@ -1,6 +1,7 @@
 """What all charts share: a figure without global state, texts that cannot break it, a PNG with words for it."""
 
 import base64
+import html
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,10 @@ class Picture:
     def base64(self) -> str:
         return base64.b64encode(self.png).decode()
 
+    def html(self) -> str:
+        words = html.escape(f"{self.title}. {self.alt}")
+        return f'<img class="chart" alt="{words}" src="data:image/png;base64,{self.base64}">'
+
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
         """For notebooks. Metadata carries the words, as IPython.display.Image does it."""
         bundle = {"image/png": self.base64, "text/plain": f"{self.title}\n{self.alt}"}
@@ -46,6 +51,13 @@ def canvas(title: str, height: float = HEIGHT) -> tuple[Figure, Axes]:
     dress(axes)
     axes.set_title(label(title, 90), loc="left", fontsize=12, fontweight="bold", color=TEXT, pad=10)
     return figure, axes
+
+
+def panes(title: str, height: float) -> Figure:
+    """A figure for several axes."""
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+    figure.suptitle(label(title, 90), x=0.01, ha="left", fontsize=12, fontweight="bold", color=TEXT)
+    return figure
 
 
 def dress(axes: Axes) -> None:
@@ -90,7 +102,7 @@ def _characters() -> frozenset[int]:
 
 def usd_float(atomic: float) -> float:
     """For drawing only."""
-    return float(atomic) / UNIT
+    return float(atomic / UNIT)
 
 
 def marks(vendor_ids: Sequence[str]) -> "Marks":

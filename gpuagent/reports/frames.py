@@ -5,7 +5,7 @@ Every frame has its columns and their types, also when it is empty.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
 
@@ -47,7 +47,7 @@ PURCHASES = {
     **dict.fromkeys(("paid", "refunded", "cost"), "int64"),
 }
 DECISIONS = {
-    "runId": "str",
+    **dict.fromkeys(("decisionId", "runId"), "str"),
     "at": TIME,
     **dict.fromkeys(("planner", "decidedBy", "model"), "str"),
     **dict.fromkeys(("cost", "promptTokens", "completionTokens", "latencyMs"), "int64"),
@@ -59,7 +59,7 @@ VENDORS = {
     "enabled": "bool",
     "createdAt": TIME,
 }
-Frame = pd.DataFrame
+Frame: TypeAlias = pd.DataFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def read(history: MongoHistory, scope: Scope, outcomes_max: int) -> Frames:
 
 def frame(rows: Iterable[Mapping[str, Any]] | Frame, columns: Mapping[str, str]) -> Frame:
     """Just these columns with these types; what is missing is an empty text, 0 or no time."""
-    made = pd.DataFrame(rows if isinstance(rows, Frame) else list(rows), columns=list(columns))
+    made = pd.DataFrame(rows if isinstance(rows, pd.DataFrame) else list(rows), columns=list(columns))
     for name, kind in columns.items():
         if kind == TIME:
             made[name] = pd.to_datetime(made[name], utc=True).astype(TIME)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import TypeAlias
 
 import pandas as pd
 
@@ -30,19 +31,17 @@ class Headline:
     def words(self, shown: Display) -> str:
         return write(self.unit, self.now, shown)
 
-    def change(self, shown: Display) -> str:
+    @property
+    def change(self) -> str:
         """Against the period before, in words."""
-        if self.before is None or self.now is None:
-            return "nothing to compare with" if self.before is None else ""
-        if self.now == self.before:
-            return "as before"
-        sign = "+" if self.now > self.before else "−"
-        if self.unit == SHARE:
-            return f"{sign}{abs(float(self.now) - float(self.before)) * 100:.1f} points, from {display.share(float(self.before))}"
+        if self.before is None:
+            return "none before"
         was = write(self.unit, self.before, Display())
-        if not self.before:
-            return f"from {was}"
-        return f"{sign}{abs(float(self.now) - float(self.before)) / abs(float(self.before)):.0%}, from {was}"
+        if self.now is None or not self.before or self.now == self.before:
+            return f"{was} before"
+        sign, apart = "+" if self.now > self.before else "−", abs(float(self.now) - float(self.before))
+        much = f"{apart * 100:.1f} points" if self.unit == SHARE else f"{apart / abs(float(self.before)):.0%}"
+        return f"{sign}{much}, {was} before"
 
     @property
     def better(self) -> bool | None:
@@ -66,7 +65,7 @@ def write(unit: str, value: Value, shown: Display) -> str:
     return forms[unit]()
 
 
-Window = tuple[pd.Timestamp, pd.Timestamp]
+Window: TypeAlias = tuple[pd.Timestamp, pd.Timestamp]
 KINDS = {
     "Spent": (USD, 0),
     "Paid to vendors": (USD, 0),

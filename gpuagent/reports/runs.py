@@ -17,7 +17,7 @@ BURN = {"at": TIME, "remaining": "int64"}
 
 
 def budgets(runs: Frame) -> Frame:
-    """What each budget is made of, those with the most spent first: settled + held + plannerCost + remaining = total."""
+    """What each budget is made of, the most spent first: settled + held + plannerCost + budgetRemaining add up."""
     spent = runs.settled + runs.plannerCost
     order = spent.sort_values(ascending=False, kind="stable").index
     return frame(runs.loc[order], BUDGETS).reset_index(drop=True)
@@ -38,15 +38,14 @@ def burn_down(run: Any, purchases: Frame, decisions: Frame, until: pd.Timestamp)
     ).sort_values("at", kind="stable")
     spent = spent[spent["at"] <= until]
     left = int(run.budgetTotal) - spent.remaining.cumsum()
+    rest = int(left.iloc[-1]) if len(left) else int(run.budgetTotal)
     ends_at = min(max(run.updatedAt, spent["at"].max() if len(spent) else run.createdAt), until)
     return frame(
         pd.concat(
             [
                 pd.DataFrame({"at": [run.createdAt], "remaining": [int(run.budgetTotal)]}),
                 pd.DataFrame({"at": spent["at"], "remaining": left}),
-                pd.DataFrame(
-                    {"at": [ends_at], "remaining": [int(left.iloc[-1]) if len(left) else int(run.budgetTotal)]}
-                ),
+                pd.DataFrame({"at": [ends_at], "remaining": [rest]}),
             ]
         ),
         BURN,
@@ -60,9 +59,9 @@ def started_in(runs: Frame, since: pd.Timestamp, until: pd.Timestamp) -> Frame:
 def times_to_success(runs: Frame, purchases: Frame) -> Frame:
     """Of these runs, those that succeeded: seconds from start to the job that completed, and jobs it took."""
     done = purchases[(purchases.status == "completed") & (purchases.state == "settled")]
-    ended = done.groupby("runId").completedAt.min().rename("doneAt")
-    tried = purchases.groupby("runId").jobId.count().rename("jobs")
-    found = runs[runs.status == "completed"].join(ended, on="runId", how="inner").join(tried, on="runId")
+    ended = done.groupby("runId", as_index=False).agg(doneAt=("completedAt", "min"))
+    tried = purchases.groupby("runId", as_index=False).agg(jobs=("jobId", "count"))
+    found = runs[runs.status == "completed"].merge(ended, on="runId").merge(tried, on="runId")
     found["seconds"] = (found.doneAt - found.createdAt).dt.total_seconds()
     return frame(found, TIMES).sort_values("seconds", ignore_index=True)
 

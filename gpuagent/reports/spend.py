@@ -33,7 +33,7 @@ def asked_in(decisions: Frame, since: pd.Timestamp, until: pd.Timestamp) -> Fram
 
 
 def over_time(paid: Frame, decisions: Frame, period: Period) -> tuple[Frame, str]:
-    """Atomic units by bucket (rows, also those without spend) and vendor (columns, the planner last); the bucket's word.
+    """Atomic units by bucket (rows, the empty ones too) and vendor (columns, the planner last); the bucket's word.
 
     The buckets add up to the spend of the period.
     """
