@@ -1,4 +1,4 @@
-"""A history to report on, written by the store itself: eight runs of two months whose figures can be worked out by hand.
+"""A history to report on, written by the store itself: eight runs whose figures can be worked out by hand.
 
 gpu_vendor_1 to gpu_vendor_3 are alpha, beta and gamma here. Amounts in USD as text, times as ISO 8601 in UTC.
 

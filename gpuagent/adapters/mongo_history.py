@@ -26,14 +26,13 @@ UNDER_WAY = ["submitted", "running"]
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """since <= t < until, with time zones. An empty user, tag or vendor: all of them."""
+    """since <= t < until, with time zones. An empty user or tag: all of them."""
 
     network: str
     since: datetime
     until: datetime
     user: str = ""
     tag: str = ""
-    vendor: str = ""
 
 
 def _atomic(path: str) -> Document:
@@ -107,8 +106,6 @@ class MongoHistory:
         times = [{name: {"$gte": scope.since}} for name in ("createdAt", "settledAt", "completedAt")]
         undecided = [{"state": {"$in": HELD}}, {"status": {"$in": UNDER_WAY}}]
         wanted = {"quote.network": scope.network, "createdAt": {"$lt": scope.until}, "$or": [*times, *undecided]}
-        if scope.vendor:
-            wanted["vendorId"] = scope.vendor
         if scope.tag:
             wanted["tags"] = scope.tag
         return self._rows("jobs", [{"$match": wanted}, {"$sort": {"createdAt": 1, "_id": 1}}, {"$project": JOB}])
@@ -126,8 +123,6 @@ class MongoHistory:
             "createdAt": {"$lt": scope.until},
             "$or": [*times, {"status": "pending"}],
         }
-        if scope.vendor:
-            wanted["vendorId"] = scope.vendor
         return self._rows("payments", [{"$match": wanted}, {"$project": PAYMENT}])
 
     def decisions(self, scope: Scope) -> list[Document]:

@@ -1,10 +1,11 @@
 """Charts of money: one look, units on every axis, the figures in words as alt text. They draw what they are given."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import numpy as np
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -43,8 +44,8 @@ def money(atomic: int) -> str:
     return f"{display.cents(usd(int(atomic)))} USD"
 
 
-def spend_over_time(table: Frame, word: str, marks: Marks, period: Period) -> Picture:
-    """table: as spend.over_time() gives it, with its word for a bucket."""
+def spend_over_time(table: Frame, word: str, marks: Marks, period: Period, now: datetime) -> Picture:
+    """table: as spend.over_time() gives it, with its word for a bucket. The axis shows all of the period so far."""
     title = f"Spend by vendor per {word}"
     if table.empty:
         return empty(title, NOBODY)
@@ -63,6 +64,9 @@ def spend_over_time(table: Frame, word: str, marks: Marks, period: Period) -> Pi
             edgecolor="white", linewidth=0.4, label=label(who),
         )  # fmt: skip
         bottom = bottom + values
+    if period.before is not None:
+        span = (min(period.since, table.index[0]), max(min(period.until, now), ends[-1]))
+        axes.set_xlim(*map(date2num, span))
     axes.set_ylabel("USD")
     axes.set_xlabel("UTC")
     axes.yaxis.set_major_formatter(USD_AXIS)
@@ -118,7 +122,7 @@ def composition(parts: Mapping[str, int]) -> Picture:
 
 def cost_per_hour(hourly: Frame, marks: Marks) -> Picture:
     """hourly: as spend.per_hour() gives it."""
-    title = "Cost of a successful GPU hour"
+    title = "What an hour that succeeded cost, by vendor and GPU"
     known = hourly[hourly.perHour.notna()]
     if known.empty:
         return empty(title, "No job of this period has succeeded yet.")
@@ -127,7 +131,8 @@ def cost_per_hour(hourly: Frame, marks: Marks) -> Picture:
     for row, one in enumerate(shown.itertuples()):
         mark, whole, alone = marks[one.vendorId], float(one.perHour), float(one.perHourAlone)
         axes.barh([row], [alone], color=mark.colour, hatch=mark.hatch, edgecolor="white", height=0.62)
-        axes.barh([row], [whole - alone], left=alone, color="white", hatch="////", edgecolor=FAILED, height=0.62)
+        if whole > alone:
+            axes.barh([row], [whole - alone], left=alone, color="white", hatch="////", edgecolor=FAILED, height=0.62)
         axes.text(whole, row, f"  {display.cents(one.perHour)}", va="center", fontsize=9, color=TEXT)
     axes.set_yticks(range(len(shown)), [label(f"{one.vendorId} · {one.gpuType}", 36) for one in shown.itertuples()])
     axes.invert_yaxis()
@@ -171,7 +176,7 @@ def burn_downs(burnt: Mapping[str, tuple[Any, Frame]]) -> Picture:
     """burnt: by run id, its row of the runs frame and its runs.burn_down()."""
     title = "Budgets as they burnt down"
     if not burnt:
-        return empty(title, "No run was started in this period.")
+        return empty(title, "No run that was started in this period has spent anything.")
     columns = min(3, len(burnt))
     rows = -(-len(burnt) // columns)
     figure = panes(title, 0.7 + 2.3 * rows)

@@ -64,6 +64,7 @@ def time_to_success(times: Frame) -> Picture:
     for value, words, style in ((middle, "median", "-"), (slow, "90 % within", "--")):
         named = f"{words} {display.duration(value)}"
         axes.axvline(value / scale, color=BLACK, linestyle=style, linewidth=1.4, label=named)
+    axes.set_xlim(*span)
     axes.set_xlabel(unit)
     axes.set_ylabel("runs")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))

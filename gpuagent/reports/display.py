@@ -28,8 +28,12 @@ class Display:
 
     def decimal(self, value: Decimal, per: str = "") -> str:
         """value: USD, or USD per something, such as "/h"."""
-        words = f"{cents(value)} USD{per}"
-        return f"{words} ({cents(value * self.rate)} {self.currency}{per})" if self.currency else words
+        second = self.second(value, per)
+        return f"{cents(value)} USD{per}" + (f" ({second})" if second else "")
+
+    def second(self, value: Decimal, per: str = "") -> str:
+        """The same in the second currency, if there is one."""
+        return f"{cents(value * self.rate)} {self.currency}{per}" if self.currency else ""
 
     @property
     def words(self) -> str:

@@ -68,6 +68,8 @@ class Frames:
 
     purchases: one row per job, with its payment and its run. paid: what settled on chain; refunded: what of it came
     back, where the job's record says that it cost less in the end (actualCost); cost = paid - refunded.
+    Of one vendor alone, purchases are the vendor's, runs those that bought there, and no planner cost belongs to it;
+    whole_purchases and whole_decisions are all of these runs, for their budgets.
     """
 
     runs: Frame
@@ -76,24 +78,29 @@ class Frames:
     decisions: Frame
     vendors: Frame
     outcomes: "Mapping[str, list[PastJob]]"
+    whole_purchases: Frame
+    whole_decisions: Frame
 
 
-def read(history: MongoHistory, scope: Scope, outcomes_max: int) -> Frames:
-    """Raises StoreError."""
+def read(history: MongoHistory, scope: Scope, vendor: str, outcomes_max: int) -> Frames:
+    """vendor: only this one's, or "". Raises StoreError."""
     vendors, runs = frame(history.vendors(), VENDORS), frame(history.runs(scope), RUNS)
-    payments, decisions = frame(history.payments(scope), PAYMENTS), frame(history.decisions(scope), DECISIONS)
+    payments = frame(history.payments(scope), PAYMENTS)
+    decisions = frame(map(_counted, history.decisions(scope)), DECISIONS)
     payments = payments[payments.runId.isin(runs.runId)].reset_index(drop=True)
     found = history.jobs(scope)
     unseen = set(payments.jobId) - {job["jobId"] for job in found}  # released, but signed for at another time
-    purchases = _purchases(frame([*found, *history.jobs_named(sorted(unseen))], JOBS), payments, runs)
-    if scope.vendor:
+    whole = purchases = _purchases(frame([*found, *history.jobs_named(sorted(unseen))], JOBS), payments, runs)
+    asked = decisions[decisions.runId.isin(runs.runId)].reset_index(drop=True)
+    if vendor:
+        purchases = whole[whole.vendorId == vendor].reset_index(drop=True)
+        payments = payments[payments.vendorId == vendor].reset_index(drop=True)
         runs = runs[runs.runId.isin(purchases.runId)].reset_index(drop=True)
-    known = [one for one in vendors.vendorId if one == (scope.vendor or one)]
+    known = [one for one in vendors.vendorId if one == (vendor or one)]
     past: dict[str, list[PastJob]] = {name: [] for name in known}
     for job in history.outcomes(scope, known, outcomes_max):
         past[job.vendor_id].append(job)
-    decisions = decisions[decisions.runId.isin(runs.runId)].reset_index(drop=True)
-    return Frames(runs, purchases, payments, decisions, vendors, past)
+    return Frames(runs, purchases, payments, asked.head(0) if vendor else asked, vendors, past, whole, asked)
 
 
 def frame(rows: Iterable[Mapping[str, Any]] | Frame, columns: Mapping[str, str]) -> Frame:

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import pandas as pd
 
+from gpuagent.money import usd
 from gpuagent.reports import display, runs, spend
 from gpuagent.reports.display import Display
 from gpuagent.reports.frames import Frame, Frames
@@ -30,6 +31,12 @@ class Headline:
 
     def words(self, shown: Display) -> str:
         return write(self.unit, self.now, shown)
+
+    def second(self, shown: Display) -> str:
+        """An amount in the second currency, if there is one."""
+        if self.now is None or self.unit not in (USD, USD_HOUR):
+            return ""
+        return shown.second(Decimal(self.now)) if self.unit == USD_HOUR else shown.second(usd(int(self.now)))
 
     @property
     def change(self) -> str:
@@ -70,8 +77,8 @@ KINDS = {
     "Spent": (USD, 0),
     "Paid to vendors": (USD, 0),
     "Refunded": (USD, 0),
-    "Planner cost": (USD, -1),
-    "Planner share of spend": (SHARE, -1),
+    "Planner cost": (USD, 0),
+    "Planner share of spend": (SHARE, 0),
     "Wasted on failed jobs": (USD, -1),
     "Waste share of vendor cost": (SHARE, -1),
     "Successful GPU hours": (HOURS, 1),

@@ -79,6 +79,11 @@ class Report:
         """How vendors are drawn, in every chart."""
         return drawing.marks(list(self.frames.vendors.vendorId))
 
+    @cached_property
+    def unpaid(self) -> Frame:
+        """Purchases of the period that fell through before they were paid."""
+        return spend.fell_through(self.frames.purchases, *self._now)
+
     @property
     def _now(self) -> Window:
         return pd.Timestamp(self.period.since), pd.Timestamp(self.period.until)
@@ -97,9 +102,9 @@ def make(
     """
     made_at = datetime.fromtimestamp(now, UTC)
     period, shown = parse(asked.period, made_at), display(asked.currency, asked.rate)
-    scope = Scope(network, period.before or period.since, period.until, asked.user, asked.tag, asked.vendor)
+    scope = Scope(network, period.before or period.since, period.until, asked.user, asked.tag)
     with store.history() as history:
-        found = frames.read(history, scope, OUTCOMES_MAX)
+        found = frames.read(history, scope, asked.vendor, OUTCOMES_MAX)
     chain = attention.check_chain(store, open_chain) if open_chain else UNASKED
     return Report(asked, period, shown, network, made_at, found, chain)
 

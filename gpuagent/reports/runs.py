@@ -26,7 +26,8 @@ def budgets(runs: Frame) -> Frame:
 def burn_down(run: Any, purchases: Frame, decisions: Frame, until: pd.Timestamp) -> Frame:
     """What was left of one run's budget after each settlement and each paid answer of its planner.
 
-    run: a row of the runs frame. What is only held counts as left. It ends at the run's last change, or at `until`.
+    run: a row of the runs frame; purchases, decisions: all of the run, whoever the vendor. What is only held counts
+    as left. It ends with the run, or at `until` while that goes on.
     """
     own = purchases[(purchases.runId == run.runId) & (purchases.state == "settled")]
     asked = decisions[decisions.runId == run.runId]
@@ -39,7 +40,7 @@ def burn_down(run: Any, purchases: Frame, decisions: Frame, until: pd.Timestamp)
     spent = spent[spent["at"] <= until]
     left = int(run.budgetTotal) - spent.remaining.cumsum()
     rest = int(left.iloc[-1]) if len(left) else int(run.budgetTotal)
-    ends_at = min(max(run.updatedAt, spent["at"].max() if len(spent) else run.createdAt), until)
+    ends_at = until if run.status == "running" else min(run.updatedAt, until)
     return frame(
         pd.concat(
             [

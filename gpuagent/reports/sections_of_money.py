@@ -3,7 +3,7 @@
 from gpuagent.reports import charts, spend
 from gpuagent.reports.page import Section
 from gpuagent.reports.report import Report
-from gpuagent.reports.tables import AMOUNT, COUNT, HOURS, ID, RATE, TEXT, TIME, Cards, Table
+from gpuagent.reports.tables import AMOUNT, BOTH, COUNT, HOURS, ID, RATE, TEXT, TIME, Cards, Table
 
 
 def overview(report: Report) -> Section:
@@ -21,14 +21,14 @@ def spending(report: Report) -> Section:
         "failed": ("failed", COUNT),
         "paid": ("paid, USD", AMOUNT),
         "refunded": ("refunded, USD", AMOUNT),
-        "cost": ("cost, USD", AMOUNT),
+        "cost": ("cost, USD", BOTH),
     }
     return Section(
         "Spend",
         "What was refunded is taken off where it was paid.",
         [
             charts.composition(parts),
-            charts.spend_over_time(table, word, report.marks, report.period),
+            charts.spend_over_time(table, word, report.marks, report.period, report.made_at),
             Table(
                 "By vendor", spend.by_vendor(report.paid), columns, "No vendor was paid in this period.", report.shown
             ),
@@ -67,7 +67,14 @@ def wasted(report: Report) -> Section:
     note = (
         "Money on jobs that were paid in this period and failed, less what came back. # stands for a number or an id."
     )
-    return Section("Waste", note, [charts.waste_by_cause(found, report.marks), table])
+    dropped = {
+        "vendorId": ("vendor", ID),
+        "cause": ("cause", TEXT),
+        "jobs": ("purchases", COUNT),
+        "released": ("released, USD", AMOUNT),
+    }
+    unpaid = Table("Fell through before payment, at no cost", report.unpaid, dropped, "No purchase fell through.")
+    return Section("Waste", note, [charts.waste_by_cause(found, report.marks), table, unpaid])
 
 
 def payments(report: Report) -> Section:

@@ -50,10 +50,13 @@ def pace(report: Report) -> Section:
 
 def budgets(report: Report) -> Section:
     found = runs.budgets(report.started)
-    frames, until = report.frames, pd.Timestamp(report.period.until)
+    whole, until = report.frames, pd.Timestamp(min(report.period.until, report.made_at))
+    spent = found[found.settled + found.plannerCost > 0]
     by_id = report.started.set_index("runId", drop=False)
-    drawn = [by_id.loc[one] for one in found.runId.head(BURNT_MAX)]
-    burnt = {run.runId: (run, runs.burn_down(run, frames.purchases, frames.decisions, until)) for run in drawn}
+    drawn = [by_id.loc[one] for one in spent.runId.head(BURNT_MAX)]
+    burnt = {
+        run.runId: (run, runs.burn_down(run, whole.whole_purchases, whole.whole_decisions, until)) for run in drawn
+    }
     columns = {
         "runId": ("run", ID),
         "userId": ("user", TEXT),

@@ -141,3 +141,16 @@ BY_VENDOR = {
     "vendorId": "str",
     **dict.fromkeys(("jobs", "succeeded", "failed", "paid", "refunded", "cost"), "int64"),
 }
+
+
+def fell_through(purchases: Frame, since: pd.Timestamp, until: pd.Timestamp) -> Frame:
+    """Purchases that were reserved then and never paid, by vendor and cause: they cost nothing but time."""
+    chosen = purchases[(purchases.state == "voided") & (purchases.createdAt >= since) & (purchases.createdAt < until)]
+    why = chosen.errorMessage.map(cause) if len(chosen) else chosen.errorMessage
+    grouped = chosen.assign(why=why).groupby(["vendorId", "why"])
+    found = grouped.agg(jobs=("jobId", "count"), released=("expectedCost", "sum")).reset_index()
+    found = frame(found.rename(columns={"why": "cause"}), FELL_THROUGH)
+    return found.sort_values(["jobs", "vendorId", "cause"], ascending=[False, True, True], ignore_index=True)
+
+
+FELL_THROUGH = {"vendorId": "str", "cause": "str", "jobs": "int64", "released": "int64"}

@@ -14,13 +14,14 @@ from gpuagent.reports.headlines import Headline
 
 ROWS_MAX = 250
 """Rows of a table that are shown: the exports have them all."""
-CELL_MAX = 120
+CELL_MAX, ID_MAX = 120, 30
 FILTER = (
     "const words=this.value.toLowerCase();"
     "for(const row of this.parentNode.querySelectorAll('tbody tr'))"
     "row.hidden=!row.textContent.toLowerCase().includes(words)"
 )
-TEXT, ID, AMOUNT, RATE, SHARE, COUNT, HOURS, TIME, SECONDS = range(9)
+TEXT, ID, AMOUNT, BOTH, RATE, SHARE, COUNT, HOURS, TIME, SECONDS = range(10)
+"""BOTH: an amount, and beside it the second currency."""
 LEFT = (TEXT, ID)
 USD_ALONE = Display()
 
@@ -53,6 +54,8 @@ class Table:
 
     def _cell(self, value: Any, kind: int) -> str:
         words = written(value, kind, self.shown)
+        if kind == ID and len(words) > ID_MAX:
+            return f'<td class="id" title="{html.escape(words)}">{html.escape(words)}</td>'
         return f"<td{_side(kind)}>{html.escape(words)}</td>"
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
@@ -75,8 +78,9 @@ def written(value: Any, kind: int, shown: Display = USD_ALONE) -> str:
     if value is None or value != value:
         return "–"
     forms: dict[int, Callable[[], str]] = {
-        AMOUNT: lambda: _both(usd(int(value)), shown),
-        RATE: lambda: _both(value, shown),
+        AMOUNT: lambda: display.cents(usd(int(value))),
+        BOTH: lambda: _both(usd(int(value)), shown),
+        RATE: lambda: display.cents(value),
         SHARE: lambda: display.share(float(value)),
         COUNT: lambda: f"{int(value):,}",
         HOURS: lambda: f"{float(value):,.2f}",
@@ -87,8 +91,8 @@ def written(value: Any, kind: int, shown: Display = USD_ALONE) -> str:
 
 def _both(value: Decimal, shown: Display) -> str:
     """The heading says USD; the second currency says its name."""
-    second = f" ({display.cents(value * shown.rate)} {shown.currency})" if shown.currency else ""
-    return display.cents(value) + second
+    second = shown.second(value)
+    return display.cents(value) + (f" ({second})" if second else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +107,12 @@ class Cards:
 
     def _card(self, one: Headline) -> str:
         mood = {True: "better", False: "worse", None: "same"}[one.better]
-        value, change = html.escape(one.words(self.shown)), html.escape(one.change)
+        value, change = html.escape(one.words(USD_ALONE)), html.escape(one.change)
+        second = f"<dd>{html.escape(one.second(self.shown))}</dd>" if one.second(self.shown) else ""
         word = f"{mood}: " if mood != "same" else ""
-        return f'<div><dt>{html.escape(one.name)}</dt><dd>{value}</dd><dd class="{mood}">{word}{change}</dd></div>'
+        return (
+            f'<div><dt>{html.escape(one.name)}</dt><dd>{value}</dd>{second}<dd class="{mood}">{word}{change}</dd></div>'
+        )
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         """For notebooks."""
@@ -139,6 +146,7 @@ RULES = """
 .rows th,.rows td{text-align:left;padding:.25em .6em;border-bottom:1px solid #ddd;vertical-align:top}
 .rows th{border-bottom:2px solid #888}
 .rows .n{text-align:right;white-space:nowrap}
+.rows .id{max-width:11em;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .rows input{float:right;padding:.2em .5em;font:inherit;font-size:.85em}
 .nothing{color:#555;font-style:italic}
 .alarm{font-weight:600;color:#8a2d00}
