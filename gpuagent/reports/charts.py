@@ -127,7 +127,7 @@ def cost_per_hour(hourly: Frame, marks: Marks) -> Picture:
     if known.empty:
         return empty(title, "No job of this period has succeeded yet.")
     shown = known.head(ROWS_MAX)
-    figure, axes = canvas(title, height=1.5 + 0.42 * len(shown))
+    figure, axes = canvas(title, height=1.5 + 0.36 * len(shown))
     for row, one in enumerate(shown.itertuples()):
         mark, whole, alone = marks[one.vendorId], float(one.perHour), float(one.perHourAlone)
         axes.barh([row], [alone], color=mark.colour, hatch=mark.hatch, edgecolor="white", height=0.62)
@@ -135,7 +135,7 @@ def cost_per_hour(hourly: Frame, marks: Marks) -> Picture:
             axes.barh([row], [whole - alone], left=alone, color="white", hatch="////", edgecolor=FAILED, height=0.62)
         axes.text(whole, row, f"  {display.cents(one.perHour)}", va="center", fontsize=9, color=TEXT)
     axes.set_yticks(range(len(shown)), [label(f"{one.vendorId} · {one.gpuType}", 36) for one in shown.itertuples()])
-    axes.invert_yaxis()
+    axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.set_xlabel("USD per successful GPU hour")
     axes.xaxis.set_major_formatter(USD_AXIS)
     axes.margins(x=0.12)
@@ -156,14 +156,14 @@ def waste_by_cause(wasted: Frame, marks: Marks) -> Picture:
     if wasted.empty or not wasted.cost.sum():
         return empty(title, "No money went to failed jobs in this period.")
     shown = wasted.head(ROWS_MAX)
-    figure, axes = canvas(title, height=1.3 + 0.42 * len(shown))
+    figure, axes = canvas(title, height=1.3 + 0.36 * len(shown))
     for row, one in enumerate(shown.itertuples()):
         mark, width = marks[one.vendorId], usd_float(one.cost)
         axes.barh([row], [width], color=mark.colour, hatch=mark.hatch, edgecolor="white", height=0.62)
         words = f"  {display.cents(usd(int(one.cost)))} ({one.jobs})"
         axes.text(width, row, words, va="center", fontsize=9, color=TEXT)
     axes.set_yticks(range(len(shown)), [f"{label(one.vendorId)}: {label(one.cause, 44)}" for one in shown.itertuples()])
-    axes.invert_yaxis()
+    axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.set_xlabel("USD (number of jobs)")
     axes.xaxis.set_major_formatter(USD_AXIS)
     axes.margins(x=0.14)

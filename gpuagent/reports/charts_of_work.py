@@ -27,8 +27,10 @@ def reliability(found: Frame, marks: Marks) -> Picture:
     for row, one in enumerate(shown.itertuples()):
         mark = marks[one.vendorId]
         axes.plot([one.low, one.high], [row, row], color=mark.colour, linewidth=4, alpha=0.55, solid_capstyle="butt")
-        axes.plot([one.learned], [row], mark.marker, color=mark.colour, markersize=9, markeredgecolor="white")
-        axes.plot([one.advertised], [row], "|", color=BLACK, markersize=16, markeredgewidth=2)
+        axes.plot(
+            [one.learned], [row], mark.marker, color=mark.colour, markersize=9, markeredgecolor="white", clip_on=False
+        )
+        axes.plot([one.advertised], [row], "|", color=BLACK, markersize=16, markeredgewidth=2, clip_on=False)
         jobs = one.succeeded + one.failed
         words = f"{one.succeeded} of {jobs} jobs" if jobs else "no job yet"
         axes.text(1.02, row, words, va="center", fontsize=9, color=TEXT)

@@ -73,9 +73,9 @@ def grid(axes: Axes, axis: Any) -> None:
 
 def empty(title: str, words: str) -> Picture:
     """A chart that says why there is nothing to see."""
-    figure, axes = canvas(title, height=1.5)
+    figure, axes = canvas(title, height=1.0)
     axes.set_axis_off()
-    axes.text(0.0, 0.6, label(words, 120), transform=axes.transAxes, fontsize=11, color=FAINT)
+    axes.text(0.0, 0.5, label(words, 120), transform=axes.transAxes, fontsize=11, color=FAINT)
     return picture(figure, title, words)
 
 

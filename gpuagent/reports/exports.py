@@ -105,7 +105,8 @@ def _joined(frame: Frame) -> Frame:
 
 
 def _in_usd(frame: Frame) -> Frame:
-    return frame.assign(**{name: frame[name].map(lambda one: usd(int(one))) for name in frame.columns if name in MONEY})
+    money = [name for name in frame.columns if name in MONEY]
+    return frame.assign(**{name: frame[name].map(lambda one: usd(int(one))).astype("object") for name in money})
 
 
 def _write_frame(frame: Frame, form: str, path: Path) -> Path:

@@ -20,7 +20,8 @@ Value = int | float | Decimal | None
 class Headline:
     """now, before: atomic units, Decimal USD an hour, a share, a count, seconds or hours, by unit.
 
-    None: there is none (nothing to divide by, or no period before). good: +1 where more is better, -1 worse, 0 neither.
+    None: there is none (nothing to divide by). good: +1 where more is better, -1 worse, 0 neither. compared: whether
+    there is a period before.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Headline:
     now: Value
     before: Value
     good: int = 0
+    compared: bool = True
 
     def words(self, shown: Display) -> str:
         return write(self.unit, self.now, shown)
@@ -36,24 +38,31 @@ class Headline:
         """An amount in the second currency, if there is one."""
         if self.now is None or self.unit not in (USD, USD_HOUR):
             return ""
-        return shown.second(Decimal(self.now)) if self.unit == USD_HOUR else shown.second(usd(int(self.now)))
+        return shown.second(Decimal(self.now), "/h") if self.unit == USD_HOUR else shown.second(usd(int(self.now)))
 
     @property
     def change(self) -> str:
         """Against the period before, in words."""
+        if not self.compared:
+            return ""
         if self.before is None:
             return "none before"
         was = write(self.unit, self.before, Display())
-        if self.now is None or not self.before or self.now == self.before:
+        if self.same or self.now is None or not self.before:
             return f"{was} before"
         sign, apart = "+" if self.now > self.before else "−", abs(float(self.now) - float(self.before))
         much = f"{apart * 100:.1f} points" if self.unit == SHARE else f"{apart / abs(float(self.before)):.0%}"
         return f"{sign}{much}, {was} before"
 
     @property
+    def same(self) -> bool:
+        """As far as one can see."""
+        return self.words(Display()) == write(self.unit, self.before, Display())
+
+    @property
     def better(self) -> bool | None:
         """None where it is neither better nor worse than before."""
-        if not self.good or self.now is None or self.before is None or self.now == self.before:
+        if not self.good or self.now is None or self.before is None or self.same:
             return None
         return (self.now > self.before) == (self.good > 0)
 
@@ -93,7 +102,10 @@ def headlines(frames: Frames, now: Window, before: Window | None) -> list[Headli
     """Spent = paid to vendors - refunded + planner cost. Runs belong to the period they were started in."""
     found = values(frames, *now)
     earlier = values(frames, *before) if before else dict.fromkeys(KINDS)
-    return [Headline(name, unit, found[name], earlier[name], good) for name, (unit, good) in KINDS.items()]
+    return [
+        Headline(name, unit, found[name], earlier[name], good, before is not None)
+        for name, (unit, good) in KINDS.items()
+    ]
 
 
 def values(frames: Frames, since: pd.Timestamp, until: pd.Timestamp) -> dict[str, Value]:

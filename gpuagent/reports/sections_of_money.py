@@ -43,11 +43,11 @@ def hourly(report: Report) -> Section:
         "gpuType": ("GPU", TEXT),
         "jobs": ("jobs ended", COUNT),
         "succeeded": ("succeeded", COUNT),
-        "hours": ("successful GPU hours", HOURS),
+        "hours": ("GPU hours that succeeded", HOURS),
         "cost": ("cost, USD", AMOUNT),
         "wasted": ("of it failed, USD", AMOUNT),
-        "perHour": ("USD per successful hour", RATE),
-        "perHourAlone": ("without failures", RATE),
+        "perHour": ("USD/h", RATE),
+        "perHourAlone": ("without failures, USD/h", RATE),
     }
     table = Table("By vendor and GPU", found, columns, "No job that was paid in this period has ended.", report.shown)
     note = "All that a vendor was paid for ended jobs, the failed ones too, by the paid hours of those that succeeded."

@@ -63,7 +63,8 @@ def composition(paid: Frame, decisions: Frame) -> dict[str, int]:
 def per_hour(paid: Frame) -> Frame:
     """By vendor and GPU: what a successful GPU hour cost, all that failed included; and what it would have without.
 
-    perHour, perHourAlone: Decimal USD, None where no job succeeded. GPU hours are those that were paid for.
+    The cheapest of each GPU first. GPU hours are those that were paid for. perHour, perHourAlone: Decimal USD, None
+    where no job succeeded.
     """
     rows = []
     for (vendor, gpu), jobs in paid[paid.outcome != UNDER_WAY].groupby(["vendorId", "gpuType"]):
@@ -84,7 +85,7 @@ def per_hour(paid: Frame) -> Frame:
             }
         )
     found = pd.DataFrame(rows, columns=list(HOURLY)).astype(HOURLY)
-    return found.sort_values(["perHour", "vendorId"], na_position="last", ignore_index=True)
+    return found.sort_values(["gpuType", "perHour", "vendorId"], na_position="last", ignore_index=True)
 
 
 HOURLY = {
@@ -116,7 +117,7 @@ WASTE = {"vendorId": "str", "cause": "str", "jobs": "int64", "cost": "int64", "r
 
 def cause(message: str) -> str:
     """A vendor's words without what differs from job to job."""
-    plain = re.sub(r"0x[0-9a-fA-F]+|\b[0-9a-fA-F]{8,}\b|[0-9]+(\.[0-9]+)?", "#", " ".join(message.split()))
+    plain = re.sub(r"0x[0-9a-fA-F]+|\b[0-9a-fA-F]{8,}\b|[0-9]+(\.[0-9]+)*", "#", " ".join(message.split()))
     plain = plain or "no reason given"
     return plain if len(plain) <= CAUSE_MAX else f"{plain[: CAUSE_MAX - 1]}…"
 

@@ -145,7 +145,7 @@ RULES = """
 .rows caption{text-align:left;font-weight:600;padding:.2em 0}
 .rows th,.rows td{text-align:left;padding:.25em .6em;border-bottom:1px solid #ddd;vertical-align:top}
 .rows th{border-bottom:2px solid #888}
-.rows .n{text-align:right;white-space:nowrap}
+.rows .n{text-align:right}.rows td.n{white-space:nowrap}
 .rows .id{max-width:11em;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .rows input{float:right;padding:.2em .5em;font:inherit;font-size:.85em}
 .nothing{color:#555;font-style:italic}
