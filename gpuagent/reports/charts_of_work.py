@@ -10,7 +10,7 @@ from gpuagent.palette import BLACK, SETTLED, SUCCESS, TEXT
 from gpuagent.planbench.arms import Arm
 from gpuagent.reports import display
 from gpuagent.reports.charts import ROWS_MAX
-from gpuagent.reports.drawing import Marks, Picture, canvas, dress, empty, grid, label, listed, panes, picture
+from gpuagent.reports.drawing import USD_AXIS, Marks, Picture, canvas, dress, empty, grid, label, listed, panes, picture
 from gpuagent.reports.frames import Frame
 
 BINS = 24
@@ -80,7 +80,7 @@ def time_to_success(times: Frame) -> Picture:
 
 
 def planners_compared(arms: Sequence[Arm]) -> Picture:
-    """Completion and spend of the planners of an A/B test, with 95 % intervals."""
+    """Completion and spend of the planners of an A/B test, with 95 % intervals; in brackets the runs that ended."""
     title = "Planners compared: runs that were assigned by chance"
     ended = [arm for arm in arms if arm.complete and arm.spend]
     if not ended:
@@ -96,13 +96,14 @@ def planners_compared(arms: Sequence[Arm]) -> Picture:
         for axes, found, scale in ((first, arm.complete, 1.0), (second, arm.spend, 1e6)):
             assert found
             axes.plot([found.low / scale, found.high / scale], [row, row], color=SETTLED, linewidth=4, alpha=0.55)
-            axes.plot([found.mean / scale], [row], "o", color=SETTLED, markersize=8, markeredgecolor="white")
+            axes.plot([found.mean / scale], [row], "o", color=SETTLED, markersize=8, clip_on=False)
     first.set_xlim(0, 1)
     first.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     first.set_yticks(range(len(ended)), [f"{label(arm.planner)} ({arm.ended})" for arm in ended])
     first.set_ylim(len(ended) - 0.5, -0.5)
     second.tick_params(labelleft=False)
     second.set_xlim(left=0)
+    second.xaxis.set_major_formatter(USD_AXIS)
     told = [
         f"{arm.planner} completed {arm.complete.mean:.0%} [{arm.complete.low:.0%}, {arm.complete.high:.0%}] of "
         f"{arm.ended} runs at {display.cents(usd(round(arm.spend.mean)))} USD a run"

@@ -44,6 +44,14 @@ def write(report: Report, form: str, out: Path) -> list[Path]:
         raise BadInput(f"{error.filename or out} cannot be written: {error.strerror}") from error
 
 
+def write_all(report: Report, folder: str) -> list[Path]:
+    """Every format, in a folder; "": nothing. Raises BadInput."""
+    if not folder:
+        return []
+    names = {"html": "report.html", "focus": "focus.csv", "journal": "journal.csv", "csv": "csv", "parquet": "parquet"}
+    return [path for form in FORMATS for path in write(report, form, Path(folder) / names[form])]
+
+
 def check(form: str) -> None:
     if form not in FORMATS:
         raise BadInput(f"no format {form!r}; there are: {', '.join(FORMATS)}")

@@ -1,6 +1,6 @@
 """Runs: their budgets as they burnt down, how long success took, and planners compared. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -74,6 +74,22 @@ TIMES = {
     "createdAt": TIME,
     "doneAt": TIME,
 }
+
+
+def arm_rows(found: Sequence[Arm]) -> Frame:
+    """Shares and intervals of 95 %; spend: a run's mean, in atomic units. Empty where no run has ended."""
+    rows = []
+    for arm in found:
+        share, spent, cost = arm.complete, arm.spend, arm.planner_cost
+        figures = {
+            "completed": share and share.mean,
+            "low": share and share.low,
+            "high": share and share.high,
+            "spend": spent and round(spent.mean),
+            "plannerCost": cost and round(cost.mean),
+        }
+        rows.append({"planner": arm.planner, "runs": arm.runs, "ended": arm.ended, **figures})
+    return pd.DataFrame(rows, columns=["planner", "runs", "ended", "completed", "low", "high", "spend", "plannerCost"])
 
 
 def compared(runs: Frame, tag: str = "") -> list[Arm]:

@@ -88,9 +88,18 @@ def planners(report: Report) -> Section:
     found = by_model(report.decisions, spent)
     parts: list[Part] = [Table("By model", found, columns, "No planner cost anything in this period.", report.shown)]
     if arms := runs.compared(report.started, report.asked.tag):
-        rows = [{"planner": arm.planner, "runs": arm.runs, "ended": arm.ended} for arm in arms]
-        counted = {"planner": ("planner", TEXT), "runs": ("runs", COUNT), "ended": ("ended", COUNT)}
-        parts += [charts_of_work.planners_compared(arms), Table("Assigned by chance", pd.DataFrame(rows), counted, "")]
+        figures = {
+            "planner": ("planner", TEXT),
+            "runs": ("runs", COUNT),
+            "ended": ("ended", COUNT),
+            "completed": ("completed", SHARE),
+            "low": ("from", SHARE),
+            "high": ("to", SHARE),
+            "spend": ("USD to vendors, a run", AMOUNT),
+            "plannerCost": ("planner cost, USD a run", AMOUNT),
+        }
+        table = Table("Assigned by chance (95 % intervals)", runs.arm_rows(arms), figures, "", report.shown)
+        parts += [charts_of_work.planners_compared(arms), table]
     return Section("Planners", "What asking language models cost, and how planners did that were compared.", parts)
 
 
