@@ -11,6 +11,7 @@ from gpuagent.cli.common import EXIT_OTHER, EXIT_RUN_FAILED, AsJson, console, er
 from gpuagent.cli.consents import add_consents
 from gpuagent.cli.planners import planners
 from gpuagent.cli.policies import policies
+from gpuagent.cli.reports import report
 from gpuagent.cli.runs import runs
 from gpuagent.cli.vendors import vendors
 from gpuagent.cli.wallets import wallets
@@ -27,6 +28,7 @@ app.add_typer(policies, name="policy")
 app.add_typer(planners, name="planners")
 add_consents(runs)
 app.add_typer(wallets, name="wallet")
+app.command("report")(report)
 
 
 @app.command()
