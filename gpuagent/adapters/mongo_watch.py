@@ -1,7 +1,7 @@
 """News of runs as it is written, by whichever process: MongoDB's change stream, cut to what people may see."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ class Change:
 
 def watch(
     database: Database[dict[str, Any]], run_id: str | None, resume_after: str | None = None, idle_s: float = IDLE_S
-) -> Iterator[Change]:
+) -> Generator[Change, None, None]:
     """Every change to a run, or to all runs (None), in order, until the caller leaves the loop or closes the iterator.
 
     The first Change is always `open`: from there on nothing is missed, so read the documents then, and no earlier.
