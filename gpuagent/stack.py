@@ -70,13 +70,13 @@ def _environment(uri: str, ready: Mapping[str, Any]) -> dict[str, str]:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[int]:
+def _alone(folder: Path, wait_s: float = STOP_S) -> Iterator[int]:
     """The descriptor of a lock on the folder. The vendors inherit it: it is free again once the last of us and them
     has ended, so that a notebook's restarted kernel waits for what the killed one left to write its chain down.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / "stack.lock").open("ab") as file:
-        ends_at = time.monotonic() + STOP_S
+        ends_at = time.monotonic() + wait_s
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,7 +10,8 @@ import ipywidgets as w
 from gpuagent.adapters.mongo_glance import Glance
 from gpuagent.desk import Desk
 from gpuagent.errors import ChainError, GpuAgentError
-from gpuagent.money import show_usd
+from gpuagent.model import Run
+from gpuagent.money import show_usd, usd
 from gpuagent.palette import vendor_colours
 from gpuagent.panels.bridge import Bridge
 from gpuagent.panels.deciding import Deciding
@@ -49,14 +50,17 @@ class Console:
         """Raises UnknownRun; run_id empty: the newest run that is still running, or else the newest."""
         self._desk, self._bridge = desk, Bridge()
         self._drawing = self._reading = self._again = False
+        self._shown_id = ""
         self.driving = Driving(desk, self._bridge, lambda: self.run_id)
         self.deciding = Deciding(desk, self._bridge, lambda: self.run_id)
-        self.form = LaunchForm(desk, self._bridge, self.deciding.name, self.open)
+        self.form = LaunchForm(desk, self._bridge, self.deciding.name, self._started)
         self.limits = LimitsForm(desk, self._bridge, self.deciding.name)
         self.faults = FaultsForm(desk, self._bridge)
         self.view = RunView(self.refresh)
         self.problem, self._title = Message(), html()
-        self.runs = w.Select(description="Runs", rows=5, layout=w.Layout(width="100%"))
+        self.runs = w.Select(description="Runs", rows=4, layout=w.Layout(width="100%", height="86px"))
+        self.runs.style.description_width = "40px"
+        self.runs.add_class("ga-runs")
         self.sections, toggles, panes = sections(
             {"New run": self.form.widget, "Limits": self.limits.widget, "Practice faults": self.faults.widget}
         )
@@ -91,6 +95,11 @@ class Console:
     def open(self, run_id: str) -> None:
         self._wanted = run_id
         self.refresh()
+
+    def _started(self, run: Run) -> None:
+        self.sections["New run"].value = False
+        self.driving.message.say(f"Started run {run.run_id}: Step or Tick moves it, Auto to its end.")
+        self.open(run.run_id)
 
     def refresh(self) -> None:
         """Read and draw anew, soon; of several requests meanwhile, once."""
@@ -146,12 +155,16 @@ class Console:
         if tuple(options) != tuple(self.runs.options):
             self.runs.options = options
         self.runs.value = opened or None
-        self._drawing, self._wanted = False, ""
+        self.runs.layout.display = "" if options else "none"
+        if opened != self._shown_id:
+            self.deciding.message.clear()
+        self._drawing, self._wanted, self._shown_id = False, "", opened
         self._title.value = shown(_title(self._desk, found.balance))
         self.view.show(found.seen, found.colours)
         self.driving.show(found.seen.run if found.seen else None)
         self.deciding.show(found.seen, found.policy)
         self.limits.show(found.policy)
+        self.form.show(found.policy)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         """The widgets, and for where there are none what they show, as HTML and as a line."""
@@ -175,8 +188,8 @@ def _colours(desk: Desk) -> Mapping[str, str]:
 
 def _listed(run: Mapping[str, Any]) -> str:
     at = run["createdAt"].astimezone().strftime("%d %b %H:%M")
-    spent = show_usd(amount(run["settled"]))
-    return f"{run['phase']}  ·  {at}  ·  {spent} of {show_usd(amount(run['budgetTotal']))}  ·  {run['goal'][:60]}"
+    spent, budget = amount(run["settled"]), amount(run["budgetTotal"])
+    return f"{run['phase']:<9}  {at}  {usd(spent):>8.2f} of {show_usd(budget):<11}  {run['goal'][:70]}"
 
 
 def _title(desk: Desk, balance: str) -> Html:

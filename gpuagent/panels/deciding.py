@@ -35,8 +35,10 @@ class Deciding:
         self._errand = Errand(bridge, self.message, self._draw)
         self._running, self._policy = False, Policy()
         self._asked: Mapping[str, Any] | None = None
-        self.who = Field(text("Your name", _login(), width="300px"), written("say who you are", NAME_MAX))
-        self.why = Field(text("Reason", hint="recorded with the decision", width="420px"), str)
+        self.who = Field(
+            text("Your name", _login(), width="230px", label_width="70px"), written("say who you are", NAME_MAX)
+        )
+        self.why = Field(text("Reason", hint="recorded with the decision", width="380px", label_width="56px"), str)
         self.cancel = button("Cancel run", self._cancel, "warning", "End the run: nothing more is signed")
         self.kill = button("Kill switch", self._kill, "danger", "No wallet signs anything more, in any process")
         self.approve = button("Approve", self._approve, "success", "Agree to this purchase at this price")

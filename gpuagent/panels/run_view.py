@@ -52,8 +52,8 @@ class RunView:
         """asked: called when a person wants other observations."""
         self.head, self.phase, self.budget = html(), html(), html()
         self.jobs, self.payments, self.why, self.log = html(), html(), html(), html()
-        self.kinds = choice("Show", list(FILTERS), width="300px")
-        self.search = text("Containing", hint="any text", width="340px")
+        self.kinds = choice("Show", list(FILTERS), width="230px", label_width="42px")
+        self.search = text("Containing", hint="any text", width="320px", label_width="80px")
         for widget in (self.kinds, self.search):
             widget.observe(lambda _: asked(), "value")
         self.top = w.VBox([self.head, self.phase, self.budget])
