@@ -27,6 +27,11 @@ class Field(Generic[T]):
 
         widget.observe(look, "value")
 
+    @property
+    def note(self) -> str:
+        """What stands beside the field, as HTML."""
+        return str(self._note.value)
+
     def read(self) -> T:
         """Raises BadInput, after saying it beside the field."""
         try:

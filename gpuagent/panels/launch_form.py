@@ -34,7 +34,7 @@ class LaunchForm:
         self._vendors = [vendor for vendor in desk.agent.store.vendors() if vendor.enabled]
         self.fields = self._fields()
         self.vendors = {vendor.vendor_id: _tick(vendor) for vendor in self._vendors}
-        self._none, self._caps = html(), html()
+        self._none, self.caps = html(), html()
         for box in self.vendors.values():
             box.observe(lambda _: self._draw(), "value")
         self.launch = button("Launch", self._launch, "primary", "Write the run down; it moves when it is ticked")
@@ -48,18 +48,17 @@ class LaunchForm:
                 ],
                 layout=w.Layout(flex_flow="row wrap", grid_gap="0 18px"),
             ),
-            self._caps,
+            self.caps,
             row(self.launch, self.dry_run),
             self.message.widget,
         )
         self._draw()
 
     def show(self, policy: Policy) -> None:
-        caps = [
-            f"{NAMES[name].lower()} {show_usd(cap)}" for name in LIMITS if (cap := getattr(policy, name)) is not None
-        ]
-        words = f"Limits in force: {', '.join(caps) or 'none'}. They are changed under Limits."
-        self._caps.value = shown(el("p", words, class_="faint"))
+        caps = {NAMES[name].lower(): getattr(policy, name) for name in LIMITS}
+        told = ", ".join(f"{name}: {show_usd(cap)}" for name, cap in caps.items() if cap is not None)
+        words = f"Limits in force: {told or 'none'}. Change them under Limits."
+        self.caps.value = shown(el("p", words, class_="faint"))
 
     def order(self) -> Order:
         """What stands in the form. Raises BadInput, after saying so beside the fields."""
@@ -87,9 +86,7 @@ class LaunchForm:
         planner.value = self._desk.settings.planner
         goal = text("Goal", "Fine-tune tiny-llm", width=WIDE)
         return {
-            "goal": Field(
-                text("Goal", "Fine-tune tiny-llm", width=WIDE), written("say what the run is for", GOAL_MAX), self._draw
-            ),
+            "goal": Field(goal, written("say what the run is for", GOAL_MAX), self._draw),
             "gpu": Field(choice("GPU type", types), str, self._draw),
             "hours": Field(text("Hours", "1"), _hours, self._draw),
             "budget": Field(text("Budget, USD", "5.00"), _budget, self._draw),

@@ -30,10 +30,7 @@ class LimitsForm:
         self._desk, self._who = desk, who
         self.message = Message()
         self._errand = Errand(bridge, self.message, self._draw)
-        self.fields = {
-            name: Field(text(f"{NAMES[name]}, USD", width="320px", label_width="170px"), _limit, self._draw)
-            for name in LIMITS
-        }
+        self.fields = {name: Field(_amount_text(NAMES[name]), _limit, self._draw) for name in LIMITS}
         self.why = text("Reason", hint="needed to allow more than before", width="520px", label_width=LABEL)
         self.save = button("Change limits", self._save, "primary", "A new version of the policy, in force at once")
         self._shown: Policy | None = None

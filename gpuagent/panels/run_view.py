@@ -7,7 +7,7 @@ import ipywidgets as w
 
 from gpuagent.adapters.mongo_glance import Glance
 from gpuagent.panels.fields import choice, row, text
-from gpuagent.panels.log import FILTERS, LINES_MAX, log
+from gpuagent.panels.log import FILTERS, log
 from gpuagent.panels.markup import Html, el, join
 from gpuagent.panels.message import html, shown
 from gpuagent.panels.phases import picture, pill
@@ -81,7 +81,3 @@ class RunView:
         self.why.value = shown(join(el("h3", "Why"), why(seen.decision, colours)))
         filtered = self.kinds.value != "Everything" or bool(self.search.value.strip())
         self.log.value = shown(log(seen.seen, filtered))
-
-    @property
-    def limit(self) -> int:
-        return LINES_MAX + 1
