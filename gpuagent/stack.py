@@ -44,7 +44,7 @@ def start(folder: Path | None = None, mongodb_uri: str = "", **vendor_settings: 
     if folder:
         vendor_settings = {"MOCK_DATA_DIR": str(folder / "vendors"), **vendor_settings}
     with ExitStack() as stack:
-        lock = (stack.enter_context(_alone(folder)),) if folder else ()
+        lock = (stack.enter_context(alone(folder)),) if folder else ()
         vendors = stack.enter_context(_vendors(vendor_settings, lock))
         if not mongodb_uri:  # while the vendors start
             mongodb_uri = stack.enter_context(mongod.start(folder / "mongod" if folder else None)).uri
@@ -70,7 +70,7 @@ def _environment(uri: str, ready: Mapping[str, Any]) -> dict[str, str]:
 
 
 @contextmanager
-def _alone(folder: Path, wait_s: float = STOP_S) -> Iterator[int]:
+def alone(folder: Path, wait_s: float = STOP_S) -> Iterator[int]:
     """The descriptor of a lock on the folder. The vendors inherit it: it is free again once the last of us and them
     has ended, so that a notebook's restarted kernel waits for what the killed one left to write its chain down.
     """
