@@ -1,6 +1,6 @@
 """One visual language for charts and panels: a vendor, an amount and an outcome look the same everywhere. Pure.
 
-The colours are Okabe and Ito's (Color Universal Design, https://jfly.uni-koeln.de/color/), told apart by people with any
+The colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), told apart by people with any
 colour vision. A hatch and a marker go with each, for print in black and white and for when the colours run out.
 """
 
