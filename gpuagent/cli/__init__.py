@@ -12,6 +12,7 @@ from gpuagent.cli.consents import add_consents
 from gpuagent.cli.planners import planners
 from gpuagent.cli.policies import policies
 from gpuagent.cli.runs import runs
+from gpuagent.cli.schedules import schedules
 from gpuagent.cli.vendors import vendors
 from gpuagent.cli.wallets import wallets
 
@@ -27,6 +28,7 @@ app.add_typer(policies, name="policy")
 app.add_typer(planners, name="planners")
 add_consents(runs)
 app.add_typer(wallets, name="wallet")
+app.add_typer(schedules, name="schedule")
 
 
 @app.command()

@@ -68,7 +68,7 @@ class Result:
         }
 
     def check(self) -> None:
-        """Makes the cell that calls it fail. Raises RunFailed, and ChainMismatch where the books differ from the chain."""
+        """Makes the cell that calls it fail. Raises RunFailed, and ChainMismatch where the books differ."""
         if self.books and not self.books.balanced:
             raise ChainMismatch(f"run {self.run.run_id}: {'; '.join(self.books.differences)}: see `gpuagent books`")
         if self.outcome == FAILED:
@@ -113,7 +113,7 @@ def read(path: Path) -> dict[str, Any]:
     import nbformat
 
     try:
-        found = result_in(nbformat.read(path, as_version=4))
+        found = result_in(nbformat.read(path, as_version=4))  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise BadInput(f"{path} is no notebook that can be read: {error}") from error
     if found is None:
