@@ -145,22 +145,30 @@ def _planners(settings: Settings) -> "Mapping[str, Planner]":
     from gpuagent.adapters.on_demand import OnDemand
     from gpuagent.adapters.stub_planner import StubPlanner
 
-    return OnDemand({"stub": StubPlanner, "llm": lambda: open_llm_planner(settings)})
+    def stub(option: str) -> "Planner":
+        if option:
+            raise KeyError(option)
+        return StubPlanner()
+
+    return OnDemand({"stub": stub, "llm": lambda model: open_llm_planner(settings, model)})
 
 
 def named_planner(settings: Settings, name: str) -> "Planner":
     """A planner alone, without a wallet or a database. Raises BadInput where there is none of that name."""
     planners = _planners(settings)
-    if name not in list(planners):
+    if name.partition(":")[0] not in list(planners):
         raise BadInput(f"no planner {name!r}; there are: {', '.join(planners)}")
     return planners[name]
 
 
-def open_llm_planner(settings: Settings) -> "LlmPlanner":
-    """The planner that asks a language model. Raises ConfigError for a missing key, model or price."""
+def open_llm_planner(settings: Settings, model: str = "") -> "LlmPlanner":
+    """The planner that asks a language model: this one, or that of the environment.
+
+    Raises ConfigError for a missing key, model or price.
+    """
     from gpuagent.adapters.llm_planner import open_planner
 
-    return open_planner(settings.environ)
+    return open_planner({**settings.environ, "PLANNER_MODEL": model} if model else settings.environ)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Everything the agent needs beside it, on this machine: mongod, a chain, vendors to practise on. Real processes."""
 
+import fcntl
 import json
 import os
 import select
@@ -19,6 +20,7 @@ from gpuagent.vendor_file import SECRET_ENV, vendor_from
 
 READY_S = 60
 STOP_S = 15
+POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ class Stack:
 def start(folder: Path | None = None, mongodb_uri: str = "", **vendor_settings: str) -> Iterator[Stack]:
     """Run the stack until the block ends. Raises ConfigError, MongodError.
 
-    folder: where the database, the chain and the vendors' jobs live on; None: nothing outlives the block.
+    folder: where the database, the chain and the vendors' jobs live on, for one stack at a time; None: nothing
+    outlives the block.
     mongodb_uri: a server to use instead of an embedded one. vendor_settings: variables for the mock vendor (PORT, ...).
     """
     from gpuagent.adapters import mongod
@@ -41,7 +44,8 @@ def start(folder: Path | None = None, mongodb_uri: str = "", **vendor_settings: 
     if folder:
         vendor_settings = {"MOCK_DATA_DIR": str(folder / "vendors"), **vendor_settings}
     with ExitStack() as stack:
-        vendors = stack.enter_context(_vendors(vendor_settings))
+        lock = (stack.enter_context(_alone(folder)),) if folder else ()
+        vendors = stack.enter_context(_vendors(vendor_settings, lock))
         if not mongodb_uri:  # while the vendors start
             mongodb_uri = stack.enter_context(mongod.start(folder / "mongod" if folder else None)).uri
         ready = _ready_line(*vendors)
@@ -66,7 +70,31 @@ def _environment(uri: str, ready: Mapping[str, Any]) -> dict[str, str]:
 
 
 @contextmanager
-def _vendors(settings: Mapping[str, str]) -> "Iterator[tuple[subprocess.Popen[str], IO[str]]]":
+def _alone(folder: Path) -> Iterator[int]:
+    """The descriptor of a lock on the folder. The vendors inherit it: it is free again once the last of us and them
+    has ended, so that a notebook's restarted kernel waits for what the killed one left to write its chain down.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / "stack.lock").open("ab") as file:
+        ends_at = time.monotonic() + STOP_S
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > ends_at:
+                    raise ConfigError(
+                        f"another process runs the stack of {folder}: export the variables that its `gpuagent up` "
+                        "printed, work in the notebooks of its `gpuagent lab`, or stop it"
+                    ) from None
+                time.sleep(POLL_S)
+        yield file.fileno()
+
+
+@contextmanager
+def _vendors(
+    settings: Mapping[str, str], inherited: tuple[int, ...]
+) -> "Iterator[tuple[subprocess.Popen[str], IO[str]]]":
     """The mock vendor and its chain, in a process of their own with a log. It ends when its stdin closes."""
     with TemporaryDirectory(prefix="gpuagent-vendor-") as scratch, (Path(scratch) / "log").open("w+") as log:
         vendor = subprocess.Popen(
@@ -78,6 +106,7 @@ def _vendors(settings: Mapping[str, str]) -> "Iterator[tuple[subprocess.Popen[st
             text=True,
             # A ctrl-C is for us: we stop the vendor in order, after the agent.
             start_new_session=True,
+            pass_fds=inherited,
         )
         try:
             yield vendor, log

@@ -76,6 +76,12 @@ def script_outcomes(shop: TheShop, outcomes: Outcomes) -> dict[str, str]:
     return {"vendorId": outcomes.vendor_id, "script": outcomes.script}
 
 
+@control.get("/outcomes")
+def show_outcomes(shop: TheShop) -> dict[str, Any]:
+    """What is left of each vendor's script."""
+    return {"scripts": shop.levers.scripts()}
+
+
 @control.put("/price")
 def set_price(shop: TheShop, price: Price) -> dict[str, Any]:
     """For later quotes; quotes already given keep theirs."""

@@ -25,6 +25,11 @@ class Levers:
         with self._lock:
             self._scripts[vendor_id] = script
 
+    def scripts(self) -> dict[str, str]:
+        """What is left of them, by vendor."""
+        with self._lock:
+            return dict(self._scripts)
+
     def next_outcome(self, vendor_id: str) -> bool | None:
         """Whether the next job succeeds; None when no script says."""
         with self._lock:

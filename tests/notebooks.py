@@ -20,8 +20,6 @@ SCHEDULED = FOLDER / "40_scheduled_run.ipynb"
 GPUAGENT = [sys.executable, "-m", "gpuagent.cli"]
 PAPERMILL = [sys.executable, "-m", "papermill"]
 DEADLINE_S = 120
-WORK_S = 1200
-"""Vendors work on by so much whenever we look."""
 
 
 def unactivated(world: World) -> dict[str, str]:
@@ -56,20 +54,17 @@ def begun(world: World, *command: str) -> Iterator["subprocess.Popen[str]"]:
 
 
 def ended(world: World, *command: str) -> "subprocess.CompletedProcess[str]":
-    """The command at its end, while the vendors work."""
+    """The command at its end. The world's vendors are to be quick, for nobody turns their clock meanwhile."""
     with begun(world, *command) as process:
-        until(lambda: process.poll() is not None, world)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=DEADLINE_S)
     return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
-def until(true: Callable[[], object], world: World | None = None) -> None:
-    """Waits for a condition; the world's vendors work meanwhile, unless there is none. Raises AssertionError."""
+def until(true: Callable[[], object]) -> None:
+    """Waits for a condition. Raises AssertionError."""
     ends_at = time.monotonic() + DEADLINE_S
     while not true():
         assert time.monotonic() < ends_at, "not in time"
-        if world:
-            world.market.work(WORK_S)
         time.sleep(0.1)
 
 

@@ -97,7 +97,7 @@ def test_an_unpriced_model_may_be_allowed() -> None:
 
 
 def test_a_planner_that_is_not_set_up_stops_those_who_name_it_alone() -> None:
-    planners = OnDemand({"stub": lambda: "stub", "llm": lambda: open_planner({})})
+    planners = OnDemand({"stub": lambda _: "stub", "llm": lambda _: open_planner({})})
     assert "stub" in planners
     assert "oracle" not in planners
     assert ", ".join(planners) == "stub, llm"

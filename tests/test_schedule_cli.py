@@ -21,6 +21,9 @@ from gpuagent.schedule.outputs import claimed
 from gpuagent.schedule.parameters import checked, inspected
 from tests.notebooks import SCHEDULED
 
+SOMEWHERE = {"CHAIN_RPC_URL": "http://127.0.0.1:1"}
+"""Configured, and nobody there."""
+
 
 class Noon:
     def now(self) -> float:
@@ -32,7 +35,7 @@ TYPES = {"name": "str", "count": "int", "share": "float", "on": "bool"}
 
 def invoke(folder: Path, *arguments: str, **environment: str) -> Result:
     where = ("--out", str(folder), "--locks", str(folder / "locks"))
-    return CliRunner().invoke(app, ("schedule", "run", *where, *arguments), env=environment)
+    return CliRunner().invoke(app, ("schedule", "run", *where, *arguments), env={**SOMEWHERE, **environment})
 
 
 def test_the_notebook_says_what_it_takes() -> None:
@@ -92,13 +95,7 @@ def test_pairs_are_read_as_papermill_reads_them() -> None:
     assert paired(["nb", "-p", "goal", "a=b", "--out", "x", "-p", "budget", "-5"]) == [
         *("nb", "-p", "goal=a=b", "--out", "x", "-p", "budget=-5"),
     ]
-    assert paired(["-p", "a=x", "--parameter", "run_id", "", "nb"]) == [
-        "-p",
-        "goal=x",
-        "--parameter",
-        "run_id=",
-        "nb",
-    ]
+    assert paired(["--parameter", "run_id", "", "-p", "a=x"]) == ["--parameter", "run_id=", "-p", "a=x"]
     with pytest.raises(BadParameter, match="a name and a value"):
         paired(["nb", "-p", "goal"])
 
@@ -138,9 +135,8 @@ def test_the_second_of_two_is_locked_out_by_name_and_by_id(tmp_path: Path) -> No
 def test_folders_that_cannot_be_written_are_bad_input(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for option in ("--locks", "--out"):
-        shown = CliRunner().invoke(
-            app, ("schedule", "run", str(SCHEDULED), "--locks", str(tmp_path), option, str(tmp_path / "file" / "x"))
-        )
+        folders = ("--locks", str(tmp_path), option, str(tmp_path / "file" / "x"))
+        shown = CliRunner().invoke(app, ("schedule", "run", str(SCHEDULED), *folders), env=SOMEWHERE)
         assert (shown.exit_code, f"by {option}" in shown.output) == (2, True), shown.output
 
 
@@ -189,3 +185,11 @@ def test_an_unconfigured_environment_is_bad_input_and_says_what_to_set(tmp_path:
     )
     assert (shown.exit_code, "MONGODB_URI" in shown.output) == (2, True), shown.output
     assert list(tmp_path.glob("*.ipynb")) == []
+
+
+def test_a_schedule_does_not_practise_unasked(tmp_path: Path) -> None:
+    nothing = dict.fromkeys(
+        ("CHAIN_RPC_URL", "X402_NETWORK", "X402_PRIVATE_KEY", "EVM_PRIVATE_KEY", "X402_KEYSTORE"), ""
+    )
+    shown = invoke(tmp_path, str(SCHEDULED), **nothing)
+    assert (shown.exit_code, "or add --practice" in shown.output) == (2, True), shown.output

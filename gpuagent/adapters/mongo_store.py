@@ -1,7 +1,7 @@
 """Runs in MongoDB (a replica set): every step is one transaction, guarded by the run's version."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import wraps
@@ -28,8 +28,10 @@ from gpuagent.adapters import mongo_outcomes
 from gpuagent.adapters import mongo_policy as policies
 from gpuagent.adapters.mongo_books import MongoBooks
 from gpuagent.adapters.mongo_bounds import bounded
+from gpuagent.adapters.mongo_glance import Glance, glance
 from gpuagent.adapters.mongo_schema import ensure_schema
 from gpuagent.adapters.mongo_values import date
+from gpuagent.adapters.mongo_watch import Change, watch
 from gpuagent.context import PastJob
 from gpuagent.errors import ConfigError, DuplicateRun, DuplicateVendorJob, StaleRun, UnknownRun
 from gpuagent.model import Job, Ledger, Observation, Run, Vendor
@@ -197,6 +199,18 @@ class MongoStore:
     def runs(self, limit: int = 20) -> list[Mapping[str, Any]]:
         """Run documents, newest first."""
         return list(self._database.runs.find().sort("createdAt", DESCENDING).limit(limit))
+
+    @_bounded
+    def glance(self, run_id: str, types: Sequence[str], text: str = "", limit: int = 200) -> Glance:
+        """What a person sees of a run, its newest observations of these types first. Raises UnknownRun."""
+        found = glance(self._database, _object_id(run_id), types, text, limit)
+        if found is None:
+            raise UnknownRun(f"there is no run {run_id}: `gpuagent run list` shows them")
+        return found
+
+    def watch(self, run_id: str | None = None, resume_after: str | None = None) -> Generator[Change, None, None]:
+        """Every change to a run, or to all runs, as mongo_watch.watch() says. Raises as that does."""
+        return watch(self._database, run_id, resume_after)
 
     @_bounded
     def documents(self, run_id: str) -> dict[str, list[Mapping[str, Any]]]:

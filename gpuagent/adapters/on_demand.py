@@ -8,17 +8,20 @@ from gpuagent.ports import Planner
 class OnDemand(Mapping[str, Planner]):
     """One that is not set up stops those that name it, and no others.
 
+    makers get what stands after a colon in the name, such as the model in llm:openai/gpt-4o-mini, or "".
+
     Whether a name is in it is only known by making the planner: `in` raises ConfigError where it lacks a key, so that
     a run is refused before it starts.
     """
 
-    def __init__(self, makers: Mapping[str, Callable[[], Planner]]) -> None:
+    def __init__(self, makers: Mapping[str, Callable[[str], Planner]]) -> None:
         self._makers = makers
         self._made: dict[str, Planner] = {}
 
     def __getitem__(self, name: str) -> Planner:
         if name not in self._made:
-            self._made[name] = self._makers[name]()
+            kind, _, option = name.partition(":")
+            self._made[name] = self._makers[kind](option)
         return self._made[name]
 
     def __iter__(self) -> Iterator[str]:

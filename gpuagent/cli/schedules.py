@@ -1,5 +1,6 @@
 """`gpuagent schedule`: what a timer calls to execute a notebook, and what it hears back."""
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from gpuagent.cli.common import AsJson, print_json, store
+from gpuagent.cli.common import AsJson, print_json
 from gpuagent.errors import BadInput, ConfigError, GpuAgentError, Locked
 
 if TYPE_CHECKING:
@@ -62,6 +63,9 @@ def schedule_run(
         str,
         typer.Option(metavar="PERIOD", help="hour, day, week or month (UTC): a run for each, named run_id-PERIOD."),
     ] = "",
+    practice: Annotated[
+        bool, typer.Option(help="Where no chain and no wallet are configured: buy on the embedded practice stack.")
+    ] = False,
     locks: Annotated[Path | None, typer.Option(help="The folder for locks; default: in your data folder.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -88,6 +92,7 @@ def schedule_run(
     try:
         types = inspected(notebook)
         values = checked(types, _pairs(parameter or ()))
+        _check_configured(types, practice)
         with _lock(notebook, values, locks or _data_folder() / "locks"):
             if per:
                 values[RUN_ID] = _of_this_period(types, values, per)
@@ -105,6 +110,14 @@ def _pairs(texts: Sequence[str]) -> list[tuple[str, str]]:
     return [(name, value) for name, _, value in (text.partition("=") for text in texts)]
 
 
+def _check_configured(types: Mapping[str, str], practice: bool) -> None:
+    """A notebook that buys would buy on the practice stack: fine for a person, who sees it. Raises ConfigError."""
+    from gpuagent.desk import is_configured
+
+    if RUN_ID in types and not practice and not is_configured(os.environ):
+        raise ConfigError("set CHAIN_RPC_URL and the wallet's key: none is set; or add --practice, to buy nothing real")
+
+
 def _lock(notebook: Path, values: "Mapping[str, Value]", folder: Path) -> AbstractContextManager[None]:
     """Of the run, whichever of its names is given; where none is, of the notebook. Raises BadInput."""
     from gpuagent.schedule.lock import locked
@@ -117,13 +130,14 @@ def _lock(notebook: Path, values: "Mapping[str, Value]", folder: Path) -> Abstra
 
 def _of_this_period(types: Mapping[str, str], values: "Mapping[str, Value]", per: str) -> str:
     """Raises BadInput, ConfigError."""
+    from gpuagent import settings
+    from gpuagent.desk import surroundings
     from gpuagent.schedule.occasion import occasion
-    from gpuagent.settings import system_clock
 
     if types.get(RUN_ID) != "str" or not values.get(RUN_ID):
         raise BadInput("--per makes names of a run_id: give one, such as -p run_id nightly, to a notebook that has it")
-    with store() as opened:
-        return occasion(str(values[RUN_ID]), per, system_clock().now(), opened.runs(1000))
+    with surroundings(os.environ) as here, settings.open_store(settings.read(here)) as opened:
+        return occasion(str(values[RUN_ID]), per, settings.system_clock().now(), opened.runs(1000))
 
 
 def _finish(ended: "Ended", output: Path, as_json: bool) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from gpuagent import settings
 from gpuagent.books import audit
+from gpuagent.desk import is_configured, surroundings
 from gpuagent.errors import BadInput, ChainError, ChainMismatch, Refused, StaleRun, StoreError, VendorError
 from gpuagent.launch import Order
 from gpuagent.model import Run
@@ -70,10 +71,13 @@ def ordered(
 def drive(order: Order, run_id: str, limits: Limits, say: Say, environ: Mapping[str, str] = os.environ) -> Result:
     """Begin or continue the run that run_id names (occasion.begin), and tick it. say: gets a line for all that happens.
 
+    Where neither a chain nor a wallet is configured it is driven on the embedded stack of desk.surroundings().
     Raises BadInput, ConfigError and, where the run cannot begin, Refused and ChainError; ChainMismatch at any tick.
     """
     limits.check()
-    with settings.build(settings.read(environ)) as agent:
+    if not is_configured(environ):
+        say("[bold]practice[/]: no chain and no wallet are configured, so all is embedded and the money is test money")
+    with surroundings(environ) as here, settings.build(settings.read(here)) as agent:
         run = begin(order, run_id, agent.ports)
         named = f" ({run_id})" if run_id not in ("", run.run_id) else ""
         say(f"run {run.run_id}{named}: {show_usd(run.budget)} for {run.goal!r}, decided by {run.planner}")
