@@ -13,6 +13,9 @@ GpuAgentError
 ├── PlannerError         a planner gave no usable answer; the stub decides instead
 ├── IllegalTransition    an event does not fit the run: a bug, never retried
 │   └── BudgetExceeded
+├── DuplicateRun         a run has this id already: load it
+├── RunFailed            for schedulers, to whom a run that failed is an error
+├── Locked               another process of this machine is at it
 ├── StaleRun             another tick saved this run first: load it again
 ├── DuplicateVendorJob   a vendor named a job id that already belongs to another job
 ├── StoreError           MongoDB did not do what was asked; what it wrote is unknown: load again
@@ -82,6 +85,18 @@ class IllegalTransition(GpuAgentError):
 
 class BudgetExceeded(IllegalTransition):
     """An event would spend more than the budget."""
+
+
+class DuplicateRun(GpuAgentError):
+    """A run has this id already. Nothing was written; load it."""
+
+
+class RunFailed(GpuAgentError):
+    """A run ended without its goal. Raised for schedulers only: to everybody else that is an outcome like any other."""
+
+
+class Locked(GpuAgentError):
+    """Another process of this machine is at it."""
 
 
 class StaleRun(GpuAgentError):

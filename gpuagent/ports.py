@@ -35,7 +35,9 @@ class Store(Protocol):
         """An id for a run: 24 hex digits, never given before."""
         ...
 
-    def create(self, run: Run) -> None: ...
+    def create(self, run: Run) -> None:
+        """Raises DuplicateRun when there is one of this id; then nothing was written."""
+        ...
 
     def load(self, run_id: str) -> Run:
         """Raises UnknownRun."""

@@ -34,7 +34,7 @@ from gpuagent.adapters.mongo_schema import ensure_schema
 from gpuagent.adapters.mongo_values import date
 from gpuagent.adapters.mongo_watch import Change, watch
 from gpuagent.context import PastJob
-from gpuagent.errors import ConfigError, DuplicateVendorJob, StaleRun, UnknownRun
+from gpuagent.errors import ConfigError, DuplicateRun, DuplicateVendorJob, StaleRun, UnknownRun
 from gpuagent.model import Job, Ledger, Observation, Run, Vendor
 from gpuagent.policy import Policy, Usage
 
@@ -79,7 +79,10 @@ class MongoStore:
 
     @_bounded
     def create(self, run: Run) -> None:
-        self._database.runs.insert_one(documents.run_document(run))
+        try:
+            self._database.runs.insert_one(documents.run_document(run))
+        except DuplicateKeyError as error:
+            raise DuplicateRun(f"there is a run {run.run_id} already") from error
 
     @_bounded
     def load(self, run_id: str) -> Run:

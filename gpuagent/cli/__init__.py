@@ -14,6 +14,7 @@ from gpuagent.cli.planners import planners
 from gpuagent.cli.policies import policies
 from gpuagent.cli.reports import report
 from gpuagent.cli.runs import runs
+from gpuagent.cli.schedules import schedules
 from gpuagent.cli.vendors import vendors
 from gpuagent.cli.wallets import wallets
 
@@ -31,6 +32,7 @@ add_consents(runs)
 app.command()(lab)
 app.add_typer(wallets, name="wallet")
 app.command("report")(report)
+app.add_typer(schedules, name="schedule")
 
 
 @app.command()
