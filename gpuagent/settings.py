@@ -117,12 +117,12 @@ class Agent:
 def build(settings: Settings) -> Iterator[Agent]:
     """Connect everything; close it at the end. Raises ConfigError, ChainError."""
     from gpuagent.adapters.http_vendor import HttpVendor
-    from gpuagent.adapters.local_wallet import LocalWallet
     from gpuagent.adapters.system_clock import SystemClock
     from gpuagent.ports import Ports
 
+    _quiet()
     with ExitStack() as stack:
-        wallet = LocalWallet(settings.private_key, settings.token)
+        wallet = stack.enter_context(settings.key.open_wallet(settings.token))
         chain = stack.enter_context(open_chain(settings))
         store = stack.enter_context(open_store(settings))
         vendor_api = HttpVendor(settings.environ.get)
