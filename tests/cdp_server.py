@@ -33,8 +33,8 @@ class Keys:
     """What CDP's portal hands out, and the public halves that CDP keeps."""
 
     api_key_id: str
-    api_key_secret: str
-    wallet_secret: str
+    api_key_secret: str = field(repr=False)
+    wallet_secret: str = field(repr=False)
     api_public: Any = field(repr=False)
     wallet_public: Any = field(repr=False)
     algorithm: str = "EdDSA"

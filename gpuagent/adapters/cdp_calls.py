@@ -84,6 +84,7 @@ class CdpCalls:
     def close(self) -> None:
         """Close connections and end the thread."""
         self._run(self._client.close())
+        self._run(self._loop.shutdown_default_executor())  # where names are resolved
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -10,8 +10,11 @@ from typing import Any
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 from eth_account.typed_transactions import TypedTransaction
+from eth_keys.exceptions import BadSignature
 from eth_utils.address import is_address, to_checksum_address
+from eth_utils.exceptions import ValidationError
 from hexbytes import HexBytes
+from rlp.exceptions import RLPException
 
 from gpuagent.adapters.cdp_calls import CdpCalls
 from gpuagent.errors import ConfigError, WalletError
@@ -89,7 +92,7 @@ class CdpWallet:
         """Whether it is this wallet's, over the digest that we make ourselves of what we asked for."""
         try:
             signer = Account.recover_message(encode_typed_data(domain, types, message), signature=signature)
-        except ValueError:  # r and s of no point on the curve
+        except (BadSignature, ValidationError, ValueError):  # r and s of no point on the curve
             return False
         return bool(signer == self._address)
 
@@ -97,7 +100,7 @@ class CdpWallet:
         try:
             found = TypedTransaction.from_bytes(HexBytes(signed)).as_dict()
             signer = Account.recover_transaction(signed)
-        except (LookupError, TypeError, ValueError):
+        except (BadSignature, LookupError, RLPException, TypeError, ValidationError, ValueError):
             return False
         asked = TypedTransaction.from_dict(wanted).as_dict()
         same = {name: value for name, value in found.items() if name not in _SIGNED}
