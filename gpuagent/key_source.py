@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eth_utils.address import to_checksum_address
+
 from gpuagent.errors import ConfigError
 from gpuagent.model import Token
 from gpuagent.wire.bounded_http import is_private
@@ -29,6 +31,15 @@ CDP = {
 }
 CDP_CHOSEN = ("CDP_WALLET_SECRET", "CDP_ACCOUNT")
 """Whoever sets one of these wants this wallet; an API key of CDP has other uses too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """Who pays, and who holds the key. cdp_policies: ids of the policies that CDP holds the account to."""
+
+    address: str
+    kind: str
+    cdp_policies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +72,24 @@ class KeySource:
 
             yield CdpWallet(calls, address_of(calls, self.environ["CDP_ACCOUNT"]), token)
 
+    def payer(self) -> Payer:
+        """The wallet without a token or a chain. CDP is asked, so that a wrong key or account is found."""
+        if self.kind != "cdp":
+            from gpuagent.adapters.local_wallet import address_of
+
+            return Payer(address_of(self.private_key), self.kind)
+        with self.open_cdp() as calls:
+            found = calls.account(self.environ["CDP_ACCOUNT"])
+            return Payer(to_checksum_address(found.address), "cdp", found.policies)
+
     @contextmanager
     def open_cdp(self) -> "Iterator[CdpCalls]":
         """CDP itself, with the keys in the environment."""
         for name, what in CDP.items():
             if not self.environ.get(name):
-                raise ConfigError(f"set {name}: {what}; or unset {' and '.join(CDP_CHOSEN)}, to pay from another wallet")
+                raise ConfigError(
+                    f"set {name}: {what}; or unset {' and '.join(CDP_CHOSEN)}, to pay from another wallet"
+                )
         url = self.environ.get("CDP_URL", "")
         if url and not is_private(url):
             raise ConfigError("CDP_URL is not https: keys would be readable on the way")

@@ -21,6 +21,7 @@ class Network:
 
     rpc_url: a public node, good to try with; it is rate-limited, and one node is believed alone.
     confirmations: how many blocks deep a payment is final. explorer: the site that shows a transaction.
+    faucet: the site that gives test money away.
     """
 
     name: str
@@ -29,29 +30,24 @@ class Network:
     rpc_url: str = ""
     confirmations: int = CONFIRMATIONS
     explorer: str = ""
-
-
-def _base(name: str, chain_id: int, usdc: str, token_name: str, rpc_url: str, explorer: str) -> Network:
-    caip2 = f"eip155:{chain_id}"
-    return Network(name, caip2, Token(caip2, usdc, token_name, "2"), rpc_url, CONFIRMATIONS, explorer)
+    faucet: str = ""
 
 
 LOCAL = Network("local", "eip155:31337", confirmations=0)
-BASE_SEPOLIA = _base(
-    "base-sepolia",
-    84532,
-    "0x036CbD53842c5426634e7929541eC2318f3dCF7e",
-    "USDC",
-    "https://sepolia.base.org",
-    "https://sepolia.basescan.org",
+BASE_SEPOLIA = Network(
+    name="base-sepolia",
+    caip2="eip155:84532",
+    token=Token("eip155:84532", "0x036CbD53842c5426634e7929541eC2318f3dCF7e", "USDC", "2"),
+    rpc_url="https://sepolia.base.org",
+    explorer="https://sepolia.basescan.org",
+    faucet="https://faucet.circle.com",
 )
-BASE = _base(
-    "base",
-    8453,
-    "0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913",
-    "USD Coin",
-    "https://mainnet.base.org",
-    "https://basescan.org",
+BASE = Network(
+    name="base",
+    caip2="eip155:8453",
+    token=Token("eip155:8453", "0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913", "USD Coin", "2"),
+    rpc_url="https://mainnet.base.org",
+    explorer="https://basescan.org",
 )
 PROFILES = (LOCAL, BASE_SEPOLIA, BASE)
 

@@ -145,8 +145,8 @@ def explorer_url(payment: Document) -> str:
 
 
 def transfer_links(payments: Iterable[Document]) -> list[Text]:
-    """A line for each transfer that an explorer shows, whole, so that it can be copied."""
-    return [Text(url, style="dim", no_wrap=True, overflow="ignore") for one in payments if (url := explorer_url(one))]
+    """The whole link of each transfer that an explorer shows."""
+    return [Text(url, style=f"dim link {url}", overflow="fold") for one in payments if (url := explorer_url(one))]
 
 
 def run_json(documents: Mapping[str, Sequence[Document]]) -> dict[str, Any]:

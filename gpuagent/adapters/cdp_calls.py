@@ -73,7 +73,7 @@ class CdpCalls:
             keys.api_key_secret,
             keys.wallet_secret,
             base_path=url.rstrip("/"),
-            max_network_retries=None,  # type: ignore[arg-type]
+            max_network_retries=None,
             source="gpuagent",
         )
         self._api = EVMAccountsApi(self._client)
@@ -168,7 +168,7 @@ def _explained(error: ApiError) -> GpuAgentError:
     kind, status = error.error_type, error.http_code
     if kind == "policy_violation":
         return Refused(
-            f"refused by policy, which CDP holds: {text} `gpuagent wallet policy` prints the one that these vendors need"
+            f"refused by policy, which CDP holds: {text} `gpuagent wallet policy` prints what these vendors need"
         )
     if status in (401, 403):
         return WalletError(

@@ -7,9 +7,10 @@ wallet's, over these very terms.
 import re
 from typing import Any
 
+import rlp
 from eth_account import Account
 from eth_account.messages import encode_typed_data
-from eth_account.typed_transactions import TypedTransaction
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from eth_keys.exceptions import BadSignature
 from eth_utils.address import is_address, to_checksum_address
 from eth_utils.exceptions import ValidationError
@@ -104,9 +105,7 @@ class CdpWallet:
             return False
         asked = TypedTransaction.from_dict(wanted).as_dict()
         same = {name: value for name, value in found.items() if name not in _SIGNED}
-        return signer == self._address and same == {
-            name: value for name, value in asked.items() if name not in _SIGNED
-        }
+        return signer == self._address and same == {name: value for name, value in asked.items() if name not in _SIGNED}
 
 
 def address_of(calls: CdpCalls, named: str) -> str:
@@ -120,10 +119,11 @@ def address_of(calls: CdpCalls, named: str) -> str:
 
 
 def _unsigned(transaction: dict[str, Any]) -> str:
-    """RLP with an empty signature, as CDP's own SDK sends it."""
-    made = TypedTransaction.from_dict(transaction)
-    made.transaction.dictionary.update(dict.fromkeys(_SIGNED, 0))
-    return "0x" + (bytes([made.transaction_type]) + made.transaction.payload()).hex()
+    """RLP (EIP-1559) with an empty access list and an empty signature, as CDP's own SDK sends it."""
+    counts = [transaction[name] for name in ("chainId", "nonce", "maxPriorityFeePerGas", "maxFeePerGas", "gas")]
+    data = bytes.fromhex(transaction["data"][2:])
+    fields = [*counts, transaction["to"], transaction["value"], data, [], 0, 0, 0]
+    return "0x02" + bytes(rlp.encode(fields)).hex()
 
 
 def _as_json(value: object) -> object:
