@@ -49,7 +49,7 @@ $(VENV)/.run: pyproject.toml constraints.txt $(ANVIL) | $(VENV)/.venv
 
 # The above, and everything the tests need.
 $(VENV)/.dev: pyproject.toml constraints.txt $(ANVIL) | $(VENV)/.venv
-	$(BIN)/pip install --quiet -c constraints.txt -e ".[rest,planner,local,notebooks,dev]"
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[rest,planner,cdp,local,notebooks,dev]"
 	@touch $@ $(VENV)/.run
 
 $(VENV)/.venv:

@@ -10,6 +10,7 @@ GpuAgentError
 │   ├── WalletUnfunded
 │   ├── PolicyRefused    a cap, a halt or a missing approval of the owner's policy
 │   └── DecisionRefused  the guard turned down what a planner answered
+├── WalletError          who holds the key did not sign, or not what was asked: nothing was sent
 ├── PlannerError         a planner gave no usable answer; the stub decides instead
 ├── IllegalTransition    an event does not fit the run: a bug, never retried
 │   └── BudgetExceeded
@@ -65,6 +66,10 @@ class PolicyRefused(Refused):
 
 class DecisionRefused(Refused):
     """The guard turned down a planner's decision."""
+
+
+class WalletError(GpuAgentError):
+    """Who holds the wallet's key did not answer, or did not sign what it was asked. Nothing was sent; ask again."""
 
 
 class PlannerError(GpuAgentError):

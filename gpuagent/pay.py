@@ -17,6 +17,7 @@ from gpuagent.errors import (
     StaleRun,
     VendorError,
     VendorTokenMissing,
+    WalletError,
     WalletUnfunded,
 )
 from gpuagent.events import (
@@ -54,7 +55,8 @@ def authorize(run: Run, job_id: str, ports: Ports) -> Event:
     """Fetch the 402, match it against the quote and the vendor's record, fix the terms and sign them.
 
     A reservation that the policy forbids by now, or that nobody approved in time, is dropped before that. Raises
-    Refused, StaleRun, VendorTokenMissing, ChainError and ChainMismatch, with nothing signed.
+    Refused, StaleRun, VendorTokenMissing, ChainError, ChainMismatch and WalletError, with nothing signed that anybody
+    else has seen.
     """
     job = find_job(run, job_id)
     if not isinstance(job, Reserved):
@@ -117,7 +119,7 @@ def check_payer(run: Run, ports: Ports) -> None:
     if ports.wallet.token.network != run.network:
         raise Refused(f"run {run.run_id} pays on {run.network}, and X402_NETWORK is {ports.wallet.token.network}")
     if ports.wallet.address != run.payer:
-        raise Refused(f"run {run.run_id} pays from {run.payer}, and X402_PRIVATE_KEY is of {ports.wallet.address}")
+        raise Refused(f"run {run.run_id} pays from {run.payer}, and the wallet is {ports.wallet.address}")
 
 
 def check_halt(rules: policy.Policy, run: Run) -> None:
@@ -196,7 +198,7 @@ def _cancel(job: Authorized, ports: Ports) -> Event | None:
     try:
         transaction = ports.wallet.cancel(job.authorization, ports.chain.gas(job.authorization.payer))
         return PaymentUnwanted(job.job_id, ports.chain.send(transaction))
-    except (Refused, ChainError) as error:
+    except (Refused, ChainError, WalletError) as error:
         return PaymentUnwanted(job.job_id, problem=clean(str(error), PROBLEM_MAX))  # a node's words may be in it
 
 

@@ -80,7 +80,7 @@ class Wallet(Protocol):
     def token(self) -> Token: ...
 
     def sign(self, authorization: Authorization, terms: Terms, identifier: str) -> str:
-        """The PAYMENT-SIGNATURE header value for exactly this authorization. Raises Refused.
+        """The PAYMENT-SIGNATURE header value for exactly this authorization. Raises Refused, WalletError.
 
         identifier: the x402 payment identifier to declare, or "" for none.
         """
@@ -90,7 +90,7 @@ class Wallet(Protocol):
         """A raw transaction (EIP-1559, 0x hex) that cancels the authorization on chain, for Chain.send().
 
         It races the settlement, and either may win. Raises Refused when the authorization is not of this wallet
-        and token, or gas.balance cannot pay for it; nothing is signed then.
+        and token, or gas.balance cannot pay for it, and WalletError; nothing is signed then that anybody else sees.
         """
         ...
 

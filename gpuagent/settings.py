@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gpuagent import networks
 from gpuagent.errors import BadInput, ConfigError
 from gpuagent.key_source import KeySource
 from gpuagent.model import Token, Vendor
@@ -18,13 +19,6 @@ if TYPE_CHECKING:
     from gpuagent.ports import Clock, Planner, Ports, VendorApi
     from gpuagent.wire.bounded_http import BoundedHttp
 
-LOCAL = "eip155:31337"
-# USDC and its EIP-712 domain: https://developers.circle.com/stablecoins/usdc-contract-addresses
-TOKENS = {
-    "eip155:8453": Token("eip155:8453", "0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913", "USD Coin", "2"),
-    "eip155:84532": Token("eip155:84532", "0x036CbD53842c5426634e7929541eC2318f3dCF7e", "USDC", "2"),
-}
-CONFIRMATIONS = {LOCAL: 0, "eip155:8453": 10, "eip155:84532": 10}
 PLANNER_MODES = ("stub", "llm")
 
 
@@ -42,10 +36,16 @@ class Settings:
     environ: Mapping[str, str] = field(repr=False)
 
     @property
+    def profile(self) -> networks.Network:
+        """What is known of the network that is paid on."""
+        return networks.of(self.network)
+
+    @property
     def rpc_urls(self) -> tuple[str, ...]:
         """The nodes of the chain, which must agree."""
         what = "the JSON-RPC endpoint of the chain, or several with commas between; `gpuagent up` starts a local one"
-        urls = tuple(url.strip() for url in self._needed("CHAIN_RPC_URL", what).split(","))
+        given = self.environ.get("CHAIN_RPC_URL") or self.profile.rpc_url or self._needed("CHAIN_RPC_URL", what)
+        urls = tuple(url.strip() for url in given.split(","))
         if "" in urls or len(set(urls)) < len(urls):
             # Not shown: an endpoint may hold an API key.
             raise ConfigError("CHAIN_RPC_URL has an empty or a repeated endpoint: write each node once, commas between")
@@ -61,15 +61,15 @@ class Settings:
 
     @property
     def token(self) -> Token:
-        if self.network in TOKENS:
-            return TOKENS[self.network]
+        if self.profile.token:
+            return self.profile.token
         address = self._needed("X402_ASSET", f"the address of the token on {self.network}; `gpuagent up` prints it")
         name, version = self.environ.get("X402_ASSET_NAME", "USD Coin"), self.environ.get("X402_ASSET_VERSION", "2")
         return Token(self.network, address, name, version)
 
     @property
     def confirmations(self) -> int:
-        text = self.environ.get("X402_CONFIRMATIONS", str(CONFIRMATIONS.get(self.network, 10)))
+        text = self.environ.get("X402_CONFIRMATIONS", str(self.profile.confirmations))
         if not text.isdecimal():
             raise ConfigError(f"X402_CONFIRMATIONS={text!r}: write how many blocks deep a payment counts as final")
         return int(text)
@@ -87,7 +87,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         mongodb_uri=env.get("MONGODB_URI", ""),
         database=env.get("MONGODB_DB_NAME", "gpuagent"),
         planner=env.get("PLANNER_MODE", "stub"),
-        network=env.get("X402_NETWORK", LOCAL),
+        network=networks.caip2_of(env.get("X402_NETWORK") or networks.LOCAL.name),
         environ=env,
     )
     del env, environ  # tools that show a traceback with its locals must not find the secrets in them
@@ -97,8 +97,9 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
 
 def _check(settings: Settings) -> None:
     network, planner = settings.network, settings.planner
-    if not network.startswith("eip155:") or not network.removeprefix("eip155:").isdecimal():
-        raise ConfigError(f"X402_NETWORK={network!r}: write a CAIP-2 network such as {', '.join([LOCAL, *TOKENS])}")
+    if not networks.is_caip2(network):
+        names = ", ".join(one.name for one in networks.PROFILES)
+        raise ConfigError(f"X402_NETWORK={network!r}: write one of {names}, or a CAIP-2 network such as eip155:8453")
     if planner not in PLANNER_MODES:
         raise ConfigError(f"PLANNER_MODE={planner!r}: write one of {', '.join(PLANNER_MODES)}")
 
@@ -116,12 +117,12 @@ class Agent:
 def build(settings: Settings) -> Iterator[Agent]:
     """Connect everything; close it at the end. Raises ConfigError, ChainError."""
     from gpuagent.adapters.http_vendor import HttpVendor
-    from gpuagent.adapters.local_wallet import LocalWallet
     from gpuagent.adapters.system_clock import SystemClock
     from gpuagent.ports import Ports
 
+    _quiet()
     with ExitStack() as stack:
-        wallet = LocalWallet(settings.private_key, settings.token)
+        wallet = stack.enter_context(settings.key.open_wallet(settings.token))
         chain = stack.enter_context(open_chain(settings))
         store = stack.enter_context(open_store(settings))
         vendor_api = HttpVendor(settings.environ.get)

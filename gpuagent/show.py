@@ -15,6 +15,7 @@ from gpuagent.books import Books
 from gpuagent.conformance import Finding
 from gpuagent.model import Vendor
 from gpuagent.money import parse_usd, show_usd
+from gpuagent.networks import transaction_url
 
 Document = Mapping[str, Any]
 
@@ -86,6 +87,7 @@ def run_view(documents: Mapping[str, Sequence[Document]]) -> RenderableType:
         _headline(run),
         _budget_bar(run),
         jobs_table(documents["jobs"], documents["payments"]),
+        *transfer_links(documents["payments"]),
         Text("\nWhy", style="bold"),
         *narration(reasons[-3:]),
         Text("\nLast seen", style="bold"),
@@ -115,7 +117,7 @@ def _budget_bar(run: Document) -> RenderableType:
 
 
 def jobs_table(jobs: Iterable[Document], payments: Iterable[Document]) -> Table:
-    transactions = {payment["jobId"]: payment.get("x402TxId", "") for payment in payments}
+    transfers = {payment["jobId"]: _transfer(payment) for payment in payments}
     table = Table(title=None, box=None, pad_edge=False)
     for column in ("job", "vendor", "state", "work", "progress", "price", "transfer"):
         table.add_column(column, style="bold" if column == "vendor" else "")
@@ -127,9 +129,34 @@ def jobs_table(jobs: Iterable[Document], payments: Iterable[Document]) -> Table:
             job["status"],
             f"{job.get('progress', 0):.0%}",
             show_usd(amount(job["expectedCost"])),
-            (transactions.get(job["_id"]) or "")[:12],
+            transfers.get(job["_id"], ""),
         )
     return table
+
+
+def _transfer(payment: Document) -> Text:
+    url = explorer_url(payment)
+    return Text((payment.get("x402TxId") or "")[:12], style=f"link {url}" if url else "")
+
+
+def explorer_url(payment: Document) -> str:
+    """Where a person can look at the payment's transfer; "" while there is none, and on the local chain."""
+    return transaction_url(payment.get("network") or "", payment.get("x402TxId") or "")
+
+
+def transfer_links(payments: Iterable[Document]) -> list[Text]:
+    """The whole link of each transfer that an explorer shows."""
+    return [Text(url, style=f"dim link {url}", overflow="fold") for one in payments if (url := explorer_url(one))]
+
+
+def run_json(documents: Mapping[str, Sequence[Document]]) -> dict[str, Any]:
+    """A run with its jobs, payments and observations. A payment that an explorer shows has explorerUrl."""
+    (run,) = documents["runs"]
+    told = {name: plain(found) for name, found in documents.items() if name != "runs"}
+    for payment, document in zip(told["payments"], documents["payments"], strict=True):
+        if url := explorer_url(document):
+            payment["explorerUrl"] = url
+    return {"run": plain(run), **told}
 
 
 def runs_table(runs: Iterable[Document]) -> Table:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from gpuagent import budget
-from gpuagent.errors import ChainError, DuplicateVendorJob, PolicyRefused, Refused, StaleRun, VendorError
+from gpuagent.errors import ChainError, DuplicateVendorJob, PolicyRefused, Refused, StaleRun, VendorError, WalletError
 from gpuagent.events import (
     WORLDLY,
     Authorize,
@@ -68,7 +68,7 @@ def _advance(run: Run, ports: Ports) -> tuple[Run, bool]:
             run = _save(run, event, ports)  # pure, then one transaction
         except StaleRun:
             return ports.store.load(run.run_id), True
-        except (Refused, ChainError, VendorError) as error:
+        except (Refused, ChainError, VendorError, WalletError) as error:
             problem = problem or error
         else:
             moved = moved or not isinstance(event, WORLDLY)

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from gpuagent import stack
 from gpuagent.adapters.http_vendor import HttpVendor
 from gpuagent.cli import app
+from tests import cdp_server
 from tests.lent_stack import STACK_SETTINGS, database, lent
 from tests.llm_samples import Make, Timepiece, planner_on
 from tests.llm_server import LlmServer, Says, running
@@ -72,6 +73,17 @@ def gpuagent(world: World) -> Callable[..., Result]:
         return CliRunner().invoke(app, arguments, env={**world.environment, "COLUMNS": "200", **environment})
 
     return invoke
+
+
+@pytest.fixture(scope="session")
+def cdp_keys() -> cdp_server.Keys:
+    return cdp_server.new_keys()
+
+
+@pytest.fixture
+def cdp(cdp_keys: cdp_server.Keys) -> Iterator[cdp_server.CdpServer]:
+    with cdp_server.running(cdp_keys) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -142,9 +142,9 @@ MUTANTS = (
     ),
     Mutant(
         "wallet signs whatever it is given",
-        "gpuagent/adapters/local_wallet.py",
-        '        if wrong:\n            raise Refused(f"the wallet does not sign this',
-        '        if False:\n            raise Refused(f"the wallet does not sign this',
+        "gpuagent/signing.py",
+        '    if wrong:\n        raise Refused(f"the wallet does not sign this',
+        '    if False:\n        raise Refused(f"the wallet does not sign this',
         "tests/test_guards.py -k wallet_signs_nothing",
     ),
     Mutant(
@@ -297,9 +297,9 @@ MUTANTS = (
     ),
     Mutant(
         "the wallet cancels anybody's authorization",
-        "gpuagent/adapters/local_wallet.py",
-        "        if foreign:",
-        "        if False:",
+        "gpuagent/signing.py",
+        "    if foreign:",
+        "    if False:",
         "tests/test_cancel.py -k only_its_own",
     ),
     Mutant(

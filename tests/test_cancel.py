@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from gpuagent.adapters.local_wallet import CANCEL_COST_MAX, CANCEL_GAS, LocalWallet
+from gpuagent.adapters.local_wallet import LocalWallet
 from gpuagent.errors import ChainError, Refused
 from gpuagent.model import Settlement
 from gpuagent.ports import Gas, Void
+from gpuagent.signing import CANCEL_COST_MAX, CANCEL_GAS
 from tests.purse import Purse
 from tests.world import World
 

@@ -187,6 +187,7 @@ def test_show_says_what_the_wallet_holds(world: World) -> None:
     shown = json.loads(gpuagent("show", "--json", **world.environment).stdout)
     assert shown == {
         "address": address,
+        "heldBy": "key",
         "network": "eip155:31337",
         "asset": world.environment["X402_ASSET"],
         "balance": "1000000000",
@@ -199,4 +200,8 @@ def test_show_says_what_the_wallet_holds(world: World) -> None:
 
 def test_show_needs_no_chain() -> None:
     told = gpuagent("show", X402_PRIVATE_KEY=KEY)
-    assert told.stdout.splitlines() == [f"wallet   {ADDRESS}", "network  eip155:31337"]
+    assert told.stdout.splitlines() == [
+        f"wallet   {ADDRESS}",
+        "key      in the environment",
+        "network  eip155:31337",
+    ]

@@ -170,7 +170,7 @@ BROKEN: dict[str, dict[str, str]] = {
     "key and keystore": {"X402_PRIVATE_KEY": "{key}"},
     "the key as keystore": {"X402_KEYSTORE": "{key}"},
     "half a key": {"X402_KEYSTORE": "", "X402_PRIVATE_KEY": "{key}{key}"},
-    "another network": {"X402_NETWORK": "base"},
+    "another network": {"X402_NETWORK": "ethereum"},
     "another planner": {"PLANNER_MODE": "oracle"},
     "no node": {"CHAIN_RPC_URL": f"http://127.0.0.1:1/{RPC_KEY}"},
     "a node twice": {"CHAIN_RPC_URL": f"http://127.0.0.1:1/{RPC_KEY},http://127.0.0.1:1/{RPC_KEY}"},

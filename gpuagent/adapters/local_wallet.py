@@ -1,24 +1,17 @@
 """A wallet whose key is in this process (eth-account)."""
 
 import binascii
-from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Any
 
 from eth_account import Account
 from eth_account.datastructures import SignedMessage
 from eth_account.signers.local import LocalAccount
 
-from gpuagent.errors import ConfigError, Refused
+from gpuagent.errors import ConfigError
 from gpuagent.model import Authorization, Terms, Token
 from gpuagent.ports import Gas
-from gpuagent.wire.eip3009 import CANCEL_TYPES, cancel_call, cancel_message
+from gpuagent.signing import cancel_transaction, check_cancel, check_payment, domain_of
+from gpuagent.wire.eip3009 import CANCEL_TYPES, cancel_message
 from gpuagent.wire.exact import encode_payment, typed_data
-
-CANCEL_GAS = 100_000
-"""Gas limit of a cancellation, which takes about 60,000 on Circle's token; what is not used is not paid."""
-CANCEL_COST_MAX = 10**16
-"""Wei, 0.01 ETH: thousands of times what a cancellation costs on Base. A node that asks more is not believed."""
 
 NO_KEY = "X402_PRIVATE_KEY is not a private key: write 0x and 64 hex digits"
 
@@ -48,74 +41,23 @@ class LocalWallet:
 
     def sign(self, authorization: Authorization, terms: Terms, identifier: str) -> str:
         """The PAYMENT-SIGNATURE header. Raises Refused for anything but our own transfer on the agreed terms."""
-        self._check(authorization, terms)
+        check_payment(authorization, terms, self.address, self._token)
         _, types, _, message = typed_data(authorization, self._token)
         signed = self._signed(types, message)
         return encode_payment(authorization, "0x" + signed.signature.hex().removeprefix("0x"), terms, identifier)
 
     def cancel(self, authorization: Authorization, gas: Gas) -> str:
         """A raw transaction that cancels. Raises Refused for what is not ours, and when there is no gas for it."""
-        self._check_cancel(authorization, gas)
+        check_cancel(authorization, gas, self.address, self._token)
         signed = self._signed(CANCEL_TYPES, cancel_message(authorization))
-        transaction: dict[str, Any] = {
-            "type": 2,
-            "chainId": self._token.chain_id,
-            "nonce": gas.count,
-            "to": bytes.fromhex(self._token.address[2:]),
-            "value": 0,
-            "data": cancel_call(authorization, signed.v, signed.r, signed.s),
-            "gas": CANCEL_GAS,
-            "maxFeePerGas": gas.max_fee,
-            "maxPriorityFeePerGas": gas.priority_fee,
-        }
+        transaction = cancel_transaction(authorization, gas, self._token, (signed.v, signed.r, signed.s))
         return "0x" + bytes(self._account.sign_transaction(transaction).raw_transaction).hex()
 
     def _signed(self, types: dict[str, list[dict[str, str]]], message: dict[str, object]) -> SignedMessage:
         """EIP-712, in the token's domain."""
-        token = self._token
-        domain = {
-            "name": token.name,
-            "version": token.version,
-            "chainId": token.chain_id,
-            "verifyingContract": token.address,
-        }
-        return self._account.sign_typed_data(domain_data=domain, message_types=types, message_data=message)
-
-    def _check_cancel(self, authorization: Authorization, gas: Gas) -> None:
-        token = self._token
-        ours = (
-            (authorization.payer == self.address, "payer"),
-            (authorization.network == token.network, "network"),
-            (authorization.asset == token.address, "asset"),
+        return self._account.sign_typed_data(
+            domain_data=domain_of(self._token), message_types=types, message_data=message
         )
-        foreign = [name for holds, name in ours if not holds]
-        if foreign:
-            raise Refused(f"the wallet does not cancel this: wrong {', '.join(foreign)}")
-        dies_at = datetime.fromtimestamp(authorization.valid_before, UTC)
-        dies = f"it dies by itself at {authorization.valid_before} ({dies_at:%Y-%m-%d %H:%M:%S} UTC)"
-        cost = CANCEL_GAS * gas.max_fee
-        if cost > CANCEL_COST_MAX:
-            raise Refused(f"the node asks up to {_eth(cost)} to cancel the authorization, which no chain takes: {dies}")
-        if gas.balance < cost:
-            raise Refused(
-                f"wallet {self.address} lacks {_eth(cost - gas.balance)} for gas to cancel the authorization: {dies}"
-            )
-
-    def _check(self, authorization: Authorization, terms: Terms) -> None:
-        """The pair of the core's own check: whatever went wrong before, these never get a signature."""
-        token = self._token
-        agreed = (
-            (authorization.payer == self.address, "payer"),
-            (authorization.network == terms.network == token.network, "network"),
-            (authorization.asset == token.address, "asset"),
-            (terms.asset.lower() == token.address.lower(), "asset offered"),
-            (terms.pay_to.lower() == authorization.payee.lower(), "payee"),
-            (terms.amount == str(authorization.amount) and authorization.amount > 0, "amount"),
-            (terms.extra == {"name": token.name, "version": token.version}, "token domain"),
-        )
-        wrong = [name for holds, name in agreed if not holds]
-        if wrong:
-            raise Refused(f"the wallet does not sign this: wrong {', '.join(wrong)}")
 
 
 def address_of(private_key: str) -> str:
@@ -125,10 +67,6 @@ def address_of(private_key: str) -> str:
     if account is None:
         raise ConfigError(NO_KEY)
     return str(account.address)
-
-
-def _eth(wei: int) -> str:
-    return f"{Decimal(wei).scaleb(-18).normalize():f} ETH"
 
 
 def _account(private_key: str) -> LocalAccount | None:

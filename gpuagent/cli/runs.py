@@ -176,13 +176,12 @@ def _advance(run_id: str, advance: "Callable[[Agent], Run]", as_json: bool) -> N
 
 
 def _show_run(opened: "MongoStore", run_id: str, as_json: bool) -> None:
-    from gpuagent.show import plain, run_view
+    from gpuagent.show import run_json, run_view
 
     opened.load(run_id)
     documents = opened.documents(run_id)
     if as_json:
-        (run,) = documents.pop("runs")
-        print_json({"run": plain(run), **plain(documents)})
+        print_json(run_json(documents))
     else:
         console().print(run_view(documents))
 

@@ -3,6 +3,8 @@
 https://eips.ethereum.org/EIPS/eip-3009; Circle's FiatToken v2: https://github.com/circlefin/stablecoin-evm.
 """
 
+from typing import Any
+
 from eth_abi.abi import encode
 from eth_hash.auto import keccak
 
@@ -25,8 +27,17 @@ BALANCE_OF = _selector("balanceOf(address)")
 CANCEL = _selector("cancelAuthorization(address,bytes32,uint8,bytes32,bytes32)")
 DOMAIN = {_selector("name()"): "string", _selector("version()"): "string", _selector("decimals()"): "uint8"}
 CANCEL_FIELDS = [{"name": "authorizer", "type": "address"}, {"name": "nonce", "type": "bytes32"}]
+CANCEL_SIGNATURE = {"v": "uint8", "r": "bytes32", "s": "bytes32"}
 CANCEL_TYPES = {"CancelAuthorization": CANCEL_FIELDS}
 """The EIP-712 type that the authorizer signs, so that anybody may send it."""
+CANCEL_ABI: dict[str, Any] = {
+    "type": "function",
+    "name": "cancelAuthorization",
+    "stateMutability": "nonpayable",
+    "inputs": [*CANCEL_FIELDS, *({"name": name, "type": kind} for name, kind in CANCEL_SIGNATURE.items())],
+    "outputs": [],
+}
+"""The call that hands it in, as JSON ABI."""
 
 
 def cancel_message(authorization: Authorization) -> dict[str, object]:

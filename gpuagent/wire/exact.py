@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 from x402.http.utils import encode_payment_signature_header
 from x402.mechanisms.evm import (
+    AUTHORIZATION_TYPES,
     ExactEIP3009Authorization,
     ExactEIP3009Payload,
     TypedDataDomain,
@@ -33,6 +34,8 @@ IDENTIFIER_SCHEMA = {
     },
     "required": ["required"],
 }
+PAYMENT_TYPES: dict[str, list[dict[str, str]]] = AUTHORIZATION_TYPES
+"""The EIP-712 type that the payer signs."""
 HEADER_MAX = 16 * 1024
 ACCEPTS_MAX = 32
 
