@@ -16,6 +16,7 @@ GpuAgentError
 ├── StaleRun             another tick saved this run first: load it again
 ├── DuplicateVendorJob   a vendor named a job id that already belongs to another job
 ├── StoreError           MongoDB did not do what was asked; what it wrote is unknown: load again
+│   └── ChangesLost      what changed since then is not kept any more: read everything anew
 ├── ChainError           the chain did not answer: money stays as it is
 │   └── ChainMismatch    the chain contradicts the ledger: a person must look
 └── VendorError          a vendor refused, failed or did not answer; says nothing about money
@@ -93,6 +94,10 @@ class DuplicateVendorJob(GpuAgentError):
 
 class StoreError(GpuAgentError):
     """MongoDB did not do what was asked. Load the run again before anything else."""
+
+
+class ChangesLost(StoreError):
+    """The changes since a token are not kept any more. Watch from now, and read everything anew."""
 
 
 class ChainError(GpuAgentError):

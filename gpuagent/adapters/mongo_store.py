@@ -30,6 +30,7 @@ from gpuagent.adapters.mongo_books import MongoBooks
 from gpuagent.adapters.mongo_bounds import bounded
 from gpuagent.adapters.mongo_schema import ensure_schema
 from gpuagent.adapters.mongo_values import date
+from gpuagent.adapters.mongo_watch import Change, watch
 from gpuagent.context import PastJob
 from gpuagent.errors import ConfigError, DuplicateVendorJob, StaleRun, UnknownRun
 from gpuagent.model import Job, Ledger, Observation, Run, Vendor
@@ -194,6 +195,10 @@ class MongoStore:
     def runs(self, limit: int = 20) -> list[Mapping[str, Any]]:
         """Run documents, newest first."""
         return list(self._database.runs.find().sort("createdAt", DESCENDING).limit(limit))
+
+    def watch(self, run_id: str | None = None, resume_after: str | None = None) -> Iterator[Change]:
+        """Every change to a run, or to all runs, as mongo_watch.watch() says. Raises as that does."""
+        return watch(self._database, run_id, resume_after)
 
     @_bounded
     def documents(self, run_id: str) -> dict[str, list[Mapping[str, Any]]]:

@@ -1,0 +1,79 @@
+"""News of runs as it is written, by whichever process: MongoDB's change stream, cut to what people may see."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bson import ObjectId
+from pymongo.change_stream import ChangeStream
+from pymongo.database import Database
+from pymongo.errors import OperationFailure, PyMongoError
+
+from gpuagent.errors import BadInput, ChangesLost, StoreError
+
+KINDS = {"runs": "run", "jobs": "job", "payments": "payment", "observations": "observation"}
+IDLE_S = 1.0
+_TOKEN = re.compile("[0-9A-Fa-f]{2,2000}")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """kind: run, job, payment or observation, with the whole document as it now is in the database, but for a
+    payment's signed header; or open or idle, without one. token: watch() goes on after this change with it.
+    """
+
+    kind: str
+    token: str
+    document: Mapping[str, Any]
+
+
+def watch(
+    database: Database[dict[str, Any]], run_id: str | None, resume_after: str | None = None, idle_s: float = IDLE_S
+) -> Iterator[Change]:
+    """Every change to a run, or to all runs (None), in order, until the caller leaves the loop or closes the iterator.
+
+    The first Change is always `open`: from there on nothing is missed, so read the documents then, and no earlier.
+    After every idle_s seconds without news comes an `idle`: a moment to send a sign of life, or to leave.
+    resume_after: a Change's token, to go on where another watch ended, after a failure or in another process.
+
+    It blocks, so it wants a thread. Raises BadInput for a malformed id or token; ChangesLost when the server does not
+    keep the changes since the token any more: watch from now, and read everything anew; StoreError when MongoDB
+    does not answer: watch again with the last token.
+    """
+    if run_id is not None and not ObjectId.is_valid(run_id):
+        raise BadInput(f"{run_id[:40]!r} is not a run id")
+    if resume_after is not None and not _TOKEN.fullmatch(resume_after):
+        raise BadInput("that is not a token of a change: leave it out to watch from now")
+    try:
+        with database.watch(
+            _pipeline(run_id),
+            full_document="updateLookup",
+            resume_after={"_data": resume_after} if resume_after else None,
+            max_await_time_ms=int(idle_s * 1000),
+        ) as stream:
+            yield Change("open", _newest(stream, resume_after), {})
+            while stream.alive:
+                found = stream.try_next()
+                if found is None:
+                    yield Change("idle", _newest(stream, resume_after), {})
+                else:
+                    yield Change(KINDS[found["ns"]["coll"]], found["_id"]["_data"], found["fullDocument"])
+        raise ChangesLost("the database was dropped while it was watched")
+    except OperationFailure as error:  # the server is there, and cannot go on after this token
+        raise ChangesLost(f"the changes since then are not kept any more ({str(error)[:100]}): read anew") from error
+    except PyMongoError as error:
+        raise StoreError(f"MongoDB cannot be watched ({type(error).__name__}): {str(error)[:200]}") from error
+
+
+def _pipeline(run_id: str | None) -> list[Mapping[str, Any]]:
+    wanted: dict[str, Any] = {"ns.coll": {"$in": list(KINDS)}, "fullDocument": {"$type": "object"}}
+    if run_id is not None:
+        key = ObjectId(run_id)
+        wanted["$or"] = [{"ns.coll": "runs", "documentKey._id": key}, {"fullDocument.runId": key}]
+    return [{"$match": wanted}, {"$project": {"ns": 1, "fullDocument": 1}}, {"$unset": "fullDocument.header"}]
+
+
+def _newest(stream: ChangeStream[Any], before: str | None) -> str:
+    token = stream.resume_token
+    return str(token["_data"]) if token else before or ""
