@@ -36,17 +36,17 @@ class Order:
     tags: tuple[str, ...] = ()
 
 
-def start(order: Order, ports: Ports) -> Run:
-    """The new run, saved. Raises as prepare() does; then nothing was written."""
-    run = prepare(order, ports)
+def start(order: Order, ports: Ports, run_id: str = "") -> Run:
+    """The new run, saved. run_id: one of Store.new_id(). Raises as prepare() does; then nothing was written."""
+    run = prepare(order, ports, run_id)
     ports.store.create(run)
     return run
 
 
-def prepare(order: Order, ports: Ports) -> Run:
+def prepare(order: Order, ports: Ports, run_id: str = "") -> Run:
     """The new run, not saved. Raises BadInput, UnknownVendor, WalletUnfunded."""
     _check(order, ports)
-    run_id = ports.store.new_id()
+    run_id = run_id or ports.store.new_id()
     run = Run(
         run_id=run_id,
         user_id=order.user_id,

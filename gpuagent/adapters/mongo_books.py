@@ -55,7 +55,8 @@ class MongoBooks:
         """Every wallet that a run or a payment of the token names."""
         signed = {"network": token.network, "asset": {"$in": self._spellings(token)}}
         with bounded(self._deadline_s):
-            runs = list(self._database.runs.aggregate([{"$match": OURS}, {"$group": {"_id": "$payer", "at": {"$min": "$createdAt"}}}]))
+            first = {"$group": {"_id": "$payer", "at": {"$min": "$createdAt"}}}
+            runs = list(self._database.runs.aggregate([{"$match": OURS}, first]))
             payments = list(
                 self._database.payments.aggregate(
                     [

@@ -29,6 +29,7 @@ from gpuagent.adapters import mongo_outcomes
 from gpuagent.adapters import mongo_policy as policies
 from gpuagent.adapters.mongo_books import MongoBooks
 from gpuagent.adapters.mongo_bounds import bounded
+from gpuagent.adapters.mongo_desk import MongoDesk
 from gpuagent.adapters.mongo_schema import ensure_schema
 from gpuagent.adapters.mongo_values import date
 from gpuagent.adapters.mongo_watch import Change, watch
@@ -38,6 +39,8 @@ from gpuagent.model import Job, Ledger, Observation, Run, Vendor
 from gpuagent.policy import Policy, Usage
 
 DURABLE = WriteConcern(w="majority", j=True)
+CONNECTIONS_MAX = 100
+"""Of one process. The smallest Atlas cluster takes 500."""
 
 
 P = ParamSpec("P")
@@ -110,7 +113,7 @@ class MongoStore:
 
     @_bounded
     def vendors(self) -> tuple[Vendor, ...]:
-        # One that the original system recorded has no pinned payee: nothing is bought from it before it is recorded anew.
+        # One that the original system recorded has no pinned payee: nothing can be bought from it.
         found = self._database.vendors.find({"payTo": {"$exists": True}}).sort("vendorId")
         return tuple(documents.vendor_from(one) for one in found)
 
@@ -192,6 +195,10 @@ class MongoStore:
         _check_ours(found)
         return documents.ledger_from(found)
 
+    def desk(self) -> MongoDesk:
+        """Pages of runs, answers by idempotency key and leases, for a server."""
+        return MongoDesk(self._database, self.deadline_s)
+
     def books(self) -> MongoBooks:
         """The ledgers of all runs, for a sweep."""
         return MongoBooks(self._database, self.deadline_s)
@@ -199,7 +206,9 @@ class MongoStore:
     @_bounded
     def runs(self, limit: int = 20) -> list[Mapping[str, Any]]:
         """Run documents, newest first; those of the original system too, as mongo_original shows them."""
-        return [original.shown_run(one) for one in self._database.runs.find().sort("createdAt", DESCENDING).limit(limit)]
+        return [
+            original.shown_run(one) for one in self._database.runs.find().sort("createdAt", DESCENDING).limit(limit)
+        ]
 
     def watch(self, run_id: str | None = None, resume_after: str | None = None) -> Iterator[Change]:
         """Every change to a run, or to all runs, as mongo_watch.watch() says. Raises as that does."""
@@ -228,7 +237,16 @@ class MongoStore:
 
 def _connect(uri: str, timeout_s: float) -> MongoClient[dict[str, Any]]:
     try:
-        return MongoClient(uri, serverSelectionTimeoutMS=int(timeout_s * 1000), tz_aware=True, appname="gpuagent")
+        return MongoClient(
+            uri,
+            appname="gpuagent",
+            tz_aware=True,
+            serverSelectionTimeoutMS=int(timeout_s * 1000),
+            connectTimeoutMS=int(timeout_s * 1000),
+            # A serverless instance that sleeps must not count on sockets that Atlas has closed meanwhile.
+            maxIdleTimeMS=45_000,
+            maxPoolSize=CONNECTIONS_MAX,
+        )
     except (ConfigurationError, InvalidURI, ValueError) as error:
         # The cause may show a part of the password.
         raise ConfigError(f"MONGODB_URI cannot be used ({type(error).__name__}): is it mongodb://host/...?") from None

@@ -12,6 +12,7 @@ from gpuagent.cli.consents import add_consents
 from gpuagent.cli.planners import planners
 from gpuagent.cli.policies import policies
 from gpuagent.cli.runs import runs
+from gpuagent.cli.serving import serve
 from gpuagent.cli.vendors import vendors
 from gpuagent.cli.wallets import wallets
 
@@ -26,6 +27,7 @@ app.add_typer(vendors, name="vendor")
 app.add_typer(policies, name="policy")
 app.add_typer(planners, name="planners")
 add_consents(runs)
+app.command()(serve)
 app.add_typer(wallets, name="wallet")
 
 
