@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bson import ObjectId
-from pymongo import ASCENDING, IndexModel
+from pymongo import ASCENDING, IndexModel, ReturnDocument
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
@@ -42,18 +42,18 @@ class MongoLeases:
             return [str(run["_id"]) for run in found]
 
     def claim(self, run_id: str, worker: str, seconds: float) -> bool:
-        """True for one worker of all that claim the run at once, for so long."""
+        """True for one worker of all that claim the run at once, for so long. worker: a name that nobody else has."""
+        free = {"$lte": ["$until", "$$NOW"]}  # a missing date is less than any
         until = {"$add": ["$$NOW", int(seconds * 1000)]}
+        mine = {"worker": {"$cond": [free, worker, "$worker"]}, "until": {"$cond": [free, until, "$until"]}}
         with bounded(self._deadline_s):
             try:
-                self._leases.update_one(
-                    {"_id": ObjectId(run_id), "$expr": {"$lte": ["$until", "$$NOW"]}},
-                    [{"$set": {"worker": worker, "until": until}}],
-                    upsert=True,
+                lease = self._leases.find_one_and_update(
+                    {"_id": ObjectId(run_id)}, [{"$set": mine}], upsert=True, return_document=ReturnDocument.AFTER
                 )
-            except DuplicateKeyError:  # there is a lease, and it has not ended
+            except DuplicateKeyError:  # another worker's first lease of the run came in between
                 return False
-        return True
+        return bool(lease["worker"] == worker)
 
     def release(self, run_id: str, worker: str) -> None:
         """The run may be claimed again; it goes to the end of the queue."""

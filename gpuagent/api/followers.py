@@ -27,7 +27,17 @@ class Followers:
 
     def __init__(self, most: int = FOLLOWERS_MAX, slow_s: float = SLOW_S) -> None:
         self._places = threading.Semaphore(most)
+        self._pumps: set[_Pump] = set()
         self.slow_s = slow_s
+
+    @property
+    def count(self) -> int:
+        return len(self._pumps)
+
+    def dismiss(self) -> None:
+        """The server stops: everybody is told to come back. To be called in the event loop."""
+        for pump in self._pumps:
+            pump.end(Told(503, "server_stops", "the server stops: come back with your last id"))
 
     @asynccontextmanager
     async def follow(self, source: Source) -> AsyncIterator[AsyncIterator[Message]]:
@@ -38,9 +48,11 @@ class Followers:
             raise Told(503, "too_many_followers", "too many follow runs here: try again", {"Retry-After": "5"})
         pump = _Pump(source, self.slow_s, self._places.release)
         threading.Thread(target=pump.run, name="follower", daemon=True).start()
+        self._pumps.add(pump)
         try:
             yield pump.messages()
         finally:
+            self._pumps.discard(pump)
             pump.leave()
 
 
@@ -60,6 +72,9 @@ class _Pump:
                 raise found
             yield found
             self._room.release()
+
+    def end(self, reason: Told) -> None:
+        self._queue.put_nowait(reason)
 
     def leave(self) -> None:
         self._left.set()

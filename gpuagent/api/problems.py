@@ -136,7 +136,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
 async def _http(request: Request, error: Exception) -> Response:
     """What the framework answers by itself: no such route, other method, body too large."""
     assert isinstance(error, HTTPException)
-    code = HTTPStatus(error.status_code).name.lower()
+    code = "content_too_large" if error.status_code == 413 else HTTPStatus(error.status_code).name.lower()
     return answer(Told(error.status_code, code, str(error.detail), error.headers), request)
 
 

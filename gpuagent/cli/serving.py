@@ -83,6 +83,11 @@ def _run(app: "FastAPI", listener: socket.socket) -> None:
     except ImportError as error:
         raise ConfigError("the server is not installed: pip install 'gpuagent[rest]'") from error
 
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            app.state.followers.dismiss()  # else it would wait for answers that have no end
+            await super().shutdown(sockets)
+
     config = uvicorn.Config(
         app,
         access_log=False,
@@ -93,4 +98,4 @@ def _run(app: "FastAPI", listener: socket.socket) -> None:
         # A proxy's word on who asks would let anybody be this machine.
         proxy_headers=False,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    Server(config).run(sockets=[listener])
