@@ -3,6 +3,7 @@
 GpuAgentError
 ├── BadInput             what a person asked for cannot be: says what to write instead
 │   ├── UnknownRun
+│   ├── RunNotOurs       another system's run: to look at only
 │   └── UnknownVendor
 ├── ConfigError          the environment lacks something, or a server is not there
 │   └── MongodError      (adapters/mongod.py) the embedded database cannot start
@@ -42,6 +43,10 @@ class BadInput(GpuAgentError):
 
 class UnknownRun(BadInput):
     """No run has this id."""
+
+
+class RunNotOurs(BadInput):
+    """The original system wrote this run: there is no ledger of it that could be held against the chain."""
 
 
 class UnknownVendor(BadInput):

@@ -114,8 +114,8 @@ class Agent:
 
 
 @contextmanager
-def build(settings: Settings) -> Iterator[Agent]:
-    """Connect everything; close it at the end. Raises ConfigError, ChainError."""
+def build(settings: Settings, store: "MongoStore | None" = None) -> Iterator[Agent]:
+    """Connect everything; close it at the end. store: one that is open already. Raises ConfigError, ChainError."""
     from gpuagent.adapters.http_vendor import HttpVendor
     from gpuagent.adapters.system_clock import SystemClock
     from gpuagent.ports import Ports
@@ -124,7 +124,7 @@ def build(settings: Settings) -> Iterator[Agent]:
     with ExitStack() as stack:
         wallet = stack.enter_context(settings.key.open_wallet(settings.token))
         chain = stack.enter_context(open_chain(settings))
-        store = stack.enter_context(open_store(settings))
+        store = store or stack.enter_context(open_store(settings))
         vendor_api = HttpVendor(settings.environ.get)
         stack.callback(vendor_api.close)
         yield Agent(

@@ -110,6 +110,8 @@ def _budget_bar(run: Document) -> RenderableType:
         f"{show_usd(settled)} settled, {show_usd(held)} held, {f'{show_usd(asked)} planner, ' if asked else ''}"
         f"{show_usd(amount(run['budgetRemaining']))} available of {show_usd(total)}"
     )
+    if "unproven" in run:
+        text += f"; {show_usd(amount(run['unproven']))} claimed and unproven"
     bar = ProgressBar(total=total, completed=settled + held + asked, width=30)
     grid = Table.grid(padding=(0, 1))
     grid.add_row(bar, text)
@@ -117,7 +119,8 @@ def _budget_bar(run: Document) -> RenderableType:
 
 
 def jobs_table(jobs: Iterable[Document], payments: Iterable[Document]) -> Table:
-    transfers = {payment["jobId"]: _transfer(payment) for payment in payments}
+    settled = [payment for payment in payments if payment["status"] == "completed"]
+    transfers = {payment["jobId"]: _transfer(payment) for payment in settled}
     table = Table(title=None, box=None, pad_edge=False)
     for column in ("job", "vendor", "state", "work", "progress", "price", "transfer"):
         table.add_column(column, style="bold" if column == "vendor" else "")

@@ -10,6 +10,7 @@ from pymongo.read_preferences import ReadPreference
 
 from gpuagent.adapters.mongo_bounds import bounded
 from gpuagent.adapters.mongo_jobs import HELD, PAYMENT_STATUS, authorization_from
+from gpuagent.adapters.mongo_original import OURS
 from gpuagent.adapters.mongo_values import Document, amount, seconds
 from gpuagent.history import Payment, Reservation, RunRecord, Wallet
 from gpuagent.model import Token
@@ -54,7 +55,8 @@ class MongoBooks:
         """Every wallet that a run or a payment of the token names."""
         signed = {"network": token.network, "asset": {"$in": self._spellings(token)}}
         with bounded(self._deadline_s):
-            runs = list(self._database.runs.aggregate([{"$group": {"_id": "$payer", "at": {"$min": "$createdAt"}}}]))
+            first = {"$group": {"_id": "$payer", "at": {"$min": "$createdAt"}}}
+            runs = list(self._database.runs.aggregate([{"$match": OURS}, first]))
             payments = list(
                 self._database.payments.aggregate(
                     [

@@ -15,6 +15,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from gpuagent.adapters.mongo_jobs import HELD
+from gpuagent.adapters.mongo_original import OURS
 from gpuagent.adapters.mongo_values import Document, amount, date, money
 from gpuagent.errors import BadInput, PolicyRefused
 from gpuagent.model import Authorized, Job, Reserved, Run
@@ -28,7 +29,7 @@ REASON_MAX = 500
 
 def ensure(database: Documents, at: float) -> None:
     """A new database gets the first policy; one with runs has lost its own, and an owner must set it."""
-    if database.policies.find_one({}, {"_id": 1}) is None and database.runs.find_one({}, {"_id": 1}) is None:
+    if database.policies.find_one({}, {"_id": 1}) is None and database.runs.find_one(OURS, {"_id": 1}) is None:
         try:
             database.policies.insert_one(_document(FIRST, "gpuagent", "the first policy", at))
         except DuplicateKeyError:  # another process was first

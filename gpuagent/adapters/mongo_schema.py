@@ -154,6 +154,13 @@ def _unique(*keys: str, where: dict[str, Any] | None = None) -> IndexModel:
     return IndexModel([(key, ASCENDING) for key in keys], unique=True, **options)
 
 
+def _unique_of_ours(*keys: str, has: str) -> IndexModel:
+    """Unique among the documents with that field: those of the original system lack it."""
+    name = "_".join((*keys, "of_ours"))
+    where = {has: {"$exists": True}}
+    return IndexModel([(key, ASCENDING) for key in keys], unique=True, name=name, partialFilterExpression=where)
+
+
 INDEXES: dict[str, list[IndexModel]] = {
     "runs": [
         IndexModel([("status", ASCENDING), ("updatedAt", DESCENDING)]),
@@ -161,7 +168,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("payer", ASCENDING), ("_id", ASCENDING)]),
     ],
     "jobs": [
-        _unique("runId", "ordinal"),
+        IndexModel([("runId", ASCENDING)]),
+        _unique_of_ours("runId", "ordinal", has="ordinal"),
         _unique("vendorId", "vendorJobId", where={"vendorJobId": {"$type": "string"}}),
         IndexModel([("payer", ASCENDING), ("state", ASCENDING), ("settledAt", ASCENDING)]),
         IndexModel([("vendorId", ASCENDING), ("state", ASCENDING), ("settledAt", ASCENDING)]),
@@ -170,16 +178,17 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("vendorId", ASCENDING), ("quote.network", ASCENDING), ("createdAt", DESCENDING)]),
     ],
     "payments": [
-        _unique("jobId", "attempt"),
-        _unique("network", "asset", "payer", "nonce"),
+        IndexModel([("jobId", ASCENDING)]),
+        _unique_of_ours("jobId", "attempt", has="attempt"),
+        _unique_of_ours("network", "asset", "payer", "nonce", has="network"),
         IndexModel([("runId", ASCENDING)]),
         IndexModel([("vendorId", ASCENDING), ("createdAt", ASCENDING)]),
         IndexModel([("payer", ASCENDING), ("status", ASCENDING)]),
     ],
     "observations": [
         IndexModel([("runId", ASCENDING), ("_id", ASCENDING)]),
-        _unique("jobId", "position", where={"type": "job_log"}),
         IndexModel([("timestamp", ASCENDING)], partialFilterExpression={"data.cost": {"$gt": 0}}),
+        _unique_of_ours("jobId", "position", has="position"),
     ],
     "vendors": [_unique("vendorId")],
     "policies": [_unique("version"), _unique("current", where={"current": True})],

@@ -24,21 +24,25 @@ from pymongo.write_concern import WriteConcern
 
 from gpuagent.adapters import mongo_documents as documents
 from gpuagent.adapters import mongo_jobs as jobs
+from gpuagent.adapters import mongo_original as original
 from gpuagent.adapters import mongo_outcomes
 from gpuagent.adapters import mongo_policy as policies
 from gpuagent.adapters.mongo_books import MongoBooks
 from gpuagent.adapters.mongo_bounds import bounded, storable
+from gpuagent.adapters.mongo_desk import MongoDesk
 from gpuagent.adapters.mongo_glance import Glance, glance
 from gpuagent.adapters.mongo_history import MongoHistory, history
 from gpuagent.adapters.mongo_schema import ensure_schema
 from gpuagent.adapters.mongo_values import date
 from gpuagent.adapters.mongo_watch import Change, watch
 from gpuagent.context import PastJob
-from gpuagent.errors import ConfigError, DuplicateRun, DuplicateVendorJob, StaleRun, UnknownRun
+from gpuagent.errors import ConfigError, DuplicateRun, DuplicateVendorJob, RunNotOurs, StaleRun, UnknownRun
 from gpuagent.model import Job, Ledger, Observation, Run, Vendor
 from gpuagent.policy import Policy, Usage
 
 DURABLE = WriteConcern(w="majority", j=True)
+CONNECTIONS_MAX = 100
+"""Of one process. The smallest Atlas cluster takes 500."""
 
 
 P = ParamSpec("P")
@@ -86,7 +90,7 @@ class MongoStore:
 
     @_bounded
     def load(self, run_id: str) -> Run:
-        """The whole run in one read. Raises UnknownRun."""
+        """The whole run in one read. Raises UnknownRun, and RunNotOurs for one of the original system."""
         pipeline: list[Mapping[str, Any]] = [
             {"$match": {"_id": _object_id(run_id)}},
             {"$lookup": {"from": "jobs", "localField": "_id", "foreignField": "runId", "as": "jobs"}},
@@ -95,6 +99,7 @@ class MongoStore:
         found = next(iter(self._database.runs.aggregate(pipeline)), None)
         if found is None:
             raise UnknownRun(f"there is no run {run_id}: `gpuagent run list` shows them")
+        _check_ours(found)
         return documents.run_from(found, found["jobs"], found["payments"])
 
     @_bounded
@@ -113,7 +118,9 @@ class MongoStore:
 
     @_bounded
     def vendors(self) -> tuple[Vendor, ...]:
-        return tuple(documents.vendor_from(found) for found in self._database.vendors.find().sort("vendorId"))
+        # One that the original system recorded has no pinned payee: nothing can be bought from it.
+        found = self._database.vendors.find({"payTo": {"$exists": True}}).sort("vendorId")
+        return tuple(documents.vendor_from(one) for one in found)
 
     def _write(self, session: ClientSession, before: Run, after: Run, seen: Sequence[Observation], at: float) -> None:
         guarded = self._database.runs.update_one(
@@ -191,6 +198,7 @@ class MongoStore:
         found = self._database.runs.find_one({"_id": _object_id(run_id)})
         if found is None:
             raise UnknownRun(f"there is no run {run_id}: `gpuagent run list` shows them")
+        _check_ours(found)
         return documents.ledger_from(found)
 
     @_bounded
@@ -205,14 +213,20 @@ class MongoStore:
         with history(self._client, self._database, deadline_s) as opened:
             yield opened
 
+    def desk(self) -> MongoDesk:
+        """Pages of runs, answers by idempotency key and leases, for a server."""
+        return MongoDesk(self._database, self.deadline_s)
+
     def books(self) -> MongoBooks:
         """The ledgers of all runs, for a sweep."""
         return MongoBooks(self._database, self.deadline_s)
 
     @_bounded
     def runs(self, limit: int = 20) -> list[Mapping[str, Any]]:
-        """Run documents, newest first."""
-        return list(self._database.runs.find().sort("createdAt", DESCENDING).limit(limit))
+        """Run documents, newest first; those of the original system too, as mongo_original shows them."""
+        return [
+            original.shown_run(one) for one in self._database.runs.find().sort("createdAt", DESCENDING).limit(limit)
+        ]
 
     @_bounded
     def glance(self, run_id: str, types: Sequence[str], text: str = "", limit: int = 200) -> Glance:
@@ -228,19 +242,37 @@ class MongoStore:
 
     @_bounded
     def documents(self, run_id: str) -> dict[str, list[Mapping[str, Any]]]:
-        """The run's documents by collection, observations in the order they were written."""
+        """The run's documents by collection, observations in the order they were written. Raises UnknownRun.
+
+        Those of the original system are as mongo_original shows them.
+        """
         key = _object_id(run_id)
+        run = self._database.runs.find_one({"_id": key})
+        if run is None:
+            raise UnknownRun(f"there is no run {run_id}: `gpuagent run list` shows them")
+        payments = list(self._database.payments.find({"runId": key}).sort("_id"))
         return {
-            "runs": list(self._database.runs.find({"_id": key})),
-            "jobs": list(self._database.jobs.find({"runId": key}).sort("ordinal")),
-            "payments": list(self._database.payments.find({"runId": key}).sort("_id")),
-            "observations": list(self._database.observations.find({"runId": key}).sort("_id")),
+            "runs": [original.shown_run(run, payments)],
+            "jobs": [original.shown_job(one) for one in self._database.jobs.find({"runId": key}).sort("ordinal")],
+            "payments": [original.shown_payment(one) for one in payments],
+            "observations": [
+                original.shown_observation(one) for one in self._database.observations.find({"runId": key}).sort("_id")
+            ],
         }
 
 
 def _connect(uri: str, timeout_s: float) -> MongoClient[dict[str, Any]]:
     try:
-        return MongoClient(uri, serverSelectionTimeoutMS=int(timeout_s * 1000), tz_aware=True, appname="gpuagent")
+        return MongoClient(
+            uri,
+            appname="gpuagent",
+            tz_aware=True,
+            serverSelectionTimeoutMS=int(timeout_s * 1000),
+            connectTimeoutMS=int(timeout_s * 1000),
+            # A serverless instance that sleeps must not count on sockets that Atlas has closed meanwhile.
+            maxIdleTimeMS=45_000,
+            maxPoolSize=CONNECTIONS_MAX,
+        )
     except (ConfigurationError, InvalidURI, ValueError) as error:
         # The cause may show a part of the password.
         raise ConfigError(f"MONGODB_URI cannot be used ({type(error).__name__}): is it mongodb://host/...?") from None
@@ -276,6 +308,11 @@ def _object_id(run_id: str) -> ObjectId:
         return ObjectId(run_id)
     except (InvalidId, TypeError):
         raise UnknownRun(f"{run_id[:40]!r} is not a run id: `gpuagent run list` shows them") from None
+
+
+def _check_ours(run: Mapping[str, Any]) -> None:
+    if original.is_original(run):
+        raise RunNotOurs(f"run {run['_id']} was made by the original system: it can be looked at, not driven")
 
 
 def _raise_duplicate(details: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bson import ObjectId
@@ -22,11 +22,14 @@ class Change:
     """kind: run, job, payment, observation or (of all runs) policy, with the whole document as it now is in the
     database, but for a payment's signed header; or open or idle, without one. token: watch() goes on after this
     change with it.
+
+    changed: the fields that this very write set, where document may be of a later one; all, for a new document.
     """
 
     kind: str
     token: str
     document: Mapping[str, Any]
+    changed: Mapping[str, Any] = field(default_factory=dict)
 
 
 def watch(
@@ -59,7 +62,8 @@ def watch(
                 if found is None:
                     yield Change("idle", _newest(stream, resume_after), {})
                 else:
-                    yield Change(KINDS[found["ns"]["coll"]], found["_id"]["_data"], found["fullDocument"])
+                    whole, kind = found["fullDocument"], KINDS[found["ns"]["coll"]]
+                    yield Change(kind, found["_id"]["_data"], whole, found.get("updated", whole))
         raise ChangesLost("the database was dropped while it was watched")
     except OperationFailure as error:  # the server is there, and cannot go on after this token
         raise ChangesLost(f"the changes since then are not kept any more ({str(error)[:100]}): read anew") from error
@@ -72,7 +76,9 @@ def _pipeline(run_id: str | None) -> list[Mapping[str, Any]]:
     if run_id is not None:
         key = ObjectId(run_id)
         wanted["$or"] = [{"ns.coll": "runs", "documentKey._id": key}, {"fullDocument.runId": key}]
-    return [{"$match": wanted}, {"$project": {"ns": 1, "fullDocument": 1}}, {"$unset": "fullDocument.header"}]
+    updated = "$updateDescription.updatedFields"
+    kept = {"ns": 1, "fullDocument": 1, "updated": updated}
+    return [{"$match": wanted}, {"$project": kept}, {"$unset": ["fullDocument.header", "updated.header"]}]
 
 
 def _newest(stream: ChangeStream[Any], before: str | None) -> str:

@@ -15,6 +15,7 @@ from gpuagent.cli.policies import policies
 from gpuagent.cli.reports import report
 from gpuagent.cli.runs import runs
 from gpuagent.cli.schedules import schedules
+from gpuagent.cli.serving import serve
 from gpuagent.cli.vendors import vendors
 from gpuagent.cli.wallets import wallets
 
@@ -30,6 +31,7 @@ app.add_typer(policies, name="policy")
 app.add_typer(planners, name="planners")
 add_consents(runs)
 app.command()(lab)
+app.command()(serve)
 app.add_typer(wallets, name="wallet")
 app.command("report")(report)
 app.add_typer(schedules, name="schedule")

@@ -178,7 +178,6 @@ def _advance(run_id: str, advance: "Callable[[Agent], Run]", as_json: bool) -> N
 def _show_run(opened: "MongoStore", run_id: str, as_json: bool) -> None:
     from gpuagent.show import run_json, run_view
 
-    opened.load(run_id)
     documents = opened.documents(run_id)
     if as_json:
         print_json(run_json(documents))

@@ -1,0 +1,5 @@
+"""REST and live events. `gpuagent.api:app` is the ASGI application, by the environment."""
+
+from gpuagent.api.app import create_app
+
+app = create_app()

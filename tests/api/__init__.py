@@ -1,0 +1,1 @@
+"""The REST server, its live events and its serverless entry point."""

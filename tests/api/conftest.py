@@ -1,0 +1,13 @@
+from collections.abc import Iterator
+
+import pytest
+
+from tests.api.server import Served, serving
+from tests.world import World
+
+
+@pytest.fixture
+def served(world: World) -> Iterator[Served]:
+    """On this machine alone, without tokens."""
+    with serving(world) as running:
+        yield running

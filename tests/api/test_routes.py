@@ -1,0 +1,188 @@
+"""What programs ask for, over a real server: the original's routes first."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from gpuagent.money import UNIT
+from tests.api.server import Served
+
+ORDER = {"userId": "u1", "goal": "Fine-tune tiny-llm", "budgetTotal": 5}
+
+
+def test_the_originals_three_routes_drive_a_run_through_a_failing_vendor(served: Served) -> None:
+    served.world.market.outcomes("gpu_vendor_1", "0")
+    run = served.post("/api/agent-start", ORDER)
+    assert {name: run[name] for name in ("status", "budgetTotal", "budgetRemaining")} == {
+        "status": "running",
+        "budgetTotal": 5,
+        "budgetRemaining": 5,
+    }
+    first = served.tick(run["_id"])
+    assert first["message"] == "Job started"
+    assert first["action"]["action"] == "start_job"
+    assert first["action"]["vendorId"] == "gpu_vendor_1"
+    assert first["action"]["reason"]
+    said = served.finish(run["_id"])
+    assert said[-1] == "Job completed"
+    assert "Job failed; Job started" in said
+    status = served.get("/api/agent-status", runId=run["_id"])
+    assert status["run"]["status"] == "completed"
+    assert status["run"]["budgetRemaining"] == 5 - 1.4 - 1.75
+    assert [job["status"] for job in status["jobs"]] == ["failed", "completed"]
+    assert [payment["amount"] for payment in status["payments"]] == [1.4, 1.75]
+    assert all(payment["x402TxId"].startswith("0x") for payment in status["payments"])
+    assert "header" not in json.dumps([list(one) for one in status["payments"]])
+    assert {one["type"] for one in status["observations"]} >= {"agent_reasoning", "job_log", "payment_event"}
+    served.world.assert_balanced(served.world.store.load(run["_id"]), transfers=2)
+    assert served.tick(run["_id"])["message"] == "Run already completed"
+
+
+def test_steps_one_transition_at_a_time(served: Served) -> None:
+    run_id = served.start()
+    phases = [served.post("/api/agent-step", {"runId": run_id})["run"]["phase"] for _ in range(3)]
+    assert phases == ["EXECUTING", "EXECUTING", "WAITING"]
+
+
+def test_a_run_that_nothing_fits_says_what_it_decided(served: Served) -> None:
+    run_id = served.start(budget=1)
+    answer = served.tick(run_id)
+    assert answer["message"] == "Run aborted"
+    assert answer["action"]["action"] == "abort"
+    assert served.get("/api/agent-status", runId=run_id)["run"]["status"] == "failed"
+
+
+def test_approve_names_the_amount_and_who(served: Served) -> None:
+    served.world.allow(approval_above=UNIT)
+    run_id = served.start()
+    assert served.tick(run_id)["message"] == "Waiting for approval"
+    problem = served.post(f"/api/runs/{run_id}/approve", {"amount": 1.3}, 422)
+    assert problem["code"] == "bad_input"
+    assert problem["runId"] == run_id
+    served.post(f"/api/runs/{run_id}/approve", {"amount": 1.4, "by": "Ada"})
+    assert served.tick(run_id)["message"] == "Job started"
+    told = [one["content"] for one in served.get("/api/agent-status", runId=run_id)["observations"]]
+    assert "Ada approved 1.40 USD for gpu_vendor_1" in told
+
+
+def test_reject_and_cancel(served: Served) -> None:
+    served.world.allow(approval_above=UNIT)
+    run_id = served.start()
+    served.tick(run_id)
+    run = served.post(f"/api/runs/{run_id}/reject", {"why": "too dear"})["run"]
+    assert run["held"] == 0
+    run = served.post(f"/api/runs/{run_id}/cancel", {"why": "wrong goal", "by": "Ada"})["run"]
+    assert (run["status"], run["reason"]) == ("failed", "cancelled by Ada: wrong goal")
+    assert served.post(f"/api/runs/{run_id}/cancel", {"why": "again"}, 422)["code"] == "bad_input"
+
+
+def test_pages_and_filters_runs(served: Served) -> None:
+    ids = [served.start(userId=f"u{number % 2}", tags=["blue"] if number else []) for number in range(5)]
+    served.post(f"/api/runs/{ids[0]}/cancel", {"why": "-"})
+    seen, before = [], ""
+    while True:
+        page = served.get("/api/runs", limit=2, before=before)
+        seen += [run["_id"] for run in page["runs"]]
+        if page["next"] is None:
+            break
+        before = page["next"]
+    assert seen == ids[::-1]
+    assert [run["_id"] for run in served.get("/api/runs", status="failed")["runs"]] == [ids[0]]
+    assert [run["_id"] for run in served.get("/api/runs", userId="u1")["runs"]] == [ids[3], ids[1]]
+    assert len(served.get("/api/runs", tag="blue", phase="PLANNING")["runs"]) == 4
+
+
+def test_spending_is_what_was_settled(served: Served) -> None:
+    served.world.market.outcomes("gpu_vendor_1", "0")
+    run_id = served.start(tags=["blue", "red"])
+    served.finish(run_id)
+    served.start()
+    report = served.get("/api/reports/spend")
+    assert (report["settled"], report["wasted"]) == (3.15, 1.4)
+    assert {one["key"]: one["settled"] for one in report["groups"]} == {"gpu_vendor_1": 1.4, "gpu_vendor_2": 1.75}
+    by_tag = served.get("/api/reports/spend", by="tag")
+    assert {one["key"]: one["settled"] for one in by_tag["groups"]} == {"blue": 3.15, "red": 3.15}
+    assert by_tag["settled"] == 3.15
+    assert served.get("/api/reports/spend", by="user")["groups"][0]["key"] == "u1"
+    assert served.get("/api/reports/spend", since="2020-01-01", until="2020-02-01")["groups"] == []
+
+
+def test_vendors_without_the_names_of_secrets(served: Served) -> None:
+    listed = served.get("/api/vendors")["vendors"]
+    assert [one["vendorId"] for one in listed] == ["gpu_vendor_1", "gpu_vendor_2", "gpu_vendor_3"]
+    assert listed[0]["basePricePerHour"] == 1.4
+    assert "secretEnv" not in listed[0]
+
+
+BAD: list[tuple[dict[str, Any], int, str]] = [
+    ({**ORDER, "budgetTotal": "5"}, 422, "budgetTotal"),
+    ({**ORDER, "budgetTotal": True}, 422, "budgetTotal"),
+    ({**ORDER, "budgetTotal": -1}, 422, "budgetTotal"),
+    ({**ORDER, "budgetTotal": 1e300}, 422, "USD"),
+    ({**ORDER, "budgetTotal": 0.0000001}, 422, "USD"),
+    ({**ORDER, "goal": "  "}, 422, "goal"),
+    ({**ORDER, "goal": "\x00" * 3000}, 422, "goal"),
+    ({**ORDER, "budgetTotl": 5}, 422, "budgetTotl"),
+    ({**ORDER, "planner": "oracle"}, 422, "no planner"),
+    ({**ORDER, "gpuType": "Z80"}, 422, "Z80"),
+    ({"goal": "x", "budgetTotal": 5}, 422, "userId"),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "words"), BAD)
+def test_bad_input_is_explained(served: Served, body: dict[str, Any], status: int, words: str) -> None:
+    problem = served.post("/api/agent-start", body, status)
+    assert words in problem["detail"]
+    assert problem["instance"] == "/api/agent-start"
+    assert problem["type"] == f"urn:gpuagent:problem:{problem['code']}"
+    assert served.world.store.runs() == []
+
+
+def test_problems_of_the_protocol_itself(served: Served) -> None:
+    assert served.get("/api/agent-status", 404, runId="nope")["code"] == "run_unknown"
+    assert served.post("/api/agent-tick", {"runId": "66a1f2c9d53a3f9ef1f0c123"}, 404)["runId"] == (
+        "66a1f2c9d53a3f9ef1f0c123"
+    )
+    assert served.get("/api/nothing", 404)["code"] == "not_found"
+    assert served.get("/api/agent-start", 405)["code"] == "method_not_allowed"
+    for content, headers, status in (
+        (b"{", {"Content-Type": "application/json"}, 400),
+        (b'{"goal": "\\ud800"}', {"Content-Type": "application/json"}, 422),
+        (b'{"\\ud800": 1}', {"Content-Type": "application/json"}, 422),
+        (json.dumps(ORDER).encode(), {"Content-Type": "text/plain"}, 422),
+        (b"x" * 70_000, {"Content-Type": "application/json"}, 413),
+    ):
+        served.answered(served.http.post("/api/agent-start", content=content, headers=headers), status)
+
+
+def test_a_body_without_a_length_is_limited_too(served: Served) -> None:
+    def endless() -> Any:
+        for _ in range(200):
+            yield b"x" * 1000
+
+    reply = served.http.post("/api/agent-start", content=endless(), headers={"Content-Type": "application/json"})
+    assert reply.status_code == 413
+
+
+def test_an_exhausted_budget_is_never_a_402(served: Served) -> None:
+    """A halted wallet is our refusal, and says so; nobody is asked for money."""
+    served.world.allow(wallet_per_day=0)
+    run_id = served.start()
+    answer = served.tick(run_id)
+    assert answer["action"]["action"] in ("wait", "abort")
+
+
+def test_no_stack_trace_leaves(served: Served) -> None:
+    """A bug is ours: its number is told, the rest is in the log."""
+
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("secret of the house")
+
+    served.app.state.connections = type("Broken", (), {"store": property(broken), "desk": property(broken)})()
+    reply = httpx.get(f"{served.url}/api/vendors")
+    assert reply.status_code == 500
+    assert reply.json()["code"] == "bug"
+    assert "secret" not in reply.text
+    assert "Traceback" not in reply.text
