@@ -63,7 +63,7 @@ def test_networks_that_are_none(text: str) -> None:
 
 
 def payment(network: str, transaction: str | None = TRANSACTION) -> dict[str, Any]:
-    found = {"_id": ObjectId(), "jobId": ObjectId("a" * 24), "network": network}
+    found = {"_id": ObjectId(), "jobId": ObjectId("a" * 24), "network": network, "status": "completed"}
     return {**found, "x402TxId": transaction} if transaction else found
 
 
