@@ -28,7 +28,9 @@ def claim(run: Run, job_id: str, ports: Ports) -> Event | None:
     now = ports.clock.now()
     if vendor_job_id:
         return JobClaimed(job_id, vendor_job_id, now)
-    if now - job.work.since > ports.pace.silence_s:
+    if job.work.silent_since is None:  # only now asked: since when it is paid counts the time that we were down
+        return JobWentSilent(job_id, now, problem)
+    if now - job.work.silent_since > ports.pace.silence_s:
         return JobFinished(job_id, Failed(f"disputed: paid, but no job came of it ({problem})", now))
     return None
 

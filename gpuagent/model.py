@@ -157,9 +157,10 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """Paid, but the vendor has not yet named its job."""
+    """Paid, but the vendor has not yet named its job. silent_since: when it was first asked for, and named none."""
 
     since: float
+    silent_since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from gpuagent.model import Approval, Authorized, Cause, Quote, Reserved, Run, Se
 from gpuagent.money import show_usd
 
 DAY_S = 86_400.0
+APPROVAL_MAX_S = 30 * DAY_S
 EVERY_WALLET = "*"
 
 
@@ -118,7 +119,7 @@ def check(policy: Policy) -> Policy:
             raise BadInput(f"{one.name} is 0 USD or more; write `none` for no limit")
     if any(total < 0 or not tag for tag, total in policy.tag_totals.items()):
         raise BadInput("a tag's total is NAME=USD, 0 or more")
-    if not 0 < policy.approval_s <= 30 * DAY_S:
+    if not 0 < policy.approval_s <= APPROVAL_MAX_S:
         raise BadInput("a request for approval waits more than 0 s and at most 30 days")
     return policy
 

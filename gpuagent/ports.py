@@ -198,7 +198,7 @@ class Pace:
     send_margin_s: int = 15
     """No send in the last seconds of that life: facilitators refuse it, and it would only race its expiry."""
     silence_s: float = 300
-    """A paid job whose vendor is silent for so long counts as failed."""
+    """A paid job whose vendor is silent for so long, since it was first asked in vain, counts as failed."""
     overrun: float = 2
     """A job may take this many times its paid hours, and silence_s on top."""
 

@@ -20,6 +20,8 @@ OUTCOMES_MAX = 50
 NAME_MAX, PROBLEM_MAX = 80, 300
 ADDRESS = re.compile("0x[0-9a-fA-F]{8,}")
 HOUR_S = 3600.0
+QUOTE_LIFE_MAX_S = policy.APPROVAL_MAX_S
+"""No quote is taken to be valid for longer: until then at most, what is reserved for it counts against the caps."""
 JOB_MIN_S = 1.0
 
 
@@ -119,7 +121,7 @@ def _ask(run: Run, vendor: Vendor, ports: Ports) -> tuple[Quote | None, VendorEr
         check_payee(quote, vendor)
     except VendorError as error:
         return None, error
-    return quote, None
+    return replace(quote, expires_at=min(quote.expires_at, ports.clock.now() + QUOTE_LIFE_MAX_S)), None
 
 
 def _past_job(job: Job) -> PastJob | None:

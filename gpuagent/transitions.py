@@ -206,7 +206,7 @@ def _next_state(job: Job, event: Event) -> Job | None:
             return replace(job, work=Underway(event.vendor_job_id, event.at))
         case Settled(work=Underway() as work), JobProgressed():
             return replace(job, work=_progressed(work, event))
-        case Settled(work=Underway(silent_since=None) as work), JobWentSilent():
+        case Settled(work=Owed(silent_since=None) | Underway(silent_since=None) as work), JobWentSilent():
             return replace(job, work=replace(work, silent_since=event.at))
         case Settled(work=Owed() | Underway()), JobFinished():
             return replace(job, work=event.outcome)

@@ -347,8 +347,8 @@ MUTANTS = (
     Mutant(
         "a cap checked outside the transaction",
         "gpuagent/adapters/mongo_store.py",
-        "                policies.enforce(self._database, session, before, after, job, at)\n",
-        "",
+        "                version = policies.enforce(self._database, session, before, after, job, at)\n",
+        "                version = None\n",
         "tests/test_caps.py -k planned_apart",
     ),
     Mutant(

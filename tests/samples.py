@@ -23,6 +23,27 @@ VENDOR = Vendor(
     gpu_types=("A100",),
 )
 TERMS = Terms("exact", TOKEN.network, ASSET, "1400000", PAYEE, 300, {"name": "USD Coin", "version": "2"})
+WIRE_TERMS = {
+    "scheme": "exact",
+    "network": TOKEN.network,
+    "asset": ASSET,
+    "amount": "1400000",
+    "payTo": PAYEE,
+    "maxTimeoutSeconds": 300,
+    "extra": {"name": "USD Coin", "version": "2"},
+}
+"""TERMS as a 402 has them; below, what a vendor answers to a question for a quote or a job's status."""
+WIRE_QUOTE = {
+    "vendorJobTemplateId": "quote-1",
+    "priceEstimate": 1.4,
+    "currency": "USDC",
+    "etaMinutes": 60,
+    "expiresAt": "2030-01-01T00:00:00+00:00",
+    "payTo": PAYEE,
+    "network": TOKEN.network,
+    "asset": ASSET,
+}
+WIRE_STATUS = {"status": "running", "progress": 0.5, "logs": ["a"], "finalMetrics": {"loss": 0.1}}
 SETTLEMENT = Settlement("0x" + "d" * 64, 7, 1_000)
 RUN = Run(
     run_id="a" * 24,

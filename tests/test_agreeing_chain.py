@@ -12,7 +12,7 @@ from gpuagent.adapters.agreeing_chain import AgreeingChain
 from gpuagent.adapters.evm_chain import EvmChain
 from gpuagent.adapters.local_wallet import LocalWallet
 from gpuagent.errors import ChainError, ChainMismatch, ConfigError
-from gpuagent.model import Settlement
+from gpuagent.model import Authorization, Settlement
 from gpuagent.ports import Open, Void
 from gpuagent.wire.eip3009 import AUTHORIZATION_STATE
 from tests.conftest import Told
@@ -63,6 +63,13 @@ def later(seconds: int) -> Any:
     return lambda _, block: {**block, "timestamp": hex(int(block["timestamp"], 16) + seconds)}
 
 
+def undecided(chain: AgreeingChain, authorization: Authorization) -> Open:
+    """What the nodes say of it together, which is neither settled nor void."""
+    outcome = chain.outcome(authorization)
+    assert isinstance(outcome, Open)
+    return outcome
+
+
 def test_honest_nodes_agree(world: World, purse: Purse, chain: AgreeingChain) -> None:
     chain.check()
     authorization = purse.authorize()
@@ -83,9 +90,7 @@ def test_a_payment_that_one_node_does_not_see_yet_is_held(
     authorization = purse.authorize()
     purse.settle(authorization)
     other.lag(4)
-    outcome = chain.outcome(authorization)
-    assert isinstance(outcome, Open)
-    assert outcome.used
+    assert undecided(chain, authorization).used
     assert chain.spent(authorization.payer, [authorization.nonce]) == (authorization.nonce,)
     assert chain.transfers(authorization.payer, authorization.from_block) == ()
     other.honest()
@@ -95,9 +100,7 @@ def test_a_payment_that_one_node_does_not_see_yet_is_held(
 def test_an_expiry_that_one_node_invents_releases_nothing(purse: Purse, chain: AgreeingChain, other: RpcProxy) -> None:
     authorization = purse.authorize()
     other.lie("eth_getBlockByNumber", later(200))
-    outcome = chain.outcome(authorization)
-    assert isinstance(outcome, Open)
-    assert outcome.used, "nor is it sent any more"
+    assert undecided(chain, authorization).used, "nor is it sent any more"
     purse.settle(authorization)
     with pytest.raises(ChainMismatch):
         chain.outcome(authorization)
@@ -108,8 +111,7 @@ def test_an_expiry_that_one_node_invents_releases_nothing(purse: Purse, chain: A
 def test_the_latest_time_counts_for_sending(purse: Purse, chain: AgreeingChain, other: RpcProxy) -> None:
     authorization = purse.authorize()
     other.lie("eth_getBlockByNumber", later(100))
-    outcome = chain.outcome(authorization)
-    assert isinstance(outcome, Open)
+    outcome = undecided(chain, authorization)
     assert authorization.valid_before - outcome.now <= 20
     assert not outcome.used
 

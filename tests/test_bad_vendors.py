@@ -1,6 +1,7 @@
 """Vendors that cannot serve, without malice. What malice does is in tests/safety."""
 
-from gpuagent.model import RunStatus, Settled
+from gpuagent.model import Failed, Owed, RunStatus, Settled
+from gpuagent.tick import step
 from tests.world import World
 
 
@@ -34,3 +35,34 @@ def test_silent_vendors_are_waited_for_and_then_given_up(world: World) -> None:
     assert run.status is RunStatus.FAILED
     assert "gave no quote" in run.reason
     world.assert_balanced(run, transfers=0)
+
+
+def test_an_agent_that_was_down_asks_a_paid_vendor_before_it_gives_the_job_up(world: World) -> None:
+    """Killed once the payment was recorded, back an hour later, when the vendor is down for a minute."""
+    world.market.fault("gpu_vendor_1", "error_after_settle")
+    run = world.start()
+    while not (run.jobs and isinstance(run.jobs[0], Settled)):
+        run = step(run.run_id, world.ports)
+    assert run.jobs[0].work == Owed(run.jobs[0].work.since)  # type: ignore[union-attr]
+    world.market.pass_time(3600)
+    run = world.tick(run)
+    (job,) = run.jobs
+    assert isinstance(job, Settled)
+    assert isinstance(job.work, Owed)
+    assert job.work.silent_since is not None
+    world.market.heal()
+    world.market.pass_time(60)
+    run = world.finish(run)
+    assert run.status is RunStatus.COMPLETED
+    world.assert_balanced(run, transfers=1)
+
+
+def test_a_paid_vendor_that_stays_silent_is_given_up(world: World) -> None:
+    world.market.fault("gpu_vendor_1", "error_after_settle")
+    run = world.tick(world.start())
+    world.market.pass_time(world.ports.pace.silence_s + 1)
+    run = world.tick(run)
+    (job, *_) = run.jobs
+    assert isinstance(job, Settled)
+    assert isinstance(job.work, Failed)
+    assert job.work.reason.startswith("disputed: paid, but no job came of it")

@@ -1,21 +1,26 @@
 """The owner's caps on the real database: no concurrency, crash or planner passes them, and they are used fully."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
+from decimal import Decimal
 from threading import Barrier
+from typing import Any
 
 import pytest
 
 from gpuagent import settings
 from gpuagent.consent import cancel
 from gpuagent.errors import BadInput, PolicyRefused
-from gpuagent.model import Cause, Run, RunStatus, Settled, Voided
+from gpuagent.model import Cause, Quote, Run, RunStatus, Settled, Vendor, Voided
 from gpuagent.money import UNIT
 from gpuagent.plan import plan
+from gpuagent.policy import EVERY_WALLET, Halt
+from gpuagent.ports import VendorApi
 from gpuagent.tick import step
 from gpuagent.transitions import apply
 from tests.conftest import DATABASE, Told
-from tests.world import World
+from tests.world import TurnableClock, World
 
 PRICE = 1_400_000
 """What gpu_vendor_1, the cheapest, asks for an hour."""
@@ -109,6 +114,33 @@ def test_a_job_says_which_policy_it_counted_against(world: World) -> None:
     assert paid(run) == ["gpu_vendor_1"]
     assert [job["policyVersion"] for job in world.jobs()] == [reserved_under]
     assert reserved_under < signed_under
+
+
+class Lasting:
+    """Vendors whose quotes are valid for centuries."""
+
+    def __init__(self, inner: VendorApi) -> None:
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal) -> Quote:
+        return replace(self.inner.quote(vendor, goal, gpu_type, max_hours), expires_at=7e9)
+
+
+def test_a_quote_for_centuries_holds_nothing_for_longer_than_a_month(world: World) -> None:
+    """The run stands still, halted; the agent's clock alone goes on."""
+    at = world.market.clock.ahead_s
+    lasting = replace(world.ports, vendor_api=Lasting(world.ports.vendor_api), clock=TurnableClock(at))
+    run = step(world.start().run_id, lasting)
+    assert world.used(run).wallet_day == PRICE
+    world.allow(halts=(Halt("wallet", EVERY_WALLET, "Ada", "leak"),))
+    for days, held in ((29, PRICE), (31, 0)):
+        ports = replace(lasting, clock=TurnableClock(at + days * 24 * 3600))
+        with suppress(PolicyRefused):
+            step(run.run_id, ports)
+        assert world.used(run).wallet_day == held
 
 
 @pytest.mark.safety("a cap lowered between reservation and signature")

@@ -19,14 +19,13 @@ from gpuagent.terms import agreed, derived_job_id, nonce, problem, unsigned_nonc
 from gpuagent.wire import strict_json
 from gpuagent.wire.exact import decode_challenge
 from tests.samples import (
-    ASSET,
     NOW,
-    PAYEE,
     PAYER,
     RUN,
     TERMS,
     TOKEN,
     VENDOR,
+    WIRE_TERMS,
     authorization,
     candidate,
     context,
@@ -107,19 +106,8 @@ def test_guard_refuses(changes: dict[str, Any], words: str) -> None:
         guard(decision(**changes), seen, quotes, NOW, cost=50)
 
 
-ACCEPT = {
-    "scheme": "exact",
-    "network": TOKEN.network,
-    "asset": ASSET,
-    "amount": "1400000",
-    "payTo": PAYEE,
-    "maxTimeoutSeconds": 300,
-    "extra": {"name": "USD Coin", "version": "2"},
-}
-
-
 def test_offer_is_read() -> None:
-    offer = json.dumps({"x402Version": 2, "accepts": [{"scheme": "exact"}, ACCEPT, 7]})
+    offer = json.dumps({"x402Version": 2, "accepts": [{"scheme": "exact"}, WIRE_TERMS, 7]})
     assert decode_challenge(base64.b64encode(offer.encode()).decode()) == Challenge((TERMS,))
 
 

@@ -13,19 +13,7 @@ from gpuagent.adapters.http_vendor import HttpVendor
 from gpuagent.errors import VendorError, VendorUnauthorized
 from gpuagent.model import Authorized, Quote, Reserved
 from tests.parrot import Parrot
-from tests.samples import ASSET, PAYEE, TOKEN, authorization, quote
-
-GOOD_QUOTE = {
-    "vendorJobTemplateId": "quote-1",
-    "priceEstimate": 1.4,
-    "currency": "USDC",
-    "etaMinutes": 60,
-    "expiresAt": "2030-01-01T00:00:00+00:00",
-    "payTo": PAYEE,
-    "network": TOKEN.network,
-    "asset": ASSET,
-}
-GOOD_STATUS = {"status": "running", "progress": 0.5, "logs": ["a"], "finalMetrics": {"loss": 0.1}}
+from tests.samples import WIRE_QUOTE, WIRE_STATUS, authorization, quote
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +28,7 @@ def ask(api: HttpVendor, parrot: Parrot) -> Quote:
 
 
 def test_a_good_quote_is_exact(api: HttpVendor, parrot: Parrot) -> None:
-    parrot.says(GOOD_QUOTE)
+    parrot.says(WIRE_QUOTE)
     assert ask(api, parrot) == quote(expires_at=1893456000.0, eta_s=3600.0)
 
 
@@ -66,7 +54,7 @@ def test_a_good_quote_is_exact(api: HttpVendor, parrot: Parrot) -> None:
     ],
 )
 def test_a_bad_quote_is_a_vendor_error(api: HttpVendor, parrot: Parrot, change: dict[str, Any]) -> None:
-    parrot.says({**GOOD_QUOTE, **change})
+    parrot.says({**WIRE_QUOTE, **change})
     with pytest.raises(VendorError, match="a quote that cannot be read"):
         ask(api, parrot)
 
@@ -82,7 +70,7 @@ def test_odd_bodies_are_a_vendor_error(api: HttpVendor, parrot: Parrot, body: by
 
 @pytest.mark.parametrize("status", [201, 400, 402, 404, 409, 429, 500, 503])
 def test_another_status_is_a_vendor_error(api: HttpVendor, parrot: Parrot, status: int) -> None:
-    parrot.says(GOOD_QUOTE, status)
+    parrot.says(WIRE_QUOTE, status)
     with pytest.raises(VendorError, match=f"answered {status}"):
         ask(api, parrot)
 
@@ -109,7 +97,7 @@ def test_a_job_id_that_cannot_be_kept(api: HttpVendor, parrot: Parrot, job_id: A
 
 
 def test_metrics_name_no_database_operators(api: HttpVendor, parrot: Parrot) -> None:
-    parrot.says({**GOOD_STATUS, "finalMetrics": {"$ref": "c", "$id": 1}})
+    parrot.says({**WIRE_STATUS, "finalMetrics": {"$ref": "c", "$id": 1}})
     assert api.status(parrot.vendor, "v").final_metrics == {"ref": "c", "id": 1.0}
 
 
@@ -126,7 +114,7 @@ def test_a_token_that_is_echoed_is_not_kept(parrot: Parrot, padding: int) -> Non
 def test_a_token_that_is_echoed_in_a_report_is_not_kept(api: HttpVendor, parrot: Parrot) -> None:
     """However it is spelled."""
     told = json.dumps(
-        {**GOOD_STATUS, "logs": ["Bearer secret-token"], "finalMetrics": {"secret-token": "secret-token"}}
+        {**WIRE_STATUS, "logs": ["Bearer secret-token"], "finalMetrics": {"secret-token": "secret-token"}}
     )
     parrot.says(told.replace("secret-token", "\\u0073ecret-token").encode())
     other = HttpVendor({"GPU_VENDOR_SECRET": "secret-token"}.get)

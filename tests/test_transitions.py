@@ -118,6 +118,7 @@ STATES: dict[str, Callable[[], Run]] = {
     "reserved": lambda: apply(RUN, chosen("one", 1_400_000)),
     "authorized": lambda: apply(STATES["reserved"](), authorized("one", 1_400_000)),
     "owed": lambda: apply(STATES["authorized"](), PaymentSettled("one", SETTLEMENT, 2.0)),
+    "owed in silence": lambda: apply(STATES["owed"](), JobWentSilent("one", 2.5, "timeout")),
     "underway": lambda: apply(STATES["authorized"](), PaymentSettled("one", SETTLEMENT, 2.0, "v")),
     "completed": lambda: apply(STATES["underway"](), JobFinished("one", Completed("v", 3.0))),
     "failed": lambda: apply(STATES["underway"](), JobFinished("one", Failed("oom", 3.0, "v"))),
@@ -138,7 +139,8 @@ OF_A_JOB: dict[str, Event] = {
 LEGAL = {
     "reserved": {"dropped", "authorized"},
     "authorized": {"unresolved", "settled", "voided"},
-    "owed": {"claimed", "finished"},
+    "owed": {"claimed", "silent", "finished"},
+    "owed in silence": {"claimed", "finished"},
     "underway": {"progressed", "silent", "finished"},
 }
 
@@ -242,6 +244,7 @@ def test_phase_is_what_people_see() -> None:
         "reserved": Phase.EXECUTING,
         "authorized": Phase.EXECUTING,
         "owed": Phase.WAITING,
+        "owed in silence": Phase.WAITING,
         "underway": Phase.WAITING,
         "completed": Phase.SUCCESS,
         "failed": Phase.PLANNING,

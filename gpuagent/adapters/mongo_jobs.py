@@ -1,5 +1,6 @@
 """Jobs and their payments to documents and back."""
 
+from datetime import datetime
 from decimal import Decimal
 
 from bson import ObjectId
@@ -75,15 +76,15 @@ def _job_status(job: Job) -> str:
 
 def _work_fields(work: Work | None) -> Document:
     match work:
-        case Owed(since):
-            return {"owedSince": date(since)}
+        case Owed(since, silent_since):
+            return {"owedSince": date(since), "silentSince": _since(silent_since)}
         case Underway(vendor_job_id, started_at, progress, logs_seen, silent_since):
             return {
                 "vendorJobId": vendor_job_id,
                 "startedAt": date(started_at),
                 "progress": progress,
                 "logsSeen": logs_seen,
-                "silentSince": date(silent_since) if silent_since is not None else None,
+                "silentSince": _since(silent_since),
             }
         case Completed(vendor_job_id, at, final_metrics, artifact_url):
             return {
@@ -97,6 +98,15 @@ def _work_fields(work: Work | None) -> Document:
             named = {"vendorJobId": vendor_job_id} if vendor_job_id else {}
             return {"errorMessage": reason, "completedAt": date(at), **named}
     return {}
+
+
+def _since(at: float | None) -> datetime | None:
+    return None if at is None else date(at)
+
+
+def _silence(document: Document) -> float | None:
+    at = document.get("silentSince")  # an older record of a job that is owed has none
+    return seconds(at) if at else None
 
 
 def job_from(document: Document, payment: Document | None) -> Job:
@@ -126,14 +136,14 @@ def _approval_from(document: Document | None) -> Approval | None:
 def _work_from(document: Document) -> Work:
     match document["status"]:
         case "submitted":
-            return Owed(seconds(document["owedSince"]))
+            return Owed(seconds(document["owedSince"]), _silence(document))
         case "running":
             return Underway(
                 document["vendorJobId"],
                 seconds(document["startedAt"]),
                 document["progress"],
                 document["logsSeen"],
-                seconds(document["silentSince"]) if document["silentSince"] else None,
+                _silence(document),
             )
         case "completed":
             at, metrics = seconds(document["completedAt"]), document["finalMetrics"]

@@ -47,12 +47,9 @@ def refuses_offer(world: World, fault: str) -> Run:
 
 def pays_into_silence(world: World, fault: str) -> Run:
     """The payment is sent and not taken: it stays held, and is neither signed again nor given up."""
-    world.market.fault(FIRST, fault)
-    run = world.tick(world.start())
+    run = pays_first(world, fault)
     (job,) = run.jobs
     assert isinstance(job, Authorized)
-    assert job.quote.vendor_id == FIRST
-    assert_signed(world, run, 1)
     assert world.transfers() == ()
     assert held(world, run) == job.quote.amount
     return run
@@ -60,15 +57,21 @@ def pays_into_silence(world: World, fault: str) -> Run:
 
 def pays_once(world: World, fault: str) -> Run:
     """The payment settles whatever the vendor says: it counts as spent, nothing is held, one header is out."""
-    world.market.fault(FIRST, fault)
-    run = world.tick(world.start())
+    run = pays_first(world, fault)
     (job,) = run.jobs
     assert isinstance(job, Settled)
-    assert job.quote.vendor_id == FIRST
     assert isinstance(job.work, Owed | Underway)
-    assert_signed(world, run, 1)
     assert_moved(world, run)
     assert held(world, run) == 0
+    return run
+
+
+def pays_first(world: World, fault: str) -> Run:
+    """One header is out, to the vendor that attacks."""
+    world.market.fault(FIRST, fault)
+    run = world.tick(world.start())
+    assert [job.quote.vendor_id for job in run.jobs] == [FIRST]
+    assert_signed(world, run, 1)
     return run
 
 

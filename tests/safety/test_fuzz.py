@@ -16,30 +16,10 @@ from gpuagent.model import JobReport, Quote
 from gpuagent.terms import agreed
 from gpuagent.wire.exact import HEADER_MAX, PAYMENT_IDENTIFIER, decode_challenge
 from gpuagent.wire.vendor_answers import clean, read_job_id, read_object, read_quote, read_report
-from tests.samples import ASSET, PAYEE, TERMS, TOKEN, VENDOR, authorization, quote
+from tests.samples import PAYEE, TERMS, TOKEN, VENDOR, WIRE_QUOTE, WIRE_STATUS, WIRE_TERMS, authorization, quote
 
 bounded = settings(deadline=None, derandomize=True, max_examples=400)
 WALLET = LocalWallet("0x" + "11" * 32, TOKEN)
-OFFER = {
-    "scheme": "exact",
-    "network": TOKEN.network,
-    "asset": ASSET,
-    "amount": "1400000",
-    "payTo": PAYEE,
-    "maxTimeoutSeconds": 300,
-    "extra": {"name": "USD Coin", "version": "2"},
-}
-QUOTE = {
-    "vendorJobTemplateId": "quote-1",
-    "priceEstimate": 1.4,
-    "currency": "USDC",
-    "etaMinutes": 60,
-    "expiresAt": "2030-01-01T00:00:00+00:00",
-    "payTo": PAYEE,
-    "network": TOKEN.network,
-    "asset": ASSET,
-}
-STATUS = {"status": "running", "progress": 0.5, "logs": ["a"], "finalMetrics": {"loss": 0.1}}
 NUMERALS = (
     "1400001",
     "1.4",
@@ -84,8 +64,8 @@ def changed(good: dict[str, Any], *others: str) -> st.SearchStrategy[dict[str, A
     return st.builds(lambda new, gone: {k: v for k, v in {**good, **new}.items() if k not in gone}, changes, drops)
 
 
-entries = st.lists(changed(OFFER, "resource", "x402Version") | anything, max_size=4) | anything
-offers = changed({"x402Version": 2, "accepts": [OFFER]}, "extensions", "error", "resource")
+entries = st.lists(changed(WIRE_TERMS, "resource", "x402Version") | anything, max_size=4) | anything
+offers = changed({"x402Version": 2, "accepts": [WIRE_TERMS]}, "extensions", "error", "resource")
 
 
 def header(value: object) -> str:
@@ -102,7 +82,7 @@ def sign(offer: str) -> dict[str, str] | None:
     identifier = "a" * 24 if challenge.wants_identifier else ""
     payment = json.loads(b64decode(WALLET.sign(authorization(payer=WALLET.address), terms, identifier)))
     assert terms == TERMS
-    assert payment["accepted"] == OFFER
+    assert payment["accepted"] == WIRE_TERMS
     assert set(payment.get("extensions") or {}) <= {PAYMENT_IDENTIFIER}
     assert payment["payload"]["authorization"].pop("validAfter") == "0"
     signed: dict[str, str] = payment["payload"]["authorization"]
@@ -119,7 +99,7 @@ AGREED = {
 
 
 def test_the_agreed_offer_is_signed() -> None:
-    assert sign(header({"x402Version": 2, "accepts": [OFFER]})) == AGREED
+    assert sign(header({"x402Version": 2, "accepts": [WIRE_TERMS]})) == AGREED
 
 
 @bounded
@@ -131,13 +111,13 @@ def test_nothing_is_signed_but_the_quote(offer: dict[str, Any], accepts: Any) ->
 
 @pytest.mark.parametrize("amount", [*NUMERALS, *ODD_NUMERALS, 1400000, 1400000.0, True, None, ["1400000"]])
 def test_no_other_spelling_of_the_amount_is_signed(amount: object) -> None:
-    assert sign(header({"x402Version": 2, "accepts": [{**OFFER, "amount": amount}]})) is None
+    assert sign(header({"x402Version": 2, "accepts": [{**WIRE_TERMS, "amount": amount}]})) is None
 
 
 @pytest.mark.parametrize("bare", BARE_NUMBERS)
 @pytest.mark.parametrize("field", ["amount", "maxTimeoutSeconds"])
 def test_no_odd_number_is_signed(field: str, bare: str) -> None:
-    text = json.dumps({"x402Version": 2, "accepts": [{**OFFER, field: "@"}]}).replace('"@"', bare)
+    text = json.dumps({"x402Version": 2, "accepts": [{**WIRE_TERMS, field: "@"}]}).replace('"@"', bare)
     assert sign(b64encode(text.encode()).decode()) is None
 
 
@@ -146,13 +126,13 @@ def test_no_odd_number_is_signed(field: str, bare: str) -> None:
     [
         "not base64!",
         header([]),
-        header({"x402Version": 1, "accepts": [OFFER]}),
-        header({"x402Version": True, "accepts": [OFFER]}),
-        header({"x402Version": "2", "accepts": [OFFER]}),
-        header({"x402Version": 2.0, "accepts": [OFFER]}),
-        header({"accepts": [OFFER]}),
+        header({"x402Version": 1, "accepts": [WIRE_TERMS]}),
+        header({"x402Version": True, "accepts": [WIRE_TERMS]}),
+        header({"x402Version": "2", "accepts": [WIRE_TERMS]}),
+        header({"x402Version": 2.0, "accepts": [WIRE_TERMS]}),
+        header({"accepts": [WIRE_TERMS]}),
         header({"x402Version": 2}),
-        header({"x402Version": 2, "accepts": [OFFER], "extensions": {PAYMENT_IDENTIFIER: {"info": {"id": "x"}}}}),
+        header({"x402Version": 2, "accepts": [WIRE_TERMS], "extensions": {PAYMENT_IDENTIFIER: {"info": {"id": "x"}}}}),
         b64encode(b"[" * 10_000).decode(),
         "A" * (HEADER_MAX + 4),
     ],
@@ -171,9 +151,9 @@ def test_no_header_has_another_error(junk: bytes | str) -> None:
 
 
 @bounded
-@given(changed(QUOTE, "reason", "$where"))
-@example({**QUOTE, "priceEstimate": 10**400})
-@example({**QUOTE, "expiresAt": "٢٠٣٠-01-01T00:00:00+00:00"})
+@given(changed(WIRE_QUOTE, "reason", "$where"))
+@example({**WIRE_QUOTE, "priceEstimate": 10**400})
+@example({**WIRE_QUOTE, "expiresAt": "٢٠٣٠-01-01T00:00:00+00:00"})
 def test_no_quote_brings_another_error(body: dict[str, Any]) -> None:
     with suppress(VendorError):
         assert_sound(read_quote(VENDOR, read_object(VENDOR, json.dumps(body).encode()), "A100", Decimal(1)))
@@ -182,20 +162,20 @@ def test_no_quote_brings_another_error(body: dict[str, Any]) -> None:
 @pytest.mark.parametrize("bare", [*BARE_NUMBERS, *map(json.dumps, ODD_NUMERALS)])
 @pytest.mark.parametrize("field", ["etaMinutes", "expiresAt"])
 def test_odd_numbers_in_a_quote(field: str, bare: str) -> None:
-    text = json.dumps({**QUOTE, field: "@"}).replace('"@"', bare)
+    text = json.dumps({**WIRE_QUOTE, field: "@"}).replace('"@"', bare)
     with suppress(VendorError):
         assert_sound(read_quote(VENDOR, read_object(VENDOR, text.encode()), "A100", Decimal(1)))
 
 
 @pytest.mark.parametrize("bare", [*BARE_NUMBERS, *map(json.dumps, ODD_NUMERALS)])
 def test_no_odd_number_is_a_price(bare: str) -> None:
-    text = json.dumps({**QUOTE, "priceEstimate": "@"}).replace('"@"', bare)
+    text = json.dumps({**WIRE_QUOTE, "priceEstimate": "@"}).replace('"@"', bare)
     with pytest.raises(VendorError):
         read_quote(VENDOR, read_object(VENDOR, text.encode()), "A100", Decimal(1))
 
 
 @bounded
-@given(changed(STATUS, "artifactUrl", "errorMessage"))
+@given(changed(WIRE_STATUS, "artifactUrl", "errorMessage"))
 def test_no_status_brings_another_error(body: dict[str, Any]) -> None:
     with suppress(VendorError):
         assert_inert(read_report(VENDOR, read_object(VENDOR, json.dumps(body).encode())))
