@@ -14,7 +14,7 @@ from gpuagent.reports.headlines import Headline
 
 ROWS_MAX = 250
 """Rows of a table that are shown: the exports have them all."""
-CELL_MAX, ID_MAX = 120, 30
+CELL_MAX = 120
 FILTER = (
     "const words=this.value.toLowerCase();"
     "for(const row of this.parentNode.querySelectorAll('tbody tr'))"
@@ -54,7 +54,7 @@ class Table:
 
     def _cell(self, value: Any, kind: int) -> str:
         words = written(value, kind, self.shown)
-        if kind == ID and len(words) > ID_MAX:
+        if kind == ID:  # long ones are cut by the page, so that they can be searched for
             return f'<td class="t id" title="{html.escape(words)}">{html.escape(words)}</td>'
         return f"<td{_side(kind)}>{html.escape(words)}</td>"
 
@@ -146,7 +146,7 @@ RULES = """
 .rows table th{border-bottom:2px solid #888}
 .rows table .t{text-align:left}
 .rows table .n{text-align:right}.rows table td.n{white-space:nowrap}
-.rows table .id{max-width:11em;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.rows table .id{max-width:15em;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .rows input{float:right;padding:.2em .5em;font:inherit;font-size:.85em}
 .nothing{opacity:.8;font-style:italic}.alarm{font-weight:600}
 .cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(13.5em,1fr));gap:.7em;margin:1em 0}
