@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from gpuagent import stack
 from gpuagent.adapters.http_vendor import HttpVendor
 from gpuagent.cli import app
-from tests import cdp_server
+from tests import cdp_server, seeded
 from tests.lent_stack import STACK_SETTINGS, database, lent
 from tests.llm_samples import Make, Timepiece, planner_on
 from tests.llm_server import LlmServer, Says, running
@@ -84,6 +84,20 @@ def cdp_keys() -> cdp_server.Keys:
 def cdp(cdp_keys: cdp_server.Keys) -> Iterator[cdp_server.CdpServer]:
     with cdp_server.running(cdp_keys) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def book(shared_market: Market) -> Iterator[seeded.Book]:
+    """A history to report on, in a database of its own: to be read only."""
+    with seeded.opened(shared_market.environment["MONGODB_URI"], f"{DATABASE}_book") as (store, database):
+        yield seeded.write(store, database)
+
+
+@pytest.fixture
+def own_book(shared_market: Market) -> Iterator[tuple[seeded.Book, Any]]:
+    """The same to change, and its database."""
+    with seeded.opened(shared_market.environment["MONGODB_URI"], f"{DATABASE}_own_book") as (store, database):
+        yield seeded.write(store, database), database
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,8 @@ G    ada  31 Oct 23:50  beta A100 1 h 1.80, settled on 1 Nov 00:05, completed; b
 H    bob  10 Nov 09:00  alpha 1.40 signed, and never settled in its time; budget 5
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -40,6 +42,7 @@ from gpuagent.model import (
     Work,
 )
 from gpuagent.money import parse_usd
+from gpuagent.reports.report import Asked, Report, make
 from tests.samples import ASSET, PAYEE, RUN, TOKEN, authorization, quote
 
 ALPHA, BETA, GAMMA = "gpu_vendor_1", "gpu_vendor_2", "gpu_vendor_3"
@@ -156,6 +159,18 @@ def write(store: MongoStore, database: Any) -> Book:
     return book
 
 
-def database_of(uri: str, name: str) -> "tuple[MongoClient[Any], Any]":
+@contextmanager
+def opened(uri: str, name: str) -> Iterator[tuple[MongoStore, Any]]:
+    """An empty database of reports' own, and its store."""
     client: MongoClient[Any] = MongoClient(uri)
-    return client, client[name]
+    client.drop_database(name)
+    store = MongoStore(uri, name)
+    try:
+        yield store, client[name]
+    finally:
+        store.close()
+        client.close()
+
+
+def report(store: MongoStore, period: str = "2026-11", now: str = NOW, **asked: str) -> Report:
+    return make(Asked(period, **asked), store, TOKEN.network, seconds(now))

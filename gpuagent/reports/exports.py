@@ -23,7 +23,8 @@ MONEY = {
     *("expectedCost", "actualCost", "paid", "refunded", "cost", "amount", "basePricePerHour"),
 }
 LEFT_OUT = ("approval",)
-TIMES = "%Y-%m-%dT%H:%M:%S.%fZ"
+TIMES, SECONDS = "%Y-%m-%dT%H:%M:%S.%fZ", "%Y-%m-%dT%H:%M:%SZ"
+"""FOCUS has no fractions of seconds."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -65,7 +66,7 @@ def text(report: Report, form: str) -> str:
         case "journal":
             return csv(journal(report))
         case "focus":
-            return csv(focus(report))
+            return csv(focus(report), SECONDS)
     raise BadInput(f"{form} is no single file")
 
 
@@ -141,10 +142,10 @@ def _schema(frame: Frame) -> Any:
     )
 
 
-def csv(frame: Frame) -> str:
+def csv(frame: Frame, times: str = TIMES) -> str:
     """Vendors' and users' texts that a spreadsheet would take for a formula begin with an apostrophe."""
     plain = frame.assign(**{name: frame[name].map(_plain) for name in frame.columns if str(frame[name].dtype) == "str"})
-    return str(plain.to_csv(index=False, lineterminator="\n", date_format=TIMES))
+    return str(plain.to_csv(index=False, lineterminator="\n", date_format=times))
 
 
 def _plain(value: Any) -> Any:

@@ -11,12 +11,14 @@ PAGE_RULES = """
 body{font:15px/1.45 system-ui,"Segoe UI",Roboto,Arial,sans-serif;color:#1a1a1a;background:#fff;
 max-width:66em;margin:0 auto;padding:1.5em}
 h1{margin:0 0 .2em}h2{margin:1.8em 0 .3em;border-bottom:1px solid #bbb;padding-bottom:.15em}
+.alarm,.worse{color:#8a2d00}.better{color:#00604a}
 header p{margin:.15em 0;color:#444}nav{margin:.8em 0;font-size:.9em}nav a{margin-right:.9em}
 .note{color:#444;font-size:.92em;margin:.2em 0 .6em}
 @page{size:A4;margin:14mm}
 @media print{body{padding:0;max-width:none;font-size:10.5pt}nav,.rows input{display:none}
 h2{break-after:avoid}.chart,.rows tr{break-inside:avoid}thead{display:table-header-group}
-.rows .id{white-space:normal;overflow-wrap:anywhere}.rows{overflow:visible}
+.rows table{font-size:.76em}.rows table th,.rows table td{padding:.2em .4em}
+.rows table td.id{white-space:normal;overflow-wrap:anywhere;max-width:none}.rows{overflow:visible}
 .note{break-after:avoid}}
 """
 

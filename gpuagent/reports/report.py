@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -35,6 +35,11 @@ class Asked:
     vendor: str = ""
     currency: str = ""
     rate: str = ""
+
+    def __post_init__(self) -> None:
+        """papermill makes a number of a parameter such as 2026."""
+        for field in fields(self):
+            object.__setattr__(self, field.name, str(getattr(self, field.name)).strip())
 
 
 @dataclass(frozen=True)

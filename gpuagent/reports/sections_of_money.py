@@ -15,7 +15,7 @@ def spending(report: Report) -> Section:
     parts = spend.composition(report.paid, report.decisions)
     table, word = spend.over_time(report.paid, report.decisions, report.period)
     columns = {
-        "vendorId": ("vendor", ID),
+        "vendorId": ("vendor", TEXT),
         "jobs": ("jobs paid", COUNT),
         "succeeded": ("succeeded", COUNT),
         "failed": ("failed", COUNT),
@@ -39,7 +39,7 @@ def spending(report: Report) -> Section:
 def hourly(report: Report) -> Section:
     found = spend.per_hour(report.paid)
     columns = {
-        "vendorId": ("vendor", ID),
+        "vendorId": ("vendor", TEXT),
         "gpuType": ("GPU", TEXT),
         "jobs": ("jobs ended", COUNT),
         "succeeded": ("succeeded", COUNT),
@@ -57,7 +57,7 @@ def hourly(report: Report) -> Section:
 def wasted(report: Report) -> Section:
     found = spend.waste(report.paid)
     columns = {
-        "vendorId": ("vendor", ID),
+        "vendorId": ("vendor", TEXT),
         "cause": ("cause, in the vendor's or our words", TEXT),
         "jobs": ("jobs", COUNT),
         "cost": ("cost, USD", AMOUNT),
@@ -68,7 +68,7 @@ def wasted(report: Report) -> Section:
         "Money on jobs that were paid in this period and failed, less what came back. # stands for a number or an id."
     )
     dropped = {
-        "vendorId": ("vendor", ID),
+        "vendorId": ("vendor", TEXT),
         "cause": ("cause", TEXT),
         "jobs": ("purchases", COUNT),
         "released": ("released, USD", AMOUNT),
@@ -80,7 +80,7 @@ def wasted(report: Report) -> Section:
 def payments(report: Report) -> Section:
     columns = {
         "settledAt": ("settled, UTC", TIME),
-        "vendorId": ("vendor", ID),
+        "vendorId": ("vendor", TEXT),
         "gpuType": ("GPU", TEXT),
         "outcome": ("outcome", TEXT),
         "paid": ("paid, USD", AMOUNT),

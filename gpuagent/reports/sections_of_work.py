@@ -16,7 +16,7 @@ BURNT_MAX = 6
 def trust(report: Report) -> Section:
     found = reliability.reliability(report.frames.vendors, report.frames.outcomes)
     columns = {
-        "vendorId": ("vendor", ID),
+        "vendorId": ("vendor", TEXT),
         "name": ("name", TEXT),
         "advertised": ("advertised", SHARE),
         "succeeded": ("succeeded", COUNT),
@@ -115,7 +115,7 @@ def watch(report: Report) -> Section:
     columns = {
         "kind": ("", TEXT),
         "what": ("what", TEXT),
-        "vendorId": ("vendor", ID),
+        "vendorId": ("vendor", TEXT),
         "amount": ("amount, USD", AMOUNT),
         "since": ("since, UTC", TIME),
         "runId": ("run", ID),

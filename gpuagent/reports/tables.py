@@ -14,7 +14,7 @@ from gpuagent.reports.headlines import Headline
 
 ROWS_MAX = 250
 """Rows of a table that are shown: the exports have them all."""
-CELL_MAX, ID_MAX = 120, 30
+CELL_MAX = 120
 FILTER = (
     "const words=this.value.toLowerCase();"
     "for(const row of this.parentNode.querySelectorAll('tbody tr'))"
@@ -54,8 +54,8 @@ class Table:
 
     def _cell(self, value: Any, kind: int) -> str:
         words = written(value, kind, self.shown)
-        if kind == ID and len(words) > ID_MAX:
-            return f'<td class="id" title="{html.escape(words)}">{html.escape(words)}</td>'
+        if kind == ID:  # long ones are cut by the page, so that they can be searched for
+            return f'<td class="t id" title="{html.escape(words)}">{html.escape(words)}</td>'
         return f"<td{_side(kind)}>{html.escape(words)}</td>"
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
@@ -65,7 +65,7 @@ class Table:
 
 
 def _side(kind: int) -> str:
-    return "" if kind in LEFT else ' class="n"'
+    return ' class="t"' if kind in LEFT else ' class="n"'
 
 
 def written(value: Any, kind: int, shown: Display = USD_ALONE) -> str:
@@ -103,16 +103,15 @@ class Cards:
     shown: Display = USD_ALONE
 
     def html(self) -> str:
-        return f'<dl class="cards">{"".join(map(self._card, self.headlines))}</dl>'
+        return f'<div class="cards" role="list">{"".join(map(self._card, self.headlines))}</div>'
 
     def _card(self, one: Headline) -> str:
         mood = {True: "better", False: "worse", None: "same"}[one.better]
-        value, change = html.escape(one.words(USD_ALONE)), html.escape(one.change)
-        second = f"<dd>{html.escape(one.second(self.shown))}</dd>" if one.second(self.shown) else ""
         word = f"{mood}: " if mood != "same" else ""
-        return (
-            f'<div><dt>{html.escape(one.name)}</dt><dd>{value}</dd>{second}<dd class="{mood}">{word}{change}</dd></div>'
-        )
+        lines = {"name": one.name, "value": one.words(USD_ALONE), "small": one.second(self.shown)}
+        told = {**lines, f"small {mood}": word + one.change}
+        inside = "".join(f'<div class="{name}">{html.escape(text)}</div>' for name, text in told.items() if text)
+        return f'<div role="listitem">{inside}</div>'
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         """For notebooks."""
@@ -143,19 +142,18 @@ RULES = """
 .rows{overflow-x:auto;margin:.6em 0 1.4em}
 .rows table{border-collapse:collapse;font-size:.85em;width:100%;font-variant-numeric:tabular-nums}
 .rows caption{text-align:left;font-weight:600;padding:.2em 0}
-.rows th,.rows td{text-align:left;padding:.25em .6em;border-bottom:1px solid #ddd;vertical-align:top}
-.rows th{border-bottom:2px solid #888}
-.rows .n{text-align:right}.rows td.n{white-space:nowrap}
-.rows .id{max-width:11em;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.rows table th,.rows table td{padding:.25em .6em;border-bottom:1px solid #bbb8;vertical-align:top}
+.rows table th{border-bottom:2px solid #888}
+.rows table .t{text-align:left}
+.rows table .n{text-align:right}.rows table td.n{white-space:nowrap}
+.rows table .id{max-width:15em;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .rows input{float:right;padding:.2em .5em;font:inherit;font-size:.85em}
-.nothing{color:#555;font-style:italic}
-.alarm{font-weight:600;color:#8a2d00}
+.nothing{opacity:.8;font-style:italic}.alarm{font-weight:600}
 .cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(13.5em,1fr));gap:.7em;margin:1em 0}
-.cards div{border:1px solid #ccc;border-radius:6px;padding:.5em .8em;break-inside:avoid}
-.cards dt{font-size:.82em;color:#444}
-.cards dd{margin:0;font-size:1.25em;font-weight:600;font-variant-numeric:tabular-nums}
-.cards dd+dd{font-size:.8em;font-weight:400;color:#444}
-.cards dd.better{color:#00604a}.cards dd.worse{color:#8a2d00}
+.cards>div{border:1px solid #8888;border-radius:6px;padding:.5em .8em;break-inside:avoid}
+.cards .name,.cards .small{font-size:.82em;opacity:.85}
+.cards .value{font-size:1.25em;font-weight:600;font-variant-numeric:tabular-nums}
 .chart{max-width:100%;height:auto;display:block;margin:.4em 0}
 """
+"""No colours but greys that read on white and on black, for notebooks have themes; the page adds its own."""
 STYLE = f"<style>{RULES}</style>"
