@@ -1,6 +1,6 @@
 """The quickstart notebook's few verbs: launch a run, follow it to its end, show its books."""
 
-from rich import print as tell
+from rich.console import Console
 
 from gpuagent import demo
 from gpuagent.books import Books, audit
@@ -10,6 +10,9 @@ from gpuagent.model import Run
 from gpuagent.money import parse_usd, show_usd
 from gpuagent.practice_faults import JOBS_FAIL
 from gpuagent.show import books_table, jobs_table
+
+# As one stream, not as rich's one output for every line: JupyterLab hides all outputs of a cell but the first fifty.
+tell = Console(force_jupyter=False, force_terminal=True, color_system="standard", width=116).print
 
 __all__ = ["books", "desk", "follow", "launch"]
 

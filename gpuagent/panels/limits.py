@@ -31,7 +31,7 @@ class LimitsForm:
         self.message = Message()
         self._errand = Errand(bridge, self.message, self._draw)
         self.fields = {name: Field(_amount_text(NAMES[name]), _limit, self._draw) for name in LIMITS}
-        self.why = text("Reason", hint="needed to allow more than before", width="520px", label_width=LABEL)
+        self.why = text("Reason for it", hint="needed to allow more than before", width="520px", label_width=LABEL)
         self.save = button("Change limits", self._save, "primary", "A new version of the policy, in force at once")
         self._shown: Policy | None = None
         words = "They hold for every run, in the transaction that reserves money. Empty means no limit."

@@ -40,10 +40,6 @@ class Lab:
         reply = httpx.request(method, f"{self.url}/api/{path}", headers={"Authorization": f"token {TOKEN}"}, timeout=30)
         return reply.json() if reply.content else None
 
-    def end_kernels(self) -> None:
-        for session in self.ask("GET", "sessions"):
-            self.ask("DELETE", f"sessions/{session['id']}")
-
 
 @contextmanager
 def running_lab(folder: Path) -> Iterator[Lab]:

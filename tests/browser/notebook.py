@@ -24,6 +24,20 @@ CELLS = """() => window.jupyterapp.shell.currentWidget.content.model.sharedModel
   .map(cell => ({count: cell.execution_count,
                  errors: cell.outputs.filter(o => o.output_type === 'error').map(o => o.ename + ': ' + o.evalue)}))"""
 
+CLICK = """async ([name, result]) => {
+  const panel = document.querySelector('.ga-panel');
+  const button = [...panel.querySelectorAll('button')].find(one => one.textContent === name);
+  return await new Promise(seen => {
+    const began = performance.now();
+    const look = () => {
+      const found = panel.textContent.match(result);
+      if (found) seen([Number(found[1]) * 1000, performance.now() - began]);
+    };
+    new MutationObserver(look).observe(panel, {subtree: true, childList: true, characterData: true});
+    button.click();
+  });
+}"""
+
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
@@ -49,8 +63,8 @@ class Notebook:
         assert [cell["errors"] for cell in cells] == [[]] * len(cells), cells
         assert all(cell["count"] for cell in cells), cells
 
-    def command(self, name: str) -> None:
-        self.page.evaluate("name => window.jupyterapp.commands.execute(name)", name)
+    def command(self, name: str, arguments: dict[str, str] | None = None) -> None:
+        self.page.evaluate("told => window.jupyterapp.commands.execute(...told)", [name, arguments or {}])
 
     def restart_kernel(self) -> None:
         """The kernel anew, and no output left."""
@@ -68,6 +82,15 @@ class Notebook:
 
     def sees(self, words: str, within_ms: int = SLOW_MS) -> None:
         expect(self.page.locator(".ga-panel")).to_contain_text(words, timeout=within_ms)
+
+    def text_of(self, tag: str, beginning: str) -> str:
+        found = self.page.locator(f".ga-panel {tag}", has_text=beginning)
+        return str(found.first.text_content())
+
+    def timed_click(self, name: str, result: str) -> tuple[float, float]:
+        """Milliseconds of the work itself, as the first group of `result` says in seconds, and until it was seen."""
+        work_ms, seen_ms = self.page.evaluate(CLICK, [name, result])
+        return work_ms, seen_ms
 
     def picture(self, file: Path) -> None:
         self.page.locator(".ga-panel").screenshot(path=file)

@@ -1,0 +1,42 @@
+"""One browser for the module; each test has a JupyterLab on an empty stack of its own.
+
+GPUAGENT_SCREENSHOTS names a folder to keep the screenshots in; else they are with pytest's temporary files.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser.lab import Lab, running_lab
+from tests.browser.notebook import Notebook, chromium
+
+VIEW = {"width": 1280, "height": 1900}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    with running_lab(tmp_path / "lab") as lab:
+        yield lab
+
+
+@pytest.fixture
+def opened(lab: Lab, browser: Browser) -> Iterator[Callable[[str], Notebook]]:
+    context = browser.new_context(viewport=VIEW)  # type: ignore[arg-type]
+    yield lambda name: Notebook(context.new_page(), lab, name)
+    context.close()
+
+
+@pytest.fixture
+def screenshots(tmp_path: Path) -> Path:
+    folder = Path(os.environ.get("GPUAGENT_SCREENSHOTS") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,131 @@
+"""The notebooks as a person has them: `gpuagent lab` on embedded parts, JupyterLab, a real browser."""
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.notebook import SLOW_MS, Notebook
+
+Opened = Callable[[str], Notebook]
+CONTROLS = {"button", "textbox", "combobox", "listbox", "option", "checkbox", "spinbutton", "link", "slider", "radio"}
+PICTURES = {"image", "img", "progressbar", "table", "region"}
+
+
+def test_quickstart_runs_all_cells(opened: Opened, screenshots: Path) -> None:
+    notebook = opened("00_quickstart.ipynb")
+    notebook.run_all()
+    shown = notebook.page.locator(".jp-Notebook")
+    for words in ("gpu_vendor_1 failed the job", "gpu_vendor_2 completed the job", "the books balance"):
+        expect(shown).to_contain_text(words)
+    notebook.page.screenshot(path=screenshots / "quickstart.png")
+
+
+def test_a_person_at_the_console(opened: Opened, screenshots: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Launch, step, tick; a vendor fails; the next purchase is approved; the kernel restarts; the run succeeds."""
+    notebook = opened("10_run_console.ipynb")
+    first_screen_s = shown_within(notebook)
+    check_form(notebook, screenshots)
+    set_up(notebook)
+    notebook.click("New run")
+    notebook.click("Launch")
+    notebook.sees("Started run")
+    notebook.sees("Phase PLANNING")
+    run_id = notebook.text_of("code", "run ").removeprefix("run ")
+    notebook.click("Step")
+    notebook.sees("Step took")
+    notebook.sees("Phase EXECUTING")
+    tick_ms, seen_ms = notebook.timed_click("Tick", r"Tick took ([\d.]+) s")
+    notebook.sees("Phase WAITING")
+    notebook.picture(screenshots / "waiting.png")
+    notebook.click("Auto")
+    notebook.sees("Approve 1.75 USD for gpu_vendor_2?")
+    notebook.picture(screenshots / "approval.png")
+    check_names(notebook, "Runs", "Approve 1.75 USD", "Jobs", "Payments", "Phase APPROVAL: a person agrees", "Show")
+    notebook.click("Approve 1.75 USD")
+    notebook.sees("1.75 USD to gpu_vendor_2 settled on chain")
+
+    notebook.restart_kernel()
+    again_s = shown_within(notebook)
+    notebook.sees(f"run {run_id}")
+    notebook.click("Auto")
+    notebook.sees("Auto is done: the run is in SUCCESS")
+    notebook.sees("Phase SUCCESS")
+    notebook.sees("3.15 USD")
+    notebook.picture(screenshots / "console.png")
+    with capsys.disabled():
+        print(f"\nfirst useful screen: {first_screen_s:.1f} s after Run All, {again_s:.1f} s after a kernel restart")
+        print(f"a click on Tick: result seen {seen_ms - tick_ms:.0f} ms beyond the tick's own {tick_ms:.0f} ms")
+
+
+def test_the_run_moves_on_the_screen_when_it_is_ticked_elsewhere(opened: Opened) -> None:
+    first, second = opened("10_run_console.ipynb"), opened("00_quickstart.ipynb")
+    shown_within(first)
+    second.command("notebook:run-all-cells")
+    expect(first.page.locator(".ga-runs")).to_contain_text("SUCCESS", timeout=SLOW_MS)
+
+
+def test_the_kill_switch_and_dark_theme(opened: Opened, screenshots: Path) -> None:
+    notebook = opened("10_run_console.ipynb")
+    notebook.command("apputils:change-theme", {"theme": "JupyterLab Dark"})
+    shown_within(notebook)
+    notebook.write("Reason", "a fire drill")
+    notebook.click("Kill switch")
+    notebook.sees("All payments are halted")
+    notebook.click("Launch")
+    notebook.sees("Started run")
+    notebook.click("Tick")
+    notebook.sees("a fire drill")
+    notebook.picture(screenshots / "dark.png")
+    notebook.write("Reason", "over")
+    notebook.click("Resume payments")
+    notebook.sees("Payments may be signed again")
+    notebook.write("Reason", "a drill")
+    notebook.click("Cancel run")
+    notebook.sees("Phase FAILED")
+
+
+def shown_within(notebook: Notebook) -> float:
+    """Seconds from Run All to the panel."""
+    began = time.monotonic()
+    notebook.run_all()
+    notebook.sees("gpuagent console")
+    return time.monotonic() - began
+
+
+def check_form(notebook: Notebook, screenshots: Path) -> None:
+    notebook.write("Budget, USD", "0")
+    notebook.write("Hours", "many")
+    notebook.sees("more than 0 USD")
+    notebook.sees("a number of GPU hours")
+    expect(notebook.button("Launch")).to_be_disabled()
+    notebook.picture(screenshots / "form.png")
+    check_names(notebook, "Goal", "GPU type", "Planner", "gpu_vendor_1, 1.40 USD/h, advertises 86%", "Launch")
+    notebook.write("Budget, USD", "6")
+    notebook.write("Hours", "1")
+    expect(notebook.button("Launch")).to_be_enabled()
+    notebook.click("New run")
+
+
+def set_up(notebook: Notebook) -> None:
+    """A person must agree above 1.50 USD, and the cheapest vendor's jobs fail."""
+    notebook.click("Limits")
+    notebook.write("Approval above, USD", "1.50")
+    check_names(notebook, "Each payment, USD", "Change limits")
+    notebook.click("Change limits")
+    notebook.sees("is in force")
+    notebook.click("Practice faults")
+    notebook.page.get_by_label("gpu_vendor_1: jobs fail").click()
+    notebook.sees("On: gpu_vendor_1: jobs fail.")
+    check_names(notebook, "gpu_vendor_3: loses the reply", "All off")
+
+
+def check_names(notebook: Notebook, *expected: str) -> None:
+    """Every control and picture that is on the screen has a name for those who do not see it."""
+    found = [one for one in notebook.accessible() if one["role"] in CONTROLS | PICTURES]
+    nameless = [one for one in found if not re.search(r"\w", one["name"])]
+    assert nameless == []
+    assert {one["name"] for one in found} >= {*expected, "Your name", "Kill switch"}
