@@ -12,6 +12,9 @@ from gpuagent.practice_faults import FaultSwitches, fault_switches
 
 CHAIN_NAMES = ("CHAIN_RPC_URL", "X402_NETWORK", "X402_PRIVATE_KEY", "EVM_PRIVATE_KEY", "X402_KEYSTORE")
 
+SPEED = "600"
+"""A paid hour at an embedded vendor takes six seconds: long enough to watch, short enough to wait for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Desk:
@@ -39,7 +42,8 @@ def surroundings(environ: Mapping[str, str]) -> Iterator[dict[str, str]]:
         return
     from gpuagent.adapters.mongod import default_folder
 
-    with stack.start(default_folder().parent / "up", environ.get("MONGODB_URI", "")) as running:
+    practice = {"PORT": environ.get("PORT", "0"), "MOCK_SPEED": environ.get("MOCK_SPEED", SPEED)}
+    with stack.start(default_folder().parent / "up", environ.get("MONGODB_URI", ""), **practice) as running:
         here = {**environ, **running.environment}
         with settings.open_store(settings.read(here)) as store:
             settings.record_vendors(store, running.vendors)

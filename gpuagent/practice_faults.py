@@ -11,9 +11,9 @@ from gpuagent.errors import VendorError
 
 JOBS_FAIL = "jobs_fail"
 FAULTS: Mapping[str, str] = {
-    JOBS_FAIL: "its jobs fail",
+    JOBS_FAIL: "jobs fail",
     "raise_price": "raises the price at 402",
-    "drop_after_settle": "takes the money, loses the reply",
+    "drop_after_settle": "loses the reply",
 }
 """The mock vendor's own names, and JOBS_FAIL, which is a script of outcomes there."""
 SCRIPT = "0" * 1000

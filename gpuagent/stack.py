@@ -44,7 +44,7 @@ def start(folder: Path | None = None, mongodb_uri: str = "", **vendor_settings: 
     if folder:
         vendor_settings = {"MOCK_DATA_DIR": str(folder / "vendors"), **vendor_settings}
     with ExitStack() as stack:
-        lock = (stack.enter_context(_alone(folder)),) if folder else ()
+        lock = (stack.enter_context(alone(folder)),) if folder else ()
         vendors = stack.enter_context(_vendors(vendor_settings, lock))
         if not mongodb_uri:  # while the vendors start
             mongodb_uri = stack.enter_context(mongod.start(folder / "mongod" if folder else None)).uri
@@ -70,13 +70,13 @@ def _environment(uri: str, ready: Mapping[str, Any]) -> dict[str, str]:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[int]:
+def alone(folder: Path, wait_s: float = STOP_S) -> Iterator[int]:
     """The descriptor of a lock on the folder. The vendors inherit it: it is free again once the last of us and them
     has ended, so that a notebook's restarted kernel waits for what the killed one left to write its chain down.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / "stack.lock").open("ab") as file:
-        ends_at = time.monotonic() + STOP_S
+        ends_at = time.monotonic() + wait_s
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

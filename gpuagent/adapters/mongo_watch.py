@@ -12,15 +12,16 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from gpuagent.errors import BadInput, ChangesLost, StoreError
 
-KINDS = {"runs": "run", "jobs": "job", "payments": "payment", "observations": "observation"}
+KINDS = {"runs": "run", "jobs": "job", "payments": "payment", "observations": "observation", "policies": "policy"}
 IDLE_S = 1.0
 _TOKEN = re.compile("[0-9A-Fa-f]{2,2000}")
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """kind: run, job, payment or observation, with the whole document as it now is in the database, but for a
-    payment's signed header; or open or idle, without one. token: watch() goes on after this change with it.
+    """kind: run, job, payment, observation or (of all runs) policy, with the whole document as it now is in the
+    database, but for a payment's signed header; or open or idle, without one. token: watch() goes on after this
+    change with it.
     """
 
     kind: str

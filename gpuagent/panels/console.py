@@ -1,17 +1,13 @@
 """The control room: launch, open, watch, drive and stop runs. All it shows is read from MongoDB and the chain."""
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import ipywidgets as w
 
-from gpuagent.adapters.mongo_glance import Glance
 from gpuagent.desk import Desk
-from gpuagent.errors import ChainError, GpuAgentError
-from gpuagent.money import show_usd
-from gpuagent.palette import vendor_colours
+from gpuagent.errors import GpuAgentError
+from gpuagent.model import Run
 from gpuagent.panels.bridge import Bridge
 from gpuagent.panels.deciding import Deciding
 from gpuagent.panels.driving import Driving
@@ -20,30 +16,16 @@ from gpuagent.panels.launch_form import LaunchForm
 from gpuagent.panels.limits import LimitsForm
 from gpuagent.panels.live import Live, News
 from gpuagent.panels.log import FILTERS, LINES_MAX
-from gpuagent.panels.markup import Html, el, join
+from gpuagent.panels.markup import el, join
 from gpuagent.panels.message import Message, html, shown
+from gpuagent.panels.reading import Reading, colours, listed, newest, read, title
 from gpuagent.panels.run_view import RunView, page
 from gpuagent.panels.sections import sections
 from gpuagent.panels.style import sheet
-from gpuagent.policy import Policy
-from gpuagent.show import amount
-
-RUNS_MAX = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What one look at the database and the chain found. seen: None while no run is open."""
-
-    runs: list[Mapping[str, Any]]
-    seen: Glance | None
-    policy: Policy
-    colours: Mapping[str, str]
-    balance: str
 
 
 class Console:
-    """Shown by being the last value of a cell. close() ends its watching; nothing else is lost."""
+    """Shown by being the last value of a cell. run_id: the open run, "" for none. close() ends its watching."""
 
     def __init__(self, desk: Desk, run_id: str = "") -> None:
         """Raises UnknownRun; run_id empty: the newest run that is still running, or else the newest."""
@@ -51,19 +33,22 @@ class Console:
         self._drawing = self._reading = self._again = False
         self.driving = Driving(desk, self._bridge, lambda: self.run_id)
         self.deciding = Deciding(desk, self._bridge, lambda: self.run_id)
-        self.form = LaunchForm(desk, self._bridge, self.deciding.name, self.open)
+        self.form = LaunchForm(desk, self._bridge, self.deciding.name, self._started)
         self.limits = LimitsForm(desk, self._bridge, self.deciding.name)
         self.faults = FaultsForm(desk, self._bridge)
         self.view = RunView(self.refresh)
         self.problem, self._title = Message(), html()
-        self.runs = w.Select(description="Runs", rows=5, layout=w.Layout(width="100%"))
+        self.runs = w.Select(description="Runs", rows=4, layout=w.Layout(width="100%", height="86px"))
+        self.runs.style.description_width = "40px"
+        self.runs.add_class("ga-runs")
         self.sections, toggles, panes = sections(
             {"New run": self.form.widget, "Limits": self.limits.widget, "Practice faults": self.faults.widget}
         )
-        self._wanted = run_id or _newest(desk)
-        self._draw(self._read(self._wanted))
+        self.run_id = run_id or newest(desk)
+        self._shown_id = self.run_id
+        self._draw(self._read(self.run_id))
         self.sections["New run"].value = not self.run_id
-        self.runs.observe(lambda _: None if self._drawing else self.refresh(), "value")
+        self.runs.observe(lambda change: None if self._drawing else self.open(change["new"] or ""), "value")
         self.widget = w.VBox(
             [
                 w.HTML(value=sheet(), layout=w.Layout(display="none")),
@@ -83,14 +68,14 @@ class Console:
         self._live = Live(desk.agent.store, self._bridge, self._told)
         self._live.start()
 
-    @property
-    def run_id(self) -> str:
-        """The open run, "" for none."""
-        return self.runs.value or ""
-
     def open(self, run_id: str) -> None:
-        self._wanted = run_id
+        self.run_id = run_id
         self.refresh()
+
+    def _started(self, run: Run) -> None:
+        self.sections["New run"].value = False
+        self.driving.message.say(f"Started run {run.run_id}: Step or Tick moves it, Auto to its end.")
+        self.open(run.run_id)
 
     def refresh(self) -> None:
         """Read and draw anew, soon; of several requests meanwhile, once."""
@@ -101,6 +86,10 @@ class Console:
 
     def close(self) -> None:
         self._live.close()
+
+    def ended(self, within_s: float) -> bool:
+        """Whether its watching has ended, once it was closed. Blocks."""
+        return self._live.join(within_s)
 
     async def settled(self) -> None:
         """Returns once nothing that was clicked is under way."""
@@ -117,8 +106,10 @@ class Console:
         try:
             while self._again:
                 self._again = False
-                wanted = self._wanted or self.run_id
-                self._draw(await asyncio.to_thread(self._read, wanted))
+                wanted = self.run_id
+                found = await asyncio.to_thread(self._read, wanted)
+                if wanted == self.run_id:  # else another was opened meanwhile, which asked for another look
+                    self._draw(found)
         except GpuAgentError as error:
             self.problem.error(str(error))
         except Exception as error:  # noqa: BLE001  a bug, which nothing else would show
@@ -127,66 +118,31 @@ class Console:
             self._reading = False
 
     def _read(self, run_id: str) -> Reading:
-        store, ports = self._desk.agent.store, self._desk.agent.ports
-        types, contained = self.view.filters
-        seen = store.glance(run_id, types, contained, self.view.limit) if run_id else None
-        runs = store.runs(RUNS_MAX)
-        if seen and seen.run["_id"] not in {run["_id"] for run in runs}:
-            runs = [*runs, seen.run]
-        try:
-            balance = show_usd(self._desk.agent.chain.head(ports.wallet.address).balance)
-        except ChainError as error:
-            balance = f"unknown ({error})"
-        return Reading(runs, seen, store.policy(), _colours(self._desk), balance)
+        return read(self._desk, run_id, *self.view.filters)
 
     def _draw(self, found: Reading) -> None:
-        opened = str(found.seen.run["_id"]) if found.seen else ""
         self._drawing = True
-        options = [(_listed(run), str(run["_id"])) for run in found.runs]
+        options = [(listed(run), str(run["_id"])) for run in found.runs]
         if tuple(options) != tuple(self.runs.options):
             self.runs.options = options
-        self.runs.value = opened or None
-        self._drawing, self._wanted = False, ""
-        self._title.value = shown(_title(self._desk, found.balance))
+        self.runs.value = self.run_id or None
+        self.runs.layout.display = "" if options else "none"
+        self._drawing = False
+        if self.run_id != self._shown_id:
+            self.deciding.message.clear()
+            self._shown_id = self.run_id
+        self._title.value = shown(title(self._desk, found.balance))
         self.view.show(found.seen, found.colours)
         self.driving.show(found.seen.run if found.seen else None)
         self.deciding.show(found.seen, found.policy)
         self.limits.show(found.policy)
+        self.form.show(found.policy)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         """The widgets, and for where there are none what they show, as HTML and as a line."""
         bundle: dict[str, Any] = self.widget._repr_mimebundle_()
         store = self._desk.agent.store
         seen = store.glance(self.run_id, FILTERS["Everything"], "", LINES_MAX + 1) if self.run_id else None
-        content = page(seen, _colours(self._desk)) if seen else el("p", "No runs yet.")
+        content = page(seen, colours(self._desk)) if seen else el("p", "No runs yet.")
         told = f"run {seen.run['_id']}: {seen.run['phase']}" if seen else "no runs yet"
         return {**bundle, "text/html": join(sheet(), shown(content)), "text/plain": f"gpuagent console, {told}"}
-
-
-def _newest(desk: Desk) -> str:
-    runs = desk.agent.store.runs(RUNS_MAX)
-    running = [run for run in runs if run["status"] == "running"]
-    return str((running or runs)[0]["_id"]) if runs else ""
-
-
-def _colours(desk: Desk) -> Mapping[str, str]:
-    return vendor_colours([vendor.vendor_id for vendor in desk.agent.store.vendors()])
-
-
-def _listed(run: Mapping[str, Any]) -> str:
-    at = run["createdAt"].astimezone().strftime("%d %b %H:%M")
-    spent = show_usd(amount(run["settled"]))
-    return f"{run['phase']}  ·  {at}  ·  {spent} of {show_usd(amount(run['budgetTotal']))}  ·  {run['goal'][:60]}"
-
-
-def _title(desk: Desk, balance: str) -> Html:
-    wallet = desk.agent.ports.wallet
-    market = "practice market" if desk.faults else wallet.token.network
-    words = ("wallet ", el("code", f"{wallet.address[:8]}…{wallet.address[-4:]}", title=wallet.address), " holds ")
-    where = f", {market}, database {desk.settings.database}"
-    return el(
-        "div",
-        el("h2", "gpuagent console"),
-        el("span", *words, el("b", balance), where, class_="faint"),
-        class_="head",
-    )

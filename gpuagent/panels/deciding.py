@@ -35,17 +35,18 @@ class Deciding:
         self._errand = Errand(bridge, self.message, self._draw)
         self._running, self._policy = False, Policy()
         self._asked: Mapping[str, Any] | None = None
-        self.who = Field(text("Your name", _login(), width="300px"), written("say who you are", NAME_MAX))
-        self.why = Field(text("Reason", hint="recorded with the decision", width="420px"), str)
+        name = text("Your name", _login(), width="230px", label_width="70px")
+        self.who = Field(name, written("say who you are", NAME_MAX))
+        self.why = Field(text("Reason", hint="recorded with the decision", width="380px", label_width="56px"), str)
         self.cancel = button("Cancel run", self._cancel, "warning", "End the run: nothing more is signed")
         self.kill = button("Kill switch", self._kill, "danger", "No wallet signs anything more, in any process")
         self.approve = button("Approve", self._approve, "success", "Agree to this purchase at this price")
         self.reject = button("Reject", self._reject, "warning", "Refuse it: the run looks elsewhere")
-        self._question, self._halts = html(), html()
+        self._question, self.halts = html(), html()
         self.approval = w.VBox([self._question, row(self.approve, self.reject)], layout=w.Layout(display="none"))
         self.widget = w.VBox(
             [
-                self._halts,
+                self.halts,
                 self.approval,
                 row(self.who.box, self.why.box, self.cancel, self.kill),
                 self.message.widget,
@@ -72,7 +73,7 @@ class Deciding:
             self.approve.description = f"Approve {show_usd(amount(asked['expectedCost']))}"
         killed = self._killed()
         self.kill.description = "Resume payments" if killed else "Kill switch"
-        self._halts.value = shown(join(*map(_halt, self._policy.halts)))
+        self.halts.value = shown(join(*map(_halt, self._policy.halts)))
         self.cancel.disabled = busy or not self._running
         for made in (self.kill, self.approve, self.reject):
             made.disabled = busy

@@ -56,6 +56,7 @@ class Driving:
 
     def show(self, run: Mapping[str, Any] | None) -> None:
         """run: the document of the open run."""
+        self.widget.layout.display = "" if run else "none"
         self._movable = run is not None and (run["status"] == "running" or bool(run["held"].to_decimal()))
         self._draw()
 

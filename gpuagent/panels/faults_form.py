@@ -44,7 +44,7 @@ class FaultsForm:
 
     def _switch(self, vendor_id: str, fault: str) -> Any:
         box = w.Checkbox(
-            description=f"{vendor_id} {FAULTS[fault]}", indent=False, layout=w.Layout(width="320px", max_width="100%")
+            description=f"{vendor_id}: {FAULTS[fault]}", indent=False, layout=w.Layout(width="320px", max_width="100%")
         )
         box.observe(lambda change: self._turn(vendor_id, fault, change["new"]), "value")
         self.switches[vendor_id, fault] = box
@@ -75,7 +75,7 @@ class FaultsForm:
 
     def _told(self, on: set[tuple[str, str]]) -> None:
         self._on = on
-        told = ", ".join(f"{vendor_id} {FAULTS[fault]}" for vendor_id, fault in sorted(on))
+        told = ", ".join(f"{vendor_id}: {FAULTS[fault]}" for vendor_id, fault in sorted(on))
         self.message.say(f"On: {told}." if told else "No fault is on.")
 
     def _draw(self) -> None:

@@ -10,7 +10,7 @@ from gpuagent.panels.markup import el
 from gpuagent.panels.message import shown
 
 T = TypeVar("T")
-LABEL, INPUT = "130px", "360px"
+LABEL, INPUT = "96px", "330px"
 
 
 class Field(Generic[T]):
@@ -26,6 +26,11 @@ class Field(Generic[T]):
             changed()
 
         widget.observe(look, "value")
+
+    @property
+    def note(self) -> str:
+        """What stands beside the field, as HTML."""
+        return str(self._note.value)
 
     def read(self) -> T:
         """Raises BadInput, after saying it beside the field."""
@@ -54,15 +59,14 @@ def problems(fields: Iterable[Field[Any]]) -> list[str]:
     return [problem for field in fields if (problem := field.problem())]
 
 
-def text(label: str, value: str = "", hint: str = "", width: str = INPUT) -> Any:
-    style, layout = {"description_width": LABEL}, w.Layout(width=width)
+def text(label: str, value: str = "", hint: str = "", width: str = INPUT, label_width: str = LABEL) -> Any:
+    style, layout = {"description_width": label_width}, w.Layout(width=width)
     return w.Text(description=label, value=value, placeholder=hint, style=style, layout=layout)
 
 
-def choice(label: str, options: Sequence[Any], width: str = INPUT) -> Any:
-    return w.Dropdown(
-        description=label, options=options, style={"description_width": LABEL}, layout=w.Layout(width=width)
-    )
+def choice(label: str, options: Sequence[Any], width: str = INPUT, label_width: str = LABEL) -> Any:
+    style, layout = {"description_width": label_width}, w.Layout(width=width)
+    return w.Dropdown(description=label, options=options, style=style, layout=layout)
 
 
 def button(words: str, act: Callable[[], None], style: str = "", tip: str = "") -> Any:

@@ -13,25 +13,28 @@ from gpuagent.model import Run, Vendor
 from gpuagent.money import parse_usd, show_usd
 from gpuagent.panels.bridge import Bridge, Errand
 from gpuagent.panels.fields import Field, button, card, choice, problems, row, text, written
+from gpuagent.panels.limits import NAMES
 from gpuagent.panels.markup import el
 from gpuagent.panels.message import Message, html, shown
 from gpuagent.panels.rehearsal import rehearsed
+from gpuagent.policy import LIMITS, Policy
 from gpuagent.rehearse import Rehearsal, rehearse
 
+WIDE = "520px"
 FORM = ("goal", "gpu", "hours", "budget", "planner", "model", "tags")
 
 
 class LaunchForm:
-    """widget: the form. opened: called with the id of a run that it has started."""
+    """widget: the form. opened: called with a run that it has started."""
 
-    def __init__(self, desk: Desk, bridge: Bridge, who: Callable[[], str], opened: Callable[[str], None]) -> None:
+    def __init__(self, desk: Desk, bridge: Bridge, who: Callable[[], str], opened: Callable[[Run], None]) -> None:
         self._desk, self._who, self._opened = desk, who, opened
         self.message = Message()
         self._errand = Errand(bridge, self.message, self._draw)
         self._vendors = [vendor for vendor in desk.agent.store.vendors() if vendor.enabled]
         self.fields = self._fields()
         self.vendors = {vendor.vendor_id: _tick(vendor) for vendor in self._vendors}
-        self._none = html()
+        self._none, self.caps = html(), html()
         for box in self.vendors.values():
             box.observe(lambda _: self._draw(), "value")
         self.launch = button("Launch", self._launch, "primary", "Write the run down; it moves when it is ticked")
@@ -40,15 +43,22 @@ class LaunchForm:
         self.widget = card(
             w.HBox(
                 [
-                    w.VBox([self.fields[name].box for name in FORM], layout=w.Layout(flex="3 1 560px")),
+                    w.VBox([self.fields[name].box for name in FORM], layout=w.Layout(flex="0 1 700px")),
                     w.VBox(vendors, layout=w.Layout(flex="1 1 260px")),
                 ],
                 layout=w.Layout(flex_flow="row wrap", grid_gap="0 18px"),
             ),
+            self.caps,
             row(self.launch, self.dry_run),
             self.message.widget,
         )
         self._draw()
+
+    def show(self, policy: Policy) -> None:
+        caps = {NAMES[name].lower(): getattr(policy, name) for name in LIMITS}
+        told = ", ".join(f"{name}: {show_usd(cap)}" for name, cap in caps.items() if cap is not None)
+        words = f"Limits in force: {told or 'none'}. Change them under Limits."
+        self.caps.value = shown(el("p", words, class_="faint"))
 
     def order(self) -> Order:
         """What stands in the form. Raises BadInput, after saying so beside the fields."""
@@ -74,14 +84,15 @@ class LaunchForm:
         types = sorted({gpu for vendor in self._vendors for gpu in vendor.gpu_types}) or ["A100"]
         planner = choice("Planner", list(self._desk.agent.ports.planners))
         planner.value = self._desk.settings.planner
+        goal = text("Goal", "Fine-tune tiny-llm", width=WIDE)
         return {
-            "goal": Field(text("Goal", "Fine-tune tiny-llm"), written("say what the run is for", GOAL_MAX), self._draw),
+            "goal": Field(goal, written("say what the run is for", GOAL_MAX), self._draw),
             "gpu": Field(choice("GPU type", types), str, self._draw),
             "hours": Field(text("Hours", "1"), _hours, self._draw),
             "budget": Field(text("Budget, USD", "5.00"), _budget, self._draw),
             "planner": Field(planner, str, self._draw),
-            "model": Field(text("Model", hint="as the environment names it"), str.strip, self._draw),
-            "tags": Field(text("Tags", hint="for caps and reports; commas between"), _tags, self._draw),
+            "model": Field(text("Model", hint="as the environment names it", width=WIDE), str.strip, self._draw),
+            "tags": Field(text("Tags", hint="for caps and reports; commas between", width=WIDE), _tags, self._draw),
         }
 
     def _chosen(self) -> list[str]:
@@ -101,8 +112,8 @@ class LaunchForm:
         self._with_order("Starting", lambda order: start(order, self._desk.agent.ports), self._started)
 
     def _started(self, run: Run) -> None:
-        self.message.say(f"Started run {run.run_id}: Step or Tick moves it.")
-        self._opened(run.run_id)
+        self.message.clear()
+        self._opened(run)
 
     def _rehearse(self) -> None:
         ports = self._desk.agent.ports

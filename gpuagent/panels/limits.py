@@ -14,13 +14,13 @@ from gpuagent.panels.message import Message, html
 from gpuagent.policy import LIMITS, Policy
 
 NAMES = {
-    "per_payment": "A payment",
-    "vendor_per_run": "A vendor, a run",
-    "vendor_per_day": "A vendor, 24 h",
-    "wallet_per_day": "A wallet, 24 h",
+    "per_payment": "Each payment",
+    "vendor_per_run": "A vendor in a run",
+    "vendor_per_day": "A vendor in 24 h",
+    "wallet_per_day": "A wallet in 24 h",
     "approval_above": "Approval above",
 }
-NO_LIMIT = "no limit"
+LABEL = "170px"
 
 
 class LimitsForm:
@@ -30,8 +30,8 @@ class LimitsForm:
         self._desk, self._who = desk, who
         self.message = Message()
         self._errand = Errand(bridge, self.message, self._draw)
-        self.fields = {name: Field(text(f"{NAMES[name]}, USD", width="300px"), _limit, self._draw) for name in LIMITS}
-        self.why = text("Reason", hint="needed to allow more than before")
+        self.fields = {name: Field(_amount_text(NAMES[name]), _limit, self._draw) for name in LIMITS}
+        self.why = text("Reason", hint="needed to allow more than before", width="520px", label_width=LABEL)
         self.save = button("Change limits", self._save, "primary", "A new version of the policy, in force at once")
         self._shown: Policy | None = None
         words = "They hold for every run, in the transaction that reserves money. Empty means no limit."
@@ -85,6 +85,10 @@ def _shown_amount(amount: int | None) -> str:
     if amount is None:
         return ""
     return f"{usd(amount):.2f}" if amount % 10_000 == 0 else f"{usd(amount).normalize():f}"
+
+
+def _amount_text(name: str) -> Any:
+    return text(f"{name}, USD", width="320px", label_width=LABEL)
 
 
 def _limit(value: str) -> Any:

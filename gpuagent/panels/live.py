@@ -66,7 +66,7 @@ class Live:
         match change.kind:
             case "idle":
                 return
-            case "open":
+            case "open" | "policy":
                 self._add(News(everything=True))
             case kind:
                 run_id = str(change.document["_id" if kind == "run" else "runId"])

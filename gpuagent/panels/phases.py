@@ -13,24 +13,24 @@ WORDS = {
     Phase.FAILED: "given up or cancelled",
 }
 PLACES = {
-    Phase.PLANNING: (10, 52),
-    Phase.APPROVAL: (168, 110),
-    Phase.EXECUTING: (326, 52),
-    Phase.WAITING: (520, 52),
-    Phase.SUCCESS: (714, 18),
-    Phase.FAILED: (714, 88),
+    Phase.PLANNING: (2, 52),
+    Phase.APPROVAL: (222, 108),
+    Phase.EXECUTING: (442, 52),
+    Phase.WAITING: (714, 52),
+    Phase.SUCCESS: (964, 18),
+    Phase.FAILED: (964, 88),
 }
 LIT = {Phase.APPROVAL: HELD, Phase.SUCCESS: SUCCESS, Phase.FAILED: FAILED}
-WIDE, HIGH = 148, 46
+WIDE, HIGH = 152, 46
 ARROWS = (
-    "M158 75 H322",
-    "M84 98 V133 H164",
-    "M316 133 H400 V102",
-    "M474 75 H516",
-    "M668 66 L710 45",
-    "M668 86 L710 107",
+    "M154 75 H438",
+    "M78 98 V131 H218",
+    "M374 131 H518 V102",
+    "M594 75 H710",
+    "M866 66 L960 43",
+    "M866 84 L960 109",
 )
-BACK = "M594 52 V22 H84 V48"
+BACK = "M790 52 V22 H78 V48"
 """A failed job leads back to planning."""
 
 
@@ -49,7 +49,7 @@ def picture(current: str) -> Html:
     name = f"Phase {current}: {WORDS[Phase(current)]}"
     lines = [el("path", d=path, fill="none", stroke="currentColor", marker_end="url(#ga-tip)") for path in ARROWS]
     back = el("path", d=BACK, fill="none", stroke="currentColor", stroke_dasharray="4 3", marker_end="url(#ga-tip)")
-    told = el("text", "a job failed: another vendor", x=339, y=16, text_anchor="middle", font_size=11)
+    told = el("text", "a job failed: another vendor", x=434, y=16, text_anchor="middle", font_size=11)
     nodes = [_node(phase, phase.value == current) for phase in Phase]
     return el(
         "svg",
@@ -59,7 +59,7 @@ def picture(current: str) -> Html:
         back,
         told,
         *nodes,
-        viewBox="0 0 872 162",
+        viewBox="0 0 1118 156",
         role="img",
         aria_label=name,
     )

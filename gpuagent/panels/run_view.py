@@ -7,7 +7,7 @@ import ipywidgets as w
 
 from gpuagent.adapters.mongo_glance import Glance
 from gpuagent.panels.fields import choice, row, text
-from gpuagent.panels.log import FILTERS, LINES_MAX, log
+from gpuagent.panels.log import FILTERS, log
 from gpuagent.panels.markup import Html, el, join
 from gpuagent.panels.message import html, shown
 from gpuagent.panels.phases import picture, pill
@@ -52,8 +52,8 @@ class RunView:
         """asked: called when a person wants other observations."""
         self.head, self.phase, self.budget = html(), html(), html()
         self.jobs, self.payments, self.why, self.log = html(), html(), html(), html()
-        self.kinds = choice("Show", list(FILTERS), width="300px")
-        self.search = text("Containing", hint="any text", width="340px")
+        self.kinds = choice("Show", list(FILTERS), width="230px", label_width="42px")
+        self.search = text("Containing", hint="any text", width="320px", label_width="80px")
         for widget in (self.kinds, self.search):
             widget.observe(lambda _: asked(), "value")
         self.top = w.VBox([self.head, self.phase, self.budget])
@@ -81,7 +81,3 @@ class RunView:
         self.why.value = shown(join(el("h3", "Why"), why(seen.decision, colours)))
         filtered = self.kinds.value != "Everything" or bool(self.search.value.strip())
         self.log.value = shown(log(seen.seen, filtered))
-
-    @property
-    def limit(self) -> int:
-        return LINES_MAX + 1

@@ -95,7 +95,7 @@ def progress_bar(job: Document) -> Html:
         aria_valuemax=100,
         aria_valuenow=round(share * 100),
     )
-    return el("span", bar, el("span", f"{share:.0%}", class_="num"), class_="progress")
+    return el("span", bar, el("span", f"{share:.0%}", class_="num"), class_="meter")
 
 
 def payments_table(payments: Sequence[Document], colours: Mapping[str, str]) -> Html:

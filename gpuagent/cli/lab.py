@@ -1,0 +1,75 @@
+"""`gpuagent lab`: everything that the notebooks need, and JupyterLab in them."""
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpuagent.cli.common import errors_explained
+from gpuagent.errors import ConfigError
+
+PACKAGE = Path(__file__).parents[1]
+LAB_CONFIG = PACKAGE / "jupyter"
+"""On JUPYTER_CONFIG_PATH, its labconfig/ gives JupyterLab other defaults, below the person's own settings."""
+
+
+def lab(
+    folder: Annotated[
+        Path | None, typer.Option(help="The notebooks; default: this checkout's, or copies in your data folder.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="JupyterLab's port; 0: any free one.")] = 8888,
+    browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
+) -> None:
+    """Open JupyterLab in the notebooks, with the stack: your own if it is configured, or an embedded one."""
+    from gpuagent.desk import is_configured, surroundings
+
+    with errors_explained():
+        if importlib.util.find_spec("jupyterlab") is None:
+            raise ConfigError("no JupyterLab: pip install 'gpuagent[notebooks]'")
+        where = notebooks(folder)
+        if not is_configured(os.environ):
+            typer.echo("nothing is configured: starting mongod, a local chain and practice vendors ...", err=True)
+        with surroundings(os.environ) as environment:
+            command = [sys.executable, "-m", "jupyterlab", str(where), f"--port={port}"]
+            raise typer.Exit(_serve([*command, *([] if browser else ["--no-browser"])], lab_environment(environment)))
+
+
+def notebooks(folder: Path | None) -> Path:
+    """Where they are; those that are shipped are copied to the data folder first. Raises ConfigError."""
+    if folder:
+        if not folder.is_dir():
+            raise ConfigError(f"{folder} is no folder: name one with notebooks, or leave it out")
+        return folder
+    checkout, shipped = PACKAGE.parent / "notebooks", PACKAGE / "notebooks"
+    if (checkout / "10_run_console.ipynb").exists():
+        return checkout
+    from gpuagent.adapters.mongod import default_folder
+
+    copies = default_folder().parent / "notebooks"
+    copies.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for notebook in shipped.glob("*.ipynb"):
+        if not (copies / notebook.name).exists():  # what a person has written in it stays
+            shutil.copyfile(notebook, copies / notebook.name)
+    return copies
+
+
+def lab_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """With our defaults for JupyterLab below the person's own."""
+    paths = [environ.get("JUPYTER_CONFIG_PATH", ""), str(LAB_CONFIG)]
+    return {**environ, "JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, paths))}
+
+
+def _serve(command: list[str], environment: Mapping[str, str]) -> int:
+    """Run JupyterLab until it ends or we are told to; its exit code. Its kernels end before the stack does."""
+    # In a session of its own, so that ctrl-C reaches it once, through us, without its question.
+    with subprocess.Popen(command, env=environment, start_new_session=True) as server:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: server.terminate())
+        return server.wait()

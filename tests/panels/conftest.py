@@ -1,0 +1,77 @@
+"""A console on the real stack, without a browser: its widgets are clicked and read from Python."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx
+import pytest
+
+from gpuagent import settings
+from gpuagent.desk import Desk
+from gpuagent.panels.console import Console
+from gpuagent.practice_faults import FaultSwitches
+from tests.world import World
+
+WITHIN_S = 20
+Scene = Callable[["Seat"], Awaitable[None]]
+
+
+@dataclass
+class Seat:
+    """Where a person sits: a console, and what they do with it."""
+
+    console: Console
+    desk: Desk
+
+    async def click(self, button: Any) -> None:
+        assert not button.disabled, f"{button.description} is disabled"
+        button.click()
+        await self.console.settled()
+
+    async def sees(self, seen: Callable[[], bool]) -> None:
+        """Waits for the screen, as a person does."""
+        ends_at = time.monotonic() + WITHIN_S
+        while not seen():
+            assert time.monotonic() < ends_at, self.screen()
+            await asyncio.sleep(0.01)
+
+    def screen(self) -> str:
+        view, console = self.console.view, self.console
+        parts = [view.head, view.phase, view.budget, view.jobs, view.payments, view.why, view.log]
+        said = [console.driving.message, console.deciding.message, console.form.message, console.problem]
+        return "\n".join([*(part.value for part in parts), *(message.text for message in said)])
+
+
+@pytest.fixture
+def desk(world: World) -> Iterator[Desk]:
+    token = {"Authorization": f"Bearer {world.environment['GPU_VENDOR_SECRET']}"}
+    with httpx.Client(base_url=world.environment["VENDOR_URL"], headers=token, timeout=10) as client:
+        yield Desk(world.agent, settings.read(world.environment), world.environment, FaultSwitches(client))
+
+
+@pytest.fixture
+def at_console(desk: Desk) -> Callable[..., None]:
+    """Plays a scene at a console that is closed afterwards. Other ports than the world's can be given by name."""
+
+    def play(scene: Scene, run_id: str = "", **ports: Any) -> None:
+        agent = replace(desk.agent, ports=replace(desk.agent.ports, **ports))
+        played(scene, replace(desk, agent=agent), run_id)
+
+    return play
+
+
+def played(scene: Scene, desk: Desk, run_id: str = "") -> None:
+    asyncio.run(_played(scene, desk, run_id))
+
+
+async def _played(scene: Scene, desk: Desk, run_id: str) -> None:
+    console = Console(desk, run_id)
+    try:
+        await scene(Seat(console, desk))
+    finally:
+        console.close()
+        await console.settled()
+        assert await asyncio.to_thread(console.ended, WITHIN_S), "its watcher goes on"

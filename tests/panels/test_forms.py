@@ -1,0 +1,175 @@
+"""Forms say beside the field what is wrong, write nothing until nothing is, and show what others have changed."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from gpuagent.desk import Desk
+from gpuagent.errors import BadInput
+from gpuagent.launch import Order
+from gpuagent.practice_faults import JOBS_FAIL
+from tests.panels.conftest import Seat, played
+from tests.world import World
+
+Play = Callable[..., None]
+
+
+@pytest.mark.parametrize(
+    ("name", "bad", "says"),
+    [
+        ("goal", "  ", "say what the run is for"),
+        ("goal", "x" * 2001, "1 to 2000 characters"),
+        ("hours", "many", "a number of GPU hours"),
+        ("hours", "0", "more than 0"),
+        ("hours", "NaN", "more than 0"),
+        ("budget", "five", "not an amount in USD"),
+        ("budget", "0", "more than 0 USD"),
+        ("budget", "-1", "not an amount in USD"),
+        ("tags", "x" * 101, "1 to 100 characters"),
+    ],
+)
+def test_a_bad_value_is_explained_beside_its_field(
+    world: World, at_console: Play, name: str, bad: str, says: str
+) -> None:
+    async def scene(seat: Seat) -> None:
+        form, field = seat.console.form, seat.console.form.fields[name]
+        good = field.widget.value
+        assert not form.launch.disabled
+        field.widget.value = bad
+        assert says in field.note
+        assert form.launch.disabled
+        with pytest.raises(BadInput, match=f"{name} need attention"):
+            form.order()
+        field.widget.value = good
+        assert field.note == ""
+        assert not form.launch.disabled
+
+    at_console(scene)
+    assert world.store.runs() == []
+
+
+def test_the_order_is_what_stands_in_the_form(world: World, at_console: Play) -> None:
+    async def scene(seat: Seat) -> None:
+        form = seat.console.form
+        values = {"goal": " Tune ", "gpu": "T4", "hours": "0.5", "budget": "2.50", "tags": "a, b,,a"}
+        for name, value in values.items():
+            form.fields[name].widget.value = value
+        seat.console.deciding.who.widget.value = "Grace"
+        form.vendors["gpu_vendor_1"].value = False
+        assert form.order() == Order(
+            goal="Tune",
+            budget=2_500_000,
+            gpu_type="T4",
+            max_hours=Decimal("0.5"),
+            user_id="Grace",
+            planner="stub",
+            vendor_ids=("gpu_vendor_2", "gpu_vendor_3"),
+            tags=("a", "b"),
+        )
+        assert form.fields["model"].widget.disabled
+        form.fields["planner"].widget.value = "llm"
+        form.fields["model"].widget.value = "openai/gpt-4o-mini"
+        assert form.order().planner == "llm:openai/gpt-4o-mini"
+        for box in form.vendors.values():
+            box.value = False
+        assert form.launch.disabled
+        with pytest.raises(BadInput, match="vendors need attention"):
+            form.order()
+
+    at_console(scene)
+
+
+def test_what_only_the_agent_knows_is_said_in_the_form(world: World, at_console: Play) -> None:
+    async def scene(seat: Seat) -> None:
+        form = seat.console.form
+        form.fields["planner"].widget.value = "llm"
+        form.fields["model"].widget.value = "nobody/nothing"
+        await seat.click(form.launch)
+        assert "nobody/nothing" in form.message.text
+
+    at_console(scene)
+    assert world.store.runs() == []
+
+
+def test_limits_are_changed_with_a_reason_where_they_allow_more(world: World, at_console: Play) -> None:
+    async def scene(seat: Seat) -> None:
+        limits = seat.console.limits
+        assert limits.save.disabled
+        assert limits.fields["per_payment"].widget.value == "25.00"
+        limits.fields["per_payment"].widget.value = "1,5"
+        assert "not an amount" in limits.fields["per_payment"].note
+        assert limits.save.disabled
+        limits.fields["per_payment"].widget.value = ""
+        await seat.click(limits.save)
+        assert "say why the policy is to allow more" in limits.message.text
+        limits.why.value = "a big job"
+        await seat.click(limits.save)
+        assert "is in force" in limits.message.text
+        await seat.sees(lambda: "each payment" not in seat.console.form.caps.value)
+
+    world.allow(per_payment=25_000_000)
+    at_console(scene)
+    assert world.store.policy().per_payment is None
+    assert world.store.policies()[0]["why"] == "a big job"
+
+
+def test_limits_that_others_changed_are_shown_but_not_over_what_is_being_written(
+    world: World, at_console: Play
+) -> None:
+    async def scene(seat: Seat) -> None:
+        limits = seat.console.limits
+        world.allow(per_payment=7_000_000)
+        await seat.sees(lambda: limits.fields["per_payment"].widget.value == "7.00")
+        limits.fields["wallet_per_day"].widget.value = "50"
+        world.allow(per_payment=8_000_000)
+        await seat.sees(lambda: "8.00" in seat.console.form.caps.value)
+        assert limits.fields["wallet_per_day"].widget.value == "50"
+        await seat.click(limits.save)
+        assert "somebody else has changed the limits" in limits.message.text
+
+    at_console(scene)
+    assert world.store.policy().per_payment == 8_000_000
+
+
+def test_faults_are_switched_and_shown_as_the_market_has_them(world: World, at_console: Play) -> None:
+    async def scene(seat: Seat) -> None:
+        faults = seat.console.faults
+        await seat.console.settled()
+        switch = faults.switches["gpu_vendor_2", "raise_price"]
+        assert switch.value
+        switch.value = False
+        await seat.console.settled()
+        faults.switches["gpu_vendor_1", JOBS_FAIL].value = True
+        await seat.console.settled()
+        assert "On: gpu_vendor_1: jobs fail." in faults.message.text
+        assert seat.desk.faults
+        assert seat.desk.faults.on() == {("gpu_vendor_1", JOBS_FAIL)}
+        await seat.click(faults.heal)
+        assert "No fault is on." in faults.message.text
+        assert not faults.switches["gpu_vendor_1", JOBS_FAIL].value
+
+    world.market.fault("gpu_vendor_2", "raise_price")
+    at_console(scene)
+
+
+def test_a_switch_that_could_not_be_turned_stays_where_the_market_has_it(world: World, at_console: Play) -> None:
+    async def scene(seat: Seat) -> None:
+        faults = seat.console.faults
+        await seat.console.settled()
+        assert seat.desk.faults
+        seat.desk.faults.client.headers["Authorization"] = "Bearer of nothing"
+        faults.switches["gpu_vendor_1", "raise_price"].value = True
+        await seat.console.settled()
+        assert "401" in faults.message.text
+        assert not faults.switches["gpu_vendor_1", "raise_price"].value
+
+    at_console(scene)
+
+
+def test_without_practice_vendors_there_are_no_switches(desk: Desk) -> None:
+    async def scene(seat: Seat) -> None:
+        assert not seat.console.faults.switches
+
+    played(scene, replace(desk, faults=None))

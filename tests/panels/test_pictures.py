@@ -1,0 +1,161 @@
+"""What is drawn of documents: the lit phase, escaped texts, links, and words beside every bar."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+from xml.etree import ElementTree as Xml
+
+import pytest
+from bson import Decimal128, ObjectId
+
+from gpuagent.model import Phase
+from gpuagent.palette import vendor_colours
+from gpuagent.panels.log import log
+from gpuagent.panels.markup import Html, el, join, table
+from gpuagent.panels.phases import WORDS, picture
+from gpuagent.panels.views import budget_bar, jobs_table, payments_table
+from gpuagent.panels.why import why
+
+EVIL = '<script>alert("x")</script>'
+TX = "0x" + "ab" * 32
+AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+COLOURS = vendor_colours(["acme"])
+
+
+def test_text_is_escaped_and_markup_is_not() -> None:
+    assert el("p", EVIL) == "<p>&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;</p>"
+    assert el("p", el("b", 1), Html("<i>")) == "<p><b>1</b><i></p>"
+    assert el("a", href='"><script>') == '<a href="&quot;&gt;&lt;script&gt;"></a>'
+    assert el("b", class_="x", aria_label="y", x=0, hidden=True, lang=None, open=False) == (
+        '<b class="x" aria-label="y" x="0" hidden></b>'
+    )
+    assert isinstance(join(EVIL), Html)
+    assert "<td>&lt;b&gt;</td>" in table(("head",), [["<b>"]], "T")
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_the_current_phase_alone_is_lit_and_named(phase: Phase) -> None:
+    drawn = Xml.fromstring(picture(phase.value))
+    assert drawn.get("aria-label") == f"Phase {phase}: {WORDS[phase]}"
+    bold = [one.text for one in drawn.iter("text") if one.get("font-weight") == "700"]
+    assert bold == [phase.value]
+    assert [one.text for one in drawn.iter("text") if one.text in list(Phase)] == list(Phase)
+
+
+def test_a_budget_is_a_bar_and_the_same_in_words() -> None:
+    sums = {"budgetTotal": "5", "settled": "1.40", "held": "1.75", "plannerCost": "0.10", "budgetRemaining": "1.75"}
+    drawn = budget_bar({name: Decimal128(value) for name, value in sums.items()})
+    assert "Budget 5.00 USD: 1.40 USD settled, 1.75 USD held, 0.10 USD planner cost, 1.75 USD available" in drawn
+    assert re.findall(r"width:([\d.]+)%", drawn) == ["28.000", "35.000", "2.000"]
+
+
+def test_jobs_show_progress_in_words_and_what_vendors_say_as_text() -> None:
+    job = {
+        "vendorId": "acme",
+        "expectedCost": Decimal128("1.40"),
+        "state": "settled",
+        "status": "failed",
+        "progress": 0.4821,
+        "errorMessage": EVIL,
+    }
+    drawn = jobs_table([job, {**job, "progress": 7, "status": "running"}, {**job, "progress": None}], COLOURS)
+    assert "<script" not in drawn
+    assert re.findall(r'aria-valuenow="(\d+)"', drawn) == ["48", "100", "0"]
+    assert ">48%<" in drawn
+    assert "No job yet" in jobs_table([], COLOURS)
+
+
+@pytest.mark.parametrize(
+    ("network", "link"),
+    [
+        ("eip155:8453", f"https://basescan.org/tx/{TX}"),
+        ("eip155:84532", f"https://sepolia.basescan.org/tx/{TX}"),
+        ("eip155:31337", ""),
+    ],
+)
+def test_a_payment_links_to_its_transaction_where_there_is_an_explorer(network: str, link: str) -> None:
+    payment = {
+        "vendorId": "acme",
+        "amount": Decimal128("1.40"),
+        "status": "completed",
+        "network": network,
+        "x402TxId": TX,
+        "blockNumber": 7,
+        "settledAt": AT,
+    }
+    drawn = payments_table([payment], COLOURS)
+    assert re.findall('href="(.*?)"', drawn) == ([link] if link else [])
+    assert TX in drawn
+    assert "signed, not settled yet" in payments_table([{**payment, "status": "pending", "x402TxId": ""}], COLOURS)
+    assert "nothing was paid" in payments_table([], COLOURS)
+
+
+def decision(**data: Any) -> dict[str, Any]:
+    candidate = {
+        "vendorId": "acme",
+        "amount": 1_400_000,
+        "reliability": None,
+        "learned": 0.5,
+        "problem": "",
+        "refusals": [],
+        "score": {"p": 0.5, "value": 0.25, "density": 1},
+    }
+    record = {
+        "candidates": [candidate, {**candidate, "vendorId": "evil", "amount": None, "problem": EVIL, "score": None}],
+        "decision": {"action": "start_job", "vendorId": "acme"},
+        "attempts": [{"planner": "llm"}, {"planner": "stub"}],
+        "verdicts": ["refused: evil is halted", "accepted"],
+        "decidedBy": "stub",
+        "fallback": "",
+        "latencyMs": 12,
+        "cost": 20_000,
+        "tokens": 7,
+        "model": "some/model",
+    }
+    return {"content": EVIL, "timestamp": AT, "data": {**record, **data}}
+
+
+def test_why_shows_candidates_choice_verdicts_and_cost() -> None:
+    drawn = why(decision(fallback="llm was refused"), COLOURS)
+    assert "<script" not in drawn
+    for words in (
+        "Chose acme.",
+        "✓ chosen",
+        "1.40 USD",
+        "unknown",
+        "50%",
+        "p 0.500, value 0.250",
+        "Guard on llm: refused: evil is halted",
+        "Guard on stub: accepted",
+        "Fell back: llm was refused",
+        "Decided by stub, model some/model",
+        "12 ms, 7 tokens, 0.02 USD",
+    ):
+        assert words in drawn
+    assert drawn.count("✓ chosen") == 1
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        ({"action": "wait", "vendorId": ""}, "Chose to wait."),
+        ({"action": "abort", "vendorId": ""}, "Chose to give up."),
+        (None, "No answer counted."),
+    ],
+)
+def test_why_of_other_decisions(made: Any, says: str) -> None:
+    assert says in why(decision(decision=made), COLOURS)
+
+
+def test_why_without_a_record_or_a_decision() -> None:
+    assert "Nothing was decided yet" in why(None, COLOURS)
+    assert "8 jobs were tried" in why({"content": "8 jobs were tried", "timestamp": AT, "data": {}}, COLOURS)
+
+
+def test_the_log_names_kinds_and_times() -> None:
+    line = {"_id": ObjectId(), "type": "payment_event", "content": EVIL, "timestamp": AT}
+    drawn = log([line], filtered=False)
+    assert "<script" not in drawn
+    assert ">money<" in drawn
+    assert AT.astimezone().strftime("%H:%M:%S") in drawn
+    assert "Nothing has happened yet" in log([], filtered=False)
