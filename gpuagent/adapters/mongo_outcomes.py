@@ -1,11 +1,13 @@
 """What became of vendors' jobs, across all runs of the database: what reliability is learned from."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from bson import ObjectId
 from pymongo import ASCENDING, DESCENDING
+from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from gpuagent.adapters.mongo_values import Document, amount, seconds
@@ -16,9 +18,17 @@ FIELDS = ("vendorId", "status", "state", "expectedCost", "actualCost", "jobParam
 
 
 def read(
-    database: Database[dict[str, Any]], run: Run, network: str, vendor_ids: Sequence[str], limit: int
+    database: Database[dict[str, Any]],
+    run: Run | None,
+    network: str,
+    vendor_ids: Sequence[str],
+    limit: int,
+    until: datetime | None = None,
+    session: ClientSession | None = None,
 ) -> list[PastJob]:
     """The newest `limit` ended jobs of each vendor in all other runs on the network, oldest first, in one read.
+
+    run: the one that asks, None for nobody. until: only jobs reserved before then.
 
     A purchase that fell through (voided) counts as a failure that cost nothing where the vendor was the cause; where a
     policy, a person or another job's success was, it says nothing about the vendor and is left out.
@@ -29,8 +39,10 @@ def read(
             {"state": "voided", "cause": Cause.VENDOR.value},
         ]
     }
+    others: Document = {"runId": {"$ne": ObjectId(run.run_id)}} if run else {}
+    before: Document = {"createdAt": {"$lt": until}} if until else {}
     newest: list[Mapping[str, Any]] = [
-        {"$match": {"quote.network": network, "runId": {"$ne": ObjectId(run.run_id)}, **ended}},
+        {"$match": {"quote.network": network, **others, **before, **ended}},
         {"$sort": {"createdAt": DESCENDING}},
         {"$limit": limit},
         {"$project": dict.fromkeys(FIELDS, 1)},
@@ -44,7 +56,7 @@ def read(
         {"$replaceRoot": {"newRoot": "$jobs"}},
         {"$sort": {"createdAt": ASCENDING, "_id": ASCENDING}},
     ]
-    return [_past_job(found) for found in database.vendors.aggregate(pipeline)]
+    return [_past_job(found) for found in database.vendors.aggregate(pipeline, session=session)]
 
 
 def _past_job(job: Document) -> PastJob:

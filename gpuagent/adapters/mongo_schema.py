@@ -177,6 +177,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     "observations": [
         IndexModel([("runId", ASCENDING), ("_id", ASCENDING)]),
         _unique("jobId", "position", where={"type": "job_log"}),
+        IndexModel([("timestamp", ASCENDING)], partialFilterExpression={"data.cost": {"$gt": 0}}),
     ],
     "vendors": [_unique("vendorId")],
     "policies": [_unique("version"), _unique("current", where={"current": True})],

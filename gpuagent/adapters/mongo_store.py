@@ -29,6 +29,7 @@ from gpuagent.adapters import mongo_policy as policies
 from gpuagent.adapters.mongo_books import MongoBooks
 from gpuagent.adapters.mongo_bounds import bounded
 from gpuagent.adapters.mongo_glance import Glance, glance
+from gpuagent.adapters.mongo_history import MongoHistory, history
 from gpuagent.adapters.mongo_schema import ensure_schema
 from gpuagent.adapters.mongo_values import date
 from gpuagent.adapters.mongo_watch import Change, watch
@@ -190,6 +191,18 @@ class MongoStore:
         if found is None:
             raise UnknownRun(f"there is no run {run_id}: `gpuagent run list` shows them")
         return documents.ledger_from(found)
+
+    @_bounded
+    def vendor_ids(self) -> tuple[str, ...]:
+        """All recorded vendors in the order of registration: what palette.vendor_colours() wants."""
+        found = self._database.vendors.find({}, {"vendorId": 1}).sort([("createdAt", 1), ("_id", 1)])
+        return tuple(one["vendorId"] for one in found)
+
+    @contextmanager
+    def history(self, deadline_s: float = 120) -> Iterator[MongoHistory]:
+        """All that happened, as of now, for reports. deadline_s: for one collection."""
+        with history(self._client, self._database, deadline_s) as opened:
+            yield opened
 
     def books(self) -> MongoBooks:
         """The ledgers of all runs, for a sweep."""

@@ -12,6 +12,7 @@ from gpuagent.cli.consents import add_consents
 from gpuagent.cli.lab import lab
 from gpuagent.cli.planners import planners
 from gpuagent.cli.policies import policies
+from gpuagent.cli.reports import report
 from gpuagent.cli.runs import runs
 from gpuagent.cli.schedules import schedules
 from gpuagent.cli.vendors import vendors
@@ -31,6 +32,7 @@ add_consents(runs)
 app.command()(lab)
 app.add_typer(wallets, name="wallet")
 app.add_typer(schedules, name="schedule")
+app.command("report")(report)
 
 
 @app.command()

@@ -9,6 +9,8 @@ from statistics import NormalDist, fmean, stdev
 from gpuagent.errors import BadInput
 
 RESAMPLES, SEED = 10_000, 7
+RESAMPLES_MIN, DRAWS_MAX = 1_000, 2_000_000
+"""Of many values fewer resamples do: their means are close to normal, and seconds count."""
 SEEN, POWER = 1.96, 0.84
 """Standard normal quantiles: 95 % confidence, 80 % power."""
 EFFECT = 0.02
@@ -43,6 +45,7 @@ def bootstrap(values: Sequence[float], resamples: int = RESAMPLES, seed: int = S
     if len(values) == 1:
         return Interval(values[0], values[0], values[0], 1)
     dice, count = random.Random(seed), len(values)  # noqa: S311 - no secret
+    resamples = min(resamples, max(RESAMPLES_MIN, DRAWS_MAX // count))
     means = sorted(sum(dice.choices(values, k=count)) / count for _ in range(resamples))
     return Interval(fmean(values), _quantile(means, 0.025), _quantile(means, 0.975), count)
 

@@ -1,0 +1,73 @@
+"""`gpuagent report`: what was spent, on what, and what of it was wasted; as a page, tables, a journal or FOCUS."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gpuagent.cli.common import AsJson, errors_explained, print_json
+from gpuagent.errors import BadInput, ConfigError
+
+if TYPE_CHECKING:
+    from gpuagent.reports.report import Report
+
+STDOUT = "-"
+EXTENSIONS = {"html": ".html", "journal": "-journal.csv", "focus": "-focus.csv", "csv": "", "parquet": ""}
+
+
+def report(
+    period: Annotated[
+        str, typer.Option(help="30d, 24h, 2026, 2026-Q4, 2026-11, 2026-11-22, FIRST..LAST, all.")
+    ] = "30d",
+    user: Annotated[str, typer.Option(help="Only this user's runs.")] = "",
+    tag: Annotated[str, typer.Option(help="Only runs with this tag.")] = "",
+    vendor: Annotated[str, typer.Option(help="Only what was bought from this vendor.")] = "",
+    form: Annotated[str, typer.Option("--format", help="html, csv, parquet, focus or journal.")] = "html",
+    out: Annotated[
+        str, typer.Option(help="A file; for csv and parquet a folder; -: stdout. Default: gpuagent-report-PERIOD...")
+    ] = "",
+    currency: Annotated[str, typer.Option(help="Shown beside USD in the page, such as EUR; with --rate.")] = "",
+    rate: Annotated[str, typer.Option(help="What 1 USD is in that currency, such as 0.92.")] = "",
+    chain: Annotated[
+        bool, typer.Option(help="In the page: hold the ledger against the chain, if there is one.")
+    ] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Report what was spent, wasted and learned: one offline page, tables, a double-entry journal or FOCUS 1.2."""
+    with errors_explained():
+        if form not in EXTENSIONS:
+            raise BadInput(f"no format {form!r}; there are: {', '.join(EXTENSIONS)}")
+        if out == STDOUT and (as_json or not EXTENSIONS[form]):
+            raise BadInput(f"--out -: {'--json goes there already' if as_json else f'{form} is a folder of files'}")
+        try:
+            from gpuagent.reports import exports
+            from gpuagent.reports.report import Asked, open_report
+        except ModuleNotFoundError as error:
+            raise ConfigError(f"reports need {error.name}: pip install 'gpuagent[reports]'") from error
+
+        asked = Asked(period, user, tag, vendor, currency, rate)
+        made = open_report(asked, chain=chain and form == "html")
+        if out == STDOUT:
+            typer.echo(exports.text(made, form), nl=False)
+            return
+        where = Path(out or f"gpuagent-report-{made.period.label}{EXTENSIONS[form]}")
+        _tell(made, exports.write(made, form, where), as_json)
+
+
+def _tell(made: "Report", written: list[Path], as_json: bool) -> None:
+    if as_json:
+        figures = [
+            {"name": one.name, "unit": one.unit, "now": _plain(one.now), "before": _plain(one.before)}
+            for one in made.headlines
+        ]
+        print_json({"period": made.period.words, "headlines": figures, "files": [str(path) for path in written]})
+        return
+    spent = made.headlines[0]
+    typer.echo(f"{made.period.words}: {spent.words(made.shown)} spent ({spent.change})")
+    for path in written:
+        typer.echo(path)
+
+
+def _plain(value: object) -> object:
+    """Amounts in atomic units and rates as strings, as everywhere in JSON here; shares and times as numbers."""
+    return value if value is None or isinstance(value, float) else str(value)

@@ -1,0 +1,124 @@
+"""One report: a period, whose runs, and everything that is shown of them. open_report() makes one."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from gpuagent.adapters.mongo_history import Scope
+from gpuagent.reports import attention, drawing, frames, headlines, runs, spend
+from gpuagent.reports.display import Display, display
+from gpuagent.reports.frames import Frame, Frames
+from gpuagent.reports.headlines import Headline, Window
+from gpuagent.reports.period import Period, parse
+from gpuagent.survey import OUTCOMES_MAX
+
+if TYPE_CHECKING:
+    from gpuagent.adapters.agreeing_chain import Node
+    from gpuagent.adapters.mongo_store import MongoStore
+    from gpuagent.settings import Settings
+
+UNASKED = attention.ChainCheck(why_not="nobody asked for it")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a person asked for. Empty user, tag or vendor: all. currency, rate: shown beside USD, such as EUR, 0.92."""
+
+    period: str = "30d"
+    user: str = ""
+    tag: str = ""
+    vendor: str = ""
+    currency: str = ""
+    rate: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Amounts in atomic units, times UTC. made_at: when the database was read."""
+
+    asked: Asked
+    period: Period
+    shown: Display
+    network: str
+    made_at: datetime
+    frames: Frames
+    chain: attention.ChainCheck
+
+    @cached_property
+    def paid(self) -> Frame:
+        """Purchases that settled in the period."""
+        return spend.paid_in(self.frames.purchases, *self._now)
+
+    @cached_property
+    def decisions(self) -> Frame:
+        """Paid answers of planners in the period."""
+        return spend.asked_in(self.frames.decisions, *self._now)
+
+    @cached_property
+    def started(self) -> Frame:
+        """Runs that were started in the period."""
+        return runs.started_in(self.frames.runs, *self._now)
+
+    @cached_property
+    def headlines(self) -> list[Headline]:
+        before = self.period.before
+        earlier = (pd.Timestamp(before), self._now[0]) if before else None
+        return headlines.headlines(self.frames, self._now, earlier)
+
+    @cached_property
+    def attention(self) -> Frame:
+        return attention.attention(self.frames, self.made_at)
+
+    @cached_property
+    def marks(self) -> drawing.Marks:
+        """How vendors are drawn, in every chart."""
+        return drawing.marks(list(self.frames.vendors.vendorId))
+
+    @cached_property
+    def unpaid(self) -> Frame:
+        """Purchases of the period that fell through before they were paid."""
+        return spend.fell_through(self.frames.purchases, *self._now)
+
+    @property
+    def _now(self) -> Window:
+        return pd.Timestamp(self.period.since), pd.Timestamp(self.period.until)
+
+
+def make(
+    asked: Asked,
+    store: "MongoStore",
+    network: str,
+    now: float,
+    open_chain: "Callable[[], AbstractContextManager[Node]] | None" = None,
+) -> Report:
+    """network: CAIP-2; money of a test network is never added to another's. now: Unix seconds.
+
+    open_chain: to hold the ledger against it; None to leave that out. Raises BadInput, StoreError.
+    """
+    made_at = datetime.fromtimestamp(now, UTC)
+    period, shown = parse(asked.period, made_at), display(asked.currency, asked.rate)
+    scope = Scope(network, period.before or period.since, period.until, asked.user, asked.tag)
+    with store.history() as history:
+        found = frames.read(history, scope, asked.vendor, OUTCOMES_MAX)
+    chain = attention.check_chain(store, open_chain) if open_chain else UNASKED
+    return Report(asked, period, shown, network, made_at, found, chain)
+
+
+def open_report(asked: Asked, settings: "Settings | None" = None, chain: bool = True) -> Report:
+    """Of the user's MongoDB, or of the embedded one. chain: also hold the ledger against the chain, if there is one.
+
+    Raises BadInput, ConfigError, StoreError.
+    """
+    from gpuagent import settings as environment
+
+    settings = settings or environment.read()
+    now = environment.system_clock().now()
+    parse(asked.period, datetime.fromtimestamp(now, UTC)), display(asked.currency, asked.rate)  # before a server starts
+    with environment.open_store(settings) as store:
+        opened = (lambda: environment.open_chain(settings)) if chain else None
+        return make(asked, store, settings.network, now, opened)
