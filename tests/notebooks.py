@@ -23,10 +23,10 @@ DEADLINE_S = 120
 
 
 def unactivated(world: World) -> dict[str, str]:
-    """The world's environment, without the virtual environment's commands on PATH."""
+    """The world's environment, without the virtual environment's commands on PATH; kernels import this very tree."""
     here = str(Path(sys.executable).parent)
     path = os.pathsep.join(part for part in world.environment["PATH"].split(os.pathsep) if part != here)
-    return {**world.environment, "PATH": path}
+    return {**world.environment, "PATH": path, "PYTHONPATH": str(FOLDER.parent)}
 
 
 @contextmanager

@@ -122,6 +122,7 @@ def test_sigterm_while_the_vendor_keeps_its_answer_then_resumed(world: World, tm
         _, said = terminate(process)
     assert process.returncode == code, said
     if name == "gpuagent":
+        assert "stopped by SIGTERM" in said
         ((kind, _),) = errors(only(tmp_path))
         assert kind == "KeyboardInterrupt"
         assert cell(only(tmp_path), "drive").metadata.papermill.status == "failed"

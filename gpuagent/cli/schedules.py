@@ -1,6 +1,7 @@
 """`gpuagent schedule`: what a timer calls to execute a notebook, and what it hears back."""
 
 import os
+import signal
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -149,6 +150,8 @@ def _finish(ended: "Ended", output: Path, as_json: bool) -> None:
     result = result_in(nbformat.read(output, as_version=4))  # type: ignore[no-untyped-call]
     code = _code(ended, result)
     words = f"{ended.error}: {ended.words}" if ended.error else _words(result)
+    if code > SIGNALLED:
+        words = f"stopped by {signal.Signals(ended.stopped).name}, which interrupted the cell; start it again"
     if as_json:
         print_json({"exitCode": code, "output": str(output), "error": ended.error and words, "result": result})
     typer.echo(words, err=True)

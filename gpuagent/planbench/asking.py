@@ -35,12 +35,15 @@ class LimitReached(GpuAgentError):
 
 @dataclass(slots=True)
 class Purse:
-    """What may be spent on asking, over all planners; None: no end. In atomic units."""
+    """What may be spent on asking, over all planners; None: no end. In atomic units. stopped: a person said so."""
 
     limit: int | None = None
     spent: int = 0
+    stopped: bool = False
 
     def check(self, price: int, planner: str) -> None:
+        if self.stopped:
+            raise LimitReached(f"stopped by hand while {planner} was played. What was answered is kept")
         if self.limit is not None and self.spent + price > self.limit:
             raise LimitReached(
                 f"asking {planner} on would pass the limit of {show_usd(self.limit)}: {show_usd(self.spent)} are "
@@ -100,7 +103,8 @@ class Asker:
     ) -> None:
         self.planner, self._memory, self._purse = planner, memory, purse
         self._fallback, self._clock = fallback, clock
-        self.calls = 0
+        self.calls = self.spent = self.tokens = 0
+        """Questions that were put, what they cost (atomic units), and the tokens they took, as the planner counts."""
 
     def __call__(self, context: Context) -> Answer:
         """Raises LimitReached, and ConfigError or BadInput of the planner; any other failure of it is its answer."""
@@ -137,6 +141,9 @@ class Asker:
         answer, record = self._ask(context, objection)
         answer = replace(answer, ms=(self._clock() - began) * 1000)
         self._purse.spent += answer.amount
+        self.spent += answer.amount
+        counted = record.get("tokens", 0)
+        self.tokens += counted if isinstance(counted, int) else 0
         self._memory.put(key, answer, record)
         return answer
 

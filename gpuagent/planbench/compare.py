@@ -33,15 +33,17 @@ class Comparison:
 
 
 def compare(scenarios: Sequence[Scenario], askers: Sequence[Asker], mode: str, tell: Tell | None = None) -> Comparison:
-    """Every planner over every scenario. Raises BadInput; reaching the spending limit ends it with what there is."""
+    """Every planner over every scenario. Raises BadInput; LimitReached ends it with what there is, be it raised by
+    an asker, whose purse is empty, or by tell, whose listener wants no more.
+    """
     if mode not in MODES:
         raise BadInput(f"no mode {mode!r}: write one of {', '.join(MODES)}")
     plays: list[Play] = [play for scenario in scenarios for market in scenario for play in _bounds(market, mode)]
     for asker in askers:
         for number, scenario in enumerate(scenarios):
-            if tell:
-                tell(asker.planner.name, number, len(scenarios))
             try:
+                if tell:
+                    tell(asker.planner.name, number, len(scenarios))
                 plays += [play for market in scenario for play in _played(market, asker, mode)]
             except LimitReached as limit:
                 return Comparison(mode, tuple(plays), str(limit))

@@ -36,7 +36,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """first's utility less second's; needed: files to see two points; mcnemar: of sampled play."""
+    """A measure of first, utility unless said otherwise, less that of second. needed: files to see two points; mcnemar:
+    of sampled play.
+    """
 
     first: str
     second: str
@@ -58,18 +60,30 @@ def rows(comparison: Comparison, by: str = "") -> list[Row]:
     return found
 
 
-def pairs(comparison: Comparison, against: str = "") -> list[Pair]:
-    """Every planner against one of them, the first unless named, over the files that both finished."""
+Measure = Callable[[Play], float]
+"""What two planners are compared by."""
+MEASURES: Mapping[str, Measure] = {
+    "utility": lambda play: play.utility,
+    "complete": lambda play: play.complete,
+    "spend": lambda play: play.spend,
+}
+
+
+def pairs(comparison: Comparison, against: str = "", measure: str = "utility") -> list[Pair]:
+    """Every planner against one of them, the first unless named, over the files that both finished, by a measure of
+    MEASURES.
+    """
+    value = MEASURES[measure]
     names = [name for name in comparison.planners() if name not in BOUNDS]
     if not names:
         return []
     second = against or names[0]
     if second not in names:
         raise BadInput(f"no planner {second!r} was played; there are: {', '.join(names)}")
-    other = _by_file(comparison.plays, second)
+    other = _by_file(comparison.plays, second, value)
     found = []
     for first in names:
-        mine = _by_file(comparison.plays, first)
+        mine = _by_file(comparison.plays, first, value)
         common = [name for name in mine if name in other]
         if first == second or not common:
             continue
@@ -91,13 +105,13 @@ def _drawn(comparison: Comparison, first: str, second: str) -> McNemar | None:
     return mcnemar([outcomes[first][key] for key in common], [outcomes[second][key] for key in common])
 
 
-def _by_file(plays: Iterable[Play], planner: str) -> dict[str, float]:
-    """Utility by scenario file: variants and replicates averaged first, so that every file counts once."""
+def _by_file(plays: Iterable[Play], planner: str, value: Measure = MEASURES["utility"]) -> dict[str, float]:
+    """The measure by scenario file: variants and replicates averaged first, so that every file counts once."""
     found: dict[str, list[float]] = {}
     for play in plays:
         if play.planner == planner:
-            found.setdefault(play.scenario, []).append(play.utility)
-    return {name: fmean(utilities) for name, utilities in found.items()}
+            found.setdefault(play.scenario, []).append(value(play))
+    return {name: fmean(values) for name, values in found.items()}
 
 
 def _row(planner: str, group: str, plays: Sequence[Play], bayes: Mapping[str, float]) -> Row:
