@@ -29,6 +29,7 @@ from gpuagent.adapters import mongo_policy as policies
 from gpuagent.adapters.mongo_books import MongoBooks
 from gpuagent.adapters.mongo_bounds import bounded
 from gpuagent.adapters.mongo_schema import ensure_schema
+from gpuagent.adapters.mongo_server import Server, look
 from gpuagent.adapters.mongo_values import date
 from gpuagent.context import PastJob
 from gpuagent.errors import ConfigError, DuplicateVendorJob, StaleRun, UnknownRun
@@ -68,6 +69,10 @@ class MongoStore:
 
     def close(self) -> None:
         self._client.close()
+
+    @_bounded
+    def server(self) -> Server:
+        return look(self._client)
 
     # The core's port.
 

@@ -9,6 +9,7 @@ import typer
 from gpuagent.cli.audits import audit_all, audit_run
 from gpuagent.cli.common import EXIT_OTHER, EXIT_RUN_FAILED, AsJson, console, errors_explained, print_json, store
 from gpuagent.cli.consents import add_consents
+from gpuagent.cli.doctor import doctor
 from gpuagent.cli.planners import planners
 from gpuagent.cli.policies import policies
 from gpuagent.cli.runs import runs
@@ -27,6 +28,7 @@ app.add_typer(policies, name="policy")
 app.add_typer(planners, name="planners")
 add_consents(runs)
 app.add_typer(wallets, name="wallet")
+app.command()(doctor)
 
 
 @app.command()
