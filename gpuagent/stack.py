@@ -124,7 +124,8 @@ def _vendors(
 
 def _without_a_chain(environ: Mapping[str, str]) -> dict[str, str]:
     """The vendors here bring a chain of their own, whatever chain the agent is pointed at elsewhere."""
-    return {name: value for name, value in environ.items() if name != "CHAIN_RPC_URL" and not name.startswith("X402_")}
+    elsewhere = ("CHAIN_RPC_URL", "FACILITATOR_", "X402_")
+    return {name: value for name, value in environ.items() if not name.startswith(elsewhere)}
 
 
 def _ready_line(vendor: "subprocess.Popen[str]", log: IO[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The vendor's side of x402: offers, verification and settlement, by the SDK's own facilitator."""
+"""The vendor's side of x402: offers, verification and settlement, by the SDK's own facilitator or a hosted one."""
 
 import logging
 import threading
@@ -18,8 +18,16 @@ from x402.mechanisms.evm.constants import (
 from x402.mechanisms.evm.exact.facilitator import ExactEvmScheme as ExactEvmFacilitator
 from x402.mechanisms.evm.exact.facilitator import ExactEvmSchemeConfig
 from x402.mechanisms.evm.exact.register import register_exact_evm_server
-from x402.schemas import AssetAmount, PaymentRequired, PaymentRequirements, ResourceConfig, ResourceInfo
+from x402.schemas import (
+    AssetAmount,
+    PaymentRequired,
+    PaymentRequirements,
+    ResourceConfig,
+    ResourceInfo,
+    SettleResponse,
+)
 
+from mock_vendor.hosted import FacilitatorUnavailable, open_facilitator
 from mock_vendor.ledger import Dead, Ledger, Open, Paid
 from mock_vendor.market import Market
 from mock_vendor.payment import IDENTIFIER_DECLARATION, PAYMENT_IDENTIFIER, Payment
@@ -54,19 +62,22 @@ class Till:
 
     def __init__(self, market: Market) -> None:
         self._market = market
+        """Raises BadSetting where a hosted facilitator cannot settle on this market."""
         self._ledger = Ledger(market.rpc_url, market.asset)
-        signer = _Signer(
-            private_key=market.facilitator.private_key,
-            rpc_url=market.rpc_url,
-            confirmation_timeout_seconds=CONFIRMATION_TIMEOUT_S,
-        )
-        facilitator = x402FacilitatorSync()
-        facilitator.register(
-            [market.network], ExactEvmFacilitator(signer, ExactEvmSchemeConfig(simulate_in_settle=True))
-        )
-        self._server = x402ResourceServerSync(facilitator)
+        self._hosted = None
+        if market.facilitator is None:
+            self._hosted = open_facilitator(market.facilitator_url, market.network)
+            self._server = x402ResourceServerSync(self._hosted)
+        else:
+            self._server = x402ResourceServerSync(
+                own_facilitator(market.rpc_url, market.network, market.facilitator.private_key)
+            )
         register_exact_evm_server(self._server, market.network)
         self._server.initialize()
+
+    def close(self) -> None:
+        if self._hosted:
+            self._hosted.close()
 
     def offer(self, amount: int, pay_to: str) -> PaymentRequirements:
         """`amount` is atomic units."""
@@ -100,13 +111,16 @@ class Till:
         return self._server.find_matching_requirements(challenge.accepts, payment.payload)
 
     def objection(self, payment: Payment, offer: PaymentRequirements) -> str | None:
-        """Why this payment cannot be taken; None if it can. Raises ChainUnavailable."""
+        """Why this payment cannot be taken; None if it can. Raises ChainUnavailable, FacilitatorUnavailable."""
         if offer.network != self._market.network:
             return f"nothing can be settled on {offer.network} here"
         try:
             verified = self._server.verify_payment(payment.payload, offer)
         except (OSError, Web3Exception) as error:
             raise ChainUnavailable(str(error)) from error
+        except FacilitatorUnavailable as error:
+            logger.warning("%s is not verified: %s", payment.authorization.nonce, error)
+            raise
         if verified.is_valid:
             return None
         reason = verified.invalid_reason or "payment invalid"
@@ -122,7 +136,7 @@ class Till:
             found = self._ledger.look_up(payment.authorization)
             if not isinstance(found, Open):
                 return found
-            settled = self._server.settle_payment(payment.payload, offer)
+            settled = self._settled(payment, offer)
             found = self._ledger.look_up(payment.authorization)
         except (OSError, Web3Exception) as error:
             logger.warning("settlement of %s is unknown: %s", payment.authorization.nonce, error)
@@ -131,7 +145,24 @@ class Till:
             return found
         reason = settled.error_reason or "settlement failed"
         logger.warning("settlement of %s failed: %s", payment.authorization.nonce, reason)
-        return Unknown(reason) if settled.success or reason in UNCERTAIN else Dead(reason)
+        # A hosted one has reasons of its own: that one of them means "never" is nowhere said.
+        uncertain = settled.success or reason in UNCERTAIN or self._hosted
+        return Unknown(reason) if uncertain else Dead(reason)
+
+    def _settled(self, payment: Payment, offer: PaymentRequirements) -> SettleResponse:
+        """What is said, which may be wrong: no answer is a failure here, and the chain is asked next."""
+        try:
+            return self._server.settle_payment(payment.payload, offer)
+        except FacilitatorUnavailable as error:
+            return SettleResponse(success=False, error_reason=str(error), transaction="", network=offer.network)
+
+
+def own_facilitator(rpc_url: str, network: str, private_key: str) -> x402FacilitatorSync:
+    """The SDK's, which settles with this key and pays the gas."""
+    signer = _Signer(private_key=private_key, rpc_url=rpc_url, confirmation_timeout_seconds=CONFIRMATION_TIMEOUT_S)
+    facilitator = x402FacilitatorSync()
+    facilitator.register([network], ExactEvmFacilitator(signer, ExactEvmSchemeConfig(simulate_in_settle=True)))
+    return facilitator
 
 
 class _Signer(FacilitatorWeb3Signer):

@@ -16,16 +16,20 @@ from mock_vendor.settings import LOCAL_NETWORK, OwnChain, Settings
 
 @dataclass(frozen=True)
 class Market:
-    """A chain, the asset that is paid with, and who takes part. `payer` is None on a chain not ours."""
+    """A chain, the asset that is paid with, and who takes part. `payer` is None on a chain not ours.
+
+    `facilitator` is our own, or None where the one at `facilitator_url` settles.
+    """
 
     rpc_url: str
     network: str
     asset: str
     asset_name: str
     asset_version: str
-    facilitator: Account
+    facilitator: Account | None
     payees: tuple[str, ...]
     payer: Account | None
+    facilitator_url: str = ""
 
     @property
     def chain_id(self) -> int:
@@ -68,22 +72,26 @@ def _own_market(chain: OwnChain) -> Market:
     for name, address in [("X402_ASSET", chain.asset), *(("MOCK_PAY_TO", payee) for payee in chain.pay_to)]:
         if not Web3.is_address(address):
             raise BadSetting(f"{name}={address!r}: write an address of 0x and 40 hexadecimal digits")
-    try:
-        facilitator = Keys.from_key(chain.facilitator_key)
-    except ValueError:
-        raise BadSetting("FACILITATOR_PRIVATE_KEY: write a private key of 64 hexadecimal digits") from None
     market = Market(
         rpc_url=chain.rpc_url,
         network=chain.network,
         asset=Web3.to_checksum_address(chain.asset),
         asset_name=chain.asset_name,
         asset_version=chain.asset_version,
-        facilitator=Account(facilitator.address, chain.facilitator_key),
+        facilitator=None if chain.facilitator_url else _account(chain.facilitator_key),
+        facilitator_url=chain.facilitator_url,
         payees=tuple(Web3.to_checksum_address(payee) for payee in chain.pay_to),
         payer=None,
     )
     _check(market)
     return market
+
+
+def _account(key: str) -> Account:
+    try:
+        return Account(Keys.from_key(key).address, key)
+    except ValueError:
+        raise BadSetting("FACILITATOR_PRIVATE_KEY: write a private key of 64 hexadecimal digits") from None
 
 
 def _check(market: Market) -> None:

@@ -12,6 +12,7 @@ from mock_vendor.answers import Answer, Refusal, unsettled
 from mock_vendor.catalogue import Vendor
 from mock_vendor.facilitator import ChainUnavailable, Unknown
 from mock_vendor.faults import Verdict
+from mock_vendor.hosted import FacilitatorUnavailable
 from mock_vendor.ledger import Dead, Paid
 from mock_vendor.payment import MalformedPayment, Payment, read_payment
 from mock_vendor.shelf import Job, NonceTaken, Purchase, Quote
@@ -83,6 +84,8 @@ def _first_time(shop: Shop, vendor: Vendor, key: str, request: SubmitRequest, he
         objection = shop.till.objection(payment, offer)
     except ChainUnavailable as error:
         raise _try_later("the chain does not answer") from error
+    except FacilitatorUnavailable as error:
+        raise _try_later("the facilitator does not answer") from error
     if objection is not None:
         return _ask(_challenge(shop, quote, url, objection))
     return _settle(shop, _begin(shop, quote, key, request, payment, offer), url)

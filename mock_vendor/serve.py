@@ -37,7 +37,9 @@ def sell(settings: Settings, listener: socket.socket) -> None:
         stack.callback(shelf.close)
         host, port = listener.getsockname()
         faults = Faults(shelf, lure_url=f"http://localhost:{port}/mock/lure", slow_s=settings.slow_s)
-        shop = Shop(settings, market, vendors, shelf, Till(market), faults)
+        till = Till(market)
+        stack.callback(till.close)
+        shop = Shop(settings, market, vendors, shelf, till, faults)
         config = uvicorn.Config(
             Cuttable(create_app(shop)),
             log_config=None,
@@ -61,7 +63,7 @@ def ready_line(shop: Shop, url: str) -> dict[str, Any]:
             "asset": market.asset,
             "assetName": market.asset_name,
             "assetVersion": market.asset_version,
-            "facilitator": market.facilitator.address,
+            "facilitator": market.facilitator.address if market.facilitator else market.facilitator_url,
             "payer": market.payer and {"address": market.payer.address, "privateKey": market.payer.private_key},
         },
     }

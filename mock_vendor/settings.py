@@ -10,18 +10,23 @@ from mock_vendor.errors import BadSetting
 
 MICRO = Decimal("0.000001")
 LOCAL_NETWORK = "eip155:31337"
-OWN_CHAIN_NEEDS = ("X402_NETWORK", "X402_ASSET", "FACILITATOR_PRIVATE_KEY", "MOCK_PAY_TO")
+OWN_CHAIN_NEEDS = ("X402_NETWORK", "X402_ASSET", "MOCK_PAY_TO")
+FACILITATORS = ("FACILITATOR_URL", "FACILITATOR_PRIVATE_KEY")
 
 
 @dataclass(frozen=True)
 class OwnChain:
-    """An EVM chain that somebody else runs, and what is needed to sell on it."""
+    """An EVM chain that somebody else runs, and what is needed to sell on it.
+
+    Either a hosted facilitator settles there, or our own, which pays the gas with its key; the other is "".
+    """
 
     rpc_url: str
     network: str
     asset: str
     asset_name: str
     asset_version: str
+    facilitator_url: str
     facilitator_key: str
     pay_to: tuple[str, ...]
 
@@ -116,9 +121,16 @@ def _fail_vendor_id(read: _Reader, vendors: int) -> str | None:
 
 def _own_chain(read: _Reader) -> OwnChain | None:
     rpc_url = read.text("CHAIN_RPC_URL", "")
+    facilitators = [name for name in FACILITATORS if read.text(name, "")]
     if not rpc_url:
+        if "FACILITATOR_URL" in facilitators:
+            raise BadSetting("FACILITATOR_URL is set, so set CHAIN_RPC_URL too: a node of the chain that it settles on")
         return None
+    if len(facilitators) > 1:
+        raise BadSetting(f"{' and '.join(facilitators)} are both set: choose who settles, and unset the other")
     missing = [name for name in OWN_CHAIN_NEEDS if not read.text(name, "")]
+    if not facilitators:
+        missing.append(" or ".join(FACILITATORS))
     if missing:
         raise BadSetting(f"CHAIN_RPC_URL is set, so set {', '.join(missing)} too")
     network = read.text("X402_NETWORK", "")
@@ -130,6 +142,7 @@ def _own_chain(read: _Reader) -> OwnChain | None:
         asset=read.text("X402_ASSET", ""),
         asset_name=read.text("X402_ASSET_NAME", "USDC"),
         asset_version=read.text("X402_ASSET_VERSION", "2"),
+        facilitator_url=read.text("FACILITATOR_URL", ""),
         facilitator_key=read.text("FACILITATOR_PRIVATE_KEY", ""),
         pay_to=tuple(address.strip() for address in read.text("MOCK_PAY_TO", "").split(",")),
     )

@@ -53,6 +53,8 @@ def test_demo_json_whatever_the_agent_is_pointed_at() -> None:
         "X402_NETWORK": "eip155:8453",
         "X402_PRIVATE_KEY": "0x1",
         "X402_CONFIRMATIONS": "9",
+        "FACILITATOR_URL": "https://facilitator.example",
+        "CDP_WALLET_SECRET": "elsewhere",
     }
     ended = run("demo", "--json", environment={**QUICK, **elsewhere})
     assert ended.returncode == 0, ended.stderr

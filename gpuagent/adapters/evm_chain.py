@@ -17,7 +17,7 @@ from gpuagent.history import Block, Spent
 from gpuagent.model import Authorization, Settlement, Token, Transfer
 from gpuagent.money import DECIMALS
 from gpuagent.ports import Gas, Head, Open, Outcome, Void
-from gpuagent.wire.eip3009 import AUTHORIZATION_STATE, BALANCE_OF, CANCELED, DOMAIN, TRANSFER, USED
+from gpuagent.wire.eip3009 import AUTHORIZATION_STATE, BALANCE_OF, CANCELED, DOMAIN, TRANSFER, USED, domain_separator
 from gpuagent.wire.json_rpc import JsonRpc
 
 LOGS_SPAN = 2_000
@@ -71,13 +71,18 @@ class EvmChain:
         code, *words = self._batch(("eth_getCode", [self._token.address, "latest"]), *reads)
         if code == "0x":
             raise ChainError(f"there is no token at {self._token.address} on {self._token.network}")
-        name, version, decimals = (
+        name, version, decimals, separator = (
             decode([kind], bytes.fromhex(word[2:]))[0] for kind, word in zip(DOMAIN.values(), words, strict=True)
         )
         if (name, version, decimals) != (self._token.name, self._token.version, DECIMALS):
             raise ChainError(
                 f"the token at {self._token.address} is {name!r} version {version!r} with {decimals} decimals, "
                 f"not {self._token.name!r} version {self._token.version!r} with {DECIMALS}"
+            )
+        if separator != domain_separator(self._token):
+            raise ChainError(
+                f"the token at {self._token.address} binds signatures to another domain than its name, version, chain "
+                "and address make: what is signed for it would be void"
             )
 
     @_translated

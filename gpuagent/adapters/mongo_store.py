@@ -33,6 +33,7 @@ from gpuagent.adapters.mongo_desk import MongoDesk
 from gpuagent.adapters.mongo_glance import Glance, glance
 from gpuagent.adapters.mongo_history import MongoHistory, history
 from gpuagent.adapters.mongo_schema import ensure_schema
+from gpuagent.adapters.mongo_server import Server, look
 from gpuagent.adapters.mongo_values import date
 from gpuagent.adapters.mongo_watch import Change, watch
 from gpuagent.context import PastJob
@@ -75,6 +76,10 @@ class MongoStore:
 
     def close(self) -> None:
         self._client.close()
+
+    @_bounded
+    def server(self) -> Server:
+        return look(self._client)
 
     # The core's port.
 

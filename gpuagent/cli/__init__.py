@@ -9,6 +9,7 @@ import typer
 from gpuagent.cli.audits import audit_all, audit_run
 from gpuagent.cli.common import EXIT_OTHER, EXIT_RUN_FAILED, AsJson, console, errors_explained, print_json, store
 from gpuagent.cli.consents import add_consents
+from gpuagent.cli.doctor import doctor
 from gpuagent.cli.lab import lab
 from gpuagent.cli.planners import planners
 from gpuagent.cli.policies import policies
@@ -35,6 +36,7 @@ app.command()(serve)
 app.add_typer(wallets, name="wallet")
 app.command("report")(report)
 app.add_typer(schedules, name="schedule")
+app.command()(doctor)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Any
 from eth_abi.abi import encode
 from eth_hash.auto import keccak
 
-from gpuagent.model import Authorization
+from gpuagent.model import Authorization, Token
 
 
 def _topic(signature: str) -> str:
@@ -25,7 +25,13 @@ TRANSFER = _topic("Transfer(address,address,uint256)")
 AUTHORIZATION_STATE = _selector("authorizationState(address,bytes32)")
 BALANCE_OF = _selector("balanceOf(address)")
 CANCEL = _selector("cancelAuthorization(address,bytes32,uint8,bytes32,bytes32)")
-DOMAIN = {_selector("name()"): "string", _selector("version()"): "string", _selector("decimals()"): "uint8"}
+DOMAIN = {
+    _selector("name()"): "string",
+    _selector("version()"): "string",
+    _selector("decimals()"): "uint8",
+    _selector("DOMAIN_SEPARATOR()"): "bytes32",
+}
+_DOMAIN_TYPE = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 CANCEL_FIELDS = [{"name": "authorizer", "type": "address"}, {"name": "nonce", "type": "bytes32"}]
 CANCEL_SIGNATURE = {"v": "uint8", "r": "bytes32", "s": "bytes32"}
 CANCEL_TYPES = {"CancelAuthorization": CANCEL_FIELDS}
@@ -38,6 +44,13 @@ CANCEL_ABI: dict[str, Any] = {
     "outputs": [],
 }
 """The call that hands it in, as JSON ABI."""
+
+
+def domain_separator(token: Token) -> bytes:
+    """What every signature for the token is bound to (EIP-712), as the token itself must have it."""
+    texts = (_DOMAIN_TYPE, token.name, token.version)
+    types = ["bytes32", "bytes32", "bytes32", "uint256", "address"]
+    return keccak(encode(types, [*(keccak(text.encode()) for text in texts), token.chain_id, token.address]))
 
 
 def cancel_message(authorization: Authorization) -> dict[str, object]:

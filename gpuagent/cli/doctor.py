@@ -1,0 +1,41 @@
+"""`gpuagent doctor`: what is wrong, and what mends it, before anything is spent."""
+
+import os
+from typing import TYPE_CHECKING
+
+import typer
+
+from gpuagent.cli.common import EXIT_OTHER, AsJson, console, print_json
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from gpuagent.checkup import Check
+
+COLOURS = {"ok": "green", "advice": "yellow", "failed": "bold red"}
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Check everything that can be checked without spending, and say what to fix. Exits with 1 if anything fails."""
+    from gpuagent.checkup import Status
+    from gpuagent.doctor import examine
+
+    checks = []
+    for check in examine(os.environ):
+        checks.append(check)
+        if not as_json:
+            console().print(_line(check))  # as it is found: a silent vendor takes a while
+    failed = sum(check.status is Status.FAILED for check in checks)
+    if as_json:
+        print_json({"ok": not failed, "checks": [check.as_json() for check in checks]})
+    else:
+        typer.echo(f"{failed} of {len(checks)} checks failed" if failed else "ready")
+    if failed:
+        raise typer.Exit(EXIT_OTHER)
+
+
+def _line(check: "Check") -> "Text":
+    from rich.text import Text
+
+    line = Text.assemble((f"{check.status:<7}", COLOURS[check.status]), (f"{check.name}: ", "bold"), check.said)
+    return line.append(f"\n        fix: {check.fix}", style="yellow") if check.fix else line
