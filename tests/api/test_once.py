@@ -21,9 +21,7 @@ def test_the_same_key_and_body_is_one_run_and_one_answer(served: Served) -> None
 
 def test_many_at_once_are_one_run(served: Served) -> None:
     with ThreadPoolExecutor(12) as pool:
-        replies = list(
-            pool.map(lambda _: served.http.post("/api/agent-start", json=ORDER, headers=KEY), range(12))
-        )
+        replies = list(pool.map(lambda _: served.http.post("/api/agent-start", json=ORDER, headers=KEY), range(12)))
     statuses = [reply.status_code for reply in replies]
     assert set(statuses) <= {200, 409}
     assert 200 in statuses

@@ -27,7 +27,9 @@ def test_the_install_is_small() -> None:
     while wanted:
         one = wanted.pop()
         name = re.sub("[-_.]+", "-", one.name).lower()
-        if name in found or (one.marker and not any(one.marker.evaluate({"extra": extra}) for extra in ("", *one.extras))):
+        if name in found or (
+            one.marker and not any(one.marker.evaluate({"extra": extra}) for extra in ("", *one.extras))
+        ):
             continue
         found[name] = _size(metadata.distribution(name))
         for text in metadata.requires(name) or []:
@@ -58,7 +60,9 @@ print(*sorted({name.partition(".")[0] for name in sys.modules}))
 
 
 def test_a_cold_start_loads_little() -> None:
-    shown = subprocess.run([sys.executable, "-c", COLD], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    shown = subprocess.run(
+        [sys.executable, "-c", COLD], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
     first, modules = shown.stdout.strip().splitlines()
     print(f"\ncold import {first.split()[0]} s, of 2")
     assert first.endswith("gpuagent")
