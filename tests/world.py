@@ -15,6 +15,7 @@ from eth_abi.abi import encode
 from eth_account import Account
 from eth_hash.auto import keccak
 from pymongo import MongoClient
+from pymongo.database import Database
 
 from gpuagent import settings
 from gpuagent.adapters.evm_chain import EvmChain, Transfer
@@ -63,6 +64,10 @@ class Market:
     def close(self) -> None:
         self._http.close()
         self._mongo.close()
+
+    def database(self, name: str) -> Database[Any]:
+        """The documents themselves, for what only a broken or an older system writes."""
+        return self._mongo[name]
 
     def empty(self, database: str, *collections: str) -> None:
         """Delete every document of these collections, or of all."""

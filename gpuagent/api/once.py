@@ -1,5 +1,6 @@
 """POSTs that may be repeated: with an Idempotency-Key the first answer is given again, and nothing is done twice."""
 
+import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -85,8 +86,16 @@ async def _once(
         ),
     ] = None,
 ) -> Once:
-    asked = f"{request.method} {request.url.path}?{request.url.query}\n".encode() + await request.body()
+    asked = f"{request.method} {request.url.path}?{request.url.query}\n".encode() + _plain(await request.body())
     return Once(request, asked, key or "", connections)
+
+
+def _plain(body: bytes) -> bytes:
+    """The same for the same JSON, however it is written."""
+    try:
+        return json.dumps(json.loads(body), sort_keys=True).encode()
+    except ValueError:
+        return body
 
 
 Repeatable = Annotated[Once, Depends(_once)]

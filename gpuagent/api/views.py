@@ -10,7 +10,6 @@ from bson import Decimal128, ObjectId
 from gpuagent.model import Completed, Failed, Job, Phase, Run, RunStatus, Settled, Vendor
 from gpuagent.money import usd
 from gpuagent.transitions import phase
-from gpuagent.vendor_file import vendor_entry
 
 HIDDEN = ("header",)
 """A stored signature is nobody's reading."""
@@ -43,9 +42,18 @@ def rest(value: Any) -> Any:
 
 def vendor(recorded: Vendor) -> dict[str, Any]:
     """Without the name of the variable that holds its token."""
-    entry = vendor_entry(recorded)
-    del entry["secretEnv"]
-    return {**entry, "basePricePerHour": number(recorded.base_price_per_hour)}
+    return {
+        "vendorId": recorded.vendor_id,
+        "name": recorded.name,
+        "endpoint": recorded.endpoint,
+        "payTo": recorded.pay_to,
+        "network": recorded.network,
+        "asset": recorded.asset,
+        "basePricePerHour": number(recorded.base_price_per_hour),
+        "reliabilityScore": recorded.reliability,
+        "supportedGpuTypes": list(recorded.gpu_types),
+        "enabled": recorded.enabled,
+    }
 
 
 def action(decision: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -81,7 +81,7 @@ def merged(events: Events) -> dict[str, Any]:
 
 
 def assert_complete(served: Served, run_id: str, events: Events) -> None:
-    """Every observation that was written after the start, in order and once; every version of the run; the last state."""
+    """Every observation since the start, in order and once; every version of the run; the last state."""
     status = served.get("/api/agent-status", runId=run_id)
     seen = [event["data"]["_id"] for event in events if event["event"] == "observation"]
     assert seen == [one["_id"] for one in status["observations"]]
@@ -100,20 +100,20 @@ def assert_complete(served: Served, run_id: str, events: Events) -> None:
 def test_all_that_happens_comes_in_order(
     served: Served, listen: Follow, record_property: Callable[[str, object], None]
 ) -> None:
-    """Through a vendor's failure. How late each message was is printed; that it is in the order of 200 ms is asserted."""
+    """Through a vendor's failure. How late messages are is printed; half of them are asserted to be soon."""
     served.world.market.outcomes("gpu_vendor_1", "0")
     run_id = served.start()
     listener = Listener(listen(served, run_id))
     written: dict[int, float] = {}
     while served.world.store.load(run_id).status.value == "running":
-        served.tick(run_id)
+        served.post("/api/agent-step", {"runId": run_id})
         written[served.world.store.load(run_id).version] = time.monotonic()
-        served.world.market.work()
+        served.world.market.work(120)  # not so long that a quote would lapse between two steps
     assert_complete(served, run_id, listener.all())
     came = {event["data"]["version"]: at for event, at in zip(listener.events, listener.times, strict=True)
             if event["event"] == "run"}  # fmt: skip
     late = sorted(came[version] - at for version, at in written.items())
-    print(f"\n{listen.__name__}: after the tick returned, its last version came {median(late) * 1000:.0f} ms later "
+    print(f"\n{listen.__name__}: after the step returned, its last version came {median(late) * 1000:.0f} ms later "
           f"(median), {late[-1] * 1000:.0f} ms (worst of {len(late)}); negative is before")  # fmt: skip
     record_property("latency_ms", round(median(late) * 1000, 1))
     assert median(late) < SOON_S
@@ -128,7 +128,7 @@ def test_who_is_cut_off_anywhere_misses_and_repeats_nothing(served: Served, list
     events = list(islice(listen(served, run_id), 1))
     ticking.start()
     for cut in range(1, 200):
-        events += islice(listen(served, run_id, events[-1]["id"]), cut % 7 + 1)
+        events += islice(listen(served, run_id, events[-1]["id"]), cut % 17 + 3)
         if events[-1]["event"] == "end":
             break
     ticking.join()
@@ -141,7 +141,7 @@ def test_every_id_is_a_place_to_go_on_from(served: Served, listen: Follow) -> No
     listener = Listener(listen(served, run_id))
     served.finish(run_id)
     events = listener.all()
-    for at in range(0, len(events) - 1, 5):
+    for at in range(0, len(events) - 1, 9):
         assert list(listen(served, run_id, events[at]["id"]))[:-1] == events[at + 1 : -1]
 
 

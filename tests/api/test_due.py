@@ -1,0 +1,86 @@
+"""The cron's route: due runs are ticked once each, shared among workers, within a time limit."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from bson import ObjectId
+
+from tests.api.server import Served
+from tests.world import World
+
+
+def test_ticks_what_is_due_and_says_so(served: Served) -> None:
+    ids = {served.start() for _ in range(3)}
+    waits = served.start(budget=1)
+    said = served.get("/api/agent-tick-due")
+    assert {one["runId"] for one in said["ticked"]} == {*ids, waits}
+    assert {one["message"] for one in said["ticked"]} == {"Job started", "Run aborted"}
+    assert (said["failed"], said["left"]) == ([], 0)
+    served.world.market.work()
+    said = served.post("/api/agent-tick-due", {})
+    assert {one["runId"]: one["phase"] for one in said["ticked"]} == dict.fromkeys(ids, "SUCCESS")
+    assert served.get("/api/agent-tick-due")["ticked"] == []
+
+
+def test_a_run_that_waits_is_not_due(served: Served) -> None:
+    run_id = served.start()
+    run = served.world.store.load(run_id)
+    later = replace(run, wait_until=served.world.market.clock.now() + 3000, waits=1)
+    served.world.store.save(run, later, [], served.world.market.clock.now())
+    assert served.get("/api/agent-tick-due")["ticked"] == []
+
+
+def test_two_calls_at_once_share_the_runs(served: Served) -> None:
+    ids = {served.start() for _ in range(6)}
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(lambda _: served.get("/api/agent-tick-due"), range(3)))
+    ticked = [one["runId"] for answer in answers for one in answer["ticked"] if one["message"] == "Job started"]
+    assert sorted(ticked) == sorted(ids)
+    assert all(answer["failed"] == [] for answer in answers)
+    runs = [served.world.store.load(run_id) for run_id in ids]
+    assert sum(len(run.jobs) for run in runs) == 6
+    assert len(served.world.transfers()) == 6
+
+
+def test_one_lease_for_all_that_ask(world: World) -> None:
+    run, leases = world.start(), world.store.desk().leases
+    with ThreadPoolExecutor(8) as pool:
+        claimed = list(pool.map(lambda number: leases.claim(run.run_id, f"w{number}", 60), range(8)))
+    assert sum(claimed) == 1
+    assert leases.due(10) == []
+    owner = f"w{claimed.index(True)}"
+    leases.release(run.run_id, "somebody else")
+    assert not leases.claim(run.run_id, "x", 60)
+    leases.release(run.run_id, owner)
+    assert leases.due(10) == [run.run_id]
+    assert leases.claim(run.run_id, "x", 60)
+
+
+def test_a_lease_ends_by_itself(world: World) -> None:
+    """Whoever held it may have died."""
+    run, leases = world.start(), world.store.desk().leases
+    assert leases.claim(run.run_id, "dead", 0)
+    assert leases.claim(run.run_id, "alive", 60)
+
+
+def test_no_tick_begins_after_the_limit_and_the_next_call_goes_on(served: Served) -> None:
+    ids = {served.start() for _ in range(12)}
+    first = served.get("/api/agent-tick-due", limitS=0.05)
+    done = {one["runId"] for one in first["ticked"]}
+    assert len(done) < len(ids)
+    assert first["left"] == len(ids) - len(done)
+    seen = set(done)
+    while seen != ids:  # those that were not reached come first
+        more = {one["runId"] for one in served.get("/api/agent-tick-due", limitS=0.2)["ticked"]}
+        assert more - seen
+        seen |= more
+
+
+def test_what_fails_holds_up_no_other(served: Served) -> None:
+    bad = served.start(vendorIds=["gpu_vendor_3"])
+    good = served.start(vendorIds=["gpu_vendor_1"])
+    database = served.world.market.database(served.world.environment["MONGODB_DB_NAME"])
+    database.runs.update_one({"_id": ObjectId(bad)}, {"$set": {"payer": "0x" + "1" * 40}})  # another wallet's run
+    said = served.get("/api/agent-tick-due")
+    assert [one["runId"] for one in said["ticked"]] == [good]
+    assert [(one["runId"], one["code"]) for one in said["failed"]] == [(bad, "refused")]

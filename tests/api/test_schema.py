@@ -1,0 +1,65 @@
+"""Both OpenAPI documents against their servers, by generated requests: no 5xx, and no answer that is not declared."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.api.server import Served
+from tests.world import Market
+
+EXAMPLES = 5
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+
+
+def play(schema: Any, headers: dict[str, str]) -> Iterator[str]:
+    """Every operation with requests that fit the document and requests that do not; its label."""
+    for result in schema.get_all_operations():
+        operation = result.ok()
+        for mode in MODES:
+            with suppress(Unsatisfiable):  # without a parameter there is nothing to get wrong
+                _try(operation, mode, headers)
+        yield operation.label
+
+
+def _try(operation: Any, mode: GenerationMode, headers: dict[str, str]) -> None:
+    @seed(1)
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def one(case: Any) -> None:
+        case.call_and_validate(checks=CHECKS, headers=headers, timeout=30)
+
+    one()
+
+
+def test_gpuagent(served: Served) -> None:
+    schema = schemathesis.openapi.from_url(f"{served.url}/openapi.json")
+    assert schema.raw_schema["openapi"].startswith("3.1")
+    played = list(play(schema, {}))
+    declared = [operation for path in served.app.openapi()["paths"].values() for operation in path]
+    assert len(played) == len(declared)
+
+
+def test_mock_vendor(market: Market) -> None:
+    url, secret = market.environment["VENDOR_URL"], market.environment["GPU_VENDOR_SECRET"]
+    schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    sold = schema.include(path_regex="^/(quote|submit-job|job-status|healthz)")
+    played = list(play(sold, {"Authorization": f"Bearer {secret}", "x-vendor-id": "gpu_vendor_1"}))
+    assert len(played) == 4
