@@ -3,9 +3,6 @@
 import asyncio
 import json
 import logging
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -274,42 +271,3 @@ def test_keys_are_not_sent_where_others_can_read(cdp: CdpServer) -> None:
     environment = {**cdp.environment(NAME), "CDP_URL": "http://cdp.example/platform"}
     with pytest.raises(ConfigError, match="CDP_URL is not https"), settings.read(environment).key.open_cdp():
         pass
-
-
-ALONE = """
-import sys
-from gpuagent import settings
-from tests.samples import TERMS, TOKEN, authorization
-hosts = set()
-def hook(event, arguments):
-    if event == "socket.getaddrinfo":
-        hosts.add(str(arguments[0]))
-    if event == "socket.connect" and isinstance(arguments[1], tuple):
-        hosts.add(f"{arguments[1][0]}:{arguments[1][1]}")
-sys.addaudithook(hook)
-assert not any(name == "cdp" or name.startswith("cdp.") for name in sys.modules), "imported before it is chosen"
-for failing in (False, True):
-    try:
-        with settings.read().key.open_wallet(TOKEN) as wallet:
-            wallet.sign(authorization(payer=wallet.address), TERMS, "")
-    except Exception as error:
-        print(type(error).__name__)
-print(sorted(hosts))
-"""
-
-
-def test_usage_is_reported_to_nobody(cdp: CdpServer) -> None:
-    """In a process of its own, whose every connection is watched: neither a signature nor an error is told on."""
-    cdp.open_account(NAME)
-    cdp.faults = [Fault(), Fault(), Fault(400, {"errorType": "invalid_request", "errorMessage": "no"})]
-    without = {name: value for name, value in os.environ.items() if not name.startswith("DISABLE_CDP")}
-    ended = subprocess.run(
-        [sys.executable, "-W", "error", "-c", ALONE],
-        env={**without, **cdp.environment(NAME)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert ended.stdout.splitlines() == ["WalletError", f"['{cdp.host}']"], ended.stderr
-    assert ended.stderr == ""
