@@ -508,7 +508,7 @@ MUTANTS = (
     Mutant(
         "a lost policy is replaced by the first",
         "gpuagent/adapters/mongo_policy.py",
-        ' and database.runs.find_one({}, {"_id": 1}) is None:',
+        ' and database.runs.find_one(OURS, {"_id": 1}) is None:',
         ":",
         "tests/test_caps.py -k without_a_policy",
     ),

@@ -11,7 +11,7 @@ from fastapi.requests import HTTPConnection
 from gpuagent import settings
 
 if TYPE_CHECKING:
-    from gpuagent.adapters.mongo_desk import MongoDesk
+    from gpuagent.adapters.mongo_rest import MongoRest
     from gpuagent.adapters.mongo_store import MongoStore
 
 
@@ -23,7 +23,7 @@ class Connections:
         self._closing = ExitStack()
         self._lock = Lock()
         self._store: MongoStore | None = None
-        self._desk: MongoDesk | None = None
+        self._desk: MongoRest | None = None
         self._agent: settings.Agent | None = None
 
     @property
@@ -33,10 +33,10 @@ class Connections:
             return self._opened_store()
 
     @property
-    def desk(self) -> "MongoDesk":
+    def desk(self) -> "MongoRest":
         """Raises ConfigError, StoreError."""
         with self._lock:
-            self._desk = self._desk or self._opened_store().desk()
+            self._desk = self._desk or self._opened_store().rest()
             return self._desk
 
     @property

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import uvicorn
 
-from gpuagent.adapters.mongo_desk import MongoDesk
+from gpuagent.adapters.mongo_rest import MongoRest
 from gpuagent.adapters.mongo_store import MongoStore
 from gpuagent.api.app import create_app
 from gpuagent.api.connections import Connections
@@ -29,14 +29,14 @@ class WorldConnections(Connections):
 
     def __init__(self, world: World) -> None:
         super().__init__(world.environment)
-        self._world, self._own = world, world.store.desk()
+        self._world, self._own = world, world.store.rest()
 
     @property
     def store(self) -> MongoStore:
         return self._world.store
 
     @property
-    def desk(self) -> MongoDesk:
+    def desk(self) -> MongoRest:
         return self._own
 
     @property

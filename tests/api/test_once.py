@@ -63,7 +63,7 @@ def test_one_callers_key_is_not_anothers(world: World) -> None:
 
 def test_who_died_at_work_is_taken_over_with_the_same_run(served: Served) -> None:
     """The server that claimed the key saved the run, and died before it answered."""
-    answers, now = served.world.store.desk().answers, served.world.market.clock.now()
+    answers, now = served.world.store.rest().answers, served.world.market.clock.now()
     asked = b"POST /api/agent-start"
     claim = answers.claim("ada", "k", asked, now)
     assert isinstance(claim, Claim)
@@ -78,7 +78,7 @@ def test_who_died_at_work_is_taken_over_with_the_same_run(served: Served) -> Non
 
 
 def test_what_failed_for_now_may_be_asked_for_again(served: Served) -> None:
-    answers, now = served.world.store.desk().answers, served.world.market.clock.now()
+    answers, now = served.world.store.rest().answers, served.world.market.clock.now()
     claim = answers.claim("ada", "k", b"x", now)
     assert isinstance(claim, Claim)
     answers.give_up(claim, now)

@@ -23,7 +23,7 @@ GROUPS = {
 }
 
 
-class MongoDesk:
+class MongoRest:
     """Raises StoreError. answers and leases: see there."""
 
     def __init__(self, database: Database[Document], deadline_s: float) -> None:
