@@ -14,6 +14,8 @@ from gpuagent.errors import BadInput, ChangesLost, StoreError
 
 KINDS = {"runs": "run", "jobs": "job", "payments": "payment", "observations": "observation", "policies": "policy"}
 IDLE_S = 1.0
+LOST = (280, 286)
+"""MongoDB's ChangeStreamFatalError and ChangeStreamHistoryLost."""
 _TOKEN = re.compile("[0-9A-Fa-f]{2,2000}")
 
 
@@ -65,7 +67,9 @@ def watch(
                     whole, kind = found["fullDocument"], KINDS[found["ns"]["coll"]]
                     yield Change(kind, found["_id"]["_data"], whole, found.get("updated", whole))
         raise ChangesLost("the database was dropped while it was watched")
-    except OperationFailure as error:  # the server is there, and cannot go on after this token
+    except OperationFailure as error:  # the server is there
+        if not resume_after and error.code not in LOST:
+            raise StoreError(f"MongoDB refuses to be watched: {str(error)[:200]}") from error
         raise ChangesLost(f"the changes since then are not kept any more ({str(error)[:100]}): read anew") from error
     except PyMongoError as error:
         raise StoreError(f"MongoDB cannot be watched ({type(error).__name__}): {str(error)[:200]}") from error

@@ -58,6 +58,7 @@ class Live:
                         self._note(change)
             except ChangesLost:
                 token = None
+                self._closed.wait(RETRY_S)
             except StoreError as error:
                 self._add(News(problem=str(error)))
                 self._closed.wait(RETRY_S)

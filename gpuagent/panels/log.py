@@ -3,17 +3,18 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gpuagent import palette
 from gpuagent.panels.markup import Html, el
 from gpuagent.panels.views import clock_time
 
 LINES_MAX = 200
 LINE_MAX = 500
 KINDS = {
-    "agent_reasoning": ("why", "#8a5a00"),
-    "payment_event": ("money", "#0072B2"),
-    "error": ("error", "#c0392b"),
-    "job_log": ("vendor", "inherit"),
-    "metric": ("job", "#00795a"),
+    "agent_reasoning": ("why", palette.ORANGE),
+    "payment_event": ("money", palette.BLUE),
+    "error": ("error", palette.VERMILLION),
+    "job_log": ("vendor", palette.GREY),
+    "metric": ("job", palette.GREEN),
 }
 FILTERS = {
     "Everything": tuple(KINDS),
@@ -41,6 +42,6 @@ def _line(one: Mapping[str, Any]) -> Html:
     return el(
         "p",
         el("time", clock_time(one["timestamp"])),
-        el("span", word, class_="kind", style=f"color:{colour}"),
+        el("span", word, class_="kind", style=f"--ga-kind:{colour}"),
         el("span", one["content"][:LINE_MAX]),
     )

@@ -4,7 +4,8 @@ from gpuagent.panels.markup import Html
 
 _SHEET = """
 .ga { --ga-line: var(--jp-border-color2, #d0d0d0); --ga-faint: var(--jp-ui-font-color2, #616161);
-  --ga-bad: var(--jp-error-color0, #a61e00); --ga-soft: var(--jp-layout-color2, #f3f3f3);
+  --ga-bad: color-mix(in srgb, var(--jp-error-color1, #c62828) 72%, var(--jp-ui-font-color1, #1a1a1a));
+  --ga-soft: var(--jp-layout-color2, #f3f3f3);
   color: var(--jp-ui-font-color1, #1a1a1a); font: 13px/1.45 var(--jp-ui-font-family, system-ui, sans-serif);
   overflow-wrap: anywhere; padding: 0 1px; }
 .ga h2 { font-size: 17px; font-weight: 600; margin: 2px 0; }
@@ -38,9 +39,11 @@ _SHEET = """
   padding: 6px 10px; }
 .ga .log p { display: flex; gap: 10px; margin: 0; font: 12px/1.6 var(--jp-code-font-family, monospace); }
 .ga .log time { color: var(--ga-faint); white-space: nowrap; overflow-wrap: normal; }
-.ga .log .kind { flex: 0 0 68px; font-weight: 600; }
+.ga .log .kind { flex: 0 0 68px; font-weight: 600;
+  color: color-mix(in srgb, var(--ga-kind) 60%, var(--jp-ui-font-color1, #1a1a1a)); }
 .ga .note { border-left: 3px solid var(--ga-line); background: var(--ga-soft); padding: 5px 10px; margin: 4px 0; }
-.ga .note.bad { border-color: var(--ga-bad); }
+.ga .note.bad { border-color: var(--jp-error-color1, #c62828); color: inherit;
+  background: color-mix(in srgb, var(--jp-error-color1, #c62828) 12%, transparent); }
 .ga .note.ask { border-color: #e69f00; }
 .ga svg { display: block; width: 100%; max-width: 1118px; height: auto; }
 .ga svg text { fill: currentColor; font-family: var(--jp-ui-font-family, system-ui, sans-serif); }
