@@ -56,7 +56,7 @@ class _Parts:
         current = self.patient.settings
         payer = current.key.payer()
         self.patient = replace(self.patient, payer=payer.address)
-        yield Check("wallet", Status.OK, f"{payer.address}, key: {payer.kind}")
+        yield Check("wallet", Status.OK, f"{payer.address}, its key {payer.held}")
         if payer.kind == "cdp" and not payer.cdp_policies:
             said = "CDP holds this account to no policy: whoever has the keys may sign anything"
             yield Check("wallet policy at CDP", Status.ADVICE, said, "attach what `gpuagent wallet policy` prints")

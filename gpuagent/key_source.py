@@ -10,11 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eth_utils.address import to_checksum_address
-
 from gpuagent.errors import ConfigError
 from gpuagent.model import Token
-from gpuagent.wire.bounded_http import is_private
 
 if TYPE_CHECKING:
     from gpuagent.adapters.cdp_calls import CdpCalls
@@ -40,6 +37,11 @@ class Payer:
     address: str
     kind: str
     cdp_policies: tuple[str, ...] = ()
+
+    @property
+    def held(self) -> str:
+        """Where the key is, in words."""
+        return {"key": "in the environment", "keystore": "in a keystore", "cdp": "at CDP"}[self.kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,8 @@ class KeySource:
             from gpuagent.adapters.local_wallet import address_of
 
             return Payer(address_of(self.private_key), self.kind)
+        from eth_utils.address import to_checksum_address
+
         with self.open_cdp() as calls:
             found = calls.account(self.environ["CDP_ACCOUNT"])
             return Payer(to_checksum_address(found.address), "cdp", found.policies)
@@ -90,6 +94,8 @@ class KeySource:
                 raise ConfigError(
                     f"set {name}: {what}; or unset {' and '.join(CDP_CHOSEN)}, to pay from another wallet"
                 )
+        from gpuagent.wire.bounded_http import is_private
+
         url = self.environ.get("CDP_URL", "")
         if url and not is_private(url):
             raise ConfigError("CDP_URL is not https: keys would be readable on the way")

@@ -1,4 +1,4 @@
-"""Runs that are paid from a wallet at CDP while CDP is away, forgets, or refuses; and whom the SDK speaks to besides."""
+"""Runs that are paid from a wallet at CDP while CDP is away, forgets or refuses; and whom the SDK speaks to."""
 
 import os
 import subprocess

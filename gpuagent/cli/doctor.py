@@ -24,7 +24,7 @@ def doctor(as_json: AsJson = False) -> None:
     for check in examine(os.environ):
         checks.append(check)
         if not as_json:
-            console().print(_line(check))  # as it is found: a silent vendor takes a while
+            console().print(_line(check), soft_wrap=True)  # as it is found: a silent vendor takes a while
     failed = sum(check.status is Status.FAILED for check in checks)
     if as_json:
         print_json({"ok": not failed, "checks": [check.as_json() for check in checks]})

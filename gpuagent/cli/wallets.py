@@ -124,9 +124,10 @@ def wallet_policy(as_json: AsJson = False) -> None:
 
 def _held(payer: "Payer") -> str:
     if payer.kind != "cdp":
-        return {"key": "in the environment", "keystore": "in a keystore"}[payer.kind]
+        return payer.held
     policies = ", ".join(payer.cdp_policies)
-    return f"at CDP, policy {policies}" if policies else "at CDP, with no policy: `gpuagent wallet policy` prints one"
+    told = f"policy {policies}" if policies else "with no policy: `gpuagent wallet policy` prints one"
+    return f"{payer.held}, {told}"
 
 
 def _must_be_new(file: Path) -> None:
