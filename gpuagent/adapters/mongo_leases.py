@@ -53,7 +53,7 @@ class MongoLeases:
                 )
             except DuplicateKeyError:  # another worker's first lease of the run came in between
                 return False
-        return bool(lease["worker"] == worker)
+        return lease is not None and bool(lease["worker"] == worker)
 
     def release(self, run_id: str, worker: str) -> None:
         """The run may be claimed again; it goes to the end of the queue."""
