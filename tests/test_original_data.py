@@ -15,6 +15,8 @@ from gpuagent.adapters.mongo_store import MongoStore
 from gpuagent.errors import RunNotOurs
 from gpuagent.launch import Order, start
 from gpuagent.reconcile import sweep
+from gpuagent.reports.exports import html
+from gpuagent.reports.report import Asked, make
 from gpuagent.tick import tick
 from tests.conftest import DATABASE
 from tests.world import Market, World
@@ -141,6 +143,12 @@ def test_no_payment_of_it_is_settled(store: MongoStore) -> None:
     assert (shown["settled"], shown["held"]) == (exact(0), exact(0))
     assert shown["budgetRemaining"] == Decimal128("2.200000")
     assert documents["jobs"][1]["actualCost"] == Decimal128("1.400000")
+
+
+def test_a_report_says_that_its_runs_do_not_count(store: MongoStore) -> None:
+    report = make(Asked("2026-01"), store, "eip155:31337", AT.timestamp())
+    assert html(report).count("2 runs of the original system are left out") == 1
+    assert (len(report.paid), len(report.started), len(report.frames.purchases)) == (0, 0, 0)
 
 
 def test_it_is_never_driven(store: MongoStore) -> None:

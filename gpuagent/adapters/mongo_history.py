@@ -17,6 +17,7 @@ from pymongo.database import Database
 from gpuagent.adapters import mongo_outcomes
 from gpuagent.adapters.mongo_bounds import bounded
 from gpuagent.adapters.mongo_jobs import HELD
+from gpuagent.adapters.mongo_original import ORIGINAL
 from gpuagent.adapters.mongo_values import Document
 from gpuagent.context import PastJob
 from gpuagent.money import UNIT
@@ -100,6 +101,12 @@ class MongoHistory:
         if scope.tag:
             wanted["tags"] = scope.tag
         return self._rows("runs", [{"$match": wanted}, {"$sort": {"createdAt": 1, "_id": 1}}, {"$project": RUN}])
+
+    def original_runs(self) -> int:
+        """How many runs the original system left: none of them counts anywhere here."""
+        with bounded(self._deadline_s):
+            found = self._database.runs.aggregate([{"$match": ORIGINAL}, {"$count": "n"}], session=self._session)
+            return int(next(found, {"n": 0})["n"])
 
     def jobs(self, scope: Scope) -> list[Document]:
         """Jobs reserved, paid or ended in the time, and those whose money or work is undecided; of all users."""

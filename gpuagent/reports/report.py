@@ -44,7 +44,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Report:
-    """Amounts in atomic units, times UTC. made_at: when the database was read."""
+    """Amounts in atomic units, times UTC. made_at: when the database was read. original_runs: left out everywhere."""
 
     asked: Asked
     period: Period
@@ -53,6 +53,7 @@ class Report:
     made_at: datetime
     frames: Frames
     chain: attention.ChainCheck
+    original_runs: int = 0
 
     @cached_property
     def paid(self) -> Frame:
@@ -109,9 +110,9 @@ def make(
     period, shown = parse(asked.period, made_at), display(asked.currency, asked.rate)
     scope = Scope(network, period.before or period.since, period.until, asked.user, asked.tag)
     with store.history() as history:
-        found = frames.read(history, scope, asked.vendor, OUTCOMES_MAX)
+        found, original_runs = frames.read(history, scope, asked.vendor, OUTCOMES_MAX), history.original_runs()
     chain = attention.check_chain(store, open_chain) if open_chain else UNASKED
-    return Report(asked, period, shown, network, made_at, found, chain)
+    return Report(asked, period, shown, network, made_at, found, chain, original_runs)
 
 
 def open_report(asked: Asked, settings: "Settings | None" = None, chain: bool = True) -> Report:

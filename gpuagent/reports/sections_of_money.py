@@ -8,6 +8,10 @@ from gpuagent.reports.tables import AMOUNT, BOTH, COUNT, HOURS, ID, RATE, TEXT, 
 
 def overview(report: Report) -> Section:
     note = "Spent = paid to vendors − refunded + planner cost. Money counts when it settled, a run when it was started."
+    if report.original_runs:
+        note += (
+            f" {report.original_runs:,} runs of the original system are left out: nothing of them is proven on chain."
+        )
     return Section("Headlines", note, [Cards(report.headlines, report.shown)])
 
 
