@@ -112,7 +112,7 @@ class Trial:
 
 
 def replayed(run_ids: str, name: str, environ: Mapping[str, str], limit: str = "") -> dict[str, list[Replayed]]:
-    """What a planner would have decided in one's own runs, by run id. run_ids: with commas; "": the newest that decided.
+    """What a planner would have decided in one's own runs, by run id. run_ids: with commas; "": the newest.
 
     Empty where no database is configured. Raises UnknownRun, BadInput, ConfigError.
     """
