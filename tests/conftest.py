@@ -2,6 +2,7 @@
 an empty database, a wallet of its own, and vendors without faults. lent_stack.py: parts that already run.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -23,6 +24,15 @@ from tests.world import Market, World, build_world
 
 Told = Callable[[str], None]
 DATABASE = database()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def main_loop() -> Iterator[None]:
+    """litellm makes an event loop where the main thread has none, and nobody would close that one."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    loop.close()
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,28 +13,27 @@ from typing import Any
 import nbformat
 import psutil
 
-from tests.world import World
-
 FOLDER = Path(__file__).parents[1] / "notebooks"
+COMPARE = FOLDER / "20_compare_planners.ipynb"
 SCHEDULED = FOLDER / "40_scheduled_run.ipynb"
 GPUAGENT = [sys.executable, "-m", "gpuagent.cli"]
 PAPERMILL = [sys.executable, "-m", "papermill"]
 DEADLINE_S = 120
 
 
-def unactivated(world: World) -> dict[str, str]:
-    """The world's environment, without the virtual environment's commands on PATH; kernels import this very tree."""
+def unactivated(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment, without the virtual environment's commands on PATH; kernels import this very tree."""
     here = str(Path(sys.executable).parent)
-    path = os.pathsep.join(part for part in world.environment["PATH"].split(os.pathsep) if part != here)
-    return {**world.environment, "PATH": path, "PYTHONPATH": str(FOLDER.parent)}
+    path = os.pathsep.join(part for part in environment["PATH"].split(os.pathsep) if part != here)
+    return {**environment, "PATH": path, "PYTHONPATH": str(FOLDER.parent)}
 
 
 @contextmanager
-def begun(world: World, *command: str) -> Iterator["subprocess.Popen[str]"]:
+def begun(environment: Mapping[str, str], *command: str) -> Iterator["subprocess.Popen[str]"]:
     """In a process group of its own, of which nothing is left afterwards."""
     process = subprocess.Popen(
         command,
-        env=unactivated(world),
+        env=unactivated(environment),
         cwd=FOLDER.parent,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -53,9 +52,9 @@ def begun(world: World, *command: str) -> Iterator["subprocess.Popen[str]"]:
                 one.kill()
 
 
-def ended(world: World, *command: str) -> "subprocess.CompletedProcess[str]":
-    """The command at its end. The world's vendors are to be quick, for nobody turns their clock meanwhile."""
-    with begun(world, *command) as process:
+def ended(environment: Mapping[str, str], *command: str) -> "subprocess.CompletedProcess[str]":
+    """The command at its end. Vendors are to be quick: nobody turns their clock meanwhile."""
+    with begun(environment, *command) as process:
         out, err = process.communicate(timeout=DEADLINE_S)
     return subprocess.CompletedProcess(command, process.returncode, out, err)
 

@@ -170,6 +170,7 @@ def _forest(axes: Any, found: Sequence[Pair], colour: str, unit: str) -> None:
         low, mean, high = (100 * value for value in (one.difference.low, one.difference.mean, one.difference.high))
         axes.plot([low, high], [place, place], color=colour, linewidth=2.5, solid_capstyle="butt")
         axes.plot([mean], [place], marker="o", color=colour, markersize=7)
+    axes.set_ylim(-0.6, len(found) - 0.4)
     axes.set_xlabel(unit, fontsize=9, color=TEXT)
     axes.tick_params(labelsize=9, length=3, colors=TEXT)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gpuagent import settings
 from gpuagent.desk import is_configured
-from gpuagent.errors import BadInput, ConfigError
+from gpuagent.errors import BadInput, RunNotOurs, ConfigError
 from gpuagent.money import parse_usd, show_usd
 from gpuagent.planbench import generate
 from gpuagent.planbench.asking import Asker, Priced, Purse, memory_of
@@ -112,7 +112,7 @@ class Trial:
 
 
 def replayed(run_ids: str, name: str, environ: Mapping[str, str], limit: str = "") -> dict[str, list[Replayed]]:
-    """What a planner would have decided in own runs, by run id. run_ids: with commas; "": the newest that decided.
+    """What a planner would have decided in one's own runs, by run id. run_ids: with commas; "": the newest.
 
     Empty where no database is configured. Raises UnknownRun, BadInput, ConfigError.
     """
@@ -126,10 +126,9 @@ def replayed(run_ids: str, name: str, environ: Mapping[str, str], limit: str = "
     with settings.open_store(settings.read(environ)) as store:
         wanted = [one.strip() for one in run_ids.split(",") if one.strip()]
         for run_id in wanted or [str(run["_id"]) for run in store.runs()]:
-            store.load(run_id)
-            with suppress(
-                *(() if wanted else (BadInput,))
-            ):  # of those that nobody named, the ones that decided nothing
+            unnamed = () if wanted else (BadInput, RunNotOurs)  # those that decided nothing, or not by our planners
+            with suppress(*unnamed):
+                store.load(run_id)
                 found[run_id] = replay(store.documents(run_id)["observations"], asker)
             if not wanted and len(found) == REPLAYED_RUNS:
                 break

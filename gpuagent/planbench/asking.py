@@ -142,8 +142,7 @@ class Asker:
         answer = replace(answer, ms=(self._clock() - began) * 1000)
         self._purse.spent += answer.amount
         self.spent += answer.amount
-        counted = record.get("tokens", 0)
-        self.tokens += counted if isinstance(counted, int) else 0
+        self.tokens += _tokens(record)
         self._memory.put(key, answer, record)
         return answer
 
@@ -173,6 +172,12 @@ def _key(context: Context, objection: str) -> str:
 
 def _charged(answer: Answer) -> int:
     return answer.amount if answer.fresh else 0
+
+
+def _tokens(record: Mapping[str, object]) -> int:
+    """As a number, or as numbers by kind."""
+    told = record.get("tokens", 0)
+    return sum(one for one in (told.values() if isinstance(told, Mapping) else [told]) if isinstance(one, int))
 
 
 def _written(answer: Answer) -> dict[str, Any]:
