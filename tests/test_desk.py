@@ -1,12 +1,13 @@
 """The desk: the environment's agent, or an embedded one; one stack to a folder; JupyterLab with our defaults."""
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from click.testing import Result
 
@@ -74,23 +75,22 @@ def test_one_stack_to_a_folder(tmp_path: Path) -> None:
 
 def test_the_folder_is_free_only_when_the_vendors_have_ended_too(tmp_path: Path) -> None:
     """A killed kernel leaves vendors that are still writing their chain down."""
-    with left_behind(tmp_path) as vendor:
-        with pytest.raises(ConfigError), stack.alone(tmp_path, wait_s=0):
-            pass
-        vendor.kill()
-        vendor.wait()
-        with stack.alone(tmp_path, wait_s=5):
-            pass
-
-
-@contextmanager
-def left_behind(folder: Path) -> "Iterator[subprocess.Popen[bytes]]":
-    """A process that has inherited the lock of one that is gone."""
-    with stack.alone(folder) as lock:
-        vendor = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[lock])
-    with vendor:
-        yield vendor
-        vendor.kill()
+    code = "import sys, pathlib; from gpuagent import stack\n"
+    code += "with stack.start(pathlib.Path(sys.argv[1])): print(flush=True), input()"
+    environment = {**os.environ, "PORT": "0"}
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+    ) as kernel:
+        assert kernel.stdout
+        kernel.stdout.readline()
+        (vendor,) = [child for child in psutil.Process(kernel.pid).children() if "mock_vendor" in child.cmdline()]
+        vendor.suspend()
+        kernel.kill()
+    with pytest.raises(ConfigError), stack.alone(tmp_path, wait_s=0):
+        pass
+    vendor.resume()
+    with stack.alone(tmp_path, wait_s=60):
+        pass
 
 
 def test_a_planner_may_be_named_with_its_model() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 FIGURES = {"approval.png": "console.png", "form.png": "launch.png"}
-COLOURS, WIDEST = 64, 1120
+COLOURS, WIDEST = 224, 1120
 
 
 def main(screenshots: Path, docs: Path = Path("docs")) -> None:

@@ -74,7 +74,7 @@ def test_the_kill_switch_and_dark_theme(opened: Opened, screenshots: Path) -> No
     notebook.click("Launch")
     notebook.sees("Started run")
     notebook.click("Tick")
-    notebook.sees("a fire drill")
+    notebook.sees("a fire drill. Nothing was signed")
     notebook.picture(screenshots / "dark.png")
     notebook.write("Reason", "over")
     notebook.click("Resume payments")

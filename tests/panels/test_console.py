@@ -10,6 +10,7 @@ from gpuagent.model import Observation, RunStatus
 from gpuagent.panels.log import LINES_MAX
 from gpuagent.policy import Halt
 from tests.panels.conftest import Seat
+from tests.scripted_planner import ScriptedPlanner, wait
 from tests.world import World
 
 Play = Callable[..., None]
@@ -128,14 +129,15 @@ def test_a_new_console_opens_what_the_last_one_showed(world: World, at_console: 
 
 def test_clicks_while_one_is_under_way_are_dropped(world: World, at_console: Play) -> None:
     run = world.start()
+    planner = ScriptedPlanner([wait(until=0)])
 
     async def scene(seat: Seat) -> None:
         for _ in range(3):
             seat.console.driving.step.click()
         await seat.console.settled()
 
-    at_console(scene, run.run_id)
-    assert world.store.load(run.run_id).version == 1
+    at_console(scene, run.run_id, planners={"stub": planner})
+    assert len(planner.asked) == 1
 
 
 def test_a_dry_run_shows_what_would_be_paid_and_changes_nothing(world: World, at_console: Play) -> None:
