@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gpuagent import settings
 from gpuagent.desk import is_configured
-from gpuagent.errors import BadInput, RunNotOurs, ConfigError
+from gpuagent.errors import BadInput, ConfigError
 from gpuagent.money import parse_usd, show_usd
 from gpuagent.planbench import generate
 from gpuagent.planbench.asking import Asker, Priced, Purse, memory_of
@@ -126,7 +126,7 @@ def replayed(run_ids: str, name: str, environ: Mapping[str, str], limit: str = "
     with settings.open_store(settings.read(environ)) as store:
         wanted = [one.strip() for one in run_ids.split(",") if one.strip()]
         for run_id in wanted or [str(run["_id"]) for run in store.runs()]:
-            unnamed = () if wanted else (BadInput, RunNotOurs)  # those that decided nothing, or not by our planners
+            unnamed = () if wanted else (BadInput,)  # those that decided nothing, or that the original system made
             with suppress(*unnamed):
                 store.load(run_id)
                 found[run_id] = replay(store.documents(run_id)["observations"], asker)
