@@ -29,8 +29,10 @@ unit: $(VENV)/.dev $(CHROMIUM)
 safety: $(VENV)/.dev
 	$(BIN)/python -m pytest -p tests.safety.table
 
+# Their embedded stack has a data folder of its own, which ends with them.
 notebooks: $(VENV)/.dev
-	$(BIN)/pytest -n logical --dist loadfile --nbval-lax --nbval-current-env notebooks
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+		XDG_DATA_HOME="$$folder" $(BIN)/pytest --nbval-lax --nbval-current-env notebooks
 
 mutants: $(VENV)/.dev
 	$(BIN)/python -m tests.mutants
