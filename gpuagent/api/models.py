@@ -64,7 +64,7 @@ class ApproveRequest(Asked):
 
     amount: Annotated[Usd, Field(description="USD, as it is asked for: another amount is not approved", gt=0)]
     job_id: Annotated[str, Field(max_length=64, description="where several wait")] = ""
-    by: Annotated[str, Field(max_length=100, description="who decides; default: the token's name")] = ""
+    by: Annotated[str, Field(max_length=100, description="who decides, where it is not the token's own name")] = ""
 
 
 class RejectRequest(Asked):
@@ -72,14 +72,14 @@ class RejectRequest(Asked):
 
     why: Annotated[str, Field(min_length=1, max_length=500)]
     job_id: Annotated[str, Field(max_length=64, description="where several wait")] = ""
-    by: Annotated[str, Field(max_length=100, description="who decides; default: the token's name")] = ""
+    by: Annotated[str, Field(max_length=100, description="who decides, where it is not the token's own name")] = ""
 
 
 class CancelRequest(Asked):
     model_config = ConfigDict(json_schema_extra={"example": {"why": "wrong goal", "by": "Ada"}})
 
     why: Annotated[str, Field(min_length=1, max_length=500)]
-    by: Annotated[str, Field(max_length=100, description="who decides; default: the token's name")] = ""
+    by: Annotated[str, Field(max_length=100, description="who decides, where it is not the token's own name")] = ""
 
 
 class Shown(BaseModel):

@@ -97,7 +97,7 @@ def approve(run_id: ThisRun, asked: models.ApproveRequest, caller: MayApprove, o
     return _told(
         once,
         caller.name,
-        lambda store, clock: consent.approve(run_id, asked.by or caller.name, amount, store, clock, asked.job_id),
+        lambda store, clock: consent.approve(run_id, caller.decides(asked.by), amount, store, clock, asked.job_id),
         "approved: tick the run",
     )
 
@@ -108,7 +108,7 @@ def reject(run_id: ThisRun, asked: models.RejectRequest, caller: MayApprove, onc
     return _told(
         once,
         caller.name,
-        lambda store, clock: consent.reject(run_id, asked.by or caller.name, asked.why, store, clock, asked.job_id),
+        lambda store, clock: consent.reject(run_id, caller.decides(asked.by), asked.why, store, clock, asked.job_id),
         "rejected",
     )
 
@@ -119,7 +119,7 @@ def cancel(run_id: ThisRun, asked: models.CancelRequest, caller: MayCancel, once
     return _told(
         once,
         caller.name,
-        lambda store, clock: consent.cancel(run_id, asked.by or caller.name, asked.why, store, clock),
+        lambda store, clock: consent.cancel(run_id, caller.decides(asked.by), asked.why, store, clock),
         "cancelled",
     )
 

@@ -32,6 +32,10 @@ class Caller:
     name: str
     may: frozenset[str]
 
+    def decides(self, person: str) -> str:
+        """Under which name a decision is recorded: whoever it was made for, the token that made it stays visible."""
+        return f"{person} (by {self.name})" if person and person != self.name else self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Tokens:

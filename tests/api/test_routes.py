@@ -64,7 +64,7 @@ def test_approve_names_the_amount_and_who(served: Served) -> None:
     served.post(f"/api/runs/{run_id}/approve", {"amount": 1.4, "by": "Ada"})
     assert served.tick(run_id)["message"] == "Job started"
     told = [one["content"] for one in served.get("/api/agent-status", runId=run_id)["observations"]]
-    assert "Ada approved 1.40 USD for gpu_vendor_1" in told
+    assert "Ada (by local) approved 1.40 USD for gpu_vendor_1" in told
 
 
 def test_reject_and_cancel(served: Served) -> None:
@@ -74,7 +74,7 @@ def test_reject_and_cancel(served: Served) -> None:
     run = served.post(f"/api/runs/{run_id}/reject", {"why": "too dear"})["run"]
     assert run["held"] == 0
     run = served.post(f"/api/runs/{run_id}/cancel", {"why": "wrong goal", "by": "Ada"})["run"]
-    assert (run["status"], run["reason"]) == ("failed", "cancelled by Ada: wrong goal")
+    assert (run["status"], run["reason"]) == ("failed", "cancelled by Ada (by local): wrong goal")
     assert served.post(f"/api/runs/{run_id}/cancel", {"why": "again"}, 422)["code"] == "bad_input"
 
 
