@@ -6,9 +6,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gpuagent import settings, stack
 from gpuagent.practice_faults import FaultSwitches, fault_switches
+
+if TYPE_CHECKING:
+    from gpuagent.adapters.mongo_store import MongoStore
 
 CHAIN_NAMES = ("CHAIN_RPC_URL", "X402_NETWORK", "X402_PRIVATE_KEY", "EVM_PRIVATE_KEY", "X402_KEYSTORE")
 
@@ -31,6 +36,24 @@ def is_configured(environ: Mapping[str, str]) -> bool:
     return any(environ.get(name) for name in CHAIN_NAMES)
 
 
+def practice_folder() -> Path:
+    """Where the stack keeps what it knows while nothing else is named."""
+    from gpuagent.adapters.mongod import default_folder
+
+    return default_folder().parent / "up"
+
+
+@contextmanager
+def open_records(environ: Mapping[str, str]) -> "Iterator[MongoStore]":
+    """The store alone, to look back in; where the environment names nothing, the practice stack's, up or not.
+
+    Raises ConfigError, MongodError.
+    """
+    folder = None if is_configured(environ) else practice_folder() / "mongod"
+    with settings.open_store(settings.read(environ), folder) as store:
+        yield store
+
+
 @contextmanager
 def surroundings(environ: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """The environment itself where it is configured; else that of a stack in the person's data folder, until the end.
@@ -40,10 +63,8 @@ def surroundings(environ: Mapping[str, str]) -> Iterator[dict[str, str]]:
     if is_configured(environ):
         yield dict(environ)
         return
-    from gpuagent.adapters.mongod import default_folder
-
     practice = {"PORT": environ.get("PORT", "0"), "MOCK_SPEED": environ.get("MOCK_SPEED", SPEED)}
-    with stack.start(default_folder().parent / "up", environ.get("MONGODB_URI", ""), **practice) as running:
+    with stack.start(practice_folder(), environ.get("MONGODB_URI", ""), **practice) as running:
         here = {**environ, **running.environment}
         with settings.open_store(settings.read(here)) as store:
             settings.record_vendors(store, running.vendors)

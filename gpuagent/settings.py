@@ -13,6 +13,8 @@ from gpuagent.key_source import KeySource
 from gpuagent.model import Token, Vendor
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gpuagent.adapters.agreeing_chain import Node
     from gpuagent.adapters.llm_planner import LlmPlanner
     from gpuagent.adapters.mongo_store import MongoStore
@@ -186,8 +188,11 @@ def open_chain(settings: Settings) -> "Iterator[Node]":
 
 
 @contextmanager
-def open_store(settings: Settings) -> "Iterator[MongoStore]":
-    """The store alone, in the user's MongoDB or in the embedded server. Raises ConfigError."""
+def open_store(settings: Settings, folder: "Path | None" = None) -> "Iterator[MongoStore]":
+    """The store alone, in the user's MongoDB or in the embedded server. Raises ConfigError.
+
+    folder: of the embedded server's data, where it is not the usual one.
+    """
     from gpuagent.adapters.mongo_store import MongoStore
 
     _quiet()
@@ -196,7 +201,7 @@ def open_store(settings: Settings) -> "Iterator[MongoStore]":
         if not uri:
             from gpuagent.adapters import mongod
 
-            uri = stack.enter_context(mongod.start(mongod.default_folder())).uri
+            uri = stack.enter_context(mongod.start(folder or mongod.default_folder())).uri
         yield stack.enter_context(closing(MongoStore(uri, settings.database)))
 
 

@@ -15,7 +15,7 @@ from gpuagent import quickstart, stack
 from gpuagent.adapters.on_demand import OnDemand
 from gpuagent.adapters.stub_planner import StubPlanner
 from gpuagent.cli.lab import LAB_CONFIG, lab_environment, notebooks
-from gpuagent.desk import CHAIN_NAMES, open_desk, surroundings
+from gpuagent.desk import CHAIN_NAMES, open_desk, open_records, surroundings
 from gpuagent.errors import ConfigError, VendorError
 from gpuagent.ports import Planner
 from gpuagent.practice_faults import FAULTS, JOBS_FAIL, fault_switches
@@ -31,6 +31,16 @@ def test_a_configured_environment_is_taken_as_it_is(world: World) -> None:
     without = {name: value for name, value in world.environment.items() if name != "VENDOR_URL"}
     with open_desk(without) as desk:
         assert desk.faults is None
+
+
+def test_who_looks_back_sees_what_the_embedded_stack_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    with open_desk({}) as desk:
+        run = quickstart.launch(desk, "Fine-tune tiny-llm", "5", "none")
+        with open_records({}) as beside:
+            assert beside.load(run.run_id) == run
+    with open_records({}) as afterwards:
+        assert afterwards.load(run.run_id) == run
 
 
 @pytest.mark.parametrize("name", CHAIN_NAMES)

@@ -68,10 +68,10 @@ def up(
     import signal
 
     from gpuagent import settings, stack
-    from gpuagent.adapters.mongod import default_folder
+    from gpuagent.desk import practice_folder
 
     with errors_explained():
-        where = None if ephemeral else folder or default_folder().parent / "up"
+        where = None if ephemeral else folder or practice_folder()
         with stack.start(where, os.environ.get("MONGODB_URI", ""), PORT=str(port)) as running:
             with settings.open_store(settings.read(running.environment)) as store:
                 settings.record_vendors(store, running.vendors)

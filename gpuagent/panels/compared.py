@@ -137,7 +137,7 @@ def replays(found: dict[str, list[Replayed]], planner: str) -> Section:
     return _section("Replayed", ("run", "at", "was decided", f"{planner} would", ""), cells, words)
 
 
-NO_RUNS = "No runs to replay: no database is configured, or no run in it has decided anything yet."
+NO_RUNS = "No runs to replay: none has decided anything yet."
 
 
 def chart(comparison: Comparison, against: str = "") -> Picture:

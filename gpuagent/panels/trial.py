@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpuagent import settings
-from gpuagent.desk import is_configured
+from gpuagent.desk import open_records
 from gpuagent.errors import BadInput, ConfigError
 from gpuagent.money import parse_usd, show_usd
 from gpuagent.planbench import generate
@@ -114,16 +114,14 @@ class Trial:
 def replayed(run_ids: str, name: str, environ: Mapping[str, str], limit: str = "") -> dict[str, list[Replayed]]:
     """What a planner would have decided in one's own runs, by run id. run_ids: with commas; "": the newest.
 
-    Empty where no database is configured. Raises UnknownRun, BadInput, ConfigError.
+    Raises UnknownRun, BadInput, ConfigError.
     """
-    if not (is_configured(environ) or environ.get("MONGODB_URI")):
-        return {}
     asked = planner(name, environ)
     if isinstance(asked, Priced) and not limit:
         raise BadInput(f"asking {name} costs money: say how much it may")
     (asker,) = _askers([asked], Purse(parse_usd(limit) if limit else None), None)
     found: dict[str, list[Replayed]] = {}
-    with settings.open_store(settings.read(environ)) as store:
+    with open_records(environ) as store:
         wanted = [one.strip() for one in run_ids.split(",") if one.strip()]
         for run_id in wanted or [str(run["_id"]) for run in store.runs()]:
             unnamed = () if wanted else (BadInput,)  # those that decided nothing, or that the original system made

@@ -1,5 +1,6 @@
 """One report: a period, whose runs, and everything that is shown of them. open_report() makes one."""
 
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
@@ -116,15 +117,16 @@ def make(
 
 
 def open_report(asked: Asked, settings: "Settings | None" = None, chain: bool = True) -> Report:
-    """Of the user's MongoDB, or of the embedded one. chain: also hold the ledger against the chain, if there is one.
+    """Of the user's MongoDB, or of an embedded one. chain: also hold the ledger against the chain, if there is one.
 
     Raises BadInput, ConfigError, StoreError.
     """
     from gpuagent import settings as environment
+    from gpuagent.desk import open_records
 
-    settings = settings or environment.read()
+    known = settings or environment.read()
     now = environment.system_clock().now()
     parse(asked.period, datetime.fromtimestamp(now, UTC)), display(asked.currency, asked.rate)  # before a server starts
-    with environment.open_store(settings) as store:
-        opened = (lambda: environment.open_chain(settings)) if chain else None
-        return make(asked, store, settings.network, now, opened)
+    with environment.open_store(known) if settings else open_records(os.environ) as store:
+        opened = (lambda: environment.open_chain(known)) if chain else None
+        return make(asked, store, known.network, now, opened)
