@@ -183,8 +183,8 @@ class Planner(Protocol):
         """What to do next. objection: why the guard refused the answer it gave to this context a moment ago.
 
         It may spend up to context.available on finding out, and says what it spent; one that might need more does
-        not begin. Thought.record holds what it has of model, promptHash, prompt, rawReply, tokens (prompt and completion) and
-        scores (by vendor_id, of any shape). Raises PlannerError when no usable answer came, with what that cost.
+        not begin. Thought.record holds what it has of model, promptHash, prompt, rawReply, tokens (prompt and
+        completion) and scores (by vendor_id, of any shape). Raises PlannerError when no usable answer came, with what that cost.
         """
         ...
 
