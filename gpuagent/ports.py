@@ -184,7 +184,8 @@ class Planner(Protocol):
 
         It may spend up to context.available on finding out, and says what it spent; one that might need more does
         not begin. Thought.record holds what it has of model, promptHash, prompt, rawReply, tokens (prompt and
-        completion) and scores (by vendor_id, of any shape). Raises PlannerError when no usable answer came, with what that cost.
+        completion) and scores (by vendor_id, of any shape). Raises PlannerError, with its cost, when no usable answer
+        came.
         """
         ...
 
