@@ -13,7 +13,6 @@ from gpuagent.model import RunStatus
 from gpuagent.schedule.occasion import run_id_of
 from gpuagent.schedule.result import read
 from tests.notebooks import (
-    FOLDER,
     GPUAGENT,
     PAPERMILL,
     SCHEDULED,
@@ -182,9 +181,3 @@ def test_bad_parameters_fail_the_notebook_readably(world: World, tmp_path: Path)
     shown = ended(world.environment, *scheduled(tmp_path, "-p", "budget", "five"))
     assert (shown.returncode, "BadInput: 'five' is not an amount in USD" in shown.stderr) == (2, True), shown.stderr
     assert world.store.runs() == []
-
-
-def test_nbval_runs_it(world: World) -> None:
-    options = ("-q", "-p", "no:cacheprovider", "--nbval-lax", "--nbval-current-env")
-    shown = ended(world.environment, sys.executable, "-m", "pytest", *options, str(FOLDER / "40_scheduled_run.ipynb"))
-    assert shown.returncode == 0, shown.stdout

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -229,9 +228,3 @@ def test_the_notebook_with_a_planner_that_is_not_there(tmp_path: Path) -> None:
     options = ("-k", "python3", "--no-progress-bar", "-p", "planners", "psychic")
     shown = ended(notebook_environment(tmp_path), *PAPERMILL, str(COMPARE), str(out), *options)
     assert (shown.returncode, [kind for kind, _ in errors(out)]) == (1, ["BadInput"])
-
-
-def test_nbval_runs_the_notebook(tmp_path: Path) -> None:
-    options = ("-q", "-p", "no:cacheprovider", "--nbval-lax", "--nbval-current-env")
-    shown = ended(notebook_environment(tmp_path), sys.executable, "-m", "pytest", *options, str(COMPARE))
-    assert shown.returncode == 0, shown.stdout
