@@ -16,7 +16,6 @@ from gpuagent.adapters.mongo_values import Document, money
 OURS: Mapping[str, Any] = {"version": {"$exists": True}}
 """Matches the runs that this system wrote."""
 ORIGINAL: Mapping[str, Any] = {"version": {"$exists": False}}
-OUR_PAYMENTS: Mapping[str, Any] = {"nonce": {"$exists": True}}
 UNPROVEN = "unproven"
 PHASES = {"completed": "SUCCESS", "failed": "FAILED"}
 NOTE = "made by the original system: nothing of it is proven on chain"

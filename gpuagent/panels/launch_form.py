@@ -8,7 +8,7 @@ import ipywidgets as w
 
 from gpuagent.desk import Desk
 from gpuagent.errors import BadInput
-from gpuagent.launch import GOAL_MAX, HOURS_MAX, TAG_MAX, Order, prepare, start
+from gpuagent.launch import GOAL_MAX, HOURS_MAX, HOURS_MIN, TAG_MAX, Order, prepare, start
 from gpuagent.model import Run, Vendor
 from gpuagent.money import parse_usd, show_usd
 from gpuagent.panels.bridge import Bridge, Errand
@@ -141,8 +141,8 @@ def _hours(value: str) -> Decimal:
         hours = Decimal(value.strip())
     except InvalidOperation:
         raise BadInput("a number of GPU hours, such as 1 or 0.5") from None
-    if not hours.is_finite() or not 0 < hours <= HOURS_MAX:
-        raise BadInput(f"more than 0 and at most {HOURS_MAX} hours")
+    if not hours.is_finite() or not HOURS_MIN <= hours <= HOURS_MAX:
+        raise BadInput(f"at least {HOURS_MIN} and at most {HOURS_MAX} hours")
     return hours
 
 
