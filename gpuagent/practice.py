@@ -55,7 +55,7 @@ class Levers:
 
     def _rpc(self, method: str, *params: Any) -> None:
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
-        answer = httpx.post(self._rpc_url, json=body, timeout=TIMEOUT_S).json()
+        answer = self._vendors.post(self._rpc_url, json=body).json()
         if "result" not in answer:
             raise ChainError(f"the practice chain refuses {method}: {str(answer.get('error'))[:200]}")
 

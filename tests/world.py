@@ -58,11 +58,12 @@ class Market:
             headers={"Authorization": f"Bearer {self.environment['GPU_VENDOR_SECRET']}"},
             timeout=30,
         )
-
+        self._node = httpx.Client(timeout=30)  # one: to make a client takes longer than most tests' calls
         self._mongo: MongoClient[Any] = MongoClient(self.environment["MONGODB_URI"])
 
     def close(self) -> None:
         self._http.close()
+        self._node.close()
         self._mongo.close()
 
     def database(self, name: str) -> Database[Any]:
@@ -139,7 +140,7 @@ class Market:
 
     def rpc(self, method: str, *params: Any) -> Any:
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
-        answer = httpx.post(self._rpc_url, json=body, timeout=30).json()
+        answer = self._node.post(self._rpc_url, json=body).json()
         assert "result" in answer, answer
         return answer["result"]
 

@@ -8,8 +8,8 @@ import ipywidgets as w
 
 from gpuagent.desk import Desk
 from gpuagent.errors import BadInput
-from gpuagent.launch import GOAL_MAX, HOURS_MAX, HOURS_MIN, TAG_MAX, Order, prepare, start
-from gpuagent.model import Run, Vendor
+from gpuagent.launch import GOAL_MAX, HOURS_MAX, TAG_MAX, Order, prepare, start
+from gpuagent.model import HOURS_MIN, Run, Vendor
 from gpuagent.money import parse_usd, show_usd
 from gpuagent.panels.bridge import Bridge, Errand
 from gpuagent.panels.fields import Field, button, card, choice, problems, row, text, written
