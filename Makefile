@@ -9,10 +9,13 @@ ANVIL := $(VENV)/node_modules/@foundry-rs/anvil/package.json
 export PATH := $(NODE_BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check unit safety notebooks mutants bench format clean
+.PHONY: demo lab test check unit safety notebooks mutants bench format clean
 
 demo: $(VENV)/.run
 	$(BIN)/gpuagent demo
+
+lab: $(VENV)/.lab
+	$(BIN)/gpuagent lab
 
 test: check unit notebooks
 
@@ -49,10 +52,15 @@ $(VENV)/.run: pyproject.toml constraints.txt $(ANVIL) | $(VENV)/.venv
 	$(BIN)/pip install --quiet -c constraints.txt -e ".[local]"
 	@touch $@
 
+# The above, and what people work with: notebooks, reports, language models.
+$(VENV)/.lab: pyproject.toml constraints.txt $(ANVIL) | $(VENV)/.venv
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[rest,planner,local,notebooks]"
+	@touch $@ $(VENV)/.run
+
 # The above, and everything the tests need.
 $(VENV)/.dev: pyproject.toml constraints.txt $(ANVIL) | $(VENV)/.venv
 	$(BIN)/pip install --quiet -c constraints.txt -e ".[rest,planner,cdp,local,notebooks,dev]"
-	@touch $@ $(VENV)/.run
+	@touch $@ $(VENV)/.run $(VENV)/.lab
 
 $(VENV)/.venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
