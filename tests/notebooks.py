@@ -28,6 +28,12 @@ def unactivated(environment: Mapping[str, str]) -> dict[str, str]:
     return {**environment, "PATH": path, "PYTHONPATH": str(FOLDER.parent)}
 
 
+def embedded(folder: Path) -> dict[str, str]:
+    """An environment that names nothing, so that everything is embedded, in this folder."""
+    hidden = ("MONGODB_URI", "CHAIN_RPC_URL", "PLANNER_MODE", "FIREWORKS_API_KEY", "PLANNER_MODEL")
+    return {**{name: value for name, value in os.environ.items() if name not in hidden}, "XDG_DATA_HOME": str(folder)}
+
+
 @contextmanager
 def begun(environment: Mapping[str, str], *command: str) -> Iterator["subprocess.Popen[str]"]:
     """In a process group of its own, of which nothing is left afterwards."""

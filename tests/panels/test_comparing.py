@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from gpuagent.planbench.differ import disagreements
 from tests.llm_samples import KEY, OPENAI
 from tests.llm_server import LlmServer, Says, starts
 from tests.markets import document
-from tests.notebooks import COMPARE, PAPERMILL, cell, ended, errors, notebook, until
+from tests.notebooks import COMPARE, PAPERMILL, cell, embedded, ended, errors, notebook, until
 from tests.world import World
 
 NO_KEY: dict[str, str] = {}
@@ -202,15 +201,10 @@ def test_own_runs_are_replayed(world: World) -> None:
     assert "none has decided" in compared.replays({}, "cheapest").plain
 
 
-def notebook_environment(folder: Path) -> dict[str, str]:
-    hidden = ("MONGODB_URI", "CHAIN_RPC_URL", "PLANNER_MODE", "FIREWORKS_API_KEY", "PLANNER_MODEL")
-    return {**{name: value for name, value in os.environ.items() if name not in hidden}, "XDG_DATA_HOME": str(folder)}
-
-
 def test_the_notebook_by_papermill_with_parameters(tmp_path: Path) -> None:
     out = tmp_path / "out.ipynb"
     options = ("-k", "python3", "--no-progress-bar", "-p", "planners", "stub,reliable", "-p", "count", "4")
-    shown = ended(notebook_environment(tmp_path), *PAPERMILL, str(COMPARE), str(out), *options)
+    shown = ended(embedded(tmp_path), *PAPERMILL, str(COMPARE), str(out), *options)
     assert shown.returncode == 0, shown.stderr
     (told,) = cell(out, "scores").outputs
     assert "reliable" in told.data["text/plain"]
@@ -226,5 +220,5 @@ def test_the_notebook_by_papermill_with_parameters(tmp_path: Path) -> None:
 def test_the_notebook_with_a_planner_that_is_not_there(tmp_path: Path) -> None:
     out = tmp_path / "out.ipynb"
     options = ("-k", "python3", "--no-progress-bar", "-p", "planners", "psychic")
-    shown = ended(notebook_environment(tmp_path), *PAPERMILL, str(COMPARE), str(out), *options)
+    shown = ended(embedded(tmp_path), *PAPERMILL, str(COMPARE), str(out), *options)
     assert (shown.returncode, [kind for kind, _ in errors(out)]) == (1, ["BadInput"])
