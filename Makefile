@@ -8,6 +8,7 @@ CHROMIUM := $(VENV)/.chromium
 ANVIL := $(VENV)/node_modules/@foundry-rs/anvil/package.json
 export PATH := $(NODE_BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_COMPILE := 1
 
 .PHONY: demo lab test check unit safety notebooks mutants bench format clean
 

@@ -14,8 +14,6 @@ from gpuagent.planbench.scenarios import Market, markets
 
 PUBLIC = Path(__file__).parents[2] / "shared" / "planbench" / "scenarios" / "public"
 """The scenarios that others published: not part of this repository, played where they are at hand."""
-if not PUBLIC.is_dir():  # a worktree is one folder deeper
-    PUBLIC = Path(__file__).parents[3] / "shared" / "planbench" / "scenarios" / "public"
 
 DOCUMENT: dict[str, Any] = {
     "schema": "planbench/1",
