@@ -19,6 +19,7 @@ from tests import cdp_server, seeded
 from tests.lent_stack import STACK_SETTINGS, database, lent
 from tests.llm_samples import Make, Timepiece, planner_on
 from tests.llm_server import LlmServer, Says, running
+from tests.markets import PUBLIC
 from tests.parrot import Parrot
 from tests.world import Market, World, build_world
 
@@ -33,6 +34,12 @@ def main_loop() -> Iterator[None]:
     asyncio.set_event_loop(loop)
     yield
     loop.close()
+
+
+def pytest_report_header() -> str:
+    if PUBLIC.is_dir():
+        return f"planner scenarios: ours and the public ones in {PUBLIC}"
+    return f"planner scenarios: ours alone; there are no public ones in {PUBLIC}"
 
 
 @pytest.fixture(scope="session")
