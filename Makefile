@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NODE_BIN := $(abspath $(BIN))
+# Tests wait for servers a third of their time.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 ANVIL_VERSION := 1.7.1
 CHROMIUM := $(VENV)/.chromium
 ANVIL := $(VENV)/node_modules/@foundry-rs/anvil/package.json
@@ -27,7 +29,7 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.dev $(CHROMIUM)
-	$(BIN)/pytest -n logical --dist worksteal --durations 15
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal --durations 15
 
 # Plays every hostile case and writes docs/safety.md from what was observed.
 safety: $(VENV)/.dev
