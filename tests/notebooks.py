@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,14 +62,6 @@ def ended(environment: Mapping[str, str], *command: str) -> "subprocess.Complete
     with begun(environment, *command) as process:
         out, err = process.communicate(timeout=DEADLINE_S)
     return subprocess.CompletedProcess(command, process.returncode, out, err)
-
-
-def until(true: Callable[[], object]) -> None:
-    """Waits for a condition. Raises AssertionError."""
-    ends_at = time.monotonic() + DEADLINE_S
-    while not true():
-        assert time.monotonic() < ends_at, "not in time"
-        time.sleep(0.1)
 
 
 def terminate(process: "subprocess.Popen[str]", number: int = signal.SIGTERM) -> tuple[str, str]:

@@ -9,8 +9,7 @@ import socketserver
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import pytest
 from pymongo import MongoClient
 
 from gpuagent.adapters.mongod import Mongod, MongodError, find_binary, start
+from tests.waiting import eventually
 
 USER = """
 import sys
@@ -30,6 +30,7 @@ with start(Path(sys.argv[1]) if sys.argv[1] else None) as server:
     print(server.folder, server.uri, flush=True)
     sys.stdin.read()
 """
+WITHIN_S = 20
 UNCLEAN = "Detected unclean shutdown"
 STOPPED = '"msg":"Shutting down","attr":{"exitCode":0}'
 
@@ -40,7 +41,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "mongod"
     yield folder
     try:
-        eventually(lambda: not running(folder))
+        eventually(lambda: not running(folder), WITHIN_S)
     finally:
         for process in running(folder):
             process.kill()
@@ -50,13 +51,6 @@ def running(folder: Path) -> list[psutil.Process]:
     """The supervisor, the mongod and the users of a folder."""
     words = {str(folder), f"--dbpath={folder / 'data'}"}
     return [p for p in psutil.process_iter(["cmdline"]) if words & set(p.info["cmdline"] or ())]
-
-
-def eventually(condition: Callable[[], Any], within_s: float = 20) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
 
 
 @contextlib.contextmanager
@@ -91,7 +85,7 @@ def kill(folder: Path, *victims: psutil.Process) -> None:
     """Kill the supervisor of the folder, maybe others; it holds no lock any more when this returns."""
     for victim in victims:
         victim.kill()
-    eventually(lambda: is_free(folder / "supervisor.lock"))
+    eventually(lambda: is_free(folder / "supervisor.lock"), WITHIN_S)
 
 
 def is_free(lock: Path) -> bool:
@@ -146,7 +140,7 @@ def test_a_temporary_server_goes_with_a_killed_user() -> None:
     with user("") as process:
         folder, _ = told(process)
         assert running(folder)
-    eventually(lambda: not folder.exists() and not running(folder))
+    eventually(lambda: not folder.exists() and not running(folder), WITHIN_S)
 
 
 def test_processes_and_threads_that_start_at_once_share_one_server(folder: Path) -> None:
@@ -175,7 +169,7 @@ def test_the_server_outlives_who_launched_it_and_ends_with_its_last_user(folder:
         assert transact(uri) == 1
         last.kill()
         last.wait()
-        eventually(lambda: not running(folder))
+        eventually(lambda: not running(folder), WITHIN_S)
     assert STOPPED in (folder / "mongod.log").read_text()
 
 
@@ -184,7 +178,7 @@ def test_who_comes_while_the_server_is_ending_gets_a_new_one_with_its_data_and_p
         _, uri = told(process)
         assert transact(uri) == 1
     log = folder / "mongod.log"
-    eventually(lambda: '"Received signal"' in log.read_text())
+    eventually(lambda: '"Received signal"' in log.read_text(), WITHIN_S)
     with start(folder) as server:
         assert server.uri == uri
         assert transact(uri) == 2
@@ -194,7 +188,7 @@ def test_who_comes_while_the_server_is_ending_gets_a_new_one_with_its_data_and_p
 
 def test_who_waits_while_another_is_killed_in_its_start_still_gets_a_server(folder: Path) -> None:
     with user(folder):
-        eventually(lambda: len(running(folder)) > 1)
+        eventually(lambda: len(running(folder)) > 1, WITHIN_S)
         assert not (folder / "server.json").exists()
     with start(folder) as server:
         assert transact(server.uri) == 1
@@ -205,7 +199,7 @@ def test_a_killed_mongod_comes_back_at_its_address_with_all_it_acknowledged(fold
         client.books.ledger.insert_many([{"amount": n} for n in range(100)])
         killed = server.pid
         os.kill(killed, signal.SIGKILL)
-        eventually(lambda: not (folder / "server.json").exists())
+        eventually(lambda: not (folder / "server.json").exists(), WITHIN_S)
         with start(folder) as newcomer:  # waits for the restart
             assert newcomer.pid != killed
             assert newcomer.uri == server.uri
@@ -236,7 +230,7 @@ def test_after_all_was_killed_and_the_port_taken_the_server_starts_with_its_data
         _, uri = told(process)
         assert transact(uri) == 1
         kill(folder, *running(folder))
-    eventually(lambda: not can_connect(port_of(uri)))
+    eventually(lambda: not can_connect(port_of(uri)), WITHIN_S)
     with thief(port_of(uri)), start(folder) as server:
         assert server.uri != uri
         assert transact(server.uri) == 2

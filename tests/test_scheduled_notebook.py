@@ -13,6 +13,7 @@ from gpuagent.model import RunStatus
 from gpuagent.schedule.occasion import run_id_of
 from gpuagent.schedule.result import read
 from tests.notebooks import (
+    DEADLINE_S,
     GPUAGENT,
     PAPERMILL,
     SCHEDULED,
@@ -23,8 +24,8 @@ from tests.notebooks import (
     notebook,
     only,
     terminate,
-    until,
 )
+from tests.waiting import eventually
 from tests.world import Market, World, build_world
 
 QUICK = ("-p", "pause_s", "0.1")
@@ -114,10 +115,10 @@ def test_sigterm_while_the_vendor_keeps_its_answer_then_resumed(world: World, tm
     command, code = COMMANDS[name]
     world.market.fault("gpu_vendor_1", "hang_after_settle")
     with begun(world.environment, *command(tmp_path, "-p", "run_id", "n-3")) as process:
-        until(lambda: process.poll() is not None or world.market.received(world.ports.wallet.address))
+        eventually(lambda: process.poll() is not None or world.market.received(world.ports.wallet.address), DEADLINE_S)
         (payment,) = world.store.documents(run_id_of("n-3"))["payments"]
         assert payment["status"] == "pending"
-        until(lambda: world.transfers())
+        eventually(lambda: world.transfers(), DEADLINE_S)
         _, said = terminate(process)
     assert process.returncode == code, said
     if name == "gpuagent":
@@ -136,7 +137,7 @@ def test_sigterm_while_the_vendor_keeps_its_answer_then_resumed(world: World, tm
 
 def test_sigterm_before_the_first_cell_and_started_again_is_one_run(world: World, tmp_path: Path) -> None:
     with begun(world.environment, *scheduled(tmp_path, "-p", "run_id", "n-4")) as process:
-        until(lambda: process.poll() is not None or list(tmp_path.glob("*.ipynb")))
+        eventually(lambda: process.poll() is not None or list(tmp_path.glob("*.ipynb")), DEADLINE_S)
         terminate(process)
     assert process.returncode in (143, -signal.SIGTERM)  # the latter while papermill itself is still imported
     assert len(world.store.runs()) <= 1
@@ -161,7 +162,7 @@ def test_a_cell_that_does_not_heed_the_interrupt_is_killed(world: World, tmp_pat
     written["cells"] = [{**written["cells"][1], "id": "stubborn", "source": source.replace("\\n", "\n")}]
     stubborn.write_text(json.dumps(written))
     with begun(world.environment, sys.executable, "-c", script, str(stubborn), str(tmp_path / "out.ipynb")) as process:
-        until(sign.exists)
+        eventually(sign.exists, DEADLINE_S)
         out, said = terminate(process)
     assert "stopped=<Signals.SIGTERM: 15>" in out or "stopped=15" in out, said
     assert "DeadKernelError" in out
@@ -170,7 +171,7 @@ def test_a_cell_that_does_not_heed_the_interrupt_is_killed(world: World, tmp_pat
 def test_locked_while_another_drives_it(world: World, tmp_path: Path) -> None:
     world.market.fault("gpu_vendor_1", "hang_after_settle")
     with begun(world.environment, *scheduled(tmp_path, "-p", "run_id", "n-5")) as process:
-        until(lambda: process.poll() is not None or world.market.received(world.ports.wallet.address))
+        eventually(lambda: process.poll() is not None or world.market.received(world.ports.wallet.address), DEADLINE_S)
         second = ended(world.environment, *scheduled(tmp_path, "-p", "run_id", run_id_of("n-5")))
         terminate(process)
     assert (second.returncode, "is being driven by another process" in second.stderr) == (4, True), second.stderr

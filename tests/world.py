@@ -2,7 +2,6 @@
 
 import math
 import os
-import time
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +29,7 @@ from gpuagent.ports import Ports, VendorApi
 from gpuagent.stack import Stack
 from gpuagent.tick import tick
 from gpuagent.transitions import is_over
+from tests.waiting import eventually
 
 JOB_S = 3600.0
 """Every test job is one paid hour long."""
@@ -161,10 +161,7 @@ class Market:
 
     def receipt(self, transaction: str) -> Any:
         """What became of a transaction, once it is mined."""
-        ends_at = time.monotonic() + 10
-        while not (receipt := self.rpc("eth_getTransactionReceipt", transaction)):
-            assert time.monotonic() < ends_at, "not mined"
-        return receipt
+        return eventually(lambda: self.rpc("eth_getTransactionReceipt", transaction), otherwise="not mined")
 
 
 @dataclass

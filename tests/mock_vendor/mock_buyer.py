@@ -4,10 +4,9 @@ import base64
 import json
 import secrets
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 from eth_account import Account
@@ -18,19 +17,6 @@ from x402.schemas import PaymentPayload, PaymentRequired, PaymentRequirements
 
 from mock_vendor import contracts
 from mock_vendor.chain import connect
-
-Found = TypeVar("Found")
-
-
-def eventually(look: Callable[[], Found | None], deadline_s: float = 10) -> Found:
-    """Look until there is something, or fail at the deadline."""
-    deadline = time.monotonic() + deadline_s
-    while True:
-        found = look()
-        if found:
-            return found
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def new_key() -> str:

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
-from mock_buyer import Buyer, eventually, header_json, new_key
+from mock_buyer import Buyer, header_json, new_key
+
+from tests.waiting import eventually
 
 Check = Callable[[Buyer], None]
 CHECKS: dict[str, Check] = {}

@@ -16,7 +16,8 @@ from gpuagent.planbench.differ import disagreements
 from tests.llm_samples import KEY, OPENAI
 from tests.llm_server import LlmServer, Says, starts
 from tests.markets import document
-from tests.notebooks import COMPARE, PAPERMILL, cell, embedded, ended, errors, notebook, until
+from tests.notebooks import COMPARE, DEADLINE_S, PAPERMILL, cell, embedded, ended, errors, notebook
+from tests.waiting import eventually
 from tests.world import World
 
 NO_KEY: dict[str, str] = {}
@@ -137,7 +138,7 @@ def test_stop_keeps_what_was_played(folder: str, llm: dict[str, str], llm_server
 
     async def scene(form: Comparing) -> None:
         form.run.click()
-        await asyncio.to_thread(until, lambda: llm_server.asked)
+        await asyncio.to_thread(eventually, lambda: llm_server.asked, DEADLINE_S)
         assert form.run.disabled
         form.run.click()  # dropped
         form.stop.click()
