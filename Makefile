@@ -41,10 +41,10 @@ notebooks: $(VENV)/.dev
 		XDG_DATA_HOME="$$folder" $(BIN)/pytest --nbval-lax --nbval-current-env notebooks
 
 mutants: $(VENV)/.dev
-	$(BIN)/python -m tests.mutants
+	$(BIN)/python -m tests.tools.mutants
 
 bench: $(VENV)/.dev
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.tools.bench
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

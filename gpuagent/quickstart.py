@@ -2,14 +2,14 @@
 
 from rich.console import Console
 
-from gpuagent import demo
-from gpuagent.books import Books, audit
-from gpuagent.desk import Desk, desk
-from gpuagent.launch import Order, start
-from gpuagent.model import Run
-from gpuagent.money import parse_usd, show_usd
-from gpuagent.practice_faults import JOBS_FAIL
-from gpuagent.show import books_table, jobs_table
+from gpuagent.agent.start import Order, start
+from gpuagent.books.audit import Books, audit
+from gpuagent.core.model import Run
+from gpuagent.core.money import parse_usd, show_usd
+from gpuagent.practice import demo
+from gpuagent.practice.faults import JOBS_FAIL
+from gpuagent.render.run import books_table, jobs_table
+from gpuagent.session import Desk, desk
 
 # As one stream, not as rich's one output for every line: JupyterLab hides all outputs of a cell but the first fifty.
 tell = Console(force_jupyter=False, force_terminal=True, color_system="standard", width=116).print

@@ -7,18 +7,18 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gpuagent import networks
+from gpuagent.adapters.wallets.source import KeySource
+from gpuagent.core import networks
+from gpuagent.core.model import Token, Vendor
 from gpuagent.errors import BadInput, ConfigError
-from gpuagent.key_source import KeySource
-from gpuagent.model import Token, Vendor
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gpuagent.adapters.agreeing_chain import Node
-    from gpuagent.adapters.llm_planner import LlmPlanner
-    from gpuagent.adapters.mongo_store import MongoStore
-    from gpuagent.ports import Clock, Planner, Ports, VendorApi
+    from gpuagent.adapters.chain.agreeing import Node
+    from gpuagent.adapters.mongo.store import MongoStore
+    from gpuagent.adapters.planners.llm.planner import LlmPlanner
+    from gpuagent.core.ports import Clock, Planner, Ports, VendorApi
     from gpuagent.wire.bounded_http import BoundedHttp
 
 PLANNER_MODES = ("stub", "llm")
@@ -118,9 +118,9 @@ class Agent:
 @contextmanager
 def build(settings: Settings, store: "MongoStore | None" = None) -> Iterator[Agent]:
     """Connect everything; close it at the end. store: one that is open already. Raises ConfigError, ChainError."""
-    from gpuagent.adapters.http_vendor import HttpVendor
-    from gpuagent.adapters.system_clock import SystemClock
-    from gpuagent.ports import Ports
+    from gpuagent.adapters.clock import SystemClock
+    from gpuagent.adapters.vendors.http import HttpVendor
+    from gpuagent.core.ports import Ports
 
     _quiet()
     with ExitStack() as stack:
@@ -145,8 +145,8 @@ def build(settings: Settings, store: "MongoStore | None" = None) -> Iterator[Age
 
 def _planners(settings: Settings) -> "Mapping[str, Planner]":
     """Every planner by name, made when it is first asked for: ConfigError is raised then where it is not set up."""
-    from gpuagent.adapters.on_demand import OnDemand
-    from gpuagent.adapters.stub_planner import StubPlanner
+    from gpuagent.adapters.planners.registry import OnDemand
+    from gpuagent.adapters.planners.stub import StubPlanner
 
     def stub(option: str) -> "Planner":
         if option:
@@ -169,7 +169,7 @@ def open_llm_planner(settings: Settings, model: str = "") -> "LlmPlanner":
 
     Raises ConfigError for a missing key, model or price.
     """
-    from gpuagent.adapters.llm_planner import open_planner
+    from gpuagent.adapters.planners.llm.planner import open_planner
 
     return open_planner({**settings.environ, "PLANNER_MODEL": model} if model else settings.environ)
 
@@ -177,8 +177,8 @@ def open_llm_planner(settings: Settings, model: str = "") -> "LlmPlanner":
 @contextmanager
 def open_chain(settings: Settings) -> "Iterator[Node]":
     """The chain alone, which needs no key. Raises ConfigError, and ChainError when it is another chain."""
-    from gpuagent.adapters.agreeing_chain import AgreeingChain
-    from gpuagent.adapters.evm_chain import EvmChain
+    from gpuagent.adapters.chain.agreeing import AgreeingChain
+    from gpuagent.adapters.chain.evm import EvmChain
 
     _quiet()
     nodes = [EvmChain(url, settings.token, settings.confirmations) for url in settings.rpc_urls]
@@ -193,13 +193,13 @@ def open_store(settings: Settings, folder: "Path | None" = None) -> "Iterator[Mo
 
     folder: of the embedded server's data, where it is not the usual one.
     """
-    from gpuagent.adapters.mongo_store import MongoStore
+    from gpuagent.adapters.mongo.store import MongoStore
 
     _quiet()
     with ExitStack() as stack:
         uri = settings.mongodb_uri
         if not uri:
-            from gpuagent.adapters import mongod
+            from gpuagent.adapters.mongo import embedded as mongod
 
             uri = stack.enter_context(mongod.start(folder or mongod.default_folder())).uri
         yield stack.enter_context(closing(MongoStore(uri, settings.database)))
@@ -217,14 +217,14 @@ def _quiet() -> None:
 
 
 def system_clock() -> "Clock":
-    from gpuagent.adapters.system_clock import SystemClock
+    from gpuagent.adapters.clock import SystemClock
 
     return SystemClock()
 
 
 def record_vendors(store: "MongoStore", vendors: Iterable[Vendor]) -> None:
     """Write vendors down, or change their records."""
-    from gpuagent.adapters.system_clock import SystemClock
+    from gpuagent.adapters.clock import SystemClock
 
     for vendor in vendors:
         store.put_vendor(vendor, SystemClock().now())
@@ -233,7 +233,7 @@ def record_vendors(store: "MongoStore", vendors: Iterable[Vendor]) -> None:
 @contextmanager
 def open_vendor_api(secrets: Mapping[str, str]) -> "Iterator[tuple[VendorApi, BoundedHttp]]":
     """To speak to vendors without a wallet or a database; the plain client for what the API does not allow."""
-    from gpuagent.adapters.http_vendor import HttpVendor
+    from gpuagent.adapters.vendors.http import HttpVendor
     from gpuagent.wire.bounded_http import BoundedHttp
 
     with ExitStack() as stack:

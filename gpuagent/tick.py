@@ -2,9 +2,12 @@
 
 from dataclasses import replace
 
-from gpuagent import budget
-from gpuagent.errors import ChainError, DuplicateVendorJob, PolicyRefused, Refused, StaleRun, VendorError, WalletError
-from gpuagent.events import (
+from gpuagent.agent.execute import claim, poll
+from gpuagent.agent.pay import authorize, pay
+from gpuagent.agent.plan import plan, postponed
+from gpuagent.agent.save import tell
+from gpuagent.core import budget
+from gpuagent.core.events import (
     WORLDLY,
     Authorize,
     Claim,
@@ -23,14 +26,11 @@ from gpuagent.events import (
     Step,
     VendorChosen,
 )
-from gpuagent.execute import claim, poll
-from gpuagent.model import Cause, Failed, Run
-from gpuagent.narrate import narrate
-from gpuagent.pay import authorize, pay
-from gpuagent.plan import plan, postponed
-from gpuagent.ports import Ports
-from gpuagent.tell import tell
-from gpuagent.transitions import apply, next_steps
+from gpuagent.core.model import Cause, Failed, Run
+from gpuagent.core.observations import narrate
+from gpuagent.core.ports import Ports
+from gpuagent.core.transitions import apply, next_steps
+from gpuagent.errors import ChainError, DuplicateVendorJob, PolicyRefused, Refused, StaleRun, VendorError, WalletError
 
 STEPS_MAX = 200
 """More steps than one tick of an honest run can make; a bound for the dishonest ones."""

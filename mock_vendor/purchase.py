@@ -10,12 +10,12 @@ from x402.schemas import PaymentRequired, PaymentRequirements, SettleResponse
 
 from mock_vendor.answers import Answer, Refusal, unsettled
 from mock_vendor.catalogue import Vendor
+from mock_vendor.database import Job, NonceTaken, Purchase, Quote
 from mock_vendor.facilitator import ChainUnavailable, Unknown
 from mock_vendor.faults import Verdict
 from mock_vendor.hosted import FacilitatorUnavailable
 from mock_vendor.ledger import Dead, Paid
 from mock_vendor.payment import MalformedPayment, Payment, read_payment
-from mock_vendor.shelf import Job, NonceTaken, Purchase, Quote
 from mock_vendor.shop import Shop
 from mock_vendor.wire import SubmitAnswer, SubmitRequest
 

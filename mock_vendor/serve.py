@@ -12,12 +12,12 @@ import uvicorn
 
 from mock_vendor.app import create_app
 from mock_vendor.catalogue import GPU_FACTORS, Vendor, make_vendors
+from mock_vendor.database import Shelf
 from mock_vendor.facilitator import Till
 from mock_vendor.faults import Faults
 from mock_vendor.faults.odd import Cuttable
 from mock_vendor.market import Market, open_market
 from mock_vendor.settings import Settings
-from mock_vendor.shelf import Shelf
 from mock_vendor.shop import Shop
 
 SHUTDOWN_S = 1

@@ -17,12 +17,12 @@ from fastapi import Depends, Request
 from mock_vendor.answers import Answer, Refusal
 from mock_vendor.catalogue import GPU_FACTORS, Vendor, price
 from mock_vendor.clock import Clock
+from mock_vendor.database import Job, Quote, Shelf
 from mock_vendor.facilitator import Till
 from mock_vendor.faults import Faults
-from mock_vendor.levers import Levers
 from mock_vendor.market import Market, to_atomic, to_usd
+from mock_vendor.overrides import Levers
 from mock_vendor.settings import Settings
-from mock_vendor.shelf import Job, Quote, Shelf
 from mock_vendor.training import Progress, Training, observe
 from mock_vendor.wire import JobStatusAnswer, QuoteAnswer, QuoteRequest
 

@@ -12,16 +12,17 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from gpuagent import stack
-from gpuagent.adapters.http_vendor import HttpVendor
+from gpuagent.adapters.vendors.http import HttpVendor
 from gpuagent.cli import app
-from tests import cdp_server, seeded
-from tests.lent_stack import STACK_SETTINGS, database, lent
-from tests.llm_samples import Make, Timepiece, planner_on
-from tests.llm_server import LlmServer, Says, running
-from tests.markets import PUBLIC
-from tests.parrot import Parrot
-from tests.world import Market, World, build_world
+from gpuagent.practice import stack
+from tests.support import cdp_server
+from tests.support import report_history as seeded
+from tests.support.llm_samples import Make, Timepiece, planner_on
+from tests.support.llm_server import LlmServer, Says, running
+from tests.support.scenarios import PUBLIC
+from tests.support.scripted_server import Parrot
+from tests.support.stack import STACK_SETTINGS, database, lent
+from tests.support.world import Market, World, build_world
 
 Told = Callable[[str], None]
 DATABASE = database()

@@ -10,9 +10,10 @@ from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gpuagent.api import due, events, problems, reports, runs
+from gpuagent.api import problems
 from gpuagent.api.connections import Connections
 from gpuagent.api.followers import Followers
+from gpuagent.api.routes import due, events, reports, runs
 from gpuagent.api.tokens import read_tokens
 
 BODY_MAX = 64 * 1024

@@ -11,8 +11,8 @@ from fastapi.requests import HTTPConnection
 from gpuagent import settings
 
 if TYPE_CHECKING:
-    from gpuagent.adapters.mongo_rest import MongoRest
-    from gpuagent.adapters.mongo_store import MongoStore
+    from gpuagent.adapters.mongo.queries import MongoRest
+    from gpuagent.adapters.mongo.store import MongoStore
 
 
 class Connections:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
 
-from gpuagent.api.live import Message
+from gpuagent.api.messages import Message
 from gpuagent.api.problems import Told, told
 from gpuagent.errors import GpuAgentError
 

@@ -6,19 +6,19 @@ from typing import Annotated
 
 import typer
 
-from gpuagent.cli.audits import audit_all, audit_run
+from gpuagent.cli.approve import add_consents
+from gpuagent.cli.books import audit_all, audit_run
 from gpuagent.cli.common import EXIT_OTHER, EXIT_RUN_FAILED, AsJson, console, errors_explained, print_json, store
-from gpuagent.cli.consents import add_consents
 from gpuagent.cli.doctor import doctor
 from gpuagent.cli.lab import lab
 from gpuagent.cli.planners import planners
-from gpuagent.cli.policies import policies
-from gpuagent.cli.reports import report
-from gpuagent.cli.runs import runs
-from gpuagent.cli.schedules import schedules
-from gpuagent.cli.serving import serve
-from gpuagent.cli.vendors import vendors
-from gpuagent.cli.wallets import wallets
+from gpuagent.cli.policy import policies
+from gpuagent.cli.report import report
+from gpuagent.cli.run import runs
+from gpuagent.cli.schedule import schedules
+from gpuagent.cli.serve import serve
+from gpuagent.cli.vendor import vendors
+from gpuagent.cli.wallet import wallets
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -47,7 +47,7 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Watch an agent buy a GPU job on a local chain, survive a failing vendor and balance its books."""
-    from gpuagent.demo import play
+    from gpuagent.practice.demo import play
 
     with errors_explained():
         outcome = play(budget, fail_vendor, fail_rate, say=None if as_json else console().print)
@@ -67,8 +67,9 @@ def up(
     """Start mongod, a chain and practice vendors; print the environment to export; run until stopped."""
     import signal
 
-    from gpuagent import settings, stack
-    from gpuagent.desk import practice_folder
+    from gpuagent import settings
+    from gpuagent.practice import stack
+    from gpuagent.session import practice_folder
 
     with errors_explained():
         where = None if ephemeral else folder or practice_folder()

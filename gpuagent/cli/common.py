@@ -10,7 +10,7 @@ import typer
 from gpuagent.errors import BadInput, ConfigError, GpuAgentError, Refused
 
 if TYPE_CHECKING:
-    from gpuagent.adapters.mongo_store import MongoStore
+    from gpuagent.adapters.mongo.store import MongoStore
     from gpuagent.settings import Agent
 
 EXIT_OTHER, EXIT_USAGE, EXIT_REFUSED, EXIT_RUN_FAILED = 1, 2, 3, 4

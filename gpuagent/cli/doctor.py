@@ -10,15 +10,15 @@ from gpuagent.cli.common import EXIT_OTHER, AsJson, console, print_json
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from gpuagent.checkup import Check
+    from gpuagent.doctor.checks import Check
 
 COLOURS = {"ok": "green", "advice": "yellow", "failed": "bold red"}
 
 
 def doctor(as_json: AsJson = False) -> None:
     """Check everything that can be checked without spending, and say what to fix. Exits with 1 if anything fails."""
-    from gpuagent.checkup import Status
-    from gpuagent.doctor import examine
+    from gpuagent.doctor.checks import Status
+    from gpuagent.doctor.examine import examine
 
     checks = []
     for check in examine(os.environ):

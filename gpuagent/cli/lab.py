@@ -28,7 +28,7 @@ def lab(
     browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
 ) -> None:
     """Open JupyterLab in the notebooks, with the stack: your own if it is configured, or an embedded one."""
-    from gpuagent.desk import is_configured, surroundings
+    from gpuagent.session import is_configured, surroundings
 
     with errors_explained():
         if importlib.util.find_spec("jupyterlab") is None:
@@ -50,7 +50,7 @@ def notebooks(folder: Path | None) -> Path:
     checkout, shipped = PACKAGE.parent / "notebooks", PACKAGE / "notebooks"
     if (checkout / "10_run_console.ipynb").exists():
         return checkout
-    from gpuagent.adapters.mongod import default_folder
+    from gpuagent.adapters.mongo.embedded import default_folder
 
     copies = default_folder().parent / "notebooks"
     copies.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -12,9 +12,9 @@ from gpuagent.cli.common import EXIT_OTHER, EXIT_REFUSED, AsJson, RunId, console
 from gpuagent.errors import BadInput
 
 if TYPE_CHECKING:
-    from gpuagent.planbench.asking import Asker
+    from gpuagent.core.ports import Planner
+    from gpuagent.planbench.answers import Asker
     from gpuagent.planbench.compare import Estimate
-    from gpuagent.ports import Planner
 
 planners = typer.Typer(no_args_is_help=True, help="Compare planners, replay their decisions.")
 
@@ -71,9 +71,9 @@ def planners_live(
     """Play a scenario end to end, with real payments on a practice market; exits with 1 if memory decides otherwise."""
     import os
 
-    from gpuagent.planbench.live import in_memory, steps_json, steps_table
+    from gpuagent.planbench.end_to_end import in_memory, steps_json, steps_table
     from gpuagent.planbench.scenarios import load
-    from gpuagent.practice import practice
+    from gpuagent.practice.market import practice
 
     with errors_explained():
         (found,) = load(scenario) if scenario.is_file() else ((),)
@@ -128,7 +128,7 @@ def planners_generate(
     count: Annotated[int, typer.Option(min=1, max=10_000, help="Files; the nine families take turns.")] = 18,
 ) -> None:
     """Make scenario files of the synthetic families, with truth and bounds."""
-    from gpuagent.planbench.generate import write
+    from gpuagent.planbench.generator.generate import write
 
     with errors_explained():
         try:
@@ -145,9 +145,9 @@ def planners_ab(
     as_json: AsJson = False,
 ) -> None:
     """Runs that were started with several planners: completion and spend by the planner each was assigned."""
-    from gpuagent.planbench.arms import arms, arms_table
-    from gpuagent.planbench.arms import as_json as arms_json
-    from gpuagent.show import plain
+    from gpuagent.planbench.ab import arms, arms_table
+    from gpuagent.planbench.ab import as_json as arms_json
+    from gpuagent.render.run import plain
 
     with errors_explained(), store() as opened:
         found = arms(plain(opened.runs(limit)), tag)
@@ -160,7 +160,7 @@ def planners_ab(
 def _named(names: str) -> "list[Planner]":
     """Raises BadInput, and ConfigError for a planner that is not set up."""
     from gpuagent import settings
-    from gpuagent.planbench.rules import RULES
+    from gpuagent.planbench.baselines import RULES
 
     wanted = ["stub", *RULES] if names == "all" else [name.strip() for name in names.split(",")]
     if len(set(wanted)) < len(wanted):
@@ -183,9 +183,9 @@ def askers_for(
 
     Raises BadInput where asking may cost money, and nobody said how much it may or can say how much it does."""
     from gpuagent import settings
-    from gpuagent.money import parse_usd, show_usd
-    from gpuagent.planbench.asking import Asker, Priced, Purse, memory_of
-    from gpuagent.planbench.rules import RULES
+    from gpuagent.core.money import parse_usd, show_usd
+    from gpuagent.planbench.answers import Asker, Priced, Purse, memory_of
+    from gpuagent.planbench.baselines import RULES
 
     for planner in named:
         if planner.name not in (*RULES, "stub") and not isinstance(planner, Priced):
@@ -204,7 +204,7 @@ def askers_for(
 
 
 def _default_cache() -> Path:
-    from gpuagent.adapters.mongod import default_folder
+    from gpuagent.adapters.mongo.embedded import default_folder
 
     return default_folder().parent / "planner-answers"
 

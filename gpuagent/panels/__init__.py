@@ -1,7 +1,7 @@
 """Panels for notebooks: they draw what MongoDB holds and call the core; they hold no state of a run."""
 
-from gpuagent.desk import Desk, desk
 from gpuagent.panels.console import Console
+from gpuagent.session import Desk, desk
 
 __all__ = ["Console", "Desk", "console", "desk"]
 

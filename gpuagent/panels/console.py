@@ -5,23 +5,23 @@ from typing import Any
 
 import ipywidgets as w
 
-from gpuagent.desk import Desk
+from gpuagent.core.model import Run
 from gpuagent.errors import GpuAgentError
-from gpuagent.model import Run
-from gpuagent.panels.bridge import Bridge
-from gpuagent.panels.deciding import Deciding
-from gpuagent.panels.driving import Driving
+from gpuagent.panels.approval_form import Deciding
+from gpuagent.panels.event_log import FILTERS, LINES_MAX
 from gpuagent.panels.faults_form import FaultsForm
+from gpuagent.panels.kit.html import el, join
+from gpuagent.panels.kit.message import Message, html, shown
+from gpuagent.panels.kit.style import sheet
+from gpuagent.panels.kit.tabs import sections
+from gpuagent.panels.kit.tasks import Bridge
 from gpuagent.panels.launch_form import LaunchForm
-from gpuagent.panels.limits import LimitsForm
-from gpuagent.panels.live import Live, News
-from gpuagent.panels.log import FILTERS, LINES_MAX
-from gpuagent.panels.markup import el, join
-from gpuagent.panels.message import Message, html, shown
-from gpuagent.panels.reading import Reading, colours, listed, newest, read, title
+from gpuagent.panels.limits_form import LimitsForm
+from gpuagent.panels.run_controls import Driving
 from gpuagent.panels.run_view import RunView, page
-from gpuagent.panels.sections import sections
-from gpuagent.panels.style import sheet
+from gpuagent.panels.snapshot import Reading, colours, listed, newest, read, title
+from gpuagent.panels.watcher import Live, News
+from gpuagent.session import Desk
 
 
 class Console:

@@ -4,12 +4,12 @@ from typing import Any
 
 import ipywidgets as w
 
-from gpuagent.desk import Desk
-from gpuagent.panels.bridge import Bridge, Errand
-from gpuagent.panels.fields import button, card, row
-from gpuagent.panels.markup import el
-from gpuagent.panels.message import Message, html
-from gpuagent.practice_faults import FAULTS
+from gpuagent.panels.kit.fields import button, card, row
+from gpuagent.panels.kit.html import el
+from gpuagent.panels.kit.message import Message, html
+from gpuagent.panels.kit.tasks import Bridge, Errand
+from gpuagent.practice.faults import FAULTS
+from gpuagent.session import Desk
 
 NONE = "The vendors are not practice vendors: they have no switches. `gpuagent lab` without a configuration has some."
 

@@ -6,19 +6,19 @@ from typing import Any
 
 import ipywidgets as w
 
-from gpuagent.desk import Desk
+from gpuagent.agent.dry_run import Rehearsal, rehearse
+from gpuagent.agent.start import GOAL_MAX, HOURS_MAX, TAG_MAX, Order, prepare, start
+from gpuagent.core.model import HOURS_MIN, Run, Vendor
+from gpuagent.core.money import parse_usd, show_usd
+from gpuagent.core.policy import LIMITS, Policy
 from gpuagent.errors import BadInput
-from gpuagent.launch import GOAL_MAX, HOURS_MAX, TAG_MAX, Order, prepare, start
-from gpuagent.model import HOURS_MIN, Run, Vendor
-from gpuagent.money import parse_usd, show_usd
-from gpuagent.panels.bridge import Bridge, Errand
-from gpuagent.panels.fields import Field, button, card, choice, problems, row, text, written
-from gpuagent.panels.limits import NAMES
-from gpuagent.panels.markup import el
-from gpuagent.panels.message import Message, html, shown
-from gpuagent.panels.rehearsal import rehearsed
-from gpuagent.policy import LIMITS, Policy
-from gpuagent.rehearse import Rehearsal, rehearse
+from gpuagent.panels.dry_run import rehearsed
+from gpuagent.panels.kit.fields import Field, button, card, choice, problems, row, text, written
+from gpuagent.panels.kit.html import el
+from gpuagent.panels.kit.message import Message, html, shown
+from gpuagent.panels.kit.tasks import Bridge, Errand
+from gpuagent.panels.limits_form import NAMES
+from gpuagent.session import Desk
 
 WIDE = "520px"
 FORM = ("goal", "gpu", "hours", "budget", "planner", "model", "tags")

@@ -5,14 +5,14 @@ from typing import Any
 
 import ipywidgets as w
 
-from gpuagent.adapters.mongo_glance import Glance
-from gpuagent.panels.fields import choice, row, text
-from gpuagent.panels.log import FILTERS, log
-from gpuagent.panels.markup import Html, el, join
-from gpuagent.panels.message import html, shown
-from gpuagent.panels.phases import picture, pill
-from gpuagent.panels.views import budget_bar, jobs_table, payments_table
-from gpuagent.panels.why import why
+from gpuagent.adapters.mongo.glance import Glance
+from gpuagent.panels.decision import why
+from gpuagent.panels.event_log import FILTERS, log
+from gpuagent.panels.kit.fields import choice, row, text
+from gpuagent.panels.kit.html import Html, el, join
+from gpuagent.panels.kit.message import html, shown
+from gpuagent.panels.state_diagram import picture, pill
+from gpuagent.panels.tables import budget_bar, jobs_table, payments_table
 
 NO_RUN = "No run is open. Fill in “New run” and press Launch, or choose a run from the list."
 

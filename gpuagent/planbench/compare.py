@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from gpuagent.context import Context
+from gpuagent.core.context import Context
 from gpuagent.errors import BadInput
 from gpuagent.planbench import play as playing
-from gpuagent.planbench.asking import Asker, LimitReached, Priced
+from gpuagent.planbench.answers import Asker, LimitReached, Priced
 from gpuagent.planbench.play import Answer, Play
 from gpuagent.planbench.scenarios import Market, atomic
 

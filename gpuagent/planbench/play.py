@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 
-from gpuagent.context import Context, PastJob
-from gpuagent.model import Action, Decision
+from gpuagent.core.context import Context, PastJob
+from gpuagent.core.model import Action, Decision
 from gpuagent.planbench.scenarios import Market, cost
 
 LAMBDA = 0.01

@@ -7,9 +7,9 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from gpuagent.context import Context
+from gpuagent.core.context import Context
 from gpuagent.errors import BadInput
-from gpuagent.planbench.asking import Asker, Priced
+from gpuagent.planbench.answers import Asker, Priced
 from gpuagent.planbench.compare import Estimate
 from gpuagent.planbench.play import digest, fault_of
 

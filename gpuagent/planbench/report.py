@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from gpuagent.core.money import show_usd
 from gpuagent.errors import BadInput
-from gpuagent.money import show_usd
 from gpuagent.planbench.compare import BAYES, BOUNDS, Comparison
 from gpuagent.planbench.play import Play
 from gpuagent.planbench.scores import ALL, GROUPINGS, Pair, Row, pairs, rows

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 from pathlib import Path
 
-from gpuagent.context import Candidate, Context, Learned, PastJob
+from gpuagent.core.context import Candidate, Context, Learned, PastJob
+from gpuagent.core.money import UNIT
 from gpuagent.errors import BadInput
-from gpuagent.money import UNIT
 from gpuagent.planbench.files import BoundPart, FilePart, HistoryPart, TruthPart, read
 
 EPOCH = 1_700_000_000.0

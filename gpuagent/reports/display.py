@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from gpuagent.core.money import usd
 from gpuagent.errors import BadInput
-from gpuagent.money import usd
 
 CENT = Decimal("0.01")
 _CODE = re.compile(r"[A-Z]{3}", re.ASCII)

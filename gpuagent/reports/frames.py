@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
 
-from gpuagent.adapters.mongo_history import MongoHistory, Scope
+from gpuagent.adapters.mongo.report_rows import MongoHistory, Scope
 
 if TYPE_CHECKING:
-    from gpuagent.context import PastJob
+    from gpuagent.core.context import PastJob
 
 TIME = "datetime64[us, UTC]"
 RUNS = {

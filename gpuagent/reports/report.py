@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from gpuagent.adapters.mongo_history import Scope
-from gpuagent.reports import attention, drawing, frames, headlines, runs, spend
+from gpuagent.adapters.mongo.report_rows import Scope
+from gpuagent.agent.market import OUTCOMES_MAX
+from gpuagent.reports import frames
+from gpuagent.reports.charts import style as drawing
 from gpuagent.reports.display import Display, display
+from gpuagent.reports.figures import attention, headlines, runs, spend
+from gpuagent.reports.figures.headlines import Headline, Window
 from gpuagent.reports.frames import Frame, Frames
-from gpuagent.reports.headlines import Headline, Window
 from gpuagent.reports.period import Period, parse
-from gpuagent.survey import OUTCOMES_MAX
 
 if TYPE_CHECKING:
-    from gpuagent.adapters.agreeing_chain import Node
-    from gpuagent.adapters.mongo_store import MongoStore
+    from gpuagent.adapters.chain.agreeing import Node
+    from gpuagent.adapters.mongo.store import MongoStore
     from gpuagent.settings import Settings
 
 UNASKED = attention.ChainCheck(why_not="nobody asked for it")
@@ -122,7 +124,7 @@ def open_report(asked: Asked, settings: "Settings | None" = None, chain: bool = 
     Raises BadInput, ConfigError, StoreError.
     """
     from gpuagent import settings as environment
-    from gpuagent.desk import open_records
+    from gpuagent.session import open_records
 
     known = settings or environment.read()
     now = environment.system_clock().now()

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from gpuagent.money import usd
+from gpuagent.core.money import usd
 from gpuagent.reports import display
 from gpuagent.reports.display import Display
+from gpuagent.reports.figures.headlines import Headline
 from gpuagent.reports.frames import Frame
-from gpuagent.reports.headlines import Headline
 
 ROWS_MAX = 250
 """Rows of a table that are shown: the exports have them all."""

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
+from gpuagent.core.ports import Clock
 from gpuagent.errors import BadInput
-from gpuagent.ports import Clock
 
 
 def claimed(folder: Path, stem: str, clock: Clock) -> Path:

@@ -6,12 +6,12 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from gpuagent.books import Books
+from gpuagent.books.audit import Books
+from gpuagent.core.model import Ledger, Run, RunStatus
+from gpuagent.core.money import show_usd
+from gpuagent.core.transitions import is_over, phase
 from gpuagent.errors import BadInput, ChainMismatch, RunFailed
-from gpuagent.model import Ledger, Run, RunStatus
-from gpuagent.money import show_usd
-from gpuagent.show import books_json, plain
-from gpuagent.transitions import is_over, phase
+from gpuagent.render.run import books_json, plain
 
 MIME, SCHEMA = "application/vnd.gpuagent.run+json", "gpuagent.run/1"
 COMPLETED, FAILED, UNFINISHED = "completed", "failed", "unfinished"

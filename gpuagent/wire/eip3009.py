@@ -8,7 +8,7 @@ from typing import Any
 from eth_abi.abi import encode
 from eth_hash.auto import keccak
 
-from gpuagent.model import Authorization, Token
+from gpuagent.core.model import Authorization, Token
 
 
 def _topic(signature: str) -> str:

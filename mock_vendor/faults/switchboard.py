@@ -7,9 +7,9 @@ from starlette.responses import Response
 from x402.schemas import PaymentRequired
 
 from mock_vendor.answers import Answer
+from mock_vendor.database import Quote, Shelf
 from mock_vendor.faults.scene import Scene
 from mock_vendor.faults.table import TABLE, Hook
-from mock_vendor.shelf import Quote, Shelf
 
 # Take the payment, hold it back for a while, keep it for ever, refuse it, call it another request's, or have no
 # facilitator to take it with.

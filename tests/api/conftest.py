@@ -2,8 +2,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.api.server import Served, serving
-from tests.world import World
+from tests.support.rest_server import Served, serving
+from tests.support.world import World
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from gpuagent.api.problems import Told
 from gpuagent.api.tokens import read_tokens
 from gpuagent.cli import app as command
 from gpuagent.errors import ConfigError
-from tests.api.server import APPROVE, CRON, OPERATE, READ, TOKENS, Served, serving
-from tests.world import World
+from tests.support.rest_server import APPROVE, CRON, OPERATE, READ, TOKENS, Served, serving
+from tests.support.world import World
 
 ID = "66a1f2c9d53a3f9ef1f0c123"
 ANYBODY, LOOKS, DRIVES, AGREES, STOPS, TICKS = range(6)

@@ -11,10 +11,10 @@ from typing import Any
 
 import httpx
 
-from gpuagent.model import RunStatus
-from gpuagent.reconcile import sweep
+from gpuagent.books.sweep import sweep
+from gpuagent.core.model import RunStatus
 from gpuagent.tick import tick
-from tests.api.server import Served
+from tests.support.rest_server import Served
 
 CLIENTS = 50
 PATIENCE_S = 90

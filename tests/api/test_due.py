@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from bson import ObjectId
 
-from tests.api.server import Served
-from tests.world import World
+from tests.support.rest_server import Served
+from tests.support.world import World
 
 
 def test_ticks_what_is_due_and_says_so(served: Served) -> None:

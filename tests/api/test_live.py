@@ -14,10 +14,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from gpuagent.model import Observation
-from tests.api.server import Served, serving, sse
-from tests.waiting import eventually
-from tests.world import World
+from gpuagent.core.model import Observation
+from tests.support.eventually import eventually
+from tests.support.rest_server import Served, serving, sse
+from tests.support.world import World
 
 Events = list[dict[str, Any]]
 

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from gpuagent.money import UNIT
-from tests.api.server import Served
+from gpuagent.core.money import UNIT
+from tests.support.rest_server import Served
 
 ORDER = {"userId": "u1", "goal": "Fine-tune tiny-llm", "budgetTotal": 5}
 

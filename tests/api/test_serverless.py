@@ -12,8 +12,8 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-from tests.api.server import CRON
-from tests.world import World
+from tests.support.rest_server import CRON
+from tests.support.world import World
 
 ROOT = Path(__file__).parent.parent.parent
 LIMIT_MB = 500
@@ -76,7 +76,7 @@ def test_the_platforms_configuration_names_what_there_is() -> None:
     assert project["tool"]["vercel"]["entrypoint"] == "api.index:app"
     assert list(vercel["functions"]) == ["api/index.py"]
     assert (ROOT / "api/index.py").is_file()
-    from gpuagent.api.due import LIMIT_S
+    from gpuagent.api.routes.due import LIMIT_S
 
     assert vercel["functions"]["api/index.py"]["maxDuration"] > LIMIT_S
     from gpuagent.api import app

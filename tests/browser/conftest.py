@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browser.lab import Lab, running_lab
-from tests.browser.notebook import Notebook, chromium
+from tests.support.browser_notebook import Notebook, chromium
+from tests.support.lab import Lab, running_lab
 
 VIEW = {"width": 1280, "height": 1900}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.notebook import SLOW_MS, Notebook
+from tests.support.browser_notebook import SLOW_MS, Notebook
 
 Opened = Callable[[str], Notebook]
 CONTROLS = {"button", "textbox", "combobox", "listbox", "option", "checkbox", "spinbutton", "link", "slider", "radio"}

@@ -18,7 +18,7 @@ from mock_command import last_words, launched, ready_line, selling
 
 from mock_vendor.chain import anvil, rpc
 from mock_vendor.errors import ChainError
-from tests.waiting import eventually
+from tests.support.eventually import eventually
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from x402.schemas import PaymentRequired
 
 from mock_vendor.chain import mint, rpc
 from mock_vendor.payment import IDENTIFIER_DECLARATION
-from tests.waiting import eventually
+from tests.support.eventually import eventually
 
 
 def test_a_job_is_quoted_paid_and_done(buyer: Buyer) -> None:

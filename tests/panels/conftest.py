@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from gpuagent import settings
-from gpuagent.desk import Desk
 from gpuagent.panels.console import Console
-from gpuagent.practice_faults import FaultSwitches
-from tests.world import World
+from gpuagent.practice.faults import FaultSwitches
+from gpuagent.session import Desk
+from tests.support.world import World
 
 WITHIN_S = 20
 Scene = Callable[["Seat"], Awaitable[None]]

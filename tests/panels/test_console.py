@@ -5,13 +5,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from gpuagent.context import Context, Thought
-from gpuagent.model import Observation, RunStatus
-from gpuagent.panels.log import LINES_MAX
-from gpuagent.policy import Halt
+from gpuagent.core.context import Context, Thought
+from gpuagent.core.model import Observation, RunStatus
+from gpuagent.core.policy import Halt
+from gpuagent.panels.event_log import LINES_MAX
 from tests.panels.conftest import Seat
-from tests.scripted_planner import ScriptedPlanner, wait
-from tests.world import World
+from tests.support.scripted_planner import ScriptedPlanner, wait
+from tests.support.world import World
 
 Play = Callable[..., None]
 

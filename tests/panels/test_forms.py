@@ -6,12 +6,12 @@ from decimal import Decimal
 
 import pytest
 
-from gpuagent.desk import Desk
+from gpuagent.agent.start import Order
 from gpuagent.errors import BadInput
-from gpuagent.launch import Order
-from gpuagent.practice_faults import JOBS_FAIL
+from gpuagent.practice.faults import JOBS_FAIL
+from gpuagent.session import Desk
 from tests.panels.conftest import Seat, played
-from tests.world import World
+from tests.support.world import World
 
 Play = Callable[..., None]
 

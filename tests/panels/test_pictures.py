@@ -8,13 +8,13 @@ from xml.etree import ElementTree as Xml
 import pytest
 from bson import Decimal128, ObjectId
 
-from gpuagent.model import Phase
-from gpuagent.palette import vendor_colours
-from gpuagent.panels.log import log
-from gpuagent.panels.markup import Html, el, join, table
-from gpuagent.panels.phases import WORDS, picture
-from gpuagent.panels.views import budget_bar, jobs_table, payments_table
-from gpuagent.panels.why import why
+from gpuagent.core.model import Phase
+from gpuagent.panels.decision import why
+from gpuagent.panels.event_log import log
+from gpuagent.panels.kit.html import Html, el, join, table
+from gpuagent.panels.state_diagram import WORDS, picture
+from gpuagent.panels.tables import budget_bar, jobs_table, payments_table
+from gpuagent.render.palette import vendor_colours
 
 EVIL = '<script>alert("x")</script>'
 TX = "0x" + "ab" * 32

@@ -7,11 +7,11 @@ import pytest
 from eth_abi.abi import encode
 from eth_hash.auto import keccak
 
-from gpuagent.model import Authorized, Owed, Reserved, Run, RunStatus, Settled, Underway, Voided
-from gpuagent.money import show_usd
+from gpuagent.core.model import Authorized, Owed, Reserved, Run, RunStatus, Settled, Underway, Voided
+from gpuagent.core.money import show_usd
 from gpuagent.tick import step
-from tests.safety.seen import Seen, authorized, signature_of, stored_headers
-from tests.world import World
+from tests.safety.evidence import Seen, authorized, signature_of, stored_headers
+from tests.support.world import World
 
 Observed = Callable[..., Seen]
 Attack = Callable[[World, str], Run]

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from gpuagent.model import Run
-from tests.safety.seen import Seen, look
-from tests.world import World
+from gpuagent.core.model import Run
+from tests.safety.evidence import Seen, look
+from tests.support.world import World
 
 
 @pytest.fixture

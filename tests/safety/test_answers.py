@@ -16,7 +16,7 @@ from tests.safety.attacks import (
     refuses_offer,
     refuses_quote,
 )
-from tests.world import World
+from tests.support.world import World
 
 MEMORY_MAX = 16_000_000
 """Bytes that the agent may take while it is sent 200 MB."""

@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from gpuagent import stack
-from gpuagent.adapters.mongo_store import MongoStore
-from gpuagent.adapters.mongod import last_server
+from gpuagent.adapters.mongo.embedded import last_server
+from gpuagent.adapters.mongo.store import MongoStore
+from gpuagent.core.model import Authorized, Observation, Reserved, Run, Settled
+from gpuagent.core.ports import Open, Store
 from gpuagent.errors import StoreError
-from gpuagent.model import Authorized, Observation, Reserved, Run, Settled
-from gpuagent.ports import Open, Store
-from tests.lent_stack import STACK_SETTINGS
+from gpuagent.practice import stack
 from tests.safety.attacks import FIRST, Observed, assert_signed, finishes, held, relay
-from tests.safety.seen import stored_headers
-from tests.world import Market, World, build_world
+from tests.safety.evidence import stored_headers
+from tests.support.stack import STACK_SETTINGS
+from tests.support.world import Market, World, build_world
 
 CONFIRMATIONS = 50
 PATIENCE_S, RECOVERY_S = 2, 60

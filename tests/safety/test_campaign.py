@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.campaign import FAULTS, OUTAGES_MIN, TICKERS, campaign
-from tests.ticker import POINTS
-from tests.troupe import AT_RANDOM
+from tests.support.ticker import POINTS
+from tests.support.troupe import AT_RANDOM
+from tests.tools.campaign import FAULTS, OUTAGES_MIN, TICKERS, campaign
 
 SEED, PURCHASES = 1, 60
 

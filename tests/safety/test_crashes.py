@@ -2,12 +2,12 @@
 
 import pytest
 
-from gpuagent.model import Authorized, Reserved, Run, Settled
-from gpuagent.terms import nonce
-from tests.killing import assert_logs_once, tick_until_killed
+from gpuagent.core.model import Authorized, Reserved, Run, Settled
+from gpuagent.core.terms import nonce
 from tests.safety.attacks import FIRST, Observed, assert_moved, assert_signed, assert_unpaid, finishes, held
-from tests.safety.seen import authorized, stored_headers
-from tests.world import World
+from tests.safety.evidence import authorized, stored_headers
+from tests.support.crash import assert_logs_once, tick_until_killed
+from tests.support.world import World
 
 
 @pytest.mark.parametrize("point", ["after_reserve", "before_sign"])

@@ -10,14 +10,13 @@ from typing import Any
 import pytest
 
 from gpuagent import settings
-from gpuagent.adapters.agreeing_chain import AgreeingChain
-from gpuagent.adapters.evm_chain import EvmChain
+from gpuagent.adapters.chain.agreeing import AgreeingChain
+from gpuagent.adapters.chain.evm import EvmChain
+from gpuagent.core.model import Authorized, Reserved, Run, Settled, Voided
+from gpuagent.core.ports import Chain
 from gpuagent.errors import ChainError, ChainMismatch, WalletUnfunded
-from gpuagent.model import Authorized, Reserved, Run, Settled, Voided
-from gpuagent.ports import Chain
 from gpuagent.tick import step, tick
 from tests.conftest import DATABASE
-from tests.rpc_proxy import RpcProxy
 from tests.safety.attacks import (
     FIRST,
     LIFE_S,
@@ -33,9 +32,10 @@ from tests.safety.attacks import (
     pays_once,
     settlement_call,
 )
-from tests.safety.seen import authorized, stored_headers
-from tests.wire import Wire
-from tests.world import World
+from tests.safety.evidence import authorized, stored_headers
+from tests.support.rpc_proxy import RpcProxy
+from tests.support.tcp_proxy import Wire
+from tests.support.world import World
 
 TICKERS = 20
 OLD_BLOCKS = 30

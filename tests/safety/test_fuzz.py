@@ -10,13 +10,23 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gpuagent.adapters.local_wallet import LocalWallet
+from gpuagent.adapters.vendors.answers import clean, read_job_id, read_object, read_quote, read_report
+from gpuagent.adapters.wallets.local import LocalWallet
+from gpuagent.core.model import JobReport, Quote
+from gpuagent.core.terms import agreed
 from gpuagent.errors import OfferInvalid, VendorError
-from gpuagent.model import JobReport, Quote
-from gpuagent.terms import agreed
-from gpuagent.wire.exact import HEADER_MAX, PAYMENT_IDENTIFIER, decode_challenge
-from gpuagent.wire.vendor_answers import clean, read_job_id, read_object, read_quote, read_report
-from tests.samples import PAYEE, TERMS, TOKEN, VENDOR, WIRE_QUOTE, WIRE_STATUS, WIRE_TERMS, authorization, quote
+from gpuagent.wire.x402 import HEADER_MAX, PAYMENT_IDENTIFIER, decode_challenge
+from tests.support.factories import (
+    PAYEE,
+    TERMS,
+    TOKEN,
+    VENDOR,
+    WIRE_QUOTE,
+    WIRE_STATUS,
+    WIRE_TERMS,
+    authorization,
+    quote,
+)
 
 bounded = settings(deadline=None, derandomize=True, max_examples=400)
 WALLET = LocalWallet("0x" + "11" * 32, TOKEN)

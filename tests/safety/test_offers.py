@@ -18,9 +18,9 @@ from tests.safety.attacks import (
     refuses_offer,
     refuses_quote,
 )
-from tests.safety.seen import stored_headers
-from tests.scripted_planner import ScriptedPlanner, start
-from tests.world import World
+from tests.safety.evidence import stored_headers
+from tests.support.scripted_planner import ScriptedPlanner, start
+from tests.support.world import World
 
 MALFORMED_QUOTES = ("garbage", "deep", "bad_quote")
 MALFORMED_OFFERS = ("bad_base64", "broken_offer", "list_offer", "deep_offer")

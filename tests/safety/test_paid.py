@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from gpuagent.model import Failed, Owed, Run, RunStatus, Settled, Underway
+from gpuagent.core.model import Failed, Owed, Run, RunStatus, Settled, Underway
 from tests.safety.attacks import (
     FIRST,
     SECOND,
@@ -19,7 +19,7 @@ from tests.safety.attacks import (
     pays_once,
     relay,
 )
-from tests.world import World
+from tests.support.world import World
 
 TICKS = 20
 PATIENCE_S = 600

@@ -12,9 +12,9 @@ from eth_abi.abi import encode
 from eth_hash.auto import keccak
 from rich.console import Console, Group
 
-from gpuagent.model import Failed, Run, Settled
-from gpuagent.money import show_usd
-from gpuagent.show import narration, run_view
+from gpuagent.core.model import Failed, Run, Settled
+from gpuagent.core.money import show_usd
+from gpuagent.render.run import narration, run_view
 from tests.safety.attacks import (
     FIRST,
     SECOND,
@@ -28,8 +28,8 @@ from tests.safety.attacks import (
     refuses_quote,
     taken,
 )
-from tests.safety.seen import stored_headers
-from tests.world import World
+from tests.safety.evidence import stored_headers
+from tests.support.world import World
 
 CONTENT_MAX = 2_500
 """Letters of one observation: what is kept of a vendor's text, and our words around it."""

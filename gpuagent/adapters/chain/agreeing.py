@@ -1,0 +1,140 @@
+"""Several nodes of one chain, none of which is believed alone: one that lags or lies can hold money up, not move it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
+from typing import Protocol, TypeVar
+
+from gpuagent.core.model import Authorization, Settlement, Token, Transfer
+from gpuagent.core.ports import Chain, Gas, Head, Open, Outcome, Void
+from gpuagent.core.records import Block, Spent
+from gpuagent.errors import ChainError, ChainMismatch
+
+LAG_MAX_S = 300
+"""Nodes whose newest blocks lie further apart do not see the same chain: one of them lags or lies."""
+
+T = TypeVar("T")
+
+
+class Node(Chain, Protocol):
+    """The chain port, and what the books ask besides. Raises as the port does."""
+
+    @property
+    def token(self) -> Token: ...
+
+    def check(self) -> None: ...
+
+    def final(self) -> Block: ...
+
+    def block(self, number: int) -> Block | None: ...
+
+    def history(self, payer: str, first: int, last: int) -> Iterator[Transfer | Spent]: ...
+
+    def transfers(self, payer: str, from_block: int) -> tuple[Transfer, ...]: ...
+
+    def close(self) -> None: ...
+
+
+class AgreeingChain:
+    """What all nodes say alike, or the most careful of what they say. A node that does not answer is a ChainError."""
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self._nodes = tuple(nodes)
+
+    @property
+    def token(self) -> Token:
+        return self._nodes[0].token
+
+    def close(self) -> None:
+        for node in self._nodes:
+            node.close()
+
+    def check(self) -> None:
+        for node in self._nodes:
+            node.check()
+
+    def head(self, address: str) -> Head:
+        """The smallest of each number: the least money, the shortest life for what is signed now."""
+        heads = [node.head(address) for node in self._nodes]
+        _check_lag([head.time for head in heads])
+        return Head(
+            number=min(head.number for head in heads),
+            time=min(head.time for head in heads),
+            balance=min(head.balance for head in heads),
+        )
+
+    def spent(self, payer: str, nonces: Sequence[str]) -> tuple[str, ...]:
+        """What any node holds as spent."""
+        spent = {nonce for node in self._nodes for nonce in node.spent(payer, nonces)}
+        return tuple(nonce for nonce in nonces if nonce in spent)
+
+    def outcome(self, authorization: Authorization) -> Outcome:
+        """Settled or void when every node says so; open while one of them is undecided.
+
+        Raises ChainMismatch when the final blocks of two nodes contradict each other: no waiting would end that.
+        """
+        said = [node.outcome(authorization) for node in self._nodes]
+        undecided = [one for one in said if isinstance(one, Open)]
+        if undecided:
+            times = [one.now for one in undecided] + [one.at for one in said if isinstance(one, Settlement)]
+            _check_lag(times)
+            # Decided for one node, so not to be sent any more; not decided for another, so held.
+            return Open(max(times), used=len(undecided) < len(said) or any(one.used for one in undecided))
+        if len(set(said)) > 1 and not all(isinstance(one, Void) for one in said):
+            raise ChainMismatch(
+                f"the nodes of CHAIN_RPC_URL contradict each other about nonce {authorization.nonce}: "
+                f"{'; '.join(map(str, said))}. One of them lies, or is on a fork"
+            )
+        return said[0]
+
+    def transfers(self, payer: str, from_block: int) -> tuple[Transfer, ...]:
+        """Every final transfer out of the account. Raises ChainError unless all nodes show the same ones."""
+        found = self.history(payer, from_block, self.final().number)
+        return tuple(one for one in found if isinstance(one, Transfer))
+
+    def final(self) -> Block:
+        """The oldest of what the nodes hold as final."""
+        found = [node.final() for node in self._nodes]
+        _check_lag([block.time for block in found])
+        return min(found, key=lambda block: block.number)
+
+    def block(self, number: int) -> Block | None:
+        """None where a node does not keep it. Raises ChainError when two nodes know different ones."""
+        found = [node.block(number) for node in self._nodes]
+        known = [block for block in found if block]
+        if len(set(known)) > 1:
+            raise ChainError(f"the nodes of CHAIN_RPC_URL have different blocks {number}: one of them is on a fork")
+        return known[0] if len(known) == len(found) else None
+
+    def history(self, payer: str, first: int, last: int) -> Iterator[Transfer | Spent]:
+        """What all nodes show alike. Raises ChainError where they differ."""
+        for ours, *others in zip_longest(*(node.history(payer, first, last) for node in self._nodes)):
+            if any(other != ours for other in others):
+                raise ChainError(f"the nodes of CHAIN_RPC_URL show different transfers out of {payer}: try again")
+            yield ours
+
+    def gas(self, address: str) -> Gas:
+        """As the first node that answers says: what a transaction costs decides nothing in the books."""
+        return self._answers(lambda node: node.gas(address))[0]
+
+    def send(self, transaction: str) -> str:
+        """To every node; one that takes it is enough."""
+        return self._answers(lambda node: node.send(transaction))[0]
+
+    def _answers(self, ask: Callable[[Node], T]) -> list[T]:
+        """The answers of those nodes that give one. Raises ChainError if none does."""
+        answers: list[T] = []
+        errors: list[ChainError] = []
+        for node in self._nodes:
+            try:
+                answers.append(ask(node))
+            except ChainError as error:
+                errors.append(error)
+        if not answers:
+            raise errors[0]
+        return answers
+
+
+def _check_lag(times: Sequence[int]) -> None:
+    apart = max(times) - min(times)
+    if apart > LAG_MAX_S:
+        raise ChainError(f"the nodes of CHAIN_RPC_URL are {apart} s apart: one of them lags, or lies about the time")

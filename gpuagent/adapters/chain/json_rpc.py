@@ -1,0 +1,45 @@
+"""JSON-RPC to a node: the reads of one decision go out as one batch, under one deadline."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from gpuagent.adapters.vendors.answers import clean
+from gpuagent.errors import ChainError
+from gpuagent.wire import strict_json
+from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed
+
+SAID_MAX = 300
+
+
+class JsonRpc:
+    """One node. shown: how errors name it, because the path of its address may hold an API key."""
+
+    def __init__(self, url: str, deadline_s: float) -> None:
+        self._url = url
+        self.shown = urlsplit(url).hostname or "CHAIN_RPC_URL"
+        self._http = BoundedHttp(deadline_s, body_max=16 * 1024 * 1024)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def batch(self, *calls: tuple[str, list[Any]]) -> list[Any]:
+        """The results of the calls, in their order. Raises ChainError if the node does not answer or refuses one.
+
+        An answer of another shape raises whatever reading it raises: the caller knows what it asked for.
+        """
+        body = [
+            {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+            for number, (method, params) in enumerate(calls)
+        ]
+        try:
+            reply = self._http.request("POST", self._url, json=body)
+        except HttpFailed as error:
+            raise ChainError(f"the chain does not answer at {self.shown}: {error}") from error
+        answers = {answer["id"]: answer for answer in strict_json.parse(reply.body)}
+        return [_result(answers[number]) for number in range(len(calls))]
+
+
+def _result(answer: dict[str, Any]) -> Any:
+    if "result" not in answer:
+        raise ChainError(f"the chain refused a request: {clean(str(answer.get('error')), SAID_MAX)}")
+    return answer["result"]

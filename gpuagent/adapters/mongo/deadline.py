@@ -1,0 +1,42 @@
+"""One deadline for all the driver's own retries, and one error: what was written is then unknown."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import bson
+import pymongo
+from bson.errors import BSONError
+from pymongo.errors import PyMongoError
+
+from gpuagent.adapters.mongo.values import Document
+from gpuagent.errors import StoreError
+
+UNSTORABLE = (BSONError, UnicodeError, OverflowError)
+"""What the driver raises, beside its own errors, for a value that no document can hold."""
+DOCUMENT_MAX = 15 * 1024 * 1024
+"""Bytes; the server takes 16 MiB."""
+
+
+@contextmanager
+def bounded(deadline_s: float) -> Iterator[None]:
+    """Raises StoreError for what the driver raises."""
+    try:
+        with pymongo.timeout(deadline_s):
+            yield
+    except PyMongoError as error:
+        raise StoreError(f"MongoDB did not do it ({type(error).__name__}): {str(error)[:200]}") from error
+    except UNSTORABLE as error:
+        raise StoreError(f"no document can hold this ({type(error).__name__}): {str(error)[:200]!r}") from error
+
+
+def storable(observation: Document) -> Document:
+    """The document, or one in its place that says why it cannot be kept: no text of a stranger holds up a step."""
+    try:
+        size = len(bson.encode(observation))
+    except UNSTORABLE as error:
+        problem = type(error).__name__
+    else:
+        if size <= DOCUMENT_MAX:
+            return observation
+        problem = f"{size} bytes"
+    return {**observation, "content": f"what was seen cannot be stored: {problem}", "data": {}}

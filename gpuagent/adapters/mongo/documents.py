@@ -1,0 +1,135 @@
+"""Run to documents and back. Money is Decimal128 USD, times are dates, ids are ObjectIds; camelCase throughout."""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from bson import ObjectId
+
+from gpuagent.adapters.mongo.jobs import job_from
+from gpuagent.adapters.mongo.values import Document, amount, date, money, seconds
+from gpuagent.core import budget
+from gpuagent.core.model import Ledger, Observation, Run, RunStatus, Vendor
+from gpuagent.core.transitions import phase
+
+
+def run_fields(run: Run, at: float) -> Document:
+    """What a save may change in the run's document."""
+    return {
+        "status": run.status.value,
+        "phase": phase(run).value,
+        "reason": run.reason,
+        "budgetRemaining": money(budget.available(run)),
+        "settled": money(budget.settled(run)),
+        "held": money(budget.held(run)),
+        "plannerCost": money(run.planner_cost),
+        "waits": run.waits,
+        "waitUntil": date(run.wait_until) if run.wait_until else None,
+        "updatedAt": date(at),
+        "version": run.version,
+    }
+
+
+def run_document(run: Run) -> Document:
+    return {
+        "_id": ObjectId(run.run_id),
+        "userId": run.user_id,
+        "goal": run.goal,
+        "budgetTotal": money(run.budget),
+        "gpuType": run.gpu_type,
+        "maxHours": float(run.max_hours),
+        "planner": run.planner,
+        "plannerArms": [{"planner": name, "weight": weight} for name, weight in run.planner_arms],
+        "payer": run.payer,
+        "network": run.network,
+        "vendorIds": list(run.vendor_ids),
+        "tags": list(run.tags),
+        "jobsOpenMax": run.jobs_open_max,
+        "jobsMax": run.jobs_max,
+        "createdAt": date(run.created_at),
+        **run_fields(run, run.created_at),
+    }
+
+
+def ledger_from(document: Document) -> Ledger:
+    fields = ("settled", "held", "plannerCost", "budgetRemaining")
+    return Ledger(*(amount(document[field]) for field in fields))
+
+
+def run_from(document: Document, jobs: Iterable[Document], payments: Iterable[Document]) -> Run:
+    paid = {payment["jobId"]: payment for payment in payments}
+    return Run(
+        run_id=str(document["_id"]),
+        user_id=document["userId"],
+        goal=document["goal"],
+        budget=amount(document["budgetTotal"]),
+        gpu_type=document["gpuType"],
+        max_hours=Decimal(str(document["maxHours"])),
+        planner=document["planner"],
+        planner_arms=tuple((arm["planner"], arm["weight"]) for arm in document.get("plannerArms", ())),
+        payer=document["payer"],
+        network=document["network"],
+        created_at=seconds(document["createdAt"]),
+        vendor_ids=tuple(document["vendorIds"]),
+        tags=tuple(document["tags"]),
+        jobs_open_max=document["jobsOpenMax"],
+        jobs_max=document["jobsMax"],
+        jobs=tuple(job_from(job, paid.get(job["_id"])) for job in sorted(jobs, key=lambda job: int(job["ordinal"]))),
+        status=RunStatus(document["status"]),
+        reason=document["reason"],
+        planner_cost=amount(document["plannerCost"]),
+        waits=document["waits"],
+        wait_until=seconds(document["waitUntil"]) if document["waitUntil"] else 0,
+        version=document["version"],
+    )
+
+
+# Observations and vendors
+
+
+def observation_document(run: Run, seen: Observation, tick: int, at: float) -> Document:
+    document: Document = {
+        "runId": ObjectId(run.run_id),
+        "type": seen.type,
+        "content": seen.content,
+        "data": dict(seen.data),
+        "tick": tick,
+        "timestamp": date(at),
+    }
+    if seen.job_id:
+        document["jobId"] = ObjectId(seen.job_id)
+    if seen.position is not None:
+        document["position"] = seen.position
+    return document
+
+
+def vendor_document(vendor: Vendor) -> Document:
+    return {
+        "vendorId": vendor.vendor_id,
+        "name": vendor.name,
+        "endpoint": vendor.endpoint,
+        "basePricePerHour": money(vendor.base_price_per_hour),
+        "reliabilityScore": vendor.reliability,
+        "supportedGpuTypes": list(vendor.gpu_types),
+        "payTo": vendor.pay_to,
+        "network": vendor.network,
+        "asset": vendor.asset,
+        "secretEnv": vendor.secret_env,
+        "enabled": vendor.enabled,
+    }
+
+
+def vendor_from(document: Mapping[str, Any]) -> Vendor:
+    return Vendor(
+        vendor_id=document["vendorId"],
+        name=document["name"],
+        endpoint=document["endpoint"],
+        pay_to=document["payTo"],
+        network=document["network"],
+        asset=document["asset"],
+        secret_env=document["secretEnv"],
+        base_price_per_hour=amount(document["basePricePerHour"]),
+        reliability=document["reliabilityScore"],
+        gpu_types=tuple(document["supportedGpuTypes"]),
+        enabled=document["enabled"],
+    )

@@ -1,0 +1,230 @@
+"""Jobs and their payments to documents and back."""
+
+from datetime import datetime
+from decimal import Decimal
+
+from bson import ObjectId
+
+from gpuagent.adapters.mongo.values import Document, amount, date, money, seconds
+from gpuagent.core.model import (
+    Approval,
+    Authorization,
+    Authorized,
+    Cause,
+    Completed,
+    Failed,
+    Job,
+    Owed,
+    Quote,
+    Reserved,
+    Run,
+    Settled,
+    Settlement,
+    Underway,
+    Voided,
+    Work,
+)
+
+HELD = ["reserved", "authorized"]
+"""States of a job whose amount is held."""
+
+
+def job_document(run: Run, job: Job) -> Document:
+    work = job.work if isinstance(job, Settled) else None
+    document: Document = {
+        "_id": ObjectId(job.job_id),
+        "runId": ObjectId(run.run_id),
+        "ordinal": run.jobs.index(job),
+        "payer": run.payer,
+        "tags": list(run.tags),
+        "vendorId": job.quote.vendor_id,
+        "state": type(job).__name__.lower(),
+        "status": _job_status(job),
+        "expectedCost": money(job.quote.amount),
+        "actualCost": money(job.quote.amount if isinstance(job, Settled) else 0),
+        "jobParams": {"gpuType": job.quote.gpu_type, "maxHours": float(job.quote.max_hours)},
+        "quote": _quote_document(job.quote),
+        "createdAt": date(job.reserved_at),
+        **_work_fields(work),
+    }
+    match job:
+        case Reserved(approval=Approval() as approval):  # stays in the document, as evidence
+            document |= {"approval": _approval_document(approval)}
+        case Settled():
+            document |= {"settledAt": date(job.settlement.at)}
+        case Voided():
+            document |= {"errorMessage": job.reason, "cause": job.cause.value}
+    return document
+
+
+def _approval_document(approval: Approval) -> Document:
+    return {"askedAt": date(approval.asked_at), "expiresAt": date(approval.expires_at), "by": approval.by}
+
+
+def _job_status(job: Job) -> str:
+    match job:
+        case Settled(work=Owed()):
+            return "submitted"
+        case Settled(work=Underway()):
+            return "running"
+        case Settled(work=Completed()):
+            return "completed"
+        case Settled() | Voided():
+            return "failed"
+    return "quoted"
+
+
+def _work_fields(work: Work | None) -> Document:
+    match work:
+        case Owed(since, silent_since):
+            return {"owedSince": date(since), "silentSince": _since(silent_since)}
+        case Underway(vendor_job_id, started_at, progress, logs_seen, silent_since):
+            return {
+                "vendorJobId": vendor_job_id,
+                "startedAt": date(started_at),
+                "progress": progress,
+                "logsSeen": logs_seen,
+                "silentSince": _since(silent_since),
+            }
+        case Completed(vendor_job_id, at, final_metrics, artifact_url):
+            return {
+                "vendorJobId": vendor_job_id,
+                "progress": 1.0,
+                "completedAt": date(at),
+                "finalMetrics": dict(final_metrics),
+                "artifactUrl": artifact_url,
+            }
+        case Failed(reason, at, vendor_job_id):
+            named = {"vendorJobId": vendor_job_id} if vendor_job_id else {}
+            return {"errorMessage": reason, "completedAt": date(at), **named}
+    return {}
+
+
+def _since(at: float | None) -> datetime | None:
+    return None if at is None else date(at)
+
+
+def _silence(document: Document) -> float | None:
+    at = document.get("silentSince")  # an older record of a job that is owed has none
+    return seconds(at) if at else None
+
+
+def job_from(document: Document, payment: Document | None) -> Job:
+    job_id, quote, at = str(document["_id"]), _quote_from(document), seconds(document["createdAt"])
+    if document["state"] == "reserved":
+        return Reserved(job_id, quote, at, _approval_from(document.get("approval")))
+    if document["state"] == "voided":
+        authorization = authorization_from(payment) if payment else None
+        header = payment["header"] if payment else ""
+        return Voided(job_id, quote, at, document["errorMessage"], authorization, header, Cause(document["cause"]))
+    if payment is None:
+        raise ValueError(f"job {job_id} is {document['state']} but has no payment")
+    authorization, header = authorization_from(payment), payment["header"]
+    if document["state"] == "authorized":
+        said = (payment["lastReply"], payment["namedJob"], payment["cancellation"])
+        return Authorized(job_id, quote, at, authorization, header, *said)
+    settlement = Settlement(payment["x402TxId"], payment["blockNumber"], int(seconds(payment["settledAt"])))
+    return Settled(job_id, quote, at, authorization, header, settlement, _work_from(document))
+
+
+def _approval_from(document: Document | None) -> Approval | None:
+    if document is None:
+        return None
+    return Approval(seconds(document["askedAt"]), seconds(document["expiresAt"]), document["by"])
+
+
+def _work_from(document: Document) -> Work:
+    match document["status"]:
+        case "submitted":
+            return Owed(seconds(document["owedSince"]), _silence(document))
+        case "running":
+            return Underway(
+                document["vendorJobId"],
+                seconds(document["startedAt"]),
+                document["progress"],
+                document["logsSeen"],
+                _silence(document),
+            )
+        case "completed":
+            at, metrics = seconds(document["completedAt"]), document["finalMetrics"]
+            return Completed(document["vendorJobId"], at, metrics, document["artifactUrl"])
+    at = seconds(document["completedAt"])
+    return Failed(document["errorMessage"], at, document.get("vendorJobId", ""))
+
+
+def _quote_document(quote: Quote) -> Document:
+    return {
+        "vendorJobTemplateId": quote.template_id,
+        "priceEstimate": money(quote.amount),
+        "payTo": quote.pay_to,
+        "network": quote.network,
+        "asset": quote.asset,
+        "expiresAt": date(quote.expires_at),
+        "etaSeconds": quote.eta_s,
+    }
+
+
+def _quote_from(job: Document) -> Quote:
+    quote = job["quote"]
+    return Quote(
+        vendor_id=job["vendorId"],
+        template_id=quote["vendorJobTemplateId"],
+        amount=amount(quote["priceEstimate"]),
+        pay_to=quote["payTo"],
+        network=quote["network"],
+        asset=quote["asset"],
+        expires_at=seconds(quote["expiresAt"]),
+        eta_s=quote["etaSeconds"],
+        gpu_type=job["jobParams"]["gpuType"],
+        max_hours=Decimal(str(job["jobParams"]["maxHours"])),
+    )
+
+
+PAYMENT_STATUS = {Authorized: "pending", Settled: "completed", Voided: "failed"}
+
+
+def payment_document(run: Run, job: Job) -> Document | None:
+    """The payment of a job, or None where nothing was ever signed."""
+    if isinstance(job, Reserved) or job.authorization is None:
+        return None
+    terms = job.authorization
+    document: Document = {
+        "runId": ObjectId(run.run_id),
+        "jobId": ObjectId(job.job_id),
+        "attempt": 0,
+        "vendorId": job.quote.vendor_id,
+        "amount": money(terms.amount),
+        "currency": "USDC",
+        "status": PAYMENT_STATUS[type(job)],
+        "payer": terms.payer,
+        "payee": terms.payee,
+        "asset": terms.asset,
+        "network": terms.network,
+        "nonce": terms.nonce,
+        "validBefore": terms.valid_before,
+        "fromBlock": terms.from_block,
+        "header": job.header,
+    }
+    match job:
+        case Authorized(last_reply=reply, vendor_job_id=named, cancellation=cancellation):
+            document |= {"lastReply": reply, "namedJob": named, "cancellation": cancellation}
+        case Settled(settlement=settlement):
+            document |= {
+                "x402TxId": settlement.transaction,
+                "blockNumber": settlement.block_number,
+                "settledAt": date(settlement.at),
+            }
+    return document
+
+
+def authorization_from(payment: Document) -> Authorization:
+    return Authorization(
+        payer=payment["payer"],
+        payee=payment["payee"],
+        amount=amount(payment["amount"]),
+        network=payment["network"],
+        asset=payment["asset"],
+        nonce=payment["nonce"],
+        valid_before=payment["validBefore"],
+        from_block=payment["fromBlock"],
+    )

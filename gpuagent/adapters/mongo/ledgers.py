@@ -1,0 +1,159 @@
+"""The ledgers of all runs, as a sweep reads them: page by page, so that many runs need neither much memory nor time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bson import ObjectId
+from pymongo import ASCENDING
+from pymongo.database import Database
+from pymongo.read_preferences import ReadPreference
+
+from gpuagent.adapters.mongo.deadline import bounded
+from gpuagent.adapters.mongo.jobs import HELD, PAYMENT_STATUS, authorization_from
+from gpuagent.adapters.mongo.original import OURS
+from gpuagent.adapters.mongo.values import Document, amount, seconds
+from gpuagent.core.model import Token
+from gpuagent.core.records import Payment, Reservation, RunRecord, Wallet
+
+PAGE = 1_000
+"""Documents read at once."""
+STATUS = {state.__name__.lower(): status for state, status in PAYMENT_STATUS.items()}
+
+Pipeline = Sequence[Mapping[str, Any]]
+JOB_OF_PAYMENT: Pipeline = [{"$lookup": {"from": "jobs", "localField": "jobId", "foreignField": "_id", "as": "jobs"}}]
+RUN_OF_JOB: Pipeline = [{"$lookup": {"from": "runs", "localField": "runId", "foreignField": "_id", "as": "runs"}}]
+
+
+def _sum_of(*states: str) -> dict[str, Any]:
+    return {"$sum": {"$cond": [{"$in": ["$state", list(states)]}, "$quote.priceEstimate", 0]}}
+
+
+SUMS_OF_RUN: Pipeline = [
+    {
+        "$lookup": {
+            "from": "jobs",
+            "localField": "_id",
+            "foreignField": "runId",
+            "pipeline": [{"$group": {"_id": None, "settled": _sum_of("settled"), "held": _sum_of(*HELD)}}],
+            "as": "sums",
+        }
+    },
+    {"$project": {"version": 1, "jobsMax": 1, "settled": 1, "held": 1, "sums": 1}},
+]
+
+
+class MongoBooks:
+    """Reads the primary: what was saved before a read is in it. Raises StoreError."""
+
+    def __init__(self, database: Database[Document], deadline_s: float, page: int = PAGE) -> None:
+        """deadline_s: for one page of so many documents."""
+        self._database = database.with_options(read_preference=ReadPreference.PRIMARY)
+        self._deadline_s = deadline_s
+        self._page = page
+
+    def wallets(self, token: Token) -> list[Wallet]:
+        """Every wallet that a run or a payment of the token names."""
+        signed = {"network": token.network, "asset": {"$in": self._spellings(token)}}
+        with bounded(self._deadline_s):
+            first = {"$group": {"_id": "$payer", "at": {"$min": "$createdAt"}}}
+            runs = list(self._database.runs.aggregate([{"$match": OURS}, first]))
+            payments = list(
+                self._database.payments.aggregate(
+                    [
+                        {"$match": signed},
+                        {"$group": {"_id": "$payer", "block": {"$min": "$fromBlock"}, "at": {"$min": "$createdAt"}}},
+                    ]
+                )
+            )
+        began: dict[str, float] = {}
+        for found in (*runs, *payments):
+            began[found["_id"]] = min(began.get(found["_id"], float("inf")), seconds(found["at"]))
+        blocks = {found["_id"]: found["block"] for found in payments}
+        return [Wallet(payer, at, blocks.get(payer)) for payer, at in sorted(began.items())]
+
+    def payments(self, payer: str, token: Token) -> Iterator[Payment]:
+        """All recorded authorizations of the wallet for the token, each once."""
+        for asset in self._spellings(token):
+            wanted = {"network": token.network, "asset": asset, "payer": payer}
+            for found in self._pages("payments", wanted, "nonce", JOB_OF_PAYMENT):
+                yield _payment(found)
+
+    def again(self, payment: Payment) -> Payment:
+        """The same payment, read anew."""
+        wanted = {"jobId": ObjectId(payment.job_id), "nonce": payment.authorization.nonce}
+        with bounded(self._deadline_s):
+            found = self._database.payments.aggregate([{"$match": wanted}, *JOB_OF_PAYMENT])
+            return _payment(next(iter(found)))
+
+    def reservations(self, payer: str, token: Token) -> Iterator[Reservation]:
+        """Budget that the wallet's runs hold for quotes in the token, with nothing signed."""
+        wanted = {"state": "reserved", "quote.network": token.network}
+        for job in self._pages("jobs", wanted, "_id", RUN_OF_JOB):
+            quote = job["quote"]
+            if quote["asset"].lower() == token.address.lower() and [run["payer"] for run in job["runs"]] == [payer]:
+                price, expires_at = amount(quote["priceEstimate"]), seconds(quote["expiresAt"])
+                yield Reservation(str(job["runId"]), str(job["_id"]), job["vendorId"], price, expires_at)
+
+    def runs(self, payer: str) -> Iterator[RunRecord]:
+        """All runs of the wallet, oldest first."""
+        for found in self._pages("runs", {"payer": payer}, "_id", SUMS_OF_RUN):
+            yield _run_record(found)
+
+    def run(self, run_id: str) -> RunRecord:
+        with bounded(self._deadline_s):
+            found = self._database.runs.aggregate([{"$match": {"_id": ObjectId(run_id)}}, *SUMS_OF_RUN])
+            return _run_record(next(iter(found)))
+
+    def _spellings(self, token: Token) -> list[str]:
+        """How the token's address is written in payments: in any case of its letters."""
+        with bounded(self._deadline_s):
+            found = self._database.payments.distinct("asset", {"network": token.network})
+        return [address for address in found if address.lower() == token.address.lower()]
+
+    def _pages(self, collection: str, wanted: Mapping[str, Any], key: str, rest: Pipeline) -> Iterator[Document]:
+        """The wanted documents in the order of a key that never changes: what is there at the start is read once."""
+        after: Mapping[str, Any] = {}
+        while True:
+            page: Pipeline = [
+                {"$match": {**wanted, **after}},
+                {"$sort": {key: ASCENDING}},
+                {"$limit": self._page},
+                *rest,
+            ]
+            with bounded(self._deadline_s):
+                found = list(self._database[collection].aggregate(page))
+            yield from found
+            if len(found) < self._page:
+                return
+            after = {key: {"$gt": found[-1][key]}}
+
+
+def _payment(found: Document) -> Payment:
+    return Payment(
+        run_id=str(found["runId"]),
+        job_id=str(found["jobId"]),
+        vendor_id=found["vendorId"],
+        status=found["status"],
+        authorization=authorization_from(found),
+        agrees=[STATUS.get(job["state"]) for job in found["jobs"]] == [found["status"]],
+        transaction=found.get("x402TxId", ""),
+        block_number=found.get("blockNumber", 0),
+    )
+
+
+def _run_record(found: Document) -> RunRecord:
+    (sums,) = found["sums"] or [{}]
+    return RunRecord(
+        run_id=str(found["_id"]),
+        version=found["version"],
+        jobs_max=found["jobsMax"],
+        settled=amount(found["settled"]),
+        held=amount(found["held"]),
+        settled_by_jobs=_total(sums, "settled"),
+        held_by_jobs=_total(sums, "held"),
+    )
+
+
+def _total(sums: Mapping[str, Any], name: str) -> int:
+    """MongoDB's sum of no amounts is the integer 0."""
+    return amount(sums[name]) if sums.get(name) else 0

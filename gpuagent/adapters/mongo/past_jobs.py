@@ -1,0 +1,86 @@
+"""What became of vendors' jobs, across all runs of the database: what reliability is learned from."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from bson import ObjectId
+from pymongo import ASCENDING, DESCENDING
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from gpuagent.adapters.mongo.values import Document, amount, seconds
+from gpuagent.core.context import PastJob
+from gpuagent.core.model import HOURS_MIN, Cause, Run
+
+FIELDS = ("vendorId", "status", "state", "expectedCost", "actualCost", "jobParams", "createdAt", "completedAt")
+
+
+def read(
+    database: Database[dict[str, Any]],
+    run: Run | None,
+    network: str,
+    vendor_ids: Sequence[str],
+    limit: int,
+    until: datetime | None = None,
+    session: ClientSession | None = None,
+) -> list[PastJob]:
+    """The newest `limit` ended jobs of each vendor in all other runs on the network, oldest first, in one read.
+
+    run: the one that asks, None for nobody. until: only jobs reserved before then.
+
+    A purchase that fell through (voided) counts as a failure that cost nothing where the vendor was the cause; where a
+    policy, a person or another job's success was, it says nothing about the vendor and is left out. So is a job that
+    is shorter than any that could have been bought: somebody else must have written it.
+    """
+    ended = {
+        "$or": [
+            {"state": "settled", "status": {"$in": ["completed", "failed"]}},
+            {"state": "voided", "cause": Cause.VENDOR.value},
+        ]
+    }
+    others: Document = {"runId": {"$ne": ObjectId(run.run_id)}} if run else {}
+    before: Document = {"createdAt": {"$lt": until}} if until else {}
+    newest: list[Mapping[str, Any]] = [
+        {"$match": {"quote.network": network, **others, **before, **ended}},
+        {"$sort": {"createdAt": DESCENDING}},
+        {"$limit": limit},
+        {"$project": dict.fromkeys(FIELDS, 1)},
+    ]
+    lookup = {"from": "jobs", "localField": "vendorId", "foreignField": "vendorId", "pipeline": newest, "as": "jobs"}
+    pipeline: list[Mapping[str, Any]] = [
+        {"$match": {"vendorId": {"$in": list(vendor_ids)}}},
+        {"$lookup": lookup},
+        {"$project": {"jobs": 1}},
+        {"$unwind": "$jobs"},
+        {"$replaceRoot": {"newRoot": "$jobs"}},
+        {"$sort": {"createdAt": ASCENDING, "_id": ASCENDING}},
+    ]
+    found = [(job, _hours(job)) for job in database.vendors.aggregate(pipeline, session=session)]
+    return [_past_job(job, hours) for job, hours in found if hours >= HOURS_MIN]
+
+
+def _hours(job: Document) -> Decimal:
+    """What was paid for, 0 where it is no number."""
+    try:
+        hours = Decimal(str(job["jobParams"].get("maxHours")))
+    except InvalidOperation:
+        return Decimal(0)
+    return hours if hours.is_finite() else Decimal(0)
+
+
+def _past_job(job: Document, hours: Decimal) -> PastJob:
+    """When a voided job was known to be void is not kept: it took no time."""
+    began_at = seconds(job["createdAt"])
+    ended_at = seconds(job["completedAt"]) if job["state"] == "settled" else began_at
+    return PastJob(
+        vendor_id=job["vendorId"],
+        in_run=False,
+        succeeded=job["status"] == "completed",
+        amount=amount(job["expectedCost"]),
+        paid=amount(job["actualCost"]),
+        hours=hours,
+        started_at=began_at,
+        ended_at=max(ended_at, began_at),
+    )

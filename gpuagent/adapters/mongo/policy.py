@@ -1,0 +1,168 @@
+"""The owner's policy in MongoDB, and what counts against it.
+
+Every version stays, with who made it and why; one is current. A reservation counts itself on the current version in
+the transaction that writes it: two that would pass a cap together meet there, and so do a reservation and a change.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from bson import ObjectId
+from pymongo import DESCENDING
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from gpuagent.adapters.mongo.jobs import HELD
+from gpuagent.adapters.mongo.original import OURS
+from gpuagent.adapters.mongo.values import Document, amount, date, money
+from gpuagent.core.model import Authorized, Job, Reserved, Run
+from gpuagent.core.money import show_usd
+from gpuagent.core.policy import DAY_S, FIRST, LIMITS, Halt, Policy, Usage, approval, check, loosened, refusals
+from gpuagent.errors import BadInput, PolicyRefused
+
+Documents = Database[dict[str, Any]]
+CURRENT = {"current": True}
+REASON_MAX = 500
+
+
+def ensure(database: Documents, at: float) -> None:
+    """A new database gets the first policy; one with runs has lost its own, and an owner must set it."""
+    if database.policies.find_one({}, {"_id": 1}) is None and database.runs.find_one(OURS, {"_id": 1}) is None:
+        try:
+            database.policies.insert_one(_document(FIRST, "gpuagent", "the first policy", at))
+        except DuplicateKeyError:  # another process was first
+            return
+
+
+def read(database: Documents, session: ClientSession | None = None) -> Policy:
+    """The policy in force. Raises PolicyRefused when there is none."""
+    return _found(database.policies.find_one(CURRENT, session=session))
+
+
+def enforce(database: Documents, session: ClientSession, before: Run, after: Run, job: Job, at: float) -> int | None:
+    """Hold a new reservation, or a first signature, against the policy as this transaction sees it.
+
+    A reservation also counts itself on the policy: of two that do so at once, one transaction starts again. The
+    version that it counts against, None for what is no new reservation. Raises PolicyRefused.
+    """
+    known = next((one for one in before.jobs if one.job_id == job.job_id), None)
+    match known, job:
+        case None, Reserved(approval=agreed):
+            counted = database.policies.find_one_and_update(CURRENT, {"$inc": {"reservations": 1}}, session=session)
+            rules = _found(counted)
+        case Reserved(approval=agreed), Authorized():
+            rules = read(database, session)
+        case _:
+            return None
+    own, vendor_ids = ObjectId(job.job_id), [job.quote.vendor_id]
+    used = usage(database, rules, after, job.quote.network, vendor_ids, at, own, session)
+    refused = [one.words for one in refusals(rules, after, job.quote, used, job.job_id)]
+    if agreed is None and approval(rules, job.quote, at):
+        refused.append(f"{show_usd(job.quote.amount)} needs a person's approval by now")
+    if refused:
+        raise PolicyRefused("; ".join(refused))
+    return rules.version if known is None else None
+
+
+def change(
+    database: Documents, session: ClientSession, revise: Callable[[Policy], Policy], by: str, why: str, at: float
+) -> Policy:
+    """A new version in force. Raises BadInput for rules that cannot be, or that allow more without a why."""
+    before = _latest(database, session)
+    after = check(replace(revise(before), version=before.version + 1))
+    if not by.strip():
+        raise BadInput("a change of policy names who makes it")
+    if not all(text.isprintable() for text in (by, why, *after.tag_totals)):
+        raise BadInput("names, tags and reasons are one line each, of characters that can be shown")
+    more = loosened(before, after)
+    if more and not why.strip():
+        raise BadInput(f"say why the policy is to allow more ({'; '.join(more)})")
+    database.policies.update_one(CURRENT, {"$set": {"current": False}}, session=session)
+    document = _document(after, by.strip()[:REASON_MAX], why.strip()[:REASON_MAX], at)
+    database.policies.insert_one({**document, "raised": list(more)}, session=session)
+    return after
+
+
+def versions(database: Documents, limit: int) -> list[Mapping[str, Any]]:
+    """Policy documents, newest first."""
+    return list(database.policies.find().sort("version", DESCENDING).limit(limit))
+
+
+def usage(
+    database: Documents,
+    rules: Policy,
+    run: Run,
+    network: str,
+    vendor_ids: Sequence[str],
+    at: float,
+    job_id: ObjectId | None = None,
+    session: ClientSession | None = None,
+) -> Usage:
+    """The sums that this policy caps, of all runs in this database that pay on this network."""
+    ours: Document = {"quote.network": network, "_id": {"$ne": job_id}}
+    recent = {"$or": [{"state": {"$in": HELD}}, {"state": "settled", "settledAt": {"$gte": date(at - DAY_S)}}]}
+
+    def total(by: str, wanted: Sequence[str], since: Document) -> dict[str, int]:
+        named = {by: {"$in": list(wanted)}}
+        pipeline: list[Mapping[str, Any]] = [
+            {"$match": {**named, **since, **ours}},
+            {"$unwind": f"${by}"},  # of the several tags of a run, those that are wanted
+            {"$match": named},
+            {"$group": {"_id": f"${by}", "total": {"$sum": "$expectedCost"}}},
+        ]
+        return {found["_id"]: amount(found["total"]) for found in database.jobs.aggregate(pipeline, session=session)}
+
+    ever = {"state": {"$in": [*HELD, "settled"]}}
+    tags = [tag for tag in run.tags if tag in rules.tag_totals]
+    return Usage(
+        total("payer", [run.payer], recent).get(run.payer, 0) if rules.wallet_per_day is not None else 0,
+        total("vendorId", vendor_ids, recent) if rules.vendor_per_day is not None else {},
+        total("tags", tags, ever) if tags else {},
+    )
+
+
+def _latest(database: Documents, session: ClientSession) -> Policy:
+    found = database.policies.find_one({}, sort=[("version", DESCENDING)], session=session)
+    return _found(found) if found else replace(FIRST, version=0)
+
+
+def _found(document: Mapping[str, Any] | None) -> Policy:
+    if document is None:
+        raise PolicyRefused("there is no policy in force: `gpuagent policy set --by WHO --why WHY` makes one")
+    try:
+        return _policy(document)
+    except (BadInput, KeyError, TypeError, AttributeError) as error:
+        raise PolicyRefused(f"the policy in the database cannot be read ({type(error).__name__}: {error})") from error
+
+
+def _policy(document: Mapping[str, Any]) -> Policy:
+    limits = {name: amount(document[key]) if document[key] is not None else None for name, key in _KEYS.items()}
+    return Policy(
+        version=document["version"],
+        tag_totals={one["tag"]: amount(one["total"]) for one in document["tagTotals"]},
+        approval_s=document["approvalSeconds"],
+        halts=tuple(Halt(one["kind"], one["name"], one["by"], one["why"]) for one in document["halts"]),
+        **limits,
+    )
+
+
+_KEYS = {name: "".join([name.split("_")[0], *map(str.title, name.split("_")[1:])]) for name in LIMITS}
+
+
+def _document(policy: Policy, by: str, why: str, at: float) -> Document:
+    limits = {name: getattr(policy, name) for name in LIMITS}
+    return {
+        "version": policy.version,
+        "current": True,
+        **{key: money(limits[name]) if limits[name] is not None else None for name, key in _KEYS.items()},
+        "tagTotals": [{"tag": tag, "total": money(total)} for tag, total in policy.tag_totals.items()],
+        "approvalSeconds": policy.approval_s,
+        "halts": [{"kind": one.kind, "name": one.name, "by": one.by, "why": one.why} for one in policy.halts],
+        "reservations": 0,
+        "by": by,
+        "why": why,
+        "at": date(at),
+        "raised": [],
+    }

@@ -1,0 +1,124 @@
+"""What the REST server asks of the database beside the core: runs by page, decisions, spending."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bson import ObjectId
+from pymongo import DESCENDING
+from pymongo.database import Database
+
+from gpuagent.adapters.mongo import original
+from gpuagent.adapters.mongo.deadline import bounded
+from gpuagent.adapters.mongo.idempotency import MongoAnswers
+from gpuagent.adapters.mongo.leases import MongoLeases
+from gpuagent.adapters.mongo.values import Document, amount, date
+from gpuagent.errors import BadInput, UnknownRun
+
+GROUPS = {
+    "vendor": "$vendorId",
+    "day": {"$dateToString": {"date": "$settledAt", "format": "%Y-%m-%d"}},
+    "user": "$run.userId",
+    "planner": "$run.planner",
+    "tag": "$tags",
+}
+
+
+class MongoRest:
+    """Raises StoreError. answers and leases: see there."""
+
+    def __init__(self, database: Database[Document], deadline_s: float) -> None:
+        self._database = database
+        self._deadline_s = deadline_s
+        self.answers = MongoAnswers(database, deadline_s)
+        self.leases = MongoLeases(database, deadline_s)
+
+    def runs(self, wanted: Mapping[str, str], limit: int, before: str = "") -> list[Document]:
+        """Run documents, newest first. wanted: fields and their values. before: the last id of the page before."""
+        if before and not ObjectId.is_valid(before):
+            raise BadInput(f"{before[:40]!r} is no place in the list: take `next` of the page before")
+        query = {**wanted, **({"_id": {"$lt": ObjectId(before)}} if before else {})}
+        with bounded(self._deadline_s):
+            found = self._database.runs.find(query).sort("_id", DESCENDING).limit(limit)
+            return [original.shown_run(one) for one in found]
+
+    def run(self, run_id: str) -> Document:
+        """The run's document alone. Raises UnknownRun."""
+        found = None
+        if ObjectId.is_valid(run_id):
+            with bounded(self._deadline_s):
+                found = self._database.runs.find_one({"_id": ObjectId(run_id)})
+        if found is None:
+            raise UnknownRun(f"there is no run {run_id[:40]}: `gpuagent run list` shows them")
+        return found
+
+    def snapshot(self, run_id: str) -> dict[str, list[Document]]:
+        """The run's documents by collection, all as of one moment. Raises UnknownRun."""
+        key = ObjectId(run_id)
+        database = self._database
+        with bounded(self._deadline_s), database.client.start_session(snapshot=True) as session:
+            found: dict[str, list[Document]] = {"runs": list(database.runs.find({"_id": key}, session=session))}
+            for name in ("jobs", "payments", "observations"):
+                found[name] = list(database[name].find({"runId": key}, session=session).sort("_id"))
+        if not found["runs"]:
+            raise UnknownRun(f"there is no run {run_id}")
+        return found
+
+    def decision_since(self, run_id: str, version: int) -> Mapping[str, Any] | None:
+        """The record of the run's last decision after that version, with the reason that was given."""
+        with bounded(self._deadline_s):
+            found = self._database.observations.find_one(
+                {"runId": ObjectId(run_id), "tick": {"$gt": version}, "type": "agent_reasoning"},
+                {"content": 1, "data.decision": 1},
+                sort=[("_id", DESCENDING)],
+            )
+        return {**(found["data"].get("decision") or {}), "reason": found["content"]} if found else None
+
+    def spend(self, by: str, since: float, until: float) -> list[dict[str, Any]]:
+        """What was settled on chain in [since, until), Unix seconds, by group; amounts in atomic units.
+
+        A job counts under each tag of its run, and under none if there is none. wasted: paid for jobs that failed.
+        """
+        period = {"$gte": date(since), "$lt": date(until)}
+        stages: list[Mapping[str, Any]] = [{"$match": {"state": "settled", "settledAt": period}}]
+        if by == "tag":
+            stages.append({"$unwind": {"path": "$tags", "preserveNullAndEmptyArrays": True}})
+        if by in ("user", "planner"):
+            stages += _RUN
+        stages += [
+            {
+                "$group": {
+                    "_id": GROUPS[by],
+                    "settled": {"$sum": "$actualCost"},
+                    "wasted": {"$sum": {"$cond": [{"$eq": ["$status", "failed"]}, "$actualCost", 0]}},
+                    "payments": {"$sum": 1},
+                    "jobsCompleted": {"$sum": {"$cond": [{"$eq": ["$status", "completed"]}, 1, 0]}},
+                }
+            },
+            {"$sort": {"settled": -1, "_id": 1}},
+        ]
+        with bounded(self._deadline_s):
+            return [_group(found) for found in self._database.jobs.aggregate(stages)]
+
+    def unproven(self) -> tuple[int, int]:
+        """Payments that the original system calls completed, and their sum: claims, not money."""
+        with bounded(self._deadline_s):
+            claims = self._database.payments.find({"nonce": {"$exists": False}, "status": "completed"}, {"amount": 1})
+            amounts = [amount(original.exact(one.get("amount"))) for one in claims]
+        return len(amounts), sum(amounts)
+
+
+_RUN: Sequence[Mapping[str, Any]] = [
+    {"$lookup": {"from": "runs", "localField": "runId", "foreignField": "_id", "as": "run"}},
+    {"$set": {"run": {"$first": "$run"}}},
+]
+
+
+def _group(found: Document) -> dict[str, Any]:
+    """MongoDB's sum of no amounts is the integer 0."""
+    return {
+        "key": found["_id"] or "",
+        "settled": amount(found["settled"]),
+        "wasted": amount(found["wasted"]) if found["wasted"] else 0,
+        "payments": found["payments"],
+        "jobsCompleted": found["jobsCompleted"],
+    }

@@ -1,0 +1,23 @@
+"""What a MongoDB says of itself."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo import MongoClient
+
+from gpuagent.adapters.mongo.values import seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """replica_set: its name, "" of a sharded cluster. clock: Unix seconds there, when it was asked."""
+
+    version: str
+    replica_set: str
+    clock: float
+
+
+def look(client: MongoClient[dict[str, Any]]) -> Server:
+    version = str(client.admin.command("buildInfo")["version"])
+    hello = client.admin.command("hello")
+    return Server(version, str(hello.get("setName", "")), seconds(hello["localTime"]))

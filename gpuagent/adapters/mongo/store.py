@@ -1,0 +1,124 @@
+"""Runs in MongoDB (a replica set): every step is one transaction, guarded by the run's version."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from bson import ObjectId
+from pymongo.client_session import ClientSession
+from pymongo.errors import (
+    DuplicateKeyError,
+)
+
+from gpuagent.adapters.mongo import documents, jobs
+from gpuagent.adapters.mongo import past_jobs as mongo_outcomes
+from gpuagent.adapters.mongo import policy as policies
+from gpuagent.adapters.mongo.connection import DURABLE
+from gpuagent.adapters.mongo.deadline import storable
+from gpuagent.adapters.mongo.reads import MongoViews, check_ours, deadlined, object_id
+from gpuagent.adapters.mongo.values import date
+from gpuagent.core.context import PastJob
+from gpuagent.core.model import Job, Observation, Run, Vendor
+from gpuagent.core.policy import Policy, Usage
+from gpuagent.errors import DuplicateRun, DuplicateVendorJob, StaleRun, UnknownRun
+
+
+class MongoStore(MongoViews):
+    """Safe to share between threads. Times are Unix seconds, amounts atomic units; documents hold dates and USD."""
+
+    def new_id(self) -> str:
+        return str(ObjectId())
+
+    @deadlined
+    def create(self, run: Run) -> None:
+        try:
+            self._database.runs.insert_one(documents.run_document(run))
+        except DuplicateKeyError as error:
+            raise DuplicateRun(f"there is a run {run.run_id} already") from error
+
+    @deadlined
+    def load(self, run_id: str) -> Run:
+        """The whole run in one read. Raises UnknownRun, and RunNotOurs for one of the original system."""
+        pipeline: list[Mapping[str, Any]] = [
+            {"$match": {"_id": object_id(run_id)}},
+            {"$lookup": {"from": "jobs", "localField": "_id", "foreignField": "runId", "as": "jobs"}},
+            {"$lookup": {"from": "payments", "localField": "_id", "foreignField": "runId", "as": "payments"}},
+        ]
+        found = next(iter(self._database.runs.aggregate(pipeline)), None)
+        if found is None:
+            raise UnknownRun(f"there is no run {run_id}: `gpuagent run list` shows them")
+        check_ours(found)
+        return documents.run_from(found, found["jobs"], found["payments"])
+
+    @deadlined
+    def save(self, before: Run, after: Run, seen: Sequence[Observation], at: float) -> Run:
+        """The run's new version. Raises StaleRun, DuplicateVendorJob, PolicyRefused; then nothing was written."""
+        after = replace(after, version=before.version + 1)
+        with self._client.start_session() as session:
+            try:
+                session.with_transaction(
+                    lambda inside: self._write(inside, before, after, seen, at), write_concern=DURABLE
+                )
+            except DuplicateKeyError as error:
+                _raise_duplicate(error.details or {})
+                raise
+        return after
+
+    @deadlined
+    def vendors(self) -> tuple[Vendor, ...]:
+        # One that the original system recorded has no pinned payee: nothing can be bought from it.
+        found = self._database.vendors.find({"payTo": {"$exists": True}}).sort("vendorId")
+        return tuple(documents.vendor_from(one) for one in found)
+
+    def _write(self, session: ClientSession, before: Run, after: Run, seen: Sequence[Observation], at: float) -> None:
+        guarded = self._database.runs.update_one(
+            {"_id": ObjectId(before.run_id), "version": before.version},
+            {"$set": documents.run_fields(after, at)},
+            session=session,
+        )
+        if not guarded.matched_count:
+            raise StaleRun(f"run {before.run_id} has moved on from version {before.version}")
+        for job in after.jobs:
+            if job not in before.jobs:
+                version = policies.enforce(self._database, session, before, after, job, at)
+                self._write_job(session, after, job, at, {} if version is None else {"policyVersion": version})
+        if seen:
+            self._database.observations.insert_many(
+                [storable(documents.observation_document(after, one, after.version, at)) for one in seen],
+                session=session,
+            )
+
+    def _write_job(self, session: ClientSession, run: Run, job: Job, at: float, more: Mapping[str, Any]) -> None:
+        fields = {**jobs.job_document(run, job), **more}
+        key = {"_id": fields.pop("_id")}
+        self._database.jobs.update_one(key, {"$set": fields}, upsert=True, session=session)
+        payment = jobs.payment_document(run, job)
+        if payment:
+            self._database.payments.update_one(
+                {"jobId": payment["jobId"], "attempt": payment["attempt"]},
+                {"$set": payment, "$setOnInsert": {"createdAt": date(at)}},
+                upsert=True,
+                session=session,
+            )
+
+    @deadlined
+    def policy(self) -> Policy:
+        """The rules in force. Raises PolicyRefused when there are none."""
+        return policies.read(self._database)
+
+    @deadlined
+    def usage(self, run: Run, network: str, vendor_ids: Sequence[str], at: float, job_id: str = "") -> Usage:
+        rules = policies.read(self._database)
+        own = ObjectId(job_id) if job_id else None
+        return policies.usage(self._database, rules, run, network, vendor_ids, at, own)
+
+    @deadlined
+    def outcomes(self, run: Run, network: str, vendor_ids: Sequence[str], limit: int) -> list[PastJob]:
+        return mongo_outcomes.read(self._database, run, network, vendor_ids, limit)
+
+
+def _raise_duplicate(details: Mapping[str, Any]) -> None:
+    key = details.get("keyPattern", {})
+    if "vendorJobId" in key:
+        name = details.get("keyValue", {}).get("vendorJobId")
+        raise DuplicateVendorJob(f"the vendor named job {name}, which is another purchase's")

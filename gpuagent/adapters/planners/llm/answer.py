@@ -1,0 +1,205 @@
+"""What a model answers, read strictly after the slips that models make: a decision, or AnswerInvalid saying why.
+
+Only the form is repaired, never the meaning: an unknown vendor, negative hours or other hours than asked for stay
+as they are, for the guard to refuse.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+from gpuagent.adapters.vendors.answers import clean
+from gpuagent.core.model import Action, Decision
+from gpuagent.wire import strict_json
+
+REPLY_MAX = 20_000
+"""Characters of a reply that are read at all."""
+REASON_MAX = 600
+ID_MAX = 100
+WAIT_S = 60
+"""How long a decision to wait lasts that does not say."""
+OBJECTS_MAX = 50
+"""Opening braces that are tried. Each may be read to the end of the text."""
+
+Number = Annotated[Decimal, Field(strict=True, max_digits=12), WithJsonSchema({"type": "number"})]
+ACTIONS = {"start": "start_job", "startjob": "start_job"}
+_THOUGHTS = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
+_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}]', re.DOTALL)
+_COMMAS = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', re.DOTALL)
+_PLAIN_NUMBER = re.compile(r"\s*(-?[0-9]{1,12}(?:\.[0-9]{1,12})?)\s*", re.ASCII)
+
+
+class AnswerInvalid(ValueError):
+    """No decision can be read from the reply. The text is fit to be quoted to the model."""
+
+
+class Answer(BaseModel):
+    """A Decision as a model writes it. It has no place for an amount or an address."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
+
+    action: Literal["start_job", "wait", "abort"]
+    vendor_id: str = ""
+    max_hours: Number = Decimal(0)
+    wait_seconds: Number = Decimal(0)
+    reason: str = Field(min_length=1)
+
+
+def schema() -> dict[str, Any]:
+    """JSON schema of an answer. Every field is required: strict modes want it so."""
+    made = Answer.model_json_schema(by_alias=True)
+    fields = {
+        name: {key: value for key, value in field.items() if key in ("type", "enum")}
+        for name, field in made["properties"].items()
+    }
+    return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+
+
+def read(text: str, vendor_ids: Sequence[str], now: float) -> tuple[Decision, tuple[str, ...]]:
+    """The decision, and the repairs it took. now: when a wait begins, Unix seconds. Raises AnswerInvalid."""
+    repairs: list[str] = []
+    if len(text) > REPLY_MAX:
+        text = text[:REPLY_MAX]
+        repairs.append(f"read only the first {REPLY_MAX} characters")
+    fields = _spelled(_object(text, repairs), repairs)
+    try:
+        answer = Answer.model_validate(fields)
+    except ValidationError as error:
+        raise AnswerInvalid(_words(error)) from None
+    return _decision(answer, vendor_ids, now, repairs), tuple(repairs)
+
+
+def _decision(answer: Answer, vendor_ids: Sequence[str], now: float, repairs: list[str]) -> Decision:
+    action, reason = Action(answer.action), clean(answer.reason, REASON_MAX).strip()
+    if not reason:
+        raise AnswerInvalid("reason is empty: say what was compared")
+    if action is Action.START_JOB:
+        if not answer.vendor_id.strip():
+            raise AnswerInvalid("vendorId is empty: start_job needs one of the candidates")
+        return Decision(action, reason, _vendor_id(answer.vendor_id, vendor_ids, repairs), answer.max_hours)
+    if action is Action.WAIT:
+        seconds = float(answer.wait_seconds)
+        if seconds <= 0:
+            seconds = WAIT_S
+            repairs.append(f"waitSeconds was not given: {WAIT_S}")
+        return Decision(action, reason, wait_until=now + seconds)
+    return Decision(action, reason)
+
+
+def _vendor_id(said: str, vendor_ids: Sequence[str], repairs: list[str]) -> str:
+    """The one candidate that differs in case or blanks alone; else as it was said."""
+    if said in vendor_ids:
+        return said
+    alike = [known for known in vendor_ids if known.casefold() == said.strip().casefold()]
+    if len(alike) != 1:
+        return clean(said, ID_MAX)
+    repairs.append("vendorId: case or blanks")
+    return alike[0]
+
+
+def _spelled(said: Mapping[str, Any], repairs: list[str]) -> dict[str, Any]:
+    """Fields under their right names, numbers as numbers, the action as one of ours."""
+    names = {_bare(field.alias or name): field.alias or name for name, field in Answer.model_fields.items()}
+    fields: dict[str, Any] = {}
+    for key, value in said.items():
+        name = names.get(_bare(key), key)
+        if name in fields:
+            raise AnswerInvalid(f"{name} is given twice")
+        if name != key:
+            repairs.append(f"the field {name} was spelled otherwise")
+        fields[name] = _value(name, value, repairs)
+    return fields
+
+
+def _value(name: str, value: Any, repairs: list[str]) -> Any:
+    if value is None and name in ("vendorId", "maxHours", "waitSeconds"):
+        return "" if name == "vendorId" else Decimal(0)
+    if name in ("maxHours", "waitSeconds"):
+        if isinstance(value, str) and (number := _PLAIN_NUMBER.fullmatch(value)):
+            repairs.append(f"{name} was a text")
+            return Decimal(number[1])
+        if isinstance(value, bool) or not isinstance(value, int | Decimal):
+            raise AnswerInvalid(f"{name} is not a number")
+        return Decimal(value)
+    if name == "action" and isinstance(value, str):
+        plain = re.sub(r"[\s-]+", "_", value.strip().lower())
+        action = ACTIONS.get(plain, plain)
+        if action != value:
+            repairs.append("action was spelled otherwise")
+        return action
+    return value
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[\s_-]", "", name).lower()
+
+
+def _object(text: str, repairs: list[str]) -> Mapping[str, Any]:
+    """The one JSON object that answers. Text around it is dropped; two different answers are none."""
+    if not text.strip():
+        raise AnswerInvalid("the answer is empty")
+    notes: list[str] = []
+    whole = _parsed(text, notes)
+    if isinstance(whole, Mapping):
+        repairs += notes
+        return whole
+    rest = _THOUGHTS.sub("", text, count=1)
+    found: list[tuple[Mapping[str, Any], list[str]]] = []
+    for span in _spans(rest):
+        notes = []
+        value = _parsed(span, notes)
+        if isinstance(value, Mapping) and "action" in map(_bare, value) and all(value != other for other, _ in found):
+            found.append((value, notes))
+    if len(found) > 1:
+        raise AnswerInvalid(f"{len(found)} different answers were given")
+    if not found:
+        raise AnswerInvalid("there is no complete JSON object with an action in it")
+    value, notes = found[0]
+    repairs += notes
+    if rest.strip()[:1] + rest.strip()[-1:] != "{}":
+        repairs.append("text around the JSON")
+    return value
+
+
+def _spans(text: str) -> Iterator[str]:
+    """Balanced outermost objects, braces in strings not counted."""
+    start = text.find("{")
+    for _ in range(OBJECTS_MAX):
+        if start < 0:
+            return
+        end = _end(text, start)
+        if end:
+            yield text[start:end]
+        start = text.find("{", end or start + 1)
+
+
+def _end(text: str, start: int) -> int:
+    """Behind the brace that closes the one at start; 0 when none does."""
+    depth = 0
+    for token in _TOKENS.finditer(text, start):
+        depth += (token[0] == "{") - (token[0] == "}")
+        if depth == 0:
+            return token.end()
+    return 0
+
+
+def _parsed(text: str, notes: list[str]) -> Any:
+    """The JSON value, trailing commas forgiven; None when it is none."""
+    for note, attempt in (("", text), ("trailing comma", _COMMAS.sub(r"\1", text))):
+        try:
+            value = strict_json.parse(attempt.encode())
+        except ValueError:
+            continue
+        notes += [note] if note else []
+        return value
+    return None
+
+
+def _words(error: ValidationError) -> str:
+    problems = [f"{'.'.join(map(str, one['loc'])) or 'answer'}: {one['msg']}" for one in error.errors()]
+    return clean(json.dumps("; ".join(problems), ensure_ascii=False)[1:-1], 300)

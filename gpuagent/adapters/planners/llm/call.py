@@ -1,0 +1,139 @@
+"""One call of a model through litellm, which is imported when it is first needed and nowhere else.
+
+Raises CallFailed and nothing else for what a model's server does.
+"""
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import httpx
+
+from gpuagent.adapters.planners.llm.answer import schema
+from gpuagent.adapters.planners.llm.prices import Rates
+from gpuagent.adapters.vendors.answers import clean
+from gpuagent.errors import ConfigError
+from gpuagent.wire import bounded_http
+from gpuagent.wire.watched_http import Exchange, Watched, watched
+
+SAID_MAX = 300
+TOKENS_MAX = 10**9
+SECRET_MIN = 8
+"""A shorter key, such as the "none" of a local server, is an ordinary word in a text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model by litellm's name. rates: None where it is unpriced and allowed to be. api_base: "" the provider's."""
+
+    name: str
+    api_key: str = field(repr=False)
+    api_base: str = ""
+    rates: Rates | None = None
+    structured: bool = False
+    """Whether its server holds answers to a JSON schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """text may be empty. Tokens as the server counted them, 0 where it did not. cut: it ran into max_tokens."""
+
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
+    cut: bool
+
+
+class CallFailed(Exception):
+    """No reply. transient: another try may go well. billed: it may have cost something. retry_after_s: as told."""
+
+    def __init__(self, words: str, *, transient: bool, billed: bool, retry_after_s: float = 0) -> None:
+        super().__init__(words)
+        self.transient, self.billed, self.retry_after_s = transient, billed, retry_after_s
+
+
+def ask(model: Model, messages: Sequence[Mapping[str, str]], max_tokens: int, timeout_s: float) -> Reply:
+    """What the model answers, within the time. Temperature 0 and the schema where the model takes them."""
+    litellm = load()
+    from openai import OpenAIError
+
+    shape = {"response_format": _response_format()} if model.structured else {}
+    with watched() as exchange, bounded_http.deadline(timeout_s):
+        try:
+            said = litellm.completion(
+                model=model.name,
+                messages=[dict(message) for message in messages],
+                api_key=model.api_key or None,
+                api_base=model.api_base or None,
+                max_tokens=max_tokens,
+                temperature=0,
+                drop_params=True,
+                timeout=timeout_s,
+                num_retries=0,
+                max_retries=0,
+                **shape,
+            )
+        except OpenAIError as error:
+            raise _failed(error, exchange, model.api_key) from None
+    return _reply(said, model.api_key)
+
+
+@cache
+def load() -> Any:
+    """litellm, silent, without a network or a .env file of its own, and its HTTP held to our bounds.
+
+    Its settings are the process's. Raises ConfigError where it is not installed.
+    """
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+    os.environ.setdefault("LITELLM_MODE", "PRODUCTION")  # in its default mode it reads .env into the environment
+    try:
+        import litellm
+    except ImportError as error:
+        raise ConfigError("the llm planner needs litellm: pip install 'gpuagent[planner]'") from error
+    litellm.suppress_debug_info = True
+    logging.getLogger("LiteLLM").setLevel(logging.ERROR)
+    # Providers over OpenAI's SDK take the first, those over litellm's own client the second.
+    litellm.client_session = httpx.Client(transport=Watched(), trust_env=False)
+    litellm.sync_transport = Watched()
+    return litellm
+
+
+def scrub(text: str, secret: str) -> str:
+    """The text without the secret, which a server may echo."""
+    return text.replace(secret, "***") if len(secret) >= SECRET_MIN else text
+
+
+def _response_format() -> Mapping[str, object]:
+    return {"type": "json_schema", "json_schema": {"name": "decision", "strict": True, "schema": schema()}}
+
+
+def _reply(said: Any, secret: str) -> Reply:
+    choice = said.choices[0] if said.choices else None
+    text = choice.message.content if choice and isinstance(choice.message.content, str) else ""
+    usage = getattr(said, "usage", None)
+    return Reply(
+        # Half of a surrogate pair is legal in JSON, and nothing that can be stored.
+        text=scrub(text.encode(errors="replace").decode(), secret),
+        prompt_tokens=_count(getattr(usage, "prompt_tokens", 0)),
+        completion_tokens=_count(getattr(usage, "completion_tokens", 0)),
+        cut=choice is not None and choice.finish_reason == "length",
+    )
+
+
+def _count(said: Any) -> int:
+    return said if isinstance(said, int) and 0 < said <= TOKENS_MAX else 0
+
+
+def _failed(error: Exception, exchange: Exchange, secret: str) -> CallFailed:
+    status = exchange.status if exchange.status >= 400 else getattr(error, "status_code", None) or 0
+    first = str(error).split("\n", 1)[0]
+    said = first.partition("Exception - ")[2] or first
+    return CallFailed(
+        exchange.problem or f"{type(error).__name__} ({status}): {clean(scrub(said, secret), SAID_MAX)}",
+        transient=not exchange.final and (status == 429 or status >= 500),
+        billed=exchange.status < 300 and not exchange.unsent,
+        retry_after_s=exchange.retry_after_s,
+    )

@@ -1,0 +1,200 @@
+"""A planner that asks a language model, and others in turn when one gives no usable answer.
+
+What it answers is checked by nobody here: an unknown vendor or other hours are for the guard. What asking costs is
+bounded before the first call, counted for every call that may have been billed, and told even when it led to nothing.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from gpuagent.adapters.planners.llm import answer as llm_answer
+from gpuagent.adapters.planners.llm import prompt as llm_prompt
+from gpuagent.adapters.planners.llm.call import CallFailed, Model, Reply, ask
+from gpuagent.adapters.planners.llm.models import read_models
+from gpuagent.adapters.planners.llm.prices import FREE, atomic
+from gpuagent.adapters.planners.llm.prompt import Prompt
+from gpuagent.core.context import Context, Thought
+from gpuagent.core.model import Decision
+from gpuagent.core.money import show_usd
+from gpuagent.errors import ConfigError, PlannerError
+
+TIMEOUT_S = 30.0
+MAX_TOKENS = 2_000
+PAUSES_S = (1.0, 4.0)
+"""Before the tries after the first one, while the time for the question lasts."""
+TEMPLATE_MAX = 1_000
+"""Bytes that a server may add to a prompt: its template, the schema of the answer."""
+CALL_MIN_S = 0.1
+
+
+class LlmPlanner:
+    """timeout_s: how long one question to one model may take, further tries included. max_tokens: of one answer."""
+
+    name = "llm"
+
+    def __init__(
+        self,
+        models: Sequence[Model],
+        *,
+        timeout_s: float = TIMEOUT_S,
+        max_tokens: int = MAX_TOKENS,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._models = tuple(models)
+        self._timeout_s, self._max_tokens = timeout_s, max_tokens
+        self._clock, self._pause = clock, pause
+
+    def decide(self, context: Context, objection: str = "") -> Thought:
+        """What the first model says that can be read. Raises PlannerError: too dear to ask, or no usable answer."""
+        prompt = llm_prompt.write(context, objection)
+        worst = self.worst_cost(prompt)
+        if worst > context.available:
+            raise PlannerError(
+                f"asking {self._models[0].name} may cost {show_usd(worst)}, available are {show_usd(context.available)}"
+            )
+        asked = _Asked(prompt, self._clock)
+        for model in self._models:
+            decision = self._consult(model, context, asked)
+            if decision is not None:
+                return Thought(decision, asked.cost, asked.record())
+        tried = ", ".join(model.name for model in self._models)
+        words = f"no usable answer from {tried}: {asked.errors[-1]}"
+        raise PlannerError(words, asked.cost, asked.record())
+
+    @property
+    def identity(self) -> str:
+        """What an answer depends on beside the context: an answer kept for one is no answer of another."""
+        names = "+".join(model.name for model in self._models)
+        return f"{self.name} {names} {llm_prompt.version()} {self._max_tokens}"
+
+    def price(self, context: Context) -> int:
+        """Atomic units that one question about it may cost at most."""
+        return self.worst_cost(llm_prompt.write(context, ""))
+
+    def worst_cost(self, prompt: Prompt) -> int:
+        """Atomic units that asking may cost at most: every model, both questions, every try, all of it billed."""
+        sizes = (prompt.size, prompt.size + llm_prompt.AGAIN_MAX)
+        question = [self._dearest(model, size) for model in self._models for size in sizes]
+        return atomic((1 + len(PAUSES_S)) * sum(question, Decimal(0)))
+
+    def _consult(self, model: Model, context: Context, asked: "_Asked") -> Decision | None:
+        """None when it gave nothing to go by, though it was told what was wrong."""
+        vendor_ids = [candidate.vendor_id for candidate in context.candidates]
+        prompt = asked.prompt
+        for _ in ("the question", "once more, with what was wrong with the answer"):
+            reply = self._reply(model, prompt, asked)
+            if reply is None:
+                return None
+            try:
+                decision, repairs = llm_answer.read(reply.text, vendor_ids, context.now)
+            except llm_answer.AnswerInvalid as error:
+                words = f"{error}, for it was cut at {self._max_tokens} tokens" if reply.cut else str(error)
+                asked.errors.append(f"{model.name}: {words}")
+                prompt = prompt.again(reply.text, words)
+            else:
+                asked.repairs += repairs
+                return decision
+        return None
+
+    def _reply(self, model: Model, prompt: Prompt, asked: "_Asked") -> Reply | None:
+        """None when it did not answer in time, in as many tries as that leaves."""
+        dearest = self._dearest(model, prompt.size)
+        ends_at = self._clock() + self._timeout_s
+        for pause in (*PAUSES_S, None):
+            left = max(ends_at - self._clock(), CALL_MIN_S)
+            try:
+                reply = ask(model, prompt.messages, self._max_tokens, left)
+            except CallFailed as error:
+                asked.failed(model, error, dearest)
+                wait = max(pause or 0, error.retry_after_s)
+                if pause is None or not error.transient or self._clock() + wait + CALL_MIN_S > ends_at:
+                    return None
+                self._pause(wait)
+            else:
+                asked.answered(model, reply, dearest)
+                return reply
+        return None
+
+    def _dearest(self, model: Model, prompt_bytes: int) -> Decimal:
+        """USD that one call may cost at most."""
+        return (model.rates or FREE).usd(prompt_bytes + TEMPLATE_MAX, self._max_tokens)
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What happened so far, for the record and the bill."""
+
+    prompt: Prompt
+    clock: Callable[[], float]
+    began_at: float = field(init=False)
+    model: Model | None = None
+    attempts: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    usd: Decimal = Decimal(0)
+    replies: list[str] = field(default_factory=list)
+    repairs: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.began_at = self.clock()
+
+    @property
+    def cost(self) -> int:
+        return atomic(self.usd)
+
+    def failed(self, model: Model, error: CallFailed, dearest: Decimal) -> None:
+        """A call without a reply may have been billed all the same: then it counts with the most it can cost."""
+        self.model = model
+        self.attempts += 1
+        self.usd += dearest if error.billed else 0
+        self.errors.append(f"{model.name}: {error}")
+
+    def answered(self, model: Model, reply: Reply, dearest: Decimal) -> None:
+        self.model = model
+        self.attempts += 1
+        self.replies.append(reply.text[: llm_answer.REPLY_MAX])
+        self.prompt_tokens += reply.prompt_tokens
+        self.completion_tokens += reply.completion_tokens
+        counted = (model.rates or FREE).usd(reply.prompt_tokens, reply.completion_tokens)
+        if not reply.prompt_tokens or (reply.text and not reply.completion_tokens) or counted > dearest:
+            self.errors.append(f"{model.name}: its count of tokens cannot be; counted as the most the call may cost")
+            counted = dearest
+        self.usd += counted
+
+    def record(self) -> Mapping[str, object]:
+        """Plain JSON values. errors: what went wrong on the way, even where it went well in the end."""
+        return {
+            "model": self.model.name if self.model else "",
+            "promptHash": self.prompt.digest,
+            "promptVersion": llm_prompt.version(),
+            "prompt": self.prompt.text,
+            "rawReply": self.replies[-1] if self.replies else "",
+            "rawReplies": list(self.replies),
+            "attempts": self.attempts,
+            "repairs": list(self.repairs),
+            "tokens": {"prompt": self.prompt_tokens, "completion": self.completion_tokens},
+            "costUsd": f"{self.usd:f}",
+            "unpriced": self.model is not None and self.model.rates is None,
+            "latencyMs": round((self.clock() - self.began_at) * 1000),
+            "errors": list(self.errors),
+        }
+
+
+def open_planner(environ: Mapping[str, str]) -> LlmPlanner:
+    """The planner that the environment describes. Raises ConfigError naming the variable and what to write."""
+    return LlmPlanner(
+        read_models(environ),
+        timeout_s=_number(environ, "PLANNER_TIMEOUT_S", TIMEOUT_S, 600),
+        max_tokens=int(_number(environ, "PLANNER_MAX_TOKENS", MAX_TOKENS, 100_000)),
+    )
+
+
+def _number(environ: Mapping[str, str], name: str, unset: float, most: int) -> float:
+    text = environ.get(name, "") or str(round(unset))
+    if not (text.isascii() and text.isdecimal() and 0 < int(text[:9]) <= most):
+        raise ConfigError(f"{name}={text[:40]!r}: write a whole number from 1 to {most}")
+    return int(text)

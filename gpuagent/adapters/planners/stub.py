@@ -1,0 +1,156 @@
+"""The deterministic planner, a retry lattice: it believes (belief.py), looks ahead (lattice.py) and says why."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+
+from gpuagent.adapters.planners.lookahead import DEPTH, Offer, values
+from gpuagent.core.belief import believe, price_back
+from gpuagent.core.context import Candidate, Context, PastJob, Thought
+from gpuagent.core.model import Action, Decision
+from gpuagent.core.money import show_usd
+
+OFFERS_MAX = 6
+"""Only so many vendors are looked at in depth: those that remove most doubt for their price."""
+WAITS_S = (15, 60, 240)
+"""How long to wait for vendors that cannot be started now, before giving up."""
+WAIT_MAX, WAIT_COST = 4, 0.01
+"""Waiting is weighed up to so many job lengths; each costs so much, in chances of completion."""
+PATIENCE = 8
+"""Waits in a row, of whatever kind, after which no vendor's recovery and no better price is waited for."""
+UNUSUAL = 0.05
+"""A price is not the usual one when it is away from the vendor's median by more than this share."""
+EQUAL = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """now: the value of beginning with each offer; later: that of waiting w job lengths, less what the wait costs."""
+
+    offers: tuple[Offer, ...]
+    now: tuple[float, ...]
+    later: Mapping[int, float]
+
+    @property
+    def best(self) -> float:
+        return max((0.0, *self.now))
+
+
+class StubPlanner:
+    name = "stub"
+
+    def decide(self, context: Context, objection: str = "") -> Thought:  # noqa: ARG002
+        """Begin the best plan, or wait a job length where that is worth more; else wait for the silent; else abort.
+
+        Asked again it answers the same: an objection changes nothing that it looks at.
+        """
+        outlook = look_ahead(context)
+        scores = {
+            offer.vendor_id: {"p": offer.chance(0, 0), "density": offer.density, "value": value}
+            for offer, value in zip(outlook.offers, outlook.now, strict=True)
+        }
+        later = {str(waited): value for waited, value in outlook.later.items()}
+        return Thought(_decide(context, outlook), record={"scores": scores, "valueNow": outlook.best, "later": later})
+
+
+def look_ahead(context: Context) -> Outlook:
+    """The values that decide. Raises nothing; without offers there are none."""
+    mine = [(c, [job for job in context.past if job.vendor_id == c.vendor_id]) for c in context.candidates if _sells(c)]
+    made = [(_offer(context, c, jobs), _usual(context, c, jobs)) for c, jobs in mine if c.expires_at > context.now]
+    made = sorted(made, key=lambda pair: (-pair[0].density, pair[0].vendor_id))[:OFFERS_MAX]
+    offers, usual = tuple(offer for offer, _ in made), tuple(offer for _, offer in made)
+
+    def worth(these: Sequence[Offer], waited: int, recovered: int) -> float:
+        tries = _tries(context) - waited
+        return max((0.0, *values(these, context.available, context.budget, tries, recovered))) - WAIT_COST * waited
+
+    outlook = Outlook(offers, tuple(values(offers, context.available, context.budget, _tries(context))), {})
+    best_case = [min(pair, key=lambda offer: offer.amount) for pair in made]
+    if context.waits >= PATIENCE or worth(best_case, 1, recovered=1000) <= outlook.best:
+        return outlook  # nothing that waiting can bring is worth it
+    back = {waited: price_back(waited) if usual != offers else 0.0 for waited in range(1, WAIT_MAX + 1)}
+    later = {w: share * worth(usual, w, w) + (1 - share) * worth(offers, w, w) for w, share in back.items()}
+    return replace(outlook, later=later)
+
+
+def _sells(candidate: Candidate) -> bool:
+    return candidate.amount is not None and not candidate.refusals
+
+
+def _tries(context: Context) -> int:
+    """How many jobs may follow each other. A wait is taken to use up one: where it does not, that is only careful."""
+    if context.deadline is None:
+        return context.decisions_left
+    return min(context.decisions_left, int((context.deadline - context.now) / context.job_s + 1e-6))
+
+
+def _offer(context: Context, candidate: Candidate, jobs: Sequence[PastJob]) -> Offer:
+    amount = candidate.amount or 0
+    belief = believe(candidate.reliability, [job.succeeded for job in jobs])
+    failed_ago = None
+    if jobs and not jobs[-1].succeeded:
+        failed_ago = (context.now - jobs[-1].started_at) / context.job_s
+    chances = tuple(belief.chance(failures) for failures in range(DEPTH))
+    return Offer(candidate.vendor_id, amount, amount - int(amount * candidate.refund), chances, failed_ago)
+
+
+def _usual(context: Context, candidate: Candidate, jobs: Sequence[PastJob]) -> Offer:
+    """The same offer at the vendor's median price, where that is another one."""
+    offer = _offer(context, candidate, jobs)
+    if not jobs:
+        return offer
+    amount = int(median(job.amount / job.hours for job in jobs) * context.hours)
+    if abs(amount - offer.amount) <= UNUSUAL * amount:
+        return offer
+    return replace(offer, amount=amount, loss=amount - int(amount * candidate.refund))
+
+
+def _decide(context: Context, outlook: Outlook) -> Decision:
+    waited = max(outlook.later, key=lambda w: (outlook.later[w], -w), default=0)
+    if waited and outlook.later[waited] > outlook.best + EQUAL:
+        return _wait_for_better(context, outlook, waited)
+    if outlook.best <= 0:
+        return _nobody(context)
+    ranked = sorted(zip(outlook.now, outlook.offers, strict=True), key=lambda pair: -pair[0])
+    ties = [offer for value, offer in zip(outlook.now, outlook.offers, strict=True) if value >= outlook.best - EQUAL]
+    others = [offer for value, offer in ranked if offer is not ties[0] and value > 0]
+    reason = _words(ties[0]) + (f"; runner-up {_words(others[0])}" if others else "")
+    reason += f"; plan value {outlook.best:.2f}"
+    return Decision(Action.START_JOB, reason, ties[0].vendor_id, context.hours)
+
+
+def _words(offer: Offer) -> str:
+    return f"{offer.vendor_id} p={offer.chance(0, 0):.2f} at {show_usd(offer.amount)}"
+
+
+def _wait_for_better(context: Context, outlook: Outlook, waited: int) -> Decision:
+    reason = (
+        f"waiting {context.job_s:.0f} s: the plan is worth {outlook.later[waited]:.2f} after {waited} job lengths, "
+        f"{outlook.best:.2f} now; {'; '.join(_words(offer) for offer in outlook.offers[:2])}"
+    )
+    return Decision(Action.WAIT, reason, wait_until=context.now + context.job_s)
+
+
+def _nobody(context: Context) -> Decision:
+    """Nobody can be started: wait for those who may sell later, a few times; then give up, and say why."""
+    later = [c for c in context.candidates if c.amount is None or (c.refusals and c.passing)]
+    if later and context.waits < len(WAITS_S):
+        wait_s, problems = WAITS_S[context.waits], "; ".join(_why_not(context, c) for c in later)
+        reason = f"nobody can be paid now; waiting {wait_s} s ({problems})"
+        return Decision(Action.WAIT, reason, wait_until=context.now + wait_s)
+    if not context.candidates:
+        return Decision(Action.ABORT, f"no enabled vendor offers {context.gpu_type}")
+    problems = "; ".join(_why_not(context, c) for c in context.candidates)
+    return Decision(Action.ABORT, f"nobody can do it with {show_usd(context.available)}: {problems}")
+
+
+def _why_not(context: Context, candidate: Candidate) -> str:
+    name = candidate.vendor_id
+    if candidate.amount is None:
+        return f"{name} gave no quote ({candidate.problem})"
+    if candidate.expires_at <= context.now:
+        return f"the quote of {name} has expired"
+    asks = f"{name} asks {show_usd(candidate.amount)}"
+    if candidate.refusals:
+        return f"{asks} ({'; '.join(candidate.refusals)})"
+    return asks if candidate.amount > context.available else f"{asks}, and a try is not worth it or comes too late"

@@ -1,0 +1,138 @@
+"""What vendors answer, read strictly: a checked value, or a VendorError that says what is wrong with it."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from gpuagent.core.model import JobReport, Quote, Vendor
+from gpuagent.core.money import parse_usd
+from gpuagent.errors import BadInput, VendorError
+from gpuagent.wire import strict_json
+
+TEXT_MAX = 2_000
+LOGS_MAX = 5_000
+METRICS_MAX = 32
+ETA_MAX_S = 10.0**9
+YEAR_MAX = 2200
+_JOB_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
+T = TypeVar("T")
+
+
+def read_object(vendor: Vendor, body: bytes) -> dict[str, Any]:
+    try:
+        data = strict_json.parse(body)
+    except ValueError as error:
+        raise VendorError(f"{vendor.vendor_id} answered something that is not JSON") from error
+    if not isinstance(data, dict):
+        raise VendorError(f"{vendor.vendor_id} answered JSON that is not an object")
+    return data
+
+
+def read_quote(vendor: Vendor, data: Mapping[str, Any], gpu_type: str, max_hours: Decimal) -> Quote:
+    return _read(vendor, "quote", lambda: _quote(vendor, data, gpu_type, max_hours))
+
+
+def read_report(vendor: Vendor, data: Mapping[str, Any]) -> JobReport:
+    return _read(vendor, "status", lambda: _report(data))
+
+
+def read_job_id(vendor: Vendor, data: Mapping[str, Any]) -> str:
+    """The vendor's name for a job that was paid for, "" when it gives none."""
+    job_id = data.get("vendorJobId", "")
+    if not isinstance(job_id, str) or not (job_id == "" or _JOB_ID.fullmatch(job_id)):
+        raise VendorError(f"{vendor.vendor_id} named its job in a way that cannot be kept")
+    return job_id
+
+
+def clean(text: str, limit: int = TEXT_MAX) -> str:
+    """Vendor text as inert data: one line, no control characters, capped."""
+    shown = "".join(char if char.isprintable() else " " for char in text[: limit + 1])
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def without(secret: str, value: Any) -> Any:
+    """The JSON value with the secret taken out of every text in it."""
+    match value:
+        case str():
+            return value.replace(secret, "[token]")
+        case list():
+            return [without(secret, item) for item in value]
+        case dict():
+            return {without(secret, key): without(secret, item) for key, item in value.items()}
+    return value
+
+
+def _read(vendor: Vendor, what: str, read: Callable[[], T]) -> T:
+    try:
+        return read()
+    except (KeyError, TypeError, ValueError, ArithmeticError, BadInput) as error:
+        said = clean(f"{type(error).__name__}: {error}", 200)
+        raise VendorError(f"{vendor.vendor_id} sent a {what} that cannot be read ({said})") from error
+
+
+def _quote(vendor: Vendor, data: Mapping[str, Any], gpu_type: str, max_hours: Decimal) -> Quote:
+    amount = parse_usd(data["priceEstimate"])
+    if amount <= 0:
+        raise ValueError("a price of nothing")
+    if data["currency"] not in ("USDC", "USD"):
+        raise ValueError(f"currency {data['currency']!r}")
+    return Quote(
+        vendor_id=vendor.vendor_id,
+        template_id=_text(data["vendorJobTemplateId"], 128),
+        amount=amount,
+        pay_to=_text(data["payTo"], 64),
+        network=_text(data["network"], 64),
+        asset=_text(data["asset"], 64),
+        expires_at=_time(data["expiresAt"]),
+        eta_s=min(max(0.0, float(_number(data["etaMinutes"])) * 60), ETA_MAX_S),
+        gpu_type=gpu_type,
+        max_hours=max_hours,
+    )
+
+
+def _report(data: Mapping[str, Any]) -> JobReport:
+    status = data["status"]
+    if status not in ("submitted", "running", "completed", "failed"):
+        raise ValueError(f"status {status!r}")
+    logs = data.get("logs") or []
+    metrics = data.get("finalMetrics") or {}
+    if not isinstance(logs, list) or not isinstance(metrics, dict):
+        raise TypeError("logs or finalMetrics of another shape")
+    return JobReport(
+        status=status,
+        progress=min(1.0, max(0.0, float(_number(data.get("progress", 0))))),
+        logs=tuple(clean(str(line)) for line in logs[:LOGS_MAX]),
+        # A leading $ would make a database reference or an operator of it.
+        final_metrics={clean(str(k), 64).lstrip("$"): _metric(v) for k, v in list(metrics.items())[:METRICS_MAX]},
+        artifact_url=clean(str(data.get("artifactUrl") or "")),
+        error_message=clean(str(data.get("errorMessage") or "")),
+    )
+
+
+def _metric(value: object) -> object:
+    number = float(value) if isinstance(value, int | Decimal) else math.nan
+    return number if math.isfinite(number) else clean(str(value), 200)
+
+
+def _time(value: object) -> float:
+    time = datetime.fromisoformat(_text(value, 40))
+    if time.tzinfo is None:
+        raise ValueError("a time without its zone")
+    if time.year > YEAR_MAX:
+        raise ValueError("a time too far ahead")
+    return time.timestamp()
+
+
+def _number(value: object) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not Decimal(value).is_finite():
+        raise TypeError(f"{clean(str(value), 40)!r} is not a number")
+    return Decimal(value)
+
+
+def _text(value: object, limit: int) -> str:
+    if not isinstance(value, str) or not value or clean(value, limit) != value:
+        raise TypeError("a text is missing, too long or holds control characters")
+    return value

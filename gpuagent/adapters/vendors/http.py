@@ -1,0 +1,126 @@
+"""The vendor API over HTTP. Whatever a vendor answers becomes a checked value or a VendorError."""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from gpuagent.adapters.vendors.answers import clean, read_job_id, read_object, read_quote, read_report, without
+from gpuagent.core.model import Authorized, Challenge, JobReport, Quote, Reserved, Settled, Vendor
+from gpuagent.errors import OfferInvalid, VendorError, VendorTokenMissing, VendorUnauthorized
+from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed, Reply, is_private
+from gpuagent.wire.x402 import decode_challenge
+
+STATUS_BODY_MAX = 1024 * 1024
+TOKEN_MIN = 8
+
+
+class HttpVendor:
+    """Speaks to every vendor at its recorded endpoint. secret: the bearer token in a named variable."""
+
+    def __init__(
+        self,
+        secret: Callable[[str], str | None],
+        quote_s: float = 5,
+        submit_s: float = 20,
+        status_s: float = 10,
+    ) -> None:
+        self._secret = secret
+        self._quotes = BoundedHttp(quote_s)
+        self._submits = BoundedHttp(submit_s)
+        self._statuses = BoundedHttp(status_s, STATUS_BODY_MAX)
+
+    def close(self) -> None:
+        for client in (self._quotes, self._submits, self._statuses):
+            client.close()
+
+    def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal) -> Quote:
+        body = {
+            "jobType": "training",
+            "gpuType": gpu_type,
+            "maxHours": float(max_hours),
+            "jobMetadata": {"goal": goal},
+        }
+        reply = self._call(self._quotes, vendor, "POST", "/quote", body=body)
+        return read_quote(vendor, self._object(vendor, reply), gpu_type, max_hours)
+
+    def challenge(self, vendor: Vendor, job: Reserved) -> Challenge:
+        reply = self._call(self._submits, vendor, "POST", "/submit-job", body=_order(job), key=job.job_id, expect=402)
+        header = reply.headers.get("payment-required")
+        if not header:
+            raise OfferInvalid(f"{vendor.vendor_id} answered 402 without PAYMENT-REQUIRED")
+        return decode_challenge(header)
+
+    def submit(self, vendor: Vendor, job: Authorized | Settled) -> str:
+        reply = self._call(
+            self._submits,
+            vendor,
+            "POST",
+            "/submit-job",
+            body=_order(job),
+            key=job.job_id,
+            headers={"PAYMENT-SIGNATURE": job.header},
+        )
+        return read_job_id(vendor, self._object(vendor, reply))
+
+    def status(self, vendor: Vendor, vendor_job_id: str) -> JobReport:
+        params = {"vendorJobId": vendor_job_id}
+        reply = self._call(self._statuses, vendor, "GET", "/job-status", params=params)
+        return read_report(vendor, self._object(vendor, reply))
+
+    def _call(
+        self,
+        client: BoundedHttp,
+        vendor: Vendor,
+        method: str,
+        path: str,
+        *,
+        body: object = None,
+        params: Mapping[str, str] | None = None,
+        key: str = "",
+        headers: Mapping[str, str] | None = None,
+        expect: int = 200,
+    ) -> Reply:
+        sent = {
+            "Authorization": f"Bearer {self._token(vendor)}",
+            "x-vendor-id": vendor.vendor_id,
+            **(headers or {}),
+        }
+        if key:
+            sent["Idempotency-Key"] = key
+        try:
+            reply = client.request(method, _url(vendor, path), headers=sent, json=body, params=params)
+        except HttpFailed as error:
+            raise VendorError(f"{vendor.vendor_id} does not answer: {clean(str(error))}") from error
+        if reply.status in (401, 403):
+            raise VendorUnauthorized(
+                f"{vendor.vendor_id} refuses the bearer token in {vendor.secret_env}: set the vendor's own secret there"
+            )
+        if reply.status != expect:
+            said = clean(reply.body.decode(errors="replace").replace(self._token(vendor), "[token]")[:300])
+            raise VendorError(f"{vendor.vendor_id} answered {reply.status} to {path}: {said}")
+        return reply
+
+    def _object(self, vendor: Vendor, reply: Reply) -> dict[str, Any]:
+        """What the vendor answered, without our bearer token wherever it is echoed."""
+        token, found = self._token(vendor), read_object(vendor, reply.body)
+        # Less is no secret, and stands in any text.
+        kept: dict[str, Any] = without(token, found) if len(token) >= TOKEN_MIN else found
+        return kept
+
+    def _token(self, vendor: Vendor) -> str:
+        token = (self._secret(vendor.secret_env) or "").strip()  # mounted secrets often end with a newline
+        if not token or not token.isascii() or not token.isprintable():
+            raise VendorTokenMissing(f"set {vendor.secret_env}: it holds the bearer token for {vendor.vendor_id}")
+        return token
+
+
+def _url(vendor: Vendor, path: str) -> str:
+    if not is_private(vendor.endpoint):
+        raise VendorError(f"the endpoint of {vendor.vendor_id} must be https (http only on this machine)")
+    return vendor.endpoint.rstrip("/") + path
+
+
+def _order(job: Reserved | Authorized | Settled) -> dict[str, object]:
+    """The same body for every submit of a job: a vendor may compare them."""
+    params = {"gpuType": job.quote.gpu_type, "maxHours": float(job.quote.max_hours)}
+    return {"vendorJobTemplateId": job.quote.template_id, "jobParams": params}

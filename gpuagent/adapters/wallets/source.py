@@ -1,0 +1,161 @@
+"""Where the wallet's key comes from: the environment, a keystore that it names, or CDP, which keeps it.
+
+No frame that raises here holds a key or a password: some tools print the locals of a traceback.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpuagent.core.model import Token
+from gpuagent.errors import ConfigError
+
+if TYPE_CHECKING:
+    from gpuagent.adapters.wallets.cdp_client import CdpCalls
+    from gpuagent.core.ports import Wallet
+
+KEYS = ("X402_PRIVATE_KEY", "EVM_PRIVATE_KEY")
+PASSWORD, PASSWORD_FILE = PASSWORDS = ("X402_KEYSTORE_PASSWORD", "X402_KEYSTORE_PASSWORD_FILE")
+KEYSTORE = "X402_KEYSTORE"
+CDP = {
+    "CDP_API_KEY_ID": "the id of an API key of your CDP project",
+    "CDP_API_KEY_SECRET": "what CDP gave with the API key",
+    "CDP_WALLET_SECRET": "the wallet secret of your CDP project",
+    "CDP_ACCOUNT": "the name or the address of the server account that pays",
+}
+CDP_CHOSEN = ("CDP_WALLET_SECRET", "CDP_ACCOUNT")
+"""Whoever sets one of these wants this wallet; an API key of CDP has other uses too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """Who pays, and who holds the key. cdp_policies: ids of the policies that CDP holds the account to."""
+
+    address: str
+    kind: str
+    cdp_policies: tuple[str, ...] = ()
+
+    @property
+    def held(self) -> str:
+        """Where the key is, in words."""
+        return {"key": "in the environment", "keystore": "in a keystore", "cdp": "at CDP"}[self.kind]
+
+
+@dataclass(frozen=True, slots=True)
+class KeySource:
+    """Reads a secret when it is asked for, and keeps none. Every property raises ConfigError saying what to set."""
+
+    environ: Mapping[str, str] = field(repr=False)
+
+    @property
+    def kind(self) -> str:
+        """Who holds the key: `cdp`, a `keystore` or the environment (`key`). Two at once would be two wallets."""
+        others = (*KEYS, KEYSTORE)
+        chosen = next((name for name in CDP_CHOSEN if self.environ.get(name)), "")
+        for one, rivals in ((chosen, others), (KEYSTORE, KEYS)):
+            rival = next((name for name in rivals if self.environ.get(name)), "")
+            if rival and self.environ.get(one):
+                raise ConfigError(f"{rival} and {one} are both set: choose one of them, and unset the other")
+        return "cdp" if chosen else "keystore" if self.environ.get(KEYSTORE) else "key"
+
+    @contextmanager
+    def open_wallet(self, token: Token) -> "Iterator[Wallet]":
+        """The wallet that the environment chooses. Raises WalletError too, where CDP is asked for its address."""
+        if self.kind != "cdp":
+            from gpuagent.adapters.wallets.local import LocalWallet
+
+            yield LocalWallet(self.private_key, token)
+            return
+        with self.open_cdp() as calls:
+            from gpuagent.adapters.wallets.cdp import CdpWallet, address_of
+
+            yield CdpWallet(calls, address_of(calls, self.environ["CDP_ACCOUNT"]), token)
+
+    def payer(self) -> Payer:
+        """The wallet without a token or a chain. CDP is asked, so that a wrong key or account is found."""
+        if self.kind != "cdp":
+            from gpuagent.adapters.wallets.local import address_of
+
+            return Payer(address_of(self.private_key), self.kind)
+        from eth_utils.address import to_checksum_address
+
+        with self.open_cdp() as calls:
+            found = calls.account(self.environ["CDP_ACCOUNT"])
+            return Payer(to_checksum_address(found.address), "cdp", found.policies)
+
+    @contextmanager
+    def open_cdp(self) -> "Iterator[CdpCalls]":
+        """CDP itself, with the keys in the environment."""
+        for name, what in CDP.items():
+            if not self.environ.get(name):
+                raise ConfigError(
+                    f"set {name}: {what}; or unset {' and '.join(CDP_CHOSEN)}, to pay from another wallet"
+                )
+        from gpuagent.wire.bounded_http import is_private
+
+        url = self.environ.get("CDP_URL", "")
+        if url and not is_private(url):
+            raise ConfigError("CDP_URL is not https: keys would be readable on the way")
+        calls = self._cdp_calls(url)
+        try:
+            yield calls
+        finally:
+            calls.close()
+
+    def _cdp_calls(self, url: str) -> "CdpCalls":
+        try:
+            from gpuagent.adapters.wallets.cdp_client import CDP_URL, CdpCalls, CdpKeys
+        except ImportError as error:
+            raise ConfigError("a wallet at CDP needs cdp-sdk: pip install 'gpuagent[cdp]'") from error
+        key_id, key_secret, wallet_secret, _ = CDP
+        keys = CdpKeys(self.environ[key_id], self.environ[key_secret], self.environ[wallet_secret])
+        return CdpCalls(keys, url or CDP_URL)
+
+    @property
+    def private_key(self) -> str:
+        """The key of the wallet that pays. A keystore takes about a second to open: ask once."""
+        match self.kind:
+            case "cdp":
+                raise ConfigError("the wallet's key is at CDP, which never gives it away")
+            case "key":
+                return self.plain_key
+        from gpuagent.adapters.wallets import keystore
+
+        path = Path(self.environ[KEYSTORE])
+        sealed = keystore.read(path, KEYSTORE)
+        if not any(self.environ.get(name) for name in PASSWORDS):
+            raise ConfigError(f"set {' or '.join(PASSWORDS)}: the password of {path}")
+        key = keystore.unseal(sealed, self.password)
+        if key is None:
+            raise ConfigError(f"the keystore password does not open {path}, or the file is damaged")
+        return key
+
+    @property
+    def plain_key(self) -> str:
+        """The key that the environment itself holds."""
+        for name in KEYS:
+            if self.environ.get(name):
+                return self.environ[name]
+        raise ConfigError(
+            f"set {KEYS[0]}: the key of the wallet that pays (0x and 64 hex digits); "
+            "or X402_KEYSTORE: a file that holds it encrypted, as `gpuagent wallet new FILE` makes it; "
+            f"or {', '.join(CDP)}: a server account at CDP"
+        )
+
+    @property
+    def password(self) -> bytes:
+        """The keystore's; b"" when the environment has none."""
+        from gpuagent.adapters.wallets import keystore
+
+        if all(self.environ.get(name) for name in PASSWORDS):
+            raise ConfigError(f"{' and '.join(PASSWORDS)} are both set: choose one of them, and unset the other")
+        if not self.environ.get(PASSWORD_FILE):
+            return os.fsencode(self.environ.get(PASSWORD, ""))
+        # Files that people write end with a newline, which passwords do not.
+        password = keystore.read_private(Path(self.environ[PASSWORD_FILE]), PASSWORD_FILE).rstrip(b"\r\n")
+        if not password:
+            raise ConfigError(f"the file that {PASSWORD_FILE} names is empty")
+        return password

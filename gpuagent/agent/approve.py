@@ -1,0 +1,79 @@
+"""What a person may tell a run: approve a purchase, reject it, or cancel the whole run. Needs no key and no chain."""
+
+from gpuagent.agent.save import tell
+from gpuagent.core.events import Event, JobDropped, PurchaseApproved, RunCancelled
+from gpuagent.core.model import Cause, Reserved, Run, RunStatus
+from gpuagent.core.money import show_usd
+from gpuagent.core.ports import Clock, Store
+from gpuagent.errors import BadInput
+
+NAME_MAX, WHY_MAX = 100, 500
+
+
+def approve(run_id: str, by: str, amount: int, store: Store, clock: Clock, job_id: str = "") -> Run:
+    """Agree to the one purchase that waits, or to job_id; it is signed at the next tick, at the price quoted.
+
+    amount: what the person has seen, in atomic units: a vendor may have quoted anew meanwhile. Raises UnknownRun, and
+    BadInput when nothing waits, or for another amount, or not for long enough any more.
+    """
+    _check(by)
+
+    def approved(run: Run) -> Event:
+        job, now = waiting(run, job_id), clock.now()
+        if job.quote.amount != amount:
+            raise BadInput(
+                f"what waits now is {show_usd(job.quote.amount)} for {job.quote.vendor_id}, not {show_usd(amount)}: "
+                f"look again, `gpuagent run status {run.run_id}`"
+            )
+        if job.approval is None or now >= job.approval.expires_at:
+            raise BadInput(f"the request has expired with its quote: tick run {run.run_id}, and it will ask again")
+        return PurchaseApproved(job.job_id, by, now)
+
+    return tell(run_id, approved, store, clock)
+
+
+def reject(run_id: str, by: str, why: str, store: Store, clock: Clock, job_id: str = "") -> Run:
+    """Refuse the purchase that waits: the run looks elsewhere, and does not ask again at that price.
+
+    Raises UnknownRun, and BadInput when nothing waits.
+    """
+    _check(by, why)
+    return tell(
+        run_id,
+        lambda run: JobDropped(waiting(run, job_id).job_id, f"rejected by {by}: {why}", Cause.PERSON),
+        store,
+        clock,
+    )
+
+
+def cancel(run_id: str, by: str, why: str, store: Store, clock: Clock) -> Run:
+    """End the run: no new signature. What is out is cancelled on chain by the next tick, or followed to its end.
+
+    Raises UnknownRun, and BadInput when the run has ended.
+    """
+    _check(by, why)
+
+    def cancelled(run: Run) -> Event:
+        if run.status is not RunStatus.RUNNING:
+            raise BadInput(f"run {run.run_id} has {run.status} already")
+        return RunCancelled(by, why)
+
+    return tell(run_id, cancelled, store, clock)
+
+
+def waiting(run: Run, job_id: str = "") -> Reserved:
+    """The purchase that waits for a person. Raises BadInput when there is none, or several and no job_id."""
+    found = [job for job in run.jobs if isinstance(job, Reserved) and job.unapproved and job_id in ("", job.job_id)]
+    if not found:
+        raise BadInput(f"nothing of run {run.run_id} waits for approval: `gpuagent run status {run.run_id}` shows it")
+    if len(found) > 1:
+        ids = ", ".join(job.job_id for job in found)
+        raise BadInput(f"{len(found)} purchases wait, name one by --job: {ids}")
+    return found[0]
+
+
+def _check(by: str, why: str = "-") -> None:
+    if not 0 < len(by.strip()) <= NAME_MAX or not by.isprintable():
+        raise BadInput(f"say who you are, in 1 to {NAME_MAX} characters")
+    if not 0 < len(why.strip()) <= WHY_MAX or not why.isprintable():
+        raise BadInput(f"say why, in 1 to {WHY_MAX} characters")

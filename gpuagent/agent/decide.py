@@ -1,0 +1,137 @@
+"""Ask a planner, hold its answer against the guard, and keep a record of both that can be replayed.
+
+A planner whose answer the guard refuses is asked once more, with the reason. If that does not help, or if it gives no
+usable answer, the stub decides. What any of them cost is charged to the run.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import isfinite
+
+from gpuagent.adapters.vendors.answers import clean
+from gpuagent.agent.decision_record import Attempt, record
+from gpuagent.agent.market import Survey
+from gpuagent.core.context import Context
+from gpuagent.core.model import Action, Decision, Quote, Run
+from gpuagent.core.money import show_usd
+from gpuagent.core.ports import Ports
+from gpuagent.errors import ConfigError, DecisionRefused, PlannerError, Refused, WalletUnfunded
+
+FALLBACK = "stub"
+REASON_MAX = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Deliberation:
+    """attempts: in order, at least one; the last decides. quote: what to buy, if anything."""
+
+    attempts: tuple[Attempt, ...]
+    cost: int
+    data: Mapping[str, object]
+
+    @property
+    def decision(self) -> Decision | None:
+        return self.attempts[-1].decision
+
+    @property
+    def quote(self) -> Quote | None:
+        return self.attempts[-1].quote
+
+    @property
+    def problem(self) -> Refused | PlannerError | None:
+        """Why even the last answer does not count: nothing may be done then."""
+        return self.attempts[-1].problem
+
+
+def deliberate(run: Run, survey: Survey, spendable: int, ports: Ports) -> Deliberation:
+    """The run's planner, once more if it is refused, then the stub. spendable: what the wallet can still pay.
+
+    Raises ConfigError when the run names a planner that this agent does not have.
+    """
+    check_planner(run.planner, ports)
+    attempts = [_attempt(run.planner, survey, spendable, 0, "", ports)]
+    if isinstance(attempts[0].problem, Refused):
+        objection = _objection(attempts[0])
+        attempts.append(_attempt(run.planner, survey, spendable, attempts[0].cost, objection, ports))
+    spent = sum(attempt.cost for attempt in attempts)
+    if attempts[-1].problem:
+        attempts.append(_attempt(FALLBACK, survey, spendable, spent, "", ports))
+        spent += attempts[-1].cost
+    return Deliberation(tuple(attempts), spent, record(run.planner, survey.context, attempts))
+
+
+def check_planner(name: str, ports: Ports) -> None:
+    """Raises ConfigError unless this agent has the planner that a run names."""
+    if name not in ports.planners:
+        raise ConfigError(f"the run's planner is {name!r}, and this agent has {', '.join(ports.planners)}: set it up")
+
+
+def guard(decision: Decision, context: Context, quotes: Mapping[str, Quote], now: float, cost: int = 0) -> Quote | None:
+    """The live quote that a decision to start stands for; None for any other. Raises DecisionRefused.
+
+    now: Unix seconds, after the planner has thought. cost: what it cost, which is not available any more.
+    """
+    if not isfinite(decision.wait_until):
+        raise DecisionRefused("it names no time to wait until")
+    if decision.action is not Action.START_JOB:
+        return None
+    candidate = next((one for one in context.candidates if one.vendor_id == decision.vendor_id), None)
+    if candidate is None:
+        raise DecisionRefused(f"{decision.vendor_id[:80]!r} is not among the candidate vendors")
+    quote, available = quotes.get(decision.vendor_id), context.available - cost
+    if quote is None:
+        raise DecisionRefused(f"{decision.vendor_id} has no live quote: {candidate.problem}")
+    if not decision.max_hours.is_finite() or decision.max_hours != context.hours:
+        raise DecisionRefused(f"{decision.max_hours} hours chosen, {context.hours} quoted")
+    if quote.expires_at <= now:
+        raise DecisionRefused(f"the quote of {decision.vendor_id} has expired")
+    if quote.amount > available:
+        raise DecisionRefused(
+            f"{decision.vendor_id} asks {show_usd(quote.amount)}, available are {show_usd(available)}"
+        )
+    if candidate.refusals:
+        raise DecisionRefused(f"{decision.vendor_id}: {'; '.join(candidate.refusals)}")
+    return quote
+
+
+def check_funds(quote: Quote, spendable: int, ports: Ports) -> None:
+    """Raises WalletUnfunded when the wallet cannot pay for this on top of all that the run holds."""
+    if spendable < quote.amount:
+        raise WalletUnfunded(
+            f"wallet {ports.wallet.address} has {show_usd(max(spendable, 0))} of {ports.wallet.token.name} on "
+            f"{ports.wallet.token.network} to spend, the payment needs {show_usd(quote.amount)}: fund it and tick again"
+        )
+
+
+def _objection(attempt: Attempt) -> str:
+    """The guard's words for the planner; no address is in them."""
+    if isinstance(attempt.problem, WalletUnfunded) and attempt.decision:
+        return f"the wallet cannot pay what {attempt.decision.vendor_id} asks"
+    return str(attempt.problem)
+
+
+def _attempt(name: str, survey: Survey, spendable: int, spent: int, objection: str, ports: Ports) -> Attempt:
+    """Ask once. spent: by earlier attempts, which is not available any more."""
+    context = replace(survey.context, available=survey.context.available - spent) if spent else survey.context
+    began = ports.clock.now()
+    decision: Decision | None = None
+    quote: Quote | None = None
+    problem: Refused | PlannerError | None = None
+    try:
+        thought = ports.planners[name].decide(context, objection)
+        decision, cost, how = thought.decision, thought.cost, thought.record
+        decision = replace(decision, reason=clean(decision.reason, REASON_MAX))
+    except PlannerError as error:
+        problem, cost, how = error, error.cost, error.record
+    now = ports.clock.now()
+    if cost > context.available:  # it was told how much there is; what the budget has is all that can be charged
+        how = {**how, "uncharged": cost - context.available}
+        cost = context.available
+    if decision:
+        try:
+            quote = guard(decision, context, survey.quotes, now, cost)
+            if quote:
+                check_funds(quote, spendable, ports)
+        except Refused as error:
+            quote, problem = None, error
+    return Attempt(name, decision, quote, problem, cost, now - began, how)

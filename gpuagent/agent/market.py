@@ -1,0 +1,194 @@
+"""What a planner gets to see: live quotes, the owner's limits, what past jobs say. Asks the vendors, writes nothing."""
+
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from statistics import median
+
+from gpuagent.adapters.vendors.answers import clean
+from gpuagent.core import budget, policy
+from gpuagent.core.belief import learned
+from gpuagent.core.context import Candidate, Context, PastJob
+from gpuagent.core.model import Cause, Completed, Failed, Job, Quote, Run, Settled, Token, Vendor, Voided
+from gpuagent.core.money import show_usd
+from gpuagent.core.ports import Ports
+from gpuagent.errors import OfferInvalid, UnknownVendor, VendorError, VendorUnauthorized
+
+OUTCOMES_MAX = 50
+"""Past jobs looked at per vendor, the newest: with later ones counting more, what is older weighs 0.5 % together."""
+NAME_MAX, PROBLEM_MAX = 80, 300
+ADDRESS = re.compile("0x[0-9a-fA-F]{8,}")
+HOUR_S = 3600.0
+QUOTE_LIFE_MAX_S = policy.APPROVAL_MAX_S
+"""No quote is taken to be valid for longer: until then at most, what is reserved for it counts against the caps."""
+JOB_MIN_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """context: what planners see. quotes and vendors: what it stands for, by vendor_id, with addresses and ids."""
+
+    context: Context
+    vendors: Mapping[str, Vendor]
+    quotes: Mapping[str, Quote]
+
+
+def look(run: Run, rules: policy.Policy, ports: Ports) -> Survey:
+    """Binding quotes from every candidate vendor, silent ones shown as such, and what the policy forbids.
+
+    Raises UnknownVendor, and VendorUnauthorized when nobody quoted and one refused our token.
+    """
+    vendors = candidates(run, ports.store.vendors(), ports.wallet.token)
+    with ThreadPoolExecutor(max_workers=max(1, len(vendors))) as pool:
+        quoted = list(pool.map(lambda vendor: _ask(run, vendor, ports), vendors))
+    refused = [error for _, error in quoted if isinstance(error, VendorUnauthorized)]
+    if refused and all(quote is None for quote, _ in quoted):
+        raise refused[0]
+    now, names, network = ports.clock.now(), [vendor.vendor_id for vendor in vendors], ports.wallet.token.network
+    usage = ports.store.usage(run, network, names, now)
+    past = [*ports.store.outcomes(run, network, names, OUTCOMES_MAX), *past_jobs(run)]
+    past.sort(key=lambda job: (job.ended_at, job.started_at, job.vendor_id))
+    context = Context(
+        goal=run.goal,
+        gpu_type=run.gpu_type,
+        hours=run.max_hours,
+        budget=run.budget,
+        available=budget.available(run),
+        now=now,
+        deadline=None,
+        decisions_left=run.jobs_max - len(run.jobs),
+        waits=run.waits,
+        job_s=_job_s(run, past),
+        candidates=tuple(
+            _candidate(vendor, quote, error, policy.refusals(rules, run, quote, usage) if quote else (), past)
+            for vendor, (quote, error) in zip(vendors, quoted, strict=True)
+        ),
+        past=tuple(past),
+        caps=_caps(rules, run),
+    )
+    quotes = {vendor.vendor_id: quote for vendor, (quote, _) in zip(vendors, quoted, strict=True) if quote}
+    return Survey(context, {vendor.vendor_id: vendor for vendor in vendors}, quotes)
+
+
+def payable(survey: Survey, spendable: int, balance: int) -> Survey:
+    """The survey with those quotes marked as refused that the wallet cannot pay; other rules that refuse them stay.
+
+    spendable: of the wallet's balance, what the run has not promised. What only holds stand in the way of may pass.
+    """
+
+    def marked(one: Candidate) -> Candidate:
+        if one.amount is None or one.amount <= spendable:
+            return one
+        passing = one.amount <= balance and (one.passing or not one.refusals)
+        return replace(one, refusals=(*one.refusals, "the wallet cannot pay that now"), passing=passing)
+
+    seen = tuple(map(marked, survey.context.candidates))
+    return replace(survey, context=replace(survey.context, candidates=seen))
+
+
+def candidates(run: Run, vendors: Sequence[Vendor], token: Token) -> list[Vendor]:
+    """The enabled vendors that the run allows, that offer its GPU and take our token. Raises UnknownVendor."""
+    known = {vendor.vendor_id: vendor for vendor in vendors}
+    missing = [name for name in run.vendor_ids if name not in known]
+    if missing:
+        raise UnknownVendor(f"no vendor {missing[0]!r}; known: {', '.join(known) or 'none'}")
+    allowed = [known[name] for name in run.vendor_ids] if run.vendor_ids else list(vendors)
+    return [
+        vendor
+        for vendor in allowed
+        if vendor.enabled
+        and run.gpu_type in vendor.gpu_types
+        and (vendor.network, vendor.asset.lower()) == (token.network, token.address.lower())
+    ]
+
+
+def past_jobs(run: Run) -> list[PastJob]:
+    """The run's own ended jobs. A purchase that fell through by the vendor's doing is a failure that cost nothing."""
+    return [past for job in run.jobs if (past := _past_job(job))]
+
+
+def check_payee(quote: Quote, vendor: Vendor) -> None:
+    """Raises OfferInvalid when the quote names another payee, network or asset than the vendor's record."""
+    named = (quote.pay_to.lower(), quote.network, quote.asset.lower())
+    if named != (vendor.pay_to.lower(), vendor.network, vendor.asset.lower()):
+        raise OfferInvalid(f"{vendor.vendor_id} wants to be paid otherwise than recorded: {', '.join(named)}")
+
+
+def _ask(run: Run, vendor: Vendor, ports: Ports) -> tuple[Quote | None, VendorError | None]:
+    try:
+        quote = ports.vendor_api.quote(vendor, run.goal, run.gpu_type, run.max_hours)
+        check_payee(quote, vendor)
+    except VendorError as error:
+        return None, error
+    return replace(quote, expires_at=min(quote.expires_at, ports.clock.now() + QUOTE_LIFE_MAX_S)), None
+
+
+def _past_job(job: Job) -> PastJob | None:
+    """Begun when it was reserved. When a voided job was known to be void is not kept: it took no time."""
+    match job:
+        case Settled(work=Completed(at=at) | Failed(at=at) as work):
+            succeeded, paid, ended_at = isinstance(work, Completed), job.quote.amount, at
+        case Voided(cause=Cause.VENDOR):
+            succeeded, paid, ended_at = False, 0, job.reserved_at
+        case _:
+            return None
+    quote = job.quote
+    return PastJob(
+        quote.vendor_id,
+        True,
+        succeeded,
+        quote.amount,
+        paid,
+        quote.max_hours,
+        job.reserved_at,
+        max(ended_at, job.reserved_at),
+    )
+
+
+def _job_s(run: Run, past: Sequence[PastJob]) -> float:
+    """How long a job of this run takes: as jobs took by the paid hour, where any was seen; never longer than paid."""
+    paid_s = float(run.max_hours) * HOUR_S
+    taken = [(job.ended_at - job.started_at) / (float(job.hours) * HOUR_S) for job in past if job.paid]
+    return max(JOB_MIN_S, paid_s * min(1.0, median(taken))) if taken else paid_s
+
+
+def _candidate(
+    vendor: Vendor,
+    quote: Quote | None,
+    error: VendorError | None,
+    refusals: Sequence[policy.Refusal],
+    past: Sequence[PastJob],
+) -> Candidate:
+    return Candidate(
+        vendor_id=vendor.vendor_id,
+        name=_inert(vendor.name, NAME_MAX),
+        price_per_hour=vendor.base_price_per_hour,
+        reliability=vendor.reliability,
+        amount=quote.amount if quote else None,
+        expires_at=quote.expires_at if quote else 0.0,
+        eta_s=quote.eta_s if quote else 0.0,
+        problem=_inert(str(error), PROBLEM_MAX) if error else "",
+        refusals=tuple(one.words for one in refusals),
+        passing=bool(refusals) and all(one.passing for one in refusals),
+        learned=learned(vendor.reliability, [job for job in past if job.vendor_id == vendor.vendor_id]),
+    )
+
+
+def _inert(text: str, limit: int) -> str:
+    """One line, capped, and without an address or a signature for a planner to repeat."""
+    return clean(ADDRESS.sub("0x…", text), limit)
+
+
+def _caps(rules: policy.Policy, run: Run) -> tuple[str, ...]:
+    limits = (
+        ("a payment", rules.per_payment),
+        ("one vendor in this run", rules.vendor_per_run),
+        ("one vendor in 24 hours", rules.vendor_per_day),
+        ("this wallet in 24 hours", rules.wallet_per_day),
+        *((f"all runs tagged {tag}", rules.tag_totals.get(tag)) for tag in run.tags),
+    )
+    told = [f"{what}: at most {show_usd(limit)}" for what, limit in limits if limit is not None]
+    if rules.approval_above is not None:
+        told.append(f"a person approves what is above {show_usd(rules.approval_above)}")
+    return tuple(told)

@@ -1,0 +1,102 @@
+"""Choose a vendor, or wait, or give up: survey the market, let the planner deliberate, reserve what it chose."""
+
+from collections.abc import Mapping
+
+from gpuagent.agent.decide import Deliberation, check_funds, deliberate
+from gpuagent.agent.market import Survey, look, payable
+from gpuagent.agent.pay import check_halt, check_payer
+from gpuagent.core import budget, policy
+from gpuagent.core.events import Event, PlanAborted, PlanPostponed, VendorChosen
+from gpuagent.core.model import Action, Decision, Run
+from gpuagent.core.ports import Ports
+from gpuagent.core.terms import derived_job_id
+from gpuagent.core.transitions import has_open_job
+from gpuagent.errors import DecisionRefused
+
+WAIT_MIN_S, WAIT_MAX_S = 1.0, 3600.0
+"""A decision to wait is held to these bounds, so that no run spins."""
+WAIT_OPEN_S = 60.0
+"""No further job can be bought, or no answer counts: planning waits so long, or until an open job ends."""
+WAITS_MAX = 50
+"""After so many waits in a row, with no job begun or ended between them, a run is given up."""
+
+
+def plan(run: Run, ports: Ports) -> Event:
+    """Collect quotes, let the planner choose, guard its choice. Reserves on save, signs nothing.
+
+    Raises VendorUnauthorized when no vendor quoted and one refused our token (a person must fix that), Refused when
+    the wallet is another one, is halted or cannot pay, or the guard says no even to the stub, ConfigError when the
+    run's planner is not there; then nothing is written, and nothing was spent on asking a planner.
+    """
+    check_payer(run, ports)
+    rules = ports.store.policy()
+    check_halt(rules, run)
+    if why := exhausted(run):
+        return _give_up(run, why, {}, 0, ports)
+    survey, spendable = solvent(run, look(run, rules, ports), ports)
+    found = deliberate(run, survey, spendable, ports)
+    if found.decision is None or found.problem:
+        return _unanswered(found, ports)
+    return _event(run, found, found.decision, rules, ports)
+
+
+def exhausted(run: Run) -> str:
+    """Why no planner is asked any more, "" while one is."""
+    if len(run.jobs) >= run.jobs_max:
+        return f"{run.jobs_max} jobs were tried, which is this run's limit"
+    if run.waits >= WAITS_MAX:
+        return f"waited {run.waits} times in a row, and no job could be begun"
+    return ""
+
+
+def solvent(run: Run, survey: Survey, ports: Ports) -> tuple[Survey, int]:
+    """The survey, with what the wallet cannot pay marked as refused, and what it holds beyond all that the run has
+    promised, atomic units. Raises ChainError, and WalletUnfunded when it can pay none of the quotes that the budget
+    and the policy allow: nobody need be asked.
+    """
+    balance = ports.chain.head(ports.wallet.address).balance
+    spendable = balance - budget.held(run)
+    allowed = [
+        survey.quotes[one.vendor_id]
+        for one in survey.context.candidates
+        if one.amount is not None and one.amount <= survey.context.available and not one.refusals
+    ]
+    if allowed:
+        check_funds(min(allowed, key=lambda quote: quote.amount), spendable, ports)
+    return payable(survey, spendable, balance), spendable
+
+
+def postponed(event: VendorChosen, reason: str) -> PlanPostponed:
+    """The decision could not be carried out: another run took what the policy allowed. Plan again, soon."""
+    until = event.at + WAIT_MIN_S
+    decision = Decision(Action.WAIT, f"not reserved: {reason}", wait_until=until)
+    return PlanPostponed(until, decision, event.data, event.cost)
+
+
+def _event(run: Run, found: Deliberation, decision: Decision, rules: policy.Policy, ports: Ports) -> Event:
+    now = ports.clock.now()
+    if found.quote:
+        job_id, approval = derived_job_id(run.run_id, len(run.jobs)), policy.approval(rules, found.quote, now)
+        return VendorChosen(job_id, found.quote, decision, now, found.data, approval, found.cost)
+    if decision.action is Action.ABORT:
+        return _give_up(run, decision.reason, found.data, found.cost, ports)
+    until = min(max(decision.wait_until, now + WAIT_MIN_S), now + WAIT_MAX_S)
+    return PlanPostponed(until, decision, found.data, found.cost)
+
+
+def _unanswered(found: Deliberation, ports: Ports) -> Event:
+    """Not even the stub's answer counts: an error, but where asking cost money, that is written down first."""
+    problem = found.problem or DecisionRefused("no planner decided anything")
+    if not found.cost:
+        raise problem
+    until = ports.clock.now() + WAIT_OPEN_S
+    decision = Decision(Action.WAIT, f"no answer counts: {problem}", wait_until=until)
+    return PlanPostponed(until, decision, found.data, found.cost)
+
+
+def _give_up(run: Run, reason: str, data: Mapping[str, object], cost: int, ports: Ports) -> Event:
+    """The end of the run, unless a job of it is still open: that one may yet reach the goal."""
+    if not has_open_job(run):
+        return PlanAborted(reason, data, cost)
+    until = ports.clock.now() + WAIT_OPEN_S
+    return PlanPostponed(until, Decision(Action.WAIT, f"no further job: {reason}", wait_until=until), data, cost)

@@ -1,0 +1,71 @@
+"""The books of a run: the ledger in MongoDB held against the chain, payment by payment."""
+
+from dataclasses import dataclass
+
+from gpuagent.core import budget
+from gpuagent.core.model import Authorized, Job, Ledger, Reserved, Run, Settled, Settlement, Token, Voided
+from gpuagent.core.ports import Chain, Open, Void
+from gpuagent.core.terms import unsigned_nonces
+from gpuagent.errors import ChainMismatch
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Amounts in atomic units. on_chain: what final transfers of this run's payments add up to."""
+
+    budget: int
+    ledger: Ledger
+    on_chain: int
+    differences: tuple[str, ...]
+
+    @property
+    def balanced(self) -> bool:
+        return self.ledger.settled == self.on_chain and not self.differences
+
+
+def audit(run: Run, recorded: Ledger, chain: Chain, token: Token) -> Books:
+    """Ask the chain about every payment the run signed or could have signed, and hold the record against it.
+
+    recorded: the amounts that stand in the run's own record. Raises ChainError when the chain does not answer.
+    """
+    on_chain, differences = 0, []
+    if recorded != budget.ledger(run):
+        differences.append(f"the run's record says {recorded}, its jobs add up to {budget.ledger(run)}")
+    for job in run.jobs:
+        found, difference = _audit_job(job, chain)
+        on_chain += found
+        if difference:
+            differences.append(f"job {job.job_id} with {job.quote.vendor_id}: {difference}")
+    differences += [
+        f"nonce {spent} of this run is spent, but the ledger knows no payment of it"
+        for spent in chain.spent(run.payer, unsigned_nonces(run, token))
+    ]
+    return Books(run.budget, recorded, on_chain, tuple(differences))
+
+
+def _audit_job(job: Job, chain: Chain) -> tuple[int, str]:
+    """What the job's payment moved for good, and how the ledger differs from that."""
+    if isinstance(job, Reserved) or job.authorization is None:
+        return 0, ""
+    try:
+        outcome = chain.outcome(job.authorization)
+    except ChainMismatch as error:
+        return 0, str(error)
+    match job, outcome:
+        case Settled(), Settlement(transaction):
+            recorded = job.settlement.transaction
+            same = transaction == recorded
+            return job.quote.amount, "" if same else f"recorded {recorded}, on chain {transaction}"
+        case Authorized(), Settlement(transaction):
+            return job.quote.amount, f"paid by {transaction}, still held in the ledger: tick the run"
+        case Authorized(), Void(reason):
+            return 0, f"{reason} on chain, still held in the ledger: tick the run"
+        case Authorized(), Open():
+            return 0, ""
+        case Voided(), Settlement(transaction):
+            return job.quote.amount, f"released in the ledger, but paid by {transaction}"
+        case Voided(), Open():
+            return 0, "released in the ledger, but still payable on chain"
+        case Settled(), _:
+            return 0, f"recorded as paid by {job.settlement.transaction}, not paid on chain"
+    return 0, ""

@@ -1,0 +1,96 @@
+"""Mend what a sweep can prove: by the very events a tick would save, each after asking the chain once more.
+
+Nothing is sent to a vendor and nothing is signed. A live tick of the same run at the same moment is safe: whoever
+saves second is told that the run has moved on, and looks again.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from gpuagent.books.findings import Finding, Kind
+from gpuagent.books.sweep import Chain, Ledgers
+from gpuagent.core.events import JobDropped, PaymentSettled, PaymentVoided
+from gpuagent.core.model import Authorized, Cause, Observation, Reserved, Run, Settlement
+from gpuagent.core.observations import narrate
+from gpuagent.core.ports import Clock, Store, Void
+from gpuagent.core.terms import nonce
+from gpuagent.core.transitions import apply, find_job
+from gpuagent.errors import ChainMismatch, DuplicateVendorJob, StaleRun
+
+TRIES = 5
+"""How often a run is loaded anew when live ticks are faster; after that they do the work anyway."""
+
+Repair = PaymentSettled | PaymentVoided | JobDropped
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What a repair reads and writes. clock: stamps what is saved, decides nothing."""
+
+    store: Store
+    ledgers: Ledgers
+    chain: Chain
+    clock: Clock
+
+
+def repair(findings: Iterable[Finding], sources: Sources) -> tuple[Finding, ...]:
+    """The findings that were repaired. Raises ChainError, StoreError; what was saved until then stays repaired."""
+    return tuple(finding for finding in findings if finding.repairable and _repaired(finding, sources))
+
+
+def _repaired(finding: Finding, sources: Sources) -> bool:
+    """False when there was nothing left to do: a tick was faster, or the chain now says something else."""
+    for _ in range(TRIES):
+        run = sources.store.load(finding.run_id)
+        try:
+            if finding.kind is Kind.WRONG_SUM:
+                return _write_anew(run, finding, sources)
+            event = _event(run, finding.job_id, sources)
+            if event is None:
+                return False
+            _save(run, event, finding, sources)
+        except StaleRun:
+            continue
+        except ChainMismatch:
+            return False
+        return True
+    return False
+
+
+def _write_anew(run: Run, finding: Finding, sources: Sources) -> bool:
+    if sources.ledgers.run(run.run_id).adds_up:
+        return False
+    sources.store.save(run, run, [_told(finding)], sources.clock.now())
+    return True
+
+
+def _event(run: Run, job_id: str, sources: Sources) -> Repair | None:
+    """What the chain proves of the job now, or None."""
+    job, chain = find_job(run, job_id), sources.chain
+    match job:
+        case Authorized():
+            match chain.outcome(job.authorization):
+                case Settlement() as settlement:
+                    return PaymentSettled(job_id, settlement, sources.clock.now(), job.vendor_job_id)
+                case Void(reason):
+                    return PaymentVoided(job_id, reason)
+        case Reserved() if job.quote.expires_at <= chain.final().time:
+            if not chain.spent(run.payer, [nonce(chain.token, run.payer, job_id)]):
+                return JobDropped(job_id, "the quote expired before anything was signed", Cause.UNNEEDED)
+    return None
+
+
+def _save(run: Run, event: Repair, finding: Finding, sources: Sources) -> None:
+    try:
+        seen = (*narrate(run, event), _told(finding))
+        sources.store.save(run, apply(run, event), seen, sources.clock.now())
+    except DuplicateVendorJob:
+        if not isinstance(event, PaymentSettled) or not event.vendor_job_id:
+            raise
+        # The money is where the chain says, whatever the vendor claims; the next tick asks it for the job.
+        _save(run, replace(event, vendor_job_id=""), finding, sources)
+
+
+def _told(finding: Finding) -> Observation:
+    text = f"repaired by reconcile: {finding.kind}, {finding.words}"
+    return Observation("payment_event", text, finding.job_id, {"kind": "reconciled"})

@@ -1,0 +1,37 @@
+"""What `gpuagent books` holds against the chain: one run, or all that a database knows."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gpuagent.adapters.chain.agreeing import Node
+    from gpuagent.adapters.mongo.store import MongoStore
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    balanced: bool
+    as_json: dict[str, Any]
+    shown: Any
+
+
+def audit_run(run_id: str, store: "MongoStore", chain: "Node") -> Audited:
+    from gpuagent.books.audit import audit
+    from gpuagent.render.run import books_json, books_table
+
+    found = audit(store.load(run_id), store.recorded(run_id), chain, chain.token)
+    return Audited(found.balanced, {"run": run_id, **books_json(found)}, books_table(found))
+
+
+def audit_all(store: "MongoStore", chain: "Node", repairing: bool, from_block: int | None) -> Audited:
+    """Every run of every wallet, and every transfer out of them. repairing: mend what is provable, look again."""
+    from gpuagent.books.repair import Sources, repair
+    from gpuagent.books.sweep import sweep
+    from gpuagent.render.books import sweep_json, sweep_table
+    from gpuagent.settings import system_clock
+
+    found = sweep(chain, store.books(), from_block)
+    repaired = repair(found.findings, Sources(store, store.books(), chain, system_clock())) if repairing else ()
+    if repaired:
+        found = sweep(chain, store.books(), from_block)
+    return Audited(found.balanced, sweep_json(found, repaired), sweep_table(found, repaired))

@@ -1,0 +1,159 @@
+"""`gpuagent policy`: the owner's rules, and the kill switch."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gpuagent.cli.common import AsJson, By, console, errors_explained, print_json, store, who
+from gpuagent.errors import BadInput
+
+if TYPE_CHECKING:
+    from gpuagent.core.policy import Policy
+
+policies = typer.Typer(no_args_is_help=True, help="The owner's limits on what may be paid, and the kill switch.")
+
+Why = Annotated[str, typer.Option(help="Why; needed to allow more than before.")]
+Usd = Annotated[str | None, typer.Option(metavar="USD|none")]
+Kind = Annotated[str, typer.Argument(help="vendor or wallet.")]
+Name = Annotated[str, typer.Argument(help="The vendor's id; the wallet's address, or all.")]
+
+
+@policies.command("show")
+def policy_show(as_json: AsJson = False) -> None:
+    """Show the rules in force."""
+    _show(1, as_json)
+
+
+@policies.command("history")
+def policy_history(
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20, as_json: AsJson = False
+) -> None:
+    """Show every version: who changed what the agent may pay, and why."""
+    _show(limit, as_json)
+
+
+@policies.command("set")
+def policy_set(
+    per_payment: Usd = None,
+    vendor_per_run: Usd = None,
+    vendor_per_day: Usd = None,
+    wallet_per_day: Usd = None,
+    approval_above: Annotated[
+        str | None, typer.Option(metavar="USD|none", help="A larger payment waits for a person.")
+    ] = None,
+    approval_seconds: Annotated[float | None, typer.Option(help="How long it waits at most.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(metavar="NAME=USD|none", help="A tag's total; repeatable.")] = None,
+    by: By = "",
+    why: Why = "",
+    as_json: AsJson = False,
+) -> None:
+    """Change limits. Lower ones hold at once; a day is any 24 hours; what is not named stays as it is."""
+    with errors_explained():
+        named = {
+            "per_payment": per_payment,
+            "vendor_per_run": vendor_per_run,
+            "vendor_per_day": vendor_per_day,
+            "wallet_per_day": wallet_per_day,
+            "approval_above": approval_above,
+        }
+        changes: dict[str, Any] = {name: _limit(text) for name, text in named.items() if text is not None}
+        if approval_seconds is not None:
+            changes["approval_s"] = approval_seconds
+        tags = dict(map(_tag, tag or ()))
+        if not changes and not tags:
+            raise BadInput("name at least one limit to change: `gpuagent policy set --help` lists them")
+
+        def revise(policy: "Policy") -> "Policy":
+            totals = {**policy.tag_totals, **tags}
+            kept = {name: total for name, total in totals.items() if total is not None}
+            return replace(policy, **changes, tag_totals=kept)
+
+        _change(revise, by, why, as_json)
+
+
+@policies.command("halt")
+def policy_halt(kind: Kind, name: Name, why: Why, by: By = "", as_json: AsJson = False) -> None:
+    """Throw the kill switch: no new signature for this vendor or wallet, from every process's next step on."""
+    from gpuagent.core.policy import Halt
+
+    with errors_explained():
+        key, author = _halted(kind, name), who(by)
+        _change(
+            lambda policy: replace(
+                policy, halts=(*(one for one in policy.halts if (one.kind, one.name) != key), Halt(*key, author, why))
+            ),
+            by,
+            why,
+            as_json,
+        )
+
+
+@policies.command("resume")
+def policy_resume(kind: Kind, name: Name, why: Why, by: By = "", as_json: AsJson = False) -> None:
+    """Allow signatures again."""
+    with errors_explained():
+        key = _halted(kind, name)
+
+        def revise(policy: "Policy") -> "Policy":
+            left = tuple(one for one in policy.halts if (one.kind, one.name) != key)
+            if len(left) == len(policy.halts):
+                raise BadInput(f"{kind} {name} is not halted: `gpuagent policy show` lists what is")
+            return replace(policy, halts=left)
+
+        _change(revise, by, why, as_json)
+
+
+def _change(revise: Any, by: str, why: str, as_json: bool) -> None:
+    from gpuagent.adapters.clock import SystemClock
+
+    with store() as opened:
+        opened.change_policy(revise, who(by), why, SystemClock().now())
+    _show(1, as_json)
+
+
+def _show(limit: int, as_json: bool) -> None:
+    from gpuagent.render.policy import policy_view
+    from gpuagent.render.run import plain
+
+    with errors_explained(), store() as opened:
+        found = opened.policies(limit)
+        if as_json:
+            print_json({"policies": plain(found)})
+        else:
+            console().print(*map(policy_view, found) if found else ("no policy: `gpuagent policy set` makes one",))
+
+
+def _limit(text: str) -> int | None:
+    from gpuagent.core.money import parse_usd
+
+    return None if text == "none" else parse_usd(text)
+
+
+def _tag(text: str) -> tuple[str, int | None]:
+    name, equals, total = text.rpartition("=")
+    if not equals or not name:
+        raise BadInput(f"{text!r} is not NAME=USD")
+    return name, _limit(total)
+
+
+def _halted(kind: str, name: str) -> tuple[str, str]:
+    from gpuagent.core.policy import EVERY_WALLET
+
+    if kind == "vendor":
+        with store() as opened:
+            known = [vendor.vendor_id for vendor in opened.vendors()]
+        if name not in known:
+            raise BadInput(f"no vendor {name!r}; known: {', '.join(known) or 'none'}")
+        return kind, name
+    if kind != "wallet":
+        raise BadInput(f"{kind!r} cannot be halted: write vendor or wallet; one run is ended by `gpuagent run cancel`")
+    return kind, EVERY_WALLET if name in ("all", EVERY_WALLET) else _address(name)
+
+
+def _address(name: str) -> str:
+    from gpuagent.adapters.vendors.file import is_address
+
+    if not is_address(name):
+        raise BadInput(f"{name!r} is no address, or one with a slip in it: write 0x and 40 hex digits, or all")
+    return name.lower()

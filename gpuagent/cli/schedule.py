@@ -1,0 +1,190 @@
+"""`gpuagent schedule`: what a timer calls to execute a notebook, and what it hears back."""
+
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from gpuagent.cli.common import AsJson, print_json
+from gpuagent.errors import BadInput, ConfigError, GpuAgentError, Locked
+
+if TYPE_CHECKING:
+    from gpuagent.schedule.papermill import Ended
+    from gpuagent.schedule.parameters import Value
+
+DONE, RUN_FAILED, BAD_INPUT, UNFINISHED, LOCKED, TROUBLE, SIGNALLED = 0, 1, 2, 3, 4, 5, 128
+NAME = "-p", "--parameter"
+RUN_ID = "run_id"
+
+schedules = typer.Typer(no_args_is_help=True, help="Execute notebooks unwatched, for systemd, cron and clusters.")
+
+
+class PairedOptions(TyperCommand):
+    """Reads `-p NAME VALUE`, as papermill does, which typer cannot: an option that takes two and may be repeated."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, paired(args))
+
+
+def paired(args: Sequence[str]) -> list[str]:
+    """Each -p NAME VALUE as one -p NAME=VALUE. Raises BadParameter where the value is missing."""
+    found, rest = [], iter(args)
+    for arg in rest:
+        found.append(arg)
+        if arg in NAME:
+            name = next(rest, "")
+            value = next(rest, None) if "=" not in name else ""
+            if value is None or not name:
+                raise typer.BadParameter(f"{arg} takes a name and a value: -p budget 5")
+            found.append(name if "=" in name else f"{name}={value}")
+    return found
+
+
+@schedules.callback()
+def group() -> None:
+    """One command so far, which keeps its name all the same."""
+
+
+@schedules.command("run", cls=PairedOptions)
+def schedule_run(
+    notebook: Annotated[Path, typer.Argument(help="Such as notebooks/40_scheduled_run.ipynb.")],
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(*NAME, metavar="NAME VALUE", help="One of the notebook's; may be repeated."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder for executed notebooks; default: in your data folder.")
+    ] = None,
+    per: Annotated[
+        str,
+        typer.Option(metavar="PERIOD", help="hour, day, week or month (UTC): a run for each, named run_id-PERIOD."),
+    ] = "",
+    practice: Annotated[
+        bool, typer.Option(help="Where no chain and no wallet are configured: buy on the embedded practice stack.")
+    ] = False,
+    locks: Annotated[Path | None, typer.Option(help="The folder for locks; default: in your data folder.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Execute NOTEBOOK once, and say by the exit code how it went.
+
+    Start it again with the same parameters as often as you like, with a run_id of your own: a run that was begun is
+    continued, and nothing is paid for twice.
+
+    \b
+    Exit codes:
+      0    done: the run completed; a notebook without a run was executed
+      1    the run failed: another start changes nothing
+      2    bad input: the notebook, a parameter, the environment
+      3    not over yet: max_ticks are made; start it again
+      4    locked: this run is being driven by another process on this machine
+      5    trouble: a cell failed for another reason (chain, database, wallet, notebook); look, start it again
+      143  stopped by SIGTERM, 130 by SIGINT: the cell was interrupted; start it again
+    """
+    from gpuagent.schedule.outputs import claimed
+    from gpuagent.schedule.papermill import execute
+    from gpuagent.schedule.parameters import checked, inspected
+    from gpuagent.settings import system_clock
+
+    try:
+        types = inspected(notebook)
+        values = checked(types, _pairs(parameter or ()))
+        _check_configured(types, practice)
+        with _lock(notebook, values, locks or _data_folder() / "locks"):
+            if per:
+                values[RUN_ID] = _of_this_period(types, values, per)
+            name = "-".join(filter(None, (notebook.stem, str(values.get(RUN_ID, "")))))
+            output = claimed(out or _data_folder() / "notebooks", name, system_clock())
+            typer.echo(f"{notebook} -> {output}", err=True)
+            ended = execute(notebook, output, values)
+        _finish(ended, output, as_json)
+    except GpuAgentError as error:
+        typer.echo(f"gpuagent: {error}", err=True)
+        raise typer.Exit(_code_of(type(error))) from error
+
+
+def _pairs(texts: Sequence[str]) -> list[tuple[str, str]]:
+    return [(name, value) for name, _, value in (text.partition("=") for text in texts)]
+
+
+def _check_configured(types: Mapping[str, str], practice: bool) -> None:
+    """A notebook that buys would buy on the practice stack: fine for a person, who sees it. Raises ConfigError."""
+    from gpuagent.session import is_configured
+
+    if RUN_ID in types and not practice and not is_configured(os.environ):
+        raise ConfigError("set CHAIN_RPC_URL and the wallet's key: none is set; or add --practice, to buy nothing real")
+
+
+def _lock(notebook: Path, values: "Mapping[str, Value]", folder: Path) -> AbstractContextManager[None]:
+    """Of the run, whichever of its names is given; where none is, of the notebook. Raises BadInput."""
+    from gpuagent.schedule.lock import locked
+    from gpuagent.schedule.run_name import run_id_of
+
+    if named := str(values.get(RUN_ID, "")):
+        return locked(folder, f"run-{run_id_of(named)}", f"run {named}")
+    return locked(folder, f"notebook-{notebook.stem}", str(notebook))
+
+
+def _of_this_period(types: Mapping[str, str], values: "Mapping[str, Value]", per: str) -> str:
+    """Raises BadInput, ConfigError."""
+    from gpuagent import settings
+    from gpuagent.schedule.run_name import occasion
+    from gpuagent.session import surroundings
+
+    if types.get(RUN_ID) != "str" or not values.get(RUN_ID):
+        raise BadInput("--per makes names of a run_id: give one, such as -p run_id nightly, to a notebook that has it")
+    with surroundings(os.environ) as here, settings.open_store(settings.read(here)) as opened:
+        return occasion(str(values[RUN_ID]), per, settings.system_clock().now(), opened.runs(1000))
+
+
+def _finish(ended: "Ended", output: Path, as_json: bool) -> None:
+    """Says how it went, and exits with its code. A result that the notebook shows says more than how it ended."""
+    import nbformat
+
+    from gpuagent.schedule.result import result_in
+
+    result = result_in(nbformat.read(output, as_version=4))  # type: ignore[no-untyped-call]
+    code = _code(ended, result)
+    words = f"{ended.error}: {ended.words}" if ended.error else _words(result)
+    if code > SIGNALLED:
+        words = f"stopped by {signal.Signals(ended.stopped).name}, which interrupted the cell; start it again"
+    if as_json:
+        print_json({"exitCode": code, "output": str(output), "error": ended.error and words, "result": result})
+    typer.echo(words, err=True)
+    if code:
+        raise typer.Exit(code)
+
+
+def _code(ended: "Ended", result: Mapping[str, Any] | None) -> int:
+    if ended.error == "RunFailed":
+        return RUN_FAILED
+    if ended.error and ended.stopped:
+        return SIGNALLED + ended.stopped
+    if ended.error:
+        from gpuagent import errors
+
+        return _code_of(getattr(errors, ended.error, GpuAgentError))
+    return UNFINISHED if result and result["outcome"] == "unfinished" else DONE
+
+
+def _code_of(error: type[BaseException]) -> int:
+    if issubclass(error, Locked):
+        return LOCKED
+    return BAD_INPUT if issubclass(error, BadInput | ConfigError) else TROUBLE
+
+
+def _words(result: Mapping[str, Any] | None) -> str:
+    if not result:
+        return "executed"
+    why = result["reason"] or result["trouble"] or result["phase"]
+    return f"run {result['runId']} {result['outcome']} after {result['ticks']} ticks: {why}"
+
+
+def _data_folder() -> Path:
+    from gpuagent.adapters.mongo.embedded import default_folder
+
+    return default_folder().parent

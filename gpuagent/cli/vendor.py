@@ -1,0 +1,75 @@
+"""`gpuagent vendor`: who may be bought from."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpuagent.cli.common import EXIT_OTHER, AsJson, console, errors_explained, print_json, store
+from gpuagent.errors import BadInput
+
+vendors = typer.Typer(no_args_is_help=True, help="Who may be bought from.")
+
+
+@vendors.command("seed")
+def vendor_seed(
+    file: Annotated[Path, typer.Argument(help="Vendors in JSON, as `vendor list --json` prints them.")],
+    as_json: AsJson = False,
+) -> None:
+    """Record the vendors in a file: their endpoints and, pinned, whom to pay."""
+    from gpuagent.adapters.vendors.file import vendor_from
+    from gpuagent.settings import record_vendors
+
+    with errors_explained():
+        try:
+            entries = json.loads(file.read_text())["vendors"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BadInput(f'{file} is not {{"vendors": [...]}} ({type(error).__name__}: {error})') from error
+        found = [vendor_from(entry) for entry in entries]
+        with store() as opened:
+            record_vendors(opened, found)
+        names = [vendor.vendor_id for vendor in found]
+        if as_json:
+            print_json({"recorded": names})
+        else:
+            typer.echo(f"recorded {', '.join(names)}")
+
+
+@vendors.command("list")
+def vendor_list(as_json: AsJson = False) -> None:
+    """Show the recorded vendors. As JSON, prices are in USD: it is what `vendor seed` reads."""
+    from gpuagent.adapters.vendors.file import vendor_entry
+    from gpuagent.render.run import vendors_table
+
+    with errors_explained(), store() as opened:
+        found = opened.vendors()
+        if as_json:
+            print_json({"vendors": [vendor_entry(vendor) for vendor in found]})
+        else:
+            console().print(vendors_table(found) if found else "no vendors yet: `gpuagent vendor seed FILE`")
+
+
+@vendors.command("check")
+def vendor_check(
+    url: Annotated[str, typer.Argument(help="The vendor's endpoint.")],
+    vendor_id: Annotated[str, typer.Option(help="What to send as x-vendor-id.")] = "gpu_vendor_1",
+    gpu: Annotated[str, typer.Option(help="A GPU type it offers.")] = "A100",
+    secret_env: Annotated[str, typer.Option(help="The variable with its bearer token.")] = "GPU_VENDOR_SECRET",
+    as_json: AsJson = False,
+) -> None:
+    """Try a vendor's endpoint for conformance to the vendor API. Pays nothing."""
+    from gpuagent import settings
+    from gpuagent.doctor.conformance import check, unrecorded
+    from gpuagent.render.run import findings_table
+
+    with errors_explained(), settings.open_vendor_api(os.environ) as (vendor_api, http):
+        vendor = unrecorded(url, vendor_id, secret_env)
+        findings = check(vendor, gpu, vendor_api, http, os.environ.get(secret_env, ""))
+        if as_json:
+            print_json({"url": url, "checks": [finding.as_json() for finding in findings]})
+        else:
+            console().print(findings_table(findings))
+        if not all(finding.passed for finding in findings):
+            raise typer.Exit(EXIT_OTHER)

@@ -1,0 +1,157 @@
+"""`gpuagent wallet`: who pays, what with, and where the key is."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gpuagent.cli.common import AsJson, errors_explained, print_json
+from gpuagent.errors import BadInput, ConfigError
+
+if TYPE_CHECKING:
+    from gpuagent.adapters.wallets.keystore import Sealed
+    from gpuagent.adapters.wallets.source import Payer
+    from gpuagent.settings import Settings
+
+NewFile = Annotated[Path, typer.Argument(help="Where to write the keystore; it must not be there yet.")]
+
+wallets = typer.Typer(
+    no_args_is_help=True,
+    help="The wallet that pays. `new` and `import` put its key into a file that a password opens; the password is "
+    "taken from X402_KEYSTORE_PASSWORD or X402_KEYSTORE_PASSWORD_FILE, or asked for.",
+)
+
+
+@wallets.command("new")
+def wallet_new(file: NewFile, as_json: AsJson = False) -> None:
+    """Make a new key and write it, encrypted, to a new file. Prints the address."""
+    from gpuagent import settings
+    from gpuagent.adapters.wallets import keystore
+
+    with errors_explained():
+        _must_be_new(file)
+        _write(file, keystore.seal(keystore.new_key(), _password(settings.read())), as_json)
+
+
+@wallets.command("import")
+def wallet_import(file: NewFile, as_json: AsJson = False) -> None:
+    """Write the key in X402_PRIVATE_KEY, encrypted, to a new file. Prints the address."""
+    from gpuagent import settings
+    from gpuagent.adapters.wallets import keystore
+
+    with errors_explained():
+        _must_be_new(file)
+        current = settings.read()
+        _write(file, keystore.seal(current.key.plain_key, _password(current)), as_json)
+
+
+@wallets.command("show")
+def wallet_show(as_json: AsJson = False) -> None:
+    """Show the wallet's address, and what it holds where the chain is known. As JSON, gas is in wei."""
+    from gpuagent import settings
+    from gpuagent.core.money import show_usd
+    from gpuagent.core.networks import address_url
+
+    with errors_explained():
+        current = settings.read()
+        payer = current.key.payer()
+        shown: dict[str, Any] = {"address": payer.address, "heldBy": payer.kind, "network": current.network}
+        lines = [f"wallet   {payer.address}", f"key      {_held(payer)}", f"network  {current.network}"]
+        if url := address_url(current.network, payer.address):
+            shown["explorerUrl"] = url
+            lines.append(f"see      {url}")
+        if payer.kind == "cdp":
+            shown["cdpPolicies"] = list(payer.cdp_policies)
+        if current.environ.get("CHAIN_RPC_URL") or current.profile.rpc_url:
+            with settings.open_chain(current) as chain:
+                balance, gas = chain.head(payer.address).balance, chain.gas(payer.address).balance
+            shown |= {"asset": current.token.address, "balance": str(balance), "gas": str(gas)}
+            lines += [f"holds    {show_usd(balance)}", f"for gas  {Decimal(gas).scaleb(-18).normalize():f} ETH"]
+        if as_json:
+            print_json(shown)
+        else:
+            typer.echo("\n".join(lines))
+
+
+@wallets.command("fund-info")
+def wallet_fund_info(as_json: AsJson = False) -> None:
+    """Say what to send where, so that the wallet can pay. Asks no chain."""
+    from gpuagent import settings
+
+    with errors_explained():
+        current = settings.read()
+        payer, token, profile = current.key.payer(), current.token, current.profile
+        if as_json:
+            print_json(
+                {
+                    "address": payer.address,
+                    "network": current.network,
+                    "chainId": token.chain_id,
+                    "asset": token.address,
+                    "faucet": profile.faucet,
+                }
+            )
+            return
+        typer.echo(f"send     USDC, and nothing else that it should keep, on {profile.name} (chain {token.chain_id})")
+        typer.echo(f"token    {token.address}")
+        typer.echo(f"to       {payer.address}")
+        typer.echo("gas      none to pay; a little ETH there (0.001) lets it cancel what it no longer wants")
+        if profile.faucet:
+            typer.echo(f"faucet   {profile.faucet} gives test USDC away")
+        if profile.name == "local":
+            typer.echo("local    `gpuagent up` begins with 1000 test USDC in the wallet that it prints")
+        typer.echo("keep little in it: what it holds is the most that can be lost; `gpuagent policy show` has the caps")
+
+
+@wallets.command("policy")
+def wallet_policy(as_json: AsJson = False) -> None:
+    """Print the CDP policy for this wallet: these vendors' payees, this token, our own cap on one payment.
+
+    It is JSON either way, for CDP's portal or API.
+    """
+    from gpuagent import settings
+    from gpuagent.adapters.wallets.cdp_policy import cdp_policy
+
+    with errors_explained():
+        current = settings.read()
+        payer = current.key.payer()
+        with settings.open_store(current) as store:
+            print_json(cdp_policy(current.token, payer.address, store.vendors(), store.policy().per_payment))
+        if not as_json:
+            typer.echo("attach it to the account as its account policy; make it again when a vendor changes", err=True)
+
+
+def _held(payer: "Payer") -> str:
+    if payer.kind != "cdp":
+        return payer.held
+    policies = ", ".join(payer.cdp_policies)
+    told = f"policy {policies}" if policies else "with no policy: `gpuagent wallet policy` prints one"
+    return f"{payer.held}, {told}"
+
+
+def _must_be_new(file: Path) -> None:
+    """Before a password is asked for; keystore.write() is what makes sure."""
+    if file.exists():
+        raise BadInput(f"{file} is there already, and may hold a key: choose another name")
+
+
+def _password(settings: "Settings") -> bytes:
+    given = settings.key.password
+    if given:
+        return given
+    asked: str = typer.prompt("Password of the new keystore", hide_input=True, confirmation_prompt=True, err=True)
+    return asked.encode()
+
+
+def _write(file: Path, sealed: "Sealed | None", as_json: bool) -> None:
+    from gpuagent.adapters.wallets import keystore
+
+    if sealed is None:
+        raise ConfigError("X402_PRIVATE_KEY is not a private key: write 0x and 64 hex digits")
+    keystore.write(file, sealed)
+    if as_json:
+        print_json({"address": sealed.address, "keystore": str(file.absolute())})
+    else:
+        typer.echo(f"{sealed.address} is in {file}; without file and password its money is lost: keep both")
+        typer.echo(f"to pay with it: export X402_KEYSTORE='{file.absolute()}'")

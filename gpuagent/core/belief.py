@@ -1,0 +1,94 @@
+"""What is believed of a vendor: the chance that its next job succeeds, learned from its past jobs. Pure.
+
+The prior trusts an advertised reliability r for three quarters, as 12 jobs seen, and else expects little:
+0.75 Beta(12 r, 12 (1 - r)) + 0.25 Beta(2, 4). An outcome counts 0.9^a where a later ones of the vendor exist, so
+that a vendor which changes is soon seen to have changed. The README (How it chooses) says what it is for.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from math import exp, lgamma, log
+
+from gpuagent.core.context import Learned, PastJob
+
+UNKNOWN = 0.5
+"""Taken for a reliability that nobody advertises."""
+TRUST, TRUST_JOBS = 0.75, 12.0
+DOUBT = (2.0, 4.0)
+FADING = 0.9
+SHOCK, HALF_LIFE = 0.7, 0.5
+"""A vendor that just failed succeeds 0.7 less often than it otherwise would; every job length halves that."""
+SURE = 0.005
+"""No advertised reliability is believed closer to 0 or 1 than this: a Beta needs both its counts."""
+CELLS = 400
+LOGS = [(log((cell + 0.5) / CELLS), log(1 - (cell + 0.5) / CELLS)) for cell in range(CELLS)]
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """A mixture of Beta distributions: (weight, alpha, beta) each, the weights adding up to 1."""
+
+    parts: tuple[tuple[float, float, float], ...]
+
+    def chance(self, failures: int = 0) -> float:
+        """That the next try succeeds after so many more failures."""
+        survived = [(weight * _all_fail(alpha, beta, failures), alpha, beta) for weight, alpha, beta in self.parts]
+        total = sum(weight for weight, _, _ in survived)
+        return sum(weight * alpha / (alpha + beta + failures) for weight, alpha, beta in survived) / total
+
+    def interval(self, share: float = 0.95) -> tuple[float, float]:
+        """The central range that holds this share of the posterior, to 1/400: summed over cells of that width."""
+        densities = [_densities(part) for part in self.parts]
+        summed = list(accumulate(map(sum, zip(*densities, strict=True))))
+        tail = (1 - share) / 2
+        low = next(cell for cell, mass in enumerate(summed) if mass >= tail * summed[-1])
+        high = next(cell for cell, mass in enumerate(summed) if mass >= (1 - tail) * summed[-1])
+        return low / CELLS, (high + 1) / CELLS
+
+
+def believe(advertised: float | None, outcomes: Sequence[bool]) -> Belief:
+    """The posterior of a vendor's chance. outcomes: its past jobs, oldest first, True where one succeeded."""
+    good = sum(FADING**later for later, succeeded in enumerate(reversed(outcomes)) if succeeded)
+    bad = sum(FADING**later for later, succeeded in enumerate(reversed(outcomes)) if not succeeded)
+    rate = min(max(UNKNOWN if advertised is None else advertised, SURE), 1 - SURE)
+    prior = ((TRUST, TRUST_JOBS * rate, TRUST_JOBS * (1 - rate)), (1 - TRUST, *DOUBT))
+    evidence = [log(weight) + _log_beta(a + good, b + bad) - _log_beta(a, b) for weight, a, b in prior]
+    likely = [exp(one - max(evidence)) for one in evidence]
+    parts = zip(likely, prior, strict=True)
+    return Belief(tuple((weight / sum(likely), a + good, b + bad) for weight, (_, a, b) in parts))
+
+
+def learned(advertised: float | None, jobs: Sequence[PastJob]) -> Learned:
+    """What past jobs of one vendor, oldest first, say of it. The clock of recovery() is not in it."""
+    outcomes = [job.succeeded for job in jobs]
+    belief = believe(advertised, outcomes)
+    return Learned(outcomes.count(True), outcomes.count(False), belief.chance(), *belief.interval())
+
+
+def recovery(age: float) -> float:
+    """The share of its chance that a vendor has so many job lengths after it failed last."""
+    return 1 - SHOCK * exp(log(HALF_LIFE) * max(age, 0.0))
+
+
+def price_back(waited: float) -> float:
+    """The chance that an unusual price is the usual one again after so many job lengths."""
+    return 1 - exp(log(HALF_LIFE) * waited)
+
+
+def _all_fail(alpha: float, beta: float, tries: int) -> float:
+    chance = 1.0
+    for failed in range(tries):
+        chance *= (beta + failed) / (alpha + beta + failed)
+    return chance
+
+
+def _log_beta(alpha: float, beta: float) -> float:
+    return lgamma(alpha) + lgamma(beta) - lgamma(alpha + beta)
+
+
+def _densities(part: tuple[float, float, float]) -> list[float]:
+    """In the middle of each cell."""
+    weight, alpha, beta = part
+    scale = _log_beta(alpha, beta)
+    return [weight * exp((alpha - 1) * below + (beta - 1) * above - scale) for below, above in LOGS]

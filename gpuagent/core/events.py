@@ -1,0 +1,199 @@
+"""Steps, what is due; events, what happened. Plain values: transitions.py says how they follow from each other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gpuagent.core.model import Approval, Authorization, Cause, Completed, Decision, Failed, Quote, Settlement
+
+# Steps: what is due.
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Collect quotes, let the planner choose, reserve."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authorize:
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pay:
+    """Ask the chain; while it says open, send the stored authorization."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Paid, but no vendor job id yet: ask for it with the same bytes."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    job_id: str
+
+
+Step = Plan | Authorize | Pay | Claim | Poll
+
+# Events: what happened. `at` is the agent's clock, Unix seconds.
+
+
+@dataclass(frozen=True, slots=True)
+class VendorChosen:
+    """approval: the request that a person must answer first, if the policy wants one. cost: of asking the planner."""
+
+    job_id: str
+    quote: Quote
+    decision: Decision
+    at: float
+    data: Mapping[str, object]
+    approval: Approval | None = None
+    cost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PlanPostponed:
+    until: float
+    decision: Decision
+    data: Mapping[str, object]
+    cost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PlanAborted:
+    reason: str
+    data: Mapping[str, object]
+    cost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PlannerCharged:
+    """A decision came to nothing, because another tick saved first; what asking for it cost is spent all the same.
+
+    reason: what was decided. uncharged: what the cost is above all that the run has left, which nobody is charged.
+    """
+
+    reason: str
+    data: Mapping[str, object]
+    cost: int
+    uncharged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JobDropped:
+    """The purchase fell through before anything was signed."""
+
+    job_id: str
+    reason: str
+    cause: Cause = Cause.VENDOR
+
+
+@dataclass(frozen=True, slots=True)
+class RunCancelled:
+    """A person ends the run: nothing more is bought, and what is out is cancelled or followed to its end."""
+
+    by: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class PurchaseApproved:
+    job_id: str
+    by: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentAuthorized:
+    job_id: str
+    authorization: Authorization
+    header: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentUnresolved:
+    """Sent, and the chain has not decided. reply: what the vendor said, for people only."""
+
+    job_id: str
+    reply: str
+    vendor_job_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentUnwanted:
+    """The token was asked to cancel what is out, by this transaction, which races the settlement; or why it was not."""
+
+    job_id: str
+    transaction: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentSettled:
+    job_id: str
+    settlement: Settlement
+    at: float
+    vendor_job_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentVoided:
+    """Dead or cancelled at a final block: it can never settle."""
+
+    job_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobClaimed:
+    job_id: str
+    vendor_job_id: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobProgressed:
+    job_id: str
+    progress: float
+    new_logs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JobWentSilent:
+    job_id: str
+    at: float
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobFinished:
+    job_id: str
+    outcome: Completed | Failed
+    new_logs: tuple[str, ...] = ()
+
+
+Event = (
+    VendorChosen
+    | PlanPostponed
+    | PlanAborted
+    | PlannerCharged
+    | JobDropped
+    | RunCancelled
+    | PurchaseApproved
+    | PaymentAuthorized
+    | PaymentUnresolved
+    | PaymentUnwanted
+    | PaymentSettled
+    | PaymentVoided
+    | JobClaimed
+    | JobProgressed
+    | JobWentSilent
+    | JobFinished
+)
+
+WORLDLY = PlanPostponed | PaymentUnresolved | PaymentUnwanted | JobProgressed | JobWentSilent
+"""Events after which only the world can bring news: a tick ends there."""

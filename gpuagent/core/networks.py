@@ -1,0 +1,77 @@
+"""The networks that are known by name: chain, USDC with its signing domain, a node, finality, explorer.
+
+USDC: https://developers.circle.com/stablecoins/usdc-contract-addresses. Nodes and explorers:
+https://docs.base.org/base-chain/quickstart/connecting-to-base.
+"""
+
+import re
+from dataclasses import dataclass
+
+from gpuagent.core.model import Token
+
+_CAIP2 = re.compile(r"eip155:[1-9][0-9]{0,17}", re.ASCII)
+_HASH = re.compile(r"0x[0-9a-fA-F]{64}", re.ASCII)
+CONFIRMATIONS = 10
+"""Of a network that nobody described."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """token, rpc_url and explorer are None or "" where there is none that everybody shares.
+
+    rpc_url: a public node, good to try with; it is rate-limited, and one node is believed alone.
+    confirmations: how many blocks deep a payment is final. explorer: the site that shows a transaction.
+    faucet: the site that gives test money away.
+    """
+
+    name: str
+    caip2: str
+    token: Token | None = None
+    rpc_url: str = ""
+    confirmations: int = CONFIRMATIONS
+    explorer: str = ""
+    faucet: str = ""
+
+
+LOCAL = Network("local", "eip155:31337", confirmations=0)
+BASE_SEPOLIA = Network(
+    name="base-sepolia",
+    caip2="eip155:84532",
+    token=Token("eip155:84532", "0x036CbD53842c5426634e7929541eC2318f3dCF7e", "USDC", "2"),
+    rpc_url="https://sepolia.base.org",
+    explorer="https://sepolia.basescan.org",
+    faucet="https://faucet.circle.com",
+)
+BASE = Network(
+    name="base",
+    caip2="eip155:8453",
+    token=Token("eip155:8453", "0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913", "USD Coin", "2"),
+    rpc_url="https://mainnet.base.org",
+    explorer="https://basescan.org",
+)
+PROFILES = (LOCAL, BASE_SEPOLIA, BASE)
+
+
+def caip2_of(text: str) -> str:
+    """The CAIP-2 form of a profile's name; any other text as it is."""
+    return next((one.caip2 for one in PROFILES if one.name == text), text)
+
+
+def is_caip2(text: str) -> bool:
+    return _CAIP2.fullmatch(text) is not None
+
+
+def of(caip2: str) -> Network:
+    """What is known of a network: of one that has no profile, only its name."""
+    return next((one for one in PROFILES if one.caip2 == caip2), Network(caip2, caip2))
+
+
+def transaction_url(caip2: str, transaction: str) -> str:
+    """Where a person can look at a transaction (0x and 64 hex digits); "" where there is no such place."""
+    explorer = of(caip2).explorer
+    return f"{explorer}/tx/{transaction}" if explorer and _HASH.fullmatch(transaction) else ""
+
+
+def address_url(caip2: str, address: str) -> str:
+    explorer = of(caip2).explorer
+    return f"{explorer}/address/{address}" if explorer else ""

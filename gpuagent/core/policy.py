@@ -1,0 +1,168 @@
+"""What an owner allows, whatever a planner, a vendor or a crash wants. Pure: the rules, not where they are kept.
+
+Amounts are atomic units; None means no such limit. A day is any 24 hours, so that nothing resets at a midnight
+that clocks disagree about. The database holds a reservation against these rules in the transaction that writes it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+
+from gpuagent.core.model import Approval, Authorized, Cause, Quote, Reserved, Run, Settled, Voided
+from gpuagent.core.money import show_usd
+from gpuagent.errors import BadInput
+
+DAY_S = 86_400.0
+APPROVAL_MAX_S = 30 * DAY_S
+EVERY_WALLET = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """The kill switch, thrown. kind: vendor or wallet; name: its id or address, or EVERY_WALLET."""
+
+    kind: str
+    name: str
+    by: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One version of the rules. tag_totals: for each tag, all that its runs may ever spend together.
+
+    approval_above: a payment of more than this waits for a person, at most approval_s seconds.
+    """
+
+    version: int = 0
+    per_payment: int | None = None
+    vendor_per_run: int | None = None
+    vendor_per_day: int | None = None
+    wallet_per_day: int | None = None
+    tag_totals: Mapping[str, int] = field(default_factory=dict)
+    approval_above: int | None = None
+    approval_s: float = 3600
+    halts: tuple[Halt, ...] = ()
+
+
+LIMITS = ("per_payment", "vendor_per_run", "vendor_per_day", "wallet_per_day", "approval_above")
+FIRST = Policy(version=1, per_payment=25_000_000, wallet_per_day=100_000_000)
+"""What holds until an owner says otherwise: enough to try, too little to ruin anybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What is held, or was settled in the last DAY_S, by the wallet and at each vendor; for tags, ever."""
+
+    wallet_day: int = 0
+    vendor_day: Mapping[str, int] = field(default_factory=dict)
+    tags: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A rule that says no. passing: it may stop saying so by itself, as time passes or holds are released."""
+
+    rule: str
+    words: str
+    passing: bool = False
+
+
+def refusals(policy: Policy, run: Run, quote: Quote, usage: Usage, job_id: str = "") -> tuple[Refusal, ...]:
+    """Every rule that this purchase would break. usage, and the run's other jobs, without the purchase itself."""
+    found = [_halted(policy, run.payer, quote.vendor_id), _rejected(run, quote), *_capped(policy, run, quote, usage)]
+    at_vendor = sum(
+        job.quote.amount
+        for job in run.jobs
+        if isinstance(job, Reserved | Authorized | Settled)
+        and job.quote.vendor_id == quote.vendor_id
+        and job.job_id != job_id
+    )
+    found.append(_cap("vendor per run", policy.vendor_per_run, at_vendor, quote.amount))
+    return tuple(refusal for refusal in found if refusal)
+
+
+def halt(policy: Policy, payer: str, vendor_id: str = "") -> Halt | None:
+    """The halt that forbids this wallet, or this vendor, a new signature."""
+    names = {("wallet", EVERY_WALLET), ("wallet", payer.lower()), ("vendor", vendor_id)}
+    return next((one for one in policy.halts if (one.kind, one.name) in names), None)
+
+
+def approval(policy: Policy, quote: Quote, now: float) -> Approval | None:
+    """The request that this purchase needs, if any. It ends with the quote: the price approved is the price paid."""
+    if policy.approval_above is None or quote.amount <= policy.approval_above:
+        return None
+    return Approval(now, min(now + policy.approval_s, quote.expires_at))
+
+
+def loosened(before: Policy, after: Policy) -> tuple[str, ...]:
+    """In words, whatever the newer rules allow that the older did not."""
+    raised = [
+        f"{name}: {_shown(getattr(before, name))} to {_shown(getattr(after, name))}"
+        for name in LIMITS
+        if _above(getattr(after, name), getattr(before, name))
+    ]
+    raised += [
+        f"tag {tag}: {_shown(total)} to {_shown(after.tag_totals.get(tag))}"
+        for tag, total in before.tag_totals.items()
+        if _above(after.tag_totals.get(tag), total)
+    ]
+    still = {(one.kind, one.name) for one in after.halts}
+    raised += [f"{one.kind} {one.name}: resumed" for one in before.halts if (one.kind, one.name) not in still]
+    return tuple(raised)
+
+
+def check(policy: Policy) -> Policy:
+    """The policy itself. Raises BadInput for rules that cannot be meant."""
+    for one in fields(Policy):
+        value = getattr(policy, one.name)
+        if one.name in LIMITS and value is not None and value < 0:
+            raise BadInput(f"{one.name} is 0 USD or more; write `none` for no limit")
+    if any(total < 0 or not tag for tag, total in policy.tag_totals.items()):
+        raise BadInput("a tag's total is NAME=USD, 0 or more")
+    if not 0 < policy.approval_s <= APPROVAL_MAX_S:
+        raise BadInput("a request for approval waits more than 0 s and at most 30 days")
+    return policy
+
+
+def _capped(policy: Policy, run: Run, quote: Quote, usage: Usage) -> list[Refusal | None]:
+    return [
+        _cap("payment", policy.per_payment, 0, quote.amount),
+        _cap("vendor per day", policy.vendor_per_day, usage.vendor_day.get(quote.vendor_id, 0), quote.amount, True),
+        _cap("wallet per day", policy.wallet_per_day, usage.wallet_day, quote.amount, True),
+        *(
+            _cap(f"tag {tag}", policy.tag_totals.get(tag), usage.tags.get(tag, 0), quote.amount, True)
+            for tag in dict.fromkeys(run.tags)
+        ),
+    ]
+
+
+def _cap(rule: str, cap: int | None, used: int, amount: int, passing: bool = False) -> Refusal | None:
+    if cap is None or used + amount <= cap:
+        return None
+    spent = f", of which {show_usd(used)} are used" if used else ""
+    words = f"{show_usd(amount)} would pass the cap of {show_usd(cap)} ({rule}){spent}"
+    return Refusal(rule, words, passing and amount <= cap)
+
+
+def _halted(policy: Policy, payer: str, vendor_id: str) -> Refusal | None:
+    found = halt(policy, payer, vendor_id)
+    if found is None:
+        return None
+    return Refusal(f"halt of {found.kind}", f"{found.by} halted {found.kind} {found.name}: {found.why}")
+
+
+def _rejected(run: Run, quote: Quote) -> Refusal | None:
+    for job in run.jobs:
+        if not isinstance(job, Voided) or job.cause is not Cause.PERSON:
+            continue
+        if job.quote.vendor_id == quote.vendor_id and quote.amount >= job.quote.amount:
+            return Refusal("rejection", f"at {show_usd(job.quote.amount)} it was {job.reason}")
+    return None
+
+
+def _above(after: int | None, before: int | None) -> bool:
+    return before is not None and (after is None or after > before)
+
+
+def _shown(amount: int | None) -> str:
+    return "no limit" if amount is None else show_usd(amount)

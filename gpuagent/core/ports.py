@@ -1,0 +1,217 @@
+"""What the core needs from outside. Adapters satisfy these by shape; nothing to subclass."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from gpuagent.core.context import Context, PastJob, Thought
+from gpuagent.core.model import (
+    Authorization,
+    Authorized,
+    Challenge,
+    JobReport,
+    Observation,
+    Quote,
+    Reserved,
+    Run,
+    Settled,
+    Settlement,
+    Terms,
+    Token,
+    Vendor,
+)
+from gpuagent.core.policy import Policy, Usage
+
+
+class Clock(Protocol):
+    def now(self) -> float:
+        """Unix seconds, whole milliseconds. Paces the agent; never decides about money."""
+        ...
+
+
+class Store(Protocol):
+    def new_id(self) -> str:
+        """An id for a run: 24 hex digits, never given before."""
+        ...
+
+    def create(self, run: Run) -> None:
+        """Raises DuplicateRun when there is one of this id; then nothing was written."""
+        ...
+
+    def load(self, run_id: str) -> Run:
+        """Raises UnknownRun."""
+        ...
+
+    def save(self, before: Run, after: Run, seen: Sequence[Observation], at: float) -> Run:
+        """All of it or nothing, compare-and-swap on before.version. The run with its new version.
+
+        A job that is newly reserved or newly authorized is held against the policy in the same transaction.
+        Raises StaleRun when another tick saved first, DuplicateVendorJob when a vendor's job id is taken,
+        PolicyRefused when a rule of the policy says no.
+        """
+        ...
+
+    def policy(self) -> Policy:
+        """The rules in force. Raises PolicyRefused when there are none."""
+        ...
+
+    def usage(self, run: Run, network: str, vendor_ids: Sequence[str], at: float, job_id: str = "") -> Usage:
+        """What counts against the policy's caps on the network at `at` (Unix seconds), without the job itself."""
+        ...
+
+    def outcomes(self, run: Run, network: str, vendor_ids: Sequence[str], limit: int) -> Sequence[PastJob]:
+        """The vendors' newest ended jobs on the network in all other runs, at most `limit` of each, oldest first.
+
+        A purchase that fell through by the vendor's doing is among them, as a failure that cost nothing.
+        """
+        ...
+
+    def vendors(self) -> Sequence[Vendor]:
+        """All recorded vendors, by vendor_id."""
+        ...
+
+
+class Wallet(Protocol):
+    @property
+    def address(self) -> str: ...
+
+    @property
+    def token(self) -> Token: ...
+
+    def sign(self, authorization: Authorization, terms: Terms, identifier: str) -> str:
+        """The PAYMENT-SIGNATURE header value for exactly this authorization. Raises Refused, WalletError.
+
+        identifier: the x402 payment identifier to declare, or "" for none.
+        """
+        ...
+
+    def cancel(self, authorization: Authorization, gas: "Gas") -> str:
+        """A raw transaction (EIP-1559, 0x hex) that cancels the authorization on chain, for Chain.send().
+
+        It races the settlement, and either may win. Raises Refused when the authorization is not of this wallet
+        and token, or gas.balance cannot pay for it, and WalletError; nothing is signed then that anybody else sees.
+        """
+        ...
+
+
+# What the chain says of an authorization.
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Undecided at the final block. used: the newest block already holds it. now: that block's time."""
+
+    now: int
+    used: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Void:
+    """Expired unused or cancelled, at a final block: it can never settle."""
+
+    reason: str
+
+
+Outcome = Open | Settlement | Void
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest block, and what an address holds of the token there (atomic units)."""
+
+    number: int
+    time: int
+    balance: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gas:
+    """What a transaction of an address takes now. Amounts in wei of the chain's own coin, fees per unit of gas."""
+
+    count: int
+    """Transactions the address has sent, pending ones included."""
+    max_fee: int
+    priority_fee: int
+    balance: int
+
+
+class Chain(Protocol):
+    """Every method raises ChainError when the chain does not answer or is another chain."""
+
+    def head(self, address: str) -> Head: ...
+
+    def spent(self, payer: str, nonces: Sequence[str]) -> Sequence[str]:
+        """Which of these nonces the newest block holds as used or cancelled."""
+        ...
+
+    def outcome(self, authorization: Authorization) -> Outcome:
+        """All reads pinned to one block. Raises ChainMismatch when the nonce paid something else."""
+        ...
+
+    def gas(self, address: str) -> Gas: ...
+
+    def send(self, transaction: str) -> str:
+        """Hand in a raw transaction (0x hex); its hash. One that is known already is no error.
+
+        Says nothing of what becomes of it: ask outcome().
+        """
+        ...
+
+
+class VendorApi(Protocol):
+    """The vendor's HTTP interface. Every method raises VendorError and nothing else for what a vendor does."""
+
+    def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal) -> Quote: ...
+
+    def challenge(self, vendor: Vendor, job: Reserved) -> Challenge:
+        """Submit without payment; the decoded 402."""
+        ...
+
+    def submit(self, vendor: Vendor, job: Authorized | Settled) -> str:
+        """Submit with the stored header. The vendor's job id, "" when it names none."""
+        ...
+
+    def status(self, vendor: Vendor, vendor_job_id: str) -> JobReport: ...
+
+
+class Planner(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    def decide(self, context: Context, objection: str = "") -> Thought:
+        """What to do next. objection: why the guard refused the answer it gave to this context a moment ago.
+
+        It may spend up to context.available on finding out, and says what it spent; one that might need more does
+        not begin. Thought.record holds what it has of model, promptHash, prompt, rawReply, tokens (prompt and
+        completion) and scores (by vendor_id, of any shape). Raises PlannerError, with its cost, when no usable answer
+        came.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long the agent is patient, in seconds."""
+
+    authorization_s: int = 120
+    """Life of a payment authorization, on the chain's clock."""
+    send_margin_s: int = 15
+    """No send in the last seconds of that life: facilitators refuse it, and it would only race its expiry."""
+    silence_s: float = 300
+    """A paid job whose vendor is silent for so long, since it was first asked in vain, counts as failed."""
+    overrun: float = 2
+    """A job may take this many times its paid hours, and silence_s on top."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """planners: by name, "stub" among them, which decides where another fails."""
+
+    store: Store
+    planners: Mapping[str, Planner]
+    wallet: Wallet
+    chain: Chain
+    vendor_api: VendorApi
+    clock: Clock
+    pace: Pace = Pace()

@@ -1,0 +1,64 @@
+"""What exactly is paid for: the one offer that is agreed, and the ids and nonces that a job determines. Pure."""
+
+import hashlib
+
+from eth_hash.auto import keccak
+
+from gpuagent.core.model import Challenge, Quote, Reserved, Run, Terms, Token, Vendor
+from gpuagent.core.money import show_usd
+from gpuagent.errors import OfferInvalid
+
+TIMEOUT_MAX_S = 600
+"""A vendor that wants its authorization to live longer is refused."""
+
+
+def agreed(challenge: Challenge, quote: Quote, vendor: Vendor, token: Token) -> Terms:
+    """The one offer that is exactly the agreed purchase; all others are ignored. Raises OfferInvalid."""
+    problems = [problem(terms, quote, vendor, token) for terms in challenge.accepts]
+    for terms, found in zip(challenge.accepts, problems, strict=True):
+        if not found:
+            return terms
+    raise OfferInvalid(f"{vendor.vendor_id} does not ask for what it quoted: {'; '.join(problems[:3]) or 'no offer'}")
+
+
+def problem(terms: Terms, quote: Quote, vendor: Vendor, token: Token) -> str:
+    """What keeps these terms from being the agreed purchase, in words; "" when nothing does."""
+    checks = (
+        (terms.scheme == "exact", "another scheme than exact"),
+        (terms.network == vendor.network == token.network, f"another network than {token.network}"),
+        (_same(terms.asset, vendor.asset) and _same(terms.asset, token.address), "another asset"),
+        (_same(terms.pay_to, vendor.pay_to), "another payee than the recorded one"),
+        (terms.amount == str(quote.amount), f"another amount than the quoted {show_usd(quote.amount)}"),
+        (1 <= terms.max_timeout_s <= TIMEOUT_MAX_S, f"a timeout outside 1 to {TIMEOUT_MAX_S} s"),
+        (terms.extra == {"name": token.name, "version": token.version}, "extra terms or another token name"),
+    )
+    return ", ".join(text for holds, text in checks if not holds)
+
+
+def nonce(token: Token, payer: str, job_id: str) -> str:
+    """The EIP-3009 nonce of a job's one payment: keccak of everything that identifies it, 0x and 64 hex digits.
+
+    A lost record can so not lose its authorization, and the token contract itself refuses a second payment.
+    """
+    text = f"gpuagent/payment/{token.network}/{token.address}/{payer}/{job_id}".lower()
+    return "0x" + keccak(text.encode()).hex()
+
+
+def derived_job_id(run_id: str, ordinal: int) -> str:
+    """The id of the run's job with this ordinal: 24 hex digits, opaque.
+
+    Derived and not drawn, so that a restored older database asks for the same id, hence the same payment
+    nonce, and the token contract refuses to pay for that job twice.
+    """
+    return hashlib.sha256(f"gpuagent/job/{run_id}/{ordinal}".encode()).hexdigest()[:24]
+
+
+def unsigned_nonces(run: Run, token: Token) -> list[str]:
+    """The nonces of all jobs the run may ever have, but for those that its ledger knows an authorization of."""
+    signed = {job.job_id for job in run.jobs if not isinstance(job, Reserved) and job.authorization}
+    ids = (derived_job_id(run.run_id, ordinal) for ordinal in range(run.jobs_max))
+    return [nonce(token, run.payer, job_id) for job_id in ids if job_id not in signed]
+
+
+def _same(address: str, other: str) -> bool:
+    return address.lower() == other.lower()

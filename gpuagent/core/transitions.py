@@ -1,0 +1,227 @@
+"""The state machine, pure. next_steps() says what is due; apply() says what an event does.
+
+Reserved ──PaymentAuthorized──> Authorized ──PaymentSettled──> Settled ──JobClaimed, JobProgressed, JobFinished
+    └──────────JobDropped──────────> Voided <──PaymentVoided──────┘ (only while Authorized)
+
+A Reserved job may wait for PurchaseApproved first; RunCancelled ends the run and drops what is only Reserved.
+PlannerCharged fits every run, ended or not.
+"""
+
+from dataclasses import replace
+
+from gpuagent.core import budget
+from gpuagent.core.events import (
+    Authorize,
+    Claim,
+    Event,
+    JobClaimed,
+    JobDropped,
+    JobFinished,
+    JobProgressed,
+    JobWentSilent,
+    Pay,
+    PaymentAuthorized,
+    PaymentSettled,
+    PaymentUnresolved,
+    PaymentUnwanted,
+    PaymentVoided,
+    Plan,
+    PlanAborted,
+    PlannerCharged,
+    PlanPostponed,
+    Poll,
+    PurchaseApproved,
+    RunCancelled,
+    Step,
+    VendorChosen,
+)
+from gpuagent.core.model import (
+    Authorized,
+    Cause,
+    Completed,
+    Job,
+    Owed,
+    Phase,
+    Reserved,
+    Run,
+    RunStatus,
+    Settled,
+    Underway,
+    Voided,
+)
+from gpuagent.errors import IllegalTransition
+
+
+def next_steps(run: Run, now: float) -> tuple[Step, ...]:
+    """What is due at `now` (Unix seconds): one step per open job, then planning. Empty: wait, or all is over.
+
+    What is signed or paid comes before new signatures, so that a refusal of those holds nothing else up. A run that
+    has ended still follows the authorizations that are out: their money is not decided.
+    """
+    running = run.status is RunStatus.RUNNING
+    steps = [step for job in run.jobs if (step := _due(job, running, now))]
+    steps.sort(key=lambda step: isinstance(step, Authorize))
+    open_jobs = sum(map(is_open, run.jobs))
+    if running and open_jobs < run.jobs_open_max and now >= run.wait_until:
+        steps.append(Plan())
+    return tuple(steps)
+
+
+def _due(job: Job, running: bool, now: float) -> Step | None:
+    match job:
+        case Reserved(approval=approval):
+            waits = job.unapproved and approval is not None and now < approval.expires_at
+            return None if waits else Authorize(job.job_id)
+        case Authorized():
+            return Pay(job.job_id)
+        case Settled(work=Owed()) if running:
+            return Claim(job.job_id)
+        case Settled(work=Underway()) if running:
+            return Poll(job.job_id)
+    return None
+
+
+def is_open(job: Job) -> bool:
+    """True while the job's money or work is undecided."""
+    match job:
+        case Reserved() | Authorized() | Settled(work=Owed() | Underway()):
+            return True
+    return False
+
+
+def has_open_job(run: Run) -> bool:
+    return any(map(is_open, run.jobs))
+
+
+def is_over(run: Run) -> bool:
+    """True when the run has ended and no money is undecided: no step will ever be due again."""
+    return run.status is not RunStatus.RUNNING and budget.held(run) == 0
+
+
+def phase(run: Run) -> Phase:
+    if run.status is RunStatus.COMPLETED:
+        return Phase.SUCCESS
+    if run.status is RunStatus.FAILED:
+        return Phase.FAILED
+    if any(isinstance(job, Reserved) and job.unapproved for job in run.jobs):
+        return Phase.APPROVAL
+    if any(isinstance(job, Reserved | Authorized) for job in run.jobs):
+        return Phase.EXECUTING
+    if any(isinstance(job, Settled) and isinstance(job.work, Owed | Underway) for job in run.jobs):
+        return Phase.WAITING
+    return Phase.WAITING if run.wait_until else Phase.PLANNING
+
+
+def find_job(run: Run, job_id: str) -> Job:
+    """The job with this id. Raises IllegalTransition when the run has none."""
+    for job in run.jobs:
+        if job.job_id == job_id:
+            return job
+    raise IllegalTransition(f"run {run.run_id} has no job {job_id}")
+
+
+def apply(run: Run, event: Event) -> Run:
+    """The run after the event. Raises IllegalTransition rather than bend a rule."""
+    if isinstance(event, VendorChosen | PlanPostponed | PlanAborted | RunCancelled):
+        return _planned(run, event)
+    if isinstance(event, PlannerCharged):  # the money is gone, whatever has become of the run meanwhile
+        return _charged(run, event.cost)
+    job = find_job(run, event.job_id)
+    after = _next_state(job, event)
+    if after is None:
+        raise IllegalTransition(f"{event} does not fit {job}")
+    run = replace(run, jobs=tuple(after if j.job_id == job.job_id else j for j in run.jobs))
+    if not is_open(after):
+        run = replace(run, waits=0, wait_until=0)  # what a wait was decided on has changed
+    if isinstance(event, JobFinished) and isinstance(event.outcome, Completed):
+        reason = f"{job.quote.vendor_id} completed the job"
+        return _ended(run, RunStatus.COMPLETED, reason, "another job completed first")
+    return budget.check(run)
+
+
+def _planned(run: Run, event: VendorChosen | PlanPostponed | PlanAborted | RunCancelled) -> Run:
+    if run.status is not RunStatus.RUNNING:
+        raise IllegalTransition(f"{event} on a run that has {run.status}")
+    if not isinstance(event, RunCancelled):
+        run = _charged(run, event.cost)
+    match event:
+        case PlanAborted(reason):
+            if has_open_job(run):
+                raise IllegalTransition("a run is not given up while a job of it is open")
+            return replace(run, status=RunStatus.FAILED, reason=reason)
+        case PlanPostponed(until):
+            return replace(run, waits=run.waits + 1, wait_until=until)
+        case VendorChosen(job_id, quote):
+            if any(job.job_id == job_id for job in run.jobs):
+                raise IllegalTransition(f"job {job_id} was chosen already")
+            job = Reserved(job_id, quote, event.at, event.approval)
+            return budget.check(replace(run, jobs=(*run.jobs, job), waits=0, wait_until=0))
+        case RunCancelled(by, why):
+            return _ended(run, RunStatus.FAILED, f"cancelled by {by}: {why}", "the run was cancelled")
+
+
+def _charged(run: Run, cost: int) -> Run:
+    """What asking the planner cost comes out of the budget. Raises BudgetExceeded."""
+    if cost < 0:
+        raise IllegalTransition(f"a planner that costs {cost} would pay into the budget")
+    return budget.check(replace(run, planner_cost=run.planner_cost + cost))
+
+
+def _ended(run: Run, status: RunStatus, reason: str, unneeded: str) -> Run:
+    """What nobody has signed yet need not be bought any more; what is signed goes on to its end on chain."""
+    jobs = (
+        Voided(job.job_id, job.quote, job.reserved_at, unneeded, cause=Cause.UNNEEDED)
+        if isinstance(job, Reserved)
+        else job
+        for job in run.jobs
+    )
+    return replace(run, status=status, reason=reason, wait_until=0, jobs=tuple(jobs))
+
+
+def _next_state(job: Job, event: Event) -> Job | None:
+    match job, event:
+        case Reserved(), JobDropped():
+            return Voided(job.job_id, job.quote, job.reserved_at, event.reason, cause=event.cause)
+        case Reserved(approval=approval), PurchaseApproved() if job.unapproved and approval is not None:
+            if event.at >= approval.expires_at:
+                raise IllegalTransition("the request for approval has expired")
+            return replace(job, approval=replace(approval, by=event.by))
+        case Reserved(), PaymentAuthorized():
+            if job.unapproved:
+                raise IllegalTransition("nobody has approved the purchase")
+            if event.authorization.amount != job.quote.amount:
+                raise IllegalTransition("the authorization differs from the quote")
+            return Authorized(job.job_id, job.quote, job.reserved_at, event.authorization, event.header)
+        case Authorized(), PaymentUnresolved():
+            return replace(job, last_reply=event.reply, vendor_job_id=event.vendor_job_id or job.vendor_job_id)
+        case Authorized(), PaymentUnwanted():
+            return replace(job, cancellation=event.transaction or event.problem)
+        case Authorized(), PaymentSettled():
+            return _settled(job, event)
+        case Authorized(), PaymentVoided():
+            # A vendor that was never asked, or asked to let go, has done nothing wrong.
+            cause = Cause.VENDOR if job.last_reply and not job.cancellation else Cause.UNNEEDED
+            return Voided(job.job_id, job.quote, job.reserved_at, event.reason, job.authorization, job.header, cause)
+        case Settled(work=Owed()), JobClaimed():
+            return replace(job, work=Underway(event.vendor_job_id, event.at))
+        case Settled(work=Underway() as work), JobProgressed():
+            return replace(job, work=_progressed(work, event))
+        case Settled(work=Owed(silent_since=None) | Underway(silent_since=None) as work), JobWentSilent():
+            return replace(job, work=replace(work, silent_since=event.at))
+        case Settled(work=Owed() | Underway()), JobFinished():
+            return replace(job, work=event.outcome)
+    return None
+
+
+def _settled(job: Authorized, event: PaymentSettled) -> Settled:
+    work = Underway(event.vendor_job_id, event.at) if event.vendor_job_id else Owed(event.at)
+    return Settled(job.job_id, job.quote, job.reserved_at, job.authorization, job.header, event.settlement, work)
+
+
+def _progressed(work: Underway, event: JobProgressed) -> Underway:
+    return replace(
+        work,
+        progress=max(work.progress, event.progress),
+        logs_seen=work.logs_seen + len(event.new_logs),
+        silent_since=None,
+    )

@@ -1,0 +1,117 @@
+"""Try a vendor's endpoint against the vendor API, without paying: what `gpuagent vendor check` says."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from decimal import Decimal
+from secrets import token_hex
+from typing import Any
+
+from gpuagent.core.model import Quote, Reserved, Terms, Token, Vendor
+from gpuagent.core.money import show_usd
+from gpuagent.core.ports import VendorApi
+from gpuagent.core.terms import problem
+from gpuagent.errors import BadInput, ConfigError, GpuAgentError
+from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed, is_private
+
+HOURS = Decimal(1)
+NOWHERE = "0x" + "0" * 40
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """check: what a vendor must do. said: what it did, or what is wrong."""
+
+    check: str
+    passed: bool
+    said: str
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def check(vendor: Vendor, gpu_type: str, vendor_api: VendorApi, http: BoundedHttp, token: str) -> list[Finding]:
+    """Every check in order; without a quote the rest cannot be tried. vendor: only endpoint and id count."""
+    if not token:
+        raise ConfigError(f"set {vendor.secret_env}: the bearer token that the vendor gave you")
+    if not is_private(vendor.endpoint):
+        raise BadInput(f"{vendor.endpoint} is not https: the bearer token would be readable on the way")
+    probe = _Probe(vendor, http, {"Authorization": f"Bearer {token}", "x-vendor-id": vendor.vendor_id})
+    findings = [
+        probe.expect("refuses a caller without a token", (401, 403), "POST", "/quote", _order(gpu_type), bare=True),
+        probe.expect("refuses a GPU it does not have", (400, 404, 422), "POST", "/quote", _order("no-such-gpu")),
+        probe.expect("knows no job it never sold", (404,), "GET", "/job-status?vendorJobId=no-such-job"),
+    ]
+    try:
+        quote = vendor_api.quote(vendor, "conformance check", gpu_type, HOURS)
+    except GpuAgentError as error:
+        return [*findings, Finding("quotes a price", False, str(error))]
+    findings.append(Finding("quotes a price", True, f"{show_usd(quote.amount)} for {HOURS} h of {gpu_type}"))
+    submit = {"vendorJobTemplateId": quote.template_id, "jobParams": {}}
+    return [
+        *findings,
+        _asks_for_its_quote(vendor, quote, vendor_api),
+        probe.expect(
+            "refuses a payment that is none",
+            (400, 402),
+            "POST",
+            "/submit-job",
+            submit,
+            {"Idempotency-Key": token_hex(12), "PAYMENT-SIGNATURE": "bm90IGEgcGF5bWVudA=="},
+        ),
+    ]
+
+
+def _asks_for_its_quote(vendor: Vendor, quote: Quote, vendor_api: VendorApi) -> Finding:
+    name = "asks by 402 for exactly what it quoted"
+    try:
+        challenge = vendor_api.challenge(vendor, Reserved(token_hex(12), quote, 0))
+    except GpuAgentError as error:
+        return Finding(name, False, str(error))
+    problems = [_differs(terms, quote, vendor) for terms in challenge.accepts]
+    if "" in problems:
+        return Finding(name, True, f"{show_usd(quote.amount)} to {quote.pay_to} on {quote.network}")
+    return Finding(name, False, "; ".join(problems) or "the 402 offers nothing that can be read")
+
+
+def _differs(terms: Terms, quote: Quote, vendor: Vendor) -> str:
+    """As the agent would judge it, had the operator recorded what the quote says."""
+    domain = (str(terms.extra.get("name", "")), str(terms.extra.get("version", "")))
+    recorded = replace(vendor, pay_to=quote.pay_to, network=quote.network, asset=quote.asset)
+    return problem(terms, quote, recorded, Token(quote.network, quote.asset, *domain))
+
+
+def unrecorded(url: str, vendor_id: str, secret_env: str) -> Vendor:
+    """A vendor of which only the endpoint is known."""
+    return Vendor(vendor_id, vendor_id, url, NOWHERE, "", NOWHERE, secret_env, 0, 0, ())
+
+
+def _order(gpu_type: str) -> dict[str, object]:
+    return {"jobType": "training", "gpuType": gpu_type, "maxHours": float(HOURS), "jobMetadata": {}}
+
+
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    vendor: Vendor
+    http: BoundedHttp
+    headers: Mapping[str, str]
+
+    def expect(
+        self,
+        name: str,
+        wanted: tuple[int, ...],
+        method: str,
+        path: str,
+        body: object = None,
+        extra: Mapping[str, str] | None = None,
+        *,
+        bare: bool = False,
+    ) -> Finding:
+        headers = {"x-vendor-id": self.vendor.vendor_id} if bare else {**self.headers, **(extra or {})}
+        try:
+            reply = self.http.request(method, self.vendor.endpoint.rstrip("/") + path, headers=headers, json=body)
+        except HttpFailed as error:
+            return Finding(name, False, str(error))
+        said = f"answered {reply.status}"
+        if reply.status in wanted:
+            return Finding(name, True, said)
+        return Finding(name, False, f"{said}, wanted {' or '.join(map(str, wanted))}")

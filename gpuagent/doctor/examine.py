@@ -1,0 +1,107 @@
+"""Everything that can be checked without spending, before an agent is let loose: what is wrong, and what mends it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from gpuagent import settings
+from gpuagent.core.networks import BASE, LOCAL
+from gpuagent.core.ports import Clock
+from gpuagent.doctor import checks as checkup
+from gpuagent.doctor.checks import Check, Patient, Status
+from gpuagent.errors import ConfigError, GpuAgentError
+from gpuagent.settings import Settings
+
+FIXES = {
+    "wallet": "set up one wallet: `gpuagent wallet --help`, and README, Wallets",
+    "database": "start it as a replica set, or unset MONGODB_URI to use the embedded one",
+    "chain": "check CHAIN_RPC_URL and X402_NETWORK: `gpuagent up` starts a local chain",
+}
+LOOKS = (checkup.policy, checkup.planner, checkup.money, checkup.vendors, checkup.clocks)
+
+
+def examine(environ: Mapping[str, str], clock: Clock | None = None) -> Iterator[Check]:
+    """Every check, as it is made. One that fails keeps only those that need its part from being made."""
+    try:
+        patient = Patient(settings.read(environ), clock or settings.system_clock())
+    except ConfigError as error:
+        yield Check("configuration", Status.FAILED, str(error), "correct the variable")
+        return
+    yield _configuration(patient.settings)
+    with closing(_Parts(patient)) as parts:
+        yield from parts.opened()
+        patient = parts.patient
+        for look in LOOKS:
+            yield from _said(look, patient)
+
+
+class _Parts:
+    """Opens wallet, database and chain one after the other, and closes what could be opened."""
+
+    def __init__(self, patient: Patient) -> None:
+        self.patient, self._stack = patient, ExitStack()
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def opened(self) -> Iterator[Check]:
+        for look in (self._wallet, self._database, self._chain):
+            try:
+                yield from look()
+            except GpuAgentError as error:
+                name = look.__name__.removeprefix("_")
+                yield Check(name, Status.FAILED, str(error), FIXES[name])
+
+    def _wallet(self) -> Iterator[Check]:
+        current = self.patient.settings
+        payer = current.key.payer()
+        self.patient = replace(self.patient, payer=payer.address)
+        yield Check("wallet", Status.OK, f"{payer.address}, its key {payer.held}")
+        if payer.kind == "cdp" and not payer.cdp_policies:
+            said = "CDP holds this account to no policy: whoever has the keys may sign anything"
+            yield Check("wallet policy at CDP", Status.ADVICE, said, "attach what `gpuagent wallet policy` prints")
+        if payer.kind == "key" and current.profile == BASE:
+            said = "the key of real money lies in the environment as it is"
+            yield Check("wallet key", Status.ADVICE, said, "`gpuagent wallet import FILE` encrypts it")
+
+    def _database(self) -> Iterator[Check]:
+        store = self._stack.enter_context(settings.open_store(self.patient.settings))
+        self.patient = replace(self.patient, store=store)
+        server = store.server()
+        where = "MONGODB_URI" if self.patient.settings.mongodb_uri else "embedded"
+        kind = f"replica set {server.replica_set}" if server.replica_set else "sharded cluster"
+        yield Check("database", Status.OK, f"MongoDB {server.version}, {kind} ({where})")
+
+    def _chain(self) -> Iterator[Check]:
+        current = self.patient.settings
+        for url in current.rpc_urls:
+            yield _node(current, url)
+        self.patient = replace(self.patient, chain=self._stack.enter_context(settings.open_chain(current)))
+        if len(current.rpc_urls) == 1 and current.profile != LOCAL:
+            said = "one node is believed alone" + ("" if current.environ.get("CHAIN_RPC_URL") else ", a public one")
+            yield Check("chain", Status.ADVICE, said, "name several in CHAIN_RPC_URL, commas between: they must agree")
+
+
+def _configuration(current: Settings) -> Check:
+    deep = f"final {current.confirmations} blocks deep"
+    return Check("configuration", Status.OK, f"network {current.profile.name} ({current.network}), {deep}")
+
+
+def _node(current: Settings, url: str) -> Check:
+    """Its chain id, and the token there: code, name, version, decimals, EIP-712 domain. Of the URL only the host."""
+    name = f"node {urlsplit(url).hostname or url[:8]}"
+    try:
+        with settings.open_chain(replace(current, environ={**current.environ, "CHAIN_RPC_URL": url})):
+            token = current.token
+    except GpuAgentError as error:
+        return Check(name, Status.FAILED, str(error), FIXES["chain"])
+    return Check(name, Status.OK, f"chain {token.chain_id}; {token.name} {token.version}, its domain as pinned")
+
+
+def _said(look: Callable[[Patient], Iterator[Check]], patient: Patient) -> Iterator[Check]:
+    """What a look finds; what is raised on purpose is a failed check too."""
+    try:
+        yield from look(patient)
+    except GpuAgentError as error:
+        yield Check(look.__name__, Status.FAILED, str(error), "see the message")

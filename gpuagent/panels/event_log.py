@@ -1,0 +1,47 @@
+"""The event log: the newest first, so that nothing scrolls away under the reader; capped, escaped."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gpuagent.panels.kit.html import Html, el
+from gpuagent.panels.tables import clock_time
+from gpuagent.render import palette
+
+LINES_MAX = 200
+LINE_MAX = 500
+KINDS = {
+    "agent_reasoning": ("why", palette.ORANGE),
+    "payment_event": ("money", palette.BLUE),
+    "error": ("error", palette.VERMILLION),
+    "job_log": ("vendor", palette.GREY),
+    "metric": ("job", palette.GREEN),
+}
+FILTERS = {
+    "Everything": tuple(KINDS),
+    "Decisions": ("agent_reasoning",),
+    "Money": ("payment_event",),
+    "Errors": ("error",),
+    "Vendor's log": ("job_log",),
+    "Progress": ("metric",),
+    "All but vendor's log": tuple(kind for kind in KINDS if kind != "job_log"),
+}
+
+
+def log(newest: Sequence[Mapping[str, Any]], filtered: bool) -> Html:
+    """newest: observations, the newest first, at most LINES_MAX and one, which says that there are more."""
+    if not newest:
+        words = "Nothing matches the filter." if filtered else "Nothing has happened yet."
+        return el("p", words, class_="faint")
+    lines = [_line(one) for one in newest[:LINES_MAX]]
+    more = [el("p", f"older ones are not shown; {LINES_MAX} lines are", class_="faint")] * (len(newest) > LINES_MAX)
+    return el("div", *lines, *more, class_="log", role="region", aria_label="Event log", tabindex=0)
+
+
+def _line(one: Mapping[str, Any]) -> Html:
+    word, colour = KINDS[one["type"]]
+    return el(
+        "p",
+        el("time", clock_time(one["timestamp"])),
+        el("span", word, class_="kind", style=f"--ga-kind:{colour}"),
+        el("span", one["content"][:LINE_MAX]),
+    )

@@ -1,0 +1,142 @@
+"""Everything the agent needs beside it, on this machine: mongod, a chain, vendors to practise on. Real processes."""
+
+import fcntl
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, Any
+
+from gpuagent.adapters.vendors.file import SECRET_ENV, vendor_from
+from gpuagent.core.model import Vendor
+from gpuagent.errors import ConfigError
+
+READY_S = 60
+STOP_S = 15
+POLL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """environment: the variables that point the agent at this stack. vendors: what to record in the store."""
+
+    environment: Mapping[str, str] = field(repr=False)
+    vendors: tuple[Vendor, ...]
+
+
+@contextmanager
+def start(folder: Path | None = None, mongodb_uri: str = "", **vendor_settings: str) -> Iterator[Stack]:
+    """Run the stack until the block ends. Raises ConfigError, MongodError.
+
+    folder: where the database, the chain and the vendors' jobs live on, for one stack at a time; None: nothing
+    outlives the block.
+    mongodb_uri: a server to use instead of an embedded one. vendor_settings: variables for the mock vendor (PORT, ...).
+    """
+    from gpuagent.adapters.mongo import embedded as mongod
+
+    if folder:
+        vendor_settings = {"MOCK_DATA_DIR": str(folder / "vendors"), **vendor_settings}
+    with ExitStack() as stack:
+        lock = (stack.enter_context(alone(folder)),) if folder else ()
+        vendors = stack.enter_context(_vendors(vendor_settings, lock))
+        if not mongodb_uri:  # while the vendors start
+            mongodb_uri = stack.enter_context(mongod.start(folder / "mongod" if folder else None)).uri
+        ready = _ready_line(*vendors)
+        yield Stack(_environment(mongodb_uri, ready), tuple(vendor_from(entry) for entry in ready["vendors"]))
+
+
+def _environment(uri: str, ready: Mapping[str, Any]) -> dict[str, str]:
+    chain = ready["chain"]
+    environment = {
+        "MONGODB_URI": uri,
+        "CHAIN_RPC_URL": chain["rpcUrl"],
+        "X402_NETWORK": chain["network"],
+        "X402_ASSET": chain["asset"],
+        "X402_ASSET_NAME": chain["assetName"],
+        "X402_ASSET_VERSION": chain["assetVersion"],
+        SECRET_ENV: ready["secret"],
+        "VENDOR_URL": ready["url"],
+    }
+    if chain["payer"]:
+        environment["X402_PRIVATE_KEY"] = chain["payer"]["privateKey"]
+    return environment
+
+
+@contextmanager
+def alone(folder: Path, wait_s: float = STOP_S) -> Iterator[int]:
+    """The descriptor of a lock on the folder. The vendors inherit it: it is free again once the last of us and them
+    has ended, so that a notebook's restarted kernel waits for what the killed one left to write its chain down.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / "stack.lock").open("ab") as file:
+        ends_at = time.monotonic() + wait_s
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > ends_at:
+                    raise ConfigError(
+                        f"another process runs the stack of {folder}: export the variables that its `gpuagent up` "
+                        "printed, work in the notebooks of its `gpuagent lab`, or stop it"
+                    ) from None
+                time.sleep(POLL_S)
+        yield file.fileno()
+
+
+@contextmanager
+def _vendors(
+    settings: Mapping[str, str], inherited: tuple[int, ...]
+) -> "Iterator[tuple[subprocess.Popen[str], IO[str]]]":
+    """The mock vendor and its chain, in a process of their own with a log. It ends when its stdin closes."""
+    with TemporaryDirectory(prefix="gpuagent-vendor-") as scratch, (Path(scratch) / "log").open("w+") as log:
+        vendor = subprocess.Popen(
+            [sys.executable, "-m", "mock_vendor", "--until-stdin-closes"],
+            env={**_without_a_chain(os.environ), **settings},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            # A ctrl-C is for us: we stop the vendor in order, after the agent.
+            start_new_session=True,
+            pass_fds=inherited,
+        )
+        try:
+            yield vendor, log
+        finally:
+            assert vendor.stdin
+            assert vendor.stdout
+            vendor.stdin.close()
+            try:
+                vendor.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                vendor.kill()
+                vendor.wait()
+            vendor.stdout.close()
+
+
+def _without_a_chain(environ: Mapping[str, str]) -> dict[str, str]:
+    """The vendors here bring a chain of their own, whatever chain the agent is pointed at elsewhere."""
+    elsewhere = ("CHAIN_RPC_URL", "FACILITATOR_", "X402_")
+    return {name: value for name, value in environ.items() if not name.startswith(elsewhere)}
+
+
+def _ready_line(vendor: "subprocess.Popen[str]", log: IO[str]) -> dict[str, Any]:
+    assert vendor.stdout
+    ends_at = time.monotonic() + READY_S
+    # The line is short, so it arrives whole.
+    readable, _, _ = select.select([vendor.stdout], [], [], ends_at - time.monotonic())
+    line = vendor.stdout.readline() if readable else ""
+    if not line:
+        log.seek(0)
+        said = log.read().strip().splitlines()
+        raise ConfigError(f"the mock vendor did not start: {said[-1] if said else f'no sign in {READY_S} s'}")
+    ready: dict[str, Any] = json.loads(line)
+    return ready

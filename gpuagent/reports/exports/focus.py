@@ -1,0 +1,125 @@
+"""A report's charges with the columns of FOCUS 1.2 (https://focus.finops.org/focus-specification/v1-2/).
+
+All 21 mandatory columns, and those of the others that we know something for. Rows: every payment that settled in the
+period (Usage: the hours that were bought), what of it came back (a negative row of 0 hours, dated as the payment), and
+every paid answer of a planner (tokens). Columns that are always null, and why:
+- BillingAccountName: a wallet has an address and no name;
+- ChargeClass: nothing here corrects an invoice of an earlier billing period;
+- InvoiceId: x402 knows no invoices; x_TransactionId is what proves a payment.
+ListCost and ContractedCost equal BilledCost: a vendor's binding quote is the only price it ever offered for the job.
+BillingCurrency is USD, for 1 USDC is booked as 1 USD. Tags are a JSON object; ours have no values, so each is true.
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+
+from gpuagent.core.money import usd
+from gpuagent.reports.frames import TIME, Frame
+from gpuagent.reports.period import month_of
+from gpuagent.reports.report import Report
+
+MANDATORY = {
+    "BilledCost": "object",
+    **dict.fromkeys(("BillingAccountId", "BillingAccountName", "BillingCurrency"), "str"),
+    **dict.fromkeys(("BillingPeriodEnd", "BillingPeriodStart"), TIME),
+    **dict.fromkeys(("ChargeCategory", "ChargeClass", "ChargeDescription"), "str"),
+    **dict.fromkeys(("ChargePeriodEnd", "ChargePeriodStart"), TIME),
+    **dict.fromkeys(("ContractedCost", "EffectiveCost"), "object"),
+    "InvoiceIssuerName": "str",
+    **dict.fromkeys(("ListCost", "PricingQuantity"), "object"),
+    **dict.fromkeys(("PricingUnit", "ProviderName", "PublisherName", "ServiceCategory", "ServiceName"), "str"),
+}
+"""object: Decimal."""
+OTHERS = (
+    *("ChargeFrequency", "InvoiceId", "ResourceId", "ResourceType", "ServiceSubcategory", "SubAccountId", "Tags"),
+    *("x_RunId", "x_JobId", "x_GpuType", "x_Outcome", "x_TransactionId"),
+)
+FOCUS = {**MANDATORY, **dict.fromkeys(OTHERS, "str")}
+SECOND = timedelta(seconds=1)
+
+
+def focus(report: Report) -> Frame:
+    """One row per charge, oldest first. Its BilledCost adds up to what the report says was spent."""
+    names = dict(zip(report.frames.vendors.vendorId, report.frames.vendors.name, strict=True))
+    users = report.frames.runs.set_index("runId")
+    rows = [row for job in report.paid.itertuples() for row in _of_job(job, names.get(job.vendorId) or job.vendorId)]
+    rows += [_of_planner(one, users.loc[one.runId]) for one in report.decisions.itertuples()]
+    made = pd.DataFrame(rows, columns=list(FOCUS))
+    for name in (name for name, kind in FOCUS.items() if kind == TIME):
+        made[name] = pd.to_datetime(made[name], utc=True)
+    return made.astype(FOCUS).sort_values("ChargePeriodStart", kind="stable", ignore_index=True)
+
+
+def _of_job(job: Any, vendor: str) -> Iterator[dict[str, Any]]:
+    planned = job.settledAt + timedelta(hours=job.hours)
+    ended = planned if pd.isna(job.completedAt) else max(job.completedAt, job.settledAt + SECOND)
+    row = {
+        **_charge(job.paid, job.payer, vendor, job.settledAt, ended),
+        "ChargeDescription": f"{job.hours:g} h {job.gpuType} for: {job.goal} ({job.outcome})",
+        "PricingQuantity": Decimal(str(job.hours)),
+        "PricingUnit": "Hours",
+        "ServiceCategory": "Compute",
+        "ServiceSubcategory": "Other (Compute)",
+        "ServiceName": f"{job.gpuType} GPU job",
+        "ResourceId": job.vendorJobId or None,
+        "ResourceType": "GPU job" if job.vendorJobId else None,
+        "SubAccountId": job.userId,
+        "Tags": _tags(job.tags),
+        "x_RunId": job.runId,
+        "x_JobId": job.jobId,
+        "x_GpuType": job.gpuType,
+        "x_Outcome": job.outcome,
+        "x_TransactionId": job.x402TxId or None,
+    }
+    yield row
+    if job.refunded:
+        words = f"Refund: {row['ChargeDescription']}"
+        yield {**row, **_costs(-job.refunded), "PricingQuantity": Decimal(0), "ChargeDescription": words}
+
+
+def _of_planner(one: Any, run: Any) -> dict[str, Any]:
+    provider, slash, _ = one.model.partition("/")
+    began = one.at - max(timedelta(milliseconds=one.latencyMs), SECOND)
+    tokens = one.promptTokens + one.completionTokens
+    return {
+        **_charge(one.cost, run.payer, provider if slash else one.model or one.planner, began, one.at),
+        "ChargeDescription": f"planner {one.planner} asked about: {run.goal}",
+        "PricingQuantity": Decimal(int(tokens or 1)),
+        "PricingUnit": "Tokens" if tokens else "Requests",
+        "ServiceCategory": "AI and Machine Learning",
+        "ServiceSubcategory": "Generative AI",
+        "ServiceName": one.model or one.planner,
+        "SubAccountId": run.userId,
+        "Tags": _tags(run.tags),
+        "x_RunId": one.runId,
+    }
+
+
+def _charge(amount: int, payer: str, issuer: str, began: Any, ended: Any) -> dict[str, Any]:
+    """What is the same in all rows."""
+    first, after = month_of(began.to_pydatetime())
+    return {
+        **_costs(amount),
+        "BillingAccountId": payer,
+        "BillingCurrency": "USD",
+        "BillingPeriodStart": first,
+        "BillingPeriodEnd": after,
+        "ChargeCategory": "Usage",
+        "ChargeFrequency": "Usage-Based",
+        "ChargePeriodStart": began,
+        "ChargePeriodEnd": ended,
+        **dict.fromkeys(("InvoiceIssuerName", "ProviderName", "PublisherName"), issuer),
+    }
+
+
+def _costs(amount: int) -> dict[str, Decimal]:
+    return dict.fromkeys(("BilledCost", "ContractedCost", "EffectiveCost", "ListCost"), usd(int(amount)))
+
+
+def _tags(tags: Any) -> str:
+    return json.dumps(dict.fromkeys(tags, True), ensure_ascii=False)

@@ -1,0 +1,137 @@
+"""What the notebook of a scheduled run calls: begin or continue a run, tick it until it is over or a limit is reached.
+
+The run's state is in MongoDB alone, so this may be killed anywhere and called again.
+"""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from gpuagent import settings
+from gpuagent.agent.start import Order
+from gpuagent.books.audit import audit
+from gpuagent.core.model import Run
+from gpuagent.core.money import parse_usd, show_usd
+from gpuagent.core.ports import Ports
+from gpuagent.core.transitions import is_over
+from gpuagent.errors import BadInput, ChainError, ChainMismatch, Refused, StaleRun, StoreError, VendorError
+from gpuagent.render.run import narration
+from gpuagent.schedule.result import Result
+from gpuagent.schedule.run_name import begin
+from gpuagent.session import is_configured, surroundings
+from gpuagent.tick import tick
+
+TICKS_MAX, PAUSE_MAX_S = 1_000_000, 86_400
+LATER = (Refused, ChainError, VendorError, StoreError, StaleRun)
+"""What the next tick may find gone: a node that is back, a wallet that was funded. ChainMismatch is not of these."""
+
+Say = Callable[[Any], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """ticks: at most so many. pause_s: between two of them."""
+
+    ticks: int = 600
+    pause_s: float = 1.0
+
+    def check(self) -> None:
+        """Raises BadInput."""
+        if not 1 <= self.ticks <= TICKS_MAX:
+            raise BadInput(f"max_ticks {self.ticks} cannot be: write 1 to {TICKS_MAX}")
+        if not 0 <= self.pause_s <= PAUSE_MAX_S:
+            raise BadInput(f"pause_s {self.pause_s} cannot be: write 0 to {PAUSE_MAX_S} seconds")
+
+
+def ordered(
+    goal: str, budget: str, gpu_type: str, hours: str, planner: str = "", user: str = "local", tags: str = ""
+) -> Order:
+    """An order of a notebook's parameters, which are texts: budget in USD, tags with commas. Raises BadInput.
+
+    planner: "" as the environment says.
+    """
+    try:
+        wanted = Decimal(str(hours))
+    except InvalidOperation:
+        raise BadInput(f"hours {str(hours)[:40]!r} is not a number: write GPU hours such as 1 or 0.5") from None
+    return Order(
+        goal=goal,
+        budget=parse_usd(budget),
+        gpu_type=gpu_type,
+        max_hours=wanted,
+        user_id=user,
+        planner=planner or settings.read().planner,
+        tags=tuple(tag.strip() for tag in tags.split(",") if tag.strip()),
+    )
+
+
+def drive(order: Order, run_id: str, limits: Limits, say: Say, environ: Mapping[str, str] = os.environ) -> Result:
+    """Begin or continue the run that run_id names (occasion.begin), and tick it. say: gets a line for all that happens.
+
+    Where neither a chain nor a wallet is configured it is driven on the embedded stack of desk.surroundings().
+    Raises BadInput, ConfigError and, where the run cannot begin, Refused and ChainError; ChainMismatch at any tick.
+    """
+    limits.check()
+    if not is_configured(environ):
+        say("[bold]practice[/]: no chain and no wallet are configured, so all is embedded and the money is test money")
+    with surroundings(environ) as here, settings.build(settings.read(here)) as agent:
+        run = begin(order, run_id, agent.ports)
+        named = f" ({run_id})" if run_id not in ("", run.run_id) else ""
+        say(f"run {run.run_id}{named}: {show_usd(run.budget)} for {run.goal!r}, decided by {run.planner}")
+        tell = _teller(agent, run.run_id, say)
+        run, ticks, trouble = advance(run.run_id, agent.ports, limits, tell)
+        recorded = agent.store.recorded(run.run_id)
+        try:
+            books = audit(run, recorded, agent.chain, agent.ports.wallet.token)
+        except ChainError as error:  # the run is what it is, and the books are checked another time
+            books, trouble = None, trouble or str(error)
+        payments = tuple(agent.store.documents(run.run_id)["payments"])
+        return Result(run_id or run.run_id, run, ticks, trouble, recorded, books, payments)
+
+
+def advance(
+    run_id: str,
+    ports: Ports,
+    limits: Limits,
+    tell: Callable[[str], None],
+    pause: Callable[[float], None] = time.sleep,
+) -> tuple[Run, int, str]:
+    """The run as it was left, the ticks it took, and what was wrong at the last one, or "". tell: after each tick.
+
+    Trouble that may pass ends nothing: the next tick tries again.
+    """
+    run, ticks, trouble = ports.store.load(run_id), 0, ""
+    while not is_over(run) and ticks < limits.ticks:
+        if ticks:
+            pause(limits.pause_s)
+        ticks += 1
+        try:
+            run, trouble = tick(run_id, ports), ""
+            tell("")
+        except ChainMismatch:
+            raise  # a person must look
+        except LATER as error:
+            if str(error) != trouble:
+                trouble = str(error)
+                tell(trouble)
+    return ports.store.load(run_id), ticks, trouble
+
+
+def _teller(agent: settings.Agent, run_id: str, say: Say) -> Callable[[str], None]:
+    """Tells every observation once, and what is wrong."""
+    told = 0
+
+    def tell(trouble: str) -> None:
+        nonlocal told
+        if trouble:
+            say(f"not now: {trouble}")
+            return
+        seen = agent.store.documents(run_id)["observations"]
+        for line in narration(seen[told:]):
+            say(line)
+        told = len(seen)
+
+    return tell

@@ -1,0 +1,91 @@
+"""A person's desk: the agent that the environment names, or else everything embedded, held open for a session."""
+
+import atexit
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpuagent import settings
+from gpuagent.practice import stack
+from gpuagent.practice.faults import FaultSwitches, fault_switches
+
+if TYPE_CHECKING:
+    from gpuagent.adapters.mongo.store import MongoStore
+
+CHAIN_NAMES = ("CHAIN_RPC_URL", "X402_NETWORK", "X402_PRIVATE_KEY", "EVM_PRIVATE_KEY", "X402_KEYSTORE")
+
+SPEED = "600"
+"""A paid hour at an embedded vendor takes six seconds: long enough to watch, short enough to wait for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """environment: what points other processes at the same agent. faults: None where the vendors are no mock's."""
+
+    agent: settings.Agent
+    settings: settings.Settings
+    environment: Mapping[str, str] = field(repr=False)
+    faults: FaultSwitches | None
+
+
+def is_configured(environ: Mapping[str, str]) -> bool:
+    """Whether the environment names a chain or a wallet; without either, everything is embedded."""
+    return any(environ.get(name) for name in CHAIN_NAMES)
+
+
+def practice_folder() -> Path:
+    """Where the stack keeps what it knows while nothing else is named."""
+    from gpuagent.adapters.mongo.embedded import default_folder
+
+    return default_folder().parent / "up"
+
+
+@contextmanager
+def open_records(environ: Mapping[str, str]) -> "Iterator[MongoStore]":
+    """The store alone, to look back in; where the environment names nothing, the practice stack's, up or not.
+
+    Raises ConfigError, MongodError.
+    """
+    folder = None if is_configured(environ) else practice_folder() / "mongod"
+    with settings.open_store(settings.read(environ), folder) as store:
+        yield store
+
+
+@contextmanager
+def surroundings(environ: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """The environment itself where it is configured; else that of a stack in the person's data folder, until the end.
+
+    Raises ConfigError, MongodError.
+    """
+    if is_configured(environ):
+        yield dict(environ)
+        return
+    practice = {"PORT": environ.get("PORT", "0"), "MOCK_SPEED": environ.get("MOCK_SPEED", SPEED)}
+    with stack.start(practice_folder(), environ.get("MONGODB_URI", ""), **practice) as running:
+        here = {**environ, **running.environment}
+        with settings.open_store(settings.read(here)) as store:
+            settings.record_vendors(store, running.vendors)
+        yield here
+
+
+@contextmanager
+def open_desk(environ: Mapping[str, str]) -> Iterator[Desk]:
+    """Raises ConfigError, MongodError, ChainError."""
+    with ExitStack() as closing:
+        here = closing.enter_context(surroundings(environ))
+        known = settings.read(here)
+        agent = closing.enter_context(settings.build(known))
+        yield Desk(agent, known, here, closing.enter_context(fault_switches(here)))
+
+
+@cache
+def desk() -> Desk:
+    """The one of this process, open until it ends: a cell that is run again gets the same. Raises as open_desk()."""
+    closing = ExitStack()
+    opened = closing.enter_context(open_desk(os.environ))
+    atexit.register(closing.close)
+    return opened

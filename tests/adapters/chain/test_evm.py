@@ -1,0 +1,145 @@
+"""What the chain says of an authorization, on Anvil with the test token."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gpuagent.adapters.chain.evm import EvmChain
+from gpuagent.core.model import Settlement
+from gpuagent.core.ports import Open, Void
+from gpuagent.errors import ChainError, ChainMismatch
+from tests.support.factories import TOKEN, authorization
+from tests.support.other_payer import Purse
+from tests.support.scripted_server import Parrot
+from tests.support.world import World
+
+
+@pytest.fixture
+def purse(world: World) -> Purse:
+    return Purse(world)
+
+
+def test_unused_is_open(world: World, purse: Purse) -> None:
+    outcome = world.chain.outcome(purse.authorize())
+    assert isinstance(outcome, Open)
+    assert not outcome.used
+
+
+def test_paid_is_a_settlement(world: World, purse: Purse) -> None:
+    authorization = purse.authorize()
+    purse.settle(authorization)
+    outcome = world.chain.outcome(authorization)
+    assert isinstance(outcome, Settlement)
+    (transfer,) = world.chain.transfers(purse.account.address, authorization.from_block)
+    assert (transfer.transaction, transfer.amount) == (outcome.transaction, 1_400_000)
+
+
+def test_cancelled_is_void_though_the_nonce_is_used(world: World, purse: Purse) -> None:
+    authorization = purse.authorize()
+    purse.cancel(authorization)
+    assert world.chain.outcome(authorization) == Void("cancelled on chain")
+
+
+def test_expired_is_void_by_the_chains_clock(world: World, purse: Purse) -> None:
+    authorization = purse.authorize()
+    world.market.pass_time(110)
+    assert isinstance(world.chain.outcome(authorization), Open)
+    world.market.pass_time(20)
+    assert world.chain.outcome(authorization) == Void("expired unused")
+
+
+@pytest.mark.parametrize("changes", [{"amount": 1_400_001}, {"payee": "0x" + "9" * 40}])
+def test_a_nonce_spent_on_other_terms_is_an_alarm(world: World, purse: Purse, changes: Any) -> None:
+    authorization = purse.authorize()
+    purse.settle(authorization)
+    with pytest.raises(ChainMismatch):
+        world.chain.outcome(replace(authorization, **changes))
+
+
+@pytest.mark.parametrize("changes", [{"network": "eip155:84532"}, {"asset": "0x" + "9" * 40}])
+def test_an_authorization_of_another_network_is_not_judged_here(world: World, purse: Purse, changes: Any) -> None:
+    with pytest.raises(ChainMismatch, match="nothing can be said"):
+        world.chain.outcome(purse.authorize(valid_before=1, **changes))
+
+
+@pytest.fixture
+def patient_chain(world: World) -> Iterator[EvmChain]:
+    world.market.rpc("anvil_mine", hex(600), hex(0))  # so that the token is older than that
+    chain = EvmChain(world.environment["CHAIN_RPC_URL"], world.ports.wallet.token, confirmations=500)
+    yield chain
+    chain.close()
+
+
+def test_only_a_final_block_decides(world: World, purse: Purse, patient_chain: EvmChain) -> None:
+    authorization = purse.authorize()
+    purse.settle(authorization)
+    outcome = patient_chain.outcome(authorization)
+    assert isinstance(outcome, Open)
+    assert outcome.used
+    world.market.rpc("anvil_mine", hex(600), hex(0))
+    assert isinstance(patient_chain.outcome(authorization), Settlement)
+
+
+def test_an_expired_authorization_is_void_only_once_that_is_final(
+    world: World, purse: Purse, patient_chain: EvmChain
+) -> None:
+    authorization = purse.authorize()
+    world.market.pass_time(130)
+    assert isinstance(patient_chain.outcome(authorization), Open)
+    world.market.rpc("anvil_mine", hex(600), hex(0))
+    assert patient_chain.outcome(authorization) == Void("expired unused")
+
+
+def test_a_settlement_that_a_reorganization_takes_back_is_open_again(world: World, purse: Purse) -> None:
+    authorization = purse.authorize()
+    snapshot = world.market.rpc("evm_snapshot")
+    purse.settle(authorization)
+    assert isinstance(world.chain.outcome(authorization), Settlement)
+    world.market.rpc("evm_revert", snapshot)
+    assert isinstance(world.chain.outcome(authorization), Open)
+
+
+@pytest.fixture
+def connect(world: World) -> Iterator[Callable[..., EvmChain]]:
+    made: list[EvmChain] = []
+
+    def connect(url: str, **changes: str) -> EvmChain:
+        made.append(EvmChain(url, replace(world.ports.wallet.token, **changes), deadline_s=2))
+        return made[-1]
+
+    yield connect
+    for chain in made:
+        chain.close()
+
+
+def test_another_chain_or_token_or_none_is_said(world: World, connect: Callable[..., EvmChain]) -> None:
+    url = world.environment["CHAIN_RPC_URL"]
+    connect(url).check()
+    with pytest.raises(ChainError, match="is chain 31337, not eip155:8453"):
+        connect(url, network="eip155:8453").check()
+    with pytest.raises(ChainError, match="no token at"):
+        connect(url, address="0x" + "9" * 40).check()
+    with pytest.raises(ChainError, match="is 'USD Coin' version '2' with 6 decimals, not 'USDC'"):
+        connect(url, name="USDC").check()
+    with pytest.raises(ChainError, match="does not answer"):
+        connect("http://127.0.0.1:1").check()
+    with pytest.raises(ChainError, match="no answer that can be read"):
+        connect(world.environment["VENDOR_URL"]).check()
+
+
+@pytest.mark.parametrize("result", [None, {}, [], "zz", 7, "0x", {"number": "0x" + "f" * 40, "timestamp": "0x1"}])
+def test_nonsense_from_a_node_is_a_chain_error(parrot: Parrot, result: Any) -> None:
+    parrot.says([{"jsonrpc": "2.0", "id": number, "result": result} for number in range(16)])
+    wanted = authorization()
+    with closing(EvmChain(parrot.vendor.endpoint, TOKEN)) as chain:
+        for ask in (
+            chain.check,
+            lambda: chain.head(wanted.payer),
+            lambda: chain.outcome(wanted),
+            lambda: chain.transfers(wanted.payer, 0),
+        ):
+            with pytest.raises(ChainError):
+                ask()

@@ -1,0 +1,181 @@
+"""A database that the original system filled can be looked at, and nothing in it counts as money."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from bson import Decimal128, ObjectId
+from click.testing import Result
+from pymongo import MongoClient
+
+from gpuagent import settings
+from gpuagent.adapters.mongo.original import exact
+from gpuagent.adapters.mongo.store import MongoStore
+from gpuagent.agent.start import Order, start
+from gpuagent.books.sweep import sweep
+from gpuagent.errors import RunNotOurs
+from gpuagent.reports.exports import html
+from gpuagent.reports.report import Asked, make
+from gpuagent.tick import tick
+from tests.conftest import DATABASE
+from tests.support.world import Market, World
+
+AT = datetime(2026, 1, 10, 20, 0, tzinfo=UTC)
+RUN, OTHER = ObjectId(), ObjectId()
+JOBS = [ObjectId(), ObjectId()]
+OLD = f"{DATABASE}_original"
+
+
+def run(key: ObjectId, status: str, remaining: float) -> dict[str, Any]:
+    return {
+        "_id": key,
+        "userId": "u1",
+        "goal": "Fine-tune tiny-llm",
+        "budgetTotal": 5,
+        "budgetRemaining": remaining,
+        "status": status,
+        "createdAt": AT,
+        "updatedAt": AT,
+    }
+
+
+def job(key: ObjectId, number: int, status: str) -> dict[str, Any]:
+    return {
+        "_id": key,
+        "runId": RUN,
+        "vendorId": f"gpu_vendor_{number}",
+        "vendorJobId": f"vgpu_ab12cd3{number}",
+        "status": status,
+        "expectedCost": 1.4,
+        "expectedDurationMinutes": 60,
+        "actualCost": 1.4000000000000001,
+        "createdAt": AT,
+        "updatedAt": AT,
+    }
+
+
+def payment(job_id: ObjectId, status: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "_id": ObjectId(),
+        "runId": RUN,
+        "jobId": job_id,
+        "vendorId": "gpu_vendor_1",
+        "amount": 1.4,
+        "currency": "USD",
+        "status": status,
+        "createdAt": AT,
+        **fields,
+    }
+
+
+def seen(type_: str, content: str, **fields: Any) -> dict[str, Any]:
+    return {"_id": ObjectId(), "runId": RUN, "type": type_, "content": content, "timestamp": AT, **fields}
+
+
+def original() -> dict[str, list[dict[str, Any]]]:
+    """By the original's models.ts and tick.ts: one of every shape that it writes."""
+    return {
+        "runs": [run(RUN, "completed", 2.2), run(OTHER, "running", 5)],
+        "jobs": [job(JOBS[0], 1, "failed"), job(JOBS[1], 2, "completed")],
+        "payments": [
+            payment(JOBS[0], "completed", x402TxId="local_tx_1736543210123"),
+            payment(JOBS[1], "completed", x402TxId="mock_tx_1736543210"),
+            payment(JOBS[1], "failed", errorMessage="Submit job failed"),
+        ],
+        "observations": [
+            seen("agent_reasoning", "mode: stub"),
+            seen("job_log", "Epoch 1/3 loss=1.50\nEpoch 2/3 loss=1.20", jobId=JOBS[0]),
+            seen("job_log", "Epoch 3/3 loss=0.90", jobId=JOBS[0]),
+            seen("error", "Vendor reported failure", jobId=JOBS[0]),
+        ],
+        "vendors": [
+            {
+                "_id": ObjectId(),
+                "vendorId": "gpu_vendor_1",
+                "name": "FastGPU",
+                "endpoint": "http://localhost:4001",
+                "basePricePerHour": 1.4,
+                "reliabilityScore": 0.9,
+                "supportedGpuTypes": ["A10", "A100"],
+                "createdAt": AT,
+                "updatedAt": AT,
+            }
+        ],
+    }
+
+
+@pytest.fixture
+def filled(market: Market) -> Iterator[None]:
+    with MongoClient[dict[str, Any]](market.environment["MONGODB_URI"]) as client:
+        client.drop_database(OLD)
+        for name, documents in original().items():
+            client[OLD][name].insert_many(documents)
+        yield
+        client.drop_database(OLD)
+
+
+@pytest.fixture
+def store(filled: None, market: Market) -> Iterator[MongoStore]:
+    environ = {**market.environment, "MONGODB_DB_NAME": OLD}
+    with settings.open_store(settings.read(environ)) as opened:
+        yield opened
+
+
+def test_status_and_list_show_it(filled: None, gpuagent: Callable[..., Result]) -> None:
+    shown = gpuagent("run", "status", str(RUN), MONGODB_DB_NAME=OLD)
+    assert shown.exit_code == 0, shown.output
+    assert "0.00 USD settled, 0.00 USD held" in shown.output
+    assert "2.80 USD claimed and unproven" in shown.output
+    assert "Vendor reported failure" in shown.output
+    assert "local_tx" not in shown.output
+    listed = gpuagent("run", "list", MONGODB_DB_NAME=OLD)
+    assert str(RUN) in listed.output
+    assert str(OTHER) in listed.output
+
+
+def test_no_payment_of_it_is_settled(store: MongoStore) -> None:
+    documents = store.documents(str(RUN))
+    assert {one["status"] for one in documents["payments"]} == {"unproven"}
+    assert [one["claimedStatus"] for one in documents["payments"]] == ["completed", "completed", "failed"]
+    assert {one["state"] for one in documents["jobs"]} == {"unproven"}
+    (shown,) = documents["runs"]
+    assert (shown["settled"], shown["held"]) == (exact(0), exact(0))
+    assert shown["budgetRemaining"] == Decimal128("2.200000")
+    assert documents["jobs"][1]["actualCost"] == Decimal128("1.400000")
+
+
+def test_a_report_says_that_its_runs_do_not_count(store: MongoStore) -> None:
+    report = make(Asked("2026-01"), store, "eip155:31337", AT.timestamp())
+    assert html(report).count("2 runs of the original system are left out") == 1
+    assert (len(report.paid), len(report.started), len(report.frames.purchases)) == (0, 0, 0)
+
+
+def test_it_is_never_driven(store: MongoStore) -> None:
+    with pytest.raises(RunNotOurs, match="looked at, not driven"):
+        store.load(str(RUN))
+    with pytest.raises(RunNotOurs):
+        store.recorded(str(RUN))
+
+
+def test_a_vendor_without_a_pinned_payee_is_nobody_to_buy_from(store: MongoStore, market: Market) -> None:
+    assert store.vendors() == ()
+    settings.record_vendors(store, market.vendors)
+    assert {vendor.vendor_id for vendor in store.vendors()} == {vendor.vendor_id for vendor in market.vendors}
+
+
+def test_our_runs_live_beside_it(filled: None, world: World) -> None:
+    """Its claims count against no cap, teach nothing about a vendor, and the sweep holds our wallet alone."""
+    environ = {**world.environment, "MONGODB_DB_NAME": OLD}
+    with settings.build(settings.read(environ)) as agent:
+        settings.record_vendors(agent.store, world.market.vendors)
+        ours = start(Order(goal="Fine-tune tiny-llm", budget=5_000_000), agent.ports)
+        ours = tick(ours.run_id, agent.ports)
+        network = agent.ports.wallet.token.network
+        vendor_ids = [vendor.vendor_id for vendor in agent.store.vendors()]
+        used = agent.store.usage(ours, network, vendor_ids, agent.ports.clock.now())
+        assert used.wallet_day == sum(job.quote.amount for job in ours.jobs)
+        assert agent.store.outcomes(ours, network, vendor_ids, 10) == []
+        wallets = agent.store.books().wallets(agent.ports.wallet.token)
+        assert [wallet.payer for wallet in wallets] == [world.ports.wallet.address]
+        assert sweep(agent.chain, agent.store.books()).balanced

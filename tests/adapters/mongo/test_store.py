@@ -1,0 +1,208 @@
+"""The store on a real replica set: round trips, compare-and-swap, and what the database itself refuses."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from bson import Decimal128, ObjectId
+from pymongo import MongoClient
+from pymongo.errors import DuplicateKeyError, WriteError
+
+from gpuagent.adapters.mongo.store import MongoStore
+from gpuagent.core.events import PaymentSettled
+from gpuagent.core.model import Completed, Observation, Run, Settled
+from gpuagent.core.transitions import apply
+from gpuagent.errors import ConfigError, DuplicateVendorJob, StaleRun, StoreError, UnknownRun
+from tests.core.test_transitions import STATES
+from tests.support.factories import RUN, SETTLEMENT
+from tests.support.world import World
+
+
+@pytest.fixture
+def store(world: World) -> MongoStore:
+    return world.store
+
+
+@pytest.fixture
+def database(world: World) -> Any:
+    client: MongoClient[Any] = MongoClient(world.environment["MONGODB_URI"])
+    yield client[world.environment["MONGODB_DB_NAME"]]
+    client.close()
+
+
+def fresh(store: MongoStore) -> Run:
+    run = replace(RUN, run_id=store.new_id())
+    store.create(run)
+    return run
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_state_comes_back_as_it_was_saved(store: MongoStore, state: str) -> None:
+    run = fresh(store)
+    job_id = store.new_id()
+    after = replace(STATES[state](), run_id=run.run_id)
+    after = replace(after, jobs=tuple(replace(job, job_id=job_id) for job in after.jobs))
+    saved = store.save(run, after, [], 1_001.5)
+    assert saved == replace(after, version=1)
+    assert store.load(run.run_id) == saved
+
+
+def test_the_second_of_two_saves_is_stale_and_writes_nothing(store: MongoStore) -> None:
+    run = fresh(store)
+    store.save(run, run, [Observation("metric", "first")], 1.0)
+    with pytest.raises(StaleRun):
+        store.save(run, run, [Observation("metric", "second")], 1.0)
+    assert [one["content"] for one in store.documents(run.run_id)["observations"]] == ["first"]
+
+
+def test_a_vendors_job_id_belongs_to_one_job(store: MongoStore) -> None:
+    for expected in (None, DuplicateVendorJob):
+        run = fresh(store)
+        job_id = store.new_id()
+        authorized = STATES["authorized"]()
+        (job,) = authorized.jobs
+        nonce = "0x" + ObjectId(job_id).binary.hex().rjust(64, "0")
+        job = replace(job, job_id=job_id, authorization=replace(job.authorization, nonce=nonce))  # type: ignore[union-attr,call-arg,arg-type]
+        before = store.save(run, replace(authorized, run_id=run.run_id, jobs=(job,)), [], 1.0)
+        after = apply(before, PaymentSettled(job_id, SETTLEMENT, 2.0, "the-same"))
+        if expected is None:
+            store.save(before, after, [], 2.0)
+        else:
+            with pytest.raises(expected):
+                store.save(before, after, [], 2.0)
+            assert store.load(run.run_id) == before
+
+
+@pytest.mark.parametrize("run_id", ["0" * 24, "no such id", ""])
+def test_unknown_run(store: MongoStore, run_id: str) -> None:
+    with pytest.raises(UnknownRun):
+        store.load(run_id)
+
+
+def test_a_standalone_server_is_refused(world: World) -> None:
+    with pytest.raises(ConfigError, match="does not answer"):
+        MongoStore("mongodb://127.0.0.1:1/", "x", timeout_s=0.2)
+    with pytest.raises(ConfigError, match="cannot be used"):
+        MongoStore("http://127.0.0.1/", "x")
+
+
+def test_what_the_driver_raises_is_a_store_error(world: World) -> None:
+    store = MongoStore(world.environment["MONGODB_URI"], "test", deadline_s=1)
+    store.close()
+    for ask in (store.vendors, lambda: store.load("0" * 24), lambda: store.save(RUN, RUN, [], 1.0)):
+        with pytest.raises(StoreError):
+            ask()
+
+
+def test_metrics_that_look_like_references_stay_data(world: World) -> None:
+    run = fresh(world.store)
+    job_id = world.store.new_id()
+    (job,) = STATES["completed"]().jobs
+    assert isinstance(job, Settled)
+    done = replace(job, job_id=job_id, work=Completed("v", 3.0, {"ref": "c", "id": 1.0, "a.b": 2.0, "": 3.0}))
+    saved = world.store.save(run, replace(run, jobs=(done,)), [], 1.0)
+    assert world.store.load(run.run_id) == saved
+
+
+UNSTORABLE = {
+    "half a pair": {"said": "\ud800"},
+    "a number of 100 bits": {"said": 2**100},
+    "a key with a null": {"a\0b": 1},
+    "20 MB": {"said": "x" * 20_000_000},
+}
+
+
+@pytest.mark.parametrize("case", UNSTORABLE)
+def test_what_cannot_be_stored_costs_one_observation(store: MongoStore, case: str) -> None:
+    run = fresh(store)
+    seen = [
+        Observation("error", "first"),
+        Observation("error", "odd", data=UNSTORABLE[case]),
+        Observation("error", "last"),
+    ]
+    assert store.save(run, run, seen, 1.0).version == 1
+    first, odd, last = store.documents(run.run_id)["observations"]
+    assert (first["content"], last["content"], odd["data"]) == ("first", "last", {})
+    assert odd["content"].startswith("what was seen cannot be stored: ")
+
+
+def test_a_run_that_cannot_be_stored_is_a_store_error(store: MongoStore) -> None:
+    with pytest.raises(StoreError, match="no document can hold this"):
+        store.create(replace(RUN, run_id=store.new_id(), goal="\udcff"))
+    run = fresh(store)
+    with pytest.raises(StoreError, match="no document can hold this"):
+        store.save(run, replace(run, waits=2**100), [], 1.0)
+
+
+def paid_run(world: World) -> Run:
+    return world.finish(world.start())
+
+
+BREAKS: list[tuple[str, dict[str, Any]]] = [
+    ("runs", {"budgetRemaining": Decimal128("1.86")}),
+    ("runs", {"held": Decimal128("-0.01")}),
+    ("runs", {"settled": 1.4}),
+    ("runs", {"status": "paid"}),
+    ("jobs", {"expectedCost": 1.4}),
+    ("jobs", {"state": "maybe"}),
+    ("payments", {"amount": Decimal128("0")}),
+    ("payments", {"amount": Decimal128("-1")}),
+    ("payments", {"amount": 1.4}),
+    ("payments", {"amount": "1.4"}),
+    ("payments", {"payee": "0x12"}),
+    ("payments", {"nonce": "0x12"}),
+    ("payments", {"status": "settled via x402"}),
+    ("payments", {"status": "pending"}),
+    ("payments", {"x402TxId": "local_tx_1"}),
+    ("payments", {"header": ""}),
+    ("observations", {"type": "gossip"}),
+    ("vendors", {"payTo": "nobody"}),
+    ("vendors", {"basePricePerHour": 1.4}),
+]
+
+
+@pytest.mark.parametrize(("collection", "change"), BREAKS)
+def test_the_database_refuses_malformed_money(world: World, database: Any, collection: str, change: Any) -> None:
+    paid_run(world)
+    with pytest.raises(WriteError, match="validation"):
+        database[collection].update_one({}, {"$set": change})
+
+
+@pytest.mark.parametrize("field", ["amount", "payer", "nonce", "validBefore", "header"])
+def test_a_payment_lacks_nothing(world: World, database: Any, field: str) -> None:
+    paid_run(world)
+    with pytest.raises(WriteError, match="validation"):
+        database.payments.update_one({}, {"$unset": {field: 1}})
+
+
+def test_uniqueness_is_the_databases(world: World, database: Any, make_world: Callable[..., World]) -> None:
+    paid_run(world)
+    payment = database.payments.find_one()
+    line = database.observations.find_one({"type": "job_log"})
+    vendor = database.vendors.find_one()
+    job = database.jobs.find_one()
+    for collection, twin in (
+        ("payments", {**payment, "nonce": "0x" + "1" * 64}),  # the same job and attempt
+        ("payments", {**payment, "jobId": ObjectId()}),  # the same nonce
+        ("observations", line),
+        ("vendors", vendor),
+        ("jobs", {**job, "ordinal": 1}),  # the same vendor job
+        ("jobs", {**job, "vendorJobId": "another"}),  # the same place in the run
+    ):
+        with pytest.raises(DuplicateKeyError):
+            database[collection].insert_one({**twin, "_id": ObjectId()})
+
+
+def test_fields_are_as_the_original_documents_them(world: World, database: Any) -> None:
+    paid_run(world)
+    promised = {
+        "runs": "userId goal status budgetTotal budgetRemaining createdAt updatedAt",
+        "jobs": "runId vendorId vendorJobId status expectedCost actualCost jobParams createdAt completedAt",
+        "payments": "runId jobId vendorId amount currency status x402TxId createdAt",
+        "observations": "runId jobId type content timestamp tick data",
+        "vendors": "vendorId name endpoint basePricePerHour reliabilityScore supportedGpuTypes createdAt",
+    }
+    for collection, names in promised.items():
+        assert set(names.split()) <= set(database[collection].find_one()), collection
+    assert database.runs.find_one()["budgetRemaining"] == Decimal128("3.600000")

@@ -1,0 +1,130 @@
+"""A vendor may answer anything: it becomes a checked value or a VendorError. Real HTTP."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from gpuagent.adapters.vendors.http import HttpVendor
+from gpuagent.core.model import Authorized, Quote, Reserved
+from gpuagent.errors import VendorError, VendorUnauthorized
+from tests.support.factories import WIRE_QUOTE, WIRE_STATUS, authorization, quote
+from tests.support.scripted_server import Parrot
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[HttpVendor]:
+    api = HttpVendor({"GPU_VENDOR_SECRET": "s"}.get)
+    yield api
+    api.close()
+
+
+def ask(api: HttpVendor, parrot: Parrot) -> Quote:
+    return api.quote(parrot.vendor, "goal", "A100", Decimal(1))
+
+
+def test_a_good_quote_is_exact(api: HttpVendor, parrot: Parrot) -> None:
+    parrot.says(WIRE_QUOTE)
+    assert ask(api, parrot) == quote(expires_at=1893456000.0, eta_s=3600.0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"priceEstimate": 0},
+        {"priceEstimate": -1.4},
+        {"priceEstimate": 1.4000001},
+        {"priceEstimate": True},
+        {"priceEstimate": None},
+        {"priceEstimate": "$1.40"},
+        {"priceEstimate": 10**12},
+        {"currency": "ETH"},
+        {"expiresAt": "tomorrow"},
+        {"expiresAt": "2030-01-01T00:00:00"},
+        {"expiresAt": 1893456000},
+        {"expiresAt": "9999-12-31T23:59:59-12:00"},
+        {"etaMinutes": "soon"},
+        {"vendorJobTemplateId": ""},
+        {"vendorJobTemplateId": "x" * 129},
+        {"vendorJobTemplateId": "a\nb"},
+    ],
+)
+def test_a_bad_quote_is_a_vendor_error(api: HttpVendor, parrot: Parrot, change: dict[str, Any]) -> None:
+    parrot.says({**WIRE_QUOTE, **change})
+    with pytest.raises(VendorError, match="a quote that cannot be read"):
+        ask(api, parrot)
+
+
+@pytest.mark.parametrize(
+    "body", [b"1e999999999", b'{"priceEstimate": 1e999999999}', b"[]", b"", b"\xff", b"[" * 60_000]
+)
+def test_odd_bodies_are_a_vendor_error(api: HttpVendor, parrot: Parrot, body: bytes) -> None:
+    parrot.says(body)
+    with pytest.raises(VendorError):
+        ask(api, parrot)
+
+
+@pytest.mark.parametrize("status", [201, 400, 402, 404, 409, 429, 500, 503])
+def test_another_status_is_a_vendor_error(api: HttpVendor, parrot: Parrot, status: int) -> None:
+    parrot.says(WIRE_QUOTE, status)
+    with pytest.raises(VendorError, match=f"answered {status}"):
+        ask(api, parrot)
+
+
+def test_token_and_endpoint_are_the_operators_to_mend(api: HttpVendor, parrot: Parrot) -> None:
+    parrot.says({}, 401)
+    with pytest.raises(VendorUnauthorized, match="GPU_VENDOR_SECRET"):
+        ask(api, parrot)
+    with pytest.raises(VendorUnauthorized, match="set OTHER_SECRET"):
+        api.quote(replace(parrot.vendor, secret_env="OTHER_SECRET"), "goal", "A100", Decimal(1))
+    with pytest.raises(VendorError, match="must be https"):
+        api.quote(replace(parrot.vendor, endpoint="http://gpu.example"), "goal", "A100", Decimal(1))
+
+
+@pytest.mark.parametrize("job_id", ["", "a/b", "x" * 129, 7, None, ["a"], "a\u202eb", "a b"])
+def test_a_job_id_that_cannot_be_kept(api: HttpVendor, parrot: Parrot, job_id: Any) -> None:
+    job = Authorized("a" * 24, quote(), 0, authorization(), "header")
+    parrot.says({"vendorJobId": job_id})
+    if job_id == "":
+        assert api.submit(parrot.vendor, job) == ""
+    else:
+        with pytest.raises(VendorError):
+            api.submit(parrot.vendor, job)
+
+
+def test_metrics_name_no_database_operators(api: HttpVendor, parrot: Parrot) -> None:
+    parrot.says({**WIRE_STATUS, "finalMetrics": {"$ref": "c", "$id": 1}})
+    assert api.status(parrot.vendor, "v").final_metrics == {"ref": "c", "id": 1.0}
+
+
+@pytest.mark.parametrize("padding", [0, 285])
+def test_a_token_that_is_echoed_is_not_kept(parrot: Parrot, padding: int) -> None:
+    """Nor a part of it, where the answer is cut."""
+    parrot.says(b"x" * padding + b" Bearer secret-token", 500)
+    other = HttpVendor({"GPU_VENDOR_SECRET": "secret-token"}.get)
+    with closing(other), pytest.raises(VendorError) as error:
+        ask(other, parrot)
+    assert "secret" not in str(error.value)
+
+
+def test_a_token_that_is_echoed_in_a_report_is_not_kept(api: HttpVendor, parrot: Parrot) -> None:
+    """However it is spelled."""
+    told = json.dumps(
+        {**WIRE_STATUS, "logs": ["Bearer secret-token"], "finalMetrics": {"secret-token": "secret-token"}}
+    )
+    parrot.says(told.replace("secret-token", "\\u0073ecret-token").encode())
+    other = HttpVendor({"GPU_VENDOR_SECRET": "secret-token"}.get)
+    with closing(other):
+        report = other.status(parrot.vendor, "v")
+    assert report.logs == ("Bearer [token]",)
+    assert report.final_metrics == {"[token]": "[token]"}
+
+
+def test_402_without_an_offer(api: HttpVendor, parrot: Parrot) -> None:
+    parrot.says({}, 402)
+    with pytest.raises(VendorError, match="without PAYMENT-REQUIRED"):
+        api.challenge(parrot.vendor, Reserved("a" * 24, quote(), 0))

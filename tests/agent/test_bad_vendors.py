@@ -1,0 +1,68 @@
+"""Vendors that cannot serve, without malice. What malice does is in tests/safety."""
+
+from gpuagent.core.model import Failed, Owed, RunStatus, Settled
+from gpuagent.tick import step
+from tests.support.world import World
+
+
+def test_a_vendor_that_is_down_is_passed_over(world: World) -> None:
+    world.market.fault("gpu_vendor_1", "down")
+    run = world.finish(world.start())
+    assert run.status is RunStatus.COMPLETED
+    assert [job.quote.vendor_id for job in run.jobs if isinstance(job, Settled)] == ["gpu_vendor_2"]
+    world.assert_balanced(run, transfers=1)
+
+
+def test_nobody_can_serve(world: World) -> None:
+    for vendor in world.market.vendors:
+        world.market.fault(vendor.vendor_id, "overpriced")
+    run = world.finish(world.start())
+    assert run.status is RunStatus.FAILED
+    assert "gpu_vendor_1" in run.reason
+    assert "1400.00 USD" in run.reason
+    world.assert_balanced(run, transfers=0)
+
+
+def test_silent_vendors_are_waited_for_and_then_given_up(world: World) -> None:
+    for vendor in world.market.vendors:
+        world.market.fault(vendor.vendor_id, "down")
+    run = world.tick(world.start())
+    assert run.status is RunStatus.RUNNING
+    assert run.wait_until > world.market.clock.now()
+    for _ in range(4):
+        world.market.pass_time(300)
+        run = world.tick(run)
+    assert run.status is RunStatus.FAILED
+    assert "gave no quote" in run.reason
+    world.assert_balanced(run, transfers=0)
+
+
+def test_an_agent_that_was_down_asks_a_paid_vendor_before_it_gives_the_job_up(world: World) -> None:
+    """Killed once the payment was recorded, back an hour later, when the vendor is down for a minute."""
+    world.market.fault("gpu_vendor_1", "error_after_settle")
+    run = world.start()
+    while not (run.jobs and isinstance(run.jobs[0], Settled)):
+        run = step(run.run_id, world.ports)
+    assert run.jobs[0].work == Owed(run.jobs[0].work.since)  # type: ignore[union-attr]
+    world.market.pass_time(3600)
+    run = world.tick(run)
+    (job,) = run.jobs
+    assert isinstance(job, Settled)
+    assert isinstance(job.work, Owed)
+    assert job.work.silent_since is not None
+    world.market.heal()
+    world.market.pass_time(60)
+    run = world.finish(run)
+    assert run.status is RunStatus.COMPLETED
+    world.assert_balanced(run, transfers=1)
+
+
+def test_a_paid_vendor_that_stays_silent_is_given_up(world: World) -> None:
+    world.market.fault("gpu_vendor_1", "error_after_settle")
+    run = world.tick(world.start())
+    world.market.pass_time(world.ports.pace.silence_s + 1)
+    run = world.tick(run)
+    (job, *_) = run.jobs
+    assert isinstance(job, Settled)
+    assert isinstance(job.work, Failed)
+    assert job.work.reason.startswith("disputed: paid, but no job came of it")

@@ -1,0 +1,226 @@
+"""The owner's caps on the real database: no concurrency, crash or planner passes them, and they are used fully."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from decimal import Decimal
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+from gpuagent import settings
+from gpuagent.agent.approve import cancel
+from gpuagent.agent.plan import plan
+from gpuagent.core.model import Cause, Quote, Run, RunStatus, Settled, Vendor, Voided
+from gpuagent.core.money import UNIT
+from gpuagent.core.policy import EVERY_WALLET, Halt
+from gpuagent.core.ports import VendorApi
+from gpuagent.core.transitions import apply
+from gpuagent.errors import BadInput, PolicyRefused
+from gpuagent.tick import step
+from tests.conftest import DATABASE, Told
+from tests.support.world import TurnableClock, World
+
+PRICE = 1_400_000
+"""What gpu_vendor_1, the cheapest, asks for an hour."""
+
+
+def paid(run: Run) -> list[str]:
+    return [job.quote.vendor_id for job in run.jobs if isinstance(job, Settled)]
+
+
+@pytest.mark.safety("runs race for one cap on the wallet's day")
+def test_race_on_the_wallets_day(world: World, told: Told) -> None:
+    """Twelve runs, a cap for four, three tickers a run: four buy, at no moment is more held and settled."""
+    cap = 4 * PRICE + PRICE // 2
+    world.allow(wallet_per_day=cap)
+    runs = [world.start(vendor_ids=("gpu_vendor_1",)) for _ in range(12)]
+    tickers = 3 * len(runs)
+    together = Barrier(tickers)
+
+    def tick(number: int) -> int:
+        together.wait()
+        run = world.tick(runs[number % len(runs)])
+        return world.used(run).wallet_day
+
+    with ThreadPoolExecutor(tickers) as pool:
+        seen = list(pool.map(tick, range(tickers)))
+    assert max(seen) <= cap
+    assert world.used(runs[0]).wallet_day == 4 * PRICE
+    while any(world.store.load(run.run_id).status is RunStatus.RUNNING for run in runs):
+        world.market.pass_time(300)
+        for run in runs:
+            world.tick(run)
+    ended = [world.store.load(run.run_id) for run in runs]
+    assert sum(run.status is RunStatus.COMPLETED for run in ended) == 4
+    assert all("cap of 6.30 USD (wallet per day)" in run.reason for run in ended if not run.jobs)
+    assert len(world.transfers()) == 4
+    told(f"12 runs, {tickers} tickers at once, a cap for 4: 4 paid, and never more held and settled than the cap")
+
+
+def test_a_day_later_the_wallet_may_pay_again(world: World) -> None:
+    world.allow(wallet_per_day=PRICE)
+    first = world.finish(world.start())
+    second = world.tick(world.start())
+    assert second.jobs == ()
+    world.market.pass_time(24 * 3600)
+    second = world.finish(second)
+    assert [paid(first), paid(second)] == [["gpu_vendor_1"]] * 2
+    assert len(world.transfers()) == 2
+
+
+def test_a_vendors_day_is_over_all_runs_and_the_next_vendor_is_paid(world: World) -> None:
+    world.allow(vendor_per_day=2 * PRICE)
+    runs = [world.finish(world.start()) for _ in range(3)]
+    assert [paid(run) for run in runs] == [["gpu_vendor_1"], ["gpu_vendor_1"], ["gpu_vendor_2"]]
+
+
+def test_a_vendors_share_of_one_run(world: World) -> None:
+    world.allow(vendor_per_run=2 * PRICE - 1)
+    world.market.outcomes("gpu_vendor_1", "0")
+    run = world.finish(world.start(vendor_ids=("gpu_vendor_1",)))
+    assert paid(run) == ["gpu_vendor_1"]
+    assert "(vendor per run), of which 1.40 USD are used" in run.reason
+    world.assert_balanced(run, transfers=1)
+
+
+@pytest.mark.safety("a cap on a tag, over all its runs")
+def test_a_tag_counts_over_all_its_runs_and_no_day_lifts_it(world: World, told: Told) -> None:
+    world.allow(tag_totals={"alpha": PRICE})
+    first = world.finish(world.start(tags=("beta", "alpha")))
+    world.market.pass_time(25 * 3600)
+    second = world.tick(world.start(tags=("alpha",)))
+    other = world.finish(world.start(tags=("beta",)))
+    assert (paid(first), second.jobs, paid(other)) == (["gpu_vendor_1"], (), ["gpu_vendor_1"])
+    (seen,) = world.seen(second, "agent_reasoning")
+    assert "would pass the cap of 1.40 USD (tag alpha), of which 1.40 USD are used" in seen["content"]
+    told("a second run with the tag is refused, a day later too; one with another tag is paid")
+
+
+def test_a_cap_on_one_payment_ends_the_run_with_its_reason(world: World) -> None:
+    world.allow(per_payment=PRICE - 1)
+    run = world.tick(world.start())
+    assert run.status is RunStatus.FAILED
+    assert "1.40 USD would pass the cap of 1.399999 USD (payment)" in run.reason
+    world.assert_balanced(run, transfers=0)
+
+
+def test_a_job_says_which_policy_it_counted_against(world: World) -> None:
+    reserved_under = world.allow(per_payment=2 * PRICE).version
+    run = step(world.start().run_id, world.ports)
+    signed_under = world.allow(per_payment=3 * PRICE).version
+    run = world.finish(run)
+    assert paid(run) == ["gpu_vendor_1"]
+    assert [job["policyVersion"] for job in world.jobs()] == [reserved_under]
+    assert reserved_under < signed_under
+
+
+class Lasting:
+    """Vendors whose quotes are valid for centuries."""
+
+    def __init__(self, inner: VendorApi) -> None:
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal) -> Quote:
+        return replace(self.inner.quote(vendor, goal, gpu_type, max_hours), expires_at=7e9)
+
+
+def test_a_quote_for_centuries_holds_nothing_for_longer_than_a_month(world: World) -> None:
+    """The run stands still, halted; the agent's clock alone goes on."""
+    at = world.market.clock.ahead_s
+    lasting = replace(world.ports, vendor_api=Lasting(world.ports.vendor_api), clock=TurnableClock(at))
+    run = step(world.start().run_id, lasting)
+    assert world.used(run).wallet_day == PRICE
+    world.allow(halts=(Halt("wallet", EVERY_WALLET, "Ada", "leak"),))
+    for days, held in ((29, PRICE), (31, 0)):
+        ports = replace(lasting, clock=TurnableClock(at + days * 24 * 3600))
+        with suppress(PolicyRefused):
+            step(run.run_id, ports)
+        assert world.used(run).wallet_day == held
+
+
+@pytest.mark.safety("a cap lowered between reservation and signature")
+def test_a_lowered_cap_holds_for_what_is_reserved_already(world: World, told: Told) -> None:
+    run = world.start()
+    assert step(run.run_id, world.ports).jobs
+    world.allow(per_payment=PRICE - 1)
+    run = world.tick(run)
+    (job,) = run.jobs
+    assert isinstance(job, Voided)
+    assert job.cause is Cause.POLICY
+    assert world.market.received(world.ports.wallet.address) == []
+    assert world.signed(run) == []
+    told("dropped by the policy; signed 0")
+
+
+def test_released_money_may_be_spent_by_another_run(world: World) -> None:
+    world.allow(wallet_per_day=PRICE)
+    world.market.fault("gpu_vendor_1", "never_settle")
+    stuck = world.tick(world.start(vendor_ids=("gpu_vendor_1",)))
+    other = world.tick(world.start(vendor_ids=("gpu_vendor_1",)))
+    assert (len(stuck.jobs), len(other.jobs)) == (1, 0)
+    cancel(stuck.run_id, "Ada", "it takes too long", world.store, world.market.clock)
+    world.market.heal()
+    world.market.pass_time(200)
+    assert world.tick(stuck).status is RunStatus.FAILED
+    assert paid(world.finish(other)) == ["gpu_vendor_1"]
+
+
+def test_allowing_more_needs_a_reason_and_is_recorded(world: World) -> None:
+    before = world.store.policy()
+    now = world.market.clock.now()
+    with pytest.raises(BadInput, match="say why the policy is to allow more"):
+        world.store.change_policy(lambda policy: replace(policy, per_payment=None), "Ada", " ", now)
+    with pytest.raises(BadInput, match="names who"):
+        world.store.change_policy(lambda policy: replace(policy, per_payment=0), "", "", now)
+    assert world.store.policy() == before
+    lower = world.store.change_policy(lambda policy: replace(policy, per_payment=UNIT), "Ada", "", now)
+    world.store.change_policy(lambda policy: replace(policy, per_payment=2 * UNIT), "Ben", "a bigger GPU", now)
+    newest, older, first = world.store.policies()
+    assert [one["version"] for one in (newest, older, first)] == [3, lower.version, 1]
+    assert (newest["by"], newest["why"]) == ("Ben", "a bigger GPU")
+    assert newest["raised"] == ["per_payment: 1.00 USD to 2.00 USD"]
+    assert [one["current"] for one in (newest, older, first)] == [True, False, False]
+
+
+def test_changes_at_once_are_all_kept(world: World) -> None:
+    def raise_tag(number: int) -> None:
+        world.store.change_policy(
+            lambda policy: replace(policy, tag_totals={**policy.tag_totals, f"tag-{number}": number}),
+            "Ada",
+            "",
+            0,
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(raise_tag, range(8)))
+    assert len(world.store.policy().tag_totals) == 8
+    assert world.store.policy().version == 9
+
+
+@pytest.mark.safety("the policy is gone from the database")
+def test_without_a_policy_nothing_is_signed(world: World, told: Told) -> None:
+    run = world.start()
+    world.market.empty(DATABASE, "policies")
+    with pytest.raises(PolicyRefused, match="no policy in force"):
+        world.tick(run)
+    assert world.store.load(run.run_id) == run
+    with settings.build(settings.read(world.environment)) as fresh, pytest.raises(PolicyRefused, match="no policy"):
+        fresh.store.policy()  # nor does a new process make one up
+    world.allow(per_payment=PRICE)
+    assert paid(world.finish(run)) == ["gpu_vendor_1"]
+    told("signed 0, the run unchanged; paid once there is a policy again")
+
+
+def test_planned_apart_saved_together(world: World) -> None:
+    """Two runs plan while the cap has room for either: the transaction that comes second is refused."""
+    world.allow(wallet_per_day=PRICE)
+    runs = [world.start(vendor_ids=("gpu_vendor_1",)) for _ in range(2)]
+    planned = [apply(run, plan(run, world.ports)) for run in runs]
+    world.store.save(runs[0], planned[0], (), world.market.clock.now())
+    with pytest.raises(PolicyRefused, match="wallet per day"):
+        world.store.save(runs[1], planned[1], (), world.market.clock.now())

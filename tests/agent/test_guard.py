@@ -1,0 +1,206 @@
+"""What stands between a decision or a 402 and a signature."""
+
+import base64
+import json
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpuagent.adapters.wallets.local import LocalWallet
+from gpuagent.agent.decide import guard
+from gpuagent.agent.market import check_payee
+from gpuagent.core.model import Action, Challenge
+from gpuagent.core.terms import agreed, derived_job_id, nonce, problem, unsigned_nonces
+from gpuagent.errors import ConfigError, DecisionRefused, OfferInvalid, Refused
+from gpuagent.wire import strict_json
+from gpuagent.wire.x402 import decode_challenge
+from tests.support.factories import (
+    NOW,
+    PAYER,
+    RUN,
+    TERMS,
+    TOKEN,
+    VENDOR,
+    WIRE_TERMS,
+    authorization,
+    candidate,
+    context,
+    decision,
+    quote,
+)
+
+OTHER = "0x" + "9" * 40
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"scheme": "upto"},
+        {"network": "eip155:8453"},
+        {"network": "eip155:31337:zzz"},
+        {"asset": OTHER},
+        {"pay_to": OTHER},
+        {"amount": "1400001"},
+        {"amount": "1399999"},
+        {"amount": "01400000"},
+        {"amount": "1400000.0"},
+        {"amount": "١٤٠٠٠٠٠"},
+        {"max_timeout_s": 0},
+        {"max_timeout_s": -1},
+        {"max_timeout_s": 601},
+        {"extra": {}},
+        {"extra": {"name": "USD Coin", "version": "1"}},
+        {"extra": {"name": "USD Coin", "version": "2", "assetTransferMethod": "permit2"}},
+        {"extra": {"name": "USD Coin", "version": "2", "paymentFlow": "upfront"}},
+    ],
+)
+def test_terms_other_than_agreed_are_refused(changes: dict[str, Any]) -> None:
+    assert problem(TERMS, quote(), VENDOR, TOKEN) == ""
+    evil = replace(TERMS, **changes)
+    assert problem(evil, quote(), VENDOR, TOKEN)
+    with pytest.raises(OfferInvalid):
+        agreed(Challenge((evil,)), quote(), VENDOR, TOKEN)
+    assert agreed(Challenge((evil, TERMS)), quote(), VENDOR, TOKEN) == TERMS
+
+
+def test_the_vendors_record_is_pinned_not_its_word() -> None:
+    with pytest.raises(OfferInvalid):
+        check_payee(quote(pay_to=OTHER), VENDOR)
+    with pytest.raises(OfferInvalid):
+        check_payee(quote(asset=OTHER), VENDOR)
+    with pytest.raises(OfferInvalid):
+        check_payee(quote(network="eip155:1"), VENDOR)
+    # A quote and a 402 that agree with each other, but not with the record.
+    evil = replace(TERMS, pay_to=OTHER)
+    assert problem(evil, quote(pay_to=OTHER), VENDOR, TOKEN)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"vendor_id": "gpu_vendor_9"}, "not among"),
+        ({"vendor_id": "silent"}, "no live quote"),
+        ({"vendor_id": "dear"}, "asks 4.999951 USD, available are 4.99995 USD"),
+        ({"vendor_id": "halted"}, "Ada halted it"),
+        ({"vendor_id": "late"}, "expired"),
+        ({"max_hours": Decimal(2)}, "hours"),
+        ({"max_hours": Decimal(-1)}, "hours"),
+        ({"max_hours": Decimal("NaN")}, "hours"),
+        ({"max_hours": Decimal("sNaN")}, "hours"),
+        ({"action": Action.WAIT, "wait_until": float("nan")}, "no time"),
+        ({"action": Action.WAIT, "wait_until": float("inf")}, "no time"),
+    ],
+)
+def test_guard_refuses(changes: dict[str, Any], words: str) -> None:
+    amounts = {"gpu_vendor_1": 1_400_000, "silent": None, "dear": 4_999_951, "late": 1, "halted": 1}
+    refusals = {"halted": ("Ada halted it",)}
+    seen = context(*(candidate(name, amount, refusals=refusals.get(name, ())) for name, amount in amounts.items()))
+    quotes = {name: quote(amount, name) for name, amount in amounts.items() if amount}
+    quotes["late"] = quote(1, "late", expires_at=NOW)
+    assert guard(decision(), seen, quotes, NOW, cost=50) == quotes["gpu_vendor_1"]
+    with pytest.raises(DecisionRefused, match=words):
+        guard(decision(**changes), seen, quotes, NOW, cost=50)
+
+
+def test_offer_is_read() -> None:
+    offer = json.dumps({"x402Version": 2, "accepts": [{"scheme": "exact"}, WIRE_TERMS, 7]})
+    assert decode_challenge(base64.b64encode(offer.encode()).decode()) == Challenge((TERMS,))
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def test_payment_identifier_is_declared_as_the_sdk_does() -> None:
+    from x402.extensions.payment_identifier import (
+        PAYMENT_IDENTIFIER,
+        append_payment_identifier_to_extensions,
+        declare_payment_identifier_extension,
+    )
+
+    theirs = {PAYMENT_IDENTIFIER: declare_payment_identifier_extension()}
+    append_payment_identifier_to_extensions(theirs, "a" * 24)
+    sent = json.loads(base64.b64decode(wallet().sign(authorization(payer=wallet().address), TERMS, "a" * 24)))
+    assert sent["extensions"] == theirs
+
+
+# In other encodings a quotation mark may stand within a character, and hide what follows from the count.
+UTF_16 = (b"\xff\xfe" + ('{"a":"\u2200","b":' + "[" * 90_000).encode("utf-16-le"), '{"a": 1}'.encode("utf-32"))
+
+
+@pytest.mark.parametrize("deep", [b"[" * 33, b'{"a":' * 40, b"[" * 1_000_000, b'"' + b"[" * 40 + b'",' + b"[" * 33])
+def test_deep_json_is_refused_before_it_is_parsed(deep: bytes) -> None:
+    with pytest.raises(ValueError, match="deeper"):
+        strict_json.parse(deep)
+
+
+@pytest.mark.parametrize("odd", [*UTF_16, b"NaN", b"-Infinity", b"", b"{", b"\xff", b"1e", b"nul"])
+def test_unsound_json_is_refused(odd: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        strict_json.parse(odd)
+
+
+@given(json_values)
+def test_sound_json_is_read(value: Any) -> None:
+    text = json.dumps({"a [": value, 'b"{\\': "[[{"}).encode()
+    assert strict_json.parse(text) == json.loads(text, parse_float=Decimal)
+
+
+def wallet() -> LocalWallet:
+    return LocalWallet("0x" + "11" * 32, TOKEN)
+
+
+@pytest.mark.parametrize(
+    ("authorization_changes", "terms_changes"),
+    [
+        ({"payer": PAYER}, {}),
+        ({"payee": OTHER}, {}),
+        ({"amount": 1_400_001}, {}),
+        ({"amount": 0}, {"amount": "0"}),
+        ({"network": "eip155:1"}, {}),
+        ({"asset": OTHER}, {}),
+        ({}, {"asset": OTHER}),
+        ({}, {"pay_to": OTHER}),
+        ({}, {"extra": {"name": "Evil", "version": "2"}}),
+    ],
+)
+def test_wallet_signs_nothing_but_its_own_agreed_transfer(
+    authorization_changes: dict[str, Any], terms_changes: dict[str, Any]
+) -> None:
+    good = authorization(payer=wallet().address)
+    assert wallet().sign(good, TERMS, "")
+    with pytest.raises(Refused):
+        wallet().sign(replace(good, **authorization_changes), replace(TERMS, **terms_changes), "")
+
+
+def test_signing_is_repeatable_and_shows_no_key() -> None:
+    good = authorization(payer=wallet().address)
+    assert wallet().sign(good, TERMS, "a" * 24) == wallet().sign(good, TERMS, "a" * 24)
+    assert "11" * 8 not in repr(wallet())
+    with pytest.raises(ConfigError) as error:
+        LocalWallet("0x" + "zz" * 32, TOKEN)
+    assert "zz" not in str(error.value)
+    assert error.value.__cause__ is None
+
+
+def test_a_jobs_id_and_nonce_are_its_own() -> None:
+    ids = {derived_job_id(run_id, ordinal) for run_id in ("a" * 24, "b" * 24) for ordinal in range(2)}
+    assert len(ids) == 4
+    assert all(len(found) == 24 and int(found, 16) for found in ids)
+    assert len(set(unsigned_nonces(RUN, TOKEN))) == RUN.jobs_max
+    nonces = {
+        nonce(TOKEN, PAYER, "one"),
+        nonce(TOKEN, PAYER, "two"),
+        nonce(TOKEN, OTHER, "one"),
+        nonce(replace(TOKEN, network="eip155:8453"), PAYER, "one"),
+        nonce(replace(TOKEN, address=OTHER), PAYER, "one"),
+    }
+    assert len(nonces) == 5
+    assert nonce(TOKEN, PAYER.upper().replace("0X", "0x"), "one") == nonce(TOKEN, PAYER, "one")

@@ -1,0 +1,202 @@
+"""The kill switch and cancelling: no new signature anywhere, and what is out is followed or cancelled on chain."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from gpuagent.adapters.wallets.local import LocalWallet
+from gpuagent.agent.approve import cancel
+from gpuagent.core.model import Authorization, Authorized, Cause, Run, RunStatus, Settled, Voided
+from gpuagent.core.policy import EVERY_WALLET, Halt
+from gpuagent.core.ports import Chain, Gas, Outcome
+from gpuagent.errors import BadInput, ChainError, PolicyRefused
+from gpuagent.tick import step
+from tests.conftest import Told
+from tests.support.world import World
+
+
+def halt(world: World, kind: str, name: str) -> None:
+    world.allow(halts=(Halt(kind, name, "Ada", "something is wrong"),))
+
+
+def authorized(world: World, fault: str = "never_settle") -> Run:
+    """A run whose payment is in the vendor's hands, and not on chain."""
+    world.market.fault("gpu_vendor_1", fault)
+    run = world.tick(world.start())
+    assert isinstance(run.jobs[0], Authorized)
+    return run
+
+
+def received(world: World) -> list[str]:
+    return world.market.received(world.ports.wallet.address)
+
+
+def test_a_vendor_halted_after_its_reservation_gets_no_signature(world: World) -> None:
+    run = step(world.start().run_id, world.ports)
+    halt(world, "vendor", "gpu_vendor_1")
+    run = world.finish(run)
+    assert isinstance(run.jobs[0], Voided)
+    assert run.jobs[0].cause is Cause.POLICY
+    assert [job.quote.vendor_id for job in run.jobs if isinstance(job, Settled)] == ["gpu_vendor_2"]
+    world.assert_balanced(run, transfers=1)
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_a_halted_wallet_stands_still_and_goes_on_when_resumed(world: World, steps: int) -> None:
+    run = world.start()
+    for _ in range(steps):
+        run = step(run.run_id, world.ports)
+    halt(world, "wallet", world.ports.wallet.address.lower())
+    with pytest.raises(PolicyRefused, match="something is wrong"):
+        world.tick(run)
+    assert world.store.load(run.run_id) == run
+    assert (received(world), world.signed(run)) == ([], [])
+    world.allow(halts=())
+    run = world.finish(run)
+    assert run.status is RunStatus.COMPLETED
+    world.assert_balanced(run, transfers=1)
+
+
+@pytest.mark.safety("the kill switch, thrown while a payment is out")
+@pytest.mark.parametrize("kind", ["vendor", "wallet"])
+def test_what_is_out_when_the_switch_is_thrown_is_still_reconciled(world: World, kind: str, told: Told) -> None:
+    run = authorized(world, "settle_late")
+    sent = received(world)
+    halt(world, kind, "gpu_vendor_1" if kind == "vendor" else EVERY_WALLET)
+    run = world.tick(run)
+    assert received(world) == sent  # not sent again
+    world.market.control("POST", "settle")  # the vendor takes what it has
+    run = world.tick(run)
+    assert isinstance(run.jobs[0], Settled)
+    world.assert_balanced(run, transfers=1)
+    told("not sent again; its settlement is recorded; books balanced")
+
+
+@pytest.mark.safety("a cancelled run whose payment is out")
+def test_a_cancelled_run_cancels_on_chain_what_is_out(world: World, told: Told) -> None:
+    run = authorized(world)
+    world.give_gas()
+    cancel(run.run_id, "Ada", "wrong goal", world.store, world.market.clock)
+    run = world.settled_down(run)
+    (job,) = run.jobs
+    assert isinstance(job, Voided)
+    assert (run.reason, job.reason, job.cause) == ("cancelled by Ada: wrong goal", "cancelled on chain", Cause.UNNEEDED)
+    world.market.heal()
+    world.market.control("POST", "settle")  # too late for the vendor
+    world.assert_balanced(run, transfers=0)
+    assert any("cancellation sent: 0x" in one["content"] for one in world.seen(run, "payment_event"))
+    told("cancelled on chain; held 0; the vendor that settles later gets nothing")
+
+
+def test_without_gas_what_is_out_dies_by_itself(world: World) -> None:
+    run = authorized(world)
+    cancel(run.run_id, "Ada", "wrong goal", world.store, world.market.clock)
+    run = world.tick(run)
+    assert isinstance(run.jobs[0], Authorized)
+    assert "gas" in run.jobs[0].cancellation
+    assert world.books(run).ledger.held == run.jobs[0].quote.amount
+    world.market.pass_time(200)
+    run = world.tick(run)
+    assert isinstance(run.jobs[0], Voided)
+    world.assert_balanced(run, transfers=0)
+
+
+def test_what_a_node_says_of_a_cancellation_is_kept_as_inert_text(world: World) -> None:
+    class Hostile:
+        def __init__(self, inner: Chain) -> None:
+            self.inner = inner
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.inner, name)
+
+        def gas(self, address: str) -> Gas:
+            raise ChainError(f"no {address}\x1b[31m\n\ud800" + "x" * 10_000)
+
+    run = authorized(world)
+    cancel(run.run_id, "Ada", "wrong goal", world.store, world.market.clock)
+    step(run.run_id, replace(world.ports, chain=Hostile(world.chain)))
+    (job,) = world.store.load(run.run_id).jobs
+    assert isinstance(job, Authorized)
+    assert job.cancellation.startswith(f"no {world.ports.wallet.address}")
+    assert job.cancellation.isprintable()
+    assert len(job.cancellation) == 300
+    world.market.pass_time(200)
+    world.assert_balanced(world.tick(run), transfers=0)
+
+
+@pytest.mark.safety("a vendor that settles before the cancellation")
+def test_a_vendor_that_settles_before_the_cancellation_is_paid_and_the_books_say_so(world: World, told: Told) -> None:
+    run = authorized(world, "settle_late")
+    world.give_gas()
+    cancel(run.run_id, "Ada", "wrong goal", world.store, world.market.clock)
+    world.market.control("POST", "settle")
+    run = world.settled_down(run)
+    assert run.status is RunStatus.FAILED
+    assert isinstance(run.jobs[0], Settled)
+    world.assert_balanced(run, transfers=1)
+    told("paid once, and recorded as paid; the run has ended")
+
+
+def test_a_cancelled_run_signs_nothing_any_more(world: World) -> None:
+    run = step(world.start().run_id, world.ports)
+    run = cancel(run.run_id, "Ada", "wrong goal", world.store, world.market.clock)
+    assert isinstance(run.jobs[0], Voided)
+    assert world.tick(run) == run
+    assert received(world) == []
+    with pytest.raises(BadInput, match="has failed already"):
+        cancel(run.run_id, "Ada", "again", world.store, world.market.clock)
+    for by, why in (("", "why"), ("Ada", " "), ("Ada", "x" * 501), ("A\x1bda", "why")):
+        with pytest.raises(BadInput):
+            cancel(run.run_id, by, why, world.store, world.market.clock)
+    world.assert_balanced(run, transfers=0)
+
+
+@pytest.mark.safety("the kill switch, thrown while the wallet signs")
+def test_a_halt_in_the_middle_of_signing_keeps_the_signature_from_the_vendor(world: World, told: Told) -> None:
+    """The owner's halt is saved after the wallet has signed, before the signature is stored."""
+
+    class SlowWallet(LocalWallet):
+        def sign(self, *arguments: object) -> str:  # type: ignore[override]
+            header = super().sign(*arguments)  # type: ignore[arg-type]
+            halt(world, "vendor", "gpu_vendor_1")
+            return header
+
+    run = step(world.start().run_id, world.ports)
+    slow = SlowWallet(world.environment["X402_PRIVATE_KEY"], world.ports.wallet.token)
+    run = step(run.run_id, replace(world.ports, wallet=slow))
+    assert isinstance(run.jobs[0], Voided)
+    assert (received(world), world.signed(run)) == ([], [])
+    told("the signature is neither stored nor sent")
+
+
+def test_a_run_cancelled_after_its_signature_was_stored_sends_nothing(world: World) -> None:
+    """A person cancels between the save and the send of the same tick."""
+
+    class Cancelling:
+        def __init__(self, inner: Chain) -> None:
+            self.inner = inner
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.inner, name)
+
+        def outcome(self, authorization: Authorization) -> Outcome:
+            if world.store.load(run.run_id).status is RunStatus.RUNNING:
+                cancel(run.run_id, "Ada", "wrong goal", world.store, world.market.clock)
+            return self.inner.outcome(authorization)
+
+    run = step(step(world.start().run_id, world.ports).run_id, world.ports)
+    assert isinstance(run.jobs[0], Authorized)
+    step(run.run_id, replace(world.ports, chain=Cancelling(world.chain)))
+    assert received(world) == []
+    world.market.pass_time(200)
+    world.assert_balanced(world.tick(run), transfers=0)
+
+
+def test_a_halt_names_a_wallet_that_can_be(gpuagent: Callable[..., Result]) -> None:
+    for name in ("0x" + "O" * 40, "0x12", "me"):
+        refused = gpuagent("policy", "halt", "wallet", name, "--why", "leak")
+        assert refused.exit_code == 2
+        assert "is no address" in refused.stderr

@@ -1,0 +1,321 @@
+"""`books --all`: every kind of difference, made for real; and that only the provable is repaired."""
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from bson import Decimal128, ObjectId
+from eth_abi.abi import encode
+from eth_hash.auto import keccak
+from pymongo import MongoClient
+
+from gpuagent.books.findings import Finding, Kind
+from gpuagent.core.events import PaymentVoided
+from gpuagent.core.model import Authorized, Reserved, RunStatus, Token, Voided
+from gpuagent.core.transitions import apply
+from gpuagent.errors import ChainError
+from gpuagent.tick import step
+from tests.conftest import DATABASE
+from tests.support.books import (
+    STRANGER,
+    Meddled,
+    OwnPurse,
+    assert_repaired_once,
+    kinds,
+    look,
+    mend,
+    outlive_quote,
+    pending,
+)
+from tests.support.world import World
+
+
+@pytest.fixture
+def purse(world: World) -> OwnPurse:
+    return OwnPurse(world)
+
+
+@pytest.fixture
+def database(world: World) -> Any:
+    with closing(MongoClient(world.environment["MONGODB_URI"], tz_aware=True)) as client:
+        yield client[world.environment["MONGODB_DB_NAME"]]
+
+
+def assert_unrepairable(world: World, *expected: Kind) -> list[Finding]:
+    found = look(world)
+    assert kinds(found) == list(expected)
+    assert not found.balanced
+    runs = world.store.runs()
+    assert mend(world, found) == ()
+    assert world.store.runs() == runs
+    return list(found.findings)
+
+
+def test_what_balances(world: World) -> None:
+    world.market.outcomes("gpu_vendor_1", "0")
+    for _ in range(2):
+        world.finish(world.start())
+    found = look(world)
+    assert found.balanced
+    assert found.findings == ()
+    assert (found.transfers, found.held, found.in_flight) == (3, 0, 0)
+    assert found.moved == found.settled == sum(one.amount for one in world.transfers())
+    assert found.wallets == (world.ports.wallet.address,)
+
+
+# What a person must look at.
+
+
+def test_a_wallet_that_is_used_elsewhere(world: World, purse: OwnPurse) -> None:
+    world.finish(world.start())
+    purse.transfer(STRANGER, 100_000)
+    (finding,) = assert_unrepairable(world, Kind.UNKNOWN_TRANSFER)
+    assert f"0.10 USD to {STRANGER}" in finding.words
+
+
+def test_a_transfer_of_nothing_is_nobodys(world: World) -> None:
+    """Address poisoning: anybody can have the token log a transfer of 0 out of our wallet."""
+    world.finish(world.start())
+    call = encode(["address", "address", "uint256"], [world.ports.wallet.address, STRANGER, 0])
+    data = "0x" + (keccak(b"transferFrom(address,address,uint256)")[:4] + call).hex()
+    world.market.transact(world.ports.wallet.token.address, data)
+    assert look(world).findings == ()
+
+
+def test_an_authorization_that_no_ledger_knows(world: World, purse: OwnPurse) -> None:
+    world.finish(world.start())
+    purse.settle(purse.authorize())
+    (finding,) = assert_unrepairable(world, Kind.UNKNOWN_PAYMENT)
+    assert "no known run" in finding.words
+    assert "1.40 USD to 0x" in finding.words
+    purse.cancel(purse.authorize(nonce="0x" + "7" * 64))
+    cancelled = look(world).findings[-1]
+    assert (cancelled.kind, cancelled.differs) == (Kind.UNKNOWN_PAYMENT, False)
+
+
+@pytest.mark.parametrize("paid_before", [0, 1])
+def test_an_older_database(world: World, paid_before: int) -> None:
+    """The run and the ordinal of the lost payment are named, even where the database holds no payment at all."""
+    for _ in range(paid_before):
+        world.finish(world.start())
+    run = world.start()
+    with world.market.restored(DATABASE):
+        world.finish(run)
+    (finding,) = assert_unrepairable(world, Kind.UNKNOWN_PAYMENT)
+    assert finding.run_id == run.run_id
+    assert "this run's job 1" in finding.words
+
+
+def test_a_reservation_whose_payment_was_lost_is_not_released(world: World) -> None:
+    run = step(world.start().run_id, world.ports)
+    with world.market.restored(DATABASE):
+        world.finish(run)
+    outlive_quote(world, run)
+    assert_unrepairable(world, Kind.UNKNOWN_PAYMENT)
+    (job,) = world.store.load(run.run_id).jobs
+    forged = replace(look(world), findings=(Finding(Kind.STALE_HOLD, "?", run.run_id, job.job_id),))
+    assert mend(world, forged) == ()
+    assert isinstance(job, Reserved)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "words"),
+    [
+        ({"x402TxId": "0x" + "1" * 64}, Kind.MISSING_PAYMENT, "on chain by 0x"),
+        ({"payee": STRANGER}, Kind.OTHER_TERMS, "on chain 1.40 USD to 0x"),
+        ({"amount": Decimal128("1.3")}, Kind.OTHER_TERMS, "on chain 1.40 USD to 0x"),
+    ],
+)
+def test_a_record_that_was_tampered_with(
+    world: World, database: Any, change: dict[str, Any], kind: Kind, words: str
+) -> None:
+    world.finish(world.start())
+    database.payments.update_one({}, {"$set": change})
+    (finding,) = assert_unrepairable(world, kind)
+    assert words in finding.words
+
+
+def test_a_payment_record_that_is_gone(world: World, database: Any) -> None:
+    run = world.finish(world.start())
+    database.payments.delete_one({})
+    (finding,) = assert_unrepairable(world, Kind.UNKNOWN_PAYMENT)
+    assert finding.run_id == run.run_id
+
+
+def test_recorded_as_paid_and_not_on_chain(world: World, database: Any) -> None:
+    pending(world)
+    block = world.chain.final().number
+    database.payments.update_one(
+        {}, {"$set": {"status": "completed", "x402TxId": "0x" + "1" * 64, "blockNumber": block}}
+    )
+    assert_unrepairable(world, Kind.MISSING_PAYMENT, Kind.CONTRADICTION)
+
+
+def test_released_too_early(world: World, purse: OwnPurse) -> None:
+    run = pending(world)
+    (job,) = run.jobs
+    assert isinstance(job, Authorized)
+    world.store.save(run, apply(run, PaymentVoided(job.job_id, "a bug")), [], 1.0)
+    (finding,) = assert_unrepairable(world, Kind.RELEASED)
+    assert "still payable" in finding.words
+    purse.settle(job.authorization)
+    (finding,) = assert_unrepairable(world, Kind.RELEASED)
+    assert "paid by 0x" in finding.words
+
+
+def test_two_payments_in_one_transaction(world: World, purse: OwnPurse) -> None:
+    """Equal ones are told apart by their nonces, and an unknown one beside a known one is found."""
+    jobs = [job for _ in range(3) for job in pending(world).jobs]
+    first, second, third = (job.authorization for job in jobs if isinstance(job, Authorized))
+    purse.settle_together(first, second)
+    found = look(world)
+    assert kinds(found) == [Kind.UNRECORDED] * 2
+    assert_repaired_once(world, found)
+    purse.settle_together(third, purse.authorize())
+    assert sorted(kinds(look(world))) == [Kind.UNKNOWN_PAYMENT, Kind.UNRECORDED]
+
+
+# What is provable.
+
+
+def test_a_settlement_that_no_tick_has_recorded(world: World) -> None:
+    run = pending(world, "settle_late")
+    assert (look(world).findings, look(world).in_flight) == ((), 1)
+    world.market.heal()
+    world.market.control("POST", "settle")
+    found = look(world)
+    assert kinds(found) == [Kind.UNRECORDED]
+    assert found.balanced  # it is on its way
+    world.market.pass_time(200)
+    found = look(world)
+    assert not found.balanced  # by now a tick should have seen it
+    assert_repaired_once(world, found)
+    assert "reconciled" in [one["data"]["kind"] for one in world.seen(run, "payment_event")]
+    run = world.finish(run)
+    assert run.status is RunStatus.COMPLETED
+    world.assert_balanced(run, transfers=1)
+
+
+@pytest.mark.parametrize("how", ["expired", "cancelled"])
+def test_a_payment_that_can_never_be_taken(world: World, purse: OwnPurse, how: str) -> None:
+    run = pending(world)
+    (job,) = run.jobs
+    assert isinstance(job, Authorized)
+    if how == "expired":
+        world.market.pass_time(200)
+    else:
+        purse.cancel(job.authorization)
+    found = look(world)
+    assert kinds(found) == [Kind.STALE_HOLD]
+    assert not found.balanced
+    assert how in found.findings[0].words
+    assert_repaired_once(world, found)
+    assert [type(job) for job in world.store.load(run.run_id).jobs] == [Voided]
+
+
+def test_a_reservation_whose_quote_expired(world: World) -> None:
+    run = step(world.start().run_id, world.ports)
+    assert look(world).findings == ()
+    assert look(world).held == 1_400_000
+    outlive_quote(world, run)
+    found = look(world)
+    assert kinds(found) == [Kind.STALE_HOLD]
+    assert_repaired_once(world, found)
+    assert world.finish(run).status is RunStatus.COMPLETED
+
+
+def test_a_run_whose_record_does_not_add_up(world: World, database: Any) -> None:
+    run = world.finish(world.start())
+    wrong = {"settled": Decimal128("1.5"), "budgetRemaining": Decimal128("3.5")}
+    database.runs.update_one({"_id": ObjectId(run.run_id)}, {"$set": wrong})
+    found = look(world)
+    assert kinds(found) == [Kind.WRONG_SUM]
+    assert "says 1.50 USD settled" in found.findings[0].words
+    assert_repaired_once(world, found)
+    assert world.books(run).balanced
+
+
+# Beside others.
+
+
+def test_a_tick_that_is_faster_than_the_repair(world: World) -> None:
+    run = pending(world)
+    world.market.pass_time(200)
+    found = look(world)
+    busy = Meddled(world.store, "save", lambda: world.tick(run))
+    assert mend(world, found, store=busy) == ()
+    assert [type(job) for job in world.store.load(run.run_id).jobs] == [Voided]
+
+
+@pytest.mark.parametrize("moment", ["final", "history", "outcome"])
+def test_a_purchase_while_the_chain_is_read(world: World, moment: str) -> None:
+    world.finish(world.start())
+    found = look(world, chain=Meddled(world.chain, moment, lambda: world.finish(world.start())))
+    assert found.findings == ()
+
+
+@pytest.mark.parametrize("moment", ["wallets", "payments", "reservations", "runs", "run"])
+def test_a_purchase_while_the_ledgers_are_read(world: World, moment: str) -> None:
+    world.finish(world.start())
+    found = look(world, ledgers=Meddled(world.store.books(), moment, lambda: world.finish(world.start())))
+    assert found.findings == ()
+
+
+def test_a_hold_that_is_released_after_the_chain_was_read(world: World) -> None:
+    run = pending(world)
+
+    def expire() -> None:
+        world.market.pass_time(200)
+        world.tick(run)
+
+    assert look(world, ledgers=Meddled(world.store.books(), "payments", expire)).findings == ()
+    assert isinstance(world.store.load(run.run_id).jobs[0], Voided)
+
+
+def test_a_run_that_moves_while_its_sums_are_read(world: World) -> None:
+    """The record and the jobs are read one after the other; a step between them is no difference."""
+    run = world.start()
+    books = world.store.books()
+
+    class Torn:
+        def __getattr__(self, name: str) -> Callable[..., Any]:
+            return getattr(books, name)  # type: ignore[no-any-return]
+
+        def runs(self, payer: str) -> Any:
+            before = books.run(run.run_id)
+            world.tick(run)
+            yield replace(before, settled_by_jobs=books.run(run.run_id).settled_by_jobs)
+
+    assert look(world, ledgers=Torn()).findings == ()
+
+
+def test_a_payment_that_moves_before_its_job_is_read(world: World) -> None:
+    run = pending(world)
+    books = world.store.books()
+
+    class Torn:
+        def __getattr__(self, name: str) -> Callable[..., Any]:
+            return getattr(books, name)  # type: ignore[no-any-return]
+
+        def payments(self, payer: str, token: Token) -> Any:
+            before = list(books.payments(payer, token))
+            world.market.pass_time(200)
+            world.tick(run)  # releases it, and buys anew
+            yield from (replace(one, agrees=False) for one in before)
+
+    assert look(world, ledgers=Torn()).findings == ()
+
+
+def test_a_chain_that_is_reorganized_while_it_is_read(world: World) -> None:
+    world.finish(world.start())
+    snapshot = world.market.rpc("evm_snapshot")
+    world.market.rpc("evm_mine")
+
+    def reorganize() -> None:
+        world.market.rpc("evm_revert", snapshot)
+        world.market.pass_time(7)
+
+    with pytest.raises(ChainError, match="sweep again"):
+        look(world, chain=Meddled(world.chain, "history", reorganize))

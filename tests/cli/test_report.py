@@ -1,0 +1,140 @@
+"""`gpuagent report` and the notebook on a real run: the same figures, with the chain, without a key, by other faces."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import nbformat
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from gpuagent.cli import app
+from gpuagent.reports import exports
+from tests.conftest import DATABASE
+from tests.support import report_history as seeded
+from tests.support.books import OwnPurse
+from tests.support.world import Market, World
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOK = ROOT / "notebooks" / "30_cost_report.ipynb"
+Invoke = Callable[..., Result]
+
+
+def lately(world: World) -> str:
+    """A period around the market's day, which other tests may have turned past the command's own."""
+    today = datetime.fromtimestamp(world.market.clock.now(), UTC).date()
+    return f"{today - timedelta(days=30)}..{today + timedelta(days=1)}"
+
+
+def test_a_real_run_is_reported_and_its_chain_checked(world: World, gpuagent: Invoke, tmp_path: Path) -> None:
+    world.market.outcomes("gpu_vendor_1", "0")
+    run = world.finish(world.start(tags=("paper",)))
+    paid = world.store.recorded(run.run_id).settled
+    page = tmp_path / "report.html"
+    told = gpuagent("report", "--period", lately(world), "--tag", "paper", "--out", str(page), "--json")
+    assert told.exit_code == 0, told.output
+    figures = {one["name"]: one["now"] for one in json.loads(told.stdout)["headlines"]}
+    assert (figures["Spent"], figures["Wasted on failed jobs"]) == (str(paid), "1400000")
+    text = page.read_text()
+    assert "Every transfer is in a ledger, and every payment on chain." in text
+    assert "gpu_vendor_1" in text
+    journal = gpuagent("report", "--period", lately(world), "--format", "journal", "--out", "-")
+    assert journal.stdout.startswith("transactionId,date,account,debit,credit,amount")
+    assert "expenses:failed jobs:gpu_vendor_1" in journal.stdout
+
+
+def test_a_ledger_that_differs_from_the_chain_is_told(world: World, gpuagent: Invoke, tmp_path: Path) -> None:
+    world.finish(world.start())
+    OwnPurse(world).transfer("0x" + "9" * 40, 1_000_000)
+    page = tmp_path / "report.html"
+    assert gpuagent("report", "--period", "all", "--out", str(page)).exit_code == 0
+    assert "The ledgers differ from the chain in 1 place." in page.read_text()
+    assert "unknown transfer" in page.read_text()
+
+
+def test_without_a_chain_or_a_key_the_report_says_so(world: World, gpuagent: Invoke, tmp_path: Path) -> None:
+    world.finish(world.start())
+    page = tmp_path / "report.html"
+    bare = dict.fromkeys(("X402_PRIVATE_KEY", "CHAIN_RPC_URL", "GPU_VENDOR_SECRET"))
+    assert gpuagent("report", "--period", "all", "--out", str(page), **bare).exit_code == 0
+    assert "Not checked: set CHAIN_RPC_URL" in page.read_text()
+    gone = gpuagent("report", "--period", "all", "--out", str(page), CHAIN_RPC_URL="http://127.0.0.1:1")
+    assert gone.exit_code == 0
+    assert "Not checked: " in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--period", "yesterday"), "write 30d"),
+        (("--format", "pdf"), "there are: html"),
+        (("--currency", "EUR"), "needs both"),
+        (("--format", "csv", "--out", "-"), "folder of files"),
+        (("--out", "-", "--json"), "--json goes there already"),
+        (("--out", "/proc/no/such"), "cannot be written"),
+    ],
+)
+def test_what_a_person_gets_wrong(gpuagent: Invoke, arguments: tuple[str, ...], says: str) -> None:
+    result = gpuagent("report", *arguments)
+    assert (result.exit_code, says in result.output) == (2, True), result.output
+
+
+@pytest.fixture
+def on_the_book(book: seeded.Book, market: Market) -> dict[str, str]:
+    """The environment of somebody who reads that history."""
+    return {"MONGODB_URI": market.environment["MONGODB_URI"], "MONGODB_DB_NAME": f"{DATABASE}_book"}
+
+
+def test_every_format_is_what_the_package_gives(book: seeded.Book, on_the_book: dict[str, str], tmp_path: Path) -> None:
+    report = seeded.report(book.store)
+    for form in exports.FORMATS:
+        out = tmp_path / form
+        arguments = ["report", "--period", "2026-11", "--format", form, "--out", str(out)]
+        result = CliRunner().invoke(app, arguments, env=on_the_book)
+        assert result.exit_code == 0, result.output
+        assert "11.43 USD spent" in result.output
+        if form in ("focus", "journal"):
+            assert out.read_text() == exports.text(report, form)
+    assert sorted(path.name for path in (tmp_path / "parquet").iterdir()) == sorted(
+        f"{name}.parquet" for name in exports.tables(report)
+    )
+
+
+@pytest.mark.parametrize(
+    ("database", "period", "spent"), [("book", "2026", "12.83 USD"), ("nothing", "30d", "0.00 USD")]
+)
+def test_the_notebook_runs_under_papermill(
+    on_the_book: dict[str, str], tmp_path: Path, database: str, period: str, spent: str
+) -> None:
+    made, out = tmp_path / "made.ipynb", tmp_path / "out"
+    parameters = {"period": period, "out": str(out), "currency": "EUR", "rate": "0.92"}
+    given = [word for name, value in parameters.items() for word in ("-p", name, value)]  # 2026 becomes a number
+    environment = {**os.environ, **on_the_book, "MONGODB_DB_NAME": f"{DATABASE}_{database}", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "papermill", str(NOTEBOOK), str(made), "-k", "python3", *given]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr
+    outputs = [one for cell in nbformat.read(made, 4).cells for one in cell.get("outputs", [])]
+    assert any(spent in one.get("data", {}).get("text/html", "") for one in outputs)
+    pictures = [one for one in outputs if "image/png" in one.get("data", {})]
+    assert len(pictures) == 7
+    assert all(one["metadata"]["image/png"]["alt"] for one in pictures)
+    assert (out / "report.html").stat().st_size > 10_000
+
+
+def test_the_core_and_the_command_start_without_pandas() -> None:
+    modules = "gpuagent, gpuagent.cli, gpuagent.settings, gpuagent.adapters.mongo.store, gpuagent.render.palette"
+    heavy = "{'pandas', 'numpy', 'matplotlib', 'pyarrow', 'IPython'}"
+    code = f"import sys, {modules}; assert not {heavy} & set(sys.modules), {heavy} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, env=dict(os.environ))
+
+
+def test_without_the_extra_the_command_says_what_to_install() -> None:
+    code = "import sys; sys.modules['pandas'] = None; from gpuagent.cli import app; app(['report'])"
+    result = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert "pip install 'gpuagent[reports]'" in result.stderr

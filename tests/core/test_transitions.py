@@ -1,0 +1,255 @@
+"""The pure core: in any order of events the books balance, and what does not fit raises."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpuagent.core import budget
+from gpuagent.core.events import (
+    Authorize,
+    Claim,
+    Event,
+    JobClaimed,
+    JobDropped,
+    JobFinished,
+    JobProgressed,
+    JobWentSilent,
+    Pay,
+    PaymentAuthorized,
+    PaymentSettled,
+    PaymentUnresolved,
+    PaymentVoided,
+    Plan,
+    PlanAborted,
+    PlannerCharged,
+    PlanPostponed,
+    Poll,
+    VendorChosen,
+)
+from gpuagent.core.model import (
+    Authorized,
+    Completed,
+    Failed,
+    Owed,
+    Phase,
+    Reserved,
+    Run,
+    RunStatus,
+    Settled,
+    Underway,
+    Voided,
+)
+from gpuagent.core.observations import narrate
+from gpuagent.core.transitions import apply, is_over, next_steps, phase
+from gpuagent.errors import BudgetExceeded, IllegalTransition
+from tests.support.factories import RUN, SETTLEMENT, authorization, decision, quote
+
+JOB_IDS = ("one", "two", "three")
+ids = st.sampled_from(JOB_IDS)
+amounts = st.sampled_from([1, 400_000, 1_400_000, 3_000_000, 5_000_000, 5_000_001])
+done = st.sampled_from([Completed("v", 3.0), Failed("out of memory", 3.0, "v")])
+
+
+def chosen(job_id: str, amount: int) -> VendorChosen:
+    return VendorChosen(job_id, quote(amount), decision(), 1.0, {})
+
+
+def authorized(job_id: str, amount: int) -> PaymentAuthorized:
+    return PaymentAuthorized(job_id, authorization(amount), "header")
+
+
+events: st.SearchStrategy[Event] = st.one_of(
+    st.builds(chosen, ids, amounts),
+    st.just(PlanPostponed(9.0, decision(), {})),
+    st.just(PlanAborted("nobody can", {})),
+    st.builds(PlannerCharged, st.just("lost"), st.just({}), amounts),
+    st.builds(JobDropped, ids, st.just("price raised")),
+    st.builds(authorized, ids, amounts),
+    st.builds(PaymentUnresolved, ids, st.text(max_size=3)),
+    st.builds(PaymentSettled, ids, st.just(SETTLEMENT), st.just(2.0), st.sampled_from(["", "v"])),
+    st.builds(PaymentVoided, ids, st.just("expired unused")),
+    st.builds(JobClaimed, ids, st.just("v"), st.just(2.0)),
+    st.builds(JobProgressed, ids, st.floats(0, 1), st.just(("line",))),
+    st.builds(JobWentSilent, ids, st.just(2.5), st.just("timeout")),
+    st.builds(JobFinished, ids, done),
+)
+
+
+def assert_books(run: Run) -> None:
+    parts = (budget.settled(run), budget.held(run), budget.available(run))
+    assert sum(parts) + run.planner_cost == run.budget
+    assert min(parts) >= 0
+
+
+@given(st.lists(events, max_size=40))
+def test_books_balance_in_any_order_of_events(happened: list[Event]) -> None:
+    run = RUN
+    for event in happened:
+        before = run
+        try:
+            run = apply(run, event)
+        except IllegalTransition:
+            assert run is before
+        assert_books(run)
+        assert budget.settled(run) >= budget.settled(before)  # what is paid stays paid
+        if before.status is not RunStatus.RUNNING:
+            assert run.status is before.status
+        for was, now in zip(before.jobs, run.jobs, strict=False):
+            assert was.quote == now.quote
+            assert not isinstance(was, Settled | Voided) or type(now) is type(was)
+
+
+@given(st.lists(events, max_size=40))
+def test_something_is_due_until_the_run_is_over(happened: list[Event]) -> None:
+    run = RUN
+    for event in happened:
+        try:
+            run = apply(run, event)
+        except IllegalTransition:
+            continue
+    assert bool(next_steps(run, now=1e12)) != is_over(run)
+    assert phase(run) in Phase
+
+
+STATES: dict[str, Callable[[], Run]] = {
+    "reserved": lambda: apply(RUN, chosen("one", 1_400_000)),
+    "authorized": lambda: apply(STATES["reserved"](), authorized("one", 1_400_000)),
+    "owed": lambda: apply(STATES["authorized"](), PaymentSettled("one", SETTLEMENT, 2.0)),
+    "owed in silence": lambda: apply(STATES["owed"](), JobWentSilent("one", 2.5, "timeout")),
+    "underway": lambda: apply(STATES["authorized"](), PaymentSettled("one", SETTLEMENT, 2.0, "v")),
+    "completed": lambda: apply(STATES["underway"](), JobFinished("one", Completed("v", 3.0))),
+    "failed": lambda: apply(STATES["underway"](), JobFinished("one", Failed("oom", 3.0, "v"))),
+    "voided": lambda: apply(STATES["authorized"](), PaymentVoided("one", "expired unused")),
+    "dropped": lambda: apply(STATES["reserved"](), JobDropped("one", "price raised")),
+}
+OF_A_JOB: dict[str, Event] = {
+    "dropped": JobDropped("one", "price raised"),
+    "authorized": authorized("one", 1_400_000),
+    "unresolved": PaymentUnresolved("one", "503"),
+    "settled": PaymentSettled("one", SETTLEMENT, 2.0),
+    "voided": PaymentVoided("one", "expired unused"),
+    "claimed": JobClaimed("one", "v", 2.0),
+    "progressed": JobProgressed("one", 0.5, ()),
+    "silent": JobWentSilent("one", 2.5, "timeout"),
+    "finished": JobFinished("one", Failed("oom", 3.0)),
+}
+LEGAL = {
+    "reserved": {"dropped", "authorized"},
+    "authorized": {"unresolved", "settled", "voided"},
+    "owed": {"claimed", "silent", "finished"},
+    "owed in silence": {"claimed", "finished"},
+    "underway": {"progressed", "silent", "finished"},
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("name", OF_A_JOB)
+def test_only_events_that_fit_a_state_are_accepted(state: str, name: str) -> None:
+    run = STATES[state]()
+    if name in LEGAL.get(state, set()):
+        assert apply(run, OF_A_JOB[name]).jobs != run.jobs
+    else:
+        with pytest.raises(IllegalTransition):
+            apply(run, OF_A_JOB[name])
+
+
+def test_each_open_state_has_its_step() -> None:
+    due = {name: next_steps(make(), now=5) for name, make in STATES.items()}
+    assert due["reserved"] == (Authorize("one"),)
+    assert due["authorized"] == (Pay("one"),)
+    assert due["owed"] == (Claim("one"),)
+    assert due["underway"] == (Poll("one"),)
+    assert due["completed"] == ()
+    assert due["failed"] == due["voided"] == due["dropped"] == (Plan(),)
+
+
+def test_a_run_waits_no_longer_than_it_decided() -> None:
+    run = apply(RUN, PlanPostponed(9.0, decision(), {}))
+    assert next_steps(run, now=8.9) == ()
+    assert next_steps(run, now=9.0) == (Plan(),)
+
+
+def test_two_jobs_can_be_open_and_events_find_theirs() -> None:
+    run = replace(RUN, jobs_open_max=2)
+    run = apply(apply(run, chosen("one", 1_400_000)), authorized("one", 1_400_000))
+    assert next_steps(run, now=5) == (Pay("one"), Plan())
+    run = apply(run, chosen("two", 2_000_000))
+    assert next_steps(run, now=5) == (Pay("one"), Authorize("two"))
+    run = apply(run, PaymentSettled("one", SETTLEMENT, 2.0, "v"))
+    assert [type(job) for job in run.jobs] == [Settled, Reserved]
+
+
+def test_a_completed_run_releases_the_unsigned_and_follows_the_signed() -> None:
+    run = replace(RUN, jobs_open_max=3)
+    run = apply(apply(run, chosen("one", 1_000_000)), authorized("one", 1_000_000))
+    run = apply(run, PaymentSettled("one", SETTLEMENT, 2.0, "v"))
+    run = apply(apply(run, chosen("two", 1_000_000)), authorized("two", 1_000_000))
+    run = apply(run, chosen("three", 1_000_000))
+    completed = JobFinished("one", Completed("v", 3.0))
+    told = [(seen.job_id, seen.content) for seen in narrate(run, completed)]
+    run = apply(run, completed)
+    assert told == [
+        ("one", "gpu_vendor_1 completed the job"),
+        ("three", "gpu_vendor_1 was not paid, 1.00 USD released: another job completed first"),
+    ]
+    assert run.status is RunStatus.COMPLETED
+    assert [type(job) for job in run.jobs] == [Settled, Authorized, Voided]
+    assert budget.held(run) == 1_000_000
+    assert next_steps(run, now=5) == (Pay("two"),)
+    assert not is_over(run)
+    run = apply(run, PaymentVoided("two", "expired unused"))
+    assert is_over(run)
+    assert budget.available(run) == 4_000_000
+
+
+def test_a_run_is_not_given_up_while_a_job_is_open() -> None:
+    for state in ("reserved", "authorized", "owed", "underway"):
+        with pytest.raises(IllegalTransition):
+            apply(STATES[state](), PlanAborted("nobody can", {}))
+    assert apply(STATES["failed"](), PlanAborted("nobody can", {})).status is RunStatus.FAILED
+
+
+def test_a_job_that_ends_ends_the_wait() -> None:
+    run = apply(replace(STATES["underway"](), jobs_open_max=2), PlanPostponed(9.0, decision(), {}))
+    assert next_steps(run, now=5) == (Poll("one"),)
+    assert next_steps(apply(run, OF_A_JOB["finished"]), now=5) == (Plan(),)
+
+
+def test_the_budget_is_not_passed() -> None:
+    run = apply(replace(RUN, jobs_open_max=2), chosen("one", 3_000_000))
+    with pytest.raises(BudgetExceeded):
+        apply(run, chosen("two", 2_000_001))
+    assert budget.available(apply(run, chosen("two", 2_000_000))) == 0
+
+
+def test_an_authorization_is_for_the_quoted_amount_only() -> None:
+    with pytest.raises(IllegalTransition):
+        apply(STATES["reserved"](), authorized("one", 1_400_001))
+
+
+def test_log_positions_and_progress_only_grow() -> None:
+    run = apply(STATES["underway"](), JobProgressed("one", 0.5, ("a", "b")))
+    run = apply(run, JobProgressed("one", 0.4, ("c",)))
+    (job,) = run.jobs
+    assert isinstance(job, Settled)
+    assert job.work == Underway("v", 2.0, 0.5, 3)
+
+
+def test_phase_is_what_people_see() -> None:
+    seen = {name: phase(make()) for name, make in STATES.items()}
+    assert seen == {
+        "reserved": Phase.EXECUTING,
+        "authorized": Phase.EXECUTING,
+        "owed": Phase.WAITING,
+        "owed in silence": Phase.WAITING,
+        "underway": Phase.WAITING,
+        "completed": Phase.SUCCESS,
+        "failed": Phase.PLANNING,
+        "voided": Phase.PLANNING,
+        "dropped": Phase.PLANNING,
+    }
+    assert isinstance(STATES["owed"]().jobs[0], Settled)
+    assert STATES["owed"]().jobs[0].work == Owed(2.0)  # type: ignore[union-attr]

@@ -1,0 +1,225 @@
+"""Planners compared from a notebook: the form, Stop, what is shown, and nothing paid that nobody allowed."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from gpuagent.errors import BadInput, ConfigError
+from gpuagent.panels.comparison import results as compared
+from gpuagent.panels.comparison.form import Comparing
+from gpuagent.panels.comparison.runner import Choice, Trial, names, replayed
+from gpuagent.planbench.compare import Comparison
+from gpuagent.planbench.disagreements import disagreements
+from tests.support.eventually import eventually
+from tests.support.llm_samples import KEY, OPENAI
+from tests.support.llm_server import LlmServer, Says, starts
+from tests.support.notebooks import COMPARE, DEADLINE_S, PAPERMILL, cell, embedded, ended, errors, notebook
+from tests.support.scenarios import document
+from tests.support.world import World
+
+NO_KEY: dict[str, str] = {}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    """Three files of one decision each: cheapest takes v2, reliable takes v1."""
+    for budget in (8, 9, 10):
+        one = document(id=f"file-{budget}", run__budgetTotal=budget, run__deadlineTicks=1)
+        one["vendors"][1]["reliabilityScore"] = 0.1
+        (tmp_path / f"{budget}.json").write_text(json.dumps(one))
+    return str(tmp_path)
+
+
+@pytest.fixture
+def llm(llm_server: LlmServer) -> dict[str, str]:
+    prices = json.dumps({OPENAI: [0.5, 1.5]})
+    names_ = ("PLANNER_MODEL", "PLANNER_API_BASE", "PLANNER_API_KEY", "PLANNER_PRICES")
+    return dict(zip(names_, (OPENAI, llm_server.url, KEY, prices), strict=True))
+
+
+def at_form(
+    scene: Callable[[Comparing], Awaitable[None]], choice: Choice, environ: dict[str, str], cache: Path
+) -> None:
+    async def sit() -> None:
+        await scene(Comparing(choice, environ, cache))
+
+    asyncio.run(sit())
+
+
+def played(folder: str, *planners: str) -> Comparison:
+    return Trial(Choice(planners, folder), NO_KEY).play()
+
+
+def test_what_is_shown_are_the_figures_of_the_comparison(folder: str) -> None:
+    found = played(folder, "cheapest", "reliable")
+    assert "reliable | 3 | 60.0% | " in compared.scores(found).plain  # v1 succeeds with p=0.6
+    assert "cheapest | 3 | 50.0% | " in compared.scores(found).plain
+    # Three files alike: v1 for 4 USD, v2 for 2, half of it back when it fails, of budgets of 8, 9 and 10.
+    spend = sum((4 - 1.5) / budget for budget in (8, 9, 10)) / 3
+    (row,) = [line for line in compared.paired(found, "cheapest").plain.splitlines() if line.startswith("reliable")]
+    assert row.startswith(f"reliable | +10.0 [+10.0, +10.0] | +{100 * spend:.1f} [")
+    assert compared.paired(found).plain.splitlines()[1].startswith("less cheapest")
+    assert "honest | 3 | 50.0% | 60.0%" in compared.by_family(found).plain
+    picture = compared.chart(found)
+    assert picture.png.startswith(b"\x89PNG")
+    assert "reliable completes +10.0 [+10.0, +10.0] points" in picture.alt
+
+
+def test_one_planner_has_nobody_to_be_paired_with(folder: str) -> None:
+    alone = played(folder, "cheapest")
+    assert "Two planners make a pair" in compared.paired(alone).plain
+    assert compared.chart(alone).title == "Two planners make a pair"
+    assert "They agreed" in compared.disagreed(alone).plain
+
+
+def test_disagreements_say_who_said_what(folder: str) -> None:
+    found = played(folder, "cheapest", "reliable", "density")
+    first = disagreements(found)[0]
+    assert (len(disagreements(found)), first.alive, first.tick) == (3, 1.0, 0)
+    assert first.choices()["start_job", "v1"][0] == "reliable"
+    shown = compared.disagreed(found, 1)
+    assert "the highest advertised reliability: v1 at 4.00 USD" in shown.plain
+    assert "3 in all; the 1 likeliest" in shown.plain
+    assert "<b>" in shown.html
+    assert "<b>" not in shown.plain
+
+
+def test_texts_of_planners_are_escaped(folder: str, llm: dict[str, str], llm_server: LlmServer, tmp_path: Path) -> None:
+    llm_server.plays(starts("v1", maxHours=2, reason="<script>alert(1)</script>"))
+    found = Trial(Choice(("cheapest", "llm"), folder, limit="1"), llm, tmp_path / "cache").play()
+    assert "<script>" not in compared.disagreed(found).html
+    assert "&lt;script&gt;" in compared.disagreed(found).html
+
+
+def test_what_costs_money_needs_a_limit_and_is_counted(
+    folder: str, llm: dict[str, str], llm_server: LlmServer, tmp_path: Path
+) -> None:
+    llm_server.plays(starts("v1", maxHours=2))
+    cache = tmp_path / "cache"
+    unlimited = Trial(Choice(("stub", "llm"), folder), llm, cache)
+    assert "llm: at most 3 questions" in unlimited.words()
+    with pytest.raises(BadInput, match="say how much it may"):
+        unlimited.play()
+    assert llm_server.asked == []
+    trial = Trial(Choice(("stub", "llm"), folder, limit="1"), llm, cache)
+    trial.play()
+    told = compared.asked(trial).plain
+    assert "llm | 3 | 3,300 | 0.00195 USD" in told  # 1000 tokens at 0.5 and 100 at 1.5 USD a million, three times
+    assert "0.00195 USD in all, of at most 1.00 USD" in told
+    again = Trial(Choice(("stub", "llm"), folder, limit="1"), llm, cache)
+    again.play()
+    assert "llm | 0 | – | 0.00 USD" in compared.asked(again).plain
+
+
+def test_without_a_key_the_free_ones_are_compared_and_the_form_says_so(folder: str, tmp_path: Path) -> None:
+    async def scene(form: Comparing) -> None:
+        bundle = form._repr_mimebundle_()
+        assert "application/vnd.jupyter.widget-view+json" in bundle
+        for shown in (bundle["text/html"], bundle["text/plain"]):
+            assert "llm is not set up" in shown
+        assert "llm" not in form.planners
+        form.run.click()
+        await form.settled()
+        assert form.comparison
+        assert form.comparison.planners() == ["bayes", "stub", "cheapest"]
+        assert "Played. 3 scenarios, 2 planners. Asking costs: nobody charges." in form.message.text
+        assert "cheapest" in form.results.value
+        assert (form.run.disabled, form.stop.disabled) == (False, True)
+
+    at_form(scene, Choice(("stub", "cheapest"), folder), NO_KEY, tmp_path / "cache")
+
+
+def test_stop_keeps_what_was_played(folder: str, llm: dict[str, str], llm_server: LlmServer, tmp_path: Path) -> None:
+    """The model holds its first answer; it is stopped, answers, and is asked nothing more."""
+    llm_server.plays(Says(starts("v1", maxHours=2).text, manner="late"))
+
+    async def scene(form: Comparing) -> None:
+        form.run.click()
+        await asyncio.to_thread(eventually, lambda: llm_server.asked, DEADLINE_S)
+        assert form.run.disabled
+        form.run.click()  # dropped
+        form.stop.click()
+        llm_server.release()
+        await form.settled()
+        assert "stopped by hand while llm was played" in form.message.text
+        assert form.comparison
+        assert [play.scenario for play in form.comparison.plays if play.planner == "llm"] == ["file-10"]
+        assert len(llm_server.asked) == 1
+        assert "stopped by hand" in compared.scores(form.comparison).plain
+        assert not form.run.disabled
+
+    at_form(scene, Choice(("llm",), folder, limit="1"), llm, tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("scenarios", "/nowhere", "write generated, own, or a folder"),
+        ("seed", "x", "a seed is a whole number"),
+        ("count", "501", "how many to generate is a whole number of at most 500"),
+        ("limit", "-1", "is not an amount in USD"),
+        ("against", "nobody", "nobody is not among the planners"),
+    ],
+)
+def test_what_cannot_be_is_said_in_the_panel(folder: str, tmp_path: Path, field: str, value: str, words: str) -> None:
+    async def scene(form: Comparing) -> None:
+        form.fields[field].widget.value = value
+        for button in (form.estimate, form.run):
+            button.click()
+            await form.settled()
+            assert words in form.message.text
+        with pytest.raises(BadInput, match=words):
+            await form.play()
+        assert form.comparison is None
+
+    at_form(scene, Choice(("stub",), folder), NO_KEY, tmp_path / "cache")
+
+
+def test_planners_that_are_not_there(folder: str) -> None:
+    with pytest.raises(BadInput, match="no planner 'psychic'"):
+        Trial(Choice(("psychic",), folder), NO_KEY)
+    with pytest.raises(ConfigError):
+        Trial(Choice(("llm",), folder), NO_KEY)
+    with pytest.raises(BadInput, match="at least one"):
+        names(" , ")
+    assert names("a, b,a") == ("a", "b")
+
+
+def test_own_runs_are_replayed(world: World) -> None:
+    world.finish(world.start())
+    idle = world.start()
+    found = replayed("", "cheapest", world.environment)
+    (run_id,) = found
+    shown = compared.replays(found, "cheapest").plain
+    assert f"{run_id} | " in shown
+    assert "start_job gpu_vendor_1" in shown
+    assert "1 agree, 0 differ" in shown
+    with pytest.raises(BadInput, match="nothing to replay"):
+        replayed(idle.run_id, "cheapest", world.environment)
+    assert "none has decided" in compared.replays({}, "cheapest").plain
+
+
+def test_the_notebook_by_papermill_with_parameters(tmp_path: Path) -> None:
+    out = tmp_path / "out.ipynb"
+    options = ("-k", "python3", "--no-progress-bar", "-p", "planners", "stub,reliable", "-p", "count", "4")
+    shown = ended(embedded(tmp_path), *PAPERMILL, str(COMPARE), str(out), *options)
+    assert shown.returncode == 0, shown.stderr
+    (told,) = cell(out, "scores").outputs
+    assert "reliable" in told.data["text/plain"]
+    assert "cheapest" not in told.data["text/plain"]
+    (picture,) = cell(out, "chart").outputs
+    assert "image/png" in picture.data
+    assert "95 % intervals over 4 scenarios" in picture.metadata["image/png"]["alt"]
+    (form,) = cell(out, "form").outputs
+    assert "llm is not set up" in form.data["text/plain"]
+    assert notebook(out).metadata.papermill.exception is None
+
+
+def test_the_notebook_with_a_planner_that_is_not_there(tmp_path: Path) -> None:
+    out = tmp_path / "out.ipynb"
+    options = ("-k", "python3", "--no-progress-bar", "-p", "planners", "psychic")
+    shown = ended(embedded(tmp_path), *PAPERMILL, str(COMPARE), str(out), *options)
+    assert (shown.returncode, [kind for kind, _ in errors(out)]) == (1, ["BadInput"])

@@ -1,0 +1,28 @@
+"""A run may name several planners with weights: it gets one by its id, and what it got stands in its record."""
+
+from collections import Counter
+
+import pytest
+
+from gpuagent.agent.start import assigned, parse_planners
+from gpuagent.errors import BadInput
+
+ARMS = (("stub", 3), ("llm", 1))
+
+
+def test_assignment_is_deterministic_and_follows_the_weights() -> None:
+    ids = [f"{number:024x}" for number in range(4000)]
+    given = [assigned(run_id, ARMS) for run_id in ids]
+    assert given == [assigned(run_id, ARMS) for run_id in ids]
+    counted = Counter(given)
+    assert set(counted) == {"stub", "llm"}
+    assert abs(counted["llm"] - 1000) < 110  # four standard deviations
+    assert assigned(ids[0], (("llm", 5),)) == "llm"
+
+
+def test_planners_as_a_person_writes_them() -> None:
+    assert parse_planners(["stub"]) == (("stub", 1),)
+    assert parse_planners(["stub=1,llm=3"]) == parse_planners(["stub", "llm=3"]) == (("stub", 1), ("llm", 3))
+    for wrong in ("", "stub=", "stub=x", "=1", "stub=-1", "stub=1.5", "stub=99999999999", "stub=²"):
+        with pytest.raises(BadInput, match="write NAME"):
+            parse_planners([wrong])

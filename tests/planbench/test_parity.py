@@ -1,0 +1,128 @@
+"""A deterministic planner decides the same in memory and over HTTP, on the same scenario file; and is replayed."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from gpuagent.adapters.planners.stub import StubPlanner
+from gpuagent.core.ports import Planner
+from gpuagent.errors import BadInput
+from gpuagent.planbench.baselines import RULES
+from gpuagent.planbench.end_to_end import Stage, in_memory
+from gpuagent.planbench.files import parse
+from gpuagent.planbench.scenarios import markets
+from tests.support.scenarios import market
+from tests.support.world import Market, World
+
+PLANNERS: dict[str, Planner] = {"stub": StubPlanner(), **RULES}
+
+
+def vendor(name: str, price: float, reliability: float | None, *gpus: str) -> dict[str, Any]:
+    types = list(gpus or ("A100",))
+    return {"vendorId": name, "basePricePerHour": price, "reliabilityScore": reliability, "supportedGpuTypes": types}
+
+
+def job(name: str, status: str, price: float, at: int) -> dict[str, Any]:
+    return {"vendorId": name, "status": status, "expectedCost": price, "actualCost": price, "hours": 1, "tick": at}
+
+
+def scenario(index: str, outcomes: dict[str, list[str]], **changes: Any) -> dict[str, Any]:
+    return {
+        "schema": "planbench/1",
+        "id": f"parity-{index}",
+        "family": "honest",
+        "run": {"goal": "Train", "gpuType": "A100", "budgetTotal": 5.5, "hoursRequired": 1, "deadlineTicks": 20},
+        "vendors": [vendor("v1", 1, 0.6), vendor("v2", 1.8, 0.8), vendor("v3", 0.9, None)],
+        "history": [job("v2", "completed", 1.8, -9), job("v3", "failed", 0.9, -6), job("v1", "failed", 1, -2)],
+        "truth": {"index": index, "pSuccess": dict.fromkeys(outcomes, 0.5), "outcomes": outcomes},
+        **changes,
+    }
+
+
+NEVER = "0" * 20
+DRAWN = {"v1": ["00" + "1" * 18, NEVER], "v2": ["00000" + "1" * 15, NEVER], "v3": [NEVER, NEVER]}
+SPIKE = {**scenario("tick", DRAWN)["truth"], "price": {"v2": [5] * 2 + [1.8] * 18, "v1": [3] * 3 + [1] * 17}}
+WRONG_GPU = [vendor("v1", 1, 0.6), vendor("v2", 0.5, 0.9, "L4"), vendor("v3", 0.9, None)]
+FILES = {
+    "attempt": scenario("attempt", DRAWN),
+    "tick": scenario("tick", DRAWN),
+    "spike": scenario("tick", DRAWN, id="parity-spike", truth=SPIKE),
+    "wrong GPU": scenario("attempt", DRAWN, id="parity-gpu", vendors=WRONG_GPU),
+}
+
+
+class Levers:
+    """The shared market's, and its prices put back in the end."""
+
+    def __init__(self, market: Market) -> None:
+        self.market = market
+
+    def price(self, vendor_id: str, per_hour: Decimal) -> None:
+        self.market.control("PUT", "price", vendorId=vendor_id, basePricePerHour=str(per_hour))
+
+    def outcomes(self, vendor_id: str, script: str) -> None:
+        self.market.outcomes(vendor_id, script)
+
+    def pass_time(self, seconds: float) -> None:
+        self.market.pass_time(seconds)
+
+
+@pytest.fixture
+def levers(market: Market) -> Iterator[Levers]:
+    levers = Levers(market)
+    yield levers
+    for one in market.vendors:
+        levers.price(one.vendor_id, Decimal(one.base_price_per_hour) / 10**6)
+
+
+def stage(world: World, levers: Levers, document: dict[str, Any]) -> Stage:
+    (made,) = markets(parse("parity.json", document))
+    ports = replace(world.ports, planners=PLANNERS)
+    return Stage(made, world.market.vendors, ports, world.store, levers)
+
+
+@pytest.mark.parametrize(
+    ("file", "planner", "replicate"),
+    [
+        ("attempt", "stub", 0),
+        ("tick", "density", 0),
+        ("spike", "stub", 1),
+        ("wrong GPU", "stub", 1),
+    ],
+)
+def test_the_same_decisions_in_memory_and_over_http(
+    world: World, levers: Levers, file: str, planner: str, replicate: int
+) -> None:
+    (made,) = markets(parse("parity.json", FILES[file]))
+    play, expected = in_memory(made, PLANNERS[planner], replicate)
+    run, found = stage(world, levers, FILES[file]).play(planner, replicate)
+    assert [(one.action, one.vendor_id) for one in found] == [(one.action, one.vendor_id) for one in expected], found
+    assert (run.status == "completed") == (play.complete == 1)
+    ledger = world.books(run).ledger
+    assert ledger.settled == round(play.spend * made.budget)
+    assert world.books(run).balanced
+
+
+def test_what_was_really_decided_is_replayed(world: World, levers: Levers, gpuagent: Callable[..., Result]) -> None:
+    run, found = stage(world, levers, FILES["wrong GPU"]).play("stub", 0)
+    same = json.loads(gpuagent("planners", "replay", run.run_id, "--json").stdout)
+    assert (same["agree"], same["differ"], same["unanswered"]) == (len(found), 0, 0)
+    other = json.loads(gpuagent("planners", "replay", run.run_id, "--planner", "cheapest", "--json").stdout)
+    assert other["agree"] + other["differ"] == len(found)
+    assert all(one["other"]["reason"] for one in other["decisions"])
+    shown = gpuagent("planners", "replay", run.run_id, "--planner", "reliable")
+    assert shown.exit_code == 0, shown.output
+    assert "agree" in shown.stdout
+
+
+def test_what_cannot_be_played_over_http_is_refused(world: World, levers: Levers) -> None:
+    refunding = market()
+    with pytest.raises(BadInput, match="refunds"):
+        Stage(refunding, world.market.vendors, world.ports, world.store, levers)
+    with pytest.raises(BadInput, match="start 3 vendors"):
+        Stage(refunding, world.market.vendors[:1], world.ports, world.store, levers)

@@ -1,0 +1,120 @@
+"""Scenario files: read strictly, merged with their variants; what a planner sees of one holds nothing hidden."""
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpuagent.core.context import Context
+from gpuagent.errors import BadInput
+from gpuagent.planbench.files import parse
+from gpuagent.planbench.scenarios import EPOCH, load, markets, own_folder
+from tests.support.scenarios import document, market
+
+
+def test_what_a_planner_sees() -> None:
+    seen = market().seen(1, 7_000_000, 1, ())
+    assert (seen.budget, seen.available, seen.hours, seen.job_s) == (10_000_000, 7_000_000, Decimal(2), 7200)
+    assert (seen.now, seen.deadline, seen.decisions_left) == (EPOCH + 7200, EPOCH + 4 * 7200, 3)
+    assert [one.vendor_id for one in seen.candidates] == ["v1", "v2"]  # v3 has no such GPU
+    first, second = seen.candidates
+    assert (first.amount, first.reliability, first.refund) == (4_000_000, 0.5, 0)
+    assert (second.amount, second.reliability, second.refund) == (2_000_000, None, 0.5)
+    assert (second.learned.successes, second.learned.failures) == (1, 0)
+    job = seen.past[0]
+    assert (job.started_at, job.ended_at, job.succeeded, job.in_run) == (EPOCH - 72_000, EPOCH - 64_800, False, False)
+
+
+def test_nothing_hidden_is_seen() -> None:
+    """Two files that differ in what is hidden look the same."""
+    hidden = document(
+        id="other",
+        family="liars",
+        bounds={},
+        seed=99,
+        truth={
+            "index": "tick",
+            "pSuccess": {"v1": 0, "v2": 1, "v3": 0},
+            "outcomes": {name: ["0000"] for name in ("v1", "v2", "v3")},
+        },
+    )
+    (other,) = markets(parse("other.json", hidden))
+    assert other.seen(0, 1, 0, ()) == market().seen(0, 1, 0, ())
+
+
+def test_prices_per_tick_are_quoted() -> None:
+    spiking = document()
+    spiking["truth"]["price"] = {"v1": [6, 2, 2, 2.5]}
+    (made,) = markets(parse("spiking.json", spiking))
+    assert [made.seen(tick, 1, 0, ()).candidates[0].amount for tick in (0, 1, 3)] == [12_000_000, 4_000_000, 5_000_000]
+
+
+def test_variants_replace_what_they_hold_and_truth_is_merged_key_by_key() -> None:
+    variants = [{"truth": {"pSuccess": {"v1": 0, "v2": 0, "v3": 0}}}, {"history": [], "bounds": {}}]
+    first, second = markets(parse("two.json", document(variants=variants)))
+    assert (first.chance("v1", 0), second.chance("v1", 0)) == (0, 0.6)
+    assert first.truth.outcomes == second.truth.outcomes
+    assert (len(first.past), len(second.past)) == (2, 0)
+    assert (list(first.bounds), list(second.bounds)) == (["bayes"], [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"schema": "planbench/2"}, "schema: Input should be 'planbench/1'"),
+        ({"run__budgetTotal": 0}, "run.budgetTotal"),
+        ({"run__budgetTotal": "10"}, "run.budgetTotal"),
+        ({"run__deadlineTicks": 1.5}, "run.deadlineTicks"),
+        ({"family": "lucky"}, "family"),
+        ({"vendors": []}, "vendors"),
+        ({"truth__index": "job"}, "truth.index"),
+        ({"truth__pSuccess": {"v1": 0.6, "v3": 1, "v2": 1.2}}, "truth.pSuccess.v2"),
+        ({"truth__pSuccess": {"v1": 0.6, "v3": 1}}, "truth.pSuccess: v2 is missing"),
+        ({"truth__price": {"v1": [1, 2]}}, "truth.price.v1: 2 ticks of 4"),
+        ({"truth__index": "tick"}, "truth.outcomes.v1.0: 3 ticks of 4"),
+        ({"truth__outcomes": {"v1": ["0"], "v2": ["2"], "v3": ["0"]}}, "truth.outcomes.v2.0"),
+        ({"truth__outcomes": {"v1": ["0"], "v2": ["1", "0"], "v3": ["0"]}}, "as many replicates"),
+        ({"truth": []}, "truth is to be an object"),
+        ({"variants": {}}, "variants is to be a list"),
+        ({"history": [{"vendorId": "v9", "status": "failed", "expectedCost": 1, "actualCost": 1, "hours": 1}]}, "v9"),
+    ],
+)
+def test_what_is_wrong_is_said(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadInput, match=r"bad.json") as caught:
+        parse("bad.json", document(**changes))
+    assert words in str(caught.value)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="generate"):
+        load(tmp_path)
+    with pytest.raises(BadInput, match=r"absent.json cannot be read"):
+        load(tmp_path / "absent.json")
+    broken = tmp_path / "broken.json"
+    for text in ("{", '{"budget": NaN}', "[]"):
+        broken.write_text(text)
+        with pytest.raises(BadInput, match=r"broken.json"):
+            load(tmp_path)
+    broken.unlink()
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(document()))
+    with pytest.raises(BadInput, match="two files have the id two"):
+        load(tmp_path)
+
+
+def test_a_context_is_read_back_from_its_json() -> None:
+    for scenario in load(own_folder()):
+        context = scenario[0].seen(0, scenario[0].budget, 0, ())
+        stored = json.loads(json.dumps(context.as_json()))
+        assert Context.from_json(stored) == context
+        assert Context.from_json(stored).digest() == context.digest()
+
+
+@pytest.mark.parametrize("damage", ["hours", "candidates", "past", "unknown"])
+def test_what_is_no_context_is_refused(damage: str) -> None:
+    stored = market().seen(0, 1, 0, ()).as_json()
+    stored[damage] = "x"
+    with pytest.raises(BadInput, match="not a recorded context"):
+        Context.from_json(stored)

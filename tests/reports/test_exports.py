@@ -1,0 +1,197 @@
+"""What leaves a report: CSV, Parquet, the journal, FOCUS columns. Every file read back with somebody else's reader."""
+
+import io
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from pyarrow import parquet
+
+from gpuagent.errors import BadInput
+from gpuagent.reports import exports
+from gpuagent.reports.exports import focus
+from gpuagent.reports.exports.journal import journal
+from gpuagent.reports.report import Report
+from tests.support import report_history as seeded
+from tests.support.factories import PAYER
+from tests.support.report_history import ALPHA, BETA, GAMMA
+
+ZERO = Decimal(0)
+# November, every account: USD, debit less credit, by hand.
+ACCOUNTS = {
+    f"assets:wallet:{PAYER}": "-11.40",  # 12.40 paid, 1.00 came back
+    f"assets:prepaid:{BETA}": "1.80",  # E is under way
+    f"assets:prepaid:{ALPHA}": "0",
+    f"assets:prepaid:{GAMMA}": "0",
+    f"expenses:gpu:{ALPHA}": "2.60",
+    f"expenses:gpu:{BETA}": "3.60",
+    f"expenses:failed jobs:{ALPHA}": "1.40",
+    f"expenses:failed jobs:{GAMMA}": "2.00",
+    f"expenses:planner:{seeded.MODEL}": "0.03",
+    f"liabilities:planner:{seeded.MODEL}": "-0.03",
+}
+
+
+@pytest.fixture
+def november(book: seeded.Book) -> Report:
+    return seeded.report(book.store)
+
+
+def read_csv(text: str, **options: Any) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(text), **options)
+
+
+def test_the_journal_balances(november: Report) -> None:
+    found = journal(november)
+    assert found.groupby("transactionId").amount.sum().map(lambda one: one == ZERO).all()
+    assert found.amount.sum() == ZERO
+    assert (found.debit.sum(), len(found)) == (found.credit.sum(), 2 * (6 + 5 + 1 + 2))
+    assert found.groupby("account").amount.sum().to_dict() == {name: Decimal(one) for name, one in ACCOUNTS.items()}
+    assert found.transactionId.value_counts().eq(2).all()
+
+
+def test_two_months_of_journal_are_the_journal_of_both(book: seeded.Book) -> None:
+    apart = [journal(seeded.report(book.store, period)) for period in ("2026-10", "2026-11")]
+    pd.testing.assert_frame_equal(
+        pd.concat(apart, ignore_index=True), journal(seeded.report(book.store, "2026-10-01..2026-11-30"))
+    )
+
+
+def test_the_journal_opens_in_pandas_and_still_balances(november: Report) -> None:
+    amounts = dict.fromkeys(("debit", "credit", "amount"), Decimal)
+    found = read_csv(exports.text(november, "journal"), converters=amounts, parse_dates=["date"])
+    assert found.amount.sum() == ZERO
+    assert str(found.date.dtype).startswith("datetime64")
+    assert {one.as_tuple().exponent for one in found.amount} == {-6}
+
+
+def test_csv_opens_in_pandas_with_the_right_types(november: Report, tmp_path: Path) -> None:
+    written = {path.stem: path for path in exports.write(november, "csv", tmp_path / "made")}
+    assert list(written) == ["purchases", "runs", "planner", "vendors", "attention"]
+    times = ["createdAt", "settledAt", "completedAt"]
+    found = pd.read_csv(written["purchases"], parse_dates=times)
+    assert {str(found[name].dtype) for name in ("paid", "refunded", "cost", "hours")} == {"float64"}
+    assert all(str(found[name].dtype).startswith("datetime64") for name in times)
+    assert str(found.ordinal.dtype) == "int64"
+    exact = pd.read_csv(written["purchases"], converters={"paid": Decimal, "cost": Decimal})
+    assert (exact.paid.sum(), exact.cost.sum()) == (Decimal("12.40"), Decimal("11.40"))
+    assert len(found) == 9  # A two, B, C, D two, E, G by its settlement, H
+    planner = pd.read_csv(written["planner"])
+    assert planner[["promptTokens", "completionTokens", "latencyMs"]].sum().tolist() == [2000, 100, 3000]
+    assert pd.read_csv(written["runs"]).tags.dropna().tolist() == ["x", "x y"]
+
+
+def test_parquet_keeps_decimals(november: Report, tmp_path: Path) -> None:
+    written = {path.stem: path for path in exports.write(november, "parquet", tmp_path)}
+    table = parquet.read_table(written["purchases"])
+    kinds = {field.name: str(field.type) for field in table.schema}
+    assert (kinds["cost"], kinds["settledAt"], kinds["ordinal"]) == (
+        "decimal128(20, 6)",
+        "timestamp[us, tz=UTC]",
+        "int64",
+    )
+    assert sum(table.column("cost").to_pylist()) == Decimal("11.40")
+
+
+def test_an_empty_report_has_every_column(book: seeded.Book, tmp_path: Path) -> None:
+    full, empty = (seeded.report(book.store, period) for period in ("2026-11", "2020"))
+    for form in ("csv", "parquet"):
+        for one, other in zip(
+            exports.write(full, form, tmp_path / "full"), exports.write(empty, form, tmp_path / "empty"), strict=True
+        ):
+            read = pd.read_csv if form == "csv" else pd.read_parquet
+            assert list(read(other).columns) == list(read(one).columns)
+    schemas = [parquet.read_schema(tmp_path / name / "purchases.parquet") for name in ("full", "empty")]
+    assert schemas[0].equals(schemas[1])
+    assert (len(journal(empty)), len(focus.focus(empty))) == (0, 0)
+
+
+MANDATORY = [
+    "BilledCost",
+    "BillingAccountId",
+    "BillingAccountName",
+    "BillingCurrency",
+    "BillingPeriodEnd",
+    "BillingPeriodStart",
+    "ChargeCategory",
+    "ChargeClass",
+    "ChargeDescription",
+    "ChargePeriodEnd",
+    "ChargePeriodStart",
+    "ContractedCost",
+    "EffectiveCost",
+    "InvoiceIssuerName",
+    "ListCost",
+    "PricingQuantity",
+    "PricingUnit",
+    "ProviderName",
+    "PublisherName",
+    "ServiceCategory",
+    "ServiceName",
+]
+NULLABLE = {"BillingAccountName", "ChargeClass", "ChargeDescription", "PricingQuantity", "PricingUnit"}
+"""As FOCUS 1.2 has it: https://focus.finops.org/focus-specification/v1-2/"""
+
+
+def test_focus_has_the_mandatory_columns(november: Report) -> None:
+    found = focus.focus(november)
+    assert set(MANDATORY) <= set(found.columns)
+    assert found[[name for name in MANDATORY if name not in NULLABLE]].notna().all(axis=None)
+    assert found[["BillingAccountName", "ChargeClass", "InvoiceId"]].isna().all(axis=None)
+    for name in ("BilledCost", "ContractedCost", "EffectiveCost", "ListCost", "PricingQuantity"):
+        assert found[name].map(lambda one: isinstance(one, Decimal)).all(), name
+    for name in ("BillingPeriodStart", "BillingPeriodEnd", "ChargePeriodStart", "ChargePeriodEnd"):
+        assert str(found[name].dtype) == "datetime64[us, UTC]", name
+    assert (found.ChargePeriodEnd > found.ChargePeriodStart).all()
+    assert set(found.ChargeCategory) == {"Usage"}
+    assert set(found.ServiceCategory) == {"Compute", "AI and Machine Learning"}
+    assert [name for name in found.columns if name not in focus.MANDATORY and not name.startswith("x_")] == [
+        *("ChargeFrequency", "InvoiceId", "ResourceId", "ResourceType", "ServiceSubcategory", "SubAccountId", "Tags")
+    ]
+
+
+def test_focus_adds_up_to_what_was_spent(november: Report) -> None:
+    found = focus.focus(november)
+    assert found.BilledCost.sum() == Decimal("11.43")
+    assert sorted(found.BilledCost)[0] == Decimal("-1")  # the refund
+    assert found[found.PricingUnit == "Hours"].PricingQuantity.sum() == Decimal(7)
+    assert found[found.PricingUnit == "Tokens"].PricingQuantity.tolist() == [Decimal(1050)] * 2
+    assert set(found.ProviderName) == {"Vendor 1", "Vendor 2", "Vendor 3", "fireworks_ai"}
+    tags = found[found.x_RunId == found.x_RunId.mode()[0]].Tags.map(json.loads)
+    assert all(isinstance(one, dict) for one in tags)
+    assert {"x": True, "y": True} in [json.loads(one) for one in found.Tags]
+
+
+def test_focus_as_csv_writes_times_and_nulls_as_the_specification_wants(november: Report) -> None:
+    found = read_csv(exports.text(november, "focus"), dtype=str, keep_default_na=False)
+    assert found.BillingPeriodStart.unique().tolist() == ["2026-11-01T00:00:00Z"]
+    assert set(found.BillingCurrency) == {"USD"}
+    assert set(found.ChargeClass) == {""}
+
+
+def test_a_spreadsheet_takes_no_text_for_a_formula(own_book: tuple[seeded.Book, Any], tmp_path: Path) -> None:
+    book, database = own_book
+    database.runs.update_many({}, {"$set": {"goal": "=HYPERLINK(1)"}})
+    database.jobs.update_many({"status": "failed"}, {"$set": {"errorMessage": "@SUM(A1)"}})
+    report = seeded.report(book.store)
+    purchases = exports.write(report, "csv", tmp_path)[0].read_text()
+    assert "'=HYPERLINK(1)" in purchases
+    assert "'@SUM(A1)" in purchases
+    for text in (purchases, exports.text(report, "focus"), exports.text(report, "journal")):
+        cells = read_csv(text, dtype=str, keep_default_na=False)
+        words = cells.drop(
+            columns=["amount", "BilledCost", "ContractedCost", "EffectiveCost", "ListCost"], errors="ignore"
+        )
+        assert not words.map(lambda one: one.startswith(("=", "+", "@"))).any(axis=None)
+
+
+def test_what_cannot_be_written_is_said(november: Report, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="there are: html, focus"):
+        exports.write(november, "xlsx", tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadInput, match="cannot be written"):
+        exports.write(november, "html", tmp_path / "file" / "below.html")
+    assert exports.write_all(november, "") == []

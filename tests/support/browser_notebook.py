@@ -1,0 +1,113 @@
+"""A notebook in a real browser: run its cells, read what it shows, click what a person clicks."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from tests.support.lab import Lab
+
+FLAGS = ["headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking"]
+FLAGS += ["disable-component-update", "disable-sync"]
+SLOW_MS = 60_000
+READY = """async () => {
+  await window.jupyterapp.restored;
+  const panel = window.jupyterapp.shell.currentWidget;
+  await panel.context.ready;
+  await panel.sessionContext.ready;
+}"""
+CELLS = """() => window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells
+  .filter(cell => cell.cell_type === 'code')
+  .map(cell => ({count: cell.execution_count,
+                 errors: cell.outputs.filter(o => o.output_type === 'error').map(o => o.ename + ': ' + o.evalue)}))"""
+
+CLICK = """async ([name, result]) => {
+  const panel = document.querySelector('.ga-panel');
+  const button = [...panel.querySelectorAll('button')].find(one => one.textContent === name);
+  return await new Promise(seen => {
+    const began = performance.now();
+    const look = () => {
+      const found = panel.textContent.match(result);
+      if (found) seen([Number(found[1]) * 1000, performance.now() - began]);
+    };
+    new MutationObserver(look).observe(panel, {subtree: true, childList: true, characterData: true});
+    button.click();
+  });
+}"""
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    binary = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert binary, "no chromium: apt-get install -y chromium, or put Google Chrome on PATH"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=binary, args=[f"--{flag}" for flag in FLAGS])
+        yield browser
+        browser.close()
+
+
+class Notebook:
+    def __init__(self, page: Page, lab: Lab, name: str) -> None:
+        self.page = page
+        page.goto(lab.page_of(name), timeout=SLOW_MS)
+        page.wait_for_function("() => window.jupyterapp && window.jupyterapp.shell.currentWidget", timeout=SLOW_MS)
+        page.evaluate(READY)
+
+    def run_all(self) -> None:
+        """Returns once every code cell has run without an error."""
+        self.command("notebook:run-all-cells")
+        cells = self.page.evaluate(CELLS)
+        assert [cell["errors"] for cell in cells] == [[]] * len(cells), cells
+        assert all(cell["count"] for cell in cells), cells
+
+    def command(self, name: str, arguments: dict[str, str] | None = None) -> None:
+        self.page.evaluate("told => window.jupyterapp.commands.execute(...told)", [name, arguments or {}])
+
+    def restart_kernel(self) -> None:
+        """The kernel anew, and no output left."""
+        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+        self.command("notebook:clear-all-cell-outputs")
+
+    def button(self, name: str) -> Locator:
+        return self.page.get_by_role("button", name=name, exact=True)
+
+    def click(self, name: str) -> None:
+        self.button(name).click(timeout=SLOW_MS)
+
+    def write(self, label: str, value: str) -> None:
+        self.page.get_by_label(label, exact=True).fill(value)
+
+    def sees(self, words: str, within_ms: int = SLOW_MS) -> None:
+        expect(self.page.locator(".ga-panel")).to_contain_text(words, timeout=within_ms)
+
+    def text_of(self, tag: str, beginning: str) -> str:
+        found = self.page.locator(f".ga-panel {tag}", has_text=beginning)
+        return str(found.first.text_content())
+
+    def timed_click(self, name: str, result: str) -> tuple[float, float]:
+        """Milliseconds of the work itself, as the first group of `result` says in seconds, and until it was seen."""
+        work_ms, seen_ms = self.page.evaluate(CLICK, [name, result])
+        return work_ms, seen_ms
+
+    def picture(self, file: Path) -> None:
+        self.page.locator(".ga-panel").screenshot(path=file)
+
+    def accessible(self) -> list[dict[str, Any]]:
+        """Chromium's accessibility tree of the panel: role and name of every node that it does not ignore."""
+        session = self.page.context.new_cdp_session(self.page)
+        root = session.send("DOM.getDocument", {"depth": 0})["root"]["nodeId"]
+        panel = session.send("DOM.querySelector", {"nodeId": root, "selector": ".ga-panel"})["nodeId"]
+        inside = _backend_ids(session.send("DOM.describeNode", {"nodeId": panel, "depth": -1})["node"])
+        nodes = session.send("Accessibility.getFullAXTree")["nodes"]
+        return [
+            {"role": node["role"]["value"], "name": node.get("name", {}).get("value", "")}
+            for node in nodes
+            if not node["ignored"] and node.get("backendDOMNodeId") in inside
+        ]
+
+
+def _backend_ids(node: dict[str, Any]) -> set[int]:
+    return {node["backendNodeId"]}.union(*map(_backend_ids, node.get("children", ())))

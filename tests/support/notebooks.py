@@ -1,0 +1,91 @@
+"""Notebooks executed as operators execute them: processes of their own, on a test's servers, outputs kept."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import psutil
+
+FOLDER = Path(__file__).parents[2] / "notebooks"
+COMPARE = FOLDER / "20_compare_planners.ipynb"
+SCHEDULED = FOLDER / "40_scheduled_run.ipynb"
+GPUAGENT = [sys.executable, "-m", "gpuagent.cli"]
+PAPERMILL = [sys.executable, "-m", "papermill"]
+DEADLINE_S = 120
+
+
+def unactivated(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment, without the virtual environment's commands on PATH; kernels import this very tree."""
+    here = str(Path(sys.executable).parent)
+    path = os.pathsep.join(part for part in environment["PATH"].split(os.pathsep) if part != here)
+    return {**environment, "PATH": path, "PYTHONPATH": str(FOLDER.parent)}
+
+
+def embedded(folder: Path) -> dict[str, str]:
+    """An environment that names nothing, so that everything is embedded, in this folder."""
+    hidden = ("MONGODB_URI", "CHAIN_RPC_URL", "PLANNER_MODE", "FIREWORKS_API_KEY", "PLANNER_MODEL")
+    return {**{name: value for name, value in os.environ.items() if name not in hidden}, "XDG_DATA_HOME": str(folder)}
+
+
+@contextmanager
+def begun(environment: Mapping[str, str], *command: str) -> Iterator["subprocess.Popen[str]"]:
+    """In a process group of its own, of which nothing is left afterwards."""
+    process = subprocess.Popen(
+        command,
+        env=unactivated(environment),
+        cwd=FOLDER.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    family = psutil.Process(process.pid)
+    children: list[psutil.Process] = []
+    try:
+        with process:
+            yield process
+            children = family.children(recursive=True) if family.is_running() else []
+    finally:
+        for one in (*children, process):
+            if one.poll() is None if isinstance(one, subprocess.Popen) else one.is_running():
+                one.kill()
+
+
+def ended(environment: Mapping[str, str], *command: str) -> "subprocess.CompletedProcess[str]":
+    """The command at its end. Vendors are to be quick: nobody turns their clock meanwhile."""
+    with begun(environment, *command) as process:
+        out, err = process.communicate(timeout=DEADLINE_S)
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def terminate(process: "subprocess.Popen[str]", number: int = signal.SIGTERM) -> tuple[str, str]:
+    """Signals the process group, as systemd and a shell do, and waits. What it wrote."""
+    os.killpg(process.pid, number)
+    return process.communicate(timeout=60)
+
+
+def notebook(path: Path) -> Any:
+    return nbformat.read(path, as_version=4)
+
+
+def only(folder: Path) -> Path:
+    """The one notebook in the folder."""
+    (found,) = folder.glob("*.ipynb")
+    return found
+
+
+def cell(path: Path, cell_id: str) -> Any:
+    (found,) = [one for one in notebook(path).cells if one.get("id") == cell_id]
+    return found
+
+
+def errors(path: Path) -> list[tuple[str, str]]:
+    """What the cells of an executed notebook raised."""
+    outputs = [output for one in notebook(path).cells for output in one.get("outputs", ())]
+    return [(one.ename, one.evalue) for one in outputs if one.output_type == "error"]

@@ -1,0 +1,140 @@
+"""A real server in a thread, with this test's world behind it."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import uvicorn
+
+from gpuagent.adapters.mongo.queries import MongoRest
+from gpuagent.adapters.mongo.store import MongoStore
+from gpuagent.api.app import create_app
+from gpuagent.api.connections import Connections
+from gpuagent.api.followers import Followers
+from gpuagent.settings import Agent
+from tests.support.world import World
+
+READ, OPERATE, APPROVE, CRON = "r" * 20, "o" * 20, "a" * 20, "c" * 20
+TOKENS = {"GPUAGENT_API_TOKENS": f"rita=read:{READ},otto=operate:{OPERATE},ada=approve:{APPROVE}", "CRON_SECRET": CRON}
+READY_S = 20
+
+
+class WorldConnections(Connections):
+    """A world's own, with its clock."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.environment)
+        self._world, self._own = world, world.store.rest()
+
+    @property
+    def store(self) -> MongoStore:
+        return self._world.store
+
+    @property
+    def desk(self) -> MongoRest:
+        return self._own
+
+    @property
+    def agent(self) -> Agent:
+        return self._world.agent
+
+
+@dataclass
+class Served:
+    """url: of the server. http: a client, on this machine and without a token."""
+
+    url: str
+    world: World
+    app: Any
+    http: httpx.Client = field(repr=False)
+
+    def post(self, path: str, body: Mapping[str, Any], expected: int = 200, **headers: str) -> Any:
+        return self.answered(self.http.post(path, json=body, headers=headers), expected)
+
+    def get(self, path: str, expected: int = 200, **params: Any) -> Any:
+        return self.answered(self.http.get(path, params=params), expected)
+
+    def answered(self, reply: httpx.Response, expected: int) -> Any:
+        assert reply.status_code == expected, reply.text
+        kind = "application/json" if expected < 300 else "application/problem+json"
+        assert reply.headers["content-type"] == kind
+        return reply.json()
+
+    def start(self, budget: float = 5, **order: Any) -> str:
+        asked = {"userId": "u1", "goal": "Fine-tune tiny-llm", "budgetTotal": budget, **order}
+        return str(self.post("/api/agent-start", asked)["_id"])
+
+    def tick(self, run_id: str) -> Any:
+        return self.post("/api/agent-tick", {"runId": run_id})
+
+    def finish(self, run_id: str, ticks_max: int = 60) -> list[str]:
+        """Tick to the end; what each tick said. Between ticks the vendors work on."""
+        said: list[str] = []
+        for _ in range(ticks_max):
+            answer = self.tick(run_id)
+            said.append(answer["message"])
+            if answer["run"]["status"] != "running":
+                return said
+            self.world.market.work()
+        raise AssertionError(f"not over after {ticks_max} ticks: {said}")
+
+
+@contextmanager
+def serving(world: World, environ: Mapping[str, str] | None = None, **slow: Any) -> Iterator[Served]:
+    """environ: beside the world's. slow: of Followers."""
+    app = create_app({**world.environment, **(environ or {})}, WorldConnections(world), Followers(**slow))
+    with listening() as listener, running(app, listener) as url, httpx.Client(base_url=url, timeout=60) as http:
+        yield Served(url, world, app, http)
+
+
+@contextmanager
+def listening() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(512)
+        yield listener
+
+
+@contextmanager
+def running(app: Any, listener: socket.socket) -> Iterator[str]:
+    ready = threading.Event()
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            ready.set()
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            app.state.followers.dismiss()
+            await super().shutdown(sockets)
+
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, ws="websockets-sansio", timeout_graceful_shutdown=2, proxy_headers=False
+    )
+    server = Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        assert ready.wait(READY_S)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(READY_S)
+        assert not thread.is_alive()
+
+
+def sse(reply: httpx.Response) -> Iterator[dict[str, Any]]:
+    """Server-Sent Events as they come: {id, event, data}. Comments are left out."""
+    found: dict[str, Any] = {}
+    for line in reply.iter_lines():
+        name, _, value = line.partition(": ")
+        if line == "" and "data" in found:
+            yield {**found, "data": json.loads(found["data"])}
+            found = {}
+        elif name in ("id", "event", "data"):
+            found[name] = value

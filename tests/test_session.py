@@ -1,0 +1,158 @@
+"""The desk: the environment's agent, or an embedded one; one stack to a folder; JupyterLab with our defaults."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from click.testing import Result
+
+from gpuagent import quickstart
+from gpuagent.adapters.planners.registry import OnDemand
+from gpuagent.adapters.planners.stub import StubPlanner
+from gpuagent.cli.lab import LAB_CONFIG, lab_environment, notebooks
+from gpuagent.core.ports import Planner
+from gpuagent.errors import ConfigError, VendorError
+from gpuagent.practice import stack
+from gpuagent.practice.faults import FAULTS, JOBS_FAIL, fault_switches
+from gpuagent.session import CHAIN_NAMES, open_desk, open_records, surroundings
+from tests.support.world import World
+
+
+def test_a_configured_environment_is_taken_as_it_is(world: World) -> None:
+    with surroundings(world.environment) as environment:
+        assert environment == world.environment
+    with open_desk(world.environment) as desk:
+        assert desk.agent.ports.wallet.address == world.ports.wallet.address
+        assert desk.faults is not None
+    without = {name: value for name, value in world.environment.items() if name != "VENDOR_URL"}
+    with open_desk(without) as desk:
+        assert desk.faults is None
+
+
+def test_who_looks_back_sees_what_the_embedded_stack_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    with open_desk({}) as desk:
+        run = quickstart.launch(desk, "Fine-tune tiny-llm", "5", "none")
+        with open_records({}) as beside:
+            assert beside.load(run.run_id) == run
+    with open_records({}) as afterwards:
+        assert afterwards.load(run.run_id) == run
+
+
+@pytest.mark.parametrize("name", CHAIN_NAMES)
+def test_half_a_configuration_is_an_error_and_no_reason_to_embed(name: str) -> None:
+    with pytest.raises(ConfigError), open_desk({name: "eip155:8453"}):
+        pass
+
+
+def test_the_quickstart_survives_the_failing_vendor(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    with open_desk(world.environment) as desk:
+        run = quickstart.launch(desk, "Fine-tune tiny-llm", "5", "gpu_vendor_1")
+        assert desk.faults
+        assert desk.faults.on() == {("gpu_vendor_1", JOBS_FAIL)}
+        world.finish(run)
+        assert quickstart.follow(desk, run).status == "completed"
+        assert quickstart.books(desk, run).balanced
+    told = capsys.readouterr().out
+    assert "gpu_vendor_1 failed the job" in told
+    assert "gpu_vendor_2 completed the job" in told
+    assert "the books balance" in told
+
+
+def test_faults_are_those_of_the_mock(world: World) -> None:
+    known = {fault["name"] for fault in world.market.control("GET", "faults")["faults"]}
+    assert set(FAULTS) - {JOBS_FAIL} <= known
+
+
+def test_a_market_that_is_not_there_is_a_vendor_error() -> None:
+    with fault_switches({"VENDOR_URL": "http://127.0.0.1:1"}) as faults:
+        assert faults
+        with pytest.raises(VendorError, match="does not answer"):
+            faults.on()
+
+
+def test_one_stack_to_a_folder(tmp_path: Path) -> None:
+    refused = pytest.raises(ConfigError, match="another process runs the stack")
+    with stack.alone(tmp_path), refused, stack.alone(tmp_path, wait_s=0):
+        pass
+    with stack.alone(tmp_path, wait_s=0):
+        pass
+
+
+def test_the_folder_is_free_only_when_the_vendors_have_ended_too(tmp_path: Path) -> None:
+    """A killed kernel leaves vendors that are still writing their chain down."""
+    code = "import sys, pathlib; from gpuagent import stack\n"
+    code += "with stack.start(pathlib.Path(sys.argv[1])): print(flush=True), input()"
+    environment = {**os.environ, "PORT": "0"}
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+    ) as kernel:
+        assert kernel.stdout
+        kernel.stdout.readline()
+        (vendor,) = [child for child in psutil.Process(kernel.pid).children() if "mock_vendor" in child.cmdline()]
+        vendor.suspend()
+        kernel.kill()
+    with pytest.raises(ConfigError), stack.alone(tmp_path, wait_s=0):
+        pass
+    vendor.resume()
+    with stack.alone(tmp_path, wait_s=60):
+        pass
+
+
+def test_a_planner_may_be_named_with_its_model() -> None:
+    made: list[str] = []
+
+    def llm(model: str) -> Planner:
+        made.append(model)
+        return StubPlanner()
+
+    def stub(option: str) -> Planner:
+        if option:
+            raise KeyError(option)
+        return StubPlanner()
+
+    planners = OnDemand({"stub": stub, "llm": llm})
+    assert "llm:some/model:free" in planners
+    assert planners["llm:some/model:free"] is planners["llm:some/model:free"]
+    assert made == ["some/model:free"]
+    assert "stub:x" not in planners
+    assert "other:x" not in planners
+    assert list(planners) == ["stub", "llm"]
+
+
+def test_a_run_is_started_with_a_model_in_its_planner(world: World, gpuagent: Callable[..., Result]) -> None:
+    key = {"OPENAI_API_KEY": "sk-test", "PLANNER_PRICES": '{"openai/mine": [1, 2]}'}
+    arguments = ("run", "start", "--goal", "g", "--budget", "5", "--json", "--planner")
+    started = gpuagent(*arguments, "llm:openai/mine", **key)
+    assert started.exit_code == 0, started.output
+    assert json.loads(started.stdout)["run"]["planner"] == "llm:openai/mine"
+    for wrong in ("stub:openai/mine", "llm:nobody/nothing"):
+        assert gpuagent(*arguments, wrong, **key).exit_code == 2
+
+
+def test_lab_gives_jupyterlab_our_defaults_below_the_persons_own() -> None:
+    paths = lab_environment({"JUPYTER_CONFIG_PATH": "/mine", "X": "y"})
+    assert paths == {"X": "y", "JUPYTER_CONFIG_PATH": f"/mine:{LAB_CONFIG}"}
+    shipped = json.loads((LAB_CONFIG / "labconfig" / "default_setting_overrides.json").read_text())
+    assert shipped["@jupyterlab/apputils-extension:kernels-settings"] == {"commsOverSubshells": "disabled"}
+
+
+def test_lab_opens_the_notebooks_of_the_checkout_or_those_that_are_named(
+    tmp_path: Path, gpuagent: Callable[..., Result]
+) -> None:
+    assert (notebooks(None) / "10_run_console.ipynb").exists()
+    assert notebooks(tmp_path) == tmp_path
+    missing = gpuagent("lab", "--folder", str(tmp_path / "none"))
+    assert missing.exit_code == 2
+    assert "is no folder" in missing.output
+
+
+def test_the_package_is_light_and_knows_no_widgets() -> None:
+    code = "import sys, gpuagent.cli; sys.exit(str([m for m in ('ipywidgets', 'IPython') if m in sys.modules] or 0))"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.stderr.strip() == "0"

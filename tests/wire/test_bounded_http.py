@@ -1,0 +1,126 @@
+"""HTTP against servers that mean ill, on real sockets."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import pytest
+
+from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed
+from tests.support.scripted_server import Parrot
+
+Answer = Callable[[socket.socket], None]
+DEADLINE_S = 1.0
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Answer], str]]:
+    """A server that answers every connection in its own way, until the client hangs up."""
+    servers: list[socket.socket] = []
+
+    def start(answer: Answer) -> str:
+        server = socket.create_server(("127.0.0.1", 0))
+        servers.append(server)
+        threading.Thread(target=accept, args=(server, answer), daemon=True).start()
+        return f"http://127.0.0.1:{server.getsockname()[1]}/"
+
+    def accept(server: socket.socket, answer: Answer) -> None:
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            with closing(connection):
+                connection.recv(65536)
+                try:
+                    answer(connection)
+                except OSError:
+                    continue
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def http() -> Iterator[BoundedHttp]:
+    client = BoundedHttp(DEADLINE_S, body_max=1000)
+    yield client
+    client.close()
+
+
+def drip(prefix: bytes, byte: bytes) -> Answer:
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(prefix)
+        connection.settimeout(0.1)
+        for _ in range(100):
+            connection.sendall(byte)
+            try:
+                if not connection.recv(1):
+                    return
+            except TimeoutError:
+                continue
+
+    return answer
+
+
+def sends(data: bytes) -> Answer:
+    return lambda connection: connection.sendall(data)
+
+
+def test_an_answer(serve: Callable[[Answer], str], http: BoundedHttp) -> None:
+    reply = http.request("GET", serve(sends(b"HTTP/1.1 402 Pay\r\nX-A: b\r\nContent-Length: 2\r\n\r\nok")))
+    assert (reply.status, reply.headers["x-a"], reply.body) == (402, "b", b"ok")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(drip(b"HTTP/1.1 200 OK\r\nX-A: ", b"a"), id="headers drip"),
+        pytest.param(drip(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n"), id="body drips"),
+        pytest.param(lambda connection: connection.recv(1), id="silence"),
+    ],
+)
+def test_the_deadline_is_for_the_whole_exchange(
+    serve: Callable[[Answer], str], http: BoundedHttp, answer: Answer
+) -> None:
+    began = time.monotonic()
+    with pytest.raises(HttpFailed):
+        http.request("GET", serve(answer))
+    assert time.monotonic() - began < DEADLINE_S * 5
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n" + b"a" * 1001, id="large body"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n" + b"X-A: " + b"a" * 300_000, id="large header"),
+        pytest.param(b"HTTP/1.1 307 Away\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", id="redirect"),
+        pytest.param(b"SSH-2.0-OpenSSH\r\n", id="another protocol"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", id="cut off"),
+        pytest.param(b"", id="hang up"),
+    ],
+)
+def test_one_error_for_whatever_a_server_does(serve: Callable[[Answer], str], http: BoundedHttp, data: bytes) -> None:
+    with pytest.raises(HttpFailed):
+        http.request("GET", serve(sends(data)))
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "ftp://127.0.0.1/", "http://", "no url"])
+def test_nobody_there(http: BoundedHttp, url: str) -> None:
+    with pytest.raises(HttpFailed):
+        http.request("GET", url)
+
+
+def test_cookies_are_not_sent_back(parrot: Parrot, http: BoundedHttp) -> None:
+    parrot.says({}, headers={"Set-Cookie": "a=b"})
+    for _ in range(2):
+        http.request("GET", parrot.vendor.endpoint)
+    assert "Cookie" not in parrot.asked_with
+
+
+def test_compression_is_not_asked_for(serve: Callable[[Answer], str], http: BoundedHttp) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\n"
+    assert http.request("GET", serve(sends(head + b"\x1f\x8b\x08"))).body == b"\x1f\x8b\x08"
