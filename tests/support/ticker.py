@@ -1,4 +1,4 @@
-"""A ticker that dies: `python -m tests.support.ticker RUN_ID POINT AHEAD_S` ticks the run, and kills itself at the point."""
+"""A ticker that dies: `python -m tests.support.ticker RUN_ID POINT AHEAD_S` kills itself at the point."""
 
 import os
 import signal
