@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
 
-from gpuagent.adapters.vendors.answers import clean
 from gpuagent.agent.decision_record import Attempt, record
 from gpuagent.agent.market import Survey
 from gpuagent.core.context import Context
 from gpuagent.core.model import Action, Decision, Quote, Run
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Ports
+from gpuagent.core.text import clean
 from gpuagent.errors import ConfigError, DecisionRefused, PlannerError, Refused, WalletUnfunded
 
 FALLBACK = "stub"

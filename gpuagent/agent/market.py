@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from statistics import median
 
-from gpuagent.adapters.vendors.answers import clean
 from gpuagent.core import budget, policy
 from gpuagent.core.belief import learned
 from gpuagent.core.context import Candidate, Context, PastJob
 from gpuagent.core.model import Cause, Completed, Failed, Job, Quote, Run, Settled, Token, Vendor, Voided
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Ports
+from gpuagent.core.text import clean
 from gpuagent.errors import OfferInvalid, UnknownVendor, VendorError, VendorUnauthorized
 
 OUTCOMES_MAX = 50

@@ -6,7 +6,6 @@ answers is ignored but for its job id, and the chain is asked again. Only a fina
 EIP-3009: https://eips.ethereum.org/EIPS/eip-3009. x402 v2, scheme exact: https://github.com/coinbase/x402.
 """
 
-from gpuagent.adapters.vendors.answers import clean
 from gpuagent.core import policy
 from gpuagent.core.events import (
     Event,
@@ -21,6 +20,7 @@ from gpuagent.core.model import Authorization, Authorized, Cause, Reserved, Run,
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Open, Outcome, Ports, Void
 from gpuagent.core.terms import agreed, nonce, unsigned_nonces
+from gpuagent.core.text import clean
 from gpuagent.core.transitions import find_job
 from gpuagent.errors import (
     ChainError,

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gpuagent.adapters.vendors.answers import clean, read_job_id, read_object, read_quote, read_report
+from gpuagent.adapters.vendors.answers import read_job_id, read_object, read_quote, read_report
 from gpuagent.adapters.wallets.local import LocalWallet
 from gpuagent.core.model import JobReport, Quote
 from gpuagent.core.terms import agreed
+from gpuagent.core.text import clean
 from gpuagent.errors import OfferInvalid, VendorError
 from gpuagent.wire.x402 import HEADER_MAX, PAYMENT_IDENTIFIER, decode_challenge
 from tests.support.factories import (

@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import urlsplit
 
-from gpuagent.adapters.vendors.answers import clean
+from gpuagent.core.text import clean
 from gpuagent.errors import ChainError
 from gpuagent.wire import strict_json
 from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 from gpuagent.core.model import JobReport, Quote, Vendor
 from gpuagent.core.money import parse_usd
+from gpuagent.core.text import clean
 from gpuagent.errors import BadInput, VendorError
 from gpuagent.wire import strict_json
 
-TEXT_MAX = 2_000
 LOGS_MAX = 5_000
 METRICS_MAX = 32
 ETA_MAX_S = 10.0**9
@@ -45,12 +45,6 @@ def read_job_id(vendor: Vendor, data: Mapping[str, Any]) -> str:
     if not isinstance(job_id, str) or not (job_id == "" or _JOB_ID.fullmatch(job_id)):
         raise VendorError(f"{vendor.vendor_id} named its job in a way that cannot be kept")
     return job_id
-
-
-def clean(text: str, limit: int = TEXT_MAX) -> str:
-    """Vendor text as inert data: one line, no control characters, capped."""
-    shown = "".join(char if char.isprintable() else " " for char in text[: limit + 1])
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
 def without(secret: str, value: Any) -> Any:

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from gpuagent.adapters.vendors.answers import clean, read_job_id, read_object, read_quote, read_report, without
+from gpuagent.adapters.vendors.answers import read_job_id, read_object, read_quote, read_report, without
 from gpuagent.core.model import Authorized, Challenge, JobReport, Quote, Reserved, Settled, Vendor
+from gpuagent.core.text import clean
 from gpuagent.errors import OfferInvalid, VendorError, VendorTokenMissing, VendorUnauthorized
 from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed, Reply, is_private
 from gpuagent.wire.x402 import decode_challenge

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
-from gpuagent.adapters.vendors.answers import clean
 from gpuagent.core.model import Action, Decision
+from gpuagent.core.text import clean
 from gpuagent.wire import strict_json
 
 REPLY_MAX = 20_000

@@ -14,7 +14,7 @@ import httpx
 
 from gpuagent.adapters.planners.llm.answer import schema
 from gpuagent.adapters.planners.llm.prices import Rates
-from gpuagent.adapters.vendors.answers import clean
+from gpuagent.core.text import clean
 from gpuagent.errors import ConfigError
 from gpuagent.wire import bounded_http
 from gpuagent.wire.watched_http import Exchange, Watched, watched
