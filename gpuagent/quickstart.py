@@ -40,8 +40,8 @@ def follow(at: Desk, run: Run) -> Run:
 def books(at: Desk, run: Run) -> Books:
     """The ledger against the chain, shown."""
     agent = at.agent
-    documents = agent.store.documents(run.run_id)
-    found = audit(agent.store.load(run.run_id), agent.store.recorded(run.run_id), agent.chain, agent.ports.wallet.token)
+    documents = agent.reads.documents(run.run_id)
+    found = audit(agent.store.load(run.run_id), agent.reads.recorded(run.run_id), agent.chain, agent.ports.wallet.token)
     tell(jobs_table(documents["jobs"], documents["payments"]))
     tell(books_table(found))
     return found

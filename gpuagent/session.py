@@ -9,12 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpuagent import settings
+from gpuagent import settings, wiring
 from gpuagent.practice import stack
 from gpuagent.practice.faults import FaultSwitches, fault_switches
 
 if TYPE_CHECKING:
-    from gpuagent.adapters.mongo.store import MongoStore
+    from gpuagent.wiring import Database
 
 CHAIN_NAMES = ("CHAIN_RPC_URL", "X402_NETWORK", "X402_PRIVATE_KEY", "EVM_PRIVATE_KEY", "X402_KEYSTORE")
 
@@ -26,7 +26,7 @@ SPEED = "600"
 class Desk:
     """environment: what points other processes at the same agent. faults: None where the vendors are no mock's."""
 
-    agent: settings.Agent
+    agent: wiring.Agent
     settings: settings.Settings
     environment: Mapping[str, str] = field(repr=False)
     faults: FaultSwitches | None
@@ -39,20 +39,18 @@ def is_configured(environ: Mapping[str, str]) -> bool:
 
 def practice_folder() -> Path:
     """Where the stack keeps what it knows while nothing else is named."""
-    from gpuagent.adapters.mongo.embedded import default_folder
-
-    return default_folder().parent / "up"
+    return wiring.data_folder() / "up"
 
 
 @contextmanager
-def open_records(environ: Mapping[str, str]) -> "Iterator[MongoStore]":
-    """The store alone, to look back in; where the environment names nothing, the practice stack's, up or not.
+def open_records(environ: Mapping[str, str]) -> "Iterator[Database]":
+    """The database alone, to look back in; where the environment names nothing, the practice stack's, up or not.
 
     Raises ConfigError, MongodError.
     """
     folder = None if is_configured(environ) else practice_folder() / "mongod"
-    with settings.open_store(settings.read(environ), folder) as store:
-        yield store
+    with wiring.open_database(settings.read(environ), folder) as db:
+        yield db
 
 
 @contextmanager
@@ -67,8 +65,8 @@ def surroundings(environ: Mapping[str, str]) -> Iterator[dict[str, str]]:
     practice = {"PORT": environ.get("PORT", "0"), "MOCK_SPEED": environ.get("MOCK_SPEED", SPEED)}
     with stack.start(practice_folder(), environ.get("MONGODB_URI", ""), **practice) as running:
         here = {**environ, **running.environment}
-        with settings.open_store(settings.read(here)) as store:
-            settings.record_vendors(store, running.vendors)
+        with wiring.open_database(settings.read(here)) as db:
+            wiring.record_vendors(db, running.vendors)
         yield here
 
 
@@ -78,7 +76,7 @@ def open_desk(environ: Mapping[str, str]) -> Iterator[Desk]:
     with ExitStack() as closing:
         here = closing.enter_context(surroundings(environ))
         known = settings.read(here)
-        agent = closing.enter_context(settings.build(known))
+        agent = closing.enter_context(wiring.open_agent(known))
         yield Desk(agent, known, here, closing.enter_context(fault_switches(here)))
 
 

@@ -86,7 +86,7 @@ def test_one_stack_to_a_folder(tmp_path: Path) -> None:
 
 def test_the_folder_is_free_only_when_the_vendors_have_ended_too(tmp_path: Path) -> None:
     """A killed kernel leaves vendors that are still writing their chain down."""
-    code = "import sys, pathlib; from gpuagent import stack\n"
+    code = "import sys, pathlib; from gpuagent.practice import stack\n"
     code += "with stack.start(pathlib.Path(sys.argv[1])): print(flush=True), input()"
     environment = {**os.environ, "PORT": "0"}
     with subprocess.Popen(

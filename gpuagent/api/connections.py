@@ -3,16 +3,12 @@
 from collections.abc import Mapping
 from contextlib import ExitStack
 from threading import Lock
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
 
-from gpuagent import settings
-
-if TYPE_CHECKING:
-    from gpuagent.adapters.mongo.queries import MongoRest
-    from gpuagent.adapters.mongo.store import MongoStore
+from gpuagent import settings, wiring
 
 
 class Connections:
@@ -22,41 +18,33 @@ class Connections:
         self.environ = environ
         self._closing = ExitStack()
         self._lock = Lock()
-        self._store: MongoStore | None = None
-        self._desk: MongoRest | None = None
-        self._agent: settings.Agent | None = None
+        self._database: wiring.Database | None = None
+        self._agent: wiring.Agent | None = None
 
     @property
-    def store(self) -> "MongoStore":
-        """The database alone: to look. Raises ConfigError."""
+    def database(self) -> wiring.Database:
+        """The database, without a wallet or a chain. Raises ConfigError."""
         with self._lock:
-            return self._opened_store()
+            return self._opened_database()
 
     @property
-    def desk(self) -> "MongoRest":
-        """Raises ConfigError, StoreError."""
-        with self._lock:
-            self._desk = self._desk or self._opened_store().rest()
-            return self._desk
-
-    @property
-    def agent(self) -> settings.Agent:
+    def agent(self) -> wiring.Agent:
         """Everything: to start and to tick runs. Raises ConfigError, ChainError."""
         with self._lock:
             if self._agent is None:
-                building = settings.build(settings.read(self.environ), self._opened_store())
+                building = wiring.open_agent(settings.read(self.environ), self._opened_database())
                 self._agent = self._closing.enter_context(building)
             return self._agent
 
     def close(self) -> None:
         with self._lock:
             self._closing.close()
-            self._store = self._desk = self._agent = None
+            self._database = self._agent = None
 
-    def _opened_store(self) -> "MongoStore":
-        if self._store is None:
-            self._store = self._closing.enter_context(settings.open_store(settings.read(self.environ)))
-        return self._store
+    def _opened_database(self) -> wiring.Database:
+        if self._database is None:
+            self._database = self._closing.enter_context(wiring.open_database(settings.read(self.environ)))
+        return self._database
 
 
 def connected(http: HTTPConnection) -> Connections:

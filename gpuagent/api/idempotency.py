@@ -14,7 +14,7 @@ from gpuagent.api import problems
 from gpuagent.api.connections import Connected, Connections
 from gpuagent.api.problems import Told
 from gpuagent.errors import GpuAgentError, StoreError
-from gpuagent.settings import system_clock
+from gpuagent.wiring import system_clock
 
 log = logging.getLogger(__name__)
 KEY_MAX = 255
@@ -35,7 +35,7 @@ class Once:
         """The answer to the work, or to the first request with the same key and body. who: whose key it is."""
         if not self.key:
             return JSONResponse(work("", False))
-        answers, now = self.connections.desk.answers, system_clock().now
+        answers, now = self.connections.database.queries.answers, system_clock().now
         match answers.claim(f"{who} {self.request.url.path}", self.key, self.asked, now()):
             case OtherRequest():
                 raise Told(422, "idempotency_key_reused", "this Idempotency-Key was used with another body")
@@ -48,7 +48,7 @@ class Once:
                 return self._worked(claim, work)
 
     def _worked(self, claim: Claim, work: Work) -> Response:
-        answers = self.connections.desk.answers
+        answers = self.connections.database.queries.answers
         status, body, headers = 500, {}, {}
         try:
             status, body = 200, dict(work(claim.run_id, claim.again))

@@ -55,7 +55,7 @@ def messages(connections: Connections, run_id: str, after: str) -> Iterator[Mess
     after: the id of the last message that was seen. When what came after it is not kept any more, a snapshot that says
     `gap` comes instead. Raises UnknownRun, BadInput, StoreError.
     """
-    connections.desk.run(run_id)
+    connections.database.queries.run(run_id)
     try:
         yield from _followed(connections, run_id, after)
     except ChangesLost:
@@ -66,13 +66,13 @@ def messages(connections: Connections, run_id: str, after: str) -> Iterator[Mess
 
 def _followed(connections: Connections, run_id: str, after: str, gap: bool = False) -> Iterator[Message]:
     covered, writing, over = -1, 0, None
-    for change in connections.store.watch(run_id, after or None):
+    for change in connections.database.reads.watch(run_id, after or None):
         if change.kind == "open":
             if after:
-                over = _over(connections.desk.run(run_id))
+                over = _over(connections.database.queries.run(run_id))
                 yield Message("idle")
                 continue
-            documents = connections.desk.snapshot(run_id)
+            documents = connections.database.queries.snapshot(run_id)
             (run,) = documents["runs"]
             covered, over = run.get("version", 0), _over(run)
             yield Message("snapshot", change.token, {**_shown(documents), "gap": gap})

@@ -8,7 +8,7 @@ import typer
 
 from gpuagent.cli.approve import add_consents
 from gpuagent.cli.books import audit_all, audit_run
-from gpuagent.cli.common import EXIT_OTHER, EXIT_RUN_FAILED, AsJson, console, errors_explained, print_json, store
+from gpuagent.cli.common import EXIT_OTHER, EXIT_RUN_FAILED, AsJson, console, database, errors_explained, print_json
 from gpuagent.cli.doctor import doctor
 from gpuagent.cli.lab import lab
 from gpuagent.cli.planners import planners
@@ -67,15 +67,15 @@ def up(
     """Start mongod, a chain and practice vendors; print the environment to export; run until stopped."""
     import signal
 
-    from gpuagent import settings
+    from gpuagent import settings, wiring
     from gpuagent.practice import stack
     from gpuagent.session import practice_folder
 
     with errors_explained():
         where = None if ephemeral else folder or practice_folder()
         with stack.start(where, os.environ.get("MONGODB_URI", ""), PORT=str(port)) as running:
-            with settings.open_store(settings.read(running.environment)) as store:
-                settings.record_vendors(store, running.vendors)
+            with wiring.open_database(settings.read(running.environment)) as db:
+                wiring.record_vendors(db, running.vendors)
             if as_json:
                 print_json(dict(running.environment))
             else:
@@ -101,14 +101,14 @@ def books(
     as_json: AsJson = False,
 ) -> None:
     """Hold ledgers against the chain. Exits with 1 if they differ."""
-    from gpuagent import settings
+    from gpuagent import settings, wiring
 
     if bool(run_id) == everything:
         raise typer.BadParameter("name one run, or --all")
     if run_id and (repair or from_block is not None):
         raise typer.BadParameter("--repair and --from-block go with --all; one run is repaired by `gpuagent run tick`")
-    with errors_explained(), store() as opened, settings.open_chain(settings.read()) as chain:
-        audited = audit_all(opened, chain, repair, from_block) if everything else audit_run(run_id, opened, chain)
+    with errors_explained(), database() as db, wiring.open_chain(settings.read()) as chain:
+        audited = audit_all(db, chain, repair, from_block) if everything else audit_run(run_id, db, chain)
         if as_json:
             print_json(audited.as_json)
         else:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpuagent.cli.common import AsJson, By, RunId, errors_explained, print_json, store, who
+from gpuagent.cli.common import AsJson, By, RunId, database, errors_explained, print_json, who
 
 if TYPE_CHECKING:
     from gpuagent.core.model import Run
@@ -22,33 +22,33 @@ def add_consents(runs: typer.Typer) -> None:
 
 def run_approve(run_id: RunId, amount: Amount, job: Job = "", by: By = "", as_json: AsJson = False) -> None:
     """Agree to the purchase that waits. It is signed at the next tick, at the price quoted and no other."""
-    from gpuagent.adapters.clock import SystemClock
     from gpuagent.agent.approve import approve
     from gpuagent.core.money import parse_usd, show_usd
+    from gpuagent.wiring import system_clock
 
-    with errors_explained(), store() as opened:
+    with errors_explained(), database() as db:
         agreed = parse_usd(amount)
-        run = approve(run_id, who(by), agreed, opened, SystemClock(), job)
+        run = approve(run_id, who(by), agreed, db.store, system_clock(), job)
         _tell(run, f"approved {show_usd(agreed)}: tick the run", as_json)
 
 
 def run_reject(run_id: RunId, why: Why, job: Job = "", by: By = "", as_json: AsJson = False) -> None:
     """Refuse the purchase that waits. The run looks elsewhere, and does not ask again at that price."""
-    from gpuagent.adapters.clock import SystemClock
     from gpuagent.agent.approve import reject
+    from gpuagent.wiring import system_clock
 
-    with errors_explained(), store() as opened:
-        _tell(reject(run_id, who(by), why, opened, SystemClock(), job), "rejected", as_json)
+    with errors_explained(), database() as db:
+        _tell(reject(run_id, who(by), why, db.store, system_clock(), job), "rejected", as_json)
 
 
 def run_cancel(run_id: RunId, why: Why, by: By = "", as_json: AsJson = False) -> None:
     """End the run: nothing more is signed. The next tick cancels on chain what is out, where that still helps."""
-    from gpuagent.adapters.clock import SystemClock
     from gpuagent.agent.approve import cancel
     from gpuagent.core.transitions import is_over
+    from gpuagent.wiring import system_clock
 
-    with errors_explained(), store() as opened:
-        run = cancel(run_id, who(by), why, opened, SystemClock())
+    with errors_explained(), database() as db:
+        run = cancel(run_id, who(by), why, db.store, system_clock())
         _tell(run, "cancelled" if is_over(run) else "cancelled; a payment is out: tick the run to its end", as_json)
 
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gpuagent.adapters.chain.agreeing import Node
-    from gpuagent.adapters.mongo.store import MongoStore
+    from gpuagent.core.ports import Node
+    from gpuagent.wiring import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,23 +15,23 @@ class Audited:
     shown: Any
 
 
-def audit_run(run_id: str, store: "MongoStore", chain: "Node") -> Audited:
+def audit_run(run_id: str, db: "Database", chain: "Node") -> Audited:
     from gpuagent.books.audit import audit
     from gpuagent.render.run import books_json, books_table
 
-    found = audit(store.load(run_id), store.recorded(run_id), chain, chain.token)
+    found = audit(db.store.load(run_id), db.reads.recorded(run_id), chain, chain.token)
     return Audited(found.balanced, {"run": run_id, **books_json(found)}, books_table(found))
 
 
-def audit_all(store: "MongoStore", chain: "Node", repairing: bool, from_block: int | None) -> Audited:
+def audit_all(db: "Database", chain: "Node", repairing: bool, from_block: int | None) -> Audited:
     """Every run of every wallet, and every transfer out of them. repairing: mend what is provable, look again."""
     from gpuagent.books.repair import Sources, repair
     from gpuagent.books.sweep import sweep
     from gpuagent.render.books import sweep_json, sweep_table
-    from gpuagent.settings import system_clock
+    from gpuagent.wiring import system_clock
 
-    found = sweep(chain, store.books(), from_block)
-    repaired = repair(found.findings, Sources(store, store.books(), chain, system_clock())) if repairing else ()
+    found = sweep(chain, db.ledgers, from_block)
+    repaired = repair(found.findings, Sources(db.store, db.ledgers, chain, system_clock())) if repairing else ()
     if repaired:
-        found = sweep(chain, store.books(), from_block)
+        found = sweep(chain, db.ledgers, from_block)
     return Audited(found.balanced, sweep_json(found, repaired), sweep_table(found, repaired))

@@ -10,8 +10,7 @@ import typer
 from gpuagent.errors import BadInput, ConfigError, GpuAgentError, Refused
 
 if TYPE_CHECKING:
-    from gpuagent.adapters.mongo.store import MongoStore
-    from gpuagent.settings import Agent
+    from gpuagent.wiring import Agent, Database
 
 EXIT_OTHER, EXIT_USAGE, EXIT_REFUSED, EXIT_RUN_FAILED = 1, 2, 3, 4
 
@@ -35,19 +34,19 @@ def errors_explained() -> Iterator[None]:
 @contextmanager
 def agent() -> "Iterator[Agent]":
     """Everything connected: to start and to tick runs."""
-    from gpuagent import settings
+    from gpuagent import settings, wiring
 
-    with settings.build(settings.read()) as live:
+    with wiring.open_agent(settings.read()) as live:
         yield live
 
 
 @contextmanager
-def store() -> "Iterator[MongoStore]":
+def database() -> "Iterator[Database]":
     """The database alone: to look, without a key or a chain."""
-    from gpuagent import settings
+    from gpuagent import settings, wiring
 
-    with settings.open_store(settings.read()) as opened:
-        yield opened
+    with wiring.open_database(settings.read()) as db:
+        yield db
 
 
 def who(by: str) -> str:

@@ -50,9 +50,9 @@ def notebooks(folder: Path | None) -> Path:
     checkout, shipped = PACKAGE.parent / "notebooks", PACKAGE / "notebooks"
     if (checkout / "10_run_console.ipynb").exists():
         return checkout
-    from gpuagent.adapters.mongo.embedded import default_folder
+    from gpuagent import wiring
 
-    copies = default_folder().parent / "notebooks"
+    copies = wiring.data_folder() / "notebooks"
     copies.mkdir(mode=0o700, parents=True, exist_ok=True)
     for notebook in shipped.glob("*.ipynb"):
         if not (copies / notebook.name).exists():  # what a person has written in it stays

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpuagent.cli.common import EXIT_OTHER, EXIT_REFUSED, AsJson, RunId, console, errors_explained, print_json, store
+from gpuagent.cli.common import EXIT_OTHER, EXIT_REFUSED, AsJson, RunId, console, database, errors_explained, print_json
 from gpuagent.errors import BadInput
 
 if TYPE_CHECKING:
@@ -109,9 +109,9 @@ def planners_replay(
 
     with errors_explained():
         named = _named(planner)
-        with store() as opened:
-            opened.load(run_id)
-            observations = opened.documents(run_id)["observations"]
+        with database() as db:
+            db.store.load(run_id)
+            observations = db.reads.documents(run_id)["observations"]
         (asker,) = askers_for(named, partial(estimate, observations), limit, cache, guarded=False)
         found = replay(observations, asker)
         if as_json:
@@ -149,8 +149,8 @@ def planners_ab(
     from gpuagent.planbench.ab import as_json as arms_json
     from gpuagent.render.run import plain
 
-    with errors_explained(), store() as opened:
-        found = arms(plain(opened.runs(limit)), tag)
+    with errors_explained(), database() as db:
+        found = arms(plain(db.reads.runs(limit)), tag)
         if as_json:
             print_json(arms_json(found))
         else:
@@ -159,7 +159,7 @@ def planners_ab(
 
 def _named(names: str) -> "list[Planner]":
     """Raises BadInput, and ConfigError for a planner that is not set up."""
-    from gpuagent import settings
+    from gpuagent import settings, wiring
     from gpuagent.planbench.baselines import RULES
 
     wanted = ["stub", *RULES] if names == "all" else [name.strip() for name in names.split(",")]
@@ -167,7 +167,7 @@ def _named(names: str) -> "list[Planner]":
         raise BadInput(f"{names}: name each planner once")
     read = settings.read()
     try:
-        return [RULES.get(name) or settings.named_planner(read, name) for name in wanted]
+        return [RULES.get(name) or wiring.named_planner(read, name) for name in wanted]
     except BadInput as error:
         raise BadInput(f"{error}; to compare with: {', '.join(RULES)}") from error
 
@@ -182,7 +182,7 @@ def askers_for(
     """Says beforehand on stderr what asking each of them may cost.
 
     Raises BadInput where asking may cost money, and nobody said how much it may or can say how much it does."""
-    from gpuagent import settings
+    from gpuagent import settings, wiring
     from gpuagent.core.money import parse_usd, show_usd
     from gpuagent.planbench.answers import Asker, Priced, Purse, memory_of
     from gpuagent.planbench.baselines import RULES
@@ -191,7 +191,7 @@ def askers_for(
         if planner.name not in (*RULES, "stub") and not isinstance(planner, Priced):
             raise BadInput(f"{planner.name} cannot say beforehand what asking it costs, so no limit can be kept")
     purse = Purse(parse_usd(limit) if limit else None)
-    fallback = settings.named_planner(settings.read(), "stub") if guarded else None
+    fallback = wiring.named_planner(settings.read(), "stub") if guarded else None
     paid = any(isinstance(planner, Priced) for planner in named)
     folder = (cache or _default_cache()) if paid else None
     askers = [Asker(planner, memory_of(planner, folder), purse, fallback) for planner in named]
@@ -204,9 +204,9 @@ def askers_for(
 
 
 def _default_cache() -> Path:
-    from gpuagent.adapters.mongo.embedded import default_folder
+    from gpuagent import wiring
 
-    return default_folder().parent / "planner-answers"
+    return wiring.data_folder() / "planner-answers"
 
 
 def _progress(stack: ExitStack, total: int) -> Any:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpuagent.cli.common import AsJson, By, console, errors_explained, print_json, store, who
+from gpuagent.cli.common import AsJson, By, console, database, errors_explained, print_json, who
 from gpuagent.errors import BadInput
 
 if TYPE_CHECKING:
@@ -105,10 +105,10 @@ def policy_resume(kind: Kind, name: Name, why: Why, by: By = "", as_json: AsJson
 
 
 def _change(revise: Any, by: str, why: str, as_json: bool) -> None:
-    from gpuagent.adapters.clock import SystemClock
+    from gpuagent.wiring import system_clock
 
-    with store() as opened:
-        opened.change_policy(revise, who(by), why, SystemClock().now())
+    with database() as db:
+        db.store.change_policy(revise, who(by), why, system_clock().now())
     _show(1, as_json)
 
 
@@ -116,8 +116,8 @@ def _show(limit: int, as_json: bool) -> None:
     from gpuagent.render.policy import policy_view
     from gpuagent.render.run import plain
 
-    with errors_explained(), store() as opened:
-        found = opened.policies(limit)
+    with errors_explained(), database() as db:
+        found = db.reads.policies(limit)
         if as_json:
             print_json({"policies": plain(found)})
         else:
@@ -141,8 +141,8 @@ def _halted(kind: str, name: str) -> tuple[str, str]:
     from gpuagent.core.policy import EVERY_WALLET
 
     if kind == "vendor":
-        with store() as opened:
-            known = [vendor.vendor_id for vendor in opened.vendors()]
+        with database() as db:
+            known = [vendor.vendor_id for vendor in db.store.vendors()]
         if name not in known:
             raise BadInput(f"no vendor {name!r}; known: {', '.join(known) or 'none'}")
         return kind, name
@@ -152,7 +152,7 @@ def _halted(kind: str, name: str) -> tuple[str, str]:
 
 
 def _address(name: str) -> str:
-    from gpuagent.adapters.vendors.file import is_address
+    from gpuagent.core.networks import is_address
 
     if not is_address(name):
         raise BadInput(f"{name!r} is no address, or one with a slip in it: write 0x and 40 hex digits, or all")

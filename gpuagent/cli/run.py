@@ -15,17 +15,16 @@ from gpuagent.cli.common import (
     RunId,
     agent,
     console,
+    database,
     errors_explained,
     print_json,
-    store,
 )
 from gpuagent.cli.watch import following
 from gpuagent.errors import BadInput
 
 if TYPE_CHECKING:
-    from gpuagent.adapters.mongo.store import MongoStore
     from gpuagent.core.model import Run
-    from gpuagent.settings import Agent
+    from gpuagent.wiring import Agent, Database
 
 PAUSE_S = 1.0
 """Between two ticks of a run that waits, when this command drives it."""
@@ -72,7 +71,7 @@ def run_start(
             _rehearse(prepare(order, live.ports), live, as_json)
             return
         run = start(order, live.ports)
-        _show_run(live.store, run.run_id, as_json)
+        _show_run(live.database, run.run_id, as_json)
 
 
 @runs.command("step")
@@ -122,12 +121,12 @@ def run_watch(
 
     with errors_explained(), ExitStack() as stack:
         live = stack.enter_context(agent()) if ticking else None
-        looking = live.store if live else stack.enter_context(store())
-        run = looking.load(run_id)
-        show = stack.enter_context(following(looking, run_id, as_json))
+        db = live.database if live else stack.enter_context(database())
+        run = db.store.load(run_id)
+        show = stack.enter_context(following(db, run_id, as_json))
         while not is_over(run):
             time.sleep(PAUSE_S)
-            run = tick(run_id, live.ports) if live else looking.load(run_id)
+            run = tick(run_id, live.ports) if live else db.store.load(run_id)
             show()
     _exit_as(run)
 
@@ -135,8 +134,8 @@ def run_watch(
 @runs.command("status")
 def run_status(run_id: RunId, as_json: AsJson = False) -> None:
     """Show a run with its jobs, payments and observations."""
-    with errors_explained(), store() as opened:
-        _show_run(opened, run_id, as_json)
+    with errors_explained(), database() as db:
+        _show_run(db, run_id, as_json)
 
 
 @runs.command("list")
@@ -146,8 +145,8 @@ def run_list(
     """Show the newest runs."""
     from gpuagent.render.run import plain, runs_table
 
-    with errors_explained(), store() as opened:
-        found = opened.runs(limit)
+    with errors_explained(), database() as db:
+        found = db.reads.runs(limit)
         if as_json:
             print_json({"runs": plain(found)})
         else:
@@ -171,14 +170,14 @@ def _rehearse(run: "Run", live: "Agent", as_json: bool) -> None:
 def _advance(run_id: str, advance: "Callable[[Agent], Run]", as_json: bool) -> None:
     with errors_explained(), agent() as live:
         run = advance(live)
-        _show_run(live.store, run_id, as_json)
+        _show_run(live.database, run_id, as_json)
         _exit_as(run)
 
 
-def _show_run(opened: "MongoStore", run_id: str, as_json: bool) -> None:
+def _show_run(db: "Database", run_id: str, as_json: bool) -> None:
     from gpuagent.render.run import run_json, run_view
 
-    documents = opened.documents(run_id)
+    documents = db.reads.documents(run_id)
     if as_json:
         print_json(run_json(documents))
     else:

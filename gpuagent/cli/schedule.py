@@ -88,7 +88,7 @@ def schedule_run(
     from gpuagent.schedule.outputs import claimed
     from gpuagent.schedule.papermill import execute
     from gpuagent.schedule.parameters import checked, inspected
-    from gpuagent.settings import system_clock
+    from gpuagent.wiring import system_clock
 
     try:
         types = inspected(notebook)
@@ -131,14 +131,14 @@ def _lock(notebook: Path, values: "Mapping[str, Value]", folder: Path) -> Abstra
 
 def _of_this_period(types: Mapping[str, str], values: "Mapping[str, Value]", per: str) -> str:
     """Raises BadInput, ConfigError."""
-    from gpuagent import settings
+    from gpuagent import settings, wiring
     from gpuagent.schedule.run_name import occasion
     from gpuagent.session import surroundings
 
     if types.get(RUN_ID) != "str" or not values.get(RUN_ID):
         raise BadInput("--per makes names of a run_id: give one, such as -p run_id nightly, to a notebook that has it")
-    with surroundings(os.environ) as here, settings.open_store(settings.read(here)) as opened:
-        return occasion(str(values[RUN_ID]), per, settings.system_clock().now(), opened.runs(1000))
+    with surroundings(os.environ) as here, wiring.open_database(settings.read(here)) as db:
+        return occasion(str(values[RUN_ID]), per, wiring.system_clock().now(), db.reads.runs(1000))
 
 
 def _finish(ended: "Ended", output: Path, as_json: bool) -> None:
@@ -185,6 +185,6 @@ def _words(result: Mapping[str, Any] | None) -> str:
 
 
 def _data_folder() -> Path:
-    from gpuagent.adapters.mongo.embedded import default_folder
+    from gpuagent import wiring
 
-    return default_folder().parent
+    return wiring.data_folder()

@@ -53,13 +53,13 @@ def _check_tokens(host: str, environ: Mapping[str, str]) -> None:
 
 def _practice(stack: ExitStack) -> Mapping[str, str]:
     """The environment of a fresh embedded stack whose vendors are recorded."""
-    from gpuagent import settings
+    from gpuagent import settings, wiring
     from gpuagent.practice.stack import start
 
     running = stack.enter_context(start(PORT="0"))
     environ = {**os.environ, **running.environment}
-    with settings.open_store(settings.read(environ)) as store:
-        settings.record_vendors(store, running.vendors)
+    with wiring.open_database(settings.read(environ)) as db:
+        wiring.record_vendors(db, running.vendors)
     return environ
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gpuagent.cli.common import EXIT_OTHER, AsJson, console, errors_explained, print_json, store
+from gpuagent.cli.common import EXIT_OTHER, AsJson, console, database, errors_explained, print_json
 from gpuagent.errors import BadInput
 
 vendors = typer.Typer(no_args_is_help=True, help="Who may be bought from.")
@@ -19,8 +19,7 @@ def vendor_seed(
     as_json: AsJson = False,
 ) -> None:
     """Record the vendors in a file: their endpoints and, pinned, whom to pay."""
-    from gpuagent.adapters.vendors.file import vendor_from
-    from gpuagent.settings import record_vendors
+    from gpuagent.wiring import record_vendors, vendor_from
 
     with errors_explained():
         try:
@@ -28,8 +27,8 @@ def vendor_seed(
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadInput(f'{file} is not {{"vendors": [...]}} ({type(error).__name__}: {error})') from error
         found = [vendor_from(entry) for entry in entries]
-        with store() as opened:
-            record_vendors(opened, found)
+        with database() as db:
+            record_vendors(db, found)
         names = [vendor.vendor_id for vendor in found]
         if as_json:
             print_json({"recorded": names})
@@ -40,11 +39,11 @@ def vendor_seed(
 @vendors.command("list")
 def vendor_list(as_json: AsJson = False) -> None:
     """Show the recorded vendors. As JSON, prices are in USD: it is what `vendor seed` reads."""
-    from gpuagent.adapters.vendors.file import vendor_entry
     from gpuagent.render.run import vendors_table
+    from gpuagent.wiring import vendor_entry
 
-    with errors_explained(), store() as opened:
-        found = opened.vendors()
+    with errors_explained(), database() as db:
+        found = db.store.vendors()
         if as_json:
             print_json({"vendors": [vendor_entry(vendor) for vendor in found]})
         else:
@@ -60,11 +59,11 @@ def vendor_check(
     as_json: AsJson = False,
 ) -> None:
     """Try a vendor's endpoint for conformance to the vendor API. Pays nothing."""
-    from gpuagent import settings
+    from gpuagent import wiring
     from gpuagent.doctor.conformance import check, unrecorded
     from gpuagent.render.run import findings_table
 
-    with errors_explained(), settings.open_vendor_api(os.environ) as (vendor_api, http):
+    with errors_explained(), wiring.open_vendor_api(os.environ) as (vendor_api, http):
         vendor = unrecorded(url, vendor_id, secret_env)
         findings = check(vendor, gpu, vendor_api, http, os.environ.get(secret_env, ""))
         if as_json:

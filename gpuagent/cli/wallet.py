@@ -10,8 +10,7 @@ from gpuagent.cli.common import AsJson, errors_explained, print_json
 from gpuagent.errors import BadInput, ConfigError
 
 if TYPE_CHECKING:
-    from gpuagent.adapters.wallets.keystore import Sealed
-    from gpuagent.adapters.wallets.source import Payer
+    from gpuagent.core.model import Payer, SealedKey
     from gpuagent.settings import Settings
 
 NewFile = Annotated[Path, typer.Argument(help="Where to write the keystore; it must not be there yet.")]
@@ -26,36 +25,35 @@ wallets = typer.Typer(
 @wallets.command("new")
 def wallet_new(file: NewFile, as_json: AsJson = False) -> None:
     """Make a new key and write it, encrypted, to a new file. Prints the address."""
-    from gpuagent import settings
-    from gpuagent.adapters.wallets import keystore
+    from gpuagent import settings, wiring
 
     with errors_explained():
         _must_be_new(file)
-        _write(file, keystore.seal(keystore.new_key(), _password(settings.read())), as_json)
+        _write(file, wiring.seal_key(None, _password(settings.read())), as_json)
 
 
 @wallets.command("import")
 def wallet_import(file: NewFile, as_json: AsJson = False) -> None:
     """Write the key in X402_PRIVATE_KEY, encrypted, to a new file. Prints the address."""
-    from gpuagent import settings
-    from gpuagent.adapters.wallets import keystore
+    from gpuagent import settings, wiring
 
     with errors_explained():
         _must_be_new(file)
         current = settings.read()
-        _write(file, keystore.seal(current.key.plain_key, _password(current)), as_json)
+        key = wiring.seal_key(wiring.key_source(current).plain_key, _password(current))
+        _write(file, key, as_json)
 
 
 @wallets.command("show")
 def wallet_show(as_json: AsJson = False) -> None:
     """Show the wallet's address, and what it holds where the chain is known. As JSON, gas is in wei."""
-    from gpuagent import settings
+    from gpuagent import settings, wiring
     from gpuagent.core.money import show_usd
     from gpuagent.core.networks import address_url
 
     with errors_explained():
         current = settings.read()
-        payer = current.key.payer()
+        payer = wiring.key_source(current).payer()
         shown: dict[str, Any] = {"address": payer.address, "heldBy": payer.kind, "network": current.network}
         lines = [f"wallet   {payer.address}", f"key      {_held(payer)}", f"network  {current.network}"]
         if url := address_url(current.network, payer.address):
@@ -64,7 +62,7 @@ def wallet_show(as_json: AsJson = False) -> None:
         if payer.kind == "cdp":
             shown["cdpPolicies"] = list(payer.cdp_policies)
         if current.environ.get("CHAIN_RPC_URL") or current.profile.rpc_url:
-            with settings.open_chain(current) as chain:
+            with wiring.open_chain(current) as chain:
                 balance, gas = chain.head(payer.address).balance, chain.gas(payer.address).balance
             shown |= {"asset": current.token.address, "balance": str(balance), "gas": str(gas)}
             lines += [f"holds    {show_usd(balance)}", f"for gas  {Decimal(gas).scaleb(-18).normalize():f} ETH"]
@@ -77,11 +75,11 @@ def wallet_show(as_json: AsJson = False) -> None:
 @wallets.command("fund-info")
 def wallet_fund_info(as_json: AsJson = False) -> None:
     """Say what to send where, so that the wallet can pay. Asks no chain."""
-    from gpuagent import settings
+    from gpuagent import settings, wiring
 
     with errors_explained():
         current = settings.read()
-        payer, token, profile = current.key.payer(), current.token, current.profile
+        payer, token, profile = wiring.key_source(current).payer(), current.token, current.profile
         if as_json:
             print_json(
                 {
@@ -110,14 +108,14 @@ def wallet_policy(as_json: AsJson = False) -> None:
 
     It is JSON either way, for CDP's portal or API.
     """
-    from gpuagent import settings
-    from gpuagent.adapters.wallets.cdp_policy import cdp_policy
+    from gpuagent import settings, wiring
 
     with errors_explained():
         current = settings.read()
-        payer = current.key.payer()
-        with settings.open_store(current) as store:
-            print_json(cdp_policy(current.token, payer.address, store.vendors(), store.policy().per_payment))
+        payer = wiring.key_source(current).payer()
+        with wiring.open_database(current) as db:
+            rules, vendors = db.store.policy(), db.store.vendors()
+            print_json(wiring.cdp_policy(current.token, payer.address, vendors, rules.per_payment))
         if not as_json:
             typer.echo("attach it to the account as its account policy; make it again when a vendor changes", err=True)
 
@@ -137,21 +135,23 @@ def _must_be_new(file: Path) -> None:
 
 
 def _password(settings: "Settings") -> bytes:
-    given = settings.key.password
-    if given:
-        return given
-    asked: str = typer.prompt("Password of the new keystore", hide_input=True, confirmation_prompt=True, err=True)
-    return asked.encode()
+    from gpuagent import wiring
+
+    password = wiring.key_source(settings).password
+    if password:
+        return password
+    typed: str = typer.prompt("Password of the new keystore", hide_input=True, confirmation_prompt=True, err=True)
+    return typed.encode()
 
 
-def _write(file: Path, sealed: "Sealed | None", as_json: bool) -> None:
-    from gpuagent.adapters.wallets import keystore
+def _write(file: Path, key: "SealedKey | None", as_json: bool) -> None:
+    from gpuagent import wiring
 
-    if sealed is None:
+    if key is None:
         raise ConfigError("X402_PRIVATE_KEY is not a private key: write 0x and 64 hex digits")
-    keystore.write(file, sealed)
+    wiring.write_keystore(file, key)
     if as_json:
-        print_json({"address": sealed.address, "keystore": str(file.absolute())})
+        print_json({"address": key.address, "keystore": str(file.absolute())})
     else:
-        typer.echo(f"{sealed.address} is in {file}; without file and password its money is lost: keep both")
+        typer.echo(f"{key.address} is in {file}; without file and password its money is lost: keep both")
         typer.echo(f"to pay with it: export X402_KEYSTORE='{file.absolute()}'")

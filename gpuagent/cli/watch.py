@@ -10,11 +10,11 @@ import typer
 from gpuagent.cli.common import console
 
 if TYPE_CHECKING:
-    from gpuagent.adapters.mongo.store import MongoStore
+    from gpuagent.wiring import Database
 
 
 @contextmanager
-def following(store: "MongoStore", run_id: str, as_json: bool) -> Iterator[Callable[[], None]]:
+def following(db: "Database", run_id: str, as_json: bool) -> Iterator[Callable[[], None]]:
     """Shows the run now, whenever the yielded function is called, and at the end."""
     from rich.live import Live
 
@@ -22,17 +22,17 @@ def following(store: "MongoStore", run_id: str, as_json: bool) -> Iterator[Calla
 
     screen = console()
     if screen.is_terminal and not as_json:
-        with Live(run_view(store.documents(run_id)), console=screen, auto_refresh=False) as view:
-            yield lambda: view.update(run_view(store.documents(run_id)), refresh=True)
+        with Live(run_view(db.reads.documents(run_id)), console=screen, auto_refresh=False) as view:
+            yield lambda: view.update(run_view(db.reads.documents(run_id)), refresh=True)
         return
-    tell = _teller(store, run_id, as_json)
+    tell = _teller(db, run_id, as_json)
     tell()
     yield tell
     if not as_json:
-        screen.print(run_view(store.documents(run_id)))
+        screen.print(run_view(db.reads.documents(run_id)))
 
 
-def _teller(store: "MongoStore", run_id: str, as_json: bool) -> Callable[[], None]:
+def _teller(db: "Database", run_id: str, as_json: bool) -> Callable[[], None]:
     """Tells each observation once."""
     from gpuagent.render.run import narration, plain
 
@@ -40,7 +40,7 @@ def _teller(store: "MongoStore", run_id: str, as_json: bool) -> Callable[[], Non
 
     def tell() -> None:
         nonlocal told
-        seen = store.documents(run_id)["observations"]
+        seen = db.reads.documents(run_id)["observations"]
         if as_json:
             for one in seen[told:]:
                 typer.echo(json.dumps(plain(one)))

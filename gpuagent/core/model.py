@@ -56,6 +56,31 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
+class Payer:
+    """The wallet that pays.
+
+    kind: who holds its key, `key` (the environment), `keystore` or `cdp`. cdp_policies: ids of CDP's for the account.
+    """
+
+    address: str
+    kind: str
+    cdp_policies: tuple[str, ...] = ()
+
+    @property
+    def held(self) -> str:
+        """Where the key is, in words."""
+        return {"key": "in the environment", "keystore": "in a keystore", "cdp": "at CDP"}[self.kind]
+
+
+@dataclass(frozen=True, slots=True)
+class SealedKey:
+    """A wallet's private key, encrypted with a password. text: what a keystore file holds."""
+
+    address: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Vendor:
     """A vendor as the operator recorded it. pay_to is pinned here, never taken from the vendor's word."""
 

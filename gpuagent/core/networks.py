@@ -7,9 +7,12 @@ https://docs.base.org/base-chain/quickstart/connecting-to-base.
 import re
 from dataclasses import dataclass
 
+from eth_utils.address import is_checksum_address
+
 from gpuagent.core.model import Token
 
 _CAIP2 = re.compile(r"eip155:[1-9][0-9]{0,17}", re.ASCII)
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}", re.ASCII)
 CONFIRMATIONS = 10
 """Of a network that nobody described."""
@@ -75,3 +78,10 @@ def transaction_url(caip2: str, transaction: str) -> str:
 def address_url(caip2: str, address: str) -> str:
     explorer = of(caip2).explorer
     return f"{explorer}/address/{address}" if explorer else ""
+
+
+def is_address(text: str) -> bool:
+    """Whether the text is an address (0x and 40 hex digits). Mixed case is a checksum (EIP-55), which must be right."""
+    if not _ADDRESS.fullmatch(text):
+        return False
+    return text[2:] in (text[2:].lower(), text[2:].upper()) or is_checksum_address(text)

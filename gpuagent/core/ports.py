@@ -1,6 +1,6 @@
 """What the core needs from outside. Adapters satisfy these by shape; nothing to subclass."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
@@ -19,9 +19,11 @@ from gpuagent.core.model import (
     Settlement,
     Terms,
     Token,
+    Transfer,
     Vendor,
 )
 from gpuagent.core.policy import Policy, Usage
+from gpuagent.core.records import Block, Spent
 
 
 class Clock(Protocol):
@@ -136,6 +138,10 @@ class Gas:
     balance: int
 
 
+CANCEL_GAS = 100_000
+"""Gas limit of a cancellation, which takes about 60,000 on Circle's token; what is not used is not paid."""
+
+
 class Chain(Protocol):
     """Every method raises ChainError when the chain does not answer or is another chain."""
 
@@ -157,6 +163,25 @@ class Chain(Protocol):
         Says nothing of what becomes of it: ask outcome().
         """
         ...
+
+
+class Node(Chain, Protocol):
+    """A chain as a node shows it: the port, and the history that the books are held against. Raises as Chain does."""
+
+    @property
+    def token(self) -> Token: ...
+
+    def check(self) -> None: ...
+
+    def final(self) -> Block: ...
+
+    def block(self, number: int) -> Block | None: ...
+
+    def history(self, payer: str, first: int, last: int) -> Iterator[Transfer | Spent]: ...
+
+    def transfers(self, payer: str, from_block: int) -> tuple[Transfer, ...]: ...
+
+    def close(self) -> None: ...
 
 
 class VendorApi(Protocol):

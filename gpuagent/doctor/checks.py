@@ -7,19 +7,18 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from gpuagent import settings
-from gpuagent.adapters.wallets.signing import CANCEL_GAS
+from gpuagent import wiring
 from gpuagent.core import policy as rules_of
 from gpuagent.core.model import Vendor
 from gpuagent.core.money import show_usd
-from gpuagent.core.ports import Clock
+from gpuagent.core.ports import CANCEL_GAS, Clock
 from gpuagent.doctor import conformance
 from gpuagent.errors import GpuAgentError
 from gpuagent.settings import Settings
 
 if TYPE_CHECKING:
-    from gpuagent.adapters.chain.agreeing import Node
-    from gpuagent.adapters.mongo.store import MongoStore
+    from gpuagent.core.ports import Node
+    from gpuagent.wiring import Database
 
 MONGODB_DRIFT_MAX_S = 10.0
 CHAIN_AHEAD_MAX_S, CHAIN_BEHIND_MAX_S = 30.0, 120.0
@@ -53,14 +52,14 @@ class Patient:
     settings: Settings
     clock: Clock
     payer: str = ""
-    store: "MongoStore | None" = None
+    database: "Database | None" = None
     chain: "Node | None" = None
 
 
 def policy(patient: Patient) -> Iterator[Check]:
-    if not patient.store:
+    if not patient.database:
         return
-    rules = patient.store.policy()
+    rules = patient.database.store.policy()
     caps = [(name, getattr(rules, name)) for name in rules_of.LIMITS if getattr(rules, name) is not None]
     shown = ", ".join(f"{name.replace('_', ' ')} {show_usd(cap)}" for name, cap in caps)
     if rules.per_payment is None or rules.wallet_per_day is None:
@@ -77,7 +76,7 @@ def planner(patient: Patient) -> Iterator[Check]:
     """Set up, with a key and a price. It is not asked anything: that may cost."""
     name = patient.settings.planner
     try:
-        settings.named_planner(patient.settings, name)
+        wiring.named_planner(patient.settings, name)
     except GpuAgentError as error:
         yield Check("planner", Status.FAILED, str(error), "set what it needs, or PLANNER_MODE=stub")
         return
@@ -104,10 +103,10 @@ def money(patient: Patient) -> Iterator[Check]:
 
 
 def vendors(patient: Patient) -> Iterator[Check]:
-    if not patient.store:
+    if not patient.database:
         return
     network = patient.settings.network
-    found = [one for one in patient.store.vendors() if one.enabled and one.network == network]
+    found = [one for one in patient.database.store.vendors() if one.enabled and one.network == network]
     if not found:
         said = f"no enabled vendor is paid on {network}"
         yield Check("vendors", Status.FAILED, said, "`gpuagent vendor seed FILE` records them")
@@ -121,7 +120,7 @@ def _vendor(vendor: Vendor, current: Settings) -> Check:
     name, gpu = f"vendor {vendor.vendor_id}", vendor.gpu_types[0] if vendor.gpu_types else ""
     fix = f"`gpuagent vendor check {vendor.endpoint} --vendor-id {vendor.vendor_id}` shows all of it"
     try:
-        with settings.open_vendor_api(current.environ) as (vendor_api, http):
+        with wiring.open_vendor_api(current.environ) as (vendor_api, http):
             token = current.environ.get(vendor.secret_env, "")
             findings = conformance.check(vendor, gpu, vendor_api, http, token)
             wrong = [f"{one.check}: {one.said}" for one in findings if not one.passed]
@@ -145,8 +144,8 @@ def _vendor(vendor: Vendor, current: Settings) -> Check:
 
 def clocks(patient: Patient) -> Iterator[Check]:
     fix = "set the clock of this machine by NTP: by it quotes lapse and workers lease"
-    if patient.store:
-        ahead = patient.store.server().clock - patient.clock.now()
+    if patient.database:
+        ahead = patient.database.reads.server().clock - patient.clock.now()
         wrong = abs(ahead) > MONGODB_DRIFT_MAX_S
         yield Check("clock and MongoDB", *_drift(ahead, wrong, fix))
     if patient.chain:

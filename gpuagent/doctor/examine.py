@@ -5,7 +5,7 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from gpuagent import settings
+from gpuagent import settings, wiring
 from gpuagent.core.networks import BASE, LOCAL
 from gpuagent.core.ports import Clock
 from gpuagent.doctor import checks as checkup
@@ -24,7 +24,7 @@ LOOKS = (checkup.policy, checkup.planner, checkup.money, checkup.vendors, checku
 def examine(environ: Mapping[str, str], clock: Clock | None = None) -> Iterator[Check]:
     """Every check, as it is made. One that fails keeps only those that need its part from being made."""
     try:
-        patient = Patient(settings.read(environ), clock or settings.system_clock())
+        patient = Patient(settings.read(environ), clock or wiring.system_clock())
     except ConfigError as error:
         yield Check("configuration", Status.FAILED, str(error), "correct the variable")
         return
@@ -55,7 +55,7 @@ class _Parts:
 
     def _wallet(self) -> Iterator[Check]:
         current = self.patient.settings
-        payer = current.key.payer()
+        payer = wiring.key_source(current).payer()
         self.patient = replace(self.patient, payer=payer.address)
         yield Check("wallet", Status.OK, f"{payer.address}, its key {payer.held}")
         if payer.kind == "cdp" and not payer.cdp_policies:
@@ -66,9 +66,9 @@ class _Parts:
             yield Check("wallet key", Status.ADVICE, said, "`gpuagent wallet import FILE` encrypts it")
 
     def _database(self) -> Iterator[Check]:
-        store = self._stack.enter_context(settings.open_store(self.patient.settings))
-        self.patient = replace(self.patient, store=store)
-        server = store.server()
+        database = self._stack.enter_context(wiring.open_database(self.patient.settings))
+        self.patient = replace(self.patient, database=database)
+        server = database.reads.server()
         where = "MONGODB_URI" if self.patient.settings.mongodb_uri else "embedded"
         kind = f"replica set {server.replica_set}" if server.replica_set else "sharded cluster"
         yield Check("database", Status.OK, f"MongoDB {server.version}, {kind} ({where})")
@@ -77,7 +77,7 @@ class _Parts:
         current = self.patient.settings
         for url in current.rpc_urls:
             yield _node(current, url)
-        self.patient = replace(self.patient, chain=self._stack.enter_context(settings.open_chain(current)))
+        self.patient = replace(self.patient, chain=self._stack.enter_context(wiring.open_chain(current)))
         if len(current.rpc_urls) == 1 and current.profile != LOCAL:
             said = "one node is believed alone" + ("" if current.environ.get("CHAIN_RPC_URL") else ", a public one")
             yield Check("chain", Status.ADVICE, said, "name several in CHAIN_RPC_URL, commas between: they must agree")
@@ -92,7 +92,7 @@ def _node(current: Settings, url: str) -> Check:
     """Its chain id, and the token there: code, name, version, decimals, EIP-712 domain. Of the URL only the host."""
     name = f"node {urlsplit(url).hostname or url[:8]}"
     try:
-        with settings.open_chain(replace(current, environ={**current.environ, "CHAIN_RPC_URL": url})):
+        with wiring.open_chain(replace(current, environ={**current.environ, "CHAIN_RPC_URL": url})):
             token = current.token
     except GpuAgentError as error:
         return Check(name, Status.FAILED, str(error), FIXES["chain"])

@@ -65,7 +65,7 @@ class Console:
             layout=w.Layout(grid_gap="6px", padding="4px 8px 12px", max_width="1180px"),
         )
         self.widget.add_class("ga-panel")
-        self._live = Live(desk.agent.store, self._bridge, self._told)
+        self._live = Live(desk.agent.database, self._bridge, self._told)
         self._live.start()
 
     def open(self, run_id: str) -> None:
@@ -141,8 +141,8 @@ class Console:
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         """The widgets, and for where there are none what they show, as HTML and as a line."""
         bundle: dict[str, Any] = self.widget._repr_mimebundle_()
-        store = self._desk.agent.store
-        seen = store.glance(self.run_id, FILTERS["Everything"], "", LINES_MAX + 1) if self.run_id else None
+        reads = self._desk.agent.reads
+        seen = reads.glance(self.run_id, FILTERS["Everything"], "", LINES_MAX + 1) if self.run_id else None
         content = page(seen, colours(self._desk)) if seen else el("p", "No runs yet.")
         told = f"run {seen.run['_id']}: {seen.run['phase']}" if seen else "no runs yet"
         return {**bundle, "text/html": join(sheet(), shown(content)), "text/plain": f"gpuagent console, {told}"}

@@ -30,20 +30,20 @@ class Reading:
 
 def read(desk: Desk, run_id: str, types: Sequence[str], contained: str) -> Reading:
     """run_id: "" for none; types, contained: which observations. Raises UnknownRun, PolicyRefused, StoreError."""
-    store = desk.agent.store
-    seen = store.glance(run_id, types, contained, LINES_MAX + 1) if run_id else None
-    runs = store.runs(RUNS_MAX)
+    reads = desk.agent.reads
+    seen = reads.glance(run_id, types, contained, LINES_MAX + 1) if run_id else None
+    runs = reads.runs(RUNS_MAX)
     if seen and seen.run["_id"] not in {run["_id"] for run in runs}:
         runs = [*runs, seen.run]
     try:
         balance = show_usd(desk.agent.chain.head(desk.agent.ports.wallet.address).balance)
     except ChainError as error:
         balance = f"unknown ({error})"
-    return Reading(runs, seen, store.policy(), colours(desk), balance)
+    return Reading(runs, seen, desk.agent.store.policy(), colours(desk), balance)
 
 
 def newest(desk: Desk) -> str:
-    runs = desk.agent.store.runs(RUNS_MAX)
+    runs = desk.agent.reads.runs(RUNS_MAX)
     running = [run for run in runs if run["status"] == "running"]
     return str((running or runs)[0]["_id"]) if runs else ""
 

@@ -7,9 +7,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from gpuagent.adapters.mongo.changes import Change
-from gpuagent.adapters.mongo.store import MongoStore
 from gpuagent.errors import ChangesLost, StoreError
 from gpuagent.panels.kit.tasks import Bridge
+from gpuagent.wiring import Database
 
 RATE_HZ = 10
 RETRY_S = 1.0
@@ -27,8 +27,8 @@ class News:
 class Live:
     """One thread that watches; tell is called on the panel's loop, at most RATE_HZ times a second."""
 
-    def __init__(self, store: MongoStore, bridge: Bridge, tell: Callable[[News], None]) -> None:
-        self._store, self._bridge, self._tell = store, bridge, tell
+    def __init__(self, database: Database, bridge: Bridge, tell: Callable[[News], None]) -> None:
+        self._database, self._bridge, self._tell = database, bridge, tell
         self._lock, self._news, self._due = threading.Lock(), News(), False
         self._told_at = 0.0
         self._closed = threading.Event()
@@ -50,7 +50,7 @@ class Live:
         token: str | None = None
         while not self._closed.is_set():
             try:
-                with closing(self._store.watch(None, token)) as changes:
+                with closing(self._database.reads.watch(None, token)) as changes:
                     for change in changes:
                         token = change.token
                         if self._closed.is_set():

@@ -51,9 +51,13 @@ class Levers(Protocol):
 
 
 class Records(Protocol):
-    """What the core does not need of a store, and this does."""
+    """Where the vendors are recorded."""
 
     def put_vendor(self, vendor: Vendor, at: float) -> None: ...
+
+
+class Observed(Protocol):
+    """Where a run's documents are read."""
 
     def documents(self, run_id: str) -> Mapping[str, Sequence[Mapping[str, Any]]]: ...
 
@@ -75,14 +79,14 @@ class Stage:
     """A scenario set up on a practice market. Its history is bought for, too: real jobs of earlier runs."""
 
     def __init__(
-        self, market: Market, vendors: Sequence[Vendor], ports: Ports, records: Records, levers: Levers
+        self, market: Market, vendors: Sequence[Vendor], ports: Ports, records: Records, reads: Observed, levers: Levers
     ) -> None:
         """vendors: of the practice market, at least as many as there are sellers. Raises BadInput."""
         if len(vendors) < len(market.sellers):
             raise BadInput(f"{market.scenario} has {len(market.sellers)} sellers: start {len(market.sellers)} vendors")
         if market.truth.refund or any(seller.refund for seller in market.sellers):
             raise BadInput(f"{market.scenario} has refunds, which no vendor's quote can promise: play it in memory")
-        self._market, self._ports, self._records, self._levers = market, ports, records, levers
+        self._market, self._ports, self._reads, self._levers = market, ports, reads, levers
         self._vendors = dict(zip((one.vendor_id for one in market.sellers), vendors, strict=False))
         self._names = {vendor.vendor_id: name for name, vendor in self._vendors.items()}
         for vendor in vendors:
@@ -158,7 +162,7 @@ class Stage:
         raise BadInput(f"{self._market.scenario}: run {run.run_id} does not end: tick it and look at it")
 
     def _decided(self, run: Run) -> list[Step]:
-        seen = self._records.documents(run.run_id)["observations"]
+        seen = self._reads.documents(run.run_id)["observations"]
         made = [one for one in seen if one["type"] == "agent_reasoning" and one["data"].get("decision")]
         return [
             Step(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gpuagent import settings
+from gpuagent import settings, wiring
 from gpuagent.agent.start import Order, start
 from gpuagent.books.audit import Books, audit
 from gpuagent.core.model import Run, RunStatus
@@ -65,9 +65,9 @@ def play(budget: str, fail_vendor: str, fail_rate: str, say: Say | None) -> Outc
     tell("[dim]starting mongod, a local chain with test USDC, and three vendors ...[/]")
     with (
         stack.start(PORT="0", FAIL_VENDOR_ID=fail_vendor, FAIL_RATE=fail_rate) as running,
-        settings.build(settings.read(running.environment)) as agent,
+        wiring.open_agent(settings.read(running.environment)) as agent,
     ):
-        settings.record_vendors(agent.store, running.vendors)
+        wiring.record_vendors(agent.database, running.vendors)
         payer = agent.ports.wallet.address
         opening = agent.chain.head(payer)
         tell(f'[bold]"{GOAL}"[/], one A100 for an hour, at most {show_usd(amount)}')
@@ -75,8 +75,8 @@ def play(budget: str, fail_vendor: str, fail_rate: str, say: Say | None) -> Outc
         run = follow(start(Order(goal=GOAL, budget=amount), agent.ports).run_id, agent, tell)
         outcome = Outcome(
             run=run,
-            documents=agent.store.documents(run.run_id),
-            books=audit(run, agent.store.recorded(run.run_id), agent.chain, agent.ports.wallet.token),
+            documents=agent.reads.documents(run.run_id),
+            books=audit(run, agent.reads.recorded(run.run_id), agent.chain, agent.ports.wallet.token),
             payer=payer,
             before=opening.balance,
             after=agent.chain.head(payer).balance,
@@ -87,12 +87,12 @@ def play(budget: str, fail_vendor: str, fail_rate: str, say: Say | None) -> Outc
     return outcome
 
 
-def follow(run_id: str, agent: settings.Agent, tell: Say) -> Run:
+def follow(run_id: str, agent: wiring.Agent, tell: Say) -> Run:
     """Tick the run to its end, telling every observation once."""
     told = 0
     while True:
         run = tick(run_id, agent.ports)
-        seen = agent.store.documents(run_id)["observations"]
+        seen = agent.reads.documents(run_id)["observations"]
         for line in narration(seen[told:]):
             tell(line)
         told = len(seen)

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from gpuagent import settings
+from gpuagent import settings, wiring
 from gpuagent.core.model import Vendor
 from gpuagent.core.ports import Clock
 from gpuagent.errors import ChainError, VendorError
@@ -63,13 +63,13 @@ class Levers:
 
 @dataclass(frozen=True, slots=True)
 class Practice:
-    agent: settings.Agent
+    agent: wiring.Agent
     vendors: tuple[Vendor, ...]
     levers: Levers
 
     def stage(self, market: Market) -> Stage:
         """Raises BadInput where the market cannot be played over HTTP."""
-        return Stage(market, self.vendors, self.agent.ports, self.agent.store, self.levers)
+        return Stage(market, self.vendors, self.agent.ports, self.agent.store, self.agent.reads, self.levers)
 
 
 @contextmanager
@@ -79,7 +79,7 @@ def practice(vendors: int, **environment: str) -> Iterator[Practice]:
     Raises ConfigError, MongodError.
     """
     started = stack.start(PORT="0", MOCK_SPEED="1", MOCK_VENDORS=str(vendors), MOCK_PAYER_USDC=PAYER_USDC)
-    with started as running, settings.build(settings.read({**environment, **running.environment})) as agent:
+    with started as running, wiring.open_agent(settings.read({**environment, **running.environment})) as agent:
         token = {"Authorization": f"Bearer {running.environment['GPU_VENDOR_SECRET']}"}
         clock = TurnedClock(agent.ports.clock)
         turned = replace(agent, ports=replace(agent.ports, clock=clock))

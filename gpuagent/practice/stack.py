@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
 
-from gpuagent.adapters.vendors.file import SECRET_ENV, vendor_from
+from gpuagent import wiring
 from gpuagent.core.model import Vendor
 from gpuagent.errors import ConfigError
 
@@ -39,17 +39,15 @@ def start(folder: Path | None = None, mongodb_uri: str = "", **vendor_settings: 
     outlives the block.
     mongodb_uri: a server to use instead of an embedded one. vendor_settings: variables for the mock vendor (PORT, ...).
     """
-    from gpuagent.adapters.mongo import embedded as mongod
-
     if folder:
         vendor_settings = {"MOCK_DATA_DIR": str(folder / "vendors"), **vendor_settings}
     with ExitStack() as stack:
         lock = (stack.enter_context(alone(folder)),) if folder else ()
         vendors = stack.enter_context(_vendors(vendor_settings, lock))
         if not mongodb_uri:  # while the vendors start
-            mongodb_uri = stack.enter_context(mongod.start(folder / "mongod" if folder else None)).uri
+            mongodb_uri = stack.enter_context(wiring.start_mongod(folder / "mongod" if folder else None)).uri
         ready = _ready_line(*vendors)
-        yield Stack(_environment(mongodb_uri, ready), tuple(vendor_from(entry) for entry in ready["vendors"]))
+        yield Stack(_environment(mongodb_uri, ready), tuple(wiring.vendor_from(entry) for entry in ready["vendors"]))
 
 
 def _environment(uri: str, ready: Mapping[str, Any]) -> dict[str, str]:
@@ -61,7 +59,7 @@ def _environment(uri: str, ready: Mapping[str, Any]) -> dict[str, str]:
         "X402_ASSET": chain["asset"],
         "X402_ASSET_NAME": chain["assetName"],
         "X402_ASSET_VERSION": chain["assetVersion"],
-        SECRET_ENV: ready["secret"],
+        "GPU_VENDOR_SECRET": ready["secret"],
         "VENDOR_URL": ready["url"],
     }
     if chain["payer"]:

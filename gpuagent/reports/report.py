@@ -21,9 +21,9 @@ from gpuagent.reports.frames import Frame, Frames
 from gpuagent.reports.period import Period, parse
 
 if TYPE_CHECKING:
-    from gpuagent.adapters.chain.agreeing import Node
-    from gpuagent.adapters.mongo.store import MongoStore
+    from gpuagent.core.ports import Node
     from gpuagent.settings import Settings
+    from gpuagent.wiring import Database
 
 UNASKED = attention.ChainCheck(why_not="nobody asked for it")
 
@@ -100,7 +100,7 @@ class Report:
 
 def make(
     asked: Asked,
-    store: "MongoStore",
+    db: "Database",
     network: str,
     now: float,
     open_chain: "Callable[[], AbstractContextManager[Node]] | None" = None,
@@ -112,9 +112,9 @@ def make(
     made_at = datetime.fromtimestamp(now, UTC)
     period, shown = parse(asked.period, made_at), display(asked.currency, asked.rate)
     scope = Scope(network, period.before or period.since, period.until, asked.user, asked.tag)
-    with store.history() as history:
+    with db.reads.history() as history:
         found, original_runs = frames.read(history, scope, asked.vendor, OUTCOMES_MAX), history.original_runs()
-    chain = attention.check_chain(store, open_chain) if open_chain else UNASKED
+    chain = attention.check_chain(db, open_chain) if open_chain else UNASKED
     return Report(asked, period, shown, network, made_at, found, chain, original_runs)
 
 
@@ -124,11 +124,12 @@ def open_report(asked: Asked, settings: "Settings | None" = None, chain: bool = 
     Raises BadInput, ConfigError, StoreError.
     """
     from gpuagent import settings as environment
+    from gpuagent import wiring
     from gpuagent.session import open_records
 
     known = settings or environment.read()
-    now = environment.system_clock().now()
+    now = wiring.system_clock().now()
     parse(asked.period, datetime.fromtimestamp(now, UTC)), display(asked.currency, asked.rate)  # before a server starts
-    with environment.open_store(known) if settings else open_records(os.environ) as store:
-        opened = (lambda: environment.open_chain(known)) if chain else None
-        return make(asked, store, known.network, now, opened)
+    with wiring.open_database(known) if settings else open_records(os.environ) as db:
+        opened = (lambda: wiring.open_chain(known)) if chain else None
+        return make(asked, db, known.network, now, opened)

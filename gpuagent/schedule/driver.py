@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from gpuagent import settings
+from gpuagent import settings, wiring
 from gpuagent.agent.start import Order
 from gpuagent.books.audit import audit
 from gpuagent.core.model import Run
@@ -77,18 +77,18 @@ def drive(order: Order, run_id: str, limits: Limits, say: Say, environ: Mapping[
     limits.check()
     if not is_configured(environ):
         say("[bold]practice[/]: no chain and no wallet are configured, so all is embedded and the money is test money")
-    with surroundings(environ) as here, settings.build(settings.read(here)) as agent:
+    with surroundings(environ) as here, wiring.open_agent(settings.read(here)) as agent:
         run = begin(order, run_id, agent.ports)
         named = f" ({run_id})" if run_id not in ("", run.run_id) else ""
         say(f"run {run.run_id}{named}: {show_usd(run.budget)} for {run.goal!r}, decided by {run.planner}")
         tell = _teller(agent, run.run_id, say)
         run, ticks, trouble = advance(run.run_id, agent.ports, limits, tell)
-        recorded = agent.store.recorded(run.run_id)
+        recorded = agent.reads.recorded(run.run_id)
         try:
             books = audit(run, recorded, agent.chain, agent.ports.wallet.token)
         except ChainError as error:  # the run is what it is, and the books are checked another time
             books, trouble = None, trouble or str(error)
-        payments = tuple(agent.store.documents(run.run_id)["payments"])
+        payments = tuple(agent.reads.documents(run.run_id)["payments"])
         return Result(run_id or run.run_id, run, ticks, trouble, recorded, books, payments)
 
 
@@ -120,7 +120,7 @@ def advance(
     return ports.store.load(run_id), ticks, trouble
 
 
-def _teller(agent: settings.Agent, run_id: str, say: Say) -> Callable[[str], None]:
+def _teller(agent: wiring.Agent, run_id: str, say: Say) -> Callable[[str], None]:
     """Tells every observation once, and what is wrong."""
     told = 0
 
@@ -129,7 +129,7 @@ def _teller(agent: settings.Agent, run_id: str, say: Say) -> Callable[[str], Non
         if trouble:
             say(f"not now: {trouble}")
             return
-        seen = agent.store.documents(run_id)["observations"]
+        seen = agent.reads.documents(run_id)["observations"]
         for line in narration(seen[told:]):
             say(line)
         told = len(seen)

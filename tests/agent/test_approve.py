@@ -33,7 +33,7 @@ def assert_nothing_signed(world: World, run: Run) -> None:
 
 def test_the_run_waits_in_phase_approval_and_signs_nothing(world: World, asking: Run) -> None:
     assert phase(asking) is Phase.APPROVAL
-    assert world.store.documents(asking.run_id)["runs"][0]["phase"] == "APPROVAL"
+    assert world.reads.documents(asking.run_id)["runs"][0]["phase"] == "APPROVAL"
     assert world.tick(world.tick(asking)) == asking
     assert_nothing_signed(world, asking)
     assert world.books(asking).ledger.held == 1_400_000
@@ -46,7 +46,7 @@ def test_what_is_approved_is_paid(world: World, asking: Run) -> None:
     run = world.finish(asking)
     world.assert_balanced(run, transfers=1)
     assert world.transfers()[0].amount == asking.jobs[0].quote.amount
-    (job,) = world.store.documents(run.run_id)["jobs"]
+    (job,) = world.reads.documents(run.run_id)["jobs"]
     assert job["approval"]["by"] == "Ada"
     assert "Ada approved 1.40 USD for gpu_vendor_1" in [one["content"] for one in world.seen(run, "payment_event")]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gpuagent import settings
+from gpuagent import settings, wiring
 from gpuagent.agent.approve import cancel
 from gpuagent.agent.plan import plan
 from gpuagent.core.model import Cause, Quote, Run, RunStatus, Settled, Vendor, Voided
@@ -180,7 +180,7 @@ def test_allowing_more_needs_a_reason_and_is_recorded(world: World) -> None:
     assert world.store.policy() == before
     lower = world.store.change_policy(lambda policy: replace(policy, per_payment=UNIT), "Ada", "", now)
     world.store.change_policy(lambda policy: replace(policy, per_payment=2 * UNIT), "Ben", "a bigger GPU", now)
-    newest, older, first = world.store.policies()
+    newest, older, first = world.reads.policies()
     assert [one["version"] for one in (newest, older, first)] == [3, lower.version, 1]
     assert (newest["by"], newest["why"]) == ("Ben", "a bigger GPU")
     assert newest["raised"] == ["per_payment: 1.00 USD to 2.00 USD"]
@@ -209,7 +209,7 @@ def test_without_a_policy_nothing_is_signed(world: World, told: Told) -> None:
     with pytest.raises(PolicyRefused, match="no policy in force"):
         world.tick(run)
     assert world.store.load(run.run_id) == run
-    with settings.build(settings.read(world.environment)) as fresh, pytest.raises(PolicyRefused, match="no policy"):
+    with wiring.open_agent(settings.read(world.environment)) as fresh, pytest.raises(PolicyRefused, match="no policy"):
         fresh.store.policy()  # nor does a new process make one up
     world.allow(per_payment=PRICE)
     assert paid(world.finish(run)) == ["gpu_vendor_1"]

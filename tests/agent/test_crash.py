@@ -9,7 +9,7 @@ def test_nothing_is_sent_before_it_is_stored(world: World) -> None:
     tick_until_killed(world, run, "before_store")
     assert world.market.received(world.ports.wallet.address) == []
     run = world.tick(run)
-    (payment,) = world.store.documents(run.run_id)["payments"]
+    (payment,) = world.reads.documents(run.run_id)["payments"]
     assert set(world.market.received(world.ports.wallet.address)) == {payment["header"]}
 
 

@@ -145,7 +145,7 @@ def test_the_commands(world: World, gpuagent: Callable[..., Result]) -> None:
     assert shown.exit_code == 0, shown.output
     assert "would pay 1.40 USD to gpu_vendor_1 (0x" in shown.output
     assert "nothing was signed, nothing reserved" in shown.output
-    assert world.store.runs() == []
+    assert world.reads.runs() == []
     assert gpuagent("policy", "set", "--per-payment", "1", "--by", "Ada").exit_code == 0
     told = gpuagent(*start, "--json")
     assert told.exit_code == 3

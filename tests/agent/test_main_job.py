@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gpuagent import settings
+from gpuagent import wiring
 from gpuagent.adapters.chain.evm import EvmChain
 from gpuagent.adapters.wallets.local import LocalWallet
 from gpuagent.core.model import Authorized, Completed, Failed, RunStatus, Settled, Underway
@@ -77,7 +77,7 @@ def test_only_the_runs_own_wallet_pays(world: World, make_world: Callable[..., W
 
 def test_vendors_that_take_another_token_are_no_candidates(world: World) -> None:
     other = replace(world.market.vendors[0], vendor_id="elsewhere", network="eip155:8453", base_price_per_hour=1)
-    settings.record_vendors(world.store, [other])
+    wiring.record_vendors(world.database, [other])
     run = world.finish(world.start())
     assert [job.quote.vendor_id for job in run.jobs] == ["gpu_vendor_1"]
 

@@ -124,7 +124,7 @@ def test_what_a_planner_costs_is_in_the_books_and_in_the_record(world: World) ->
     assert [job.quote.vendor_id for job in run.jobs] == ["gpu_vendor_1"]
     assert world.books(run).ledger.planner_cost == 36
     shown = Console(file=StringIO(), width=200)
-    shown.print(run_view(world.store.documents(run.run_id)))
+    shown.print(run_view(world.reads.documents(run.run_id)))
     assert "0.000036 USD planner" in shown.file.getvalue()
     world.assert_balanced(run, transfers=1)
     records = [one["data"] for one in world.seen(run, "agent_reasoning")]
@@ -241,7 +241,7 @@ def test_arms_are_assigned_and_recorded(world: World) -> None:
     assert {run.planner for run in runs} == {"stub", "scripted"}
     for run in runs:
         assert world.store.load(run.run_id) == run
-        (document,) = world.store.documents(run.run_id)["runs"]
+        (document,) = world.reads.documents(run.run_id)["runs"]
         assert document["plannerArms"] == [{"planner": name, "weight": weight} for name, weight in arms]
         assert document["planner"] == run.planner
     one = next(run for run in runs if run.planner == "scripted")

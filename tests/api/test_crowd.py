@@ -31,10 +31,10 @@ def test_fifty_clients(served: Served, record_property: Callable[[str, object], 
     runs = [served.world.store.load(client.run_id) for client in clients]
     assert {run.status for run in runs} == {RunStatus.COMPLETED}
     assert len({run.run_id for run in runs}) == CLIENTS
-    assert len(served.world.store.runs(1000)) == CLIENTS  # a start that was cut off and repeated is one run
+    assert len(served.world.reads.runs(1000)) == CLIENTS  # a start that was cut off and repeated is one run
     for run in runs:
         assert served.world.books(run).balanced
-    assert sweep(served.world.chain, served.world.store.books()).balanced
+    assert sweep(served.world.chain, served.world.database.ledgers).balanced
     assert len(served.world.transfers()) == CLIENTS
     over_http, inside = sorted(s for client in clients for s in client.ticks_s), _in_process(served)
     for name, found in (("over HTTP", over_http), ("in process", inside)):

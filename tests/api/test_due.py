@@ -43,7 +43,7 @@ def test_two_calls_at_once_share_the_runs(served: Served) -> None:
 
 
 def test_one_lease_for_all_that_ask(world: World) -> None:
-    run, leases = world.start(), world.store.rest().leases
+    run, leases = world.start(), world.database.queries.leases
     with ThreadPoolExecutor(8) as pool:
         claimed = list(pool.map(lambda number: leases.claim(run.run_id, f"w{number}", 60), range(8)))
     assert sum(claimed) == 1
@@ -58,7 +58,7 @@ def test_one_lease_for_all_that_ask(world: World) -> None:
 
 def test_a_lease_ends_by_itself(world: World) -> None:
     """Whoever held it may have died."""
-    run, leases = world.start(), world.store.rest().leases
+    run, leases = world.start(), world.database.queries.leases
     assert leases.claim(run.run_id, "dead", 0)
     assert leases.claim(run.run_id, "alive", 60)
 

@@ -16,7 +16,7 @@ def test_the_same_key_and_body_is_one_run_and_one_answer(served: Served) -> None
     replies = [served.http.post("/api/agent-start", json=ORDER, headers=KEY) for _ in range(2)]
     assert replies[0].json() == replies[1].json()
     assert [reply.headers.get("Idempotency-Replayed") for reply in replies] == [None, "true"]
-    assert len(served.world.store.runs()) == 1
+    assert len(served.world.reads.runs()) == 1
 
 
 def test_many_at_once_are_one_run(served: Served) -> None:
@@ -26,7 +26,7 @@ def test_many_at_once_are_one_run(served: Served) -> None:
     assert set(statuses) <= {200, 409}
     assert 200 in statuses
     assert {reply.json()["code"] for reply in replies if reply.status_code == 409} <= {"in_progress"}
-    assert len(served.world.store.runs()) == 1
+    assert len(served.world.reads.runs()) == 1
 
 
 def test_another_body_under_the_key_is_refused(served: Served) -> None:
@@ -63,7 +63,7 @@ def test_one_callers_key_is_not_anothers(world: World) -> None:
 
 def test_who_died_at_work_is_taken_over_with_the_same_run(served: Served) -> None:
     """The server that claimed the key saved the run, and died before it answered."""
-    answers, now = served.world.store.rest().answers, served.world.market.clock.now()
+    answers, now = served.world.database.queries.answers, served.world.market.clock.now()
     asked = b"POST /api/agent-start"
     claim = answers.claim("ada", "k", asked, now)
     assert isinstance(claim, Claim)
@@ -78,7 +78,7 @@ def test_who_died_at_work_is_taken_over_with_the_same_run(served: Served) -> Non
 
 
 def test_what_failed_for_now_may_be_asked_for_again(served: Served) -> None:
-    answers, now = served.world.store.rest().answers, served.world.market.clock.now()
+    answers, now = served.world.database.queries.answers, served.world.market.clock.now()
     claim = answers.claim("ada", "k", b"x", now)
     assert isinstance(claim, Claim)
     answers.give_up(claim, now)

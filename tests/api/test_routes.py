@@ -137,7 +137,7 @@ def test_bad_input_is_explained(served: Served, body: dict[str, Any], status: in
     assert words in problem["detail"]
     assert problem["instance"] == "/api/agent-start"
     assert problem["type"] == f"urn:gpuagent:problem:{problem['code']}"
-    assert served.world.store.runs() == []
+    assert served.world.reads.runs() == []
 
 
 def test_problems_of_the_protocol_itself(served: Served) -> None:

@@ -99,7 +99,7 @@ def test_it_answers_without_a_lifespan(world: World) -> None:
             status, body = asyncio.run(_get(app, "/api/agent-tick-due", CRON))
             assert status == 200
             assert len(body["ticked"]) == ticked
-        store = app.state.connections.store
+        store = app.state.connections.database.store
         assert app.state.connections.agent.store is store
     finally:
         app.state.connections.close()

@@ -47,9 +47,9 @@ def assert_unrepairable(world: World, *expected: Kind) -> list[Finding]:
     found = look(world)
     assert kinds(found) == list(expected)
     assert not found.balanced
-    runs = world.store.runs()
+    runs = world.reads.runs()
     assert mend(world, found) == ()
-    assert world.store.runs() == runs
+    assert world.reads.runs() == runs
     return list(found.findings)
 
 
@@ -259,7 +259,7 @@ def test_a_purchase_while_the_chain_is_read(world: World, moment: str) -> None:
 @pytest.mark.parametrize("moment", ["wallets", "payments", "reservations", "runs", "run"])
 def test_a_purchase_while_the_ledgers_are_read(world: World, moment: str) -> None:
     world.finish(world.start())
-    found = look(world, ledgers=Meddled(world.store.books(), moment, lambda: world.finish(world.start())))
+    found = look(world, ledgers=Meddled(world.database.ledgers, moment, lambda: world.finish(world.start())))
     assert found.findings == ()
 
 
@@ -270,14 +270,14 @@ def test_a_hold_that_is_released_after_the_chain_was_read(world: World) -> None:
         world.market.pass_time(200)
         world.tick(run)
 
-    assert look(world, ledgers=Meddled(world.store.books(), "payments", expire)).findings == ()
+    assert look(world, ledgers=Meddled(world.database.ledgers, "payments", expire)).findings == ()
     assert isinstance(world.store.load(run.run_id).jobs[0], Voided)
 
 
 def test_a_run_that_moves_while_its_sums_are_read(world: World) -> None:
     """The record and the jobs are read one after the other; a step between them is no difference."""
     run = world.start()
-    books = world.store.books()
+    books = world.database.ledgers
 
     class Torn:
         def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -293,7 +293,7 @@ def test_a_run_that_moves_while_its_sums_are_read(world: World) -> None:
 
 def test_a_payment_that_moves_before_its_job_is_read(world: World) -> None:
     run = pending(world)
-    books = world.store.books()
+    books = world.database.ledgers
 
     class Torn:
         def __getattr__(self, name: str) -> Callable[..., Any]:

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from pymongo import MongoClient
 from typer.testing import CliRunner
 
 from gpuagent.adapters.chain.evm import LOGS_SPAN, TRANSFER, EvmChain
-from gpuagent.adapters.mongo.ledgers import MongoBooks
+from gpuagent.adapters.mongo.connection import Connection
+from gpuagent.adapters.mongo.ledgers import MongoLedgers
 from gpuagent.agent.pay import REORG_MARGIN
 from gpuagent.books.findings import Kind
 from gpuagent.cli import app
@@ -172,11 +172,10 @@ def test_pages_hold_together(world: World) -> None:
         world.finish(world.start())
     world.tick(world.start())
     payer, token = world.ports.wallet.address, world.ports.wallet.token
-    with closing(MongoClient(world.environment["MONGODB_URI"], tz_aware=True)) as client:
-        database = client[world.environment["MONGODB_DB_NAME"]]
-        whole = MongoBooks(database, 20)
+    with closing(Connection(world.environment["MONGODB_URI"], world.environment["MONGODB_DB_NAME"])) as connection:
+        whole = MongoLedgers(connection)
         for size in (1, 2, 5):
-            paged = MongoBooks(database, 20, page=size)
+            paged = MongoLedgers(connection, page=size)
             assert list(paged.runs(payer)) == list(whole.runs(payer))
             assert list(paged.payments(payer, token)) == list(whole.payments(payer, token))
         assert len(list(whole.runs(payer))) == len(list(whole.payments(payer, token))) == 5

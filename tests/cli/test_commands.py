@@ -25,7 +25,7 @@ def started(gpuagent: Callable[..., Result]) -> str:
 
 def assert_untouched(world: World) -> None:
     """Nothing was written, nothing was signed."""
-    assert world.store.runs() == []
+    assert world.reads.runs() == []
     assert world.market.received(world.ports.wallet.address) == []
 
 
@@ -58,7 +58,7 @@ def test_looking_needs_no_key_and_no_chain(world: World, gpuagent: Callable[...,
         assert gpuagent(*command, **bare).exit_code == 0
     assert gpuagent("books", run_id, X402_PRIVATE_KEY=None).exit_code == 0
     told = [json.loads(line) for line in gpuagent("run", "watch", run_id, "--json", **bare).stdout.splitlines()]
-    assert [one["content"] for one in told] == [one["content"] for one in world.store.documents(run_id)["observations"]]
+    assert [one["content"] for one in told] == [one["content"] for one in world.reads.documents(run_id)["observations"]]
 
 
 def test_watch_shows_what_a_person_wants_to_see(world: World, gpuagent: Callable[..., Result]) -> None:
@@ -136,7 +136,7 @@ def test_wrong_secret_is_said_and_leaves_the_run_to_go_on(world: World, gpuagent
     result = gpuagent("run", "tick", run_id, GPU_VENDOR_SECRET=None)
     assert result.exit_code == 1
     assert "set GPU_VENDOR_SECRET" in result.stderr
-    assert world.store.documents(run_id)["jobs"] == []
+    assert world.reads.documents(run_id)["jobs"] == []
     assert world.market.received(world.ports.wallet.address) == []
     assert world.finish(run_id).status == "completed"
 
@@ -148,7 +148,7 @@ def test_a_secret_that_cannot_be_sent_is_said_and_stored_nowhere(world: World, g
         assert result.exit_code == 1
         assert "set GPU_VENDOR_SECRET" in result.stderr
         assert "unter2" not in result.output
-    assert world.store.documents(run_id)["observations"] == []
+    assert world.reads.documents(run_id)["observations"] == []
     mounted = world.environment["GPU_VENDOR_SECRET"] + "\n"
     assert gpuagent("run", "tick", run_id, GPU_VENDOR_SECRET=mounted).exit_code == 0
 

@@ -34,7 +34,7 @@ def lately(world: World) -> str:
 def test_a_real_run_is_reported_and_its_chain_checked(world: World, gpuagent: Invoke, tmp_path: Path) -> None:
     world.market.outcomes("gpu_vendor_1", "0")
     run = world.finish(world.start(tags=("paper",)))
-    paid = world.store.recorded(run.run_id).settled
+    paid = world.reads.recorded(run.run_id).settled
     page = tmp_path / "report.html"
     told = gpuagent("report", "--period", lately(world), "--tag", "paper", "--out", str(page), "--json")
     assert told.exit_code == 0, told.output
@@ -91,7 +91,7 @@ def on_the_book(book: seeded.Book, market: Market) -> dict[str, str]:
 
 
 def test_every_format_is_what_the_package_gives(book: seeded.Book, on_the_book: dict[str, str], tmp_path: Path) -> None:
-    report = seeded.report(book.store)
+    report = seeded.report(book.db)
     for form in exports.FORMATS:
         out = tmp_path / form
         arguments = ["report", "--period", "2026-11", "--format", form, "--out", str(out)]

@@ -10,7 +10,7 @@ import pytest
 from cdp.openapi_client.models.create_policy_request import CreatePolicyRequest
 from click.testing import Result
 
-from gpuagent import settings
+from gpuagent import settings, wiring
 from gpuagent.adapters.wallets.cdp_policy import cdp_policy
 from gpuagent.core.model import RunStatus
 from gpuagent.errors import BadInput, Refused
@@ -78,7 +78,7 @@ def test_a_whole_purchase_passes_the_policy(
 ) -> None:
     cdp.policy = printed(gpuagent, at_cdp)
     environment = {name: value for name, value in {**world.environment, **at_cdp}.items() if value}
-    with settings.build(settings.read(environment)) as agent:
+    with wiring.open_agent(settings.read(environment)) as agent:
         held = replace(world, agent=replace(agent, ports=replace(agent.ports, clock=world.market.clock)))
         run = held.finish(held.start())
     assert run.status is RunStatus.COMPLETED
@@ -100,7 +100,7 @@ def test_what_the_policy_does_not_allow_is_refused_by_cdp(
     where[changed]()
     cdp.policy = policy
     environment = {name: value for name, value in {**world.environment, **at_cdp}.items() if value}
-    with settings.build(settings.read(environment)) as agent:
+    with wiring.open_agent(settings.read(environment)) as agent:
         held = replace(world, agent=replace(agent, ports=replace(agent.ports, clock=world.market.clock)))
         run = held.start()
         with pytest.raises(Refused, match="refused by policy"):

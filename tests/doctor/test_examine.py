@@ -13,7 +13,7 @@ import pytest
 from click.testing import Result
 from pymongo import MongoClient
 
-from gpuagent import settings
+from gpuagent import wiring
 from gpuagent.adapters.mongo.embedded import find_binary
 from gpuagent.core.policy import Halt
 from gpuagent.doctor import examine as doctor
@@ -62,7 +62,7 @@ def test_nothing_is_spent_or_signed(world: World) -> None:
     before = world.chain.head(world.ports.wallet.address).balance
     examined(world)
     assert world.chain.head(world.ports.wallet.address).balance == before
-    assert world.store.runs() == []
+    assert world.reads.runs() == []
     assert world.transfers() == ()
 
 
@@ -141,11 +141,11 @@ def test_vendors_that_are_not_as_recorded(world: World) -> None:
         replace(second, endpoint="http://127.0.0.1:1"),
         replace(third, asset=OTHER),
     )
-    settings.record_vendors(world.store, changed)
+    wiring.record_vendors(world.database, changed)
     checks = examined(world)
     assert failed(checks) == {f"vendor {one.vendor_id}" for one in changed}
     assert f"wants {first.pay_to} paid" in checks["vendor gpu_vendor_1"].said
-    settings.record_vendors(world.store, [replace(one, enabled=False) for one in changed])
+    wiring.record_vendors(world.database, [replace(one, enabled=False) for one in changed])
     assert "no enabled vendor is paid on eip155:31337" in examined(world)["vendors"].said
 
 

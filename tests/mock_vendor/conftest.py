@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from mock_buyer import Buyer
-from mock_command import selling
+
+from tests.support.mock_buyer import Buyer
+from tests.support.mock_command import selling
 
 
 @pytest.fixture(scope="session")

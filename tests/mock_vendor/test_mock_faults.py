@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import hostile_checks  # noqa: F401  (importing it enters its checks)
 import httpx
 import pytest
-from mock_buyer import Buyer, header_json, new_key
-from mock_checks import CHECKS, QUOTE, expect, follow, offer_of, paid_whatever_it_says, sees, start_paying
 
+import tests.support.hostile_checks  # noqa: F401  (importing it enters its checks)
 from mock_vendor.faults import ATTACKER, TABLE
+from tests.support.mock_buyer import Buyer, header_json, new_key
+from tests.support.mock_checks import CHECKS, QUOTE, expect, follow, offer_of, paid_whatever_it_says, sees, start_paying
 
 
 @pytest.mark.parametrize("name", TABLE)

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from eth_account import Account
-from mock_buyer import Buyer, new_key
-from mock_command import last_words, launched, selling
-from mock_facilitator import PAID_NOTHING, Facilitator, Fault, hosted
 
 from mock_vendor.chain import rpc
+from tests.support.mock_buyer import Buyer, new_key
+from tests.support.mock_command import last_words, launched, selling
+from tests.support.mock_facilitator import PAID_NOTHING, Facilitator, Fault, hosted
 
 KEY = "0x" + "6f" * 32
 PRICE = 1_400_000

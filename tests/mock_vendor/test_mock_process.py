@@ -13,12 +13,12 @@ from typing import Any
 
 import httpx
 import pytest
-from mock_buyer import Buyer, header_json, new_key
-from mock_command import last_words, launched, ready_line, selling
 
 from mock_vendor.chain import anvil, rpc
 from mock_vendor.errors import ChainError
 from tests.support.eventually import eventually
+from tests.support.mock_buyer import Buyer, header_json, new_key
+from tests.support.mock_command import last_words, launched, ready_line, selling
 
 
 @contextmanager

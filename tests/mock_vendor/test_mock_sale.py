@@ -10,13 +10,13 @@ from typing import Any
 import httpx
 import pytest
 from eth_account import Account
-from mock_buyer import Buyer, header_json, new_key
 from x402.extensions.payment_identifier import declare_payment_identifier_extension
 from x402.schemas import PaymentRequired
 
 from mock_vendor.chain import mint, rpc
 from mock_vendor.payment import IDENTIFIER_DECLARATION
 from tests.support.eventually import eventually
+from tests.support.mock_buyer import Buyer, header_json, new_key
 
 
 def test_a_job_is_quoted_paid_and_done(buyer: Buyer) -> None:

@@ -31,7 +31,7 @@ def test_a_run_is_launched_stepped_and_ticked_to_success(world: World, at_consol
         assert "No run is open" in seat.screen()
         await seat.click(console.form.launch)
         assert not console.sections["New run"].value
-        (run,) = world.store.runs()
+        (run,) = world.reads.runs()
         assert console.run_id == str(run["_id"])
         assert "Phase PLANNING" in console.view.phase.value
         await seat.click(console.driving.step)
@@ -50,7 +50,7 @@ def test_a_run_is_launched_stepped_and_ticked_to_success(world: World, at_consol
         await seat.sees(lambda: console.driving.tick.disabled)
 
     at_console(scene)
-    world.assert_balanced(world.store.load(str(world.store.runs()[0]["_id"])), transfers=1)
+    world.assert_balanced(world.store.load(str(world.reads.runs()[0]["_id"])), transfers=1)
 
 
 def test_auto_ticks_through_a_failing_vendor(world: World, at_console: Play) -> None:
@@ -155,7 +155,7 @@ def test_a_dry_run_shows_what_would_be_paid_and_changes_nothing(world: World, at
 
     at_console(scene, run.run_id)
     assert world.store.load(run.run_id) == run
-    assert len(world.store.runs()) == 1
+    assert len(world.reads.runs()) == 1
 
 
 def test_errors_appear_beside_what_was_clicked(world: World, at_console: Play) -> None:

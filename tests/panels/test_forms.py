@@ -47,7 +47,7 @@ def test_a_bad_value_is_explained_beside_its_field(
         assert not form.launch.disabled
 
     at_console(scene)
-    assert world.store.runs() == []
+    assert world.reads.runs() == []
 
 
 def test_the_order_is_what_stands_in_the_form(world: World, at_console: Play) -> None:
@@ -90,7 +90,7 @@ def test_what_only_the_agent_knows_is_said_in_the_form(world: World, at_console:
         assert "nobody/nothing" in form.message.text
 
     at_console(scene)
-    assert world.store.runs() == []
+    assert world.reads.runs() == []
 
 
 def test_limits_are_changed_with_a_reason_where_they_allow_more(world: World, at_console: Play) -> None:
@@ -112,7 +112,7 @@ def test_limits_are_changed_with_a_reason_where_they_allow_more(world: World, at
     world.allow(per_payment=25_000_000)
     at_console(scene)
     assert world.store.policy().per_payment is None
-    assert world.store.policies()[0]["why"] == "a big job"
+    assert world.reads.policies()[0]["why"] == "a big job"
 
 
 def test_limits_that_others_changed_are_shown_but_not_over_what_is_being_written(

@@ -3,14 +3,15 @@
 import asyncio
 import time
 from collections.abc import Generator, Iterable
+from types import SimpleNamespace
 from typing import Any, cast
 
 from gpuagent.adapters.mongo.changes import Change
-from gpuagent.adapters.mongo.store import MongoStore
 from gpuagent.errors import ChangesLost, StoreError
 from gpuagent.panels.kit.message import Message
 from gpuagent.panels.kit.tasks import Bridge, Errand
 from gpuagent.panels.watcher import RATE_HZ, Live, News
+from gpuagent.wiring import Database
 
 OPEN = Change("open", "00", {})
 WITHIN_S = 10
@@ -41,7 +42,7 @@ class Script:
 def told(script: Script, until: Any) -> list[News]:
     async def play() -> list[News]:
         heard: list[News] = []
-        live = Live(cast(MongoStore, script), Bridge(), heard.append)
+        live = Live(cast(Database, SimpleNamespace(reads=script)), Bridge(), heard.append)
         live.start()
         ends_at = time.monotonic() + WITHIN_S
         while not until(heard):

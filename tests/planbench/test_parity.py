@@ -83,7 +83,7 @@ def levers(market: Market) -> Iterator[Levers]:
 def stage(world: World, levers: Levers, document: dict[str, Any]) -> Stage:
     (made,) = markets(parse("parity.json", document))
     ports = replace(world.ports, planners=PLANNERS)
-    return Stage(made, world.market.vendors, ports, world.store, levers)
+    return Stage(made, world.market.vendors, ports, world.store, world.reads, levers)
 
 
 @pytest.mark.parametrize(
@@ -123,6 +123,6 @@ def test_what_was_really_decided_is_replayed(world: World, levers: Levers, gpuag
 def test_what_cannot_be_played_over_http_is_refused(world: World, levers: Levers) -> None:
     refunding = market()
     with pytest.raises(BadInput, match="refunds"):
-        Stage(refunding, world.market.vendors, world.ports, world.store, levers)
+        Stage(refunding, world.market.vendors, world.ports, world.store, world.reads, levers)
     with pytest.raises(BadInput, match="start 3 vendors"):
-        Stage(refunding, world.market.vendors[:1], world.ports, world.store, levers)
+        Stage(refunding, world.market.vendors[:1], world.ports, world.store, world.reads, levers)

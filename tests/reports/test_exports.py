@@ -37,7 +37,7 @@ ACCOUNTS = {
 
 @pytest.fixture
 def november(book: seeded.Book) -> Report:
-    return seeded.report(book.store)
+    return seeded.report(book.db)
 
 
 def read_csv(text: str, **options: Any) -> pd.DataFrame:
@@ -54,9 +54,9 @@ def test_the_journal_balances(november: Report) -> None:
 
 
 def test_two_months_of_journal_are_the_journal_of_both(book: seeded.Book) -> None:
-    apart = [journal(seeded.report(book.store, period)) for period in ("2026-10", "2026-11")]
+    apart = [journal(seeded.report(book.db, period)) for period in ("2026-10", "2026-11")]
     pd.testing.assert_frame_equal(
-        pd.concat(apart, ignore_index=True), journal(seeded.report(book.store, "2026-10-01..2026-11-30"))
+        pd.concat(apart, ignore_index=True), journal(seeded.report(book.db, "2026-10-01..2026-11-30"))
     )
 
 
@@ -97,7 +97,7 @@ def test_parquet_keeps_decimals(november: Report, tmp_path: Path) -> None:
 
 
 def test_an_empty_report_has_every_column(book: seeded.Book, tmp_path: Path) -> None:
-    full, empty = (seeded.report(book.store, period) for period in ("2026-11", "2020"))
+    full, empty = (seeded.report(book.db, period) for period in ("2026-11", "2020"))
     for form in ("csv", "parquet"):
         for one, other in zip(
             exports.write(full, form, tmp_path / "full"), exports.write(empty, form, tmp_path / "empty"), strict=True
@@ -176,7 +176,7 @@ def test_a_spreadsheet_takes_no_text_for_a_formula(own_book: tuple[seeded.Book, 
     book, database = own_book
     database.runs.update_many({}, {"$set": {"goal": "=HYPERLINK(1)"}})
     database.jobs.update_many({"status": "failed"}, {"$set": {"errorMessage": "@SUM(A1)"}})
-    report = seeded.report(book.store)
+    report = seeded.report(book.db)
     purchases = exports.write(report, "csv", tmp_path)[0].read_text()
     assert "'=HYPERLINK(1)" in purchases
     assert "'@SUM(A1)" in purchases

@@ -20,7 +20,7 @@ from tests.support.report_history import ALPHA, BETA, GAMMA
 
 @pytest.fixture
 def november(book: seeded.Book) -> Report:
-    return seeded.report(book.store)
+    return seeded.report(book.db)
 
 
 # November 2026, and October before it. USD as text is an amount, else it is what it is.
@@ -69,7 +69,7 @@ SPENT = {  # run A alone has a planner that costs; user, tag or vendor: what was
 
 @pytest.mark.parametrize(("by", "value"), list(SPENT))
 def test_of_one_user_tag_or_vendor(book: seeded.Book, by: str, value: str) -> None:
-    report = seeded.report(book.store, **{by: value})
+    report = seeded.report(book.db, **{by: value})
     assert report.headlines[0].now == parse_usd(SPENT[by, value])
     assert sum(spend.composition(report.paid, report.decisions).values()) == report.headlines[0].now
 
@@ -77,7 +77,7 @@ def test_of_one_user_tag_or_vendor(book: seeded.Book, by: str, value: str) -> No
 def test_another_network_is_another_currency(book: seeded.Book) -> None:
     from gpuagent.reports.report import Asked, make
 
-    report = make(Asked("2026-11"), book.store, "eip155:8453", seeded.seconds(seeded.NOW))
+    report = make(Asked("2026-11"), book.db, "eip155:8453", seeded.seconds(seeded.NOW))
     assert (report.headlines[0].now, len(report.frames.runs)) == (0, 0)
 
 
@@ -138,7 +138,7 @@ def test_reliability_is_what_planners_believe(november: Report) -> None:
 
 
 def test_reliability_of_a_month_knows_nothing_of_later_ones(book: seeded.Book) -> None:
-    october = seeded.report(book.store, "2026-10")
+    october = seeded.report(book.db, "2026-10")
     found = reliability.reliability(october.frames.vendors, october.frames.outcomes)
     assert found.succeeded.tolist() == [1, 0, 0]  # G's job was reserved in November
     assert found.verdict.tolist()[1:] == ["no job yet", "no job yet"]
@@ -162,7 +162,7 @@ def test_what_needs_attention(book: seeded.Book, november: Report) -> None:
     late, held = (book.runs[name].run_id for name in ("H", "D"))
     expected = [("late", ALPHA, 1_400_000, late), ("held", ALPHA, 1_400_000, held)]
     assert [tuple(row) for row in found.itertuples(index=False)] == expected
-    later = seeded.report(book.store, now="2026-12-24T12:00").attention
+    later = seeded.report(book.db, now="2026-12-24T12:00").attention
     assert later[["kind", "what"]].to_numpy().tolist() == [
         ["late", "paid, and not done in twice the paid hours"],
         ["late", "signed, and past its time: the next tick asks the chain"],
@@ -175,7 +175,7 @@ def test_two_records_that_contradict_each_other(own_book: tuple[seeded.Book, Any
     stray = database.payments.find_one({"vendorId": GAMMA})
     database.jobs.delete_one({"_id": stray["jobId"]})
     database.jobs.update_one({"vendorJobId": "b1"}, {"$set": {"state": "voided", "cause": "vendor"}})
-    found = seeded.report(book.store).attention
+    found = seeded.report(book.db).attention
     told = found[found.kind == "unmatched"].what.tolist()
     assert told == [
         "a payment is recorded as completed, and no job goes with it",
@@ -190,7 +190,7 @@ def test_planners_that_were_compared(own_book: tuple[seeded.Book, Any]) -> None:
         job = book.bought(ALPHA, "2", "2026-11-05T10:00", seeded.completed("2026-11-05T11:00", f"ab{place}"))
         over = seeded.OVER if place else seeded.LOST
         book.run(f"AB{place}", "eve", "2026-11-05T10:00", "5", job, planner=planner, planner_arms=arms, **over)
-    found = runs.compared(seeded.report(book.store).started)
+    found = runs.compared(seeded.report(book.db).started)
     assert [(arm.planner, arm.runs, arm.complete and arm.complete.mean) for arm in found] == [
         ("llm", 1, 1.0),
         ("stub", 2, 0.5),
@@ -229,8 +229,8 @@ def test_a_period_that_is_none(text: str) -> None:
 
 
 def test_two_currencies_of_display(book: seeded.Book) -> None:
-    euro = seeded.report(book.store, currency="eur", rate="0.92")
-    yen = seeded.report(book.store, currency="JPY", rate="155.5")
+    euro = seeded.report(book.db, currency="eur", rate="0.92")
+    yen = seeded.report(book.db, currency="JPY", rate="155.5")
     assert euro.headlines[0].words(euro.shown) == "11.43 USD (10.52 EUR)"
     assert yen.headlines[0].words(yen.shown) == "11.43 USD (1,777.36 JPY)"  # 1777.365, half to even
     assert Display().amount(5) == "<0.01 USD"

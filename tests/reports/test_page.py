@@ -46,17 +46,17 @@ class Links(HTMLParser):
 
 @pytest.fixture
 def november(book: seeded.Book) -> Report:
-    return seeded.report(book.store)
+    return seeded.report(book.db)
 
 
 @pytest.fixture(scope="module")
 def page(book: seeded.Book) -> str:
-    return exports.html(seeded.report(book.store))
+    return exports.html(seeded.report(book.db))
 
 
 @pytest.fixture
 def nothing(book: seeded.Book) -> Report:
-    return seeded.report(book.store, "2020")
+    return seeded.report(book.db, "2020")
 
 
 def assert_offline(page: str) -> Links:
@@ -96,7 +96,7 @@ def test_texts_of_others_cannot_break_the_page(own_book: tuple[seeded.Book, Any]
     database.runs.update_many({}, {"$set": {"goal": evil, "userId": evil}})
     database.jobs.update_many({"status": "failed"}, {"$set": {"errorMessage": evil}})
     database.vendors.update_one({"vendorId": GAMMA}, {"$set": {"name": evil}})
-    found = assert_offline(exports.html(seeded.report(book.store)))
+    found = assert_offline(exports.html(seeded.report(book.db)))
     assert any("<script>alert(1)</script>" in text for text in found.texts)
     assert label(evil, 30).startswith("<script>")
 
@@ -177,10 +177,10 @@ def test_the_palette_tells_vendors_apart() -> None:
 
 def test_the_registry_is_in_the_order_of_registration(own_book: tuple[seeded.Book, Any]) -> None:
     book, _ = own_book
-    first = book.store.vendor_ids()
+    first = book.db.reads.vendor_ids()
     (vendor, *_) = seeded.vendors()
     book.store.put_vendor(vendor, seeded.seconds("2026-12-01T00:00"))  # changes its record only
-    assert first == (ALPHA, BETA, GAMMA) == book.store.vendor_ids()
+    assert first == (ALPHA, BETA, GAMMA) == book.db.reads.vendor_ids()
 
 
 def test_one_run(own_book: tuple[seeded.Book, Any]) -> None:
@@ -190,7 +190,7 @@ def test_one_run(own_book: tuple[seeded.Book, Any]) -> None:
     job = book.bought(ALPHA, "1.40", "2026-11-05T10:00", seeded.completed("2026-11-05T11:00", "one"))
     book.run("one", "ada", "2026-11-05T09:59", "5", job, ended="2026-11-05T11:00", **seeded.OVER)
     for period in ("2026-11", "2026-11-05", "all", "30d", "2026", "720h"):
-        report = seeded.report(book.store, period)
+        report = seeded.report(book.db, period)
         assert (report.headlines[0].now, len(report.paid)) == (1_400_000, 1), period
         drawn = sections.spending(report).parts
         assert [isinstance(one, Picture) and "1.40 USD" in one.alt for one in drawn] == [True, True, False]
@@ -203,7 +203,7 @@ def test_ten_thousand_runs(own_book: tuple[seeded.Book, Any]) -> None:
     for name in ("runs", "jobs", "payments", "observations"):
         database[name].delete_many({})
     many.write(database, made := many.runs(10_000, list(seeded.ADVERTISED)))
-    report = make(Asked("all"), book.store, TOKEN.network, seeded.seconds(seeded.NOW))
+    report = make(Asked("all"), book.db, TOKEN.network, seeded.seconds(seeded.NOW))
     figures = {one.name: one.now for one in report.headlines}
     assert figures["Spent"] == 10_000 * many.PRICE
     assert figures["Wasted on failed jobs"] == 1_000 * many.PRICE

@@ -118,7 +118,7 @@ def assert_unpaid(world: World, run: Run, held: int) -> None:
     assert world.market.received(world.ports.wallet.address) == []
     assert stored_headers(world, run) == []
     assert world.transfers() == ()
-    assert world.store.recorded(run.run_id).held == held
+    assert world.reads.recorded(run.run_id).held == held
 
 
 def assert_signed(world: World, run: Run, count: int) -> None:
@@ -147,7 +147,7 @@ def assert_moved(world: World, run: Run) -> None:
 
 def held(world: World, run: Run) -> int:
     """What the run's record in the database holds."""
-    return world.store.recorded(run.run_id).held
+    return world.reads.recorded(run.run_id).held
 
 
 def relay(world: World, header: str) -> bool:

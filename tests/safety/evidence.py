@@ -32,7 +32,7 @@ def look(worlds: World | Sequence[World], runs: Run | str | Sequence[Run | str],
     received = frozenset(header for world in worlds for header in world.market.received(world.ports.wallet.address))
     transfers = [transfer for world in worlds for transfer in world.transfers()]
     moved = sum(transfer.amount for transfer in transfers)
-    held = sum(world.store.recorded(run.run_id).held for world, run in homes)
+    held = sum(world.reads.recorded(run.run_id).held for world, run in homes)
     parts = (
         _signed(worlds[0], stored, received),
         f"moved {len(transfers)}, {show_usd(moved)}" if transfers else "moved 0",
@@ -46,7 +46,7 @@ def look(worlds: World | Sequence[World], runs: Run | str | Sequence[Run | str],
 
 def stored_headers(world: World, run: Run) -> list[str]:
     """The PAYMENT-SIGNATURE headers that the database keeps for the run."""
-    return [one["header"] for one in world.store.documents(run.run_id)["payments"] if one.get("header")]
+    return [one["header"] for one in world.reads.documents(run.run_id)["payments"] if one.get("header")]
 
 
 def signature_of(header: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.adapters.mongo.embedded import last_server
 from gpuagent.adapters.mongo.store import MongoStore
 from gpuagent.core.model import Authorized, Observation, Reserved, Run, Settled
@@ -84,7 +85,7 @@ def seen_provisionally(world: World, run: Run, *, used: bool) -> None:
     outcome = world.chain.outcome(job.authorization)
     assert isinstance(outcome, Open)
     assert outcome.used is used
-    recorded = world.store.recorded(run.run_id)
+    recorded = world.reads.recorded(run.run_id)
     assert (recorded.held, recorded.settled) == (job.quote.amount, 0)
     assert world.transfers() == ()
     assert_signed(world, run, 1)
@@ -132,10 +133,10 @@ def test_F15_mongod_down(make_own_world: Callable[..., World], tmp_path: Path, o
     run = world.start()
     if when == "before it can save":
         with (
-            closing(MongoStore(world.environment["MONGODB_URI"], "own", deadline_s=PATIENCE_S)) as impatient,
+            closing(Connection(world.environment["MONGODB_URI"], "own", deadline_s=PATIENCE_S)) as connection,
             pytest.raises(StoreError),
         ):
-            keeping(world, StalledStore(impatient, server["pid"])).tick(run)
+            keeping(world, StalledStore(MongoStore(connection), server["pid"])).tick(run)
         assert world.market.received(world.ports.wallet.address) == []
         assert world.transfers() == ()
         run = world.store.load(run.run_id)

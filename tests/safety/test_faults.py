@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gpuagent import settings
+from gpuagent import settings, wiring
 from gpuagent.adapters.chain.agreeing import AgreeingChain
 from gpuagent.adapters.chain.evm import EvmChain
 from gpuagent.core.model import Authorized, Reserved, Run, Settled, Voided
@@ -163,7 +163,7 @@ def test_F11_concurrent_ticks(world: World, observed: Observed) -> None:
 
     with ThreadPoolExecutor(TICKERS) as pool:
         list(pool.map(tick_together, range(TICKERS)))
-    documents = world.store.documents(run.run_id)
+    documents = world.reads.documents(run.run_id)
     assert (len(documents["jobs"]), len(documents["payments"]), len(world.transfers())) == (1, 1, 1)
     finishes(world, run, observed, [FIRST])
     assert_signed(world, run, 1)
@@ -201,8 +201,8 @@ def test_F13_two_agents_on_one_wallet(world: World, observed: Observed) -> None:
     with ExitStack() as last:
         world.market.empty(f"{DATABASE}_2")
         second = {**world.environment, "MONGODB_DB_NAME": f"{DATABASE}_2"}
-        agent = last.enter_context(settings.build(settings.read(second)))
-        settings.record_vendors(agent.store, world.market.vendors)
+        agent = last.enter_context(wiring.open_agent(settings.read(second)))
+        wiring.record_vendors(agent.database, world.market.vendors)
         agent = replace(agent, ports=replace(agent.ports, clock=world.market.clock))
         worlds = [world, World(world.market, agent, second, world.from_block)]
         runs = [each.start() for each in worlds]

@@ -17,7 +17,7 @@ from click.testing import Result
 from pymongo import MongoClient
 from typer.testing import CliRunner
 
-from gpuagent import settings
+from gpuagent import settings, wiring
 from gpuagent.adapters.wallets import keystore
 from gpuagent.adapters.wallets.local import LocalWallet
 from gpuagent.cli import app
@@ -79,7 +79,7 @@ def environment(world: World, secrets: Secrets, tmp_path: Path) -> Iterator[dict
 @pytest.fixture
 def locked(world: World, environment: dict[str, str]) -> Iterator[World]:
     """The world with its wallet opened from the keystore."""
-    with settings.build(settings.read(environment)) as agent:
+    with wiring.open_agent(settings.read(environment)) as agent:
         agent = replace(agent, ports=replace(agent.ports, clock=world.market.clock))
         assert agent.ports.wallet.address == world.ports.wallet.address
         yield replace(world, agent=agent, environment=environment)
@@ -157,7 +157,18 @@ def test_no_repr_shows_a_secret(locked: World, environment: dict[str, str], secr
     plain = settings.read({**environment, "X402_KEYSTORE": "", "X402_PRIVATE_KEY": secrets.key})
     wallet = LocalWallet(secrets.key, TOKEN)
     stack = Stack({"X402_PRIVATE_KEY": secrets.key}, ())
-    for one in (read, read.key, plain, plain.key, locked.agent, ports, ports.wallet, ports.vendor_api, wallet, stack):
+    for one in (
+        read,
+        wiring.key_source(read),
+        plain,
+        wiring.key_source(plain),
+        locked.agent,
+        ports,
+        ports.wallet,
+        ports.vendor_api,
+        wallet,
+        stack,
+    ):
         assert secrets.found_in(f"{one!r} {one!s} {[one]}") == []
 
 
@@ -198,7 +209,7 @@ def test_what_cannot_work_is_said_without_the_secret(
     assert secrets.found_in(result.output + caplog.text) == []
     for name, value in {**environment, "X402_PRIVATE_KEY": "", **changes}.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(GpuAgentError) as raised, settings.build(settings.read()):
+    with pytest.raises(GpuAgentError) as raised, wiring.open_agent(settings.read()):
         pass
     assert secrets.found_in(shown(raised.value, with_locals=False)) == []
     if slip not in MISPLACED:

@@ -110,11 +110,11 @@ def test_33_failed_after_payment(world: World, observed: Observed, fault: str) -
     job = run.jobs[0]
     assert isinstance(job, Settled)
     assert isinstance(job.work, Failed)
-    before = world.store.recorded(run.run_id)
+    before = world.reads.recorded(run.run_id)
     refund(world, job)
-    assert world.store.recorded(world.tick(run).run_id) == before
+    assert world.reads.recorded(world.tick(run).run_id) == before
     seen = finishes(world, run, observed, [FIRST, SECOND], refunded=show_usd(job.quote.amount))
-    assert world.store.recorded(run.run_id).settled == seen.moved > job.quote.amount
+    assert world.reads.recorded(run.run_id).settled == seen.moved > job.quote.amount
 
 
 def refund(world: World, job: Settled) -> None:
@@ -129,7 +129,7 @@ def refund(world: World, job: Settled) -> None:
 
 def assert_inert(world: World, run: Run) -> None:
     """What is stored is short and printable, and is shown as the text that it is: no escape, no markup at work."""
-    documents = world.store.documents(run.run_id)
+    documents = world.reads.documents(run.run_id)
     seen = documents["observations"]
     for text in (*strings([one["content"] for one in seen]), *strings([one["data"] for one in seen])):
         assert text.isprintable()

@@ -33,7 +33,7 @@ def driven(world: World, run: Run, ports: Ports | None = None, ticks: int = 60) 
 
 def result(world: World, run: Run, **changes: Any) -> Result:
     books = world.books(run)
-    payments = tuple(world.store.documents(run.run_id)["payments"])
+    payments = tuple(world.reads.documents(run.run_id)["payments"])
     return replace(Result("nightly", run, 3, "", books.ledger, books, payments), **changes)
 
 

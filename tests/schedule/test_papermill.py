@@ -116,7 +116,7 @@ def test_sigterm_while_the_vendor_keeps_its_answer_then_resumed(world: World, tm
     world.market.fault("gpu_vendor_1", "hang_after_settle")
     with begun(world.environment, *command(tmp_path, "-p", "run_id", "n-3")) as process:
         eventually(lambda: process.poll() is not None or world.market.received(world.ports.wallet.address), DEADLINE_S)
-        (payment,) = world.store.documents(run_id_of("n-3"))["payments"]
+        (payment,) = world.reads.documents(run_id_of("n-3"))["payments"]
         assert payment["status"] == "pending"
         eventually(lambda: world.transfers(), DEADLINE_S)
         _, said = terminate(process)
@@ -129,7 +129,7 @@ def test_sigterm_while_the_vendor_keeps_its_answer_then_resumed(world: World, tm
     world.market.heal()
     shown = ended(world.environment, *command(tmp_path, "-p", "run_id", "n-3"))
     assert shown.returncode == 0, shown.stderr
-    (document,) = world.store.runs()
+    (document,) = world.reads.runs()
     run = world.store.load(str(document["_id"]))
     assert (run.run_id, run.status) == (run_id_of("n-3"), RunStatus.COMPLETED)
     world.assert_balanced(run, transfers=1)
@@ -140,9 +140,9 @@ def test_sigterm_before_the_first_cell_and_started_again_is_one_run(world: World
         eventually(lambda: process.poll() is not None or list(tmp_path.glob("*.ipynb")), DEADLINE_S)
         terminate(process)
     assert process.returncode in (143, -signal.SIGTERM)  # the latter while papermill itself is still imported
-    assert len(world.store.runs()) <= 1
+    assert len(world.reads.runs()) <= 1
     assert ended(world.environment, *scheduled(tmp_path, "-p", "run_id", "n-4")).returncode == 0
-    (document,) = world.store.runs()
+    (document,) = world.reads.runs()
     world.assert_balanced(world.store.load(str(document["_id"])), transfers=1)
 
 
@@ -181,4 +181,4 @@ def test_locked_while_another_drives_it(world: World, tmp_path: Path) -> None:
 def test_bad_parameters_fail_the_notebook_readably(world: World, tmp_path: Path) -> None:
     shown = ended(world.environment, *scheduled(tmp_path, "-p", "budget", "five"))
     assert (shown.returncode, "BadInput: 'five' is not an amount in USD" in shown.stderr) == (2, True), shown.stderr
-    assert world.store.runs() == []
+    assert world.reads.runs() == []

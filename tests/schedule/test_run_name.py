@@ -36,7 +36,7 @@ def test_a_named_run_is_started_once_and_continued_after(world: World) -> None:
     world.tick(first)
     again = begin(ORDER, "nightly-1", world.ports)
     assert (again.run_id, len(again.jobs)) == (first.run_id, 1)
-    assert len(world.store.runs()) == 1
+    assert len(world.reads.runs()) == 1
     assert begin(ORDER, "nightly-2", world.ports).run_id != first.run_id
     assert begin(ORDER, "", world.ports).run_id != begin(ORDER, "", world.ports).run_id
 
@@ -57,7 +57,7 @@ def test_started_by_many_at_once_it_is_one_run(world: World) -> None:
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: begin(ORDER, "at-once", ports), range(4)))
     assert len({run.run_id for run in found}) == 1
-    assert len(world.store.runs()) == 1
+    assert len(world.reads.runs()) == 1
 
 
 def test_an_id_is_taken_once(world: World) -> None:
@@ -71,7 +71,7 @@ def test_an_id_continues_its_run_whatever_is_ordered_and_must_be_there(world: Wo
     assert begin(ORDER, run.run_id, world.ports) == run
     with pytest.raises(UnknownRun):
         begin(ORDER, "0" * 24, world.ports)
-    assert len(world.store.runs()) == 1
+    assert len(world.reads.runs()) == 1
 
 
 @pytest.mark.parametrize(
@@ -131,9 +131,9 @@ def test_an_earlier_period_that_is_not_over_comes_first_the_oldest_of_them() -> 
 
 def test_runs_of_the_database_are_read_as_they_are_written(world: World) -> None:
     run = begin(ORDER, "n-2026-01-30", world.ports)
-    assert occasion("n", "day", NOON, world.store.runs()) == "n-2026-01-30"
+    assert occasion("n", "day", NOON, world.reads.runs()) == "n-2026-01-30"
     assert world.finish(run).status is RunStatus.COMPLETED
-    assert occasion("n", "day", NOON, world.store.runs()) == "n-2026-01-31"
+    assert occasion("n", "day", NOON, world.reads.runs()) == "n-2026-01-31"
 
 
 @pytest.mark.parametrize(("name", "period"), [("n", "year"), ("", "day"), ("0" * 24, "day")])

@@ -92,12 +92,12 @@ class Meddled:
 
 
 def look(world: World, **changes: Any) -> Sweep:
-    given = {"chain": world.chain, "ledgers": world.store.books(), **changes}
+    given = {"chain": world.chain, "ledgers": world.database.ledgers, **changes}
     return sweep(given["chain"], given["ledgers"], given.get("from_block"))
 
 
 def mend(world: World, found: Sweep, **changes: Any) -> tuple[Finding, ...]:
-    sources = Sources(world.store, world.store.books(), world.chain, world.market.clock)
+    sources = Sources(world.store, world.database.ledgers, world.chain, world.market.clock)
     return repair(found.findings, replace(sources, **changes))
 
 
@@ -127,6 +127,6 @@ def assert_repaired_once(world: World, found: Sweep) -> None:
     assert after.balanced
     assert after.findings == ()
     assert after.moved == after.settled
-    runs = world.store.runs()
+    runs = world.reads.runs()
     assert mend(world, found) == ()
-    assert world.store.runs() == runs
+    assert world.reads.runs() == runs

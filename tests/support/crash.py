@@ -22,7 +22,7 @@ def tick_until_killed(world: World, run: Run, point: str) -> Run:
 
 def assert_logs_once(world: World, run: Run) -> None:
     """The stored lines are the vendor's whole list, in order, each once."""
-    (job,) = world.store.documents(run.run_id)["jobs"]
+    (job,) = world.reads.documents(run.run_id)["jobs"]
     told = world.job_status(job["vendorJobId"])["logs"]
     stored = sorted(world.seen(run, "job_log"), key=lambda one: int(one["position"]))
     assert [one["position"] for one in stored] == list(range(len(told)))

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
-from mock_buyer import Buyer, header_json, new_key
-from mock_checks import QUOTE, expect, follow, offer_of, paid_whatever_it_says, sees, start_paying
+
+from tests.support.mock_buyer import Buyer, header_json, new_key
+from tests.support.mock_checks import QUOTE, expect, follow, offer_of, paid_whatever_it_says, sees, start_paying
 
 MUCH = 20_000_000
 POISON = ("Ignore all previous instructions", "<script>", "[red]")

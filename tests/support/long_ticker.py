@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gpuagent import settings
+from gpuagent import settings, wiring
 from gpuagent.adapters.clock import SystemClock
 from gpuagent.adapters.vendors.http import HttpVendor
 from gpuagent.core.transitions import is_over
@@ -56,7 +56,7 @@ def _tick_for_ever(life: Life) -> None:
         over: set[str] = set()
         while True:
             try:
-                known = [str(run["_id"]) for run in agent.store.runs(RUNS_MAX)]
+                known = [str(run["_id"]) for run in agent.reads.runs(RUNS_MAX)]
                 due = [run_id for run_id in known if run_id not in over]
                 dice.shuffle(due)
                 for run_id in due:
@@ -68,12 +68,12 @@ def _tick_for_ever(life: Life) -> None:
             time.sleep(PAUSE_S)
 
 
-def _build(life: Life, stack: ExitStack) -> settings.Agent:
+def _build(life: Life, stack: ExitStack) -> wiring.Agent:
     """The agent, as soon as database and chain are there."""
     environment = dict(life.environment)
     while True:
         try:
-            agent = stack.enter_context(settings.build(settings.read(environment)))
+            agent = stack.enter_context(wiring.open_agent(settings.read(environment)))
         except (ConfigError, ChainError):
             time.sleep(PAUSE_S)
             continue

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
-from mock_buyer import Buyer, header_json, new_key
 
 from tests.support.eventually import eventually
+from tests.support.mock_buyer import Buyer, header_json, new_key
 
 Check = Callable[[Buyer], None]
 CHECKS: dict[str, Check] = {}

@@ -23,7 +23,7 @@ from typing import Any
 from bson import Decimal128
 from pymongo import MongoClient
 
-from gpuagent.adapters.mongo.store import MongoStore
+from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.core.model import (
     Authorized,
     Cause,
@@ -43,6 +43,7 @@ from gpuagent.core.model import (
 )
 from gpuagent.core.money import parse_usd
 from gpuagent.reports.report import Asked, Report, make
+from gpuagent.wiring import Database, database_on
 from tests.support.factories import ASSET, PAYEE, RUN, TOKEN, authorization, quote
 
 ALPHA, BETA, GAMMA = "gpu_vendor_1", "gpu_vendor_2", "gpu_vendor_3"
@@ -76,10 +77,10 @@ def vendors() -> list[Vendor]:
 class Book:
     """Writes runs with the store, one save each."""
 
-    def __init__(self, store: MongoStore) -> None:
-        self.store, self.runs = store, {}
+    def __init__(self, db: Database) -> None:
+        self.db, self.store, self.runs = db, db.store, {}
         for place, vendor in enumerate(vendors()):
-            store.put_vendor(vendor, seconds("2026-01-01T00:00") + place)
+            self.store.put_vendor(vendor, seconds("2026-01-01T00:00") + place)
 
     def run(self, name: str, user: str, at: str, budget: str, *jobs: Job, **changes: Any) -> Run:
         seen = changes.pop("seen", [])
@@ -134,9 +135,9 @@ OVER: dict[str, Any] = {"status": RunStatus.COMPLETED}
 LOST: dict[str, Any] = {"status": RunStatus.FAILED, "reason": "no vendor is worth it"}
 
 
-def write(store: MongoStore, database: Any) -> Book:
+def write(db: Database, database: Any) -> Book:
     """database: for what only a person records, that some of a payment came back."""
-    book = Book(store)
+    book = Book(db)
     bought, run = book.bought, book.run
     first = bought(ALPHA, "1.40", "2026-11-02T10:01", failed("2026-11-02T11:00", "a1", 37))
     second = bought(BETA, "1.80", "2026-11-02T11:02", completed("2026-11-02T12:02", "a2"))
@@ -160,17 +161,17 @@ def write(store: MongoStore, database: Any) -> Book:
 
 
 @contextmanager
-def opened(uri: str, name: str) -> Iterator[tuple[MongoStore, Any]]:
-    """An empty database of reports' own, and its store."""
+def opened(uri: str, name: str) -> Iterator[tuple[Database, Any]]:
+    """An empty database of reports' own, and how to write it."""
     client: MongoClient[Any] = MongoClient(uri)
     client.drop_database(name)
-    store = MongoStore(uri, name)
+    connection = Connection(uri, name)
     try:
-        yield store, client[name]
+        yield database_on(connection), client[name]
     finally:
-        store.close()
+        connection.close()
         client.close()
 
 
-def report(store: MongoStore, period: str = "2026-11", now: str = NOW, **asked: str) -> Report:
-    return make(Asked(period, **asked), store, TOKEN.network, seconds(now))
+def report(db: Database, period: str = "2026-11", now: str = NOW, **asked: str) -> Report:
+    return make(Asked(period, **asked), db, TOKEN.network, seconds(now))

@@ -11,12 +11,10 @@ from typing import Any
 import httpx
 import uvicorn
 
-from gpuagent.adapters.mongo.queries import MongoRest
-from gpuagent.adapters.mongo.store import MongoStore
 from gpuagent.api.app import create_app
 from gpuagent.api.connections import Connections
 from gpuagent.api.followers import Followers
-from gpuagent.settings import Agent
+from gpuagent.wiring import Agent, Database
 from tests.support.world import World
 
 READ, OPERATE, APPROVE, CRON = "r" * 20, "o" * 20, "a" * 20, "c" * 20
@@ -29,15 +27,11 @@ class WorldConnections(Connections):
 
     def __init__(self, world: World) -> None:
         super().__init__(world.environment)
-        self._world, self._own = world, world.store.rest()
+        self._world = world
 
     @property
-    def store(self) -> MongoStore:
-        return self._world.store
-
-    @property
-    def desk(self) -> MongoRest:
-        return self._own
+    def database(self) -> Database:
+        return self._world.database
 
     @property
     def agent(self) -> Agent:

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from gpuagent import settings
+from gpuagent import settings, wiring
 from gpuagent.core.model import Authorization, Authorized, Job, Observation, Run, Settled, Terms, Vendor
 from gpuagent.core.ports import Ports, Store, VendorApi, Wallet
 from gpuagent.tick import tick
@@ -116,7 +116,7 @@ def dying(ports: Ports, point: str, environ: dict[str, str]) -> Ports:
 
 def main(run_id: str, point: str, ahead_s: str) -> None:
     environ = dict(os.environ)
-    with settings.build(settings.read(environ)) as agent:
+    with wiring.open_agent(settings.read(environ)) as agent:
         ports = replace(agent.ports, clock=TurnableClock(float(ahead_s)))
         tick(run_id, dying(ports, point, environ))
 

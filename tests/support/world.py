@@ -16,9 +16,10 @@ from eth_hash.auto import keccak
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from gpuagent import settings
+from gpuagent import settings, wiring
 from gpuagent.adapters.chain.evm import EvmChain, Transfer
 from gpuagent.adapters.clock import SystemClock
+from gpuagent.adapters.mongo.reads import MongoReads
 from gpuagent.adapters.mongo.store import MongoStore
 from gpuagent.agent.start import Order, start
 from gpuagent.books.audit import Books, audit
@@ -169,7 +170,7 @@ class World:
     """One test's agent, with a wallet and a database of its own."""
 
     market: Market
-    agent: settings.Agent
+    agent: wiring.Agent
     environment: dict[str, str] = field(repr=False)
     from_block: int
 
@@ -180,6 +181,14 @@ class World:
     @property
     def store(self) -> MongoStore:
         return self.agent.store
+
+    @property
+    def database(self) -> wiring.Database:
+        return self.agent.database
+
+    @property
+    def reads(self) -> MongoReads:
+        return self.agent.reads
 
     @property
     def chain(self) -> EvmChain:
@@ -199,7 +208,7 @@ class World:
 
     def signed(self, run: Run) -> list[Any]:
         """The documents of all that the run ever signed."""
-        return self.store.documents(run.run_id)["payments"]
+        return self.reads.documents(run.run_id)["payments"]
 
     def tick(self, run: Run | str) -> Run:
         return tick(run if isinstance(run, str) else run.run_id, self.ports)
@@ -230,11 +239,11 @@ class World:
         return self.chain.transfers(self.ports.wallet.address, self.from_block)
 
     def books(self, run: Run) -> Books:
-        recorded = self.store.recorded(run.run_id)
+        recorded = self.reads.recorded(run.run_id)
         return audit(self.store.load(run.run_id), recorded, self.chain, self.ports.wallet.token)
 
     def seen(self, run: Run, type_: str) -> list[Any]:
-        return [one for one in self.store.documents(run.run_id)["observations"] if one["type"] == type_]
+        return [one for one in self.reads.documents(run.run_id)["observations"] if one["type"] == type_]
 
     def job_status(self, vendor_job_id: str) -> Any:
         """What the vendor says of a job, as it says it."""
@@ -242,7 +251,7 @@ class World:
 
     def jobs(self) -> list[Any]:
         """The documents of all jobs of all runs."""
-        return [job for run in self.store.runs() for job in self.store.documents(str(run["_id"]))["jobs"]]
+        return [job for run in self.reads.runs() for job in self.reads.documents(str(run["_id"]))["jobs"]]
 
     def vendor_of(self, vendor_job_id: str) -> str:
         (found,) = [job["vendorId"] for job in self.jobs() if job.get("vendorJobId") == vendor_job_id]
@@ -271,8 +280,8 @@ def build_world(
         "MONGODB_DB_NAME": database,
         "X402_PRIVATE_KEY": account.key.to_0x_hex(),
     }
-    with settings.build(settings.read(environment)) as agent:
-        settings.record_vendors(agent.store, market.vendors)
+    with wiring.open_agent(settings.read(environment)) as agent:
+        wiring.record_vendors(agent.database, market.vendors)
         agent = replace(
             agent,
             ports=replace(agent.ports, clock=market.clock, vendor_api=vendor_api or agent.ports.vendor_api),

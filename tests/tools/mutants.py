@@ -269,9 +269,9 @@ MUTANTS = (
     Mutant(
         "a save that fails counts as done",
         "gpuagent/adapters/mongo/store.py",
-        "                _raise_duplicate(error.details or {})\n                raise",
-        "                _raise_duplicate(error.details or {})\n                raise\n"
-        "            except PyMongoError:\n                pass",
+        "            _raise_duplicate(error.details or {})\n            raise",
+        "            _raise_duplicate(error.details or {})\n            raise\n"
+        "        except PyMongoError:\n            pass",
         "tests/safety/test_blackouts.py -k F15",
     ),
     Mutant(

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from gpuagent.core.model import Authorization, Settlement, Token, Transfer
-from gpuagent.core.ports import Chain, Gas, Head, Open, Outcome, Void
+from gpuagent.core.ports import Gas, Head, Node, Open, Outcome, Void
 from gpuagent.core.records import Block, Spent
 from gpuagent.errors import ChainError, ChainMismatch
 
@@ -13,25 +13,6 @@ LAG_MAX_S = 300
 """Nodes whose newest blocks lie further apart do not see the same chain: one of them lags or lies."""
 
 T = TypeVar("T")
-
-
-class Node(Chain, Protocol):
-    """The chain port, and what the books ask besides. Raises as the port does."""
-
-    @property
-    def token(self) -> Token: ...
-
-    def check(self) -> None: ...
-
-    def final(self) -> Block: ...
-
-    def block(self, number: int) -> Block | None: ...
-
-    def history(self, payer: str, first: int, last: int) -> Iterator[Transfer | Spent]: ...
-
-    def transfers(self, payer: str, from_block: int) -> tuple[Transfer, ...]: ...
-
-    def close(self) -> None: ...
 
 
 class AgreeingChain:

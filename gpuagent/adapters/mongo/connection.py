@@ -1,10 +1,13 @@
-"""One way to a MongoDB: a client that suits Atlas and serverless instances, and the database as the books need it."""
+"""A connection to MongoDB that suits Atlas and serverless instances: schema in place, one deadline per call."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import wraps
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from pymongo import MongoClient
+from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import (
     ConfigurationError,
@@ -16,7 +19,8 @@ from pymongo.errors import (
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from gpuagent.adapters.mongo import policy as policies
+from gpuagent.adapters.mongo import policy
+from gpuagent.adapters.mongo.deadline import bounded
 from gpuagent.adapters.mongo.schema import ensure_schema
 from gpuagent.adapters.mongo.values import Document
 from gpuagent.errors import ConfigError
@@ -24,17 +28,60 @@ from gpuagent.errors import ConfigError
 DURABLE = WriteConcern(w="majority", j=True)
 CONNECTIONS_MAX = 100
 """Of one process. The smallest Atlas cluster takes 500."""
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
-def connect(uri: str, database: str, timeout_s: float) -> tuple[MongoClient[Document], Database[Document]]:
-    """A client, and the database with its collections and a first policy. Raises ConfigError."""
-    client = _client(uri, timeout_s)
-    opened = client.get_database(database, write_concern=DURABLE, read_concern=ReadConcern("majority"))
-    with _explained(client):
-        _check_replica_set(client)
-        ensure_schema(opened)
-        policies.ensure(opened, time.time())
-    return client, opened
+class Connection:
+    """A client, and its database with collections, indexes and a first policy. Safe to share between threads."""
+
+    def __init__(self, uri: str, database: str, timeout_s: float = 5, deadline_s: float = 20) -> None:
+        """timeout_s: to find a server. deadline_s: for one read or one save, a failover of the servers included.
+
+        Raises ConfigError.
+        """
+        self.deadline_s = deadline_s
+        self.client = _client(uri, timeout_s)
+        self.database: Database[Document] = self.client.get_database(
+            database, write_concern=DURABLE, read_concern=ReadConcern("majority")
+        )
+        with _explained(self.client):
+            _check_replica_set(self.client)
+            ensure_schema(self.database)
+            policy.ensure(self.database, time.time())
+
+    def close(self) -> None:
+        self.client.close()
+
+    def deadline(self) -> AbstractContextManager[None]:
+        """One deadline for what is done inside, and StoreError for its failures."""
+        return bounded(self.deadline_s)
+
+    def transaction(self, write: Callable[[ClientSession], T]) -> T:
+        """What write() returns, all of it saved durably or nothing; the driver may call it more than once."""
+        with self.client.start_session() as session:
+            return session.with_transaction(write, write_concern=DURABLE)
+
+
+class Connected(Protocol):
+    """An object that works on a connection."""
+
+    @property
+    def connection(self) -> Connection: ...
+
+
+S = TypeVar("S", bound=Connected)
+
+
+def deadlined(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+    """The method, held to its connection's deadline for each call, with its failures as StoreError."""
+
+    @wraps(method)
+    def bounded_method(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with self.connection.deadline():
+            return method(self, *args, **kwargs)
+
+    return bounded_method
 
 
 def _client(uri: str, timeout_s: float) -> MongoClient[Document]:

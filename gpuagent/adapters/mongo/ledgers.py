@@ -5,10 +5,9 @@ from typing import Any
 
 from bson import ObjectId
 from pymongo import ASCENDING
-from pymongo.database import Database
 from pymongo.read_preferences import ReadPreference
 
-from gpuagent.adapters.mongo.deadline import bounded
+from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.adapters.mongo.jobs import HELD, PAYMENT_STATUS, authorization_from
 from gpuagent.adapters.mongo.original import OURS
 from gpuagent.adapters.mongo.values import Document, amount, seconds
@@ -42,19 +41,19 @@ SUMS_OF_RUN: Pipeline = [
 ]
 
 
-class MongoBooks:
+class MongoLedgers:
     """Reads the primary: what was saved before a read is in it. Raises StoreError."""
 
-    def __init__(self, database: Database[Document], deadline_s: float, page: int = PAGE) -> None:
-        """deadline_s: for one page of so many documents."""
-        self._database = database.with_options(read_preference=ReadPreference.PRIMARY)
-        self._deadline_s = deadline_s
+    def __init__(self, connection: Connection, page: int = PAGE) -> None:
+        """page: documents read at once, each page within the connection's deadline."""
+        self.connection = connection
+        self._database = connection.database.with_options(read_preference=ReadPreference.PRIMARY)
         self._page = page
 
     def wallets(self, token: Token) -> list[Wallet]:
         """Every wallet that a run or a payment of the token names."""
         signed = {"network": token.network, "asset": {"$in": self._spellings(token)}}
-        with bounded(self._deadline_s):
+        with self.connection.deadline():
             first = {"$group": {"_id": "$payer", "at": {"$min": "$createdAt"}}}
             runs = list(self._database.runs.aggregate([{"$match": OURS}, first]))
             payments = list(
@@ -81,7 +80,7 @@ class MongoBooks:
     def again(self, payment: Payment) -> Payment:
         """The same payment, read anew."""
         wanted = {"jobId": ObjectId(payment.job_id), "nonce": payment.authorization.nonce}
-        with bounded(self._deadline_s):
+        with self.connection.deadline():
             found = self._database.payments.aggregate([{"$match": wanted}, *JOB_OF_PAYMENT])
             return _payment(next(iter(found)))
 
@@ -100,13 +99,13 @@ class MongoBooks:
             yield _run_record(found)
 
     def run(self, run_id: str) -> RunRecord:
-        with bounded(self._deadline_s):
+        with self.connection.deadline():
             found = self._database.runs.aggregate([{"$match": {"_id": ObjectId(run_id)}}, *SUMS_OF_RUN])
             return _run_record(next(iter(found)))
 
     def _spellings(self, token: Token) -> list[str]:
         """How the token's address is written in payments: in any case of its letters."""
-        with bounded(self._deadline_s):
+        with self.connection.deadline():
             found = self._database.payments.distinct("asset", {"network": token.network})
         return [address for address in found if address.lower() == token.address.lower()]
 
@@ -120,7 +119,7 @@ class MongoBooks:
                 {"$limit": self._page},
                 *rest,
             ]
-            with bounded(self._deadline_s):
+            with self.connection.deadline():
                 found = list(self._database[collection].aggregate(page))
             yield from found
             if len(found) < self._page:

@@ -12,6 +12,7 @@ from typing import Any
 from bson import Decimal128
 
 from gpuagent.adapters.mongo.values import Document, money
+from gpuagent.errors import RunNotOurs
 
 OURS: Mapping[str, Any] = {"version": {"$exists": True}}
 """Matches the runs that this system wrote."""
@@ -23,6 +24,12 @@ NOTE = "made by the original system: nothing of it is proven on chain"
 
 def is_original(run: Mapping[str, Any]) -> bool:
     return "version" not in run
+
+
+def check_ours(run: Mapping[str, Any]) -> None:
+    """Raises RunNotOurs for a run of the original system, which can be looked at and not driven."""
+    if is_original(run):
+        raise RunNotOurs(f"run {run['_id']} was made by the original system: it can be looked at, not driven")
 
 
 def shown_run(run: Mapping[str, Any], payments: Sequence[Mapping[str, Any]] = ()) -> Document:

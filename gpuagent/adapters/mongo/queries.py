@@ -5,10 +5,9 @@ from typing import Any
 
 from bson import ObjectId
 from pymongo import DESCENDING
-from pymongo.database import Database
 
 from gpuagent.adapters.mongo import original
-from gpuagent.adapters.mongo.deadline import bounded
+from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.adapters.mongo.idempotency import MongoAnswers
 from gpuagent.adapters.mongo.leases import MongoLeases
 from gpuagent.adapters.mongo.values import Document, amount, date
@@ -23,21 +22,21 @@ GROUPS = {
 }
 
 
-class MongoRest:
-    """Raises StoreError. answers and leases: see there."""
+class MongoQueries:
+    """Pages of runs, spending by group, answers by idempotency key and leases, for a server. Raises StoreError."""
 
-    def __init__(self, database: Database[Document], deadline_s: float) -> None:
-        self._database = database
-        self._deadline_s = deadline_s
-        self.answers = MongoAnswers(database, deadline_s)
-        self.leases = MongoLeases(database, deadline_s)
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._database = connection.database
+        self.answers = MongoAnswers(connection.database, connection.deadline_s)
+        self.leases = MongoLeases(connection.database, connection.deadline_s)
 
     def runs(self, wanted: Mapping[str, str], limit: int, before: str = "") -> list[Document]:
         """Run documents, newest first. wanted: fields and their values. before: the last id of the page before."""
         if before and not ObjectId.is_valid(before):
             raise BadInput(f"{before[:40]!r} is no place in the list: take `next` of the page before")
         query = {**wanted, **({"_id": {"$lt": ObjectId(before)}} if before else {})}
-        with bounded(self._deadline_s):
+        with self.connection.deadline():
             found = self._database.runs.find(query).sort("_id", DESCENDING).limit(limit)
             return [original.shown_run(one) for one in found]
 
@@ -45,7 +44,7 @@ class MongoRest:
         """The run's document alone. Raises UnknownRun."""
         found = None
         if ObjectId.is_valid(run_id):
-            with bounded(self._deadline_s):
+            with self.connection.deadline():
                 found = self._database.runs.find_one({"_id": ObjectId(run_id)})
         if found is None:
             raise UnknownRun(f"there is no run {run_id[:40]}: `gpuagent run list` shows them")
@@ -55,7 +54,7 @@ class MongoRest:
         """The run's documents by collection, all as of one moment. Raises UnknownRun."""
         key = ObjectId(run_id)
         database = self._database
-        with bounded(self._deadline_s), database.client.start_session(snapshot=True) as session:
+        with self.connection.deadline(), database.client.start_session(snapshot=True) as session:
             found: dict[str, list[Document]] = {"runs": list(database.runs.find({"_id": key}, session=session))}
             for name in ("jobs", "payments", "observations"):
                 found[name] = list(database[name].find({"runId": key}, session=session).sort("_id"))
@@ -65,7 +64,7 @@ class MongoRest:
 
     def decision_since(self, run_id: str, version: int) -> Mapping[str, Any] | None:
         """The record of the run's last decision after that version, with the reason that was given."""
-        with bounded(self._deadline_s):
+        with self.connection.deadline():
             found = self._database.observations.find_one(
                 {"runId": ObjectId(run_id), "tick": {"$gt": version}, "type": "agent_reasoning"},
                 {"content": 1, "data.decision": 1},
@@ -96,12 +95,12 @@ class MongoRest:
             },
             {"$sort": {"settled": -1, "_id": 1}},
         ]
-        with bounded(self._deadline_s):
+        with self.connection.deadline():
             return [_group(found) for found in self._database.jobs.aggregate(stages)]
 
     def unproven(self) -> tuple[int, int]:
         """Payments that the original system calls completed, and their sum: claims, not money."""
-        with bounded(self._deadline_s):
+        with self.connection.deadline():
             claims = self._database.payments.find({"nonce": {"$exists": False}, "status": "completed"}, {"amount": 1})
             amounts = [amount(original.exact(one.get("amount"))) for one in claims]
         return len(amounts), sum(amounts)

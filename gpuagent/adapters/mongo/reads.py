@@ -1,81 +1,38 @@
-"""What people and their reports see of the database, and what they change in it besides runs."""
+"""What users, reports and servers read from the database beside the core."""
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 
-from bson import ObjectId
-from bson.errors import InvalidId
 from pymongo import DESCENDING
 
-from gpuagent.adapters.mongo import documents, original
-from gpuagent.adapters.mongo import policy as policies
+from gpuagent.adapters.mongo import documents, original, policy
 from gpuagent.adapters.mongo.changes import Change, watch
-from gpuagent.adapters.mongo.connection import DURABLE, connect
-from gpuagent.adapters.mongo.deadline import bounded
+from gpuagent.adapters.mongo.connection import Connection, deadlined
 from gpuagent.adapters.mongo.glance import Glance, glance
-from gpuagent.adapters.mongo.ledgers import MongoBooks
-from gpuagent.adapters.mongo.queries import MongoRest
+from gpuagent.adapters.mongo.original import check_ours
 from gpuagent.adapters.mongo.report_rows import MongoHistory, history
-from gpuagent.adapters.mongo.server import Server, look
-from gpuagent.adapters.mongo.values import date
-from gpuagent.core.model import Ledger, Vendor
-from gpuagent.core.policy import Policy
-from gpuagent.errors import RunNotOurs, UnknownRun
-
-P = ParamSpec("P")
-T = TypeVar("T")
-S = TypeVar("S", bound="MongoViews")
+from gpuagent.adapters.mongo.server import Server, server
+from gpuagent.adapters.mongo.values import object_id
+from gpuagent.core.model import Ledger
+from gpuagent.errors import UnknownRun
 
 
-def deadlined(ask: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
-    """Each call within the store's deadline_s, and its failures as StoreError."""
+class MongoReads:
+    """Reads of one database. Each raises StoreError beside what it names. Safe to share between threads."""
 
-    @wraps(ask)
-    def asked(store: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        with bounded(store.deadline_s):
-            return ask(store, *args, **kwargs)
-
-    return asked
-
-
-class MongoViews:
-    """The store's side for people. Raises StoreError beside what each names."""
-
-    def __init__(self, uri: str, database: str, timeout_s: float = 5, deadline_s: float = 20) -> None:
-        """timeout_s: to find a server. deadline_s: for one read or one save, a failover of the servers included."""
-        self.deadline_s = deadline_s
-        self._client, self._database = connect(uri, database, timeout_s)
-
-    def close(self) -> None:
-        self._client.close()
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._database = connection.database
 
     @deadlined
     def server(self) -> Server:
-        return look(self._client)
-
-    @deadlined
-    def change_policy(self, revise: Callable[[Policy], Policy], by: str, why: str, at: float) -> Policy:
-        """Put a new version in force. Raises BadInput, and nothing is changed."""
-        with self._client.start_session() as session:
-            return session.with_transaction(
-                lambda inside: policies.change(self._database, inside, revise, by, why, at), write_concern=DURABLE
-            )
+        return server(self.connection.client)
 
     @deadlined
     def policies(self, limit: int = 20) -> list[Mapping[str, Any]]:
         """All versions of the policy as documents, newest first."""
-        return policies.versions(self._database, limit)
-
-    @deadlined
-    def put_vendor(self, vendor: Vendor, at: float) -> None:
-        """Record a vendor, or change its record."""
-        self._database.vendors.update_one(
-            {"vendorId": vendor.vendor_id},
-            {"$set": documents.vendor_document(vendor), "$setOnInsert": {"createdAt": date(at)}},
-            upsert=True,
-        )
+        return policy.versions(self._database, limit)
 
     @deadlined
     def recorded(self, run_id: str) -> Ledger:
@@ -95,16 +52,8 @@ class MongoViews:
     @contextmanager
     def history(self, deadline_s: float = 120) -> Iterator[MongoHistory]:
         """All that happened, as of now, for reports. deadline_s: for one collection."""
-        with history(self._client, self._database, deadline_s) as opened:
-            yield opened
-
-    def rest(self) -> MongoRest:
-        """Pages of runs, answers by idempotency key and leases, for a server."""
-        return MongoRest(self._database, self.deadline_s)
-
-    def books(self) -> MongoBooks:
-        """The ledgers of all runs, for a sweep."""
-        return MongoBooks(self._database, self.deadline_s)
+        with history(self.connection.client, self._database, deadline_s) as rows:
+            yield rows
 
     @deadlined
     def runs(self, limit: int = 20) -> list[Mapping[str, Any]]:
@@ -144,15 +93,3 @@ class MongoViews:
                 original.shown_observation(one) for one in self._database.observations.find({"runId": key}).sort("_id")
             ],
         }
-
-
-def object_id(run_id: str) -> ObjectId:
-    try:
-        return ObjectId(run_id)
-    except (InvalidId, TypeError):
-        raise UnknownRun(f"{run_id[:40]!r} is not a run id: `gpuagent run list` shows them") from None
-
-
-def check_ours(run: Mapping[str, Any]) -> None:
-    if original.is_original(run):
-        raise RunNotOurs(f"run {run['_id']} was made by the original system: it can be looked at, not driven")

@@ -1,4 +1,4 @@
-"""What a MongoDB says of itself."""
+"""Version, replica set and clock of a MongoDB server."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ class Server:
     clock: float
 
 
-def look(client: MongoClient[dict[str, Any]]) -> Server:
+def server(client: MongoClient[dict[str, Any]]) -> Server:
     version = str(client.admin.command("buildInfo")["version"])
     hello = client.admin.command("hello")
     return Server(version, str(hello.get("setName", "")), seconds(hello["localTime"]))

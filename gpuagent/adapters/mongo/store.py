@@ -1,30 +1,36 @@
 """Runs in MongoDB (a replica set): every step is one transaction, guarded by the run's version."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from bson import ObjectId
 from pymongo.client_session import ClientSession
-from pymongo.errors import (
-    DuplicateKeyError,
-)
+from pymongo.errors import DuplicateKeyError
 
 from gpuagent.adapters.mongo import documents, jobs
 from gpuagent.adapters.mongo import past_jobs as mongo_outcomes
 from gpuagent.adapters.mongo import policy as policies
-from gpuagent.adapters.mongo.connection import DURABLE
+from gpuagent.adapters.mongo.connection import Connection, deadlined
 from gpuagent.adapters.mongo.deadline import storable
-from gpuagent.adapters.mongo.reads import MongoViews, check_ours, deadlined, object_id
-from gpuagent.adapters.mongo.values import date
+from gpuagent.adapters.mongo.original import check_ours
+from gpuagent.adapters.mongo.values import date, object_id
 from gpuagent.core.context import PastJob
 from gpuagent.core.model import Job, Observation, Run, Vendor
 from gpuagent.core.policy import Policy, Usage
 from gpuagent.errors import DuplicateRun, DuplicateVendorJob, StaleRun, UnknownRun
 
 
-class MongoStore(MongoViews):
-    """Safe to share between threads. Times are Unix seconds, amounts atomic units; documents hold dates and USD."""
+class MongoStore:
+    """The core's Store port. Safe to share between threads.
+
+    Times are Unix seconds, amounts atomic units; documents hold dates and USD. Raises StoreError beside what the port
+    and each method name.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._database = connection.database
 
     def new_id(self) -> str:
         return str(ObjectId())
@@ -54,14 +60,11 @@ class MongoStore(MongoViews):
     def save(self, before: Run, after: Run, seen: Sequence[Observation], at: float) -> Run:
         """The run's new version. Raises StaleRun, DuplicateVendorJob, PolicyRefused; then nothing was written."""
         after = replace(after, version=before.version + 1)
-        with self._client.start_session() as session:
-            try:
-                session.with_transaction(
-                    lambda inside: self._write(inside, before, after, seen, at), write_concern=DURABLE
-                )
-            except DuplicateKeyError as error:
-                _raise_duplicate(error.details or {})
-                raise
+        try:
+            self.connection.transaction(lambda session: self._write(session, before, after, seen, at))
+        except DuplicateKeyError as error:
+            _raise_duplicate(error.details or {})
+            raise
         return after
 
     @deadlined
@@ -115,6 +118,22 @@ class MongoStore(MongoViews):
     @deadlined
     def outcomes(self, run: Run, network: str, vendor_ids: Sequence[str], limit: int) -> list[PastJob]:
         return mongo_outcomes.read(self._database, run, network, vendor_ids, limit)
+
+    @deadlined
+    def change_policy(self, revise: Callable[[Policy], Policy], by: str, why: str, at: float) -> Policy:
+        """Put a new version in force. Raises BadInput, and nothing is changed."""
+        return self.connection.transaction(
+            lambda session: policies.change(self._database, session, revise, by, why, at)
+        )
+
+    @deadlined
+    def put_vendor(self, vendor: Vendor, at: float) -> None:
+        """Record a vendor, or change its record. at: when it is registered, if it is new."""
+        self._database.vendors.update_one(
+            {"vendorId": vendor.vendor_id},
+            {"$set": documents.vendor_document(vendor), "$setOnInsert": {"createdAt": date(at)}},
+            upsert=True,
+        )
 
 
 def _raise_duplicate(details: Mapping[str, Any]) -> None:

@@ -4,16 +4,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from eth_utils.address import is_checksum_address
-
 from gpuagent.core.model import Vendor
 from gpuagent.core.money import parse_usd, usd
+from gpuagent.core.networks import is_address
 from gpuagent.errors import BadInput
 from gpuagent.wire.bounded_http import is_private
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
-_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
 SECRET_ENV = "GPU_VENDOR_SECRET"  # noqa: S105 - the name of a variable
 
 
@@ -49,13 +47,6 @@ def vendor_from(entry: Mapping[str, Any]) -> Vendor:
         if not holds:
             raise BadInput(f"{field} of vendor {vendor.vendor_id!r} is to be {wanted}")
     return vendor
-
-
-def is_address(text: str) -> bool:
-    """EIP-55: mixed case is a checksum, and a wrong one is a slip in the very field that says whom to pay."""
-    if not _ADDRESS.fullmatch(text):
-        return False
-    return text[2:] in (text[2:].lower(), text[2:].upper()) or is_checksum_address(text)
 
 
 def vendor_entry(vendor: Vendor) -> dict[str, Any]:

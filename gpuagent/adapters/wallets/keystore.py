@@ -8,26 +8,18 @@ import binascii
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from eth_account import Account
 
+from gpuagent.core.model import SealedKey
 from gpuagent.errors import BadInput, ConfigError
 
 SCRYPT_N = 2**18
 """The cost that the format's own definition uses: about a second, and 256 MB, for each guess of a password."""
 SIZE_MAX = 64 * 1024
 PARTS = ("cipher", "cipherparams", "ciphertext", "kdf", "kdfparams", "mac")
-
-
-@dataclass(frozen=True, slots=True)
-class Sealed:
-    """A key that only its password opens."""
-
-    address: str
-    text: str
 
 
 def new_key() -> str:
@@ -38,7 +30,7 @@ def new_key() -> str:
 # Passwords are bytes: eth-account takes those too, though it does not say so, and fails on text that is not UTF-8.
 
 
-def seal(private_key: str, password: bytes, scrypt_n: int = SCRYPT_N) -> Sealed | None:
+def seal(private_key: str, password: bytes, scrypt_n: int = SCRYPT_N) -> SealedKey | None:
     """Encrypt the key; None when it is no private key. scrypt_n: a power of 2."""
     try:
         account = Account.from_key(private_key)
@@ -46,10 +38,10 @@ def seal(private_key: str, password: bytes, scrypt_n: int = SCRYPT_N) -> Sealed 
         return None
     # Named, because eth-account's own default can be changed by a variable of the environment.
     encrypted = Account.encrypt(account.key, password, kdf="scrypt", iterations=scrypt_n)  # type: ignore[arg-type]
-    return Sealed(account.address, json.dumps(encrypted))
+    return SealedKey(account.address, json.dumps(encrypted))
 
 
-def write(path: Path, sealed: Sealed) -> None:
+def write(path: Path, sealed: SealedKey) -> None:
     """A new file that only its owner may read. Raises BadInput, also when there is one already: it may hold a key."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

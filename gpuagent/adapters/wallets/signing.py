@@ -5,12 +5,10 @@ from decimal import Decimal
 from typing import Any
 
 from gpuagent.core.model import Authorization, Terms, Token
-from gpuagent.core.ports import Gas
+from gpuagent.core.ports import CANCEL_GAS, Gas
 from gpuagent.errors import Refused
 from gpuagent.wire.eip3009 import cancel_call
 
-CANCEL_GAS = 100_000
-"""Gas limit of a cancellation, which takes about 60,000 on Circle's token; what is not used is not paid."""
 CANCEL_COST_MAX = 10**16
 """Wei, 0.01 ETH: thousands of times what a cancellation costs on Base. A node that asks more is not believed."""
 

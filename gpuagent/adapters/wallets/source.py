@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpuagent.core.model import Token
+from gpuagent.core.model import Payer, Token
 from gpuagent.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,20 +28,6 @@ CDP = {
 }
 CDP_CHOSEN = ("CDP_WALLET_SECRET", "CDP_ACCOUNT")
 """Whoever sets one of these wants this wallet; an API key of CDP has other uses too."""
-
-
-@dataclass(frozen=True, slots=True)
-class Payer:
-    """Who pays, and who holds the key. cdp_policies: ids of the policies that CDP holds the account to."""
-
-    address: str
-    kind: str
-    cdp_policies: tuple[str, ...] = ()
-
-    @property
-    def held(self) -> str:
-        """Where the key is, in words."""
-        return {"key": "in the environment", "keystore": "in a keystore", "cdp": "at CDP"}[self.kind]
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ class _Round:
     def made(self) -> dict[str, Any]:
         began = time.monotonic()
         ends = began + self.limit_s
-        ports, leases = self.connections.agent.ports, self.connections.desk.leases
+        ports, leases = self.connections.agent.ports, self.connections.database.queries.leases
         seen: set[str] = set()
         with ThreadPoolExecutor(WORKERS) as pool:
             while time.monotonic() < ends:
@@ -74,14 +74,16 @@ class _Round:
 
     def _left(self) -> int:
         reached = {one["runId"] for one in (*self.ticked, *self.failed)}
-        return sum(run_id not in reached for run_id in self.connections.desk.leases.due(AT_ONCE + len(reached)))
+        return sum(
+            run_id not in reached for run_id in self.connections.database.queries.leases.due(AT_ONCE + len(reached))
+        )
 
     def _tick(self, run_id: str, ports: Any, ends: float) -> None:
-        leases = self.connections.desk.leases
+        leases = self.connections.database.queries.leases
         if time.monotonic() >= ends or not leases.claim(run_id, self.worker, LEASE_S):
             return
         try:
-            before = self.connections.store.load(run_id)
+            before = self.connections.database.store.load(run_id)
             after = tick(run_id, ports)
             shown = {"runId": run_id, "message": views.message(before, after), "phase": phase(after).value}
             with self.lock:

@@ -28,7 +28,7 @@ async def healthz() -> Response:
 @routes.get("/api/vendors", response_model=models.VendorList, responses=LOOKED, tags=["reports"])
 def vendors(_: MayRead, connections: Connected) -> Response:
     """Who may be bought from, and whom that would pay."""
-    return JSONResponse({"vendors": [views.vendor(one) for one in connections.store.vendors()]})
+    return JSONResponse({"vendors": [views.vendor(one) for one in connections.database.store.vendors()]})
 
 
 @routes.get("/api/reports/spend", response_model=models.SpendShown, responses=LOOKED, tags=["reports"])
@@ -46,10 +46,10 @@ def spend(
         first, last = (datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() for day in (begin, end))
     except OverflowError:
         raise BadInput("since and until are days between the years 1 and 9999") from None
-    groups = connections.desk.spend(by, first, last)
-    count, claimed = connections.desk.unproven()
+    groups = connections.database.queries.spend(by, first, last)
+    count, claimed = connections.database.queries.unproven()
     # A job counts under each of its tags, so the tags' sums are not the whole.
-    whole = groups if by != "tag" else connections.desk.spend("vendor", first, last)
+    whole = groups if by != "tag" else connections.database.queries.spend("vendor", first, last)
     return JSONResponse(
         {
             "by": by,

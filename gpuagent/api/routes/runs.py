@@ -17,8 +17,9 @@ from gpuagent.api.problems import documented
 from gpuagent.core.model import Run
 from gpuagent.core.money import parse_usd
 from gpuagent.errors import UnknownRun
-from gpuagent.settings import read, system_clock
+from gpuagent.settings import read
 from gpuagent.tick import step, tick
+from gpuagent.wiring import system_clock
 
 OBSERVATIONS_MAX = 5_000
 ASKED = documented(400, 401, 403, 404, 409, 413, 422, 502, 503)
@@ -36,7 +37,7 @@ def agent_start(order: models.StartRequest, caller: MayOperate, once: Repeatable
     def started(run_id: str, again: bool) -> dict[str, Any]:
         if again:  # somebody began this, and may have got as far as to save the run
             try:
-                connections.store.load(run_id)
+                connections.database.store.load(run_id)
             except UnknownRun:
                 again = False
         if not again:
@@ -66,7 +67,7 @@ def agent_status(
     observations: Annotated[int, Query(ge=0, le=OBSERVATIONS_MAX, description="how many, the newest")] = 1_000,
 ) -> Response:
     """A run with its jobs, payments and observations."""
-    found = connections.store.documents(run_id)
+    found = connections.database.reads.documents(run_id)
     (run,) = found.pop("runs")
     found["observations"] = found["observations"][len(found["observations"]) - observations :][:observations]
     return JSONResponse({"run": views.rest(run), **views.rest(found)})
@@ -86,7 +87,7 @@ def runs(
     """Runs, newest first."""
     asked = {"status": status, "phase": phase, "userId": user_id, "tags": tag}
     wanted = {name: value for name, value in asked.items() if value is not None}
-    found = connections.desk.runs(wanted, limit, before)
+    found = connections.database.queries.runs(wanted, limit, before)
     following = str(found[-1]["_id"]) if len(found) == limit else None
     return JSONResponse({"runs": views.rest(found), "next": following})
 
@@ -130,9 +131,9 @@ def _advanced(run_id: str, who: str, once: Once, advance: Callable[..., Run]) ->
     once.request.state.run_id = run_id
 
     def advanced(_: str, __: bool) -> dict[str, Any]:
-        before = connections.store.load(run_id)
+        before = connections.database.store.load(run_id)
         after = advance(run_id, connections.agent.ports)
-        decided = connections.desk.decision_since(run_id, before.version)
+        decided = connections.database.queries.decision_since(run_id, before.version)
         return {
             "message": views.message(before, after),
             "action": views.action(decided),
@@ -144,14 +145,14 @@ def _advanced(run_id: str, who: str, once: Once, advance: Callable[..., Run]) ->
 
 def _told(once: Once, who: str, tell: Callable[..., Run], words: str) -> Response:
     def told(_: str, __: bool) -> dict[str, Any]:
-        run = tell(once.connections.store, system_clock())
+        run = tell(once.connections.database.store, system_clock())
         return {"message": words, "run": _shown(run.run_id, once.connections)}
 
     return once.answer(who, told)
 
 
 def _shown(run_id: str, connections: Connections) -> dict[str, Any]:
-    shown: dict[str, Any] = views.rest(connections.desk.run(run_id))
+    shown: dict[str, Any] = views.rest(connections.database.queries.run(run_id))
     return shown
 
 

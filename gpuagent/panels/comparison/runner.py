@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpuagent import settings
+from gpuagent import settings, wiring
 from gpuagent.core.money import parse_usd, show_usd
 from gpuagent.core.ports import Planner
 from gpuagent.errors import BadInput, ConfigError
@@ -52,7 +52,7 @@ def names(text: str) -> tuple[str, ...]:
 def why_no_llm(environ: Mapping[str, str]) -> str:
     """Why the language model cannot be compared, or ""."""
     try:
-        settings.open_llm_planner(settings.read(environ))
+        wiring.named_planner(settings.read(environ), "llm")
     except (ConfigError, BadInput) as error:
         return str(error)
     return ""
@@ -63,7 +63,7 @@ def planner(name: str, environ: Mapping[str, str]) -> Planner:
     if name in RULES:
         return RULES[name]
     try:
-        return settings.named_planner(settings.read(environ), name)
+        return wiring.named_planner(settings.read(environ), name)
     except BadInput as error:
         raise BadInput(f"{error}; to compare with: {', '.join(RULES)}") from error
 
@@ -121,13 +121,13 @@ def replayed(run_ids: str, name: str, environ: Mapping[str, str], limit: str = "
         raise BadInput(f"asking {name} costs money: say how much it may")
     (asker,) = _askers([asked], Purse(parse_usd(limit) if limit else None), None)
     found: dict[str, list[Replayed]] = {}
-    with open_records(environ) as store:
+    with open_records(environ) as db:
         wanted = [one.strip() for one in run_ids.split(",") if one.strip()]
-        for run_id in wanted or [str(run["_id"]) for run in store.runs()]:
+        for run_id in wanted or [str(run["_id"]) for run in db.reads.runs()]:
             unnamed = () if wanted else (BadInput,)  # those that decided nothing, or that the original system made
             with suppress(*unnamed):
-                store.load(run_id)
-                found[run_id] = replay(store.documents(run_id)["observations"], asker)
+                db.store.load(run_id)
+                found[run_id] = replay(db.reads.documents(run_id)["observations"], asker)
             if not wanted and len(found) == REPLAYED_RUNS:
                 break
     return found
@@ -142,9 +142,7 @@ def _askers(named: Sequence[Planner], purse: Purse, cache: Path | None) -> list[
 
 def _cache(one: Planner, folder: Path | None) -> Path | None:
     if folder is None and isinstance(one, Priced):
-        from gpuagent.adapters.mongo.embedded import default_folder
-
-        return default_folder().parent / "planner-answers"
+        return wiring.data_folder() / "planner-answers"
     return folder
 
 

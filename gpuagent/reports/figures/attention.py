@@ -13,9 +13,9 @@ from gpuagent.errors import ChainError, ConfigError
 from gpuagent.reports.frames import TIME, Frame, Frames
 
 if TYPE_CHECKING:
-    from gpuagent.adapters.chain.agreeing import Node
-    from gpuagent.adapters.mongo.store import MongoStore
     from gpuagent.books.sweep import Sweep
+    from gpuagent.core.ports import Node
+    from gpuagent.wiring import Database
 
 HELD, LATE, UNMATCHED = "held", "late", "unmatched"
 ATTENTION = {
@@ -102,12 +102,12 @@ class ChainCheck:
         return "Every transfer is in a ledger, and every payment on chain."
 
 
-def check_chain(store: "MongoStore", opened: "Callable[[], AbstractContextManager[Node]]") -> ChainCheck:
+def check_chain(db: "Database", opened: "Callable[[], AbstractContextManager[Node]]") -> ChainCheck:
     """A chain that is not configured or does not answer is no error here: the report says so."""
     from gpuagent.books.sweep import sweep
 
     try:
         with opened() as chain:
-            return ChainCheck(sweep(chain, store.books()))
+            return ChainCheck(sweep(chain, db.ledgers))
     except (ConfigError, ChainError) as error:
         return ChainCheck(why_not=str(error))

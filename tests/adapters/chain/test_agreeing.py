@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gpuagent import settings
+from gpuagent import settings, wiring
 from gpuagent.adapters.chain.agreeing import AgreeingChain
 from gpuagent.adapters.chain.evm import EvmChain
 from gpuagent.adapters.wallets.local import LocalWallet
@@ -211,7 +211,7 @@ def test_a_transaction_that_no_node_takes_is_said(world: World, purse: Purse, ch
 
 @pytest.mark.safety("two nodes, one of which denies the payment")
 def test_a_run_on_two_nodes_holds_its_payment_while_one_denies_it(world: World, other: RpcProxy, told: Told) -> None:
-    with settings.build(settings.read(both(world, other))) as agent:
+    with wiring.open_agent(settings.read(both(world, other))) as agent:
         assert isinstance(agent.chain, AgreeingChain)
         ports = replace(agent.ports, clock=world.market.clock)
         doubting = replace(world, agent=replace(agent, ports=ports))
@@ -228,7 +228,7 @@ def test_a_run_on_two_nodes_holds_its_payment_while_one_denies_it(world: World, 
 
 
 def test_no_run_signs_while_a_node_holds_a_nonce_as_spent(world: World, other: RpcProxy) -> None:
-    with settings.build(settings.read(both(world, other))) as agent:
+    with wiring.open_agent(settings.read(both(world, other))) as agent:
         doubting = replace(world, agent=agent)
         run = doubting.start()
         other.lie("eth_call", says_used)

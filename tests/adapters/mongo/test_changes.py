@@ -16,7 +16,7 @@ def news(changes: Iterator[Change]) -> list[Change]:
 
 
 def opened(world: World, run_id: str | None, resume_after: str | None = None) -> tuple[Iterator[Change], str]:
-    changes = world.store.watch(run_id, resume_after)
+    changes = world.reads.watch(run_id, resume_after)
     first = next(changes)
     assert (first.kind, first.document) == ("open", {})
     assert first.token
@@ -32,7 +32,7 @@ def test_tells_all_that_a_tick_elsewhere_writes(world: World) -> None:
     assert {change.kind for change in told} == {"run", "job", "payment", "observation"}
     assert {str(change.document.get("runId", change.document["_id"])) for change in told} == {run.run_id}
     observations = [change.document["content"] for change in told if change.kind == "observation"]
-    assert observations == [one["content"] for one in world.store.documents(run.run_id)["observations"]]
+    assert observations == [one["content"] for one in world.reads.documents(run.run_id)["observations"]]
     (payment,) = [change for change in told if change.kind == "payment" and change.document["status"] == "completed"]
     assert payment.document["x402TxId"].startswith("0x")
     assert all("header" not in change.document for change in told)
@@ -68,14 +68,14 @@ def test_quiet_is_told_too_and_its_token_serves(world: World) -> None:
 @pytest.mark.parametrize("token", ["", "no token", {"$gt": ""}.__str__()])
 def test_refuses_what_is_no_token(world: World, token: str) -> None:
     with pytest.raises(BadInput, match="not a token"):
-        next(world.store.watch(None, token))
+        next(world.reads.watch(None, token))
 
 
 def test_refuses_what_is_no_run(world: World) -> None:
     with pytest.raises(BadInput, match="not a run id"):
-        next(world.store.watch("run-1"))
+        next(world.reads.watch("run-1"))
 
 
 def test_a_token_of_elsewhere_is_changes_lost(world: World) -> None:
     with pytest.raises(ChangesLost, match="read anew"):
-        next(world.store.watch(None, "8263" + "00" * 20))
+        next(world.reads.watch(None, "8263" + "00" * 20))

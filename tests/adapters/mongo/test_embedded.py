@@ -24,7 +24,7 @@ from tests.support.eventually import eventually
 USER = """
 import sys
 from pathlib import Path
-from gpuagent.adapters.mongod import start
+from gpuagent.adapters.mongo.embedded import start
 
 with start(Path(sys.argv[1]) if sys.argv[1] else None) as server:
     print(server.folder, server.uri, flush=True)

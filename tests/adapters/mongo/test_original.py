@@ -9,15 +9,15 @@ from bson import Decimal128, ObjectId
 from click.testing import Result
 from pymongo import MongoClient
 
-from gpuagent import settings
+from gpuagent import settings, wiring
 from gpuagent.adapters.mongo.original import exact
-from gpuagent.adapters.mongo.store import MongoStore
 from gpuagent.agent.start import Order, start
 from gpuagent.books.sweep import sweep
 from gpuagent.errors import RunNotOurs
 from gpuagent.reports.exports import html
 from gpuagent.reports.report import Asked, make
 from gpuagent.tick import tick
+from gpuagent.wiring import Database
 from tests.conftest import DATABASE
 from tests.support.world import Market, World
 
@@ -116,10 +116,10 @@ def filled(market: Market) -> Iterator[None]:
 
 
 @pytest.fixture
-def store(filled: None, market: Market) -> Iterator[MongoStore]:
+def db(filled: None, market: Market) -> Iterator[Database]:
     environ = {**market.environment, "MONGODB_DB_NAME": OLD}
-    with settings.open_store(settings.read(environ)) as opened:
-        yield opened
+    with wiring.open_database(settings.read(environ)) as db:
+        yield db
 
 
 def test_status_and_list_show_it(filled: None, gpuagent: Callable[..., Result]) -> None:
@@ -134,8 +134,8 @@ def test_status_and_list_show_it(filled: None, gpuagent: Callable[..., Result]) 
     assert str(OTHER) in listed.output
 
 
-def test_no_payment_of_it_is_settled(store: MongoStore) -> None:
-    documents = store.documents(str(RUN))
+def test_no_payment_of_it_is_settled(db: Database) -> None:
+    documents = db.reads.documents(str(RUN))
     assert {one["status"] for one in documents["payments"]} == {"unproven"}
     assert [one["claimedStatus"] for one in documents["payments"]] == ["completed", "completed", "failed"]
     assert {one["state"] for one in documents["jobs"]} == {"unproven"}
@@ -145,37 +145,37 @@ def test_no_payment_of_it_is_settled(store: MongoStore) -> None:
     assert documents["jobs"][1]["actualCost"] == Decimal128("1.400000")
 
 
-def test_a_report_says_that_its_runs_do_not_count(store: MongoStore) -> None:
-    report = make(Asked("2026-01"), store, "eip155:31337", AT.timestamp())
+def test_a_report_says_that_its_runs_do_not_count(db: Database) -> None:
+    report = make(Asked("2026-01"), db, "eip155:31337", AT.timestamp())
     assert html(report).count("2 runs of the original system are left out") == 1
     assert (len(report.paid), len(report.started), len(report.frames.purchases)) == (0, 0, 0)
 
 
-def test_it_is_never_driven(store: MongoStore) -> None:
+def test_it_is_never_driven(db: Database) -> None:
     with pytest.raises(RunNotOurs, match="looked at, not driven"):
-        store.load(str(RUN))
+        db.store.load(str(RUN))
     with pytest.raises(RunNotOurs):
-        store.recorded(str(RUN))
+        db.reads.recorded(str(RUN))
 
 
-def test_a_vendor_without_a_pinned_payee_is_nobody_to_buy_from(store: MongoStore, market: Market) -> None:
-    assert store.vendors() == ()
-    settings.record_vendors(store, market.vendors)
-    assert {vendor.vendor_id for vendor in store.vendors()} == {vendor.vendor_id for vendor in market.vendors}
+def test_a_vendor_without_a_pinned_payee_is_nobody_to_buy_from(db: Database, market: Market) -> None:
+    assert db.store.vendors() == ()
+    wiring.record_vendors(db, market.vendors)
+    assert {vendor.vendor_id for vendor in db.store.vendors()} == {vendor.vendor_id for vendor in market.vendors}
 
 
 def test_our_runs_live_beside_it(filled: None, world: World) -> None:
     """Its claims count against no cap, teach nothing about a vendor, and the sweep holds our wallet alone."""
     environ = {**world.environment, "MONGODB_DB_NAME": OLD}
-    with settings.build(settings.read(environ)) as agent:
-        settings.record_vendors(agent.store, world.market.vendors)
+    with wiring.open_agent(settings.read(environ)) as agent:
+        wiring.record_vendors(agent.database, world.market.vendors)
         ours = start(Order(goal="Fine-tune tiny-llm", budget=5_000_000), agent.ports)
         ours = tick(ours.run_id, agent.ports)
         network = agent.ports.wallet.token.network
-        vendor_ids = [vendor.vendor_id for vendor in agent.store.vendors()]
+        vendor_ids = [vendor.vendor_id for vendor in agent.db.store.vendors()]
         used = agent.store.usage(ours, network, vendor_ids, agent.ports.clock.now())
         assert used.wallet_day == sum(job.quote.amount for job in ours.jobs)
         assert agent.store.outcomes(ours, network, vendor_ids, 10) == []
-        wallets = agent.store.books().wallets(agent.ports.wallet.token)
+        wallets = agent.database.ledgers.wallets(agent.ports.wallet.token)
         assert [wallet.payer for wallet in wallets] == [world.ports.wallet.address]
-        assert sweep(agent.chain, agent.store.books()).balanced
+        assert sweep(agent.chain, agent.database.ledgers).balanced

@@ -9,6 +9,7 @@ from bson import Decimal128, ObjectId
 from pymongo import MongoClient
 from pymongo.errors import DuplicateKeyError, WriteError
 
+from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.adapters.mongo.store import MongoStore
 from gpuagent.core.events import PaymentSettled
 from gpuagent.core.model import Completed, Observation, Run, Settled
@@ -48,12 +49,12 @@ def test_every_state_comes_back_as_it_was_saved(store: MongoStore, state: str) -
     assert store.load(run.run_id) == saved
 
 
-def test_the_second_of_two_saves_is_stale_and_writes_nothing(store: MongoStore) -> None:
+def test_the_second_of_two_saves_is_stale_and_writes_nothing(world: World, store: MongoStore) -> None:
     run = fresh(store)
     store.save(run, run, [Observation("metric", "first")], 1.0)
     with pytest.raises(StaleRun):
         store.save(run, run, [Observation("metric", "second")], 1.0)
-    assert [one["content"] for one in store.documents(run.run_id)["observations"]] == ["first"]
+    assert [one["content"] for one in world.reads.documents(run.run_id)["observations"]] == ["first"]
 
 
 def test_a_vendors_job_id_belongs_to_one_job(store: MongoStore) -> None:
@@ -82,14 +83,15 @@ def test_unknown_run(store: MongoStore, run_id: str) -> None:
 
 def test_a_standalone_server_is_refused(world: World) -> None:
     with pytest.raises(ConfigError, match="does not answer"):
-        MongoStore("mongodb://127.0.0.1:1/", "x", timeout_s=0.2)
+        Connection("mongodb://127.0.0.1:1/", "x", timeout_s=0.2)
     with pytest.raises(ConfigError, match="cannot be used"):
-        MongoStore("http://127.0.0.1/", "x")
+        Connection("http://127.0.0.1/", "x")
 
 
 def test_what_the_driver_raises_is_a_store_error(world: World) -> None:
-    store = MongoStore(world.environment["MONGODB_URI"], "test", deadline_s=1)
-    store.close()
+    connection = Connection(world.environment["MONGODB_URI"], "test", deadline_s=1)
+    store = MongoStore(connection)
+    connection.close()
     for ask in (store.vendors, lambda: store.load("0" * 24), lambda: store.save(RUN, RUN, [], 1.0)):
         with pytest.raises(StoreError):
             ask()

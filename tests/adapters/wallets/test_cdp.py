@@ -14,7 +14,7 @@ import pytest
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 
-from gpuagent import settings
+from gpuagent import settings, wiring
 from gpuagent.adapters.wallets.cdp import CdpWallet, address_of
 from gpuagent.adapters.wallets.cdp_client import CdpCalls, CdpKeys
 from gpuagent.core.ports import Gas
@@ -229,7 +229,7 @@ def test_it_can_be_used_where_an_event_loop_runs_and_from_many_threads(cdp: CdpS
 def test_nothing_is_left_when_it_is_closed(cdp: CdpServer) -> None:
     """An unclosed session or loop would be a ResourceWarning, which fails a test."""
     cdp.open_account(NAME)
-    with settings.read(cdp.environment(NAME)).key.open_wallet(TOKEN) as wallet:
+    with wiring.key_source(settings.read(cdp.environment(NAME))).open_wallet(TOKEN) as wallet:
         assert [thread.name for thread in threading.enumerate()].count("cdp") == 1
         assert wallet.sign(authorization(payer=wallet.address), TERMS, "")
     assert not [one.name for one in threading.enumerate() if one.name.startswith(("cdp", "asyncio"))]
@@ -261,7 +261,10 @@ def test_no_failure_shows_a_secret(
 @pytest.mark.parametrize("name", ["CDP_API_KEY_ID", "CDP_API_KEY_SECRET", "CDP_WALLET_SECRET", "CDP_ACCOUNT"])
 def test_a_variable_that_lacks_is_named(cdp: CdpServer, name: str) -> None:
     environment = {**cdp.environment(NAME), name: ""}
-    with pytest.raises(ConfigError, match=f"set {name}: ") as error, settings.read(environment).key.open_cdp():
+    with (
+        pytest.raises(ConfigError, match=f"set {name}: ") as error,
+        wiring.key_source(settings.read(environment)).open_cdp(),
+    ):
         pass
     text = shown(error.value, with_locals=True)
     assert not [value for value in environment.values() if len(value) > 40 and value in text]
@@ -269,5 +272,8 @@ def test_a_variable_that_lacks_is_named(cdp: CdpServer, name: str) -> None:
 
 def test_keys_are_not_sent_where_others_can_read(cdp: CdpServer) -> None:
     environment = {**cdp.environment(NAME), "CDP_URL": "http://cdp.example/platform"}
-    with pytest.raises(ConfigError, match="CDP_URL is not https"), settings.read(environment).key.open_cdp():
+    with (
+        pytest.raises(ConfigError, match="CDP_URL is not https"),
+        wiring.key_source(settings.read(environment)).open_cdp(),
+    ):
         pass

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from gpuagent import settings
+from gpuagent import settings, wiring
 from gpuagent.agent.approve import cancel
 from gpuagent.core.model import Authorized, Reserved
 from gpuagent.errors import WalletError
@@ -18,8 +18,8 @@ from tests.support.world import World
 NAME = "payer"
 ALONE = """
 import sys
-from gpuagent import settings
-from tests.samples import TERMS, TOKEN, authorization
+from gpuagent import settings, wiring
+from tests.support.factories import TERMS, TOKEN, authorization
 hosts = set()
 def hook(event, arguments):
     if event == "socket.getaddrinfo":
@@ -30,7 +30,7 @@ sys.addaudithook(hook)
 assert not any(name == "cdp" or name.startswith("cdp.") for name in sys.modules), "imported before it is chosen"
 for failing in (False, True):
     try:
-        with settings.read().key.open_wallet(TOKEN) as wallet:
+        with wiring.key_source(settings.read()).open_wallet(TOKEN) as wallet:
             wallet.sign(authorization(payer=wallet.address), TERMS, "")
     except Exception as error:
         print(type(error).__name__)
@@ -61,7 +61,7 @@ def at_cdp(world: World, cdp: CdpServer) -> Iterator[World]:
     cdp.open_account(NAME, world.environment["X402_PRIVATE_KEY"])
     environment = {**world.environment, **cdp.environment(NAME)}
     del environment["X402_PRIVATE_KEY"]
-    with settings.build(settings.read(environment)) as agent:
+    with wiring.open_agent(settings.read(environment)) as agent:
         agent = replace(agent, ports=replace(agent.ports, clock=world.market.clock))
         yield replace(world, agent=agent, environment=environment)
 

@@ -14,6 +14,7 @@ from gpuagent import settings
 from gpuagent.adapters.wallets import keystore
 from gpuagent.adapters.wallets.source import PASSWORDS
 from gpuagent.cli import app
+from gpuagent.core.model import SealedKey
 from gpuagent.errors import BadInput, ConfigError
 from tests.support.world import World
 
@@ -133,7 +134,7 @@ def test_a_folder_is_no_keystore(tmp_path: Path) -> None:
 
 def test_a_keystore_is_never_overwritten(file: Path, tmp_path: Path) -> None:
     before = file.read_bytes()
-    sealed = keystore.Sealed(ADDRESS, "{}")
+    sealed = SealedKey(ADDRESS, "{}")
     with pytest.raises(BadInput, match="is there already"):
         keystore.write(file, sealed)
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from eth_account import Account
 
-from gpuagent import settings
+from gpuagent import settings, wiring
 from gpuagent.adapters.wallets import keystore
 from gpuagent.agent.approve import cancel
 from gpuagent.core.model import Authorized, RunStatus, Terms
@@ -43,7 +43,7 @@ def environment(request: pytest.FixtureRequest, world: World, tmp_path: Path, cd
 @pytest.fixture
 def held(world: World, environment: dict[str, str]) -> Iterator[World]:
     """The world with its wallet opened in this way, by the variables alone."""
-    with settings.build(settings.read(environment)) as agent:
+    with wiring.open_agent(settings.read(environment)) as agent:
         agent = replace(agent, ports=replace(agent.ports, clock=world.market.clock))
         yield replace(world, agent=agent, environment=environment)
 
@@ -129,7 +129,7 @@ def test_nothing_but_the_agreed_transfer_is_signed(held: World, cdp: CdpServer, 
 def test_no_wallet_shows_what_it_holds(held: World, environment: dict[str, str]) -> None:
     read = settings.read(environment)
     secrets = [PASSWORD, *(value for name, value in environment.items() if "SECRET" in name or "KEY" in name)]
-    for one in (read, read.key, held.ports.wallet, held.agent):
+    for one in (read, wiring.key_source(read), held.ports.wallet, held.agent):
         assert not [secret for secret in secrets if secret in f"{one!r} {one!s}" and len(secret) > 12]
 
 
@@ -146,9 +146,9 @@ def test_two_wallets_at_once_are_refused(rivals: str) -> None:
     one, other = BOTH[rivals]
     read = settings.read({one: Account.create().key.to_0x_hex(), other: "set"})
     with pytest.raises(ConfigError, match=f"{one} and {other} are both set: choose one of them, and unset the other"):
-        _ = read.key.kind
+        _ = wiring.key_source(read).kind
 
 
 def test_an_api_key_of_cdp_alone_chooses_no_wallet() -> None:
     read = settings.read({"CDP_API_KEY_ID": "id", "CDP_API_KEY_SECRET": "secret", "X402_PRIVATE_KEY": "0x1"})
-    assert read.key.kind == "key"
+    assert wiring.key_source(read).kind == "key"

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from click.testing import Result
 
-from gpuagent import settings
+from gpuagent import settings, wiring
 from gpuagent.adapters.planners.llm.call import Model
 from gpuagent.adapters.planners.llm.models import read_models
 from gpuagent.adapters.planners.llm.planner import open_planner
@@ -109,7 +109,7 @@ def test_the_mode_is_known_and_read_late() -> None:
     read = settings.read({"PLANNER_MODE": "llm"})
     assert read.planner == "llm"
     with pytest.raises(ConfigError, match="set FIREWORKS_MODEL"):
-        settings.open_llm_planner(read)
+        wiring.named_planner(read, "llm")
 
 
 @pytest.mark.parametrize(
@@ -151,4 +151,4 @@ def test_a_run_is_not_started_without_a_key(gpuagent: Callable[..., Result], wor
     mode = {"PLANNER_MODE": "llm"} if how == "by the mode" else {}
     result = gpuagent("run", "start", "--goal", "x", "--budget", "5", *option, FIREWORKS_MODEL="x", **mode)
     assert (result.exit_code, "set FIREWORKS_API_KEY" in result.stderr) == (2, True)
-    assert world.store.runs() == []
+    assert world.reads.runs() == []

@@ -1,0 +1,253 @@
+"""The only module that picks adapters: it opens what the settings name, and hands it out behind the core's ports.
+
+Adapters are imported when they are first needed, so that a command starts without the libraries that it does not use.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gpuagent.errors import BadInput
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gpuagent.adapters.mongo.connection import Connection
+    from gpuagent.adapters.mongo.embedded import Mongod
+    from gpuagent.adapters.mongo.ledgers import MongoLedgers
+    from gpuagent.adapters.mongo.queries import MongoQueries
+    from gpuagent.adapters.mongo.reads import MongoReads
+    from gpuagent.adapters.mongo.store import MongoStore
+    from gpuagent.adapters.wallets.source import KeySource
+    from gpuagent.core.model import SealedKey, Token, Vendor
+    from gpuagent.core.ports import Clock, Node, Planner, Ports, VendorApi
+    from gpuagent.settings import Settings
+    from gpuagent.wire.bounded_http import BoundedHttp
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """An open MongoDB database, by who asks it.
+
+    store: the core's port. reads: users and reports. queries: the REST server. ledgers: a sweep of the books.
+    """
+
+    store: "MongoStore"
+    reads: "MongoReads"
+    queries: "MongoQueries"
+    ledgers: "MongoLedgers"
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """The core's ports, connected, beside the database and the chain for what only users ask of them."""
+
+    ports: "Ports"
+    database: Database
+    chain: "Node"
+
+    @property
+    def store(self) -> "MongoStore":
+        return self.database.store
+
+    @property
+    def reads(self) -> "MongoReads":
+        return self.database.reads
+
+
+@contextmanager
+def open_agent(settings: "Settings", database: Database | None = None) -> Iterator[Agent]:
+    """The whole agent, connected until the block ends. database: an open one to use; it stays open.
+
+    Raises ConfigError, WalletError, ChainError.
+    """
+    from gpuagent.adapters.vendors.http import HttpVendor
+    from gpuagent.core.ports import Ports
+
+    _quiet_libraries()
+    with ExitStack() as stack:
+        wallet = stack.enter_context(key_source(settings).open_wallet(settings.token))
+        chain = stack.enter_context(open_chain(settings))
+        database = database or stack.enter_context(open_database(settings))
+        vendor_api = HttpVendor(settings.environ.get)
+        stack.callback(vendor_api.close)
+        ports = Ports(
+            store=database.store,
+            planners=_planners(settings),
+            wallet=wallet,
+            chain=chain,
+            vendor_api=vendor_api,
+            clock=system_clock(),
+        )
+        yield Agent(ports, database, chain)
+
+
+# One part of the agent alone.
+
+
+@contextmanager
+def open_database(settings: "Settings", folder: "Path | None" = None) -> Iterator[Database]:
+    """The database at MONGODB_URI, or in the embedded server. Needs no key and no chain. Raises ConfigError.
+
+    folder: where the embedded server keeps its data, if not in the usual place.
+    """
+    from gpuagent.adapters.mongo.connection import Connection
+
+    _quiet_libraries()
+    with ExitStack() as stack:
+        uri = settings.mongodb_uri or stack.enter_context(start_mongod(folder or data_folder() / "mongod")).uri
+        connection = stack.enter_context(closing(Connection(uri, settings.database)))
+        yield database_on(connection)
+
+
+def database_on(connection: "Connection") -> Database:
+    """The database at the end of an open connection, which the caller closes."""
+    from gpuagent.adapters.mongo.ledgers import MongoLedgers
+    from gpuagent.adapters.mongo.queries import MongoQueries
+    from gpuagent.adapters.mongo.reads import MongoReads
+    from gpuagent.adapters.mongo.store import MongoStore
+
+    return Database(MongoStore(connection), MongoReads(connection), MongoQueries(connection), MongoLedgers(connection))
+
+
+@contextmanager
+def open_chain(settings: "Settings") -> "Iterator[Node]":
+    """The chain at CHAIN_RPC_URL. Needs no key. Raises ConfigError, and ChainError when it is another chain."""
+    from gpuagent.adapters.chain.agreeing import AgreeingChain
+    from gpuagent.adapters.chain.evm import EvmChain
+
+    _quiet_libraries()
+    nodes = [EvmChain(url, settings.token, settings.confirmations) for url in settings.rpc_urls]
+    with closing(AgreeingChain(nodes) if len(nodes) > 1 else nodes[0]) as chain:
+        chain.check()
+        yield chain
+
+
+@contextmanager
+def open_vendor_api(secrets: Mapping[str, str]) -> "Iterator[tuple[VendorApi, BoundedHttp]]":
+    """The vendors' API without a wallet or a database, and a plain HTTP client for what the API does not allow."""
+    from gpuagent.adapters.vendors.http import HttpVendor
+    from gpuagent.wire.bounded_http import BoundedHttp
+
+    with ExitStack() as stack:
+        vendor_api = HttpVendor(secrets.get)
+        stack.callback(vendor_api.close)
+        http = BoundedHttp(deadline_s=10)
+        stack.callback(http.close)
+        yield vendor_api, http
+
+
+def key_source(settings: "Settings") -> "KeySource":
+    """Where the paying wallet's key is: the environment, a keystore or CDP."""
+    from gpuagent.adapters.wallets.source import KeySource
+
+    return KeySource(settings.environ)
+
+
+def system_clock() -> "Clock":
+    from gpuagent.adapters.clock import SystemClock
+
+    return SystemClock()
+
+
+def named_planner(settings: "Settings", name: str) -> "Planner":
+    """A planner by its name, such as `stub` or `llm:MODEL`, without a wallet or a database.
+
+    Raises BadInput where there is none of that name, and ConfigError where it is not set up.
+    """
+    planners = _planners(settings)
+    if name.partition(":")[0] not in list(planners):
+        raise BadInput(f"no planner {name!r}; there are: {', '.join(planners)}")
+    return planners[name]
+
+
+def _planners(settings: "Settings") -> "Mapping[str, Planner]":
+    """Every planner by name, made when it is first asked for: ConfigError is raised then where it is not set up."""
+    from gpuagent.adapters.planners.registry import OnDemand
+    from gpuagent.adapters.planners.stub import StubPlanner
+
+    def stub(option: str) -> "Planner":
+        if option:
+            raise KeyError(option)
+        return StubPlanner()
+
+    def llm(model: str) -> "Planner":
+        from gpuagent.adapters.planners.llm.planner import open_planner
+
+        return open_planner({**settings.environ, "PLANNER_MODEL": model} if model else settings.environ)
+
+    return OnDemand({"stub": stub, "llm": llm})
+
+
+def _quiet_libraries() -> None:
+    """Libraries log what is secret: httpx the API key in the path of a node, pymongo at DEBUG whole signed payments.
+
+    Who asks for one of these by its name still gets it.
+    """
+    for name, level in {"httpx": logging.WARNING, "pymongo.command": logging.INFO}.items():
+        logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(level)
+
+
+# What only commands need.
+
+
+def data_folder() -> "Path":
+    """The folder in the user's home for all that the agent keeps on this machine."""
+    from gpuagent.adapters.mongo.embedded import default_folder
+
+    return default_folder().parent
+
+
+def start_mongod(folder: "Path | None") -> "Mongod":
+    """The embedded MongoDB server of a data folder, in use until it is closed; None: a folder that ends with it."""
+    from gpuagent.adapters.mongo import embedded
+
+    return embedded.start(folder)
+
+
+def record_vendors(database: Database, vendors: "Iterable[Vendor]") -> None:
+    """Write vendors to the database, or change their records."""
+    for vendor in vendors:
+        database.store.put_vendor(vendor, system_clock().now())
+
+
+def vendor_from(entry: Mapping[str, Any]) -> "Vendor":
+    """A vendor from its entry in a vendors file. Raises BadInput naming the field that is missing or wrong."""
+    from gpuagent.adapters.vendors import file
+
+    return file.vendor_from(entry)
+
+
+def vendor_entry(vendor: "Vendor") -> dict[str, Any]:
+    """A vendor's entry in a vendors file, which vendor_from() reads back."""
+    from gpuagent.adapters.vendors import file
+
+    return file.vendor_entry(vendor)
+
+
+def seal_key(private_key: str | None, password: bytes) -> "SealedKey | None":
+    """A private key, a new one for None, encrypted for a keystore; None when it is no private key.
+
+    Raises nothing, so that no traceback shows a frame that holds the key.
+    """
+    from gpuagent.adapters.wallets import keystore
+
+    return keystore.seal(keystore.new_key() if private_key is None else private_key, password)
+
+
+def write_keystore(path: "Path", key: "SealedKey") -> None:
+    """Write an encrypted key to a new file that only its owner may read. Raises BadInput where there is one."""
+    from gpuagent.adapters.wallets import keystore
+
+    keystore.write(path, key)
+
+
+def cdp_policy(token: "Token", payer: str, vendors: "Iterable[Vendor]", payment_max: int | None) -> dict[str, Any]:
+    """The policy for CDP's policy engine that holds the account to these payees and this much per payment."""
+    from gpuagent.adapters.wallets import cdp_policy
+
+    return cdp_policy.cdp_policy(token, payer, list(vendors), payment_max)
