@@ -33,8 +33,8 @@ class Settings:
     def rpc_urls(self) -> tuple[str, ...]:
         """The nodes of the chain, which must agree."""
         what = "the JSON-RPC endpoint of the chain, or several with commas between; `gpuagent up` starts a local one"
-        given = self.environ.get("CHAIN_RPC_URL") or self.profile.rpc_url or self._needed("CHAIN_RPC_URL", what)
-        urls = tuple(url.strip() for url in given.split(","))
+        endpoints = self.environ.get("CHAIN_RPC_URL") or self.profile.rpc_url or self._needed("CHAIN_RPC_URL", what)
+        urls = tuple(url.strip() for url in endpoints.split(","))
         if "" in urls or len(set(urls)) < len(urls):
             # Not shown: an endpoint may hold an API key.
             raise ConfigError("CHAIN_RPC_URL has an empty or a repeated endpoint: write each node once, commas between")
@@ -79,7 +79,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
 def _check(settings: Settings) -> None:
     network, planner = settings.network, settings.planner
     if not networks.is_caip2(network):
-        names = ", ".join(one.name for one in networks.PROFILES)
+        names = ", ".join(profile.name for profile in networks.PROFILES)
         raise ConfigError(f"X402_NETWORK={network!r}: write one of {names}, or a CAIP-2 network such as eip155:8453")
     if planner not in PLANNER_MODES:
         raise ConfigError(f"PLANNER_MODE={planner!r}: write one of {', '.join(PLANNER_MODES)}")

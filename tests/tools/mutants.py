@@ -360,7 +360,7 @@ MUTANTS = (
     ),
     Mutant(
         "the driver logs signed payments",
-        "gpuagent/settings.py",
+        "gpuagent/wiring.py",
         '"pymongo.command": logging.INFO',
         '"pymongo.command": logging.DEBUG',
         "tests/safety/test_secrets.py -k whole_run",
@@ -389,8 +389,8 @@ MUTANTS = (
     Mutant(
         "wallets without a payment are not swept",
         "gpuagent/adapters/mongo/ledgers.py",
-        "        for found in (*runs, *payments):",
-        "        for found in payments:",
+        "        for group in (*runs, *payments):",
+        "        for group in payments:",
         "tests/books/test_sweep.py -k older_database",
     ),
     Mutant(
@@ -438,8 +438,8 @@ MUTANTS = (
     Mutant(
         "a halt that comes while the wallet signs is not seen",
         "gpuagent/adapters/mongo/policy.py",
-        "        case Reserved(approval=agreed), Authorized():\n            rules = read(database, session)",
-        "        case Reserved(approval=agreed), Authorized():\n            return",
+        "        case Reserved(approval=approved), Authorized():\n            rules = read(database, session)",
+        "        case Reserved(approval=approved), Authorized():\n            return",
         "tests/agent/test_halt.py -k middle_of_signing",
     ),
     Mutant(

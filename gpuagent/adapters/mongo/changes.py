@@ -1,4 +1,4 @@
-"""News of runs as it is written, by whichever process: MongoDB's change stream, cut to what people may see."""
+"""Changes to runs as they are written, by whichever process: MongoDB's change stream without what is secret."""
 
 import re
 from collections.abc import Generator, Mapping
@@ -21,7 +21,9 @@ _TOKEN = re.compile("[0-9A-Fa-f]{2,2000}")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """kind: run, job, payment, observation or (of all runs) policy, with the whole document as it now is in the
+    """One write to the database, or a sign of life between writes.
+
+    kind: run, job, payment, observation or (of all runs) policy, with the whole document as it now is in the
     database, but for a payment's signed header; or open or idle, without one. token: watch() goes on after this
     change with it.
 
@@ -43,7 +45,7 @@ def watch(
     After every idle_s seconds without news comes an `idle`: a moment to send a sign of life, or to leave.
     resume_after: a Change's token, to go on where another watch ended, after a failure or in another process.
 
-    It blocks, so it wants a thread. Raises BadInput for a malformed id or token; ChangesLost when the server does not
+    It blocks: give it a thread. Raises BadInput for a malformed id or token; ChangesLost when the server does not
     keep the changes since the token any more: watch from now, and read everything anew; StoreError when MongoDB
     does not answer: watch again with the last token.
     """
@@ -60,12 +62,12 @@ def watch(
         ) as stream:
             yield Change("open", _newest(stream, resume_after), {})
             while stream.alive:
-                found = stream.try_next()
-                if found is None:
+                event = stream.try_next()
+                if event is None:
                     yield Change("idle", _newest(stream, resume_after), {})
                 else:
-                    whole, kind = found["fullDocument"], KINDS[found["ns"]["coll"]]
-                    yield Change(kind, found["_id"]["_data"], whole, found.get("updated", whole))
+                    whole, kind = event["fullDocument"], KINDS[event["ns"]["coll"]]
+                    yield Change(kind, event["_id"]["_data"], whole, event.get("updated", whole))
         raise ChangesLost("the database was dropped while it was watched")
     except OperationFailure as error:  # the server is there
         if not resume_after and error.code not in LOST:
@@ -76,13 +78,13 @@ def watch(
 
 
 def _pipeline(run_id: str | None) -> list[Mapping[str, Any]]:
-    wanted: dict[str, Any] = {"ns.coll": {"$in": list(KINDS)}, "fullDocument": {"$type": "object"}}
+    match: dict[str, Any] = {"ns.coll": {"$in": list(KINDS)}, "fullDocument": {"$type": "object"}}
     if run_id is not None:
         key = ObjectId(run_id)
-        wanted["$or"] = [{"ns.coll": "runs", "documentKey._id": key}, {"fullDocument.runId": key}]
-    updated = "$updateDescription.updatedFields"
-    kept = {"ns": 1, "fullDocument": 1, "updated": updated}
-    return [{"$match": wanted}, {"$project": kept}, {"$unset": ["fullDocument.header", "updated.header"]}]
+        match["$or"] = [{"ns.coll": "runs", "documentKey._id": key}, {"fullDocument.runId": key}]
+    updated_fields = "$updateDescription.updatedFields"
+    fields = {"ns": 1, "fullDocument": 1, "updated": updated_fields}
+    return [{"$match": match}, {"$project": fields}, {"$unset": ["fullDocument.header", "updated.header"]}]
 
 
 def _newest(stream: ChangeStream[Any], before: str | None) -> str:

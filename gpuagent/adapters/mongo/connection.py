@@ -103,7 +103,7 @@ def _client(uri: str, timeout_s: float) -> MongoClient[Document]:
 
 @contextmanager
 def _explained(client: MongoClient[Document]) -> Iterator[None]:
-    """A server that cannot be used is a ConfigError, and leaves no connection behind."""
+    """Errors of setting up as ConfigError, with the connection closed."""
     try:
         yield
     except ServerSelectionTimeoutError as error:

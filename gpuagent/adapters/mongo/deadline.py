@@ -1,4 +1,4 @@
-"""One deadline for all the driver's own retries, and one error: what was written is then unknown."""
+"""The deadline for a driver's call with all its retries, and the one error for it: what was written is unknown."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ DOCUMENT_MAX = 15 * 1024 * 1024
 
 @contextmanager
 def bounded(deadline_s: float) -> Iterator[None]:
-    """Raises StoreError for what the driver raises."""
+    """One deadline for all calls inside; what the driver raises becomes StoreError."""
     try:
         with pymongo.timeout(deadline_s):
             yield
@@ -30,7 +30,7 @@ def bounded(deadline_s: float) -> Iterator[None]:
 
 
 def storable(observation: Document) -> Document:
-    """The document, or one in its place that says why it cannot be kept: no text of a stranger holds up a step."""
+    """The document, or one in its place that says why it cannot be kept: no untrusted text holds up a step."""
     try:
         size = len(bson.encode(observation))
     except UNSTORABLE as error:

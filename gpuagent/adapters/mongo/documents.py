@@ -1,4 +1,7 @@
-"""Run to documents and back. Money is Decimal128 USD, times are dates, ids are ObjectIds; camelCase throughout."""
+"""Runs, observations and vendors to documents and back.
+
+Money is Decimal128 USD, times are dates, ids are ObjectIds; fields are camelCase.
+"""
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
@@ -14,7 +17,7 @@ from gpuagent.core.transitions import phase
 
 
 def run_fields(run: Run, at: float) -> Document:
-    """What a save may change in the run's document."""
+    """The fields of the run's document that a save may change."""
     return {
         "status": run.status.value,
         "phase": phase(run).value,
@@ -87,19 +90,19 @@ def run_from(document: Document, jobs: Iterable[Document], payments: Iterable[Do
 # Observations and vendors
 
 
-def observation_document(run: Run, seen: Observation, tick: int, at: float) -> Document:
+def observation_document(run: Run, observation: Observation, tick: int, at: float) -> Document:
     document: Document = {
         "runId": ObjectId(run.run_id),
-        "type": seen.type,
-        "content": seen.content,
-        "data": dict(seen.data),
+        "type": observation.type,
+        "content": observation.content,
+        "data": dict(observation.data),
         "tick": tick,
         "timestamp": date(at),
     }
-    if seen.job_id:
-        document["jobId"] = ObjectId(seen.job_id)
-    if seen.position is not None:
-        document["position"] = seen.position
+    if observation.job_id:
+        document["jobId"] = ObjectId(observation.job_id)
+    if observation.position is not None:
+        document["position"] = observation.position
     return document
 
 

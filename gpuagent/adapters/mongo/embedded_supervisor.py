@@ -1,6 +1,6 @@
 """The program that owns an embedded mongod: `python -m gpuagent.adapters.mongo.embedded_supervisor FOLDER BINARY`.
 
-Started detached by the first user of a folder; restarts a mongod that dies, ends it when nobody uses it.
+Started detached by the first user of a folder; restarts a mongod that dies, ends it when no process uses it.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ if os.getppid() == int(sys.argv[1]):
 
 
 class Supervisor:
-    """Keeps a mongod running in `home` until nobody uses it."""
+    """Keeps a mongod running in `home` until no process uses it."""
 
     def __init__(self, home: Path, binary: str) -> None:
         self._home = home
@@ -94,7 +94,7 @@ class Supervisor:
 
 
 def _usual_port(home: Path) -> int:
-    """One per folder, below the ports that systems give to outgoing connections: those could take it in a restart."""
+    """The folder's own port, below those that outgoing connections are given and could take in a restart."""
     return 20_000 + zlib.crc32(bytes(home)) % 10_000
 
 
@@ -152,7 +152,7 @@ def _await_primary(mongod: subprocess.Popen[bytes], port: int) -> bool:
             MongoClient[dict[str, Any]](uri_of(port), serverSelectionTimeoutMS=1000) as client,
         ):
             if client.admin.command("serverStatus")["pid"] != mongod.pid:
-                continue  # somebody else took the port: ours will end with CANNOT_LISTEN
+                continue  # another program took the port: ours will end with CANNOT_LISTEN
             hello = client.admin.command("hello")
             if hello["isWritablePrimary"] and _takes_transactions(client):
                 return True

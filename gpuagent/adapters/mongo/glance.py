@@ -1,4 +1,4 @@
-"""A run as a person looks at it: bounded reads, however long its log is, and nothing that was signed."""
+"""A run as the console shows it: bounded reads, however long its log is, and nothing that was signed."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -30,14 +30,14 @@ def glance(
     run = database.runs.find_one({"_id": run_id})
     if run is None:
         return None
-    wanted: Document = {"runId": run_id, "type": {"$in": list(types)}}
+    match: Document = {"runId": run_id, "type": {"$in": list(types)}}
     if text:
-        wanted["content"] = {"$regex": re.escape(text), "$options": "i"}
+        match["content"] = {"$regex": re.escape(text), "$options": "i"}
     newest = [("_id", DESCENDING)]
     return Glance(
         run,
         list(database.jobs.find({"runId": run_id}).sort("ordinal")),
         list(database.payments.find({"runId": run_id}, {"header": 0}).sort("_id")),
         database.observations.find_one({"runId": run_id, "type": "agent_reasoning"}, sort=newest),
-        list(database.observations.find(wanted, {"data": 0}).sort(newest).limit(limit)),
+        list(database.observations.find(match, {"data": 0}).sort(newest).limit(limit)),
     )

@@ -1,4 +1,4 @@
-"""Jobs and their payments to documents and back."""
+"""Jobs and their payments to documents and back, and the states that documents name."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -95,8 +95,8 @@ def _work_fields(work: Work | None) -> Document:
                 "artifactUrl": artifact_url,
             }
         case Failed(reason, at, vendor_job_id):
-            named = {"vendorJobId": vendor_job_id} if vendor_job_id else {}
-            return {"errorMessage": reason, "completedAt": date(at), **named}
+            identity = {"vendorJobId": vendor_job_id} if vendor_job_id else {}
+            return {"errorMessage": reason, "completedAt": date(at), **identity}
     return {}
 
 
@@ -121,8 +121,8 @@ def job_from(document: Document, payment: Document | None) -> Job:
         raise ValueError(f"job {job_id} is {document['state']} but has no payment")
     authorization, header = authorization_from(payment), payment["header"]
     if document["state"] == "authorized":
-        said = (payment["lastReply"], payment["namedJob"], payment["cancellation"])
-        return Authorized(job_id, quote, at, authorization, header, *said)
+        answers = (payment["lastReply"], payment["namedJob"], payment["cancellation"])
+        return Authorized(job_id, quote, at, authorization, header, *answers)
     settlement = Settlement(payment["x402TxId"], payment["blockNumber"], int(seconds(payment["settledAt"])))
     return Settled(job_id, quote, at, authorization, header, settlement, _work_from(document))
 
@@ -184,7 +184,7 @@ PAYMENT_STATUS = {Authorized: "pending", Settled: "completed", Voided: "failed"}
 
 
 def payment_document(run: Run, job: Job) -> Document | None:
-    """The payment of a job, or None where nothing was ever signed."""
+    """The payment document of a job, None where nothing was ever signed."""
     if isinstance(job, Reserved) or job.authorization is None:
         return None
     terms = job.authorization
@@ -206,8 +206,8 @@ def payment_document(run: Run, job: Job) -> Document | None:
         "header": job.header,
     }
     match job:
-        case Authorized(last_reply=reply, vendor_job_id=named, cancellation=cancellation):
-            document |= {"lastReply": reply, "namedJob": named, "cancellation": cancellation}
+        case Authorized(last_reply=reply, vendor_job_id=vendor_job_id, cancellation=cancellation):
+            document |= {"lastReply": reply, "namedJob": vendor_job_id, "cancellation": cancellation}
         case Settled(settlement=settlement):
             document |= {
                 "x402TxId": settlement.transaction,

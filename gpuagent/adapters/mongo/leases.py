@@ -1,4 +1,4 @@
-"""Which runs are due for a tick, shared among many workers: each claims a run for a short time.
+"""The queue of runs to tick, shared among many workers: each claims a run for a short time.
 
 A lease saves work that two would do twice; nothing about money rests on it. Its clock is the database's.
 """
@@ -22,7 +22,7 @@ Stages = Sequence[Mapping[str, Any]]
 
 
 class MongoLeases:
-    """Raises StoreError."""
+    """Short leases on runs, in the collection `leases`. Raises StoreError."""
 
     def __init__(self, database: Database[dict[str, Any]], deadline_s: float) -> None:
         self._runs, self._leases = database.runs, database.leases
@@ -31,32 +31,32 @@ class MongoLeases:
             self._leases.create_indexes([IndexModel([("until", ASCENDING)], expireAfterSeconds=KEPT_S)])
 
     def due(self, limit: int) -> list[str]:
-        """Runs that have something to do now and that nobody has claimed, those longest without a tick first.
+        """Ids of runs that have something to do now and that no worker has claimed, longest without a tick first.
 
         Something to do: a job of it is open, or it runs and does not wait for a later time.
         """
         with bounded(self._deadline_s):
-            found = self._runs.aggregate(
-                [*_DUE, {"$sort": {"lease.tickedAt": ASCENDING, "_id": ASCENDING}}, {"$limit": limit}]
+            runs = self._runs.aggregate(
+                [*_RUNS_TO_TICK, {"$sort": {"lease.tickedAt": ASCENDING, "_id": ASCENDING}}, {"$limit": limit}]
             )
-            return [str(run["_id"]) for run in found]
+            return [str(run["_id"]) for run in runs]
 
     def claim(self, run_id: str, worker: str, seconds: float) -> bool:
-        """True for one worker of all that claim the run at once, for so long. worker: a name that nobody else has."""
+        """Claim the run for so long; True for one of all workers that claim it at once. worker: a unique name."""
         free = {"$lte": ["$until", "$$NOW"]}  # a missing date is less than any
         until = {"$add": ["$$NOW", int(seconds * 1000)]}
-        mine = {"worker": {"$cond": [free, worker, "$worker"]}, "until": {"$cond": [free, until, "$until"]}}
+        claim = {"worker": {"$cond": [free, worker, "$worker"]}, "until": {"$cond": [free, until, "$until"]}}
         with bounded(self._deadline_s):
             try:
                 lease = self._leases.find_one_and_update(
-                    {"_id": ObjectId(run_id)}, [{"$set": mine}], upsert=True, return_document=ReturnDocument.AFTER
+                    {"_id": ObjectId(run_id)}, [{"$set": claim}], upsert=True, return_document=ReturnDocument.AFTER
                 )
             except DuplicateKeyError:  # another worker's first lease of the run came in between
                 return False
         return lease is not None and bool(lease["worker"] == worker)
 
     def release(self, run_id: str, worker: str) -> None:
-        """The run may be claimed again; it goes to the end of the queue."""
+        """End the worker's lease of the run, which goes to the end of the queue."""
         with bounded(self._deadline_s):
             self._leases.update_one(
                 {"_id": ObjectId(run_id), "worker": worker},
@@ -69,7 +69,7 @@ _OPEN_JOBS: Stages = [
     {"$limit": 1},
     {"$project": {"_id": 1}},
 ]
-_DUE: Stages = [
+_RUNS_TO_TICK: Stages = [
     {"$match": {**OURS, "$or": [{"status": "running"}, {"held": {"$gt": money(0)}}]}},
     {
         "$lookup": {

@@ -42,7 +42,10 @@ SUMS_OF_RUN: Pipeline = [
 
 
 class MongoLedgers:
-    """Reads the primary: what was saved before a read is in it. Raises StoreError."""
+    """The recorded payments, reservations and sums of all runs. Raises StoreError.
+
+    Reads the primary: what was saved before a read is in it.
+    """
 
     def __init__(self, connection: Connection, page: int = PAGE) -> None:
         """page: documents read at once, each page within the connection's deadline."""
@@ -65,29 +68,29 @@ class MongoLedgers:
                 )
             )
         began: dict[str, float] = {}
-        for found in (*runs, *payments):
-            began[found["_id"]] = min(began.get(found["_id"], float("inf")), seconds(found["at"]))
-        blocks = {found["_id"]: found["block"] for found in payments}
+        for group in (*runs, *payments):
+            began[group["_id"]] = min(began.get(group["_id"], float("inf")), seconds(group["at"]))
+        blocks = {group["_id"]: group["block"] for group in payments}
         return [Wallet(payer, at, blocks.get(payer)) for payer, at in sorted(began.items())]
 
     def payments(self, payer: str, token: Token) -> Iterator[Payment]:
         """All recorded authorizations of the wallet for the token, each once."""
         for asset in self._spellings(token):
-            wanted = {"network": token.network, "asset": asset, "payer": payer}
-            for found in self._pages("payments", wanted, "nonce", JOB_OF_PAYMENT):
-                yield _payment(found)
+            match = {"network": token.network, "asset": asset, "payer": payer}
+            for document in self._pages("payments", match, "nonce", JOB_OF_PAYMENT):
+                yield _payment(document)
 
     def again(self, payment: Payment) -> Payment:
         """The same payment, read anew."""
-        wanted = {"jobId": ObjectId(payment.job_id), "nonce": payment.authorization.nonce}
+        match = {"jobId": ObjectId(payment.job_id), "nonce": payment.authorization.nonce}
         with self.connection.deadline():
-            found = self._database.payments.aggregate([{"$match": wanted}, *JOB_OF_PAYMENT])
-            return _payment(next(iter(found)))
+            documents = self._database.payments.aggregate([{"$match": match}, *JOB_OF_PAYMENT])
+            return _payment(next(iter(documents)))
 
     def reservations(self, payer: str, token: Token) -> Iterator[Reservation]:
         """Budget that the wallet's runs hold for quotes in the token, with nothing signed."""
-        wanted = {"state": "reserved", "quote.network": token.network}
-        for job in self._pages("jobs", wanted, "_id", RUN_OF_JOB):
+        match = {"state": "reserved", "quote.network": token.network}
+        for job in self._pages("jobs", match, "_id", RUN_OF_JOB):
             quote = job["quote"]
             if quote["asset"].lower() == token.address.lower() and [run["payer"] for run in job["runs"]] == [payer]:
                 price, expires_at = amount(quote["priceEstimate"]), seconds(quote["expiresAt"])
@@ -95,59 +98,59 @@ class MongoLedgers:
 
     def runs(self, payer: str) -> Iterator[RunRecord]:
         """All runs of the wallet, oldest first."""
-        for found in self._pages("runs", {"payer": payer}, "_id", SUMS_OF_RUN):
-            yield _run_record(found)
+        for document in self._pages("runs", {"payer": payer}, "_id", SUMS_OF_RUN):
+            yield _run_record(document)
 
     def run(self, run_id: str) -> RunRecord:
         with self.connection.deadline():
-            found = self._database.runs.aggregate([{"$match": {"_id": ObjectId(run_id)}}, *SUMS_OF_RUN])
-            return _run_record(next(iter(found)))
+            documents = self._database.runs.aggregate([{"$match": {"_id": ObjectId(run_id)}}, *SUMS_OF_RUN])
+            return _run_record(next(iter(documents)))
 
     def _spellings(self, token: Token) -> list[str]:
         """How the token's address is written in payments: in any case of its letters."""
         with self.connection.deadline():
-            found = self._database.payments.distinct("asset", {"network": token.network})
-        return [address for address in found if address.lower() == token.address.lower()]
+            addresses = self._database.payments.distinct("asset", {"network": token.network})
+        return [address for address in addresses if address.lower() == token.address.lower()]
 
-    def _pages(self, collection: str, wanted: Mapping[str, Any], key: str, rest: Pipeline) -> Iterator[Document]:
-        """The wanted documents in the order of a key that never changes: what is there at the start is read once."""
+    def _pages(self, collection: str, match: Mapping[str, Any], key: str, rest: Pipeline) -> Iterator[Document]:
+        """The matching documents in the order of a key that never changes: what is there at the start is read once."""
         after: Mapping[str, Any] = {}
         while True:
             page: Pipeline = [
-                {"$match": {**wanted, **after}},
+                {"$match": {**match, **after}},
                 {"$sort": {key: ASCENDING}},
                 {"$limit": self._page},
                 *rest,
             ]
             with self.connection.deadline():
-                found = list(self._database[collection].aggregate(page))
-            yield from found
-            if len(found) < self._page:
+                documents = list(self._database[collection].aggregate(page))
+            yield from documents
+            if len(documents) < self._page:
                 return
-            after = {key: {"$gt": found[-1][key]}}
+            after = {key: {"$gt": documents[-1][key]}}
 
 
-def _payment(found: Document) -> Payment:
+def _payment(document: Document) -> Payment:
     return Payment(
-        run_id=str(found["runId"]),
-        job_id=str(found["jobId"]),
-        vendor_id=found["vendorId"],
-        status=found["status"],
-        authorization=authorization_from(found),
-        agrees=[STATUS.get(job["state"]) for job in found["jobs"]] == [found["status"]],
-        transaction=found.get("x402TxId", ""),
-        block_number=found.get("blockNumber", 0),
+        run_id=str(document["runId"]),
+        job_id=str(document["jobId"]),
+        vendor_id=document["vendorId"],
+        status=document["status"],
+        authorization=authorization_from(document),
+        agrees=[STATUS.get(job["state"]) for job in document["jobs"]] == [document["status"]],
+        transaction=document.get("x402TxId", ""),
+        block_number=document.get("blockNumber", 0),
     )
 
 
-def _run_record(found: Document) -> RunRecord:
-    (sums,) = found["sums"] or [{}]
+def _run_record(document: Document) -> RunRecord:
+    (sums,) = document["sums"] or [{}]
     return RunRecord(
-        run_id=str(found["_id"]),
-        version=found["version"],
-        jobs_max=found["jobsMax"],
-        settled=amount(found["settled"]),
-        held=amount(found["held"]),
+        run_id=str(document["_id"]),
+        version=document["version"],
+        jobs_max=document["jobsMax"],
+        settled=amount(document["settled"]),
+        held=amount(document["held"]),
         settled_by_jobs=_total(sums, "settled"),
         held_by_jobs=_total(sums, "held"),
     )

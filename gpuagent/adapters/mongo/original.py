@@ -1,7 +1,7 @@
-"""Documents that the original system wrote (agentic-gpu-renter): shown beside ours, and never taken for money.
+"""Documents of the original system (agentic-gpu-renter): shown beside ours, and never taken for money.
 
 Its amounts are floats; what it calls a completed payment may be a `local_tx_` id that it made up itself, and nothing
-in the database says which was one. So none of its payments counts: they are `unproven`, whatever they claim.
+in the database says which is which. So none of its payments counts: they are `unproven`, whatever they claim.
 """
 
 import math
@@ -52,7 +52,9 @@ def shown_run(run: Mapping[str, Any], payments: Sequence[Mapping[str, Any]] = ()
         "settled": money(0),
         "held": money(0),
         "plannerCost": money(0),
-        "unproven": exact(sum(_float(one.get("amount")) for one in payments if one.get("status") == "completed")),
+        "unproven": exact(
+            sum(_float(payment.get("amount")) for payment in payments if payment.get("status") == "completed")
+        ),
     }
 
 
@@ -75,8 +77,8 @@ def shown_payment(payment: Mapping[str, Any]) -> Document:
     }
 
 
-def shown_observation(seen: Mapping[str, Any]) -> Document:
-    return {"data": {}, "tick": 0, "content": "", "type": "", **seen}
+def shown_observation(observation: Mapping[str, Any]) -> Document:
+    return {"data": {}, "tick": 0, "content": "", "type": "", **observation}
 
 
 def exact(value: object) -> Decimal128:

@@ -1,4 +1,4 @@
-"""What became of vendors' jobs, across all runs of the database: what reliability is learned from."""
+"""Ended jobs of each vendor across all runs of the database: what reliability is learned from."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -28,22 +28,22 @@ def read(
 ) -> list[PastJob]:
     """The newest `limit` ended jobs of each vendor in all other runs on the network, oldest first, in one read.
 
-    run: the one that asks, None for nobody. until: only jobs reserved before then.
+    run: the run that asks, None for a report. until: only jobs reserved before then.
 
     A purchase that fell through (voided) counts as a failure that cost nothing where the vendor was the cause; where a
-    policy, a person or another job's success was, it says nothing about the vendor and is left out. So is a job that
-    is shorter than any that could have been bought: somebody else must have written it.
+    policy, an approver or another job's success was, it says nothing about the vendor and is left out. So is a job that
+    is shorter than any that could have been bought: another program must have written it.
     """
-    ended = {
+    has_ended = {
         "$or": [
             {"state": "settled", "status": {"$in": ["completed", "failed"]}},
             {"state": "voided", "cause": Cause.VENDOR.value},
         ]
     }
-    others: Document = {"runId": {"$ne": ObjectId(run.run_id)}} if run else {}
+    not_this_run: Document = {"runId": {"$ne": ObjectId(run.run_id)}} if run else {}
     before: Document = {"createdAt": {"$lt": until}} if until else {}
     newest: list[Mapping[str, Any]] = [
-        {"$match": {"quote.network": network, **others, **before, **ended}},
+        {"$match": {"quote.network": network, **not_this_run, **before, **has_ended}},
         {"$sort": {"createdAt": DESCENDING}},
         {"$limit": limit},
         {"$project": dict.fromkeys(FIELDS, 1)},
@@ -57,12 +57,12 @@ def read(
         {"$replaceRoot": {"newRoot": "$jobs"}},
         {"$sort": {"createdAt": ASCENDING, "_id": ASCENDING}},
     ]
-    found = [(job, _hours(job)) for job in database.vendors.aggregate(pipeline, session=session)]
-    return [_past_job(job, hours) for job, hours in found if hours >= HOURS_MIN]
+    jobs = [(job, _hours(job)) for job in database.vendors.aggregate(pipeline, session=session)]
+    return [_past_job(job, hours) for job, hours in jobs if hours >= HOURS_MIN]
 
 
 def _hours(job: Document) -> Decimal:
-    """What was paid for, 0 where it is no number."""
+    """The hours that were paid for, 0 where the record holds no number."""
     try:
         hours = Decimal(str(job["jobParams"].get("maxHours")))
     except InvalidOperation:
@@ -71,7 +71,7 @@ def _hours(job: Document) -> Decimal:
 
 
 def _past_job(job: Document, hours: Decimal) -> PastJob:
-    """When a voided job was known to be void is not kept: it took no time."""
+    """The record as a PastJob. A voided job took no time: when it was known to be void is not stored."""
     began_at = seconds(job["createdAt"])
     ended_at = seconds(job["completedAt"]) if job["state"] == "settled" else began_at
     return PastJob(

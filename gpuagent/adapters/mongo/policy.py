@@ -1,4 +1,4 @@
-"""The owner's policy in MongoDB, and what counts against it.
+"""The owner's spending policy in MongoDB, and the sums that count against it.
 
 Every version stays, with who made it and why; one is current. A reservation counts itself on the current version in
 the transaction that writes it: two that would pass a cap together meet there, and so do a reservation and a change.
@@ -28,7 +28,7 @@ REASON_MAX = 500
 
 
 def ensure(database: Documents, at: float) -> None:
-    """A new database gets the first policy; one with runs has lost its own, and an owner must set it."""
+    """Give a new database the first policy; one with runs has lost its own, and an owner must set it."""
     if database.policies.find_one({}, {"_id": 1}) is None and database.runs.find_one(OURS, {"_id": 1}) is None:
         try:
             database.policies.insert_one(_document(FIRST, "gpuagent", "the first policy", at))
@@ -38,38 +38,38 @@ def ensure(database: Documents, at: float) -> None:
 
 def read(database: Documents, session: ClientSession | None = None) -> Policy:
     """The policy in force. Raises PolicyRefused when there is none."""
-    return _found(database.policies.find_one(CURRENT, session=session))
+    return _readable(database.policies.find_one(CURRENT, session=session))
 
 
 def enforce(database: Documents, session: ClientSession, before: Run, after: Run, job: Job, at: float) -> int | None:
     """Hold a new reservation, or a first signature, against the policy as this transaction sees it.
 
-    A reservation also counts itself on the policy: of two that do so at once, one transaction starts again. The
-    version that it counts against, None for what is no new reservation. Raises PolicyRefused.
+    Returns the version that a new reservation counts against, None for all else. A reservation counts itself on the
+    policy: of two that do so at once, one transaction starts again. Raises PolicyRefused.
     """
-    known = next((one for one in before.jobs if one.job_id == job.job_id), None)
-    match known, job:
-        case None, Reserved(approval=agreed):
-            counted = database.policies.find_one_and_update(CURRENT, {"$inc": {"reservations": 1}}, session=session)
-            rules = _found(counted)
-        case Reserved(approval=agreed), Authorized():
+    saved = next((earlier for earlier in before.jobs if earlier.job_id == job.job_id), None)
+    match saved, job:
+        case None, Reserved(approval=approved):
+            document = database.policies.find_one_and_update(CURRENT, {"$inc": {"reservations": 1}}, session=session)
+            rules = _readable(document)
+        case Reserved(approval=approved), Authorized():
             rules = read(database, session)
         case _:
             return None
     own, vendor_ids = ObjectId(job.job_id), [job.quote.vendor_id]
-    used = usage(database, rules, after, job.quote.network, vendor_ids, at, own, session)
-    refused = [one.words for one in refusals(rules, after, job.quote, used, job.job_id)]
-    if agreed is None and approval(rules, job.quote, at):
-        refused.append(f"{show_usd(job.quote.amount)} needs a person's approval by now")
-    if refused:
-        raise PolicyRefused("; ".join(refused))
-    return rules.version if known is None else None
+    sums = usage(database, rules, after, job.quote.network, vendor_ids, at, own, session)
+    reasons = [refusal.words for refusal in refusals(rules, after, job.quote, sums, job.job_id)]
+    if approved is None and approval(rules, job.quote, at):
+        reasons.append(f"{show_usd(job.quote.amount)} needs an approval by now")
+    if reasons:
+        raise PolicyRefused("; ".join(reasons))
+    return rules.version if saved is None else None
 
 
 def change(
     database: Documents, session: ClientSession, revise: Callable[[Policy], Policy], by: str, why: str, at: float
 ) -> Policy:
-    """A new version in force. Raises BadInput for rules that cannot be, or that allow more without a why."""
+    """Put a new version in force. Raises BadInput for rules that cannot be, or that allow more without a why."""
     before = _latest(database, session)
     after = check(replace(revise(before), version=before.version + 1))
     if not by.strip():
@@ -101,18 +101,18 @@ def usage(
     session: ClientSession | None = None,
 ) -> Usage:
     """The sums that this policy caps, of all runs in this database that pay on this network."""
-    ours: Document = {"quote.network": network, "_id": {"$ne": job_id}}
+    others: Document = {"quote.network": network, "_id": {"$ne": job_id}}
     recent = {"$or": [{"state": {"$in": HELD}}, {"state": "settled", "settledAt": {"$gte": date(at - DAY_S)}}]}
 
-    def total(by: str, wanted: Sequence[str], since: Document) -> dict[str, int]:
-        named = {by: {"$in": list(wanted)}}
+    def total(by: str, names: Sequence[str], since: Document) -> dict[str, int]:
+        match = {by: {"$in": list(names)}}
         pipeline: list[Mapping[str, Any]] = [
-            {"$match": {**named, **since, **ours}},
+            {"$match": {**match, **since, **others}},
             {"$unwind": f"${by}"},  # of the several tags of a run, those that are wanted
-            {"$match": named},
+            {"$match": match},
             {"$group": {"_id": f"${by}", "total": {"$sum": "$expectedCost"}}},
         ]
-        return {found["_id"]: amount(found["total"]) for found in database.jobs.aggregate(pipeline, session=session)}
+        return {group["_id"]: amount(group["total"]) for group in database.jobs.aggregate(pipeline, session=session)}
 
     ever = {"state": {"$in": [*HELD, "settled"]}}
     tags = [tag for tag in run.tags if tag in rules.tag_totals]
@@ -124,11 +124,11 @@ def usage(
 
 
 def _latest(database: Documents, session: ClientSession) -> Policy:
-    found = database.policies.find_one({}, sort=[("version", DESCENDING)], session=session)
-    return _found(found) if found else replace(FIRST, version=0)
+    document = database.policies.find_one({}, sort=[("version", DESCENDING)], session=session)
+    return _readable(document) if document else replace(FIRST, version=0)
 
 
-def _found(document: Mapping[str, Any] | None) -> Policy:
+def _readable(document: Mapping[str, Any] | None) -> Policy:
     if document is None:
         raise PolicyRefused("there is no policy in force: `gpuagent policy set --by WHO --why WHY` makes one")
     try:
@@ -141,14 +141,21 @@ def _policy(document: Mapping[str, Any]) -> Policy:
     limits = {name: amount(document[key]) if document[key] is not None else None for name, key in _KEYS.items()}
     return Policy(
         version=document["version"],
-        tag_totals={one["tag"]: amount(one["total"]) for one in document["tagTotals"]},
+        tag_totals={entry["tag"]: amount(entry["total"]) for entry in document["tagTotals"]},
         approval_s=document["approvalSeconds"],
-        halts=tuple(Halt(one["kind"], one["name"], one["by"], one["why"]) for one in document["halts"]),
+        halts=tuple(Halt(entry["kind"], entry["name"], entry["by"], entry["why"]) for entry in document["halts"]),
         **limits,
     )
 
 
-_KEYS = {name: "".join([name.split("_")[0], *map(str.title, name.split("_")[1:])]) for name in LIMITS}
+_KEYS = {
+    "per_payment": "perPayment",
+    "vendor_per_run": "vendorPerRun",
+    "vendor_per_day": "vendorPerDay",
+    "wallet_per_day": "walletPerDay",
+    "approval_above": "approvalAbove",
+}
+"""The document's field of each limit."""
 
 
 def _document(policy: Policy, by: str, why: str, at: float) -> Document:
@@ -159,7 +166,7 @@ def _document(policy: Policy, by: str, why: str, at: float) -> Document:
         **{key: money(limits[name]) if limits[name] is not None else None for name, key in _KEYS.items()},
         "tagTotals": [{"tag": tag, "total": money(total)} for tag, total in policy.tag_totals.items()],
         "approvalSeconds": policy.approval_s,
-        "halts": [{"kind": one.kind, "name": one.name, "by": one.by, "why": one.why} for one in policy.halts],
+        "halts": [{"kind": halt.kind, "name": halt.name, "by": halt.by, "why": halt.why} for halt in policy.halts],
         "reservations": 0,
         "by": by,
         "why": why,

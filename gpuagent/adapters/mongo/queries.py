@@ -1,4 +1,4 @@
-"""What the REST server asks of the database beside the core: runs by page, decisions, spending."""
+"""The REST server's queries beside the core: runs by page, decisions, spending."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,49 +31,51 @@ class MongoQueries:
         self.answers = MongoAnswers(connection.database, connection.deadline_s)
         self.leases = MongoLeases(connection.database, connection.deadline_s)
 
-    def runs(self, wanted: Mapping[str, str], limit: int, before: str = "") -> list[Document]:
-        """Run documents, newest first. wanted: fields and their values. before: the last id of the page before."""
+    def runs(self, match: Mapping[str, str], limit: int, before: str = "") -> list[Document]:
+        """Run documents, newest first. match: fields and their values. before: the last id of the page before."""
         if before and not ObjectId.is_valid(before):
             raise BadInput(f"{before[:40]!r} is no place in the list: take `next` of the page before")
-        query = {**wanted, **({"_id": {"$lt": ObjectId(before)}} if before else {})}
+        query = {**match, **({"_id": {"$lt": ObjectId(before)}} if before else {})}
         with self.connection.deadline():
-            found = self._database.runs.find(query).sort("_id", DESCENDING).limit(limit)
-            return [original.shown_run(one) for one in found]
+            documents = self._database.runs.find(query).sort("_id", DESCENDING).limit(limit)
+            return [original.shown_run(document) for document in documents]
 
     def run(self, run_id: str) -> Document:
         """The run's document alone. Raises UnknownRun."""
-        found = None
+        document = None
         if ObjectId.is_valid(run_id):
             with self.connection.deadline():
-                found = self._database.runs.find_one({"_id": ObjectId(run_id)})
-        if found is None:
+                document = self._database.runs.find_one({"_id": ObjectId(run_id)})
+        if document is None:
             raise UnknownRun(f"there is no run {run_id[:40]}: `gpuagent run list` shows them")
-        return found
+        return document
 
     def snapshot(self, run_id: str) -> dict[str, list[Document]]:
         """The run's documents by collection, all as of one moment. Raises UnknownRun."""
         key = ObjectId(run_id)
         database = self._database
         with self.connection.deadline(), database.client.start_session(snapshot=True) as session:
-            found: dict[str, list[Document]] = {"runs": list(database.runs.find({"_id": key}, session=session))}
+            documents: dict[str, list[Document]] = {"runs": list(database.runs.find({"_id": key}, session=session))}
             for name in ("jobs", "payments", "observations"):
-                found[name] = list(database[name].find({"runId": key}, session=session).sort("_id"))
-        if not found["runs"]:
+                documents[name] = list(database[name].find({"runId": key}, session=session).sort("_id"))
+        if not documents["runs"]:
             raise UnknownRun(f"there is no run {run_id}")
-        return found
+        return documents
 
     def decision_since(self, run_id: str, version: int) -> Mapping[str, Any] | None:
         """The record of the run's last decision after that version, with the reason that was given."""
         with self.connection.deadline():
-            found = self._database.observations.find_one(
+            observation = self._database.observations.find_one(
                 {"runId": ObjectId(run_id), "tick": {"$gt": version}, "type": "agent_reasoning"},
                 {"content": 1, "data.decision": 1},
                 sort=[("_id", DESCENDING)],
             )
-        return {**(found["data"].get("decision") or {}), "reason": found["content"]} if found else None
+        return (
+            {**(observation["data"].get("decision") or {}), "reason": observation["content"]} if observation else None
+        )
 
     def spend(self, by: str, since: float, until: float) -> list[dict[str, Any]]:
-        """What was settled on chain in [since, until), Unix seconds, by group; amounts in atomic units.
+        """Spending settled on chain in [since, until), Unix seconds, by group; amounts in atomic units.
 
         A job counts under each tag of its run, and under none if there is none. wasted: paid for jobs that failed.
         """
@@ -96,13 +98,13 @@ class MongoQueries:
             {"$sort": {"settled": -1, "_id": 1}},
         ]
         with self.connection.deadline():
-            return [_group(found) for found in self._database.jobs.aggregate(stages)]
+            return [_group(group) for group in self._database.jobs.aggregate(stages)]
 
     def unproven(self) -> tuple[int, int]:
         """Payments that the original system calls completed, and their sum: claims, not money."""
         with self.connection.deadline():
             claims = self._database.payments.find({"nonce": {"$exists": False}, "status": "completed"}, {"amount": 1})
-            amounts = [amount(original.exact(one.get("amount"))) for one in claims]
+            amounts = [amount(original.exact(payment.get("amount"))) for payment in claims]
         return len(amounts), sum(amounts)
 
 
@@ -112,12 +114,12 @@ _RUN: Sequence[Mapping[str, Any]] = [
 ]
 
 
-def _group(found: Document) -> dict[str, Any]:
+def _group(group: Document) -> dict[str, Any]:
     """MongoDB's sum of no amounts is the integer 0."""
     return {
-        "key": found["_id"] or "",
-        "settled": amount(found["settled"]),
-        "wasted": amount(found["wasted"]) if found["wasted"] else 0,
-        "payments": found["payments"],
-        "jobsCompleted": found["jobsCompleted"],
+        "key": group["_id"] or "",
+        "settled": amount(group["settled"]),
+        "wasted": amount(group["wasted"]) if group["wasted"] else 0,
+        "payments": group["payments"],
+        "jobsCompleted": group["jobsCompleted"],
     }

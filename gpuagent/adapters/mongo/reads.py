@@ -1,4 +1,4 @@
-"""What users, reports and servers read from the database beside the core."""
+"""Reads of the database for users, reports and servers, beside the core's."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,48 +37,49 @@ class MongoReads:
     @deadlined
     def recorded(self, run_id: str) -> Ledger:
         """The amounts that stand in the run's own record. Raises UnknownRun."""
-        found = self._database.runs.find_one({"_id": object_id(run_id)})
-        if found is None:
+        document = self._database.runs.find_one({"_id": object_id(run_id)})
+        if document is None:
             raise UnknownRun(f"there is no run {run_id}: `gpuagent run list` shows them")
-        check_ours(found)
-        return documents.ledger_from(found)
+        check_ours(document)
+        return documents.ledger_from(document)
 
     @deadlined
     def vendor_ids(self) -> tuple[str, ...]:
-        """All recorded vendors in the order of registration: what palette.vendor_colours() wants."""
-        found = self._database.vendors.find({}, {"vendorId": 1}).sort([("createdAt", 1), ("_id", 1)])
-        return tuple(one["vendorId"] for one in found)
+        """All recorded vendors in the order of registration: the order that palette.vendor_colours() takes."""
+        vendors = self._database.vendors.find({}, {"vendorId": 1}).sort([("createdAt", 1), ("_id", 1)])
+        return tuple(vendor["vendorId"] for vendor in vendors)
 
     @contextmanager
     def history(self, deadline_s: float = 120) -> Iterator[MongoHistory]:
-        """All that happened, as of now, for reports. deadline_s: for one collection."""
+        """A snapshot of all rows, as of now, for reports. deadline_s: for one collection."""
         with history(self.connection.client, self._database, deadline_s) as rows:
             yield rows
 
     @deadlined
     def runs(self, limit: int = 20) -> list[Mapping[str, Any]]:
-        """Run documents, newest first; those of the original system too, as mongo_original shows them."""
+        """Run documents, newest first; those of the original system too, as original.py shows them."""
         return [
-            original.shown_run(one) for one in self._database.runs.find().sort("createdAt", DESCENDING).limit(limit)
+            original.shown_run(document)
+            for document in self._database.runs.find().sort("createdAt", DESCENDING).limit(limit)
         ]
 
     @deadlined
     def glance(self, run_id: str, types: Sequence[str], text: str = "", limit: int = 200) -> Glance:
-        """What a person sees of a run, its newest observations of these types first. Raises UnknownRun."""
+        """A run as the console shows it, its newest observations of these types first. Raises UnknownRun."""
         found = glance(self._database, object_id(run_id), types, text, limit)
         if found is None:
             raise UnknownRun(f"there is no run {run_id}: `gpuagent run list` shows them")
         return found
 
     def watch(self, run_id: str | None = None, resume_after: str | None = None) -> Generator[Change, None, None]:
-        """Every change to a run, or to all runs, as mongo_watch.watch() says. Raises as that does."""
+        """Every change to a run, or to all runs, as changes.watch() says. Raises as that does."""
         return watch(self._database, run_id, resume_after)
 
     @deadlined
     def documents(self, run_id: str) -> dict[str, list[Mapping[str, Any]]]:
         """The run's documents by collection, observations in the order they were written. Raises UnknownRun.
 
-        Those of the original system are as mongo_original shows them.
+        Those of the original system are as original.py shows them.
         """
         key = object_id(run_id)
         run = self._database.runs.find_one({"_id": key})
@@ -87,9 +88,12 @@ class MongoReads:
         payments = list(self._database.payments.find({"runId": key}).sort("_id"))
         return {
             "runs": [original.shown_run(run, payments)],
-            "jobs": [original.shown_job(one) for one in self._database.jobs.find({"runId": key}).sort("ordinal")],
-            "payments": [original.shown_payment(one) for one in payments],
+            "jobs": [
+                original.shown_job(document) for document in self._database.jobs.find({"runId": key}).sort("ordinal")
+            ],
+            "payments": [original.shown_payment(document) for document in payments],
             "observations": [
-                original.shown_observation(one) for one in self._database.observations.find({"runId": key}).sort("_id")
+                original.shown_observation(document)
+                for document in self._database.observations.find({"runId": key}).sort("_id")
             ],
         }

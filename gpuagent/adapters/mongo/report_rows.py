@@ -1,4 +1,4 @@
-"""What happened in a stretch of time, as rows for analysts; the server turns money into atomic units, exactly.
+"""Rows of a period for reports; the server turns money into atomic units, exactly.
 
 Jobs are scanned, not looked up: a report reads the whole collection once and takes what belongs to its scope.
 """
@@ -14,7 +14,7 @@ from pymongo import ASCENDING, MongoClient
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from gpuagent.adapters.mongo import past_jobs as mongo_outcomes
+from gpuagent.adapters.mongo import past_jobs
 from gpuagent.adapters.mongo.deadline import bounded
 from gpuagent.adapters.mongo.jobs import HELD
 from gpuagent.adapters.mongo.original import ORIGINAL
@@ -79,7 +79,7 @@ DECISION = {
 
 
 class MongoHistory:
-    """All reads see the database at one moment, ticks beside them or not. Raises StoreError."""
+    """Rows of one period, all read as of one moment, whatever is written meanwhile. Raises StoreError."""
 
     def __init__(self, database: Database[Document], session: ClientSession, deadline_s: float) -> None:
         """deadline_s: for the rows of one collection."""
@@ -93,57 +93,55 @@ class MongoHistory:
         return self._rows("vendors", [order, {"$project": {"_id": 0, **fields, **price}}])
 
     def runs(self, scope: Scope) -> list[Document]:
-        """Runs that something happened to in the time, and those that still hold money or run, oldest first."""
+        """Runs that something happened to in the period, and those that still hold money or run, oldest first."""
         touched = [{"updatedAt": {"$gte": scope.since}}, {"status": "running"}, {"held": {"$gt": 0}}]
-        wanted = {"network": scope.network, "createdAt": {"$lt": scope.until}, "$or": touched}
+        match = {"network": scope.network, "createdAt": {"$lt": scope.until}, "$or": touched}
         if scope.user:
-            wanted["userId"] = scope.user
+            match["userId"] = scope.user
         if scope.tag:
-            wanted["tags"] = scope.tag
-        return self._rows("runs", [{"$match": wanted}, {"$sort": {"createdAt": 1, "_id": 1}}, {"$project": RUN}])
+            match["tags"] = scope.tag
+        return self._rows("runs", [{"$match": match}, {"$sort": {"createdAt": 1, "_id": 1}}, {"$project": RUN}])
 
     def original_runs(self) -> int:
-        """How many runs the original system left: none of them counts anywhere here."""
+        """The number of runs of the original system, none of which counts anywhere here."""
         with bounded(self._deadline_s):
-            found = self._database.runs.aggregate([{"$match": ORIGINAL}, {"$count": "n"}], session=self._session)
-            return int(next(found, {"n": 0})["n"])
+            counts = self._database.runs.aggregate([{"$match": ORIGINAL}, {"$count": "n"}], session=self._session)
+            return int(next(counts, {"n": 0})["n"])
 
     def jobs(self, scope: Scope) -> list[Document]:
-        """Jobs reserved, paid or ended in the time, and those whose money or work is undecided; of all users."""
+        """Jobs reserved, paid or ended in the period, and those whose money or work is undecided; of all users."""
         times = [{name: {"$gte": scope.since}} for name in ("createdAt", "settledAt", "completedAt")]
         undecided = [{"state": {"$in": HELD}}, {"status": {"$in": UNDER_WAY}}]
-        wanted = {"quote.network": scope.network, "createdAt": {"$lt": scope.until}, "$or": [*times, *undecided]}
+        match = {"quote.network": scope.network, "createdAt": {"$lt": scope.until}, "$or": [*times, *undecided]}
         if scope.tag:
-            wanted["tags"] = scope.tag
-        return self._rows("jobs", [{"$match": wanted}, {"$sort": {"createdAt": 1, "_id": 1}}, {"$project": JOB}])
+            match["tags"] = scope.tag
+        return self._rows("jobs", [{"$match": match}, {"$sort": {"createdAt": 1, "_id": 1}}, {"$project": JOB}])
 
     def jobs_named(self, job_ids: list[str]) -> list[Document]:
-        """Just these, as far as there are any."""
-        wanted = {"_id": {"$in": [ObjectId(one) for one in job_ids]}}
-        return self._rows("jobs", [{"$match": wanted}, {"$project": JOB}]) if job_ids else []
+        """The jobs with these ids, as far as there are any."""
+        match = {"_id": {"$in": [ObjectId(job_id) for job_id in job_ids]}}
+        return self._rows("jobs", [{"$match": match}, {"$project": JOB}]) if job_ids else []
 
     def payments(self, scope: Scope) -> list[Document]:
-        """Payments signed or settled in the time, and those that are out; of all users and tags."""
+        """Payments signed or settled in the period, and those that are out; of all users and tags."""
         times = [{name: {"$gte": scope.since}} for name in ("createdAt", "settledAt")]
-        wanted = {
+        match = {
             "network": scope.network,
             "createdAt": {"$lt": scope.until},
             "$or": [*times, {"status": "pending"}],
         }
-        return self._rows("payments", [{"$match": wanted}, {"$project": PAYMENT}])
+        return self._rows("payments", [{"$match": match}, {"$project": PAYMENT}])
 
     def decisions(self, scope: Scope) -> list[Document]:
-        """Decisions in the time that asking the planner cost money for; of all users."""
+        """Decisions in the period for which the planner charged; of all users."""
         time = {"$gte": scope.since, "$lt": scope.until}
-        wanted = {"type": "agent_reasoning", "data.cost": {"$gt": 0}, "timestamp": time}
-        return self._rows("observations", [{"$match": wanted}, {"$sort": {"timestamp": 1}}, {"$project": DECISION}])
+        match = {"type": "agent_reasoning", "data.cost": {"$gt": 0}, "timestamp": time}
+        return self._rows("observations", [{"$match": match}, {"$sort": {"timestamp": 1}}, {"$project": DECISION}])
 
     def outcomes(self, scope: Scope, vendor_ids: list[str], limit: int) -> list[PastJob]:
         """The newest ended jobs of each vendor before the scope's end, oldest first: what is learned from."""
         with bounded(self._deadline_s):
-            return mongo_outcomes.read(
-                self._database, None, scope.network, vendor_ids, limit, scope.until, self._session
-            )
+            return past_jobs.read(self._database, None, scope.network, vendor_ids, limit, scope.until, self._session)
 
     def _rows(self, collection: str, pipeline: list[Mapping[str, Any]]) -> list[Document]:
         with bounded(self._deadline_s):

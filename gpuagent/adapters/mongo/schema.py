@@ -1,4 +1,4 @@
-"""What the database itself refuses: malformed money, books that do not balance, a payment or log line twice."""
+"""Collections, indexes and validators: malformed money, unbalanced books and duplicates are refused by the database."""
 
 from typing import Any
 
@@ -197,7 +197,9 @@ INDEXES: dict[str, list[IndexModel]] = {
 
 def ensure_schema(database: Database[dict[str, Any]]) -> None:
     """Create or update the collections. Safe to repeat and to run from many processes at once."""
-    validators = {found["name"]: found["options"].get("validator") for found in database.list_collections()}
+    validators = {
+        collection["name"]: collection["options"].get("validator") for collection in database.list_collections()
+    }
     for name, validator in VALIDATORS.items():
         if name not in validators:
             _create(database, name, validator)

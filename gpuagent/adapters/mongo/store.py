@@ -1,4 +1,4 @@
-"""Runs in MongoDB (a replica set): every step is one transaction, guarded by the run's version."""
+"""The core's Store in MongoDB (a replica set): every step is one transaction, guarded by the run's version."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -8,8 +8,7 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
-from gpuagent.adapters.mongo import documents, jobs
-from gpuagent.adapters.mongo import past_jobs as mongo_outcomes
+from gpuagent.adapters.mongo import documents, jobs, past_jobs
 from gpuagent.adapters.mongo import policy as policies
 from gpuagent.adapters.mongo.connection import Connection, deadlined
 from gpuagent.adapters.mongo.deadline import storable
@@ -50,18 +49,18 @@ class MongoStore:
             {"$lookup": {"from": "jobs", "localField": "_id", "foreignField": "runId", "as": "jobs"}},
             {"$lookup": {"from": "payments", "localField": "_id", "foreignField": "runId", "as": "payments"}},
         ]
-        found = next(iter(self._database.runs.aggregate(pipeline)), None)
-        if found is None:
+        document = next(iter(self._database.runs.aggregate(pipeline)), None)
+        if document is None:
             raise UnknownRun(f"there is no run {run_id}: `gpuagent run list` shows them")
-        check_ours(found)
-        return documents.run_from(found, found["jobs"], found["payments"])
+        check_ours(document)
+        return documents.run_from(document, document["jobs"], document["payments"])
 
     @deadlined
-    def save(self, before: Run, after: Run, seen: Sequence[Observation], at: float) -> Run:
+    def save(self, before: Run, after: Run, observations: Sequence[Observation], at: float) -> Run:
         """The run's new version. Raises StaleRun, DuplicateVendorJob, PolicyRefused; then nothing was written."""
         after = replace(after, version=before.version + 1)
         try:
-            self.connection.transaction(lambda session: self._write(session, before, after, seen, at))
+            self.connection.transaction(lambda session: self._write(session, before, after, observations, at))
         except DuplicateKeyError as error:
             _raise_duplicate(error.details or {})
             raise
@@ -70,10 +69,12 @@ class MongoStore:
     @deadlined
     def vendors(self) -> tuple[Vendor, ...]:
         # One that the original system recorded has no pinned payee: nothing can be bought from it.
-        found = self._database.vendors.find({"payTo": {"$exists": True}}).sort("vendorId")
-        return tuple(documents.vendor_from(one) for one in found)
+        records = self._database.vendors.find({"payTo": {"$exists": True}}).sort("vendorId")
+        return tuple(documents.vendor_from(record) for record in records)
 
-    def _write(self, session: ClientSession, before: Run, after: Run, seen: Sequence[Observation], at: float) -> None:
+    def _write(
+        self, session: ClientSession, before: Run, after: Run, observations: Sequence[Observation], at: float
+    ) -> None:
         guarded = self._database.runs.update_one(
             {"_id": ObjectId(before.run_id), "version": before.version},
             {"$set": documents.run_fields(after, at)},
@@ -85,9 +86,12 @@ class MongoStore:
             if job not in before.jobs:
                 version = policies.enforce(self._database, session, before, after, job, at)
                 self._write_job(session, after, job, at, {} if version is None else {"policyVersion": version})
-        if seen:
+        if observations:
             self._database.observations.insert_many(
-                [storable(documents.observation_document(after, one, after.version, at)) for one in seen],
+                [
+                    storable(documents.observation_document(after, observation, after.version, at))
+                    for observation in observations
+                ],
                 session=session,
             )
 
@@ -117,7 +121,7 @@ class MongoStore:
 
     @deadlined
     def outcomes(self, run: Run, network: str, vendor_ids: Sequence[str], limit: int) -> list[PastJob]:
-        return mongo_outcomes.read(self._database, run, network, vendor_ids, limit)
+        return past_jobs.read(self._database, run, network, vendor_ids, limit)
 
     @deadlined
     def change_policy(self, revise: Callable[[Policy], Policy], by: str, why: str, at: float) -> Policy:

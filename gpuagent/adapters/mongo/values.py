@@ -1,4 +1,4 @@
-"""Values as MongoDB keeps them: money in Decimal128 USD, times as dates."""
+"""Values as MongoDB stores them: money in Decimal128 USD, times as dates."""
 
 from datetime import UTC, datetime
 from typing import Any
