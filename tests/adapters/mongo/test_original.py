@@ -172,7 +172,7 @@ def test_our_runs_live_beside_it(filled: None, world: World) -> None:
         ours = start(Order(goal="Fine-tune tiny-llm", budget=5_000_000), agent.ports)
         ours = tick(ours.run_id, agent.ports)
         network = agent.ports.wallet.token.network
-        vendor_ids = [vendor.vendor_id for vendor in agent.db.store.vendors()]
+        vendor_ids = [vendor.vendor_id for vendor in agent.store.vendors()]
         used = agent.store.usage(ours, network, vendor_ids, agent.ports.clock.now())
         assert used.wallet_day == sum(job.quote.amount for job in ours.jobs)
         assert agent.store.outcomes(ours, network, vendor_ids, 10) == []

@@ -116,7 +116,7 @@ UNSTORABLE = {
 
 
 @pytest.mark.parametrize("case", UNSTORABLE)
-def test_what_cannot_be_stored_costs_one_observation(store: MongoStore, case: str) -> None:
+def test_what_cannot_be_stored_costs_one_observation(world: World, store: MongoStore, case: str) -> None:
     run = fresh(store)
     seen = [
         Observation("error", "first"),
@@ -124,7 +124,7 @@ def test_what_cannot_be_stored_costs_one_observation(store: MongoStore, case: st
         Observation("error", "last"),
     ]
     assert store.save(run, run, seen, 1.0).version == 1
-    first, odd, last = store.documents(run.run_id)["observations"]
+    first, odd, last = world.reads.documents(run.run_id)["observations"]
     assert (first["content"], last["content"], odd["data"]) == ("first", "last", {})
     assert odd["content"].startswith("what was seen cannot be stored: ")
 
