@@ -1,6 +1,7 @@
 """The REST server's queries beside the core: runs by page, decisions, spending."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from bson import ObjectId
@@ -28,8 +29,16 @@ class MongoQueries:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._database = connection.database
-        self.answers = MongoAnswers(connection.database, connection.deadline_s)
-        self.leases = MongoLeases(connection.database, connection.deadline_s)
+
+    # Each makes its indexes when it is first used: what never serves needs neither collection.
+
+    @cached_property
+    def answers(self) -> MongoAnswers:
+        return MongoAnswers(self._database, self.connection.deadline_s)
+
+    @cached_property
+    def leases(self) -> MongoLeases:
+        return MongoLeases(self._database, self.connection.deadline_s)
 
     def runs(self, match: Mapping[str, str], limit: int, before: str = "") -> list[Document]:
         """Run documents, newest first. match: fields and their values. before: the last id of the page before."""
