@@ -39,9 +39,9 @@ def test_who_looks_back_sees_what_the_embedded_stack_wrote(tmp_path: Path, monke
     with open_desk({}) as desk:
         run = quickstart.launch(desk, "Fine-tune tiny-llm", "5", "none")
         with open_records({}) as beside:
-            assert beside.load(run.run_id) == run
+            assert beside.store.load(run.run_id) == run
     with open_records({}) as afterwards:
-        assert afterwards.load(run.run_id) == run
+        assert afterwards.store.load(run.run_id) == run
 
 
 @pytest.mark.parametrize("name", CHAIN_NAMES)

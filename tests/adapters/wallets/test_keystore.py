@@ -10,7 +10,7 @@ from click.testing import Result
 from eth_account import Account
 from typer.testing import CliRunner
 
-from gpuagent import settings
+from gpuagent import settings, wiring
 from gpuagent.adapters.wallets import keystore
 from gpuagent.adapters.wallets.source import PASSWORDS
 from gpuagent.cli import app
@@ -35,7 +35,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def private_key(**environ: object) -> str:
-    return settings.read({name: str(value) for name, value in environ.items()}).private_key
+    return wiring.key_source(settings.read({name: str(value) for name, value in environ.items()})).private_key
 
 
 def gpuagent(*arguments: object, typed: str = "", **environ: object) -> Result:
