@@ -165,7 +165,7 @@ def named_planner(settings: "Settings", name: str) -> "Planner":
 
 def _planners(settings: "Settings") -> "Mapping[str, Planner]":
     """Every planner by name, made when it is first asked for: ConfigError is raised then where it is not set up."""
-    from gpuagent.adapters.planners.registry import OnDemand
+    from gpuagent.adapters.planners.registry import PlannerRegistry
     from gpuagent.adapters.planners.stub import StubPlanner
 
     def stub(option: str) -> "Planner":
@@ -178,7 +178,7 @@ def _planners(settings: "Settings") -> "Mapping[str, Planner]":
 
         return open_planner({**settings.environ, "PLANNER_MODEL": model} if model else settings.environ)
 
-    return OnDemand({"stub": stub, "llm": llm})
+    return PlannerRegistry({"stub": stub, "llm": llm})
 
 
 def _quiet_libraries() -> None:

@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 
 from gpuagent import quickstart
-from gpuagent.adapters.planners.registry import OnDemand
+from gpuagent.adapters.planners.registry import PlannerRegistry
 from gpuagent.adapters.planners.stub import StubPlanner
 from gpuagent.cli.lab import LAB_CONFIG, lab_environment, notebooks
 from gpuagent.core.ports import Planner
@@ -116,7 +116,7 @@ def test_a_planner_may_be_named_with_its_model() -> None:
             raise KeyError(option)
         return StubPlanner()
 
-    planners = OnDemand({"stub": stub, "llm": llm})
+    planners = PlannerRegistry({"stub": stub, "llm": llm})
     assert "llm:some/model:free" in planners
     assert planners["llm:some/model:free"] is planners["llm:some/model:free"]
     assert made == ["some/model:free"]

@@ -37,5 +37,5 @@ def doctor(as_json: AsJson = False) -> None:
 def _line(check: "Check") -> "Text":
     from rich.text import Text
 
-    line = Text.assemble((f"{check.status:<7}", COLOURS[check.status]), (f"{check.name}: ", "bold"), check.said)
+    line = Text.assemble((f"{check.status:<7}", COLOURS[check.status]), (f"{check.name}: ", "bold"), check.detail)
     return line.append(f"\n        fix: {check.fix}", style="yellow") if check.fix else line

@@ -1,8 +1,8 @@
-"""What the doctor looks at, part by part. A part that could not be opened is None, and is not looked at."""
+"""The doctor's checks, part by part. A part that could not be opened is None, and is not checked."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -34,20 +34,20 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """said: what was found. fix: what to do about it, "" where there is nothing to do."""
+    """One check of the doctor. detail: what is the case. fix: what to do about it, "" where there is nothing to do."""
 
     name: str
     status: Status
-    said: str
+    detail: str
     fix: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {"name": self.name, "status": self.status, "said": self.detail, "fix": self.fix}
 
 
 @dataclass(frozen=True, slots=True)
-class Patient:
-    """What is examined. The parts that could not be opened are None, and their own checks have said why."""
+class Installation:
+    """The parts of an installation. Those that could not be opened are None; a failed check says why."""
 
     settings: Settings
     clock: Clock
@@ -56,84 +56,89 @@ class Patient:
     chain: "Node | None" = None
 
 
-def policy(patient: Patient) -> Iterator[Check]:
-    if not patient.database:
+def policy(installation: Installation) -> Iterator[Check]:
+    if not installation.database:
         return
-    rules = patient.database.store.policy()
+    rules = installation.database.store.policy()
     caps = [(name, getattr(rules, name)) for name in rules_of.LIMITS if getattr(rules, name) is not None]
-    shown = ", ".join(f"{name.replace('_', ' ')} {show_usd(cap)}" for name, cap in caps)
+    limits = ", ".join(f"{name.replace('_', ' ')} {show_usd(cap)}" for name, cap in caps)
     if rules.per_payment is None or rules.wallet_per_day is None:
-        said = f"version {rules.version} has no cap on {'a payment' if rules.per_payment is None else 'a day'}"
-        yield Check("policy", Status.ADVICE, said, "`gpuagent policy set --per-payment USD --wallet-per-day USD`")
+        detail = f"version {rules.version} has no cap on {'a payment' if rules.per_payment is None else 'a day'}"
+        yield Check("policy", Status.ADVICE, detail, "`gpuagent policy set --per-payment USD --wallet-per-day USD`")
     else:
-        yield Check("policy", Status.OK, f"version {rules.version}: {shown}")
-    if stopped := rules_of.halt(rules, patient.payer):
-        said = f"{stopped.by} halted wallet {stopped.name}: {stopped.why}"
-        yield Check("halt", Status.FAILED, said, f"`gpuagent policy resume wallet {stopped.name}` ends it")
+        yield Check("policy", Status.OK, f"version {rules.version}: {limits}")
+    if halt := rules_of.halt(rules, installation.payer):
+        detail = f"{halt.by} halted wallet {halt.name}: {halt.why}"
+        yield Check("halt", Status.FAILED, detail, f"`gpuagent policy resume wallet {halt.name}` ends it")
 
 
-def planner(patient: Patient) -> Iterator[Check]:
-    """Set up, with a key and a price. It is not asked anything: that may cost."""
-    name = patient.settings.planner
+def planner(installation: Installation) -> Iterator[Check]:
+    """Whether the planner is set up, with a key and a price. It is not asked anything: that may cost."""
+    name = installation.settings.planner
     try:
-        wiring.named_planner(patient.settings, name)
+        wiring.named_planner(installation.settings, name)
     except GpuAgentError as error:
         yield Check("planner", Status.FAILED, str(error), "set what it needs, or PLANNER_MODE=stub")
         return
     yield Check("planner", Status.OK, f"{name}{', not asked' if name == 'llm' else ''}")
 
 
-def money(patient: Patient) -> Iterator[Check]:
-    if not (patient.chain and patient.payer):
+def money(installation: Installation) -> Iterator[Check]:
+    if not (installation.chain and installation.payer):
         return
-    balance = patient.chain.head(patient.payer).balance
+    balance = installation.chain.head(installation.payer).balance
     if balance > 0:
-        yield Check("balance", Status.OK, f"{show_usd(balance)} of {patient.chain.token.name}")
+        yield Check("balance", Status.OK, f"{show_usd(balance)} of {installation.chain.token.name}")
     else:
-        said = f"{patient.payer} holds no {patient.chain.token.name}"
-        yield Check("balance", Status.FAILED, said, "`gpuagent wallet fund-info` says what to send where")
-    gas = patient.chain.gas(patient.payer)
+        detail = f"{installation.payer} holds no {installation.chain.token.name}"
+        yield Check("balance", Status.FAILED, detail, "`gpuagent wallet fund-info` says what to send where")
+    gas = installation.chain.gas(installation.payer)
     enough = gas.balance >= CANCEL_GAS * gas.max_fee
-    said = f"{Decimal(gas.balance).scaleb(-18).normalize():f} ETH: paying needs none"
+    detail = f"{Decimal(gas.balance).scaleb(-18).normalize():f} ETH: paying needs none"
     if enough:
-        yield Check("gas", Status.OK, said)
+        yield Check("gas", Status.OK, detail)
     else:
-        said += ", but what is no longer wanted cannot be cancelled, and dies by itself in two minutes"
-        yield Check("gas", Status.ADVICE, said, "send it a little ETH on this network")
+        detail += ", but what is no longer wanted cannot be cancelled, and dies by itself in two minutes"
+        yield Check("gas", Status.ADVICE, detail, "send it a little ETH on this network")
 
 
-def vendors(patient: Patient) -> Iterator[Check]:
-    if not patient.database:
+def vendors(installation: Installation) -> Iterator[Check]:
+    if not installation.database:
         return
-    network = patient.settings.network
-    found = [one for one in patient.database.store.vendors() if one.enabled and one.network == network]
-    if not found:
-        said = f"no enabled vendor is paid on {network}"
-        yield Check("vendors", Status.FAILED, said, "`gpuagent vendor seed FILE` records them")
+    network = installation.settings.network
+    candidates = [
+        vendor for vendor in installation.database.store.vendors() if vendor.enabled and vendor.network == network
+    ]
+    if not candidates:
+        detail = f"no enabled vendor is paid on {network}"
+        yield Check("vendors", Status.FAILED, detail, "`gpuagent vendor seed FILE` records them")
         return
     with ThreadPoolExecutor(VENDORS_AT_ONCE) as pool:
-        yield from pool.map(lambda one: _vendor(one, patient.settings), found)
+        yield from pool.map(lambda vendor: _vendor(vendor, installation.settings), candidates)
 
 
 def _vendor(vendor: Vendor, current: Settings) -> Check:
-    """Conformance, and whether it still wants to be paid as it was recorded. Pays nothing."""
+    """Conformance of a vendor, and whether it still wants to be paid as recorded. Pays nothing."""
     name, gpu = f"vendor {vendor.vendor_id}", vendor.gpu_types[0] if vendor.gpu_types else ""
     fix = f"`gpuagent vendor check {vendor.endpoint} --vendor-id {vendor.vendor_id}` shows all of it"
     try:
         with wiring.open_vendor_api(current.environ) as (vendor_api, http):
             token = current.environ.get(vendor.secret_env, "")
-            findings = conformance.check(vendor, gpu, vendor_api, http, token)
-            wrong = [f"{one.check}: {one.said}" for one in findings if not one.passed]
+            results = conformance.check(vendor, gpu, vendor_api, http, token)
+            wrong = [f"{result.check}: {result.detail}" for result in results if not result.passed]
             quote = None if wrong else vendor_api.quote(vendor, "doctor", gpu, conformance.HOURS)
     except GpuAgentError as error:
         return Check(name, Status.FAILED, str(error), fix)
     if quote is None:
         return Check(name, Status.FAILED, f"not as agreed: {'; '.join(wrong)}", fix)
-    named, recorded = ((one.pay_to.lower(), one.network, one.asset.lower()) for one in (quote, vendor))
-    if named != recorded:
-        said = f"wants {quote.pay_to} paid with {quote.asset} on {quote.network}, which is not what is recorded"
+    if (quote.pay_to.lower(), quote.network, quote.asset.lower()) != (
+        vendor.pay_to.lower(),
+        vendor.network,
+        vendor.asset.lower(),
+    ):
+        detail = f"wants {quote.pay_to} paid with {quote.asset} on {quote.network}, which is not what is recorded"
         return Check(
-            name, Status.FAILED, said, "ask the vendor by another way; `gpuagent vendor seed` records a change"
+            name, Status.FAILED, detail, "ask the vendor by another way; `gpuagent vendor seed` records a change"
         )
     if vendor.asset.lower() != current.token.address.lower():
         return Check(
@@ -142,18 +147,21 @@ def _vendor(vendor: Vendor, current: Settings) -> Check:
     return Check(name, Status.OK, f"conforms; {show_usd(quote.amount)} for {conformance.HOURS} h of {gpu}")
 
 
-def clocks(patient: Patient) -> Iterator[Check]:
+def clocks(installation: Installation) -> Iterator[Check]:
     fix = "set the clock of this machine by NTP: by it quotes lapse and workers lease"
-    if patient.database:
-        ahead = patient.database.reads.server().clock - patient.clock.now()
+    if installation.database:
+        ahead = installation.database.reads.server().clock - installation.clock.now()
         wrong = abs(ahead) > MONGODB_DRIFT_MAX_S
         yield Check("clock and MongoDB", *_drift(ahead, wrong, fix))
-    if patient.chain:
-        ahead = patient.chain.head(patient.payer or patient.chain.token.address).time - patient.clock.now()
+    if installation.chain:
+        ahead = (
+            installation.chain.head(installation.payer or installation.chain.token.address).time
+            - installation.clock.now()
+        )
         wrong = not -CHAIN_BEHIND_MAX_S <= ahead <= CHAIN_AHEAD_MAX_S
         yield Check("clock and chain", *_drift(ahead, wrong, f"{fix}; or the node has stopped: use another"))
 
 
 def _drift(ahead: float, wrong: bool, fix: str) -> tuple[Status, str, str]:
-    said = f"{abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} ours"
-    return (Status.FAILED, said, fix) if wrong else (Status.OK, said, "")
+    detail = f"{abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} ours"
+    return (Status.FAILED, detail, fix) if wrong else (Status.OK, detail, "")

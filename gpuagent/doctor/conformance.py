@@ -1,7 +1,7 @@
-"""Try a vendor's endpoint against the vendor API, without paying: what `gpuagent vendor check` says."""
+"""Conformance checks of a vendor's endpoint against the vendor API, without paying: `gpuagent vendor check`."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from secrets import token_hex
 from typing import Any
@@ -18,25 +18,27 @@ NOWHERE = "0x" + "0" * 40
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """check: what a vendor must do. said: what it did, or what is wrong."""
+class ConformanceResult:
+    """One check of a vendor. check: what a vendor must do. detail: what it did, or what is wrong."""
 
     check: str
     passed: bool
-    said: str
+    detail: str
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {"check": self.check, "passed": self.passed, "said": self.detail}
 
 
-def check(vendor: Vendor, gpu_type: str, vendor_api: VendorApi, http: BoundedHttp, token: str) -> list[Finding]:
+def check(
+    vendor: Vendor, gpu_type: str, vendor_api: VendorApi, http: BoundedHttp, token: str
+) -> list[ConformanceResult]:
     """Every check in order; without a quote the rest cannot be tried. vendor: only endpoint and id count."""
     if not token:
         raise ConfigError(f"set {vendor.secret_env}: the bearer token that the vendor gave you")
     if not is_private(vendor.endpoint):
         raise BadInput(f"{vendor.endpoint} is not https: the bearer token would be readable on the way")
     probe = _Probe(vendor, http, {"Authorization": f"Bearer {token}", "x-vendor-id": vendor.vendor_id})
-    findings = [
+    results = [
         probe.expect("refuses a caller without a token", (401, 403), "POST", "/quote", _order(gpu_type), bare=True),
         probe.expect("refuses a GPU it does not have", (400, 404, 422), "POST", "/quote", _order("no-such-gpu")),
         probe.expect("knows no job it never sold", (404,), "GET", "/job-status?vendorJobId=no-such-job"),
@@ -44,11 +46,11 @@ def check(vendor: Vendor, gpu_type: str, vendor_api: VendorApi, http: BoundedHtt
     try:
         quote = vendor_api.quote(vendor, "conformance check", gpu_type, HOURS)
     except GpuAgentError as error:
-        return [*findings, Finding("quotes a price", False, str(error))]
-    findings.append(Finding("quotes a price", True, f"{show_usd(quote.amount)} for {HOURS} h of {gpu_type}"))
+        return [*results, ConformanceResult("quotes a price", False, str(error))]
+    results.append(ConformanceResult("quotes a price", True, f"{show_usd(quote.amount)} for {HOURS} h of {gpu_type}"))
     submit = {"vendorJobTemplateId": quote.template_id, "jobParams": {}}
     return [
-        *findings,
+        *results,
         _asks_for_its_quote(vendor, quote, vendor_api),
         probe.expect(
             "refuses a payment that is none",
@@ -61,20 +63,20 @@ def check(vendor: Vendor, gpu_type: str, vendor_api: VendorApi, http: BoundedHtt
     ]
 
 
-def _asks_for_its_quote(vendor: Vendor, quote: Quote, vendor_api: VendorApi) -> Finding:
+def _asks_for_its_quote(vendor: Vendor, quote: Quote, vendor_api: VendorApi) -> ConformanceResult:
     name = "asks by 402 for exactly what it quoted"
     try:
         challenge = vendor_api.challenge(vendor, Reserved(token_hex(12), quote, 0))
     except GpuAgentError as error:
-        return Finding(name, False, str(error))
+        return ConformanceResult(name, False, str(error))
     problems = [_differs(terms, quote, vendor) for terms in challenge.accepts]
     if "" in problems:
-        return Finding(name, True, f"{show_usd(quote.amount)} to {quote.pay_to} on {quote.network}")
-    return Finding(name, False, "; ".join(problems) or "the 402 offers nothing that can be read")
+        return ConformanceResult(name, True, f"{show_usd(quote.amount)} to {quote.pay_to} on {quote.network}")
+    return ConformanceResult(name, False, "; ".join(problems) or "the 402 offers nothing that can be read")
 
 
 def _differs(terms: Terms, quote: Quote, vendor: Vendor) -> str:
-    """As the agent would judge it, had the operator recorded what the quote says."""
+    """What the agent would object to, had the operator recorded what the quote says; "" for nothing."""
     domain = (str(terms.extra.get("name", "")), str(terms.extra.get("version", "")))
     recorded = replace(vendor, pay_to=quote.pay_to, network=quote.network, asset=quote.asset)
     return problem(terms, quote, recorded, Token(quote.network, quote.asset, *domain))
@@ -98,20 +100,20 @@ class _Probe:
     def expect(
         self,
         name: str,
-        wanted: tuple[int, ...],
+        statuses: tuple[int, ...],
         method: str,
         path: str,
         body: object = None,
         extra: Mapping[str, str] | None = None,
         *,
         bare: bool = False,
-    ) -> Finding:
+    ) -> ConformanceResult:
         headers = {"x-vendor-id": self.vendor.vendor_id} if bare else {**self.headers, **(extra or {})}
         try:
             reply = self.http.request(method, self.vendor.endpoint.rstrip("/") + path, headers=headers, json=body)
         except HttpFailed as error:
-            return Finding(name, False, str(error))
-        said = f"answered {reply.status}"
-        if reply.status in wanted:
-            return Finding(name, True, said)
-        return Finding(name, False, f"{said}, wanted {' or '.join(map(str, wanted))}")
+            return ConformanceResult(name, False, str(error))
+        detail = f"answered {reply.status}"
+        if reply.status in statuses:
+            return ConformanceResult(name, True, detail)
+        return ConformanceResult(name, False, f"{detail}, wanted {' or '.join(map(str, statuses))}")

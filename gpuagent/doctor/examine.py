@@ -1,4 +1,4 @@
-"""Everything that can be checked without spending, before an agent is let loose: what is wrong, and what mends it."""
+"""The doctor: every check that spends nothing, with what is wrong and what mends it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
@@ -8,79 +8,81 @@ from urllib.parse import urlsplit
 from gpuagent import settings, wiring
 from gpuagent.core.networks import BASE, LOCAL
 from gpuagent.core.ports import Clock
-from gpuagent.doctor import checks as checkup
-from gpuagent.doctor.checks import Check, Patient, Status
+from gpuagent.doctor import checks
+from gpuagent.doctor.checks import Check, Installation, Status
 from gpuagent.errors import ConfigError, GpuAgentError
 from gpuagent.settings import Settings
 
 FIXES = {
-    "wallet": "set up one wallet: `gpuagent wallet --help`, and README, Wallets",
+    "wallet": "set up one wallet: `gpuagent wallet --help`, and docs/operating/wallets.md",
     "database": "start it as a replica set, or unset MONGODB_URI to use the embedded one",
     "chain": "check CHAIN_RPC_URL and X402_NETWORK: `gpuagent up` starts a local chain",
 }
-LOOKS = (checkup.policy, checkup.planner, checkup.money, checkup.vendors, checkup.clocks)
+CHECKS = (checks.policy, checks.planner, checks.money, checks.vendors, checks.clocks)
 
 
 def examine(environ: Mapping[str, str], clock: Clock | None = None) -> Iterator[Check]:
     """Every check, as it is made. One that fails keeps only those that need its part from being made."""
     try:
-        patient = Patient(settings.read(environ), clock or wiring.system_clock())
+        installation = Installation(settings.read(environ), clock or wiring.system_clock())
     except ConfigError as error:
         yield Check("configuration", Status.FAILED, str(error), "correct the variable")
         return
-    yield _configuration(patient.settings)
-    with closing(_Parts(patient)) as parts:
-        yield from parts.opened()
-        patient = parts.patient
-        for look in LOOKS:
-            yield from _said(look, patient)
+    yield _configuration(installation.settings)
+    with closing(_Opener(installation)) as opener:
+        yield from opener.open_all()
+        installation = opener.installation
+        for check in CHECKS:
+            yield from _results(check, installation)
 
 
-class _Parts:
+class _Opener:
     """Opens wallet, database and chain one after the other, and closes what could be opened."""
 
-    def __init__(self, patient: Patient) -> None:
-        self.patient, self._stack = patient, ExitStack()
+    def __init__(self, installation: Installation) -> None:
+        self.installation, self._stack = installation, ExitStack()
 
     def close(self) -> None:
         self._stack.close()
 
-    def opened(self) -> Iterator[Check]:
-        for look in (self._wallet, self._database, self._chain):
+    def open_all(self) -> Iterator[Check]:
+        for open_part in (self._wallet, self._database, self._chain):
             try:
-                yield from look()
+                yield from open_part()
             except GpuAgentError as error:
-                name = look.__name__.removeprefix("_")
+                name = open_part.__name__.removeprefix("_")
                 yield Check(name, Status.FAILED, str(error), FIXES[name])
 
     def _wallet(self) -> Iterator[Check]:
-        current = self.patient.settings
+        current = self.installation.settings
         payer = wiring.key_source(current).payer()
-        self.patient = replace(self.patient, payer=payer.address)
+        self.installation = replace(self.installation, payer=payer.address)
         yield Check("wallet", Status.OK, f"{payer.address}, its key {payer.held}")
         if payer.kind == "cdp" and not payer.cdp_policies:
-            said = "CDP holds this account to no policy: whoever has the keys may sign anything"
-            yield Check("wallet policy at CDP", Status.ADVICE, said, "attach what `gpuagent wallet policy` prints")
+            detail = "CDP holds this account to no policy: whoever has the keys may sign anything"
+            yield Check("wallet policy at CDP", Status.ADVICE, detail, "attach what `gpuagent wallet policy` prints")
         if payer.kind == "key" and current.profile == BASE:
-            said = "the key of real money lies in the environment as it is"
-            yield Check("wallet key", Status.ADVICE, said, "`gpuagent wallet import FILE` encrypts it")
+            detail = "the key of real money lies in the environment as it is"
+            yield Check("wallet key", Status.ADVICE, detail, "`gpuagent wallet import FILE` encrypts it")
 
     def _database(self) -> Iterator[Check]:
-        database = self._stack.enter_context(wiring.open_database(self.patient.settings))
-        self.patient = replace(self.patient, database=database)
+        database = self._stack.enter_context(wiring.open_database(self.installation.settings))
+        self.installation = replace(self.installation, database=database)
         server = database.reads.server()
-        where = "MONGODB_URI" if self.patient.settings.mongodb_uri else "embedded"
+        where = "MONGODB_URI" if self.installation.settings.mongodb_uri else "embedded"
         kind = f"replica set {server.replica_set}" if server.replica_set else "sharded cluster"
         yield Check("database", Status.OK, f"MongoDB {server.version}, {kind} ({where})")
 
     def _chain(self) -> Iterator[Check]:
-        current = self.patient.settings
+        current = self.installation.settings
         for url in current.rpc_urls:
             yield _node(current, url)
-        self.patient = replace(self.patient, chain=self._stack.enter_context(wiring.open_chain(current)))
+        self.installation = replace(self.installation, chain=self._stack.enter_context(wiring.open_chain(current)))
         if len(current.rpc_urls) == 1 and current.profile != LOCAL:
-            said = "one node is believed alone" + ("" if current.environ.get("CHAIN_RPC_URL") else ", a public one")
-            yield Check("chain", Status.ADVICE, said, "name several in CHAIN_RPC_URL, commas between: they must agree")
+            detail = "one node is believed alone" + ("" if current.environ.get("CHAIN_RPC_URL") else ", a public one")
+            yield Check(
+                "chain", Status.ADVICE, detail, "name several in CHAIN_RPC_URL, commas between: they must agree"
+            )
 
 
 def _configuration(current: Settings) -> Check:
@@ -89,7 +91,7 @@ def _configuration(current: Settings) -> Check:
 
 
 def _node(current: Settings, url: str) -> Check:
-    """Its chain id, and the token there: code, name, version, decimals, EIP-712 domain. Of the URL only the host."""
+    """Chain id of a node, and the token there: code, name, version, decimals, EIP-712 domain. Shows the host only."""
     name = f"node {urlsplit(url).hostname or url[:8]}"
     try:
         with wiring.open_chain(replace(current, environ={**current.environ, "CHAIN_RPC_URL": url})):
@@ -99,9 +101,9 @@ def _node(current: Settings, url: str) -> Check:
     return Check(name, Status.OK, f"chain {token.chain_id}; {token.name} {token.version}, its domain as pinned")
 
 
-def _said(look: Callable[[Patient], Iterator[Check]], patient: Patient) -> Iterator[Check]:
-    """What a look finds; what is raised on purpose is a failed check too."""
+def _results(check: Callable[[Installation], Iterator[Check]], installation: Installation) -> Iterator[Check]:
+    """The results of a check; an error that is raised on purpose is a failed check too."""
     try:
-        yield from look(patient)
+        yield from check(installation)
     except GpuAgentError as error:
-        yield Check(look.__name__, Status.FAILED, str(error), "see the message")
+        yield Check(check.__name__, Status.FAILED, str(error), "see the message")

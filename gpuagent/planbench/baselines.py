@@ -35,7 +35,7 @@ class Rule:
             if one.amount is not None and one.amount <= context.available and not one.refusals
         ]
         if not offers:
-            reason = f"nobody can do it with {show_usd(context.available)}"
+            reason = f"no vendor can do it with {show_usd(context.available)}"
             return Thought(Decision(Action.ABORT, reason))
         score, vendor_id, amount = max(offers, key=lambda offer: (offer[0], _backwards(offer[1])))
         reason = f"{self.words}: {vendor_id} at {show_usd(amount)}, score {score:.4g} of {len(offers)}"

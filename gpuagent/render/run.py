@@ -15,7 +15,7 @@ from gpuagent.books.audit import Books
 from gpuagent.core.model import Vendor
 from gpuagent.core.money import parse_usd, show_usd
 from gpuagent.core.networks import transaction_url
-from gpuagent.doctor.conformance import Finding
+from gpuagent.doctor.conformance import ConformanceResult
 
 Document = Mapping[str, Any]
 
@@ -217,11 +217,11 @@ def books_table(books: Books) -> RenderableType:
     return Group(table, verdict, *(Text(f"  {difference}", style="red") for difference in books.differences))
 
 
-def findings_table(findings: Iterable[Finding]) -> Table:
+def findings_table(findings: Iterable[ConformanceResult]) -> Table:
     table = Table(box=None, pad_edge=False)
     for column in ("", "a vendor", "this one"):
         table.add_column(column)
     for finding in findings:
         mark = Text("ok", style="green") if finding.passed else Text("wrong", style="bold red")
-        table.add_row(mark, escape(finding.check), escape(finding.said))
+        table.add_row(mark, escape(finding.check), escape(finding.detail))
     return table

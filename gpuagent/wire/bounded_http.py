@@ -35,7 +35,7 @@ class HttpFailed(Exception):
 
 
 def is_private(url: str) -> bool:
-    """Whether nobody on the way can read what is sent there: https, or this machine."""
+    """Whether what is sent there cannot be read on the way: https, or this machine."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -43,10 +43,10 @@ def is_private(url: str) -> bool:
     return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
 
 
-def _said(error: Exception) -> str:
-    """What went wrong. Of a request that we made wrongly only the kind: the text would show its headers."""
-    ours = isinstance(error, httpcore.LocalProtocolError | httpx.LocalProtocolError)
-    return type(error).__name__ if ours else f"{type(error).__name__}: {error}"[:300]
+def _problem(error: Exception) -> str:
+    """The error in words. Of a request that we made wrongly only the kind: the text would show its headers."""
+    own_fault = isinstance(error, httpcore.LocalProtocolError | httpx.LocalProtocolError)
+    return type(error).__name__ if own_fault else f"{type(error).__name__}: {error}"[:300]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class BoundedHttp:
                     raise HttpFailed(f"answered with a redirect ({response.status_code}), which is not followed")
                 return Reply(response.status_code, response.headers, self._read(response))
         except TRANSPORT_ERRORS as error:
-            raise HttpFailed(_said(error)) from None
+            raise HttpFailed(_problem(error)) from None
 
     def close(self) -> None:
         self._client.close()
@@ -121,14 +121,14 @@ def deadline(seconds: float) -> Iterator[None]:
         _ends_at.reset(token)
 
 
-def _left(timeout: float | None, parts: int = 1) -> float | None:
+def _remaining(timeout: float | None, parts: int = 1) -> float | None:
     ends_at = _ends_at.get()
     if ends_at is None:
         return timeout
-    left = ends_at - time.monotonic()
-    if left <= 0:
+    remaining = ends_at - time.monotonic()
+    if remaining <= 0:
         raise httpcore.ReadTimeout("the deadline of the whole exchange has passed")
-    return left / parts if timeout is None else min(timeout, left) / parts
+    return remaining / parts if timeout is None else min(timeout, remaining) / parts
 
 
 @cache
@@ -196,12 +196,12 @@ class _Backend(httpcore.NetworkBackend):
         self, host: str, port: int, timeout: float | None = None, *args: Any, **options: Any
     ) -> httpcore.NetworkStream:
         """Each address gets what is left of the deadline: a name with hundreds of dead ones stays within it."""
-        addresses = {found[4][0]: None for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
-        *others, last = [str(address) for address in addresses][:ADDRESSES_MAX]
-        for address in others:
+        addresses = {info[4][0]: None for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+        *first, last = [str(address) for address in addresses][:ADDRESSES_MAX]
+        for address in first:
             with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
-                return _Socket(self._inner.connect_tcp(address, port, _left(timeout, 2), *args, **options))
-        return _Socket(self._inner.connect_tcp(last, port, _left(timeout), *args, **options))
+                return _Socket(self._inner.connect_tcp(address, port, _remaining(timeout, 2), *args, **options))
+        return _Socket(self._inner.connect_tcp(last, port, _remaining(timeout), *args, **options))
 
 
 class _Socket(httpcore.NetworkStream):
@@ -209,10 +209,10 @@ class _Socket(httpcore.NetworkStream):
         self._inner = inner
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, _left(timeout))
+        return self._inner.read(max_bytes, _remaining(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, _left(timeout))
+        self._inner.write(buffer, _remaining(timeout))
 
     def close(self) -> None:
         self._inner.close()
@@ -220,7 +220,7 @@ class _Socket(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        return _Socket(self._inner.start_tls(ssl_context, server_hostname, _left(timeout)))
+        return _Socket(self._inner.start_tls(ssl_context, server_hostname, _remaining(timeout)))
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)

@@ -1,4 +1,4 @@
-"""What an EIP-3009 token says and understands: its topics, its selectors, and how an authorization is cancelled.
+"""The ABI of an EIP-3009 token: topics, selectors, and the call that cancels an authorization.
 
 https://eips.ethereum.org/EIPS/eip-3009; Circle's FiatToken v2: https://github.com/circlefin/stablecoin-evm.
 """
@@ -35,7 +35,7 @@ _DOMAIN_TYPE = "EIP712Domain(string name,string version,uint256 chainId,address 
 CANCEL_FIELDS = [{"name": "authorizer", "type": "address"}, {"name": "nonce", "type": "bytes32"}]
 CANCEL_SIGNATURE = {"v": "uint8", "r": "bytes32", "s": "bytes32"}
 CANCEL_TYPES = {"CancelAuthorization": CANCEL_FIELDS}
-"""The EIP-712 type that the authorizer signs, so that anybody may send it."""
+"""The EIP-712 type that the authorizer signs, so that any account may send it."""
 CANCEL_ABI: dict[str, Any] = {
     "type": "function",
     "name": "cancelAuthorization",
@@ -43,18 +43,18 @@ CANCEL_ABI: dict[str, Any] = {
     "inputs": [*CANCEL_FIELDS, *({"name": name, "type": kind} for name, kind in CANCEL_SIGNATURE.items())],
     "outputs": [],
 }
-"""The call that hands it in, as JSON ABI."""
+"""The call that submits it, as JSON ABI."""
 
 
 def domain_separator(token: Token) -> bytes:
-    """What every signature for the token is bound to (EIP-712), as the token itself must have it."""
+    """The EIP-712 domain separator that binds every signature to the token, as the token itself must have it."""
     texts = (_DOMAIN_TYPE, token.name, token.version)
     types = ["bytes32", "bytes32", "bytes32", "uint256", "address"]
     return keccak(encode(types, [*(keccak(text.encode()) for text in texts), token.chain_id, token.address]))
 
 
 def cancel_message(authorization: Authorization) -> dict[str, object]:
-    """What the authorizer signs, of CANCEL_TYPES."""
+    """The message of CANCEL_TYPES that the authorizer signs."""
     return {"authorizer": authorization.payer, "nonce": bytes.fromhex(authorization.nonce[2:])}
 
 

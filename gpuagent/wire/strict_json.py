@@ -1,4 +1,4 @@
-"""JSON from strangers."""
+"""Strict JSON parsing for untrusted input."""
 
 import json
 import re
@@ -11,7 +11,7 @@ _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 
 
 def parse(body: bytes) -> Any:
-    """The value, numbers with a point as Decimal. Raises ValueError unless it is sound, shallow JSON in UTF-8.
+    """The parsed value, numbers with a point as Decimal. Raises ValueError unless it is sound, shallow JSON in UTF-8.
 
     Depth is counted first: the parser recurses in C, guarded only by the interpreter's recursion limit, which py_ecc
     (under eth_account) raises so far that a deep text would crash the whole program.

@@ -47,7 +47,7 @@ class Watched(bounded_http.Transport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         exchange = _exchange.get() or Exchange()
         request.headers["Accept-Encoding"] = "identity"
-        with _told(exchange):
+        with _translated(exchange):
             response = super().handle_request(request)
         exchange.status = response.status_code
         after = response.headers.get("Retry-After", "")
@@ -66,7 +66,7 @@ class _Capped(httpx.SyncByteStream):
         self._inner, self._exchange = inner, exchange
 
     def __iter__(self) -> Iterator[bytes]:
-        with _told(self._exchange):
+        with _translated(self._exchange):
             yield from self._counted(self._inner)
 
     def _counted(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -83,8 +83,8 @@ class _Capped(httpx.SyncByteStream):
 
 
 @contextmanager
-def _told(exchange: Exchange) -> Iterator[None]:
-    """httpcore's errors as httpx's, which litellm knows; and what they say of the call."""
+def _translated(exchange: Exchange) -> Iterator[None]:
+    """httpcore's errors as httpx's, which litellm knows; the exchange notes what they mean for the call."""
     try:
         yield
     except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:

@@ -53,7 +53,7 @@ def decode_challenge(header: str) -> Challenge:
     accepts = data.get("accepts")
     if not isinstance(accepts, list):
         raise OfferInvalid("the 402 offer accepts nothing")
-    terms = [found for entry in accepts[:ACCEPTS_MAX] if (found := _terms(entry))]
+    terms = [offer for entry in accepts[:ACCEPTS_MAX] if (offer := _terms(entry))]
     return Challenge(tuple(terms), _wants_identifier(data.get("extensions")))
 
 

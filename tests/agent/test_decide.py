@@ -134,7 +134,7 @@ def test_then_the_stub_decides_and_the_record_says_so(
     found = play(scripted(*answers))
     assert found.decision is not None
     assert found.decision.vendor_id == "cheap"
-    assert "p=0.73" in found.decision.reason
+    assert "73 % likely" in found.decision.reason
     assert (found.data["planner"], found.data["decidedBy"]) == ("scripted", "stub")
     assert (found.data["verdicts"], found.cost, found.data["cost"]) == (verdicts, cost, cost)
     assert found.data["fallback"] == verdicts[-2].partition(": ")[2]

@@ -66,7 +66,7 @@ def test_watch_shows_what_a_person_wants_to_see(world: World, gpuagent: Callable
     world.finish(run_id)
     shown = gpuagent("run", "watch", run_id)
     assert shown.exit_code == 0
-    for words in ("SUCCESS", "1.40 USD settled", "3.60 USD available of 5.00 USD", "gpu_vendor_1", "Why", "plan value"):
+    for words in ("SUCCESS", "1.40 USD settled", "3.60 USD available of 5.00 USD", "gpu_vendor_1", "Why", "likely at"):
         assert words in shown.output
     assert "[done] artifact" in shown.output
 

@@ -103,7 +103,7 @@ def test_what_is_wrong_is_found_and_the_rest_is_looked_at(
 ) -> None:
     checks = examined(world, **changes)
     assert checks[wrong].status is Status.FAILED
-    assert says in checks[wrong].said
+    assert says in checks[wrong].detail
     assert checks[wrong].fix
     if wrong != "configuration":
         assert checks["planner" if wrong != "planner" else "database"].status is Status.OK
@@ -122,7 +122,7 @@ def test_a_token_whose_domain_is_another(world: World) -> None:
     with closing(RpcProxy(world.environment["CHAIN_RPC_URL"])) as node:
         node.lie("eth_call", another_separator)
         checks = examined(world, CHAIN_RPC_URL=node.url)
-    assert "binds signatures to another domain" in checks["node 127.0.0.1"].said
+    assert "binds signatures to another domain" in checks["node 127.0.0.1"].detail
     assert failed(checks) == {"node 127.0.0.1", "chain"}
 
 
@@ -144,9 +144,9 @@ def test_vendors_that_are_not_as_recorded(world: World) -> None:
     wiring.record_vendors(world.database, changed)
     checks = examined(world)
     assert failed(checks) == {f"vendor {one.vendor_id}" for one in changed}
-    assert f"wants {first.pay_to} paid" in checks["vendor gpu_vendor_1"].said
+    assert f"wants {first.pay_to} paid" in checks["vendor gpu_vendor_1"].detail
     wiring.record_vendors(world.database, [replace(one, enabled=False) for one in changed])
-    assert "no enabled vendor is paid on eip155:31337" in examined(world)["vendors"].said
+    assert "no enabled vendor is paid on eip155:31337" in examined(world)["vendors"].detail
 
 
 def test_a_vendor_that_does_not_conform(world: World) -> None:
@@ -158,11 +158,11 @@ def test_a_vendor_that_does_not_conform(world: World) -> None:
 
 def test_policies_that_a_careful_owner_would_not_have(world: World) -> None:
     world.allow(wallet_per_day=None)
-    assert "no cap on a day" in examined(world)["policy"].said
+    assert "no cap on a day" in examined(world)["policy"].detail
     world.allow(halts=(Halt("wallet", "*", "Ada", "something is wrong"),))
     checks = examined(world)
     assert failed(checks) == {"halt"}
-    assert "something is wrong" in checks["halt"].said
+    assert "something is wrong" in checks["halt"].detail
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_a_single_mongod_is_no_replica_set(world: World, tmp_path: Path) -> None
     with standalone(tmp_path) as uri:
         checks = examined(world, MONGODB_URI=uri)
     assert failed(checks) == {"database"}
-    assert "must be a replica set" in checks["database"].said
+    assert "must be a replica set" in checks["database"].detail
 
 
 def test_advice_for_real_money(world: World) -> None:
@@ -203,7 +203,7 @@ def test_a_wallet_at_cdp(world: World, cdp: CdpServer) -> None:
     assert checks["wallet policy at CDP"].status is Status.ADVICE
     cdp.policy = {"scope": "account", "rules": []}
     assert "wallet policy at CDP" not in examined(world, **changes)
-    assert "check CDP_ACCOUNT" in examined(world, **{**changes, "CDP_ACCOUNT": "nobody"})["wallet"].said
+    assert "check CDP_ACCOUNT" in examined(world, **{**changes, "CDP_ACCOUNT": "nobody"})["wallet"].detail
     assert not [path for method, path in cdp.asked if method == "POST"], "nothing is signed"
 
 

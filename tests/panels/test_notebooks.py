@@ -34,4 +34,4 @@ def test_a_quickstart_that_cannot_be_bought_says_why(tmp_path: Path) -> None:
     chosen = ("-p", "budget", "0.5")
     made = ended(embedded(tmp_path), *PAPERMILL, str(FOLDER / "00_quickstart.ipynb"), str(out), *OPTIONS, *chosen)
     assert made.returncode == 0, made.stderr
-    assert "nobody can do it with 0.50 USD" in shown(out)
+    assert "no vendor can do it with 0.50 USD" in shown(out)

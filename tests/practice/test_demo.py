@@ -85,7 +85,7 @@ def test_demo_without_failure_buys_once() -> None:
 def test_demo_that_cannot_be_completed_says_why() -> None:
     ended = run("demo", "--budget", "1.5")
     assert ended.returncode == 4
-    assert "run failed: nobody can do it with 0.10 USD" in " ".join(ended.stdout.split())
+    assert "run failed: no vendor can do it with 0.10 USD" in " ".join(ended.stdout.split())
     assert "the books balance" in ended.stdout
 
 

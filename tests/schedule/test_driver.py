@@ -119,7 +119,7 @@ def test_a_failed_run_and_books_that_differ_fail_the_cell(world: World) -> None:
     world.market.outcomes("gpu_vendor_1", "0")
     run, _, _ = driven(world, world.start(budget=1.5))
     shown = result(world, run)
-    with pytest.raises(RunFailed, match=r"failed: nobody can do it with 0.10 USD"):
+    with pytest.raises(RunFailed, match=r"failed: no vendor can do it with 0.10 USD"):
         shown.check()
     assert shown.books
     with pytest.raises(ChainMismatch, match="gone"):

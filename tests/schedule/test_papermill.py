@@ -101,7 +101,7 @@ def test_a_failed_run_fails_the_notebook_which_is_kept(world: World, tmp_path: P
     left = only(tmp_path)
     ((kind, words),) = errors(left)
     assert kind == "RunFailed"
-    assert "failed: nobody can do it with 0.10 USD" in words
+    assert "failed: no vendor can do it with 0.10 USD" in words
     assert words in shown.stderr
     assert cell(left, "check").metadata.papermill.status == "failed"
     assert cell(left, "drive").metadata.papermill.status == "completed"

@@ -185,7 +185,7 @@ MUTANTS = (
     Mutant(
         "transfer believed without its event",
         "gpuagent/adapters/chain/evm.py",
-        "        if wanted not in moved:",
+        "        if agreed not in transfers:",
         "        if False:",
         "tests/adapters/chain/test_evm.py -k other_terms",
     ),
@@ -213,8 +213,8 @@ MUTANTS = (
     Mutant(
         "no deadline for the whole exchange",
         "gpuagent/wire/bounded_http.py",
-        "    left = ends_at - time.monotonic()",
-        "    left = 3600.0",
+        "    remaining = ends_at - time.monotonic()",
+        "    remaining = 3600.0",
         "tests/wire/test_bounded_http.py -k deadline",
     ),
     Mutant(
@@ -291,7 +291,7 @@ MUTANTS = (
     Mutant(
         "nodes that contradict each other go unnoticed",
         "gpuagent/adapters/chain/agreeing.py",
-        "        if len(set(said)) > 1",
+        "        if len(set(outcomes)) > 1",
         "        if False",
         "tests/adapters/chain/test_agreeing.py -k alarm",
     ),
@@ -319,7 +319,7 @@ MUTANTS = (
     Mutant(
         "CDP: any transaction is sent",
         "gpuagent/adapters/wallets/cdp.py",
-        "        if not self._is_ours(signed, wanted):",
+        "        if not self._is_ours(signed, transaction):",
         "        if False:",
         "tests/adapters/wallets/test_cdp.py -k another_transaction",
     ),
@@ -340,7 +340,7 @@ MUTANTS = (
     Mutant(
         "CDP: a key beside it is ignored",
         "gpuagent/adapters/wallets/source.py",
-        "            if rival and self.environ.get(one):",
+        "            if rival and self.environ.get(variable):",
         "            if False:",
         "tests/adapters/wallets/test_source.py -k two_wallets",
     ),

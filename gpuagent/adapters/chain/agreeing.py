@@ -16,7 +16,10 @@ T = TypeVar("T")
 
 
 class AgreeingChain:
-    """What all nodes say alike, or the most careful of what they say. A node that does not answer is a ChainError."""
+    """The Chain port over several nodes: what all say alike, or the most careful answer of any.
+
+    A node that does not answer is a ChainError.
+    """
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         self._nodes = tuple(nodes)
@@ -34,7 +37,7 @@ class AgreeingChain:
             node.check()
 
     def head(self, address: str) -> Head:
-        """The smallest of each number: the least money, the shortest life for what is signed now."""
+        """The smallest of each number: the least balance, the shortest life for what is signed now."""
         heads = [node.head(address) for node in self._nodes]
         _check_lag([head.time for head in heads])
         return Head(
@@ -44,7 +47,7 @@ class AgreeingChain:
         )
 
     def spent(self, payer: str, nonces: Sequence[str]) -> tuple[str, ...]:
-        """What any node holds as spent."""
+        """The nonces that any node holds as spent."""
         spent = {nonce for node in self._nodes for nonce in node.spent(payer, nonces)}
         return tuple(nonce for nonce in nonces if nonce in spent)
 
@@ -53,48 +56,50 @@ class AgreeingChain:
 
         Raises ChainMismatch when the final blocks of two nodes contradict each other: no waiting would end that.
         """
-        said = [node.outcome(authorization) for node in self._nodes]
-        undecided = [one for one in said if isinstance(one, Open)]
+        outcomes = [node.outcome(authorization) for node in self._nodes]
+        undecided = [outcome for outcome in outcomes if isinstance(outcome, Open)]
         if undecided:
-            times = [one.now for one in undecided] + [one.at for one in said if isinstance(one, Settlement)]
+            times = [outcome.now for outcome in undecided] + [
+                outcome.at for outcome in outcomes if isinstance(outcome, Settlement)
+            ]
             _check_lag(times)
             # Decided for one node, so not to be sent any more; not decided for another, so held.
-            return Open(max(times), used=len(undecided) < len(said) or any(one.used for one in undecided))
-        if len(set(said)) > 1 and not all(isinstance(one, Void) for one in said):
+            return Open(max(times), used=len(undecided) < len(outcomes) or any(outcome.used for outcome in undecided))
+        if len(set(outcomes)) > 1 and not all(isinstance(outcome, Void) for outcome in outcomes):
             raise ChainMismatch(
                 f"the nodes of CHAIN_RPC_URL contradict each other about nonce {authorization.nonce}: "
-                f"{'; '.join(map(str, said))}. One of them lies, or is on a fork"
+                f"{'; '.join(map(str, outcomes))}. One of them lies, or is on a fork"
             )
-        return said[0]
+        return outcomes[0]
 
     def transfers(self, payer: str, from_block: int) -> tuple[Transfer, ...]:
         """Every final transfer out of the account. Raises ChainError unless all nodes show the same ones."""
-        found = self.history(payer, from_block, self.final().number)
-        return tuple(one for one in found if isinstance(one, Transfer))
+        history = self.history(payer, from_block, self.final().number)
+        return tuple(event for event in history if isinstance(event, Transfer))
 
     def final(self) -> Block:
-        """The oldest of what the nodes hold as final."""
-        found = [node.final() for node in self._nodes]
-        _check_lag([block.time for block in found])
-        return min(found, key=lambda block: block.number)
+        """The oldest block among those that the nodes hold as final."""
+        blocks = [node.final() for node in self._nodes]
+        _check_lag([block.time for block in blocks])
+        return min(blocks, key=lambda block: block.number)
 
     def block(self, number: int) -> Block | None:
         """None where a node does not keep it. Raises ChainError when two nodes know different ones."""
-        found = [node.block(number) for node in self._nodes]
-        known = [block for block in found if block]
-        if len(set(known)) > 1:
+        blocks = [node.block(number) for node in self._nodes]
+        kept_blocks = [block for block in blocks if block]
+        if len(set(kept_blocks)) > 1:
             raise ChainError(f"the nodes of CHAIN_RPC_URL have different blocks {number}: one of them is on a fork")
-        return known[0] if len(known) == len(found) else None
+        return kept_blocks[0] if len(kept_blocks) == len(blocks) else None
 
     def history(self, payer: str, first: int, last: int) -> Iterator[Transfer | Spent]:
-        """What all nodes show alike. Raises ChainError where they differ."""
-        for ours, *others in zip_longest(*(node.history(payer, first, last) for node in self._nodes)):
-            if any(other != ours for other in others):
+        """Transfers and spent nonces that all nodes show alike. Raises ChainError where they differ."""
+        for event, *other_events in zip_longest(*(node.history(payer, first, last) for node in self._nodes)):
+            if any(other_event != event for other_event in other_events):
                 raise ChainError(f"the nodes of CHAIN_RPC_URL show different transfers out of {payer}: try again")
-            yield ours
+            yield event
 
     def gas(self, address: str) -> Gas:
-        """As the first node that answers says: what a transaction costs decides nothing in the books."""
+        """Gas by the first node that answers: what a transaction costs decides nothing in the books."""
         return self._answers(lambda node: node.gas(address))[0]
 
     def send(self, transaction: str) -> str:

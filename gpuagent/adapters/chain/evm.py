@@ -1,4 +1,4 @@
-"""What the agent believes about money: an EVM chain, read by JSON-RPC.
+"""An EVM chain read by JSON-RPC: the Chain port, all that the agent believes about money.
 
 Plain JSON-RPC over httpx: the reads of one decision go out as one batch pinned to one block hash, under one deadline.
 """
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 def _translated(read: Callable[P, T]) -> Callable[P, T]:
-    """What a node answers may be anything; what cannot be read as its answer is a ChainError."""
+    """The reading method, with ChainError for an answer that cannot be read."""
 
     @wraps(read)
     def translated(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -44,7 +44,7 @@ def _translated(read: Callable[P, T]) -> Callable[P, T]:
 
 
 class EvmChain:
-    """One token on one chain. confirmations: how many blocks deep a fact must be to count as final."""
+    """One token on one chain, read from one node. confirmations: how many blocks deep a fact counts as final."""
 
     def __init__(
         self, rpc_url: str, token: Token, confirmations: int = 0, deadline_s: float = 10, logs_span: int = LOGS_SPAN
@@ -68,11 +68,11 @@ class EvmChain:
         if _uint(chain_id) != self._token.chain_id:
             raise ChainError(f"{self._rpc.shown} is chain {_uint(chain_id)}, not {self._token.network}")
         reads = [("eth_call", [{"to": self._token.address, "data": selector}, "latest"]) for selector in DOMAIN]
-        code, *words = self._batch(("eth_getCode", [self._token.address, "latest"]), *reads)
+        code, *results = self._batch(("eth_getCode", [self._token.address, "latest"]), *reads)
         if code == "0x":
             raise ChainError(f"there is no token at {self._token.address} on {self._token.network}")
         name, version, decimals, separator = (
-            decode([kind], bytes.fromhex(word[2:]))[0] for kind, word in zip(DOMAIN.values(), words, strict=True)
+            decode([kind], bytes.fromhex(result[2:]))[0] for kind, result in zip(DOMAIN.values(), results, strict=True)
         )
         if (name, version, decimals) != (self._token.name, self._token.version, DECIMALS):
             raise ChainError(
@@ -95,8 +95,8 @@ class EvmChain:
 
     @_translated
     def spent(self, payer: str, nonces: Sequence[str]) -> tuple[str, ...]:
-        words = self._batch(*(("eth_call", [self._state(payer, nonce), "latest"]) for nonce in nonces))
-        return tuple(nonce for nonce, word in zip(nonces, words, strict=True) if _uint(word))
+        states = self._batch(*(("eth_call", [self._state(payer, nonce), "latest"]) for nonce in nonces))
+        return tuple(nonce for nonce, state in zip(nonces, states, strict=True) if _uint(state))
 
     @_translated
     def outcome(self, authorization: Authorization) -> Outcome:
@@ -108,13 +108,13 @@ class EvmChain:
             )
         newest, final = self._blocks()
         state = self._state(authorization.payer, authorization.nonce)
-        used_now, used = (
+        used_now, used_at_final = (
             _uint(word) != 0
             for word in self._batch(*(("eth_call", [state, _pinned(block)]) for block in (newest, final)))
         )
-        if used:
-            decided = self._settlement(authorization, _count(final["number"]))
-            return decided or self._unindexed(authorization, newest, final)
+        if used_at_final:
+            verdict = self._settlement(authorization, _count(final["number"]))
+            return verdict or self._unindexed(authorization, newest, final)
         if _count(final["timestamp"]) >= authorization.valid_before:
             # Block times only grow and the token requires time < validBefore: no later block can take it.
             return Void("expired unused")
@@ -129,24 +129,24 @@ class EvmChain:
     @_translated
     def block(self, number: int) -> Block | None:
         """The block, or None where the node does not keep it."""
-        (found,) = self._batch(("eth_getBlockByNumber", [hex(number), False]))
-        return _block(found) if found else None
+        (block,) = self._batch(("eth_getBlockByNumber", [hex(number), False]))
+        return _block(block) if block else None
 
     def history(self, payer: str, first: int, last: int) -> Iterator[Transfer | Spent]:
-        """What left the payer's account and which nonces it spent, in order; read span by span as it is asked for."""
+        """Transfers out of the payer's account and the nonces it spent, in order; read span by span as needed."""
         for start in range(first, last + 1, self._logs_span):
             yield from self._span(payer, start, min(start + self._logs_span - 1, last))
 
     def transfers(self, payer: str, from_block: int) -> tuple[Transfer, ...]:
         """Every transfer of the token out of the payer's account since the block, in order, up to the final one."""
-        found = self.history(payer, from_block, self.final().number)
-        return tuple(one for one in found if isinstance(one, Transfer))
+        history = self.history(payer, from_block, self.final().number)
+        return tuple(event for event in history if isinstance(event, Transfer))
 
     @_translated
     def _span(self, payer: str, first: int, last: int) -> list[Transfer | Spent]:
-        found = [_happened(log) for log in self._logs([[TRANSFER, USED, CANCELED], _word(payer)], first, last)]
-        # Anybody may have the token log a transfer of 0 out of any account ("address poisoning"): it moves nothing.
-        return [one for one in found if isinstance(one, Spent) or one.amount]
+        events = [_event(log) for log in self._logs([[TRANSFER, USED, CANCELED], _word(payer)], first, last)]
+        # Any account may have the token log a transfer of 0 out of any account ("address poisoning"): it moves nothing.
+        return [event for event in events if isinstance(event, Spent) or event.amount]
 
     @_translated
     def gas(self, address: str) -> Gas:
@@ -167,13 +167,13 @@ class EvmChain:
             self._batch(("eth_sendRawTransaction", [transaction]))
         except ChainError:
             # Nodes refuse what they already know in words of their own: so the node is asked whether it does.
-            (known,) = self._batch(("eth_getTransactionByHash", [digest]))
-            if not known:
+            (transaction_there,) = self._batch(("eth_getTransactionByHash", [digest]))
+            if not transaction_there:
                 raise
         return digest
 
     def _settlement(self, authorization: Authorization, final: int) -> Settlement | Void | None:
-        """How the nonce was used up to the final block; None while the node does not show it."""
+        """The use of the nonce up to the final block; None while the node does not show it."""
         topics = [[USED, CANCELED], _word(authorization.payer), authorization.nonce]
         log = next(self._logs(topics, authorization.from_block, final, SPANS_MAX), None)
         if log is None:
@@ -186,14 +186,14 @@ class EvmChain:
         )
         if not receipt or not block or receipt["blockHash"] != block["hash"]:
             return None  # a reorganization moved it while it was read
-        moved = [_transfer(entry) for entry in receipt["logs"] if self._is_transfer(entry)]
-        wanted = (authorization.payer.lower(), authorization.payee.lower(), authorization.amount)
-        if wanted not in moved:
+        transfers = [_transfer(entry) for entry in receipt["logs"] if self._is_transfer(entry)]
+        agreed = (authorization.payer.lower(), authorization.payee.lower(), authorization.amount)
+        if agreed not in transfers:
             raise ChainMismatch(f"{log['transactionHash']} spent nonce {authorization.nonce} on other terms")
         return Settlement(log["transactionHash"], _count(block["number"]), _count(block["timestamp"]))
 
     def _unindexed(self, authorization: Authorization, newest: dict[str, Any], final: dict[str, Any]) -> Open:
-        """State and logs of a node may differ for a moment: undecided, unless it has had time enough."""
+        """Undecided, as state and logs of a node may differ for a moment, unless it has had time enough."""
         if _count(final["timestamp"]) >= authorization.valid_before:
             raise ChainMismatch(f"nonce {authorization.nonce} is spent, but its event is not on chain")
         return Open(_count(newest["timestamp"]), used=True)
@@ -215,12 +215,12 @@ class EvmChain:
         """Logs of the token in order, read span by span as they are asked for."""
         for start in islice(range(first, last + 1, self._logs_span), spans_max):
             span = {"fromBlock": hex(start), "toBlock": hex(min(start + self._logs_span - 1, last))}
-            (found,) = self._batch(("eth_getLogs", [{"address": self._token.address, "topics": list(topics), **span}]))
-            yield from found
+            (logs,) = self._batch(("eth_getLogs", [{"address": self._token.address, "topics": list(topics), **span}]))
+            yield from logs
 
     def _is_transfer(self, log: dict[str, Any]) -> bool:
-        ours = log["address"].lower() == self._token.address.lower()
-        return bool(ours and len(log["topics"]) == 3 and log["topics"][0] == TRANSFER)
+        is_token = log["address"].lower() == self._token.address.lower()
+        return bool(is_token and len(log["topics"]) == 3 and log["topics"][0] == TRANSFER)
 
     def _state(self, payer: str, nonce: str) -> dict[str, str]:
         return self._read(AUTHORIZATION_STATE, ["address", "bytes32"], [payer, bytes.fromhex(nonce[2:])])
@@ -250,11 +250,11 @@ def _pinned(block: dict[str, Any]) -> dict[str, Any]:
     return {"blockHash": block["hash"], "requireCanonical": True}
 
 
-def _block(found: dict[str, Any]) -> Block:
-    return Block(_count(found["number"]), _count(found["timestamp"]), str(found["hash"]))
+def _block(block: dict[str, Any]) -> Block:
+    return Block(_count(block["number"]), _count(block["timestamp"]), str(block["hash"]))
 
 
-def _happened(log: dict[str, Any]) -> Transfer | Spent:
+def _event(log: dict[str, Any]) -> Transfer | Spent:
     if log["topics"][0] == TRANSFER:
         _, payee, amount = _transfer(log)
         return Transfer(log["transactionHash"], payee, amount)

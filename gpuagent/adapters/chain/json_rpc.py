@@ -8,11 +8,11 @@ from gpuagent.errors import ChainError
 from gpuagent.wire import strict_json
 from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed
 
-SAID_MAX = 300
+TEXT_MAX = 300
 
 
 class JsonRpc:
-    """One node. shown: how errors name it, because the path of its address may hold an API key."""
+    """A JSON-RPC client for one node. shown: the name in errors, because the path of its URL may hold an API key."""
 
     def __init__(self, url: str, deadline_s: float) -> None:
         self._url = url
@@ -41,5 +41,5 @@ class JsonRpc:
 
 def _result(answer: dict[str, Any]) -> Any:
     if "result" not in answer:
-        raise ChainError(f"the chain refused a request: {clean(str(answer.get('error')), SAID_MAX)}")
+        raise ChainError(f"the chain refused a request: {clean(str(answer.get('error')), TEXT_MAX)}")
     return answer["result"]

@@ -1,12 +1,12 @@
-"""Planners that are made when they are first asked for."""
+"""The registry of planners by name, each made when it is first used."""
 
 from collections.abc import Callable, Iterator, Mapping
 
 from gpuagent.core.ports import Planner
 
 
-class OnDemand(Mapping[str, Planner]):
-    """One that is not set up stops those that name it, and no others.
+class PlannerRegistry(Mapping[str, Planner]):
+    """Planners by name. One that is not set up stops the runs that name it, and no others.
 
     makers get what stands after a colon in the name, such as the model in llm:openai/gpt-4o-mini, or "".
 
@@ -16,13 +16,13 @@ class OnDemand(Mapping[str, Planner]):
 
     def __init__(self, makers: Mapping[str, Callable[[str], Planner]]) -> None:
         self._makers = makers
-        self._made: dict[str, Planner] = {}
+        self._planners: dict[str, Planner] = {}
 
     def __getitem__(self, name: str) -> Planner:
-        if name not in self._made:
+        if name not in self._planners:
             kind, _, option = name.partition(":")
-            self._made[name] = self._makers[kind](option)
-        return self._made[name]
+            self._planners[name] = self._makers[kind](option)
+        return self._planners[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._makers)

@@ -1,10 +1,14 @@
-"""The deterministic planner, a retry lattice: it believes (belief.py), looks ahead (lattice.py) and says why."""
+"""The Planner port by rules alone: the mode `stub`, which people see as "rules".
+
+It believes what past jobs show (core/belief.py), values every sequence of tries (lookahead.py) and says why it chose.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from statistics import median
 
-from gpuagent.adapters.planners.lookahead import DEPTH, Offer, values
+from gpuagent.adapters.planners.lookahead import DEPTH, Offer, best_plan, values
 from gpuagent.core.belief import believe, price_back
 from gpuagent.core.context import Candidate, Context, PastJob, Thought
 from gpuagent.core.model import Action, Decision
@@ -25,7 +29,10 @@ EQUAL = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """now: the value of beginning with each offer; later: that of waiting w job lengths, less what the wait costs."""
+    """The values of beginning now and of waiting.
+
+    now: the value of beginning with each offer; later: that of waiting w job lengths, less what the wait costs.
+    """
 
     offers: tuple[Offer, ...]
     now: tuple[float, ...]
@@ -55,17 +62,19 @@ class StubPlanner:
 
 def look_ahead(context: Context) -> Outlook:
     """The values that decide. Raises nothing; without offers there are none."""
-    mine = [(c, [job for job in context.past if job.vendor_id == c.vendor_id]) for c in context.candidates if _sells(c)]
-    made = [(_offer(context, c, jobs), _usual(context, c, jobs)) for c, jobs in mine if c.expires_at > context.now]
-    made = sorted(made, key=lambda pair: (-pair[0].density, pair[0].vendor_id))[:OFFERS_MAX]
-    offers, usual = tuple(offer for offer, _ in made), tuple(offer for _, offer in made)
+    sellers = [
+        (c, [job for job in context.past if job.vendor_id == c.vendor_id]) for c in context.candidates if _sells(c)
+    ]
+    pairs = [(_offer(context, c, jobs), _usual(context, c, jobs)) for c, jobs in sellers if c.expires_at > context.now]
+    pairs = sorted(pairs, key=lambda pair: (-pair[0].density, pair[0].vendor_id))[:OFFERS_MAX]
+    offers, usual = tuple(offer for offer, _ in pairs), tuple(offer for _, offer in pairs)
 
-    def worth(these: Sequence[Offer], waited: int, recovered: int) -> float:
+    def worth(plan: Sequence[Offer], waited: int, recovered: int) -> float:
         tries = _tries(context) - waited
-        return max((0.0, *values(these, context.available, context.budget, tries, recovered))) - WAIT_COST * waited
+        return max((0.0, *values(plan, context.available, context.budget, tries, recovered))) - WAIT_COST * waited
 
     outlook = Outlook(offers, tuple(values(offers, context.available, context.budget, _tries(context))), {})
-    best_case = [min(pair, key=lambda offer: offer.amount) for pair in made]
+    best_case = [min(pair, key=lambda offer: offer.amount) for pair in pairs]
     if context.waits >= PATIENCE or worth(best_case, 1, recovered=1000) <= outlook.best:
         return outlook  # nothing that waiting can bring is worth it
     back = {waited: price_back(waited) if usual != offers else 0.0 for waited in range(1, WAIT_MAX + 1)}
@@ -110,38 +119,61 @@ def _decide(context: Context, outlook: Outlook) -> Decision:
     if waited and outlook.later[waited] > outlook.best + EQUAL:
         return _wait_for_better(context, outlook, waited)
     if outlook.best <= 0:
-        return _nobody(context)
+        return _none_startable(context)
     ranked = sorted(zip(outlook.now, outlook.offers, strict=True), key=lambda pair: -pair[0])
     ties = [offer for value, offer in zip(outlook.now, outlook.offers, strict=True) if value >= outlook.best - EQUAL]
-    others = [offer for value, offer in ranked if offer is not ties[0] and value > 0]
-    reason = _words(ties[0]) + (f"; runner-up {_words(others[0])}" if others else "")
-    reason += f"; plan value {outlook.best:.2f}"
+    rest = [offer for value, offer in ranked if offer is not ties[0] and value > 0]
+    reason = _why(context, outlook, ties[0]) + (f"; next best {_offered(rest[0])}" if rest else "")
     return Decision(Action.START_JOB, reason, ties[0].vendor_id, context.hours)
 
 
-def _words(offer: Offer) -> str:
-    return f"{offer.vendor_id} p={offer.chance(0, 0):.2f} at {show_usd(offer.amount)}"
+def _why(context: Context, outlook: Outlook, chosen: Offer) -> str:
+    """The choice in words: how likely, at what price, what is left for how many more tries, how likely together."""
+    plan = best_plan(outlook.offers, context.available, context.budget, _tries(context), chosen)
+    more, left = len(plan) - 1, show_usd(context.available - chosen.amount)
+    cheapest = len(outlook.offers) > 1 and chosen.amount == min(offer.amount for offer in outlook.offers)
+    words = _offered(chosen) + (", the cheapest there is" if cheapest else "")
+    if not more:
+        return f"{words}; {left} are left, for no further try"
+    together = 1 - prod(1 - attempt.chance for attempt in plan)
+    return f"{words}; {left} are left for {_tries_in_words(more)}; together {_percent(together)}"
+
+
+def _offered(offer: Offer) -> str:
+    return f"{offer.vendor_id}: {_percent(offer.chance(0, 0))} likely at {show_usd(offer.amount)}"
+
+
+def _tries_in_words(count: int) -> str:
+    numbers = ("no", "one", "two", "three", "four", "five", "six", "seven")
+    return f"{numbers[count]} more {'try' if count == 1 else 'tries'}"
+
+
+def _percent(chance: float) -> str:
+    """In words, and never 100 % of what may fail."""
+    if chance >= 1:
+        return "100 %"
+    return "over 99 %" if chance > 0.99 else f"{round(100 * chance)} %"
 
 
 def _wait_for_better(context: Context, outlook: Outlook, waited: int) -> Decision:
     reason = (
-        f"waiting {context.job_s:.0f} s: the plan is worth {outlook.later[waited]:.2f} after {waited} job lengths, "
-        f"{outlook.best:.2f} now; {'; '.join(_words(offer) for offer in outlook.offers[:2])}"
+        f"waiting {context.job_s:.0f} s: the best plan has a value of {outlook.later[waited]:.2f} after {waited} job "
+        f"lengths, of {outlook.best:.2f} now; {'; '.join(_offered(offer) for offer in outlook.offers[:2])}"
     )
     return Decision(Action.WAIT, reason, wait_until=context.now + context.job_s)
 
 
-def _nobody(context: Context) -> Decision:
-    """Nobody can be started: wait for those who may sell later, a few times; then give up, and say why."""
+def _none_startable(context: Context) -> Decision:
+    """No vendor can be started: wait for those that may sell later, a few times; then give up, and say why."""
     later = [c for c in context.candidates if c.amount is None or (c.refusals and c.passing)]
     if later and context.waits < len(WAITS_S):
         wait_s, problems = WAITS_S[context.waits], "; ".join(_why_not(context, c) for c in later)
-        reason = f"nobody can be paid now; waiting {wait_s} s ({problems})"
+        reason = f"no vendor can be paid now; waiting {wait_s} s ({problems})"
         return Decision(Action.WAIT, reason, wait_until=context.now + wait_s)
     if not context.candidates:
         return Decision(Action.ABORT, f"no enabled vendor offers {context.gpu_type}")
     problems = "; ".join(_why_not(context, c) for c in context.candidates)
-    return Decision(Action.ABORT, f"nobody can do it with {show_usd(context.available)}: {problems}")
+    return Decision(Action.ABORT, f"no vendor can do it with {show_usd(context.available)}: {problems}")
 
 
 def _why_not(context: Context, candidate: Candidate) -> str:

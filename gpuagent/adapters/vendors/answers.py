@@ -1,4 +1,4 @@
-"""What vendors answer, read strictly: a checked value, or a VendorError that says what is wrong with it."""
+"""Strict reading of vendors' answers: a checked value, or a VendorError that says what is wrong with it."""
 
 import math
 import re
@@ -63,8 +63,8 @@ def _read(vendor: Vendor, what: str, read: Callable[[], T]) -> T:
     try:
         return read()
     except (KeyError, TypeError, ValueError, ArithmeticError, BadInput) as error:
-        said = clean(f"{type(error).__name__}: {error}", 200)
-        raise VendorError(f"{vendor.vendor_id} sent a {what} that cannot be read ({said})") from error
+        problem = clean(f"{type(error).__name__}: {error}", 200)
+        raise VendorError(f"{vendor.vendor_id} sent a {what} that cannot be read ({problem})") from error
 
 
 def _quote(vendor: Vendor, data: Mapping[str, Any], gpu_type: str, max_hours: Decimal) -> Quote:

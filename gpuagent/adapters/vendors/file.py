@@ -1,4 +1,4 @@
-"""Vendors as an operator writes them down: JSON with DESIGN's field names, prices in USD."""
+"""Vendors in an operator's vendors.json: the field names of the vendors collection, prices in USD."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ SECRET_ENV = "GPU_VENDOR_SECRET"  # noqa: S105 - the name of a variable
 
 
 def vendor_from(entry: Mapping[str, Any]) -> Vendor:
-    """Raises BadInput naming the field that is missing or wrong."""
+    """The vendor in an entry. Raises BadInput naming the field that is missing or wrong."""
     try:
         vendor = Vendor(
             vendor_id=str(entry["vendorId"]),
@@ -43,14 +43,14 @@ def vendor_from(entry: Mapping[str, Any]) -> Vendor:
         (vendor.endpoint.isascii() and is_private(vendor.endpoint), "endpoint", "https://host"),
         (0 <= vendor.reliability <= 1, "reliabilityScore", "0 to 1"),
     )
-    for holds, field, wanted in checks:
+    for holds, field, form in checks:
         if not holds:
-            raise BadInput(f"{field} of vendor {vendor.vendor_id!r} is to be {wanted}")
+            raise BadInput(f"{field} of vendor {vendor.vendor_id!r} is to be {form}")
     return vendor
 
 
 def vendor_entry(vendor: Vendor) -> dict[str, Any]:
-    """What vendor_from() reads back."""
+    """The entry of a vendor, which vendor_from() reads back."""
     return {
         "vendorId": vendor.vendor_id,
         "name": vendor.name,

@@ -81,15 +81,15 @@ class HttpVendor:
         headers: Mapping[str, str] | None = None,
         expect: int = 200,
     ) -> Reply:
-        sent = {
+        all_headers = {
             "Authorization": f"Bearer {self._token(vendor)}",
             "x-vendor-id": vendor.vendor_id,
             **(headers or {}),
         }
         if key:
-            sent["Idempotency-Key"] = key
+            all_headers["Idempotency-Key"] = key
         try:
-            reply = client.request(method, _url(vendor, path), headers=sent, json=body, params=params)
+            reply = client.request(method, _url(vendor, path), headers=all_headers, json=body, params=params)
         except HttpFailed as error:
             raise VendorError(f"{vendor.vendor_id} does not answer: {clean(str(error))}") from error
         if reply.status in (401, 403):
@@ -97,16 +97,16 @@ class HttpVendor:
                 f"{vendor.vendor_id} refuses the bearer token in {vendor.secret_env}: set the vendor's own secret there"
             )
         if reply.status != expect:
-            said = clean(reply.body.decode(errors="replace").replace(self._token(vendor), "[token]")[:300])
-            raise VendorError(f"{vendor.vendor_id} answered {reply.status} to {path}: {said}")
+            text = clean(reply.body.decode(errors="replace").replace(self._token(vendor), "[token]")[:300])
+            raise VendorError(f"{vendor.vendor_id} answered {reply.status} to {path}: {text}")
         return reply
 
     def _object(self, vendor: Vendor, reply: Reply) -> dict[str, Any]:
         """What the vendor answered, without our bearer token wherever it is echoed."""
-        token, found = self._token(vendor), read_object(vendor, reply.body)
+        token, answer = self._token(vendor), read_object(vendor, reply.body)
         # Less is no secret, and stands in any text.
-        kept: dict[str, Any] = without(token, found) if len(token) >= TOKEN_MIN else found
-        return kept
+        scrubbed: dict[str, Any] = without(token, answer) if len(token) >= TOKEN_MIN else answer
+        return scrubbed
 
     def _token(self, vendor: Vendor) -> str:
         token = (self._secret(vendor.secret_env) or "").strip()  # mounted secrets often end with a newline

@@ -1,4 +1,4 @@
-"""A wallet whose key is at Coinbase (CDP). It signs typed data, so that a CDP policy can see payee and amount.
+"""The Wallet port with the key at Coinbase (CDP). It signs typed data, so that a CDP policy can see payee and amount.
 
 Never a raw hash, which no policy can read. What comes back is believed only once the signature is found to be this
 wallet's, over these very terms.
@@ -62,9 +62,9 @@ class CdpWallet:
         check_cancel(authorization, gas, self._address, self._token)
         signature = self._signed(CANCEL_TYPES, cancel_message(authorization))
         r, s, v = int.from_bytes(signature[:32]), int.from_bytes(signature[32:64]), signature[64]
-        wanted = cancel_transaction(authorization, gas, self._token, (v, r, s))
-        signed = self._calls.sign_transaction(self._address, _unsigned(wanted))
-        if not self._is_ours(signed, wanted):
+        transaction = cancel_transaction(authorization, gas, self._token, (v, r, s))
+        signed = self._calls.sign_transaction(self._address, _unsigned(transaction))
+        if not self._is_ours(signed, transaction):
             raise WalletError("CDP signed another transaction than the cancellation it was given: it is not sent")
         return signed
 
@@ -73,13 +73,13 @@ class CdpWallet:
         domain = domain_of(self._token)
         (primary_type,) = types
         domain_fields = [{"name": name, "type": kind} for name, kind in DOMAIN_FIELDS.items()]
-        asked = {
+        typed_message = {
             "domain": domain,
             "types": {"EIP712Domain": domain_fields, **types},
             "primaryType": primary_type,
             "message": {name: _as_json(value) for name, value in message.items()},
         }
-        text = self._calls.sign_typed_data(self._address, asked)
+        text = self._calls.sign_typed_data(self._address, typed_message)
         signature = bytes.fromhex(text[2:]) if _SIGNATURE.fullmatch(text) else b""
         if len(signature) != 65 or signature[64] not in (27, 28):
             raise WalletError("CDP gave no signature of 65 bytes that ends in 27 or 28: it is not used")
@@ -90,32 +90,34 @@ class CdpWallet:
         return signature
 
     def _recovers(self, domain: dict[str, Any], types: Types, message: dict[str, Any], signature: bytes) -> bool:
-        """Whether it is this wallet's, over the digest that we make ourselves of what we asked for."""
+        """Whether the signature is this wallet's, over the digest that we compute from what we asked for."""
         try:
             signer = Account.recover_message(encode_typed_data(domain, types, message), signature=signature)
         except (BadSignature, ValidationError, ValueError):  # r and s of no point on the curve
             return False
         return bool(signer == self._address)
 
-    def _is_ours(self, signed: str, wanted: dict[str, Any]) -> bool:
+    def _is_ours(self, signed: str, transaction: dict[str, Any]) -> bool:
         try:
-            found = TypedTransaction.from_bytes(HexBytes(signed)).as_dict()
+            signed_fields = TypedTransaction.from_bytes(HexBytes(signed)).as_dict()
             signer = Account.recover_transaction(signed)
         except (BadSignature, LookupError, RLPException, TypeError, ValidationError, ValueError):
             return False
-        asked = TypedTransaction.from_dict(wanted).as_dict()
-        same = {name: value for name, value in found.items() if name not in _SIGNED}
-        return signer == self._address and same == {name: value for name, value in asked.items() if name not in _SIGNED}
+        fields = TypedTransaction.from_dict(transaction).as_dict()
+        same = {name: value for name, value in signed_fields.items() if name not in _SIGNED}
+        return signer == self._address and same == {
+            name: value for name, value in fields.items() if name not in _SIGNED
+        }
 
 
-def address_of(calls: CdpCalls, named: str) -> str:
+def address_of(calls: CdpCalls, account: str) -> str:
     """The checksummed address of the account with this name; an address is taken as it is, and not asked for.
 
     Raises ConfigError, WalletError.
     """
-    if named.startswith("0x") and not is_address(named):
-        raise ConfigError(f"CDP_ACCOUNT={named!r}: write the account's name, or its address of 0x and 40 hex digits")
-    return to_checksum_address(named if named.startswith("0x") else calls.account(named).address)
+    if account.startswith("0x") and not is_address(account):
+        raise ConfigError(f"CDP_ACCOUNT={account!r}: write the account's name, or its address of 0x and 40 hex digits")
+    return to_checksum_address(account if account.startswith("0x") else calls.account(account).address)
 
 
 def _unsigned(transaction: dict[str, Any]) -> str:

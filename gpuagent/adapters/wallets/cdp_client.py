@@ -27,7 +27,7 @@ DEADLINE_S = 15.0
 ATTEMPT_S = 5.0
 PAUSES_S = (0.2, 0.8)
 """Before the second attempt and the third."""
-PASSING = (408, 429, 500, 502, 503, 504)
+TRANSIENT = (408, 429, 500, 502, 503, 504)
 """Statuses that may be others a moment later."""
 UNREADABLE = (OpenApiException, AttributeError, LookupError, TypeError, ValueError)
 """What the generated client raises for an answer of another shape than its own."""
@@ -89,12 +89,12 @@ class CdpCalls:
         self._thread.join()
         self._loop.close()
 
-    def account(self, named: str) -> CdpAccount:
+    def account(self, name: str) -> CdpAccount:
         """The account of this address or name. Raises WalletError."""
-        by_address = named.startswith("0x")
+        by_address = name.startswith("0x")
         ask = self._api.get_evm_account if by_address else self._api.get_evm_account_by_name
-        found = self._ask(lambda: ask(named))
-        return CdpAccount(str(found.address), tuple(found.policies or ()))
+        account = self._ask(lambda: ask(name))
+        return CdpAccount(str(account.address), tuple(account.policies or ()))
 
     def sign_typed_data(self, address: str, typed_data: dict[str, Any]) -> str:
         """The signature, 0x hex, unchecked. Raises Refused when a CDP policy forbids it, and WalletError."""
@@ -129,14 +129,14 @@ class CdpCalls:
                 except TimeoutError:
                     pass
                 except ApiError as error:
-                    if error.http_code and error.http_code not in PASSING:
+                    if error.http_code and error.http_code not in TRANSIENT:
                         raise
                 await asyncio.sleep(pause)
             async with asyncio.timeout(self._attempt_s):
                 return await make()
 
-    def _run(self, asked: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(asked, self._loop).result()
+    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
 
 def _problem_with(keys: CdpKeys) -> str:

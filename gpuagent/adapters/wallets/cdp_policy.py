@@ -1,8 +1,8 @@
-"""The policy that a careful owner gives CDP for this wallet. Pure.
+"""The policy for CDP's policy engine that holds a wallet to its vendors. Pure.
 
 CDP reads its rules in order, the first that matches decides, and what none matches is refused:
 https://docs.cdp.coinbase.com/policy-engine/overview. It sees the typed data, so it holds payee and amount against this
-even if the agent, its database and this machine are somebody else's by then.
+even if the agent, its database and this machine are taken over.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,9 @@ def cdp_policy(token: Token, payer: str, vendors: Sequence[Vendor], per_payment:
     The chain is held to by the token's address, which each has another of. Raises BadInput where there is nothing to
     allow, or no ceiling.
     """
-    payees = list(dict.fromkeys(one.pay_to for one in vendors if one.enabled and one.network == token.network))
+    payees = list(
+        dict.fromkeys(vendor.pay_to for vendor in vendors if vendor.enabled and vendor.network == token.network)
+    )
     if not payees:
         raise BadInput(f"no enabled vendor is paid on {token.network}: `gpuagent vendor seed FILE` records them")
     if len(payees) > ADDRESSES_MAX:

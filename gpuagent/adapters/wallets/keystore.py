@@ -23,7 +23,7 @@ PARTS = ("cipher", "cipherparams", "ciphertext", "kdf", "kdfparams", "mac")
 
 
 def new_key() -> str:
-    """A private key that nobody had before, 0x and 64 hex digits."""
+    """A new random private key, 0x and 64 hex digits."""
     return "0x" + bytes(Account.create().key).hex()
 
 
@@ -62,13 +62,13 @@ def write(path: Path, sealed: SealedKey) -> None:
 def read(path: Path, variable: str) -> Mapping[str, Any]:
     """The encrypted file that the variable names. Raises ConfigError for one that is none, or that others may read."""
     try:
-        found = json.loads(read_private(path, variable))
+        document = json.loads(read_private(path, variable))
     except ValueError:
-        found = None
-    crypto = found.get("crypto") if isinstance(found, dict) else None
-    if not isinstance(crypto, dict) or found.get("version") != 3 or any(part not in crypto for part in PARTS):
+        document = None
+    crypto = document.get("crypto") if isinstance(document, dict) else None
+    if not isinstance(crypto, dict) or document.get("version") != 3 or any(part not in crypto for part in PARTS):
         raise ConfigError(f"{path} is no keystore of version 3: `gpuagent wallet new FILE` makes one")
-    return found  # type: ignore[no-any-return]
+    return document  # type: ignore[no-any-return]
 
 
 def unseal(keystore: Mapping[str, Any], password: bytes) -> str | None:
@@ -84,15 +84,15 @@ def read_private(path: Path, variable: str) -> bytes:
 
     A path that leads nowhere is not shown: it may be a secret that was put into the wrong variable.
     """
-    problem, others, content = "", False, b""
+    problem, shared, content = "", False, b""
     try:
         with path.open("rb") as file:
-            others = bool(os.fstat(file.fileno()).st_mode & 0o077)
-            content = b"" if others else file.read(SIZE_MAX)
+            shared = bool(os.fstat(file.fileno()).st_mode & 0o077)
+            content = b"" if shared else file.read(SIZE_MAX)
     except (OSError, ValueError) as error:
         problem = (error.strerror if isinstance(error, OSError) else "") or type(error).__name__
     if problem:
         raise ConfigError(f"the file that {variable} names cannot be read: {problem}")
-    if others:
+    if shared:
         raise ConfigError(f"{path} may be read by others: chmod 600 {path}")
     return content

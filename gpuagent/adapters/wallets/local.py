@@ -1,4 +1,4 @@
-"""A wallet whose key is in this process (eth-account)."""
+"""The Wallet port with the key in this process, by eth-account."""
 
 import binascii
 

@@ -1,4 +1,4 @@
-"""What any wallet refuses to sign, whoever holds its key, and what it signs to cancel. Pure."""
+"""The checks that every wallet makes before it signs, whoever holds its key, and the call that cancels. Pure."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -18,7 +18,7 @@ def check_payment(authorization: Authorization, terms: Terms, address: str, toke
 
     The pair of the core's own check: whatever went wrong before, these never get a signature.
     """
-    agreed = (
+    checks = (
         (authorization.payer == address, "payer"),
         (authorization.network == terms.network == token.network, "network"),
         (authorization.asset == token.address, "asset"),
@@ -27,19 +27,19 @@ def check_payment(authorization: Authorization, terms: Terms, address: str, toke
         (terms.amount == str(authorization.amount) and authorization.amount > 0, "amount"),
         (terms.extra == {"name": token.name, "version": token.version}, "token domain"),
     )
-    wrong = [name for holds, name in agreed if not holds]
+    wrong = [name for holds, name in checks if not holds]
     if wrong:
         raise Refused(f"the wallet does not sign this: wrong {', '.join(wrong)}")
 
 
 def check_cancel(authorization: Authorization, gas: Gas, address: str, token: Token) -> None:
     """Raises Refused for an authorization of another wallet or token, and when there is no gas to cancel it."""
-    ours = (
+    checks = (
         (authorization.payer == address, "payer"),
         (authorization.network == token.network, "network"),
         (authorization.asset == token.address, "asset"),
     )
-    foreign = [name for holds, name in ours if not holds]
+    foreign = [name for holds, name in checks if not holds]
     if foreign:
         raise Refused(f"the wallet does not cancel this: wrong {', '.join(foreign)}")
     dies_at = datetime.fromtimestamp(authorization.valid_before, UTC)

@@ -1,4 +1,4 @@
-"""Where the wallet's key comes from: the environment, a keystore that it names, or CDP, which keeps it.
+"""The source of the wallet's key: the environment, a keystore that it names, or CDP, which keeps it.
 
 No frame that raises here holds a key or a password: some tools print the locals of a traceback.
 """
@@ -39,12 +39,12 @@ class KeySource:
     @property
     def kind(self) -> str:
         """Who holds the key: `cdp`, a `keystore` or the environment (`key`). Two at once would be two wallets."""
-        others = (*KEYS, KEYSTORE)
+        alternatives = (*KEYS, KEYSTORE)
         chosen = next((name for name in CDP_CHOSEN if self.environ.get(name)), "")
-        for one, rivals in ((chosen, others), (KEYSTORE, KEYS)):
+        for variable, rivals in ((chosen, alternatives), (KEYSTORE, KEYS)):
             rival = next((name for name in rivals if self.environ.get(name)), "")
-            if rival and self.environ.get(one):
-                raise ConfigError(f"{rival} and {one} are both set: choose one of them, and unset the other")
+            if rival and self.environ.get(variable):
+                raise ConfigError(f"{rival} and {variable} are both set: choose one of them, and unset the other")
         return "cdp" if chosen else "keystore" if self.environ.get(KEYSTORE) else "key"
 
     @contextmanager
@@ -69,8 +69,8 @@ class KeySource:
         from eth_utils.address import to_checksum_address
 
         with self.open_cdp() as calls:
-            found = calls.account(self.environ["CDP_ACCOUNT"])
-            return Payer(to_checksum_address(found.address), "cdp", found.policies)
+            account = calls.account(self.environ["CDP_ACCOUNT"])
+            return Payer(to_checksum_address(account.address), "cdp", account.policies)
 
     @contextmanager
     def open_cdp(self) -> "Iterator[CdpCalls]":

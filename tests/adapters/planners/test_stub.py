@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from gpuagent.adapters.planners.stub import PATIENCE, StubPlanner
+from gpuagent.adapters.planners.stub import PATIENCE, StubPlanner, look_ahead
 from gpuagent.core.context import Context
 from gpuagent.core.model import Action, Decision
 from tests.support.factories import NOW, candidate, context, history, past_job
@@ -20,7 +20,10 @@ def decide(seen: Context) -> Decision:
 def test_it_says_what_it_compared() -> None:
     thought = StubPlanner().decide(context(SURE, CHEAP))
     assert (thought.decision.action, thought.decision.vendor_id) == (Action.START_JOB, "cheap")
-    assert thought.decision.reason == "cheap p=0.73 at 1.40 USD; runner-up sure p=0.78 at 1.75 USD; plan value 0.97"
+    assert thought.decision.reason == (
+        "cheap: 73 % likely at 1.40 USD, the cheapest there is; 3.60 USD are left for two more tries; together 97 %; "
+        "next best sure: 78 % likely at 1.75 USD"
+    )
     scores = thought.record["scores"]
     assert isinstance(scores, dict)
     assert set(scores) == {"cheap", "sure"}
@@ -50,7 +53,7 @@ def test_a_lone_vendor_that_just_failed_is_given_time_to_recover_and_tried_again
     seen = context(CHEAP, available=3_600_000, past=(past_job("cheap", False, 0.01),))
     waiting = decide(seen)
     assert (waiting.action, waiting.wait_until) == (Action.WAIT, NOW + 3600)
-    assert "the plan is worth" in waiting.reason
+    assert waiting.reason.startswith("waiting 3600 s: the best plan has a value of 0.59 after 4 job lengths, of 0.42 ")
     later = context(CHEAP, available=3_600_000, waits=4, past=(past_job("cheap", False, 4.01),))
     assert decide(later).vendor_id == "cheap"
     assert decide(replace(seen, waits=PATIENCE)).vendor_id == "cheap"
@@ -104,7 +107,7 @@ def test_every_vendor_that_cannot_do_it_is_named() -> None:
     late = replace(candidate("late", 1), expires_at=NOW)
     halted = replace(CHEAP, refusals=("Ada halted it",))
     reason = decide(context(halted, SURE, late, available=1_000_000)).reason
-    assert reason.startswith("nobody can do it with 1.00 USD: ")
+    assert reason.startswith("no vendor can do it with 1.00 USD: ")
     assert all(
         said in reason
         for said in ("cheap asks 1.40 USD (Ada halted it)", "sure asks 1.75 USD", "the quote of late has expired")
@@ -129,3 +132,25 @@ def test_the_worst_call_is_quick() -> None:
         decide(seen)
         spent.append(time.process_time() - began)
     assert min(spent) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("available", "words"),
+    [
+        (1_400_000, "cheap: 73 % likely at 1.40 USD, the cheapest there is; 0.00 USD are left, for no further try"),
+        (2_800_000, "1.40 USD are left for one more try; together"),
+        (50_000_000, "48.60 USD are left for seven more tries; together over 99 %"),
+    ],
+)
+def test_a_choice_is_told_with_what_is_left_and_for_what(available: int, words: str) -> None:
+    seen = context(CHEAP, SURE, budget=50_000_000, available=available, decisions_left=20)
+    assert words in decide(seen).reason
+
+
+def test_the_chance_told_is_that_of_the_whole_plan() -> None:
+    """With one vendor and two tries: 1 - (1 - first) (1 - second), of the chances that the plan counts with."""
+    lone = candidate("lone", 1_000_000, 0.9)
+    offer = look_ahead(context(lone, available=2_000_000, decisions_left=2)).offers[0]
+    together = 1 - (1 - offer.chances[0]) * (1 - offer.chances[1])
+    reason = decide(context(lone, available=2_000_000, decisions_left=2)).reason
+    assert reason.endswith(f"together {round(100 * together)} %")

@@ -1,4 +1,4 @@
-"""What a model answers, read strictly after the slips that models make: a decision, or AnswerInvalid saying why.
+"""Strict reading of a model's answer after repairing the slips that models make: a decision, or AnswerInvalid.
 
 Only the form is repaired, never the meaning: an unknown vendor, negative hours or other hours than asked for stay
 as they are, for the guard to refuse.
@@ -18,7 +18,7 @@ from gpuagent.core.text import clean
 from gpuagent.wire import strict_json
 
 REPLY_MAX = 20_000
-"""Characters of a reply that are read at all."""
+"""Characters of a reply that are read."""
 REASON_MAX = 600
 ID_MAX = 100
 WAIT_S = 60
@@ -38,7 +38,7 @@ class AnswerInvalid(ValueError):
     """No decision can be read from the reply. The text is fit to be quoted to the model."""
 
 
-class Answer(BaseModel):
+class ModelAnswer(BaseModel):
     """A Decision as a model writes it. It has no place for an amount or an address."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
@@ -51,11 +51,11 @@ class Answer(BaseModel):
 
 
 def schema() -> dict[str, Any]:
-    """JSON schema of an answer. Every field is required: strict modes want it so."""
-    made = Answer.model_json_schema(by_alias=True)
+    """JSON schema of an answer. Every field is required, as strict modes demand."""
+    model_schema = ModelAnswer.model_json_schema(by_alias=True)
     fields = {
         name: {key: value for key, value in field.items() if key in ("type", "enum")}
-        for name, field in made["properties"].items()
+        for name, field in model_schema["properties"].items()
     }
     return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
 
@@ -66,15 +66,15 @@ def read(text: str, vendor_ids: Sequence[str], now: float) -> tuple[Decision, tu
     if len(text) > REPLY_MAX:
         text = text[:REPLY_MAX]
         repairs.append(f"read only the first {REPLY_MAX} characters")
-    fields = _spelled(_object(text, repairs), repairs)
+    fields = _normalized(_object(text, repairs), repairs)
     try:
-        answer = Answer.model_validate(fields)
+        answer = ModelAnswer.model_validate(fields)
     except ValidationError as error:
-        raise AnswerInvalid(_words(error)) from None
+        raise AnswerInvalid(_problems(error)) from None
     return _decision(answer, vendor_ids, now, repairs), tuple(repairs)
 
 
-def _decision(answer: Answer, vendor_ids: Sequence[str], now: float, repairs: list[str]) -> Decision:
+def _decision(answer: ModelAnswer, vendor_ids: Sequence[str], now: float, repairs: list[str]) -> Decision:
     action, reason = Action(answer.action), clean(answer.reason, REASON_MAX).strip()
     if not reason:
         raise AnswerInvalid("reason is empty: say what was compared")
@@ -91,22 +91,22 @@ def _decision(answer: Answer, vendor_ids: Sequence[str], now: float, repairs: li
     return Decision(action, reason)
 
 
-def _vendor_id(said: str, vendor_ids: Sequence[str], repairs: list[str]) -> str:
+def _vendor_id(name: str, vendor_ids: Sequence[str], repairs: list[str]) -> str:
     """The one candidate that differs in case or blanks alone; else as it was said."""
-    if said in vendor_ids:
-        return said
-    alike = [known for known in vendor_ids if known.casefold() == said.strip().casefold()]
+    if name in vendor_ids:
+        return name
+    alike = [vendor_id for vendor_id in vendor_ids if vendor_id.casefold() == name.strip().casefold()]
     if len(alike) != 1:
-        return clean(said, ID_MAX)
+        return clean(name, ID_MAX)
     repairs.append("vendorId: case or blanks")
     return alike[0]
 
 
-def _spelled(said: Mapping[str, Any], repairs: list[str]) -> dict[str, Any]:
+def _normalized(answer: Mapping[str, Any], repairs: list[str]) -> dict[str, Any]:
     """Fields under their right names, numbers as numbers, the action as one of ours."""
-    names = {_bare(field.alias or name): field.alias or name for name, field in Answer.model_fields.items()}
+    names = {_bare(field.alias or name): field.alias or name for name, field in ModelAnswer.model_fields.items()}
     fields: dict[str, Any] = {}
-    for key, value in said.items():
+    for key, value in answer.items():
         name = names.get(_bare(key), key)
         if name in fields:
             raise AnswerInvalid(f"{name} is given twice")
@@ -149,17 +149,21 @@ def _object(text: str, repairs: list[str]) -> Mapping[str, Any]:
         repairs += notes
         return whole
     rest = _THOUGHTS.sub("", text, count=1)
-    found: list[tuple[Mapping[str, Any], list[str]]] = []
+    candidates: list[tuple[Mapping[str, Any], list[str]]] = []
     for span in _spans(rest):
         notes = []
         value = _parsed(span, notes)
-        if isinstance(value, Mapping) and "action" in map(_bare, value) and all(value != other for other, _ in found):
-            found.append((value, notes))
-    if len(found) > 1:
-        raise AnswerInvalid(f"{len(found)} different answers were given")
-    if not found:
+        if (
+            isinstance(value, Mapping)
+            and "action" in map(_bare, value)
+            and all(value != candidate for candidate, _ in candidates)
+        ):
+            candidates.append((value, notes))
+    if len(candidates) > 1:
+        raise AnswerInvalid(f"{len(candidates)} different answers were given")
+    if not candidates:
         raise AnswerInvalid("there is no complete JSON object with an action in it")
-    value, notes = found[0]
+    value, notes = candidates[0]
     repairs += notes
     if rest.strip()[:1] + rest.strip()[-1:] != "{}":
         repairs.append("text around the JSON")
@@ -200,6 +204,6 @@ def _parsed(text: str, notes: list[str]) -> Any:
     return None
 
 
-def _words(error: ValidationError) -> str:
-    problems = [f"{'.'.join(map(str, one['loc'])) or 'answer'}: {one['msg']}" for one in error.errors()]
+def _problems(error: ValidationError) -> str:
+    problems = [f"{'.'.join(map(str, detail['loc'])) or 'answer'}: {detail['msg']}" for detail in error.errors()]
     return clean(json.dumps("; ".join(problems), ensure_ascii=False)[1:-1], 300)

@@ -19,7 +19,7 @@ from gpuagent.errors import ConfigError
 from gpuagent.wire import bounded_http
 from gpuagent.wire.watched_http import Exchange, Watched, watched
 
-SAID_MAX = 300
+TEXT_MAX = 300
 TOKENS_MAX = 10**9
 SECRET_MIN = 8
 """A shorter key, such as the "none" of a local server, is an ordinary word in a text."""
@@ -38,7 +38,7 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Completion:
     """text may be empty. Tokens as the server counted them, 0 where it did not. cut: it ran into max_tokens."""
 
     text: str
@@ -50,12 +50,12 @@ class Reply:
 class CallFailed(Exception):
     """No reply. transient: another try may go well. billed: it may have cost something. retry_after_s: as told."""
 
-    def __init__(self, words: str, *, transient: bool, billed: bool, retry_after_s: float = 0) -> None:
-        super().__init__(words)
+    def __init__(self, message: str, *, transient: bool, billed: bool, retry_after_s: float = 0) -> None:
+        super().__init__(message)
         self.transient, self.billed, self.retry_after_s = transient, billed, retry_after_s
 
 
-def ask(model: Model, messages: Sequence[Mapping[str, str]], max_tokens: int, timeout_s: float) -> Reply:
+def ask(model: Model, messages: Sequence[Mapping[str, str]], max_tokens: int, timeout_s: float) -> Completion:
     """What the model answers, within the time. Temperature 0 and the schema where the model takes them."""
     litellm = load()
     from openai import OpenAIError
@@ -63,7 +63,7 @@ def ask(model: Model, messages: Sequence[Mapping[str, str]], max_tokens: int, ti
     shape = {"response_format": _response_format()} if model.structured else {}
     with watched() as exchange, bounded_http.deadline(timeout_s):
         try:
-            said = litellm.completion(
+            completion = litellm.completion(
                 model=model.name,
                 messages=[dict(message) for message in messages],
                 api_key=model.api_key or None,
@@ -78,7 +78,7 @@ def ask(model: Model, messages: Sequence[Mapping[str, str]], max_tokens: int, ti
             )
         except OpenAIError as error:
             raise _failed(error, exchange, model.api_key) from None
-    return _reply(said, model.api_key)
+    return _reply(completion, model.api_key)
 
 
 @cache
@@ -110,11 +110,11 @@ def _response_format() -> Mapping[str, object]:
     return {"type": "json_schema", "json_schema": {"name": "decision", "strict": True, "schema": schema()}}
 
 
-def _reply(said: Any, secret: str) -> Reply:
-    choice = said.choices[0] if said.choices else None
+def _reply(completion: Any, secret: str) -> Completion:
+    choice = completion.choices[0] if completion.choices else None
     text = choice.message.content if choice and isinstance(choice.message.content, str) else ""
-    usage = getattr(said, "usage", None)
-    return Reply(
+    usage = getattr(completion, "usage", None)
+    return Completion(
         # Half of a surrogate pair is legal in JSON, and nothing that can be stored.
         text=scrub(text.encode(errors="replace").decode(), secret),
         prompt_tokens=_count(getattr(usage, "prompt_tokens", 0)),
@@ -123,16 +123,16 @@ def _reply(said: Any, secret: str) -> Reply:
     )
 
 
-def _count(said: Any) -> int:
-    return said if isinstance(said, int) and 0 < said <= TOKENS_MAX else 0
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and 0 < value <= TOKENS_MAX else 0
 
 
 def _failed(error: Exception, exchange: Exchange, secret: str) -> CallFailed:
     status = exchange.status if exchange.status >= 400 else getattr(error, "status_code", None) or 0
     first = str(error).split("\n", 1)[0]
-    said = first.partition("Exception - ")[2] or first
+    text = first.partition("Exception - ")[2] or first
     return CallFailed(
-        exchange.problem or f"{type(error).__name__} ({status}): {clean(scrub(said, secret), SAID_MAX)}",
+        exchange.problem or f"{type(error).__name__} ({status}): {clean(scrub(text, secret), TEXT_MAX)}",
         transient=not exchange.final and (status == 429 or status >= 500),
         billed=exchange.status < 300 and not exchange.unsent,
         retry_after_s=exchange.retry_after_s,

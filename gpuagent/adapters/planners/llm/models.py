@@ -76,11 +76,11 @@ def _api_key(litellm: Any, name: str, provider: str, base: str, environ: Mapping
     if key:
         return key
     missing = litellm.validate_environment(model=name, api_base=base or None)["missing_keys"]
-    wanted = [variable for variable in missing if not environ.get(variable)]
-    if variable in environ or provider == FIREWORKS or usual in wanted:
+    unset = [variable for variable in missing if not environ.get(variable)]
+    if variable in environ or provider == FIREWORKS or usual in unset:
         raise ConfigError(f"set {usual}: the key for {name}{_or_local(base)}")
-    if wanted:
-        raise ConfigError(f"set {', '.join(wanted)}: {name} needs it")
+    if unset:
+        raise ConfigError(f"set {', '.join(unset)}: {name} needs it")
     return ""
 
 
@@ -92,12 +92,12 @@ def _rates(litellm: Any, name: str, table: Mapping[str, Rates], environ: Mapping
     if name in table:
         return table[name]
     try:
-        found = from_map(litellm.get_model_info(model=name))
+        rates = from_map(litellm.get_model_info(model=name))
     except litellm.exceptions.ModelNotMappedError:
-        found = None
-    if found is None and environ.get("PLANNER_ALLOW_UNPRICED") != "1":
+        rates = None
+    if rates is None and environ.get("PLANNER_ALLOW_UNPRICED") != "1":
         raise ConfigError(
             f"no price is known for {name}, so its cost could not be charged: write {HOW}, or "
             "PLANNER_ALLOW_UNPRICED=1 to let it run uncounted"
         )
-    return found
+    return rates

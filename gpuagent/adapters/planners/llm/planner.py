@@ -1,7 +1,7 @@
 """A planner that asks a language model, and others in turn when one gives no usable answer.
 
-What it answers is checked by nobody here: an unknown vendor or other hours are for the guard. What asking costs is
-bounded before the first call, counted for every call that may have been billed, and told even when it led to nothing.
+What it answers is not checked here: an unknown vendor or other hours are for the guard. What asking costs is
+bounded before the first call, counted for every call that may have been billed, and reported even when no answer came.
 """
 
 import time
@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from gpuagent.adapters.planners.llm import answer as llm_answer
 from gpuagent.adapters.planners.llm import prompt as llm_prompt
-from gpuagent.adapters.planners.llm.call import CallFailed, Model, Reply, ask
+from gpuagent.adapters.planners.llm.call import CallFailed, Completion, Model, ask
 from gpuagent.adapters.planners.llm.models import read_models
 from gpuagent.adapters.planners.llm.prices import FREE, atomic
 from gpuagent.adapters.planners.llm.prompt import Prompt
@@ -30,7 +30,10 @@ CALL_MIN_S = 0.1
 
 
 class LlmPlanner:
-    """timeout_s: how long one question to one model may take, further tries included. max_tokens: of one answer."""
+    """The Planner port over language models by litellm. Safe to share between threads.
+
+    timeout_s: how long one question to one model may take, further tries included. max_tokens: of one answer.
+    """
 
     name = "llm"
 
@@ -48,25 +51,25 @@ class LlmPlanner:
         self._clock, self._pause = clock, pause
 
     def decide(self, context: Context, objection: str = "") -> Thought:
-        """What the first model says that can be read. Raises PlannerError: too dear to ask, or no usable answer."""
+        """The first model's decision that can be read. Raises PlannerError: too dear to ask, or no usable answer."""
         prompt = llm_prompt.write(context, objection)
         worst = self.worst_cost(prompt)
         if worst > context.available:
             raise PlannerError(
                 f"asking {self._models[0].name} may cost {show_usd(worst)}, available are {show_usd(context.available)}"
             )
-        asked = _Asked(prompt, self._clock)
+        consultation = _Consultation(prompt, self._clock)
         for model in self._models:
-            decision = self._consult(model, context, asked)
+            decision = self._consult(model, context, consultation)
             if decision is not None:
-                return Thought(decision, asked.cost, asked.record())
-        tried = ", ".join(model.name for model in self._models)
-        words = f"no usable answer from {tried}: {asked.errors[-1]}"
-        raise PlannerError(words, asked.cost, asked.record())
+                return Thought(decision, consultation.cost, consultation.record())
+        names = ", ".join(model.name for model in self._models)
+        message = f"no usable answer from {names}: {consultation.errors[-1]}"
+        raise PlannerError(message, consultation.cost, consultation.record())
 
     @property
     def identity(self) -> str:
-        """What an answer depends on beside the context: an answer kept for one is no answer of another."""
+        """All that an answer depends on beside the context: the key under which answers are cached."""
         names = "+".join(model.name for model in self._models)
         return f"{self.name} {names} {llm_prompt.version()} {self._max_tokens}"
 
@@ -80,41 +83,41 @@ class LlmPlanner:
         question = [self._dearest(model, size) for model in self._models for size in sizes]
         return atomic((1 + len(PAUSES_S)) * sum(question, Decimal(0)))
 
-    def _consult(self, model: Model, context: Context, asked: "_Asked") -> Decision | None:
-        """None when it gave nothing to go by, though it was told what was wrong."""
+    def _consult(self, model: Model, context: Context, consultation: "_Consultation") -> Decision | None:
+        """The model's decision, None when neither of two answers can be read."""
         vendor_ids = [candidate.vendor_id for candidate in context.candidates]
-        prompt = asked.prompt
+        prompt = consultation.prompt
         for _ in ("the question", "once more, with what was wrong with the answer"):
-            reply = self._reply(model, prompt, asked)
+            reply = self._reply(model, prompt, consultation)
             if reply is None:
                 return None
             try:
                 decision, repairs = llm_answer.read(reply.text, vendor_ids, context.now)
             except llm_answer.AnswerInvalid as error:
-                words = f"{error}, for it was cut at {self._max_tokens} tokens" if reply.cut else str(error)
-                asked.errors.append(f"{model.name}: {words}")
-                prompt = prompt.again(reply.text, words)
+                problem = f"{error}, for it was cut at {self._max_tokens} tokens" if reply.cut else str(error)
+                consultation.errors.append(f"{model.name}: {problem}")
+                prompt = prompt.again(reply.text, problem)
             else:
-                asked.repairs += repairs
+                consultation.repairs += repairs
                 return decision
         return None
 
-    def _reply(self, model: Model, prompt: Prompt, asked: "_Asked") -> Reply | None:
-        """None when it did not answer in time, in as many tries as that leaves."""
+    def _reply(self, model: Model, prompt: Prompt, consultation: "_Consultation") -> Completion | None:
+        """The model's reply, None when it did not answer in time, in as many tries as that leaves."""
         dearest = self._dearest(model, prompt.size)
         ends_at = self._clock() + self._timeout_s
         for pause in (*PAUSES_S, None):
-            left = max(ends_at - self._clock(), CALL_MIN_S)
+            remaining_s = max(ends_at - self._clock(), CALL_MIN_S)
             try:
-                reply = ask(model, prompt.messages, self._max_tokens, left)
+                reply = ask(model, prompt.messages, self._max_tokens, remaining_s)
             except CallFailed as error:
-                asked.failed(model, error, dearest)
+                consultation.failed(model, error, dearest)
                 wait = max(pause or 0, error.retry_after_s)
                 if pause is None or not error.transient or self._clock() + wait + CALL_MIN_S > ends_at:
                     return None
                 self._pause(wait)
             else:
-                asked.answered(model, reply, dearest)
+                consultation.answered(model, reply, dearest)
                 return reply
         return None
 
@@ -124,8 +127,8 @@ class LlmPlanner:
 
 
 @dataclass(slots=True)
-class _Asked:
-    """What happened so far, for the record and the bill."""
+class _Consultation:
+    """One question put to the models in turn: calls, tokens and cost so far, for the record and the bill."""
 
     prompt: Prompt
     clock: Callable[[], float]
@@ -153,17 +156,17 @@ class _Asked:
         self.usd += dearest if error.billed else 0
         self.errors.append(f"{model.name}: {error}")
 
-    def answered(self, model: Model, reply: Reply, dearest: Decimal) -> None:
+    def answered(self, model: Model, reply: Completion, dearest: Decimal) -> None:
         self.model = model
         self.attempts += 1
         self.replies.append(reply.text[: llm_answer.REPLY_MAX])
         self.prompt_tokens += reply.prompt_tokens
         self.completion_tokens += reply.completion_tokens
-        counted = (model.rates or FREE).usd(reply.prompt_tokens, reply.completion_tokens)
-        if not reply.prompt_tokens or (reply.text and not reply.completion_tokens) or counted > dearest:
+        usd = (model.rates or FREE).usd(reply.prompt_tokens, reply.completion_tokens)
+        if not reply.prompt_tokens or (reply.text and not reply.completion_tokens) or usd > dearest:
             self.errors.append(f"{model.name}: its count of tokens cannot be; counted as the most the call may cost")
-            counted = dearest
-        self.usd += counted
+            usd = dearest
+        self.usd += usd
 
     def record(self) -> Mapping[str, object]:
         """Plain JSON values. errors: what went wrong on the way, even where it went well in the end."""

@@ -61,10 +61,10 @@ class Prompt:
 
     def again(self, answer: str, error: str) -> "Prompt":
         """The same, then the answer that could not be read and what was wrong with it."""
-        said = answer[:QUOTED_MAX].strip() or "(nothing)"
+        quoted = answer[:QUOTED_MAX].strip() or "(nothing)"
         why = _quoted(error[:ERROR_MAX])
-        asked = f"That answer could not be used: {why}. Answer again, with one JSON object and nothing else."
-        return Prompt((*self.messages, {"role": "assistant", "content": said}, {"role": "user", "content": asked}))
+        request = f"That answer could not be used: {why}. Answer again, with one JSON object and nothing else."
+        return Prompt((*self.messages, {"role": "assistant", "content": quoted}, {"role": "user", "content": request}))
 
 
 def version() -> str:
@@ -74,10 +74,10 @@ def version() -> str:
 
 def write(context: Context, objection: str = "") -> Prompt:
     """What to ask. objection: why the guard refused this planner's answer to the same context."""
-    asked = f"The market:\n{_quoted(market(context))}"
+    request = f"The market:\n{_quoted(market(context))}"
     if objection:
-        asked += f"\n\nYour last choice was refused: {_quoted(objection)}. Choose again."
-    return Prompt(({"role": "system", "content": RULES}, {"role": "user", "content": asked}))
+        request += f"\n\nYour last choice was refused: {_quoted(objection)}. Choose again."
+    return Prompt(({"role": "system", "content": RULES}, {"role": "user", "content": request}))
 
 
 def market(context: Context) -> Mapping[str, object]:

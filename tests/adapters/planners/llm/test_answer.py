@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuagent.adapters.planners.llm.answer import REPLY_MAX, Answer, AnswerInvalid, read, schema
+from gpuagent.adapters.planners.llm.answer import REPLY_MAX, AnswerInvalid, ModelAnswer, read, schema
 from gpuagent.core.model import Action, Decision
 
 IDS = ("gpu_vendor_1", "Gpu_Vendor_2", "gpu_vendor_2")
@@ -142,7 +142,7 @@ def test_hostile_texts_take_no_time(piece: str) -> None:
 
 def test_the_schema_says_what_is_read() -> None:
     made = schema()
-    assert made["required"] == list(made["properties"]) == [field.alias for field in Answer.model_fields.values()]
+    assert made["required"] == list(made["properties"]) == [field.alias for field in ModelAnswer.model_fields.values()]
     assert made["properties"]["action"]["enum"] == [action.value for action in Action]
     assert made["additionalProperties"] is False
     assert read(json.dumps({name: GOOD[name] for name in made["required"]}), IDS, 0) == (START, ())

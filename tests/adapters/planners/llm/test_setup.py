@@ -13,7 +13,7 @@ from gpuagent.adapters.planners.llm.call import Model
 from gpuagent.adapters.planners.llm.models import read_models
 from gpuagent.adapters.planners.llm.planner import open_planner
 from gpuagent.adapters.planners.llm.prices import Rates, atomic, from_map, read_table
-from gpuagent.adapters.planners.registry import OnDemand
+from gpuagent.adapters.planners.registry import PlannerRegistry
 from gpuagent.errors import ConfigError
 from tests.support.world import World
 
@@ -97,7 +97,7 @@ def test_an_unpriced_model_may_be_allowed() -> None:
 
 
 def test_a_planner_that_is_not_set_up_stops_those_who_name_it_alone() -> None:
-    planners = OnDemand({"stub": lambda _: "stub", "llm": lambda _: open_planner({})})
+    planners = PlannerRegistry({"stub": lambda _: "stub", "llm": lambda _: open_planner({})})
     assert "stub" in planners
     assert "oracle" not in planners
     assert ", ".join(planners) == "stub, llm"
