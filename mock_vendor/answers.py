@@ -20,10 +20,10 @@ class Answer:
         return Response(json.dumps(self.body), self.status, self.headers, "application/json")
 
 
-def unsettled(asked: Answer) -> Answer:
+def unsettled(answer: Answer) -> Answer:
     """The 402 of an x402 server whose facilitator gave no answer: a receipt of failure, without a transaction."""
-    receipt = {"success": False, "transaction": "", "errorReason": "", "network": asked.body["accepts"][0]["network"]}
-    return replace(asked, headers=asked.headers | {"PAYMENT-RESPONSE": safe_base64_encode(json.dumps(receipt))})
+    receipt = {"success": False, "transaction": "", "errorReason": "", "network": answer.body["accepts"][0]["network"]}
+    return replace(answer, headers=answer.headers | {"PAYMENT-RESPONSE": safe_base64_encode(json.dumps(receipt))})
 
 
 class Refusal(Exception):

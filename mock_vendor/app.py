@@ -52,8 +52,8 @@ async def authorized(
     shop: TheShop,
     token: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> None:
-    given = token.credentials if token is not None else ""
-    if not secrets.compare_digest(given.encode(), shop.settings.secret.encode()):
+    presented = token.credentials if token is not None else ""
+    if not secrets.compare_digest(presented.encode(), shop.settings.secret.encode()):
         raise Refusal(401, "unauthorized", "the bearer token is missing or wrong")
 
 
@@ -125,13 +125,13 @@ def job_status(
     vendor_job_id: Annotated[str, Query(alias="vendorJobId")] = "",
     idempotency_key: Annotated[str, Query(alias="idempotencyKey")] = "",
 ) -> Response:
-    """How a job is doing, asked for by its id or by the key that bought it."""
+    """The state of a job, by its id or by the key that bought it."""
     if bool(vendor_job_id) == bool(idempotency_key):
         raise Refusal(400, "which_job", "give either vendorJobId or idempotencyKey")
     job = (
-        shop.shelf.job(vendor.vendor_id, vendor_job_id)
+        shop.database.job(vendor.vendor_id, vendor_job_id)
         if vendor_job_id
-        else shop.shelf.job_of_key(vendor.vendor_id, idempotency_key)
+        else shop.database.job_of_key(vendor.vendor_id, idempotency_key)
     )
     if job is None:
         raise Refusal(404, "job_unknown", f"{vendor.vendor_id} has no such job")

@@ -1,4 +1,4 @@
-"""What is for sale: the vendors, their GPUs and their prices."""
+"""The catalogue: the vendors, their GPUs and their prices."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ def make_vendors(count: int, base_price: Decimal, payees: Sequence[str]) -> dict
 
 
 def price(base_price_per_hour: Decimal, gpu_type: str, hours: Decimal) -> Decimal:
-    """USD to 6 places, and never zero."""
+    """A price rounded to 6 places of USD, and never zero."""
     exact = base_price_per_hour * GPU_FACTORS[gpu_type] * hours
     return max(exact.quantize(MICRO, ROUND_HALF_UP), MICRO)
 

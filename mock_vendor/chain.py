@@ -65,8 +65,8 @@ def anvil(data_dir: Path | None = None, accounts: int = 10) -> Iterator[Anvil]:
             keys = Path(scratch) / "keys.json"
             child = stack.enter_context(_child([*command, "--config-out", str(keys)], inherited))
             _wait_until_ready(child, rpc_url)
-            made = json.loads(keys.read_text())
-        pairs = zip(made["available_accounts"], made["private_keys"], strict=True)
+            pair = json.loads(keys.read_text())
+        pairs = zip(pair["available_accounts"], pair["private_keys"], strict=True)
         yield Anvil(
             rpc_url,
             child.pid,
@@ -82,10 +82,10 @@ def deploy_usdc(rpc_url: str, owner: str) -> tuple[str, bool]:
         return address, False
     if web3.eth.get_transaction_count(Web3.to_checksum_address(owner)) != 0:
         raise ChainError(f"account {owner} was used before the test USDC was deployed")
-    sent = web3.eth.send_transaction(
+    digest = web3.eth.send_transaction(
         {"from": Web3.to_checksum_address(owner), "data": Web3.to_bytes(hexstr=HexStr(contracts.load().bytecode))}
     )
-    web3.eth.wait_for_transaction_receipt(sent, timeout=START_DEADLINE_S, poll_latency=0.01)
+    web3.eth.wait_for_transaction_receipt(digest, timeout=START_DEADLINE_S, poll_latency=0.01)
     return address, True
 
 
@@ -93,10 +93,10 @@ def mint(rpc_url: str, asset: str, receiver: str, amount: int) -> None:
     """Give `amount` atomic units of the test USDC. Anvil signs for the token's owner itself."""
     web3 = connect(rpc_url)
     token = web3.eth.contract(address=Web3.to_checksum_address(asset), abi=contracts.load().abi)
-    sent = token.functions.mint(Web3.to_checksum_address(receiver), amount).transact(
+    digest = token.functions.mint(Web3.to_checksum_address(receiver), amount).transact(
         {"from": token.functions.owner().call()}
     )
-    web3.eth.wait_for_transaction_receipt(sent, timeout=START_DEADLINE_S, poll_latency=0.01)
+    web3.eth.wait_for_transaction_receipt(digest, timeout=START_DEADLINE_S, poll_latency=0.01)
 
 
 def advance_time(rpc_url: str, seconds: int) -> None:
@@ -173,7 +173,7 @@ def _child(command: list[str], inherited: tuple[int, ...]) -> Iterator[subproces
 
 
 def _end_with_parent() -> Any:
-    """What the child runs before exec, so that a SIGKILLed parent leaves no Anvil. Linux only."""
+    """A preexec_fn for the child, so that a SIGKILLed parent leaves no Anvil. Linux only."""
     if sys.platform != "linux":
         return None
     # SIGTERM rather than SIGKILL, so that Anvil still saves its state. libc is loaded before the fork,

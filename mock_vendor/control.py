@@ -1,4 +1,4 @@
-"""Routes under /mock that turn faults, time, prices and outcomes, and tell what happened.
+"""Routes under /mock that set faults, time, prices and outcomes, and report what happened.
 
 They are for tests and demonstrations, share the bearer token, and are not part of the contract.
 """
@@ -41,7 +41,7 @@ class Price(WireModel):
 
 @control.get("/faults")
 def show_faults(shop: TheShop) -> dict[str, Any]:
-    """What each fault does, and which are on where."""
+    """List the faults: what each does, and for which vendors it is on."""
     table = [{"name": fault.name, "stage": fault.stage, "description": fault.description} for fault in TABLE.values()]
     return {"faults": table, "on": _switched_on(shop)}
 
@@ -53,7 +53,7 @@ def switch_on(shop: TheShop, switch: FaultSwitch) -> dict[str, Any]:
 
 @control.delete("/faults")
 def switch_off(shop: TheShop, switch: FaultSwitch | None = None) -> dict[str, Any]:
-    """One fault, or without a body all of them."""
+    """Switch off one fault, or without a body all of them."""
     if switch is not None:
         return _switch(shop, switch, on=False)
     shop.faults.clear()
@@ -62,7 +62,7 @@ def switch_off(shop: TheShop, switch: FaultSwitch | None = None) -> dict[str, An
 
 @control.post("/clock")
 def turn_clock(shop: TheShop, turn: ClockTurn) -> dict[str, float]:
-    """The vendor's clock only: quotes and jobs see it, the chain does not."""
+    """Turn the vendors' clock alone: quotes and jobs see it, the chain does not."""
     if turn.freeze is not None:
         (shop.clock.freeze if turn.freeze else shop.clock.run)()
     return {"now": shop.clock.advance(turn.advance_s)}
@@ -70,23 +70,23 @@ def turn_clock(shop: TheShop, turn: ClockTurn) -> dict[str, float]:
 
 @control.put("/outcomes")
 def script_outcomes(shop: TheShop, outcomes: Outcomes) -> dict[str, str]:
-    """'1' lets a job succeed, '0' fails it, in the order in which jobs are paid for."""
-    _known(shop, outcomes.vendor_id)
-    shop.levers.set_script(outcomes.vendor_id, outcomes.script)
+    """Script the outcomes of a vendor's jobs: '1' succeeds, '0' fails, in the order in which they are paid for."""
+    _check_vendor(shop, outcomes.vendor_id)
+    shop.overrides.set_script(outcomes.vendor_id, outcomes.script)
     return {"vendorId": outcomes.vendor_id, "script": outcomes.script}
 
 
 @control.get("/outcomes")
 def show_outcomes(shop: TheShop) -> dict[str, Any]:
-    """What is left of each vendor's script."""
-    return {"scripts": shop.levers.scripts()}
+    """The rest of each vendor's script."""
+    return {"scripts": shop.overrides.scripts()}
 
 
 @control.put("/price")
 def set_price(shop: TheShop, price: Price) -> dict[str, Any]:
-    """For later quotes; quotes already given keep theirs."""
-    _known(shop, price.vendor_id)
-    shop.levers.set_price(price.vendor_id, price.base_price_per_hour)
+    """Set a vendor's price for later quotes; quotes already given keep theirs."""
+    _check_vendor(shop, price.vendor_id)
+    shop.overrides.set_price(price.vendor_id, price.base_price_per_hour)
     return {"vendorId": price.vendor_id, "basePricePerHour": float(price.base_price_per_hour)}
 
 
@@ -99,7 +99,7 @@ def settle(shop: TheShop, request: Request) -> dict[str, int]:
 @control.get("/purchases")
 def purchases(shop: TheShop) -> dict[str, Any]:
     """Every purchase that was begun, and every PAYMENT-SIGNATURE that was received."""
-    begun = [
+    begun_purchases = [
         {
             "vendorId": purchase.vendor_id,
             "key": purchase.key,
@@ -111,27 +111,27 @@ def purchases(shop: TheShop) -> dict[str, Any]:
             "state": purchase.state,
             "tx": purchase.tx,
         }
-        for purchase in shop.shelf.purchases()
+        for purchase in shop.database.purchases()
     ]
-    return {"purchases": begun, "received": list(shop.received)}
+    return {"purchases": begun_purchases, "received": list(shop.received)}
 
 
 @control.get("/lured")
 def lured(shop: TheShop) -> dict[str, Any]:
-    """Which requests followed a redirect, and what they gave away."""
+    """The requests that followed a redirect, and what they gave away."""
     return {"requests": list(shop.lured)}
 
 
 @lure.api_route("/lure", methods=["GET", "POST"])
 async def take_the_lure(shop: TheShop, request: Request) -> Response:
-    """Where the redirect faults lead to. It asks for no token: it is somebody else's host."""
+    """The target of the redirect faults. It asks for no token: it stands for another host."""
     secrets = [name for name in ("authorization", "payment-signature") if name in request.headers]
     shop.lured.append({"method": request.method, "host": request.headers["host"], "secrets": secrets})
     return Response(b"{}", media_type="application/json")
 
 
 def _switch(shop: Shop, switch: FaultSwitch, *, on: bool) -> dict[str, Any]:
-    _known(shop, switch.vendor_id)
+    _check_vendor(shop, switch.vendor_id)
     if switch.name not in TABLE:
         raise Refusal(404, "fault_unknown", f"no fault {switch.name!r}; there are {', '.join(TABLE)}")
     shop.faults.switch(switch.vendor_id, switch.name, on=on)
@@ -142,6 +142,6 @@ def _switched_on(shop: Shop) -> list[dict[str, str]]:
     return [{"vendorId": vendor_id, "name": name} for vendor_id, name in shop.faults.switched_on()]
 
 
-def _known(shop: Shop, vendor_id: str) -> None:
+def _check_vendor(shop: Shop, vendor_id: str) -> None:
     if vendor_id not in shop.vendors:
         raise Refusal(404, "vendor_unknown", f"{vendor_id!r} is not a vendor here")

@@ -1,4 +1,4 @@
-"""What the vendor remembers, in SQLite: quotes, purchases, jobs and the faults switched on."""
+"""The vendor's database, in SQLite: quotes, purchases, jobs and the faults switched on."""
 
 import json
 import sqlite3
@@ -86,26 +86,26 @@ class Job:
     started_at: float
 
 
-class Shelf:
+class Database:
     """One SQLite file. Every method is one transaction, safe to call from any thread."""
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
-        self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._database.row_factory = sqlite3.Row
-        self._database.execute("PRAGMA journal_mode=WAL")
-        self._database.executescript(SCHEMA)
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._connection.row_factory = sqlite3.Row
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.executescript(SCHEMA)
 
     def close(self) -> None:
         with self._lock:
-            self._database.close()
+            self._connection.close()
 
     def keep_quote(self, quote: Quote) -> None:
         with self._write() as database:
             _insert(database, "quotes", asdict(quote))
 
     def quote(self, quote_id: str) -> Quote | None:
-        row = self._one("SELECT * FROM quotes WHERE quote_id = ?", quote_id)
+        row = self._row("SELECT * FROM quotes WHERE quote_id = ?", quote_id)
         return Quote(**row) if row else None
 
     def begin(self, purchase: Purchase) -> None:
@@ -134,7 +134,7 @@ class Shelf:
             )
 
     def purchase(self, vendor_id: str, key: str) -> Purchase | None:
-        row = self._one("SELECT * FROM purchases WHERE vendor_id = ? AND key = ?", vendor_id, key)
+        row = self._row("SELECT * FROM purchases WHERE vendor_id = ? AND key = ?", vendor_id, key)
         return Purchase(**row) if row else None
 
     def purchases(self) -> list[Purchase]:
@@ -142,10 +142,10 @@ class Shelf:
         return [Purchase(**row) for row in self._all("SELECT * FROM purchases ORDER BY rowid")]
 
     def job(self, vendor_id: str, job_id: str) -> Job | None:
-        return _job(self._one("SELECT * FROM jobs WHERE vendor_id = ? AND job_id = ?", vendor_id, job_id))
+        return _job(self._row("SELECT * FROM jobs WHERE vendor_id = ? AND job_id = ?", vendor_id, job_id))
 
     def job_of_key(self, vendor_id: str, key: str) -> Job | None:
-        return _job(self._one("SELECT * FROM jobs WHERE vendor_id = ? AND key = ?", vendor_id, key))
+        return _job(self._row("SELECT * FROM jobs WHERE vendor_id = ? AND key = ?", vendor_id, key))
 
     def switch_fault(self, vendor_id: str, name: str, *, on: bool) -> None:
         statement = (
@@ -162,21 +162,21 @@ class Shelf:
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
-            self._database.execute("BEGIN IMMEDIATE")
+            self._connection.execute("BEGIN IMMEDIATE")
             try:
-                yield self._database
+                yield self._connection
             except BaseException:
-                self._database.execute("ROLLBACK")
+                self._connection.execute("ROLLBACK")
                 raise
-            self._database.execute("COMMIT")
+            self._connection.execute("COMMIT")
 
-    def _one(self, query: str, *values: Any) -> dict[str, Any] | None:
+    def _row(self, query: str, *values: Any) -> dict[str, Any] | None:
         rows = self._all(query, *values)
         return rows[0] if rows else None
 
     def _all(self, query: str, *values: Any) -> list[dict[str, Any]]:
         with self._lock:
-            return [dict(row) for row in self._database.execute(query, values)]
+            return [dict(row) for row in self._connection.execute(query, values)]
 
 
 def _insert(database: sqlite3.Connection, table: str, row: dict[str, Any]) -> None:

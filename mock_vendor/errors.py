@@ -7,8 +7,8 @@ Exception
 
 
 class BadSetting(Exception):
-    """The message names the variable and says what to write."""
+    """A setting that cannot be used: the message names the variable and says what to write."""
 
 
 class ChainError(Exception):
-    """The message says what was asked of the chain."""
+    """The chain refused a request, which the message names."""

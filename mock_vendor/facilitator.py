@@ -80,7 +80,7 @@ class Till:
             self._hosted.close()
 
     def offer(self, amount: int, pay_to: str) -> PaymentRequirements:
-        """`amount` is atomic units."""
+        """The offer of a 402. `amount` is atomic units."""
         price = AssetAmount(
             amount=str(amount),
             asset=self._market.asset,
@@ -96,7 +96,7 @@ class Till:
         return self._server.build_payment_requirements(config)[0]
 
     def challenge(self, offer: PaymentRequirements, url: str, error: str | None) -> PaymentRequired:
-        """What a 402 says."""
+        """The body of a 402."""
         return self._server.create_payment_required_response(
             [offer],
             resource=ResourceInfo(url=url, description="one GPU job", mime_type="application/json"),
@@ -111,7 +111,7 @@ class Till:
         return self._server.find_matching_requirements(challenge.accepts, payment.payload)
 
     def objection(self, payment: Payment, offer: PaymentRequirements) -> str | None:
-        """Why this payment cannot be taken; None if it can. Raises ChainUnavailable, FacilitatorUnavailable."""
+        """The reason why a payment cannot be taken; None if it can. Raises ChainUnavailable, FacilitatorUnavailable."""
         if offer.network != self._market.network:
             return f"nothing can be settled on {offer.network} here"
         try:
@@ -125,24 +125,24 @@ class Till:
             return None
         reason = verified.invalid_reason or "payment invalid"
         if reason == ERR_NONCE_ALREADY_USED:
-            return None  # somebody may have relayed this very transfer: settle() finds out
+            return None  # another account may have relayed this very transfer: settle() finds out
         if reason in UNCERTAIN and not self._ledger.is_reachable():
             raise ChainUnavailable(reason)
         return reason
 
     def settle(self, payment: Payment, offer: PaymentRequirements) -> Paid | Dead | Unknown:
-        """Make sure that the transfer is on chain. The chain is asked before and after, whatever is said."""
+        """Make sure that the transfer is on chain: it is asked before and after, whatever the facilitator answers."""
         try:
-            found = self._ledger.look_up(payment.authorization)
-            if not isinstance(found, Open):
-                return found
+            verdict = self._ledger.look_up(payment.authorization)
+            if not isinstance(verdict, Open):
+                return verdict
             settled = self._settled(payment, offer)
-            found = self._ledger.look_up(payment.authorization)
+            verdict = self._ledger.look_up(payment.authorization)
         except (OSError, Web3Exception) as error:
             logger.warning("settlement of %s is unknown: %s", payment.authorization.nonce, error)
             return Unknown(str(error))
-        if not isinstance(found, Open):
-            return found
+        if not isinstance(verdict, Open):
+            return verdict
         reason = settled.error_reason or "settlement failed"
         logger.warning("settlement of %s failed: %s", payment.authorization.nonce, reason)
         # A hosted one has reasons of its own: that one of them means "never" is nowhere said.
@@ -150,7 +150,7 @@ class Till:
         return Unknown(reason) if uncertain else Dead(reason)
 
     def _settled(self, payment: Payment, offer: PaymentRequirements) -> SettleResponse:
-        """What is said, which may be wrong: no answer is a failure here, and the chain is asked next."""
+        """The facilitator's answer, which may be wrong: no answer is a failure here, and the chain is asked next."""
         try:
             return self._server.settle_payment(payment.payload, offer)
         except FacilitatorUnavailable as error:
@@ -158,7 +158,7 @@ class Till:
 
 
 def own_facilitator(rpc_url: str, network: str, private_key: str) -> x402FacilitatorSync:
-    """The SDK's, which settles with this key and pays the gas."""
+    """The SDK's own facilitator, which settles with this key and pays the gas."""
     signer = _Signer(private_key=private_key, rpc_url=rpc_url, confirmation_timeout_seconds=CONFIRMATION_TIMEOUT_S)
     facilitator = x402FacilitatorSync()
     facilitator.register([network], ExactEvmFacilitator(signer, ExactEvmSchemeConfig(simulate_in_settle=True)))

@@ -1,4 +1,4 @@
-"""A facilitator that somebody else runs, over HTTP: it verifies and settles, and pays the gas.
+"""A facilitator hosted elsewhere, over HTTP: it verifies and settles, and pays the gas.
 
 The protocol, and open ones: https://docs.x402.org/core-concepts/facilitator.
 """
@@ -18,7 +18,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class FacilitatorUnavailable(Exception):
-    """It gave no answer that can be used. It may have settled all the same: only the chain knows."""
+    """The facilitator gave no answer that can be used. It may have settled all the same: only the chain knows."""
 
 
 class HostedFacilitator(HTTPFacilitatorClientSync):
@@ -56,7 +56,7 @@ class HostedFacilitator(HTTPFacilitatorClientSync):
 
 
 def open_facilitator(url: str, network: str) -> HostedFacilitator:
-    """Raises BadSetting unless it answers and settles x402 version 2, scheme exact, on this network."""
+    """The facilitator. Raises BadSetting unless it settles x402 version 2, scheme exact, on this network."""
     if urlsplit(url).scheme != "https" and urlsplit(url).hostname not in LOOPBACK:
         raise BadSetting(f"FACILITATOR_URL={url}: write https://..., or others could hold payments back on the way")
     facilitator = HostedFacilitator(url)

@@ -1,4 +1,4 @@
-"""What the chain says about an authorization. It alone decides whether a job is paid for."""
+"""The chain's verdict on an authorization, which alone decides whether a job is paid for."""
 
 from dataclasses import dataclass
 
@@ -71,10 +71,10 @@ class Ledger:
         return Dead("authorization canceled, or used for something else")
 
     def _transferred(self, authorization: Authorization, tx: str) -> bool:
-        wanted = [TRANSFER, _topic(authorization.payer), _topic(authorization.payee)]
+        topics = [TRANSFER, _topic(authorization.payer), _topic(authorization.payee)]
         return any(
             log["address"] == self._asset
-            and [topic.to_0x_hex() for topic in log["topics"]] == wanted
+            and [topic.to_0x_hex() for topic in log["topics"]] == topics
             and int.from_bytes(log["data"]) == authorization.amount
             for log in self._web3.eth.get_transaction_receipt(HexStr(tx))["logs"]
         )

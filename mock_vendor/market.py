@@ -1,4 +1,4 @@
-"""Where the vendors sell: a local chain of our own, or one that the settings name."""
+"""The market that the vendors sell on: a local chain of our own, or one that the settings name."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from mock_vendor.settings import LOCAL_NETWORK, OwnChain, Settings
 
 @dataclass(frozen=True)
 class Market:
-    """A chain, the asset that is paid with, and who takes part. `payer` is None on a chain not ours.
+    """A chain, the asset that is paid with, and the accounts that take part. `payer` is None on a chain not ours.
 
     `facilitator` is our own, or None where the one at `facilitator_url` settles.
     """

@@ -1,11 +1,11 @@
-"""What the control routes can turn while the vendors are selling: prices and outcomes. Not persisted."""
+"""Prices and outcomes that the control routes set while the vendors are selling. Not persisted."""
 
 import threading
 from decimal import Decimal
 
 
-class Levers:
-    """Safe to use from any thread."""
+class Overrides:
+    """Prices by vendor and scripts of outcomes. Safe to use from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -21,12 +21,12 @@ class Levers:
             return self._prices.get(vendor_id, default)
 
     def set_script(self, vendor_id: str, script: str) -> None:
-        """'1' lets a job succeed, '0' fails it, in the order in which jobs are paid for."""
+        """Set a vendor's outcomes: '1' lets a job succeed, '0' fails it, in the order in which jobs are paid for."""
         with self._lock:
             self._scripts[vendor_id] = script
 
     def scripts(self) -> dict[str, str]:
-        """What is left of them, by vendor."""
+        """The rest of each script, by vendor."""
         with self._lock:
             return dict(self._scripts)
 

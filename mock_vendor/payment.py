@@ -1,4 +1,4 @@
-"""The PAYMENT-SIGNATURE header, read strictly: whatever is odd about it is one error."""
+"""Strict reading of the PAYMENT-SIGNATURE header: whatever is wrong with it is one error."""
 
 import base64
 import json
@@ -50,7 +50,7 @@ class Authorization:
 
 @dataclass(frozen=True)
 class Payment:
-    """A header as it came, and what it says. Whether the signature is good is not checked here."""
+    """A header as it came, and its fields. Whether the signature is good is not checked here."""
 
     header: str
     payload: PaymentPayload
@@ -59,7 +59,7 @@ class Payment:
 
 
 def read_payment(header: str) -> Payment:
-    """Raises MalformedPayment."""
+    """The payment in a header. Raises MalformedPayment."""
     if len(header) > MAX_HEADER_BYTES:
         raise MalformedPayment(f"PAYMENT-SIGNATURE is longer than {MAX_HEADER_BYTES} bytes")
     try:

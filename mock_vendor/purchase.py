@@ -25,26 +25,26 @@ MAX_EPOCHS = 100
 
 
 def submit(shop: Shop, vendor: Vendor, key: str, request: SubmitRequest, header: str | None, url: str) -> Answer:
-    """Without a payment: a 402. With one: the job, the same answer however often it is asked for."""
+    """Answer a request to buy: without a payment a 402; with one the job, the same answer at every repetition."""
     with shop.locks.hold(vendor.vendor_id, key):
-        known = shop.shelf.purchase(vendor.vendor_id, key)
-        if known is None:
+        purchase = shop.database.purchase(vendor.vendor_id, key)
+        if purchase is None:
             return _first_time(shop, vendor, key, request, header, url)
-        if known.fingerprint != fingerprint(request) or header not in (None, known.header):
+        if purchase.fingerprint != fingerprint(request) or header not in (None, purchase.header):
             raise _key_in_use()
-        if known.answer is not None:
-            return Answer(**json.loads(known.answer))
-        return _settle(shop, known, url)
+        if purchase.answer is not None:
+            return Answer(**json.loads(purchase.answer))
+        return _settle(shop, purchase, url)
 
 
 def settle_held(shop: Shop, url: str) -> int:
     """Settle what is unsettled, but for what a fault keeps for ever. Returns how many were paid."""
     paid = 0
-    for purchase in shop.shelf.purchases():
+    for purchase in shop.database.purchases():
         if shop.faults.verdict(purchase.vendor_id) == "keep":
             continue
         with shop.locks.hold(purchase.vendor_id, purchase.key):
-            current = shop.shelf.purchase(purchase.vendor_id, purchase.key)
+            current = shop.database.purchase(purchase.vendor_id, purchase.key)
             if current != purchase or current.state != "settling":
                 continue
             try:
@@ -94,7 +94,7 @@ def _first_time(shop: Shop, vendor: Vendor, key: str, request: SubmitRequest, he
 def _begin(
     shop: Shop, quote: Quote, key: str, request: SubmitRequest, payment: Payment, offer: PaymentRequirements
 ) -> Purchase:
-    """Written down before the settlement is asked for, so that a kill in between loses nothing."""
+    """Record the purchase before the settlement is asked for, so that a kill in between loses nothing."""
     authorization = payment.authorization
     purchase = Purchase(
         vendor_id=quote.vendor_id,
@@ -110,14 +110,14 @@ def _begin(
         job_params=json.dumps(request.job_params),
     )
     try:
-        shop.shelf.begin(purchase)
+        shop.database.begin(purchase)
     except NonceTaken:
         raise Refusal(409, "authorization_in_use", "this authorization has bought another job") from None
     return purchase
 
 
 def _settle(shop: Shop, purchase: Purchase, url: str, verdict: Verdict | None = None) -> Answer:
-    """Also what a resend does whose first settlement has an unknown outcome: the chain is asked first."""
+    """Settle a purchase, also one that is sent again after an unknown outcome: the chain is asked first."""
     verdict = verdict or shop.faults.verdict(purchase.vendor_id)
     if verdict == "down":
         quote = _quote(shop, shop.vendors[purchase.vendor_id], purchase.quote_id)
@@ -129,7 +129,7 @@ def _settle(shop: Shop, purchase: Purchase, url: str, verdict: Verdict | None = 
         case Paid(tx):
             return _deliver(shop, purchase, tx, offer)
         case Dead(reason):
-            shop.shelf.forget(purchase)
+            shop.database.forget(purchase)
             quote = _quote(shop, shop.vendors[purchase.vendor_id], purchase.quote_id)
             return _ask(_challenge(shop, quote, url, reason))
         case Unknown(reason):
@@ -137,7 +137,7 @@ def _settle(shop: Shop, purchase: Purchase, url: str, verdict: Verdict | None = 
 
 
 def _deliver(shop: Shop, purchase: Purchase, tx: str, offer: PaymentRequirements) -> Answer:
-    quote = shop.shelf.quote(purchase.quote_id)
+    quote = shop.database.quote(purchase.quote_id)
     assert quote is not None, "a purchase is begun from a stored quote, and quotes are never deleted"
     digest = hashlib.sha256(f"{purchase.vendor_id} {purchase.key}".encode()).hexdigest()
     job_id = f"{purchase.vendor_id}-{digest[:20]}"
@@ -160,12 +160,12 @@ def _deliver(shop: Shop, purchase: Purchase, tx: str, offer: PaymentRequirements
         "body": SubmitAnswer(vendor_job_id=job_id).model_dump(mode="json"),
         "headers": {"PAYMENT-RESPONSE": encode_payment_response_header(receipt)},
     }
-    shop.shelf.finish(purchase, job, tx, answer)
+    shop.database.finish(purchase, job, tx, answer)
     return Answer(**answer)  # type: ignore[arg-type]
 
 
 def _is_doomed(shop: Shop, vendor_id: str, job_id: str) -> bool:
-    succeeds = shop.levers.next_outcome(vendor_id)
+    succeeds = shop.overrides.next_outcome(vendor_id)
     if succeeds is not None:
         return not succeeds
     dice = random.Random(f"{shop.settings.seed}:{job_id}:fate")  # noqa: S311
@@ -173,12 +173,12 @@ def _is_doomed(shop: Shop, vendor_id: str, job_id: str) -> bool:
 
 
 def _epochs(job_params: dict[str, Any]) -> int:
-    wanted = job_params.get("epochs")
-    return wanted if type(wanted) is int and 1 <= wanted <= MAX_EPOCHS else DEFAULT_EPOCHS
+    epochs = job_params.get("epochs")
+    return epochs if type(epochs) is int and 1 <= epochs <= MAX_EPOCHS else DEFAULT_EPOCHS
 
 
 def _quote(shop: Shop, vendor: Vendor, quote_id: str) -> Quote:
-    quote = shop.shelf.quote(quote_id)
+    quote = shop.database.quote(quote_id)
     if quote is None or quote.vendor_id != vendor.vendor_id:
         raise Refusal(404, "quote_unknown", f"{vendor.vendor_id} gave no quote {quote_id!r}")
     if quote.expires_at <= shop.clock.now():

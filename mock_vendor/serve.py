@@ -1,4 +1,4 @@
-"""Put the parts together and serve them until a signal comes."""
+"""The server: builds the parts and serves them until a signal comes."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import uvicorn
 
 from mock_vendor.app import create_app
 from mock_vendor.catalogue import GPU_FACTORS, Vendor, make_vendors
-from mock_vendor.database import Shelf
+from mock_vendor.database import Database
 from mock_vendor.facilitator import Till
 from mock_vendor.faults import Faults
 from mock_vendor.faults.odd import Cuttable
@@ -24,7 +24,7 @@ SHUTDOWN_S = 1
 
 
 def sell(settings: Settings, listener: socket.socket) -> None:
-    """Raises BadSetting or ChainError before it is ready, and returns when it is told to stop."""
+    """Serve until told to stop. Raises BadSetting or ChainError before it is ready."""
     with ExitStack() as stack:
         if settings.data_dir is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mock-vendor-")))
@@ -33,13 +33,13 @@ def sell(settings: Settings, listener: socket.socket) -> None:
             folder.mkdir(parents=True, exist_ok=True)
         market = stack.enter_context(open_market(settings))
         vendors = make_vendors(settings.vendors, settings.base_price_per_hour, market.payees)
-        shelf = Shelf(folder / "vendor.sqlite3")
-        stack.callback(shelf.close)
+        database = Database(folder / "vendor.sqlite3")
+        stack.callback(database.close)
         host, port = listener.getsockname()
-        faults = Faults(shelf, lure_url=f"http://localhost:{port}/mock/lure", slow_s=settings.slow_s)
+        faults = Faults(database, lure_url=f"http://localhost:{port}/mock/lure", slow_s=settings.slow_s)
         till = Till(market)
         stack.callback(till.close)
-        shop = Shop(settings, market, vendors, shelf, till, faults)
+        shop = Shop(settings, market, vendors, database, till, faults)
         config = uvicorn.Config(
             Cuttable(create_app(shop)),
             log_config=None,
@@ -84,7 +84,7 @@ def _listing(vendor: Vendor, market: Market, url: str) -> dict[str, Any]:
 
 
 class _Server(uvicorn.Server):
-    """Says that it is ready once it is."""
+    """A uvicorn server that calls back once it is ready."""
 
     def __init__(self, config: uvicorn.Config, ready: dict[str, Any]) -> None:
         super().__init__(config)

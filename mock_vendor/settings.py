@@ -1,4 +1,4 @@
-"""What the environment says, read once and checked. A bad value is one line that says what to write."""
+"""The settings in the environment, read once and checked. A bad value is one line that says what to write."""
 
 import secrets
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ FACILITATORS = ("FACILITATOR_URL", "FACILITATOR_PRIVATE_KEY")
 
 @dataclass(frozen=True)
 class OwnChain:
-    """An EVM chain that somebody else runs, and what is needed to sell on it.
+    """An EVM chain that is run elsewhere, and what is needed to sell on it.
 
     Either a hosted facilitator settles there, or our own, which pays the gas with its key; the other is "".
     """
@@ -54,7 +54,7 @@ def vendor_ids(count: int) -> list[str]:
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """Raises BadSetting. An empty variable counts as unset."""
+    """The settings in the environment. Raises BadSetting. An empty variable counts as unset."""
     read = _Reader(environment)
     vendors = int(read.number("MOCK_VENDORS", "3", 1, 50, whole=True))
     data_dir = read.text("MOCK_DATA_DIR", "")
@@ -83,13 +83,13 @@ class _Reader:
 
     def number(self, name: str, default: str, low: Decimal | int, high: int, *, whole: bool = False) -> Decimal:
         text = self.text(name, default)
-        wanted = f"{name}={text!r}: write a {'whole ' if whole else ''}number from {low} to {high}"
+        message = f"{name}={text!r}: write a {'whole ' if whole else ''}number from {low} to {high}"
         try:
             value = Decimal(text)
         except InvalidOperation:
-            raise BadSetting(wanted) from None
+            raise BadSetting(message) from None
         if not value.is_finite() or not low <= value <= high or (whole and value != int(value)):
-            raise BadSetting(wanted)
+            raise BadSetting(message)
         return value
 
     def price(self, name: str, default: str) -> Decimal:
@@ -99,13 +99,13 @@ class _Reader:
 
 def parse_price(text: str, name: str) -> Decimal:
     """USD of at most 6 decimal places, from 0.000001 to 10000. Raises BadSetting."""
-    wanted = f"{name}={text!r}: write a price in USD such as 1.40, of at most 6 decimal places"
+    message = f"{name}={text!r}: write a price in USD such as 1.40, of at most 6 decimal places"
     try:
         value = Decimal(text)
     except InvalidOperation:
-        raise BadSetting(wanted) from None
+        raise BadSetting(message) from None
     if not value.is_finite() or not MICRO <= value <= 10_000 or value != value.quantize(MICRO):
-        raise BadSetting(wanted)
+        raise BadSetting(message)
     return value
 
 
@@ -114,8 +114,8 @@ def _fail_vendor_id(read: _Reader, vendors: int) -> str | None:
     if vendor_id == "none":
         return None
     if vendor_id not in vendor_ids(vendors):
-        known = ", ".join(vendor_ids(vendors))
-        raise BadSetting(f"FAIL_VENDOR_ID={vendor_id!r}: write one of {known}, or none")
+        names = ", ".join(vendor_ids(vendors))
+        raise BadSetting(f"FAIL_VENDOR_ID={vendor_id!r}: write one of {names}, or none")
     return vendor_id
 
 

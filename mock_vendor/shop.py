@@ -17,11 +17,11 @@ from fastapi import Depends, Request
 from mock_vendor.answers import Answer, Refusal
 from mock_vendor.catalogue import GPU_FACTORS, Vendor, price
 from mock_vendor.clock import Clock
-from mock_vendor.database import Job, Quote, Shelf
+from mock_vendor.database import Database, Job, Quote
 from mock_vendor.facilitator import Till
 from mock_vendor.faults import Faults
 from mock_vendor.market import Market, to_atomic, to_usd
-from mock_vendor.overrides import Levers
+from mock_vendor.overrides import Overrides
 from mock_vendor.settings import Settings
 from mock_vendor.training import Progress, Training, observe
 from mock_vendor.wire import JobStatusAnswer, QuoteAnswer, QuoteRequest
@@ -31,7 +31,7 @@ RECEIVED_KEPT = 10_000
 
 
 class KeyLocks:
-    """One request at a time for one Idempotency-Key. Different keys share a lock only by chance."""
+    """Locks for one request at a time for one Idempotency-Key. Different keys share a lock only by chance."""
 
     def __init__(self, count: int = 1024) -> None:
         self._locks = [threading.Lock() for _ in range(count)]
@@ -44,7 +44,7 @@ class KeyLocks:
 
 @dataclass(frozen=True)
 class Shop:
-    """Everything a request needs.
+    """The parts that serve a request.
 
     `received` keeps every PAYMENT-SIGNATURE that came, used or not; `lured` who followed a redirect.
     """
@@ -52,11 +52,11 @@ class Shop:
     settings: Settings
     market: Market
     vendors: dict[str, Vendor]
-    shelf: Shelf
+    database: Database
     till: Till
     faults: Faults
     clock: Clock = field(default_factory=Clock)
-    levers: Levers = field(default_factory=Levers)
+    overrides: Overrides = field(default_factory=Overrides)
     locks: KeyLocks = field(default_factory=KeyLocks)
     received: deque[dict[str, str]] = field(default_factory=lambda: deque(maxlen=RECEIVED_KEPT))
     lured: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=RECEIVED_KEPT))
@@ -71,14 +71,14 @@ TheShop = Annotated[Shop, Depends(_the_shop)]
 
 
 def give_quote(shop: Shop, vendor: Vendor, request: QuoteRequest) -> Answer:
-    """The price is frozen here: neither the 402 nor the payment computes it again."""
+    """A new quote. Its price is frozen here: neither the 402 nor the payment computes it again."""
     if request.gpu_type not in GPU_FACTORS:
         raise Refusal(
             422,
             "gpu_not_supported",
             f"gpuType {request.gpu_type!r} is not offered; {', '.join(GPU_FACTORS)} are",
         )
-    base = shop.levers.price(vendor.vendor_id, vendor.base_price_per_hour)
+    base = shop.overrides.price(vendor.vendor_id, vendor.base_price_per_hour)
     quote = Quote(
         quote_id=f"quote-{secrets.token_hex(12)}",
         vendor_id=vendor.vendor_id,
@@ -89,7 +89,7 @@ def give_quote(shop: Shop, vendor: Vendor, request: QuoteRequest) -> Answer:
         expires_at=shop.clock.now() + QUOTE_VALID_S,
     )
     quote = shop.faults.bend_quote(vendor.vendor_id, quote)
-    shop.shelf.keep_quote(quote)
+    shop.database.keep_quote(quote)
     answer = QuoteAnswer(
         vendor_job_template_id=quote.quote_id,
         price_estimate=float(to_usd(quote.amount)),

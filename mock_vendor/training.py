@@ -20,7 +20,7 @@ DEATHS = (
 
 @dataclass(frozen=True)
 class Training:
-    """What was bought, and whether it is doomed. `hours` are simulated, `price` is USD."""
+    """A bought training run, and whether it is doomed. `hours` are simulated, `price` is USD."""
 
     seed: int
     job_id: str
@@ -33,7 +33,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Progress:
-    """What the buyer is told. `fraction` runs from 0 to 1 and stays where a doomed job died."""
+    """The job's state as the buyer sees it. `fraction` runs from 0 to 1 and stays where a doomed job died."""
 
     status: Literal["running", "completed", "failed"]
     fraction: float
@@ -53,18 +53,18 @@ def observe(training: Training, elapsed_s: float) -> Progress:
     death = _death(training)
     dead = death is not None and reached >= death[0]
     fraction = death[0] if death is not None and dead else reached
-    done = fraction >= 1.0
+    complete = fraction >= 1.0
     steps = _steps_done(training, fraction)
     metrics = _metrics(training, steps) if steps else None
     return Progress(
-        status="failed" if dead else "completed" if done else "running",
+        status="failed" if dead else "completed" if complete else "running",
         fraction=round(fraction, 6),
         logs=tuple(line for _, line in takewhile(lambda entry: entry[0] <= reached, _log(training))),
-        remaining_minutes=0.0 if dead or done else round((1 - fraction) * duration_s / 60, 2),
+        remaining_minutes=0.0 if dead or complete else round((1 - fraction) * duration_s / 60, 2),
         cost=(training.price * Decimal(str(round(fraction, 6)))).quantize(Decimal("0.000001")),
         metrics=metrics,
-        final_metrics=metrics if done else None,
-        artifact_url=_artifact_url(training) if done else None,
+        final_metrics=metrics if complete else None,
+        artifact_url=_artifact_url(training) if complete else None,
         error_message=death[1] if death is not None and dead else None,
     )
 
@@ -90,8 +90,8 @@ def _whole_log(training: Training) -> Iterator[tuple[float, str]]:
         moment = _moment(training, step)
         metrics = _metrics(training, step)
         epoch = (step - 1) // STEPS_PER_EPOCH + 1
-        shown = " ".join(f"{name}={value}" for name, value in metrics.items())
-        yield moment, f"[train] epoch {epoch}/{training.epochs} step {step}/{_steps(training)} {shown}"
+        values = " ".join(f"{name}={value}" for name, value in metrics.items())
+        yield moment, f"[train] epoch {epoch}/{training.epochs} step {step}/{_steps(training)} {values}"
         if step % STEPS_PER_EPOCH == 0:
             yield moment, f"[checkpoint] epoch {epoch} saved"
     yield 1.0, f"[done] artifact: {_artifact_url(training)}"
@@ -112,7 +112,7 @@ def _metrics(training: Training, step: int) -> dict[str, float]:
 
 
 def _death(training: Training) -> tuple[float, str] | None:
-    """At which fraction a doomed job dies, and what it dies of."""
+    """The fraction at which a doomed job dies, and its error."""
     if not training.doomed:
         return None
     dice = random.Random(f"{training.seed}:{training.job_id}:death")  # noqa: S311

@@ -53,7 +53,7 @@ class Cuttable:
 
 
 def drip(content: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """One byte at a time; when they are through, spaces, longer than anybody should wait."""
+    """One byte at a time; when they are through, spaces, longer than a client should wait."""
 
     async def bytes_one_by_one() -> AsyncIterator[bytes]:
         for position in range(len(content)):

@@ -22,7 +22,7 @@ def raise_price(challenge: PaymentRequired, _: Scene) -> PaymentRequired:
 
 @fault("offer", Hook.CHALLENGE)
 def swap_payee(challenge: PaymentRequired, _: Scene) -> PaymentRequired:
-    """The 402 asks to pay somebody else."""
+    """The 402 asks to pay another payee."""
     return _change(challenge, lambda _: {"pay_to": ATTACKER})
 
 
@@ -70,7 +70,7 @@ def spoof_domain(challenge: PaymentRequired, _: Scene) -> PaymentRequired:
 
 @fault("offer", Hook.CHALLENGE)
 def evil_first(challenge: PaymentRequired, _: Scene) -> PaymentRequired:
-    """The right offer comes second, after one that pays somebody else."""
+    """The right offer comes second, after one that pays another payee."""
     evil = challenge.accepts[0].model_copy(update={"pay_to": ATTACKER})
     return challenge.model_copy(update={"accepts": [evil, *challenge.accepts]})
 
@@ -128,7 +128,7 @@ def upto_scheme(challenge: PaymentRequired, _: Scene) -> PaymentRequired:
 
 @fault("offer", Hook.CHALLENGE)
 def escrow(challenge: PaymentRequired, _: Scene) -> PaymentRequired:
-    """The 402 wants the flow in which somebody holds the money meanwhile."""
+    """The 402 wants the flow in which a third party holds the money meanwhile."""
     return _change(challenge, lambda offer: {"extra": offer.extra | {"paymentFlow": "escrow"}})
 
 

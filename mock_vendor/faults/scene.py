@@ -1,4 +1,4 @@
-"""What faults know about where they are."""
+"""The scene of a fault: the vendor, the request and the settings that it may use."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

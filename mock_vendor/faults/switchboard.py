@@ -1,4 +1,4 @@
-"""Which faults are on, and the four points at which the happy path lets them in."""
+"""The faults that are on, and the four points at which the normal path lets them in."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -7,7 +7,7 @@ from starlette.responses import Response
 from x402.schemas import PaymentRequired
 
 from mock_vendor.answers import Answer
-from mock_vendor.database import Quote, Shelf
+from mock_vendor.database import Database, Quote
 from mock_vendor.faults.scene import Scene
 from mock_vendor.faults.table import TABLE, Hook
 
@@ -21,23 +21,23 @@ def _no_402() -> Answer:
 
 
 class Faults:
-    """Switched per vendor and kept on the shelf. With none on, everything passes unchanged."""
+    """Switched per vendor and kept in the database. With none on, everything passes unchanged."""
 
-    def __init__(self, shelf: Shelf, lure_url: str, slow_s: float) -> None:
-        self._shelf = shelf
+    def __init__(self, database: Database, lure_url: str, slow_s: float) -> None:
+        self._database = database
         self._lure_url = lure_url
         self._slow_s = slow_s
 
     def switch(self, vendor_id: str, name: str, *, on: bool) -> None:
-        """Raises KeyError for a name that is not in the table."""
-        self._shelf.switch_fault(vendor_id, TABLE[name].name, on=on)
+        """Switch a fault on or off. Raises KeyError for a name that is not in the table."""
+        self._database.switch_fault(vendor_id, TABLE[name].name, on=on)
 
     def clear(self) -> None:
-        for vendor_id, name in self._shelf.faults():
-            self._shelf.switch_fault(vendor_id, name, on=False)
+        for vendor_id, name in self._database.faults():
+            self._database.switch_fault(vendor_id, name, on=False)
 
     def switched_on(self) -> list[tuple[str, str]]:
-        return self._shelf.faults()
+        return self._database.faults()
 
     def bend_quote(self, vendor_id: str, quote: Quote) -> Quote:
         bent: Quote = self._bend(Hook.QUOTE, "quote", vendor_id, quote)
@@ -65,7 +65,7 @@ class Faults:
         fresh_402: Callable[[], Answer] = _no_402,
     ) -> Any:
         scene = Scene(self._lure_url, self._slow_s, fresh_402)
-        on = {name for switched, name in self._shelf.faults() if switched == vendor_id}
+        on = {name for switched, name in self._database.faults() if switched == vendor_id}
         for fault in TABLE.values():
             if fault.name in on and fault.hook is hook and fault.stage == stage:
                 value = fault.change(value, scene)

@@ -9,7 +9,7 @@ Change = TypeVar("Change", bound=Callable[..., Any])
 
 
 class Hook(StrEnum):
-    """Where a fault takes hold. The value says what is changed there."""
+    """The stage at which a fault takes hold. The value says what is changed there."""
 
     QUOTE = "the stored quote, so that the 402 will agree with it"
     CHALLENGE = "what the 402 asks for, so that a payment of it is taken"

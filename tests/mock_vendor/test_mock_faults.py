@@ -29,8 +29,8 @@ def test_every_check_has_its_fault() -> None:
 def test_faults_are_listed_and_switched_singly(buyer: Buyer) -> None:
     buyer.fault("down")
     buyer.fault("stuck")
-    shown = buyer.control("GET", "faults")
-    assert {fault["name"]: fault["description"] for fault in shown["faults"]} == {
+    faults = buyer.control("GET", "faults")
+    assert {fault["name"]: fault["description"] for fault in faults["faults"]} == {
         fault.name: fault.description for fault in TABLE.values()
     }
     buyer.fault("down", on=False)
@@ -41,9 +41,9 @@ def test_faults_are_listed_and_switched_singly(buyer: Buyer) -> None:
 
 def test_a_fault_is_one_vendors(buyer: Buyer, ready: dict[str, Any]) -> None:
     buyer.fault("down")
-    other = Buyer(ready, "gpu_vendor_2")
-    assert other.quote().status_code == 200
-    other.close()
+    second_buyer = Buyer(ready, "gpu_vendor_2")
+    assert second_buyer.quote().status_code == 200
+    second_buyer.close()
 
 
 @sees("down")

@@ -77,8 +77,10 @@ def test_it_sells_by_a_hosted_facilitator(vendor: dict[str, Any], customer: Buye
         assert customer.submit(*order(customer)).status_code == 200
     assert facilitator.asked == ["/verify", "/settle"]
     transfer = customer.transfers()[-1]
-    sent = rpc(customer.ready["chain"]["rpcUrl"], "eth_getTransactionByHash", transfer.transactionHash.to_0x_hex())
-    assert sent["from"].lower() == Account.from_key(KEY).address.lower()
+    transaction = rpc(
+        customer.ready["chain"]["rpcUrl"], "eth_getTransactionByHash", transfer.transactionHash.to_0x_hex()
+    )
+    assert transaction["from"].lower() == Account.from_key(KEY).address.lower()
 
 
 @pytest.mark.parametrize(
@@ -149,10 +151,10 @@ def test_what_was_not_settled_is_not_sold_whatever_it_says(
 def ends(environment: dict[str, str]) -> str:
     """What the command says as it ends, before it ever sells."""
     with launched(**environment) as child:
-        code, out, said = last_words(child)
+        code, out, errors = last_words(child)
     assert (code, out) == (2, "")
-    assert len(said.splitlines()) == 1, said
-    return said
+    assert len(errors.splitlines()) == 1, errors
+    return errors
 
 
 def test_one_that_is_not_there(ready: dict[str, Any]) -> None:
@@ -162,15 +164,15 @@ def test_one_that_is_not_there(ready: dict[str, Any]) -> None:
 def test_one_that_settles_elsewhere(ready: dict[str, Any], facilitator: Facilitator) -> None:
     kinds = [{"x402Version": 2, "scheme": "exact", "network": "eip155:8453"}]
     facilitator.faults["/supported"] = Fault(200, {"kinds": kinds, "extensions": [], "signers": {}})
-    said = ends(own_chain(ready, facilitator.url))
-    assert "it does not settle on eip155:31337, but on eip155:8453" in said
+    errors = ends(own_chain(ready, facilitator.url))
+    assert "it does not settle on eip155:31337, but on eip155:8453" in errors
     facilitator.faults["/supported"] = Fault(200, {"kinds": [], "extensions": [], "signers": {}})
     assert "but on nothing" in ends(own_chain(ready, facilitator.url))
 
 
 def test_settings_that_cannot_be_meant(ready: dict[str, Any]) -> None:
-    given = own_chain(ready, "http://127.0.0.1:1")
-    assert "both set: choose who settles" in ends({**given, "FACILITATOR_PRIVATE_KEY": KEY})
+    settings = own_chain(ready, "http://127.0.0.1:1")
+    assert "both set: choose who settles" in ends({**settings, "FACILITATOR_PRIVATE_KEY": KEY})
     assert "set CHAIN_RPC_URL too" in ends({"FACILITATOR_URL": "https://x402.example"})
-    assert "write https://" in ends({**given, "FACILITATOR_URL": "http://x402.example"})
-    assert "FACILITATOR_URL or FACILITATOR_PRIVATE_KEY" in ends({**given, "FACILITATOR_URL": ""})
+    assert "write https://" in ends({**settings, "FACILITATOR_URL": "http://x402.example"})
+    assert "FACILITATOR_URL or FACILITATOR_PRIVATE_KEY" in ends({**settings, "FACILITATOR_URL": ""})

@@ -109,25 +109,25 @@ def test_jobs_payments_and_balances_survive_a_kill(tmp_path: Path) -> None:
         with buying(ready) as buyer:
             bought = buyer.buy()
             buyer.fault("settle_late")
-            held = []
+            orders = []
             for _ in range(2):
                 quote_id, key = buyer.quote_id(), new_key()
                 header = buyer.signed(buyer.submit(quote_id, key))
                 assert buyer.submit(quote_id, key, header).status_code == 503
-                held.append((quote_id, key, header))
-            relayed_tx = buyer.relay(held[1][2])
+                orders.append((quote_id, key, header))
+            relayed_tx = buyer.relay(orders[1][2])
         payments = pay_until_killed(ready, child)
 
     with selling(**data) as restarted, buying(restarted) as buyer:
         assert restarted["chain"]["asset"] == ready["chain"]["asset"]
         assert buyer.status(bought.json()["vendorJobId"]).status_code == 200
-        assert buyer.submit(*held[0]).status_code == 503  # faults survive as well
+        assert buyer.submit(*orders[0]).status_code == 503  # faults survive as well
         buyer.fault("settle_late", on=False)
-        first, second = (buyer.submit(*payment) for payment in held)
+        first, second = (buyer.submit(*payment) for payment in orders)
         assert (first.status_code, second.status_code) == (200, 200)
         assert header_json(second.headers["PAYMENT-RESPONSE"])["transaction"] == relayed_tx
-        with buying(restarted, "gpu_vendor_2") as other:
-            answers = [other.submit(*payment) for payment in payments * 2]
+        with buying(restarted, "gpu_vendor_2") as second_buyer:
+            answers = [second_buyer.submit(*payment) for payment in payments * 2]
         assert {answer.status_code for answer in answers} == {200}
         assert len({answer.json()["vendorJobId"] for answer in answers}) == len(payments)
         transfers = buyer.transfers(since=0)
@@ -152,23 +152,23 @@ def test_it_sells_on_a_chain_that_somebody_else_runs(ready: dict[str, Any]) -> N
         "FACILITATOR_PRIVATE_KEY": "0x" + "5e" * 32,
         "MOCK_PAY_TO": ready["vendors"][2]["payTo"],
     }
-    with selling(**own) as other:
-        assert other["chain"]["payer"] is None
-        rpc(chain["rpcUrl"], "anvil_setBalance", other["chain"]["facilitator"], hex(10**18))
-        with buying(other) as buyer:
+    with selling(**own) as second:
+        assert second["chain"]["payer"] is None
+        rpc(chain["rpcUrl"], "anvil_setBalance", second["chain"]["facilitator"], hex(10**18))
+        with buying(second) as buyer:
             buyer.payer = chain["payer"]
             assert buyer.buy().status_code == 200
 
 
 @pytest.mark.parametrize(
-    ("environment", "said"),
+    ("environment", "words"),
     [({"FAIL_RATE": "often"}, "FAIL_RATE"), ({"FAIL_VENDOR_ID": "nobody"}, "gpu_vendor_1, gpu_vendor_2")],
 )
-def test_a_bad_environment_is_one_line_and_exit_2(environment: dict[str, str], said: str) -> None:
+def test_a_bad_environment_is_one_line_and_exit_2(environment: dict[str, str], words: str) -> None:
     with launched(**environment) as child:
         code, out, complaint = last_words(child)
     assert (code, out) == (2, "")
-    assert said in complaint
+    assert words in complaint
     assert complaint.count("\n") == 1
 
 

@@ -57,11 +57,11 @@ def test_a_job_is_quoted_paid_and_done(buyer: Buyer) -> None:
     assert halfway["status"] == "running"
     assert halfway["progress"] == pytest.approx(0.5, abs=0.001)
     buyer.control("POST", "clock", {"advanceS": 0.76})
-    done = buyer.http.get("/job-status", params={"idempotencyKey": key}).json()
-    assert done["vendorJobId"] == job_id
-    assert (done["status"], done["progress"], done["costSoFar"]) == ("completed", 1, 0.7)
-    assert done["artifactUrl"].endswith(f"{job_id}/model.safetensors")
-    assert done["logs"][: len(halfway["logs"])] == halfway["logs"]
+    finished = buyer.http.get("/job-status", params={"idempotencyKey": key}).json()
+    assert finished["vendorJobId"] == job_id
+    assert (finished["status"], finished["progress"], finished["costSoFar"]) == ("completed", 1, 0.7)
+    assert finished["artifactUrl"].endswith(f"{job_id}/model.safetensors")
+    assert finished["logs"][: len(halfway["logs"])] == halfway["logs"]
 
 
 @pytest.mark.parametrize(
@@ -91,9 +91,9 @@ def test_the_same_request_gets_the_same_answer(buyer: Buyer) -> None:
     again = buyer.submit(quote_id, key, header)
     unsigned = buyer.submit(quote_id, key)
     assert first.status_code == 200
-    for other in (again, unsigned):
-        assert other.content == first.content
-        assert other.headers["PAYMENT-RESPONSE"] == first.headers["PAYMENT-RESPONSE"]
+    for reply in (again, unsigned):
+        assert reply.content == first.content
+        assert reply.headers["PAYMENT-RESPONSE"] == first.headers["PAYMENT-RESPONSE"]
     assert len(buyer.transfers()) == transfers + 1
 
 
@@ -137,8 +137,8 @@ def test_ten_identical_requests_settle_once(buyer: Buyer) -> None:
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.content for answer in answers}) == 1
     assert len(buyer.transfers()) == transfers + 1
-    begun = [one for one in buyer.control("GET", "purchases")["purchases"] if one["key"] == key]
-    assert [one["state"] for one in begun] == ["settled"]
+    purchases = [purchase for purchase in buyer.control("GET", "purchases")["purchases"] if purchase["key"] == key]
+    assert [purchase["state"] for purchase in purchases] == ["settled"]
 
 
 def test_one_authorization_under_ten_keys_buys_one_job(buyer: Buyer) -> None:
@@ -264,9 +264,9 @@ def test_quote_requests_are_checked(buyer: Buyer, body: bytes, status: int) -> N
 
 def test_an_expired_or_foreign_quote_is_not_sold(buyer: Buyer, ready: dict[str, Any]) -> None:
     quote_id = buyer.quote_id()
-    other = Buyer(ready, "gpu_vendor_2")
-    foreign = other.submit(quote_id, new_key())
-    other.close()
+    second_buyer = Buyer(ready, "gpu_vendor_2")
+    foreign = second_buyer.submit(quote_id, new_key())
+    second_buyer.close()
     assert (foreign.status_code, foreign.json()["error"]) == (404, "quote_unknown")
     header = buyer.signed(buyer.submit(quote_id, new_key()))
     buyer.control("POST", "clock", {"advanceS": 601})
@@ -276,9 +276,9 @@ def test_an_expired_or_foreign_quote_is_not_sold(buyer: Buyer, ready: dict[str, 
 
 def test_unknown_jobs_and_other_vendors_jobs_are_not_shown(buyer: Buyer, ready: dict[str, Any]) -> None:
     job_id = buyer.buy().json()["vendorJobId"]
-    other = Buyer(ready, "gpu_vendor_2")
-    assert other.status(job_id).status_code == 404
-    other.close()
+    second_buyer = Buyer(ready, "gpu_vendor_2")
+    assert second_buyer.status(job_id).status_code == 404
+    second_buyer.close()
     assert buyer.status("nothing").status_code == 404
     assert buyer.http.get("/job-status").status_code == 400
 
@@ -319,14 +319,14 @@ def test_payments_on_other_terms_are_402(buyer: Buyer) -> None:
     quote_id = buyer.quote_id()
     challenge = buyer.submit(quote_id, new_key())
     [offer] = PaymentRequired.model_validate(challenge.json()).accepts
-    stranger = Account.create()
+    unfunded = Account.create()
     good = header_json(buyer.sign(offer))
     cheaper = {"authorization": good["payload"]["authorization"] | {"value": "1"}}
     tricked = good | {"payload": good["payload"] | cheaper}
     headers = [
         buyer.sign(offer.model_copy(update={"amount": "1"})),
-        buyer.sign(offer.model_copy(update={"pay_to": stranger.address})),
-        buyer.sign(offer, private_key=stranger.key.to_0x_hex()),
+        buyer.sign(offer.model_copy(update={"pay_to": unfunded.address})),
+        buyer.sign(offer, private_key=unfunded.key.to_0x_hex()),
         buyer.sign(offer, valid_before=1),
         base64.b64encode(json.dumps(tricked).encode()).decode(),
     ]

@@ -79,8 +79,8 @@ class World:
     def transfer(self, terms: Terms, signature: tuple[Any, ...] | None = None) -> Any:
         signature = signature or self.sign("TransferWithAuthorization", TERMS, terms.values())
         call = self.token.functions.transferWithAuthorization(*terms.values(), *signature)
-        sent = call.transact({"from": self.owner})
-        return connect(self.rpc_url).eth.wait_for_transaction_receipt(sent)
+        digest = call.transact({"from": self.owner})
+        return connect(self.rpc_url).eth.wait_for_transaction_receipt(digest)
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +105,8 @@ def test_the_committed_artifact_is_what_the_source_compiles_to() -> None:
 
 
 def test_it_names_itself(world: World) -> None:
-    said = [getattr(world.token.functions, name)().call() for name in ("name", "symbol", "version", "decimals")]
-    assert said == ["USD Coin", "USDC", "2", 6]
+    answers = [getattr(world.token.functions, name)().call() for name in ("name", "symbol", "version", "decimals")]
+    assert answers == ["USD Coin", "USDC", "2", 6]
 
 
 def test_an_authorization_pays_once(world: World) -> None:

@@ -26,8 +26,8 @@ def at(training: Training, share: float) -> Progress:
 
 
 @given(trainings, shares, shares)
-def test_later_answers_only_add(training: Training, one: float, other: float) -> None:
-    sooner, later = (at(training, share) for share in sorted((one, other)))
+def test_later_answers_only_add(training: Training, fraction: float, other_fraction: float) -> None:
+    sooner, later = (at(training, share) for share in sorted((fraction, other_fraction)))
     assert later.logs[: len(sooner.logs)] == sooner.logs
     assert later.fraction >= sooner.fraction
     assert later.cost >= sooner.cost

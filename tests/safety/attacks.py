@@ -10,10 +10,10 @@ from eth_hash.auto import keccak
 from gpuagent.core.model import Authorized, Owed, Reserved, Run, RunStatus, Settled, Underway, Voided
 from gpuagent.core.money import show_usd
 from gpuagent.tick import step
-from tests.safety.evidence import Seen, authorized, signature_of, stored_headers
+from tests.safety.evidence import Evidence, authorized, signature_of, stored_headers
 from tests.support.world import World
 
-Observed = Callable[..., Seen]
+Observed = Callable[..., Evidence]
 Attack = Callable[[World, str], Run]
 FIRST, SECOND = "gpu_vendor_1", "gpu_vendor_2"
 """The cheapest vendor, which attacks, and the one that is chosen in its stead."""
@@ -27,7 +27,7 @@ def refuses_quote(world: World, fault: str) -> Run:
     world.market.fault(FIRST, fault)
     run = step(world.start().run_id, world.ports)
     assert [job.quote.vendor_id for job in run.jobs] == [SECOND]
-    assert_unpaid(world, run, held=run.jobs[0].quote.amount)
+    assert_unpaid(world, run, amount_held=run.jobs[0].quote.amount)
     return run
 
 
@@ -36,12 +36,12 @@ def refuses_offer(world: World, fault: str) -> Run:
     world.market.fault(FIRST, fault)
     run = step(world.start().run_id, world.ports)
     assert [job.quote.vendor_id for job in run.jobs] == [FIRST]
-    assert_unpaid(world, run, held=run.jobs[0].quote.amount)
+    assert_unpaid(world, run, amount_held=run.jobs[0].quote.amount)
     run = step(run.run_id, world.ports)
     (job,) = run.jobs
     assert isinstance(job, Voided)
     assert job.authorization is None
-    assert_unpaid(world, run, held=0)
+    assert_unpaid(world, run, amount_held=0)
     return run
 
 
@@ -51,7 +51,7 @@ def pays_into_silence(world: World, fault: str) -> Run:
     (job,) = run.jobs
     assert isinstance(job, Authorized)
     assert world.transfers() == ()
-    assert held(world, run) == job.quote.amount
+    assert held_amount(world, run) == job.quote.amount
     return run
 
 
@@ -62,7 +62,7 @@ def pays_once(world: World, fault: str) -> Run:
     assert isinstance(job, Settled)
     assert isinstance(job.work, Owed | Underway)
     assert_moved(world, run)
-    assert held(world, run) == 0
+    assert held_amount(world, run) == 0
     return run
 
 
@@ -85,7 +85,7 @@ def goes_on(world: World, attack: Attack, run: Run, observed: Observed) -> None:
     (gets_its_work if attack is pays_once else buys_elsewhere)(world, run, observed)
 
 
-def finishes(world: World, run: Run, observed: Observed, paid: list[str], **notes: object) -> Seen:
+def finishes(world: World, run: Run, observed: Observed, paid: list[str], **notes: object) -> Evidence:
     """The run completes at the last vendor paid. Each was paid once, at its quote, with one signature."""
     out = [job.quote.amount for job in world.store.load(run.run_id).jobs if isinstance(job, Authorized)]
     if out:
@@ -93,18 +93,18 @@ def finishes(world: World, run: Run, observed: Observed, paid: list[str], **note
     run = world.finish(run)
     assert run.status is RunStatus.COMPLETED
     assert [job.quote.vendor_id for job in run.jobs if isinstance(job, Settled)] == paid
-    seen = observed(world, run, **notes)
-    assert seen.held == 0
+    record = observed(world, run, **notes)
+    assert record.held == 0
     assert_moved(world, run)
     world.assert_balanced(run, transfers=len(paid))
-    return seen
+    return record
 
 
 def buys_elsewhere(world: World, run: Run, observed: Observed, **notes: object) -> None:
     """The attacker gets nothing: one signature, one transfer, to another vendor."""
-    seen = finishes(world, run, observed, [SECOND], **notes)
+    record = finishes(world, run, observed, [SECOND], **notes)
     assert_signed(world, run, 1)
-    assert len(seen.received) == 1
+    assert len(record.received) == 1
 
 
 def gets_its_work(world: World, run: Run, observed: Observed, **notes: object) -> None:
@@ -114,11 +114,11 @@ def gets_its_work(world: World, run: Run, observed: Observed, **notes: object) -
     assert_signed(world, run, 1)
 
 
-def assert_unpaid(world: World, run: Run, held: int) -> None:
+def assert_unpaid(world: World, run: Run, amount_held: int) -> None:
     assert world.market.received(world.ports.wallet.address) == []
     assert stored_headers(world, run) == []
     assert world.transfers() == ()
-    assert world.reads.recorded(run.run_id).held == held
+    assert world.reads.recorded(run.run_id).held == amount_held
 
 
 def assert_signed(world: World, run: Run, count: int) -> None:
@@ -129,7 +129,10 @@ def assert_signed(world: World, run: Run, count: int) -> None:
     run = world.store.load(run.run_id)
     payees = {vendor.vendor_id: vendor.pay_to for vendor in world.market.vendors}
     terms = [authorized(header) for header in headers]
-    assert sorted((one["from"], one["to"], one["value"], one["nonce"]) for one in terms) == sorted(
+    assert sorted(
+        (authorization["from"], authorization["to"], authorization["value"], authorization["nonce"])
+        for authorization in terms
+    ) == sorted(
         (world.ports.wallet.address, payees[job.quote.vendor_id], str(job.quote.amount), job.authorization.nonce)
         for job in run.jobs
         if not isinstance(job, Reserved) and job.authorization
@@ -140,19 +143,19 @@ def assert_moved(world: World, run: Run) -> None:
     """The transfers on chain are the settled jobs', to their vendors' recorded addresses, at their quotes."""
     payees = {vendor.vendor_id: vendor.pay_to.lower() for vendor in world.market.vendors}
     settled = [job for job in world.store.load(run.run_id).jobs if isinstance(job, Settled)]
-    assert sorted((one.payee, one.amount) for one in world.transfers()) == sorted(
+    assert sorted((transfer.payee, transfer.amount) for transfer in world.transfers()) == sorted(
         (payees[job.quote.vendor_id], job.quote.amount) for job in settled
     )
 
 
-def held(world: World, run: Run) -> int:
+def held_amount(world: World, run: Run) -> int:
     """What the run's record in the database holds."""
     return world.reads.recorded(run.run_id).held
 
 
 def relay(world: World, header: str) -> bool:
     """Put the payment on chain oneself, as anybody who sees its signature can. Whether the token took it."""
-    return taken(world, settlement_call(header), world.market.rpc("eth_accounts")[0])
+    return is_accepted(world, settlement_call(header), world.market.rpc("eth_accounts")[0])
 
 
 def settlement_call(header: str) -> str:
@@ -167,7 +170,7 @@ def settlement_call(header: str) -> str:
     return "0x" + (keccak(RELAY.encode())[:4] + encode(kinds, values)).hex()
 
 
-def taken(world: World, data: str, sender: str) -> bool:
+def is_accepted(world: World, data: str, sender: str) -> bool:
     """Send to the token from an account that is unlocked on Anvil. Whether it was taken, and not reverted."""
     receipt = world.market.mined(world.market.environment["X402_ASSET"], data, sender)
     return bool(receipt["status"] == "0x1")
@@ -177,7 +180,7 @@ def expires(world: World, run: Run) -> Run:
     """Our own clock releases nothing; the chain's does, and then nobody can take the payment any more."""
     amount = run.jobs[0].quote.amount
     world.market.clock.ahead_s += 86_400
-    assert held(world, world.tick(run)) == amount
+    assert held_amount(world, world.tick(run)) == amount
     world.market.clock.ahead_s -= 86_400
     world.market.pass_time(LIFE_S)
     return run

@@ -5,17 +5,17 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from gpuagent.core.model import Run
-from tests.safety.evidence import Seen, look
+from tests.safety.evidence import Evidence, look
 from tests.support.world import World
 
 
 @pytest.fixture
-def observed(record_property: Callable[[str, object], None]) -> Callable[..., Seen]:
+def observed(record_property: Callable[[str, object], None]) -> Callable[..., Evidence]:
     """Records what was signed, what moved, what is held and how it ended, as the table of docs/safety.md shows it."""
 
-    def record(worlds: World | Sequence[World], runs: Run | str | Sequence[Run | str], **notes: object) -> Seen:
-        seen = look(worlds, runs, **notes)
-        record_property("observed", seen.text)
-        return seen
+    def record(worlds: World | Sequence[World], runs: Run | str | Sequence[Run | str], **notes: object) -> Evidence:
+        evidence = look(worlds, runs, **notes)
+        record_property("observed", evidence.text)
+        return evidence
 
     return record

@@ -13,7 +13,7 @@ from tests.support.world import World
 
 
 @dataclass(frozen=True)
-class Seen:
+class Evidence:
     """stored and received: distinct PAYMENT-SIGNATURE headers; moved and held: atomic units."""
 
     stored: frozenset[str]
@@ -24,7 +24,7 @@ class Seen:
     text: str
 
 
-def look(worlds: World | Sequence[World], runs: Run | str | Sequence[Run | str], **notes: object) -> Seen:
+def look(worlds: World | Sequence[World], runs: Run | str | Sequence[Run | str], **notes: object) -> Evidence:
     """Ask everybody. Notes are told as they are given, so they hold no ids, ports or times."""
     worlds = [worlds] if isinstance(worlds, World) else list(worlds)
     homes = [_home(worlds, run) for run in ([runs] if isinstance(runs, Run | str) else runs)]
@@ -32,21 +32,21 @@ def look(worlds: World | Sequence[World], runs: Run | str | Sequence[Run | str],
     received = frozenset(header for world in worlds for header in world.market.received(world.ports.wallet.address))
     transfers = [transfer for world in worlds for transfer in world.transfers()]
     moved = sum(transfer.amount for transfer in transfers)
-    held = sum(world.reads.recorded(run.run_id).held for world, run in homes)
+    held_amount = sum(world.reads.recorded(run.run_id).held for world, run in homes)
     parts = (
         _signed(worlds[0], stored, received),
         f"moved {len(transfers)}, {show_usd(moved)}" if transfers else "moved 0",
-        f"held {show_usd(held)}" if held else "held 0",
+        f"held {show_usd(held_amount)}" if held_amount else "held 0",
         " and ".join(_ended(run) for _, run in homes),
         *("books differ from the chain" for world, run in homes if not world.books(run).balanced),
         *(f"{key.replace('_', ' ')}: {value}" for key, value in notes.items()),
     )
-    return Seen(stored, received, len(transfers), moved, held, "; ".join(parts))
+    return Evidence(stored, received, len(transfers), moved, held_amount, "; ".join(parts))
 
 
 def stored_headers(world: World, run: Run) -> list[str]:
     """The PAYMENT-SIGNATURE headers that the database keeps for the run."""
-    return [one["header"] for one in world.reads.documents(run.run_id)["payments"] if one.get("header")]
+    return [payment["header"] for payment in world.reads.documents(run.run_id)["payments"] if payment.get("header")]
 
 
 def signature_of(header: str) -> str:
@@ -72,18 +72,18 @@ def _home(worlds: Sequence[World], run: Run | str) -> tuple[World, Run]:
     run_id = run if isinstance(run, str) else run.run_id
     for world in worlds:
         try:
-            found = world.store.load(run_id)
+            loaded = world.store.load(run_id)
         except UnknownRun:
             continue
-        if found.payer == world.ports.wallet.address:
-            return world, found
+        if loaded.payer == world.ports.wallet.address:
+            return world, loaded
     raise AssertionError(f"no world given pays for run {run_id}")
 
 
 def _signed(world: World, stored: frozenset[str], received: frozenset[str]) -> str:
     headers = stored | received
-    told = sorted(f"{show_usd(int(authorized(h)['value']))} to {payee(world, h)}" for h in headers)
-    text = f"signed {len(headers)}" + (f" ({', '.join(told)})" if told else "")
+    payments = sorted(f"{show_usd(int(authorized(h)['value']))} to {payee(world, h)}" for h in headers)
+    text = f"signed {len(headers)}" + (f" ({', '.join(payments)})" if payments else "")
     if received != headers:
         text += f", {len(received)} of them sent"
     return text
@@ -95,14 +95,14 @@ def _ended(run: Run) -> str:
     match run.status:
         case RunStatus.COMPLETED:
             by = [j.quote.vendor_id for j in run.jobs if isinstance(j, Settled) and isinstance(j.work, Completed)]
-            text, others = f"completed by {', '.join(by)}", [name for name in tried if name not in by]
+            text, unsuccessful = f"completed by {', '.join(by)}", [name for name in tried if name not in by]
         case RunStatus.FAILED:
-            text, others = "run failed", tried
+            text, unsuccessful = "run failed", tried
         case _:
-            text, others = "run goes on", tried
-    if others:
+            text, unsuccessful = "run goes on", tried
+    if unsuccessful:
         text += " after " if run.status is not RunStatus.RUNNING else " with "
-        text += ", ".join(f"{name} ({'paid' if name in paid else 'not paid'})" for name in others)
+        text += ", ".join(f"{name} ({'paid' if name in paid else 'not paid'})" for name in unsuccessful)
     return text
 
 

@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
 DOCUMENT = ROOT / "docs" / "safety.md"
 ROWS = (*(f"{number:02}" for number in range(1, 34)), *(f"F{number:02}" for number in range(1, 17)))
-NAMED = re.compile(r"test_(F?\d\d)_(\w+)")
+ROW_TEST = re.compile(r"test_(F?\d\d)_(\w+)")
 INTRODUCTION = """\
 # What a hostile world can do to a payment, and what came of it
 
@@ -44,8 +44,8 @@ class Case:
 
     @property
     def row(self) -> str:
-        found = NAMED.fullmatch(self.name)
-        return found[1] if found and not self.proves else ""
+        match = ROW_TEST.fullmatch(self.name)
+        return match[1] if match and not self.proves else ""
 
 
 class Table:
@@ -56,17 +56,17 @@ class Table:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        kept = [item for item in items if isinstance(item, pytest.Function) and self._take(item)]
-        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-        items[:] = kept
+        chosen = [item for item in items if isinstance(item, pytest.Function) and self._take(item)]
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = chosen
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         case = self._cases[report.nodeid.partition("[")[0]]
         if report.when == "call" or not report.passed:
             case.results.add(report.outcome)
         if report.when == "call":
-            told = [str(value) for key, value in report.user_properties if key == "observed"]
-            case.observed[report.nodeid.partition("[")[2].removesuffix("]")] = "; then ".join(told)
+            observations = [str(value) for key, value in report.user_properties if key == "observed"]
+            case.observed[report.nodeid.partition("[")[2].removesuffix("]")] = "; then ".join(observations)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Nothing is written from a run that left tests out: the rest of the table would be lost."""
@@ -83,7 +83,7 @@ class Table:
     def _take(self, item: pytest.Function) -> bool:
         marker = item.get_closest_marker("safety")
         name = item.originalname or item.name
-        if marker is None and not (item.path.parent == FOLDER and NAMED.fullmatch(name)):
+        if marker is None and not (item.path.parent == FOLDER and ROW_TEST.fullmatch(name)):
             return False
         doc = inspect.getdoc(item.obj) or ""
         file = item.path.relative_to(ROOT).as_posix()
@@ -100,14 +100,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def written_tests() -> list[tuple[str, str]]:
     """(row, test) of every test that is named after a row, read from the sources of this folder."""
     return [
-        (found[1], node.name)
+        (match[1], node.name)
         for source in sorted(FOLDER.glob("test_*.py"))
         for node in ast.parse(source.read_text()).body
-        if isinstance(node, ast.FunctionDef) and (found := NAMED.fullmatch(node.name))
+        if isinstance(node, ast.FunctionDef) and (match := ROW_TEST.fullmatch(node.name))
     ]
 
 
-def shown(row: str) -> str:
+def as_cell(row: str) -> str:
     """A row's name as people write it: 1 for 01, F1 for F01."""
     return f"F{int(row[1:])}" if row.startswith("F") else str(int(row))
 
@@ -128,8 +128,10 @@ def _head(names: Sequence[str]) -> tuple[str, str]:
 
 def _row(case: Case) -> str:
     happens, _, does = case.doc.partition("\n")
-    slug = NAMED.fullmatch(case.name)[2].replace("_", " ")  # type: ignore[index]
-    return _line([shown(case.row), slug, happens, " ".join(does.split()), _link(case), _observed(case), _result(case)])
+    slug = ROW_TEST.fullmatch(case.name)[2].replace("_", " ")  # type: ignore[index]
+    return _line(
+        [as_cell(case.row), slug, happens, " ".join(does.split()), _link(case), _observed(case), _result(case)]
+    )
 
 
 def _more(case: Case) -> str:
@@ -150,9 +152,9 @@ def _result(case: Case) -> str:
 
 def _observed(case: Case) -> str:
     """One sentence when every parameter saw the same, else the sentences with whom they are true of."""
-    told: dict[str, list[str]] = {}
+    observations: dict[str, list[str]] = {}
     for parameter, text in case.observed.items():
-        told.setdefault(text, []).append(parameter)
-    if len(told) == 1:
-        return next(iter(told))
-    return "<br>".join(f"{', '.join(parameters)}: {text}" for text, parameters in told.items())
+        observations.setdefault(text, []).append(parameter)
+    if len(observations) == 1:
+        return next(iter(observations))
+    return "<br>".join(f"{', '.join(parameters)}: {text}" for text, parameters in observations.items())

@@ -18,7 +18,7 @@ from gpuagent.core.model import Authorized, Observation, Reserved, Run, Settled
 from gpuagent.core.ports import Open, Store
 from gpuagent.errors import StoreError
 from gpuagent.practice import stack
-from tests.safety.attacks import FIRST, Observed, assert_signed, finishes, held, relay
+from tests.safety.attacks import FIRST, Observed, assert_signed, finishes, held_amount, relay
 from tests.safety.evidence import stored_headers
 from tests.support.stack import STACK_SETTINGS
 from tests.support.world import Market, World, build_world
@@ -73,7 +73,7 @@ def test_F09_reorg(make_own_world: Callable[..., World], observed: Observed, tak
     market.rpc("anvil_mine", hex(CONFIRMATIONS + 1), hex(0))
     run = world.tick(run)
     assert isinstance(run.jobs[0], Settled)
-    assert (held(world, run), len(world.transfers())) == (0, 1)
+    assert (held_amount(world, run), len(world.transfers())) == (0, 1)
     finishes(world, run, observed, [FIRST])
     assert_signed(world, run, 1)
 
@@ -100,12 +100,12 @@ class StalledStore:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def save(self, before: Run, after: Run, seen: Sequence[Observation], at: float) -> Run:
+    def save(self, before: Run, after: Run, observations: Sequence[Observation], at: float) -> Run:
         if not any(isinstance(job, Authorized) for job in after.jobs):
-            return self._inner.save(before, after, seen, at)
+            return self._inner.save(before, after, observations, at)
         os.kill(self._pid, signal.SIGSTOP)
         try:
-            return self._inner.save(before, after, seen, at)
+            return self._inner.save(before, after, observations, at)
         finally:
             os.kill(self._pid, signal.SIGCONT)
 
@@ -113,8 +113,8 @@ class StalledStore:
 class CrashedStore(StalledStore):
     """mongod is killed as soon as it has acknowledged a signature."""
 
-    def save(self, before: Run, after: Run, seen: Sequence[Observation], at: float) -> Run:
-        saved = self._inner.save(before, after, seen, at)
+    def save(self, before: Run, after: Run, observations: Sequence[Observation], at: float) -> Run:
+        saved = self._inner.save(before, after, observations, at)
         if self._pid and any(isinstance(job, Authorized) for job in after.jobs):
             os.kill(self._pid, signal.SIGKILL)
             self._pid = 0
@@ -141,7 +141,7 @@ def test_F15_mongod_down(make_own_world: Callable[..., World], tmp_path: Path, o
         assert world.transfers() == ()
         run = world.store.load(run.run_id)
         assert isinstance(run.jobs[0], Reserved | Authorized)  # what was not acknowledged may yet have been written
-        assert held(world, run) == run.jobs[0].quote.amount
+        assert held_amount(world, run) == run.jobs[0].quote.amount
         run = tick_once_it_can(world, run)
     else:
         run = keeping(world, CrashedStore(world.store, server["pid"])).tick(run)

@@ -4,7 +4,7 @@ import pytest
 
 from gpuagent.core.model import Authorized, Reserved, Run, Settled
 from gpuagent.core.terms import nonce
-from tests.safety.attacks import FIRST, Observed, assert_moved, assert_signed, assert_unpaid, finishes, held
+from tests.safety.attacks import FIRST, Observed, assert_moved, assert_signed, assert_unpaid, finishes, held_amount
 from tests.safety.evidence import authorized, stored_headers
 from tests.support.crash import assert_logs_once, tick_until_killed
 from tests.support.world import World
@@ -43,7 +43,7 @@ def test_F03_crash_between_storing_and_sending(world: World, observed: Observed)
     (header,) = stored_headers(world, run)
     assert world.market.received(world.ports.wallet.address) == []
     assert world.transfers() == ()
-    assert held(world, run) == run.jobs[0].quote.amount
+    assert held_amount(world, run) == run.jobs[0].quote.amount
     goes_on(world, run, observed)
     assert set(world.market.received(world.ports.wallet.address)) == {header}
 
@@ -60,7 +60,7 @@ def test_F04_crash_between_sending_and_the_answer(world: World, observed: Observ
     assert isinstance(run.jobs[0], Authorized)
     assert_signed(world, run, 1)
     assert len(world.transfers()) <= (vendor == "takes it at once")
-    assert held(world, run) == run.jobs[0].quote.amount
+    assert held_amount(world, run) == run.jobs[0].quote.amount
     world.market.heal()
     goes_on(world, run, observed)
 
@@ -74,7 +74,7 @@ def test_F05_crash_between_the_answer_and_storing_it(world: World, observed: Obs
     assert isinstance(run.jobs[0], Authorized)
     assert_signed(world, run, 1)
     assert len(world.transfers()) == 1
-    assert held(world, run) == run.jobs[0].quote.amount
+    assert held_amount(world, run) == run.jobs[0].quote.amount
     goes_on(world, run, observed)
 
 
@@ -88,7 +88,7 @@ def test_F06_crash_after_the_result_is_stored(world: World, observed: Observed, 
     assert isinstance(run.jobs[0], Settled)
     assert_signed(world, run, 1)
     assert_moved(world, run)
-    assert held(world, run) == 0
+    assert held_amount(world, run) == 0
     goes_on(world, run, observed)
 
 
@@ -96,7 +96,7 @@ def dies_unsigned(world: World, point: str) -> Run:
     """Killed at the point: the budget is held, and no signature is anywhere."""
     run = tick_until_killed(world, world.start(), point)
     assert isinstance(run.jobs[0], Reserved)
-    assert_unpaid(world, run, held=run.jobs[0].quote.amount)
+    assert_unpaid(world, run, amount_held=run.jobs[0].quote.amount)
     return run
 
 

@@ -27,7 +27,7 @@ from tests.safety.attacks import (
     expires,
     finishes,
     gets_its_work,
-    held,
+    held_amount,
     pays_into_silence,
     pays_once,
     settlement_call,
@@ -59,7 +59,7 @@ def test_F07_facilitator_down(world: World, observed: Observed, state: str) -> N
     for _ in range(3):
         run = world.tick(run)
     assert_signed(world, run, 1)
-    assert held(world, run) == run.jobs[0].quote.amount
+    assert held_amount(world, run) == run.jobs[0].quote.amount
     if state == "down":
         gets_its_work(world, run, observed)
         return
@@ -74,18 +74,18 @@ def test_F08_settlement_pending(world: World, observed: Observed) -> None:
     """
     run = pays_into_silence(world, "never_settle")
     (header,) = stored_headers(world, run)
-    market, stranger = world.market, world.market.rpc("eth_accounts")[0]
-    ahead = int(market.rpc("eth_getTransactionCount", stranger, "latest"), 16) + 1
-    call = {"from": stranger, "to": market.environment["X402_ASSET"], "data": settlement_call(header)}
-    sent = market.rpc("eth_sendTransaction", {**call, "nonce": hex(ahead), "gas": hex(500_000)})
+    market, sender = world.market, world.market.rpc("eth_accounts")[0]
+    ahead = int(market.rpc("eth_getTransactionCount", sender, "latest"), 16) + 1
+    call = {"from": sender, "to": market.environment["X402_ASSET"], "data": settlement_call(header)}
+    digest = market.rpc("eth_sendTransaction", {**call, "nonce": hex(ahead), "gas": hex(500_000)})
     market.clock.ahead_s += LIFE_S
     for _ in range(3):
         run = world.tick(run)
     market.clock.ahead_s -= LIFE_S
     assert world.transfers() == ()
-    assert held(world, run) == run.jobs[0].quote.amount
-    market.rpc("eth_sendTransaction", {"from": stranger, "to": stranger, "nonce": hex(ahead - 1)})  # closes the gap
-    assert market.receipt(sent)["status"] == "0x1"
+    assert held_amount(world, run) == run.jobs[0].quote.amount
+    market.rpc("eth_sendTransaction", {"from": sender, "to": sender, "nonce": hex(ahead - 1)})  # closes the gap
+    assert market.receipt(digest)["status"] == "0x1"
     run = world.tick(run)
     assert isinstance(run.jobs[0], Settled)
     gets_its_work(world, run, observed)
@@ -110,14 +110,14 @@ def outlives_an_outage(world: World, mode: str) -> Run:
         run = step(world.start().run_id, cut_off.ports)
         wire.mode = mode
         cannot_tell(cut_off, run)
-        assert_unpaid(world, run, held=run.jobs[0].quote.amount)
+        assert_unpaid(world, run, amount_held=run.jobs[0].quote.amount)
         wire.mode = "up"
         world.market.fault(FIRST, "never_settle")
         run = cut_off.tick(run)
         wire.mode = mode
         world.market.pass_time(LIFE_S)
         cannot_tell(cut_off, run)
-        assert held(world, run) == run.jobs[0].quote.amount
+        assert held_amount(world, run) == run.jobs[0].quote.amount
         assert_signed(world, run, 1)
         wire.mode = "up"
         run = cut_off.tick(run)
@@ -143,7 +143,7 @@ def outlives_a_doubtful_node(world: World, node: str) -> Run:
         for _ in range(3):
             run = two.tick(run)
         assert isinstance(run.jobs[0], Authorized)
-        assert held(world, run) == run.jobs[0].quote.amount
+        assert held_amount(world, run) == run.jobs[0].quote.amount
         doubtful.honest()
         world.market.heal()
         return two.tick(run)
@@ -187,7 +187,7 @@ def test_F12_clock_skew(world: World, observed: Observed, skew_s: int, fault: st
         run = pays_into_silence(world, fault)
         world.market.pass_time(60)
         run = world.tick(run)
-        assert held(world, run) == run.jobs[0].quote.amount
+        assert held_amount(world, run) == run.jobs[0].quote.amount
         world.market.pass_time(LIFE_S - 60)
         finishes(world, run, observed, [SECOND])
     world.market.clock.ahead_s -= skew_s
@@ -214,9 +214,9 @@ def test_F13_two_agents_on_one_wallet(world: World, observed: Observed) -> None:
         for each, run in zip(worlds, runs, strict=True):
             each.finish(run)
             assert each.books(run).balanced
-            assert held(each, run) == 0
-        seen = observed(world, runs[0])
-        assert (len(seen.received), seen.transfers, seen.held) == (2, 2, 0)
+            assert held_amount(each, run) == 0
+        evidence = observed(world, runs[0])
+        assert (len(evidence.received), evidence.transfers, evidence.held) == (2, 2, 0)
 
 
 @pytest.mark.parametrize("lost", ["paid", "paid_and_working", "shifted"])
@@ -267,12 +267,12 @@ def test_F16_insufficient_balance(make_world: Callable[..., World], observed: Ob
         world.tick(runs[0])
     assert set(world.market.received(world.ports.wallet.address)) == before
     assert stored_headers(world, runs[0]) == []
-    assert held(world, runs[0]) == (0 if when == "from the start" else 1_400_000)
+    assert held_amount(world, runs[0]) == (0 if when == "from the start" else 1_400_000)
     world.market.fund(world.ports.wallet.address, 10_000_000)
     runs = [world.finish(run) for run in runs]
-    seen = observed(world, runs)
-    assert (len(seen.stored), seen.transfers, seen.held) == (len(runs), len(runs), 0)
-    assert seen.stored == seen.received
+    evidence = observed(world, runs)
+    assert (len(evidence.stored), evidence.transfers, evidence.held) == (len(runs), len(runs), 0)
+    assert evidence.stored == evidence.received
     assert all(world.books(run).balanced for run in runs)
 
 

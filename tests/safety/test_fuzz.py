@@ -59,18 +59,18 @@ values = st.recursive(
 
 
 def nested(depth: int) -> Any:
-    found: Any = 1
+    value: Any = 1
     for _ in range(depth):
-        found = {"a": found}
-    return found
+        value = {"a": value}
+    return value
 
 
 anything = values | st.sampled_from([nested(30), nested(31), nested(40), nested(200)])
 
 
-def changed(good: dict[str, Any], *others: str) -> st.SearchStrategy[dict[str, Any]]:
+def changed(good: dict[str, Any], *fields: str) -> st.SearchStrategy[dict[str, Any]]:
     """The good object with some fields changed or dropped, and others added."""
-    changes = st.dictionaries(st.sampled_from([*good, *others]), anything, max_size=3)
+    changes = st.dictionaries(st.sampled_from([*good, *fields]), anything, max_size=3)
     drops = st.sets(st.sampled_from([*good]), max_size=1)
     return st.builds(lambda new, gone: {k: v for k, v in {**good, **new}.items() if k not in gone}, changes, drops)
 
@@ -116,8 +116,8 @@ def test_the_agreed_offer_is_signed() -> None:
 @bounded
 @given(offers, entries)
 def test_nothing_is_signed_but_the_quote(offer: dict[str, Any], accepts: Any) -> None:
-    for one in (offer, {**offer, "accepts": accepts}):
-        assert sign(header(one)) in (None, AGREED)
+    for challenge in (offer, {**offer, "accepts": accepts}):
+        assert sign(header(challenge)) in (None, AGREED)
 
 
 @pytest.mark.parametrize("amount", [*NUMERALS, *ODD_NUMERALS, 1400000, 1400000.0, True, None, ["1400000"]])
@@ -196,8 +196,8 @@ def test_no_status_brings_another_error(body: dict[str, Any]) -> None:
 @given(changed({"vendorJobId": "job-1", "status": "submitted"}))
 def test_no_reply_to_a_payment_brings_another_error(body: dict[str, Any]) -> None:
     with suppress(VendorError):
-        named = read_job_id(VENDOR, read_object(VENDOR, json.dumps(body).encode()))
-        assert named == "" or (named.isascii() and named.isprintable() and len(named) <= 128)
+        job_id = read_job_id(VENDOR, read_object(VENDOR, json.dumps(body).encode()))
+        assert job_id == "" or (job_id.isascii() and job_id.isprintable() and len(job_id) <= 128)
 
 
 @bounded
@@ -221,13 +221,13 @@ def test_clean_text_is_one_printable_line(text: str) -> None:
     assert len(clean(text * 100, 30)) <= 30
 
 
-def assert_sound(found: Quote) -> None:
-    assert 0 < found.amount < 10**18
-    assert (found.pay_to, found.network, found.asset) == tuple(
-        clean(text, 64) for text in (found.pay_to, found.network, found.asset)
+def assert_sound(quote: Quote) -> None:
+    assert 0 < quote.amount < 10**18
+    assert (quote.pay_to, quote.network, quote.asset) == tuple(
+        clean(text, 64) for text in (quote.pay_to, quote.network, quote.asset)
     )
-    assert found.expires_at < 10**10
-    assert 0 <= found.eta_s < 10**10
+    assert quote.expires_at < 10**10
+    assert 0 <= quote.eta_s < 10**10
 
 
 def assert_inert(report: JobReport) -> None:

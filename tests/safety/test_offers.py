@@ -43,7 +43,7 @@ def test_02_quote_over_budget(world: World, observed: Observed) -> None:
     run = world.start()
     with pytest.raises(DecisionRefused, match=r"asks 1400\.00 USD"):
         step(run.run_id, replace(world.ports, planners={"stub": ScriptedPlanner([start(FIRST)])}))
-    assert_unpaid(world, run, held=0)
+    assert_unpaid(world, run, amount_held=0)
     buys_elsewhere(world, refuses_quote(world, "overpriced"), observed)
 
 

@@ -14,7 +14,7 @@ from tests.safety.attacks import (
     expires,
     finishes,
     gets_its_work,
-    held,
+    held_amount,
     pays_into_silence,
     pays_once,
     relay,
@@ -65,7 +65,7 @@ def test_21_bogus_receipt(world: World, observed: Observed) -> None:
     run = pays_once(world, "bogus_receipt")
     (job,) = run.jobs
     assert isinstance(job, Settled)
-    assert [one.transaction for one in world.transfers()] == [job.settlement.transaction]
+    assert [transfer.transaction for transfer in world.transfers()] == [job.settlement.transaction]
     gets_its_work(world, run, observed)
 
 
@@ -137,7 +137,7 @@ def test_26_somebody_else_settles_first(world: World, observed: Observed) -> Non
     run = world.tick(run)
     assert isinstance(run.jobs[0], Settled)
     assert isinstance(run.jobs[0].work, Owed)
-    assert (held(world, run), len(world.transfers())) == (0, 1)
+    assert (held_amount(world, run), len(world.transfers())) == (0, 1)
     gets_its_work(world, run, observed)
 
 
@@ -171,10 +171,10 @@ def test_28_job_id_that_is_not_ours(world: World, observed: Observed, fault: str
     world.market.pass_time(PATIENCE_S)
     runs = [world.finish(run) for run in runs]
     assert_disputed(world, runs[1])
-    named = [job["vendorJobId"] for job in world.jobs() if "vendorJobId" in job]
-    assert len(named) == len(set(named))
-    seen = observed(world, runs)
-    assert (len(seen.received), seen.transfers, seen.held) == (4, 4, 0)
+    job_ids = [job["vendorJobId"] for job in world.jobs() if "vendorJobId" in job]
+    assert len(job_ids) == len(set(job_ids))
+    evidence = observed(world, runs)
+    assert (len(evidence.received), evidence.transfers, evidence.held) == (4, 4, 0)
     assert [[job.quote.vendor_id for job in run.jobs] for run in runs] == [[FIRST, SECOND]] * 2
     assert all(world.books(run).balanced and run.status is RunStatus.COMPLETED for run in runs)
 

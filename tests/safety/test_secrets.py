@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from traceback import TracebackException
 from typing import Any
 
 import pytest
@@ -26,6 +25,7 @@ from gpuagent.practice.stack import Stack
 from tests.conftest import DATABASE
 from tests.support.factories import TOKEN
 from tests.support.rpc_proxy import RpcProxy
+from tests.support.tracebacks import traceback_text
 from tests.support.world import World
 
 PASSWORD = "correct horse battery staple"
@@ -66,14 +66,14 @@ def environment(world: World, secrets: Secrets, tmp_path: Path) -> Iterator[dict
     assert sealed
     keystore.write(file, sealed)
     with closing(RpcProxy(world.environment["CHAIN_RPC_URL"])) as node:
-        made = {
+        variables = {
             **world.environment,
             "CHAIN_RPC_URL": f"{node.url}/v2/{RPC_KEY}",
             "X402_KEYSTORE": str(file),
             "X402_KEYSTORE_PASSWORD": PASSWORD,
         }
-        del made["X402_PRIVATE_KEY"]
-        yield made
+        del variables["X402_PRIVATE_KEY"]
+        yield variables
 
 
 @pytest.fixture
@@ -122,15 +122,15 @@ def test_a_whole_run_leaves_no_secret_and_one_header(
     run_id = bought(locked)
     results = [gpuagent(*command) for command in looked_at(run_id)]
     assert [result.exit_code for result in results] == [0] * len(results)
-    said = "".join(result.output for result in results)
+    output = "".join(result.output for result in results)
     written = documents(locked)
     headers = [payment.pop("header") for payment in written["payments"]]
     assert len(headers) == 2
     assert sum(map(len, written.values())) > 10, "the dump has what is looked through"
-    assert "gpu_vendor_1" in said
+    assert "gpu_vendor_1" in output
     assert len(caplog.records) > 10, "and so have the logs"
     signatures = [json.loads(b64decode(header))["payload"]["signature"] for header in headers]
-    for place, text in {"MongoDB": json_util.dumps(written), "the logs": caplog.text, "the commands": said}.items():
+    for place, text in {"MongoDB": json_util.dumps(written), "the logs": caplog.text, "the commands": output}.items():
         assert secrets.found_in(text) == [], place
         for leaked in (*headers, *(header[:200] for header in headers), *signatures):
             assert leaked not in text, place
@@ -157,7 +157,7 @@ def test_no_repr_shows_a_secret(locked: World, environment: dict[str, str], secr
     plain = settings.read({**environment, "X402_KEYSTORE": "", "X402_PRIVATE_KEY": secrets.key})
     wallet = LocalWallet(secrets.key, TOKEN)
     stack = Stack({"X402_PRIVATE_KEY": secrets.key}, ())
-    for one in (
+    for secretive in (
         read,
         wiring.key_source(read),
         plain,
@@ -169,7 +169,7 @@ def test_no_repr_shows_a_secret(locked: World, environment: dict[str, str], secr
         wallet,
         stack,
     ):
-        assert secrets.found_in(f"{one!r} {one!s} {[one]}") == []
+        assert secrets.found_in(f"{secretive!r} {secretive!s} {[secretive]}") == []
 
 
 BROKEN: dict[str, dict[str, str]] = {
@@ -211,32 +211,21 @@ def test_what_cannot_work_is_said_without_the_secret(
         monkeypatch.setenv(name, value)
     with pytest.raises(GpuAgentError) as raised, wiring.open_agent(settings.read()):
         pass
-    assert secrets.found_in(shown(raised.value, with_locals=False)) == []
+    assert secrets.found_in(traceback_text(raised.value, with_locals=False)) == []
     if slip not in MISPLACED:
         # The address of the node is in the frames of the HTTP client; the wallet's secrets are in none.
-        assert set(secrets.found_in(shown(raised.value, with_locals=True))) <= {"rpc key"}
-
-
-def shown(error: BaseException, with_locals: bool) -> str:
-    """The error and every error behind it as a crash reporter shows them, frame by frame below the test's own."""
-    text, behind = "", [error]
-    for one in behind:
-        trace = one.__traceback__.tb_next if one is error and one.__traceback__ else one.__traceback__
-        told = TracebackException(type(one), one, trace, capture_locals=with_locals)
-        text += f"{one!r}\n" + "".join(told.format(chain=False))
-        behind += [cause for cause in (one.__cause__, one.__context__) if cause and cause not in behind]
-    return text
+        assert set(secrets.found_in(traceback_text(raised.value, with_locals=True))) <= {"rpc key"}
 
 
 def test_a_crash_reporter_would_find_a_key_that_a_frame_holds(secrets: Secrets) -> None:
-    """That shown() sees what it is there to see."""
+    """That traceback_text() sees what it is there to see."""
 
     def careless(key: str) -> None:
         raise ConfigError("no")
 
     with pytest.raises(ConfigError) as raised:
         careless(secrets.key)
-    assert secrets.found_in(shown(raised.value, with_locals=True)) == ["key"]
+    assert secrets.found_in(traceback_text(raised.value, with_locals=True)) == ["key"]
 
 
 def test_committed_notebooks_hold_no_output() -> None:

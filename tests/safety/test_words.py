@@ -23,10 +23,10 @@ from tests.safety.attacks import (
     attacks,
     finishes,
     goes_on,
+    is_accepted,
     pays_once,
     refuses_offer,
     refuses_quote,
-    taken,
 )
 from tests.safety.evidence import stored_headers
 from tests.support.world import World
@@ -65,7 +65,7 @@ def test_30_prompt_injection(world: World, observed: Observed, attack: Attack, f
     run = attack(world, fault)
     if attack is fails_its_job:
         finishes(world, run, observed, [FIRST, SECOND])
-        assert any("[red]not red[/red]" in one["content"] for one in world.seen(run, "job_log"))
+        assert any("[red]not red[/red]" in line["content"] for line in world.seen(run, "job_log"))
     else:
         goes_on(world, attack, run, observed)
     assert_inert(world, run)
@@ -79,9 +79,9 @@ def test_32_private_data_in_ids(world: World, observed: Observed) -> None:
     world.market.outcomes(FIRST, "0")
     run = world.start(user_id=USER, tags=("secret-project",))
     finishes(world, run, observed, [FIRST, SECOND])
-    sent = world.market.control("GET", "purchases")["received"]
+    purchases = world.market.control("GET", "purchases")["received"]
     headers = stored_headers(world, run)
-    sent_keys = {one["key"] for one in sent if one["header"] in headers}
+    sent_keys = {record["key"] for record in purchases if record["header"] in headers}
     assert len(sent_keys) == 2
     for text in (*sent_keys, *(b64decode(header).decode() for header in headers)):
         assert not any(word.lower() in text.lower() for word in (USER, GOAL, "alice", "tiny-llm", "secret-project"))
@@ -89,7 +89,7 @@ def test_32_private_data_in_ids(world: World, observed: Observed) -> None:
         assert OPAQUE.fullmatch(key)
         assert world.ports.wallet.address.lower()[2:] not in key.lower()
     extensions = [json.loads(b64decode(header))["extensions"] for header in headers]
-    assert {one["payment-identifier"]["info"]["id"] for one in extensions} == sent_keys
+    assert {record["payment-identifier"]["info"]["id"] for record in extensions} == sent_keys
     assert sent_keys == {job.job_id for job in world.store.load(run.run_id).jobs}
 
 
@@ -113,8 +113,8 @@ def test_33_failed_after_payment(world: World, observed: Observed, fault: str) -
     before = world.reads.recorded(run.run_id)
     refund(world, job)
     assert world.reads.recorded(world.tick(run).run_id) == before
-    seen = finishes(world, run, observed, [FIRST, SECOND], refunded=show_usd(job.quote.amount))
-    assert world.reads.recorded(run.run_id).settled == seen.moved > job.quote.amount
+    evidence = finishes(world, run, observed, [FIRST, SECOND], refunded=show_usd(job.quote.amount))
+    assert world.reads.recorded(run.run_id).settled == evidence.moved > job.quote.amount
 
 
 def refund(world: World, job: Settled) -> None:
@@ -123,25 +123,28 @@ def refund(world: World, job: Settled) -> None:
         ["address", "uint256"], [world.ports.wallet.address, job.quote.amount]
     )
     balance = world.chain.head(world.ports.wallet.address).balance
-    assert taken(world, "0x" + data.hex(), job.authorization.payee)
+    assert is_accepted(world, "0x" + data.hex(), job.authorization.payee)
     assert world.chain.head(world.ports.wallet.address).balance == balance + job.quote.amount
 
 
 def assert_inert(world: World, run: Run) -> None:
     """What is stored is short and printable, and is shown as the text that it is: no escape, no markup at work."""
     documents = world.reads.documents(run.run_id)
-    seen = documents["observations"]
-    for text in (*strings([one["content"] for one in seen]), *strings([one["data"] for one in seen])):
+    observations = documents["observations"]
+    for text in (
+        *strings([observation["content"] for observation in observations]),
+        *strings([observation["data"] for observation in observations]),
+    ):
         assert text.isprintable()
         assert len(text) <= CONTENT_MAX
-    assert not any(key.startswith("$") for key in keys([one["data"] for one in seen]))
+    assert not any(key.startswith("$") for key in keys([observation["data"] for observation in observations]))
     console = Console(file=io.StringIO(), width=3_000, force_terminal=True, color_system=None)
-    console.print(Group(run_view(documents), *narration(seen)))
+    console.print(Group(run_view(documents), *narration(observations)))
     assert isinstance(console.file, io.StringIO)
-    shown = console.file.getvalue()
-    assert shown.replace("\n", "").isprintable()
-    told = [one["content"].rstrip() for one in seen if "progress" not in one["data"]]
-    assert [text for text in told if text not in shown] == []
+    printed = console.file.getvalue()
+    assert printed.replace("\n", "").isprintable()
+    lines = [observation["content"].rstrip() for observation in observations if "progress" not in observation["data"]]
+    assert [text for text in lines if text not in printed] == []
 
 
 def strings(value: Any) -> Iterator[str]:

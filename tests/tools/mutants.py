@@ -354,8 +354,8 @@ MUTANTS = (
     Mutant(
         "a facilitator is taken at its word",
         "mock_vendor/facilitator.py",
-        "            found = self._ledger.look_up(payment.authorization)\n        except",
-        "            found = Paid(settled.transaction) if settled.success else found\n        except",
+        "            verdict = self._ledger.look_up(payment.authorization)\n        except",
+        "            verdict = Paid(settled.transaction) if settled.success else verdict\n        except",
         "tests/mock_vendor/test_mock_hosted.py -k not_settled_is_not_sold",
     ),
     Mutant(

@@ -19,9 +19,9 @@ from gpuagent.adapters.wallets.cdp import CdpWallet, address_of
 from gpuagent.adapters.wallets.cdp_client import CdpCalls, CdpKeys
 from gpuagent.core.ports import Gas
 from gpuagent.errors import ConfigError, GpuAgentError, Refused, WalletError
-from tests.safety.test_secrets import shown
 from tests.support.cdp_server import CdpServer, Fault, Keys, new_keys, running, with_high_s
 from tests.support.factories import TERMS, TOKEN, authorization
+from tests.support.tracebacks import traceback_text
 
 GAS = Gas(0, 10**9, 1, 10**18)
 NAME = "payer"
@@ -104,7 +104,7 @@ def test_foreign_keys_sign_nothing(cdp: CdpServer, swapped: str) -> None:
 def test_keys_that_are_none_are_said_at_once(cdp: CdpServer, field: str, value: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says) as error:
         calls_to(cdp, replace(cdp.keys, **{field: value}))
-    text = shown(error.value, with_locals=True)
+    text = traceback_text(error.value, with_locals=True)
     assert cdp.keys.wallet_secret not in text
     assert cdp.keys.api_key_secret not in text
     assert cdp.asked == []
@@ -253,7 +253,7 @@ def test_no_failure_shows_a_secret(
         setattr(cdp, name, value)
     with pytest.raises(GpuAgentError) as error:
         sign(wallet)
-    text = shown(error.value, with_locals=True) + caplog.text
+    text = traceback_text(error.value, with_locals=True) + caplog.text
     secrets = (cdp.keys.api_key_secret, cdp.keys.wallet_secret, "Bearer ", "X-Wallet-Auth")
     assert [secret for secret in secrets if secret in text] == []
 
@@ -266,7 +266,7 @@ def test_a_variable_that_lacks_is_named(cdp: CdpServer, name: str) -> None:
         wiring.key_source(settings.read(environment)).open_cdp(),
     ):
         pass
-    text = shown(error.value, with_locals=True)
+    text = traceback_text(error.value, with_locals=True)
     assert not [value for value in environment.values() if len(value) > 40 and value in text]
 
 
