@@ -6,16 +6,14 @@ usable answer, the stub decides. What any of them cost is charged to the run.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import isfinite
 
 from gpuagent.agent.decision_record import Attempt, record
+from gpuagent.agent.guard import check_decision, check_funds, check_planner
 from gpuagent.agent.market import Survey
-from gpuagent.core.context import Context
-from gpuagent.core.model import Action, Decision, Quote, Run
-from gpuagent.core.money import show_usd
+from gpuagent.core.model import Decision, Quote, Run
 from gpuagent.core.ports import Ports
 from gpuagent.core.text import clean
-from gpuagent.errors import ConfigError, DecisionRefused, PlannerError, Refused, WalletUnfunded
+from gpuagent.errors import PlannerError, Refused, WalletUnfunded
 
 FALLBACK = "stub"
 REASON_MAX = 2_000
@@ -60,49 +58,6 @@ def deliberate(run: Run, survey: Survey, spendable: int, ports: Ports) -> Delibe
     return Deliberation(tuple(attempts), spent, record(run.planner, survey.context, attempts))
 
 
-def check_planner(name: str, ports: Ports) -> None:
-    """Raises ConfigError unless this agent has the planner that a run names."""
-    if name not in ports.planners:
-        raise ConfigError(f"the run's planner is {name!r}, and this agent has {', '.join(ports.planners)}: set it up")
-
-
-def guard(decision: Decision, context: Context, quotes: Mapping[str, Quote], now: float, cost: int = 0) -> Quote | None:
-    """The live quote that a decision to start stands for; None for any other. Raises DecisionRefused.
-
-    now: Unix seconds, after the planner has thought. cost: what it cost, which is not available any more.
-    """
-    if not isfinite(decision.wait_until):
-        raise DecisionRefused("it names no time to wait until")
-    if decision.action is not Action.START_JOB:
-        return None
-    candidate = next((one for one in context.candidates if one.vendor_id == decision.vendor_id), None)
-    if candidate is None:
-        raise DecisionRefused(f"{decision.vendor_id[:80]!r} is not among the candidate vendors")
-    quote, available = quotes.get(decision.vendor_id), context.available - cost
-    if quote is None:
-        raise DecisionRefused(f"{decision.vendor_id} has no live quote: {candidate.problem}")
-    if not decision.max_hours.is_finite() or decision.max_hours != context.hours:
-        raise DecisionRefused(f"{decision.max_hours} hours chosen, {context.hours} quoted")
-    if quote.expires_at <= now:
-        raise DecisionRefused(f"the quote of {decision.vendor_id} has expired")
-    if quote.amount > available:
-        raise DecisionRefused(
-            f"{decision.vendor_id} asks {show_usd(quote.amount)}, available are {show_usd(available)}"
-        )
-    if candidate.refusals:
-        raise DecisionRefused(f"{decision.vendor_id}: {'; '.join(candidate.refusals)}")
-    return quote
-
-
-def check_funds(quote: Quote, spendable: int, ports: Ports) -> None:
-    """Raises WalletUnfunded when the wallet cannot pay for this on top of all that the run holds."""
-    if spendable < quote.amount:
-        raise WalletUnfunded(
-            f"wallet {ports.wallet.address} has {show_usd(max(spendable, 0))} of {ports.wallet.token.name} on "
-            f"{ports.wallet.token.network} to spend, the payment needs {show_usd(quote.amount)}: fund it and tick again"
-        )
-
-
 def _objection(attempt: Attempt) -> str:
     """The guard's words for the planner; no address is in them."""
     if isinstance(attempt.problem, WalletUnfunded) and attempt.decision:
@@ -129,7 +84,7 @@ def _attempt(name: str, survey: Survey, spendable: int, spent: int, objection: s
         cost = context.available
     if decision:
         try:
-            quote = guard(decision, context, survey.quotes, now, cost)
+            quote = check_decision(decision, context, survey.quotes, now, cost)
             if quote:
                 check_funds(quote, spendable, ports)
         except Refused as error:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from gpuagent.agent.decide import deliberate
+from gpuagent.agent.guard import check_halt, check_payer
 from gpuagent.agent.market import Survey, look
-from gpuagent.agent.pay import check_halt, check_payer
 from gpuagent.agent.plan import exhausted, solvent
 from gpuagent.core import policy
 from gpuagent.core.context import Candidate

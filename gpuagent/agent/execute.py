@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gpuagent.agent.pay import find_vendor
+from gpuagent.agent.market import find_vendor
 from gpuagent.core.events import Event, JobClaimed, JobFinished, JobProgressed, JobWentSilent
 from gpuagent.core.model import Completed, Failed, JobReport, Owed, Run, Settled, Underway
 from gpuagent.core.ports import Ports

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from statistics import median
 
+from gpuagent.agent.guard import check_payee
 from gpuagent.core import budget, policy
 from gpuagent.core.belief import learned
 from gpuagent.core.context import Candidate, Context, PastJob
@@ -13,7 +14,7 @@ from gpuagent.core.model import Cause, Completed, Failed, Job, Quote, Run, Settl
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Ports
 from gpuagent.core.text import clean
-from gpuagent.errors import OfferInvalid, UnknownVendor, VendorError, VendorUnauthorized
+from gpuagent.errors import IllegalTransition, UnknownVendor, VendorError, VendorUnauthorized
 
 OUTCOMES_MAX = 50
 """Past jobs looked at per vendor, the newest: with later ones counting more, what is older weighs 0.5 % together."""
@@ -103,16 +104,17 @@ def candidates(run: Run, vendors: Sequence[Vendor], token: Token) -> list[Vendor
     ]
 
 
+def find_vendor(vendor_id: str, ports: Ports) -> Vendor:
+    """The vendor's recorded terms. Raises IllegalTransition: a vendor with jobs is never deleted."""
+    for vendor in ports.store.vendors():
+        if vendor.vendor_id == vendor_id:
+            return vendor
+    raise IllegalTransition(f"the record of vendor {vendor_id} is gone")
+
+
 def past_jobs(run: Run) -> list[PastJob]:
     """The run's own ended jobs. A purchase that fell through by the vendor's doing is a failure that cost nothing."""
     return [past for job in run.jobs if (past := _past_job(job))]
-
-
-def check_payee(quote: Quote, vendor: Vendor) -> None:
-    """Raises OfferInvalid when the quote names another payee, network or asset than the vendor's record."""
-    named = (quote.pay_to.lower(), quote.network, quote.asset.lower())
-    if named != (vendor.pay_to.lower(), vendor.network, vendor.asset.lower()):
-        raise OfferInvalid(f"{vendor.vendor_id} wants to be paid otherwise than recorded: {', '.join(named)}")
 
 
 def _ask(run: Run, vendor: Vendor, ports: Ports) -> tuple[Quote | None, VendorError | None]:

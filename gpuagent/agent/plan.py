@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from gpuagent.agent.decide import Deliberation, check_funds, deliberate
+from gpuagent.agent.decide import Deliberation, deliberate
+from gpuagent.agent.guard import check_funds, check_halt, check_payer
 from gpuagent.agent.market import Survey, look, payable
-from gpuagent.agent.pay import check_halt, check_payer
 from gpuagent.core import budget, policy
 from gpuagent.core.events import Event, PlanAborted, PlanPostponed, VendorChosen
 from gpuagent.core.model import Action, Decision, Run

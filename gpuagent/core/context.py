@@ -83,6 +83,10 @@ class Context:
     past: tuple[PastJob, ...] = ()
     caps: tuple[str, ...] = ()
 
+    def candidate(self, vendor_id: str) -> Candidate | None:
+        """The candidate with this id, None where it is not among them."""
+        return next((candidate for candidate in self.candidates if candidate.vendor_id == vendor_id), None)
+
     def as_json(self) -> dict[str, object]:
         """Plain JSON values; decimals as strings."""
         found: dict[str, object] = json.loads(json.dumps(self, default=_plain))

@@ -129,7 +129,7 @@ MUTANTS = (
     Mutant(
         "payee taken from the vendor's word",
         "gpuagent/core/terms.py",
-        "(_same(terms.pay_to, vendor.pay_to), ",
+        "(_same_address(terms.pay_to, vendor.pay_to), ",
         "(True, ",
         "tests/agent/test_guard.py -k terms_other_than_agreed",
     ),
@@ -149,21 +149,21 @@ MUTANTS = (
     ),
     Mutant(
         "guard lets a planner pass the budget",
-        "gpuagent/agent/decide.py",
+        "gpuagent/agent/guard.py",
         "    if quote.amount > available:",
         "    if False:",
         "tests/agent/test_guard.py -k guard_refuses",
     ),
     Mutant(
         "asking a planner costs nothing",
-        "gpuagent/agent/decide.py",
+        "gpuagent/agent/guard.py",
         "context.available - cost\n",
         "context.available\n",
         "tests/agent/test_decide.py -k not_available_any_more",
     ),
     Mutant(
         "a planner passes the owner's policy",
-        "gpuagent/agent/decide.py",
+        "gpuagent/agent/guard.py",
         "    if candidate.refusals:",
         "    if False:",
         "tests/agent/test_guard.py -k guard_refuses",
@@ -254,7 +254,7 @@ MUTANTS = (
     ),
     Mutant(
         "signs more than the wallet holds",
-        "gpuagent/agent/pay.py",
+        "gpuagent/agent/guard.py",
         "    if head.balance < quote.amount:",
         "    if False:",
         "tests/safety/test_faults.py -k F16",
@@ -444,7 +444,7 @@ MUTANTS = (
     ),
     Mutant(
         "a halted wallet signs on",
-        "gpuagent/agent/pay.py",
+        "gpuagent/agent/guard.py",
         "    if halt := policy.halt(rules, run.payer):",
         "    if halt := None:",
         "tests/agent/test_halt.py -k stands_still",
@@ -500,7 +500,7 @@ MUTANTS = (
     ),
     Mutant(
         "a run is paid on whatever network",
-        "gpuagent/agent/pay.py",
+        "gpuagent/agent/guard.py",
         "    if ports.wallet.token.network != run.network:",
         "    if False:",
         "tests/agent/test_main_job.py -k own_network",
