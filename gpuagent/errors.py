@@ -147,3 +147,7 @@ class VendorTokenMissing(VendorUnauthorized):
 
 class OfferInvalid(VendorError):
     """The vendor's 402 is not the purchase that was agreed."""
+
+
+RETRYABLE = (Refused, ChainError, VendorError, StoreError, StaleRun)
+"""What the next tick may find gone, such as a halt, an empty wallet or a silent node. ChainMismatch never is."""

@@ -227,6 +227,8 @@ class Pace:
     """A paid job whose vendor is silent for so long, since it was first asked in vain, counts as failed."""
     overrun: float = 2
     """A job may take this many times its paid hours, and silence_s on top."""
+    poll_s: float = 1.0
+    """Between two ticks of a run that is driven: how often its job is polled."""
 
 
 @dataclass(frozen=True, slots=True)
