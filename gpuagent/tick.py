@@ -5,7 +5,7 @@ from dataclasses import replace
 from gpuagent.agent.execute import claim, poll
 from gpuagent.agent.pay import authorize, pay
 from gpuagent.agent.plan import plan, postponed
-from gpuagent.agent.save import tell
+from gpuagent.agent.save import save_event
 from gpuagent.core import budget
 from gpuagent.core.events import (
     WORLDLY,
@@ -27,7 +27,7 @@ from gpuagent.core.events import (
     VendorChosen,
 )
 from gpuagent.core.model import Cause, Failed, Run
-from gpuagent.core.observations import narrate
+from gpuagent.core.observations import observations_of
 from gpuagent.core.ports import Ports
 from gpuagent.core.transitions import apply, next_steps
 from gpuagent.errors import ChainError, DuplicateVendorJob, PolicyRefused, Refused, StaleRun, VendorError, WalletError
@@ -95,7 +95,7 @@ def perform(due: Step, run: Run, ports: Ports) -> Event | None:
 def _save(run: Run, event: Event, ports: Ports) -> Run:
     now = ports.clock.now()
     try:
-        return ports.store.save(run, apply(run, event), narrate(run, event), now)
+        return ports.store.save(run, apply(run, event), observations_of(run, event), now)
     except StaleRun:
         if isinstance(event, VendorChosen | PlanPostponed | PlanAborted) and event.cost:
             _charge(run.run_id, event, ports)
@@ -126,4 +126,4 @@ def _charge(run_id: str, lost: VendorChosen | PlanPostponed | PlanAborted, ports
         cost = min(lost.cost, budget.available(run))
         return PlannerCharged(reason, lost.data, cost, lost.cost - cost)
 
-    tell(run_id, charged, ports.store, ports.clock)
+    save_event(run_id, charged, ports.store, ports.clock)

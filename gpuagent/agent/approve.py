@@ -1,16 +1,16 @@
 """What a person may tell a run: approve a purchase, reject it, or cancel the whole run. Needs no key and no chain."""
 
-from gpuagent.agent.save import tell
+from gpuagent.agent.save import save_event
 from gpuagent.core.events import Event, JobDropped, PurchaseApproved, RunCancelled
 from gpuagent.core.model import Cause, Reserved, Run, RunStatus
 from gpuagent.core.money import show_usd
-from gpuagent.core.ports import Clock, Store
+from gpuagent.core.ports import Clock, Runs
 from gpuagent.errors import BadInput
 
 NAME_MAX, WHY_MAX = 100, 500
 
 
-def approve(run_id: str, by: str, amount: int, store: Store, clock: Clock, job_id: str = "") -> Run:
+def approve(run_id: str, by: str, amount: int, store: Runs, clock: Clock, job_id: str = "") -> Run:
     """Agree to the one purchase that waits, or to job_id; it is signed at the next tick, at the price quoted.
 
     amount: what the person has seen, in atomic units: a vendor may have quoted anew meanwhile. Raises UnknownRun, and
@@ -29,16 +29,16 @@ def approve(run_id: str, by: str, amount: int, store: Store, clock: Clock, job_i
             raise BadInput(f"the request has expired with its quote: tick run {run.run_id}, and it will ask again")
         return PurchaseApproved(job.job_id, by, now)
 
-    return tell(run_id, approved, store, clock)
+    return save_event(run_id, approved, store, clock)
 
 
-def reject(run_id: str, by: str, why: str, store: Store, clock: Clock, job_id: str = "") -> Run:
+def reject(run_id: str, by: str, why: str, store: Runs, clock: Clock, job_id: str = "") -> Run:
     """Refuse the purchase that waits: the run looks elsewhere, and does not ask again at that price.
 
     Raises UnknownRun, and BadInput when nothing waits.
     """
     _check(by, why)
-    return tell(
+    return save_event(
         run_id,
         lambda run: JobDropped(waiting(run, job_id).job_id, f"rejected by {by}: {why}", Cause.PERSON),
         store,
@@ -46,7 +46,7 @@ def reject(run_id: str, by: str, why: str, store: Store, clock: Clock, job_id: s
     )
 
 
-def cancel(run_id: str, by: str, why: str, store: Store, clock: Clock) -> Run:
+def cancel(run_id: str, by: str, why: str, store: Runs, clock: Clock) -> Run:
     """End the run: no new signature. What is out is cancelled on chain by the next tick, or followed to its end.
 
     Raises UnknownRun, and BadInput when the run has ended.
@@ -58,7 +58,7 @@ def cancel(run_id: str, by: str, why: str, store: Store, clock: Clock) -> Run:
             raise BadInput(f"run {run.run_id} has {run.status} already")
         return RunCancelled(by, why)
 
-    return tell(run_id, cancelled, store, clock)
+    return save_event(run_id, cancelled, store, clock)
 
 
 def waiting(run: Run, job_id: str = "") -> Reserved:

@@ -41,7 +41,7 @@ class Deliberation:
         return self.attempts[-1].problem
 
 
-def deliberate(run: Run, survey: Survey, spendable: int, ports: Ports) -> Deliberation:
+def decide(run: Run, survey: Survey, spendable: int, ports: Ports) -> Deliberation:
     """The run's planner, once more if it is refused, then the stub. spendable: what the wallet can still pay.
 
     Raises ConfigError when the run names a planner that this agent does not have.

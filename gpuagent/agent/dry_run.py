@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from gpuagent.agent.decide import deliberate
+from gpuagent.agent import market
+from gpuagent.agent.decide import decide
 from gpuagent.agent.guard import check_halt, check_payer
-from gpuagent.agent.market import Survey, look
+from gpuagent.agent.market import Survey
 from gpuagent.agent.plan import exhausted, solvent
 from gpuagent.core import policy
 from gpuagent.core.context import Candidate
@@ -28,7 +29,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsal:
+class DryRun:
     """would_pay: what the next ticks would sign and pay, or None; then why_not says what is in the way.
 
     planner_cost: what asking the planner cost, in atomic units. It is charged to no run.
@@ -41,29 +42,29 @@ class Rehearsal:
     planner_cost: int = 0
 
 
-def rehearse(run: Run, ports: Ports) -> Rehearsal:
+def simulate(run: Run, ports: Ports) -> DryRun:
     """What the run's next purchase would be; the run need not be saved. Vendors see a job id of no run.
 
     A run that has ended, waits for a person or may try no more jobs buys nothing: no vendor and no planner is asked.
     Raises Refused for another wallet or a halted one, VendorUnauthorized, ChainError.
     """
     if why := _idle(run):
-        return Rehearsal((), NOBODY_ASKED, None, why)
+        return DryRun((), NOBODY_ASKED, None, why)
     check_payer(run, ports)
     rules = ports.store.policy()
     check_halt(rules, run)
-    survey = look(run, rules, ports)
+    survey = market.survey(run, rules, ports)
     try:
         survey, spendable = solvent(run, survey, ports)
     except WalletUnfunded as error:
-        return Rehearsal(_lines(survey, rules, ports), NOBODY_ASKED, None, str(error))
+        return DryRun(_lines(survey, rules, ports), NOBODY_ASKED, None, str(error))
     lines = _lines(survey, rules, ports)
-    found = deliberate(run, survey, spendable, ports)
+    found = decide(run, survey, spendable, ports)
     decision = found.decision or Decision(Action.ABORT, str(found.problem))
     if found.problem or not found.quote:
-        return Rehearsal(lines, decision, None, str(found.problem or decision.reason), found.cost)
+        return DryRun(lines, decision, None, str(found.problem or decision.reason), found.cost)
     (chosen,) = [line for line in lines if line.vendor.vendor_id == decision.vendor_id]
-    return Rehearsal(lines, decision, None if chosen.refused else chosen, "; ".join(chosen.refused), found.cost)
+    return DryRun(lines, decision, None if chosen.refused else chosen, "; ".join(chosen.refused), found.cost)
 
 
 def _idle(run: Run) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from gpuagent.agent.market import find_vendor
 from gpuagent.core.events import Event, JobClaimed, JobFinished, JobProgressed, JobWentSilent
-from gpuagent.core.model import Completed, Failed, JobReport, Owed, Run, Settled, Underway
+from gpuagent.core.model import Completed, Failed, JobReport, JobStatus, Owed, Run, Settled, Underway
 from gpuagent.core.ports import Ports
 from gpuagent.core.transitions import find_job
 from gpuagent.errors import IllegalTransition, VendorError, VendorTokenMissing
@@ -50,9 +50,9 @@ def poll(run: Run, job_id: str, ports: Ports) -> Event | None:
     logs = _new_logs(report.logs, job.work.logs_seen)
     limit_s = float(job.quote.max_hours) * 3600 * ports.pace.overrun + ports.pace.silence_s
     match report.status:
-        case "completed":
+        case JobStatus.COMPLETED:
             return JobFinished(job_id, _completed(job.work, report, now), logs)
-        case "failed":
+        case JobStatus.FAILED:
             reason = report.error_message or "the vendor gives no reason"
             return JobFinished(job_id, Failed(reason, now, job.work.vendor_job_id), logs)
     if now - job.work.started_at > limit_s:

@@ -16,7 +16,7 @@ from gpuagent.core.ports import Ports
 from gpuagent.core.text import clean
 from gpuagent.errors import IllegalTransition, UnknownVendor, VendorError, VendorUnauthorized
 
-OUTCOMES_MAX = 50
+PAST_JOBS_MAX = 50
 """Past jobs looked at per vendor, the newest: with later ones counting more, what is older weighs 0.5 % together."""
 NAME_MAX, PROBLEM_MAX = 80, 300
 ADDRESS = re.compile("0x[0-9a-fA-F]{8,}")
@@ -35,7 +35,7 @@ class Survey:
     quotes: Mapping[str, Quote]
 
 
-def look(run: Run, rules: policy.Policy, ports: Ports) -> Survey:
+def survey(run: Run, rules: policy.Policy, ports: Ports) -> Survey:
     """Binding quotes from every candidate vendor, silent ones shown as such, and what the policy forbids.
 
     Raises UnknownVendor, and VendorUnauthorized when nobody quoted and one refused our token.
@@ -48,7 +48,7 @@ def look(run: Run, rules: policy.Policy, ports: Ports) -> Survey:
         raise refused[0]
     now, names, network = ports.clock.now(), [vendor.vendor_id for vendor in vendors], ports.wallet.token.network
     usage = ports.store.usage(run, network, names, now)
-    past = [*ports.store.outcomes(run, network, names, OUTCOMES_MAX), *past_jobs(run)]
+    past = [*ports.store.past_jobs(run, network, names, PAST_JOBS_MAX), *own_past_jobs(run)]
     past.sort(key=lambda job: (job.ended_at, job.started_at, job.vendor_id))
     context = Context(
         goal=run.goal,
@@ -81,8 +81,8 @@ def payable(survey: Survey, spendable: int, balance: int) -> Survey:
     def marked(one: Candidate) -> Candidate:
         if one.amount is None or one.amount <= spendable:
             return one
-        passing = one.amount <= balance and (one.passing or not one.refusals)
-        return replace(one, refusals=(*one.refusals, "the wallet cannot pay that now"), passing=passing)
+        transient = one.amount <= balance and (one.transient or not one.refusals)
+        return replace(one, refusals=(*one.refusals, "the wallet cannot pay that now"), transient=transient)
 
     seen = tuple(map(marked, survey.context.candidates))
     return replace(survey, context=replace(survey.context, candidates=seen))
@@ -112,7 +112,7 @@ def find_vendor(vendor_id: str, ports: Ports) -> Vendor:
     raise IllegalTransition(f"the record of vendor {vendor_id} is gone")
 
 
-def past_jobs(run: Run) -> list[PastJob]:
+def own_past_jobs(run: Run) -> list[PastJob]:
     """The run's own ended jobs. A purchase that fell through by the vendor's doing is a failure that cost nothing."""
     return [past for job in run.jobs if (past := _past_job(job))]
 
@@ -172,7 +172,7 @@ def _candidate(
         eta_s=quote.eta_s if quote else 0.0,
         problem=_inert(str(error), PROBLEM_MAX) if error else "",
         refusals=tuple(one.words for one in refusals),
-        passing=bool(refusals) and all(one.passing for one in refusals),
+        transient=bool(refusals) and all(one.transient for one in refusals),
         learned=learned(vendor.reliability, [job for job in past if job.vendor_id == vendor.vendor_id]),
     )
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from gpuagent.agent.decide import Deliberation, deliberate
+from gpuagent.agent import market
+from gpuagent.agent.decide import Deliberation, decide
 from gpuagent.agent.guard import check_funds, check_halt, check_payer
-from gpuagent.agent.market import Survey, look, payable
+from gpuagent.agent.market import Survey, payable
 from gpuagent.core import budget, policy
 from gpuagent.core.events import Event, PlanAborted, PlanPostponed, VendorChosen
 from gpuagent.core.model import Action, Decision, Run
@@ -33,8 +34,8 @@ def plan(run: Run, ports: Ports) -> Event:
     check_halt(rules, run)
     if why := exhausted(run):
         return _give_up(run, why, {}, 0, ports)
-    survey, spendable = solvent(run, look(run, rules, ports), ports)
-    found = deliberate(run, survey, spendable, ports)
+    survey, spendable = solvent(run, market.survey(run, rules, ports), ports)
+    found = decide(run, survey, spendable, ports)
     if found.decision is None or found.problem:
         return _unanswered(found, ports)
     return _event(run, found, found.decision, rules, ports)

@@ -154,10 +154,10 @@ def run_list(
 
 def _rehearse(run: "Run", live: "Agent", as_json: bool) -> None:
     """Exits with 3 when nothing would be paid."""
-    from gpuagent.agent.dry_run import rehearse
+    from gpuagent.agent.dry_run import simulate
     from gpuagent.render.policy import rehearsal_json, rehearsal_view
 
-    found = rehearse(run, live.ports)
+    found = simulate(run, live.ports)
     if as_json:
         print_json(rehearsal_json(found))
     else:

@@ -10,6 +10,8 @@ from enum import StrEnum
 
 
 class RunStatus(StrEnum):
+    """The status of a run; ended in two of three."""
+
     RUNNING = "running"
     COMPLETED = "completed"
     FAILED = "failed"
@@ -36,9 +38,34 @@ class Cause(StrEnum):
 
 
 class Action(StrEnum):
+    """A planner's three choices."""
+
     START_JOB = "start_job"
     WAIT = "wait"
     ABORT = "abort"
+
+
+class JobStatus(StrEnum):
+    """The status of a job as its vendor reports it."""
+
+    SUBMITTED = "submitted"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class ObservationType(StrEnum):
+    """The kinds of observation; REASONING is a planner's decision."""
+
+    REASONING = "agent_reasoning"
+    LOG = "job_log"
+    ERROR = "error"
+    PAYMENT = "payment_event"
+    METRIC = "metric"
+
+
+SECRET_FIELDS = ("header",)
+"""Fields of stored documents that are never shown: a header is the signature that moves the money."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +366,7 @@ class Ledger:
 class JobReport:
     """A vendor's answer about a job. Its texts are data: capped, stripped of control characters, never trusted."""
 
-    status: str  # submitted | running | completed | failed
+    status: JobStatus
     progress: float
     logs: tuple[str, ...]
     final_metrics: Mapping[str, object]
@@ -351,7 +378,7 @@ class JobReport:
 class Observation:
     """One thing decided, paid or seen. position: a log line's index in its job, unique there."""
 
-    type: str  # agent_reasoning | job_log | error | payment_event | metric
+    type: ObservationType
     content: str
     job_id: str = ""
     data: Mapping[str, object] = field(default_factory=dict)

@@ -60,11 +60,11 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A rule that says no. passing: it may stop saying so by itself, as time passes or holds are released."""
+    """A rule that says no. transient: it may stop saying so by itself, as time passes or holds are released."""
 
     rule: str
     words: str
-    passing: bool = False
+    transient: bool = False
 
 
 def refusals(policy: Policy, run: Run, quote: Quote, usage: Usage, job_id: str = "") -> tuple[Refusal, ...]:
@@ -136,12 +136,12 @@ def _capped(policy: Policy, run: Run, quote: Quote, usage: Usage) -> list[Refusa
     ]
 
 
-def _cap(rule: str, cap: int | None, used: int, amount: int, passing: bool = False) -> Refusal | None:
+def _cap(rule: str, cap: int | None, used: int, amount: int, transient: bool = False) -> Refusal | None:
     if cap is None or used + amount <= cap:
         return None
     spent = f", of which {show_usd(used)} are used" if used else ""
     words = f"{show_usd(amount)} would pass the cap of {show_usd(cap)} ({rule}){spent}"
-    return Refusal(rule, words, passing and amount <= cap)
+    return Refusal(rule, words, transient and amount <= cap)
 
 
 def _halted(policy: Policy, payer: str, vendor_id: str) -> Refusal | None:

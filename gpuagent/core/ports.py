@@ -32,7 +32,9 @@ class Clock(Protocol):
         ...
 
 
-class Store(Protocol):
+class Runs(Protocol):
+    """The runs with their jobs, payments and observations."""
+
     def new_id(self) -> str:
         """An id for a run: 24 hex digits, never given before."""
         ...
@@ -45,7 +47,7 @@ class Store(Protocol):
         """Raises UnknownRun."""
         ...
 
-    def save(self, before: Run, after: Run, seen: Sequence[Observation], at: float) -> Run:
+    def save(self, before: Run, after: Run, observations: Sequence[Observation], at: float) -> Run:
         """All of it or nothing, compare-and-swap on before.version. The run with its new version.
 
         A job that is newly reserved or newly authorized is held against the policy in the same transaction.
@@ -53,6 +55,10 @@ class Store(Protocol):
         PolicyRefused when a rule of the policy says no.
         """
         ...
+
+
+class Rules(Protocol):
+    """The owner's policy, and what counts against its caps."""
 
     def policy(self) -> Policy:
         """The rules in force. Raises PolicyRefused when there are none."""
@@ -62,16 +68,24 @@ class Store(Protocol):
         """What counts against the policy's caps on the network at `at` (Unix seconds), without the job itself."""
         ...
 
-    def outcomes(self, run: Run, network: str, vendor_ids: Sequence[str], limit: int) -> Sequence[PastJob]:
+
+class Vendors(Protocol):
+    """The recorded vendors and what became of their jobs."""
+
+    def vendors(self) -> Sequence[Vendor]:
+        """All recorded vendors, by vendor_id."""
+        ...
+
+    def past_jobs(self, run: Run, network: str, vendor_ids: Sequence[str], limit: int) -> Sequence[PastJob]:
         """The vendors' newest ended jobs on the network in all other runs, at most `limit` of each, oldest first.
 
         A purchase that fell through by the vendor's doing is among them, as a failure that cost nothing.
         """
         ...
 
-    def vendors(self) -> Sequence[Vendor]:
-        """All recorded vendors, by vendor_id."""
-        ...
+
+class Store(Runs, Rules, Vendors, Protocol):
+    """The three together, as one database holds them."""
 
 
 class Wallet(Protocol):

@@ -10,7 +10,7 @@ from typing import Any
 import ipywidgets as w
 
 from gpuagent.agent.drive import drive
-from gpuagent.agent.dry_run import Rehearsal, rehearse
+from gpuagent.agent.dry_run import DryRun, simulate
 from gpuagent.core.model import Run
 from gpuagent.core.transitions import is_over, phase
 from gpuagent.errors import GpuAgentError
@@ -78,10 +78,10 @@ class Driving:
     def _rehearse(self) -> None:
         run_id, ports = self._run_id(), self._desk.agent.ports
 
-        def done(found: Rehearsal) -> None:
+        def done(found: DryRun) -> None:
             self.message.say(rehearsed(found))
 
-        self._errand.run("Asking for quotes", lambda: rehearse(ports.store.load(run_id), ports), done)
+        self._errand.run("Asking for quotes", lambda: simulate(ports.store.load(run_id), ports), done)
 
     def _start(self) -> None:
         if not self._driven:

@@ -40,9 +40,9 @@ def test_a_cap_is_used_to_the_last_unit_and_not_passed(
 
 def test_caps_that_time_may_lift_are_told_from_those_that_it_cannot() -> None:
     run = replace(RUN, tags=("alpha",))
-    assert [one.passing for one in refusals(rules(wallet_per_day=PRICE), run, quote(), USED)] == [True]
-    assert [one.passing for one in refusals(rules(wallet_per_day=PRICE - 1), run, quote(), USED)] == [False]
-    assert [one.passing for one in refusals(rules(per_payment=0), run, quote(), USED)] == [False]
+    assert [one.transient for one in refusals(rules(wallet_per_day=PRICE), run, quote(), USED)] == [True]
+    assert [one.transient for one in refusals(rules(wallet_per_day=PRICE - 1), run, quote(), USED)] == [False]
+    assert [one.transient for one in refusals(rules(per_payment=0), run, quote(), USED)] == [False]
 
 
 def test_a_vendors_other_jobs_in_the_run_count_and_the_purchase_itself_does_not() -> None:

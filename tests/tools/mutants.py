@@ -178,7 +178,7 @@ MUTANTS = (
     Mutant(
         "a failure is forgotten with its run",
         "gpuagent/agent/market.py",
-        "*ports.store.outcomes(run, network, names, OUTCOMES_MAX), ",
+        "*ports.store.past_jobs(run, network, names, PAST_JOBS_MAX), ",
         "",
         "tests/agent/test_plan.py -k begins_to_fail",
     ),
@@ -375,7 +375,8 @@ MUTANTS = (
     Mutant(
         "a sweep does not care when a block was recorded",
         "gpuagent/books/findings.py",
-        '    if payment.status == "completed" and payment.block_number > final.number:\n        return None\n',
+        "    if payment.status is PaymentStatus.COMPLETED and payment.block_number > final.number:\n"
+        "        return None\n",
         "",
         "tests/books/test_sweep.py -k while_the_ledgers_are_read",
     ),
@@ -466,8 +467,9 @@ MUTANTS = (
     Mutant(
         "a dry run writes its reservation down",
         "gpuagent/agent/dry_run.py",
-        "    survey = look(run, rules, ports)",
-        "    from gpuagent.tick import step\n\n    step(run.run_id, ports)\n    survey = look(run, rules, ports)",
+        "    survey = market.survey(run, rules, ports)",
+        "    from gpuagent.tick import step\n\n    step(run.run_id, ports)\n"
+        "    survey = market.survey(run, rules, ports)",
         "tests/agent/test_dry_run.py -k would_be_paid",
     ),
     Mutant(
@@ -543,8 +545,8 @@ MUTANTS = (
     Mutant(
         "a signed header is told to whoever watches",
         "gpuagent/adapters/mongo/changes.py",
-        '["fullDocument.header", "updated.header"]',
-        '["updated.header"]',
+        'for part in ("fullDocument", "updated")',
+        'for part in ("updated",)',
         "tests/adapters/mongo/test_changes.py -k tick_elsewhere",
     ),
     Mutant(
