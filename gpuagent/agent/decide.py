@@ -1,4 +1,4 @@
-"""Ask a planner, hold its answer against the guard, and keep a record of both that can be replayed.
+"""The decision: a planner's answer, held against the guard, with a record of both that can be replayed.
 
 A planner whose answer the guard refuses is asked once more, with the reason. If that does not help, or if it gives no
 usable answer, the stub decides. What any of them cost is charged to the run.
@@ -21,7 +21,7 @@ REASON_MAX = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Deliberation:
-    """attempts: in order, at least one; the last decides. quote: what to buy, if anything."""
+    """The attempts, in order, at least one: the last decides. quote: the purchase, if there is one."""
 
     attempts: tuple[Attempt, ...]
     cost: int
@@ -37,12 +37,12 @@ class Deliberation:
 
     @property
     def problem(self) -> Refused | PlannerError | None:
-        """Why even the last answer does not count: nothing may be done then."""
+        """The reason why even the last answer does not count: nothing may be done then."""
         return self.attempts[-1].problem
 
 
 def decide(run: Run, survey: Survey, spendable: int, ports: Ports) -> Deliberation:
-    """The run's planner, once more if it is refused, then the stub. spendable: what the wallet can still pay.
+    """The answer of the run's planner, asked again if refused, else of the stub. spendable: by the wallet.
 
     Raises ConfigError when the run names a planner that this agent does not have.
     """
@@ -59,7 +59,7 @@ def decide(run: Run, survey: Survey, spendable: int, ports: Ports) -> Deliberati
 
 
 def _objection(attempt: Attempt) -> str:
-    """The guard's words for the planner; no address is in them."""
+    """The guard's refusal in words for the planner; no address is in them."""
     if isinstance(attempt.problem, WalletUnfunded) and attempt.decision:
         return f"the wallet cannot pay what {attempt.decision.vendor_id} asks"
     return str(attempt.problem)

@@ -47,7 +47,7 @@ def drive(
         try:
             run = tick(run.run_id)
         except ChainMismatch:
-            raise  # a ChainError that only a person can resolve
+            raise  # a ChainError that only an operator can resolve
         except RETRYABLE as error:
             if not patient:
                 raise

@@ -1,4 +1,4 @@
-"""Follow a job that was paid for: claim it, poll it, give it up."""
+"""The work that was paid for: claim the job, poll it, give it up."""
 
 from collections.abc import Sequence
 
@@ -77,6 +77,6 @@ def _silent(job_id: str, work: Underway, problem: str, now: float, ports: Ports)
     return None
 
 
-def _new_logs(logs: Sequence[str], seen: int) -> tuple[str, ...]:
+def _new_logs(logs: Sequence[str], stored: int) -> tuple[str, ...]:
     """Lines not stored yet. A vendor's list only grows; one that shrinks brings nothing new."""
-    return tuple(logs[seen:LOG_LINES_MAX])
+    return tuple(logs[stored:LOG_LINES_MAX])

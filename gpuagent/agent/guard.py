@@ -113,11 +113,11 @@ def policy_problem(run: Run, job: Reserved, rules: Policy, ports: Ports) -> str:
     """Why the policy in force forbids to sign for what was reserved under an earlier one; "" when it does not."""
     now, quote = ports.clock.now(), job.quote
     if job.unapproved:
-        return "nobody approved the purchase in time"
+        return "the purchase was not approved in time"
     if job.approval is None and policy.approval(rules, quote, now):
-        return f"{show_usd(quote.amount)} needs a person's approval by now"
+        return f"{show_usd(quote.amount)} needs approval by now"
     usage = ports.store.usage(run, quote.network, [quote.vendor_id], now, job.job_id)
-    return "; ".join(refusal.words for refusal in policy.refusals(rules, run, quote, usage, job.job_id))
+    return "; ".join(refusal.reason for refusal in policy.refusals(rules, run, quote, usage, job.job_id))
 
 
 def check_unspent(run: Run, ports: Ports) -> None:

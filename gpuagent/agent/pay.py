@@ -47,15 +47,15 @@ PROBLEM_MAX = 300
 def authorize(run: Run, job_id: str, ports: Ports) -> Event:
     """Fetch the 402, match it against the quote and the vendor's record, fix the terms and sign them.
 
-    A reservation that the policy forbids by now, or that nobody approved in time, is dropped before that. Raises
-    Refused, StaleRun, VendorTokenMissing, ChainError, ChainMismatch and WalletError, with nothing signed that anybody
-    else has seen.
+    A reservation that the policy forbids by now, or that was not approved in time, is dropped before that. Raises
+    Refused, StaleRun, VendorTokenMissing, ChainError, ChainMismatch and WalletError, with no signature that
+    left the agent.
     """
     job = find_job(run, job_id)
     if not isinstance(job, Reserved):
         raise IllegalTransition(f"{job} is not reserved")
     if job.quote.expires_at <= ports.clock.now():  # before all that may refuse: the hold is of no more use
-        reason = "nobody approved the purchase in time" if job.unapproved else "the quote expired, unsigned"
+        reason = "the purchase was not approved in time" if job.unapproved else "the quote expired, unsigned"
         return JobDropped(job_id, reason, Cause.POLICY if job.unapproved else Cause.UNNEEDED)
     check_payer(run, ports)
     rules = ports.store.policy()
@@ -87,7 +87,7 @@ def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
     outcome = ports.chain.outcome(job.authorization)
     reply, vendor_job_id = "", job.vendor_job_id
     if _may_send(outcome, job.authorization, ports):
-        if not _wanted(run, job, ports):
+        if not _is_wanted(run, job, ports):
             return _cancel(job, ports)
         try:
             vendor_job_id = ports.vendor_api.submit(find_vendor(job.quote.vendor_id, ports), job) or vendor_job_id
@@ -127,8 +127,8 @@ def _authorization(job: Reserved, vendor: Vendor, terms: Terms, ports: Ports) ->
     return authorization
 
 
-def _wanted(run: Run, job: Authorized, ports: Ports) -> bool:
-    """By the run as it is now: a person may have cancelled it since this tick began."""
+def _is_wanted(run: Run, job: Authorized, ports: Ports) -> bool:
+    """Whether the run, as it is now, still wants the payment: a user may have cancelled it since this tick began."""
     running = ports.store.load(run.run_id).status is RunStatus.RUNNING
     return running and not policy.halt(ports.store.policy(), run.payer, job.quote.vendor_id)
 

@@ -1,4 +1,4 @@
-"""Save an event of a run, whoever else saves: where another was faster, the event is made anew of the run as it is."""
+"""Saving of an event beside live ticks: where another save was faster, the event is made anew of the newer run."""
 
 from collections.abc import Callable
 

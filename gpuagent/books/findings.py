@@ -47,7 +47,7 @@ class Finding:
     """
 
     kind: Kind
-    words: str
+    text: str
     run_id: str = ""
     job_id: str = ""
     differs: bool = True

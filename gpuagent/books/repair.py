@@ -92,5 +92,5 @@ def _save(run: Run, event: Repair, finding: Finding, sources: Sources) -> None:
 
 
 def _observation(finding: Finding) -> Observation:
-    text = f"repaired by reconcile: {finding.kind}, {finding.words}"
+    text = f"repaired by reconcile: {finding.kind}, {finding.text}"
     return Observation(ObservationType.PAYMENT, text, finding.job_id, {"kind": "reconciled"})

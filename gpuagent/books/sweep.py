@@ -67,7 +67,7 @@ def _sweep_wallet(wallet: PayerRecord, chain: Node, ledgers: Ledgers, from_block
     if chain.block(final.number) != final:
         raise ChainError(f"block {final.number} was replaced while the chain was read: sweep again")
     # From here on the ledgers: they must be read after the chain.
-    settled = held = in_flight = 0
+    settled = holds = in_flight = 0
     findings: list[Finding] = []
     mismatches: list[Mismatch] = []
     for payment in _payments(wallet.payer, chain.token, ledgers):
@@ -76,7 +76,7 @@ def _sweep_wallet(wallet: PayerRecord, chain: Node, ledgers: Ledgers, from_block
             case PaymentStatus.COMPLETED if payment.block_number <= final.number:
                 settled += amount
             case PaymentStatus.PENDING:
-                held += amount
+                holds += amount
                 in_flight += out
         match compare(payment, activity, final):
             case Mismatch() as mismatch:
@@ -90,14 +90,14 @@ def _sweep_wallet(wallet: PayerRecord, chain: Node, ledgers: Ledgers, from_block
             findings.append(finding_for(Kind.CONTRADICTION, payment, text))
     findings += [explain(mismatch, activity) for mismatch in mismatches]
     for reservation in ledgers.reservations(wallet.payer, chain.token):
-        held += reservation.amount
+        holds += reservation.amount
         findings += _stale(reservation, wallet.payer, chain.token, activity, final)
     findings += _of_runs(wallet.payer, chain.token, ledgers, activity)
     findings += [
         Finding(Kind.UNKNOWN_TRANSFER, f"{describe(transfer)}, out of {wallet.payer}")
         for transfer in activity.unclaimed()
     ]
-    return Sweep((wallet.payer,), activity.transfers, activity.amount, settled, held, in_flight, tuple(findings))
+    return Sweep((wallet.payer,), activity.transfers, activity.amount, settled, holds, in_flight, tuple(findings))
 
 
 def _payments(payer: str, token: Token, ledgers: Ledgers) -> Iterator[Payment]:

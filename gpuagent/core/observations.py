@@ -1,4 +1,4 @@
-"""What an event leaves behind for people and analysts: observations. Pure."""
+"""Observations: the trace that an event leaves for people and analysts. Pure."""
 
 from collections.abc import Mapping
 
@@ -43,7 +43,7 @@ def observations_of(run: Run, event: Event) -> tuple[Observation, ...]:
         case VendorChosen(job_id, quote, decision, _, data, approval):
             text = f"reserved {show_usd(quote.amount)} for {quote.vendor_id}"
             if approval:
-                text += ": waits for a person to approve it"
+                text += ": waits for approval"
             return (
                 Observation(ObservationType.REASONING, decision.reason, job_id, data),
                 _payment(text, job_id, "reserved", amount=str(quote.amount), vendorId=quote.vendor_id),
@@ -58,21 +58,21 @@ def observations_of(run: Run, event: Event) -> tuple[Observation, ...]:
                 Observation(ObservationType.REASONING, text, data={**data, "overtaken": True, "uncharged": uncharged}),
             )
         case RunCancelled(by, why):
-            told = Observation(
+            end = Observation(
                 ObservationType.ERROR, f"{by} cancelled the run: {why}", data={"kind": "cancelled", "by": by}
             )
-            return (told, *_unneeded(run, event))
-    told_of_job = _of_job(find_job(run, event.job_id), event)
-    return (*told_of_job, *_unneeded(run, event)) if isinstance(event, JobFinished) else told_of_job
+            return (end, *_unneeded(run, event))
+    observations = _of_job(find_job(run, event.job_id), event)
+    return (*observations, *_unneeded(run, event)) if isinstance(event, JobFinished) else observations
 
 
 def _unneeded(run: Run, event: RunCancelled | JobFinished) -> tuple[Observation, ...]:
-    """Reservations that are dropped because the event ends the run."""
+    """Observations of the reservations that are dropped because the event ends the run."""
     return tuple(
-        seen
+        observation
         for job, after in zip(run.jobs, apply(run, event).jobs, strict=True)
         if isinstance(job, Reserved) and isinstance(after, Voided)
-        for seen in _of_job(job, JobDropped(job.job_id, after.reason, after.cause))
+        for observation in _of_job(job, JobDropped(job.job_id, after.reason, after.cause))
     )
 
 
@@ -96,8 +96,8 @@ def _of_job(job: Job, event: Event) -> tuple[Observation, ...]:
             text = f"sent to {vendor}, not settled yet; the vendor says: {reply}"
             return (_payment(text, job_id, "unresolved"),)
         case PaymentUnwanted(job_id, transaction, problem):
-            asked = f"cancellation sent: {transaction}" if transaction else f"not cancelled on chain: {problem}"
-            return (_payment(f"{amount} to {vendor} not wanted any more; {asked}", job_id, "unwanted"),)
+            result = f"cancellation sent: {transaction}" if transaction else f"not cancelled on chain: {problem}"
+            return (_payment(f"{amount} to {vendor} not wanted any more; {result}", job_id, "unwanted"),)
         case PaymentSettled(job_id, settlement):
             text = f"{amount} to {vendor} settled on chain"
             return (_payment(text, job_id, "settled", transaction=settlement.transaction),)

@@ -1,4 +1,4 @@
-"""What the core needs from outside. Adapters satisfy these by shape; nothing to subclass."""
+"""Ports: the interfaces that the core needs from outside. Adapters match them by shape; nothing to subclass."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +27,8 @@ from gpuagent.core.records import Block, Spent
 
 
 class Clock(Protocol):
+    """The agent's clock."""
+
     def now(self) -> float:
         """Unix seconds, whole milliseconds. Paces the agent; never decides about money."""
         ...
@@ -89,6 +91,8 @@ class Store(Runs, Rules, Vendors, Protocol):
 
 
 class Wallet(Protocol):
+    """The wallet that pays: it signs one payment, or the transaction that cancels one."""
+
     @property
     def address(self) -> str: ...
 
@@ -106,12 +110,12 @@ class Wallet(Protocol):
         """A raw transaction (EIP-1559, 0x hex) that cancels the authorization on chain, for Chain.send().
 
         It races the settlement, and either may win. Raises Refused when the authorization is not of this wallet
-        and token, or gas.balance cannot pay for it, and WalletError; nothing is signed then that anybody else sees.
+        and token, or gas.balance cannot pay for it, and WalletError; no signature leaves the wallet then.
         """
         ...
 
 
-# What the chain says of an authorization.
+# The outcome of an authorization on chain.
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +147,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Gas:
-    """What a transaction of an address takes now. Amounts in wei of the chain's own coin, fees per unit of gas."""
+    """The cost of a transaction of an address now. Amounts in wei of the chain's own coin, fees per unit of gas."""
 
     count: int
     """Transactions the address has sent, pending ones included."""
@@ -180,18 +184,24 @@ class Chain(Protocol):
 
 
 class Node(Chain, Protocol):
-    """A chain as a node shows it: the port, and the history that the books are held against. Raises as Chain does."""
+    """A chain as a node shows it: the port, and the history that a sweep reads. Raises as Chain does."""
 
     @property
     def token(self) -> Token: ...
 
     def check(self) -> None: ...
 
-    def final(self) -> Block: ...
+    def final(self) -> Block:
+        """The newest block that counts as final."""
+        ...
 
-    def block(self, number: int) -> Block | None: ...
+    def block(self, number: int) -> Block | None:
+        """None where the node does not keep it."""
+        ...
 
-    def history(self, payer: str, first: int, last: int) -> Iterator[Transfer | Spent]: ...
+    def history(self, payer: str, first: int, last: int) -> Iterator[Transfer | Spent]:
+        """The transfers out of the account and the nonces it spent, in these blocks, in order."""
+        ...
 
     def transfers(self, payer: str, from_block: int) -> tuple[Transfer, ...]: ...
 
@@ -199,7 +209,7 @@ class Node(Chain, Protocol):
 
 
 class VendorApi(Protocol):
-    """The vendor's HTTP interface. Every method raises VendorError and nothing else for what a vendor does."""
+    """The vendor's HTTP interface. Whatever a vendor does, a method raises VendorError and nothing else."""
 
     def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal) -> Quote: ...
 
@@ -215,11 +225,13 @@ class VendorApi(Protocol):
 
 
 class Planner(Protocol):
+    """A planner: it chooses what to do next."""
+
     @property
     def name(self) -> str: ...
 
     def decide(self, context: Context, objection: str = "") -> Thought:
-        """What to do next. objection: why the guard refused the answer it gave to this context a moment ago.
+        """The decision for this context. objection: why the guard refused the answer that was given to it before.
 
         It may spend up to context.available on finding out, and says what it spent; one that might need more does
         not begin. Thought.record holds what it has of model, promptHash, prompt, rawReply, tokens (prompt and
@@ -231,7 +243,7 @@ class Planner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long the agent is patient, in seconds."""
+    """The agent's patience and pace, in seconds."""
 
     authorization_s: int = 120
     """Life of a payment authorization, on the chain's clock."""
@@ -247,7 +259,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """planners: by name, "stub" among them, which decides where another fails."""
+    """All ports of one agent. planners: by name, "stub" among them, which decides where another fails."""
 
     store: Store
     planners: Mapping[str, Planner]

@@ -17,7 +17,7 @@ def rehearsed(found: DryRun) -> Html:
 
 def _row(line: Line) -> list[object]:
     price = show_usd(line.quote.amount) if line.quote else "none"
-    return [line.vendor.vendor_id, el("span", price, class_="num"), "; ".join(line.refused) or "not refused"]
+    return [line.vendor.vendor_id, el("span", price, class_="num"), "; ".join(line.refusals) or "not refused"]
 
 
 def _verdict(found: DryRun) -> str:

@@ -46,7 +46,7 @@ def rehearsal_view(found: DryRun) -> RenderableType:
         table.add_column(column, overflow="fold")
     for line in found.lines:
         price = show_usd(line.quote.amount) if line.quote else "none"
-        table.add_row(escape(line.vendor.vendor_id), price, escape("; ".join(line.refused)))
+        table.add_row(escape(line.vendor.vendor_id), price, escape("; ".join(line.refusals)))
     reason = Text.assemble(("\nplanner: ", "dim"), found.decision.reason)
     if found.planner_cost:
         reason.append(f"\nasking cost {show_usd(found.planner_cost)}, charged to no run", style="yellow")
@@ -79,6 +79,6 @@ def _line(line: Line) -> dict[str, Any]:
         "vendorId": line.vendor.vendor_id,
         "amount": str(line.quote.amount) if line.quote else None,
         "payTo": line.vendor.pay_to,
-        "refused": list(line.refused),
+        "refused": list(line.refusals),
         "needsApproval": line.needs_approval,
     }

@@ -37,7 +37,7 @@ def rehearsed(world: World) -> Callable[[], DryRun]:
 
 
 def refused(found: DryRun) -> dict[str, str]:
-    return {line.vendor.vendor_id: "; ".join(line.refused) for line in found.lines}
+    return {line.vendor.vendor_id: "; ".join(line.refusals) for line in found.lines}
 
 
 def test_what_would_be_paid_and_why_others_would_not(rehearsed: Callable[[], DryRun]) -> None:

@@ -162,7 +162,7 @@ def test_what_the_wallet_cannot_pay_is_no_choice(make_world: Callable[..., World
     world.store.put_vendor(replace(cheapest, reliability=0.05), NOW)
     world, planner = with_planner(world, scripted.start("gpu_vendor_2"))
     found = simulate(world.start(), world.ports)
-    assert {line.vendor.vendor_id: line.refused for line in found.lines} == {
+    assert {line.vendor.vendor_id: line.refusals for line in found.lines} == {
         "gpu_vendor_1": (),
         "gpu_vendor_2": ("the wallet cannot pay that now",),
         "gpu_vendor_3": ("the wallet cannot pay that now",),

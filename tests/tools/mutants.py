@@ -206,7 +206,7 @@ MUTANTS = (
     Mutant(
         "log lines stored at every poll",
         "gpuagent/agent/execute.py",
-        "    return tuple(logs[seen:LOG_LINES_MAX])",
+        "    return tuple(logs[stored:LOG_LINES_MAX])",
         "    return tuple(logs[:LOG_LINES_MAX])",
         "tests/agent/test_crash.py -k logs_appear_once",
     ),
@@ -423,7 +423,7 @@ MUTANTS = (
         "tests/agent/test_caps.py -k allowing_more",
     ),
     Mutant(
-        "apply signs what nobody approved",
+        "apply signs what is not approved",
         "gpuagent/core/transitions.py",
         "            if job.unapproved:",
         "            if False:",
@@ -453,7 +453,7 @@ MUTANTS = (
     Mutant(
         "what is not wanted any more is sent again",
         "gpuagent/agent/pay.py",
-        "        if not _wanted(run, job, ports):",
+        "        if not _is_wanted(run, job, ports):",
         "        if False:",
         "tests/agent/test_halt.py -k still_reconciled",
     ),
