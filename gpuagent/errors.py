@@ -1,7 +1,7 @@
 """Errors raised on purpose. Anything else that escapes is a bug.
 
 GpuAgentError
-├── BadInput             what a person asked for cannot be: says what to write instead
+├── BadInput             the user's input cannot be: says what to write instead
 │   ├── UnknownRun
 │   ├── RunNotOurs       another system's run: to look at only
 │   └── UnknownVendor
@@ -11,22 +11,22 @@ GpuAgentError
 │   ├── WalletUnfunded
 │   ├── PolicyRefused    a cap, a halt or a missing approval of the owner's policy
 │   └── DecisionRefused  the guard turned down what a planner answered
-├── WalletError          who holds the key did not sign, or not what was asked: nothing was sent
+├── WalletError          the key's holder did not sign, or not as asked: nothing was sent
 ├── PlannerError         a planner gave no usable answer; the stub decides instead
 ├── IllegalTransition    an event does not fit the run: a bug, never retried
 │   └── BudgetExceeded
 ├── DuplicateRun         a run has this id already: load it
-├── RunFailed            for schedulers, to whom a run that failed is an error
-├── Locked               another process of this machine is at it
+├── RunFailed            a failed run, for schedulers only
+├── Locked               another process on this machine holds the lock
 ├── StaleRun             another tick saved this run first: load it again
 ├── DuplicateVendorJob   a vendor named a job id that already belongs to another job
 ├── StoreError           MongoDB did not do what was asked; what it wrote is unknown: load again
-│   └── ChangesLost      what changed since then is not kept any more: read everything anew
+│   └── ChangesLost      the changes since a token are not kept any more: read everything anew
 ├── ChainError           the chain did not answer: money stays as it is
-│   └── ChainMismatch    the chain contradicts the ledger: a person must look
+│   └── ChainMismatch    the chain contradicts the ledger: an operator must look
 └── VendorError          a vendor refused, failed or did not answer; says nothing about money
     ├── VendorUnauthorized
-    │   └── VendorTokenMissing   we have no token to send: a person must set it
+    │   └── VendorTokenMissing   we have no token to send: an operator must set it
     └── OfferInvalid     a 402 that is not the agreed purchase
 """
 
@@ -38,7 +38,7 @@ class GpuAgentError(Exception):
 
 
 class BadInput(GpuAgentError):
-    """What a person asked for cannot be."""
+    """The user's input cannot be."""
 
 
 class UnknownRun(BadInput):
@@ -66,7 +66,7 @@ class WalletUnfunded(Refused):
 
 
 class PolicyRefused(Refused):
-    """The owner's policy forbids the purchase: a cap, a halt, or an approval that nobody gave."""
+    """The owner's policy forbids the purchase: a cap, a halt, or a missing approval."""
 
 
 class DecisionRefused(Refused):
@@ -74,13 +74,13 @@ class DecisionRefused(Refused):
 
 
 class WalletError(GpuAgentError):
-    """Who holds the wallet's key did not answer, or did not sign what it was asked. Nothing was sent; ask again."""
+    """The holder of the wallet's key did not answer, or did not sign as asked. Nothing was sent; ask again."""
 
 
 class PlannerError(GpuAgentError):
     """The planner gave no usable answer. The stub decides instead, and the record says why.
 
-    cost: what asking cost all the same, in atomic units; record: how it came about, as in a Thought.
+    cost: of asking all the same, in atomic units; record: how it came about, as in a Thought.
     """
 
     def __init__(self, message: str, cost: int = 0, record: Mapping[str, object] | None = None) -> None:
@@ -102,11 +102,11 @@ class DuplicateRun(GpuAgentError):
 
 
 class RunFailed(GpuAgentError):
-    """A run ended without its goal. Raised for schedulers only: to everybody else that is an outcome like any other."""
+    """A run ended without its goal. Raised for schedulers only: elsewhere that is a result like any other."""
 
 
 class Locked(GpuAgentError):
-    """Another process of this machine is at it."""
+    """Another process on this machine holds the lock."""
 
 
 class StaleRun(GpuAgentError):
@@ -130,7 +130,7 @@ class ChainError(GpuAgentError):
 
 
 class ChainMismatch(ChainError):
-    """The chain contradicts the ledger. No step may resolve it; a person must look."""
+    """The chain contradicts the ledger. No step may resolve it; an operator must look."""
 
 
 class VendorError(GpuAgentError):
@@ -147,3 +147,7 @@ class VendorTokenMissing(VendorUnauthorized):
 
 class OfferInvalid(VendorError):
     """The vendor's 402 is not the purchase that was agreed."""
+
+
+RETRYABLE = (Refused, ChainError, VendorError, StoreError, StaleRun)
+"""What the next tick may find gone, such as a halt, an empty wallet or a silent node. ChainMismatch never is."""

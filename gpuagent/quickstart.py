@@ -32,7 +32,7 @@ def launch(at: Desk, goal: str, budget: str, fail_vendor: str = "none") -> Run:
 
 def follow(at: Desk, run: Run) -> Run:
     """Tick the run to its end, telling all that it does. Raises as tick() does."""
-    run = demo.follow(run.run_id, at.agent, tell)
+    run = demo.follow(run, at.agent, tell, at.agent.ports.pace)
     tell(f"\n[bold]run {run.status}[/]: {run.reason}")
     return run
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from gpuagent.agent.execute import claim, poll
 from gpuagent.agent.pay import authorize, pay
 from gpuagent.agent.plan import plan, postponed
-from gpuagent.agent.save import tell
+from gpuagent.agent.save import save_event
 from gpuagent.core import budget
 from gpuagent.core.events import (
     WORLDLY,
@@ -27,7 +27,7 @@ from gpuagent.core.events import (
     VendorChosen,
 )
 from gpuagent.core.model import Cause, Failed, Run
-from gpuagent.core.observations import narrate
+from gpuagent.core.observations import observations_of
 from gpuagent.core.ports import Ports
 from gpuagent.core.transitions import apply, next_steps
 from gpuagent.errors import ChainError, DuplicateVendorJob, PolicyRefused, Refused, StaleRun, VendorError, WalletError
@@ -53,16 +53,16 @@ def tick(run_id: str, ports: Ports) -> Run:
 
 
 def _advance(run: Run, ports: Ports) -> tuple[Run, bool]:
-    """Every step that is due, once, and whether more may be due at once.
+    """The run after every step that is due, once, and whether more may be due at once.
 
     A step that cannot be made holds up no other job of the run: its error is raised once nothing else moves.
     """
     moved, problem = False, None
-    for due in next_steps(run, ports.clock.now()):  # pure: what is due
-        if due not in next_steps(run, ports.clock.now()):
+    for due_step in next_steps(run, ports.clock.now()):  # pure: what is due
+        if due_step not in next_steps(run, ports.clock.now()):
             continue  # an earlier step of this round ended the run
         try:
-            event = perform(due, run, ports)  # the only effects
+            event = perform(due_step, run, ports)  # the only effects
             if event is None:
                 continue
             run = _save(run, event, ports)  # pure, then one transaction
@@ -77,9 +77,9 @@ def _advance(run: Run, ports: Ports) -> tuple[Run, bool]:
     return run, moved
 
 
-def perform(due: Step, run: Run, ports: Ports) -> Event | None:
+def perform(due_step: Step, run: Run, ports: Ports) -> Event | None:
     """The event that the step brings about, or None when there is no news."""
-    match due:
+    match due_step:
         case Plan():
             return plan(run, ports)
         case Authorize(job_id):
@@ -95,7 +95,7 @@ def perform(due: Step, run: Run, ports: Ports) -> Event | None:
 def _save(run: Run, event: Event, ports: Ports) -> Run:
     now = ports.clock.now()
     try:
-        return ports.store.save(run, apply(run, event), narrate(run, event), now)
+        return ports.store.save(run, apply(run, event), observations_of(run, event), now)
     except StaleRun:
         if isinstance(event, VendorChosen | PlanPostponed | PlanAborted) and event.cost:
             _charge(run.run_id, event, ports)
@@ -104,7 +104,7 @@ def _save(run: Run, event: Event, ports: Ports) -> Run:
         match event:
             case VendorChosen():
                 return _save(run, postponed(event, str(error)), ports)
-            case PaymentAuthorized(job_id):  # signed, never stored: nobody has seen it, nobody will
+            case PaymentAuthorized(job_id):  # signed, never stored: it has left the agent nowhere, and never will
                 return _save(run, JobDropped(job_id, str(error), Cause.POLICY), ports)
         raise
     except DuplicateVendorJob as error:
@@ -119,11 +119,11 @@ def _save(run: Run, event: Event, ports: Ports) -> Run:
 
 
 def _charge(run_id: str, lost: VendorChosen | PlanPostponed | PlanAborted, ports: Ports) -> None:
-    """What a lost decision cost, to the run as it is by now, and never more than that has left."""
+    """Charge the cost of a lost decision to the run as it is by now, at most what it has left."""
     reason = lost.reason if isinstance(lost, PlanAborted) else lost.decision.reason
 
-    def charged(run: Run) -> PlannerCharged:
+    def charge(run: Run) -> PlannerCharged:
         cost = min(lost.cost, budget.available(run))
         return PlannerCharged(reason, lost.data, cost, lost.cost - cost)
 
-    tell(run_id, charged, ports.store, ports.clock)
+    save_event(run_id, charge, ports.store, ports.clock)

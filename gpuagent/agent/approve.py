@@ -1,24 +1,24 @@
-"""What a person may tell a run: approve a purchase, reject it, or cancel the whole run. Needs no key and no chain."""
+"""A user's orders to a run: approve a purchase, reject it, or cancel the whole run. Needs no key and no chain."""
 
-from gpuagent.agent.save import tell
+from gpuagent.agent.save import save_event
 from gpuagent.core.events import Event, JobDropped, PurchaseApproved, RunCancelled
 from gpuagent.core.model import Cause, Reserved, Run, RunStatus
 from gpuagent.core.money import show_usd
-from gpuagent.core.ports import Clock, Store
+from gpuagent.core.ports import Clock, Runs
 from gpuagent.errors import BadInput
 
 NAME_MAX, WHY_MAX = 100, 500
 
 
-def approve(run_id: str, by: str, amount: int, store: Store, clock: Clock, job_id: str = "") -> Run:
-    """Agree to the one purchase that waits, or to job_id; it is signed at the next tick, at the price quoted.
+def approve(run_id: str, by: str, amount: int, store: Runs, clock: Clock, job_id: str = "") -> Run:
+    """Approve the one purchase that waits, or job_id; it is signed at the next tick, at the price quoted.
 
-    amount: what the person has seen, in atomic units: a vendor may have quoted anew meanwhile. Raises UnknownRun, and
-    BadInput when nothing waits, or for another amount, or not for long enough any more.
+    amount: the price that the approver saw, in atomic units: a vendor may have quoted anew meanwhile. Raises
+    UnknownRun, and BadInput when nothing waits, for another amount, and when the request has expired.
     """
     _check(by)
 
-    def approved(run: Run) -> Event:
+    def approval(run: Run) -> Event:
         job, now = waiting(run, job_id), clock.now()
         if job.quote.amount != amount:
             raise BadInput(
@@ -29,47 +29,46 @@ def approve(run_id: str, by: str, amount: int, store: Store, clock: Clock, job_i
             raise BadInput(f"the request has expired with its quote: tick run {run.run_id}, and it will ask again")
         return PurchaseApproved(job.job_id, by, now)
 
-    return tell(run_id, approved, store, clock)
+    return save_event(run_id, approval, store, clock)
 
 
-def reject(run_id: str, by: str, why: str, store: Store, clock: Clock, job_id: str = "") -> Run:
+def reject(run_id: str, by: str, why: str, store: Runs, clock: Clock, job_id: str = "") -> Run:
     """Refuse the purchase that waits: the run looks elsewhere, and does not ask again at that price.
 
     Raises UnknownRun, and BadInput when nothing waits.
     """
     _check(by, why)
-    return tell(
-        run_id,
-        lambda run: JobDropped(waiting(run, job_id).job_id, f"rejected by {by}: {why}", Cause.PERSON),
-        store,
-        clock,
-    )
+
+    def rejection(run: Run) -> Event:
+        return JobDropped(waiting(run, job_id).job_id, f"rejected by {by}: {why}", Cause.PERSON)
+
+    return save_event(run_id, rejection, store, clock)
 
 
-def cancel(run_id: str, by: str, why: str, store: Store, clock: Clock) -> Run:
+def cancel(run_id: str, by: str, why: str, store: Runs, clock: Clock) -> Run:
     """End the run: no new signature. What is out is cancelled on chain by the next tick, or followed to its end.
 
     Raises UnknownRun, and BadInput when the run has ended.
     """
     _check(by, why)
 
-    def cancelled(run: Run) -> Event:
+    def cancellation(run: Run) -> Event:
         if run.status is not RunStatus.RUNNING:
             raise BadInput(f"run {run.run_id} has {run.status} already")
         return RunCancelled(by, why)
 
-    return tell(run_id, cancelled, store, clock)
+    return save_event(run_id, cancellation, store, clock)
 
 
 def waiting(run: Run, job_id: str = "") -> Reserved:
-    """The purchase that waits for a person. Raises BadInput when there is none, or several and no job_id."""
-    found = [job for job in run.jobs if isinstance(job, Reserved) and job.unapproved and job_id in ("", job.job_id)]
-    if not found:
+    """The purchase that waits for approval. Raises BadInput when there is none, or several and no job_id."""
+    jobs = [job for job in run.jobs if isinstance(job, Reserved) and job.unapproved and job_id in ("", job.job_id)]
+    if not jobs:
         raise BadInput(f"nothing of run {run.run_id} waits for approval: `gpuagent run status {run.run_id}` shows it")
-    if len(found) > 1:
-        ids = ", ".join(job.job_id for job in found)
-        raise BadInput(f"{len(found)} purchases wait, name one by --job: {ids}")
-    return found[0]
+    if len(jobs) > 1:
+        ids = ", ".join(job.job_id for job in jobs)
+        raise BadInput(f"{len(jobs)} purchases wait, name one by --job: {ids}")
+    return jobs[0]
 
 
 def _check(by: str, why: str = "-") -> None:

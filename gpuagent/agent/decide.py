@@ -1,4 +1,4 @@
-"""Ask a planner, hold its answer against the guard, and keep a record of both that can be replayed.
+"""The decision: a planner's answer, held against the guard, with a record of both that can be replayed.
 
 A planner whose answer the guard refuses is asked once more, with the reason. If that does not help, or if it gives no
 usable answer, the stub decides. What any of them cost is charged to the run.
@@ -6,16 +6,14 @@ usable answer, the stub decides. What any of them cost is charged to the run.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import isfinite
 
 from gpuagent.agent.decision_record import Attempt, record
+from gpuagent.agent.guard import check_decision, check_funds, check_planner
 from gpuagent.agent.market import Survey
-from gpuagent.core.context import Context
-from gpuagent.core.model import Action, Decision, Quote, Run
-from gpuagent.core.money import show_usd
+from gpuagent.core.model import Decision, Quote, Run
 from gpuagent.core.ports import Ports
 from gpuagent.core.text import clean
-from gpuagent.errors import ConfigError, DecisionRefused, PlannerError, Refused, WalletUnfunded
+from gpuagent.errors import PlannerError, Refused, WalletUnfunded
 
 FALLBACK = "stub"
 REASON_MAX = 2_000
@@ -23,7 +21,7 @@ REASON_MAX = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Deliberation:
-    """attempts: in order, at least one; the last decides. quote: what to buy, if anything."""
+    """The attempts, in order, at least one: the last decides. quote: the purchase, if there is one."""
 
     attempts: tuple[Attempt, ...]
     cost: int
@@ -39,12 +37,12 @@ class Deliberation:
 
     @property
     def problem(self) -> Refused | PlannerError | None:
-        """Why even the last answer does not count: nothing may be done then."""
+        """The reason why even the last answer does not count: nothing may be done then."""
         return self.attempts[-1].problem
 
 
-def deliberate(run: Run, survey: Survey, spendable: int, ports: Ports) -> Deliberation:
-    """The run's planner, once more if it is refused, then the stub. spendable: what the wallet can still pay.
+def decide(run: Run, survey: Survey, spendable: int, ports: Ports) -> Deliberation:
+    """The answer of the run's planner, asked again if refused, else of the stub. spendable: by the wallet.
 
     Raises ConfigError when the run names a planner that this agent does not have.
     """
@@ -60,51 +58,8 @@ def deliberate(run: Run, survey: Survey, spendable: int, ports: Ports) -> Delibe
     return Deliberation(tuple(attempts), spent, record(run.planner, survey.context, attempts))
 
 
-def check_planner(name: str, ports: Ports) -> None:
-    """Raises ConfigError unless this agent has the planner that a run names."""
-    if name not in ports.planners:
-        raise ConfigError(f"the run's planner is {name!r}, and this agent has {', '.join(ports.planners)}: set it up")
-
-
-def guard(decision: Decision, context: Context, quotes: Mapping[str, Quote], now: float, cost: int = 0) -> Quote | None:
-    """The live quote that a decision to start stands for; None for any other. Raises DecisionRefused.
-
-    now: Unix seconds, after the planner has thought. cost: what it cost, which is not available any more.
-    """
-    if not isfinite(decision.wait_until):
-        raise DecisionRefused("it names no time to wait until")
-    if decision.action is not Action.START_JOB:
-        return None
-    candidate = next((one for one in context.candidates if one.vendor_id == decision.vendor_id), None)
-    if candidate is None:
-        raise DecisionRefused(f"{decision.vendor_id[:80]!r} is not among the candidate vendors")
-    quote, available = quotes.get(decision.vendor_id), context.available - cost
-    if quote is None:
-        raise DecisionRefused(f"{decision.vendor_id} has no live quote: {candidate.problem}")
-    if not decision.max_hours.is_finite() or decision.max_hours != context.hours:
-        raise DecisionRefused(f"{decision.max_hours} hours chosen, {context.hours} quoted")
-    if quote.expires_at <= now:
-        raise DecisionRefused(f"the quote of {decision.vendor_id} has expired")
-    if quote.amount > available:
-        raise DecisionRefused(
-            f"{decision.vendor_id} asks {show_usd(quote.amount)}, available are {show_usd(available)}"
-        )
-    if candidate.refusals:
-        raise DecisionRefused(f"{decision.vendor_id}: {'; '.join(candidate.refusals)}")
-    return quote
-
-
-def check_funds(quote: Quote, spendable: int, ports: Ports) -> None:
-    """Raises WalletUnfunded when the wallet cannot pay for this on top of all that the run holds."""
-    if spendable < quote.amount:
-        raise WalletUnfunded(
-            f"wallet {ports.wallet.address} has {show_usd(max(spendable, 0))} of {ports.wallet.token.name} on "
-            f"{ports.wallet.token.network} to spend, the payment needs {show_usd(quote.amount)}: fund it and tick again"
-        )
-
-
 def _objection(attempt: Attempt) -> str:
-    """The guard's words for the planner; no address is in them."""
+    """The guard's refusal in words for the planner; no address is in them."""
     if isinstance(attempt.problem, WalletUnfunded) and attempt.decision:
         return f"the wallet cannot pay what {attempt.decision.vendor_id} asks"
     return str(attempt.problem)
@@ -129,7 +84,7 @@ def _attempt(name: str, survey: Survey, spendable: int, spent: int, objection: s
         cost = context.available
     if decision:
         try:
-            quote = guard(decision, context, survey.quotes, now, cost)
+            quote = check_decision(decision, context, survey.quotes, now, cost)
             if quote:
                 check_funds(quote, spendable, ports)
         except Refused as error:

@@ -1,4 +1,4 @@
-"""The decision record: what a planner saw, what it answered, and what the guard said to that. Pure."""
+"""The decision record: the planner's context, its answers, and the guard's verdicts on them. Pure."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ TEXT_MAX = 100_000
 """Longer texts of a planner's record are cut: a document has room for 16 MB."""
 INT_MAX = 2**63 - 1
 OWN = ("model", "promptHash", "prompt", "rawReply", "tokens")
-"""What a planner that has them puts into Thought.record, beside scores: a mapping by vendor_id."""
+"""The fields that a planner may put into Thought.record, beside scores: a mapping by vendor_id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,11 @@ class Attempt:
 def record(planner: str, context: Context, attempts: Sequence[Attempt]) -> Mapping[str, object]:
     """The decision record, as it is stored: camelCase, plain JSON values, amounts in atomic units.
 
-    planner: the run's own; what is OWN is from when it was asked last. attempts: at least one, the last decided.
+    planner: the run's own; the OWN fields are of its last attempt. attempts: at least one, the last decided.
     """
-    last, own = attempts[-1], [attempt for attempt in attempts if attempt.planner == planner][-1:]
-    asked = own[0].record if own else {}
+    last = attempts[-1]
+    own = [attempt.record for attempt in attempts if attempt.planner == planner]
+    own_record = own[-1] if own else {}
     scores = last.record.get("scores")
     scores = scores if isinstance(scores, Mapping) else {}
     failed = [attempt for attempt in attempts[:-1] if attempt.planner != last.planner]
@@ -42,21 +43,21 @@ def record(planner: str, context: Context, attempts: Sequence[Attempt]) -> Mappi
         "contextHash": context.digest(),
         "context": context.as_json(),
         "planner": planner,
-        **{key: _plain(asked.get(key)) for key in OWN},
+        **{key: _plain(own_record.get(key)) for key in OWN},
         "decision": _decision(last.decision),
         "decidedBy": last.planner,
         "fallback": str(failed[-1].problem) if failed else "",
         "candidates": [
             {
-                "vendorId": one.vendor_id,
-                "amount": one.amount,
-                "reliability": one.reliability,
-                "learned": one.learned.mean,
-                "problem": one.problem,
-                "refusals": list(one.refusals),
-                "score": _plain(scores.get(one.vendor_id)),
+                "vendorId": candidate.vendor_id,
+                "amount": candidate.amount,
+                "reliability": candidate.reliability,
+                "learned": candidate.learned.mean,
+                "problem": candidate.problem,
+                "refusals": list(candidate.refusals),
+                "score": _plain(scores.get(candidate.vendor_id)),
             }
-            for one in context.candidates
+            for candidate in context.candidates
         ],
         "verdicts": [_verdict(attempt) for attempt in attempts],
         "attempts": [

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from gpuagent.agent.decide import deliberate
-from gpuagent.agent.market import Survey, look
-from gpuagent.agent.pay import check_halt, check_payer
+from gpuagent.agent import market
+from gpuagent.agent.decide import decide
+from gpuagent.agent.guard import check_halt, check_payer
+from gpuagent.agent.market import Survey
 from gpuagent.agent.plan import exhausted, solvent
 from gpuagent.core import policy
 from gpuagent.core.context import Candidate
@@ -14,22 +15,22 @@ from gpuagent.core.ports import Ports
 from gpuagent.core.terms import agreed, derived_job_id
 from gpuagent.errors import VendorError, WalletUnfunded
 
-NOBODY_ASKED = Decision(Action.ABORT, "nobody was asked")
+NO_DECISION = Decision(Action.ABORT, "no planner was asked")
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One vendor: its quote, or None; every rule that refuses it; whether a person would have to approve."""
+    """One vendor: its quote, or None; every rule that refuses it; whether an approver would have to agree."""
 
     vendor: Vendor
     quote: Quote | None
-    refused: tuple[str, ...]
+    refusals: tuple[str, ...]
     needs_approval: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsal:
-    """would_pay: what the next ticks would sign and pay, or None; then why_not says what is in the way.
+class DryRun:
+    """The next purchase as it would be. would_pay: the payment of the next ticks, or None; then why_not says why.
 
     planner_cost: what asking the planner cost, in atomic units. It is charged to no run.
     """
@@ -41,29 +42,29 @@ class Rehearsal:
     planner_cost: int = 0
 
 
-def rehearse(run: Run, ports: Ports) -> Rehearsal:
-    """What the run's next purchase would be; the run need not be saved. Vendors see a job id of no run.
+def simulate(run: Run, ports: Ports) -> DryRun:
+    """The run's next purchase as it would be; the run need not be saved. Vendors see a job id of no run.
 
-    A run that has ended, waits for a person or may try no more jobs buys nothing: no vendor and no planner is asked.
+    A run that has ended, waits for an approval or may try no more jobs buys nothing: no vendor and no planner is asked.
     Raises Refused for another wallet or a halted one, VendorUnauthorized, ChainError.
     """
     if why := _idle(run):
-        return Rehearsal((), NOBODY_ASKED, None, why)
+        return DryRun((), NO_DECISION, None, why)
     check_payer(run, ports)
     rules = ports.store.policy()
     check_halt(rules, run)
-    survey = look(run, rules, ports)
+    survey = market.survey(run, rules, ports)
     try:
         survey, spendable = solvent(run, survey, ports)
     except WalletUnfunded as error:
-        return Rehearsal(_lines(survey, rules, ports), NOBODY_ASKED, None, str(error))
+        return DryRun(_lines(survey, rules, ports), NO_DECISION, None, str(error))
     lines = _lines(survey, rules, ports)
-    found = deliberate(run, survey, spendable, ports)
-    decision = found.decision or Decision(Action.ABORT, str(found.problem))
-    if found.problem or not found.quote:
-        return Rehearsal(lines, decision, None, str(found.problem or decision.reason), found.cost)
-    (chosen,) = [line for line in lines if line.vendor.vendor_id == decision.vendor_id]
-    return Rehearsal(lines, decision, None if chosen.refused else chosen, "; ".join(chosen.refused), found.cost)
+    answer = decide(run, survey, spendable, ports)
+    decision = answer.decision or Decision(Action.ABORT, str(answer.problem))
+    if answer.problem or not answer.quote:
+        return DryRun(lines, decision, None, str(answer.problem or decision.reason), answer.cost)
+    (choice,) = [line for line in lines if line.vendor.vendor_id == decision.vendor_id]
+    return DryRun(lines, decision, None if choice.refusals else choice, "; ".join(choice.refusals), answer.cost)
 
 
 def _idle(run: Run) -> str:
@@ -72,7 +73,7 @@ def _idle(run: Run) -> str:
         return f"the run has {run.status}: {run.reason}"
     for job in run.jobs:
         if isinstance(job, Reserved) and job.unapproved:
-            return f"the run waits for a person to approve {show_usd(job.quote.amount)} for {job.quote.vendor_id}"
+            return f"the run waits for approval of {show_usd(job.quote.amount)} for {job.quote.vendor_id}"
     return exhausted(run)
 
 
@@ -84,12 +85,12 @@ def _line(candidate: Candidate, survey: Survey, rules: policy.Policy, ports: Por
     vendor, quote = survey.vendors[candidate.vendor_id], survey.quotes.get(candidate.vendor_id)
     if quote is None:
         return Line(vendor, None, (candidate.problem,))
-    refused = list(candidate.refusals)
+    refusals = list(candidate.refusals)
     if quote.amount > survey.context.available:
-        refused.append(f"{show_usd(quote.amount)} is more than the {show_usd(survey.context.available)} available")
+        refusals.append(f"{show_usd(quote.amount)} is more than the {show_usd(survey.context.available)} available")
     trial = Reserved(derived_job_id(ports.store.new_id(), 0), quote, survey.context.now)
     try:
         agreed(ports.vendor_api.challenge(vendor, trial), quote, vendor, ports.wallet.token)
     except VendorError as error:
-        refused.append(str(error))
-    return Line(vendor, quote, tuple(refused), policy.approval(rules, quote, survey.context.now) is not None)
+        refusals.append(str(error))
+    return Line(vendor, quote, tuple(refusals), policy.approval(rules, quote, survey.context.now) is not None)

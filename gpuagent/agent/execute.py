@@ -1,10 +1,10 @@
-"""Follow a job that was paid for: claim it, poll it, give it up."""
+"""The work that was paid for: claim the job, poll it, give it up."""
 
 from collections.abc import Sequence
 
-from gpuagent.agent.pay import find_vendor
+from gpuagent.agent.market import find_vendor
 from gpuagent.core.events import Event, JobClaimed, JobFinished, JobProgressed, JobWentSilent
-from gpuagent.core.model import Completed, Failed, JobReport, Owed, Run, Settled, Underway
+from gpuagent.core.model import Completed, Failed, JobReport, JobStatus, Owed, Run, Settled, Underway
 from gpuagent.core.ports import Ports
 from gpuagent.core.transitions import find_job
 from gpuagent.errors import IllegalTransition, VendorError, VendorTokenMissing
@@ -50,9 +50,9 @@ def poll(run: Run, job_id: str, ports: Ports) -> Event | None:
     logs = _new_logs(report.logs, job.work.logs_seen)
     limit_s = float(job.quote.max_hours) * 3600 * ports.pace.overrun + ports.pace.silence_s
     match report.status:
-        case "completed":
+        case JobStatus.COMPLETED:
             return JobFinished(job_id, _completed(job.work, report, now), logs)
-        case "failed":
+        case JobStatus.FAILED:
             reason = report.error_message or "the vendor gives no reason"
             return JobFinished(job_id, Failed(reason, now, job.work.vendor_job_id), logs)
     if now - job.work.started_at > limit_s:
@@ -77,6 +77,6 @@ def _silent(job_id: str, work: Underway, problem: str, now: float, ports: Ports)
     return None
 
 
-def _new_logs(logs: Sequence[str], seen: int) -> tuple[str, ...]:
+def _new_logs(logs: Sequence[str], stored: int) -> tuple[str, ...]:
     """Lines not stored yet. A vendor's list only grows; one that shrinks brings nothing new."""
-    return tuple(logs[seen:LOG_LINES_MAX])
+    return tuple(logs[stored:LOG_LINES_MAX])

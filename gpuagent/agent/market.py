@@ -1,4 +1,4 @@
-"""What a planner gets to see: live quotes, the owner's limits, what past jobs say. Asks the vendors, writes nothing."""
+"""The survey of the market: live quotes, the owner's limits, past jobs. Asks the vendors, writes nothing."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from statistics import median
 
+from gpuagent.agent.guard import check_payee
 from gpuagent.core import budget, policy
 from gpuagent.core.belief import learned
 from gpuagent.core.context import Candidate, Context, PastJob
@@ -13,10 +14,10 @@ from gpuagent.core.model import Cause, Completed, Failed, Job, Quote, Run, Settl
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Ports
 from gpuagent.core.text import clean
-from gpuagent.errors import OfferInvalid, UnknownVendor, VendorError, VendorUnauthorized
+from gpuagent.errors import IllegalTransition, UnknownVendor, VendorError, VendorUnauthorized
 
-OUTCOMES_MAX = 50
-"""Past jobs looked at per vendor, the newest: with later ones counting more, what is older weighs 0.5 % together."""
+PAST_JOBS_MAX = 50
+"""Past jobs looked at per vendor, the newest: as later ones count more, all older ones weigh 0.5 % together."""
 NAME_MAX, PROBLEM_MAX = 80, 300
 ADDRESS = re.compile("0x[0-9a-fA-F]{8,}")
 HOUR_S = 3600.0
@@ -27,27 +28,28 @@ JOB_MIN_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """context: what planners see. quotes and vendors: what it stands for, by vendor_id, with addresses and ids."""
+    """context: for planners. quotes and vendors: the records behind it, by vendor_id, with addresses and ids."""
 
     context: Context
     vendors: Mapping[str, Vendor]
     quotes: Mapping[str, Quote]
 
 
-def look(run: Run, rules: policy.Policy, ports: Ports) -> Survey:
-    """Binding quotes from every candidate vendor, silent ones shown as such, and what the policy forbids.
+def survey(run: Run, rules: policy.Policy, ports: Ports) -> Survey:
+    """Binding quotes of every candidate vendor, silent ones shown as such, and the refusals of the policy.
 
-    Raises UnknownVendor, and VendorUnauthorized when nobody quoted and one refused our token.
+    Raises UnknownVendor, and VendorUnauthorized when no vendor quoted and one refused our token.
     """
     vendors = candidates(run, ports.store.vendors(), ports.wallet.token)
     with ThreadPoolExecutor(max_workers=max(1, len(vendors))) as pool:
-        quoted = list(pool.map(lambda vendor: _ask(run, vendor, ports), vendors))
-    refused = [error for _, error in quoted if isinstance(error, VendorUnauthorized)]
-    if refused and all(quote is None for quote, _ in quoted):
-        raise refused[0]
-    now, names, network = ports.clock.now(), [vendor.vendor_id for vendor in vendors], ports.wallet.token.network
+        answers = list(pool.map(lambda vendor: _ask(run, vendor, ports), vendors))
+    refusals = [error for _, error in answers if isinstance(error, VendorUnauthorized)]
+    if refusals and all(quote is None for quote, _ in answers):
+        raise refusals[0]
+    now, network = ports.clock.now(), ports.wallet.token.network
+    names = [vendor.vendor_id for vendor in vendors]
     usage = ports.store.usage(run, network, names, now)
-    past = [*ports.store.outcomes(run, network, names, OUTCOMES_MAX), *past_jobs(run)]
+    past = [*ports.store.past_jobs(run, network, names, PAST_JOBS_MAX), *own_past_jobs(run)]
     past.sort(key=lambda job: (job.ended_at, job.started_at, job.vendor_id))
     context = Context(
         goal=run.goal,
@@ -62,12 +64,12 @@ def look(run: Run, rules: policy.Policy, ports: Ports) -> Survey:
         job_s=_job_s(run, past),
         candidates=tuple(
             _candidate(vendor, quote, error, policy.refusals(rules, run, quote, usage) if quote else (), past)
-            for vendor, (quote, error) in zip(vendors, quoted, strict=True)
+            for vendor, (quote, error) in zip(vendors, answers, strict=True)
         ),
         past=tuple(past),
         caps=_caps(rules, run),
     )
-    quotes = {vendor.vendor_id: quote for vendor, (quote, _) in zip(vendors, quoted, strict=True) if quote}
+    quotes = {vendor.vendor_id: quote for vendor, (quote, _) in zip(vendors, answers, strict=True) if quote}
     return Survey(context, {vendor.vendor_id: vendor for vendor in vendors}, quotes)
 
 
@@ -77,23 +79,24 @@ def payable(survey: Survey, spendable: int, balance: int) -> Survey:
     spendable: of the wallet's balance, what the run has not promised. What only holds stand in the way of may pass.
     """
 
-    def marked(one: Candidate) -> Candidate:
-        if one.amount is None or one.amount <= spendable:
-            return one
-        passing = one.amount <= balance and (one.passing or not one.refusals)
-        return replace(one, refusals=(*one.refusals, "the wallet cannot pay that now"), passing=passing)
+    def marked(candidate: Candidate) -> Candidate:
+        if candidate.amount is None or candidate.amount <= spendable:
+            return candidate
+        transient = candidate.amount <= balance and (candidate.transient or not candidate.refusals)
+        refusals = (*candidate.refusals, "the wallet cannot pay that now")
+        return replace(candidate, refusals=refusals, transient=transient)
 
-    seen = tuple(map(marked, survey.context.candidates))
-    return replace(survey, context=replace(survey.context, candidates=seen))
+    candidates = tuple(map(marked, survey.context.candidates))
+    return replace(survey, context=replace(survey.context, candidates=candidates))
 
 
 def candidates(run: Run, vendors: Sequence[Vendor], token: Token) -> list[Vendor]:
     """The enabled vendors that the run allows, that offer its GPU and take our token. Raises UnknownVendor."""
-    known = {vendor.vendor_id: vendor for vendor in vendors}
-    missing = [name for name in run.vendor_ids if name not in known]
+    by_id = {vendor.vendor_id: vendor for vendor in vendors}
+    missing = [name for name in run.vendor_ids if name not in by_id]
     if missing:
-        raise UnknownVendor(f"no vendor {missing[0]!r}; known: {', '.join(known) or 'none'}")
-    allowed = [known[name] for name in run.vendor_ids] if run.vendor_ids else list(vendors)
+        raise UnknownVendor(f"no vendor {missing[0]!r}; known: {', '.join(by_id) or 'none'}")
+    allowed = [by_id[name] for name in run.vendor_ids] if run.vendor_ids else list(vendors)
     return [
         vendor
         for vendor in allowed
@@ -103,16 +106,17 @@ def candidates(run: Run, vendors: Sequence[Vendor], token: Token) -> list[Vendor
     ]
 
 
-def past_jobs(run: Run) -> list[PastJob]:
+def find_vendor(vendor_id: str, ports: Ports) -> Vendor:
+    """The vendor's recorded terms. Raises IllegalTransition: a vendor with jobs is never deleted."""
+    for vendor in ports.store.vendors():
+        if vendor.vendor_id == vendor_id:
+            return vendor
+    raise IllegalTransition(f"the record of vendor {vendor_id} is gone")
+
+
+def own_past_jobs(run: Run) -> list[PastJob]:
     """The run's own ended jobs. A purchase that fell through by the vendor's doing is a failure that cost nothing."""
     return [past for job in run.jobs if (past := _past_job(job))]
-
-
-def check_payee(quote: Quote, vendor: Vendor) -> None:
-    """Raises OfferInvalid when the quote names another payee, network or asset than the vendor's record."""
-    named = (quote.pay_to.lower(), quote.network, quote.asset.lower())
-    if named != (vendor.pay_to.lower(), vendor.network, vendor.asset.lower()):
-        raise OfferInvalid(f"{vendor.vendor_id} wants to be paid otherwise than recorded: {', '.join(named)}")
 
 
 def _ask(run: Run, vendor: Vendor, ports: Ports) -> tuple[Quote | None, VendorError | None]:
@@ -147,10 +151,10 @@ def _past_job(job: Job) -> PastJob | None:
 
 
 def _job_s(run: Run, past: Sequence[PastJob]) -> float:
-    """How long a job of this run takes: as jobs took by the paid hour, where any was seen; never longer than paid."""
+    """The time a job of this run takes: by the paid hour as past jobs took, if there are any; at most the paid time."""
     paid_s = float(run.max_hours) * HOUR_S
-    taken = [(job.ended_at - job.started_at) / (float(job.hours) * HOUR_S) for job in past if job.paid]
-    return max(JOB_MIN_S, paid_s * min(1.0, median(taken))) if taken else paid_s
+    shares = [(job.ended_at - job.started_at) / (float(job.hours) * HOUR_S) for job in past if job.paid]
+    return max(JOB_MIN_S, paid_s * min(1.0, median(shares))) if shares else paid_s
 
 
 def _candidate(
@@ -169,8 +173,8 @@ def _candidate(
         expires_at=quote.expires_at if quote else 0.0,
         eta_s=quote.eta_s if quote else 0.0,
         problem=_inert(str(error), PROBLEM_MAX) if error else "",
-        refusals=tuple(one.words for one in refusals),
-        passing=bool(refusals) and all(one.passing for one in refusals),
+        refusals=tuple(refusal.reason for refusal in refusals),
+        transient=bool(refusals) and all(refusal.transient for refusal in refusals),
         learned=learned(vendor.reliability, [job for job in past if job.vendor_id == vendor.vendor_id]),
     )
 
@@ -188,7 +192,7 @@ def _caps(rules: policy.Policy, run: Run) -> tuple[str, ...]:
         ("this wallet in 24 hours", rules.wallet_per_day),
         *((f"all runs tagged {tag}", rules.tag_totals.get(tag)) for tag in run.tags),
     )
-    told = [f"{what}: at most {show_usd(limit)}" for what, limit in limits if limit is not None]
+    texts = [f"{what}: at most {show_usd(limit)}" for what, limit in limits if limit is not None]
     if rules.approval_above is not None:
-        told.append(f"a person approves what is above {show_usd(rules.approval_above)}")
-    return tuple(told)
+        texts.append(f"an approver decides on what is above {show_usd(rules.approval_above)}")
+    return tuple(texts)

@@ -6,6 +6,15 @@ answers is ignored but for its job id, and the chain is asked again. Only a fina
 EIP-3009: https://eips.ethereum.org/EIPS/eip-3009. x402 v2, scheme exact: https://github.com/coinbase/x402.
 """
 
+from gpuagent.agent.guard import (
+    check_balance,
+    check_halt,
+    check_lifetime,
+    check_payer,
+    check_unspent,
+    policy_problem,
+)
+from gpuagent.agent.market import find_vendor
 from gpuagent.core import policy
 from gpuagent.core.events import (
     Event,
@@ -17,23 +26,17 @@ from gpuagent.core.events import (
     PaymentVoided,
 )
 from gpuagent.core.model import Authorization, Authorized, Cause, Reserved, Run, RunStatus, Settlement, Terms, Vendor
-from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Open, Outcome, Ports, Void
-from gpuagent.core.terms import agreed, nonce, unsigned_nonces
+from gpuagent.core.terms import agreed, nonce
 from gpuagent.core.text import clean
 from gpuagent.core.transitions import find_job
 from gpuagent.errors import (
     ChainError,
-    ChainMismatch,
     IllegalTransition,
-    OfferInvalid,
-    PolicyRefused,
     Refused,
-    StaleRun,
     VendorError,
     VendorTokenMissing,
     WalletError,
-    WalletUnfunded,
 )
 
 REORG_MARGIN = 64
@@ -44,22 +47,22 @@ PROBLEM_MAX = 300
 def authorize(run: Run, job_id: str, ports: Ports) -> Event:
     """Fetch the 402, match it against the quote and the vendor's record, fix the terms and sign them.
 
-    A reservation that the policy forbids by now, or that nobody approved in time, is dropped before that. Raises
-    Refused, StaleRun, VendorTokenMissing, ChainError, ChainMismatch and WalletError, with nothing signed that anybody
-    else has seen.
+    A reservation that the policy forbids by now, or that was not approved in time, is dropped before that. Raises
+    Refused, StaleRun, VendorTokenMissing, ChainError, ChainMismatch and WalletError, with no signature that
+    left the agent.
     """
     job = find_job(run, job_id)
     if not isinstance(job, Reserved):
         raise IllegalTransition(f"{job} is not reserved")
     if job.quote.expires_at <= ports.clock.now():  # before all that may refuse: the hold is of no more use
-        reason = "nobody approved the purchase in time" if job.unapproved else "the quote expired, unsigned"
+        reason = "the purchase was not approved in time" if job.unapproved else "the quote expired, unsigned"
         return JobDropped(job_id, reason, Cause.POLICY if job.unapproved else Cause.UNNEEDED)
     check_payer(run, ports)
     rules = ports.store.policy()
     check_halt(rules, run)
-    if forbidden := _forbidden(run, job, rules, ports):
-        return JobDropped(job_id, forbidden, Cause.POLICY)
-    _check_unspent(run, ports)
+    if problem := policy_problem(run, job, rules, ports):
+        return JobDropped(job_id, problem, Cause.POLICY)
+    check_unspent(run, ports)
     vendor = find_vendor(job.quote.vendor_id, ports)
     try:
         challenge = ports.vendor_api.challenge(vendor, job)
@@ -84,7 +87,7 @@ def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
     outcome = ports.chain.outcome(job.authorization)
     reply, vendor_job_id = "", job.vendor_job_id
     if _may_send(outcome, job.authorization, ports):
-        if not _wanted(run, job, ports):
+        if not _is_wanted(run, job, ports):
             return _cancel(job, ports)
         try:
             vendor_job_id = ports.vendor_api.submit(find_vendor(job.quote.vendor_id, ports), job) or vendor_job_id
@@ -104,36 +107,10 @@ def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
             return news if reply and reply != job.last_reply else None
 
 
-def check_payer(run: Run, ports: Ports) -> None:
-    """Raises Refused unless the wallet is the run's own, on its network: others would be other nonces, other money."""
-    if ports.wallet.token.network != run.network:
-        raise Refused(f"run {run.run_id} pays on {run.network}, and X402_NETWORK is {ports.wallet.token.network}")
-    if ports.wallet.address != run.payer:
-        raise Refused(f"run {run.run_id} pays from {run.payer}, and the wallet is {ports.wallet.address}")
-
-
-def check_halt(rules: policy.Policy, run: Run) -> None:
-    """Raises PolicyRefused while the wallet is halted: the run stands still, and goes on once it is resumed."""
-    if halt := policy.halt(rules, run.payer):
-        raise PolicyRefused(
-            f"{halt.by} halted wallet {halt.name}: {halt.why}. Nothing was signed; "
-            f"`gpuagent policy resume wallet {halt.name}` lets it go on"
-        )
-
-
-def find_vendor(vendor_id: str, ports: Ports) -> Vendor:
-    """The vendor's recorded terms. Raises IllegalTransition: a vendor with jobs is never deleted."""
-    for vendor in ports.store.vendors():
-        if vendor.vendor_id == vendor_id:
-            return vendor
-    raise IllegalTransition(f"the record of vendor {vendor_id} is gone")
-
-
 def _authorization(job: Reserved, vendor: Vendor, terms: Terms, ports: Ports) -> Authorization:
     wallet, quote = ports.wallet, job.quote
     head = ports.chain.head(wallet.address)
-    if head.balance < quote.amount:
-        raise WalletUnfunded(f"wallet {wallet.address} holds {show_usd(head.balance)}, less than the payment")
+    check_balance(quote, head, ports)
     life_s = min(ports.pace.authorization_s, terms.max_timeout_s)
     authorization = Authorization(
         payer=wallet.address,
@@ -146,37 +123,12 @@ def _authorization(job: Reserved, vendor: Vendor, terms: Terms, ports: Ports) ->
         valid_before=min(head.time + life_s, int(quote.expires_at)),
         from_block=max(0, head.number - REORG_MARGIN),
     )
-    if authorization.valid_before <= head.time + ports.pace.send_margin_s:
-        raise OfferInvalid(f"the quote or the timeout of {vendor.vendor_id} leaves too little time to pay")
+    check_lifetime(authorization, head, vendor, ports)
     return authorization
 
 
-def _check_unspent(run: Run, ports: Ports) -> None:
-    """What the ledger knows no signature of cannot be spent, unless this database is older than the chain."""
-    spent = ports.chain.spent(run.payer, unsigned_nonces(run, ports.wallet.token))
-    if not spent:
-        return
-    if ports.store.load(run.run_id).version != run.version:
-        raise StaleRun(f"run {run.run_id} was paid for by another tick meanwhile")
-    raise ChainMismatch(
-        f"nonce {spent[0]} of this run is spent, but the ledger knows no payment of it: was an older database "
-        "restored? Nothing was signed; hold the wallet's transfers against the ledger before this run goes on"
-    )
-
-
-def _forbidden(run: Run, job: Reserved, rules: policy.Policy, ports: Ports) -> str:
-    """Why the policy in force forbids to sign for what was reserved under an earlier one; "" when it does not."""
-    now, quote = ports.clock.now(), job.quote
-    if job.unapproved:
-        return "nobody approved the purchase in time"
-    if job.approval is None and policy.approval(rules, quote, now):
-        return f"{show_usd(quote.amount)} needs a person's approval by now"
-    usage = ports.store.usage(run, quote.network, [quote.vendor_id], now, job.job_id)
-    return "; ".join(one.words for one in policy.refusals(rules, run, quote, usage, job.job_id))
-
-
-def _wanted(run: Run, job: Authorized, ports: Ports) -> bool:
-    """By the run as it is now: a person may have cancelled it since this tick began."""
+def _is_wanted(run: Run, job: Authorized, ports: Ports) -> bool:
+    """Whether the run, as it is now, still wants the payment: a user may have cancelled it since this tick began."""
     running = ports.store.load(run.run_id).status is RunStatus.RUNNING
     return running and not policy.halt(ports.store.policy(), run.payer, job.quote.vendor_id)
 

@@ -1,10 +1,11 @@
-"""Choose a vendor, or wait, or give up: survey the market, let the planner deliberate, reserve what it chose."""
+"""The planning of a run: survey the market, let the planner decide, reserve what it chose, or wait, or give up."""
 
 from collections.abc import Mapping
 
-from gpuagent.agent.decide import Deliberation, check_funds, deliberate
-from gpuagent.agent.market import Survey, look, payable
-from gpuagent.agent.pay import check_halt, check_payer
+from gpuagent.agent import market
+from gpuagent.agent.decide import Deliberation, decide
+from gpuagent.agent.guard import check_funds, check_halt, check_payer
+from gpuagent.agent.market import Survey, payable
 from gpuagent.core import budget, policy
 from gpuagent.core.events import Event, PlanAborted, PlanPostponed, VendorChosen
 from gpuagent.core.model import Action, Decision, Run
@@ -24,7 +25,7 @@ WAITS_MAX = 50
 def plan(run: Run, ports: Ports) -> Event:
     """Collect quotes, let the planner choose, guard its choice. Reserves on save, signs nothing.
 
-    Raises VendorUnauthorized when no vendor quoted and one refused our token (a person must fix that), Refused when
+    Raises VendorUnauthorized when no vendor quoted and one refused our token (an operator must fix that), Refused when
     the wallet is another one, is halted or cannot pay, or the guard says no even to the stub, ConfigError when the
     run's planner is not there; then nothing is written, and nothing was spent on asking a planner.
     """
@@ -33,15 +34,15 @@ def plan(run: Run, ports: Ports) -> Event:
     check_halt(rules, run)
     if why := exhausted(run):
         return _give_up(run, why, {}, 0, ports)
-    survey, spendable = solvent(run, look(run, rules, ports), ports)
-    found = deliberate(run, survey, spendable, ports)
-    if found.decision is None or found.problem:
-        return _unanswered(found, ports)
-    return _event(run, found, found.decision, rules, ports)
+    survey, spendable = solvent(run, market.survey(run, rules, ports), ports)
+    answer = decide(run, survey, spendable, ports)
+    if answer.decision is None or answer.problem:
+        return _unanswered(answer, ports)
+    return _event(run, answer, answer.decision, rules, ports)
 
 
 def exhausted(run: Run) -> str:
-    """Why no planner is asked any more, "" while one is."""
+    """The limit that the run has reached, after which no planner is asked; "" before."""
     if len(run.jobs) >= run.jobs_max:
         return f"{run.jobs_max} jobs were tried, which is this run's limit"
     if run.waits >= WAITS_MAX:
@@ -50,16 +51,17 @@ def exhausted(run: Run) -> str:
 
 
 def solvent(run: Run, survey: Survey, ports: Ports) -> tuple[Survey, int]:
-    """The survey, with what the wallet cannot pay marked as refused, and what it holds beyond all that the run has
-    promised, atomic units. Raises ChainError, and WalletUnfunded when it can pay none of the quotes that the budget
-    and the policy allow: nobody need be asked.
+    """The survey with the quotes that the wallet cannot pay marked as refused, and its balance beyond the run's holds.
+
+    Raises ChainError, and WalletUnfunded when it can pay none of the quotes that the budget and the policy allow: no
+    planner need be asked.
     """
     balance = ports.chain.head(ports.wallet.address).balance
     spendable = balance - budget.held(run)
     allowed = [
-        survey.quotes[one.vendor_id]
-        for one in survey.context.candidates
-        if one.amount is not None and one.amount <= survey.context.available and not one.refusals
+        survey.quotes[candidate.vendor_id]
+        for candidate in survey.context.candidates
+        if candidate.amount is not None and candidate.amount <= survey.context.available and not candidate.refusals
     ]
     if allowed:
         check_funds(min(allowed, key=lambda quote: quote.amount), spendable, ports)
@@ -67,31 +69,31 @@ def solvent(run: Run, survey: Survey, ports: Ports) -> tuple[Survey, int]:
 
 
 def postponed(event: VendorChosen, reason: str) -> PlanPostponed:
-    """The decision could not be carried out: another run took what the policy allowed. Plan again, soon."""
+    """The wait after a decision that could not be carried out: another run took what the policy allowed."""
     until = event.at + WAIT_MIN_S
     decision = Decision(Action.WAIT, f"not reserved: {reason}", wait_until=until)
     return PlanPostponed(until, decision, event.data, event.cost)
 
 
-def _event(run: Run, found: Deliberation, decision: Decision, rules: policy.Policy, ports: Ports) -> Event:
+def _event(run: Run, answer: Deliberation, decision: Decision, rules: policy.Policy, ports: Ports) -> Event:
     now = ports.clock.now()
-    if found.quote:
-        job_id, approval = derived_job_id(run.run_id, len(run.jobs)), policy.approval(rules, found.quote, now)
-        return VendorChosen(job_id, found.quote, decision, now, found.data, approval, found.cost)
+    if answer.quote:
+        job_id, approval = derived_job_id(run.run_id, len(run.jobs)), policy.approval(rules, answer.quote, now)
+        return VendorChosen(job_id, answer.quote, decision, now, answer.data, approval, answer.cost)
     if decision.action is Action.ABORT:
-        return _give_up(run, decision.reason, found.data, found.cost, ports)
+        return _give_up(run, decision.reason, answer.data, answer.cost, ports)
     until = min(max(decision.wait_until, now + WAIT_MIN_S), now + WAIT_MAX_S)
-    return PlanPostponed(until, decision, found.data, found.cost)
+    return PlanPostponed(until, decision, answer.data, answer.cost)
 
 
-def _unanswered(found: Deliberation, ports: Ports) -> Event:
-    """Not even the stub's answer counts: an error, but where asking cost money, that is written down first."""
-    problem = found.problem or DecisionRefused("no planner decided anything")
-    if not found.cost:
+def _unanswered(answer: Deliberation, ports: Ports) -> Event:
+    """No answer counts, not even the stub's: an error, but where asking cost money, that is saved first."""
+    problem = answer.problem or DecisionRefused("no planner decided anything")
+    if not answer.cost:
         raise problem
     until = ports.clock.now() + WAIT_OPEN_S
     decision = Decision(Action.WAIT, f"no answer counts: {problem}", wait_until=until)
-    return PlanPostponed(until, decision, found.data, found.cost)
+    return PlanPostponed(until, decision, answer.data, answer.cost)
 
 
 def _give_up(run: Run, reason: str, data: Mapping[str, object], cost: int, ports: Ports) -> Event:

@@ -1,4 +1,4 @@
-"""Start a run: check what a person asked for, then write it down. Nothing is quoted or signed yet."""
+"""The start of a run: check the order, then save the run. Nothing is quoted or signed yet."""
 
 import hashlib
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ HOURS_MAX = Decimal(24 * 30)
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a person wants. budget in atomic units, max_hours in GPU hours; no vendor_ids: any enabled vendor.
+    """An order for a run. budget in atomic units, max_hours in GPU hours; no vendor_ids: any enabled vendor.
 
     planner: who chooses. planners: several instead, each with its weight; each run gets one of them, by its id.
     """
@@ -39,7 +39,7 @@ class Order:
 def start(order: Order, ports: Ports, run_id: str = "") -> Run:
     """The new run, saved. Raises as prepare() does, and DuplicateRun for an id that is taken; nothing was written then.
 
-    run_id: 24 hex digits, for who must be able to ask twice and start once; a new one unless given.
+    run_id: 24 hex digits, for a caller that may repeat its order and must start one run; a new one unless given.
     """
     run = prepare(order, ports, run_id)
     ports.store.create(run)
@@ -57,7 +57,7 @@ def prepare(order: Order, ports: Ports, run_id: str = "") -> Run:
         budget=order.budget,
         gpu_type=order.gpu_type,
         max_hours=order.max_hours,
-        planner=assigned(run_id, order.planners) if order.planners else order.planner,
+        planner=assigned_planner(run_id, order.planners) if order.planners else order.planner,
         planner_arms=order.planners,
         payer=ports.wallet.address,
         network=ports.wallet.token.network,
@@ -79,8 +79,8 @@ def prepare(order: Order, ports: Ports, run_id: str = "") -> Run:
     return run
 
 
-def assigned(run_id: str, arms: Sequence[tuple[str, int]]) -> str:
-    """Which planner this run gets: the same whenever it is asked, and over many runs as often as the weights say."""
+def assigned_planner(run_id: str, arms: Sequence[tuple[str, int]]) -> str:
+    """The planner of this run: the same at every call, and over many runs as often as the weights say."""
     place = int(hashlib.sha256(f"planner of run {run_id}".encode()).hexdigest(), 16) % sum(weight for _, weight in arms)
     for name, weight in arms:
         if place < weight:

@@ -7,12 +7,9 @@ from typing import Any
 
 from bson import Decimal128, ObjectId
 
-from gpuagent.core.model import Completed, Failed, Job, Phase, Run, RunStatus, Settled, Vendor
+from gpuagent.core.model import SECRET_FIELDS, Completed, Failed, Job, Phase, Run, RunStatus, Settled, Vendor
 from gpuagent.core.money import usd
 from gpuagent.core.transitions import phase
-
-HIDDEN = ("header",)
-"""A stored signature is nobody's reading."""
 
 
 def number(amount: int) -> int | float:
@@ -34,7 +31,7 @@ def rest(value: Any) -> Any:
         case float() if not math.isfinite(value):
             return None
         case Mapping():
-            return {str(key): rest(item) for key, item in value.items() if key not in HIDDEN}
+            return {str(key): rest(item) for key, item in value.items() if key not in SECRET_FIELDS}
         case list() | tuple():
             return [rest(item) for item in value]
     return value

@@ -13,6 +13,7 @@ from gpuagent.adapters.mongo import original
 from gpuagent.adapters.mongo.changes import Change
 from gpuagent.api.as_json import rest
 from gpuagent.api.connections import Connections
+from gpuagent.core.model import SECRET_FIELDS
 from gpuagent.errors import ChangesLost
 
 OVER = ".end"
@@ -100,8 +101,8 @@ def _news(change: Change) -> dict[str, Any]:
     changed: dict[str, Any] = {}
     for name, value in change.changed.items():
         field = name.partition(".")[0]
-        changed[field] = value if name == field else change.document.get(field)
-    changed.pop("header", None)
+        if field not in SECRET_FIELDS:
+            changed[field] = value if name == field else change.document.get(field)
     if not changed:
         return {}
     named = {name: change.document[name] for name in NAMED[change.kind] if name in change.document}

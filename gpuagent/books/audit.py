@@ -1,4 +1,4 @@
-"""The books of a run: the ledger in MongoDB held against the chain, payment by payment."""
+"""The audit of a run: its ledger in MongoDB held against the chain, payment by payment."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from gpuagent.errors import ChainMismatch
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """Amounts in atomic units. on_chain: what final transfers of this run's payments add up to."""
+    """The result of an audit, in atomic units. on_chain: what final transfers of this run's payments add up to."""
 
     budget: int
     ledger: Ledger
@@ -24,7 +24,7 @@ class Books:
 
 
 def audit(run: Run, recorded: Ledger, chain: Chain, token: Token) -> Books:
-    """Ask the chain about every payment the run signed or could have signed, and hold the record against it.
+    """The run's record held against the chain, for every payment that the run signed or could have signed.
 
     recorded: the amounts that stand in the run's own record. Raises ChainError when the chain does not answer.
     """
@@ -32,8 +32,8 @@ def audit(run: Run, recorded: Ledger, chain: Chain, token: Token) -> Books:
     if recorded != budget.ledger(run):
         differences.append(f"the run's record says {recorded}, its jobs add up to {budget.ledger(run)}")
     for job in run.jobs:
-        found, difference = _audit_job(job, chain)
-        on_chain += found
+        amount, difference = _audit_job(job, chain)
+        on_chain += amount
         if difference:
             differences.append(f"job {job.job_id} with {job.quote.vendor_id}: {difference}")
     differences += [
@@ -44,7 +44,7 @@ def audit(run: Run, recorded: Ledger, chain: Chain, token: Token) -> Books:
 
 
 def _audit_job(job: Job, chain: Chain) -> tuple[int, str]:
-    """What the job's payment moved for good, and how the ledger differs from that."""
+    """The amount that the job's payment moved for good, and how the ledger differs from that."""
     if isinstance(job, Reserved) or job.authorization is None:
         return 0, ""
     try:

@@ -1,4 +1,4 @@
-"""What a sweep can find: payments as recorded, held one by one against what the chain shows of a wallet. Pure."""
+"""The findings of a sweep: recorded payments held one by one against what the chain shows of their wallet. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -7,10 +7,12 @@ from enum import StrEnum
 
 from gpuagent.core.model import Transfer
 from gpuagent.core.money import show_usd
-from gpuagent.core.records import Block, Payment, Spent
+from gpuagent.core.records import Block, Payment, PaymentStatus, Spent
 
 
 class Kind(StrEnum):
+    """A difference between ledger and chain. MEANING says each in words."""
+
     UNKNOWN_TRANSFER = "unknown transfer"
     UNKNOWN_PAYMENT = "unknown payment"
     MISSING_PAYMENT = "missing payment"
@@ -34,15 +36,18 @@ MEANING = {
     Kind.WRONG_SUM: "a run's record is not what its jobs add up to: --repair writes it anew",
 }
 REPAIRABLE = (Kind.UNRECORDED, Kind.STALE_HOLD, Kind.WRONG_SUM)
-"""What the chain or the jobs themselves prove. All else needs a person."""
+"""What the chain or the jobs themselves prove. All else needs an operator."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """differs: False for what is on its way, or moves no money; only the others make the books unbalanced."""
+    """One difference, or one delay, that a sweep found.
+
+    differs: False for what is on its way, or moves no money; only the others make the books unbalanced.
+    """
 
     kind: Kind
-    words: str
+    text: str
     run_id: str = ""
     job_id: str = ""
     differs: bool = True
@@ -52,8 +57,8 @@ class Finding:
         return self.kind in REPAIRABLE
 
 
-class Seen:
-    """What the chain shows of one wallet up to a final block. Payments claim their part; what stays is unknown."""
+class ChainActivity:
+    """A wallet's transfers and spent nonces up to a final block. Payments claim their part; the rest is unknown."""
 
     def __init__(self, events: Iterable[Transfer | Spent]) -> None:
         self.transfers = self.amount = 0
@@ -63,78 +68,86 @@ class Seen:
             if isinstance(event, Spent):
                 self._spent[event.nonce] = event
             else:
-                self.transfers, self.amount = self.transfers + 1, self.amount + event.amount
+                self.transfers += 1
+                self.amount += event.amount
                 self._unclaimed.setdefault(event.transaction, Counter())[event] += 1
 
     def claim_nonce(self, nonce: str) -> Spent | None:
+        """The nonce as the chain shows it, taken out of what is unknown; None when it is not spent."""
         return self._spent.pop(nonce.lower(), None)
 
     def claim(self, transfer: Transfer) -> bool:
-        """True when just this transfer was in its transaction, and nobody claimed it before."""
-        found = self._unclaimed.get(transfer.transaction, Counter())
-        if not found[transfer]:
+        """True when just this transfer was in its transaction, and no payment claimed it before."""
+        transfers = self._unclaimed.get(transfer.transaction, Counter())
+        if not transfers[transfer]:
             return False
-        found[transfer] -= 1
+        transfers[transfer] -= 1
         return True
 
     def claim_any(self, transaction: str) -> Transfer | None:
-        """What a nonce on unknown terms moved: any transfer of its transaction that nobody claims."""
-        left = next((+self._unclaimed.get(transaction, Counter())).elements(), None)
-        if left:
-            self.claim(left)
-        return left
+        """What a nonce on unknown terms moved: any transfer of its transaction that no payment claims."""
+        transfer = next((+self._unclaimed.get(transaction, Counter())).elements(), None)
+        if transfer:
+            self.claim(transfer)
+        return transfer
 
     def unknown_nonces(self) -> dict[str, Spent]:
+        """The spent nonces that no payment claimed."""
         return self._spent
 
     def unclaimed(self) -> Iterator[Transfer]:
-        for found in self._unclaimed.values():
-            yield from (+found).elements()
+        """The transfers that no payment claimed."""
+        for transfers in self._unclaimed.values():
+            yield from (+transfers).elements()
 
 
 @dataclass(frozen=True, slots=True)
-class Odd:
+class Mismatch:
     """A payment whose nonce moved something else; what, is known once all others have claimed their transfers."""
 
     payment: Payment
     transaction: str
 
 
-def compare(payment: Payment, seen: Seen, final: Block) -> Finding | Odd | None:
-    """The payment claims its part of what was seen. None: ledger and chain agree, or the chain has not decided yet."""
-    if payment.status == "completed" and payment.block_number > final.number:
+def compare(payment: Payment, activity: ChainActivity, final: Block) -> Finding | Mismatch | None:
+    """The payment claims its part of the activity. None: ledger and chain agree, or the chain has not decided yet."""
+    if payment.status is PaymentStatus.COMPLETED and payment.block_number > final.number:
         return None
     terms = payment.authorization
-    spent = seen.claim_nonce(terms.nonce)
-    used = spent if spent and not spent.cancelled else None
-    if used and not seen.claim(Transfer(used.transaction, terms.payee.lower(), terms.amount)):
-        return Odd(payment, used.transaction)
-    late = final.time >= terms.valid_before
+    spent = activity.claim_nonce(terms.nonce)
+    use = spent if spent and not spent.cancelled else None
+    if use and not activity.claim(Transfer(use.transaction, terms.payee.lower(), terms.amount)):
+        return Mismatch(payment, use.transaction)
+    expired = final.time >= terms.valid_before
     match payment.status:
-        case "pending" if used:
-            return found(Kind.UNRECORDED, payment, f"paid by {used.transaction}", differs=late)
-        case "pending" if spent or late:
-            return found(Kind.STALE_HOLD, payment, "cancelled on chain" if spent else "expired unused")
-        case "completed" if not used:
+        case PaymentStatus.PENDING if use:
+            return finding_for(Kind.UNRECORDED, payment, f"paid by {use.transaction}", differs=expired)
+        case PaymentStatus.PENDING if spent or expired:
+            return finding_for(Kind.STALE_HOLD, payment, "cancelled on chain" if spent else "expired unused")
+        case PaymentStatus.COMPLETED if not use:
             why = "which cancelled it" if spent and spent.transaction == payment.transaction else "not paid on chain"
-            return found(Kind.MISSING_PAYMENT, payment, f"recorded as paid by {payment.transaction}, {why}")
-        case "completed" if used and used.transaction != payment.transaction.lower():
-            words = f"recorded as paid by {payment.transaction}, on chain by {used.transaction}"
-            return found(Kind.MISSING_PAYMENT, payment, words)
-        case "failed" if used:
-            return found(Kind.RELEASED, payment, f"paid by {used.transaction}")
+            return finding_for(Kind.MISSING_PAYMENT, payment, f"recorded as paid by {payment.transaction}, {why}")
+        case PaymentStatus.COMPLETED if use and use.transaction != payment.transaction.lower():
+            text = f"recorded as paid by {payment.transaction}, on chain by {use.transaction}"
+            return finding_for(Kind.MISSING_PAYMENT, payment, text)
+        case PaymentStatus.FAILED if use:
+            return finding_for(Kind.RELEASED, payment, f"paid by {use.transaction}")
     return None
 
 
-def explain(odd: Odd, seen: Seen) -> Finding:
-    moved = seen.claim_any(odd.transaction)
-    return found(Kind.OTHER_TERMS, odd.payment, f"on chain {told(moved) if moved else f'nothing by {odd.transaction}'}")
+def explain(mismatch: Mismatch, activity: ChainActivity) -> Finding:
+    """The finding that says what the payment's nonce moved instead."""
+    transfer = activity.claim_any(mismatch.transaction)
+    text = describe(transfer) if transfer else f"nothing by {mismatch.transaction}"
+    return finding_for(Kind.OTHER_TERMS, mismatch.payment, f"on chain {text}")
 
 
-def found(kind: Kind, payment: Payment, words: str, differs: bool = True) -> Finding:
-    what = f"{show_usd(payment.authorization.amount)} to {payment.vendor_id}: {words}"
-    return Finding(kind, what, payment.run_id, payment.job_id, differs)
+def finding_for(kind: Kind, payment: Payment, text: str, differs: bool = True) -> Finding:
+    """A finding about one recorded payment, with its amount and vendor."""
+    sentence = f"{show_usd(payment.authorization.amount)} to {payment.vendor_id}: {text}"
+    return Finding(kind, sentence, payment.run_id, payment.job_id, differs)
 
 
-def told(transfer: Transfer) -> str:
+def describe(transfer: Transfer) -> str:
+    """A transfer in words: amount, payee, transaction."""
     return f"{show_usd(transfer.amount)} to {transfer.payee} by {transfer.transaction}"

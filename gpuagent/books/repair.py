@@ -1,18 +1,18 @@
-"""Mend what a sweep can prove: by the very events a tick would save, each after asking the chain once more.
+"""Repairs of what a sweep can prove: the very events a tick would save, each after asking the chain once more.
 
-Nothing is sent to a vendor and nothing is signed. A live tick of the same run at the same moment is safe: whoever
-saves second is told that the run has moved on, and looks again.
+Nothing is sent to a vendor and nothing is signed. A live tick of the same run at the same moment is safe: the second
+to save gets StaleRun, and looks again.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from gpuagent.books.findings import Finding, Kind
-from gpuagent.books.sweep import Chain, Ledgers
 from gpuagent.core.events import JobDropped, PaymentSettled, PaymentVoided
-from gpuagent.core.model import Authorized, Cause, Observation, Reserved, Run, Settlement
-from gpuagent.core.observations import narrate
-from gpuagent.core.ports import Clock, Store, Void
+from gpuagent.core.model import Authorized, Cause, Observation, ObservationType, Reserved, Run, Settlement
+from gpuagent.core.observations import observations_of
+from gpuagent.core.ports import Clock, Node, Runs, Void
+from gpuagent.core.records import Ledgers
 from gpuagent.core.terms import nonce
 from gpuagent.core.transitions import apply, find_job
 from gpuagent.errors import ChainMismatch, DuplicateVendorJob, StaleRun
@@ -25,11 +25,11 @@ Repair = PaymentSettled | PaymentVoided | JobDropped
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What a repair reads and writes. clock: stamps what is saved, decides nothing."""
+    """The places that a repair reads and writes. clock: stamps what is saved, decides nothing."""
 
-    store: Store
+    store: Runs
     ledgers: Ledgers
-    chain: Chain
+    chain: Node
     clock: Clock
 
 
@@ -60,7 +60,7 @@ def _repaired(finding: Finding, sources: Sources) -> bool:
 def _write_anew(run: Run, finding: Finding, sources: Sources) -> bool:
     if sources.ledgers.run(run.run_id).adds_up:
         return False
-    sources.store.save(run, run, [_told(finding)], sources.clock.now())
+    sources.store.save(run, run, [_observation(finding)], sources.clock.now())
     return True
 
 
@@ -82,8 +82,8 @@ def _event(run: Run, job_id: str, sources: Sources) -> Repair | None:
 
 def _save(run: Run, event: Repair, finding: Finding, sources: Sources) -> None:
     try:
-        seen = (*narrate(run, event), _told(finding))
-        sources.store.save(run, apply(run, event), seen, sources.clock.now())
+        observations = (*observations_of(run, event), _observation(finding))
+        sources.store.save(run, apply(run, event), observations, sources.clock.now())
     except DuplicateVendorJob:
         if not isinstance(event, PaymentSettled) or not event.vendor_job_id:
             raise
@@ -91,6 +91,6 @@ def _save(run: Run, event: Repair, finding: Finding, sources: Sources) -> None:
         _save(run, replace(event, vendor_job_id=""), finding, sources)
 
 
-def _told(finding: Finding) -> Observation:
-    text = f"repaired by reconcile: {finding.kind}, {finding.words}"
-    return Observation("payment_event", text, finding.job_id, {"kind": "reconciled"})
+def _observation(finding: Finding) -> Observation:
+    text = f"repaired by reconcile: {finding.kind}, {finding.text}"
+    return Observation(ObservationType.PAYMENT, text, finding.job_id, {"kind": "reconciled"})

@@ -5,61 +5,19 @@ authorization is saved before it is sent, so whatever the chain shows must be in
 ledger says of later blocks is not judged. Memory grows with a wallet's payments, not with blocks or runs.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
-from gpuagent.books.findings import Finding, Kind, Odd, Seen, compare, explain, found, told
-from gpuagent.core.model import Authorization, Token, Transfer
+from gpuagent.books.findings import ChainActivity, Finding, Kind, Mismatch, compare, describe, explain, finding_for
+from gpuagent.core.model import Token
 from gpuagent.core.money import show_usd
-from gpuagent.core.ports import Open, Outcome
-from gpuagent.core.records import Block, Payment, Reservation, RunRecord, Spent, Wallet
+from gpuagent.core.ports import Node, Open
+from gpuagent.core.records import Block, Ledgers, PayerRecord, Payment, PaymentStatus, Reservation, Spent
 from gpuagent.core.terms import derived_job_id, nonce
 from gpuagent.errors import ChainError, ChainMismatch
 
 CLOCKS_APART_S = 3600
 """A run's clock and the chain's are believed to differ by less."""
-
-
-class Chain(Protocol):
-    """Every method raises ChainError when the chain does not answer."""
-
-    @property
-    def token(self) -> Token: ...
-
-    def final(self) -> Block:
-        """The newest block that counts as final."""
-        ...
-
-    def block(self, number: int) -> Block | None:
-        """None where the node does not keep it."""
-        ...
-
-    def history(self, payer: str, first: int, last: int) -> Iterator[Transfer | Spent]:
-        """What left the account and which nonces it spent, in these blocks, in order."""
-        ...
-
-    def outcome(self, authorization: Authorization) -> Outcome: ...
-
-    def spent(self, payer: str, nonces: Sequence[str]) -> Sequence[str]: ...
-
-
-class Ledgers(Protocol):
-    """The record of all runs, read from where it is written: what was saved before a read is in it."""
-
-    def wallets(self, token: Token) -> Iterable[Wallet]: ...
-
-    def payments(self, payer: str, token: Token) -> Iterable[Payment]: ...
-
-    def again(self, payment: Payment) -> Payment:
-        """The same payment, read anew."""
-        ...
-
-    def reservations(self, payer: str, token: Token) -> Iterable[Reservation]: ...
-
-    def runs(self, payer: str) -> Iterable[RunRecord]: ...
-
-    def run(self, run_id: str) -> RunRecord: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +48,7 @@ class Sweep:
         )
 
 
-def sweep(chain: Chain, ledgers: Ledgers, from_block: int | None = None) -> Sweep:
+def sweep(chain: Node, ledgers: Ledgers, from_block: int | None = None) -> Sweep:
     """Every wallet that a ledger knows, from its first run on, or from an earlier block.
 
     Raises ChainError, StoreError.
@@ -101,46 +59,54 @@ def sweep(chain: Chain, ledgers: Ledgers, from_block: int | None = None) -> Swee
     return total
 
 
-def _sweep_wallet(wallet: Wallet, chain: Chain, ledgers: Ledgers, from_block: int | None) -> Sweep:
+def _sweep_wallet(wallet: PayerRecord, chain: Node, ledgers: Ledgers, from_block: int | None) -> Sweep:
     final = chain.final()
-    first = min(
-        number
-        for number in (from_block, wallet.from_block, _block_at(wallet.first_run_at - CLOCKS_APART_S, final, chain))
-        if number is not None
-    )
-    seen = Seen(chain.history(wallet.payer, first, final.number))
+    begin = _block_at(wallet.first_run_at - CLOCKS_APART_S, final, chain)
+    first = min(number for number in (from_block, wallet.from_block, begin) if number is not None)
+    activity = ChainActivity(chain.history(wallet.payer, first, final.number))
     if chain.block(final.number) != final:
         raise ChainError(f"block {final.number} was replaced while the chain was read: sweep again")
     # From here on the ledgers: they must be read after the chain.
-    settled = held = in_flight = 0
+    settled = holds = in_flight = 0
     findings: list[Finding] = []
-    odd: list[Odd] = []
-    for read in ledgers.payments(wallet.payer, chain.token):
-        # A payment and its job are read one after the other: a step between the two is seen whole the second time.
-        payment = read if read.agrees else ledgers.again(read)
-        amount = payment.authorization.amount
-        settled += amount if payment.status == "completed" and payment.block_number <= final.number else 0
-        held += amount if payment.status == "pending" else 0
-        in_flight += payment.status == "pending" and final.time < payment.authorization.valid_before
-        match compare(payment, seen, final):
-            case Odd() as one:
-                odd.append(one)
+    mismatches: list[Mismatch] = []
+    for payment in _payments(wallet.payer, chain.token, ledgers):
+        amount, out = payment.authorization.amount, final.time < payment.authorization.valid_before
+        match payment.status:
+            case PaymentStatus.COMPLETED if payment.block_number <= final.number:
+                settled += amount
+            case PaymentStatus.PENDING:
+                holds += amount
+                in_flight += out
+        match compare(payment, activity, final):
+            case Mismatch() as mismatch:
+                mismatches.append(mismatch)
             case Finding() as finding:
                 findings.append(finding)
-            case None if payment.status == "failed" and final.time < payment.authorization.valid_before:
+            case None if payment.status is PaymentStatus.FAILED and out:
                 findings += _still_payable(payment, chain)
         if not payment.agrees:
-            findings.append(found(Kind.CONTRADICTION, payment, f"recorded as {payment.status}, its job is not"))
-    findings += [explain(one, seen) for one in odd]
+            text = f"recorded as {payment.status}, its job is not"
+            findings.append(finding_for(Kind.CONTRADICTION, payment, text))
+    findings += [explain(mismatch, activity) for mismatch in mismatches]
     for reservation in ledgers.reservations(wallet.payer, chain.token):
-        held += reservation.amount
-        findings += _stale(reservation, wallet.payer, chain.token, seen, final)
-    findings += _of_runs(wallet.payer, chain.token, ledgers, seen)
-    findings += [Finding(Kind.UNKNOWN_TRANSFER, f"{told(one)}, out of {wallet.payer}") for one in seen.unclaimed()]
-    return Sweep((wallet.payer,), seen.transfers, seen.amount, settled, held, in_flight, tuple(findings))
+        holds += reservation.amount
+        findings += _stale(reservation, wallet.payer, chain.token, activity, final)
+    findings += _of_runs(wallet.payer, chain.token, ledgers, activity)
+    findings += [
+        Finding(Kind.UNKNOWN_TRANSFER, f"{describe(transfer)}, out of {wallet.payer}")
+        for transfer in activity.unclaimed()
+    ]
+    return Sweep((wallet.payer,), activity.transfers, activity.amount, settled, holds, in_flight, tuple(findings))
 
 
-def _block_at(at: float, final: Block, chain: Chain) -> int:
+def _payments(payer: str, token: Token, ledgers: Ledgers) -> Iterator[Payment]:
+    """A payment and its job are read one after the other: a step between the two is seen whole the second time."""
+    for payment in ledgers.payments(payer, token):
+        yield payment if payment.agrees else ledgers.again(payment)
+
+
+def _block_at(at: float, final: Block, chain: Node) -> int:
     """The first block that is not older, found by halving: one read for every doubling of the chain."""
     first, last = 0, final.number
     while first < last:
@@ -153,46 +119,46 @@ def _block_at(at: float, final: Block, chain: Chain) -> int:
     return first
 
 
-def _still_payable(payment: Payment, chain: Chain) -> list[Finding]:
+def _still_payable(payment: Payment, chain: Node) -> list[Finding]:
     """It may have been released at a later block than the sweep's: only what is open even now is released wrongly."""
     try:
         if not isinstance(chain.outcome(payment.authorization), Open):
             return []
     except ChainMismatch as error:
-        return [found(Kind.RELEASED, payment, str(error))]
-    return [found(Kind.RELEASED, payment, "still payable on chain")]
+        return [finding_for(Kind.RELEASED, payment, str(error))]
+    return [finding_for(Kind.RELEASED, payment, "still payable on chain")]
 
 
-def _stale(held: Reservation, payer: str, token: Token, seen: Seen, final: Block) -> list[Finding]:
+def _stale(hold: Reservation, payer: str, token: Token, activity: ChainActivity, final: Block) -> list[Finding]:
     """A hold that no authorization can follow any more, by the chain's clock: none is signed past its quote."""
-    if held.expires_at > final.time or nonce(token, payer, held.job_id) in seen.unknown_nonces():
+    if hold.expires_at > final.time or nonce(token, payer, hold.job_id) in activity.unknown_nonces():
         return []
-    words = f"{show_usd(held.amount)} to {held.vendor_id}: the quote expired, and nothing was signed"
-    return [Finding(Kind.STALE_HOLD, words, held.run_id, held.job_id)]
+    text = f"{show_usd(hold.amount)} to {hold.vendor_id}: the quote expired, and nothing was signed"
+    return [Finding(Kind.STALE_HOLD, text, hold.run_id, hold.job_id)]
 
 
-def _of_runs(payer: str, token: Token, ledgers: Ledgers, seen: Seen) -> Iterator[Finding]:
+def _of_runs(payer: str, token: Token, ledgers: Ledgers, activity: ChainActivity) -> Iterator[Finding]:
     """One pass over the wallet's runs: which do not add up, and to which of them the unknown nonces belong."""
-    unknown = dict(seen.unknown_nonces())
+    unknown = dict(activity.unknown_nonces())
     for run in ledgers.runs(payer):
         # A run that a tick has saved in between comes back with another version.
         if not run.adds_up and ledgers.run(run.run_id) == run:
-            words = (
+            text = (
                 f"the record says {show_usd(run.settled)} settled and {show_usd(run.held)} held, "
                 f"its jobs {show_usd(run.settled_by_jobs)} and {show_usd(run.held_by_jobs)}"
             )
-            yield Finding(Kind.WRONG_SUM, words, run.run_id)
+            yield Finding(Kind.WRONG_SUM, text, run.run_id)
         for ordinal in range(run.jobs_max) if unknown else ():
             job_id = derived_job_id(run.run_id, ordinal)
             if spent := unknown.pop(nonce(token, payer, job_id), None):
-                whose = f"this run's job {ordinal + 1}; was an older database restored?"
-                yield _unknown(spent, whose, seen, run.run_id)
+                owner = f"this run's job {ordinal + 1}; was an older database restored?"
+                yield _unknown(spent, owner, activity, run.run_id)
     for spent in unknown.values():
-        yield _unknown(spent, f"no known run of {payer}", seen)
+        yield _unknown(spent, f"no known run of {payer}", activity)
 
 
-def _unknown(spent: Spent, whose: str, seen: Seen, run_id: str = "") -> Finding:
-    moved = seen.claim_any(spent.transaction) if not spent.cancelled else None
-    words = f"cancelled by {spent.transaction}" if spent.cancelled else f"used by {spent.transaction}"
-    words = told(moved) if moved else words
-    return Finding(Kind.UNKNOWN_PAYMENT, f"{words}, nonce {spent.nonce}: {whose}", run_id, differs=not spent.cancelled)
+def _unknown(spent: Spent, owner: str, activity: ChainActivity, run_id: str = "") -> Finding:
+    transfer = activity.claim_any(spent.transaction) if not spent.cancelled else None
+    use = "cancelled" if spent.cancelled else "used"
+    text = describe(transfer) if transfer else f"{use} by {spent.transaction}"
+    return Finding(Kind.UNKNOWN_PAYMENT, f"{text}, nonce {spent.nonce}: {owner}", run_id, differs=not spent.cancelled)

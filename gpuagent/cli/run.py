@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,9 +26,6 @@ from gpuagent.errors import BadInput
 if TYPE_CHECKING:
     from gpuagent.core.model import Run
     from gpuagent.wiring import Agent, Database
-
-PAUSE_S = 1.0
-"""Between two ticks of a run that waits, when this command drives it."""
 
 runs = typer.Typer(no_args_is_help=True, help="Start runs, tick them, look at them.")
 
@@ -89,14 +87,14 @@ def run_tick(
     as_json: AsJson = False,
 ) -> None:
     """Make steps until the run must wait for the world or is over."""
-    from gpuagent.core.transitions import is_over
+    from gpuagent.agent.drive import drive
     from gpuagent.tick import tick
 
     def advance(live: "Agent") -> "Run":
-        run = tick(run_id, live.ports)
-        while until_over and not is_over(run):
-            time.sleep(PAUSE_S)
-            run = tick(run_id, live.ports)
+        run = live.store.load(run_id)
+        ticking = partial(tick, ports=live.ports)
+        for made in drive(run, ticking, time.sleep, live.ports.pace, ticks_max=None if until_over else 1):
+            run = made.run
         return run
 
     _advance(run_id, advance, as_json)
@@ -116,7 +114,8 @@ def run_watch(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line: every observation.")] = False,
 ) -> None:
     """Follow a run: phase, budget, jobs, the planner's reasons, the last log lines. Ends with the run."""
-    from gpuagent.core.transitions import is_over
+    from gpuagent.agent.drive import drive
+    from gpuagent.core.ports import Pace
     from gpuagent.tick import tick
 
     with errors_explained(), ExitStack() as stack:
@@ -124,9 +123,9 @@ def run_watch(
         db = live.database if live else stack.enter_context(database())
         run = db.store.load(run_id)
         show = stack.enter_context(following(db, run_id, as_json))
-        while not is_over(run):
-            time.sleep(PAUSE_S)
-            run = tick(run_id, live.ports) if live else db.store.load(run_id)
+        advance = partial(tick, ports=live.ports) if live else db.store.load
+        for made in drive(run, advance, time.sleep, live.ports.pace if live else Pace()):
+            run = made.run
             show()
     _exit_as(run)
 
@@ -155,10 +154,10 @@ def run_list(
 
 def _rehearse(run: "Run", live: "Agent", as_json: bool) -> None:
     """Exits with 3 when nothing would be paid."""
-    from gpuagent.agent.dry_run import rehearse
+    from gpuagent.agent.dry_run import simulate
     from gpuagent.render.policy import rehearsal_json, rehearsal_view
 
-    found = rehearse(run, live.ports)
+    found = simulate(run, live.ports)
     if as_json:
         print_json(rehearsal_json(found))
     else:

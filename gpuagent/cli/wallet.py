@@ -122,10 +122,10 @@ def wallet_policy(as_json: AsJson = False) -> None:
 
 def _held(payer: "Payer") -> str:
     if payer.kind != "cdp":
-        return payer.held
+        return payer.custody
     policies = ", ".join(payer.cdp_policies)
     told = f"policy {policies}" if policies else "with no policy: `gpuagent wallet policy` prints one"
-    return f"{payer.held}, {told}"
+    return f"{payer.custody}, {told}"
 
 
 def _must_be_new(file: Path) -> None:

@@ -1,8 +1,8 @@
-"""What is believed of a vendor: the chance that its next job succeeds, learned from its past jobs. Pure.
+"""The belief about a vendor: the chance that its next job succeeds, learned from its past jobs. Pure.
 
-The prior trusts an advertised reliability r for three quarters, as 12 jobs seen, and else expects little:
-0.75 Beta(12 r, 12 (1 - r)) + 0.25 Beta(2, 4). An outcome counts 0.9^a where a later ones of the vendor exist, so
-that a vendor which changes is soon seen to have changed. The README (How it chooses) says what it is for.
+The prior trusts an advertised reliability r for three quarters, as 12 past jobs, and else expects little:
+0.75 Beta(12 r, 12 (1 - r)) + 0.25 Beta(2, 4). A result counts 0.9^a where the vendor has a later ones, so that a
+vendor which changes is soon seen to have changed. The README (How it chooses) says what it is for.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from math import exp, lgamma, log
 from gpuagent.core.context import Learned, PastJob
 
 UNKNOWN = 0.5
-"""Taken for a reliability that nobody advertises."""
+"""Assumed where a vendor advertises no reliability."""
 TRUST, TRUST_JOBS = 0.75, 12.0
 DOUBT = (2.0, 4.0)
 FADING = 0.9
@@ -32,38 +32,38 @@ class Belief:
     parts: tuple[tuple[float, float, float], ...]
 
     def chance(self, failures: int = 0) -> float:
-        """That the next try succeeds after so many more failures."""
-        survived = [(weight * _all_fail(alpha, beta, failures), alpha, beta) for weight, alpha, beta in self.parts]
-        total = sum(weight for weight, _, _ in survived)
-        return sum(weight * alpha / (alpha + beta + failures) for weight, alpha, beta in survived) / total
+        """The probability that the next try succeeds after so many more failures."""
+        parts = [(weight * _all_fail(alpha, beta, failures), alpha, beta) for weight, alpha, beta in self.parts]
+        total = sum(weight for weight, _, _ in parts)
+        return sum(weight * alpha / (alpha + beta + failures) for weight, alpha, beta in parts) / total
 
     def interval(self, share: float = 0.95) -> tuple[float, float]:
         """The central range that holds this share of the posterior, to 1/400: summed over cells of that width."""
         densities = [_densities(part) for part in self.parts]
-        summed = list(accumulate(map(sum, zip(*densities, strict=True))))
+        sums = list(accumulate(map(sum, zip(*densities, strict=True))))
         tail = (1 - share) / 2
-        low = next(cell for cell, mass in enumerate(summed) if mass >= tail * summed[-1])
-        high = next(cell for cell, mass in enumerate(summed) if mass >= (1 - tail) * summed[-1])
+        low = next(cell for cell, mass in enumerate(sums) if mass >= tail * sums[-1])
+        high = next(cell for cell, mass in enumerate(sums) if mass >= (1 - tail) * sums[-1])
         return low / CELLS, (high + 1) / CELLS
 
 
-def believe(advertised: float | None, outcomes: Sequence[bool]) -> Belief:
-    """The posterior of a vendor's chance. outcomes: its past jobs, oldest first, True where one succeeded."""
-    good = sum(FADING**later for later, succeeded in enumerate(reversed(outcomes)) if succeeded)
-    bad = sum(FADING**later for later, succeeded in enumerate(reversed(outcomes)) if not succeeded)
+def believe(advertised: float | None, results: Sequence[bool]) -> Belief:
+    """The posterior of a vendor's chance. results: of its past jobs, oldest first, True where one succeeded."""
+    good = sum(FADING**later for later, succeeded in enumerate(reversed(results)) if succeeded)
+    bad = sum(FADING**later for later, succeeded in enumerate(reversed(results)) if not succeeded)
     rate = min(max(UNKNOWN if advertised is None else advertised, SURE), 1 - SURE)
     prior = ((TRUST, TRUST_JOBS * rate, TRUST_JOBS * (1 - rate)), (1 - TRUST, *DOUBT))
     evidence = [log(weight) + _log_beta(a + good, b + bad) - _log_beta(a, b) for weight, a, b in prior]
-    likely = [exp(one - max(evidence)) for one in evidence]
+    likely = [exp(weight - max(evidence)) for weight in evidence]
     parts = zip(likely, prior, strict=True)
     return Belief(tuple((weight / sum(likely), a + good, b + bad) for weight, (_, a, b) in parts))
 
 
 def learned(advertised: float | None, jobs: Sequence[PastJob]) -> Learned:
-    """What past jobs of one vendor, oldest first, say of it. The clock of recovery() is not in it."""
-    outcomes = [job.succeeded for job in jobs]
-    belief = believe(advertised, outcomes)
-    return Learned(outcomes.count(True), outcomes.count(False), belief.chance(), *belief.interval())
+    """The track record of one vendor from its past jobs, oldest first. The clock of recovery() is not in it."""
+    results = [job.succeeded for job in jobs]
+    belief = believe(advertised, results)
+    return Learned(results.count(True), results.count(False), belief.chance(), *belief.interval())
 
 
 def recovery(age: float) -> float:
@@ -71,15 +71,15 @@ def recovery(age: float) -> float:
     return 1 - SHOCK * exp(log(HALF_LIFE) * max(age, 0.0))
 
 
-def price_back(waited: float) -> float:
+def price_back(age: float) -> float:
     """The chance that an unusual price is the usual one again after so many job lengths."""
-    return 1 - exp(log(HALF_LIFE) * waited)
+    return 1 - exp(log(HALF_LIFE) * age)
 
 
 def _all_fail(alpha: float, beta: float, tries: int) -> float:
     chance = 1.0
-    for failed in range(tries):
-        chance *= (beta + failed) / (alpha + beta + failed)
+    for failures in range(tries):
+        chance *= (beta + failures) / (alpha + beta + failures)
     return chance
 
 
@@ -88,7 +88,7 @@ def _log_beta(alpha: float, beta: float) -> float:
 
 
 def _densities(part: tuple[float, float, float]) -> list[float]:
-    """In the middle of each cell."""
+    """The density in the middle of each cell."""
     weight, alpha, beta = part
     scale = _log_beta(alpha, beta)
     return [weight * exp((alpha - 1) * below + (beta - 1) * above - scale) for below, above in LOGS]

@@ -1,4 +1,4 @@
-"""What a planner sees, all of it, and what it answers. Frozen and hashable: stored with the decision, replayable.
+"""The context of a decision, all that a planner sees, and its answer. Frozen: stored with the decision, replayable.
 
 Amounts are int atomic units, times Unix seconds. No address is in it, and a planner's answer has no place for one.
 Vendors' texts in it are inert: one line, no control characters, capped.
@@ -14,10 +14,13 @@ from typing import Any
 from gpuagent.core.model import Decision
 from gpuagent.errors import BadInput
 
+STORED_NAMES = {"transient": "passing"}
+"""Fields whose name in a recorded context, and so in its digest, is another one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What past jobs say of a vendor: counts, and the posterior chance of the next job with its 95 % interval."""
+    """A vendor's track record: counts, and the posterior chance that its next job succeeds with its 95 % interval."""
 
     successes: int = 0
     failures: int = 0
@@ -30,7 +33,7 @@ class Learned:
 class Candidate:
     """A vendor that may be chosen. amount: its binding quote for context.hours, or None and a problem.
 
-    refusals: what the owner's policy has against it; passing: time may lift all of them. reliability: advertised,
+    refusals: the rules of the owner's policy against it; transient: time may lift all of them. reliability: advertised,
     None where unknown. refund: the share of the amount that comes back when a job fails.
     """
 
@@ -43,7 +46,7 @@ class Candidate:
     eta_s: float = 0.0
     problem: str = ""
     refusals: tuple[str, ...] = ()
-    passing: bool = False
+    transient: bool = False
     refund: float = 0.0
     learned: Learned = Learned()
 
@@ -64,9 +67,9 @@ class PastJob:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """deadline: None for none. decisions_left: jobs the run may still try. job_s: how long one job takes.
+    """The facts of one decision. deadline: None for none. decisions_left: jobs the run may still try.
 
-    caps: the owner's limits that apply, in words. past: oldest first.
+    job_s: how long one job takes. caps: the owner's limits that apply, in words. past: oldest first.
     """
 
     goal: str
@@ -83,28 +86,26 @@ class Context:
     past: tuple[PastJob, ...] = ()
     caps: tuple[str, ...] = ()
 
+    def candidate(self, vendor_id: str) -> Candidate | None:
+        """The candidate with this id, None where it is not among them."""
+        return next((candidate for candidate in self.candidates if candidate.vendor_id == vendor_id), None)
+
     def as_json(self) -> dict[str, object]:
         """Plain JSON values; decimals as strings."""
-        found: dict[str, object] = json.loads(json.dumps(self, default=_plain))
-        return found
+        document: dict[str, object] = json.loads(json.dumps(self, default=_plain))
+        return document
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "Context":
         """The exact inverse of as_json(). Raises BadInput where the document was not made by it."""
         try:
-            candidates = tuple(
-                Candidate(
-                    **{
-                        **one,
-                        "refusals": tuple(one.get("refusals", ())),
-                        "learned": Learned(**one.get("learned", {})),
-                    }
-                )
-                for one in document["candidates"]
-            )
-            past = tuple(PastJob(**{**one, "hours": Decimal(one["hours"])}) for one in document["past"])
-            rest = {"hours": Decimal(document["hours"]), "caps": tuple(document["caps"])}
-            return cls(**{**document, **rest, "candidates": candidates, "past": past})
+            changes = {
+                "hours": Decimal(document["hours"]),
+                "candidates": tuple(map(_candidate, document["candidates"])),
+                "past": tuple(PastJob(**{**job, "hours": Decimal(job["hours"])}) for job in document["past"]),
+                "caps": tuple(document["caps"]),
+            }
+            return cls(**{**document, **changes})
         except (KeyError, TypeError, AttributeError, ValueError, InvalidOperation) as error:
             raise BadInput(f"not a recorded context: {error}") from error
 
@@ -122,8 +123,23 @@ class Thought:
     record: Mapping[str, object] = field(default_factory=dict)
 
 
+def _candidate(document: Mapping[str, Any]) -> Candidate:
+    values = {
+        **document,
+        "refusals": tuple(document.get("refusals", ())),
+        "learned": Learned(**document.get("learned", {})),
+    }
+    for name, stored in STORED_NAMES.items():
+        if stored in values:
+            values[name] = values.pop(stored)
+    return Candidate(**values)
+
+
 def _plain(value: object) -> object:
-    """What JSON has no words for. Called for each value once: asdict() copies deeply, and a digest is taken often."""
+    """A dataclass as a mapping, anything else that JSON lacks as text.
+
+    Called once for each value: asdict() would copy deeply, and a digest is taken often.
+    """
     if is_dataclass(value) and not isinstance(value, type):
-        return {one.name: getattr(value, one.name) for one in fields(value)}
+        return {STORED_NAMES.get(member.name, member.name): getattr(value, member.name) for member in fields(value)}
     return str(value)

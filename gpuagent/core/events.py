@@ -1,11 +1,11 @@
-"""Steps, what is due; events, what happened. Plain values: transitions.py says how they follow from each other."""
+"""Steps, which are due, and events, which happened. Plain values: transitions.py relates them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gpuagent.core.model import Approval, Authorization, Cause, Completed, Decision, Failed, Quote, Settlement
 
-# Steps: what is due.
+# Steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,15 @@ class Poll:
 
 Step = Plan | Authorize | Pay | Claim | Poll
 
-# Events: what happened. `at` is the agent's clock, Unix seconds.
+# Events. `at` is the agent's clock, Unix seconds.
 
 
 @dataclass(frozen=True, slots=True)
 class VendorChosen:
-    """approval: the request that a person must answer first, if the policy wants one. cost: of asking the planner."""
+    """The planner chose. approval: the request that must be answered first, if the policy asks for one.
+
+    cost: of asking the planner.
+    """
 
     job_id: str
     quote: Quote
@@ -57,6 +60,8 @@ class VendorChosen:
 
 @dataclass(frozen=True, slots=True)
 class PlanPostponed:
+    """Nothing is bought now; planning waits."""
+
     until: float
     decision: Decision
     data: Mapping[str, object]
@@ -65,6 +70,8 @@ class PlanPostponed:
 
 @dataclass(frozen=True, slots=True)
 class PlanAborted:
+    """The run is given up."""
+
     reason: str
     data: Mapping[str, object]
     cost: int = 0
@@ -74,7 +81,7 @@ class PlanAborted:
 class PlannerCharged:
     """A decision came to nothing, because another tick saved first; what asking for it cost is spent all the same.
 
-    reason: what was decided. uncharged: what the cost is above all that the run has left, which nobody is charged.
+    reason: of the decision. uncharged: the part of the cost that the run has no budget for, and is not charged.
     """
 
     reason: str
@@ -94,7 +101,7 @@ class JobDropped:
 
 @dataclass(frozen=True, slots=True)
 class RunCancelled:
-    """A person ends the run: nothing more is bought, and what is out is cancelled or followed to its end."""
+    """A user ends the run: nothing more is bought, and what is out is cancelled or followed to its end."""
 
     by: str
     why: str
@@ -116,7 +123,7 @@ class PaymentAuthorized:
 
 @dataclass(frozen=True, slots=True)
 class PaymentUnresolved:
-    """Sent, and the chain has not decided. reply: what the vendor said, for people only."""
+    """Sent, and the chain has not decided. reply: the vendor's words, for people only."""
 
     job_id: str
     reply: str

@@ -10,13 +10,15 @@ from enum import StrEnum
 
 
 class RunStatus(StrEnum):
+    """The status of a run; ended in two of three."""
+
     RUNNING = "running"
     COMPLETED = "completed"
     FAILED = "failed"
 
 
 class Phase(StrEnum):
-    """What a person sees of a run. Derived from it, never decided."""
+    """The state of a run as users see it. Derived from it, never decided."""
 
     PLANNING = "PLANNING"
     APPROVAL = "APPROVAL"
@@ -27,7 +29,7 @@ class Phase(StrEnum):
 
 
 class Cause(StrEnum):
-    """Why a purchase came to nothing: only the first says anything about the vendor."""
+    """The reason why a purchase came to nothing: only the first says anything about the vendor."""
 
     VENDOR = "vendor"
     POLICY = "policy"
@@ -36,9 +38,34 @@ class Cause(StrEnum):
 
 
 class Action(StrEnum):
+    """A planner's three choices."""
+
     START_JOB = "start_job"
     WAIT = "wait"
     ABORT = "abort"
+
+
+class JobStatus(StrEnum):
+    """The status of a job as its vendor reports it."""
+
+    SUBMITTED = "submitted"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class ObservationType(StrEnum):
+    """The kinds of observation; REASONING is a planner's decision."""
+
+    REASONING = "agent_reasoning"
+    LOG = "job_log"
+    ERROR = "error"
+    PAYMENT = "payment_event"
+    METRIC = "metric"
+
+
+SECRET_FIELDS = ("header",)
+"""Fields of stored documents that are never shown: a header is the signature that moves the money."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +94,8 @@ class Payer:
     cdp_policies: tuple[str, ...] = ()
 
     @property
-    def held(self) -> str:
-        """Where the key is, in words."""
+    def custody(self) -> str:
+        """The place of the key, in words."""
         return {"key": "in the environment", "keystore": "in a keystore", "cdp": "at CDP"}[self.kind]
 
 
@@ -82,7 +109,7 @@ class SealedKey:
 
 @dataclass(frozen=True, slots=True)
 class Vendor:
-    """A vendor as the operator recorded it. pay_to is pinned here, never taken from the vendor's word."""
+    """A vendor as the operator recorded it. pay_to is pinned here, never taken from what the vendor sends."""
 
     vendor_id: str
     name: str
@@ -115,7 +142,7 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a planner answers. The guard checks it; it never names an amount or an address."""
+    """A planner's answer. The guard checks it; it never names an amount or an address."""
 
     action: Action
     reason: str
@@ -126,7 +153,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """One entry of a 402's `accepts`, as sent. Nothing in it is trusted before pay.agreed() has matched it."""
+    """One entry of a 402's `accepts`, as sent. Nothing in it is trusted before terms.agreed() has matched it."""
 
     scheme: str
     network: str
@@ -190,6 +217,8 @@ class Owed:
 
 @dataclass(frozen=True, slots=True)
 class Underway:
+    """The vendor works on the job it named. silent_since: when it first did not answer, None while it does."""
+
     vendor_job_id: str
     started_at: float
     progress: float = 0.0
@@ -199,6 +228,8 @@ class Underway:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
+    """The vendor did the job."""
+
     vendor_job_id: str
     at: float
     final_metrics: Mapping[str, object] = field(default_factory=dict)
@@ -207,6 +238,8 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
+    """The vendor failed the job, or was given up."""
+
     reason: str
     at: float
     vendor_job_id: str = ""
@@ -219,7 +252,7 @@ Work = Owed | Underway | Completed | Failed
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """A person's word on one purchase at its quoted price. by: who agreed; nobody yet while it is empty."""
+    """An approval request for one purchase at its quoted price. by: who agreed; empty while it is open."""
 
     asked_at: float
     expires_at: float
@@ -228,7 +261,7 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """Budget is held; nothing is signed. With an approval that nobody has given, nothing will be."""
+    """Budget is held; nothing is signed. With an approval that is still open, nothing will be."""
 
     job_id: str
     quote: Quote
@@ -327,7 +360,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """What a budget is made of: these four always add up to it."""
+    """The four parts of a budget, which always add up to it."""
 
     settled: int
     held: int
@@ -339,7 +372,7 @@ class Ledger:
 class JobReport:
     """A vendor's answer about a job. Its texts are data: capped, stripped of control characters, never trusted."""
 
-    status: str  # submitted | running | completed | failed
+    status: JobStatus
     progress: float
     logs: tuple[str, ...]
     final_metrics: Mapping[str, object]
@@ -351,7 +384,7 @@ class JobReport:
 class Observation:
     """One thing decided, paid or seen. position: a log line's index in its job, unique there."""
 
-    type: str  # agent_reasoning | job_log | error | payment_event | metric
+    type: ObservationType
     content: str
     job_id: str = ""
     data: Mapping[str, object] = field(default_factory=dict)

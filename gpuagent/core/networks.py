@@ -15,12 +15,12 @@ _CAIP2 = re.compile(r"eip155:[1-9][0-9]{0,17}", re.ASCII)
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}", re.ASCII)
 CONFIRMATIONS = 10
-"""Of a network that nobody described."""
+"""Of a network that has no profile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """token, rpc_url and explorer are None or "" where there is none that everybody shares.
+    """A chain that is paid on. token, rpc_url and explorer are None or "" where there is no common one.
 
     rpc_url: a public node, good to try with; it is rate-limited, and one node is believed alone.
     confirmations: how many blocks deep a payment is final. explorer: the site that shows a transaction.
@@ -57,7 +57,7 @@ PROFILES = (LOCAL, BASE_SEPOLIA, BASE)
 
 def caip2_of(text: str) -> str:
     """The CAIP-2 form of a profile's name; any other text as it is."""
-    return next((one.caip2 for one in PROFILES if one.name == text), text)
+    return next((profile.caip2 for profile in PROFILES if profile.name == text), text)
 
 
 def is_caip2(text: str) -> bool:
@@ -65,17 +65,18 @@ def is_caip2(text: str) -> bool:
 
 
 def of(caip2: str) -> Network:
-    """What is known of a network: of one that has no profile, only its name."""
-    return next((one for one in PROFILES if one.caip2 == caip2), Network(caip2, caip2))
+    """The profile of a network; of one that has none, only its name."""
+    return next((profile for profile in PROFILES if profile.caip2 == caip2), Network(caip2, caip2))
 
 
 def transaction_url(caip2: str, transaction: str) -> str:
-    """Where a person can look at a transaction (0x and 64 hex digits); "" where there is no such place."""
+    """The explorer's page of a transaction (0x and 64 hex digits); "" where there is none."""
     explorer = of(caip2).explorer
     return f"{explorer}/tx/{transaction}" if explorer and _HASH.fullmatch(transaction) else ""
 
 
 def address_url(caip2: str, address: str) -> str:
+    """The explorer's page of an address; "" where there is none."""
     explorer = of(caip2).explorer
     return f"{explorer}/address/{address}" if explorer else ""
 

@@ -1,4 +1,4 @@
-"""What an event leaves behind for people and analysts: observations. Pure."""
+"""Observations: the trace that an event leaves for people and analysts. Pure."""
 
 from collections.abc import Mapping
 
@@ -21,43 +21,58 @@ from gpuagent.core.events import (
     RunCancelled,
     VendorChosen,
 )
-from gpuagent.core.model import Completed, Failed, Job, Observation, Reserved, Run, Settled, Underway, Voided
+from gpuagent.core.model import (
+    Completed,
+    Failed,
+    Job,
+    Observation,
+    ObservationType,
+    Reserved,
+    Run,
+    Settled,
+    Underway,
+    Voided,
+)
 from gpuagent.core.money import show_usd
 from gpuagent.core.transitions import apply, find_job
 
 
-def narrate(run: Run, event: Event) -> tuple[Observation, ...]:
+def observations_of(run: Run, event: Event) -> tuple[Observation, ...]:
     """The observations that belong in the same transaction as the event. run: as it was before."""
     match event:
         case VendorChosen(job_id, quote, decision, _, data, approval):
             text = f"reserved {show_usd(quote.amount)} for {quote.vendor_id}"
             if approval:
-                text += ": waits for a person to approve it"
+                text += ": waits for approval"
             return (
-                Observation("agent_reasoning", decision.reason, job_id, data),
+                Observation(ObservationType.REASONING, decision.reason, job_id, data),
                 _payment(text, job_id, "reserved", amount=str(quote.amount), vendorId=quote.vendor_id),
             )
         case PlanPostponed(_, decision, data):
-            return (Observation("agent_reasoning", decision.reason, data=data),)
+            return (Observation(ObservationType.REASONING, decision.reason, data=data),)
         case PlanAborted(reason, data):
-            return (Observation("agent_reasoning", reason, data=data),)
+            return (Observation(ObservationType.REASONING, reason, data=data),)
         case PlannerCharged(reason, data, _, uncharged):
             text = f"came to nothing, another tick was faster: {reason}"
-            return (Observation("agent_reasoning", text, data={**data, "overtaken": True, "uncharged": uncharged}),)
+            return (
+                Observation(ObservationType.REASONING, text, data={**data, "overtaken": True, "uncharged": uncharged}),
+            )
         case RunCancelled(by, why):
-            told = Observation("error", f"{by} cancelled the run: {why}", data={"kind": "cancelled", "by": by})
-            return (told, *_unneeded(run, event))
-    told_of_job = _of_job(find_job(run, event.job_id), event)
-    return (*told_of_job, *_unneeded(run, event)) if isinstance(event, JobFinished) else told_of_job
+            end = Observation(
+                ObservationType.ERROR, f"{by} cancelled the run: {why}", data={"kind": "cancelled", "by": by}
+            )
+            return (end, *_unneeded(run, event))
+    observations = _of_job(find_job(run, event.job_id), event)
+    return (*observations, *_unneeded(run, event)) if isinstance(event, JobFinished) else observations
 
 
 def _unneeded(run: Run, event: RunCancelled | JobFinished) -> tuple[Observation, ...]:
-    """Reservations that are dropped because the event ends the run."""
+    """Observations of the reservations that are dropped because the event ends the run."""
     return tuple(
-        seen
+        observation
         for job, after in zip(run.jobs, apply(run, event).jobs, strict=True)
         if isinstance(job, Reserved) and isinstance(after, Voided)
-        for seen in _of_job(job, JobDropped(job.job_id, after.reason, after.cause))
+        for observation in _of_job(job, JobDropped(job.job_id, after.reason, after.cause))
     )
 
 
@@ -67,7 +82,11 @@ def _of_job(job: Job, event: Event) -> tuple[Observation, ...]:
     match event:
         case JobDropped(job_id, reason, cause):
             text = f"{vendor} was not paid, {amount} released: {reason}"
-            return (Observation("error", text, job_id, {"kind": "dropped", "vendorId": vendor, "cause": cause.value}),)
+            return (
+                Observation(
+                    ObservationType.ERROR, text, job_id, {"kind": "dropped", "vendorId": vendor, "cause": cause.value}
+                ),
+            )
         case PurchaseApproved(job_id, by):
             return (_payment(f"{by} approved {amount} for {vendor}", job_id, "approved", by=by),)
         case PaymentAuthorized(job_id, authorization):
@@ -77,8 +96,8 @@ def _of_job(job: Job, event: Event) -> tuple[Observation, ...]:
             text = f"sent to {vendor}, not settled yet; the vendor says: {reply}"
             return (_payment(text, job_id, "unresolved"),)
         case PaymentUnwanted(job_id, transaction, problem):
-            asked = f"cancellation sent: {transaction}" if transaction else f"not cancelled on chain: {problem}"
-            return (_payment(f"{amount} to {vendor} not wanted any more; {asked}", job_id, "unwanted"),)
+            result = f"cancellation sent: {transaction}" if transaction else f"not cancelled on chain: {problem}"
+            return (_payment(f"{amount} to {vendor} not wanted any more; {result}", job_id, "unwanted"),)
         case PaymentSettled(job_id, settlement):
             text = f"{amount} to {vendor} settled on chain"
             return (_payment(text, job_id, "settled", transaction=settlement.transaction),)
@@ -87,30 +106,33 @@ def _of_job(job: Job, event: Event) -> tuple[Observation, ...]:
             return (_payment(text, job_id, "voided"),)
         case JobClaimed(job_id, vendor_job_id):
             data = {"kind": "claimed", "vendorJobId": vendor_job_id}
-            return (Observation("metric", f"{vendor} named its job {vendor_job_id}", job_id, data),)
+            return (Observation(ObservationType.METRIC, f"{vendor} named its job {vendor_job_id}", job_id, data),)
         case JobProgressed(job_id, progress, new_logs):
-            metric = Observation("metric", f"{progress:.0%} done", job_id, {"progress": progress})
+            metric = Observation(ObservationType.METRIC, f"{progress:.0%} done", job_id, {"progress": progress})
             return (metric, *_logs(job, new_logs))
         case JobWentSilent(job_id, _, problem):
             text = f"{vendor} does not answer about the job: {problem}"
-            return (Observation("error", text, job_id, {"kind": "silent", "vendorId": vendor}),)
+            return (Observation(ObservationType.ERROR, text, job_id, {"kind": "silent", "vendorId": vendor}),)
         case JobFinished(job_id, outcome, new_logs):
             return (*_logs(job, new_logs), _finished(vendor, job_id, outcome))
     return ()
 
 
 def _payment(text: str, job_id: str, kind: str, **data: str) -> Observation:
-    return Observation("payment_event", text, job_id, {"kind": kind, **data})
+    return Observation(ObservationType.PAYMENT, text, job_id, {"kind": kind, **data})
 
 
 def _logs(job: Job, lines: tuple[str, ...]) -> list[Observation]:
     first = job.work.logs_seen if isinstance(job, Settled) and isinstance(job.work, Underway) else 0
-    return [Observation("job_log", line, job.job_id, position=position) for position, line in enumerate(lines, first)]
+    return [
+        Observation(ObservationType.LOG, line, job.job_id, position=position)
+        for position, line in enumerate(lines, first)
+    ]
 
 
 def _finished(vendor: str, job_id: str, outcome: Completed | Failed) -> Observation:
     if isinstance(outcome, Failed):
         data: Mapping[str, object] = {"kind": "failed", "vendorId": vendor}
-        return Observation("error", f"{vendor} failed the job: {outcome.reason}", job_id, data)
+        return Observation(ObservationType.ERROR, f"{vendor} failed the job: {outcome.reason}", job_id, data)
     data = {"kind": "completed", "finalMetrics": dict(outcome.final_metrics)}
-    return Observation("metric", f"{vendor} completed the job", job_id, data)
+    return Observation(ObservationType.METRIC, f"{vendor} completed the job", job_id, data)

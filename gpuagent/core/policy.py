@@ -1,11 +1,11 @@
-"""What an owner allows, whatever a planner, a vendor or a crash wants. Pure: the rules, not where they are kept.
+"""The owner's policy: caps, approvals and halts, whatever a planner or a vendor wants. Pure; stored elsewhere.
 
 Amounts are atomic units; None means no such limit. A day is any 24 hours, so that nothing resets at a midnight
 that clocks disagree about. The database holds a reservation against these rules in the transaction that writes it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 from gpuagent.core.model import Approval, Authorized, Cause, Quote, Reserved, Run, Settled, Voided
 from gpuagent.core.money import show_usd
@@ -30,7 +30,7 @@ class Halt:
 class Policy:
     """One version of the rules. tag_totals: for each tag, all that its runs may ever spend together.
 
-    approval_above: a payment of more than this waits for a person, at most approval_s seconds.
+    approval_above: a payment of more than this waits for an approver, at most approval_s seconds.
     """
 
     version: int = 0
@@ -46,12 +46,12 @@ class Policy:
 
 LIMITS = ("per_payment", "vendor_per_run", "vendor_per_day", "wallet_per_day", "approval_above")
 FIRST = Policy(version=1, per_payment=25_000_000, wallet_per_day=100_000_000)
-"""What holds until an owner says otherwise: enough to try, too little to ruin anybody."""
+"""The first policy, until an owner sets another: enough to try, too little to ruin a user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What is held, or was settled in the last DAY_S, by the wallet and at each vendor; for tags, ever."""
+    """The amounts held, or settled in the last DAY_S, by the wallet and at each vendor; for tags, ever."""
 
     wallet_day: int = 0
     vendor_day: Mapping[str, int] = field(default_factory=dict)
@@ -60,16 +60,16 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A rule that says no. passing: it may stop saying so by itself, as time passes or holds are released."""
+    """A rule that forbids a purchase. transient: time, or a hold that is released, may lift it."""
 
     rule: str
-    words: str
-    passing: bool = False
+    reason: str
+    transient: bool = False
 
 
 def refusals(policy: Policy, run: Run, quote: Quote, usage: Usage, job_id: str = "") -> tuple[Refusal, ...]:
     """Every rule that this purchase would break. usage, and the run's other jobs, without the purchase itself."""
-    found = [_halted(policy, run.payer, quote.vendor_id), _rejected(run, quote), *_capped(policy, run, quote, usage)]
+    verdicts = [_halted(policy, run.payer, quote.vendor_id), _rejected(run, quote), *_capped(policy, run, quote, usage)]
     at_vendor = sum(
         job.quote.amount
         for job in run.jobs
@@ -77,14 +77,14 @@ def refusals(policy: Policy, run: Run, quote: Quote, usage: Usage, job_id: str =
         and job.quote.vendor_id == quote.vendor_id
         and job.job_id != job_id
     )
-    found.append(_cap("vendor per run", policy.vendor_per_run, at_vendor, quote.amount))
-    return tuple(refusal for refusal in found if refusal)
+    verdicts.append(_cap("vendor per run", policy.vendor_per_run, at_vendor, quote.amount))
+    return tuple(refusal for refusal in verdicts if refusal)
 
 
 def halt(policy: Policy, payer: str, vendor_id: str = "") -> Halt | None:
     """The halt that forbids this wallet, or this vendor, a new signature."""
     names = {("wallet", EVERY_WALLET), ("wallet", payer.lower()), ("vendor", vendor_id)}
-    return next((one for one in policy.halts if (one.kind, one.name) in names), None)
+    return next((halt for halt in policy.halts if (halt.kind, halt.name) in names), None)
 
 
 def approval(policy: Policy, quote: Quote, now: float) -> Approval | None:
@@ -94,29 +94,29 @@ def approval(policy: Policy, quote: Quote, now: float) -> Approval | None:
     return Approval(now, min(now + policy.approval_s, quote.expires_at))
 
 
-def loosened(before: Policy, after: Policy) -> tuple[str, ...]:
-    """In words, whatever the newer rules allow that the older did not."""
+def loosenings(before: Policy, after: Policy) -> tuple[str, ...]:
+    """The changes by which the newer rules allow more than the older, in words."""
     raised = [
-        f"{name}: {_shown(getattr(before, name))} to {_shown(getattr(after, name))}"
+        f"{name}: {_limit(getattr(before, name))} to {_limit(getattr(after, name))}"
         for name in LIMITS
         if _above(getattr(after, name), getattr(before, name))
     ]
     raised += [
-        f"tag {tag}: {_shown(total)} to {_shown(after.tag_totals.get(tag))}"
+        f"tag {tag}: {_limit(total)} to {_limit(after.tag_totals.get(tag))}"
         for tag, total in before.tag_totals.items()
         if _above(after.tag_totals.get(tag), total)
     ]
-    still = {(one.kind, one.name) for one in after.halts}
-    raised += [f"{one.kind} {one.name}: resumed" for one in before.halts if (one.kind, one.name) not in still]
+    still = {(halt.kind, halt.name) for halt in after.halts}
+    raised += [f"{halt.kind} {halt.name}: resumed" for halt in before.halts if (halt.kind, halt.name) not in still]
     return tuple(raised)
 
 
 def check(policy: Policy) -> Policy:
     """The policy itself. Raises BadInput for rules that cannot be meant."""
-    for one in fields(Policy):
-        value = getattr(policy, one.name)
-        if one.name in LIMITS and value is not None and value < 0:
-            raise BadInput(f"{one.name} is 0 USD or more; write `none` for no limit")
+    for name in LIMITS:
+        value = getattr(policy, name)
+        if value is not None and value < 0:
+            raise BadInput(f"{name} is 0 USD or more; write `none` for no limit")
     if any(total < 0 or not tag for tag, total in policy.tag_totals.items()):
         raise BadInput("a tag's total is NAME=USD, 0 or more")
     if not 0 < policy.approval_s <= APPROVAL_MAX_S:
@@ -136,19 +136,19 @@ def _capped(policy: Policy, run: Run, quote: Quote, usage: Usage) -> list[Refusa
     ]
 
 
-def _cap(rule: str, cap: int | None, used: int, amount: int, passing: bool = False) -> Refusal | None:
+def _cap(rule: str, cap: int | None, used: int, amount: int, transient: bool = False) -> Refusal | None:
     if cap is None or used + amount <= cap:
         return None
     spent = f", of which {show_usd(used)} are used" if used else ""
-    words = f"{show_usd(amount)} would pass the cap of {show_usd(cap)} ({rule}){spent}"
-    return Refusal(rule, words, passing and amount <= cap)
+    reason = f"{show_usd(amount)} would pass the cap of {show_usd(cap)} ({rule}){spent}"
+    return Refusal(rule, reason, transient and amount <= cap)
 
 
 def _halted(policy: Policy, payer: str, vendor_id: str) -> Refusal | None:
-    found = halt(policy, payer, vendor_id)
-    if found is None:
+    order = halt(policy, payer, vendor_id)
+    if order is None:
         return None
-    return Refusal(f"halt of {found.kind}", f"{found.by} halted {found.kind} {found.name}: {found.why}")
+    return Refusal(f"halt of {order.kind}", f"{order.by} halted {order.kind} {order.name}: {order.why}")
 
 
 def _rejected(run: Run, quote: Quote) -> Refusal | None:
@@ -164,5 +164,5 @@ def _above(after: int | None, before: int | None) -> bool:
     return before is not None and (after is None or after > before)
 
 
-def _shown(amount: int | None) -> str:
+def _limit(amount: int | None) -> str:
     return "no limit" if amount is None else show_usd(amount)

@@ -1,4 +1,4 @@
-"""What the core needs from outside. Adapters satisfy these by shape; nothing to subclass."""
+"""Ports: the interfaces that the core needs from outside. Adapters match them by shape; nothing to subclass."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,12 +27,16 @@ from gpuagent.core.records import Block, Spent
 
 
 class Clock(Protocol):
+    """The agent's clock."""
+
     def now(self) -> float:
         """Unix seconds, whole milliseconds. Paces the agent; never decides about money."""
         ...
 
 
-class Store(Protocol):
+class Runs(Protocol):
+    """The runs with their jobs, payments and observations."""
+
     def new_id(self) -> str:
         """An id for a run: 24 hex digits, never given before."""
         ...
@@ -45,7 +49,7 @@ class Store(Protocol):
         """Raises UnknownRun."""
         ...
 
-    def save(self, before: Run, after: Run, seen: Sequence[Observation], at: float) -> Run:
+    def save(self, before: Run, after: Run, observations: Sequence[Observation], at: float) -> Run:
         """All of it or nothing, compare-and-swap on before.version. The run with its new version.
 
         A job that is newly reserved or newly authorized is held against the policy in the same transaction.
@@ -53,6 +57,10 @@ class Store(Protocol):
         PolicyRefused when a rule of the policy says no.
         """
         ...
+
+
+class Rules(Protocol):
+    """The owner's policy, and what counts against its caps."""
 
     def policy(self) -> Policy:
         """The rules in force. Raises PolicyRefused when there are none."""
@@ -62,19 +70,29 @@ class Store(Protocol):
         """What counts against the policy's caps on the network at `at` (Unix seconds), without the job itself."""
         ...
 
-    def outcomes(self, run: Run, network: str, vendor_ids: Sequence[str], limit: int) -> Sequence[PastJob]:
+
+class Vendors(Protocol):
+    """The recorded vendors and what became of their jobs."""
+
+    def vendors(self) -> Sequence[Vendor]:
+        """All recorded vendors, by vendor_id."""
+        ...
+
+    def past_jobs(self, run: Run, network: str, vendor_ids: Sequence[str], limit: int) -> Sequence[PastJob]:
         """The vendors' newest ended jobs on the network in all other runs, at most `limit` of each, oldest first.
 
         A purchase that fell through by the vendor's doing is among them, as a failure that cost nothing.
         """
         ...
 
-    def vendors(self) -> Sequence[Vendor]:
-        """All recorded vendors, by vendor_id."""
-        ...
+
+class Store(Runs, Rules, Vendors, Protocol):
+    """The three together, as one database holds them."""
 
 
 class Wallet(Protocol):
+    """The wallet that pays: it signs one payment, or the transaction that cancels one."""
+
     @property
     def address(self) -> str: ...
 
@@ -92,12 +110,12 @@ class Wallet(Protocol):
         """A raw transaction (EIP-1559, 0x hex) that cancels the authorization on chain, for Chain.send().
 
         It races the settlement, and either may win. Raises Refused when the authorization is not of this wallet
-        and token, or gas.balance cannot pay for it, and WalletError; nothing is signed then that anybody else sees.
+        and token, or gas.balance cannot pay for it, and WalletError; no signature leaves the wallet then.
         """
         ...
 
 
-# What the chain says of an authorization.
+# The outcome of an authorization on chain.
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +147,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Gas:
-    """What a transaction of an address takes now. Amounts in wei of the chain's own coin, fees per unit of gas."""
+    """The cost of a transaction of an address now. Amounts in wei of the chain's own coin, fees per unit of gas."""
 
     count: int
     """Transactions the address has sent, pending ones included."""
@@ -166,18 +184,24 @@ class Chain(Protocol):
 
 
 class Node(Chain, Protocol):
-    """A chain as a node shows it: the port, and the history that the books are held against. Raises as Chain does."""
+    """A chain as a node shows it: the port, and the history that a sweep reads. Raises as Chain does."""
 
     @property
     def token(self) -> Token: ...
 
     def check(self) -> None: ...
 
-    def final(self) -> Block: ...
+    def final(self) -> Block:
+        """The newest block that counts as final."""
+        ...
 
-    def block(self, number: int) -> Block | None: ...
+    def block(self, number: int) -> Block | None:
+        """None where the node does not keep it."""
+        ...
 
-    def history(self, payer: str, first: int, last: int) -> Iterator[Transfer | Spent]: ...
+    def history(self, payer: str, first: int, last: int) -> Iterator[Transfer | Spent]:
+        """The transfers out of the account and the nonces it spent, in these blocks, in order."""
+        ...
 
     def transfers(self, payer: str, from_block: int) -> tuple[Transfer, ...]: ...
 
@@ -185,7 +209,7 @@ class Node(Chain, Protocol):
 
 
 class VendorApi(Protocol):
-    """The vendor's HTTP interface. Every method raises VendorError and nothing else for what a vendor does."""
+    """The vendor's HTTP interface. Whatever a vendor does, a method raises VendorError and nothing else."""
 
     def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal) -> Quote: ...
 
@@ -201,11 +225,13 @@ class VendorApi(Protocol):
 
 
 class Planner(Protocol):
+    """A planner: it chooses what to do next."""
+
     @property
     def name(self) -> str: ...
 
     def decide(self, context: Context, objection: str = "") -> Thought:
-        """What to do next. objection: why the guard refused the answer it gave to this context a moment ago.
+        """The decision for this context. objection: why the guard refused the answer that was given to it before.
 
         It may spend up to context.available on finding out, and says what it spent; one that might need more does
         not begin. Thought.record holds what it has of model, promptHash, prompt, rawReply, tokens (prompt and
@@ -217,7 +243,7 @@ class Planner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long the agent is patient, in seconds."""
+    """The agent's patience and pace, in seconds."""
 
     authorization_s: int = 120
     """Life of a payment authorization, on the chain's clock."""
@@ -227,11 +253,13 @@ class Pace:
     """A paid job whose vendor is silent for so long, since it was first asked in vain, counts as failed."""
     overrun: float = 2
     """A job may take this many times its paid hours, and silence_s on top."""
+    poll_s: float = 1.0
+    """Between two ticks of a run that is driven: how often its job is polled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """planners: by name, "stub" among them, which decides where another fails."""
+    """All ports of one agent. planners: by name, "stub" among them, which decides where another fails."""
 
     store: Store
     planners: Mapping[str, Planner]

@@ -1,4 +1,7 @@
-"""What exactly is paid for: the one offer that is agreed, and the ids and nonces that a job determines. Pure."""
+"""Terms of a purchase: the one offer that is the agreed one, and the ids and nonces that a job determines. Pure.
+
+problem() is the pair of agent/guard: the guard checks what we decide, this what the vendor's 402 asks for.
+"""
 
 import hashlib
 
@@ -14,10 +17,12 @@ TIMEOUT_MAX_S = 600
 
 def agreed(challenge: Challenge, quote: Quote, vendor: Vendor, token: Token) -> Terms:
     """The one offer that is exactly the agreed purchase; all others are ignored. Raises OfferInvalid."""
-    problems = [problem(terms, quote, vendor, token) for terms in challenge.accepts]
-    for terms, found in zip(challenge.accepts, problems, strict=True):
-        if not found:
+    problems: list[str] = []
+    for terms in challenge.accepts:
+        reason = problem(terms, quote, vendor, token)
+        if not reason:
             return terms
+        problems.append(reason)
     raise OfferInvalid(f"{vendor.vendor_id} does not ask for what it quoted: {'; '.join(problems[:3]) or 'no offer'}")
 
 
@@ -26,8 +31,8 @@ def problem(terms: Terms, quote: Quote, vendor: Vendor, token: Token) -> str:
     checks = (
         (terms.scheme == "exact", "another scheme than exact"),
         (terms.network == vendor.network == token.network, f"another network than {token.network}"),
-        (_same(terms.asset, vendor.asset) and _same(terms.asset, token.address), "another asset"),
-        (_same(terms.pay_to, vendor.pay_to), "another payee than the recorded one"),
+        (_same_address(terms.asset, vendor.asset) and _same_address(terms.asset, token.address), "another asset"),
+        (_same_address(terms.pay_to, vendor.pay_to), "another payee than the recorded one"),
         (terms.amount == str(quote.amount), f"another amount than the quoted {show_usd(quote.amount)}"),
         (1 <= terms.max_timeout_s <= TIMEOUT_MAX_S, f"a timeout outside 1 to {TIMEOUT_MAX_S} s"),
         (terms.extra == {"name": token.name, "version": token.version}, "extra terms or another token name"),
@@ -60,5 +65,5 @@ def unsigned_nonces(run: Run, token: Token) -> list[str]:
     return [nonce(token, run.payer, job_id) for job_id in ids if job_id not in signed]
 
 
-def _same(address: str, other: str) -> bool:
-    return address.lower() == other.lower()
+def _same_address(first: str, second: str) -> bool:
+    return first.lower() == second.lower()

@@ -6,5 +6,5 @@ TEXT_MAX = 2_000
 
 def clean(text: str, limit: int = TEXT_MAX) -> str:
     """Untrusted text as inert data: one line, no control characters, at most `limit` characters."""
-    shown = "".join(char if char.isprintable() else " " for char in text[: limit + 1])
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+    line = "".join(char if char.isprintable() else " " for char in text[: limit + 1])
+    return line if len(line) <= limit else line[: limit - 1] + "…"

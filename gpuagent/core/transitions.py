@@ -1,4 +1,4 @@
-"""The state machine, pure. next_steps() says what is due; apply() says what an event does.
+"""The state machine, pure. next_steps() names the steps that are due; apply() makes what an event changes.
 
 Reserved ──PaymentAuthorized──> Authorized ──PaymentSettled──> Settled ──JobClaimed, JobProgressed, JobFinished
     └──────────JobDropped──────────> Voided <──PaymentVoided──────┘ (only while Authorized)
@@ -53,13 +53,13 @@ from gpuagent.errors import IllegalTransition
 
 
 def next_steps(run: Run, now: float) -> tuple[Step, ...]:
-    """What is due at `now` (Unix seconds): one step per open job, then planning. Empty: wait, or all is over.
+    """The steps that are due at `now` (Unix seconds): one per open job, then planning. Empty: wait, or all is over.
 
     What is signed or paid comes before new signatures, so that a refusal of those holds nothing else up. A run that
     has ended still follows the authorizations that are out: their money is not decided.
     """
     running = run.status is RunStatus.RUNNING
-    steps = [step for job in run.jobs if (step := _due(job, running, now))]
+    steps = [step for job in run.jobs if (step := _step_for(job, running, now))]
     steps.sort(key=lambda step: isinstance(step, Authorize))
     open_jobs = sum(map(is_open, run.jobs))
     if running and open_jobs < run.jobs_open_max and now >= run.wait_until:
@@ -67,7 +67,7 @@ def next_steps(run: Run, now: float) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _due(job: Job, running: bool, now: float) -> Step | None:
+def _step_for(job: Job, running: bool, now: float) -> Step | None:
     match job:
         case Reserved(approval=approval):
             waits = job.unapproved and approval is not None and now < approval.expires_at
@@ -161,14 +161,14 @@ def _planned(run: Run, event: VendorChosen | PlanPostponed | PlanAborted | RunCa
 
 
 def _charged(run: Run, cost: int) -> Run:
-    """What asking the planner cost comes out of the budget. Raises BudgetExceeded."""
+    """The cost of asking the planner, taken out of the budget. Raises BudgetExceeded."""
     if cost < 0:
         raise IllegalTransition(f"a planner that costs {cost} would pay into the budget")
     return budget.check(replace(run, planner_cost=run.planner_cost + cost))
 
 
 def _ended(run: Run, status: RunStatus, reason: str, unneeded: str) -> Run:
-    """What nobody has signed yet need not be bought any more; what is signed goes on to its end on chain."""
+    """The ended run: unsigned purchases are dropped, signed ones go on to their end on chain."""
     jobs = (
         Voided(job.job_id, job.quote, job.reserved_at, unneeded, cause=Cause.UNNEEDED)
         if isinstance(job, Reserved)
@@ -188,7 +188,7 @@ def _next_state(job: Job, event: Event) -> Job | None:
             return replace(job, approval=replace(approval, by=event.by))
         case Reserved(), PaymentAuthorized():
             if job.unapproved:
-                raise IllegalTransition("nobody has approved the purchase")
+                raise IllegalTransition("the purchase is not approved")
             if event.authorization.amount != job.quote.amount:
                 raise IllegalTransition("the authorization differs from the quote")
             return Authorized(job.job_id, job.quote, job.reserved_at, event.authorization, event.header)

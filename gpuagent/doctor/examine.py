@@ -57,7 +57,7 @@ class _Opener:
         current = self.installation.settings
         payer = wiring.key_source(current).payer()
         self.installation = replace(self.installation, payer=payer.address)
-        yield Check("wallet", Status.OK, f"{payer.address}, its key {payer.held}")
+        yield Check("wallet", Status.OK, f"{payer.address}, its key {payer.custody}")
         if payer.kind == "cdp" and not payer.cdp_policies:
             detail = "CDP holds this account to no policy: whoever has the keys may sign anything"
             yield Check("wallet policy at CDP", Status.ADVICE, detail, "attach what `gpuagent wallet policy` prints")

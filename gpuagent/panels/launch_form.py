@@ -6,7 +6,7 @@ from typing import Any
 
 import ipywidgets as w
 
-from gpuagent.agent.dry_run import Rehearsal, rehearse
+from gpuagent.agent.dry_run import DryRun, simulate
 from gpuagent.agent.start import GOAL_MAX, HOURS_MAX, TAG_MAX, Order, prepare, start
 from gpuagent.core.model import HOURS_MIN, Run, Vendor
 from gpuagent.core.money import parse_usd, show_usd
@@ -117,9 +117,9 @@ class LaunchForm:
 
     def _rehearse(self) -> None:
         ports = self._desk.agent.ports
-        self._with_order("Asking for quotes", lambda order: rehearse(prepare(order, ports), ports), self._rehearsed)
+        self._with_order("Asking for quotes", lambda order: simulate(prepare(order, ports), ports), self._rehearsed)
 
-    def _rehearsed(self, found: Rehearsal) -> None:
+    def _rehearsed(self, found: DryRun) -> None:
         self.message.say(rehearsed(found))
 
     def _with_order(self, doing: str, work: Callable[[Order], Any], done: Callable[[Any], None]) -> None:

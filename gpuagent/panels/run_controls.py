@@ -4,23 +4,22 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import ipywidgets as w
 
-from gpuagent.agent.dry_run import Rehearsal, rehearse
+from gpuagent.agent.drive import drive
+from gpuagent.agent.dry_run import DryRun, simulate
 from gpuagent.core.model import Run
 from gpuagent.core.transitions import is_over, phase
-from gpuagent.errors import ChainError, GpuAgentError, StoreError, VendorError
+from gpuagent.errors import GpuAgentError
 from gpuagent.panels.dry_run import rehearsed
 from gpuagent.panels.kit.fields import button, row
 from gpuagent.panels.kit.message import Message
 from gpuagent.panels.kit.tasks import Bridge, Errand
 from gpuagent.session import Desk
 from gpuagent.tick import step, tick
-
-PASSING = (ChainError, StoreError, VendorError)
-"""What may be better at the next tick; whatever else stops Auto needs a person."""
 
 
 class Driving:
@@ -36,7 +35,7 @@ class Driving:
         self.tick = button("Tick", lambda: self._move("Tick", tick), tip="Make steps until the run must wait")
         self.auto = button("Auto", self._start, "primary", "Tick again and again, until the run is over")
         self.interval = w.BoundedFloatText(
-            value=1.0,
+            value=desk.agent.ports.pace.poll_s,
             min=0.1,
             max=3600,
             step=0.5,
@@ -79,10 +78,10 @@ class Driving:
     def _rehearse(self) -> None:
         run_id, ports = self._run_id(), self._desk.agent.ports
 
-        def done(found: Rehearsal) -> None:
+        def done(found: DryRun) -> None:
             self.message.say(rehearsed(found))
 
-        self._errand.run("Asking for quotes", lambda: rehearse(ports.store.load(run_id), ports), done)
+        self._errand.run("Asking for quotes", lambda: simulate(ports.store.load(run_id), ports), done)
 
     def _start(self) -> None:
         if not self._driven:
@@ -100,15 +99,19 @@ class Driving:
         told = f"Auto ticks run {run_id}; Pause stops it."
         self.message.say(told)
         try:
+            ports = self._desk.agent.ports
+            run = await asyncio.to_thread(ports.store.load, run_id)
+            # Pauses are made here, where Pause ends them and a change of the interval counts at once.
+            ticks = drive(run, partial(tick, ports=ports), lambda _: None, ports.pace, patient=True)
             while not self._paused.is_set():
-                try:
-                    run = await asyncio.to_thread(tick, run_id, self._desk.agent.ports)
-                except PASSING as error:
-                    self.message.error(f"{error}. Auto tries again.")
+                made = await asyncio.to_thread(next, ticks, None)
+                run = made.run if made else run
+                if is_over(run):
+                    self.message.say(f"Auto is done: the run is in {phase(run)}{_why(run)}.")
+                    return
+                if made and made.error:
+                    self.message.error(f"{made.error}. Auto tries again.")
                 else:
-                    if is_over(run):
-                        self.message.say(f"Auto is done: the run is in {phase(run)}{_why(run)}.")
-                        return
                     self.message.say(told)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._paused.wait(), self.interval.value)

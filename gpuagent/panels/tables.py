@@ -5,13 +5,13 @@ from datetime import datetime
 from typing import Any
 
 from gpuagent.core.money import show_usd
+from gpuagent.core.networks import transaction_url
 from gpuagent.panels.kit.html import Html, el, join, table
 from gpuagent.render import palette
 from gpuagent.render.run import amount
 
 Document = Mapping[str, Any]
 
-EXPLORERS = {"eip155:8453": "https://basescan.org/tx/", "eip155:84532": "https://sepolia.basescan.org/tx/"}
 PARTS = (
     ("settled", "settled", palette.SETTLED),
     ("held", "held", palette.HELD),
@@ -128,7 +128,7 @@ def transaction(payment: Document) -> Html:
     if not known:
         return el("span", "none", class_="faint")
     short = f"{known[:10]}…{known[-6:]}"
-    where = EXPLORERS.get(payment["network"])
-    if where:
-        return el("a", short, class_="mono", href=where + known, target="_blank", rel="noopener", title=known)
+    url = transaction_url(payment["network"], known)
+    if url:
+        return el("a", short, class_="mono", href=url, target="_blank", rel="noopener", title=known)
     return el("span", el("code", short, title=known), f" block {payment['blockNumber']}", class_="num")

@@ -3,20 +3,23 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from gpuagent import settings, wiring
+from gpuagent.agent.drive import drive
 from gpuagent.agent.start import Order, start
 from gpuagent.books.audit import Books, audit
 from gpuagent.core.model import Run, RunStatus
 from gpuagent.core.money import parse_usd, show_usd
-from gpuagent.core.transitions import is_over
+from gpuagent.core.ports import Pace
 from gpuagent.practice import stack
 from gpuagent.render.run import books_json, books_table, jobs_table, narration, plain
 from gpuagent.tick import tick
 
 GOAL = "Fine-tune tiny-llm"
-PAUSE_S = 0.2
+PRACTICE_PACE = Pace(poll_s=0.2)
+"""A practice vendor takes seconds for a paid hour."""
 Say = Callable[[Any], None]
 
 
@@ -72,7 +75,7 @@ def play(budget: str, fail_vendor: str, fail_rate: str, say: Say | None) -> Outc
         opening = agent.chain.head(payer)
         tell(f'[bold]"{GOAL}"[/], one A100 for an hour, at most {show_usd(amount)}')
         tell(f"[dim]payer {payer}, holding {show_usd(opening.balance)} of test USDC[/]\n")
-        run = follow(start(Order(goal=GOAL, budget=amount), agent.ports).run_id, agent, tell)
+        run = follow(start(Order(goal=GOAL, budget=amount), agent.ports), agent, tell, PRACTICE_PACE)
         outcome = Outcome(
             run=run,
             documents=agent.reads.documents(run.run_id),
@@ -87,18 +90,22 @@ def play(budget: str, fail_vendor: str, fail_rate: str, say: Say | None) -> Outc
     return outcome
 
 
-def follow(run_id: str, agent: wiring.Agent, tell: Say) -> Run:
+def follow(run: Run, agent: wiring.Agent, tell: Say, pace: Pace) -> Run:
     """Tick the run to its end, telling every observation once."""
     told = 0
-    while True:
-        run = tick(run_id, agent.ports)
-        seen = agent.reads.documents(run_id)["observations"]
-        for line in narration(seen[told:]):
+
+    def tell_news() -> None:
+        nonlocal told
+        observations = agent.reads.documents(run.run_id)["observations"]
+        for line in narration(observations[told:]):
             tell(line)
-        told = len(seen)
-        if is_over(run):
-            return run
-        time.sleep(PAUSE_S)
+        told = len(observations)
+
+    tell_news()
+    for made in drive(run, partial(tick, ports=agent.ports), time.sleep, pace):
+        run = made.run
+        tell_news()
+    return run
 
 
 def _tell_end(outcome: Outcome, tell: Say) -> None:

@@ -33,7 +33,7 @@ def _finding_json(finding: Finding) -> dict[str, Any]:
         "kind": finding.kind.value,
         "runId": finding.run_id,
         "jobId": finding.job_id,
-        "content": finding.words,
+        "content": finding.text,
         "difference": finding.differs,
         "repairable": finding.repairable,
     }
@@ -72,7 +72,7 @@ def _grouped(findings: Sequence[Finding], title: str, colour: str) -> list[Rende
 def _line(finding: Finding, told: bool) -> RenderableType:
     named = (("run", finding.run_id), ("job", finding.job_id))
     place = " ".join(f"{name} {value}" for name, value in named if value)
-    words = f"{finding.words} (not a difference)" if told and not finding.differs else finding.words
+    words = f"{finding.text} (not a difference)" if told and not finding.differs else finding.text
     return Padding(Text.assemble((f"{place}\n" if place else "", "dim"), words), (0, 0, 0, 2), expand=False)
 
 

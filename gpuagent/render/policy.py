@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from gpuagent.agent.dry_run import Line, Rehearsal
+from gpuagent.agent.dry_run import DryRun, Line
 from gpuagent.core.money import show_usd
 from gpuagent.render.run import amount
 
@@ -40,13 +40,13 @@ def policy_view(document: Mapping[str, Any]) -> RenderableType:
     return Group(head, *why, *told, table, Text(""))
 
 
-def rehearsal_view(found: Rehearsal) -> RenderableType:
+def rehearsal_view(found: DryRun) -> RenderableType:
     table = Table(box=None, pad_edge=False)
     for column in ("vendor", "quote", "would be refused because"):
         table.add_column(column, overflow="fold")
     for line in found.lines:
         price = show_usd(line.quote.amount) if line.quote else "none"
-        table.add_row(escape(line.vendor.vendor_id), price, escape("; ".join(line.refused)))
+        table.add_row(escape(line.vendor.vendor_id), price, escape("; ".join(line.refusals)))
     reason = Text.assemble(("\nplanner: ", "dim"), found.decision.reason)
     if found.planner_cost:
         reason.append(f"\nasking cost {show_usd(found.planner_cost)}, charged to no run", style="yellow")
@@ -54,7 +54,7 @@ def rehearsal_view(found: Rehearsal) -> RenderableType:
     return Group(*quotes, reason, _verdict(found), Text("dry run: nothing was signed, nothing reserved", style="dim"))
 
 
-def _verdict(found: Rehearsal) -> Text:
+def _verdict(found: DryRun) -> Text:
     line = found.would_pay
     if line is None or line.quote is None:
         return Text(f"would pay nothing: {found.why_not}", style="bold red")
@@ -63,7 +63,7 @@ def _verdict(found: Rehearsal) -> Text:
     return Text(f"would pay {show_usd(line.quote.amount)} to {payee}{approval}", style="bold green")
 
 
-def rehearsal_json(found: Rehearsal) -> dict[str, Any]:
+def rehearsal_json(found: DryRun) -> dict[str, Any]:
     """Amounts in atomic units, as strings."""
     return {
         "vendors": [_line(line) for line in found.lines],
@@ -79,6 +79,6 @@ def _line(line: Line) -> dict[str, Any]:
         "vendorId": line.vendor.vendor_id,
         "amount": str(line.quote.amount) if line.quote else None,
         "payTo": line.vendor.pay_to,
-        "refused": list(line.refused),
+        "refused": list(line.refusals),
         "needsApproval": line.needs_approval,
     }

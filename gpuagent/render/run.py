@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gpuagent.books.audit import Books
-from gpuagent.core.model import Vendor
+from gpuagent.core.model import SECRET_FIELDS, Vendor
 from gpuagent.core.money import parse_usd, show_usd
 from gpuagent.core.networks import transaction_url
 from gpuagent.doctor.conformance import ConformanceResult
@@ -29,8 +29,6 @@ PHASE_COLOURS = {
 }
 KIND_COLOURS = {"agent_reasoning": "yellow", "payment_event": "magenta", "error": "red", "job_log": "dim"}
 LOG_LINES = 8
-HIDDEN = ("header",)
-"""Fields that stay in the database: a stored signature is nobody's reading."""
 
 
 def amount(value: Decimal128) -> int:
@@ -47,7 +45,7 @@ def plain(value: Any) -> Any:
         case datetime():
             return value.isoformat()
         case Mapping():
-            return {key: plain(item) for key, item in value.items() if key not in HIDDEN}
+            return {key: plain(item) for key, item in value.items() if key not in SECRET_FIELDS}
         case list() | tuple():
             return [plain(item) for item in value]
     return value

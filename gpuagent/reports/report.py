@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from gpuagent.adapters.mongo.report_rows import Scope
-from gpuagent.agent.market import OUTCOMES_MAX
+from gpuagent.agent.market import PAST_JOBS_MAX
 from gpuagent.reports import frames
 from gpuagent.reports.charts import style as drawing
 from gpuagent.reports.display import Display, display
@@ -113,7 +113,7 @@ def make(
     period, shown = parse(asked.period, made_at), display(asked.currency, asked.rate)
     scope = Scope(network, period.before or period.since, period.until, asked.user, asked.tag)
     with db.reads.history() as history:
-        found, original_runs = frames.read(history, scope, asked.vendor, OUTCOMES_MAX), history.original_runs()
+        found, original_runs = frames.read(history, scope, asked.vendor, PAST_JOBS_MAX), history.original_runs()
     chain = attention.check_chain(db, open_chain) if open_chain else UNASKED
     return Report(asked, period, shown, network, made_at, found, chain, original_runs)
 

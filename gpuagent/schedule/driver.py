@@ -6,18 +6,19 @@ The run's state is in MongoDB alone, so this may be killed anywhere and called a
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import Any
 
 from gpuagent import settings, wiring
+from gpuagent.agent import drive as driver
 from gpuagent.agent.start import Order
 from gpuagent.books.audit import audit
 from gpuagent.core.model import Run
 from gpuagent.core.money import parse_usd, show_usd
-from gpuagent.core.ports import Ports
-from gpuagent.core.transitions import is_over
-from gpuagent.errors import BadInput, ChainError, ChainMismatch, Refused, StaleRun, StoreError, VendorError
+from gpuagent.core.ports import Pace, Ports
+from gpuagent.errors import BadInput, ChainError
 from gpuagent.render.run import narration
 from gpuagent.schedule.result import Result
 from gpuagent.schedule.run_name import begin
@@ -25,8 +26,6 @@ from gpuagent.session import is_configured, surroundings
 from gpuagent.tick import tick
 
 TICKS_MAX, PAUSE_MAX_S = 1_000_000, 86_400
-LATER = (Refused, ChainError, VendorError, StoreError, StaleRun)
-"""What the next tick may find gone: a node that is back, a wallet that was funded. ChainMismatch is not of these."""
 
 Say = Callable[[Any], None]
 
@@ -36,7 +35,7 @@ class Limits:
     """ticks: at most so many. pause_s: between two of them."""
 
     ticks: int = 600
-    pause_s: float = 1.0
+    pause_s: float = Pace().poll_s
 
     def check(self) -> None:
         """Raises BadInput."""
@@ -103,20 +102,13 @@ def advance(
 
     Trouble that may pass ends nothing: the next tick tries again.
     """
-    run, ticks, trouble = ports.store.load(run_id), 0, ""
-    while not is_over(run) and ticks < limits.ticks:
-        if ticks:
-            pause(limits.pause_s)
-        ticks += 1
-        try:
-            run, trouble = tick(run_id, ports), ""
-            tell("")
-        except ChainMismatch:
-            raise  # a person must look
-        except LATER as error:
-            if str(error) != trouble:
-                trouble = str(error)
-                tell(trouble)
+    ticks, trouble = 0, ""
+    pace = replace(ports.pace, poll_s=limits.pause_s)
+    ticking = partial(tick, ports=ports)
+    for made in driver.drive(ports.store.load(run_id), ticking, pause, pace, ticks_max=limits.ticks, patient=True):
+        before, ticks, trouble = trouble, made.number, str(made.error or "")
+        if not trouble or trouble != before:
+            tell(trouble)
     return ports.store.load(run_id), ticks, trouble
 
 

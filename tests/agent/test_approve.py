@@ -1,4 +1,4 @@
-"""A purchase above the threshold waits for a person: nothing is signed before, and the price approved is paid."""
+"""A purchase above the threshold waits for an approver: nothing is signed before, and the price approved is paid."""
 
 import json
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def test_the_run_waits_in_phase_approval_and_signs_nothing(world: World, asking:
     assert world.tick(world.tick(asking)) == asking
     assert_nothing_signed(world, asking)
     assert world.books(asking).ledger.held == 1_400_000
-    with pytest.raises(IllegalTransition, match="nobody has approved"):
+    with pytest.raises(IllegalTransition, match="is not approved"):
         apply(asking, PaymentAuthorized(asking.jobs[0].job_id, authorization(), "header"))
 
 
@@ -91,7 +91,7 @@ def test_a_request_that_nobody_answers_expires_and_is_made_anew(world: World, as
     run = world.tick(asking)
     first, second = run.jobs
     assert isinstance(first, Voided)
-    assert (first.cause, first.reason) == (Cause.POLICY, "nobody approved the purchase in time")
+    assert (first.cause, first.reason) == (Cause.POLICY, "the purchase was not approved in time")
     assert isinstance(second, Reserved)
     assert second.unapproved
     assert second.quote.vendor_id == "gpu_vendor_1"  # it did nothing wrong

@@ -9,7 +9,7 @@ import pytest
 
 from gpuagent.adapters.planners.stub import StubPlanner
 from gpuagent.adapters.wallets.local import LocalWallet
-from gpuagent.agent.decide import Deliberation, deliberate
+from gpuagent.agent.decide import Deliberation, decide
 from gpuagent.agent.decision_record import TEXT_MAX
 from gpuagent.agent.market import Survey
 from gpuagent.core.context import Context, Thought
@@ -42,7 +42,7 @@ def play(
     seen = seen or context(CHEAP, SURE)
     quotes = {one.vendor_id: quote(one.amount, one.vendor_id) for one in seen.candidates if one.amount}
     survey = Survey(seen, {one.vendor_id: VENDOR for one in seen.candidates}, quotes)
-    return deliberate(replace(RUN, planner=planner.name), survey, spendable, make_ports(planner, at))
+    return decide(replace(RUN, planner=planner.name), survey, spendable, make_ports(planner, at))
 
 
 def make_ports(planner: Planner, at: float = NOW) -> Ports:
@@ -179,7 +179,7 @@ def test_waiting_and_giving_up_need_no_quote() -> None:
 
 def test_a_planner_that_is_not_there_is_an_error() -> None:
     with pytest.raises(ConfigError, match="this agent has stub, scripted"):
-        deliberate(replace(RUN, planner="llm"), Survey(context(CHEAP), {}, {}), 0, make_ports(scripted(abort())))
+        decide(replace(RUN, planner="llm"), Survey(context(CHEAP), {}, {}), 0, make_ports(scripted(abort())))
 
 
 def test_texts_are_inert_and_cut() -> None:

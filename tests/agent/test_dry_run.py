@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from gpuagent.agent.dry_run import Rehearsal, rehearse
+from gpuagent.agent.dry_run import DryRun, simulate
 from gpuagent.agent.plan import WAITS_MAX
 from gpuagent.core.model import Approval, Cause, Reserved, RunStatus, Voided
 from gpuagent.core.money import UNIT
@@ -22,12 +22,12 @@ from tests.support.world import World
 
 
 @pytest.fixture
-def rehearsed(world: World) -> Callable[[], Rehearsal]:
+def rehearsed(world: World) -> Callable[[], DryRun]:
     """Rehearses a new run, and sees that nothing came of it."""
     run = world.start(budget=2)
 
-    def play() -> Rehearsal:
-        found = rehearse(run, world.ports)
+    def play() -> DryRun:
+        found = simulate(run, world.ports)
         assert world.store.load(run.run_id) == run
         assert world.market.received(world.ports.wallet.address) == []
         assert world.books(run).ledger.held == 0
@@ -36,11 +36,11 @@ def rehearsed(world: World) -> Callable[[], Rehearsal]:
     return play
 
 
-def refused(found: Rehearsal) -> dict[str, str]:
-    return {line.vendor.vendor_id: "; ".join(line.refused) for line in found.lines}
+def refused(found: DryRun) -> dict[str, str]:
+    return {line.vendor.vendor_id: "; ".join(line.refusals) for line in found.lines}
 
 
-def test_what_would_be_paid_and_why_others_would_not(rehearsed: Callable[[], Rehearsal]) -> None:
+def test_what_would_be_paid_and_why_others_would_not(rehearsed: Callable[[], DryRun]) -> None:
     found = rehearsed()
     assert found.would_pay is not None
     assert found.would_pay.vendor.vendor_id == "gpu_vendor_2"  # the surest, with money for one try
@@ -60,7 +60,7 @@ def test_what_would_be_paid_and_why_others_would_not(rehearsed: Callable[[], Reh
     ],
 )
 def test_every_rule_that_would_refuse_is_named(
-    world: World, rehearsed: Callable[[], Rehearsal], rules: dict[str, Any], words: str
+    world: World, rehearsed: Callable[[], DryRun], rules: dict[str, Any], words: str
 ) -> None:
     world.allow(**rules)
     found = rehearsed()
@@ -78,13 +78,13 @@ def test_every_rule_that_would_refuse_is_named(
     ],
 )
 def test_live_vendors_are_asked_for_their_offers(
-    world: World, rehearsed: Callable[[], Rehearsal], fault: str, words: str
+    world: World, rehearsed: Callable[[], DryRun], fault: str, words: str
 ) -> None:
     world.market.fault("gpu_vendor_1", fault)
     assert words in refused(rehearsed())["gpu_vendor_1"]
 
 
-def test_an_approval_that_would_be_asked_for(world: World, rehearsed: Callable[[], Rehearsal]) -> None:
+def test_an_approval_that_would_be_asked_for(world: World, rehearsed: Callable[[], DryRun]) -> None:
     world.allow(approval_above=UNIT)
     found = rehearsed()
     assert found.would_pay is not None
@@ -93,18 +93,18 @@ def test_an_approval_that_would_be_asked_for(world: World, rehearsed: Callable[[
 
 def test_a_halted_wallet_and_an_empty_one(world: World, make_world: Callable[..., World]) -> None:
     poor = make_world(funds=UNIT)
-    found = rehearse(poor.start(), poor.ports)
+    found = simulate(poor.start(), poor.ports)
     assert found.would_pay is None
     assert "fund it" in found.why_not
     poor.allow(halts=(Halt("wallet", EVERY_WALLET, "Ada", "leak"),))
     with pytest.raises(PolicyRefused, match="leak"):
-        rehearse(poor.start(), poor.ports)
+        simulate(poor.start(), poor.ports)
 
 
 def test_a_rejected_purchase_is_told(world: World) -> None:
     run = world.start()
     run = replace(run, jobs=(Voided("f" * 24, quote(), 0, "rejected by Ada: dear", cause=Cause.PERSON),))
-    assert refused(rehearse(run, world.ports))["gpu_vendor_1"] == "at 1.40 USD it was rejected by Ada: dear"
+    assert refused(simulate(run, world.ports))["gpu_vendor_1"] == "at 1.40 USD it was rejected by Ada: dear"
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_run_that_buys_nothing_whatever_the_market_says(world: World, changes:
     """Its planner costs money, and is not asked."""
     planner = ScriptedPlanner([start("gpu_vendor_1", cost=11)])
     ports = replace(world.ports, planners={"stub": planner})
-    found = rehearse(replace(world.start(), **changes), ports)
+    found = simulate(replace(world.start(), **changes), ports)
     assert (found.would_pay, found.lines, planner.asked) == (None, (), [])
     assert words in found.why_not
 

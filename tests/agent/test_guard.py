@@ -1,7 +1,10 @@
-"""What stands between a decision or a 402 and a signature."""
+"""The guard and its two pairs: the rules between a decision or a 402 and a signature."""
 
 import base64
+import inspect
 import json
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -11,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuagent.adapters.wallets.local import LocalWallet
-from gpuagent.agent.decide import guard
-from gpuagent.agent.market import check_payee
-from gpuagent.core.model import Action, Challenge
+from gpuagent.agent import decide, guard, market, pay, plan
+from gpuagent.agent.guard import check_decision, check_payee
+from gpuagent.core.model import Action, Authorized, Challenge, Reserved
 from gpuagent.core.terms import agreed, derived_job_id, nonce, problem, unsigned_nonces
 from gpuagent.errors import ConfigError, DecisionRefused, OfferInvalid, Refused
+from gpuagent.tick import step
 from gpuagent.wire import strict_json
 from gpuagent.wire.x402 import decode_challenge
 from tests.support.factories import (
@@ -32,8 +36,42 @@ from tests.support.factories import (
     decision,
     quote,
 )
+from tests.support.world import World
 
 OTHER = "0x" + "9" * 40
+
+
+RULES = re.findall(r"^- (\w+): \S", guard.__doc__ or "", re.MULTILINE)
+
+
+def test_the_docstring_of_the_guard_lists_its_rules_in_the_order_of_the_file() -> None:
+    functions = [
+        value for value in vars(guard).values() if inspect.isfunction(value) and value.__module__ == guard.__name__
+    ]
+    assert [function.__name__ for function in functions] == RULES
+
+
+def test_a_purchase_is_held_against_the_rules_in_the_order_listed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def recorded(rule: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
+            calls.append(rule.__name__)
+            return rule(*args)
+
+        return call
+
+    for name in RULES:
+        for module in (decide, market, pay, plan):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, recorded(getattr(guard, name)))
+    run = step(world.start().run_id, world.ports)
+    assert isinstance(run.jobs[0], Reserved)
+    run = step(run.run_id, world.ports)
+    assert isinstance(run.jobs[0], Authorized)
+    assert list(dict.fromkeys(calls)) == RULES
 
 
 @pytest.mark.parametrize(
@@ -101,9 +139,9 @@ def test_guard_refuses(changes: dict[str, Any], words: str) -> None:
     seen = context(*(candidate(name, amount, refusals=refusals.get(name, ())) for name, amount in amounts.items()))
     quotes = {name: quote(amount, name) for name, amount in amounts.items() if amount}
     quotes["late"] = quote(1, "late", expires_at=NOW)
-    assert guard(decision(), seen, quotes, NOW, cost=50) == quotes["gpu_vendor_1"]
+    assert check_decision(decision(), seen, quotes, NOW, cost=50) == quotes["gpu_vendor_1"]
     with pytest.raises(DecisionRefused, match=words):
-        guard(decision(**changes), seen, quotes, NOW, cost=50)
+        check_decision(decision(**changes), seen, quotes, NOW, cost=50)
 
 
 def test_offer_is_read() -> None:

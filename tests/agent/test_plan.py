@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 from rich.console import Console
 
-from gpuagent.agent.dry_run import rehearse
+from gpuagent.agent.dry_run import simulate
 from gpuagent.agent.market import Survey, payable
 from gpuagent.agent.plan import WAITS_MAX, postponed
 from gpuagent.agent.start import Order, start
@@ -36,7 +36,7 @@ def with_planner(world: World, *answers: Any) -> tuple[World, ScriptedPlanner]:
 
 
 def outcomes(world: World, run: Run, *vendor_ids: str, limit: int = 50) -> list[Any]:
-    return world.store.outcomes(run, NETWORK, vendor_ids, limit)
+    return world.store.past_jobs(run, NETWORK, vendor_ids, limit)
 
 
 def bought_from(world: World, script: str) -> str:
@@ -78,7 +78,7 @@ def test_outcomes_are_those_of_other_runs_newest_and_oldest_first(world: World) 
     assert outcomes(world, fresh, "gpu_vendor_1", limit=1) == [seen[-1]]
     assert outcomes(world, second, "gpu_vendor_1") == [seen[0]]
     assert outcomes(world, first, "gpu_vendor_2") == []
-    assert world.store.outcomes(fresh, "eip155:8453", ["gpu_vendor_1"], 50) == []
+    assert world.store.past_jobs(fresh, "eip155:8453", ["gpu_vendor_1"], 50) == []
 
 
 @pytest.mark.parametrize("hours", [0, -1.0, 1e-300, float("nan"), float("inf"), "an hour", None])
@@ -149,7 +149,7 @@ def test_an_answer_that_the_policy_overtook_is_charged_all_the_same() -> None:
 def test_a_dry_run_shows_what_asking_cost_and_charges_nobody(world: World) -> None:
     world, _ = with_planner(world, scripted.start("gpu_vendor_3", cost=11))
     run = world.start(planner="scripted")
-    found = rehearse(run, world.ports)
+    found = simulate(run, world.ports)
     assert found.would_pay is not None
     assert (found.would_pay.vendor.vendor_id, found.planner_cost) == ("gpu_vendor_3", 11)
     assert world.store.load(run.run_id) == run
@@ -161,8 +161,8 @@ def test_what_the_wallet_cannot_pay_is_no_choice(make_world: Callable[..., World
     cheapest = world.store.vendors()[0]
     world.store.put_vendor(replace(cheapest, reliability=0.05), NOW)
     world, planner = with_planner(world, scripted.start("gpu_vendor_2"))
-    found = rehearse(world.start(), world.ports)
-    assert {line.vendor.vendor_id: line.refused for line in found.lines} == {
+    found = simulate(world.start(), world.ports)
+    assert {line.vendor.vendor_id: line.refusals for line in found.lines} == {
         "gpu_vendor_1": (),
         "gpu_vendor_2": ("the wallet cannot pay that now",),
         "gpu_vendor_3": ("the wallet cannot pay that now",),
@@ -176,7 +176,7 @@ def test_what_only_the_runs_own_holds_stand_in_the_way_of_may_pass() -> None:
     quoted = (candidate("a", 10), candidate("b", 20), candidate("c", 30), candidate("d", 20, refusals=("no",)))
     seen = payable(Survey(context(*quoted, candidate("e", None)), {}, {}), spendable=10, balance=20).context
     words = "the wallet cannot pay that now"
-    assert [(one.refusals, one.passing) for one in seen.candidates] == [
+    assert [(one.refusals, one.transient) for one in seen.candidates] == [
         ((), False),
         ((words,), True),
         ((words,), False),

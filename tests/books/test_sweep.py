@@ -72,7 +72,7 @@ def test_a_wallet_that_is_used_elsewhere(world: World, purse: OwnPurse) -> None:
     world.finish(world.start())
     purse.transfer(STRANGER, 100_000)
     (finding,) = assert_unrepairable(world, Kind.UNKNOWN_TRANSFER)
-    assert f"0.10 USD to {STRANGER}" in finding.words
+    assert f"0.10 USD to {STRANGER}" in finding.text
 
 
 def test_a_transfer_of_nothing_is_nobodys(world: World) -> None:
@@ -88,8 +88,8 @@ def test_an_authorization_that_no_ledger_knows(world: World, purse: OwnPurse) ->
     world.finish(world.start())
     purse.settle(purse.authorize())
     (finding,) = assert_unrepairable(world, Kind.UNKNOWN_PAYMENT)
-    assert "no known run" in finding.words
-    assert "1.40 USD to 0x" in finding.words
+    assert "no known run" in finding.text
+    assert "1.40 USD to 0x" in finding.text
     purse.cancel(purse.authorize(nonce="0x" + "7" * 64))
     cancelled = look(world).findings[-1]
     assert (cancelled.kind, cancelled.differs) == (Kind.UNKNOWN_PAYMENT, False)
@@ -105,7 +105,7 @@ def test_an_older_database(world: World, paid_before: int) -> None:
         world.finish(run)
     (finding,) = assert_unrepairable(world, Kind.UNKNOWN_PAYMENT)
     assert finding.run_id == run.run_id
-    assert "this run's job 1" in finding.words
+    assert "this run's job 1" in finding.text
 
 
 def test_a_reservation_whose_payment_was_lost_is_not_released(world: World) -> None:
@@ -134,7 +134,7 @@ def test_a_record_that_was_tampered_with(
     world.finish(world.start())
     database.payments.update_one({}, {"$set": change})
     (finding,) = assert_unrepairable(world, kind)
-    assert words in finding.words
+    assert words in finding.text
 
 
 def test_a_payment_record_that_is_gone(world: World, database: Any) -> None:
@@ -159,10 +159,10 @@ def test_released_too_early(world: World, purse: OwnPurse) -> None:
     assert isinstance(job, Authorized)
     world.store.save(run, apply(run, PaymentVoided(job.job_id, "a bug")), [], 1.0)
     (finding,) = assert_unrepairable(world, Kind.RELEASED)
-    assert "still payable" in finding.words
+    assert "still payable" in finding.text
     purse.settle(job.authorization)
     (finding,) = assert_unrepairable(world, Kind.RELEASED)
-    assert "paid by 0x" in finding.words
+    assert "paid by 0x" in finding.text
 
 
 def test_two_payments_in_one_transaction(world: World, purse: OwnPurse) -> None:
@@ -210,7 +210,7 @@ def test_a_payment_that_can_never_be_taken(world: World, purse: OwnPurse, how: s
     found = look(world)
     assert kinds(found) == [Kind.STALE_HOLD]
     assert not found.balanced
-    assert how in found.findings[0].words
+    assert how in found.findings[0].text
     assert_repaired_once(world, found)
     assert [type(job) for job in world.store.load(run.run_id).jobs] == [Voided]
 
@@ -232,7 +232,7 @@ def test_a_run_whose_record_does_not_add_up(world: World, database: Any) -> None
     database.runs.update_one({"_id": ObjectId(run.run_id)}, {"$set": wrong})
     found = look(world)
     assert kinds(found) == [Kind.WRONG_SUM]
-    assert "says 1.50 USD settled" in found.findings[0].words
+    assert "says 1.50 USD settled" in found.findings[0].text
     assert_repaired_once(world, found)
     assert world.books(run).balanced
 

@@ -6,7 +6,7 @@ import pytest
 
 from gpuagent.core import policy
 from gpuagent.core.model import Cause, Reserved, Voided
-from gpuagent.core.policy import EVERY_WALLET, Halt, Policy, Usage, approval, check, loosened, refusals
+from gpuagent.core.policy import EVERY_WALLET, Halt, Policy, Usage, approval, check, loosenings, refusals
 from gpuagent.errors import BadInput
 from tests.support.factories import PAYER, RUN, quote
 
@@ -35,14 +35,14 @@ def test_a_cap_is_used_to_the_last_unit_and_not_passed(
     assert refusals(rules(**exact), run, quote(), USED) == ()
     (refusal,) = refusals(rules(**short), run, quote(), USED)
     assert refusal.rule == rule
-    assert "1.40 USD would pass the cap of" in refusal.words
+    assert "1.40 USD would pass the cap of" in refusal.reason
 
 
 def test_caps_that_time_may_lift_are_told_from_those_that_it_cannot() -> None:
     run = replace(RUN, tags=("alpha",))
-    assert [one.passing for one in refusals(rules(wallet_per_day=PRICE), run, quote(), USED)] == [True]
-    assert [one.passing for one in refusals(rules(wallet_per_day=PRICE - 1), run, quote(), USED)] == [False]
-    assert [one.passing for one in refusals(rules(per_payment=0), run, quote(), USED)] == [False]
+    assert [refusal.transient for refusal in refusals(rules(wallet_per_day=PRICE), run, quote(), USED)] == [True]
+    assert [refusal.transient for refusal in refusals(rules(wallet_per_day=PRICE - 1), run, quote(), USED)] == [False]
+    assert [refusal.transient for refusal in refusals(rules(per_payment=0), run, quote(), USED)] == [False]
 
 
 def test_a_vendors_other_jobs_in_the_run_count_and_the_purchase_itself_does_not() -> None:
@@ -66,7 +66,7 @@ def test_a_vendors_other_jobs_in_the_run_count_and_the_purchase_itself_does_not(
 def test_a_halt_forbids_what_it_names(halt: Halt, refused: bool) -> None:
     found = refusals(rules(halts=(halt,)), RUN, quote(), Usage())
     assert bool(found) is refused
-    assert all("Ada halted" in one.words for one in found)
+    assert all("Ada halted" in refusal.reason for refusal in found)
 
 
 def test_a_rejected_price_is_not_asked_for_again() -> None:
@@ -91,11 +91,11 @@ def test_what_allows_more_is_told_from_what_allows_less() -> None:
     strict = rules(
         per_payment=1, wallet_per_day=1, approval_above=1, tag_totals={"a": 1}, halts=(Halt("vendor", "x", "Ada", "y"),)
     )
-    assert loosened(rules(), strict) == ()
-    assert loosened(strict, strict) == ()
-    assert len(loosened(strict, rules())) == 5
-    assert loosened(strict, replace(strict, per_payment=2)) == ("per_payment: 0.000001 USD to 0.000002 USD",)
-    assert loosened(strict, replace(strict, tag_totals={"a": 2}))[0].startswith("tag a")
+    assert loosenings(rules(), strict) == ()
+    assert loosenings(strict, strict) == ()
+    assert len(loosenings(strict, rules())) == 5
+    assert loosenings(strict, replace(strict, per_payment=2)) == ("per_payment: 0.000001 USD to 0.000002 USD",)
+    assert loosenings(strict, replace(strict, tag_totals={"a": 2}))[0].startswith("tag a")
 
 
 @pytest.mark.parametrize("wrong", [{"per_payment": -1}, {"tag_totals": {"": 1}}, {"approval_s": 0}])

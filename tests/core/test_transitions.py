@@ -42,7 +42,7 @@ from gpuagent.core.model import (
     Underway,
     Voided,
 )
-from gpuagent.core.observations import narrate
+from gpuagent.core.observations import observations_of
 from gpuagent.core.transitions import apply, is_over, next_steps, phase
 from gpuagent.errors import BudgetExceeded, IllegalTransition
 from tests.support.factories import RUN, SETTLEMENT, authorization, decision, quote
@@ -189,7 +189,7 @@ def test_a_completed_run_releases_the_unsigned_and_follows_the_signed() -> None:
     run = apply(apply(run, chosen("two", 1_000_000)), authorized("two", 1_000_000))
     run = apply(run, chosen("three", 1_000_000))
     completed = JobFinished("one", Completed("v", 3.0))
-    told = [(seen.job_id, seen.content) for seen in narrate(run, completed)]
+    told = [(seen.job_id, seen.content) for seen in observations_of(run, completed)]
     run = apply(run, completed)
     assert told == [
         ("one", "gpu_vendor_1 completed the job"),

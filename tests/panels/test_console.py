@@ -167,7 +167,11 @@ def test_errors_appear_beside_what_was_clicked(world: World, at_console: Play) -
         assert 'role="alert"' in seat.console.driving.message.text
         assert "Ada halted wallet *: fire" in seat.console.driving.message.text
         seat.console.driving.auto.click()
-        await seat.sees(lambda: "Auto stopped: " in seat.screen())
+        await seat.sees(lambda: "Auto tries again" in seat.screen())
+        world.allow(halts=())
+        await seat.sees(lambda: "Auto ticks run" in seat.screen())
+        seat.console.driving.pause.click()
+        await seat.sees(lambda: "Paused." in seat.screen())
 
     at_console(scene, run.run_id)
 

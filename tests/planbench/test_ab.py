@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from gpuagent.agent.start import assigned, parse_planners
+from gpuagent.agent.start import assigned_planner, parse_planners
 from gpuagent.errors import BadInput
 
 ARMS = (("stub", 3), ("llm", 1))
@@ -12,12 +12,12 @@ ARMS = (("stub", 3), ("llm", 1))
 
 def test_assignment_is_deterministic_and_follows_the_weights() -> None:
     ids = [f"{number:024x}" for number in range(4000)]
-    given = [assigned(run_id, ARMS) for run_id in ids]
-    assert given == [assigned(run_id, ARMS) for run_id in ids]
+    given = [assigned_planner(run_id, ARMS) for run_id in ids]
+    assert given == [assigned_planner(run_id, ARMS) for run_id in ids]
     counted = Counter(given)
     assert set(counted) == {"stub", "llm"}
     assert abs(counted["llm"] - 1000) < 110  # four standard deviations
-    assert assigned(ids[0], (("llm", 5),)) == "llm"
+    assert assigned_planner(ids[0], (("llm", 5),)) == "llm"
 
 
 def test_planners_as_a_person_writes_them() -> None:

@@ -249,7 +249,7 @@ class Campaign:
         report.runs = Counter(run.status.value for run in runs)
         bought = [Transfer(job.settlement.transaction, job.quote.pay_to.lower(), job.quote.amount) for job in jobs]
         self._check(Counter(bought) == Counter(transfers), "jobs and transfers differ")
-        report.problems += [found.words for found in sweep(self._world.chain, self._world.database.ledgers).findings]
+        report.problems += [found.text for found in sweep(self._world.chain, self._world.database.ledgers).findings]
         payees = {vendor.vendor_id: vendor.pay_to for vendor in self._market.vendors}
         self._check(all(payees[job.quote.vendor_id] == job.quote.pay_to for job in jobs), "somebody else was paid")
         for run in runs:

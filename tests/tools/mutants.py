@@ -129,7 +129,7 @@ MUTANTS = (
     Mutant(
         "payee taken from the vendor's word",
         "gpuagent/core/terms.py",
-        "(_same(terms.pay_to, vendor.pay_to), ",
+        "(_same_address(terms.pay_to, vendor.pay_to), ",
         "(True, ",
         "tests/agent/test_guard.py -k terms_other_than_agreed",
     ),
@@ -149,21 +149,21 @@ MUTANTS = (
     ),
     Mutant(
         "guard lets a planner pass the budget",
-        "gpuagent/agent/decide.py",
+        "gpuagent/agent/guard.py",
         "    if quote.amount > available:",
         "    if False:",
         "tests/agent/test_guard.py -k guard_refuses",
     ),
     Mutant(
         "asking a planner costs nothing",
-        "gpuagent/agent/decide.py",
+        "gpuagent/agent/guard.py",
         "context.available - cost\n",
         "context.available\n",
         "tests/agent/test_decide.py -k not_available_any_more",
     ),
     Mutant(
         "a planner passes the owner's policy",
-        "gpuagent/agent/decide.py",
+        "gpuagent/agent/guard.py",
         "    if candidate.refusals:",
         "    if False:",
         "tests/agent/test_guard.py -k guard_refuses",
@@ -178,7 +178,7 @@ MUTANTS = (
     Mutant(
         "a failure is forgotten with its run",
         "gpuagent/agent/market.py",
-        "*ports.store.outcomes(run, network, names, OUTCOMES_MAX), ",
+        "*ports.store.past_jobs(run, network, names, PAST_JOBS_MAX), ",
         "",
         "tests/agent/test_plan.py -k begins_to_fail",
     ),
@@ -206,7 +206,7 @@ MUTANTS = (
     Mutant(
         "log lines stored at every poll",
         "gpuagent/agent/execute.py",
-        "    return tuple(logs[seen:LOG_LINES_MAX])",
+        "    return tuple(logs[stored:LOG_LINES_MAX])",
         "    return tuple(logs[:LOG_LINES_MAX])",
         "tests/agent/test_crash.py -k logs_appear_once",
     ),
@@ -254,7 +254,7 @@ MUTANTS = (
     ),
     Mutant(
         "signs more than the wallet holds",
-        "gpuagent/agent/pay.py",
+        "gpuagent/agent/guard.py",
         "    if head.balance < quote.amount:",
         "    if False:",
         "tests/safety/test_faults.py -k F16",
@@ -375,7 +375,8 @@ MUTANTS = (
     Mutant(
         "a sweep does not care when a block was recorded",
         "gpuagent/books/findings.py",
-        '    if payment.status == "completed" and payment.block_number > final.number:\n        return None\n',
+        "    if payment.status is PaymentStatus.COMPLETED and payment.block_number > final.number:\n"
+        "        return None\n",
         "",
         "tests/books/test_sweep.py -k while_the_ledgers_are_read",
     ),
@@ -422,7 +423,7 @@ MUTANTS = (
         "tests/agent/test_caps.py -k allowing_more",
     ),
     Mutant(
-        "apply signs what nobody approved",
+        "apply signs what is not approved",
         "gpuagent/core/transitions.py",
         "            if job.unapproved:",
         "            if False:",
@@ -444,7 +445,7 @@ MUTANTS = (
     ),
     Mutant(
         "a halted wallet signs on",
-        "gpuagent/agent/pay.py",
+        "gpuagent/agent/guard.py",
         "    if halt := policy.halt(rules, run.payer):",
         "    if halt := None:",
         "tests/agent/test_halt.py -k stands_still",
@@ -452,7 +453,7 @@ MUTANTS = (
     Mutant(
         "what is not wanted any more is sent again",
         "gpuagent/agent/pay.py",
-        "        if not _wanted(run, job, ports):",
+        "        if not _is_wanted(run, job, ports):",
         "        if False:",
         "tests/agent/test_halt.py -k still_reconciled",
     ),
@@ -466,8 +467,9 @@ MUTANTS = (
     Mutant(
         "a dry run writes its reservation down",
         "gpuagent/agent/dry_run.py",
-        "    survey = look(run, rules, ports)",
-        "    from gpuagent.tick import step\n\n    step(run.run_id, ports)\n    survey = look(run, rules, ports)",
+        "    survey = market.survey(run, rules, ports)",
+        "    from gpuagent.tick import step\n\n    step(run.run_id, ports)\n"
+        "    survey = market.survey(run, rules, ports)",
         "tests/agent/test_dry_run.py -k would_be_paid",
     ),
     Mutant(
@@ -500,7 +502,7 @@ MUTANTS = (
     ),
     Mutant(
         "a run is paid on whatever network",
-        "gpuagent/agent/pay.py",
+        "gpuagent/agent/guard.py",
         "    if ports.wallet.token.network != run.network:",
         "    if False:",
         "tests/agent/test_main_job.py -k own_network",
@@ -543,8 +545,8 @@ MUTANTS = (
     Mutant(
         "a signed header is told to whoever watches",
         "gpuagent/adapters/mongo/changes.py",
-        '["fullDocument.header", "updated.header"]',
-        '["updated.header"]',
+        'for part in ("fullDocument", "updated")',
+        'for part in ("updated",)',
         "tests/adapters/mongo/test_changes.py -k tick_elsewhere",
     ),
     Mutant(

@@ -10,12 +10,14 @@ from pymongo.change_stream import ChangeStream
 from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 
+from gpuagent.core.model import SECRET_FIELDS
 from gpuagent.errors import BadInput, ChangesLost, StoreError
 
 KINDS = {"runs": "run", "jobs": "job", "payments": "payment", "observations": "observation", "policies": "policy"}
 IDLE_S = 1.0
 LOST = (280, 286)
 """MongoDB's ChangeStreamFatalError and ChangeStreamHistoryLost."""
+SECRETS = [f"{part}.{name}" for part in ("fullDocument", "updated") for name in SECRET_FIELDS]
 _TOKEN = re.compile("[0-9A-Fa-f]{2,2000}")
 
 
@@ -84,7 +86,7 @@ def _pipeline(run_id: str | None) -> list[Mapping[str, Any]]:
         match["$or"] = [{"ns.coll": "runs", "documentKey._id": key}, {"fullDocument.runId": key}]
     updated_fields = "$updateDescription.updatedFields"
     fields = {"ns": 1, "fullDocument": 1, "updated": updated_fields}
-    return [{"$match": match}, {"$project": fields}, {"$unset": ["fullDocument.header", "updated.header"]}]
+    return [{"$match": match}, {"$project": fields}, {"$unset": SECRETS}]
 
 
 def _newest(stream: ChangeStream[Any], before: str | None) -> str:

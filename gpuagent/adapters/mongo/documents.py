@@ -93,7 +93,7 @@ def run_from(document: Document, jobs: Iterable[Document], payments: Iterable[Do
 def observation_document(run: Run, observation: Observation, tick: int, at: float) -> Document:
     document: Document = {
         "runId": ObjectId(run.run_id),
-        "type": observation.type,
+        "type": str(observation.type),
         "content": observation.content,
         "data": dict(observation.data),
         "tick": tick,

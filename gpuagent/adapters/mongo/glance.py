@@ -10,6 +10,7 @@ from pymongo import DESCENDING
 from pymongo.database import Database
 
 from gpuagent.adapters.mongo.values import Document
+from gpuagent.core.model import SECRET_FIELDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ def glance(
     return Glance(
         run,
         list(database.jobs.find({"runId": run_id}).sort("ordinal")),
-        list(database.payments.find({"runId": run_id}, {"header": 0}).sort("_id")),
+        list(database.payments.find({"runId": run_id}, dict.fromkeys(SECRET_FIELDS, 0)).sort("_id")),
         database.observations.find_one({"runId": run_id, "type": "agent_reasoning"}, sort=newest),
         list(database.observations.find(match, {"data": 0}).sort(newest).limit(limit)),
     )

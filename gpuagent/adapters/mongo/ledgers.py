@@ -12,7 +12,7 @@ from gpuagent.adapters.mongo.jobs import HELD, PAYMENT_STATUS, authorization_fro
 from gpuagent.adapters.mongo.original import OURS
 from gpuagent.adapters.mongo.values import Document, amount, seconds
 from gpuagent.core.model import Token
-from gpuagent.core.records import Payment, Reservation, RunRecord, Wallet
+from gpuagent.core.records import PayerRecord, Payment, PaymentStatus, Reservation, RunRecord
 
 PAGE = 1_000
 """Documents read at once."""
@@ -53,7 +53,7 @@ class MongoLedgers:
         self._database = connection.database.with_options(read_preference=ReadPreference.PRIMARY)
         self._page = page
 
-    def wallets(self, token: Token) -> list[Wallet]:
+    def wallets(self, token: Token) -> list[PayerRecord]:
         """Every wallet that a run or a payment of the token names."""
         signed = {"network": token.network, "asset": {"$in": self._spellings(token)}}
         with self.connection.deadline():
@@ -71,7 +71,7 @@ class MongoLedgers:
         for group in (*runs, *payments):
             began[group["_id"]] = min(began.get(group["_id"], float("inf")), seconds(group["at"]))
         blocks = {group["_id"]: group["block"] for group in payments}
-        return [Wallet(payer, at, blocks.get(payer)) for payer, at in sorted(began.items())]
+        return [PayerRecord(payer, at, blocks.get(payer)) for payer, at in sorted(began.items())]
 
     def payments(self, payer: str, token: Token) -> Iterator[Payment]:
         """All recorded authorizations of the wallet for the token, each once."""
@@ -135,7 +135,7 @@ def _payment(document: Document) -> Payment:
         run_id=str(document["runId"]),
         job_id=str(document["jobId"]),
         vendor_id=document["vendorId"],
-        status=document["status"],
+        status=PaymentStatus(document["status"]),
         authorization=authorization_from(document),
         agrees=[STATUS.get(job["state"]) for job in document["jobs"]] == [document["status"]],
         transaction=document.get("x402TxId", ""),

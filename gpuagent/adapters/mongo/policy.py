@@ -19,7 +19,7 @@ from gpuagent.adapters.mongo.original import OURS
 from gpuagent.adapters.mongo.values import Document, amount, date, money
 from gpuagent.core.model import Authorized, Job, Reserved, Run
 from gpuagent.core.money import show_usd
-from gpuagent.core.policy import DAY_S, FIRST, LIMITS, Halt, Policy, Usage, approval, check, loosened, refusals
+from gpuagent.core.policy import DAY_S, FIRST, LIMITS, Halt, Policy, Usage, approval, check, loosenings, refusals
 from gpuagent.errors import BadInput, PolicyRefused
 
 Documents = Database[dict[str, Any]]
@@ -58,7 +58,7 @@ def enforce(database: Documents, session: ClientSession, before: Run, after: Run
             return None
     own, vendor_ids = ObjectId(job.job_id), [job.quote.vendor_id]
     sums = usage(database, rules, after, job.quote.network, vendor_ids, at, own, session)
-    reasons = [refusal.words for refusal in refusals(rules, after, job.quote, sums, job.job_id)]
+    reasons = [refusal.reason for refusal in refusals(rules, after, job.quote, sums, job.job_id)]
     if approved is None and approval(rules, job.quote, at):
         reasons.append(f"{show_usd(job.quote.amount)} needs an approval by now")
     if reasons:
@@ -76,7 +76,7 @@ def change(
         raise BadInput("a change of policy names who makes it")
     if not all(text.isprintable() for text in (by, why, *after.tag_totals)):
         raise BadInput("names, tags and reasons are one line each, of characters that can be shown")
-    more = loosened(before, after)
+    more = loosenings(before, after)
     if more and not why.strip():
         raise BadInput(f"say why the policy is to allow more ({'; '.join(more)})")
     database.policies.update_one(CURRENT, {"$set": {"current": False}}, session=session)

@@ -120,7 +120,7 @@ class MongoStore:
         return policies.usage(self._database, rules, run, network, vendor_ids, at, own)
 
     @deadlined
-    def outcomes(self, run: Run, network: str, vendor_ids: Sequence[str], limit: int) -> list[PastJob]:
+    def past_jobs(self, run: Run, network: str, vendor_ids: Sequence[str], limit: int) -> list[PastJob]:
         return past_jobs.read(self._database, run, network, vendor_ids, limit)
 
     @deadlined

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from gpuagent.core.model import JobReport, Quote, Vendor
+from gpuagent.core.model import JobReport, JobStatus, Quote, Vendor
 from gpuagent.core.money import parse_usd
 from gpuagent.core.text import clean
 from gpuagent.errors import BadInput, VendorError
@@ -89,14 +89,14 @@ def _quote(vendor: Vendor, data: Mapping[str, Any], gpu_type: str, max_hours: De
 
 def _report(data: Mapping[str, Any]) -> JobReport:
     status = data["status"]
-    if status not in ("submitted", "running", "completed", "failed"):
+    if status not in list(JobStatus):
         raise ValueError(f"status {status!r}")
     logs = data.get("logs") or []
     metrics = data.get("finalMetrics") or {}
     if not isinstance(logs, list) or not isinstance(metrics, dict):
         raise TypeError("logs or finalMetrics of another shape")
     return JobReport(
-        status=status,
+        status=JobStatus(status),
         progress=min(1.0, max(0.0, float(_number(data.get("progress", 0))))),
         logs=tuple(clean(str(line)) for line in logs[:LOGS_MAX]),
         # A leading $ would make a database reference or an operator of it.

@@ -1,4 +1,7 @@
-"""The checks that every wallet makes before it signs, whoever holds its key, and the call that cancels. Pure."""
+"""The checks that every wallet makes before it signs, whoever holds its key, and the call that cancels. Pure.
+
+check_payment() is the pair of agent/guard: it holds in the wallet itself, whatever went wrong before.
+"""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -16,7 +19,7 @@ CANCEL_COST_MAX = 10**16
 def check_payment(authorization: Authorization, terms: Terms, address: str, token: Token) -> None:
     """Raises Refused for anything but the wallet's own transfer of its token on the agreed terms.
 
-    The pair of the core's own check: whatever went wrong before, these never get a signature.
+    The pair of the guard in agent/guard: whatever went wrong before, these never get a signature.
     """
     checks = (
         (authorization.payer == address, "payer"),

@@ -4,12 +4,14 @@ import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
+from gpuagent.agent.drive import drive
 from gpuagent.api import as_json as views
 from gpuagent.api import problems
 from gpuagent.api import schemas as models
@@ -84,7 +86,9 @@ class _Round:
             return
         try:
             before = self.connections.database.store.load(run_id)
-            after = tick(run_id, ports)
+            after = before
+            for made in drive(before, partial(tick, ports=ports), time.sleep, ports.pace, ticks_max=1):
+                after = made.run
             shown = {"runId": run_id, "message": views.message(before, after), "phase": phase(after).value}
             with self.lock:
                 self.ticked.append(shown)

@@ -137,7 +137,7 @@ def chain(report: Report) -> Section:
         lines = [f"{words} {report.shown.amount(atomic)}" for words, atomic in sums]
         parts.append(Words(f"{'; '.join(lines)}; {found.transfers} transfers, {found.in_flight} payments in flight."))
         rows = [
-            {"kind": one.kind.value, "words": one.words, "runId": one.run_id, "meaning": MEANING[one.kind]}
+            {"kind": one.kind.value, "words": one.text, "runId": one.run_id, "meaning": MEANING[one.kind]}
             for one in found.findings
         ]
         columns = {name: (name, TEXT) for name in ("kind", "words", "meaning")} | {"runId": ("run", ID)}

@@ -175,7 +175,7 @@ def test_our_runs_live_beside_it(filled: None, world: World) -> None:
         vendor_ids = [vendor.vendor_id for vendor in agent.store.vendors()]
         used = agent.store.usage(ours, network, vendor_ids, agent.ports.clock.now())
         assert used.wallet_day == sum(job.quote.amount for job in ours.jobs)
-        assert agent.store.outcomes(ours, network, vendor_ids, 10) == []
+        assert agent.store.past_jobs(ours, network, vendor_ids, 10) == []
         wallets = agent.database.ledgers.wallets(agent.ports.wallet.token)
         assert [wallet.payer for wallet in wallets] == [world.ports.wallet.address]
         assert sweep(agent.chain, agent.database.ledgers).balanced

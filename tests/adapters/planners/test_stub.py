@@ -97,10 +97,10 @@ def test_silent_vendors_are_waited_for_with_growing_patience_then_given_up() -> 
 
 
 def test_what_the_policy_forbids_is_waited_for_only_where_it_may_pass() -> None:
-    held = replace(CHEAP, refusals=("the cap is used",), passing=True)
+    held = replace(CHEAP, refusals=("the cap is used",), transient=True)
     assert decide(context(held)).action is Action.WAIT
     assert decide(context(held, SURE)).vendor_id == "sure"
-    assert decide(context(replace(held, passing=False))).action is Action.ABORT
+    assert decide(context(replace(held, transient=False))).action is Action.ABORT
 
 
 def test_every_vendor_that_cannot_do_it_is_named() -> None:

@@ -110,7 +110,7 @@ def _candidate(candidate: Candidate) -> Mapping[str, object]:
         "reliability": candidate.reliability,
         "refund": candidate.refund,
         "refusals": list(candidate.refusals),
-        "refusalsMayPass": candidate.passing,
+        "refusalsMayPass": candidate.transient,
         "learned": {
             "successes": learned.successes,
             "failures": learned.failures,

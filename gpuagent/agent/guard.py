@@ -1,0 +1,148 @@
+"""The guard: every rule that a purchase must pass before a signature, in the order in which they are checked.
+
+plan() asks these before it reserves:
+- check_payer: the wallet is the run's own, on the run's network
+- check_halt: the owner has not halted the wallet
+- check_payee: a quote names the payee, network and asset of the vendor's record
+- check_funds: the wallet can pay beyond what the run has promised: the cheapest quote, then the chosen one
+- check_planner: this agent has the planner that the run names
+- check_decision: the planner's choice is a live, allowed quote within what the budget has left
+
+authorize() asks these before it signs, after check_payer and check_halt once more:
+- policy_problem: the policy in force still allows the reserved purchase, and an approver agreed where one must
+- check_unspent: the chain holds no spent nonce of the run that the ledger does not know
+- check_balance: the wallet holds the payment at the newest block
+- check_lifetime: the authorization lives long enough to be sent
+
+Two pairs stand beside them: core/terms matches the vendor's 402 against the quote and the record (before
+check_balance), and adapters/wallets/signing refuses in the wallet itself whatever is not the agreed payment (last).
+"""
+
+from collections.abc import Mapping
+from math import isfinite
+
+from gpuagent.core import policy
+from gpuagent.core.context import Context
+from gpuagent.core.model import Action, Authorization, Decision, Quote, Reserved, Run, Vendor
+from gpuagent.core.money import show_usd
+from gpuagent.core.policy import Policy
+from gpuagent.core.ports import Head, Ports
+from gpuagent.core.terms import unsigned_nonces
+from gpuagent.errors import (
+    ChainMismatch,
+    ConfigError,
+    DecisionRefused,
+    OfferInvalid,
+    PolicyRefused,
+    Refused,
+    StaleRun,
+    WalletUnfunded,
+)
+
+
+def check_payer(run: Run, ports: Ports) -> None:
+    """Raises Refused unless the wallet is the run's own, on its network: others would be other nonces, other money."""
+    if ports.wallet.token.network != run.network:
+        raise Refused(f"run {run.run_id} pays on {run.network}, and X402_NETWORK is {ports.wallet.token.network}")
+    if ports.wallet.address != run.payer:
+        raise Refused(f"run {run.run_id} pays from {run.payer}, and the wallet is {ports.wallet.address}")
+
+
+def check_halt(rules: Policy, run: Run) -> None:
+    """Raises PolicyRefused while the wallet is halted: the run stands still, and goes on once it is resumed."""
+    if halt := policy.halt(rules, run.payer):
+        raise PolicyRefused(
+            f"{halt.by} halted wallet {halt.name}: {halt.why}. Nothing was signed; "
+            f"`gpuagent policy resume wallet {halt.name}` lets it go on"
+        )
+
+
+def check_payee(quote: Quote, vendor: Vendor) -> None:
+    """Raises OfferInvalid when the quote names another payee, network or asset than the vendor's record."""
+    terms = (quote.pay_to.lower(), quote.network, quote.asset.lower())
+    if terms != (vendor.pay_to.lower(), vendor.network, vendor.asset.lower()):
+        raise OfferInvalid(f"{vendor.vendor_id} wants to be paid otherwise than recorded: {', '.join(terms)}")
+
+
+def check_funds(quote: Quote, spendable: int, ports: Ports) -> None:
+    """Raises WalletUnfunded when the wallet cannot pay for this on top of all that the run holds."""
+    if spendable < quote.amount:
+        raise WalletUnfunded(
+            f"wallet {ports.wallet.address} has {show_usd(max(spendable, 0))} of {ports.wallet.token.name} on "
+            f"{ports.wallet.token.network} to spend, the payment needs {show_usd(quote.amount)}: fund it and tick again"
+        )
+
+
+def check_planner(name: str, ports: Ports) -> None:
+    """Raises ConfigError unless this agent has the planner that a run names."""
+    if name not in ports.planners:
+        raise ConfigError(f"the run's planner is {name!r}, and this agent has {', '.join(ports.planners)}: set it up")
+
+
+def check_decision(
+    decision: Decision, context: Context, quotes: Mapping[str, Quote], now: float, cost: int = 0
+) -> Quote | None:
+    """The live quote that a decision to start stands for; None for any other. Raises DecisionRefused.
+
+    now: Unix seconds, after the planner has thought. cost: what it cost, which is not available any more.
+    """
+    if not isfinite(decision.wait_until):
+        raise DecisionRefused("it names no time to wait until")
+    if decision.action is not Action.START_JOB:
+        return None
+    candidate = context.candidate(decision.vendor_id)
+    if candidate is None:
+        raise DecisionRefused(f"{decision.vendor_id[:80]!r} is not among the candidate vendors")
+    quote, available = quotes.get(decision.vendor_id), context.available - cost
+    if quote is None:
+        raise DecisionRefused(f"{decision.vendor_id} has no live quote: {candidate.problem}")
+    if not decision.max_hours.is_finite() or decision.max_hours != context.hours:
+        raise DecisionRefused(f"{decision.max_hours} hours chosen, {context.hours} quoted")
+    if quote.expires_at <= now:
+        raise DecisionRefused(f"the quote of {decision.vendor_id} has expired")
+    if quote.amount > available:
+        raise DecisionRefused(
+            f"{decision.vendor_id} asks {show_usd(quote.amount)}, available are {show_usd(available)}"
+        )
+    if candidate.refusals:
+        raise DecisionRefused(f"{decision.vendor_id}: {'; '.join(candidate.refusals)}")
+    return quote
+
+
+def policy_problem(run: Run, job: Reserved, rules: Policy, ports: Ports) -> str:
+    """Why the policy in force forbids to sign for what was reserved under an earlier one; "" when it does not."""
+    now, quote = ports.clock.now(), job.quote
+    if job.unapproved:
+        return "the purchase was not approved in time"
+    if job.approval is None and policy.approval(rules, quote, now):
+        return f"{show_usd(quote.amount)} needs approval by now"
+    usage = ports.store.usage(run, quote.network, [quote.vendor_id], now, job.job_id)
+    return "; ".join(refusal.reason for refusal in policy.refusals(rules, run, quote, usage, job.job_id))
+
+
+def check_unspent(run: Run, ports: Ports) -> None:
+    """Raises ChainMismatch for a spent nonce that the ledger knows no signature of: the database is an older one.
+
+    Raises StaleRun where another tick has saved the payment meanwhile.
+    """
+    spent = ports.chain.spent(run.payer, unsigned_nonces(run, ports.wallet.token))
+    if not spent:
+        return
+    if ports.store.load(run.run_id).version != run.version:
+        raise StaleRun(f"run {run.run_id} was paid for by another tick meanwhile")
+    raise ChainMismatch(
+        f"nonce {spent[0]} of this run is spent, but the ledger knows no payment of it: was an older database "
+        "restored? Nothing was signed; hold the wallet's transfers against the ledger before this run goes on"
+    )
+
+
+def check_balance(quote: Quote, head: Head, ports: Ports) -> None:
+    """Raises WalletUnfunded when the wallet holds less than the payment. head: the newest block."""
+    if head.balance < quote.amount:
+        raise WalletUnfunded(f"wallet {ports.wallet.address} holds {show_usd(head.balance)}, less than the payment")
+
+
+def check_lifetime(authorization: Authorization, head: Head, vendor: Vendor, ports: Ports) -> None:
+    """Raises OfferInvalid when the authorization would die before it can be sent, on the chain's clock."""
+    if authorization.valid_before <= head.time + ports.pace.send_margin_s:
+        raise OfferInvalid(f"the quote or the timeout of {vendor.vendor_id} leaves too little time to pay")
