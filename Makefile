@@ -12,7 +12,7 @@ export PATH := $(NODE_BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_COMPILE := 1
 
-.PHONY: demo lab test check unit safety notebooks mutants bench format clean
+.PHONY: demo lab test check unit safety docs notebooks mutants bench format clean
 
 demo: $(VENV)/.run
 	$(BIN)/gpuagent demo
@@ -34,6 +34,10 @@ unit: $(VENV)/.dev $(CHROMIUM)
 # Plays every hostile case and writes docs/safety.md from what was observed.
 safety: $(VENV)/.dev
 	$(BIN)/python -m pytest -p tests.safety.table
+
+# Writes what of docs/ follows from the code: the commands, the drawing of the packages, the links between pages.
+docs: $(VENV)/.dev
+	$(BIN)/python -m tests.tools.docs
 
 # Their embedded stack has a data folder of its own, which ends with them.
 notebooks: $(VENV)/.dev
