@@ -1,4 +1,4 @@
-"""The README's curl lines, executed as they stand by a shell, against the server that the README starts."""
+"""The curl lines of the README and of the REST page, executed as they stand by a shell, each against a new server."""
 
 import re
 import select
@@ -6,11 +6,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-README = Path(__file__).parent.parent.parent / "README.md"
+from tests.support.documents import ROOT
+
 READY_S = 60
 
 
@@ -25,19 +25,22 @@ def url() -> Iterator[str]:
             yield server.stdout.readline().strip()
         finally:
             server.send_signal(signal.SIGTERM)
-            _, said = server.communicate(timeout=30)
+            _, log = server.communicate(timeout=30)
         assert server.returncode == 0
-        assert "Traceback" not in said, said
+        assert "Traceback" not in log, log
 
 
-def test_the_lines_drive_a_run_to_its_end(url: str) -> None:
-    (block,) = re.findall(r"```sh\n(# gpuagent serve --dev\n.*?)```", README.read_text(), re.S)
-    assert block.count("curl ") == 7
-    script = block.replace("http://localhost:3000", url).replace("sleep 1", "sleep 0.2")
-    shown = subprocess.run(
+@pytest.mark.parametrize(
+    ("document", "curls", "events"), [("README.md", 3, False), ("docs/reference/rest.md", 7, True)]
+)
+def test_the_lines_drive_a_run_to_its_end(url: str, document: str, curls: int, events: bool) -> None:
+    (block,) = re.findall(r"```sh\n(# gpuagent serve --dev\n.*?)```", (ROOT / document).read_text(), re.S)
+    assert block.count("curl ") == curls
+    script = re.sub(r"(?:http://)?localhost:3000", url, block).replace("sleep 1", "sleep 0.2")
+    shell = subprocess.run(
         ["/bin/bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, timeout=120, check=False
     )
-    assert shown.returncode == 0, shown.stderr
-    assert '"status":"completed"' in shown.stdout
-    assert "event: snapshot" in shown.stdout
-    assert "event: end" in shown.stdout
+    assert shell.returncode == 0, shell.stderr
+    assert '"status":"completed"' in shell.stdout
+    assert ("event: snapshot" in shell.stdout) == events
+    assert ("event: end" in shell.stdout) == events

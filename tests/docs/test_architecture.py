@@ -1,0 +1,39 @@
+"""The tree in docs/architecture.md is the tree of the code, and its table of contracts import-linter's."""
+
+import re
+import tomllib
+
+from tests.support.documents import ROOT, blocks
+
+PAGE = (ROOT / "docs/architecture.md").read_text()
+PACKAGE = ROOT / "gpuagent"
+
+
+def drawn() -> set[str]:
+    """The packages, and the modules at the door, that the tree of the page names, as paths below gpuagent."""
+    tree = blocks(PAGE)[0].text.split("mock_vendor/")[0]
+    path: list[str] = []
+    found = set()
+    for indent, entry in re.findall(r"^( +)([\w.]+)/? ", tree, re.M):
+        path[len(indent) // 2 - 1 :] = [entry]
+        found.add("/".join(path))
+    return found
+
+
+def test_the_tree_names_every_package_and_every_module_at_the_door() -> None:
+    packages = {path.parent.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("__init__.py")} - {"."}
+    doors = {path.name for path in PACKAGE.glob("*.py")} - {"__init__.py"}
+    assert drawn() == packages | doors
+
+
+def test_every_contract_is_told() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    section = PAGE.split("## The contract")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| ([^|]+) \| [^|]+ \|$", section, re.M)
+    assert [contract["name"] for contract in contracts] == rows[1:]
+
+
+def test_every_collection_that_is_named_exists() -> None:
+    source = "".join(path.read_text() for path in (PACKAGE / "adapters/mongo").glob("*.py"))
+    for collection in re.findall(r"^\| `(\w+)` \|", PAGE.split("## What is in MongoDB")[1], re.M):
+        assert re.search(rf"\.{collection}\b", source), collection
