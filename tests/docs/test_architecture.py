@@ -13,11 +13,11 @@ def drawn() -> set[str]:
     """The packages, and the modules at the door, that the tree of the page names, as paths below gpuagent."""
     tree = blocks(PAGE)[0].text.split("mock_vendor/")[0]
     path: list[str] = []
-    found = set()
+    names = set()
     for indent, entry in re.findall(r"^( +)([\w.]+)/? ", tree, re.M):
         path[len(indent) // 2 - 1 :] = [entry]
-        found.add("/".join(path))
-    return found
+        names.add("/".join(path))
+    return names
 
 
 def test_the_tree_names_every_package_and_every_module_at_the_door() -> None:

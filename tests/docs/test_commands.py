@@ -15,32 +15,32 @@ GENERATED = "docs/reference/cli.md"
 ROOT_COMMAND = typer.main.get_command(app)
 
 
-def resolved(words: list[str]) -> tuple[Any, list[str]]:
-    """The command that the words name, and what is left of them. Raises ValueError for one that is not there."""
+def resolved(arguments: list[str]) -> tuple[Any, list[str]]:
+    """The command that the arguments name, and those that are left for it. Raises ValueError for one that is not there."""
     command: Any = ROOT_COMMAND
-    while hasattr(command, "commands") and words and not words[0].startswith("-"):
-        if words[0] not in command.commands:
-            raise ValueError(f"no command {words[0]!r}; there are {', '.join(command.commands)}")
-        command, words = command.commands[words[0]], words[1:]
-    return command, words
+    while hasattr(command, "commands") and arguments and not arguments[0].startswith("-"):
+        if arguments[0] not in command.commands:
+            raise ValueError(f"no command {arguments[0]!r}; there are {', '.join(command.commands)}")
+        command, arguments = command.commands[arguments[0]], arguments[1:]
+    return command, arguments
 
 
-def check_line(words: list[str]) -> None:
+def check_line(arguments: list[str]) -> None:
     """As a shell would hand it over: every argument that is needed is there. Raises ValueError, or typer's own."""
-    command, rest = resolved(words)
+    command, rest = resolved(arguments)
     if "--help" in rest:
         return
     if hasattr(command, "commands"):
-        raise ValueError(f"{' '.join(words)}: which of {', '.join(command.commands)}?")
+        raise ValueError(f"{' '.join(arguments)}: which of {', '.join(command.commands)}?")
     command.make_context(command.name, rest)
 
 
-def check_mention(words: list[str]) -> None:
+def check_mention(arguments: list[str]) -> None:
     """A command and options that there are, in a sentence that may leave arguments out. Raises ValueError."""
-    command, rest = resolved(words)
+    command, rest = resolved(arguments)
     unknown = {word.partition("=")[0] for word in rest if word.startswith("-")} - options_of(command) - {"--help"}
     if unknown:
-        raise ValueError(f"{' '.join(words)}: no option {', '.join(unknown)}")
+        raise ValueError(f"{' '.join(arguments)}: no option {', '.join(unknown)}")
 
 
 def options_of(command: Any) -> set[str]:
@@ -48,14 +48,17 @@ def options_of(command: Any) -> set[str]:
 
 
 LINES = [
-    (name(path), words)
+    (name(path), arguments)
     for path in DOCUMENTS
     if name(path) != GENERATED
     for line in shell_lines(path.read_text())
-    for words in calls(line, "gpuagent")
+    for arguments in calls(line, "gpuagent")
 ]
 MENTIONS = [
-    (name(path), words) for path in DOCUMENTS for span in spans(path.read_text()) for words in calls(span, "gpuagent")
+    (name(path), arguments)
+    for path in DOCUMENTS
+    for span in spans(path.read_text())
+    for arguments in calls(span, "gpuagent")
 ]
 
 
@@ -66,26 +69,26 @@ def test_there_are_lines_to_check() -> None:
     assert "deploy/README.md" in {document for document, _ in MENTIONS}
 
 
-@pytest.mark.parametrize(("document", "words"), LINES, ids=lambda value: value if isinstance(value, str) else "")
-def test_a_line_is_one_that_the_command_takes(document: str, words: list[str]) -> None:
-    check_line(words)
+@pytest.mark.parametrize(("document", "arguments"), LINES, ids=lambda value: value if isinstance(value, str) else "")
+def test_a_line_is_one_that_the_command_takes(document: str, arguments: list[str]) -> None:
+    check_line(arguments)
 
 
-@pytest.mark.parametrize(("document", "words"), MENTIONS, ids=lambda value: value if isinstance(value, str) else "")
-def test_a_mention_names_what_there_is(document: str, words: list[str]) -> None:
-    check_mention(words)
+@pytest.mark.parametrize(("document", "arguments"), MENTIONS, ids=lambda value: value if isinstance(value, str) else "")
+def test_a_mention_names_what_there_is(document: str, arguments: list[str]) -> None:
+    check_mention(arguments)
 
 
 def test_an_option_alone_is_an_option_of_some_command() -> None:
-    known = set().union(*(options_of(command) for _, command in walk())) | {"--help"}
-    named = {
+    options = set().union(*(options_of(command) for _, command in walk())) | {"--help"}
+    lone_options = {
         (name(path), span.split()[0].partition("=")[0])
         for path in DOCUMENTS
         for span in spans(path.read_text())
         if span.startswith("--")
     }
-    assert len(named) > 10
-    assert {(document, option) for document, option in named if option not in known} == set()
+    assert len(lone_options) > 10
+    assert {(document, option) for document, option in lone_options if option not in options} == set()
 
 
 @pytest.mark.parametrize(
@@ -101,16 +104,16 @@ def test_an_option_alone_is_an_option_of_some_command() -> None:
     ],
 )
 def test_the_check_of_lines_bites(line: str) -> None:
-    (words,) = calls(line, "gpuagent")
+    (arguments,) = calls(line, "gpuagent")
     with pytest.raises(Exception, match=r"no command|which of|No such option|Missing parameter|valid integer"):
-        check_line(words)
+        check_line(arguments)
 
 
 @pytest.mark.parametrize("span", ["gpuagent run begin", "gpuagent run start --until-over", "gpuagent wallet --new"])
 def test_the_check_of_mentions_bites(span: str) -> None:
-    (words,) = calls(span, "gpuagent")
+    (arguments,) = calls(span, "gpuagent")
     with pytest.raises(ValueError, match=r"no command|no option"):
-        check_mention(words)
+        check_mention(arguments)
 
 
 def test_a_call_is_found_wherever_a_shell_would_run_it() -> None:
@@ -123,11 +126,11 @@ def test_make_targets_and_modules_are_there() -> None:
     for path in DOCUMENTS:
         text = path.read_text()
         for code in (*shell_lines(text), *spans(text)):
-            for words in calls(code, "make"):
-                assert not words or words[0] in targets, f"{name(path)}: make {words[0]}"
-            for words in (*calls(code, "python"), *calls(code, "python3")):
-                if words[:1] == ["-m"]:
-                    assert find_spec(words[1]), f"{name(path)}: python -m {words[1]}"
+            for arguments in calls(code, "make"):
+                assert not arguments or arguments[0] in targets, f"{name(path)}: make {arguments[0]}"
+            for arguments in (*calls(code, "python"), *calls(code, "python3")):
+                if arguments[:1] == ["-m"]:
+                    assert find_spec(arguments[1]), f"{name(path)}: python -m {arguments[1]}"
 
 
 def test_what_the_readme_promises_to_set_up_stays_in_it() -> None:

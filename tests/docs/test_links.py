@@ -17,12 +17,12 @@ REGISTRIES = re.compile(r"pypi\.org|pythonhosted\.org|registry\.npmjs\.org|conda
 
 def anchors(text: str) -> set[str]:
     """What a link may name after the #: the headings as GitHub writes them, the second of a name with -1."""
-    found: list[str] = []
+    slugs: list[str] = []
     for heading in re.findall(r"^#+ (.+)$", prose(text), re.M):
-        words = re.sub(r"[^\w\- ]", "", re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading)).strip().lower()
-        slug = words.replace(" ", "-")
-        found.append(f"{slug}-{found.count(slug)}" if slug in found else slug)
-    return set(found)
+        title = re.sub(r"[^\w\- ]", "", re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading)).strip().lower()
+        slug = title.replace(" ", "-")
+        slugs.append(f"{slug}-{slugs.count(slug)}" if slug in slugs else slug)
+    return set(slugs)
 
 
 def broken(text: str, folder: Path) -> list[str]:

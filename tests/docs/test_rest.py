@@ -30,5 +30,5 @@ def test_the_table_has_every_route() -> None:
 
 def test_paths_in_the_text_are_routes() -> None:
     paths = {route.path for route in create_app({}).routes if isinstance(route, Route | WebSocketRoute)}
-    named = set(re.findall(r"`(?:GET |POST )?(/(?:api/|healthz|openapi)[^`? ]*)", PAGE))
-    assert named - paths == set()
+    mentions = set(re.findall(r"`(?:GET |POST )?(/(?:api/|healthz|openapi)[^`? ]*)", PAGE))
+    assert mentions - paths == set()

@@ -62,8 +62,8 @@ def read_by_the_code() -> frozenset[str]:
 def named_in(path: Path) -> set[str]:
     """The variables that a document names, in its code and its examples; Python has constants of that form."""
     text = path.read_text()
-    code = [*spans(text), *(block.text for block in blocks(text) if block.language != "python")]
-    return {found for part in code for found in re.findall(rf"(?<![\w$-]){VARIABLE.pattern}(?![\w-])", part)}
+    code = [*spans(text), *(block.text for block in blocks(text) if block.language not in ("python", "diff"))]
+    return {variable for part in code for variable in re.findall(rf"(?<![\w$-]){VARIABLE.pattern}(?![\w-])", part)}
 
 
 def secret_names() -> set[str]:
@@ -90,8 +90,8 @@ def test_every_variable_in_the_reference_is_read() -> None:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name)
 def test_every_variable_that_a_document_names_is_read(path: Path) -> None:
-    known = read_by_the_code() | secret_names() | set(NOT_VARIABLES)
-    unread = {variable for variable in named_in(path) - known if not PROVIDER_KEY.fullmatch(variable)}
+    allowed = read_by_the_code() | secret_names() | set(NOT_VARIABLES)
+    unread = {variable for variable in named_in(path) - allowed if not PROVIDER_KEY.fullmatch(variable)}
     assert unread == set()
 
 
@@ -107,7 +107,7 @@ def test_the_code_makes_the_names_of_providers_keys() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "found"),
+    ("source", "variables"),
     [
         ('environ.get("NEW_THING")', {"NEW_THING"}),
         ('SECRET = "NEW_THING"', {"NEW_THING"}),
@@ -117,5 +117,5 @@ def test_the_code_makes_the_names_of_providers_keys() -> None:
         ('"""Reads NEW_THING."""\nx.get("lower")\ny["GPU"]', set()),
     ],
 )
-def test_a_variable_is_found_however_it_is_read(source: str, found: set[str]) -> None:
-    assert variables_in(source) == found
+def test_a_variable_is_found_however_it_is_read(source: str, variables: set[str]) -> None:
+    assert variables_in(source) == variables

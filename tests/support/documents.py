@@ -59,14 +59,14 @@ def calls(line: str, program: str) -> Iterator[list[str]]:
     lexer = shlex.shlex(line, posix=True, punctuation_chars=";|&")
     lexer.whitespace_split = True
     try:
-        words = list(lexer)
+        tokens = list(lexer)
     except ValueError:  # a drawing or a table, with an open quote
         return
     command: list[str] = []
-    for word in [*words, ";"]:
-        if set(word) <= set(";|&"):
+    for token in [*tokens, ";"]:
+        if set(token) <= set(";|&"):
             if command and command[0].rpartition("/")[2] == program:
                 yield command[1:]
             command = []
-        elif command or not ASSIGNMENT.fullmatch(word):
-            command.append(word)
+        elif command or not ASSIGNMENT.fullmatch(token):
+            command.append(token)

@@ -1,0 +1,15 @@
+"""The new column is in the page, with what failed jobs cost, and adds up to what the report calls wasted."""
+
+import os
+
+from gpuagent.reports.exports import html
+from gpuagent.reports.figures import spend
+from tests.support import report_history
+
+with report_history.opened(os.environ["MONGODB_URI"], "gpuagent_recipe") as (store, database):
+    report = report_history.report(report_history.write(store, database).db)
+    vendors = spend.by_vendor(report.paid)
+    parts = spend.composition(report.paid, report.decisions)
+    assert vendors.wasted.sum() == parts[spend.FAILED] > 0
+    assert vendors.wasted.dtype == "int64"
+    assert "of it failed, USD" in html(report)
