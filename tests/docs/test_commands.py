@@ -16,7 +16,7 @@ ROOT_COMMAND = typer.main.get_command(app)
 
 
 def resolved(arguments: list[str]) -> tuple[Any, list[str]]:
-    """The command that the arguments name, and those that are left for it. Raises ValueError for one that is not there."""
+    """The command that the arguments name, and those that are left for it. Raises ValueError where there is none."""
     command: Any = ROOT_COMMAND
     while hasattr(command, "commands") and arguments and not arguments[0].startswith("-"):
         if arguments[0] not in command.commands:

@@ -6,6 +6,7 @@ from gpuagent.reports.exports import html
 from gpuagent.reports.figures import spend
 from tests.support import report_history
 
+assert "wasted" in spend.BY_VENDOR
 with report_history.opened(os.environ["MONGODB_URI"], "gpuagent_recipe") as (store, database):
     report = report_history.report(report_history.write(store, database).db)
     vendors = spend.by_vendor(report.paid)
