@@ -26,6 +26,10 @@ def test_the_tree_names_every_package_and_every_module_at_the_door() -> None:
     assert drawn() == packages | doors
 
 
+def test_type_checkers_may_read_the_packages_annotations() -> None:
+    assert (PACKAGE / "py.typed").exists()
+
+
 def test_every_contract_is_told() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     section = PAGE.split("## The contract")[1].split("\n## ")[0]
