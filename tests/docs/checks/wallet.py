@@ -46,6 +46,6 @@ with TemporaryDirectory() as folder:
     for broken in (program(folder, OTHER_KEY), os.devnull):
         with source(broken).open_wallet(TOKEN) as wallet, pytest.raises(WalletError):
             wallet.sign(payment, TERMS, "")
-    assert source(signer).payer().held == "in a program of its own"
+    assert source(signer).payer().custody == "in a program of its own"
     with pytest.raises(ConfigError, match="both set"):
         _ = source(signer, X402_PRIVATE_KEY=KEY).kind
