@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 from xml.sax.saxutils import escape
 
 import grimp
@@ -35,7 +36,7 @@ STYLE = """\
   </style>
   <defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto">\
 <path d="M0 0 8 4 0 8z"/></marker></defs>"""
-PURE, START = ("core", "agent", "books"), ("tick",)
+START = "tick"
 
 Edges = Mapping[str, frozenset[str]]
 Node = str | tuple[str, str, int]
@@ -54,12 +55,15 @@ def imports() -> Edges:
 
 def layers() -> list[list[str]]:
     """The rows of the contract, highest first."""
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    (contract,) = (contract for contract in contracts if contract["type"] == "layers")
     return [
         [name.strip().removeprefix(f"{PACKAGE}.") for name in row.replace("|", ":").split(":")]
-        for row in contract["layers"]
+        for row in _contract("read downwards")["layers"]
     ]
+
+
+def pure() -> list[str]:
+    """The packages that the contract keeps from databases, networks and clocks."""
+    return [name.removeprefix(f"{PACKAGE}.") for name in _contract("the core is pure")["source_modules"]]
 
 
 def reduced(edges: Edges) -> Edges:
@@ -104,6 +108,11 @@ def drawing(edges: Edges, rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([*lines, "</svg>", ""])
 
 
+def _contract(name: str) -> Any:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    return next(contract for contract in contracts if contract["name"] == name)
+
+
 def _package(module: str) -> str:
     return ".".join(module.split(".")[1:2])
 
@@ -121,7 +130,7 @@ def _levels(rows: Sequence[Sequence[str]], chains: Sequence[Sequence[Node]]) -> 
     levels: list[list[Node]] = [list(row) for row in rows]
     for chain in chains:
         for bend in chain[1:-1]:
-            levels[bend[2]].append(bend)  # type: ignore[arg-type, misc]
+            levels[bend[2]].append(bend)
     return levels
 
 
@@ -198,7 +207,7 @@ def _curve(chain: Sequence[Node], x: Mapping[Node, float], y: Mapping[Node, floa
 
 
 def _box(name: str, x: float, y: float) -> str:
-    kind = "pure" if name in PURE else "start" if name in START else "other"
+    kind = "pure" if name in pure() else "start" if name == START else "other"
     corner = f'x="{x - BOX / 2:.1f}" y="{y - HEIGHT / 2:.1f}"'
     text = f'<text x="{x:.1f}" y="{y + 4.5:.1f}">{escape(name)}</text>'
     return f'  <rect class="{kind}" {corner} width="{BOX}" height="{HEIGHT}" rx="5"/>{text}'
