@@ -112,7 +112,7 @@ def test_a_rejected_purchase_is_told(world: World) -> None:
     [
         ({"status": RunStatus.FAILED, "reason": "no hope"}, "the run has failed: no hope"),
         ({"status": RunStatus.COMPLETED, "reason": "done"}, "the run has completed: done"),
-        ({"jobs": (Reserved("f" * 24, quote(), 0, Approval(0, 9)),)}, "a person to approve 1.40 USD for gpu_vendor_1"),
+        ({"jobs": (Reserved("f" * 24, quote(), 0, Approval(0, 9)),)}, "waits for approval of 1.40 USD for gpu_vendor_1"),
         ({"jobs_max": 1, "jobs": (Voided("f" * 24, quote(), 0, "down"),)}, "1 jobs were tried"),
         ({"waits": WAITS_MAX}, "waited 50 times in a row"),
     ],
