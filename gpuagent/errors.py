@@ -149,5 +149,5 @@ class OfferInvalid(VendorError):
     """The vendor's 402 is not the purchase that was agreed."""
 
 
-RETRYABLE = (Refused, ChainError, VendorError, StoreError, StaleRun)
-"""What the next tick may find gone, such as a halt, an empty wallet or a silent node. ChainMismatch never is."""
+RETRYABLE = (Refused, WalletError, ChainError, VendorError, StoreError, StaleRun)
+"""Errors whose cause the next tick may find gone, such as a halt or a silent node; but never ChainMismatch."""

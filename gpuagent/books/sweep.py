@@ -36,15 +36,15 @@ class Sweep:
     def balanced(self) -> bool:
         return not any(finding.differs for finding in self.findings)
 
-    def __add__(self, other: "Sweep") -> "Sweep":
+    def __add__(self, addend: "Sweep") -> "Sweep":
         return Sweep(
-            self.wallets + other.wallets,
-            self.transfers + other.transfers,
-            self.moved + other.moved,
-            self.settled + other.settled,
-            self.held + other.held,
-            self.in_flight + other.in_flight,
-            self.findings + other.findings,
+            self.wallets + addend.wallets,
+            self.transfers + addend.transfers,
+            self.moved + addend.moved,
+            self.settled + addend.settled,
+            self.held + addend.held,
+            self.in_flight + addend.in_flight,
+            self.findings + addend.findings,
         )
 
 

@@ -48,13 +48,15 @@ def test_what_is_approved_is_paid(world: World, asking: Run) -> None:
     assert world.transfers()[0].amount == asking.jobs[0].quote.amount
     (job,) = world.reads.documents(run.run_id)["jobs"]
     assert job["approval"]["by"] == "Ada"
-    assert "Ada approved 1.40 USD for gpu_vendor_1" in [one["content"] for one in world.seen(run, "payment_event")]
+    assert "Ada approved 1.40 USD for gpu_vendor_1" in [
+        observation["content"] for observation in world.seen(run, "payment_event")
+    ]
 
 
 def test_what_a_cancelled_run_had_reserved_is_said_to_be_dropped(world: World, asking: Run) -> None:
     cancel(asking.run_id, "Ada", "wrong goal", world.store, world.market.clock)
-    told = [one["content"] for one in world.seen(asking, "error")]
-    assert told == [
+    errors = [observation["content"] for observation in world.seen(asking, "error")]
+    assert errors == [
         "Ada cancelled the run: wrong goal",
         "gpu_vendor_1 was not paid, 1.40 USD released: the run was cancelled",
     ]
@@ -119,23 +121,23 @@ def test_an_approval_never_given_or_given_twice(world: World, asking: Run) -> No
 
 
 def test_the_commands(gpuagent: Callable[..., Result]) -> None:
-    def said(*arguments: str) -> Any:
+    def output(*arguments: str) -> Any:
         result = gpuagent(*arguments, "--json")
         assert result.exit_code == 0, result.output
         return json.loads(result.stdout)
 
     assert gpuagent("policy", "set", "--approval-above", "1", "--by", "Ada").exit_code == 0
-    run_id = str(said("run", "start", "--goal", "Fine-tune", "--budget", "5")["run"]["_id"])
-    assert said("run", "tick", run_id)["run"]["phase"] == "APPROVAL"
+    run_id = str(output("run", "start", "--goal", "Fine-tune", "--budget", "5")["run"]["_id"])
+    assert output("run", "tick", run_id)["run"]["phase"] == "APPROVAL"
     assert "--why" in gpuagent("run", "reject", run_id).stderr
     assert gpuagent("run", "approve", run_id, "--amount", "1.40", "--job", "f" * 24).exit_code == 2
     assert "--amount" in gpuagent("run", "approve", run_id).stderr
-    assert said("run", "reject", run_id, "--why", "no", "--by", "Ada")["phase"] == "PLANNING"
-    assert said("run", "tick", run_id)["run"]["phase"] == "APPROVAL"
+    assert output("run", "reject", run_id, "--why", "no", "--by", "Ada")["phase"] == "PLANNING"
+    assert output("run", "tick", run_id)["run"]["phase"] == "APPROVAL"
     seen_before = gpuagent("run", "approve", run_id, "--amount", "1.40")
     assert seen_before.exit_code == 2
     assert "what waits now is 1.75 USD for gpu_vendor_2, not 1.40 USD" in seen_before.stderr
-    approved = said("run", "approve", run_id, "--amount", "1.75", "--by", "Ada")
+    approved = output("run", "approve", run_id, "--amount", "1.75", "--by", "Ada")
     assert approved["said"] == "approved 1.75 USD: tick the run"
     assert gpuagent("run", "approve", run_id, "--amount", "1.75").exit_code == 2
-    assert said("run", "tick", run_id)["payments"][0]["status"] == "completed"
+    assert output("run", "tick", run_id)["payments"][0]["status"] == "completed"

@@ -45,8 +45,8 @@ def test_race_on_the_wallets_day(world: World, told: Told) -> None:
         return world.used(run).wallet_day
 
     with ThreadPoolExecutor(tickers) as pool:
-        seen = list(pool.map(tick, range(tickers)))
-    assert max(seen) <= cap
+        results = list(pool.map(tick, range(tickers)))
+    assert max(results) <= cap
     assert world.used(runs[0]).wallet_day == 4 * PRICE
     while any(world.store.load(run.run_id).status is RunStatus.RUNNING for run in runs):
         world.market.pass_time(300)
@@ -91,10 +91,10 @@ def test_a_tag_counts_over_all_its_runs_and_no_day_lifts_it(world: World, told: 
     first = world.finish(world.start(tags=("beta", "alpha")))
     world.market.pass_time(25 * 3600)
     second = world.tick(world.start(tags=("alpha",)))
-    other = world.finish(world.start(tags=("beta",)))
-    assert (paid(first), second.jobs, paid(other)) == (["gpu_vendor_1"], (), ["gpu_vendor_1"])
-    (seen,) = world.seen(second, "agent_reasoning")
-    assert "would pass the cap of 1.40 USD (tag alpha), of which 1.40 USD are used" in seen["content"]
+    untagged = world.finish(world.start(tags=("beta",)))
+    assert (paid(first), second.jobs, paid(untagged)) == (["gpu_vendor_1"], (), ["gpu_vendor_1"])
+    (reasoning,) = world.seen(second, "agent_reasoning")
+    assert "would pass the cap of 1.40 USD (tag alpha), of which 1.40 USD are used" in reasoning["content"]
     told("a second run with the tag is refused, a day later too; one with another tag is paid")
 
 
@@ -136,11 +136,11 @@ def test_a_quote_for_centuries_holds_nothing_for_longer_than_a_month(world: Worl
     run = step(world.start().run_id, lasting)
     assert world.used(run).wallet_day == PRICE
     world.allow(halts=(Halt("wallet", EVERY_WALLET, "Ada", "leak"),))
-    for days, held in ((29, PRICE), (31, 0)):
+    for days, hold in ((29, PRICE), (31, 0)):
         ports = replace(lasting, clock=TurnableClock(at + days * 24 * 3600))
         with suppress(PolicyRefused):
             step(run.run_id, ports)
-        assert world.used(run).wallet_day == held
+        assert world.used(run).wallet_day == hold
 
 
 @pytest.mark.safety("a cap lowered between reservation and signature")
@@ -161,13 +161,13 @@ def test_released_money_may_be_spent_by_another_run(world: World) -> None:
     world.allow(wallet_per_day=PRICE)
     world.market.fault("gpu_vendor_1", "never_settle")
     stuck = world.tick(world.start(vendor_ids=("gpu_vendor_1",)))
-    other = world.tick(world.start(vendor_ids=("gpu_vendor_1",)))
-    assert (len(stuck.jobs), len(other.jobs)) == (1, 0)
+    second = world.tick(world.start(vendor_ids=("gpu_vendor_1",)))
+    assert (len(stuck.jobs), len(second.jobs)) == (1, 0)
     cancel(stuck.run_id, "Ada", "it takes too long", world.store, world.market.clock)
     world.market.heal()
     world.market.pass_time(200)
     assert world.tick(stuck).status is RunStatus.FAILED
-    assert paid(world.finish(other)) == ["gpu_vendor_1"]
+    assert paid(world.finish(second)) == ["gpu_vendor_1"]
 
 
 def test_allowing_more_needs_a_reason_and_is_recorded(world: World) -> None:
@@ -181,10 +181,10 @@ def test_allowing_more_needs_a_reason_and_is_recorded(world: World) -> None:
     lower = world.store.change_policy(lambda policy: replace(policy, per_payment=UNIT), "Ada", "", now)
     world.store.change_policy(lambda policy: replace(policy, per_payment=2 * UNIT), "Ben", "a bigger GPU", now)
     newest, older, first = world.reads.policies()
-    assert [one["version"] for one in (newest, older, first)] == [3, lower.version, 1]
+    assert [version["version"] for version in (newest, older, first)] == [3, lower.version, 1]
     assert (newest["by"], newest["why"]) == ("Ben", "a bigger GPU")
     assert newest["raised"] == ["per_payment: 1.00 USD to 2.00 USD"]
-    assert [one["current"] for one in (newest, older, first)] == [True, False, False]
+    assert [version["current"] for version in (newest, older, first)] == [True, False, False]
 
 
 def test_changes_at_once_are_all_kept(world: World) -> None:

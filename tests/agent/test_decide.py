@@ -36,12 +36,14 @@ class SteppingClock:
 
 
 def play(
-    planner: ScriptedPlanner, seen: Context | None = None, spendable: int = 10**9, at: float = NOW
+    planner: ScriptedPlanner, planner_context: Context | None = None, spendable: int = 10**9, at: float = NOW
 ) -> Deliberation:
     """The run's planner deliberates; the agent's clock begins at `at`."""
-    seen = seen or context(CHEAP, SURE)
-    quotes = {one.vendor_id: quote(one.amount, one.vendor_id) for one in seen.candidates if one.amount}
-    survey = Survey(seen, {one.vendor_id: VENDOR for one in seen.candidates}, quotes)
+    planner_context = planner_context or context(CHEAP, SURE)
+    quotes = {
+        offer.vendor_id: quote(offer.amount, offer.vendor_id) for offer in planner_context.candidates if offer.amount
+    }
+    survey = Survey(planner_context, {offer.vendor_id: VENDOR for offer in planner_context.candidates}, quotes)
     return decide(replace(RUN, planner=planner.name), survey, spendable, make_ports(planner, at))
 
 
@@ -64,16 +66,16 @@ def scripted(*answers: Thought | PlannerError) -> ScriptedPlanner:
 
 def test_a_good_answer_is_taken() -> None:
     planner = scripted(start("sure", cost=7, model="m", promptHash="h", prompt="p", rawReply="r", tokens=12))
-    found = play(planner)
-    assert found.quote == quote(1_750_000, "sure")
-    assert (found.problem, found.cost, len(planner.asked)) == (None, 7, 1)
+    deliberation = play(planner)
+    assert deliberation.quote == quote(1_750_000, "sure")
+    assert (deliberation.problem, deliberation.cost, len(planner.asked)) == (None, 7, 1)
 
 
 def test_the_record_is_complete() -> None:
-    seen = context(CHEAP, SURE)
+    planner_context = context(CHEAP, SURE)
     scores = {"sure": {"p": 0.9}}
     thought = start("sure", cost=7, model="m", promptHash="h", prompt="p", rawReply="r", tokens=12, scores=scores)
-    data = play(scripted(thought), seen).data
+    data = play(scripted(thought), planner_context).data
     assert json.loads(json.dumps(data)) == data
     assert {key: data[key] for key in ("planner", "model", "promptHash", "prompt", "rawReply", "tokens", "cost")} == {
         "planner": "scripted",
@@ -84,7 +86,7 @@ def test_the_record_is_complete() -> None:
         "tokens": 12,
         "cost": 7,
     }
-    assert (data["contextHash"], data["context"]) == (seen.digest(), seen.as_json())
+    assert (data["contextHash"], data["context"]) == (planner_context.digest(), planner_context.as_json())
     assert data["decision"] == {
         "action": "start_job",
         "vendorId": "sure",
@@ -92,7 +94,7 @@ def test_the_record_is_complete() -> None:
         "waitUntil": 0,
         "reason": "try sure",
     }
-    assert [(one["vendorId"], one["amount"], one["score"]) for one in data["candidates"]] == [
+    assert [(offer["vendorId"], offer["amount"], offer["score"]) for offer in data["candidates"]] == [
         ("cheap", 1_400_000, None),
         ("sure", 1_750_000, {"p": 0.9}),
     ]
@@ -107,14 +109,14 @@ def test_the_record_is_complete() -> None:
 
 def test_a_refused_answer_is_asked_for_once_more_with_the_reason() -> None:
     planner = scripted(start("nobody", cost=5, rawReply="first"), start("cheap", cost=6, rawReply="second"))
-    found = play(planner)
+    deliberation = play(planner)
     assert [objection for _, objection in planner.asked] == ["", "'nobody' is not among the candidate vendors"]
-    assert [seen.available for seen, _ in planner.asked] == [5_000_000, 4_999_995]
-    assert found.quote == quote(1_400_000, "cheap")
-    assert found.cost == 11
-    assert found.data["verdicts"] == ["refused: 'nobody' is not among the candidate vendors", "accepted"]
-    assert (found.data["rawReply"], found.data["fallback"]) == ("second", "")
-    assert [attempt["rawReply"] for attempt in found.data["attempts"]] == ["first", "second"]
+    assert [planner_context.available for planner_context, _ in planner.asked] == [5_000_000, 4_999_995]
+    assert deliberation.quote == quote(1_400_000, "cheap")
+    assert deliberation.cost == 11
+    assert deliberation.data["verdicts"] == ["refused: 'nobody' is not among the candidate vendors", "accepted"]
+    assert (deliberation.data["rawReply"], deliberation.data["fallback"]) == ("second", "")
+    assert [attempt["rawReply"] for attempt in deliberation.data["attempts"]] == ["first", "second"]
 
 
 REFUSED = "refused: 7 hours chosen, 1 quoted"
@@ -131,38 +133,38 @@ REFUSED = "refused: 7 hours chosen, 1 quoted"
 def test_then_the_stub_decides_and_the_record_says_so(
     answers: Iterable[Thought | PlannerError], verdicts: list[str], cost: int
 ) -> None:
-    found = play(scripted(*answers))
-    assert found.decision is not None
-    assert found.decision.vendor_id == "cheap"
-    assert "73 % likely" in found.decision.reason
-    assert (found.data["planner"], found.data["decidedBy"]) == ("scripted", "stub")
-    assert (found.data["verdicts"], found.cost, found.data["cost"]) == (verdicts, cost, cost)
-    assert found.data["fallback"] == verdicts[-2].partition(": ")[2]
-    assert found.data["candidates"][0]["score"]["value"] > 0
+    deliberation = play(scripted(*answers))
+    assert deliberation.decision is not None
+    assert deliberation.decision.vendor_id == "cheap"
+    assert "73 % likely" in deliberation.decision.reason
+    assert (deliberation.data["planner"], deliberation.data["decidedBy"]) == ("scripted", "stub")
+    assert (deliberation.data["verdicts"], deliberation.cost, deliberation.data["cost"]) == (verdicts, cost, cost)
+    assert deliberation.data["fallback"] == verdicts[-2].partition(": ")[2]
+    assert deliberation.data["candidates"][0]["score"]["value"] > 0
 
 
 def test_what_the_planner_cost_is_not_available_any_more() -> None:
     """The budget is just enough for one purchase; asking eats into it, and the guard sees that."""
     just = context(CHEAP, SURE, available=1_750_000)
-    found = play(scripted(start("sure", cost=1)), just)
-    assert found.data["verdicts"][0] == "refused: sure asks 1.75 USD, available are 1.749999 USD"
-    assert (found.quote, found.cost) == (quote(1_400_000, "cheap"), 2)
+    deliberation = play(scripted(start("sure", cost=1)), just)
+    assert deliberation.data["verdicts"][0] == "refused: sure asks 1.75 USD, available are 1.749999 USD"
+    assert (deliberation.quote, deliberation.cost) == (quote(1_400_000, "cheap"), 2)
 
 
 def test_no_more_is_charged_than_is_available() -> None:
-    found = play(scripted(abort(cost=6_000_000)))
-    assert (found.cost, found.data["attempts"][0]["uncharged"]) == (5_000_000, 1_000_000)
+    deliberation = play(scripted(abort(cost=6_000_000)))
+    assert (deliberation.cost, deliberation.data["attempts"][0]["uncharged"]) == (5_000_000, 1_000_000)
 
 
 def test_a_quote_that_expires_while_the_planner_thinks_is_refused() -> None:
-    found = play(scripted(start("cheap")), context(CHEAP, now=9_999.9), at=9_999.9)  # quotes expire at 10 000
-    assert (found.quote, str(found.problem)) == (None, "the quote of cheap has expired")
+    deliberation = play(scripted(start("cheap")), context(CHEAP, now=9_999.9), at=9_999.9)  # quotes expire at 10 000
+    assert (deliberation.quote, str(deliberation.problem)) == (None, "the quote of cheap has expired")
 
 
 def test_what_the_wallet_cannot_pay_is_refused_and_no_address_is_told() -> None:
     planner = scripted(start("sure"))
-    found = play(planner, spendable=1_500_000)
-    assert found.quote == quote(1_400_000, "cheap")
+    deliberation = play(planner, spendable=1_500_000)
+    assert deliberation.quote == quote(1_400_000, "cheap")
     assert [objection for _, objection in planner.asked] == ["", "the wallet cannot pay what sure asks"]
     poor = play(planner, spendable=1)
     assert isinstance(poor.problem, WalletUnfunded)
@@ -170,9 +172,9 @@ def test_what_the_wallet_cannot_pay_is_refused_and_no_address_is_told() -> None:
 
 def test_waiting_and_giving_up_need_no_quote() -> None:
     assert play(scripted(wait(NOW + 60))).quote is None
-    found = play(scripted(abort()))
-    assert found.decision is not None
-    assert (found.decision.action, found.problem) == (Action.ABORT, None)
+    deliberation = play(scripted(abort()))
+    assert deliberation.decision is not None
+    assert (deliberation.decision.action, deliberation.problem) == (Action.ABORT, None)
     endless = play(scripted(wait(float("nan"))))
     assert endless.data["decidedBy"] == "stub"
 

@@ -118,7 +118,7 @@ def test_the_vendors_record_is_pinned_not_its_word() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "reason"),
     [
         ({"vendor_id": "gpu_vendor_9"}, "not among"),
         ({"vendor_id": "silent"}, "no live quote"),
@@ -133,15 +133,17 @@ def test_the_vendors_record_is_pinned_not_its_word() -> None:
         ({"action": Action.WAIT, "wait_until": float("inf")}, "no time"),
     ],
 )
-def test_guard_refuses(changes: dict[str, Any], words: str) -> None:
+def test_guard_refuses(changes: dict[str, Any], reason: str) -> None:
     amounts = {"gpu_vendor_1": 1_400_000, "silent": None, "dear": 4_999_951, "late": 1, "halted": 1}
     refusals = {"halted": ("Ada halted it",)}
-    seen = context(*(candidate(name, amount, refusals=refusals.get(name, ())) for name, amount in amounts.items()))
+    planner_context = context(
+        *(candidate(name, amount, refusals=refusals.get(name, ())) for name, amount in amounts.items())
+    )
     quotes = {name: quote(amount, name) for name, amount in amounts.items() if amount}
     quotes["late"] = quote(1, "late", expires_at=NOW)
-    assert check_decision(decision(), seen, quotes, NOW, cost=50) == quotes["gpu_vendor_1"]
-    with pytest.raises(DecisionRefused, match=words):
-        check_decision(decision(**changes), seen, quotes, NOW, cost=50)
+    assert check_decision(decision(), planner_context, quotes, NOW, cost=50) == quotes["gpu_vendor_1"]
+    with pytest.raises(DecisionRefused, match=reason):
+        check_decision(decision(**changes), planner_context, quotes, NOW, cost=50)
 
 
 def test_offer_is_read() -> None:
@@ -163,10 +165,10 @@ def test_payment_identifier_is_declared_as_the_sdk_does() -> None:
         declare_payment_identifier_extension,
     )
 
-    theirs = {PAYMENT_IDENTIFIER: declare_payment_identifier_extension()}
-    append_payment_identifier_to_extensions(theirs, "a" * 24)
-    sent = json.loads(base64.b64decode(wallet().sign(authorization(payer=wallet().address), TERMS, "a" * 24)))
-    assert sent["extensions"] == theirs
+    extensions = {PAYMENT_IDENTIFIER: declare_payment_identifier_extension()}
+    append_payment_identifier_to_extensions(extensions, "a" * 24)
+    payload = json.loads(base64.b64decode(wallet().sign(authorization(payer=wallet().address), TERMS, "a" * 24)))
+    assert payload["extensions"] == extensions
 
 
 # In other encodings a quotation mark may stand within a character, and hide what follows from the count.
@@ -231,7 +233,7 @@ def test_signing_is_repeatable_and_shows_no_key() -> None:
 def test_a_jobs_id_and_nonce_are_its_own() -> None:
     ids = {derived_job_id(run_id, ordinal) for run_id in ("a" * 24, "b" * 24) for ordinal in range(2)}
     assert len(ids) == 4
-    assert all(len(found) == 24 and int(found, 16) for found in ids)
+    assert all(len(job_id) == 24 and int(job_id, 16) for job_id in ids)
     assert len(set(unsigned_nonces(RUN, TOKEN))) == RUN.jobs_max
     nonces = {
         nonce(TOKEN, PAYER, "one"),

@@ -64,10 +64,10 @@ def test_a_halted_wallet_stands_still_and_goes_on_when_resumed(world: World, ste
 @pytest.mark.parametrize("kind", ["vendor", "wallet"])
 def test_what_is_out_when_the_switch_is_thrown_is_still_reconciled(world: World, kind: str, told: Told) -> None:
     run = authorized(world, "settle_late")
-    sent = received(world)
+    headers = received(world)
     halt(world, kind, "gpu_vendor_1" if kind == "vendor" else EVERY_WALLET)
     run = world.tick(run)
-    assert received(world) == sent  # not sent again
+    assert received(world) == headers  # not sent again
     world.market.control("POST", "settle")  # the vendor takes what it has
     run = world.tick(run)
     assert isinstance(run.jobs[0], Settled)
@@ -87,7 +87,7 @@ def test_a_cancelled_run_cancels_on_chain_what_is_out(world: World, told: Told) 
     world.market.heal()
     world.market.control("POST", "settle")  # too late for the vendor
     world.assert_balanced(run, transfers=0)
-    assert any("cancellation sent: 0x" in one["content"] for one in world.seen(run, "payment_event"))
+    assert any("cancellation sent: 0x" in observation["content"] for observation in world.seen(run, "payment_event"))
     told("cancelled on chain; held 0; the vendor that settles later gets nothing")
 
 

@@ -22,13 +22,13 @@ CAP = 1_600_000
 def echoes(field: str) -> Callable[[Asked], Says]:
     """A model that does what the first vendor's name tells it to, in its own words."""
 
-    def said(asked: Asked) -> Says:
+    def answer(asked: Asked) -> Says:
         line = next(line for line in asked.body["messages"][1]["content"].split("\n") if line.startswith("{"))
         name = json.loads(line)["candidates"][0]["untrusted"]["name"]
         assert "pay 0x" in name
         return starts("gpu_vendor_1", **{field: name})
 
-    return said
+    return answer
 
 
 Reply = Says | Callable[[Asked], Says]
@@ -78,8 +78,8 @@ def test_nothing_outside_the_limits_is_ever_reserved(
 
 
 def assert_recorded(world: World, run: Run, verdict: str) -> None:
-    (seen,) = world.seen(run, "agent_reasoning")
-    record: Any = seen["data"]
+    (reasoning,) = world.seen(run, "agent_reasoning")
+    record: Any = reasoning["data"]
     first, *_, last = record["verdicts"]
     assert first.startswith(verdict)
     assert last == "accepted"

@@ -65,19 +65,19 @@ def test_a_payment_that_is_not_final_yet_is_waited_for_and_its_job_remembered(wo
 
 def test_only_the_runs_own_wallet_pays(world: World, make_world: Callable[..., World]) -> None:
     run = world.start()
-    stranger = make_world()
+    foreign = make_world()
     with pytest.raises(Refused, match=f"pays from {run.payer}"):
-        stranger.tick(run)
-    assert stranger.transfers() == ()
+        foreign.tick(run)
+    assert foreign.transfers() == ()
     reserved = step(run.run_id, world.ports)
     with pytest.raises(Refused, match=f"pays from {run.payer}"):
-        stranger.tick(reserved)
-    assert stranger.market.received(stranger.ports.wallet.address) == []
+        foreign.tick(reserved)
+    assert foreign.market.received(foreign.ports.wallet.address) == []
 
 
 def test_vendors_that_take_another_token_are_no_candidates(world: World) -> None:
-    other = replace(world.market.vendors[0], vendor_id="elsewhere", network="eip155:8453", base_price_per_hour=1)
-    wiring.record_vendors(world.database, [other])
+    elsewhere = replace(world.market.vendors[0], vendor_id="elsewhere", network="eip155:8453", base_price_per_hour=1)
+    wiring.record_vendors(world.database, [elsewhere])
     run = world.finish(world.start())
     assert [job.quote.vendor_id for job in run.jobs] == ["gpu_vendor_1"]
 
@@ -99,7 +99,7 @@ def test_a_run_is_paid_on_its_own_network_alone(world: World) -> None:
     """The same key and database, and a shell that points at other money."""
     run = world.start()
     token = replace(world.ports.wallet.token, network="eip155:8453")
-    other = LocalWallet(world.environment["X402_PRIVATE_KEY"], token)
+    wallet = LocalWallet(world.environment["X402_PRIVATE_KEY"], token)
     with pytest.raises(Refused, match="pays on eip155:31337, and X402_NETWORK is eip155:8453"):
-        tick(run.run_id, replace(world.ports, wallet=other))
+        tick(run.run_id, replace(world.ports, wallet=wallet))
     assert world.store.load(run.run_id) == run

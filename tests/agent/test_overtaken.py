@@ -57,10 +57,12 @@ def test_a_lost_decision_is_charged_once_and_comes_to_nothing(world: World, lost
     assert run.planner_cost == WINNER + LOSER
     assert [job.quote.vendor_id for job in run.jobs] == ["gpu_vendor_1"]
     world.assert_balanced(run, transfers=1)
-    (seen,) = [one for one in world.seen(run, "agent_reasoning") if "overtaken" in one["data"]]
-    assert seen["content"] == f"came to nothing, another tick was faster: {lost.decision.reason}"
-    assert (seen["data"]["cost"], seen["data"]["uncharged"]) == (LOSER, 0)
-    assert seen["data"]["decision"]["action"] == lost.decision.action
+    (reasoning,) = [
+        observation for observation in world.seen(run, "agent_reasoning") if "overtaken" in observation["data"]
+    ]
+    assert reasoning["content"] == f"came to nothing, another tick was faster: {lost.decision.reason}"
+    assert (reasoning["data"]["cost"], reasoning["data"]["uncharged"]) == (LOSER, 0)
+    assert reasoning["data"]["decision"]["action"] == lost.decision.action
 
 
 def test_no_more_is_charged_than_the_run_has_left_and_the_rest_is_told(world: World) -> None:
@@ -70,8 +72,10 @@ def test_no_more_is_charged_than_the_run_has_left_and_the_rest_is_told(world: Wo
     assert run.planner_cost == 100_000
     assert world.books(run).ledger.available == 0
     world.assert_balanced(run, transfers=1)
-    (seen,) = [one for one in world.seen(run, "agent_reasoning") if "overtaken" in one["data"]]
-    assert seen["data"]["uncharged"] == WINNER
+    (reasoning,) = [
+        observation for observation in world.seen(run, "agent_reasoning") if "overtaken" in observation["data"]
+    ]
+    assert reasoning["data"]["uncharged"] == WINNER
 
 
 def test_a_run_that_ended_meanwhile_is_charged_too(world: World) -> None:
@@ -88,4 +92,4 @@ def test_a_run_that_ended_meanwhile_is_charged_too(world: World) -> None:
 def test_a_lost_decision_that_cost_nothing_leaves_no_trace(world: World) -> None:
     run = overtaken(world, world.start(planner="scripted"), scripted.start("gpu_vendor_2"))
     assert run.planner_cost == WINNER
-    assert not [one for one in world.seen(run, "agent_reasoning") if "overtaken" in one["data"]]
+    assert not [observation for observation in world.seen(run, "agent_reasoning") if "overtaken" in observation["data"]]

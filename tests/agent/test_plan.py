@@ -64,19 +64,19 @@ def test_outcomes_are_those_of_other_runs_newest_and_oldest_first(world: World) 
     first = world.finish(world.start())
     second = world.finish(world.start(vendor_ids=("gpu_vendor_1",)))
     fresh = world.start()
-    seen = outcomes(world, fresh, "gpu_vendor_1", "gpu_vendor_2")
-    assert [(one.vendor_id, one.succeeded) for one in seen] == [
+    jobs = outcomes(world, fresh, "gpu_vendor_1", "gpu_vendor_2")
+    assert [(job.vendor_id, job.succeeded) for job in jobs] == [
         ("gpu_vendor_1", False),
         ("gpu_vendor_2", True),
         ("gpu_vendor_1", True),
     ]
-    assert [one.started_at for one in seen] == sorted(one.started_at for one in seen)
-    assert all(one.started_at <= one.ended_at for one in seen)
-    assert {(one.amount, one.paid, one.hours, one.in_run) for one in seen if one.vendor_id == "gpu_vendor_1"} == {
+    assert [job.started_at for job in jobs] == sorted(job.started_at for job in jobs)
+    assert all(job.started_at <= job.ended_at for job in jobs)
+    assert {(job.amount, job.paid, job.hours, job.in_run) for job in jobs if job.vendor_id == "gpu_vendor_1"} == {
         (1_400_000, 1_400_000, 1, False)
     }
-    assert outcomes(world, fresh, "gpu_vendor_1", limit=1) == [seen[-1]]
-    assert outcomes(world, second, "gpu_vendor_1") == [seen[0]]
+    assert outcomes(world, fresh, "gpu_vendor_1", limit=1) == [jobs[-1]]
+    assert outcomes(world, second, "gpu_vendor_1") == [jobs[0]]
     assert outcomes(world, first, "gpu_vendor_2") == []
     assert world.store.past_jobs(fresh, "eip155:8453", ["gpu_vendor_1"], 50) == []
 
@@ -101,11 +101,11 @@ def test_a_purchase_that_fell_through_is_a_failure_only_where_the_vendor_was_the
     world.market.fault("gpu_vendor_1", "raise_price")
     run = world.finish(world.start())
     assert [type(job).__name__ for job in run.jobs] == ["Voided", "Settled"]
-    (seen,) = outcomes(world, world.start(), "gpu_vendor_1")
-    assert (seen.succeeded, seen.paid, seen.amount) == (False, 0, 1_400_000)
+    (failure,) = outcomes(world, world.start(), "gpu_vendor_1")
+    assert (failure.succeeded, failure.paid, failure.amount) == (False, 0, 1_400_000)
     world.market.heal()
     world.finish(world.start(vendor_ids=("gpu_vendor_3",), jobs_open_max=2))
-    assert all(one.succeeded for one in outcomes(world, run, "gpu_vendor_3"))
+    assert all(past_job.succeeded for past_job in outcomes(world, run, "gpu_vendor_3"))
 
 
 def test_what_a_planner_costs_is_in_the_books_and_in_the_record(world: World) -> None:
@@ -123,11 +123,11 @@ def test_what_a_planner_costs_is_in_the_books_and_in_the_record(world: World) ->
     assert run.planner_cost == 36
     assert [job.quote.vendor_id for job in run.jobs] == ["gpu_vendor_1"]
     assert world.books(run).ledger.planner_cost == 36
-    shown = Console(file=StringIO(), width=200)
-    shown.print(run_view(world.reads.documents(run.run_id)))
-    assert "0.000036 USD planner" in shown.file.getvalue()
+    screen = Console(file=StringIO(), width=200)
+    screen.print(run_view(world.reads.documents(run.run_id)))
+    assert "0.000036 USD planner" in screen.file.getvalue()
     world.assert_balanced(run, transfers=1)
-    records = [one["data"] for one in world.seen(run, "agent_reasoning")]
+    records = [observation["data"] for observation in world.seen(run, "agent_reasoning")]
     assert [record["cost"] for record in records] == [23, 13]
     assert [record["fallback"] for record in records] == ["", "the model is down"]
     assert [record["context"]["available"] for record in records] == [5_000_000, 4_999_977]
@@ -149,9 +149,9 @@ def test_an_answer_that_the_policy_overtook_is_charged_all_the_same() -> None:
 def test_a_dry_run_shows_what_asking_cost_and_charges_nobody(world: World) -> None:
     world, _ = with_planner(world, scripted.start("gpu_vendor_3", cost=11))
     run = world.start(planner="scripted")
-    found = simulate(run, world.ports)
-    assert found.would_pay is not None
-    assert (found.would_pay.vendor.vendor_id, found.planner_cost) == ("gpu_vendor_3", 11)
+    dry_run = simulate(run, world.ports)
+    assert dry_run.would_pay is not None
+    assert (dry_run.would_pay.vendor.vendor_id, dry_run.planner_cost) == ("gpu_vendor_3", 11)
     assert world.store.load(run.run_id) == run
 
 
@@ -161,8 +161,8 @@ def test_what_the_wallet_cannot_pay_is_no_choice(make_world: Callable[..., World
     cheapest = world.store.vendors()[0]
     world.store.put_vendor(replace(cheapest, reliability=0.05), NOW)
     world, planner = with_planner(world, scripted.start("gpu_vendor_2"))
-    found = simulate(world.start(), world.ports)
-    assert {line.vendor.vendor_id: line.refusals for line in found.lines} == {
+    dry_run = simulate(world.start(), world.ports)
+    assert {line.vendor.vendor_id: line.refusals for line in dry_run.lines} == {
         "gpu_vendor_1": (),
         "gpu_vendor_2": ("the wallet cannot pay that now",),
         "gpu_vendor_3": ("the wallet cannot pay that now",),
@@ -174,13 +174,13 @@ def test_what_the_wallet_cannot_pay_is_no_choice(make_world: Callable[..., World
 
 def test_what_only_the_runs_own_holds_stand_in_the_way_of_may_pass() -> None:
     quoted = (candidate("a", 10), candidate("b", 20), candidate("c", 30), candidate("d", 20, refusals=("no",)))
-    seen = payable(Survey(context(*quoted, candidate("e", None)), {}, {}), spendable=10, balance=20).context
-    words = "the wallet cannot pay that now"
-    assert [(one.refusals, one.transient) for one in seen.candidates] == [
+    payable_context = payable(Survey(context(*quoted, candidate("e", None)), {}, {}), spendable=10, balance=20).context
+    refusal = "the wallet cannot pay that now"
+    assert [(offer.refusals, offer.transient) for offer in payable_context.candidates] == [
         ((), False),
-        ((words,), True),
-        ((words,), False),
-        (("no", words), False),
+        ((refusal,), True),
+        ((refusal,), False),
+        (("no", refusal), False),
         ((), False),
     ]
 
@@ -227,9 +227,9 @@ def test_no_address_and_no_unprintable_text_is_in_a_context(world: World) -> Non
     world.market.fault("gpu_vendor_2", "wrong_payee_in_quote")
     world, planner = with_planner(world, scripted.abort())
     world.tick(world.start(planner="scripted"))
-    seen = planner.asked[0][0]
-    assert "wants to be paid otherwise than recorded: 0x…" in seen.candidates[1].problem
-    text = str(seen.as_json())
+    asked_context = planner.asked[0][0]
+    assert "wants to be paid otherwise than recorded: 0x…" in asked_context.candidates[1].problem
+    text = str(asked_context.as_json())
     assert text.isprintable()
     assert not re.search("0x[0-9a-fA-F]{8}", text)
 
@@ -244,30 +244,30 @@ def test_arms_are_assigned_and_recorded(world: World) -> None:
         (document,) = world.reads.documents(run.run_id)["runs"]
         assert document["plannerArms"] == [{"planner": name, "weight": weight} for name, weight in arms]
         assert document["planner"] == run.planner
-    one = next(run for run in runs if run.planner == "scripted")
-    assert world.finish(one).jobs[0].quote.vendor_id == "gpu_vendor_2"
-    other = next(run for run in runs if run.planner == "scripted" and run != one)
+    first = next(run for run in runs if run.planner == "scripted")
+    assert world.finish(first).jobs[0].quote.vendor_id == "gpu_vendor_2"
+    second = next(run for run in runs if run.planner == "scripted" and run != first)
     with pytest.raises(ConfigError, match="planner is 'scripted', and this agent has stub"):
-        tick(other.run_id, replace(world.ports, planners={"stub": world.ports.planners["stub"]}))
-    assert not is_over(world.store.load(other.run_id))
+        tick(second.run_id, replace(world.ports, planners={"stub": world.ports.planners["stub"]}))
+    assert not is_over(world.store.load(second.run_id))
 
 
 @pytest.mark.parametrize(
-    ("arms", "words"),
+    ("arms", "problem"),
     [
         ((("stub", 1), ("oracle", 1)), "no planner 'oracle'"),
         ((("stub", 0),), "weight"),
         ((("stub", 1), ("stub", 2)), "once"),
     ],
 )
-def test_arms_that_cannot_be(world: World, arms: Any, words: str) -> None:
-    with pytest.raises(BadInput, match=words):
+def test_arms_that_cannot_be(world: World, arms: Any, problem: str) -> None:
+    with pytest.raises(BadInput, match=problem):
         start(Order("goal", 5_000_000, planners=arms), world.ports)
 
 
 def test_the_command_names_planners(world: World, gpuagent: Callable[..., Result]) -> None:
-    begun = gpuagent("run", "start", "--goal", "g", "--budget", "5", "--planner", "stub=2")
-    assert begun.exit_code == 0, begun.output
+    result = gpuagent("run", "start", "--goal", "g", "--budget", "5", "--planner", "stub=2")
+    assert result.exit_code == 0, result.output
     refused = gpuagent("run", "start", "--goal", "g", "--budget", "5", "--planner", "stub=1,oracle=1")
     assert refused.exit_code == 2
     assert "no planner 'oracle'" in refused.stderr

@@ -44,25 +44,25 @@ def database(world: World) -> Any:
 
 
 def assert_unrepairable(world: World, *expected: Kind) -> list[Finding]:
-    found = look(world)
-    assert kinds(found) == list(expected)
-    assert not found.balanced
+    swept = look(world)
+    assert kinds(swept) == list(expected)
+    assert not swept.balanced
     runs = world.reads.runs()
-    assert mend(world, found) == ()
+    assert mend(world, swept) == ()
     assert world.reads.runs() == runs
-    return list(found.findings)
+    return list(swept.findings)
 
 
 def test_what_balances(world: World) -> None:
     world.market.outcomes("gpu_vendor_1", "0")
     for _ in range(2):
         world.finish(world.start())
-    found = look(world)
-    assert found.balanced
-    assert found.findings == ()
-    assert (found.transfers, found.held, found.in_flight) == (3, 0, 0)
-    assert found.moved == found.settled == sum(one.amount for one in world.transfers())
-    assert found.wallets == (world.ports.wallet.address,)
+    swept = look(world)
+    assert swept.balanced
+    assert swept.findings == ()
+    assert (swept.transfers, swept.held, swept.in_flight) == (3, 0, 0)
+    assert swept.moved == swept.settled == sum(transfer.amount for transfer in world.transfers())
+    assert swept.wallets == (world.ports.wallet.address,)
 
 
 # What a person must look at.
@@ -121,7 +121,7 @@ def test_a_reservation_whose_payment_was_lost_is_not_released(world: World) -> N
 
 
 @pytest.mark.parametrize(
-    ("change", "kind", "words"),
+    ("change", "kind", "text"),
     [
         ({"x402TxId": "0x" + "1" * 64}, Kind.MISSING_PAYMENT, "on chain by 0x"),
         ({"payee": STRANGER}, Kind.OTHER_TERMS, "on chain 1.40 USD to 0x"),
@@ -129,12 +129,12 @@ def test_a_reservation_whose_payment_was_lost_is_not_released(world: World) -> N
     ],
 )
 def test_a_record_that_was_tampered_with(
-    world: World, database: Any, change: dict[str, Any], kind: Kind, words: str
+    world: World, database: Any, change: dict[str, Any], kind: Kind, text: str
 ) -> None:
     world.finish(world.start())
     database.payments.update_one({}, {"$set": change})
     (finding,) = assert_unrepairable(world, kind)
-    assert words in finding.text
+    assert text in finding.text
 
 
 def test_a_payment_record_that_is_gone(world: World, database: Any) -> None:
@@ -170,9 +170,9 @@ def test_two_payments_in_one_transaction(world: World, purse: OwnPurse) -> None:
     jobs = [job for _ in range(3) for job in pending(world).jobs]
     first, second, third = (job.authorization for job in jobs if isinstance(job, Authorized))
     purse.settle_together(first, second)
-    found = look(world)
-    assert kinds(found) == [Kind.UNRECORDED] * 2
-    assert_repaired_once(world, found)
+    swept = look(world)
+    assert kinds(swept) == [Kind.UNRECORDED] * 2
+    assert_repaired_once(world, swept)
     purse.settle_together(third, purse.authorize())
     assert sorted(kinds(look(world))) == [Kind.UNKNOWN_PAYMENT, Kind.UNRECORDED]
 
@@ -185,14 +185,14 @@ def test_a_settlement_that_no_tick_has_recorded(world: World) -> None:
     assert (look(world).findings, look(world).in_flight) == ((), 1)
     world.market.heal()
     world.market.control("POST", "settle")
-    found = look(world)
-    assert kinds(found) == [Kind.UNRECORDED]
-    assert found.balanced  # it is on its way
+    swept = look(world)
+    assert kinds(swept) == [Kind.UNRECORDED]
+    assert swept.balanced  # it is on its way
     world.market.pass_time(200)
-    found = look(world)
-    assert not found.balanced  # by now a tick should have seen it
-    assert_repaired_once(world, found)
-    assert "reconciled" in [one["data"]["kind"] for one in world.seen(run, "payment_event")]
+    swept = look(world)
+    assert not swept.balanced  # by now a tick should have seen it
+    assert_repaired_once(world, swept)
+    assert "reconciled" in [observation["data"]["kind"] for observation in world.seen(run, "payment_event")]
     run = world.finish(run)
     assert run.status is RunStatus.COMPLETED
     world.assert_balanced(run, transfers=1)
@@ -207,11 +207,11 @@ def test_a_payment_that_can_never_be_taken(world: World, purse: OwnPurse, how: s
         world.market.pass_time(200)
     else:
         purse.cancel(job.authorization)
-    found = look(world)
-    assert kinds(found) == [Kind.STALE_HOLD]
-    assert not found.balanced
-    assert how in found.findings[0].text
-    assert_repaired_once(world, found)
+    swept = look(world)
+    assert kinds(swept) == [Kind.STALE_HOLD]
+    assert not swept.balanced
+    assert how in swept.findings[0].text
+    assert_repaired_once(world, swept)
     assert [type(job) for job in world.store.load(run.run_id).jobs] == [Voided]
 
 
@@ -220,9 +220,9 @@ def test_a_reservation_whose_quote_expired(world: World) -> None:
     assert look(world).findings == ()
     assert look(world).held == 1_400_000
     outlive_quote(world, run)
-    found = look(world)
-    assert kinds(found) == [Kind.STALE_HOLD]
-    assert_repaired_once(world, found)
+    swept = look(world)
+    assert kinds(swept) == [Kind.STALE_HOLD]
+    assert_repaired_once(world, swept)
     assert world.finish(run).status is RunStatus.COMPLETED
 
 
@@ -230,10 +230,10 @@ def test_a_run_whose_record_does_not_add_up(world: World, database: Any) -> None
     run = world.finish(world.start())
     wrong = {"settled": Decimal128("1.5"), "budgetRemaining": Decimal128("3.5")}
     database.runs.update_one({"_id": ObjectId(run.run_id)}, {"$set": wrong})
-    found = look(world)
-    assert kinds(found) == [Kind.WRONG_SUM]
-    assert "says 1.50 USD settled" in found.findings[0].text
-    assert_repaired_once(world, found)
+    swept = look(world)
+    assert kinds(swept) == [Kind.WRONG_SUM]
+    assert "says 1.50 USD settled" in swept.findings[0].text
+    assert_repaired_once(world, swept)
     assert world.books(run).balanced
 
 
@@ -243,24 +243,24 @@ def test_a_run_whose_record_does_not_add_up(world: World, database: Any) -> None
 def test_a_tick_that_is_faster_than_the_repair(world: World) -> None:
     run = pending(world)
     world.market.pass_time(200)
-    found = look(world)
+    swept = look(world)
     busy = Meddled(world.store, "save", lambda: world.tick(run))
-    assert mend(world, found, store=busy) == ()
+    assert mend(world, swept, store=busy) == ()
     assert [type(job) for job in world.store.load(run.run_id).jobs] == [Voided]
 
 
 @pytest.mark.parametrize("moment", ["final", "history", "outcome"])
 def test_a_purchase_while_the_chain_is_read(world: World, moment: str) -> None:
     world.finish(world.start())
-    found = look(world, chain=Meddled(world.chain, moment, lambda: world.finish(world.start())))
-    assert found.findings == ()
+    swept = look(world, chain=Meddled(world.chain, moment, lambda: world.finish(world.start())))
+    assert swept.findings == ()
 
 
 @pytest.mark.parametrize("moment", ["wallets", "payments", "reservations", "runs", "run"])
 def test_a_purchase_while_the_ledgers_are_read(world: World, moment: str) -> None:
     world.finish(world.start())
-    found = look(world, ledgers=Meddled(world.database.ledgers, moment, lambda: world.finish(world.start())))
-    assert found.findings == ()
+    swept = look(world, ledgers=Meddled(world.database.ledgers, moment, lambda: world.finish(world.start())))
+    assert swept.findings == ()
 
 
 def test_a_hold_that_is_released_after_the_chain_was_read(world: World) -> None:
@@ -303,7 +303,7 @@ def test_a_payment_that_moves_before_its_job_is_read(world: World) -> None:
             before = list(books.payments(payer, token))
             world.market.pass_time(200)
             world.tick(run)  # releases it, and buys anew
-            yield from (replace(one, agrees=False) for one in before)
+            yield from (replace(payment, agrees=False) for payment in before)
 
     assert look(world, ledgers=Torn()).findings == ()
 

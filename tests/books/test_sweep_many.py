@@ -40,8 +40,8 @@ class CountingChain(EvmChain):
 
     def _batch(self, *calls: tuple[str, list[Any]]) -> list[Any]:
         self.reads += len(calls)
-        asked = [params[0] for method, params in calls if method == "eth_getLogs"]
-        self.spans += [(int(one["fromBlock"], 16), int(one["toBlock"], 16)) for one in asked]
+        queries = [params[0] for method, params in calls if method == "eth_getLogs"]
+        self.spans += [(int(query["fromBlock"], 16), int(query["toBlock"], 16)) for query in queries]
         return super()._batch(*calls)
 
 
@@ -57,12 +57,12 @@ class LongChain(EvmChain):
 
     def _batch(self, *calls: tuple[str, list[Any]]) -> list[Any]:
         self.asked += len(calls)
-        ((_, (wanted,)),) = calls
-        first, last = int(wanted["fromBlock"], 16), int(wanted["toBlock"], 16)
+        ((_, (query,)),) = calls
+        first, last = int(query["fromBlock"], 16), int(query["toBlock"], 16)
         assert last - first < LOGS_SPAN
         blocks = range(-(-first // self.EVERY) * self.EVERY, last + 1, self.EVERY)
         word = "0x" + "1" * 64
-        return [[{"topics": [TRANSFER, word, word], "data": word, "transactionHash": hex(one)} for one in blocks]]
+        return [[{"topics": [TRANSFER, word, word], "data": word, "transactionHash": hex(block)} for block in blocks]]
 
 
 @pytest.mark.safety("books --all beside live ticks")
@@ -74,18 +74,18 @@ def test_beside_live_ticks(world: World, told: Told) -> None:
     with ThreadPoolExecutor(4) as pool:
         for _ in range(20):
             ticking = [pool.submit(world.tick, run) for run in runs]
-            while not all(one.done() for one in ticking):
+            while not all(future.done() for future in ticking):
                 sweeps.append(look(world))
-            if all(is_over(one.result()) for one in ticking):
+            if all(is_over(future.result()) for future in ticking):
                 break
             world.market.pass_time(3600)  # between ticks: jobs go on, and a planner that waits for a vendor is done
     assert all(is_over(world.store.load(run.run_id)) for run in runs)
     assert len(sweeps) >= 5
-    for found in sweeps:
-        assert found.balanced, found
-        assert set(kinds(found)) <= {Kind.UNRECORDED}
-        unrecorded = found.moved - found.settled
-        assert 0 <= unrecorded <= 1_750_000 * len(found.findings)
+    for swept in sweeps:
+        assert swept.balanced, swept
+        assert set(kinds(swept)) <= {Kind.UNRECORDED}
+        unrecorded = swept.moved - swept.settled
+        assert 0 <= unrecorded <= 1_750_000 * len(swept.findings)
     last = look(world)
     assert last.findings == ()
     assert last.transfers >= len(runs)
@@ -109,9 +109,9 @@ def test_many_blocks_are_read_in_bounded_spans(long_world: World) -> None:
         long_world.finish(long_world.start())
         long_world.market.rpc("anvil_mine", hex(400), hex(0))
     with closing(counting_chain(long_world, SPAN)) as chain:
-        found = look(long_world, chain=chain)
-    assert (found.findings, found.transfers) == ((), 3)
-    assert found.moved == found.settled
+        swept = look(long_world, chain=chain)
+    assert (swept.findings, swept.transfers) == ((), 3)
+    assert swept.moved == swept.settled
     assert sum(last - first + 1 for first, last in chain.spans) > 1_200
     assert max(last - first + 1 for first, last in chain.spans) == SPAN
     assert all(before[1] + 1 == after[0] for before, after in pairwise(chain.spans))
@@ -124,11 +124,11 @@ def test_a_year_of_blocks_needs_little_memory() -> None:
     with closing(LongChain("http://127.0.0.1:1", TOKEN)) as chain:
         tracemalloc.start()
         try:
-            found = sum(isinstance(one, Transfer) for one in chain.history(PAYER, 0, year))
+            count = sum(isinstance(event, Transfer) for event in chain.history(PAYER, 0, year))
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-    assert found == year // LongChain.EVERY + 1
+    assert count == year // LongChain.EVERY + 1
     assert chain.asked == year // LOGS_SPAN + 1
     assert peak < 1_000_000
 
@@ -141,7 +141,7 @@ def test_nothing_is_lost_or_doubled_at_the_border_of_a_span(world: World) -> Non
     url, token, payer = world.environment["CHAIN_RPC_URL"], purse.token, purse.account.address
     for span in (1, 2, 3, 5, 100):
         with closing(EvmChain(url, token, logs_span=span)) as chain:
-            assert [one.amount for one in chain.transfers(payer, world.from_block)] == [1, 2, 3, 4, 5, 6]
+            assert [transfer.amount for transfer in chain.transfers(payer, world.from_block)] == [1, 2, 3, 4, 5, 6]
             assert list(chain.history(payer, last + 1, last)) == []
 
 
@@ -161,8 +161,8 @@ def test_many_runs_cost_the_chain_nothing(world: World) -> None:
         reads = chain.reads
         for _ in range(200):
             world.store.create(replace(run, run_id=world.store.new_id(), jobs=(), version=0))
-        found = look(world, chain=chain)
-    assert (found.findings, found.transfers, found.in_flight) == ((), 1, 1)
+        swept = look(world, chain=chain)
+    assert (swept.findings, swept.transfers, swept.in_flight) == ((), 1, 1)
     assert chain.reads <= 2 * reads + 2
 
 
@@ -192,15 +192,15 @@ def test_repair_is_asked_for_and_needs_no_key(world: World) -> None:
     run = pending(world)
     world.market.pass_time(200)
     for _ in range(2):
-        found = gpuagent(world, "books", "--all", "--json")
-        assert found.exit_code == 1
-        assert [one["kind"] for one in json.loads(found.stdout)["findings"]] == ["stale hold"]
+        result = gpuagent(world, "books", "--all", "--json")
+        assert result.exit_code == 1
+        assert [finding["kind"] for finding in json.loads(result.stdout)["findings"]] == ["stale hold"]
     keyless = {"X402_PRIVATE_KEY": None, "GPU_VENDOR_SECRET": None}
     repaired = gpuagent(world, "books", "--all", "--repair", "--json", **keyless)
     assert repaired.exit_code == 0, repaired.output
-    told = json.loads(repaired.stdout)
-    assert [(one["kind"], one["runId"]) for one in told["repaired"]] == [("stale hold", run.run_id)]
-    assert (told["findings"], told["held"], told["balanced"]) == ([], "0", True)
+    document = json.loads(repaired.stdout)
+    assert [(finding["kind"], finding["runId"]) for finding in document["repaired"]] == [("stale hold", run.run_id)]
+    assert (document["findings"], document["held"], document["balanced"]) == ([], "0", True)
     again = gpuagent(world, "books", "--all", "--repair")
     assert again.exit_code == 0
     assert "repaired" not in again.output
@@ -210,12 +210,12 @@ def test_what_cannot_be_repaired_still_fails(world: World) -> None:
     pending(world)
     OwnPurse(world).transfer(STRANGER, 100_000)
     world.market.pass_time(200)
-    shown = gpuagent(world, "books", "--all", "--repair")
-    assert shown.exit_code == 1
-    words = " ".join(shown.output.split())
-    assert "repaired: stale hold" in words
-    assert "unknown transfer: left the wallet without an authorization" in words
-    assert "1 difference" in words
+    result = gpuagent(world, "books", "--all", "--repair")
+    assert result.exit_code == 1
+    screen = " ".join(result.output.split())
+    assert "repaired: stale hold" in screen
+    assert "unknown transfer: left the wallet without an authorization" in screen
+    assert "1 difference" in screen
 
 
 def test_from_an_earlier_block(world: World) -> None:
@@ -227,4 +227,4 @@ def test_from_an_earlier_block(world: World) -> None:
     assert gpuagent(world, "books", "--all").exit_code == 0
     earlier = gpuagent(world, "books", "--all", "--from-block", str(world.from_block), "--json")
     assert earlier.exit_code == 1
-    assert [one["kind"] for one in json.loads(earlier.stdout)["findings"]] == ["unknown transfer"]
+    assert [finding["kind"] for finding in json.loads(earlier.stdout)["findings"]] == ["unknown transfer"]

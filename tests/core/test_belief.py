@@ -29,8 +29,8 @@ def test_one_failure_by_hand() -> None:
 
 def test_later_outcomes_count_more() -> None:
     assert believe(0.5, [False] * 5 + [True] * 5).chance() > believe(0.5, [True] * 5 + [False] * 5).chance()
-    one = believe(0.5, [True, False])
-    assert [(round(a, 9), round(b, 9)) for _, a, b in one.parts] == [(6.9, 7.0), (2.9, 5.0)]
+    belief = believe(0.5, [True, False])
+    assert [(round(a, 9), round(b, 9)) for _, a, b in belief.parts] == [(6.9, 7.0), (2.9, 5.0)]
 
 
 @settings(derandomize=True, deadline=None)
@@ -49,9 +49,9 @@ def test_the_interval_of_a_flat_belief() -> None:
 
 
 def test_what_is_learned_of_a_vendor() -> None:
-    found = learned(0.9, history("v", "1101"))
-    assert (found.successes, found.failures) == (3, 1)
-    assert found.low < found.mean < found.high
+    record = learned(0.9, history("v", "1101"))
+    assert (record.successes, record.failures) == (3, 1)
+    assert record.low < record.mean < record.high
     assert learned(0.9, history("v", "0" * 100)).mean < 0.15
 
 
@@ -74,22 +74,22 @@ MARKETS = st.lists(
 def brute_force(offers: list[Offer], available: int, budget: int, tries: int, waited: int) -> list[float]:
     """The best of all sequences that begin with each offer and can be paid for; 0 where none can."""
     best: list[float] = [0.0] * len(offers)
-    found: list[list[float]] = [[] for _ in offers]
+    worths: list[list[float]] = [[] for _ in offers]
     for length in range(1, tries + 1):
         for sequence in product(range(len(offers)), repeat=length):
-            alive, left, value, tried = 1.0, available, 0.0, [0] * len(offers)
+            alive, money, value, tried = 1.0, available, 0.0, [0] * len(offers)
             for step, place in enumerate(sequence):
                 offer = offers[place]
-                if offer.amount > left:
+                if offer.amount > money:
                     break
                 chance = offer.chances[tried[place]]
                 if offer.failed_ago is not None and not tried[place]:
                     chance *= 1 - 0.7 * 0.5 ** (offer.failed_ago + waited + step)
                 value += alive * (chance - SPENDING * (chance * offer.amount + (1 - chance) * offer.loss) / budget)
-                alive, left, tried[place] = alive * (1 - chance), left - offer.loss, tried[place] + 1
+                alive, money, tried[place] = alive * (1 - chance), money - offer.loss, tried[place] + 1
             else:
-                found[sequence[0]].append(value)
-    return [max(values, default=zero) for values, zero in zip(found, best, strict=True)]
+                worths[sequence[0]].append(value)
+    return [max(values, default=zero) for values, zero in zip(worths, best, strict=True)]
 
 
 @settings(derandomize=True, deadline=None, max_examples=200)

@@ -64,8 +64,8 @@ def test_networks_that_are_none(text: str) -> None:
 
 
 def payment(network: str, transaction: str | None = TRANSACTION) -> dict[str, Any]:
-    found = {"_id": ObjectId(), "jobId": ObjectId("a" * 24), "network": network, "status": "completed"}
-    return {**found, "x402TxId": transaction} if transaction else found
+    document = {"_id": ObjectId(), "jobId": ObjectId("a" * 24), "network": network, "status": "completed"}
+    return {**document, "x402TxId": transaction} if transaction else document
 
 
 @pytest.mark.parametrize(
@@ -95,17 +95,20 @@ def test_a_run_shows_its_transfers_links() -> None:
         "status": "running",
         "expectedCost": Decimal128("1"),
     }
-    told = run_json(
+    document = run_json(
         {"runs": [{"_id": 1}], "jobs": [job], "payments": [paid, payment("eip155:31337")], "observations": []}
     )
-    assert [one.get("explorerUrl") for one in told["payments"]] == [f"https://basescan.org/tx/{TRANSACTION}", None]
+    assert [payment_json.get("explorerUrl") for payment_json in document["payments"]] == [
+        f"https://basescan.org/tx/{TRANSACTION}",
+        None,
+    ]
     url = f"https://basescan.org/tx/{TRANSACTION}"
     assert f";{url}\x1b" in printed(jobs_table([job], [paid]), force_terminal=True)
     assert f";{url}\x1b" in printed(*transfer_links([paid]), force_terminal=True, width=40)
     assert printed(*transfer_links([paid]), width=40).replace("\n", "") == url, "whole, however narrow it is"
 
 
-def printed(*shown: RenderableType, **options: Any) -> str:
+def printed(*renderables: RenderableType, **options: Any) -> str:
     file = StringIO()
-    Console(file=file, **{"width": 100, **options}).print(Group(*shown))
+    Console(file=file, **{"width": 100, **options}).print(Group(*renderables))
     return file.getvalue()

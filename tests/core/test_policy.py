@@ -64,9 +64,9 @@ def test_a_vendors_other_jobs_in_the_run_count_and_the_purchase_itself_does_not(
     ],
 )
 def test_a_halt_forbids_what_it_names(halt: Halt, refused: bool) -> None:
-    found = refusals(rules(halts=(halt,)), RUN, quote(), Usage())
-    assert bool(found) is refused
-    assert all("Ada halted" in refusal.reason for refusal in found)
+    reasons = refusals(rules(halts=(halt,)), RUN, quote(), Usage())
+    assert bool(reasons) is refused
+    assert all("Ada halted" in refusal.reason for refusal in reasons)
 
 
 def test_a_rejected_price_is_not_asked_for_again() -> None:
@@ -79,9 +79,9 @@ def test_a_rejected_price_is_not_asked_for_again() -> None:
 def test_approval_is_asked_for_above_the_threshold_and_ends_with_the_quote() -> None:
     assert approval(rules(), quote(), 0) is None
     assert approval(rules(approval_above=PRICE), quote(), 0) is None
-    asked = approval(rules(approval_above=PRICE - 1, approval_s=60), quote(expires_at=1_000), 500)
-    assert asked is not None
-    assert (asked.asked_at, asked.expires_at, asked.by) == (500, 560, "")
+    request = approval(rules(approval_above=PRICE - 1, approval_s=60), quote(expires_at=1_000), 500)
+    assert request is not None
+    assert (request.asked_at, request.expires_at, request.by) == (500, 560, "")
     late = approval(rules(approval_above=0), quote(expires_at=1_000), 500)
     assert late is not None
     assert late.expires_at == 1_000

@@ -50,7 +50,7 @@ from tests.support.factories import RUN, SETTLEMENT, authorization, decision, qu
 JOB_IDS = ("one", "two", "three")
 ids = st.sampled_from(JOB_IDS)
 amounts = st.sampled_from([1, 400_000, 1_400_000, 3_000_000, 5_000_000, 5_000_001])
-done = st.sampled_from([Completed("v", 3.0), Failed("out of memory", 3.0, "v")])
+ends = st.sampled_from([Completed("v", 3.0), Failed("out of memory", 3.0, "v")])
 
 
 def chosen(job_id: str, amount: int) -> VendorChosen:
@@ -74,7 +74,7 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(JobClaimed, ids, st.just("v"), st.just(2.0)),
     st.builds(JobProgressed, ids, st.floats(0, 1), st.just(("line",))),
     st.builds(JobWentSilent, ids, st.just(2.5), st.just("timeout")),
-    st.builds(JobFinished, ids, done),
+    st.builds(JobFinished, ids, ends),
 )
 
 
@@ -157,13 +157,13 @@ def test_only_events_that_fit_a_state_are_accepted(state: str, name: str) -> Non
 
 
 def test_each_open_state_has_its_step() -> None:
-    due = {name: next_steps(make(), now=5) for name, make in STATES.items()}
-    assert due["reserved"] == (Authorize("one"),)
-    assert due["authorized"] == (Pay("one"),)
-    assert due["owed"] == (Claim("one"),)
-    assert due["underway"] == (Poll("one"),)
-    assert due["completed"] == ()
-    assert due["failed"] == due["voided"] == due["dropped"] == (Plan(),)
+    steps = {name: next_steps(make(), now=5) for name, make in STATES.items()}
+    assert steps["reserved"] == (Authorize("one"),)
+    assert steps["authorized"] == (Pay("one"),)
+    assert steps["owed"] == (Claim("one"),)
+    assert steps["underway"] == (Poll("one"),)
+    assert steps["completed"] == ()
+    assert steps["failed"] == steps["voided"] == steps["dropped"] == (Plan(),)
 
 
 def test_a_run_waits_no_longer_than_it_decided() -> None:
@@ -189,9 +189,9 @@ def test_a_completed_run_releases_the_unsigned_and_follows_the_signed() -> None:
     run = apply(apply(run, chosen("two", 1_000_000)), authorized("two", 1_000_000))
     run = apply(run, chosen("three", 1_000_000))
     completed = JobFinished("one", Completed("v", 3.0))
-    told = [(seen.job_id, seen.content) for seen in observations_of(run, completed)]
+    contents = [(observation.job_id, observation.content) for observation in observations_of(run, completed)]
     run = apply(run, completed)
-    assert told == [
+    assert contents == [
         ("one", "gpu_vendor_1 completed the job"),
         ("three", "gpu_vendor_1 was not paid, 1.00 USD released: another job completed first"),
     ]
@@ -239,8 +239,8 @@ def test_log_positions_and_progress_only_grow() -> None:
 
 
 def test_phase_is_what_people_see() -> None:
-    seen = {name: phase(make()) for name, make in STATES.items()}
-    assert seen == {
+    phases = {name: phase(make()) for name, make in STATES.items()}
+    assert phases == {
         "reserved": Phase.EXECUTING,
         "authorized": Phase.EXECUTING,
         "owed": Phase.WAITING,

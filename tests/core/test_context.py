@@ -1,0 +1,23 @@
+"""The context of a decision: recorded and read back, under the names that recorded digests hold."""
+
+from gpuagent.core.context import Context
+from tests.support.factories import candidate, context
+
+
+def test_a_recorded_context_is_read_back_with_its_digest() -> None:
+    decision_context = context(candidate("v1", 1, refusals=("the cap is used",), transient=True), candidate("v2", None))
+    document = decision_context.as_json()
+    assert Context.from_json(document) == decision_context
+    assert Context.from_json(document).digest() == decision_context.digest()
+
+
+def test_the_stored_name_of_transient_is_passing() -> None:
+    (stored,) = context(candidate("v1", 1, transient=True)).as_json()["candidates"]
+    assert stored["passing"] is True
+    assert "transient" not in stored
+
+
+def test_a_candidate_is_found_by_its_vendor() -> None:
+    decision_context = context(candidate("v1", 1), candidate("v2", 2))
+    assert decision_context.candidate("v2") == decision_context.candidates[1]
+    assert decision_context.candidate("v3") is None
