@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gpuagent.core.context import Context
+from gpuagent.core.context import Candidate, Context
 from gpuagent.core.model import Decision, Quote
 from gpuagent.errors import PlannerError, Refused
 
@@ -47,32 +47,34 @@ def record(planner: str, context: Context, attempts: Sequence[Attempt]) -> Mappi
         "decision": _decision(last.decision),
         "decidedBy": last.planner,
         "fallback": str(failed[-1].problem) if failed else "",
-        "candidates": [
-            {
-                "vendorId": candidate.vendor_id,
-                "amount": candidate.amount,
-                "reliability": candidate.reliability,
-                "learned": candidate.learned.mean,
-                "problem": candidate.problem,
-                "refusals": list(candidate.refusals),
-                "score": _plain(scores.get(candidate.vendor_id)),
-            }
-            for candidate in context.candidates
-        ],
+        "candidates": [_candidate(candidate, scores.get(candidate.vendor_id)) for candidate in context.candidates],
         "verdicts": [_verdict(attempt) for attempt in attempts],
-        "attempts": [
-            {
-                **{key: _plain(value) for key, value in attempt.record.items()},
-                "planner": attempt.planner,
-                "decision": _decision(attempt.decision),
-                "verdict": _verdict(attempt),
-                "latencyMs": round(attempt.latency_s * 1000),
-                "cost": attempt.cost,
-            }
-            for attempt in attempts
-        ],
+        "attempts": [_attempt(attempt) for attempt in attempts],
         "latencyMs": round(sum(attempt.latency_s for attempt in attempts) * 1000),
         "cost": sum(attempt.cost for attempt in attempts),
+    }
+
+
+def _candidate(candidate: Candidate, score: object) -> Mapping[str, object]:
+    return {
+        "vendorId": candidate.vendor_id,
+        "amount": candidate.amount,
+        "reliability": candidate.reliability,
+        "learned": candidate.learned.mean,
+        "problem": candidate.problem,
+        "refusals": list(candidate.refusals),
+        "score": _plain(score),
+    }
+
+
+def _attempt(attempt: Attempt) -> Mapping[str, object]:
+    return {
+        **{key: _plain(value) for key, value in attempt.record.items()},
+        "planner": attempt.planner,
+        "decision": _decision(attempt.decision),
+        "verdict": _verdict(attempt),
+        "latencyMs": round(attempt.latency_s * 1000),
+        "cost": attempt.cost,
     }
 
 
