@@ -147,7 +147,7 @@ def planners_ab(
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Look at so many runs, newest first.")] = 1000,
     as_json: AsJson = False,
 ) -> None:
-    """Runs that were started with several planners: completion and spend by the planner each was assigned."""
+    """Completion and spend of runs that were started with several planners, by the planner each was assigned."""
     from gpuagent.planbench.ab import arms_json, arms_table, measure_arms
     from gpuagent.render.run import plain
 
@@ -180,7 +180,8 @@ def clients_for(
 ) -> "list[PlannerClient]":
     """The planners with their caches and one limit; prints on stderr the most that each can cost.
 
-    Raises BadInput where asking may cost money, and there is no limit or no price to hold it against."""
+    Raises BadInput where asking may cost money and there is no limit, or no price to hold against it.
+    """
     from gpuagent import settings, wiring
     from gpuagent.core.money import show_usd
     from gpuagent.planbench.answers import PlannerClient, Priced, SpendLimit, cache_for

@@ -66,19 +66,19 @@ def _cells(arm: Arm) -> Sequence[str]:
 
 
 def _arm(name: str, runs: list[Mapping[str, Any]]) -> Arm:
-    ended = [run for run in runs if run["status"] != "running"]
-    if not ended:
+    ended_runs = [run for run in runs if run["status"] != "running"]
+    if not ended_runs:
         return Arm(name, len(runs), 0, None, None, None, None)
-    amounts = [int(run["settled"]) for run in ended]
-    shares = [amount / int(run["budgetTotal"]) for amount, run in zip(amounts, ended, strict=True)]
+    amounts = [int(run["settled"]) for run in ended_runs]
+    shares = [amount / int(run["budgetTotal"]) for amount, run in zip(amounts, ended_runs, strict=True)]
     return Arm(
         planner=name,
         runs=len(runs),
-        ended=len(ended),
-        complete=wilson(sum(run["status"] == "completed" for run in ended), len(ended)),
+        ended=len(ended_runs),
+        complete=wilson(sum(run["status"] == "completed" for run in ended_runs), len(ended_runs)),
         spend=bootstrap(amounts),
         share=bootstrap(shares),
-        planner_cost=bootstrap([int(run["plannerCost"]) for run in ended]),
+        planner_cost=bootstrap([int(run["plannerCost"]) for run in ended_runs]),
     )
 
 

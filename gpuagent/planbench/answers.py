@@ -103,9 +103,9 @@ class PlannerClient:
 
     def _answer(self, context: Context, objection: str) -> PlannerAnswer:
         key = _key(context, objection)
-        cached = self._cache.get(key)
-        if cached is not None:
-            return replace(cached, fresh=False)
+        cached_answer = self._cache.get(key)
+        if cached_answer is not None:
+            return replace(cached_answer, fresh=False)
         if isinstance(self.planner, Priced):
             self._spend_limit.check(self.planner.price(context), self.planner.name)
         self.calls += 1

@@ -1,4 +1,4 @@
-"""Baseline planners: simple, deterministic rules to compare with, of the kind that one writes first."""
+"""Baseline planners to compare with: each starts a job at the candidate with the highest score. Deterministic."""
 
 import math
 import random

@@ -1,13 +1,12 @@
-"""Comparison of planners: every planner plays the same scenarios; the most it can cost is estimated before."""
+"""Comparison of planners over the same scenarios, and an upper estimate of its cost."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gpuagent.core.context import Context
 from gpuagent.errors import BadInput
-from gpuagent.planbench import play as playing
 from gpuagent.planbench.answers import LimitReached, PlannerClient, Priced
-from gpuagent.planbench.play import PlannerAnswer, Play
+from gpuagent.planbench.play import PlannerAnswer, Play, digest, play_exact, play_posterior, play_sampled
 from gpuagent.planbench.scenarios import Market, atomic
 
 MODES = ("exact", "posterior", "sampled")
@@ -22,7 +21,7 @@ OnProgress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """plays: of planners and bounds. stopped: why it ended early, or ""; then plays hold what was finished."""
+    """The plays of planners and bounds. stopped: why the comparison ended early, or ""."""
 
     mode: str
     plays: tuple[Play, ...]
@@ -35,7 +34,7 @@ class Comparison:
 def compare(
     scenarios: Sequence[Scenario], clients: Sequence[PlannerClient], mode: str, on_progress: OnProgress | None = None
 ) -> Comparison:
-    """Every planner over every scenario. Raises BadInput.
+    """Plays every scenario with every planner. Raises BadInput.
 
     LimitReached ends it with the plays so far: a client raises it at its spending limit, on_progress to stop.
     """
@@ -58,9 +57,9 @@ def compare(
 def _play(market: Market, client: PlannerClient, mode: str) -> Iterator[Play]:
     name = client.planner.name
     if mode == "sampled":
-        yield from (playing.sampled(market, name, client, replicate) for replicate in range(market.replicates))
+        yield from (play_sampled(market, name, client, replicate) for replicate in range(market.replicates))
     else:
-        yield (playing.exact if mode == "exact" else playing.posterior)(market, name, client)
+        yield (play_exact if mode == "exact" else play_posterior)(market, name, client)
 
 
 def _bounds(market: Market, mode: str) -> Iterator[Play]:
@@ -96,7 +95,7 @@ def estimate(scenarios: Iterable[Scenario], client: PlannerClient) -> CostEstima
     for scenario in scenarios:
         for market in scenario:
             if context := _first_uncached(market, client):
-                open_ends[playing.digest(context)] = context
+                open_ends[digest(context)] = context
     price, questions = client.planner.price, client.questions_max
     return CostEstimate(
         client.planner.name,
@@ -115,7 +114,7 @@ def _first_uncached(market: Market, client: PlannerClient) -> Context | None:
         return answer
 
     try:
-        playing.exact(market, "", cached_answer)
+        play_exact(market, "", cached_answer)
     except _Uncached as uncached:
         return uncached.context
     return None

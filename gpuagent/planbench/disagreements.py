@@ -9,7 +9,7 @@ from gpuagent.planbench.play import Move
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """moves: by planner. survival: the chance that a run reaches this context at all."""
+    """A context with the move of each planner. survival: the chance that a run reaches it at all."""
 
     scenario: str
     variant: int

@@ -78,17 +78,17 @@ class Play:
         return self.complete - LAMBDA * self.spend
 
 
-def exact(market: Market, planner: str, ask: Ask) -> Play:
+def play_exact(market: Market, planner: str, ask: Ask) -> Play:
     """A play with the true chances."""
     return _walk(market, planner, ask, lambda vendor, _, tick: market.chance(vendor, tick))
 
 
-def posterior(market: Market, planner: str, ask: Ask) -> Play:
+def play_posterior(market: Market, planner: str, ask: Ask) -> Play:
     """A play with the chances as the generator must see them, where the file holds them: less noise than exact."""
     return _walk(market, planner, ask, market.posterior)
 
 
-def sampled(market: Market, planner: str, ask: Ask, replicate: int) -> Play:
+def play_sampled(market: Market, planner: str, ask: Ask, replicate: int) -> Play:
     """A play with one replicate of the drawn outcomes, which are common to all planners."""
 
     def outcome(vendor: str, attempt: int, tick: int) -> float:

@@ -58,10 +58,10 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
         raise BadInput(f"{len(first)} outcomes of one planner and {len(second)} of the other are no pairs")
     pairs = list(zip(first, second, strict=True))
     only_first, only_second = pairs.count((True, False)), pairs.count((False, True))
-    discordant = only_first + only_second
-    tail = sum(math.comb(discordant, wins) for wins in range(min(only_first, only_second) + 1))
-    # Integers to the last step: 2**discordant does not fit a float for a thousand pairs.
-    return McNemar(only_first, only_second, min(1.0, 2 * tail / 2**discordant))
+    discordant_pairs = only_first + only_second
+    tail = sum(math.comb(discordant_pairs, wins) for wins in range(min(only_first, only_second) + 1))
+    # Integers to the last step: 2**discordant_pairs does not fit a float for a thousand pairs.
+    return McNemar(only_first, only_second, min(1.0, 2 * tail / 2**discordant_pairs))
 
 
 def sample_size(differences: Sequence[float], effect: float = EFFECT) -> int | None:

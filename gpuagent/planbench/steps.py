@@ -11,13 +11,13 @@ from gpuagent.core.model import Run
 from gpuagent.core.ports import Planner
 from gpuagent.planbench.answers import PlannerClient
 from gpuagent.planbench.choices import Choice
-from gpuagent.planbench.play import Play, sampled
+from gpuagent.planbench.play import Play, play_sampled
 from gpuagent.planbench.scenarios import Market
 
 
 def play_in_memory(market: Market, planner: Planner, replicate: int) -> tuple[Play, list[Choice]]:
     """The play and its choices, with the outcomes of one replicate."""
-    play = sampled(market, planner.name, PlannerClient(planner), replicate)
+    play = play_sampled(market, planner.name, PlannerClient(planner), replicate)
     return play, [Choice(move.action, move.vendor_id, move.reason) for move in play.moves]
 
 

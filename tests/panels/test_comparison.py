@@ -60,12 +60,12 @@ def at_form(
     asyncio.run(play_scene())
 
 
-def played(folder: str, *planners: str) -> Comparison:
+def comparison_of(folder: str, *planners: str) -> Comparison:
     return ComparisonRun(ComparisonRequest(planners, folder), NO_KEY).play()
 
 
 def test_what_is_shown_are_the_figures_of_the_comparison(folder: str) -> None:
-    comparison = played(folder, "cheapest", "reliable")
+    comparison = comparison_of(folder, "cheapest", "reliable")
     assert "reliable | 3 | 60.0% | " in score_table(comparison).plain  # v1 succeeds with p=0.6
     assert "cheapest | 3 | 50.0% | " in score_table(comparison).plain
     # Three files alike: v1 for 4 USD, v2 for 2, half of it back when it fails, of budgets of 8, 9 and 10.
@@ -80,14 +80,14 @@ def test_what_is_shown_are_the_figures_of_the_comparison(folder: str) -> None:
 
 
 def test_one_planner_makes_no_pair(folder: str) -> None:
-    alone = played(folder, "cheapest")
+    alone = comparison_of(folder, "cheapest")
     assert "Two planners make a pair" in paired_table(alone).plain
     assert difference_chart(alone).title == "Two planners make a pair"
     assert "The planners agreed" in disagreement_table(alone).plain
 
 
 def test_disagreements_say_who_said_what(folder: str) -> None:
-    comparison = played(folder, "cheapest", "reliable", "density")
+    comparison = comparison_of(folder, "cheapest", "reliable", "density")
     first = disagreements(comparison)[0]
     assert (len(disagreements(comparison)), first.survival, first.tick) == (3, 1.0, 0)
     assert first.planners_by_choice()["start_job", "v1"][0] == "reliable"

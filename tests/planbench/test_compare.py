@@ -24,7 +24,7 @@ GATE = 0.015
 """The share by which the stub's U may be below that of Bayes, in the ALL row."""
 
 
-def played(scenarios: Sequence[Sequence[Market]], mode: str, *planners: Planner) -> Comparison:
+def comparison_of(scenarios: Sequence[Sequence[Market]], mode: str, *planners: Planner) -> Comparison:
     return compare(scenarios, [PlannerClient(planner) for planner in planners], mode)
 
 
@@ -47,7 +47,7 @@ if PUBLIC.is_dir():
 @pytest.mark.parametrize(("scenarios", "mode", "files"), SOURCES)
 def test_gate(scenarios: Callable[[], Sequence[Sequence[Market]]], mode: str, files: int) -> None:
     """ALL row: stub within 1.5 % of U of Bayes, no invalid decision. Generated files: posterior, for less noise."""
-    comparison = played(scenarios(), mode, StubPlanner(), BASELINES["mean"])
+    comparison = comparison_of(scenarios(), mode, StubPlanner(), BASELINES["mean"])
     stub, mean = row(comparison, "stub"), row(comparison, "mean")
     assert stub.files == files
     assert stub.invalid == 0
@@ -63,7 +63,7 @@ def test_rows_by_hand() -> None:
     variants = [{"truth": {"pSuccess": dict.fromkeys(sure, 0)}}, {"truth": {"pSuccess": sure}}]
     first = markets(parse("a", document(id="a", run__deadlineTicks=1, variants=variants)))
     second = (market(id="b", family="liars", run__deadlineTicks=1, truth__pSuccess=dict.fromkeys(sure, 0.5)),)
-    comparison = played([first, second], "exact", StepPlanner("v1"))
+    comparison = comparison_of([first, second], "exact", StepPlanner("v1"))
     score = row(comparison, "scripted")
     assert (score.files, score.complete, score.spend) == (2, 0.5, pytest.approx(0.4))
     assert score.lost is not None
@@ -75,7 +75,7 @@ def test_rows_by_hand() -> None:
 def test_pairs_by_hand() -> None:
     """A always completes with p=0.6 at 4 USD, B with 0.5 at 2 USD and half of it back: the same in every file."""
     scenarios = [(market(id=name, run__deadlineTicks=1),) for name in ("a", "b", "c")]
-    comparison = played(scenarios, "exact", StepPlanner("v1", name="A"), StepPlanner("v2", name="B"))
+    comparison = comparison_of(scenarios, "exact", StepPlanner("v1", name="A"), StepPlanner("v2", name="B"))
     (pair,) = pairs(comparison)
     expected = (0.5 - LAMBDA * 0.15) - (0.6 - LAMBDA * 0.4)
     assert (pair.first, pair.second, pair.needed) == ("B", "A", 0)
@@ -87,7 +87,7 @@ def test_pairs_by_hand() -> None:
 def test_sampled_pairs_by_hand() -> None:
     """Replicates 001 and 100 of v1 against 000 and 010 of v2, one try each: v1 alone completes once."""
     first, second = StepPlanner("v1", name="A"), StepPlanner("v2", name="B")
-    comparison = played([(market(run__deadlineTicks=1),)], "sampled", first, second)
+    comparison = comparison_of([(market(run__deadlineTicks=1),)], "sampled", first, second)
     (pair,) = pairs(comparison)
     assert pair.mcnemar is not None
     assert (pair.mcnemar.only_first, pair.mcnemar.only_second, pair.mcnemar.p) == (0, 1, 1)
@@ -95,14 +95,14 @@ def test_sampled_pairs_by_hand() -> None:
 
 
 def test_every_baseline_plays_validly_and_by_its_description() -> None:
-    comparison = played(similar_scenarios(), "exact", *BASELINES.values())
+    comparison = comparison_of(similar_scenarios(), "exact", *BASELINES.values())
     assert all(row(comparison, name).invalid == 0 for name in BASELINES)
     first = {play.planner: play.moves[0].vendor_id for play in comparison.plays if play.moves}
     assert (first["cheapest"], first["reliable"]) == ("v2", "v1")
 
 
 def test_reports_agree() -> None:
-    comparison = played(similar_scenarios(3), "exact", BASELINES["cheapest"], BASELINES["density"])
+    comparison = comparison_of(similar_scenarios(3), "exact", BASELINES["cheapest"], BASELINES["density"])
     frame = report.plays_frame(comparison)
     lines = list(csv.DictReader(io.StringIO(report.as_csv(comparison))))
     assert list(frame["planner"]) == [line["planner"] for line in lines]

@@ -47,7 +47,7 @@ def arguments(folder: Path, *more: str) -> list[str]:
     return ["planners", "compare", "--planners", "stub,cheapest,llm", *options]
 
 
-def compared(folder: Path, environment: dict[str, str], *more: str, exit_code: int = 0) -> Any:
+def comparison_json(folder: Path, environment: dict[str, str], *more: str, exit_code: int = 0) -> Any:
     result = CliRunner().invoke(app, arguments(folder, *more), env=environment)
     assert result.exit_code == exit_code, result.output
     return json.loads(result.stdout)
@@ -58,7 +58,7 @@ def test_the_statistics_are_those_computed_by_hand(
 ) -> None:
     """The model takes v1 for 4 USD with p=0.6; cheapest takes v2 for 2 USD, half of it back, with p=0.5."""
     llm_server.plays(starts("v1", maxHours=2))
-    comparison = compared(folder, environment, "--limit", "1")
+    comparison = comparison_json(folder, environment, "--limit", "1")
     (pair,) = [pair for pair in comparison["pairs"] if pair["first"] == "llm"]
     by_hand = [(0.6 - LAMBDA * 4 / budget) - (0.5 - LAMBDA * 1.5 / budget) for budget in BUDGETS]
     assert pair["difference"]["mean"] == pytest.approx(sum(by_hand) / 3)
@@ -67,7 +67,7 @@ def test_the_statistics_are_those_computed_by_hand(
     assert (row["invalid"], row["complete"]) == (0, pytest.approx(0.6))
     assert int(row["plannerCost"]) == 3 * 650  # 1000 tokens at 0.5 and 100 at 1.5 USD a million
     assert len(llm_server.asked) == 3
-    again = compared(folder, environment, "--limit", "1", "--mode", "sampled")
+    again = comparison_json(folder, environment, "--limit", "1", "--mode", "sampled")
     assert len(llm_server.asked) == 3
     assert [row["planner"] for row in again["rows"] if row["plannerCost"] != "0"] == []
 
@@ -84,9 +84,9 @@ def test_the_guard_checks_its_answers_on_request(
     folder: Path, environment: dict[str, str], llm_server: LlmServer
 ) -> None:
     llm_server.plays(starts("v3", maxHours=2))  # has not the GPU
-    (raw,) = [row for row in compared(folder, environment, "--limit", "1")["rows"] if row["planner"] == "llm"]
+    (raw,) = [row for row in comparison_json(folder, environment, "--limit", "1")["rows"] if row["planner"] == "llm"]
     assert (raw["invalid"], raw["complete"]) == (3, 0)
-    rows = compared(folder, environment, "--limit", "1", "--guard")["rows"]
+    rows = comparison_json(folder, environment, "--limit", "1", "--guard")["rows"]
     guarded, stub = (next(row for row in rows if row["planner"] == name) for name in ("llm", "stub"))
     assert (guarded["invalid"], guarded["refused"]) == (0, 6)
     assert guarded["utility"] == stub["utility"]
@@ -111,7 +111,7 @@ def test_interrupted_and_started_again_it_repeats_no_call(
     answers = [request.last for request in llm_server.asked[:2]]
     assert len(llm_server.asked) == 3
     llm_server.plays(good)
-    comparison = compared(folder, environment, "--limit", "1")
+    comparison = comparison_json(folder, environment, "--limit", "1")
     assert comparison["stopped"] == ""
     (request,) = llm_server.asked
     assert request.last not in answers

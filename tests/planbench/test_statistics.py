@@ -47,7 +47,7 @@ def test_mcnemar_by_hand() -> None:
 
 
 def test_needed_scenarios() -> None:
-    """planner.md: a standard deviation of 0.105 to 0.17 takes 220 to 570 (216.1 and 566.4, rounded up)."""
+    """A standard deviation of 0.105 to 0.17 takes 220 to 570 (216.1 and 566.4, rounded up)."""
     for deviation, files in ((0.105, 217), (0.17, 567)):
         half = deviation / math.sqrt(2)
         assert sample_size([half, -half]) == files  # two values this far apart have that deviation

@@ -131,7 +131,7 @@ class ComparisonForm:
         self._update_buttons()
 
     def _report_progress(self, planner: str, played: int, total: int) -> None:
-        """From the thread that plays."""
+        """Called by the thread that plays."""
         self._bridge.call(lambda: self._show_progress(planner, played, total))
 
     def _show_progress(self, planner: str, played: int, total: int) -> None:

@@ -113,7 +113,7 @@ def disagreement_table(comparison: Comparison, limit: int = DISAGREEMENTS_MAX) -
     note = "" if conflicts else "The planners agreed in every context that they shared."
     if len(conflicts) > limit:
         note = f"{len(conflicts)} in all; the {limit} likeliest to be met are shown."
-    return _result_table("Disagreements", ("where", "family", "met by", "who said what"), cells, note)
+    return _result_table("Disagreements", ("where", "family", "met by", "choices and reasons"), cells, note)
 
 
 def cost_table(run: ComparisonRun) -> ResultTable:

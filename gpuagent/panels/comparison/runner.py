@@ -25,7 +25,7 @@ REPLAYED_RUNS = 3
 
 @dataclass(frozen=True, slots=True)
 class ComparisonRequest:
-    """The planners to compare, by name, and how.
+    """A request for a comparison. planners: names.
 
     scenarios: "generated", of this seed and count; "own", which come with the package; or a folder. limit: USD that
     asking may cost; "" asks no planner that charges. against: the planner that the others are paired with; "": the
@@ -59,7 +59,7 @@ def llm_problem(environ: Mapping[str, str]) -> str:
 
 
 class ComparisonRun:
-    """A comparison that is ready to be played, or was. No planner is asked before play()."""
+    """A checked request with its planners and scenarios. No planner is asked before play()."""
 
     def __init__(self, request: ComparisonRequest, environ: Mapping[str, str], cache: Path | None = None) -> None:
         """cache: the folder of paid answers. Raises BadInput, ConfigError."""
@@ -85,7 +85,7 @@ class ComparisonRun:
         return f"{len(self.scenarios)} scenarios, {len(self.clients)} planners. Asking costs: {total}."
 
     def play(self, on_progress: OnProgress | None = None) -> Comparison:
-        """Raises BadInput where asking costs money and no limit is set."""
+        """Plays every scenario with every planner. Raises BadInput where asking costs money and no limit is set."""
         if self.spend_limit.amount is None and any(isinstance(client.planner, Priced) for client in self.clients):
             raise BadInput(f"asking costs money: say how much it may. {self.summary()}")
 
@@ -98,7 +98,7 @@ class ComparisonRun:
         return compare(self.scenarios, self.clients, self.request.mode, check_and_report)
 
     def stop(self) -> None:
-        """From any thread: no further scenario and no further paid question begins."""
+        """Stops the play, from any thread: no further scenario and no further paid question begins."""
         self.spend_limit.stopped = True
 
 
@@ -115,14 +115,14 @@ def replay_decisions(
     (client,) = _clients([planner], SpendLimit.parse(limit), None)
     replays: dict[str, list[ReplayedDecision]] = {}
     with open_records(environ) as db:
-        chosen = _split(run_ids)
+        ids = _split(run_ids)
         # Of the newest runs, those without a decision, or made by the original system, are passed over.
-        skipped = () if chosen else (BadInput,)
-        for run_id in chosen or [str(run["_id"]) for run in db.reads.runs()]:
+        skipped = () if ids else (BadInput,)
+        for run_id in ids or [str(run["_id"]) for run in db.reads.runs()]:
             with suppress(*skipped):
                 db.store.load(run_id)
                 replays[run_id] = replay(db.reads.documents(run_id)["observations"], client)
-            if not chosen and len(replays) == REPLAYED_RUNS:
+            if not ids and len(replays) == REPLAYED_RUNS:
                 break
     return replays
 

@@ -13,13 +13,13 @@ from typing import Any
 
 from gpuagent.core.ports import Planner
 from gpuagent.errors import BadInput
-from gpuagent.planbench import play
 from gpuagent.planbench.answers import PlannerClient
 from gpuagent.planbench.bounds import OptimalPlanner, PriceRegimes
 from gpuagent.planbench.files import parse
 from gpuagent.planbench.generator.families import FAMILIES, Family, MarketMaker
 from gpuagent.planbench.generator.histories import ChancePosterior, draw_history, spike_path
 from gpuagent.planbench.generator.outages import OutageBelief, draw_outage
+from gpuagent.planbench.play import play_exact, play_posterior
 from gpuagent.planbench.scenarios import Market, atomic, cost, markets
 
 REPLICATES, TRIES = 8, 14
@@ -95,8 +95,8 @@ def _steady(document: dict[str, Any], maker: MarketMaker) -> _Draft:
         "posterior": {name: _posterior_table(posterior) for name, posterior in posteriors.items()},
     }
     if path:
-        spiking = [vendor for vendor in maker.vendors if vendor.spike_factor]
-        truth["price"] = {vendor.name: [vendor.price_at(path[t]) for t in range(ticks)] for vendor in spiking}
+        spiking_vendors = [vendor for vendor in maker.vendors if vendor.spike_factor]
+        truth["price"] = {vendor.name: [vendor.price_at(path[t]) for t in range(ticks)] for vendor in spiking_vendors}
         truth["spike"] = path.document
     scenario = {**document, "history": history, "truth": truth}
     if not path:
@@ -124,13 +124,13 @@ def _bounds(market: Market, bayes: Planner) -> Mapping[str, Any]:
     hindsight = OptimalPlanner(market, lambda vendor, _, tick: market.chance(vendor, tick))
     bounds = {"hindsight": _bound(market, hindsight), "bayes": _bound(market, bayes)}
     if market.truth.posterior:
-        result = play.posterior(market, "", PlannerClient(bayes))
+        result = play_posterior(market, "", PlannerClient(bayes))
         bounds["bayes"] |= {"completePost": round(result.complete, DIGITS), "spendPost": _usd(result.spend, market)}
     return bounds
 
 
 def _bound(market: Market, planner: Planner) -> dict[str, float]:
-    result = play.exact(market, "", PlannerClient(planner))
+    result = play_exact(market, "", PlannerClient(planner))
     return {"complete": round(result.complete, DIGITS), "spend": _usd(result.spend, market)}
 
 

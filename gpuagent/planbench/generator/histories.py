@@ -16,7 +16,7 @@ CELLS = 200
 
 @dataclass(frozen=True, slots=True)
 class ChancePosterior:
-    """The posterior of a vendor's chance for who knows the generator: (weight, chance) pairs, not normed."""
+    """The posterior of a vendor's chance, given the generator's priors: (weight, chance) pairs, not normed."""
 
     cells: Sequence[tuple[float, float]]
 

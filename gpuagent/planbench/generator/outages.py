@@ -22,7 +22,7 @@ GROUPS = 2
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A drawn market: its history, and how to draw what comes after it."""
+    """A drawn outage market. groups: the data centre of each vendor. down: the centres' state after the history."""
 
     history: list[dict[str, Any]]
     groups: Mapping[str, int]
