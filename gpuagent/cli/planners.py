@@ -206,13 +206,15 @@ def _progress_bars(stack: ExitStack, total: int) -> "OnProgress":
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
+    from gpuagent.planbench.labels import planner_label
+
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeElapsedColumn())
     bars = stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
     tasks: dict[str, Any] = {}
 
     def on_progress(planner: str, played: int, _: int) -> None:
         if planner not in tasks:
-            tasks[planner] = bars.add_task(planner, total=total)
+            tasks[planner] = bars.add_task(planner_label(planner), total=total)
         bars.update(tasks[planner], completed=played)
 
     return on_progress

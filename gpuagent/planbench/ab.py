@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from gpuagent.core.money import show_usd
+from gpuagent.planbench.labels import planner_label, planner_note
 from gpuagent.planbench.statistics import Interval, bootstrap, wilson
 
 
@@ -45,12 +46,13 @@ def arms_json(arms: Iterable[Arm]) -> dict[str, Any]:
     return {"arms": [{to_camel(key): value for key, value in asdict(arm).items()} for arm in arms]}
 
 
-def arms_table(arms: Iterable[Arm]) -> Table:
-    table = Table(box=None, pad_edge=False)
+def arms_table(arms: Sequence[Arm]) -> Table:
+    note = planner_note(arm.planner for arm in arms)
+    table = Table(box=None, pad_edge=False, caption=note or None, caption_justify="left")
     for column in ("planner", "runs", "ended", "completed (95 %)", "spend a run (95 %)", "of budget", "planner cost"):
         table.add_column(column)
     for arm in arms:
-        table.add_row(escape(arm.planner), str(arm.runs), str(arm.ended), *_cells(arm))
+        table.add_row(escape(planner_label(arm.planner)), str(arm.runs), str(arm.ended), *_cells(arm))
     return table
 
 

@@ -12,6 +12,7 @@ from gpuagent.core.money import parse_usd, show_usd
 from gpuagent.core.ports import Planner
 from gpuagent.errors import BadInput, ConfigError, GpuAgentError, PlannerError
 from gpuagent.planbench.answer_cache import AnswerCache
+from gpuagent.planbench.labels import planner_label
 from gpuagent.planbench.play import PlannerAnswer, digest, fault_of
 
 FILE_NAME_MAX = 120
@@ -47,7 +48,7 @@ class SpendLimit:
     def check(self, price: int, planner: str) -> None:
         """Raises LimitReached where a question at this price is not allowed."""
         if self.stopped:
-            raise LimitReached(f"stopped by hand while {planner} was played. What was answered is kept")
+            raise LimitReached(f"stopped by hand while {planner_label(planner)} was played. What was answered is kept")
         if self.amount is not None and self.spent + price > self.amount:
             raise LimitReached(
                 f"asking {planner} on would pass the limit of {show_usd(self.amount)}: {show_usd(self.spent)} are "

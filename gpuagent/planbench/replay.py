@@ -1,7 +1,7 @@
 """Replay: another planner's choice for each recorded decision of a run, in the very context it was made in."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from gpuagent.errors import BadInput
 from gpuagent.planbench.answers import PlannerClient, Priced
 from gpuagent.planbench.choices import Choice, recorded_choice, recorded_decisions
 from gpuagent.planbench.compare import CostEstimate
+from gpuagent.planbench.labels import planner_label, planner_note
 from gpuagent.planbench.play import digest, fault_of
 
 
@@ -75,16 +76,18 @@ def replay_json(decisions: Iterable[ReplayedDecision]) -> dict[str, Any]:
     return {**summary(decisions), "decisions": [_as_json(decision) for decision in decisions]}
 
 
-def replay_table(decisions: Iterable[ReplayedDecision], planner: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for column in ("at", "decided by", "decided", f"{planner} would", "", "why"):
+def replay_table(decisions: Sequence[ReplayedDecision], planner: str) -> Table:
+    note = planner_note((planner, *(decision.decided_by for decision in decisions)))
+    table = Table(box=None, pad_edge=False, caption=note or None, caption_justify="left")
+    for column in ("at", "decided by", "decided", f"{planner_label(planner)} would", "", "why"):
         table.add_column(column)
     for decision in decisions:
         alternative = decision.alternative
+        decided_by = escape(planner_label(decision.decided_by))
         mark = "=" if decision.agrees else "≠" if alternative else "?"
         choices = decision.recorded.label, alternative.label if alternative else "no answer"
         reasons = f"{decision.recorded.reason}\n{alternative.reason if alternative else ''} {decision.problem}".rstrip()
-        table.add_row(decision.at, escape(decision.decided_by), *map(escape, choices), mark, escape(reasons))
+        table.add_row(decision.at, decided_by, *map(escape, choices), mark, escape(reasons))
     return table
 
 

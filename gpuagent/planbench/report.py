@@ -13,6 +13,7 @@ from rich.text import Text
 from gpuagent.core.money import show_usd
 from gpuagent.errors import BadInput
 from gpuagent.planbench.compare import BAYES, BOUNDS, Comparison
+from gpuagent.planbench.labels import planner_label, planner_note
 from gpuagent.planbench.play import Play
 from gpuagent.planbench.scores import ALL, GROUPINGS, Pair, Row, pairs, rows
 from gpuagent.planbench.statistics import Interval
@@ -54,7 +55,7 @@ def overall_table(scores: Iterable[Row]) -> Table:
     title = f"ALL: {files} scenario files; done: share completed; points lost to Bayes (95 %); call: the slowest"
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))  # fits 80 columns
     columns: dict[str, Callable[[Row], str]] = {
-        "planner": lambda row: row.planner if row.files == files else f"{row.planner} ({row.files} files)",
+        "planner": lambda row: planner_label(row.planner) + ("" if row.files == files else f" ({row.files} files)"),
         "done": lambda row: f"{row.complete:.1%}",
         "spend": lambda row: f"{row.spend:.1%}",
         "U": lambda row: f"{row.utility:.4f}",
@@ -82,7 +83,7 @@ def group_table(scores: Iterable[Row], title: str) -> Table:
     table.add_column("")
     table.add_column("files")
     for planner in planners:
-        table.add_column(planner, justify="right")
+        table.add_column(planner_label(planner), justify="right")
     for group in dict.fromkeys(row.group for row in scores):
         cells = {row.planner: row for row in scores if row.group == group}
         lost = [cells[name].lost if name in cells else None for name in planners]
@@ -103,8 +104,8 @@ def pair_table(differences: Iterable[Pair]) -> Table:
     for pair in differences:
         test = pair.mcnemar
         table.add_row(
-            pair.first,
-            pair.second,
+            planner_label(pair.first),
+            planner_label(pair.second),
             points(pair.difference),
             str(pair.difference.cases),
             "" if pair.needed is None else str(pair.needed),
@@ -126,6 +127,8 @@ def tables(comparison: Comparison, by: str = "", against: str = "") -> list[Tabl
         parts += [Text(""), group_table(scores, f"Points lost to Bayes by {by}")]
     if differences := pairs(comparison, against):
         parts += [Text(""), pair_table(differences)]
+    if note := planner_note(comparison.planners()):
+        parts += [Text(f"\n{note}", style="dim")]
     if comparison.stopped:
         parts += [Text(f"\n{comparison.stopped}", style="yellow")]
     return parts

@@ -37,7 +37,16 @@ def folder(tmp_path: Path) -> Path:
 def test_compare_prints_the_table_with_the_worst_call(folder: Path) -> None:
     result = invoke("compare", "--planners", "stub,cheapest", "--scenarios", str(folder), "--by", "scenario")
     assert result.exit_code == 0, result.output
-    for text in ("ALL: 3 scenario files", "the slowest", "invalid", "bayes", "stub", "cheapest", "Paired"):
+    for text in (
+        "ALL: 3 scenario files",
+        "the slowest",
+        "invalid",
+        "bayes",
+        "rules",
+        "cheapest",
+        "Paired",
+        "written stub in options",
+    ):
         assert text in result.stdout
 
 
@@ -111,7 +120,7 @@ def test_ab_reads_the_runs_arms(world: World, gpuagent: Callable[..., Result]) -
     (arm,) = json.loads(gpuagent("planners", "ab", "--json").stdout)["arms"]
     assert (arm["planner"], arm["runs"], arm["ended"], arm["complete"]["mean"]) == ("stub", 2, 1, 1.0)
     assert arm["spend"]["mean"] == 1_400_000
-    assert "stub" in gpuagent("planners", "ab", "--tag", "trial").stdout
+    assert "rules" in gpuagent("planners", "ab", "--tag", "trial").stdout
     assert "no run was started" in gpuagent("planners", "ab", "--tag", "other").stdout
 
 

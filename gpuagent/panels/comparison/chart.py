@@ -5,6 +5,7 @@ from typing import Any
 
 from gpuagent.panels.comparison.results import format_points
 from gpuagent.planbench.compare import Comparison
+from gpuagent.planbench.labels import planner_label
 from gpuagent.planbench.scores import Pair, pairs
 from gpuagent.render.palette import BLUE, ORANGE, TEXT
 from gpuagent.reports.charts.style import Picture, canvas, grid, label, panes, picture
@@ -17,15 +18,15 @@ def difference_chart(comparison: Comparison, against: str = "") -> Picture:
         figure, axes = canvas("Two planners make a pair", height=1.0)
         axes.set_axis_off()
         return picture(figure, "Two planners make a pair", "Nothing to compare.")
-    title = f"Completion and spend, less those of {label(complete[0].second)}"
+    title = f"Completion and spend, less those of {label(planner_label(complete[0].second))}"
     figure = panes(title, 1.6 + 0.38 * len(complete))
     complete_axes, spend_axes = figure.subplots(1, 2, sharey=True)
     _forest(complete_axes, complete, BLUE, "completes more →, points")
     _forest(spend_axes, spend, ORANGE, "spends more →, points of the budget")
-    complete_axes.set_yticks(range(len(complete)), [label(pair.first) for pair in complete])
+    complete_axes.set_yticks(range(len(complete)), [label(planner_label(pair.first)) for pair in complete])
     complete_axes.invert_yaxis()
     sentences = "; ".join(
-        f"{completion.first} completes {format_points(completion.difference)} points, "
+        f"{planner_label(completion.first)} completes {format_points(completion.difference)} points, "
         f"spends {format_points(spending.difference)} points"
         for completion, spending in zip(complete, spend, strict=True)
     )

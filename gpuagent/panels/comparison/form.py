@@ -17,6 +17,7 @@ from gpuagent.panels.kit.style import sheet
 from gpuagent.panels.kit.tasks import Bridge
 from gpuagent.planbench.catalog import FREE
 from gpuagent.planbench.compare import MODES, Comparison
+from gpuagent.planbench.labels import planner_label, planner_labels
 
 NO_LLM = "llm is not set up, so planners that are free are compared alone: "
 
@@ -86,7 +87,7 @@ class ComparisonForm:
 
     def _planner_boxes(self, chosen: tuple[str, ...], has_llm: bool) -> dict[str, w.Checkbox]:
         names = dict.fromkeys((*FREE, *(("llm",) if has_llm else ()), *chosen))
-        return {name: w.Checkbox(value=name in chosen, description=name, indent=False) for name in names}
+        return {name: w.Checkbox(value=name in chosen, description=planner_label(name), indent=False) for name in names}
 
     def _chosen_planners(self) -> tuple[str, ...]:
         return tuple(name for name, box in self.planners.items() if box.value)
@@ -137,7 +138,9 @@ class ComparisonForm:
     def _show_progress(self, planner: str, played: int, total: int) -> None:
         names = [client.planner.name for client in self.run.clients] if self.run else [planner]
         self.bar.max, self.bar.value = total * len(names), names.index(planner) * total + played
-        self.progress.value = shown(el("span", f"{planner}: {played} of {total} scenarios", role="status"))
+        self.progress.value = shown(
+            el("span", f"{planner_label(planner)}: {played} of {total} scenarios", role="status")
+        )
 
     def _update_buttons(self) -> None:
         self.estimate_button.disabled = self.run_button.disabled = self._busy
@@ -150,7 +153,7 @@ class ComparisonForm:
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         """The widgets, and their content for readers without widgets."""
-        planners = ", ".join(self._chosen_planners())
+        planners = planner_labels(self._chosen_planners())
         note = el("p", self._llm_note) if self._llm_note else Html("")
         content = join(
             el("p", f"Planners: {planners}. {self.fields['scenarios'].widget.value} scenarios."), note, self._result()

@@ -13,6 +13,7 @@ from gpuagent.panels.kit.message import shown
 from gpuagent.panels.kit.style import sheet
 from gpuagent.planbench.compare import BAYES, BOUNDS, Comparison
 from gpuagent.planbench.disagreements import Disagreement, disagreements
+from gpuagent.planbench.labels import planner_label, planner_labels, planner_note
 from gpuagent.planbench.replay import ReplayedDecision, summary
 from gpuagent.planbench.scores import ALL, pairs, rows
 from gpuagent.planbench.statistics import Interval
@@ -58,7 +59,8 @@ def score_table(comparison: Comparison) -> ResultTable:
         "points of U lost to Bayes (95 %)",
         "invalid",
     )
-    return _result_table("All scenarios", head, cells, comparison.stopped)
+    note = ". ".join(filter(None, (comparison.stopped, planner_note(comparison.planners()))))
+    return _result_table("All scenarios", head, cells, note)
 
 
 def paired_table(comparison: Comparison, against: str = "") -> ResultTable:
@@ -66,7 +68,7 @@ def paired_table(comparison: Comparison, against: str = "") -> ResultTable:
     complete, spend, utility = (pairs(comparison, against, measure) for measure in ("complete", "spend", "utility"))
     cells: list[list[object]] = [
         [
-            complete_pair.first,
+            planner_label(complete_pair.first),
             format_points(complete_pair.difference),
             format_points(spend_pair.difference),
             format_points(utility_pair.difference),
@@ -74,7 +76,7 @@ def paired_table(comparison: Comparison, against: str = "") -> ResultTable:
         ]
         for complete_pair, spend_pair, utility_pair in zip(complete, spend, utility, strict=True)
     ]
-    second = complete[0].second if complete else "another planner"
+    second = planner_label(complete[0].second) if complete else "another planner"
     head = (
         f"less {second}",
         "completes, points (95 %)",
@@ -120,7 +122,7 @@ def cost_table(run: ComparisonRun) -> ResultTable:
     """Questions, tokens and cost of each planner; a free planner is asked and charges nothing."""
     cells: list[list[object]] = [
         [
-            client.planner.name,
+            planner_label(client.planner.name),
             f"{client.calls:,}",
             f"{client.tokens:,}" if client.tokens else "–",
             show_usd(client.spent),
@@ -141,7 +143,7 @@ def replay_table(replays: Mapping[str, Sequence[ReplayedDecision]], planner: str
         [
             run_id,
             decision.at[:19],
-            f"{decision.decided_by}: {decision.recorded.label}",
+            f"{planner_label(decision.decided_by)}: {decision.recorded.label}",
             decision.alternative.label if decision.alternative else "no answer",
             _verdict(decision),
         ]
@@ -150,7 +152,7 @@ def replay_table(replays: Mapping[str, Sequence[ReplayedDecision]], planner: str
     ]
     counts = summary(decision for decisions in replays.values() for decision in decisions)
     note = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    return _result_table("Replayed", ("run", "at", "was decided", f"{planner} would", ""), cells, note)
+    return _result_table("Replayed", ("run", "at", "was decided", f"{planner_label(planner)} would", ""), cells, note)
 
 
 def format_points(interval: Interval) -> str:
@@ -175,7 +177,7 @@ def _plain(cell: object) -> str:
 
 
 def _column_name(planner: str) -> str:
-    return f"{planner} (bound)" if planner in BOUNDS else planner
+    return f"{planner} (bound)" if planner in BOUNDS else planner_label(planner)
 
 
 def _reasons(disagreement: Disagreement) -> Html:
@@ -183,7 +185,7 @@ def _reasons(disagreement: Disagreement) -> Html:
     for (action, vendor), planners in disagreement.planners_by_choice().items():
         reason = disagreement.moves[planners[0]].reason
         excerpt = reason[:REASON_MAX] + ("…" if len(reason) > REASON_MAX else "")
-        paragraphs.append(el("p", el("b", ", ".join(planners)), f": {action} {vendor}. “{excerpt}”"))
+        paragraphs.append(el("p", el("b", planner_labels(planners)), f": {action} {vendor}. “{excerpt}”"))
     return join(*paragraphs)
 
 
