@@ -1,20 +1,15 @@
 """`gpuagent planners`: compare planners, replay recorded decisions, generate scenarios, measure A/B runs."""
 
-from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from gpuagent.cli.common import EXIT_OTHER, EXIT_REFUSED, AsJson, RunId, console, database, errors_explained, print_json
+from gpuagent.cli.planner_clients import clients_for, planners_named, progress_bars
 from gpuagent.errors import BadInput
-
-if TYPE_CHECKING:
-    from gpuagent.core.ports import Planner
-    from gpuagent.planbench.answers import PlannerClient
-    from gpuagent.planbench.compare import CostEstimate, OnProgress
 
 planners = typer.Typer(no_args_is_help=True, help="Compare planners, replay their decisions.")
 
@@ -49,10 +44,10 @@ def planners_compare(
 
     with errors_explained():
         report.check_options(by, against, names.split(","))
-        markets = load(scenarios or bundled_folder())
-        clients = clients_for(_planners(names), partial(estimate, markets), limit, cache, guard)
+        scenario_files = load(scenarios or bundled_folder())
+        clients = clients_for(planners_named(names), partial(estimate, scenario_files), limit, cache, guard)
         with ExitStack() as stack:
-            comparison = compare(markets, clients, mode, _progress_bars(stack, len(markets)))
+            comparison = compare(scenario_files, clients, mode, progress_bars(stack, len(scenario_files)))
         if csv:
             csv.write_text(report.as_csv(comparison), "utf-8")
         if as_json:
@@ -111,7 +106,7 @@ def planners_replay(
     from gpuagent.planbench.replay import estimate, replay, replay_json, replay_table, summary
 
     with errors_explained():
-        planners = _planners(planner)
+        planners = planners_named(planner)
         with database() as db:
             db.store.load(run_id)
             observations = db.reads.documents(run_id)["observations"]
@@ -157,64 +152,3 @@ def planners_ab(
             print_json(arms_json(arms))
         else:
             console().print(arms_table(arms) if arms else "no run was started with several planners")
-
-
-def _planners(names: str) -> "list[Planner]":
-    """The planners of names with commas. Raises BadInput, and ConfigError for a planner that is not set up."""
-    from gpuagent import settings, wiring
-    from gpuagent.planbench.catalog import FREE, find_planner
-
-    chosen = FREE if names == "all" else [name.strip() for name in names.split(",")]
-    if len(set(chosen)) < len(chosen):
-        raise BadInput(f"{names}: name each planner once")
-    environment = settings.read()
-    return [find_planner(name, partial(wiring.named_planner, environment)) for name in chosen]
-
-
-def clients_for(
-    planners: "Sequence[Planner]",
-    estimate: "Callable[[PlannerClient], CostEstimate | None]",
-    limit: str,
-    cache: Path | None,
-    guarded: bool,
-) -> "list[PlannerClient]":
-    """The planners with their caches and one limit; prints on stderr the most that each can cost.
-
-    Raises BadInput where asking may cost money and there is no limit, or no price to hold against it.
-    """
-    from gpuagent import settings, wiring
-    from gpuagent.core.money import show_usd
-    from gpuagent.planbench.answers import PlannerClient, Priced, SpendLimit, cache_for
-    from gpuagent.planbench.catalog import check_prices
-
-    check_prices(planners)
-    spend_limit = SpendLimit.parse(limit)
-    fallback = wiring.named_planner(settings.read(), "stub") if guarded else None
-    paid = any(isinstance(planner, Priced) for planner in planners)
-    folder = (cache or wiring.data_folder() / "planner-answers") if paid else None
-    clients = [PlannerClient(planner, cache_for(planner, folder), spend_limit, fallback) for planner in planners]
-    for cost in filter(None, map(estimate, clients)):
-        sentence = f"{cost.planner}: at most {cost.calls} questions, {show_usd(cost.amount)} at the most"
-        typer.echo(sentence, err=True)
-    if paid and spend_limit.amount is None:
-        raise BadInput("asking costs money: say how much it may, by --limit USD")
-    return clients
-
-
-def _progress_bars(stack: ExitStack, total: int) -> "OnProgress":
-    """A bar per planner, on stderr."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
-
-    from gpuagent.planbench.labels import planner_label
-
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeElapsedColumn())
-    bars = stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
-    tasks: dict[str, Any] = {}
-
-    def on_progress(planner: str, played: int, _: int) -> None:
-        if planner not in tasks:
-            tasks[planner] = bars.add_task(planner_label(planner), total=total)
-        bars.update(tasks[planner], completed=played)
-
-    return on_progress

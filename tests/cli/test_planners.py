@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from gpuagent.adapters.planners.stub import StubPlanner
 from gpuagent.agent.start import Order, start
 from gpuagent.cli import app
-from gpuagent.cli.planners import clients_for
+from gpuagent.cli.planner_clients import clients_for
 from gpuagent.errors import BadInput
 from gpuagent.planbench.compare import estimate
 from gpuagent.planbench.scenarios import load

@@ -7,6 +7,7 @@ import pytest
 
 from gpuagent.core.context import Context, Thought
 from gpuagent.errors import BadInput, ConfigError, PlannerError
+from gpuagent.planbench.answer_cache import AnswerCache
 from gpuagent.planbench.answers import PlannerClient, SpendLimit, cache_for
 from gpuagent.planbench.compare import compare, estimate
 from tests.support.scenarios import PricedPlanner, StepPlanner, market, similar_scenarios
@@ -47,7 +48,7 @@ def test_a_line_cut_short_is_asked_again_and_spoils_nothing(tmp_path: Path) -> N
     assert third.digests == []
     path.write_text("garbage\n" + path.read_text())
     with pytest.raises(BadInput, match="line 1 is no remembered answer"):
-        client_of(PricedPlanner(), tmp_path)
+        AnswerCache(path)
 
 
 def test_another_model_has_another_cache(tmp_path: Path) -> None:
