@@ -1,1 +1,1 @@
-"""Planners compared: scenario files played in memory or end to end, recorded decisions replayed, paired statistics."""
+"""Planner comparison: scenario files played in memory or end to end, recorded decisions replayed, paired statistics."""

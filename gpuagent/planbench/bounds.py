@@ -1,7 +1,7 @@
-"""The bounds: what the best planner does that knows more than any planner may. Exact, by recursion over all tries.
+"""Bounds: the optimal planner of one market, which knows more than any planner may. Exact, by recursion over all tries.
 
-With chances that depend on the failures so far in this run, f of planner.md is the optimum; ticks and prices per tick
-are added to its state, and what a price will be is told by a chain where it is not known.
+The state is the failures so far in this run, by vendor, with the tick and the price regime; unknown prices follow a
+Markov chain.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,40 +14,42 @@ from gpuagent.planbench.play import LAMBDA
 from gpuagent.planbench.scenarios import EPOCH, Market, cost
 
 Chances = Callable[[str, int, int], float]
-Next = Sequence[tuple[float, int]]
+Transitions = Sequence[tuple[float, int]]
+"""The next regimes, each as (chance, regime)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Regimes:
-    """Prices that jump between regimes 0 and 1: at[t] is the regime of a tick, prices[r][i] atomic units per job."""
+class PriceRegimes:
+    """Prices that jump between regimes 0 and 1: at[t] is the regime of tick t, prices[r][i] in atomic units per job."""
 
     at: Sequence[int]
     prices: Sequence[Sequence[int]]
     enter: float = 0.0
     exit: float = 0.0
 
-    def follow(self, regime: int) -> Next:
-        """The next regime's chances, as far as a planner can know."""
+    def follow(self, regime: int) -> Transitions:
+        """The next regime, as far as a planner can know it."""
         leave = self.exit if regime else self.enter
         return ((1 - leave, regime), (leave, 1 - regime)) if leave else ((1.0, regime),)
 
 
-class Optimal:
-    """Plays one market, knowing `chance`(vendor_id, failures here in this run, tick); and the price chain, if any."""
+class OptimalPlanner:
+    """The optimal planner of one market. regimes: the price chain; None where prices are known in advance."""
 
     name = "optimal"
 
-    def __init__(self, market: Market, chance: Chances, regimes: Regimes | None = None) -> None:
+    def __init__(self, market: Market, chance: Chances, regimes: PriceRegimes | None = None) -> None:
         self._market = market
-        self._sellers = [one for one in market.sellers if market.gpu_type in one.gpu_types]
+        self._sellers = [seller for seller in market.sellers if market.gpu_type in seller.gpu_types]
         self._regimes = regimes or self._known_prices()
         self._chance = chance
         self._value = cache(self._best)
 
-    def decide(self, context: Context, objection: str = "") -> Thought:  # noqa: ARG002 - there is no better one
+    def decide(self, context: Context, objection: str = "") -> Thought:  # noqa: ARG002 - there is no better answer
         tick = round((context.now - EPOCH) / context.job_s)
         failures = tuple(
-            sum(1 for job in context.past if job.in_run and job.vendor_id == one.vendor_id) for one in self._sellers
+            sum(1 for job in context.past if job.in_run and job.vendor_id == seller.vendor_id)
+            for seller in self._sellers
         )
         value, choice = self._value(tick, failures, context.available, self._regimes.at[tick])
         if choice is None:
@@ -57,13 +59,15 @@ class Optimal:
         vendor_id = self._sellers[choice].vendor_id
         return Thought(Decision(Action.START_JOB, f"value {value:.4f}", vendor_id, context.hours))
 
-    def _known_prices(self) -> Regimes:
-        """Every tick is a regime of its own that surely follows the one before."""
+    def _known_prices(self) -> PriceRegimes:
+        """Prices known in advance: every tick is a regime, followed by the next with certainty."""
         market = self._market
-        paths = [[cost(market.price(one, t), market.hours) for one in self._sellers] for t in range(market.ticks)]
-        return Known(range(market.ticks), paths)
+        prices = [
+            [cost(market.price(seller, t), market.hours) for seller in self._sellers] for t in range(market.ticks)
+        ]
+        return _KnownPrices(range(market.ticks), prices)
 
-    def _best(self, tick: int, failures: tuple[int, ...], left: int, regime: int) -> tuple[float, int | None]:
+    def _best(self, tick: int, failures: tuple[int, ...], available: int, regime: int) -> tuple[float, int | None]:
         """The value from here on, and the seller to try: -1 to wait, None to give up."""
         market = self._market
         if tick == market.ticks:
@@ -71,7 +75,7 @@ class Optimal:
         best: tuple[float, int | None] = (0.0, None)
         for number, seller in enumerate(self._sellers):
             amount = self._regimes.prices[regime][number]
-            if amount > left:
+            if amount > available:
                 continue
             success = self._chance(seller.vendor_id, failures[number], tick)
             loss = amount - round(amount * market.refund(seller, tick))
@@ -79,24 +83,24 @@ class Optimal:
             after = (*failures[:number], failures[number] + 1, *failures[number + 1 :])
             value = success - LAMBDA * spent / market.budget
             if success < 1:
-                value += (1 - success) * self._later(tick + 1, after, left - loss, regime)
+                value += (1 - success) * self._later(tick + 1, after, available - loss, regime)
             if value > best[0] + 1e-12:
                 best = value, number
-        waited = self._later(tick + 1, failures, left, regime) if self._changes() else 0.0
-        return (waited, -1) if waited > best[0] + 1e-12 else best
+        wait_value = self._later(tick + 1, failures, available, regime) if self._market_changes() else 0.0
+        return (wait_value, -1) if wait_value > best[0] + 1e-12 else best
 
-    def _later(self, tick: int, failures: tuple[int, ...], left: int, regime: int) -> float:
+    def _later(self, tick: int, failures: tuple[int, ...], available: int, regime: int) -> float:
         if tick == self._market.ticks:
             return 0.0
         follow = self._regimes.follow(regime)
-        return sum(share * self._value(tick, failures, left, following)[0] for share, following in follow)
+        return sum(share * self._value(tick, failures, available, following)[0] for share, following in follow)
 
-    def _changes(self) -> bool:
-        """False where waiting can change nothing: chances and prices stay."""
+    def _market_changes(self) -> bool:
+        """Whether waiting can change chances or prices."""
         truth = self._market.truth
         return bool(truth.price) or truth.index == "tick" or bool(truth.refund)
 
 
-class Known(Regimes):
-    def follow(self, regime: int) -> Next:
+class _KnownPrices(PriceRegimes):
+    def follow(self, regime: int) -> Transitions:
         return ((1.0, regime + 1),)

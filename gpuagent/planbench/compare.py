@@ -1,28 +1,27 @@
-"""Planners side by side: play them over the same scenarios, and say before what asking them may cost."""
+"""Comparison of planners over the same scenarios, and an upper estimate of its cost."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gpuagent.core.context import Context
 from gpuagent.errors import BadInput
-from gpuagent.planbench import play as playing
-from gpuagent.planbench.answers import Asker, LimitReached, Priced
-from gpuagent.planbench.play import Answer, Play
+from gpuagent.planbench.answers import LimitReached, PlannerClient, Priced
+from gpuagent.planbench.play import PlannerAnswer, Play, digest, play_exact, play_posterior, play_sampled
 from gpuagent.planbench.scenarios import Market, atomic
 
 MODES = ("exact", "posterior", "sampled")
 BAYES = "bayes"
 BOUNDS = (BAYES, "clairvoyant", "hindsight")
-"""What the files say of planners that know more: the generator; also the vendors' true chances; also the future."""
+"""Results in the files of planners that know more: the generator; also the vendors' true chances; also the future."""
 
 Scenario = Sequence[Market]
-Tell = Callable[[str, int, int], None]
-"""Hears (planner, scenarios played, scenarios in all) as the comparison goes on."""
+OnProgress = Callable[[str, int, int], None]
+"""Called with (planner, scenarios played, scenarios in all) as the comparison goes on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """plays: of planners and bounds. stopped: why it ended early, or ""; then plays hold what was finished."""
+    """The plays of planners and bounds. stopped: why the comparison ended early, or ""."""
 
     mode: str
     plays: tuple[Play, ...]
@@ -32,39 +31,42 @@ class Comparison:
         return list(dict.fromkeys(play.planner for play in self.plays))
 
 
-def compare(scenarios: Sequence[Scenario], askers: Sequence[Asker], mode: str, tell: Tell | None = None) -> Comparison:
-    """Every planner over every scenario. Raises BadInput; LimitReached ends it with what there is, be it raised by
-    an asker, whose purse is empty, or by tell, whose listener wants no more.
+def compare(
+    scenarios: Sequence[Scenario], clients: Sequence[PlannerClient], mode: str, on_progress: OnProgress | None = None
+) -> Comparison:
+    """Plays every scenario with every planner. Raises BadInput.
+
+    LimitReached ends it with the plays so far: a client raises it at its spending limit, on_progress to stop.
     """
     if mode not in MODES:
         raise BadInput(f"no mode {mode!r}: write one of {', '.join(MODES)}")
     plays: list[Play] = [play for scenario in scenarios for market in scenario for play in _bounds(market, mode)]
-    for asker in askers:
+    for client in clients:
         for number, scenario in enumerate(scenarios):
             try:
-                if tell:
-                    tell(asker.planner.name, number, len(scenarios))
-                plays += [play for market in scenario for play in _played(market, asker, mode)]
+                if on_progress:
+                    on_progress(client.planner.name, number, len(scenarios))
+                plays += [play for market in scenario for play in _play(market, client, mode)]
             except LimitReached as limit:
                 return Comparison(mode, tuple(plays), str(limit))
-        if tell:
-            tell(asker.planner.name, len(scenarios), len(scenarios))
+        if on_progress:
+            on_progress(client.planner.name, len(scenarios), len(scenarios))
     return Comparison(mode, tuple(plays))
 
 
-def _played(market: Market, asker: Asker, mode: str) -> Iterator[Play]:
-    name = asker.planner.name
+def _play(market: Market, client: PlannerClient, mode: str) -> Iterator[Play]:
+    name = client.planner.name
     if mode == "sampled":
-        yield from (playing.sampled(market, name, asker, replicate) for replicate in range(market.replicates))
+        yield from (play_sampled(market, name, client, replicate) for replicate in range(market.replicates))
     else:
-        yield (playing.exact if mode == "exact" else playing.posterior)(market, name, asker)
+        yield (play_exact if mode == "exact" else play_posterior)(market, name, client)
 
 
 def _bounds(market: Market, mode: str) -> Iterator[Play]:
-    """Bounds hold for expectations, so they stand beside sampled play too, without its luck."""
+    """The bounds as plays. They hold for expectations, so they stand beside sampled play too, without its luck."""
     for name in BOUNDS:
         if name not in market.bounds or (mode == "posterior" and name != BAYES):
-            continue  # who knows what was drawn is no better, once it is drawn again
+            continue  # a bound that knows the drawn chances means nothing once they are drawn again
         bound = market.bounds[name]
         complete, spend = bound.complete, bound.spend
         if mode == "posterior" and bound.complete_post is not None and bound.spend_post is not None:
@@ -74,52 +76,51 @@ def _bounds(market: Market, mode: str) -> Iterator[Play]:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """At most so many questions to a planner that charges, and what they cost at most (atomic units)."""
+class CostEstimate:
+    """The most questions to a planner that charges, and the most they cost (atomic units)."""
 
     planner: str
     calls: int
     amount: int
 
 
-def estimate(scenarios: Iterable[Scenario], asker: Asker) -> Estimate | None:
-    """Before anything is asked. None for a planner that is free.
+def estimate(scenarios: Iterable[Scenario], client: PlannerClient) -> CostEstimate | None:
+    """The most that a comparison can cost, None for a free planner. Cached answers cost nothing.
 
-    Replicates share one path of contexts, and so do variants that look alike; what is remembered is not asked again.
+    Replicates share one path of contexts, and so do variants that look alike.
     """
-    if not isinstance(asker.planner, Priced):
+    if not isinstance(client.planner, Priced):
         return None
     open_ends: dict[str, Context] = {}
     for scenario in scenarios:
         for market in scenario:
-            if unknown := _first_unknown(market, asker):
-                open_ends[playing.digest(unknown)] = unknown
-    price = asker.planner.price
-    questions = asker.questions
-    return Estimate(
-        asker.planner.name,
+            if context := _first_uncached(market, client):
+                open_ends[digest(context)] = context
+    price, questions = client.planner.price, client.questions_max
+    return CostEstimate(
+        client.planner.name,
         questions * sum(end.decisions_left for end in open_ends.values()),
         questions * sum(end.decisions_left * price(end) for end in open_ends.values()),
     )
 
 
-def _first_unknown(market: Market, asker: Asker) -> Context | None:
-    """Where the path leaves what is remembered."""
+def _first_uncached(market: Market, client: PlannerClient) -> Context | None:
+    """The first context on the path without a cached answer."""
 
-    def remembered(context: Context) -> Answer:
-        found = asker.known(context)
-        if found is None:
-            raise _Unknown(context)
-        return found
+    def cached_answer(context: Context) -> PlannerAnswer:
+        answer = client.cached_answer(context)
+        if answer is None:
+            raise _Uncached(context)
+        return answer
 
     try:
-        playing.exact(market, "", remembered)
-    except _Unknown as unknown:
-        return unknown.context
+        play_exact(market, "", cached_answer)
+    except _Uncached as uncached:
+        return uncached.context
     return None
 
 
-class _Unknown(Exception):
+class _Uncached(Exception):
     def __init__(self, context: Context) -> None:
         super().__init__()
         self.context = context

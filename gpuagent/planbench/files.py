@@ -1,4 +1,4 @@
-"""Scenario files of schema planbench/1, read and checked; an error names the file, the place and what is wrong."""
+"""Scenario files of schema planbench/1: reading and validation; an error names the file, the place and the fault."""
 
 import json
 from collections.abc import Iterator, Mapping, Sized
@@ -17,7 +17,7 @@ Script = Annotated[str, Field(pattern="^[01]+$")]
 
 
 class _Part(BaseModel):
-    """Keys that the schema does not name are left alone, as it says; those it names are held to their types."""
+    """A part of a file. As the schema says, keys that it does not name are ignored; the others must fit their types."""
 
     model_config = ConfigDict(alias_generator=to_camel, strict=True, frozen=True, allow_inf_nan=False)
 
@@ -57,7 +57,7 @@ class TruthPart(_Part):
 
 
 class BoundPart(_Part):
-    """How well a planner that knows more does; the post pair under the generator's posterior, not the drawn truth."""
+    """The result of a planner that knows more; the post pair under the generator's posterior, not the drawn truth."""
 
     complete: Share
     spend: Annotated[float, Field(ge=0)]
@@ -79,9 +79,9 @@ class FilePart(_Part):
 
 
 def read(path: Path) -> tuple[FilePart, ...]:
-    """The file's variants, each merged into the whole; the file itself where it has none. Raises BadInput."""
+    """The file's variants, each merged into the rest; the file itself where it has none. Raises BadInput."""
     try:
-        document = json.loads(path.read_text("utf-8"), parse_constant=_refuse)
+        document = json.loads(path.read_text("utf-8"), parse_constant=_refuse_constant)
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
@@ -90,26 +90,26 @@ def read(path: Path) -> tuple[FilePart, ...]:
 
 
 def parse(name: str, document: Any) -> tuple[FilePart, ...]:
-    """As read(), of the JSON value itself. Raises BadInput."""
+    """The variants of a JSON value, as read() gives them. Raises BadInput."""
     if not isinstance(document, dict):
         raise BadInput(f"{name} is to hold one JSON object of schema planbench/1")
-    return tuple(_checked(name, one) for one in merged(name, document))
+    return tuple(_validate(name, variant) for variant in merge_variants(name, document))
 
 
-def merged(name: str, document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Every variant with what it leaves out taken from the document; truth is merged key by key. Raises BadInput."""
+def merge_variants(name: str, document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Every variant, completed from the document; truth is merged key by key. Raises BadInput."""
     variants = document.get("variants", [])
-    if not isinstance(variants, list) or not all(isinstance(one, dict) for one in variants):
+    if not isinstance(variants, list) or not all(isinstance(variant, dict) for variant in variants):
         raise BadInput(f"{name}: variants is to be a list of objects")
-    whole = {key: value for key, value in document.items() if key != "variants"}
+    common = {key: value for key, value in document.items() if key != "variants"}
     for variant in variants or [{}]:
-        truths = whole.get("truth", {}), variant.get("truth", {})
-        if not all(isinstance(one, dict) for one in truths):
+        truths = common.get("truth", {}), variant.get("truth", {})
+        if not all(isinstance(truth, dict) for truth in truths):
             raise BadInput(f"{name}: truth is to be an object")
-        yield {**whole, **variant, "truth": {**truths[0], **truths[1]}}
+        yield {**common, **variant, "truth": {**truths[0], **truths[1]}}
 
 
-def _checked(name: str, document: Mapping[str, Any]) -> FilePart:
+def _validate(name: str, document: Mapping[str, Any]) -> FilePart:
     try:
         # From JSON again: a strict model takes lists for tuples there, and nowhere else.
         part = FilePart.model_validate_json(json.dumps(document))
@@ -123,7 +123,7 @@ def _checked(name: str, document: Mapping[str, Any]) -> FilePart:
 
 
 def _contradictions(part: FilePart) -> Iterator[str]:
-    """What the schema cannot say: every vendor has a truth that lasts, nobody else is spoken of."""
+    """Faults that the schema cannot express: every vendor needs a truth for all ticks; no other vendor may be named."""
     names = [vendor.vendor_id for vendor in part.vendors]
     ticks, truth = part.run.deadline_ticks, part.truth
     if len(set(names)) < len(names):
@@ -132,12 +132,16 @@ def _contradictions(part: FilePart) -> Iterator[str]:
         for key, table in (("pSuccess", truth.p_success), ("outcomes", truth.outcomes)):
             if name not in table:
                 yield f"truth.{key}: {name} is missing"
-    drawn = {f"{name}.{n}": s for name, all_ in truth.outcomes.items() for n, s in enumerate(all_)}
+    scripts = {
+        f"{name}.{number}": script
+        for name, replicates in truth.outcomes.items()
+        for number, script in enumerate(replicates)
+    }
     per_tick: dict[str, Mapping[str, Any]] = {
         "pSuccess": truth.p_success,
         "price": truth.price,
         "refund": truth.refund,
-        "outcomes": drawn if truth.index == "tick" else {},
+        "outcomes": scripts if truth.index == "tick" else {},
     }
     for key, table in per_tick.items():
         for name, values in table.items():
@@ -150,5 +154,5 @@ def _contradictions(part: FilePart) -> Iterator[str]:
             yield f"history.{number}: {job.vendor_id} is no vendor here"
 
 
-def _refuse(constant: str) -> None:
+def _refuse_constant(constant: str) -> None:
     raise ValueError(f"{constant} is no number")

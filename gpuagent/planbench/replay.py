@@ -1,7 +1,8 @@
-"""What would another planner have done? Recorded decisions are asked again, in the very context they were made in."""
+"""Replay: another planner's choice for each recorded decision of a run, in the very context it was made in."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.markup import escape
@@ -9,130 +10,119 @@ from rich.table import Table
 
 from gpuagent.core.context import Context
 from gpuagent.errors import BadInput
-from gpuagent.planbench.answers import Asker, Priced
-from gpuagent.planbench.compare import Estimate
+from gpuagent.planbench.answers import PlannerClient, Priced
+from gpuagent.planbench.choices import Choice, recorded_choice, recorded_decisions
+from gpuagent.planbench.compare import CostEstimate
+from gpuagent.planbench.labels import planner_label, planner_note
 from gpuagent.planbench.play import digest, fault_of
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """A decision, as far as two of them are compared."""
+class ReplayedDecision:
+    """A recorded choice of decided_by beside the alternative, the replaying planner's choice.
 
-    action: str
-    vendor_id: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """recorded: what decided_by said then. other: what the other planner says now, None with a problem.
-
-    problem: why it could not be asked, or what the guard would say to its answer.
+    problem: why there is no alternative, or the guard's objection to it.
     """
 
     at: str
     context_hash: str
     decided_by: str
-    recorded: Said
-    other: Said | None
+    recorded: Choice
+    alternative: Choice | None = None
     problem: str = ""
 
     @property
     def agrees(self) -> bool:
-        if self.other is None:
-            return False
-        return (self.recorded.action, self.recorded.vendor_id) == (self.other.action, self.other.vendor_id)
+        return self.alternative is not None and self.alternative.key == self.recorded.key
 
 
-def replay(observations: Iterable[Mapping[str, Any]], asker: Asker) -> list[Replayed]:
-    """Every decision with a record among a run's observations, in their order. Raises as Asker does, and BadInput
-    where there is none.
+def replay(observations: Iterable[Mapping[str, Any]], client: PlannerClient) -> list[ReplayedDecision]:
+    """The decisions recorded in a run's observations, replayed in their order.
+
+    Raises as PlannerClient does, and BadInput where there is none.
     """
-    made = _decisions(observations)
-    if not made:
+    decisions = recorded_decisions(observations)
+    if not decisions:
         raise BadInput("nothing to replay: the run holds no recorded decision")
-    return [_replayed(one, asker) for one in made]
+    return [_replay(observation, client) for observation in decisions]
 
 
-def estimate(observations: Iterable[Mapping[str, Any]], asker: Asker) -> Estimate | None:
-    """Before anything is asked. None for a planner that is free; what is remembered is not asked again."""
-    if not isinstance(asker.planner, Priced):
+def estimate(observations: Iterable[Mapping[str, Any]], client: PlannerClient) -> CostEstimate | None:
+    """The most that a replay can cost, None for a free planner. Cached answers cost nothing."""
+    if not isinstance(client.planner, Priced):
         return None
-    unknown: dict[str, Context] = {}
-    for one in _decisions(observations):
+    contexts: dict[str, Context] = {}
+    for observation in recorded_decisions(observations):
         try:
-            context = _context(one["data"])
+            context = _context(observation["data"])
         except BadInput:
-            continue  # replay() says so, and asks nobody
-        if asker.known(context) is None:
-            unknown[digest(context)] = context
-    amount = asker.questions * sum(map(asker.planner.price, unknown.values()))
-    return Estimate(asker.planner.name, asker.questions * len(unknown), amount)
+            continue  # replay() reports it, and puts no question
+        if client.cached_answer(context) is None:
+            contexts[digest(context)] = context
+    amount = client.questions_max * sum(map(client.planner.price, contexts.values()))
+    return CostEstimate(client.planner.name, client.questions_max * len(contexts), amount)
 
 
-def summary(found: Iterable[Replayed]) -> dict[str, int]:
-    agreed, differed, unasked = 0, 0, 0
-    for one in found:
-        agreed, differed = agreed + one.agrees, differed + (one.other is not None and not one.agrees)
-        unasked += one.other is None
-    return {"agree": agreed, "differ": differed, "unanswered": unasked}
+def summary(decisions: Iterable[ReplayedDecision]) -> dict[str, int]:
+    verdicts = Counter(
+        "unanswered" if decision.alternative is None else "agree" if decision.agrees else "differ"
+        for decision in decisions
+    )
+    return {verdict: verdicts[verdict] for verdict in ("agree", "differ", "unanswered")}
 
 
-def as_json(found: Iterable[Replayed]) -> dict[str, Any]:
-    found = list(found)
-    return {**summary(found), "decisions": [_json(one) for one in found]}
+def replay_json(decisions: Iterable[ReplayedDecision]) -> dict[str, Any]:
+    decisions = list(decisions)
+    return {**summary(decisions), "decisions": [_as_json(decision) for decision in decisions]}
 
 
-def replay_table(found: Iterable[Replayed], planner: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for column in ("at", "decided by", "decided", f"{planner} would", "", "why"):
+def replay_table(decisions: Sequence[ReplayedDecision], planner: str) -> Table:
+    note = planner_note((planner, *(decision.decided_by for decision in decisions)))
+    table = Table(box=None, pad_edge=False, caption=note or None, caption_justify="left")
+    for column in ("at", "decided by", "decided", f"{planner_label(planner)} would", "", "why"):
         table.add_column(column)
-    for one in found:
-        mark = "=" if one.agrees else "?" if one.other is None else "≠"
-        other = _words(one.other) if one.other else "no answer"
-        why = f"{one.recorded.reason}\n{one.other.reason if one.other else ''} {one.problem}".rstrip()
-        table.add_row(one.at, escape(one.decided_by), escape(_words(one.recorded)), escape(other), mark, escape(why))
+    for decision in decisions:
+        alternative = decision.alternative
+        decided_by = escape(planner_label(decision.decided_by))
+        mark = "=" if decision.agrees else "≠" if alternative else "?"
+        choices = decision.recorded.label, alternative.label if alternative else "no answer"
+        reasons = f"{decision.recorded.reason}\n{alternative.reason if alternative else ''} {decision.problem}".rstrip()
+        table.add_row(decision.at, decided_by, *map(escape, choices), mark, escape(reasons))
     return table
 
 
-def _decisions(observations: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return [one for one in observations if one["type"] == "agent_reasoning" and one["data"].get("decision")]
-
-
 def _context(data: Mapping[str, Any]) -> Context:
-    """Raises BadInput where it is not what was recorded."""
+    """The recorded context. Raises BadInput where its hash is another."""
     context = Context.from_json(data.get("context") or {})
     if context.digest() != data.get("contextHash"):
         raise BadInput("the recorded context is not the one its hash stands for")
     return context
 
 
-def _replayed(observation: Mapping[str, Any], asker: Asker) -> Replayed:
-    data = observation["data"]
-    decision = data["decision"]
-    recorded = Said(decision["action"], decision["vendorId"], observation["content"])
-    stamp = observation["timestamp"]
-    at = stamp if isinstance(stamp, str) else stamp.isoformat()
-    told = (at, str(data.get("contextHash", "")), str(data.get("decidedBy", data.get("planner", ""))), recorded)
+def _replay(observation: Mapping[str, Any], client: PlannerClient) -> ReplayedDecision:
+    data, timestamp = observation["data"], observation["timestamp"]
+    at = timestamp if isinstance(timestamp, str) else timestamp.isoformat()
+    decided_by = str(data.get("decidedBy", data.get("planner", "")))
+    record = at, str(data.get("contextHash", "")), decided_by, recorded_choice(observation)
     try:
         context = _context(data)
     except BadInput as error:
-        return Replayed(*told, None, str(error))
-    answer = asker(context)
-    if answer.decision is None:
-        return Replayed(*told, None, answer.problem)
-    other = Said(answer.decision.action.value, answer.decision.vendor_id, answer.decision.reason)
-    return Replayed(*told, other, fault_of(answer.decision, context))
+        return ReplayedDecision(*record, problem=str(error))
+    answer = client(context)
+    decision = answer.decision
+    if decision is None:
+        return ReplayedDecision(*record, problem=answer.problem)
+    alternative = Choice(decision.action.value, decision.vendor_id, decision.reason)
+    return ReplayedDecision(*record, alternative, fault_of(decision, context))
 
 
-def _words(said: Said) -> str:
-    return f"{said.action} {said.vendor_id}".rstrip()
-
-
-def _json(one: Replayed) -> dict[str, Any]:
-    def said(found: Said | None) -> dict[str, str] | None:
-        return {"action": found.action, "vendorId": found.vendor_id, "reason": found.reason} if found else None
-
-    plain = {key: value for key, value in asdict(one).items() if key in ("at", "problem")}
-    names = {"contextHash": one.context_hash, "decidedBy": one.decided_by, "agrees": one.agrees}
-    return {**plain, **names, "recorded": said(one.recorded), "other": said(one.other)}
+def _as_json(decision: ReplayedDecision) -> dict[str, Any]:
+    return {
+        "at": decision.at,
+        "problem": decision.problem,
+        "contextHash": decision.context_hash,
+        "decidedBy": decision.decided_by,
+        "agrees": decision.agrees,
+        "recorded": decision.recorded.as_json(),
+        "other": decision.alternative.as_json() if decision.alternative else None,
+    }

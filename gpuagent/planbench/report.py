@@ -1,4 +1,4 @@
-"""A comparison for people and programs: rich tables, JSON values, CSV, a DataFrame. Draws what it is given."""
+"""Reports of a comparison: rich tables, JSON values, CSV, DataFrames."""
 
 import csv
 import io
@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from pydantic.alias_generators import to_camel
 from rich.table import Table
 from rich.text import Text
 
 from gpuagent.core.money import show_usd
 from gpuagent.errors import BadInput
 from gpuagent.planbench.compare import BAYES, BOUNDS, Comparison
+from gpuagent.planbench.labels import planner_label, planner_note
 from gpuagent.planbench.play import Play
 from gpuagent.planbench.scores import ALL, GROUPINGS, Pair, Row, pairs, rows
 from gpuagent.planbench.statistics import Interval
@@ -19,28 +21,41 @@ from gpuagent.planbench.statistics import Interval
 if TYPE_CHECKING:
     import pandas as pd
 
-PLAY_FIELDS = ("scenario", "variant", "replicate", "family", "planner", "complete", "spend", "utility", "invalid")
-COST_FIELDS = ("refused", "worst_ms", "planner_cost")
+PLAY_FIELDS = (
+    "scenario",
+    "variant",
+    "replicate",
+    "family",
+    "planner",
+    "complete",
+    "spend",
+    "utility",
+    "invalid",
+    "refused",
+    "worst_ms",
+    "planner_cost",
+)
+COLUMNS = [to_camel(field) for field in PLAY_FIELDS]
+"""The columns of the CSV and of the DataFrame of plays."""
 
 
-def check(by: str, against: str, planners: Sequence[str]) -> None:
-    """Raises BadInput for what no report can show, before anything is played."""
+def check_options(by: str, against: str, planners: Sequence[str]) -> None:
+    """Raises BadInput for options that no report can show, before anything is played."""
     if by not in GROUPINGS:
         raise BadInput(f"no grouping {by!r}: write family or scenario")
     if against and against not in planners and list(planners) != ["all"]:
         raise BadInput(f"no planner {against!r} is played; there are: {', '.join(planners)}")
 
 
-def all_table(found: Iterable[Row]) -> Table:
-    """The ALL row of each planner, best first; the bounds above them. What is zero for everybody is left out."""
-    shown = sorted(
-        (row for row in found if row.group == ALL), key=lambda row: (row.planner not in BOUNDS, -row.utility)
-    )
-    files = max((row.files for row in shown), default=0)
+def overall_table(scores: Iterable[Row]) -> Table:
+    """The ALL row of each planner, best first; the bounds above them. Columns of zeros are left out."""
+    overall = [row for row in scores if row.group == ALL]
+    overall.sort(key=lambda row: (row.planner not in BOUNDS, -row.utility))
+    files = max((row.files for row in overall), default=0)
     title = f"ALL: {files} scenario files; done: share completed; points lost to Bayes (95 %); call: the slowest"
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))  # fits 80 columns
     columns: dict[str, Callable[[Row], str]] = {
-        "planner": lambda row: row.planner if row.files == files else f"{row.planner} ({row.files} files)",
+        "planner": lambda row: planner_label(row.planner) + ("" if row.files == files else f" ({row.files} files)"),
         "done": lambda row: f"{row.complete:.1%}",
         "spend": lambda row: f"{row.spend:.1%}",
         "U": lambda row: f"{row.utility:.4f}",
@@ -49,35 +64,35 @@ def all_table(found: Iterable[Row]) -> Table:
         "invalid": lambda row: "" if row.planner in BOUNDS else str(row.invalid),
         "call": lambda row: "" if row.planner in BOUNDS else f"{row.worst_ms:.0f} ms",
     }
-    if any(row.refused for row in shown):
+    if any(row.refused for row in overall):
         columns["refused"] = lambda row: "" if row.planner in BOUNDS else str(row.refused)
-    if any(row.planner_cost for row in shown):
+    if any(row.planner_cost for row in overall):
         columns["cost"] = lambda row: show_usd(row.planner_cost) if row.planner_cost else ""
     for name in columns:
         table.add_column(name, justify="left" if name == "planner" else "right", no_wrap=True)
-    for row in shown:
+    for row in overall:
         table.add_row(*(cell(row) for cell in columns.values()), style="dim" if row.planner in BOUNDS else "")
     return table
 
 
-def group_table(found: Iterable[Row], title: str) -> Table:
+def group_table(scores: Iterable[Row], title: str) -> Table:
     """Points lost to Bayes, a line per family or scenario, a column per planner."""
-    found = [row for row in found if row.planner != BAYES]
-    planners = list(dict.fromkeys(row.planner for row in found if row.planner not in BOUNDS))
+    scores = [row for row in scores if row.planner != BAYES]
+    planners = list(dict.fromkeys(row.planner for row in scores if row.planner not in BOUNDS))
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("")
     table.add_column("files")
     for planner in planners:
-        table.add_column(planner, justify="right")
-    for group in dict.fromkeys(row.group for row in found):
-        cells = {row.planner: row for row in found if row.group == group}
+        table.add_column(planner_label(planner), justify="right")
+    for group in dict.fromkeys(row.group for row in scores):
+        cells = {row.planner: row for row in scores if row.group == group}
         lost = [cells[name].lost if name in cells else None for name in planners]
         files = max((row.files for row in cells.values()), default=0)
-        table.add_row(group, str(files), *(f"{100 * one.mean:.2f}" if one else "" for one in lost))
+        table.add_row(group, str(files), *(f"{100 * interval.mean:.2f}" if interval else "" for interval in lost))
     return table
 
 
-def pair_table(found: Iterable[Pair]) -> Table:
+def pair_table(differences: Iterable[Pair]) -> Table:
     table = Table(
         title="Paired, in points of U (95 %); needed: files to see two points at 80 % power",
         title_justify="left",
@@ -86,11 +101,11 @@ def pair_table(found: Iterable[Pair]) -> Table:
     )
     for column in ("planner", "against", "difference", "files", "needed", "McNemar"):
         table.add_column(column, no_wrap=True)
-    for pair in found:
+    for pair in differences:
         test = pair.mcnemar
         table.add_row(
-            pair.first,
-            pair.second,
+            planner_label(pair.first),
+            planner_label(pair.second),
             points(pair.difference),
             str(pair.difference.cases),
             "" if pair.needed is None else str(pair.needed),
@@ -100,29 +115,33 @@ def pair_table(found: Iterable[Pair]) -> Table:
 
 
 def points(interval: Interval) -> str:
+    """An interval of shares as percentage points."""
     return f"{100 * interval.mean:+.2f} [{100 * interval.low:+.2f}, {100 * interval.high:+.2f}]"
 
 
 def tables(comparison: Comparison, by: str = "", against: str = "") -> list[Table | Text]:
-    found = rows(comparison, by)
-    shown: list[Table | Text] = [all_table(found)]
+    """The tables of a comparison, in the order to print them."""
+    scores = rows(comparison, by)
+    parts: list[Table | Text] = [overall_table(scores)]
     if by:
-        shown += [Text(""), group_table(found, f"Points lost to Bayes by {by}")]
-    if versus := pairs(comparison, against):
-        shown += [Text(""), pair_table(versus)]
+        parts += [Text(""), group_table(scores, f"Points lost to Bayes by {by}")]
+    if differences := pairs(comparison, against):
+        parts += [Text(""), pair_table(differences)]
+    if note := planner_note(comparison.planners()):
+        parts += [Text(f"\n{note}", style="dim")]
     if comparison.stopped:
-        shown += [Text(f"\n{comparison.stopped}", style="yellow")]
-    return shown
+        parts += [Text(f"\n{comparison.stopped}", style="yellow")]
+    return parts
 
 
 def as_json(comparison: Comparison, by: str = "", against: str = "") -> dict[str, Any]:
     """Utilities and shares as numbers, planner costs as strings of atomic units."""
-    found = [{**asdict(row), "planner_cost": str(row.planner_cost)} for row in rows(comparison, by)]
+    scores = [{**asdict(row), "planner_cost": str(row.planner_cost)} for row in rows(comparison, by)]
     return {
         "mode": comparison.mode,
         "stopped": comparison.stopped,
-        "rows": [_camel(row) for row in found],
-        "pairs": [_camel(asdict(pair)) for pair in pairs(comparison, against)],
+        "rows": [_camel_keys(row) for row in scores],
+        "pairs": [_camel_keys(asdict(pair)) for pair in pairs(comparison, against)],
     }
 
 
@@ -130,7 +149,7 @@ def as_csv(comparison: Comparison) -> str:
     """One line per play."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_camel(dict.fromkeys((*PLAY_FIELDS, *COST_FIELDS))))
+    writer.writerow(COLUMNS)
     writer.writerows(_values(play) for play in comparison.plays)
     return text.getvalue()
 
@@ -139,30 +158,25 @@ def plays_frame(comparison: Comparison) -> "pd.DataFrame":
     """One row per play, for notebooks: columns as in the CSV."""
     import pandas as pd
 
-    columns = list(_camel(dict.fromkeys((*PLAY_FIELDS, *COST_FIELDS))))
-    return pd.DataFrame([_values(play) for play in comparison.plays], columns=columns)
+    return pd.DataFrame([_values(play) for play in comparison.plays], columns=COLUMNS)
 
 
 def rows_frame(comparison: Comparison, by: str = "") -> "pd.DataFrame":
     """One row per planner and group; points lost to Bayes with their interval as lost, lostLow, lostHigh."""
     import pandas as pd
 
-    found = []
+    records = []
     for row in rows(comparison, by):
         values = {key: value for key, value in asdict(row).items() if key != "lost"}
         lost = row.lost
         values |= {"lost": lost and lost.mean, "lost_low": lost and lost.low, "lost_high": lost and lost.high}
-        found.append(_camel(values))
-    return pd.DataFrame(found)
+        records.append(_camel_keys(values))
+    return pd.DataFrame(records)
 
 
 def _values(play: Play) -> list[Any]:
-    return [getattr(play, name) for name in (*PLAY_FIELDS, *COST_FIELDS)]
+    return [getattr(play, field) for field in PLAY_FIELDS]
 
 
-def _camel(values: dict[str, Any]) -> dict[str, Any]:
-    def name(key: str) -> str:
-        first, *others = key.split("_")
-        return first + "".join(map(str.capitalize, others))
-
-    return {name(key): _camel(value) if isinstance(value, dict) else value for key, value in values.items()}
+def _camel_keys(values: dict[str, Any]) -> dict[str, Any]:
+    return {to_camel(key): _camel_keys(value) if isinstance(value, dict) else value for key, value in values.items()}

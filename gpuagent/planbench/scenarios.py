@@ -1,4 +1,4 @@
-"""Markets to play in, made of scenario files, and what a planner sees of one: never its truth, bounds, family or id."""
+"""Markets of scenario files, and the context a planner gets of one: never its truth, bounds, family or id."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from gpuagent.errors import BadInput
 from gpuagent.planbench.files import BoundPart, FilePart, HistoryPart, TruthPart, read
 
 EPOCH = 1_700_000_000.0
-"""When every scenario's tick 0 is, in Unix seconds: a planner sees times, and the same ones every time."""
-UNTOLD_TICKS = 10
-"""Between two jobs of a history that has no ticks."""
+"""Tick 0 of every scenario, in Unix seconds: a planner sees times, and the same ones in every play."""
+HISTORY_GAP = 10
+"""Ticks between two jobs of a history that names no ticks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seller:
-    """price: atomic units per hour. refund: the share of a failed job's amount that comes back."""
+    """A scenario's vendor. price: atomic units per hour. refund: the share of a failed job's amount that comes back."""
 
     vendor_id: str
     price: int
@@ -63,26 +63,26 @@ class Market:
         return path if isinstance(path, float | int) else path[tick]
 
     def posterior(self, vendor_id: str, attempt: int, tick: int) -> float:
-        """The chance after `attempt` failures here, as the generator itself must see it; the true one where unknown."""
+        """The chance after `attempt` failures, as the generator must see it; the true one where unknown."""
         table = self.truth.posterior.get(vendor_id)
         return table[min(attempt, len(table) - 1)] if table else self.chance(vendor_id, tick)
 
     def outcome(self, vendor_id: str, attempt: int, tick: int, replicate: int) -> float:
-        """1 or 0 as it was drawn. A vendor tried more often than was drawn for it fails."""
-        drawn = self.truth.outcomes[vendor_id][replicate]
+        """The drawn outcome, 1 or 0. A vendor tried more often than outcomes were drawn for it fails."""
+        script = self.truth.outcomes[vendor_id][replicate]
         position = tick if self.truth.index == "tick" else attempt
-        return float(position < len(drawn) and drawn[position] == "1")
+        return float(position < len(script) and script[position] == "1")
 
     def refund(self, seller: Seller, tick: int) -> float:
         path = self.truth.refund.get(seller.vendor_id)
         return path[tick] if path else seller.refund
 
     def seller(self, vendor_id: str) -> Seller:
-        (found,) = [one for one in self.sellers if one.vendor_id == vendor_id]
-        return found
+        (seller,) = [seller for seller in self.sellers if seller.vendor_id == vendor_id]
+        return seller
 
-    def seen(self, tick: int, available: int, waits: int, tried: Sequence[PastJob]) -> Context:
-        """What a planner sees at a tick, after these jobs of its run. Vendors without the GPU are no candidates."""
+    def context(self, tick: int, available: int, waits: int, attempts: Sequence[PastJob]) -> Context:
+        """The planner's context at a tick, after these jobs of its run. Vendors without the GPU are no candidates."""
         now = EPOCH + tick * self.job_s
         return Context(
             goal=self.goal,
@@ -98,7 +98,7 @@ class Market:
             candidates=tuple(
                 self._candidate(seller, tick, now) for seller in self.sellers if self.gpu_type in seller.gpu_types
             ),
-            past=(*self.past, *tried),
+            past=(*self.past, *attempts),
         )
 
     def _candidate(self, seller: Seller, tick: int, now: float) -> Candidate:
@@ -116,21 +116,22 @@ class Market:
         )
 
 
-def load(where: Path) -> tuple[tuple[Market, ...], ...]:
+def load(location: Path) -> tuple[tuple[Market, ...], ...]:
     """The markets of every scenario file in a folder, or of one file; by file name. Raises BadInput."""
-    paths = sorted(where.glob("*.json")) if where.is_dir() else [where]
+    paths = sorted(location.glob("*.json")) if location.is_dir() else [location]
     if not paths:
-        raise BadInput(f"no scenario files (*.json) in {where}: `gpuagent planners generate --out {where}` makes some")
-    found = tuple(markets(read(path)) for path in paths)
-    names = [scenario[0].scenario for scenario in found]
-    if len(set(names)) < len(names):
-        (twice, *_) = [name for name in names if names.count(name) > 1]
-        raise BadInput(f"{where}: two files have the id {twice}")
-    return found
+        command = f"gpuagent planners generate --out {location}"
+        raise BadInput(f"no scenario files (*.json) in {location}: `{command}` makes some")
+    scenarios = tuple(markets(read(path)) for path in paths)
+    names = [variants[0].scenario for variants in scenarios]
+    duplicates = [name for name in names if names.count(name) > 1]
+    if duplicates:
+        raise BadInput(f"{location}: two files have the id {duplicates[0]}")
+    return scenarios
 
 
-def own_folder() -> Path:
-    """The scenario files that come with this package: a few of each synthetic family."""
+def bundled_folder() -> Path:
+    """The folder of the scenario files in this package: a few of each synthetic family."""
     return Path(__file__).with_name("scenarios")
 
 
@@ -143,7 +144,7 @@ def atomic(usd: float) -> int:
 
 
 def cost(price_per_hour: int, hours: Decimal) -> int:
-    """What a job of so many hours is quoted at."""
+    """The quoted amount of a job, in atomic units."""
     return int((price_per_hour * hours).to_integral_value(ROUND_CEILING))
 
 
@@ -161,22 +162,22 @@ def _market(part: FilePart, number: int) -> Market:
         ticks=part.run.deadline_ticks,
         sellers=tuple(
             Seller(
-                one.vendor_id,
-                atomic(one.base_price_per_hour),
-                one.reliability_score,
-                one.supported_gpu_types,
-                one.refund_on_fail,
+                vendor.vendor_id,
+                atomic(vendor.base_price_per_hour),
+                vendor.reliability_score,
+                vendor.supported_gpu_types,
+                vendor.refund_on_fail,
             )
-            for one in part.vendors
+            for vendor in part.vendors
         ),
-        past=tuple(_past(job, number, len(part.history), job_s) for number, job in enumerate(part.history)),
+        past=tuple(_past_job(job, number, len(part.history), job_s) for number, job in enumerate(part.history)),
         truth=part.truth,
         bounds=part.bounds,
     )
 
 
-def _past(job: HistoryPart, number: int, count: int, job_s: float) -> PastJob:
-    tick = job.tick if job.tick is not None else UNTOLD_TICKS * (number - count)
+def _past_job(job: HistoryPart, number: int, count: int, job_s: float) -> PastJob:
+    tick = job.tick if job.tick is not None else HISTORY_GAP * (number - count)
     return PastJob(
         vendor_id=job.vendor_id,
         in_run=False,
@@ -190,6 +191,6 @@ def _past(job: HistoryPart, number: int, count: int, job_s: float) -> PastJob:
 
 
 def _learned(seller: Seller, past: Sequence[PastJob]) -> Learned:
-    """Counts of earlier runs; what they mean is the planner's affair."""
+    """The vendor's outcomes in earlier runs; how to weigh them is up to the planner."""
     outcomes = [job.succeeded for job in past if job.vendor_id == seller.vendor_id]
     return Learned(successes=sum(outcomes), failures=len(outcomes) - sum(outcomes))

@@ -1,4 +1,4 @@
-"""Paired statistics of two planners on common scenarios (planner.md, Comparing two planners)."""
+"""Paired statistics of two planners on common scenarios."""
 
 import math
 import random
@@ -10,8 +10,8 @@ from gpuagent.errors import BadInput
 
 RESAMPLES, SEED = 10_000, 7
 RESAMPLES_MIN, DRAWS_MAX = 1_000, 2_000_000
-"""Of many values fewer resamples do: their means are close to normal, and seconds count."""
-SEEN, POWER = 1.96, 0.84
+"""Many values need fewer resamples: their means are close to normal, and seconds count."""
+CONFIDENCE_Z, POWER_Z = 1.96, 0.84
 """Standard normal quantiles: 95 % confidence, 80 % power."""
 EFFECT = 0.02
 """The difference worth seeing: 2 points."""
@@ -19,7 +19,7 @@ EFFECT = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An estimate with its 95 % interval, of so many cases."""
+    """An estimate with its 95 % interval. cases: values it is made of."""
 
     mean: float
     low: float
@@ -29,7 +29,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class McNemar:
-    """Pairs in which only the one or only the other planner completed; p: two-sided, exact."""
+    """McNemar's test: pairs in which only one planner completed, by planner; p: two-sided, exact."""
 
     only_first: int
     only_second: int
@@ -37,8 +37,10 @@ class McNemar:
 
 
 def bootstrap(values: Sequence[float], resamples: int = RESAMPLES, seed: int = SEED) -> Interval:
-    """The mean with its percentile interval. values: one per scenario file, its variants averaged, so that they stay
-    together; for two planners, the difference of each file. Raises BadInput without values.
+    """The mean with its percentile interval. Raises BadInput without values.
+
+    values: one per scenario file, the mean of its variants, so that they stay together; for two planners, the
+    difference of each file.
     """
     if not values:
         raise BadInput("nothing to estimate: no scenario was played by both planners")
@@ -51,22 +53,22 @@ def bootstrap(values: Sequence[float], resamples: int = RESAMPLES, seed: int = S
 
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
-    """Of 0/1 outcomes of the same draws. Raises BadInput when they are not pairs."""
+    """The test on outcomes of the same draws. Raises BadInput when they are not pairs."""
     if len(first) != len(second):
         raise BadInput(f"{len(first)} outcomes of one planner and {len(second)} of the other are no pairs")
     pairs = list(zip(first, second, strict=True))
     only_first, only_second = pairs.count((True, False)), pairs.count((False, True))
-    apart = only_first + only_second
-    tail = sum(math.comb(apart, wins) for wins in range(min(only_first, only_second) + 1))
-    # Integers to the last step: 2**apart does not fit a float for a thousand pairs.
-    return McNemar(only_first, only_second, min(1.0, 2 * tail / 2**apart))
+    discordant_pairs = only_first + only_second
+    tail = sum(math.comb(discordant_pairs, wins) for wins in range(min(only_first, only_second) + 1))
+    # Integers to the last step: 2**discordant_pairs does not fit a float for a thousand pairs.
+    return McNemar(only_first, only_second, min(1.0, 2 * tail / 2**discordant_pairs))
 
 
-def needed(differences: Sequence[float], effect: float = EFFECT) -> int | None:
-    """How many scenarios it takes to see the effect at 80 % power; None where fewer than two were played."""
+def sample_size(differences: Sequence[float], effect: float = EFFECT) -> int | None:
+    """The scenarios needed to see the effect at 80 % power; None where fewer than two were played."""
     if len(differences) < 2:
         return None
-    return math.ceil(((SEEN + POWER) * stdev(differences) / effect) ** 2)
+    return math.ceil(((CONFIDENCE_Z + POWER_Z) * stdev(differences) / effect) ** 2)
 
 
 def wilson(successes: int, count: int) -> Interval:
@@ -81,7 +83,7 @@ def wilson(successes: int, count: int) -> Interval:
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:
-    """Linear between the two nearest."""
+    """Linear interpolation between the two nearest values."""
     position = share * (len(ordered) - 1)
     low = math.floor(position)
     high = min(low + 1, len(ordered) - 1)

@@ -12,7 +12,7 @@ from gpuagent import settings, wiring
 from gpuagent.core.model import Vendor
 from gpuagent.core.ports import Clock
 from gpuagent.errors import ChainError, VendorError
-from gpuagent.planbench.end_to_end import Stage
+from gpuagent.planbench.end_to_end import LiveScenario
 from gpuagent.planbench.scenarios import Market
 from gpuagent.practice import stack
 
@@ -67,9 +67,9 @@ class Practice:
     vendors: tuple[Vendor, ...]
     levers: Levers
 
-    def stage(self, market: Market) -> Stage:
+    def stage(self, market: Market) -> LiveScenario:
         """Raises BadInput where the market cannot be played over HTTP."""
-        return Stage(market, self.vendors, self.agent.ports, self.agent.store, self.agent.reads, self.levers)
+        return LiveScenario(market, self.vendors, self.agent.ports, self.agent.store, self.agent.reads, self.levers)
 
 
 @contextmanager

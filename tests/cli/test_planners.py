@@ -1,4 +1,4 @@
-"""`gpuagent planners`: what it prints, its exit codes, and that nothing paid is asked without a limit."""
+"""`gpuagent planners`: output, exit codes, and no paid question without a limit."""
 
 import csv
 import json
@@ -13,13 +13,13 @@ from typer.testing import CliRunner
 from gpuagent.adapters.planners.stub import StubPlanner
 from gpuagent.agent.start import Order, start
 from gpuagent.cli import app
-from gpuagent.cli.planners import askers_for
+from gpuagent.cli.planner_clients import clients_for
 from gpuagent.errors import BadInput
 from gpuagent.planbench.compare import estimate
 from gpuagent.planbench.scenarios import load
 from tests.support.llm_samples import KEY, OPENAI
 from tests.support.llm_server import LlmServer, starts
-from tests.support.scenarios import Counting, Scripted, document, many
+from tests.support.scenarios import PricedPlanner, StepPlanner, document, similar_scenarios
 from tests.support.world import World
 
 
@@ -35,30 +35,39 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_compare_prints_the_table_with_the_worst_call(folder: Path) -> None:
-    shown = invoke("compare", "--planners", "stub,cheapest", "--scenarios", str(folder), "--by", "scenario")
-    assert shown.exit_code == 0, shown.output
-    for words in ("ALL: 3 scenario files", "the slowest", "invalid", "bayes", "stub", "cheapest", "Paired"):
-        assert words in shown.stdout
+    result = invoke("compare", "--planners", "stub,cheapest", "--scenarios", str(folder), "--by", "scenario")
+    assert result.exit_code == 0, result.output
+    for text in (
+        "ALL: 3 scenario files",
+        "the slowest",
+        "invalid",
+        "bayes",
+        "rules",
+        "cheapest",
+        "Paired",
+        "written stub in options",
+    ):
+        assert text in result.stdout
 
 
 def test_compare_as_json_and_csv(folder: Path, tmp_path: Path) -> None:
     table = tmp_path / "plays.csv"
     options = ("--scenarios", str(folder), "--json", "--csv", str(table), "--mode", "sampled")
-    shown = invoke("compare", "--planners", "all", *options)
-    assert shown.exit_code == 0, shown.output
-    found = json.loads(shown.stdout)
-    assert {row["planner"] for row in found["rows"]} > {"bayes", "stub", "thompson", "density"}
-    assert {pair["second"] for pair in found["pairs"]} == {"stub"}
+    result = invoke("compare", "--planners", "all", *options)
+    assert result.exit_code == 0, result.output
+    comparison = json.loads(result.stdout)
+    assert {row["planner"] for row in comparison["rows"]} > {"bayes", "stub", "thompson", "density"}
+    assert {pair["second"] for pair in comparison["pairs"]} == {"stub"}
     lines = list(csv.DictReader(table.read_text().splitlines()))
     assert len([line for line in lines if line["planner"] == "stub"]) == 6  # 3 files, 2 replicates each
 
 
-def test_our_own_scenarios_are_the_default() -> None:
+def test_the_bundled_scenarios_are_the_default() -> None:
     assert "ALL: 18 scenario files" in invoke("compare", "--planners", "cheapest").stdout
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "problem"),
     [
         (("--planners", "psychic"), "no planner 'psychic'"),
         (("--planners", "stub,stub"), "name each planner once"),
@@ -69,31 +78,35 @@ def test_our_own_scenarios_are_the_default() -> None:
         (("--planners", "stub", "--scenarios", "/nowhere"), "cannot be read"),
     ],
 )
-def test_bad_input_is_one_line(arguments: tuple[str, ...], words: str) -> None:
-    shown = invoke("compare", *arguments)
-    assert (shown.exit_code, words in shown.stderr) == (2, True), shown.output
-    assert len(shown.stderr.strip().splitlines()) == 1
+def test_bad_input_is_one_line(arguments: tuple[str, ...], problem: str) -> None:
+    result = invoke("compare", *arguments)
+    assert (result.exit_code, problem in result.stderr) == (2, True), result.output
+    assert len(result.stderr.strip().splitlines()) == 1
 
 
 def test_what_costs_money_needs_a_limit_and_is_estimated_first(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The options as the command gives them; a planner that charges is not among those that it can name here."""
-    counting = Counting(price=2_500)
+    """The command's own function: no planner that charges can be named on the command line here."""
+    priced = PricedPlanner(price=2_500)
     with pytest.raises(BadInput, match="--limit"):
-        askers_for([counting], partial(estimate, many()), "", tmp_path, guarded=False)
+        clients_for([priced], partial(estimate, similar_scenarios()), "", tmp_path, guarded=False)
     assert "counting: at most 24 questions, 0.06 USD" in capsys.readouterr().err
-    stub, paid = askers_for([StubPlanner(), counting], partial(estimate, many()), "1", tmp_path, guarded=False)
-    assert (stub.planner.name, paid.planner) == ("stub", counting)
-    assert counting.asked == []
+    stub, paid = clients_for(
+        [StubPlanner(), priced], partial(estimate, similar_scenarios()), "1", tmp_path, guarded=False
+    )
+    assert (stub.planner.name, paid.planner) == ("stub", priced)
+    assert priced.digests == []
     with pytest.raises(BadInput, match="cannot say beforehand"):
-        askers_for([Scripted("v1", name="llm")], partial(estimate, many()), "1", tmp_path, guarded=False)
+        clients_for(
+            [StepPlanner("v1", name="llm")], partial(estimate, similar_scenarios()), "1", tmp_path, guarded=False
+        )
 
 
 def test_generate_and_read_again(tmp_path: Path) -> None:
-    made = tmp_path / "made"
-    assert "9 scenario files" in invoke("generate", "--out", str(made), "--count", "9", "--seed", "3").stdout
-    assert len({one[0].family for one in load(made)}) == 9
+    folder = tmp_path / "made"
+    assert "9 scenario files" in invoke("generate", "--out", str(folder), "--count", "9", "--seed", "3").stdout
+    assert len({variants[0].family for variants in load(folder)}) == 9
     (tmp_path / "file").write_text("")
     refused = invoke("generate", "--out", str(tmp_path / "file"), "--count", "9")
     assert (refused.exit_code, "cannot be written" in refused.stderr) == (2, True)
@@ -107,13 +120,13 @@ def test_ab_reads_the_runs_arms(world: World, gpuagent: Callable[..., Result]) -
     (arm,) = json.loads(gpuagent("planners", "ab", "--json").stdout)["arms"]
     assert (arm["planner"], arm["runs"], arm["ended"], arm["complete"]["mean"]) == ("stub", 2, 1, 1.0)
     assert arm["spend"]["mean"] == 1_400_000
-    assert "stub" in gpuagent("planners", "ab", "--tag", "trial").stdout
+    assert "rules" in gpuagent("planners", "ab", "--tag", "trial").stdout
     assert "no run was started" in gpuagent("planners", "ab", "--tag", "other").stdout
 
 
 def test_replay_of_a_run_without_decisions(world: World, gpuagent: Callable[..., Result]) -> None:
-    shown = gpuagent("planners", "replay", world.start().run_id)
-    assert (shown.exit_code, "nothing to replay" in shown.stderr) == (2, True)
+    result = gpuagent("planners", "replay", world.start().run_id)
+    assert (result.exit_code, "nothing to replay" in result.stderr) == (2, True)
     assert gpuagent("planners", "replay", "0" * 24).exit_code == 2
 
 
@@ -129,14 +142,14 @@ def test_replay_says_beforehand_what_asking_may_cost(
     assert (refused.exit_code, llm_server.asked) == (2, [])
     assert "llm: at most 1 questions, 0.0" in refused.stderr
     assert "--limit" in refused.stderr
-    shown = gpuagent(*replay, "--limit", "0.10", **model)
-    assert (shown.exit_code, len(llm_server.asked)) == (0, 1), shown.output
-    assert "0 agree, 1 differ" in shown.stdout
+    result = gpuagent(*replay, "--limit", "0.10", **model)
+    assert (result.exit_code, len(llm_server.asked)) == (0, 1), result.output
+    assert "0 agree, 1 differ" in result.stdout
     again = gpuagent(*replay, "--limit", "0.10", **model)
     assert "llm: at most 0 questions, 0.00 USD" in again.stderr
     assert len(llm_server.asked) == 1
 
 
 def test_live_refuses_what_is_not_there(folder: Path) -> None:
-    shown = invoke("live", str(folder / "a.json"), "--replicate", "7")
-    assert (shown.exit_code, "no variant 0 with a replicate 7" in shown.stderr) == (2, True)
+    result = invoke("live", str(folder / "a.json"), "--replicate", "7")
+    assert (result.exit_code, "no variant 0 with a replicate 7" in result.stderr) == (2, True)

@@ -1,4 +1,4 @@
-"""Planners compared from a notebook: the form, Stop, what is shown, and nothing paid that nobody allowed."""
+"""The comparison of planners in a notebook: form, Stop, tables and chart, and no payment beyond the user's limit."""
 
 import asyncio
 import json
@@ -8,9 +8,20 @@ from pathlib import Path
 import pytest
 
 from gpuagent.errors import BadInput, ConfigError
-from gpuagent.panels.comparison import results as compared
-from gpuagent.panels.comparison.form import Comparing
-from gpuagent.panels.comparison.runner import Choice, Trial, names, replayed
+from gpuagent.panels.comparison import (
+    ComparisonForm,
+    ComparisonRequest,
+    cost_table,
+    difference_chart,
+    disagreement_table,
+    family_table,
+    paired_table,
+    parse_planner_names,
+    replay_decisions,
+    replay_table,
+    score_table,
+)
+from gpuagent.panels.comparison.runner import ComparisonRun
 from gpuagent.planbench.compare import Comparison
 from gpuagent.planbench.disagreements import disagreements
 from tests.support.eventually import eventually
@@ -27,71 +38,73 @@ NO_KEY: dict[str, str] = {}
 def folder(tmp_path: Path) -> str:
     """Three files of one decision each: cheapest takes v2, reliable takes v1."""
     for budget in (8, 9, 10):
-        one = document(id=f"file-{budget}", run__budgetTotal=budget, run__deadlineTicks=1)
-        one["vendors"][1]["reliabilityScore"] = 0.1
-        (tmp_path / f"{budget}.json").write_text(json.dumps(one))
+        scenario = document(id=f"file-{budget}", run__budgetTotal=budget, run__deadlineTicks=1)
+        scenario["vendors"][1]["reliabilityScore"] = 0.1
+        (tmp_path / f"{budget}.json").write_text(json.dumps(scenario))
     return str(tmp_path)
 
 
 @pytest.fixture
 def llm(llm_server: LlmServer) -> dict[str, str]:
     prices = json.dumps({OPENAI: [0.5, 1.5]})
-    names_ = ("PLANNER_MODEL", "PLANNER_API_BASE", "PLANNER_API_KEY", "PLANNER_PRICES")
-    return dict(zip(names_, (OPENAI, llm_server.url, KEY, prices), strict=True))
+    variables = ("PLANNER_MODEL", "PLANNER_API_BASE", "PLANNER_API_KEY", "PLANNER_PRICES")
+    return dict(zip(variables, (OPENAI, llm_server.url, KEY, prices), strict=True))
 
 
 def at_form(
-    scene: Callable[[Comparing], Awaitable[None]], choice: Choice, environ: dict[str, str], cache: Path
+    scene: Callable[[ComparisonForm], Awaitable[None]], request: ComparisonRequest, environ: dict[str, str], cache: Path
 ) -> None:
-    async def sit() -> None:
-        await scene(Comparing(choice, environ, cache))
+    async def play_scene() -> None:
+        await scene(ComparisonForm(request, environ, cache))
 
-    asyncio.run(sit())
+    asyncio.run(play_scene())
 
 
-def played(folder: str, *planners: str) -> Comparison:
-    return Trial(Choice(planners, folder), NO_KEY).play()
+def comparison_of(folder: str, *planners: str) -> Comparison:
+    return ComparisonRun(ComparisonRequest(planners, folder), NO_KEY).play()
 
 
 def test_what_is_shown_are_the_figures_of_the_comparison(folder: str) -> None:
-    found = played(folder, "cheapest", "reliable")
-    assert "reliable | 3 | 60.0% | " in compared.scores(found).plain  # v1 succeeds with p=0.6
-    assert "cheapest | 3 | 50.0% | " in compared.scores(found).plain
+    comparison = comparison_of(folder, "cheapest", "reliable")
+    assert "reliable | 3 | 60.0% | " in score_table(comparison).plain  # v1 succeeds with p=0.6
+    assert "cheapest | 3 | 50.0% | " in score_table(comparison).plain
     # Three files alike: v1 for 4 USD, v2 for 2, half of it back when it fails, of budgets of 8, 9 and 10.
     spend = sum((4 - 1.5) / budget for budget in (8, 9, 10)) / 3
-    (row,) = [line for line in compared.paired(found, "cheapest").plain.splitlines() if line.startswith("reliable")]
+    (row,) = [line for line in paired_table(comparison, "cheapest").plain.splitlines() if line.startswith("reliable")]
     assert row.startswith(f"reliable | +10.0 [+10.0, +10.0] | +{100 * spend:.1f} [")
-    assert compared.paired(found).plain.splitlines()[1].startswith("less cheapest")
-    assert "honest | 3 | 50.0% | 60.0%" in compared.by_family(found).plain
-    picture = compared.chart(found)
+    assert paired_table(comparison).plain.splitlines()[1].startswith("less cheapest")
+    assert "honest | 3 | 50.0% | 60.0%" in family_table(comparison).plain
+    picture = difference_chart(comparison)
     assert picture.png.startswith(b"\x89PNG")
     assert "reliable completes +10.0 [+10.0, +10.0] points" in picture.alt
 
 
-def test_one_planner_has_nobody_to_be_paired_with(folder: str) -> None:
-    alone = played(folder, "cheapest")
-    assert "Two planners make a pair" in compared.paired(alone).plain
-    assert compared.chart(alone).title == "Two planners make a pair"
-    assert "They agreed" in compared.disagreed(alone).plain
+def test_one_planner_makes_no_pair(folder: str) -> None:
+    alone = comparison_of(folder, "cheapest")
+    assert "Two planners make a pair" in paired_table(alone).plain
+    assert difference_chart(alone).title == "Two planners make a pair"
+    assert "The planners agreed" in disagreement_table(alone).plain
 
 
 def test_disagreements_say_who_said_what(folder: str) -> None:
-    found = played(folder, "cheapest", "reliable", "density")
-    first = disagreements(found)[0]
-    assert (len(disagreements(found)), first.alive, first.tick) == (3, 1.0, 0)
-    assert first.choices()["start_job", "v1"][0] == "reliable"
-    shown = compared.disagreed(found, 1)
-    assert "the highest advertised reliability: v1 at 4.00 USD" in shown.plain
-    assert "3 in all; the 1 likeliest" in shown.plain
-    assert "<b>" in shown.html
-    assert "<b>" not in shown.plain
+    comparison = comparison_of(folder, "cheapest", "reliable", "density")
+    first = disagreements(comparison)[0]
+    assert (len(disagreements(comparison)), first.survival, first.tick) == (3, 1.0, 0)
+    assert first.planners_by_choice()["start_job", "v1"][0] == "reliable"
+    table = disagreement_table(comparison, 1)
+    assert "the highest advertised reliability: v1 at 4.00 USD" in table.plain
+    assert "3 in all; the 1 likeliest" in table.plain
+    assert "<b>" in table.html
+    assert "<b>" not in table.plain
 
 
 def test_texts_of_planners_are_escaped(folder: str, llm: dict[str, str], llm_server: LlmServer, tmp_path: Path) -> None:
     llm_server.plays(starts("v1", maxHours=2, reason="<script>alert(1)</script>"))
-    found = Trial(Choice(("cheapest", "llm"), folder, limit="1"), llm, tmp_path / "cache").play()
-    assert "<script>" not in compared.disagreed(found).html
-    assert "&lt;script&gt;" in compared.disagreed(found).html
+    comparison = ComparisonRun(
+        ComparisonRequest(("cheapest", "llm"), folder, limit="1"), llm, tmp_path / "cache"
+    ).play()
+    assert "<script>" not in disagreement_table(comparison).html
+    assert "&lt;script&gt;" in disagreement_table(comparison).html
 
 
 def test_what_costs_money_needs_a_limit_and_is_counted(
@@ -99,63 +112,63 @@ def test_what_costs_money_needs_a_limit_and_is_counted(
 ) -> None:
     llm_server.plays(starts("v1", maxHours=2))
     cache = tmp_path / "cache"
-    unlimited = Trial(Choice(("stub", "llm"), folder), llm, cache)
-    assert "llm: at most 3 questions" in unlimited.words()
+    unlimited = ComparisonRun(ComparisonRequest(("stub", "llm"), folder), llm, cache)
+    assert "llm: at most 3 questions" in unlimited.summary()
     with pytest.raises(BadInput, match="say how much it may"):
         unlimited.play()
     assert llm_server.asked == []
-    trial = Trial(Choice(("stub", "llm"), folder, limit="1"), llm, cache)
-    trial.play()
-    told = compared.asked(trial).plain
-    assert "llm | 3 | 3,300 | 0.00195 USD" in told  # 1000 tokens at 0.5 and 100 at 1.5 USD a million, three times
-    assert "0.00195 USD in all, of at most 1.00 USD" in told
-    again = Trial(Choice(("stub", "llm"), folder, limit="1"), llm, cache)
+    run = ComparisonRun(ComparisonRequest(("stub", "llm"), folder, limit="1"), llm, cache)
+    run.play()
+    costs = cost_table(run).plain
+    assert "llm | 3 | 3,300 | 0.00195 USD" in costs  # 1000 tokens at 0.5 and 100 at 1.5 USD a million, three times
+    assert "0.00195 USD in all, of at most 1.00 USD" in costs
+    again = ComparisonRun(ComparisonRequest(("stub", "llm"), folder, limit="1"), llm, cache)
     again.play()
-    assert "llm | 0 | – | 0.00 USD" in compared.asked(again).plain
+    assert "llm | 0 | – | 0.00 USD" in cost_table(again).plain
 
 
 def test_without_a_key_the_free_ones_are_compared_and_the_form_says_so(folder: str, tmp_path: Path) -> None:
-    async def scene(form: Comparing) -> None:
+    async def scene(form: ComparisonForm) -> None:
         bundle = form._repr_mimebundle_()
         assert "application/vnd.jupyter.widget-view+json" in bundle
-        for shown in (bundle["text/html"], bundle["text/plain"]):
-            assert "llm is not set up" in shown
+        for text in (bundle["text/html"], bundle["text/plain"]):
+            assert "llm is not set up" in text
         assert "llm" not in form.planners
-        form.run.click()
+        form.run_button.click()
         await form.settled()
         assert form.comparison
         assert form.comparison.planners() == ["bayes", "stub", "cheapest"]
-        assert "Played. 3 scenarios, 2 planners. Asking costs: nobody charges." in form.message.text
+        assert "Played. 3 scenarios, 2 planners. Asking costs: nothing." in form.message.text
         assert "cheapest" in form.results.value
-        assert (form.run.disabled, form.stop.disabled) == (False, True)
+        assert (form.run_button.disabled, form.stop_button.disabled) == (False, True)
 
-    at_form(scene, Choice(("stub", "cheapest"), folder), NO_KEY, tmp_path / "cache")
+    at_form(scene, ComparisonRequest(("stub", "cheapest"), folder), NO_KEY, tmp_path / "cache")
 
 
 def test_stop_keeps_what_was_played(folder: str, llm: dict[str, str], llm_server: LlmServer, tmp_path: Path) -> None:
     """The model holds its first answer; it is stopped, answers, and is asked nothing more."""
     llm_server.plays(Says(starts("v1", maxHours=2).text, manner="late"))
 
-    async def scene(form: Comparing) -> None:
-        form.run.click()
+    async def scene(form: ComparisonForm) -> None:
+        form.run_button.click()
         await asyncio.to_thread(eventually, lambda: llm_server.asked, DEADLINE_S)
-        assert form.run.disabled
-        form.run.click()  # dropped
-        form.stop.click()
+        assert form.run_button.disabled
+        form.run_button.click()  # dropped
+        form.stop_button.click()
         llm_server.release()
         await form.settled()
         assert "stopped by hand while llm was played" in form.message.text
         assert form.comparison
         assert [play.scenario for play in form.comparison.plays if play.planner == "llm"] == ["file-10"]
         assert len(llm_server.asked) == 1
-        assert "stopped by hand" in compared.scores(form.comparison).plain
-        assert not form.run.disabled
+        assert "stopped by hand" in score_table(form.comparison).plain
+        assert not form.run_button.disabled
 
-    at_form(scene, Choice(("llm",), folder, limit="1"), llm, tmp_path / "cache")
+    at_form(scene, ComparisonRequest(("llm",), folder, limit="1"), llm, tmp_path / "cache")
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "words"),
+    ("field", "value", "problem"),
     [
         ("scenarios", "/nowhere", "write generated, own, or a folder"),
         ("seed", "x", "a seed is a whole number"),
@@ -164,52 +177,52 @@ def test_stop_keeps_what_was_played(folder: str, llm: dict[str, str], llm_server
         ("against", "nobody", "nobody is not among the planners"),
     ],
 )
-def test_what_cannot_be_is_said_in_the_panel(folder: str, tmp_path: Path, field: str, value: str, words: str) -> None:
-    async def scene(form: Comparing) -> None:
+def test_what_cannot_be_is_said_in_the_panel(folder: str, tmp_path: Path, field: str, value: str, problem: str) -> None:
+    async def scene(form: ComparisonForm) -> None:
         form.fields[field].widget.value = value
-        for button in (form.estimate, form.run):
+        for button in (form.estimate_button, form.run_button):
             button.click()
             await form.settled()
-            assert words in form.message.text
-        with pytest.raises(BadInput, match=words):
+            assert problem in form.message.text
+        with pytest.raises(BadInput, match=problem):
             await form.play()
         assert form.comparison is None
 
-    at_form(scene, Choice(("stub",), folder), NO_KEY, tmp_path / "cache")
+    at_form(scene, ComparisonRequest(("stub",), folder), NO_KEY, tmp_path / "cache")
 
 
 def test_planners_that_are_not_there(folder: str) -> None:
     with pytest.raises(BadInput, match="no planner 'psychic'"):
-        Trial(Choice(("psychic",), folder), NO_KEY)
+        ComparisonRun(ComparisonRequest(("psychic",), folder), NO_KEY)
     with pytest.raises(ConfigError):
-        Trial(Choice(("llm",), folder), NO_KEY)
+        ComparisonRun(ComparisonRequest(("llm",), folder), NO_KEY)
     with pytest.raises(BadInput, match="at least one"):
-        names(" , ")
-    assert names("a, b,a") == ("a", "b")
+        parse_planner_names(" , ")
+    assert parse_planner_names("a, b,a") == ("a", "b")
 
 
 def test_own_runs_are_replayed(world: World) -> None:
     world.finish(world.start())
     idle = world.start()
-    found = replayed("", "cheapest", world.environment)
-    (run_id,) = found
-    shown = compared.replays(found, "cheapest").plain
-    assert f"{run_id} | " in shown
-    assert "start_job gpu_vendor_1" in shown
-    assert "1 agree, 0 differ" in shown
+    replays = replay_decisions("", "cheapest", world.environment)
+    (run_id,) = replays
+    table = replay_table(replays, "cheapest").plain
+    assert f"{run_id} | " in table
+    assert "start_job gpu_vendor_1" in table
+    assert "1 agree, 0 differ" in table
     with pytest.raises(BadInput, match="nothing to replay"):
-        replayed(idle.run_id, "cheapest", world.environment)
-    assert "none has decided" in compared.replays({}, "cheapest").plain
+        replay_decisions(idle.run_id, "cheapest", world.environment)
+    assert "none has decided" in replay_table({}, "cheapest").plain
 
 
 def test_the_notebook_by_papermill_with_parameters(tmp_path: Path) -> None:
     out = tmp_path / "out.ipynb"
     options = ("-k", "python3", "--no-progress-bar", "-p", "planners", "stub,reliable", "-p", "count", "4")
-    shown = ended(embedded(tmp_path), *PAPERMILL, str(COMPARE), str(out), *options)
-    assert shown.returncode == 0, shown.stderr
-    (told,) = cell(out, "scores").outputs
-    assert "reliable" in told.data["text/plain"]
-    assert "cheapest" not in told.data["text/plain"]
+    process = ended(embedded(tmp_path), *PAPERMILL, str(COMPARE), str(out), *options)
+    assert process.returncode == 0, process.stderr
+    (scores,) = cell(out, "scores").outputs
+    assert "reliable" in scores.data["text/plain"]
+    assert "cheapest" not in scores.data["text/plain"]
     (picture,) = cell(out, "chart").outputs
     assert "image/png" in picture.data
     assert "95 % intervals over 4 scenarios" in picture.metadata["image/png"]["alt"]
@@ -221,5 +234,5 @@ def test_the_notebook_by_papermill_with_parameters(tmp_path: Path) -> None:
 def test_the_notebook_with_a_planner_that_is_not_there(tmp_path: Path) -> None:
     out = tmp_path / "out.ipynb"
     options = ("-k", "python3", "--no-progress-bar", "-p", "planners", "psychic")
-    shown = ended(embedded(tmp_path), *PAPERMILL, str(COMPARE), str(out), *options)
-    assert (shown.returncode, [kind for kind, _ in errors(out)]) == (1, ["BadInput"])
+    process = ended(embedded(tmp_path), *PAPERMILL, str(COMPARE), str(out), *options)
+    assert (process.returncode, [kind for kind, _ in errors(out)]) == (1, ["BadInput"])

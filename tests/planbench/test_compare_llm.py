@@ -23,12 +23,12 @@ BUDGETS = (8, 9, 10)
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Three files of one decision each, which look different."""
-    made = tmp_path / "scenarios"
-    made.mkdir()
+    scenarios = tmp_path / "scenarios"
+    scenarios.mkdir()
     for budget in BUDGETS:
-        one = document(id=f"file-{budget}", run__budgetTotal=budget, run__deadlineTicks=1)
-        (made / f"{budget}.json").write_text(json.dumps(one))
-    return made
+        scenario = document(id=f"file-{budget}", run__budgetTotal=budget, run__deadlineTicks=1)
+        (scenarios / f"{budget}.json").write_text(json.dumps(scenario))
+    return scenarios
 
 
 @pytest.fixture
@@ -47,10 +47,10 @@ def arguments(folder: Path, *more: str) -> list[str]:
     return ["planners", "compare", "--planners", "stub,cheapest,llm", *options]
 
 
-def compared(folder: Path, environment: dict[str, str], *more: str, exit_code: int = 0) -> Any:
-    shown = CliRunner().invoke(app, arguments(folder, *more), env=environment)
-    assert shown.exit_code == exit_code, shown.output
-    return json.loads(shown.stdout)
+def comparison_json(folder: Path, environment: dict[str, str], *more: str, exit_code: int = 0) -> Any:
+    result = CliRunner().invoke(app, arguments(folder, *more), env=environment)
+    assert result.exit_code == exit_code, result.output
+    return json.loads(result.stdout)
 
 
 def test_the_statistics_are_those_computed_by_hand(
@@ -58,34 +58,36 @@ def test_the_statistics_are_those_computed_by_hand(
 ) -> None:
     """The model takes v1 for 4 USD with p=0.6; cheapest takes v2 for 2 USD, half of it back, with p=0.5."""
     llm_server.plays(starts("v1", maxHours=2))
-    found = compared(folder, environment, "--limit", "1")
-    (pair,) = [one for one in found["pairs"] if one["first"] == "llm"]
+    comparison = comparison_json(folder, environment, "--limit", "1")
+    (pair,) = [pair for pair in comparison["pairs"] if pair["first"] == "llm"]
     by_hand = [(0.6 - LAMBDA * 4 / budget) - (0.5 - LAMBDA * 1.5 / budget) for budget in BUDGETS]
     assert pair["difference"]["mean"] == pytest.approx(sum(by_hand) / 3)
     assert min(by_hand) <= pair["difference"]["low"] <= pair["difference"]["high"] <= max(by_hand)
-    (row,) = [one for one in found["rows"] if one["planner"] == "llm"]
+    (row,) = [row for row in comparison["rows"] if row["planner"] == "llm"]
     assert (row["invalid"], row["complete"]) == (0, pytest.approx(0.6))
     assert int(row["plannerCost"]) == 3 * 650  # 1000 tokens at 0.5 and 100 at 1.5 USD a million
     assert len(llm_server.asked) == 3
-    again = compared(folder, environment, "--limit", "1", "--mode", "sampled")
+    again = comparison_json(folder, environment, "--limit", "1", "--mode", "sampled")
     assert len(llm_server.asked) == 3
-    assert [one["planner"] for one in again["rows"] if one["plannerCost"] != "0"] == []
+    assert [row["planner"] for row in again["rows"] if row["plannerCost"] != "0"] == []
 
 
 def test_without_a_limit_it_asks_nothing(folder: Path, environment: dict[str, str], llm_server: LlmServer) -> None:
     llm_server.plays(starts("v1", maxHours=2))
-    shown = CliRunner().invoke(app, arguments(folder), env=environment)
-    assert (shown.exit_code, llm_server.asked) == (2, [])
-    assert "llm: at most 3 questions" in shown.stderr
-    assert "--limit" in shown.stderr
+    result = CliRunner().invoke(app, arguments(folder), env=environment)
+    assert (result.exit_code, llm_server.asked) == (2, [])
+    assert "llm: at most 3 questions" in result.stderr
+    assert "--limit" in result.stderr
 
 
-def test_the_guard_stands_behind_it_if_asked(folder: Path, environment: dict[str, str], llm_server: LlmServer) -> None:
+def test_the_guard_checks_its_answers_on_request(
+    folder: Path, environment: dict[str, str], llm_server: LlmServer
+) -> None:
     llm_server.plays(starts("v3", maxHours=2))  # has not the GPU
-    (raw,) = [one for one in compared(folder, environment, "--limit", "1")["rows"] if one["planner"] == "llm"]
+    (raw,) = [row for row in comparison_json(folder, environment, "--limit", "1")["rows"] if row["planner"] == "llm"]
     assert (raw["invalid"], raw["complete"]) == (3, 0)
-    found = compared(folder, environment, "--limit", "1", "--guard")["rows"]
-    guarded, stub = (next(one for one in found if one["planner"] == name) for name in ("llm", "stub"))
+    rows = comparison_json(folder, environment, "--limit", "1", "--guard")["rows"]
+    guarded, stub = (next(row for row in rows if row["planner"] == name) for name in ("llm", "stub"))
     assert (guarded["invalid"], guarded["refused"]) == (0, 6)
     assert guarded["utility"] == stub["utility"]
 
@@ -95,21 +97,21 @@ def test_interrupted_and_started_again_it_repeats_no_call(
 ) -> None:
     running: list[subprocess.Popen[str]] = []
 
-    def interrupt(asked: Asked) -> Says:
+    def interrupt(_: Asked) -> Says:
         running[0].send_signal(signal.SIGINT)
         return Says(manner="late")
 
     good = starts("v1", maxHours=2)
     llm_server.plays(good, good, interrupt)
     command = [sys.executable, "-m", "gpuagent.cli", *arguments(folder, "--limit", "1")]
-    surroundings, pipe = {**os.environ, **environment}, subprocess.PIPE
-    running.append(subprocess.Popen(command, env=surroundings, stdout=pipe, stderr=pipe, text=True))
+    pipe = subprocess.PIPE
+    running.append(subprocess.Popen(command, env={**os.environ, **environment}, stdout=pipe, stderr=pipe, text=True))
     _, errors = running[0].communicate(timeout=60)
     assert running[0].returncode != 0, errors
-    answered = [asked.last for asked in llm_server.asked[:2]]
+    answers = [request.last for request in llm_server.asked[:2]]
     assert len(llm_server.asked) == 3
     llm_server.plays(good)
-    found = compared(folder, environment, "--limit", "1")
-    assert found["stopped"] == ""
-    (asked,) = [asked.last for asked in llm_server.asked]
-    assert asked not in answered
+    comparison = comparison_json(folder, environment, "--limit", "1")
+    assert comparison["stopped"] == ""
+    (request,) = llm_server.asked
+    assert request.last not in answers

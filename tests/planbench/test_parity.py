@@ -1,4 +1,4 @@
-"""A deterministic planner decides the same in memory and over HTTP, on the same scenario file; and is replayed."""
+"""Parity: a deterministic planner decides the same in memory and over HTTP; and its records are replayed."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -12,14 +12,15 @@ from click.testing import Result
 from gpuagent.adapters.planners.stub import StubPlanner
 from gpuagent.core.ports import Planner
 from gpuagent.errors import BadInput
-from gpuagent.planbench.baselines import RULES
-from gpuagent.planbench.end_to_end import Stage, in_memory
+from gpuagent.planbench.baselines import BASELINES
+from gpuagent.planbench.end_to_end import LiveScenario
 from gpuagent.planbench.files import parse
 from gpuagent.planbench.scenarios import markets
+from gpuagent.planbench.steps import play_in_memory, same_choices
 from tests.support.scenarios import market
 from tests.support.world import Market, World
 
-PLANNERS: dict[str, Planner] = {"stub": StubPlanner(), **RULES}
+PLANNERS: dict[str, Planner] = {"stub": StubPlanner(), **BASELINES}
 
 
 def vendor(name: str, price: float, reliability: float | None, *gpus: str) -> dict[str, Any]:
@@ -56,8 +57,8 @@ FILES = {
 }
 
 
-class Levers:
-    """The shared market's, and its prices put back in the end."""
+class SharedMarketControls:
+    """The controls of the tests' shared market."""
 
     def __init__(self, market: Market) -> None:
         self.market = market
@@ -73,17 +74,17 @@ class Levers:
 
 
 @pytest.fixture
-def levers(market: Market) -> Iterator[Levers]:
-    levers = Levers(market)
-    yield levers
-    for one in market.vendors:
-        levers.price(one.vendor_id, Decimal(one.base_price_per_hour) / 10**6)
+def controls(market: Market) -> Iterator[SharedMarketControls]:
+    controls = SharedMarketControls(market)
+    yield controls
+    for vendor in market.vendors:
+        controls.price(vendor.vendor_id, Decimal(vendor.base_price_per_hour) / 10**6)
 
 
-def stage(world: World, levers: Levers, document: dict[str, Any]) -> Stage:
-    (made,) = markets(parse("parity.json", document))
+def live_scenario(world: World, controls: SharedMarketControls, document: dict[str, Any]) -> LiveScenario:
+    (scenario,) = markets(parse("parity.json", document))
     ports = replace(world.ports, planners=PLANNERS)
-    return Stage(made, world.market.vendors, ports, world.store, world.reads, levers)
+    return LiveScenario(scenario, world.market.vendors, ports, world.store, world.reads, controls)
 
 
 @pytest.mark.parametrize(
@@ -96,33 +97,35 @@ def stage(world: World, levers: Levers, document: dict[str, Any]) -> Stage:
     ],
 )
 def test_the_same_decisions_in_memory_and_over_http(
-    world: World, levers: Levers, file: str, planner: str, replicate: int
+    world: World, controls: SharedMarketControls, file: str, planner: str, replicate: int
 ) -> None:
-    (made,) = markets(parse("parity.json", FILES[file]))
-    play, expected = in_memory(made, PLANNERS[planner], replicate)
-    run, found = stage(world, levers, FILES[file]).play(planner, replicate)
-    assert [(one.action, one.vendor_id) for one in found] == [(one.action, one.vendor_id) for one in expected], found
+    (scenario,) = markets(parse("parity.json", FILES[file]))
+    play, expected = play_in_memory(scenario, PLANNERS[planner], replicate)
+    run, bought = live_scenario(world, controls, FILES[file]).play(planner, replicate)
+    assert same_choices(bought, expected), bought
     assert (run.status == "completed") == (play.complete == 1)
     ledger = world.books(run).ledger
-    assert ledger.settled == round(play.spend * made.budget)
+    assert ledger.settled == round(play.spend * scenario.budget)
     assert world.books(run).balanced
 
 
-def test_what_was_really_decided_is_replayed(world: World, levers: Levers, gpuagent: Callable[..., Result]) -> None:
-    run, found = stage(world, levers, FILES["wrong GPU"]).play("stub", 0)
+def test_what_was_really_decided_is_replayed(
+    world: World, controls: SharedMarketControls, gpuagent: Callable[..., Result]
+) -> None:
+    run, choices = live_scenario(world, controls, FILES["wrong GPU"]).play("stub", 0)
     same = json.loads(gpuagent("planners", "replay", run.run_id, "--json").stdout)
-    assert (same["agree"], same["differ"], same["unanswered"]) == (len(found), 0, 0)
-    other = json.loads(gpuagent("planners", "replay", run.run_id, "--planner", "cheapest", "--json").stdout)
-    assert other["agree"] + other["differ"] == len(found)
-    assert all(one["other"]["reason"] for one in other["decisions"])
-    shown = gpuagent("planners", "replay", run.run_id, "--planner", "reliable")
-    assert shown.exit_code == 0, shown.output
-    assert "agree" in shown.stdout
+    assert (same["agree"], same["differ"], same["unanswered"]) == (len(choices), 0, 0)
+    cheapest = json.loads(gpuagent("planners", "replay", run.run_id, "--planner", "cheapest", "--json").stdout)
+    assert cheapest["agree"] + cheapest["differ"] == len(choices)
+    assert all(decision["other"]["reason"] for decision in cheapest["decisions"])
+    result = gpuagent("planners", "replay", run.run_id, "--planner", "reliable")
+    assert result.exit_code == 0, result.output
+    assert "agree" in result.stdout
 
 
-def test_what_cannot_be_played_over_http_is_refused(world: World, levers: Levers) -> None:
+def test_what_cannot_be_played_over_http_is_refused(world: World, controls: SharedMarketControls) -> None:
     refunding = market()
     with pytest.raises(BadInput, match="refunds"):
-        Stage(refunding, world.market.vendors, world.ports, world.store, world.reads, levers)
+        LiveScenario(refunding, world.market.vendors, world.ports, world.store, world.reads, controls)
     with pytest.raises(BadInput, match="start 3 vendors"):
-        Stage(refunding, world.market.vendors[:1], world.ports, world.store, world.reads, levers)
+        LiveScenario(refunding, world.market.vendors[:1], world.ports, world.store, world.reads, controls)

@@ -1,4 +1,4 @@
-"""Scenario files: read strictly, merged with their variants; what a planner sees of one holds nothing hidden."""
+"""Scenario files: strict reading, merging of variants; a planner's context holds nothing hidden."""
 
 import json
 from decimal import Decimal
@@ -10,25 +10,30 @@ import pytest
 from gpuagent.core.context import Context
 from gpuagent.errors import BadInput
 from gpuagent.planbench.files import parse
-from gpuagent.planbench.scenarios import EPOCH, load, markets, own_folder
+from gpuagent.planbench.scenarios import EPOCH, bundled_folder, load, markets
 from tests.support.scenarios import document, market
 
 
 def test_what_a_planner_sees() -> None:
-    seen = market().seen(1, 7_000_000, 1, ())
-    assert (seen.budget, seen.available, seen.hours, seen.job_s) == (10_000_000, 7_000_000, Decimal(2), 7200)
-    assert (seen.now, seen.deadline, seen.decisions_left) == (EPOCH + 7200, EPOCH + 4 * 7200, 3)
-    assert [one.vendor_id for one in seen.candidates] == ["v1", "v2"]  # v3 has no such GPU
-    first, second = seen.candidates
+    context = market().context(1, 7_000_000, 1, ())
+    assert (context.budget, context.available, context.hours, context.job_s) == (
+        10_000_000,
+        7_000_000,
+        Decimal(2),
+        7200,
+    )
+    assert (context.now, context.deadline, context.decisions_left) == (EPOCH + 7200, EPOCH + 4 * 7200, 3)
+    assert [candidate.vendor_id for candidate in context.candidates] == ["v1", "v2"]  # v3 has no such GPU
+    first, second = context.candidates
     assert (first.amount, first.reliability, first.refund) == (4_000_000, 0.5, 0)
     assert (second.amount, second.reliability, second.refund) == (2_000_000, None, 0.5)
     assert (second.learned.successes, second.learned.failures) == (1, 0)
-    job = seen.past[0]
+    job = context.past[0]
     assert (job.started_at, job.ended_at, job.succeeded, job.in_run) == (EPOCH - 72_000, EPOCH - 64_800, False, False)
 
 
 def test_nothing_hidden_is_seen() -> None:
-    """Two files that differ in what is hidden look the same."""
+    """Two files that differ only in hidden fields give the same context."""
     hidden = document(
         id="other",
         family="liars",
@@ -40,15 +45,19 @@ def test_nothing_hidden_is_seen() -> None:
             "outcomes": {name: ["0000"] for name in ("v1", "v2", "v3")},
         },
     )
-    (other,) = markets(parse("other.json", hidden))
-    assert other.seen(0, 1, 0, ()) == market().seen(0, 1, 0, ())
+    (lookalike,) = markets(parse("other.json", hidden))
+    assert lookalike.context(0, 1, 0, ()) == market().context(0, 1, 0, ())
 
 
 def test_prices_per_tick_are_quoted() -> None:
     spiking = document()
     spiking["truth"]["price"] = {"v1": [6, 2, 2, 2.5]}
-    (made,) = markets(parse("spiking.json", spiking))
-    assert [made.seen(tick, 1, 0, ()).candidates[0].amount for tick in (0, 1, 3)] == [12_000_000, 4_000_000, 5_000_000]
+    (spiking_market,) = markets(parse("spiking.json", spiking))
+    assert [spiking_market.context(tick, 1, 0, ()).candidates[0].amount for tick in (0, 1, 3)] == [
+        12_000_000,
+        4_000_000,
+        5_000_000,
+    ]
 
 
 def test_variants_replace_what_they_hold_and_truth_is_merged_key_by_key() -> None:
@@ -61,7 +70,7 @@ def test_variants_replace_what_they_hold_and_truth_is_merged_key_by_key() -> Non
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "problem"),
     [
         ({"schema": "planbench/2"}, "schema: Input should be 'planbench/1'"),
         ({"run__budgetTotal": 0}, "run.budgetTotal"),
@@ -81,10 +90,10 @@ def test_variants_replace_what_they_hold_and_truth_is_merged_key_by_key() -> Non
         ({"history": [{"vendorId": "v9", "status": "failed", "expectedCost": 1, "actualCost": 1, "hours": 1}]}, "v9"),
     ],
 )
-def test_what_is_wrong_is_said(changes: dict[str, Any], words: str) -> None:
+def test_a_fault_of_a_file_is_named(changes: dict[str, Any], problem: str) -> None:
     with pytest.raises(BadInput, match=r"bad.json") as caught:
         parse("bad.json", document(**changes))
-    assert words in str(caught.value)
+    assert problem in str(caught.value)
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
@@ -105,8 +114,8 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_a_context_is_read_back_from_its_json() -> None:
-    for scenario in load(own_folder()):
-        context = scenario[0].seen(0, scenario[0].budget, 0, ())
+    for scenario in load(bundled_folder()):
+        context = scenario[0].context(0, scenario[0].budget, 0, ())
         stored = json.loads(json.dumps(context.as_json()))
         assert Context.from_json(stored) == context
         assert Context.from_json(stored).digest() == context.digest()
@@ -114,7 +123,7 @@ def test_a_context_is_read_back_from_its_json() -> None:
 
 @pytest.mark.parametrize("damage", ["hours", "candidates", "past", "unknown"])
 def test_what_is_no_context_is_refused(damage: str) -> None:
-    stored = market().seen(0, 1, 0, ()).as_json()
+    stored = market().context(0, 1, 0, ()).as_json()
     stored[damage] = "x"
     with pytest.raises(BadInput, match="not a recorded context"):
         Context.from_json(stored)

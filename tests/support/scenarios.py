@@ -1,4 +1,4 @@
-"""Small scenarios whose plays can be computed by hand, planners that follow a script, and the public files if any."""
+"""Small scenarios whose plays can be computed by hand, scripted and priced planners, and the public files if any."""
 
 import copy
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from typing import Any
 from gpuagent.core.context import Context, Thought
 from gpuagent.core.model import Action, Decision
 from gpuagent.planbench.files import parse
-from gpuagent.planbench.play import Answer
+from gpuagent.planbench.play import PlannerAnswer
 from gpuagent.planbench.scenarios import Market, markets
 
 PUBLIC = Path(__file__).parents[3] / "shared" / "planbench" / "scenarios" / "public"
-"""The scenarios that others published: not part of this repository, played where they are at hand."""
+"""Published scenarios, which are not part of this repository; played where they are at hand."""
 
 DOCUMENT: dict[str, Any] = {
     "schema": "planbench/1",
@@ -45,67 +45,67 @@ DOCUMENT: dict[str, Any] = {
 
 
 def document(**changes: Any) -> dict[str, Any]:
-    """The scenario with other parts; a key such as run__budgetTotal goes one level down."""
-    made = copy.deepcopy(DOCUMENT)
+    """The scenario file with changed parts; a key such as run__budgetTotal goes one level down."""
+    changed = copy.deepcopy(DOCUMENT)
     for key, value in changes.items():
         place, _, name = key.partition("__")
         if name:
-            made[place][name] = value
+            changed[place][name] = value
         else:
-            made[place] = value
-    return made
+            changed[place] = value
+    return changed
 
 
 def market(**changes: Any) -> Market:
-    (made,) = markets(parse("two.json", document(**changes)))
-    return made
+    (variant,) = markets(parse("two.json", document(**changes)))
+    return variant
 
 
-class Scripted:
-    """Answers in turn: a vendor id starts a job there, wait and abort are what they say, else an error is raised."""
+class StepPlanner:
+    """A planner that follows its steps, the last one for ever: a vendor id, "wait", "abort", or an error to raise."""
 
-    def __init__(self, *script: str | Exception, hours: Decimal | None = None, name: str = "scripted") -> None:
-        self.script, self.hours, self.name = script, hours, name
-        self.seen: list[Context] = []
+    def __init__(self, *steps: str | Exception, hours: Decimal | None = None, name: str = "scripted") -> None:
+        self.steps, self.hours, self.name = steps, hours, name
+        self.contexts: list[Context] = []
         self.objections: list[str] = []
 
     def decide(self, context: Context, objection: str = "") -> Thought:
-        self.seen.append(context)
+        self.contexts.append(context)
         self.objections.append(objection)
-        step = self.script[min(len(self.seen), len(self.script)) - 1]
+        step = self.steps[min(len(self.contexts), len(self.steps)) - 1]
         if isinstance(step, Exception):
             raise step
         if step in ("wait", "abort"):
             return Thought(Decision(Action(step), step))
         return Thought(Decision(Action.START_JOB, "as the script says", step, self.hours or context.hours))
 
-    def __call__(self, context: Context) -> Answer:
-        return Answer(self.decide(context).decision, 1.0)
+    def __call__(self, context: Context) -> PlannerAnswer:
+        return PlannerAnswer(self.decide(context).decision, 1.0)
 
 
-class Counting:
-    """Charges for every answer, counts the contexts it was asked about, and may be interrupted at one of them."""
+class PricedPlanner:
+    """A planner that charges for every answer. digests: the contexts it was asked about. interrupted_at: a question."""
 
     name, identity = "counting", "counting model-1"
 
     def __init__(self, interrupted_at: int | None = None, price: int = 1_000) -> None:
-        self.asked: list[str] = []
+        self.digests: list[str] = []
         self._interrupted_at, self._price = interrupted_at, price
 
     def price(self, context: Context) -> int:
         return self._price
 
     def decide(self, context: Context, objection: str = "") -> Thought:
-        if len(self.asked) == self._interrupted_at:
+        if len(self.digests) == self._interrupted_at:
             raise KeyboardInterrupt
-        self.asked.append(context.digest())
-        first = next((one for one in context.candidates if (one.amount or 0) <= context.available), None)
+        self.digests.append(context.digest())
+        affordable = (option for option in context.candidates if (option.amount or 0) <= context.available)
+        first = next(affordable, None)
         if first is None:
             return Thought(Decision(Action.ABORT, "too dear"), self._price)
         return Thought(Decision(Action.START_JOB, "the first", first.vendor_id, context.hours), self._price)
 
 
-def many(count: int = 6) -> list[Sequence[Market]]:
+def similar_scenarios(count: int = 6) -> list[Sequence[Market]]:
     """Scenarios of one market each, which differ in their budgets."""
-    made = (market(id=f"file-{number}", run__budgetTotal=8 + number) for number in range(count))
-    return [(one,) for one in made]
+    return [(market(id=f"file-{number}", run__budgetTotal=8 + number),) for number in range(count)]

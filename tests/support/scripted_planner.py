@@ -1,4 +1,4 @@
-"""Planners that answer what a test wants, and remember what they were asked."""
+"""A planner that follows a script of thoughts and records the contexts it was asked about."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -9,7 +9,7 @@ from gpuagent.errors import PlannerError
 
 
 class ScriptedPlanner:
-    """Plays its answers in order, the last one for ever. asked: every context, with the objection."""
+    """Gives its answers in order, the last one for ever. asked: every context, with the objection."""
 
     def __init__(self, answers: Iterable[Thought | PlannerError], name: str = "scripted") -> None:
         self.name, self._answers = name, list(answers)

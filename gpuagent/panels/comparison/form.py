@@ -1,4 +1,4 @@
-"""The form of a comparison: who is compared over what, what it may cost, how far it is, and a button that stops it."""
+"""Form of a comparison: planners, scenarios and limit; buttons to estimate, run and stop; progress and scores."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
@@ -8,76 +8,76 @@ from typing import Any
 import ipywidgets as w
 
 from gpuagent.errors import BadInput, GpuAgentError
-from gpuagent.panels.comparison import results as compared
-from gpuagent.panels.comparison.runner import COUNT_MAX, FREE, Choice, Trial, why_no_llm
+from gpuagent.panels.comparison.results import score_table
+from gpuagent.panels.comparison.runner import COUNT_MAX, ComparisonRequest, ComparisonRun, llm_problem
 from gpuagent.panels.kit.fields import Field, button, card, choice, row, text
 from gpuagent.panels.kit.html import Html, el, join
 from gpuagent.panels.kit.message import Message, html, shown
 from gpuagent.panels.kit.style import sheet
 from gpuagent.panels.kit.tasks import Bridge
+from gpuagent.planbench.catalog import FREE
 from gpuagent.planbench.compare import MODES, Comparison
+from gpuagent.planbench.labels import planner_label, planner_labels
 
 NO_LLM = "llm is not set up, so planners that are free are compared alone: "
 
 
-class Comparing:
-    """Made in a cell. trial, comparison: the last one that was played, for the cells below. environ: the settings."""
+class ComparisonForm:
+    """The form, to be made in a cell. run, comparison: the last one that was played, None at first."""
 
-    def __init__(self, choice_: Choice, environ: Mapping[str, str], cache: Path | None = None) -> None:
+    def __init__(self, request: ComparisonRequest, environ: Mapping[str, str], cache: Path | None = None) -> None:
+        """environ: the settings. cache: the folder of paid answers."""
         self._environ, self._cache = environ, cache
         self._bridge, self.message = Bridge(), Message()
         self._busy = False
-        self.trial: Trial | None = None
+        self.run: ComparisonRun | None = None
         self.comparison: Comparison | None = None
-        self._no_llm = why_no_llm(environ)
-        known = list(dict.fromkeys((*FREE, *(() if self._no_llm else ("llm",)), *choice_.planners)))
-        self.planners = {
-            name: w.Checkbox(value=name in choice_.planners, description=name, indent=False) for name in known
-        }
-        self._fields(choice_)
-        self.estimate = button(
-            "Estimate", lambda: self._act(self._estimate), tip="What it is going to take; asks nobody"
+        problem = llm_problem(environ)
+        self._llm_note = NO_LLM + problem if problem else ""
+        self.planners = self._planner_boxes(request.planners, has_llm=not problem)
+        self.fields = _fields(request)
+        self.estimate_button = button(
+            "Estimate", lambda: self._act(self._estimate), tip="The size and the most it can cost; asks no planner"
         )
-        self.run = button("Run", lambda: self._act(self._played), "primary", "Play all planners over all scenarios")
-        self.stop = button("Stop", self._stop, "warning", "Keep what is played, begin nothing more")
+        self.run_button = button("Run", lambda: self._act(self._run), "primary", "Play all planners over all scenarios")
+        self.stop_button = button("Stop", self._stop, "warning", "Keep what is played, begin nothing more")
         self.bar = w.IntProgress(value=0, max=1, layout=w.Layout(width="240px"))
         self.progress, self.results = html(), html()
         self.widget = card(
             row(html(el("b", "Planners")), *self.planners.values()),
-            html(el("p", NO_LLM + self._no_llm, class_="note") if self._no_llm else ""),
+            html(el("p", self._llm_note, class_="note") if self._llm_note else ""),
             *(field.box for field in self.fields.values()),
-            row(self.estimate, self.run, self.stop, self.bar, self.progress),
+            row(self.estimate_button, self.run_button, self.stop_button, self.bar, self.progress),
             self.message.widget,
             self.results,
         )
         self.widget.add_class("ga-panel")
-        self._draw()
+        self._update_buttons()
 
-    def read(self) -> Choice:
-        """What the form asks for. Raises BadInput, which is said beside the field."""
-        chosen = tuple(name for name, box in self.planners.items() if box.value)
-        if not chosen:
+    def read(self) -> ComparisonRequest:
+        """The request in the form. Raises BadInput, which is shown beside the field."""
+        planners = self._chosen_planners()
+        if not planners:
             raise BadInput("choose at least one planner")
-        return Choice(chosen, **{name: field.read() for name, field in self.fields.items()})
+        return ComparisonRequest(planners, **{name: field.read() for name, field in self.fields.items()})
 
     async def play(self) -> Comparison:
-        """As the button Run, for a cell: Stop is heard while it waits. Raises BadInput, ConfigError."""
+        """Plays as the button Run, for a cell; the button Stop works meanwhile. Raises BadInput, ConfigError."""
         if self._busy:
             raise BadInput("a comparison is under way: stop it first")
         self._begin("Playing")
         try:
-            trial = await asyncio.to_thread(Trial, self.read(), self._environ, self._cache)
-            self.trial = trial
-            self._draw()
-            comparison = await asyncio.to_thread(trial.play, self._tell)
+            run = await asyncio.to_thread(ComparisonRun, self.read(), self._environ, self._cache)
+            self.run = run
+            self._update_buttons()
+            comparison = await asyncio.to_thread(run.play, self._report_progress)
         except GpuAgentError as error:
             self.message.error(str(error))
             raise
         finally:
-            self._busy = False
-            self._draw()
+            self._end()
         self.comparison = comparison
-        self.message.say(comparison.stopped or f"Played. {trial.words()}")
+        self.message.say(comparison.stopped or f"Played. {run.summary()}")
         self.results.value = shown(self._result())
         return comparison
 
@@ -85,28 +85,23 @@ class Comparing:
         """Returns once nothing that a button began is under way."""
         await self._bridge.settled()
 
-    def _fields(self, asked: Choice) -> None:
-        self.fields: dict[str, Field[Any]] = {
-            "scenarios": Field(text("Scenarios", asked.scenarios, "generated, own, or a folder"), str.strip),
-            "seed": Field(text("Seed", str(asked.seed)), _number("a seed", 10**9)),
-            "count": Field(text("How many", str(asked.count)), _number("how many to generate", COUNT_MAX)),
-            "mode": Field(choice("Mode", MODES), str),
-            "limit": Field(text("Limit, USD", asked.limit, "what asking may cost"), str.strip),
-            "against": Field(text("Paired with", asked.against, "the first planner"), str.strip),
-        }
-        self.fields["mode"].widget.value = asked.mode
+    def _planner_boxes(self, chosen: tuple[str, ...], has_llm: bool) -> dict[str, w.Checkbox]:
+        names = dict.fromkeys((*FREE, *(("llm",) if has_llm else ()), *chosen))
+        return {name: w.Checkbox(value=name in chosen, description=planner_label(name), indent=False) for name in names}
 
-    async def _played(self) -> None:
+    def _chosen_planners(self) -> tuple[str, ...]:
+        return tuple(name for name, box in self.planners.items() if box.value)
+
+    async def _run(self) -> None:
         await self.play()
 
     async def _estimate(self) -> None:
         self._begin("Estimating")
         try:
-            trial = await asyncio.to_thread(Trial, self.read(), self._environ, self._cache)
-            self.message.say(await asyncio.to_thread(trial.words))
+            run = await asyncio.to_thread(ComparisonRun, self.read(), self._environ, self._cache)
+            self.message.say(await asyncio.to_thread(run.summary))
         finally:
-            self._busy = False
-            self._draw()
+            self._end()
 
     def _act(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """A second click while one is under way is dropped; an error is shown, for nothing else would show it."""
@@ -122,50 +117,72 @@ class Comparing:
             self.message.error(f"a bug: {type(error).__name__}: {error}")
 
     def _stop(self) -> None:
-        if self.trial and self._busy:
-            self.trial.stop()
-            self.stop.disabled = True
+        if self.run and self._busy:
+            self.run.stop()
+            self.stop_button.disabled = True
             self.message.busy("Stopping")
 
-    def _begin(self, words: str) -> None:
-        self._busy, self.trial = True, None
-        self.message.busy(words)
-        self._draw()
+    def _begin(self, activity: str) -> None:
+        self._busy, self.run = True, None
+        self.message.busy(activity)
+        self._update_buttons()
 
-    def _tell(self, planner: str, played: int, total: int) -> None:
-        """From the thread that plays."""
+    def _end(self) -> None:
+        self._busy = False
+        self._update_buttons()
+
+    def _report_progress(self, planner: str, played: int, total: int) -> None:
+        """Called by the thread that plays."""
         self._bridge.call(lambda: self._show_progress(planner, played, total))
 
     def _show_progress(self, planner: str, played: int, total: int) -> None:
-        names = [asker.planner.name for asker in self.trial.askers] if self.trial else [planner]
+        names = [client.planner.name for client in self.run.clients] if self.run else [planner]
         self.bar.max, self.bar.value = total * len(names), names.index(planner) * total + played
-        self.progress.value = shown(el("span", f"{planner}: {played} of {total} scenarios", role="status"))
+        self.progress.value = shown(
+            el("span", f"{planner_label(planner)}: {played} of {total} scenarios", role="status")
+        )
 
-    def _draw(self) -> None:
-        self.estimate.disabled = self.run.disabled = self._busy
-        self.stop.disabled = not (self._busy and self.trial)
+    def _update_buttons(self) -> None:
+        self.estimate_button.disabled = self.run_button.disabled = self._busy
+        self.stop_button.disabled = not (self._busy and self.run)
 
     def _result(self) -> Html:
         if self.comparison is None:
             return el("p", "Nothing is played yet.", class_="faint")
-        return compared.scores(self.comparison).html
+        return score_table(self.comparison).html
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        """The widgets, and for where there are none what they show."""
-        chosen = ", ".join(name for name, box in self.planners.items() if box.value)
-        note = el("p", NO_LLM + self._no_llm) if self._no_llm else Html("")
+        """The widgets, and their content for readers without widgets."""
+        planners = planner_labels(self._chosen_planners())
+        note = el("p", self._llm_note) if self._llm_note else Html("")
         content = join(
-            el("p", f"Planners: {chosen}. {self.fields['scenarios'].widget.value} scenarios."), note, self._result()
+            el("p", f"Planners: {planners}. {self.fields['scenarios'].widget.value} scenarios."), note, self._result()
         )
-        plain = f"a comparison of {chosen}" + (f"\n{NO_LLM}{self._no_llm}" if self._no_llm else "")
+        plain = f"a comparison of {planners}" + (f"\n{self._llm_note}" if self._llm_note else "")
         bundle: dict[str, Any] = self.widget._repr_mimebundle_()
         return {**bundle, "text/html": join(sheet(), shown(content)), "text/plain": plain}
 
 
-def _number(what: str, most: int) -> Callable[[str], int]:
+def _fields(request: ComparisonRequest) -> dict[str, Field[Any]]:
+    """The fields by the names of ComparisonRequest, with its values."""
+    mode = choice("Mode", MODES)
+    mode.value = request.mode
+    return {
+        "scenarios": Field(text("Scenarios", request.scenarios, "generated, own, or a folder"), str.strip),
+        "seed": Field(text("Seed", str(request.seed)), _number("a seed", 10**9)),
+        "count": Field(text("How many", str(request.count)), _number("how many to generate", COUNT_MAX)),
+        "mode": Field(mode, str),
+        "limit": Field(text("Limit, USD", request.limit, "what asking may cost"), str.strip),
+        "against": Field(text("Paired with", request.against, "the first planner"), str.strip),
+    }
+
+
+def _number(subject: str, most: int) -> Callable[[str], int]:
+    """A check for a whole number. subject: the start of the error message."""
+
     def check(value: str) -> int:
         if not value.strip().isdecimal() or not value.isascii() or int(value) > most:
-            raise BadInput(f"{what} is a whole number of at most {most}")
+            raise BadInput(f"{subject} is a whole number of at most {most}")
         return int(value)
 
     return check

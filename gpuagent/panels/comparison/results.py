@@ -1,31 +1,31 @@
-"""A comparison as a notebook shows it: a chart with its words, tables that any theme and any reader can read."""
+"""Results of a comparison as tables for notebooks, in HTML and in plain text."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import unescape
 from typing import Any
 
 from gpuagent.core.money import show_usd
-from gpuagent.panels.comparison.runner import Trial
+from gpuagent.panels.comparison.runner import ComparisonRun
 from gpuagent.panels.kit.html import Html, el, join, table
 from gpuagent.panels.kit.message import shown
 from gpuagent.panels.kit.style import sheet
 from gpuagent.planbench.compare import BAYES, BOUNDS, Comparison
 from gpuagent.planbench.disagreements import Disagreement, disagreements
-from gpuagent.planbench.replay import Replayed, Said, summary
-from gpuagent.planbench.scores import ALL, Pair, pairs, rows
+from gpuagent.planbench.labels import planner_label, planner_labels, planner_note
+from gpuagent.planbench.replay import ReplayedDecision, summary
+from gpuagent.planbench.scores import ALL, pairs, rows
 from gpuagent.planbench.statistics import Interval
-from gpuagent.render.palette import BLUE, ORANGE, TEXT
-from gpuagent.reports.charts.style import Picture, canvas, grid, label, panes, picture
 
-SHOWN_MAX = 25
+DISAGREEMENTS_MAX = 25
 REASON_MAX = 240
+NO_RUNS = "No runs to replay: none has decided anything yet."
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
-    """For notebooks: markup, and the same in plain words."""
+class ResultTable:
+    """A table with its heading and note, as markup and as plain text."""
 
     html: Html
     plain: str
@@ -34,21 +34,21 @@ class Section:
         return {"text/html": join(sheet(), shown(self.html)), "text/plain": self.plain}
 
 
-def scores(comparison: Comparison) -> Section:
-    """Every planner over all scenarios, the best first; what knows more than a planner can is marked as a bound."""
-    found = [row for row in rows(comparison) if row.group == ALL]
-    found.sort(key=lambda row: (row.planner not in BOUNDS, -row.utility))
+def score_table(comparison: Comparison) -> ResultTable:
+    """Every planner over all scenarios, the best first; bounds know more than a planner can."""
+    scores = [row for row in rows(comparison) if row.group == ALL]
+    scores.sort(key=lambda row: (row.planner not in BOUNDS, -row.utility))
     cells: list[list[object]] = [
         [
-            f"{row.planner} (bound)" if row.planner in BOUNDS else row.planner,
+            _column_name(row.planner),
             str(row.files),
             _share(row.complete),
             _share(row.spend),
             f"{row.utility:.4f}",
-            _points(row.lost) if row.lost and row.planner != BAYES else "",
+            format_points(row.lost) if row.lost and row.planner != BAYES else "",
             "" if row.planner in BOUNDS else str(row.invalid),
         ]
-        for row in found
+        for row in scores
     ]
     head = (
         "planner",
@@ -59,23 +59,24 @@ def scores(comparison: Comparison) -> Section:
         "points of U lost to Bayes (95 %)",
         "invalid",
     )
-    return _section("All scenarios", head, cells, comparison.stopped)
+    note = ". ".join(filter(None, (comparison.stopped, planner_note(comparison.planners()))))
+    return _result_table("All scenarios", head, cells, note)
 
 
-def paired(comparison: Comparison, against: str = "") -> Section:
+def paired_table(comparison: Comparison, against: str = "") -> ResultTable:
     """Each planner less the one it is paired with, scenario by scenario, which takes their luck out."""
-    complete, spend, utility = (pairs(comparison, against, name) for name in ("complete", "spend", "utility"))
+    complete, spend, utility = (pairs(comparison, against, measure) for measure in ("complete", "spend", "utility"))
     cells: list[list[object]] = [
         [
-            one.first,
-            _points(one.difference),
-            _points(two.difference),
-            _points(all_.difference),
-            str(all_.difference.cases),
+            planner_label(complete_pair.first),
+            format_points(complete_pair.difference),
+            format_points(spend_pair.difference),
+            format_points(utility_pair.difference),
+            str(utility_pair.difference.cases),
         ]
-        for one, two, all_ in zip(complete, spend, utility, strict=True)
+        for complete_pair, spend_pair, utility_pair in zip(complete, spend, utility, strict=True)
     ]
-    second = complete[0].second if complete else "another planner"
+    second = planner_label(complete[0].second) if complete else "another planner"
     head = (
         f"less {second}",
         "completes, points (95 %)",
@@ -83,134 +84,118 @@ def paired(comparison: Comparison, against: str = "") -> Section:
         "U, points (95 %)",
         "scenarios",
     )
-    nothing = "" if cells else "Two planners make a pair."
-    return _section(f"Paired with {second}", head, cells, nothing)
+    note = "" if cells else "Two planners make a pair."
+    return _result_table(f"Paired with {second}", head, cells, note)
 
 
-def by_family(comparison: Comparison) -> Section:
-    """How often each planner completes in each family of markets."""
-    found = [row for row in rows(comparison, "family") if row.group != ALL]
-    played = [name for name in comparison.planners() if name not in BOUNDS]
-    shown_ = [*played, *(name for name in (BAYES,) if name in comparison.planners())]
+def family_table(comparison: Comparison) -> ResultTable:
+    """The share of runs that each planner completes, by family of markets."""
+    scores = [row for row in rows(comparison, "family") if row.group != ALL]
+    planners = [name for name in comparison.planners() if name not in BOUNDS]
+    if BAYES in comparison.planners():
+        planners.append(BAYES)
     cells: list[list[object]] = []
-    for group in dict.fromkeys(row.group for row in found):
-        here = {row.planner: row for row in found if row.group == group}
-        files = max(row.files for row in here.values())
-        cells.append([group, str(files), *(_share(here[name].complete) if name in here else "–" for name in shown_)])
-    head = ("family", "scenarios", *(f"{name} (bound)" if name == BAYES else name for name in shown_))
-    return _section("Completes, by family of markets", head, cells)
-
-
-def disagreed(comparison: Comparison, most: int = SHOWN_MAX) -> Section:
-    """Where planners chose differently with the same before them, and what each said."""
-    found = disagreements(comparison)
-    cells = [[f"{one.scenario}, tick {one.tick}", one.family, f"{one.alive:.0%}", _said(one)] for one in found[:most]]
-    more = f"{len(found)} in all; the {most} likeliest to be met are shown." if len(found) > most else ""
-    nothing = more if found else "They agreed wherever they met the same."
-    return _section(
-        "Disagreements", ("where", "family", "met by", "who said what"), [list(one) for one in cells], nothing
+    for group in dict.fromkeys(row.group for row in scores):
+        members = {row.planner: row for row in scores if row.group == group}
+        files = max(row.files for row in members.values())
+        shares = [_share(members[name].complete) if name in members else "–" for name in planners]
+        cells.append([group, str(files), *shares])
+    return _result_table(
+        "Completes, by family of markets", ("family", "scenarios", *map(_column_name, planners)), cells
     )
 
 
-def asked(trial: Trial) -> Section:
-    """What asking took: a free planner is asked and charges nothing."""
+def disagreement_table(comparison: Comparison, limit: int = DISAGREEMENTS_MAX) -> ResultTable:
+    """Contexts in which planners chose differently, with the reason of each."""
+    conflicts = disagreements(comparison)
     cells: list[list[object]] = [
-        [asker.planner.name, f"{asker.calls:,}", f"{asker.tokens:,}" if asker.tokens else "–", show_usd(asker.spent)]
-        for asker in trial.askers
+        [f"{conflict.scenario}, tick {conflict.tick}", conflict.family, f"{conflict.survival:.0%}", _reasons(conflict)]
+        for conflict in conflicts[:limit]
     ]
-    limit = trial.purse.limit
-    words = f"{show_usd(trial.purse.spent)} in all" + (f", of at most {show_usd(limit)}." if limit is not None else ".")
-    return _section("Asked", ("planner", "questions", "tokens", "cost"), cells, words)
+    note = "" if conflicts else "The planners agreed in every context that they shared."
+    if len(conflicts) > limit:
+        note = f"{len(conflicts)} in all; the {limit} likeliest to be met are shown."
+    return _result_table("Disagreements", ("where", "family", "met by", "choices and reasons"), cells, note)
 
 
-def replays(found: dict[str, list[Replayed]], planner: str) -> Section:
-    """One's own runs with another planner in the same places."""
-    if not found:
-        return Section(el("p", NO_RUNS, class_="note"), NO_RUNS)
+def cost_table(run: ComparisonRun) -> ResultTable:
+    """Questions, tokens and cost of each planner; a free planner is asked and charges nothing."""
     cells: list[list[object]] = [
-        [run_id, one.at[:19], f"{one.decided_by}: {_words(one.recorded)}", _words(one.other), _verdict(one)]
-        for run_id, decisions in found.items()
-        for one in decisions
+        [
+            planner_label(client.planner.name),
+            f"{client.calls:,}",
+            f"{client.tokens:,}" if client.tokens else "–",
+            show_usd(client.spent),
+        ]
+        for client in run.clients
     ]
-    told = summary(one for decisions in found.values() for one in decisions)
-    words = ", ".join(f"{count} {word}" for word, count in told.items())
-    return _section("Replayed", ("run", "at", "was decided", f"{planner} would", ""), cells, words)
+    limit = run.spend_limit.amount
+    allowance = f", of at most {show_usd(limit)}" if limit is not None else ""
+    note = f"{show_usd(run.spend_limit.spent)} in all{allowance}."
+    return _result_table("Asked", ("planner", "questions", "tokens", "cost"), cells, note)
 
 
-NO_RUNS = "No runs to replay: none has decided anything yet."
+def replay_table(replays: Mapping[str, Sequence[ReplayedDecision]], planner: str) -> ResultTable:
+    """The user's own runs, by id, with another planner's choice for each decision."""
+    if not replays:
+        return ResultTable(el("p", NO_RUNS, class_="note"), NO_RUNS)
+    cells: list[list[object]] = [
+        [
+            run_id,
+            decision.at[:19],
+            f"{planner_label(decision.decided_by)}: {decision.recorded.label}",
+            decision.alternative.label if decision.alternative else "no answer",
+            _verdict(decision),
+        ]
+        for run_id, decisions in replays.items()
+        for decision in decisions
+    ]
+    counts = summary(decision for decisions in replays.values() for decision in decisions)
+    note = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    return _result_table("Replayed", ("run", "at", "was decided", f"{planner_label(planner)} would", ""), cells, note)
 
 
-def chart(comparison: Comparison, against: str = "") -> Picture:
-    """Completion and spend of every planner less those of the one they are paired with, with 95 % intervals."""
-    complete, spend = (pairs(comparison, against, name) for name in ("complete", "spend"))
-    if not complete:
-        figure, axes = canvas("Two planners make a pair", height=1.0)
-        axes.set_axis_off()
-        return picture(figure, "Two planners make a pair", "Nothing to compare.")
-    second = complete[0].second
-    title = f"Completion and spend, less those of {label(second)}"
-    figure = panes(title, 1.6 + 0.38 * len(complete))
-    left, right = figure.subplots(1, 2, sharey=True)
-    _forest(left, complete, BLUE, "completes more →, points")
-    _forest(right, spend, ORANGE, "spends more →, points of the budget")
-    left.set_yticks(range(len(complete)), [label(one.first) for one in complete])
-    left.invert_yaxis()
-    words = "; ".join(
-        f"{one.first} completes {_points(one.difference)} points, spends {_points(two.difference)} points"
-        for one, two in zip(complete, spend, strict=True)
-    )
-    return picture(figure, title, f"{words}. 95 % intervals over {complete[0].difference.cases} scenarios.")
+def format_points(interval: Interval) -> str:
+    """An interval of shares in percentage points."""
+    return f"{100 * interval.mean:+.1f} [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
 
 
-def _forest(axes: Any, found: Sequence[Pair], colour: str, unit: str) -> None:
-    grid(axes, "x")
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.axvline(0, color=TEXT, linewidth=1)
-    for place, one in enumerate(found):
-        low, mean, high = (100 * value for value in (one.difference.low, one.difference.mean, one.difference.high))
-        axes.plot([low, high], [place, place], color=colour, linewidth=2.5, solid_capstyle="butt")
-        axes.plot([mean], [place], marker="o", color=colour, markersize=7)
-    axes.set_ylim(-0.6, len(found) - 0.4)
-    axes.set_xlabel(unit, fontsize=9, color=TEXT)
-    axes.tick_params(labelsize=9, length=3, colors=TEXT)
-
-
-def _section(name: str, head: tuple[str, ...], cells: list[list[object]], words: str = "") -> Section:
-    parts: list[object] = [el("h3", name)]
+def _result_table(title: str, head: tuple[str, ...], cells: list[list[object]], note: str = "") -> ResultTable:
+    parts: list[object] = [el("h3", title)]
+    lines = [title]
     if cells:
-        parts.append(table(head, cells, name))
-    if words:
-        parts.append(el("p", words, class_="faint"))
-    lines = [" | ".join(head), *(" | ".join(map(_plain, row)) for row in cells)] if cells else []
-    return Section(join(*parts), "\n".join(filter(None, [name, *lines, words])))
+        parts.append(table(head, cells, title))
+        lines += [" | ".join(head), *(" | ".join(map(_plain, row)) for row in cells)]
+    if note:
+        parts.append(el("p", note, class_="faint"))
+        lines.append(note)
+    return ResultTable(join(*parts), "\n".join(lines))
 
 
 def _plain(cell: object) -> str:
     return unescape(re.sub("<[^>]*>", " ", cell)).strip() if isinstance(cell, Html) else str(cell)
 
 
-def _said(one: Disagreement) -> Html:
-    told = []
-    for (action, vendor), planners in one.choices().items():
-        reason = one.said[planners[0]].reason
-        words = f": {action} {vendor}. “{reason[:REASON_MAX]}{'…' if len(reason) > REASON_MAX else ''}”"
-        told.append(el("p", el("b", ", ".join(planners)), words))
-    return join(*told)
+def _column_name(planner: str) -> str:
+    return f"{planner} (bound)" if planner in BOUNDS else planner_label(planner)
 
 
-def _verdict(one: Replayed) -> str:
-    if one.other is None:
-        return one.problem
-    return "the same" if one.agrees else f"different{f'; refused: {one.problem}' if one.problem else ''}"
+def _reasons(disagreement: Disagreement) -> Html:
+    paragraphs = []
+    for (action, vendor), planners in disagreement.planners_by_choice().items():
+        reason = disagreement.moves[planners[0]].reason
+        excerpt = reason[:REASON_MAX] + ("…" if len(reason) > REASON_MAX else "")
+        paragraphs.append(el("p", el("b", planner_labels(planners)), f": {action} {vendor}. “{excerpt}”"))
+    return join(*paragraphs)
 
 
-def _words(said: Said | None) -> str:
-    return f"{said.action} {said.vendor_id}".strip() if said else "no answer"
+def _verdict(decision: ReplayedDecision) -> str:
+    if decision.alternative is None:
+        return decision.problem
+    if decision.agrees:
+        return "the same"
+    return f"different; refused: {decision.problem}" if decision.problem else "different"
 
 
 def _share(value: float) -> str:
     return f"{value:.1%}"
-
-
-def _points(interval: Interval) -> str:
-    return f"{100 * interval.mean:+.1f} [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"

@@ -1,4 +1,4 @@
-"""Planners to be compared as a person chose them: who can be asked, over which scenarios, and what it may cost."""
+"""Comparison runs: the planners, scenarios and spending limit that a user asks for, checked and ready to be played."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -6,30 +6,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpuagent import settings, wiring
-from gpuagent.core.money import parse_usd, show_usd
+from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Planner
 from gpuagent.errors import BadInput, ConfigError
-from gpuagent.planbench.answers import Asker, Priced, Purse, memory_of
-from gpuagent.planbench.baselines import RULES
-from gpuagent.planbench.compare import MODES, Comparison, Estimate, Scenario, Tell, compare, estimate
+from gpuagent.planbench.answers import PlannerClient, Priced, SpendLimit, cache_for
+from gpuagent.planbench.catalog import check_prices, find_planner
+from gpuagent.planbench.compare import MODES, Comparison, CostEstimate, OnProgress, Scenario, compare, estimate
 from gpuagent.planbench.files import parse
 from gpuagent.planbench.generator import generate
-from gpuagent.planbench.replay import Replayed, replay
-from gpuagent.planbench.scenarios import load, markets, own_folder
+from gpuagent.planbench.replay import ReplayedDecision, replay
+from gpuagent.planbench.scenarios import bundled_folder, load, markets
 from gpuagent.session import open_records
 
-FREE = ("stub", *RULES)
-GENERATED, OWN = "generated", "own"
+GENERATED, BUNDLED = "generated", "own"
 COUNT_MAX = 500
 REPLAYED_RUNS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """planners: names. scenarios: "generated", of this seed and so many; "own", which come with the package; a folder.
+class ComparisonRequest:
+    """A request for a comparison. planners: names.
 
-    limit: USD that asking may cost, or "": nothing that costs is asked. against: who the others are paired with; "":
-    the first.
+    scenarios: "generated", of this seed and count; "own", which come with the package; or a folder. limit: USD that
+    asking may cost; "" asks no planner that charges. against: the planner that the others are paired with; "": the
+    first.
     """
 
     planners: tuple[str, ...]
@@ -41,15 +41,15 @@ class Choice:
     against: str = ""
 
 
-def names(text: str) -> tuple[str, ...]:
-    """Of a text with commas, each once. Raises BadInput."""
-    found = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    if not found:
+def parse_planner_names(text: str) -> tuple[str, ...]:
+    """Names separated by commas, each once. Raises BadInput."""
+    names = tuple(dict.fromkeys(_split(text)))
+    if not names:
         raise BadInput("name at least one planner")
-    return found
+    return names
 
 
-def why_no_llm(environ: Mapping[str, str]) -> str:
+def llm_problem(environ: Mapping[str, str]) -> str:
     """Why the language model cannot be compared, or ""."""
     try:
         wiring.named_planner(settings.read(environ), "llm")
@@ -58,103 +58,100 @@ def why_no_llm(environ: Mapping[str, str]) -> str:
     return ""
 
 
-def planner(name: str, environ: Mapping[str, str]) -> Planner:
-    """Raises BadInput, and ConfigError for one that is not set up."""
-    if name in RULES:
-        return RULES[name]
-    try:
-        return wiring.named_planner(settings.read(environ), name)
-    except BadInput as error:
-        raise BadInput(f"{error}; to compare with: {', '.join(RULES)}") from error
+class ComparisonRun:
+    """A checked request with its planners and scenarios. No planner is asked before play()."""
 
-
-class Trial:
-    """A comparison that is ready to be played, or was. It asks nobody before play()."""
-
-    def __init__(self, choice: Choice, environ: Mapping[str, str], cache: Path | None = None) -> None:
-        """cache: where paid answers are kept. Raises BadInput, ConfigError."""
-        if choice.mode not in MODES:
-            raise BadInput(f"no mode {choice.mode!r}: write one of {', '.join(MODES)}")
-        if choice.against and choice.against not in choice.planners:
-            raise BadInput(f"{choice.against} is not among the planners that are compared")
-        self.choice = choice
-        self.purse = Purse(parse_usd(choice.limit) if choice.limit else None)
-        self.askers = _askers([planner(name, environ) for name in choice.planners], self.purse, cache)
-        self.scenarios = _scenarios(choice)
+    def __init__(self, request: ComparisonRequest, environ: Mapping[str, str], cache: Path | None = None) -> None:
+        """cache: the folder of paid answers. Raises BadInput, ConfigError."""
+        if request.mode not in MODES:
+            raise BadInput(f"no mode {request.mode!r}: write one of {', '.join(MODES)}")
+        if request.against and request.against not in request.planners:
+            raise BadInput(f"{request.against} is not among the planners that are compared")
+        self.request = request
+        self.spend_limit = SpendLimit.parse(request.limit)
+        planners = [_planner(name, environ) for name in request.planners]
+        self.clients = _clients(planners, self.spend_limit, cache)
+        self.scenarios = _scenarios(request)
 
     @property
-    def estimates(self) -> list[Estimate]:
-        """Of those who charge."""
-        return [told for told in (estimate(self.scenarios, asker) for asker in self.askers) if told]
+    def estimates(self) -> list[CostEstimate]:
+        """The most that each planner which charges can cost."""
+        return list(filter(None, (estimate(self.scenarios, client) for client in self.clients)))
 
-    def words(self) -> str:
-        """What it is going to take."""
-        told = [f"{one.planner}: at most {one.calls} questions, {show_usd(one.amount)}" for one in self.estimates]
-        cost = "; ".join(told) or "nobody charges"
-        return f"{len(self.scenarios)} scenarios, {len(self.askers)} planners. Asking costs: {cost}."
+    def summary(self) -> str:
+        """The size of the comparison and the most that it can cost, as a sentence."""
+        costs = [f"{cost.planner}: at most {cost.calls} questions, {show_usd(cost.amount)}" for cost in self.estimates]
+        total = "; ".join(costs) or "nothing"
+        return f"{len(self.scenarios)} scenarios, {len(self.clients)} planners. Asking costs: {total}."
 
-    def play(self, tell: Tell | None = None) -> Comparison:
-        """Raises BadInput where asking costs money and no limit is set."""
-        if self.purse.limit is None and any(isinstance(asker.planner, Priced) for asker in self.askers):
-            raise BadInput(f"asking costs money: say how much it may. {self.words()}")
+    def play(self, on_progress: OnProgress | None = None) -> Comparison:
+        """Plays every scenario with every planner. Raises BadInput where asking costs money and no limit is set."""
+        if self.spend_limit.amount is None and any(isinstance(client.planner, Priced) for client in self.clients):
+            raise BadInput(f"asking costs money: say how much it may. {self.summary()}")
 
-        def told(name: str, played: int, total: int) -> None:
+        def check_and_report(name: str, played: int, total: int) -> None:
             if played < total:
-                self.purse.check(0, name)
-            if tell:
-                tell(name, played, total)
+                self.spend_limit.check(0, name)
+            if on_progress:
+                on_progress(name, played, total)
 
-        return compare(self.scenarios, self.askers, self.choice.mode, told)
+        return compare(self.scenarios, self.clients, self.request.mode, check_and_report)
 
     def stop(self) -> None:
-        """From any thread: no scenario and no paid question begins any more."""
-        self.purse.stopped = True
+        """Stops the play, from any thread: no further scenario and no further paid question begins."""
+        self.spend_limit.stopped = True
 
 
-def replayed(run_ids: str, name: str, environ: Mapping[str, str], limit: str = "") -> dict[str, list[Replayed]]:
-    """What a planner would have decided in one's own runs, by run id. run_ids: with commas; "": the newest.
+def replay_decisions(
+    run_ids: str, name: str, environ: Mapping[str, str], limit: str = ""
+) -> dict[str, list[ReplayedDecision]]:
+    """The user's own runs replayed with the named planner, by run id. run_ids: with commas; "": the newest.
 
     Raises UnknownRun, BadInput, ConfigError.
     """
-    asked = planner(name, environ)
-    if isinstance(asked, Priced) and not limit:
+    planner = _planner(name, environ)
+    if isinstance(planner, Priced) and not limit:
         raise BadInput(f"asking {name} costs money: say how much it may")
-    (asker,) = _askers([asked], Purse(parse_usd(limit) if limit else None), None)
-    found: dict[str, list[Replayed]] = {}
+    (client,) = _clients([planner], SpendLimit.parse(limit), None)
+    replays: dict[str, list[ReplayedDecision]] = {}
     with open_records(environ) as db:
-        wanted = [one.strip() for one in run_ids.split(",") if one.strip()]
-        for run_id in wanted or [str(run["_id"]) for run in db.reads.runs()]:
-            unnamed = () if wanted else (BadInput,)  # those that decided nothing, or that the original system made
-            with suppress(*unnamed):
+        ids = _split(run_ids)
+        # Of the newest runs, those without a decision, or made by the original system, are passed over.
+        skipped = () if ids else (BadInput,)
+        for run_id in ids or [str(run["_id"]) for run in db.reads.runs()]:
+            with suppress(*skipped):
                 db.store.load(run_id)
-                found[run_id] = replay(db.reads.documents(run_id)["observations"], asker)
-            if not wanted and len(found) == REPLAYED_RUNS:
+                replays[run_id] = replay(db.reads.documents(run_id)["observations"], client)
+            if not ids and len(replays) == REPLAYED_RUNS:
                 break
-    return found
+    return replays
 
 
-def _askers(named: Sequence[Planner], purse: Purse, cache: Path | None) -> list[Asker]:
-    for one in named:
-        if one.name not in FREE and not isinstance(one, Priced):
-            raise BadInput(f"{one.name} cannot say beforehand what asking it costs, so no limit can be kept")
-    return [Asker(one, memory_of(one, _cache(one, cache)), purse) for one in named]
+def _split(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _cache(one: Planner, folder: Path | None) -> Path | None:
-    if folder is None and isinstance(one, Priced):
-        return wiring.data_folder() / "planner-answers"
-    return folder
+def _planner(name: str, environ: Mapping[str, str]) -> Planner:
+    """Raises BadInput, and ConfigError for a planner that is not set up."""
+    return find_planner(name, lambda name: wiring.named_planner(settings.read(environ), name))
 
 
-def _scenarios(choice: Choice) -> Sequence[Scenario]:
-    if choice.scenarios == GENERATED:
-        if not 1 <= choice.count <= COUNT_MAX:
-            raise BadInput(f"generate 1 to {COUNT_MAX} scenarios, not {choice.count}")
-        documents = generate.generate(choice.seed, choice.count)
+def _clients(planners: Sequence[Planner], spend_limit: SpendLimit, cache: Path | None) -> list[PlannerClient]:
+    check_prices(planners)
+    if cache is None and any(isinstance(planner, Priced) for planner in planners):
+        cache = wiring.data_folder() / "planner-answers"
+    return [PlannerClient(planner, cache_for(planner, cache), spend_limit) for planner in planners]
+
+
+def _scenarios(request: ComparisonRequest) -> Sequence[Scenario]:
+    if request.scenarios == GENERATED:
+        if not 1 <= request.count <= COUNT_MAX:
+            raise BadInput(f"generate 1 to {COUNT_MAX} scenarios, not {request.count}")
+        documents = generate.generate(request.seed, request.count)
         return [markets(parse(document["id"], document)) for document in documents]
-    if choice.scenarios == OWN:
-        return load(own_folder())
-    folder = Path(choice.scenarios)
-    if not choice.scenarios or not folder.exists():
-        raise BadInput(f"scenarios {choice.scenarios!r}: write {GENERATED}, {OWN}, or a folder of scenario files")
+    if request.scenarios == BUNDLED:
+        return load(bundled_folder())
+    folder = Path(request.scenarios)
+    if not request.scenarios or not folder.exists():
+        raise BadInput(f"scenarios {request.scenarios!r}: write {GENERATED}, {BUNDLED}, or a folder of scenario files")
     return load(folder)

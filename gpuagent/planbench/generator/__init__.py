@@ -1,0 +1,1 @@
+"""Generator of synthetic scenario files: market families, job histories, outages, and exact bounds."""

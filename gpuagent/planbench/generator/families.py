@@ -1,4 +1,4 @@
-"""The synthetic market families: who sells at what price, how reliable they are said to be and are."""
+"""Families of synthetic markets: vendors, their prices, their advertised and true reliability."""
 
 import math
 import random
@@ -10,9 +10,10 @@ from typing import Any
 
 GPUS = ("A100", "H100", "L4", "RTX4090", "V100")
 DECAY = 0.15
-"""What a drifting vendor keeps of its chance."""
-LIE_FROM, LIE_DELIVERS = 0.9, (9.0, 21.0)
-"""Who advertises so much may be a liar, and then delivers a Beta of these counts: 0.3 on average."""
+"""The share of its chance that a drifting vendor keeps."""
+LIAR_ADVERTISES_MIN = 0.9
+LIAR_COUNTS = (9.0, 21.0)
+"""A vendor that advertises so much may be a liar; its true chance is then a Beta of these counts, 0.3 on average."""
 
 Prior = Sequence[tuple[float, float, float]]
 """A mixture of Beta distributions: (weight, alpha, beta)."""
@@ -20,9 +21,10 @@ Prior = Sequence[tuple[float, float, float]]
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """prior: of a vendor that advertises r. jobs: the least and most in its history. deadline: ticks, if it is tight.
+    """A family of markets. Ranges are (least, most).
 
-    budget: the least and most in prices of the dearest vendor's job.
+    prior: of the true chance of a vendor that advertises r. jobs: in a vendor's history. deadline: in ticks.
+    budget: in prices of the dearest vendor's job.
     """
 
     name: str
@@ -37,9 +39,9 @@ def _honest(r: float) -> Prior:
 
 
 def _liar(r: float) -> Prior:
-    if r < LIE_FROM:
+    if r < LIAR_ADVERTISES_MIN:
         return _honest(r)
-    return (0.5, 20 * r, 20 * (1 - r)), (0.5, *LIE_DELIVERS)
+    return (0.5, 20 * r, 20 * (1 - r)), (0.5, *LIAR_COUNTS)
 
 
 def _vague(r: float) -> Prior:
@@ -60,25 +62,28 @@ FAMILIES = (
 
 
 @dataclass(slots=True)
-class Drawn:
-    """A vendor. price: USD per hour; chance: the true one, hidden; drifts: it fails more from that job of it on."""
+class SyntheticVendor:
+    """A vendor of a synthetic market. price: USD per hour. chance: the true one, hidden. document: its file entry.
+
+    spike_factor: on its price in a spike. drift_start: its job from which on it fails more. jobs: in its history.
+    """
 
     name: str
     price: float
     advertised: float
     chance: float
-    entry: dict[str, Any]
-    spikes: float = 0.0
-    drifts: int | None = None
+    document: dict[str, Any]
+    spike_factor: float = 0.0
+    drift_start: int | None = None
     jobs: int = 0
 
     def price_at(self, regime: int) -> float:
-        return round(self.price * self.spikes, 2) if regime and self.spikes else self.price
+        return round(self.price * self.spike_factor, 2) if regime and self.spike_factor else self.price
 
 
 @dataclass
-class Maker:
-    """Draws one market of a family, always in the same order."""
+class MarketMaker:
+    """Draws one market of a family. The order of draws is fixed: it is what a seed stands for."""
 
     family: Family
     dice: random.Random
@@ -92,22 +97,23 @@ class Maker:
         self.ticks = self.dice.randint(*self.family.deadline)
 
     @cached_property
-    def vendors(self) -> list[Drawn]:
+    def vendors(self) -> list[SyntheticVendor]:
         count = 5 if self.family.name == "mismatch" else self.dice.randint(3, 5)
-        made = [self._vendor(number) for number in range(1, count + 1)]
+        vendors = [self._vendor(number) for number in range(1, count + 1)]
         if self.family.name == "spikes":
-            for one in self.dice.sample(made, self.dice.randint(1, count)):
-                one.spikes = round(self.dice.uniform(2.0, 3.5), 2)
+            for vendor in self.dice.sample(vendors, self.dice.randint(1, count)):
+                vendor.spike_factor = round(self.dice.uniform(2.0, 3.5), 2)
         if self.family.name == "drift":
-            for one in made:
-                one.drifts = self.dice.randrange(one.jobs) if self.dice.random() < 0.5 else None
-                one.chance = round(one.chance * DECAY, 4) if one.drifts is not None else one.chance
+            for vendor in vendors:
+                vendor.drift_start = self.dice.randrange(vendor.jobs) if self.dice.random() < 0.5 else None
+                if vendor.drift_start is not None:
+                    vendor.chance = round(vendor.chance * DECAY, 4)
         if self.family.name == "coldstart":
-            made[0].jobs = 0
-        return made
+            vendors[0].jobs = 0
+        return vendors
 
     def run(self) -> dict[str, Any]:
-        costs = sorted(one.price * float(self.hours) for one in self.vendors)
+        costs = sorted(vendor.price * float(self.hours) for vendor in self.vendors)
         if self.family.name == "ktries":
             budget = self.dice.randint(1, 3) * costs[len(costs) // 2]
         else:
@@ -121,12 +127,12 @@ class Maker:
             "deadlineTicks": self.ticks,
         }
 
-    def _vendor(self, number: int) -> Drawn:
+    def _vendor(self, number: int) -> SyntheticVendor:
         dice, name = self.dice, f"v{number}"
         advertised = round(dice.uniform(0.25, 0.95), 2)
         if self.family.name == "liars" and dice.random() < 0.5:
             advertised = 0.95
-        if self.family.name == "outage":  # its chance while up is no secret there: when it is down is
+        if self.family.name == "outage":  # the chance while its centre is up is public; the downtime is hidden
             chance = advertised
         else:
             weights = self.family.prior(advertised)
@@ -137,11 +143,11 @@ class Maker:
         if self.family.name == "mismatch" and number > 2 and dice.random() < 0.7:
             gpus, price = [gpu for gpu in GPUS if gpu != self.gpu][:2], round(price / 2, 2)
         refund = 0.5 if self.family.name == "ktries" and dice.random() < 0.3 else 0.0
-        entry = {
+        document = {
             "vendorId": name,
             "basePricePerHour": price,
             "reliabilityScore": advertised,
             "supportedGpuTypes": gpus,
             "refundOnFail": refund,
         }
-        return Drawn(name, price, advertised, chance, entry, jobs=dice.randint(*self.family.jobs))
+        return SyntheticVendor(name, price, advertised, chance, document, jobs=dice.randint(*self.family.jobs))

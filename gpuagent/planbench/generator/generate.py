@@ -1,7 +1,7 @@
-"""Scenario files of our own: nine synthetic market families, seeded, in schema planbench/1, with truth and bounds.
+"""Generated scenario files: nine synthetic market families, seeded, in schema planbench/1, with truth and bounds.
 
-Each vendor's true chance is drawn from its family's prior and kept hidden; the history is drawn from the truth. What
-the generator must believe after the history is exact, so the bounds are: see families.py and optimum.py.
+Each vendor's true chance is drawn from its family's prior and hidden; the history is drawn from the truth. The
+posterior after the history is exact, and so are the bounds: see families.py and bounds.py.
 """
 
 import json
@@ -13,24 +13,24 @@ from typing import Any
 
 from gpuagent.core.ports import Planner
 from gpuagent.errors import BadInput
-from gpuagent.planbench import play
-from gpuagent.planbench.answers import Asker, Memory, Purse
-from gpuagent.planbench.bounds import Optimal, Regimes
+from gpuagent.planbench.answers import PlannerClient
+from gpuagent.planbench.bounds import OptimalPlanner, PriceRegimes
 from gpuagent.planbench.files import parse
-from gpuagent.planbench.generator.families import FAMILIES, Family, Maker
-from gpuagent.planbench.generator.histories import Belief, drawn_history, spike_path
+from gpuagent.planbench.generator.families import FAMILIES, Family, MarketMaker
+from gpuagent.planbench.generator.histories import ChancePosterior, draw_history, spike_path
 from gpuagent.planbench.generator.outages import OutageBelief, draw_outage
+from gpuagent.planbench.play import play_exact, play_posterior
 from gpuagent.planbench.scenarios import Market, atomic, cost, markets
 
 REPLICATES, TRIES = 8, 14
-"""Drawn outcomes per vendor: so many replicates, of so many tries each."""
+"""Drawn outcomes per vendor: replicates, and tries in each."""
 VARIANTS = 6
 """Outage paths of one outage market."""
 DIGITS = 5
 
 
 def generate(seed: int, count: int) -> Iterator[dict[str, Any]]:
-    """So many scenario documents, family by family in turn. The same seed gives the same files. Raises BadInput."""
+    """Scenario documents, of each family in turn. The same seed gives the same files. Raises BadInput."""
     if count < 1:
         raise BadInput("generate at least one scenario")
     for number in range(count):
@@ -40,69 +40,73 @@ def generate(seed: int, count: int) -> Iterator[dict[str, Any]]:
 
 
 def write(seed: int, count: int, folder: Path) -> list[Path]:
-    """A file each. Raises BadInput, and OSError where the folder cannot be written."""
+    """Writes a file for each scenario. Raises BadInput, and OSError where the folder cannot be written."""
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
+    paths = []
     for document in generate(seed, count):
         path = folder / f"{document['id']}.json"
         path.write_text(json.dumps(document, separators=(",", ":")) + "\n", "utf-8")
-        written.append(path)
-    return written
+        paths.append(path)
+    return paths
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
-    """A document without bounds, and what only the generator knows."""
+class _Draft:
+    """A document without bounds, and the generator's knowledge of its outages or prices."""
 
     document: dict[str, Any]
     belief: OutageBelief | None = None
-    regimes: Regimes | None = None
+    regimes: PriceRegimes | None = None
 
 
 def _scenario(name: str, family: Family, dice: random.Random, seed: int) -> dict[str, Any]:
-    maker = Maker(family, dice)
+    maker = MarketMaker(family, dice)
     run, vendors = maker.run(), maker.vendors
     head = {"schema": "planbench/1", "id": name, "family": family.name, "split": "sim", "seed": seed}
-    document = {**head, "run": run, "vendors": [one.entry for one in vendors]}
-    made = _outage(document, maker) if family.name == "outage" else _still(document, maker)
-    variants = markets(parse(name, made.document))
-    watching = made.belief.planner(variants[0]) if made.belief else None  # the variants look alike to it
-    bounded = [_bounds(one, watching or Optimal(one, one.posterior, made.regimes)) for one in variants]
-    if "variants" in made.document:
-        for variant, bounds in zip(made.document["variants"], bounded, strict=True):
-            variant["bounds"] = bounds
+    document = {**head, "run": run, "vendors": [vendor.document for vendor in vendors]}
+    draft = _outage(document, maker) if family.name == "outage" else _steady(document, maker)
+    variants = markets(parse(name, draft.document))
+    # The variants of an outage market look alike to its planner, so that one serves them all.
+    outage_planner = draft.belief.planner(variants[0]) if draft.belief else None
+    bounds = [
+        _bounds(market, outage_planner or OptimalPlanner(market, market.posterior, draft.regimes))
+        for market in variants
+    ]
+    if "variants" in draft.document:
+        for variant, variant_bounds in zip(draft.document["variants"], bounds, strict=True):
+            variant["bounds"] = variant_bounds
     else:
-        made.document["bounds"] = bounded[0]
-    return made.document
+        draft.document["bounds"] = bounds[0]
+    return draft.document
 
 
-def _still(document: dict[str, Any], maker: Maker) -> _Made:
-    """A family whose vendors have one chance each for the whole run, and prices that may jump."""
+def _steady(document: dict[str, Any], maker: MarketMaker) -> _Draft:
+    """A market whose vendors have one chance each for the whole run, and prices that may jump."""
     dice, ticks = maker.dice, maker.ticks
     path = spike_path(maker) if maker.family.name == "spikes" else None
-    history, beliefs = drawn_history(maker, path)
+    history, posteriors = draw_history(maker, path)
     truth: dict[str, Any] = {
         "index": "attempt",
-        "pSuccess": {one.name: one.chance for one in maker.vendors},
+        "pSuccess": {vendor.name: vendor.chance for vendor in maker.vendors},
         "price": {},
         "outcomes": {
-            one.name: [_coins(dice, [one.chance] * TRIES) for _ in range(REPLICATES)] for one in maker.vendors
+            vendor.name: [_coins(dice, [vendor.chance] * TRIES) for _ in range(REPLICATES)] for vendor in maker.vendors
         },
-        "posterior": {name: _posterior(belief) for name, belief in beliefs.items()},
+        "posterior": {name: _posterior_table(posterior) for name, posterior in posteriors.items()},
     }
     if path:
-        spiking = [one for one in maker.vendors if one.spikes]
-        truth["price"] = {one.name: [one.price_at(path[t]) for t in range(ticks)] for one in spiking}
-        truth["spike"] = path.told
-    made = {**document, "history": history, "truth": truth}
+        spiking_vendors = [vendor for vendor in maker.vendors if vendor.spike_factor]
+        truth["price"] = {vendor.name: [vendor.price_at(path[t]) for t in range(ticks)] for vendor in spiking_vendors}
+        truth["spike"] = path.document
+    scenario = {**document, "history": history, "truth": truth}
     if not path:
-        return _Made(made)
-    sold = [one for one in maker.vendors if maker.gpu in one.entry["supportedGpuTypes"]]
-    prices = [[cost(atomic(one.price_at(regime)), maker.hours) for one in sold] for regime in (0, 1)]
-    return _Made(made, regimes=Regimes(path.run, prices, path.enter, path.exit))
+        return _Draft(scenario)
+    sellers = [vendor for vendor in maker.vendors if maker.gpu in vendor.document["supportedGpuTypes"]]
+    prices = [[cost(atomic(seller.price_at(regime)), maker.hours) for seller in sellers] for regime in (0, 1)]
+    return _Draft(scenario, regimes=PriceRegimes(path.run, prices, path.enter, path.exit))
 
 
-def _outage(document: dict[str, Any], maker: Maker) -> _Made:
+def _outage(document: dict[str, Any], maker: MarketMaker) -> _Draft:
     """Vendors fail together while their data centre is down; one history, several paths from there on."""
     outage = draw_outage(maker)
     variants = []
@@ -110,36 +114,32 @@ def _outage(document: dict[str, Any], maker: Maker) -> _Made:
         chances = outage.path(maker.dice)
         outcomes = {name: [_coins(maker.dice, path)] for name, path in chances.items()}
         variants.append({"truth": {"pSuccess": chances, "outcomes": outcomes}})
-    truth = {"index": "tick", "price": {}, **variants[0]["truth"], "outage": outage.told}
-    made = {**document, "history": outage.history, "truth": truth, "variants": variants}
-    return _Made(made, belief=outage.belief)
+    truth = {"index": "tick", "price": {}, **variants[0]["truth"], "outage": outage.document}
+    scenario = {**document, "history": outage.history, "truth": truth, "variants": variants}
+    return _Draft(scenario, belief=outage.belief)
 
 
 def _bounds(market: Market, bayes: Planner) -> Mapping[str, Any]:
-    """bayes: knows the generator and the history. hindsight: knows the drawn chances and all that will happen."""
-    hindsight = Optimal(market, lambda vendor, _, tick: market.chance(vendor, tick))
-    found = {"hindsight": _played(market, hindsight), "bayes": _played(market, bayes)}
+    """The bounds of a market: bayes knows the generator and the history; hindsight the drawn chances and the future."""
+    hindsight = OptimalPlanner(market, lambda vendor, _, tick: market.chance(vendor, tick))
+    bounds = {"hindsight": _bound(market, hindsight), "bayes": _bound(market, bayes)}
     if market.truth.posterior:
-        after = play.posterior(market, "", Asker(bayes, Memory(), Purse()))
-        found["bayes"] |= {"completePost": round(after.complete, DIGITS), "spendPost": _usd(after.spend, market)}
-    return found
+        result = play_posterior(market, "", PlannerClient(bayes))
+        bounds["bayes"] |= {"completePost": round(result.complete, DIGITS), "spendPost": _usd(result.spend, market)}
+    return bounds
 
 
-def _played(market: Market, planner: Planner) -> dict[str, float]:
-    found = play.exact(market, "", Asker(planner, Memory(), Purse()))
-    return {"complete": round(found.complete, DIGITS), "spend": _usd(found.spend, market)}
+def _bound(market: Market, planner: Planner) -> dict[str, float]:
+    result = play_exact(market, "", PlannerClient(planner))
+    return {"complete": round(result.complete, DIGITS), "spend": _usd(result.spend, market)}
 
 
 def _usd(share: float, market: Market) -> float:
     return round(share * market.budget / 1e6, DIGITS)
 
 
-def _posterior(belief: Belief) -> list[float]:
-    return [round(belief.chance(failures), DIGITS) for failures in range(TRIES)]
-
-
-def _replicates(dice: random.Random, chance: float) -> list[str]:
-    return [_coins(dice, [chance] * TRIES) for _ in range(REPLICATES)]
+def _posterior_table(posterior: ChancePosterior) -> list[float]:
+    return [round(posterior.chance(failures), DIGITS) for failures in range(TRIES)]
 
 
 def _coins(dice: random.Random, chances: list[float]) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from gpuagent.planbench.ab import Arm, arms
+from gpuagent.planbench.ab import Arm, measure_arms
 from gpuagent.reports.frames import TIME, Frame, frame
 
 BUDGETS = {
@@ -95,4 +95,4 @@ def arm_rows(found: Sequence[Arm]) -> Frame:
 def compared(runs: Frame, tag: str = "") -> list[Arm]:
     """Runs that were started with several planners, by the one each was assigned."""
     rows: list[Mapping[str, Any]] = runs[runs.plannerArms.map(bool)].to_dict("records") if len(runs) else []
-    return arms(rows, tag)
+    return measure_arms(rows, tag)
