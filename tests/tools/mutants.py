@@ -212,7 +212,7 @@ MUTANTS = (
     ),
     Mutant(
         "no deadline for the whole exchange",
-        "gpuagent/wire/bounded_http.py",
+        "gpuagent/wire/transport.py",
         "    remaining = ends_at - time.monotonic()",
         "    remaining = 3600.0",
         "tests/wire/test_bounded_http.py -k deadline",

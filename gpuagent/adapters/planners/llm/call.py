@@ -16,8 +16,8 @@ from gpuagent.adapters.planners.llm.answer import schema
 from gpuagent.adapters.planners.llm.prices import Rates
 from gpuagent.core.text import clean
 from gpuagent.errors import ConfigError
-from gpuagent.wire import bounded_http
-from gpuagent.wire.watched_http import Exchange, Watched, watched
+from gpuagent.wire.transport import deadline
+from gpuagent.wire.watched_http import Exchange, WatchedTransport, watch
 
 TEXT_MAX = 300
 TOKENS_MAX = 10**9
@@ -61,7 +61,7 @@ def ask(model: Model, messages: Sequence[Mapping[str, str]], max_tokens: int, ti
     from openai import OpenAIError
 
     shape = {"response_format": _response_format()} if model.structured else {}
-    with watched() as exchange, bounded_http.deadline(timeout_s):
+    with watch() as exchange, deadline(timeout_s):
         try:
             completion = litellm.completion(
                 model=model.name,
@@ -96,8 +96,8 @@ def load() -> Any:
     litellm.suppress_debug_info = True
     logging.getLogger("LiteLLM").setLevel(logging.ERROR)
     # Providers over OpenAI's SDK take the first, those over litellm's own client the second.
-    litellm.client_session = httpx.Client(transport=Watched(), trust_env=False)
-    litellm.sync_transport = Watched()
+    litellm.client_session = httpx.Client(transport=WatchedTransport(), trust_env=False)
+    litellm.sync_transport = WatchedTransport()
     return litellm
 
 

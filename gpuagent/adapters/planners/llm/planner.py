@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from gpuagent.adapters.planners.llm import answer as llm_answer
 from gpuagent.adapters.planners.llm import prompt as llm_prompt
+from gpuagent.adapters.planners.llm.answer_object import AnswerInvalid
 from gpuagent.adapters.planners.llm.call import CallFailed, Completion, Model, ask
 from gpuagent.adapters.planners.llm.models import read_models
 from gpuagent.adapters.planners.llm.prices import FREE, atomic
@@ -93,7 +94,7 @@ class LlmPlanner:
                 return None
             try:
                 decision, repairs = llm_answer.read(reply.text, vendor_ids, context.now)
-            except llm_answer.AnswerInvalid as error:
+            except AnswerInvalid as error:
                 problem = f"{error}, for it was cut at {self._max_tokens} tokens" if reply.cut else str(error)
                 consultation.errors.append(f"{model.name}: {problem}")
                 prompt = prompt.again(reply.text, problem)

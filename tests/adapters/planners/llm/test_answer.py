@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuagent.adapters.planners.llm.answer import REPLY_MAX, AnswerInvalid, ModelAnswer, read, schema
+from gpuagent.adapters.planners.llm.answer import REPLY_MAX, ModelAnswer, read, schema
+from gpuagent.adapters.planners.llm.answer_object import AnswerInvalid
 from gpuagent.core.model import Action, Decision
 
 IDS = ("gpu_vendor_1", "Gpu_Vendor_2", "gpu_vendor_2")
