@@ -86,7 +86,7 @@ class BoundedHttp:
         return bytes(body)
 
 
-def is_private(url: str) -> bool:
+def is_encrypted_or_local(url: str) -> bool:
     """Whether no one on the way can read what is sent to the URL: https, or http on this machine."""
     try:
         parts = urlsplit(url)

@@ -156,7 +156,7 @@ class EvmChain:
         return digest
 
     def _settlement(self, authorization: Authorization, final: int) -> Settlement | Void | None:
-        """How the nonce was used up to the final block; None while the node does not show it."""
+        """The use of the nonce up to the final block; None while the node does not show it."""
         payer, nonce = authorization.payer, authorization.nonce
         log = self._logs.use_of(payer, nonce, authorization.from_block, final, SETTLEMENT_SPANS_MAX)
         if log is None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from gpuagent.adapters.planners.stub import PATIENCE, StubPlanner, look_ahead
+from gpuagent.adapters.planners.stub import WAITS_MAX, StubPlanner, look_ahead
 from gpuagent.core.context import Context
 from gpuagent.core.model import Action, Decision
 from tests.support.factories import NOW, candidate, context, history, past_job
@@ -56,7 +56,7 @@ def test_a_lone_vendor_that_just_failed_is_given_time_to_recover_and_tried_again
     assert waiting.reason.startswith("waiting 3600 s: the best plan has a value of 0.59 after 4 job lengths, of 0.42 ")
     later = context(CHEAP, available=3_600_000, waits=4, past=(past_job("cheap", False, 4.01),))
     assert decide(later).vendor_id == "cheap"
-    assert decide(replace(seen, waits=PATIENCE)).vendor_id == "cheap"
+    assert decide(replace(seen, waits=WAITS_MAX)).vendor_id == "cheap"
     assert decide(replace(seen, deadline=NOW + 3600)).vendor_id == "cheap"
 
 

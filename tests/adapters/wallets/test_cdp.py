@@ -16,7 +16,7 @@ from eth_account.messages import encode_typed_data
 
 from gpuagent import settings, wiring
 from gpuagent.adapters.wallets.cdp import CdpWallet, address_of
-from gpuagent.adapters.wallets.cdp_client import CdpCalls, CdpKeys
+from gpuagent.adapters.wallets.cdp_client import CdpClient, CdpCredentials
 from gpuagent.core.ports import Gas
 from gpuagent.errors import ConfigError, GpuAgentError, Refused, WalletError
 from tests.support.cdp_server import CdpServer, Fault, Keys, new_keys, running, with_high_s
@@ -27,39 +27,39 @@ GAS = Gas(0, 10**9, 1, 10**18)
 NAME = "payer"
 
 
-def calls_to(server: CdpServer, keys: Keys | None = None, **limits: float) -> CdpCalls:
+def client_of(server: CdpServer, keys: Keys | None = None, **limits: float) -> CdpClient:
     held = keys or server.keys
-    return CdpCalls(CdpKeys(held.api_key_id, held.api_key_secret, held.wallet_secret), server.url, **limits)
+    return CdpClient(CdpCredentials(held.api_key_id, held.api_key_secret, held.wallet_secret), server.url, **limits)
 
 
 @pytest.fixture
-def calls(cdp: CdpServer) -> Iterator[CdpCalls]:
+def client(cdp: CdpServer) -> Iterator[CdpClient]:
     """Impatient, so that a server which holds its answers back is noticed at once."""
-    with closing(calls_to(cdp, deadline_s=10, attempt_s=0.5)) as calls:
-        yield calls
+    with closing(client_of(cdp, deadline_s=10, attempt_s=0.5)) as client:
+        yield client
 
 
 @pytest.fixture
-def wallet(cdp: CdpServer, calls: CdpCalls) -> CdpWallet:
+def wallet(cdp: CdpServer, client: CdpClient) -> CdpWallet:
     cdp.open_account(NAME)
-    return CdpWallet(calls, address_of(calls, NAME), TOKEN)
+    return CdpWallet(client, address_of(client, NAME), TOKEN)
 
 
 def sign(wallet: CdpWallet) -> str:
     return wallet.sign(authorization(payer=wallet.address), TERMS, "")
 
 
-def test_the_account_is_found_by_name_or_taken_by_address(cdp: CdpServer, calls: CdpCalls) -> None:
+def test_the_account_is_found_by_name_or_taken_by_address(cdp: CdpServer, client: CdpClient) -> None:
     address = cdp.open_account(NAME)
-    assert address_of(calls, NAME) == address
+    assert address_of(client, NAME) == address
     asked = list(cdp.asked)
-    assert address_of(calls, address.lower()) == address
+    assert address_of(client, address.lower()) == address
     assert cdp.asked == asked, "an address needs no asking"
-    assert calls.account(address).address == address
+    assert client.account(address).address == address
     with pytest.raises(WalletError, match="CDP knows no such account: check CDP_ACCOUNT"):
-        address_of(calls, "nobody")
+        address_of(client, "nobody")
     with pytest.raises(ConfigError, match="CDP_ACCOUNT='0x12'"):
-        address_of(calls, "0x12")
+        address_of(client, "0x12")
 
 
 def test_typed_data_is_signed_and_never_a_hash(cdp: CdpServer, wallet: CdpWallet) -> None:
@@ -73,9 +73,9 @@ def test_typed_data_is_signed_and_never_a_hash(cdp: CdpServer, wallet: CdpWallet
 
 @pytest.mark.parametrize("elliptic", [False, True])
 def test_both_kinds_of_api_key(elliptic: bool) -> None:
-    with running(new_keys(elliptic)) as server, closing(calls_to(server)) as calls:
+    with running(new_keys(elliptic)) as server, closing(client_of(server)) as client:
         server.open_account(NAME)
-        assert sign(CdpWallet(calls, address_of(calls, NAME), TOKEN))
+        assert sign(CdpWallet(client, address_of(client, NAME), TOKEN))
 
 
 @pytest.mark.parametrize("swapped", ["api_key_id", "api_key_secret", "wallet_secret"])
@@ -83,10 +83,10 @@ def test_foreign_keys_sign_nothing(cdp: CdpServer, swapped: str) -> None:
     address = cdp.open_account(NAME)
     keys = replace(cdp.keys, **{swapped: getattr(replace(new_keys(), api_key_id="other"), swapped)})
     with (
-        closing(calls_to(cdp, keys)) as calls,
+        closing(client_of(cdp, keys)) as client,
         pytest.raises(WalletError, match="CDP does not let us sign") as error,
     ):
-        sign(CdpWallet(calls, address, TOKEN))
+        sign(CdpWallet(client, address, TOKEN))
     assert "CDP_WALLET_SECRET" in str(error.value)
     assert cdp.bodies == []
 
@@ -103,7 +103,7 @@ def test_foreign_keys_sign_nothing(cdp: CdpServer, swapped: str) -> None:
 )
 def test_keys_that_are_none_are_said_at_once(cdp: CdpServer, field: str, value: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says) as error:
-        calls_to(cdp, replace(cdp.keys, **{field: value}))
+        client_of(cdp, replace(cdp.keys, **{field: value}))
     text = traceback_text(error.value, with_locals=True)
     assert cdp.keys.wallet_secret not in text
     assert cdp.keys.api_key_secret not in text
@@ -171,7 +171,7 @@ def test_a_signature_over_other_terms_is_not_used(cdp: CdpServer, wallet: CdpWal
     """The right key, another digest: a server that signs more than it was asked gains nothing by us."""
     key = Account.create()
     cdp.open_account("mine", key.key.to_0x_hex())
-    mine = CdpWallet(wallet._calls, key.address, TOKEN)
+    mine = CdpWallet(wallet._client, key.address, TOKEN)
 
     def dearer(_: dict[str, Any]) -> dict[str, Any]:
         asked = json.loads(json.dumps(cdp.bodies[-1]))
@@ -204,7 +204,7 @@ def test_another_transaction_is_not_sent(
 def test_a_dearer_transaction_of_the_right_key_is_not_sent(cdp: CdpServer, wallet: CdpWallet) -> None:
     key = Account.create()
     cdp.open_account("mine", key.key.to_0x_hex())
-    mine = CdpWallet(wallet._calls, key.address, TOKEN)
+    mine = CdpWallet(wallet._client, key.address, TOKEN)
 
     def generous(_: dict[str, Any]) -> dict[str, Any]:
         sent = {"type": 2, "chainId": TOKEN.chain_id, "nonce": 0, "to": bytes(20), "value": 10**17, "data": "0x"}

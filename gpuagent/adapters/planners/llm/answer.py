@@ -22,7 +22,7 @@ REPLY_MAX = 20_000
 REASON_MAX = 600
 ID_MAX = 100
 WAIT_S = 60
-"""How long a decision to wait lasts that does not say."""
+"""The length of a wait that a model does not give one for."""
 
 Number = Annotated[Decimal, Field(strict=True, max_digits=12), WithJsonSchema({"type": "number"})]
 ACTIONS = {"start": "start_job", "startjob": "start_job"}

@@ -74,7 +74,7 @@ def test_what_a_server_may_do_to_a_call(llm_server: LlmServer, make_llm: Make, m
     assert len(llm_server.asked) == 1
     billed = 0 if case == "redirect" else 1
     assert (error.cost > 0) == billed, "what may have been billed counts"
-    assert error.cost <= planner.worst_cost(llm_prompt.write(CONTEXT))
+    assert error.cost <= planner.cost_max(llm_prompt.write(CONTEXT))
 
 
 def test_no_server_at_all_costs_nothing(timepiece: Timepiece) -> None:
@@ -106,7 +106,7 @@ def test_tokens_that_cannot_be_count_as_the_most_there_may_be(
 
 def test_it_is_not_asked_when_the_most_it_may_cost_does_not_fit(llm_server: LlmServer, make_llm: Make) -> None:
     planner = make_llm()
-    worst = planner.worst_cost(llm_prompt.write(replace(CONTEXT, available=10_000)))
+    worst = planner.cost_max(llm_prompt.write(replace(CONTEXT, available=10_000)))
     with pytest.raises(PlannerError, match=r"may cost .* USD, available are"):
         planner.decide(replace(CONTEXT, available=worst - 1))
     assert llm_server.asked == []
@@ -121,4 +121,4 @@ def test_the_most_it_may_cost_is_never_exceeded(llm_server: LlmServer, make_llm:
     )
     planner = make_llm(f"{OPENAI},openai/second")
     error = refused(planner)
-    assert 0 < error.cost <= planner.worst_cost(llm_prompt.write(CONTEXT))
+    assert 0 < error.cost <= planner.cost_max(llm_prompt.write(CONTEXT))

@@ -12,7 +12,7 @@ from gpuagent import settings, wiring
 from gpuagent.adapters.planners.llm.call import Model
 from gpuagent.adapters.planners.llm.models import read_models
 from gpuagent.adapters.planners.llm.planner import open_planner
-from gpuagent.adapters.planners.llm.prices import Rates, atomic, from_map, read_table
+from gpuagent.adapters.planners.llm.prices import Rates, atomic, litellm_rates, read_table
 from gpuagent.adapters.planners.registry import PlannerRegistry
 from gpuagent.errors import ConfigError
 from tests.support.world import World
@@ -127,9 +127,9 @@ def test_prices_are_exact() -> None:
 
 def test_the_dearest_kind_of_token_counts() -> None:
     entry = {"input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6, "output_cost_per_reasoning_token": 3e-6}
-    assert from_map(entry) == Rates(Decimal("1e-6"), Decimal("3e-6"))
-    assert from_map({"input_cost_per_token": 0.0, "output_cost_per_token": 0.0}) is None
-    assert from_map({"input_cost_per_token": None}) is None
+    assert litellm_rates(entry) == Rates(Decimal("1e-6"), Decimal("3e-6"))
+    assert litellm_rates({"input_cost_per_token": 0.0, "output_cost_per_token": 0.0}) is None
+    assert litellm_rates({"input_cost_per_token": None}) is None
 
 
 def test_litellm_is_not_imported_before_a_model_is_needed() -> None:
