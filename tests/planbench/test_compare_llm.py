@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from gpuagent.cli import app
 from gpuagent.planbench.play import LAMBDA
 from tests.support.llm_samples import KEY, OPENAI
-from tests.support.llm_server import Asked, LlmServer, Says, starts
+from tests.support.llm_server import ChatRequest, LlmServer, ScriptedReply, start_reply
 from tests.support.scenarios import document
 
 BUDGETS = (8, 9, 10)
@@ -57,7 +57,7 @@ def test_the_statistics_are_those_computed_by_hand(
     folder: Path, environment: dict[str, str], llm_server: LlmServer
 ) -> None:
     """The model takes v1 for 4 USD with p=0.6; cheapest takes v2 for 2 USD, half of it back, with p=0.5."""
-    llm_server.plays(starts("v1", maxHours=2))
+    llm_server.script(start_reply("v1", maxHours=2))
     found = compared(folder, environment, "--limit", "1")
     (pair,) = [one for one in found["pairs"] if one["first"] == "llm"]
     by_hand = [(0.6 - LAMBDA * 4 / budget) - (0.5 - LAMBDA * 1.5 / budget) for budget in BUDGETS]
@@ -66,22 +66,22 @@ def test_the_statistics_are_those_computed_by_hand(
     (row,) = [one for one in found["rows"] if one["planner"] == "llm"]
     assert (row["invalid"], row["complete"]) == (0, pytest.approx(0.6))
     assert int(row["plannerCost"]) == 3 * 650  # 1000 tokens at 0.5 and 100 at 1.5 USD a million
-    assert len(llm_server.asked) == 3
+    assert len(llm_server.requests) == 3
     again = compared(folder, environment, "--limit", "1", "--mode", "sampled")
-    assert len(llm_server.asked) == 3
+    assert len(llm_server.requests) == 3
     assert [one["planner"] for one in again["rows"] if one["plannerCost"] != "0"] == []
 
 
 def test_without_a_limit_it_asks_nothing(folder: Path, environment: dict[str, str], llm_server: LlmServer) -> None:
-    llm_server.plays(starts("v1", maxHours=2))
+    llm_server.script(start_reply("v1", maxHours=2))
     shown = CliRunner().invoke(app, arguments(folder), env=environment)
-    assert (shown.exit_code, llm_server.asked) == (2, [])
+    assert (shown.exit_code, llm_server.requests) == (2, [])
     assert "llm: at most 3 questions" in shown.stderr
     assert "--limit" in shown.stderr
 
 
 def test_the_guard_stands_behind_it_if_asked(folder: Path, environment: dict[str, str], llm_server: LlmServer) -> None:
-    llm_server.plays(starts("v3", maxHours=2))  # has not the GPU
+    llm_server.script(start_reply("v3", maxHours=2))  # has not the GPU
     (raw,) = [one for one in compared(folder, environment, "--limit", "1")["rows"] if one["planner"] == "llm"]
     assert (raw["invalid"], raw["complete"]) == (3, 0)
     found = compared(folder, environment, "--limit", "1", "--guard")["rows"]
@@ -95,21 +95,21 @@ def test_interrupted_and_started_again_it_repeats_no_call(
 ) -> None:
     running: list[subprocess.Popen[str]] = []
 
-    def interrupt(asked: Asked) -> Says:
+    def interrupt(asked: ChatRequest) -> ScriptedReply:
         running[0].send_signal(signal.SIGINT)
-        return Says(manner="late")
+        return ScriptedReply(manner="late")
 
-    good = starts("v1", maxHours=2)
-    llm_server.plays(good, good, interrupt)
+    good = start_reply("v1", maxHours=2)
+    llm_server.script(good, good, interrupt)
     command = [sys.executable, "-m", "gpuagent.cli", *arguments(folder, "--limit", "1")]
     surroundings, pipe = {**os.environ, **environment}, subprocess.PIPE
     running.append(subprocess.Popen(command, env=surroundings, stdout=pipe, stderr=pipe, text=True))
     _, errors = running[0].communicate(timeout=60)
     assert running[0].returncode != 0, errors
-    answered = [asked.last for asked in llm_server.asked[:2]]
-    assert len(llm_server.asked) == 3
-    llm_server.plays(good)
+    answered = [asked.last for asked in llm_server.requests[:2]]
+    assert len(llm_server.requests) == 3
+    llm_server.script(good)
     found = compared(folder, environment, "--limit", "1")
     assert found["stopped"] == ""
-    (asked,) = [asked.last for asked in llm_server.asked]
+    (asked,) = [asked.last for asked in llm_server.requests]
     assert asked not in answered
