@@ -18,9 +18,9 @@ from gpuagent.practice import stack
 from tests.support import cdp_server
 from tests.support import report_history as seeded
 from tests.support.llm_samples import Make, Timepiece, planner_on
-from tests.support.llm_server import LlmServer, Says, running
+from tests.support.llm_server import LlmServer, ScriptedReply, running
 from tests.support.scenarios import PUBLIC
-from tests.support.scripted_server import Parrot
+from tests.support.scripted_server import ScriptedServer
 from tests.support.stack import STACK_SETTINGS, database, lent
 from tests.support.world import Market, World, build_world
 
@@ -119,11 +119,11 @@ def own_book(shared_market: Market) -> Iterator[tuple[seeded.Book, Any]]:
 
 
 @pytest.fixture(scope="session")
-def parrot() -> Iterator[Parrot]:
-    parrot = Parrot()
-    yield parrot
-    parrot.server.shutdown()
-    parrot.server.server_close()
+def scripted_server() -> Iterator[ScriptedServer]:
+    scripted_server = ScriptedServer()
+    yield scripted_server
+    scripted_server.server.shutdown()
+    scripted_server.server.server_close()
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def shared_llm_server() -> Iterator[LlmServer]:
 
 @pytest.fixture
 def llm_server(shared_llm_server: LlmServer) -> Iterator[LlmServer]:
-    shared_llm_server.plays(Says())
+    shared_llm_server.script(ScriptedReply())
     yield shared_llm_server
     shared_llm_server.release()
 

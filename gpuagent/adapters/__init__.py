@@ -1,1 +1,1 @@
-"""The only code that touches the world. One file, one library; none knows another."""
+"""Adapters of the core's ports, one package each: the only code that touches the outside world."""

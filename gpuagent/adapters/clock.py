@@ -1,4 +1,4 @@
-"""The wall clock."""
+"""The machine's wall clock: the port Clock."""
 
 import time
 

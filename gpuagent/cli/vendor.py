@@ -60,11 +60,11 @@ def vendor_check(
 ) -> None:
     """Try a vendor's endpoint for conformance to the vendor API. Pays nothing."""
     from gpuagent import wiring
-    from gpuagent.doctor.conformance import check, unrecorded
+    from gpuagent.doctor.conformance import check, unrecorded_vendor
     from gpuagent.render.run import findings_table
 
     with errors_explained(), wiring.open_vendor_api(os.environ) as (vendor_api, http):
-        vendor = unrecorded(url, vendor_id, secret_env)
+        vendor = unrecorded_vendor(url, vendor_id, secret_env)
         findings = check(vendor, gpu, vendor_api, http, os.environ.get(secret_env, ""))
         if as_json:
             print_json({"url": url, "checks": [finding.as_json() for finding in findings]})

@@ -34,7 +34,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check of the doctor. detail: what is the case. fix: what to do about it, "" where there is nothing to do."""
+    """The result of one check. detail: what is the case. fix: what to do about it, "" where there is nothing to do."""
 
     name: str
     status: Status
@@ -73,7 +73,7 @@ def policy(installation: Installation) -> Iterator[Check]:
 
 
 def planner(installation: Installation) -> Iterator[Check]:
-    """Whether the planner is set up, with a key and a price. It is not asked anything: that may cost."""
+    """Checks that the planner is set up, with a key and a price. It is not asked anything: that may cost."""
     name = installation.settings.planner
     try:
         wiring.named_planner(installation.settings, name)
@@ -98,7 +98,7 @@ def money(installation: Installation) -> Iterator[Check]:
     if enough:
         yield Check("gas", Status.OK, detail)
     else:
-        detail += ", but what is no longer wanted cannot be cancelled, and dies by itself in two minutes"
+        detail += ", but without gas no payment can be cancelled; an unused one expires by itself in two minutes"
         yield Check("gas", Status.ADVICE, detail, "send it a little ETH on this network")
 
 
@@ -142,13 +142,13 @@ def _vendor(vendor: Vendor, current: Settings) -> Check:
         )
     if vendor.asset.lower() != current.token.address.lower():
         return Check(
-            name, Status.FAILED, f"is paid with {vendor.asset}, which is not ours", "disable it, or correct it"
+            name, Status.FAILED, f"is paid with {vendor.asset}, not with our token", "disable it, or correct it"
         )
     return Check(name, Status.OK, f"conforms; {show_usd(quote.amount)} for {conformance.HOURS} h of {gpu}")
 
 
 def clocks(installation: Installation) -> Iterator[Check]:
-    fix = "set the clock of this machine by NTP: by it quotes lapse and workers lease"
+    fix = "set the clock of this machine by NTP: quotes and workers' leases expire by it"
     if installation.database:
         ahead = installation.database.reads.server().clock - installation.clock.now()
         wrong = abs(ahead) > MONGODB_DRIFT_MAX_S

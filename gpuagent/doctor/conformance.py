@@ -11,7 +11,7 @@ from gpuagent.core.money import show_usd
 from gpuagent.core.ports import VendorApi
 from gpuagent.core.terms import problem
 from gpuagent.errors import BadInput, ConfigError, GpuAgentError
-from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed, is_private
+from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed, is_encrypted_or_local
 
 HOURS = Decimal(1)
 NOWHERE = "0x" + "0" * 40
@@ -35,7 +35,7 @@ def check(
     """Every check in order; without a quote the rest cannot be tried. vendor: only endpoint and id count."""
     if not token:
         raise ConfigError(f"set {vendor.secret_env}: the bearer token that the vendor gave you")
-    if not is_private(vendor.endpoint):
+    if not is_encrypted_or_local(vendor.endpoint):
         raise BadInput(f"{vendor.endpoint} is not https: the bearer token would be readable on the way")
     probe = _Probe(vendor, http, {"Authorization": f"Bearer {token}", "x-vendor-id": vendor.vendor_id})
     results = [
@@ -76,13 +76,13 @@ def _asks_for_its_quote(vendor: Vendor, quote: Quote, vendor_api: VendorApi) -> 
 
 
 def _differs(terms: Terms, quote: Quote, vendor: Vendor) -> str:
-    """What the agent would object to, had the operator recorded what the quote says; "" for nothing."""
+    """The agent's objection to the terms, had the operator recorded what the quote says; "" for none."""
     domain = (str(terms.extra.get("name", "")), str(terms.extra.get("version", "")))
     recorded = replace(vendor, pay_to=quote.pay_to, network=quote.network, asset=quote.asset)
     return problem(terms, quote, recorded, Token(quote.network, quote.asset, *domain))
 
 
-def unrecorded(url: str, vendor_id: str, secret_env: str) -> Vendor:
+def unrecorded_vendor(url: str, vendor_id: str, secret_env: str) -> Vendor:
     """A vendor of which only the endpoint is known."""
     return Vendor(vendor_id, vendor_id, url, NOWHERE, "", NOWHERE, secret_env, 0, 0, ())
 

@@ -59,10 +59,10 @@ class _Opener:
         self.installation = replace(self.installation, payer=payer.address)
         yield Check("wallet", Status.OK, f"{payer.address}, its key {payer.custody}")
         if payer.kind == "cdp" and not payer.cdp_policies:
-            detail = "CDP holds this account to no policy: whoever has the keys may sign anything"
+            detail = "CDP holds this account to no policy: its API key and wallet secret may sign anything"
             yield Check("wallet policy at CDP", Status.ADVICE, detail, "attach what `gpuagent wallet policy` prints")
         if payer.kind == "key" and current.profile == BASE:
-            detail = "the key of real money lies in the environment as it is"
+            detail = "the key of real money lies in the environment unencrypted"
             yield Check("wallet key", Status.ADVICE, detail, "`gpuagent wallet import FILE` encrypts it")
 
     def _database(self) -> Iterator[Check]:

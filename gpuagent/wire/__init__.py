@@ -1,1 +1,1 @@
-"""Formats and transports that adapters share: bounded HTTP, and x402's `exact` scheme."""
+"""Formats and transports that adapters share: bounded HTTP, strict JSON, x402, EIP-3009."""

@@ -19,23 +19,24 @@ def _selector(signature: str) -> str:
     return _topic(signature)[:10]
 
 
-USED = _topic("AuthorizationUsed(address,bytes32)")
-CANCELED = _topic("AuthorizationCanceled(address,bytes32)")
-TRANSFER = _topic("Transfer(address,address,uint256)")
+USED_TOPIC = _topic("AuthorizationUsed(address,bytes32)")
+CANCELED_TOPIC = _topic("AuthorizationCanceled(address,bytes32)")
+TRANSFER_TOPIC = _topic("Transfer(address,address,uint256)")
 AUTHORIZATION_STATE = _selector("authorizationState(address,bytes32)")
 BALANCE_OF = _selector("balanceOf(address)")
 CANCEL = _selector("cancelAuthorization(address,bytes32,uint8,bytes32,bytes32)")
-DOMAIN = {
+DOMAIN_GETTERS = {
     _selector("name()"): "string",
     _selector("version()"): "string",
     _selector("decimals()"): "uint8",
     _selector("DOMAIN_SEPARATOR()"): "bytes32",
 }
+"""Selectors of the functions that make up the token's EIP-712 domain, with the type that each returns."""
 _DOMAIN_TYPE = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 CANCEL_FIELDS = [{"name": "authorizer", "type": "address"}, {"name": "nonce", "type": "bytes32"}]
 CANCEL_SIGNATURE = {"v": "uint8", "r": "bytes32", "s": "bytes32"}
 CANCEL_TYPES = {"CancelAuthorization": CANCEL_FIELDS}
-"""The EIP-712 type that the authorizer signs, so that any account may send it."""
+"""The EIP-712 type that the authorizer signs; any account may then send it."""
 CANCEL_ABI: dict[str, Any] = {
     "type": "function",
     "name": "cancelAuthorization",
@@ -43,11 +44,11 @@ CANCEL_ABI: dict[str, Any] = {
     "inputs": [*CANCEL_FIELDS, *({"name": name, "type": kind} for name, kind in CANCEL_SIGNATURE.items())],
     "outputs": [],
 }
-"""The call that submits it, as JSON ABI."""
+"""cancelAuthorization() as JSON ABI."""
 
 
 def domain_separator(token: Token) -> bytes:
-    """The EIP-712 domain separator that binds every signature to the token, as the token itself must have it."""
+    """The EIP-712 domain separator that binds every signature for the token, as the token itself must have it."""
     texts = (_DOMAIN_TYPE, token.name, token.version)
     types = ["bytes32", "bytes32", "bytes32", "uint256", "address"]
     return keccak(encode(types, [*(keccak(text.encode()) for text in texts), token.chain_id, token.address]))
@@ -59,7 +60,7 @@ def cancel_message(authorization: Authorization) -> dict[str, object]:
 
 
 def cancel_call(authorization: Authorization, v: int, r: int, s: int) -> str:
-    """The call of the token that cancels, 0x hex. v, r, s: the signature of cancel_message()."""
+    """Call data of cancelAuthorization(), 0x hex. v, r, s: the signature of cancel_message()."""
     nonce = bytes.fromhex(authorization.nonce[2:])
     values = [authorization.payer, nonce, v, r.to_bytes(32, "big"), s.to_bytes(32, "big")]
     return CANCEL + encode(["address", "bytes32", "uint8", "bytes32", "bytes32"], values).hex()

@@ -1,4 +1,4 @@
-"""A transport for clients that are not ours, such as litellm's: bounded, and telling what passed.
+"""A bounded transport for third-party clients, such as litellm's, that records what went over the wire.
 
 Their errors do not say whether a call can have cost anything; what went over the wire does.
 """
@@ -11,14 +11,17 @@ from dataclasses import dataclass
 import httpcore
 import httpx
 
-from gpuagent.wire import bounded_http
+from gpuagent.wire.transport import Transport
 
 BODY_MAX = 1024 * 1024
 
 
 @dataclass(slots=True)
 class Exchange:
-    """status: 0 without an answer. unsent: no connection was made. final: another try would end no better."""
+    """The outcome of an HTTP exchange.
+
+    status: 0 without an answer. unsent: no connection was made. final: another try would end no better.
+    """
 
     status: int = 0
     unsent: bool = False
@@ -31,18 +34,18 @@ _exchange: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
 
 
 @contextmanager
-def watched() -> Iterator[Exchange]:
-    """What the exchanges inside, in this thread, come to."""
-    watched = Exchange()
-    token = _exchange.set(watched)
+def watch() -> Iterator[Exchange]:
+    """The outcome of the exchanges made inside, in this thread."""
+    exchange = Exchange()
+    token = _exchange.set(exchange)
     try:
-        yield watched
+        yield exchange
     finally:
         _exchange.reset(token)
 
 
-class Watched(bounded_http.Transport):
-    """Follows no redirect, reads no more than BODY_MAX, and writes down in watched() what happens."""
+class WatchedTransport(Transport):
+    """Follows no redirect, reads no more than BODY_MAX, and records in watch() what happens."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         exchange = _exchange.get() or Exchange()

@@ -16,7 +16,7 @@ from gpuagent.core.policy import EVERY_WALLET, Halt
 from gpuagent.errors import PolicyRefused
 from tests.support.factories import quote
 from tests.support.llm_samples import KEY, OPENAI
-from tests.support.llm_server import LlmServer, starts
+from tests.support.llm_server import LlmServer, start_reply
 from tests.support.scripted_planner import ScriptedPlanner, start
 from tests.support.world import World
 
@@ -132,7 +132,7 @@ def test_a_run_that_buys_nothing_whatever_the_market_says(world: World, changes:
 def test_what_asking_a_model_cost_is_shown(
     world: World, gpuagent: Callable[..., Result], llm_server: LlmServer
 ) -> None:
-    llm_server.plays(starts("gpu_vendor_3"))
+    llm_server.script(start_reply("gpu_vendor_3"))
     model = {"PLANNER_MODEL": OPENAI, "PLANNER_API_BASE": llm_server.url, "PLANNER_API_KEY": KEY}
     dry = ("run", "start", "--goal", "g", "--budget", "5", "--planner", "llm", "--dry-run")
     result = gpuagent(*dry, **model, PLANNER_PRICES=json.dumps({OPENAI: [0.5, 1.5]}))

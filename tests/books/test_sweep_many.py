@@ -13,7 +13,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from gpuagent.adapters.chain.evm import LOGS_SPAN, TRANSFER, EvmChain
+from gpuagent.adapters.chain.evm import LOGS_SPAN, EvmChain
 from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.adapters.mongo.ledgers import MongoLedgers
 from gpuagent.agent.pay import REORG_MARGIN
@@ -22,6 +22,7 @@ from gpuagent.cli import app
 from gpuagent.core.model import Transfer
 from gpuagent.core.transitions import is_over
 from gpuagent.practice import stack
+from gpuagent.wire.eip3009 import TRANSFER_TOPIC
 from tests.conftest import DATABASE, Told
 from tests.support.books import STRANGER, OwnPurse, kinds, look, pending
 from tests.support.factories import PAYER, TOKEN
@@ -62,7 +63,7 @@ class LongChain(EvmChain):
         assert last - first < LOGS_SPAN
         blocks = range(-(-first // self.EVERY) * self.EVERY, last + 1, self.EVERY)
         word = "0x" + "1" * 64
-        return [[{"topics": [TRANSFER, word, word], "data": word, "transactionHash": hex(block)} for block in blocks]]
+        return [[{"topics": [TRANSFER_TOPIC, word, word], "data": word, "transactionHash": hex(block)} for block in blocks]]
 
 
 @pytest.mark.safety("books --all beside live ticks")

@@ -18,7 +18,7 @@ from gpuagent.errors import BadInput
 from gpuagent.planbench.compare import estimate
 from gpuagent.planbench.scenarios import load
 from tests.support.llm_samples import KEY, OPENAI
-from tests.support.llm_server import LlmServer, starts
+from tests.support.llm_server import LlmServer, start_reply
 from tests.support.scenarios import PricedPlanner, StepPlanner, document, similar_scenarios
 from tests.support.world import World
 
@@ -133,21 +133,21 @@ def test_replay_of_a_run_without_decisions(world: World, gpuagent: Callable[...,
 def test_replay_says_beforehand_what_asking_may_cost(
     world: World, gpuagent: Callable[..., Result], llm_server: LlmServer, tmp_path: Path
 ) -> None:
-    llm_server.plays(starts("gpu_vendor_2"))
+    llm_server.script(start_reply("gpu_vendor_2"))
     run = world.finish(world.start())
     model = {"PLANNER_MODEL": OPENAI, "PLANNER_API_BASE": llm_server.url, "PLANNER_API_KEY": KEY}
     model["PLANNER_PRICES"] = json.dumps({OPENAI: [0.5, 1.5]})
     replay = ("planners", "replay", run.run_id, "--planner", "llm", "--cache", str(tmp_path))
     refused = gpuagent(*replay, **model)
-    assert (refused.exit_code, llm_server.asked) == (2, [])
+    assert (refused.exit_code, llm_server.requests) == (2, [])
     assert "llm: at most 1 questions, 0.0" in refused.stderr
     assert "--limit" in refused.stderr
     result = gpuagent(*replay, "--limit", "0.10", **model)
-    assert (result.exit_code, len(llm_server.asked)) == (0, 1), result.output
+    assert (result.exit_code, len(llm_server.requests)) == (0, 1), result.output
     assert "0 agree, 1 differ" in result.stdout
     again = gpuagent(*replay, "--limit", "0.10", **model)
     assert "llm: at most 0 questions, 0.00 USD" in again.stderr
-    assert len(llm_server.asked) == 1
+    assert len(llm_server.requests) == 1
 
 
 def test_live_refuses_what_is_not_there(folder: Path) -> None:

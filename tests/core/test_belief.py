@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuagent.adapters.planners.lookahead import SPENDING, Offer, values
+from gpuagent.adapters.planners.lookahead import SPENDING_WEIGHT, Offer, values
 from gpuagent.core.belief import Belief, believe, learned, price_back, recovery
 from tests.support.factories import history
 
@@ -85,7 +85,8 @@ def brute_force(offers: list[Offer], available: int, budget: int, tries: int, wa
                 chance = offer.chances[tried[place]]
                 if offer.failed_ago is not None and not tried[place]:
                     chance *= 1 - 0.7 * 0.5 ** (offer.failed_ago + waited + step)
-                value += alive * (chance - SPENDING * (chance * offer.amount + (1 - chance) * offer.loss) / budget)
+                spent = chance * offer.amount + (1 - chance) * offer.loss
+                value += alive * (chance - SPENDING_WEIGHT * spent / budget)
                 alive, money, tried[place] = alive * (1 - chance), money - offer.loss, tried[place] + 1
             else:
                 worths[sequence[0]].append(value)

@@ -25,7 +25,7 @@ from tests.support.stack import STACK_SETTINGS
 from tests.support.world import Market, TurnableClock, World
 
 Gpuagent = Callable[..., Result]
-OTHER = "0x" + "9" * 40
+OTHER_ADDRESS = "0x" + "9" * 40
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def shared_market() -> Iterator[Market]:
         yield market
 
 
-def examined(world: World, clock: TurnableClock | None = None, **changes: str) -> dict[str, Check]:
+def examine(world: World, clock: TurnableClock | None = None, **changes: str) -> dict[str, Check]:
     """By name; with some of the world's variables changed."""
     environment = {**world.environment, **changes}
     return {check.name: check for check in doctor.examine(environment, clock or world.market.clock)}
@@ -47,11 +47,11 @@ def failed(checks: Mapping[str, Check]) -> set[str]:
 
 def test_what_is_sound_passes(world: World) -> None:
     world.give_gas()
-    checks = examined(world)
+    checks = examine(world)
     assert failed(checks) == set()
     assert {check.status for check in checks.values()} == {Status.OK}
-    wanted = {"configuration", "wallet", "database", "node 127.0.0.1", "policy", "planner", "balance", "gas"}
-    assert wanted | {"clock and MongoDB", "clock and chain"} <= checks.keys()
+    expected = {"configuration", "wallet", "database", "node 127.0.0.1", "policy", "planner", "balance", "gas"}
+    assert expected | {"clock and MongoDB", "clock and chain"} <= checks.keys()
     assert [name for name in checks if name.startswith("vendor ")] == [
         f"vendor gpu_vendor_{number}" for number in (1, 2, 3)
     ]
@@ -60,7 +60,7 @@ def test_what_is_sound_passes(world: World) -> None:
 
 def test_nothing_is_spent_or_signed(world: World) -> None:
     before = world.chain.head(world.ports.wallet.address).balance
-    examined(world)
+    examine(world)
     assert world.chain.head(world.ports.wallet.address).balance == before
     assert world.reads.runs() == []
     assert world.transfers() == ()
@@ -69,16 +69,16 @@ def test_nothing_is_spent_or_signed(world: World) -> None:
 def test_the_command_says_it_to_people_and_programs(world: World, gpuagent: Gpuagent) -> None:
     result = gpuagent("doctor", "--json", X402_NETWORK="eip155:8453")
     assert result.exit_code == 1
-    told = json.loads(result.stdout)
-    assert told["ok"] is False
-    (node,) = [check for check in told["checks"] if check["name"].startswith("node ")]
+    report = json.loads(result.stdout)
+    assert report["ok"] is False
+    (node,) = [check for check in report["checks"] if check["name"].startswith("node ")]
     assert (node["status"], node["said"]) == ("failed", "127.0.0.1 is chain 31337, not eip155:8453")
     assert "X402_NETWORK" in node["fix"]
-    people = gpuagent("doctor", PLANNER_MODE="llm")
-    assert people.exit_code == 1
-    assert "failed planner: " in people.stdout
-    assert "        fix: set what it needs, or PLANNER_MODE=stub" in people.stdout
-    assert "ok     database: MongoDB" in people.stdout
+    table = gpuagent("doctor", PLANNER_MODE="llm")
+    assert table.exit_code == 1
+    assert "failed planner: " in table.stdout
+    assert "        fix: set what it needs, or PLANNER_MODE=stub" in table.stdout
+    assert "ok     database: MongoDB" in table.stdout
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_the_command_says_it_to_people_and_programs(world: World, gpuagent: Gpua
         ({"X402_PRIVATE_KEY": "0xabc"}, "wallet", "is not a private key"),
         ({"CDP_WALLET_SECRET": "x"}, "wallet", "are both set: choose one"),
         ({"CHAIN_RPC_URL": "http://127.0.0.1:1"}, "node 127.0.0.1", "does not answer"),
-        ({"X402_ASSET": OTHER}, "node 127.0.0.1", f"no token at {OTHER}"),
+        ({"X402_ASSET": OTHER_ADDRESS}, "node 127.0.0.1", f"no token at {OTHER_ADDRESS}"),
         ({"X402_ASSET_NAME": "USDC"}, "node 127.0.0.1", "is 'USD Coin' version '2'"),
         ({"X402_ASSET_VERSION": "1"}, "node 127.0.0.1", "not 'USD Coin' version '1'"),
         ({"PLANNER_MODE": "llm", "FIREWORKS_API_KEY": "", "PLANNER_MODEL": ""}, "planner", "set "),
@@ -101,7 +101,7 @@ def test_the_command_says_it_to_people_and_programs(world: World, gpuagent: Gpua
 def test_what_is_wrong_is_found_and_the_rest_is_looked_at(
     world: World, changes: dict[str, str], wrong: str, says: str
 ) -> None:
-    checks = examined(world, **changes)
+    checks = examine(world, **changes)
     assert checks[wrong].status is Status.FAILED
     assert says in checks[wrong].detail
     assert checks[wrong].fix
@@ -111,7 +111,7 @@ def test_what_is_wrong_is_found_and_the_rest_is_looked_at(
 
 def test_a_wallet_without_money_or_gas(make_world: Callable[..., World]) -> None:
     poor = make_world(funds=0)
-    checks = examined(poor)
+    checks = examine(poor)
     assert failed(checks) == {"balance"}
     assert "fund-info" in checks["balance"].fix
     assert checks["gas"].status is Status.ADVICE, "paying needs none"
@@ -121,14 +121,14 @@ def test_a_token_whose_domain_is_another(world: World) -> None:
     """Name and version as pinned, and yet every signature would be void: only DOMAIN_SEPARATOR() shows it."""
     with closing(RpcProxy(world.environment["CHAIN_RPC_URL"])) as node:
         node.lie("eth_call", another_separator)
-        checks = examined(world, CHAIN_RPC_URL=node.url)
+        checks = examine(world, CHAIN_RPC_URL=node.url)
     assert "binds signatures to another domain" in checks["node 127.0.0.1"].detail
     assert failed(checks) == {"node 127.0.0.1", "chain"}
 
 
 def test_nodes_are_named_one_by_one_without_their_keys(world: World) -> None:
-    both = f"{world.environment['CHAIN_RPC_URL']},http://localhost:1/v2/our-api-key"
-    checks = examined(world, CHAIN_RPC_URL=both)
+    urls = f"{world.environment['CHAIN_RPC_URL']},http://localhost:1/v2/our-api-key"
+    checks = examine(world, CHAIN_RPC_URL=urls)
     assert checks["node 127.0.0.1"].status is Status.OK
     assert checks["node localhost"].status is Status.FAILED
     assert "our-api-key" not in str(checks)
@@ -137,30 +137,30 @@ def test_nodes_are_named_one_by_one_without_their_keys(world: World) -> None:
 def test_vendors_that_are_not_as_recorded(world: World) -> None:
     first, second, third = world.market.vendors
     changed = (
-        replace(first, pay_to=OTHER),
+        replace(first, pay_to=OTHER_ADDRESS),
         replace(second, endpoint="http://127.0.0.1:1"),
-        replace(third, asset=OTHER),
+        replace(third, asset=OTHER_ADDRESS),
     )
     wiring.record_vendors(world.database, changed)
-    checks = examined(world)
-    assert failed(checks) == {f"vendor {one.vendor_id}" for one in changed}
+    checks = examine(world)
+    assert failed(checks) == {f"vendor {vendor.vendor_id}" for vendor in changed}
     assert f"wants {first.pay_to} paid" in checks["vendor gpu_vendor_1"].detail
-    wiring.record_vendors(world.database, [replace(one, enabled=False) for one in changed])
-    assert "no enabled vendor is paid on eip155:31337" in examined(world)["vendors"].detail
+    wiring.record_vendors(world.database, [replace(vendor, enabled=False) for vendor in changed])
+    assert "no enabled vendor is paid on eip155:31337" in examine(world)["vendors"].detail
 
 
 def test_a_vendor_that_does_not_conform(world: World) -> None:
     world.market.fault("gpu_vendor_3", "raise_price")
-    checks = examined(world)
+    checks = examine(world)
     assert failed(checks) == {"vendor gpu_vendor_3"}
     assert "vendor check" in checks["vendor gpu_vendor_3"].fix
 
 
 def test_policies_that_a_careful_owner_would_not_have(world: World) -> None:
     world.allow(wallet_per_day=None)
-    assert "no cap on a day" in examined(world)["policy"].detail
+    assert "no cap on a day" in examine(world)["policy"].detail
     world.allow(halts=(Halt("wallet", "*", "Ada", "something is wrong"),))
-    checks = examined(world)
+    checks = examine(world)
     assert failed(checks) == {"halt"}
     assert "something is wrong" in checks["halt"].detail
 
@@ -175,7 +175,7 @@ def test_policies_that_a_careful_owner_would_not_have(world: World) -> None:
 )
 def test_a_clock_that_is_wrong(world: World, ahead_s: float, wrong: set[str]) -> None:
     world.market.rpc("evm_mine")
-    checks = examined(world, TurnableClock(ahead_s))
+    checks = examine(world, TurnableClock(ahead_s))
     assert failed(checks) == wrong
     if wrong:
         assert "NTP" in checks["clock and chain"].fix
@@ -183,14 +183,14 @@ def test_a_clock_that_is_wrong(world: World, ahead_s: float, wrong: set[str]) ->
 
 def test_a_single_mongod_is_no_replica_set(world: World, tmp_path: Path) -> None:
     with standalone(tmp_path) as uri:
-        checks = examined(world, MONGODB_URI=uri)
+        checks = examine(world, MONGODB_URI=uri)
     assert failed(checks) == {"database"}
     assert "must be a replica set" in checks["database"].detail
 
 
 def test_advice_for_real_money(world: World) -> None:
     """Without a node that answers: what is said of key and node needs none."""
-    checks = examined(world, X402_NETWORK="base", CHAIN_RPC_URL="http://127.0.0.1:1")
+    checks = examine(world, X402_NETWORK="base", CHAIN_RPC_URL="http://127.0.0.1:1")
     assert checks["wallet key"].status is Status.ADVICE
     assert "gpuagent wallet import" in checks["wallet key"].fix
 
@@ -198,13 +198,13 @@ def test_advice_for_real_money(world: World) -> None:
 def test_a_wallet_at_cdp(world: World, cdp: CdpServer) -> None:
     cdp.open_account("payer", world.environment["X402_PRIVATE_KEY"])
     changes = {"X402_PRIVATE_KEY": "", **cdp.environment("payer")}
-    checks = examined(world, **changes)
+    checks = examine(world, **changes)
     assert failed(checks) == set()
     assert checks["wallet policy at CDP"].status is Status.ADVICE
     cdp.policy = {"scope": "account", "rules": []}
-    assert "wallet policy at CDP" not in examined(world, **changes)
-    assert "check CDP_ACCOUNT" in examined(world, **{**changes, "CDP_ACCOUNT": "nobody"})["wallet"].detail
-    assert not [path for method, path in cdp.asked if method == "POST"], "nothing is signed"
+    assert "wallet policy at CDP" not in examine(world, **changes)
+    assert "check CDP_ACCOUNT" in examine(world, **{**changes, "CDP_ACCOUNT": "nobody"})["wallet"].detail
+    assert not [path for method, path in cdp.requests if method == "POST"], "nothing is signed"
 
 
 def another_separator(params: list[Any], result: Any) -> Any:

@@ -26,7 +26,7 @@ from gpuagent.planbench.compare import Comparison
 from gpuagent.planbench.disagreements import disagreements
 from tests.support.eventually import eventually
 from tests.support.llm_samples import KEY, OPENAI
-from tests.support.llm_server import LlmServer, Says, starts
+from tests.support.llm_server import LlmServer, ScriptedReply, start_reply
 from tests.support.notebooks import COMPARE, DEADLINE_S, PAPERMILL, cell, embedded, ended, errors, notebook
 from tests.support.scenarios import document
 from tests.support.world import World
@@ -99,7 +99,7 @@ def test_disagreements_say_who_said_what(folder: str) -> None:
 
 
 def test_texts_of_planners_are_escaped(folder: str, llm: dict[str, str], llm_server: LlmServer, tmp_path: Path) -> None:
-    llm_server.plays(starts("v1", maxHours=2, reason="<script>alert(1)</script>"))
+    llm_server.script(start_reply("v1", maxHours=2, reason="<script>alert(1)</script>"))
     comparison = ComparisonRun(
         ComparisonRequest(("cheapest", "llm"), folder, limit="1"), llm, tmp_path / "cache"
     ).play()
@@ -110,13 +110,13 @@ def test_texts_of_planners_are_escaped(folder: str, llm: dict[str, str], llm_ser
 def test_what_costs_money_needs_a_limit_and_is_counted(
     folder: str, llm: dict[str, str], llm_server: LlmServer, tmp_path: Path
 ) -> None:
-    llm_server.plays(starts("v1", maxHours=2))
+    llm_server.script(start_reply("v1", maxHours=2))
     cache = tmp_path / "cache"
     unlimited = ComparisonRun(ComparisonRequest(("stub", "llm"), folder), llm, cache)
     assert "llm: at most 3 questions" in unlimited.summary()
     with pytest.raises(BadInput, match="say how much it may"):
         unlimited.play()
-    assert llm_server.asked == []
+    assert llm_server.requests == []
     run = ComparisonRun(ComparisonRequest(("stub", "llm"), folder, limit="1"), llm, cache)
     run.play()
     costs = cost_table(run).plain
@@ -147,11 +147,11 @@ def test_without_a_key_the_free_ones_are_compared_and_the_form_says_so(folder: s
 
 def test_stop_keeps_what_was_played(folder: str, llm: dict[str, str], llm_server: LlmServer, tmp_path: Path) -> None:
     """The model holds its first answer; it is stopped, answers, and is asked nothing more."""
-    llm_server.plays(Says(starts("v1", maxHours=2).text, manner="late"))
+    llm_server.script(ScriptedReply(start_reply("v1", maxHours=2).text, manner="late"))
 
     async def scene(form: ComparisonForm) -> None:
         form.run_button.click()
-        await asyncio.to_thread(eventually, lambda: llm_server.asked, DEADLINE_S)
+        await asyncio.to_thread(eventually, lambda: llm_server.requests, DEADLINE_S)
         assert form.run_button.disabled
         form.run_button.click()  # dropped
         form.stop_button.click()
@@ -160,7 +160,7 @@ def test_stop_keeps_what_was_played(folder: str, llm: dict[str, str], llm_server
         assert "stopped by hand while llm was played" in form.message.text
         assert form.comparison
         assert [play.scenario for play in form.comparison.plays if play.planner == "llm"] == ["file-10"]
-        assert len(llm_server.asked) == 1
+        assert len(llm_server.requests) == 1
         assert "stopped by hand" in score_table(form.comparison).plain
         assert not form.run_button.disabled
 

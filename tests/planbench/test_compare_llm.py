@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from gpuagent.cli import app
 from gpuagent.planbench.play import LAMBDA
 from tests.support.llm_samples import KEY, OPENAI
-from tests.support.llm_server import Asked, LlmServer, Says, starts
+from tests.support.llm_server import ChatRequest, LlmServer, ScriptedReply, start_reply
 from tests.support.scenarios import document
 
 BUDGETS = (8, 9, 10)
@@ -57,7 +57,7 @@ def test_the_statistics_are_those_computed_by_hand(
     folder: Path, environment: dict[str, str], llm_server: LlmServer
 ) -> None:
     """The model takes v1 for 4 USD with p=0.6; cheapest takes v2 for 2 USD, half of it back, with p=0.5."""
-    llm_server.plays(starts("v1", maxHours=2))
+    llm_server.script(start_reply("v1", maxHours=2))
     comparison = comparison_json(folder, environment, "--limit", "1")
     (pair,) = [pair for pair in comparison["pairs"] if pair["first"] == "llm"]
     by_hand = [(0.6 - LAMBDA * 4 / budget) - (0.5 - LAMBDA * 1.5 / budget) for budget in BUDGETS]
@@ -66,16 +66,16 @@ def test_the_statistics_are_those_computed_by_hand(
     (row,) = [row for row in comparison["rows"] if row["planner"] == "llm"]
     assert (row["invalid"], row["complete"]) == (0, pytest.approx(0.6))
     assert int(row["plannerCost"]) == 3 * 650  # 1000 tokens at 0.5 and 100 at 1.5 USD a million
-    assert len(llm_server.asked) == 3
+    assert len(llm_server.requests) == 3
     again = comparison_json(folder, environment, "--limit", "1", "--mode", "sampled")
-    assert len(llm_server.asked) == 3
+    assert len(llm_server.requests) == 3
     assert [row["planner"] for row in again["rows"] if row["plannerCost"] != "0"] == []
 
 
 def test_without_a_limit_it_asks_nothing(folder: Path, environment: dict[str, str], llm_server: LlmServer) -> None:
-    llm_server.plays(starts("v1", maxHours=2))
+    llm_server.script(start_reply("v1", maxHours=2))
     result = CliRunner().invoke(app, arguments(folder), env=environment)
-    assert (result.exit_code, llm_server.asked) == (2, [])
+    assert (result.exit_code, llm_server.requests) == (2, [])
     assert "llm: at most 3 questions" in result.stderr
     assert "--limit" in result.stderr
 
@@ -83,7 +83,7 @@ def test_without_a_limit_it_asks_nothing(folder: Path, environment: dict[str, st
 def test_the_guard_checks_its_answers_on_request(
     folder: Path, environment: dict[str, str], llm_server: LlmServer
 ) -> None:
-    llm_server.plays(starts("v3", maxHours=2))  # has not the GPU
+    llm_server.script(start_reply("v3", maxHours=2))  # has not the GPU
     (raw,) = [row for row in comparison_json(folder, environment, "--limit", "1")["rows"] if row["planner"] == "llm"]
     assert (raw["invalid"], raw["complete"]) == (3, 0)
     rows = comparison_json(folder, environment, "--limit", "1", "--guard")["rows"]
@@ -97,21 +97,21 @@ def test_interrupted_and_started_again_it_repeats_no_call(
 ) -> None:
     running: list[subprocess.Popen[str]] = []
 
-    def interrupt(_: Asked) -> Says:
+    def interrupt(_: ChatRequest) -> ScriptedReply:
         running[0].send_signal(signal.SIGINT)
-        return Says(manner="late")
+        return ScriptedReply(manner="late")
 
-    good = starts("v1", maxHours=2)
-    llm_server.plays(good, good, interrupt)
+    good = start_reply("v1", maxHours=2)
+    llm_server.script(good, good, interrupt)
     command = [sys.executable, "-m", "gpuagent.cli", *arguments(folder, "--limit", "1")]
     pipe = subprocess.PIPE
     running.append(subprocess.Popen(command, env={**os.environ, **environment}, stdout=pipe, stderr=pipe, text=True))
     _, errors = running[0].communicate(timeout=60)
     assert running[0].returncode != 0, errors
-    answers = [request.last for request in llm_server.asked[:2]]
-    assert len(llm_server.asked) == 3
-    llm_server.plays(good)
+    answers = [request.last for request in llm_server.requests[:2]]
+    assert len(llm_server.requests) == 3
+    llm_server.script(good)
     comparison = comparison_json(folder, environment, "--limit", "1")
     assert comparison["stopped"] == ""
-    (request,) = llm_server.asked
+    (request,) = llm_server.requests
     assert request.last not in answers

@@ -34,7 +34,7 @@ from tests.safety.attacks import (
 )
 from tests.safety.evidence import authorized, stored_headers
 from tests.support.rpc_proxy import RpcProxy
-from tests.support.tcp_proxy import Wire
+from tests.support.tcp_proxy import TcpProxy
 from tests.support.world import World
 
 TICKERS = 20
@@ -105,21 +105,21 @@ def test_F10_chain_down_lagging_or_lying(world: World, observed: Observed, node:
 
 
 def outlives_an_outage(world: World, mode: str) -> Run:
-    with Wire(world.environment["CHAIN_RPC_URL"]) as wire, closing(reader(world, wire.url)) as chain:
+    with TcpProxy(world.environment["CHAIN_RPC_URL"]) as proxy, closing(reader(world, proxy.url)) as chain:
         cut_off = seeing(world, chain)
         run = step(world.start().run_id, cut_off.ports)
-        wire.mode = mode
+        proxy.mode = mode
         cannot_tell(cut_off, run)
         assert_unpaid(world, run, amount_held=run.jobs[0].quote.amount)
-        wire.mode = "up"
+        proxy.mode = "up"
         world.market.fault(FIRST, "never_settle")
         run = cut_off.tick(run)
-        wire.mode = mode
+        proxy.mode = mode
         world.market.pass_time(LIFE_S)
         cannot_tell(cut_off, run)
         assert held_amount(world, run) == run.jobs[0].quote.amount
         assert_signed(world, run, 1)
-        wire.mode = "up"
+        proxy.mode = "up"
         run = cut_off.tick(run)
         assert isinstance(run.jobs[0], Voided)
     return run

@@ -12,7 +12,7 @@ from gpuagent.books.findings import Finding, Kind
 from gpuagent.books.repair import Sources, repair
 from gpuagent.books.sweep import Sweep, sweep
 from gpuagent.core.model import Authorization, Run
-from tests.adapters.chain.test_evm import Purse
+from tests.support.other_payer import OtherPayer
 from tests.support.world import World
 
 STRANGER = "0x" + "9" * 40
@@ -20,7 +20,7 @@ CALL_BYTES = 4 + 9 * 32
 """Length of a call to transferWithAuthorization."""
 
 
-class OwnPurse(Purse):
+class OwnPurse(OtherPayer):
     """The agent's own wallet, used by somebody else who holds its key."""
 
     def __init__(self, world: World) -> None:

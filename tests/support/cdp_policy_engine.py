@@ -1,4 +1,4 @@
-"""How CDP applies a policy: rules in order, the first that matches decides, none that matches refuses.
+"""CDP's policy engine: rules in order, the first that matches decides, and none that matches refuses.
 
 https://docs.cdp.coinbase.com/wallets/security-and-policies/policies/evm-policies
 """
@@ -14,16 +14,18 @@ OPERATIONS = {"typed-data": "signEvmTypedData", "transaction": "signEvmTransacti
 COMPARE = {">": gt, "<": lt, ">=": ge, "<=": le, "==": eq, "!=": ne}
 
 
-def allows(policy: Mapping[str, Any], what: str, asked: Mapping[str, Any]) -> bool:
-    """what: the last part of the route. asked: the request's body."""
+def allows(policy: Mapping[str, Any], operation: str, request: Mapping[str, Any]) -> bool:
+    """Whether the policy lets a request through. operation: the last part of the route. request: its body."""
     for rule in policy["rules"]:
-        if rule["operation"] == OPERATIONS[what] and all(_matches(one, asked) for one in rule["criteria"]):
+        if rule["operation"] == OPERATIONS[operation] and all(
+            _matches(criterion, request) for criterion in rule["criteria"]
+        ):
             return bool(rule["action"] == "accept")
     return False
 
 
 def unsigned_fields(transaction: str) -> dict[str, Any]:
-    """Of an EIP-1559 transaction whose signature is empty, RLP in 0x hex."""
+    """The fields of an EIP-1559 transaction whose signature is empty, RLP in 0x hex."""
     raw = bytes.fromhex(transaction[2:])
     assert raw[0] == 2
     *numbers, to, value, data, access_list, v, r, s = rlp.decode(raw[1:])
@@ -33,23 +35,28 @@ def unsigned_fields(transaction: str) -> dict[str, Any]:
     return {"type": 2, **counts, "to": to, "value": int.from_bytes(value), "data": data}
 
 
-def _matches(criterion: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
+def _matches(criterion: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
     match criterion["type"]:
         case "evmTypedDataVerifyingContract":
-            return _listed(asked["domain"]["verifyingContract"], criterion)
+            return _listed(request["domain"]["verifyingContract"], criterion)
         case "evmTypedDataField":
             types, primary = criterion["types"]["types"], criterion["types"]["primaryType"]
-            if asked["primaryType"] != primary or asked["types"][primary] != types[primary]:
+            if request["primaryType"] != primary or request["types"][primary] != types[primary]:
                 return False
-            return all(_holds(one, asked["message"][one["path"]]) for one in criterion["conditions"])
-    sent = unsigned_fields(asked["transaction"])
+            return all(
+                _holds(condition, request["message"][condition["path"]]) for condition in criterion["conditions"]
+            )
+    transaction = unsigned_fields(request["transaction"])
     match criterion["type"]:
         case "ethValue":
-            return bool(COMPARE[criterion["operator"]](sent["value"], int(criterion["ethValue"])))
+            return bool(COMPARE[criterion["operator"]](transaction["value"], int(criterion["ethValue"])))
         case "evmAddress":
-            return _listed("0x" + sent["to"].hex(), criterion)
+            return _listed("0x" + transaction["to"].hex(), criterion)
         case "evmData":
-            return any(_calls(one["function"], criterion["abi"], sent["data"]) for one in criterion["conditions"])
+            return any(
+                _calls(condition["function"], criterion["abi"], transaction["data"])
+                for condition in criterion["conditions"]
+            )
     raise AssertionError(f"CDP knows no criterion {criterion['type']}")
 
 
@@ -60,11 +67,11 @@ def _holds(condition: Mapping[str, Any], value: Any) -> bool:
 
 
 def _listed(address: str, condition: Mapping[str, Any]) -> bool:
-    listed = address.lower() in [one.lower() for one in condition["addresses"]]
-    return listed == (condition["operator"] == "in")
+    is_listed = address.lower() in [candidate.lower() for candidate in condition["addresses"]]
+    return is_listed == (condition["operator"] == "in")
 
 
 def _calls(function: str, abi: Any, data: bytes) -> bool:
-    (entry,) = [one for one in abi if one["name"] == function]
-    kinds = ",".join(argument["type"] for argument in entry["inputs"])
+    (signature,) = [candidate for candidate in abi if candidate["name"] == function]
+    kinds = ",".join(argument["type"] for argument in signature["inputs"])
     return data[:4] == keccak(f"{function}({kinds})".encode())[:4]

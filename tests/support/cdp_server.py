@@ -30,7 +30,7 @@ ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
 @dataclass(frozen=True)
 class Keys:
-    """What CDP's portal hands out, and the public halves that CDP keeps."""
+    """The keys that CDP's portal hands out, and the public halves that CDP keeps."""
 
     api_key_id: str
     api_key_secret: str = field(repr=False)
@@ -61,7 +61,7 @@ def new_keys(elliptic: bool = False) -> Keys:
 
 @dataclass(frozen=True)
 class Fault:
-    """In place of the next answer. wait: hold it back; garble: change what would have been answered."""
+    """A fault in place of the next answer. wait: hold it back; garble: change the true answer."""
 
     status: int = 200
     body: Any = None
@@ -78,16 +78,16 @@ class Denied(Exception):
 
 
 class CdpServer:
-    """One project: accounts by name, one policy or none. asked: (method, path) of every call, refused ones too."""
+    """One project: accounts by name, one policy or none. requests: (method, path) of all, refused ones too."""
 
     def __init__(self, keys: Keys) -> None:
         self.keys = keys
-        self.asked: list[tuple[str, str]] = []
+        self.requests: list[tuple[str, str]] = []
         self.bodies: list[dict[str, Any]] = []
         self.policy: Mapping[str, Any] | None = None
         self.faults: list[Fault] = []
         self._accounts: dict[str, Any] = {}
-        self._seen: set[str] = set()
+        self._token_ids: set[str] = set()
         self._lock, self._released = threading.Lock(), threading.Event()
         server = self
 
@@ -142,7 +142,7 @@ class CdpServer:
         return str(account.address)
 
     def environment(self, name: str) -> dict[str, str]:
-        """What points the agent at this account."""
+        """The variables that point the agent at this account."""
         return {
             "CDP_API_KEY_ID": self.keys.api_key_id,
             "CDP_API_KEY_SECRET": self.keys.api_key_secret,
@@ -153,7 +153,7 @@ class CdpServer:
 
     def _next(self, method: str, path: str) -> Fault:
         with self._lock:
-            self.asked.append((method, path))
+            self.requests.append((method, path))
             return self.faults.pop(0) if self.faults else Fault()
 
     def _reply(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, Any]:
@@ -161,9 +161,9 @@ class CdpServer:
             self._check_bearer(method, path, headers)
             if method == "GET":
                 return 200, self._look(path)
-            asked = json.loads(body)
-            self._check_wallet_token(path, headers, asked)
-            return 200, self._sign(path, asked)
+            request = json.loads(body)
+            self._check_wallet_token(path, headers, request)
+            return 200, self._sign(path, request)
         except Denied as denied:
             return denied.status, {"errorType": denied.kind, "errorMessage": str(denied), "correlationId": "c-1"}
 
@@ -186,7 +186,7 @@ class CdpServer:
         self._check_claims(claims, method, path)
         self._check_fresh(header["nonce"])
 
-    def _check_wallet_token(self, path: str, headers: Mapping[str, str], asked: Any) -> None:
+    def _check_wallet_token(self, path: str, headers: Mapping[str, str], request: Any) -> None:
         try:
             claims = jwt.decode(
                 headers.get("X-Wallet-Auth", ""),
@@ -198,7 +198,7 @@ class CdpServer:
             raise Denied(401, "unauthorized", f"Wallet authentication error: {error}") from None
         self._check_claims(claims, "POST", path)
         self._check_fresh(claims["jti"])
-        canonical = json.dumps(asked, sort_keys=True, separators=(",", ":")).encode()
+        canonical = json.dumps(request, sort_keys=True, separators=(",", ":")).encode()
         if claims.get("reqHash") != hashlib.sha256(canonical).hexdigest():
             raise Denied(401, "unauthorized", "Wallet authentication error: another request was signed")
 
@@ -206,36 +206,37 @@ class CdpServer:
         if claims.get("uris") != [f"{method} {self.host}{path}"]:
             raise Denied(401, "unauthorized", f"token for another call: {claims.get('uris')}")
 
-    def _check_fresh(self, once: str) -> None:
+    def _check_fresh(self, token_id: str) -> None:
         with self._lock:
-            if once in self._seen:
+            if token_id in self._token_ids:
                 raise Denied(401, "unauthorized", "token used twice")
-            self._seen.add(once)
+            self._token_ids.add(token_id)
 
     def _look(self, path: str) -> dict[str, Any]:
-        named = unquote(path.removeprefix(ROOT).removeprefix("/by-name").removeprefix("/"))
+        key = unquote(path.removeprefix(ROOT).removeprefix("/by-name").removeprefix("/"))
         for name, account in self._accounts.items():
-            if named in (name, account.address):
+            if key in (name, account.address):
                 policies = ["policy-1"] if self.policy else []
                 return {"address": account.address, "name": name, "policies": policies}
         raise Denied(404, "not_found", "EVM account with the given name not found.")
 
-    def _sign(self, path: str, asked: dict[str, Any]) -> dict[str, Any]:
-        address, _, what = path.removeprefix(ROOT + "/").partition("/sign/")
-        account = next((one for one in self._accounts.values() if one.address == address), None)
+    def _sign(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
+        address, _, operation = path.removeprefix(ROOT + "/").partition("/sign/")
+        accounts = {account.address: account for account in self._accounts.values()}
+        account = accounts.get(address)
         if account is None:
             raise Denied(404, "not_found", "EVM account not found.")
-        if self.policy is not None and not allows(self.policy, what, asked):
+        if self.policy is not None and not allows(self.policy, operation, request):
             raise Denied(403, "policy_violation", "Policy policy-1 rejected the request.")
         with self._lock:
-            self.bodies.append(asked)
-        match what:
+            self.bodies.append(request)
+        match operation:
             case "typed-data":
-                signed = account.sign_message(encode_typed_data(full_message=asked))
-                return {"signature": "0x" + bytes(signed.signature).hex()}
+                signature = account.sign_message(encode_typed_data(full_message=request))
+                return {"signature": "0x" + bytes(signature.signature).hex()}
             case "transaction":
-                signed = account.sign_transaction(unsigned_fields(asked["transaction"]))
-                return {"signedTransaction": "0x" + bytes(signed.raw_transaction).hex()}
+                transaction = account.sign_transaction(unsigned_fields(request["transaction"]))
+                return {"signedTransaction": "0x" + bytes(transaction.raw_transaction).hex()}
         raise Denied(404, "not_found", f"no route {path}")
 
 

@@ -1,4 +1,4 @@
-"""A local OpenAI-compatible server that plays a scripted model over real HTTP, good or bad."""
+"""A local OpenAI-compatible server with scripted replies, good or bad, over real HTTP."""
 
 import json
 import threading
@@ -9,19 +9,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 PATIENCE_S = 20
-"""A reply that is held back ends after this long, should nobody let it go."""
-COUNTED = {"prompt_tokens": 1_000, "completion_tokens": 100, "total_tokens": 1_100}
+"""A reply that is held back ends after this long, unless it is released before."""
+TOKEN_COUNTS = {"prompt_tokens": 1_000, "completion_tokens": 100, "total_tokens": 1_100}
 
 
 @dataclass(frozen=True)
-class Says:
+class ScriptedReply:
     """One reply. text: the model's words; usage None: tokens are not counted. body: sent as it is, in place of all."""
 
     text: str | None = ""
     status: int = 200
-    usage: Any = field(
-        default_factory=lambda: {"prompt_tokens": 1_000, "completion_tokens": 100, "total_tokens": 1_100}
-    )
+    usage: Any = field(default_factory=lambda: dict(TOKEN_COUNTS))
     finish: str = "stop"
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
@@ -43,14 +41,16 @@ class Says:
         return json.dumps(answer | ({"usage": self.usage} if self.usage is not None else {})).encode()
 
 
-def starts(vendor_id: str = "cheap", **changes: Any) -> Says:
-    """A well-formed decision to start."""
+def start_reply(vendor_id: str = "cheap", **changes: Any) -> ScriptedReply:
+    """A reply with a well-formed decision to start."""
     answer = {"action": "start_job", "vendorId": vendor_id, "maxHours": 1, "waitSeconds": 0, "reason": "best value"}
-    return Says(json.dumps(answer | changes))
+    return ScriptedReply(json.dumps(answer | changes))
 
 
 @dataclass(frozen=True)
-class Asked:
+class ChatRequest:
+    """A request for a chat completion, as the server received it."""
+
     path: str
     headers: Mapping[str, str]
     body: Mapping[str, Any]
@@ -69,11 +69,11 @@ class _Quiet(ThreadingHTTPServer):
 
 
 class LlmServer:
-    """Plays its script one reply a request, then the last one again. asked: what it was sent, in order."""
+    """Replies by its script, one reply a request, then the last one again. requests: those received, in order."""
 
     def __init__(self) -> None:
-        self.asked: list[Asked] = []
-        self._script: list[Says | Callable[[Asked], Says]] = [Says()]
+        self.requests: list[ChatRequest] = []
+        self._script: list[ScriptedReply | Callable[[ChatRequest], ScriptedReply]] = [ScriptedReply()]
         self._lock, self._released = threading.Lock(), threading.Event()
         server = self
 
@@ -82,14 +82,14 @@ class LlmServer:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
-                asked = Asked(self.path, dict(self.headers), body)
-                reply = server._next(asked)
+                request = ChatRequest(self.path, dict(self.headers), body)
+                reply = server._next(request)
                 try:
                     self._send(reply, reply.encoded(str(body.get("model"))))
                 except OSError:  # the client has gone, which is what some of these replies are for
                     self.close_connection = True
 
-            def _send(self, reply: Says, body: bytes) -> None:
+            def _send(self, reply: ScriptedReply, body: bytes) -> None:
                 if reply.manner == "late":
                     server._released.wait(PATIENCE_S)
                 self.send_response(reply.status)
@@ -128,14 +128,14 @@ class LlmServer:
         self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
         threading.Thread(target=self._http.serve_forever, daemon=True).start()
 
-    def plays(self, *script: Says | Callable[[Asked], Says]) -> None:
-        """What it answers from now on; a callable answers by what it was asked."""
+    def script(self, *replies: ScriptedReply | Callable[[ChatRequest], ScriptedReply]) -> None:
+        """Set the replies from now on; a callable replies to the request it is given."""
         with self._lock:
-            self._script, self.asked = list(script), []
+            self._script, self.requests = list(replies), []
         self._released.clear()
 
     def release(self) -> None:
-        """Let go whatever is held back."""
+        """Let go of every reply that is held back."""
         self._released.set()
 
     def close(self) -> None:
@@ -143,11 +143,11 @@ class LlmServer:
         self._http.shutdown()
         self._http.server_close()
 
-    def _next(self, asked: Asked) -> Says:
+    def _next(self, request: ChatRequest) -> ScriptedReply:
         with self._lock:
-            self.asked.append(asked)
+            self.requests.append(request)
             reply = self._script.pop(0) if len(self._script) > 1 else self._script[0]
-        return reply(asked) if callable(reply) else reply
+        return reply(request) if callable(reply) else reply
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A payer who acts by himself: what the chain reader is tested against."""
+"""A payer other than the agent, whose payments the chain reader is tested against."""
 
 from dataclasses import replace
 from typing import Any
@@ -12,7 +12,7 @@ from gpuagent.wire.x402 import typed_data
 from tests.support.world import World
 
 
-class Purse:
+class OtherPayer:
     """A funded key that signs authorizations, and settles or cancels them on chain by itself."""
 
     def __init__(self, world: World) -> None:
@@ -23,7 +23,7 @@ class Purse:
 
     def authorize(self, **changes: Any) -> Authorization:
         head = self.world.chain.head(self.account.address)
-        made = Authorization(
+        authorization = Authorization(
             payer=self.account.address,
             payee=self.world.market.vendors[0].pay_to,
             amount=1_400_000,
@@ -33,12 +33,12 @@ class Purse:
             valid_before=head.time + 120,
             from_block=head.number,
         )
-        return replace(made, **changes)
+        return replace(authorization, **changes)
 
     def settle(self, authorization: Authorization) -> None:
         domain, types, _, message = typed_data(authorization, self.token)
-        signed = self._sign(domain, types, message)
-        types_ = "address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32"
+        signature = self._sign(domain, types, message)
+        parameters = "address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32"
         values = [
             authorization.payer,
             authorization.payee,
@@ -47,28 +47,28 @@ class Purse:
             authorization.valid_before,
             bytes.fromhex(authorization.nonce[2:]),
         ]
-        self._send("transferWithAuthorization", types_, [*values, *self._vrs(signed)])
+        self._send("transferWithAuthorization", parameters, [*values, *self._vrs(signature)])
 
     def cancel(self, authorization: Authorization) -> None:
         domain, *_ = typed_data(authorization, self.token)
         fields = [{"name": "authorizer", "type": "address"}, {"name": "nonce", "type": "bytes32"}]
         nonce = bytes.fromhex(authorization.nonce[2:])
         message = {"authorizer": authorization.payer, "nonce": nonce}
-        signed = self._sign(domain, {"CancelAuthorization": fields}, message)
-        values = [authorization.payer, nonce, *self._vrs(signed)]
+        signature = self._sign(domain, {"CancelAuthorization": fields}, message)
+        values = [authorization.payer, nonce, *self._vrs(signature)]
         self._send("cancelAuthorization", "address,bytes32,uint8,bytes32,bytes32", values)
 
     def _sign(self, domain: Any, types: Any, message: Any) -> Any:
-        separator = {
+        domain_data = {
             "name": domain.name,
             "version": domain.version,
             "chainId": domain.chain_id,
             "verifyingContract": domain.verifying_contract,
         }
-        return self.account.sign_typed_data(separator, types, message)
+        return self.account.sign_typed_data(domain_data, types, message)
 
-    def _vrs(self, signed: Any) -> list[Any]:
-        return [signed.v, signed.r.to_bytes(32, "big"), signed.s.to_bytes(32, "big")]
+    def _vrs(self, signature: Any) -> list[Any]:
+        return [signature.v, signature.r.to_bytes(32, "big"), signature.s.to_bytes(32, "big")]
 
     def _send(self, name: str, types: str, values: list[Any]) -> None:
         data = "0x" + (keccak(f"{name}({types})".encode())[:4] + encode(types.split(","), values)).hex()

@@ -1,4 +1,4 @@
-"""A node in front of the chain's own that can be made to lag, to lie, or to be down."""
+"""A JSON-RPC proxy in front of the chain's node that can lag, lie, or be down."""
 
 import json
 import threading
@@ -9,17 +9,17 @@ from typing import Any
 import httpx
 
 Lie = Callable[[list[Any], Any], Any]
-"""What to answer instead, from the parameters and the true result."""
+"""A false answer, made from the parameters and the true result."""
 
 
 class RpcProxy:
-    """One node. A lever stays as it is set until honest(). asked: the methods that were asked, in order."""
+    """One node. It lags or lies until honest() is called. methods: those that were called, in order."""
 
     def __init__(self, upstream: str) -> None:
         self._upstream = httpx.Client(base_url=upstream, timeout=30)
         self._lag, self._down = 0, False
         self._lies: dict[str, Lie] = {}
-        self.asked: list[str] = []
+        self.methods: list[str] = []
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -53,26 +53,26 @@ class RpcProxy:
         self._lies.clear()
 
     def down(self) -> None:
-        """Hangs up on every request."""
+        """Hang up on every request."""
         self._down = True
 
     def up(self) -> None:
         self._down = False
 
     def lag(self, blocks: int) -> None:
-        """Its newest block is so many blocks old."""
+        """Show a newest block that is so many blocks old."""
         self._lag = blocks
 
     def lie(self, method: str, answer: Lie) -> None:
         self._lies[method] = answer
 
     def _answer(self, call: dict[str, Any]) -> dict[str, Any]:
-        self.asked.append(call["method"])
+        self.methods.append(call["method"])
         params = [self._newest() if self._lag and param == "latest" else param for param in call["params"]]
-        answer: dict[str, Any] = self._ask({**call, "params": params})
-        if call["method"] in self._lies and "result" in answer:
-            answer["result"] = self._lies[call["method"]](params, answer["result"])
-        return answer
+        response: dict[str, Any] = self._ask({**call, "params": params})
+        if call["method"] in self._lies and "result" in response:
+            response["result"] = self._lies[call["method"]](params, response["result"])
+        return response
 
     def _newest(self) -> str:
         number = self._ask({"jsonrpc": "2.0", "id": 0, "method": "eth_blockNumber", "params": []})["result"]

@@ -1,4 +1,4 @@
-"""A server that answers what it is told to: a vendor or a node of any ill will."""
+"""An HTTP server with a scripted answer, for a hostile vendor or node."""
 
 import json
 import threading
@@ -10,14 +10,14 @@ from typing import Any
 from tests.support.factories import VENDOR
 
 
-class Parrot:
-    """A vendor that answers what it is told to."""
+class ScriptedServer:
+    """Gives the scripted answer to every request. request_headers: of the last request."""
 
     def __init__(self) -> None:
         self.status, self.body = 200, b""
         self.headers: Mapping[str, str] = {}
-        self.asked_with: Mapping[str, str] = {}
-        parrot = self
+        self.request_headers: Mapping[str, str] = {}
+        scripted = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -27,13 +27,13 @@ class Parrot:
                 self.do_GET()
 
             def do_GET(self) -> None:
-                parrot.asked_with = dict(self.headers)
-                self.send_response(parrot.status)
-                for name, value in parrot.headers.items():
+                scripted.request_headers = dict(self.headers)
+                self.send_response(scripted.status)
+                for name, value in scripted.headers.items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(parrot.body)))
+                self.send_header("Content-Length", str(len(scripted.body)))
                 self.end_headers()
-                self.wfile.write(parrot.body)
+                self.wfile.write(scripted.body)
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
                 """Tests read no access log."""
@@ -42,6 +42,6 @@ class Parrot:
         self.vendor = replace(VENDOR, endpoint=f"http://127.0.0.1:{self.server.server_port}")
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def says(self, body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
+    def respond_with(self, body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
         self.status, self.headers = status, headers or {}
         self.body = body if isinstance(body, bytes) else json.dumps(body).encode()

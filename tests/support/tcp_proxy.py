@@ -1,4 +1,4 @@
-"""A wire between the agent and its chain that can be cut: a TCP proxy on a port of this machine."""
+"""A TCP proxy between the agent and its chain, on a port of this machine, that can cut the connection."""
 
 import select
 import socket
@@ -10,7 +10,7 @@ BLOCK = 65_536
 LOOK_S = 0.05
 
 
-class Wire:
+class TcpProxy:
     """Forwards to `target` while `mode` is "up"; "refuse" drops every connection, "hang" keeps it and says nothing."""
 
     def __init__(self, target: str) -> None:
@@ -53,7 +53,7 @@ class Wire:
             if self.mode != "up":
                 continue  # what was said meanwhile is said late
             for source in readable:
-                heard = source.recv(BLOCK)
-                if not heard:
+                data = source.recv(BLOCK)
+                if not data:
                     return
-                (chain if source is client else client).sendall(heard)
+                (chain if source is client else client).sendall(data)

@@ -25,7 +25,7 @@ from gpuagent.core.money import UNIT
 from gpuagent.core.transitions import is_over
 from gpuagent.errors import StoreError
 from gpuagent.practice import stack
-from tests.support.tcp_proxy import Wire
+from tests.support.tcp_proxy import TcpProxy
 from tests.support.ticker import POINTS
 from tests.support.troupe import Troupe
 from tests.support.world import Market, World, build_world
@@ -110,12 +110,12 @@ class Timer:
 class Campaign:
     """One seed's campaign, on a stack of its own."""
 
-    def __init__(self, seed: int, purchases: int, world: World, wire: Wire, folder: Path) -> None:
+    def __init__(self, seed: int, purchases: int, world: World, proxy: TcpProxy, folder: Path) -> None:
         self.report = Report(seed)
         self._wanted = purchases
-        self._world, self._market, self._wire, self._folder = world, world.market, wire, folder
+        self._world, self._market, self._proxy, self._folder = world, world.market, proxy, folder
         self._dice = random.Random(seed)
-        self._troupe = Troupe(TICKERS, {**world.environment, "CHAIN_RPC_URL": wire.url}, folder, self._dice)
+        self._troupe = Troupe(TICKERS, {**world.environment, "CHAIN_RPC_URL": proxy.url}, folder, self._dice)
         self.report.kills = self._troupe.kills
         self._faults: list[str] = []
         self._over: dict[str, Run] = {}
@@ -140,7 +140,7 @@ class Campaign:
             every(self._dice, 1, 3, self._switch_fault),
             every(self._dice, 4, 6, lambda: self._turn_clocks(self._dice.randint(20, 160))),
             every(self._dice, 14, 22, self._kill_mongod),
-            every(self._dice, 9, 14, self._cut_wire),
+            every(self._dice, 9, 14, self._cut_chain),
             every(self._dice, 5, 8, self._settle_held),
             every(self._dice, 5, 8, self._doom),
             every(self._dice, 0.5, 0.5, self._keep_runs_open),
@@ -163,7 +163,7 @@ class Campaign:
         )
 
     def _heal(self) -> None:
-        self._wire.mode = "up"
+        self._proxy.mode = "up"
         self._market.heal()
 
     def _drain(self) -> None:
@@ -205,10 +205,10 @@ class Campaign:
             os.kill(server["pid"], signal.SIGKILL)
             self.report.outages["mongod killed"] += 1
 
-    def _cut_wire(self) -> None:
-        self._wire.mode = "up" if self._wire.mode != "up" else self._dice.choice(["refuse", "hang"])
-        if self._wire.mode != "up":
-            self.report.outages[f"chain {self._wire.mode}"] += 1
+    def _cut_chain(self) -> None:
+        self._proxy.mode = "up" if self._proxy.mode != "up" else self._dice.choice(["refuse", "hang"])
+        if self._proxy.mode != "up":
+            self.report.outages[f"chain {self._proxy.mode}"] += 1
 
     def _settle_held(self) -> None:
         self._market.control("POST", "settle")
@@ -268,22 +268,22 @@ class Campaign:
 
 def campaign(seed: int, purchases: int) -> Report:
     """Run it whole. Raises AssertionError when it gets stuck or a ticker meets what none may meet."""
-    with _stage() as (world, wire, folder):
-        return Campaign(seed, purchases, world, wire, folder).run()
+    with _stage() as (world, proxy, folder):
+        return Campaign(seed, purchases, world, proxy, folder).run()
 
 
 @contextmanager
-def _stage() -> Iterator[tuple[World, Wire, Path]]:
+def _stage() -> Iterator[tuple[World, TcpProxy, Path]]:
     with (
         TemporaryDirectory(prefix="gpuagent-campaign-") as scratch,
         stack.start(Path(scratch) / "stack", PORT="0", MOCK_SPEED="40", MOCK_SLOW_S="60", MOCK_VENDORS="4") as running,
-        Wire(running.environment["CHAIN_RPC_URL"]) as wire,
+        TcpProxy(running.environment["CHAIN_RPC_URL"]) as proxy,
     ):
         market = Market(running)
         try:
             with build_world(market, "campaign", funds=100_000 * UNIT) as world:
                 world.allow(wallet_per_day=WALLET_DAY)
-                yield world, wire, Path(scratch)
+                yield world, proxy, Path(scratch)
         finally:
             market.close()
 

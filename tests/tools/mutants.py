@@ -185,14 +185,14 @@ MUTANTS = (
     Mutant(
         "transfer believed without its event",
         "gpuagent/adapters/chain/evm.py",
-        "        if agreed not in transfers:",
+        '        if payment not in self._logs.transfers(receipt["logs"]):',
         "        if False:",
         "tests/adapters/chain/test_evm.py -k other_terms",
     ),
     Mutant(
         "a cancelled nonce counts as paid",
         "gpuagent/adapters/chain/evm.py",
-        '        if log["topics"][0] == CANCELED:',
+        '        if log["topics"][0] == CANCELED_TOPIC:',
         "        if False:",
         "tests/adapters/chain/test_evm.py -k cancelled",
     ),
@@ -212,7 +212,7 @@ MUTANTS = (
     ),
     Mutant(
         "no deadline for the whole exchange",
-        "gpuagent/wire/bounded_http.py",
+        "gpuagent/wire/transport.py",
         "    remaining = ends_at - time.monotonic()",
         "    remaining = 3600.0",
         "tests/wire/test_bounded_http.py -k deadline",
@@ -285,7 +285,7 @@ MUTANTS = (
         "the first of several nodes decides",
         "gpuagent/adapters/chain/agreeing.py",
         "        if undecided:",
-        "        if isinstance(said[0], Open):",
+        "        if isinstance(outcomes[0], Open):",
         "tests/adapters/chain/test_agreeing.py -k does_not_see_yet",
     ),
     Mutant(

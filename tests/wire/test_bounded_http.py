@@ -1,4 +1,4 @@
-"""HTTP against servers that mean ill, on real sockets."""
+"""BoundedHttp against hostile servers, on real sockets."""
 
 import socket
 import threading
@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed
-from tests.support.scripted_server import Parrot
+from tests.support.scripted_server import ScriptedServer
 
 Answer = Callable[[socket.socket], None]
 DEADLINE_S = 1.0
@@ -86,10 +86,10 @@ def test_an_answer(serve: Callable[[Answer], str], http: BoundedHttp) -> None:
 def test_the_deadline_is_for_the_whole_exchange(
     serve: Callable[[Answer], str], http: BoundedHttp, answer: Answer
 ) -> None:
-    began = time.monotonic()
+    started_at = time.monotonic()
     with pytest.raises(HttpFailed):
         http.request("GET", serve(answer))
-    assert time.monotonic() - began < DEADLINE_S * 5
+    assert time.monotonic() - started_at < DEADLINE_S * 5
 
 
 @pytest.mark.parametrize(
@@ -114,11 +114,11 @@ def test_nobody_there(http: BoundedHttp, url: str) -> None:
         http.request("GET", url)
 
 
-def test_cookies_are_not_sent_back(parrot: Parrot, http: BoundedHttp) -> None:
-    parrot.says({}, headers={"Set-Cookie": "a=b"})
+def test_cookies_are_not_sent_back(scripted_server: ScriptedServer, http: BoundedHttp) -> None:
+    scripted_server.respond_with({}, headers={"Set-Cookie": "a=b"})
     for _ in range(2):
-        http.request("GET", parrot.vendor.endpoint)
-    assert "Cookie" not in parrot.asked_with
+        http.request("GET", scripted_server.vendor.endpoint)
+    assert "Cookie" not in scripted_server.request_headers
 
 
 def test_compression_is_not_asked_for(serve: Callable[[Answer], str], http: BoundedHttp) -> None:

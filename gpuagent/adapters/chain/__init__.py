@@ -1,0 +1,1 @@
+"""Chain adapters: an EVM node over JSON-RPC, and several nodes that must agree."""

@@ -1,4 +1,7 @@
-"""Several nodes of one chain, none of which is believed alone: one that lags or lies can hold money up, not move it."""
+"""Several nodes of one chain that must agree: the port Node over other Nodes.
+
+No node is believed alone: one that lags or lies can hold money up, not move it.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
@@ -10,16 +13,13 @@ from gpuagent.core.records import Block, Spent
 from gpuagent.errors import ChainError, ChainMismatch
 
 LAG_MAX_S = 300
-"""Nodes whose newest blocks lie further apart do not see the same chain: one of them lags or lies."""
+"""The widest gap between the newest blocks of two nodes: beyond it one of them lags or lies."""
 
 T = TypeVar("T")
 
 
 class AgreeingChain:
-    """The Chain port over several nodes: what all say alike, or the most careful answer of any.
-
-    A node that does not answer is a ChainError.
-    """
+    """The answer that all nodes give alike, or the most careful of theirs. ChainError if a node does not answer."""
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         self._nodes = tuple(nodes)
@@ -59,9 +59,8 @@ class AgreeingChain:
         outcomes = [node.outcome(authorization) for node in self._nodes]
         undecided = [outcome for outcome in outcomes if isinstance(outcome, Open)]
         if undecided:
-            times = [outcome.now for outcome in undecided] + [
-                outcome.at for outcome in outcomes if isinstance(outcome, Settlement)
-            ]
+            settled_at = [outcome.at for outcome in outcomes if isinstance(outcome, Settlement)]
+            times = [outcome.now for outcome in undecided] + settled_at
             _check_lag(times)
             # Decided for one node, so not to be sent any more; not decided for another, so held.
             return Open(max(times), used=len(undecided) < len(outcomes) or any(outcome.used for outcome in undecided))
@@ -84,7 +83,7 @@ class AgreeingChain:
         return min(blocks, key=lambda block: block.number)
 
     def block(self, number: int) -> Block | None:
-        """None where a node does not keep it. Raises ChainError when two nodes know different ones."""
+        """The block; None where a node does not keep it. Raises ChainError when two nodes have different ones."""
         blocks = [node.block(number) for node in self._nodes]
         kept_blocks = [block for block in blocks if block]
         if len(set(kept_blocks)) > 1:
@@ -103,7 +102,7 @@ class AgreeingChain:
         return self._answers(lambda node: node.gas(address))[0]
 
     def send(self, transaction: str) -> str:
-        """To every node; one that takes it is enough."""
+        """Sends to every node; one that takes it is enough."""
         return self._answers(lambda node: node.send(transaction))[0]
 
     def _answers(self, ask: Callable[[Node], T]) -> list[T]:
@@ -121,6 +120,6 @@ class AgreeingChain:
 
 
 def _check_lag(times: Sequence[int]) -> None:
-    apart = max(times) - min(times)
-    if apart > LAG_MAX_S:
-        raise ChainError(f"the nodes of CHAIN_RPC_URL are {apart} s apart: one of them lags, or lies about the time")
+    gap_s = max(times) - min(times)
+    if gap_s > LAG_MAX_S:
+        raise ChainError(f"the nodes of CHAIN_RPC_URL are {gap_s} s apart: one of them lags, or lies about the time")

@@ -1,4 +1,4 @@
-"""JSON-RPC to a node: the reads of one decision go out as one batch, under one deadline."""
+"""JSON-RPC 2.0 calls to an Ethereum node, in batches, each batch under one deadline."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -8,15 +8,15 @@ from gpuagent.errors import ChainError
 from gpuagent.wire import strict_json
 from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed
 
-TEXT_MAX = 300
+ERROR_MAX = 300
 
 
 class JsonRpc:
-    """A JSON-RPC client for one node. shown: the name in errors, because the path of its URL may hold an API key."""
+    """A client of one node. host: how errors name the node, because the path of its URL may hold an API key."""
 
     def __init__(self, url: str, deadline_s: float) -> None:
         self._url = url
-        self.shown = urlsplit(url).hostname or "CHAIN_RPC_URL"
+        self.host = urlsplit(url).hostname or "CHAIN_RPC_URL"
         self._http = BoundedHttp(deadline_s, body_max=16 * 1024 * 1024)
 
     def close(self) -> None:
@@ -25,7 +25,7 @@ class JsonRpc:
     def batch(self, *calls: tuple[str, list[Any]]) -> list[Any]:
         """The results of the calls, in their order. Raises ChainError if the node does not answer or refuses one.
 
-        An answer of another shape raises whatever reading it raises: the caller knows what it asked for.
+        An answer of another shape raises whatever reading it raises: the caller knows which shape it expects.
         """
         body = [
             {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
@@ -34,12 +34,12 @@ class JsonRpc:
         try:
             reply = self._http.request("POST", self._url, json=body)
         except HttpFailed as error:
-            raise ChainError(f"the chain does not answer at {self.shown}: {error}") from error
+            raise ChainError(f"the chain does not answer at {self.host}: {error}") from error
         answers = {answer["id"]: answer for answer in strict_json.parse(reply.body)}
         return [_result(answers[number]) for number in range(len(calls))]
 
 
 def _result(answer: dict[str, Any]) -> Any:
     if "result" not in answer:
-        raise ChainError(f"the chain refused a request: {clean(str(answer.get('error')), TEXT_MAX)}")
+        raise ChainError(f"the chain refused a request: {clean(str(answer.get('error')), ERROR_MAX)}")
     return answer["result"]

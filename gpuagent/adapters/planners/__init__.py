@@ -1,0 +1,1 @@
+"""Planner adapters: by rules, by language models, and the registry that opens them by name."""

@@ -1,28 +1,29 @@
 """The value of every sequence of tries that a budget allows, when each may fail. Pure.
 
 While a run is not done, all that can have happened in it is failures, so a plan is a sequence of vendors and its state
-how often each was tried. f is exact for any beliefs that are independent of each other; see docs/how-it-chooses.md.
+how often each was tried. The value is exact for any beliefs that are independent of each other;
+docs/how-it-chooses.md says more.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
-from typing import TypeAlias
+from typing import NamedTuple
 
 from gpuagent.core.belief import recovery
 
-SPENDING = 0.01
-"""What spending the whole budget costs, in chances of completion: enough to break ties."""
+SPENDING_WEIGHT = 0.01
+"""The cost of spending the whole budget, in chances of completion: enough to break ties."""
 DEPTH = 8
-"""A plan looks no more tries ahead."""
+"""The longest plan, in tries."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
     """A vendor that may be tried. Amounts in atomic units; loss: what a try costs that fails.
 
-    chances: that a try succeeds, after 0, 1, ... DEPTH more failures. failed_ago: job lengths since the vendor's last
-    job was begun, where that one failed.
+    chances: of success of a try, after 0, 1, ... DEPTH more failures. failed_ago: job lengths since the vendor's last
+    job began, where that one failed.
     """
 
     vendor_id: str
@@ -32,14 +33,14 @@ class Offer:
     failed_ago: float | None = None
 
     def chance(self, failures: int, later: float) -> float:
-        """Of a try begun so many job lengths from now. Retries inside a plan are not held back by the clock."""
+        """The chance of a try that begins so many job lengths from now. The clock holds no retry in a plan back."""
         if failures or self.failed_ago is None:
             return self.chances[failures]
         return self.chances[0] * recovery(self.failed_ago + later)
 
     @property
     def density(self) -> float:
-        """The price rule to choose by: how much doubt a unit of money removes."""
+        """The doubt that a unit of money removes: offers are compared by it."""
         return -log(1 - min(self.chance(0, 0), 1 - 1e-12)) / max(self.amount, 1)
 
 
@@ -52,10 +53,10 @@ class Try:
 
 
 def values(offers: Sequence[Offer], available: int, budget: int, tries: int, waited: int = 0) -> list[float]:
-    """For each offer, the utility of beginning with it and going on as well as can be; 0 where it cannot be begun.
+    """The utility of beginning with each offer and going on as well as can be; 0 where it cannot be begun.
 
-    Utility is the chance of completion less SPENDING times the expected share of the budget that is spent. tries: how
-    many are left at most; waited: job lengths that pass first. Every try takes one.
+    Utility is the chance of completion less SPENDING_WEIGHT times the expected share of the budget that is spent.
+    tries: how many remain at most; waited: job lengths that pass first. Every try takes one.
     """
     return _Lattice(offers, budget, tries, waited).values(available)
 
@@ -65,18 +66,30 @@ def best_plan(offers: Sequence[Offer], available: int, budget: int, tries: int, 
     return _Lattice(offers, budget, tries, 0).plan(available, offers.index(first))
 
 
+class _Row(NamedTuple):
+    """An offer in the lattice. unit: of its digit in a state; chances: by depth and failures of its own."""
+
+    offer: Offer
+    amount: int
+    loss: int
+    unit: int
+    chances: list[list[float]]
+
+
 class _Lattice:
-    """All states of a plan, which are how often each vendor was tried in vain, with the best value in each."""
+    """All states of a plan, which are how often each vendor was tried in vain, with the best value in each.
+
+    A state is one number, with the tries of each vendor as its digits.
+    """
 
     def __init__(self, offers: Sequence[Offer], budget: int, tries: int, waited: int) -> None:
-        self._offers, self._budget, self._tries = offers, budget, min(tries, DEPTH)
-        # How often each was tried, as the digits of one number.
-        self._units = [int((DEPTH + 1) ** place) for place in range(len(offers))]
+        self._budget, self._tries = budget, min(tries, DEPTH)
         self._rows = [
-            (
-                place,
+            _Row(
+                offer,
                 offer.amount,
                 offer.loss,
+                int((DEPTH + 1) ** place),
                 [[offer.chance(k, waited + d) for k in range(d + 1)] for d in range(self._tries)],
             )
             for place, offer in enumerate(offers)
@@ -85,43 +98,44 @@ class _Lattice:
 
     def values(self, available: int) -> list[float]:
         startable = self._tries > 0
-        return [self._begin(row, 0, 0, available) if startable and row[1] <= available else 0.0 for row in self._rows]
+        return [
+            self._begin(row, 0, 0, available) if startable and row.amount <= available else 0.0 for row in self._rows
+        ]
 
     def plan(self, available: int, place: int) -> list[Try]:
+        """The best sequence of tries that begins with the offer at a place."""
         plan: list[Try] = []
-        state = 0
+        state, row = 0, self._rows[place]
         while True:
-            row = self._rows[place]
-            failures = state // self._units[place] % (DEPTH + 1)
-            plan.append(Try(self._offers[place], row[3][len(plan)][failures]))
-            state += self._units[place]
-            available -= row[2]
+            plan.append(Try(row.offer, _chance(row, state, len(plan))))
+            state += row.unit
+            available -= row.loss
             if len(plan) >= self._tries:
                 return plan
-            values = {
-                row[0]: self._begin(row, state, len(plan), available) for row in self._rows if row[1] <= available
-            }
-            place = max(values, key=lambda place: values[place], default=-1)
-            if place < 0 or values[place] <= 0:
+            options = [
+                (self._begin(row, state, len(plan), available), row) for row in self._rows if row.amount <= available
+            ]
+            value, row = max(options, key=lambda option: option[0], default=(0.0, row))
+            if value <= 0:
                 return plan
 
-    def _begin(self, row: "_Row", state: int, depth: int, money: int) -> float:
+    def _begin(self, row: _Row, state: int, depth: int, money: int) -> float:
         """The value of trying the row's vendor in a state, with so much money."""
-        place, amount, loss, chances = row
-        chance = chances[depth][state // self._units[place] % (DEPTH + 1)]
-        spent = loss + chance * (amount - loss)
-        later = self._value(state + self._units[place], depth + 1, money - loss)
-        return chance - SPENDING * spent / self._budget + (1 - chance) * later
+        chance = _chance(row, state, depth)
+        spent = row.loss + chance * (row.amount - row.loss)
+        later = self._value(state + row.unit, depth + 1, money - row.loss)
+        return chance - SPENDING_WEIGHT * spent / self._budget + (1 - chance) * later
 
     def _value(self, state: int, depth: int, money: int) -> float:
         """The best value in a state. What money is left follows from the state."""
         if depth >= self._tries:
             return 0.0
         if state not in self._best:
-            options = (self._begin(row, state, depth, money) for row in self._rows if row[1] <= money)
+            options = (self._begin(row, state, depth, money) for row in self._rows if row.amount <= money)
             self._best[state] = max(0.0, max(options, default=0.0))
         return self._best[state]
 
 
-_Row: TypeAlias = tuple[int, int, int, list[list[float]]]
-"""Place of an offer, its amount and loss, and its chances by tries so far and failures of its own."""
+def _chance(row: _Row, state: int, depth: int) -> float:
+    failures = state // row.unit % (DEPTH + 1)
+    return row.chances[depth][failures]

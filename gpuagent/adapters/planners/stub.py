@@ -15,16 +15,19 @@ from gpuagent.core.model import Action, Decision
 from gpuagent.core.money import show_usd
 
 OFFERS_MAX = 6
-"""Only so many vendors are looked at in depth: those that remove most doubt for their price."""
+"""Vendors that are weighed in depth: those that remove most doubt for their price."""
 WAITS_S = (15, 60, 240)
-"""How long to wait for vendors that cannot be started now, before giving up."""
-WAIT_MAX, WAIT_COST = 4, 0.01
-"""Waiting is weighed up to so many job lengths; each costs so much, in chances of completion."""
-PATIENCE = 8
+"""Waits for vendors that cannot be started now, before giving up."""
+WAIT_MAX = 4
+"""The longest wait that is weighed, in job lengths."""
+WAIT_COST = 0.01
+"""The cost of waiting one job length, in chances of completion."""
+WAITS_MAX = 8
 """Waits in a row, of whatever kind, after which no vendor's recovery and no better price is waited for."""
-UNUSUAL = 0.05
-"""A price is not the usual one when it is away from the vendor's median by more than this share."""
-EQUAL = 1e-12
+UNUSUAL_SHARE = 0.05
+"""The distance from a vendor's median price, as a share of it, beyond which a price is not the usual one."""
+TIE_TOLERANCE = 1e-12
+"""Values that differ by less are equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +47,14 @@ class Outlook:
 
 
 class StubPlanner:
+    """The planner by rules. Its name in data, flags and variables is `stub`."""
+
     name = "stub"
 
     def decide(self, context: Context, objection: str = "") -> Thought:  # noqa: ARG002
-        """Begin the best plan, or wait a job length where that is worth more; else wait for the silent; else abort.
+        """Begins the best plan, or waits where that is worth more; else waits for silent vendors; else aborts.
 
-        Asked again it answers the same: an objection changes nothing that it looks at.
+        An objection changes nothing that it looks at, so the answer to it is the same again.
         """
         outlook = look_ahead(context)
         scores = {
@@ -61,7 +66,7 @@ class StubPlanner:
 
 
 def look_ahead(context: Context) -> Outlook:
-    """The values that decide. Raises nothing; without offers there are none."""
+    """The values by which the planner decides; none without offers."""
     sellers = [
         (c, [job for job in context.past if job.vendor_id == c.vendor_id]) for c in context.candidates if _sells(c)
     ]
@@ -75,7 +80,7 @@ def look_ahead(context: Context) -> Outlook:
 
     outlook = Outlook(offers, tuple(values(offers, context.available, context.budget, _tries(context))), {})
     best_case = [min(pair, key=lambda offer: offer.amount) for pair in pairs]
-    if context.waits >= PATIENCE or worth(best_case, 1, recovered=1000) <= outlook.best:
+    if context.waits >= WAITS_MAX or worth(best_case, 1, recovered=1000) <= outlook.best:
         return outlook  # nothing that waiting can bring is worth it
     back = {waited: price_back(waited) if usual != offers else 0.0 for waited in range(1, WAIT_MAX + 1)}
     later = {w: share * worth(usual, w, w) + (1 - share) * worth(offers, w, w) for w, share in back.items()}
@@ -87,7 +92,7 @@ def _sells(candidate: Candidate) -> bool:
 
 
 def _tries(context: Context) -> int:
-    """How many jobs may follow each other. A wait is taken to use up one: where it does not, that is only careful."""
+    """The jobs that may still follow each other. A wait counts as one: where it takes none, that is only careful."""
     if context.deadline is None:
         return context.decisions_left
     return min(context.decisions_left, int((context.deadline - context.now) / context.job_s + 1e-6))
@@ -109,37 +114,40 @@ def _usual(context: Context, candidate: Candidate, jobs: Sequence[PastJob]) -> O
     if not jobs:
         return offer
     amount = int(median(job.amount / job.hours for job in jobs) * context.hours)
-    if abs(amount - offer.amount) <= UNUSUAL * amount:
+    if abs(amount - offer.amount) <= UNUSUAL_SHARE * amount:
         return offer
     return replace(offer, amount=amount, loss=amount - int(amount * candidate.refund))
 
 
 def _decide(context: Context, outlook: Outlook) -> Decision:
     waited = max(outlook.later, key=lambda w: (outlook.later[w], -w), default=0)
-    if waited and outlook.later[waited] > outlook.best + EQUAL:
+    if waited and outlook.later[waited] > outlook.best + TIE_TOLERANCE:
         return _wait_for_better(context, outlook, waited)
     if outlook.best <= 0:
         return _none_startable(context)
     ranked = sorted(zip(outlook.now, outlook.offers, strict=True), key=lambda pair: -pair[0])
-    ties = [offer for value, offer in zip(outlook.now, outlook.offers, strict=True) if value >= outlook.best - EQUAL]
-    rest = [offer for value, offer in ranked if offer is not ties[0] and value > 0]
-    reason = _why(context, outlook, ties[0]) + (f"; next best {_offered(rest[0])}" if rest else "")
-    return Decision(Action.START_JOB, reason, ties[0].vendor_id, context.hours)
+    pairs = zip(outlook.now, outlook.offers, strict=True)
+    choice = next(offer for value, offer in pairs if value >= outlook.best - TIE_TOLERANCE)
+    runners_up = [offer for value, offer in ranked if offer is not choice and value > 0]
+    reason = _why(context, outlook, choice)
+    if runners_up:
+        reason += f"; next best {_terms(runners_up[0])}"
+    return Decision(Action.START_JOB, reason, choice.vendor_id, context.hours)
 
 
-def _why(context: Context, outlook: Outlook, chosen: Offer) -> str:
+def _why(context: Context, outlook: Outlook, choice: Offer) -> str:
     """The choice in words: how likely, at what price, what is left for how many more tries, how likely together."""
-    plan = best_plan(outlook.offers, context.available, context.budget, _tries(context), chosen)
-    more, left = len(plan) - 1, show_usd(context.available - chosen.amount)
-    cheapest = len(outlook.offers) > 1 and chosen.amount == min(offer.amount for offer in outlook.offers)
-    words = _offered(chosen) + (", the cheapest there is" if cheapest else "")
-    if not more:
-        return f"{words}; {left} are left, for no further try"
+    plan = best_plan(outlook.offers, context.available, context.budget, _tries(context), choice)
+    retries, remaining = len(plan) - 1, show_usd(context.available - choice.amount)
+    cheapest = len(outlook.offers) > 1 and choice.amount == min(offer.amount for offer in outlook.offers)
+    reason = _terms(choice) + (", the cheapest there is" if cheapest else "")
+    if not retries:
+        return f"{reason}; {remaining} are left, for no further try"
     together = 1 - prod(1 - attempt.chance for attempt in plan)
-    return f"{words}; {left} are left for {_tries_in_words(more)}; together {_percent(together)}"
+    return f"{reason}; {remaining} are left for {_tries_in_words(retries)}; together {_percent(together)}"
 
 
-def _offered(offer: Offer) -> str:
+def _terms(offer: Offer) -> str:
     return f"{offer.vendor_id}: {_percent(offer.chance(0, 0))} likely at {show_usd(offer.amount)}"
 
 
@@ -149,7 +157,7 @@ def _tries_in_words(count: int) -> str:
 
 
 def _percent(chance: float) -> str:
-    """In words, and never 100 % of what may fail."""
+    """A chance in words, and never 100 % of what may fail."""
     if chance >= 1:
         return "100 %"
     return "over 99 %" if chance > 0.99 else f"{round(100 * chance)} %"
@@ -158,7 +166,7 @@ def _percent(chance: float) -> str:
 def _wait_for_better(context: Context, outlook: Outlook, waited: int) -> Decision:
     reason = (
         f"waiting {context.job_s:.0f} s: the best plan has a value of {outlook.later[waited]:.2f} after {waited} job "
-        f"lengths, of {outlook.best:.2f} now; {'; '.join(_offered(offer) for offer in outlook.offers[:2])}"
+        f"lengths, of {outlook.best:.2f} now; {'; '.join(_terms(offer) for offer in outlook.offers[:2])}"
     )
     return Decision(Action.WAIT, reason, wait_until=context.now + context.job_s)
 

@@ -1,0 +1,1 @@
+"""Vendor adapters: the vendor API over HTTP, strict reading of its answers, and the vendors file."""

@@ -47,15 +47,15 @@ def read_job_id(vendor: Vendor, data: Mapping[str, Any]) -> str:
     return job_id
 
 
-def without(secret: str, value: Any) -> Any:
+def redact(secret: str, value: Any) -> Any:
     """The JSON value with the secret taken out of every text in it."""
     match value:
         case str():
             return value.replace(secret, "[token]")
         case list():
-            return [without(secret, item) for item in value]
+            return [redact(secret, item) for item in value]
         case dict():
-            return {without(secret, key): without(secret, item) for key, item in value.items()}
+            return {redact(secret, key): redact(secret, item) for key, item in value.items()}
     return value
 
 

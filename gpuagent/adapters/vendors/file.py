@@ -8,7 +8,7 @@ from gpuagent.core.model import Vendor
 from gpuagent.core.money import parse_usd, usd
 from gpuagent.core.networks import is_address
 from gpuagent.errors import BadInput
-from gpuagent.wire.bounded_http import is_private
+from gpuagent.wire.bounded_http import is_encrypted_or_local
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
@@ -40,7 +40,7 @@ def vendor_from(entry: Mapping[str, Any]) -> Vendor:
         (is_address(vendor.pay_to), "payTo", "0x and 40 hex digits, with a right checksum if in mixed case"),
         (is_address(vendor.asset), "asset", "0x and 40 hex digits, with a right checksum if in mixed case"),
         (_VARIABLE.fullmatch(vendor.secret_env), "secretEnv", "the name of a variable, never the token itself"),
-        (vendor.endpoint.isascii() and is_private(vendor.endpoint), "endpoint", "https://host"),
+        (vendor.endpoint.isascii() and is_encrypted_or_local(vendor.endpoint), "endpoint", "https://host"),
         (0 <= vendor.reliability <= 1, "reliabilityScore", "0 to 1"),
     )
     for holds, field, form in checks:

@@ -1,14 +1,14 @@
-"""The vendor API over HTTP. Whatever a vendor answers becomes a checked value or a VendorError."""
+"""The port VendorApi over HTTP, with x402 v2 for payment. An answer becomes a checked value or a VendorError."""
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from gpuagent.adapters.vendors.answers import read_job_id, read_object, read_quote, read_report, without
+from gpuagent.adapters.vendors.answers import read_job_id, read_object, read_quote, read_report, redact
 from gpuagent.core.model import Authorized, Challenge, JobReport, Quote, Reserved, Settled, Vendor
 from gpuagent.core.text import clean
 from gpuagent.errors import OfferInvalid, VendorError, VendorTokenMissing, VendorUnauthorized
-from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed, Reply, is_private
+from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed, Reply, is_encrypted_or_local
 from gpuagent.wire.x402 import decode_challenge
 
 STATUS_BODY_MAX = 1024 * 1024
@@ -102,10 +102,10 @@ class HttpVendor:
         return reply
 
     def _object(self, vendor: Vendor, reply: Reply) -> dict[str, Any]:
-        """What the vendor answered, without our bearer token wherever it is echoed."""
+        """The vendor's answer, without our bearer token wherever it is echoed."""
         token, answer = self._token(vendor), read_object(vendor, reply.body)
         # Less is no secret, and stands in any text.
-        scrubbed: dict[str, Any] = without(token, answer) if len(token) >= TOKEN_MIN else answer
+        scrubbed: dict[str, Any] = redact(token, answer) if len(token) >= TOKEN_MIN else answer
         return scrubbed
 
     def _token(self, vendor: Vendor) -> str:
@@ -116,7 +116,7 @@ class HttpVendor:
 
 
 def _url(vendor: Vendor, path: str) -> str:
-    if not is_private(vendor.endpoint):
+    if not is_encrypted_or_local(vendor.endpoint):
         raise VendorError(f"the endpoint of {vendor.vendor_id} must be https (http only on this machine)")
     return vendor.endpoint.rstrip("/") + path
 

@@ -17,7 +17,7 @@ from eth_utils.exceptions import ValidationError
 from hexbytes import HexBytes
 from rlp.exceptions import RLPException
 
-from gpuagent.adapters.wallets.cdp_client import CdpCalls
+from gpuagent.adapters.wallets.cdp_client import CdpClient
 from gpuagent.adapters.wallets.signing import cancel_transaction, check_cancel, check_payment, domain_of
 from gpuagent.core.model import Authorization, Terms, Token
 from gpuagent.core.ports import Gas
@@ -29,7 +29,7 @@ Types = dict[str, list[dict[str, str]]]
 
 DOMAIN_FIELDS = {"name": "string", "version": "string", "chainId": "uint256", "verifyingContract": "address"}
 HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
-"""Of secp256k1: tokens refuse a signature whose s is above it (EIP-2)."""
+"""Half the order of secp256k1: tokens refuse a signature whose s is above it (EIP-2)."""
 _SIGNATURE = re.compile(r"0x[0-9a-fA-F]{130}", re.ASCII)
 _SIGNED = ("v", "r", "s")
 
@@ -37,8 +37,8 @@ _SIGNED = ("v", "r", "s")
 class CdpWallet:
     """Has EIP-3009 transfers of one token and their cancellation signed, nothing else. It never sees the key."""
 
-    def __init__(self, calls: CdpCalls, address: str, token: Token) -> None:
-        self._calls, self._address, self._token = calls, address, token
+    def __init__(self, client: CdpClient, address: str, token: Token) -> None:
+        self._client, self._address, self._token = client, address, token
 
     def __repr__(self) -> str:
         return f"CdpWallet({self._address})"
@@ -63,7 +63,7 @@ class CdpWallet:
         signature = self._signed(CANCEL_TYPES, cancel_message(authorization))
         r, s, v = int.from_bytes(signature[:32]), int.from_bytes(signature[32:64]), signature[64]
         transaction = cancel_transaction(authorization, gas, self._token, (v, r, s))
-        signed = self._calls.sign_transaction(self._address, _unsigned(transaction))
+        signed = self._client.sign_transaction(self._address, _unsigned(transaction))
         if not self._is_ours(signed, transaction):
             raise WalletError("CDP signed another transaction than the cancellation it was given: it is not sent")
         return signed
@@ -79,7 +79,7 @@ class CdpWallet:
             "primaryType": primary_type,
             "message": {name: _as_json(value) for name, value in message.items()},
         }
-        text = self._calls.sign_typed_data(self._address, typed_message)
+        text = self._client.sign_typed_data(self._address, typed_message)
         signature = bytes.fromhex(text[2:]) if _SIGNATURE.fullmatch(text) else b""
         if len(signature) != 65 or signature[64] not in (27, 28):
             raise WalletError("CDP gave no signature of 65 bytes that ends in 27 or 28: it is not used")
@@ -110,14 +110,14 @@ class CdpWallet:
         }
 
 
-def address_of(calls: CdpCalls, account: str) -> str:
+def address_of(client: CdpClient, account: str) -> str:
     """The checksummed address of the account with this name; an address is taken as it is, and not asked for.
 
     Raises ConfigError, WalletError.
     """
     if account.startswith("0x") and not is_address(account):
         raise ConfigError(f"CDP_ACCOUNT={account!r}: write the account's name, or its address of 0x and 40 hex digits")
-    return to_checksum_address(account if account.startswith("0x") else calls.account(account).address)
+    return to_checksum_address(account if account.startswith("0x") else client.account(account).address)
 
 
 def _unsigned(transaction: dict[str, Any]) -> str:

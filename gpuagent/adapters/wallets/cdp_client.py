@@ -30,14 +30,14 @@ PAUSES_S = (0.2, 0.8)
 TRANSIENT = (408, 429, 500, 502, 503, 504)
 """Statuses that may be others a moment later."""
 UNREADABLE = (OpenApiException, AttributeError, LookupError, TypeError, ValueError)
-"""What the generated client raises for an answer of another shape than its own."""
+"""Errors of the generated client about an answer of another shape than its own."""
 TEXT_MAX = 300
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class CdpKeys:
+class CdpCredentials:
     """The API key authenticates every call, the wallet secret those that sign."""
 
     api_key_id: str
@@ -53,7 +53,7 @@ class CdpAccount:
     policies: tuple[str, ...]
 
 
-class CdpCalls:
+class CdpClient:
     """An event loop in a thread of its own, on which the SDK's connections live. Safe to share between threads.
 
     Asking again is safe, also where an answer got lost: what is signed is fixed before, with its nonce, so two
@@ -61,7 +61,7 @@ class CdpCalls:
     """
 
     def __init__(
-        self, keys: CdpKeys, url: str = CDP_URL, deadline_s: float = DEADLINE_S, attempt_s: float = ATTEMPT_S
+        self, keys: CdpCredentials, url: str = CDP_URL, deadline_s: float = DEADLINE_S, attempt_s: float = ATTEMPT_S
     ) -> None:
         """Raises ConfigError for keys that cannot be used."""
         if problem := _problem_with(keys):
@@ -139,8 +139,8 @@ class CdpCalls:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
 
-def _problem_with(keys: CdpKeys) -> str:
-    """What is wrong with them; "" when a call can be made with them."""
+def _problem_with(keys: CdpCredentials) -> str:
+    """The fault of a secret that no call can be made with; "" for none."""
     wrong = {
         "GET": "CDP_API_KEY_SECRET is no key: write what CDP gave with the key, base64 (Ed25519) or PEM (EC)",
         "POST": "CDP_WALLET_SECRET is no wallet secret: write the base64 text that CDP gave",
@@ -163,7 +163,7 @@ def _problem_with(keys: CdpKeys) -> str:
 
 
 def _explained(error: ApiError) -> GpuAgentError:
-    """Of CDP's own text only what can be shown on a line."""
+    """The error for one of CDP's. Of its own text only what can be shown on a line."""
     text = "".join(character for character in str(error.error_message) if character.isprintable())[:TEXT_MAX]
     kind, status = error.error_type, error.http_code
     if kind == "policy_violation":

@@ -84,7 +84,9 @@ def read_private(path: Path, variable: str) -> bytes:
 
     A path that leads nowhere is not shown: it may be a secret that was put into the wrong variable.
     """
-    problem, shared, content = "", False, b""
+    problem = ""
+    shared = False
+    content = b""
     try:
         with path.open("rb") as file:
             shared = bool(os.fstat(file.fileno()).st_mode & 0o077)

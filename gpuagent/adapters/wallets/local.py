@@ -70,7 +70,7 @@ def address_of(private_key: str) -> str:
 
 
 def _account(private_key: str) -> LocalAccount | None:
-    """None when it is no private key: the errors of the library would carry it in their frames."""
+    """The key's account; None when it is no private key: the library's errors would carry it in their frames."""
     try:
         account: LocalAccount = Account.from_key(private_key)
     except (ValueError, TypeError, binascii.Error):

@@ -14,7 +14,7 @@ from gpuagent.core.model import Payer, Token
 from gpuagent.errors import ConfigError
 
 if TYPE_CHECKING:
-    from gpuagent.adapters.wallets.cdp_client import CdpCalls
+    from gpuagent.adapters.wallets.cdp_client import CdpClient
     from gpuagent.core.ports import Wallet
 
 KEYS = ("X402_PRIVATE_KEY", "EVM_PRIVATE_KEY")
@@ -26,8 +26,8 @@ CDP = {
     "CDP_WALLET_SECRET": "the wallet secret of your CDP project",
     "CDP_ACCOUNT": "the name or the address of the server account that pays",
 }
-CDP_CHOSEN = ("CDP_WALLET_SECRET", "CDP_ACCOUNT")
-"""Whoever sets one of these wants this wallet; an API key of CDP has other uses too."""
+CDP_SELECTORS = ("CDP_WALLET_SECRET", "CDP_ACCOUNT")
+"""The variables that choose the wallet at CDP; an API key of CDP has other uses too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class KeySource:
     def kind(self) -> str:
         """Who holds the key: `cdp`, a `keystore` or the environment (`key`). Two at once would be two wallets."""
         alternatives = (*KEYS, KEYSTORE)
-        chosen = next((name for name in CDP_CHOSEN if self.environ.get(name)), "")
+        chosen = next((name for name in CDP_SELECTORS if self.environ.get(name)), "")
         for variable, rivals in ((chosen, alternatives), (KEYSTORE, KEYS)):
             rival = next((name for name in rivals if self.environ.get(name)), "")
             if rival and self.environ.get(variable):
@@ -55,10 +55,10 @@ class KeySource:
 
             yield LocalWallet(self.private_key, token)
             return
-        with self.open_cdp() as calls:
+        with self.open_cdp() as client:
             from gpuagent.adapters.wallets.cdp import CdpWallet, address_of
 
-            yield CdpWallet(calls, address_of(calls, self.environ["CDP_ACCOUNT"]), token)
+            yield CdpWallet(client, address_of(client, self.environ["CDP_ACCOUNT"]), token)
 
     def payer(self) -> Payer:
         """The wallet without a token or a chain. CDP is asked, so that a wrong key or account is found."""
@@ -68,37 +68,37 @@ class KeySource:
             return Payer(address_of(self.private_key), self.kind)
         from eth_utils.address import to_checksum_address
 
-        with self.open_cdp() as calls:
-            account = calls.account(self.environ["CDP_ACCOUNT"])
+        with self.open_cdp() as client:
+            account = client.account(self.environ["CDP_ACCOUNT"])
             return Payer(to_checksum_address(account.address), "cdp", account.policies)
 
     @contextmanager
-    def open_cdp(self) -> "Iterator[CdpCalls]":
+    def open_cdp(self) -> "Iterator[CdpClient]":
         """CDP itself, with the keys in the environment."""
         for name, what in CDP.items():
             if not self.environ.get(name):
                 raise ConfigError(
-                    f"set {name}: {what}; or unset {' and '.join(CDP_CHOSEN)}, to pay from another wallet"
+                    f"set {name}: {what}; or unset {' and '.join(CDP_SELECTORS)}, to pay from another wallet"
                 )
-        from gpuagent.wire.bounded_http import is_private
+        from gpuagent.wire.bounded_http import is_encrypted_or_local
 
         url = self.environ.get("CDP_URL", "")
-        if url and not is_private(url):
+        if url and not is_encrypted_or_local(url):
             raise ConfigError("CDP_URL is not https: keys would be readable on the way")
-        calls = self._cdp_calls(url)
+        client = self._cdp_client(url)
         try:
-            yield calls
+            yield client
         finally:
-            calls.close()
+            client.close()
 
-    def _cdp_calls(self, url: str) -> "CdpCalls":
+    def _cdp_client(self, url: str) -> "CdpClient":
         try:
-            from gpuagent.adapters.wallets.cdp_client import CDP_URL, CdpCalls, CdpKeys
+            from gpuagent.adapters.wallets.cdp_client import CDP_URL, CdpClient, CdpCredentials
         except ImportError as error:
             raise ConfigError("a wallet at CDP needs cdp-sdk: pip install 'gpuagent[cdp]'") from error
         key_id, key_secret, wallet_secret, _ = CDP
-        keys = CdpKeys(self.environ[key_id], self.environ[key_secret], self.environ[wallet_secret])
-        return CdpCalls(keys, url or CDP_URL)
+        keys = CdpCredentials(self.environ[key_id], self.environ[key_secret], self.environ[wallet_secret])
+        return CdpClient(keys, url or CDP_URL)
 
     @property
     def private_key(self) -> str:

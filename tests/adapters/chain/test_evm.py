@@ -1,4 +1,4 @@
-"""What the chain says of an authorization, on Anvil with the test token."""
+"""EvmChain's outcome of an authorization, on Anvil with the test token."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -12,39 +12,39 @@ from gpuagent.core.model import Settlement
 from gpuagent.core.ports import Open, Void
 from gpuagent.errors import ChainError, ChainMismatch
 from tests.support.factories import TOKEN, authorization
-from tests.support.other_payer import Purse
-from tests.support.scripted_server import Parrot
+from tests.support.other_payer import OtherPayer
+from tests.support.scripted_server import ScriptedServer
 from tests.support.world import World
 
 
 @pytest.fixture
-def purse(world: World) -> Purse:
-    return Purse(world)
+def payer(world: World) -> OtherPayer:
+    return OtherPayer(world)
 
 
-def test_unused_is_open(world: World, purse: Purse) -> None:
-    outcome = world.chain.outcome(purse.authorize())
+def test_unused_is_open(world: World, payer: OtherPayer) -> None:
+    outcome = world.chain.outcome(payer.authorize())
     assert isinstance(outcome, Open)
     assert not outcome.used
 
 
-def test_paid_is_a_settlement(world: World, purse: Purse) -> None:
-    authorization = purse.authorize()
-    purse.settle(authorization)
+def test_paid_is_a_settlement(world: World, payer: OtherPayer) -> None:
+    authorization = payer.authorize()
+    payer.settle(authorization)
     outcome = world.chain.outcome(authorization)
     assert isinstance(outcome, Settlement)
-    (transfer,) = world.chain.transfers(purse.account.address, authorization.from_block)
+    (transfer,) = world.chain.transfers(payer.account.address, authorization.from_block)
     assert (transfer.transaction, transfer.amount) == (outcome.transaction, 1_400_000)
 
 
-def test_cancelled_is_void_though_the_nonce_is_used(world: World, purse: Purse) -> None:
-    authorization = purse.authorize()
-    purse.cancel(authorization)
+def test_cancelled_is_void_though_the_nonce_is_used(world: World, payer: OtherPayer) -> None:
+    authorization = payer.authorize()
+    payer.cancel(authorization)
     assert world.chain.outcome(authorization) == Void("cancelled on chain")
 
 
-def test_expired_is_void_by_the_chains_clock(world: World, purse: Purse) -> None:
-    authorization = purse.authorize()
+def test_expired_is_void_by_the_chains_clock(world: World, payer: OtherPayer) -> None:
+    authorization = payer.authorize()
     world.market.pass_time(110)
     assert isinstance(world.chain.outcome(authorization), Open)
     world.market.pass_time(20)
@@ -52,17 +52,17 @@ def test_expired_is_void_by_the_chains_clock(world: World, purse: Purse) -> None
 
 
 @pytest.mark.parametrize("changes", [{"amount": 1_400_001}, {"payee": "0x" + "9" * 40}])
-def test_a_nonce_spent_on_other_terms_is_an_alarm(world: World, purse: Purse, changes: Any) -> None:
-    authorization = purse.authorize()
-    purse.settle(authorization)
+def test_a_nonce_spent_on_other_terms_is_an_alarm(world: World, payer: OtherPayer, changes: Any) -> None:
+    authorization = payer.authorize()
+    payer.settle(authorization)
     with pytest.raises(ChainMismatch):
         world.chain.outcome(replace(authorization, **changes))
 
 
 @pytest.mark.parametrize("changes", [{"network": "eip155:84532"}, {"asset": "0x" + "9" * 40}])
-def test_an_authorization_of_another_network_is_not_judged_here(world: World, purse: Purse, changes: Any) -> None:
+def test_an_authorization_of_another_network_is_not_judged_here(world: World, payer: OtherPayer, changes: Any) -> None:
     with pytest.raises(ChainMismatch, match="nothing can be said"):
-        world.chain.outcome(purse.authorize(valid_before=1, **changes))
+        world.chain.outcome(payer.authorize(valid_before=1, **changes))
 
 
 @pytest.fixture
@@ -73,9 +73,9 @@ def patient_chain(world: World) -> Iterator[EvmChain]:
     chain.close()
 
 
-def test_only_a_final_block_decides(world: World, purse: Purse, patient_chain: EvmChain) -> None:
-    authorization = purse.authorize()
-    purse.settle(authorization)
+def test_only_a_final_block_decides(world: World, payer: OtherPayer, patient_chain: EvmChain) -> None:
+    authorization = payer.authorize()
+    payer.settle(authorization)
     outcome = patient_chain.outcome(authorization)
     assert isinstance(outcome, Open)
     assert outcome.used
@@ -84,19 +84,19 @@ def test_only_a_final_block_decides(world: World, purse: Purse, patient_chain: E
 
 
 def test_an_expired_authorization_is_void_only_once_that_is_final(
-    world: World, purse: Purse, patient_chain: EvmChain
+    world: World, payer: OtherPayer, patient_chain: EvmChain
 ) -> None:
-    authorization = purse.authorize()
+    authorization = payer.authorize()
     world.market.pass_time(130)
     assert isinstance(patient_chain.outcome(authorization), Open)
     world.market.rpc("anvil_mine", hex(600), hex(0))
     assert patient_chain.outcome(authorization) == Void("expired unused")
 
 
-def test_a_settlement_that_a_reorganization_takes_back_is_open_again(world: World, purse: Purse) -> None:
-    authorization = purse.authorize()
+def test_a_settlement_that_a_reorganization_takes_back_is_open_again(world: World, payer: OtherPayer) -> None:
+    authorization = payer.authorize()
     snapshot = world.market.rpc("evm_snapshot")
-    purse.settle(authorization)
+    payer.settle(authorization)
     assert isinstance(world.chain.outcome(authorization), Settlement)
     world.market.rpc("evm_revert", snapshot)
     assert isinstance(world.chain.outcome(authorization), Open)
@@ -104,14 +104,14 @@ def test_a_settlement_that_a_reorganization_takes_back_is_open_again(world: Worl
 
 @pytest.fixture
 def connect(world: World) -> Iterator[Callable[..., EvmChain]]:
-    made: list[EvmChain] = []
+    chains: list[EvmChain] = []
 
     def connect(url: str, **changes: str) -> EvmChain:
-        made.append(EvmChain(url, replace(world.ports.wallet.token, **changes), deadline_s=2))
-        return made[-1]
+        chains.append(EvmChain(url, replace(world.ports.wallet.token, **changes), deadline_s=2))
+        return chains[-1]
 
     yield connect
-    for chain in made:
+    for chain in chains:
         chain.close()
 
 
@@ -131,15 +131,15 @@ def test_another_chain_or_token_or_none_is_said(world: World, connect: Callable[
 
 
 @pytest.mark.parametrize("result", [None, {}, [], "zz", 7, "0x", {"number": "0x" + "f" * 40, "timestamp": "0x1"}])
-def test_nonsense_from_a_node_is_a_chain_error(parrot: Parrot, result: Any) -> None:
-    parrot.says([{"jsonrpc": "2.0", "id": number, "result": result} for number in range(16)])
-    wanted = authorization()
-    with closing(EvmChain(parrot.vendor.endpoint, TOKEN)) as chain:
+def test_nonsense_from_a_node_is_a_chain_error(scripted_server: ScriptedServer, result: Any) -> None:
+    scripted_server.respond_with([{"jsonrpc": "2.0", "id": number, "result": result} for number in range(16)])
+    payment = authorization()
+    with closing(EvmChain(scripted_server.vendor.endpoint, TOKEN)) as chain:
         for ask in (
             chain.check,
-            lambda: chain.head(wanted.payer),
-            lambda: chain.outcome(wanted),
-            lambda: chain.transfers(wanted.payer, 0),
+            lambda: chain.head(payment.payer),
+            lambda: chain.outcome(payment),
+            lambda: chain.transfers(payment.payer, 0),
         ):
             with pytest.raises(ChainError):
                 ask()

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from gpuagent.adapters.planners.stub import PATIENCE, StubPlanner, look_ahead
+from gpuagent.adapters.planners.stub import WAITS_MAX, StubPlanner, look_ahead
 from gpuagent.core.context import Context
 from gpuagent.core.model import Action, Decision
 from tests.support.factories import NOW, candidate, context, history, past_job
@@ -13,8 +13,8 @@ from tests.support.factories import NOW, candidate, context, history, past_job
 CHEAP, SURE = candidate("cheap", 1_400_000, 0.86), candidate("sure", 1_750_000, 0.93)
 
 
-def decide(seen: Context) -> Decision:
-    return StubPlanner().decide(seen).decision
+def decide(market: Context) -> Decision:
+    return StubPlanner().decide(market).decision
 
 
 def test_it_says_what_it_compared() -> None:
@@ -45,19 +45,19 @@ def test_one_try_is_for_the_surest_and_several_for_the_cheapest() -> None:
 def test_after_a_failure_another_vendor_is_tried_at_once(jobs_ago: float) -> None:
     dear = candidate("dear", 2_520_000, 0.97)
     failed = past_job("cheap", False, jobs_ago, in_run=True)
-    seen = context(CHEAP, SURE, dear, available=3_600_000, decisions_left=7, past=(failed,))
-    assert (decide(seen).action, decide(seen).vendor_id) == (Action.START_JOB, "sure")
+    market = context(CHEAP, SURE, dear, available=3_600_000, decisions_left=7, past=(failed,))
+    assert (decide(market).action, decide(market).vendor_id) == (Action.START_JOB, "sure")
 
 
 def test_a_lone_vendor_that_just_failed_is_given_time_to_recover_and_tried_again() -> None:
-    seen = context(CHEAP, available=3_600_000, past=(past_job("cheap", False, 0.01),))
-    waiting = decide(seen)
+    market = context(CHEAP, available=3_600_000, past=(past_job("cheap", False, 0.01),))
+    waiting = decide(market)
     assert (waiting.action, waiting.wait_until) == (Action.WAIT, NOW + 3600)
     assert waiting.reason.startswith("waiting 3600 s: the best plan has a value of 0.59 after 4 job lengths, of 0.42 ")
     later = context(CHEAP, available=3_600_000, waits=4, past=(past_job("cheap", False, 4.01),))
     assert decide(later).vendor_id == "cheap"
-    assert decide(replace(seen, waits=PATIENCE)).vendor_id == "cheap"
-    assert decide(replace(seen, deadline=NOW + 3600)).vendor_id == "cheap"
+    assert decide(replace(market, waits=WAITS_MAX)).vendor_id == "cheap"
+    assert decide(replace(market, deadline=NOW + 3600)).vendor_id == "cheap"
 
 
 def test_an_unusual_price_is_waited_out() -> None:
@@ -97,10 +97,10 @@ def test_silent_vendors_are_waited_for_with_growing_patience_then_given_up() -> 
 
 
 def test_what_the_policy_forbids_is_waited_for_only_where_it_may_pass() -> None:
-    held = replace(CHEAP, refusals=("the cap is used",), transient=True)
-    assert decide(context(held)).action is Action.WAIT
-    assert decide(context(held, SURE)).vendor_id == "sure"
-    assert decide(context(replace(held, transient=False))).action is Action.ABORT
+    capped = replace(CHEAP, refusals=("the cap is used",), transient=True)
+    assert decide(context(capped)).action is Action.WAIT
+    assert decide(context(capped, SURE)).vendor_id == "sure"
+    assert decide(context(replace(capped, transient=False))).action is Action.ABORT
 
 
 def test_every_vendor_that_cannot_do_it_is_named() -> None:
@@ -109,8 +109,8 @@ def test_every_vendor_that_cannot_do_it_is_named() -> None:
     reason = decide(context(halted, SURE, late, available=1_000_000)).reason
     assert reason.startswith("no vendor can do it with 1.00 USD: ")
     assert all(
-        said in reason
-        for said in ("cheap asks 1.40 USD (Ada halted it)", "sure asks 1.75 USD", "the quote of late has expired")
+        problem in reason
+        for problem in ("cheap asks 1.40 USD (Ada halted it)", "sure asks 1.75 USD", "the quote of late has expired")
     )
     assert "no enabled vendor offers A100" in decide(context()).reason
 
@@ -123,28 +123,28 @@ def test_ties_go_by_name_and_order_does_not_matter() -> None:
 
 def test_the_worst_call_is_quick() -> None:
     """Twelve vendors, two hundred past jobs each, all failed or dear of late, and money for every plan."""
-    many = [candidate(f"v{n}", 10_000 + n, None) for n in range(12)]
-    past = tuple(job for one in many for job in history(one.vendor_id, "10" * 100, amount=5_000))
-    seen = context(*many, past=past)
-    spent = []
+    vendors = [candidate(f"v{n}", 10_000 + n, None) for n in range(12)]
+    past = tuple(job for vendor in vendors for job in history(vendor.vendor_id, "10" * 100, amount=5_000))
+    market = context(*vendors, past=past)
+    durations = []
     for _ in range(3):
-        began = time.process_time()
-        decide(seen)
-        spent.append(time.process_time() - began)
-    assert min(spent) < 0.3
+        started_at = time.process_time()
+        decide(market)
+        durations.append(time.process_time() - started_at)
+    assert min(durations) < 0.3
 
 
 @pytest.mark.parametrize(
-    ("available", "words"),
+    ("available", "phrase"),
     [
         (1_400_000, "cheap: 73 % likely at 1.40 USD, the cheapest there is; 0.00 USD are left, for no further try"),
         (2_800_000, "1.40 USD are left for one more try; together"),
         (50_000_000, "48.60 USD are left for seven more tries; together over 99 %"),
     ],
 )
-def test_a_choice_is_told_with_what_is_left_and_for_what(available: int, words: str) -> None:
-    seen = context(CHEAP, SURE, budget=50_000_000, available=available, decisions_left=20)
-    assert words in decide(seen).reason
+def test_a_choice_is_told_with_what_is_left_and_for_what(available: int, phrase: str) -> None:
+    market = context(CHEAP, SURE, budget=50_000_000, available=available, decisions_left=20)
+    assert phrase in decide(market).reason
 
 
 def test_the_chance_told_is_that_of_the_whole_plan() -> None:

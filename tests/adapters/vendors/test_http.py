@@ -1,4 +1,4 @@
-"""A vendor may answer anything: it becomes a checked value or a VendorError. Real HTTP."""
+"""HttpVendor over real HTTP: any answer of a vendor becomes a checked value or a VendorError."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from gpuagent.adapters.vendors.http import HttpVendor
 from gpuagent.core.model import Authorized, Quote, Reserved
 from gpuagent.errors import VendorError, VendorUnauthorized
 from tests.support.factories import WIRE_QUOTE, WIRE_STATUS, authorization, quote
-from tests.support.scripted_server import Parrot
+from tests.support.scripted_server import ScriptedServer
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +23,13 @@ def api() -> Iterator[HttpVendor]:
     api.close()
 
 
-def ask(api: HttpVendor, parrot: Parrot) -> Quote:
-    return api.quote(parrot.vendor, "goal", "A100", Decimal(1))
+def ask(api: HttpVendor, scripted_server: ScriptedServer) -> Quote:
+    return api.quote(scripted_server.vendor, "goal", "A100", Decimal(1))
 
 
-def test_a_good_quote_is_exact(api: HttpVendor, parrot: Parrot) -> None:
-    parrot.says(WIRE_QUOTE)
-    assert ask(api, parrot) == quote(expires_at=1893456000.0, eta_s=3600.0)
+def test_a_good_quote_is_exact(api: HttpVendor, scripted_server: ScriptedServer) -> None:
+    scripted_server.respond_with(WIRE_QUOTE)
+    assert ask(api, scripted_server) == quote(expires_at=1893456000.0, eta_s=3600.0)
 
 
 @pytest.mark.parametrize(
@@ -53,78 +53,80 @@ def test_a_good_quote_is_exact(api: HttpVendor, parrot: Parrot) -> None:
         {"vendorJobTemplateId": "a\nb"},
     ],
 )
-def test_a_bad_quote_is_a_vendor_error(api: HttpVendor, parrot: Parrot, change: dict[str, Any]) -> None:
-    parrot.says({**WIRE_QUOTE, **change})
+def test_a_bad_quote_is_a_vendor_error(
+    api: HttpVendor, scripted_server: ScriptedServer, change: dict[str, Any]
+) -> None:
+    scripted_server.respond_with({**WIRE_QUOTE, **change})
     with pytest.raises(VendorError, match="a quote that cannot be read"):
-        ask(api, parrot)
+        ask(api, scripted_server)
 
 
 @pytest.mark.parametrize(
     "body", [b"1e999999999", b'{"priceEstimate": 1e999999999}', b"[]", b"", b"\xff", b"[" * 60_000]
 )
-def test_odd_bodies_are_a_vendor_error(api: HttpVendor, parrot: Parrot, body: bytes) -> None:
-    parrot.says(body)
+def test_odd_bodies_are_a_vendor_error(api: HttpVendor, scripted_server: ScriptedServer, body: bytes) -> None:
+    scripted_server.respond_with(body)
     with pytest.raises(VendorError):
-        ask(api, parrot)
+        ask(api, scripted_server)
 
 
 @pytest.mark.parametrize("status", [201, 400, 402, 404, 409, 429, 500, 503])
-def test_another_status_is_a_vendor_error(api: HttpVendor, parrot: Parrot, status: int) -> None:
-    parrot.says(WIRE_QUOTE, status)
+def test_another_status_is_a_vendor_error(api: HttpVendor, scripted_server: ScriptedServer, status: int) -> None:
+    scripted_server.respond_with(WIRE_QUOTE, status)
     with pytest.raises(VendorError, match=f"answered {status}"):
-        ask(api, parrot)
+        ask(api, scripted_server)
 
 
-def test_token_and_endpoint_are_the_operators_to_mend(api: HttpVendor, parrot: Parrot) -> None:
-    parrot.says({}, 401)
+def test_token_and_endpoint_are_the_operators_to_mend(api: HttpVendor, scripted_server: ScriptedServer) -> None:
+    scripted_server.respond_with({}, 401)
     with pytest.raises(VendorUnauthorized, match="GPU_VENDOR_SECRET"):
-        ask(api, parrot)
+        ask(api, scripted_server)
     with pytest.raises(VendorUnauthorized, match="set OTHER_SECRET"):
-        api.quote(replace(parrot.vendor, secret_env="OTHER_SECRET"), "goal", "A100", Decimal(1))
+        api.quote(replace(scripted_server.vendor, secret_env="OTHER_SECRET"), "goal", "A100", Decimal(1))
     with pytest.raises(VendorError, match="must be https"):
-        api.quote(replace(parrot.vendor, endpoint="http://gpu.example"), "goal", "A100", Decimal(1))
+        api.quote(replace(scripted_server.vendor, endpoint="http://gpu.example"), "goal", "A100", Decimal(1))
 
 
 @pytest.mark.parametrize("job_id", ["", "a/b", "x" * 129, 7, None, ["a"], "a\u202eb", "a b"])
-def test_a_job_id_that_cannot_be_kept(api: HttpVendor, parrot: Parrot, job_id: Any) -> None:
+def test_a_job_id_that_cannot_be_kept(api: HttpVendor, scripted_server: ScriptedServer, job_id: Any) -> None:
     job = Authorized("a" * 24, quote(), 0, authorization(), "header")
-    parrot.says({"vendorJobId": job_id})
+    scripted_server.respond_with({"vendorJobId": job_id})
     if job_id == "":
-        assert api.submit(parrot.vendor, job) == ""
+        assert api.submit(scripted_server.vendor, job) == ""
     else:
         with pytest.raises(VendorError):
-            api.submit(parrot.vendor, job)
+            api.submit(scripted_server.vendor, job)
 
 
-def test_metrics_name_no_database_operators(api: HttpVendor, parrot: Parrot) -> None:
-    parrot.says({**WIRE_STATUS, "finalMetrics": {"$ref": "c", "$id": 1}})
-    assert api.status(parrot.vendor, "v").final_metrics == {"ref": "c", "id": 1.0}
+def test_metrics_name_no_database_operators(api: HttpVendor, scripted_server: ScriptedServer) -> None:
+    scripted_server.respond_with({**WIRE_STATUS, "finalMetrics": {"$ref": "c", "$id": 1}})
+    assert api.status(scripted_server.vendor, "v").final_metrics == {"ref": "c", "id": 1.0}
 
 
 @pytest.mark.parametrize("padding", [0, 285])
-def test_a_token_that_is_echoed_is_not_kept(parrot: Parrot, padding: int) -> None:
+def test_a_token_that_is_echoed_is_not_kept(scripted_server: ScriptedServer, padding: int) -> None:
     """Nor a part of it, where the answer is cut."""
-    parrot.says(b"x" * padding + b" Bearer secret-token", 500)
-    other = HttpVendor({"GPU_VENDOR_SECRET": "secret-token"}.get)
-    with closing(other), pytest.raises(VendorError) as error:
-        ask(other, parrot)
+    scripted_server.respond_with(b"x" * padding + b" Bearer secret-token", 500)
+    client = HttpVendor({"GPU_VENDOR_SECRET": "secret-token"}.get)
+    with closing(client), pytest.raises(VendorError) as error:
+        ask(client, scripted_server)
     assert "secret" not in str(error.value)
 
 
-def test_a_token_that_is_echoed_in_a_report_is_not_kept(api: HttpVendor, parrot: Parrot) -> None:
+def test_a_token_that_is_echoed_in_a_report_is_not_kept(api: HttpVendor, scripted_server: ScriptedServer) -> None:
     """However it is spelled."""
-    told = json.dumps(
+    answer = json.dumps(
         {**WIRE_STATUS, "logs": ["Bearer secret-token"], "finalMetrics": {"secret-token": "secret-token"}}
     )
-    parrot.says(told.replace("secret-token", "\\u0073ecret-token").encode())
-    other = HttpVendor({"GPU_VENDOR_SECRET": "secret-token"}.get)
-    with closing(other):
-        report = other.status(parrot.vendor, "v")
+    scripted_server.respond_with(answer.replace("secret-token", "\\u0073ecret-token").encode())
+    client = HttpVendor({"GPU_VENDOR_SECRET": "secret-token"}.get)
+    with closing(client):
+        report = client.status(scripted_server.vendor, "v")
     assert report.logs == ("Bearer [token]",)
     assert report.final_metrics == {"[token]": "[token]"}
 
 
-def test_402_without_an_offer(api: HttpVendor, parrot: Parrot) -> None:
-    parrot.says({}, 402)
+def test_402_without_an_offer(api: HttpVendor, scripted_server: ScriptedServer) -> None:
+    scripted_server.respond_with({}, 402)
     with pytest.raises(VendorError, match="without PAYMENT-REQUIRED"):
-        api.challenge(parrot.vendor, Reserved("a" * 24, quote(), 0))
+        api.challenge(scripted_server.vendor, Reserved("a" * 24, quote(), 0))

@@ -16,7 +16,7 @@ from eth_account.messages import encode_typed_data
 
 from gpuagent import settings, wiring
 from gpuagent.adapters.wallets.cdp import CdpWallet, address_of
-from gpuagent.adapters.wallets.cdp_client import CdpCalls, CdpKeys
+from gpuagent.adapters.wallets.cdp_client import CdpClient, CdpCredentials
 from gpuagent.core.ports import Gas
 from gpuagent.errors import ConfigError, GpuAgentError, Refused, WalletError
 from tests.support.cdp_server import CdpServer, Fault, Keys, new_keys, running, with_high_s
@@ -27,44 +27,48 @@ GAS = Gas(0, 10**9, 1, 10**18)
 NAME = "payer"
 
 
-def calls_to(server: CdpServer, keys: Keys | None = None, **limits: float) -> CdpCalls:
-    held = keys or server.keys
-    return CdpCalls(CdpKeys(held.api_key_id, held.api_key_secret, held.wallet_secret), server.url, **limits)
+def client_of(server: CdpServer, keys: Keys | None = None, **limits: float) -> CdpClient:
+    credentials = keys or server.keys
+    return CdpClient(
+        CdpCredentials(credentials.api_key_id, credentials.api_key_secret, credentials.wallet_secret),
+        server.url,
+        **limits,
+    )
 
 
 @pytest.fixture
-def calls(cdp: CdpServer) -> Iterator[CdpCalls]:
+def client(cdp: CdpServer) -> Iterator[CdpClient]:
     """Impatient, so that a server which holds its answers back is noticed at once."""
-    with closing(calls_to(cdp, deadline_s=10, attempt_s=0.5)) as calls:
-        yield calls
+    with closing(client_of(cdp, deadline_s=10, attempt_s=0.5)) as client:
+        yield client
 
 
 @pytest.fixture
-def wallet(cdp: CdpServer, calls: CdpCalls) -> CdpWallet:
+def wallet(cdp: CdpServer, client: CdpClient) -> CdpWallet:
     cdp.open_account(NAME)
-    return CdpWallet(calls, address_of(calls, NAME), TOKEN)
+    return CdpWallet(client, address_of(client, NAME), TOKEN)
 
 
 def sign(wallet: CdpWallet) -> str:
     return wallet.sign(authorization(payer=wallet.address), TERMS, "")
 
 
-def test_the_account_is_found_by_name_or_taken_by_address(cdp: CdpServer, calls: CdpCalls) -> None:
+def test_the_account_is_found_by_name_or_taken_by_address(cdp: CdpServer, client: CdpClient) -> None:
     address = cdp.open_account(NAME)
-    assert address_of(calls, NAME) == address
-    asked = list(cdp.asked)
-    assert address_of(calls, address.lower()) == address
-    assert cdp.asked == asked, "an address needs no asking"
-    assert calls.account(address).address == address
+    assert address_of(client, NAME) == address
+    requests = list(cdp.requests)
+    assert address_of(client, address.lower()) == address
+    assert cdp.requests == requests, "an address needs no asking"
+    assert client.account(address).address == address
     with pytest.raises(WalletError, match="CDP knows no such account: check CDP_ACCOUNT"):
-        address_of(calls, "nobody")
+        address_of(client, "nobody")
     with pytest.raises(ConfigError, match="CDP_ACCOUNT='0x12'"):
-        address_of(calls, "0x12")
+        address_of(client, "0x12")
 
 
 def test_typed_data_is_signed_and_never_a_hash(cdp: CdpServer, wallet: CdpWallet) -> None:
     assert sign(wallet)
-    assert {path.rpartition("/sign/")[2] for method, path in cdp.asked if method == "POST"} == {"typed-data"}
+    assert {path.rpartition("/sign/")[2] for method, path in cdp.requests if method == "POST"} == {"typed-data"}
     (body,) = cdp.bodies
     assert body["primaryType"] == "TransferWithAuthorization"
     assert (body["message"]["to"], body["message"]["value"]) == (TERMS.pay_to, "1400000")
@@ -73,9 +77,9 @@ def test_typed_data_is_signed_and_never_a_hash(cdp: CdpServer, wallet: CdpWallet
 
 @pytest.mark.parametrize("elliptic", [False, True])
 def test_both_kinds_of_api_key(elliptic: bool) -> None:
-    with running(new_keys(elliptic)) as server, closing(calls_to(server)) as calls:
+    with running(new_keys(elliptic)) as server, closing(client_of(server)) as client:
         server.open_account(NAME)
-        assert sign(CdpWallet(calls, address_of(calls, NAME), TOKEN))
+        assert sign(CdpWallet(client, address_of(client, NAME), TOKEN))
 
 
 @pytest.mark.parametrize("swapped", ["api_key_id", "api_key_secret", "wallet_secret"])
@@ -83,10 +87,10 @@ def test_foreign_keys_sign_nothing(cdp: CdpServer, swapped: str) -> None:
     address = cdp.open_account(NAME)
     keys = replace(cdp.keys, **{swapped: getattr(replace(new_keys(), api_key_id="other"), swapped)})
     with (
-        closing(calls_to(cdp, keys)) as calls,
+        closing(client_of(cdp, keys)) as client,
         pytest.raises(WalletError, match="CDP does not let us sign") as error,
     ):
-        sign(CdpWallet(calls, address, TOKEN))
+        sign(CdpWallet(client, address, TOKEN))
     assert "CDP_WALLET_SECRET" in str(error.value)
     assert cdp.bodies == []
 
@@ -103,11 +107,11 @@ def test_foreign_keys_sign_nothing(cdp: CdpServer, swapped: str) -> None:
 )
 def test_keys_that_are_none_are_said_at_once(cdp: CdpServer, field: str, value: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says) as error:
-        calls_to(cdp, replace(cdp.keys, **{field: value}))
+        client_of(cdp, replace(cdp.keys, **{field: value}))
     text = traceback_text(error.value, with_locals=True)
     assert cdp.keys.wallet_secret not in text
     assert cdp.keys.api_key_secret not in text
-    assert cdp.asked == []
+    assert cdp.requests == []
 
 
 def test_a_policy_violation_is_refused_by_policy(cdp: CdpServer, wallet: CdpWallet) -> None:
@@ -116,7 +120,7 @@ def test_a_policy_violation_is_refused_by_policy(cdp: CdpServer, wallet: CdpWall
         sign(wallet)
     with pytest.raises(Refused, match="refused by policy"):
         wallet.cancel(authorization(payer=wallet.address), GAS)
-    assert len([path for method, path in cdp.asked if method == "POST"]) == 2, "and nobody asks again"
+    assert len([path for method, path in cdp.requests if method == "POST"]) == 2, "and nobody asks again"
 
 
 @pytest.mark.parametrize(
@@ -132,9 +136,9 @@ def test_a_policy_violation_is_refused_by_policy(cdp: CdpServer, wallet: CdpWall
 )
 def test_what_passes_is_asked_again_and_signed_once_more(cdp: CdpServer, wallet: CdpWallet, fault: Fault) -> None:
     """Safe to repeat: terms and nonce are fixed before, so every signature of them is of the one payment."""
-    whole = sign(wallet)
+    header = sign(wallet)
     cdp.faults = [fault, fault]
-    assert sign(wallet) == whole
+    assert sign(wallet) == header
     cdp.faults = [fault, fault, fault]
     with pytest.raises(WalletError):
         sign(wallet)
@@ -171,17 +175,17 @@ def test_a_signature_over_other_terms_is_not_used(cdp: CdpServer, wallet: CdpWal
     """The right key, another digest: a server that signs more than it was asked gains nothing by us."""
     key = Account.create()
     cdp.open_account("mine", key.key.to_0x_hex())
-    mine = CdpWallet(wallet._calls, key.address, TOKEN)
+    own_wallet = CdpWallet(wallet._client, key.address, TOKEN)
 
     def dearer(_: dict[str, Any]) -> dict[str, Any]:
-        asked = json.loads(json.dumps(cdp.bodies[-1]))
-        asked["message"]["value"] = "1400001"
-        return {"signature": key.sign_message(encode_typed_data(full_message=asked)).signature.to_0x_hex()}
+        message = json.loads(json.dumps(cdp.bodies[-1]))
+        message["message"]["value"] = "1400001"
+        return {"signature": key.sign_message(encode_typed_data(full_message=message)).signature.to_0x_hex()}
 
-    assert sign(mine)
+    assert sign(own_wallet)
     cdp.faults = [Fault(garble=dearer)]
     with pytest.raises(WalletError, match="over these terms"):
-        sign(mine)
+        sign(own_wallet)
 
 
 def another_fee(answer: dict[str, Any]) -> dict[str, Any]:
@@ -194,36 +198,36 @@ def another_fee(answer: dict[str, Any]) -> dict[str, Any]:
 def test_another_transaction_is_not_sent(
     cdp: CdpServer, wallet: CdpWallet, garble: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> None:
-    mine = authorization(payer=wallet.address)
-    assert wallet.cancel(mine, GAS)
+    payment = authorization(payer=wallet.address)
+    assert wallet.cancel(payment, GAS)
     cdp.faults = [Fault(), Fault(garble=garble)]
     with pytest.raises(WalletError, match="another transaction"):
-        wallet.cancel(mine, GAS)
+        wallet.cancel(payment, GAS)
 
 
 def test_a_dearer_transaction_of_the_right_key_is_not_sent(cdp: CdpServer, wallet: CdpWallet) -> None:
     key = Account.create()
     cdp.open_account("mine", key.key.to_0x_hex())
-    mine = CdpWallet(wallet._calls, key.address, TOKEN)
+    own_wallet = CdpWallet(wallet._client, key.address, TOKEN)
 
     def generous(_: dict[str, Any]) -> dict[str, Any]:
-        sent = {"type": 2, "chainId": TOKEN.chain_id, "nonce": 0, "to": bytes(20), "value": 10**17, "data": "0x"}
+        transfer = {"type": 2, "chainId": TOKEN.chain_id, "nonce": 0, "to": bytes(20), "value": 10**17, "data": "0x"}
         fees = {"gas": 21_000, "maxFeePerGas": 1, "maxPriorityFeePerGas": 1}
-        return {"signedTransaction": key.sign_transaction({**sent, **fees}).raw_transaction.to_0x_hex()}
+        return {"signedTransaction": key.sign_transaction({**transfer, **fees}).raw_transaction.to_0x_hex()}
 
     cdp.faults = [Fault(), Fault(garble=generous)]
     with pytest.raises(WalletError, match="another transaction"):
-        mine.cancel(authorization(payer=key.address), GAS)
+        own_wallet.cancel(authorization(payer=key.address), GAS)
 
 
 def test_it_can_be_used_where_an_event_loop_runs_and_from_many_threads(cdp: CdpServer, wallet: CdpWallet) -> None:
     async def in_a_notebook() -> str:
         return sign(wallet)
 
-    signed = {asyncio.run(in_a_notebook())}
+    headers = {asyncio.run(in_a_notebook())}
     with ThreadPoolExecutor(8) as pool:
-        signed |= set(pool.map(lambda _: sign(wallet), range(24)))
-    assert signed == {sign(wallet)}
+        headers |= set(pool.map(lambda _: sign(wallet), range(24)))
+    assert headers == {sign(wallet)}
 
 
 def test_nothing_is_left_when_it_is_closed(cdp: CdpServer) -> None:
@@ -232,7 +236,7 @@ def test_nothing_is_left_when_it_is_closed(cdp: CdpServer) -> None:
     with wiring.key_source(settings.read(cdp.environment(NAME))).open_wallet(TOKEN) as wallet:
         assert [thread.name for thread in threading.enumerate()].count("cdp") == 1
         assert wallet.sign(authorization(payer=wallet.address), TERMS, "")
-    assert not [one.name for one in threading.enumerate() if one.name.startswith(("cdp", "asyncio"))]
+    assert not [worker.name for worker in threading.enumerate() if worker.name.startswith(("cdp", "asyncio"))]
 
 
 FAILURES: dict[str, Any] = {

@@ -42,17 +42,17 @@ def test_usage_is_reported_to_nobody(cdp: CdpServer) -> None:
     """In a process of its own, whose every connection is watched: neither a signature nor an error is told on."""
     cdp.open_account(NAME)
     cdp.faults = [Fault(), Fault(), Fault(400, {"errorType": "invalid_request", "errorMessage": "no"})]
-    without = {name: value for name, value in os.environ.items() if not name.startswith("DISABLE_CDP")}
-    ended = subprocess.run(
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DISABLE_CDP")}
+    process = subprocess.run(
         [sys.executable, "-W", "error", "-c", ALONE],
-        env={**without, **cdp.environment(NAME)},
+        env={**environment, **cdp.environment(NAME)},
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
-    assert ended.stdout.splitlines() == ["WalletError", f"['{cdp.host}']"], ended.stderr
-    assert ended.stderr == ""
+    assert process.stdout.splitlines() == ["WalletError", f"['{cdp.host}']"], process.stderr
+    assert process.stderr == ""
 
 
 @pytest.fixture

@@ -28,9 +28,9 @@ NO_SECRETS = ("X402_PRIVATE_KEY", "EVM_PRIVATE_KEY", "X402_KEYSTORE", *PASSWORDS
 def file(tmp_path: Path) -> Path:
     """A keystore of KEY that opens fast."""
     file = tmp_path / "wallet.json"
-    sealed = keystore.seal(KEY, PASSWORD.encode(), scrypt_n=2)
-    assert sealed
-    keystore.write(file, sealed)
+    sealed_key = keystore.seal(KEY, PASSWORD.encode(), scrypt_n=2)
+    assert sealed_key
+    keystore.write(file, sealed_key)
     return file
 
 
@@ -57,10 +57,10 @@ def test_the_password_may_lie_in_a_file(file: Path, tmp_path: Path, ending: str)
 
 def test_other_programs_open_it_and_it_opens_theirs(tmp_path: Path, file: Path) -> None:
     assert Account.decrypt(json.loads(file.read_text()), PASSWORD).to_0x_hex() == KEY
-    theirs = tmp_path / "theirs.json"
-    theirs.touch(0o600)
-    theirs.write_text(json.dumps(Account.encrypt(KEY, PASSWORD, kdf="pbkdf2", iterations=10)))
-    assert private_key(X402_KEYSTORE=theirs, X402_KEYSTORE_PASSWORD=PASSWORD) == KEY
+    foreign_file = tmp_path / "theirs.json"
+    foreign_file.touch(0o600)
+    foreign_file.write_text(json.dumps(Account.encrypt(KEY, PASSWORD, kdf="pbkdf2", iterations=10)))
+    assert private_key(X402_KEYSTORE=foreign_file, X402_KEYSTORE_PASSWORD=PASSWORD) == KEY
 
 
 def test_the_plain_key_stays(file: Path) -> None:
@@ -103,7 +103,7 @@ def test_files_that_others_reach_are_refused(file: Path, tmp_path: Path, mode: i
     assert private_key(X402_KEYSTORE=file, X402_KEYSTORE_PASSWORD_FILE=password) == KEY
 
 
-def changed(file: Path, **crypto: Any) -> str:
+def with_crypto(file: Path, **crypto: Any) -> str:
     document = json.loads(file.read_text())
     return json.dumps({**document, "crypto": {**document["crypto"], **crypto}})
 
@@ -122,7 +122,7 @@ def test_files_that_are_no_keystore(file: Path, text: str) -> None:
     [{"mac": "00" * 32}, {"mac": 7}, {"ciphertext": "zz"}, {"kdf": "none"}, {"kdfparams": {}}, {"cipherparams": []}],
 )
 def test_keystores_that_are_damaged(file: Path, damage: dict[str, Any]) -> None:
-    file.write_text(changed(file, **damage))
+    file.write_text(with_crypto(file, **damage))
     with pytest.raises(ConfigError, match=r"does not open .* or the file is damaged"):
         private_key(X402_KEYSTORE=file, X402_KEYSTORE_PASSWORD=PASSWORD)
 
@@ -134,30 +134,30 @@ def test_a_folder_is_no_keystore(tmp_path: Path) -> None:
 
 def test_a_keystore_is_never_overwritten(file: Path, tmp_path: Path) -> None:
     before = file.read_bytes()
-    sealed = SealedKey(ADDRESS, "{}")
+    sealed_key = SealedKey(ADDRESS, "{}")
     with pytest.raises(BadInput, match="is there already"):
-        keystore.write(file, sealed)
+        keystore.write(file, sealed_key)
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(BadInput, match="is there already"):
-        keystore.write(tmp_path / "link", sealed)
+        keystore.write(tmp_path / "link", sealed_key)
     with pytest.raises(BadInput, match="No such file"):
-        keystore.write(tmp_path / "nowhere" / "file", sealed)
+        keystore.write(tmp_path / "nowhere" / "file", sealed_key)
     assert file.read_bytes() == before
 
 
 def test_a_new_wallet_from_the_terminal(tmp_path: Path) -> None:
     file = tmp_path / "new.json"
-    made = gpuagent("new", file, typed=f"{PASSWORD}\n{PASSWORD}\n")
-    assert made.exit_code == 0, made.output
-    assert PASSWORD not in made.output
+    result = gpuagent("new", file, typed=f"{PASSWORD}\n{PASSWORD}\n")
+    assert result.exit_code == 0, result.output
+    assert PASSWORD not in result.output
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert json.loads(file.read_text())["crypto"]["kdfparams"]["n"] == 2**18, "the format's full strength"
-    shown = gpuagent("show", "--json", X402_KEYSTORE=file, X402_KEYSTORE_PASSWORD=PASSWORD)
-    address = json.loads(shown.stdout)["address"]
-    assert f"{address} is in {file}" in made.stdout
-    again = gpuagent("new", file)
-    assert again.exit_code == 2
-    assert "is there already" in again.stderr
+    wallet = gpuagent("show", "--json", X402_KEYSTORE=file, X402_KEYSTORE_PASSWORD=PASSWORD)
+    address = json.loads(wallet.stdout)["address"]
+    assert f"{address} is in {file}" in result.stdout
+    repetition = gpuagent("new", file)
+    assert repetition.exit_code == 2
+    assert "is there already" in repetition.stderr
 
 
 def test_two_passwords_that_differ_make_nothing(tmp_path: Path) -> None:
@@ -167,26 +167,26 @@ def test_two_passwords_that_differ_make_nothing(tmp_path: Path) -> None:
 
 def test_a_key_is_imported(tmp_path: Path) -> None:
     file = tmp_path / "new.json"
-    made = gpuagent("import", file, "--json", X402_PRIVATE_KEY=KEY, X402_KEYSTORE_PASSWORD=PASSWORD)
-    assert json.loads(made.stdout) == {"address": ADDRESS, "keystore": str(file)}
-    assert KEY[2:] not in file.read_text() + made.output
+    result = gpuagent("import", file, "--json", X402_PRIVATE_KEY=KEY, X402_KEYSTORE_PASSWORD=PASSWORD)
+    assert json.loads(result.stdout) == {"address": ADDRESS, "keystore": str(file)}
+    assert KEY[2:] not in file.read_text() + result.output
     assert private_key(X402_KEYSTORE=file, X402_KEYSTORE_PASSWORD=PASSWORD) == KEY
 
 
 @pytest.mark.parametrize("key", ["", "0xabc", KEY + "5", "0x" + "0" * 64, "f" * 64])
 def test_what_is_no_key_is_not_imported(tmp_path: Path, key: str) -> None:
-    refused = gpuagent("import", tmp_path / "new.json", X402_PRIVATE_KEY=key, X402_KEYSTORE_PASSWORD=PASSWORD)
-    assert refused.exit_code == 2
-    assert "X402_PRIVATE_KEY" in refused.stderr
-    assert not key or key not in refused.output
+    result = gpuagent("import", tmp_path / "new.json", X402_PRIVATE_KEY=key, X402_KEYSTORE_PASSWORD=PASSWORD)
+    assert result.exit_code == 2
+    assert "X402_PRIVATE_KEY" in result.stderr
+    assert not key or key not in result.output
     assert list(tmp_path.iterdir()) == []
 
 
 def test_show_says_what_the_wallet_holds(world: World) -> None:
     address = world.ports.wallet.address
     world.market.rpc("anvil_setBalance", address, hex(25 * 10**16))
-    shown = json.loads(gpuagent("show", "--json", **world.environment).stdout)
-    assert shown == {
+    wallet = json.loads(gpuagent("show", "--json", **world.environment).stdout)
+    assert wallet == {
         "address": address,
         "heldBy": "key",
         "network": "eip155:31337",
@@ -194,14 +194,14 @@ def test_show_says_what_the_wallet_holds(world: World) -> None:
         "balance": "1000000000",
         "gas": "250000000000000000",
     }
-    told = gpuagent("show", **world.environment).stdout
-    assert "1000.00 USD" in told
-    assert "0.25 ETH" in told
+    output = gpuagent("show", **world.environment).stdout
+    assert "1000.00 USD" in output
+    assert "0.25 ETH" in output
 
 
 def test_show_needs_no_chain() -> None:
-    told = gpuagent("show", X402_PRIVATE_KEY=KEY)
-    assert told.stdout.splitlines() == [
+    result = gpuagent("show", X402_PRIVATE_KEY=KEY)
+    assert result.stdout.splitlines() == [
         f"wallet   {ADDRESS}",
         "key      in the environment",
         "network  eip155:31337",

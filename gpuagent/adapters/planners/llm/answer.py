@@ -6,36 +6,27 @@ as they are, for the guard to refuse.
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
+from gpuagent.adapters.planners.llm.answer_object import AnswerInvalid, answer_object, bare
 from gpuagent.core.model import Action, Decision
 from gpuagent.core.text import clean
-from gpuagent.wire import strict_json
 
 REPLY_MAX = 20_000
 """Characters of a reply that are read."""
 REASON_MAX = 600
 ID_MAX = 100
 WAIT_S = 60
-"""How long a decision to wait lasts that does not say."""
-OBJECTS_MAX = 50
-"""Opening braces that are tried. Each may be read to the end of the text."""
+"""The length of a wait that a model does not give one for."""
 
 Number = Annotated[Decimal, Field(strict=True, max_digits=12), WithJsonSchema({"type": "number"})]
 ACTIONS = {"start": "start_job", "startjob": "start_job"}
-_THOUGHTS = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
-_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}]', re.DOTALL)
-_COMMAS = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', re.DOTALL)
 _PLAIN_NUMBER = re.compile(r"\s*(-?[0-9]{1,12}(?:\.[0-9]{1,12})?)\s*", re.ASCII)
-
-
-class AnswerInvalid(ValueError):
-    """No decision can be read from the reply. The text is fit to be quoted to the model."""
 
 
 class ModelAnswer(BaseModel):
@@ -66,7 +57,7 @@ def read(text: str, vendor_ids: Sequence[str], now: float) -> tuple[Decision, tu
     if len(text) > REPLY_MAX:
         text = text[:REPLY_MAX]
         repairs.append(f"read only the first {REPLY_MAX} characters")
-    fields = _normalized(_object(text, repairs), repairs)
+    fields = _normalized(answer_object(text, repairs), repairs)
     try:
         answer = ModelAnswer.model_validate(fields)
     except ValidationError as error:
@@ -104,10 +95,10 @@ def _vendor_id(name: str, vendor_ids: Sequence[str], repairs: list[str]) -> str:
 
 def _normalized(answer: Mapping[str, Any], repairs: list[str]) -> dict[str, Any]:
     """Fields under their right names, numbers as numbers, the action as one of ours."""
-    names = {_bare(field.alias or name): field.alias or name for name, field in ModelAnswer.model_fields.items()}
+    names = {bare(field.alias or name): field.alias or name for name, field in ModelAnswer.model_fields.items()}
     fields: dict[str, Any] = {}
     for key, value in answer.items():
-        name = names.get(_bare(key), key)
+        name = names.get(bare(key), key)
         if name in fields:
             raise AnswerInvalid(f"{name} is given twice")
         if name != key:
@@ -133,75 +124,6 @@ def _value(name: str, value: Any, repairs: list[str]) -> Any:
             repairs.append("action was spelled otherwise")
         return action
     return value
-
-
-def _bare(name: str) -> str:
-    return re.sub(r"[\s_-]", "", name).lower()
-
-
-def _object(text: str, repairs: list[str]) -> Mapping[str, Any]:
-    """The one JSON object that answers. Text around it is dropped; two different answers are none."""
-    if not text.strip():
-        raise AnswerInvalid("the answer is empty")
-    notes: list[str] = []
-    whole = _parsed(text, notes)
-    if isinstance(whole, Mapping):
-        repairs += notes
-        return whole
-    rest = _THOUGHTS.sub("", text, count=1)
-    candidates: list[tuple[Mapping[str, Any], list[str]]] = []
-    for span in _spans(rest):
-        notes = []
-        value = _parsed(span, notes)
-        if (
-            isinstance(value, Mapping)
-            and "action" in map(_bare, value)
-            and all(value != candidate for candidate, _ in candidates)
-        ):
-            candidates.append((value, notes))
-    if len(candidates) > 1:
-        raise AnswerInvalid(f"{len(candidates)} different answers were given")
-    if not candidates:
-        raise AnswerInvalid("there is no complete JSON object with an action in it")
-    value, notes = candidates[0]
-    repairs += notes
-    if rest.strip()[:1] + rest.strip()[-1:] != "{}":
-        repairs.append("text around the JSON")
-    return value
-
-
-def _spans(text: str) -> Iterator[str]:
-    """Balanced outermost objects, braces in strings not counted."""
-    start = text.find("{")
-    for _ in range(OBJECTS_MAX):
-        if start < 0:
-            return
-        end = _end(text, start)
-        if end:
-            yield text[start:end]
-        start = text.find("{", end or start + 1)
-
-
-def _end(text: str, start: int) -> int:
-    """Behind the brace that closes the one at start; 0 when none does."""
-    depth = 0
-    for token in _TOKENS.finditer(text, start):
-        depth += (token[0] == "{") - (token[0] == "}")
-        if depth == 0:
-            return token.end()
-    return 0
-
-
-def _parsed(text: str, notes: list[str]) -> Any:
-    """The JSON value, trailing commas forgiven; None when it is none."""
-    for note, attempt in (("", text), ("trailing comma", _COMMAS.sub(r"\1", text))):
-        try:
-            value = strict_json.parse(attempt.encode())
-        except ValueError:
-            continue
-        notes += [note] if note else []
-        return value
-    return None
 
 
 def _problems(error: ValidationError) -> str:

@@ -1,4 +1,4 @@
-"""One call of a model through litellm, which is imported when it is first needed and nowhere else.
+"""Calls of a language model through litellm, which is imported when it is first needed and nowhere else.
 
 Raises CallFailed and nothing else for what a model's server does.
 """
@@ -16,8 +16,8 @@ from gpuagent.adapters.planners.llm.answer import schema
 from gpuagent.adapters.planners.llm.prices import Rates
 from gpuagent.core.text import clean
 from gpuagent.errors import ConfigError
-from gpuagent.wire import bounded_http
-from gpuagent.wire.watched_http import Exchange, Watched, watched
+from gpuagent.wire.transport import deadline
+from gpuagent.wire.watched_http import Exchange, WatchedTransport, watch
 
 TEXT_MAX = 300
 TOKENS_MAX = 10**9
@@ -34,17 +34,17 @@ class Model:
     api_base: str = ""
     rates: Rates | None = None
     structured: bool = False
-    """Whether its server holds answers to a JSON schema."""
+    """The model's server holds answers to a JSON schema."""
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """text may be empty. Tokens as the server counted them, 0 where it did not. cut: it ran into max_tokens."""
+    """text may be empty. Tokens as the server counted them, 0 where it did not. truncated: it ran into max_tokens."""
 
     text: str
     prompt_tokens: int
     completion_tokens: int
-    cut: bool
+    truncated: bool
 
 
 class CallFailed(Exception):
@@ -55,13 +55,13 @@ class CallFailed(Exception):
         self.transient, self.billed, self.retry_after_s = transient, billed, retry_after_s
 
 
-def ask(model: Model, messages: Sequence[Mapping[str, str]], max_tokens: int, timeout_s: float) -> Completion:
-    """What the model answers, within the time. Temperature 0 and the schema where the model takes them."""
-    litellm = load()
+def complete(model: Model, messages: Sequence[Mapping[str, str]], max_tokens: int, timeout_s: float) -> Completion:
+    """The model's answer, within the time. Temperature 0 and the schema where the model takes them."""
+    litellm = load_litellm()
     from openai import OpenAIError
 
     shape = {"response_format": _response_format()} if model.structured else {}
-    with watched() as exchange, bounded_http.deadline(timeout_s):
+    with watch() as exchange, deadline(timeout_s):
         try:
             completion = litellm.completion(
                 model=model.name,
@@ -82,7 +82,7 @@ def ask(model: Model, messages: Sequence[Mapping[str, str]], max_tokens: int, ti
 
 
 @cache
-def load() -> Any:
+def load_litellm() -> Any:
     """litellm, silent, without a network or a .env file of its own, and its HTTP held to our bounds.
 
     Its settings are the process's. Raises ConfigError where it is not installed.
@@ -96,12 +96,12 @@ def load() -> Any:
     litellm.suppress_debug_info = True
     logging.getLogger("LiteLLM").setLevel(logging.ERROR)
     # Providers over OpenAI's SDK take the first, those over litellm's own client the second.
-    litellm.client_session = httpx.Client(transport=Watched(), trust_env=False)
-    litellm.sync_transport = Watched()
+    litellm.client_session = httpx.Client(transport=WatchedTransport(), trust_env=False)
+    litellm.sync_transport = WatchedTransport()
     return litellm
 
 
-def scrub(text: str, secret: str) -> str:
+def redact(text: str, secret: str) -> str:
     """The text without the secret, which a server may echo."""
     return text.replace(secret, "***") if len(secret) >= SECRET_MIN else text
 
@@ -116,10 +116,10 @@ def _reply(completion: Any, secret: str) -> Completion:
     usage = getattr(completion, "usage", None)
     return Completion(
         # Half of a surrogate pair is legal in JSON, and nothing that can be stored.
-        text=scrub(text.encode(errors="replace").decode(), secret),
+        text=redact(text.encode(errors="replace").decode(), secret),
         prompt_tokens=_count(getattr(usage, "prompt_tokens", 0)),
         completion_tokens=_count(getattr(usage, "completion_tokens", 0)),
-        cut=choice is not None and choice.finish_reason == "length",
+        truncated=choice is not None and choice.finish_reason == "length",
     )
 
 
@@ -132,7 +132,7 @@ def _failed(error: Exception, exchange: Exchange, secret: str) -> CallFailed:
     first = str(error).split("\n", 1)[0]
     text = first.partition("Exception - ")[2] or first
     return CallFailed(
-        exchange.problem or f"{type(error).__name__} ({status}): {clean(scrub(text, secret), TEXT_MAX)}",
+        exchange.problem or f"{type(error).__name__} ({status}): {clean(redact(text, secret), TEXT_MAX)}",
         transient=not exchange.final and (status == 429 or status >= 500),
         billed=exchange.status < 300 and not exchange.unsent,
         retry_after_s=exchange.retry_after_s,

@@ -1,11 +1,11 @@
-"""Which models the environment names, with their keys and prices. What is missing is said here, before any run."""
+"""The models that the environment names, with keys and prices. What is missing is an error here, before any run."""
 
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from gpuagent.adapters.planners.llm.call import Model, load
-from gpuagent.adapters.planners.llm.prices import HOW, Rates, from_map, read_table
+from gpuagent.adapters.planners.llm.call import Model, load_litellm
+from gpuagent.adapters.planners.llm.prices import PRICES_FORM, Rates, litellm_rates, read_table
 from gpuagent.errors import ConfigError
 
 MODELS_MAX = 5
@@ -14,7 +14,7 @@ FIREWORKS_KEY = "FIREWORKS_API_KEY"
 
 
 def read_models(environ: Mapping[str, str]) -> tuple[Model, ...]:
-    """In the order in which they are asked. Raises ConfigError naming the variable and what to write."""
+    """The models in the order in which they are asked. Raises ConfigError naming the variable and what to write."""
     table = read_table(environ.get("PLANNER_PRICES", ""))
     base = _api_base(environ)
     return tuple(_model(name, base, table, environ) for name in _names(environ))
@@ -48,7 +48,7 @@ def _api_base(environ: Mapping[str, str]) -> str:
 
 
 def _model(name: str, base: str, table: Mapping[str, Rates], environ: Mapping[str, str]) -> Model:
-    litellm = load()
+    litellm = load_litellm()
     from openai import OpenAIError
 
     try:
@@ -92,12 +92,12 @@ def _rates(litellm: Any, name: str, table: Mapping[str, Rates], environ: Mapping
     if name in table:
         return table[name]
     try:
-        rates = from_map(litellm.get_model_info(model=name))
+        rates = litellm_rates(litellm.get_model_info(model=name))
     except litellm.exceptions.ModelNotMappedError:
         rates = None
     if rates is None and environ.get("PLANNER_ALLOW_UNPRICED") != "1":
         raise ConfigError(
-            f"no price is known for {name}, so its cost could not be charged: write {HOW}, or "
+            f"no price is known for {name}, so its cost could not be charged: write {PRICES_FORM}, or "
             "PLANNER_ALLOW_UNPRICED=1 to let it run uncounted"
         )
     return rates

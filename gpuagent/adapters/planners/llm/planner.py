@@ -1,4 +1,4 @@
-"""A planner that asks a language model, and others in turn when one gives no usable answer.
+"""The port Planner by a language model, and by others in turn when one gives no usable answer.
 
 What it answers is not checked here: an unknown vendor or other hours are for the guard. What asking costs is
 bounded before the first call, counted for every call that may have been billed, and reported even when no answer came.
@@ -11,7 +11,8 @@ from decimal import Decimal
 
 from gpuagent.adapters.planners.llm import answer as llm_answer
 from gpuagent.adapters.planners.llm import prompt as llm_prompt
-from gpuagent.adapters.planners.llm.call import CallFailed, Completion, Model, ask
+from gpuagent.adapters.planners.llm.answer_object import AnswerInvalid
+from gpuagent.adapters.planners.llm.call import CallFailed, Completion, Model, complete
 from gpuagent.adapters.planners.llm.models import read_models
 from gpuagent.adapters.planners.llm.prices import FREE, atomic
 from gpuagent.adapters.planners.llm.prompt import Prompt
@@ -53,7 +54,7 @@ class LlmPlanner:
     def decide(self, context: Context, objection: str = "") -> Thought:
         """The first model's decision that can be read. Raises PlannerError: too dear to ask, or no usable answer."""
         prompt = llm_prompt.write(context, objection)
-        worst = self.worst_cost(prompt)
+        worst = self.cost_max(prompt)
         if worst > context.available:
             raise PlannerError(
                 f"asking {self._models[0].name} may cost {show_usd(worst)}, available are {show_usd(context.available)}"
@@ -75,12 +76,12 @@ class LlmPlanner:
 
     def price(self, context: Context) -> int:
         """Atomic units that one question about it may cost at most."""
-        return self.worst_cost(llm_prompt.write(context, ""))
+        return self.cost_max(llm_prompt.write(context, ""))
 
-    def worst_cost(self, prompt: Prompt) -> int:
+    def cost_max(self, prompt: Prompt) -> int:
         """Atomic units that asking may cost at most: every model, both questions, every try, all of it billed."""
-        sizes = (prompt.size, prompt.size + llm_prompt.AGAIN_MAX)
-        question = [self._dearest(model, size) for model in self._models for size in sizes]
+        sizes = (prompt.size, prompt.size + llm_prompt.CORRECTION_MAX)
+        question = [self._call_cost_max(model, size) for model in self._models for size in sizes]
         return atomic((1 + len(PAUSES_S)) * sum(question, Decimal(0)))
 
     def _consult(self, model: Model, context: Context, consultation: "_Consultation") -> Decision | None:
@@ -93,10 +94,10 @@ class LlmPlanner:
                 return None
             try:
                 decision, repairs = llm_answer.read(reply.text, vendor_ids, context.now)
-            except llm_answer.AnswerInvalid as error:
-                problem = f"{error}, for it was cut at {self._max_tokens} tokens" if reply.cut else str(error)
+            except AnswerInvalid as error:
+                problem = f"{error}, for it was cut at {self._max_tokens} tokens" if reply.truncated else str(error)
                 consultation.errors.append(f"{model.name}: {problem}")
-                prompt = prompt.again(reply.text, problem)
+                prompt = prompt.with_correction(reply.text, problem)
             else:
                 consultation.repairs += repairs
                 return decision
@@ -104,24 +105,24 @@ class LlmPlanner:
 
     def _reply(self, model: Model, prompt: Prompt, consultation: "_Consultation") -> Completion | None:
         """The model's reply, None when it did not answer in time, in as many tries as that leaves."""
-        dearest = self._dearest(model, prompt.size)
+        call_cost_max = self._call_cost_max(model, prompt.size)
         ends_at = self._clock() + self._timeout_s
         for pause in (*PAUSES_S, None):
             remaining_s = max(ends_at - self._clock(), CALL_MIN_S)
             try:
-                reply = ask(model, prompt.messages, self._max_tokens, remaining_s)
+                reply = complete(model, prompt.messages, self._max_tokens, remaining_s)
             except CallFailed as error:
-                consultation.failed(model, error, dearest)
+                consultation.failed(model, error, call_cost_max)
                 wait = max(pause or 0, error.retry_after_s)
                 if pause is None or not error.transient or self._clock() + wait + CALL_MIN_S > ends_at:
                     return None
                 self._pause(wait)
             else:
-                consultation.answered(model, reply, dearest)
+                consultation.answered(model, reply, call_cost_max)
                 return reply
         return None
 
-    def _dearest(self, model: Model, prompt_bytes: int) -> Decimal:
+    def _call_cost_max(self, model: Model, prompt_bytes: int) -> Decimal:
         """USD that one call may cost at most."""
         return (model.rates or FREE).usd(prompt_bytes + TEMPLATE_MAX, self._max_tokens)
 
@@ -149,23 +150,23 @@ class _Consultation:
     def cost(self) -> int:
         return atomic(self.usd)
 
-    def failed(self, model: Model, error: CallFailed, dearest: Decimal) -> None:
+    def failed(self, model: Model, error: CallFailed, call_cost_max: Decimal) -> None:
         """A call without a reply may have been billed all the same: then it counts with the most it can cost."""
         self.model = model
         self.attempts += 1
-        self.usd += dearest if error.billed else 0
+        self.usd += call_cost_max if error.billed else 0
         self.errors.append(f"{model.name}: {error}")
 
-    def answered(self, model: Model, reply: Completion, dearest: Decimal) -> None:
+    def answered(self, model: Model, reply: Completion, call_cost_max: Decimal) -> None:
         self.model = model
         self.attempts += 1
         self.replies.append(reply.text[: llm_answer.REPLY_MAX])
         self.prompt_tokens += reply.prompt_tokens
         self.completion_tokens += reply.completion_tokens
         usd = (model.rates or FREE).usd(reply.prompt_tokens, reply.completion_tokens)
-        if not reply.prompt_tokens or (reply.text and not reply.completion_tokens) or usd > dearest:
+        if not reply.prompt_tokens or (reply.text and not reply.completion_tokens) or usd > call_cost_max:
             self.errors.append(f"{model.name}: its count of tokens cannot be; counted as the most the call may cost")
-            usd = dearest
+            usd = call_cost_max
         self.usd += usd
 
     def record(self) -> Mapping[str, object]:

@@ -1,4 +1,4 @@
-"""What a model's tokens cost: the owner's table, or litellm's map. Never a price of nothing by mistake.
+"""Prices of a model's tokens: the owner's table, or litellm's map. Never a price of nothing by mistake.
 
 litellm's completion_cost() is not asked: it goes by the model's name in the server's answer, and gives 0 for a
 Fireworks model whose name it does not find (1.106).
@@ -15,7 +15,7 @@ from gpuagent.wire import strict_json
 
 MILLION = Decimal(1_000_000)
 USD_PER_MILLION_MAX = Decimal(1_000_000)
-HOW = "PLANNER_PRICES='{\"MODEL\": [USD per million prompt tokens, USD per million completion tokens]}'"
+PRICES_FORM = "PLANNER_PRICES='{\"MODEL\": [USD per million prompt tokens, USD per million completion tokens]}'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,13 @@ def read_table(text: str) -> Mapping[str, Rates]:
     try:
         table = strict_json.parse(text.encode())
     except ValueError as error:
-        raise ConfigError(f"PLANNER_PRICES is not JSON ({error}): write {HOW}") from error
+        raise ConfigError(f"PLANNER_PRICES is not JSON ({error}): write {PRICES_FORM}") from error
     if not isinstance(table, Mapping):
-        raise ConfigError(f"PLANNER_PRICES is no object: write {HOW}")
+        raise ConfigError(f"PLANNER_PRICES is no object: write {PRICES_FORM}")
     return {model: _rates(model, prices) for model, prices in table.items()}
 
 
-def from_map(entry: Mapping[str, Any]) -> Rates | None:
+def litellm_rates(entry: Mapping[str, Any]) -> Rates | None:
     """The rates in one entry of litellm's map, the dearest kind of token each; None where it says 0 or nothing."""
     prompt = Decimal(str(entry.get("input_cost_per_token") or 0))
     completion = max(
@@ -68,5 +68,5 @@ def _rates(model: str, prices: Any) -> Rates:
         if isinstance(number, int | Decimal) and not isinstance(number, bool) and 0 <= number <= USD_PER_MILLION_MAX
     ]
     if len(numbers) != 2 or len(sound) != 2:
-        raise ConfigError(f"PLANNER_PRICES: {model} has no two prices of 0 or more: write {HOW}")
+        raise ConfigError(f"PLANNER_PRICES: {model} has no two prices of 0 or more: write {PRICES_FORM}")
     return Rates(*sound)

@@ -1,4 +1,4 @@
-"""What a model is asked: fixed rules, then the context as JSON in which vendors' texts are marked as data."""
+"""The prompt of the llm planner: fixed rules, then the context as JSON in which vendors' texts are marked as data."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ Message = Mapping[str, str]
 QUOTED_MAX = 1_000
 """Characters of a model's own answer that are shown to it again."""
 ERROR_MAX = 300
-AGAIN_MAX = 4 * QUOTED_MAX + 6 * ERROR_MAX + 200
+CORRECTION_MAX = 4 * QUOTED_MAX + 6 * ERROR_MAX + 200
 """Bytes that asking again adds at most: 4 to a character, 6 where it is escaped."""
 PAST_MAX = 60
 """Past jobs that are shown, the newest."""
@@ -59,7 +59,7 @@ class Prompt:
         """Its bytes: an upper bound of its tokens, since a token stands for a byte at least."""
         return sum(len(message["content"].encode()) for message in self.messages)
 
-    def again(self, answer: str, error: str) -> "Prompt":
+    def with_correction(self, answer: str, error: str) -> "Prompt":
         """The same, then the answer that could not be read and what was wrong with it."""
         quoted = answer[:QUOTED_MAX].strip() or "(nothing)"
         why = _quoted(error[:ERROR_MAX])
@@ -73,7 +73,7 @@ def version() -> str:
 
 
 def write(context: Context, objection: str = "") -> Prompt:
-    """What to ask. objection: why the guard refused this planner's answer to the same context."""
+    """The prompt about a context. objection: why the guard refused this planner's answer to the same context."""
     request = f"The market:\n{_quoted(market(context))}"
     if objection:
         request += f"\n\nYour last choice was refused: {_quoted(objection)}. Choose again."
@@ -146,5 +146,5 @@ def _number(value: object) -> str:
 
 
 def _quoted(value: object) -> str:
-    """As JSON on one line, in ASCII: no text in it can end it, or look like anything but a value."""
+    """JSON on one line, in ASCII: no text in it can end it, or look like anything but a value."""
     return json.dumps(value, separators=(",", ":"))

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuagent.adapters.planners.llm.answer import REPLY_MAX, AnswerInvalid, ModelAnswer, read, schema
+from gpuagent.adapters.planners.llm.answer import REPLY_MAX, ModelAnswer, read, schema
+from gpuagent.adapters.planners.llm.answer_object import AnswerInvalid
 from gpuagent.core.model import Action, Decision
 
 IDS = ("gpu_vendor_1", "Gpu_Vendor_2", "gpu_vendor_2")
@@ -57,10 +58,10 @@ SLIPS = {
 
 @pytest.mark.parametrize("slip", SLIPS)
 def test_slips_of_form_are_repaired_and_told(slip: str) -> None:
-    text, told = SLIPS[slip]
+    text, repair = SLIPS[slip]
     decision, repairs = read(text, IDS, 1_000)
     assert decision == START
-    assert told in "; ".join(repairs)
+    assert repair in "; ".join(repairs)
 
 
 def test_a_comma_in_a_text_stays() -> None:
@@ -69,7 +70,7 @@ def test_a_comma_in_a_text_stays() -> None:
     assert read(text, IDS, 0)[0].reason == reason
 
 
-KEPT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+UNREPAIRED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "unknown vendor": ({"vendorId": "nobody"}, {"vendor_id": "nobody"}),
     "two vendors alike": ({"vendorId": "GPU_VENDOR_2"}, {"vendor_id": "GPU_VENDOR_2"}),
     "negative hours": ({"maxHours": -1}, {"max_hours": Decimal(-1)}),
@@ -79,11 +80,11 @@ KEPT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("case", KEPT)
+@pytest.mark.parametrize("case", UNREPAIRED)
 def test_the_meaning_is_left_for_the_guard(case: str) -> None:
-    said, kept = KEPT[case]
-    decision, _ = read(answer(**said), IDS, 1_000)
-    assert {name: getattr(decision, name) for name in kept} == kept
+    changes, expected = UNREPAIRED[case]
+    decision, _ = read(answer(**changes), IDS, 1_000)
+    assert {name: getattr(decision, name) for name in expected} == expected
 
 
 UNREADABLE = {
@@ -113,8 +114,8 @@ UNREADABLE = {
 
 @pytest.mark.parametrize("case", UNREADABLE)
 def test_what_cannot_be_read_is_said_so(case: str) -> None:
-    text, said = UNREADABLE[case]
-    with pytest.raises(AnswerInvalid, match=said):
+    text, problem = UNREADABLE[case]
+    with pytest.raises(AnswerInvalid, match=problem):
         read(text, IDS, 1_000)
 
 
@@ -141,8 +142,12 @@ def test_hostile_texts_take_no_time(piece: str) -> None:
 
 
 def test_the_schema_says_what_is_read() -> None:
-    made = schema()
-    assert made["required"] == list(made["properties"]) == [field.alias for field in ModelAnswer.model_fields.values()]
-    assert made["properties"]["action"]["enum"] == [action.value for action in Action]
-    assert made["additionalProperties"] is False
-    assert read(json.dumps({name: GOOD[name] for name in made["required"]}), IDS, 0) == (START, ())
+    answer_schema = schema()
+    assert (
+        answer_schema["required"]
+        == list(answer_schema["properties"])
+        == [field.alias for field in ModelAnswer.model_fields.values()]
+    )
+    assert answer_schema["properties"]["action"]["enum"] == [action.value for action in Action]
+    assert answer_schema["additionalProperties"] is False
+    assert read(json.dumps({name: GOOD[name] for name in answer_schema["required"]}), IDS, 0) == (START, ())

@@ -1,4 +1,4 @@
-"""What a model's server may do to a call, and what a question may cost: both are bounded."""
+"""Bounds of the llm planner: on what a model's server may do to a call, and on what a question may cost."""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -9,12 +9,12 @@ import pytest
 from gpuagent.adapters.planners.llm import prompt as llm_prompt
 from gpuagent.errors import PlannerError
 from tests.support.llm_samples import CONTEXT, KEY, OPENAI, Make, Timepiece, both, planner_on, problems, refused
-from tests.support.llm_server import LlmServer, Says, starts
+from tests.support.llm_server import LlmServer, ScriptedReply, start_reply
 
 
 @both
 def test_too_many_requests_then_good(llm_server: LlmServer, make_llm: Make, timepiece: Timepiece, model: str) -> None:
-    llm_server.plays(Says("slow down", 429), starts())
+    llm_server.script(ScriptedReply("slow down", 429), start_reply())
     thought = make_llm(model).decide(CONTEXT)
     assert thought.decision.vendor_id == "cheap"
     assert timepiece.pauses == [1]
@@ -24,10 +24,10 @@ def test_too_many_requests_then_good(llm_server: LlmServer, make_llm: Make, time
 
 
 def test_it_waits_as_long_as_told_if_there_is_time(llm_server: LlmServer, make_llm: Make, timepiece: Timepiece) -> None:
-    llm_server.plays(Says("slow down", 429, headers={"Retry-After": "9"}), starts())
+    llm_server.script(ScriptedReply("slow down", 429, headers={"Retry-After": "9"}), start_reply())
     assert make_llm().decide(CONTEXT).decision.vendor_id == "cheap"
     assert timepiece.pauses == [9]
-    llm_server.plays(Says("slow down", 429, headers={"Retry-After": "3600"}), starts())
+    llm_server.script(ScriptedReply("slow down", 429, headers={"Retry-After": "3600"}), start_reply())
     assert refused(make_llm()).record["attempts"] == 1
 
 
@@ -36,45 +36,45 @@ def test_it_waits_as_long_as_told_if_there_is_time(llm_server: LlmServer, make_l
 def test_a_broken_server_is_tried_thrice(
     llm_server: LlmServer, make_llm: Make, timepiece: Timepiece, model: str, status: int
 ) -> None:
-    llm_server.plays(Says("oh no", status))
+    llm_server.script(ScriptedReply("oh no", status))
     error = refused(make_llm(model))
-    assert (len(llm_server.asked), timepiece.pauses, error.cost) == (3, [1, 4], 0)
+    assert (len(llm_server.requests), timepiece.pauses, error.cost) == (3, [1, 4], 0)
     assert "oh no" in problems(error)
 
 
 @both
 @pytest.mark.parametrize("status", [400, 401, 404])
 def test_a_refusal_is_not_tried_again(llm_server: LlmServer, make_llm: Make, model: str, status: int) -> None:
-    llm_server.plays(Says(f"not with {KEY}", status))
+    llm_server.script(ScriptedReply(f"not with {KEY}", status))
     error = refused(make_llm(model))
-    assert len(llm_server.asked) == 1
+    assert len(llm_server.requests) == 1
     assert f"({status}): " in problems(error)
     assert KEY not in f"{error} {error.record}"
     assert "***" in problems(error)
 
 
-BROKEN: dict[str, tuple[Says, str]] = {
-    "late": (Says(manner="late"), "no answer in time"),
-    "dripping": (Says(starts().text, manner="drip"), "no answer in time"),
-    "endless": (Says(body=b" " * 4_096, manner="endless"), "more than 1048576 bytes"),
-    "cut off": (Says(starts().text, manner="cut"), "the connection broke"),
-    "no JSON": (Says(body=b"<html>"), "error"),
-    "redirect": (Says(status=307, body=b"", headers={"Location": "http://127.0.0.1:1/"}), "redirect"),
+BROKEN: dict[str, tuple[ScriptedReply, str]] = {
+    "late": (ScriptedReply(manner="late"), "no answer in time"),
+    "dripping": (ScriptedReply(start_reply().text, manner="drip"), "no answer in time"),
+    "endless": (ScriptedReply(body=b" " * 4_096, manner="endless"), "more than 1048576 bytes"),
+    "cut off": (ScriptedReply(start_reply().text, manner="cut"), "the connection broke"),
+    "no JSON": (ScriptedReply(body=b"<html>"), "error"),
+    "redirect": (ScriptedReply(status=307, body=b"", headers={"Location": "http://127.0.0.1:1/"}), "redirect"),
 }
 
 
 @both
 @pytest.mark.parametrize("case", BROKEN)
 def test_what_a_server_may_do_to_a_call(llm_server: LlmServer, make_llm: Make, model: str, case: str) -> None:
-    reply, said = BROKEN[case]
-    llm_server.plays(reply)
+    reply, problem = BROKEN[case]
+    llm_server.script(reply)
     planner = make_llm(model, timeout_s=0.7)
     error = refused(planner)
-    assert said in problems(error).lower() or said in problems(error)
-    assert len(llm_server.asked) == 1
+    assert problem in problems(error).lower() or problem in problems(error)
+    assert len(llm_server.requests) == 1
     billed = 0 if case == "redirect" else 1
     assert (error.cost > 0) == billed, "what may have been billed counts"
-    assert error.cost <= planner.worst_cost(llm_prompt.write(CONTEXT))
+    assert error.cost <= planner.cost_max(llm_prompt.write(CONTEXT))
 
 
 def test_no_server_at_all_costs_nothing(timepiece: Timepiece) -> None:
@@ -97,7 +97,7 @@ UNCOUNTED = {
 def test_tokens_that_cannot_be_count_as_the_most_there_may_be(
     llm_server: LlmServer, make_llm: Make, usage: Any
 ) -> None:
-    llm_server.plays(replace(starts(), usage=usage))
+    llm_server.script(replace(start_reply(), usage=usage))
     thought = make_llm().decide(CONTEXT)
     size = llm_prompt.write(CONTEXT).size + 1_000
     assert Decimal(str(thought.record["costUsd"])) == size * Decimal("0.0000005") + 2_000 * Decimal("0.0000015")
@@ -106,19 +106,21 @@ def test_tokens_that_cannot_be_count_as_the_most_there_may_be(
 
 def test_it_is_not_asked_when_the_most_it_may_cost_does_not_fit(llm_server: LlmServer, make_llm: Make) -> None:
     planner = make_llm()
-    worst = planner.worst_cost(llm_prompt.write(replace(CONTEXT, available=10_000)))
+    cost_max = planner.cost_max(llm_prompt.write(replace(CONTEXT, available=10_000)))
     with pytest.raises(PlannerError, match=r"may cost .* USD, available are"):
-        planner.decide(replace(CONTEXT, available=worst - 1))
-    assert llm_server.asked == []
-    llm_server.plays(starts())
-    assert planner.decide(replace(CONTEXT, available=worst)).decision.vendor_id == "cheap"
+        planner.decide(replace(CONTEXT, available=cost_max - 1))
+    assert llm_server.requests == []
+    llm_server.script(start_reply())
+    assert planner.decide(replace(CONTEXT, available=cost_max)).decision.vendor_id == "cheap"
 
 
 def test_the_most_it_may_cost_is_never_exceeded(llm_server: LlmServer, make_llm: Make) -> None:
     """All that can go wrong at its dearest: long answers in four-byte characters, and calls that break."""
-    llm_server.plays(
-        Says("\U0001f600" * 30_000, usage=None), Says(body=b"<html>"), Says("\U0001f600" * 30_000, usage=None)
+    llm_server.script(
+        ScriptedReply("\U0001f600" * 30_000, usage=None),
+        ScriptedReply(body=b"<html>"),
+        ScriptedReply("\U0001f600" * 30_000, usage=None),
     )
     planner = make_llm(f"{OPENAI},openai/second")
     error = refused(planner)
-    assert 0 < error.cost <= planner.worst_cost(llm_prompt.write(CONTEXT))
+    assert 0 < error.cost <= planner.cost_max(llm_prompt.write(CONTEXT))

@@ -12,25 +12,25 @@ import pytest
 from gpuagent.adapters.planners.llm import prompt as llm_prompt
 from gpuagent.core.model import Action
 from tests.support.llm_samples import ADDRESS, CONTEXT, EVIL, FIREWORKS, KEY, OPENAI, Make, both, problems, refused
-from tests.support.llm_server import LlmServer, Says, starts
+from tests.support.llm_server import LlmServer, ScriptedReply, start_reply
 
 
 @both
 def test_a_good_answer(llm_server: LlmServer, make_llm: Make, model: str) -> None:
-    llm_server.plays(starts())
+    llm_server.script(start_reply())
     thought = make_llm(model).decide(CONTEXT)
     assert (thought.decision.action, thought.decision.vendor_id) == (Action.START_JOB, "cheap")
     assert thought.decision.max_hours == 1
-    asked = llm_server.asked[0]
-    assert (asked.headers["Authorization"], asked.body["temperature"]) == (f"Bearer {KEY}", 0)
-    assert asked.body["max_tokens"] == 2_000
+    request = llm_server.requests[0]
+    assert (request.headers["Authorization"], request.body["temperature"]) == (f"Bearer {KEY}", 0)
+    assert request.body["max_tokens"] == 2_000
     assert thought.record == {
         "model": model,
         "promptHash": llm_prompt.write(CONTEXT).digest,
         "promptVersion": llm_prompt.version(),
         "prompt": llm_prompt.write(CONTEXT).text,
-        "rawReply": starts().text,
-        "rawReplies": [starts().text],
+        "rawReply": start_reply().text,
+        "rawReplies": [start_reply().text],
         "attempts": 1,
         "repairs": [],
         "tokens": {"prompt": 1_000, "completion": 100},
@@ -44,74 +44,82 @@ def test_a_good_answer(llm_server: LlmServer, make_llm: Make, model: str) -> Non
 
 
 def test_the_schema_is_asked_for_where_the_model_keeps_to_one(llm_server: LlmServer, make_llm: Make) -> None:
-    llm_server.plays(starts())
+    llm_server.script(start_reply())
     make_llm(FIREWORKS).decide(CONTEXT)
     make_llm(OPENAI).decide(CONTEXT)
-    first, second = (asked.body for asked in llm_server.asked)
+    first, second = (request.body for request in llm_server.requests)
     assert first["response_format"]["json_schema"]["schema"]["additionalProperties"] is False
     assert "response_format" not in second
 
 
-USABLE: dict[str, tuple[Says, dict[str, Any], str]] = {
-    "prose": (Says(f"I compared them. {starts().text} That is all."), {"vendor_id": "cheap"}, "text around"),
-    "fence": (Says(f"```json\n{starts().text}\n```"), {"vendor_id": "cheap"}, "text around"),
-    "unknown vendor": (starts("nobody"), {"vendor_id": "nobody"}, ""),
-    "over budget": (starts("dear"), {"vendor_id": "dear"}, ""),
-    "negative hours": (starts(maxHours=-1), {"max_hours": Decimal(-1)}, ""),
-    "endless words": (Says(starts().text + " and so on" * 50_000), {"vendor_id": "cheap"}, "only the first"),
+USABLE: dict[str, tuple[ScriptedReply, dict[str, Any], str]] = {
+    "prose": (
+        ScriptedReply(f"I compared them. {start_reply().text} That is all."),
+        {"vendor_id": "cheap"},
+        "text around",
+    ),
+    "fence": (ScriptedReply(f"```json\n{start_reply().text}\n```"), {"vendor_id": "cheap"}, "text around"),
+    "unknown vendor": (start_reply("nobody"), {"vendor_id": "nobody"}, ""),
+    "over budget": (start_reply("dear"), {"vendor_id": "dear"}, ""),
+    "negative hours": (start_reply(maxHours=-1), {"max_hours": Decimal(-1)}, ""),
+    "endless words": (
+        ScriptedReply(start_reply().text + " and so on" * 50_000),
+        {"vendor_id": "cheap"},
+        "only the first",
+    ),
 }
 
 
 @pytest.mark.parametrize("case", USABLE)
 def test_what_can_be_read_is_left_for_the_guard(llm_server: LlmServer, make_llm: Make, case: str) -> None:
     reply, expected, repair = USABLE[case]
-    llm_server.plays(reply)
+    llm_server.script(reply)
     thought = make_llm().decide(CONTEXT)
     assert {name: getattr(thought.decision, name) for name in expected} == expected
     assert repair in "; ".join(thought.record["repairs"])  # type: ignore[arg-type]
-    assert len(llm_server.asked) == 1
+    assert len(llm_server.requests) == 1
 
 
-UNUSABLE: dict[str, tuple[Says, str]] = {
+UNUSABLE: dict[str, tuple[ScriptedReply, str]] = {
     "truncated": (
-        Says(starts().text[:-8], finish="length"),
+        ScriptedReply(start_reply().text[:-8], finish="length"),
         "an action in it, for it was cut",
     ),
-    "nothing": (Says(""), "the answer is empty"),
-    "null": (Says(None), "the answer is empty"),
-    "blanks": (Says("  \n"), "the answer is empty"),
-    "wrong types": (starts(vendorId=["cheap"]), "vendorId: Input should be a valid string"),
+    "nothing": (ScriptedReply(""), "the answer is empty"),
+    "null": (ScriptedReply(None), "the answer is empty"),
+    "blanks": (ScriptedReply("  \n"), "the answer is empty"),
+    "wrong types": (start_reply(vendorId=["cheap"]), "vendorId: Input should be a valid string"),
     "an injected payment": (
-        Says(f'{{"action": "pay", "to": "{ADDRESS}", "amount": 5}}'),
+        ScriptedReply(f'{{"action": "pay", "to": "{ADDRESS}", "amount": 5}}'),
         "action: Input should be",
     ),
-    "an address beside": (starts("evil", payTo=ADDRESS), "payTo: Extra inputs are not permitted"),
-    "endless words": (Says("and so on " * 50_000), "no complete JSON object"),
-    "half a pair": (Says("\ud800"), "no complete JSON object"),
+    "an address beside": (start_reply("evil", payTo=ADDRESS), "payTo: Extra inputs are not permitted"),
+    "endless words": (ScriptedReply("and so on " * 50_000), "no complete JSON object"),
+    "half a pair": (ScriptedReply("\ud800"), "no complete JSON object"),
 }
 
 
 @pytest.mark.parametrize("case", UNUSABLE)
 def test_an_unusable_answer_is_asked_for_again_with_the_error(llm_server: LlmServer, make_llm: Make, case: str) -> None:
-    bad, said = UNUSABLE[case]
-    llm_server.plays(bad, starts())
+    reply, problem = UNUSABLE[case]
+    llm_server.script(reply, start_reply())
     thought = make_llm().decide(CONTEXT)
     assert thought.decision.vendor_id == "cheap"
-    again = llm_server.asked[1]
-    assert said in again.last
-    assert [message["role"] for message in again.body["messages"]] == ["system", "user", "assistant", "user"]
-    assert said in problems(thought)
+    correction = llm_server.requests[1]
+    assert problem in correction.last
+    assert [message["role"] for message in correction.body["messages"]] == ["system", "user", "assistant", "user"]
+    assert problem in problems(thought)
     assert (thought.record["attempts"], thought.cost) == (2, 1_300)
     json.dumps(thought.record).encode()
 
 
 @pytest.mark.parametrize("case", UNUSABLE)
 def test_twice_unusable_is_no_answer(llm_server: LlmServer, make_llm: Make, case: str) -> None:
-    bad, said = UNUSABLE[case]
-    llm_server.plays(bad)
+    reply, problem = UNUSABLE[case]
+    llm_server.script(reply)
     error = refused(make_llm())
-    assert len(llm_server.asked) == 2
-    assert said in str(error)
+    assert len(llm_server.requests) == 2
+    assert problem in str(error)
     assert error.cost == 1_300
     replies = error.record["rawReplies"]
     assert isinstance(replies, list)
@@ -120,39 +128,39 @@ def test_twice_unusable_is_no_answer(llm_server: LlmServer, make_llm: Make, case
 
 
 def test_the_next_model_is_asked_when_one_fails(llm_server: LlmServer, make_llm: Make) -> None:
-    llm_server.plays(Says("no", 401), starts())
+    llm_server.script(ScriptedReply("no", 401), start_reply())
     thought = make_llm(f"{OPENAI},openai/second").decide(CONTEXT)
-    assert [asked.body["model"] for asked in llm_server.asked] == ["scripted", "second"]
+    assert [request.body["model"] for request in llm_server.requests] == ["scripted", "second"]
     assert (thought.record["model"], thought.cost) == ("openai/second", 1_200)
     assert problems(thought).startswith(f"{OPENAI}: ")
 
 
 def test_the_next_model_is_asked_when_one_talks_nonsense(llm_server: LlmServer, make_llm: Make) -> None:
-    llm_server.plays(lambda asked: starts() if asked.body["model"] == "second" else Says("hm"))
+    llm_server.script(lambda request: start_reply() if request.body["model"] == "second" else ScriptedReply("hm"))
     thought = make_llm(f"{OPENAI},openai/second").decide(CONTEXT)
-    assert [asked.body["model"] for asked in llm_server.asked] == ["scripted", "scripted", "second"]
+    assert [request.body["model"] for request in llm_server.requests] == ["scripted", "scripted", "second"]
     assert thought.cost == 650 + 650 + 1_200
 
 
 def test_texts_of_vendors_stay_data(llm_server: LlmServer, make_llm: Make) -> None:
-    llm_server.plays(starts())
+    llm_server.script(start_reply())
     make_llm().decide(CONTEXT)
-    system, user = (message["content"] for message in llm_server.asked[0].body["messages"])
+    system, user = (message["content"] for message in llm_server.requests[0].body["messages"])
     assert system == llm_prompt.RULES
     head, market = user.split("\n")
     assert head == "The market:"
-    assert [one["untrusted"]["name"] for one in json.loads(market)["candidates"]][1] == EVIL
+    assert [candidate["untrusted"]["name"] for candidate in json.loads(market)["candidates"]][1] == EVIL
 
 
 def test_an_objection_is_quoted(llm_server: LlmServer, make_llm: Make) -> None:
-    llm_server.plays(starts())
+    llm_server.script(start_reply())
     thought = make_llm().decide(CONTEXT, 'the "guard" says\nno')
-    assert 'refused: "the \\"guard\\" says\\nno"' in llm_server.asked[0].last
+    assert 'refused: "the \\"guard\\" says\\nno"' in llm_server.requests[0].last
     assert thought.record["promptHash"] != llm_prompt.write(CONTEXT).digest
 
 
 def test_a_key_that_is_echoed_is_not_kept(llm_server: LlmServer, make_llm: Make) -> None:
-    llm_server.plays(Says(f"your key is {KEY}"), starts(reason=f"{KEY} is best"))
+    llm_server.script(ScriptedReply(f"your key is {KEY}"), start_reply(reason=f"{KEY} is best"))
     planner = make_llm()
     thought = planner.decide(CONTEXT)
     assert KEY not in f"{thought} {planner!r} {vars(planner)}"

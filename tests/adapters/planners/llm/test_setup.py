@@ -1,4 +1,4 @@
-"""Which models the environment names: keys, prices, limits; and what is imported when."""
+"""Models that the environment names: keys, prices, limits; and the moment litellm is imported."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from gpuagent import settings, wiring
 from gpuagent.adapters.planners.llm.call import Model
 from gpuagent.adapters.planners.llm.models import read_models
 from gpuagent.adapters.planners.llm.planner import open_planner
-from gpuagent.adapters.planners.llm.prices import Rates, atomic, from_map, read_table
+from gpuagent.adapters.planners.llm.prices import Rates, atomic, litellm_rates, read_table
 from gpuagent.adapters.planners.registry import PlannerRegistry
 from gpuagent.errors import ConfigError
 from tests.support.world import World
@@ -84,10 +84,10 @@ MISSING: dict[str, tuple[dict[str, str], str]] = {
 
 @pytest.mark.parametrize("case", MISSING)
 def test_what_is_missing_is_said_at_the_start(case: str) -> None:
-    environ, said = MISSING[case]
+    environ, problem = MISSING[case]
     with pytest.raises(ConfigError) as caught:
         open_planner(environ)
-    assert said in str(caught.value)
+    assert problem in str(caught.value)
     assert KEY not in str(caught.value)
 
 
@@ -106,10 +106,10 @@ def test_a_planner_that_is_not_set_up_stops_those_who_name_it_alone() -> None:
 
 
 def test_the_mode_is_known_and_read_late() -> None:
-    read = settings.read({"PLANNER_MODE": "llm"})
-    assert read.planner == "llm"
+    environment_settings = settings.read({"PLANNER_MODE": "llm"})
+    assert environment_settings.planner == "llm"
     with pytest.raises(ConfigError, match="set FIREWORKS_MODEL"):
-        wiring.named_planner(read, "llm")
+        wiring.named_planner(environment_settings, "llm")
 
 
 @pytest.mark.parametrize(
@@ -127,9 +127,9 @@ def test_prices_are_exact() -> None:
 
 def test_the_dearest_kind_of_token_counts() -> None:
     entry = {"input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6, "output_cost_per_reasoning_token": 3e-6}
-    assert from_map(entry) == Rates(Decimal("1e-6"), Decimal("3e-6"))
-    assert from_map({"input_cost_per_token": 0.0, "output_cost_per_token": 0.0}) is None
-    assert from_map({"input_cost_per_token": None}) is None
+    assert litellm_rates(entry) == Rates(Decimal("1e-6"), Decimal("3e-6"))
+    assert litellm_rates({"input_cost_per_token": 0.0, "output_cost_per_token": 0.0}) is None
+    assert litellm_rates({"input_cost_per_token": None}) is None
 
 
 def test_litellm_is_not_imported_before_a_model_is_needed() -> None:
@@ -141,8 +141,8 @@ def test_litellm_is_not_imported_before_a_model_is_needed() -> None:
         "except gpuagent.errors.ConfigError: pass\n"
         "assert 'litellm' in sys.modules, 'the test tests nothing'\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert (process.returncode, process.stdout, process.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("how", ["by the mode", "by the option"])

@@ -1,0 +1,88 @@
+"""The JSON object in a model's reply: among thoughts and prose, trailing commas forgiven."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from gpuagent.wire import strict_json
+
+OBJECTS_MAX = 50
+"""Opening braces that are tried. Each may be read to the end of the text."""
+
+_THOUGHTS = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
+_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}]', re.DOTALL)
+_COMMAS = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', re.DOTALL)
+
+
+class AnswerInvalid(ValueError):
+    """No decision can be read from the reply. The text is fit to be quoted to the model."""
+
+
+def answer_object(text: str, repairs: list[str]) -> Mapping[str, Any]:
+    """The one JSON object that answers. Text around it is dropped; two different answers are none."""
+    if not text.strip():
+        raise AnswerInvalid("the answer is empty")
+    notes: list[str] = []
+    whole = _parsed(text, notes)
+    if isinstance(whole, Mapping):
+        repairs += notes
+        return whole
+    rest = _THOUGHTS.sub("", text, count=1)
+    candidates: list[tuple[Mapping[str, Any], list[str]]] = []
+    for span in _spans(rest):
+        notes = []
+        value = _parsed(span, notes)
+        if (
+            isinstance(value, Mapping)
+            and "action" in map(bare, value)
+            and all(value != candidate for candidate, _ in candidates)
+        ):
+            candidates.append((value, notes))
+    if len(candidates) > 1:
+        raise AnswerInvalid(f"{len(candidates)} different answers were given")
+    if not candidates:
+        raise AnswerInvalid("there is no complete JSON object with an action in it")
+    value, notes = candidates[0]
+    repairs += notes
+    if rest.strip()[:1] + rest.strip()[-1:] != "{}":
+        repairs.append("text around the JSON")
+    return value
+
+
+def bare(name: str) -> str:
+    """A field's name without case, blanks and separators."""
+    return re.sub(r"[\s_-]", "", name).lower()
+
+
+def _spans(text: str) -> Iterator[str]:
+    """Balanced outermost objects, braces in strings not counted."""
+    start = text.find("{")
+    for _ in range(OBJECTS_MAX):
+        if start < 0:
+            return
+        end = _end(text, start)
+        if end:
+            yield text[start:end]
+        start = text.find("{", end or start + 1)
+
+
+def _end(text: str, start: int) -> int:
+    """Behind the brace that closes the one at start; 0 when none does."""
+    depth = 0
+    for token in _TOKENS.finditer(text, start):
+        depth += (token[0] == "{") - (token[0] == "}")
+        if depth == 0:
+            return token.end()
+    return 0
+
+
+def _parsed(text: str, notes: list[str]) -> Any:
+    """The JSON value, trailing commas forgiven; None when it is none."""
+    for note, attempt in (("", text), ("trailing comma", _COMMAS.sub(r"\1", text))):
+        try:
+            value = strict_json.parse(attempt.encode())
+        except ValueError:
+            continue
+        notes += [note] if note else []
+        return value
+    return None

@@ -1,0 +1,137 @@
+"""An HTTP transport whose exchanges end by one deadline (httpcore).
+
+httpx bounds each read; a server that drips one byte at a time is never late. Here every socket call gets what remains
+of the whole exchange. The deadline travels in a context variable, because connections outlive exchanges.
+"""
+
+import socket
+import ssl
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from functools import cache
+from typing import Any
+
+import httpcore
+import httpx
+
+ADDRESSES_MAX = 3
+"""Addresses of a name that are tried."""
+_ends_at: ContextVar[float | None] = ContextVar("ends_at", default=None)
+
+
+@contextmanager
+def deadline(seconds: float) -> Iterator[None]:
+    """Ends every exchange inside that runs over a Transport in this thread after so many seconds."""
+    token = _ends_at.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _ends_at.reset(token)
+
+
+class Transport(httpx.BaseTransport):
+    """A transport for httpx clients that obeys deadline(). Raises httpcore's errors."""
+
+    def __init__(self) -> None:
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=_ssl_context(),
+            max_connections=100,
+            max_keepalive_connections=20,
+            network_backend=_Backend(),
+        )
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        assert isinstance(request.stream, httpx.SyncByteStream)
+        response = self._pool.handle_request(
+            httpcore.Request(
+                method=request.method,
+                url=httpcore.URL(
+                    scheme=request.url.raw_scheme,
+                    host=request.url.raw_host,
+                    port=request.url.port,
+                    target=request.url.raw_path,
+                ),
+                headers=request.headers.raw,
+                content=request.stream,
+                extensions=request.extensions,
+            )
+        )
+        assert isinstance(response.stream, Iterable)
+        return httpx.Response(
+            response.status,
+            headers=response.headers,
+            stream=_Stream(response.stream),
+            extensions=response.extensions,
+        )
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+@cache
+def _ssl_context() -> ssl.SSLContext:
+    """The TLS context of all clients: reading the certificates takes longer than most exchanges."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
+class _Stream(httpx.SyncByteStream):
+    def __init__(self, inner: Iterable[bytes]) -> None:
+        self._inner = inner
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._inner
+
+    def close(self) -> None:
+        if hasattr(self._inner, "close"):
+            self._inner.close()
+
+
+class _Backend(httpcore.NetworkBackend):
+    def __init__(self) -> None:
+        self._inner = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self, host: str, port: int, timeout: float | None = None, *args: Any, **options: Any
+    ) -> httpcore.NetworkStream:
+        """Connects to the first address that answers: a name with hundreds of dead ones stays within the deadline."""
+        addresses = {info[4][0]: None for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+        *first, last = [str(address) for address in addresses][:ADDRESSES_MAX]
+        for address in first:
+            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                return _Socket(self._inner.connect_tcp(address, port, _remaining(timeout, 2), *args, **options))
+        return _Socket(self._inner.connect_tcp(last, port, _remaining(timeout), *args, **options))
+
+
+class _Socket(httpcore.NetworkStream):
+    def __init__(self, inner: httpcore.NetworkStream) -> None:
+        self._inner = inner
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(max_bytes, _remaining(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, _remaining(timeout))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _Socket(self._inner.start_tls(ssl_context, server_hostname, _remaining(timeout)))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+def _remaining(timeout: float | None, parts: int = 1) -> float | None:
+    """The timeout of one socket call: a part of what remains of the deadline. Raises ReadTimeout when nothing does."""
+    ends_at = _ends_at.get()
+    if ends_at is None:
+        return timeout
+    remaining = ends_at - time.monotonic()
+    if remaining <= 0:
+        raise httpcore.ReadTimeout("the deadline of the whole exchange has passed")
+    return remaining / parts if timeout is None else min(timeout, remaining) / parts
