@@ -63,7 +63,8 @@ class LongChain(EvmChain):
         assert last - first < LOGS_SPAN
         blocks = range(-(-first // self.EVERY) * self.EVERY, last + 1, self.EVERY)
         word = "0x" + "1" * 64
-        return [[{"topics": [TRANSFER_TOPIC, word, word], "data": word, "transactionHash": hex(block)} for block in blocks]]
+        log = {"topics": [TRANSFER_TOPIC, word, word], "data": word}
+        return [[{**log, "transactionHash": hex(block)} for block in blocks]]
 
 
 @pytest.mark.safety("books --all beside live ticks")
