@@ -8,18 +8,17 @@ from typing import Any
 
 import ipywidgets as w
 
-from gpuagent.adapters.mongo.glance import Glance
 from gpuagent.agent.approve import NAME_MAX, WHY_MAX, approve, cancel, reject
 from gpuagent.core.model import Run
-from gpuagent.core.money import show_usd
+from gpuagent.core.money import amount, show_usd
 from gpuagent.core.policy import EVERY_WALLET, Halt, Policy
+from gpuagent.core.records import RunSnapshot
 from gpuagent.errors import BadInput
 from gpuagent.panels.kit.fields import Field, button, row, text, written
 from gpuagent.panels.kit.html import Html, el, join
 from gpuagent.panels.kit.message import Message, html, shown
 from gpuagent.panels.kit.tasks import Bridge, Errand
 from gpuagent.panels.tables import clock_time
-from gpuagent.render.run import amount
 from gpuagent.session import Desk
 
 KILLED = ("wallet", EVERY_WALLET)
@@ -58,7 +57,7 @@ class Deciding:
         """Raises BadInput, and says so beside the field."""
         return self.who.read()
 
-    def show(self, seen: Glance | None, policy: Policy) -> None:
+    def show(self, seen: RunSnapshot | None, policy: Policy) -> None:
         self._policy = policy
         self._running = seen is not None and seen.run["status"] == "running"
         waiting = [job for job in seen.jobs if _waits(job)] if seen else []

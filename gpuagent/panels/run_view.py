@@ -5,7 +5,7 @@ from typing import Any
 
 import ipywidgets as w
 
-from gpuagent.adapters.mongo.glance import Glance
+from gpuagent.core.records import RunSnapshot
 from gpuagent.panels.decision import why
 from gpuagent.panels.event_log import FILTERS, log
 from gpuagent.panels.kit.fields import choice, row, text
@@ -28,7 +28,7 @@ def head(run: Mapping[str, Any]) -> Html:
     )
 
 
-def page(seen: Glance, colours: Mapping[str, str]) -> Html:
+def page(seen: RunSnapshot, colours: Mapping[str, str]) -> Html:
     """All of it as one piece of HTML, for where there are no widgets."""
     return join(
         head(seen.run),
@@ -67,7 +67,7 @@ class RunView:
     def filters(self) -> tuple[tuple[str, ...], str]:
         return FILTERS[self.kinds.value], self.search.value.strip()
 
-    def show(self, seen: Glance | None, colours: Mapping[str, str]) -> None:
+    def show(self, seen: RunSnapshot | None, colours: Mapping[str, str]) -> None:
         self.bottom.layout.display = "" if seen else "none"
         if seen is None:
             self.head.value = shown(el("p", NO_RUN))

@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gpuagent.adapters.mongo.glance import Glance
-from gpuagent.core.money import show_usd, usd
+from gpuagent.core.money import amount, show_usd, usd
 from gpuagent.core.policy import Policy
+from gpuagent.core.records import RunSnapshot
 from gpuagent.errors import ChainError
 from gpuagent.panels.event_log import LINES_MAX
 from gpuagent.panels.kit.html import Html, el
 from gpuagent.render.palette import vendor_colours
-from gpuagent.render.run import amount
 from gpuagent.session import Desk
 
 RUNS_MAX = 50
@@ -22,7 +21,7 @@ class Reading:
     """What one look at the database and the chain found. seen: None while no run is open."""
 
     runs: list[Mapping[str, Any]]
-    seen: Glance | None
+    seen: RunSnapshot | None
     policy: Policy
     colours: Mapping[str, str]
     balance: str

@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from gpuagent.core.money import show_usd
+from gpuagent.core.money import amount, show_usd
 from gpuagent.panels.kit.html import Html, el, join, table
 from gpuagent.render import palette
-from gpuagent.render.run import amount
 
 Document = Mapping[str, Any]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from gpuagent.adapters.mongo.changes import Change
+from gpuagent.core.records import Change
 from gpuagent.errors import ChangesLost, StoreError
 from gpuagent.panels.kit.tasks import Bridge
 from gpuagent.wiring import Database

@@ -9,8 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gpuagent.agent.dry_run import Line, Rehearsal
-from gpuagent.core.money import show_usd
-from gpuagent.render.run import amount
+from gpuagent.core.money import amount, show_usd
 
 RULES = {
     "perPayment": "a payment, at most",

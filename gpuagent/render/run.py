@@ -13,7 +13,7 @@ from rich.text import Text
 
 from gpuagent.books.audit import Books
 from gpuagent.core.model import Vendor
-from gpuagent.core.money import parse_usd, show_usd
+from gpuagent.core.money import amount, show_usd
 from gpuagent.core.networks import transaction_url
 from gpuagent.doctor.conformance import Finding
 
@@ -31,10 +31,6 @@ KIND_COLOURS = {"agent_reasoning": "yellow", "payment_event": "magenta", "error"
 LOG_LINES = 8
 HIDDEN = ("header",)
 """Fields that stay in the database: a stored signature is nobody's reading."""
-
-
-def amount(value: Decimal128) -> int:
-    return parse_usd(value.to_decimal())
 
 
 def plain(value: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable
 from types import SimpleNamespace
 from typing import Any, cast
 
-from gpuagent.adapters.mongo.changes import Change
+from gpuagent.core.records import Change
 from gpuagent.errors import ChangesLost, StoreError
 from gpuagent.panels.kit.message import Message
 from gpuagent.panels.kit.tasks import Bridge, Errand
