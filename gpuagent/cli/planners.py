@@ -147,10 +147,10 @@ def planners_ab(
     """Runs that were started with several planners: completion and spend by the planner each was assigned."""
     from gpuagent.planbench.ab import arms, arms_table
     from gpuagent.planbench.ab import as_json as arms_json
-    from gpuagent.render.run import plain
+    from gpuagent.render.as_json import json_value
 
     with errors_explained(), database() as db:
-        found = arms(plain(db.reads.runs(limit)), tag)
+        found = arms(json_value(db.reads.runs(limit)), tag)
         if as_json:
             print_json(arms_json(found))
         else:

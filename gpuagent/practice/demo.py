@@ -10,9 +10,13 @@ from gpuagent.agent.start import Order, start
 from gpuagent.books.audit import Books, audit
 from gpuagent.core.model import Run, RunStatus
 from gpuagent.core.money import parse_usd, show_usd
+from gpuagent.core.status import status_text
 from gpuagent.core.transitions import is_over
 from gpuagent.practice import stack
-from gpuagent.render.run import books_json, books_table, jobs_table, narration, plain
+from gpuagent.render.as_json import books_json, json_value
+from gpuagent.render.books import books_table
+from gpuagent.render.narration import Narration
+from gpuagent.render.run import jobs_table
 from gpuagent.tick import tick
 
 GOAL = "Fine-tune tiny-llm"
@@ -40,9 +44,9 @@ class Outcome:
     def as_json(self) -> dict[str, Any]:
         (run,) = self.documents["runs"]
         return {
-            "run": plain(run),
-            "jobs": plain(self.documents["jobs"]),
-            "payments": plain(self.documents["payments"]),
+            "run": json_value(run),
+            "jobs": json_value(self.documents["jobs"]),
+            "payments": json_value(self.documents["payments"]),
             "observations": len(self.documents["observations"]),
             "chain": {
                 "payer": self.payer,
@@ -89,13 +93,11 @@ def play(budget: str, fail_vendor: str, fail_rate: str, say: Say | None) -> Outc
 
 def follow(run_id: str, agent: wiring.Agent, tell: Say) -> Run:
     """Tick the run to its end, telling every observation once."""
-    told = 0
+    narration = Narration(agent.reads.documents, run_id)
     while True:
         run = tick(run_id, agent.ports)
-        seen = agent.reads.documents(run_id)["observations"]
-        for line in narration(seen[told:]):
+        for line in narration.lines():
             tell(line)
-        told = len(seen)
         if is_over(run):
             return run
         time.sleep(PAUSE_S)
@@ -104,7 +106,8 @@ def follow(run_id: str, agent: wiring.Agent, tell: Say) -> Run:
 def _tell_end(outcome: Outcome, tell: Say) -> None:
     colour = "green" if outcome.completed else "red"
     tell(f"\n[bold {colour}]run {outcome.run.status}[/]: {outcome.run.reason}\n")
-    tell(jobs_table(outcome.documents["jobs"], outcome.documents["payments"]))
+    status = status_text(outcome.run, time.time())
+    tell(jobs_table(outcome.documents["jobs"], outcome.documents["payments"], status))
     tell("")
     tell(books_table(outcome.books))
     spent = outcome.before - outcome.after

@@ -15,18 +15,18 @@ def test_a_dear_purchase_is_approved_at_the_price_that_is_shown(world: World, at
     run = world.start()
 
     async def scene(seat: Seat) -> None:
-        deciding = seat.console.deciding
-        assert deciding.approval.layout.display == "none"
-        await seat.click(seat.console.driving.tick)
+        approval = seat.console.approval
+        assert approval.request.layout.display == "none"
+        await seat.click(seat.console.controls.tick)
         await seat.sees(lambda: "Phase APPROVAL" in seat.screen())
-        assert deciding.approval.layout.display == ""
-        assert deciding.approve.description == "Approve 1.40 USD"
-        deciding.who.widget.value = "Grace"
-        await seat.click(deciding.approve)
-        assert "Approved 1.40 USD" in deciding.message.text
-        await seat.click(seat.console.driving.tick)
+        assert approval.request.layout.display == ""
+        assert approval.approve.description == "Approve 1.40 USD"
+        approval.who.widget.value = "Grace"
+        await seat.click(approval.approve)
+        assert "Approved 1.40 USD" in approval.message.text
+        await seat.click(seat.console.controls.tick)
         await seat.sees(lambda: "Phase WAITING" in seat.screen())
-        assert deciding.approval.layout.display == "none"
+        assert approval.request.layout.display == "none"
 
     at_console(scene, run.run_id)
     assert any("Grace approved 1.40 USD" in one["content"] for one in world.seen(run, "payment_event"))
@@ -39,8 +39,8 @@ def test_an_approval_of_what_is_not_asked_any_more_is_refused(world: World, at_c
     world.market.clock.ahead_s += 3600
 
     async def scene(seat: Seat) -> None:
-        await seat.click(seat.console.deciding.approve)
-        assert "has expired" in seat.console.deciding.message.text
+        await seat.click(seat.console.approval.approve)
+        assert "has expired" in seat.console.approval.message.text
 
     at_console(scene, run.run_id)
     assert world.signed(run) == []
@@ -52,15 +52,15 @@ def test_a_rejection_needs_a_reason_and_the_run_looks_elsewhere(world: World, at
     world.tick(run)
 
     async def scene(seat: Seat) -> None:
-        deciding = seat.console.deciding
-        deciding.reject.click()
+        approval = seat.console.approval
+        approval.reject.click()
         await seat.console.settled()
-        assert "say why" in deciding.why.note
-        deciding.why.widget.value = "they were late last time"
-        assert deciding.why.note == ""
-        await seat.click(deciding.reject)
-        await seat.click(seat.console.driving.tick)
-        await seat.sees(lambda: deciding.approve.description == "Approve 1.75 USD")
+        assert "say why" in approval.why.note
+        approval.why.widget.value = "they were late last time"
+        assert approval.why.note == ""
+        await seat.click(approval.reject)
+        await seat.click(seat.console.controls.tick)
+        await seat.sees(lambda: approval.approve.description == "Approve 1.75 USD")
 
     at_console(scene, run.run_id)
     assert world.signed(run) == []
@@ -70,17 +70,17 @@ def test_a_cancelled_run_has_failed(world: World, at_console: Play) -> None:
     run = world.start()
 
     async def scene(seat: Seat) -> None:
-        deciding = seat.console.deciding
-        deciding.who.widget.value = " "
-        deciding.cancel.click()
+        approval = seat.console.approval
+        approval.who.widget.value = " "
+        approval.cancel.click()
         await seat.console.settled()
-        assert "say who you are" in deciding.who.note
+        assert "say who you are" in approval.who.note
         assert world.store.load(run.run_id).status is RunStatus.RUNNING
-        deciding.who.widget.value, deciding.why.widget.value = "Ada", "wrong goal"
-        await seat.click(deciding.cancel)
+        approval.who.widget.value, approval.why.widget.value = "Ada", "wrong goal"
+        await seat.click(approval.cancel)
         await seat.sees(lambda: "Phase FAILED" in seat.screen())
         assert "cancelled by Ada: wrong goal" in seat.screen()
-        assert deciding.cancel.disabled
+        assert approval.cancel.disabled
 
     at_console(scene, run.run_id)
 
@@ -89,20 +89,20 @@ def test_the_kill_switch_stops_all_and_resuming_needs_a_reason(world: World, at_
     run = world.start()
 
     async def scene(seat: Seat) -> None:
-        deciding = seat.console.deciding
-        await seat.click(deciding.kill)
-        await seat.sees(lambda: deciding.kill.description == "Resume payments")
+        approval = seat.console.approval
+        await seat.click(approval.kill)
+        await seat.sees(lambda: approval.kill.description == "Resume payments")
         assert [(one.kind, one.name) for one in world.store.policy().halts] == [("wallet", EVERY_WALLET)]
-        assert "All payments are halted" in deciding.halts.value
-        await seat.click(seat.console.driving.tick)
-        assert "halted wallet *" in seat.console.driving.message.text
-        deciding.kill.click()
+        assert "All payments are halted" in approval.halts.value
+        await seat.click(seat.console.controls.tick)
+        assert "halted wallet *" in seat.console.controls.message.text
+        approval.kill.click()
         await seat.console.settled()
-        assert "say why" in deciding.why.note
-        deciding.why.widget.value = "the fire is out"
-        await seat.click(deciding.kill)
-        await seat.sees(lambda: deciding.kill.description == "Kill switch")
-        await seat.click(seat.console.driving.tick)
+        assert "say why" in approval.why.note
+        approval.why.widget.value = "the fire is out"
+        await seat.click(approval.kill)
+        await seat.sees(lambda: approval.kill.description == "Kill switch")
+        await seat.click(seat.console.controls.tick)
         await seat.sees(lambda: "Phase WAITING" in seat.screen())
 
     at_console(scene, run.run_id)
@@ -113,6 +113,6 @@ def test_a_kill_switch_that_is_thrown_elsewhere_shows_here(world: World, at_cons
 
     async def scene(seat: Seat) -> None:
         gpuagent("policy", "halt", "wallet", "all", "--why", "fire", "--by", "Grace")
-        await seat.sees(lambda: "by Grace: fire" in seat.console.deciding.halts.value)
+        await seat.sees(lambda: "by Grace: fire" in seat.console.approval.halts.value)
 
     at_console(scene)

@@ -9,10 +9,11 @@ import pytest
 from bson import Decimal128, ObjectId
 
 from gpuagent.core.model import Phase
-from gpuagent.panels.decision import why
-from gpuagent.panels.event_log import log
+from gpuagent.core.status import StatusText
+from gpuagent.panels.decision import explanation
+from gpuagent.panels.event_log import event_log
 from gpuagent.panels.kit.html import Html, el, join, table
-from gpuagent.panels.state_diagram import WORDS, picture
+from gpuagent.panels.state_diagram import CAPTIONS, diagram
 from gpuagent.panels.tables import budget_bar, jobs_table, payments_table
 from gpuagent.render.palette import vendor_colours
 
@@ -35,8 +36,8 @@ def test_text_is_escaped_and_markup_is_not() -> None:
 
 @pytest.mark.parametrize("phase", list(Phase))
 def test_the_current_phase_alone_is_lit_and_named(phase: Phase) -> None:
-    drawn = Xml.fromstring(picture(phase.value))
-    assert drawn.get("aria-label") == f"Phase {phase}: {WORDS[phase]}"
+    drawn = Xml.fromstring(diagram(phase.value))
+    assert drawn.get("aria-label") == f"Phase {phase}: {CAPTIONS[phase]}"
     bold = [one.text for one in drawn.iter("text") if one.get("font-weight") == "700"]
     assert bold == [phase.value]
     assert [one.text for one in drawn.iter("text") if one.text in list(Phase)] == list(Phase)
@@ -51,6 +52,7 @@ def test_a_budget_is_a_bar_and_the_same_in_words() -> None:
 
 def test_jobs_show_progress_in_words_and_what_vendors_say_as_text() -> None:
     job = {
+        "_id": "j1",
         "vendorId": "acme",
         "expectedCost": Decimal128("1.40"),
         "state": "settled",
@@ -58,11 +60,15 @@ def test_jobs_show_progress_in_words_and_what_vendors_say_as_text() -> None:
         "progress": 0.4821,
         "errorMessage": EVIL,
     }
-    drawn = jobs_table([job, {**job, "progress": 7, "status": "running"}, {**job, "progress": None}], COLOURS)
+    drawn = jobs_table(
+        [job, {**job, "progress": 7, "status": "running"}, {**job, "progress": None}], COLOURS, StatusText()
+    )
     assert "<script" not in drawn
     assert re.findall(r'aria-valuenow="(\d+)"', drawn) == ["48", "100", "0"]
     assert ">48%<" in drawn
-    assert "No job yet" in jobs_table([], COLOURS)
+    assert f"running, {EVIL}" not in jobs_table([job], COLOURS, StatusText(jobs={"j1": f"running, {EVIL}"}))
+    assert "running, 48 %" in jobs_table([job], COLOURS, StatusText(jobs={"j1": "running, 48 %"}))
+    assert "No job yet" in jobs_table([], COLOURS, StatusText())
 
 
 @pytest.mark.parametrize(
@@ -116,7 +122,7 @@ def decision(**data: Any) -> dict[str, Any]:
 
 
 def test_why_shows_candidates_choice_verdicts_and_cost() -> None:
-    drawn = why(decision(fallback="llm was refused"), COLOURS)
+    drawn = explanation(decision(fallback="llm was refused"), COLOURS)
     assert "<script" not in drawn
     for words in (
         "Chose acme.",
@@ -126,9 +132,9 @@ def test_why_shows_candidates_choice_verdicts_and_cost() -> None:
         "50%",
         "p 0.500, value 0.250",
         "Guard on llm: refused: evil is halted",
-        "Guard on stub: accepted",
+        "Guard on rules: accepted",
         "Fell back: llm was refused",
-        "Decided by stub, model some/model",
+        "Decided by rules, model some/model",
         "12 ms, 7 tokens, 0.02 USD",
     ):
         assert words in drawn
@@ -144,18 +150,18 @@ def test_why_shows_candidates_choice_verdicts_and_cost() -> None:
     ],
 )
 def test_why_of_other_decisions(made: Any, says: str) -> None:
-    assert says in why(decision(decision=made), COLOURS)
+    assert says in explanation(decision(decision=made), COLOURS)
 
 
 def test_why_without_a_record_or_a_decision() -> None:
-    assert "Nothing was decided yet" in why(None, COLOURS)
-    assert "8 jobs were tried" in why({"content": "8 jobs were tried", "timestamp": AT, "data": {}}, COLOURS)
+    assert "Nothing was decided yet" in explanation(None, COLOURS)
+    assert "8 jobs were tried" in explanation({"content": "8 jobs were tried", "timestamp": AT, "data": {}}, COLOURS)
 
 
 def test_the_log_names_kinds_and_times() -> None:
     line = {"_id": ObjectId(), "type": "payment_event", "content": EVIL, "timestamp": AT}
-    drawn = log([line], filtered=False)
+    drawn = event_log([line], filtered=False)
     assert "<script" not in drawn
     assert ">money<" in drawn
     assert AT.astimezone().strftime("%H:%M:%S") in drawn
-    assert "Nothing has happened yet" in log([], filtered=False)
+    assert "Nothing has happened yet" in event_log([], filtered=False)

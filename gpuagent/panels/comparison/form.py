@@ -10,11 +10,11 @@ import ipywidgets as w
 from gpuagent.errors import BadInput, GpuAgentError
 from gpuagent.panels.comparison import results as compared
 from gpuagent.panels.comparison.runner import COUNT_MAX, FREE, Choice, Trial, why_no_llm
-from gpuagent.panels.kit.fields import Field, button, card, choice, row, text
+from gpuagent.panels.kit.fields import Field, button, card, dropdown, row, text_input
 from gpuagent.panels.kit.html import Html, el, join
-from gpuagent.panels.kit.message import Message, html, shown
+from gpuagent.panels.kit.message import StatusLine, html_widget, styled
 from gpuagent.panels.kit.style import sheet
-from gpuagent.panels.kit.tasks import Bridge
+from gpuagent.panels.kit.tasks import Tasks
 from gpuagent.planbench.compare import MODES, Comparison
 
 NO_LLM = "llm is not set up, so planners that are free are compared alone: "
@@ -25,7 +25,7 @@ class Comparing:
 
     def __init__(self, choice_: Choice, environ: Mapping[str, str], cache: Path | None = None) -> None:
         self._environ, self._cache = environ, cache
-        self._bridge, self.message = Bridge(), Message()
+        self._tasks, self.message = Tasks(), StatusLine()
         self._busy = False
         self.trial: Trial | None = None
         self.comparison: Comparison | None = None
@@ -41,10 +41,10 @@ class Comparing:
         self.run = button("Run", lambda: self._act(self._played), "primary", "Play all planners over all scenarios")
         self.stop = button("Stop", self._stop, "warning", "Keep what is played, begin nothing more")
         self.bar = w.IntProgress(value=0, max=1, layout=w.Layout(width="240px"))
-        self.progress, self.results = html(), html()
+        self.progress, self.results = html_widget(), html_widget()
         self.widget = card(
-            row(html(el("b", "Planners")), *self.planners.values()),
-            html(el("p", NO_LLM + self._no_llm, class_="note") if self._no_llm else ""),
+            row(html_widget(el("b", "Planners")), *self.planners.values()),
+            html_widget(el("p", NO_LLM + self._no_llm, class_="note") if self._no_llm else ""),
             *(field.box for field in self.fields.values()),
             row(self.estimate, self.run, self.stop, self.bar, self.progress),
             self.message.widget,
@@ -78,21 +78,21 @@ class Comparing:
             self._draw()
         self.comparison = comparison
         self.message.say(comparison.stopped or f"Played. {trial.words()}")
-        self.results.value = shown(self._result())
+        self.results.value = styled(self._result())
         return comparison
 
     async def settled(self) -> None:
         """Returns once nothing that a button began is under way."""
-        await self._bridge.settled()
+        await self._tasks.settled()
 
     def _fields(self, asked: Choice) -> None:
         self.fields: dict[str, Field[Any]] = {
-            "scenarios": Field(text("Scenarios", asked.scenarios, "generated, own, or a folder"), str.strip),
-            "seed": Field(text("Seed", str(asked.seed)), _number("a seed", 10**9)),
-            "count": Field(text("How many", str(asked.count)), _number("how many to generate", COUNT_MAX)),
-            "mode": Field(choice("Mode", MODES), str),
-            "limit": Field(text("Limit, USD", asked.limit, "what asking may cost"), str.strip),
-            "against": Field(text("Paired with", asked.against, "the first planner"), str.strip),
+            "scenarios": Field(text_input("Scenarios", asked.scenarios, "generated, own, or a folder"), str.strip),
+            "seed": Field(text_input("Seed", str(asked.seed)), _number("a seed", 10**9)),
+            "count": Field(text_input("How many", str(asked.count)), _number("how many to generate", COUNT_MAX)),
+            "mode": Field(dropdown("Mode", MODES), str),
+            "limit": Field(text_input("Limit, USD", asked.limit, "what asking may cost"), str.strip),
+            "against": Field(text_input("Paired with", asked.against, "the first planner"), str.strip),
         }
         self.fields["mode"].widget.value = asked.mode
 
@@ -111,7 +111,7 @@ class Comparing:
     def _act(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """A second click while one is under way is dropped; an error is shown, for nothing else would show it."""
         if not self._busy:
-            self._bridge.spawn(lambda: self._guarded(work))
+            self._tasks.spawn(lambda: self._guarded(work))
 
     async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
@@ -134,12 +134,12 @@ class Comparing:
 
     def _tell(self, planner: str, played: int, total: int) -> None:
         """From the thread that plays."""
-        self._bridge.call(lambda: self._show_progress(planner, played, total))
+        self._tasks.call(lambda: self._show_progress(planner, played, total))
 
     def _show_progress(self, planner: str, played: int, total: int) -> None:
         names = [asker.planner.name for asker in self.trial.askers] if self.trial else [planner]
         self.bar.max, self.bar.value = total * len(names), names.index(planner) * total + played
-        self.progress.value = shown(el("span", f"{planner}: {played} of {total} scenarios", role="status"))
+        self.progress.value = styled(el("span", f"{planner}: {played} of {total} scenarios", role="status"))
 
     def _draw(self) -> None:
         self.estimate.disabled = self.run.disabled = self._busy
@@ -159,7 +159,7 @@ class Comparing:
         )
         plain = f"a comparison of {chosen}" + (f"\n{NO_LLM}{self._no_llm}" if self._no_llm else "")
         bundle: dict[str, Any] = self.widget._repr_mimebundle_()
-        return {**bundle, "text/html": join(sheet(), shown(content)), "text/plain": plain}
+        return {**bundle, "text/html": join(sheet(), styled(content)), "text/plain": plain}
 
 
 def _number(what: str, most: int) -> Callable[[str], int]:

@@ -9,7 +9,7 @@ from typing import Any
 from gpuagent.core.money import show_usd
 from gpuagent.panels.comparison.runner import Trial
 from gpuagent.panels.kit.html import Html, el, join, table
-from gpuagent.panels.kit.message import shown
+from gpuagent.panels.kit.message import styled
 from gpuagent.panels.kit.style import sheet
 from gpuagent.planbench.compare import BAYES, BOUNDS, Comparison
 from gpuagent.planbench.disagreements import Disagreement, disagreements
@@ -31,7 +31,7 @@ class Section:
     plain: str
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/html": join(sheet(), shown(self.html)), "text/plain": self.plain}
+        return {"text/html": join(sheet(), styled(self.html)), "text/plain": self.plain}
 
 
 def scores(comparison: Comparison) -> Section:
