@@ -21,7 +21,7 @@ from gpuagent.errors import BadInput, ChainError, ChainMismatch, Refused, StaleR
 from gpuagent.render.narration import Narration
 from gpuagent.schedule.result import Result
 from gpuagent.schedule.run_name import begin
-from gpuagent.session import is_configured
+from gpuagent.session import is_configured, resolved_environment
 from gpuagent.tick import tick
 
 TICKS_MAX, PAUSE_MAX_S = 1_000_000, 86_400

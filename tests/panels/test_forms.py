@@ -52,7 +52,7 @@ def test_a_bad_value_is_explained_beside_its_field(
 
 def test_the_order_is_what_stands_in_the_form(world: World, at_console: Play) -> None:
     async def scene(seat: Seat) -> None:
-        form = seat.console.form
+        form = seat.console.launch_form
         values = {"goal": " Tune ", "gpu": "T4", "hours": "0.5", "budget": "2.50", "tags": "a, b,,a"}
         for name, value in values.items():
             form.fields[name].widget.value = value
@@ -83,7 +83,7 @@ def test_the_order_is_what_stands_in_the_form(world: World, at_console: Play) ->
 
 def test_what_only_the_agent_knows_is_said_in_the_form(world: World, at_console: Play) -> None:
     async def scene(seat: Seat) -> None:
-        form = seat.console.form
+        form = seat.console.launch_form
         form.fields["planner"].widget.value = "llm"
         form.fields["model"].widget.value = "nobody/nothing"
         await seat.click(form.launch)

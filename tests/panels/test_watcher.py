@@ -22,7 +22,7 @@ def run(number: int) -> Change:
 
 
 class Script:
-    """A database whose watches play these changes and errors, one watch after the other; the last goes on in silence."""
+    """A database whose watches play these changes and errors in turn; the last goes on in silence."""
 
     def __init__(self, *watches: Iterable[Change | Exception]) -> None:
         self._watches = list(watches)
@@ -81,7 +81,7 @@ def test_when_changes_were_lost_it_begins_anew() -> None:
     assert sum(update.all_runs for update in received) >= 1
 
 
-def test_an_errand_of_another_thread_is_done_on_the_loop() -> None:
+def test_a_task_of_another_thread_finishes_on_the_loop() -> None:
     async def play() -> str:
         tasks, message = Tasks(), StatusLine()
         task = ExclusiveTask(tasks, message, lambda: None)

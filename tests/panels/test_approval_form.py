@@ -36,7 +36,7 @@ def test_an_approval_of_what_is_not_asked_any_more_is_refused(world: World, at_c
     world.allow(approval_above=1_000_000)
     run = world.start()
     world.tick(run)
-    world.market.clock.ahead_s += 3600
+    world.market.pass_time(3600)
 
     async def scene(seat: Seat) -> None:
         await seat.click(seat.console.approval.approve)
