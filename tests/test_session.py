@@ -34,12 +34,14 @@ def test_a_configured_environment_is_taken_as_it_is(world: World) -> None:
         assert session.faults is None
 
 
-def test_who_looks_back_sees_what_the_embedded_stack_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_records_of_the_embedded_stack_can_be_read_during_and_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     with open_session({}) as session:
         run = quickstart.launch(session, "Fine-tune tiny-llm", "5", "none")
-        with open_records({}) as beside:
-            assert beside.store.load(run.run_id) == run
+        with open_records({}) as during:
+            assert during.store.load(run.run_id) == run
     with open_records({}) as afterwards:
         assert afterwards.store.load(run.run_id) == run
 
@@ -58,15 +60,15 @@ def test_the_quickstart_survives_the_failing_vendor(world: World, capsys: pytest
         world.finish(run)
         assert quickstart.follow(session, run).status == "completed"
         assert quickstart.books(session, run).balanced
-    told = capsys.readouterr().out
-    assert "gpu_vendor_1 failed the job" in told
-    assert "gpu_vendor_2 completed the job" in told
-    assert "the books balance" in told
+    output = capsys.readouterr().out
+    assert "gpu_vendor_1 failed the job" in output
+    assert "gpu_vendor_2 completed the job" in output
+    assert "the books balance" in output
 
 
 def test_faults_are_those_of_the_mock(world: World) -> None:
-    known = {fault["name"] for fault in world.market.control("GET", "faults")["faults"]}
-    assert set(FAULTS) - {JOBS_FAIL} <= known
+    names = {fault["name"] for fault in world.market.control("GET", "faults")["faults"]}
+    assert set(FAULTS) - {JOBS_FAIL} <= names
 
 
 def test_a_market_that_is_not_there_is_a_vendor_error() -> None:
@@ -105,10 +107,10 @@ def test_the_folder_is_free_only_when_the_vendors_have_ended_too(tmp_path: Path)
 
 
 def test_a_planner_may_be_named_with_its_model() -> None:
-    made: list[str] = []
+    models: list[str] = []
 
     def llm(model: str) -> Planner:
-        made.append(model)
+        models.append(model)
         return StubPlanner()
 
     def stub(option: str) -> Planner:
@@ -119,7 +121,7 @@ def test_a_planner_may_be_named_with_its_model() -> None:
     planners = OnDemand({"stub": stub, "llm": llm})
     assert "llm:some/model:free" in planners
     assert planners["llm:some/model:free"] is planners["llm:some/model:free"]
-    assert made == ["some/model:free"]
+    assert models == ["some/model:free"]
     assert "stub:x" not in planners
     assert "other:x" not in planners
     assert list(planners) == ["stub", "llm"]

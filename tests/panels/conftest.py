@@ -21,7 +21,7 @@ Scene = Callable[["Seat"], Awaitable[None]]
 
 @dataclass
 class Seat:
-    """Where a person sits: a console, and what they do with it."""
+    """A user at a console: clicks, and waits for what the screen shows."""
 
     console: Console
     session: Session
@@ -31,18 +31,18 @@ class Seat:
         button.click()
         await self.console.settled()
 
-    async def sees(self, seen: Callable[[], bool]) -> None:
-        """Waits for the screen, as a person does."""
+    async def sees(self, shown_yet: Callable[[], bool]) -> None:
+        """Waits until the screen shows it."""
         ends_at = time.monotonic() + WITHIN_S
-        while not seen():
+        while not shown_yet():
             assert time.monotonic() < ends_at, self.screen()
             await asyncio.sleep(0.01)
 
     def screen(self) -> str:
         view, console = self.console.view, self.console
         parts = [view.head, view.phase, view.budget, view.jobs, view.payments, view.why, view.log]
-        said = [console.controls.message, console.approval.message, console.launch_form.message, console.problem]
-        return "\n".join([*(part.value for part in parts), *(message.text for message in said)])
+        messages = [console.controls.message, console.approval.message, console.launch_form.message, console.problem]
+        return "\n".join([*(part.value for part in parts), *(message.text for message in messages)])
 
 
 @pytest.fixture
@@ -58,16 +58,16 @@ def at_console(session: Session) -> Callable[..., None]:
 
     def play(scene: Scene, run_id: str = "", **ports: Any) -> None:
         agent = replace(session.agent, ports=replace(session.agent.ports, **ports))
-        played(scene, replace(session, agent=agent), run_id)
+        play_scene(scene, replace(session, agent=agent), run_id)
 
     return play
 
 
-def played(scene: Scene, session: Session, run_id: str = "") -> None:
-    asyncio.run(_played(scene, session, run_id))
+def play_scene(scene: Scene, session: Session, run_id: str = "") -> None:
+    asyncio.run(_play(scene, session, run_id))
 
 
-async def _played(scene: Scene, session: Session, run_id: str) -> None:
+async def _play(scene: Scene, session: Session, run_id: str) -> None:
     console = Console(session, run_id)
     try:
         await scene(Seat(console, session))

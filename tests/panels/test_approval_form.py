@@ -1,4 +1,4 @@
-"""What a person decides at the console: each with a name, a reason where one is needed, and the error beside it."""
+"""The user's decisions at the console: each with a name, a reason where one is needed, and the error beside it."""
 
 from collections.abc import Callable
 
@@ -29,7 +29,7 @@ def test_a_dear_purchase_is_approved_at_the_price_that_is_shown(world: World, at
         assert approval.request.layout.display == "none"
 
     at_console(scene, run.run_id)
-    assert any("Grace approved 1.40 USD" in one["content"] for one in world.seen(run, "payment_event"))
+    assert any("Grace approved 1.40 USD" in event["content"] for event in world.seen(run, "payment_event"))
 
 
 def test_an_approval_of_what_is_not_asked_any_more_is_refused(world: World, at_console: Play) -> None:
@@ -92,7 +92,7 @@ def test_the_kill_switch_stops_all_and_resuming_needs_a_reason(world: World, at_
         approval = seat.console.approval
         await seat.click(approval.kill)
         await seat.sees(lambda: approval.kill.description == "Resume payments")
-        assert [(one.kind, one.name) for one in world.store.policy().halts] == [("wallet", EVERY_WALLET)]
+        assert [(halt.kind, halt.name) for halt in world.store.policy().halts] == [("wallet", EVERY_WALLET)]
         assert "All payments are halted" in approval.halts.value
         await seat.click(seat.console.controls.tick)
         assert "halted wallet *" in seat.console.controls.message.text

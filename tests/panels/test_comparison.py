@@ -16,7 +16,16 @@ from gpuagent.planbench.disagreements import disagreements
 from tests.support.eventually import eventually
 from tests.support.llm_samples import KEY, OPENAI
 from tests.support.llm_server import LlmServer, Says, starts
-from tests.support.notebooks import COMPARE, DEADLINE_S, PAPERMILL, cell, embedded, ended, errors, notebook
+from tests.support.notebooks import (
+    COMPARE,
+    DEADLINE_S,
+    PAPERMILL,
+    cell,
+    embedded_environment,
+    errors,
+    notebook,
+    run_process,
+)
 from tests.support.scenarios import document
 from tests.support.world import World
 
@@ -205,7 +214,7 @@ def test_own_runs_are_replayed(world: World) -> None:
 def test_the_notebook_by_papermill_with_parameters(tmp_path: Path) -> None:
     out = tmp_path / "out.ipynb"
     options = ("-k", "python3", "--no-progress-bar", "-p", "planners", "stub,reliable", "-p", "count", "4")
-    shown = ended(embedded(tmp_path), *PAPERMILL, str(COMPARE), str(out), *options)
+    shown = run_process(embedded_environment(tmp_path), *PAPERMILL, str(COMPARE), str(out), *options)
     assert shown.returncode == 0, shown.stderr
     (told,) = cell(out, "scores").outputs
     assert "reliable" in told.data["text/plain"]
@@ -221,5 +230,5 @@ def test_the_notebook_by_papermill_with_parameters(tmp_path: Path) -> None:
 def test_the_notebook_with_a_planner_that_is_not_there(tmp_path: Path) -> None:
     out = tmp_path / "out.ipynb"
     options = ("-k", "python3", "--no-progress-bar", "-p", "planners", "psychic")
-    shown = ended(embedded(tmp_path), *PAPERMILL, str(COMPARE), str(out), *options)
+    shown = run_process(embedded_environment(tmp_path), *PAPERMILL, str(COMPARE), str(out), *options)
     assert (shown.returncode, [kind for kind, _ in errors(out)]) == (1, ["BadInput"])

@@ -101,8 +101,8 @@ def test_a_run_that_is_ticked_elsewhere_moves_here(world: World, at_console: Pla
         elsewhere.start()
         await seat.sees(lambda: "Phase WAITING" in seat.screen() and "WAITING" in str(seat.console.runs.options))
         elsewhere.join()
-        other = await asyncio.to_thread(world.start)
-        await seat.sees(lambda: other.run_id in str(seat.console.runs.options))
+        newer = await asyncio.to_thread(world.start)
+        await seat.sees(lambda: newer.run_id in str(seat.console.runs.options))
         assert seat.console.run_id == run.run_id
 
     at_console(scene, run.run_id)
@@ -225,15 +225,15 @@ def test_a_long_log_is_cut(world: World, at_console: Play) -> None:
 def test_it_reads_without_a_kernel(world: World, at_console: Play) -> None:
     run = world.start()
     world.tick(run)
-    shown: list[dict[str, Any]] = []
+    bundles: list[dict[str, Any]] = []
 
     async def scene(seat: Seat) -> None:
-        shown.append(seat.console._repr_mimebundle_())
+        bundles.append(seat.console._repr_mimebundle_())
 
     at_console(scene, run.run_id)
-    (bundle,) = shown
+    (bundle,) = bundles
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert bundle["text/plain"] == f"gpuagent console, run {run.run_id}: WAITING"
-    for words in ("Phase WAITING", "1.40 USD settled", "Chose gpu_vendor_1.", "settled on chain"):
-        assert words in bundle["text/html"]
+    for text in ("Phase WAITING", "1.40 USD settled", "Chose gpu_vendor_1.", "settled on chain"):
+        assert text in bundle["text/html"]
     assert world.signed(run)[0]["header"] not in str(bundle)

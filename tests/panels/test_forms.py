@@ -10,7 +10,7 @@ from gpuagent.agent.start import Order
 from gpuagent.errors import BadInput
 from gpuagent.practice.faults import JOBS_FAIL
 from gpuagent.session import Session
-from tests.panels.conftest import Seat, played
+from tests.panels.conftest import Seat, play_scene
 from tests.support.world import World
 
 Play = Callable[..., None]
@@ -172,4 +172,4 @@ def test_without_practice_vendors_there_are_no_switches(session: Session) -> Non
     async def scene(seat: Seat) -> None:
         assert not seat.console.faults.switches
 
-    played(scene, replace(session, faults=None))
+    play_scene(scene, replace(session, faults=None))

@@ -1,4 +1,4 @@
-"""What is drawn of documents: the lit phase, escaped texts, links, and words beside every bar."""
+"""What is drawn of documents: the highlighted phase, escaped texts, links, and words beside every bar."""
 
 import re
 from datetime import UTC, datetime
@@ -35,12 +35,12 @@ def test_text_is_escaped_and_markup_is_not() -> None:
 
 
 @pytest.mark.parametrize("phase", list(Phase))
-def test_the_current_phase_alone_is_lit_and_named(phase: Phase) -> None:
+def test_the_current_phase_alone_is_highlighted_and_named(phase: Phase) -> None:
     drawn = Xml.fromstring(diagram(phase.value))
     assert drawn.get("aria-label") == f"Phase {phase}: {CAPTIONS[phase]}"
-    bold = [one.text for one in drawn.iter("text") if one.get("font-weight") == "700"]
+    bold = [label.text for label in drawn.iter("text") if label.get("font-weight") == "700"]
     assert bold == [phase.value]
-    assert [one.text for one in drawn.iter("text") if one.text in list(Phase)] == list(Phase)
+    assert [label.text for label in drawn.iter("text") if label.text in list(Phase)] == list(Phase)
 
 
 def test_a_budget_is_a_bar_and_the_same_in_words() -> None:
@@ -50,7 +50,7 @@ def test_a_budget_is_a_bar_and_the_same_in_words() -> None:
     assert re.findall(r"width:([\d.]+)%", drawn) == ["28.000", "35.000", "2.000"]
 
 
-def test_jobs_show_progress_in_words_and_what_vendors_say_as_text() -> None:
+def test_jobs_show_their_status_and_progress_and_vendors_texts_escaped() -> None:
     job = {
         "_id": "j1",
         "vendorId": "acme",
@@ -124,7 +124,7 @@ def decision(**data: Any) -> dict[str, Any]:
 def test_why_shows_candidates_choice_verdicts_and_cost() -> None:
     drawn = explanation(decision(fallback="llm was refused"), COLOURS)
     assert "<script" not in drawn
-    for words in (
+    for text in (
         "Chose acme.",
         "✓ chosen",
         "1.40 USD",
@@ -137,20 +137,20 @@ def test_why_shows_candidates_choice_verdicts_and_cost() -> None:
         "Decided by rules, model some/model",
         "12 ms, 7 tokens, 0.02 USD",
     ):
-        assert words in drawn
+        assert text in drawn
     assert drawn.count("✓ chosen") == 1
 
 
 @pytest.mark.parametrize(
-    ("made", "says"),
+    ("action", "text"),
     [
         ({"action": "wait", "vendorId": ""}, "Chose to wait."),
         ({"action": "abort", "vendorId": ""}, "Chose to give up."),
         (None, "No answer counted."),
     ],
 )
-def test_why_of_other_decisions(made: Any, says: str) -> None:
-    assert says in explanation(decision(decision=made), COLOURS)
+def test_why_of_other_decisions(action: Any, text: str) -> None:
+    assert text in explanation(decision(decision=action), COLOURS)
 
 
 def test_why_without_a_record_or_a_decision() -> None:

@@ -1,4 +1,4 @@
-"""A JupyterLab as a person has it: `gpuagent lab` on embedded parts, driven by a real browser."""
+"""A JupyterLab as users start it: `gpuagent lab` on embedded parts, for a real browser."""
 
 import json
 import os
