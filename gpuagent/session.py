@@ -38,13 +38,13 @@ def is_configured(environ: Mapping[str, str]) -> bool:
 
 
 def practice_folder() -> Path:
-    """Where the stack keeps what it knows while nothing else is named."""
+    """The folder of the embedded stack's data, for an environment that names no chain."""
     return wiring.data_folder() / "up"
 
 
 @contextmanager
 def open_records(environ: Mapping[str, str]) -> "Iterator[Database]":
-    """The database alone, to look back in; where the environment names nothing, the practice stack's, up or not.
+    """The database alone, for reading; where the environment names no chain, the practice stack's, running or not.
 
     Raises ConfigError, MongodError.
     """

@@ -1,9 +1,10 @@
 """The status of a run and of each of its jobs as sentences for users, the same in terminals and notebooks. Pure."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
+from typing import Any
 
 from gpuagent.core import budget
 from gpuagent.core.model import (
@@ -25,13 +26,15 @@ from gpuagent.core.ports import Pace
 from gpuagent.core.transitions import is_open
 
 POLL_S = 1.0
+NEWS_TYPES = ("job_log", "metric")
+"""Observations that a vendor's answer about a job leaves."""
 REASON_MAX = 300
 """Characters of a reason, which may be a vendor's text."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatusText:
-    """run: one sentence on the whole run. jobs: a sentence on each job, by its id."""
+    """A run's status in sentences. run: on the whole run. jobs: on each job, by its id."""
 
     run: str = ""
     jobs: Mapping[str, str] = field(default_factory=dict)
@@ -39,7 +42,7 @@ class StatusText:
 
 @dataclass(frozen=True, slots=True)
 class _Moment:
-    """The time of the reader. zone: None for the machine's own."""
+    """The reader's present. zone: None for the machine's own."""
 
     now: float
     zone: tzinfo | None
@@ -62,14 +65,24 @@ def status_text(
     zone: tzinfo | None = UTC,
     heard: Mapping[str, float] | None = None,
 ) -> StatusText:
-    """The run at `now` (Unix seconds). heard: when each job's vendor last had news of it, by job id."""
+    """The run's status at `now` (Unix seconds), for a reader in this zone. heard: as heard_at() returns it."""
     moment, heard = _Moment(now, zone, pace or Pace()), heard or {}
     jobs = {job.job_id: _job_text(job, run.status is RunStatus.RUNNING, moment, heard) for job in run.jobs}
     return StatusText(_run_text(run, jobs, moment), jobs)
 
 
+def heard_at(observations: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """When each job's vendor last had news of it, by job id. observations: documents, in any order."""
+    times: dict[str, float] = {}
+    for observation in observations:
+        if "jobId" in observation and observation["type"] in NEWS_TYPES:
+            job_id, at = str(observation["jobId"]), observation["timestamp"].timestamp()
+            times[job_id] = max(at, times.get(job_id, at))
+    return times
+
+
 def planner_label(name: str) -> str:
-    """A planner as users know it: the deterministic one, whose mode is `stub`, goes by its rules."""
+    """A planner's name for users: the deterministic one, whose mode is `stub`, is called rules."""
     return "rules" if name == "stub" else name
 
 

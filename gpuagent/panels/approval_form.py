@@ -26,7 +26,10 @@ KILL_WHY = "kill switch in the console"
 
 
 class ApprovalForm:
-    """widget: name and reason, Cancel, the kill switch. request: the purchase to approve, hidden without one."""
+    """The form for approvals, Cancel and the kill switch, each with the user's name and reason.
+
+    widget: the form. request: the purchase that waits for approval, hidden without one.
+    """
 
     def __init__(self, session: Session, tasks: Tasks, run_id: Callable[[], str]) -> None:
         self._session, self._run_id = session, run_id

@@ -32,7 +32,7 @@ from gpuagent.session import Session
 
 
 class Console:
-    """Shown by being the last value of a cell. run_id: the open run, "" for none. close() ends its watching."""
+    """The console of one session, shown by being the last value of a cell. run_id: the open run, "" for none."""
 
     def __init__(self, session: Session, run_id: str = "") -> None:
         """Raises UnknownRun; run_id empty: the newest run that is still running, or else the newest."""
@@ -79,7 +79,7 @@ class Console:
         self._watcher.close()
 
     def ended(self, within_s: float) -> bool:
-        """Whether its watching has ended, once it was closed. Blocks."""
+        """Whether the watching has ended, once it was closed. Blocks."""
         return self._watcher.join(within_s)
 
     async def settled(self) -> None:

@@ -28,7 +28,7 @@ FILTERS = {
 
 
 def event_log(newest: Sequence[Mapping[str, Any]], filtered: bool) -> Html:
-    """newest: observations, the newest first, at most LINES_MAX and one, which says that there are more."""
+    """A line per observation. newest: the newest first; more than LINES_MAX show that there are older ones."""
     if not newest:
         hint = "Nothing matches the filter." if filtered else "Nothing has happened yet."
         return el("p", hint, class_="faint")

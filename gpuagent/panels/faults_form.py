@@ -15,7 +15,7 @@ NO_SWITCHES = "The vendors are not practice vendors, so they have no switches: `
 
 
 class FaultsForm:
-    """widget: a switch for each practice vendor and fault, which shows what the market itself says."""
+    """The form with a switch for each practice vendor and fault, as the market itself has them. widget: the form."""
 
     def __init__(self, session: Session, tasks: Tasks) -> None:
         self.message = StatusLine()

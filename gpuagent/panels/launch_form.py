@@ -26,7 +26,7 @@ FORM = ("goal", "gpu", "hours", "budget", "planner", "model", "tags")
 
 
 class LaunchForm:
-    """widget: the form. opened: called with a run that it has started. who: the user's name."""
+    """The form that starts a run. who: the user's name. opened: called with the run. widget: the form."""
 
     def __init__(self, session: Session, tasks: Tasks, who: Callable[[], str], opened: Callable[[Run], None]) -> None:
         self._session, self._who, self._opened = session, who, opened

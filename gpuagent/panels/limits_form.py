@@ -24,7 +24,7 @@ LABEL = "170px"
 
 
 class LimitsForm:
-    """widget: the form. show() replaces its values by the policy in force, unless the user is editing them."""
+    """The form of the policy's limits. show() replaces its values unless the user is editing them. widget: the form."""
 
     def __init__(self, session: Session, tasks: Tasks, who: Callable[[], str]) -> None:
         self._session, self._who = session, who

@@ -24,7 +24,7 @@ PASSING = (ChainError, StoreError, VendorError)
 
 
 class RunControls:
-    """widget: the row of buttons. run_id: the id of the open run, "" for none."""
+    """The buttons that move the open run. run_id: its id, "" for none. widget: the row of buttons."""
 
     def __init__(self, session: Session, tasks: Tasks, run_id: Callable[[], str]) -> None:
         self._session, self._tasks, self._run_id = session, tasks, run_id

@@ -51,7 +51,7 @@ def page(open_run: OpenRun, colours: Mapping[str, str]) -> Html:
 
 
 class RunView:
-    """top and bottom: what stands above and below the buttons. filters: which observations are to be read."""
+    """The widgets that show the open run. top, bottom: above and below the buttons. filters: of observations."""
 
     def __init__(self, refresh: Callable[[], None]) -> None:
         """refresh: called when other observations are to be read."""

@@ -7,7 +7,7 @@ from typing import Any
 from gpuagent.core.money import amount, show_usd, usd
 from gpuagent.core.policy import Policy
 from gpuagent.core.records import RunSnapshot
-from gpuagent.core.status import StatusText, status_text
+from gpuagent.core.status import StatusText, heard_at, status_text
 from gpuagent.errors import ChainError, RunNotOurs
 from gpuagent.panels.event_log import FILTERS, LINES_MAX
 from gpuagent.panels.kit.html import Html, el
@@ -37,7 +37,10 @@ class ConsoleSnapshot:
 
 
 def take_snapshot(session: Session, run_id: str, types: Sequence[str], text: str) -> ConsoleSnapshot:
-    """run_id: "" for none. types, text: which observations. Raises UnknownRun, PolicyRefused, StoreError."""
+    """Read all that the console shows. run_id: "" for none. types, text: which observations.
+
+    Raises UnknownRun, PolicyRefused, StoreError.
+    """
     reads = session.agent.reads
     open_run = read_run(session, run_id, types, text) if run_id else None
     runs = reads.runs(RUNS_MAX)
@@ -51,11 +54,13 @@ def take_snapshot(session: Session, run_id: str, types: Sequence[str], text: str
 
 
 def read_run(session: Session, run_id: str, types: Sequence[str] = FILTERS["Everything"], text: str = "") -> OpenRun:
-    """One run. types, text: which observations. Raises UnknownRun, StoreError."""
+    """Read one run. types, text: which observations. Raises UnknownRun, StoreError."""
     agent, ports = session.agent, session.agent.ports
     documents = agent.reads.glance(run_id, types, text, LINES_MAX + 1)
+    unfiltered = types == FILTERS["Everything"] and not text
+    heard = heard_at(documents.observations if unfiltered else ())
     try:
-        status = status_text(agent.store.load(run_id), ports.clock.now(), ports.pace, zone=None)
+        status = status_text(agent.store.load(run_id), ports.clock.now(), ports.pace, zone=None, heard=heard)
     except RunNotOurs:  # the original system's runs have no status
         status = StatusText()
     return OpenRun(documents, status)

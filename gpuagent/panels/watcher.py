@@ -17,7 +17,7 @@ RETRY_S = 1.0
 
 @dataclass(slots=True)
 class Update:
-    """Changes since the last update: kinds of documents by run id. all_runs: any may have changed."""
+    """The changes since the last update. kinds: of documents, by run id. all_runs: any run may have changed."""
 
     kinds: dict[str, set[str]] = field(default_factory=dict)
     all_runs: bool = False

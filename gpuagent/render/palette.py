@@ -25,7 +25,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How one vendor is drawn. hatch and marker are matplotlib's."""
+    """The look of one vendor in charts. hatch and marker are matplotlib's."""
 
     colour: str
     hatch: str

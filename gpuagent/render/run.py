@@ -14,7 +14,7 @@ from gpuagent.core.model import Run
 from gpuagent.core.money import amount, show_usd
 from gpuagent.core.networks import transaction_url
 from gpuagent.core.ports import Pace
-from gpuagent.core.status import StatusText, status_text
+from gpuagent.core.status import StatusText, heard_at, status_text
 from gpuagent.errors import RunNotOurs
 from gpuagent.render.narration import narration_lines
 
@@ -37,12 +37,8 @@ NO_STATUS = StatusText()
 def read_status(load: Callable[[str], Run], documents: Documents, now: float, pace: Pace | None = None) -> StatusText:
     """The status of the run with these documents, in UTC; an original system's run has none. Raises as load()."""
     (run,) = documents["runs"]
-    heard: dict[str, float] = {}
-    for observation in documents["observations"]:
-        if "jobId" in observation:
-            heard[str(observation["jobId"])] = observation["timestamp"].timestamp()
     try:
-        return status_text(load(str(run["_id"])), now, pace, heard=heard)
+        return status_text(load(str(run["_id"])), now, pace, heard=heard_at(documents["observations"]))
     except RunNotOurs:
         return NO_STATUS
 

@@ -16,6 +16,7 @@ from gpuagent.books.audit import audit
 from gpuagent.core.model import Run
 from gpuagent.core.money import parse_usd, show_usd
 from gpuagent.core.ports import Ports
+from gpuagent.core.status import planner_label
 from gpuagent.core.transitions import is_over
 from gpuagent.errors import BadInput, ChainError, ChainMismatch, Refused, StaleRun, StoreError, VendorError
 from gpuagent.render.narration import Narration
@@ -80,7 +81,8 @@ def drive(order: Order, run_id: str, limits: Limits, say: Say, environ: Mapping[
     with resolved_environment(environ) as here, wiring.open_agent(settings.read(here)) as agent:
         run = begin(order, run_id, agent.ports)
         named = f" ({run_id})" if run_id not in ("", run.run_id) else ""
-        say(f"run {run.run_id}{named}: {show_usd(run.budget)} for {run.goal!r}, decided by {run.planner}")
+        planner = planner_label(run.planner)
+        say(f"run {run.run_id}{named}: {show_usd(run.budget)} for {run.goal!r}, decided by {planner}")
         tell = _teller(agent, run.run_id, say)
         run, ticks, trouble = advance(run.run_id, agent.ports, limits, tell)
         recorded = agent.reads.recorded(run.run_id)

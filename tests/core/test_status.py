@@ -21,7 +21,7 @@ from gpuagent.core.model import (
     Voided,
 )
 from gpuagent.core.ports import Pace
-from gpuagent.core.status import planner_label, status_text
+from gpuagent.core.status import heard_at, planner_label, status_text
 from tests.support.factories import RUN, SETTLEMENT, authorization, quote
 
 NOW = datetime(2026, 1, 2, 12, 40, 50, tzinfo=UTC).timestamp()
@@ -102,6 +102,15 @@ def test_each_state_of_a_job(job: Job, text: str) -> None:
 
 def test_the_last_news_of_a_running_job() -> None:
     assert sentence(settled(Underway("v1", NOW - 10, 0.5)), heard=NOW - 1) == "running, 50 %, last heard 12:40:49"
+
+
+def test_the_news_of_a_job_are_what_its_vendor_answers() -> None:
+    observations = [
+        {"type": kind, "timestamp": datetime.fromtimestamp(NOW + at, UTC), "jobId": job_id}
+        for kind, at, job_id in (("metric", 2, "j1"), ("job_log", 1, "j1"), ("error", 3, "j1"), ("metric", 1, "j2"))
+    ]
+    reasoning = {"type": "agent_reasoning", "timestamp": datetime.fromtimestamp(NOW, UTC)}
+    assert heard_at([*observations, reasoning]) == {"j1": NOW + 2, "j2": NOW + 1}
 
 
 @pytest.mark.parametrize("work", [Owed(NOW), Underway("v1", NOW)])

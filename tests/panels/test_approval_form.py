@@ -20,6 +20,7 @@ def test_a_dear_purchase_is_approved_at_the_price_that_is_shown(world: World, at
         await seat.click(seat.console.controls.tick)
         await seat.sees(lambda: "Phase APPROVAL" in seat.screen())
         assert approval.request.layout.display == ""
+        assert "reserved, waits for your approval until" in seat.console.view.jobs.value
         assert approval.approve.description == "Approve 1.40 USD"
         approval.who.widget.value = "Grace"
         await seat.click(approval.approve)
