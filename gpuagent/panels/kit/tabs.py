@@ -9,7 +9,7 @@ from gpuagent.panels.kit.fields import row
 
 
 class Tabs:
-    """Parts of a panel behind buttons. buttons: by part. bar: the buttons in a row. panes: the parts, hidden at first."""
+    """Parts of a panel behind buttons. buttons: by part. bar: the buttons in a row. panes: the parts, hidden first."""
 
     def __init__(self, parts: Mapping[str, Any]) -> None:
         self.buttons = {name: w.ToggleButton(description=name, tooltip=f"Show or hide: {name}") for name in parts}
