@@ -1,4 +1,4 @@
-"""A person's desk: the agent that the environment names, or else everything embedded, held open for a session."""
+"""A user's session: the agent that the environment names, or else everything embedded, held open."""
 
 import atexit
 import os
@@ -23,8 +23,8 @@ SPEED = "600"
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """environment: what points other processes at the same agent. faults: None where the vendors are no mock's."""
+class Session:
+    """A connected agent. environment: points other processes at the same one. faults: None without a mock vendor."""
 
     agent: wiring.Agent
     settings: settings.Settings
@@ -38,13 +38,13 @@ def is_configured(environ: Mapping[str, str]) -> bool:
 
 
 def practice_folder() -> Path:
-    """Where the stack keeps what it knows while nothing else is named."""
+    """The folder of the embedded stack's data, for an environment that names no chain."""
     return wiring.data_folder() / "up"
 
 
 @contextmanager
 def open_records(environ: Mapping[str, str]) -> "Iterator[Database]":
-    """The database alone, to look back in; where the environment names nothing, the practice stack's, up or not.
+    """The database alone, for reading; where the environment names no chain, the practice stack's, running or not.
 
     Raises ConfigError, MongodError.
     """
@@ -54,8 +54,8 @@ def open_records(environ: Mapping[str, str]) -> "Iterator[Database]":
 
 
 @contextmanager
-def surroundings(environ: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """The environment itself where it is configured; else that of a stack in the person's data folder, until the end.
+def resolved_environment(environ: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """The environment itself where it is configured; else that of a stack in the user's data folder, until the end.
 
     Raises ConfigError, MongodError.
     """
@@ -71,19 +71,19 @@ def surroundings(environ: Mapping[str, str]) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def open_desk(environ: Mapping[str, str]) -> Iterator[Desk]:
-    """Raises ConfigError, MongodError, ChainError."""
+def open_session(environ: Mapping[str, str]) -> Iterator[Session]:
+    """A session until the block ends. Raises ConfigError, MongodError, ChainError."""
     with ExitStack() as closing:
-        here = closing.enter_context(surroundings(environ))
-        known = settings.read(here)
-        agent = closing.enter_context(wiring.open_agent(known))
-        yield Desk(agent, known, here, closing.enter_context(fault_switches(here)))
+        environment = closing.enter_context(resolved_environment(environ))
+        values = settings.read(environment)
+        agent = closing.enter_context(wiring.open_agent(values))
+        yield Session(agent, values, environment, closing.enter_context(fault_switches(environment)))
 
 
 @cache
-def desk() -> Desk:
-    """The one of this process, open until it ends: a cell that is run again gets the same. Raises as open_desk()."""
+def connect() -> Session:
+    """This process's session, open until it ends: a cell that is run again gets the same. Raises as open_session()."""
     closing = ExitStack()
-    opened = closing.enter_context(open_desk(os.environ))
+    session = closing.enter_context(open_session(os.environ))
     atexit.register(closing.close)
-    return opened
+    return session

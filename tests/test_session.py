@@ -1,4 +1,4 @@
-"""The desk: the environment's agent, or an embedded one; one stack to a folder; JupyterLab with our defaults."""
+"""The session: the environment's agent, or an embedded one; one stack to a folder; JupyterLab with our defaults."""
 
 import json
 import os
@@ -19,54 +19,56 @@ from gpuagent.core.ports import Planner
 from gpuagent.errors import ConfigError, VendorError
 from gpuagent.practice import stack
 from gpuagent.practice.faults import FAULTS, JOBS_FAIL, fault_switches
-from gpuagent.session import CHAIN_NAMES, open_desk, open_records, surroundings
+from gpuagent.session import CHAIN_NAMES, open_records, open_session, resolved_environment
 from tests.support.world import World
 
 
 def test_a_configured_environment_is_taken_as_it_is(world: World) -> None:
-    with surroundings(world.environment) as environment:
+    with resolved_environment(world.environment) as environment:
         assert environment == world.environment
-    with open_desk(world.environment) as desk:
-        assert desk.agent.ports.wallet.address == world.ports.wallet.address
-        assert desk.faults is not None
+    with open_session(world.environment) as session:
+        assert session.agent.ports.wallet.address == world.ports.wallet.address
+        assert session.faults is not None
     without = {name: value for name, value in world.environment.items() if name != "VENDOR_URL"}
-    with open_desk(without) as desk:
-        assert desk.faults is None
+    with open_session(without) as session:
+        assert session.faults is None
 
 
-def test_who_looks_back_sees_what_the_embedded_stack_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_records_of_the_embedded_stack_can_be_read_during_and_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    with open_desk({}) as desk:
-        run = quickstart.launch(desk, "Fine-tune tiny-llm", "5", "none")
-        with open_records({}) as beside:
-            assert beside.store.load(run.run_id) == run
+    with open_session({}) as session:
+        run = quickstart.launch(session, "Fine-tune tiny-llm", "5", "none")
+        with open_records({}) as during:
+            assert during.store.load(run.run_id) == run
     with open_records({}) as afterwards:
         assert afterwards.store.load(run.run_id) == run
 
 
 @pytest.mark.parametrize("name", CHAIN_NAMES)
 def test_half_a_configuration_is_an_error_and_no_reason_to_embed(name: str) -> None:
-    with pytest.raises(ConfigError), open_desk({name: "eip155:8453"}):
+    with pytest.raises(ConfigError), open_session({name: "eip155:8453"}):
         pass
 
 
 def test_the_quickstart_survives_the_failing_vendor(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    with open_desk(world.environment) as desk:
-        run = quickstart.launch(desk, "Fine-tune tiny-llm", "5", "gpu_vendor_1")
-        assert desk.faults
-        assert desk.faults.on() == {("gpu_vendor_1", JOBS_FAIL)}
+    with open_session(world.environment) as session:
+        run = quickstart.launch(session, "Fine-tune tiny-llm", "5", "gpu_vendor_1")
+        assert session.faults
+        assert session.faults.on() == {("gpu_vendor_1", JOBS_FAIL)}
         world.finish(run)
-        assert quickstart.follow(desk, run).status == "completed"
-        assert quickstart.books(desk, run).balanced
-    told = capsys.readouterr().out
-    assert "gpu_vendor_1 failed the job" in told
-    assert "gpu_vendor_2 completed the job" in told
-    assert "the books balance" in told
+        assert quickstart.follow(session, run).status == "completed"
+        assert quickstart.books(session, run).balanced
+    output = capsys.readouterr().out
+    assert "gpu_vendor_1 failed the job" in output
+    assert "gpu_vendor_2 completed the job" in output
+    assert "the books balance" in output
 
 
 def test_faults_are_those_of_the_mock(world: World) -> None:
-    known = {fault["name"] for fault in world.market.control("GET", "faults")["faults"]}
-    assert set(FAULTS) - {JOBS_FAIL} <= known
+    names = {fault["name"] for fault in world.market.control("GET", "faults")["faults"]}
+    assert set(FAULTS) - {JOBS_FAIL} <= names
 
 
 def test_a_market_that_is_not_there_is_a_vendor_error() -> None:
@@ -105,10 +107,10 @@ def test_the_folder_is_free_only_when_the_vendors_have_ended_too(tmp_path: Path)
 
 
 def test_a_planner_may_be_named_with_its_model() -> None:
-    made: list[str] = []
+    models: list[str] = []
 
     def llm(model: str) -> Planner:
-        made.append(model)
+        models.append(model)
         return StubPlanner()
 
     def stub(option: str) -> Planner:
@@ -119,7 +121,7 @@ def test_a_planner_may_be_named_with_its_model() -> None:
     planners = PlannerRegistry({"stub": stub, "llm": llm})
     assert "llm:some/model:free" in planners
     assert planners["llm:some/model:free"] is planners["llm:some/model:free"]
-    assert made == ["some/model:free"]
+    assert models == ["some/model:free"]
     assert "stub:x" not in planners
     assert "other:x" not in planners
     assert list(planners) == ["stub", "llm"]

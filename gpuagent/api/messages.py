@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpuagent.adapters.mongo import original
-from gpuagent.adapters.mongo.changes import Change
 from gpuagent.api.as_json import rest
 from gpuagent.api.connections import Connections
 from gpuagent.core.model import SECRET_FIELDS
+from gpuagent.core.records import Change
 from gpuagent.errors import ChangesLost
 
 OVER = ".end"

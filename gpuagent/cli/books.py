@@ -17,7 +17,8 @@ class Audited:
 
 def audit_run(run_id: str, db: "Database", chain: "Node") -> Audited:
     from gpuagent.books.audit import audit
-    from gpuagent.render.run import books_json, books_table
+    from gpuagent.render.as_json import books_json
+    from gpuagent.render.books import books_table
 
     found = audit(db.store.load(run_id), db.reads.recorded(run_id), chain, chain.token)
     return Audited(found.balanced, {"run": run_id, **books_json(found)}, books_table(found))
@@ -27,7 +28,8 @@ def audit_all(db: "Database", chain: "Node", repairing: bool, from_block: int | 
     """Every run of every wallet, and every transfer out of them. repairing: mend what is provable, look again."""
     from gpuagent.books.repair import Sources, repair
     from gpuagent.books.sweep import sweep
-    from gpuagent.render.books import sweep_json, sweep_table
+    from gpuagent.render.as_json import sweep_json
+    from gpuagent.render.books import sweep_table
     from gpuagent.wiring import system_clock
 
     found = sweep(chain, db.ledgers, from_block)

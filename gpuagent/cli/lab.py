@@ -28,7 +28,7 @@ def lab(
     browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
 ) -> None:
     """Open JupyterLab in the notebooks, with the stack: your own if it is configured, or an embedded one."""
-    from gpuagent.session import is_configured, surroundings
+    from gpuagent.session import is_configured, resolved_environment
 
     with errors_explained():
         if importlib.util.find_spec("jupyterlab") is None:
@@ -36,7 +36,7 @@ def lab(
         where = notebooks(folder)
         if not is_configured(os.environ):
             typer.echo("nothing is configured: starting mongod, a local chain and practice vendors ...", err=True)
-        with surroundings(os.environ) as environment:
+        with resolved_environment(os.environ) as environment:
             command = [sys.executable, "-m", "jupyterlab", str(where), f"--port={port}"]
             raise typer.Exit(_serve([*command, *([] if browser else ["--no-browser"])], lab_environment(environment)))
 

@@ -63,7 +63,7 @@ def progress_bars(stack: ExitStack, total: int) -> "OnProgress":
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
-    from gpuagent.planbench.labels import planner_label
+    from gpuagent.core.status import planner_label
 
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeElapsedColumn())
     bars = stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))

@@ -144,10 +144,10 @@ def planners_ab(
 ) -> None:
     """Completion and spend of runs that were started with several planners, by the planner each was assigned."""
     from gpuagent.planbench.ab import arms_json, arms_table, measure_arms
-    from gpuagent.render.run import plain
+    from gpuagent.render.as_json import json_value
 
     with errors_explained(), database() as db:
-        arms = measure_arms(plain(db.reads.runs(limit)), tag)
+        arms = measure_arms(json_value(db.reads.runs(limit)), tag)
         if as_json:
             print_json(arms_json(arms))
         else:

@@ -113,13 +113,13 @@ def _change(revise: Any, by: str, why: str, as_json: bool) -> None:
 
 
 def _show(limit: int, as_json: bool) -> None:
+    from gpuagent.render.as_json import json_value
     from gpuagent.render.policy import policy_view
-    from gpuagent.render.run import plain
 
     with errors_explained(), database() as db:
         found = db.reads.policies(limit)
         if as_json:
-            print_json({"policies": plain(found)})
+            print_json({"policies": json_value(found)})
         else:
             console().print(*map(policy_view, found) if found else ("no policy: `gpuagent policy set` makes one",))
 

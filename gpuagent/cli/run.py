@@ -142,12 +142,13 @@ def run_list(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20, as_json: AsJson = False
 ) -> None:
     """Show the newest runs."""
-    from gpuagent.render.run import plain, runs_table
+    from gpuagent.render.as_json import json_value
+    from gpuagent.render.run import runs_table
 
     with errors_explained(), database() as db:
         found = db.reads.runs(limit)
         if as_json:
-            print_json({"runs": plain(found)})
+            print_json({"runs": json_value(found)})
         else:
             console().print(runs_table(found) if found else "no runs yet: `gpuagent run start` makes one")
 
@@ -155,7 +156,8 @@ def run_list(
 def _rehearse(run: "Run", live: "Agent", as_json: bool) -> None:
     """Exits with 3 when nothing would be paid."""
     from gpuagent.agent.dry_run import simulate
-    from gpuagent.render.policy import rehearsal_json, rehearsal_view
+    from gpuagent.render.as_json import rehearsal_json
+    from gpuagent.render.policy import rehearsal_view
 
     found = simulate(run, live.ports)
     if as_json:
@@ -174,13 +176,14 @@ def _advance(run_id: str, advance: "Callable[[Agent], Run]", as_json: bool) -> N
 
 
 def _show_run(db: "Database", run_id: str, as_json: bool) -> None:
-    from gpuagent.render.run import run_json, run_view
+    from gpuagent.render.as_json import run_json
+    from gpuagent.render.run import read_status, run_view
 
     documents = db.reads.documents(run_id)
     if as_json:
         print_json(run_json(documents))
     else:
-        console().print(run_view(documents))
+        console().print(run_view(documents, read_status(db.store.load, documents, time.time())))
 
 
 def _exit_as(run: "Run") -> None:

@@ -133,11 +133,11 @@ def _of_this_period(types: Mapping[str, str], values: "Mapping[str, Value]", per
     """Raises BadInput, ConfigError."""
     from gpuagent import settings, wiring
     from gpuagent.schedule.run_name import occasion
-    from gpuagent.session import surroundings
+    from gpuagent.session import resolved_environment
 
     if types.get(RUN_ID) != "str" or not values.get(RUN_ID):
         raise BadInput("--per makes names of a run_id: give one, such as -p run_id nightly, to a notebook that has it")
-    with surroundings(os.environ) as here, wiring.open_database(settings.read(here)) as db:
+    with resolved_environment(os.environ) as here, wiring.open_database(settings.read(here)) as db:
         return occasion(str(values[RUN_ID]), per, wiring.system_clock().now(), db.reads.runs(1000))
 
 

@@ -39,7 +39,7 @@ def vendor_seed(
 @vendors.command("list")
 def vendor_list(as_json: AsJson = False) -> None:
     """Show the recorded vendors. As JSON, prices are in USD: it is what `vendor seed` reads."""
-    from gpuagent.render.run import vendors_table
+    from gpuagent.render.vendors import vendors_table
     from gpuagent.wiring import vendor_entry
 
     with errors_explained(), database() as db:
@@ -61,7 +61,7 @@ def vendor_check(
     """Try a vendor's endpoint for conformance to the vendor API. Pays nothing."""
     from gpuagent import wiring
     from gpuagent.doctor.conformance import check, unrecorded_vendor
-    from gpuagent.render.run import findings_table
+    from gpuagent.render.vendors import findings_table
 
     with errors_explained(), wiring.open_vendor_api(os.environ) as (vendor_api, http):
         vendor = unrecorded_vendor(url, vendor_id, secret_env)

@@ -1,6 +1,7 @@
 """Follow a run as it moves: in place on a terminal, line by line elsewhere, as JSON lines for programs."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -10,6 +11,9 @@ import typer
 from gpuagent.cli.common import console
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from gpuagent.render.narration import Narration
     from gpuagent.wiring import Database
 
 
@@ -18,34 +22,37 @@ def following(db: "Database", run_id: str, as_json: bool) -> Iterator[Callable[[
     """Shows the run now, whenever the yielded function is called, and at the end."""
     from rich.live import Live
 
-    from gpuagent.render.run import run_view
+    from gpuagent.render.narration import Narration
 
     screen = console()
     if screen.is_terminal and not as_json:
-        with Live(run_view(db.reads.documents(run_id)), console=screen, auto_refresh=False) as view:
-            yield lambda: view.update(run_view(db.reads.documents(run_id)), refresh=True)
+        with Live(_view(db, run_id), console=screen, auto_refresh=False) as live:
+            yield lambda: live.update(_view(db, run_id), refresh=True)
         return
-    tell = _teller(db, run_id, as_json)
-    tell()
-    yield tell
-    if not as_json:
-        screen.print(run_view(db.reads.documents(run_id)))
+    narration = Narration(db.reads.documents, run_id)
 
-
-def _teller(db: "Database", run_id: str, as_json: bool) -> Callable[[], None]:
-    """Tells each observation once."""
-    from gpuagent.render.run import narration, plain
-
-    told = 0
-
-    def tell() -> None:
-        nonlocal told
-        seen = db.reads.documents(run_id)["observations"]
+    def show() -> None:
         if as_json:
-            for one in seen[told:]:
-                typer.echo(json.dumps(plain(one)))
+            _print_json(narration)
         else:
-            console().print(*narration(seen[told:]), sep="\n", end="\n" if len(seen) > told else "")
-        told = len(seen)
+            for line in narration.lines():
+                screen.print(line)
 
-    return tell
+    show()
+    yield show
+    if not as_json:
+        screen.print(_view(db, run_id))
+
+
+def _view(db: "Database", run_id: str) -> "RenderableType":
+    from gpuagent.render.run import read_status, run_view
+
+    documents = db.reads.documents(run_id)
+    return run_view(documents, read_status(db.store.load, documents, time.time()))
+
+
+def _print_json(narration: "Narration") -> None:
+    from gpuagent.render.as_json import json_value
+
+    for observation in narration.observations():
+        typer.echo(json.dumps(json_value(observation)))

@@ -2,6 +2,7 @@
 
 import re
 from decimal import Decimal
+from typing import Protocol
 
 from gpuagent.errors import BadInput
 
@@ -29,6 +30,17 @@ def parse_usd(value: str | int | Decimal) -> int:
     if amount > AMOUNT_MAX:
         raise BadInput(f"{text[:40]} USD is above the limit of {AMOUNT_MAX // UNIT} USD")
     return int(amount)
+
+
+class StoredDecimal(Protocol):
+    """A decimal as a database driver returns it, such as bson.Decimal128."""
+
+    def to_decimal(self) -> Decimal: ...
+
+
+def amount(stored: StoredDecimal) -> int:
+    """Atomic units of an amount that is stored in USD. Raises BadInput as parse_usd() does."""
+    return parse_usd(stored.to_decimal())
 
 
 def usd(amount: int) -> Decimal:

@@ -1,12 +1,12 @@
-"""The records that a sweep compares: a wallet's history on chain, and what the ledgers hold. Plain values.
+"""Records as they are read: a wallet's history on chain, the ledgers' entries, a run's documents and their changes.
 
 Amounts are atomic units, times Unix seconds; a payee is an address in lower case.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from gpuagent.core.model import Authorization, Token
 
@@ -109,3 +109,36 @@ class Ledgers(Protocol):
     def runs(self, payer: str) -> Iterable[RunRecord]: ...
 
     def run(self, run_id: str) -> RunRecord: ...
+
+
+# A run's documents, for views.
+
+
+@dataclass(frozen=True, slots=True)
+class RunSnapshot:
+    """The documents of one run at one moment, without anything that was signed.
+
+    decision: the newest agent_reasoning, whole; observations: without data, the newest first.
+    """
+
+    run: Mapping[str, Any]
+    jobs: Sequence[Mapping[str, Any]]
+    payments: Sequence[Mapping[str, Any]]
+    decision: Mapping[str, Any] | None
+    observations: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A write to a run's document, or a moment of watching without one.
+
+    kind: run, job, payment, observation or (of all runs) policy, with the whole document as it now is in the
+    database, but for a payment's signed header; or open or idle, without one. token: watch() goes on after this
+    change with it. changed: the fields that this very write set, where document may be of a later one; all, for a
+    new document.
+    """
+
+    kind: str
+    token: str
+    document: Mapping[str, Any]
+    changed: Mapping[str, Any] = field(default_factory=dict)

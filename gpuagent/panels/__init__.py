@@ -1,20 +1,20 @@
-"""Panels for notebooks: they draw what MongoDB holds and call the core; they hold no state of a run."""
+"""Notebook panels: they draw what MongoDB holds and call the core; they hold no state of a run."""
 
 from gpuagent.panels.console import Console
-from gpuagent.session import Desk, desk
+from gpuagent.session import Session, connect
 
-__all__ = ["Console", "Desk", "console", "desk"]
+__all__ = ["Console", "Session", "connect", "console"]
 
-_shown: list[Console] = []
-"""The console of this process: one that is made anew, by a cell that is run again, takes the place of the last."""
+_open_consoles: list[Console] = []
+"""The console of this process: a new one, made by a cell that is run again, replaces it."""
 
 
-def console(run_id: str = "", at: Desk | None = None) -> Console:
-    """The control room, to be the last value of a cell. at: this process's own desk where it is not given.
+def console(run_id: str = "", session: Session | None = None) -> Console:
+    """The run console, to be the last value of a cell. session: this process's own where it is not given.
 
     Raises ConfigError, UnknownRun.
     """
-    while _shown:
-        _shown.pop().close()
-    _shown.append(Console(at or desk(), run_id))
-    return _shown[-1]
+    while _open_consoles:
+        _open_consoles.pop().close()
+    _open_consoles.append(Console(session or connect(), run_id))
+    return _open_consoles[-1]

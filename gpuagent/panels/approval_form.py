@@ -1,4 +1,4 @@
-"""What only a person decides: approve, reject, cancel, stop all payments. Each is recorded with a name and a reason."""
+"""The user's own decisions: approve, reject, cancel, stop all payments. Each is recorded with a name and a reason."""
 
 import getpass
 from collections.abc import Callable, Mapping
@@ -8,46 +8,50 @@ from typing import Any
 
 import ipywidgets as w
 
-from gpuagent.adapters.mongo.glance import Glance
 from gpuagent.agent.approve import NAME_MAX, WHY_MAX, approve, cancel, reject
 from gpuagent.core.model import Run
-from gpuagent.core.money import show_usd
+from gpuagent.core.money import amount, show_usd
 from gpuagent.core.policy import EVERY_WALLET, Halt, Policy
+from gpuagent.core.records import RunSnapshot
 from gpuagent.errors import BadInput
-from gpuagent.panels.kit.fields import Field, button, row, text, written
+from gpuagent.panels.kit.fields import Field, button, required_text, row, text_input
 from gpuagent.panels.kit.html import Html, el, join
-from gpuagent.panels.kit.message import Message, html, shown
-from gpuagent.panels.kit.tasks import Bridge, Errand
+from gpuagent.panels.kit.message import StatusLine, html_widget, styled
+from gpuagent.panels.kit.tasks import ExclusiveTask, Tasks
 from gpuagent.panels.tables import clock_time
-from gpuagent.render.run import amount
-from gpuagent.session import Desk
+from gpuagent.session import Session
 
 KILLED = ("wallet", EVERY_WALLET)
 KILL_WHY = "kill switch in the console"
 
 
-class Deciding:
-    """widget: who decides and why, Cancel, the kill switch. approval: what waits for a person, hidden while nothing."""
+class ApprovalForm:
+    """The form for approvals, Cancel and the kill switch, each with the user's name and reason.
 
-    def __init__(self, desk: Desk, bridge: Bridge, run_id: Callable[[], str]) -> None:
-        self._desk, self._run_id = desk, run_id
-        self.message = Message()
-        self._errand = Errand(bridge, self.message, self._draw)
-        self._running, self._policy = False, Policy()
-        self._asked: Mapping[str, Any] | None = None
-        name = text("Your name", _login(), width="230px", label_width="70px")
-        self.who = Field(name, written("say who you are", NAME_MAX))
-        self.why = Field(text("Reason", hint="recorded with the decision", width="380px", label_width="56px"), str)
+    widget: the form. request: the purchase that waits for approval, hidden without one.
+    """
+
+    def __init__(self, session: Session, tasks: Tasks, run_id: Callable[[], str]) -> None:
+        self._session, self._run_id = session, run_id
+        self.message = StatusLine()
+        self._task = ExclusiveTask(tasks, self.message, self._draw)
+        self._running = False
+        self._policy = Policy()
+        self._pending: Mapping[str, Any] | None = None
+        name = text_input("Your name", _login(), width="230px", label_width="70px")
+        self.who = Field(name, required_text("say who you are", NAME_MAX))
+        reason = text_input("Reason", hint="recorded with the decision", width="380px", label_width="56px")
+        self.why = Field(reason, str)
         self.cancel = button("Cancel run", self._cancel, "warning", "End the run: nothing more is signed")
         self.kill = button("Kill switch", self._kill, "danger", "No wallet signs anything more, in any process")
         self.approve = button("Approve", self._approve, "success", "Agree to this purchase at this price")
         self.reject = button("Reject", self._reject, "warning", "Refuse it: the run looks elsewhere")
-        self._question, self.halts = html(), html()
-        self.approval = w.VBox([self._question, row(self.approve, self.reject)], layout=w.Layout(display="none"))
+        self._question, self.halts = html_widget(), html_widget()
+        self.request = w.VBox([self._question, row(self.approve, self.reject)], layout=w.Layout(display="none"))
         self.widget = w.VBox(
             [
                 self.halts,
-                self.approval,
+                self.request,
                 row(self.who.box, self.why.box, self.cancel, self.kill),
                 self.message.widget,
             ]
@@ -55,48 +59,48 @@ class Deciding:
         self._draw()
 
     def name(self) -> str:
-        """Raises BadInput, and says so beside the field."""
+        """The user's name. Raises BadInput, after showing it beside the field."""
         return self.who.read()
 
-    def show(self, seen: Glance | None, policy: Policy) -> None:
+    def show(self, snapshot: RunSnapshot | None, policy: Policy) -> None:
         self._policy = policy
-        self._running = seen is not None and seen.run["status"] == "running"
-        waiting = [job for job in seen.jobs if _waits(job)] if seen else []
-        self._asked = waiting[0] if waiting and self._running else None
+        self._running = snapshot is not None and snapshot.run["status"] == "running"
+        pending = [job for job in snapshot.jobs if _needs_approval(job)] if snapshot else []
+        self._pending = pending[0] if pending and self._running else None
         self._draw()
 
     def _draw(self) -> None:
-        asked, busy = self._asked, self._errand.busy
-        self.approval.layout.display = "" if asked else "none"
-        if asked:
-            self._question.value = shown(_question(asked))
-            self.approve.description = f"Approve {show_usd(amount(asked['expectedCost']))}"
+        job, busy = self._pending, self._task.busy
+        self.request.layout.display = "" if job else "none"
+        if job:
+            self._question.value = styled(_question(job))
+            self.approve.description = f"Approve {show_usd(amount(job['expectedCost']))}"
         killed = self._killed()
         self.kill.description = "Resume payments" if killed else "Kill switch"
-        self.halts.value = shown(join(*map(_halt, self._policy.halts)))
+        self.halts.value = styled(join(*map(_halt, self._policy.halts)))
         self.cancel.disabled = busy or not self._running
-        for made in (self.kill, self.approve, self.reject):
-            made.disabled = busy
+        for control in (self.kill, self.approve, self.reject):
+            control.disabled = busy
 
     def _killed(self) -> bool:
-        return KILLED in {(one.kind, one.name) for one in self._policy.halts}
+        return KILLED in {(halt.kind, halt.name) for halt in self._policy.halts}
 
     def _approve(self) -> None:
-        if not (asked := self._asked):
+        if not (job := self._pending):
             return
-        agreed, job_id, run_id = amount(asked["expectedCost"]), str(asked["_id"]), self._run_id()
-        store, clock = self._desk.agent.store, self._desk.agent.ports.clock
+        price, job_id, run_id = amount(job["expectedCost"]), str(job["_id"]), self._run_id()
+        store, clock = self._session.agent.store, self._session.agent.ports.clock
         self._decide(
             "Approving",
-            lambda by, _: approve(run_id, by, agreed, store, clock, job_id),
-            f"Approved {show_usd(agreed)}: it is signed at the next tick.",
+            lambda by, _: approve(run_id, by, price, store, clock, job_id),
+            f"Approved {show_usd(price)}: it is signed at the next tick.",
         )
 
     def _reject(self) -> None:
-        if not (asked := self._asked):
+        if not (job := self._pending):
             return
-        job_id, run_id = str(asked["_id"]), self._run_id()
-        store, clock = self._desk.agent.store, self._desk.agent.ports.clock
+        job_id, run_id = str(job["_id"]), self._run_id()
+        store, clock = self._session.agent.store, self._session.agent.ports.clock
         self._decide(
             "Rejecting",
             lambda by, why: reject(run_id, by, why, store, clock, job_id),
@@ -105,64 +109,64 @@ class Deciding:
         )
 
     def _cancel(self) -> None:
-        run_id, store, clock = self._run_id(), self._desk.agent.store, self._desk.agent.ports.clock
+        run_id, store, clock = self._run_id(), self._session.agent.store, self._session.agent.ports.clock
 
-        def cancelled(by: str, why: str) -> Run:
+        def cancel_run(by: str, why: str) -> Run:
             return cancel(run_id, by, why, store, clock)
 
-        told = "Cancelled: nothing more is signed. What is out is followed by ticks."
-        self._decide("Cancelling", cancelled, told, why_needed=True)
+        result = "Cancelled: nothing more is signed. Ticks follow the authorizations that are out."
+        self._decide("Cancelling", cancel_run, result, why_needed=True)
 
     def _kill(self) -> None:
-        store, clock, resumes = self._desk.agent.store, self._desk.agent.ports.clock, self._killed()
+        store, clock, resumes = self._session.agent.store, self._session.agent.ports.clock, self._killed()
 
-        def turned(by: str, why: str) -> Policy:
+        def switch(by: str, why: str) -> Policy:
             def revise(policy: Policy) -> Policy:
-                others = tuple(one for one in policy.halts if (one.kind, one.name) != KILLED)
-                return replace(policy, halts=others if resumes else (*others, Halt(*KILLED, by, why or KILL_WHY)))
+                rest = tuple(halt for halt in policy.halts if (halt.kind, halt.name) != KILLED)
+                return replace(policy, halts=rest if resumes else (*rest, Halt(*KILLED, by, why or KILL_WHY)))
 
             self._policy = store.change_policy(revise, by, why or KILL_WHY, clock.now())
             return self._policy
 
-        told = "Payments may be signed again." if resumes else "Halted: no wallet signs anything more."
-        self._decide("Resuming" if resumes else "Halting", turned, told, why_needed=resumes)
+        result = "Payments may be signed again." if resumes else "Halted: no wallet signs anything more."
+        self._decide("Resuming" if resumes else "Halting", switch, result, why_needed=resumes)
 
-    def _decide(self, doing: str, work: Callable[[str, str], Any], told: str, why_needed: bool = False) -> None:
+    def _decide(self, activity: str, work: Callable[[str, str], Any], result: str, why_needed: bool = False) -> None:
         try:
             by = self.name()
             why = self.why.read().strip()
             if why_needed or why:
-                written("say why", WHY_MAX)(why)
+                required_text("say why", WHY_MAX)(why)
         except BadInput as error:
             if self.who.problem() == "":
-                self.why.blame(str(error))
+                self.why.show_problem(str(error))
             return
 
-        def done(_: object) -> None:
+        def finish(_: object) -> None:
             self.why.widget.value = ""
-            self.message.say(told)
+            self.message.say(result)
 
-        self._errand.run(doing, lambda: work(by, why), done)
+        self._task.run(activity, lambda: work(by, why), finish)
 
 
-def _waits(job: Mapping[str, Any]) -> bool:
+def _needs_approval(job: Mapping[str, Any]) -> bool:
     return job["state"] == "reserved" and bool(job.get("approval")) and not job["approval"]["by"]
 
 
 def _question(job: Mapping[str, Any]) -> Html:
     until: datetime = job["approval"]["expiresAt"]
-    words = join(
+    content = join(
         el("b", f"Approve {show_usd(amount(job['expectedCost']))} for {job['vendorId']}?"),
         f" {job['jobParams']['maxHours']:g} h of {job['jobParams']['gpuType']}, paid to ",
         el("code", job["quote"]["payTo"]),
         f". The request ends at {clock_time(until)}.",
     )
-    return el("div", words, class_="note ask", role="status")
+    return el("div", content, class_="note ask", role="status")
 
 
 def _halt(halt: Halt) -> Html:
-    what = "All payments are halted" if (halt.kind, halt.name) == KILLED else f"Halted: {halt.kind} {halt.name}"
-    return el("div", el("b", what), f" by {halt.by}: {halt.why}", class_="note bad", role="status")
+    scope = "All payments are halted" if (halt.kind, halt.name) == KILLED else f"Halted: {halt.kind} {halt.name}"
+    return el("div", el("b", scope), f" by {halt.by}: {halt.why}", class_="note bad", role="status")
 
 
 def _login() -> str:

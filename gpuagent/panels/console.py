@@ -1,4 +1,4 @@
-"""The control room: launch, open, watch, drive and stop runs. All it shows is read from MongoDB and the chain."""
+"""The run console: launch, open, watch, control and stop runs. All it shows is read from MongoDB and the chain."""
 
 import asyncio
 from typing import Any
@@ -7,142 +7,159 @@ import ipywidgets as w
 
 from gpuagent.core.model import Run
 from gpuagent.errors import GpuAgentError
-from gpuagent.panels.approval_form import Deciding
-from gpuagent.panels.event_log import FILTERS, LINES_MAX
+from gpuagent.panels.approval_form import ApprovalForm
 from gpuagent.panels.faults_form import FaultsForm
 from gpuagent.panels.kit.html import el, join
-from gpuagent.panels.kit.message import Message, html, shown
+from gpuagent.panels.kit.message import StatusLine, html_widget, styled
 from gpuagent.panels.kit.style import sheet
-from gpuagent.panels.kit.tabs import sections
-from gpuagent.panels.kit.tasks import Bridge
+from gpuagent.panels.kit.tabs import Tabs
+from gpuagent.panels.kit.tasks import Tasks
 from gpuagent.panels.launch_form import LaunchForm
 from gpuagent.panels.limits_form import LimitsForm
-from gpuagent.panels.run_controls import Driving
+from gpuagent.panels.run_controls import RunControls
 from gpuagent.panels.run_view import RunView, page
-from gpuagent.panels.snapshot import Reading, colours, listed, newest, read, title
-from gpuagent.panels.watcher import Live, News
-from gpuagent.session import Desk
+from gpuagent.panels.snapshot import (
+    ConsoleSnapshot,
+    console_title,
+    default_run,
+    read_run,
+    registry_colours,
+    run_option,
+    take_snapshot,
+)
+from gpuagent.panels.watcher import Update, Watcher
+from gpuagent.session import Session
 
 
 class Console:
-    """Shown by being the last value of a cell. run_id: the open run, "" for none. close() ends its watching."""
+    """The console of one session, shown by being the last value of a cell. run_id: the open run, "" for none."""
 
-    def __init__(self, desk: Desk, run_id: str = "") -> None:
+    def __init__(self, session: Session, run_id: str = "") -> None:
         """Raises UnknownRun; run_id empty: the newest run that is still running, or else the newest."""
-        self._desk, self._bridge = desk, Bridge()
-        self._drawing = self._reading = self._again = False
-        self.driving = Driving(desk, self._bridge, lambda: self.run_id)
-        self.deciding = Deciding(desk, self._bridge, lambda: self.run_id)
-        self.form = LaunchForm(desk, self._bridge, self.deciding.name, self._started)
-        self.limits = LimitsForm(desk, self._bridge, self.deciding.name)
-        self.faults = FaultsForm(desk, self._bridge)
+        self._session, self._tasks = session, Tasks()
+        self._drawing = False
+        self._refreshing = False
+        self._stale = False
+        self.controls = RunControls(session, self._tasks, lambda: self.run_id)
+        self.approval = ApprovalForm(session, self._tasks, lambda: self.run_id)
+        self.launch_form = LaunchForm(session, self._tasks, self.approval.name, self._started)
+        self.limits = LimitsForm(session, self._tasks, self.approval.name)
+        self.faults = FaultsForm(session, self._tasks)
         self.view = RunView(self.refresh)
-        self.problem, self._title = Message(), html()
+        self.problem, self._title = StatusLine(), html_widget()
         self.runs = w.Select(description="Runs", rows=4, layout=w.Layout(width="100%", height="86px"))
         self.runs.style.description_width = "40px"
         self.runs.add_class("ga-runs")
-        self.sections, toggles, panes = sections(
-            {"New run": self.form.widget, "Limits": self.limits.widget, "Practice faults": self.faults.widget}
+        self.tabs = Tabs(
+            {"New run": self.launch_form.widget, "Limits": self.limits.widget, "Practice faults": self.faults.widget}
         )
-        self.run_id = run_id or newest(desk)
-        self._shown_id = self.run_id
-        self._draw(self._read(self.run_id))
-        self.sections["New run"].value = not self.run_id
+        self.run_id = run_id or default_run(session)
+        self._drawn_id = self.run_id
+        self._draw(self._snapshot(self.run_id))
+        self.tabs.buttons["New run"].value = not self.run_id
         self.runs.observe(lambda change: None if self._drawing else self.open(change["new"] or ""), "value")
-        self.widget = w.VBox(
+        self.widget = self._layout()
+        self._watcher = Watcher(session.agent.database, self._tasks, self._notify)
+        self._watcher.start()
+
+    def open(self, run_id: str) -> None:
+        """Show another run."""
+        self.run_id = run_id
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read and draw anew, soon; of several requests meanwhile, once."""
+        self._stale = True
+        if not self._refreshing:
+            self._refreshing = True
+            self._tasks.spawn(self._refresh)
+
+    def close(self) -> None:
+        """End the watching."""
+        self._watcher.close()
+
+    def ended(self, within_s: float) -> bool:
+        """Whether the watching has ended, once it was closed. Blocks."""
+        return self._watcher.join(within_s)
+
+    async def settled(self) -> None:
+        """Returns once no action of a button is under way."""
+        await self._tasks.settled()
+
+    def _layout(self) -> w.VBox:
+        widget = w.VBox(
             [
                 w.HTML(value=sheet(), layout=w.Layout(display="none")),
                 self._title,
-                toggles,
-                *panes,
+                self.tabs.bar,
+                *self.tabs.panes,
                 self.runs,
                 self.problem.widget,
                 self.view.top,
-                self.driving.widget,
-                self.deciding.widget,
+                self.controls.widget,
+                self.approval.widget,
                 self.view.bottom,
             ],
             layout=w.Layout(grid_gap="6px", padding="4px 8px 12px", max_width="1180px"),
         )
-        self.widget.add_class("ga-panel")
-        self._live = Live(desk.agent.database, self._bridge, self._told)
-        self._live.start()
-
-    def open(self, run_id: str) -> None:
-        self.run_id = run_id
-        self.refresh()
+        widget.add_class("ga-panel")
+        return widget
 
     def _started(self, run: Run) -> None:
-        self.sections["New run"].value = False
-        self.driving.message.say(f"Started run {run.run_id}: Step or Tick moves it, Auto to its end.")
+        self.tabs.buttons["New run"].value = False
+        self.controls.message.say(f"Started run {run.run_id}: Step or Tick moves it, Auto to its end.")
         self.open(run.run_id)
 
-    def refresh(self) -> None:
-        """Read and draw anew, soon; of several requests meanwhile, once."""
-        self._again = True
-        if not self._reading:
-            self._reading = True
-            self._bridge.spawn(self._refresh)
-
-    def close(self) -> None:
-        self._live.close()
-
-    def ended(self, within_s: float) -> bool:
-        """Whether its watching has ended, once it was closed. Blocks."""
-        return self._live.join(within_s)
-
-    async def settled(self) -> None:
-        """Returns once nothing that was clicked is under way."""
-        await self._bridge.settled()
-
-    def _told(self, news: News) -> None:
-        if news.problem:
-            self.problem.error(f"{news.problem}. What is shown may be old; watching goes on.")
+    def _notify(self, update: Update) -> None:
+        if update.problem:
+            self.problem.error(f"{update.problem}. What is shown may be old; watching goes on.")
             return
         self.problem.clear()
         self.refresh()
 
     async def _refresh(self) -> None:
         try:
-            while self._again:
-                self._again = False
-                wanted = self.run_id
-                found = await asyncio.to_thread(self._read, wanted)
-                if wanted == self.run_id:  # else another was opened meanwhile, which asked for another look
-                    self._draw(found)
+            while self._stale:
+                self._stale = False
+                run_id = self.run_id
+                snapshot = await asyncio.to_thread(self._snapshot, run_id)
+                if run_id == self.run_id:  # else another was opened meanwhile, and that asked for a refresh
+                    self._draw(snapshot)
         except GpuAgentError as error:
             self.problem.error(str(error))
         except Exception as error:  # noqa: BLE001  a bug, which nothing else would show
             self.problem.error(f"a bug: {type(error).__name__}: {error}")
         finally:
-            self._reading = False
+            self._refreshing = False
 
-    def _read(self, run_id: str) -> Reading:
-        return read(self._desk, run_id, *self.view.filters)
+    def _snapshot(self, run_id: str) -> ConsoleSnapshot:
+        return take_snapshot(self._session, run_id, *self.view.filters)
 
-    def _draw(self, found: Reading) -> None:
+    def _draw(self, snapshot: ConsoleSnapshot) -> None:
         self._drawing = True
-        options = [(listed(run), str(run["_id"])) for run in found.runs]
+        options = [(run_option(run), str(run["_id"])) for run in snapshot.runs]
         if tuple(options) != tuple(self.runs.options):
             self.runs.options = options
         self.runs.value = self.run_id or None
         self.runs.layout.display = "" if options else "none"
         self._drawing = False
-        if self.run_id != self._shown_id:
-            self.deciding.message.clear()
-            self._shown_id = self.run_id
-        self._title.value = shown(title(self._desk, found.balance))
-        self.view.show(found.seen, found.colours)
-        self.driving.show(found.seen.run if found.seen else None)
-        self.deciding.show(found.seen, found.policy)
-        self.limits.show(found.policy)
-        self.form.show(found.policy)
+        if self.run_id != self._drawn_id:
+            self.approval.message.clear()
+            self._drawn_id = self.run_id
+        documents = snapshot.open_run.documents if snapshot.open_run else None
+        self._title.value = styled(console_title(self._session, snapshot.balance))
+        self.view.show(snapshot.open_run, snapshot.colours)
+        self.controls.show(documents.run if documents else None)
+        self.approval.show(documents, snapshot.policy)
+        self.limits.show(snapshot.policy)
+        self.launch_form.show(snapshot.policy)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         """The widgets, and for where there are none what they show, as HTML and as a line."""
         bundle: dict[str, Any] = self.widget._repr_mimebundle_()
-        reads = self._desk.agent.reads
-        seen = reads.glance(self.run_id, FILTERS["Everything"], "", LINES_MAX + 1) if self.run_id else None
-        content = page(seen, colours(self._desk)) if seen else el("p", "No runs yet.")
-        told = f"run {seen.run['_id']}: {seen.run['phase']}" if seen else "no runs yet"
-        return {**bundle, "text/html": join(sheet(), shown(content)), "text/plain": f"gpuagent console, {told}"}
+        content, text = el("p", "No runs yet."), "no runs yet"
+        if self.run_id:
+            open_run = read_run(self._session, self.run_id)
+            content = page(open_run, registry_colours(self._session))
+            text = f"run {self.run_id}: {open_run.documents.run['phase']}"
+        return {**bundle, "text/html": join(sheet(), styled(content)), "text/plain": f"gpuagent console, {text}"}

@@ -1,26 +1,30 @@
-"""Why: the last decision as its record tells it. What planners and vendors wrote is shown as text, and cut."""
+"""The last decision of a run, explained from its record. What planners and vendors wrote is escaped, and cut."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gpuagent.core.money import show_usd
+from gpuagent.core.status import planner_label
 from gpuagent.panels.kit.html import Html, el, join, table
 from gpuagent.panels.tables import clock_time, vendor_name
 
 TEXT_MAX = 600
 SCORES = ("p", "value")
-"""What of a mapping of scores is shown, where it is there."""
+"""The parts of a vendor's score that are shown, where it has them."""
 
 
-def why(decision: Mapping[str, Any] | None, colours: Mapping[str, str]) -> Html:
-    """decision: an agent_reasoning observation, or None before the first."""
+def explanation(decision: Mapping[str, Any] | None, colours: Mapping[str, str]) -> Html:
+    """What was chosen among which candidates, by whom, and the guard's verdicts.
+
+    decision: an agent_reasoning observation, or None before the first.
+    """
     if decision is None:
         return el("p", "Nothing was decided yet.", class_="faint")
     data = decision["data"]
     if "candidates" not in data:
         return el("p", decision["content"][:TEXT_MAX])
     chosen = (data["decision"] or {}).get("vendorId", "")
-    rows = [_candidate(one, chosen, colours) for one in data["candidates"]]
+    rows = [_candidate(candidate, chosen, colours) for candidate in data["candidates"]]
     heads = ("candidate", "quote", "advertised", "learned", "score", "")
     return join(
         el("p", el("b", _action(data["decision"], chosen)), f" {decision['content'][:TEXT_MAX]}"),
@@ -41,15 +45,15 @@ def _action(decision: Mapping[str, Any] | None, chosen: str) -> str:
     return "No answer counted."
 
 
-def _candidate(one: Mapping[str, Any], chosen: str, colours: Mapping[str, str]) -> list[object]:
-    against = "; ".join(filter(None, [one["problem"], *one["refusals"]]))[:TEXT_MAX]
-    mark: object = el("b", "✓ chosen") if chosen == one["vendorId"] else el("span", against, class_="faint")
+def _candidate(candidate: Mapping[str, Any], chosen: str, colours: Mapping[str, str]) -> list[object]:
+    refusals = "; ".join(filter(None, [candidate["problem"], *candidate["refusals"]]))[:TEXT_MAX]
+    mark: object = el("b", "✓ chosen") if chosen == candidate["vendorId"] else el("span", refusals, class_="faint")
     return [
-        vendor_name(one["vendorId"], colours),
-        el("span", "none" if one["amount"] is None else show_usd(int(one["amount"])), class_="num"),
-        el("span", _share(one["reliability"]), class_="num"),
-        el("span", _share(one["learned"]), class_="num"),
-        el("span", _score(one["score"]), class_="num"),
+        vendor_name(candidate["vendorId"], colours),
+        el("span", "none" if candidate["amount"] is None else show_usd(int(candidate["amount"])), class_="num"),
+        el("span", _share(candidate["reliability"]), class_="num"),
+        el("span", _share(candidate["learned"]), class_="num"),
+        el("span", _score(candidate["score"]), class_="num"),
         mark,
     ]
 
@@ -63,8 +67,8 @@ def _score(score: object) -> str:
         case None:
             return "none"
         case Mapping():
-            shown = [name for name in SCORES if name in score] or list(score)[:2]
-            return ", ".join(f"{name} {_number(score[name])}" for name in shown)
+            names = [name for name in SCORES if name in score] or list(score)[:2]
+            return ", ".join(f"{name} {_number(score[name])}" for name in names)
     return _number(score)
 
 
@@ -77,15 +81,15 @@ def _by(data: Mapping[str, Any], decision: Mapping[str, Any]) -> str:
     tokens = f", {data['tokens']} tokens" if data.get("tokens") else ""
     cost = f", {show_usd(int(data['cost']))}" if data["cost"] else ""
     at = clock_time(decision["timestamp"])
-    return f"Decided by {data['decidedBy']}{model} at {at} in {data['latencyMs']} ms{tokens}{cost}."
+    return f"Decided by {planner_label(data['decidedBy'])}{model} at {at} in {data['latencyMs']} ms{tokens}{cost}."
 
 
 def _verdicts(data: Mapping[str, Any]) -> Sequence[Html]:
-    """What the guard said to each answer, in order."""
-    asked = [attempt["planner"] for attempt in data["attempts"]]
+    """The guard's verdict on each answer, in order."""
+    planners = [planner_label(attempt["planner"]) for attempt in data["attempts"]]
     lines = [
         el("p", "Guard on ", name, ": ", verdict[:TEXT_MAX], class_="" if verdict == "accepted" else "bad")
-        for name, verdict in zip(asked, data["verdicts"], strict=True)
+        for name, verdict in zip(planners, data["verdicts"], strict=True)
     ]
     fallback = [el("p", "Fell back: ", data["fallback"][:TEXT_MAX], class_="bad")] if data.get("fallback") else []
     return [*lines, *fallback]

@@ -1,4 +1,4 @@
-"""The event log: the newest first, so that nothing scrolls away under the reader; capped, escaped."""
+"""The event log, the newest first, so that nothing scrolls away under the reader; capped, escaped."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,21 +27,22 @@ FILTERS = {
 }
 
 
-def log(newest: Sequence[Mapping[str, Any]], filtered: bool) -> Html:
-    """newest: observations, the newest first, at most LINES_MAX and one, which says that there are more."""
+def event_log(newest: Sequence[Mapping[str, Any]], filtered: bool) -> Html:
+    """A line per observation. newest: the newest first; more than LINES_MAX show that there are older ones."""
     if not newest:
-        words = "Nothing matches the filter." if filtered else "Nothing has happened yet."
-        return el("p", words, class_="faint")
-    lines = [_line(one) for one in newest[:LINES_MAX]]
-    more = [el("p", f"older ones are not shown; {LINES_MAX} lines are", class_="faint")] * (len(newest) > LINES_MAX)
-    return el("div", *lines, *more, class_="log", role="region", aria_label="Event log", tabindex=0)
+        hint = "Nothing matches the filter." if filtered else "Nothing has happened yet."
+        return el("p", hint, class_="faint")
+    lines = [_line(observation) for observation in newest[:LINES_MAX]]
+    if len(newest) > LINES_MAX:
+        lines.append(el("p", f"older ones are not shown; {LINES_MAX} lines are", class_="faint"))
+    return el("div", *lines, class_="log", role="region", aria_label="Event log", tabindex=0)
 
 
-def _line(one: Mapping[str, Any]) -> Html:
-    word, colour = KINDS[one["type"]]
+def _line(observation: Mapping[str, Any]) -> Html:
+    label, colour = KINDS[observation["type"]]
     return el(
         "p",
-        el("time", clock_time(one["timestamp"])),
-        el("span", word, class_="kind", style=f"--ga-kind:{colour}"),
-        el("span", one["content"][:LINE_MAX]),
+        el("time", clock_time(observation["timestamp"])),
+        el("span", label, class_="kind", style=f"--ga-kind:{colour}"),
+        el("span", observation["content"][:LINE_MAX]),
     )

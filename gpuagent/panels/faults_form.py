@@ -6,41 +6,42 @@ import ipywidgets as w
 
 from gpuagent.panels.kit.fields import button, card, row
 from gpuagent.panels.kit.html import el
-from gpuagent.panels.kit.message import Message, html
-from gpuagent.panels.kit.tasks import Bridge, Errand
+from gpuagent.panels.kit.message import StatusLine, html_widget
+from gpuagent.panels.kit.tasks import ExclusiveTask, Tasks
 from gpuagent.practice.faults import FAULTS
-from gpuagent.session import Desk
+from gpuagent.session import Session
 
-NONE = "The vendors are not practice vendors: they have no switches. `gpuagent lab` without a configuration has some."
+NO_SWITCHES = "The vendors are not practice vendors, so they have no switches: `gpuagent lab` unconfigured has some."
 
 
 class FaultsForm:
-    """widget: one switch for each practice vendor and fault; what is on is asked of the market itself."""
+    """The form with a switch for each practice vendor and fault, as the market itself has them. widget: the form."""
 
-    def __init__(self, desk: Desk, bridge: Bridge) -> None:
-        self.message = Message()
-        self._faults, self._drawing = desk.faults, False
-        self._on: set[tuple[str, str]] = set()
-        self._errand = Errand(bridge, self.message, self._draw)
+    def __init__(self, session: Session, tasks: Tasks) -> None:
+        self.message = StatusLine()
+        self._faults = session.faults
+        self._drawing = False
+        self._active: set[tuple[str, str]] = set()
+        self._task = ExclusiveTask(tasks, self.message, self._draw)
         self.switches: dict[tuple[str, str], Any] = {}
-        if desk.faults is None:
-            self.widget = card(html(el("p", NONE, class_="faint")))
+        if session.faults is None:
+            self.widget = card(html_widget(el("p", NO_SWITCHES, class_="faint")))
             return
-        market = desk.environment["VENDOR_URL"].rstrip("/")
+        market = session.environment["VENDOR_URL"].rstrip("/")
         rows = [
             row(*(self._switch(vendor.vendor_id, fault) for fault in FAULTS))
-            for vendor in desk.agent.store.vendors()
+            for vendor in session.agent.store.vendors()
             if vendor.endpoint.rstrip("/") == market
         ]
         self.heal = button("All off", self._heal, tip="Vendors behave well again")
-        words = "From now on, and only on the practice market:"
-        self.widget = card(html(el("p", words, class_="faint")), *rows, row(self.heal), self.message.widget)
-        self.look()
+        scope = "From now on, and only on the practice market:"
+        self.widget = card(html_widget(el("p", scope, class_="faint")), *rows, row(self.heal), self.message.widget)
+        self.refresh()
 
-    def look(self) -> None:
-        """Draw what is on."""
+    def refresh(self) -> None:
+        """Read from the market which faults are on, and draw them."""
         if faults := self._faults:
-            self._errand.run("Asking the practice market", faults.on, self._told)
+            self._task.run("Asking the practice market", faults.on, self._show)
 
     def _switch(self, vendor_id: str, fault: str) -> Any:
         box = w.Checkbox(
@@ -59,7 +60,7 @@ class FaultsForm:
             faults.switch(vendor_id, fault, on)
             return faults.on()
 
-        self._errand.run("Switching", turn, self._told)
+        self._task.run("Switching", turn, self._show)
 
     def _heal(self) -> None:
         faults = self._faults
@@ -71,18 +72,18 @@ class FaultsForm:
                 faults.switch(vendor_id, fault, on=False)
             return faults.on()
 
-        self._errand.run("Switching", heal, self._told)
+        self._task.run("Switching", heal, self._show)
 
-    def _told(self, on: set[tuple[str, str]]) -> None:
-        self._on = on
-        told = ", ".join(f"{vendor_id}: {FAULTS[fault]}" for vendor_id, fault in sorted(on))
-        self.message.say(f"On: {told}." if told else "No fault is on.")
+    def _show(self, active: set[tuple[str, str]]) -> None:
+        self._active = active
+        names = ", ".join(f"{vendor_id}: {FAULTS[fault]}" for vendor_id, fault in sorted(active))
+        self.message.say(f"On: {names}." if names else "No fault is on.")
 
     def _draw(self) -> None:
-        """What is on is what the market said last, whatever was clicked."""
+        """The switches show the market's last answer, whatever was clicked."""
         self._drawing = True
         for key, box in self.switches.items():
-            box.disabled = self._errand.busy
-            if not self._errand.busy:
-                box.value = key in self._on
+            box.disabled = self._task.busy
+            if not self._task.busy:
+                box.value = key in self._active
         self._drawing = False

@@ -1,4 +1,4 @@
-"""The form that starts a run. Each field says beside itself what is wrong with it, and nothing starts until none is."""
+"""The form that starts a run. What is wrong with a field is shown beside it, and nothing starts until none is."""
 
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
@@ -11,35 +11,36 @@ from gpuagent.agent.start import GOAL_MAX, HOURS_MAX, TAG_MAX, Order, prepare, s
 from gpuagent.core.model import HOURS_MIN, Run, Vendor
 from gpuagent.core.money import parse_usd, show_usd
 from gpuagent.core.policy import LIMITS, Policy
+from gpuagent.core.status import planner_label
 from gpuagent.errors import BadInput
-from gpuagent.panels.dry_run import rehearsed
-from gpuagent.panels.kit.fields import Field, button, card, choice, problems, row, text, written
+from gpuagent.panels.dry_run import dry_run_report
+from gpuagent.panels.kit.fields import Field, button, card, dropdown, problems, required_text, row, text_input
 from gpuagent.panels.kit.html import el
-from gpuagent.panels.kit.message import Message, html, shown
-from gpuagent.panels.kit.tasks import Bridge, Errand
+from gpuagent.panels.kit.message import StatusLine, html_widget, styled
+from gpuagent.panels.kit.tasks import ExclusiveTask, Tasks
 from gpuagent.panels.limits_form import NAMES
-from gpuagent.session import Desk
+from gpuagent.session import Session
 
 WIDE = "520px"
 FORM = ("goal", "gpu", "hours", "budget", "planner", "model", "tags")
 
 
 class LaunchForm:
-    """widget: the form. opened: called with a run that it has started."""
+    """The form that starts a run. who: the user's name. opened: called with the run. widget: the form."""
 
-    def __init__(self, desk: Desk, bridge: Bridge, who: Callable[[], str], opened: Callable[[Run], None]) -> None:
-        self._desk, self._who, self._opened = desk, who, opened
-        self.message = Message()
-        self._errand = Errand(bridge, self.message, self._draw)
-        self._vendors = [vendor for vendor in desk.agent.store.vendors() if vendor.enabled]
+    def __init__(self, session: Session, tasks: Tasks, who: Callable[[], str], opened: Callable[[Run], None]) -> None:
+        self._session, self._who, self._opened = session, who, opened
+        self.message = StatusLine()
+        self._task = ExclusiveTask(tasks, self.message, self._draw)
+        self._vendors = [vendor for vendor in session.agent.store.vendors() if vendor.enabled]
         self.fields = self._fields()
-        self.vendors = {vendor.vendor_id: _tick(vendor) for vendor in self._vendors}
-        self._none, self.caps = html(), html()
+        self.vendors = {vendor.vendor_id: _vendor_checkbox(vendor) for vendor in self._vendors}
+        self._vendor_problem, self.caps = html_widget(), html_widget()
         for box in self.vendors.values():
             box.observe(lambda _: self._draw(), "value")
-        self.launch = button("Launch", self._launch, "primary", "Write the run down; it moves when it is ticked")
+        self.launch = button("Launch", self._launch, "primary", "Record the run; it moves when it is ticked")
         self.dry_run = button("Dry run", self._rehearse, tip="Show what would be paid; signs nothing")
-        vendors = [html(el("b", "Vendors")), *self.vendors.values(), self._none]
+        vendors = [html_widget(el("b", "Vendors")), *self.vendors.values(), self._vendor_problem]
         self.widget = card(
             w.HBox(
                 [
@@ -56,14 +57,13 @@ class LaunchForm:
 
     def show(self, policy: Policy) -> None:
         caps = {NAMES[name].lower(): getattr(policy, name) for name in LIMITS}
-        told = ", ".join(f"{name}: {show_usd(cap)}" for name, cap in caps.items() if cap is not None)
-        words = f"Limits in force: {told or 'none'}. Change them under Limits."
-        self.caps.value = shown(el("p", words, class_="faint"))
+        limits = ", ".join(f"{name}: {show_usd(cap)}" for name, cap in caps.items() if cap is not None)
+        sentence = f"Limits in force: {limits or 'none'}. Change them under Limits."
+        self.caps.value = styled(el("p", sentence, class_="faint"))
 
     def order(self) -> Order:
-        """What stands in the form. Raises BadInput, after saying so beside the fields."""
-        read = {name: field.problem() for name, field in self.fields.items()}
-        wrong = [name for name, problem in read.items() if problem]
+        """The order that the form describes. Raises BadInput, after showing it beside the fields."""
+        wrong = [name for name, field in self.fields.items() if field.problem()]
         chosen = self._chosen()
         if wrong or not chosen:
             raise BadInput("not started: " + ", ".join([*wrong, *([] if chosen else ["vendors"])]) + " need attention")
@@ -82,17 +82,18 @@ class LaunchForm:
 
     def _fields(self) -> dict[str, Field[Any]]:
         types = sorted({gpu for vendor in self._vendors for gpu in vendor.gpu_types}) or ["A100"]
-        planner = choice("Planner", list(self._desk.agent.ports.planners))
-        planner.value = self._desk.settings.planner
-        goal = text("Goal", "Fine-tune tiny-llm", width=WIDE)
+        names = list(self._session.agent.ports.planners)
+        planner = dropdown("Planner", [(planner_label(name), name) for name in names])
+        planner.value = self._session.settings.planner
+        goal = text_input("Goal", "Fine-tune tiny-llm", width=WIDE)
         return {
-            "goal": Field(goal, written("say what the run is for", GOAL_MAX), self._draw),
-            "gpu": Field(choice("GPU type", types), str, self._draw),
-            "hours": Field(text("Hours", "1"), _hours, self._draw),
-            "budget": Field(text("Budget, USD", "5.00"), _budget, self._draw),
+            "goal": Field(goal, required_text("say what the run is for", GOAL_MAX), self._draw),
+            "gpu": Field(dropdown("GPU type", types), str, self._draw),
+            "hours": Field(text_input("Hours", "1"), _hours, self._draw),
+            "budget": Field(text_input("Budget, USD", "5.00"), _budget, self._draw),
             "planner": Field(planner, str, self._draw),
-            "model": Field(text("Model", hint="as the environment names it", width=WIDE), str.strip, self._draw),
-            "tags": Field(text("Tags", hint="for caps and reports; commas between", width=WIDE), _tags, self._draw),
+            "model": Field(text_input("Model", hint="as the environment names it", width=WIDE), str.strip, self._draw),
+            "tags": Field(text_input("Tags", hint="for caps and reports; with commas", width=WIDE), _tags, self._draw),
         }
 
     def _chosen(self) -> list[str]:
@@ -100,40 +101,44 @@ class LaunchForm:
 
     def _draw(self) -> None:
         if not hasattr(self, "launch"):
-            return  # a field is being made
+            return  # the fields are still being constructed
         wrong = bool(problems(self.fields.values())) or not self._chosen()
-        self.launch.disabled = self.dry_run.disabled = wrong or self._errand.busy
+        self.launch.disabled = self.dry_run.disabled = wrong or self._task.busy
         self.fields["model"].widget.disabled = self.fields["planner"].widget.value != "llm"
-        missing = "choose at least one" if self.vendors else "none recorded: `gpuagent vendor seed` does"
-        words = "" if self._chosen() else missing
-        self._none.value = shown(el("span", words, class_="bad", role="alert"))
+        hint = "choose at least one" if self.vendors else "none is recorded: run `gpuagent vendor seed`"
+        problem = "" if self._chosen() else hint
+        self._vendor_problem.value = styled(el("span", problem, class_="bad", role="alert"))
 
     def _launch(self) -> None:
-        self._with_order("Starting", lambda order: start(order, self._desk.agent.ports), self._started)
+        self._with_order("Starting", lambda order: start(order, self._session.agent.ports), self._started)
 
     def _started(self, run: Run) -> None:
         self.message.clear()
         self._opened(run)
 
     def _rehearse(self) -> None:
-        ports = self._desk.agent.ports
-        self._with_order("Asking for quotes", lambda order: simulate(prepare(order, ports), ports), self._rehearsed)
+        ports = self._session.agent.ports
 
-    def _rehearsed(self, found: DryRun) -> None:
-        self.message.say(rehearsed(found))
+        def work(order: Order) -> DryRun:
+            return simulate(prepare(order, ports), ports)
 
-    def _with_order(self, doing: str, work: Callable[[Order], Any], done: Callable[[Any], None]) -> None:
+        self._with_order("Asking for quotes", work, self._show_rehearsal)
+
+    def _show_rehearsal(self, rehearsal: DryRun) -> None:
+        self.message.say(dry_run_report(rehearsal))
+
+    def _with_order(self, activity: str, work: Callable[[Order], Any], finish: Callable[[Any], None]) -> None:
         try:
             order = self.order()
         except BadInput as error:
             self.message.error(str(error))
             return
-        self._errand.run(doing, lambda: work(order), done)
+        self._task.run(activity, lambda: work(order), finish)
 
 
-def _tick(vendor: Vendor) -> Any:
-    words = f"{vendor.vendor_id}, {show_usd(vendor.base_price_per_hour)}/h, advertises {vendor.reliability:.0%}"
-    return w.Checkbox(value=True, description=words, indent=False, layout=w.Layout(width="auto"))
+def _vendor_checkbox(vendor: Vendor) -> Any:
+    label = f"{vendor.vendor_id}, {show_usd(vendor.base_price_per_hour)}/h, advertises {vendor.reliability:.0%}"
+    return w.Checkbox(value=True, description=label, indent=False, layout=w.Layout(width="auto"))
 
 
 def _hours(value: str) -> Decimal:

@@ -7,11 +7,11 @@ from typing import Any
 from gpuagent.core.money import parse_usd, usd
 from gpuagent.core.policy import LIMITS, Policy
 from gpuagent.errors import BadInput
-from gpuagent.panels.kit.fields import Field, button, card, problems, row, text
+from gpuagent.panels.kit.fields import Field, button, card, problems, row, text_input
 from gpuagent.panels.kit.html import el
-from gpuagent.panels.kit.message import Message, html
-from gpuagent.panels.kit.tasks import Bridge, Errand
-from gpuagent.session import Desk
+from gpuagent.panels.kit.message import StatusLine, html_widget
+from gpuagent.panels.kit.tasks import ExclusiveTask, Tasks
+from gpuagent.session import Session
 
 NAMES = {
     "per_payment": "Each payment",
@@ -24,27 +24,29 @@ LABEL = "170px"
 
 
 class LimitsForm:
-    """widget: the form. It shows the policy in force whenever show() is called, unless somebody is writing in it."""
+    """The form of the policy's limits. show() replaces its values unless the user is editing them. widget: the form."""
 
-    def __init__(self, desk: Desk, bridge: Bridge, who: Callable[[], str]) -> None:
-        self._desk, self._who = desk, who
-        self.message = Message()
-        self._errand = Errand(bridge, self.message, self._draw)
-        self.fields = {name: Field(_amount_text(NAMES[name]), _limit, self._draw) for name in LIMITS}
-        self.why = text("Reason for it", hint="needed to allow more than before", width="520px", label_width=LABEL)
+    def __init__(self, session: Session, tasks: Tasks, who: Callable[[], str]) -> None:
+        self._session, self._who = session, who
+        self.message = StatusLine()
+        self._task = ExclusiveTask(tasks, self.message, self._draw)
+        self.fields = {name: Field(_limit_input(NAMES[name]), _limit, self._draw) for name in LIMITS}
+        hint = "needed to allow more than before"
+        self.why = text_input("Reason for it", hint=hint, width="520px", label_width=LABEL)
         self.save = button("Change limits", self._save, "primary", "A new version of the policy, in force at once")
-        self._shown: Policy | None = None
-        words = "They hold for every run, in the transaction that reserves money. Empty means no limit."
+        self._policy: Policy | None = None
+        scope = "They hold for every run, in the transaction that reserves money. Empty means no limit."
         boxes = [field.box for field in self.fields.values()]
-        self.widget = card(html(el("p", words, class_="faint")), *boxes, self.why, row(self.save), self.message.widget)
+        help_text = html_widget(el("p", scope, class_="faint"))
+        self.widget = card(help_text, *boxes, self.why, row(self.save), self.message.widget)
 
     def show(self, policy: Policy) -> None:
-        written = self._shown is not None and self._texts() != _texts(self._shown)
-        if self._errand.busy or written:
+        edited = self._policy is not None and self._texts() != _texts(self._policy)
+        if self._task.busy or edited:
             return
-        self._shown = policy
-        for name, words in _texts(policy).items():
-            self.fields[name].widget.value = words
+        self._policy = policy
+        for name, text in _texts(policy).items():
+            self.fields[name].widget.value = text
         self._draw()
 
     def _texts(self) -> dict[str, str]:
@@ -52,12 +54,12 @@ class LimitsForm:
 
     def _draw(self) -> None:
         wrong = bool(problems(self.fields.values()))
-        same = self._shown is None or self._texts() == _texts(self._shown)
-        self.save.disabled = wrong or same or self._errand.busy
+        unchanged = self._policy is None or self._texts() == _texts(self._policy)
+        self.save.disabled = wrong or unchanged or self._task.busy
 
     def _save(self) -> None:
-        wanted = {name: field.read() for name, field in self.fields.items()}
-        before, why = self._shown, self.why.value
+        limits = {name: field.read() for name, field in self.fields.items()}
+        before, why = self._policy, self.why.value
         try:
             by = self._who()
         except BadInput as error:
@@ -66,29 +68,29 @@ class LimitsForm:
 
         def revise(policy: Policy) -> Policy:
             if before and any(getattr(policy, name) != getattr(before, name) for name in LIMITS):
-                raise BadInput("somebody else has changed the limits meanwhile: look at them again")
-            return replace(policy, **wanted)
+                raise BadInput("another user has changed the limits meanwhile: look at them again")
+            return replace(policy, **limits)
 
-        store, clock = self._desk.agent.store, self._desk.agent.ports.clock
-        self._errand.run("Changing", lambda: store.change_policy(revise, by, why, clock.now()), self._changed)
+        store, clock = self._session.agent.store, self._session.agent.ports.clock
+        self._task.run("Changing", lambda: store.change_policy(revise, by, why, clock.now()), self._changed)
 
     def _changed(self, policy: Policy) -> None:
-        self._shown, self.why.value = policy, ""
+        self._policy, self.why.value = policy, ""
         self.message.say(f"Version {policy.version} of the limits is in force.")
 
 
 def _texts(policy: Policy) -> dict[str, str]:
-    return {name: _shown_amount(getattr(policy, name)) for name in LIMITS}
+    return {name: _limit_text(getattr(policy, name)) for name in LIMITS}
 
 
-def _shown_amount(amount: int | None) -> str:
+def _limit_text(amount: int | None) -> str:
     if amount is None:
         return ""
     return f"{usd(amount):.2f}" if amount % 10_000 == 0 else f"{usd(amount).normalize():f}"
 
 
-def _amount_text(name: str) -> Any:
-    return text(f"{name}, USD", width="320px", label_width=LABEL)
+def _limit_input(name: str) -> Any:
+    return text_input(f"{name}, USD", width="320px", label_width=LABEL)
 
 
 def _limit(value: str) -> Any:

@@ -14,28 +14,29 @@ from gpuagent.agent.dry_run import DryRun, simulate
 from gpuagent.core.model import Run
 from gpuagent.core.transitions import is_over, phase
 from gpuagent.errors import GpuAgentError
-from gpuagent.panels.dry_run import rehearsed
+from gpuagent.panels.dry_run import dry_run_report
 from gpuagent.panels.kit.fields import button, row
-from gpuagent.panels.kit.message import Message
-from gpuagent.panels.kit.tasks import Bridge, Errand
-from gpuagent.session import Desk
+from gpuagent.panels.kit.message import StatusLine
+from gpuagent.panels.kit.tasks import ExclusiveTask, Tasks
+from gpuagent.session import Session
 from gpuagent.tick import step, tick
 
 
-class Driving:
-    """widget: the row of buttons. run_id: which run is open, "" for none."""
+class RunControls:
+    """The buttons that move the open run. run_id: its id, "" for none. widget: the row of buttons."""
 
-    def __init__(self, desk: Desk, bridge: Bridge, run_id: Callable[[], str]) -> None:
-        self._desk, self._bridge, self._run_id = desk, bridge, run_id
-        self.message = Message()
-        self._errand = Errand(bridge, self.message, self._draw)
-        self._movable, self._paused = False, asyncio.Event()
-        self._driven = ""
+    def __init__(self, session: Session, tasks: Tasks, run_id: Callable[[], str]) -> None:
+        self._session, self._tasks, self._run_id = session, tasks, run_id
+        self.message = StatusLine()
+        self._task = ExclusiveTask(tasks, self.message, self._draw)
+        self._movable = False
+        self._paused = asyncio.Event()
+        self._auto_run = ""
         self.step = button("Step", lambda: self._move("Step", step), tip="Make the one transition that is due")
         self.tick = button("Tick", lambda: self._move("Tick", tick), tip="Make steps until the run must wait")
         self.auto = button("Auto", self._start, "primary", "Tick again and again, until the run is over")
         self.interval = w.BoundedFloatText(
-            value=desk.agent.ports.pace.poll_s,
+            value=session.agent.ports.pace.poll_s,
             min=0.1,
             max=3600,
             step=0.5,
@@ -60,59 +61,59 @@ class Driving:
         self._draw()
 
     def _draw(self) -> None:
-        idle = self._movable and not self._errand.busy and not self._driven
-        for made in (self.step, self.tick, self.auto, self.dry_run):
-            made.disabled = not idle
-        self.pause.disabled = not self._driven or self._paused.is_set()
+        idle = self._movable and not self._task.busy and not self._auto_run
+        for control in (self.step, self.tick, self.auto, self.dry_run):
+            control.disabled = not idle
+        self.pause.disabled = not self._auto_run or self._paused.is_set()
 
     def _move(self, name: str, move: Callable[..., Run]) -> None:
-        run_id, ports = self._run_id(), self._desk.agent.ports
-        began = time.monotonic()
+        run_id, ports = self._run_id(), self._session.agent.ports
+        started_at = time.monotonic()
 
-        def done(run: Run) -> None:
-            took_s = time.monotonic() - began
-            self.message.say(f"{name} took {took_s:.2f} s: the run is in {phase(run)}{_why(run)}.")
+        def finish(run: Run) -> None:
+            duration_s = time.monotonic() - started_at
+            self.message.say(f"{name} took {duration_s:.2f} s: the run is in {phase(run)}{_reason(run)}.")
 
-        self._errand.run(f"{name} under way", lambda: move(run_id, ports), done)
+        self._task.run(f"{name} under way", lambda: move(run_id, ports), finish)
 
     def _rehearse(self) -> None:
-        run_id, ports = self._run_id(), self._desk.agent.ports
+        run_id, ports = self._run_id(), self._session.agent.ports
 
-        def done(found: DryRun) -> None:
-            self.message.say(rehearsed(found))
+        def finish(rehearsal: DryRun) -> None:
+            self.message.say(dry_run_report(rehearsal))
 
-        self._errand.run("Asking for quotes", lambda: simulate(ports.store.load(run_id), ports), done)
+        self._task.run("Asking for quotes", lambda: simulate(ports.store.load(run_id), ports), finish)
 
     def _start(self) -> None:
-        if not self._driven:
-            self._driven = self._run_id()
+        if not self._auto_run:
+            self._auto_run = self._run_id()
             self._paused.clear()
             self._draw()
-            self._bridge.spawn(self._drive)
+            self._tasks.spawn(self._drive)
 
     def _stop(self) -> None:
         self._paused.set()
         self._draw()
 
     async def _drive(self) -> None:
-        run_id = self._driven
-        told = f"Auto ticks run {run_id}; Pause stops it."
-        self.message.say(told)
+        run_id = self._auto_run
+        activity = f"Auto ticks run {run_id}; Pause stops it."
+        self.message.say(activity)
         try:
-            ports = self._desk.agent.ports
+            ports = self._session.agent.ports
             run = await asyncio.to_thread(ports.store.load, run_id)
             # Pauses are made here, where Pause ends them and a change of the interval counts at once.
             ticks = drive(run, partial(tick, ports=ports), lambda _: None, ports.pace, patient=True)
             while not self._paused.is_set():
-                made = await asyncio.to_thread(next, ticks, None)
-                run = made.run if made else run
+                attempt = await asyncio.to_thread(next, ticks, None)
+                run = attempt.run if attempt else run
                 if is_over(run):
-                    self.message.say(f"Auto is done: the run is in {phase(run)}{_why(run)}.")
+                    self.message.say(f"Auto is done: the run is in {phase(run)}{_reason(run)}.")
                     return
-                if made and made.error:
-                    self.message.error(f"{made.error}. Auto tries again.")
+                if attempt and attempt.error:
+                    self.message.error(f"{attempt.error}. Auto tries again.")
                 else:
-                    self.message.say(told)
+                    self.message.say(activity)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._paused.wait(), self.interval.value)
             self.message.say("Paused.")
@@ -121,9 +122,9 @@ class Driving:
         except Exception as error:  # noqa: BLE001  a bug, which nothing else would show
             self.message.error(f"Auto stopped by a bug: {type(error).__name__}: {error}")
         finally:
-            self._driven = ""
+            self._auto_run = ""
             self._draw()
 
 
-def _why(run: Run) -> str:
+def _reason(run: Run) -> str:
     return f" ({run.reason})" if run.reason else ""

@@ -1,71 +1,99 @@
-"""One look at the database and the chain, and the few words in which a run and a desk are named."""
+"""Snapshots of the database and the chain for the console, and the titles of runs and sessions in it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gpuagent.adapters.mongo.glance import Glance
-from gpuagent.core.money import show_usd, usd
+from gpuagent.core.money import amount, show_usd, usd
 from gpuagent.core.policy import Policy
-from gpuagent.errors import ChainError
-from gpuagent.panels.event_log import LINES_MAX
+from gpuagent.core.records import RunSnapshot
+from gpuagent.core.status import StatusText, heard_at, status_text
+from gpuagent.errors import ChainError, RunNotOurs
+from gpuagent.panels.event_log import FILTERS, LINES_MAX
 from gpuagent.panels.kit.html import Html, el
 from gpuagent.render.palette import vendor_colours
-from gpuagent.render.run import amount
-from gpuagent.session import Desk
+from gpuagent.session import Session
 
 RUNS_MAX = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What one look at the database and the chain found. seen: None while no run is open."""
+class OpenRun:
+    """The documents of the run that is open, and its status at the same moment."""
+
+    documents: RunSnapshot
+    status: StatusText
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleSnapshot:
+    """All that the console shows. open_run: None while none is open."""
 
     runs: list[Mapping[str, Any]]
-    seen: Glance | None
+    open_run: OpenRun | None
     policy: Policy
     colours: Mapping[str, str]
     balance: str
 
 
-def read(desk: Desk, run_id: str, types: Sequence[str], contained: str) -> Reading:
-    """run_id: "" for none; types, contained: which observations. Raises UnknownRun, PolicyRefused, StoreError."""
-    reads = desk.agent.reads
-    seen = reads.glance(run_id, types, contained, LINES_MAX + 1) if run_id else None
+def take_snapshot(session: Session, run_id: str, types: Sequence[str], text: str) -> ConsoleSnapshot:
+    """Read all that the console shows. run_id: "" for none. types, text: which observations.
+
+    Raises UnknownRun, PolicyRefused, StoreError.
+    """
+    reads = session.agent.reads
+    open_run = read_run(session, run_id, types, text) if run_id else None
     runs = reads.runs(RUNS_MAX)
-    if seen and seen.run["_id"] not in {run["_id"] for run in runs}:
-        runs = [*runs, seen.run]
+    if open_run and open_run.documents.run["_id"] not in {run["_id"] for run in runs}:
+        runs = [*runs, open_run.documents.run]
     try:
-        balance = show_usd(desk.agent.chain.head(desk.agent.ports.wallet.address).balance)
+        balance = show_usd(session.agent.chain.head(session.agent.ports.wallet.address).balance)
     except ChainError as error:
         balance = f"unknown ({error})"
-    return Reading(runs, seen, desk.agent.store.policy(), colours(desk), balance)
+    return ConsoleSnapshot(runs, open_run, session.agent.store.policy(), registry_colours(session), balance)
 
 
-def newest(desk: Desk) -> str:
-    runs = desk.agent.reads.runs(RUNS_MAX)
+def read_run(session: Session, run_id: str, types: Sequence[str] = FILTERS["Everything"], text: str = "") -> OpenRun:
+    """Read one run. types, text: which observations. Raises UnknownRun, StoreError."""
+    agent, ports = session.agent, session.agent.ports
+    documents = agent.reads.glance(run_id, types, text, LINES_MAX + 1)
+    unfiltered = types == FILTERS["Everything"] and not text
+    heard = heard_at(documents.observations if unfiltered else ())
+    try:
+        status = status_text(agent.store.load(run_id), ports.clock.now(), ports.pace, zone=None, heard=heard)
+    except RunNotOurs:  # the original system's runs have no status
+        status = StatusText()
+    return OpenRun(documents, status)
+
+
+def default_run(session: Session) -> str:
+    """The id of the newest run that is still running, or else of the newest; "" where there is none."""
+    runs = session.agent.reads.runs(RUNS_MAX)
     running = [run for run in runs if run["status"] == "running"]
     return str((running or runs)[0]["_id"]) if runs else ""
 
 
-def colours(desk: Desk) -> Mapping[str, str]:
-    return vendor_colours([vendor.vendor_id for vendor in desk.agent.store.vendors()])
+def registry_colours(session: Session) -> Mapping[str, str]:
+    """The colour of every recorded vendor."""
+    return vendor_colours([vendor.vendor_id for vendor in session.agent.store.vendors()])
 
 
-def listed(run: Mapping[str, Any]) -> str:
+def run_option(run: Mapping[str, Any]) -> str:
+    """The run as a line of the list of runs."""
     at = run["createdAt"].astimezone().strftime("%d %b %H:%M")
     spent, budget = amount(run["settled"]), amount(run["budgetTotal"])
     return f"{run['phase']:<9}  {at}  {usd(spent):>8.2f} of {show_usd(budget):<11}  {run['goal'][:70]}"
 
 
-def title(desk: Desk, balance: str) -> Html:
-    wallet = desk.agent.ports.wallet
-    market = "practice market" if desk.faults else wallet.token.network
-    words = ("wallet ", el("code", f"{wallet.address[:8]}…{wallet.address[-4:]}", title=wallet.address), " holds ")
-    where = f", {market}, database {desk.settings.database}"
+def console_title(session: Session, balance: str) -> Html:
+    """The console's heading: which wallet, market and database it is connected to."""
+    wallet = session.agent.ports.wallet
+    market = "practice market" if session.faults else wallet.token.network
+    address = el("code", f"{wallet.address[:8]}…{wallet.address[-4:]}", title=wallet.address)
+    place = f", {market}, database {session.settings.database}"
     return el(
         "div",
         el("h2", "gpuagent console"),
-        el("span", *words, el("b", balance), where, class_="faint"),
+        el("span", "wallet ", address, " holds ", el("b", balance), place, class_="faint"),
         class_="head",
     )

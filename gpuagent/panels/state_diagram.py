@@ -1,18 +1,18 @@
-"""The state machine as a picture, the current state lit. Inline SVG: no script, no fetch, prints well."""
+"""The state diagram of a run with its current phase highlighted. Inline SVG: no script, no fetch, prints well."""
 
 from gpuagent.core.model import Phase
 from gpuagent.panels.kit.html import Html, el
 from gpuagent.render.palette import BLUE, FAILED, HELD, SUCCESS, text_on
 
-WORDS = {
+CAPTIONS = {
     Phase.PLANNING: "quotes, planner, guard",
-    Phase.APPROVAL: "a person agrees",
+    Phase.APPROVAL: "a user approves",
     Phase.EXECUTING: "402, sign, pay",
     Phase.WAITING: "the vendor works",
     Phase.SUCCESS: "the goal is reached",
     Phase.FAILED: "given up or cancelled",
 }
-PLACES = {
+POSITIONS = {
     Phase.PLANNING: (2, 52),
     Phase.APPROVAL: (222, 108),
     Phase.EXECUTING: (442, 52),
@@ -20,8 +20,8 @@ PLACES = {
     Phase.SUCCESS: (964, 18),
     Phase.FAILED: (964, 88),
 }
-LIT = {Phase.APPROVAL: HELD, Phase.SUCCESS: SUCCESS, Phase.FAILED: FAILED}
-WIDE, HIGH = 152, 46
+HIGHLIGHTS = {Phase.APPROVAL: HELD, Phase.SUCCESS: SUCCESS, Phase.FAILED: FAILED}
+WIDTH, HEIGHT = 152, 46
 ARROWS = (
     "M154 75 H438",
     "M78 98 V131 H218",
@@ -30,26 +30,28 @@ ARROWS = (
     "M866 66 L960 43",
     "M866 84 L960 109",
 )
-BACK = "M790 52 V22 H78 V48"
+RETRY_ARROW = "M790 52 V22 H78 V48"
 """A failed job leads back to planning."""
 
 
 def colour_of(phase: str) -> str:
-    return LIT.get(Phase(phase), BLUE)
+    return HIGHLIGHTS.get(Phase(phase), BLUE)
 
 
 def pill(phase: str) -> Html:
-    """The phase as a word on its colour."""
+    """The phase's name on its colour."""
     colour = colour_of(phase)
     return el("span", phase, class_="pill", style=f"background:{colour};color:{text_on(colour)}")
 
 
-def picture(current: str) -> Html:
-    """The machine with `current` lit, which its accessible name says too."""
-    name = f"Phase {current}: {WORDS[Phase(current)]}"
+def diagram(current: str) -> Html:
+    """The phases with `current` highlighted, and named for screen readers too."""
+    name = f"Phase {current}: {CAPTIONS[Phase(current)]}"
     lines = [el("path", d=path, fill="none", stroke="currentColor", marker_end="url(#ga-tip)") for path in ARROWS]
-    back = el("path", d=BACK, fill="none", stroke="currentColor", stroke_dasharray="4 3", marker_end="url(#ga-tip)")
-    told = el("text", "a job failed: another vendor", x=434, y=16, text_anchor="middle", font_size=11)
+    back = el(
+        "path", d=RETRY_ARROW, fill="none", stroke="currentColor", stroke_dasharray="4 3", marker_end="url(#ga-tip)"
+    )
+    caption = el("text", "a job failed: another vendor", x=434, y=16, text_anchor="middle", font_size=11)
     nodes = [_node(phase, phase.value == current) for phase in Phase]
     return el(
         "svg",
@@ -57,7 +59,7 @@ def picture(current: str) -> Html:
         el("defs", _tip()),
         *lines,
         back,
-        told,
+        caption,
         *nodes,
         viewBox="0 0 1118 156",
         role="img",
@@ -70,21 +72,21 @@ def _tip() -> Html:
     return el("marker", arrow, id="ga-tip", markerWidth=7, markerHeight=7, refX=6, refY="3.5", orient="auto")
 
 
-def _node(phase: Phase, lit: bool) -> Html:
-    (x, y), colour = PLACES[phase], colour_of(phase)
-    ink = text_on(colour) if lit else "currentColor"
+def _node(phase: Phase, current: bool) -> Html:
+    (x, y), colour = POSITIONS[phase], colour_of(phase)
+    ink = text_on(colour) if current else "currentColor"
     box = el(
         "rect",
         x=x,
         y=y,
-        width=WIDE,
-        height=HIGH,
+        width=WIDTH,
+        height=HEIGHT,
         rx=7,
-        fill=colour if lit else "none",
-        stroke=colour if lit else "currentColor",
-        stroke_opacity=1 if lit else 0.45,
+        fill=colour if current else "none",
+        stroke=colour if current else "currentColor",
+        stroke_opacity=1 if current else 0.45,
     )
-    middle = x + WIDE // 2
+    middle = x + WIDTH // 2
     title = el(
         "text",
         phase.value,
@@ -92,8 +94,8 @@ def _node(phase: Phase, lit: bool) -> Html:
         y=y + 20,
         text_anchor="middle",
         font_size=13,
-        font_weight=700 if lit else 500,
+        font_weight=700 if current else 500,
         style=f"fill:{ink}",
     )
-    words = el("text", WORDS[phase], x=middle, y=y + 36, text_anchor="middle", font_size=11, style=f"fill:{ink}")
-    return el("g", box, title, words)
+    caption = el("text", CAPTIONS[phase], x=middle, y=y + 36, text_anchor="middle", font_size=11, style=f"fill:{ink}")
+    return el("g", box, title, caption)

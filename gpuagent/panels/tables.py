@@ -1,14 +1,14 @@
-"""A run's documents as HTML: budget, jobs, payments. Draws what it is given, asks nothing."""
+"""A run's documents as HTML tables: budget, jobs, payments. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from gpuagent.core.money import show_usd
+from gpuagent.core.money import amount, show_usd
 from gpuagent.core.networks import transaction_url
+from gpuagent.core.status import StatusText
 from gpuagent.panels.kit.html import Html, el, join, table
 from gpuagent.render import palette
-from gpuagent.render.run import amount
 
 Document = Mapping[str, Any]
 
@@ -18,26 +18,25 @@ PARTS = (
     ("planner cost", "plannerCost", palette.PLANNER_COST),
     ("available", "budgetRemaining", palette.AVAILABLE),
 )
-STATES = {"reserved": "budget held", "authorized": "paying", "voided": "not paid"}
-STATUSES = {"submitted": "paid, no job yet"}
+STATUS_MAX, METRICS_MAX = 400, 4
 ENDS = {"completed": palette.SUCCESS, "failed": palette.FAILED}
 
 
 def clock_time(at: datetime) -> str:
-    """In the reader's own zone."""
+    """The time of day in the reader's own zone."""
     return at.astimezone().strftime("%H:%M:%S")
 
 
 def vendor_name(vendor_id: str, colours: Mapping[str, str]) -> Html:
-    colour = colours.get(vendor_id, palette.OTHER)
+    colour = colours.get(vendor_id, palette.UNLISTED)
     return el("span", el("span", class_="dot", style=f"background:{colour}"), vendor_id, class_="vendor")
 
 
 def budget_bar(run: Document) -> Html:
-    """What the budget is made of, as a bar and in words."""
+    """The parts of the budget, as a bar and in words."""
     total = amount(run["budgetTotal"])
     sums = [(name, amount(run[key]), colour) for name, key, colour in PARTS]
-    told = ", ".join(f"{show_usd(value)} {name}" for name, value, _ in sums)
+    label = ", ".join(f"{show_usd(value)} {name}" for name, value, _ in sums)
     bar = (
         el("span", style=f"width:{100 * value / total:.3f}%;background:{colour}")
         for name, value, colour in sums
@@ -48,36 +47,37 @@ def budget_bar(run: Document) -> Html:
         for name, value, colour in sums
     )
     return join(
-        el("div", *bar, class_="bar", role="img", aria_label=f"Budget {show_usd(total)}: {told}"),
+        el("div", *bar, class_="bar", role="img", aria_label=f"Budget {show_usd(total)}: {label}"),
         el("div", *legend, el("span", "budget ", el("b", show_usd(total))), class_="legend num"),
     )
 
 
-def jobs_table(jobs: Sequence[Document], colours: Mapping[str, str]) -> Html:
+def jobs_table(jobs: Sequence[Document], colours: Mapping[str, str], status: StatusText) -> Html:
+    """A row per job. status: its sentence on each."""
     if not jobs:
-        words = "No job yet: the first Step or Tick asks the vendors for quotes and chooses one."
-        return el("p", words, class_="faint")
+        hint = "No job yet: the first Step or Tick asks the vendors for quotes and chooses one."
+        return el("p", hint, class_="faint")
     rows: list[list[object]] = [
         [
             vendor_name(job["vendorId"], colours),
             el("span", show_usd(amount(job["expectedCost"])), class_="num"),
-            _state(job),
+            _status(job, status.jobs.get(str(job["_id"]), "")),
             progress_bar(job),
         ]
         for job in jobs
     ]
-    return table(("vendor", "price", "state", "progress"), rows, "Jobs")
+    return table(("vendor", "price", "status", "progress"), rows, "Jobs")
 
 
-def _state(job: Document) -> Html:
-    status = job["status"]
-    words = str(STATES.get(job["state"]) or STATUSES.get(status, status))
-    if job.get("silentSince"):
-        words += ", silent"
-    ended = el("b", words) if status in ENDS else words
-    why = job.get("errorMessage") or ""
-    metrics = ", ".join(f"{name} {value}" for name, value in list((job.get("finalMetrics") or {}).items())[:4])
-    return el("span", ended, el("div", (why or metrics)[:300], class_="faint") if why or metrics else "")
+def _status(job: Document, sentence: str) -> Html:
+    """The sentence, or the state and error as they are stored; below, up to METRICS_MAX of the job's metrics."""
+    stored = ": ".join(filter(None, [f"{job['state']}, {job['status']}", job.get("errorMessage")]))
+    text = (sentence or stored)[:STATUS_MAX]
+    metrics = ", ".join(
+        f"{name} {value}" for name, value in list((job.get("finalMetrics") or {}).items())[:METRICS_MAX]
+    )
+    main = el("b", text) if job["status"] in ENDS else text
+    return el("span", main, el("div", metrics[:STATUS_MAX], class_="faint") if metrics else "")
 
 
 def progress_bar(job: Document) -> Html:
@@ -105,7 +105,7 @@ def payments_table(payments: Sequence[Document], colours: Mapping[str, str]) -> 
         [
             vendor_name(payment["vendorId"], colours),
             el("span", show_usd(amount(payment["amount"])), class_="num"),
-            _fate(payment),
+            _payment_status(payment),
             transaction(payment),
         ]
         for payment in payments
@@ -113,7 +113,7 @@ def payments_table(payments: Sequence[Document], colours: Mapping[str, str]) -> 
     return table(("payee", "amount", "status", "transaction"), rows, "Payments")
 
 
-def _fate(payment: Document) -> str:
+def _payment_status(payment: Document) -> str:
     match payment["status"]:
         case "completed":
             return f"settled {clock_time(payment['settledAt'])}"
@@ -124,11 +124,10 @@ def _fate(payment: Document) -> str:
 
 def transaction(payment: Document) -> Html:
     """A link where the chain has a public explorer; else its hash, whole on hover, and its block."""
-    known = payment.get("x402TxId")
-    if not known:
+    transaction_hash = payment.get("x402TxId")
+    if not transaction_hash:
         return el("span", "none", class_="faint")
-    short = f"{known[:10]}…{known[-6:]}"
-    url = transaction_url(payment["network"], known)
-    if url:
-        return el("a", short, class_="mono", href=url, target="_blank", rel="noopener", title=known)
-    return el("span", el("code", short, title=known), f" block {payment['blockNumber']}", class_="num")
+    short = f"{transaction_hash[:10]}…{transaction_hash[-6:]}"
+    if url := transaction_url(payment["network"], transaction_hash):
+        return el("a", short, class_="mono", href=url, target="_blank", rel="noopener", title=transaction_hash)
+    return el("span", el("code", short, title=transaction_hash), f" block {payment['blockNumber']}", class_="num")

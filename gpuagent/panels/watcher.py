@@ -1,4 +1,4 @@
-"""News from MongoDB for a panel: whoever ticks a run, here or elsewhere, it moves on the screen."""
+"""Updates from MongoDB for a panel: whichever process ticks a run, its changes reach the screen."""
 
 import threading
 import time
@@ -6,9 +6,9 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from gpuagent.adapters.mongo.changes import Change
+from gpuagent.core.records import Change
 from gpuagent.errors import ChangesLost, StoreError
-from gpuagent.panels.kit.tasks import Bridge
+from gpuagent.panels.kit.tasks import Tasks
 from gpuagent.wiring import Database
 
 RATE_HZ = 10
@@ -16,23 +16,25 @@ RETRY_S = 1.0
 
 
 @dataclass(slots=True)
-class News:
-    """What has changed since the last time: kinds of documents by run id. everything: all may have."""
+class Update:
+    """The changes since the last update. kinds: of documents, by run id. all_runs: any run may have changed."""
 
     kinds: dict[str, set[str]] = field(default_factory=dict)
-    everything: bool = False
+    all_runs: bool = False
     problem: str = ""
 
 
-class Live:
-    """One thread that watches; tell is called on the panel's loop, at most RATE_HZ times a second."""
+class Watcher:
+    """A thread that watches the database. notify is called on the panel's loop, at most RATE_HZ times a second."""
 
-    def __init__(self, database: Database, bridge: Bridge, tell: Callable[[News], None]) -> None:
-        self._database, self._bridge, self._tell = database, bridge, tell
-        self._lock, self._news, self._due = threading.Lock(), News(), False
-        self._told_at = 0.0
+    def __init__(self, database: Database, tasks: Tasks, notify: Callable[[Update], None]) -> None:
+        self._database, self._tasks, self._notify = database, tasks, notify
+        self._lock = threading.Lock()
+        self._update = Update()
+        self._scheduled = False
+        self._notified_at = 0.0
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="gpuagent-live", daemon=True)
+        self._thread = threading.Thread(target=self._follow, name="gpuagent-watcher", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -55,42 +57,43 @@ class Live:
                         token = change.token
                         if self._closed.is_set():
                             return
-                        self._note(change)
+                        self._add_change(change)
             except ChangesLost:
                 token = None
                 self._closed.wait(RETRY_S)
             except StoreError as error:
-                self._add(News(problem=str(error)))
+                self._add(Update(problem=str(error)))
                 self._closed.wait(RETRY_S)
 
-    def _note(self, change: Change) -> None:
+    def _add_change(self, change: Change) -> None:
         match change.kind:
             case "idle":
                 return
             case "open" | "policy":
-                self._add(News(everything=True))
+                self._add(Update(all_runs=True))
             case kind:
                 run_id = str(change.document["_id" if kind == "run" else "runId"])
-                self._add(News({run_id: {kind}}))
+                self._add(Update({run_id: {kind}}))
 
-    def _add(self, more: News) -> None:
+    def _add(self, update: Update) -> None:
         with self._lock:
-            for run_id, kinds in more.kinds.items():
-                self._news.kinds.setdefault(run_id, set()).update(kinds)
-            self._news.everything |= more.everything
-            self._news.problem = more.problem
-            if self._due:
+            for run_id, kinds in update.kinds.items():
+                self._update.kinds.setdefault(run_id, set()).update(kinds)
+            self._update.all_runs |= update.all_runs
+            self._update.problem = update.problem
+            if self._scheduled:
                 return
-            self._due = True
-        self._bridge.call(self._soon)
+            self._scheduled = True
+        self._tasks.call(self._schedule)
 
-    def _soon(self) -> None:
-        """On the loop: now, or once the last time is long enough ago."""
-        self._bridge.later(max(0.0, self._told_at + 1 / RATE_HZ - time.monotonic()), self._fire)
+    def _schedule(self) -> None:
+        """On the loop: now, or once the last notification is long enough ago."""
+        self._tasks.later(max(0.0, self._notified_at + 1 / RATE_HZ - time.monotonic()), self._fire)
 
     def _fire(self) -> None:
         with self._lock:
-            news, self._news, self._due = self._news, News(), False
-        self._told_at = time.monotonic()
+            update, self._update = self._update, Update()
+            self._scheduled = False
+        self._notified_at = time.monotonic()
         if not self._closed.is_set():
-            self._tell(news)
+            self._notify(update)

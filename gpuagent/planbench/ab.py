@@ -9,7 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from gpuagent.core.money import show_usd
-from gpuagent.planbench.labels import planner_label, planner_note
+from gpuagent.core.status import planner_label
+from gpuagent.planbench.labels import planner_note
 from gpuagent.planbench.statistics import Interval, bootstrap, wilson
 
 

@@ -10,9 +10,9 @@ from typing import Protocol, runtime_checkable
 from gpuagent.core.context import Context
 from gpuagent.core.money import parse_usd, show_usd
 from gpuagent.core.ports import Planner
+from gpuagent.core.status import planner_label
 from gpuagent.errors import BadInput, ConfigError, GpuAgentError, PlannerError
 from gpuagent.planbench.answer_cache import AnswerCache
-from gpuagent.planbench.labels import planner_label
 from gpuagent.planbench.play import PlannerAnswer, digest, fault_of
 
 FILE_NAME_MAX = 120

@@ -9,11 +9,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from gpuagent.core.context import Context
+from gpuagent.core.status import planner_label
 from gpuagent.errors import BadInput
 from gpuagent.planbench.answers import PlannerClient, Priced
 from gpuagent.planbench.choices import Choice, recorded_choice, recorded_decisions
 from gpuagent.planbench.compare import CostEstimate
-from gpuagent.planbench.labels import planner_label, planner_note
+from gpuagent.planbench.labels import planner_note
 from gpuagent.planbench.play import digest, fault_of
 
 

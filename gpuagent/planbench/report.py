@@ -11,9 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from gpuagent.core.money import show_usd
+from gpuagent.core.status import planner_label
 from gpuagent.errors import BadInput
 from gpuagent.planbench.compare import BAYES, BOUNDS, Comparison
-from gpuagent.planbench.labels import planner_label, planner_note
+from gpuagent.planbench.labels import planner_note
 from gpuagent.planbench.play import Play
 from gpuagent.planbench.scores import ALL, GROUPINGS, Pair, Row, pairs, rows
 from gpuagent.planbench.statistics import Interval

@@ -13,8 +13,12 @@ from gpuagent.books.audit import Books, audit
 from gpuagent.core.model import Run, RunStatus
 from gpuagent.core.money import parse_usd, show_usd
 from gpuagent.core.ports import Pace
+from gpuagent.core.status import status_text
 from gpuagent.practice import stack
-from gpuagent.render.run import books_json, books_table, jobs_table, narration, plain
+from gpuagent.render.as_json import books_json, json_value
+from gpuagent.render.books import books_table
+from gpuagent.render.narration import Narration
+from gpuagent.render.run import jobs_table
 from gpuagent.tick import tick
 
 GOAL = "Fine-tune tiny-llm"
@@ -43,9 +47,9 @@ class Outcome:
     def as_json(self) -> dict[str, Any]:
         (run,) = self.documents["runs"]
         return {
-            "run": plain(run),
-            "jobs": plain(self.documents["jobs"]),
-            "payments": plain(self.documents["payments"]),
+            "run": json_value(run),
+            "jobs": json_value(self.documents["jobs"]),
+            "payments": json_value(self.documents["payments"]),
             "observations": len(self.documents["observations"]),
             "chain": {
                 "payer": self.payer,
@@ -92,26 +96,21 @@ def play(budget: str, fail_vendor: str, fail_rate: str, say: Say | None) -> Outc
 
 def follow(run: Run, agent: wiring.Agent, tell: Say, pace: Pace) -> Run:
     """Tick the run to its end, telling every observation once."""
-    told = 0
-
-    def tell_news() -> None:
-        nonlocal told
-        observations = agent.reads.documents(run.run_id)["observations"]
-        for line in narration(observations[told:]):
+    narration = Narration(agent.reads.documents, run.run_id)
+    for line in narration.lines():
+        tell(line)
+    for attempt in drive(run, partial(tick, ports=agent.ports), time.sleep, pace):
+        run = attempt.run
+        for line in narration.lines():
             tell(line)
-        told = len(observations)
-
-    tell_news()
-    for made in drive(run, partial(tick, ports=agent.ports), time.sleep, pace):
-        run = made.run
-        tell_news()
     return run
 
 
 def _tell_end(outcome: Outcome, tell: Say) -> None:
     colour = "green" if outcome.completed else "red"
     tell(f"\n[bold {colour}]run {outcome.run.status}[/]: {outcome.run.reason}\n")
-    tell(jobs_table(outcome.documents["jobs"], outcome.documents["payments"]))
+    status = status_text(outcome.run, time.time())
+    tell(jobs_table(outcome.documents["jobs"], outcome.documents["payments"], status))
     tell("")
     tell(books_table(outcome.books))
     spent = outcome.before - outcome.after

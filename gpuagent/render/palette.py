@@ -12,11 +12,11 @@ SKY, VERMILLION, YELLOW, BLACK = "#56B4E9", "#D55E00", "#F0E442", "#000000"
 GREY, PALE = "#767676", "#D9D9D9"
 
 SETTLED, HELD, AVAILABLE, PLANNER_COST = BLUE, ORANGE, PALE, PURPLE
-"""What a budget is made of."""
+"""The parts of a budget."""
 SUCCESS, FAILED, WAITING = GREEN, VERMILLION, SKY
-"""What became of a job or a run; waiting: it is still under way."""
-TEXT, FAINT, OTHER = "#1A1A1A", GREY, GREY
-"""OTHER: what belongs to no vendor in the registry."""
+"""The result of a job or a run; waiting: it is still under way."""
+TEXT, FAINT, UNLISTED = "#1A1A1A", GREY, GREY
+"""UNLISTED: a vendor that is not in the registry."""
 
 VENDORS = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION, YELLOW, BLACK)
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++", "ooo", "---")
@@ -25,7 +25,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How one vendor is drawn. hatch and marker are matplotlib's."""
+    """The look of one vendor in charts. hatch and marker are matplotlib's."""
 
     colour: str
     hatch: str
@@ -53,6 +53,6 @@ def vendor_colours(vendor_names: Sequence[str]) -> dict[str, str]:
 def text_on(colour: str) -> str:
     """Black or white, whichever is read better on this #RRGGBB (WCAG 2.2, relative luminance)."""
     channels = (int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5))
-    linear = [one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in channels]
-    luminance = sum(weight * one for weight, one in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+    linear = [channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4 for channel in channels]
+    luminance = sum(weight * channel for weight, channel in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
     return BLACK if luminance > 0.179 else "#FFFFFF"

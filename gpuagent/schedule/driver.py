@@ -18,11 +18,12 @@ from gpuagent.books.audit import audit
 from gpuagent.core.model import Run
 from gpuagent.core.money import parse_usd, show_usd
 from gpuagent.core.ports import Pace, Ports
+from gpuagent.core.status import planner_label
 from gpuagent.errors import BadInput, ChainError
-from gpuagent.render.run import narration
+from gpuagent.render.narration import Narration
 from gpuagent.schedule.result import Result
 from gpuagent.schedule.run_name import begin
-from gpuagent.session import is_configured, surroundings
+from gpuagent.session import is_configured, resolved_environment
 from gpuagent.tick import tick
 
 TICKS_MAX, PAUSE_MAX_S = 1_000_000, 86_400
@@ -70,16 +71,17 @@ def ordered(
 def drive(order: Order, run_id: str, limits: Limits, say: Say, environ: Mapping[str, str] = os.environ) -> Result:
     """Begin or continue the run that run_id names (occasion.begin), and tick it. say: gets a line for all that happens.
 
-    Where neither a chain nor a wallet is configured it is driven on the embedded stack of desk.surroundings().
+    Where neither a chain nor a wallet is configured it is driven on the embedded stack of resolved_environment().
     Raises BadInput, ConfigError and, where the run cannot begin, Refused and ChainError; ChainMismatch at any tick.
     """
     limits.check()
     if not is_configured(environ):
         say("[bold]practice[/]: no chain and no wallet are configured, so all is embedded and the money is test money")
-    with surroundings(environ) as here, wiring.open_agent(settings.read(here)) as agent:
+    with resolved_environment(environ) as here, wiring.open_agent(settings.read(here)) as agent:
         run = begin(order, run_id, agent.ports)
         named = f" ({run_id})" if run_id not in ("", run.run_id) else ""
-        say(f"run {run.run_id}{named}: {show_usd(run.budget)} for {run.goal!r}, decided by {run.planner}")
+        planner = planner_label(run.planner)
+        say(f"run {run.run_id}{named}: {show_usd(run.budget)} for {run.goal!r}, decided by {planner}")
         tell = _teller(agent, run.run_id, say)
         run, ticks, trouble = advance(run.run_id, agent.ports, limits, tell)
         recorded = agent.reads.recorded(run.run_id)
@@ -114,16 +116,13 @@ def advance(
 
 def _teller(agent: wiring.Agent, run_id: str, say: Say) -> Callable[[str], None]:
     """Tells every observation once, and what is wrong."""
-    told = 0
+    narration = Narration(agent.reads.documents, run_id)
 
     def tell(trouble: str) -> None:
-        nonlocal told
         if trouble:
             say(f"not now: {trouble}")
             return
-        seen = agent.reads.documents(run_id)["observations"]
-        for line in narration(seen[told:]):
+        for line in narration.lines():
             say(line)
-        told = len(seen)
 
     return tell

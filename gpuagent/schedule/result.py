@@ -11,7 +11,7 @@ from gpuagent.core.model import Ledger, Run, RunStatus
 from gpuagent.core.money import show_usd
 from gpuagent.core.transitions import is_over, phase
 from gpuagent.errors import BadInput, ChainMismatch, RunFailed
-from gpuagent.render.run import books_json, plain
+from gpuagent.render.as_json import books_json, json_value
 
 MIME, SCHEMA = "application/vnd.gpuagent.run+json", "gpuagent.run/1"
 COMPLETED, FAILED, UNFINISHED = "completed", "failed", "unfinished"
@@ -64,7 +64,7 @@ class Result:
             "ticks": self.ticks,
             "trouble": self.trouble,
             "books": books_json(self.books) if self.books else None,
-            "payments": plain(list(self.payments)),
+            "payments": json_value(list(self.payments)),
         }
 
     def check(self) -> None:

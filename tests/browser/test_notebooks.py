@@ -1,4 +1,4 @@
-"""The notebooks as a person has them: `gpuagent lab` on embedded parts, JupyterLab, a real browser."""
+"""The notebooks in a real browser: `gpuagent lab` on embedded parts, and JupyterLab."""
 
 import re
 import time
@@ -17,20 +17,20 @@ PICTURES = {"image", "img", "progressbar", "table", "region"}
 
 def test_quickstart_runs_all_cells_and_its_run_moves_in_the_console(opened: Opened, screenshots: Path) -> None:
     console, quickstart = opened("10_run_console.ipynb"), opened("00_quickstart.ipynb")
-    shown_within(console)
+    seconds_to_panel(console)
     console.sees("No run is open")
     quickstart.run_all()
-    shown = quickstart.page.locator(".jp-Notebook")
-    for words in ("gpu_vendor_1 failed the job", "gpu_vendor_2 completed the job", "the books balance"):
-        expect(shown).to_contain_text(words)
+    page = quickstart.page.locator(".jp-Notebook")
+    for text in ("gpu_vendor_1 failed the job", "gpu_vendor_2 completed the job", "the books balance"):
+        expect(page).to_contain_text(text)
     quickstart.page.screenshot(path=screenshots / "quickstart.png")
     expect(console.page.locator(".ga-runs")).to_contain_text("SUCCESS", timeout=SLOW_MS)
 
 
-def test_a_person_at_the_console(opened: Opened, screenshots: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_by_hand_at_the_console(opened: Opened, screenshots: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Launch, step, tick; a vendor fails; the next purchase is approved; the kernel restarts; the run succeeds."""
     notebook = opened("10_run_console.ipynb")
-    first_screen_s = shown_within(notebook)
+    first_screen_s = seconds_to_panel(notebook)
     check_form(notebook, screenshots)
     set_up(notebook)
     notebook.click("New run")
@@ -47,12 +47,12 @@ def test_a_person_at_the_console(opened: Opened, screenshots: Path, capsys: pyte
     notebook.click("Auto")
     notebook.sees("Approve 1.75 USD for gpu_vendor_2?")
     notebook.picture(screenshots / "approval.png")
-    check_names(notebook, "Runs", "Approve 1.75 USD", "Jobs", "Payments", "Phase APPROVAL: a person agrees", "Show")
+    check_names(notebook, "Runs", "Approve 1.75 USD", "Jobs", "Payments", "Phase APPROVAL: a user approves", "Show")
     notebook.click("Approve 1.75 USD")
     notebook.sees("1.75 USD to gpu_vendor_2 settled on chain")
 
     notebook.restart_kernel()
-    again_s = shown_within(notebook)
+    restarted_s = seconds_to_panel(notebook)
     notebook.sees(f"run {run_id}")
     notebook.click("Auto")
     notebook.sees("Auto is done: the run is in SUCCESS")
@@ -60,14 +60,14 @@ def test_a_person_at_the_console(opened: Opened, screenshots: Path, capsys: pyte
     notebook.sees("3.15 USD")
     notebook.picture(screenshots / "console.png")
     with capsys.disabled():
-        print(f"\nfirst useful screen: {first_screen_s:.1f} s after Run All, {again_s:.1f} s after a kernel restart")
+        print(f"\nfirst useful screen: {first_screen_s:.1f} s after Run All, {restarted_s:.1f} s after a restart")
         print(f"a click on Tick: result seen {seen_ms - tick_ms:.0f} ms beyond the tick's own {tick_ms:.0f} ms")
 
 
 def test_the_kill_switch_and_dark_theme(opened: Opened, screenshots: Path) -> None:
     notebook = opened("10_run_console.ipynb")
     notebook.command("apputils:change-theme", {"theme": "JupyterLab Dark"})
-    shown_within(notebook)
+    seconds_to_panel(notebook)
     notebook.write("Reason", "a fire drill")
     notebook.click("Kill switch")
     notebook.sees("All payments are halted")
@@ -84,12 +84,12 @@ def test_the_kill_switch_and_dark_theme(opened: Opened, screenshots: Path) -> No
     notebook.sees("Phase FAILED")
 
 
-def shown_within(notebook: Notebook) -> float:
+def seconds_to_panel(notebook: Notebook) -> float:
     """Seconds from Run All to the panel."""
-    began = time.monotonic()
+    started_at = time.monotonic()
     notebook.run_all()
     notebook.sees("gpuagent console")
-    return time.monotonic() - began
+    return time.monotonic() - started_at
 
 
 def check_form(notebook: Notebook, screenshots: Path) -> None:
@@ -107,7 +107,7 @@ def check_form(notebook: Notebook, screenshots: Path) -> None:
 
 
 def set_up(notebook: Notebook) -> None:
-    """A person must agree above 1.50 USD, and the cheapest vendor's jobs fail."""
+    """Purchases above 1.50 USD need approval, and the cheapest vendor's jobs fail."""
     notebook.click("Limits")
     notebook.write("Approval above, USD", "1.50")
     check_names(notebook, "Each payment, USD", "Change limits")
@@ -120,8 +120,8 @@ def set_up(notebook: Notebook) -> None:
 
 
 def check_names(notebook: Notebook, *expected: str) -> None:
-    """Every control and picture that is on the screen has a name for those who do not see it."""
-    found = [one for one in notebook.accessible() if one["role"] in CONTROLS | PICTURES]
-    nameless = [one for one in found if not re.search(r"\w", one["name"])]
+    """Every control and picture on the screen has a name for screen readers."""
+    nodes = [node for node in notebook.accessible() if node["role"] in CONTROLS | PICTURES]
+    nameless = [node for node in nodes if not re.search(r"\w", node["name"])]
     assert nameless == []
-    assert {one["name"] for one in found} >= {*expected, "Your name", "Kill switch"}
+    assert {node["name"] for node in nodes} >= {*expected, "Your name", "Kill switch"}

@@ -10,7 +10,8 @@ from rich.console import Console, Group, RenderableType
 from gpuagent import settings
 from gpuagent.core import networks
 from gpuagent.errors import ConfigError
-from gpuagent.render.run import explorer_url, jobs_table, run_json, transfer_links
+from gpuagent.render.as_json import run_json
+from gpuagent.render.run import explorer_url, jobs_table, transfer_links
 
 TRANSACTION = "0x" + "ab" * 32
 

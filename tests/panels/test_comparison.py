@@ -27,7 +27,16 @@ from gpuagent.planbench.disagreements import disagreements
 from tests.support.eventually import eventually
 from tests.support.llm_samples import KEY, OPENAI
 from tests.support.llm_server import LlmServer, ScriptedReply, start_reply
-from tests.support.notebooks import COMPARE, DEADLINE_S, PAPERMILL, cell, embedded, ended, errors, notebook
+from tests.support.notebooks import (
+    COMPARE,
+    DEADLINE_S,
+    PAPERMILL,
+    cell,
+    embedded_environment,
+    errors,
+    notebook,
+    run_process,
+)
 from tests.support.scenarios import document
 from tests.support.world import World
 
@@ -218,7 +227,7 @@ def test_own_runs_are_replayed(world: World) -> None:
 def test_the_notebook_by_papermill_with_parameters(tmp_path: Path) -> None:
     out = tmp_path / "out.ipynb"
     options = ("-k", "python3", "--no-progress-bar", "-p", "planners", "stub,reliable", "-p", "count", "4")
-    process = ended(embedded(tmp_path), *PAPERMILL, str(COMPARE), str(out), *options)
+    process = run_process(embedded_environment(tmp_path), *PAPERMILL, str(COMPARE), str(out), *options)
     assert process.returncode == 0, process.stderr
     (scores,) = cell(out, "scores").outputs
     assert "reliable" in scores.data["text/plain"]
@@ -234,5 +243,5 @@ def test_the_notebook_by_papermill_with_parameters(tmp_path: Path) -> None:
 def test_the_notebook_with_a_planner_that_is_not_there(tmp_path: Path) -> None:
     out = tmp_path / "out.ipynb"
     options = ("-k", "python3", "--no-progress-bar", "-p", "planners", "psychic")
-    process = ended(embedded(tmp_path), *PAPERMILL, str(COMPARE), str(out), *options)
+    process = run_process(embedded_environment(tmp_path), *PAPERMILL, str(COMPARE), str(out), *options)
     assert (process.returncode, [kind for kind, _ in errors(out)]) == (1, ["BadInput"])

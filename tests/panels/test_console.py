@@ -29,25 +29,28 @@ def test_a_run_is_launched_stepped_and_ticked_to_success(world: World, at_consol
     async def scene(seat: Seat) -> None:
         console = seat.console
         assert "No run is open" in seat.screen()
-        await seat.click(console.form.launch)
-        assert not console.sections["New run"].value
+        await seat.click(console.launch_form.launch)
+        assert not console.tabs.buttons["New run"].value
         (run,) = world.reads.runs()
         assert console.run_id == str(run["_id"])
         assert "Phase PLANNING" in console.view.phase.value
-        await seat.click(console.driving.step)
+        await seat.click(console.controls.step)
         await seat.sees(lambda: "Phase EXECUTING" in console.view.phase.value)
-        assert "Step took" in console.driving.message.text
+        assert "Step took" in console.controls.message.text
         assert "1.40 USD held" in console.view.budget.value
-        await seat.click(console.driving.tick)
+        await seat.click(console.controls.tick)
         await seat.sees(lambda: "Phase WAITING" in console.view.phase.value)
         assert "1.40 USD settled" in console.view.budget.value
+        assert "gpu_vendor_1: running, 0 %" in console.view.head.value
+        assert "running, 0 %" in console.view.jobs.value
+        assert "planner rules" in console.view.head.value
         world.market.work()
-        await seat.click(console.driving.tick)
+        await seat.click(console.controls.tick)
         await seat.sees(lambda: "Phase SUCCESS" in console.view.phase.value)
         assert "Chose gpu_vendor_1." in console.view.why.value
-        assert "Guard on stub: accepted" in console.view.why.value
+        assert "Guard on rules: accepted" in console.view.why.value
         assert world.signed(world.store.load(console.run_id))[0]["x402TxId"] in console.view.payments.value
-        await seat.sees(lambda: console.driving.tick.disabled)
+        await seat.sees(lambda: console.controls.tick.disabled)
 
     at_console(scene)
     world.assert_balanced(world.store.load(str(world.reads.runs()[0]["_id"])), transfers=1)
@@ -58,11 +61,11 @@ def test_auto_ticks_through_a_failing_vendor(world: World, at_console: Play) -> 
     run = world.start()
 
     async def scene(seat: Seat) -> None:
-        driving = seat.console.driving
-        driving.interval.value = 0.1
-        driving.auto.click()
-        assert driving.tick.disabled
-        assert not driving.pause.disabled
+        controls = seat.console.controls
+        controls.interval.value = 0.1
+        controls.auto.click()
+        assert controls.tick.disabled
+        assert not controls.pause.disabled
         await seat.sees(lambda: "Phase WAITING" in seat.screen())
         world.market.work()
         await seat.sees(lambda: "failed" in seat.console.view.jobs.value and "gpu_vendor_2" in seat.screen())
@@ -79,14 +82,14 @@ def test_pause_stops_auto(world: World, at_console: Play) -> None:
     run = world.start()
 
     async def scene(seat: Seat) -> None:
-        driving = seat.console.driving
-        driving.interval.value = 3600
-        driving.auto.click()
+        controls = seat.console.controls
+        controls.interval.value = 3600
+        controls.auto.click()
         await seat.sees(lambda: "Phase WAITING" in seat.screen())
-        await seat.click(driving.pause)
-        assert "Paused." in driving.message.text
-        assert driving.pause.disabled
-        assert not driving.auto.disabled
+        await seat.click(controls.pause)
+        assert "Paused." in controls.message.text
+        assert controls.pause.disabled
+        assert not controls.auto.disabled
 
     at_console(scene, run.run_id)
     assert world.store.load(run.run_id).status is RunStatus.RUNNING
@@ -101,8 +104,8 @@ def test_a_run_that_is_ticked_elsewhere_moves_here(world: World, at_console: Pla
         elsewhere.start()
         await seat.sees(lambda: "Phase WAITING" in seat.screen() and "WAITING" in str(seat.console.runs.options))
         elsewhere.join()
-        other = await asyncio.to_thread(world.start)
-        await seat.sees(lambda: other.run_id in str(seat.console.runs.options))
+        newer = await asyncio.to_thread(world.start)
+        await seat.sees(lambda: newer.run_id in str(seat.console.runs.options))
         assert seat.console.run_id == run.run_id
 
     at_console(scene, run.run_id)
@@ -133,7 +136,7 @@ def test_clicks_while_one_is_under_way_are_dropped(world: World, at_console: Pla
 
     async def scene(seat: Seat) -> None:
         for _ in range(3):
-            seat.console.driving.step.click()
+            seat.console.controls.step.click()
         await seat.console.settled()
 
     at_console(scene, run.run_id, planners={"stub": planner})
@@ -145,13 +148,13 @@ def test_a_dry_run_shows_what_would_be_paid_and_changes_nothing(world: World, at
     world.market.fault("gpu_vendor_1", "raise_price")
 
     async def scene(seat: Seat) -> None:
-        await seat.click(seat.console.driving.dry_run)
-        assert "Would pay nothing" in seat.console.driving.message.text
-        assert "another amount" in seat.console.driving.message.text
-        seat.console.sections["New run"].value = True
-        seat.console.form.vendors["gpu_vendor_1"].value = False
-        await seat.click(seat.console.form.dry_run)
-        assert "Would pay 1.75 USD to gpu_vendor_2" in seat.console.form.message.text
+        await seat.click(seat.console.controls.dry_run)
+        assert "Would pay nothing" in seat.console.controls.message.text
+        assert "another amount" in seat.console.controls.message.text
+        seat.console.tabs.buttons["New run"].value = True
+        seat.console.launch_form.vendors["gpu_vendor_1"].value = False
+        await seat.click(seat.console.launch_form.dry_run)
+        assert "Would pay 1.75 USD to gpu_vendor_2" in seat.console.launch_form.message.text
 
     at_console(scene, run.run_id)
     assert world.store.load(run.run_id) == run
@@ -163,14 +166,14 @@ def test_errors_appear_beside_what_was_clicked(world: World, at_console: Play) -
     world.allow(halts=(Halt("wallet", "*", "Ada", "fire"),))
 
     async def scene(seat: Seat) -> None:
-        await seat.click(seat.console.driving.tick)
-        assert 'role="alert"' in seat.console.driving.message.text
-        assert "Ada halted wallet *: fire" in seat.console.driving.message.text
-        seat.console.driving.auto.click()
+        await seat.click(seat.console.controls.tick)
+        assert 'role="alert"' in seat.console.controls.message.text
+        assert "Ada halted wallet *: fire" in seat.console.controls.message.text
+        seat.console.controls.auto.click()
         await seat.sees(lambda: "Auto tries again" in seat.screen())
         world.allow(halts=())
         await seat.sees(lambda: "Auto ticks run" in seat.screen())
-        seat.console.driving.pause.click()
+        seat.console.controls.pause.click()
         await seat.sees(lambda: "Paused." in seat.screen())
 
     at_console(scene, run.run_id)
@@ -180,11 +183,11 @@ def test_a_bug_is_shown_too(world: World, at_console: Play) -> None:
     run = world.start(planner="stub")
 
     async def scene(seat: Seat) -> None:
-        seat.console.driving.interval.value = 0.1
-        await seat.click(seat.console.driving.step)
-        assert "a bug: ZeroDivisionError" in seat.console.driving.message.text
-        assert not seat.console.driving.step.disabled
-        seat.console.driving.auto.click()
+        seat.console.controls.interval.value = 0.1
+        await seat.click(seat.console.controls.step)
+        assert "a bug: ZeroDivisionError" in seat.console.controls.message.text
+        assert not seat.console.controls.step.disabled
+        seat.console.controls.auto.click()
         await seat.sees(lambda: "Auto stopped by a bug: ZeroDivisionError" in seat.screen())
 
     at_console(scene, run.run_id, planners={"stub": Broken()})
@@ -229,15 +232,15 @@ def test_a_long_log_is_cut(world: World, at_console: Play) -> None:
 def test_it_reads_without_a_kernel(world: World, at_console: Play) -> None:
     run = world.start()
     world.tick(run)
-    shown: list[dict[str, Any]] = []
+    bundles: list[dict[str, Any]] = []
 
     async def scene(seat: Seat) -> None:
-        shown.append(seat.console._repr_mimebundle_())
+        bundles.append(seat.console._repr_mimebundle_())
 
     at_console(scene, run.run_id)
-    (bundle,) = shown
+    (bundle,) = bundles
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert bundle["text/plain"] == f"gpuagent console, run {run.run_id}: WAITING"
-    for words in ("Phase WAITING", "1.40 USD settled", "Chose gpu_vendor_1.", "settled on chain"):
-        assert words in bundle["text/html"]
+    for text in ("Phase WAITING", "1.40 USD settled", "Chose gpu_vendor_1.", "settled on chain"):
+        assert text in bundle["text/html"]
     assert world.signed(run)[0]["header"] not in str(bundle)

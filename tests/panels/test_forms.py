@@ -9,8 +9,8 @@ import pytest
 from gpuagent.agent.start import Order
 from gpuagent.errors import BadInput
 from gpuagent.practice.faults import JOBS_FAIL
-from gpuagent.session import Desk
-from tests.panels.conftest import Seat, played
+from gpuagent.session import Session
+from tests.panels.conftest import Seat, play_scene
 from tests.support.world import World
 
 Play = Callable[..., None]
@@ -34,7 +34,7 @@ def test_a_bad_value_is_explained_beside_its_field(
     world: World, at_console: Play, name: str, bad: str, says: str
 ) -> None:
     async def scene(seat: Seat) -> None:
-        form, field = seat.console.form, seat.console.form.fields[name]
+        form, field = seat.console.launch_form, seat.console.launch_form.fields[name]
         good = field.widget.value
         assert not form.launch.disabled
         field.widget.value = bad
@@ -52,11 +52,11 @@ def test_a_bad_value_is_explained_beside_its_field(
 
 def test_the_order_is_what_stands_in_the_form(world: World, at_console: Play) -> None:
     async def scene(seat: Seat) -> None:
-        form = seat.console.form
+        form = seat.console.launch_form
         values = {"goal": " Tune ", "gpu": "T4", "hours": "0.5", "budget": "2.50", "tags": "a, b,,a"}
         for name, value in values.items():
             form.fields[name].widget.value = value
-        seat.console.deciding.who.widget.value = "Grace"
+        seat.console.approval.who.widget.value = "Grace"
         form.vendors["gpu_vendor_1"].value = False
         assert form.order() == Order(
             goal="Tune",
@@ -83,7 +83,7 @@ def test_the_order_is_what_stands_in_the_form(world: World, at_console: Play) ->
 
 def test_what_only_the_agent_knows_is_said_in_the_form(world: World, at_console: Play) -> None:
     async def scene(seat: Seat) -> None:
-        form = seat.console.form
+        form = seat.console.launch_form
         form.fields["planner"].widget.value = "llm"
         form.fields["model"].widget.value = "nobody/nothing"
         await seat.click(form.launch)
@@ -107,7 +107,7 @@ def test_limits_are_changed_with_a_reason_where_they_allow_more(world: World, at
         limits.why.value = "a big job"
         await seat.click(limits.save)
         assert "is in force" in limits.message.text
-        await seat.sees(lambda: "each payment" not in seat.console.form.caps.value)
+        await seat.sees(lambda: "each payment" not in seat.console.launch_form.caps.value)
 
     world.allow(per_payment=25_000_000)
     at_console(scene)
@@ -124,10 +124,10 @@ def test_limits_that_others_changed_are_shown_but_not_over_what_is_being_written
         await seat.sees(lambda: limits.fields["per_payment"].widget.value == "7.00")
         limits.fields["wallet_per_day"].widget.value = "50"
         world.allow(per_payment=8_000_000)
-        await seat.sees(lambda: "8.00" in seat.console.form.caps.value)
+        await seat.sees(lambda: "8.00" in seat.console.launch_form.caps.value)
         assert limits.fields["wallet_per_day"].widget.value == "50"
         await seat.click(limits.save)
-        assert "somebody else has changed the limits" in limits.message.text
+        assert "another user has changed the limits" in limits.message.text
 
     at_console(scene)
     assert world.store.policy().per_payment == 8_000_000
@@ -144,8 +144,8 @@ def test_faults_are_switched_and_shown_as_the_market_has_them(world: World, at_c
         faults.switches["gpu_vendor_1", JOBS_FAIL].value = True
         await seat.console.settled()
         assert "On: gpu_vendor_1: jobs fail." in faults.message.text
-        assert seat.desk.faults
-        assert seat.desk.faults.on() == {("gpu_vendor_1", JOBS_FAIL)}
+        assert seat.session.faults
+        assert seat.session.faults.on() == {("gpu_vendor_1", JOBS_FAIL)}
         await seat.click(faults.heal)
         assert "No fault is on." in faults.message.text
         assert not faults.switches["gpu_vendor_1", JOBS_FAIL].value
@@ -158,8 +158,8 @@ def test_a_switch_that_could_not_be_turned_stays_where_the_market_has_it(world: 
     async def scene(seat: Seat) -> None:
         faults = seat.console.faults
         await seat.console.settled()
-        assert seat.desk.faults
-        seat.desk.faults.client.headers["Authorization"] = "Bearer of nothing"
+        assert seat.session.faults
+        seat.session.faults.client.headers["Authorization"] = "Bearer of nothing"
         faults.switches["gpu_vendor_1", "raise_price"].value = True
         await seat.console.settled()
         assert "401" in faults.message.text
@@ -168,8 +168,8 @@ def test_a_switch_that_could_not_be_turned_stays_where_the_market_has_it(world: 
     at_console(scene)
 
 
-def test_without_practice_vendors_there_are_no_switches(desk: Desk) -> None:
+def test_without_practice_vendors_there_are_no_switches(session: Session) -> None:
     async def scene(seat: Seat) -> None:
         assert not seat.console.faults.switches
 
-    played(scene, replace(desk, faults=None))
+    play_scene(scene, replace(session, faults=None))

@@ -1,4 +1,4 @@
-"""What is drawn of documents: the lit phase, escaped texts, links, and words beside every bar."""
+"""What is drawn of documents: the highlighted phase, escaped texts, links, and words beside every bar."""
 
 import re
 from datetime import UTC, datetime
@@ -9,10 +9,11 @@ import pytest
 from bson import Decimal128, ObjectId
 
 from gpuagent.core.model import Phase
-from gpuagent.panels.decision import why
-from gpuagent.panels.event_log import log
+from gpuagent.core.status import StatusText
+from gpuagent.panels.decision import explanation
+from gpuagent.panels.event_log import event_log
 from gpuagent.panels.kit.html import Html, el, join, table
-from gpuagent.panels.state_diagram import WORDS, picture
+from gpuagent.panels.state_diagram import CAPTIONS, diagram
 from gpuagent.panels.tables import budget_bar, jobs_table, payments_table
 from gpuagent.render.palette import vendor_colours
 
@@ -34,12 +35,12 @@ def test_text_is_escaped_and_markup_is_not() -> None:
 
 
 @pytest.mark.parametrize("phase", list(Phase))
-def test_the_current_phase_alone_is_lit_and_named(phase: Phase) -> None:
-    drawn = Xml.fromstring(picture(phase.value))
-    assert drawn.get("aria-label") == f"Phase {phase}: {WORDS[phase]}"
-    bold = [one.text for one in drawn.iter("text") if one.get("font-weight") == "700"]
+def test_the_current_phase_alone_is_highlighted_and_named(phase: Phase) -> None:
+    drawn = Xml.fromstring(diagram(phase.value))
+    assert drawn.get("aria-label") == f"Phase {phase}: {CAPTIONS[phase]}"
+    bold = [label.text for label in drawn.iter("text") if label.get("font-weight") == "700"]
     assert bold == [phase.value]
-    assert [one.text for one in drawn.iter("text") if one.text in list(Phase)] == list(Phase)
+    assert [label.text for label in drawn.iter("text") if label.text in list(Phase)] == list(Phase)
 
 
 def test_a_budget_is_a_bar_and_the_same_in_words() -> None:
@@ -49,8 +50,9 @@ def test_a_budget_is_a_bar_and_the_same_in_words() -> None:
     assert re.findall(r"width:([\d.]+)%", drawn) == ["28.000", "35.000", "2.000"]
 
 
-def test_jobs_show_progress_in_words_and_what_vendors_say_as_text() -> None:
+def test_jobs_show_their_status_and_progress_and_vendors_texts_escaped() -> None:
     job = {
+        "_id": "j1",
         "vendorId": "acme",
         "expectedCost": Decimal128("1.40"),
         "state": "settled",
@@ -58,11 +60,15 @@ def test_jobs_show_progress_in_words_and_what_vendors_say_as_text() -> None:
         "progress": 0.4821,
         "errorMessage": EVIL,
     }
-    drawn = jobs_table([job, {**job, "progress": 7, "status": "running"}, {**job, "progress": None}], COLOURS)
+    drawn = jobs_table(
+        [job, {**job, "progress": 7, "status": "running"}, {**job, "progress": None}], COLOURS, StatusText()
+    )
     assert "<script" not in drawn
     assert re.findall(r'aria-valuenow="(\d+)"', drawn) == ["48", "100", "0"]
     assert ">48%<" in drawn
-    assert "No job yet" in jobs_table([], COLOURS)
+    assert f"running, {EVIL}" not in jobs_table([job], COLOURS, StatusText(jobs={"j1": f"running, {EVIL}"}))
+    assert "running, 48 %" in jobs_table([job], COLOURS, StatusText(jobs={"j1": "running, 48 %"}))
+    assert "No job yet" in jobs_table([], COLOURS, StatusText())
 
 
 @pytest.mark.parametrize(
@@ -116,9 +122,9 @@ def decision(**data: Any) -> dict[str, Any]:
 
 
 def test_why_shows_candidates_choice_verdicts_and_cost() -> None:
-    drawn = why(decision(fallback="llm was refused"), COLOURS)
+    drawn = explanation(decision(fallback="llm was refused"), COLOURS)
     assert "<script" not in drawn
-    for words in (
+    for text in (
         "Chose acme.",
         "✓ chosen",
         "1.40 USD",
@@ -126,36 +132,36 @@ def test_why_shows_candidates_choice_verdicts_and_cost() -> None:
         "50%",
         "p 0.500, value 0.250",
         "Guard on llm: refused: evil is halted",
-        "Guard on stub: accepted",
+        "Guard on rules: accepted",
         "Fell back: llm was refused",
-        "Decided by stub, model some/model",
+        "Decided by rules, model some/model",
         "12 ms, 7 tokens, 0.02 USD",
     ):
-        assert words in drawn
+        assert text in drawn
     assert drawn.count("✓ chosen") == 1
 
 
 @pytest.mark.parametrize(
-    ("made", "says"),
+    ("action", "text"),
     [
         ({"action": "wait", "vendorId": ""}, "Chose to wait."),
         ({"action": "abort", "vendorId": ""}, "Chose to give up."),
         (None, "No answer counted."),
     ],
 )
-def test_why_of_other_decisions(made: Any, says: str) -> None:
-    assert says in why(decision(decision=made), COLOURS)
+def test_why_of_other_decisions(action: Any, text: str) -> None:
+    assert text in explanation(decision(decision=action), COLOURS)
 
 
 def test_why_without_a_record_or_a_decision() -> None:
-    assert "Nothing was decided yet" in why(None, COLOURS)
-    assert "8 jobs were tried" in why({"content": "8 jobs were tried", "timestamp": AT, "data": {}}, COLOURS)
+    assert "Nothing was decided yet" in explanation(None, COLOURS)
+    assert "8 jobs were tried" in explanation({"content": "8 jobs were tried", "timestamp": AT, "data": {}}, COLOURS)
 
 
 def test_the_log_names_kinds_and_times() -> None:
     line = {"_id": ObjectId(), "type": "payment_event", "content": EVIL, "timestamp": AT}
-    drawn = log([line], filtered=False)
+    drawn = event_log([line], filtered=False)
     assert "<script" not in drawn
     assert ">money<" in drawn
     assert AT.astimezone().strftime("%H:%M:%S") in drawn
-    assert "Nothing has happened yet" in log([], filtered=False)
+    assert "Nothing has happened yet" in event_log([], filtered=False)

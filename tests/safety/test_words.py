@@ -14,7 +14,8 @@ from rich.console import Console, Group
 
 from gpuagent.core.model import Failed, Run, Settled
 from gpuagent.core.money import show_usd
-from gpuagent.render.run import narration, run_view
+from gpuagent.render.narration import narration_lines
+from gpuagent.render.run import read_status, run_view
 from tests.safety.attacks import (
     FIRST,
     SECOND,
@@ -139,7 +140,9 @@ def assert_inert(world: World, run: Run) -> None:
         assert len(text) <= CONTENT_MAX
     assert not any(key.startswith("$") for key in keys([observation["data"] for observation in observations]))
     console = Console(file=io.StringIO(), width=3_000, force_terminal=True, color_system=None)
-    console.print(Group(run_view(documents), *narration(observations)))
+    console.print(
+        Group(run_view(documents, read_status(world.store.load, documents, 0)), *narration_lines(observations))
+    )
     assert isinstance(console.file, io.StringIO)
     printed = console.file.getvalue()
     assert printed.replace("\n", "").isprintable()

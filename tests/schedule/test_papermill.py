@@ -18,12 +18,12 @@ from tests.support.notebooks import (
     GPUAGENT,
     PAPERMILL,
     SCHEDULED,
-    begun,
     cell,
-    ended,
     errors,
     notebook,
-    only,
+    only_notebook,
+    run_process,
+    running_process,
     terminate,
 )
 from tests.support.world import Market, World, build_world
@@ -63,27 +63,27 @@ COMMANDS = {"gpuagent": (scheduled, 143), "papermill": (papermilled, -signal.SIG
 
 def test_a_run_from_start_to_end_and_once_more(world: World, tmp_path: Path) -> None:
     command = scheduled(tmp_path, "-p", "run_id", "n-1", "-p", "budget", "4.5", "-p", "tags", "e27", "--json")
-    first = ended(world.environment, *command)
+    first = run_process(world.environment, *command)
     assert first.returncode == 0, first.stderr
     told = json.loads(first.stdout)
     run = world.store.load(run_id_of("n-1"))
     assert (run.status, run.budget, run.tags) == (RunStatus.COMPLETED, 4_500_000, ("e27", "scheduled", "n-1"))
-    assert told["result"] == read(only(tmp_path))
+    assert told["result"] == read(only_notebook(tmp_path))
     assert (told["result"]["runId"], told["result"]["outcome"]) == (run.run_id, "completed")
-    assert only(tmp_path).name.startswith("40_scheduled_run-n-1-20")
-    assert notebook(only(tmp_path)).metadata.papermill.parameters["run_id"] == "n-1"
-    again = ended(world.environment, *command)
+    assert only_notebook(tmp_path).name.startswith("40_scheduled_run-n-1-20")
+    assert notebook(only_notebook(tmp_path)).metadata.papermill.parameters["run_id"] == "n-1"
+    again = run_process(world.environment, *command)
     assert (again.returncode, json.loads(again.stdout)["result"]["ticks"]) == (0, 0)
     assert len(list(tmp_path.glob("*.ipynb"))) == 2
     world.assert_balanced(run, transfers=1)
 
 
 def test_a_limit_then_another_start_continues(world: World, tmp_path: Path) -> None:
-    first = ended(world.environment, *scheduled(tmp_path, "-p", "run_id", "n-2", "-p", "max_ticks", "1"))
+    first = run_process(world.environment, *scheduled(tmp_path, "-p", "run_id", "n-2", "-p", "max_ticks", "1"))
     assert (first.returncode, "unfinished after 1 ticks" in first.stderr) == (3, True), first.stderr
     run = world.store.load(run_id_of("n-2"))
     assert run.status is RunStatus.RUNNING
-    by_id = ended(world.environment, *scheduled(tmp_path, "-p", "run_id", run.run_id))
+    by_id = run_process(world.environment, *scheduled(tmp_path, "-p", "run_id", run.run_id))
     assert by_id.returncode == 0, by_id.stderr
     world.assert_balanced(world.store.load(run.run_id), transfers=1)
 
@@ -91,14 +91,14 @@ def test_a_limit_then_another_start_continues(world: World, tmp_path: Path) -> N
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_failed_run_fails_the_notebook_which_is_kept(world: World, tmp_path: Path, name: str) -> None:
     world.market.outcomes("gpu_vendor_1", "0")
-    shown = ended(
+    shown = run_process(
         world.environment,
         *COMMANDS[name][0](tmp_path, "-r", "budget", "1.5")
         if name == "papermill"
         else scheduled(tmp_path, "-p", "budget", "1.5"),
     )
     assert shown.returncode == 1, shown.stderr
-    left = only(tmp_path)
+    left = only_notebook(tmp_path)
     ((kind, words),) = errors(left)
     assert kind == "RunFailed"
     assert "failed: no vendor can do it with 0.10 USD" in words
@@ -114,7 +114,7 @@ def test_sigterm_while_the_vendor_keeps_its_answer_then_resumed(world: World, tm
     """The authorization is out and settled, and the agent does not know: the worst moment to be killed."""
     command, code = COMMANDS[name]
     world.market.fault("gpu_vendor_1", "hang_after_settle")
-    with begun(world.environment, *command(tmp_path, "-p", "run_id", "n-3")) as process:
+    with running_process(world.environment, *command(tmp_path, "-p", "run_id", "n-3")) as process:
         eventually(lambda: process.poll() is not None or world.market.received(world.ports.wallet.address), DEADLINE_S)
         (payment,) = world.reads.documents(run_id_of("n-3"))["payments"]
         assert payment["status"] == "pending"
@@ -123,11 +123,11 @@ def test_sigterm_while_the_vendor_keeps_its_answer_then_resumed(world: World, tm
     assert process.returncode == code, said
     if name == "gpuagent":
         assert "stopped by SIGTERM" in said
-        ((kind, _),) = errors(only(tmp_path))
+        ((kind, _),) = errors(only_notebook(tmp_path))
         assert kind == "KeyboardInterrupt"
-        assert cell(only(tmp_path), "drive").metadata.papermill.status == "failed"
+        assert cell(only_notebook(tmp_path), "drive").metadata.papermill.status == "failed"
     world.market.heal()
-    shown = ended(world.environment, *command(tmp_path, "-p", "run_id", "n-3"))
+    shown = run_process(world.environment, *command(tmp_path, "-p", "run_id", "n-3"))
     assert shown.returncode == 0, shown.stderr
     (document,) = world.reads.runs()
     run = world.store.load(str(document["_id"]))
@@ -136,12 +136,12 @@ def test_sigterm_while_the_vendor_keeps_its_answer_then_resumed(world: World, tm
 
 
 def test_sigterm_before_the_first_cell_and_started_again_is_one_run(world: World, tmp_path: Path) -> None:
-    with begun(world.environment, *scheduled(tmp_path, "-p", "run_id", "n-4")) as process:
+    with running_process(world.environment, *scheduled(tmp_path, "-p", "run_id", "n-4")) as process:
         eventually(lambda: process.poll() is not None or list(tmp_path.glob("*.ipynb")), DEADLINE_S)
         terminate(process)
     assert process.returncode in (143, -signal.SIGTERM)  # the latter while papermill itself is still imported
     assert len(world.reads.runs()) <= 1
-    assert ended(world.environment, *scheduled(tmp_path, "-p", "run_id", "n-4")).returncode == 0
+    assert run_process(world.environment, *scheduled(tmp_path, "-p", "run_id", "n-4")).returncode == 0
     (document,) = world.reads.runs()
     world.assert_balanced(world.store.load(str(document["_id"])), transfers=1)
 
@@ -161,7 +161,9 @@ def test_a_cell_that_does_not_heed_the_interrupt_is_killed(world: World, tmp_pat
     written = json.loads(SCHEDULED.read_text())
     written["cells"] = [{**written["cells"][1], "id": "stubborn", "source": source.replace("\\n", "\n")}]
     stubborn.write_text(json.dumps(written))
-    with begun(world.environment, sys.executable, "-c", script, str(stubborn), str(tmp_path / "out.ipynb")) as process:
+    with running_process(
+        world.environment, sys.executable, "-c", script, str(stubborn), str(tmp_path / "out.ipynb")
+    ) as process:
         eventually(sign.exists, DEADLINE_S)
         out, said = terminate(process)
     assert "stopped=<Signals.SIGTERM: 15>" in out or "stopped=15" in out, said
@@ -170,15 +172,15 @@ def test_a_cell_that_does_not_heed_the_interrupt_is_killed(world: World, tmp_pat
 
 def test_locked_while_another_drives_it(world: World, tmp_path: Path) -> None:
     world.market.fault("gpu_vendor_1", "hang_after_settle")
-    with begun(world.environment, *scheduled(tmp_path, "-p", "run_id", "n-5")) as process:
+    with running_process(world.environment, *scheduled(tmp_path, "-p", "run_id", "n-5")) as process:
         eventually(lambda: process.poll() is not None or world.market.received(world.ports.wallet.address), DEADLINE_S)
-        second = ended(world.environment, *scheduled(tmp_path, "-p", "run_id", run_id_of("n-5")))
+        second = run_process(world.environment, *scheduled(tmp_path, "-p", "run_id", run_id_of("n-5")))
         terminate(process)
     assert (second.returncode, "is being driven by another process" in second.stderr) == (4, True), second.stderr
     assert len(list(tmp_path.glob("*.ipynb"))) == 1
 
 
 def test_bad_parameters_fail_the_notebook_readably(world: World, tmp_path: Path) -> None:
-    shown = ended(world.environment, *scheduled(tmp_path, "-p", "budget", "five"))
+    shown = run_process(world.environment, *scheduled(tmp_path, "-p", "budget", "five"))
     assert (shown.returncode, "BadInput: 'five' is not an amount in USD" in shown.stderr) == (2, True), shown.stderr
     assert world.reads.runs() == []

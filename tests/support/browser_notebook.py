@@ -1,4 +1,4 @@
-"""A notebook in a real browser: run its cells, read what it shows, click what a person clicks."""
+"""A notebook in a real browser: run its cells, read what it shows, click its buttons."""
 
 import shutil
 from collections.abc import Iterator
@@ -26,12 +26,12 @@ CELLS = """() => window.jupyterapp.shell.currentWidget.content.model.sharedModel
 
 CLICK = """async ([name, result]) => {
   const panel = document.querySelector('.ga-panel');
-  const button = [...panel.querySelectorAll('button')].find(one => one.textContent === name);
-  return await new Promise(seen => {
-    const began = performance.now();
+  const button = [...panel.querySelectorAll('button')].find(button => button.textContent === name);
+  return await new Promise(resolve => {
+    const startedAt = performance.now();
     const look = () => {
-      const found = panel.textContent.match(result);
-      if (found) seen([Number(found[1]) * 1000, performance.now() - began]);
+      const match = panel.textContent.match(result);
+      if (match) resolve([Number(match[1]) * 1000, performance.now() - startedAt]);
     };
     new MutationObserver(look).observe(panel, {subtree: true, childList: true, characterData: true});
     button.click();
@@ -64,7 +64,7 @@ class Notebook:
         assert all(cell["count"] for cell in cells), cells
 
     def command(self, name: str, arguments: dict[str, str] | None = None) -> None:
-        self.page.evaluate("told => window.jupyterapp.commands.execute(...told)", [name, arguments or {}])
+        self.page.evaluate("call => window.jupyterapp.commands.execute(...call)", [name, arguments or {}])
 
     def restart_kernel(self) -> None:
         """The kernel anew, and no output left."""
@@ -80,12 +80,12 @@ class Notebook:
     def write(self, label: str, value: str) -> None:
         self.page.get_by_label(label, exact=True).fill(value)
 
-    def sees(self, words: str, within_ms: int = SLOW_MS) -> None:
-        expect(self.page.locator(".ga-panel")).to_contain_text(words, timeout=within_ms)
+    def sees(self, text: str, within_ms: int = SLOW_MS) -> None:
+        expect(self.page.locator(".ga-panel")).to_contain_text(text, timeout=within_ms)
 
     def text_of(self, tag: str, beginning: str) -> str:
-        found = self.page.locator(f".ga-panel {tag}", has_text=beginning)
-        return str(found.first.text_content())
+        matches = self.page.locator(f".ga-panel {tag}", has_text=beginning)
+        return str(matches.first.text_content())
 
     def timed_click(self, name: str, result: str) -> tuple[float, float]:
         """Milliseconds of the work itself, as the first group of `result` says in seconds, and until it was seen."""

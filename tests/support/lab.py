@@ -1,4 +1,4 @@
-"""A JupyterLab as a person has it: `gpuagent lab` on embedded parts, driven by a real browser."""
+"""A JupyterLab as users start it: `gpuagent lab` on embedded parts, for a real browser."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from gpuagent import session as desk
+from gpuagent import session
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "token-of-the-browser-tests"
@@ -48,7 +48,7 @@ def running_lab(folder: Path) -> Iterator[Lab]:
     config.mkdir(parents=True)
     (config / "jupyter_lab_config.json").write_text(json.dumps(CONFIG))
     notebooks = Path(shutil.copytree(ROOT / "notebooks", folder / "notebooks"))
-    unset = ("MONGODB_URI", *desk.CHAIN_NAMES)
+    unset = ("MONGODB_URI", *session.CHAIN_NAMES)
     environment = {
         **{name: value for name, value in os.environ.items() if name not in unset},
         "JUPYTER_CONFIG_DIR": str(config),

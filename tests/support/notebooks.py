@@ -27,15 +27,15 @@ def unactivated(environment: Mapping[str, str]) -> dict[str, str]:
     return {**environment, "PATH": path, "PYTHONPATH": str(FOLDER.parent)}
 
 
-def embedded(folder: Path) -> dict[str, str]:
+def embedded_environment(folder: Path) -> dict[str, str]:
     """An environment that names nothing, so that everything is embedded, in this folder."""
     hidden = ("MONGODB_URI", "CHAIN_RPC_URL", "PLANNER_MODE", "FIREWORKS_API_KEY", "PLANNER_MODEL")
     return {**{name: value for name, value in os.environ.items() if name not in hidden}, "XDG_DATA_HOME": str(folder)}
 
 
 @contextmanager
-def begun(environment: Mapping[str, str], *command: str) -> Iterator["subprocess.Popen[str]"]:
-    """In a process group of its own, of which nothing is left afterwards."""
+def running_process(environment: Mapping[str, str], *command: str) -> Iterator["subprocess.Popen[str]"]:
+    """The command in a process group of its own, of which nothing is left afterwards."""
     process = subprocess.Popen(
         command,
         env=unactivated(environment),
@@ -52,20 +52,22 @@ def begun(environment: Mapping[str, str], *command: str) -> Iterator["subprocess
             yield process
             children = family.children(recursive=True) if family.is_running() else []
     finally:
-        for one in (*children, process):
-            if one.poll() is None if isinstance(one, subprocess.Popen) else one.is_running():
-                one.kill()
+        for child in children:
+            if child.is_running():
+                child.kill()
+        if process.poll() is None:
+            process.kill()
 
 
-def ended(environment: Mapping[str, str], *command: str) -> "subprocess.CompletedProcess[str]":
-    """The command at its end. Vendors are to be quick: nobody turns their clock meanwhile."""
-    with begun(environment, *command) as process:
+def run_process(environment: Mapping[str, str], *command: str) -> "subprocess.CompletedProcess[str]":
+    """The command at its end. Vendors are to be quick, for their clock is not turned meanwhile."""
+    with running_process(environment, *command) as process:
         out, err = process.communicate(timeout=DEADLINE_S)
     return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 def terminate(process: "subprocess.Popen[str]", number: int = signal.SIGTERM) -> tuple[str, str]:
-    """Signals the process group, as systemd and a shell do, and waits. What it wrote."""
+    """Signal the process group, as systemd and a shell do, and wait: its output."""
     os.killpg(process.pid, number)
     return process.communicate(timeout=60)
 
@@ -74,18 +76,18 @@ def notebook(path: Path) -> Any:
     return nbformat.read(path, as_version=4)
 
 
-def only(folder: Path) -> Path:
+def only_notebook(folder: Path) -> Path:
     """The one notebook in the folder."""
-    (found,) = folder.glob("*.ipynb")
-    return found
+    (path,) = folder.glob("*.ipynb")
+    return path
 
 
 def cell(path: Path, cell_id: str) -> Any:
-    (found,) = [one for one in notebook(path).cells if one.get("id") == cell_id]
-    return found
+    (match,) = [cell for cell in notebook(path).cells if cell.get("id") == cell_id]
+    return match
 
 
 def errors(path: Path) -> list[tuple[str, str]]:
-    """What the cells of an executed notebook raised."""
-    outputs = [output for one in notebook(path).cells for output in one.get("outputs", ())]
-    return [(one.ename, one.evalue) for one in outputs if one.output_type == "error"]
+    """The errors that the cells of an executed notebook raised."""
+    outputs = [output for cell in notebook(path).cells for output in cell.get("outputs", ())]
+    return [(output.ename, output.evalue) for output in outputs if output.output_type == "error"]

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from bson import ObjectId
@@ -11,6 +10,7 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 
 from gpuagent.core.model import SECRET_FIELDS
+from gpuagent.core.records import Change
 from gpuagent.errors import BadInput, ChangesLost, StoreError
 
 KINDS = {"runs": "run", "jobs": "job", "payments": "payment", "observations": "observation", "policies": "policy"}
@@ -19,23 +19,6 @@ LOST = (280, 286)
 """MongoDB's ChangeStreamFatalError and ChangeStreamHistoryLost."""
 SECRETS = [f"{part}.{name}" for part in ("fullDocument", "updated") for name in SECRET_FIELDS]
 _TOKEN = re.compile("[0-9A-Fa-f]{2,2000}")
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One write to the database, or a sign of life between writes.
-
-    kind: run, job, payment, observation or (of all runs) policy, with the whole document as it now is in the
-    database, but for a payment's signed header; or open or idle, without one. token: watch() goes on after this
-    change with it.
-
-    changed: the fields that this very write set, where document may be of a later one; all, for a new document.
-    """
-
-    kind: str
-    token: str
-    document: Mapping[str, Any]
-    changed: Mapping[str, Any] = field(default_factory=dict)
 
 
 def watch(

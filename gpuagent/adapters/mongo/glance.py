@@ -1,9 +1,7 @@
 """A run as the console shows it: bounded reads, however long its log is, and nothing that was signed."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 from bson import ObjectId
 from pymongo import DESCENDING
@@ -11,22 +9,12 @@ from pymongo.database import Database
 
 from gpuagent.adapters.mongo.values import Document
 from gpuagent.core.model import SECRET_FIELDS
-
-
-@dataclass(frozen=True, slots=True)
-class Glance:
-    """Documents. decision: the newest agent_reasoning, whole; seen: observations without data, newest first."""
-
-    run: Mapping[str, Any]
-    jobs: Sequence[Mapping[str, Any]]
-    payments: Sequence[Mapping[str, Any]]
-    decision: Mapping[str, Any] | None
-    seen: Sequence[Mapping[str, Any]]
+from gpuagent.core.records import RunSnapshot
 
 
 def glance(
     database: Database[Document], run_id: ObjectId, types: Sequence[str], text: str, limit: int
-) -> Glance | None:
+) -> RunSnapshot | None:
     """None where there is no such run. types, text: which observations; text is searched as it is, case ignored."""
     run = database.runs.find_one({"_id": run_id})
     if run is None:
@@ -35,7 +23,7 @@ def glance(
     if text:
         match["content"] = {"$regex": re.escape(text), "$options": "i"}
     newest = [("_id", DESCENDING)]
-    return Glance(
+    return RunSnapshot(
         run,
         list(database.jobs.find({"runId": run_id}).sort("ordinal")),
         list(database.payments.find({"runId": run_id}, dict.fromkeys(SECRET_FIELDS, 0)).sort("_id")),

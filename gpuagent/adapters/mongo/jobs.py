@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from bson import ObjectId
 
-from gpuagent.adapters.mongo.values import Document, amount, date, money, seconds
+from gpuagent.adapters.mongo.values import Document, date, money, seconds
 from gpuagent.core.model import (
     Approval,
     Authorization,
@@ -24,6 +24,7 @@ from gpuagent.core.model import (
     Voided,
     Work,
 )
+from gpuagent.core.money import amount
 
 HELD = ["reserved", "authorized"]
 """States of a job whose amount is held."""

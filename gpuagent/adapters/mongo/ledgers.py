@@ -10,8 +10,9 @@ from pymongo.read_preferences import ReadPreference
 from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.adapters.mongo.jobs import HELD, PAYMENT_STATUS, authorization_from
 from gpuagent.adapters.mongo.original import OURS
-from gpuagent.adapters.mongo.values import Document, amount, seconds
+from gpuagent.adapters.mongo.values import Document, seconds
 from gpuagent.core.model import Token
+from gpuagent.core.money import amount
 from gpuagent.core.records import PayerRecord, Payment, PaymentStatus, Reservation, RunRecord
 
 PAGE = 1_000

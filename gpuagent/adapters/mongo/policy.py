@@ -16,9 +16,9 @@ from pymongo.errors import DuplicateKeyError
 
 from gpuagent.adapters.mongo.jobs import HELD
 from gpuagent.adapters.mongo.original import OURS
-from gpuagent.adapters.mongo.values import Document, amount, date, money
+from gpuagent.adapters.mongo.values import Document, date, money
 from gpuagent.core.model import Authorized, Job, Reserved, Run
-from gpuagent.core.money import show_usd
+from gpuagent.core.money import amount, show_usd
 from gpuagent.core.policy import DAY_S, FIRST, LIMITS, Halt, Policy, Usage, approval, check, loosenings, refusals
 from gpuagent.errors import BadInput, PolicyRefused
 

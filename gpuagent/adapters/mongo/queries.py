@@ -11,7 +11,8 @@ from gpuagent.adapters.mongo import original
 from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.adapters.mongo.idempotency import MongoAnswers
 from gpuagent.adapters.mongo.leases import MongoLeases
-from gpuagent.adapters.mongo.values import Document, amount, date
+from gpuagent.adapters.mongo.values import Document, date
+from gpuagent.core.money import amount
 from gpuagent.errors import BadInput, UnknownRun
 
 GROUPS = {

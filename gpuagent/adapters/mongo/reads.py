@@ -7,14 +7,15 @@ from typing import Any
 from pymongo import DESCENDING
 
 from gpuagent.adapters.mongo import documents, original, policy
-from gpuagent.adapters.mongo.changes import Change, watch
+from gpuagent.adapters.mongo.changes import watch
 from gpuagent.adapters.mongo.connection import Connection, deadlined
-from gpuagent.adapters.mongo.glance import Glance, glance
+from gpuagent.adapters.mongo.glance import glance
 from gpuagent.adapters.mongo.original import check_ours
 from gpuagent.adapters.mongo.report_rows import MongoHistory, history
 from gpuagent.adapters.mongo.server import Server, server
 from gpuagent.adapters.mongo.values import object_id
 from gpuagent.core.model import Ledger
+from gpuagent.core.records import Change, RunSnapshot
 from gpuagent.errors import UnknownRun
 
 
@@ -64,7 +65,7 @@ class MongoReads:
         ]
 
     @deadlined
-    def glance(self, run_id: str, types: Sequence[str], text: str = "", limit: int = 200) -> Glance:
+    def glance(self, run_id: str, types: Sequence[str], text: str = "", limit: int = 200) -> RunSnapshot:
         """A run as the console shows it, its newest observations of these types first. Raises UnknownRun."""
         found = glance(self._database, object_id(run_id), types, text, limit)
         if found is None:

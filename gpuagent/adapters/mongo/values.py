@@ -6,7 +6,7 @@ from typing import Any
 from bson import Decimal128, ObjectId
 from bson.errors import InvalidId
 
-from gpuagent.core.money import parse_usd, usd
+from gpuagent.core.money import usd
 from gpuagent.errors import UnknownRun
 
 Document = dict[str, Any]
@@ -14,10 +14,6 @@ Document = dict[str, Any]
 
 def money(amount: int) -> Decimal128:
     return Decimal128(usd(amount))
-
-
-def amount(value: Decimal128) -> int:
-    return parse_usd(value.to_decimal())
 
 
 def date(seconds: float) -> datetime:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from gpuagent.core.status import planner_label
 from gpuagent.panels.comparison.results import format_points
 from gpuagent.planbench.compare import Comparison
-from gpuagent.planbench.labels import planner_label
 from gpuagent.planbench.scores import Pair, pairs
 from gpuagent.render.palette import BLUE, ORANGE, TEXT
 from gpuagent.reports.charts.style import Picture, canvas, grid, label, panes, picture

@@ -7,17 +7,18 @@ from typing import Any
 
 import ipywidgets as w
 
+from gpuagent.core.status import planner_label
 from gpuagent.errors import BadInput, GpuAgentError
 from gpuagent.panels.comparison.results import score_table
 from gpuagent.panels.comparison.runner import COUNT_MAX, ComparisonRequest, ComparisonRun, llm_problem
-from gpuagent.panels.kit.fields import Field, button, card, choice, row, text
+from gpuagent.panels.kit.fields import Field, button, card, dropdown, row, text_input
 from gpuagent.panels.kit.html import Html, el, join
-from gpuagent.panels.kit.message import Message, html, shown
+from gpuagent.panels.kit.message import StatusLine, html_widget, styled
 from gpuagent.panels.kit.style import sheet
-from gpuagent.panels.kit.tasks import Bridge
+from gpuagent.panels.kit.tasks import Tasks
 from gpuagent.planbench.catalog import FREE
 from gpuagent.planbench.compare import MODES, Comparison
-from gpuagent.planbench.labels import planner_label, planner_labels
+from gpuagent.planbench.labels import planner_labels
 
 NO_LLM = "llm is not set up, so planners that are free are compared alone: "
 
@@ -28,7 +29,7 @@ class ComparisonForm:
     def __init__(self, request: ComparisonRequest, environ: Mapping[str, str], cache: Path | None = None) -> None:
         """environ: the settings. cache: the folder of paid answers."""
         self._environ, self._cache = environ, cache
-        self._bridge, self.message = Bridge(), Message()
+        self._tasks, self.message = Tasks(), StatusLine()
         self._busy = False
         self.run: ComparisonRun | None = None
         self.comparison: Comparison | None = None
@@ -42,10 +43,10 @@ class ComparisonForm:
         self.run_button = button("Run", lambda: self._act(self._run), "primary", "Play all planners over all scenarios")
         self.stop_button = button("Stop", self._stop, "warning", "Keep what is played, begin nothing more")
         self.bar = w.IntProgress(value=0, max=1, layout=w.Layout(width="240px"))
-        self.progress, self.results = html(), html()
+        self.progress, self.results = html_widget(), html_widget()
         self.widget = card(
-            row(html(el("b", "Planners")), *self.planners.values()),
-            html(el("p", self._llm_note, class_="note") if self._llm_note else ""),
+            row(html_widget(el("b", "Planners")), *self.planners.values()),
+            html_widget(el("p", self._llm_note, class_="note") if self._llm_note else ""),
             *(field.box for field in self.fields.values()),
             row(self.estimate_button, self.run_button, self.stop_button, self.bar, self.progress),
             self.message.widget,
@@ -78,12 +79,12 @@ class ComparisonForm:
             self._end()
         self.comparison = comparison
         self.message.say(comparison.stopped or f"Played. {run.summary()}")
-        self.results.value = shown(self._result())
+        self.results.value = styled(self._result())
         return comparison
 
     async def settled(self) -> None:
         """Returns once nothing that a button began is under way."""
-        await self._bridge.settled()
+        await self._tasks.settled()
 
     def _planner_boxes(self, chosen: tuple[str, ...], has_llm: bool) -> dict[str, w.Checkbox]:
         names = dict.fromkeys((*FREE, *(("llm",) if has_llm else ()), *chosen))
@@ -106,7 +107,7 @@ class ComparisonForm:
     def _act(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """A second click while one is under way is dropped; an error is shown, for nothing else would show it."""
         if not self._busy:
-            self._bridge.spawn(lambda: self._guarded(work))
+            self._tasks.spawn(lambda: self._guarded(work))
 
     async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
@@ -133,12 +134,12 @@ class ComparisonForm:
 
     def _report_progress(self, planner: str, played: int, total: int) -> None:
         """Called by the thread that plays."""
-        self._bridge.call(lambda: self._show_progress(planner, played, total))
+        self._tasks.call(lambda: self._show_progress(planner, played, total))
 
     def _show_progress(self, planner: str, played: int, total: int) -> None:
         names = [client.planner.name for client in self.run.clients] if self.run else [planner]
         self.bar.max, self.bar.value = total * len(names), names.index(planner) * total + played
-        self.progress.value = shown(
+        self.progress.value = styled(
             el("span", f"{planner_label(planner)}: {played} of {total} scenarios", role="status")
         )
 
@@ -160,20 +161,20 @@ class ComparisonForm:
         )
         plain = f"a comparison of {planners}" + (f"\n{self._llm_note}" if self._llm_note else "")
         bundle: dict[str, Any] = self.widget._repr_mimebundle_()
-        return {**bundle, "text/html": join(sheet(), shown(content)), "text/plain": plain}
+        return {**bundle, "text/html": join(sheet(), styled(content)), "text/plain": plain}
 
 
 def _fields(request: ComparisonRequest) -> dict[str, Field[Any]]:
     """The fields by the names of ComparisonRequest, with its values."""
-    mode = choice("Mode", MODES)
+    mode = dropdown("Mode", MODES)
     mode.value = request.mode
     return {
-        "scenarios": Field(text("Scenarios", request.scenarios, "generated, own, or a folder"), str.strip),
-        "seed": Field(text("Seed", str(request.seed)), _number("a seed", 10**9)),
-        "count": Field(text("How many", str(request.count)), _number("how many to generate", COUNT_MAX)),
+        "scenarios": Field(text_input("Scenarios", request.scenarios, "generated, own, or a folder"), str.strip),
+        "seed": Field(text_input("Seed", str(request.seed)), _number("a seed", 10**9)),
+        "count": Field(text_input("How many", str(request.count)), _number("how many to generate", COUNT_MAX)),
         "mode": Field(mode, str),
-        "limit": Field(text("Limit, USD", request.limit, "what asking may cost"), str.strip),
-        "against": Field(text("Paired with", request.against, "the first planner"), str.strip),
+        "limit": Field(text_input("Limit, USD", request.limit, "what asking may cost"), str.strip),
+        "against": Field(text_input("Paired with", request.against, "the first planner"), str.strip),
     }
 
 

@@ -7,13 +7,14 @@ from html import unescape
 from typing import Any
 
 from gpuagent.core.money import show_usd
+from gpuagent.core.status import planner_label
 from gpuagent.panels.comparison.runner import ComparisonRun
 from gpuagent.panels.kit.html import Html, el, join, table
-from gpuagent.panels.kit.message import shown
+from gpuagent.panels.kit.message import styled
 from gpuagent.panels.kit.style import sheet
 from gpuagent.planbench.compare import BAYES, BOUNDS, Comparison
 from gpuagent.planbench.disagreements import Disagreement, disagreements
-from gpuagent.planbench.labels import planner_label, planner_labels, planner_note
+from gpuagent.planbench.labels import planner_labels, planner_note
 from gpuagent.planbench.replay import ReplayedDecision, summary
 from gpuagent.planbench.scores import ALL, pairs, rows
 from gpuagent.planbench.statistics import Interval
@@ -31,7 +32,7 @@ class ResultTable:
     plain: str
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/html": join(sheet(), shown(self.html)), "text/plain": self.plain}
+        return {"text/html": join(sheet(), styled(self.html)), "text/plain": self.plain}
 
 
 def score_table(comparison: Comparison) -> ResultTable:

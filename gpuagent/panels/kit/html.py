@@ -1,31 +1,32 @@
-"""HTML by function calls: whatever is not markup already is escaped, so no vendor's text can be any."""
+"""HTML by function calls: whatever is not markup already is escaped, so that no vendor's text can become markup."""
 
 from html import escape
 
 
 class Html(str):
-    """Markup that may be shown as it is."""
+    """Markup that needs no escaping."""
 
     __slots__ = ()
 
 
 def el(tag: str, *children: object, **attributes: object) -> Html:
     """One element. Attributes: class_ for class, underscores for hyphens; those that are None or False are left out."""
-    told = "".join(
+    markup = "".join(
         _attribute(name, value) for name, value in attributes.items() if value is not None and value is not False
     )
-    return Html(f"<{tag}{told}>{join(*children)}</{tag}>")
+    return Html(f"<{tag}{markup}>{join(*children)}</{tag}>")
 
 
 def join(*children: object) -> Html:
+    """The children one after the other, escaped where they are not Html."""
     return Html("".join(child if isinstance(child, Html) else escape(str(child)) for child in children))
 
 
 def table(head: tuple[str, ...], rows: list[list[object]], label: str) -> Html:
     """A table with its column heads; label: what a screen reader calls it."""
-    headed = el("tr", *(el("th", name, scope="col") for name in head))
+    heads = el("tr", *(el("th", name, scope="col") for name in head))
     body = (el("tr", *(el("td", cell) for cell in row)) for row in rows)
-    return el("table", el("thead", headed), el("tbody", *body), aria_label=label)
+    return el("table", el("thead", heads), el("tbody", *body), aria_label=label)
 
 
 def _attribute(name: str, value: object) -> str:

@@ -1,4 +1,4 @@
-"""How the panels look: one sheet, on the notebook's own theme, light or dark; readable without one and in print."""
+"""The panels' style sheet, on the notebook's own theme, light or dark; readable without one and in print."""
 
 from gpuagent.panels.kit.html import Html
 

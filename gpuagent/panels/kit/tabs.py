@@ -1,4 +1,4 @@
-"""Parts of a panel that are shown when their button is down: at most one, so that the run stays in sight."""
+"""Tabs: parts of a panel, each behind its button, at most one in sight."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,18 +8,20 @@ import ipywidgets as w
 from gpuagent.panels.kit.fields import row
 
 
-def sections(parts: Mapping[str, Any]) -> tuple[dict[str, Any], Any, tuple[Any, ...]]:
-    """The buttons by name, their row, and the parts."""
-    toggles = {name: w.ToggleButton(description=name, tooltip=f"Show or hide: {name}") for name in parts}
+class Tabs:
+    """Parts of a panel behind buttons. buttons: by part. bar: the buttons in a row. panes: the parts, hidden first."""
 
-    def show(name: str, down: bool) -> None:
-        parts[name].layout.display = "" if down else "none"
+    def __init__(self, parts: Mapping[str, Any]) -> None:
+        self.buttons = {name: w.ToggleButton(description=name, tooltip=f"Show or hide: {name}") for name in parts}
+        self.bar, self.panes = row(*self.buttons.values()), tuple(parts.values())
+        self._parts = parts
+        for name, toggle in self.buttons.items():
+            toggle.observe(lambda change, name=name: self._show(name, change["new"]), "value")
+            self._show(name, down=False)
+
+    def _show(self, name: str, down: bool) -> None:
+        self._parts[name].layout.display = "" if down else "none"
         if down:
-            for other, toggle in toggles.items():
-                if other != name:
+            for neighbour, toggle in self.buttons.items():
+                if neighbour != name:
                     toggle.value = False
-
-    for name, toggle in toggles.items():
-        toggle.observe(lambda change, name=name: show(name, change["new"]), "value")
-        show(name, down=False)
-    return toggles, row(*toggles.values()), tuple(parts.values())

@@ -1,8 +1,8 @@
-"""Between widgets, which live on the kernel's loop, and the agent, whose calls block: one thread hop, errors seen.
+"""Background tasks of a panel: blocking calls run in a thread, their results and errors come back to the kernel's loop.
 
 ipykernel runs a button's callback on the main loop or, by version and setting, on another thread's; and shows the
-exception of neither a callback nor a lost task. So every action goes through an Errand, which says its error where
-the person looks, and every task is kept until it has ended.
+exception of neither a callback nor a lost task. So every action goes through an ExclusiveTask, which shows its error
+beside the button, and every task is referenced until it has ended.
 """
 
 import asyncio
@@ -11,13 +11,13 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from gpuagent.errors import GpuAgentError
-from gpuagent.panels.kit.message import Message
+from gpuagent.panels.kit.message import StatusLine
 
 T = TypeVar("T")
 
 
-class Bridge:
-    """Made on the loop that the widgets belong to, such as in a cell. Raises RuntimeError where none runs."""
+class Tasks:
+    """Tasks on the widgets' loop; to be constructed on it, as in a cell. Raises RuntimeError where none runs."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -26,25 +26,25 @@ class Bridge:
     def spawn(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Begin a coroutine on the loop, from whichever thread."""
         try:
-            here = asyncio.get_running_loop() is self._loop
+            on_loop = asyncio.get_running_loop() is self._loop
         except RuntimeError:
-            here = False
-        if here:
+            on_loop = False
+        if on_loop:
             self._begin(make)
         else:
             self.call(lambda: self._begin(make))
 
     def call(self, act: Callable[[], None]) -> None:
-        """Run it on the loop, soon. Nothing happens once the loop is closed: nobody looks any more."""
+        """Run it on the loop, soon. Nothing happens once the loop is closed, for then nothing is shown."""
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(act)
 
     def later(self, seconds: float, act: Callable[[], None]) -> None:
-        """Only on the loop."""
+        """Run it on the loop after so many seconds; to be called on the loop only."""
         self._loop.call_later(seconds, act)
 
     async def settled(self) -> None:
-        """Returns once nothing is under way."""
+        """Returns once no task is under way."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -54,26 +54,26 @@ class Bridge:
         task.add_done_callback(self._tasks.discard)
 
 
-class Errand:
-    """One thing at a time: what a person clicks meanwhile is dropped, and the buttons are disabled."""
+class ExclusiveTask:
+    """One task at a time: a click meanwhile is dropped, and the buttons are disabled."""
 
-    def __init__(self, bridge: Bridge, message: Message, changed: Callable[[], None]) -> None:
+    def __init__(self, tasks: Tasks, message: StatusLine, changed: Callable[[], None]) -> None:
         """changed: called whenever busy may have changed, to draw buttons anew."""
-        self._bridge, self._message, self._changed = bridge, message, changed
+        self._tasks, self._message, self._changed = tasks, message, changed
         self.busy = False
 
-    def run(self, doing: str, work: Callable[[], T], done: Callable[[T], None]) -> None:
-        """work: in a thread. done: on the loop, with its result. An error of either is shown."""
+    def run(self, activity: str, work: Callable[[], T], finish: Callable[[T], None]) -> None:
+        """work: in a thread. finish: on the loop, with its result. An error of either is shown."""
         if self.busy:
             return
         self.busy = True
-        self._message.busy(doing)
+        self._message.busy(activity)
         self._changed()
-        self._bridge.spawn(lambda: self._run(work, done))
+        self._tasks.spawn(lambda: self._run(work, finish))
 
-    async def _run(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
+    async def _run(self, work: Callable[[], T], finish: Callable[[T], None]) -> None:
         try:
-            done(await asyncio.to_thread(work))
+            finish(await asyncio.to_thread(work))
         except GpuAgentError as error:
             self._message.error(str(error))
         except Exception as error:  # noqa: BLE001  a bug, which nothing else would show

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from gpuagent.core.money import UNIT
-from gpuagent.render.palette import FAINT, OTHER, PLANNER_COST, TEXT, Mark, vendor_marks
+from gpuagent.render.palette import FAINT, PLANNER_COST, TEXT, UNLISTED, Mark, vendor_marks
 from gpuagent.reports.figures.spend import PLANNER
 
 WIDTH, HEIGHT, DPI = 9.0, 3.4, 110
@@ -118,7 +118,7 @@ class Marks:
     def __getitem__(self, who: str) -> Mark:
         if who == PLANNER:
             return Mark(PLANNER_COST, "|||", "h")
-        return self.by_vendor.get(who, Mark(OTHER, "**", "p"))
+        return self.by_vendor.get(who, Mark(UNLISTED, "**", "p"))
 
 
 def listed(parts: Sequence[str], most: int = 8) -> str:

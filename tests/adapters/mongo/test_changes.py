@@ -5,7 +5,7 @@ from itertools import takewhile
 
 import pytest
 
-from gpuagent.adapters.mongo.changes import Change
+from gpuagent.core.records import Change
 from gpuagent.errors import BadInput, ChangesLost
 from tests.support.world import World
 

@@ -1,0 +1,153 @@
+"""The status of a run and of each of its jobs as sentences for users, the same in terminals and notebooks. Pure."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+
+from gpuagent.core import budget
+from gpuagent.core.model import (
+    Authorized,
+    Completed,
+    Failed,
+    Job,
+    Owed,
+    Reserved,
+    Run,
+    RunStatus,
+    Settled,
+    Underway,
+    Voided,
+    Work,
+)
+from gpuagent.core.money import show_usd
+from gpuagent.core.ports import Pace
+from gpuagent.core.transitions import is_open
+
+POLL_S = 1.0
+NEWS_TYPES = ("job_log", "metric")
+"""Observations that a vendor's answer about a job leaves."""
+REASON_MAX = 300
+"""Characters of a reason, which may be a vendor's text."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusText:
+    """A run's status in sentences. run: on the whole run. jobs: on each job, by its id."""
+
+    run: str = ""
+    jobs: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """The reader's present. zone: None for the machine's own."""
+
+    now: float
+    zone: tzinfo | None
+    pace: Pace
+
+    def show(self, at: float) -> str:
+        """The time of day, with its date where that is not today."""
+        moment, today = datetime.fromtimestamp(at, self.zone), datetime.fromtimestamp(self.now, self.zone)
+        return moment.strftime("%H:%M:%S" if moment.date() == today.date() else "%Y-%m-%d %H:%M")
+
+    def next_poll(self, since: float) -> str:
+        polls = math.floor(max(0.0, self.now - since) / POLL_S) + 1
+        return self.show(since + polls * POLL_S)
+
+
+def status_text(
+    run: Run,
+    now: float,
+    pace: Pace | None = None,
+    zone: tzinfo | None = UTC,
+    heard: Mapping[str, float] | None = None,
+) -> StatusText:
+    """The run's status at `now` (Unix seconds), for a reader in this zone. heard: as heard_at() returns it."""
+    moment, heard = _Moment(now, zone, pace or Pace()), heard or {}
+    jobs = {job.job_id: _job_text(job, run.status is RunStatus.RUNNING, moment, heard) for job in run.jobs}
+    return StatusText(_run_text(run, jobs, moment), jobs)
+
+
+def heard_at(observations: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """When each job's vendor last had news of it, by job id. observations: documents, in any order."""
+    times: dict[str, float] = {}
+    for observation in observations:
+        if "jobId" in observation and observation["type"] in NEWS_TYPES:
+            job_id, at = str(observation["jobId"]), observation["timestamp"].timestamp()
+            times[job_id] = max(at, times.get(job_id, at))
+    return times
+
+
+def planner_label(name: str) -> str:
+    """A planner's name for users: the deterministic one, whose mode is `stub`, is called rules."""
+    return "rules" if name == "stub" else name
+
+
+def _run_text(run: Run, jobs: Mapping[str, str], moment: _Moment) -> str:
+    if run.status is not RunStatus.RUNNING:
+        held = budget.held(run)
+        rest = f"; {show_usd(held)} stay held until the chain has decided" if held else ""
+        return f"{run.status}: {run.reason}{rest}"
+    open_jobs = [f"{job.quote.vendor_id}: {jobs[job.job_id]}" for job in run.jobs if is_open(job)]
+    if open_jobs:
+        return "; ".join(open_jobs)
+    if moment.now < run.wait_until:
+        return f"waiting until {moment.show(run.wait_until)}, then the planner decides again"
+    return "planning: the next tick asks the vendors for quotes and the planner for a choice"
+
+
+def _job_text(job: Job, running: bool, moment: _Moment, heard: Mapping[str, float]) -> str:
+    match job:
+        case Reserved():
+            return _reserved_text(job, moment)
+        case Authorized():
+            return _authorized_text(job, moment)
+        case Settled(work=work):
+            return _work_text(work, running, moment, heard.get(job.job_id))
+        case Voided(reason=reason, authorization=None):
+            return f"not paid, nothing was signed: {reason[:REASON_MAX]}"
+        case Voided(reason=reason):
+            return f"not paid, the authorization is void: {reason[:REASON_MAX]}"
+
+
+def _reserved_text(job: Reserved, moment: _Moment) -> str:
+    if job.approval and not job.approval.by:
+        ends_at = moment.show(job.approval.expires_at)
+        if moment.now < job.approval.expires_at:
+            return f"reserved, waits for your approval until {ends_at}"
+        return f"reserved, the request for approval ended at {ends_at}; the next tick releases it"
+    approval = f", approved by {job.approval.by}" if job.approval else ""
+    ends_at = moment.show(job.quote.expires_at)
+    if moment.now < job.quote.expires_at:
+        return f"reserved{approval}, not signed yet; the quote ends at {ends_at}"
+    return f"reserved{approval}, the quote ended at {ends_at}; the next tick releases it"
+
+
+def _authorized_text(job: Authorized, moment: _Moment) -> str:
+    expires_at = job.authorization.valid_before
+    prefix = "authorized, no longer needed" if job.cancellation else "authorized"
+    ending = "expires" if moment.now < expires_at else "expired"
+    return f"{prefix}, the chain has not decided; the authorization {ending} at {moment.show(expires_at)}"
+
+
+def _work_text(work: Work, running: bool, moment: _Moment, heard_at: float | None) -> str:
+    match work:
+        case Completed(at=at):
+            return f"completed at {moment.show(at)}"
+        case Failed(reason, at):
+            return f"paid, failed at {moment.show(at)}: {reason[:REASON_MAX]}"
+        case Owed():
+            text = "paid, the vendor has not named a job yet"
+        case Underway(progress=progress):
+            text = f"running, {100 * progress:.0f} %"
+    if not running:
+        return f"{text}; not followed any more, the run has ended"
+    if work.silent_since is not None:
+        given_up_at = moment.show(work.silent_since + moment.pace.silence_s)
+        text += f", no answer since {moment.show(work.silent_since)}, given up at {given_up_at}"
+    elif heard_at is not None:
+        text += f", last heard {moment.show(heard_at)}"
+    return f"{text}; asking again at {moment.next_poll(work.since)}" if isinstance(work, Owed) else text

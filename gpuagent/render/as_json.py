@@ -1,0 +1,102 @@
+"""Runs, books and dry runs as JSON values: amounts as strings of atomic units."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from bson import Decimal128, ObjectId
+
+from gpuagent.agent.dry_run import DryRun, Line
+from gpuagent.books.audit import Books
+from gpuagent.books.findings import Finding
+from gpuagent.books.sweep import Sweep
+from gpuagent.core.model import SECRET_FIELDS
+from gpuagent.core.money import amount
+from gpuagent.render.run import explorer_url
+
+
+def json_value(value: Any) -> Any:
+    """A document as JSON values: amounts as strings of atomic units, dates in ISO 8601, ids as strings."""
+    match value:
+        case Decimal128():
+            return str(amount(value))
+        case ObjectId():
+            return str(value)
+        case datetime():
+            return value.isoformat()
+        case Mapping():
+            return {key: json_value(part) for key, part in value.items() if key not in SECRET_FIELDS}
+        case list() | tuple():
+            return [json_value(part) for part in value]
+    return value
+
+
+def run_json(documents: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
+    """A run with its jobs, payments and observations. A payment that an explorer shows has explorerUrl."""
+    (run,) = documents["runs"]
+    parts = {name: json_value(collection) for name, collection in documents.items() if name != "runs"}
+    for payment, document in zip(parts["payments"], documents["payments"], strict=True):
+        if url := explorer_url(document):
+            payment["explorerUrl"] = url
+    return {"run": json_value(run), **parts}
+
+
+def books_json(books: Books) -> dict[str, Any]:
+    """The books of one run."""
+    return {
+        "budget": str(books.budget),
+        "settled": str(books.ledger.settled),
+        "held": str(books.ledger.held),
+        "plannerCost": str(books.ledger.planner_cost),
+        "available": str(books.ledger.available),
+        "onChain": str(books.on_chain),
+        "differences": list(books.differences),
+        "balanced": books.balanced,
+    }
+
+
+def sweep_json(sweep: Sweep, repaired: Sequence[Finding]) -> dict[str, Any]:
+    """The books of all runs against the chain."""
+    return {
+        "wallets": list(sweep.wallets),
+        "transfers": sweep.transfers,
+        "amount": str(sweep.moved),
+        "settled": str(sweep.settled),
+        "held": str(sweep.held),
+        "inFlight": sweep.in_flight,
+        "findings": [_finding_json(finding) for finding in sweep.findings],
+        "repaired": [_finding_json(finding) for finding in repaired],
+        "balanced": sweep.balanced,
+    }
+
+
+def _finding_json(finding: Finding) -> dict[str, Any]:
+    return {
+        "kind": finding.kind.value,
+        "runId": finding.run_id,
+        "jobId": finding.job_id,
+        "content": finding.text,
+        "difference": finding.differs,
+        "repairable": finding.repairable,
+    }
+
+
+def rehearsal_json(rehearsal: DryRun) -> dict[str, Any]:
+    """A dry run."""
+    return {
+        "vendors": [_line_json(line) for line in rehearsal.lines],
+        "decision": {"action": rehearsal.decision.action.value, "reason": rehearsal.decision.reason},
+        "wouldPay": _line_json(rehearsal.would_pay) if rehearsal.would_pay else None,
+        "whyNot": rehearsal.why_not,
+        "plannerCost": str(rehearsal.planner_cost),
+    }
+
+
+def _line_json(line: Line) -> dict[str, Any]:
+    return {
+        "vendorId": line.vendor.vendor_id,
+        "amount": str(line.quote.amount) if line.quote else None,
+        "payTo": line.vendor.pay_to,
+        "refused": list(line.refusals),
+        "needsApproval": line.needs_approval,
+    }
