@@ -25,7 +25,6 @@ from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Pace
 from gpuagent.core.transitions import is_open
 
-POLL_S = 1.0
 NEWS_TYPES = ("job_log", "metric")
 """Observations that a vendor's answer about a job leaves."""
 REASON_MAX = 300
@@ -54,8 +53,8 @@ class _Moment:
         return moment.strftime("%H:%M:%S" if moment.date() == today.date() else "%Y-%m-%d %H:%M")
 
     def next_poll(self, since: float) -> str:
-        polls = math.floor(max(0.0, self.now - since) / POLL_S) + 1
-        return self.show(since + polls * POLL_S)
+        polls = math.floor(max(0.0, self.now - since) / self.pace.poll_s) + 1
+        return self.show(since + polls * self.pace.poll_s)
 
 
 def status_text(
