@@ -107,14 +107,14 @@ def cdp(cdp_keys: cdp_server.Keys) -> Iterator[cdp_server.CdpServer]:
 @pytest.fixture(scope="session")
 def book(shared_market: Market) -> Iterator[seeded.Book]:
     """A history to report on, in a database of its own: to be read only."""
-    with seeded.opened(shared_market.environment["MONGODB_URI"], f"{DATABASE}_book") as (store, database):
+    with seeded.empty_database(shared_market.environment["MONGODB_URI"], f"{DATABASE}_book") as (store, database):
         yield seeded.write(store, database)
 
 
 @pytest.fixture
 def own_book(shared_market: Market) -> Iterator[tuple[seeded.Book, Any]]:
     """The same to change, and its database."""
-    with seeded.opened(shared_market.environment["MONGODB_URI"], f"{DATABASE}_own_book") as (store, database):
+    with seeded.empty_database(shared_market.environment["MONGODB_URI"], f"{DATABASE}_own_book") as (store, database):
         yield seeded.write(store, database), database
 
 

@@ -41,33 +41,41 @@ def report(
             raise BadInput(f"--out -: {'--json goes there already' if as_json else f'{form} is a folder of files'}")
         try:
             from gpuagent.reports import exports
-            from gpuagent.reports.report import Asked, open_report
+            from gpuagent.reports.report import ReportRequest, open_report
         except ModuleNotFoundError as error:
             raise ConfigError(f"reports need {error.name}: pip install 'gpuagent[reports]'") from error
 
-        asked = Asked(period, user, tag, vendor, currency, rate)
-        made = open_report(asked, chain=chain and form == "html")
+        request = ReportRequest(period, user, tag, vendor, currency, rate)
+        finished = open_report(request, chain=chain and form == "html")
         if out == STDOUT:
-            typer.echo(exports.text(made, form), nl=False)
+            typer.echo(exports.text(finished, form), nl=False)
             return
-        where = Path(out or f"gpuagent-report-{made.period.label}{EXTENSIONS[form]}")
-        _tell(made, exports.write(made, form, where), as_json)
+        path = Path(out or f"gpuagent-report-{finished.period.label}{EXTENSIONS[form]}")
+        _print_summary(finished, exports.write(finished, form, path), as_json)
 
 
-def _tell(made: "Report", written: list[Path], as_json: bool) -> None:
+def _print_summary(report: "Report", files: list[Path], as_json: bool) -> None:
+    """Print the headlines as JSON, or the spend as one line, and the files written."""
     if as_json:
-        figures = [
-            {"name": one.name, "unit": one.unit, "now": _plain(one.now), "before": _plain(one.before)}
-            for one in made.headlines
+        headlines = [
+            {
+                "name": headline.name,
+                "unit": headline.unit,
+                "now": _json_value(headline.now),
+                "before": _json_value(headline.before),
+            }
+            for headline in report.headlines
         ]
-        print_json({"period": made.period.words, "headlines": figures, "files": [str(path) for path in written]})
+        print_json(
+            {"period": report.period.description, "headlines": headlines, "files": [str(path) for path in files]}
+        )
         return
-    spent = made.headlines[0]
-    typer.echo(f"{made.period.words}: {spent.words(made.shown)} spent ({spent.change})")
-    for path in written:
+    spent = report.headlines[0]
+    typer.echo(f"{report.period.description}: {spent.text(report.display)} spent ({spent.change})")
+    for path in files:
         typer.echo(path)
 
 
-def _plain(value: object) -> object:
+def _json_value(value: object) -> object:
     """Amounts in atomic units and rates as strings, as everywhere in JSON here; shares and times as numbers."""
     return value if value is None or isinstance(value, float) else str(value)

@@ -5,6 +5,7 @@ Amounts are atomic units, times Unix seconds; a payee is an address in lower cas
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -29,6 +30,20 @@ class Spent:
     nonce: str
     transaction: str
     cancelled: bool
+
+
+# In a report.
+
+
+@dataclass(frozen=True, slots=True)
+class ReportScope:
+    """The rows that a report is about: since <= t < until, with time zones. An empty user or tag: all of them."""
+
+    network: str
+    since: datetime
+    until: datetime
+    user: str = ""
+    tag: str = ""
 
 
 # In the ledgers.

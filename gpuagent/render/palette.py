@@ -35,7 +35,7 @@ class Mark:
 def vendor_marks(vendor_names: Sequence[str]) -> dict[str, Mark]:
     """One mark per vendor, in the order of registration: the first 64 differ, the first 8 in colour already.
 
-    Always pass the whole registry (MongoStore.vendor_ids()), or a vendor changes its colour between two charts.
+    Always pass the whole registry, or a vendor changes its colour between two charts.
     """
     names = list(dict.fromkeys(vendor_names))
     turns = [divmod(position, len(VENDORS)) for position in range(len(names))]

@@ -1,5 +1,6 @@
-"""How values are written for people: USD with two decimals, and beside it a second currency at a given rate."""
+"""Amounts, shares, times and durations as text: USD with two decimals, and a second currency at a given rate."""
 
+import math
 import re
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -17,31 +18,31 @@ _RATE = re.compile(r"[0-9]{1,9}(\.[0-9]{1,12})?", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Display:
-    """currency: an ISO 4217 code, or "" for USD alone. rate: what 1 USD is in it, as somebody said."""
+    """The currencies of a report. currency: an ISO 4217 code, or "" for USD alone. rate: its units for 1 USD."""
 
     currency: str = ""
     rate: Decimal = Decimal(1)
 
     def amount(self, atomic: int) -> str:
-        """Such as 1.40 USD, or 1.40 USD (1.29 EUR)."""
+        """An amount, such as 1.40 USD, or 1.40 USD (1.29 EUR)."""
         return self.decimal(usd(int(atomic)))
 
     def decimal(self, value: Decimal, per: str = "") -> str:
-        """value: USD, or USD per something, such as "/h"."""
+        """The same of a value in USD, or in USD per unit, such as "/h"."""
         second = self.second(value, per)
         return f"{cents(value)} USD{per}" + (f" ({second})" if second else "")
 
     def second(self, value: Decimal, per: str = "") -> str:
-        """The same in the second currency, if there is one."""
+        """A value in USD in the second currency, or "" where there is none."""
         return f"{cents(value * self.rate)} {self.currency}{per}" if self.currency else ""
 
     @property
-    def words(self) -> str:
+    def rate_note(self) -> str:
         return f"1 USD = {self.rate:f} {self.currency}, as given" if self.currency else ""
 
 
-def display(currency: str, rate: str) -> Display:
-    """Of what a person wrote: a code such as EUR and a rate such as 0.92, or neither. Raises BadInput."""
+def parse_display(currency: str, rate: str) -> Display:
+    """The display of a code such as EUR and a rate such as 0.92, or of neither. Raises BadInput."""
     code, number = currency.strip().upper(), str(rate).strip()
     if not code and not number:
         return Display()
@@ -55,7 +56,7 @@ def display(currency: str, rate: str) -> Display:
 
 
 def cents(value: Decimal) -> str:
-    """Two decimals, with separators; what is above 0 and would round to it says so."""
+    """A value with two decimals and separators; "<0.01" where it would round to 0."""
     rounded = value.quantize(CENT, ROUND_HALF_EVEN)
     if not rounded and value:
         return "<0.01" if value > 0 else ">-0.01"
@@ -63,16 +64,18 @@ def cents(value: Decimal) -> str:
 
 
 def share(value: float | None) -> str:
+    """A share in percent, or a dash."""
     return "–" if value is None else f"{value:.1%}"
 
 
 def moment(value: Any) -> str:
+    """A time to the minute, or nothing."""
     return "" if value is None or pd.isna(value) else f"{value:%Y-%m-%d %H:%M}"
 
 
 def duration(seconds: float | None) -> str:
-    """Such as 45 s, 12 min, 3 h 05 min, 2 d 4 h."""
-    if seconds is None or seconds != seconds:
+    """A duration, such as 45 s, 12 min, 3 h 05 min, 2 d 4 h."""
+    if seconds is None or math.isnan(seconds):
         return "–"
     whole = round(seconds)
     if whole < 120:

@@ -3,16 +3,14 @@
 Every frame has its columns and their types, also when it is empty.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import pandas as pd
 
-from gpuagent.adapters.mongo.report_rows import MongoHistory, Scope
-
-if TYPE_CHECKING:
-    from gpuagent.core.context import PastJob
+from gpuagent.core.context import PastJob
+from gpuagent.core.records import ReportScope
 
 TIME = "datetime64[us, UTC]"
 RUNS = {
@@ -38,12 +36,12 @@ PAYMENTS = {
     **dict.fromkeys(("amount", "blockNumber"), "int64"),
     **dict.fromkeys(("signedAt", "validBefore"), TIME),
 }
-OF_PAYMENT = ("paymentStatus", "payer", "payee", "x402TxId", "blockNumber", "signedAt", "validBefore")
-OF_RUN = ("userId", "tags", "planner", "goal")
+PAYMENT_COLUMNS = ("paymentStatus", "payer", "payee", "x402TxId", "blockNumber", "signedAt", "validBefore")
+RUN_COLUMNS = ("userId", "tags", "planner", "goal")
 PURCHASES = {
     **JOBS,
-    **{name: PAYMENTS[name] for name in OF_PAYMENT},
-    **{name: RUNS[name] for name in OF_RUN},
+    **{name: PAYMENTS[name] for name in PAYMENT_COLUMNS},
+    **{name: RUNS[name] for name in RUN_COLUMNS},
     **dict.fromkeys(("paid", "refunded", "cost"), "int64"),
 }
 DECISIONS = {
@@ -60,11 +58,44 @@ VENDORS = {
     "createdAt": TIME,
 }
 Frame: TypeAlias = pd.DataFrame
+Row: TypeAlias = Mapping[str, Any]
+
+
+class ReportRows(Protocol):
+    """The rows of one database, all as of one moment. Amounts in atomic units. Every method raises StoreError."""
+
+    def vendors(self) -> Sequence[Row]:
+        """The registry, in the order of registration."""
+        ...
+
+    def runs(self, scope: ReportScope) -> Sequence[Row]: ...
+
+    def original_runs(self) -> int:
+        """The number of runs of the original system, which no other method shows."""
+        ...
+
+    def jobs(self, scope: ReportScope) -> Sequence[Row]:
+        """Jobs of all users."""
+        ...
+
+    def jobs_named(self, job_ids: list[str]) -> Sequence[Row]: ...
+
+    def payments(self, scope: ReportScope) -> Sequence[Row]:
+        """Payments of all users and tags."""
+        ...
+
+    def decisions(self, scope: ReportScope) -> Sequence[Row]:
+        """Decisions of all users that a planner charged for."""
+        ...
+
+    def outcomes(self, scope: ReportScope, vendor_ids: list[str], limit: int) -> Sequence[PastJob]:
+        """The newest ended jobs of each vendor before the scope's end, at most `limit` of each, oldest first."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """What a report is made of, of one scope. outcomes: by vendor, oldest first, of all users.
+    """The data of a report, of one scope. past_jobs: by vendor, oldest first, of all users.
 
     purchases: one row per job, with its payment and its run. paid: what settled on chain; refunded: what of it came
     back, where the job's record says that it cost less in the end (actualCost); cost = paid - refunded.
@@ -77,50 +108,62 @@ class Frames:
     payments: Frame
     decisions: Frame
     vendors: Frame
-    outcomes: "Mapping[str, list[PastJob]]"
+    past_jobs: Mapping[str, Sequence[PastJob]]
     whole_purchases: Frame
     whole_decisions: Frame
 
 
-def read(history: MongoHistory, scope: Scope, vendor: str, outcomes_max: int) -> Frames:
-    """vendor: only this one's, or "". Raises StoreError."""
-    vendors, runs = frame(history.vendors(), VENDORS), frame(history.runs(scope), RUNS)
-    payments = frame(history.payments(scope), PAYMENTS)
-    decisions = frame(map(_counted, history.decisions(scope)), DECISIONS)
-    payments = payments[payments.runId.isin(runs.runId)].reset_index(drop=True)
-    found = history.jobs(scope)
-    unseen = set(payments.jobId) - {job["jobId"] for job in found}  # released, but signed for at another time
-    whole = purchases = _purchases(frame([*found, *history.jobs_named(sorted(unseen))], JOBS), payments, runs)
-    asked = decisions[decisions.runId.isin(runs.runId)].reset_index(drop=True)
+def read_frames(rows: ReportRows, scope: ReportScope, vendor: str, past_jobs_max: int) -> Frames:
+    """The frames of a scope. vendor: only this one's, or "" for all. Raises StoreError."""
+    vendors = frame(rows.vendors(), VENDORS)
+    runs = frame(rows.runs(scope), RUNS)
+    payments = _of_runs(frame(rows.payments(scope), PAYMENTS), runs)
+    decisions = _of_runs(frame(map(_with_token_counts, rows.decisions(scope)), DECISIONS), runs)
+    purchases = _purchases(_jobs(rows, scope, payments), payments, runs)
+    vendor_ids = list(vendors.vendorId)
+    whole_purchases, whole_decisions = purchases, decisions
     if vendor:
-        purchases = whole[whole.vendorId == vendor].reset_index(drop=True)
+        purchases = purchases[purchases.vendorId == vendor].reset_index(drop=True)
         payments = payments[payments.vendorId == vendor].reset_index(drop=True)
         runs = runs[runs.runId.isin(purchases.runId)].reset_index(drop=True)
-    known = [one for one in vendors.vendorId if one == (vendor or one)]
-    past: dict[str, list[PastJob]] = {name: [] for name in known}
-    for job in history.outcomes(scope, known, outcomes_max):
-        past[job.vendor_id].append(job)
-    return Frames(runs, purchases, payments, asked.head(0) if vendor else asked, vendors, past, whole, asked)
+        decisions = decisions.head(0)
+        vendor_ids = [vendor_id for vendor_id in vendor_ids if vendor_id == vendor]
+    past_jobs: dict[str, list[PastJob]] = {vendor_id: [] for vendor_id in vendor_ids}
+    for job in rows.outcomes(scope, vendor_ids, past_jobs_max):
+        past_jobs[job.vendor_id].append(job)
+    return Frames(runs, purchases, payments, decisions, vendors, past_jobs, whole_purchases, whole_decisions)
 
 
-def frame(rows: Iterable[Mapping[str, Any]] | Frame, columns: Mapping[str, str]) -> Frame:
-    """Just these columns with these types; what is missing is an empty text, 0 or no time."""
-    made = pd.DataFrame(rows if isinstance(rows, pd.DataFrame) else list(rows), columns=list(columns))
+def frame(rows: Iterable[Row] | Frame, columns: Mapping[str, str]) -> Frame:
+    """A frame of just these columns with these types; what is missing is an empty text, 0 or no time."""
+    table = pd.DataFrame(rows if isinstance(rows, pd.DataFrame) else list(rows), columns=list(columns))
     for name, kind in columns.items():
         if kind == TIME:
-            made[name] = pd.to_datetime(made[name], utc=True).astype(TIME)
+            table[name] = pd.to_datetime(table[name], utc=True).astype(TIME)
         elif kind in ("str", "int64"):
-            made[name] = made[name].astype("object").where(made[name].notna(), "" if kind == "str" else 0).astype(kind)
+            blank = "" if kind == "str" else 0
+            table[name] = table[name].astype("object").where(table[name].notna(), blank).astype(kind)
         else:
-            made[name] = made[name].astype(kind)
-    return made
+            table[name] = table[name].astype(kind)
+    return table
+
+
+def _of_runs(table: Frame, runs: Frame) -> Frame:
+    return table[table.runId.isin(runs.runId)].reset_index(drop=True)
+
+
+def _jobs(rows: ReportRows, scope: ReportScope, payments: Frame) -> Frame:
+    """The scope's jobs, and of its payments those that were reserved before the period and released since."""
+    jobs = rows.jobs(scope)
+    missing = set(payments.jobId) - {job["jobId"] for job in jobs}
+    return frame([*jobs, *rows.jobs_named(sorted(missing))], JOBS)
 
 
 def _purchases(jobs: Frame, payments: Frame, runs: Frame) -> Frame:
     """Jobs of these runs with their payments; a job without one was never signed for."""
     nullable = payments.astype({"blockNumber": "Int64"})  # or a missing one would turn all of them into floats
-    joined = jobs.merge(nullable[["jobId", *OF_PAYMENT]], on="jobId", how="left")
-    joined = joined.merge(runs[["runId", *OF_RUN]], on="runId", how="inner")
+    joined = jobs.merge(nullable[["jobId", *PAYMENT_COLUMNS]], on="jobId", how="left")
+    joined = joined.merge(runs[["runId", *RUN_COLUMNS]], on="runId", how="inner")
     settled = joined.state == "settled"
     joined["paid"] = joined.expectedCost.where(settled, 0)
     joined["cost"] = joined.actualCost.where(settled, 0)
@@ -128,8 +171,8 @@ def _purchases(jobs: Frame, payments: Frame, runs: Frame) -> Frame:
     return frame(joined, PURCHASES)
 
 
-def _counted(decision: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Token counts as numbers; a planner may keep none."""
+def _with_token_counts(decision: Row) -> Row:
+    """The decision with its token counts as columns; a planner may record none."""
     tokens = decision.get("tokens")
     tokens = tokens if isinstance(tokens, Mapping) else {}
     return {**decision, "promptTokens": tokens.get("prompt"), "completionTokens": tokens.get("completion")}

@@ -1,11 +1,12 @@
 """A report as one HTML file: nothing is loaded from anywhere, it reads on a screen and prints on A4."""
 
 import html
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from gpuagent.reports.tables import RULES, Words
+from gpuagent.reports.tables import RULES, Paragraph
 
 PAGE_RULES = """
 body{font:15px/1.45 system-ui,"Segoe UI",Roboto,Arial,sans-serif;color:#1a1a1a;background:#fff;
@@ -24,7 +25,7 @@ h2{break-after:avoid}.chart,.rows tr{break-inside:avoid}thead{display:table-head
 
 
 class Part(Protocol):
-    """What a section is made of: it knows itself as HTML, and as what notebooks show."""
+    """A part of a section, as HTML and as notebooks show it."""
 
     def html(self) -> str: ...
 
@@ -32,8 +33,8 @@ class Part(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
-    """note: how to read it."""
+class ReportSection:
+    """A section of a report. note: how to read it."""
 
     title: str
     note: str
@@ -41,20 +42,25 @@ class Section:
 
     @property
     def anchor(self) -> str:
-        return "-".join("".join(one if one.isalnum() else " " for one in self.title.lower()).split())
+        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
+
+    def html(self) -> str:
+        note = f'<p class="note">{html.escape(self.note)}</p>' if self.note else ""
+        parts = "\n".join(part.html() for part in self.parts)
+        return f'<section id="{self.anchor}"><h2>{html.escape(self.title)}</h2>{note}{parts}</section>\n'
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
         show: Any = display
-        show(*([Words(self.note)] if self.note else []), *self.parts)
+        show(*([Paragraph(self.note)] if self.note else []), *self.parts)
 
 
-def page(title: str, told: Sequence[str], sections: Sequence[Section]) -> str:
-    """told: lines below the title."""
-    lines = "".join(f"<p>{html.escape(line)}</p>" for line in told)
-    links = "".join(f'<a href="#{one.anchor}">{html.escape(one.title)}</a>' for one in sections)
-    body = "".join(map(_section, sections))
+def page(title: str, subtitles: Sequence[str], sections: Sequence[ReportSection]) -> str:
+    """The HTML of a page. subtitles: lines below the title."""
+    lines = "".join(f"<p>{html.escape(line)}</p>" for line in subtitles)
+    links = "".join(f'<a href="#{section.anchor}">{html.escape(section.title)}</a>' for section in sections)
+    body = "".join(section.html() for section in sections)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -62,9 +68,3 @@ def page(title: str, told: Sequence[str], sections: Sequence[Section]) -> str:
         f"<body><header><h1>{html.escape(title)}</h1>{lines}</header>"
         f'<nav aria-label="Sections">{links}</nav>\n<main>{body}</main></body></html>\n'
     )
-
-
-def _section(one: Section) -> str:
-    note = f'<p class="note">{html.escape(one.note)}</p>' if one.note else ""
-    parts = "\n".join(part.html() for part in one.parts)
-    return f'<section id="{one.anchor}"><h2>{html.escape(one.title)}</h2>{note}{parts}</section>\n'

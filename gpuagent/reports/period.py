@@ -1,4 +1,4 @@
-"""The time that a report is about, in UTC, and the time before it that it is compared with."""
+"""The period of a report, in UTC, and the previous period that it is compared with."""
 
 import re
 from dataclasses import dataclass
@@ -10,12 +10,13 @@ FORMS = "30d, 24h, 2026, 2026-Q4, 2026-11, 2026-11-22, 2026-11-01..2026-11-22 or
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 """Before every run."""
 _LAST = re.compile(r"([1-9][0-9]{0,4})([hd])", re.ASCII)
+_LENGTHS = {"h": timedelta(hours=1), "d": timedelta(days=1)}
 _YEAR = re.compile(r"(20[0-9]{2})(?:-Q([1-4])|-(0[1-9]|1[0-2]))?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """since <= t < until. before: where the previous period begins, None where there is nothing to compare with."""
+    """A period: since <= t < until. before: the start of the previous period, None without one."""
 
     label: str
     since: datetime
@@ -27,8 +28,8 @@ class Period:
         return (self.until - self.since) / timedelta(days=1)
 
     @property
-    def words(self) -> str:
-        """In full, such as 2026-11-01 to 2026-11-22 UTC; both days are in it."""
+    def description(self) -> str:
+        """The period in full, such as 2026-11-01 to 2026-11-22 UTC; both days are in it."""
         if self.before is None:
             return f"everything until {self.until:%Y-%m-%d %H:%M} UTC"
         if self.since.hour or self.since.minute or self.until.hour or self.until.minute:
@@ -37,40 +38,45 @@ class Period:
         return f"{self.since:%Y-%m-%d} to {last:%Y-%m-%d} UTC" if last > self.since else f"{self.since:%Y-%m-%d} UTC"
 
 
-def parse(text: str, now: datetime) -> Period:
-    """What a person wrote (FORMS). now: where "30d", "24h" and "all" end. Raises BadInput.
+def parse_period(text: str, now: datetime) -> Period:
+    """The period of a text in one of FORMS. now: the end of "30d", "24h" and "all". Raises BadInput.
 
     The previous period is the calendar month, quarter or year before, or else as long as this one.
     """
-    words = text.strip()
-    if words == "all":
-        return Period(words, BEGINNING, now, None)
-    if found := _LAST.fullmatch(words):
-        length = timedelta(**{"h": {"hours": int(found[1])}, "d": {"days": int(found[1])}}[found[2]])
-        return Period(words, now - length, now, now - 2 * length)
-    if found := _YEAR.fullmatch(words):
-        return _calendar(words, int(found[1]), found[2], found[3])
-    first, dots, last = words.partition("..")
+    label = text.strip()
+    if label == "all":
+        return Period(label, BEGINNING, now, None)
+    if match := _LAST.fullmatch(label):
+        length = int(match[1]) * _LENGTHS[match[2]]
+        return Period(label, now - length, now, now - 2 * length)
+    if match := _YEAR.fullmatch(label):
+        return _calendar(label, int(match[1]), match[2], match[3])
+    first, dots, last = label.partition("..")
     since, until = _day(first, text), _day(last if dots else first, text) + timedelta(days=1)
     if until <= since:
         raise BadInput(f"period {text!r} ends before it begins")
-    return Period(words, since, until, since - (until - since))
+    return Period(label, since, until, since - (until - since))
 
 
 def _calendar(label: str, year: int, quarter: str | None, month: str | None) -> Period:
-    """A year, a quarter or a month."""
-    months = 12 if not quarter and not month else 3 if quarter else 1
-    begins = 3 * int(quarter) - 2 if quarter else int(month or 1)
-    return Period(label, _month(year, begins), _month(year, begins + months), _month(year, begins - months))
+    """The period of a whole year, quarter or month."""
+    if quarter:
+        first, months = 3 * int(quarter) - 2, 3
+    elif month:
+        first, months = int(month), 1
+    else:
+        first, months = 1, 12
+    return Period(label, _month(year, first), _month(year, first + months), _month(year, first - months))
 
 
 def _month(year: int, month: int) -> datetime:
-    """Months past the year's end or before its beginning count on."""
-    over, index = divmod(month - 1, 12)
-    return datetime(year + over, index + 1, 1, tzinfo=UTC)
+    """The first instant of a month; 13 is January of the next year, 0 December of the year before."""
+    years, index = divmod(month - 1, 12)
+    return datetime(year + years, index + 1, 1, tzinfo=UTC)
 
 
 def _day(text: str, whole: str) -> datetime:
+    """The first instant of a day. whole: the text that it is part of."""
     try:
         day = date.fromisoformat(text.strip())
     except ValueError:
@@ -79,7 +85,7 @@ def _day(text: str, whole: str) -> datetime:
 
 
 def buckets(period: Period, first: datetime | None) -> tuple[str, str]:
-    """How wide a bar over time is: pandas' frequency and its word. first: the earliest thing to show, if any."""
+    """The width of a bar over time: pandas' frequency and its name. first: the earliest time to show, if any."""
     days = (period.until - max(period.since, first or period.since)) / timedelta(days=1)
     if days <= 2:
         return "h", "hour"
@@ -89,5 +95,5 @@ def buckets(period: Period, first: datetime | None) -> tuple[str, str]:
 
 
 def month_of(moment: datetime) -> tuple[datetime, datetime]:
-    """The calendar month that a moment is in: its first instant and the next one's."""
+    """The calendar month of a moment: its first instant and that of the next month."""
     return _month(moment.year, moment.month), _month(moment.year, moment.month + 1)

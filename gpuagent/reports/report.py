@@ -1,4 +1,4 @@
-"""One report: a period, whose runs, and everything that is shown of them. open_report() makes one."""
+"""One report: its period, its scope and its figures. open_report() makes one."""
 
 import os
 from collections.abc import Callable
@@ -10,27 +10,24 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from gpuagent.adapters.mongo.report_rows import Scope
 from gpuagent.agent.market import PAST_JOBS_MAX
-from gpuagent.reports import frames
-from gpuagent.reports.charts import style as drawing
-from gpuagent.reports.display import Display, display
+from gpuagent.core.ports import Node
+from gpuagent.core.records import ReportScope
+from gpuagent.reports.charts.style import Marks, marks
+from gpuagent.reports.display import Display, parse_display
 from gpuagent.reports.figures import attention, headlines, runs, spend
 from gpuagent.reports.figures.headlines import Headline, Window
-from gpuagent.reports.frames import Frame, Frames
-from gpuagent.reports.period import Period, parse
+from gpuagent.reports.frames import Frame, Frames, read_frames
+from gpuagent.reports.period import Period, parse_period
 
 if TYPE_CHECKING:
-    from gpuagent.core.ports import Node
     from gpuagent.settings import Settings
     from gpuagent.wiring import Database
 
-UNASKED = attention.ChainCheck(why_not="nobody asked for it")
-
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a person asked for. Empty user, tag or vendor: all. currency, rate: shown beside USD, such as EUR, 0.92."""
+class ReportRequest:
+    """The parameters of a report. Empty user, tag or vendor: all. currency, rate: beside USD, such as EUR, 0.92."""
 
     period: str = "30d"
     user: str = ""
@@ -47,11 +44,14 @@ class Asked:
 
 @dataclass(frozen=True)
 class Report:
-    """Amounts in atomic units, times UTC. made_at: when the database was read. original_runs: left out everywhere."""
+    """The data of a report. Amounts in atomic units, times UTC. made_at: when the database was read.
 
-    asked: Asked
+    original_runs: the number of runs of the original system, which are left out everywhere.
+    """
+
+    request: ReportRequest
     period: Period
-    shown: Display
+    display: Display
     network: str
     made_at: datetime
     frames: Frames
@@ -61,65 +61,71 @@ class Report:
     @cached_property
     def paid(self) -> Frame:
         """Purchases that settled in the period."""
-        return spend.paid_in(self.frames.purchases, *self._now)
+        return spend.paid_in(self.frames.purchases, *self._window)
 
     @cached_property
     def decisions(self) -> Frame:
         """Paid answers of planners in the period."""
-        return spend.asked_in(self.frames.decisions, *self._now)
+        return spend.decisions_in(self.frames.decisions, *self._window)
 
     @cached_property
     def started(self) -> Frame:
         """Runs that were started in the period."""
-        return runs.started_in(self.frames.runs, *self._now)
+        return runs.started_in(self.frames.runs, *self._window)
 
     @cached_property
     def headlines(self) -> list[Headline]:
+        """The figures on top, beside those of the previous period."""
         before = self.period.before
-        earlier = (pd.Timestamp(before), self._now[0]) if before else None
-        return headlines.headlines(self.frames, self._now, earlier)
+        previous = (pd.Timestamp(before), self._window[0]) if before else None
+        return headlines.headlines(self.frames, self._window, previous)
 
     @cached_property
     def attention(self) -> Frame:
+        """Payments that are held, late or recorded in two ways."""
         return attention.attention(self.frames, self.made_at)
 
     @cached_property
-    def marks(self) -> drawing.Marks:
-        """How vendors are drawn, in every chart."""
-        return drawing.marks(list(self.frames.vendors.vendorId))
+    def marks(self) -> Marks:
+        """The look of vendors in every chart."""
+        return marks(list(self.frames.vendors.vendorId))
 
     @cached_property
     def unpaid(self) -> Frame:
         """Purchases of the period that fell through before they were paid."""
-        return spend.fell_through(self.frames.purchases, *self._now)
+        return spend.unpaid_in(self.frames.purchases, *self._window)
 
     @property
-    def _now(self) -> Window:
+    def _window(self) -> Window:
         return pd.Timestamp(self.period.since), pd.Timestamp(self.period.until)
 
 
-def make(
-    asked: Asked,
-    db: "Database",
+def make_report(
+    request: ReportRequest,
+    database: "Database",
     network: str,
     now: float,
-    open_chain: "Callable[[], AbstractContextManager[Node]] | None" = None,
+    open_chain: Callable[[], AbstractContextManager[Node]] | None = None,
 ) -> Report:
-    """network: CAIP-2; money of a test network is never added to another's. now: Unix seconds.
+    """A report of an open database. now: Unix seconds. open_chain: the chain to hold the ledger against, if any.
 
-    open_chain: to hold the ledger against it; None to leave that out. Raises BadInput, StoreError.
+    network: CAIP-2; money of a test network is never added to another's. Raises BadInput, StoreError.
     """
     made_at = datetime.fromtimestamp(now, UTC)
-    period, shown = parse(asked.period, made_at), display(asked.currency, asked.rate)
-    scope = Scope(network, period.before or period.since, period.until, asked.user, asked.tag)
-    with db.reads.history() as history:
-        found, original_runs = frames.read(history, scope, asked.vendor, PAST_JOBS_MAX), history.original_runs()
-    chain = attention.check_chain(db, open_chain) if open_chain else UNASKED
-    return Report(asked, period, shown, network, made_at, found, chain, original_runs)
+    period = parse_period(request.period, made_at)
+    display = parse_display(request.currency, request.rate)
+    scope = ReportScope(network, period.before or period.since, period.until, request.user, request.tag)
+    with database.reads.history() as rows:
+        frames = read_frames(rows, scope, request.vendor, PAST_JOBS_MAX)
+        original_runs = rows.original_runs()
+    chain = attention.ChainCheck(skipped="it was not requested")
+    if open_chain:
+        chain = attention.check_chain(database.ledgers, open_chain)
+    return Report(request, period, display, network, made_at, frames, chain, original_runs)
 
 
-def open_report(asked: Asked, settings: "Settings | None" = None, chain: bool = True) -> Report:
-    """Of the user's MongoDB, or of an embedded one. chain: also hold the ledger against the chain, if there is one.
+def open_report(request: ReportRequest, settings: "Settings | None" = None, chain: bool = True) -> Report:
+    """A report of the user's MongoDB, or of an embedded one. chain: hold the ledger against the chain, if there is one.
 
     Raises BadInput, ConfigError, StoreError.
     """
@@ -127,9 +133,11 @@ def open_report(asked: Asked, settings: "Settings | None" = None, chain: bool = 
     from gpuagent import wiring
     from gpuagent.session import open_records
 
-    known = settings or environment.read()
+    configured = settings or environment.read()
     now = wiring.system_clock().now()
-    parse(asked.period, datetime.fromtimestamp(now, UTC)), display(asked.currency, asked.rate)  # before a server starts
-    with wiring.open_database(known) if settings else open_records(os.environ) as db:
-        opened = (lambda: wiring.open_chain(known)) if chain else None
-        return make(asked, db, known.network, now, opened)
+    # What cannot be is refused before a server starts.
+    parse_period(request.period, datetime.fromtimestamp(now, UTC))
+    parse_display(request.currency, request.rate)
+    with wiring.open_database(configured) if settings else open_records(os.environ) as database:
+        open_chain = (lambda: wiring.open_chain(configured)) if chain else None
+        return make_report(request, database, configured.network, now, open_chain)

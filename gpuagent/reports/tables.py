@@ -1,98 +1,123 @@
-"""Frames and figures as HTML that stands alone: tables with a search field, cards of headlines. Texts are escaped."""
+"""The parts of a section as HTML that stands alone: tables with a search field, cards of headlines, paragraphs.
+
+All texts are escaped.
+"""
 
 import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import Enum, auto
 from typing import Any
 
 from gpuagent.core.money import usd
-from gpuagent.reports import display
-from gpuagent.reports.display import Display
+from gpuagent.planbench.labels import planner_label
+from gpuagent.reports.display import Display, cents, duration, moment, share
 from gpuagent.reports.figures.headlines import Headline
 from gpuagent.reports.frames import Frame
 
 ROWS_MAX = 250
-"""Rows of a table that are shown: the exports have them all."""
+"""Rows of a table on the page: the exports have them all."""
 CELL_MAX = 120
 FILTER = (
-    "const words=this.value.toLowerCase();"
+    "const query=this.value.toLowerCase();"
     "for(const row of this.parentNode.querySelectorAll('tbody tr'))"
-    "row.hidden=!row.textContent.toLowerCase().includes(words)"
+    "row.hidden=!row.textContent.toLowerCase().includes(query)"
 )
-TEXT, ID, AMOUNT, BOTH, RATE, SHARE, COUNT, HOURS, TIME, SECONDS = range(10)
-"""BOTH: an amount, and beside it the second currency."""
-LEFT = (TEXT, ID)
 USD_ALONE = Display()
+
+
+class Cell(Enum):
+    """The kind of a table's cells, by which their values are written."""
+
+    TEXT = auto()
+    ID = auto()
+    PLANNER = auto()
+    """The name of a planner, as its label."""
+    AMOUNT = auto()
+    """Atomic units, as USD."""
+    BOTH = auto()
+    """Atomic units, as USD and beside it in the second currency."""
+    RATE = auto()
+    """Decimal USD per hour."""
+    SHARE = auto()
+    COUNT = auto()
+    HOURS = auto()
+    TIME = auto()
+    SECONDS = auto()
+
+
+LEFT_ALIGNED = (Cell.TEXT, Cell.ID, Cell.PLANNER)
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """columns: of the frame, each with its heading and its kind. nothing: what is said where the frame is empty."""
+    """A table of a frame. columns: of the frame, each with its heading and its kind. empty: the text without rows."""
 
     title: str
     frame: Frame
-    columns: Mapping[str, tuple[str, int]]
-    nothing: str
-    shown: Display = USD_ALONE
+    columns: Mapping[str, tuple[str, Cell]]
+    empty: str
+    display: Display = USD_ALONE
 
     def html(self) -> str:
         if self.frame.empty:
-            return f'<p class="nothing">{html.escape(self.nothing)}</p>'
-        named = html.escape(self.title)
-        search = f'<input type="search" aria-label="Search: {named}" placeholder="Search" oninput="{FILTER}">'
-        heads = "".join(f"<th{_side(kind)}>{html.escape(head)}</th>" for head, kind in self.columns.values())
+            return f'<p class="nothing">{html.escape(self.empty)}</p>'
+        caption = html.escape(self.title)
+        search = f'<input type="search" aria-label="Search: {caption}" placeholder="Search" oninput="{FILTER}">'
+        head = "".join(f"<th{_side(kind)}>{html.escape(heading)}</th>" for heading, kind in self.columns.values())
         rows = self.frame.head(ROWS_MAX)[list(self.columns)].itertuples(index=False, name=None)
         kinds = [kind for _, kind in self.columns.values()]
         body = "".join(f"<tr>{''.join(map(self._cell, row, kinds))}</tr>" for row in rows)
         more = f"<p>The first {ROWS_MAX} of {len(self.frame):,} rows; the CSV export has all.</p>"
         return (
-            f'<div class="rows">{search if len(self.frame) > 5 else ""}<table><caption>{named}</caption>'
-            f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+            f'<div class="rows">{search if len(self.frame) > 5 else ""}<table><caption>{caption}</caption>'
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
             f"{more if len(self.frame) > ROWS_MAX else ''}</div>"
         )
 
-    def _cell(self, value: Any, kind: int) -> str:
-        words = written(value, kind, self.shown)
-        if kind == ID:  # long ones are cut by the page, so that they can be searched for
-            return f'<td class="t id" title="{html.escape(words)}">{html.escape(words)}</td>'
-        return f"<td{_side(kind)}>{html.escape(words)}</td>"
+    def _cell(self, value: Any, kind: Cell) -> str:
+        text = cell_text(value, kind, self.display)
+        if kind is Cell.ID:  # long ones are cut by the page, so that they can be searched for
+            return f'<td class="t id" title="{html.escape(text)}">{html.escape(text)}</td>'
+        return f"<td{_side(kind)}>{html.escape(text)}</td>"
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        """For notebooks."""
-        plain = self.nothing if self.frame.empty else self.frame.head(20)[list(self.columns)].to_string(index=False)
+        """The table in a notebook."""
+        plain = self.empty if self.frame.empty else self.frame.head(20)[list(self.columns)].to_string(index=False)
         return {"text/html": STYLE + self.html(), "text/plain": f"{self.title}\n{plain}"}
 
 
-def _side(kind: int) -> str:
-    return ' class="t"' if kind in LEFT else ' class="n"'
+def _side(kind: Cell) -> str:
+    return ' class="t"' if kind in LEFT_ALIGNED else ' class="n"'
 
 
-def written(value: Any, kind: int, shown: Display = USD_ALONE) -> str:
-    """One cell in words. Amounts are atomic units, rates Decimal USD per hour."""
-    if kind in (TEXT, ID):
+def cell_text(value: Any, kind: Cell, display: Display = USD_ALONE) -> str:
+    """A cell's value as text; a dash where there is none."""
+    if kind in LEFT_ALIGNED:
         text = "" if value is None else str(value)
+        text = planner_label(text) if kind is Cell.PLANNER else text
         return text if len(text) <= CELL_MAX else f"{text[: CELL_MAX - 1]}…"
-    if kind == TIME:
-        return display.moment(value)
-    if value is None or value != value:
+    if kind is Cell.TIME:
+        return moment(value)
+    if value is None or value != value:  # not a number
         return "–"
-    forms: dict[int, Callable[[], str]] = {
-        AMOUNT: lambda: display.cents(usd(int(value))),
-        BOTH: lambda: _both(usd(int(value)), shown),
-        RATE: lambda: display.cents(value),
-        SHARE: lambda: display.share(float(value)),
-        COUNT: lambda: f"{int(value):,}",
-        HOURS: lambda: f"{float(value):,.2f}",
-        SECONDS: lambda: display.duration(float(value)),
+    forms: dict[Cell, Callable[[], str]] = {
+        Cell.AMOUNT: lambda: cents(usd(int(value))),
+        Cell.BOTH: lambda: _both(usd(int(value)), display),
+        Cell.RATE: lambda: cents(value),
+        Cell.SHARE: lambda: share(float(value)),
+        Cell.COUNT: lambda: f"{int(value):,}",
+        Cell.HOURS: lambda: f"{float(value):,.2f}",
+        Cell.SECONDS: lambda: duration(float(value)),
     }
     return forms[kind]()
 
 
-def _both(value: Decimal, shown: Display) -> str:
-    """The heading says USD; the second currency says its name."""
-    second = shown.second(value)
-    return display.cents(value) + (f" ({second})" if second else "")
+def _both(value: Decimal, display: Display) -> str:
+    """The heading names USD; the second currency names itself."""
+    second = display.second(value)
+    return cents(value) + (f" ({second})" if second else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,41 +125,42 @@ class Cards:
     """Headlines side by side."""
 
     headlines: Sequence[Headline]
-    shown: Display = USD_ALONE
+    display: Display = USD_ALONE
 
     def html(self) -> str:
         return f'<div class="cards" role="list">{"".join(map(self._card, self.headlines))}</div>'
 
-    def _card(self, one: Headline) -> str:
-        mood = {True: "better", False: "worse", None: "same"}[one.better]
-        word = f"{mood}: " if mood != "same" else ""
-        lines = {"name": one.name, "value": one.words(USD_ALONE), "small": one.second(self.shown)}
-        told = {**lines, f"small {mood}": word + one.change}
-        inside = "".join(f'<div class="{name}">{html.escape(text)}</div>' for name, text in told.items() if text)
-        return f'<div role="listitem">{inside}</div>'
+    def _card(self, headline: Headline) -> str:
+        mood = {True: "better", False: "worse", None: "same"}[headline.better]
+        prefix = "" if headline.better is None else f"{mood}: "
+        texts = {
+            "name": headline.name,
+            "value": headline.text(USD_ALONE),
+            "small": headline.second(self.display),
+            f"small {mood}": prefix + headline.change,
+        }
+        lines = "".join(f'<div class="{name}">{html.escape(text)}</div>' for name, text in texts.items() if text)
+        return f'<div role="listitem">{lines}</div>'
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        """For notebooks."""
-        plain = "\n".join(f"{one.name}: {one.words(self.shown)} ({one.change})" for one in self.headlines)
-        return {"text/html": STYLE + self.html(), "text/plain": plain}
+        """The cards in a notebook."""
+        lines = [f"{line.name}: {line.text(self.display)} ({line.change})" for line in self.headlines]
+        return {"text/html": STYLE + self.html(), "text/plain": "\n".join(lines)}
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """A paragraph."""
+class Paragraph:
+    """A paragraph. alarm: whether it must not be overlooked."""
 
     text: str
     alarm: bool = False
 
-    @property
-    def mood(self) -> str:
-        return "alarm" if self.alarm else "calm"
-
     def html(self) -> str:
-        return f'<p class="{self.mood}">{html.escape(self.text)}</p>'
+        mood = "alarm" if self.alarm else "calm"
+        return f'<p class="{mood}">{html.escape(self.text)}</p>'
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        """For notebooks."""
+        """The paragraph in a notebook."""
         return {"text/html": STYLE + self.html(), "text/plain": self.text}
 
 

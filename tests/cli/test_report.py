@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from gpuagent.cli import app
 from gpuagent.reports import exports
 from tests.conftest import DATABASE
-from tests.support import report_history as seeded
+from tests.support import report_history
 from tests.support.books import OwnPurse
 from tests.support.world import Market, World
 
@@ -36,9 +36,9 @@ def test_a_real_run_is_reported_and_its_chain_checked(world: World, gpuagent: In
     run = world.finish(world.start(tags=("paper",)))
     paid = world.reads.recorded(run.run_id).settled
     page = tmp_path / "report.html"
-    told = gpuagent("report", "--period", lately(world), "--tag", "paper", "--out", str(page), "--json")
-    assert told.exit_code == 0, told.output
-    figures = {one["name"]: one["now"] for one in json.loads(told.stdout)["headlines"]}
+    result = gpuagent("report", "--period", lately(world), "--tag", "paper", "--out", str(page), "--json")
+    assert result.exit_code == 0, result.output
+    figures = {headline["name"]: headline["now"] for headline in json.loads(result.stdout)["headlines"]}
     assert (figures["Spent"], figures["Wasted on failed jobs"]) == (str(paid), "1400000")
     text = page.read_text()
     assert "Every transfer is in a ledger, and every payment on chain." in text
@@ -48,7 +48,7 @@ def test_a_real_run_is_reported_and_its_chain_checked(world: World, gpuagent: In
     assert "expenses:failed jobs:gpu_vendor_1" in journal.stdout
 
 
-def test_a_ledger_that_differs_from_the_chain_is_told(world: World, gpuagent: Invoke, tmp_path: Path) -> None:
+def test_a_ledger_that_differs_from_the_chain_is_reported(world: World, gpuagent: Invoke, tmp_path: Path) -> None:
     world.finish(world.start())
     OwnPurse(world).transfer("0x" + "9" * 40, 1_000_000)
     page = tmp_path / "report.html"
@@ -79,19 +79,21 @@ def test_without_a_chain_or_a_key_the_report_says_so(world: World, gpuagent: Inv
         (("--out", "/proc/no/such"), "cannot be written"),
     ],
 )
-def test_what_a_person_gets_wrong(gpuagent: Invoke, arguments: tuple[str, ...], says: str) -> None:
+def test_a_wrong_option_is_explained(gpuagent: Invoke, arguments: tuple[str, ...], says: str) -> None:
     result = gpuagent("report", *arguments)
     assert (result.exit_code, says in result.output) == (2, True), result.output
 
 
 @pytest.fixture
-def on_the_book(book: seeded.Book, market: Market) -> dict[str, str]:
-    """The environment of somebody who reads that history."""
+def on_the_book(book: report_history.Book, market: Market) -> dict[str, str]:
+    """An environment that names the history's database."""
     return {"MONGODB_URI": market.environment["MONGODB_URI"], "MONGODB_DB_NAME": f"{DATABASE}_book"}
 
 
-def test_every_format_is_what_the_package_gives(book: seeded.Book, on_the_book: dict[str, str], tmp_path: Path) -> None:
-    report = seeded.report(book.db)
+def test_every_format_is_what_the_package_gives(
+    book: report_history.Book, on_the_book: dict[str, str], tmp_path: Path
+) -> None:
+    report = report_history.report(book.db)
     for form in exports.FORMATS:
         out = tmp_path / form
         arguments = ["report", "--period", "2026-11", "--format", form, "--out", str(out)]
@@ -111,18 +113,18 @@ def test_every_format_is_what_the_package_gives(book: seeded.Book, on_the_book: 
 def test_the_notebook_runs_under_papermill(
     on_the_book: dict[str, str], tmp_path: Path, database: str, period: str, spent: str
 ) -> None:
-    made, out = tmp_path / "made.ipynb", tmp_path / "out"
+    notebook, out = tmp_path / "report.ipynb", tmp_path / "out"
     parameters = {"period": period, "out": str(out), "currency": "EUR", "rate": "0.92"}
-    given = [word for name, value in parameters.items() for word in ("-p", name, value)]  # 2026 becomes a number
+    options = [part for name, value in parameters.items() for part in ("-p", name, value)]  # 2026 becomes a number
     environment = {**os.environ, **on_the_book, "MONGODB_DB_NAME": f"{DATABASE}_{database}", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "papermill", str(NOTEBOOK), str(made), "-k", "python3", *given]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=300)
-    assert done.returncode == 0, done.stderr
-    outputs = [one for cell in nbformat.read(made, 4).cells for one in cell.get("outputs", [])]
-    assert any(spent in one.get("data", {}).get("text/html", "") for one in outputs)
-    pictures = [one for one in outputs if "image/png" in one.get("data", {})]
+    command = [sys.executable, "-m", "papermill", str(NOTEBOOK), str(notebook), "-k", "python3", *options]
+    process = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=300)
+    assert process.returncode == 0, process.stderr
+    outputs = [output for cell in nbformat.read(notebook, 4).cells for output in cell.get("outputs", [])]
+    assert any(spent in output.get("data", {}).get("text/html", "") for output in outputs)
+    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
     assert len(pictures) == 7
-    assert all(one["metadata"]["image/png"]["alt"] for one in pictures)
+    assert all(picture["metadata"]["image/png"]["alt"] for picture in pictures)
     assert (out / "report.html").stat().st_size > 10_000
 
 

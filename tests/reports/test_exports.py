@@ -1,4 +1,4 @@
-"""What leaves a report: CSV, Parquet, the journal, FOCUS columns. Every file read back with somebody else's reader."""
+"""The exports of a report: CSV, Parquet, the journal, FOCUS columns. Every file is read back by another program."""
 
 import io
 import json
@@ -15,7 +15,7 @@ from gpuagent.reports import exports
 from gpuagent.reports.exports import focus
 from gpuagent.reports.exports.journal import journal
 from gpuagent.reports.report import Report
-from tests.support import report_history as seeded
+from tests.support import report_history
 from tests.support.factories import PAYER
 from tests.support.report_history import ALPHA, BETA, GAMMA
 
@@ -30,14 +30,14 @@ ACCOUNTS = {
     f"expenses:gpu:{BETA}": "3.60",
     f"expenses:failed jobs:{ALPHA}": "1.40",
     f"expenses:failed jobs:{GAMMA}": "2.00",
-    f"expenses:planner:{seeded.MODEL}": "0.03",
-    f"liabilities:planner:{seeded.MODEL}": "-0.03",
+    f"expenses:planner:{report_history.MODEL}": "0.03",
+    f"liabilities:planner:{report_history.MODEL}": "-0.03",
 }
 
 
 @pytest.fixture
-def november(book: seeded.Book) -> Report:
-    return seeded.report(book.db)
+def november(book: report_history.Book) -> Report:
+    return report_history.report(book.db)
 
 
 def read_csv(text: str, **options: Any) -> pd.DataFrame:
@@ -45,48 +45,50 @@ def read_csv(text: str, **options: Any) -> pd.DataFrame:
 
 
 def test_the_journal_balances(november: Report) -> None:
-    found = journal(november)
-    assert found.groupby("transactionId").amount.sum().map(lambda one: one == ZERO).all()
-    assert found.amount.sum() == ZERO
-    assert (found.debit.sum(), len(found)) == (found.credit.sum(), 2 * (6 + 5 + 1 + 2))
-    assert found.groupby("account").amount.sum().to_dict() == {name: Decimal(one) for name, one in ACCOUNTS.items()}
-    assert found.transactionId.value_counts().eq(2).all()
+    table = journal(november)
+    assert table.groupby("transactionId").amount.sum().map(lambda amount: amount == ZERO).all()
+    assert table.amount.sum() == ZERO
+    assert (table.debit.sum(), len(table)) == (table.credit.sum(), 2 * (6 + 5 + 1 + 2))
+    assert table.groupby("account").amount.sum().to_dict() == {
+        name: Decimal(amount) for name, amount in ACCOUNTS.items()
+    }
+    assert table.transactionId.value_counts().eq(2).all()
 
 
-def test_two_months_of_journal_are_the_journal_of_both(book: seeded.Book) -> None:
-    apart = [journal(seeded.report(book.db, period)) for period in ("2026-10", "2026-11")]
+def test_two_months_of_journal_are_the_journal_of_both(book: report_history.Book) -> None:
+    apart = [journal(report_history.report(book.db, period)) for period in ("2026-10", "2026-11")]
     pd.testing.assert_frame_equal(
-        pd.concat(apart, ignore_index=True), journal(seeded.report(book.db, "2026-10-01..2026-11-30"))
+        pd.concat(apart, ignore_index=True), journal(report_history.report(book.db, "2026-10-01..2026-11-30"))
     )
 
 
 def test_the_journal_opens_in_pandas_and_still_balances(november: Report) -> None:
     amounts = dict.fromkeys(("debit", "credit", "amount"), Decimal)
-    found = read_csv(exports.text(november, "journal"), converters=amounts, parse_dates=["date"])
-    assert found.amount.sum() == ZERO
-    assert str(found.date.dtype).startswith("datetime64")
-    assert {one.as_tuple().exponent for one in found.amount} == {-6}
+    table = read_csv(exports.text(november, "journal"), converters=amounts, parse_dates=["date"])
+    assert table.amount.sum() == ZERO
+    assert str(table.date.dtype).startswith("datetime64")
+    assert {amount.as_tuple().exponent for amount in table.amount} == {-6}
 
 
 def test_csv_opens_in_pandas_with_the_right_types(november: Report, tmp_path: Path) -> None:
-    written = {path.stem: path for path in exports.write(november, "csv", tmp_path / "made")}
-    assert list(written) == ["purchases", "runs", "planner", "vendors", "attention"]
+    files = {path.stem: path for path in exports.write(november, "csv", tmp_path / "made")}
+    assert list(files) == ["purchases", "runs", "planner", "vendors", "attention"]
     times = ["createdAt", "settledAt", "completedAt"]
-    found = pd.read_csv(written["purchases"], parse_dates=times)
-    assert {str(found[name].dtype) for name in ("paid", "refunded", "cost", "hours")} == {"float64"}
-    assert all(str(found[name].dtype).startswith("datetime64") for name in times)
-    assert str(found.ordinal.dtype) == "int64"
-    exact = pd.read_csv(written["purchases"], converters={"paid": Decimal, "cost": Decimal})
+    purchases = pd.read_csv(files["purchases"], parse_dates=times)
+    assert {str(purchases[name].dtype) for name in ("paid", "refunded", "cost", "hours")} == {"float64"}
+    assert all(str(purchases[name].dtype).startswith("datetime64") for name in times)
+    assert str(purchases.ordinal.dtype) == "int64"
+    exact = pd.read_csv(files["purchases"], converters={"paid": Decimal, "cost": Decimal})
     assert (exact.paid.sum(), exact.cost.sum()) == (Decimal("12.40"), Decimal("11.40"))
-    assert len(found) == 9  # A two, B, C, D two, E, G by its settlement, H
-    planner = pd.read_csv(written["planner"])
+    assert len(purchases) == 9  # A two, B, C, D two, E, G by its settlement, H
+    planner = pd.read_csv(files["planner"])
     assert planner[["promptTokens", "completionTokens", "latencyMs"]].sum().tolist() == [2000, 100, 3000]
-    assert pd.read_csv(written["runs"]).tags.dropna().tolist() == ["x", "x y"]
+    assert pd.read_csv(files["runs"]).tags.dropna().tolist() == ["x", "x y"]
 
 
 def test_parquet_keeps_decimals(november: Report, tmp_path: Path) -> None:
-    written = {path.stem: path for path in exports.write(november, "parquet", tmp_path)}
-    table = parquet.read_table(written["purchases"])
+    files = {path.stem: path for path in exports.write(november, "parquet", tmp_path)}
+    table = parquet.read_table(files["purchases"])
     kinds = {field.name: str(field.type) for field in table.schema}
     assert (kinds["cost"], kinds["settledAt"], kinds["ordinal"]) == (
         "decimal128(20, 6)",
@@ -96,14 +98,14 @@ def test_parquet_keeps_decimals(november: Report, tmp_path: Path) -> None:
     assert sum(table.column("cost").to_pylist()) == Decimal("11.40")
 
 
-def test_an_empty_report_has_every_column(book: seeded.Book, tmp_path: Path) -> None:
-    full, empty = (seeded.report(book.db, period) for period in ("2026-11", "2020"))
+def test_an_empty_report_has_every_column(book: report_history.Book, tmp_path: Path) -> None:
+    full, empty = (report_history.report(book.db, period) for period in ("2026-11", "2020"))
     for form in ("csv", "parquet"):
-        for one, other in zip(
-            exports.write(full, form, tmp_path / "full"), exports.write(empty, form, tmp_path / "empty"), strict=True
-        ):
-            read = pd.read_csv if form == "csv" else pd.read_parquet
-            assert list(read(other).columns) == list(read(one).columns)
+        read = pd.read_csv if form == "csv" else pd.read_parquet
+        full_files = exports.write(full, form, tmp_path / "full")
+        empty_files = exports.write(empty, form, tmp_path / "empty")
+        for full_file, empty_file in zip(full_files, empty_files, strict=True):
+            assert list(read(empty_file).columns) == list(read(full_file).columns)
     schemas = [parquet.read_schema(tmp_path / name / "purchases.parquet") for name in ("full", "empty")]
     assert schemas[0].equals(schemas[1])
     assert (len(journal(empty)), len(focus.focus(empty))) == (0, 0)
@@ -137,58 +139,57 @@ NULLABLE = {"BillingAccountName", "ChargeClass", "ChargeDescription", "PricingQu
 
 
 def test_focus_has_the_mandatory_columns(november: Report) -> None:
-    found = focus.focus(november)
-    assert set(MANDATORY) <= set(found.columns)
-    assert found[[name for name in MANDATORY if name not in NULLABLE]].notna().all(axis=None)
-    assert found[["BillingAccountName", "ChargeClass", "InvoiceId"]].isna().all(axis=None)
+    table = focus.focus(november)
+    assert set(MANDATORY) <= set(table.columns)
+    assert table[[name for name in MANDATORY if name not in NULLABLE]].notna().all(axis=None)
+    assert table[["BillingAccountName", "ChargeClass", "InvoiceId"]].isna().all(axis=None)
     for name in ("BilledCost", "ContractedCost", "EffectiveCost", "ListCost", "PricingQuantity"):
-        assert found[name].map(lambda one: isinstance(one, Decimal)).all(), name
+        assert table[name].map(lambda value: isinstance(value, Decimal)).all(), name
     for name in ("BillingPeriodStart", "BillingPeriodEnd", "ChargePeriodStart", "ChargePeriodEnd"):
-        assert str(found[name].dtype) == "datetime64[us, UTC]", name
-    assert (found.ChargePeriodEnd > found.ChargePeriodStart).all()
-    assert set(found.ChargeCategory) == {"Usage"}
-    assert set(found.ServiceCategory) == {"Compute", "AI and Machine Learning"}
-    assert [name for name in found.columns if name not in focus.MANDATORY and not name.startswith("x_")] == [
+        assert str(table[name].dtype) == "datetime64[us, UTC]", name
+    assert (table.ChargePeriodEnd > table.ChargePeriodStart).all()
+    assert set(table.ChargeCategory) == {"Usage"}
+    assert set(table.ServiceCategory) == {"Compute", "AI and Machine Learning"}
+    assert [name for name in table.columns if name not in focus.MANDATORY and not name.startswith("x_")] == [
         *("ChargeFrequency", "InvoiceId", "ResourceId", "ResourceType", "ServiceSubcategory", "SubAccountId", "Tags")
     ]
 
 
 def test_focus_adds_up_to_what_was_spent(november: Report) -> None:
-    found = focus.focus(november)
-    assert found.BilledCost.sum() == Decimal("11.43")
-    assert sorted(found.BilledCost)[0] == Decimal("-1")  # the refund
-    assert found[found.PricingUnit == "Hours"].PricingQuantity.sum() == Decimal(7)
-    assert found[found.PricingUnit == "Tokens"].PricingQuantity.tolist() == [Decimal(1050)] * 2
-    assert set(found.ProviderName) == {"Vendor 1", "Vendor 2", "Vendor 3", "fireworks_ai"}
-    tags = found[found.x_RunId == found.x_RunId.mode()[0]].Tags.map(json.loads)
-    assert all(isinstance(one, dict) for one in tags)
-    assert {"x": True, "y": True} in [json.loads(one) for one in found.Tags]
+    table = focus.focus(november)
+    assert table.BilledCost.sum() == Decimal("11.43")
+    assert sorted(table.BilledCost)[0] == Decimal("-1")  # the refund
+    assert table[table.PricingUnit == "Hours"].PricingQuantity.sum() == Decimal(7)
+    assert table[table.PricingUnit == "Tokens"].PricingQuantity.tolist() == [Decimal(1050)] * 2
+    assert set(table.ProviderName) == {"Vendor 1", "Vendor 2", "Vendor 3", "fireworks_ai"}
+    tags = table[table.x_RunId == table.x_RunId.mode()[0]].Tags.map(json.loads)
+    assert all(isinstance(value, dict) for value in tags)
+    assert {"x": True, "y": True} in [json.loads(text) for text in table.Tags]
 
 
 def test_focus_as_csv_writes_times_and_nulls_as_the_specification_wants(november: Report) -> None:
-    found = read_csv(exports.text(november, "focus"), dtype=str, keep_default_na=False)
-    assert found.BillingPeriodStart.unique().tolist() == ["2026-11-01T00:00:00Z"]
-    assert set(found.BillingCurrency) == {"USD"}
-    assert set(found.ChargeClass) == {""}
+    table = read_csv(exports.text(november, "focus"), dtype=str, keep_default_na=False)
+    assert table.BillingPeriodStart.unique().tolist() == ["2026-11-01T00:00:00Z"]
+    assert set(table.BillingCurrency) == {"USD"}
+    assert set(table.ChargeClass) == {""}
 
 
-def test_a_spreadsheet_takes_no_text_for_a_formula(own_book: tuple[seeded.Book, Any], tmp_path: Path) -> None:
+def test_a_spreadsheet_takes_no_text_for_a_formula(own_book: tuple[report_history.Book, Any], tmp_path: Path) -> None:
     book, database = own_book
     database.runs.update_many({}, {"$set": {"goal": "=HYPERLINK(1)"}})
     database.jobs.update_many({"status": "failed"}, {"$set": {"errorMessage": "@SUM(A1)"}})
-    report = seeded.report(book.db)
+    report = report_history.report(book.db)
     purchases = exports.write(report, "csv", tmp_path)[0].read_text()
     assert "'=HYPERLINK(1)" in purchases
     assert "'@SUM(A1)" in purchases
     for text in (purchases, exports.text(report, "focus"), exports.text(report, "journal")):
         cells = read_csv(text, dtype=str, keep_default_na=False)
-        words = cells.drop(
-            columns=["amount", "BilledCost", "ContractedCost", "EffectiveCost", "ListCost"], errors="ignore"
-        )
-        assert not words.map(lambda one: one.startswith(("=", "+", "@"))).any(axis=None)
+        money = ["amount", "BilledCost", "ContractedCost", "EffectiveCost", "ListCost"]
+        texts = cells.drop(columns=money, errors="ignore")
+        assert not texts.map(lambda value: value.startswith(("=", "+", "@"))).any(axis=None)
 
 
-def test_what_cannot_be_written_is_said(november: Report, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_named(november: Report, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="there are: html, focus"):
         exports.write(november, "xlsx", tmp_path)
     (tmp_path / "file").write_text("")

@@ -19,15 +19,15 @@ PRICE = 1_400_000
 SINCE, DAYS = "2026-09-01T00:00", 80
 
 
-def runs(count: int, vendor_ids: Sequence[str], seed: int = 3) -> list[Run]:
+def many_runs(count: int, vendor_ids: Sequence[str], seed: int = 3) -> list[Run]:
     """One paid job each, at PRICE; nine of ten complete."""
     dice = random.Random(seed)
     return [_run(place, vendor_ids[place % len(vendor_ids)], dice) for place in range(count)]
 
 
-def write(database: Any, made: Sequence[Run]) -> None:
-    jobs = [(run, job) for run in made for job in run.jobs]
-    database.runs.insert_many([run_document(run) for run in made])
+def write(database: Any, runs: Sequence[Run]) -> None:
+    jobs = [(run, job) for run in runs for job in run.jobs]
+    database.runs.insert_many([run_document(run) for run in runs])
     database.jobs.insert_many([job_document(run, job) for run, job in jobs])
     database.payments.insert_many(
         [{**(payment_document(run, job) or {}), "createdAt": date(job.reserved_at)} for run, job in jobs]
@@ -36,9 +36,12 @@ def write(database: Any, made: Sequence[Run]) -> None:
 
 def _run(place: int, vendor_id: str, dice: random.Random) -> Run:
     at = round(seconds(SINCE) + dice.random() * DAYS * 86_400, 3)
-    job_id, good = str(ObjectId()), place % 10 > 0
-    name, end = f"job-{place}", round(at + 3600 * dice.uniform(0.5, 1.5), 3)
-    work: Work = Completed(name, end) if good else Failed(f"GPU {place} fell off the bus", end, name)
+    end = round(at + 3600 * dice.uniform(0.5, 1.5), 3)
+    job_id, vendor_job_id = str(ObjectId()), f"job-{place}"
+    completes = place % 10 > 0
+    work: Work = Completed(vendor_job_id, end)
+    if not completes:
+        work = Failed(f"GPU {place} fell off the bus", end, vendor_job_id)
     job = Settled(
         job_id,
         quote(PRICE, vendor_id, max_hours=Decimal(1)),
@@ -48,5 +51,5 @@ def _run(place: int, vendor_id: str, dice: random.Random) -> Run:
         Settlement("0x" + job_id.rjust(64, "d"), 7, int(at)),
         work,
     )
-    status = RunStatus.COMPLETED if good else RunStatus.FAILED
+    status = RunStatus.COMPLETED if completes else RunStatus.FAILED
     return replace(RUN, run_id=str(ObjectId()), user_id="ada", created_at=at, jobs=(job,), status=status)

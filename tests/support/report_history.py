@@ -42,7 +42,7 @@ from gpuagent.core.model import (
     Work,
 )
 from gpuagent.core.money import parse_usd
-from gpuagent.reports.report import Asked, Report, make
+from gpuagent.reports.report import Report, ReportRequest, make_report
 from gpuagent.wiring import Database, database_on
 from tests.support.factories import ASSET, PAYEE, RUN, TOKEN, authorization, quote
 
@@ -78,24 +78,25 @@ class Book:
     """Writes runs with the store, one save each."""
 
     def __init__(self, db: Database) -> None:
-        self.db, self.store, self.runs = db, db.store, {}
+        self.db = db
+        self.store = db.store
+        self.runs: dict[str, Run] = {}
         for place, vendor in enumerate(vendors()):
             self.store.put_vendor(vendor, seconds("2026-01-01T00:00") + place)
 
     def run(self, name: str, user: str, at: str, budget: str, *jobs: Job, **changes: Any) -> Run:
-        seen = changes.pop("seen", [])
+        observations = changes.pop("observations", [])
         ended = changes.pop("ended", at)
         run_id = self.store.new_id()
         fresh = replace(RUN, run_id=run_id, user_id=user, created_at=seconds(at), budget=parse_usd(budget))
-        fresh = replace(
-            fresh, goal=f"Goal {name}", **{k: v for k, v in changes.items() if k in ("tags", "planner", "planner_arms")}
-        )
+        at_start = {key: changes[key] for key in ("tags", "planner", "planner_arms") if key in changes}
+        fresh = replace(fresh, goal=f"Goal {name}", **at_start)
         self.store.create(fresh)
-        done = replace(fresh, jobs=jobs, **changes)
-        self.runs[name] = self.store.save(fresh, done, seen, seconds(ended))
+        finished = replace(fresh, jobs=jobs, **changes)
+        self.runs[name] = self.store.save(fresh, finished, observations, seconds(ended))
         return self.runs[name]
 
-    def bought(self, vendor: str, price: str, at: str, work: Work, hours: str = "1", gpu: str = "A100") -> Settled:
+    def settled(self, vendor: str, price: str, at: str, work: Work, hours: str = "1", gpu: str = "A100") -> Settled:
         job_id = self.store.new_id()
         priced = quote(parse_usd(price), vendor, gpu_type=gpu, max_hours=Decimal(hours))
         terms = authorization(priced.amount, nonce="0x" + job_id.rjust(64, "0"))
@@ -106,7 +107,7 @@ class Book:
         until = seconds("2026-11-30T00:00")
         return Reserved(self.store.new_id(), quote(parse_usd(price), vendor, expires_at=until), seconds(at))
 
-    def dropped(self, vendor: str, price: str, at: str) -> Voided:
+    def voided(self, vendor: str, price: str, at: str) -> Voided:
         priced = quote(parse_usd(price), vendor)
         return Voided(self.store.new_id(), priced, seconds(at), "the price was raised", cause=Cause.VENDOR)
 
@@ -125,7 +126,7 @@ def failed(at: str, name: str, percent: int) -> Failed:
     return Failed(f"Simulated GPU failure at {percent} %", seconds(at), name)
 
 
-def asked(cost: str) -> Observation:
+def planner_answer(cost: str) -> Observation:
     tokens = {"prompt": 1000, "completion": 50}
     data = {"cost": parse_usd(cost), "planner": "llm", "decidedBy": "llm", "model": MODEL, "tokens": tokens}
     return Observation("agent_reasoning", "because", data={**data, "latencyMs": 1500})
@@ -136,33 +137,38 @@ LOST: dict[str, Any] = {"status": RunStatus.FAILED, "reason": "no vendor is wort
 
 
 def write(db: Database, database: Any) -> Book:
-    """database: for what only a person records, that some of a payment came back."""
+    """Write the eight runs. database: for what only an operator records, that some of a payment came back."""
     book = Book(db)
-    bought, run = book.bought, book.run
-    first = bought(ALPHA, "1.40", "2026-11-02T10:01", failed("2026-11-02T11:00", "a1", 37))
-    second = bought(BETA, "1.80", "2026-11-02T11:02", completed("2026-11-02T12:02", "a2"))
-    told = {"seen": [asked("0.02"), asked("0.01")], "planner": "llm", "planner_cost": 30_000}
-    run("A", "ada", "2026-11-02T10:00", "10", first, second, ended="2026-11-02T12:02", tags=("x",), **told, **OVER)
-    job = bought(ALPHA, "2.60", "2026-11-03T09:01", completed("2026-11-03T11:00", "b1"), hours="2")
+    settled, run = book.settled, book.run
+    first = settled(ALPHA, "1.40", "2026-11-02T10:01", failed("2026-11-02T11:00", "a1", 37))
+    second = settled(BETA, "1.80", "2026-11-02T11:02", completed("2026-11-02T12:02", "a2"))
+    planner = {
+        "observations": [planner_answer("0.02"), planner_answer("0.01")],
+        "planner": "llm",
+        "planner_cost": 30_000,
+    }
+    run("A", "ada", "2026-11-02T10:00", "10", first, second, ended="2026-11-02T12:02", tags=("x",), **planner, **OVER)
+    job = settled(ALPHA, "2.60", "2026-11-03T09:01", completed("2026-11-03T11:00", "b1"), hours="2")
     run("B", "bob", "2026-11-03T09:00", "5", job, ended="2026-11-03T11:00", **OVER)
-    job = bought(GAMMA, "3.00", "2026-11-20T00:05", failed("2026-11-20T01:00", "c1", 12), gpu="H100")
+    job = settled(GAMMA, "3.00", "2026-11-20T00:05", failed("2026-11-20T01:00", "c1", 12), gpu="H100")
     run("C", "ada", "2026-11-20T00:00", "4", job, ended="2026-11-20T01:00", tags=("x", "y"), **LOST)
     database.jobs.update_one({"vendorJobId": "c1"}, {"$set": {"actualCost": Decimal128("2.00")}})
-    fell, held = book.dropped(BETA, "1.80", "2026-11-21T09:00"), book.reserved(ALPHA, "1.40", "2026-11-21T09:01")
-    run("D", "bob", "2026-11-21T09:00", "5", fell, held)
+    voided = book.voided(BETA, "1.80", "2026-11-21T09:00")
+    reserved = book.reserved(ALPHA, "1.40", "2026-11-21T09:01")
+    run("D", "bob", "2026-11-21T09:00", "5", voided, reserved)
     working = Underway("e1", seconds("2026-11-22T11:30"), 0.5)
-    run("E", "ada", "2026-11-22T08:00", "6", bought(BETA, "1.80", "2026-11-22T08:01", working))
-    job = bought(ALPHA, "1.40", "2026-10-05T09:01", completed("2026-10-05T10:00", "f1"))
+    run("E", "ada", "2026-11-22T08:00", "6", settled(BETA, "1.80", "2026-11-22T08:01", working))
+    job = settled(ALPHA, "1.40", "2026-10-05T09:01", completed("2026-10-05T10:00", "f1"))
     run("F", "bob", "2026-10-05T09:00", "5", job, ended="2026-10-05T10:00", **OVER)
-    job = bought(BETA, "1.80", "2026-11-01T00:05", completed("2026-11-01T01:00", "g1"))
+    job = settled(BETA, "1.80", "2026-11-01T00:05", completed("2026-11-01T01:00", "g1"))
     run("G", "ada", "2026-10-31T23:50", "5", job, ended="2026-11-01T01:00", **OVER)
     run("H", "bob", "2026-11-10T09:00", "5", book.signed(ALPHA, "1.40", "2026-11-10T09:00", LATE))
     return book
 
 
 @contextmanager
-def opened(uri: str, name: str) -> Iterator[tuple[Database, Any]]:
-    """An empty database of reports' own, and how to write it."""
+def empty_database(uri: str, name: str) -> Iterator[tuple[Database, Any]]:
+    """An empty database for reports, as the agent opens it and as a client does."""
     client: MongoClient[Any] = MongoClient(uri)
     client.drop_database(name)
     connection = Connection(uri, name)
@@ -173,5 +179,5 @@ def opened(uri: str, name: str) -> Iterator[tuple[Database, Any]]:
         client.close()
 
 
-def report(db: Database, period: str = "2026-11", now: str = NOW, **asked: str) -> Report:
-    return make(Asked(period, **asked), db, TOKEN.network, seconds(now))
+def report(db: Database, period: str = "2026-11", now: str = NOW, **request: str) -> Report:
+    return make_report(ReportRequest(period, **request), db, TOKEN.network, seconds(now))

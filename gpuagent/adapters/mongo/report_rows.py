@@ -5,8 +5,6 @@ Jobs are scanned, not looked up: a report reads the whole collection once and ta
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
@@ -21,19 +19,9 @@ from gpuagent.adapters.mongo.original import ORIGINAL
 from gpuagent.adapters.mongo.values import Document
 from gpuagent.core.context import PastJob
 from gpuagent.core.money import UNIT
+from gpuagent.core.records import ReportScope
 
 UNDER_WAY = ["submitted", "running"]
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """since <= t < until, with time zones. An empty user or tag: all of them."""
-
-    network: str
-    since: datetime
-    until: datetime
-    user: str = ""
-    tag: str = ""
 
 
 def _atomic(path: str) -> Document:
@@ -92,7 +80,7 @@ class MongoHistory:
         order = {"$sort": {"createdAt": ASCENDING, "_id": ASCENDING}}
         return self._rows("vendors", [order, {"$project": {"_id": 0, **fields, **price}}])
 
-    def runs(self, scope: Scope) -> list[Document]:
+    def runs(self, scope: ReportScope) -> list[Document]:
         """Runs that something happened to in the period, and those that still hold money or run, oldest first."""
         touched = [{"updatedAt": {"$gte": scope.since}}, {"status": "running"}, {"held": {"$gt": 0}}]
         match = {"network": scope.network, "createdAt": {"$lt": scope.until}, "$or": touched}
@@ -108,7 +96,7 @@ class MongoHistory:
             counts = self._database.runs.aggregate([{"$match": ORIGINAL}, {"$count": "n"}], session=self._session)
             return int(next(counts, {"n": 0})["n"])
 
-    def jobs(self, scope: Scope) -> list[Document]:
+    def jobs(self, scope: ReportScope) -> list[Document]:
         """Jobs reserved, paid or ended in the period, and those whose money or work is undecided; of all users."""
         times = [{name: {"$gte": scope.since}} for name in ("createdAt", "settledAt", "completedAt")]
         undecided = [{"state": {"$in": HELD}}, {"status": {"$in": UNDER_WAY}}]
@@ -122,7 +110,7 @@ class MongoHistory:
         match = {"_id": {"$in": [ObjectId(job_id) for job_id in job_ids]}}
         return self._rows("jobs", [{"$match": match}, {"$project": JOB}]) if job_ids else []
 
-    def payments(self, scope: Scope) -> list[Document]:
+    def payments(self, scope: ReportScope) -> list[Document]:
         """Payments signed or settled in the period, and those that are out; of all users and tags."""
         times = [{name: {"$gte": scope.since}} for name in ("createdAt", "settledAt")]
         match = {
@@ -132,13 +120,13 @@ class MongoHistory:
         }
         return self._rows("payments", [{"$match": match}, {"$project": PAYMENT}])
 
-    def decisions(self, scope: Scope) -> list[Document]:
+    def decisions(self, scope: ReportScope) -> list[Document]:
         """Decisions in the period for which the planner charged; of all users."""
         time = {"$gte": scope.since, "$lt": scope.until}
         match = {"type": "agent_reasoning", "data.cost": {"$gt": 0}, "timestamp": time}
         return self._rows("observations", [{"$match": match}, {"$sort": {"timestamp": 1}}, {"$project": DECISION}])
 
-    def outcomes(self, scope: Scope, vendor_ids: list[str], limit: int) -> list[PastJob]:
+    def outcomes(self, scope: ReportScope, vendor_ids: list[str], limit: int) -> list[PastJob]:
         """The newest ended jobs of each vendor before the scope's end, oldest first: what is learned from."""
         with bounded(self._deadline_s):
             return past_jobs.read(self._database, None, scope.network, vendor_ids, limit, scope.until, self._session)

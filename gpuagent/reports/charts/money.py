@@ -1,17 +1,17 @@
-"""Charts of money: one look, units on every axis, the figures in words as alt text. They draw what they are given."""
+"""The charts of money: spend over time, its parts, cost per hour, waste, budgets. They only draw."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from gpuagent.core.money import usd
 from gpuagent.render.palette import AVAILABLE, FAILED, PLANNER_COST, SETTLED, SUCCESS, TEXT, WAITING, text_on
-from gpuagent.reports import display
 from gpuagent.reports.charts.style import (
     USD_AXIS,
     Marks,
@@ -20,54 +20,45 @@ from gpuagent.reports.charts.style import (
     dress,
     empty,
     grid,
+    joined,
     label,
-    listed,
     panes,
     picture,
     usd_float,
 )
-from gpuagent.reports.figures import spend
+from gpuagent.reports.display import cents
+from gpuagent.reports.figures.spend import PLANNER, JobResult
 from gpuagent.reports.frames import Frame
 from gpuagent.reports.period import Period
 
-NOBODY = "Nothing was spent in this period."
+NOTHING_SPENT = "Nothing was spent in this period."
 ROWS_MAX = 16
 """Bars in a chart of bars; the table beside it has all."""
 PARTS = {
-    spend.SUCCESS: (SUCCESS, "successful jobs"),
-    spend.FAILED: (FAILED, "failed jobs"),
-    spend.UNDER_WAY: (WAITING, "jobs under way"),
-    spend.PLANNER: (PLANNER_COST, "planner"),
+    JobResult.SUCCESS: (SUCCESS, "successful jobs"),
+    JobResult.FAILED: (FAILED, "failed jobs"),
+    JobResult.UNDER_WAY: (WAITING, "jobs under way"),
+    PLANNER: (PLANNER_COST, "planner"),
 }
+"""The colour and name of each part of the spend."""
 
 
 def money(atomic: int) -> str:
-    return f"{display.cents(usd(int(atomic)))} USD"
+    return f"{cents(usd(int(atomic)))} USD"
 
 
-def spend_over_time(table: Frame, word: str, marks: Marks, period: Period, now: datetime) -> Picture:
-    """table: as spend.over_time() gives it, with its word for a bucket. The axis shows all of the period so far."""
-    title = f"Spend by vendor per {word}"
+def spend_over_time(table: Frame, bucket: str, marks: Marks, period: Period, now: datetime) -> Picture:
+    """Stacked bars of spend.over_time(), with its name of a bucket. The axis shows all of the period so far."""
+    title = f"Spend by vendor per {bucket}"
     if table.empty:
-        return empty(title, NOBODY)
+        return empty(title, NOTHING_SPENT)
     figure, axes = canvas(title)
-    ends = (
-        [*table.index[1:], min(table.index[-1] + (table.index[-1] - table.index[-2]), _end(table, period))]
-        if len(table) > 1
-        else [_end(table, period)]
-    )
-    widths = [(end - at).total_seconds() / 86_400 * 0.86 for at, end in zip(table.index, ends, strict=True)]
-    bottom = np.zeros(len(table))
-    for who in table.columns:
-        values, mark = table[who].map(usd_float).to_numpy(), marks[who]
-        axes.bar(
-            table.index, values, widths, bottom, align="edge", color=mark.colour, hatch=mark.hatch,
-            edgecolor="white", linewidth=0.4, label=label(who),
-        )  # fmt: skip
-        bottom = bottom + values
+    ends = _bar_ends(table, period)
+    _draw_bars(axes, table, ends, marks)
     if period.before is not None:
-        span = (min(period.since, table.index[0]), max(min(period.until, now), ends[-1]))
-        axes.set_xlim(*map(date2num, span))
+        first = min(period.since, table.index[0])
+        last = max(min(period.until, now), ends[-1])
+        axes.set_xlim(*map(date2num, (first, last)))
     axes.set_ylabel("USD")
     axes.set_xlabel("UTC")
     axes.yaxis.set_major_formatter(USD_AXIS)
@@ -76,123 +67,151 @@ def spend_over_time(table: Frame, word: str, marks: Marks, period: Period, now: 
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     legend(figure, len(table.columns))
-    sums = table.sum().sort_values(ascending=False)
-    top = table.sum(axis=1)
+    by_payee = table.sum().sort_values(ascending=False)
+    by_bucket = table.sum(axis=1)
+    sums = joined([f"{payee} {money(amount)}" for payee, amount in by_payee.items()])
     alt = (
-        f"{money(top.sum())} in {period.words}: {listed([f'{who} {money(one)}' for who, one in sums.items()])}. "
-        f"Most in the {word} of {top.idxmax():%Y-%m-%d %H:%M}: {money(top.max())}."
+        f"{money(by_bucket.sum())} in {period.description}: {sums}. "
+        f"Most in the {bucket} of {by_bucket.idxmax():%Y-%m-%d %H:%M}: {money(by_bucket.max())}."
     )
     return picture(figure, title, alt)
 
 
-def _end(table: Frame, period: Period) -> Any:
-    """Where the last bar ends."""
-    return table.index[-1] + (table.index.freq or (period.until - period.since))
+def _draw_bars(axes: Axes, table: Frame, ends: list[Any], marks: Marks) -> None:
+    """One stack per row, each from its time to its end, with a gap."""
+    widths = [(end - start).total_seconds() / 86_400 * 0.86 for start, end in zip(table.index, ends, strict=True)]
+    bottom = np.zeros(len(table))
+    for payee in table.columns:
+        values = table[payee].map(usd_float).to_numpy()
+        mark = marks[payee]
+        axes.bar(
+            table.index, values, widths, bottom, align="edge", color=mark.colour, hatch=mark.hatch,
+            edgecolor="white", linewidth=0.4, label=label(payee),
+        )  # fmt: skip
+        bottom = bottom + values
+
+
+def _bar_ends(table: Frame, period: Period) -> list[Any]:
+    """The end of each bar: the start of the next; of the last, one bucket on, and no longer than the bar before."""
+    starts = table.index
+    last_end = starts[-1] + (starts.freq or (period.until - period.since))
+    if len(starts) > 1:
+        last_end = min(starts[-1] + (starts[-1] - starts[-2]), last_end)
+    return [*starts[1:], last_end]
 
 
 def legend(figure: Figure, entries: int) -> None:
-    """Below the axes, where it hides nothing."""
+    """Draw the legend below the axes, where it hides nothing."""
     figure.legend(loc="outside lower center", ncols=min(max(entries, 1), 6), frameon=False, fontsize=9)
 
 
 def composition(parts: Mapping[str, int]) -> Picture:
-    """One bar: what the period's spend bought."""
+    """One bar of spend.composition()."""
     title, total = "What the money bought", sum(parts.values())
     if not total:
-        return empty(title, NOBODY)
+        return empty(title, NOTHING_SPENT)
     figure, axes = canvas(title, height=1.9)
     left = 0.0
-    for name, amount in parts.items():
+    texts = []
+    for part, amount in parts.items():
         if not amount:
             continue
-        colour, words = PARTS[name]
+        colour, name = PARTS[part]
         width = usd_float(amount)
-        axes.barh([0], [width], left=left, color=colour, edgecolor="white", label=f"{words} {money(amount)}")
+        axes.barh([0], [width], left=left, color=colour, edgecolor="white", label=f"{name} {money(amount)}")
         if amount / total >= 0.06:
             axes.text(left + width / 2, 0, f"{amount / total:.0%}", ha="center", va="center", color=text_on(colour))
         left += width
+        texts.append(f"{name} {money(amount)} ({amount / total:.1%})")
     axes.set_yticks([])
     axes.set_xlim(0, left)
     axes.set_xlabel("USD")
     axes.xaxis.set_major_formatter(USD_AXIS)
     axes.spines["left"].set_visible(False)
-    legend(figure, sum(map(bool, parts.values())))
-    told = [f"{PARTS[name][1]} {money(amount)} ({amount / total:.1%})" for name, amount in parts.items() if amount]
-    return picture(figure, title, f"Of {money(total)}: {listed(told)}.")
+    legend(figure, len(texts))
+    return picture(figure, title, f"Of {money(total)}: {joined(texts)}.")
 
 
 def cost_per_hour(hourly: Frame, marks: Marks) -> Picture:
-    """hourly: as spend.per_hour() gives it."""
-    title = "What an hour that succeeded cost, by vendor and GPU"
-    known = hourly[hourly.perHour.notna()]
-    if known.empty:
+    """Bars of spend.per_hour(), the part of failed jobs hatched."""
+    title = "Cost of a successful GPU hour, by vendor and GPU"
+    successful = hourly[hourly.perHour.notna()]
+    if successful.empty:
         return empty(title, "No job of this period has succeeded yet.")
-    shown = known.head(ROWS_MAX)
-    figure, axes = canvas(title, height=1.5 + 0.36 * len(shown))
-    for row, one in enumerate(shown.itertuples()):
-        mark, whole, alone = marks[one.vendorId], float(one.perHour), float(one.perHourAlone)
-        axes.barh([row], [alone], color=mark.colour, hatch=mark.hatch, edgecolor="white", height=0.62)
-        if whole > alone:
-            axes.barh([row], [whole - alone], left=alone, color="white", hatch="////", edgecolor=FAILED, height=0.62)
-        axes.text(whole, row, f"  {display.cents(one.perHour)}", va="center", fontsize=9, color=TEXT)
-    axes.set_yticks(range(len(shown)), [label(f"{one.vendorId} · {one.gpuType}", 36) for one in shown.itertuples()])
-    axes.set_ylim(len(shown) - 0.5, -0.5)
+    rows = list(successful.head(ROWS_MAX).itertuples())
+    figure, axes = canvas(title, height=1.5 + 0.36 * len(rows))
+    for place, row in enumerate(rows):
+        mark = marks[row.vendorId]
+        cost, alone = float(row.perHour), float(row.perHourAlone)
+        axes.barh([place], [alone], color=mark.colour, hatch=mark.hatch, edgecolor="white", height=0.62)
+        if cost > alone:
+            axes.barh([place], [cost - alone], left=alone, color="white", hatch="////", edgecolor=FAILED, height=0.62)
+        axes.text(cost, place, f"  {cents(row.perHour)}", va="center", fontsize=9, color=TEXT)
+    _bar_axes(axes, [label(f"{row.vendorId} · {row.gpuType}", 36) for row in rows], 0.12)
     axes.set_xlabel("USD per successful GPU hour")
-    axes.xaxis.set_major_formatter(USD_AXIS)
-    axes.margins(x=0.12)
-    grid(axes, "x")
-    lost = Patch(facecolor="white", hatch="////", edgecolor=FAILED, label="share of failed jobs")
-    figure.legend(handles=[lost], loc="outside lower right", frameon=False, fontsize=9)
-    told = [
-        f"{one.vendorId} {one.gpuType} {display.cents(one.perHour)} USD, without its failed jobs "
-        f"{display.cents(one.perHourAlone)} USD ({one.succeeded} of {one.jobs} jobs succeeded)"
-        for one in known.itertuples()
+    failed_share = Patch(facecolor="white", hatch="////", edgecolor=FAILED, label="share of failed jobs")
+    figure.legend(handles=[failed_share], loc="outside lower right", frameon=False, fontsize=9)
+    texts = [
+        f"{row.vendorId} {row.gpuType} {cents(row.perHour)} USD, without its failed jobs "
+        f"{cents(row.perHourAlone)} USD ({row.succeeded} of {row.jobs} jobs succeeded)"
+        for row in successful.itertuples()
     ]
-    return picture(figure, title, f"USD per successful GPU hour: {listed(told)}.")
+    return picture(figure, title, f"USD per successful GPU hour: {joined(texts)}.")
+
+
+def _bar_axes(axes: Axes, names: list[str], margin: float) -> None:
+    """Name horizontal bars, the first on top, and leave room for the figures beside them."""
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.xaxis.set_major_formatter(USD_AXIS)
+    axes.margins(x=margin)
+    grid(axes, "x")
 
 
 def waste_by_cause(wasted: Frame, marks: Marks) -> Picture:
-    """wasted: as spend.waste() gives it."""
+    """Bars of spend.waste()."""
     title = "Money on failed jobs, by cause"
     if wasted.empty or not wasted.cost.sum():
         return empty(title, "No money went to failed jobs in this period.")
-    shown = wasted.head(ROWS_MAX)
-    figure, axes = canvas(title, height=1.3 + 0.36 * len(shown))
-    for row, one in enumerate(shown.itertuples()):
-        mark, width = marks[one.vendorId], usd_float(one.cost)
-        axes.barh([row], [width], color=mark.colour, hatch=mark.hatch, edgecolor="white", height=0.62)
-        words = f"  {display.cents(usd(int(one.cost)))} ({one.jobs})"
-        axes.text(width, row, words, va="center", fontsize=9, color=TEXT)
-    axes.set_yticks(range(len(shown)), [f"{label(one.vendorId)}: {label(one.cause, 44)}" for one in shown.itertuples()])
-    axes.set_ylim(len(shown) - 0.5, -0.5)
+    rows = list(wasted.head(ROWS_MAX).itertuples())
+    figure, axes = canvas(title, height=1.3 + 0.36 * len(rows))
+    for place, row in enumerate(rows):
+        mark, width = marks[row.vendorId], usd_float(row.cost)
+        axes.barh([place], [width], color=mark.colour, hatch=mark.hatch, edgecolor="white", height=0.62)
+        text = f"  {cents(usd(int(row.cost)))} ({row.jobs})"
+        axes.text(width, place, text, va="center", fontsize=9, color=TEXT)
+    _bar_axes(axes, [f"{label(row.vendorId)}: {label(row.cause, 44)}" for row in rows], 0.14)
     axes.set_xlabel("USD (number of jobs)")
-    axes.xaxis.set_major_formatter(USD_AXIS)
-    axes.margins(x=0.14)
-    grid(axes, "x")
-    told = [f"{one.vendorId}, {one.cause}: {money(one.cost)} in {one.jobs} jobs" for one in wasted.itertuples()]
-    return picture(figure, title, f"{money(wasted.cost.sum())} in all. {listed(told)}.")
+    texts = [f"{row.vendorId}, {row.cause}: {money(row.cost)} in {row.jobs} jobs" for row in wasted.itertuples()]
+    return picture(figure, title, f"{money(wasted.cost.sum())} in all. {joined(texts)}.")
 
 
-def burn_downs(burnt: Mapping[str, tuple[Any, Frame]]) -> Picture:
-    """burnt: by run id, its row of the runs frame and its runs.burn_down()."""
+def burn_downs(burn_downs_by_run: Mapping[str, tuple[Any, Frame]]) -> Picture:
+    """The budgets of runs over time, from each run's row of the runs frame and its runs.burn_down()."""
     title = "Budgets as they burnt down"
-    if not burnt:
+    count = len(burn_downs_by_run)
+    if not count:
         return empty(title, "No run that was started in this period has spent anything.")
-    columns = min(3, len(burnt))
-    rows = -(-len(burnt) // columns)
+    columns = min(3, count)
+    rows = -(-count // columns)
     figure = panes(title, 0.7 + 2.3 * rows)
-    told = []
-    for place, (run_id, (run, line)) in enumerate(burnt.items(), 1):
+    texts = []
+    for place, (run, line) in enumerate(burn_downs_by_run.values(), 1):
         axes = figure.add_subplot(rows, columns, place)
-        dress(axes)
-        hours = (line["at"] - line["at"].iloc[0]).dt.total_seconds() / 3600
-        left = line.remaining.map(usd_float)
-        axes.fill_between(hours, left, step="post", color=AVAILABLE, linewidth=0)
-        axes.step(hours, left, where="post", color=SETTLED, linewidth=1.8)
-        axes.set_ylim(0, usd_float(run.budgetTotal) * 1.08)
-        axes.yaxis.set_major_formatter(USD_AXIS)
-        axes.set_title(f"…{run_id[-6:]} {label(run.goal, 22)} ({run.phase})", fontsize=9, loc="left", color=TEXT)
+        _draw_burn_down(axes, run, line)
         axes.set_ylabel("USD left" if place % columns == 1 or columns == 1 else "", fontsize=9)
-        axes.set_xlabel("hours since start" if place > len(burnt) - columns else "", fontsize=9)
-        told.append(f"run {run_id} {money(line.remaining.iloc[-1])} left of {money(run.budgetTotal)} ({run.phase})")
-    return picture(figure, title, f"{listed(told)}.")
+        axes.set_xlabel("hours since start" if place > count - columns else "", fontsize=9)
+        rest = f"{money(line.remaining.iloc[-1])} left of {money(run.budgetTotal)}"
+        texts.append(f"run {run.runId} {rest} ({run.phase})")
+    return picture(figure, title, f"{joined(texts)}.")
+
+
+def _draw_burn_down(axes: Axes, run: Any, line: Frame) -> None:
+    dress(axes)
+    hours = (line["at"] - line["at"].iloc[0]).dt.total_seconds() / 3600
+    remaining = line.remaining.map(usd_float)
+    axes.fill_between(hours, remaining, step="post", color=AVAILABLE, linewidth=0)
+    axes.step(hours, remaining, where="post", color=SETTLED, linewidth=1.8)
+    axes.set_ylim(0, usd_float(run.budgetTotal) * 1.08)
+    axes.yaxis.set_major_formatter(USD_AXIS)
+    axes.set_title(f"…{run.runId[-6:]} {label(run.goal, 22)} ({run.phase})", fontsize=9, loc="left", color=TEXT)

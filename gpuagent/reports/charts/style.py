@@ -1,4 +1,4 @@
-"""What all charts share: a figure without global state, texts that cannot break it, a PNG with words for it."""
+"""The style of all charts: figures without global state, labels that cannot break them, a PNG with its text."""
 
 import base64
 import html
@@ -25,7 +25,7 @@ USD_AXIS = FuncFormatter(lambda value, _: f"{value:,.2f}")
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A chart as PNG, its title, and its figures in words for those who do not see it."""
+    """A chart as PNG, its title, and its figures as text for those who do not see it."""
 
     title: str
     alt: str
@@ -36,16 +36,17 @@ class Picture:
         return base64.b64encode(self.png).decode()
 
     def html(self) -> str:
-        words = html.escape(f"{self.title}. {self.alt}")
-        return f'<img class="chart" alt="{words}" src="data:image/png;base64,{self.base64}">'
+        alt = html.escape(f"{self.title}. {self.alt}")
+        return f'<img class="chart" alt="{alt}" src="data:image/png;base64,{self.base64}">'
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-        """For notebooks. Metadata carries the words, as IPython.display.Image does it."""
+        """The picture in a notebook. Metadata carries the text, as IPython.display.Image does it."""
         bundle = {"image/png": self.base64, "text/plain": f"{self.title}\n{self.alt}"}
         return bundle, {"image/png": {"alt": f"{self.title}. {self.alt}"}}
 
 
 def canvas(title: str, height: float = HEIGHT) -> tuple[Figure, Axes]:
+    """A figure with one pair of axes."""
     figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
     dress(axes)
@@ -61,6 +62,7 @@ def panes(title: str, height: float) -> Figure:
 
 
 def dress(axes: Axes) -> None:
+    """Give axes the style of all charts."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
     axes.tick_params(colors=TEXT, labelsize=9, length=3)
@@ -71,12 +73,12 @@ def grid(axes: Axes, axis: Any) -> None:
     axes.grid(axis=axis, color="#E5E5E5", linewidth=0.8)
 
 
-def empty(title: str, words: str) -> Picture:
-    """A chart that says why there is nothing to see."""
+def empty(title: str, reason: str) -> Picture:
+    """A chart with the reason why there is nothing to see."""
     figure, axes = canvas(title, height=1.0)
     axes.set_axis_off()
-    axes.text(0.0, 0.5, label(words, 120), transform=axes.transAxes, fontsize=11, color=FAINT)
-    return picture(figure, title, words)
+    axes.text(0.0, 0.5, label(reason, 120), transform=axes.transAxes, fontsize=11, color=FAINT)
+    return picture(figure, title, reason)
 
 
 def picture(figure: Figure, title: str, alt: str) -> Picture:
@@ -87,41 +89,43 @@ def picture(figure: Figure, title: str, alt: str) -> Picture:
 
 
 def label(text: str, most: int = LABEL_MAX) -> str:
-    """Anybody's text, fit to be drawn: one line, no mathematics, only what the font has."""
-    known = _characters()
-    plain = "".join(one if ord(one) in known else "?" for one in " ".join(str(text).split()))
-    plain = plain if len(plain) <= most else f"{plain[: most - 1]}…"
-    return plain.replace("$", r"\$")
+    """An untrusted text, fit to be drawn: one line, no mathematics, only what the font has."""
+    drawable = _code_points()
+    line = "".join(character if ord(character) in drawable else "?" for character in " ".join(str(text).split()))
+    line = line if len(line) <= most else f"{line[: most - 1]}…"
+    return line.replace("$", r"\$")
 
 
 @cache
-def _characters() -> frozenset[int]:
-    found = font_manager.get_font(font_manager.findfont("DejaVu Sans"))
-    return frozenset(found.get_charmap())
+def _code_points() -> frozenset[int]:
+    """The characters that the font of the charts has."""
+    font = font_manager.get_font(font_manager.findfont("DejaVu Sans"))
+    return frozenset(font.get_charmap())
 
 
 def usd_float(atomic: float) -> float:
-    """For drawing only."""
+    """USD as a float, for drawing only."""
     return float(atomic / UNIT)
-
-
-def marks(vendor_ids: Sequence[str]) -> "Marks":
-    return Marks(vendor_marks(vendor_ids))
 
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """How the registry's vendors are drawn; a vendor that is in no registry is grey, the planner has its own colour."""
+    """The look of the registry's vendors; a vendor that is not in it is grey, the planner has its own colour."""
 
     by_vendor: dict[str, Mark]
 
-    def __getitem__(self, who: str) -> Mark:
-        if who == PLANNER:
+    def __getitem__(self, payee: str) -> Mark:
+        if payee == PLANNER:
             return Mark(PLANNER_COST, "|||", "h")
-        return self.by_vendor.get(who, Mark(UNLISTED, "**", "p"))
+        return self.by_vendor.get(payee, Mark(UNLISTED, "**", "p"))
 
 
-def listed(parts: Sequence[str], most: int = 8) -> str:
-    """Words in a row; past so many, how many more there are."""
-    shown = list(parts[:most])
-    return "; ".join([*shown, f"and {len(parts) - most} more"] if len(parts) > most else shown)
+def marks(vendor_ids: Sequence[str]) -> Marks:
+    """The look of vendors, given in the order of registration."""
+    return Marks(vendor_marks(vendor_ids))
+
+
+def joined(parts: Sequence[str], most: int = 8) -> str:
+    """The parts with semicolons between them; past `most`, the number of the rest."""
+    rest = [f"and {len(parts) - most} more"] if len(parts) > most else []
+    return "; ".join([*parts[:most], *rest])

@@ -1,6 +1,6 @@
 """A report's charges with the columns of FOCUS 1.2 (https://focus.finops.org/focus-specification/v1-2/).
 
-All 21 mandatory columns, and those of the others that we know something for. Rows: every payment that settled in the
+All 21 mandatory columns, and those of the optional ones that are known here. Rows: every payment that settled in the
 period (Usage: the hours that were bought), what of it came back (a negative row of 0 hours, dated as the payment), and
 every paid answer of a planner (tokens). Columns that are always null, and why:
 - BillingAccountName: a wallet has an address and no name;
@@ -34,28 +34,29 @@ MANDATORY = {
     **dict.fromkeys(("ListCost", "PricingQuantity"), "object"),
     **dict.fromkeys(("PricingUnit", "ProviderName", "PublisherName", "ServiceCategory", "ServiceName"), "str"),
 }
-"""object: Decimal."""
-OTHERS = (
+"""The columns and their types; object is Decimal."""
+OPTIONAL = (
     *("ChargeFrequency", "InvoiceId", "ResourceId", "ResourceType", "ServiceSubcategory", "SubAccountId", "Tags"),
     *("x_RunId", "x_JobId", "x_GpuType", "x_Outcome", "x_TransactionId"),
 )
-FOCUS = {**MANDATORY, **dict.fromkeys(OTHERS, "str")}
+FOCUS = {**MANDATORY, **dict.fromkeys(OPTIONAL, "str")}
 SECOND = timedelta(seconds=1)
 
 
 def focus(report: Report) -> Frame:
-    """One row per charge, oldest first. Its BilledCost adds up to what the report says was spent."""
+    """One row per charge, oldest first. BilledCost adds up to the report's spend."""
     names = dict(zip(report.frames.vendors.vendorId, report.frames.vendors.name, strict=True))
-    users = report.frames.runs.set_index("runId")
-    rows = [row for job in report.paid.itertuples() for row in _of_job(job, names.get(job.vendorId) or job.vendorId)]
-    rows += [_of_planner(one, users.loc[one.runId]) for one in report.decisions.itertuples()]
-    made = pd.DataFrame(rows, columns=list(FOCUS))
+    runs = report.frames.runs.set_index("runId")
+    rows = [row for job in report.paid.itertuples() for row in _job_rows(job, names.get(job.vendorId) or job.vendorId)]
+    rows += [_planner_row(decision, runs.loc[decision.runId]) for decision in report.decisions.itertuples()]
+    table = pd.DataFrame(rows, columns=list(FOCUS))
     for name in (name for name, kind in FOCUS.items() if kind == TIME):
-        made[name] = pd.to_datetime(made[name], utc=True)
-    return made.astype(FOCUS).sort_values("ChargePeriodStart", kind="stable", ignore_index=True)
+        table[name] = pd.to_datetime(table[name], utc=True)
+    return table.astype(FOCUS).sort_values("ChargePeriodStart", kind="stable", ignore_index=True)
 
 
-def _of_job(job: Any, vendor: str) -> Iterator[dict[str, Any]]:
+def _job_rows(job: Any, vendor: str) -> Iterator[dict[str, Any]]:
+    """The charge for a settled payment, and the refund, if there was one. vendor: its name."""
     planned = job.settledAt + timedelta(hours=job.hours)
     ended = planned if pd.isna(job.completedAt) else max(job.completedAt, job.settledAt + SECOND)
     row = {
@@ -78,41 +79,43 @@ def _of_job(job: Any, vendor: str) -> Iterator[dict[str, Any]]:
     }
     yield row
     if job.refunded:
-        words = f"Refund: {row['ChargeDescription']}"
-        yield {**row, **_costs(-job.refunded), "PricingQuantity": Decimal(0), "ChargeDescription": words}
+        description = f"Refund: {row['ChargeDescription']}"
+        yield {**row, **_costs(-job.refunded), "PricingQuantity": Decimal(0), "ChargeDescription": description}
 
 
-def _of_planner(one: Any, run: Any) -> dict[str, Any]:
-    provider, slash, _ = one.model.partition("/")
-    began = one.at - max(timedelta(milliseconds=one.latencyMs), SECOND)
-    tokens = one.promptTokens + one.completionTokens
+def _planner_row(decision: Any, run: Any) -> dict[str, Any]:
+    """The charge for a paid answer of a planner."""
+    service = decision.model or decision.planner
+    provider = decision.model.partition("/")[0] or service
+    start = decision.at - max(timedelta(milliseconds=decision.latencyMs), SECOND)
+    tokens = decision.promptTokens + decision.completionTokens
     return {
-        **_charge(one.cost, run.payer, provider if slash else one.model or one.planner, began, one.at),
-        "ChargeDescription": f"planner {one.planner} asked about: {run.goal}",
+        **_charge(decision.cost, run.payer, provider, start, decision.at),
+        "ChargeDescription": f"planner {decision.planner} asked about: {run.goal}",
         "PricingQuantity": Decimal(int(tokens or 1)),
         "PricingUnit": "Tokens" if tokens else "Requests",
         "ServiceCategory": "AI and Machine Learning",
         "ServiceSubcategory": "Generative AI",
-        "ServiceName": one.model or one.planner,
+        "ServiceName": service,
         "SubAccountId": run.userId,
         "Tags": _tags(run.tags),
-        "x_RunId": one.runId,
+        "x_RunId": decision.runId,
     }
 
 
-def _charge(amount: int, payer: str, issuer: str, began: Any, ended: Any) -> dict[str, Any]:
-    """What is the same in all rows."""
-    first, after = month_of(began.to_pydatetime())
+def _charge(amount: int, payer: str, issuer: str, start: Any, end: Any) -> dict[str, Any]:
+    """The columns that all rows share. amount: atomic units."""
+    month, next_month = month_of(start.to_pydatetime())
     return {
         **_costs(amount),
         "BillingAccountId": payer,
         "BillingCurrency": "USD",
-        "BillingPeriodStart": first,
-        "BillingPeriodEnd": after,
+        "BillingPeriodStart": month,
+        "BillingPeriodEnd": next_month,
         "ChargeCategory": "Usage",
         "ChargeFrequency": "Usage-Based",
-        "ChargePeriodStart": began,
-        "ChargePeriodEnd": ended,
+        "ChargePeriodStart": start,
+        "ChargePeriodEnd": end,
         **dict.fromkeys(("InvoiceIssuerName", "ProviderName", "PublisherName"), issuer),
     }
 

@@ -1,6 +1,6 @@
 """A double-entry journal of a report's period: every transaction adds up to zero, and so does the whole.
 
-Accounts, by what happened:
+Accounts, by event:
 - a payment settled: from assets:wallet to assets:prepaid, for the vendor owes the work;
 - the job ended: from assets:prepaid to expenses:gpu, or to expenses:failed jobs;
 - some of it came back: from that expense to assets:wallet, dated by the end of the job, for the day is not recorded;
@@ -27,58 +27,76 @@ JOURNAL = {
     **dict.fromkeys(("currency", "runId", "jobId", "vendorId", "userId", "x402TxId", "description"), "str"),
 }
 """debit, credit, amount: Decimal USD with 6 decimals; amount = debit - credit."""
+ZERO = Decimal("0.000000")
 EXPENSE = {"completed": "expenses:gpu", "failed": "expenses:failed jobs"}
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One transaction of two lines. amount: atomic units, from one account to the other."""
+class Transaction:
+    """A transaction of two lines. amount: atomic units, from one account to the other. columns: the same in both."""
 
     key: str
     date: Any
     origin: str
     target: str
     amount: int
-    words: str
-    about: dict[str, str]
+    description: str
+    columns: dict[str, str]
 
 
 def journal(report: Report) -> Frame:
-    """Two lines a transaction, oldest first."""
+    """Two lines per transaction, oldest first."""
     since, until = pd.Timestamp(report.period.since), pd.Timestamp(report.period.until)
-    entries = [*_of_purchases(report.frames.purchases), *_of_planners(report.frames.decisions)]
-    chosen = sorted((one for one in entries if since <= one.date < until), key=lambda one: (one.date, one.key))
-    made = pd.DataFrame([line for one in chosen for line in _lines(one)], columns=list(JOURNAL))
-    made["date"] = pd.to_datetime(made.date, utc=True)
-    return made.astype(JOURNAL)
+    transactions = [*_of_purchases(report.frames.purchases), *_of_planners(report.frames.decisions)]
+    within = [transaction for transaction in transactions if since <= transaction.date < until]
+    within.sort(key=lambda transaction: (transaction.date, transaction.key))
+    lines = [line for transaction in within for line in _lines(transaction)]
+    table = pd.DataFrame(lines, columns=list(JOURNAL))
+    table["date"] = pd.to_datetime(table.date, utc=True)
+    return table.astype(JOURNAL)
 
 
-def _of_purchases(purchases: Frame) -> Iterator[Entry]:
+def _of_purchases(purchases: Frame) -> Iterator[Transaction]:
     for job in purchases[purchases.state == "settled"].itertuples():
-        wallet, prepaid = f"assets:wallet:{job.payer}", f"assets:prepaid:{job.vendorId}"
-        about = {"runId": job.runId, "jobId": job.jobId, "vendorId": job.vendorId, "userId": job.userId}
-        about["x402TxId"] = job.x402TxId
-        words = f"{job.hours:g} h {job.gpuType} from {job.vendorId}"
-        yield Entry(f"{job.jobId}-paid", job.settledAt, wallet, prepaid, job.paid, f"paid: {words}", about)
-        if (kind := EXPENSE.get(job.status)) is None:
+        wallet = f"assets:wallet:{job.payer}"
+        prepaid = f"assets:prepaid:{job.vendorId}"
+        goods = f"{job.hours:g} h {job.gpuType} from {job.vendorId}"
+        columns = {name: getattr(job, name) for name in ("runId", "jobId", "vendorId", "userId", "x402TxId")}
+        key = f"{job.jobId}-paid"
+        yield Transaction(key, job.settledAt, wallet, prepaid, job.paid, f"paid: {goods}", columns)
+        if job.status not in EXPENSE:
             continue
-        expense = f"{kind}:{job.vendorId}"
-        yield Entry(f"{job.jobId}-ended", job.completedAt, prepaid, expense, job.paid, f"{job.status}: {words}", about)
+        key = f"{job.jobId}-ended"
+        expense = f"{EXPENSE[job.status]}:{job.vendorId}"
+        yield Transaction(key, job.completedAt, prepaid, expense, job.paid, f"{job.status}: {goods}", columns)
         if job.refunded:
-            back = (expense, wallet, job.refunded, f"refunded: {words}")
-            yield Entry(f"{job.jobId}-refund", job.completedAt, *back, about)
+            key = f"{job.jobId}-refund"
+            yield Transaction(key, job.completedAt, expense, wallet, job.refunded, f"refunded: {goods}", columns)
 
 
-def _of_planners(decisions: Frame) -> Iterator[Entry]:
-    for one in decisions.itertuples():
-        who = one.model or one.planner
-        about = {"runId": one.runId, "jobId": "", "vendorId": "", "userId": "", "x402TxId": ""}
-        accounts = (f"liabilities:planner:{who}", f"expenses:planner:{who}")
-        yield Entry(f"{one.decisionId}-planner", one.at, *accounts, one.cost, f"{one.planner} was asked", about)
+def _of_planners(decisions: Frame) -> Iterator[Transaction]:
+    for decision in decisions.itertuples():
+        model = decision.model or decision.planner
+        yield Transaction(
+            key=f"{decision.decisionId}-planner",
+            date=decision.at,
+            origin=f"liabilities:planner:{model}",
+            target=f"expenses:planner:{model}",
+            amount=decision.cost,
+            description=f"{decision.planner} was asked",
+            columns={"runId": decision.runId, "jobId": "", "vendorId": "", "userId": "", "x402TxId": ""},
+        )
 
 
-def _lines(one: Entry) -> Iterator[dict[str, Any]]:
-    value, nothing = usd(int(one.amount)), Decimal("0.000000")
-    told = {"transactionId": one.key, "date": one.date, "currency": "USD", "description": one.words, **one.about}
-    yield {**told, "account": one.target, "debit": value, "credit": nothing, "amount": value}
-    yield {**told, "account": one.origin, "debit": nothing, "credit": value, "amount": -value}
+def _lines(transaction: Transaction) -> Iterator[dict[str, Any]]:
+    """The debit and the credit."""
+    value = usd(int(transaction.amount))
+    line = {
+        "transactionId": transaction.key,
+        "date": transaction.date,
+        "currency": "USD",
+        "description": transaction.description,
+        **transaction.columns,
+    }
+    yield {**line, "account": transaction.target, "debit": value, "credit": ZERO, "amount": value}
+    yield {**line, "account": transaction.origin, "debit": ZERO, "credit": value, "amount": -value}

@@ -1,31 +1,37 @@
-"""Money that somebody should look at: held, late, or recorded in two ways; and the ledger against the chain."""
+"""Payments that need attention: held, late, or recorded in two ways; and the check of the ledger against the chain."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from enum import StrEnum
+from typing import Any
 
 import pandas as pd
 
-from gpuagent.core.ports import Pace
+from gpuagent.books.sweep import Sweep, sweep
+from gpuagent.core.ports import Node, Pace
+from gpuagent.core.records import Ledgers, PaymentStatus
 from gpuagent.errors import ChainError, ConfigError
 from gpuagent.reports.frames import TIME, Frame, Frames
 
-if TYPE_CHECKING:
-    from gpuagent.books.sweep import Sweep
-    from gpuagent.core.ports import Node
-    from gpuagent.wiring import Database
 
-HELD, LATE, UNMATCHED = "held", "late", "unmatched"
+class Concern(StrEnum):
+    """The reason why a payment needs attention, the most urgent first."""
+
+    LATE = "late"
+    UNMATCHED = "unmatched"
+    HELD = "held"
+
+
 ATTENTION = {
     **dict.fromkeys(("kind", "what", "vendorId"), "str"),
     "amount": "int64",
     "since": TIME,
     **dict.fromkeys(("runId", "jobId"), "str"),
 }
-PAYMENT_OF = {"authorized": "pending", "settled": "completed"}
-"""How the payment of a job in this state is recorded. A voided one's has failed, if there is one."""
+PAYMENT_STATUS = {"authorized": PaymentStatus.PENDING, "settled": PaymentStatus.COMPLETED}
+"""The status of the payment of a job in this state. A voided one's has failed, if there is one."""
 
 
 def attention(frames: Frames, now: datetime) -> Frame:
@@ -33,81 +39,98 @@ def attention(frames: Frames, now: datetime) -> Frame:
 
     As of now, whatever the period: an old hold is still a hold.
     """
-    at = pd.Timestamp(now)
-    rows = [row for job in frames.purchases.itertuples() for row in (_of_job(job, at),) if row]
-    rows += _strays(frames)
-    found = pd.DataFrame(rows, columns=list(ATTENTION)).astype({**ATTENTION, "since": "object"})
-    found["since"] = pd.to_datetime(found.since, utc=True).astype(TIME)
-    order = found.kind.map({LATE: 0, UNMATCHED: 1, HELD: 2})
-    sorted_by = found.assign(order=order).sort_values(["order", "amount"], ascending=[True, False], kind="stable")
-    return sorted_by.drop(columns="order").reset_index(drop=True)
+    rows = [*_job_rows(frames, pd.Timestamp(now)), *_stray_payment_rows(frames)]
+    table = pd.DataFrame(rows, columns=list(ATTENTION)).astype({**ATTENTION, "since": "object"})
+    table["since"] = pd.to_datetime(table.since, utc=True).astype(TIME)
+    urgency = table.kind.map({concern: place for place, concern in enumerate(Concern)})
+    ordered = table.assign(urgency=urgency).sort_values(["urgency", "amount"], ascending=[True, False], kind="stable")
+    return ordered.drop(columns="urgency").reset_index(drop=True)
 
 
-def _of_job(job: Any, now: pd.Timestamp) -> dict[str, Any] | None:
-    voided = "failed" if job.state == "voided" and job.paymentStatus else ""
-    if PAYMENT_OF.get(job.state, voided) != job.paymentStatus:
-        words = f"the job is {job.state}, its payment {job.paymentStatus or 'missing'}"
-        return _row(UNMATCHED, words, job, job.createdAt)
+def _job_rows(frames: Frames, now: pd.Timestamp) -> Iterator[dict[str, Any]]:
+    for job in frames.purchases.itertuples():
+        if concern := _concern(job, now):
+            kind, text, since = concern
+            yield _row(kind, text, job, since, job.expectedCost)
+
+
+def _stray_payment_rows(frames: Frames) -> Iterator[dict[str, Any]]:
+    """Payments of no job."""
+    stray = frames.payments[~frames.payments.jobId.isin(frames.purchases.jobId)]
+    for payment in stray.itertuples():
+        text = f"a payment is recorded as {payment.paymentStatus}, and no job goes with it"
+        yield _row(Concern.UNMATCHED, text, payment, payment.signedAt, payment.amount)
+
+
+def _row(kind: Concern, text: str, record: Any, since: Any, amount: int) -> dict[str, Any]:
+    """A row of the table. record: a row of a frame that names its vendor, run and job."""
+    return {
+        "kind": kind.value,
+        "what": text,
+        "vendorId": record.vendorId,
+        "amount": amount,
+        "since": since,
+        "runId": record.runId,
+        "jobId": record.jobId,
+    }
+
+
+def _concern(job: Any, now: pd.Timestamp) -> tuple[Concern, str, Any] | None:
+    """Why a job's payment needs attention, in a word and in full, and since when; None where it needs none."""
+    voided_status = PaymentStatus.FAILED if job.state == "voided" and job.paymentStatus else ""
+    if PAYMENT_STATUS.get(job.state, voided_status) != job.paymentStatus:
+        text = f"the job is {job.state}, its payment {job.paymentStatus or 'missing'}"
+        return Concern.UNMATCHED, text, job.createdAt
     match job.state:
         case "reserved" if now >= job.quoteExpiresAt:
-            return _row(LATE, "reserved, and the quote has expired: the next tick releases it", job, job.createdAt)
+            return Concern.LATE, "reserved, and the quote has expired: the next tick releases it", job.createdAt
+        case "reserved" if isinstance(job.approval, dict) and not job.approval.get("by"):
+            return Concern.HELD, "waits for approval", job.createdAt
         case "reserved":
-            asked = isinstance(job.approval, dict) and not job.approval.get("by")
-            return _row(HELD, "waits for a person's approval" if asked else "reserved, not signed", job, job.createdAt)
+            return Concern.HELD, "reserved, not signed", job.createdAt
         case "authorized" if now >= job.validBefore:
-            return _row(LATE, "signed, and past its time: the next tick asks the chain", job, job.signedAt)
+            return Concern.LATE, "signed, and past its time: the next tick asks the chain", job.signedAt
         case "authorized":
-            return _row(HELD, "signed, not settled yet", job, job.signedAt)
+            return Concern.HELD, "signed, not settled yet", job.signedAt
         case "settled" if job.status == "submitted":
-            return _row(LATE, "paid, and the vendor has not named its job", job, job.settledAt)
-        case "settled" if job.status == "running" and now >= _due(job):
-            return _row(LATE, "paid, and not done in twice the paid hours", job, job.settledAt)
+            return Concern.LATE, "paid, and the vendor has not named its job", job.settledAt
+        case "settled" if job.status == "running" and now >= _deadline(job):
+            return Concern.LATE, "paid, and not done in twice the paid hours", job.settledAt
     return None
 
 
-def _due(job: Any) -> pd.Timestamp:
+def _deadline(job: Any) -> pd.Timestamp:
+    """The time at which the agent gives a running job up."""
     pace = Pace()
     return job.startedAt + timedelta(hours=job.hours * pace.overrun, seconds=pace.silence_s)
 
 
-def _strays(frames: Frames) -> list[dict[str, Any]]:
-    """Payments of no job."""
-    stray = frames.payments[~frames.payments.jobId.isin(frames.purchases.jobId)]
-    words = "a payment is recorded as {}, and no job goes with it"
-    return [
-        _row(UNMATCHED, words.format(one.paymentStatus), one, one.signedAt, one.amount) for one in stray.itertuples()
-    ]
-
-
-def _row(kind: str, what: str, job: Any, since: Any, amount: int | None = None) -> dict[str, Any]:
-    cost = job.expectedCost if amount is None else amount
-    named = {"vendorId": job.vendorId, "runId": job.runId, "jobId": job.jobId}
-    return {"kind": kind, "what": what, "amount": cost, "since": since, **named}
-
-
 @dataclass(frozen=True, slots=True)
 class ChainCheck:
-    """All ledgers of the database against the chain, of every period; or why that was not checked."""
+    """All ledgers of the database against the chain, of every period; or the reason why they were not checked."""
 
-    found: "Sweep | None" = None
-    why_not: str = ""
+    sweep: Sweep | None = None
+    skipped: str = ""
 
     @property
-    def words(self) -> str:
-        if self.found is None:
-            return f"Not checked: {self.why_not}"
-        differences = sum(finding.differs for finding in self.found.findings)
+    def balanced(self) -> bool:
+        """Whether nothing differs, as far as it was checked."""
+        return self.sweep is None or self.sweep.balanced
+
+    @property
+    def summary(self) -> str:
+        if self.sweep is None:
+            return f"Not checked: {self.skipped}"
+        differences = sum(finding.differs for finding in self.sweep.findings)
         if differences:
             return f"The ledgers differ from the chain in {differences} place{'s' * (differences > 1)}."
         return "Every transfer is in a ledger, and every payment on chain."
 
 
-def check_chain(db: "Database", opened: "Callable[[], AbstractContextManager[Node]]") -> ChainCheck:
-    """A chain that is not configured or does not answer is no error here: the report says so."""
-    from gpuagent.books.sweep import sweep
-
+def check_chain(ledgers: Ledgers, open_chain: Callable[[], AbstractContextManager[Node]]) -> ChainCheck:
+    """The check. A chain that is not configured or does not answer is no error here: the report says so."""
     try:
-        with opened() as chain:
-            return ChainCheck(sweep(chain, db.ledgers))
+        with open_chain() as chain:
+            return ChainCheck(sweep(chain, ledgers))
     except (ConfigError, ChainError) as error:
-        return ChainCheck(why_not=str(error))
+        return ChainCheck(skipped=str(error))

@@ -1,4 +1,4 @@
-"""What vendors advertise of themselves against what their jobs say: the belief that planners see. Pure."""
+"""The advertised reliability of vendors against the one learned from their jobs, as planners see it. Pure."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,32 +17,33 @@ RELIABILITY = {
 }
 
 
-def reliability(vendors: Frame, outcomes: Mapping[str, Sequence[PastJob]]) -> Frame:
-    """One row per vendor in the order of registration. low, high: the central 95 % of what is believed.
+def reliability(vendors: Frame, past_jobs: Mapping[str, Sequence[PastJob]]) -> Frame:
+    """One row per vendor in the order of registration. low, high: the central 95 % of the belief.
 
-    An outcome counts 0.9 to the power of how many later ones there are, so the counts say less than learned does.
+    A past job counts 0.9 to the power of how many later ones there are, so the counts say less than learned does.
     """
     rows = []
-    for vendor in vendors[vendors.vendorId.isin(outcomes)].itertuples():
-        found = learned(vendor.reliabilityScore, outcomes[vendor.vendorId])
+    for vendor in vendors[vendors.vendorId.isin(past_jobs)].itertuples():
+        belief = learned(vendor.reliabilityScore, past_jobs[vendor.vendorId])
+        jobs = belief.successes + belief.failures
         rows.append(
             {
                 "vendorId": vendor.vendorId,
                 "name": vendor.name,
                 "advertised": vendor.reliabilityScore,
-                "succeeded": found.successes,
-                "failed": found.failures,
-                "learned": found.mean,
-                "low": found.low,
-                "high": found.high,
-                "verdict": verdict(vendor.reliabilityScore, found.low, found.high, found.successes + found.failures),
+                "succeeded": belief.successes,
+                "failed": belief.failures,
+                "learned": belief.mean,
+                "low": belief.low,
+                "high": belief.high,
+                "verdict": verdict(vendor.reliabilityScore, belief.low, belief.high, jobs),
             }
         )
     return pd.DataFrame(rows, columns=list(RELIABILITY)).astype(RELIABILITY)
 
 
 def verdict(advertised: float, low: float, high: float, jobs: int) -> str:
-    """In words, whether the claim lies within the interval."""
+    """Where the advertised reliability lies: within the interval, above or below it."""
     if not jobs:
         return "no job yet"
     if advertised > high:

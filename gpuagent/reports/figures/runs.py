@@ -1,4 +1,4 @@
-"""Runs: their budgets as they burnt down, how long success took, and planners compared. Pure."""
+"""Runs of a report: their budgets and how these burnt down, the time to success, planners compared. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,59 +14,6 @@ BUDGETS = {
     "createdAt": TIME,
 }
 BURN = {"at": TIME, "remaining": "int64"}
-
-
-def budgets(runs: Frame) -> Frame:
-    """What each budget is made of, the most spent first: settled + held + plannerCost + budgetRemaining add up."""
-    spent = runs.settled + runs.plannerCost
-    order = spent.sort_values(ascending=False, kind="stable").index
-    return frame(runs.loc[order], BUDGETS).reset_index(drop=True)
-
-
-def burn_down(run: Any, purchases: Frame, decisions: Frame, until: pd.Timestamp) -> Frame:
-    """What was left of one run's budget after each settlement and each paid answer of its planner.
-
-    run: a row of the runs frame; purchases, decisions: all of the run, whoever the vendor. What is only held counts
-    as left. It ends with the run, or at `until` while that goes on.
-    """
-    own = purchases[(purchases.runId == run.runId) & (purchases.state == "settled")]
-    asked = decisions[decisions.runId == run.runId]
-    spent = pd.concat(
-        [
-            frame(own.assign(at=own.settledAt, remaining=own.paid), BURN),
-            frame(asked.assign(remaining=asked.cost), BURN),
-        ]
-    ).sort_values("at", kind="stable")
-    spent = spent[spent["at"] <= until]
-    left = int(run.budgetTotal) - spent.remaining.cumsum()
-    rest = int(left.iloc[-1]) if len(left) else int(run.budgetTotal)
-    ends_at = until if run.status == "running" else min(run.updatedAt, until)
-    return frame(
-        pd.concat(
-            [
-                pd.DataFrame({"at": [run.createdAt], "remaining": [int(run.budgetTotal)]}),
-                pd.DataFrame({"at": spent["at"], "remaining": left}),
-                pd.DataFrame({"at": [ends_at], "remaining": [rest]}),
-            ]
-        ),
-        BURN,
-    ).reset_index(drop=True)
-
-
-def started_in(runs: Frame, since: pd.Timestamp, until: pd.Timestamp) -> Frame:
-    return runs[(runs.createdAt >= since) & (runs.createdAt < until)].reset_index(drop=True)
-
-
-def times_to_success(runs: Frame, purchases: Frame) -> Frame:
-    """Of these runs, those that succeeded: seconds from start to the job that completed, and jobs it took."""
-    done = purchases[(purchases.status == "completed") & (purchases.state == "settled")]
-    ended = done.groupby("runId", as_index=False).agg(doneAt=("completedAt", "min"))
-    tried = purchases.groupby("runId", as_index=False).agg(jobs=("jobId", "count"))
-    found = runs[runs.status == "completed"].merge(ended, on="runId").merge(tried, on="runId")
-    found["seconds"] = (found.doneAt - found.createdAt).dt.total_seconds()
-    return frame(found, TIMES).sort_values("seconds", ignore_index=True)
-
-
 TIMES = {
     **dict.fromkeys(("runId", "userId", "planner", "gpuType"), "str"),
     "jobs": "int64",
@@ -74,25 +21,78 @@ TIMES = {
     "createdAt": TIME,
     "doneAt": TIME,
 }
+ARMS = ("planner", "runs", "ended", "completed", "low", "high", "spend", "plannerCost")
 
 
-def arm_rows(found: Sequence[Arm]) -> Frame:
-    """Shares and intervals of 95 %; spend: a run's mean, in atomic units. Empty where no run has ended."""
-    rows = []
-    for arm in found:
-        share, spent, cost = arm.complete, arm.spend, arm.planner_cost
-        figures = {
-            "completed": share and share.mean,
-            "low": share and share.low,
-            "high": share and share.high,
-            "spend": spent and round(spent.mean),
-            "plannerCost": cost and round(cost.mean),
-        }
-        rows.append({"planner": arm.planner, "runs": arm.runs, "ended": arm.ended, **figures})
-    return pd.DataFrame(rows, columns=["planner", "runs", "ended", "completed", "low", "high", "spend", "plannerCost"])
+def started_in(runs: Frame, since: pd.Timestamp, until: pd.Timestamp) -> Frame:
+    return runs[(runs.createdAt >= since) & (runs.createdAt < until)].reset_index(drop=True)
 
 
-def compared(runs: Frame, tag: str = "") -> list[Arm]:
-    """Runs that were started with several planners, by the one each was assigned."""
+def budgets(runs: Frame) -> Frame:
+    """The parts of each budget, the most spent first: settled + held + plannerCost + budgetRemaining add up to it."""
+    spent = runs.settled + runs.plannerCost
+    order = spent.sort_values(ascending=False, kind="stable").index
+    return frame(runs.loc[order], BUDGETS).reset_index(drop=True)
+
+
+def burn_down(run: Any, purchases: Frame, decisions: Frame, until: pd.Timestamp) -> Frame:
+    """The rest of one run's budget after each settlement and each paid answer of its planner.
+
+    run: a row of the runs frame; purchases, decisions: all of the run, whoever the vendor. What is only held counts
+    as left. It ends with the run, or at `until` while that goes on.
+    """
+    own_purchases = purchases[(purchases.runId == run.runId) & (purchases.state == "settled")]
+    own_decisions = decisions[decisions.runId == run.runId]
+    spent = pd.concat(
+        [
+            frame(own_purchases.assign(at=own_purchases.settledAt, remaining=own_purchases.paid), BURN),
+            frame(own_decisions.assign(remaining=own_decisions.cost), BURN),
+        ]
+    ).sort_values("at", kind="stable")
+    spent = spent[spent["at"] <= until]
+    remaining = int(run.budgetTotal) - spent.remaining.cumsum()
+    rest = int(remaining.iloc[-1]) if len(remaining) else int(run.budgetTotal)
+    ends_at = until if run.status == "running" else min(run.updatedAt, until)
+    steps = [
+        pd.DataFrame({"at": [run.createdAt], "remaining": [int(run.budgetTotal)]}),
+        pd.DataFrame({"at": spent["at"], "remaining": remaining}),
+        pd.DataFrame({"at": [ends_at], "remaining": [rest]}),
+    ]
+    return frame(pd.concat(steps), BURN).reset_index(drop=True)
+
+
+def times_to_success(runs: Frame, purchases: Frame) -> Frame:
+    """The runs that succeeded: seconds from the start to the end of the job that completed, and the jobs it took."""
+    completed = purchases[(purchases.status == "completed") & (purchases.state == "settled")]
+    ends = completed.groupby("runId", as_index=False).agg(doneAt=("completedAt", "min"))
+    tries = purchases.groupby("runId", as_index=False).agg(jobs=("jobId", "count"))
+    times = runs[runs.status == "completed"].merge(ends, on="runId").merge(tries, on="runId")
+    times["seconds"] = (times.doneAt - times.createdAt).dt.total_seconds()
+    return frame(times, TIMES).sort_values("seconds", ignore_index=True)
+
+
+def compare_planners(runs: Frame, tag: str = "") -> list[Arm]:
+    """The arms of runs that were started with several planners, by the one each was assigned."""
     rows: list[Mapping[str, Any]] = runs[runs.plannerArms.map(bool)].to_dict("records") if len(runs) else []
     return measure_arms(rows, tag)
+
+
+def arm_rows(planner_arms: Sequence[Arm]) -> Frame:
+    """The figures of each arm: shares with intervals of 95 %; spend, plannerCost: a run's mean, in atomic units.
+
+    Empty where no run has ended.
+    """
+    rows = [
+        {
+            "planner": arm.planner,
+            "runs": arm.runs,
+            "ended": arm.ended,
+            "completed": arm.complete and arm.complete.mean,
+            "low": arm.complete and arm.complete.low,
+            "high": arm.complete and arm.complete.high,
+            "spend": arm.spend and round(arm.spend.mean),
+            "plannerCost": arm.planner_cost and round(arm.planner_cost.mean),
+        }
+        for arm in planner_arms
+    ]
+    return pd.DataFrame(rows, columns=list(ARMS))

@@ -1,10 +1,14 @@
-"""Where the money went. Pure: frames in, frames out; amounts in atomic units, ratios as Decimal USD.
+"""Spend by time, vendor, GPU and cause. Pure: frames in, frames out; amounts in atomic units, ratios as Decimal USD.
 
-Money belongs to the moment it settled on chain, a planner's cost to its decision. So all shares here are of one sum.
+A payment belongs to the period it settled in, a planner's cost to the period of its decision, so all shares are of one
+sum. The REST server's spend (adapters/mongo/queries.py) follows the same rules, which a test compares, and yet is
+another sum: MongoDB adds it up over all networks, for the server loads no pandas; here every job is at hand, with its
+hours, cause and refund.
 """
 
 import re
 from decimal import ROUND_HALF_EVEN, Decimal
+from enum import StrEnum
 
 import pandas as pd
 
@@ -13,81 +17,28 @@ from gpuagent.reports.frames import DECISIONS, Frame, frame
 from gpuagent.reports.period import Period, buckets
 
 PLANNER = "planner cost"
-"""What stands for it beside vendors."""
-SUCCESS, FAILED, UNDER_WAY = "success", "failed", "under way"
-OUTCOME = {"completed": SUCCESS, "failed": FAILED, "submitted": UNDER_WAY, "running": UNDER_WAY}
+"""The planner's place among vendors."""
+
+
+class JobResult(StrEnum):
+    """The result of a paid job, as the column `outcome` has it."""
+
+    SUCCESS = "success"
+    FAILED = "failed"
+    UNDER_WAY = "under way"
+
+
+RESULTS = {
+    "completed": JobResult.SUCCESS,
+    "failed": JobResult.FAILED,
+    "submitted": JobResult.UNDER_WAY,
+    "running": JobResult.UNDER_WAY,
+}
+"""By the status of the job."""
 CAUSE_MAX = 80
-PER_HOUR = Decimal("0.000001")
+MILLIONTH = Decimal("0.000001")
 
-
-def paid_in(purchases: Frame, since: pd.Timestamp, until: pd.Timestamp) -> Frame:
-    """Purchases that settled then, with what became of the work as `outcome`."""
-    settled = purchases.settledAt
-    chosen = purchases[(purchases.state == "settled") & (settled >= since) & (settled < until)].copy()
-    chosen["outcome"] = chosen.status.map(OUTCOME).astype("str")
-    return chosen.reset_index(drop=True)
-
-
-def asked_in(decisions: Frame, since: pd.Timestamp, until: pd.Timestamp) -> Frame:
-    return decisions[(decisions["at"] >= since) & (decisions["at"] < until)].reset_index(drop=True)
-
-
-def over_time(paid: Frame, decisions: Frame, period: Period) -> tuple[Frame, str]:
-    """Atomic units by bucket (rows, the empty ones too) and vendor (columns, the planner last); the bucket's word.
-
-    The buckets add up to the spend of the period.
-    """
-    spent = pd.concat(
-        [
-            frame(paid.assign(at=paid.settledAt, who=paid.vendorId, amount=paid.cost), SPENT),
-            frame(decisions.assign(who=PLANNER, amount=decisions.cost), SPENT),
-        ]
-    )
-    frequency, word = buckets(period, spent["at"].min().to_pydatetime() if len(spent) else None)
-    if spent.empty:
-        return pd.DataFrame(index=pd.DatetimeIndex([], tz="UTC", name="at")), word
-    grouped = spent.groupby([pd.Grouper(key="at", freq=frequency, label="left", closed="left"), "who"]).amount.sum()
-    table = grouped.unstack(fill_value=0).asfreq(frequency, fill_value=0).astype("int64")
-    return table[sorted(table.columns, key=lambda who: (who == PLANNER, who))], word
-
-
-SPENT = {"at": DECISIONS["at"], "who": "str", "amount": "int64"}
-
-
-def composition(paid: Frame, decisions: Frame) -> dict[str, int]:
-    """What the period's spend bought, in atomic units; the parts add up to it."""
-    parts = {outcome: int(paid[paid.outcome == outcome].cost.sum()) for outcome in (SUCCESS, FAILED, UNDER_WAY)}
-    return {**parts, PLANNER: int(decisions.cost.sum())}
-
-
-def per_hour(paid: Frame) -> Frame:
-    """By vendor and GPU: what a successful GPU hour cost, all that failed included; and what it would have without.
-
-    The cheapest of each GPU first. GPU hours are those that were paid for. perHour, perHourAlone: Decimal USD, None
-    where no job succeeded.
-    """
-    rows = []
-    for (vendor, gpu), jobs in paid[paid.outcome != UNDER_WAY].groupby(["vendorId", "gpuType"]):
-        good = jobs[jobs.outcome == SUCCESS]
-        hours = sum((Decimal(str(one)) for one in good.hours), Decimal(0))
-        cost, alone = int(jobs.cost.sum()), int(good.cost.sum())
-        rows.append(
-            {
-                "vendorId": vendor,
-                "gpuType": gpu,
-                "jobs": len(jobs),
-                "succeeded": len(good),
-                "hours": float(hours),
-                "cost": cost,
-                "wasted": cost - alone,
-                "perHour": ratio(cost, hours),
-                "perHourAlone": ratio(alone, hours),
-            }
-        )
-    found = pd.DataFrame(rows, columns=list(HOURLY)).astype(HOURLY)
-    return found.sort_values(["gpuType", "perHour", "vendorId"], na_position="last", ignore_index=True)
-
-
+SPENT = {"at": DECISIONS["at"], "payee": "str", "amount": "int64"}
 HOURLY = {
     **dict.fromkeys(("vendorId", "gpuType"), "str"),
     **dict.fromkeys(("jobs", "succeeded"), "int64"),
@@ -95,63 +46,148 @@ HOURLY = {
     **dict.fromkeys(("cost", "wasted"), "int64"),
     **dict.fromkeys(("perHour", "perHourAlone"), "object"),
 }
-
-
-def ratio(amount: int, hours: Decimal) -> Decimal | None:
-    """USD per hour, to the millionth."""
-    return (usd(amount) / hours).quantize(PER_HOUR, ROUND_HALF_EVEN) if hours else None
-
-
-def waste(paid: Frame) -> Frame:
-    """Money on failed jobs by vendor and cause, dearest first. Numbers and ids in a cause are not told apart."""
-    failed = paid[paid.outcome == FAILED]
-    causes = failed.errorMessage.map(cause) if len(failed) else failed.errorMessage
-    grouped = failed.assign(why=causes).groupby(["vendorId", "why"])
-    found = grouped.agg(jobs=("jobId", "count"), cost=("cost", "sum"), refunded=("refunded", "sum")).reset_index()
-    found = frame(found.rename(columns={"why": "cause"}), WASTE)
-    return found.sort_values(["cost", "vendorId", "cause"], ascending=[False, True, True], ignore_index=True)
-
-
 WASTE = {"vendorId": "str", "cause": "str", "jobs": "int64", "cost": "int64", "refunded": "int64"}
-
-
-def cause(message: str) -> str:
-    """A vendor's words without what differs from job to job."""
-    plain = re.sub(r"0x[0-9a-fA-F]+|\b[0-9a-fA-F]{8,}\b|[0-9]+(\.[0-9]+)*", "#", " ".join(message.split()))
-    plain = plain or "no reason given"
-    return plain if len(plain) <= CAUSE_MAX else f"{plain[: CAUSE_MAX - 1]}…"
-
-
-def by_vendor(paid: Frame) -> Frame:
-    """Spend, jobs and outcomes by vendor, dearest first."""
-    parts = {name: paid.outcome == name for name in (SUCCESS, FAILED, UNDER_WAY)}
-    counted = paid.assign(**{f"n_{name}": chosen.astype("int64") for name, chosen in parts.items()})
-    found = counted.groupby("vendorId").agg(
-        jobs=("jobId", "count"),
-        succeeded=(f"n_{SUCCESS}", "sum"),
-        failed=(f"n_{FAILED}", "sum"),
-        paid=("paid", "sum"),
-        refunded=("refunded", "sum"),
-        cost=("cost", "sum"),
-    )
-    found = frame(found.reset_index(), BY_VENDOR)
-    return found.sort_values(["cost", "vendorId"], ascending=[False, True], ignore_index=True)
-
-
+UNPAID = {"vendorId": "str", "cause": "str", "jobs": "int64", "released": "int64"}
 BY_VENDOR = {
     "vendorId": "str",
     **dict.fromkeys(("jobs", "succeeded", "failed", "paid", "refunded", "cost"), "int64"),
 }
 
 
-def fell_through(purchases: Frame, since: pd.Timestamp, until: pd.Timestamp) -> Frame:
-    """Purchases that were reserved then and never paid, by vendor and cause: they cost nothing but time."""
-    chosen = purchases[(purchases.state == "voided") & (purchases.createdAt >= since) & (purchases.createdAt < until)]
-    why = chosen.errorMessage.map(cause) if len(chosen) else chosen.errorMessage
-    grouped = chosen.assign(why=why).groupby(["vendorId", "why"])
-    found = grouped.agg(jobs=("jobId", "count"), released=("expectedCost", "sum")).reset_index()
-    found = frame(found.rename(columns={"why": "cause"}), FELL_THROUGH)
-    return found.sort_values(["jobs", "vendorId", "cause"], ascending=[False, True, True], ignore_index=True)
+def paid_in(purchases: Frame, since: pd.Timestamp, until: pd.Timestamp) -> Frame:
+    """Purchases that settled in [since, until), with the result of the work as `outcome`."""
+    settled_at = purchases.settledAt
+    paid = purchases[(purchases.state == "settled") & (settled_at >= since) & (settled_at < until)].copy()
+    paid["outcome"] = paid.status.map(RESULTS).astype("str")
+    return paid.reset_index(drop=True)
 
 
-FELL_THROUGH = {"vendorId": "str", "cause": "str", "jobs": "int64", "released": "int64"}
+def decisions_in(decisions: Frame, since: pd.Timestamp, until: pd.Timestamp) -> Frame:
+    return decisions[(decisions["at"] >= since) & (decisions["at"] < until)].reset_index(drop=True)
+
+
+def over_time(paid: Frame, decisions: Frame, period: Period) -> tuple[Frame, str]:
+    """Atomic units by bucket (rows, empty ones too) and vendor (columns, the planner last); the name of a bucket.
+
+    The buckets add up to the spend of the period.
+    """
+    spent = pd.concat(
+        [
+            frame(paid.assign(at=paid.settledAt, payee=paid.vendorId, amount=paid.cost), SPENT),
+            frame(decisions.assign(payee=PLANNER, amount=decisions.cost), SPENT),
+        ]
+    )
+    frequency, bucket = buckets(period, spent["at"].min().to_pydatetime() if len(spent) else None)
+    if spent.empty:
+        return pd.DataFrame(index=pd.DatetimeIndex([], tz="UTC", name="at")), bucket
+    grouped = spent.groupby([pd.Grouper(key="at", freq=frequency, label="left", closed="left"), "payee"]).amount.sum()
+    table = grouped.unstack(fill_value=0).asfreq(frequency, fill_value=0).astype("int64")
+    return table[sorted(table.columns, key=lambda payee: (payee == PLANNER, payee))], bucket
+
+
+def composition(paid: Frame, decisions: Frame) -> dict[str, int]:
+    """The period's spend by the result of jobs, and the planner's, in atomic units; the parts add up to it."""
+    parts: dict[str, int] = {result: int(paid[paid.outcome == result].cost.sum()) for result in JobResult}
+    return {**parts, PLANNER: int(decisions.cost.sum())}
+
+
+def per_hour(paid: Frame) -> Frame:
+    """The cost of a successful GPU hour by vendor and GPU, with all failed jobs and without; the cheapest first.
+
+    GPU hours are those that were paid for. perHour, perHourAlone: Decimal USD, None where no job succeeded.
+    """
+    ended = paid[paid.outcome != JobResult.UNDER_WAY]
+    rows = [
+        {"vendorId": vendor, "gpuType": gpu, **_hourly(jobs)}
+        for (vendor, gpu), jobs in ended.groupby(["vendorId", "gpuType"])
+    ]
+    hourly = pd.DataFrame(rows, columns=list(HOURLY)).astype(HOURLY)
+    return hourly.sort_values(["gpuType", "perHour", "vendorId"], na_position="last", ignore_index=True)
+
+
+def _hourly(jobs: Frame) -> dict[str, object]:
+    """The figures of one vendor's ended jobs on one GPU."""
+    successful = jobs[jobs.outcome == JobResult.SUCCESS]
+    hours = successful_hours(jobs)
+    cost = int(jobs.cost.sum())
+    successful_cost = int(successful.cost.sum())
+    return {
+        "jobs": len(jobs),
+        "succeeded": len(successful),
+        "hours": float(hours),
+        "cost": cost,
+        "wasted": cost - successful_cost,
+        "perHour": ratio(cost, hours),
+        "perHourAlone": ratio(successful_cost, hours),
+    }
+
+
+def successful_hours(paid: Frame) -> Decimal:
+    """The paid hours of the jobs that succeeded."""
+    return sum((Decimal(str(hours)) for hours in paid[paid.outcome == JobResult.SUCCESS].hours), Decimal(0))
+
+
+def ratio(amount: int, hours: Decimal) -> Decimal | None:
+    """USD per hour, to the millionth; None without an hour."""
+    return (usd(amount) / hours).quantize(MILLIONTH, ROUND_HALF_EVEN) if hours else None
+
+
+def waste(paid: Frame) -> Frame:
+    """Money on failed jobs by vendor and cause, dearest first. Numbers and ids in a cause are not told apart."""
+    failed = paid[paid.outcome == JobResult.FAILED]
+    grouped = failed.assign(cause=_causes(failed)).groupby(["vendorId", "cause"])
+    sums = grouped.agg(jobs=("jobId", "count"), cost=("cost", "sum"), refunded=("refunded", "sum"))
+    wasted = frame(sums.reset_index(), WASTE)
+    return wasted.sort_values(["cost", "vendorId", "cause"], ascending=[False, True, True], ignore_index=True)
+
+
+def unpaid_in(purchases: Frame, since: pd.Timestamp, until: pd.Timestamp) -> Frame:
+    """Purchases that were reserved in [since, until) and never paid, by vendor and cause: they cost only time."""
+    created_at = purchases.createdAt
+    voided = purchases[(purchases.state == "voided") & (created_at >= since) & (created_at < until)]
+    grouped = voided.assign(cause=_causes(voided)).groupby(["vendorId", "cause"])
+    sums = grouped.agg(jobs=("jobId", "count"), released=("expectedCost", "sum"))
+    unpaid = frame(sums.reset_index(), UNPAID)
+    return unpaid.sort_values(["jobs", "vendorId", "cause"], ascending=[False, True, True], ignore_index=True)
+
+
+def _causes(jobs: Frame) -> "pd.Series[str]":
+    return jobs.errorMessage.map(cause) if len(jobs) else jobs.errorMessage
+
+
+def cause(message: str) -> str:
+    """A vendor's message without the numbers and ids that differ from job to job."""
+    text = re.sub(r"0x[0-9a-fA-F]+|\b[0-9a-fA-F]{8,}\b|[0-9]+(\.[0-9]+)*", "#", " ".join(message.split()))
+    text = text or "no reason given"
+    return text if len(text) <= CAUSE_MAX else f"{text[: CAUSE_MAX - 1]}…"
+
+
+def by_vendor(paid: Frame) -> Frame:
+    """Spend, jobs and results by vendor, dearest first."""
+    counts = {
+        "succeeded": (paid.outcome == JobResult.SUCCESS).astype("int64"),
+        "failed": (paid.outcome == JobResult.FAILED).astype("int64"),
+    }
+    sums = (
+        paid.assign(**counts)
+        .groupby("vendorId")
+        .agg(
+            jobs=("jobId", "count"),
+            succeeded=("succeeded", "sum"),
+            failed=("failed", "sum"),
+            paid=("paid", "sum"),
+            refunded=("refunded", "sum"),
+            cost=("cost", "sum"),
+        )
+    )
+    vendors = frame(sums.reset_index(), BY_VENDOR)
+    return vendors.sort_values(["cost", "vendorId"], ascending=[False, True], ignore_index=True)
+
+
+def by_model(decisions: Frame, vendor_cost: int) -> Frame:
+    """Paid answers, tokens and cost by planner and model, dearest first. share: of vendor_cost and all of these."""
+    grouped = decisions.groupby(["planner", "model"])
+    sums = grouped[["promptTokens", "completionTokens", "cost"]].sum()
+    spent = vendor_cost + int(decisions.cost.sum())
+    models = sums.assign(decisions=grouped.runId.count(), share=sums.cost / max(spent, 1)).reset_index()
+    return models.sort_values("cost", ascending=False, ignore_index=True)

@@ -2,21 +2,21 @@
 
 from collections.abc import Callable
 
-from gpuagent.reports.page import Section
+from gpuagent.reports.page import ReportSection
 from gpuagent.reports.report import Report
-from gpuagent.reports.sections.money import hourly, overview, payments, spending, wasted
-from gpuagent.reports.sections.work import budgets, chain, pace, planners, trust, watch
+from gpuagent.reports.sections.money import cost_per_hour, overview, payments, spending, waste
+from gpuagent.reports.sections.work import attention, budgets, chain, planners, reliability, time_to_success
 
-ALL: tuple[Callable[[Report], Section], ...] = (
+ALL: tuple[Callable[[Report], ReportSection], ...] = (
     overview,
     spending,
-    hourly,
-    wasted,
-    trust,
-    pace,
+    cost_per_hour,
+    waste,
+    reliability,
+    time_to_success,
     budgets,
     planners,
-    watch,
+    attention,
     chain,
     payments,
 )

@@ -1,98 +1,106 @@
-"""What a report says of money: headlines, spend, cost per hour, waste, payments."""
+"""The sections on money: headlines, spend, cost per hour, waste, payments."""
 
 from gpuagent.reports.charts import money as charts
 from gpuagent.reports.figures import spend
-from gpuagent.reports.page import Section
+from gpuagent.reports.page import ReportSection
 from gpuagent.reports.report import Report
-from gpuagent.reports.tables import AMOUNT, BOTH, COUNT, HOURS, ID, RATE, TEXT, TIME, Cards, Table
+from gpuagent.reports.tables import Cards, Cell, Table
 
 
-def overview(report: Report) -> Section:
+def overview(report: Report) -> ReportSection:
+    """The headlines."""
     note = "Spent = paid to vendors − refunded + planner cost. Money counts when it settled, a run when it was started."
     if report.original_runs:
         note += (
             f" {report.original_runs:,} runs of the original system are left out: nothing of them is proven on chain."
         )
-    return Section("Headlines", note, [Cards(report.headlines, report.shown)])
+    return ReportSection("Headlines", note, [Cards(report.headlines, report.display)])
 
 
-def spending(report: Report) -> Section:
-    parts = spend.composition(report.paid, report.decisions)
-    table, word = spend.over_time(report.paid, report.decisions, report.period)
+def spending(report: Report) -> ReportSection:
+    """The spend by kind, over time and by vendor."""
+    table, bucket = spend.over_time(report.paid, report.decisions, report.period)
     columns = {
-        "vendorId": ("vendor", TEXT),
-        "jobs": ("jobs paid", COUNT),
-        "succeeded": ("succeeded", COUNT),
-        "failed": ("failed", COUNT),
-        "paid": ("paid, USD", AMOUNT),
-        "refunded": ("refunded, USD", AMOUNT),
-        "cost": ("cost, USD", BOTH),
+        "vendorId": ("vendor", Cell.TEXT),
+        "jobs": ("jobs paid", Cell.COUNT),
+        "succeeded": ("succeeded", Cell.COUNT),
+        "failed": ("failed", Cell.COUNT),
+        "paid": ("paid, USD", Cell.AMOUNT),
+        "refunded": ("refunded, USD", Cell.AMOUNT),
+        "cost": ("cost, USD", Cell.BOTH),
     }
-    return Section(
+    return ReportSection(
         "Spend",
         "What was refunded is taken off where it was paid.",
         [
-            charts.composition(parts),
-            charts.spend_over_time(table, word, report.marks, report.period, report.made_at),
+            charts.composition(spend.composition(report.paid, report.decisions)),
+            charts.spend_over_time(table, bucket, report.marks, report.period, report.made_at),
             Table(
-                "By vendor", spend.by_vendor(report.paid), columns, "No vendor was paid in this period.", report.shown
+                "By vendor", spend.by_vendor(report.paid), columns, "No vendor was paid in this period.", report.display
             ),
         ],
     )
 
 
-def hourly(report: Report) -> Section:
-    found = spend.per_hour(report.paid)
+def cost_per_hour(report: Report) -> ReportSection:
+    """The cost of a successful GPU hour by vendor and GPU."""
+    hourly = spend.per_hour(report.paid)
     columns = {
-        "vendorId": ("vendor", TEXT),
-        "gpuType": ("GPU", TEXT),
-        "jobs": ("jobs ended", COUNT),
-        "succeeded": ("succeeded", COUNT),
-        "hours": ("GPU hours that succeeded", HOURS),
-        "cost": ("cost, USD", AMOUNT),
-        "wasted": ("of it failed, USD", AMOUNT),
-        "perHour": ("USD/h", RATE),
-        "perHourAlone": ("without failures, USD/h", RATE),
+        "vendorId": ("vendor", Cell.TEXT),
+        "gpuType": ("GPU", Cell.TEXT),
+        "jobs": ("jobs ended", Cell.COUNT),
+        "succeeded": ("succeeded", Cell.COUNT),
+        "hours": ("GPU hours that succeeded", Cell.HOURS),
+        "cost": ("cost, USD", Cell.AMOUNT),
+        "wasted": ("of which failed, USD", Cell.AMOUNT),
+        "perHour": ("USD/h", Cell.RATE),
+        "perHourAlone": ("without failures, USD/h", Cell.RATE),
     }
-    table = Table("By vendor and GPU", found, columns, "No job that was paid in this period has ended.", report.shown)
+    table = Table(
+        "By vendor and GPU", hourly, columns, "No job that was paid in this period has ended.", report.display
+    )
     note = "All that a vendor was paid for ended jobs, the failed ones too, by the paid hours of those that succeeded."
-    return Section("Cost of a successful GPU hour", note, [charts.cost_per_hour(found, report.marks), table])
+    return ReportSection("Cost of a successful GPU hour", note, [charts.cost_per_hour(hourly, report.marks), table])
 
 
-def wasted(report: Report) -> Section:
-    found = spend.waste(report.paid)
+def waste(report: Report) -> ReportSection:
+    """The money on failed jobs by cause, and the purchases that were never paid."""
+    wasted = spend.waste(report.paid)
     columns = {
-        "vendorId": ("vendor", TEXT),
-        "cause": ("cause, in the vendor's or our words", TEXT),
-        "jobs": ("jobs", COUNT),
-        "cost": ("cost, USD", AMOUNT),
-        "refunded": ("refunded, USD", AMOUNT),
+        "vendorId": ("vendor", Cell.TEXT),
+        "cause": ("cause, as the vendor or the agent gave it", Cell.TEXT),
+        "jobs": ("jobs", Cell.COUNT),
+        "cost": ("cost, USD", Cell.AMOUNT),
+        "refunded": ("refunded, USD", Cell.AMOUNT),
     }
-    table = Table("By cause", found, columns, "No job that was paid in this period has failed.", report.shown)
+    table = Table("By cause", wasted, columns, "No job that was paid in this period has failed.", report.display)
     note = (
         "Money on jobs that were paid in this period and failed, less what came back. # stands for a number or an id."
     )
-    dropped = {
-        "vendorId": ("vendor", TEXT),
-        "cause": ("cause", TEXT),
-        "jobs": ("purchases", COUNT),
-        "released": ("released, USD", AMOUNT),
+    unpaid_columns = {
+        "vendorId": ("vendor", Cell.TEXT),
+        "cause": ("cause", Cell.TEXT),
+        "jobs": ("purchases", Cell.COUNT),
+        "released": ("released, USD", Cell.AMOUNT),
     }
-    unpaid = Table("Fell through before payment, at no cost", report.unpaid, dropped, "No purchase fell through.")
-    return Section("Waste", note, [charts.waste_by_cause(found, report.marks), table, unpaid])
+    unpaid = Table(
+        "Fell through before payment, at no cost", report.unpaid, unpaid_columns, "No purchase fell through."
+    )
+    return ReportSection("Waste", note, [charts.waste_by_cause(wasted, report.marks), table, unpaid])
 
 
-def payments(report: Report) -> Section:
+def payments(report: Report) -> ReportSection:
+    """Every payment of the period."""
     columns = {
-        "settledAt": ("settled, UTC", TIME),
-        "vendorId": ("vendor", TEXT),
-        "gpuType": ("GPU", TEXT),
-        "outcome": ("outcome", TEXT),
-        "paid": ("paid, USD", AMOUNT),
-        "userId": ("user", TEXT),
-        "runId": ("run", ID),
-        "x402TxId": ("transaction", ID),
+        "settledAt": ("settled, UTC", Cell.TIME),
+        "vendorId": ("vendor", Cell.TEXT),
+        "gpuType": ("GPU", Cell.TEXT),
+        "outcome": ("outcome", Cell.TEXT),
+        "paid": ("paid, USD", Cell.AMOUNT),
+        "userId": ("user", Cell.TEXT),
+        "runId": ("run", Cell.ID),
+        "x402TxId": ("transaction", Cell.ID),
     }
     newest = report.paid.sort_values("settledAt", ascending=False, kind="stable")
-    table = Table("Newest first", newest, columns, "No payment settled in this period.", report.shown)
-    return Section("Payments", "", [table])
+    table = Table("Newest first", newest, columns, "No payment settled in this period.", report.display)
+    return ReportSection("Payments", "", [table])

@@ -1,146 +1,165 @@
-"""What a report says of vendors, runs and planners, of payments to look at, and of the chain."""
+"""The sections on vendors, runs and planners, on payments that need attention, and on the chain."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import pandas as pd
 
-from gpuagent.books.findings import MEANING
-from gpuagent.reports.charts import money as charts
-from gpuagent.reports.charts import work as charts_of_work
-from gpuagent.reports.figures import reliability, runs
+from gpuagent.books.findings import MEANING, Finding
+from gpuagent.planbench.ab import Arm
+from gpuagent.reports.charts import money as money_charts
+from gpuagent.reports.charts import work as work_charts
+from gpuagent.reports.figures import reliability as vendor_reliability
+from gpuagent.reports.figures import runs, spend
 from gpuagent.reports.frames import Frame
-from gpuagent.reports.page import Part, Section
+from gpuagent.reports.page import Part, ReportSection
 from gpuagent.reports.report import Report
-from gpuagent.reports.tables import AMOUNT, COUNT, ID, SECONDS, SHARE, TEXT, TIME, Table, Words
+from gpuagent.reports.tables import Cell, Paragraph, Table
 
-BURNT_MAX = 6
+BURN_DOWNS_MAX = 6
 """Runs whose budget is drawn: those that spent most."""
 
 
-def trust(report: Report) -> Section:
-    found = reliability.reliability(report.frames.vendors, report.frames.outcomes)
+def reliability(report: Report) -> ReportSection:
+    """The reliability that vendors advertise, and the one learned from their jobs."""
+    vendors = vendor_reliability.reliability(report.frames.vendors, report.frames.past_jobs)
     columns = {
-        "vendorId": ("vendor", TEXT),
-        "name": ("name", TEXT),
-        "advertised": ("advertised", SHARE),
-        "succeeded": ("succeeded", COUNT),
-        "failed": ("failed", COUNT),
-        "learned": ("learned", SHARE),
-        "low": ("from", SHARE),
-        "high": ("to", SHARE),
-        "verdict": ("the claim is", TEXT),
+        "vendorId": ("vendor", Cell.TEXT),
+        "name": ("name", Cell.TEXT),
+        "advertised": ("advertised", Cell.SHARE),
+        "succeeded": ("succeeded", Cell.COUNT),
+        "failed": ("failed", Cell.COUNT),
+        "learned": ("learned", Cell.SHARE),
+        "low": ("from", Cell.SHARE),
+        "high": ("to", Cell.SHARE),
+        "verdict": ("verdict", Cell.TEXT),
     }
     note = "What planners believe at the end of the period: the newest jobs of all users, recent ones weigh most."
-    table = Table("By vendor", found, columns, "No vendor is recorded.")
-    return Section("Reliability", note, [charts_of_work.reliability(found, report.marks), table])
+    table = Table("By vendor (95 % intervals)", vendors, columns, "No vendor is recorded.")
+    return ReportSection("Reliability", note, [work_charts.reliability(vendors, report.marks), table])
 
 
-def pace(report: Report) -> Section:
-    found = runs.times_to_success(report.started, report.frames.purchases)
+def time_to_success(report: Report) -> ReportSection:
+    """The time that runs took to succeed."""
+    times = runs.times_to_success(report.started, report.frames.purchases)
     columns = {
-        "runId": ("run", ID),
-        "userId": ("user", TEXT),
-        "planner": ("planner", TEXT),
-        "gpuType": ("GPU", TEXT),
-        "jobs": ("jobs tried", COUNT),
-        "createdAt": ("started, UTC", TIME),
-        "seconds": ("time to success", SECONDS),
+        "runId": ("run", Cell.ID),
+        "userId": ("user", Cell.TEXT),
+        "planner": ("planner", Cell.PLANNER),
+        "gpuType": ("GPU", Cell.TEXT),
+        "jobs": ("jobs tried", Cell.COUNT),
+        "createdAt": ("started, UTC", Cell.TIME),
+        "seconds": ("time to success", Cell.SECONDS),
     }
-    slowest = found.sort_values("seconds", ascending=False, kind="stable")
+    slowest = times.sort_values("seconds", ascending=False, kind="stable")
     table = Table("Slowest first", slowest, columns, "No run of this period has succeeded yet.")
     note = "From the start of a run to the end of the job that completed it, waits for prices and approvals included."
-    return Section("Time to success", note, [charts_of_work.time_to_success(found), table])
+    return ReportSection("Time to success", note, [work_charts.time_to_success(times), table])
 
 
-def budgets(report: Report) -> Section:
-    found = runs.budgets(report.started)
-    whole, until = report.frames, pd.Timestamp(min(report.period.until, report.made_at))
-    spent = found[found.settled + found.plannerCost > 0]
-    by_id = report.started.set_index("runId", drop=False)
-    drawn = [by_id.loc[one] for one in spent.runId.head(BURNT_MAX)]
-    burnt = {
-        run.runId: (run, runs.burn_down(run, whole.whole_purchases, whole.whole_decisions, until)) for run in drawn
-    }
+def budgets(report: Report) -> ReportSection:
+    """The parts of each budget, and how those that spent most burnt down."""
+    run_budgets = runs.budgets(report.started)
     columns = {
-        "runId": ("run", ID),
-        "userId": ("user", TEXT),
-        "goal": ("goal", TEXT),
-        "phase": ("phase", TEXT),
-        "budgetTotal": ("budget, USD", AMOUNT),
-        "settled": ("settled", AMOUNT),
-        "held": ("held", AMOUNT),
-        "plannerCost": ("planner", AMOUNT),
-        "budgetRemaining": ("available", AMOUNT),
-        "createdAt": ("started, UTC", TIME),
+        "runId": ("run", Cell.ID),
+        "userId": ("user", Cell.TEXT),
+        "goal": ("goal", Cell.TEXT),
+        "phase": ("phase", Cell.TEXT),
+        "budgetTotal": ("budget, USD", Cell.AMOUNT),
+        "settled": ("settled", Cell.AMOUNT),
+        "held": ("held", Cell.AMOUNT),
+        "plannerCost": ("planner", Cell.AMOUNT),
+        "budgetRemaining": ("available", Cell.AMOUNT),
+        "createdAt": ("started, UTC", Cell.TIME),
     }
-    table = Table("Runs, the most spent first", found, columns, "No run was started in this period.", report.shown)
-    note = f"Settled + held + planner + available = budget. Drawn: the {BURNT_MAX} runs that spent most."
-    return Section("Budgets", note, [charts.burn_downs(burnt), table])
+    table = Table(
+        "Runs, the most spent first", run_budgets, columns, "No run was started in this period.", report.display
+    )
+    note = f"Settled + held + planner + available = budget. Drawn: the {BURN_DOWNS_MAX} runs that spent most."
+    return ReportSection("Budgets", note, [money_charts.burn_downs(_burn_downs(report, run_budgets)), table])
 
 
-def planners(report: Report) -> Section:
+def _burn_downs(report: Report, run_budgets: Frame) -> dict[str, tuple[Any, Frame]]:
+    """By run id, the row and the burn-down of the runs that spent most."""
+    until = pd.Timestamp(min(report.period.until, report.made_at))
+    spenders = run_budgets[run_budgets.settled + run_budgets.plannerCost > 0].runId.head(BURN_DOWNS_MAX)
+    rows = report.started.set_index("runId", drop=False)
+    purchases, decisions = report.frames.whole_purchases, report.frames.whole_decisions
+    return {
+        run_id: (rows.loc[run_id], runs.burn_down(rows.loc[run_id], purchases, decisions, until)) for run_id in spenders
+    }
+
+
+def planners(report: Report) -> ReportSection:
+    """The cost of language models, and the figures of planners that runs were assigned at random."""
     columns = {
-        "planner": ("planner", TEXT),
-        "model": ("model", TEXT),
-        "decisions": ("paid answers", COUNT),
-        "promptTokens": ("prompt tokens", COUNT),
-        "completionTokens": ("completion tokens", COUNT),
-        "cost": ("cost, USD", AMOUNT),
-        "share": ("share of spend", SHARE),
+        "planner": ("planner", Cell.PLANNER),
+        "model": ("model", Cell.TEXT),
+        "decisions": ("paid answers", Cell.COUNT),
+        "promptTokens": ("prompt tokens", Cell.COUNT),
+        "completionTokens": ("completion tokens", Cell.COUNT),
+        "cost": ("cost, USD", Cell.AMOUNT),
+        "share": ("share of spend", Cell.SHARE),
     }
-    spent = int(report.paid.cost.sum()) + int(report.decisions.cost.sum())
-    found = by_model(report.decisions, spent)
-    parts: list[Part] = [Table("By model", found, columns, "No planner cost anything in this period.", report.shown)]
-    if arms := runs.compared(report.started, report.asked.tag):
-        figures = {
-            "planner": ("planner", TEXT),
-            "runs": ("runs", COUNT),
-            "ended": ("ended", COUNT),
-            "completed": ("completed", SHARE),
-            "low": ("from", SHARE),
-            "high": ("to", SHARE),
-            "spend": ("USD to vendors, a run", AMOUNT),
-            "plannerCost": ("planner cost, USD a run", AMOUNT),
-        }
-        table = Table("Assigned by chance (95 % intervals)", runs.arm_rows(arms), figures, "", report.shown)
-        parts += [charts_of_work.planners_compared(arms), table]
-    return Section("Planners", "What asking language models cost, and how planners did that were compared.", parts)
+    models = spend.by_model(report.decisions, int(report.paid.cost.sum()))
+    parts: list[Part] = [Table("By model", models, columns, "No planner cost anything in this period.", report.display)]
+    if arms := runs.compare_planners(report.started, report.request.tag):
+        parts += [work_charts.planners_compared(arms), _arms_table(arms, report)]
+    note = "The cost of language models, and the figures of planners where runs were started with several."
+    return ReportSection("Planners", note, parts)
 
 
-def by_model(decisions: Frame, spent: int) -> Frame:
-    """share: of all that was spent."""
-    grouped = decisions.groupby(["planner", "model"])
-    sums = grouped[["promptTokens", "completionTokens", "cost"]].sum()
-    found = sums.assign(decisions=grouped.runId.count(), share=sums.cost / max(spent, 1)).reset_index()
-    return found.sort_values("cost", ascending=False, ignore_index=True)
-
-
-def watch(report: Report) -> Section:
+def _arms_table(arms: Sequence[Arm], report: Report) -> Table:
     columns = {
-        "kind": ("", TEXT),
-        "what": ("what", TEXT),
-        "vendorId": ("vendor", TEXT),
-        "amount": ("amount, USD", AMOUNT),
-        "since": ("since, UTC", TIME),
-        "runId": ("run", ID),
+        "planner": ("planner", Cell.PLANNER),
+        "runs": ("runs", Cell.COUNT),
+        "ended": ("ended", Cell.COUNT),
+        "completed": ("completed", Cell.SHARE),
+        "low": ("from", Cell.SHARE),
+        "high": ("to", Cell.SHARE),
+        "spend": ("USD to vendors per run", Cell.AMOUNT),
+        "plannerCost": ("planner cost, USD per run", Cell.AMOUNT),
     }
-    nothing = "Nothing is held, late or recorded in two ways."
-    table = Table("Held, late, unmatched", report.attention, columns, nothing, report.shown)
+    return Table("Assigned at random (95 % intervals)", runs.arm_rows(arms), columns, "", report.display)
+
+
+def attention(report: Report) -> ReportSection:
+    """Payments that are held, late or recorded in two ways."""
+    columns = {
+        "kind": ("state", Cell.TEXT),
+        "what": ("reason", Cell.TEXT),
+        "vendorId": ("vendor", Cell.TEXT),
+        "amount": ("amount, USD", Cell.AMOUNT),
+        "since": ("since, UTC", Cell.TIME),
+        "runId": ("run", Cell.ID),
+    }
+    empty = "Nothing is held, late or recorded in two ways."
+    table = Table("Held, late, unmatched", report.attention, columns, empty, report.display)
     note = f"As of {report.made_at:%Y-%m-%d %H:%M} UTC, whatever the period."
-    return Section("Payments to look at", note, [table])
+    return ReportSection("Payments that need attention", note, [table])
 
 
-def chain(report: Report) -> Section:
-    check = report.chain
-    parts: list[Part] = [Words(check.words, alarm=check.found is not None and not check.found.balanced)]
-    if check.found is not None:
-        found = check.found
-        sums = [("moved on chain", found.moved), ("settled in the ledgers", found.settled), ("held", found.held)]
-        lines = [f"{words} {report.shown.amount(atomic)}" for words, atomic in sums]
-        parts.append(Words(f"{'; '.join(lines)}; {found.transfers} transfers, {found.in_flight} payments in flight."))
-        rows = [
-            {"kind": one.kind.value, "words": one.text, "runId": one.run_id, "meaning": MEANING[one.kind]}
-            for one in found.findings
-        ]
-        columns = {name: (name, TEXT) for name in ("kind", "words", "meaning")} | {"runId": ("run", ID)}
-        parts += [Table("Findings", pd.DataFrame(rows, columns=list(columns)), columns, "No findings.")]
+def chain(report: Report) -> ReportSection:
+    """The ledgers of the database against the chain."""
+    parts: list[Part] = [Paragraph(report.chain.summary, alarm=not report.chain.balanced)]
+    if sweep := report.chain.sweep:
+        amounts = {"moved on chain": sweep.moved, "settled in the ledgers": sweep.settled, "held": sweep.held}
+        sums = "; ".join(f"{name} {report.display.amount(amount)}" for name, amount in amounts.items())
+        parts.append(Paragraph(f"{sums}; {sweep.transfers} transfers, {sweep.in_flight} payments in flight."))
+        parts.append(_findings_table(sweep.findings))
     note = "Every wallet of this database since its first run, whatever the period, user, tag and vendor."
-    return Section("Ledger against chain", note, parts)
+    return ReportSection("Ledger against chain", note, parts)
+
+
+def _findings_table(findings: Iterable[Finding]) -> Table:
+    columns = {
+        "kind": ("kind", Cell.TEXT),
+        "text": ("finding", Cell.TEXT),
+        "meaning": ("meaning", Cell.TEXT),
+        "runId": ("run", Cell.ID),
+    }
+    rows = [
+        {"kind": finding.kind.value, "text": finding.text, "meaning": MEANING[finding.kind], "runId": finding.run_id}
+        for finding in findings
+    ]
+    return Table("Findings", pd.DataFrame(rows, columns=list(columns)), columns, "No findings.")
