@@ -41,6 +41,9 @@ class Display:
         return f"1 USD = {self.rate:f} {self.currency}, as given" if self.currency else ""
 
 
+USD_ALONE = Display()
+
+
 def parse_display(currency: str, rate: str) -> Display:
     """The display of a code such as EUR and a rate such as 0.92, or of neither. Raises BadInput."""
     code, number = currency.strip().upper(), str(rate).strip()

@@ -12,7 +12,7 @@ from typing import Any
 
 from gpuagent.core.money import usd
 from gpuagent.planbench.labels import planner_label
-from gpuagent.reports.display import Display, cents, duration, moment, share
+from gpuagent.reports.display import USD_ALONE, Display, cents, duration, moment, share
 from gpuagent.reports.figures.headlines import Headline
 from gpuagent.reports.frames import Frame
 
@@ -24,7 +24,6 @@ FILTER = (
     "for(const row of this.parentNode.querySelectorAll('tbody tr'))"
     "row.hidden=!row.textContent.toLowerCase().includes(query)"
 )
-USD_ALONE = Display()
 
 
 class Cell(Enum):

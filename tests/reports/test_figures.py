@@ -58,7 +58,7 @@ SPENT = {  # run A alone has a planner that costs; user, tag or vendor: what was
     ("vendor", ALPHA): "4.00",
     ("vendor", BETA): "5.40",
     ("vendor", GAMMA): "2.00",
-    ("vendor", "nobody"): "0",
+    ("vendor", "unknown"): "0",
 }
 
 
@@ -151,31 +151,6 @@ def test_budgets_burn_down_to_what_is_left(book: report_history.Book, november: 
     assert budgets.runId.tolist()[:3] == [book.runs[name].run_id for name in ("A", "C", "B")]
     parts = budgets.settled + budgets.held + budgets.plannerCost + budgets.budgetRemaining
     assert (parts == budgets.budgetTotal).all()
-
-
-def test_what_needs_attention(book: report_history.Book, november: Report) -> None:
-    table = november.attention[["kind", "vendorId", "amount", "runId"]]
-    late_run, held_run = (book.runs[name].run_id for name in ("H", "D"))
-    expected = [("late", ALPHA, 1_400_000, late_run), ("held", ALPHA, 1_400_000, held_run)]
-    assert [tuple(row) for row in table.itertuples(index=False)] == expected
-    later = report_history.report(book.db, now="2026-12-24T12:00").attention
-    assert later[["kind", "what"]].to_numpy().tolist() == [
-        ["late", "paid, and not done in twice the paid hours"],
-        ["late", "signed, and past its time: the next tick asks the chain"],
-        ["late", "reserved, and the quote has expired: the next tick releases it"],
-    ]
-
-
-def test_two_records_that_contradict_each_other(own_book: tuple[report_history.Book, Any]) -> None:
-    book, database = own_book
-    stray = database.payments.find_one({"vendorId": GAMMA})
-    database.jobs.delete_one({"_id": stray["jobId"]})
-    database.jobs.update_one({"vendorJobId": "b1"}, {"$set": {"state": "voided", "cause": "vendor"}})
-    table = report_history.report(book.db).attention
-    assert table[table.kind == "unmatched"].what.tolist() == [
-        "a payment is recorded as completed, and no job goes with it",
-        "the job is voided, its payment completed",
-    ]
 
 
 def test_planners_that_were_compared(own_book: tuple[report_history.Book, Any]) -> None:

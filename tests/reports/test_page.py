@@ -72,6 +72,14 @@ def test_the_page_stands_alone(page: str) -> None:
         assert phrase in text
 
 
+def test_the_deterministic_planner_is_shown_as_rules_and_exported_as_stub(book: report_history.Book) -> None:
+    report = report_history.report(book.db)
+    texts = PageContent(exports.html(report)).texts
+    assert "rules" in texts
+    assert "stub" not in texts
+    assert "stub" in exports.tables(report)["runs"].planner.tolist()
+
+
 def test_every_section_is_linked(page: str) -> None:
     anchors = [link for link in PageContent(page).references if link.startswith("#")]
     assert len(set(anchors)) == len(sections.ALL)

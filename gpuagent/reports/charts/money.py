@@ -1,4 +1,4 @@
-"""The charts of money: spend over time, its parts, cost per hour, waste, budgets. They only draw."""
+"""The charts of money: spend over time, its parts, cost per hour, waste. They only draw."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -11,29 +11,26 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from gpuagent.core.money import usd
-from gpuagent.render.palette import AVAILABLE, FAILED, PLANNER_COST, SETTLED, SUCCESS, TEXT, WAITING, text_on
+from gpuagent.render.palette import FAILED, PLANNER_COST, SUCCESS, TEXT, WAITING, text_on
 from gpuagent.reports.charts.style import (
+    ROWS_MAX,
     USD_AXIS,
     Marks,
     Picture,
     canvas,
-    dress,
     empty,
     grid,
     joined,
     label,
-    panes,
     picture,
     usd_float,
 )
-from gpuagent.reports.display import cents
+from gpuagent.reports.display import USD_ALONE, cents
 from gpuagent.reports.figures.spend import PLANNER, JobResult
 from gpuagent.reports.frames import Frame
 from gpuagent.reports.period import Period
 
 NOTHING_SPENT = "Nothing was spent in this period."
-ROWS_MAX = 16
-"""Bars in a chart of bars; the table beside it has all."""
 PARTS = {
     JobResult.SUCCESS: (SUCCESS, "successful jobs"),
     JobResult.FAILED: (FAILED, "failed jobs"),
@@ -41,10 +38,6 @@ PARTS = {
     PLANNER: (PLANNER_COST, "planner"),
 }
 """The colour and name of each part of the spend."""
-
-
-def money(atomic: int) -> str:
-    return f"{cents(usd(int(atomic)))} USD"
 
 
 def spend_over_time(table: Frame, bucket: str, marks: Marks, period: Period, now: datetime) -> Picture:
@@ -69,10 +62,10 @@ def spend_over_time(table: Frame, bucket: str, marks: Marks, period: Period, now
     legend(figure, len(table.columns))
     by_payee = table.sum().sort_values(ascending=False)
     by_bucket = table.sum(axis=1)
-    sums = joined([f"{payee} {money(amount)}" for payee, amount in by_payee.items()])
+    sums = joined([f"{payee} {USD_ALONE.amount(amount)}" for payee, amount in by_payee.items()])
     alt = (
-        f"{money(by_bucket.sum())} in {period.description}: {sums}. "
-        f"Most in the {bucket} of {by_bucket.idxmax():%Y-%m-%d %H:%M}: {money(by_bucket.max())}."
+        f"{USD_ALONE.amount(by_bucket.sum())} in {period.description}: {sums}. "
+        f"Most in the {bucket} of {by_bucket.idxmax():%Y-%m-%d %H:%M}: {USD_ALONE.amount(by_bucket.max())}."
     )
     return picture(figure, title, alt)
 
@@ -111,25 +104,25 @@ def composition(parts: Mapping[str, int]) -> Picture:
     if not total:
         return empty(title, NOTHING_SPENT)
     figure, axes = canvas(title, height=1.9)
-    left = 0.0
+    start = 0.0
     texts = []
     for part, amount in parts.items():
         if not amount:
             continue
         colour, name = PARTS[part]
         width = usd_float(amount)
-        axes.barh([0], [width], left=left, color=colour, edgecolor="white", label=f"{name} {money(amount)}")
+        axes.barh([0], [width], left=start, color=colour, edgecolor="white", label=f"{name} {USD_ALONE.amount(amount)}")
         if amount / total >= 0.06:
-            axes.text(left + width / 2, 0, f"{amount / total:.0%}", ha="center", va="center", color=text_on(colour))
-        left += width
-        texts.append(f"{name} {money(amount)} ({amount / total:.1%})")
+            axes.text(start + width / 2, 0, f"{amount / total:.0%}", ha="center", va="center", color=text_on(colour))
+        start += width
+        texts.append(f"{name} {USD_ALONE.amount(amount)} ({amount / total:.1%})")
     axes.set_yticks([])
-    axes.set_xlim(0, left)
+    axes.set_xlim(0, start)
     axes.set_xlabel("USD")
     axes.xaxis.set_major_formatter(USD_AXIS)
     axes.spines["left"].set_visible(False)
     legend(figure, len(texts))
-    return picture(figure, title, f"Of {money(total)}: {joined(texts)}.")
+    return picture(figure, title, f"Of {USD_ALONE.amount(total)}: {joined(texts)}.")
 
 
 def cost_per_hour(hourly: Frame, marks: Marks) -> Picture:
@@ -182,36 +175,7 @@ def waste_by_cause(wasted: Frame, marks: Marks) -> Picture:
         axes.text(width, place, text, va="center", fontsize=9, color=TEXT)
     _bar_axes(axes, [f"{label(row.vendorId)}: {label(row.cause, 44)}" for row in rows], 0.14)
     axes.set_xlabel("USD (number of jobs)")
-    texts = [f"{row.vendorId}, {row.cause}: {money(row.cost)} in {row.jobs} jobs" for row in wasted.itertuples()]
-    return picture(figure, title, f"{money(wasted.cost.sum())} in all. {joined(texts)}.")
-
-
-def burn_downs(burn_downs_by_run: Mapping[str, tuple[Any, Frame]]) -> Picture:
-    """The budgets of runs over time, from each run's row of the runs frame and its runs.burn_down()."""
-    title = "Budgets as they burnt down"
-    count = len(burn_downs_by_run)
-    if not count:
-        return empty(title, "No run that was started in this period has spent anything.")
-    columns = min(3, count)
-    rows = -(-count // columns)
-    figure = panes(title, 0.7 + 2.3 * rows)
-    texts = []
-    for place, (run, line) in enumerate(burn_downs_by_run.values(), 1):
-        axes = figure.add_subplot(rows, columns, place)
-        _draw_burn_down(axes, run, line)
-        axes.set_ylabel("USD left" if place % columns == 1 or columns == 1 else "", fontsize=9)
-        axes.set_xlabel("hours since start" if place > count - columns else "", fontsize=9)
-        rest = f"{money(line.remaining.iloc[-1])} left of {money(run.budgetTotal)}"
-        texts.append(f"run {run.runId} {rest} ({run.phase})")
-    return picture(figure, title, f"{joined(texts)}.")
-
-
-def _draw_burn_down(axes: Axes, run: Any, line: Frame) -> None:
-    dress(axes)
-    hours = (line["at"] - line["at"].iloc[0]).dt.total_seconds() / 3600
-    remaining = line.remaining.map(usd_float)
-    axes.fill_between(hours, remaining, step="post", color=AVAILABLE, linewidth=0)
-    axes.step(hours, remaining, where="post", color=SETTLED, linewidth=1.8)
-    axes.set_ylim(0, usd_float(run.budgetTotal) * 1.08)
-    axes.yaxis.set_major_formatter(USD_AXIS)
-    axes.set_title(f"…{run.runId[-6:]} {label(run.goal, 22)} ({run.phase})", fontsize=9, loc="left", color=TEXT)
+    texts = [
+        f"{row.vendorId}, {row.cause}: {USD_ALONE.amount(row.cost)} in {row.jobs} jobs" for row in wasted.itertuples()
+    ]
+    return picture(figure, title, f"{USD_ALONE.amount(wasted.cost.sum())} in all. {joined(texts)}.")

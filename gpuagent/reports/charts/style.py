@@ -20,6 +20,8 @@ from gpuagent.reports.figures.spend import PLANNER
 
 WIDTH, HEIGHT, DPI = 9.0, 3.4, 110
 LABEL_MAX = 28
+ROWS_MAX = 16
+"""Bars in a chart of bars; the table beside it has all."""
 USD_AXIS = FuncFormatter(lambda value, _: f"{value:,.2f}")
 
 

@@ -1,18 +1,19 @@
-"""The charts of work: reliability, time to success, planners compared. They only draw."""
+"""The charts of work: reliability, time to success, budgets of runs, planners compared. They only draw."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from gpuagent.core.money import UNIT, usd
+from gpuagent.core.money import UNIT
 from gpuagent.planbench.ab import Arm
 from gpuagent.planbench.labels import planner_label
 from gpuagent.planbench.statistics import Interval
-from gpuagent.render.palette import BLACK, SETTLED, SUCCESS, TEXT
-from gpuagent.reports.charts.money import ROWS_MAX
+from gpuagent.render.palette import AVAILABLE, BLACK, SETTLED, SUCCESS, TEXT
 from gpuagent.reports.charts.style import (
+    ROWS_MAX,
     USD_AXIS,
     Marks,
     Picture,
@@ -24,8 +25,9 @@ from gpuagent.reports.charts.style import (
     label,
     panes,
     picture,
+    usd_float,
 )
-from gpuagent.reports.display import cents, duration
+from gpuagent.reports.display import USD_ALONE, duration
 from gpuagent.reports.frames import Frame
 
 BINS = 24
@@ -100,6 +102,37 @@ def time_to_success(times: Frame) -> Picture:
     return picture(figure, title, alt)
 
 
+def burn_downs(burn_downs_by_run: Mapping[str, tuple[Any, Frame]]) -> Picture:
+    """The budgets of runs over time, from each run's row of the runs frame and its runs.burn_down()."""
+    title = "Budgets as they burnt down"
+    count = len(burn_downs_by_run)
+    if not count:
+        return empty(title, "No run that was started in this period has spent anything.")
+    columns = min(3, count)
+    rows = -(-count // columns)
+    figure = panes(title, 0.7 + 2.3 * rows)
+    texts = []
+    for place, (run, line) in enumerate(burn_downs_by_run.values(), 1):
+        axes = figure.add_subplot(rows, columns, place)
+        _draw_burn_down(axes, run, line)
+        axes.set_ylabel("USD left" if place % columns == 1 or columns == 1 else "", fontsize=9)
+        axes.set_xlabel("hours since start" if place > count - columns else "", fontsize=9)
+        rest = f"{USD_ALONE.amount(line.remaining.iloc[-1])} left of {USD_ALONE.amount(run.budgetTotal)}"
+        texts.append(f"run {run.runId} {rest} ({run.phase})")
+    return picture(figure, title, f"{joined(texts)}.")
+
+
+def _draw_burn_down(axes: Axes, run: Any, line: Frame) -> None:
+    dress(axes)
+    hours = (line["at"] - line["at"].iloc[0]).dt.total_seconds() / 3600
+    remaining = line.remaining.map(usd_float)
+    axes.fill_between(hours, remaining, step="post", color=AVAILABLE, linewidth=0)
+    axes.step(hours, remaining, where="post", color=SETTLED, linewidth=1.8)
+    axes.set_ylim(0, usd_float(run.budgetTotal) * 1.08)
+    axes.yaxis.set_major_formatter(USD_AXIS)
+    axes.set_title(f"…{run.runId[-6:]} {label(run.goal, 22)} ({run.phase})", fontsize=9, loc="left", color=TEXT)
+
+
 def planners_compared(arms: Sequence[Arm]) -> Picture:
     """Completion and spend of the planners of an A/B test, with 95 % intervals; in brackets the runs that ended."""
     title = "Planners compared: runs assigned at random"
@@ -128,7 +161,7 @@ def planners_compared(arms: Sequence[Arm]) -> Picture:
     texts = [
         f"{planner_label(arm.planner)} completed {completion.mean:.0%} "
         f"[{completion.low:.0%}, {completion.high:.0%}] of {arm.ended} runs "
-        f"at {cents(usd(round(spend.mean)))} USD per run"
+        f"at {USD_ALONE.amount(round(spend.mean))} per run"
         for arm, completion, spend in rows
     ]
     return picture(figure, title, f"{joined(texts)}.")

@@ -85,14 +85,14 @@ def html(report: Report) -> str:
 def tables(report: Report) -> Mapping[str, Frame]:
     """The tables of csv and parquet, money as Decimal USD: purchases and runs of the period, paid answers, vendors."""
     started = report.started
-    named = {
+    frames_by_name = {
         "purchases": _purchases_of_period(report).drop(columns=["approval"]),
         "runs": started.assign(plannerArms=started.plannerArms.map(_arms_text)),
         "planner": report.decisions,
         "vendors": report.frames.vendors,
         "attention": report.attention,
     }
-    return {name: _in_usd(_with_tags_joined(frame)) for name, frame in named.items()}
+    return {name: _in_usd(_with_tags_joined(frame)) for name, frame in frames_by_name.items()}
 
 
 def _purchases_of_period(report: Report) -> Frame:

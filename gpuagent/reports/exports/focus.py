@@ -7,7 +7,7 @@ every paid answer of a planner (tokens). Columns that are always null, and why:
 - ChargeClass: nothing here corrects an invoice of an earlier billing period;
 - InvoiceId: x402 knows no invoices; x_TransactionId is what proves a payment.
 ListCost and ContractedCost equal BilledCost: a vendor's binding quote is the only price it ever offered for the job.
-BillingCurrency is USD, for 1 USDC is booked as 1 USD. Tags are a JSON object; ours have no values, so each is true.
+BillingCurrency is USD, for 1 USDC is booked as 1 USD. Tags are a JSON object of true, for they have no values.
 """
 
 import json

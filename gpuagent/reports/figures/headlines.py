@@ -9,7 +9,7 @@ from typing import TypeAlias
 import pandas as pd
 
 from gpuagent.core.money import usd
-from gpuagent.reports.display import Display, duration, share
+from gpuagent.reports.display import USD_ALONE, Display, duration, share
 from gpuagent.reports.figures import runs, spend
 from gpuagent.reports.figures.spend import JobResult
 from gpuagent.reports.frames import Frames
@@ -81,7 +81,7 @@ class Headline:
             return ""
         if self.before is None:
             return "none before"
-        before = value_text(self.unit, self.before, Display())
+        before = value_text(self.unit, self.before, USD_ALONE)
         if self.same or self.now is None or not self.before:
             return f"{before} before"
         sign = "+" if self.now > self.before else "−"
@@ -93,7 +93,7 @@ class Headline:
     @property
     def same(self) -> bool:
         """Whether both are written alike."""
-        return self.text(Display()) == value_text(self.unit, self.before, Display())
+        return self.text(USD_ALONE) == value_text(self.unit, self.before, USD_ALONE)
 
     @property
     def better(self) -> bool | None:

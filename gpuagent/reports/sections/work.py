@@ -7,8 +7,7 @@ import pandas as pd
 
 from gpuagent.books.findings import MEANING, Finding
 from gpuagent.planbench.ab import Arm
-from gpuagent.reports.charts import money as money_charts
-from gpuagent.reports.charts import work as work_charts
+from gpuagent.reports.charts import work as charts
 from gpuagent.reports.figures import reliability as vendor_reliability
 from gpuagent.reports.figures import runs, spend
 from gpuagent.reports.frames import Frame
@@ -36,7 +35,7 @@ def reliability(report: Report) -> ReportSection:
     }
     note = "What planners believe at the end of the period: the newest jobs of all users, recent ones weigh most."
     table = Table("By vendor (95 % intervals)", vendors, columns, "No vendor is recorded.")
-    return ReportSection("Reliability", note, [work_charts.reliability(vendors, report.marks), table])
+    return ReportSection("Reliability", note, [charts.reliability(vendors, report.marks), table])
 
 
 def time_to_success(report: Report) -> ReportSection:
@@ -54,7 +53,7 @@ def time_to_success(report: Report) -> ReportSection:
     slowest = times.sort_values("seconds", ascending=False, kind="stable")
     table = Table("Slowest first", slowest, columns, "No run of this period has succeeded yet.")
     note = "From the start of a run to the end of the job that completed it, waits for prices and approvals included."
-    return ReportSection("Time to success", note, [work_charts.time_to_success(times), table])
+    return ReportSection("Time to success", note, [charts.time_to_success(times), table])
 
 
 def budgets(report: Report) -> ReportSection:
@@ -76,7 +75,7 @@ def budgets(report: Report) -> ReportSection:
         "Runs, the most spent first", run_budgets, columns, "No run was started in this period.", report.display
     )
     note = f"Settled + held + planner + available = budget. Drawn: the {BURN_DOWNS_MAX} runs that spent most."
-    return ReportSection("Budgets", note, [money_charts.burn_downs(_burn_downs(report, run_budgets)), table])
+    return ReportSection("Budgets", note, [charts.burn_downs(_burn_downs(report, run_budgets)), table])
 
 
 def _burn_downs(report: Report, run_budgets: Frame) -> dict[str, tuple[Any, Frame]]:
@@ -104,7 +103,7 @@ def planners(report: Report) -> ReportSection:
     models = spend.by_model(report.decisions, int(report.paid.cost.sum()))
     parts: list[Part] = [Table("By model", models, columns, "No planner cost anything in this period.", report.display)]
     if arms := runs.compare_planners(report.started, report.request.tag):
-        parts += [work_charts.planners_compared(arms), _arms_table(arms, report)]
+        parts += [charts.planners_compared(arms), _arms_table(arms, report)]
     note = "The cost of language models, and the figures of planners where runs were started with several."
     return ReportSection("Planners", note, parts)
 
