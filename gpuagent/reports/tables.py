@@ -11,7 +11,7 @@ from enum import Enum, auto
 from typing import Any
 
 from gpuagent.core.money import usd
-from gpuagent.planbench.labels import planner_label
+from gpuagent.core.status import planner_label
 from gpuagent.reports.display import USD_ALONE, Display, cents, duration, moment, share
 from gpuagent.reports.figures.headlines import Headline
 from gpuagent.reports.frames import Frame

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from gpuagent.core.money import UNIT
+from gpuagent.core.status import planner_label
 from gpuagent.planbench.ab import Arm
-from gpuagent.planbench.labels import planner_label
 from gpuagent.planbench.statistics import Interval
 from gpuagent.render.palette import AVAILABLE, BLACK, SETTLED, SUCCESS, TEXT
 from gpuagent.reports.charts.style import (
