@@ -573,8 +573,8 @@ MUTANTS = (
     Mutant(
         "a vendor's text is markup in a report",
         "gpuagent/reports/tables.py",
-        'return f"<td{_side(kind)}>{html.escape(words)}</td>"',
-        'return f"<td{_side(kind)}>{words}</td>"',
+        'return f"<td{_side(kind)}>{html.escape(text)}</td>"',
+        'return f"<td{_side(kind)}>{text}</td>"',
         "tests/reports/test_page.py -k break_the_page",
     ),
 )
