@@ -47,7 +47,7 @@ def _check_tokens(host: str, environ: Mapping[str, str]) -> None:
     from gpuagent.api.auth import is_loopback
     from gpuagent.api.tokens import TOKENS, read_tokens
 
-    if not read_tokens(environ).any and not is_loopback(host):
+    if not read_tokens(environ).callers and not is_loopback(host):
         raise ConfigError(f"--host {host} lets other machines in: set {TOKENS} first, such as ada=operate+approve:…")
 
 
