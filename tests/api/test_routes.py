@@ -109,6 +109,15 @@ def test_spending_is_what_was_settled(served: Served) -> None:
     assert served.get("/api/reports/spend", since="2020-01-01", until="2020-02-01")["groups"] == []
 
 
+def test_a_status_has_so_many_of_the_newest_observations(served: Served) -> None:
+    run_id = served.start()
+    served.tick(run_id)
+    whole = served.get("/api/agent-status", runId=run_id)["observations"]
+    for count in (0, 1, len(whole) - 1, len(whole), len(whole) + 1, 2 * len(whole) - 1):
+        status = served.get("/api/agent-status", runId=run_id, observations=count)
+        assert status["observations"] == whole[max(len(whole) - count, 0) :]
+
+
 def test_vendors_without_the_names_of_secrets(served: Served) -> None:
     vendors = served.get("/api/vendors")["vendors"]
     assert [vendor["vendorId"] for vendor in vendors] == ["gpu_vendor_1", "gpu_vendor_2", "gpu_vendor_3"]

@@ -69,8 +69,8 @@ def agent_status(
     """Show a run with its jobs, payments and observations."""
     documents = connections.database.reads.documents(run_id)
     (run,) = documents.pop("runs")
-    skipped = len(documents["observations"]) - observations
-    documents["observations"] = documents["observations"][skipped:][:observations]
+    older = max(len(documents["observations"]) - observations, 0)
+    documents["observations"] = documents["observations"][older:]
     return JSONResponse({"run": json_value(run), **json_value(documents)})
 
 
