@@ -72,14 +72,14 @@ def planners_live(
 
     from gpuagent.planbench.scenarios import load
     from gpuagent.planbench.steps import play_in_memory, same_choices, steps_json, steps_table
-    from gpuagent.practice.market import practice
+    from gpuagent.practice.market import practice_market
 
     with errors_explained():
         (variants,) = load(scenario) if scenario.is_file() else ((),)
         if variant >= len(variants) or replicate >= variants[variant].replicates:
             raise BadInput(f"{scenario} has no variant {variant} with a replicate {replicate}")
         market = variants[variant]
-        with practice(max(3, len(market.sellers)), **os.environ) as live:
+        with practice_market(max(3, len(market.sellers)), **os.environ) as live:
             run_planner = live.agent.ports.planners.get(planner)
             if run_planner is None:
                 raise BadInput(f"no planner {planner!r}; there are: {', '.join(live.agent.ports.planners)}")

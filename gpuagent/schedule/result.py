@@ -1,4 +1,4 @@
-"""How a scheduled run ended, as the notebook's machine-readable cell, and read back from the notebook it left."""
+"""The result of a scheduled run, as a machine-readable cell of its notebook, and read back from the notebook."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,8 +19,9 @@ COMPLETED, FAILED, UNFINISHED = "completed", "failed", "unfinished"
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """name: what it was asked for by. ticks: made this time. trouble: why the last tick could not be made, or "".
+    """The state in which a scheduled run was left, with its books.
 
+    name: the run_id parameter. ticks: made this time. trouble: why the last tick could not be made, or "".
     books: None where the chain did not answer. payments: documents.
     """
 
@@ -34,13 +35,13 @@ class Result:
 
     @property
     def outcome(self) -> str:
-        """Unfinished also where the run has ended, and money of it is not decided on chain."""
+        """completed, failed or unfinished; the latter also where a payment of an ended run is undecided on chain."""
         if not is_over(self.run):
             return UNFINISHED
         return COMPLETED if self.run.status is RunStatus.COMPLETED else FAILED
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         if self.outcome == UNFINISHED:
             trouble = f"; at the last one: {self.trouble}" if self.trouble else ""
             return (
@@ -50,7 +51,7 @@ class Result:
         return f"run {self.run.run_id} {self.outcome}: {self.run.reason}"
 
     def as_json(self) -> dict[str, Any]:
-        """Amounts as strings of atomic units, as everywhere in JSON."""
+        """The result for programs; amounts are strings of atomic units."""
         return {
             "schema": SCHEMA,
             "outcome": self.outcome,
@@ -68,11 +69,11 @@ class Result:
         }
 
     def check(self) -> None:
-        """Makes the cell that calls it fail. Raises RunFailed, and ChainMismatch where the books differ."""
+        """Make the cell that calls it fail. Raises RunFailed, and ChainMismatch where the books differ."""
         if self.books and not self.books.balanced:
             raise ChainMismatch(f"run {self.run.run_id}: {'; '.join(self.books.differences)}: see `gpuagent books`")
         if self.outcome == FAILED:
-            raise RunFailed(self.words)
+            raise RunFailed(self.summary)
 
     @property
     def _verdict(self) -> str:
@@ -95,17 +96,17 @@ class Result:
         return {
             MIME: self.as_json(),
             "text/html": f'<table aria-label="How the run ended">{cells}</table>',
-            "text/plain": self.words,
+            "text/plain": self.summary,
         }
 
 
 def result_in(notebook: Any) -> dict[str, Any] | None:
-    """The last result that a notebook (an nbformat node) shows, or None."""
-    found = None
+    """The last result in the outputs of a notebook (an nbformat node), or None."""
+    result = None
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
-            found = output.get("data", {}).get(MIME, found)
-    return found
+            result = output.get("data", {}).get(MIME, result)
+    return result
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -113,9 +114,9 @@ def read(path: Path) -> dict[str, Any]:
     import nbformat
 
     try:
-        found = result_in(nbformat.read(path, as_version=4))  # type: ignore[no-untyped-call]
+        result = result_in(nbformat.read(path, as_version=4))  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise BadInput(f"{path} is no notebook that can be read: {error}") from error
-    if found is None:
+    if result is None:
         raise BadInput(f"{path} shows no result ({MIME}): it did not get so far")
-    return found
+    return result
