@@ -86,4 +86,6 @@ def practice_market(vendors: int, **environment: str) -> Iterator[PracticeMarket
         clock = TurnedClock(agent.ports.clock)
         agent = replace(agent, ports=replace(agent.ports, clock=clock))
         with httpx.Client(base_url=running.environment["VENDOR_URL"], headers=token, timeout=TIMEOUT_S) as client:
-            yield PracticeMarket(agent, running.vendors, PracticeControls(client, running.environment["CHAIN_RPC_URL"], clock))
+            yield PracticeMarket(
+                agent, running.vendors, PracticeControls(client, running.environment["CHAIN_RPC_URL"], clock)
+            )

@@ -166,7 +166,7 @@ def test_a_cell_that_does_not_heed_the_interrupt_is_killed(world: World, tmp_pat
     ) as process:
         eventually(sign.exists, DEADLINE_S)
         out, said = terminate(process)
-    assert "stopped=<Signals.SIGTERM: 15>" in out or "stopped=15" in out, said
+    assert "signal=<Signals.SIGTERM: 15>" in out or "signal=15" in out, said
     assert "DeadKernelError" in out
 
 
