@@ -32,12 +32,12 @@ def errors_explained() -> Iterator[None]:
 
 
 @contextmanager
-def agent() -> "Iterator[Agent]":
+def open_agent() -> "Iterator[Agent]":
     """The whole agent, connected, which starts and ticks runs."""
     from gpuagent import settings, wiring
 
-    with wiring.open_agent(settings.read()) as connected:
-        yield connected
+    with wiring.open_agent(settings.read()) as agent:
+        yield agent
 
 
 @contextmanager

@@ -104,7 +104,8 @@ def advance(
 ) -> tuple[Run, int, str]:
     """Tick the run. The run as it was left, the number of ticks, and the trouble at the last one, or "".
 
-    tell: gets the trouble of each tick, or "", but the same trouble once. Trouble that may pass ends nothing: the next tick tries again.
+    Trouble that may pass ends nothing: the next tick tries again. tell: gets "" after each tick that was made, and
+    each trouble once.
     """
     ticks, trouble = 0, ""
     pace = replace(ports.pace, poll_s=limits.pause_s)
