@@ -19,7 +19,7 @@ CHALLENGE = {"WWW-Authenticate": "Bearer"}
 SUBPROTOCOL = "gpuagent"
 """A browser cannot send a header with a WebSocket: it offers this subprotocol, and `bearer.TOKEN` beside it."""
 
-bearer = HTTPBearer(auto_error=False, description=f"a token of {TOKENS}")
+bearer = HTTPBearer(auto_error=False, description=f"a token of the variable {TOKENS}")
 
 
 def authorized_caller(http: HTTPConnection, *permissions: str) -> Caller:

@@ -52,7 +52,7 @@ class StartRequest(RequestBody):
     vendor_ids: Annotated[list[ShortText], Field(max_length=50, description="empty: any enabled vendor")] = []
     tags: Annotated[list[Tag], Field(max_length=20)] = []
     planner: Annotated[
-        str, Field(max_length=200, description="NAME, or NAME=WEIGHT,… to compare; empty: the default")
+        str, Field(max_length=200, description="stub (rules) or llm, or NAME=WEIGHT,… to compare; empty: the default")
     ] = ""
     jobs_open_max: Annotated[int, Field(strict=True, ge=1, le=JOBS_MAX)] = 1
 
@@ -71,7 +71,7 @@ class ApproveRequest(RequestBody):
     model_config = ConfigDict(json_schema_extra={"example": {"amount": 12.5, "by": "Ada"}})
 
     amount: Annotated[Usd, Field(description="the price that waits, in USD; another amount is refused", gt=0)]
-    job_id: Annotated[str, Field(max_length=64, description="the job that is meant, where several wait")] = ""
+    job_id: Annotated[str, Field(max_length=64, description="the job's id, where several wait")] = ""
     by: Annotated[str, Field(max_length=100, description="who decides, if not the owner of the token")] = ""
 
 
@@ -81,7 +81,7 @@ class RejectRequest(RequestBody):
     model_config = ConfigDict(json_schema_extra={"example": {"why": "too dear", "by": "Ada"}})
 
     why: Annotated[str, Field(min_length=1, max_length=500)]
-    job_id: Annotated[str, Field(max_length=64, description="the job that is meant, where several wait")] = ""
+    job_id: Annotated[str, Field(max_length=64, description="the job's id, where several wait")] = ""
     by: Annotated[str, Field(max_length=100, description="who decides, if not the owner of the token")] = ""
 
 
@@ -178,10 +178,14 @@ class RunControlResponse(ResponseBody):
 
 
 class VendorListResponse(ResponseBody):
+    """All vendors, with prices in USD."""
+
     vendors: list[dict[str, Any]]
 
 
 class SpendGroup(ResponseBody):
+    """The spending of one group, in USD."""
+
     key: Annotated[str, Field(description="a vendor, day, user, planner or tag")]
     settled: float
     wasted: float
@@ -202,12 +206,16 @@ class SpendResponse(ResponseBody):
 
 
 class TickedRun(ResponseBody):
+    """A tick that was made."""
+
     run_id: str
     message: str
     phase: str
 
 
 class FailedTick(ResponseBody):
+    """A tick that failed, with the problem's code and detail."""
+
     run_id: str
     code: str
     detail: str
@@ -223,4 +231,6 @@ class TickDueResponse(ResponseBody):
 
 
 class Health(ResponseBody):
+    """The sign that the server answers."""
+
     status: Literal["ok"]

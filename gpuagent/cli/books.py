@@ -21,7 +21,7 @@ def books(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hold ledgers against the chain. Exits with 1 if they differ."""
+    """Check ledgers against the chain. Exits with 1 if they differ."""
     from gpuagent import settings, wiring
 
     if bool(run_id) == all_runs:

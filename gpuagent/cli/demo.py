@@ -8,7 +8,7 @@ from gpuagent.cli.common import EXIT_RUN_FAILED, AsJson, console, errors_explain
 
 
 def demo(
-    budget: Annotated[str, typer.Option(help="USD.")] = "5",
+    budget: Annotated[str, typer.Option(help="The budget in USD.")] = "5",
     fail_vendor: Annotated[str, typer.Option(help="The vendor whose jobs fail, or none.")] = "gpu_vendor_1",
     fail_rate: Annotated[str, typer.Option(help="Chance from 0 to 1 that any job fails.")] = "0",
     as_json: AsJson = False,

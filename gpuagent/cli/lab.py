@@ -1,4 +1,4 @@
-"""`gpuagent lab`: JupyterLab in the notebooks, with the stack that they need."""
+"""`gpuagent lab`: JupyterLab with the notebooks and the stack that they need."""
 
 import importlib.util
 import os
@@ -27,7 +27,7 @@ def lab(
     port: Annotated[int, typer.Option(min=0, max=65535, help="JupyterLab's port; 0: any free one.")] = 8888,
     browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
 ) -> None:
-    """Open JupyterLab in the notebooks, with the stack: your own if it is configured, or an embedded one."""
+    """Open JupyterLab with the notebooks and a stack: your own if it is configured, or an embedded one."""
     from gpuagent.session import is_configured, resolved_environment
 
     with errors_explained():

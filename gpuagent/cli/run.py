@@ -33,8 +33,8 @@ runs = typer.Typer(no_args_is_help=True, help="Start runs, tick them, show them.
 @runs.command("start")
 def run_start(
     goal: Annotated[str, typer.Option(help="What the run is for.")],
-    budget: Annotated[str, typer.Option(help="USD, such as 5 or 1.40.")],
-    gpu: Annotated[str, typer.Option(help="GPU type.")] = "A100",
+    budget: Annotated[str, typer.Option(help="The budget in USD, such as 5 or 1.40.")],
+    gpu: Annotated[str, typer.Option(help="The GPU type.")] = "A100",
     hours: Annotated[str, typer.Option(help="GPU hours to buy.")] = "1",
     vendor: Annotated[list[str] | None, typer.Option(help="Buy only from this vendor; may be repeated.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="A tag for reports; may be repeated.")] = None,
@@ -42,7 +42,7 @@ def run_start(
     user: Annotated[str, typer.Option(help="The user whose run it is.")] = "local",
     planner: Annotated[
         list[str] | None,
-        typer.Option(help="The planner that chooses the vendor; several as NAME=WEIGHT to compare them."),
+        typer.Option(help="What chooses the vendor: stub (rules) or llm; several as NAME=WEIGHT to compare them."),
     ] = None,
     dry_run: Annotated[bool, typer.Option(help="Only show what would be paid, and what forbids it.")] = False,
     as_json: AsJson = False,

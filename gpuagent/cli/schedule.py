@@ -21,7 +21,7 @@ COMPLETED, RUN_FAILED, BAD_INPUT, UNFINISHED, LOCKED, TROUBLE, SIGNALLED = 0, 1,
 PARAMETER_FLAGS = ("-p", "--parameter")
 RUN_ID = "run_id"
 
-schedules = typer.Typer(no_args_is_help=True, help="Execute notebooks unwatched, for systemd, cron and clusters.")
+schedules = typer.Typer(no_args_is_help=True, help="Execute notebooks unattended, for systemd, cron and clusters.")
 
 
 class PairedOptions(TyperCommand):

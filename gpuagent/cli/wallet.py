@@ -17,8 +17,8 @@ NewFile = Annotated[Path, typer.Argument(help="The keystore to write; the file m
 
 wallets = typer.Typer(
     no_args_is_help=True,
-    help="The wallet that pays. `new` and `import` put its key into a file that a password opens; the password is "
-    "taken from X402_KEYSTORE_PASSWORD or X402_KEYSTORE_PASSWORD_FILE, or asked for.",
+    help="The wallet that pays. `new` and `import` write its key to a file that a password opens; the password is "
+    "read from X402_KEYSTORE_PASSWORD or X402_KEYSTORE_PASSWORD_FILE, or prompted for.",
 )
 
 

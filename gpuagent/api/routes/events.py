@@ -25,7 +25,7 @@ IDLE_EVERY = 15
 POLICY_VIOLATION, TRY_AGAIN = 1008, 1013
 
 routes = APIRouter(prefix="/api/runs/{runId}", tags=["live"])
-ThisRun = Annotated[str, Path(alias="runId", max_length=64, examples=[RUN_ID])]
+ThisRun = Annotated[str, Path(alias="runId", max_length=64, description="the run's id", examples=[RUN_ID])]
 After = Annotated[str, Query(max_length=2_048, description="the id of the last message that the client has")]
 STREAM = {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "messages until the end"}
 RUN_OVER = {"description": "the run is over, and the client has its last message"}

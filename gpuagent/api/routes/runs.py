@@ -26,7 +26,7 @@ POST_PROBLEMS = openapi_responses(400, 401, 403, 404, 409, 413, 422, 502, 503)
 GET_PROBLEMS = openapi_responses(401, 403, 404, 422, 503)
 
 routes = APIRouter(prefix="/api", tags=["runs"])
-ThisRun = Annotated[str, Path(alias="runId", max_length=64, examples=[schemas.RUN_ID])]
+ThisRun = Annotated[str, Path(alias="runId", max_length=64, description="the run's id", examples=[schemas.RUN_ID])]
 
 
 @routes.post("/agent-start", response_model=schemas.RunResponse, responses=POST_PROBLEMS)
@@ -64,7 +64,7 @@ def agent_status(
     _: MayRead,
     connections: Connected,
     run_id: Annotated[str, Query(alias="runId", min_length=1, max_length=64, examples=[schemas.RUN_ID])],
-    observations: Annotated[int, Query(ge=0, le=OBSERVATIONS_MAX, description="how many, the newest")] = 1_000,
+    observations: Annotated[int, Query(ge=0, le=OBSERVATIONS_MAX, description="at most so many, the newest")] = 1_000,
 ) -> Response:
     """Show a run with its jobs, payments and observations."""
     documents = connections.database.reads.documents(run_id)
