@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpuagent.cli.common import AsJson, By, RunId, database, errors_explained, print_json, user_name
+from gpuagent.cli.common import AsJson, By, RunId, errors_explained, open_database, print_json, user_name
 
 if TYPE_CHECKING:
     from gpuagent.core.model import Run
@@ -27,7 +27,7 @@ def run_approve(run_id: RunId, amount: Amount, job: Job = "", by: By = "", as_js
     from gpuagent.core.money import parse_usd, show_usd
     from gpuagent.wiring import system_clock
 
-    with errors_explained(), database() as db:
+    with errors_explained(), open_database() as db:
         price = parse_usd(amount)
         run = approve(run_id, user_name(by), price, db.store, system_clock(), job)
         _print(run, f"approved {show_usd(price)}: tick the run", as_json)
@@ -38,7 +38,7 @@ def run_reject(run_id: RunId, why: Why, job: Job = "", by: By = "", as_json: AsJ
     from gpuagent.agent.approve import reject
     from gpuagent.wiring import system_clock
 
-    with errors_explained(), database() as db:
+    with errors_explained(), open_database() as db:
         _print(reject(run_id, user_name(by), why, db.store, system_clock(), job), "rejected", as_json)
 
 
@@ -48,7 +48,7 @@ def run_cancel(run_id: RunId, why: Why, by: By = "", as_json: AsJson = False) ->
     from gpuagent.core.transitions import is_over
     from gpuagent.wiring import system_clock
 
-    with errors_explained(), database() as db:
+    with errors_explained(), open_database() as db:
         run = cancel(run_id, user_name(by), why, db.store, system_clock())
         _print(run, "cancelled" if is_over(run) else "cancelled; a payment is out: tick the run to its end", as_json)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpuagent.cli.common import EXIT_OTHER, AsJson, console, database, errors_explained, print_json
+from gpuagent.cli.common import EXIT_OTHER, AsJson, console, errors_explained, open_database, print_json
 
 if TYPE_CHECKING:
     from gpuagent.core.ports import Node
@@ -28,7 +28,7 @@ def books(
         raise typer.BadParameter("name one run, or --all")
     if run_id and (repair or from_block is not None):
         raise typer.BadParameter("--repair and --from-block go with --all; one run is repaired by `gpuagent run tick`")
-    with errors_explained(), database() as db, wiring.open_chain(settings.read()) as chain:
+    with errors_explained(), open_database() as db, wiring.open_chain(settings.read()) as chain:
         audit = _audit_all(db, chain, repair, from_block) if all_runs else _audit_run(run_id, db, chain)
         if as_json:
             print_json(audit.as_json)

@@ -41,7 +41,7 @@ def open_agent() -> "Iterator[Agent]":
 
 
 @contextmanager
-def database() -> "Iterator[Database]":
+def open_database() -> "Iterator[Database]":
     """The database alone, which needs no key and no chain."""
     from gpuagent import settings, wiring
 

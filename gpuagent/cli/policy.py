@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpuagent.cli.common import AsJson, By, console, database, errors_explained, print_json, user_name
+from gpuagent.cli.common import AsJson, By, console, errors_explained, open_database, print_json, user_name
 from gpuagent.errors import BadInput
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _halts_without(key: tuple[str, str], policy: "Policy") -> "tuple[Halt, ...]"
 def _change(revise: "Callable[[Policy], Policy]", by: str, why: str, as_json: bool) -> None:
     from gpuagent.wiring import system_clock
 
-    with database() as db:
+    with open_database() as db:
         db.store.change_policy(revise, user_name(by), why, system_clock().now())
     _show(1, as_json)
 
@@ -119,7 +119,7 @@ def _show(limit: int, as_json: bool) -> None:
     from gpuagent.render.as_json import json_value
     from gpuagent.render.policy import policy_view
 
-    with errors_explained(), database() as db:
+    with errors_explained(), open_database() as db:
         versions = db.reads.policies(limit)
         if as_json:
             print_json({"policies": json_value(versions)})
@@ -147,7 +147,7 @@ def _halt_key(kind: str, name: str) -> tuple[str, str]:
     from gpuagent.core.policy import EVERY_WALLET
 
     if kind == "vendor":
-        with database() as db:
+        with open_database() as db:
             vendor_ids = [vendor.vendor_id for vendor in db.store.vendors()]
         if name not in vendor_ids:
             raise BadInput(f"no vendor {name!r}; known: {', '.join(vendor_ids) or 'none'}")

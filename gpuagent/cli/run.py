@@ -15,9 +15,9 @@ from gpuagent.cli.common import (
     AsJson,
     RunId,
     console,
-    database,
     errors_explained,
     open_agent,
+    open_database,
     print_json,
 )
 from gpuagent.cli.watch import following
@@ -121,7 +121,7 @@ def run_watch(
 
     with errors_explained(), ExitStack() as stack:
         agent = stack.enter_context(open_agent()) if ticking else None
-        db = agent.database if agent else stack.enter_context(database())
+        db = agent.database if agent else stack.enter_context(open_database())
         run = db.store.load(run_id)
         show = stack.enter_context(following(db, run_id, as_json))
         advance = partial(tick, ports=agent.ports) if agent else db.store.load
@@ -134,7 +134,7 @@ def run_watch(
 @runs.command("status")
 def run_status(run_id: RunId, as_json: AsJson = False) -> None:
     """Show a run with its jobs, payments and observations."""
-    with errors_explained(), database() as db:
+    with errors_explained(), open_database() as db:
         _show_run(db, run_id, as_json)
 
 
@@ -146,7 +146,7 @@ def run_list(
     from gpuagent.render.as_json import json_value
     from gpuagent.render.run import runs_table
 
-    with errors_explained(), database() as db:
+    with errors_explained(), open_database() as db:
         documents = db.reads.runs(limit)
         if as_json:
             print_json({"runs": json_value(documents)})

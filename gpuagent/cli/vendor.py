@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gpuagent.cli.common import EXIT_OTHER, AsJson, console, database, errors_explained, print_json
+from gpuagent.cli.common import EXIT_OTHER, AsJson, console, errors_explained, open_database, print_json
 from gpuagent.errors import BadInput
 
 vendors = typer.Typer(no_args_is_help=True, help="The vendors that the agent may buy from.")
@@ -27,7 +27,7 @@ def vendor_seed(
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadInput(f'{file} is not {{"vendors": [...]}} ({type(error).__name__}: {error})') from error
         records = [vendor_from(entry) for entry in entries]
-        with database() as db:
+        with open_database() as db:
             record_vendors(db, records)
         names = [vendor.vendor_id for vendor in records]
         if as_json:
@@ -42,7 +42,7 @@ def vendor_list(as_json: AsJson = False) -> None:
     from gpuagent.render.vendors import vendors_table
     from gpuagent.wiring import vendor_entry
 
-    with errors_explained(), database() as db:
+    with errors_explained(), open_database() as db:
         records = db.store.vendors()
         if as_json:
             print_json({"vendors": [vendor_entry(vendor) for vendor in records]})
