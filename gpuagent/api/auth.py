@@ -60,7 +60,7 @@ def _check_local(http: HTTPConnection, tokens: Tokens) -> None:
     hosts = [http.headers.get("host", ""), *([urlsplit(origin).netloc] if origin is not None else [])]
     if not all(is_loopback(urlsplit(f"//{host}").hostname or "") for host in hosts):
         raise ProblemError(
-            403, "not_local", f"without tokens it is asked for as localhost and from there: set {TOKENS}"
+            403, "not_local", f"without tokens this server answers requests to and from localhost alone: set {TOKENS}"
         )
 
 

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents. An error of ours explains itself; of a bug the client gets a number alone."""
+"""Errors as RFC 9457 problem documents. Of a bug the client gets a number alone."""
 
 import logging
 import secrets
@@ -75,7 +75,7 @@ class ProblemError(Exception):
 
 
 def problem_of(error: errors.GpuAgentError) -> ProblemError:
-    """The problem that an error of ours is to a client. Raises the error itself where it is a bug."""
+    """The problem that tells a client of the error. Raises the error itself where it is a bug."""
     for kind, status, code in PROBLEMS:
         if isinstance(error, kind):
             return ProblemError(status, code, str(error), {"Retry-After": RETRY_AFTER_S} if status == 503 else {})

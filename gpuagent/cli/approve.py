@@ -1,4 +1,4 @@
-"""`gpuagent run approve|reject|cancel`: the user's words to a run. They need the database alone."""
+"""`gpuagent run approve|reject|cancel`: commands that need the database alone, no key and no chain."""
 
 from typing import TYPE_CHECKING, Annotated
 

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,9 +18,21 @@ if TYPE_CHECKING:
     from gpuagent.schedule.papermill import Execution
     from gpuagent.schedule.parameters import Value
 
-COMPLETED, RUN_FAILED, BAD_INPUT, UNFINISHED, LOCKED, TROUBLE, SIGNALLED = 0, 1, 2, 3, 4, 5, 128
 PARAMETER_FLAGS = ("-p", "--parameter")
 RUN_ID = "run_id"
+
+
+class ExitCode(IntEnum):
+    """The exit codes of `schedule run`. A signal's code is SIGNAL plus its number."""
+
+    COMPLETED = 0
+    RUN_FAILED = 1
+    BAD_INPUT = 2
+    UNFINISHED = 3
+    LOCKED = 4
+    TROUBLE = 5
+    SIGNAL = 128
+
 
 schedules = typer.Typer(no_args_is_help=True, help="Execute notebooks unattended, for systemd, cron and clusters.")
 
@@ -150,7 +163,7 @@ def _finish(execution: "Execution", output: Path, as_json: bool) -> None:
     result = result_in(nbformat.read(output, as_version=4))  # type: ignore[no-untyped-call]
     code = _exit_code(execution, result)
     message = f"{execution.error}: {execution.message}" if execution.error else _describe(result)
-    if code > SIGNALLED:
+    if code > ExitCode.SIGNAL:
         message = f"stopped by {signal.Signals(execution.signal).name}, which interrupted the cell; start it again"
     if as_json:
         print_json({"exitCode": code, "output": str(output), "error": execution.error and message, "result": result})
@@ -161,20 +174,21 @@ def _finish(execution: "Execution", output: Path, as_json: bool) -> None:
 
 def _exit_code(execution: "Execution", result: Mapping[str, Any] | None) -> int:
     if execution.error == "RunFailed":
-        return RUN_FAILED
+        return ExitCode.RUN_FAILED
     if execution.error and execution.signal:
-        return SIGNALLED + execution.signal
+        return ExitCode.SIGNAL + execution.signal
     if execution.error:
         from gpuagent import errors
 
         return _error_code(getattr(errors, execution.error, GpuAgentError))
-    return UNFINISHED if result and result["outcome"] == "unfinished" else COMPLETED
+    unfinished = result is not None and result["outcome"] == "unfinished"
+    return ExitCode.UNFINISHED if unfinished else ExitCode.COMPLETED
 
 
 def _error_code(error: type[BaseException]) -> int:
     if issubclass(error, Locked):
-        return LOCKED
-    return BAD_INPUT if issubclass(error, BadInput | ConfigError) else TROUBLE
+        return ExitCode.LOCKED
+    return ExitCode.BAD_INPUT if issubclass(error, BadInput | ConfigError) else ExitCode.TROUBLE
 
 
 def _describe(result: Mapping[str, Any] | None) -> str:

@@ -24,7 +24,7 @@ def parameter_types(notebook: Path) -> Mapping[str, str]:
         parameters = pm.inspect_notebook(notebook)
     except OSError as error:
         raise BadInput(f"{notebook} cannot be read: {error.strerror or error}") from error
-    except Exception as error:  # whatever a file that is no notebook raises in nbformat
+    except Exception as error:  # a file that is no notebook raises many kinds of errors in nbformat
         raise BadInput(f"{notebook} is no notebook that papermill can run: {str(error)[:200]}") from error
     return {
         name: _type_of(name, parameter["inferred_type_name"], parameter["default"])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,15 @@ from gpuagent.errors import BadInput, ChainMismatch, RunFailed
 from gpuagent.render.as_json import books_json, json_value
 
 MIME, SCHEMA = "application/vnd.gpuagent.run+json", "gpuagent.run/1"
-COMPLETED, FAILED, UNFINISHED = "completed", "failed", "unfinished"
+
+
+class Ending(StrEnum):
+    """How a scheduled start ended, as its result names it."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    UNFINISHED = "unfinished"
+    """Not over yet; also an ended run with a payment that is undecided on chain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,27 +43,26 @@ class Result:
     payments: tuple[Mapping[str, Any], ...]
 
     @property
-    def outcome(self) -> str:
-        """completed, failed or unfinished; the latter also where a payment of an ended run is undecided on chain."""
+    def ending(self) -> Ending:
         if not is_over(self.run):
-            return UNFINISHED
-        return COMPLETED if self.run.status is RunStatus.COMPLETED else FAILED
+            return Ending.UNFINISHED
+        return Ending.COMPLETED if self.run.status is RunStatus.COMPLETED else Ending.FAILED
 
     @property
     def summary(self) -> str:
-        if self.outcome == UNFINISHED:
+        if self.ending is Ending.UNFINISHED:
             trouble = f"; at the last one: {self.trouble}" if self.trouble else ""
             return (
                 f"run {self.run.run_id} is not over after {self.ticks} ticks ({phase(self.run).value}){trouble}. "
                 f"The same run_id continues it: {self.name}"
             )
-        return f"run {self.run.run_id} {self.outcome}: {self.run.reason}"
+        return f"run {self.run.run_id} {self.ending}: {self.run.reason}"
 
     def as_json(self) -> dict[str, Any]:
         """The result for programs; amounts are strings of atomic units."""
         return {
             "schema": SCHEMA,
-            "outcome": self.outcome,
+            "outcome": self.ending.value,
             "runId": self.run.run_id,
             "name": self.name,
             "status": self.run.status.value,
@@ -72,7 +80,7 @@ class Result:
         """Make the cell that calls it fail. Raises RunFailed, and ChainMismatch where the books differ."""
         if self.books and not self.books.balanced:
             raise ChainMismatch(f"run {self.run.run_id}: {'; '.join(self.books.differences)}: see `gpuagent books`")
-        if self.outcome == FAILED:
+        if self.ending is Ending.FAILED:
             raise RunFailed(self.summary)
 
     @property
@@ -83,7 +91,7 @@ class Result:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         rows = (
-            ("outcome", self.outcome),
+            ("outcome", self.ending),
             ("run", self.run.run_id),
             ("reason", self.run.reason or self.trouble),
             ("ticks", str(self.ticks)),

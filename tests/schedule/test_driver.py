@@ -64,7 +64,7 @@ def test_the_limit_leaves_the_run_to_be_continued(world: World) -> None:
     run, ticks, _ = drive_to_end(world, world.start(), ticks=2)
     assert (run.status, ticks) == (RunStatus.RUNNING, 2)
     scheduled = result(world, run, trouble="the node is away")
-    assert scheduled.outcome == "unfinished"
+    assert scheduled.ending == "unfinished"
     assert "is not over after 3 ticks (WAITING); at the last one: the node is away" in scheduled.summary
     assert "The same run_id continues it: nightly" in scheduled.summary
     scheduled.check()

@@ -43,7 +43,7 @@ def papermilled(folder: Path, *arguments: str) -> tuple[str, ...]:
 
 @pytest.fixture(scope="module")
 def quick_market() -> Iterator[Market]:
-    """A notebook goes by the wall clock, so its vendors are quick, and nobody turns theirs."""
+    """A notebook goes by the wall clock, so its vendors are quick, and no test turns their clock."""
     with stack.start(PORT="0", MOCK_SPEED="7200") as running:
         market = Market(running)
         yield market

@@ -48,7 +48,7 @@ async def events(
     """Send what happens to a run as it happens, beginning with the whole run or after the last message."""
     last = last_event_id or after
     if last.endswith(OVER):
-        return Response(status_code=204)  # tells an EventSource not to come back
+        return Response(status_code=204)  # keeps an EventSource from coming back
     stack = AsyncExitStack()
     followers: Followers = request.app.state.followers
     try:
@@ -104,7 +104,7 @@ class _EventStream(Response):
         except ProblemError as problem:
             await put(LiveMessage("failed", data=problems.document(problem, "")).as_sse(), more=False)
         except TimeoutError:
-            return  # the client does not read, so it cannot be told
+            return  # the client does not read, so no reason can reach it
 
 
 async def _send_texts(ws: WebSocket, first: LiveMessage, stream: AsyncIterator[LiveMessage], slow_s: float) -> None:
