@@ -94,8 +94,8 @@ def run_tick(
     def advance(agent: "Agent") -> "Run":
         run = agent.store.load(run_id)
         ticking = partial(tick, ports=agent.ports)
-        for result in drive(run, ticking, time.sleep, agent.ports.pace, ticks_max=None if until_over else 1):
-            run = result.run
+        for attempt in drive(run, ticking, time.sleep, agent.ports.pace, ticks_max=None if until_over else 1):
+            run = attempt.run
         return run
 
     _advance(run_id, advance, as_json)
@@ -125,8 +125,8 @@ def run_watch(
         run = db.store.load(run_id)
         show = stack.enter_context(following(db, run_id, as_json))
         advance = partial(tick, ports=agent.ports) if agent else db.store.load
-        for result in drive(run, advance, time.sleep, agent.ports.pace if agent else Pace()):
-            run = result.run
+        for attempt in drive(run, advance, time.sleep, agent.ports.pace if agent else Pace()):
+            run = attempt.run
             show()
     _exit_as(run)
 

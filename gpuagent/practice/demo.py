@@ -96,7 +96,7 @@ def play(budget: str, fail_vendor: str, fail_rate: str, say: Say | None) -> Demo
 
 
 def follow(run: Run, agent: wiring.Agent, tell: Say, pace: Pace) -> Run:
-    """Tick the run to its end, telling every observation once."""
+    """Tick the run to its end and tell every observation once."""
     narration = Narration(agent.reads.documents, run.run_id)
     for line in narration.lines():
         tell(line)

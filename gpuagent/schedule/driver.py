@@ -84,7 +84,7 @@ def drive_run(
         name = f" ({run_id})" if run_id not in ("", run.run_id) else ""
         planner = planner_label(run.planner)
         say(f"run {run.run_id}{name}: {show_usd(run.budget)} for {run.goal!r}, decided by {planner}")
-        tell = _teller(agent, run.run_id, say)
+        tell = _narrator(agent, run.run_id, say)
         run, ticks, trouble = advance(run.run_id, agent.ports, limits, tell)
         recorded = agent.reads.recorded(run.run_id)
         try:
@@ -110,16 +110,16 @@ def advance(
     ticks, trouble = 0, ""
     pace = replace(ports.pace, poll_s=limits.pause_s)
     ticking = partial(tick, ports=ports)
-    for result in drive(ports.store.load(run_id), ticking, pause, pace, ticks_max=limits.ticks, patient=True):
-        error = str(result.error or "")
+    for attempt in drive(ports.store.load(run_id), ticking, pause, pace, ticks_max=limits.ticks, patient=True):
+        error = str(attempt.error or "")
         if not error or error != trouble:
             tell(error)
-        ticks, trouble = result.number, error
+        ticks, trouble = attempt.number, error
     return ports.store.load(run_id), ticks, trouble
 
 
-def _teller(agent: wiring.Agent, run_id: str, say: Say) -> Callable[[str], None]:
-    """Tells every observation once, and what is wrong."""
+def _narrator(agent: wiring.Agent, run_id: str, say: Say) -> Callable[[str], None]:
+    """A function that says every new observation, or the trouble that it is called with."""
     narration = Narration(agent.reads.documents, run_id)
 
     def tell(trouble: str) -> None:

@@ -75,8 +75,8 @@ class _Round:
 
     def _count_unreached(self) -> int:
         reached = {entry["runId"] for entry in (*self.ticked, *self.failed)}
-        due = self.connections.database.queries.leases.due(AT_ONCE + len(reached))
-        return sum(run_id not in reached for run_id in due)
+        run_ids = self.connections.database.queries.leases.due(AT_ONCE + len(reached))
+        return sum(run_id not in reached for run_id in run_ids)
 
     def _tick(self, run_id: str, ports: Any, ends: float) -> None:
         leases = self.connections.database.queries.leases
@@ -85,8 +85,8 @@ class _Round:
         try:
             before = self.connections.database.store.load(run_id)
             after = before
-            for result in drive(before, partial(tick, ports=ports), time.sleep, ports.pace, ticks_max=1):
-                after = result.run
+            for attempt in drive(before, partial(tick, ports=ports), time.sleep, ports.pace, ticks_max=1):
+                after = attempt.run
             entry = {"runId": run_id, "message": tick_message(before, after), "phase": phase(after).value}
             with self.lock:
                 self.ticked.append(entry)
