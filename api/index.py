@@ -1,4 +1,4 @@
-"""Where Vercel's Python runtime finds the ASGI application. Elsewhere: `gpuagent serve`, or gpuagent.api:app."""
+"""The serverless platform's entry: Vercel's Python runtime looks for the ASGI application in this file."""
 
 from gpuagent.api import app
 

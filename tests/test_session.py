@@ -14,7 +14,7 @@ from click.testing import Result
 from gpuagent import quickstart
 from gpuagent.adapters.planners.registry import PlannerRegistry
 from gpuagent.adapters.planners.stub import StubPlanner
-from gpuagent.cli.lab import LAB_CONFIG, lab_environment, notebooks
+from gpuagent.cli.lab import LAB_CONFIG, lab_environment, notebooks_folder
 from gpuagent.core.ports import Planner
 from gpuagent.errors import ConfigError, VendorError
 from gpuagent.practice import stack
@@ -80,9 +80,9 @@ def test_a_market_that_is_not_there_is_a_vendor_error() -> None:
 
 def test_one_stack_to_a_folder(tmp_path: Path) -> None:
     refused = pytest.raises(ConfigError, match="another process runs the stack")
-    with stack.alone(tmp_path), refused, stack.alone(tmp_path, wait_s=0):
+    with stack.folder_lock(tmp_path), refused, stack.folder_lock(tmp_path, wait_s=0):
         pass
-    with stack.alone(tmp_path, wait_s=0):
+    with stack.folder_lock(tmp_path, wait_s=0):
         pass
 
 
@@ -99,10 +99,10 @@ def test_the_folder_is_free_only_when_the_vendors_have_ended_too(tmp_path: Path)
         (vendor,) = [child for child in psutil.Process(kernel.pid).children() if "mock_vendor" in child.cmdline()]
         vendor.suspend()
         kernel.kill()
-    with pytest.raises(ConfigError), stack.alone(tmp_path, wait_s=0):
+    with pytest.raises(ConfigError), stack.folder_lock(tmp_path, wait_s=0):
         pass
     vendor.resume()
-    with stack.alone(tmp_path, wait_s=60):
+    with stack.folder_lock(tmp_path, wait_s=60):
         pass
 
 
@@ -147,8 +147,8 @@ def test_lab_gives_jupyterlab_our_defaults_below_the_persons_own() -> None:
 def test_lab_opens_the_notebooks_of_the_checkout_or_those_that_are_named(
     tmp_path: Path, gpuagent: Callable[..., Result]
 ) -> None:
-    assert (notebooks(None) / "10_run_console.ipynb").exists()
-    assert notebooks(tmp_path) == tmp_path
+    assert (notebooks_folder(None) / "10_run_console.ipynb").exists()
+    assert notebooks_folder(tmp_path) == tmp_path
     missing = gpuagent("lab", "--folder", str(tmp_path / "none"))
     assert missing.exit_code == 2
     assert "is no folder" in missing.output

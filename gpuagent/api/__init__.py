@@ -1,4 +1,4 @@
-"""REST and live events. `gpuagent.api:app` is the ASGI application, by the environment."""
+"""The REST server with live events. `gpuagent.api:app` is the ASGI application, configured by the environment."""
 
 from gpuagent.api.app import create_app
 

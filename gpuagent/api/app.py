@@ -1,4 +1,4 @@
-"""The ASGI application. Nothing is connected before the first request that needs it."""
+"""The ASGI application, which connects to nothing before the first request that needs it."""
 
 import os
 from collections.abc import AsyncIterator, Mapping
@@ -13,13 +13,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gpuagent.api import problems
 from gpuagent.api.connections import Connections
 from gpuagent.api.followers import Followers
-from gpuagent.api.routes import due, events, reports, runs
+from gpuagent.api.routes import due, events, health, reports, runs, vendors
 from gpuagent.api.tokens import read_tokens
 
 BODY_MAX = 64 * 1024
 TOO_LARGE = f"a body is at most {BODY_MAX} bytes"
 THREADS = 64
-"""Requests at work at once: the core is synchronous, so each has a thread."""
+"""Requests that may be at work at once: the core is synchronous, so each has a thread."""
 
 
 def create_app(
@@ -27,7 +27,7 @@ def create_app(
     connections: Connections | None = None,
     followers: Followers | None = None,
 ) -> FastAPI:
-    """The application by these variables, or by the environment. Raises ConfigError for tokens that cannot be meant."""
+    """The application, configured by these variables or by the environment. Raises ConfigError for invalid tokens."""
     environ = os.environ if environ is None else environ
     app = FastAPI(
         title="gpuagent",
@@ -40,37 +40,37 @@ def create_app(
     app.state.connections = connections or Connections(environ)
     app.state.tokens = read_tokens(environ)
     app.state.followers = followers or Followers()
-    for part in (runs, events, reports, due):
-        app.router.routes.extend(part.routes.routes)  # not included as one, so that app.routes names each
+    for module in (health, runs, events, vendors, reports, due):
+        app.router.routes.extend(module.routes.routes)  # not include_router(), so that app.routes names each
     problems.install(app)
     app.add_middleware(_BodyLimit)
-    app.openapi = lambda: _documented(app)  # type: ignore[method-assign]
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
 
 class _BodyLimit:
-    """The framework's own limit answers in plain text; ours is a problem like any other."""
+    """Middleware that refuses large bodies with a problem document; the framework's own limit answers in plain text."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        read = 0
+        size = 0
 
-        async def limited() -> Message:
-            nonlocal read
+        async def receive_limited() -> Message:
+            nonlocal size
             message = await receive()
-            read += len(message.get("body", b""))
-            if read > BODY_MAX:
+            size += len(message.get("body", b""))
+            if size > BODY_MAX:
                 raise HTTPException(413, TOO_LARGE)
             return message
 
         length = dict(scope.get("headers", ())).get(b"content-length", b"0")
         if scope["type"] == "http" and length.isdigit() and int(length) > BODY_MAX:
-            problem = problems.Told(413, "content_too_large", TOO_LARGE)
-            await problems.answer(problem, Request(scope))(scope, receive, send)
+            problem = problems.ProblemError(413, "content_too_large", TOO_LARGE)
+            await problems.response(problem, Request(scope))(scope, receive, send)
         else:
-            await self.app(scope, limited if scope["type"] == "http" else receive, send)
+            await self.app(scope, receive_limited if scope["type"] == "http" else receive, send)
 
 
 @asynccontextmanager
@@ -80,8 +80,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await anyio.to_thread.run_sync(app.state.connections.close)
 
 
-def _documented(app: FastAPI) -> dict[str, object]:
-    """With our problem documents in place of the framework's own error."""
+def _openapi(app: FastAPI) -> dict[str, object]:
+    """The OpenAPI document, with our problem documents in place of the framework's own errors."""
     if not app.openapi_schema:
         schema = get_openapi(
             title=app.title,

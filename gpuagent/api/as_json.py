@@ -1,4 +1,4 @@
-"""Documents and runs as JSON values for the REST edge: amounts are plain numbers of USD there."""
+"""Documents and runs as JSON values for REST clients: amounts are plain numbers of USD there."""
 
 import math
 from collections.abc import Mapping
@@ -12,18 +12,18 @@ from gpuagent.core.money import usd
 from gpuagent.core.transitions import phase
 
 
-def number(amount: int) -> int | float:
+def usd_number(amount: int) -> int | float:
     """USD of atomic units: 5 for 5 USD, 1.4 for 1.40. At most 15 digits, which JSON's numbers keep."""
     value = usd(amount)
     return int(value) if value == value.to_integral_value() else float(value)
 
 
-def rest(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """Documents as JSON values. What is signed is left out; a number that JSON does not know becomes null."""
     match value:
         case Decimal128():
-            plain = value.to_decimal()
-            return int(plain) if plain == plain.to_integral_value() else float(plain)
+            number = value.to_decimal()
+            return int(number) if number == number.to_integral_value() else float(number)
         case ObjectId():
             return str(value)
         case datetime():
@@ -31,60 +31,58 @@ def rest(value: Any) -> Any:
         case float() if not math.isfinite(value):
             return None
         case Mapping():
-            return {str(key): rest(item) for key, item in value.items() if key not in SECRET_FIELDS}
+            return {str(key): json_value(item) for key, item in value.items() if key not in SECRET_FIELDS}
         case list() | tuple():
-            return [rest(item) for item in value]
+            return [json_value(item) for item in value]
     return value
 
 
-def vendor(recorded: Vendor) -> dict[str, Any]:
-    """Without the name of the variable that holds its token."""
+def vendor_json(vendor: Vendor) -> dict[str, Any]:
+    """A vendor, without the name of the variable that holds its token."""
     return {
-        "vendorId": recorded.vendor_id,
-        "name": recorded.name,
-        "endpoint": recorded.endpoint,
-        "payTo": recorded.pay_to,
-        "network": recorded.network,
-        "asset": recorded.asset,
-        "basePricePerHour": number(recorded.base_price_per_hour),
-        "reliabilityScore": recorded.reliability,
-        "supportedGpuTypes": list(recorded.gpu_types),
-        "enabled": recorded.enabled,
+        "vendorId": vendor.vendor_id,
+        "name": vendor.name,
+        "endpoint": vendor.endpoint,
+        "payTo": vendor.pay_to,
+        "network": vendor.network,
+        "asset": vendor.asset,
+        "basePricePerHour": usd_number(vendor.base_price_per_hour),
+        "reliabilityScore": vendor.reliability,
+        "supportedGpuTypes": list(vendor.gpu_types),
+        "enabled": vendor.enabled,
     }
 
 
-def action(decision: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The original's shape: {action, vendorId, maxHours, reason}."""
+def action_json(decision: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A recorded decision in the original system's shape: {action, vendorId, maxHours, reason}."""
     if not decision or not decision.get("action"):
         return None
-    shown = {"action": decision["action"], "reason": decision["reason"]}
+    action = {"action": decision["action"], "reason": decision["reason"]}
     if decision["action"] == "start_job":
-        shown |= {"vendorId": decision["vendorId"], "maxHours": float(decision["maxHours"])}
-    return shown
+        action |= {"vendorId": decision["vendorId"], "maxHours": float(decision["maxHours"])}
+    return action
 
 
-def message(before: Run, after: Run) -> str:
-    """What a tick did, in the original's words."""
+def tick_message(before: Run, after: Run) -> str:
+    """What a tick did, in the original system's words."""
     if before.status is not RunStatus.RUNNING:
         return f"Run already {before.status}"
-    known = {job.job_id: job for job in before.jobs}
-    said: list[str] = []
-    for job in after.jobs:
-        said += [words for words in _news(known.get(job.job_id), job) if words not in said]
+    jobs_before = {job.job_id: job for job in before.jobs}
+    news = [line for job in after.jobs for line in _job_news(jobs_before.get(job.job_id), job)]
     if after.status is RunStatus.FAILED:
-        said.append("Run aborted")
+        news.append("Run aborted")
     waiting = "Waiting for approval" if phase(after) is Phase.APPROVAL else "Waiting"
-    return "; ".join(said) or waiting
+    return "; ".join(dict.fromkeys(news)) or waiting  # two jobs may have the same news
 
 
-def _news(before: Job | None, after: Job) -> list[str]:
+def _job_news(before: Job | None, after: Job) -> list[str]:
     if not isinstance(after, Settled):
         return []
-    begun = ["Job started"] if not isinstance(before, Settled) else []
+    start = ["Job started"] if not isinstance(before, Settled) else []
     was_over = isinstance(before, Settled) and isinstance(before.work, Completed | Failed)
     match after.work:
         case Completed() if not was_over:
-            return [*begun, "Job completed"]
+            return [*start, "Job completed"]
         case Failed() if not was_over:
-            return [*begun, "Job failed"]
-    return begun
+            return [*start, "Job failed"]
+    return start

@@ -1,4 +1,4 @@
-"""What the server is connected to: one MongoDB client, one chain, one wallet; opened when they are first needed."""
+"""The server's connections: one MongoDB client, one chain, one wallet; each is opened when it is first needed."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -12,7 +12,7 @@ from gpuagent import settings, wiring
 
 
 class Connections:
-    """Safe to share between threads. What could not be opened is tried again at the next request."""
+    """Connections that threads share. One that cannot be opened is tried again at the next request."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.environ = environ
@@ -25,14 +25,14 @@ class Connections:
     def database(self) -> wiring.Database:
         """The database, without a wallet or a chain. Raises ConfigError."""
         with self._lock:
-            return self._opened_database()
+            return self._open_database()
 
     @property
     def agent(self) -> wiring.Agent:
-        """Everything: to start and to tick runs. Raises ConfigError, ChainError."""
+        """The whole agent, which starts and ticks runs. Raises ConfigError, ChainError."""
         with self._lock:
             if self._agent is None:
-                building = wiring.open_agent(settings.read(self.environ), self._opened_database())
+                building = wiring.open_agent(settings.read(self.environ), self._open_database())
                 self._agent = self._closing.enter_context(building)
             return self._agent
 
@@ -41,15 +41,16 @@ class Connections:
             self._closing.close()
             self._database = self._agent = None
 
-    def _opened_database(self) -> wiring.Database:
+    def _open_database(self) -> wiring.Database:
         if self._database is None:
             self._database = self._closing.enter_context(wiring.open_database(settings.read(self.environ)))
         return self._database
 
 
-def connected(http: HTTPConnection) -> Connections:
-    found: Connections = http.app.state.connections
-    return found
+def connections_of(http: HTTPConnection) -> Connections:
+    """The connections of the application that serves a request."""
+    connections: Connections = http.app.state.connections
+    return connections
 
 
-Connected = Annotated[Connections, Depends(connected)]
+Connected = Annotated[Connections, Depends(connections_of)]

@@ -1,7 +1,7 @@
-"""What is told to those who follow a run: the changes that MongoDB's change stream tells, as messages with ids.
+"""Live messages of a run: the writes that MongoDB's change stream reports, each with an id.
 
-A fresh start begins with the whole run as of one moment. From there every write is told once and in order, whoever
-made it, also across connections: who comes back with the id of its last message is told all that came after it.
+A fresh start begins with the whole run as of one moment. From there every write is sent once and in order, whichever
+process made it, also across connections: a client that comes back with its last id gets all that came after.
 """
 
 import json
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpuagent.adapters.mongo import original
-from gpuagent.api.as_json import rest
+from gpuagent.api.as_json import json_value
 from gpuagent.api.connections import Connections
 from gpuagent.core.model import SECRET_FIELDS
 from gpuagent.core.records import Change
@@ -18,14 +18,14 @@ from gpuagent.errors import ChangesLost
 
 OVER = ".end"
 """Ends the id of a run's last message."""
-NAMED = {
+IDENTITY = {
     "run": ("_id",),
     "job": ("_id", "vendorId"),
     "payment": ("_id", "jobId", "vendorId", "amount"),
     "observation": (),
 }
-"""What a message says beside what has changed, so that it can be understood alone. It never changes."""
-SHOWN = {
+"""Fields that never change, sent beside what has changed so that each message can be understood alone."""
+VIEWS = {
     "jobs": original.shown_job,
     "payments": original.shown_payment,
     "observations": original.shown_observation,
@@ -33,8 +33,11 @@ SHOWN = {
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """event: snapshot, run, job, payment, observation, end. Without an id: idle, a sign of life, and failed."""
+class LiveMessage:
+    """A message to a follower of a run.
+
+    event: snapshot, run, job, payment, observation, end. Without an id: idle, a sign of life, and failed.
+    """
 
     event: str
     id: str = ""
@@ -43,60 +46,61 @@ class Message:
     def as_sse(self) -> bytes:
         if self.event == "idle":
             return b": idle\n\n"
-        named = f"id: {self.id}\n" if self.id else ""
-        return f"{named}event: {self.event}\ndata: {json.dumps(self.data)}\n\n".encode()
+        id_line = f"id: {self.id}\n" if self.id else ""
+        return f"{id_line}event: {self.event}\ndata: {json.dumps(self.data)}\n\n".encode()
 
     def as_text(self) -> str:
         return json.dumps({"id": self.id, "event": self.event, "data": self.data})
 
 
-def messages(connections: Connections, run_id: str, after: str) -> Iterator[Message]:
-    """All that happens to the run until it is over. Blocks; an idle message comes every second without news.
+def messages(connections: Connections, run_id: str, after: str) -> Iterator[LiveMessage]:
+    """Every message of the run until it is over. Blocks; an idle message comes every second without news.
 
-    after: the id of the last message that was seen. When what came after it is not kept any more, a snapshot that says
-    `gap` comes instead. Raises UnknownRun, BadInput, StoreError.
+    after: the id of the last message that the client has. When the database does not keep what came after it any
+    more, a snapshot that says `gap` comes instead. Raises UnknownRun, BadInput, StoreError.
     """
     connections.database.queries.run(run_id)
     try:
-        yield from _followed(connections, run_id, after)
+        yield from _follow(connections, run_id, after)
     except ChangesLost:
         if not after:
             raise
-        yield from _followed(connections, run_id, "", gap=True)
+        yield from _follow(connections, run_id, "", gap=True)
 
 
-def _followed(connections: Connections, run_id: str, after: str, gap: bool = False) -> Iterator[Message]:
-    covered, writing, over = -1, 0, None
+def _follow(connections: Connections, run_id: str, after: str, gap: bool = False) -> Iterator[LiveMessage]:
+    covered, writing = -1, 0  # versions of the run: the snapshot's, and that of the transaction being reported
+    end = None
     for change in connections.database.reads.watch(run_id, after or None):
         if change.kind == "open":
             if after:
-                over = _over(connections.database.queries.run(run_id))
-                yield Message("idle")
+                end = _end(connections.database.queries.run(run_id))
+                yield LiveMessage("idle")
                 continue
             documents = connections.database.queries.snapshot(run_id)
             (run,) = documents["runs"]
-            covered, over = run.get("version", 0), _over(run)
-            yield Message("snapshot", change.token, {**_shown(documents), "gap": gap})
-            if over:
-                yield Message("end", change.token + OVER, over)
+            covered, end = run.get("version", 0), _end(run)
+            yield LiveMessage("snapshot", change.token, {**_snapshot(documents), "gap": gap})
+            if end:
+                yield LiveMessage("end", change.token + OVER, end)
                 return
         elif change.kind == "idle":
             # Only in a quiet moment: the transaction that ends a run writes its last observations after the run.
-            if over:
-                yield Message("end", change.token + OVER, over)
+            if end:
+                yield LiveMessage("end", change.token + OVER, end)
                 return
-            yield Message("idle")
+            yield LiveMessage("idle")
         else:
             if change.kind == "run":  # every transaction writes the run first, with the next version
-                writing, over = change.changed["version"], _over(change.document)
+                writing, end = change.changed["version"], _end(change.document)
             if writing > covered and (data := _news(change)):
-                yield Message(change.kind, change.token, data)
+                yield LiveMessage(change.kind, change.token, data)
 
 
 def _news(change: Change) -> dict[str, Any]:
-    """What this write set, and what it is about; nothing when it set nothing that is shown.
+    """The fields that this write set, and what it is about; empty when it set nothing that clients see.
 
-    MongoDB may name a part of a field (`approval.by`): then the whole field is told, as it now is.
+    MongoDB may name a part of a field (`approval.by`): then the whole field is sent, as it now is.
     """
     changed: dict[str, Any] = {}
     for name, value in change.changed.items():
@@ -105,19 +109,20 @@ def _news(change: Change) -> dict[str, Any]:
             changed[field] = value if name == field else change.document.get(field)
     if not changed:
         return {}
-    named = {name: change.document[name] for name in NAMED[change.kind] if name in change.document}
-    news: dict[str, Any] = rest({**named, **changed})
+    identity = {name: change.document[name] for name in IDENTITY[change.kind] if name in change.document}
+    news: dict[str, Any] = json_value({**identity, **changed})
     return news
 
 
-def _over(run: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What is said at the end, if this run has ended and no money of it is out."""
+def _end(run: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The last message's data, if the run has ended and no money of it is out."""
     if run["status"] == "running" or ("held" in run and run["held"].to_decimal()):
         return None
     return {"status": run["status"], "reason": run.get("reason", "")}
 
 
-def _shown(documents: Mapping[str, Any]) -> dict[str, Any]:
+def _snapshot(documents: Mapping[str, Any]) -> dict[str, Any]:
     (run,) = documents["runs"]
-    shown: dict[str, Any] = {name: [rest(show(one)) for one in documents[name]] for name, show in SHOWN.items()}
-    return {"run": rest(original.shown_run(run, documents["payments"])), **shown}
+    details = {name: [view(document) for document in documents[name]] for name, view in VIEWS.items()}
+    snapshot: dict[str, Any] = json_value({"run": original.shown_run(run, documents["payments"]), **details})
+    return snapshot

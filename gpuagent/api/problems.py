@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents. What was raised on purpose is explained; of a bug only its number is told."""
+"""Errors as RFC 9457 problem documents. Of a bug the client gets a number alone."""
 
 import logging
 import secrets
@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.requests import HTTPConnection
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
@@ -20,7 +21,7 @@ RETRY_AFTER_S = "5"
 PLACE_MAX = 60
 
 # The first that fits. Never 402: that status asks a client for money.
-KNOWN: tuple[tuple[type[errors.GpuAgentError], int, str], ...] = (
+PROBLEMS: tuple[tuple[type[errors.GpuAgentError], int, str], ...] = (
     (errors.UnknownRun, 404, "run_unknown"),
     (errors.UnknownVendor, 404, "vendor_unknown"),
     (errors.RunNotOurs, 409, "run_not_ours"),
@@ -39,7 +40,7 @@ KNOWN: tuple[tuple[type[errors.GpuAgentError], int, str], ...] = (
 
 
 class Problem(BaseModel):
-    """RFC 9457, with a code that programs can rely on."""
+    """An RFC 9457 problem document, with a code that programs can rely on."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -64,7 +65,7 @@ class Problem(BaseModel):
     run_id: str | None = Field(default=None, alias="runId")
 
 
-class Told(Exception):
+class ProblemError(Exception):
     """An answer that is not a success. code: what programs may rely on; headers: to send with it."""
 
     def __init__(self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
@@ -73,16 +74,17 @@ class Told(Exception):
         self.headers = dict(headers or {})
 
 
-def told(error: errors.GpuAgentError) -> Told:
-    """Raises the error itself where it is a bug."""
-    for kind, status, code in KNOWN:
+def problem_of(error: errors.GpuAgentError) -> ProblemError:
+    """The problem that tells a client of the error. Raises the error itself where it is a bug."""
+    for kind, status, code in PROBLEMS:
         if isinstance(error, kind):
-            return Told(status, code, str(error), {"Retry-After": RETRY_AFTER_S} if status == 503 else {})
+            return ProblemError(status, code, str(error), {"Retry-After": RETRY_AFTER_S} if status == 503 else {})
     raise error
 
 
-def body(problem: Told, instance: str, run_id: str = "") -> dict[str, Any]:
-    document = {
+def document(problem: ProblemError, instance: str, run_id: str = "") -> dict[str, Any]:
+    """The problem document. instance: the request's path."""
+    fields = {
         "type": f"urn:gpuagent:problem:{problem.code}",
         "title": HTTPStatus(problem.status).phrase,
         "status": problem.status,
@@ -90,57 +92,62 @@ def body(problem: Told, instance: str, run_id: str = "") -> dict[str, Any]:
         "instance": instance,
         "code": problem.code,
     }
-    return {**document, "runId": run_id} if run_id else document
+    return {**fields, "runId": run_id} if run_id else fields
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For the OpenAPI document: which problems a route may answer with."""
+def run_id_of(request: HTTPConnection) -> str:
+    """The id of the run that the request is about, or ""."""
+    return str(getattr(request.state, "run_id", "") or request.path_params.get("runId", ""))
+
+
+def response(problem: ProblemError, request: Request) -> Response:
+    content = document(problem, request.url.path, run_id_of(request))
+    return JSONResponse(content, problem.status, problem.headers, media_type=MEDIA_TYPE)
+
+
+def openapi_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The problems that a route may answer with, for the OpenAPI document."""
     schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
     return {status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: schema}} for status in statuses}
 
 
 def install(app: FastAPI) -> None:
-    app.add_exception_handler(Told, _told)
-    app.add_exception_handler(errors.GpuAgentError, _raised)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _bug)
+    """Answer every error of the application with a problem document."""
+    app.add_exception_handler(ProblemError, _answer_problem)
+    app.add_exception_handler(errors.GpuAgentError, _answer_error)
+    app.add_exception_handler(RequestValidationError, _answer_invalid_request)
+    app.add_exception_handler(HTTPException, _answer_http_error)
+    app.add_exception_handler(Exception, _answer_bug)
 
 
-def answer(problem: Told, request: Request) -> Response:
-    run_id = getattr(request.state, "run_id", "") or request.path_params.get("runId", "")
-    content = body(problem, request.url.path, run_id)
-    return JSONResponse(content, problem.status, problem.headers, media_type=MEDIA_TYPE)
+async def _answer_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ProblemError)
+    return response(error, request)
 
 
-async def _told(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Told)
-    return answer(error, request)
-
-
-async def _raised(request: Request, error: Exception) -> Response:
+async def _answer_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.GpuAgentError)
-    return answer(told(error), request)
+    return response(problem_of(error), request)
 
 
-async def _invalid(request: Request, error: Exception) -> Response:
+async def _answer_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     if first["type"] == "json_invalid":
-        return answer(Told(400, "json_malformed", "the body is not JSON"), request)
+        return response(ProblemError(400, "json_malformed", "the body is not JSON"), request)
     place = ".".join(str(part)[:PLACE_MAX] for part in first["loc"])
-    said = f"{place}: {first['msg']}".encode("utf-8", "replace").decode()  # a field's name may be no Unicode
-    return answer(Told(422, "request_invalid", said), request)
+    detail = f"{place}: {first['msg']}".encode("utf-8", "replace").decode()  # a field's name may be no Unicode
+    return response(ProblemError(422, "request_invalid", detail), request)
 
 
-async def _http(request: Request, error: Exception) -> Response:
-    """What the framework answers by itself: no such route, other method, body too large."""
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    """Answer an error of the framework itself: no such route, other method, body too large."""
     assert isinstance(error, HTTPException)
     code = "content_too_large" if error.status_code == 413 else HTTPStatus(error.status_code).name.lower()
-    return answer(Told(error.status_code, code, str(error.detail), error.headers), request)
+    return response(ProblemError(error.status_code, code, str(error.detail), error.headers), request)
 
 
-async def _bug(request: Request, error: Exception) -> Response:
+async def _answer_bug(request: Request, error: Exception) -> Response:
     number = secrets.token_hex(4)
     log.error("bug %s at %s", number, request.url.path, exc_info=error)
-    return answer(Told(500, "bug", f"this is our fault; the server's log has it under {number}"), request)
+    return response(ProblemError(500, "bug", f"this is our fault; the server's log has it under {number}"), request)

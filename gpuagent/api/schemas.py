@@ -1,4 +1,4 @@
-"""What goes over the wire: camelCase, numbers of USD, times in ISO 8601. Examples are the original system's."""
+"""Request and response bodies: camelCase, numbers of USD, times in ISO 8601. Examples are the original system's."""
 
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -19,7 +19,7 @@ def _number(value: object) -> object:
 
 
 Usd = Annotated[Decimal, BeforeValidator(_number), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})]
-"""An amount as JSON has it. Its digits are taken as they are written: 0.1 is a tenth."""
+"""An amount as a JSON number. Its digits are taken as they are written: 0.1 is a tenth."""
 Hours = Annotated[
     Decimal,
     BeforeValidator(_number),
@@ -31,12 +31,14 @@ Tag = Annotated[str, Field(min_length=1, max_length=TAG_MAX)]
 RunId = Annotated[str, Field(min_length=1, max_length=64, examples=[RUN_ID])]
 
 
-class Asked(BaseModel):
+class RequestBody(BaseModel):
+    """The base of request bodies, which refuses a field that it does not know."""
+
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
 
 
-class StartRequest(Asked):
-    """What a person wants. The first three fields are the original's."""
+class StartRequest(RequestBody):
+    """An order for a run. The first three fields are the original system's."""
 
     model_config = ConfigDict(
         json_schema_extra={"example": {"userId": "u1", "goal": "Fine-tune tiny-llm", "budgetTotal": 5}}
@@ -49,45 +51,57 @@ class StartRequest(Asked):
     max_hours: Annotated[Hours, Field(description="GPU hours to buy")] = Decimal(1)
     vendor_ids: Annotated[list[ShortText], Field(max_length=50, description="empty: any enabled vendor")] = []
     tags: Annotated[list[Tag], Field(max_length=20)] = []
-    planner: Annotated[str, Field(max_length=200, description="NAME, or NAME=WEIGHT,… to compare; empty: default")] = ""
+    planner: Annotated[
+        str, Field(max_length=200, description="stub (rules) or llm, or NAME=WEIGHT,… to compare; empty: the default")
+    ] = ""
     jobs_open_max: Annotated[int, Field(strict=True, ge=1, le=JOBS_MAX)] = 1
 
 
-class TickRequest(Asked):
+class TickRequest(RequestBody):
+    """The run to tick or to step."""
+
     model_config = ConfigDict(json_schema_extra={"example": {"runId": RUN_ID}})
 
     run_id: RunId
 
 
-class ApproveRequest(Asked):
+class ApproveRequest(RequestBody):
+    """An approval of the purchase that waits, at its quoted price."""
+
     model_config = ConfigDict(json_schema_extra={"example": {"amount": 12.5, "by": "Ada"}})
 
-    amount: Annotated[Usd, Field(description="USD, as it is asked for: another amount is not approved", gt=0)]
-    job_id: Annotated[str, Field(max_length=64, description="where several wait")] = ""
-    by: Annotated[str, Field(max_length=100, description="who decides, where it is not the token's own name")] = ""
+    amount: Annotated[Usd, Field(description="the price that waits, in USD; another amount is refused", gt=0)]
+    job_id: Annotated[str, Field(max_length=64, description="the job's id, where several wait")] = ""
+    by: Annotated[str, Field(max_length=100, description="who decides, if not the owner of the token")] = ""
 
 
-class RejectRequest(Asked):
+class RejectRequest(RequestBody):
+    """A refusal of the purchase that waits."""
+
     model_config = ConfigDict(json_schema_extra={"example": {"why": "too dear", "by": "Ada"}})
 
     why: Annotated[str, Field(min_length=1, max_length=500)]
-    job_id: Annotated[str, Field(max_length=64, description="where several wait")] = ""
-    by: Annotated[str, Field(max_length=100, description="who decides, where it is not the token's own name")] = ""
+    job_id: Annotated[str, Field(max_length=64, description="the job's id, where several wait")] = ""
+    by: Annotated[str, Field(max_length=100, description="who decides, if not the owner of the token")] = ""
 
 
-class CancelRequest(Asked):
+class CancelRequest(RequestBody):
+    """An order to end the run."""
+
     model_config = ConfigDict(json_schema_extra={"example": {"why": "wrong goal", "by": "Ada"}})
 
     why: Annotated[str, Field(min_length=1, max_length=500)]
-    by: Annotated[str, Field(max_length=100, description="who decides, where it is not the token's own name")] = ""
+    by: Annotated[str, Field(max_length=100, description="who decides, if not the owner of the token")] = ""
 
 
-class Shown(BaseModel):
+class ResponseBody(BaseModel):
+    """The base of response bodies, which may hold more fields than are declared."""
+
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="allow")
 
 
-class RunShown(Shown):
-    """A run's document, with amounts in USD. Older data of the original system may lack what is optional here."""
+class RunResponse(ResponseBody):
+    """A run, with amounts in USD. A run of the original system may lack some of its fields."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -117,19 +131,25 @@ class RunShown(Shown):
     planner_cost: float
 
 
-class RunList(Shown):
-    runs: list[RunShown]
+class RunListResponse(ResponseBody):
+    """A page of runs."""
+
+    runs: list[RunResponse]
     next: Annotated[str | None, Field(description="`before` of the next page; null on the last one")]
 
 
-class StatusShown(Shown):
-    run: RunShown
+class StatusResponse(ResponseBody):
+    """A run with its jobs, payments and observations."""
+
+    run: RunResponse
     jobs: list[dict[str, Any]]
     payments: list[dict[str, Any]]
     observations: list[dict[str, Any]]
 
 
-class ActionShown(Shown):
+class PlannerAction(ResponseBody):
+    """A decision of the planner."""
+
     model_config = ConfigDict(
         json_schema_extra={
             "example": {"action": "start_job", "vendorId": "gpu_vendor_1", "maxHours": 1, "reason": "best value"}
@@ -140,24 +160,32 @@ class ActionShown(Shown):
     reason: str
 
 
-class TickShown(Shown):
-    """message: what happened, in the original's words, several with `; ` between. action: what was decided, if so."""
+class TickResponse(ResponseBody):
+    """What a tick or a step did."""
 
-    message: Annotated[str, Field(examples=["Job started"])]
-    action: ActionShown | None
-    run: RunShown
+    message: Annotated[
+        str, Field(description="what happened; several events are joined by `; `", examples=["Job started"])
+    ]
+    action: Annotated[PlannerAction | None, Field(description="the planner's decision, if it made one")]
+    run: RunResponse
 
 
-class ToldShown(Shown):
+class RunControlResponse(ResponseBody):
+    """The run after an approval, a refusal or a cancellation."""
+
     message: str
-    run: RunShown
+    run: RunResponse
 
 
-class VendorList(Shown):
+class VendorListResponse(ResponseBody):
+    """All vendors, with prices in USD."""
+
     vendors: list[dict[str, Any]]
 
 
-class SpendGroup(Shown):
+class SpendGroup(ResponseBody):
+    """The spending of one group, in USD."""
+
     key: Annotated[str, Field(description="a vendor, day, user, planner or tag")]
     settled: float
     wasted: float
@@ -165,8 +193,8 @@ class SpendGroup(Shown):
     jobs_completed: int
 
 
-class SpendShown(Shown):
-    """USD that was settled on chain. unproven: what the original system claims to have paid; part of no sum."""
+class SpendResponse(ResponseBody):
+    """USD that was settled on chain. unproven: payments that the original system claims; they are part of no sum."""
 
     by: str
     since: str
@@ -177,20 +205,24 @@ class SpendShown(Shown):
     unproven: dict[str, float]
 
 
-class TickedRun(Shown):
+class TickedRun(ResponseBody):
+    """A tick that was made."""
+
     run_id: str
     message: str
     phase: str
 
 
-class FailedTick(Shown):
+class FailedTick(ResponseBody):
+    """A tick that failed, with the problem's code and detail."""
+
     run_id: str
     code: str
     detail: str
 
 
-class TickDueShown(Shown):
-    """left: runs that are due and were not reached; the next call begins with them."""
+class TickDueResponse(ResponseBody):
+    """The ticks of one call. left: due runs that it did not reach; the next call begins with them."""
 
     ticked: list[TickedRun]
     failed: list[FailedTick]
@@ -198,5 +230,7 @@ class TickDueShown(Shown):
     seconds: float
 
 
-class Health(Shown):
+class Health(ResponseBody):
+    """The sign that the server answers."""
+
     status: Literal["ok"]

@@ -1,4 +1,4 @@
-"""Who may ask for what: bearer tokens with roles, read from the environment.
+"""Bearer tokens with roles, read from the environment: who may ask for what.
 
 GPUAGENT_API_TOKENS holds NAME=ROLE:TOKEN, several with commas between; a name may have several roles with + between.
 read looks; operate starts, ticks and cancels; approve agrees, rejects and cancels; both of these may look as well.
@@ -27,59 +27,55 @@ _ENTRY = re.compile(r"([A-Za-z0-9._@-]{1,64})=([a-z]+(?:\+[a-z]+)*):([\x21-\x2b\
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """may: what it is allowed to do. name: what its decisions are recorded under."""
+    """The owner of a token. name: what its decisions are recorded under."""
 
     name: str
-    may: frozenset[str]
+    permissions: frozenset[str]
 
-    def decides(self, person: str) -> str:
-        """Under which name a decision is recorded: whoever it was made for, the token that made it stays visible."""
-        return f"{person} (by {self.name})" if person and person != self.name else self.name
+    def recorded_name(self, approver: str) -> str:
+        """The name that a decision is recorded under: whoever made it, the token that it came with stays visible."""
+        return f"{approver} (by {self.name})" if approver and approver != self.name else self.name
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """known: callers by their token. hosted: on a platform whose callers are never local."""
+    """The callers by their token. hosted: on a platform whose callers are never local."""
 
-    known: Mapping[str, Caller] = field(repr=False)
+    callers: Mapping[str, Caller] = field(repr=False)
     hosted: bool = False
 
-    @property
-    def any(self) -> bool:
-        return bool(self.known)
-
     def caller(self, token: str) -> Caller | None:
-        """Takes the same time whichever tokens are wrong, and wherever they are."""
-        found = None
-        for known, caller in self.known.items():
-            if secrets.compare_digest(known.encode(), token.encode("utf-8", "surrogateescape")):
-                found = caller
-        return found
+        """The token's owner, or None. Takes the same time whichever tokens are wrong, and wherever they differ."""
+        owner = None
+        for secret, caller in self.callers.items():
+            if secrets.compare_digest(secret.encode(), token.encode("utf-8", "surrogateescape")):
+                owner = caller
+        return owner
 
 
 def read_tokens(environ: Mapping[str, str]) -> Tokens:
-    """Raises ConfigError without showing a token."""
-    known: dict[str, Caller] = {}
+    """The tokens of GPUAGENT_API_TOKENS and CRON_SECRET. Raises ConfigError, which shows no token."""
+    callers: dict[str, Caller] = {}
     for number, entry in enumerate(filter(None, map(str.strip, environ.get(TOKENS, "").split(","))), 1):
-        name, roles, token = _parsed(entry, number)
-        if token in known:
+        name, roles, token = _parse_entry(entry, number)
+        if token in callers:
             raise ConfigError(f"{TOKENS}: entry {number} has the token of another one")
-        known[token] = Caller(name, frozenset().union(*(ROLES[role] for role in roles)))
+        callers[token] = Caller(name, frozenset().union(*(ROLES[role] for role in roles)))
     cron = environ.get(CRON, "")
     if cron:
         if len(cron) < TOKEN_MIN:
             raise ConfigError(f"{CRON} is too short: write {TOKEN_MIN} characters or more")
-        if cron in known:
+        if cron in callers:
             raise ConfigError(f"{CRON} is a token of {TOKENS} as well: it may do less, so write another")
-        known[cron] = Caller("cron", frozenset({TICK_DUE}))
-    return Tokens(known, hosted=any(environ.get(name) for name in PLATFORMS))
+        callers[cron] = Caller("cron", frozenset({TICK_DUE}))
+    return Tokens(callers, hosted=any(environ.get(name) for name in PLATFORMS))
 
 
-def _parsed(entry: str, number: int) -> tuple[str, list[str], str]:
-    found = _ENTRY.fullmatch(entry)
-    if found is None:
+def _parse_entry(entry: str, number: int) -> tuple[str, list[str], str]:
+    match = _ENTRY.fullmatch(entry)
+    if match is None:
         raise ConfigError(f"{TOKENS}: entry {number} is not NAME=ROLE:TOKEN, such as ada=operate+approve:…")
-    name, roles, token = found[1], found[2].split("+"), found[3]
+    name, roles, token = match[1], match[2].split("+"), match[3]
     unknown = [role for role in roles if role not in ROLES]
     if unknown:
         raise ConfigError(f"{TOKENS}: {name} has the role {unknown[0]!r}; there are {', '.join(ROLES)}")

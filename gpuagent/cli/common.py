@@ -1,4 +1,4 @@
-"""What every command shares: errors as exit codes, JSON, the connected agent."""
+"""Parts that commands share: options, errors as exit codes, JSON, the connected agent."""
 
 import json
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ EXIT_OTHER, EXIT_USAGE, EXIT_REFUSED, EXIT_RUN_FAILED = 1, 2, 3, 4
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; amounts in atomic units.")]
 RunId = Annotated[str, typer.Argument(help="The run's id.")]
-By = Annotated[str, typer.Option(help="Who you are; default: your login name.")]
+By = Annotated[str, typer.Option(help="Your name, which is recorded; default: your login name.")]
 
 
 @contextmanager
 def errors_explained() -> Iterator[None]:
-    """What was raised on purpose becomes one line on stderr and an exit code; bugs keep their traceback."""
+    """Turn errors of ours into one line on stderr and an exit code; bugs keep their traceback."""
     try:
         yield
     except GpuAgentError as error:
@@ -32,25 +32,25 @@ def errors_explained() -> Iterator[None]:
 
 
 @contextmanager
-def agent() -> "Iterator[Agent]":
-    """Everything connected: to start and to tick runs."""
+def open_agent() -> "Iterator[Agent]":
+    """The whole agent, connected, which starts and ticks runs."""
     from gpuagent import settings, wiring
 
-    with wiring.open_agent(settings.read()) as live:
-        yield live
+    with wiring.open_agent(settings.read()) as agent:
+        yield agent
 
 
 @contextmanager
-def database() -> "Iterator[Database]":
-    """The database alone: to look, without a key or a chain."""
+def open_database() -> "Iterator[Database]":
+    """The database alone, which needs no key and no chain."""
     from gpuagent import settings, wiring
 
     with wiring.open_database(settings.read()) as db:
         yield db
 
 
-def who(by: str) -> str:
-    """The name that a decision about money is recorded under."""
+def user_name(by: str) -> str:
+    """The name that a decision about money is recorded under. Raises BadInput."""
     import getpass
 
     try:

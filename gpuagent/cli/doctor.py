@@ -1,4 +1,4 @@
-"""`gpuagent doctor`: what is wrong, and what mends it, before anything is spent."""
+"""`gpuagent doctor`: checks of the whole setup, before anything is spent."""
 
 import os
 from typing import TYPE_CHECKING
@@ -24,13 +24,13 @@ def doctor(as_json: AsJson = False) -> None:
     for check in examine(os.environ):
         checks.append(check)
         if not as_json:
-            console().print(_line(check), soft_wrap=True)  # as it is found: a silent vendor takes a while
-    failed = sum(check.status is Status.FAILED for check in checks)
+            console().print(_line(check), soft_wrap=True)  # at once: a silent vendor takes a while
+    failures = sum(check.status is Status.FAILED for check in checks)
     if as_json:
-        print_json({"ok": not failed, "checks": [check.as_json() for check in checks]})
+        print_json({"ok": not failures, "checks": [check.as_json() for check in checks]})
     else:
-        typer.echo(f"{failed} of {len(checks)} checks failed" if failed else "ready")
-    if failed:
+        typer.echo(f"{failures} of {len(checks)} checks failed" if failures else "ready")
+    if failures:
         raise typer.Exit(EXIT_OTHER)
 
 

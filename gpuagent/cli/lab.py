@@ -1,4 +1,4 @@
-"""`gpuagent lab`: everything that the notebooks need, and JupyterLab in them."""
+"""`gpuagent lab`: JupyterLab with the notebooks and the stack that they need."""
 
 import importlib.util
 import os
@@ -17,7 +17,7 @@ from gpuagent.errors import ConfigError
 
 PACKAGE = Path(__file__).parents[1]
 LAB_CONFIG = PACKAGE / "jupyter"
-"""On JUPYTER_CONFIG_PATH, its labconfig/ gives JupyterLab other defaults, below the person's own settings."""
+"""On JUPYTER_CONFIG_PATH, its labconfig/ gives JupyterLab other defaults, below the user's own settings."""
 
 
 def lab(
@@ -27,22 +27,22 @@ def lab(
     port: Annotated[int, typer.Option(min=0, max=65535, help="JupyterLab's port; 0: any free one.")] = 8888,
     browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
 ) -> None:
-    """Open JupyterLab in the notebooks, with the stack: your own if it is configured, or an embedded one."""
+    """Open JupyterLab with the notebooks and a stack: your own if it is configured, or an embedded one."""
     from gpuagent.session import is_configured, resolved_environment
 
     with errors_explained():
         if importlib.util.find_spec("jupyterlab") is None:
             raise ConfigError("no JupyterLab: pip install 'gpuagent[notebooks]'")
-        where = notebooks(folder)
+        notebooks = notebooks_folder(folder)
         if not is_configured(os.environ):
             typer.echo("nothing is configured: starting mongod, a local chain and practice vendors ...", err=True)
         with resolved_environment(os.environ) as environment:
-            command = [sys.executable, "-m", "jupyterlab", str(where), f"--port={port}"]
+            command = [sys.executable, "-m", "jupyterlab", str(notebooks), f"--port={port}"]
             raise typer.Exit(_serve([*command, *([] if browser else ["--no-browser"])], lab_environment(environment)))
 
 
-def notebooks(folder: Path | None) -> Path:
-    """Where they are; those that are shipped are copied to the data folder first. Raises ConfigError."""
+def notebooks_folder(folder: Path | None) -> Path:
+    """The folder of the notebooks; shipped ones are copied to the data folder first. Raises ConfigError."""
     if folder:
         if not folder.is_dir():
             raise ConfigError(f"{folder} is no folder: name one with notebooks, or leave it out")
@@ -55,19 +55,19 @@ def notebooks(folder: Path | None) -> Path:
     copies = wiring.data_folder() / "notebooks"
     copies.mkdir(mode=0o700, parents=True, exist_ok=True)
     for notebook in shipped.glob("*.ipynb"):
-        if not (copies / notebook.name).exists():  # what a person has written in it stays
+        if not (copies / notebook.name).exists():  # what the user has written in it stays
             shutil.copyfile(notebook, copies / notebook.name)
     return copies
 
 
 def lab_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """With our defaults for JupyterLab below the person's own."""
+    """The environment with our defaults for JupyterLab, below the user's own."""
     paths = [environ.get("JUPYTER_CONFIG_PATH", ""), str(LAB_CONFIG)]
     return {**environ, "JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, paths))}
 
 
 def _serve(command: list[str], environment: Mapping[str, str]) -> int:
-    """Run JupyterLab until it ends or we are told to; its exit code. Its kernels end before the stack does."""
+    """Run JupyterLab until it ends or a signal stops it; its exit code. Its kernels end before the stack does."""
     # In a session of its own, so that ctrl-C reaches it once, through us, without its question.
     with subprocess.Popen(command, env=environment, start_new_session=True) as server:
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from gpuagent.cli.common import EXIT_OTHER, EXIT_REFUSED, AsJson, RunId, console, database, errors_explained, print_json
+from gpuagent.cli.common import (
+    EXIT_OTHER,
+    EXIT_REFUSED,
+    AsJson,
+    RunId,
+    console,
+    errors_explained,
+    open_database,
+    print_json,
+)
 from gpuagent.cli.planner_clients import clients_for, planners_named, progress_bars
 from gpuagent.errors import BadInput
 
@@ -72,14 +81,14 @@ def planners_live(
 
     from gpuagent.planbench.scenarios import load
     from gpuagent.planbench.steps import play_in_memory, same_choices, steps_json, steps_table
-    from gpuagent.practice.market import practice
+    from gpuagent.practice.market import practice_market
 
     with errors_explained():
         (variants,) = load(scenario) if scenario.is_file() else ((),)
         if variant >= len(variants) or replicate >= variants[variant].replicates:
             raise BadInput(f"{scenario} has no variant {variant} with a replicate {replicate}")
         market = variants[variant]
-        with practice(max(3, len(market.sellers)), **os.environ) as live:
+        with practice_market(max(3, len(market.sellers)), **os.environ) as live:
             run_planner = live.agent.ports.planners.get(planner)
             if run_planner is None:
                 raise BadInput(f"no planner {planner!r}; there are: {', '.join(live.agent.ports.planners)}")
@@ -107,7 +116,7 @@ def planners_replay(
 
     with errors_explained():
         planners = planners_named(planner)
-        with database() as db:
+        with open_database() as db:
             db.store.load(run_id)
             observations = db.reads.documents(run_id)["observations"]
         (client,) = clients_for(planners, partial(estimate, observations), limit, cache, guarded=False)
@@ -146,7 +155,7 @@ def planners_ab(
     from gpuagent.planbench.ab import arms_json, arms_table, measure_arms
     from gpuagent.render.as_json import json_value
 
-    with errors_explained(), database() as db:
+    with errors_explained(), open_database() as db:
         arms = measure_arms(json_value(db.reads.runs(limit)), tag)
         if as_json:
             print_json(arms_json(arms))

@@ -1,19 +1,21 @@
-"""`gpuagent policy`: the owner's rules, and the kill switch."""
+"""`gpuagent policy`: the owner's limits on payments, and the kill switch."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpuagent.cli.common import AsJson, By, console, database, errors_explained, print_json, who
+from gpuagent.cli.common import AsJson, By, console, errors_explained, open_database, print_json, user_name
 from gpuagent.errors import BadInput
 
 if TYPE_CHECKING:
-    from gpuagent.core.policy import Policy
+    from collections.abc import Callable
+
+    from gpuagent.core.policy import Halt, Policy
 
 policies = typer.Typer(no_args_is_help=True, help="The owner's limits on what may be paid, and the kill switch.")
 
-Why = Annotated[str, typer.Option(help="Why; needed to allow more than before.")]
+Why = Annotated[str, typer.Option(help="The reason; needed to allow more than before.")]
 Usd = Annotated[str | None, typer.Option(metavar="USD|none")]
 Kind = Annotated[str, typer.Argument(help="vendor or wallet.")]
 Name = Annotated[str, typer.Argument(help="The vendor's id; the wallet's address, or all.")]
@@ -29,7 +31,7 @@ def policy_show(as_json: AsJson = False) -> None:
 def policy_history(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20, as_json: AsJson = False
 ) -> None:
-    """Show every version: who changed what the agent may pay, and why."""
+    """Show every version of the rules: who changed what the agent may pay, and why."""
     _show(limit, as_json)
 
 
@@ -40,9 +42,9 @@ def policy_set(
     vendor_per_day: Usd = None,
     wallet_per_day: Usd = None,
     approval_above: Annotated[
-        str | None, typer.Option(metavar="USD|none", help="A larger payment waits for a person.")
+        str | None, typer.Option(metavar="USD|none", help="A larger payment waits for an approval.")
     ] = None,
-    approval_seconds: Annotated[float | None, typer.Option(help="How long it waits at most.")] = None,
+    approval_seconds: Annotated[float | None, typer.Option(help="How many seconds it waits at most.")] = None,
     tag: Annotated[list[str] | None, typer.Option(metavar="NAME=USD|none", help="A tag's total; repeatable.")] = None,
     by: By = "",
     why: Why = "",
@@ -50,14 +52,14 @@ def policy_set(
 ) -> None:
     """Change limits. Lower ones hold at once; a day is any 24 hours; what is not named stays as it is."""
     with errors_explained():
-        named = {
+        limits = {
             "per_payment": per_payment,
             "vendor_per_run": vendor_per_run,
             "vendor_per_day": vendor_per_day,
             "wallet_per_day": wallet_per_day,
             "approval_above": approval_above,
         }
-        changes: dict[str, Any] = {name: _limit(text) for name, text in named.items() if text is not None}
+        changes: dict[str, Any] = {name: _limit(text) for name, text in limits.items() if text is not None}
         if approval_seconds is not None:
             changes["approval_s"] = approval_seconds
         tags = dict(map(_tag, tag or ()))
@@ -66,8 +68,8 @@ def policy_set(
 
         def revise(policy: "Policy") -> "Policy":
             totals = {**policy.tag_totals, **tags}
-            kept = {name: total for name, total in totals.items() if total is not None}
-            return replace(policy, **changes, tag_totals=kept)
+            limits_by_tag = {name: total for name, total in totals.items() if total is not None}
+            return replace(policy, **changes, tag_totals=limits_by_tag)
 
         _change(revise, by, why, as_json)
 
@@ -78,37 +80,38 @@ def policy_halt(kind: Kind, name: Name, why: Why, by: By = "", as_json: AsJson =
     from gpuagent.core.policy import Halt
 
     with errors_explained():
-        key, author = _halted(kind, name), who(by)
-        _change(
-            lambda policy: replace(
-                policy, halts=(*(one for one in policy.halts if (one.kind, one.name) != key), Halt(*key, author, why))
-            ),
-            by,
-            why,
-            as_json,
-        )
-
-
-@policies.command("resume")
-def policy_resume(kind: Kind, name: Name, why: Why, by: By = "", as_json: AsJson = False) -> None:
-    """Allow signatures again."""
-    with errors_explained():
-        key = _halted(kind, name)
+        halt = Halt(*_halt_key(kind, name), user_name(by), why)
 
         def revise(policy: "Policy") -> "Policy":
-            left = tuple(one for one in policy.halts if (one.kind, one.name) != key)
-            if len(left) == len(policy.halts):
-                raise BadInput(f"{kind} {name} is not halted: `gpuagent policy show` lists what is")
-            return replace(policy, halts=left)
+            return replace(policy, halts=(*_halts_without((halt.kind, halt.name), policy), halt))
 
         _change(revise, by, why, as_json)
 
 
-def _change(revise: Any, by: str, why: str, as_json: bool) -> None:
+@policies.command("resume")
+def policy_resume(kind: Kind, name: Name, why: Why, by: By = "", as_json: AsJson = False) -> None:
+    """Allow new signatures for this vendor or wallet again."""
+    with errors_explained():
+        key = _halt_key(kind, name)
+
+        def revise(policy: "Policy") -> "Policy":
+            halts = _halts_without(key, policy)
+            if len(halts) == len(policy.halts):
+                raise BadInput(f"{kind} {name} is not halted: `gpuagent policy show` lists what is")
+            return replace(policy, halts=halts)
+
+        _change(revise, by, why, as_json)
+
+
+def _halts_without(key: tuple[str, str], policy: "Policy") -> "tuple[Halt, ...]":
+    return tuple(halt for halt in policy.halts if (halt.kind, halt.name) != key)
+
+
+def _change(revise: "Callable[[Policy], Policy]", by: str, why: str, as_json: bool) -> None:
     from gpuagent.wiring import system_clock
 
-    with database() as db:
-        db.store.change_policy(revise, who(by), why, system_clock().now())
+    with open_database() as db:
+        db.store.change_policy(revise, user_name(by), why, system_clock().now())
     _show(1, as_json)
 
 
@@ -116,12 +119,14 @@ def _show(limit: int, as_json: bool) -> None:
     from gpuagent.render.as_json import json_value
     from gpuagent.render.policy import policy_view
 
-    with errors_explained(), database() as db:
-        found = db.reads.policies(limit)
+    with errors_explained(), open_database() as db:
+        versions = db.reads.policies(limit)
         if as_json:
-            print_json({"policies": json_value(found)})
+            print_json({"policies": json_value(versions)})
         else:
-            console().print(*map(policy_view, found) if found else ("no policy: `gpuagent policy set` makes one",))
+            console().print(
+                *map(policy_view, versions) if versions else ("no policy: `gpuagent policy set` makes one",)
+            )
 
 
 def _limit(text: str) -> int | None:
@@ -137,14 +142,15 @@ def _tag(text: str) -> tuple[str, int | None]:
     return name, _limit(total)
 
 
-def _halted(kind: str, name: str) -> tuple[str, str]:
+def _halt_key(kind: str, name: str) -> tuple[str, str]:
+    """The kind and the name of a halt, as policies hold them. Raises BadInput."""
     from gpuagent.core.policy import EVERY_WALLET
 
     if kind == "vendor":
-        with database() as db:
-            known = [vendor.vendor_id for vendor in db.store.vendors()]
-        if name not in known:
-            raise BadInput(f"no vendor {name!r}; known: {', '.join(known) or 'none'}")
+        with open_database() as db:
+            vendor_ids = [vendor.vendor_id for vendor in db.store.vendors()]
+        if name not in vendor_ids:
+            raise BadInput(f"no vendor {name!r}; known: {', '.join(vendor_ids) or 'none'}")
         return kind, name
     if kind != "wallet":
         raise BadInput(f"{kind!r} cannot be halted: write vendor or wallet; one run is ended by `gpuagent run cancel`")

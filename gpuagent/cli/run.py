@@ -1,4 +1,4 @@
-"""`gpuagent run`: start runs, tick them, look at them."""
+"""`gpuagent run`: commands that start runs, tick them and show them."""
 
 import time
 from collections.abc import Callable
@@ -14,10 +14,10 @@ from gpuagent.cli.common import (
     EXIT_RUN_FAILED,
     AsJson,
     RunId,
-    agent,
     console,
-    database,
     errors_explained,
+    open_agent,
+    open_database,
     print_json,
 )
 from gpuagent.cli.watch import following
@@ -27,21 +27,22 @@ if TYPE_CHECKING:
     from gpuagent.core.model import Run
     from gpuagent.wiring import Agent, Database
 
-runs = typer.Typer(no_args_is_help=True, help="Start runs, tick them, look at them.")
+runs = typer.Typer(no_args_is_help=True, help="Start runs, tick them, show them.")
 
 
 @runs.command("start")
 def run_start(
     goal: Annotated[str, typer.Option(help="What the run is for.")],
-    budget: Annotated[str, typer.Option(help="USD, such as 5 or 1.40.")],
-    gpu: Annotated[str, typer.Option(help="GPU type.")] = "A100",
+    budget: Annotated[str, typer.Option(help="The budget in USD, such as 5 or 1.40.")],
+    gpu: Annotated[str, typer.Option(help="The GPU type.")] = "A100",
     hours: Annotated[str, typer.Option(help="GPU hours to buy.")] = "1",
-    vendor: Annotated[list[str] | None, typer.Option(help="Only from this vendor; may be repeated.")] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="For reports; may be repeated.")] = None,
+    vendor: Annotated[list[str] | None, typer.Option(help="Buy only from this vendor; may be repeated.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="A tag for reports; may be repeated.")] = None,
     open_jobs: Annotated[int, typer.Option(help="How many jobs may be open at once.")] = 1,
-    user: Annotated[str, typer.Option(help="Whose run it is.")] = "local",
+    user: Annotated[str, typer.Option(help="The user whose run it is.")] = "local",
     planner: Annotated[
-        list[str] | None, typer.Option(help="Who chooses the vendor; several as NAME=WEIGHT to compare them.")
+        list[str] | None,
+        typer.Option(help="What chooses the vendor: stub (rules) or llm; several as NAME=WEIGHT to compare them."),
     ] = None,
     dry_run: Annotated[bool, typer.Option(help="Only show what would be paid, and what forbids it.")] = False,
     as_json: AsJson = False,
@@ -51,25 +52,25 @@ def run_start(
     from gpuagent.agent.start import Order, parse_planners, prepare, start
     from gpuagent.core.money import parse_usd
 
-    with errors_explained(), agent() as live:
-        arms = parse_planners(planner or [settings.read().planner])
+    with errors_explained(), open_agent() as agent:
+        planners = parse_planners(planner or [settings.read().planner])
         order = Order(
             goal=goal,
             budget=parse_usd(budget),
             gpu_type=gpu,
             max_hours=_hours(hours),
             user_id=user,
-            planner=arms[0][0],
-            planners=arms if len(arms) > 1 else (),
+            planner=planners[0][0],
+            planners=planners if len(planners) > 1 else (),
             jobs_open_max=open_jobs,
             vendor_ids=tuple(vendor or ()),
             tags=tuple(tag or ()),
         )
         if dry_run:
-            _rehearse(prepare(order, live.ports), live, as_json)
+            _dry_run(prepare(order, agent.ports), agent, as_json)
             return
-        run = start(order, live.ports)
-        _show_run(live.database, run.run_id, as_json)
+        run = start(order, agent.ports)
+        _show_run(agent.database, run.run_id, as_json)
 
 
 @runs.command("step")
@@ -77,7 +78,7 @@ def run_step(run_id: RunId, as_json: AsJson = False) -> None:
     """Make the one transition that is due."""
     from gpuagent.tick import step
 
-    _advance(run_id, lambda live: step(run_id, live.ports), as_json)
+    _advance(run_id, lambda agent: step(run_id, agent.ports), as_json)
 
 
 @runs.command("tick")
@@ -90,11 +91,11 @@ def run_tick(
     from gpuagent.agent.drive import drive
     from gpuagent.tick import tick
 
-    def advance(live: "Agent") -> "Run":
-        run = live.store.load(run_id)
-        ticking = partial(tick, ports=live.ports)
-        for made in drive(run, ticking, time.sleep, live.ports.pace, ticks_max=None if until_over else 1):
-            run = made.run
+    def advance(agent: "Agent") -> "Run":
+        run = agent.store.load(run_id)
+        ticking = partial(tick, ports=agent.ports)
+        for attempt in drive(run, ticking, time.sleep, agent.ports.pace, ticks_max=None if until_over else 1):
+            run = attempt.run
         return run
 
     _advance(run_id, advance, as_json)
@@ -103,8 +104,8 @@ def run_tick(
 @runs.command("dry-run")
 def run_dry(run_id: RunId, as_json: AsJson = False) -> None:
     """Show what the run's next purchase would be and what forbids it. Signs and reserves nothing."""
-    with errors_explained(), agent() as live:
-        _rehearse(live.store.load(run_id), live, as_json)
+    with errors_explained(), open_agent() as agent:
+        _dry_run(agent.store.load(run_id), agent, as_json)
 
 
 @runs.command("watch")
@@ -119,13 +120,13 @@ def run_watch(
     from gpuagent.tick import tick
 
     with errors_explained(), ExitStack() as stack:
-        live = stack.enter_context(agent()) if ticking else None
-        db = live.database if live else stack.enter_context(database())
+        agent = stack.enter_context(open_agent()) if ticking else None
+        db = agent.database if agent else stack.enter_context(open_database())
         run = db.store.load(run_id)
         show = stack.enter_context(following(db, run_id, as_json))
-        advance = partial(tick, ports=live.ports) if live else db.store.load
-        for made in drive(run, advance, time.sleep, live.ports.pace if live else Pace()):
-            run = made.run
+        advance = partial(tick, ports=agent.ports) if agent else db.store.load
+        for attempt in drive(run, advance, time.sleep, agent.ports.pace if agent else Pace()):
+            run = attempt.run
             show()
     _exit_as(run)
 
@@ -133,7 +134,7 @@ def run_watch(
 @runs.command("status")
 def run_status(run_id: RunId, as_json: AsJson = False) -> None:
     """Show a run with its jobs, payments and observations."""
-    with errors_explained(), database() as db:
+    with errors_explained(), open_database() as db:
         _show_run(db, run_id, as_json)
 
 
@@ -145,33 +146,33 @@ def run_list(
     from gpuagent.render.as_json import json_value
     from gpuagent.render.run import runs_table
 
-    with errors_explained(), database() as db:
-        found = db.reads.runs(limit)
+    with errors_explained(), open_database() as db:
+        documents = db.reads.runs(limit)
         if as_json:
-            print_json({"runs": json_value(found)})
+            print_json({"runs": json_value(documents)})
         else:
-            console().print(runs_table(found) if found else "no runs yet: `gpuagent run start` makes one")
+            console().print(runs_table(documents) if documents else "no runs yet: `gpuagent run start` makes one")
 
 
-def _rehearse(run: "Run", live: "Agent", as_json: bool) -> None:
-    """Exits with 3 when nothing would be paid."""
+def _dry_run(run: "Run", agent: "Agent", as_json: bool) -> None:
+    """Show the run's next purchase. Exits with 3 when nothing would be paid."""
     from gpuagent.agent.dry_run import simulate
     from gpuagent.render.as_json import rehearsal_json
     from gpuagent.render.policy import rehearsal_view
 
-    found = simulate(run, live.ports)
+    rehearsal = simulate(run, agent.ports)
     if as_json:
-        print_json(rehearsal_json(found))
+        print_json(rehearsal_json(rehearsal))
     else:
-        console().print(rehearsal_view(found))
-    if found.would_pay is None:
+        console().print(rehearsal_view(rehearsal))
+    if rehearsal.would_pay is None:
         raise typer.Exit(EXIT_REFUSED)
 
 
 def _advance(run_id: str, advance: "Callable[[Agent], Run]", as_json: bool) -> None:
-    with errors_explained(), agent() as live:
-        run = advance(live)
-        _show_run(live.database, run_id, as_json)
+    with errors_explained(), open_agent() as agent:
+        run = advance(agent)
+        _show_run(agent.database, run_id, as_json)
         _exit_as(run)
 
 

@@ -1,9 +1,10 @@
-"""`gpuagent schedule`: what a timer calls to execute a notebook, and what it hears back."""
+"""`gpuagent schedule`: a notebook executed for a timer, with an exit code that says how it went."""
 
 import os
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,40 +15,52 @@ from gpuagent.cli.common import AsJson, print_json
 from gpuagent.errors import BadInput, ConfigError, GpuAgentError, Locked
 
 if TYPE_CHECKING:
-    from gpuagent.schedule.papermill import Ended
+    from gpuagent.schedule.papermill import Execution
     from gpuagent.schedule.parameters import Value
 
-DONE, RUN_FAILED, BAD_INPUT, UNFINISHED, LOCKED, TROUBLE, SIGNALLED = 0, 1, 2, 3, 4, 5, 128
-NAME = "-p", "--parameter"
+PARAMETER_FLAGS = ("-p", "--parameter")
 RUN_ID = "run_id"
 
-schedules = typer.Typer(no_args_is_help=True, help="Execute notebooks unwatched, for systemd, cron and clusters.")
+
+class ExitCode(IntEnum):
+    """The exit codes of `schedule run`. A signal's code is SIGNAL plus its number."""
+
+    COMPLETED = 0
+    RUN_FAILED = 1
+    BAD_INPUT = 2
+    UNFINISHED = 3
+    LOCKED = 4
+    TROUBLE = 5
+    SIGNAL = 128
+
+
+schedules = typer.Typer(no_args_is_help=True, help="Execute notebooks unattended, for systemd, cron and clusters.")
 
 
 class PairedOptions(TyperCommand):
-    """Reads `-p NAME VALUE`, as papermill does, which typer cannot: an option that takes two and may be repeated."""
+    """A command that reads `-p NAME VALUE`, as papermill does: typer has no repeated option of two values."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, paired(args))
+        return super().parse_args(ctx, join_pairs(args))
 
 
-def paired(args: Sequence[str]) -> list[str]:
+def join_pairs(args: Sequence[str]) -> list[str]:
     """Each -p NAME VALUE as one -p NAME=VALUE. Raises BadParameter where the value is missing."""
-    found, rest = [], iter(args)
+    joined, rest = [], iter(args)
     for arg in rest:
-        found.append(arg)
-        if arg in NAME:
+        joined.append(arg)
+        if arg in PARAMETER_FLAGS:
             name = next(rest, "")
             value = next(rest, None) if "=" not in name else ""
             if value is None or not name:
                 raise typer.BadParameter(f"{arg} takes a name and a value: -p budget 5")
-            found.append(name if "=" in name else f"{name}={value}")
-    return found
+            joined.append(name if "=" in name else f"{name}={value}")
+    return joined
 
 
 @schedules.callback()
 def group() -> None:
-    """One command so far, which keeps its name all the same."""
+    """The group of one command, which keeps its name although it is alone."""
 
 
 @schedules.command("run", cls=PairedOptions)
@@ -55,7 +68,7 @@ def schedule_run(
     notebook: Annotated[Path, typer.Argument(help="Such as notebooks/40_scheduled_run.ipynb.")],
     parameter: Annotated[
         list[str] | None,
-        typer.Option(*NAME, metavar="NAME VALUE", help="One of the notebook's; may be repeated."),
+        typer.Option(*PARAMETER_FLAGS, metavar="NAME VALUE", help="A parameter of the notebook; may be repeated."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The folder for executed notebooks; default: in your data folder.")
@@ -70,7 +83,7 @@ def schedule_run(
     locks: Annotated[Path | None, typer.Option(help="The folder for locks; default: in your data folder.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Execute NOTEBOOK once, and say by the exit code how it went.
+    """Execute NOTEBOOK once. The exit code says how it went.
 
     Start it again with the same parameters as often as you like, with a run_id of your own: a run that was begun is
     continued, and nothing is paid for twice.
@@ -85,26 +98,26 @@ def schedule_run(
       5    trouble: a cell failed for another reason (chain, database, wallet, notebook); look, start it again
       143  stopped by SIGTERM, 130 by SIGINT: the cell was interrupted; start it again
     """
-    from gpuagent.schedule.outputs import claimed
+    from gpuagent.schedule.outputs import new_output
     from gpuagent.schedule.papermill import execute
-    from gpuagent.schedule.parameters import checked, inspected
+    from gpuagent.schedule.parameters import parameter_types, parse_parameters
     from gpuagent.wiring import system_clock
 
     try:
-        types = inspected(notebook)
-        values = checked(types, _pairs(parameter or ()))
+        types = parameter_types(notebook)
+        values = parse_parameters(types, _pairs(parameter or ()))
         _check_configured(types, practice)
         with _lock(notebook, values, locks or _data_folder() / "locks"):
             if per:
-                values[RUN_ID] = _of_this_period(types, values, per)
+                values[RUN_ID] = _name_for_period(types, values, per)
             name = "-".join(filter(None, (notebook.stem, str(values.get(RUN_ID, "")))))
-            output = claimed(out or _data_folder() / "notebooks", name, system_clock())
+            output = new_output(out or _data_folder() / "notebooks", name, system_clock())
             typer.echo(f"{notebook} -> {output}", err=True)
-            ended = execute(notebook, output, values)
-        _finish(ended, output, as_json)
+            execution = execute(notebook, output, values)
+        _finish(execution, output, as_json)
     except GpuAgentError as error:
         typer.echo(f"gpuagent: {error}", err=True)
-        raise typer.Exit(_code_of(type(error))) from error
+        raise typer.Exit(_error_code(type(error))) from error
 
 
 def _pairs(texts: Sequence[str]) -> list[tuple[str, str]]:
@@ -112,7 +125,7 @@ def _pairs(texts: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _check_configured(types: Mapping[str, str], practice: bool) -> None:
-    """A notebook that buys would buy on the practice stack: fine for a person, who sees it. Raises ConfigError."""
+    """Raises ConfigError where a notebook that buys would buy on the practice stack, which no user would notice."""
     from gpuagent.session import is_configured
 
     if RUN_ID in types and not practice and not is_configured(os.environ):
@@ -120,64 +133,65 @@ def _check_configured(types: Mapping[str, str], practice: bool) -> None:
 
 
 def _lock(notebook: Path, values: "Mapping[str, Value]", folder: Path) -> AbstractContextManager[None]:
-    """Of the run, whichever of its names is given; where none is, of the notebook. Raises BadInput."""
+    """The lock of the run, by id or by name; of the notebook where no run is named. Raises BadInput."""
     from gpuagent.schedule.lock import locked
     from gpuagent.schedule.run_name import run_id_of
 
-    if named := str(values.get(RUN_ID, "")):
-        return locked(folder, f"run-{run_id_of(named)}", f"run {named}")
+    if run := str(values.get(RUN_ID, "")):
+        return locked(folder, f"run-{run_id_of(run)}", f"run {run}")
     return locked(folder, f"notebook-{notebook.stem}", str(notebook))
 
 
-def _of_this_period(types: Mapping[str, str], values: "Mapping[str, Value]", per: str) -> str:
-    """Raises BadInput, ConfigError."""
+def _name_for_period(types: Mapping[str, str], values: "Mapping[str, Value]", per: str) -> str:
+    """The name of the run for the present period. Raises BadInput, ConfigError."""
     from gpuagent import settings, wiring
-    from gpuagent.schedule.run_name import occasion
+    from gpuagent.schedule.run_name import run_name
     from gpuagent.session import resolved_environment
 
     if types.get(RUN_ID) != "str" or not values.get(RUN_ID):
         raise BadInput("--per makes names of a run_id: give one, such as -p run_id nightly, to a notebook that has it")
-    with resolved_environment(os.environ) as here, wiring.open_database(settings.read(here)) as db:
-        return occasion(str(values[RUN_ID]), per, wiring.system_clock().now(), db.reads.runs(1000))
+    with resolved_environment(os.environ) as environment, wiring.open_database(settings.read(environment)) as db:
+        return run_name(str(values[RUN_ID]), per, wiring.system_clock().now(), db.reads.runs(1000))
 
 
-def _finish(ended: "Ended", output: Path, as_json: bool) -> None:
-    """Says how it went, and exits with its code. A result that the notebook shows says more than how it ended."""
+def _finish(execution: "Execution", output: Path, as_json: bool) -> None:
+    """Print how the execution went and exit with its code. A result in the notebook says more than the execution."""
     import nbformat
 
     from gpuagent.schedule.result import result_in
 
     result = result_in(nbformat.read(output, as_version=4))  # type: ignore[no-untyped-call]
-    code = _code(ended, result)
-    words = f"{ended.error}: {ended.words}" if ended.error else _words(result)
-    if code > SIGNALLED:
-        words = f"stopped by {signal.Signals(ended.stopped).name}, which interrupted the cell; start it again"
+    code = _exit_code(execution, result)
+    message = f"{execution.error}: {execution.message}" if execution.error else _describe(result)
+    if code > ExitCode.SIGNAL:
+        message = f"stopped by {signal.Signals(execution.signal).name}, which interrupted the cell; start it again"
     if as_json:
-        print_json({"exitCode": code, "output": str(output), "error": ended.error and words, "result": result})
-    typer.echo(words, err=True)
+        print_json({"exitCode": code, "output": str(output), "error": execution.error and message, "result": result})
+    typer.echo(message, err=True)
     if code:
         raise typer.Exit(code)
 
 
-def _code(ended: "Ended", result: Mapping[str, Any] | None) -> int:
-    if ended.error == "RunFailed":
-        return RUN_FAILED
-    if ended.error and ended.stopped:
-        return SIGNALLED + ended.stopped
-    if ended.error:
+def _exit_code(execution: "Execution", result: Mapping[str, Any] | None) -> int:
+    if execution.error == "RunFailed":
+        return ExitCode.RUN_FAILED
+    if execution.error and execution.signal:
+        return ExitCode.SIGNAL + execution.signal
+    if execution.error:
         from gpuagent import errors
 
-        return _code_of(getattr(errors, ended.error, GpuAgentError))
-    return UNFINISHED if result and result["outcome"] == "unfinished" else DONE
+        return _error_code(getattr(errors, execution.error, GpuAgentError))
+    unfinished = result is not None and result["outcome"] == "unfinished"
+    return ExitCode.UNFINISHED if unfinished else ExitCode.COMPLETED
 
 
-def _code_of(error: type[BaseException]) -> int:
+def _error_code(error: type[BaseException]) -> int:
     if issubclass(error, Locked):
-        return LOCKED
-    return BAD_INPUT if issubclass(error, BadInput | ConfigError) else TROUBLE
+        return ExitCode.LOCKED
+    return ExitCode.BAD_INPUT if issubclass(error, BadInput | ConfigError) else ExitCode.TROUBLE
 
 
-def _words(result: Mapping[str, Any] | None) -> str:
+def _describe(result: Mapping[str, Any] | None) -> str:
     if not result:
         return "executed"
     why = result["reason"] or result["trouble"] or result["phase"]

@@ -1,4 +1,4 @@
-"""`gpuagent vendor`: who may be bought from."""
+"""`gpuagent vendor`: the vendors that the agent may buy from."""
 
 import json
 import os
@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from gpuagent.cli.common import EXIT_OTHER, AsJson, console, database, errors_explained, print_json
+from gpuagent.cli.common import EXIT_OTHER, AsJson, console, errors_explained, open_database, print_json
 from gpuagent.errors import BadInput
 
-vendors = typer.Typer(no_args_is_help=True, help="Who may be bought from.")
+vendors = typer.Typer(no_args_is_help=True, help="The vendors that the agent may buy from.")
 
 
 @vendors.command("seed")
@@ -26,10 +26,10 @@ def vendor_seed(
             entries = json.loads(file.read_text())["vendors"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadInput(f'{file} is not {{"vendors": [...]}} ({type(error).__name__}: {error})') from error
-        found = [vendor_from(entry) for entry in entries]
-        with database() as db:
-            record_vendors(db, found)
-        names = [vendor.vendor_id for vendor in found]
+        records = [vendor_from(entry) for entry in entries]
+        with open_database() as db:
+            record_vendors(db, records)
+        names = [vendor.vendor_id for vendor in records]
         if as_json:
             print_json({"recorded": names})
         else:
@@ -42,20 +42,20 @@ def vendor_list(as_json: AsJson = False) -> None:
     from gpuagent.render.vendors import vendors_table
     from gpuagent.wiring import vendor_entry
 
-    with errors_explained(), database() as db:
-        found = db.store.vendors()
+    with errors_explained(), open_database() as db:
+        records = db.store.vendors()
         if as_json:
-            print_json({"vendors": [vendor_entry(vendor) for vendor in found]})
+            print_json({"vendors": [vendor_entry(vendor) for vendor in records]})
         else:
-            console().print(vendors_table(found) if found else "no vendors yet: `gpuagent vendor seed FILE`")
+            console().print(vendors_table(records) if records else "no vendors yet: `gpuagent vendor seed FILE`")
 
 
 @vendors.command("check")
 def vendor_check(
     url: Annotated[str, typer.Argument(help="The vendor's endpoint.")],
-    vendor_id: Annotated[str, typer.Option(help="What to send as x-vendor-id.")] = "gpu_vendor_1",
+    vendor_id: Annotated[str, typer.Option(help="The x-vendor-id to send.")] = "gpu_vendor_1",
     gpu: Annotated[str, typer.Option(help="A GPU type it offers.")] = "A100",
-    secret_env: Annotated[str, typer.Option(help="The variable with its bearer token.")] = "GPU_VENDOR_SECRET",
+    secret_env: Annotated[str, typer.Option(help="The variable that holds its bearer token.")] = "GPU_VENDOR_SECRET",
     as_json: AsJson = False,
 ) -> None:
     """Try a vendor's endpoint for conformance to the vendor API. Pays nothing."""

@@ -1,4 +1,4 @@
-"""`gpuagent wallet`: who pays, what with, and where the key is."""
+"""`gpuagent wallet`: the wallet that pays, its key and its money."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -13,32 +13,32 @@ if TYPE_CHECKING:
     from gpuagent.core.model import Payer, SealedKey
     from gpuagent.settings import Settings
 
-NewFile = Annotated[Path, typer.Argument(help="Where to write the keystore; it must not be there yet.")]
+NewFile = Annotated[Path, typer.Argument(help="The keystore to write; the file must not exist yet.")]
 
 wallets = typer.Typer(
     no_args_is_help=True,
-    help="The wallet that pays. `new` and `import` put its key into a file that a password opens; the password is "
-    "taken from X402_KEYSTORE_PASSWORD or X402_KEYSTORE_PASSWORD_FILE, or asked for.",
+    help="The wallet that pays. `new` and `import` write its key to a file that a password opens; the password is "
+    "read from X402_KEYSTORE_PASSWORD or X402_KEYSTORE_PASSWORD_FILE, or prompted for.",
 )
 
 
 @wallets.command("new")
 def wallet_new(file: NewFile, as_json: AsJson = False) -> None:
-    """Make a new key and write it, encrypted, to a new file. Prints the address."""
+    """Make a new key and write it, encrypted, to a new file. Print the address."""
     from gpuagent import settings, wiring
 
     with errors_explained():
-        _must_be_new(file)
+        _check_new(file)
         _write(file, wiring.seal_key(None, _password(settings.read())), as_json)
 
 
 @wallets.command("import")
 def wallet_import(file: NewFile, as_json: AsJson = False) -> None:
-    """Write the key in X402_PRIVATE_KEY, encrypted, to a new file. Prints the address."""
+    """Write the key in X402_PRIVATE_KEY, encrypted, to a new file. Print the address."""
     from gpuagent import settings, wiring
 
     with errors_explained():
-        _must_be_new(file)
+        _check_new(file)
         current = settings.read()
         key = wiring.seal_key(wiring.key_source(current).plain_key, _password(current))
         _write(file, key, as_json)
@@ -54,27 +54,27 @@ def wallet_show(as_json: AsJson = False) -> None:
     with errors_explained():
         current = settings.read()
         payer = wiring.key_source(current).payer()
-        shown: dict[str, Any] = {"address": payer.address, "heldBy": payer.kind, "network": current.network}
-        lines = [f"wallet   {payer.address}", f"key      {_held(payer)}", f"network  {current.network}"]
+        fields: dict[str, Any] = {"address": payer.address, "heldBy": payer.kind, "network": current.network}
+        lines = [f"wallet   {payer.address}", f"key      {_key_holder(payer)}", f"network  {current.network}"]
         if url := address_url(current.network, payer.address):
-            shown["explorerUrl"] = url
+            fields["explorerUrl"] = url
             lines.append(f"see      {url}")
         if payer.kind == "cdp":
-            shown["cdpPolicies"] = list(payer.cdp_policies)
+            fields["cdpPolicies"] = list(payer.cdp_policies)
         if current.environ.get("CHAIN_RPC_URL") or current.profile.rpc_url:
             with wiring.open_chain(current) as chain:
                 balance, gas = chain.head(payer.address).balance, chain.gas(payer.address).balance
-            shown |= {"asset": current.token.address, "balance": str(balance), "gas": str(gas)}
+            fields |= {"asset": current.token.address, "balance": str(balance), "gas": str(gas)}
             lines += [f"holds    {show_usd(balance)}", f"for gas  {Decimal(gas).scaleb(-18).normalize():f} ETH"]
         if as_json:
-            print_json(shown)
+            print_json(fields)
         else:
             typer.echo("\n".join(lines))
 
 
 @wallets.command("fund-info")
 def wallet_fund_info(as_json: AsJson = False) -> None:
-    """Say what to send where, so that the wallet can pay. Asks no chain."""
+    """Show what to send where, so that the wallet can pay. Asks no chain."""
     from gpuagent import settings, wiring
 
     with errors_explained():
@@ -104,7 +104,7 @@ def wallet_fund_info(as_json: AsJson = False) -> None:
 
 @wallets.command("policy")
 def wallet_policy(as_json: AsJson = False) -> None:
-    """Print the CDP policy for this wallet: these vendors' payees, this token, our own cap on one payment.
+    """Print the CDP policy for this wallet: the vendors' payees, the token, our own cap on one payment.
 
     It is JSON either way, for CDP's portal or API.
     """
@@ -120,16 +120,17 @@ def wallet_policy(as_json: AsJson = False) -> None:
             typer.echo("attach it to the account as its account policy; make it again when a vendor changes", err=True)
 
 
-def _held(payer: "Payer") -> str:
+def _key_holder(payer: "Payer") -> str:
+    """Where the key is, and the policy that its holder keeps."""
     if payer.kind != "cdp":
         return payer.custody
     policies = ", ".join(payer.cdp_policies)
-    told = f"policy {policies}" if policies else "with no policy: `gpuagent wallet policy` prints one"
-    return f"{payer.custody}, {told}"
+    policy = f"policy {policies}" if policies else "with no policy: `gpuagent wallet policy` prints one"
+    return f"{payer.custody}, {policy}"
 
 
-def _must_be_new(file: Path) -> None:
-    """Before a password is asked for; keystore.write() is what makes sure."""
+def _check_new(file: Path) -> None:
+    """Raises BadInput for a file that exists, before the user types a password; keystore.write() makes sure."""
     if file.exists():
         raise BadInput(f"{file} is there already, and may hold a key: choose another name")
 

@@ -1,4 +1,4 @@
-"""Follow a run as it moves: in place on a terminal, line by line elsewhere, as JSON lines for programs."""
+"""A run shown as it moves: in place on a terminal, line by line elsewhere, as JSON lines for programs."""
 
 import json
 import time
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def following(db: "Database", run_id: str, as_json: bool) -> Iterator[Callable[[], None]]:
-    """Shows the run now, whenever the yielded function is called, and at the end."""
+    """Show the run now, whenever the yielded function is called, and at the end."""
     from rich.live import Live
 
     from gpuagent.render.narration import Narration

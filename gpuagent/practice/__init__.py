@@ -1,0 +1,1 @@
+"""A practice world on this machine: a chain of test money and vendors whose faults can be switched on."""

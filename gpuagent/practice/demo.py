@@ -1,4 +1,4 @@
-"""The main job on embedded parts: one agent, a failing vendor, books that balance."""
+"""The demo: the main job on embedded parts, with one agent, a failing vendor and books that balance."""
 
 import time
 from collections.abc import Callable
@@ -28,7 +28,7 @@ Say = Callable[[Any], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DemoResult:
     """How the demo ended. Balances and transfers are those of the payer, in atomic units."""
 
     run: Run
@@ -62,12 +62,13 @@ class Outcome:
         }
 
 
-def play(budget: str, fail_vendor: str, fail_rate: str, say: Say | None) -> Outcome:
+def play(budget: str, fail_vendor: str, fail_rate: str, say: Say | None) -> DemoResult:
     """Start everything, run one goal to its end, hold the ledger against the chain, stop everything.
 
-    say: gets lines and tables for a person as things happen. Raises BadInput, ConfigError.
+    say: gets lines and tables for the user as things happen. Raises BadInput, ConfigError.
     """
-    began, tell = time.monotonic(), say or (lambda _: None)
+    began = time.monotonic()
+    tell = say or (lambda _: None)
     amount = parse_usd(budget)
     tell("[dim]starting mongod, a local chain with test USDC, and three vendors ...[/]")
     with (
@@ -80,7 +81,7 @@ def play(budget: str, fail_vendor: str, fail_rate: str, say: Say | None) -> Outc
         tell(f'[bold]"{GOAL}"[/], one A100 for an hour, at most {show_usd(amount)}')
         tell(f"[dim]payer {payer}, holding {show_usd(opening.balance)} of test USDC[/]\n")
         run = follow(start(Order(goal=GOAL, budget=amount), agent.ports), agent, tell, PRACTICE_PACE)
-        outcome = Outcome(
+        result = DemoResult(
             run=run,
             documents=agent.reads.documents(run.run_id),
             books=audit(run, agent.reads.recorded(run.run_id), agent.chain, agent.ports.wallet.token),
@@ -90,12 +91,12 @@ def play(budget: str, fail_vendor: str, fail_rate: str, say: Say | None) -> Outc
             transfers=agent.chain.transfers(payer, opening.number),
             seconds=time.monotonic() - began,
         )
-    _tell_end(outcome, tell)
-    return outcome
+    _tell_end(result, tell)
+    return result
 
 
 def follow(run: Run, agent: wiring.Agent, tell: Say, pace: Pace) -> Run:
-    """Tick the run to its end, telling every observation once."""
+    """Tick the run to its end and tell every observation once."""
     narration = Narration(agent.reads.documents, run.run_id)
     for line in narration.lines():
         tell(line)
@@ -106,12 +107,12 @@ def follow(run: Run, agent: wiring.Agent, tell: Say, pace: Pace) -> Run:
     return run
 
 
-def _tell_end(outcome: Outcome, tell: Say) -> None:
-    colour = "green" if outcome.completed else "red"
-    tell(f"\n[bold {colour}]run {outcome.run.status}[/]: {outcome.run.reason}\n")
-    status = status_text(outcome.run, time.time())
-    tell(jobs_table(outcome.documents["jobs"], outcome.documents["payments"], status))
+def _tell_end(result: DemoResult, tell: Say) -> None:
+    colour = "green" if result.completed else "red"
+    tell(f"\n[bold {colour}]run {result.run.status}[/]: {result.run.reason}\n")
+    status = status_text(result.run, time.time())
+    tell(jobs_table(result.documents["jobs"], result.documents["payments"], status))
     tell("")
-    tell(books_table(outcome.books))
-    spent = outcome.before - outcome.after
-    tell(f"the chain: {len(outcome.transfers)} transfers, {show_usd(spent)} less in the wallet")
+    tell(books_table(result.books))
+    spent = result.before - result.after
+    tell(f"the chain: {len(result.transfers)} transfers, {show_usd(spent)} less in the wallet")

@@ -1,4 +1,4 @@
-"""Switches for what the practice vendors do wrong, so that a person can watch a recovery."""
+"""Fault switches of the practice vendors, so that a user can watch a recovery."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,31 +15,32 @@ FAULTS: Mapping[str, str] = {
     "raise_price": "raises the price at 402",
     "drop_after_settle": "loses the reply",
 }
-"""The mock vendor's own names, and JOBS_FAIL, which is a script of outcomes there."""
+"""Faults with their descriptions: the mock vendor's own names, and JOBS_FAIL, which is a script of outcomes there."""
 SCRIPT = "0" * 1000
 TIMEOUT_S = 10
 
 
 @dataclass(frozen=True, slots=True)
 class FaultSwitches:
-    """Every method raises VendorError where the practice market does not do it."""
+    """The fault switches of a practice market. Every method raises VendorError where the market does not obey."""
 
     client: httpx.Client
 
     def on(self) -> set[tuple[str, str]]:
-        """Which (vendor_id, fault) are switched on, of FAULTS."""
-        named = {(one["vendorId"], one["name"]) for one in self._ask("GET", "faults")["on"] if one["name"] in FAULTS}
-        scripts = self._ask("GET", "outcomes")["scripts"]
-        return named | {(vendor_id, JOBS_FAIL) for vendor_id, script in scripts.items() if script[:1] == "0"}
+        """The (vendor_id, fault) that are switched on, of FAULTS."""
+        faults = self._request("GET", "faults")["on"]
+        switches = {(fault["vendorId"], fault["name"]) for fault in faults if fault["name"] in FAULTS}
+        scripts = self._request("GET", "outcomes")["scripts"]
+        return switches | {(vendor_id, JOBS_FAIL) for vendor_id, script in scripts.items() if script[:1] == "0"}
 
     def switch(self, vendor_id: str, fault: str, on: bool) -> None:
-        """For payments and jobs from now on."""
+        """Switch a vendor's fault on or off, for payments and jobs from now on."""
         if fault == JOBS_FAIL:
-            self._ask("PUT", "outcomes", vendorId=vendor_id, script=SCRIPT if on else "")
+            self._request("PUT", "outcomes", vendorId=vendor_id, script=SCRIPT if on else "")
         else:
-            self._ask("PUT" if on else "DELETE", "faults", vendorId=vendor_id, name=fault)
+            self._request("PUT" if on else "DELETE", "faults", vendorId=vendor_id, name=fault)
 
-    def _ask(self, method: str, path: str, **body: str) -> Mapping[str, Any]:
+    def _request(self, method: str, path: str, **body: str) -> Mapping[str, Any]:
         try:
             reply = self.client.request(method, f"/mock/{path}", json=body or None)
             if not reply.is_success:
@@ -52,7 +53,7 @@ class FaultSwitches:
 
 @contextmanager
 def fault_switches(environ: Mapping[str, str]) -> Iterator[FaultSwitches | None]:
-    """Of the practice market that the environment names by VENDOR_URL, as `gpuagent up` prints it; else None."""
+    """The switches of the practice market at VENDOR_URL, as `gpuagent up` prints it; None where that is not set."""
     if not environ.get("VENDOR_URL"):
         yield None
         return

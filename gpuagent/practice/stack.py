@@ -1,4 +1,4 @@
-"""Everything the agent needs beside it, on this machine: mongod, a chain, vendors to practise on. Real processes."""
+"""The practice stack on this machine: mongod, a chain and vendors to practise on, all as real processes."""
 
 import fcntl
 import json
@@ -25,7 +25,7 @@ POLL_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """environment: the variables that point the agent at this stack. vendors: what to record in the store."""
+    """A running stack. environment: the variables that point the agent at it. vendors: to be recorded in the store."""
 
     environment: Mapping[str, str] = field(repr=False)
     vendors: tuple[Vendor, ...]
@@ -35,14 +35,14 @@ class Stack:
 def start(folder: Path | None = None, mongodb_uri: str = "", **vendor_settings: str) -> Iterator[Stack]:
     """Run the stack until the block ends. Raises ConfigError, MongodError.
 
-    folder: where the database, the chain and the vendors' jobs live on, for one stack at a time; None: nothing
+    folder: where the database, the chain and the vendors' jobs are kept, for one stack at a time; None: nothing
     outlives the block.
     mongodb_uri: a server to use instead of an embedded one. vendor_settings: variables for the mock vendor (PORT, ...).
     """
     if folder:
         vendor_settings = {"MOCK_DATA_DIR": str(folder / "vendors"), **vendor_settings}
     with ExitStack() as stack:
-        lock = (stack.enter_context(alone(folder)),) if folder else ()
+        lock = (stack.enter_context(folder_lock(folder)),) if folder else ()
         vendors = stack.enter_context(_vendors(vendor_settings, lock))
         if not mongodb_uri:  # while the vendors start
             mongodb_uri = stack.enter_context(wiring.start_mongod(folder / "mongod" if folder else None)).uri
@@ -68,9 +68,11 @@ def _environment(uri: str, ready: Mapping[str, Any]) -> dict[str, str]:
 
 
 @contextmanager
-def alone(folder: Path, wait_s: float = STOP_S) -> Iterator[int]:
-    """The descriptor of a lock on the folder. The vendors inherit it: it is free again once the last of us and them
-    has ended, so that a notebook's restarted kernel waits for what the killed one left to write its chain down.
+def folder_lock(folder: Path, wait_s: float = STOP_S) -> Iterator[int]:
+    """Lock the folder until the block ends; the lock's descriptor. Raises ConfigError after wait_s.
+
+    The vendors inherit it, so it is free again once the last of us and them has ended: a notebook's restarted kernel
+    waits until the vendors that a killed kernel left have written their chain down.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / "stack.lock").open("ab") as file:
@@ -93,7 +95,7 @@ def alone(folder: Path, wait_s: float = STOP_S) -> Iterator[int]:
 def _vendors(
     settings: Mapping[str, str], inherited: tuple[int, ...]
 ) -> "Iterator[tuple[subprocess.Popen[str], IO[str]]]":
-    """The mock vendor and its chain, in a process of their own with a log. It ends when its stdin closes."""
+    """Run the mock vendor and its chain in a process of their own with a log, which ends when its stdin closes."""
     with TemporaryDirectory(prefix="gpuagent-vendor-") as scratch, (Path(scratch) / "log").open("w+") as log:
         vendor = subprocess.Popen(
             [sys.executable, "-m", "mock_vendor", "--until-stdin-closes"],
@@ -102,7 +104,7 @@ def _vendors(
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            # A ctrl-C is for us: we stop the vendor in order, after the agent.
+            # A ctrl-C is for us alone: we stop the vendor in order, after the agent.
             start_new_session=True,
             pass_fds=inherited,
         )
@@ -121,9 +123,9 @@ def _vendors(
 
 
 def _without_a_chain(environ: Mapping[str, str]) -> dict[str, str]:
-    """The vendors here bring a chain of their own, whatever chain the agent is pointed at elsewhere."""
-    elsewhere = ("CHAIN_RPC_URL", "FACILITATOR_", "X402_")
-    return {name: value for name, value in environ.items() if not name.startswith(elsewhere)}
+    """The environment without the variables of any chain: the vendors here bring a chain of their own."""
+    prefixes = ("CHAIN_RPC_URL", "FACILITATOR_", "X402_")
+    return {name: value for name, value in environ.items() if not name.startswith(prefixes)}
 
 
 def _ready_line(vendor: "subprocess.Popen[str]", log: IO[str]) -> dict[str, Any]:
@@ -134,7 +136,7 @@ def _ready_line(vendor: "subprocess.Popen[str]", log: IO[str]) -> dict[str, Any]
     line = vendor.stdout.readline() if readable else ""
     if not line:
         log.seek(0)
-        said = log.read().strip().splitlines()
-        raise ConfigError(f"the mock vendor did not start: {said[-1] if said else f'no sign in {READY_S} s'}")
+        lines = log.read().strip().splitlines()
+        raise ConfigError(f"the mock vendor did not start: {lines[-1] if lines else f'no sign in {READY_S} s'}")
     ready: dict[str, Any] = json.loads(line)
     return ready

@@ -1,1 +1,1 @@
-"""Runs that no person watches: a notebook drives one to its end, and a command that timers call drives the notebook."""
+"""Unattended runs: a notebook drives one to its end, and a command for timers executes the notebook."""

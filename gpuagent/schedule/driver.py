@@ -1,6 +1,6 @@
-"""What the notebook of a scheduled run calls: begin or continue a run, tick it until it is over or a limit is reached.
+"""The driver that the notebook of a scheduled run calls: it begins or continues a run and ticks it, within limits.
 
-The run's state is in MongoDB alone, so this may be killed anywhere and called again.
+The run's state is in MongoDB alone, so the driver may be killed anywhere and called again.
 """
 
 import os
@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from gpuagent import settings, wiring
-from gpuagent.agent import drive as driver
+from gpuagent.agent.drive import drive
 from gpuagent.agent.start import Order
 from gpuagent.books.audit import audit
 from gpuagent.core.model import Run
@@ -22,7 +22,7 @@ from gpuagent.core.status import planner_label
 from gpuagent.errors import BadInput, ChainError
 from gpuagent.render.narration import Narration
 from gpuagent.schedule.result import Result
-from gpuagent.schedule.run_name import begin
+from gpuagent.schedule.run_name import load_or_start
 from gpuagent.session import is_configured, resolved_environment
 from gpuagent.tick import tick
 
@@ -32,8 +32,8 @@ Say = Callable[[Any], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """ticks: at most so many. pause_s: between two of them."""
+class TickLimits:
+    """How often a run is ticked. ticks: at most. pause_s: seconds between two of them."""
 
     ticks: int = 600
     pause_s: float = Pace().poll_s
@@ -46,48 +46,50 @@ class Limits:
             raise BadInput(f"pause_s {self.pause_s} cannot be: write 0 to {PAUSE_MAX_S} seconds")
 
 
-def ordered(
+def make_order(
     goal: str, budget: str, gpu_type: str, hours: str, planner: str = "", user: str = "local", tags: str = ""
 ) -> Order:
-    """An order of a notebook's parameters, which are texts: budget in USD, tags with commas. Raises BadInput.
+    """Make an order of a notebook's parameters, which are texts: budget in USD, tags with commas. Raises BadInput.
 
-    planner: "" as the environment says.
+    planner: "" for the one that the environment names.
     """
     try:
-        wanted = Decimal(str(hours))
+        max_hours = Decimal(str(hours))
     except InvalidOperation:
         raise BadInput(f"hours {str(hours)[:40]!r} is not a number: write GPU hours such as 1 or 0.5") from None
     return Order(
         goal=goal,
         budget=parse_usd(budget),
         gpu_type=gpu_type,
-        max_hours=wanted,
+        max_hours=max_hours,
         user_id=user,
         planner=planner or settings.read().planner,
         tags=tuple(tag.strip() for tag in tags.split(",") if tag.strip()),
     )
 
 
-def drive(order: Order, run_id: str, limits: Limits, say: Say, environ: Mapping[str, str] = os.environ) -> Result:
-    """Begin or continue the run that run_id names (occasion.begin), and tick it. say: gets a line for all that happens.
+def drive_run(
+    order: Order, run_id: str, limits: TickLimits, say: Say, environ: Mapping[str, str] = os.environ
+) -> Result:
+    """Begin or continue the run that run_id names (run_name.load_or_start), and tick it. say: gets a line of news.
 
-    Where neither a chain nor a wallet is configured it is driven on the embedded stack of resolved_environment().
+    Where neither a chain nor a wallet is configured the run is driven on the embedded stack.
     Raises BadInput, ConfigError and, where the run cannot begin, Refused and ChainError; ChainMismatch at any tick.
     """
     limits.check()
     if not is_configured(environ):
         say("[bold]practice[/]: no chain and no wallet are configured, so all is embedded and the money is test money")
-    with resolved_environment(environ) as here, wiring.open_agent(settings.read(here)) as agent:
-        run = begin(order, run_id, agent.ports)
-        named = f" ({run_id})" if run_id not in ("", run.run_id) else ""
+    with resolved_environment(environ) as resolved, wiring.open_agent(settings.read(resolved)) as agent:
+        run = load_or_start(order, run_id, agent.ports)
+        name = f" ({run_id})" if run_id not in ("", run.run_id) else ""
         planner = planner_label(run.planner)
-        say(f"run {run.run_id}{named}: {show_usd(run.budget)} for {run.goal!r}, decided by {planner}")
-        tell = _teller(agent, run.run_id, say)
+        say(f"run {run.run_id}{name}: {show_usd(run.budget)} for {run.goal!r}, decided by {planner}")
+        tell = _narrator(agent, run.run_id, say)
         run, ticks, trouble = advance(run.run_id, agent.ports, limits, tell)
         recorded = agent.reads.recorded(run.run_id)
         try:
             books = audit(run, recorded, agent.chain, agent.ports.wallet.token)
-        except ChainError as error:  # the run is what it is, and the books are checked another time
+        except ChainError as error:  # the run is as it is; its books can be checked later
             books, trouble = None, trouble or str(error)
         payments = tuple(agent.reads.documents(run.run_id)["payments"])
         return Result(run_id or run.run_id, run, ticks, trouble, recorded, books, payments)
@@ -96,26 +98,28 @@ def drive(order: Order, run_id: str, limits: Limits, say: Say, environ: Mapping[
 def advance(
     run_id: str,
     ports: Ports,
-    limits: Limits,
+    limits: TickLimits,
     tell: Callable[[str], None],
     pause: Callable[[float], None] = time.sleep,
 ) -> tuple[Run, int, str]:
-    """The run as it was left, the ticks it took, and what was wrong at the last one, or "". tell: after each tick.
+    """Tick the run. The run as it was left, the number of ticks, and the trouble at the last one, or "".
 
-    Trouble that may pass ends nothing: the next tick tries again.
+    Trouble that may pass ends nothing: the next tick tries again. tell: gets "" after each tick that was made, and
+    each trouble once.
     """
     ticks, trouble = 0, ""
     pace = replace(ports.pace, poll_s=limits.pause_s)
     ticking = partial(tick, ports=ports)
-    for made in driver.drive(ports.store.load(run_id), ticking, pause, pace, ticks_max=limits.ticks, patient=True):
-        before, ticks, trouble = trouble, made.number, str(made.error or "")
-        if not trouble or trouble != before:
-            tell(trouble)
+    for attempt in drive(ports.store.load(run_id), ticking, pause, pace, ticks_max=limits.ticks, patient=True):
+        error = str(attempt.error or "")
+        if not error or error != trouble:
+            tell(error)
+        ticks, trouble = attempt.number, error
     return ports.store.load(run_id), ticks, trouble
 
 
-def _teller(agent: wiring.Agent, run_id: str, say: Say) -> Callable[[str], None]:
-    """Tells every observation once, and what is wrong."""
+def _narrator(agent: wiring.Agent, run_id: str, say: Say) -> Callable[[str], None]:
+    """A function that says every new observation, or the trouble that it is called with."""
     narration = Narration(agent.reads.documents, run_id)
 
     def tell(trouble: str) -> None:

@@ -1,4 +1,4 @@
-"""One at a time on this machine. Two at once would harm no money, only plan twice and confuse who reads the outputs."""
+"""A lock per run on this machine. Two processes at once harm no money, only plan twice and confuse the outputs."""
 
 import fcntl
 from collections.abc import Iterator
@@ -9,10 +9,10 @@ from gpuagent.errors import BadInput, Locked
 
 
 @contextmanager
-def locked(folder: Path, key: str, what: str) -> Iterator[None]:
-    """Holds the lock of this key (fit for a file name) until the block or the process ends. what: in words.
+def locked(folder: Path, key: str, subject: str) -> Iterator[None]:
+    """Hold the lock of this key (fit for a file name) until the block or the process ends. subject: for the message.
 
-    The kernel lets go of it with the process, however that ends, so no lock is ever left over; the file stays.
+    The kernel releases it with the process, however that ends, so no lock is ever left over; the file stays.
     Raises Locked, and BadInput where the folder cannot be written.
     """
     try:
@@ -24,5 +24,5 @@ def locked(folder: Path, key: str, what: str) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Locked(f"{what} is being driven by another process on this machine") from None
+            raise Locked(f"{subject} is being driven by another process on this machine") from None
         yield

@@ -1,4 +1,4 @@
-"""Where an executed notebook goes: a folder, a file for each time, named after what ran and when."""
+"""Files for executed notebooks: one for each execution, named after what ran and when."""
 
 from datetime import UTC, datetime
 from itertools import count
@@ -8,8 +8,8 @@ from gpuagent.core.ports import Clock
 from gpuagent.errors import BadInput
 
 
-def claimed(folder: Path, stem: str, clock: Clock) -> Path:
-    """A new, empty file such as 40_scheduled_run-nightly-20260131T020000Z.ipynb, ours alone. Raises BadInput."""
+def new_output(folder: Path, stem: str, clock: Clock) -> Path:
+    """Make an empty file such as 40_scheduled_run-nightly-20260131T020000Z.ipynb, ours alone. Raises BadInput."""
     stamp = datetime.fromtimestamp(clock.now(), UTC).strftime("%Y%m%dT%H%M%SZ")
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Execute a notebook with papermill so that a SIGTERM stops the cell, not only the process around it.
+"""Notebooks executed with papermill so that a SIGTERM stops the cell, not only the process around it.
 
 papermill alone dies of a SIGTERM and leaves its kernel to notice; nothing is written then, and no `finally` runs.
 """
@@ -18,33 +18,36 @@ from gpuagent.schedule.parameters import Value
 ENGINE, KERNEL = "gpuagent", "python3"
 """The kernel of this very environment: its spec is found beside sys.executable, activated or not."""
 GRACE_S = 20
-"""A cell that was interrupted has so long to end, then its kernel is killed."""
+"""Seconds for an interrupted cell to end; then its kernel is killed."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """stopped: the signal that ended it, or 0. error, words: of the cell that failed, or ""."""
+class Execution:
+    """How the execution of a notebook ended.
 
-    stopped: int = 0
+    signal: the one that asked it to stop, or 0. error: the exception's class in the cell that failed, or "".
+    """
+
+    signal: int = 0
     error: str = ""
-    words: str = ""
+    message: str = ""
 
 
-class Stopped(RuntimeError):
-    """Between two cells: the next one does not begin."""
+class ExecutionStopped(RuntimeError):
+    """A signal stopped the execution between two cells; the next one does not begin."""
 
 
-def execute(notebook: Path, output: Path, values: Mapping[str, Value]) -> Ended:
-    """Call it in the main thread. The output is written cell by cell, whatever happens. Raises BadInput."""
+def execute(notebook: Path, output: Path, values: Mapping[str, Value]) -> Execution:
+    """Execute the notebook; to be called in the main thread. The output is written cell by cell. Raises BadInput."""
     import papermill as pm
     from jupyter_client.kernelspec import NoSuchKernel
     from papermill.exceptions import PapermillExecutionError
 
-    stop = _Stop()
+    stop = _StopRequest()
     _register()
     try:
-        with stop.heard():
+        with stop.handlers():
             pm.execute_notebook(
                 notebook,
                 output,
@@ -56,71 +59,73 @@ def execute(notebook: Path, output: Path, values: Mapping[str, Value]) -> Ended:
                 gpuagent_stop=stop,
             )
     except PapermillExecutionError as error:
-        return Ended(stop.signal, error.ename, error.evalue)
+        return Execution(stop.signal, error.ename, error.evalue)
     except NoSuchKernel as error:
         raise BadInput(f"no kernel {KERNEL}: pip install 'gpuagent[notebooks]' ({error})") from error
     except RuntimeError as error:  # the kernel died, or was stopped before it was there
-        return Ended(stop.signal, type(error).__name__, str(error))
-    return Ended(stop.signal)
+        return Execution(stop.signal, type(error).__name__, str(error))
+    return Execution(stop.signal)
 
 
-class _Stop:
-    """What a signal asks for: interrupt the cell; after GRACE_S, kill the kernel."""
+class _StopRequest:
+    """A signal's request to stop: interrupt the cell and, after GRACE_S, kill the kernel."""
 
     def __init__(self) -> None:
         self.signal = 0
         self.client: Any = None
 
     @contextmanager
-    def heard(self) -> Iterator[None]:
-        handlers = {number: signal.signal(number, self._ask) for number in SIGNALS}
-        handlers[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._insist)
+    def handlers(self) -> Iterator[None]:
+        """Handle the signals until the block ends."""
+        previous = {number: signal.signal(number, self._interrupt) for number in SIGNALS}
+        previous[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._kill)
         try:
             yield
         finally:
             signal.alarm(0)
-            for number, handler in handlers.items():
+            for number, handler in previous.items():
                 signal.signal(number, handler)
 
     def check(self, cell: Any, **_: Any) -> None:
-        """Before every cell: a kernel that does nothing ignores an interrupt, so a signal may have come to nothing."""
+        """Stop before the cell where a signal came between cells: an idle kernel ignores an interrupt."""
         if self.signal:
             cell.metadata.papermill["status"] = "failed"
-            raise Stopped(f"stopped by {signal.Signals(self.signal).name} before this cell")
+            raise ExecutionStopped(f"stopped by {signal.Signals(self.signal).name} before this cell")
 
-    def _ask(self, number: int, _: FrameType | None) -> None:
+    def _interrupt(self, number: int, _: FrameType | None) -> None:
         if not self.signal:
             signal.alarm(GRACE_S)
         self.signal = number
         self._send(signal.SIGINT)
 
-    def _insist(self, *_: object) -> None:
+    def _kill(self, *_: object) -> None:
         self._send(signal.SIGKILL)
 
     def _send(self, number: int) -> None:
-        """To the kernel alone: what it started, such as a database, it stops in its own order."""
-        km = self.client.km if self.client else None
-        pid = km.provisioner.pid if km and km.provisioner else None
+        """Signal the kernel alone: it stops what it started, such as a database, in its own order."""
+        manager = self.client.km if self.client else None
+        pid = manager.provisioner.pid if manager and manager.provisioner else None
         if pid:
             os.kill(pid, number)
 
 
 def _register() -> None:
+    """Register our engine with papermill: its client asks the stop request before every cell."""
     from papermill.clientwrap import PapermillNotebookClient
     from papermill.engines import NBClientEngine, papermill_engines
 
     class Engine(NBClientEngine):  # type: ignore[misc]
         @classmethod
         def execute_managed_notebook(
-            cls, nb_man: Any, kernel_name: str, *, gpuagent_stop: _Stop, start_timeout: int = 60, **options: Any
+            cls, nb_man: Any, kernel_name: str, *, gpuagent_stop: _StopRequest, start_timeout: int = 60, **options: Any
         ) -> None:
-            kept = {name: value for name, value in options.items() if name == "store_widget_state"}
+            client_options = {name: value for name, value in options.items() if name == "store_widget_state"}
             client = PapermillNotebookClient(
                 nb_man,
                 kernel_name=kernel_name,
                 startup_timeout=start_timeout,
                 on_cell_execute=gpuagent_stop.check,
-                **kept,
+                **client_options,
             )
             gpuagent_stop.client = client
             client.execute()

@@ -1,7 +1,8 @@
-"""How a scheduled run ended, as the notebook's machine-readable cell, and read back from the notebook it left."""
+"""The result of a scheduled run, as a machine-readable cell of its notebook, and read back from the notebook."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,22 @@ from gpuagent.errors import BadInput, ChainMismatch, RunFailed
 from gpuagent.render.as_json import books_json, json_value
 
 MIME, SCHEMA = "application/vnd.gpuagent.run+json", "gpuagent.run/1"
-COMPLETED, FAILED, UNFINISHED = "completed", "failed", "unfinished"
+
+
+class Ending(StrEnum):
+    """How a scheduled start ended, as its result names it."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    UNFINISHED = "unfinished"
+    """Not over yet; also an ended run with a payment that is undecided on chain."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """name: what it was asked for by. ticks: made this time. trouble: why the last tick could not be made, or "".
+    """The state in which a scheduled run was left, with its books.
 
+    name: the run_id parameter. ticks: made this time. trouble: why the last tick could not be made, or "".
     books: None where the chain did not answer. payments: documents.
     """
 
@@ -33,27 +43,26 @@ class Result:
     payments: tuple[Mapping[str, Any], ...]
 
     @property
-    def outcome(self) -> str:
-        """Unfinished also where the run has ended, and money of it is not decided on chain."""
+    def ending(self) -> Ending:
         if not is_over(self.run):
-            return UNFINISHED
-        return COMPLETED if self.run.status is RunStatus.COMPLETED else FAILED
+            return Ending.UNFINISHED
+        return Ending.COMPLETED if self.run.status is RunStatus.COMPLETED else Ending.FAILED
 
     @property
-    def words(self) -> str:
-        if self.outcome == UNFINISHED:
+    def summary(self) -> str:
+        if self.ending is Ending.UNFINISHED:
             trouble = f"; at the last one: {self.trouble}" if self.trouble else ""
             return (
                 f"run {self.run.run_id} is not over after {self.ticks} ticks ({phase(self.run).value}){trouble}. "
                 f"The same run_id continues it: {self.name}"
             )
-        return f"run {self.run.run_id} {self.outcome}: {self.run.reason}"
+        return f"run {self.run.run_id} {self.ending}: {self.run.reason}"
 
     def as_json(self) -> dict[str, Any]:
-        """Amounts as strings of atomic units, as everywhere in JSON."""
+        """The result for programs; amounts are strings of atomic units."""
         return {
             "schema": SCHEMA,
-            "outcome": self.outcome,
+            "outcome": self.ending.value,
             "runId": self.run.run_id,
             "name": self.name,
             "status": self.run.status.value,
@@ -68,11 +77,11 @@ class Result:
         }
 
     def check(self) -> None:
-        """Makes the cell that calls it fail. Raises RunFailed, and ChainMismatch where the books differ."""
+        """Make the cell that calls it fail. Raises RunFailed, and ChainMismatch where the books differ."""
         if self.books and not self.books.balanced:
             raise ChainMismatch(f"run {self.run.run_id}: {'; '.join(self.books.differences)}: see `gpuagent books`")
-        if self.outcome == FAILED:
-            raise RunFailed(self.words)
+        if self.ending is Ending.FAILED:
+            raise RunFailed(self.summary)
 
     @property
     def _verdict(self) -> str:
@@ -82,7 +91,7 @@ class Result:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         rows = (
-            ("outcome", self.outcome),
+            ("outcome", self.ending),
             ("run", self.run.run_id),
             ("reason", self.run.reason or self.trouble),
             ("ticks", str(self.ticks)),
@@ -95,17 +104,17 @@ class Result:
         return {
             MIME: self.as_json(),
             "text/html": f'<table aria-label="How the run ended">{cells}</table>',
-            "text/plain": self.words,
+            "text/plain": self.summary,
         }
 
 
 def result_in(notebook: Any) -> dict[str, Any] | None:
-    """The last result that a notebook (an nbformat node) shows, or None."""
-    found = None
+    """The last result in the outputs of a notebook (an nbformat node), or None."""
+    result = None
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
-            found = output.get("data", {}).get(MIME, found)
-    return found
+            result = output.get("data", {}).get(MIME, result)
+    return result
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -113,9 +122,9 @@ def read(path: Path) -> dict[str, Any]:
     import nbformat
 
     try:
-        found = result_in(nbformat.read(path, as_version=4))  # type: ignore[no-untyped-call]
+        result = result_in(nbformat.read(path, as_version=4))  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise BadInput(f"{path} is no notebook that can be read: {error}") from error
-    if found is None:
+    if result is None:
         raise BadInput(f"{path} shows no result ({MIME}): it did not get so far")
-    return found
+    return result

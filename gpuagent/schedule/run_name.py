@@ -1,6 +1,6 @@
-"""Which run is meant: an id that the database gave, or a name that the operator chose, which stands for one run.
+"""Names of scheduled runs: a name that the operator chose stands for one run, as an id does.
 
-A name is an idempotency key. The run's id is derived from it, so whoever asks for it again, after a SIGTERM in the very
+A name is an idempotency key. The run's id is derived from it, so a start that is repeated, after a SIGTERM in the very
 first moment or from two machines at once, gets the same run: MongoDB takes an id once, and the jobs' ids and payment
 nonces follow from it.
 """
@@ -22,7 +22,7 @@ RUN_ID = re.compile(r"[0-9a-fA-F]{24}")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 """Fits a file name, a tag, and the name of a Kubernetes job."""
 SCHEDULED = "scheduled"
-"""The tag of every run that was begun here by name; the name is another."""
+"""The tag of every run that is started here by name; the name itself is another tag."""
 
 PERIODS = {
     "hour": ("%Y-%m-%dT%H", r"\d{4}-\d\d-\d\dT\d\d"),
@@ -30,7 +30,7 @@ PERIODS = {
     "week": ("%G-W%V", r"\d{4}-W\d\d"),
     "month": ("%Y-%m", r"\d{4}-\d\d"),
 }
-"""How a moment of UTC is written as one of these periods, and what that looks like."""
+"""The format of each period of UTC, and the pattern of a text in this format."""
 
 
 def run_id_of(text: str) -> str:
@@ -45,9 +45,9 @@ def run_id_of(text: str) -> str:
     return hashlib.sha256(f"gpuagent/scheduled/{text}".encode()).hexdigest()[:24]
 
 
-def begin(order: Order, text: str, ports: Ports) -> Run:
-    """The run to drive. text: ""  a new one; an id: that one, whatever the order says; a name: its one run, started
-    if it never was.
+def load_or_start(order: Order, text: str, ports: Ports) -> Run:
+    """The run to drive, by text: "" is a new run; an id is that run, whatever the order says; a name is its one run,
+    which is started if it never was.
 
     Raises UnknownRun for an id that no run has, BadInput where the named run was started with another order, and as
     start() does.
@@ -60,18 +60,18 @@ def begin(order: Order, text: str, ports: Ports) -> Run:
     try:
         run = ports.store.load(run_id)
     except UnknownRun:
-        tagged = replace(order, tags=(*order.tags, SCHEDULED, text))
+        named_order = replace(order, tags=(*order.tags, SCHEDULED, text))
         try:
-            return start(tagged, ports, run_id)
-        except DuplicateRun:  # somebody else was asked at the same moment
+            return start(named_order, ports, run_id)
+        except DuplicateRun:  # another process started it at the same moment
             run = ports.store.load(run_id)
-    _check_same(order, run, text)
+    _check_order(order, run, text)
     return run
 
 
-def occasion(name: str, period: str, now: float, runs: Iterable[Mapping[str, Any]]) -> str:
-    """The name of the run for the period that now (Unix seconds) is in; or of the oldest earlier one of the same name
-    and kind of period that is not over: what was begun is brought to its end first.
+def run_name(name: str, period: str, now: float, runs: Iterable[Mapping[str, Any]]) -> str:
+    """The name of the run for the period that now (Unix seconds) is in; or of the oldest run of the same name and kind
+    of period that is not over, since a run that was begun is brought to its end first.
 
     runs: documents, newest first. Raises BadInput.
     """
@@ -79,20 +79,20 @@ def occasion(name: str, period: str, now: float, runs: Iterable[Mapping[str, Any
         raise BadInput(f"no period {period!r}: write one of {', '.join(PERIODS)}")
     if not NAME.fullmatch(name) or RUN_ID.fullmatch(name):
         raise BadInput(f"run_id {name[:80]!r} is no name: a run for each {period} needs one, such as nightly")
-    written, pattern = PERIODS[period]
-    alike = re.compile(f"{re.escape(name)}-{pattern}")
-    begun = [tag for run in runs if not _over(run) for tag in run.get("tags", ()) if alike.fullmatch(tag)]
-    return begun[-1] if begun else f"{name}-{datetime.fromtimestamp(now, UTC).strftime(written)}"
+    time_format, pattern = PERIODS[period]
+    name_pattern = re.compile(f"{re.escape(name)}-{pattern}")
+    names = [tag for run in runs if not _is_over(run) for tag in run.get("tags", ()) if name_pattern.fullmatch(tag)]
+    return names[-1] if names else f"{name}-{datetime.fromtimestamp(now, UTC).strftime(time_format)}"
 
 
-def _over(run: Mapping[str, Any]) -> bool:
-    """As transitions.is_over(), of a document."""
+def _is_over(run: Mapping[str, Any]) -> bool:
+    """transitions.is_over() of a document."""
     return run["status"] != "running" and not run["held"].to_decimal()
 
 
-def _check_same(order: Order, run: Run, name: str) -> None:
-    """A name that is used for something else is a slip, and neither order may be forgotten for the other."""
-    asked: dict[str, tuple[object, object]] = {
+def _check_order(order: Order, run: Run, name: str) -> None:
+    """Raises BadInput where a name is used again with another order: a slip, and neither order may be lost."""
+    terms: dict[str, tuple[object, object]] = {
         "goal": (order.goal.strip(), run.goal),
         "budget": (show_usd(order.budget), show_usd(run.budget)),
         "gpu_type": (order.gpu_type, run.gpu_type),
@@ -100,9 +100,9 @@ def _check_same(order: Order, run: Run, name: str) -> None:
         "user": (order.user_id, run.user_id),
         "planner": (order.planner, run.planner),
     }
-    for what, (now, then) in asked.items():
-        if now != then:
+    for term, (ordered, recorded) in terms.items():
+        if ordered != recorded:
             raise BadInput(
-                f"run {name} was started with the {what} {str(then)[:80]!r}, not {str(now)[:80]!r}: "
+                f"run {name} was started with the {term} {str(recorded)[:80]!r}, not {str(ordered)[:80]!r}: "
                 "ask for the same to continue it, or give another run_id"
             )

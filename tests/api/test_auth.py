@@ -11,8 +11,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from gpuagent.api.app import create_app
-from gpuagent.api.auth import permitted
-from gpuagent.api.problems import Told
+from gpuagent.api.auth import authorized_caller
+from gpuagent.api.problems import ProblemError
 from gpuagent.api.tokens import read_tokens
 from gpuagent.cli import app as command
 from gpuagent.errors import ConfigError
@@ -20,37 +20,37 @@ from tests.support.rest_server import APPROVE, CRON, OPERATE, READ, TOKENS, Serv
 from tests.support.world import World
 
 ID = "66a1f2c9d53a3f9ef1f0c123"
-ANYBODY, LOOKS, DRIVES, AGREES, STOPS, TICKS = range(6)
+PUBLIC, READERS, OPERATORS, APPROVERS, CANCELLERS, TICKERS = range(6)
 ALLOWED = {
-    ANYBODY: {"", "wrong", READ, OPERATE, APPROVE, CRON},
-    LOOKS: {READ, OPERATE, APPROVE},
-    DRIVES: {OPERATE},
-    AGREES: {APPROVE},
-    STOPS: {OPERATE, APPROVE},
-    TICKS: {OPERATE, CRON},
+    PUBLIC: {"", "wrong", READ, OPERATE, APPROVE, CRON},
+    READERS: {READ, OPERATE, APPROVE},
+    OPERATORS: {OPERATE},
+    APPROVERS: {APPROVE},
+    CANCELLERS: {OPERATE, APPROVE},
+    TICKERS: {OPERATE, CRON},
 }
 TABLE = {
-    ("GET", "/healthz"): ANYBODY,
-    ("GET", "/openapi.json"): ANYBODY,
-    ("HEAD", "/openapi.json"): ANYBODY,
-    ("POST", "/api/agent-start"): DRIVES,
-    ("POST", "/api/agent-tick"): DRIVES,
-    ("POST", "/api/agent-step"): DRIVES,
-    ("GET", "/api/agent-status"): LOOKS,
-    ("GET", "/api/runs"): LOOKS,
-    ("POST", "/api/runs/{runId}/approve"): AGREES,
-    ("POST", "/api/runs/{runId}/reject"): AGREES,
-    ("POST", "/api/runs/{runId}/cancel"): STOPS,
-    ("GET", "/api/runs/{runId}/events"): LOOKS,
-    ("WS", "/api/runs/{runId}/ws"): LOOKS,
-    ("GET", "/api/vendors"): LOOKS,
-    ("GET", "/api/reports/spend"): LOOKS,
-    ("GET", "/api/agent-tick-due"): TICKS,
-    ("POST", "/api/agent-tick-due"): TICKS,
+    ("GET", "/healthz"): PUBLIC,
+    ("GET", "/openapi.json"): PUBLIC,
+    ("HEAD", "/openapi.json"): PUBLIC,
+    ("POST", "/api/agent-start"): OPERATORS,
+    ("POST", "/api/agent-tick"): OPERATORS,
+    ("POST", "/api/agent-step"): OPERATORS,
+    ("GET", "/api/agent-status"): READERS,
+    ("GET", "/api/runs"): READERS,
+    ("POST", "/api/runs/{runId}/approve"): APPROVERS,
+    ("POST", "/api/runs/{runId}/reject"): APPROVERS,
+    ("POST", "/api/runs/{runId}/cancel"): CANCELLERS,
+    ("GET", "/api/runs/{runId}/events"): READERS,
+    ("WS", "/api/runs/{runId}/ws"): READERS,
+    ("GET", "/api/vendors"): READERS,
+    ("GET", "/api/reports/spend"): READERS,
+    ("GET", "/api/agent-tick-due"): TICKERS,
+    ("POST", "/api/agent-tick-due"): TICKERS,
 }
 
 
-def there_are(routes: Any) -> Iterator[tuple[str, str]]:
+def declared(routes: Any) -> Iterator[tuple[str, str]]:
     """Every route of an application, by method."""
     for route in routes:
         if isinstance(route, WebSocketRoute):
@@ -67,28 +67,27 @@ def guarded(world: World) -> Iterator[Served]:
 
 
 def test_the_table_is_whole(guarded: Served) -> None:
-    assert set(there_are(guarded.app.routes)) == set(TABLE)
+    assert set(declared(guarded.app.routes)) == set(TABLE)
 
 
 @pytest.mark.parametrize("token", ["", "wrong", READ, OPERATE, APPROVE, CRON])
 def test_every_route(guarded: Served, token: str) -> None:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     for (method, path), group in TABLE.items():
-        status = _asked(guarded, method, path.replace("{runId}", ID), headers)
+        status = _status(guarded, method, path.replace("{runId}", ID), headers)
         if token in ALLOWED[group]:
             assert status not in (401, 403), (method, path, status)
         else:
             assert status == (403 if token in (READ, OPERATE, APPROVE, CRON) else 401), (method, path, status)
 
 
-def _asked(guarded: Served, method: str, path: str, headers: dict[str, str]) -> int:
+def _status(guarded: Served, method: str, path: str, headers: dict[str, str]) -> int:
     if method == "WS":
         with pytest.raises(InvalidStatus) as refused:
             connect(guarded.url.replace("http", "ws") + path, additional_headers=headers)
         return int(refused.value.response.status_code)  # an unknown run's too
     body = {"runId": ID, "userId": "u", "goal": "g", "budgetTotal": 1, "amount": 1, "why": "w"}
-    sent = {"json": body} if method == "POST" else {}
-    return guarded.http.request(method, path, headers=headers, **sent).status_code  # type: ignore[arg-type]
+    return guarded.http.request(method, path, headers=headers, json=body if method == "POST" else None).status_code
 
 
 @pytest.mark.parametrize("header", ["Basic abc", "Bearer", "Bearer x y", f"bearer{READ}", "Bearer \xe9\xff"])
@@ -110,16 +109,16 @@ def test_a_browsers_websocket_brings_its_token_as_a_subprotocol(guarded: Served)
 def _scope(client: str = "127.0.0.1", server: str = "127.0.0.1", **headers: str) -> Any:
     from starlette.requests import Request
 
-    sent = {"host": "localhost:3000", **headers}
-    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in sent.items()]
+    all_headers = {"host": "localhost:3000", **headers}
+    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in all_headers.items()]
     ends = {"client": (client, 5), "server": (server, 3000)}
     return Request({"type": "http", "headers": raw, "app": create_app({}), "path": "/", "query_string": b"", **ends})
 
 
 def test_without_tokens_only_the_machine_itself_is_let_in() -> None:
-    assert permitted(_scope(), "approve").name == "local"
-    assert permitted(_scope("::1", "::1", host="[::1]:3000"), "read").name == "local"
-    for other in (
+    assert authorized_caller(_scope(), "approve").name == "local"
+    assert authorized_caller(_scope("::1", "::1", host="[::1]:3000"), "read").name == "local"
+    for request in (
         _scope(client="10.0.0.7"),
         _scope(server="10.0.0.1"),
         _scope(x_forwarded_for="10.0.0.7"),
@@ -128,26 +127,26 @@ def test_without_tokens_only_the_machine_itself_is_let_in() -> None:
         _scope(origin="https://evil.example"),  # a web page in its browser
         _scope(origin="null"),
     ):
-        with pytest.raises(Told) as refused:
-            permitted(other, "read")
+        with pytest.raises(ProblemError) as refused:
+            authorized_caller(request, "read")
         assert refused.value.status in (401, 403)
 
 
 def test_on_a_platform_nobody_is_local() -> None:
     request = _scope()
     request.scope["app"] = create_app({"VERCEL": "1"})
-    with pytest.raises(Told, match="no tokens"):
-        permitted(request, "read")
+    with pytest.raises(ProblemError, match="no tokens"):
+        authorized_caller(request, "read")
 
 
 def test_a_servers_address_that_others_reach_needs_tokens() -> None:
-    shown = CliRunner().invoke(command, ["serve", "--host", "0.0.0.0", "--port", "0"], env={"GPUAGENT_API_TOKENS": ""})
-    assert shown.exit_code == 2
-    assert "GPUAGENT_API_TOKENS" in shown.output
+    result = CliRunner().invoke(command, ["serve", "--host", "0.0.0.0", "--port", "0"], env={"GPUAGENT_API_TOKENS": ""})
+    assert result.exit_code == 2
+    assert "GPUAGENT_API_TOKENS" in result.output
 
 
 @pytest.mark.parametrize(
-    ("tokens", "words"),
+    ("tokens", "message"),
     [
         ("ada", "entry 1 is not"),
         (f"ada=king:{'x' * 20}", "role 'king'"),
@@ -155,8 +154,8 @@ def test_a_servers_address_that_others_reach_needs_tokens() -> None:
         (f"ada=read:{'x' * 20},bob=read:{'x' * 20}", "token of another"),
     ],
 )
-def test_tokens_that_cannot_be_meant(tokens: str, words: str) -> None:
-    with pytest.raises(ConfigError, match=words) as raised:
+def test_tokens_that_cannot_be_meant(tokens: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as raised:
         read_tokens({"GPUAGENT_API_TOKENS": tokens})
     assert "x" * 20 not in str(raised.value)
 

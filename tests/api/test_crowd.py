@@ -37,27 +37,27 @@ def test_fifty_clients(served: Served, record_property: Callable[[str, object], 
     assert sweep(served.world.chain, served.world.database.ledgers).balanced
     assert len(served.world.transfers()) == CLIENTS
     over_http, inside = sorted(s for client in clients for s in client.ticks_s), _in_process(served)
-    for name, found in (("over HTTP", over_http), ("in process", inside)):
-        p95 = quantiles(found, n=20)[-1] * 1000
-        print(f"\n{CLIENTS} at once, {name}: p95 of {len(found)} ticks {p95:.0f} ms")
+    for name, seconds in (("over HTTP", over_http), ("in process", inside)):
+        p95 = quantiles(seconds, n=20)[-1] * 1000
+        print(f"\n{CLIENTS} at once, {name}: p95 of {len(seconds)} ticks {p95:.0f} ms")
         record_property(f"p95 ms {name}", round(p95))
 
 
 def _in_process(served: Served) -> list[float]:
     """The same ticks without a server: as many threads, each with a run of its own."""
-    taken: list[float] = []
+    seconds: list[float] = []
 
     def drive(run_id: str) -> None:
         began = time.monotonic()
         tick(run_id, served.world.ports)
-        taken.append(time.monotonic() - began)
+        seconds.append(time.monotonic() - began)
 
     runs = [served.world.start().run_id for _ in range(CLIENTS)]
     with ThreadPoolExecutor(CLIENTS) as pool:
         list(pool.map(drive, runs))
         served.world.market.work()
         list(pool.map(drive, runs))
-    return sorted(taken)
+    return sorted(seconds)
 
 
 class _Client:
@@ -72,7 +72,7 @@ class _Client:
     def buy(self) -> None:
         order = {"userId": f"u{self._number}", "goal": "Fine-tune tiny-llm", "budgetTotal": 5}
         with httpx.Client(base_url=self._served.url, timeout=PATIENCE_S) as http:
-            self.run_id = str(self._asked(http, "/api/agent-start", order, f"start-{self._number}")["_id"])
+            self.run_id = str(self._post(http, "/api/agent-start", order, f"start-{self._number}")["_id"])
             self._tick_until(http, lambda run: bool(run["settled"]))
 
     def finish(self) -> None:
@@ -83,13 +83,13 @@ class _Client:
         for _ in range(TICKS_MAX):
             began = time.monotonic()
             key = f"tick-{self._number}-{len(self.ticks_s)}"
-            answer = self._asked(http, "/api/agent-tick", {"runId": self.run_id}, key)
+            answer = self._post(http, "/api/agent-tick", {"runId": self.run_id}, key)
             self.ticks_s.append(time.monotonic() - began)
             if reached(answer["run"]):
                 return
         raise AssertionError(f"run {self.run_id} gets nowhere: {answer}")
 
-    def _asked(self, http: httpx.Client, path: str, body: dict[str, Any], key: str) -> Any:
+    def _post(self, http: httpx.Client, path: str, body: dict[str, Any], key: str) -> Any:
         headers = {"Idempotency-Key": key}
         if self._chance.random() < 1 / 3:
             self._cut(path, body, headers)
@@ -103,8 +103,8 @@ class _Client:
     def _cut(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> None:
         host, port = self._served.url.removeprefix("http://").split(":")
         content = json.dumps(body).encode()
-        sent = {"Host": f"{host}:{port}", "Content-Type": "application/json", "Content-Length": str(len(content))}
-        lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in {**sent, **headers}.items())]
+        framing = {"Host": f"{host}:{port}", "Content-Type": "application/json", "Content-Length": str(len(content))}
+        lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in {**framing, **headers}.items())]
         with socket.create_connection((host, int(port))) as cut:
             cut.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + content)
             if self._chance.random() < 0.5:

@@ -12,13 +12,13 @@ from tests.support.world import World
 def test_ticks_what_is_due_and_says_so(served: Served) -> None:
     ids = {served.start() for _ in range(3)}
     waits = served.start(budget=1)
-    said = served.get("/api/agent-tick-due")
-    assert {one["runId"] for one in said["ticked"]} == {*ids, waits}
-    assert {one["message"] for one in said["ticked"]} == {"Job started", "Run aborted"}
-    assert (said["failed"], said["left"]) == ([], 0)
+    answer = served.get("/api/agent-tick-due")
+    assert {entry["runId"] for entry in answer["ticked"]} == {*ids, waits}
+    assert {entry["message"] for entry in answer["ticked"]} == {"Job started", "Run aborted"}
+    assert (answer["failed"], answer["left"]) == ([], 0)
     served.world.market.work()
-    said = served.post("/api/agent-tick-due", {})
-    assert {one["runId"]: one["phase"] for one in said["ticked"]} == dict.fromkeys(ids, "SUCCESS")
+    answer = served.post("/api/agent-tick-due", {})
+    assert {entry["runId"]: entry["phase"] for entry in answer["ticked"]} == dict.fromkeys(ids, "SUCCESS")
     assert served.get("/api/agent-tick-due")["ticked"] == []
 
 
@@ -34,7 +34,7 @@ def test_two_calls_at_once_share_the_runs(served: Served) -> None:
     ids = {served.start() for _ in range(6)}
     with ThreadPoolExecutor(3) as pool:
         answers = list(pool.map(lambda _: served.get("/api/agent-tick-due"), range(3)))
-    ticked = [one["runId"] for answer in answers for one in answer["ticked"] if one["message"] == "Job started"]
+    ticked = [entry["runId"] for answer in answers for entry in answer["ticked"] if entry["message"] == "Job started"]
     assert sorted(ticked) == sorted(ids)
     assert all(answer["failed"] == [] for answer in answers)
     runs = [served.world.store.load(run_id) for run_id in ids]
@@ -49,7 +49,7 @@ def test_one_lease_for_all_that_ask(world: World) -> None:
     assert sum(claimed) == 1
     assert leases.due(10) == []
     owner = f"w{claimed.index(True)}"
-    leases.release(run.run_id, "somebody else")
+    leases.release(run.run_id, "another")
     assert not leases.claim(run.run_id, "x", 60)
     leases.release(run.run_id, owner)
     assert leases.due(10) == [run.run_id]
@@ -57,7 +57,7 @@ def test_one_lease_for_all_that_ask(world: World) -> None:
 
 
 def test_a_lease_ends_by_itself(world: World) -> None:
-    """Whoever held it may have died."""
+    """Its holder may have died."""
     run, leases = world.start(), world.database.queries.leases
     assert leases.claim(run.run_id, "dead", 0)
     assert leases.claim(run.run_id, "alive", 60)
@@ -66,14 +66,14 @@ def test_a_lease_ends_by_itself(world: World) -> None:
 def test_no_tick_begins_after_the_limit_and_the_next_call_goes_on(served: Served) -> None:
     ids = {served.start() for _ in range(12)}
     first = served.get("/api/agent-tick-due", limitS=0.05)
-    done = {one["runId"] for one in first["ticked"]}
-    assert len(done) < len(ids)
-    assert first["left"] == len(ids) - len(done)
-    seen = set(done)
-    while seen != ids:  # those that were not reached come first
-        more = {one["runId"] for one in served.get("/api/agent-tick-due", limitS=0.2)["ticked"]}
-        assert more - seen
-        seen |= more
+    reached = {entry["runId"] for entry in first["ticked"]}
+    assert len(reached) < len(ids)
+    assert first["left"] == len(ids) - len(reached)
+    total = set(reached)
+    while total != ids:  # those that were not reached come first
+        more = {entry["runId"] for entry in served.get("/api/agent-tick-due", limitS=0.2)["ticked"]}
+        assert more - total
+        total |= more
 
 
 def test_what_fails_holds_up_no_other(served: Served) -> None:
@@ -81,6 +81,6 @@ def test_what_fails_holds_up_no_other(served: Served) -> None:
     good = served.start(vendorIds=["gpu_vendor_1"])
     database = served.world.market.database(served.world.environment["MONGODB_DB_NAME"])
     database.runs.update_one({"_id": ObjectId(bad)}, {"$set": {"payer": "0x" + "1" * 40}})  # another wallet's run
-    said = served.get("/api/agent-tick-due")
-    assert [one["runId"] for one in said["ticked"]] == [good]
-    assert [(one["runId"], one["code"]) for one in said["failed"]] == [(bad, "refused")]
+    answer = served.get("/api/agent-tick-due")
+    assert [entry["runId"] for entry in answer["ticked"]] == [good]
+    assert [(entry["runId"], entry["code"]) for entry in answer["failed"]] == [(bad, "refused")]

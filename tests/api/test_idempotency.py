@@ -1,10 +1,11 @@
-"""With an Idempotency-Key nothing is done twice, whoever repeats it, and the first answer is given again."""
+"""Repeated requests with an Idempotency-Key do nothing twice and get the first answer again."""
 
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from gpuagent.adapters.mongo.idempotency import WORKING_S, Answered, Claim, InProgress, OtherRequest
+from gpuagent.adapters.mongo.idempotency import WORKING_S
+from gpuagent.core.idempotency import InProgress, KeyClaim, OtherRequest, StoredAnswer
 from tests.support.rest_server import APPROVE, OPERATE, TOKENS, Served, serving
 from tests.support.world import World
 
@@ -64,25 +65,25 @@ def test_one_callers_key_is_not_anothers(world: World) -> None:
 def test_who_died_at_work_is_taken_over_with_the_same_run(served: Served) -> None:
     """The server that claimed the key saved the run, and died before it answered."""
     answers, now = served.world.database.queries.answers, served.world.market.clock.now()
-    asked = b"POST /api/agent-start"
-    claim = answers.claim("ada", "k", asked, now)
-    assert isinstance(claim, Claim)
+    request = b"POST /api/agent-start"
+    claim = answers.claim("ada", "k", request, now)
+    assert isinstance(claim, KeyClaim)
     assert not claim.again
-    assert isinstance(answers.claim("ada", "k", asked, now + 1), InProgress)
+    assert isinstance(answers.claim("ada", "k", request, now + 1), InProgress)
     assert isinstance(answers.claim("ada", "k", b"another", now + 1), OtherRequest)
-    taken = answers.claim("ada", "k", asked, now + WORKING_S + 1)
-    assert taken == Claim(claim.id, claim.run_id, again=True)
-    assert isinstance(answers.claim("ada", "k", asked, now + WORKING_S + 2), InProgress)
+    successor = answers.claim("ada", "k", request, now + WORKING_S + 1)
+    assert successor == KeyClaim(claim.id, claim.run_id, again=True)
+    assert isinstance(answers.claim("ada", "k", request, now + WORKING_S + 2), InProgress)
     answers.answer(claim, 200, {"a": 1})
-    assert answers.claim("ada", "k", asked, now + WORKING_S + 3) == Answered(200, {"a": 1})
+    assert answers.claim("ada", "k", request, now + WORKING_S + 3) == StoredAnswer(200, {"a": 1})
 
 
 def test_what_failed_for_now_may_be_asked_for_again(served: Served) -> None:
     answers, now = served.world.database.queries.answers, served.world.market.clock.now()
     claim = answers.claim("ada", "k", b"x", now)
-    assert isinstance(claim, Claim)
+    assert isinstance(claim, KeyClaim)
     answers.give_up(claim, now)
-    assert isinstance(answers.claim("ada", "k", b"x", now), Claim)
+    assert isinstance(answers.claim("ada", "k", b"x", now), KeyClaim)
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "a b"])

@@ -35,9 +35,9 @@ def talk(served: Served, run_id: str, last: str = "") -> Iterator[dict[str, Any]
     with connect(url) as ws:
         try:
             while True:
-                found = json.loads(ws.recv(timeout=30))
-                if found["event"] != "idle":
-                    yield found
+                message = json.loads(ws.recv(timeout=30))
+                if message["event"] != "idle":
+                    yield message
         except ConnectionClosed:
             return
 
@@ -47,7 +47,7 @@ BOTH = pytest.mark.parametrize("listen", [follow, talk], ids=["sse", "ws"])
 
 
 class Listener(threading.Thread):
-    """Follows from another thread to the end; when each event came, by the monotonic clock."""
+    """A thread that follows to the end and notes when each event came, by the monotonic clock."""
 
     def __init__(self, events: Iterator[dict[str, Any]]) -> None:
         super().__init__(daemon=True)
@@ -71,7 +71,7 @@ class Listener(threading.Thread):
 
 
 def merged(events: Events) -> dict[str, Any]:
-    """The run as a client has it that lays every change over what it knew."""
+    """The run of a client that lays every change over what it had."""
     (run,) = [event["data"]["run"] for event in events if event["event"] == "snapshot"]
     for event in events:
         if event["event"] == "run":
@@ -82,13 +82,15 @@ def merged(events: Events) -> dict[str, Any]:
 def assert_complete(served: Served, run_id: str, events: Events) -> None:
     """Every observation since the start, in order and once; every version of the run; the last state."""
     status = served.get("/api/agent-status", runId=run_id)
-    seen = [event["data"]["_id"] for event in events if event["event"] == "observation"]
-    assert seen == [one["_id"] for one in status["observations"]]
+    observation_ids = [event["data"]["_id"] for event in events if event["event"] == "observation"]
+    assert observation_ids == [observation["_id"] for observation in status["observations"]]
     versions = [event["data"]["version"] for event in events if event["event"] == "run"]
     assert versions == list(range(1, status["run"]["version"] + 1))
-    paid = [(one["data"]["jobId"], one["data"]["status"]) for one in events if "status" in one["data"] and
-            one["event"] == "payment"]  # fmt: skip
-    assert paid == [(one["jobId"], state) for one in status["payments"] for state in ("pending", "completed")]
+    payment_states = [(event["data"]["jobId"], event["data"]["status"]) for event in events
+                      if event["event"] == "payment" and "status" in event["data"]]  # fmt: skip
+    assert payment_states == [
+        (payment["jobId"], state) for payment in status["payments"] for state in ("pending", "completed")
+    ]
     assert merged(events) == status["run"]
     assert (events[0]["event"], events[-1]["event"]) == ("snapshot", "end")
     ids = [event["id"] for event in events]
@@ -176,7 +178,7 @@ def test_what_cannot_be_followed(served: Served) -> None:
 
 
 def test_there_is_a_limit_of_followers(world: World) -> None:
-    with serving(world, most=1) as served:
+    with serving(world, followers_max=1) as served:
         run_id = served.start()
         following = follow(served, run_id)
         next(following)
@@ -200,7 +202,7 @@ def test_who_does_not_read_is_given_up_and_holds_up_nobody(world: World, upgrade
 
 
 def _mute(served: Served, run_id: str, upgrade: bool) -> socket.socket:
-    """A client that asks and never reads."""
+    """A client that sends its request and never reads."""
     host, port = served.url.removeprefix("http://").split(":")
     mute = socket.socket()
     mute.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -215,7 +217,7 @@ def _mute(served: Served, run_id: str, upgrade: bool) -> socket.socket:
 
 
 def _noise(served: Served, run_id: str) -> None:
-    """Something to tell, of a size that no buffer on the way holds for long."""
+    """Observations so large that no buffer on the way holds many."""
     run = served.world.store.load(run_id)
-    seen = [Observation("metric", "x" * 50_000, data={"kind": "noise"}) for _ in range(20)]
-    served.world.store.save(run, run, seen, served.world.market.clock.now())
+    observations = [Observation("metric", "x" * 50_000, data={"kind": "noise"}) for _ in range(20)]
+    served.world.store.save(run, run, observations, served.world.market.clock.now())

@@ -1,4 +1,4 @@
-"""What programs ask for, over a real server: the original's routes first."""
+"""The REST routes over a real server: the original system's first."""
 
 import json
 from typing import Any
@@ -25,17 +25,17 @@ def test_the_originals_three_routes_drive_a_run_through_a_failing_vendor(served:
     assert first["action"]["action"] == "start_job"
     assert first["action"]["vendorId"] == "gpu_vendor_1"
     assert first["action"]["reason"]
-    said = served.finish(run["_id"])
-    assert said[-1] == "Job completed"
-    assert "Job failed; Job started" in said
+    messages = served.finish(run["_id"])
+    assert messages[-1] == "Job completed"
+    assert "Job failed; Job started" in messages
     status = served.get("/api/agent-status", runId=run["_id"])
     assert status["run"]["status"] == "completed"
     assert status["run"]["budgetRemaining"] == 5 - 1.4 - 1.75
     assert [job["status"] for job in status["jobs"]] == ["failed", "completed"]
     assert [payment["amount"] for payment in status["payments"]] == [1.4, 1.75]
     assert all(payment["x402TxId"].startswith("0x") for payment in status["payments"])
-    assert "header" not in json.dumps([list(one) for one in status["payments"]])
-    assert {one["type"] for one in status["observations"]} >= {"agent_reasoning", "job_log", "payment_event"}
+    assert "header" not in json.dumps([list(document) for document in status["payments"]])
+    assert {document["type"] for document in status["observations"]} >= {"agent_reasoning", "job_log", "payment_event"}
     served.world.assert_balanced(served.world.store.load(run["_id"]), transfers=2)
     assert served.tick(run["_id"])["message"] == "Run already completed"
 
@@ -63,8 +63,8 @@ def test_approve_names_the_amount_and_who(served: Served) -> None:
     assert problem["runId"] == run_id
     served.post(f"/api/runs/{run_id}/approve", {"amount": 1.4, "by": "Ada"})
     assert served.tick(run_id)["message"] == "Job started"
-    told = [one["content"] for one in served.get("/api/agent-status", runId=run_id)["observations"]]
-    assert "Ada (by local) approved 1.40 USD for gpu_vendor_1" in told
+    log = [observation["content"] for observation in served.get("/api/agent-status", runId=run_id)["observations"]]
+    assert "Ada (by local) approved 1.40 USD for gpu_vendor_1" in log
 
 
 def test_reject_and_cancel(served: Served) -> None:
@@ -81,14 +81,14 @@ def test_reject_and_cancel(served: Served) -> None:
 def test_pages_and_filters_runs(served: Served) -> None:
     ids = [served.start(userId=f"u{number % 2}", tags=["blue"] if number else []) for number in range(5)]
     served.post(f"/api/runs/{ids[0]}/cancel", {"why": "-"})
-    seen, before = [], ""
+    run_ids, before = [], ""
     while True:
         page = served.get("/api/runs", limit=2, before=before)
-        seen += [run["_id"] for run in page["runs"]]
+        run_ids += [run["_id"] for run in page["runs"]]
         if page["next"] is None:
             break
         before = page["next"]
-    assert seen == ids[::-1]
+    assert run_ids == ids[::-1]
     assert [run["_id"] for run in served.get("/api/runs", status="failed")["runs"]] == [ids[0]]
     assert [run["_id"] for run in served.get("/api/runs", userId="u1")["runs"]] == [ids[3], ids[1]]
     assert len(served.get("/api/runs", tag="blue", phase="PLANNING")["runs"]) == 4
@@ -101,19 +101,28 @@ def test_spending_is_what_was_settled(served: Served) -> None:
     served.start()
     report = served.get("/api/reports/spend")
     assert (report["settled"], report["wasted"]) == (3.15, 1.4)
-    assert {one["key"]: one["settled"] for one in report["groups"]} == {"gpu_vendor_1": 1.4, "gpu_vendor_2": 1.75}
+    assert {group["key"]: group["settled"] for group in report["groups"]} == {"gpu_vendor_1": 1.4, "gpu_vendor_2": 1.75}
     by_tag = served.get("/api/reports/spend", by="tag")
-    assert {one["key"]: one["settled"] for one in by_tag["groups"]} == {"blue": 3.15, "red": 3.15}
+    assert {group["key"]: group["settled"] for group in by_tag["groups"]} == {"blue": 3.15, "red": 3.15}
     assert by_tag["settled"] == 3.15
     assert served.get("/api/reports/spend", by="user")["groups"][0]["key"] == "u1"
     assert served.get("/api/reports/spend", since="2020-01-01", until="2020-02-01")["groups"] == []
 
 
+def test_a_status_has_so_many_of_the_newest_observations(served: Served) -> None:
+    run_id = served.start()
+    served.tick(run_id)
+    whole = served.get("/api/agent-status", runId=run_id)["observations"]
+    for count in (0, 1, len(whole) - 1, len(whole), len(whole) + 1, 2 * len(whole) - 1):
+        status = served.get("/api/agent-status", runId=run_id, observations=count)
+        assert status["observations"] == whole[max(len(whole) - count, 0) :]
+
+
 def test_vendors_without_the_names_of_secrets(served: Served) -> None:
-    listed = served.get("/api/vendors")["vendors"]
-    assert [one["vendorId"] for one in listed] == ["gpu_vendor_1", "gpu_vendor_2", "gpu_vendor_3"]
-    assert listed[0]["basePricePerHour"] == 1.4
-    assert "secretEnv" not in listed[0]
+    vendors = served.get("/api/vendors")["vendors"]
+    assert [vendor["vendorId"] for vendor in vendors] == ["gpu_vendor_1", "gpu_vendor_2", "gpu_vendor_3"]
+    assert vendors[0]["basePricePerHour"] == 1.4
+    assert "secretEnv" not in vendors[0]
 
 
 BAD: list[tuple[dict[str, Any], int, str]] = [
@@ -131,10 +140,10 @@ BAD: list[tuple[dict[str, Any], int, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("body", "status", "words"), BAD)
-def test_bad_input_is_explained(served: Served, body: dict[str, Any], status: int, words: str) -> None:
+@pytest.mark.parametrize(("body", "status", "detail"), BAD)
+def test_bad_input_is_explained(served: Served, body: dict[str, Any], status: int, detail: str) -> None:
     problem = served.post("/api/agent-start", body, status)
-    assert words in problem["detail"]
+    assert detail in problem["detail"]
     assert problem["instance"] == "/api/agent-start"
     assert problem["type"] == f"urn:gpuagent:problem:{problem['code']}"
     assert served.world.reads.runs() == []
@@ -167,7 +176,7 @@ def test_a_body_without_a_length_is_limited_too(served: Served) -> None:
 
 
 def test_an_exhausted_budget_is_never_a_402(served: Served) -> None:
-    """A halted wallet is our refusal, and says so; nobody is asked for money."""
+    """A halted wallet is our refusal, and says so; no client is asked for money."""
     served.world.allow(wallet_per_day=0)
     run_id = served.start()
     answer = served.tick(run_id)
@@ -175,7 +184,7 @@ def test_an_exhausted_budget_is_never_a_402(served: Served) -> None:
 
 
 def test_no_stack_trace_leaves(served: Served) -> None:
-    """A bug is ours: its number is told, the rest is in the log."""
+    """A bug is ours: the client gets its number, the log the rest."""
 
     def broken(*_: Any) -> Any:
         raise RuntimeError("secret of the house")

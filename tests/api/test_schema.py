@@ -43,10 +43,10 @@ def _try(operation: Any, mode: GenerationMode, headers: dict[str, str]) -> None:
         suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy(generation_mode=mode))
-    def one(case: Any) -> None:
+    def play_case(case: Any) -> None:
         case.call_and_validate(checks=CHECKS, headers=headers, timeout=30)
 
-    one()
+    play_case()
 
 
 def test_gpuagent(served: Served) -> None:

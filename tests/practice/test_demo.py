@@ -1,4 +1,4 @@
-"""`gpuagent demo` and `gpuagent up` as a person runs them: processes of their own, which leave none behind."""
+"""`gpuagent demo` and `gpuagent up` as a user runs them: processes of their own, which leave none behind."""
 
 import json
 import os
@@ -36,14 +36,14 @@ def nothing_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def marked(mark: str) -> list[psutil.Process]:
-    found = []
+    processes = []
     for process in psutil.process_iter():
         try:
             if process.environ().get(MARK) == mark:
-                found.append(process)
+                processes.append(process)
         except psutil.Error:  # it has ended, or is not ours
             continue
-    return found
+    return processes
 
 
 def test_demo_json_whatever_the_agent_is_pointed_at() -> None:
@@ -56,51 +56,51 @@ def test_demo_json_whatever_the_agent_is_pointed_at() -> None:
         "FACILITATOR_URL": "https://facilitator.example",
         "CDP_WALLET_SECRET": "elsewhere",
     }
-    ended = run("demo", "--json", environment={**QUICK, **elsewhere})
-    assert ended.returncode == 0, ended.stderr
-    shown = json.loads(ended.stdout)
-    assert set(shown) == {"run", "jobs", "payments", "observations", "chain", "books", "seconds"}
-    assert [(job["vendorId"], job["status"]) for job in shown["jobs"]] == [
+    process = run("demo", "--json", environment={**QUICK, **elsewhere})
+    assert process.returncode == 0, process.stderr
+    document = json.loads(process.stdout)
+    assert set(document) == {"run", "jobs", "payments", "observations", "chain", "books", "seconds"}
+    assert [(job["vendorId"], job["status"]) for job in document["jobs"]] == [
         ("gpu_vendor_1", "failed"),
         ("gpu_vendor_2", "completed"),
     ]
-    assert [payment["status"] for payment in shown["payments"]] == ["completed", "completed"]
-    books, chain = shown["books"], shown["chain"]
+    assert [payment["status"] for payment in document["payments"]] == ["completed", "completed"]
+    books, chain = document["books"], document["chain"]
     assert books["balanced"] is True
     assert (books["budget"], books["held"]) == ("5000000", "0")
-    moved = [int(transfer["amount"]) for transfer in chain["transfers"]]
-    assert moved == [int(payment["amount"]) for payment in shown["payments"]]
-    assert sum(moved) == int(books["settled"]) == int(chain["before"]) - int(chain["after"])
+    amounts = [int(transfer["amount"]) for transfer in chain["transfers"]]
+    assert amounts == [int(payment["amount"]) for payment in document["payments"]]
+    assert sum(amounts) == int(books["settled"]) == int(chain["before"]) - int(chain["after"])
     assert int(books["settled"]) + int(books["available"]) == 5_000_000
-    assert {t["tx"] for t in chain["transfers"]} == {payment["x402TxId"] for payment in shown["payments"]}
-    assert shown["observations"] > 10
+    assert {t["tx"] for t in chain["transfers"]} == {payment["x402TxId"] for payment in document["payments"]}
+    assert document["observations"] > 10
 
 
 def test_demo_without_failure_buys_once() -> None:
-    shown = json.loads(run("demo", "--json", "--fail-vendor", "none", "--budget", "1.40").stdout)
-    assert [job["status"] for job in shown["jobs"]] == ["completed"]
-    assert shown["books"]["available"] == "0"
+    document = json.loads(run("demo", "--json", "--fail-vendor", "none", "--budget", "1.40").stdout)
+    assert [job["status"] for job in document["jobs"]] == ["completed"]
+    assert document["books"]["available"] == "0"
 
 
 def test_demo_that_cannot_be_completed_says_why() -> None:
-    ended = run("demo", "--budget", "1.5")
-    assert ended.returncode == 4
-    assert "run failed: no vendor can do it with 0.10 USD" in " ".join(ended.stdout.split())
-    assert "the books balance" in ended.stdout
+    process = run("demo", "--budget", "1.5")
+    assert process.returncode == 4
+    assert "run failed: no vendor can do it with 0.10 USD" in " ".join(process.stdout.split())
+    assert "the books balance" in process.stdout
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (("--budget", "-5"), "not an amount in USD"),
         (("--fail-vendor", "nobody"), "FAIL_VENDOR_ID='nobody'"),
         (("--fail-rate", "2"), "FAIL_RATE='2'"),
     ],
 )
-def test_demo_with_bad_input(arguments: tuple[str, ...], says: str) -> None:
-    ended = run("demo", *arguments)
-    assert ended.returncode == 2
-    assert says in ended.stderr
+def test_demo_with_bad_input(arguments: tuple[str, ...], message: str) -> None:
+    process = run("demo", *arguments)
+    assert process.returncode == 2
+    assert message in process.stderr
 
 
 @contextmanager
@@ -122,12 +122,12 @@ def up(*arguments: str) -> Iterator[tuple[Any, dict[str, str]]]:
 
 
 def buy(environment: Mapping[str, str]) -> Any:
-    started = run("run", "start", "--goal", "g", "--budget", "5", "--json", environment=environment)
-    assert started.returncode == 0, started.stderr
-    run_id = json.loads(started.stdout)["run"]["_id"]
-    done = run("run", "tick", run_id, "--until-over", "--json", environment=environment)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)["run"]
+    first = run("run", "start", "--goal", "g", "--budget", "5", "--json", environment=environment)
+    assert first.returncode == 0, first.stderr
+    run_id = json.loads(first.stdout)["run"]["_id"]
+    last = run("run", "tick", run_id, "--until-over", "--json", environment=environment)
+    assert last.returncode == 0, last.stderr
+    return json.loads(last.stdout)["run"]
 
 
 def test_up_serves_other_shells_until_it_is_stopped() -> None:

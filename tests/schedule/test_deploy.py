@@ -11,18 +11,18 @@ import typer
 import yaml
 
 from gpuagent.cli.schedule import schedules
-from gpuagent.schedule.parameters import checked, inspected
+from gpuagent.schedule.parameters import parameter_types, parse_parameters
 from gpuagent.schedule.run_name import NAME
 from tests.support.notebooks import FOLDER, SCHEDULED
 
 DEPLOY = FOLDER.parent / "deploy"
 UNITS = sorted((DEPLOY / "systemd").iterdir())
 SPAN = r"(\d+(s|min|h|d)?)+"
-WORDS, UNIT, PATH = r"\S.*", r"[a-z-]+(@(%[in])?)?\.(service|timer|target)", r"/[\w./%@-]+"
+TEXT, UNIT, PATH = r"\S.*", r"[a-z-]+(@(%[in])?)?\.(service|timer|target)", r"/[\w./%@-]+"
 YES = "yes|no|true|false"
 KEYS: Mapping[str, Mapping[str, str]] = {
     "Unit": {
-        "Description": WORDS,
+        "Description": TEXT,
         **dict.fromkeys(("Wants", "After", "OnFailure"), UNIT),
         "StartLimitIntervalSec": SPAN,
     },
@@ -53,72 +53,72 @@ KEYS: Mapping[str, Mapping[str, str]] = {
     },
     "Install": {"WantedBy": UNIT},
 }
-"""What we use of systemd.unit(5), systemd.service(5), systemd.exec(5) and systemd.timer(5), and what it looks like."""
+"""The keys that we use of systemd.{unit,service,exec,timer}(5), and the form of their values."""
 
 Unit = dict[str, dict[str, str]]
 
 
-def parsed(text: str) -> Unit:
+def parse_unit(text: str) -> Unit:
     """Strict: a known section, a known key, each once, a value of its form. Raises ValueError with the line."""
-    found: Unit = {}
+    sections: Unit = {}
     section = ""
     for number, line in enumerate(text.splitlines(), 1):
         if not line or line.startswith("#"):
             continue
         if header := re.fullmatch(r"\[(\w+)\]", line):
             section = header[1]
-            if section not in KEYS or section in found:
+            if section not in KEYS or section in sections:
                 raise ValueError(f"line {number}: section {section}")
-            found[section] = {}
+            sections[section] = {}
             continue
         key, equals, value = line.partition("=")
-        if not section or not equals or key not in KEYS[section] or key in found[section]:
+        if not section or not equals or key not in KEYS[section] or key in sections[section]:
             raise ValueError(f"line {number}: {key} in [{section}]")
         if not re.fullmatch(KEYS[section][key], value):
             raise ValueError(f"line {number}: {key}={value}")
-        found[section][key] = value
-    return found
+        sections[section][key] = value
+    return sections
 
 
 def unit(name: str) -> Unit:
-    return parsed((DEPLOY / "systemd" / name).read_text())
+    return parse_unit((DEPLOY / "systemd" / name).read_text())
 
 
-def assert_command_taken(words: list[str], known: Mapping[str, str]) -> dict[str, Any]:
-    """As `gpuagent schedule run` would read it, with the notebook of this tree. The notebook's parameters."""
-    for name, value in known.items():
-        words = [word.replace(name, value) for word in words]
-    assert not any(re.search(r"[$%]", word) for word in words), words
-    *_, command, subcommand, notebook = words[:4]
-    assert (Path(words[0]).name, command, subcommand) == ("gpuagent", "schedule", "run")
+def assert_command_taken(arguments: list[str], variables: Mapping[str, str]) -> dict[str, Any]:
+    """The options and parameters that `gpuagent schedule run` reads, with the notebook of this tree."""
+    for name, value in variables.items():
+        arguments = [word.replace(name, value) for word in arguments]
+    assert not any(re.search(r"[$%]", word) for word in arguments), arguments
+    *_, command, subcommand, notebook = arguments[:4]
+    assert (Path(arguments[0]).name, command, subcommand) == ("gpuagent", "schedule", "run")
     assert FOLDER / Path(notebook).name == SCHEDULED
     click_command = typer.main.get_command(schedules).commands["run"]  # type: ignore[attr-defined]
-    taken = click_command.make_context("run", words[3:]).params
-    given = [tuple(one.partition("=")[::2]) for one in taken["parameter"]]
-    values = checked(inspected(SCHEDULED), given)  # type: ignore[arg-type]
+    options = click_command.make_context("run", arguments[3:]).params
+    texts = [tuple(text.partition("=")[::2]) for text in options["parameter"]]
+    values = parse_parameters(parameter_types(SCHEDULED), texts)  # type: ignore[arg-type]
     assert NAME.fullmatch(str(values["run_id"]))
-    assert "practice" in taken
-    assert not taken["practice"]
-    return {**taken, **values}
+    assert "practice" in options
+    assert not options["practice"]
+    return {**options, **values}
 
 
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
 def test_units_hold_known_keys_with_values_of_their_form(path: Path) -> None:
-    found = parsed(path.read_text())
-    assert {"Unit"} < set(found)
+    sections = parse_unit(path.read_text())
+    assert {"Unit"} < set(sections)
     for key in ("OnFailure", "Unit"):
-        named = {**found["Unit"], **found.get("Timer", {})}.get(key)
-        if named:  # the template it is an instance of is here too
-            assert (path.parent / re.sub(r"@.*\.", "@.", named)).exists()
+        template = {**sections["Unit"], **sections.get("Timer", {})}.get(key)
+        if template:  # the template it is an instance of is here too
+            assert (path.parent / re.sub(r"@.*\.", "@.", template)).exists()
 
 
 def test_the_service_calls_what_there_is() -> None:
     service = unit("gpuagent-run@.service")["Service"]
-    words = shlex.split(service["ExecStart"])
-    taken = assert_command_taken(words, {"%i": "nightly", "${GOAL}": "Fine-tune", "${BUDGET}": "5"})
-    assert (taken["per"], taken["run_id"], taken["max_ticks"]) == ("day", "nightly", 3000)
+    arguments = shlex.split(service["ExecStart"])
+    values = assert_command_taken(arguments, {"%i": "nightly", "${GOAL}": "Fine-tune", "${BUDGET}": "5"})
+    assert (values["per"], values["run_id"], values["max_ticks"]) == ("day", "nightly", 3000)
     for option in ("out", "locks"):
-        assert str(taken[option]).startswith("/var/lib/gpuagent/")
+        assert str(values[option]).startswith("/var/lib/gpuagent/")
     assert service["StateDirectory"] == "gpuagent"
     assert service["RestartPreventExitStatus"] == "1 2 4"
 
@@ -154,11 +154,11 @@ def test_the_timer_fires_the_service_and_catches_up() -> None:
 )
 def test_the_check_of_units_bites(broken: str) -> None:
     with pytest.raises(ValueError, match="line"):
-        parsed(broken)
+        parse_unit(broken)
 
 
 class StrictLoader(yaml.SafeLoader):
-    """A key that is there twice is an error, which YAML itself leaves open."""
+    """A loader that refuses a key that stands twice, which YAML itself leaves open."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
@@ -191,8 +191,8 @@ def test_the_cronjob_has_known_keys_in_their_places() -> None:
         node = manifest()
         for step in filter(None, place.split(".")):
             node = node[step]
-        for one in node if isinstance(node, list) else [node]:
-            assert set(one) == set(keys.split()), place
+        for entry in node if isinstance(node, list) else [node]:
+            assert set(entry) == set(keys.split()), place
     assert (manifest()["apiVersion"], manifest()["kind"]) == ("batch/v1", "CronJob")
 
 
@@ -213,18 +213,18 @@ def test_the_cronjob_runs_one_at_a_time_and_tries_again_what_may_pass() -> None:
 
 def test_the_cronjob_calls_what_there_is_and_names_the_run_after_the_job() -> None:
     (container,) = manifest()["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-    words = [*container["command"], *container["args"]]
-    assert all(isinstance(word, str) for word in words)
-    env = {one["name"]: one for one in container["env"]}
+    arguments = [*container["command"], *container["args"]]
+    assert all(isinstance(word, str) for word in arguments)
+    env = {variable["name"]: variable for variable in container["env"]}
     assert "job-name" in env["JOB_NAME"]["valueFrom"]["fieldRef"]["fieldPath"]
-    assert all(isinstance(one.get("value", ""), str) for one in env.values())
-    known = {
+    assert all(isinstance(variable.get("value", ""), str) for variable in env.values())
+    variables = {
         "$(JOB_NAME)": "gpuagent-nightly-29000000",
         "$(GOAL)": env["GOAL"]["value"],
         "$(BUDGET)": env["BUDGET"]["value"],
     }
-    taken = assert_command_taken(words, known)
-    assert (taken["run_id"], taken["budget"]) == ("gpuagent-nightly-29000000", "5")
+    values = assert_command_taken(arguments, variables)
+    assert (values["run_id"], values["budget"]) == ("gpuagent-nightly-29000000", "5")
 
 
 def test_the_pod_is_confined_and_can_write_where_it_writes() -> None:
@@ -233,13 +233,13 @@ def test_the_pod_is_confined_and_can_write_where_it_writes() -> None:
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
-    assert {one["name"] for one in container["volumeMounts"]} == {one["name"] for one in pod["volumes"]}
-    mounts = [one["mountPath"] for one in container["volumeMounts"]]
-    written = [container["args"][container["args"].index(option) + 1] for option in ("--out", "--locks")]
-    assert all(any(path.startswith(mount) for mount in mounts) for path in written)
+    assert {entry["name"] for entry in container["volumeMounts"]} == {entry["name"] for entry in pod["volumes"]}
+    mounts = [entry["mountPath"] for entry in container["volumeMounts"]]
+    paths = [container["args"][container["args"].index(option) + 1] for option in ("--out", "--locks")]
+    assert all(any(path.startswith(mount) for mount in mounts) for path in paths)
     secrets = [source["secretRef"]["name"] for source in container["envFrom"]]
     assert secrets == ["gpuagent"]
-    assert not any(re.search("KEY|SECRET|URI", one["name"]) for one in container["env"])
+    assert not any(re.search("KEY|SECRET|URI", entry["name"]) for entry in container["env"])
 
 
 def test_a_key_that_stands_twice_is_found() -> None:

@@ -1,4 +1,4 @@
-"""Ticking a run that nobody watches: to its end or to the limit; trouble that may pass, and the one that does not."""
+"""The driver of scheduled runs: to the end or to the limit, through trouble that may pass and not through other."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,25 +10,25 @@ from gpuagent.agent.start import Order
 from gpuagent.core.model import Run, RunStatus
 from gpuagent.core.ports import Ports
 from gpuagent.errors import BadInput, ChainError, ChainMismatch, RunFailed, StoreError, VendorError, WalletUnfunded
-from gpuagent.schedule.driver import Limits, advance, ordered
+from gpuagent.schedule.driver import TickLimits, advance, make_order
 from gpuagent.schedule.result import MIME, Result, read
 from tests.support.notebooks import SCHEDULED
 from tests.support.world import World
 
 
-def driven(world: World, run: Run, ports: Ports | None = None, ticks: int = 60) -> tuple[Run, int, list[str]]:
+def drive_to_end(world: World, run: Run, ports: Ports | None = None, ticks: int = 60) -> tuple[Run, int, list[str]]:
     """Between two ticks the vendors work on."""
-    told: list[str] = []
-    limits = Limits(ticks, 7)
-    paused: list[float] = []
+    news: list[str] = []
+    limits = TickLimits(ticks, 7)
+    pauses: list[float] = []
 
     def pause(seconds: float) -> None:
-        paused.append(seconds)
+        pauses.append(seconds)
         world.market.work(600)
 
-    found, made, _ = advance(run.run_id, ports or world.ports, limits, told.append, pause)
-    assert paused == [7] * (made - 1 if made else 0)
-    return found, made, told
+    final, count, _ = advance(run.run_id, ports or world.ports, limits, news.append, pause)
+    assert pauses == [7] * (count - 1 if count else 0)
+    return final, count, news
 
 
 def result(world: World, run: Run, **changes: Any) -> Result:
@@ -37,7 +37,7 @@ def result(world: World, run: Run, **changes: Any) -> Result:
     return replace(Result("nightly", run, 3, "", books.ledger, books, payments), **changes)
 
 
-class Troubled:
+class FailingStore:
     """A store that cannot be read for so many ticks, each with the next of these errors."""
 
     def __init__(self, world: World, errors: Sequence[Exception]) -> None:
@@ -54,61 +54,61 @@ class Troubled:
 
 
 def test_to_the_end(world: World) -> None:
-    run, ticks, told = driven(world, world.start())
-    assert (run.status, told) == (RunStatus.COMPLETED, [""] * ticks)
+    run, ticks, news = drive_to_end(world, world.start())
+    assert (run.status, news) == (RunStatus.COMPLETED, [""] * ticks)
     world.assert_balanced(run, transfers=1)
-    assert driven(world, run)[1] == 0
+    assert drive_to_end(world, run)[1] == 0
 
 
 def test_the_limit_leaves_the_run_to_be_continued(world: World) -> None:
-    run, ticks, _ = driven(world, world.start(), ticks=2)
+    run, ticks, _ = drive_to_end(world, world.start(), ticks=2)
     assert (run.status, ticks) == (RunStatus.RUNNING, 2)
-    shown = result(world, run, trouble="the node is away")
-    assert shown.outcome == "unfinished"
-    assert "is not over after 3 ticks (WAITING); at the last one: the node is away" in shown.words
-    assert "The same run_id continues it: nightly" in shown.words
-    shown.check()
-    run, _, _ = driven(world, run)
+    scheduled = result(world, run, trouble="the node is away")
+    assert scheduled.ending == "unfinished"
+    assert "is not over after 3 ticks (WAITING); at the last one: the node is away" in scheduled.summary
+    assert "The same run_id continues it: nightly" in scheduled.summary
+    scheduled.check()
+    run, _, _ = drive_to_end(world, run)
     world.assert_balanced(run, transfers=1)
 
 
 def test_trouble_that_may_pass_is_told_once_and_ends_nothing(world: World) -> None:
     run = world.start()
     errors = [ChainError("away"), ChainError("away"), VendorError("down"), StoreError("slow"), WalletUnfunded("empty")]
-    ports = replace(world.ports, store=Troubled(world, errors))
-    found, ticks, told = driven(world, run, ports)
-    assert found.status is RunStatus.COMPLETED
-    assert [words for words in told if words] == ["away", "down", "slow", "empty"]
+    ports = replace(world.ports, store=FailingStore(world, errors))
+    final, ticks, news = drive_to_end(world, run, ports)
+    assert final.status is RunStatus.COMPLETED
+    assert [trouble for trouble in news if trouble] == ["away", "down", "slow", "empty"]
     assert ticks > len(errors)
 
 
 def test_trouble_at_the_last_tick_is_known(world: World) -> None:
-    ports = replace(world.ports, store=Troubled(world, [ChainError("away")]))
-    _, ticks, trouble = advance(world.start().run_id, ports, Limits(1), lambda _: None)
+    ports = replace(world.ports, store=FailingStore(world, [ChainError("away")]))
+    _, ticks, trouble = advance(world.start().run_id, ports, TickLimits(1), lambda _: None)
     assert (ticks, trouble) == (1, "away")
 
 
 @pytest.mark.parametrize("error", [ChainMismatch("a person must look"), ZeroDivisionError()])
 def test_what_a_person_must_see_ends_it(world: World, error: Exception) -> None:
-    ports = replace(world.ports, store=Troubled(world, [error]))
+    ports = replace(world.ports, store=FailingStore(world, [error]))
     with pytest.raises(type(error)):
-        driven(world, world.start(), ports)
+        drive_to_end(world, world.start(), ports)
 
 
 def test_a_result_for_programs_and_people(world: World) -> None:
-    run, _, _ = driven(world, world.start())
-    shown = result(world, run)
-    shown.check()
-    bundle = shown._repr_mimebundle_()
-    told = bundle[MIME]
-    assert (told["schema"], told["outcome"], told["runId"], told["ticks"]) == (
+    run, _, _ = drive_to_end(world, world.start())
+    scheduled = result(world, run)
+    scheduled.check()
+    bundle = scheduled._repr_mimebundle_()
+    document = bundle[MIME]
+    assert (document["schema"], document["outcome"], document["runId"], document["ticks"]) == (
         "gpuagent.run/1",
         "completed",
         run.run_id,
         3,
     )
-    assert (told["books"]["settled"], told["books"]["balanced"]) == ("1400000", True)
-    (payment,) = told["payments"]
+    assert (document["books"]["settled"], document["books"]["balanced"]) == ("1400000", True)
+    (payment,) = document["payments"]
     assert payment["status"] == "completed"
     assert "header" not in payment
     assert "1.40 USD in 1 payments" in bundle["text/html"]
@@ -117,14 +117,14 @@ def test_a_result_for_programs_and_people(world: World) -> None:
 
 def test_a_failed_run_and_books_that_differ_fail_the_cell(world: World) -> None:
     world.market.outcomes("gpu_vendor_1", "0")
-    run, _, _ = driven(world, world.start(budget=1.5))
-    shown = result(world, run)
+    run, _, _ = drive_to_end(world, world.start(budget=1.5))
+    scheduled = result(world, run)
     with pytest.raises(RunFailed, match=r"failed: no vendor can do it with 0.10 USD"):
-        shown.check()
-    assert shown.books
+        scheduled.check()
+    assert scheduled.books
     with pytest.raises(ChainMismatch, match="gone"):
-        replace(shown, books=replace(shown.books, differences=("gone",))).check()
-    unchecked = replace(shown, books=None)
+        replace(scheduled, books=replace(scheduled.books, differences=("gone",))).check()
+    unchecked = replace(scheduled, books=None)
     assert unchecked.as_json()["books"] is None
     assert "not checked" in unchecked._repr_mimebundle_()["text/html"]
 
@@ -137,15 +137,17 @@ def test_a_notebook_that_shows_no_result(tmp_path: Any) -> None:
 
 
 def test_an_order_of_texts() -> None:
-    wanted = ordered("g", "1.40", "L4", "0.5", "llm", "ada", " a, b ,")
-    assert wanted == Order("g", 1_400_000, "L4", wanted.max_hours, "ada", "llm", tags=("a", "b"))
-    assert str(wanted.max_hours) == "0.5"
+    order = make_order("g", "1.40", "L4", "0.5", "llm", "ada", " a, b ,")
+    assert order == Order("g", 1_400_000, "L4", order.max_hours, "ada", "llm", tags=("a", "b"))
+    assert str(order.max_hours) == "0.5"
     for budget, hours in (("x", "1"), ("1", "x")):
         with pytest.raises(BadInput):
-            ordered("g", budget, "L4", hours)
+            make_order("g", budget, "L4", hours)
 
 
-@pytest.mark.parametrize("limits", [Limits(0), Limits(-1), Limits(1, -1), Limits(1, float("nan")), Limits(10**9)])
-def test_limits_that_cannot_be(limits: Limits) -> None:
+@pytest.mark.parametrize(
+    "limits", [TickLimits(0), TickLimits(-1), TickLimits(1, -1), TickLimits(1, float("nan")), TickLimits(10**9)]
+)
+def test_limits_that_cannot_be(limits: TickLimits) -> None:
     with pytest.raises(BadInput, match="cannot be"):
         limits.check()

@@ -31,19 +31,19 @@ from tests.support.world import Market, World, build_world
 QUICK = ("-p", "pause_s", "0.1")
 
 
-def scheduled(folder: Path, *arguments: str) -> tuple[str, ...]:
+def schedule_command(folder: Path, *arguments: str) -> tuple[str, ...]:
     where = ("--out", str(folder), "--locks", str(folder / "locks"))
     return (*GPUAGENT, "schedule", "run", str(SCHEDULED), *where, *QUICK, *arguments)
 
 
-def papermilled(folder: Path, *arguments: str) -> tuple[str, ...]:
+def papermill_command(folder: Path, *arguments: str) -> tuple[str, ...]:
     where = (str(SCHEDULED), str(folder / "out.ipynb"))
     return (*PAPERMILL, *where, "-k", "python3", "--no-progress-bar", *QUICK, *arguments)
 
 
 @pytest.fixture(scope="module")
 def quick_market() -> Iterator[Market]:
-    """A notebook goes by the wall clock, so its vendors are quick, and nobody turns theirs."""
+    """A notebook goes by the wall clock, so its vendors are quick, and no test turns their clock."""
     with stack.start(PORT="0", MOCK_SPEED="7200") as running:
         market = Market(running)
         yield market
@@ -58,18 +58,18 @@ def world(quick_market: Market) -> Iterator[World]:
     quick_market.heal()
 
 
-COMMANDS = {"gpuagent": (scheduled, 143), "papermill": (papermilled, -signal.SIGTERM)}
+COMMANDS = {"gpuagent": (schedule_command, 143), "papermill": (papermill_command, -signal.SIGTERM)}
 
 
 def test_a_run_from_start_to_end_and_once_more(world: World, tmp_path: Path) -> None:
-    command = scheduled(tmp_path, "-p", "run_id", "n-1", "-p", "budget", "4.5", "-p", "tags", "e27", "--json")
+    command = schedule_command(tmp_path, "-p", "run_id", "n-1", "-p", "budget", "4.5", "-p", "tags", "e27", "--json")
     first = run_process(world.environment, *command)
     assert first.returncode == 0, first.stderr
-    told = json.loads(first.stdout)
+    output = json.loads(first.stdout)
     run = world.store.load(run_id_of("n-1"))
     assert (run.status, run.budget, run.tags) == (RunStatus.COMPLETED, 4_500_000, ("e27", "scheduled", "n-1"))
-    assert told["result"] == read(only_notebook(tmp_path))
-    assert (told["result"]["runId"], told["result"]["outcome"]) == (run.run_id, "completed")
+    assert output["result"] == read(only_notebook(tmp_path))
+    assert (output["result"]["runId"], output["result"]["outcome"]) == (run.run_id, "completed")
     assert only_notebook(tmp_path).name.startswith("40_scheduled_run-n-1-20")
     assert notebook(only_notebook(tmp_path)).metadata.papermill.parameters["run_id"] == "n-1"
     again = run_process(world.environment, *command)
@@ -79,11 +79,11 @@ def test_a_run_from_start_to_end_and_once_more(world: World, tmp_path: Path) -> 
 
 
 def test_a_limit_then_another_start_continues(world: World, tmp_path: Path) -> None:
-    first = run_process(world.environment, *scheduled(tmp_path, "-p", "run_id", "n-2", "-p", "max_ticks", "1"))
+    first = run_process(world.environment, *schedule_command(tmp_path, "-p", "run_id", "n-2", "-p", "max_ticks", "1"))
     assert (first.returncode, "unfinished after 1 ticks" in first.stderr) == (3, True), first.stderr
     run = world.store.load(run_id_of("n-2"))
     assert run.status is RunStatus.RUNNING
-    by_id = run_process(world.environment, *scheduled(tmp_path, "-p", "run_id", run.run_id))
+    by_id = run_process(world.environment, *schedule_command(tmp_path, "-p", "run_id", run.run_id))
     assert by_id.returncode == 0, by_id.stderr
     world.assert_balanced(world.store.load(run.run_id), transfers=1)
 
@@ -91,22 +91,22 @@ def test_a_limit_then_another_start_continues(world: World, tmp_path: Path) -> N
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_failed_run_fails_the_notebook_which_is_kept(world: World, tmp_path: Path, name: str) -> None:
     world.market.outcomes("gpu_vendor_1", "0")
-    shown = run_process(
+    process = run_process(
         world.environment,
         *COMMANDS[name][0](tmp_path, "-r", "budget", "1.5")
         if name == "papermill"
-        else scheduled(tmp_path, "-p", "budget", "1.5"),
+        else schedule_command(tmp_path, "-p", "budget", "1.5"),
     )
-    assert shown.returncode == 1, shown.stderr
-    left = only_notebook(tmp_path)
-    ((kind, words),) = errors(left)
+    assert process.returncode == 1, process.stderr
+    output = only_notebook(tmp_path)
+    ((kind, message),) = errors(output)
     assert kind == "RunFailed"
-    assert "failed: no vendor can do it with 0.10 USD" in words
-    assert words in shown.stderr
-    assert cell(left, "check").metadata.papermill.status == "failed"
-    assert cell(left, "drive").metadata.papermill.status == "completed"
-    assert read(left)["outcome"] == "failed"
-    world.assert_balanced(world.store.load(read(left)["runId"]), transfers=1)
+    assert "failed: no vendor can do it with 0.10 USD" in message
+    assert message in process.stderr
+    assert cell(output, "check").metadata.papermill.status == "failed"
+    assert cell(output, "drive").metadata.papermill.status == "completed"
+    assert read(output)["outcome"] == "failed"
+    world.assert_balanced(world.store.load(read(output)["runId"]), transfers=1)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -119,16 +119,16 @@ def test_sigterm_while_the_vendor_keeps_its_answer_then_resumed(world: World, tm
         (payment,) = world.reads.documents(run_id_of("n-3"))["payments"]
         assert payment["status"] == "pending"
         eventually(lambda: world.transfers(), DEADLINE_S)
-        _, said = terminate(process)
-    assert process.returncode == code, said
+        _, stderr = terminate(process)
+    assert process.returncode == code, stderr
     if name == "gpuagent":
-        assert "stopped by SIGTERM" in said
+        assert "stopped by SIGTERM" in stderr
         ((kind, _),) = errors(only_notebook(tmp_path))
         assert kind == "KeyboardInterrupt"
         assert cell(only_notebook(tmp_path), "drive").metadata.papermill.status == "failed"
     world.market.heal()
-    shown = run_process(world.environment, *command(tmp_path, "-p", "run_id", "n-3"))
-    assert shown.returncode == 0, shown.stderr
+    resumption = run_process(world.environment, *command(tmp_path, "-p", "run_id", "n-3"))
+    assert resumption.returncode == 0, resumption.stderr
     (document,) = world.reads.runs()
     run = world.store.load(str(document["_id"]))
     assert (run.run_id, run.status) == (run_id_of("n-3"), RunStatus.COMPLETED)
@@ -136,12 +136,12 @@ def test_sigterm_while_the_vendor_keeps_its_answer_then_resumed(world: World, tm
 
 
 def test_sigterm_before_the_first_cell_and_started_again_is_one_run(world: World, tmp_path: Path) -> None:
-    with running_process(world.environment, *scheduled(tmp_path, "-p", "run_id", "n-4")) as process:
+    with running_process(world.environment, *schedule_command(tmp_path, "-p", "run_id", "n-4")) as process:
         eventually(lambda: process.poll() is not None or list(tmp_path.glob("*.ipynb")), DEADLINE_S)
         terminate(process)
     assert process.returncode in (143, -signal.SIGTERM)  # the latter while papermill itself is still imported
     assert len(world.reads.runs()) <= 1
-    assert run_process(world.environment, *scheduled(tmp_path, "-p", "run_id", "n-4")).returncode == 0
+    assert run_process(world.environment, *schedule_command(tmp_path, "-p", "run_id", "n-4")).returncode == 0
     (document,) = world.reads.runs()
     world.assert_balanced(world.store.load(str(document["_id"])), transfers=1)
 
@@ -158,29 +158,31 @@ def test_a_cell_that_does_not_heed_the_interrupt_is_killed(world: World, tmp_pat
         "import signal, pathlib\\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\\n"
         f"pathlib.Path('{sign}').touch()\\nwhile True: signal.pause()"
     )
-    written = json.loads(SCHEDULED.read_text())
-    written["cells"] = [{**written["cells"][1], "id": "stubborn", "source": source.replace("\\n", "\n")}]
-    stubborn.write_text(json.dumps(written))
+    document = json.loads(SCHEDULED.read_text())
+    document["cells"] = [{**document["cells"][1], "id": "stubborn", "source": source.replace("\\n", "\n")}]
+    stubborn.write_text(json.dumps(document))
     with running_process(
         world.environment, sys.executable, "-c", script, str(stubborn), str(tmp_path / "out.ipynb")
     ) as process:
         eventually(sign.exists, DEADLINE_S)
-        out, said = terminate(process)
-    assert "stopped=<Signals.SIGTERM: 15>" in out or "stopped=15" in out, said
-    assert "DeadKernelError" in out
+        stdout, stderr = terminate(process)
+    assert "signal=<Signals.SIGTERM: 15>" in stdout or "signal=15" in stdout, stderr
+    assert "DeadKernelError" in stdout
 
 
 def test_locked_while_another_drives_it(world: World, tmp_path: Path) -> None:
     world.market.fault("gpu_vendor_1", "hang_after_settle")
-    with running_process(world.environment, *scheduled(tmp_path, "-p", "run_id", "n-5")) as process:
+    with running_process(world.environment, *schedule_command(tmp_path, "-p", "run_id", "n-5")) as process:
         eventually(lambda: process.poll() is not None or world.market.received(world.ports.wallet.address), DEADLINE_S)
-        second = run_process(world.environment, *scheduled(tmp_path, "-p", "run_id", run_id_of("n-5")))
+        second = run_process(world.environment, *schedule_command(tmp_path, "-p", "run_id", run_id_of("n-5")))
         terminate(process)
     assert (second.returncode, "is being driven by another process" in second.stderr) == (4, True), second.stderr
     assert len(list(tmp_path.glob("*.ipynb"))) == 1
 
 
 def test_bad_parameters_fail_the_notebook_readably(world: World, tmp_path: Path) -> None:
-    shown = run_process(world.environment, *scheduled(tmp_path, "-p", "budget", "five"))
-    assert (shown.returncode, "BadInput: 'five' is not an amount in USD" in shown.stderr) == (2, True), shown.stderr
+    process = run_process(world.environment, *schedule_command(tmp_path, "-p", "budget", "five"))
+    assert (process.returncode, "BadInput: 'five' is not an amount in USD" in process.stderr) == (2, True), (
+        process.stderr
+    )
     assert world.reads.runs() == []

@@ -1,4 +1,4 @@
-"""Which run a scheduled start means: ids, names, names by period; a name is started once."""
+"""Names of scheduled runs: ids, names, names by period; a name is started once."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +12,7 @@ from bson import Decimal128
 from gpuagent.agent.start import Order, start
 from gpuagent.core.model import Run, RunStatus
 from gpuagent.errors import BadInput, DuplicateRun, UnknownRun, WalletUnfunded
-from gpuagent.schedule.run_name import PERIODS, begin, occasion, run_id_of
+from gpuagent.schedule.run_name import PERIODS, load_or_start, run_id_of, run_name
 from tests.support.world import World
 
 ORDER = Order(goal="Fine-tune tiny-llm", budget=5_000_000)
@@ -31,14 +31,14 @@ def test_what_is_no_name_is_refused(text: str) -> None:
 
 
 def test_a_named_run_is_started_once_and_continued_after(world: World) -> None:
-    first = begin(ORDER, "nightly-1", world.ports)
+    first = load_or_start(ORDER, "nightly-1", world.ports)
     assert first.tags == ("scheduled", "nightly-1")
     world.tick(first)
-    again = begin(ORDER, "nightly-1", world.ports)
+    again = load_or_start(ORDER, "nightly-1", world.ports)
     assert (again.run_id, len(again.jobs)) == (first.run_id, 1)
     assert len(world.reads.runs()) == 1
-    assert begin(ORDER, "nightly-2", world.ports).run_id != first.run_id
-    assert begin(ORDER, "", world.ports).run_id != begin(ORDER, "", world.ports).run_id
+    assert load_or_start(ORDER, "nightly-2", world.ports).run_id != first.run_id
+    assert load_or_start(ORDER, "", world.ports).run_id != load_or_start(ORDER, "", world.ports).run_id
 
 
 def test_started_by_many_at_once_it_is_one_run(world: World) -> None:
@@ -55,8 +55,8 @@ def test_started_by_many_at_once_it_is_one_run(world: World) -> None:
 
     ports = replace(world.ports, store=Meeting())
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: begin(ORDER, "at-once", ports), range(4)))
-    assert len({run.run_id for run in found}) == 1
+        runs = list(pool.map(lambda _: load_or_start(ORDER, "at-once", ports), range(4)))
+    assert len({run.run_id for run in runs}) == 1
     assert len(world.reads.runs()) == 1
 
 
@@ -68,14 +68,14 @@ def test_an_id_is_taken_once(world: World) -> None:
 
 def test_an_id_continues_its_run_whatever_is_ordered_and_must_be_there(world: World) -> None:
     run = world.start(budget=3)
-    assert begin(ORDER, run.run_id, world.ports) == run
+    assert load_or_start(ORDER, run.run_id, world.ports) == run
     with pytest.raises(UnknownRun):
-        begin(ORDER, "0" * 24, world.ports)
+        load_or_start(ORDER, "0" * 24, world.ports)
     assert len(world.reads.runs()) == 1
 
 
 @pytest.mark.parametrize(
-    ("other", "words"),
+    ("changes", "message"),
     [
         ({"goal": "Something else"}, "goal 'Fine-tune tiny-llm', not 'Something else'"),
         ({"budget": 6_000_000}, "budget '5.00 USD', not '6.00 USD'"),
@@ -84,21 +84,21 @@ def test_an_id_continues_its_run_whatever_is_ordered_and_must_be_there(world: Wo
         ({"user_id": "ada"}, "user"),
     ],
 )
-def test_a_name_that_is_used_for_something_else_is_refused(world: World, other: Any, words: str) -> None:
-    begin(ORDER, "mine", world.ports)
-    with pytest.raises(BadInput, match=words):
-        begin(replace(ORDER, **other), "mine", world.ports)
+def test_a_name_that_is_used_for_something_else_is_refused(world: World, changes: Any, message: str) -> None:
+    load_or_start(ORDER, "nightly", world.ports)
+    with pytest.raises(BadInput, match=message):
+        load_or_start(replace(ORDER, **changes), "nightly", world.ports)
 
 
 def test_a_run_that_was_begun_is_continued_though_none_could_begin(make_world: Callable[..., World]) -> None:
     """The wallet is empty by now: that is no reason to leave alone what was paid."""
     poor = make_world(funds=1_400_000)
-    run = begin(ORDER, "paid", poor.ports)
+    run = load_or_start(ORDER, "paid", poor.ports)
     poor.tick(run)
     assert poor.chain.head(poor.ports.wallet.address).balance == 0
-    assert begin(ORDER, "paid", poor.ports).run_id == run.run_id
+    assert load_or_start(ORDER, "paid", poor.ports).run_id == run.run_id
     with pytest.raises(WalletUnfunded):
-        begin(ORDER, "another", poor.ports)
+        load_or_start(ORDER, "another", poor.ports)
 
 
 def document(tag: str, status: str = "running", held: str = "0") -> dict[str, Any]:
@@ -110,7 +110,7 @@ def document(tag: str, status: str = "running", held: str = "0") -> dict[str, An
     [("hour", "n-2026-01-31T12"), ("day", "n-2026-01-31"), ("week", "n-2026-W05"), ("month", "n-2026-01")],
 )
 def test_a_period_has_its_name(period: str, name: str) -> None:
-    assert occasion("n", period, NOON, []) == name
+    assert run_name("n", period, NOON, []) == name
     assert run_id_of(name)
     assert set(PERIODS) == {"hour", "day", "week", "month"}
 
@@ -121,22 +121,22 @@ def test_an_earlier_period_that_is_not_over_comes_first_the_oldest_of_them() -> 
         document("n-2026-01-30"),
         document("n-2026-01-29", "failed", held="1.4"),  # ended, but its money is not decided
         document("n-2026-01-28", "completed"),
-        document("other-2026-01-27"),
+        document("another-2026-01-27"),
         document("n-more-2026-01-27"),
         document("n-2026-W05"),
     ]
-    assert occasion("n", "day", NOON, newest_first) == "n-2026-01-29"
-    assert occasion("n", "day", NOON, newest_first[3:]) == "n-2026-01-31"
+    assert run_name("n", "day", NOON, newest_first) == "n-2026-01-29"
+    assert run_name("n", "day", NOON, newest_first[3:]) == "n-2026-01-31"
 
 
 def test_runs_of_the_database_are_read_as_they_are_written(world: World) -> None:
-    run = begin(ORDER, "n-2026-01-30", world.ports)
-    assert occasion("n", "day", NOON, world.reads.runs()) == "n-2026-01-30"
+    run = load_or_start(ORDER, "n-2026-01-30", world.ports)
+    assert run_name("n", "day", NOON, world.reads.runs()) == "n-2026-01-30"
     assert world.finish(run).status is RunStatus.COMPLETED
-    assert occasion("n", "day", NOON, world.reads.runs()) == "n-2026-01-31"
+    assert run_name("n", "day", NOON, world.reads.runs()) == "n-2026-01-31"
 
 
 @pytest.mark.parametrize(("name", "period"), [("n", "year"), ("", "day"), ("0" * 24, "day")])
 def test_no_period_and_no_name(name: str, period: str) -> None:
     with pytest.raises(BadInput):
-        occasion(name, period, NOON, [])
+        run_name(name, period, NOON, [])

@@ -1,4 +1,4 @@
-"""A real server in a thread, with this test's world behind it."""
+"""A REST server in a thread, with a test's world behind it."""
 
 import json
 import socket
@@ -23,7 +23,7 @@ READY_S = 20
 
 
 class WorldConnections(Connections):
-    """A world's own, with its clock."""
+    """The connections of a world, with its clock."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world.environment)
@@ -40,7 +40,7 @@ class WorldConnections(Connections):
 
 @dataclass
 class Served:
-    """url: of the server. http: a client, on this machine and without a token."""
+    """A running server. http: a client on this machine, without a token."""
 
     url: str
     world: World
@@ -60,28 +60,28 @@ class Served:
         return reply.json()
 
     def start(self, budget: float = 5, **order: Any) -> str:
-        asked = {"userId": "u1", "goal": "Fine-tune tiny-llm", "budgetTotal": budget, **order}
-        return str(self.post("/api/agent-start", asked)["_id"])
+        body = {"userId": "u1", "goal": "Fine-tune tiny-llm", "budgetTotal": budget, **order}
+        return str(self.post("/api/agent-start", body)["_id"])
 
     def tick(self, run_id: str) -> Any:
         return self.post("/api/agent-tick", {"runId": run_id})
 
     def finish(self, run_id: str, ticks_max: int = 60) -> list[str]:
-        """Tick to the end; what each tick said. Between ticks the vendors work on."""
-        said: list[str] = []
+        """Tick to the end; the message of each tick. Between ticks the vendors work on."""
+        messages: list[str] = []
         for _ in range(ticks_max):
             answer = self.tick(run_id)
-            said.append(answer["message"])
+            messages.append(answer["message"])
             if answer["run"]["status"] != "running":
-                return said
+                return messages
             self.world.market.work()
-        raise AssertionError(f"not over after {ticks_max} ticks: {said}")
+        raise AssertionError(f"not over after {ticks_max} ticks: {messages}")
 
 
 @contextmanager
-def serving(world: World, environ: Mapping[str, str] | None = None, **slow: Any) -> Iterator[Served]:
-    """environ: beside the world's. slow: of Followers."""
-    app = create_app({**world.environment, **(environ or {})}, WorldConnections(world), Followers(**slow))
+def serving(world: World, environ: Mapping[str, str] | None = None, **limits: Any) -> Iterator[Served]:
+    """A server of the world. environ: variables beside the world's. limits: of Followers."""
+    app = create_app({**world.environment, **(environ or {})}, WorldConnections(world), Followers(**limits))
     with listening() as listener, running(app, listener) as url, httpx.Client(base_url=url, timeout=60) as http:
         yield Served(url, world, app, http)
 
@@ -124,11 +124,11 @@ def running(app: Any, listener: socket.socket) -> Iterator[str]:
 
 def sse(reply: httpx.Response) -> Iterator[dict[str, Any]]:
     """Server-Sent Events as they come: {id, event, data}. Comments are left out."""
-    found: dict[str, Any] = {}
+    event: dict[str, Any] = {}
     for line in reply.iter_lines():
         name, _, value = line.partition(": ")
-        if line == "" and "data" in found:
-            yield {**found, "data": json.loads(found["data"])}
-            found = {}
+        if line == "" and "data" in event:
+            yield {**event, "data": json.loads(event["data"])}
+            event = {}
         elif name in ("id", "event", "data"):
-            found[name] = value
+            event[name] = value

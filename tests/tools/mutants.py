@@ -517,8 +517,8 @@ MUTANTS = (
     Mutant(
         "a token may do what its role does not allow",
         "gpuagent/api/auth.py",
-        "    if not caller.may & set(any_of):",
-        "    if not caller.may:",
+        "    if not caller.permissions & set(permissions):",
+        "    if not caller.permissions:",
         "tests/api/test_auth.py -k every_route",
     ),
     Mutant(

@@ -1,9 +1,8 @@
-"""Answers by idempotency key: what was answered once is answered again, and not done again. Kept for a day."""
+"""Answers by idempotency key, so that a repeated request gets the first answer and nothing is done twice."""
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -14,42 +13,15 @@ from pymongo.errors import DuplicateKeyError
 
 from gpuagent.adapters.mongo.deadline import bounded
 from gpuagent.adapters.mongo.values import date
+from gpuagent.core.idempotency import ClaimResult, InProgress, KeyClaim, OtherRequest, StoredAnswer
 
 KEPT_S = 86_400.0
 WORKING_S = 300.0
-"""Who claimed a key and has not answered in this time is taken to be dead: the next request does the work."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The key is ours: do the work. run_id: for the run that it may start, the same for all who claim this key.
-
-    again: somebody claimed it before, and came to no answer.
-    """
-
-    id: str
-    run_id: str
-    again: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    status: int
-    body: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class InProgress:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class OtherRequest:
-    """The key was used for another body."""
+"""A claim without an answer for this long is taken for dead: the next request does the work."""
 
 
 class MongoAnswers:
-    """Raises StoreError. at: Unix seconds."""
+    """Claims and answers in the collection `answers`. Raises StoreError. at: Unix seconds."""
 
     def __init__(self, database: Database[dict[str, Any]], deadline_s: float) -> None:
         self._answers = database.answers
@@ -57,45 +29,48 @@ class MongoAnswers:
         with bounded(deadline_s):
             self._answers.create_indexes([IndexModel([("createdAt", ASCENDING)], expireAfterSeconds=int(KEPT_S))])
 
-    def claim(self, who: str, key: str, request: bytes, at: float) -> Claim | Answered | InProgress | OtherRequest:
-        """One of all that claim a key at once gets it. request: what must be the same to be given the same answer."""
-        name = hashlib.sha256(f"{who}\0{key}".encode()).hexdigest()
-        asked = hashlib.sha256(request).hexdigest()
-        fresh = {
-            "_id": name,
-            "request": asked,
+    def claim(self, owner: str, key: str, request: bytes, at: float) -> ClaimResult:
+        """Claim the owner's key; of all requests that do so at once one gets a KeyClaim.
+
+        request: the bytes that must be the same for the same answer.
+        """
+        claim_id = hashlib.sha256(f"{owner}\0{key}".encode()).hexdigest()
+        digest = hashlib.sha256(request).hexdigest()
+        document = {
+            "_id": claim_id,
+            "request": digest,
             "runId": ObjectId(),
             "until": date(at + WORKING_S),
             "createdAt": date(at),
         }
         with bounded(self._deadline_s):
             try:
-                self._answers.insert_one(fresh)
+                self._answers.insert_one(document)
             except DuplicateKeyError:
-                return self._known(name, asked, at)
-        return Claim(name, str(fresh["runId"]), again=False)
+                return self._claim_again(claim_id, digest, at)
+        return KeyClaim(claim_id, str(document["runId"]), again=False)
 
-    def answer(self, claim: Claim, status: int, body: Mapping[str, Any]) -> None:
-        """What every later request with the key is told."""
+    def answer(self, claim: KeyClaim, status: int, body: Mapping[str, Any]) -> None:
+        """Store the answer for every later request with the key."""
         with bounded(self._deadline_s):
             self._answers.update_one({"_id": claim.id}, {"$set": {"status": status, "body": json.dumps(body)}})
 
-    def give_up(self, claim: Claim, at: float) -> None:
-        """It came to no answer that counts: whoever asks next does the work."""
+    def give_up(self, claim: KeyClaim, at: float) -> None:
+        """End a claim that came to no lasting answer: the next request with the key does the work."""
         with bounded(self._deadline_s):
             self._answers.update_one({"_id": claim.id, "status": None}, {"$set": {"until": date(at)}})
 
-    def _known(self, name: str, asked: str, at: float) -> Claim | Answered | InProgress | OtherRequest:
-        found = self._answers.find_one({"_id": name})
-        if found is None:
+    def _claim_again(self, claim_id: str, digest: str, at: float) -> ClaimResult:
+        document = self._answers.find_one({"_id": claim_id})
+        if document is None:
             return InProgress()  # it has just expired; the next request begins anew
-        if found["request"] != asked:
+        if document["request"] != digest:
             return OtherRequest()
-        if "status" in found:
-            return Answered(found["status"], json.loads(found["body"]))
-        taken = self._answers.find_one_and_update(
-            {"_id": name, "status": None, "until": {"$lte": date(at)}},
+        if "status" in document:
+            return StoredAnswer(document["status"], json.loads(document["body"]))
+        renewed = self._answers.find_one_and_update(
+            {"_id": claim_id, "status": None, "until": {"$lte": date(at)}},
             {"$set": {"until": date(at) + timedelta(seconds=WORKING_S)}},
             return_document=ReturnDocument.AFTER,
         )
-        return Claim(name, str(taken["runId"]), again=True) if taken else InProgress()
+        return KeyClaim(claim_id, str(renewed["runId"]), again=True) if renewed else InProgress()

@@ -1,0 +1,1 @@
+"""The routes of the REST server, one module for each subject."""

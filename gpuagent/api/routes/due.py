@@ -1,4 +1,4 @@
-"""The cron's route: tick what is due, share it with other workers, end in time, and say what was done."""
+"""The cron's route: tick the runs that are due, shared with other workers, within a time limit."""
 
 import secrets
 import time
@@ -12,9 +12,8 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
 from gpuagent.agent.drive import drive
-from gpuagent.api import as_json as views
-from gpuagent.api import problems
-from gpuagent.api import schemas as models
+from gpuagent.api import problems, schemas
+from gpuagent.api.as_json import tick_message
 from gpuagent.api.auth import MayTickDue
 from gpuagent.api.connections import Connected, Connections
 from gpuagent.core.transitions import phase
@@ -25,28 +24,28 @@ LIMIT_S, LIMIT_MAX_S = 45.0, 600.0
 LEASE_S = 120.0
 WORKERS = 4
 AT_ONCE = 200
-"""Due runs that are looked for at a time."""
+"""Due runs that are read at a time."""
 
 routes = APIRouter(tags=["server"])
-RESPONSES = problems.documented(401, 403, 422, 503)
-Limit = Annotated[float, Query(alias="limitS", gt=0, le=LIMIT_MAX_S, description="no tick begins after so many s")]
+RESPONSES = problems.openapi_responses(401, 403, 422, 503)
+Limit = Annotated[float, Query(alias="limitS", gt=0, le=LIMIT_MAX_S, description="seconds after which no tick begins")]
 
 
-@routes.get("/api/agent-tick-due", response_model=models.TickDueShown, responses=RESPONSES)
+@routes.get("/api/agent-tick-due", response_model=schemas.TickDueResponse, responses=RESPONSES)
 def tick_due_by_get(_: MayTickDue, connections: Connected, limit_s: Limit = LIMIT_S) -> Response:
-    """Tick every run that is due, within the time limit. For a cron that can only GET, as Vercel's."""
-    return JSONResponse(_Round(connections, limit_s).made())
+    """Tick every run that is due, within the time limit. For a cron that can only GET, such as Vercel's."""
+    return JSONResponse(_Round(connections, limit_s).tick_all())
 
 
-@routes.post("/api/agent-tick-due", response_model=models.TickDueShown, responses=RESPONSES)
+@routes.post("/api/agent-tick-due", response_model=schemas.TickDueResponse, responses=RESPONSES)
 def tick_due(_: MayTickDue, connections: Connected, limit_s: Limit = LIMIT_S) -> Response:
     """Tick every run that is due, within the time limit. Safe to call twice at once, and to miss."""
-    return JSONResponse(_Round(connections, limit_s).made())
+    return JSONResponse(_Round(connections, limit_s).tick_all())
 
 
 @dataclass
 class _Round:
-    """One call. Each run is ticked once in it, by whoever claims it first among all workers of all calls."""
+    """One call of the route, which ticks a run at most once; all workers of all calls share the runs by leases."""
 
     connections: Connections
     limit_s: float
@@ -55,30 +54,29 @@ class _Round:
     failed: list[dict[str, Any]] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
 
-    def made(self) -> dict[str, Any]:
+    def tick_all(self) -> dict[str, Any]:
         began = time.monotonic()
         ends = began + self.limit_s
         ports, leases = self.connections.agent.ports, self.connections.database.queries.leases
-        seen: set[str] = set()
+        attempted: set[str] = set()
         with ThreadPoolExecutor(WORKERS) as pool:
             while time.monotonic() < ends:
-                due = [run_id for run_id in leases.due(AT_ONCE + len(seen)) if run_id not in seen]
-                if not due:
+                run_ids = [run_id for run_id in leases.due(AT_ONCE + len(attempted)) if run_id not in attempted]
+                if not run_ids:
                     break
-                seen.update(due)
-                list(pool.map(lambda run_id: self._tick(run_id, ports, ends), due))
+                attempted.update(run_ids)
+                list(pool.map(lambda run_id: self._tick(run_id, ports, ends), run_ids))
         return {
             "ticked": self.ticked,
             "failed": self.failed,
-            "left": self._left(),
+            "left": self._count_unreached(),
             "seconds": round(time.monotonic() - began, 3),
         }
 
-    def _left(self) -> int:
-        reached = {one["runId"] for one in (*self.ticked, *self.failed)}
-        return sum(
-            run_id not in reached for run_id in self.connections.database.queries.leases.due(AT_ONCE + len(reached))
-        )
+    def _count_unreached(self) -> int:
+        reached = {entry["runId"] for entry in (*self.ticked, *self.failed)}
+        run_ids = self.connections.database.queries.leases.due(AT_ONCE + len(reached))
+        return sum(run_id not in reached for run_id in run_ids)
 
     def _tick(self, run_id: str, ports: Any, ends: float) -> None:
         leases = self.connections.database.queries.leases
@@ -87,14 +85,14 @@ class _Round:
         try:
             before = self.connections.database.store.load(run_id)
             after = before
-            for made in drive(before, partial(tick, ports=ports), time.sleep, ports.pace, ticks_max=1):
-                after = made.run
-            shown = {"runId": run_id, "message": views.message(before, after), "phase": phase(after).value}
+            for attempt in drive(before, partial(tick, ports=ports), time.sleep, ports.pace, ticks_max=1):
+                after = attempt.run
+            entry = {"runId": run_id, "message": tick_message(before, after), "phase": phase(after).value}
             with self.lock:
-                self.ticked.append(shown)
+                self.ticked.append(entry)
         except GpuAgentError as error:  # of this run alone: the others go on
-            told = problems.told(error)
+            problem = problems.problem_of(error)
             with self.lock:
-                self.failed.append({"runId": run_id, "code": told.code, "detail": told.detail})
+                self.failed.append({"runId": run_id, "code": problem.code, "detail": problem.detail})
         finally:
             leases.release(run_id, self.worker)

@@ -1,4 +1,4 @@
-"""The original's three routes, and what else a person may tell a run."""
+"""The original system's three routes, and the approvals, refusals and cancellations of runs."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
@@ -8,12 +8,12 @@ from fastapi.responses import JSONResponse
 
 from gpuagent.agent import approve as consent
 from gpuagent.agent.start import Order, parse_planners, start
-from gpuagent.api import as_json as views
-from gpuagent.api import schemas as models
+from gpuagent.api import schemas
+from gpuagent.api.as_json import action_json, json_value, tick_message
 from gpuagent.api.auth import MayApprove, MayCancel, MayOperate, MayRead
 from gpuagent.api.connections import Connected, Connections
-from gpuagent.api.idempotency import Once, Repeatable
-from gpuagent.api.problems import documented
+from gpuagent.api.idempotency import Repeatable, RepeatableRequest
+from gpuagent.api.problems import openapi_responses
 from gpuagent.core.model import Run
 from gpuagent.core.money import parse_usd
 from gpuagent.errors import UnknownRun
@@ -22,58 +22,59 @@ from gpuagent.tick import step, tick
 from gpuagent.wiring import system_clock
 
 OBSERVATIONS_MAX = 5_000
-ASKED = documented(400, 401, 403, 404, 409, 413, 422, 502, 503)
-LOOKED = documented(401, 403, 404, 422, 503)
+POST_PROBLEMS = openapi_responses(400, 401, 403, 404, 409, 413, 422, 502, 503)
+GET_PROBLEMS = openapi_responses(401, 403, 404, 422, 503)
 
 routes = APIRouter(prefix="/api", tags=["runs"])
-ThisRun = Annotated[str, Path(alias="runId", max_length=64, examples=[models.RUN_ID])]
+ThisRun = Annotated[str, Path(alias="runId", max_length=64, description="the run's id", examples=[schemas.RUN_ID])]
 
 
-@routes.post("/agent-start", response_model=models.RunShown, responses=ASKED)
-def agent_start(order: models.StartRequest, caller: MayOperate, once: Repeatable) -> Response:
-    """Write a run down. It does nothing until it is ticked."""
-    connections = once.connections
+@routes.post("/agent-start", response_model=schemas.RunResponse, responses=POST_PROBLEMS)
+def agent_start(order: schemas.StartRequest, caller: MayOperate, post: Repeatable) -> Response:
+    """Record a run. It does nothing until it is ticked."""
+    connections = post.connections
 
-    def started(run_id: str, again: bool) -> dict[str, Any]:
-        if again:  # somebody began this, and may have got as far as to save the run
+    def work(run_id: str, again: bool) -> dict[str, Any]:
+        if again:  # an earlier request with this key may have got as far as to save the run
             try:
                 connections.database.store.load(run_id)
             except UnknownRun:
                 again = False
         if not again:
             run_id = start(_order(order, connections), connections.agent.ports, run_id).run_id
-        return _shown(run_id, connections)
+        return _run_json(run_id, connections)
 
-    return once.answer(caller.name, started)
+    return post.answer(caller.name, work)
 
 
-@routes.post("/agent-tick", response_model=models.TickShown, responses=ASKED)
-def agent_tick(asked: models.TickRequest, caller: MayOperate, once: Repeatable) -> Response:
+@routes.post("/agent-tick", response_model=schemas.TickResponse, responses=POST_PROBLEMS)
+def agent_tick(body: schemas.TickRequest, caller: MayOperate, post: Repeatable) -> Response:
     """Make steps until the run must wait for the world or is over."""
-    return _advanced(asked.run_id, caller.name, once, tick)
+    return _advance(body.run_id, caller.name, post, tick)
 
 
-@routes.post("/agent-step", response_model=models.TickShown, responses=ASKED)
-def agent_step(asked: models.TickRequest, caller: MayOperate, once: Repeatable) -> Response:
+@routes.post("/agent-step", response_model=schemas.TickResponse, responses=POST_PROBLEMS)
+def agent_step(body: schemas.TickRequest, caller: MayOperate, post: Repeatable) -> Response:
     """Make the one transition that is due."""
-    return _advanced(asked.run_id, caller.name, once, step)
+    return _advance(body.run_id, caller.name, post, step)
 
 
-@routes.get("/agent-status", response_model=models.StatusShown, responses=LOOKED)
+@routes.get("/agent-status", response_model=schemas.StatusResponse, responses=GET_PROBLEMS)
 def agent_status(
     _: MayRead,
     connections: Connected,
-    run_id: Annotated[str, Query(alias="runId", min_length=1, max_length=64, examples=[models.RUN_ID])],
-    observations: Annotated[int, Query(ge=0, le=OBSERVATIONS_MAX, description="how many, the newest")] = 1_000,
+    run_id: Annotated[str, Query(alias="runId", min_length=1, max_length=64, examples=[schemas.RUN_ID])],
+    observations: Annotated[int, Query(ge=0, le=OBSERVATIONS_MAX, description="at most so many, the newest")] = 1_000,
 ) -> Response:
-    """A run with its jobs, payments and observations."""
-    found = connections.database.reads.documents(run_id)
-    (run,) = found.pop("runs")
-    found["observations"] = found["observations"][len(found["observations"]) - observations :][:observations]
-    return JSONResponse({"run": views.rest(run), **views.rest(found)})
+    """Show a run with its jobs, payments and observations."""
+    documents = connections.database.reads.documents(run_id)
+    (run,) = documents.pop("runs")
+    older = max(len(documents["observations"]) - observations, 0)
+    documents["observations"] = documents["observations"][older:]
+    return JSONResponse({"run": json_value(run), **json_value(documents)})
 
 
-@routes.get("/runs", response_model=models.RunList, responses=LOOKED)
+@routes.get("/runs", response_model=schemas.RunListResponse, responses=GET_PROBLEMS)
 def runs(
     _: MayRead,
     connections: Connected,
@@ -84,90 +85,92 @@ def runs(
     limit: Annotated[int, Query(ge=1, le=200)] = 20,
     before: Annotated[str, Query(max_length=64, description="`next` of the page before")] = "",
 ) -> Response:
-    """Runs, newest first."""
-    asked = {"status": status, "phase": phase, "userId": user_id, "tags": tag}
-    wanted = {name: value for name, value in asked.items() if value is not None}
-    found = connections.database.queries.runs(wanted, limit, before)
-    following = str(found[-1]["_id"]) if len(found) == limit else None
-    return JSONResponse({"runs": views.rest(found), "next": following})
+    """List runs, newest first."""
+    filters = {"status": status, "phase": phase, "userId": user_id, "tags": tag}
+    match = {name: value for name, value in filters.items() if value is not None}
+    page = connections.database.queries.runs(match, limit, before)
+    following = str(page[-1]["_id"]) if len(page) == limit else None
+    return JSONResponse({"runs": json_value(page), "next": following})
 
 
-@routes.post("/runs/{runId}/approve", response_model=models.ToldShown, responses=ASKED)
-def approve(run_id: ThisRun, asked: models.ApproveRequest, caller: MayApprove, once: Repeatable) -> Response:
-    """Agree to the purchase that waits. It is signed at the next tick, at the price quoted and no other."""
-    amount = parse_usd(asked.amount)
-    return _told(
-        once,
+@routes.post("/runs/{runId}/approve", response_model=schemas.RunControlResponse, responses=POST_PROBLEMS)
+def approve(run_id: ThisRun, body: schemas.ApproveRequest, caller: MayApprove, post: Repeatable) -> Response:
+    """Approve the purchase that waits. It is signed at the next tick, at the price quoted and no other."""
+    approver, amount = caller.recorded_name(body.by), parse_usd(body.amount)
+    return _control(
+        post,
         caller.name,
-        lambda store, clock: consent.approve(run_id, caller.decides(asked.by), amount, store, clock, asked.job_id),
+        lambda store, clock: consent.approve(run_id, approver, amount, store, clock, body.job_id),
         "approved: tick the run",
     )
 
 
-@routes.post("/runs/{runId}/reject", response_model=models.ToldShown, responses=ASKED)
-def reject(run_id: ThisRun, asked: models.RejectRequest, caller: MayApprove, once: Repeatable) -> Response:
+@routes.post("/runs/{runId}/reject", response_model=schemas.RunControlResponse, responses=POST_PROBLEMS)
+def reject(run_id: ThisRun, body: schemas.RejectRequest, caller: MayApprove, post: Repeatable) -> Response:
     """Refuse the purchase that waits. The run looks elsewhere, and does not ask again at that price."""
-    return _told(
-        once,
+    approver = caller.recorded_name(body.by)
+    return _control(
+        post,
         caller.name,
-        lambda store, clock: consent.reject(run_id, caller.decides(asked.by), asked.why, store, clock, asked.job_id),
+        lambda store, clock: consent.reject(run_id, approver, body.why, store, clock, body.job_id),
         "rejected",
     )
 
 
-@routes.post("/runs/{runId}/cancel", response_model=models.ToldShown, responses=ASKED)
-def cancel(run_id: ThisRun, asked: models.CancelRequest, caller: MayCancel, once: Repeatable) -> Response:
+@routes.post("/runs/{runId}/cancel", response_model=schemas.RunControlResponse, responses=POST_PROBLEMS)
+def cancel(run_id: ThisRun, body: schemas.CancelRequest, caller: MayCancel, post: Repeatable) -> Response:
     """End the run: nothing more is signed. The next tick cancels on chain what is out, where that still helps."""
-    return _told(
-        once,
+    operator = caller.recorded_name(body.by)
+    return _control(
+        post,
         caller.name,
-        lambda store, clock: consent.cancel(run_id, caller.decides(asked.by), asked.why, store, clock),
+        lambda store, clock: consent.cancel(run_id, operator, body.why, store, clock),
         "cancelled",
     )
 
 
-def _advanced(run_id: str, who: str, once: Once, advance: Callable[..., Run]) -> Response:
-    connections = once.connections
-    once.request.state.run_id = run_id
+def _advance(run_id: str, caller: str, post: RepeatableRequest, advance: Callable[..., Run]) -> Response:
+    connections = post.connections
+    post.request.state.run_id = run_id
 
-    def advanced(_: str, __: bool) -> dict[str, Any]:
+    def work(_: str, __: bool) -> dict[str, Any]:
         before = connections.database.store.load(run_id)
         after = advance(run_id, connections.agent.ports)
-        decided = connections.database.queries.decision_since(run_id, before.version)
+        decision = connections.database.queries.decision_since(run_id, before.version)
         return {
-            "message": views.message(before, after),
-            "action": views.action(decided),
-            "run": _shown(run_id, connections),
+            "message": tick_message(before, after),
+            "action": action_json(decision),
+            "run": _run_json(run_id, connections),
         }
 
-    return once.answer(who, advanced)
+    return post.answer(caller, work)
 
 
-def _told(once: Once, who: str, tell: Callable[..., Run], words: str) -> Response:
-    def told(_: str, __: bool) -> dict[str, Any]:
-        run = tell(once.connections.database.store, system_clock())
-        return {"message": words, "run": _shown(run.run_id, once.connections)}
+def _control(post: RepeatableRequest, caller: str, control: Callable[..., Run], message: str) -> Response:
+    def work(_: str, __: bool) -> dict[str, Any]:
+        run = control(post.connections.database.store, system_clock())
+        return {"message": message, "run": _run_json(run.run_id, post.connections)}
 
-    return once.answer(who, told)
-
-
-def _shown(run_id: str, connections: Connections) -> dict[str, Any]:
-    shown: dict[str, Any] = views.rest(connections.database.queries.run(run_id))
-    return shown
+    return post.answer(caller, work)
 
 
-def _order(asked: models.StartRequest, connections: Connections) -> Order:
+def _run_json(run_id: str, connections: Connections) -> dict[str, Any]:
+    run: dict[str, Any] = json_value(connections.database.queries.run(run_id))
+    return run
+
+
+def _order(body: schemas.StartRequest, connections: Connections) -> Order:
     """Raises BadInput."""
-    arms = parse_planners([asked.planner or read(connections.environ).planner])
+    planners = parse_planners([body.planner or read(connections.environ).planner])
     return Order(
-        goal=asked.goal,
-        budget=parse_usd(asked.budget_total),
-        gpu_type=asked.gpu_type,
-        max_hours=asked.max_hours,
-        user_id=asked.user_id,
-        planner=arms[0][0],
-        planners=arms if len(arms) > 1 else (),
-        jobs_open_max=asked.jobs_open_max,
-        vendor_ids=tuple(asked.vendor_ids),
-        tags=tuple(asked.tags),
+        goal=body.goal,
+        budget=parse_usd(body.budget_total),
+        gpu_type=body.gpu_type,
+        max_hours=body.max_hours,
+        user_id=body.user_id,
+        planner=planners[0][0],
+        planners=planners if len(planners) > 1 else (),
+        jobs_open_max=body.jobs_open_max,
+        vendor_ids=tuple(body.vendor_ids),
+        tags=tuple(body.tags),
     )

@@ -1,0 +1,14 @@
+"""The route that shows that the server answers."""
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+
+from gpuagent.api import schemas
+
+routes = APIRouter()
+
+
+@routes.get("/healthz", response_model=schemas.Health, tags=["server"])
+async def healthz() -> Response:
+    """Show that the server answers. Says nothing about MongoDB or the chain, and needs no token."""
+    return JSONResponse({"status": "ok"})

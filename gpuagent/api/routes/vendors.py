@@ -1,0 +1,23 @@
+"""The route that lists the vendors."""
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+
+from gpuagent.api import schemas
+from gpuagent.api.as_json import vendor_json
+from gpuagent.api.auth import MayRead
+from gpuagent.api.connections import Connected
+from gpuagent.api.problems import openapi_responses
+
+routes = APIRouter()
+
+
+@routes.get(
+    "/api/vendors",
+    response_model=schemas.VendorListResponse,
+    responses=openapi_responses(401, 403, 422, 503),
+    tags=["reports"],
+)
+def vendors(_: MayRead, connections: Connected) -> Response:
+    """List the vendors that the agent may buy from, and whom that would pay."""
+    return JSONResponse({"vendors": [vendor_json(vendor) for vendor in connections.database.store.vendors()]})

@@ -1,0 +1,51 @@
+"""`gpuagent up`: the practice stack, for other shells to use."""
+
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpuagent.cli.common import AsJson, errors_explained, print_json
+
+
+def up(
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the stack keeps its data; default: your data folder.")
+    ] = None,
+    ephemeral: Annotated[bool, typer.Option(help="Keep nothing.")] = False,
+    port: Annotated[int, typer.Option(help="The vendors' port; 0: any free one.")] = 4001,
+    as_json: AsJson = False,
+) -> None:
+    """Start mongod, a chain and practice vendors; print the environment to export; run until stopped."""
+    from gpuagent import settings, wiring
+    from gpuagent.practice import stack
+    from gpuagent.session import practice_folder
+
+    with errors_explained():
+        data = None if ephemeral else folder or practice_folder()
+        with stack.start(data, os.environ.get("MONGODB_URI", ""), PORT=str(port)) as running:
+            with wiring.open_database(settings.read(running.environment)) as db:
+                wiring.record_vendors(db, running.vendors)
+            _print_environment(running.environment, as_json)
+            typer.echo("running; ctrl-C stops it", err=True)
+            _wait_for_stop()
+
+
+def _print_environment(environment: Mapping[str, str], as_json: bool) -> None:
+    if as_json:
+        print_json(dict(environment))
+        return
+    for name, value in environment.items():
+        typer.echo(f"export {name}='{value}'")
+
+
+def _wait_for_stop() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job begins with ctrl-C ignored
+        signal.signal(number, signal.default_int_handler)
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        typer.echo("stopping", err=True)
