@@ -9,21 +9,21 @@ import pytest
 from gpuagent import settings, wiring
 from gpuagent.errors import VendorError
 from tests.support.factories import WIRE_QUOTE
-from tests.support.scripted_server import Parrot
+from tests.support.scripted_server import ScriptedServer
 
 SECRET = "GPU_VENDOR_SECRET"
 ANSWER = {"offer": "quote-1", "total": 1.4, **{key: WIRE_QUOTE[key] for key in WIRE_QUOTE if "rice" not in key}}
 del ANSWER["vendorJobTemplateId"]
 
-parrot = Parrot()
-acme = replace(parrot.vendor, vendor_id="acme", secret_env=SECRET)
+scripted_server = ScriptedServer()
+acme = replace(scripted_server.vendor, vendor_id="acme", secret_env=SECRET)
 with wiring.open_agent(settings.read(os.environ)) as agent:
     vendor_api = agent.ports.vendor_api
-    parrot.says(ANSWER)
+    scripted_server.respond_with(ANSWER)
     assert vendor_api.quote(acme, "goal", "A100", Decimal(1)).amount == 1_400_000
     with pytest.raises(VendorError):  # the same words from a vendor of the usual protocol
         vendor_api.quote(replace(acme, vendor_id="other"), "goal", "A100", Decimal(1))
-    parrot.says({"offer": 7})
+    scripted_server.respond_with({"offer": 7})
     with pytest.raises(VendorError):
         vendor_api.quote(acme, "goal", "A100", Decimal(1))
     usual = agent.store.vendors()[0]
