@@ -120,12 +120,12 @@ def test_nothing_but_the_agreed_transfer_is_signed(
     assert isinstance(job, Authorized)
     terms, _ = signed_with(job)
     signed = len(cdp.bodies)
-    other = replace(job.authorization, **changes)
+    altered = replace(job.authorization, **changes)
     with pytest.raises(Refused, match="does not sign this"):
-        paying_world.ports.wallet.sign(other, terms, "")
+        paying_world.ports.wallet.sign(altered, terms, "")
     if not changes.keys() & {"payee", "amount"}:
         with pytest.raises(Refused, match="does not cancel this"):
-            paying_world.ports.wallet.cancel(other, GAS)
+            paying_world.ports.wallet.cancel(altered, GAS)
     assert len(cdp.bodies) == signed, "nor is anybody asked to"
 
 

@@ -15,15 +15,15 @@ SECRET = "GPU_VENDOR_SECRET"
 ANSWER = {"offer": "quote-1", "total": 1.4, **{key: WIRE_QUOTE[key] for key in WIRE_QUOTE if "rice" not in key}}
 del ANSWER["vendorJobTemplateId"]
 
-server = ScriptedServer()
-acme = replace(server.vendor, vendor_id="acme", secret_env=SECRET)
+scripted_server = ScriptedServer()
+acme = replace(scripted_server.vendor, vendor_id="acme", secret_env=SECRET)
 with wiring.open_agent(settings.read(os.environ)) as agent:
     vendor_api = agent.ports.vendor_api
-    server.respond_with(ANSWER)
+    scripted_server.respond_with(ANSWER)
     assert vendor_api.quote(acme, "goal", "A100", Decimal(1)).amount == 1_400_000
     with pytest.raises(VendorError):  # the same words from a vendor of the usual protocol
         vendor_api.quote(replace(acme, vendor_id="other"), "goal", "A100", Decimal(1))
-    server.respond_with({"offer": 7})
+    scripted_server.respond_with({"offer": 7})
     with pytest.raises(VendorError):
         vendor_api.quote(acme, "goal", "A100", Decimal(1))
     usual = agent.store.vendors()[0]
