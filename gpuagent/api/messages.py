@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gpuagent.adapters.mongo import original
 from gpuagent.api.as_json import json_value
 from gpuagent.api.connections import Connections
 from gpuagent.core.model import SECRET_FIELDS
@@ -25,11 +24,6 @@ IDENTITY = {
     "observation": (),
 }
 """Fields that never change, sent beside what has changed so that each message can be understood alone."""
-VIEWS = {
-    "jobs": original.shown_job,
-    "payments": original.shown_payment,
-    "observations": original.shown_observation,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +117,6 @@ def _end(run: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _snapshot(documents: Mapping[str, Any]) -> dict[str, Any]:
     (run,) = documents["runs"]
-    details = {name: [view(document) for document in documents[name]] for name, view in VIEWS.items()}
-    snapshot: dict[str, Any] = json_value({"run": original.shown_run(run, documents["payments"]), **details})
+    snapshot: dict[str, Any] = json_value({**documents, "run": run})
+    del snapshot["runs"]
     return snapshot

@@ -58,6 +58,17 @@ def shown_run(run: Mapping[str, Any], payments: Sequence[Mapping[str, Any]] = ()
     }
 
 
+def shown_documents(documents: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, list[Document]]:
+    """The documents of one run by collection, each as it is shown."""
+    payments = documents["payments"]
+    return {
+        "runs": [shown_run(run, payments) for run in documents["runs"]],
+        "jobs": [shown_job(job) for job in documents["jobs"]],
+        "payments": [shown_payment(payment) for payment in payments],
+        "observations": [shown_observation(observation) for observation in documents["observations"]],
+    }
+
+
 def shown_job(job: Mapping[str, Any]) -> Document:
     if "state" in job:
         return dict(job)

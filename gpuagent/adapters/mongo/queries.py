@@ -61,7 +61,10 @@ class MongoQueries:
         return document
 
     def snapshot(self, run_id: str) -> dict[str, list[Document]]:
-        """The run's documents by collection, all as of one moment. Raises UnknownRun."""
+        """The run's documents by collection, all as of one moment. Raises UnknownRun.
+
+        Those of the original system are as original.py shows them.
+        """
         key = ObjectId(run_id)
         database = self._database
         with self.connection.deadline(), database.client.start_session(snapshot=True) as session:
@@ -70,7 +73,7 @@ class MongoQueries:
                 documents[name] = list(database[name].find({"runId": key}, session=session).sort("_id"))
         if not documents["runs"]:
             raise UnknownRun(f"there is no run {run_id}")
-        return documents
+        return original.shown_documents(documents)
 
     def decision_since(self, run_id: str, version: int) -> Mapping[str, Any] | None:
         """The record of the run's last decision after that version, with the reason that was given."""

@@ -13,7 +13,7 @@ from gpuagent.adapters.mongo.glance import glance
 from gpuagent.adapters.mongo.original import check_ours
 from gpuagent.adapters.mongo.report_rows import MongoHistory, history
 from gpuagent.adapters.mongo.server import Server, server
-from gpuagent.adapters.mongo.values import object_id
+from gpuagent.adapters.mongo.values import Document, object_id
 from gpuagent.core.model import Ledger
 from gpuagent.core.records import Change, RunSnapshot
 from gpuagent.errors import UnknownRun
@@ -77,7 +77,7 @@ class MongoReads:
         return watch(self._database, run_id, resume_after)
 
     @deadlined
-    def documents(self, run_id: str) -> dict[str, list[Mapping[str, Any]]]:
+    def documents(self, run_id: str) -> dict[str, list[Document]]:
         """The run's documents by collection, observations in the order they were written. Raises UnknownRun.
 
         Those of the original system are as original.py shows them.
@@ -86,15 +86,11 @@ class MongoReads:
         run = self._database.runs.find_one({"_id": key})
         if run is None:
             raise UnknownRun(f"there is no run {run_id}: `gpuagent run list` shows them")
-        payments = list(self._database.payments.find({"runId": key}).sort("_id"))
-        return {
-            "runs": [original.shown_run(run, payments)],
-            "jobs": [
-                original.shown_job(document) for document in self._database.jobs.find({"runId": key}).sort("ordinal")
-            ],
-            "payments": [original.shown_payment(document) for document in payments],
-            "observations": [
-                original.shown_observation(document)
-                for document in self._database.observations.find({"runId": key}).sort("_id")
-            ],
-        }
+        return original.shown_documents(
+            {
+                "runs": [run],
+                "jobs": list(self._database.jobs.find({"runId": key}).sort("ordinal")),
+                "payments": list(self._database.payments.find({"runId": key}).sort("_id")),
+                "observations": list(self._database.observations.find({"runId": key}).sort("_id")),
+            }
+        )
