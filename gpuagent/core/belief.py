@@ -2,7 +2,7 @@
 
 The prior trusts an advertised reliability r for three quarters, as 12 past jobs, and else expects little:
 0.75 Beta(12 r, 12 (1 - r)) + 0.25 Beta(2, 4). A result counts 0.9^a where the vendor has a later ones, so that a
-vendor which changes is soon seen to have changed. The README (How it chooses) says what it is for.
+vendor which changes is soon seen to have changed. docs/how-it-chooses.md says what it is for.
 """
 
 from collections.abc import Sequence
