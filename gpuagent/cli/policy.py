@@ -36,12 +36,13 @@ def policy_history(
 
 
 @policies.command("set")
-def policy_set(
-    per_payment: Usd = None,
-    vendor_per_run: Usd = None,
-    vendor_per_day: Usd = None,
-    wallet_per_day: Usd = None,
-    approval_above: Annotated[
+def policy_set(  # the limits are read from options.params
+    options: typer.Context,
+    per_payment: Usd = None,  # noqa: ARG001
+    vendor_per_run: Usd = None,  # noqa: ARG001
+    vendor_per_day: Usd = None,  # noqa: ARG001
+    wallet_per_day: Usd = None,  # noqa: ARG001
+    approval_above: Annotated[  # noqa: ARG001
         str | None, typer.Option(metavar="USD|none", help="A larger payment waits for an approval.")
     ] = None,
     approval_seconds: Annotated[float | None, typer.Option(help="How many seconds it waits at most.")] = None,
@@ -51,14 +52,10 @@ def policy_set(
     as_json: AsJson = False,
 ) -> None:
     """Change limits. Lower ones hold at once; a day is any 24 hours; what is not named stays as it is."""
+    from gpuagent.core.policy import LIMITS
+
     with errors_explained():
-        limits = {
-            "per_payment": per_payment,
-            "vendor_per_run": vendor_per_run,
-            "vendor_per_day": vendor_per_day,
-            "wallet_per_day": wallet_per_day,
-            "approval_above": approval_above,
-        }
+        limits = {limit.name: options.params[limit.name] for limit in LIMITS}
         changes: dict[str, Any] = {name: _limit(text) for name, text in limits.items() if text is not None}
         if approval_seconds is not None:
             changes["approval_s"] = approval_seconds

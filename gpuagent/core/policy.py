@@ -44,7 +44,30 @@ class Policy:
     halts: tuple[Halt, ...] = ()
 
 
-LIMITS = ("per_payment", "vendor_per_run", "vendor_per_day", "wallet_per_day", "approval_above")
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """An amount among the rules. name: the field of Policy; key: its name in MongoDB and JSON; label: for users.
+
+    optional: policies that were recorded before there was this limit lack it, and have no such limit.
+    """
+
+    name: str
+    key: str
+    label: str
+    optional: bool = False
+
+    def of(self, policy: Policy) -> int | None:
+        amount: int | None = getattr(policy, self.name)
+        return amount
+
+
+LIMITS = (
+    Limit("per_payment", "perPayment", "each payment"),
+    Limit("vendor_per_run", "vendorPerRun", "a vendor in a run"),
+    Limit("vendor_per_day", "vendorPerDay", "a vendor in 24 h"),
+    Limit("wallet_per_day", "walletPerDay", "a wallet in 24 h"),
+    Limit("approval_above", "approvalAbove", "approval above"),
+)
 FIRST = Policy(version=1, per_payment=25_000_000, wallet_per_day=100_000_000)
 """The first policy, until an owner sets another: enough to try, too little to ruin a user."""
 
@@ -97,9 +120,9 @@ def approval(policy: Policy, quote: Quote, now: float) -> Approval | None:
 def loosenings(before: Policy, after: Policy) -> tuple[str, ...]:
     """The changes by which the newer rules allow more than the older, in words."""
     raised = [
-        f"{name}: {_limit(getattr(before, name))} to {_limit(getattr(after, name))}"
-        for name in LIMITS
-        if _above(getattr(after, name), getattr(before, name))
+        f"{limit.name}: {_limit(limit.of(before))} to {_limit(limit.of(after))}"
+        for limit in LIMITS
+        if _above(limit.of(after), limit.of(before))
     ]
     raised += [
         f"tag {tag}: {_limit(total)} to {_limit(after.tag_totals.get(tag))}"
@@ -113,10 +136,10 @@ def loosenings(before: Policy, after: Policy) -> tuple[str, ...]:
 
 def check(policy: Policy) -> Policy:
     """The policy itself. Raises BadInput for rules that cannot be meant."""
-    for name in LIMITS:
-        value = getattr(policy, name)
-        if value is not None and value < 0:
-            raise BadInput(f"{name} is 0 USD or more; write `none` for no limit")
+    for limit in LIMITS:
+        amount = limit.of(policy)
+        if amount is not None and amount < 0:
+            raise BadInput(f"{limit.name} is 0 USD or more; write `none` for no limit")
     if any(total < 0 or not tag for tag, total in policy.tag_totals.items()):
         raise BadInput("a tag's total is NAME=USD, 0 or more")
     if not 0 < policy.approval_s <= APPROVAL_MAX_S:

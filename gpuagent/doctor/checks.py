@@ -60,8 +60,8 @@ def policy(installation: Installation) -> Iterator[Check]:
     if not installation.database:
         return
     rules = installation.database.store.policy()
-    caps = [(name, getattr(rules, name)) for name in rules_of.LIMITS if getattr(rules, name) is not None]
-    limits = ", ".join(f"{name.replace('_', ' ')} {show_usd(cap)}" for name, cap in caps)
+    caps = {limit.label: limit.of(rules) for limit in rules_of.LIMITS}
+    limits = ", ".join(f"{label} {show_usd(cap)}" for label, cap in caps.items() if cap is not None)
     if rules.per_payment is None or rules.wallet_per_day is None:
         detail = f"version {rules.version} has no cap on {'a payment' if rules.per_payment is None else 'a day'}"
         yield Check("policy", Status.ADVICE, detail, "`gpuagent policy set --per-payment USD --wallet-per-day USD`")

@@ -18,7 +18,6 @@ from gpuagent.panels.kit.fields import Field, button, card, dropdown, problems, 
 from gpuagent.panels.kit.html import el
 from gpuagent.panels.kit.message import StatusLine, html_widget, styled
 from gpuagent.panels.kit.tasks import ExclusiveTask, Tasks
-from gpuagent.panels.limits_form import NAMES
 from gpuagent.session import Session
 
 WIDE = "520px"
@@ -56,8 +55,8 @@ class LaunchForm:
         self._draw()
 
     def show(self, policy: Policy) -> None:
-        caps = {NAMES[name].lower(): getattr(policy, name) for name in LIMITS}
-        limits = ", ".join(f"{name}: {show_usd(cap)}" for name, cap in caps.items() if cap is not None)
+        caps = {limit.label: limit.of(policy) for limit in LIMITS}
+        limits = ", ".join(f"{label}: {show_usd(cap)}" for label, cap in caps.items() if cap is not None)
         sentence = f"Limits in force: {limits or 'none'}. Change them under Limits."
         self.caps.value = styled(el("p", sentence, class_="faint"))
 

@@ -13,13 +13,6 @@ from gpuagent.panels.kit.message import StatusLine, html_widget
 from gpuagent.panels.kit.tasks import ExclusiveTask, Tasks
 from gpuagent.session import Session
 
-NAMES = {
-    "per_payment": "Each payment",
-    "vendor_per_run": "A vendor in a run",
-    "vendor_per_day": "A vendor in 24 h",
-    "wallet_per_day": "A wallet in 24 h",
-    "approval_above": "Approval above",
-}
 LABEL = "170px"
 
 
@@ -30,7 +23,9 @@ class LimitsForm:
         self._session, self._who = session, who
         self.message = StatusLine()
         self._task = ExclusiveTask(tasks, self.message, self._draw)
-        self.fields = {name: Field(_limit_input(NAMES[name]), _limit, self._draw) for name in LIMITS}
+        self.fields = {
+            limit.name: Field(_limit_input(limit.label.capitalize()), _limit, self._draw) for limit in LIMITS
+        }
         hint = "needed to allow more than before"
         self.why = text_input("Reason for it", hint=hint, width="520px", label_width=LABEL)
         self.save = button("Change limits", self._save, "primary", "A new version of the policy, in force at once")
@@ -67,7 +62,7 @@ class LimitsForm:
             return
 
         def revise(policy: Policy) -> Policy:
-            if before and any(getattr(policy, name) != getattr(before, name) for name in LIMITS):
+            if before and any(limit.of(policy) != limit.of(before) for limit in LIMITS):
                 raise BadInput("another user has changed the limits meanwhile: look at them again")
             return replace(policy, **limits)
 
@@ -80,7 +75,7 @@ class LimitsForm:
 
 
 def _texts(policy: Policy) -> dict[str, str]:
-    return {name: _limit_text(getattr(policy, name)) for name in LIMITS}
+    return {limit.name: _limit_text(limit.of(policy)) for limit in LIMITS}
 
 
 def _limit_text(amount: int | None) -> str:

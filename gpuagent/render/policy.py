@@ -10,14 +10,7 @@ from rich.text import Text
 
 from gpuagent.agent.dry_run import DryRun
 from gpuagent.core.money import amount, show_usd
-
-RULE_NAMES = {
-    "perPayment": "a payment, at most",
-    "vendorPerRun": "one vendor in one run",
-    "vendorPerDay": "one vendor in 24 hours",
-    "walletPerDay": "one wallet in 24 hours",
-    "approvalAbove": "needs approval above",
-}
+from gpuagent.core.policy import LIMITS
 
 
 def policy_view(document: Mapping[str, Any]) -> RenderableType:
@@ -26,8 +19,9 @@ def policy_view(document: Mapping[str, Any]) -> RenderableType:
     state = "in force" if document["current"] else "replaced"
     head = Text.assemble((f"version {document['version']}", "bold"), f", {state}, by {document['by']} at {at}")
     table = Table(box=None, pad_edge=False, show_header=False)
-    for key, name in RULE_NAMES.items():
-        table.add_row(name, "no limit" if document[key] is None else show_usd(amount(document[key])))
+    for limit in LIMITS:
+        cap = document.get(limit.key)
+        table.add_row(limit.label, "no limit" if cap is None else show_usd(amount(cap)))
     for total in document["tagTotals"]:
         table.add_row(escape(f"tag {total['tag']}, in total"), show_usd(amount(total["total"])))
     for halt in document["halts"]:

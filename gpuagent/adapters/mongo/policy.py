@@ -19,7 +19,7 @@ from gpuagent.adapters.mongo.original import OURS
 from gpuagent.adapters.mongo.values import Document, date, money
 from gpuagent.core.model import Authorized, Job, Reserved, Run
 from gpuagent.core.money import amount, show_usd
-from gpuagent.core.policy import DAY_S, FIRST, LIMITS, Halt, Policy, Usage, approval, check, loosenings, refusals
+from gpuagent.core.policy import DAY_S, FIRST, LIMITS, Halt, Limit, Policy, Usage, approval, check, loosenings, refusals
 from gpuagent.errors import BadInput, PolicyRefused
 
 Documents = Database[dict[str, Any]]
@@ -138,7 +138,7 @@ def _readable(document: Mapping[str, Any] | None) -> Policy:
 
 
 def _policy(document: Mapping[str, Any]) -> Policy:
-    limits = {name: amount(document[key]) if document[key] is not None else None for name, key in _KEYS.items()}
+    limits = {limit.name: _amount(document, limit) for limit in LIMITS}
     return Policy(
         version=document["version"],
         tag_totals={entry["tag"]: amount(entry["total"]) for entry in document["tagTotals"]},
@@ -148,22 +148,18 @@ def _policy(document: Mapping[str, Any]) -> Policy:
     )
 
 
-_KEYS = {
-    "per_payment": "perPayment",
-    "vendor_per_run": "vendorPerRun",
-    "vendor_per_day": "vendorPerDay",
-    "wallet_per_day": "walletPerDay",
-    "approval_above": "approvalAbove",
-}
-"""The document's field of each limit."""
+def _amount(document: Mapping[str, Any], limit: Limit) -> int | None:
+    """The limit's amount, None for none. Raises KeyError where a limit that is not optional is missing."""
+    value = document.get(limit.key) if limit.optional else document[limit.key]
+    return None if value is None else amount(value)
 
 
 def _document(policy: Policy, by: str, why: str, at: float) -> Document:
-    limits = {name: getattr(policy, name) for name in LIMITS}
+    amounts = {limit.key: limit.of(policy) for limit in LIMITS}
     return {
         "version": policy.version,
         "current": True,
-        **{key: money(limits[name]) if limits[name] is not None else None for name, key in _KEYS.items()},
+        **{key: None if cap is None else money(cap) for key, cap in amounts.items()},
         "tagTotals": [{"tag": tag, "total": money(total)} for tag, total in policy.tag_totals.items()],
         "approvalSeconds": policy.approval_s,
         "halts": [{"kind": halt.kind, "name": halt.name, "by": halt.by, "why": halt.why} for halt in policy.halts],

@@ -6,6 +6,8 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.database import Database
 from pymongo.errors import CollectionInvalid
 
+from gpuagent.core.policy import LIMITS
+
 ZERO = 0
 _MONEY = {"bsonType": "decimal", "minimum": ZERO}
 _ID = {"bsonType": "objectId"}
@@ -125,18 +127,15 @@ POLICIES = _schema(
     {
         "version": _COUNT,
         "current": {"bsonType": "bool"},
-        "perPayment": _LIMIT,
-        "vendorPerRun": _LIMIT,
-        "vendorPerDay": _LIMIT,
-        "walletPerDay": _LIMIT,
-        "approvalAbove": _LIMIT,
+        **{limit.key: _LIMIT for limit in LIMITS},
         "approvalSeconds": {"bsonType": ["double", "int"]},
         "tagTotals": {"bsonType": "array"},
         "halts": {"bsonType": "array"},
         "by": {"bsonType": "string", "minLength": 1},
         "why": _TEXT,
         "at": _DATE,
-    }
+    },
+    *(limit.key for limit in LIMITS if limit.optional),
 )
 
 VALIDATORS: dict[str, dict[str, Any]] = {

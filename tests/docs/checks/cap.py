@@ -6,7 +6,6 @@ from typer.testing import CliRunner
 
 from gpuagent.cli import app
 from gpuagent.core.policy import LIMITS
-from gpuagent.panels import limits_form
 
 ORDER = ("run", "start", "--goal", "Fine-tune tiny-llm", "--budget", "5")
 
@@ -17,11 +16,11 @@ def call(*arguments: str, exit_code: int = 0) -> str:
     return " ".join(result.output.split())
 
 
-assert "a GPU hour, at most no limit" in call("policy", "show")
+assert "a GPU hour no limit" in call("policy", "show")
 assert "would pay 1.40 USD" in call(*ORDER, "--dry-run")
 call("policy", "set", "--per-hour", "1", "--by", "ada")
-assert "a GPU hour, at most 1.00 USD" in call("policy", "show")
+assert "a GPU hour 1.00 USD" in call("policy", "show")
 assert "1.40 USD would pass the cap of 1.00 USD (GPU hour)" in call(*ORDER, "--dry-run", exit_code=3)
 call("policy", "set", "--per-hour", "1.40", "--by", "ada", "--why", "prices rose")
 assert "would pay 2.80 USD" in call(*ORDER, "--hours", "2", "--dry-run")
-assert set(limits_form.NAMES) == set(LIMITS)
+assert "per_hour" in {limit.name for limit in LIMITS}

@@ -13,7 +13,7 @@ with TestClient(create_app(os.environ), **LOCAL) as client:
     answer = client.get("/api/policy")
     assert answer.status_code == 200, answer.text
     assert answer.json()["version"] >= 1
-    assert "per_payment" in answer.json()["limits"]
+    assert "perPayment" in answer.json()["limits"]
     assert "/api/policy" in client.get("/openapi.json").json()["paths"]
 with TestClient(create_app({**os.environ, "GPUAGENT_API_TOKENS": f"bob=read:{TOKEN}"}), **LOCAL) as client:
     assert client.get("/api/policy").status_code == 401
