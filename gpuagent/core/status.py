@@ -53,6 +53,8 @@ class _Moment:
         return moment.strftime("%H:%M:%S" if moment.date() == today.date() else "%Y-%m-%d %H:%M")
 
     def next_poll(self, since: float) -> str:
+        if not self.pace.poll_s:  # polled without a pause
+            return self.show(self.now)
         polls = math.floor(max(0.0, self.now - since) / self.pace.poll_s) + 1
         return self.show(since + polls * self.pace.poll_s)
 

@@ -71,16 +71,18 @@ def _headline(run: Document, status: StatusText) -> Text:
 
 
 def _budget_bar(run: Document) -> RenderableType:
-    total, held, settled = amount(run["budgetTotal"]), amount(run["held"]), amount(run["settled"])
+    total = amount(run["budgetTotal"])
+    reserved = amount(run["held"])
+    settled = amount(run["settled"])
     planner_cost = amount(run["plannerCost"])
     text = (
-        f"{show_usd(settled)} settled, {show_usd(held)} held, "
+        f"{show_usd(settled)} settled, {show_usd(reserved)} held, "
         f"{f'{show_usd(planner_cost)} planner, ' if planner_cost else ''}"
         f"{show_usd(amount(run['budgetRemaining']))} available of {show_usd(total)}"
     )
     if "unproven" in run:
         text += f"; {show_usd(amount(run['unproven']))} claimed and unproven"
-    bar = ProgressBar(total=total, completed=settled + held + planner_cost, width=30)
+    bar = ProgressBar(total=total, completed=settled + reserved + planner_cost, width=30)
     grid = Table.grid(padding=(0, 1))
     grid.add_row(bar, text)
     return grid

@@ -146,3 +146,8 @@ def test_times_are_the_readers() -> None:
 
 def test_the_deterministic_planner_goes_by_its_rules() -> None:
     assert [planner_label(name) for name in ("stub", "llm", "llm:some/model")] == ["rules", "llm", "llm:some/model"]
+
+
+def test_a_job_that_is_polled_without_a_pause_is_asked_about_now() -> None:
+    status = status_text(replace(RUN, jobs=(settled(Owed(NOW - 5)),)), NOW, Pace(poll_s=0))
+    assert status.jobs["j1"] == "paid, the vendor has not named a job yet; asking again at 12:40:50"
