@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.safety.attacks import (
+from tests.support.attacks import (
     Attack,
     Observed,
     attacks,

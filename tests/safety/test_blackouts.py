@@ -18,10 +18,11 @@ from gpuagent.core.model import Authorized, Observation, Reserved, Run, Settled
 from gpuagent.core.ports import Open, Store
 from gpuagent.errors import StoreError
 from gpuagent.practice import stack
-from tests.safety.attacks import FIRST, Observed, assert_signed, finishes, held_amount, relay
-from tests.safety.evidence import stored_headers
+from tests.support.attacks import FIRST, Observed, assert_signed, finishes, held_amount, relay
+from tests.support.evidence import stored_headers
+from tests.support.market import Market
 from tests.support.stack import STACK_SETTINGS
-from tests.support.world import Market, World, build_world
+from tests.support.world import World, build_world
 
 CONFIRMATIONS = 50
 PATIENCE_S, RECOVERY_S = 2, 60

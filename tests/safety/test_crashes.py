@@ -4,9 +4,9 @@ import pytest
 
 from gpuagent.core.model import Authorized, Reserved, Run, Settled
 from gpuagent.core.terms import nonce
-from tests.safety.attacks import FIRST, Observed, assert_moved, assert_signed, assert_unpaid, finishes, held_amount
-from tests.safety.evidence import authorized, stored_headers
+from tests.support.attacks import FIRST, Observed, assert_moved, assert_signed, assert_unpaid, finishes, held_amount
 from tests.support.crash import assert_logs_once, tick_until_killed
+from tests.support.evidence import authorized, stored_headers
 from tests.support.world import World
 
 

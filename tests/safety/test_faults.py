@@ -17,7 +17,7 @@ from gpuagent.core.ports import Chain
 from gpuagent.errors import ChainError, ChainMismatch, WalletUnfunded
 from gpuagent.tick import step, tick
 from tests.conftest import DATABASE
-from tests.safety.attacks import (
+from tests.support.attacks import (
     FIRST,
     LIFE_S,
     SECOND,
@@ -32,7 +32,7 @@ from tests.safety.attacks import (
     pays_once,
     settlement_call,
 )
-from tests.safety.evidence import authorized, stored_headers
+from tests.support.evidence import authorized, stored_headers
 from tests.support.rpc_proxy import RpcProxy
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.world import World

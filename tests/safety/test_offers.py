@@ -8,7 +8,7 @@ import pytest
 
 from gpuagent.errors import DecisionRefused
 from gpuagent.tick import step
-from tests.safety.attacks import (
+from tests.support.attacks import (
     FIRST,
     SECOND,
     Observed,
@@ -18,7 +18,7 @@ from tests.safety.attacks import (
     refuses_offer,
     refuses_quote,
 )
-from tests.safety.evidence import stored_headers
+from tests.support.evidence import stored_headers
 from tests.support.scripted_planner import ScriptedPlanner, start
 from tests.support.world import World
 

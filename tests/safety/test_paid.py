@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from gpuagent.core.model import Failed, Owed, Run, RunStatus, Settled, Underway
-from tests.safety.attacks import (
+from tests.support.attacks import (
     FIRST,
     SECOND,
     Observed,

@@ -13,6 +13,7 @@ from gpuagent.practice import stack
 from gpuagent.schedule.result import read
 from gpuagent.schedule.run_name import run_id_of
 from tests.support.eventually import eventually
+from tests.support.market import Market
 from tests.support.notebooks import (
     DEADLINE_S,
     GPUAGENT,
@@ -26,7 +27,7 @@ from tests.support.notebooks import (
     running_process,
     terminate,
 )
-from tests.support.world import Market, World, build_world
+from tests.support.world import World, build_world
 
 QUICK = ("-p", "pause_s", "0.1")
 

@@ -1,4 +1,4 @@
-"""The shared market that tests buy from: mongod, Anvil and vendors over HTTP, and what turns their clocks and faults."""
+"""The shared market that tests buy from: mongod, Anvil and vendors over HTTP, with control of clocks and faults."""
 
 from base64 import b64decode
 from collections.abc import Iterator

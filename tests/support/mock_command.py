@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 @contextmanager
 def launched(**environment: str) -> Iterator[subprocess.Popen[str]]:
-    """The command, in an environment of nothing but `environment`. It ends with this process, even if that is killed."""
+    """The command, in an environment of nothing but `environment`. It ends with this process, even by a kill."""
     basics = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
     child = subprocess.Popen(
         [sys.executable, "-m", "mock_vendor", "--until-stdin-closes"],

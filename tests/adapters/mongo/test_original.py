@@ -19,7 +19,8 @@ from gpuagent.reports.report import ReportRequest, make_report
 from gpuagent.tick import tick
 from gpuagent.wiring import Database
 from tests.conftest import DATABASE
-from tests.support.world import Market, World
+from tests.support.market import Market
+from tests.support.world import World
 
 AT = datetime(2026, 1, 10, 20, 0, tzinfo=UTC)
 RUN, OTHER = ObjectId(), ObjectId()
