@@ -18,7 +18,7 @@ from mock_vendor.chain import anvil, rpc
 from mock_vendor.errors import ChainError
 from tests.support.eventually import eventually
 from tests.support.mock_buyer import Buyer, header_json, new_key
-from tests.support.mock_command import last_words, launched, ready_line, selling
+from tests.support.mock_command import final_output, launched, ready_line, selling
 
 
 @contextmanager
@@ -166,7 +166,7 @@ def test_it_sells_on_a_chain_that_somebody_else_runs(ready: dict[str, Any]) -> N
 )
 def test_a_bad_environment_is_one_line_and_exit_2(environment: dict[str, str], words: str) -> None:
     with launched(**environment) as child:
-        code, out, complaint = last_words(child)
+        code, out, complaint = final_output(child)
     assert (code, out) == (2, "")
     assert words in complaint
     assert complaint.count("\n") == 1
@@ -174,6 +174,6 @@ def test_a_bad_environment_is_one_line_and_exit_2(environment: dict[str, str], w
 
 def test_a_taken_port_is_said(ready: dict[str, Any]) -> None:
     with launched(PORT=ready["url"].rpartition(":")[2]) as child:
-        code, _, complaint = last_words(child)
+        code, _, complaint = final_output(child)
     assert code == 2
     assert complaint.startswith("mock_vendor: PORT=")

@@ -161,7 +161,7 @@ def test_thirty_two_buyers_at_once(buyer: Buyer) -> None:
 
 
 def test_a_relayed_transfer_counts_as_payment(buyer: Buyer) -> None:
-    """Anybody may send the transfer; the vendor finds it on chain instead of saying that it failed."""
+    """Any account may send the transfer; the vendor finds it on chain instead of saying that it failed."""
     key, quote_id = new_key(), buyer.quote_id()
     header = buyer.signed(buyer.submit(quote_id, key))
     tx = buyer.relay(header)

@@ -1,4 +1,4 @@
-"""Rows F7, F8, F10 to F14 and F16: what is around the agent fails, and nobody means harm."""
+"""Rows F7, F8, F10 to F14 and F16: what is around the agent fails, without malice."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -223,7 +223,7 @@ def test_F13_two_agents_on_one_wallet(world: World, observed: Observed) -> None:
 def test_F14_older_database_restored(world: World, observed: Observed, lost: str) -> None:
     """The database is restored as it was before the run paid; or before one job was dropped and the next one paid.
 
-    Finds nonces of this run spent that its ledger does not know, signs nothing, and asks for a person; with the
+    Finds nonces of this run spent that its ledger does not know, signs nothing, and asks for the operator; with the
     newer records back, the run goes on.
     """
     run = world.start()

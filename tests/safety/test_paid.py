@@ -126,8 +126,8 @@ def test_25_vendor_sits_on_the_authorization(world: World, observed: Observed, s
     world.assert_balanced(run, transfers=1)
 
 
-def test_26_somebody_else_settles_first(world: World, observed: Observed) -> None:
-    """A stranger who saw the signature puts it on chain before the vendor, which is left with a failed settlement.
+def test_26_third_party_settles_first(world: World, observed: Observed) -> None:
+    """A third party who saw the signature puts it on chain before the vendor, which is left with a failed settlement.
 
     Asks the chain: paid is paid, whoever sent it; the vendor is held to its work on the same bytes.
     """
@@ -201,7 +201,7 @@ def assert_disputed(world: World, run: Run) -> None:
 
 
 def submit(world: World, vendor_id: str, key: str, header: str) -> int:
-    """Present a payment for a fresh quote under another key, as whoever has the header may. The status answered."""
+    """Present a payment for a fresh quote under another key, as any holder of the header may. Returns the status of the answer."""
     environment = world.market.environment
     headers = {"Authorization": f"Bearer {environment['GPU_VENDOR_SECRET']}", "x-vendor-id": vendor_id}
     with httpx.Client(base_url=environment["VENDOR_URL"], headers=headers, timeout=30) as client:

@@ -1,4 +1,4 @@
-"""Rows of what is told: hostile words that come in, private words that must not go out, and claims of failure."""
+"""Rows of text: hostile text that comes in, private data that must not go out, and claims of failure."""
 
 import io
 import json
@@ -73,7 +73,7 @@ def test_30_prompt_injection(world: World, observed: Observed, attack: Attack, f
 
 
 def test_32_private_data_in_ids(world: World, observed: Observed) -> None:
-    """Ids go out to vendors with every purchase, and could carry what is nobody's business there.
+    """Ids go out to vendors with every purchase, and could carry private data there.
 
     Sends opaque ids, which hold neither the goal nor the user nor the wallet's address.
     """

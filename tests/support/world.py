@@ -62,7 +62,7 @@ class World:
         now = self.market.clock.now()
         return self.store.change_policy(lambda policy: replace(policy, **rules), "Ada", "the test says so", now)
 
-    def used(self, run: Run, *vendor_ids: str) -> Usage:
+    def usage(self, run: Run, *vendor_ids: str) -> Usage:
         """The amounts that count against the policy's caps."""
         return self.store.usage(run, self.ports.wallet.token.network, vendor_ids, self.market.clock.now())
 

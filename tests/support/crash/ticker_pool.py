@@ -15,7 +15,7 @@ AT_RANDOM = "at random"
 
 
 class TickerPool:
-    """`size` long-lived tickers at once. kills: how many died at which point, or by kill_one()."""
+    """A pool of `size` long-lived tickers. kills: how many died at which point, or by kill_one()."""
 
     def __init__(self, size: int, environment: Mapping[str, str], folder: Path, dice: random.Random) -> None:
         self.kills: Counter[str] = Counter()
