@@ -201,7 +201,7 @@ def assert_disputed(world: World, run: Run) -> None:
 
 
 def submit(world: World, vendor_id: str, key: str, header: str) -> int:
-    """Present a payment for a fresh quote under another key, as any holder of the header may. Returns the status of the answer."""
+    """Present a payment for a fresh quote under another key, as any holder of the header may. The answer's status."""
     environment = world.market.environment
     headers = {"Authorization": f"Bearer {environment['GPU_VENDOR_SECRET']}", "x-vendor-id": vendor_id}
     with httpx.Client(base_url=environment["VENDOR_URL"], headers=headers, timeout=30) as client:

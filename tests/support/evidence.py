@@ -25,7 +25,7 @@ class Evidence:
 
 
 def look(worlds: World | Sequence[World], runs: Run | str | Sequence[Run | str], **notes: object) -> Evidence:
-    """Collect the evidence from all sources. Notes are copied into the text, so they must hold no ids, ports or times."""
+    """Collect the evidence from all sources. The text repeats the notes, so they must hold no ids, ports or times."""
     worlds = [worlds] if isinstance(worlds, World) else list(worlds)
     homes = [_home(worlds, run) for run in ([runs] if isinstance(runs, Run | str) else runs)]
     stored = frozenset(header for world, run in homes for header in stored_headers(world, run))
