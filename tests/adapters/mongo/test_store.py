@@ -15,8 +15,8 @@ from gpuagent.core.events import PaymentSettled
 from gpuagent.core.model import Completed, Observation, Run, Settled
 from gpuagent.core.transitions import apply
 from gpuagent.errors import ConfigError, DuplicateVendorJob, StaleRun, StoreError, UnknownRun
-from tests.core.test_transitions import STATES
 from tests.support.factories import RUN, SETTLEMENT
+from tests.support.run_states import STATES
 from tests.support.world import World
 
 
