@@ -27,8 +27,8 @@ def asking(world: World) -> Run:
 
 
 def assert_nothing_signed(world: World, run: Run) -> None:
-    assert world.signed(run) == []
-    assert world.market.received(world.ports.wallet.address) == []
+    assert world.payments(run) == []
+    assert world.market.received_headers(world.ports.wallet.address) == []
 
 
 def test_the_run_waits_in_phase_approval_and_signs_nothing(world: World, asking: Run) -> None:

@@ -155,8 +155,8 @@ def test_a_lowered_cap_holds_for_what_is_reserved_already(world: World, safety_n
     (job,) = run.jobs
     assert isinstance(job, Voided)
     assert job.cause is Cause.POLICY
-    assert world.market.received(world.ports.wallet.address) == []
-    assert world.signed(run) == []
+    assert world.market.received_headers(world.ports.wallet.address) == []
+    assert world.payments(run) == []
     safety_note("dropped by the policy; signed 0")
 
 

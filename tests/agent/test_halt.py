@@ -31,7 +31,7 @@ def authorized(world: World, fault: str = "never_settle") -> Run:
 
 
 def received(world: World) -> list[str]:
-    return world.market.received(world.ports.wallet.address)
+    return world.market.received_headers(world.ports.wallet.address)
 
 
 def test_a_vendor_halted_after_its_reservation_gets_no_signature(world: World) -> None:
@@ -53,7 +53,7 @@ def test_a_halted_wallet_stands_still_and_goes_on_when_resumed(world: World, ste
     with pytest.raises(PolicyRefused, match="something is wrong"):
         world.tick(run)
     assert world.store.load(run.run_id) == run
-    assert (received(world), world.signed(run)) == ([], [])
+    assert (received(world), world.payments(run)) == ([], [])
     world.allow(halts=())
     run = world.finish(run)
     assert run.status is RunStatus.COMPLETED
@@ -82,7 +82,7 @@ def test_a_cancelled_run_cancels_on_chain_what_is_out(world: World, safety_note:
     run = authorized(world)
     world.give_gas()
     cancel(run.run_id, "Ada", "wrong goal", world.store, world.market.clock)
-    run = world.settled_down(run)
+    run = world.finish_payments(run)
     (job,) = run.jobs
     assert isinstance(job, Voided)
     assert (run.reason, job.reason, job.cause) == ("cancelled by Ada: wrong goal", "cancelled on chain", Cause.UNNEEDED)
@@ -139,7 +139,7 @@ def test_a_vendor_that_settles_before_the_cancellation_is_paid_and_the_books_say
     world.give_gas()
     cancel(run.run_id, "Ada", "wrong goal", world.store, world.market.clock)
     world.market.control("POST", "settle")
-    run = world.settled_down(run)
+    run = world.finish_payments(run)
     assert run.status is RunStatus.FAILED
     assert isinstance(run.jobs[0], Settled)
     world.assert_balanced(run, transfers=1)
@@ -176,7 +176,7 @@ def test_a_halt_in_the_middle_of_signing_keeps_the_signature_from_the_vendor(
     slow = SlowWallet(world.environment["X402_PRIVATE_KEY"], world.ports.wallet.token)
     run = step(run.run_id, replace(world.ports, wallet=slow))
     assert isinstance(run.jobs[0], Voided)
-    assert (received(world), world.signed(run)) == ([], [])
+    assert (received(world), world.payments(run)) == ([], [])
     safety_note("the signature is neither stored nor sent")
 
 

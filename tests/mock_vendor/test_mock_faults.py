@@ -193,7 +193,7 @@ def _(buyer: Buyer) -> None:
     extensions = buyer.submit(buyer.quote_id(), new_key()).json()["extensions"]
     assert extensions["payment-identifier"]["info"]["id"] == "vendor-chosen-id-0000"
     quote_id, key = buyer.quote_id(), new_key()
-    echoed = buyer.signed(buyer.submit(quote_id, key), extensions=extensions)
+    echoed = buyer.payment_for(buyer.submit(quote_id, key), extensions=extensions)
     assert buyer.submit(quote_id, key, echoed).status_code == 400
 
 

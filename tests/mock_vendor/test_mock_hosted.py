@@ -68,7 +68,7 @@ def spending(buyer: Buyer, amount: int) -> Iterator[None]:
 def order(buyer: Buyer) -> tuple[str, str, str]:
     """Quote, key and signed payment of a purchase that is still to be made."""
     quote_id, key = buyer.quote_id(), new_key()
-    return quote_id, key, buyer.signed(buyer.submit(quote_id, key))
+    return quote_id, key, buyer.payment_for(buyer.submit(quote_id, key))
 
 
 def test_it_sells_by_a_hosted_facilitator(vendor: dict[str, Any], customer: Buyer, facilitator: Facilitator) -> None:

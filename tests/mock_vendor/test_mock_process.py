@@ -76,7 +76,7 @@ def test_a_lost_chain_is_503_and_anvil_dies_with_a_killed_vendor() -> None:
         ready = ready_line(child)
         with buying(ready) as buyer:
             quote_id, key = buyer.quote_id(), new_key()
-            header = buyer.signed(buyer.submit(quote_id, key))
+            header = buyer.payment_for(buyer.submit(quote_id, key))
             [anvil] = children_of(child.pid)
             os.kill(anvil, signal.SIGKILL)
             eventually(lambda: is_gone(anvil))
@@ -88,7 +88,7 @@ def pay_until_killed(ready: dict[str, Any], child: subprocess.Popen[str]) -> lis
     """Pay eight jobs, one after the other, and SIGKILL the mock somewhere among them. Returns all eight."""
     with buying(ready, "gpu_vendor_2") as buyer:
         quotes = [(buyer.quote_id(), new_key()) for _ in range(8)]
-        payments = [(*quote, buyer.signed(buyer.submit(*quote))) for quote in quotes]
+        payments = [(*quote, buyer.payment_for(buyer.submit(*quote))) for quote in quotes]
         [anvil_pid] = children_of(child.pid)
         killer = threading.Timer(random.uniform(0.05, 0.5), os.kill, (child.pid, signal.SIGKILL))
         killer.start()
@@ -112,7 +112,7 @@ def test_jobs_payments_and_balances_survive_a_kill(tmp_path: Path) -> None:
             orders = []
             for _ in range(2):
                 quote_id, key = buyer.quote_id(), new_key()
-                header = buyer.signed(buyer.submit(quote_id, key))
+                header = buyer.payment_for(buyer.submit(quote_id, key))
                 assert buyer.submit(quote_id, key, header).status_code == 503
                 orders.append((quote_id, key, header))
             relayed_tx = buyer.relay(orders[1][2])

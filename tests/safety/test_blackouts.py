@@ -56,9 +56,9 @@ def test_F09_reorg(make_own_world: Callable[..., World], observed: Observed, tak
     before = int(market.rpc("eth_blockNumber"), 16)
     run = world.tick(run)
     seen_provisionally(world, run, used=True)
-    sends = len(market.received(payer))
+    sends = len(market.received_headers(payer))
     run = world.tick(run)
-    assert len(market.received(payer)) == sends
+    assert len(market.received_headers(payer)) == sends
     if taken_back_by == "evm_revert":
         assert market.rpc("evm_revert", snapshot)
     else:
@@ -138,7 +138,7 @@ def test_F15_mongod_down(make_own_world: Callable[..., World], tmp_path: Path, o
             pytest.raises(StoreError),
         ):
             keeping(world, StalledStore(MongoStore(connection), server["pid"])).tick(run)
-        assert world.market.received(world.ports.wallet.address) == []
+        assert world.market.received_headers(world.ports.wallet.address) == []
         assert world.transfers() == ()
         run = world.store.load(run.run_id)
         assert isinstance(run.jobs[0], Reserved | Authorized)  # what was not acknowledged may yet have been written

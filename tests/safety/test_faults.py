@@ -209,7 +209,7 @@ def test_F13_two_agents_on_one_wallet(world: World, observed: Observed) -> None:
         with ThreadPoolExecutor(2) as pool:
             runs = list(pool.map(lambda each: each[0].tick(each[1]), zip(worlds, runs, strict=True)))
         headers = {header for each, run in zip(worlds, runs, strict=True) for header in stored_headers(each, run)}
-        assert headers == set(world.market.received(world.ports.wallet.address))
+        assert headers == set(world.market.received_headers(world.ports.wallet.address))
         assert len({authorized(header)["nonce"] for header in headers}) == 2
         for each, run in zip(worlds, runs, strict=True):
             each.finish(run)
@@ -262,10 +262,10 @@ def test_F16_insufficient_balance(make_world: Callable[..., World], observed: Ob
         for run in runs:
             step(run.run_id, world.ports)
         world.tick(runs[1])
-    before = set(world.market.received(world.ports.wallet.address))
+    before = set(world.market.received_headers(world.ports.wallet.address))
     with pytest.raises(WalletUnfunded, match=r"(has|holds) \d\.\d\d USD"):
         world.tick(runs[0])
-    assert set(world.market.received(world.ports.wallet.address)) == before
+    assert set(world.market.received_headers(world.ports.wallet.address)) == before
     assert stored_headers(world, runs[0]) == []
     assert held_amount(world, runs[0]) == (0 if when == "from the start" else 1_400_000)
     world.market.fund(world.ports.wallet.address, 10_000_000)

@@ -132,7 +132,7 @@ def test_26_third_party_settles_first(world: World, observed: Observed) -> None:
     Asks the chain: paid is paid, whoever sent it; the vendor is held to its work on the same bytes.
     """
     run = pays_into_silence(world, "never_settle")
-    (header,) = set(world.market.received(world.ports.wallet.address))
+    (header,) = set(world.market.received_headers(world.ports.wallet.address))
     assert relay(world, header)
     run = world.tick(run)
     assert isinstance(run.jobs[0], Settled)
@@ -147,7 +147,7 @@ def test_27_one_signature_presented_for_other_jobs(world: World, observed: Obser
     Has bound it to one job by the nonce: the token takes it once, and the next job has a signature of its own.
     """
     run = pays_once(world, "no_receipt")
-    header = world.market.received(world.ports.wallet.address)[0]
+    header = world.market.received_headers(world.ports.wallet.address)[0]
 
     def present(number: int) -> int:
         return submit(world, (FIRST, SECOND)[number % 2], f"another-job-of-ours-{number}", header)

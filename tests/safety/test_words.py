@@ -16,7 +16,7 @@ from gpuagent.core.model import Failed, Run, Settled
 from gpuagent.core.money import show_usd
 from gpuagent.render.narration import narration_lines
 from gpuagent.render.run import read_status, run_view
-from tests.safety.attacks import (
+from tests.support.attacks import (
     FIRST,
     SECOND,
     Attack,
@@ -29,7 +29,7 @@ from tests.safety.attacks import (
     refuses_offer,
     refuses_quote,
 )
-from tests.safety.evidence import stored_headers
+from tests.support.evidence import stored_headers
 from tests.support.world import World
 
 CONTENT_MAX = 2_500
@@ -66,7 +66,7 @@ def test_30_prompt_injection(world: World, observed: Observed, attack: Attack, f
     run = attack(world, fault)
     if attack is fails_its_job:
         finishes(world, run, observed, [FIRST, SECOND])
-        assert any("[red]not red[/red]" in line["content"] for line in world.seen(run, "job_log"))
+        assert any("[red]not red[/red]" in line["content"] for line in world.observations(run, "job_log"))
     else:
         goes_on(world, attack, run, observed)
     assert_inert(world, run)

@@ -115,7 +115,7 @@ def gets_its_work(world: World, run: Run, observed: Observed, **notes: object) -
 
 
 def assert_unpaid(world: World, run: Run, amount_held: int) -> None:
-    assert world.market.received(world.ports.wallet.address) == []
+    assert world.market.received_headers(world.ports.wallet.address) == []
     assert stored_headers(world, run) == []
     assert world.transfers() == ()
     assert world.reads.recorded(run.run_id).held == amount_held
@@ -124,7 +124,7 @@ def assert_unpaid(world: World, run: Run, amount_held: int) -> None:
 def assert_signed(world: World, run: Run, count: int) -> None:
     """Check that `count` headers exist, the same stored and received, each for a job's vendor, amount and nonce."""
     headers = set(stored_headers(world, run))
-    assert headers == set(world.market.received(world.ports.wallet.address))
+    assert headers == set(world.market.received_headers(world.ports.wallet.address))
     assert len(headers) == count
     run = world.store.load(run.run_id)
     payees = {vendor.vendor_id: vendor.pay_to for vendor in world.market.vendors}

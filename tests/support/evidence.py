@@ -29,7 +29,9 @@ def look(worlds: World | Sequence[World], runs: Run | str | Sequence[Run | str],
     worlds = [worlds] if isinstance(worlds, World) else list(worlds)
     homes = [_home(worlds, run) for run in ([runs] if isinstance(runs, Run | str) else runs)]
     stored = frozenset(header for world, run in homes for header in stored_headers(world, run))
-    received = frozenset(header for world in worlds for header in world.market.received(world.ports.wallet.address))
+    received = frozenset(
+        header for world in worlds for header in world.market.received_headers(world.ports.wallet.address)
+    )
     transfers = [transfer for world in worlds for transfer in world.transfers()]
     moved = sum(transfer.amount for transfer in transfers)
     held_amount = sum(world.reads.recorded(run.run_id).held for world, run in homes)

@@ -86,7 +86,7 @@ class Market:
         """The vendor's next jobs, one character each: 1 completes, 0 fails."""
         self.control("PUT", "outcomes", vendorId=vendor_id, script=script)
 
-    def received(self, payer: str) -> list[str]:
+    def received_headers(self, payer: str) -> list[str]:
         """Every payment of this payer that was ever sent to a vendor, as the base64 header."""
         headers: list[str] = [purchase["header"] for purchase in self.control("GET", "purchases")["received"]]
         return [header for header in headers if payer.lower() in b64decode(header).decode().lower()]

@@ -64,7 +64,7 @@ class Buyer:
         body = {"vendorJobTemplateId": quote_id, "jobParams": params or {"epochs": 2}}
         return self.http.post("/submit-job", json=body, headers=headers)
 
-    def signed(self, challenge: httpx.Response, **changes: Any) -> str:
+    def payment_for(self, challenge: httpx.Response, **changes: Any) -> str:
         """A PAYMENT-SIGNATURE for the first offer of a 402."""
         required = PaymentRequired.model_validate(header_json(challenge.headers["PAYMENT-REQUIRED"]))
         return self.sign(required.accepts[0], **changes)
@@ -113,7 +113,7 @@ class Buyer:
         """The answer to a payment, after a quote and a 402."""
         key = key or new_key()
         quote_id = str(self.quote(hours=hours).json()["vendorJobTemplateId"])
-        return self.submit(quote_id, key, self.signed(self.submit(quote_id, key)))
+        return self.submit(quote_id, key, self.payment_for(self.submit(quote_id, key)))
 
     def status(self, job_id: str) -> httpx.Response:
         return self.http.get("/job-status", params={"vendorJobId": job_id})

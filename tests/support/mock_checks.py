@@ -33,7 +33,7 @@ def offer_of(buyer: Buyer) -> dict[str, Any]:
 def start_paying(buyer: Buyer) -> tuple[str, str, str]:
     """A quote, a key and a signed payment that is not sent yet."""
     quote_id, key = buyer.quote_id(), new_key()
-    return quote_id, key, buyer.signed(buyer.submit(quote_id, key))
+    return quote_id, key, buyer.payment_for(buyer.submit(quote_id, key))
 
 
 def paid_whatever_it_says(buyer: Buyer, check: Callable[[Callable[[], httpx.Response]], None]) -> None:

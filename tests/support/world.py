@@ -66,7 +66,7 @@ class World:
         """The amounts that count against the policy's caps."""
         return self.store.usage(run, self.ports.wallet.token.network, vendor_ids, self.market.clock.now())
 
-    def signed(self, run: Run) -> list[Any]:
+    def payments(self, run: Run) -> list[Any]:
         """The documents of the payments that the run ever signed."""
         return self.reads.documents(run.run_id)["payments"]
 
@@ -83,7 +83,7 @@ class World:
             self.market.clock.ahead_s += max(0, math.ceil(run.wait_until - self.market.clock.now()))
         raise AssertionError(f"not over after {ticks_max} ticks: {run}")
 
-    def settled_down(self, run: Run, ticks_max: int = 60) -> Run:
+    def finish_payments(self, run: Run, ticks_max: int = 60) -> Run:
         """Tick until no money of the run is undecided, while the chain goes on by its own blocks."""
         for _ in range(ticks_max):
             run = self.tick(run)

@@ -36,7 +36,7 @@ def test_tells_all_that_a_tick_elsewhere_writes(world: World) -> None:
     (payment,) = [change for change in told if change.kind == "payment" and change.document["status"] == "completed"]
     assert payment.document["x402TxId"].startswith("0x")
     assert all("header" not in change.document for change in told)
-    assert "header" in world.signed(run)[0]
+    assert "header" in world.payments(run)[0]
 
 
 def test_without_a_run_it_tells_of_all(world: World) -> None:
