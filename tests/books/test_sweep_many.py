@@ -55,10 +55,10 @@ class LongChain(EvmChain):
     """A node with a long chain, where every so many blocks there is one transfer."""
 
     EVERY = 100_000
-    asked = 0
+    calls_made = 0
 
     def _batch(self, *calls: tuple[str, list[Any]]) -> list[Any]:
-        self.asked += len(calls)
+        self.calls_made += len(calls)
         ((_, (query,)),) = calls
         first, last = int(query["fromBlock"], 16), int(query["toBlock"], 16)
         assert last - first < LOGS_SPAN
@@ -132,7 +132,7 @@ def test_a_year_of_blocks_needs_little_memory() -> None:
         finally:
             tracemalloc.stop()
     assert count == year // LongChain.EVERY + 1
-    assert chain.asked == year // LOGS_SPAN + 1
+    assert chain.calls_made == year // LOGS_SPAN + 1
     assert peak < 1_000_000
 
 
