@@ -33,7 +33,7 @@ unit: $(VENV)/.dev $(CHROMIUM)
 
 # Plays every hostile case and writes docs/safety.md from what was observed.
 safety: $(VENV)/.dev
-	$(BIN)/python -m pytest -p tests.safety.table
+	$(BIN)/python -m pytest -p tests.tools.safety_table
 
 # Writes what of docs/ follows from the code: the commands, the drawing of the packages, the links between pages.
 docs: $(VENV)/.dev

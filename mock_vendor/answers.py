@@ -27,7 +27,7 @@ def unsettled(answer: Answer) -> Answer:
 
 
 class Refusal(Exception):
-    """The request is answered with an error: {"error": code, "message": text}."""
+    """An error that answers the request: {"error": code, "message": text}."""
 
     def __init__(self, status: int, code: str, message: str, retry_after_s: int | None = None) -> None:
         super().__init__(message)

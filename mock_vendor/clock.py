@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class Clock:
-    """Times are Unix seconds. Quotes expire and jobs advance by it; it is persisted nowhere."""
+    """A turnable clock, in Unix seconds. Quotes expire and jobs advance by it; it is persisted nowhere."""
 
     def __init__(self, wall: Callable[[], float] = time.time) -> None:
         self._wall = wall
@@ -32,7 +32,7 @@ class Clock:
             self._frozen_at = self._now()
 
     def run(self) -> None:
-        """Go on from where it was frozen."""
+        """Let the clock go on from where it was frozen."""
         with self._lock:
             if self._frozen_at is not None:
                 self._offset = self._frozen_at - self._wall()

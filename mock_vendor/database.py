@@ -109,7 +109,7 @@ class Database:
         return Quote(**row) if row else None
 
     def begin(self, purchase: Purchase) -> None:
-        """Written before the settlement is asked for. Raises NonceTaken."""
+        """Store a purchase before its settlement is requested. Raises NonceTaken."""
         try:
             with self._write() as database:
                 _insert(database, "purchases", asdict(purchase))
@@ -117,7 +117,7 @@ class Database:
             raise NonceTaken(str(error)) from error
 
     def finish(self, purchase: Purchase, job: Job, tx: str, answer: dict[str, Any]) -> None:
-        """The transfer is on chain: the job begins and the answer is fixed, both or neither."""
+        """Record that the transfer is on chain: the job begins and the answer is fixed, both or neither."""
         with self._write() as database:
             database.execute(
                 "UPDATE purchases SET state = 'settled', tx = ?, answer = ? WHERE vendor_id = ? AND key = ?",
@@ -126,7 +126,7 @@ class Database:
             _insert(database, "jobs", asdict(job))
 
     def forget(self, purchase: Purchase) -> None:
-        """Only for a purchase whose authorization can never settle."""
+        """Delete a purchase whose authorization can never settle."""
         with self._write() as database:
             database.execute(
                 "DELETE FROM purchases WHERE vendor_id = ? AND key = ? AND state = 'settling'",
@@ -138,7 +138,7 @@ class Database:
         return Purchase(**row) if row else None
 
     def purchases(self) -> list[Purchase]:
-        """In the order they were begun."""
+        """All purchases, in the order they were begun."""
         return [Purchase(**row) for row in self._all("SELECT * FROM purchases ORDER BY rowid")]
 
     def job(self, vendor_id: str, job_id: str) -> Job | None:

@@ -48,7 +48,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Unknown:
-    """The transfer may or may not be on chain. Ask again later; never sell anew."""
+    """An outcome that is not decided: the transfer may or may not be on chain. Ask again later; never sell anew."""
 
     reason: str
 
@@ -58,7 +58,7 @@ class ChainUnavailable(Exception):
 
 
 class Till:
-    """Takes payments on one market. Safe to call from any thread."""
+    """The vendor's till: it takes payments on one market. Safe to call from any thread."""
 
     def __init__(self, market: Market) -> None:
         self._market = market

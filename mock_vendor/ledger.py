@@ -18,19 +18,19 @@ TRANSFER = Web3.keccak(text="Transfer(address,address,uint256)").to_0x_hex()
 
 @dataclass(frozen=True)
 class Paid:
-    """The transfer is on chain."""
+    """An authorization whose transfer is on chain."""
 
     tx: str
 
 
 @dataclass(frozen=True)
 class Open:
-    """Neither paid nor dead: it may still settle."""
+    """An authorization neither paid nor dead: it may still settle."""
 
 
 @dataclass(frozen=True)
 class Dead:
-    """It did not pay us and never will."""
+    """An authorization that did not pay this vendor and never will."""
 
     reason: str
 
@@ -47,7 +47,7 @@ class Ledger:
         return self._web3.is_connected()
 
     def look_up(self, authorization: Authorization) -> Paid | Open | Dead:
-        """All reads are of one block, so that they cannot contradict each other."""
+        """The verdict on an authorization. All reads are of one block, so that they cannot contradict each other."""
         block = self._web3.eth.get_block("latest")
         used = self._token.functions.authorizationState(
             Web3.to_checksum_address(authorization.payer), Web3.to_bytes(hexstr=HexStr(authorization.nonce))

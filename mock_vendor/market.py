@@ -38,7 +38,7 @@ class Market:
 
 @contextmanager
 def open_market(settings: Settings) -> Iterator[Market]:
-    """Raises ChainError or BadSetting."""
+    """The market that the settings ask for. Raises ChainError or BadSetting."""
     if settings.chain is not None:
         yield _own_market(settings.chain)
         return

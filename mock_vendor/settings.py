@@ -33,7 +33,7 @@ class OwnChain:
 
 @dataclass(frozen=True)
 class Settings:
-    """Amounts are USD, times are seconds. `chain` is None when a local Anvil is wanted."""
+    """The settings of a mock vendor. Amounts are USD, times are seconds. `chain` is None for a local Anvil."""
 
     port: int
     secret: str

@@ -47,7 +47,7 @@ class Progress:
 
 
 def observe(training: Training, elapsed_s: float) -> Progress:
-    """The job after `elapsed_s` simulated seconds. The same inputs always give the same answer."""
+    """The progress of a job after `elapsed_s` simulated seconds. The same inputs always give the same answer."""
     duration_s = training.hours * 3600
     reached = min(max(elapsed_s / duration_s, 0.0), 1.0)
     death = _death(training)

@@ -1,5 +1,6 @@
-"""Real parts, started once: mongod, Anvil with the test USDC, three vendors. Each test begins with
-an empty database, a wallet of its own, and vendors without faults. lent_stack.py: parts that already run.
+"""Fixtures over real parts that are started once: mongod, Anvil with the test USDC, three vendors.
+
+Each test begins with an empty database, a wallet of its own, and vendors without faults.
 """
 
 import asyncio
@@ -17,20 +18,22 @@ from gpuagent.cli import app
 from gpuagent.practice import stack
 from tests.support import cdp_server
 from tests.support import report_history as seeded
-from tests.support.llm_samples import Make, Timepiece, planner_on
+from tests.support.clock import ManualClock
+from tests.support.llm_factories import MakePlanner, planner_on
 from tests.support.llm_server import LlmServer, ScriptedReply, running
+from tests.support.market import Market
 from tests.support.scenarios import PUBLIC
 from tests.support.scripted_server import ScriptedServer
-from tests.support.stack import STACK_SETTINGS, database, lent
-from tests.support.world import Market, World, build_world
+from tests.support.stack import STACK_SETTINGS, database_name, shared_stack
+from tests.support.world import World, build_world
 
-Told = Callable[[str], None]
-DATABASE = database()
+SafetyNote = Callable[[str], None]
+DATABASE = database_name()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def main_loop() -> Iterator[None]:
-    """litellm makes an event loop where the main thread has none, and nobody would close that one."""
+    """An event loop in the main thread: litellm makes one where there is none, and does not close it."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     yield
@@ -39,14 +42,14 @@ def main_loop() -> Iterator[None]:
 
 def pytest_report_header() -> str:
     if PUBLIC.is_dir():
-        return f"planner scenarios: ours and the public ones in {PUBLIC}"
-    return f"planner scenarios: ours alone; there are no public ones in {PUBLIC}"
+        return f"planner scenarios: our own and the public ones in {PUBLIC}"
+    return f"planner scenarios: our own alone; there are no public ones in {PUBLIC}"
 
 
 @pytest.fixture(scope="session")
 def shared_market() -> Iterator[Market]:
     with ExitStack() as closing:
-        running = lent() or closing.enter_context(stack.start(**STACK_SETTINGS))
+        running = shared_stack() or closing.enter_context(stack.start(**STACK_SETTINGS))
         market = Market(running)
         closing.callback(market.close)
         market.catch_up()
@@ -77,7 +80,7 @@ def world(make_world: Callable[..., World]) -> World:
 
 @pytest.fixture
 def hasty_world(make_world: Callable[..., World], market: Market) -> Iterator[World]:
-    """An agent that waits for nobody longer than two seconds."""
+    """A world whose agent waits two seconds at most for a vendor's answer."""
     vendor_api = HttpVendor(market.environment.get, quote_s=1, submit_s=2, status_s=2)
     yield make_world(vendor_api=vendor_api)
     vendor_api.close()
@@ -85,7 +88,7 @@ def hasty_world(make_world: Callable[..., World], market: Market) -> Iterator[Wo
 
 @pytest.fixture
 def gpuagent(world: World) -> Callable[..., Result]:
-    """The command, on this world's servers and wallet, with the system's clock."""
+    """The command line, on this world's servers and wallet, with the system's clock."""
 
     def invoke(*arguments: str, **environment: str | None) -> Result:
         return CliRunner().invoke(app, arguments, env={**world.environment, "COLUMNS": "200", **environment})
@@ -106,14 +109,14 @@ def cdp(cdp_keys: cdp_server.Keys) -> Iterator[cdp_server.CdpServer]:
 
 @pytest.fixture(scope="session")
 def book(shared_market: Market) -> Iterator[seeded.Book]:
-    """A history to report on, in a database of its own: to be read only."""
+    """A history to report on, in a database of its own, for tests that only read it."""
     with seeded.empty_database(shared_market.environment["MONGODB_URI"], f"{DATABASE}_book") as (store, database):
         yield seeded.write(store, database)
 
 
 @pytest.fixture
 def own_book(shared_market: Market) -> Iterator[tuple[seeded.Book, Any]]:
-    """The same to change, and its database."""
+    """A history that the test may change, and its database."""
     with seeded.empty_database(shared_market.environment["MONGODB_URI"], f"{DATABASE}_own_book") as (store, database):
         yield seeded.write(store, database), database
 
@@ -127,8 +130,8 @@ def scripted_server() -> Iterator[ScriptedServer]:
 
 
 @pytest.fixture
-def told(record_property: Callable[[str, object], None]) -> Told:
-    """Records what a test saw, for docs/safety.md."""
+def safety_note(record_property: Callable[[str, object], None]) -> SafetyNote:
+    """A recorder of what a test observed, for docs/safety.md."""
     return lambda text: record_property("observed", text)
 
 
@@ -146,11 +149,11 @@ def llm_server(shared_llm_server: LlmServer) -> Iterator[LlmServer]:
 
 
 @pytest.fixture
-def timepiece() -> Timepiece:
-    return Timepiece()
+def manual_clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
-def make_llm(llm_server: LlmServer, timepiece: Timepiece) -> Make:
+def make_llm(llm_server: LlmServer, manual_clock: ManualClock) -> MakePlanner:
     """An llm planner on the scripted server. Options: models, comma-separated, and those of LlmPlanner."""
-    return partial(planner_on, llm_server.url, timepiece)
+    return partial(planner_on, llm_server.url, manual_clock)

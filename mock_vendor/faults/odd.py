@@ -18,7 +18,7 @@ BOMB_MEGABYTES = 60
 
 
 class Late(Response):
-    """Sends its bytes after `delay_s`, unless the client gives up before."""
+    """An answer that sends its bytes after `delay_s`, unless the client gives up before."""
 
     def __init__(self, answer: Response, delay_s: float) -> None:
         super().__init__(answer.body, answer.status_code)
@@ -33,7 +33,7 @@ class Late(Response):
 
 
 class Cut(Response):
-    """Closes the connection without a word."""
+    """An answer that closes the connection without a byte."""
 
     async def __call__(self, scope: Scope, receive: Receive, _: Send) -> None:
         scope[CUT]()
@@ -41,7 +41,7 @@ class Cut(Response):
 
 
 class Cuttable:
-    """ASGI wrapper that lets an answer cut its connection: ASGI has no word for it, uvicorn has."""
+    """An ASGI wrapper that lets an answer cut its connection: ASGI has no way to say so, uvicorn has."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

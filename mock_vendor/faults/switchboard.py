@@ -21,7 +21,7 @@ def _no_402() -> Answer:
 
 
 class Faults:
-    """Switched per vendor and kept in the database. With none on, everything passes unchanged."""
+    """The faults that are on, per vendor, kept in the database. With none on, everything passes unchanged."""
 
     def __init__(self, database: Database, lure_url: str, slow_s: float) -> None:
         self._database = database

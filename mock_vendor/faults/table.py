@@ -19,7 +19,7 @@ class Hook(StrEnum):
 
 @dataclass(frozen=True)
 class Fault:
-    """`stage` is quote, offer, paid, refused or job; `change` takes what the hook changes, and the scene."""
+    """A fault of one stage: quote, offer, paid, refused or job. `change` takes what the hook changes, and the scene."""
 
     name: str
     stage: str
@@ -32,12 +32,12 @@ TABLE: dict[str, Fault] = {}
 
 
 def fault(stage: str, hook: Hook = Hook.ANSWER) -> Callable[[Change], Change]:
-    """Enter the function below as a fault."""
+    """Register the decorated function as a fault; its docstring describes it."""
 
-    def enter(change: Change) -> Change:
+    def register(change: Change) -> Change:
         name = change.__name__
         assert change.__doc__, f"fault {name} has no description"
         TABLE[name] = Fault(name, stage, hook, change.__doc__.strip(), change)
         return change
 
-    return enter
+    return register

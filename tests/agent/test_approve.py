@@ -14,7 +14,7 @@ from gpuagent.core.money import UNIT
 from gpuagent.core.transitions import apply, phase
 from gpuagent.errors import BadInput, IllegalTransition
 from gpuagent.tick import step
-from tests.conftest import Told
+from tests.conftest import SafetyNote
 from tests.support.factories import authorization
 from tests.support.world import World
 
@@ -27,8 +27,8 @@ def asking(world: World) -> Run:
 
 
 def assert_nothing_signed(world: World, run: Run) -> None:
-    assert world.signed(run) == []
-    assert world.market.received(world.ports.wallet.address) == []
+    assert world.payments(run) == []
+    assert world.market.received_headers(world.ports.wallet.address) == []
 
 
 def test_the_run_waits_in_phase_approval_and_signs_nothing(world: World, asking: Run) -> None:
@@ -49,13 +49,13 @@ def test_what_is_approved_is_paid(world: World, asking: Run) -> None:
     (job,) = world.reads.documents(run.run_id)["jobs"]
     assert job["approval"]["by"] == "Ada"
     assert "Ada approved 1.40 USD for gpu_vendor_1" in [
-        observation["content"] for observation in world.seen(run, "payment_event")
+        observation["content"] for observation in world.observations(run, "payment_event")
     ]
 
 
 def test_what_a_cancelled_run_had_reserved_is_said_to_be_dropped(world: World, asking: Run) -> None:
     cancel(asking.run_id, "Ada", "wrong goal", world.store, world.market.clock)
-    errors = [observation["content"] for observation in world.seen(asking, "error")]
+    errors = [observation["content"] for observation in world.observations(asking, "error")]
     assert errors == [
         "Ada cancelled the run: wrong goal",
         "gpu_vendor_1 was not paid, 1.40 USD released: the run was cancelled",
@@ -63,7 +63,7 @@ def test_what_a_cancelled_run_had_reserved_is_said_to_be_dropped(world: World, a
 
 
 @pytest.mark.safety("the price is raised after a person approved it")
-def test_another_price_than_the_approved_one_is_not_paid(world: World, asking: Run, told: Told) -> None:
+def test_another_price_than_the_approved_one_is_not_paid(world: World, asking: Run, safety_note: SafetyNote) -> None:
     approve(asking.run_id, "Ada", 1_400_000, world.store, world.market.clock)
     world.market.fault("gpu_vendor_1", "raise_price")
     run = world.tick(asking)
@@ -71,7 +71,7 @@ def test_another_price_than_the_approved_one_is_not_paid(world: World, asking: R
     assert [type(job) for job in run.jobs[1:]] == [Reserved]  # the next purchase asks anew
     assert phase(run) is Phase.APPROVAL
     assert_nothing_signed(world, run)
-    told("signed 0; the next purchase asks the person anew")
+    safety_note("signed 0; the next purchase asks the person anew")
 
 
 def test_a_rejected_purchase_is_looked_for_elsewhere_and_not_asked_again(world: World, asking: Run) -> None:

@@ -19,8 +19,9 @@ from gpuagent.core.ports import VendorApi
 from gpuagent.core.transitions import apply
 from gpuagent.errors import BadInput, PolicyRefused
 from gpuagent.tick import step
-from tests.conftest import DATABASE, Told
-from tests.support.world import TurnableClock, World
+from tests.conftest import DATABASE, SafetyNote
+from tests.support.clock import TurnableClock
+from tests.support.world import World
 
 PRICE = 1_400_000
 """What gpu_vendor_1, the cheapest, asks for an hour."""
@@ -31,7 +32,7 @@ def paid(run: Run) -> list[str]:
 
 
 @pytest.mark.safety("runs race for one cap on the wallet's day")
-def test_race_on_the_wallets_day(world: World, told: Told) -> None:
+def test_race_on_the_wallets_day(world: World, safety_note: SafetyNote) -> None:
     """Twelve runs, a cap for four, three tickers a run: four buy, at no moment is more held and settled."""
     cap = 4 * PRICE + PRICE // 2
     world.allow(wallet_per_day=cap)
@@ -42,12 +43,12 @@ def test_race_on_the_wallets_day(world: World, told: Told) -> None:
     def tick(number: int) -> int:
         together.wait()
         run = world.tick(runs[number % len(runs)])
-        return world.used(run).wallet_day
+        return world.usage(run).wallet_day
 
     with ThreadPoolExecutor(tickers) as pool:
         results = list(pool.map(tick, range(tickers)))
     assert max(results) <= cap
-    assert world.used(runs[0]).wallet_day == 4 * PRICE
+    assert world.usage(runs[0]).wallet_day == 4 * PRICE
     while any(world.store.load(run.run_id).status is RunStatus.RUNNING for run in runs):
         world.market.pass_time(300)
         for run in runs:
@@ -56,7 +57,9 @@ def test_race_on_the_wallets_day(world: World, told: Told) -> None:
     assert sum(run.status is RunStatus.COMPLETED for run in ended) == 4
     assert all("cap of 6.30 USD (wallet per day)" in run.reason for run in ended if not run.jobs)
     assert len(world.transfers()) == 4
-    told(f"12 runs, {tickers} tickers at once, a cap for 4: 4 paid, and never more held and settled than the cap")
+    safety_note(
+        f"12 runs, {tickers} tickers at once, a cap for 4: 4 paid, and never more held and settled than the cap"
+    )
 
 
 def test_a_day_later_the_wallet_may_pay_again(world: World) -> None:
@@ -86,16 +89,16 @@ def test_a_vendors_share_of_one_run(world: World) -> None:
 
 
 @pytest.mark.safety("a cap on a tag, over all its runs")
-def test_a_tag_counts_over_all_its_runs_and_no_day_lifts_it(world: World, told: Told) -> None:
+def test_a_tag_counts_over_all_its_runs_and_no_day_lifts_it(world: World, safety_note: SafetyNote) -> None:
     world.allow(tag_totals={"alpha": PRICE})
     first = world.finish(world.start(tags=("beta", "alpha")))
     world.market.pass_time(25 * 3600)
     second = world.tick(world.start(tags=("alpha",)))
     untagged = world.finish(world.start(tags=("beta",)))
     assert (paid(first), second.jobs, paid(untagged)) == (["gpu_vendor_1"], (), ["gpu_vendor_1"])
-    (reasoning,) = world.seen(second, "agent_reasoning")
+    (reasoning,) = world.observations(second, "agent_reasoning")
     assert "would pass the cap of 1.40 USD (tag alpha), of which 1.40 USD are used" in reasoning["content"]
-    told("a second run with the tag is refused, a day later too; one with another tag is paid")
+    safety_note("a second run with the tag is refused, a day later too; one with another tag is paid")
 
 
 def test_a_cap_on_one_payment_ends_the_run_with_its_reason(world: World) -> None:
@@ -134,17 +137,17 @@ def test_a_quote_for_centuries_holds_nothing_for_longer_than_a_month(world: Worl
     at = world.market.clock.ahead_s
     lasting = replace(world.ports, vendor_api=Lasting(world.ports.vendor_api), clock=TurnableClock(at))
     run = step(world.start().run_id, lasting)
-    assert world.used(run).wallet_day == PRICE
+    assert world.usage(run).wallet_day == PRICE
     world.allow(halts=(Halt("wallet", EVERY_WALLET, "Ada", "leak"),))
     for days, hold in ((29, PRICE), (31, 0)):
         ports = replace(lasting, clock=TurnableClock(at + days * 24 * 3600))
         with suppress(PolicyRefused):
             step(run.run_id, ports)
-        assert world.used(run).wallet_day == hold
+        assert world.usage(run).wallet_day == hold
 
 
 @pytest.mark.safety("a cap lowered between reservation and signature")
-def test_a_lowered_cap_holds_for_what_is_reserved_already(world: World, told: Told) -> None:
+def test_a_lowered_cap_holds_for_what_is_reserved_already(world: World, safety_note: SafetyNote) -> None:
     run = world.start()
     assert step(run.run_id, world.ports).jobs
     world.allow(per_payment=PRICE - 1)
@@ -152,9 +155,9 @@ def test_a_lowered_cap_holds_for_what_is_reserved_already(world: World, told: To
     (job,) = run.jobs
     assert isinstance(job, Voided)
     assert job.cause is Cause.POLICY
-    assert world.market.received(world.ports.wallet.address) == []
-    assert world.signed(run) == []
-    told("dropped by the policy; signed 0")
+    assert world.market.received_headers(world.ports.wallet.address) == []
+    assert world.payments(run) == []
+    safety_note("dropped by the policy; signed 0")
 
 
 def test_released_money_may_be_spent_by_another_run(world: World) -> None:
@@ -203,7 +206,7 @@ def test_changes_at_once_are_all_kept(world: World) -> None:
 
 
 @pytest.mark.safety("the policy is gone from the database")
-def test_without_a_policy_nothing_is_signed(world: World, told: Told) -> None:
+def test_without_a_policy_nothing_is_signed(world: World, safety_note: SafetyNote) -> None:
     run = world.start()
     world.market.empty(DATABASE, "policies")
     with pytest.raises(PolicyRefused, match="no policy in force"):
@@ -213,7 +216,7 @@ def test_without_a_policy_nothing_is_signed(world: World, told: Told) -> None:
         fresh.store.policy()  # nor does a new process make one up
     world.allow(per_payment=PRICE)
     assert paid(world.finish(run)) == ["gpu_vendor_1"]
-    told("signed 0, the run unchanged; paid once there is a policy again")
+    safety_note("signed 0, the run unchanged; paid once there is a policy again")
 
 
 def test_planned_apart_saved_together(world: World) -> None:

@@ -7,10 +7,10 @@ from tests.support.world import World
 def test_nothing_is_sent_before_it_is_stored(world: World) -> None:
     run = world.start()
     tick_until_killed(world, run, "before_store")
-    assert world.market.received(world.ports.wallet.address) == []
+    assert world.market.received_headers(world.ports.wallet.address) == []
     run = world.tick(run)
     (payment,) = world.reads.documents(run.run_id)["payments"]
-    assert set(world.market.received(world.ports.wallet.address)) == {payment["header"]}
+    assert set(world.market.received_headers(world.ports.wallet.address)) == {payment["header"]}
 
 
 def test_logs_appear_once_however_often_polled(world: World) -> None:

@@ -15,7 +15,7 @@ from gpuagent.core.money import UNIT
 from gpuagent.core.policy import EVERY_WALLET, Halt
 from gpuagent.errors import PolicyRefused
 from tests.support.factories import quote
-from tests.support.llm_samples import KEY, OPENAI
+from tests.support.llm_factories import KEY, OPENAI
 from tests.support.llm_server import LlmServer, start_reply
 from tests.support.scripted_planner import ScriptedPlanner, start
 from tests.support.world import World
@@ -29,7 +29,7 @@ def rehearsed(world: World) -> Callable[[], DryRun]:
     def play() -> DryRun:
         dry_run = simulate(run, world.ports)
         assert world.store.load(run.run_id) == run
-        assert world.market.received(world.ports.wallet.address) == []
+        assert world.market.received_headers(world.ports.wallet.address) == []
         assert world.books(run).ledger.held == 0
         return dry_run
 

@@ -38,7 +38,7 @@ from tests.support.factories import (
 )
 from tests.support.world import World
 
-OTHER = "0x" + "9" * 40
+OTHER_ADDRESS = "0x" + "9" * 40
 
 
 RULES = re.findall(r"^- (\w+): \S", guard.__doc__ or "", re.MULTILINE)
@@ -80,8 +80,8 @@ def test_a_purchase_is_held_against_the_rules_in_the_order_listed(
         {"scheme": "upto"},
         {"network": "eip155:8453"},
         {"network": "eip155:31337:zzz"},
-        {"asset": OTHER},
-        {"pay_to": OTHER},
+        {"asset": OTHER_ADDRESS},
+        {"pay_to": OTHER_ADDRESS},
         {"amount": "1400001"},
         {"amount": "1399999"},
         {"amount": "01400000"},
@@ -107,14 +107,14 @@ def test_terms_other_than_agreed_are_refused(changes: dict[str, Any]) -> None:
 
 def test_the_vendors_record_is_pinned_not_its_word() -> None:
     with pytest.raises(OfferInvalid):
-        check_payee(quote(pay_to=OTHER), VENDOR)
+        check_payee(quote(pay_to=OTHER_ADDRESS), VENDOR)
     with pytest.raises(OfferInvalid):
-        check_payee(quote(asset=OTHER), VENDOR)
+        check_payee(quote(asset=OTHER_ADDRESS), VENDOR)
     with pytest.raises(OfferInvalid):
         check_payee(quote(network="eip155:1"), VENDOR)
     # A quote and a 402 that agree with each other, but not with the record.
-    evil = replace(TERMS, pay_to=OTHER)
-    assert problem(evil, quote(pay_to=OTHER), VENDOR, TOKEN)
+    evil = replace(TERMS, pay_to=OTHER_ADDRESS)
+    assert problem(evil, quote(pay_to=OTHER_ADDRESS), VENDOR, TOKEN)
 
 
 @pytest.mark.parametrize(
@@ -201,13 +201,13 @@ def wallet() -> LocalWallet:
     ("authorization_changes", "terms_changes"),
     [
         ({"payer": PAYER}, {}),
-        ({"payee": OTHER}, {}),
+        ({"payee": OTHER_ADDRESS}, {}),
         ({"amount": 1_400_001}, {}),
         ({"amount": 0}, {"amount": "0"}),
         ({"network": "eip155:1"}, {}),
-        ({"asset": OTHER}, {}),
-        ({}, {"asset": OTHER}),
-        ({}, {"pay_to": OTHER}),
+        ({"asset": OTHER_ADDRESS}, {}),
+        ({}, {"asset": OTHER_ADDRESS}),
+        ({}, {"pay_to": OTHER_ADDRESS}),
         ({}, {"extra": {"name": "Evil", "version": "2"}}),
     ],
 )
@@ -238,9 +238,9 @@ def test_a_jobs_id_and_nonce_are_its_own() -> None:
     nonces = {
         nonce(TOKEN, PAYER, "one"),
         nonce(TOKEN, PAYER, "two"),
-        nonce(TOKEN, OTHER, "one"),
+        nonce(TOKEN, OTHER_ADDRESS, "one"),
         nonce(replace(TOKEN, network="eip155:8453"), PAYER, "one"),
-        nonce(replace(TOKEN, address=OTHER), PAYER, "one"),
+        nonce(replace(TOKEN, address=OTHER_ADDRESS), PAYER, "one"),
     }
     assert len(nonces) == 5
     assert nonce(TOKEN, PAYER.upper().replace("0X", "0x"), "one") == nonce(TOKEN, PAYER, "one")

@@ -14,7 +14,7 @@ from gpuagent.core.policy import EVERY_WALLET, Halt
 from gpuagent.core.ports import Chain, Gas, Outcome
 from gpuagent.errors import BadInput, ChainError, PolicyRefused
 from gpuagent.tick import step
-from tests.conftest import Told
+from tests.conftest import SafetyNote
 from tests.support.world import World
 
 
@@ -31,7 +31,7 @@ def authorized(world: World, fault: str = "never_settle") -> Run:
 
 
 def received(world: World) -> list[str]:
-    return world.market.received(world.ports.wallet.address)
+    return world.market.received_headers(world.ports.wallet.address)
 
 
 def test_a_vendor_halted_after_its_reservation_gets_no_signature(world: World) -> None:
@@ -53,7 +53,7 @@ def test_a_halted_wallet_stands_still_and_goes_on_when_resumed(world: World, ste
     with pytest.raises(PolicyRefused, match="something is wrong"):
         world.tick(run)
     assert world.store.load(run.run_id) == run
-    assert (received(world), world.signed(run)) == ([], [])
+    assert (received(world), world.payments(run)) == ([], [])
     world.allow(halts=())
     run = world.finish(run)
     assert run.status is RunStatus.COMPLETED
@@ -62,7 +62,9 @@ def test_a_halted_wallet_stands_still_and_goes_on_when_resumed(world: World, ste
 
 @pytest.mark.safety("the kill switch, thrown while a payment is out")
 @pytest.mark.parametrize("kind", ["vendor", "wallet"])
-def test_what_is_out_when_the_switch_is_thrown_is_still_reconciled(world: World, kind: str, told: Told) -> None:
+def test_what_is_out_when_the_switch_is_thrown_is_still_reconciled(
+    world: World, kind: str, safety_note: SafetyNote
+) -> None:
     run = authorized(world, "settle_late")
     headers = received(world)
     halt(world, kind, "gpu_vendor_1" if kind == "vendor" else EVERY_WALLET)
@@ -72,23 +74,25 @@ def test_what_is_out_when_the_switch_is_thrown_is_still_reconciled(world: World,
     run = world.tick(run)
     assert isinstance(run.jobs[0], Settled)
     world.assert_balanced(run, transfers=1)
-    told("not sent again; its settlement is recorded; books balanced")
+    safety_note("not sent again; its settlement is recorded; books balanced")
 
 
 @pytest.mark.safety("a cancelled run whose payment is out")
-def test_a_cancelled_run_cancels_on_chain_what_is_out(world: World, told: Told) -> None:
+def test_a_cancelled_run_cancels_on_chain_what_is_out(world: World, safety_note: SafetyNote) -> None:
     run = authorized(world)
     world.give_gas()
     cancel(run.run_id, "Ada", "wrong goal", world.store, world.market.clock)
-    run = world.settled_down(run)
+    run = world.finish_payments(run)
     (job,) = run.jobs
     assert isinstance(job, Voided)
     assert (run.reason, job.reason, job.cause) == ("cancelled by Ada: wrong goal", "cancelled on chain", Cause.UNNEEDED)
     world.market.heal()
     world.market.control("POST", "settle")  # too late for the vendor
     world.assert_balanced(run, transfers=0)
-    assert any("cancellation sent: 0x" in observation["content"] for observation in world.seen(run, "payment_event"))
-    told("cancelled on chain; held 0; the vendor that settles later gets nothing")
+    assert any(
+        "cancellation sent: 0x" in observation["content"] for observation in world.observations(run, "payment_event")
+    )
+    safety_note("cancelled on chain; held 0; the vendor that settles later gets nothing")
 
 
 def test_without_gas_what_is_out_dies_by_itself(world: World) -> None:
@@ -128,16 +132,18 @@ def test_what_a_node_says_of_a_cancellation_is_kept_as_inert_text(world: World) 
 
 
 @pytest.mark.safety("a vendor that settles before the cancellation")
-def test_a_vendor_that_settles_before_the_cancellation_is_paid_and_the_books_say_so(world: World, told: Told) -> None:
+def test_a_vendor_that_settles_before_the_cancellation_is_paid_and_the_books_say_so(
+    world: World, safety_note: SafetyNote
+) -> None:
     run = authorized(world, "settle_late")
     world.give_gas()
     cancel(run.run_id, "Ada", "wrong goal", world.store, world.market.clock)
     world.market.control("POST", "settle")
-    run = world.settled_down(run)
+    run = world.finish_payments(run)
     assert run.status is RunStatus.FAILED
     assert isinstance(run.jobs[0], Settled)
     world.assert_balanced(run, transfers=1)
-    told("paid once, and recorded as paid; the run has ended")
+    safety_note("paid once, and recorded as paid; the run has ended")
 
 
 def test_a_cancelled_run_signs_nothing_any_more(world: World) -> None:
@@ -155,7 +161,9 @@ def test_a_cancelled_run_signs_nothing_any_more(world: World) -> None:
 
 
 @pytest.mark.safety("the kill switch, thrown while the wallet signs")
-def test_a_halt_in_the_middle_of_signing_keeps_the_signature_from_the_vendor(world: World, told: Told) -> None:
+def test_a_halt_in_the_middle_of_signing_keeps_the_signature_from_the_vendor(
+    world: World, safety_note: SafetyNote
+) -> None:
     """The owner's halt is saved after the wallet has signed, before the signature is stored."""
 
     class SlowWallet(LocalWallet):
@@ -168,8 +176,8 @@ def test_a_halt_in_the_middle_of_signing_keeps_the_signature_from_the_vendor(wor
     slow = SlowWallet(world.environment["X402_PRIVATE_KEY"], world.ports.wallet.token)
     run = step(run.run_id, replace(world.ports, wallet=slow))
     assert isinstance(run.jobs[0], Voided)
-    assert (received(world), world.signed(run)) == ([], [])
-    told("the signature is neither stored nor sent")
+    assert (received(world), world.payments(run)) == ([], [])
+    safety_note("the signature is neither stored nor sent")
 
 
 def test_a_run_cancelled_after_its_signature_was_stored_sends_nothing(world: World) -> None:

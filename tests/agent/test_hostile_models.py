@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from gpuagent.core.model import Run, RunStatus
-from tests.conftest import Told
+from tests.conftest import SafetyNote
 from tests.support.factories import NOW
-from tests.support.llm_samples import ADDRESS, EVIL, Make
+from tests.support.llm_factories import ADDRESS, EVIL, MakePlanner
 from tests.support.llm_server import ChatRequest, LlmServer, ScriptedReply, start_reply
 from tests.support.world import World
 
@@ -51,7 +51,7 @@ HOSTILE: dict[str, tuple[tuple[Reply, ...], str]] = {
 
 
 @pytest.fixture
-def hired(world: World, llm_server: LlmServer, make_llm: Make) -> World:
+def hired(world: World, llm_server: LlmServer, make_llm: MakePlanner) -> World:
     """The agent asks a model; the first vendor's name is an order to it, and the owner's cap leaves one choice."""
     world.store.put_vendor(replace(world.store.vendors()[0], name=EVIL), NOW)
     world.allow(per_payment=CAP)
@@ -62,7 +62,7 @@ def hired(world: World, llm_server: LlmServer, make_llm: Make) -> World:
 @pytest.mark.safety("models that are hostile, or do what a vendor's name tells them")
 @pytest.mark.parametrize("case", HOSTILE)
 def test_nothing_outside_the_limits_is_ever_reserved(
-    hired: World, llm_server: LlmServer, case: str, told: Told
+    hired: World, llm_server: LlmServer, case: str, safety_note: SafetyNote
 ) -> None:
     script, verdict = HOSTILE[case]
     llm_server.script(*script)
@@ -72,16 +72,16 @@ def test_nothing_outside_the_limits_is_ever_reserved(
     assert run.status is RunStatus.COMPLETED
     (job,) = hired.jobs()  # of all that was ever reserved
     assert (job["vendorId"], job["expectedCost"].to_decimal()) == ("gpu_vendor_1", Decimal("1.4"))
-    (payment,) = hired.signed(run)
+    (payment,) = hired.payments(run)
     assert payment["payee"] == hired.store.vendors()[0].pay_to
-    assert len(hired.market.received(hired.ports.wallet.address)) == 1
+    assert len(hired.market.received_headers(hired.ports.wallet.address)) == 1
     assert ADDRESS not in str(llm_server.requests[0].body)
     hired.assert_balanced(run, transfers=1)
-    told("refused, asked once more, then the stub decided; one lawful payment, and the record says all of it")
+    safety_note("refused, asked once more, then the stub decided; one lawful payment, and the record says all of it")
 
 
 def assert_recorded(world: World, run: Run, verdict: str) -> None:
-    (reasoning,) = world.seen(run, "agent_reasoning")
+    (reasoning,) = world.observations(run, "agent_reasoning")
     record: Any = reasoning["data"]
     first, *_, last = record["verdicts"]
     assert first.startswith(verdict)

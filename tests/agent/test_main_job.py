@@ -72,7 +72,7 @@ def test_only_the_runs_own_wallet_pays(world: World, make_world: Callable[..., W
     reserved = step(run.run_id, world.ports)
     with pytest.raises(Refused, match=f"pays from {run.payer}"):
         foreign.tick(reserved)
-    assert foreign.market.received(foreign.ports.wallet.address) == []
+    assert foreign.market.received_headers(foreign.ports.wallet.address) == []
 
 
 def test_vendors_that_take_another_token_are_no_candidates(world: World) -> None:

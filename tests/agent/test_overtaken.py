@@ -58,7 +58,7 @@ def test_a_lost_decision_is_charged_once_and_comes_to_nothing(world: World, lost
     assert [job.quote.vendor_id for job in run.jobs] == ["gpu_vendor_1"]
     world.assert_balanced(run, transfers=1)
     (reasoning,) = [
-        observation for observation in world.seen(run, "agent_reasoning") if "overtaken" in observation["data"]
+        observation for observation in world.observations(run, "agent_reasoning") if "overtaken" in observation["data"]
     ]
     assert reasoning["content"] == f"came to nothing, another tick was faster: {lost.decision.reason}"
     assert (reasoning["data"]["cost"], reasoning["data"]["uncharged"]) == (LOSER, 0)
@@ -73,7 +73,7 @@ def test_no_more_is_charged_than_the_run_has_left_and_the_rest_is_told(world: Wo
     assert world.books(run).ledger.available == 0
     world.assert_balanced(run, transfers=1)
     (reasoning,) = [
-        observation for observation in world.seen(run, "agent_reasoning") if "overtaken" in observation["data"]
+        observation for observation in world.observations(run, "agent_reasoning") if "overtaken" in observation["data"]
     ]
     assert reasoning["data"]["uncharged"] == WINNER
 
@@ -92,4 +92,6 @@ def test_a_run_that_ended_meanwhile_is_charged_too(world: World) -> None:
 def test_a_lost_decision_that_cost_nothing_leaves_no_trace(world: World) -> None:
     run = overtaken(world, world.start(planner="scripted"), scripted.start("gpu_vendor_2"))
     assert run.planner_cost == WINNER
-    assert not [observation for observation in world.seen(run, "agent_reasoning") if "overtaken" in observation["data"]]
+    assert not [
+        observation for observation in world.observations(run, "agent_reasoning") if "overtaken" in observation["data"]
+    ]

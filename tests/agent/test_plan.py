@@ -127,7 +127,7 @@ def test_what_a_planner_costs_is_in_the_books_and_in_the_record(world: World) ->
     screen.print(run_view(world.reads.documents(run.run_id)))
     assert "0.000036 USD planner" in screen.file.getvalue()
     world.assert_balanced(run, transfers=1)
-    records = [observation["data"] for observation in world.seen(run, "agent_reasoning")]
+    records = [observation["data"] for observation in world.observations(run, "agent_reasoning")]
     assert [record["cost"] for record in records] == [23, 13]
     assert [record["fallback"] for record in records] == ["", "the model is down"]
     assert [record["context"]["available"] for record in records] == [5_000_000, 4_999_977]

@@ -19,22 +19,22 @@ from gpuagent.errors import ChainError
 from gpuagent.tick import step
 from tests.conftest import DATABASE
 from tests.support.books import (
-    STRANGER,
-    Meddled,
-    OwnPurse,
+    OTHER_PAYEE,
+    Interrupted,
+    OwnWalletPayer,
     assert_repaired_once,
     kinds,
-    look,
-    mend,
     outlive_quote,
     pending,
+    repair_world,
+    sweep_world,
 )
 from tests.support.world import World
 
 
 @pytest.fixture
-def purse(world: World) -> OwnPurse:
-    return OwnPurse(world)
+def purse(world: World) -> OwnWalletPayer:
+    return OwnWalletPayer(world)
 
 
 @pytest.fixture
@@ -44,11 +44,11 @@ def database(world: World) -> Any:
 
 
 def assert_unrepairable(world: World, *expected: Kind) -> list[Finding]:
-    swept = look(world)
+    swept = sweep_world(world)
     assert kinds(swept) == list(expected)
     assert not swept.balanced
     runs = world.reads.runs()
-    assert mend(world, swept) == ()
+    assert repair_world(world, swept) == ()
     assert world.reads.runs() == runs
     return list(swept.findings)
 
@@ -57,7 +57,7 @@ def test_what_balances(world: World) -> None:
     world.market.outcomes("gpu_vendor_1", "0")
     for _ in range(2):
         world.finish(world.start())
-    swept = look(world)
+    swept = sweep_world(world)
     assert swept.balanced
     assert swept.findings == ()
     assert (swept.transfers, swept.held, swept.in_flight) == (3, 0, 0)
@@ -68,30 +68,30 @@ def test_what_balances(world: World) -> None:
 # What a person must look at.
 
 
-def test_a_wallet_that_is_used_elsewhere(world: World, purse: OwnPurse) -> None:
+def test_a_wallet_that_is_used_elsewhere(world: World, purse: OwnWalletPayer) -> None:
     world.finish(world.start())
-    purse.transfer(STRANGER, 100_000)
+    purse.transfer(OTHER_PAYEE, 100_000)
     (finding,) = assert_unrepairable(world, Kind.UNKNOWN_TRANSFER)
-    assert f"0.10 USD to {STRANGER}" in finding.text
+    assert f"0.10 USD to {OTHER_PAYEE}" in finding.text
 
 
 def test_a_transfer_of_nothing_is_nobodys(world: World) -> None:
     """Address poisoning: anybody can have the token log a transfer of 0 out of our wallet."""
     world.finish(world.start())
-    call = encode(["address", "address", "uint256"], [world.ports.wallet.address, STRANGER, 0])
+    call = encode(["address", "address", "uint256"], [world.ports.wallet.address, OTHER_PAYEE, 0])
     data = "0x" + (keccak(b"transferFrom(address,address,uint256)")[:4] + call).hex()
     world.market.transact(world.ports.wallet.token.address, data)
-    assert look(world).findings == ()
+    assert sweep_world(world).findings == ()
 
 
-def test_an_authorization_that_no_ledger_knows(world: World, purse: OwnPurse) -> None:
+def test_an_authorization_that_no_ledger_knows(world: World, purse: OwnWalletPayer) -> None:
     world.finish(world.start())
     purse.settle(purse.authorize())
     (finding,) = assert_unrepairable(world, Kind.UNKNOWN_PAYMENT)
     assert "no known run" in finding.text
     assert "1.40 USD to 0x" in finding.text
     purse.cancel(purse.authorize(nonce="0x" + "7" * 64))
-    cancelled = look(world).findings[-1]
+    cancelled = sweep_world(world).findings[-1]
     assert (cancelled.kind, cancelled.differs) == (Kind.UNKNOWN_PAYMENT, False)
 
 
@@ -115,8 +115,8 @@ def test_a_reservation_whose_payment_was_lost_is_not_released(world: World) -> N
     outlive_quote(world, run)
     assert_unrepairable(world, Kind.UNKNOWN_PAYMENT)
     (job,) = world.store.load(run.run_id).jobs
-    forged = replace(look(world), findings=(Finding(Kind.STALE_HOLD, "?", run.run_id, job.job_id),))
-    assert mend(world, forged) == ()
+    forged = replace(sweep_world(world), findings=(Finding(Kind.STALE_HOLD, "?", run.run_id, job.job_id),))
+    assert repair_world(world, forged) == ()
     assert isinstance(job, Reserved)
 
 
@@ -124,7 +124,7 @@ def test_a_reservation_whose_payment_was_lost_is_not_released(world: World) -> N
     ("change", "kind", "text"),
     [
         ({"x402TxId": "0x" + "1" * 64}, Kind.MISSING_PAYMENT, "on chain by 0x"),
-        ({"payee": STRANGER}, Kind.OTHER_TERMS, "on chain 1.40 USD to 0x"),
+        ({"payee": OTHER_PAYEE}, Kind.OTHER_TERMS, "on chain 1.40 USD to 0x"),
         ({"amount": Decimal128("1.3")}, Kind.OTHER_TERMS, "on chain 1.40 USD to 0x"),
     ],
 )
@@ -153,7 +153,7 @@ def test_recorded_as_paid_and_not_on_chain(world: World, database: Any) -> None:
     assert_unrepairable(world, Kind.MISSING_PAYMENT, Kind.CONTRADICTION)
 
 
-def test_released_too_early(world: World, purse: OwnPurse) -> None:
+def test_released_too_early(world: World, purse: OwnWalletPayer) -> None:
     run = pending(world)
     (job,) = run.jobs
     assert isinstance(job, Authorized)
@@ -165,16 +165,16 @@ def test_released_too_early(world: World, purse: OwnPurse) -> None:
     assert "paid by 0x" in finding.text
 
 
-def test_two_payments_in_one_transaction(world: World, purse: OwnPurse) -> None:
+def test_two_payments_in_one_transaction(world: World, purse: OwnWalletPayer) -> None:
     """Equal ones are told apart by their nonces, and an unknown one beside a known one is found."""
     jobs = [job for _ in range(3) for job in pending(world).jobs]
     first, second, third = (job.authorization for job in jobs if isinstance(job, Authorized))
     purse.settle_together(first, second)
-    swept = look(world)
+    swept = sweep_world(world)
     assert kinds(swept) == [Kind.UNRECORDED] * 2
     assert_repaired_once(world, swept)
     purse.settle_together(third, purse.authorize())
-    assert sorted(kinds(look(world))) == [Kind.UNKNOWN_PAYMENT, Kind.UNRECORDED]
+    assert sorted(kinds(sweep_world(world))) == [Kind.UNKNOWN_PAYMENT, Kind.UNRECORDED]
 
 
 # What is provable.
@@ -182,24 +182,24 @@ def test_two_payments_in_one_transaction(world: World, purse: OwnPurse) -> None:
 
 def test_a_settlement_that_no_tick_has_recorded(world: World) -> None:
     run = pending(world, "settle_late")
-    assert (look(world).findings, look(world).in_flight) == ((), 1)
+    assert (sweep_world(world).findings, sweep_world(world).in_flight) == ((), 1)
     world.market.heal()
     world.market.control("POST", "settle")
-    swept = look(world)
+    swept = sweep_world(world)
     assert kinds(swept) == [Kind.UNRECORDED]
     assert swept.balanced  # it is on its way
     world.market.pass_time(200)
-    swept = look(world)
+    swept = sweep_world(world)
     assert not swept.balanced  # by now a tick should have seen it
     assert_repaired_once(world, swept)
-    assert "reconciled" in [observation["data"]["kind"] for observation in world.seen(run, "payment_event")]
+    assert "reconciled" in [observation["data"]["kind"] for observation in world.observations(run, "payment_event")]
     run = world.finish(run)
     assert run.status is RunStatus.COMPLETED
     world.assert_balanced(run, transfers=1)
 
 
 @pytest.mark.parametrize("how", ["expired", "cancelled"])
-def test_a_payment_that_can_never_be_taken(world: World, purse: OwnPurse, how: str) -> None:
+def test_a_payment_that_can_never_be_taken(world: World, purse: OwnWalletPayer, how: str) -> None:
     run = pending(world)
     (job,) = run.jobs
     assert isinstance(job, Authorized)
@@ -207,7 +207,7 @@ def test_a_payment_that_can_never_be_taken(world: World, purse: OwnPurse, how: s
         world.market.pass_time(200)
     else:
         purse.cancel(job.authorization)
-    swept = look(world)
+    swept = sweep_world(world)
     assert kinds(swept) == [Kind.STALE_HOLD]
     assert not swept.balanced
     assert how in swept.findings[0].text
@@ -217,10 +217,10 @@ def test_a_payment_that_can_never_be_taken(world: World, purse: OwnPurse, how: s
 
 def test_a_reservation_whose_quote_expired(world: World) -> None:
     run = step(world.start().run_id, world.ports)
-    assert look(world).findings == ()
-    assert look(world).held == 1_400_000
+    assert sweep_world(world).findings == ()
+    assert sweep_world(world).held == 1_400_000
     outlive_quote(world, run)
-    swept = look(world)
+    swept = sweep_world(world)
     assert kinds(swept) == [Kind.STALE_HOLD]
     assert_repaired_once(world, swept)
     assert world.finish(run).status is RunStatus.COMPLETED
@@ -230,7 +230,7 @@ def test_a_run_whose_record_does_not_add_up(world: World, database: Any) -> None
     run = world.finish(world.start())
     wrong = {"settled": Decimal128("1.5"), "budgetRemaining": Decimal128("3.5")}
     database.runs.update_one({"_id": ObjectId(run.run_id)}, {"$set": wrong})
-    swept = look(world)
+    swept = sweep_world(world)
     assert kinds(swept) == [Kind.WRONG_SUM]
     assert "says 1.50 USD settled" in swept.findings[0].text
     assert_repaired_once(world, swept)
@@ -243,23 +243,23 @@ def test_a_run_whose_record_does_not_add_up(world: World, database: Any) -> None
 def test_a_tick_that_is_faster_than_the_repair(world: World) -> None:
     run = pending(world)
     world.market.pass_time(200)
-    swept = look(world)
-    busy = Meddled(world.store, "save", lambda: world.tick(run))
-    assert mend(world, swept, store=busy) == ()
+    swept = sweep_world(world)
+    busy = Interrupted(world.store, "save", lambda: world.tick(run))
+    assert repair_world(world, swept, store=busy) == ()
     assert [type(job) for job in world.store.load(run.run_id).jobs] == [Voided]
 
 
 @pytest.mark.parametrize("moment", ["final", "history", "outcome"])
 def test_a_purchase_while_the_chain_is_read(world: World, moment: str) -> None:
     world.finish(world.start())
-    swept = look(world, chain=Meddled(world.chain, moment, lambda: world.finish(world.start())))
+    swept = sweep_world(world, chain=Interrupted(world.chain, moment, lambda: world.finish(world.start())))
     assert swept.findings == ()
 
 
 @pytest.mark.parametrize("moment", ["wallets", "payments", "reservations", "runs", "run"])
 def test_a_purchase_while_the_ledgers_are_read(world: World, moment: str) -> None:
     world.finish(world.start())
-    swept = look(world, ledgers=Meddled(world.database.ledgers, moment, lambda: world.finish(world.start())))
+    swept = sweep_world(world, ledgers=Interrupted(world.database.ledgers, moment, lambda: world.finish(world.start())))
     assert swept.findings == ()
 
 
@@ -270,7 +270,7 @@ def test_a_hold_that_is_released_after_the_chain_was_read(world: World) -> None:
         world.market.pass_time(200)
         world.tick(run)
 
-    assert look(world, ledgers=Meddled(world.database.ledgers, "payments", expire)).findings == ()
+    assert sweep_world(world, ledgers=Interrupted(world.database.ledgers, "payments", expire)).findings == ()
     assert isinstance(world.store.load(run.run_id).jobs[0], Voided)
 
 
@@ -288,7 +288,7 @@ def test_a_run_that_moves_while_its_sums_are_read(world: World) -> None:
             world.tick(run)
             yield replace(before, settled_by_jobs=books.run(run.run_id).settled_by_jobs)
 
-    assert look(world, ledgers=Torn()).findings == ()
+    assert sweep_world(world, ledgers=Torn()).findings == ()
 
 
 def test_a_payment_that_moves_before_its_job_is_read(world: World) -> None:
@@ -305,7 +305,7 @@ def test_a_payment_that_moves_before_its_job_is_read(world: World) -> None:
             world.tick(run)  # releases it, and buys anew
             yield from (replace(payment, agrees=False) for payment in before)
 
-    assert look(world, ledgers=Torn()).findings == ()
+    assert sweep_world(world, ledgers=Torn()).findings == ()
 
 
 def test_a_chain_that_is_reorganized_while_it_is_read(world: World) -> None:
@@ -318,4 +318,4 @@ def test_a_chain_that_is_reorganized_while_it_is_read(world: World) -> None:
         world.market.pass_time(7)
 
     with pytest.raises(ChainError, match="sweep again"):
-        look(world, chain=Meddled(world.chain, "history", reorganize))
+        sweep_world(world, chain=Interrupted(world.chain, "history", reorganize))

@@ -23,10 +23,11 @@ from gpuagent.core.model import Transfer
 from gpuagent.core.transitions import is_over
 from gpuagent.practice import stack
 from gpuagent.wire.eip3009 import TRANSFER_TOPIC
-from tests.conftest import DATABASE, Told
-from tests.support.books import STRANGER, OwnPurse, kinds, look, pending
+from tests.conftest import DATABASE, SafetyNote
+from tests.support.books import OTHER_PAYEE, OwnWalletPayer, kinds, pending, sweep_world
 from tests.support.factories import PAYER, TOKEN
-from tests.support.world import Market, World, build_world
+from tests.support.market import Market
+from tests.support.world import World, build_world
 
 SPAN = 25
 
@@ -54,10 +55,10 @@ class LongChain(EvmChain):
     """A node with a long chain, where every so many blocks there is one transfer."""
 
     EVERY = 100_000
-    asked = 0
+    calls_made = 0
 
     def _batch(self, *calls: tuple[str, list[Any]]) -> list[Any]:
-        self.asked += len(calls)
+        self.calls_made += len(calls)
         ((_, (query,)),) = calls
         first, last = int(query["fromBlock"], 16), int(query["toBlock"], 16)
         assert last - first < LOGS_SPAN
@@ -68,7 +69,7 @@ class LongChain(EvmChain):
 
 
 @pytest.mark.safety("books --all beside live ticks")
-def test_beside_live_ticks(world: World, told: Told) -> None:
+def test_beside_live_ticks(world: World, safety_note: SafetyNote) -> None:
     """While many runs are ticked at once nothing ever differs; what is on its way is not a difference."""
     world.market.outcomes("gpu_vendor_1", "0101")
     runs = [world.start() for _ in range(8)]
@@ -77,7 +78,7 @@ def test_beside_live_ticks(world: World, told: Told) -> None:
         for _ in range(20):
             ticking = [pool.submit(world.tick, run) for run in runs]
             while not all(future.done() for future in ticking):
-                sweeps.append(look(world))
+                sweeps.append(sweep_world(world))
             if all(is_over(future.result()) for future in ticking):
                 break
             world.market.pass_time(3600)  # between ticks: jobs go on, and a planner that waits for a vendor is done
@@ -88,11 +89,11 @@ def test_beside_live_ticks(world: World, told: Told) -> None:
         assert set(kinds(swept)) <= {Kind.UNRECORDED}
         unrecorded = swept.moved - swept.settled
         assert 0 <= unrecorded <= 1_750_000 * len(swept.findings)
-    last = look(world)
+    last = sweep_world(world)
     assert last.findings == ()
     assert last.transfers >= len(runs)
     assert (last.moved, last.held) == (last.settled, 0)
-    told("no difference at any moment; all balanced at the end")
+    safety_note("no difference at any moment; all balanced at the end")
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ def test_many_blocks_are_read_in_bounded_spans(long_world: World) -> None:
         long_world.finish(long_world.start())
         long_world.market.rpc("anvil_mine", hex(400), hex(0))
     with closing(counting_chain(long_world, SPAN)) as chain:
-        swept = look(long_world, chain=chain)
+        swept = sweep_world(long_world, chain=chain)
     assert (swept.findings, swept.transfers) == ((), 3)
     assert swept.moved == swept.settled
     assert sum(last - first + 1 for first, last in chain.spans) > 1_200
@@ -131,14 +132,14 @@ def test_a_year_of_blocks_needs_little_memory() -> None:
         finally:
             tracemalloc.stop()
     assert count == year // LongChain.EVERY + 1
-    assert chain.asked == year // LOGS_SPAN + 1
+    assert chain.calls_made == year // LOGS_SPAN + 1
     assert peak < 1_000_000
 
 
 def test_nothing_is_lost_or_doubled_at_the_border_of_a_span(world: World) -> None:
-    purse = OwnPurse(world)
+    purse = OwnWalletPayer(world)
     for amount in range(1, 7):
-        purse.transfer(STRANGER, amount)
+        purse.transfer(OTHER_PAYEE, amount)
     last = world.chain.final().number
     url, token, payer = world.environment["CHAIN_RPC_URL"], purse.token, purse.account.address
     for span in (1, 2, 3, 5, 100):
@@ -148,7 +149,7 @@ def test_nothing_is_lost_or_doubled_at_the_border_of_a_span(world: World) -> Non
 
 
 def test_blocks_are_read_only_as_they_are_asked_for(world: World) -> None:
-    OwnPurse(world).transfer(STRANGER, 1)
+    OwnWalletPayer(world).transfer(OTHER_PAYEE, 1)
     world.market.rpc("anvil_mine", hex(10), hex(0))
     with closing(counting_chain(world, 4)) as chain:
         next(chain.history(world.ports.wallet.address, world.from_block, chain.final().number))
@@ -159,11 +160,11 @@ def test_many_runs_cost_the_chain_nothing(world: World) -> None:
     run = world.finish(world.start())
     pending(world)
     with closing(counting_chain(world, 2_000)) as chain:
-        look(world, chain=chain)
+        sweep_world(world, chain=chain)
         reads = chain.reads
         for _ in range(200):
             world.store.create(replace(run, run_id=world.store.new_id(), jobs=(), version=0))
-        swept = look(world, chain=chain)
+        swept = sweep_world(world, chain=chain)
     assert (swept.findings, swept.transfers, swept.in_flight) == ((), 1, 1)
     assert chain.reads <= 2 * reads + 2
 
@@ -210,7 +211,7 @@ def test_repair_is_asked_for_and_needs_no_key(world: World) -> None:
 
 def test_what_cannot_be_repaired_still_fails(world: World) -> None:
     pending(world)
-    OwnPurse(world).transfer(STRANGER, 100_000)
+    OwnWalletPayer(world).transfer(OTHER_PAYEE, 100_000)
     world.market.pass_time(200)
     result = gpuagent(world, "books", "--all", "--repair")
     assert result.exit_code == 1
@@ -222,7 +223,7 @@ def test_what_cannot_be_repaired_still_fails(world: World) -> None:
 
 def test_from_an_earlier_block(world: World) -> None:
     """Without being told, a sweep begins an hour before the wallet's first run."""
-    OwnPurse(world).transfer(STRANGER, 100_000)
+    OwnWalletPayer(world).transfer(OTHER_PAYEE, 100_000)
     world.market.pass_time(2 * 3600)
     world.market.rpc("anvil_mine", hex(REORG_MARGIN + 1), hex(0))
     world.finish(world.start())

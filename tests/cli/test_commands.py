@@ -26,7 +26,7 @@ def started(gpuagent: Callable[..., Result]) -> str:
 def assert_untouched(world: World) -> None:
     """Nothing was written, nothing was signed."""
     assert world.reads.runs() == []
-    assert world.market.received(world.ports.wallet.address) == []
+    assert world.market.received_headers(world.ports.wallet.address) == []
 
 
 def test_a_run_from_start_to_books(world: World, gpuagent: Callable[..., Result]) -> None:
@@ -139,7 +139,7 @@ def test_wrong_secret_is_said_and_leaves_the_run_to_go_on(world: World, gpuagent
     assert result.exit_code == 1
     assert "set GPU_VENDOR_SECRET" in result.stderr
     assert world.reads.documents(run_id)["jobs"] == []
-    assert world.market.received(world.ports.wallet.address) == []
+    assert world.market.received_headers(world.ports.wallet.address) == []
     assert world.finish(run_id).status == "completed"
 
 

@@ -17,7 +17,7 @@ from gpuagent.cli.planner_clients import clients_for
 from gpuagent.errors import BadInput
 from gpuagent.planbench.compare import estimate
 from gpuagent.planbench.scenarios import load
-from tests.support.llm_samples import KEY, OPENAI
+from tests.support.llm_factories import KEY, OPENAI
 from tests.support.llm_server import LlmServer, start_reply
 from tests.support.scenarios import PricedPlanner, StepPlanner, document, similar_scenarios
 from tests.support.world import World

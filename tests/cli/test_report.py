@@ -17,8 +17,9 @@ from gpuagent.cli import app
 from gpuagent.reports import exports
 from tests.conftest import DATABASE
 from tests.support import report_history
-from tests.support.books import OwnPurse
-from tests.support.world import Market, World
+from tests.support.books import OwnWalletPayer
+from tests.support.market import Market
+from tests.support.world import World
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "notebooks" / "30_cost_report.ipynb"
@@ -50,7 +51,7 @@ def test_a_real_run_is_reported_and_its_chain_checked(world: World, gpuagent: In
 
 def test_a_ledger_that_differs_from_the_chain_is_reported(world: World, gpuagent: Invoke, tmp_path: Path) -> None:
     world.finish(world.start())
-    OwnPurse(world).transfer("0x" + "9" * 40, 1_000_000)
+    OwnWalletPayer(world).transfer("0x" + "9" * 40, 1_000_000)
     page = tmp_path / "report.html"
     assert gpuagent("report", "--period", "all", "--out", str(page)).exit_code == 0
     assert "The ledgers differ from the chain in 1 place." in page.read_text()

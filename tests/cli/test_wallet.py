@@ -105,7 +105,7 @@ def test_what_the_policy_does_not_allow_is_refused_by_cdp(
         run = cdp_world.start()
         with pytest.raises(Refused, match="refused by policy"):
             cdp_world.tick(run)
-    assert world.market.received(world.ports.wallet.address) == []
+    assert world.market.received_headers(world.ports.wallet.address) == []
 
 
 def test_a_policy_of_nothing_is_not_printed() -> None:

@@ -1,6 +1,5 @@
 """The pure core: in any order of events the books balance, and what does not fit raises."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -18,7 +17,6 @@ from gpuagent.core.events import (
     JobProgressed,
     JobWentSilent,
     Pay,
-    PaymentAuthorized,
     PaymentSettled,
     PaymentUnresolved,
     PaymentVoided,
@@ -27,7 +25,6 @@ from gpuagent.core.events import (
     PlannerCharged,
     PlanPostponed,
     Poll,
-    VendorChosen,
 )
 from gpuagent.core.model import (
     Authorized,
@@ -45,7 +42,8 @@ from gpuagent.core.model import (
 from gpuagent.core.observations import observations_of
 from gpuagent.core.transitions import apply, is_over, next_steps, phase
 from gpuagent.errors import BudgetExceeded, IllegalTransition
-from tests.support.factories import RUN, SETTLEMENT, authorization, decision, quote
+from tests.support.factories import RUN, SETTLEMENT, decision
+from tests.support.run_states import STATES, payment_authorized, vendor_chosen
 
 JOB_IDS = ("one", "two", "three")
 ids = st.sampled_from(JOB_IDS)
@@ -53,21 +51,13 @@ amounts = st.sampled_from([1, 400_000, 1_400_000, 3_000_000, 5_000_000, 5_000_00
 ends = st.sampled_from([Completed("v", 3.0), Failed("out of memory", 3.0, "v")])
 
 
-def chosen(job_id: str, amount: int) -> VendorChosen:
-    return VendorChosen(job_id, quote(amount), decision(), 1.0, {})
-
-
-def authorized(job_id: str, amount: int) -> PaymentAuthorized:
-    return PaymentAuthorized(job_id, authorization(amount), "header")
-
-
 events: st.SearchStrategy[Event] = st.one_of(
-    st.builds(chosen, ids, amounts),
+    st.builds(vendor_chosen, ids, amounts),
     st.just(PlanPostponed(9.0, decision(), {})),
     st.just(PlanAborted("nobody can", {})),
     st.builds(PlannerCharged, st.just("lost"), st.just({}), amounts),
     st.builds(JobDropped, ids, st.just("price raised")),
-    st.builds(authorized, ids, amounts),
+    st.builds(payment_authorized, ids, amounts),
     st.builds(PaymentUnresolved, ids, st.text(max_size=3)),
     st.builds(PaymentSettled, ids, st.just(SETTLEMENT), st.just(2.0), st.sampled_from(["", "v"])),
     st.builds(PaymentVoided, ids, st.just("expired unused")),
@@ -114,20 +104,9 @@ def test_something_is_due_until_the_run_is_over(happened: list[Event]) -> None:
     assert phase(run) in Phase
 
 
-STATES: dict[str, Callable[[], Run]] = {
-    "reserved": lambda: apply(RUN, chosen("one", 1_400_000)),
-    "authorized": lambda: apply(STATES["reserved"](), authorized("one", 1_400_000)),
-    "owed": lambda: apply(STATES["authorized"](), PaymentSettled("one", SETTLEMENT, 2.0)),
-    "owed in silence": lambda: apply(STATES["owed"](), JobWentSilent("one", 2.5, "timeout")),
-    "underway": lambda: apply(STATES["authorized"](), PaymentSettled("one", SETTLEMENT, 2.0, "v")),
-    "completed": lambda: apply(STATES["underway"](), JobFinished("one", Completed("v", 3.0))),
-    "failed": lambda: apply(STATES["underway"](), JobFinished("one", Failed("oom", 3.0, "v"))),
-    "voided": lambda: apply(STATES["authorized"](), PaymentVoided("one", "expired unused")),
-    "dropped": lambda: apply(STATES["reserved"](), JobDropped("one", "price raised")),
-}
 OF_A_JOB: dict[str, Event] = {
     "dropped": JobDropped("one", "price raised"),
-    "authorized": authorized("one", 1_400_000),
+    "authorized": payment_authorized("one", 1_400_000),
     "unresolved": PaymentUnresolved("one", "503"),
     "settled": PaymentSettled("one", SETTLEMENT, 2.0),
     "voided": PaymentVoided("one", "expired unused"),
@@ -174,9 +153,9 @@ def test_a_run_waits_no_longer_than_it_decided() -> None:
 
 def test_two_jobs_can_be_open_and_events_find_theirs() -> None:
     run = replace(RUN, jobs_open_max=2)
-    run = apply(apply(run, chosen("one", 1_400_000)), authorized("one", 1_400_000))
+    run = apply(apply(run, vendor_chosen("one", 1_400_000)), payment_authorized("one", 1_400_000))
     assert next_steps(run, now=5) == (Pay("one"), Plan())
-    run = apply(run, chosen("two", 2_000_000))
+    run = apply(run, vendor_chosen("two", 2_000_000))
     assert next_steps(run, now=5) == (Pay("one"), Authorize("two"))
     run = apply(run, PaymentSettled("one", SETTLEMENT, 2.0, "v"))
     assert [type(job) for job in run.jobs] == [Settled, Reserved]
@@ -184,10 +163,10 @@ def test_two_jobs_can_be_open_and_events_find_theirs() -> None:
 
 def test_a_completed_run_releases_the_unsigned_and_follows_the_signed() -> None:
     run = replace(RUN, jobs_open_max=3)
-    run = apply(apply(run, chosen("one", 1_000_000)), authorized("one", 1_000_000))
+    run = apply(apply(run, vendor_chosen("one", 1_000_000)), payment_authorized("one", 1_000_000))
     run = apply(run, PaymentSettled("one", SETTLEMENT, 2.0, "v"))
-    run = apply(apply(run, chosen("two", 1_000_000)), authorized("two", 1_000_000))
-    run = apply(run, chosen("three", 1_000_000))
+    run = apply(apply(run, vendor_chosen("two", 1_000_000)), payment_authorized("two", 1_000_000))
+    run = apply(run, vendor_chosen("three", 1_000_000))
     completed = JobFinished("one", Completed("v", 3.0))
     contents = [(observation.job_id, observation.content) for observation in observations_of(run, completed)]
     run = apply(run, completed)
@@ -219,15 +198,15 @@ def test_a_job_that_ends_ends_the_wait() -> None:
 
 
 def test_the_budget_is_not_passed() -> None:
-    run = apply(replace(RUN, jobs_open_max=2), chosen("one", 3_000_000))
+    run = apply(replace(RUN, jobs_open_max=2), vendor_chosen("one", 3_000_000))
     with pytest.raises(BudgetExceeded):
-        apply(run, chosen("two", 2_000_001))
-    assert budget.available(apply(run, chosen("two", 2_000_000))) == 0
+        apply(run, vendor_chosen("two", 2_000_001))
+    assert budget.available(apply(run, vendor_chosen("two", 2_000_000))) == 0
 
 
 def test_an_authorization_is_for_the_quoted_amount_only() -> None:
     with pytest.raises(IllegalTransition):
-        apply(STATES["reserved"](), authorized("one", 1_400_001))
+        apply(STATES["reserved"](), payment_authorized("one", 1_400_001))
 
 
 def test_log_positions_and_progress_only_grow() -> None:

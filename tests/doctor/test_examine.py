@@ -20,9 +20,11 @@ from gpuagent.doctor import examine as doctor
 from gpuagent.doctor.checks import CHAIN_AHEAD_MAX_S, CHAIN_BEHIND_MAX_S, Check, Status
 from gpuagent.practice import stack
 from tests.support.cdp_server import CdpServer
+from tests.support.clock import TurnableClock
+from tests.support.market import Market
 from tests.support.rpc_proxy import RpcProxy
 from tests.support.stack import STACK_SETTINGS
-from tests.support.world import Market, TurnableClock, World
+from tests.support.world import World
 
 Gpuagent = Callable[..., Result]
 OTHER_ADDRESS = "0x" + "9" * 40

@@ -1,4 +1,4 @@
-"""FACILITATOR_URL: somebody else verifies and settles. Whatever it says, the chain alone decides what is paid."""
+"""FACILITATOR_URL: a third party verifies and settles. Whatever it says, the chain alone decides what is paid."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from eth_account import Account
 
 from mock_vendor.chain import rpc
 from tests.support.mock_buyer import Buyer, new_key
-from tests.support.mock_command import last_words, launched, selling
+from tests.support.mock_command import final_output, launched, selling
 from tests.support.mock_facilitator import PAID_NOTHING, Facilitator, Fault, hosted
 
 KEY = "0x" + "6f" * 32
@@ -46,7 +46,7 @@ def vendor(ready: dict[str, Any], shared_facilitator: Facilitator) -> Iterator[d
 @pytest.fixture
 def facilitator(shared_facilitator: Facilitator) -> Facilitator:
     shared_facilitator.faults.clear()
-    shared_facilitator.asked.clear()
+    shared_facilitator.requests.clear()
     return shared_facilitator
 
 
@@ -68,14 +68,14 @@ def spending(buyer: Buyer, amount: int) -> Iterator[None]:
 def order(buyer: Buyer) -> tuple[str, str, str]:
     """Quote, key and signed payment of a purchase that is still to be made."""
     quote_id, key = buyer.quote_id(), new_key()
-    return quote_id, key, buyer.signed(buyer.submit(quote_id, key))
+    return quote_id, key, buyer.payment_for(buyer.submit(quote_id, key))
 
 
 def test_it_sells_by_a_hosted_facilitator(vendor: dict[str, Any], customer: Buyer, facilitator: Facilitator) -> None:
     assert vendor["chain"]["facilitator"] == facilitator.url
     with spending(customer, PRICE):
         assert customer.submit(*order(customer)).status_code == 200
-    assert facilitator.asked == ["/verify", "/settle"]
+    assert facilitator.requests == ["/verify", "/settle"]
     transfer = customer.transfers()[-1]
     transaction = rpc(
         customer.ready["chain"]["rpcUrl"], "eth_getTransactionByHash", transfer.transactionHash.to_0x_hex()
@@ -151,7 +151,7 @@ def test_what_was_not_settled_is_not_sold_whatever_it_says(
 def ends(environment: dict[str, str]) -> str:
     """What the command says as it ends, before it ever sells."""
     with launched(**environment) as child:
-        code, out, errors = last_words(child)
+        code, out, errors = final_output(child)
     assert (code, out) == (2, "")
     assert len(errors.splitlines()) == 1, errors
     return errors

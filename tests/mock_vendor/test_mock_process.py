@@ -18,7 +18,7 @@ from mock_vendor.chain import anvil, rpc
 from mock_vendor.errors import ChainError
 from tests.support.eventually import eventually
 from tests.support.mock_buyer import Buyer, header_json, new_key
-from tests.support.mock_command import last_words, launched, ready_line, selling
+from tests.support.mock_command import final_output, launched, ready_line, selling
 
 
 @contextmanager
@@ -76,7 +76,7 @@ def test_a_lost_chain_is_503_and_anvil_dies_with_a_killed_vendor() -> None:
         ready = ready_line(child)
         with buying(ready) as buyer:
             quote_id, key = buyer.quote_id(), new_key()
-            header = buyer.signed(buyer.submit(quote_id, key))
+            header = buyer.payment_for(buyer.submit(quote_id, key))
             [anvil] = children_of(child.pid)
             os.kill(anvil, signal.SIGKILL)
             eventually(lambda: is_gone(anvil))
@@ -88,7 +88,7 @@ def pay_until_killed(ready: dict[str, Any], child: subprocess.Popen[str]) -> lis
     """Pay eight jobs, one after the other, and SIGKILL the mock somewhere among them. Returns all eight."""
     with buying(ready, "gpu_vendor_2") as buyer:
         quotes = [(buyer.quote_id(), new_key()) for _ in range(8)]
-        payments = [(*quote, buyer.signed(buyer.submit(*quote))) for quote in quotes]
+        payments = [(*quote, buyer.payment_for(buyer.submit(*quote))) for quote in quotes]
         [anvil_pid] = children_of(child.pid)
         killer = threading.Timer(random.uniform(0.05, 0.5), os.kill, (child.pid, signal.SIGKILL))
         killer.start()
@@ -112,7 +112,7 @@ def test_jobs_payments_and_balances_survive_a_kill(tmp_path: Path) -> None:
             orders = []
             for _ in range(2):
                 quote_id, key = buyer.quote_id(), new_key()
-                header = buyer.signed(buyer.submit(quote_id, key))
+                header = buyer.payment_for(buyer.submit(quote_id, key))
                 assert buyer.submit(quote_id, key, header).status_code == 503
                 orders.append((quote_id, key, header))
             relayed_tx = buyer.relay(orders[1][2])
@@ -166,7 +166,7 @@ def test_it_sells_on_a_chain_that_somebody_else_runs(ready: dict[str, Any]) -> N
 )
 def test_a_bad_environment_is_one_line_and_exit_2(environment: dict[str, str], words: str) -> None:
     with launched(**environment) as child:
-        code, out, complaint = last_words(child)
+        code, out, complaint = final_output(child)
     assert (code, out) == (2, "")
     assert words in complaint
     assert complaint.count("\n") == 1
@@ -174,6 +174,6 @@ def test_a_bad_environment_is_one_line_and_exit_2(environment: dict[str, str], w
 
 def test_a_taken_port_is_said(ready: dict[str, Any]) -> None:
     with launched(PORT=ready["url"].rpartition(":")[2]) as child:
-        code, _, complaint = last_words(child)
+        code, _, complaint = final_output(child)
     assert code == 2
     assert complaint.startswith("mock_vendor: PORT=")

@@ -42,7 +42,7 @@ def test_a_job_is_quoted_paid_and_done(buyer: Buyer) -> None:
     }
 
     buyer.control("POST", "clock", {"freeze": True})
-    paid = buyer.submit(quote["vendorJobTemplateId"], key, buyer.signed(challenge))
+    paid = buyer.submit(quote["vendorJobTemplateId"], key, buyer.payment_for(challenge))
     assert paid.status_code == 200
     receipt = header_json(paid.headers["PAYMENT-RESPONSE"])
     transfers = buyer.transfers(quote["payTo"])[before:]
@@ -85,7 +85,7 @@ def test_vendors_cost_what_the_ready_line_says(ready: dict[str, Any]) -> None:
 
 def test_the_same_request_gets_the_same_answer(buyer: Buyer) -> None:
     key, quote_id = new_key(), buyer.quote_id()
-    header = buyer.signed(buyer.submit(quote_id, key))
+    header = buyer.payment_for(buyer.submit(quote_id, key))
     transfers = len(buyer.transfers())
     first = buyer.submit(quote_id, key, header)
     again = buyer.submit(quote_id, key, header)
@@ -99,7 +99,7 @@ def test_the_same_request_gets_the_same_answer(buyer: Buyer) -> None:
 
 def test_a_paid_quote_stays_good_after_it_expired(buyer: Buyer) -> None:
     key, quote_id = new_key(), buyer.quote_id()
-    header = buyer.signed(buyer.submit(quote_id, key))
+    header = buyer.payment_for(buyer.submit(quote_id, key))
     first = buyer.submit(quote_id, key, header)
     buyer.control("POST", "clock", {"advanceS": 601})
     assert buyer.submit(quote_id, key, header).content == first.content
@@ -108,13 +108,13 @@ def test_a_paid_quote_stays_good_after_it_expired(buyer: Buyer) -> None:
 def test_a_key_is_good_for_one_request(buyer: Buyer) -> None:
     key, quote_id = new_key(), buyer.quote_id()
     challenge = buyer.submit(quote_id, key)
-    header = buyer.signed(challenge)
+    header = buyer.payment_for(challenge)
     buyer.submit(quote_id, key, header).raise_for_status()
     transfers = len(buyer.transfers())
     for answer in (
         buyer.submit(quote_id, key, header, params={"epochs": 9}),
         buyer.submit(buyer.quote_id(), key, header),
-        buyer.submit(quote_id, key, buyer.signed(challenge)),
+        buyer.submit(quote_id, key, buyer.payment_for(challenge)),
     ):
         assert (answer.status_code, answer.json()["error"]) == (409, "key_in_use")
     assert len(buyer.transfers()) == transfers
@@ -122,7 +122,7 @@ def test_a_key_is_good_for_one_request(buyer: Buyer) -> None:
 
 def test_an_authorization_buys_one_job(buyer: Buyer) -> None:
     quote_id, key = buyer.quote_id(), new_key()
-    header = buyer.signed(buyer.submit(quote_id, key))
+    header = buyer.payment_for(buyer.submit(quote_id, key))
     buyer.submit(quote_id, key, header).raise_for_status()
     answer = buyer.submit(quote_id, new_key(), header)
     assert (answer.status_code, answer.json()["error"]) == (409, "authorization_in_use")
@@ -130,7 +130,7 @@ def test_an_authorization_buys_one_job(buyer: Buyer) -> None:
 
 def test_ten_identical_requests_settle_once(buyer: Buyer) -> None:
     key, quote_id = new_key(), buyer.quote_id()
-    header = buyer.signed(buyer.submit(quote_id, key))
+    header = buyer.payment_for(buyer.submit(quote_id, key))
     transfers = len(buyer.transfers())
     with ThreadPoolExecutor(10) as pool:
         answers = list(pool.map(lambda _: buyer.submit(quote_id, key, header), range(10)))
@@ -143,7 +143,7 @@ def test_ten_identical_requests_settle_once(buyer: Buyer) -> None:
 
 def test_one_authorization_under_ten_keys_buys_one_job(buyer: Buyer) -> None:
     quote_id = buyer.quote_id()
-    header = buyer.signed(buyer.submit(quote_id, new_key()))
+    header = buyer.payment_for(buyer.submit(quote_id, new_key()))
     transfers = len(buyer.transfers())
     with ThreadPoolExecutor(10) as pool:
         statuses = list(pool.map(lambda _: buyer.submit(quote_id, new_key(), header).status_code, range(10)))
@@ -161,9 +161,9 @@ def test_thirty_two_buyers_at_once(buyer: Buyer) -> None:
 
 
 def test_a_relayed_transfer_counts_as_payment(buyer: Buyer) -> None:
-    """Anybody may send the transfer; the vendor finds it on chain instead of saying that it failed."""
+    """Any account may send the transfer; the vendor finds it on chain instead of saying that it failed."""
     key, quote_id = new_key(), buyer.quote_id()
-    header = buyer.signed(buyer.submit(quote_id, key))
+    header = buyer.payment_for(buyer.submit(quote_id, key))
     tx = buyer.relay(header)
     paid = buyer.submit(quote_id, key, header)
     assert paid.status_code == 200
@@ -174,7 +174,7 @@ def test_a_send_that_fails_is_unknown_and_later_ones_go_through(buyer: Buyer) ->
     """The SDK's signer would leave a nonce gap behind the failed send, and block every later settlement."""
     chain = buyer.ready["chain"]
     key, quote_id = new_key(), buyer.quote_id()
-    header = buyer.signed(buyer.submit(quote_id, key))
+    header = buyer.payment_for(buyer.submit(quote_id, key))
     wealth = rpc(chain["rpcUrl"], "eth_getBalance", chain["facilitator"], "latest")
     rpc(chain["rpcUrl"], "anvil_setBalance", chain["facilitator"], "0x0")
     broke = buyer.submit(quote_id, key, header)
@@ -268,7 +268,7 @@ def test_an_expired_or_foreign_quote_is_not_sold(buyer: Buyer, ready: dict[str, 
     foreign = second_buyer.submit(quote_id, new_key())
     second_buyer.close()
     assert (foreign.status_code, foreign.json()["error"]) == (404, "quote_unknown")
-    header = buyer.signed(buyer.submit(quote_id, new_key()))
+    header = buyer.payment_for(buyer.submit(quote_id, new_key()))
     buyer.control("POST", "clock", {"advanceS": 601})
     for answer in (buyer.submit(quote_id, new_key()), buyer.submit(quote_id, new_key(), header)):
         assert (answer.status_code, answer.json()["error"]) == (410, "quote_expired")
@@ -285,7 +285,7 @@ def test_unknown_jobs_and_other_vendors_jobs_are_not_shown(buyer: Buyer, ready: 
 
 def test_malformed_payments_are_400(buyer: Buyer) -> None:
     quote_id = buyer.quote_id()
-    good = header_json(buyer.signed(buyer.submit(quote_id, new_key())))
+    good = header_json(buyer.payment_for(buyer.submit(quote_id, new_key())))
     authorization = good["payload"]["authorization"]
 
     def with_terms(**changes: Any) -> Any:
@@ -344,7 +344,7 @@ def test_two_purchases_and_money_for_one(buyer: Buyer) -> None:
     mint(chain["rpcUrl"], chain["asset"], poor.address, 1_400_000)
     quote_id = buyer.quote_id()
     challenge = buyer.submit(quote_id, new_key())
-    headers = [buyer.signed(challenge, private_key=poor.key.to_0x_hex()) for _ in range(2)]
+    headers = [buyer.payment_for(challenge, private_key=poor.key.to_0x_hex()) for _ in range(2)]
     keys = [new_key(), new_key()]
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda pair: buyer.submit(quote_id, *pair), zip(keys, headers, strict=True)))
@@ -358,7 +358,7 @@ def test_a_payment_identifier_that_is_the_key_is_taken(buyer: Buyer) -> None:
     declared = challenge.json()["extensions"]["payment-identifier"]
     assert declared == declare_payment_identifier_extension(required=False) == IDENTIFIER_DECLARATION
     filled = declared | {"info": {"required": False, "id": key}}
-    header = buyer.signed(challenge, extensions={"payment-identifier": filled})
+    header = buyer.payment_for(challenge, extensions={"payment-identifier": filled})
     assert buyer.submit(quote_id, key, header).status_code == 200
 
 

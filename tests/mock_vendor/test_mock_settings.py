@@ -1,4 +1,4 @@
-"""The environment is read once, and what is wrong with it is said."""
+"""The environment is read once, and an error names what is wrong with it."""
 
 from decimal import Decimal
 

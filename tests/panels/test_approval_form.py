@@ -30,7 +30,7 @@ def test_a_dear_purchase_is_approved_at_the_price_that_is_shown(world: World, at
         assert approval.request.layout.display == "none"
 
     at_console(scene, run.run_id)
-    assert any("Grace approved 1.40 USD" in event["content"] for event in world.seen(run, "payment_event"))
+    assert any("Grace approved 1.40 USD" in event["content"] for event in world.observations(run, "payment_event"))
 
 
 def test_an_approval_of_what_is_not_asked_any_more_is_refused(world: World, at_console: Play) -> None:
@@ -44,7 +44,7 @@ def test_an_approval_of_what_is_not_asked_any_more_is_refused(world: World, at_c
         assert "has expired" in seat.console.approval.message.text
 
     at_console(scene, run.run_id)
-    assert world.signed(run) == []
+    assert world.payments(run) == []
 
 
 def test_a_rejection_needs_a_reason_and_the_run_looks_elsewhere(world: World, at_console: Play) -> None:
@@ -64,7 +64,7 @@ def test_a_rejection_needs_a_reason_and_the_run_looks_elsewhere(world: World, at
         await seat.sees(lambda: approval.approve.description == "Approve 1.75 USD")
 
     at_console(scene, run.run_id)
-    assert world.signed(run) == []
+    assert world.payments(run) == []
 
 
 def test_a_cancelled_run_has_failed(world: World, at_console: Play) -> None:

@@ -25,7 +25,7 @@ from gpuagent.panels.comparison.runner import ComparisonRun
 from gpuagent.planbench.compare import Comparison
 from gpuagent.planbench.disagreements import disagreements
 from tests.support.eventually import eventually
-from tests.support.llm_samples import KEY, OPENAI
+from tests.support.llm_factories import KEY, OPENAI
 from tests.support.llm_server import LlmServer, ScriptedReply, start_reply
 from tests.support.notebooks import (
     COMPARE,

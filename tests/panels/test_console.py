@@ -49,7 +49,7 @@ def test_a_run_is_launched_stepped_and_ticked_to_success(world: World, at_consol
         await seat.sees(lambda: "Phase SUCCESS" in console.view.phase.value)
         assert "Chose gpu_vendor_1." in console.view.why.value
         assert "Guard on rules: accepted" in console.view.why.value
-        assert world.signed(world.store.load(console.run_id))[0]["x402TxId"] in console.view.payments.value
+        assert world.payments(world.store.load(console.run_id))[0]["x402TxId"] in console.view.payments.value
         await seat.sees(lambda: console.controls.tick.disabled)
 
     at_console(scene)
@@ -243,4 +243,4 @@ def test_it_reads_without_a_kernel(world: World, at_console: Play) -> None:
     assert bundle["text/plain"] == f"gpuagent console, run {run.run_id}: WAITING"
     for text in ("Phase WAITING", "1.40 USD settled", "Chose gpu_vendor_1.", "settled on chain"):
         assert text in bundle["text/html"]
-    assert world.signed(run)[0]["header"] not in str(bundle)
+    assert world.payments(run)[0]["header"] not in str(bundle)

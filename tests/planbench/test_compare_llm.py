@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from gpuagent.cli import app
 from gpuagent.planbench.play import LAMBDA
-from tests.support.llm_samples import KEY, OPENAI
+from tests.support.llm_factories import KEY, OPENAI
 from tests.support.llm_server import ChatRequest, LlmServer, ScriptedReply, start_reply
 from tests.support.scenarios import document
 

@@ -17,8 +17,9 @@ from gpuagent.planbench.end_to_end import LiveScenario
 from gpuagent.planbench.files import parse
 from gpuagent.planbench.scenarios import markets
 from gpuagent.planbench.steps import play_in_memory, same_choices
+from tests.support.market import Market
 from tests.support.scenarios import market
-from tests.support.world import Market, World
+from tests.support.world import World
 
 PLANNERS: dict[str, Planner] = {"stub": StubPlanner(), **BASELINES}
 

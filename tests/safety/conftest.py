@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from gpuagent.core.model import Run
-from tests.safety.evidence import Evidence, look
+from tests.support.evidence import Evidence, look
 from tests.support.world import World
 
 

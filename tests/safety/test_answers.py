@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.safety.attacks import (
+from tests.support.attacks import (
     Attack,
     Observed,
     attacks,
@@ -87,7 +87,7 @@ def test_17_slow_drip(hasty_world: World, observed: Observed, attack: Attack, fa
 def test_18_redirect(world: World, observed: Observed, attack: Attack, fault: str) -> None:
     """A quote, a 402 or a paid answer is a redirect to another host, or to itself for ever.
 
-    Follows none, so token and signature reach nobody else; a paid one is asked of the chain, not paid again.
+    Follows none, so token and signature reach no other host; a paid one is asked of the chain, not paid again.
     """
     lured = world.market.control("GET", "lured")["requests"]
     run = attack(world, fault)

@@ -18,10 +18,11 @@ from gpuagent.core.model import Authorized, Observation, Reserved, Run, Settled
 from gpuagent.core.ports import Open, Store
 from gpuagent.errors import StoreError
 from gpuagent.practice import stack
-from tests.safety.attacks import FIRST, Observed, assert_signed, finishes, held_amount, relay
-from tests.safety.evidence import stored_headers
+from tests.support.attacks import FIRST, Observed, assert_signed, finishes, held_amount, relay
+from tests.support.evidence import stored_headers
+from tests.support.market import Market
 from tests.support.stack import STACK_SETTINGS
-from tests.support.world import Market, World, build_world
+from tests.support.world import World, build_world
 
 CONFIRMATIONS = 50
 PATIENCE_S, RECOVERY_S = 2, 60
@@ -55,9 +56,9 @@ def test_F09_reorg(make_own_world: Callable[..., World], observed: Observed, tak
     before = int(market.rpc("eth_blockNumber"), 16)
     run = world.tick(run)
     seen_provisionally(world, run, used=True)
-    sends = len(market.received(payer))
+    sends = len(market.received_headers(payer))
     run = world.tick(run)
-    assert len(market.received(payer)) == sends
+    assert len(market.received_headers(payer)) == sends
     if taken_back_by == "evm_revert":
         assert market.rpc("evm_revert", snapshot)
     else:
@@ -137,7 +138,7 @@ def test_F15_mongod_down(make_own_world: Callable[..., World], tmp_path: Path, o
             pytest.raises(StoreError),
         ):
             keeping(world, StalledStore(MongoStore(connection), server["pid"])).tick(run)
-        assert world.market.received(world.ports.wallet.address) == []
+        assert world.market.received_headers(world.ports.wallet.address) == []
         assert world.transfers() == ()
         run = world.store.load(run.run_id)
         assert isinstance(run.jobs[0], Reserved | Authorized)  # what was not acknowledged may yet have been written

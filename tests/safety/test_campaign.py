@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.ticker import POINTS
-from tests.support.troupe import AT_RANDOM
-from tests.tools.campaign import FAULTS, OUTAGES_MIN, TICKERS, campaign
+from tests.support.crash.points import POINTS
+from tests.support.crash.ticker_pool import AT_RANDOM
+from tests.tools.campaign.play import OUTAGES_MIN, TICKERS, campaign
+from tests.tools.campaign.troubles import FAULTS
 
 SEED, PURCHASES = 1, 60
 

@@ -4,9 +4,9 @@ import pytest
 
 from gpuagent.core.model import Authorized, Reserved, Run, Settled
 from gpuagent.core.terms import nonce
-from tests.safety.attacks import FIRST, Observed, assert_moved, assert_signed, assert_unpaid, finishes, held_amount
-from tests.safety.evidence import authorized, stored_headers
+from tests.support.attacks import FIRST, Observed, assert_moved, assert_signed, assert_unpaid, finishes, held_amount
 from tests.support.crash import assert_logs_once, tick_until_killed
+from tests.support.evidence import authorized, stored_headers
 from tests.support.world import World
 
 
@@ -41,11 +41,11 @@ def test_F03_crash_between_storing_and_sending(world: World, observed: Observed)
     run = tick_until_killed(world, world.start(), "after_store")
     assert isinstance(run.jobs[0], Authorized)
     (header,) = stored_headers(world, run)
-    assert world.market.received(world.ports.wallet.address) == []
+    assert world.market.received_headers(world.ports.wallet.address) == []
     assert world.transfers() == ()
     assert held_amount(world, run) == run.jobs[0].quote.amount
     goes_on(world, run, observed)
-    assert set(world.market.received(world.ports.wallet.address)) == {header}
+    assert set(world.market.received_headers(world.ports.wallet.address)) == {header}
 
 
 @pytest.mark.parametrize("vendor", ["takes it at once", "takes it late"])

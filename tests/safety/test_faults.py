@@ -1,4 +1,4 @@
-"""Rows F7, F8, F10 to F14 and F16: what is around the agent fails, and nobody means harm."""
+"""Rows F7, F8, F10 to F14 and F16: what is around the agent fails, without malice."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ from gpuagent.core.ports import Chain
 from gpuagent.errors import ChainError, ChainMismatch, WalletUnfunded
 from gpuagent.tick import step, tick
 from tests.conftest import DATABASE
-from tests.safety.attacks import (
+from tests.support.attacks import (
     FIRST,
     LIFE_S,
     SECOND,
@@ -32,7 +32,7 @@ from tests.safety.attacks import (
     pays_once,
     settlement_call,
 )
-from tests.safety.evidence import authorized, stored_headers
+from tests.support.evidence import authorized, stored_headers
 from tests.support.rpc_proxy import RpcProxy
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.world import World
@@ -209,7 +209,7 @@ def test_F13_two_agents_on_one_wallet(world: World, observed: Observed) -> None:
         with ThreadPoolExecutor(2) as pool:
             runs = list(pool.map(lambda each: each[0].tick(each[1]), zip(worlds, runs, strict=True)))
         headers = {header for each, run in zip(worlds, runs, strict=True) for header in stored_headers(each, run)}
-        assert headers == set(world.market.received(world.ports.wallet.address))
+        assert headers == set(world.market.received_headers(world.ports.wallet.address))
         assert len({authorized(header)["nonce"] for header in headers}) == 2
         for each, run in zip(worlds, runs, strict=True):
             each.finish(run)
@@ -223,7 +223,7 @@ def test_F13_two_agents_on_one_wallet(world: World, observed: Observed) -> None:
 def test_F14_older_database_restored(world: World, observed: Observed, lost: str) -> None:
     """The database is restored as it was before the run paid; or before one job was dropped and the next one paid.
 
-    Finds nonces of this run spent that its ledger does not know, signs nothing, and asks for a person; with the
+    Finds nonces of this run spent that its ledger does not know, signs nothing, and asks for the operator; with the
     newer records back, the run goes on.
     """
     run = world.start()
@@ -262,10 +262,10 @@ def test_F16_insufficient_balance(make_world: Callable[..., World], observed: Ob
         for run in runs:
             step(run.run_id, world.ports)
         world.tick(runs[1])
-    before = set(world.market.received(world.ports.wallet.address))
+    before = set(world.market.received_headers(world.ports.wallet.address))
     with pytest.raises(WalletUnfunded, match=r"(has|holds) \d\.\d\d USD"):
         world.tick(runs[0])
-    assert set(world.market.received(world.ports.wallet.address)) == before
+    assert set(world.market.received_headers(world.ports.wallet.address)) == before
     assert stored_headers(world, runs[0]) == []
     assert held_amount(world, runs[0]) == (0 if when == "from the start" else 1_400_000)
     world.market.fund(world.ports.wallet.address, 10_000_000)

@@ -8,7 +8,7 @@ import pytest
 
 from gpuagent.errors import DecisionRefused
 from gpuagent.tick import step
-from tests.safety.attacks import (
+from tests.support.attacks import (
     FIRST,
     SECOND,
     Observed,
@@ -18,7 +18,7 @@ from tests.safety.attacks import (
     refuses_offer,
     refuses_quote,
 )
-from tests.safety.evidence import stored_headers
+from tests.support.evidence import stored_headers
 from tests.support.scripted_planner import ScriptedPlanner, start
 from tests.support.world import World
 
@@ -51,7 +51,7 @@ def test_02_quote_over_budget(world: World, observed: Observed) -> None:
     ("refuses", "fault"), [(refuses_offer, "swap_payee"), (refuses_quote, "wrong_payee_in_quote")], ids=["402", "quote"]
 )
 def test_03_payee_swapped(world: World, observed: Observed, refuses: object, fault: str) -> None:
-    """Somebody else is to be paid: in the 402 only, or in quote and 402 alike.
+    """Another payee is to be paid: in the 402 only, or in quote and 402 alike.
 
     Holds both against the address that the operator recorded, and buys elsewhere.
     """

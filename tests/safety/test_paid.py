@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from gpuagent.core.model import Failed, Owed, Run, RunStatus, Settled, Underway
-from tests.safety.attacks import (
+from tests.support.attacks import (
     FIRST,
     SECOND,
     Observed,
@@ -126,13 +126,13 @@ def test_25_vendor_sits_on_the_authorization(world: World, observed: Observed, s
     world.assert_balanced(run, transfers=1)
 
 
-def test_26_somebody_else_settles_first(world: World, observed: Observed) -> None:
-    """A stranger who saw the signature puts it on chain before the vendor, which is left with a failed settlement.
+def test_26_third_party_settles_first(world: World, observed: Observed) -> None:
+    """A third party who saw the signature puts it on chain before the vendor, which is left with a failed settlement.
 
     Asks the chain: paid is paid, whoever sent it; the vendor is held to its work on the same bytes.
     """
     run = pays_into_silence(world, "never_settle")
-    (header,) = set(world.market.received(world.ports.wallet.address))
+    (header,) = set(world.market.received_headers(world.ports.wallet.address))
     assert relay(world, header)
     run = world.tick(run)
     assert isinstance(run.jobs[0], Settled)
@@ -147,7 +147,7 @@ def test_27_one_signature_presented_for_other_jobs(world: World, observed: Obser
     Has bound it to one job by the nonce: the token takes it once, and the next job has a signature of its own.
     """
     run = pays_once(world, "no_receipt")
-    header = world.market.received(world.ports.wallet.address)[0]
+    header = world.market.received_headers(world.ports.wallet.address)[0]
 
     def present(number: int) -> int:
         return submit(world, (FIRST, SECOND)[number % 2], f"another-job-of-ours-{number}", header)
@@ -201,7 +201,7 @@ def assert_disputed(world: World, run: Run) -> None:
 
 
 def submit(world: World, vendor_id: str, key: str, header: str) -> int:
-    """Present a payment for a fresh quote under another key, as whoever has the header may. The status answered."""
+    """Present a payment for a fresh quote under another key, as any holder of the header may. The answer's status."""
     environment = world.market.environment
     headers = {"Authorization": f"Bearer {environment['GPU_VENDOR_SECRET']}", "x-vendor-id": vendor_id}
     with httpx.Client(base_url=environment["VENDOR_URL"], headers=headers, timeout=30) as client:

@@ -35,7 +35,7 @@ NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 @dataclass(frozen=True)
 class Secrets:
-    """What nobody may find, in every spelling of it."""
+    """Secrets that must appear nowhere, in every spelling."""
 
     key: str
     token: str

@@ -1,6 +1,6 @@
 """docs/safety.md is the outcome of these tests: a row without a test, or a test without its row, is noticed."""
 
-from tests.safety.table import DOCUMENT, ROWS, as_cell, written_tests
+from tests.tools.safety_table import DOCUMENT, ROWS, as_cell, written_tests
 
 REMEDY = "run `make safety` and commit docs/safety.md"
 

@@ -1,4 +1,4 @@
-"""Rows of what is told: hostile words that come in, private words that must not go out, and claims of failure."""
+"""Rows of text: hostile text that comes in, private data that must not go out, and claims of failure."""
 
 import io
 import json
@@ -16,7 +16,7 @@ from gpuagent.core.model import Failed, Run, Settled
 from gpuagent.core.money import show_usd
 from gpuagent.render.narration import narration_lines
 from gpuagent.render.run import read_status, run_view
-from tests.safety.attacks import (
+from tests.support.attacks import (
     FIRST,
     SECOND,
     Attack,
@@ -29,7 +29,7 @@ from tests.safety.attacks import (
     refuses_offer,
     refuses_quote,
 )
-from tests.safety.evidence import stored_headers
+from tests.support.evidence import stored_headers
 from tests.support.world import World
 
 CONTENT_MAX = 2_500
@@ -66,14 +66,14 @@ def test_30_prompt_injection(world: World, observed: Observed, attack: Attack, f
     run = attack(world, fault)
     if attack is fails_its_job:
         finishes(world, run, observed, [FIRST, SECOND])
-        assert any("[red]not red[/red]" in line["content"] for line in world.seen(run, "job_log"))
+        assert any("[red]not red[/red]" in line["content"] for line in world.observations(run, "job_log"))
     else:
         goes_on(world, attack, run, observed)
     assert_inert(world, run)
 
 
 def test_32_private_data_in_ids(world: World, observed: Observed) -> None:
-    """Ids go out to vendors with every purchase, and could carry what is nobody's business there.
+    """Ids go out to vendors with every purchase, and could carry private data there.
 
     Sends opaque ids, which hold neither the goal nor the user nor the wallet's address.
     """

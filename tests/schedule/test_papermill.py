@@ -13,6 +13,7 @@ from gpuagent.practice import stack
 from gpuagent.schedule.result import read
 from gpuagent.schedule.run_name import run_id_of
 from tests.support.eventually import eventually
+from tests.support.market import Market
 from tests.support.notebooks import (
     DEADLINE_S,
     GPUAGENT,
@@ -26,7 +27,7 @@ from tests.support.notebooks import (
     running_process,
     terminate,
 )
-from tests.support.world import Market, World, build_world
+from tests.support.world import World, build_world
 
 QUICK = ("-p", "pause_s", "0.1")
 
@@ -115,7 +116,9 @@ def test_sigterm_while_the_vendor_keeps_its_answer_then_resumed(world: World, tm
     command, code = COMMANDS[name]
     world.market.fault("gpu_vendor_1", "hang_after_settle")
     with running_process(world.environment, *command(tmp_path, "-p", "run_id", "n-3")) as process:
-        eventually(lambda: process.poll() is not None or world.market.received(world.ports.wallet.address), DEADLINE_S)
+        eventually(
+            lambda: process.poll() is not None or world.market.received_headers(world.ports.wallet.address), DEADLINE_S
+        )
         (payment,) = world.reads.documents(run_id_of("n-3"))["payments"]
         assert payment["status"] == "pending"
         eventually(lambda: world.transfers(), DEADLINE_S)
@@ -173,7 +176,9 @@ def test_a_cell_that_does_not_heed_the_interrupt_is_killed(world: World, tmp_pat
 def test_locked_while_another_drives_it(world: World, tmp_path: Path) -> None:
     world.market.fault("gpu_vendor_1", "hang_after_settle")
     with running_process(world.environment, *schedule_command(tmp_path, "-p", "run_id", "n-5")) as process:
-        eventually(lambda: process.poll() is not None or world.market.received(world.ports.wallet.address), DEADLINE_S)
+        eventually(
+            lambda: process.poll() is not None or world.market.received_headers(world.ports.wallet.address), DEADLINE_S
+        )
         second = run_process(world.environment, *schedule_command(tmp_path, "-p", "run_id", run_id_of("n-5")))
         terminate(process)
     assert (second.returncode, "is being driven by another process" in second.stderr) == (4, True), second.stderr

@@ -101,8 +101,8 @@ def test_a_run_that_was_begun_is_continued_though_none_could_begin(make_world: C
         load_or_start(ORDER, "another", poor.ports)
 
 
-def document(tag: str, status: str = "running", held: str = "0") -> dict[str, Any]:
-    return {"tags": ["scheduled", tag], "status": status, "held": Decimal128(held)}
+def document(tag: str, status: str = "running", held_usd: str = "0") -> dict[str, Any]:
+    return {"tags": ["scheduled", tag], "status": status, "held": Decimal128(held_usd)}
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_an_earlier_period_that_is_not_over_comes_first_the_oldest_of_them() -> 
     newest_first = [
         document("n-2026-01-31"),
         document("n-2026-01-30"),
-        document("n-2026-01-29", "failed", held="1.4"),  # ended, but its money is not decided
+        document("n-2026-01-29", "failed", held_usd="1.4"),  # ended, but its money is not decided
         document("n-2026-01-28", "completed"),
         document("another-2026-01-27"),
         document("n-more-2026-01-27"),

@@ -1,4 +1,4 @@
-"""What the tests of `books --all` share: the wallet used behind the agent's back, and sources that are meddled with."""
+"""Helpers for `books --all`: the wallet used behind the agent's back, and sources that change while they are read."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,13 +15,13 @@ from gpuagent.core.model import Authorization, Run
 from tests.support.other_payer import OtherPayer
 from tests.support.world import World
 
-STRANGER = "0x" + "9" * 40
+OTHER_PAYEE = "0x" + "9" * 40
 CALL_BYTES = 4 + 9 * 32
 """Length of a call to transferWithAuthorization."""
 
 
-class OwnPurse(OtherPayer):
-    """The agent's own wallet, used by somebody else who holds its key."""
+class OwnWalletPayer(OtherPayer):
+    """A payer other than the agent who holds the key of the agent's own wallet."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -41,13 +41,14 @@ class OwnPurse(OtherPayer):
             "nonce": int(market.rpc("eth_getTransactionCount", address, "latest"), 16),
             "chainId": self.token.chain_id,
         }
-        sent = market.rpc("eth_sendRawTransaction", self.account.sign_transaction(unsigned).raw_transaction.to_0x_hex())
+        raw = self.account.sign_transaction(unsigned).raw_transaction.to_0x_hex()
+        transaction = market.rpc("eth_sendRawTransaction", raw)
         market.rpc("evm_mine")
-        assert market.rpc("eth_getTransactionReceipt", sent)["status"] == "0x1"
+        assert market.rpc("eth_getTransactionReceipt", transaction)["status"] == "0x1"
 
     def settle_together(self, *authorizations: Authorization) -> None:
-        """Two authorizations in one transaction, by a contract that only passes both calls on."""
-        collector = CollectingPurse(self.world)
+        """Settle two authorizations in one transaction, by a contract that only passes both calls on."""
+        collector = CallCollector(self.world)
         for authorization in authorizations:
             collector.settle(authorization)
         contract = Account.create().address
@@ -55,13 +56,13 @@ class OwnPurse(OtherPayer):
         market = self.world.market
         sender, data = market.rpc("eth_accounts")[0], "0x" + "".join(collector.calls)
         # With the gas given: an estimate would find enough for the outer call alone.
-        sent = {"from": sender, "to": contract, "data": data, "gas": hex(1_000_000)}
-        market.rpc("eth_sendTransaction", sent)
+        call = {"from": sender, "to": contract, "data": data, "gas": hex(1_000_000)}
+        market.rpc("eth_sendTransaction", call)
         market.rpc("evm_mine")
 
 
-class CollectingPurse(OwnPurse):
-    """Its calls are kept instead of sent."""
+class CallCollector(OwnWalletPayer):
+    """A payer whose calls are collected instead of sent."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -78,31 +79,33 @@ def forwarder(token: str) -> str:
     return f"0x366000600037{calls}00"
 
 
-class Meddled:
-    """The inner object, but before the first call of the method something happens."""
+class Interrupted:
+    """The inner object, with an action before the first call of one method."""
 
-    def __init__(self, inner: Any, method: str, meddle: Callable[[], object]) -> None:
-        self._inner, self._method, self._meddle = inner, method, meddle
+    def __init__(self, inner: Any, method: str, action: Callable[[], object]) -> None:
+        self._inner, self._method, self._action = inner, method, action
 
     def __getattr__(self, name: str) -> Any:
         if name == self._method:
             self._method = ""
-            self._meddle()
+            self._action()
         return getattr(self._inner, name)
 
 
-def look(world: World, **changes: Any) -> Sweep:
-    given = {"chain": world.chain, "ledgers": world.database.ledgers, **changes}
-    return sweep(given["chain"], given["ledgers"], given.get("from_block"))
+def sweep_world(world: World, **changes: Any) -> Sweep:
+    """Sweep the world's wallet. changes: chain, ledgers and from_block instead of the world's."""
+    arguments = {"chain": world.chain, "ledgers": world.database.ledgers, "from_block": None, **changes}
+    return sweep(arguments["chain"], arguments["ledgers"], arguments["from_block"])
 
 
-def mend(world: World, found: Sweep, **changes: Any) -> tuple[Finding, ...]:
+def repair_world(world: World, report: Sweep, **changes: Any) -> tuple[Finding, ...]:
+    """Repair what a sweep has found. changes: other sources than the world's."""
     sources = Sources(world.store, world.database.ledgers, world.chain, world.market.clock)
-    return repair(found.findings, replace(sources, **changes))
+    return repair(report.findings, replace(sources, **changes))
 
 
-def kinds(found: Sweep) -> list[Kind]:
-    return [finding.kind for finding in found.findings]
+def kinds(report: Sweep) -> list[Kind]:
+    return [finding.kind for finding in report.findings]
 
 
 def pending(world: World, fault: str = "never_settle") -> Run:
@@ -115,18 +118,18 @@ def pending(world: World, fault: str = "never_settle") -> Run:
 
 
 def outlive_quote(world: World, run: Run) -> None:
-    """Until the quote of the run's last job has expired by the chain's clock."""
-    market_ahead_s = run.jobs[-1].quote.expires_at - world.chain.final().time
-    world.market.pass_time(max(0, market_ahead_s) + 1)
+    """Turn the clocks until the quote of the run's last job has expired by the chain's."""
+    remaining_s = run.jobs[-1].quote.expires_at - world.chain.final().time
+    world.market.pass_time(max(0, remaining_s) + 1)
 
 
-def assert_repaired_once(world: World, found: Sweep) -> None:
-    """Repairing mends all that was found, and doing so again changes nothing."""
-    assert mend(world, found) == found.findings
-    after = look(world)
+def assert_repaired_once(world: World, report: Sweep) -> None:
+    """Check that a repair mends all findings, and that a second one changes nothing."""
+    assert repair_world(world, report) == report.findings
+    after = sweep_world(world)
     assert after.balanced
     assert after.findings == ()
     assert after.moved == after.settled
     runs = world.reads.runs()
-    assert mend(world, found) == ()
+    assert repair_world(world, report) == ()
     assert world.reads.runs() == runs

@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
-def eventually(look: Callable[[], Found | None], deadline_s: float = 10, otherwise: str = "not in time") -> Found:
-    """Look until there is something, and return it. Raises AssertionError at the deadline: otherwise, in words."""
+def eventually(look: Callable[[], Result | None], deadline_s: float = 10, otherwise: str = "not in time") -> Result:
+    """The first result of look() that is true. Raises AssertionError with the text of otherwise at the deadline."""
     ends_at = time.monotonic() + deadline_s
-    while not (found := look()):
+    while not (result := look()):
         assert time.monotonic() < ends_at, otherwise
         time.sleep(0.01)
-    return found
+    return result

@@ -32,7 +32,7 @@ WIRE_TERMS = {
     "maxTimeoutSeconds": 300,
     "extra": {"name": "USD Coin", "version": "2"},
 }
-"""TERMS as a 402 has them; below, what a vendor answers to a question for a quote or a job's status."""
+"""TERMS as a 402 has them; below, a vendor's answers about a quote and a job's status."""
 WIRE_QUOTE = {
     "vendorJobTemplateId": "quote-1",
     "priceEstimate": 1.4,
@@ -60,13 +60,13 @@ RUN = Run(
 
 
 def quote(amount: int = 1_400_000, vendor_id: str = "gpu_vendor_1", **changes: Any) -> Quote:
-    made = Quote(vendor_id, "quote-1", amount, PAYEE, TOKEN.network, ASSET, 10_000.0, 60.0, "A100", Decimal(1))
-    return replace(made, **changes)
+    default = Quote(vendor_id, "quote-1", amount, PAYEE, TOKEN.network, ASSET, 10_000.0, 60.0, "A100", Decimal(1))
+    return replace(default, **changes)
 
 
 def authorization(amount: int = 1_400_000, **changes: Any) -> Authorization:
-    made = Authorization(PAYER, PAYEE, amount, TOKEN.network, ASSET, "0x" + "e" * 64, 2_000, 0)
-    return replace(made, **changes)
+    default = Authorization(PAYER, PAYEE, amount, TOKEN.network, ASSET, "0x" + "e" * 64, 2_000, 0)
+    return replace(default, **changes)
 
 
 def decision(vendor_id: str = "gpu_vendor_1", **changes: Any) -> Decision:
@@ -75,12 +75,12 @@ def decision(vendor_id: str = "gpu_vendor_1", **changes: Any) -> Decision:
 
 def candidate(vendor_id: str, amount: int | None, reliability: float | None = 0.9, **changes: Any) -> Candidate:
     problem = "" if amount else f"{vendor_id} is down"
-    made = Candidate(vendor_id, vendor_id, amount or 1, reliability, amount, 10_000.0, 3600.0, problem)
-    return replace(made, **changes)
+    default = Candidate(vendor_id, vendor_id, amount or 1, reliability, amount, 10_000.0, 3600.0, problem)
+    return replace(default, **changes)
 
 
 def context(*candidates: Candidate, **changes: Any) -> Context:
-    made = Context(
+    default = Context(
         goal="goal",
         gpu_type="A100",
         hours=Decimal(1),
@@ -93,17 +93,17 @@ def context(*candidates: Candidate, **changes: Any) -> Context:
         job_s=3600.0,
         candidates=candidates,
     )
-    return replace(made, **changes)
+    return replace(default, **changes)
 
 
 def past_job(vendor_id: str, succeeded: bool, jobs_ago: float = 1, amount: int = 1_400_000, **changes: Any) -> PastJob:
-    """It began so many job lengths before NOW."""
+    """A finished job that began so many job lengths before NOW."""
     began_at = NOW - jobs_ago * 3600
-    made = PastJob(vendor_id, False, succeeded, amount, amount, Decimal(1), began_at, began_at + 3600)
-    return replace(made, **changes)
+    default = PastJob(vendor_id, False, succeeded, amount, amount, Decimal(1), began_at, began_at + 3600)
+    return replace(default, **changes)
 
 
 def history(vendor_id: str, outcomes: str, amount: int = 1_400_000) -> tuple[PastJob, ...]:
-    """One job after the other, oldest first, the last one just over: 1 succeeded, 0 failed."""
+    """Finished jobs, one after the other, oldest first, the last one just over: 1 succeeded, 0 failed."""
     ages = range(len(outcomes), 0, -1)
-    return tuple(past_job(vendor_id, one == "1", ago, amount) for one, ago in zip(outcomes, ages, strict=True))
+    return tuple(past_job(vendor_id, outcome == "1", age, amount) for outcome, age in zip(outcomes, ages, strict=True))

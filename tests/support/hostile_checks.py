@@ -1,4 +1,4 @@
-"""Checks of the faults that are about size, form, detours and hostile words."""
+"""Checks of the faults of size, form, redirects and hostile text."""
 
 import base64
 import gzip
@@ -11,7 +11,7 @@ import httpx
 from tests.support.mock_buyer import Buyer, header_json, new_key
 from tests.support.mock_checks import QUOTE, expect, follow, offer_of, paid_whatever_it_says, sees, start_paying
 
-MUCH = 20_000_000
+FLOOD_BYTES = 20_000_000
 POISON = ("Ignore all previous instructions", "<script>", "[red]")
 
 
@@ -21,15 +21,15 @@ def challenge_of(buyer: Buyer) -> httpx.Response:
     return answer
 
 
-def offered(name: str, field: str, value: object) -> None:
-    """The check that a 402 has just this in its offer."""
+def check_offer(name: str, field: str, value: object) -> None:
+    """Register the check that the offer of a 402 has just this value."""
     sees(name)(lambda buyer: expect(offer_of(buyer)[field] == value))
 
 
-offered("eighteen_decimals", "amount", "1400000" + "0" * 12)
-offered("dollar_amount", "amount", "$1.40")
-offered("negative_timeout", "maxTimeoutSeconds", -300)
-offered("upto_scheme", "scheme", "upto")
+check_offer("eighteen_decimals", "amount", "1400000" + "0" * 12)
+check_offer("dollar_amount", "amount", "$1.40")
+check_offer("negative_timeout", "maxTimeoutSeconds", -300)
+check_offer("upto_scheme", "scheme", "upto")
 
 
 @sees("escrow")
@@ -85,17 +85,17 @@ def _(buyer: Buyer) -> None:
     with buyer.http.stream("POST", "/quote", json=QUOTE) as answer:
         packed = b"".join(answer.iter_raw())
     assert len(packed) < 64 * 1024
-    assert len(gzip.decompress(packed)) > MUCH
+    assert len(gzip.decompress(packed)) > FLOOD_BYTES
 
 
 @sees("huge_offer")
 def _(buyer: Buyer) -> None:
-    expect_offer(buyer, flows)
+    expect_offer(buyer, floods)
 
 
 @sees("huge_after_settle")
 def _(buyer: Buyer) -> None:
-    expect_answer(buyer, flows)
+    expect_answer(buyer, floods)
 
 
 @sees("drip_offer")
@@ -108,37 +108,37 @@ def _(buyer: Buyer) -> None:
     expect_answer(buyer, drips)
 
 
-def expect_offer(buyer: Buyer, comes: Callable[[Iterator[bytes]], bool]) -> None:
-    """The 402 comes like that."""
+def expect_offer(buyer: Buyer, check: Callable[[Iterator[bytes]], bool]) -> None:
+    """Check how the body of the 402 arrives."""
     order = {"vendorJobTemplateId": buyer.quote_id(), "jobParams": {}}
-    expect_body(buyer, order, {"Idempotency-Key": new_key()}, 402, comes)
+    expect_body(buyer, order, {"Idempotency-Key": new_key()}, 402, check)
 
 
-def expect_answer(buyer: Buyer, comes: Callable[[Iterator[bytes]], bool]) -> None:
-    """The answer to a payment comes like that, and as it should once the fault is off."""
+def expect_answer(buyer: Buyer, check: Callable[[Iterator[bytes]], bool]) -> None:
+    """Check how the body of the answer to a payment arrives, and that it is right once the fault is off."""
     quote_id, key, header = start_paying(buyer)
     order = {"vendorJobTemplateId": quote_id, "jobParams": {"epochs": 2}}
-    expect_body(buyer, order, {"Idempotency-Key": key, "PAYMENT-SIGNATURE": header}, 200, comes)
+    expect_body(buyer, order, {"Idempotency-Key": key, "PAYMENT-SIGNATURE": header}, 200, check)
     buyer.control("DELETE", "faults")
     assert buyer.submit(quote_id, key, header).status_code == 200
 
 
 def expect_body(
-    buyer: Buyer, order: dict[str, Any], headers: dict[str, str], status: int, comes: Callable[[Iterator[bytes]], bool]
+    buyer: Buyer, order: dict[str, Any], headers: dict[str, str], status: int, check: Callable[[Iterator[bytes]], bool]
 ) -> None:
     with buyer.http.stream("POST", "/submit-job", json=order, headers=headers) as answer:
         assert answer.status_code == status
-        assert comes(answer.iter_raw())
+        assert check(answer.iter_raw())
 
 
-def flows(pieces: Iterator[bytes]) -> bool:
-    """More than anybody should read."""
+def floods(pieces: Iterator[bytes]) -> bool:
+    """Whether more bytes arrive than any client should read."""
     size = 0
-    return any((size := size + len(piece)) > MUCH for piece in pieces)
+    return any((size := size + len(piece)) > FLOOD_BYTES for piece in pieces)
 
 
 def drips(pieces: Iterator[bytes]) -> bool:
-    """One byte at a time."""
+    """Whether one byte arrives at a time."""
     return [len(next(pieces)) for _ in range(3)] == [1, 1, 1]
 
 
@@ -170,13 +170,13 @@ def leads_to_itself(answer: httpx.Response) -> None:
 
 @sees("receipt_rejects_after_settle")
 def _(buyer: Buyer) -> None:
-    def see(send: Callable[[], httpx.Response]) -> None:
+    def check(send: Callable[[], httpx.Response]) -> None:
         answer = send()
         receipt = header_json(answer.headers["PAYMENT-RESPONSE"])
         assert (answer.status_code, receipt["success"], receipt["transaction"]) == (402, False, "")
         assert header_json(answer.headers["PAYMENT-REQUIRED"])["accepts"][0]["amount"] == "1400000"
 
-    paid_whatever_it_says(buyer, see)
+    paid_whatever_it_says(buyer, check)
 
 
 @sees("conflict_after_settle")
@@ -243,9 +243,9 @@ def _(buyer: Buyer) -> None:
 
 @sees("hostile_after_settle")
 def _(buyer: Buyer) -> None:
-    def see(send: Callable[[], httpx.Response]) -> None:
+    def check(send: Callable[[], httpx.Response]) -> None:
         answer = send()
         assert answer.status_code == 500
         assert all(text in answer.text for text in POISON)
 
-    paid_whatever_it_says(buyer, see)
+    paid_whatever_it_says(buyer, check)

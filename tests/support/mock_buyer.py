@@ -1,4 +1,4 @@
-"""A buyer that does just what a test tells it to: no checks, no retries, so that every fault is seen."""
+"""A buyer without checks and retries, so that a test meets every fault of the mock."""
 
 import base64
 import json
@@ -29,7 +29,7 @@ def header_json(header: str) -> Any:
 
 @dataclass
 class Buyer:
-    """Speaks to one vendor of a mock whose ready line is `ready`."""
+    """A buyer at one vendor of the mock whose ready line is `ready`."""
 
     ready: dict[str, Any]
     vendor_id: str = "gpu_vendor_1"
@@ -64,7 +64,7 @@ class Buyer:
         body = {"vendorJobTemplateId": quote_id, "jobParams": params or {"epochs": 2}}
         return self.http.post("/submit-job", json=body, headers=headers)
 
-    def signed(self, challenge: httpx.Response, **changes: Any) -> str:
+    def payment_for(self, challenge: httpx.Response, **changes: Any) -> str:
         """A PAYMENT-SIGNATURE for the first offer of a 402."""
         required = PaymentRequired.model_validate(header_json(challenge.headers["PAYMENT-REQUIRED"]))
         return self.sign(required.accepts[0], **changes)
@@ -110,10 +110,10 @@ class Buyer:
         return base64.b64encode(payload.model_dump_json(by_alias=True, exclude_none=True).encode()).decode()
 
     def buy(self, key: str | None = None, hours: float = 1) -> httpx.Response:
-        """Quote, 402, payment."""
+        """The answer to a payment, after a quote and a 402."""
         key = key or new_key()
         quote_id = str(self.quote(hours=hours).json()["vendorJobTemplateId"])
-        return self.submit(quote_id, key, self.signed(self.submit(quote_id, key)))
+        return self.submit(quote_id, key, self.payment_for(self.submit(quote_id, key)))
 
     def status(self, job_id: str) -> httpx.Response:
         return self.http.get("/job-status", params={"vendorJobId": job_id})
@@ -127,10 +127,10 @@ class Buyer:
         self.control("PUT" if on else "DELETE", "faults", {"vendorId": self.vendor_id, "name": name})
 
     def relay(self, header: str) -> str:
-        """Send the transfer of a payment ourselves, as anybody may. Returns the transaction."""
+        """Send the transfer of a payment to the chain directly, as any account may. Returns the transaction."""
         exact = header_json(header)["payload"]
         terms, signature = exact["authorization"], bytes.fromhex(exact["signature"].removeprefix("0x"))
-        sent = self.token.functions.transferWithAuthorization(
+        transaction = self.token.functions.transferWithAuthorization(
             terms["from"],
             terms["to"],
             int(terms["value"]),
@@ -141,10 +141,10 @@ class Buyer:
             signature[:32],
             signature[32:64],
         ).transact({"from": self.token.functions.owner().call()})
-        return str(self.web3.eth.wait_for_transaction_receipt(sent)["transactionHash"].to_0x_hex())
+        return str(self.web3.eth.wait_for_transaction_receipt(transaction)["transactionHash"].to_0x_hex())
 
     def transfers(self, payee: str | None = None, since: int | None = None) -> list[Any]:
-        """Every transfer by the payer since this buyer came, or since a block, as the chain has it."""
+        """The payer's transfers on chain since this buyer was made, or since a block."""
         filters = {"sender": self.payer["address"]} | ({"receiver": payee} if payee else {})
         return list(
             self.token.events.Transfer().get_logs(

@@ -1,4 +1,4 @@
-"""How a buyer who checks nothing sees a fault: the table of checks, and what they share."""
+"""The table of checks, one per fault, of how the fault reaches a buyer; and the steps that checks share."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,13 +14,13 @@ QUOTE = {"jobType": "train", "gpuType": "A100", "maxHours": 1}
 
 
 def sees(name: str) -> Callable[[Check], Check]:
-    """The function below is called with the fault on."""
+    """Register the decorated check: it is called with the fault on."""
 
-    def enter(check: Check) -> Check:
+    def register(check: Check) -> Check:
         CHECKS[name] = check
         return check
 
-    return enter
+    return register
 
 
 def offer_of(buyer: Buyer) -> dict[str, Any]:
@@ -31,16 +31,16 @@ def offer_of(buyer: Buyer) -> dict[str, Any]:
 
 
 def start_paying(buyer: Buyer) -> tuple[str, str, str]:
-    """A quote, a key and a signed payment that nobody has seen yet."""
+    """A quote, a key and a signed payment that is not sent yet."""
     quote_id, key = buyer.quote_id(), new_key()
-    return quote_id, key, buyer.signed(buyer.submit(quote_id, key))
+    return quote_id, key, buyer.payment_for(buyer.submit(quote_id, key))
 
 
-def paid_whatever_it_says(buyer: Buyer, see: Callable[[Callable[[], httpx.Response]], None]) -> None:
-    """One transfer under the fault; the same bytes get the job once the fault is off."""
+def paid_whatever_it_says(buyer: Buyer, check: Callable[[Callable[[], httpx.Response]], None]) -> None:
+    """Check that there is one transfer under the fault, and that the same bytes get the job once the fault is off."""
     quote_id, key, header = start_paying(buyer)
     transfers = len(buyer.transfers())
-    see(lambda: buyer.submit(quote_id, key, header))
+    check(lambda: buyer.submit(quote_id, key, header))
     eventually(lambda: len(buyer.transfers()) == transfers + 1)
     buyer.control("DELETE", "faults")
     healed = buyer.submit(quote_id, key, header)
@@ -55,12 +55,12 @@ def expect(fact: bool) -> None:
 
 
 def follow(buyer: Buyer, answer: httpx.Response) -> None:
-    """What a careless client does, and what the other host then knows."""
-    known = len(buyer.control("GET", "lured")["requests"])
+    """Follow a redirect as a careless client does, and check what the other host has received."""
+    request_count = len(buyer.control("GET", "lured")["requests"])
     assert answer.next_request is not None
     request = answer.next_request
     request.headers["PAYMENT-SIGNATURE"] = "signed"
     buyer.http.send(request)
-    [request_seen] = buyer.control("GET", "lured")["requests"][known:]
-    assert request_seen["method"] == "POST"
-    assert "payment-signature" in request_seen["secrets"]
+    [lured] = buyer.control("GET", "lured")["requests"][request_count:]
+    assert lured["method"] == "POST"
+    assert "payment-signature" in lured["secrets"]

@@ -1,4 +1,4 @@
-"""`python -m mock_vendor` as a child, with its own Anvil: started, waited for, and stopped."""
+"""`python -m mock_vendor` as a child process with its own Anvil: started, awaited and stopped."""
 
 import json
 import os
@@ -16,12 +16,12 @@ ROOT = Path(__file__).parents[2]
 
 @contextmanager
 def launched(**environment: str) -> Iterator[subprocess.Popen[str]]:
-    """The command, in an environment of nothing but what is given. It ends with us, even if we are killed."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    """The command, in an environment of nothing but `environment`. It ends with this process, even by a kill."""
+    basics = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
     child = subprocess.Popen(
         [sys.executable, "-m", "mock_vendor", "--until-stdin-closes"],
         cwd=ROOT,
-        env=kept | {"PORT": "0"} | environment,
+        env=basics | {"PORT": "0"} | environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -35,7 +35,7 @@ def launched(**environment: str) -> Iterator[subprocess.Popen[str]]:
                 child.terminate()
 
 
-def last_words(child: subprocess.Popen[str]) -> tuple[int, str, str]:
+def final_output(child: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of a command that ends by itself."""
     # Not communicate(): it closes stdin first, which is a way of stopping the command.
     code = child.wait(30)
@@ -56,7 +56,7 @@ def ready_line(child: subprocess.Popen[str]) -> dict[str, Any]:
 
 @contextmanager
 def selling(**environment: str) -> Iterator[dict[str, Any]]:
-    """A mock that is ready; stopping it must be clean and must not have logged an error."""
+    """The ready line of a running mock. Checks at the end that it stops cleanly and has logged no error."""
     with launched(**environment) as child:
         yield ready_line(child)
         child.terminate()

@@ -1,4 +1,4 @@
-"""A facilitator as somebody else hosts it: the SDK's own, behind HTTP of its own, with faults on demand."""
+"""A facilitator as a third party hosts it: the SDK's, behind an HTTP server of its own, with faults on demand."""
 
 import json
 import threading
@@ -17,7 +17,7 @@ PAID_NOTHING = {"success": True, "transaction": "0x" + "12" * 32, "network": "ei
 
 @dataclass(frozen=True)
 class Fault:
-    """At one route. work: whether it does what it was asked all the same; then it answers this, or hangs up."""
+    """A fault at one route: the answer instead of the right one, or none. work: whether the request is carried out."""
 
     status: int = 200
     body: Any = None
@@ -27,12 +27,12 @@ class Fault:
 
 
 class Facilitator:
-    """faults: by route, each played once. asked: the routes, in order."""
+    """A facilitator's server. faults: by route, each played once. requests: the routes called, in order."""
 
     def __init__(self, rpc_url: str, network: str, private_key: str) -> None:
         self._own = own_facilitator(rpc_url, network, private_key)
         self.faults: dict[str, Fault] = {}
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         hosted = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -40,14 +40,14 @@ class Facilitator:
                 self._play(lambda: hosted._own.get_supported())
 
             def do_POST(self) -> None:
-                asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                payload = PaymentPayload.model_validate(asked["paymentPayload"])
-                offer = PaymentRequirements.model_validate(asked["paymentRequirements"])
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                payload = PaymentPayload.model_validate(body["paymentPayload"])
+                offer = PaymentRequirements.model_validate(body["paymentRequirements"])
                 work = hosted._own.settle if self.path == "/settle" else hosted._own.verify
                 self._play(lambda: work(payload, offer))
 
             def _play(self, work: Callable[[], Any]) -> None:
-                hosted.asked.append(self.path)
+                hosted.requests.append(self.path)
                 fault = hosted.faults.pop(self.path, Fault(work=True))
                 answer = work().model_dump(by_alias=True, exclude_none=True) if fault.work else None
                 if fault.hang_up:

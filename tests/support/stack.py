@@ -15,21 +15,21 @@ STACK_SETTINGS = {"PORT": "0", "MOCK_SPEED": "1", "MOCK_SLOW_S": "60"}
 STACK_FILE, DATABASE_NAME = "GPUAGENT_TEST_STACK", "GPUAGENT_TEST_DATABASE"
 
 
-def lend(stack: Stack, file: Path) -> None:
+def share_stack(stack: Stack, file: Path) -> None:
     """Write down how to reach the stack."""
-    known = {"environment": dict(stack.environment), "vendors": [asdict(vendor) for vendor in stack.vendors]}
-    file.write_text(json.dumps(known))
+    address = {"environment": dict(stack.environment), "vendors": [asdict(vendor) for vendor in stack.vendors]}
+    file.write_text(json.dumps(address))
 
 
-def lent(environ: Mapping[str, str] = os.environ) -> Stack | None:
+def shared_stack(environ: Mapping[str, str] = os.environ) -> Stack | None:
     """The stack that the environment names, if it names one."""
     if not (file := environ.get(STACK_FILE)):
         return None
-    known: dict[str, Any] = json.loads(Path(file).read_text())
-    vendors = (Vendor(**{**one, "gpu_types": tuple(one["gpu_types"])}) for one in known["vendors"])
-    return Stack(known["environment"], tuple(vendors))
+    address: dict[str, Any] = json.loads(Path(file).read_text())
+    vendors = (Vendor(**{**fields, "gpu_types": tuple(fields["gpu_types"])}) for fields in address["vendors"])
+    return Stack(address["environment"], tuple(vendors))
 
 
-def database(environ: Mapping[str, str] = os.environ) -> str:
+def database_name(environ: Mapping[str, str] = os.environ) -> str:
     """The database of this pytest process."""
     return environ.get(DATABASE_NAME, "test")

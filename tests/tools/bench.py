@@ -1,4 +1,4 @@
-"""`make bench`: the agent beside a floor that does only what any buyer must, on the same mongod, chain and vendors.
+"""`make bench`: the agent beside a minimal buyer, the floor, on the same mongod, chain and vendors.
 
 The floor makes the same HTTP calls to the vendors and the same majority, journaled transactions in the same order, and
 nothing else: no state machine, no checks, no chain reads, payments signed beforehand. Prints figures, asserts none.
@@ -25,8 +25,10 @@ from gpuagent.core.terms import nonce
 from gpuagent.core.transitions import is_over
 from gpuagent.practice import stack
 from gpuagent.tick import step
-from tests.support.factories import TERMS, TOKEN, authorization
-from tests.support.world import Market, World, build_world
+from tests.support import factories
+from tests.support.factories import TERMS, TOKEN
+from tests.support.market import Market
+from tests.support.world import World, build_world
 
 LEVELS = {1: 12, 8: 48, 32: 96}
 """Concurrent runs, and how many lifecycles one round makes."""
@@ -37,6 +39,8 @@ QUICK_JOBS = "1000000000"
 
 @dataclass(frozen=True)
 class Round:
+    """Figures of one round: lifecycles a second, processor time of one, steps of all."""
+
     per_s: float
     cpu_ms: float
     steps: int
@@ -45,13 +49,15 @@ class Round:
 def measure(lifecycle: Callable[[int], int], concurrent: int, lifecycles: int) -> Round:
     """Run so many lifecycles, so many at a time. lifecycle returns how many steps it made."""
     with ThreadPoolExecutor(concurrent) as pool:
-        began, cpu = time.perf_counter(), time.process_time()
+        started_at, cpu_started_at = time.perf_counter(), time.process_time()
         steps = sum(pool.map(lifecycle, range(lifecycles)))
-        wall, cpu = time.perf_counter() - began, time.process_time() - cpu
-    return Round(lifecycles / wall, cpu * 1000 / lifecycles, steps)
+        wall_s, cpu_s = time.perf_counter() - started_at, time.process_time() - cpu_started_at
+    return Round(lifecycles / wall_s, cpu_s * 1000 / lifecycles, steps)
 
 
 def agent_lifecycle(world: World) -> Callable[[int], int]:
+    """The lifecycle of one run by the agent, to be measured."""
+
     def live(_: int) -> int:
         run, steps = world.start(), 0
         while not is_over(run):
@@ -63,9 +69,9 @@ def agent_lifecycle(world: World) -> Callable[[int], int]:
 
 
 class Floor:
-    """What any buyer must do: quote everywhere, take the 402, pay, ask for the result, write down each step."""
+    """A minimal buyer: it quotes everywhere, takes the 402, pays, asks for the result, and records each step."""
 
-    def __init__(self, world: World, prepared: int) -> None:
+    def __init__(self, world: World, payment_count: int) -> None:
         environment = world.environment
         self._vendors = world.market.vendors
         self._database = MongoClient[dict[str, Any]](environment["MONGODB_URI"]).get_database(
@@ -80,7 +86,7 @@ class Floor:
             timeout=60,
         )
         self._quoting = ThreadPoolExecutor(100)
-        self._payments = iter([sign(world, number) for number in range(prepared)])
+        self._payments = iter([sign(world, number) for number in range(payment_count)])
 
     def live(self, _: int) -> int:
         run_id, job_id, payment = ObjectId(), ObjectId(), next(self._payments)
@@ -91,19 +97,23 @@ class Floor:
         head = {"x-vendor-id": "gpu_vendor_1", "Idempotency-Key": str(job_id)}
         assert self._http.post("/submit-job", json=order, headers=head).status_code == 402
         self._write(run_id, job_id, [{"content": "authorized"}], payment)
-        paid = self._http.post("/submit-job", json=order, headers={**head, "PAYMENT-SIGNATURE": payment})
-        assert paid.status_code == 200, paid.text
+        answer = self._http.post("/submit-job", json=order, headers={**head, "PAYMENT-SIGNATURE": payment})
+        assert answer.status_code == 200, answer.text
         self._write(run_id, job_id, [{"content": "settled"}], payment)
-        report = self._http.get("/job-status", params={"vendorJobId": paid.json()["vendorJobId"]}, headers=head).json()
-        assert report["status"] == "completed"
-        self._write(run_id, job_id, [{"content": line} for line in report["logs"]])
+        status = self._http.get(
+            "/job-status", params={"vendorJobId": answer.json()["vendorJobId"]}, headers=head
+        ).json()
+        assert status["status"] == "completed"
+        self._write(run_id, job_id, [{"content": line} for line in status["logs"]])
         return 4
 
     def _quote(self, vendor_id: str) -> Any:
         body = {"jobType": "training", "gpuType": "A100", "maxHours": 1}
         return self._http.post("/quote", json=body, headers={"x-vendor-id": vendor_id}).json()
 
-    def _write(self, run_id: ObjectId, job_id: ObjectId, seen: Sequence[dict[str, Any]], payment: str = "") -> None:
+    def _write(
+        self, run_id: ObjectId, job_id: ObjectId, observations: Sequence[dict[str, Any]], payment: str = ""
+    ) -> None:
         def write(session: ClientSession) -> None:
             change = {"$set": {"held": Decimal128("1.40"), "status": "running"}, "$inc": {"version": 1}}
             self._database.runs.update_one({"_id": run_id}, change, session=session)
@@ -112,7 +122,8 @@ class Floor:
                 self._database.payments.update_one(
                     {"jobId": job_id}, {"$set": {"header": payment}}, upsert=True, session=session
                 )
-            self._database.observations.insert_many([{**one, "runId": run_id} for one in seen], session=session)
+            documents = [{**observation, "runId": run_id} for observation in observations]
+            self._database.observations.insert_many(documents, session=session)
 
         with self._database.client.start_session() as session:
             session.with_transaction(write)
@@ -125,7 +136,7 @@ def sign(world: World, number: int) -> str:
     terms = Terms(
         "exact", token.network, token.address, str(amount), vendor.pay_to, 300, {"name": token.name, "version": "2"}
     )
-    paid = Authorization(
+    authorization = Authorization(
         payer=wallet.address,
         payee=vendor.pay_to,
         amount=amount,
@@ -135,17 +146,18 @@ def sign(world: World, number: int) -> str:
         valid_before=world.chain.head(wallet.address).time + 86_400,
         from_block=0,
     )
-    return wallet.sign(paid, terms, "")
+    return wallet.sign(authorization, terms, "")
 
 
 def signing_ms() -> float:
     """One EIP-712 signature with its header, in milliseconds."""
     wallet = LocalWallet("0x" + "11" * 32, TOKEN)
-    paid, times = authorization(payer=wallet.address), []
+    payment = factories.authorization(payer=wallet.address)
+    times: list[float] = []
     for _ in range(300):
-        began = time.perf_counter()
-        wallet.sign(paid, TERMS, "")
-        times.append(time.perf_counter() - began)
+        started_at = time.perf_counter()
+        wallet.sign(payment, TERMS, "")
+        times.append(time.perf_counter() - started_at)
     return median(times) * 1000
 
 
@@ -176,8 +188,8 @@ def compare(
     """Alternate the two, so that both meet the same machine; medians over the rounds."""
     rounds = [(measure(agent, concurrent, lifecycles), measure(floor, concurrent, lifecycles)) for _ in range(ROUNDS)]
     agents, floors = zip(*rounds, strict=True)
-    ratio = median(ours.per_s / theirs.per_s for ours, theirs in rounds)
-    cpu = median(ours.cpu_ms for ours in agents)
+    ratio = median(agent_round.per_s / floor_round.per_s for agent_round, floor_round in rounds)
+    cpu = median(agent_round.cpu_ms for agent_round in agents)
     say(
         f"{concurrent:10}{median(r.per_s for r in agents):10.1f}{median(r.per_s for r in floors):10.1f}{ratio:8.2f}"
         f"{cpu:25.1f}{cpu * lifecycles / agents[0].steps:6.1f}{median(r.cpu_ms for r in floors):15.1f}\n"

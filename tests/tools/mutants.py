@@ -1,39 +1,11 @@
-"""`make mutants`: take one protection away at a time, and see a named test go red.
+"""`make mutants`: the table of protections that are taken away, one at a time, each with the test that must notice.
 
-Each mutant is a copy of the tree with one replacement. A test that stays green without its protection is no test.
+`python -m tests.tools.mutants [WORD...]` plays all of them, or those whose name holds one of the words.
 """
 
-import os
-import shutil
-import subprocess
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from queue import Queue
-from tempfile import TemporaryDirectory
-from uuid import uuid4
 
-from gpuagent.practice import stack
-from tests.support.stack import DATABASE_NAME, STACK_FILE, STACK_SETTINGS, lend
-
-WORKERS_MAX = 4
-ROOT = Path(__file__).parents[2]
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """What is taken away, where, and which test must notice."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-    test: str
-
+from tests.tools.mutation import Mutant, main
 
 MUTANTS = (
     Mutant(
@@ -579,97 +551,5 @@ MUTANTS = (
     ),
 )
 
-
-class Worker:
-    """Runs pytest on a copy of the tree, with a running stack of its own."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-
-    def kills(self, mutant: Mutant) -> bool:
-        """Whether the named test goes red without the protection."""
-        with TemporaryDirectory() as scratch:
-            folder = Path(scratch) / "tree"
-            shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".venv", ".git", ".*_cache", ".hypothesis"))
-            source = folder / mutant.file
-            text = source.read_text()
-            if text.count(mutant.old) != 1:
-                raise SystemExit(f"{mutant.name}: its text is not once in {mutant.file}; bring the mutant up to date")
-            source.write_text(text.replace(mutant.old, mutant.new))
-            return not self.passes([mutant], folder)
-
-    def passes(self, mutants: Sequence[Mutant], folder: Path = ROOT) -> bool:
-        """Whether the tests of these mutants are green in this tree."""
-        environment = {
-            **os.environ,
-            # The copy goes before the installed package, in this process and in those that the tests start.
-            "PYTHONPATH": str(folder),
-            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # they take five seconds to import, and none is needed
-            STACK_FILE: str(self._file),
-            DATABASE_NAME: f"mutants_{uuid4().hex[:8]}",
-        }
-        files, words = zip(*(mutant.test.split(" -k ") for mutant in mutants), strict=True)
-        chosen = [*dict.fromkeys(files), "-k", " or ".join(dict.fromkeys(words))]
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *chosen]
-        ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-        if ended.returncode not in (0, 1):
-            raise SystemExit(f"{' '.join(chosen)} did not run\n{ended.stdout[-2000:]}")
-        if ended.returncode and folder == ROOT:
-            print(ended.stdout[-4000:])
-        return ended.returncode == 0
-
-
-@contextmanager
-def workers() -> Iterator[list[Worker]]:
-    """As many as there are processors: each has chain, clocks and vendors to itself, mutant after mutant."""
-    with ExitStack() as closing:
-        scratch = Path(closing.enter_context(TemporaryDirectory()))
-        files = [scratch / f"stack-{number}.json" for number in range(min(WORKERS_MAX, os.cpu_count() or 1))]
-        for file in files:
-            lend(closing.enter_context(stack.start(**STACK_SETTINGS)), file)
-        yield [Worker(file) for file in files]
-
-
-def hunt(found: Sequence[Worker], mutants: Sequence[Mutant]) -> list[str]:
-    """The mutants that no test notices, and word of tests that are red with every protection in place.
-
-    The latter are run last, so that a stack which some mutant broke does not pass for a test that noticed it.
-    """
-    idle: Queue[Worker] = Queue()
-    for worker in found:
-        idle.put(worker)
-
-    def survives(mutant: Mutant) -> str:
-        worker = idle.get()
-        began = time.monotonic()
-        try:
-            killed = worker.kills(mutant)
-        finally:
-            idle.put(worker)
-        verdict, took_s = "killed  " if killed else "SURVIVES", time.monotonic() - began
-        print(f"{verdict} {took_s:5.1f} s  {mutant.name}  ({mutant.test})", flush=True)
-        return "" if killed else mutant.name
-
-    def is_red(number: int) -> str:
-        share = mutants[number :: len(found)]
-        return "" if not share or found[number].passes(share) else "tests that are red without any mutant"
-
-    with ThreadPoolExecutor(len(found)) as pool:
-        wrong = [*pool.map(survives, mutants), *pool.map(is_red, range(len(found)))]
-        return [told for told in wrong if told]
-
-
-def main(words: Sequence[str]) -> None:
-    """All mutants, or those whose name holds one of the words."""
-    chosen = [mutant for mutant in MUTANTS if not words or any(word in mutant.name for word in words)]
-    if not chosen:
-        raise SystemExit(f"no mutant is named so; there are: {', '.join(mutant.name for mutant in MUTANTS)}")
-    with workers() as found:
-        wrong = hunt(found, chosen)
-    if wrong:
-        raise SystemExit(f"no test notices, or worse: {'; '.join(wrong)}")
-    print(f"{len(chosen)} mutants, each noticed by a test that is green without it")
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(MUTANTS, sys.argv[1:])

@@ -15,7 +15,7 @@ from gpuagent.core.model import Authorization, Settlement
 from gpuagent.core.ports import Open, Void
 from gpuagent.errors import ChainError, ChainMismatch, ConfigError
 from gpuagent.wire.eip3009 import AUTHORIZATION_STATE
-from tests.conftest import Told
+from tests.conftest import SafetyNote
 from tests.support.other_payer import OtherPayer
 from tests.support.rpc_proxy import RpcProxy
 from tests.support.world import World
@@ -217,7 +217,7 @@ def test_a_transaction_that_no_node_takes_is_said(world: World, payer: OtherPaye
 
 @pytest.mark.safety("two nodes, one of which denies the payment")
 def test_a_run_on_two_nodes_holds_its_payment_while_one_denies_it(
-    world: World, second_node: RpcProxy, told: Told
+    world: World, second_node: RpcProxy, safety_note: SafetyNote
 ) -> None:
     with wiring.open_agent(settings.read(both_nodes(world, second_node))) as agent:
         assert isinstance(agent.chain, AgreeingChain)
@@ -232,7 +232,7 @@ def test_a_run_on_two_nodes_holds_its_payment_while_one_denies_it(
         second_node.honest()
         run = doubting.finish(run)
         doubting.assert_balanced(run, transfers=1)
-    told("held until both say so; then recorded, paid once")
+    safety_note("held until both say so; then recorded, paid once")
 
 
 def test_no_run_signs_while_a_node_holds_a_nonce_as_spent(world: World, second_node: RpcProxy) -> None:
@@ -242,7 +242,7 @@ def test_no_run_signs_while_a_node_holds_a_nonce_as_spent(world: World, second_n
         second_node.lie("eth_call", says_used)
         with pytest.raises(ChainMismatch, match="Nothing was signed"):
             doubting.tick(run)
-    assert world.market.received(world.ports.wallet.address) == []
+    assert world.market.received_headers(world.ports.wallet.address) == []
 
 
 @pytest.mark.parametrize("urls", ["{0},", ",{0}", "{0},{0}", "{0}, {0}"])

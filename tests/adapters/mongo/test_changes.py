@@ -24,19 +24,19 @@ def opened(world: World, run_id: str | None, resume_after: str | None = None) ->
 
 
 def test_tells_all_that_a_tick_elsewhere_writes(world: World) -> None:
-    run, other = world.start(), world.start()
+    run, second = world.start(), world.start()
     changes, _ = opened(world, run.run_id)
-    world.tick(other)
+    world.tick(second)
     world.tick(run)
-    told = news(changes)
-    assert {change.kind for change in told} == {"run", "job", "payment", "observation"}
-    assert {str(change.document.get("runId", change.document["_id"])) for change in told} == {run.run_id}
-    observations = [change.document["content"] for change in told if change.kind == "observation"]
-    assert observations == [one["content"] for one in world.reads.documents(run.run_id)["observations"]]
-    (payment,) = [change for change in told if change.kind == "payment" and change.document["status"] == "completed"]
+    batch = news(changes)
+    assert {change.kind for change in batch} == {"run", "job", "payment", "observation"}
+    assert {str(change.document.get("runId", change.document["_id"])) for change in batch} == {run.run_id}
+    observations = [change.document["content"] for change in batch if change.kind == "observation"]
+    assert observations == [document["content"] for document in world.reads.documents(run.run_id)["observations"]]
+    (payment,) = [change for change in batch if change.kind == "payment" and change.document["status"] == "completed"]
     assert payment.document["x402TxId"].startswith("0x")
-    assert all("header" not in change.document for change in told)
-    assert "header" in world.signed(run)[0]
+    assert all("header" not in change.document for change in batch)
+    assert "header" in world.payments(run)[0]
 
 
 def test_without_a_run_it_tells_of_all(world: World) -> None:
@@ -49,10 +49,10 @@ def test_goes_on_after_any_change_without_a_gap(world: World) -> None:
     run = world.start()
     changes, beginning = opened(world, run.run_id)
     world.tick(run)
-    told = news(changes)
-    for at, token in ((0, beginning), *enumerate((change.token for change in told), 1)):
+    batch = news(changes)
+    for at, token in ((0, beginning), *enumerate((change.token for change in batch), 1)):
         again, _ = opened(world, run.run_id, token)
-        assert [change.token for change in news(again)] == [change.token for change in told[at:]]
+        assert [change.token for change in news(again)] == [change.token for change in batch[at:]]
 
 
 def test_quiet_is_told_too_and_its_token_serves(world: World) -> None:

@@ -49,8 +49,8 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 def running(folder: Path) -> list[psutil.Process]:
     """The supervisor, the mongod and the users of a folder."""
-    words = {str(folder), f"--dbpath={folder / 'data'}"}
-    return [p for p in psutil.process_iter(["cmdline"]) if words & set(p.info["cmdline"] or ())]
+    arguments = {str(folder), f"--dbpath={folder / 'data'}"}
+    return [p for p in psutil.process_iter(["cmdline"]) if arguments & set(p.info["cmdline"] or ())]
 
 
 @contextlib.contextmanager
@@ -65,8 +65,8 @@ def user(folder: Path | str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def told(process: subprocess.Popen[str]) -> tuple[Path, str]:
-    """The folder and the URI a user got, once it has them."""
+def address(process: subprocess.Popen[str]) -> tuple[Path, str]:
+    """The folder and the URI that a user prints once it has them."""
     assert process.stdout
     folder, uri = process.stdout.readline().split()
     return Path(folder), uri
@@ -115,15 +115,15 @@ def port_of(uri: str) -> int:
 
 @contextlib.contextmanager
 def thief(port: int) -> Iterator[None]:
-    """A stranger who listens at a port and hangs up on every caller."""
+    """Another program that listens at a port and hangs up on every caller."""
     socketserver.TCPServer.allow_reuse_address = True
-    with socketserver.TCPServer(("127.0.0.1", port), socketserver.BaseRequestHandler) as stranger:
-        thread = threading.Thread(target=stranger.serve_forever)
+    with socketserver.TCPServer(("127.0.0.1", port), socketserver.BaseRequestHandler) as listener:
+        thread = threading.Thread(target=listener.serve_forever)
         thread.start()
         try:
             yield
         finally:
-            stranger.shutdown()
+            listener.shutdown()
             thread.join()
 
 
@@ -138,7 +138,7 @@ def test_a_temporary_server_takes_transactions_and_leaves_nothing() -> None:
 
 def test_a_temporary_server_goes_with_a_killed_user() -> None:
     with user("") as process:
-        folder, _ = told(process)
+        folder, _ = address(process)
         assert running(folder)
     eventually(lambda: not folder.exists() and not running(folder), WITHIN_S)
 
@@ -146,14 +146,14 @@ def test_a_temporary_server_goes_with_a_killed_user() -> None:
 def test_processes_and_threads_that_start_at_once_share_one_server(folder: Path) -> None:
     folder.mkdir()
     (folder / "mongod.log").touch()  # as after an earlier use: only one of them may put it aside
-    with user(folder) as one, user(folder) as two, ThreadPoolExecutor(8) as pool:
-        here, *others = pool.map(start, [folder] * 8)
-        assert {told(one)[1], told(two)[1], *(other.uri for other in others)} == {here.uri}
+    with user(folder) as first, user(folder) as second, ThreadPoolExecutor(8) as pool:
+        here, *handles = pool.map(start, [folder] * 8)
+        assert {address(first)[1], address(second)[1], *(handle.uri for handle in handles)} == {here.uri}
         assert len([p for p in running(folder) if p.name() == "mongod"]) == 1
-        for process in (one, two):
+        for process in (first, second):
             process.communicate()
-        for other in others:
-            other.close()
+        for handle in handles:
+            handle.close()
         assert transact(here.uri) == 1
         here.close()
         assert not running(folder)
@@ -161,9 +161,9 @@ def test_processes_and_threads_that_start_at_once_share_one_server(folder: Path)
 
 def test_the_server_outlives_who_launched_it_and_ends_with_its_last_user(folder: Path) -> None:
     with user(folder) as first, contextlib.ExitStack() as later:
-        _, uri = told(first)
+        _, uri = address(first)
         last = later.enter_context(user(folder))
-        assert told(last)[1] == uri
+        assert address(last)[1] == uri
         os.killpg(first.pid, signal.SIGKILL)
         first.wait()
         assert transact(uri) == 1
@@ -175,7 +175,7 @@ def test_the_server_outlives_who_launched_it_and_ends_with_its_last_user(folder:
 
 def test_who_comes_while_the_server_is_ending_gets_a_new_one_with_its_data_and_port(folder: Path) -> None:
     with user(folder) as process:
-        _, uri = told(process)
+        _, uri = address(process)
         assert transact(uri) == 1
     log = folder / "mongod.log"
     eventually(lambda: '"Received signal"' in log.read_text(), WITHIN_S)
@@ -227,7 +227,7 @@ def test_a_killed_supervisor_takes_mongod_along_and_the_next_start_finds_the_dat
 
 def test_after_all_was_killed_and_the_port_taken_the_server_starts_with_its_data(folder: Path) -> None:
     with user(folder) as process:
-        _, uri = told(process)
+        _, uri = address(process)
         assert transact(uri) == 1
         kill(folder, *running(folder))
     eventually(lambda: not can_connect(port_of(uri)), WITHIN_S)

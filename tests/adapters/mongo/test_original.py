@@ -19,10 +19,11 @@ from gpuagent.reports.report import ReportRequest, make_report
 from gpuagent.tick import tick
 from gpuagent.wiring import Database
 from tests.conftest import DATABASE
-from tests.support.world import Market, World
+from tests.support.market import Market
+from tests.support.world import World
 
 AT = datetime(2026, 1, 10, 20, 0, tzinfo=UTC)
-RUN, OTHER = ObjectId(), ObjectId()
+RUN, OPEN_RUN = ObjectId(), ObjectId()
 JOBS = [ObjectId(), ObjectId()]
 OLD = f"{DATABASE}_original"
 
@@ -69,14 +70,14 @@ def payment(job_id: ObjectId, status: str, **fields: Any) -> dict[str, Any]:
     }
 
 
-def seen(type_: str, content: str, **fields: Any) -> dict[str, Any]:
+def observation(type_: str, content: str, **fields: Any) -> dict[str, Any]:
     return {"_id": ObjectId(), "runId": RUN, "type": type_, "content": content, "timestamp": AT, **fields}
 
 
 def original() -> dict[str, list[dict[str, Any]]]:
-    """By the original's models.ts and tick.ts: one of every shape that it writes."""
+    """The collections of the original, by its models.ts and tick.ts: a document of every shape that it writes."""
     return {
-        "runs": [run(RUN, "completed", 2.2), run(OTHER, "running", 5)],
+        "runs": [run(RUN, "completed", 2.2), run(OPEN_RUN, "running", 5)],
         "jobs": [job(JOBS[0], 1, "failed"), job(JOBS[1], 2, "completed")],
         "payments": [
             payment(JOBS[0], "completed", x402TxId="local_tx_1736543210123"),
@@ -84,10 +85,10 @@ def original() -> dict[str, list[dict[str, Any]]]:
             payment(JOBS[1], "failed", errorMessage="Submit job failed"),
         ],
         "observations": [
-            seen("agent_reasoning", "mode: stub"),
-            seen("job_log", "Epoch 1/3 loss=1.50\nEpoch 2/3 loss=1.20", jobId=JOBS[0]),
-            seen("job_log", "Epoch 3/3 loss=0.90", jobId=JOBS[0]),
-            seen("error", "Vendor reported failure", jobId=JOBS[0]),
+            observation("agent_reasoning", "mode: stub"),
+            observation("job_log", "Epoch 1/3 loss=1.50\nEpoch 2/3 loss=1.20", jobId=JOBS[0]),
+            observation("job_log", "Epoch 3/3 loss=0.90", jobId=JOBS[0]),
+            observation("error", "Vendor reported failure", jobId=JOBS[0]),
         ],
         "vendors": [
             {
@@ -123,25 +124,25 @@ def db(filled: None, market: Market) -> Iterator[Database]:
 
 
 def test_status_and_list_show_it(filled: None, gpuagent: Callable[..., Result]) -> None:
-    shown = gpuagent("run", "status", str(RUN), MONGODB_DB_NAME=OLD)
-    assert shown.exit_code == 0, shown.output
-    assert "0.00 USD settled, 0.00 USD held" in shown.output
-    assert "2.80 USD claimed and unproven" in shown.output
-    assert "Vendor reported failure" in shown.output
-    assert "local_tx" not in shown.output
+    status = gpuagent("run", "status", str(RUN), MONGODB_DB_NAME=OLD)
+    assert status.exit_code == 0, status.output
+    assert "0.00 USD settled, 0.00 USD held" in status.output
+    assert "2.80 USD claimed and unproven" in status.output
+    assert "Vendor reported failure" in status.output
+    assert "local_tx" not in status.output
     listed = gpuagent("run", "list", MONGODB_DB_NAME=OLD)
     assert str(RUN) in listed.output
-    assert str(OTHER) in listed.output
+    assert str(OPEN_RUN) in listed.output
 
 
 def test_no_payment_of_it_is_settled(db: Database) -> None:
     documents = db.reads.documents(str(RUN))
-    assert {one["status"] for one in documents["payments"]} == {"unproven"}
-    assert [one["claimedStatus"] for one in documents["payments"]] == ["completed", "completed", "failed"]
-    assert {one["state"] for one in documents["jobs"]} == {"unproven"}
-    (shown,) = documents["runs"]
-    assert (shown["settled"], shown["held"]) == (exact(0), exact(0))
-    assert shown["budgetRemaining"] == Decimal128("2.200000")
+    assert {document["status"] for document in documents["payments"]} == {"unproven"}
+    assert [document["claimedStatus"] for document in documents["payments"]] == ["completed", "completed", "failed"]
+    assert {document["state"] for document in documents["jobs"]} == {"unproven"}
+    (run_document,) = documents["runs"]
+    assert (run_document["settled"], run_document["held"]) == (exact(0), exact(0))
+    assert run_document["budgetRemaining"] == Decimal128("2.200000")
     assert documents["jobs"][1]["actualCost"] == Decimal128("1.400000")
 
 
@@ -169,13 +170,13 @@ def test_our_runs_live_beside_it(filled: None, world: World) -> None:
     environ = {**world.environment, "MONGODB_DB_NAME": OLD}
     with wiring.open_agent(settings.read(environ)) as agent:
         wiring.record_vendors(agent.database, world.market.vendors)
-        ours = start(Order(goal="Fine-tune tiny-llm", budget=5_000_000), agent.ports)
-        ours = tick(ours.run_id, agent.ports)
+        run = start(Order(goal="Fine-tune tiny-llm", budget=5_000_000), agent.ports)
+        run = tick(run.run_id, agent.ports)
         network = agent.ports.wallet.token.network
         vendor_ids = [vendor.vendor_id for vendor in agent.store.vendors()]
-        used = agent.store.usage(ours, network, vendor_ids, agent.ports.clock.now())
-        assert used.wallet_day == sum(job.quote.amount for job in ours.jobs)
-        assert agent.store.past_jobs(ours, network, vendor_ids, 10) == []
+        used = agent.store.usage(run, network, vendor_ids, agent.ports.clock.now())
+        assert used.wallet_day == sum(job.quote.amount for job in run.jobs)
+        assert agent.store.past_jobs(run, network, vendor_ids, 10) == []
         wallets = agent.database.ledgers.wallets(agent.ports.wallet.token)
         assert [wallet.payer for wallet in wallets] == [world.ports.wallet.address]
         assert sweep(agent.chain, agent.database.ledgers).balanced

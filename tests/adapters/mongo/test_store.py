@@ -15,8 +15,8 @@ from gpuagent.core.events import PaymentSettled
 from gpuagent.core.model import Completed, Observation, Run, Settled
 from gpuagent.core.transitions import apply
 from gpuagent.errors import ConfigError, DuplicateVendorJob, StaleRun, StoreError, UnknownRun
-from tests.core.test_transitions import STATES
 from tests.support.factories import RUN, SETTLEMENT
+from tests.support.run_states import STATES
 from tests.support.world import World
 
 
@@ -54,7 +54,7 @@ def test_the_second_of_two_saves_is_stale_and_writes_nothing(world: World, store
     store.save(run, run, [Observation("metric", "first")], 1.0)
     with pytest.raises(StaleRun):
         store.save(run, run, [Observation("metric", "second")], 1.0)
-    assert [one["content"] for one in world.reads.documents(run.run_id)["observations"]] == ["first"]
+    assert [observation["content"] for observation in world.reads.documents(run.run_id)["observations"]] == ["first"]
 
 
 def test_a_vendors_job_id_belongs_to_one_job(store: MongoStore) -> None:
@@ -102,8 +102,8 @@ def test_metrics_that_look_like_references_stay_data(world: World) -> None:
     job_id = world.store.new_id()
     (job,) = STATES["completed"]().jobs
     assert isinstance(job, Settled)
-    done = replace(job, job_id=job_id, work=Completed("v", 3.0, {"ref": "c", "id": 1.0, "a.b": 2.0, "": 3.0}))
-    saved = world.store.save(run, replace(run, jobs=(done,)), [], 1.0)
+    completed = replace(job, job_id=job_id, work=Completed("v", 3.0, {"ref": "c", "id": 1.0, "a.b": 2.0, "": 3.0}))
+    saved = world.store.save(run, replace(run, jobs=(completed,)), [], 1.0)
     assert world.store.load(run.run_id) == saved
 
 
@@ -118,12 +118,12 @@ UNSTORABLE = {
 @pytest.mark.parametrize("case", UNSTORABLE)
 def test_what_cannot_be_stored_costs_one_observation(world: World, store: MongoStore, case: str) -> None:
     run = fresh(store)
-    seen = [
+    observations = [
         Observation("error", "first"),
         Observation("error", "odd", data=UNSTORABLE[case]),
         Observation("error", "last"),
     ]
-    assert store.save(run, run, seen, 1.0).version == 1
+    assert store.save(run, run, observations, 1.0).version == 1
     first, odd, last = world.reads.documents(run.run_id)["observations"]
     assert (first["content"], last["content"], odd["data"]) == ("first", "last", {})
     assert odd["content"].startswith("what was seen cannot be stored: ")

@@ -90,7 +90,7 @@ def test_a_cancelled_run_cancels_its_authorization_on_chain(paying_world: World)
     paying_world.market.fault("gpu_vendor_1", "never_settle")
     run = paying_world.tick(paying_world.start())
     cancel(run.run_id, "Ada", "wrong goal", paying_world.store, paying_world.ports.clock)
-    run = paying_world.settled_down(run)
+    run = paying_world.finish_payments(run)
     authorization = run.jobs[0].authorization  # type: ignore[union-attr]
     assert authorization
     assert paying_world.chain.outcome(authorization) == Void("cancelled on chain")

@@ -11,12 +11,23 @@ import pytest
 
 from gpuagent.adapters.planners.llm import prompt as llm_prompt
 from gpuagent.core.model import Action
-from tests.support.llm_samples import ADDRESS, CONTEXT, EVIL, FIREWORKS, KEY, OPENAI, Make, both, problems, refused
+from tests.support.llm_factories import (
+    ADDRESS,
+    CONTEXT,
+    EVIL,
+    FIREWORKS,
+    KEY,
+    OPENAI,
+    MakePlanner,
+    both_clients,
+    problems,
+    refusal,
+)
 from tests.support.llm_server import LlmServer, ScriptedReply, start_reply
 
 
-@both
-def test_a_good_answer(llm_server: LlmServer, make_llm: Make, model: str) -> None:
+@both_clients
+def test_a_good_answer(llm_server: LlmServer, make_llm: MakePlanner, model: str) -> None:
     llm_server.script(start_reply())
     thought = make_llm(model).decide(CONTEXT)
     assert (thought.decision.action, thought.decision.vendor_id) == (Action.START_JOB, "cheap")
@@ -43,7 +54,7 @@ def test_a_good_answer(llm_server: LlmServer, make_llm: Make, model: str) -> Non
     assert json.loads(json.dumps(thought.record)) == thought.record
 
 
-def test_the_schema_is_asked_for_where_the_model_keeps_to_one(llm_server: LlmServer, make_llm: Make) -> None:
+def test_the_schema_is_asked_for_where_the_model_keeps_to_one(llm_server: LlmServer, make_llm: MakePlanner) -> None:
     llm_server.script(start_reply())
     make_llm(FIREWORKS).decide(CONTEXT)
     make_llm(OPENAI).decide(CONTEXT)
@@ -71,7 +82,7 @@ USABLE: dict[str, tuple[ScriptedReply, dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", USABLE)
-def test_what_can_be_read_is_left_for_the_guard(llm_server: LlmServer, make_llm: Make, case: str) -> None:
+def test_what_can_be_read_is_left_for_the_guard(llm_server: LlmServer, make_llm: MakePlanner, case: str) -> None:
     reply, expected, repair = USABLE[case]
     llm_server.script(reply)
     thought = make_llm().decide(CONTEXT)
@@ -100,7 +111,9 @@ UNUSABLE: dict[str, tuple[ScriptedReply, str]] = {
 
 
 @pytest.mark.parametrize("case", UNUSABLE)
-def test_an_unusable_answer_is_asked_for_again_with_the_error(llm_server: LlmServer, make_llm: Make, case: str) -> None:
+def test_an_unusable_answer_is_asked_for_again_with_the_error(
+    llm_server: LlmServer, make_llm: MakePlanner, case: str
+) -> None:
     reply, problem = UNUSABLE[case]
     llm_server.script(reply, start_reply())
     thought = make_llm().decide(CONTEXT)
@@ -114,10 +127,10 @@ def test_an_unusable_answer_is_asked_for_again_with_the_error(llm_server: LlmSer
 
 
 @pytest.mark.parametrize("case", UNUSABLE)
-def test_twice_unusable_is_no_answer(llm_server: LlmServer, make_llm: Make, case: str) -> None:
+def test_twice_unusable_is_no_answer(llm_server: LlmServer, make_llm: MakePlanner, case: str) -> None:
     reply, problem = UNUSABLE[case]
     llm_server.script(reply)
-    error = refused(make_llm())
+    error = refusal(make_llm())
     assert len(llm_server.requests) == 2
     assert problem in str(error)
     assert error.cost == 1_300
@@ -127,7 +140,7 @@ def test_twice_unusable_is_no_answer(llm_server: LlmServer, make_llm: Make, case
     assert max(map(len, replies)) <= 20_000
 
 
-def test_the_next_model_is_asked_when_one_fails(llm_server: LlmServer, make_llm: Make) -> None:
+def test_the_next_model_is_asked_when_one_fails(llm_server: LlmServer, make_llm: MakePlanner) -> None:
     llm_server.script(ScriptedReply("no", 401), start_reply())
     thought = make_llm(f"{OPENAI},openai/second").decide(CONTEXT)
     assert [request.body["model"] for request in llm_server.requests] == ["scripted", "second"]
@@ -135,14 +148,14 @@ def test_the_next_model_is_asked_when_one_fails(llm_server: LlmServer, make_llm:
     assert problems(thought).startswith(f"{OPENAI}: ")
 
 
-def test_the_next_model_is_asked_when_one_talks_nonsense(llm_server: LlmServer, make_llm: Make) -> None:
+def test_the_next_model_is_asked_when_one_talks_nonsense(llm_server: LlmServer, make_llm: MakePlanner) -> None:
     llm_server.script(lambda request: start_reply() if request.body["model"] == "second" else ScriptedReply("hm"))
     thought = make_llm(f"{OPENAI},openai/second").decide(CONTEXT)
     assert [request.body["model"] for request in llm_server.requests] == ["scripted", "scripted", "second"]
     assert thought.cost == 650 + 650 + 1_200
 
 
-def test_texts_of_vendors_stay_data(llm_server: LlmServer, make_llm: Make) -> None:
+def test_texts_of_vendors_stay_data(llm_server: LlmServer, make_llm: MakePlanner) -> None:
     llm_server.script(start_reply())
     make_llm().decide(CONTEXT)
     system, user = (message["content"] for message in llm_server.requests[0].body["messages"])
@@ -152,14 +165,14 @@ def test_texts_of_vendors_stay_data(llm_server: LlmServer, make_llm: Make) -> No
     assert [candidate["untrusted"]["name"] for candidate in json.loads(market)["candidates"]][1] == EVIL
 
 
-def test_an_objection_is_quoted(llm_server: LlmServer, make_llm: Make) -> None:
+def test_an_objection_is_quoted(llm_server: LlmServer, make_llm: MakePlanner) -> None:
     llm_server.script(start_reply())
     thought = make_llm().decide(CONTEXT, 'the "guard" says\nno')
     assert 'refused: "the \\"guard\\" says\\nno"' in llm_server.requests[0].last
     assert thought.record["promptHash"] != llm_prompt.write(CONTEXT).digest
 
 
-def test_a_key_that_is_echoed_is_not_kept(llm_server: LlmServer, make_llm: Make) -> None:
+def test_a_key_that_is_echoed_is_not_kept(llm_server: LlmServer, make_llm: MakePlanner) -> None:
     llm_server.script(ScriptedReply(f"your key is {KEY}"), start_reply(reason=f"{KEY} is best"))
     planner = make_llm()
     thought = planner.decide(CONTEXT)

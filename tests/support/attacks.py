@@ -1,4 +1,4 @@
-"""One attack by one vendor, in three kinds: before anything is signed, harmless, and once a payment is out."""
+"""Attacks by one vendor, and what must come of them: refused before a signature, or outlived once a payment is out."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ from eth_hash.auto import keccak
 from gpuagent.core.model import Authorized, Owed, Reserved, Run, RunStatus, Settled, Underway, Voided
 from gpuagent.core.money import show_usd
 from gpuagent.tick import step
-from tests.safety.evidence import Evidence, authorized, signature_of, stored_headers
+from tests.support.evidence import Evidence, authorized, signature_of, stored_headers
 from tests.support.world import World
 
 Observed = Callable[..., Evidence]
@@ -67,7 +67,7 @@ def pays_once(world: World, fault: str) -> Run:
 
 
 def pays_first(world: World, fault: str) -> Run:
-    """One header is out, to the vendor that attacks."""
+    """The payment is out, one header, to the vendor that attacks."""
     world.market.fault(FIRST, fault)
     run = world.tick(world.start())
     assert [job.quote.vendor_id for job in run.jobs] == [FIRST]
@@ -81,7 +81,7 @@ def attacks(*stages: tuple[Attack, str]) -> Any:
 
 
 def goes_on(world: World, attack: Attack, run: Run, observed: Observed) -> None:
-    """Unpaid, the vendor is left; paid, it is held to its work."""
+    """The run goes on: an unpaid vendor is left, a paid one is held to its work."""
     (gets_its_work if attack is pays_once else buys_elsewhere)(world, run, observed)
 
 
@@ -115,16 +115,16 @@ def gets_its_work(world: World, run: Run, observed: Observed, **notes: object) -
 
 
 def assert_unpaid(world: World, run: Run, amount_held: int) -> None:
-    assert world.market.received(world.ports.wallet.address) == []
+    assert world.market.received_headers(world.ports.wallet.address) == []
     assert stored_headers(world, run) == []
     assert world.transfers() == ()
     assert world.reads.recorded(run.run_id).held == amount_held
 
 
 def assert_signed(world: World, run: Run, count: int) -> None:
-    """So many headers exist, stored and received the same, each for a job's vendor, amount and nonce."""
+    """Check that `count` headers exist, the same stored and received, each for a job's vendor, amount and nonce."""
     headers = set(stored_headers(world, run))
-    assert headers == set(world.market.received(world.ports.wallet.address))
+    assert headers == set(world.market.received_headers(world.ports.wallet.address))
     assert len(headers) == count
     run = world.store.load(run.run_id)
     payees = {vendor.vendor_id: vendor.pay_to for vendor in world.market.vendors}
@@ -140,7 +140,7 @@ def assert_signed(world: World, run: Run, count: int) -> None:
 
 
 def assert_moved(world: World, run: Run) -> None:
-    """The transfers on chain are the settled jobs', to their vendors' recorded addresses, at their quotes."""
+    """Check that the transfers on chain are the settled jobs', to the vendors' recorded addresses, at their quotes."""
     payees = {vendor.vendor_id: vendor.pay_to.lower() for vendor in world.market.vendors}
     settled = [job for job in world.store.load(run.run_id).jobs if isinstance(job, Settled)]
     assert sorted((transfer.payee, transfer.amount) for transfer in world.transfers()) == sorted(
@@ -149,12 +149,12 @@ def assert_moved(world: World, run: Run) -> None:
 
 
 def held_amount(world: World, run: Run) -> int:
-    """What the run's record in the database holds."""
+    """The amount that the run's record in the database holds."""
     return world.reads.recorded(run.run_id).held
 
 
 def relay(world: World, header: str) -> bool:
-    """Put the payment on chain oneself, as anybody who sees its signature can. Whether the token took it."""
+    """Put the payment on chain, as any account that sees its signature can. Whether the token accepted it."""
     return is_accepted(world, settlement_call(header), world.market.rpc("eth_accounts")[0])
 
 
@@ -171,13 +171,13 @@ def settlement_call(header: str) -> str:
 
 
 def is_accepted(world: World, data: str, sender: str) -> bool:
-    """Send to the token from an account that is unlocked on Anvil. Whether it was taken, and not reverted."""
+    """Send to the token from an account that is unlocked on Anvil. Whether it was accepted, and not reverted."""
     receipt = world.market.mined(world.market.environment["X402_ASSET"], data, sender)
     return bool(receipt["status"] == "0x1")
 
 
 def expires(world: World, run: Run) -> Run:
-    """Our own clock releases nothing; the chain's does, and then nobody can take the payment any more."""
+    """The payment expires: not by the agent's clock but by the chain's, and then no account can take it any more."""
     amount = run.jobs[0].quote.amount
     world.market.clock.ahead_s += 86_400
     assert held_amount(world, world.tick(run)) == amount

@@ -1,4 +1,4 @@
-"""What came of a hostile case, read from the real sources: the vendors, the chain, the database."""
+"""The outcome of a hostile case, read from the real sources: the vendors, the chain, the database."""
 
 import json
 from base64 import b64decode
@@ -14,7 +14,7 @@ from tests.support.world import World
 
 @dataclass(frozen=True)
 class Evidence:
-    """stored and received: distinct PAYMENT-SIGNATURE headers; moved and held: atomic units."""
+    """The outcome of a case. stored and received: distinct PAYMENT-SIGNATURE headers; moved and held: atomic units."""
 
     stored: frozenset[str]
     received: frozenset[str]
@@ -25,11 +25,13 @@ class Evidence:
 
 
 def look(worlds: World | Sequence[World], runs: Run | str | Sequence[Run | str], **notes: object) -> Evidence:
-    """Ask everybody. Notes are told as they are given, so they hold no ids, ports or times."""
+    """Collect the evidence from all sources. The text repeats the notes, so they must hold no ids, ports or times."""
     worlds = [worlds] if isinstance(worlds, World) else list(worlds)
     homes = [_home(worlds, run) for run in ([runs] if isinstance(runs, Run | str) else runs)]
     stored = frozenset(header for world, run in homes for header in stored_headers(world, run))
-    received = frozenset(header for world in worlds for header in world.market.received(world.ports.wallet.address))
+    received = frozenset(
+        header for world in worlds for header in world.market.received_headers(world.ports.wallet.address)
+    )
     transfers = [transfer for world in worlds for transfer in world.transfers()]
     moved = sum(transfer.amount for transfer in transfers)
     held_amount = sum(world.reads.recorded(run.run_id).held for world, run in homes)
@@ -61,7 +63,7 @@ def authorized(header: str) -> dict[str, str]:
 
 
 def payee(world: World, header: str) -> str:
-    """The vendor that the header pays, by its recorded address; otherwise a stranger."""
+    """The vendor that the header pays, by its recorded address; otherwise "a stranger"."""
     address = authorized(header)["to"].lower()
     names = {vendor.pay_to.lower(): vendor.vendor_id for vendor in world.market.vendors}
     return names.get(address, "a stranger")

@@ -1,5 +1,5 @@
 """A ticker that lives on: it ticks every run of its wallet in turn, survives what is meant to be survived, and dies
-at a named point or whenever somebody kills it. Its clock is turned by a file.
+at a named point or when it is killed. Its clock is turned by a file.
 """
 
 import os
@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gpuagent import settings, wiring
-from gpuagent.adapters.clock import SystemClock
 from gpuagent.adapters.vendors.http import HttpVendor
 from gpuagent.core.transitions import is_over
 from gpuagent.errors import ChainError, ChainMismatch, ConfigError, StaleRun, StoreError, VendorError
 from gpuagent.tick import tick
-from tests.support.ticker import dying
+from tests.support.clock import FileClock
+from tests.support.crash.points import dying
 
 RUNS_MAX = 1000
 PAUSE_S = 0.02
@@ -25,7 +25,7 @@ PAUSE_S = 0.02
 
 @dataclass(frozen=True)
 class Life:
-    """What one ticker is told. point: where it dies, "" for nowhere. folder: where the clock and the errors are."""
+    """The orders of one ticker. point: where it dies, "" for nowhere. folder: where the clock and the errors are."""
 
     environment: Mapping[str, str]
     folder: Path
@@ -33,34 +33,24 @@ class Life:
     seed: str
 
 
-class FileClock:
-    """The wall clock, plus the seconds that a file says."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-
-    def now(self) -> float:
-        return SystemClock().now() + float(self._file.read_text())
-
-
 def live(life: Life) -> None:
-    """Tick until killed. What no ticker may meet ends the process with 1, and is told in the folder."""
+    """Tick until killed. What no ticker may meet ends the process with 1, its traceback in the folder."""
     sys.stderr = (life.folder / f"{os.getpid()}.stderr").open("a")
     _tick_for_ever(life)
 
 
 def _tick_for_ever(life: Life) -> None:
     dice = random.Random(life.seed)
-    with ExitStack() as stack:
-        agent = _build(life, stack)
+    with ExitStack() as closing:
+        agent = _build(life, closing)
         over: set[str] = set()
         while True:
             try:
-                known = [str(run["_id"]) for run in agent.reads.runs(RUNS_MAX)]
-                due = [run_id for run_id in known if run_id not in over]
-                dice.shuffle(due)
-                for run_id in due:
-                    over |= {run_id} if is_over(tick(run_id, agent.ports)) else set()
+                run_ids = [run_id for run in agent.reads.runs(RUNS_MAX) if (run_id := str(run["_id"])) not in over]
+                dice.shuffle(run_ids)
+                for run_id in run_ids:
+                    if is_over(tick(run_id, agent.ports)):
+                        over.add(run_id)
             except ChainMismatch:
                 raise  # the one ChainError that says more than "not now"
             except (StoreError, ChainError, VendorError, StaleRun):
@@ -68,12 +58,12 @@ def _tick_for_ever(life: Life) -> None:
             time.sleep(PAUSE_S)
 
 
-def _build(life: Life, stack: ExitStack) -> wiring.Agent:
+def _build(life: Life, closing: ExitStack) -> wiring.Agent:
     """The agent, as soon as database and chain are there."""
     environment = dict(life.environment)
     while True:
         try:
-            agent = stack.enter_context(wiring.open_agent(settings.read(environment)))
+            agent = closing.enter_context(wiring.open_agent(settings.read(environment)))
         except (ConfigError, ChainError):
             time.sleep(PAUSE_S)
             continue

@@ -1,8 +1,7 @@
-"""A ticker that dies: `python -m tests.support.ticker RUN_ID POINT AHEAD_S` kills itself at the point."""
+"""The points at which a ticker can be made to die by SIGKILL, and the ports that die there."""
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -11,11 +10,8 @@ from typing import Any
 
 import httpx
 
-from gpuagent import settings, wiring
 from gpuagent.core.model import Authorization, Authorized, Job, Observation, Run, Settled, Terms, Vendor
 from gpuagent.core.ports import Ports, Store, VendorApi, Wallet
-from gpuagent.tick import tick
-from tests.support.world import TurnableClock
 
 POINTS = (
     "after_reserve",
@@ -36,6 +32,8 @@ def die() -> None:
 
 
 class DyingWallet:
+    """A wallet that dies before or after it signs."""
+
     def __init__(self, inner: Wallet, point: str) -> None:
         self.inner, self.point = inner, point
 
@@ -52,7 +50,7 @@ class DyingWallet:
 
 
 class DyingStore:
-    """Dies before or once a save that brings a job into some state is acknowledged."""
+    """A store that dies before or once a save that brings a job into some state is acknowledged."""
 
     def __init__(self, inner: Store, point: str) -> None:
         self.inner, self.point = inner, point
@@ -60,22 +58,24 @@ class DyingStore:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
-    def save(self, before: Run, after: Run, seen: Sequence[Observation], at: float) -> Run:
+    def save(self, before: Run, after: Run, observations: Sequence[Observation], at: float) -> Run:
         if self.point == "before_store" and any(isinstance(job, Authorized) for job in after.jobs):
             die()
-        saved = self.inner.save(before, after, seen, at)
+        run = self.inner.save(before, after, observations, at)
         reached = {
             "after_reserve": len(after.jobs) > len(before.jobs),
             "after_store": any(isinstance(job, Authorized) for job in after.jobs),
             "after_settled": _newly_settled(before.jobs, after.jobs),
-            "after_progress": any(one.type == "job_log" for one in seen),
+            "after_progress": any(observation.type == "job_log" for observation in observations),
         }
         if reached.get(self.point):
             die()
-        return saved
+        return run
 
 
 class DyingVendorApi:
+    """A vendor client that dies once the vendor has received the payment, or has answered it."""
+
     def __init__(self, inner: VendorApi, point: str, environ: dict[str, str]) -> None:
         self.inner, self.point, self.environ = inner, point, environ
 
@@ -85,23 +85,19 @@ class DyingVendorApi:
     def submit(self, vendor: Vendor, job: Authorized | Settled) -> str:
         if self.point == "after_send":
             threading.Thread(target=self.inner.submit, args=(vendor, job), daemon=True).start()
-            self._until_received(job.header)
+            self._wait_until_received(job.header)
             die()
-        named = self.inner.submit(vendor, job)
+        vendor_job_id = self.inner.submit(vendor, job)
         if self.point == "after_response":
             die()
-        return named
+        return vendor_job_id
 
-    def _until_received(self, header: str) -> None:
+    def _wait_until_received(self, header: str) -> None:
         token = {"Authorization": f"Bearer {self.environ['GPU_VENDOR_SECRET']}"}
         with httpx.Client(base_url=self.environ["VENDOR_URL"], headers=token, timeout=10) as client:
             ends_at = time.monotonic() + RECEIVED_WITHIN_S
             while header not in client.get("/mock/purchases").text and time.monotonic() < ends_at:
-                pass
-
-
-def _newly_settled(before: Sequence[Job], after: Sequence[Job]) -> bool:
-    return any(isinstance(job, Settled) for job in after) and not any(isinstance(job, Settled) for job in before)
+                pass  # a vendor that is down receives nothing, and the ticker dies all the same
 
 
 def dying(ports: Ports, point: str, environ: dict[str, str]) -> Ports:
@@ -114,12 +110,5 @@ def dying(ports: Ports, point: str, environ: dict[str, str]) -> Ports:
     )
 
 
-def main(run_id: str, point: str, ahead_s: str) -> None:
-    environ = dict(os.environ)
-    with wiring.open_agent(settings.read(environ)) as agent:
-        ports = replace(agent.ports, clock=TurnableClock(float(ahead_s)))
-        tick(run_id, dying(ports, point, environ))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def _newly_settled(before: Sequence[Job], after: Sequence[Job]) -> bool:
+    return any(isinstance(job, Settled) for job in after) and not any(isinstance(job, Settled) for job in before)

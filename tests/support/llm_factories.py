@@ -1,8 +1,7 @@
-"""What the tests of the llm planner share: a context with a hostile vendor, a clock, a planner on a server."""
+"""A context with a hostile vendor, and llm planners on a scripted server."""
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +11,7 @@ from gpuagent.adapters.planners.llm.models import read_models
 from gpuagent.adapters.planners.llm.planner import LlmPlanner
 from gpuagent.core.context import Candidate, Context, Thought
 from gpuagent.errors import PlannerError
+from tests.support.clock import ManualClock
 
 KEY = "sk-scripted-0123456789"
 OPENAI, FIREWORKS = "openai/scripted", "fireworks_ai/accounts/fireworks/models/deepseek-v3p2"
@@ -36,43 +36,30 @@ CONTEXT = Context(
 )
 
 
-@dataclass
-class Timepiece:
-    """A clock that only pauses move."""
-
-    now: float = 0.0
-    pauses: list[float] = field(default_factory=list)
-
-    def __call__(self) -> float:
-        return self.now
-
-    def pause(self, seconds: float) -> None:
-        self.pauses.append(seconds)
-        self.now += seconds
+MakePlanner = Callable[..., LlmPlanner]
+both_clients = pytest.mark.parametrize("model", [OPENAI, FIREWORKS], ids=["openai", "fireworks"])
+"""litellm speaks to some models over OpenAI's SDK, to others over its own client."""
 
 
-Make = Callable[..., LlmPlanner]
-both = pytest.mark.parametrize("model", [OPENAI, FIREWORKS], ids=["openai", "fireworks"])
-"""litellm speaks to some over OpenAI's SDK, to others over its own client."""
-
-
-def planner_on(url: str, timepiece: Timepiece, models: str = OPENAI, **options: Any) -> LlmPlanner:
+def planner_on(url: str, clock: ManualClock, models: str = OPENAI, **options: Any) -> LlmPlanner:
     environ = {
         "PLANNER_MODEL": models,
         "PLANNER_API_BASE": url,
         "PLANNER_API_KEY": KEY,
         "PLANNER_PRICES": json.dumps({OPENAI: [0.5, 1.5], "openai/second": [1, 2]}),
     }
-    return LlmPlanner(read_models(environ), **({"clock": timepiece, "pause": timepiece.pause} | options))
+    return LlmPlanner(read_models(environ), **({"clock": clock, "pause": clock.pause} | options))
 
 
-def refused(planner: LlmPlanner, context: Context = CONTEXT) -> PlannerError:
+def refusal(planner: LlmPlanner, context: Context = CONTEXT) -> PlannerError:
+    """The error with which the planner refuses to decide."""
     with pytest.raises(PlannerError) as caught:
         planner.decide(context)
     return caught.value
 
 
-def problems(asked: Thought | PlannerError) -> str:
-    found = asked.record["errors"]
-    assert isinstance(found, list)
-    return "\n".join(found)
+def problems(outcome: Thought | PlannerError) -> str:
+    """The errors in the record of a thought or of a refusal, one a line."""
+    errors = outcome.record["errors"]
+    assert isinstance(errors, list)
+    return "\n".join(errors)

@@ -1,6 +1,6 @@
 """`make safety`: a pytest plugin that runs the hostile cases and writes docs/safety.md from what they observed.
 
-A row of the table is a test in this folder named test_<row>_<slug>, rows 01 to 33 and F01 to F16. Its docstring
+A row of the table is a test in tests/safety named test_<row>_<slug>, rows 01 to 33 and F01 to F16. Its docstring
 says in its first line what happens, and in the rest what the agent does. Tests elsewhere join a second table by
 `@pytest.mark.safety("what is proven")` and `record_property("observed", "what was seen")`.
 """
@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).parent
-ROOT = FOLDER.parents[1]
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "tests" / "safety"
 DOCUMENT = ROOT / "docs" / "safety.md"
 ROWS = (*(f"{number:02}" for number in range(1, 34)), *(f"F{number:02}" for number in range(1, 17)))
 ROW_TEST = re.compile(r"test_(F?\d\d)_(\w+)")
@@ -98,7 +98,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def written_tests() -> list[tuple[str, str]]:
-    """(row, test) of every test that is named after a row, read from the sources of this folder."""
+    """(row, test) of every test that is named after a row, read from the sources of the folder."""
     return [
         (match[1], node.name)
         for source in sorted(FOLDER.glob("test_*.py"))

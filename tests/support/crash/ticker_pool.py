@@ -1,4 +1,4 @@
-"""Tickers that are killed, and others that take their places."""
+"""A pool of long-lived tickers: the killed ones are counted and replaced."""
 
 import multiprocessing
 import random
@@ -8,25 +8,25 @@ from collections.abc import Mapping
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from tests.support.long_ticker import Life, live
-from tests.support.ticker import POINTS
+from tests.support.crash.long_ticker import Life, live
+from tests.support.crash.points import POINTS
 
 AT_RANDOM = "at random"
 
 
-class Troupe:
-    """So many long-lived tickers at once. kills: how many died at which point, or by kill_one()."""
+class TickerPool:
+    """A pool of `size` long-lived tickers. kills: how many died at which point, or by kill_one()."""
 
     def __init__(self, size: int, environment: Mapping[str, str], folder: Path, dice: random.Random) -> None:
         self.kills: Counter[str] = Counter()
         self._size, self._environment, self._folder, self._dice = size, environment, folder, dice
         # Forks of one process that has imported everything: a second of a processor saved for each.
         self._forks = multiprocessing.get_context("forkserver")
-        self._forks.set_forkserver_preload(["tests.support.long_ticker"])
+        self._forks.set_forkserver_preload(["tests.support.crash.long_ticker"])
         self._alive: dict[ForkServerProcess, str] = {}
         self._killed: set[int | None] = set()
         self._points: list[str] = []
-        self._born = 0
+        self._started = 0
 
     def keep_up(self, *, dying: bool) -> None:
         """Count the dead, and replace them; dying: by tickers of which most die at a point.
@@ -36,23 +36,24 @@ class Troupe:
         for ticker, point in list(self._alive.items()):
             if ticker.exitcode is not None:
                 del self._alive[ticker]
-                assert ticker.exitcode == -signal.SIGKILL, self._last_words(ticker)
+                assert ticker.exitcode == -signal.SIGKILL, self._error_text(ticker)
                 self.kills[AT_RANDOM if ticker.pid in self._killed or not point else point] += 1
         while len(self._alive) < self._size:
             point = self._next_point() if dying else ""
-            self._born += 1
-            life = Life(self._environment, self._folder, point, f"{self._dice.random()}:{self._born}")
+            self._started += 1
+            life = Life(self._environment, self._folder, point, f"{self._dice.random()}:{self._started}")
             ticker = self._forks.Process(target=live, args=(life,), daemon=True)
             ticker.start()
             self._alive[ticker] = point
 
     def kill_one(self) -> None:
-        """SIGKILL whichever the dice say, wherever it is."""
+        """SIGKILL a ticker drawn by the dice, wherever it is."""
         ticker = self._dice.choice(list(self._alive))
         self._killed.add(ticker.pid)
         ticker.kill()
 
     def end(self) -> None:
+        """Kill them all, and wait for their ends."""
         for ticker in self._alive:
             ticker.kill()
             ticker.join()
@@ -64,6 +65,6 @@ class Troupe:
             self._dice.shuffle(self._points)
         return self._points.pop()
 
-    def _last_words(self, ticker: ForkServerProcess) -> str:
+    def _error_text(self, ticker: ForkServerProcess) -> str:
         file = self._folder / f"{ticker.pid}.stderr"
-        return f"a ticker ended with {ticker.exitcode}: {file.read_text() if file.exists() else 'no word'}"
+        return f"a ticker ended with {ticker.exitcode}: {file.read_text() if file.exists() else 'no error text'}"

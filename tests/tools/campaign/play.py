@@ -1,0 +1,158 @@
+"""One campaign on a stack of its own: trouble, healing, and the audit of every run and transfer."""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from gpuagent.books.sweep import sweep
+from gpuagent.core.model import Run, RunStatus, Settled, Transfer
+from gpuagent.core.money import UNIT
+from gpuagent.core.transitions import is_over
+from gpuagent.errors import StoreError
+from gpuagent.practice import stack
+from tests.support.crash.points import POINTS
+from tests.support.crash.ticker_pool import TickerPool
+from tests.support.market import Market
+from tests.support.tcp_proxy import TcpProxy
+from tests.support.world import World, build_world
+from tests.tools.campaign.report import Report
+from tests.tools.campaign.troubles import FAULTS, Timer, Troubles
+
+WALLET_DAY = 500 * UNIT
+"""The owner's cap: a campaign spends some 200 USD, and every reservation is held against it."""
+RUNS_MAX = 1000
+TICKERS = 6
+OPEN_RUNS = 12
+BUDGET_USD = 25
+OUTAGES_MIN = 2
+MAIN_S, DRAIN_S = 300, 120
+"""A campaign that takes longer than that has got stuck."""
+
+
+class Campaign:
+    """One seed's campaign."""
+
+    def __init__(self, seed: int, purchases: int, world: World, proxy: TcpProxy, folder: Path) -> None:
+        self.report = Report(seed)
+        self._purchases_min = purchases
+        self._world, self._market = world, world.market
+        self._dice = random.Random(seed)
+        self._tickers = TickerPool(TICKERS, {**world.environment, "CHAIN_RPC_URL": proxy.url}, folder, self._dice)
+        self._troubles = Troubles(world.market, proxy, folder, self._dice, self.report)
+        self.report.kills = self._tickers.kills
+        self._over: dict[str, Run] = {}
+
+    def run(self) -> Report:
+        started_at = time.monotonic()
+        self._troubles.turn_clocks(0)
+        try:
+            self._buy_under_trouble()
+            self._troubles.heal()
+            self._drain()
+            self._audit()
+        finally:
+            self._tickers.end()
+        self.report.seconds = time.monotonic() - started_at
+        return self.report
+
+    def _buy_under_trouble(self) -> None:
+        timers = [
+            Timer(self._dice, 0.3, 1.0, self._tickers.kill_one),
+            *self._troubles.timers(),
+            Timer(self._dice, 0.5, 0.5, self._keep_runs_open),
+        ]
+        ends_at = time.monotonic() + MAIN_S
+        while not self._has_enough():
+            assert time.monotonic() < ends_at, f"the campaign does not get on: {self.report}"
+            self._tickers.keep_up(dying=True)
+            for timer in timers:
+                timer.poll()
+            time.sleep(0.02)
+
+    def _has_enough(self) -> bool:
+        """Whether purchases, kills, faults and outages are as many as a campaign must have."""
+        return (
+            self.report.purchases >= self._purchases_min
+            and set(self.report.kills) >= {*POINTS}
+            and set(self.report.faults) >= {*FAULTS}
+            and self.report.outages["mongod killed"] >= OUTAGES_MIN
+            and min(self.report.outages[f"chain {mode}"] for mode in ("refuse", "hang")) >= OUTAGES_MIN / 2
+        )
+
+    def _drain(self) -> None:
+        """Without more trouble, let time pass until the tickers have brought every run to its end."""
+        clock_timer = Timer(self._dice, 2, 2, lambda: self._troubles.turn_clocks(130))
+        ends_at = time.monotonic() + DRAIN_S
+        while self._live_runs():
+            assert time.monotonic() < ends_at, f"runs that do not end: {self._live_runs()}; {self.report}"
+            self._tickers.keep_up(dying=False)
+            clock_timer.poll()
+            time.sleep(0.2)
+
+    def _keep_runs_open(self) -> None:
+        """Count the purchases by the chain, and start runs in the place of those that are over."""
+        self.report.purchases = len(self._world.transfers())
+        with suppress(StoreError):  # mongod is being killed
+            while len(self._live_runs()) < OPEN_RUNS and not self._has_enough():
+                self._world.start(BUDGET_USD, jobs_open_max=self._dice.choice([1, 1, 2]))
+
+    def _live_runs(self) -> list[str]:
+        for run_id in self._run_ids():
+            if run_id not in self._over and is_over(run := self._world.store.load(run_id)):
+                self._over[run_id] = run
+        return [run_id for run_id in self._run_ids() if run_id not in self._over]
+
+    def _run_ids(self) -> list[str]:
+        return [str(run["_id"]) for run in self._world.reads.runs(RUNS_MAX)]
+
+    def _audit(self) -> None:
+        report, runs = self.report, list(self._over.values())
+        transfers = self._world.transfers()
+        jobs = [job for run in runs for job in run.jobs if isinstance(job, Settled)]
+        report.purchases, report.transfers = len(jobs), len(transfers)
+        report.runs = Counter(run.status.value for run in runs)
+        purchases = [Transfer(job.settlement.transaction, job.quote.pay_to.lower(), job.quote.amount) for job in jobs]
+        report.check(Counter(purchases) == Counter(transfers), "jobs and transfers differ")
+        report.problems += [finding.text for finding in sweep(self._world.chain, self._world.database.ledgers).findings]
+        payees = {vendor.vendor_id: vendor.pay_to for vendor in self._market.vendors}
+        report.check(
+            all(payees[job.quote.vendor_id] == job.quote.pay_to for job in jobs),
+            "another payee than the vendor was paid",
+        )
+        for run in runs:
+            books = self._world.books(run)
+            report.check(books.balanced and books.ledger.held == 0, f"run {run.run_id}: {books}")
+            report.check(run.status is not RunStatus.RUNNING, f"run {run.run_id} has not ended")
+        self._check_one_signature_per_job()
+
+    def _check_one_signature_per_job(self) -> None:
+        headers: dict[tuple[str, str], set[str]] = {}
+        for payment in self._market.control("GET", "purchases")["received"]:
+            headers.setdefault((payment["vendorId"], payment["key"]), set()).add(payment["header"])
+        self.report.check(all(len(distinct) == 1 for distinct in headers.values()), "two signatures for one job")
+
+
+def campaign(seed: int, purchases: int) -> Report:
+    """Play it whole. Raises AssertionError when it gets stuck or a ticker meets what none may meet."""
+    with _stage() as (world, proxy, folder):
+        return Campaign(seed, purchases, world, proxy, folder).run()
+
+
+@contextmanager
+def _stage() -> Iterator[tuple[World, TcpProxy, Path]]:
+    with (
+        TemporaryDirectory(prefix="gpuagent-campaign-") as scratch,
+        stack.start(Path(scratch) / "stack", PORT="0", MOCK_SPEED="40", MOCK_SLOW_S="60", MOCK_VENDORS="4") as running,
+        TcpProxy(running.environment["CHAIN_RPC_URL"]) as proxy,
+    ):
+        market = Market(running)
+        try:
+            with build_world(market, "campaign", funds=100_000 * UNIT) as world:
+                world.allow(wallet_per_day=WALLET_DAY)
+                yield world, proxy, Path(scratch)
+        finally:
+            market.close()

@@ -1,0 +1,35 @@
+"""What happened in a campaign, as counts and problems."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Report:
+    """The counts of one campaign, and every problem that its audit found."""
+
+    seed: int
+    purchases: int = 0
+    transfers: int = 0
+    runs: Counter[str] = field(default_factory=Counter)
+    kills: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    outages: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0
+    problems: list[str] = field(default_factory=list)
+
+    def check(self, holds: bool, problem: str) -> None:
+        """Record the problem unless the condition holds."""
+        if not holds:
+            self.problems.append(problem)
+
+    def __str__(self) -> str:
+        counters = {"runs": self.runs, "kills": self.kills, "faults": self.faults, "outages": self.outages}
+        counts = "; ".join(
+            f"{sum(counter.values())} {name} ({', '.join(f'{key} {count}' for key, count in sorted(counter.items()))})"
+            for name, counter in counters.items()
+        )
+        return (
+            f"seed {self.seed}: {self.purchases} purchases, {self.transfers} transfers, {self.seconds:.0f} s; {counts}"
+            + "".join(f"\nPROBLEM {problem}" for problem in self.problems)
+        )

@@ -1,0 +1,117 @@
+"""What goes wrong during a campaign, as the dice draw it: faults of vendors, outages, and clocks that run on."""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from gpuagent.adapters.mongo.embedded import last_server
+from tests.support.market import Market
+from tests.support.tcp_proxy import TcpProxy
+from tests.tools.campaign.report import Report
+
+FAULTS = (
+    "error_after_settle",
+    "drop_after_settle",
+    "reject_after_settle",
+    "redirect_after_settle",
+    "hang_after_settle",
+    "drip_after_settle",
+    "conflict_after_settle",
+    "always_402",
+    "facilitator_down",
+    "receipt_rejects_after_settle",
+    "bogus_receipt",
+    "no_receipt",
+    "receipt_says_failed",
+    "settle_late",
+    "never_settle",
+    "no_job_id",
+    "foreign_job_id",
+    "down",
+    "slow",
+    "drip",
+    "raise_price",
+    "swap_payee",
+    "status_down",
+    "status_garbage",
+    "stuck",
+)
+
+
+class Timer:
+    """An action that is repeated, each time after a while drawn between two bounds (seconds)."""
+
+    def __init__(self, dice: random.Random, low_s: float, high_s: float, act: Callable[[], None]) -> None:
+        self._dice, self._bounds, self._act = dice, (low_s, high_s), act
+        self._next = time.monotonic() + dice.uniform(*self._bounds)
+
+    def poll(self) -> None:
+        if time.monotonic() >= self._next:
+            self._act()
+            self._next = time.monotonic() + self._dice.uniform(*self._bounds)
+
+
+class Troubles:
+    """The troubles of one campaign; each is counted in the report. folder: of the stack and the tickers' clock."""
+
+    def __init__(self, market: Market, proxy: TcpProxy, folder: Path, dice: random.Random, report: Report) -> None:
+        self._market, self._proxy, self._folder, self._dice, self._report = market, proxy, folder, dice, report
+        self._faults: list[str] = []
+
+    def timers(self) -> list[Timer]:
+        return [
+            Timer(self._dice, 1, 3, self.switch_fault),
+            Timer(self._dice, 4, 6, lambda: self.turn_clocks(self._dice.randint(20, 160))),
+            Timer(self._dice, 14, 22, self.kill_mongod),
+            Timer(self._dice, 9, 14, self.cut_chain),
+            Timer(self._dice, 5, 8, self.settle_held_payments),
+            Timer(self._dice, 5, 8, self.fail_jobs),
+        ]
+
+    def switch_fault(self) -> None:
+        """Put the next fault on a vendor: one per vendor at most, and the last vendor sells without any."""
+        if not self._faults:
+            self._faults = [*FAULTS]
+            self._dice.shuffle(self._faults)
+        name = self._faults.pop()
+        vendor_id = self._dice.choice([vendor.vendor_id for vendor in self._market.vendors[:-1]])
+        for fault in self._market.control("GET", "faults")["on"]:
+            if fault["vendorId"] == vendor_id:
+                self._market.control("DELETE", "faults", **fault)
+        self._market.fault(vendor_id, name)
+        self._report.faults[name] += 1
+
+    def turn_clocks(self, seconds: int) -> None:
+        """Turn all clocks; the tickers read theirs from a file."""
+        self._market.pass_time(seconds)
+        new = self._folder / "ahead.new"
+        new.write_text(str(self._market.clock.ahead_s))
+        new.replace(self._folder / "ahead")
+
+    def kill_mongod(self) -> None:
+        """Kill the database; its supervisor starts it again, on the same port and folder."""
+        if server := last_server(self._folder / "stack" / "mongod"):
+            os.kill(server["pid"], signal.SIGKILL)
+            self._report.outages["mongod killed"] += 1
+
+    def cut_chain(self) -> None:
+        """Cut the connection to the chain, or mend it."""
+        self._proxy.mode = "up" if self._proxy.mode != "up" else self._dice.choice(["refuse", "hang"])
+        if self._proxy.mode != "up":
+            self._report.outages[f"chain {self._proxy.mode}"] += 1
+
+    def settle_held_payments(self) -> None:
+        """Let the vendors settle the payments that they hold back."""
+        self._market.control("POST", "settle")
+
+    def fail_jobs(self) -> None:
+        """Let some of a vendor's next jobs fail."""
+        vendor = self._dice.choice(self._market.vendors)
+        self._market.outcomes(vendor.vendor_id, "".join(self._dice.choices("01", k=4)))
+
+    def heal(self) -> None:
+        self._proxy.mode = "up"
+        self._market.heal()

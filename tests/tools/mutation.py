@@ -1,0 +1,148 @@
+"""Mutation testing: take one protection away at a time, and see a named test go red.
+
+Each mutant is a copy of the tree with one replacement. A test that stays green without its protection is no test.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Queue
+from tempfile import TemporaryDirectory
+from uuid import uuid4
+
+from gpuagent.practice import stack
+from tests.support.stack import DATABASE_NAME, STACK_FILE, STACK_SETTINGS, share_stack
+
+WORKERS_MAX = 4
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A protection to take away: the text `old` in a file becomes `new`, and the test must go red."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+    def __post_init__(self) -> None:
+        assert " -k " in self.test, f"{self.name}: the test is to be written as FILE -k WORDS"
+
+    def problem(self, root: Path = ROOT) -> str:
+        """Why the mutant cannot be played in this tree; empty when it can."""
+        source = root / self.file
+        if not source.is_file():
+            return f"{self.name}: there is no {self.file}"
+        if source.read_text().count(self.old) != 1:
+            return f"{self.name}: its text is not once in {self.file}; bring the mutant up to date"
+        if not (root / self.test_file).is_file():
+            return f"{self.name}: there is no {self.test_file}"
+        return ""
+
+    @property
+    def test_file(self) -> str:
+        return self.test.partition(" -k ")[0]
+
+    @property
+    def keyword(self) -> str:
+        """The tests of the file that must notice, as pytest's -k takes it."""
+        return self.test.partition(" -k ")[2]
+
+
+class Worker:
+    """Runs pytest on a copy of the tree, with a running stack of its own."""
+
+    def __init__(self, stack_file: Path) -> None:
+        self._stack_file = stack_file
+
+    def kills(self, mutant: Mutant) -> bool:
+        """Whether the named test goes red without the protection."""
+        if problem := mutant.problem():
+            raise SystemExit(problem)
+        with TemporaryDirectory() as scratch:
+            folder = Path(scratch) / "tree"
+            shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".venv", ".git", ".*_cache", ".hypothesis"))
+            source = folder / mutant.file
+            source.write_text(source.read_text().replace(mutant.old, mutant.new))
+            return not self.passes([mutant], folder)
+
+    def passes(self, mutants: Sequence[Mutant], folder: Path = ROOT) -> bool:
+        """Whether the tests of these mutants are green in this tree."""
+        environment = {
+            **os.environ,
+            # The copy goes before the installed package, in this process and in those that the tests start.
+            "PYTHONPATH": str(folder),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # they take five seconds to import, and none is needed
+            STACK_FILE: str(self._stack_file),
+            DATABASE_NAME: f"mutants_{uuid4().hex[:8]}",
+        }
+        keywords = dict.fromkeys(mutant.keyword for mutant in mutants)
+        selection = [*dict.fromkeys(mutant.test_file for mutant in mutants), "-k", " or ".join(keywords)]
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *selection]
+        process = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        if process.returncode not in (0, 1):
+            raise SystemExit(f"{' '.join(selection)} did not run\n{process.stdout[-2000:]}")
+        if process.returncode and folder == ROOT:
+            print(process.stdout[-4000:])
+        return process.returncode == 0
+
+
+@contextmanager
+def start_workers() -> Iterator[list[Worker]]:
+    """As many workers as there are processors: each has chain, clocks and vendors to itself, mutant after mutant."""
+    with ExitStack() as closing:
+        scratch = Path(closing.enter_context(TemporaryDirectory()))
+        files = [scratch / f"stack-{number}.json" for number in range(min(WORKERS_MAX, os.cpu_count() or 1))]
+        for file in files:
+            share_stack(closing.enter_context(stack.start(**STACK_SETTINGS)), file)
+        yield [Worker(file) for file in files]
+
+
+def hunt(workers: Sequence[Worker], mutants: Sequence[Mutant]) -> list[str]:
+    """The names of mutants that no test notices, and a line on tests that are red with every protection in place.
+
+    The latter are run last, so that a stack which some mutant broke does not pass for a test that noticed it.
+    """
+    idle: Queue[Worker] = Queue()
+    for worker in workers:
+        idle.put(worker)
+
+    def survives(mutant: Mutant) -> str:
+        worker = idle.get()
+        started_at = time.monotonic()
+        try:
+            killed = worker.kills(mutant)
+        finally:
+            idle.put(worker)
+        verdict, duration_s = "killed  " if killed else "SURVIVES", time.monotonic() - started_at
+        print(f"{verdict} {duration_s:5.1f} s  {mutant.name}  ({mutant.test})", flush=True)
+        return "" if killed else mutant.name
+
+    def is_red(number: int) -> str:
+        share = mutants[number :: len(workers)]
+        return "" if not share or workers[number].passes(share) else "tests that are red without any mutant"
+
+    with ThreadPoolExecutor(len(workers)) as pool:
+        problems = [*pool.map(survives, mutants), *pool.map(is_red, range(len(workers)))]
+        return [problem for problem in problems if problem]
+
+
+def main(mutants: Sequence[Mutant], keywords: Sequence[str]) -> None:
+    """Play all mutants, or those whose name holds one of the keywords."""
+    selection = [mutant for mutant in mutants if not keywords or any(word in mutant.name for word in keywords)]
+    if not selection:
+        raise SystemExit(f"no mutant is named so; there are: {', '.join(mutant.name for mutant in mutants)}")
+    with start_workers() as workers:
+        problems = hunt(workers, selection)
+    if problems:
+        raise SystemExit(f"no test notices, or worse: {'; '.join(problems)}")
+    print(f"{len(selection)} mutants, each noticed by a test that is green without it")
