@@ -58,6 +58,7 @@ def shared_market() -> Iterator[Market]:
 
 @pytest.fixture
 def market(shared_market: Market) -> Iterator[Market]:
+    shared_market.catch_up()
     yield shared_market
     shared_market.heal()
 

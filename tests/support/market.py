@@ -109,7 +109,7 @@ class Market:
         self.clock.ahead_s += seconds
 
     def catch_up(self) -> None:
-        """Set the agent's clock by the chain's, which other tests may have turned before."""
+        """Set the agent's clock by the chain's: earlier tests may have turned either of them."""
         newest = self.rpc("eth_getBlockByNumber", "latest", False)
         self.clock.ahead_s = max(0, int(newest["timestamp"], 16) - SystemClock().now())
 
