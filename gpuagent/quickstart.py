@@ -34,7 +34,8 @@ def launch(session: Session, goal: str, budget: str, fail_vendor: str = "none") 
 
 def follow(session: Session, run: Run) -> Run:
     """Tick the run to its end, printing each observation once. Raises as tick() does."""
-    run = demo.follow(run, session.agent, show, session.agent.ports.pace)
+    pace = demo.PRACTICE_PACE if session.faults else session.agent.ports.pace
+    run = demo.follow(run, session.agent, show, pace)
     show(f"\n[bold]run {run.status}[/]: {run.reason}")
     return run
 
