@@ -26,8 +26,9 @@ def explanation(decision: Mapping[str, Any] | None, colours: Mapping[str, str]) 
     chosen = (data["decision"] or {}).get("vendorId", "")
     rows = [_candidate(candidate, chosen, colours) for candidate in data["candidates"]]
     heads = ("candidate", "quote", "advertised", "learned", "score", "")
+    reason = decision["content"].removeprefix(f"{chosen}: ")  # the sentence before it names the vendor
     return join(
-        el("p", el("b", _action(data["decision"], chosen)), f" {decision['content'][:TEXT_MAX]}"),
+        el("p", el("b", _action(data["decision"], chosen)), f" {reason[:TEXT_MAX]}"),
         table(heads, rows, "Candidates of the last decision"),
         el("p", _by(data, decision), class_="faint"),
         *_verdicts(data),
