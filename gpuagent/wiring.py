@@ -63,7 +63,6 @@ def open_agent(settings: "Settings", database: Database | None = None) -> Iterat
 
     Raises ConfigError, WalletError, ChainError.
     """
-    from gpuagent.adapters.vendors.http import HttpVendor
     from gpuagent.core.ports import Ports
 
     _quiet_libraries()
@@ -71,8 +70,7 @@ def open_agent(settings: "Settings", database: Database | None = None) -> Iterat
         wallet = stack.enter_context(key_source(settings).open_wallet(settings.token))
         chain = stack.enter_context(open_chain(settings))
         database = database or stack.enter_context(open_database(settings))
-        vendor_api = HttpVendor(settings.environ.get)
-        stack.callback(vendor_api.close)
+        vendor_api = stack.enter_context(_vendor_client(settings.environ))
         ports = Ports(
             store=database.store,
             planners=_planners(settings),
@@ -128,15 +126,19 @@ def open_chain(settings: "Settings") -> "Iterator[Node]":
 @contextmanager
 def open_vendor_api(secrets: Mapping[str, str]) -> "Iterator[tuple[VendorApi, BoundedHttp]]":
     """The vendors' API without a wallet or a database, and a plain HTTP client for what the API does not allow."""
-    from gpuagent.adapters.vendors.http import HttpVendor
     from gpuagent.wire.bounded_http import BoundedHttp
 
-    with ExitStack() as stack:
-        vendor_api = HttpVendor(secrets.get)
-        stack.callback(vendor_api.close)
-        http = BoundedHttp(deadline_s=10)
-        stack.callback(http.close)
+    with _vendor_client(secrets) as vendor_api, closing(BoundedHttp(deadline_s=10)) as http:
         yield vendor_api, http
+
+
+@contextmanager
+def _vendor_client(secrets: Mapping[str, str]) -> "Iterator[VendorApi]":
+    """The client of the vendors' API, for agents and for checks alike."""
+    from gpuagent.adapters.vendors.http import HttpVendor
+
+    with closing(HttpVendor(secrets.get)) as client:
+        yield client
 
 
 def key_source(settings: "Settings") -> "KeySource":

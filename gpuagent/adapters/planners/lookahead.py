@@ -70,8 +70,6 @@ class _Row(NamedTuple):
     """An offer in the lattice. unit: of its digit in a state; chances: by depth and failures of its own."""
 
     offer: Offer
-    amount: int
-    loss: int
     unit: int
     chances: list[list[float]]
 
@@ -87,8 +85,6 @@ class _Lattice:
         self._rows = [
             _Row(
                 offer,
-                offer.amount,
-                offer.loss,
                 int((DEPTH + 1) ** place),
                 [[offer.chance(k, waited + d) for k in range(d + 1)] for d in range(self._tries)],
             )
@@ -99,7 +95,8 @@ class _Lattice:
     def values(self, available: int) -> list[float]:
         startable = self._tries > 0
         return [
-            self._begin(row, 0, 0, available) if startable and row.amount <= available else 0.0 for row in self._rows
+            self._begin(row, 0, 0, available) if startable and row.offer.amount <= available else 0.0
+            for row in self._rows
         ]
 
     def plan(self, available: int, place: int) -> list[Try]:
@@ -109,11 +106,13 @@ class _Lattice:
         while True:
             plan.append(Try(row.offer, _chance(row, state, len(plan))))
             state += row.unit
-            available -= row.loss
+            available -= row.offer.loss
             if len(plan) >= self._tries:
                 return plan
             options = [
-                (self._begin(row, state, len(plan), available), row) for row in self._rows if row.amount <= available
+                (self._begin(row, state, len(plan), available), row)
+                for row in self._rows
+                if row.offer.amount <= available
             ]
             value, row = max(options, key=lambda option: option[0], default=(0.0, row))
             if value <= 0:
@@ -122,8 +121,8 @@ class _Lattice:
     def _begin(self, row: _Row, state: int, depth: int, money: int) -> float:
         """The value of trying the row's vendor in a state, with so much money."""
         chance = _chance(row, state, depth)
-        spent = row.loss + chance * (row.amount - row.loss)
-        later = self._value(state + row.unit, depth + 1, money - row.loss)
+        spent = row.offer.loss + chance * (row.offer.amount - row.offer.loss)
+        later = self._value(state + row.unit, depth + 1, money - row.offer.loss)
         return chance - SPENDING_WEIGHT * spent / self._budget + (1 - chance) * later
 
     def _value(self, state: int, depth: int, money: int) -> float:
@@ -131,7 +130,7 @@ class _Lattice:
         if depth >= self._tries:
             return 0.0
         if state not in self._best:
-            options = (self._begin(row, state, depth, money) for row in self._rows if row.amount <= money)
+            options = (self._begin(row, state, depth, money) for row in self._rows if row.offer.amount <= money)
             self._best[state] = max(0.0, max(options, default=0.0))
         return self._best[state]
 
