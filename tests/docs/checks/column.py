@@ -1,16 +1,19 @@
-"""The new column is in the page, with what failed jobs cost, and adds up to what the report calls wasted."""
+"""The new column is in page, CSV and Parquet, and adds up to what the report calls failed."""
 
 import os
 
-from gpuagent.reports.exports import html
+from gpuagent.core.money import usd
+from gpuagent.reports import exports
+from gpuagent.reports.exports.files import csv
 from gpuagent.reports.figures import spend
 from tests.support import report_history
 
-assert "wasted" in spend.BY_VENDOR
 with report_history.empty_database(os.environ["MONGODB_URI"], "gpuagent_recipe") as (store, database):
     report = report_history.report(report_history.write(store, database).db)
-    vendors = spend.by_vendor(report.paid)
-    parts = spend.composition(report.paid, report.decisions)
-    assert vendors.wasted.sum() == parts[spend.JobResult.FAILED] > 0
-    assert vendors.wasted.dtype == "int64"
-    assert "of it failed, USD" in html(report)
+    lost = report.paid.lost.sum()
+    assert lost == spend.composition(report.paid, report.decisions)[spend.JobResult.FAILED] > 0
+    assert report.paid.lost.dtype == "int64"
+    assert "of it lost, USD" in exports.html(report)
+    purchases = exports.tables(report)["purchases"]
+    assert "lost" in csv(purchases).splitlines()[0].split(",")
+    assert purchases.lost.sum() >= usd(int(lost)), "the file has unpaid purchases of the period, too"

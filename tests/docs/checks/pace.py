@@ -1,0 +1,5 @@
+"""A driven run is ticked, and so its job polled, every two seconds."""
+
+from gpuagent.core.ports import Pace
+
+assert Pace().poll_s == 2.0
