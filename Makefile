@@ -11,6 +11,8 @@ ANVIL := $(VENV)/node_modules/@foundry-rs/anvil/package.json
 export PATH := $(NODE_BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_COMPILE := 1
+# Compiled modules are kept, whatever the shell says: hundreds of processes import them.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo lab test check unit safety docs notebooks mutants bench format clean
 

@@ -46,6 +46,11 @@ def pytest_report_header() -> str:
     return f"planner scenarios: our own alone; there are no public ones in {PUBLIC}"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The campaign comes first: at the end, the other workers would wait for it."""
+    items.sort(key=lambda item: item.path.name != "test_campaign.py")
+
+
 @pytest.fixture(scope="session")
 def shared_market() -> Iterator[Market]:
     with ExitStack() as closing:

@@ -32,7 +32,7 @@ def follow(served: Served, run_id: str, last: str = "") -> Iterator[dict[str, An
 
 def talk(served: Served, run_id: str, last: str = "") -> Iterator[dict[str, Any]]:
     url = f"{served.url.replace('http', 'ws')}/api/runs/{run_id}/ws?after={last}"
-    with connect(url) as ws:
+    with connect(url, max_queue=None) as ws:  # a full queue would keep the answer to its close from it, for ten seconds
         try:
             while True:
                 message = json.loads(ws.recv(timeout=30))

@@ -59,9 +59,6 @@ def world(quick_market: Market) -> Iterator[World]:
     quick_market.heal()
 
 
-COMMANDS = {"gpuagent": (schedule_command, 143), "papermill": (papermill_command, -signal.SIGTERM)}
-
-
 def test_a_run_from_start_to_end_and_once_more(world: World, tmp_path: Path) -> None:
     command = schedule_command(tmp_path, "-p", "run_id", "n-1", "-p", "budget", "4.5", "-p", "tags", "e27", "--json")
     first = run_process(world.environment, *command)
@@ -89,15 +86,9 @@ def test_a_limit_then_another_start_continues(world: World, tmp_path: Path) -> N
     world.assert_balanced(world.store.load(run.run_id), transfers=1)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_a_failed_run_fails_the_notebook_which_is_kept(world: World, tmp_path: Path, name: str) -> None:
+def test_a_failed_run_fails_the_notebook_which_is_kept(world: World, tmp_path: Path) -> None:
     world.market.outcomes("gpu_vendor_1", "0")
-    process = run_process(
-        world.environment,
-        *COMMANDS[name][0](tmp_path, "-r", "budget", "1.5")
-        if name == "papermill"
-        else schedule_command(tmp_path, "-p", "budget", "1.5"),
-    )
+    process = run_process(world.environment, *schedule_command(tmp_path, "-p", "budget", "1.5"))
     assert process.returncode == 1, process.stderr
     output = only_notebook(tmp_path)
     ((kind, message),) = errors(output)
@@ -110,27 +101,29 @@ def test_a_failed_run_fails_the_notebook_which_is_kept(world: World, tmp_path: P
     world.assert_balanced(world.store.load(read(output)["runId"]), transfers=1)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_sigterm_while_the_vendor_keeps_its_answer_then_resumed(world: World, tmp_path: Path, name: str) -> None:
+def test_sigterm_while_the_vendor_keeps_its_answer_then_resumed_by_papermill_alone(
+    world: World, tmp_path: Path
+) -> None:
     """The authorization is out and settled, and the agent does not know: the worst moment to be killed."""
-    command, code = COMMANDS[name]
+    command = schedule_command(tmp_path, "-p", "run_id", "n-3")
     world.market.fault("gpu_vendor_1", "hang_after_settle")
-    with running_process(world.environment, *command(tmp_path, "-p", "run_id", "n-3")) as process:
+    with running_process(world.environment, *command) as process:
         eventually(
             lambda: process.poll() is not None or world.market.received_headers(world.ports.wallet.address), DEADLINE_S
         )
         (payment,) = world.reads.documents(run_id_of("n-3"))["payments"]
         assert payment["status"] == "pending"
         eventually(lambda: world.transfers(), DEADLINE_S)
+        another = run_process(world.environment, *schedule_command(tmp_path, "-p", "run_id", run_id_of("n-3")))
         _, stderr = terminate(process)
-    assert process.returncode == code, stderr
-    if name == "gpuagent":
-        assert "stopped by SIGTERM" in stderr
-        ((kind, _),) = errors(only_notebook(tmp_path))
-        assert kind == "KeyboardInterrupt"
-        assert cell(only_notebook(tmp_path), "drive").metadata.papermill.status == "failed"
+    assert (another.returncode, "is being driven by another process" in another.stderr) == (4, True), another.stderr
+    assert process.returncode == 143, stderr
+    assert "stopped by SIGTERM" in stderr
+    ((kind, _),) = errors(only_notebook(tmp_path))
+    assert kind == "KeyboardInterrupt"
+    assert cell(only_notebook(tmp_path), "drive").metadata.papermill.status == "failed"
     world.market.heal()
-    resumption = run_process(world.environment, *command(tmp_path, "-p", "run_id", "n-3"))
+    resumption = run_process(world.environment, *papermill_command(tmp_path, "-p", "run_id", "n-3"))
     assert resumption.returncode == 0, resumption.stderr
     (document,) = world.reads.runs()
     run = world.store.load(str(document["_id"]))
@@ -171,18 +164,6 @@ def test_a_cell_that_does_not_heed_the_interrupt_is_killed(world: World, tmp_pat
         stdout, stderr = terminate(process)
     assert "signal=<Signals.SIGTERM: 15>" in stdout or "signal=15" in stdout, stderr
     assert "DeadKernelError" in stdout
-
-
-def test_locked_while_another_drives_it(world: World, tmp_path: Path) -> None:
-    world.market.fault("gpu_vendor_1", "hang_after_settle")
-    with running_process(world.environment, *schedule_command(tmp_path, "-p", "run_id", "n-5")) as process:
-        eventually(
-            lambda: process.poll() is not None or world.market.received_headers(world.ports.wallet.address), DEADLINE_S
-        )
-        second = run_process(world.environment, *schedule_command(tmp_path, "-p", "run_id", run_id_of("n-5")))
-        terminate(process)
-    assert (second.returncode, "is being driven by another process" in second.stderr) == (4, True), second.stderr
-    assert len(list(tmp_path.glob("*.ipynb"))) == 1
 
 
 def test_bad_parameters_fail_the_notebook_readably(world: World, tmp_path: Path) -> None:
