@@ -51,6 +51,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "gpuagent.doctor.conformance",
         "gpuagent.render.books",
     ),
+    "tests/cli/test_job.py": ("gpuagent.cli.job",),
     "tests/cli/test_planners.py": ("gpuagent.cli.planners",),
     "tests/cli/test_report.py": ("gpuagent.cli.report",),
     "tests/cli/test_wallet.py": ("gpuagent.cli.wallet",),
@@ -102,6 +103,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "gpuagent.reports.sections.work",
         "gpuagent.reports.tables",
     ),
+    "tests/wire/test_job_file.py": ("gpuagent.wire.yaml_text",),
 }
 DIALECT = """
     one ones other others found told said asked seen shown known kept words wanted given made taken named called held

@@ -6,6 +6,7 @@ from gpuagent.cli.approve import add_run_controls
 from gpuagent.cli.books import books
 from gpuagent.cli.demo import demo
 from gpuagent.cli.doctor import doctor
+from gpuagent.cli.job import jobs
 from gpuagent.cli.lab import lab
 from gpuagent.cli.planners import planners
 from gpuagent.cli.policy import policies
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 add_run_controls(runs)
 app.add_typer(runs, name="run")
+app.add_typer(jobs, name="job")
 app.add_typer(vendors, name="vendor")
 app.add_typer(policies, name="policy")
 app.add_typer(planners, name="planners")

@@ -1,0 +1,299 @@
+"""A workload: what is to run, with which files, what it must leave, and when it counts as done.
+
+It is the job file as a value. Its canonical JSON, and the SHA-256 of that, are what is stored, quoted and ordered.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from gpuagent.core.paths import path_problem, twins
+from gpuagent.core.units import parse_duration, parse_size
+
+METRICS = "metrics.jsonl"
+"""The file to which a job appends a metric as a line of JSON, such as {"step": 40, "loss": 2.1}."""
+PROGRESS = "progress.json"
+"""The file in the checkpoint's folder with the program's own word on how far it reaches: {"fraction": 0.47}."""
+RESUME_VARIABLE = "GPUAGENT_RESUME"
+"""The variable of a job that names the folder with the checkpoint to go on from; unset for a first start."""
+FILES_MAX = 1_000
+TEXT_MAX = 64_000
+"""Characters of a command or of setup."""
+OUTPUT_MAX = 64_000_000
+"""Bytes of an output that names no limit of its own."""
+_SECRET_NAME = re.compile(r"(?:^|_)(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
+_SECRET_VALUE = re.compile(
+    r"(?:hf_|sk-|ghp_|gho_|github_pat_|glpat-|xox[abp]-|AKIA|ASIA|AIza)[\w-]{12,}|(?:0x)?[0-9a-fA-F]{64}|-----BEGIN .*",
+    re.DOTALL,
+)
+
+
+def _path(text: str) -> str:
+    if problem := path_problem(text):
+        raise ValueError(f"{text!r} {problem}")
+    return text
+
+
+def _folder(text: str) -> str:
+    return _path(text.removesuffix("/"))
+
+
+def _seconds(value: Any) -> Any:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+def _bytes(value: Any) -> Any:
+    return parse_size(value) if isinstance(value, str) else value
+
+
+def _integers_as_text(env: Any) -> Any:
+    """YAML has {EPOCHS: 3} for {EPOCHS: "3"}. A float or a boolean is not taken: its text would be a guess."""
+    if not isinstance(env, Mapping):
+        return env
+    return {name: str(value) if type(value) is int else value for name, value in env.items()}
+
+
+NAME, VARIABLE, SHA256 = r"^[a-z0-9][a-z0-9._-]{0,62}$", r"^[A-Za-z_][A-Za-z0-9_]{0,63}$", r"^[0-9a-f]{64}$"
+GPU, IMAGE = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,31}(:[1-9][0-9]?)?$", r"^\S{0,512}$"
+FORMS = {
+    NAME: "is to be 1 to 63 small letters, digits, dots, dashes, and begin with a letter or digit",
+    VARIABLE: "is no name of a variable: letters, digits and _, and no digit first",
+    SHA256: "is no SHA-256: 64 hex digits in small letters",
+    GPU: "is no GPU: a type, and after a colon how many, such as A100:1",
+    IMAGE: "is no image: a name without blanks",
+}
+"""What each pattern asks for, in words."""
+Name: TypeAlias = Annotated[str, StringConstraints(pattern=NAME)]
+Variable: TypeAlias = Annotated[str, StringConstraints(pattern=VARIABLE)]
+Sha256: TypeAlias = Annotated[str, StringConstraints(pattern=SHA256)]
+FilePath: TypeAlias = Annotated[str, AfterValidator(_path)]
+FolderPath: TypeAlias = Annotated[str, AfterValidator(_folder)]
+Seconds: TypeAlias = Annotated[
+    int,
+    BeforeValidator(_seconds),
+    Field(gt=0, le=30 * 86_400),
+    WithJsonSchema({"type": ["string", "integer"], "description": "a duration such as 2h or 1h30m, or seconds"}),
+]
+Bytes: TypeAlias = Annotated[
+    int,
+    BeforeValidator(_bytes),
+    Field(gt=0, le=10**15),
+    WithJsonSchema({"type": ["string", "integer"], "description": "a size such as 64MB or 1.5GiB, or bytes"}),
+]
+Text: TypeAlias = Annotated[str, StringConstraints(max_length=TEXT_MAX)]
+
+
+class JobPart(BaseModel):
+    """A part of the job file: immutable, and with no field that is not known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, ser_json_inf_nan="constants")
+
+
+class Resources(JobPart):
+    """What the job needs of a machine."""
+
+    gpu: Annotated[str, StringConstraints(pattern=GPU)] = Field(
+        "A100", description="the GPU's type, and after a colon how many: A100:1"
+    )
+    gpu_memory: Bytes | None = None
+    cpu: Annotated[int, Field(gt=0, le=1024)] | None = None
+    memory: Bytes | None = None
+    disk: Bytes | None = None
+
+    @property
+    def gpu_type(self) -> str:
+        return self.gpu.partition(":")[0]
+
+
+class Input(JobPart):
+    """A file that the job reads. file: where it is here; url: where the vendor fetches it. sha256: its content."""
+
+    path: FilePath
+    file: str | None = Field(None, description="a file beside the job file; its content is stored with the run")
+    url: str | None = Field(None, description="https, fetched by the vendor; sha256 is needed with it")
+    sha256: Sha256 | None = None
+    bytes: Annotated[int, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.file and self.url:
+            raise ValueError("has both file and url: choose one of them")
+        if not (self.file or self.url or self.sha256):
+            raise ValueError("has no source: name a file, or a url with its sha256")
+        if self.url and not self.url.startswith("https://"):
+            raise ValueError("its url is not https")
+        if self.url and not self.sha256:
+            raise ValueError("has a url without sha256, so nothing says whether the right file came")
+        return self
+
+
+class Output(JobPart):
+    """A file that the job leaves. required: without it the job has failed."""
+
+    path: FilePath
+    max_bytes: Bytes = OUTPUT_MAX
+    required: bool = True
+
+
+class Checkpoint(JobPart):
+    """The folder from which another vendor can go on, and how often it is fetched."""
+
+    path: FolderPath
+    every: Seconds = 600
+
+
+class MetricTest(JobPart):
+    """A bound that the last value of a metric has to keep."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    at_most: Decimal | None = Field(None, strict=False)
+    at_least: Decimal | None = Field(None, strict=False)
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.at_most is None and self.at_least is None:
+            raise ValueError("has no bound: name at_most, at_least, or both")
+        return self
+
+    def problem(self, metrics: Mapping[str, object]) -> str:
+        """The reason why these metrics fail the test; empty where they pass."""
+        value = metrics.get(self.name)
+        if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+            return f"the job reported no number {self.name}"
+        number = Decimal(str(value))
+        if not number.is_finite():
+            return f"{self.name} is {number}"
+        if self.at_most is not None and number > self.at_most:
+            return f"{self.name} is {number}, above {self.at_most}"
+        if self.at_least is not None and number < self.at_least:
+            return f"{self.name} is {number}, below {self.at_least}"
+        return ""
+
+
+class Success(JobPart):
+    """The user's own test of whether the work is done. Required outputs must also be there."""
+
+    exit_code: Annotated[int, Field(ge=0, le=255)] | None = 0
+    metric: MetricTest | None = None
+
+
+class Workload(JobPart):
+    """What is to run, as its user wrote it."""
+
+    name: Name
+    image: Annotated[str, StringConstraints(pattern=IMAGE)] = Field(
+        "", description="a container image, best by digest; empty: the vendor's own environment"
+    )
+    setup: Text = ""
+    command: Text | Annotated[list[Text], Field(min_length=1, max_length=1_000)] = Field(
+        description="a string is run by sh -c, a list is an argv"
+    )
+    env: Annotated[dict[Variable, Text], BeforeValidator(_integers_as_text)] = Field(
+        default_factory=dict, max_length=200
+    )
+    secrets: Annotated[list[Variable], Field(max_length=50)] = Field(
+        default_factory=list, description="names of variables whose values are sent when the job is, and stored nowhere"
+    )
+    resources: Resources = Resources(gpu="A100")
+    max_duration: Seconds = Field(3600, description="the hours that are bought: 2h, 90m")
+    inputs: Annotated[list[Input], Field(max_length=FILES_MAX)] = Field(default_factory=list)
+    outputs: Annotated[list[Output], Field(max_length=FILES_MAX)] = Field(default_factory=list)
+    checkpoint: Checkpoint | None = None
+    success: Success = Success()
+    on_exit: dict[Annotated[int, Field(ge=0, le=255)], Literal["retry", "stop"]] = Field(
+        default_factory=dict, description="what an exit code means: retry elsewhere, or stop the run"
+    )
+    program_failures: Annotated[int, Field(ge=1, le=8)] = Field(
+        2, description="the run ends when so many vendors report the same exit code"
+    )
+
+    @field_validator("command")
+    @classmethod
+    def _is_something(cls, command: str | list[str]) -> str | list[str]:
+        if not (command.strip() if isinstance(command, str) else command[0].strip()):
+            raise ValueError("is empty: what is to be run?")
+        return command
+
+    @field_validator("env")
+    @classmethod
+    def _no_secrets(cls, env: dict[str, str]) -> dict[str, str]:
+        for name, value in env.items():
+            if value and (_SECRET_NAME.search(name) or _SECRET_VALUE.fullmatch(value.strip())):
+                raise ValueError(f"{name} looks like a secret, and env is stored and sent as it is: name it in secrets")
+            if "\0" in value:
+                raise ValueError(f"{name} has a NUL character, which no variable can hold")
+        return env
+
+    @model_validator(mode="after")
+    def _no_twins(self) -> Self:
+        for kind, paths in (("inputs", self.inputs), ("outputs", self.outputs)):
+            if pair := twins(file.path for file in paths):
+                raise ValueError(f"{kind} {pair[0]!r} and {pair[1]!r} would be one file on some system")
+        if both := sorted({*self.env} & {*self.secrets}):
+            raise ValueError(f"{both[0]} stands in env and in secrets: choose one of them")
+        if RESUME_VARIABLE in {*self.env, *self.secrets}:
+            raise ValueError(f"{RESUME_VARIABLE} is set by the vendor, when there is a checkpoint to go on from")
+        if self.checkpoint and any(
+            f"{output.path}/".casefold().startswith(f"{self.checkpoint.path}/".casefold()) for output in self.outputs
+        ):
+            raise ValueError(f"an output lies in the checkpoint's folder {self.checkpoint.path}: keep them apart")
+        return self
+
+    @property
+    def hours(self) -> Decimal:
+        """GPU hours to buy, in hundredths, rounded up."""
+        return (Decimal(self.max_duration) / 36).to_integral_value(rounding="ROUND_CEILING") / 100
+
+    @property
+    def local_files(self) -> dict[str, str]:
+        """The inputs whose content is to be read here: the file of each path."""
+        return {entry.path: entry.file for entry in self.inputs if entry.file}
+
+    def sealed(self, contents: Mapping[str, tuple[str, int]]) -> "Workload":
+        """This workload with the SHA-256 and the bytes of its local files, by path, in place of where they were.
+
+        Raises ValueError where a file is not the one that its sha256 names.
+        """
+        inputs = []
+        for entry in self.inputs:
+            if not entry.file:
+                inputs.append(entry)
+                continue
+            sha256, size = contents[entry.path]
+            if entry.sha256 not in (None, sha256):
+                raise ValueError(f"{entry.file} has the SHA-256 {sha256}, and the job file names {entry.sha256}")
+            inputs.append(entry.model_copy(update={"file": None, "sha256": sha256, "bytes": size}))
+        return self.model_copy(update={"inputs": inputs})
+
+    @property
+    def canonical(self) -> str:
+        """The one JSON text of this workload: sorted, compact, defaults written out, seconds and bytes as integers.
+
+        Defaults are in it, so that a stored workload means the same under every later version.
+        """
+        document = self.model_dump(mode="json", exclude_none=True)
+        return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.canonical.encode()).hexdigest()
+
+
+def from_canonical(text: str) -> Workload:
+    """The workload of a canonical text, as it was stored."""
+    return Workload.model_validate_json(text)

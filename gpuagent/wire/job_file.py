@@ -1,0 +1,118 @@
+"""The job file: a workload in YAML or JSON, read strictly, with errors by line and field."""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from gpuagent.core.workload import FORMS, Workload
+from gpuagent.errors import BadInput
+from gpuagent.wire.yaml_text import SIZE_MAX, YamlText, parse_yaml
+
+ERRORS_MAX = 20
+_UNION_BRANCHES = {"constrained-str", "list", "str", "function-after", "function-before"}
+
+
+def load_job(path: Path, env: Mapping[str, str]) -> tuple[Workload, dict[str, Path]]:
+    """A sealed workload from a job file on disk, and the local file of each SHA-256 that it names.
+
+    env: variables that add to those of the file, or replace them. Raises BadInput.
+    """
+    workload = read_job_file(_read(path, path.name), path.name, env)
+    files = {name: path.parent / file for name, file in workload.local_files.items()}
+    contents = {name: _digest(file, f"{path.name}: inputs: {name}") for name, file in files.items()}
+    try:
+        sealed = workload.sealed(contents)
+    except ValueError as error:
+        raise BadInput(f"{path.name}: {error}") from None
+    return sealed, {contents[name][0]: file for name, file in files.items()}
+
+
+def read_job_file(body: bytes, name: str = "job.yaml", env: Mapping[str, str] | None = None) -> Workload:
+    """The workload of a job file. Raises BadInput with all that is wrong, by line and field."""
+    text = parse_yaml(body, name)
+    if not isinstance(text.value, dict):
+        raise BadInput(f"{name}: a job file is fields and values, such as `name:` and `command:`")
+    document = dict(text.value)
+    if env:
+        variables = document.get("env", {})
+        document["env"] = {**variables, **env} if isinstance(variables, dict) else variables
+    try:
+        return Workload.model_validate(document)
+    except ValidationError as error:
+        raise BadInput("\n".join(_messages(error, text, name))) from None
+
+
+def job_schema() -> str:
+    """The JSON Schema of the job file, with which editors complete and check it."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Workload.model_json_schema()}
+    return json.dumps({**schema, "title": "gpuagent job"}, indent=2, ensure_ascii=False)
+
+
+def _read(path: Path, name: str) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(SIZE_MAX + 1)
+    except OSError as error:
+        raise BadInput(f"{name} cannot be read: {error.strerror}") from None
+
+
+def _digest(path: Path, name: str) -> tuple[str, int]:
+    """The SHA-256 and the bytes of a file, which may be larger than memory."""
+    try:
+        if not path.is_file():
+            raise BadInput(f"{name}: there is no file {path}")
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+    except OSError as error:
+        raise BadInput(f"{name}: {path} cannot be read: {error.strerror}") from None
+
+
+def _messages(error: ValidationError, text: YamlText, name: str) -> list[str]:
+    problems = error.errors(include_url=False)
+    messages = {_message(problem, text, name): None for problem in problems}
+    lines = list(messages)[:ERRORS_MAX]
+    return [*lines, f"and {len(messages) - ERRORS_MAX} more"] if len(messages) > ERRORS_MAX else lines
+
+
+def _message(problem: Any, text: YamlText, name: str) -> str:
+    location: list[str | int] = [step for step in problem["loc"] if not _is_branch(step)]
+    reason = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] != "value_error":
+        reason = reason[:1].lower() + reason[1:]
+    if problem["type"] == "extra_forbidden":
+        known = _fields_at(location[:-1])
+        close = difflib.get_close_matches(str(location[-1]), known, 1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+        reason = f"there is no such field: {hint}"
+    elif problem["type"] == "missing":
+        reason = "is missing"
+    elif problem["type"] == "string_pattern_mismatch":
+        reason = f"{problem['input']!r} {FORMS.get(problem['ctx']['pattern'], reason)}"
+    return f"{name}:{text.line(location)}: {_field(location)}{reason}"
+
+
+def _is_branch(step: str | int) -> bool:
+    """Pydantic names the branch of a union, and a dictionary's key, in a location."""
+    return isinstance(step, str) and (step == "[key]" or step.partition("[")[0] in _UNION_BRANCHES)
+
+
+def _field(location: Sequence[str | int]) -> str:
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
+    return f"{path.lstrip('.')}: " if path else ""
+
+
+def _fields_at(location: Sequence[str | int]) -> list[str]:
+    """The fields that the schema knows at a location."""
+    schema = Workload.model_json_schema()
+    node: Any = schema
+    for step in location:
+        node = node.get("items", {}) if isinstance(step, int) else node.get("properties", {}).get(step, {})
+        node = next((branch for branch in node.get("anyOf", ()) if "$ref" in branch), node)
+        if "$ref" in node:
+            node = schema["$defs"][node["$ref"].rpartition("/")[2]]
+    return list(node.get("properties", {}))
