@@ -21,12 +21,14 @@ GpuAgentError
 ├── StaleRun             another tick saved this run first: load it again
 ├── DuplicateVendorJob   a vendor named a job id that already belongs to another job
 ├── StoreError           MongoDB did not do what was asked; what it wrote is unknown: load again
+│   ├── FileMissing      a file's content is not in the file store
 │   └── ChangesLost      the changes since a token are not kept any more: read everything anew
 ├── ChainError           the chain did not answer: money stays as it is
 │   └── ChainMismatch    the chain contradicts the ledger: an operator must look
 └── VendorError          a vendor refused, failed or did not answer; says nothing about money
     ├── VendorUnauthorized
     │   └── VendorTokenMissing   we have no token to send: an operator must set it
+    ├── FileAltered      a file is not the one that the vendor's manifest names
     └── OfferInvalid     a 402 that is not the agreed purchase
 """
 
@@ -121,6 +123,10 @@ class StoreError(GpuAgentError):
     """MongoDB did not do what was asked. Load the run again before anything else."""
 
 
+class FileMissing(StoreError):
+    """The file store has no file with this SHA-256."""
+
+
 class ChangesLost(StoreError):
     """The changes since a token are not kept any more. Watch from now, and read everything anew."""
 
@@ -143,6 +149,10 @@ class VendorUnauthorized(VendorError):
 
 class VendorTokenMissing(VendorUnauthorized):
     """The variable of the vendor's bearer token is unset or unusable. The vendor was not asked."""
+
+
+class FileAltered(VendorError):
+    """A file is not the one that was announced: other content, or more of it. Nothing of it was kept."""
 
 
 class OfferInvalid(VendorError):

@@ -1,6 +1,6 @@
 """Ports: the interfaces that the core needs from outside. Adapters match them by shape; nothing to subclass."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
@@ -238,6 +238,44 @@ class Planner(Protocol):
         completion) and scores (by vendor_id, of any shape). Raises PlannerError, with its cost, when no usable answer
         came.
         """
+        ...
+
+
+class FileStore(Protocol):
+    """Files by the SHA-256 of their content. Safe to share between threads. Every method raises StoreError.
+
+    A file arrives under an upload's id, part by part and over as many ticks as it takes; it is there for others once
+    its content has been proven. Two ticks may extend one upload at the same time: no byte of it is kept twice.
+    """
+
+    def size(self, sha256: str) -> int | None:
+        """The bytes of a file; None where it is not there."""
+        ...
+
+    def received(self, upload: str) -> int:
+        """The bytes of an upload that are kept so far."""
+        ...
+
+    def extend(self, upload: str, start: int, parts: Iterable[bytes], size: int) -> int:
+        """Keeps what follows after `start` bytes, which is what received() said; the bytes that are kept then.
+
+        size: of the whole. What goes beyond it raises FileAltered. What is short of a store's own unit may be left
+        away, to be sent again.
+        """
+        ...
+
+    def finish(self, upload: str, sha256: str, size: int) -> None:
+        """Proves an upload's content and makes a file of it. Raises FileAltered for another, and drops the upload."""
+        ...
+
+    def read(self, sha256: str, start: int = 0) -> Iterator[bytes]:
+        """The content from a byte on. Raises FileMissing."""
+        ...
+
+    def delete(self, sha256: str) -> None: ...
+
+    def sweep(self, before: float) -> int:
+        """Drops the uploads that were begun before a time and never finished; the bytes that became free."""
         ...
 
 

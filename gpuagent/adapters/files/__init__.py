@@ -1,0 +1,1 @@
+"""File stores: the port FileStore on GridFS and on a folder."""

@@ -1,0 +1,179 @@
+"""Both file stores: files come in parts, over many ticks and processes, and count once their content is proven."""
+
+import hashlib
+import random
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+
+from gpuagent.adapters.files.folder import FolderStore
+from gpuagent.adapters.files.gridfs import BUCKET, CHUNK, GridFsStore
+from gpuagent.core.ports import FileStore
+from gpuagent.errors import FileAltered, FileMissing, StoreError
+from tests.support.market import Market
+
+CONTENT = random.Random(1).randbytes(3 * CHUNK + 1_000)
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+SIZE = len(CONTENT)
+NOW = 1_800_000_000.0
+
+
+@pytest.fixture
+def database(market: Market) -> Iterator[Any]:
+    client: MongoClient[Any] = MongoClient(market.environment["MONGODB_URI"], tz_aware=True)
+    client.drop_database("gpuagent_file_store")
+    yield client["gpuagent_file_store"]
+    client.drop_database("gpuagent_file_store")
+    client.close()
+
+
+@pytest.fixture(params=["gridfs", "folder"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> FileStore:
+    if request.param == "folder":
+        return FolderStore(tmp_path / "store")
+    return GridFsStore(request.getfixturevalue("database"), lambda: NOW)
+
+
+def parts(content: bytes, size: int = 100_000) -> Iterator[bytes]:
+    for start in range(0, len(content), size):
+        yield content[start : start + size]
+
+
+def put(store: FileStore, content: bytes, upload: str = "job-1") -> str:
+    sha256 = hashlib.sha256(content).hexdigest()
+    assert store.extend(upload, 0, parts(content), len(content)) == len(content)
+    store.finish(upload, sha256, len(content))
+    return sha256
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, SIZE])
+def test_a_file_comes_back_as_it_was(store: FileStore, size: int) -> None:
+    sha256 = put(store, CONTENT[:size])
+    assert store.size(sha256) == size
+    assert b"".join(store.read(sha256)) == CONTENT[:size]
+
+
+@pytest.mark.parametrize("start", [0, 1, CHUNK - 1, CHUNK, CHUNK + 7, SIZE - 1, SIZE])
+def test_it_is_read_from_any_byte(store: FileStore, start: int) -> None:
+    assert b"".join(store.read(put(store, CONTENT), start)) == CONTENT[start:]
+
+
+def test_it_comes_in_over_many_ticks(store: FileStore) -> None:
+    """Each answer is cut off somewhere; the next goes on with what is kept."""
+    received = rounds = 0
+    while received < SIZE:
+        received = store.extend("job-1", received, parts(CONTENT[received : received + CHUNK + 50_000]), SIZE)
+        assert received == store.received("job-1")
+        assert store.size(SHA256) is None, "not there before it is proven"
+        rounds += 1
+    assert rounds > 2
+    store.finish("job-1", SHA256, SIZE)
+    assert b"".join(store.read(SHA256)) == CONTENT
+
+
+def test_a_connection_that_breaks_keeps_what_came(store: FileStore) -> None:
+    def broken() -> Iterator[bytes]:
+        yield from parts(CONTENT[: 2 * CHUNK])
+        raise ConnectionResetError
+
+    with pytest.raises((ConnectionResetError, StoreError)):
+        store.extend("job-1", 0, broken(), SIZE)
+    received = store.received("job-1")
+    assert received == 2 * CHUNK
+    store.extend("job-1", received, parts(CONTENT[received:]), SIZE)
+    store.finish("job-1", SHA256, SIZE)
+    assert b"".join(store.read(SHA256)) == CONTENT
+
+
+@pytest.mark.parametrize(
+    "content",
+    [CONTENT[:-1] + b"x", CONTENT[:-1], b"\0" * SIZE, CONTENT[CHUNK:] + CONTENT[:CHUNK]],
+    ids=["another byte", "short", "zeros", "parts in another order"],
+)
+def test_another_content_is_dropped(store: FileStore, content: bytes) -> None:
+    store.extend("job-1", 0, parts(content), SIZE)
+    with pytest.raises(FileAltered, match="SHA-256"):
+        store.finish("job-1", SHA256, SIZE)
+    assert (store.received("job-1"), store.size(SHA256)) == (0, None)
+    assert put(store, CONTENT) == SHA256, "and the right one can still come"
+
+
+def test_more_than_was_announced_is_refused(store: FileStore) -> None:
+    endless = (b"\0" * 100_000 for _ in range(10**9))
+    with pytest.raises(FileAltered, match="more came"):
+        store.extend("job-1", 0, endless, SIZE)
+    assert store.received("job-1") <= SIZE
+
+
+def test_an_upload_spoils_no_other(store: FileStore) -> None:
+    """A vendor that lies about a file does not keep the honest one's from coming."""
+    store.extend("job-1", 0, parts(b"\0" * SIZE), SIZE)
+    put(store, CONTENT, "job-2")
+    with pytest.raises(FileMissing):
+        next(store.read("0" * 64))
+    store.finish("job-1", SHA256, SIZE)  # its content is there, whoever brought it
+    assert b"".join(store.read(SHA256)) == CONTENT
+
+
+def test_the_same_file_twice_is_kept_once(store: FileStore, request: pytest.FixtureRequest) -> None:
+    put(store, CONTENT, "job-1")
+    put(store, CONTENT, "job-2")
+    store.finish("job-2", SHA256, SIZE)  # a tick that was killed after it does it again
+    if isinstance(store, GridFsStore):
+        assert request.getfixturevalue("database")[f"{BUCKET}.chunks"].count_documents({}) == 4
+    store.delete(SHA256)
+    store.delete(SHA256)
+    assert store.size(SHA256) is None
+    with pytest.raises(FileMissing):
+        list(store.read(SHA256))
+
+
+def test_two_ticks_at_once_keep_no_byte_twice(store: FileStore) -> None:
+    meeting = threading.Barrier(2, timeout=30)
+
+    def tick() -> None:
+        meeting.wait()
+        received = 0
+        while received < SIZE:
+            received = store.extend("job-1", received, parts(CONTENT[received:], 9_000), SIZE)
+
+    threads = [threading.Thread(target=tick) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    store.finish("job-1", SHA256, SIZE)
+    assert b"".join(store.read(SHA256)) == CONTENT
+
+
+def test_uploads_that_were_left_are_swept_and_files_are_not(store: FileStore) -> None:
+    put(store, CONTENT, "job-1")
+    store.extend("job-2", 0, parts(CONTENT[: 2 * CHUNK]), SIZE)
+    assert store.sweep(before=1.0) == 0, "it may still go on"
+    assert store.sweep(before=4_000_000_000.0) == 2 * CHUNK
+    assert store.received("job-2") == 0
+    assert b"".join(store.read(SHA256)) == CONTENT
+
+
+@pytest.mark.parametrize("name", ["", "../../etc/passwd", "a" * 63, "A" * 64, "g" * 64])
+def test_what_is_no_hash_is_no_file(tmp_path: Path, name: str) -> None:
+    with pytest.raises(FileMissing):
+        list(FolderStore(tmp_path).read(name))
+
+
+def test_the_folder_is_private(tmp_path: Path) -> None:
+    FolderStore(tmp_path / "store")
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "store", *(tmp_path / "store").iterdir())} == {0o700}
+
+
+def test_every_driver_reads_it(database: Any) -> None:
+    import gridfs
+
+    store = GridFsStore(database, lambda: NOW)
+    put(store, CONTENT)
+    bucket = gridfs.GridFSBucket(database, bucket_name=BUCKET)
+    assert bucket.open_download_stream_by_name(SHA256).read() == CONTENT
