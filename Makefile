@@ -7,6 +7,7 @@ NODE_BIN := $(abspath $(BIN))
 WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 ANVIL_VERSION := 1.7.1
 CHROMIUM := $(VENV)/.chromium
+BWRAP := $(VENV)/.bwrap
 ANVIL := $(VENV)/node_modules/@foundry-rs/anvil/package.json
 export PATH := $(NODE_BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -30,7 +31,7 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit: $(VENV)/.dev $(CHROMIUM)
+unit: $(VENV)/.dev $(CHROMIUM) $(BWRAP)
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal --durations 15
 
 # Plays every hostile case and writes docs/safety.md from what was observed.
@@ -81,6 +82,12 @@ $(VENV)/.venv:
 $(VENV)/.chromium: | $(VENV)/.venv
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq chromium; } \
 		|| { echo "the browser tests need chromium on PATH: install it (apt-get install chromium) and try again"; exit 1; }
+	@touch $@
+
+# Sold jobs run in bubblewrap.
+$(BWRAP): | $(VENV)/.venv
+	@command -v bwrap >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq bubblewrap; } \
+		|| { echo "jobs run in bubblewrap: install it (apt-get install bubblewrap) and try again"; exit 1; }
 	@touch $@
 
 # The local chain is one binary in an npm package; where there is no npm, PyPI has a Node.js with one.

@@ -1,0 +1,95 @@
+"""The runner's protocol and its values."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+CHECKPOINT_PREFIX = "checkpoint/"
+
+
+class RunnerError(Exception):
+    """A runner cannot do what was asked: says why, in words for the seller."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobOrder:
+    """What is to run. command: a text for sh -c, or an argv. inputs, resume: the local file of each path.
+
+    duration_s: the paid time, from the start of setup. secrets: values for the environment, which no file may hold.
+    checkpoint: the folder, within the job's own, that is kept whenever its progress.json changes; "" for none.
+    """
+
+    job_id: str
+    command: str | Sequence[str]
+    duration_s: float
+    setup: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    inputs: Mapping[str, Path] = field(default_factory=dict)
+    resume: Mapping[str, Path] = field(default_factory=dict)
+    outputs: Sequence[str] = ()
+    checkpoint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """The state of a job. exit_code: of the program, None while it runs, and where it was ended from outside.
+
+    reason: why it ended, in words, where that was not the program's own doing.
+    """
+
+    phase: Literal["preparing", "running", "ended"]
+    exit_code: int | None = None
+    reason: str = ""
+    ended_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One file of a manifest."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+class Runner(Protocol):
+    """Runs jobs, each at most once, however often it is asked and whenever the seller is restarted.
+
+    Every method but start() raises RunnerError for a job that is not known.
+    """
+
+    def start(self, order: JobOrder) -> None:
+        """Starts a job, unless it has been started before. Raises RunnerError, with nothing started."""
+        ...
+
+    def state(self, job_id: str) -> JobState: ...
+
+    def logs(self, job_id: str, cursor: int) -> tuple[list[str], int]:
+        """Lines of output from a cursor on, and the next cursor. The first is 0."""
+        ...
+
+    def metrics(self, job_id: str, cursor: int) -> tuple[list[dict[str, Any]], int]:
+        """Metrics from a cursor on, and the next cursor."""
+        ...
+
+    def files(self, job_id: str) -> list[FileEntry]:
+        """The outputs that are there, once the job has ended."""
+        ...
+
+    def checkpoint(self, job_id: str) -> list[FileEntry]:
+        """The files of the newest checkpoint that is whole; none where there is none."""
+        ...
+
+    def read(self, job_id: str, path: str, start: int = 0, checkpoint: bool = False) -> Iterator[bytes]:
+        """The content of a file of files() or checkpoint()."""
+        ...
+
+    def stop(self, job_id: str, reason: str) -> None:
+        """Ends a job, whatever it does; its newest checkpoint stays."""
+        ...
+
+    def forget(self, job_id: str) -> None:
+        """Stops a job and deletes all of it."""
+        ...

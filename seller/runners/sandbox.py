@@ -1,0 +1,67 @@
+"""The command line that runs a program apart from the machine: bubblewrap, with limits by prlimit.
+
+Inside there are no network, no other processes, no files but a read-only system and the job's folder, and no
+capabilities. What it does not contain: memory of many processes together, disk in the job's folder, CPU share.
+"""
+
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from seller.runners.base import RunnerError
+
+HOME, WORK, RESUME = "/home/job", "/job", "/resume"
+TMP_BYTES = 256 * 2**20
+FILE_BYTES = 8 * 2**30
+PROCESSES, OPEN_FILES = 256, 512
+
+
+def program(command: str | Sequence[str]) -> list[str]:
+    """The argv of a command: a text goes to the shell."""
+    return ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
+
+
+def sandboxed(argv: Sequence[str], work: Path, resume: Path | None) -> list[str]:
+    """The argv that runs argv in a sandbox. Raises RunnerError where bubblewrap or prlimit is missing.
+
+    The environment is not on it, for a command line is everyone's to read: it is that of the process.
+    """
+    bwrap, prlimit = shutil.which("bwrap"), shutil.which("prlimit")
+    if not bwrap or not prlimit:
+        raise RunnerError("jobs run in bubblewrap, which is not here: apt-get install bubblewrap util-linux")
+    limits = [f"--fsize={FILE_BYTES}", f"--nofile={OPEN_FILES}", f"--nproc={PROCESSES}", "--core=0"]
+    mounts = [
+        *("--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/lib", "/lib"),
+        *("--symlink", "usr/lib64", "/lib64", "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"),
+        *(part for folder in python_folders() for part in ("--ro-bind", folder, folder)),
+        *("--proc", "/proc", "--dev", "/dev"),
+        *("--size", str(TMP_BYTES), "--tmpfs", "/tmp", "--size", str(TMP_BYTES), "--tmpfs", "/dev/shm"),  # noqa: S108
+        *("--size", str(TMP_BYTES), "--tmpfs", "/home", "--dir", HOME),
+        *("--bind", str(work), WORK),
+        *(("--ro-bind", str(resume), RESUME) if resume else ()),
+        *("--chdir", WORK, "--remount-ro", "/"),
+    ]
+    apart = ["--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session"]
+    nobody = ["--cap-drop", "ALL", "--uid", "65534", "--gid", "65534", "--hostname", "job"]
+    return [prlimit, *limits, "--", bwrap, *apart, *nobody, *mounts, "--", *argv]
+
+
+def python_folders() -> list[str]:
+    """The folders of the Python that the seller runs on, whose libraries are a job's environment without an image."""
+    folders = {str(Path(folder).resolve()) for folder in (sys.prefix, sys.base_prefix)} | {sys.prefix}
+    return sorted(folder for folder in folders if not folder.startswith("/usr"))
+
+
+def environment(env: Mapping[str, str], secrets: Mapping[str, str], work: str, resume: str) -> dict[str, str]:
+    """The whole environment of a job: nothing of the seller's own."""
+    return {
+        "PATH": f"{sys.prefix}/bin:/usr/local/bin:/usr/bin:/bin",
+        "HOME": HOME if work == WORK else work,
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        **env,
+        **secrets,
+        **({"GPUAGENT_RESUME": resume} if resume else {}),
+    }

@@ -1,0 +1,244 @@
+"""The process runner on this machine: real programs in bubblewrap, ended, killed, adopted, and never run twice."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from seller.runners import FileEntry, JobOrder, JobState, RunnerError
+from seller.runners.process import ProcessRunner
+from tests.support.eventually import eventually
+
+DEADLINE_S = 30.0
+SECRET = "hf_not_a_real_one"
+TRAINING = """
+import json, os, pathlib, time
+start = 0
+if "GPUAGENT_RESUME" in os.environ:
+    start = json.loads(pathlib.Path(os.environ["GPUAGENT_RESUME"], "progress.json").read_text())["step"]
+checkpoint = pathlib.Path("checkpoint"); checkpoint.mkdir(exist_ok=True)
+for step in range(start + 1, 7):
+    with open("metrics.jsonl", "a") as metrics: metrics.write(json.dumps({"step": step, "loss": 1 / step}) + "\\n")
+    print("step", step, flush=True)
+    (checkpoint / "weights.bin").write_bytes(bytes([step]) * 1000)
+    (checkpoint / "progress.part").write_text(json.dumps({"fraction": step / 6, "step": step}))
+    (checkpoint / "progress.part").replace(checkpoint / "progress.json")
+    if step == STOP: pathlib.Path("reached").touch(); time.sleep(60)
+pathlib.Path("model.bin").write_bytes(b"model")
+"""
+
+
+@pytest.fixture(params=[True, False], ids=["bubblewrap", "bare"])
+def runner(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ProcessRunner]:
+    runner = ProcessRunner(tmp_path / "jobs", sandbox=request.param)
+    yield runner
+    for folder in (tmp_path / "jobs").iterdir():
+        (folder / "stop").write_text("the test is over")
+    eventually(lambda: not supervisors(tmp_path), DEADLINE_S)
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> ProcessRunner:
+    return ProcessRunner(tmp_path / "jobs")
+
+
+def supervisors(tmp_path: Path) -> list[psutil.Process]:
+    processes = []
+    for process in psutil.process_iter(["cmdline"]):
+        line = process.info["cmdline"] or []
+        if "seller.runners.supervise" in line and str(tmp_path) in line[-1] and process.status() != "zombie":
+            processes.append(process)
+    return processes
+
+
+def order(command: str | list[str], **options: object) -> JobOrder:
+    return JobOrder(**{"job_id": "job-1", "command": command, "duration_s": 60.0, **options})  # type: ignore[arg-type]
+
+
+def ended(runner: ProcessRunner, job_id: str = "job-1") -> JobState:
+    eventually(lambda: runner.state(job_id).phase == "ended", DEADLINE_S)
+    return runner.state(job_id)
+
+
+def run(runner: ProcessRunner, command: str | list[str], **options: object) -> tuple[JobState, list[str]]:
+    runner.start(order(command, **options))
+    state = ended(runner)
+    return state, runner.logs("job-1", 0)[0]
+
+
+@pytest.mark.parametrize(
+    ("command", "exit_code", "lines"),
+    [
+        ("echo hello; echo there >&2", 0, ["hello", "there"]),
+        (["echo", "a b; c"], 0, ["a b; c"]),
+        ("exit 7", 7, []),
+        ("kill -9 $$", 137, []),
+    ],
+)
+def test_a_program_and_its_exit_code(runner: ProcessRunner, command: str, exit_code: int, lines: list[str]) -> None:
+    state, log = run(runner, command)
+    assert (state.exit_code, state.reason, log) == (exit_code, "", lines)
+
+
+def test_files_go_in_and_come_out(runner: ProcessRunner, tmp_path: Path) -> None:
+    (tmp_path / "corpus").write_text("a b c\n")
+    state, _ = run(
+        runner,
+        "wc -w < data/corpus.txt > count.txt; mkdir out; cp count.txt out/b; ln -s count.txt link",
+        inputs={"data/corpus.txt": tmp_path / "corpus"},
+        outputs=["count.txt", "out/b", "missing", "link", "../order.json", "/etc/passwd", "out"],
+    )
+    assert state.exit_code == 0
+    entries = runner.files("job-1")
+    assert [(entry.path, entry.bytes) for entry in entries] == [("count.txt", 2), ("out/b", 2)]
+    assert b"".join(runner.read("job-1", "count.txt")) == b"3\n"
+    assert b"".join(runner.read("job-1", "count.txt", start=1)) == b"\n"
+    for path in ("link", "../order.json", "missing"):
+        with pytest.raises(RunnerError):
+            next(runner.read("job-1", path))
+
+
+def test_secrets_are_in_the_environment_and_in_no_file(runner: ProcessRunner, tmp_path: Path) -> None:
+    state, log = run(runner, "echo $EPOCHS ${#HF_TOKEN}", env={"EPOCHS": "3"}, secrets={"HF_TOKEN": SECRET})
+    assert (state.exit_code, log) == (0, [f"3 {len(SECRET)}"])
+    for path in (tmp_path / "jobs").rglob("*"):
+        assert not path.is_file() or SECRET.encode() not in path.read_bytes()
+
+
+def test_nothing_of_the_sellers_environment_is_in_it(runner: ProcessRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SELLER_PRIVATE_KEY", "0xsecret")
+    _, log = run(runner, "env")
+    assert not [line for line in log if "SELLER" in line or "secret" in line]
+
+
+def test_setup_comes_first_and_its_failure_is_the_sellers(runner: ProcessRunner) -> None:
+    state, log = run(runner, "cat prepared", setup="echo ready > prepared")
+    assert (state.exit_code, log) == (0, ["ready"])
+
+
+def test_a_setup_that_fails_is_no_exit_code_of_the_program(runner: ProcessRunner) -> None:
+    state, log = run(runner, "echo never", setup="exit 3")
+    assert (state.exit_code, state.reason, log) == (None, "setup ended with exit code 3", [])
+
+
+def test_the_paid_time_ends_a_job(runner: ProcessRunner) -> None:
+    state, _ = run(runner, "trap '' TERM; sleep 60", duration_s=0.3)
+    assert (state.exit_code, state.reason) == (None, "the paid time has ended")
+
+
+def test_stopped_with_all_its_children(runner: ProcessRunner, tmp_path: Path) -> None:
+    runner.start(order("sleep 61.5 & (sleep 61.5 &) ; touch up; sleep 61.5", outputs=["up"]))
+    eventually(lambda: any(tmp_path.rglob("work/up")), DEADLINE_S)
+    runner.stop("job-1", "the buyer cancelled it")
+    assert ended(runner).reason == "the buyer cancelled it"
+    assert not [p for p in psutil.process_iter(["cmdline"]) if "61.5" in (p.info["cmdline"] or [])]
+
+
+def test_killed_halfway_it_resumes_elsewhere_from_its_checkpoint(runner: ProcessRunner, tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(TRAINING)
+    files = {"train.py": tmp_path / "train.py"}
+    command = "sed -i s/STOP/$STOP/ train.py && python train.py"
+    options = {"inputs": files, "checkpoint": "checkpoint", "outputs": ["model.bin", "metrics.jsonl"]}
+    runner.start(order(command, env={"STOP": "3"}, **options))
+    eventually(lambda: any(tmp_path.rglob("work/reached")), DEADLINE_S)
+    eventually(
+        lambda: {"weights.bin", "progress.json"} == {entry.path for entry in runner.checkpoint("job-1")}, DEADLINE_S
+    )
+    eventually(lambda: b"".join(runner.read("job-1", "weights.bin", checkpoint=True))[:1] == b"\3", DEADLINE_S)
+    (supervisor,) = supervisors(tmp_path)
+    children = supervisor.children(recursive=True)
+    supervisor.kill()
+    if runner._sandbox is False:
+        for child in children:
+            child.kill()
+    eventually(lambda: runner.state("job-1").phase == "ended", DEADLINE_S)
+    assert (runner.state("job-1").exit_code, runner.state("job-1").reason) == (None, "the machine that ran it was lost")
+    assert runner.files("job-1") == [entry for entry in runner.files("job-1") if entry.path != "model.bin"]
+    copies = {}
+    for entry in runner.checkpoint("job-1"):
+        copies[entry.path] = tmp_path / f"copy-{entry.path}"
+        copies[entry.path].write_bytes(b"".join(runner.read("job-1", entry.path, checkpoint=True)))
+    runner.start(order(command, job_id="job-2", env={"STOP": "0"}, resume=copies, **options))
+    assert ended(runner, "job-2").exit_code == 0
+    assert [metric["step"] for metric in runner.metrics("job-2", 0)[0]] == [4, 5, 6]
+    assert FileEntry(
+        "model.bin", 5, "9372c470eeadd5ecd9c3c74c2b3cb633f8e2f2fad799250a0f70d652b6b825e4"
+    ) in runner.files("job-2")
+
+
+def test_started_again_it_runs_once(runner: ProcessRunner, tmp_path: Path) -> None:
+    """A seller that comes back after a kill orders again what it does not know to be started."""
+    job = order("echo run >> runs; cat runs", outputs=["runs"])
+    runner.start(job)
+    ProcessRunner(tmp_path / "jobs", sandbox=runner._sandbox).start(job)
+    ended(runner)
+    ProcessRunner(tmp_path / "jobs", sandbox=runner._sandbox).start(job)
+    assert runner.logs("job-1", 0)[0] == ["run"]
+
+
+def test_adopted_by_another_seller_process(runner: ProcessRunner, tmp_path: Path) -> None:
+    runner.start(order("while [ ! -e go ]; do sleep 0.05; done; echo done"))
+    adopter = ProcessRunner(tmp_path / "jobs", sandbox=runner._sandbox)
+    assert adopter.state("job-1").phase == "running"
+    next(tmp_path.rglob("work")).joinpath("go").touch()
+    assert ended(adopter).exit_code == 0
+    assert adopter.logs("job-1", 0)[0] == ["done"]
+
+
+def test_logs_and_metrics_by_cursor(runner: ProcessRunner) -> None:
+    metrics = ['{"step": 1, "loss": 2.5}', "no json", "[1]", '{"loss": NaN}', '{"name": "x"}', "[" * 50_000]
+    run(
+        runner,
+        "for i in 1 2 3; do echo line $i; done; printf '%s\n' \"$LINES_OF\" > metrics.jsonl",
+        env={"LINES_OF": "\n".join(metrics)},
+    )
+    first, cursor = runner.logs("job-1", 0)
+    assert first == ["line 1", "line 2", "line 3"]
+    assert runner.logs("job-1", cursor) == ([], cursor)
+    assert runner.logs("job-1", 7) == (["line 2", "line 3"], cursor)
+    assert runner.metrics("job-1", 0)[0] == [{"step": 1, "loss": 2.5}]
+
+
+def test_forgotten_it_is_gone(runner: ProcessRunner, tmp_path: Path) -> None:
+    runner.start(order("sleep 60"))
+    runner.forget("job-1")
+    assert list((tmp_path / "jobs").iterdir()) == []
+    with pytest.raises(RunnerError, match="there is no job"):
+        runner.state("job-1")
+
+
+@pytest.mark.parametrize(
+    ("attack", "seen"),
+    [
+        ("cat /etc/passwd || echo hidden", "hidden"),
+        ("ls /root /home /work /tmp | wc -l", ""),
+        (
+            "python -c \"import urllib.request as u; u.urlopen('http://127.0.0.1:1', timeout=3)\" || echo no network",
+            "no network",
+        ),
+        (
+            "python -c \"import socket; socket.create_connection(('169.254.169.254', 80), 3)\" || echo no network",
+            "no network",
+        ),
+        ("ls /proc | grep -c '^[0-9]'", ""),
+        ("touch /usr/x || echo read-only", "read-only"),
+        ("kill -9 1 ; echo alive", "alive"),
+        ("grep CapEff /proc/self/status", "0000000000000000"),
+        ("unshare -U true || echo no namespaces", "no namespaces"),
+        ("head -c 1G /dev/zero > /tmp/x || echo full", "full"),
+        ("head -c 1G /dev/zero > /dev/shm/x || echo full", "full"),
+        ("cat ../order.json || echo hidden", "hidden"),
+    ],
+)
+def test_what_a_job_sees_of_the_machine(sandbox: ProcessRunner, attack: str, seen: str) -> None:
+    _, log = run(sandbox, attack)
+    assert seen in "\n".join(log)
+    if "proc |" in attack:
+        assert int(log[0]) < 6, "its own processes only"
+
+
+def test_without_bubblewrap_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RunnerError, match="apt-get install bubblewrap"):
+        ProcessRunner(tmp_path / "jobs")
