@@ -259,8 +259,7 @@ class FileStore(Protocol):
     def extend(self, upload: str, start: int, parts: Iterable[bytes], size: int) -> int:
         """Keeps what follows after `start` bytes, which is what received() said; the bytes that are kept then.
 
-        size: of the whole. What goes beyond it raises FileAltered. What is short of a store's own unit may be left
-        away, to be sent again.
+        size: of the whole. What goes beyond it raises FileAltered.
         """
         ...
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gpuagent.adapters.files.parts import check_content
 from gpuagent.errors import FileAltered, FileMissing, StoreError
 
 READ = 256 * 1024
@@ -61,9 +62,11 @@ class FolderStore:
                 path.touch(0o600)
             with path.open("rb") as file:
                 digest, length = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
-            if length != size or digest != sha256:
+            try:
+                check_content(length, digest, size, sha256)
+            except FileAltered:
                 path.unlink(missing_ok=True)
-                raise FileAltered(f"{length} of {size} bytes came, with the SHA-256 {digest} and not {sha256}")
+                raise
             path.replace(self._path(sha256))
             _sync_folder(self._files)
 

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 import pymongo
@@ -15,6 +16,7 @@ from bson import Binary, ObjectId
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
+from gpuagent.adapters.files.parts import check_content, in_parts
 from gpuagent.core.text import clean
 from gpuagent.errors import FileAltered, FileMissing, StoreError
 
@@ -51,17 +53,14 @@ class GridFsStore:
             return next((int(chunk["n"]) * CHUNK + int(chunk["bytes"]) for chunk in newest), 0)
 
     def extend(self, upload: str, start: int, parts: Iterable[bytes], size: int) -> int:
+        number, filled = divmod(start, CHUNK)
         received = start
-        for chunk in _in_chunks(parts, size - start):
-            if len(chunk) < CHUNK and received + len(chunk) < size:
-                break  # the end of this answer and not of the file: sent again next time
-            document = {"_id": ObjectId(), "files_id": upload, "n": received // CHUNK, "data": Binary(chunk)}
-            try:
-                with _explained():
-                    self._chunks.insert_one(document)
-            except DuplicateKeyError:
+        stream = chain([self._last(upload, number)] if filled else [], parts)
+        for chunk in in_parts(stream, CHUNK, size - start + filled):
+            if not self._keep(upload, number, filled, chunk):
                 return self.received(upload)  # another tick is ahead with this upload
-            received += len(chunk)
+            received = number * CHUNK + len(chunk)
+            number, filled = number + 1, 0
         return received
 
     def finish(self, upload: str, sha256: str, size: int) -> None:
@@ -72,9 +71,11 @@ class GridFsStore:
         for chunk in self._content(upload):
             content.update(chunk)
             length += len(chunk)
-        if length != size or content.hexdigest() != sha256:
+        try:
+            check_content(length, content.hexdigest(), size, sha256)
+        except FileAltered:
             self._drop(upload)
-            raise FileAltered(f"{length} of {size} bytes came, with the SHA-256 {content.hexdigest()} and not {sha256}")
+            raise
         at = datetime.fromtimestamp(self._now(), UTC)
         file = {"_id": upload, "filename": sha256, "length": size, "chunkSize": CHUNK, "uploadDate": at}
         try:
@@ -136,24 +137,27 @@ class GridFsStore:
             yield bytes(chunk["data"])
             number += 1
 
+    def _last(self, upload: str, number: int) -> bytes:
+        """The chunk that an earlier tick left unfilled."""
+        with _explained():
+            chunk = self._chunks.find_one({"files_id": upload, "n": number})
+        return bytes(chunk["data"]) if chunk else b""
+
+    def _keep(self, upload: str, number: int, filled: int, data: bytes) -> bool:
+        """Whether the chunk was kept: not where another tick has filled it since. filled: its bytes so far."""
+        try:
+            with _explained():
+                if not filled:
+                    self._chunks.insert_one({"_id": ObjectId(), "files_id": upload, "n": number, "data": Binary(data)})
+                    return True
+                as_it_was = {"files_id": upload, "n": number, "$expr": {"$eq": [{"$binarySize": "$data"}, filled]}}
+                return self._chunks.update_one(as_it_was, {"$set": {"data": Binary(data)}}).matched_count == 1
+        except DuplicateKeyError:
+            return False
+
     def _drop(self, upload: str) -> None:
         with _explained():
             self._chunks.delete_many({"files_id": upload})
-
-
-def _in_chunks(parts: Iterable[bytes], size_max: int) -> Iterator[bytes]:
-    """The same bytes in chunks of CHUNK, the last one shorter. Raises FileAltered beyond size_max."""
-    rest, total = bytearray(), 0
-    for part in parts:
-        total += len(part)
-        if total > size_max:
-            raise FileAltered(f"more came than the {size_max} bytes that were announced")
-        rest += part
-        while len(rest) >= CHUNK:
-            yield bytes(rest[:CHUNK])
-            del rest[:CHUNK]
-    if rest:
-        yield bytes(rest)
 
 
 @contextmanager

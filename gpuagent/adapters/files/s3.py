@@ -1,0 +1,215 @@
+"""Files in a bucket of S3, or of any service that speaks its protocol.
+
+An upload is a row of pieces under `incoming/`, each with the byte it begins at, so that another process can go on with
+it; a finished file lies under `files/` and its SHA-256. The protocol: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from gpuagent.adapters.files.parts import check_content, in_parts
+from gpuagent.core.text import clean
+from gpuagent.errors import ConfigError, FileAltered, FileMissing, StoreError
+
+PART = 8 * 2**20
+"""Bytes. S3 takes parts of 5 MiB or more, but for the last, and 10,000 of them: files up to 80 GiB."""
+READ = 256 * 1024
+TIMEOUT_S = 20
+_MISSING = {"404", "NoSuchKey", "NotFound"}
+_TAKEN = {"412", "PreconditionFailed", "ConditionalRequestConflict"}
+
+
+class S3Store:
+    """The port FileStore on a bucket. Safe to share between threads."""
+
+    def __init__(self, bucket: str, prefix: str = "", environ: Mapping[str, str] | None = None) -> None:
+        """environ: AWS's own variables, and AWS_ENDPOINT_URL_S3 for another service. Raises ConfigError."""
+        environ = environ or {}
+        self._bucket, self._prefix = bucket, f"{prefix.strip('/')}/".lstrip("/")
+        try:
+            self._client = boto3.client(
+                "s3",
+                endpoint_url=environ.get("AWS_ENDPOINT_URL_S3") or None,
+                region_name=environ.get("AWS_REGION") or None,
+                aws_access_key_id=environ.get("AWS_ACCESS_KEY_ID") or None,
+                aws_secret_access_key=environ.get("AWS_SECRET_ACCESS_KEY") or None,
+                aws_session_token=environ.get("AWS_SESSION_TOKEN") or None,
+                config=Config(
+                    connect_timeout=TIMEOUT_S,
+                    read_timeout=TIMEOUT_S,
+                    retries={"total_max_attempts": 2, "mode": "standard"},
+                ),
+            )
+            self._client.head_bucket(Bucket=bucket)
+        except (BotoCoreError, ClientError, ValueError) as error:
+            raise ConfigError(f"FILE_STORE=s3://{bucket} cannot be used: {clean(str(error), 200)}") from error
+
+    def size(self, sha256: str) -> int | None:
+        with _explained(sha256):
+            try:
+                return int(self._client.head_object(Bucket=self._bucket, Key=self._file(sha256))["ContentLength"])
+            except ClientError as error:
+                if _code(error) in _MISSING:
+                    return None
+                raise
+
+    def received(self, upload: str) -> int:
+        return sum(size for _, size in self._pieces(upload))
+
+    def extend(self, upload: str, start: int, parts: Iterable[bytes], size: int) -> int:
+        received = start
+        for piece in in_parts(parts, PART, size - start):
+            try:
+                with _explained():
+                    self._client.put_object(
+                        Bucket=self._bucket, Key=f"{self._incoming(upload)}/{received:015}", Body=piece, IfNoneMatch="*"
+                    )
+            except _AnotherWasFirst:
+                return self.received(upload)
+            received += len(piece)
+        return received
+
+    def finish(self, upload: str, sha256: str, size: int) -> None:
+        """The content is proven while it is put together: the file appears only if it is right."""
+        if self.size(sha256) is None:
+            content, length = hashlib.sha256(), 0
+            target: dict[str, Any] = {"Bucket": self._bucket, "Key": self._file(sha256)}
+            with _explained():
+                upload_id = self._client.create_multipart_upload(**target)["UploadId"]
+            target["UploadId"], parts = upload_id, []
+            try:
+                for number, part in enumerate(in_parts(self._uploaded(upload), PART, size), 1):
+                    content.update(part)
+                    length += len(part)
+                    with _explained():
+                        answer = self._client.upload_part(**target, PartNumber=number, Body=part)
+                    parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+                check_content(length, content.hexdigest(), size, sha256)
+                with _explained():
+                    if size:
+                        self._client.complete_multipart_upload(**target, MultipartUpload={"Parts": parts})
+                    else:
+                        self._client.put_object(Bucket=self._bucket, Key=self._file(sha256), Body=b"")
+            except FileAltered:
+                self._drop(upload)
+                raise
+            finally:
+                if not size or self.size(sha256) is None:
+                    self._abort(self._file(sha256), upload_id)
+        self._drop(upload)
+
+    def read(self, sha256: str, start: int = 0) -> Iterator[bytes]:
+        size = self.size(sha256)
+        if size is None:
+            raise FileMissing(f"the file store has no file {sha256}")
+        if start < size:
+            yield from self._content(self._file(sha256), start, sha256)
+
+    def delete(self, sha256: str) -> None:
+        with _explained():
+            self._client.delete_object(Bucket=self._bucket, Key=self._file(sha256))
+
+    def sweep(self, before: float) -> int:
+        moment, freed = datetime.fromtimestamp(before, UTC), 0
+        with _explained():
+            for page in self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self._bucket, Prefix=f"{self._prefix}files/"
+            ):
+                for entry in page.get("Uploads", ()):
+                    if entry["Initiated"] < moment:
+                        self._abort(entry["Key"], entry["UploadId"])
+            uploads: dict[str, list[dict[str, Any]]] = {}
+            for entry in self._objects(f"{self._prefix}incoming/"):
+                uploads.setdefault(entry["Key"].rpartition("/")[0], []).append(entry)
+            for entries in uploads.values():
+                if all(entry["LastModified"] < moment for entry in entries):
+                    freed += sum(self._remove(entry) for entry in entries)
+        return freed
+
+    def url(self, sha256: str, seconds: int) -> str:
+        """A link that reads one file for so long, without any other right."""
+        with _explained():
+            return str(
+                self._client.generate_presigned_url(
+                    "get_object", Params={"Bucket": self._bucket, "Key": self._file(sha256)}, ExpiresIn=seconds
+                )
+            )
+
+    def _file(self, sha256: str) -> str:
+        return f"{self._prefix}files/{sha256}"
+
+    def _incoming(self, upload: str) -> str:
+        """The upload's id comes from ids of ours; its hash as a key needs no trust in that."""
+        return f"{self._prefix}incoming/{hashlib.sha256(upload.encode()).hexdigest()}"
+
+    def _objects(self, prefix: str) -> Iterator[dict[str, Any]]:
+        for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
+            yield from page.get("Contents", ())
+
+    def _pieces(self, upload: str) -> list[tuple[str, int]]:
+        """Key and bytes of the pieces of an upload, in order, as far as each begins where the one before it ends."""
+        pieces, end = [], 0
+        with _explained():
+            for entry in self._objects(f"{self._incoming(upload)}/"):
+                if int(entry["Key"].rpartition("/")[2]) != end:
+                    break
+                pieces.append((entry["Key"], int(entry["Size"])))
+                end += int(entry["Size"])
+        return pieces
+
+    def _uploaded(self, upload: str) -> Iterator[bytes]:
+        for key, _ in self._pieces(upload):
+            yield from self._content(key, 0, key)
+
+    def _content(self, key: str, start: int, sha256: str) -> Iterator[bytes]:
+        with _explained(sha256):
+            options = {"Range": f"bytes={start}-"} if start else {}
+            body = self._client.get_object(Bucket=self._bucket, Key=key, **options)["Body"]
+            with body:
+                yield from body.iter_chunks(READ)
+
+    def _drop(self, upload: str) -> None:
+        with _explained():
+            for entry in self._objects(f"{self._incoming(upload)}/"):
+                self._remove(entry)
+
+    def _remove(self, entry: Mapping[str, Any]) -> int:
+        self._client.delete_object(Bucket=self._bucket, Key=entry["Key"])
+        return int(entry["Size"])
+
+    def _abort(self, key: str, upload_id: str) -> None:
+        with _explained():
+            try:
+                self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id)
+            except ClientError as error:
+                if _code(error) != "NoSuchUpload":
+                    raise
+
+
+class _AnotherWasFirst(Exception):
+    """Another tick has written this piece."""
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+@contextmanager
+def _explained(sha256: str = "") -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if _code(error) in _TAKEN:
+            raise _AnotherWasFirst from error
+        if _code(error) in _MISSING:
+            raise FileMissing(f"the file store has no file {sha256}") from error
+        raise StoreError(f"the file store did not do it: {clean(str(error), 200)}") from error
+    except BotoCoreError as error:
+        raise StoreError(f"the file store did not do it ({type(error).__name__}): {clean(str(error), 200)}") from error
