@@ -48,8 +48,8 @@ def authorize(run: Run, job_id: str, ports: Ports) -> Event:
     """Fetch the 402, match it against the quote and the vendor's record, fix the terms and sign them.
 
     A reservation that the policy forbids by now, that was not approved in time, or whose vendor has been disabled or
-    given another payee, is dropped before that. Raises Refused, StaleRun, VendorTokenMissing, ChainError, ChainMismatch and WalletError, with no signature that
-    left the agent.
+    given another payee, is dropped before that. Raises Refused, StaleRun, VendorTokenMissing, ChainError, ChainMismatch
+    and WalletError, with no signature that left the agent.
     """
     job = find_job(run, job_id)
     if not isinstance(job, Reserved):
