@@ -18,7 +18,7 @@ from gpuagent.errors import IllegalTransition, VendorBusy, VendorError, VendorTo
 
 LOG_LINES_MAX = 5_000
 """Lines stored per job; a vendor that writes more is heard no further."""
-SAID_MAX = 200
+REPLY_MAX = 200
 
 
 def claim(run: Run, job_id: str, ports: Ports) -> Event | None:
@@ -29,19 +29,19 @@ def claim(run: Run, job_id: str, ports: Ports) -> Event | None:
     answers, vendor_job_id = True, ""
     try:
         vendor_job_id = ports.vendor_api.submit(find_vendor(job.quote.vendor_id, ports), job)
-        said = "it names no job"
+        reply = "it names no job"
     except VendorTokenMissing:
         raise  # the vendor was not asked, so it owes no answer
     except (VendorBusy, VendorUnauthorized) as error:
-        said = str(error)
+        reply = str(error)
     except VendorError as error:
-        answers, said = False, str(error)
-    now, said = ports.clock.now(), clean(said, SAID_MAX)
+        answers, reply = False, str(error)
+    now, reply = ports.clock.now(), clean(reply, REPLY_MAX)
     if vendor_job_id:
         return JobClaimed(job_id, vendor_job_id, now)
     if why := _unnamed(job.work, answers, now, ports.pace):
-        return JobFinished(job_id, Failed(f"disputed: {why} ({said})", now, ending=Ending.DISPUTED))
-    return _unheard(job_id, job.work, answers, said, now)
+        return JobFinished(job_id, Failed(f"disputed: {why} ({reply})", now, ending=Ending.DISPUTED))
+    return _unheard(job_id, job.work, answers, reply, now)
 
 
 def poll(run: Run, job_id: str, ports: Ports) -> Event | None:
@@ -49,23 +49,23 @@ def poll(run: Run, job_id: str, ports: Ports) -> Event | None:
     job = find_job(run, job_id)
     if not isinstance(job, Settled) or not isinstance(job.work, Underway):
         raise IllegalTransition(f"{job} is not underway")
-    work, report, answers, said = job.work, None, True, ""
+    work, report, answers, reply = job.work, None, True, ""
     try:
         report = ports.vendor_api.status(find_vendor(job.quote.vendor_id, ports), work.vendor_job_id)
     except VendorTokenMissing:
         raise  # the vendor was not asked, so it is not silent
     except (VendorBusy, VendorUnauthorized) as error:
-        said = clean(str(error), SAID_MAX)
+        reply = clean(str(error), REPLY_MAX)
     except VendorError as error:
-        answers, said = False, clean(str(error), SAID_MAX)
+        answers, reply = False, clean(str(error), REPLY_MAX)
     now = ports.clock.now()
     logs = _new_logs(report.logs, work.logs_seen) if report else ()
     if report and (outcome := _outcome(work, report, now, ports.pace)):
         return JobFinished(job_id, outcome, logs)
     if why := _overdue(job, work, report, answers, now, ports.pace):
-        reason = f"disputed: {why} ({said})" if said else f"disputed: {why}"
+        reason = f"disputed: {why} ({reply})" if reply else f"disputed: {why}"
         return JobFinished(job_id, Failed(reason, now, work.vendor_job_id, Ending.DISPUTED), logs)
-    return _progressed(job_id, work, report, logs) if report else _unheard(job_id, work, answers, said, now)
+    return _progressed(job_id, work, report, logs) if report else _unheard(job_id, work, answers, reply, now)
 
 
 def _outcome(work: Underway, report: JobReport, now: float, pace: Pace) -> Completed | Failed | None:
@@ -105,17 +105,17 @@ def _overdue(job: Settled, work: Underway, report: JobReport | None, answers: bo
 
 def _progressed(job_id: str, work: Underway, report: JobReport, logs: tuple[str, ...]) -> JobProgressed | None:
     """The news in a report of a job that goes on, None where there is none."""
-    said = report.word or ("" if report.status is JobStatus.RUNNING else report.status.value)
-    is_news = logs or report.progress > work.progress or said != work.said or work.silent_since is not None
-    return JobProgressed(job_id, report.progress, logs, said) if is_news else None
+    reply = report.word or ("" if report.status is JobStatus.RUNNING else report.status.value)
+    is_news = logs or report.progress > work.progress or reply != work.reply or work.silent_since is not None
+    return JobProgressed(job_id, report.progress, logs, reply) if is_news else None
 
 
-def _unheard(job_id: str, work: Owed | Underway, answers: bool, said: str, now: float) -> Event | None:
+def _unheard(job_id: str, work: Owed | Underway, answers: bool, reply: str, now: float) -> Event | None:
     """The first of several answers that say nothing of the job, or of a silence; None for those that follow."""
     if not answers:
-        return JobWentSilent(job_id, now, said) if work.silent_since is None else None
+        return JobWentSilent(job_id, now, reply) if work.silent_since is None else None
     # Not by its text, which may hold the time or the number of a request.
-    return JobAnswered(job_id, now, said) if work.silent_since is not None or not work.said else None
+    return JobAnswered(job_id, now, reply) if work.silent_since is not None or not work.reply else None
 
 
 def _new_logs(logs: Sequence[str], stored: int) -> tuple[str, ...]:

@@ -173,12 +173,12 @@ class JobClaimed:
 
 @dataclass(frozen=True, slots=True)
 class JobProgressed:
-    """said: as in Underway."""
+    """reply: as in Underway."""
 
     job_id: str
     progress: float
     new_logs: tuple[str, ...]
-    said: str = ""
+    reply: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +190,11 @@ class JobWentSilent:
 
 @dataclass(frozen=True, slots=True)
 class JobAnswered:
-    """The vendor answers, and says nothing that the job could go on by: it is not silent. said: its words."""
+    """The vendor answers, and says nothing that the job could go on by: it is not silent. reply: its words."""
 
     job_id: str
     at: float
-    said: str
+    reply: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,20 +223,20 @@ class Owed:
     """Paid, but the vendor has not yet named its job.
 
     asked_at: when it was first asked for, and none was named. silent_since: since when there is no answer at all, None
-    while there is one; said: in words, what the vendor answers instead.
+    while there is one; reply: in words, what the vendor answers instead.
     """
 
     since: float
     silent_since: float | None = None
     asked_at: float | None = None
-    said: str = ""
+    reply: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Underway:
     """The vendor works on the job it named. silent_since: when it first did not answer, None while it does.
 
-    said: the vendor's own word for a state that is not simply running, such as queued.
+    reply: the vendor's own word for a state that is not simply running, such as queued.
     """
 
     vendor_job_id: str
@@ -244,7 +244,7 @@ class Underway:
     progress: float = 0.0
     logs_seen: int = 0
     silent_since: float | None = None
-    said: str = ""
+    reply: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,15 +113,15 @@ def _of_job(job: Job, event: Event) -> tuple[Observation, ...]:
         case JobClaimed(job_id, vendor_job_id):
             data = {"kind": "claimed", "vendorJobId": vendor_job_id}
             return (Observation(ObservationType.METRIC, f"{vendor} named its job {vendor_job_id}", job_id, data),)
-        case JobProgressed(job_id, progress, new_logs, said):
-            text = f"{progress:.0%} done" + (f"; {vendor} says: {said}" if said else "")
+        case JobProgressed(job_id, progress, new_logs, reply):
+            text = f"{progress:.0%} done" + (f"; {vendor} says: {reply}" if reply else "")
             metric = Observation(ObservationType.METRIC, text, job_id, {"progress": progress})
             return (metric, *_logs(job, new_logs))
         case JobWentSilent(job_id, _, problem):
             text = f"{vendor} does not answer about the job: {problem}"
             return (Observation(ObservationType.ERROR, text, job_id, {"kind": "silent", "vendorId": vendor}),)
-        case JobAnswered(job_id, _, said):
-            text = f"{vendor} answers, without news of the job: {said}"
+        case JobAnswered(job_id, _, reply):
+            text = f"{vendor} answers, without news of the job: {reply}"
             return (Observation(ObservationType.ERROR, text, job_id, {"kind": "answered", "vendorId": vendor}),)
         case JobFinished(job_id, outcome, new_logs):
             return (*_logs(job, new_logs), _finished(vendor, job_id, outcome))

@@ -229,9 +229,9 @@ def _next_state(job: Job, event: Event) -> Job | None:
             return replace(job, work=replace(work, silent_since=event.at))
         case Settled(work=Owed() as work), JobAnswered():
             asked_at = work.asked_at or event.at
-            return replace(job, work=replace(work, silent_since=None, said=event.said, asked_at=asked_at))
+            return replace(job, work=replace(work, silent_since=None, reply=event.reply, asked_at=asked_at))
         case Settled(work=Underway() as work), JobAnswered():
-            return replace(job, work=replace(work, silent_since=None, said=event.said))
+            return replace(job, work=replace(work, silent_since=None, reply=event.reply))
         case Settled(work=Owed() | Underway()), JobFinished():
             return replace(job, work=event.outcome)
     return None
@@ -248,7 +248,7 @@ def _progressed(work: Underway, event: JobProgressed) -> Underway:
         progress=max(work.progress, event.progress),
         logs_seen=work.logs_seen + len(event.new_logs),
         silent_since=None,
-        said=event.said,
+        reply=event.reply,
     )
 
 

@@ -78,21 +78,21 @@ def _job_status(job: Job) -> str:
 
 def _work_fields(work: Work | None) -> Document:
     match work:
-        case Owed(since, silent_since, asked_at, said):
+        case Owed(since, silent_since, asked_at, reply):
             return {
                 "owedSince": date(since),
                 "silentSince": _since(silent_since),
                 "askedAt": _since(asked_at),
-                "said": said,
+                "reply": reply,
             }
-        case Underway(vendor_job_id, started_at, progress, logs_seen, silent_since, said):
+        case Underway(vendor_job_id, started_at, progress, logs_seen, silent_since, reply):
             return {
                 "vendorJobId": vendor_job_id,
                 "startedAt": date(started_at),
                 "progress": progress,
                 "logsSeen": logs_seen,
                 "silentSince": _since(silent_since),
-                "said": said,
+                "reply": reply,
             }
         case Completed(vendor_job_id, at, final_metrics, artifact_url):
             return {
@@ -154,7 +154,7 @@ def _work_from(document: Document) -> Work:
         case "submitted":
             silent_since = _time(document, "silentSince")
             asked_at = _time(document, "askedAt") or silent_since
-            return Owed(seconds(document["owedSince"]), silent_since, asked_at, document.get("said", ""))
+            return Owed(seconds(document["owedSince"]), silent_since, asked_at, document.get("reply", ""))
         case "running":
             return Underway(
                 document["vendorJobId"],
@@ -162,7 +162,7 @@ def _work_from(document: Document) -> Work:
                 document["progress"],
                 document["logsSeen"],
                 _time(document, "silentSince"),
-                document.get("said", ""),
+                document.get("reply", ""),
             )
         case "completed":
             at, metrics = seconds(document["completedAt"]), document["finalMetrics"]

@@ -51,6 +51,6 @@ def _from_location(location: str) -> str:
     except ValueError:
         return ""
     query = parse_qs(parts.query)
-    named = [values[0] for name in NAMES if (values := query.get(name))]
+    parameters = [values[0] for name in NAMES if (values := query.get(name))]
     path = _PATH.search(parts.path)
-    return named[0] if named else unquote(path[1]) if path else ""
+    return parameters[0] if parameters else unquote(path[1]) if path else ""
