@@ -96,7 +96,7 @@ def _overdue(job: Settled, work: Underway, report: JobReport | None, answers: bo
     """Why a vendor that names no end of its job is given up, "" while it is not."""
     if not answers and work.silent_since is not None and now - work.silent_since > pace.silence_s:
         return f"the vendor has been silent for {now - work.silent_since:.0f} s"
-    limit_s = float(job.quote.max_hours) * 3600 * pace.overrun + pace.patience_s
+    limit_s = pace.job_max_s(float(job.quote.max_hours))
     if now - work.started_at > limit_s:
         state = (report.word or report.status.value) if report else "not over"
         return f"still {state} after {limit_s:.0f} s, of {job.quote.max_hours} hours paid"

@@ -260,6 +260,10 @@ class Pace:
     poll_s: float = 1.0
     """Between two ticks of a run that is driven: how often its job is polled."""
 
+    def job_max_s(self, hours: float) -> float:
+        """The time after which a job that was paid for so many hours is given up, though its vendor answers."""
+        return hours * 3600 * self.overrun + self.patience_s
+
 
 @dataclass(frozen=True, slots=True)
 class Ports:
