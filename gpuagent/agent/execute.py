@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from gpuagent.agent.market import find_vendor
 from gpuagent.core.events import Event, JobAnswered, JobClaimed, JobFinished, JobProgressed, JobWentSilent
-from gpuagent.core.model import Completed, Ending, Failed, JobReport, JobStatus, Owed, Run, Settled, Underway
+from gpuagent.core.model import Completed, Failed, JobEnding, JobReport, JobStatus, Owed, Run, Settled, Underway
 from gpuagent.core.ports import Pace, Ports
 from gpuagent.core.text import clean
 from gpuagent.core.transitions import find_job
@@ -40,7 +40,7 @@ def claim(run: Run, job_id: str, ports: Ports) -> Event | None:
     if vendor_job_id:
         return JobClaimed(job_id, vendor_job_id, now)
     if why := _unnamed(job.work, answers, now, ports.pace):
-        return JobFinished(job_id, Failed(f"disputed: {why} ({reply})", now, ending=Ending.DISPUTED))
+        return JobFinished(job_id, Failed(f"disputed: {why} ({reply})", now, ending=JobEnding.DISPUTED))
     return _unheard(job_id, job.work, answers, reply, now)
 
 
@@ -64,7 +64,7 @@ def poll(run: Run, job_id: str, ports: Ports) -> Event | None:
         return JobFinished(job_id, outcome, logs)
     if why := _overdue(job, work, report, answers, now, ports.pace):
         reason = f"disputed: {why} ({reply})" if reply else f"disputed: {why}"
-        return JobFinished(job_id, Failed(reason, now, work.vendor_job_id, Ending.DISPUTED), logs)
+        return JobFinished(job_id, Failed(reason, now, work.vendor_job_id, JobEnding.DISPUTED), logs)
     return _progressed(job_id, work, report, logs) if report else _unheard(job_id, work, answers, reply, now)
 
 
@@ -75,7 +75,7 @@ def _outcome(work: Underway, report: JobReport, now: float, pace: Pace) -> Compl
             return Completed(work.vendor_job_id, now, report.final_metrics, report.artifact_url)
         case JobStatus.FAILED:
             silent = f"the vendor says {report.word}" if report.word else "the vendor gives no reason"
-            ending = Ending.AT_ONCE if now - work.started_at < pace.at_once_s else Ending.REPORTED
+            ending = JobEnding.AT_ONCE if now - work.started_at < pace.at_once_s else JobEnding.REPORTED
             return Failed(report.error_message or silent, now, work.vendor_job_id, ending)
     return None
 

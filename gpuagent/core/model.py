@@ -54,7 +54,7 @@ class JobStatus(StrEnum):
     FAILED = "failed"
 
 
-class Ending(StrEnum):
+class JobEnding(StrEnum):
     """How a paid job came to count as failed. After the last two its vendor is paid no more in the run (policy.py)."""
 
     REPORTED = "reported"
@@ -264,7 +264,7 @@ class Failed:
     reason: str
     at: float
     vendor_job_id: str = ""
-    ending: Ending = Ending.REPORTED
+    ending: JobEnding = JobEnding.REPORTED
     readmitted_by: str = ""
 
 

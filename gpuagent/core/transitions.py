@@ -41,9 +41,9 @@ from gpuagent.core.model import (
     Authorized,
     Cause,
     Completed,
-    Ending,
     Failed,
     Job,
+    JobEnding,
     Owed,
     Phase,
     Reserved,
@@ -100,7 +100,7 @@ def has_open_job(run: Run) -> bool:
 def ends_its_vendor(job: Job, vendor_id: str) -> bool:
     """Whether the run pays this vendor no more, because of what became of this job there."""
     match job:
-        case Settled(work=Failed(ending=Ending.DISPUTED | Ending.AT_ONCE, readmitted_by="")):
+        case Settled(work=Failed(ending=JobEnding.DISPUTED | JobEnding.AT_ONCE, readmitted_by="")):
             return job.quote.vendor_id == vendor_id
     return False
 

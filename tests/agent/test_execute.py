@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gpuagent.core.events import JobAnswered, JobWentSilent
-from gpuagent.core.model import Ending, Failed, JobStatus, Owed, Underway
+from gpuagent.core.model import Failed, JobEnding, JobStatus, Owed, Underway
 from gpuagent.core.observations import observations_of
 from gpuagent.core.ports import Pace
 from gpuagent.errors import VendorBusy, VendorError, VendorTokenMissing, VendorUnauthorized
@@ -49,7 +49,7 @@ def test_silence_counts_from_the_last_answer(answer: Answer) -> None:
     paid.hears(DOWN)
     work = failed(paid.hears(DOWN, after_s=301))
     assert work.reason == "disputed: the vendor has been silent for 301 s (answered 500)"
-    assert work.ending is Ending.DISPUTED
+    assert work.ending is JobEnding.DISPUTED
 
 
 @pytest.mark.safety("a vendor that says queued for ever")
@@ -63,7 +63,7 @@ def test_a_vendor_that_only_answers_is_left_at_last(answer: Answer) -> None:
     work = failed(paid.hears(answer, after_s=2))
     assert work.reason.startswith("disputed: still ")
     assert "after 9000 s, of 1 hours paid" in work.reason
-    assert work.ending is Ending.DISPUTED
+    assert work.ending is JobEnding.DISPUTED
     patient = PaidJob(STATES["underway"](), began_at + 9001, Pace(patience_s=3600))
     assert isinstance(patient.hears(answer), Underway)
 
@@ -84,7 +84,7 @@ def test_a_vendor_that_answers_and_names_no_job_is_asked_again_for_longer(answer
     late.hears(answer)
     work = failed(late.hears(answer, after_s=1801))
     assert work.reason.startswith("disputed: paid, but no job was named in 1801 s (")
-    assert work.ending is Ending.DISPUTED
+    assert work.ending is JobEnding.DISPUTED
 
 
 def test_a_vendor_that_answers_now_and_then_is_not_waited_for_for_ever() -> None:
@@ -93,7 +93,7 @@ def test_a_vendor_that_answers_now_and_then_is_not_waited_for_for_ever() -> None
         paid.hears(BUSY, after_s=100)
         paid.hears(DOWN, after_s=100)
     assert isinstance(paid.work, Owed)
-    assert failed(paid.hears(DOWN, after_s=200)).ending is Ending.DISPUTED
+    assert failed(paid.hears(DOWN, after_s=200)).ending is JobEnding.DISPUTED
 
 
 def test_no_job_of_a_silent_vendor_is_a_dispute_after_the_silence() -> None:
@@ -106,9 +106,10 @@ def test_no_job_of_a_silent_vendor_is_a_dispute_after_the_silence() -> None:
 
 
 @pytest.mark.parametrize(
-    ("after_s", "ending"), [(0, Ending.AT_ONCE), (9, Ending.AT_ONCE), (10, Ending.REPORTED), (3600, Ending.REPORTED)]
+    ("after_s", "ending"),
+    [(0, JobEnding.AT_ONCE), (9, JobEnding.AT_ONCE), (10, JobEnding.REPORTED), (3600, JobEnding.REPORTED)],
 )
-def test_a_failure_within_seconds_is_not_like_one_after_work(after_s: float, ending: Ending) -> None:
+def test_a_failure_within_seconds_is_not_like_one_after_work(after_s: float, ending: JobEnding) -> None:
     paid = PaidJob(STATES["underway"](), now_s=2.0)
     work = failed(paid.hears(report(JobStatus.FAILED, word="preempted"), after_s))
     assert (work.ending, work.reason) == (ending, "the vendor says preempted")

@@ -12,9 +12,9 @@ from gpuagent.core.model import (
     Authorized,
     Cause,
     Completed,
-    Ending,
     Failed,
     Job,
+    JobEnding,
     Owed,
     Quote,
     Reserved,
@@ -118,11 +118,11 @@ def _time(document: Document, field: str) -> float | None:
     return seconds(at) if at else None
 
 
-def _ending(document: Document) -> Ending:
+def _ending(document: Document) -> JobEnding:
     if "ending" in document:
-        return Ending(document["ending"])
+        return JobEnding(document["ending"])
     # Older records say it in words alone.
-    return Ending.DISPUTED if document["errorMessage"].startswith("disputed:") else Ending.REPORTED
+    return JobEnding.DISPUTED if document["errorMessage"].startswith("disputed:") else JobEnding.REPORTED
 
 
 def job_from(document: Document, payment: Document | None) -> Job:

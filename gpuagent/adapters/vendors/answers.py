@@ -6,12 +6,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from gpuagent.adapters.vendors.job_states import status_of
 from gpuagent.core.model import JobReport, JobStatus, Quote, Vendor
 from gpuagent.core.money import nearest_usd, parse_usd
 from gpuagent.core.text import clean
 from gpuagent.errors import BadInput, VendorBusy, VendorError
 from gpuagent.wire import strict_json
+from gpuagent.wire.vendor_words import STATE_NAMES, status_of
 
 LOGS_MAX = 5_000
 METRICS_MAX = 32
@@ -19,8 +19,6 @@ ETA_MAX_S = 10.0**9
 YEAR_MAX = 2200
 WORD_MAX = 64
 """Characters of a vendor's word for a job's state."""
-STATE_NAMES = ("status", "state")
-"""Fields of a report that hold its state, the first that is there."""
 T = TypeVar("T")
 
 

@@ -11,9 +11,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from gpuagent.core.model import Vendor
 from gpuagent.errors import VendorError
+from gpuagent.wire.vendor_words import JOB_NAMES
 
-NAMES = ("vendorJobId", "vendor_job_id", "jobId", "job_id", "jobID")
-"""Fields that name the job, the first that is there: at the top of the body, then in one of NESTS."""
 NESTS = ("job", "data", "result")
 """Objects in the body that may hold the job; there, and at the top when nothing else is given, it may be an `id`."""
 _ID = re.compile(r"[A-Za-z0-9._:-][A-Za-z0-9._:/+=~@-]{0,127}", re.ASCII)
@@ -23,10 +22,11 @@ _PATH = re.compile(r"/jobs?/([^/]+)(?:/status)?/?$")
 def read_job_id(vendor: Vendor, data: Mapping[str, Any], location: str = "") -> str:
     """The vendor's name for the job, "" when it gives none. Raises VendorError for a name that cannot be kept.
 
-    location: the answer's Location header, read where the body names no job: `…/jobs/NAME`, or a NAMES parameter.
+    The first of JOB_NAMES that is there counts: at the top of the body, then in one of NESTS. location: the answer's
+    Location header, read where the body names no job: `…/jobs/NAME`, or a parameter of these names.
     """
     nests = [nest for name in NESTS if isinstance(nest := data.get(name), Mapping)]
-    texts = [_text(place.get(name)) for place in (data, *nests) for name in NAMES]
+    texts = [_text(place.get(name)) for place in (data, *nests) for name in JOB_NAMES]
     texts += [_text(nest.get("id")) for nest in nests] + [_text(data.get("id")), _from_location(location)]
     texts += [job for job in [data.get("job")] if isinstance(job, str)]
     job_id = next(filter(None, texts), "")
@@ -51,6 +51,6 @@ def _from_location(location: str) -> str:
     except ValueError:
         return ""
     query = parse_qs(parts.query)
-    parameters = [values[0] for name in NAMES if (values := query.get(name))]
+    parameters = [values[0] for name in JOB_NAMES if (values := query.get(name))]
     path = _PATH.search(parts.path)
     return parameters[0] if parameters else unquote(path[1]) if path else ""

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gpuagent.adapters.vendors.job_states import COMPLETED, FAILED, RUNNING, STATES, SUBMITTED, status_of
 from gpuagent.core.model import JobStatus
+from gpuagent.wire.vendor_words import COMPLETED, FAILED, RUNNING, STATES, SUBMITTED, status_of
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The words that vendors have for the states of a job, as ours. A word that is not here counts as alive.
+"""The words in which vendors name a job and its state. A word for a state that is not here counts as alive.
 
 A word for an end is believed by its whole alone: a job that is taken for over is paid for again elsewhere, and one that
 is taken for alive is waited for no longer than the paid hours and the operator's patience.
@@ -8,6 +8,10 @@ import re
 
 from gpuagent.core.model import JobStatus
 
+JOB_NAMES = ("vendorJobId", "vendor_job_id", "jobId", "job_id", "jobID")
+"""Fields that name the job of a paid order, ours first."""
+STATE_NAMES = ("status", "state")
+"""Fields that hold the state of a job, ours first."""
 SUBMITTED = (
     *("submitted", "queued", "queueing", "enqueued", "inqueue", "pending", "waiting", "accepted", "received"),
     *("created", "new", "open", "scheduled", "scheduling", "assigned", "allocating", "allocated", "reserved"),
