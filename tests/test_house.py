@@ -48,7 +48,6 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "gpuagent.cli.common",
         "gpuagent.cli.run",
         "gpuagent.cli.vendor",
-        "gpuagent.doctor.conformance",
         "gpuagent.render.books",
     ),
     "tests/cli/test_planners.py": ("gpuagent.cli.planners",),

@@ -60,7 +60,7 @@ def contract(states: list[str], *fields: str) -> dict[str, Any]:
     return {
         "paths": {
             "/job-status": {"get": answers({"properties": {"status": {"enum": states}}})},
-            "/submit-job": {"post": answers({"properties": dict.fromkeys(fields, {})})},
+            "/submit-job": {"post": answers({"properties": {name: {} for name in fields}})},
         }
     }
 
