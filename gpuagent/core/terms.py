@@ -45,11 +45,12 @@ def problem(terms: Terms, quote: Quote, vendor: Vendor, token: Token) -> str:
 
 def repeats_facts(extra: Mapping[str, object], token: Token) -> bool:
     """Whether `extra` says only what is so anyway: the token's name and version, and perhaps more of what is signed."""
+    chain = token.network.rpartition(":")[2]
     facts: dict[str, tuple[object, ...]] = {
         "name": (token.name,),
         "version": (token.version,),
         "decimals": (DECIMALS, str(DECIMALS)),
-        "chainId": (token.chain_id, str(token.chain_id)),
+        "chainId": (chain, int(chain)) if chain.isascii() and chain.isdecimal() else (),
         "verifyingContract": (token.address, token.address.lower()),
         "assetTransferMethod": ("eip3009",),
         "primaryType": ("TransferWithAuthorization",),

@@ -2,7 +2,9 @@
 
 import pytest
 
+from gpuagent import settings, wiring
 from gpuagent.core.model import Failed, JobEnding, Owed, RunStatus, Settled, Underway
+from gpuagent.core.ports import Pace
 from gpuagent.tick import step
 from tests.conftest import SafetyNote
 from tests.support.world import World
@@ -91,6 +93,13 @@ def test_a_vendor_that_answers_in_other_words_is_paid_once_and_delivers(
     assert run.status is RunStatus.COMPLETED
     world.assert_balanced(run, transfers=1)
     safety_note("taken as the job, and waited for; one payment; completed")
+
+
+def test_the_operators_patience_is_a_variable(world: World) -> None:
+    environment = {**world.environment, "VENDOR_PATIENCE_S": "60"}
+    with wiring.open_agent(settings.read(environment), world.database) as agent:
+        assert agent.ports.pace == Pace(patience_s=60)
+    assert world.ports.pace == Pace()
 
 
 @pytest.mark.safety("a vendor that is paid and says queued for ever")

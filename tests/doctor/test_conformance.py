@@ -1,16 +1,17 @@
 """`vendor check` on vendors that depart from the vendor API: what it finds without paying."""
 
 import json
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
-from gpuagent.core.model import Challenge
+from gpuagent.core.model import Challenge, Quote
 from gpuagent.core.ports import VendorApi
 from gpuagent.doctor.conformance import ConformanceResult, check
 from gpuagent.errors import VendorError
 from gpuagent.wire.bounded_http import BoundedHttp, Reply
-from tests.support.factories import TERMS, VENDOR, quote
+from tests.support.factories import TERMS, TOKEN, VENDOR, quote
 
 STATES = "names states of a job in words that are known"
 JOB = "names the job of a paid order"
@@ -32,11 +33,11 @@ class Routes:
 class Seller:
     """A VendorApi that quotes, and asks for payment by these answers in turn."""
 
-    def __init__(self, *challenges: Challenge | VendorError) -> None:
-        self._challenges = list(challenges)
+    def __init__(self, network: str, *challenges: Challenge | VendorError) -> None:
+        self._network, self._challenges = network, list(challenges)
 
-    def quote(self, *_: object) -> Any:
-        return quote()
+    def quote(self, *_: object) -> Quote:
+        return quote(network=self._network)
 
     def challenge(self, *_: object) -> Challenge:
         answer = self._challenges.pop(0)
@@ -45,8 +46,10 @@ class Seller:
         return answer
 
 
-def results(contract: Any, *challenges: Challenge | VendorError) -> dict[str, ConformanceResult]:
-    seller = cast("VendorApi", Seller(*challenges or (VendorError("answered 202 to /submit-job: {}"),)))
+def results(
+    contract: Any, *challenges: Challenge | VendorError, network: str = TOKEN.network
+) -> dict[str, ConformanceResult]:
+    seller = cast("VendorApi", Seller(network, *challenges or (VendorError("answered 202 to /submit-job: {}"),)))
     routes = Routes(contract)
     findings = check(VENDOR, "A100", seller, cast("BoundedHttp", routes), "secret")
     assert not routes.tokens["/openapi.json"]  # it is public, or not read
@@ -79,6 +82,12 @@ def test_a_vendor_that_publishes_nothing_is_no_worse(document: Any) -> None:
     assert all(
         result.passed for name, result in results(document).items() if "publish" in name or name in (STATES, JOB)
     )
+
+
+def test_a_vendor_on_a_chain_of_another_kind_is_told_so_in_words() -> None:
+    foreign = replace(TERMS, network="solana:mainnet", extra={**TERMS.extra, "chainId": 1})
+    finding = results({}, Challenge((foreign,)), network="solana:mainnet")["asks by 402 for exactly what it quoted"]
+    assert (finding.passed, finding.detail) == (False, "extra terms or another token name")
 
 
 def test_an_unpaid_order_is_to_be_answered_by_402_and_twice_alike() -> None:
