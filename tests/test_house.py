@@ -29,7 +29,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/adapters/vendors/test_http.py": ("gpuagent.wire.transport",),
     "tests/agent/test_approve.py": ("gpuagent.cli.approve", "gpuagent.cli.policy"),
     "tests/agent/test_caps.py": ("gpuagent.adapters.mongo.policy",),
-    "tests/agent/test_main_job.py": ("gpuagent.agent.execute",),
+    "tests/agent/test_execute.py": ("gpuagent.agent.execute",),
     "tests/agent/test_plan.py": ("gpuagent.adapters.mongo.past_jobs",),
     "tests/api/test_auth.py": ("gpuagent.cli.serve",),
     "tests/api/test_due.py": ("gpuagent.adapters.mongo.leases",),
@@ -55,6 +55,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/cli/test_wallet.py": ("gpuagent.cli.wallet",),
     "tests/mock_vendor/test_mock_faults.py": (
         "mock_vendor.control",
+        "mock_vendor.faults.job",
         "mock_vendor.faults.odd",
         "mock_vendor.faults.offer",
         "mock_vendor.faults.paid",

@@ -452,6 +452,13 @@ MUTANTS = (
         "tests/adapters/vendors/test_http.py -k echoed_in_a_report",
     ),
     Mutant(
+        "an echoed bearer token is stored as a job's name",
+        "gpuagent/adapters/vendors/http.py",
+        'location = self._scrubbed(vendor, reply.headers.get("location", ""))',
+        'location = reply.headers.get("location", "")',
+        "tests/adapters/vendors/test_http.py -k echoed_as_a_job",
+    ),
+    Mutant(
         "a decision that lost the race costs nothing",
         "gpuagent/tick.py",
         "        if isinstance(event, VendorChosen | PlanPostponed | PlanAborted) and event.cost:",

@@ -70,20 +70,13 @@ class HttpVendor:
             headers={"PAYMENT-SIGNATURE": job.header},
             expect=(*ACCEPTED, CONFLICT),
         )
-        location = reply.headers.get("location", "")
-        try:
-            job_id = read_job_id(vendor, self._object(vendor, reply) if reply.body else {}, location)
-        except VendorError:
-            job_id = read_job_id(vendor, {}, location)
-            if not job_id:
-                raise
-        if reply.status == CONFLICT and not job_id:
-            raise self._refused(vendor, "/submit-job", reply)
-        return job_id
+        return self._job_id(vendor, reply)
 
     def status(self, vendor: Vendor, vendor_job_id: str) -> JobReport:
         params = {"vendorJobId": vendor_job_id}
         reply = self._call(self._statuses, vendor, "GET", "/job-status", params=params, expect=ACCEPTED)
+        if not reply.body.strip():
+            raise VendorBusy(f"{vendor.vendor_id} answered {reply.status} to /job-status, and nothing else")
         return read_report(vendor, self._object(vendor, reply))
 
     def _call(
@@ -121,17 +114,38 @@ class HttpVendor:
     def _refused(self, vendor: Vendor, path: str, reply: Reply) -> VendorError:
         """The error for an answer of a status that is not wanted, with the vendor's reasons in its words."""
         texts = (refusal(reply.headers), reply.body.decode(errors="replace"))
-        reasons = [clean(text.replace(self._token(vendor), "[token]")[:REPLY_MAX]) for text in texts if text]
+        reasons = [clean(self._scrubbed(vendor, text)[:REPLY_MAX]) for text in texts if text]
         busy = reply.status in (TOO_EARLY, TOO_MANY) or (reply.status == UNAVAILABLE and "retry-after" in reply.headers)
         problem = VendorBusy if busy else VendorError
         return problem(f"{vendor.vendor_id} answered {reply.status} to {path}: {'; '.join(reasons)}")
 
+    def _job_id(self, vendor: Vendor, reply: Reply) -> str:
+        """The job that the answer to a paid order names, by its body or by its URL; "" where it names none."""
+        location = self._scrubbed(vendor, reply.headers.get("location", ""))
+        problem: VendorError | None = None
+        try:
+            job_id = read_job_id(vendor, self._object(vendor, reply) if reply.body else {}, location)
+        except VendorError as error:
+            job_id, problem = read_job_id(vendor, {}, location), error
+        if job_id:
+            return job_id
+        if reply.status == CONFLICT:
+            raise self._refused(vendor, "/submit-job", reply)
+        if problem:
+            raise problem
+        if refusal(reply.headers):
+            raise VendorBusy(f"{self._refused(vendor, '/submit-job', reply)}, and names no job")
+        return ""
+
     def _object(self, vendor: Vendor, reply: Reply) -> dict[str, Any]:
         """The vendor's answer, without our bearer token wherever it is echoed."""
-        token, answer = self._token(vendor), read_object(vendor, reply.body)
+        answer: dict[str, Any] = self._scrubbed(vendor, read_object(vendor, reply.body))
+        return answer
+
+    def _scrubbed(self, vendor: Vendor, value: Any) -> Any:
+        token = self._token(vendor)
         # Less is no secret, and stands in any text.
-        scrubbed: dict[str, Any] = redact(token, answer) if len(token) >= TOKEN_MIN else answer
-        return scrubbed
+        return redact(token, value) if len(token) >= TOKEN_MIN else value
 
     def _token(self, vendor: Vendor) -> str:
         token = (self._secret(vendor.secret_env) or "").strip()  # mounted secrets often end with a newline

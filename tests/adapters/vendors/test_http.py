@@ -177,6 +177,36 @@ def test_the_reason_of_a_refused_payment_is_kept_in_words(
     assert len(text) < 800
 
 
+def test_a_receipt_that_says_failed_is_kept_where_no_job_is_named(
+    api: HttpVendor, scripted_server: ScriptedServer
+) -> None:
+    """It says nothing of the money; with a job named, it says nothing at all."""
+    headers = {"PAYMENT-RESPONSE": packed({"success": False, "errorReason": "invalid_exact_evm_signature"})}
+    scripted_server.respond_with({"status": "submitted"}, 200, headers)
+    with pytest.raises(VendorBusy, match=r"submit-job: invalid_exact_evm_signature; .* names no job"):
+        api.submit(scripted_server.vendor, PAID)
+    scripted_server.respond_with({"vendorJobId": "v-1"}, 200, headers)
+    assert api.submit(scripted_server.vendor, PAID) == "v-1"
+
+
+@pytest.mark.parametrize("body", [b"<h1>conflict</h1>", {"vendorJobId": "a b"}, b""])
+def test_a_conflict_that_names_no_job_keeps_its_words(
+    api: HttpVendor, scripted_server: ScriptedServer, body: Any
+) -> None:
+    scripted_server.respond_with(body, 409)
+    with pytest.raises(VendorError, match="answered 409 to /submit-job: "):
+        api.submit(scripted_server.vendor, PAID)
+
+
+def test_a_token_that_is_echoed_as_a_job_is_not_kept(scripted_server: ScriptedServer) -> None:
+    client = HttpVendor({"GPU_VENDOR_SECRET": "secret-token"}.get)
+    with closing(client):
+        for body, location in (({"vendorJobId": "secret-token"}, ""), ({}, "/jobs/secret-token")):
+            scripted_server.respond_with(body, 201, {"Location": location} if location else {})
+            with pytest.raises(VendorError, match="cannot be kept"):
+                client.submit(scripted_server.vendor, PAID)
+
+
 @pytest.mark.parametrize("header", ["!", packed([]), packed({"errorReason": 7, "error": None}), "e" * 20_000])
 def test_headers_that_cannot_be_read_say_nothing(api: HttpVendor, scripted_server: ScriptedServer, header: str) -> None:
     scripted_server.respond_with({"error": "no"}, 402, {"PAYMENT-RESPONSE": header})
@@ -230,6 +260,8 @@ def test_a_report_needs_its_state_alone(api: HttpVendor, scripted_server: Script
         ({"status": None}, 200, {}, VendorBusy),
         ({"progress": 0.4}, 200, {}, VendorBusy),
         ({"status": {"state": "running"}}, 200, {}, VendorBusy),
+        (b"", 200, {}, VendorBusy),
+        (b"\n", 202, {}, VendorBusy),
         ({}, 429, {}, VendorBusy),
         ({}, 425, {}, VendorBusy),
         ({}, 503, {"Retry-After": "60"}, VendorBusy),
