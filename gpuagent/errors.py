@@ -25,6 +25,7 @@ GpuAgentError
 ├── ChainError           the chain did not answer: money stays as it is
 │   └── ChainMismatch    the chain contradicts the ledger: an operator must look
 └── VendorError          a vendor refused, failed or did not answer; says nothing about money
+    ├── VendorBusy           it answers, and says nothing that counts: it is not silent
     ├── VendorUnauthorized
     │   └── VendorTokenMissing   we have no token to send: an operator must set it
     └── OfferInvalid     a 402 that is not the agreed purchase
@@ -135,6 +136,10 @@ class ChainMismatch(ChainError):
 
 class VendorError(GpuAgentError):
     """A vendor refused, failed or did not answer. Says nothing about the money: ask the chain."""
+
+
+class VendorBusy(VendorError):
+    """The vendor answers, but asks us to come again, or says what cannot be read. It is there, and not silent."""
 
 
 class VendorUnauthorized(VendorError):

@@ -55,6 +55,14 @@ class Settings:
             raise ConfigError(f"X402_CONFIRMATIONS={text!r}: write how many blocks deep a payment counts as final")
         return int(text)
 
+    @property
+    def vendor_patience_s(self) -> int | None:
+        """How long a paid vendor that answers is waited for, beyond the paid hours; None where nothing is said."""
+        text = self.environ.get("VENDOR_PATIENCE_S", "")
+        if text and not (text.isascii() and text.isdecimal() and len(text) < 8):
+            raise ConfigError(f"VENDOR_PATIENCE_S={text!r}: write a whole number of seconds, such as 1800")
+        return int(text) if text else None
+
     def _needed(self, name: str, what: str) -> str:
         if not self.environ.get(name):
             raise ConfigError(f"set {name}: {what}")

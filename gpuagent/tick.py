@@ -26,7 +26,7 @@ from gpuagent.core.events import (
     Step,
     VendorChosen,
 )
-from gpuagent.core.model import Cause, Failed, Run
+from gpuagent.core.model import Cause, Failed, JobEnding, Run
 from gpuagent.core.observations import observations_of
 from gpuagent.core.ports import Ports
 from gpuagent.core.transitions import apply, next_steps
@@ -115,7 +115,8 @@ def _save(run: Run, event: Event, ports: Ports) -> Run:
                 pass
             case _:
                 raise
-        return _save(run, JobFinished(event.job_id, Failed(f"disputed: {error}", now)), ports)
+        dispute = Failed(f"disputed: {error}", now, ending=JobEnding.DISPUTED)
+        return _save(run, JobFinished(event.job_id, dispute), ports)
 
 
 def _charge(run_id: str, lost: VendorChosen | PlanPostponed | PlanAborted, ports: Ports) -> None:

@@ -63,9 +63,10 @@ def open_agent(settings: "Settings", database: Database | None = None) -> Iterat
 
     Raises ConfigError, WalletError, ChainError.
     """
-    from gpuagent.core.ports import Ports
+    from gpuagent.core.ports import Pace, Ports
 
     _quiet_libraries()
+    patience_s = settings.vendor_patience_s
     with ExitStack() as stack:
         wallet = stack.enter_context(key_source(settings).open_wallet(settings.token))
         chain = stack.enter_context(open_chain(settings))
@@ -78,6 +79,7 @@ def open_agent(settings: "Settings", database: Database | None = None) -> Iterat
             chain=chain,
             vendor_api=vendor_api,
             clock=system_clock(),
+            pace=Pace() if patience_s is None else Pace(patience_s=patience_s),
         )
         yield Agent(ports, database, chain)
 

@@ -1,7 +1,8 @@
-"""A user's orders to a run: approve a purchase, reject it, or cancel the whole run. Needs no key and no chain."""
+"""A user's orders to a run: approve or reject a purchase, readmit a vendor, cancel the run. Needs no key, no chain."""
 
 from gpuagent.agent.save import save_event
-from gpuagent.core.events import Event, JobDropped, PurchaseApproved, RunCancelled
+from gpuagent.core import policy
+from gpuagent.core.events import Event, JobDropped, PurchaseApproved, RunCancelled, VendorReadmitted
 from gpuagent.core.model import Cause, Reserved, Run, RunStatus
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Clock, Runs
@@ -43,6 +44,24 @@ def reject(run_id: str, by: str, why: str, store: Runs, clock: Clock, job_id: st
         return JobDropped(waiting(run, job_id).job_id, f"rejected by {by}: {why}", Cause.PERSON)
 
     return save_event(run_id, rejection, store, clock)
+
+
+def readmit(run_id: str, vendor_id: str, by: str, why: str, store: Runs, clock: Clock) -> Run:
+    """Let the run pay a vendor again that it ended with after a dispute, or a job that failed within seconds.
+
+    What the vendor was paid stays spent, and counts against its reliability. Raises UnknownRun, and BadInput when the
+    run has ended, or has not ended with this vendor.
+    """
+    _check(by, why)
+
+    def readmission(run: Run) -> Event:
+        if run.status is not RunStatus.RUNNING:
+            raise BadInput(f"run {run.run_id} has {run.status} already: start another, which may pay {vendor_id}")
+        if not policy.has_ended_with(run, vendor_id):
+            raise BadInput(f"run {run.run_id} may pay {vendor_id!r} as it is: nothing there was disputed")
+        return VendorReadmitted(vendor_id, by, why)
+
+    return save_event(run_id, readmission, store, clock)
 
 
 def cancel(run_id: str, by: str, why: str, store: Runs, clock: Clock) -> Run:

@@ -108,6 +108,15 @@ class RunCancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class VendorReadmitted:
+    """A user allows the run to buy again of a vendor that it had ended with."""
+
+    vendor_id: str
+    by: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class PurchaseApproved:
     job_id: str
     by: str
@@ -164,9 +173,12 @@ class JobClaimed:
 
 @dataclass(frozen=True, slots=True)
 class JobProgressed:
+    """reply: as in Underway."""
+
     job_id: str
     progress: float
     new_logs: tuple[str, ...]
+    reply: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +186,15 @@ class JobWentSilent:
     job_id: str
     at: float
     problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobAnswered:
+    """The vendor answers, and says nothing that the job could go on by: it is not silent. reply: its words."""
+
+    job_id: str
+    at: float
+    reply: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +211,7 @@ Event = (
     | PlannerCharged
     | JobDropped
     | RunCancelled
+    | VendorReadmitted
     | PurchaseApproved
     | PaymentAuthorized
     | PaymentUnresolved
@@ -199,8 +221,9 @@ Event = (
     | JobClaimed
     | JobProgressed
     | JobWentSilent
+    | JobAnswered
     | JobFinished
 )
 
-WORLDLY = PlanPostponed | PaymentUnresolved | PaymentUnwanted | JobProgressed | JobWentSilent
+WORLDLY = PlanPostponed | PaymentUnresolved | PaymentUnwanted | JobProgressed | JobWentSilent | JobAnswered
 """Events after which only the world can bring news: a tick ends there."""

@@ -252,9 +252,17 @@ class Pace:
     silence_s: float = 300
     """A paid job whose vendor is silent for so long, since it was first asked in vain, counts as failed."""
     overrun: float = 2
-    """A job may take this many times its paid hours, and silence_s on top."""
+    """A job may take this many times its paid hours, and patience_s on top."""
+    patience_s: float = 1800
+    """A paid vendor that answers, but names no job, or does not begin with it, is waited for so long."""
+    at_once_s: float = 10
+    """A job that its vendor says has failed so soon after its payment ends the vendor for the run."""
     poll_s: float = 1.0
     """Between two ticks of a run that is driven: how often its job is polled."""
+
+    def job_max_s(self, hours: float) -> float:
+        """The time after which a job that was paid for so many hours is given up, though its vendor answers."""
+        return hours * 3600 * self.overrun + self.patience_s
 
 
 @dataclass(frozen=True, slots=True)

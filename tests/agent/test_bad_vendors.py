@@ -1,7 +1,12 @@
 """Vendors that cannot serve, without malice. What malice does is in tests/safety."""
 
-from gpuagent.core.model import Failed, Owed, RunStatus, Settled
+import pytest
+
+from gpuagent import settings, wiring
+from gpuagent.core.model import Failed, JobEnding, Owed, RunStatus, Settled, Underway
+from gpuagent.core.ports import Pace
 from gpuagent.tick import step
+from tests.conftest import SafetyNote
 from tests.support.world import World
 
 
@@ -66,3 +71,51 @@ def test_a_paid_vendor_that_stays_silent_is_given_up(world: World) -> None:
     assert isinstance(job, Settled)
     assert isinstance(job.work, Failed)
     assert job.work.reason.startswith("disputed: paid, but no job came of it")
+
+
+@pytest.mark.safety("a paid order that is answered 202 in other words, and a job that is queued for seven minutes")
+@pytest.mark.parametrize("fault", ["queued", "status_busy"])
+def test_a_vendor_that_answers_in_other_words_is_paid_once_and_delivers(
+    world: World, fault: str, safety_note: SafetyNote
+) -> None:
+    world.market.fault("gpu_vendor_1", "accepted_after_settle")
+    run = world.tick(world.start())
+    world.market.fault("gpu_vendor_1", fault)
+    for _ in range(7):
+        world.market.pass_time(60)
+        run = world.tick(run)
+        (job,) = run.jobs
+        assert isinstance(job, Settled)
+        assert isinstance(job.work, Underway)
+    assert job.work.reply == "QUEUED" if fault == "queued" else "answered 429" in job.work.reply
+    world.market.heal()
+    run = world.finish(run)
+    assert run.status is RunStatus.COMPLETED
+    world.assert_balanced(run, transfers=1)
+    safety_note("taken as the job, and waited for; one payment; completed")
+
+
+def test_the_operators_patience_is_a_variable(world: World) -> None:
+    environment = {**world.environment, "VENDOR_PATIENCE_S": "60"}
+    with wiring.open_agent(settings.read(environment), world.database) as agent:
+        assert agent.ports.pace == Pace(patience_s=60)
+    assert world.ports.pace == Pace()
+
+
+@pytest.mark.safety("a vendor that is paid and says queued for ever")
+def test_a_job_that_never_begins_is_disputed_at_last_and_bought_elsewhere(
+    world: World, safety_note: SafetyNote
+) -> None:
+    world.market.fault("gpu_vendor_1", "queued")
+    run = world.tick(world.start())
+    world.market.pass_time(world.ports.pace.job_max_s(1) + 1)
+    run = world.finish(run)
+    job = run.jobs[0]
+    assert isinstance(job, Settled)
+    assert isinstance(job.work, Failed)
+    assert job.work.reason.startswith("disputed: still QUEUED after 9000 s")
+    assert job.work.ending is JobEnding.DISPUTED
+    assert run.status is RunStatus.COMPLETED
+    assert [job.quote.vendor_id for job in run.jobs] == ["gpu_vendor_1", "gpu_vendor_2"]
+    world.assert_balanced(run, transfers=2)
+    safety_note("waited for twice the paid hours and half an hour; then disputed, and bought elsewhere")

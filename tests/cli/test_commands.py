@@ -117,6 +117,8 @@ def test_unknown_run(gpuagent: Callable[..., Result], command: tuple[str, ...], 
         ({"X402_NETWORK": "eip155:8453"}, "is chain 31337, not eip155:8453"),
         ({"X402_ASSET": None}, "set X402_ASSET"),
         ({"X402_CONFIRMATIONS": "some"}, "X402_CONFIRMATIONS='some'"),
+        ({"VENDOR_PATIENCE_S": "-1"}, "VENDOR_PATIENCE_S='-1'"),
+        ({"VENDOR_PATIENCE_S": "half an hour"}, "VENDOR_PATIENCE_S='half an hour'"),
         ({"PLANNER_MODE": "llm2"}, "PLANNER_MODE='llm2'"),
         ({"MONGODB_URI": "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100"}, "check MONGODB_URI"),
     ],
@@ -294,7 +296,11 @@ def test_vendor_check(world: World, gpuagent: Callable[..., Result]) -> None:
     url = world.environment["VENDOR_URL"]
     good = gpuagent("vendor", "check", url, "--json")
     assert good.exit_code == 0, good.output
-    assert all(check["passed"] for check in json.loads(good.stdout)["checks"])
+    checks = {check["check"]: check for check in json.loads(good.stdout)["checks"]}
+    assert all(check["passed"] for check in checks.values())
+    assert checks["names states of a job in words that are known"]["said"] == "running, completed, failed"
+    assert checks["names the job of a paid order"]["said"].startswith("vendorJobId")
+    assert checks["answers an order twice alike"]["said"] == "the same 402"
     for fault, says in (("raise_price", "another amount"), ("garbage", "not JSON"), ("down", "answered 503")):
         world.market.heal()
         world.market.fault("gpu_vendor_1", fault)

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuagent.core import budget
+from gpuagent.core import budget, policy
 from gpuagent.core.events import (
     Authorize,
     Claim,
     Event,
+    JobAnswered,
     JobClaimed,
     JobDropped,
     JobFinished,
@@ -25,11 +26,13 @@ from gpuagent.core.events import (
     PlannerCharged,
     PlanPostponed,
     Poll,
+    VendorReadmitted,
 )
 from gpuagent.core.model import (
     Authorized,
     Completed,
     Failed,
+    JobEnding,
     Owed,
     Phase,
     Reserved,
@@ -48,7 +51,8 @@ from tests.support.run_states import STATES, payment_authorized, vendor_chosen
 JOB_IDS = ("one", "two", "three")
 ids = st.sampled_from(JOB_IDS)
 amounts = st.sampled_from([1, 400_000, 1_400_000, 3_000_000, 5_000_000, 5_000_001])
-ends = st.sampled_from([Completed("v", 3.0), Failed("out of memory", 3.0, "v")])
+DISPUTE = Failed("disputed: ?", 3.0, "v", JobEnding.DISPUTED)
+ends = st.sampled_from([Completed("v", 3.0), Failed("out of memory", 3.0, "v"), DISPUTE])
 
 
 events: st.SearchStrategy[Event] = st.one_of(
@@ -64,7 +68,9 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(JobClaimed, ids, st.just("v"), st.just(2.0)),
     st.builds(JobProgressed, ids, st.floats(0, 1), st.just(("line",))),
     st.builds(JobWentSilent, ids, st.just(2.5), st.just("timeout")),
+    st.builds(JobAnswered, ids, st.just(2.75), st.just("queued")),
     st.builds(JobFinished, ids, ends),
+    st.just(VendorReadmitted("gpu_vendor_1", "Ada", "they called")),
 )
 
 
@@ -113,14 +119,17 @@ OF_A_JOB: dict[str, Event] = {
     "claimed": JobClaimed("one", "v", 2.0),
     "progressed": JobProgressed("one", 0.5, ()),
     "silent": JobWentSilent("one", 2.5, "timeout"),
+    "answered": JobAnswered("one", 2.75, "come again"),
     "finished": JobFinished("one", Failed("oom", 3.0)),
 }
 LEGAL = {
     "reserved": {"dropped", "authorized"},
     "authorized": {"unresolved", "settled", "voided"},
-    "owed": {"claimed", "silent", "finished"},
-    "owed in silence": {"claimed", "finished"},
-    "underway": {"progressed", "silent", "finished"},
+    "owed": {"claimed", "silent", "answered", "finished"},
+    "owed in silence": {"claimed", "answered", "finished"},
+    "owed and answered": {"claimed", "silent", "answered", "finished"},
+    "underway": {"progressed", "silent", "answered", "finished"},
+    "queued": {"progressed", "silent", "answered", "finished"},
 }
 
 
@@ -217,6 +226,31 @@ def test_log_positions_and_progress_only_grow() -> None:
     assert job.work == Underway("v", 2.0, 0.5, 3)
 
 
+@pytest.mark.parametrize(("ending", "ends"), [("reported", False), ("at_once", True), ("disputed", True)])
+def test_a_dispute_or_a_failure_at_once_ends_its_vendor_until_it_is_readmitted(ending: str, ends: bool) -> None:
+    run = apply(STATES["underway"](), JobFinished("one", Failed("?", 3.0, "v", JobEnding(ending))))
+    assert policy.has_ended_with(run, "gpu_vendor_1") is ends
+    assert not policy.has_ended_with(run, "gpu_vendor_2")
+    if not ends:
+        with pytest.raises(IllegalTransition, match="has not ended with gpu_vendor_1"):
+            apply(run, VendorReadmitted("gpu_vendor_1", "Ada", "why"))
+        return
+    with pytest.raises(IllegalTransition):
+        apply(run, VendorReadmitted("gpu_vendor_2", "Ada", "why"))
+    run = apply(run, PlanPostponed(9.0, decision(), {}))
+    readmission = VendorReadmitted("gpu_vendor_1", "Ada", "they called")
+    (observation,) = observations_of(run, readmission)
+    assert observation.content == "Ada allows to pay gpu_vendor_1 again: they called"
+    run = apply(run, readmission)
+    assert not policy.has_ended_with(run, "gpu_vendor_1")
+    assert next_steps(run, now=5) == (Plan(),)  # what the wait was decided on has changed
+    assert budget.settled(run) == 1_400_000  # what was paid stays paid
+    with pytest.raises(IllegalTransition):
+        apply(run, readmission)
+    with pytest.raises(IllegalTransition):
+        apply(apply(run, PlanAborted("no hope", {})), readmission)
+
+
 def test_phase_is_what_people_see() -> None:
     phases = {name: phase(make()) for name, make in STATES.items()}
     assert phases == {
@@ -224,9 +258,13 @@ def test_phase_is_what_people_see() -> None:
         "authorized": Phase.EXECUTING,
         "owed": Phase.WAITING,
         "owed in silence": Phase.WAITING,
+        "owed and answered": Phase.WAITING,
         "underway": Phase.WAITING,
+        "queued": Phase.WAITING,
         "completed": Phase.SUCCESS,
         "failed": Phase.PLANNING,
+        "disputed": Phase.PLANNING,
+        "readmitted": Phase.PLANNING,
         "voided": Phase.PLANNING,
         "dropped": Phase.PLANNING,
     }

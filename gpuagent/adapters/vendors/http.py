@@ -1,16 +1,22 @@
 """The port VendorApi over HTTP, with x402 v2 for payment. An answer becomes a checked value or a VendorError."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from decimal import Decimal
 from typing import Any
 
-from gpuagent.adapters.vendors.answers import read_job_id, read_object, read_quote, read_report, redact
+from gpuagent.adapters.vendors.answers import read_object, read_quote, read_report, redact
+from gpuagent.adapters.vendors.job_name import read_job_id
 from gpuagent.core.model import Authorized, Challenge, JobReport, Quote, Reserved, Settled, Vendor
 from gpuagent.core.text import clean
-from gpuagent.errors import OfferInvalid, VendorError, VendorTokenMissing, VendorUnauthorized
+from gpuagent.errors import OfferInvalid, VendorBusy, VendorError, VendorTokenMissing, VendorUnauthorized
 from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed, Reply, is_encrypted_or_local
-from gpuagent.wire.x402 import decode_challenge
+from gpuagent.wire.x402 import decode_challenge, refusal
 
+ACCEPTED = range(200, 300)
+CONFLICT = 409
+"""The answer to a key that is known. Where it names the key's job, that is the job."""
+TOO_EARLY, TOO_MANY, UNAVAILABLE = 425, 429, 503
+REPLY_MAX = 300
 STATUS_BODY_MAX = 1024 * 1024
 TOKEN_MIN = 8
 
@@ -45,7 +51,9 @@ class HttpVendor:
         return read_quote(vendor, self._object(vendor, reply), gpu_type, max_hours)
 
     def challenge(self, vendor: Vendor, job: Reserved) -> Challenge:
-        reply = self._call(self._submits, vendor, "POST", "/submit-job", body=_order(job), key=job.job_id, expect=402)
+        reply = self._call(
+            self._submits, vendor, "POST", "/submit-job", body=_order(job), key=job.job_id, expect=(402,)
+        )
         header = reply.headers.get("payment-required")
         if not header:
             raise OfferInvalid(f"{vendor.vendor_id} answered 402 without PAYMENT-REQUIRED")
@@ -60,12 +68,15 @@ class HttpVendor:
             body=_order(job),
             key=job.job_id,
             headers={"PAYMENT-SIGNATURE": job.header},
+            expect=(*ACCEPTED, CONFLICT),
         )
-        return read_job_id(vendor, self._object(vendor, reply))
+        return self._job_id(vendor, reply)
 
     def status(self, vendor: Vendor, vendor_job_id: str) -> JobReport:
         params = {"vendorJobId": vendor_job_id}
-        reply = self._call(self._statuses, vendor, "GET", "/job-status", params=params)
+        reply = self._call(self._statuses, vendor, "GET", "/job-status", params=params, expect=ACCEPTED)
+        if not reply.body.strip():
+            raise VendorBusy(f"{vendor.vendor_id} answered {reply.status} to /job-status, and nothing else")
         return read_report(vendor, self._object(vendor, reply))
 
     def _call(
@@ -79,7 +90,7 @@ class HttpVendor:
         params: Mapping[str, str] | None = None,
         key: str = "",
         headers: Mapping[str, str] | None = None,
-        expect: int = 200,
+        expect: Container[int] = (200,),
     ) -> Reply:
         all_headers = {
             "Authorization": f"Bearer {self._token(vendor)}",
@@ -96,17 +107,45 @@ class HttpVendor:
             raise VendorUnauthorized(
                 f"{vendor.vendor_id} refuses the bearer token in {vendor.secret_env}: set the vendor's own secret there"
             )
-        if reply.status != expect:
-            text = clean(reply.body.decode(errors="replace").replace(self._token(vendor), "[token]")[:300])
-            raise VendorError(f"{vendor.vendor_id} answered {reply.status} to {path}: {text}")
+        if reply.status not in expect:
+            raise self._refused(vendor, path, reply)
         return reply
+
+    def _refused(self, vendor: Vendor, path: str, reply: Reply) -> VendorError:
+        """The error for an answer of a status that is not wanted, with the vendor's reasons in its words."""
+        texts = (refusal(reply.headers), reply.body.decode(errors="replace"))
+        reasons = [clean(self._scrubbed(vendor, text)[:REPLY_MAX]) for text in texts if text]
+        busy = reply.status in (TOO_EARLY, TOO_MANY) or (reply.status == UNAVAILABLE and "retry-after" in reply.headers)
+        problem = VendorBusy if busy else VendorError
+        return problem(f"{vendor.vendor_id} answered {reply.status} to {path}: {'; '.join(reasons)}")
+
+    def _job_id(self, vendor: Vendor, reply: Reply) -> str:
+        """The job that the answer to a paid order names, by its body or by its URL; "" where it names none."""
+        location = self._scrubbed(vendor, reply.headers.get("location", ""))
+        problem: VendorError | None = None
+        try:
+            job_id = read_job_id(vendor, self._object(vendor, reply) if reply.body else {}, location)
+        except VendorError as error:
+            job_id, problem = read_job_id(vendor, {}, location), error
+        if job_id:
+            return job_id
+        if reply.status == CONFLICT:
+            raise self._refused(vendor, "/submit-job", reply)
+        if problem:
+            raise problem
+        if refusal(reply.headers):
+            raise VendorBusy(f"{self._refused(vendor, '/submit-job', reply)}, and names no job")
+        return ""
 
     def _object(self, vendor: Vendor, reply: Reply) -> dict[str, Any]:
         """The vendor's answer, without our bearer token wherever it is echoed."""
-        token, answer = self._token(vendor), read_object(vendor, reply.body)
+        answer: dict[str, Any] = self._scrubbed(vendor, read_object(vendor, reply.body))
+        return answer
+
+    def _scrubbed(self, vendor: Vendor, value: Any) -> Any:
+        token = self._token(vendor)
         # Less is no secret, and stands in any text.
-        scrubbed: dict[str, Any] = redact(token, answer) if len(token) >= TOKEN_MIN else answer
-        return scrubbed
+        return redact(token, value) if len(token) >= TOKEN_MIN else value
 
     def _token(self, vendor: Vendor) -> str:
         token = (self._secret(vendor.secret_env) or "").strip()  # mounted secrets often end with a newline

@@ -12,10 +12,10 @@ from pymongo.errors import DuplicateKeyError, WriteError
 from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.adapters.mongo.store import MongoStore
 from gpuagent.core.events import PaymentSettled
-from gpuagent.core.model import Completed, Observation, Run, Settled
+from gpuagent.core.model import Completed, Failed, JobEnding, Observation, Owed, Run, Settled, Underway
 from gpuagent.core.transitions import apply
 from gpuagent.errors import ConfigError, DuplicateVendorJob, StaleRun, StoreError, UnknownRun
-from tests.support.factories import RUN, SETTLEMENT
+from tests.support.factories import RUN, SETTLEMENT, VENDOR
 from tests.support.run_states import STATES
 from tests.support.world import World
 
@@ -40,6 +40,7 @@ def fresh(store: MongoStore) -> Run:
 
 @pytest.mark.parametrize("state", STATES)
 def test_every_state_comes_back_as_it_was_saved(store: MongoStore, state: str) -> None:
+    store.put_vendor(VENDOR, 1_000.0)  # a reservation is held against the vendor's record
     run = fresh(store)
     job_id = store.new_id()
     after = replace(STATES[state](), run_id=run.run_id)
@@ -47,6 +48,36 @@ def test_every_state_comes_back_as_it_was_saved(store: MongoStore, state: str) -
     saved = store.save(run, after, [], 1_001.5)
     assert saved == replace(after, version=1)
     assert store.load(run.run_id) == saved
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "ending"),
+    [
+        ("failed", "disputed: paid, but no job came of it (500)", JobEnding.DISPUTED),
+        ("failed", "the disputed: GPU fell off", JobEnding.REPORTED),
+        ("owed in silence", "", None),
+        ("queued", "", None),
+    ],
+)
+def test_jobs_of_an_older_version_are_read(
+    world: World, store: MongoStore, database: Any, state: str, reason: str, ending: JobEnding | None
+) -> None:
+    """Without the fields that are new: a dispute is known by its words."""
+    run = fresh(store)
+    after = replace(STATES[state](), run_id=run.run_id)
+    after = replace(after, jobs=tuple(replace(job, job_id=store.new_id()) for job in after.jobs))
+    store.save(run, after, [], 1_001.5)
+    new = {"ending": "", "readmittedBy": "", "reply": "", "askedAt": ""}
+    database.jobs.update_one({}, {"$unset": new, **({"$set": {"errorMessage": reason}} if reason else {})})
+    (job,) = store.load(run.run_id).jobs
+    assert isinstance(job, Settled)
+    match job.work:
+        case Failed():
+            assert (job.work.reason, job.work.ending, job.work.readmitted_by) == (reason, ending, "")
+        case Owed():
+            assert job.work.asked_at == job.work.silent_since == 2.5
+        case Underway():
+            assert job.work.reply == ""
 
 
 def test_the_second_of_two_saves_is_stale_and_writes_nothing(world: World, store: MongoStore) -> None:
