@@ -9,8 +9,9 @@ from gpuagent.wire import strict_json
 OBJECTS_MAX = 50
 """Opening braces that are tried. Each may be read to the end of the text. A text with more has no plain answer."""
 
-_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}]', re.DOTALL)
-_COMMAS = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', re.DOTALL)
+_STRING = r'"(?:[^"\\]|\\.)*+"?'  # one that is cut off runs to the end, or each quote in it would be tried anew
+_TOKENS = re.compile(rf"{_STRING}|[{{}}]", re.DOTALL)
+_COMMAS = re.compile(rf"({_STRING})|,(?=\s*[}}\]])", re.DOTALL)
 
 
 class AnswerInvalid(ValueError):

@@ -70,7 +70,7 @@ class LlmPlanner:
     def identity(self) -> str:
         """All that an answer depends on beside the context: the key under which answers are cached."""
         names = "+".join(model.name for model in self._models)
-        return f"{self.name} {names} {llm_prompt.version()} {self._max_tokens}"
+        return f"{self.name} {names} {llm_prompt.version()} {llm_answer.READING} {self._max_tokens}"
 
     def price(self, context: Context) -> int:
         """Atomic units that one question about it may cost at most."""

@@ -146,5 +146,8 @@ def _number(value: object) -> str:
 
 
 def _quoted(value: object) -> str:
-    """JSON on one line, in ASCII: no text in it can end it, or look like anything but a value."""
-    return json.dumps(value, separators=(",", ":"))
+    """JSON on one line, in ASCII: no text in it can end it, or look like anything but a value.
+
+    Nor like a mark of the model's own, such as <think>, which some servers take for one wherever it stands.
+    """
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")

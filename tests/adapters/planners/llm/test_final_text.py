@@ -211,7 +211,7 @@ def test_a_draft_in_an_open_thought_is_never_read(pair: tuple[str, str], musing:
 
 
 @pytest.mark.parametrize(
-    "mark", ["<", "<think", "<think>", "</think>", "<details ", "[THINK]", "Here is my ", "{", '"']
+    "mark", ["<", "<think", "<think>", "</think>", "<details ", "[THINK]", "Here is my ", "{", '"', '"\\']
 )
 def test_hostile_marks_take_no_time(mark: str) -> None:
     began = time.process_time()

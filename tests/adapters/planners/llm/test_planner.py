@@ -171,6 +171,7 @@ def test_texts_of_vendors_stay_data(llm_server: LlmServer, make_llm: MakePlanner
     assert system == llm_prompt.RULES
     head, market = user.split("\n")
     assert head == "The market:"
+    assert "<" not in market, "it may hold marks that a server takes for the model's own"
     assert [candidate["untrusted"]["name"] for candidate in json.loads(market)["candidates"]][1] == EVIL
 
 
