@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from gpuagent.adapters.planners.llm.answer import REPLY_MAX, read
 from gpuagent.adapters.planners.llm.answer_object import AnswerInvalid
 from gpuagent.adapters.planners.llm.final_text import MARKS, final_text
-from tests.support.llm_factories import CONTEXT, FIREWORKS, OPENAI, MakePlanner, problems
+from tests.support.llm_factories import CONTEXT, FIREWORKS, OPENAI, MakePlanner, problems, refusal
 from tests.support.llm_server import LlmServer, ScriptedReply, start_reply
 
 ANSWER, DRAFT = str(start_reply("cheap").text), str(start_reply("evil").text)
@@ -182,6 +182,74 @@ def test_a_draft_is_no_decision_and_the_question_is_put_once_more(
         assert json.dumps(problem)[1:-1] in llm_server.requests[1].last
         assert thought.record["attempts"] == 2
         assert thought.cost >= 2 * (650 if model == OPENAI else 728), "both replies are billed"
+
+
+def anthropic(*blocks: Any, stop: str = "end_turn") -> bytes:
+    usage = {"input_tokens": 1_000, "output_tokens": 100}
+    message = {"id": "m", "type": "message", "role": "assistant", "model": "m", "content": blocks}
+    return json.dumps({**message, "stop_reason": stop, "usage": usage}).encode()
+
+
+def gemini(*parts: Any, finish: str = "STOP") -> bytes:
+    candidate = {"content": {"role": "model", "parts": parts}, "finishReason": finish, "index": 0}
+    usage = {"promptTokenCount": 1_000, "candidatesTokenCount": 100, "totalTokenCount": 1_100}
+    return json.dumps({"candidates": [candidate], "usageMetadata": usage}).encode()
+
+
+def ollama(text: str, done_reason: str = "stop", **message: str) -> bytes:
+    reply = {"model": "m", "done": True, "done_reason": done_reason, "prompt_eval_count": 1_000, "eval_count": 100}
+    return json.dumps({**reply, "message": {"role": "assistant", "content": text, **message}}).encode()
+
+
+def parts_reply(*parts: Any) -> bytes:
+    return ScriptedReply(message={"content": parts}).encoded("m")
+
+
+CLAUDE, GEMINI, MAGISTRAL = "anthropic/claude-sonnet-4-5", "gemini/gemini-2.5-flash", "mistral/magistral-medium-latest"
+OLLAMA, OPENROUTER = "ollama_chat/m", "openrouter/m"
+THINKING = {"type": "thinking", "thinking": DRAFT, "signature": "s"}
+THOUGHT = {"type": "thinking", "thinking": [{"type": "text", "text": DRAFT}]}
+OWN: dict[str, tuple[str, bytes, str]] = {
+    "Claude": (CLAUDE, anthropic(THINKING, {"type": "text", "text": ANSWER}), ""),
+    "Claude, by a tool": (
+        CLAUDE,
+        anthropic(
+            THINKING, {"type": "tool_use", "id": "t", "name": "decide", "input": json.loads(ANSWER)}, stop="tool_use"
+        ),
+        "",
+    ),
+    "Claude, cut in its thoughts": (CLAUDE, anthropic(THINKING, stop="max_tokens"), CUT),
+    "Claude, cut in its text": (CLAUDE, anthropic({"type": "text", "text": DRAFT}, stop="max_tokens"), CUT),
+    "Claude, a refusal": (CLAUDE, anthropic({"type": "text", "text": DRAFT}, stop="refusal"), "content filter"),
+    "Gemini": (GEMINI, gemini({"text": DRAFT, "thought": True}, {"text": ANSWER}), ""),
+    "Gemini, cut in its thoughts": (GEMINI, gemini({"text": DRAFT, "thought": True}, finish="MAX_TOKENS"), CUT),
+    "Gemini, thoughts alone": (GEMINI, gemini({"text": DRAFT, "thought": True}), "the answer is empty"),
+    "Gemini, filtered": (GEMINI, gemini({"text": DRAFT}, finish="SAFETY"), "content filter"),
+    "Gemini, malformed": (GEMINI, gemini({"text": DRAFT}, finish="MALFORMED_RESPONSE"), "the answer broke off"),
+    "Magistral": (MAGISTRAL, parts_reply(THOUGHT, {"type": "text", "text": ANSWER}), ""),
+    "Magistral, thoughts alone": (MAGISTRAL, parts_reply(THOUGHT), "the answer is empty"),
+    "Ollama": (OLLAMA, ollama(ANSWER, thinking=DRAFT), ""),
+    "Ollama, thoughts in the text": (OLLAMA, ollama(f"<think>{DRAFT}</think>{ANSWER}"), ""),
+    "Ollama, cut": (OLLAMA, ollama(f"<think>{DRAFT}", "length"), CUT),
+    "OpenRouter, broken off": (OPENROUTER, ScriptedReply(DRAFT, finish="error").encoded("m"), "the answer broke off"),
+    "parts where text belongs": (OPENAI, parts_reply(THOUGHT, {"type": "text", "text": ANSWER}), "(200): "),
+    "pieces of a stream": (OPENAI, f'data: {{"delta": {ANSWER}}}\n\n'.encode(), "(200): "),
+}
+"""Models that litellm speaks to in a language of their own: what they answer, and the problem with it."""
+
+
+@pytest.mark.parametrize("shape", OWN)
+def test_providers_with_a_language_of_their_own(llm_server: LlmServer, make_llm: MakePlanner, shape: str) -> None:
+    model, body, problem = OWN[shape]
+    llm_server.script(ScriptedReply(body=body))
+    planner = make_llm(model)
+    if not problem:
+        assert planner.decide(CONTEXT).decision.vendor_id == "cheap"
+        return
+    error = refusal(planner)
+    assert problem in problems(error)
+    assert len(llm_server.requests) >= 2
+    assert error.record["attempts"] == len(llm_server.requests)
 
 
 OPENED = ("<think>", "<thinking>", "<seed:think>", "[THINK]", "◁think▷", "<|START_THINKING|>", ANALYSIS)
