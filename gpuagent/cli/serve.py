@@ -43,7 +43,7 @@ def serve(host: Host = "127.0.0.1", port: Port = 3000, dev: Dev = False) -> None
 
 def _check_tokens(host: str, environ: Mapping[str, str]) -> None:
     """Raises ConfigError for a server that any machine could use without a token."""
-    from gpuagent.api.auth import is_loopback
+    from gpuagent.api.origins import is_loopback
     from gpuagent.api.tokens import TOKENS, read_tokens
 
     if not read_tokens(environ).callers and not is_loopback(host):
