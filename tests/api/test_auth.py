@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import pytest
 from starlette.requests import Request
-from starlette.routing import Route, WebSocketRoute
 from typer.testing import CliRunner
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
@@ -20,6 +19,7 @@ from gpuagent.api.problems import ProblemError
 from gpuagent.api.tokens import read_tokens
 from gpuagent.cli import app as command
 from gpuagent.errors import ConfigError
+from tests.support.foreign_page import declared
 from tests.support.rest_server import APPROVE, CRON, OPERATE, READ, TOKENS, Served, serving
 from tests.support.world import World
 
@@ -52,16 +52,6 @@ TABLE = {
     ("GET", "/api/agent-tick-due"): TICKERS,
     ("POST", "/api/agent-tick-due"): TICKERS,
 }
-
-
-def declared(routes: Any) -> Iterator[tuple[str, str]]:
-    """Every route of an application, by method."""
-    for route in routes:
-        if isinstance(route, WebSocketRoute):
-            yield ("WS", route.path)
-        else:
-            assert isinstance(route, Route)
-            yield from ((method, route.path) for method in route.methods or ())
 
 
 @pytest.fixture
