@@ -21,13 +21,16 @@ def spelling(name: str, types: Iterable[str]) -> str | None:
 
 
 def distinct(types: Iterable[str]) -> list[str]:
-    """The types, sorted, each once: the first spelling of those that mean one type."""
-    return sorted({_key(name): name for name in reversed(list(types))}.values())
+    """The types in the order of the alphabet, each once: the first spelling of those that mean one type."""
+    names: dict[str, str] = {}
+    for name in types:
+        names.setdefault(_key(name), name)
+    return [names[key] for key in sorted(names)]
 
 
 def suggestion(name: str, types: Iterable[str]) -> str:
     """The types that may have been meant, as `; did you mean A100 or H100?`, or "" if none is close."""
-    names, meant = {_letters(offered): offered for offered in reversed(distinct(types))}, _letters(name)
+    names, meant = {_letters(offered): offered for offered in distinct(types)}, _letters(name)
     containing = [key for key in names if meant and (meant in key or key in meant)]
     close = dict.fromkeys([*containing, *get_close_matches(meant, names)])
     return f"; did you mean {' or '.join(names[key] for key in list(close)[:SUGGESTIONS_MAX])}?" if close else ""

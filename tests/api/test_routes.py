@@ -50,6 +50,12 @@ def test_steps_one_transition_at_a_time(served: Served) -> None:
     assert phases == ["EXECUTING", "EXECUTING", "WAITING"]
 
 
+def test_a_gpu_in_small_letters_is_the_same_gpu(served: Served) -> None:
+    run = served.post("/api/agent-start", {**ORDER, "gpuType": "h100", "budgetTotal": 9})
+    assert run["gpuType"] == "H100"
+    assert served.tick(run["_id"])["message"] == "Job started"  # the vendor is asked for what it offers
+
+
 def test_a_run_that_nothing_fits_says_what_it_decided(served: Served) -> None:
     run_id = served.start(budget=1)
     answer = served.tick(run_id)
@@ -145,6 +151,7 @@ BAD: list[tuple[dict[str, Any], int, str]] = [
     ({**ORDER, "budgetTotl": 5}, 422, "budgetTotl"),
     ({**ORDER, "planner": "oracle"}, 422, "no planner"),
     ({**ORDER, "gpuType": "Z80"}, 422, "Z80"),
+    ({**ORDER, "gpuType": "l40-s"}, 422, "did you mean L40S?"),
     ({"goal": "x", "budgetTotal": 5}, 422, "userId"),
 ]
 
@@ -194,7 +201,8 @@ def test_head_is_get_without_a_body(served: Served) -> None:
 
 def test_a_slash_at_the_end_is_no_other_path(served: Served) -> None:
     """And no redirect, which would lose https behind a proxy, and a POST's body with some clients."""
-    run_id = served.post("/api/agent-start/", ORDER)["_id"]
+    run_id = served.start()
+    assert served.post("/api/agent-step/", {"runId": run_id})["run"]["phase"] == "EXECUTING"
     headers = {"X-Forwarded-Proto": "https", "Host": "localhost"}
     for path in ("/api/runs/", "/api/runs//", "/healthz/", "/openapi.json/", f"/api/agent-status/?runId={run_id}"):
         reply = served.http.get(path, headers=headers)
