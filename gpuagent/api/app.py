@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from gpuagent.api import problems
 from gpuagent.api.connections import Connections
 from gpuagent.api.followers import Followers
-from gpuagent.api.middleware import BodyLimit, Head, Paths
+from gpuagent.api.middleware import BodyLimit, HeadRequests, TrailingSlashes
 from gpuagent.api.origins import read_origins, with_cors
 from gpuagent.api.routes import due, events, health, reports, runs, vendors
 from gpuagent.api.tokens import read_tokens
@@ -46,7 +46,7 @@ def create_app(
     for module in (health, runs, events, vendors, reports, due):
         app.router.routes.extend(module.routes.routes)  # not include_router(), so that app.routes names each
     problems.install(app)
-    for middleware in (BodyLimit, Head, Paths):  # the last is met first
+    for middleware in (BodyLimit, HeadRequests, TrailingSlashes):  # the last is met first
         app.add_middleware(middleware)
     if app.state.origins:
         app.add_middleware(with_cors, app.state.origins)

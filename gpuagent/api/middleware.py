@@ -16,7 +16,7 @@ def is_head(scope: Scope) -> bool:
     return bool(scope.get(_HEAD)) or scope.get("method") == "HEAD"
 
 
-class Paths:
+class TrailingSlashes:
     """Middleware that takes a path with slashes at its end for the same path without them. There is no redirect, which
     would need the scheme and the host by which a client behind proxies knows this server."""
 
@@ -28,7 +28,7 @@ class Paths:
         await self.app({**scope, "path": path.rstrip("/") or "/"} if path.endswith("/") else scope, receive, send)
 
 
-class Head:
+class HeadRequests:
     """Middleware that answers HEAD wherever GET is answered, with the same status and headers, and ends streams."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -40,7 +40,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-class Server:
+class RestServer:
     """A server of the application in a thread of its own, so that no answer under way can keep the process from ending.
 
     request_s, connections_max: as REQUEST_S and CONNECTIONS_MAX.

@@ -15,7 +15,7 @@ from gpuagent.cli.common import errors_explained
 from gpuagent.errors import ConfigError
 
 if TYPE_CHECKING:
-    from gpuagent.api.server import Server
+    from gpuagent.api.server import RestServer
 
 THREAD_S = 0.5
 Host = Annotated[str, typer.Option(help="The address to listen on; one that is not loopback needs tokens.")]
@@ -30,7 +30,7 @@ def serve(host: Host = "127.0.0.1", port: Port = 3000, dev: Dev = False) -> None
         for number in (signal.SIGINT, signal.SIGTERM):  # so that every cleanup runs, whichever signal stops it
             signal.signal(number, signal.default_int_handler)
         environ: Mapping[str, str] = os.environ
-        server: Server | None = None
+        server: RestServer | None = None
         try:
             _check_tokens(host, environ)
             listening = stack.enter_context(_listen(host, port))
@@ -97,8 +97,8 @@ def _url(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _server(environ: Mapping[str, str], listening: socket.socket) -> "Server":
+def _server(environ: Mapping[str, str], listening: socket.socket) -> "RestServer":
     from gpuagent.api.app import create_app
-    from gpuagent.api.server import Server
+    from gpuagent.api.server import RestServer
 
-    return Server(create_app(environ), listening)
+    return RestServer(create_app(environ), listening)

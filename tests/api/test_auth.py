@@ -126,7 +126,8 @@ def test_without_tokens_only_the_machine_itself_is_let_in() -> None:
         _scope(origin="http://localhost:5173", sec_fetch_site="same-site"),  # the operator allows it
     ):
         assert authorized_caller(request, "read").name == "local"
-    assert authorized_caller(_scope(**JSON_POST), "approve").name == "local"
+    for origin in ({}, {"origin": "http://localhost:5173"}):
+        assert authorized_caller(_scope(**JSON_POST, **origin), "approve").name == "local"
     for refused_request in (
         _scope(client="10.0.0.7"),
         _scope(server="10.0.0.1"),

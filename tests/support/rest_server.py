@@ -12,7 +12,7 @@ import httpx
 from gpuagent.api.app import create_app
 from gpuagent.api.connections import Connections
 from gpuagent.api.followers import Followers
-from gpuagent.api.server import Server, listen
+from gpuagent.api.server import RestServer, listen
 from gpuagent.wiring import Agent, Database
 from tests.support.world import World
 
@@ -99,7 +99,7 @@ def listening() -> Iterator[socket.socket]:
 
 @contextmanager
 def running(app: Any, listener: socket.socket, **bounds: Any) -> Iterator[str]:
-    server = Server(app, listener, **bounds)
+    server = RestServer(app, listener, **bounds)
     server.start()
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
