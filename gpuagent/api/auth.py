@@ -14,7 +14,7 @@ from gpuagent.api.problems import ProblemError
 from gpuagent.api.tokens import APPROVE, CRON, OPERATE, READ, ROLES, TICK_DUE, TOKENS, Caller, Tokens
 
 LOCAL = Caller("local", frozenset().union(*ROLES.values()))
-FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 SUBPROTOCOL = "gpuagent"
 """A browser cannot send a header with a WebSocket: it offers this subprotocol, and `bearer.TOKEN` beside it."""

@@ -56,7 +56,7 @@ def is_from_own_pages(http: HTTPConnection, origins: Sequence[str]) -> bool:
         return False
     if origin is None:  # of programs, and of what a page embeds or links
         return http.headers.get("sec-fetch-site", "none") in ("none", "same-origin")
-    netloc = urlsplit(origin).netloc
+    netloc = origin.partition("://")[2]
     return netloc == host or (origin in origins and _is_loopback_netloc(netloc))
 
 

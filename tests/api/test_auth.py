@@ -133,6 +133,7 @@ def test_without_tokens_only_the_machine_itself_is_let_in() -> None:
         _scope(server="10.0.0.1"),
         _scope(x_forwarded_for="10.0.0.7"),
         _scope(forwarded="for=10.0.0.7"),
+        _scope(x_forwarded_proto="https"),
     ):
         assert _refusal(refused_request, "read") == "no_tokens"
 
@@ -151,6 +152,8 @@ def test_without_tokens_only_the_machine_itself_is_let_in() -> None:
         {"origin": "https://evil.example"},  # a web page in its browser
         {"origin": "null"},
         {"origin": ""},
+        {"origin": "http://[::1"},
+        {"origin": "localhost:3000"},
         {"origin": "http://localhost:8888"},  # of another server on this machine
         {"origin": "http://127.0.0.1:3000"},  # another origin than http://localhost:3000
         {"origin": "https://ops.example"},  # allowed, but of elsewhere: it takes a token

@@ -201,12 +201,14 @@ def test_head_is_get_without_a_body(served: Served) -> None:
 
 def test_a_slash_at_the_end_is_no_other_path(served: Served) -> None:
     """And no redirect, which would lose https behind a proxy, and a POST's body with some clients."""
+    forwarded = {"Authorization": f"Bearer {READ}", "X-Forwarded-Proto": "https", "Host": "ops.example"}
+    with serving(served.world, TOKENS) as behind_a_proxy:
+        reply = behind_a_proxy.http.get("/api/runs/", headers=forwarded)
+        assert (reply.status_code, "location" in reply.headers) == (200, False)
     run_id = served.start()
     assert served.post("/api/agent-step/", {"runId": run_id})["run"]["phase"] == "EXECUTING"
-    headers = {"X-Forwarded-Proto": "https", "Host": "localhost"}
     for path in ("/api/runs/", "/api/runs//", "/healthz/", "/openapi.json/", f"/api/agent-status/?runId={run_id}"):
-        reply = served.http.get(path, headers=headers)
-        assert (reply.status_code, reply.history) == (200, []), path
+        assert served.http.get(path).status_code == 200, path
     assert served.get("/", 404)["instance"] == "/"
     assert served.get("/api/nothing/", 404)["instance"] == "/api/nothing"
     with connect(f"{served.url.replace('http', 'ws')}/api/runs/{run_id}/ws/") as ws:
