@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 import threading
 
 import uvicorn
@@ -28,9 +29,10 @@ def listen(host: str, port: int) -> socket.socket:
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in {"TCP_KEEPIDLE": UNREAD_S, "TCP_KEEPINTVL": 5, "TCP_USER_TIMEOUT": UNREAD_S * 1000}.items():
-        if option := getattr(socket, name, None):  # Linux has them, and connections inherit them there
-            listening.setsockopt(socket.IPPROTO_TCP, option, value)
+    if sys.platform == "linux":  # where connections inherit these
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, UNREAD_S)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, UNREAD_S // 3)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_S * 1000)
     try:
         listening.bind((host, port))
         listening.listen(512)
