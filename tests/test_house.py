@@ -38,9 +38,11 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/api/test_routes.py": (
         "gpuagent.adapters.mongo.queries",
         "gpuagent.api.as_json",
+        "gpuagent.api.middleware",
         "gpuagent.api.routes.runs",
         "gpuagent.api.schemas",
     ),
+    "tests/api/test_server.py": ("gpuagent.api.http11",),
     "tests/books/test_sweep.py": ("gpuagent.books.audit", "gpuagent.books.repair"),
     "tests/cli/test_commands.py": (
         "gpuagent.adapters.vendors.file",

@@ -1,10 +1,30 @@
 """Untrusted text made safe to store and show."""
 
+import re
+
 TEXT_MAX = 2_000
 """Characters."""
+_SEPARATORS = ",;\t|\r\n\v\f\x1c-\x1e\x85\u2028\u2029\u060c\u061b\uff0c\uff1b"
+"""What some locale or program ends a cell or a row of a CSV file with: a list separator of any script, a line's end."""
+_FORMULA = "=+\\-@\uff1d\uff0b\uff0d\uff20"
+"""What a spreadsheet takes for the start of a formula, in full width too."""
+_SKIPPED = rf"(?:[^\S{_SEPARATORS}]|[\x00-\x08\x0e-\x1b\x1f\"\xad\u200b-\u200f\u2060\ufeff])*"
+"""What may stand before it: blanks, quotes, and what is not seen."""
+_BEFORE_A_FORMULA = re.compile(rf"(^|[{_SEPARATORS}])(?={_SKIPPED}[{_FORMULA}])")
+_NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?", re.ASCII)
 
 
 def clean(text: str, limit: int = TEXT_MAX) -> str:
     """Untrusted text as inert data: one line, no control characters, at most `limit` characters."""
     line = "".join(char if char.isprintable() else " " for char in text[: limit + 1])
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def spreadsheet_text(text: str) -> str:
+    """Untrusted text for a cell of a CSV file. A spreadsheet takes no part of it for a formula, in any locale.
+
+    Where a file is opened with another separator than it was written with, quotes hold nothing together, and a cell
+    may begin after any separator in the text: an apostrophe stands before whatever would be a formula there. A text
+    that is a number stays one.
+    """
+    return text if _NUMBER.fullmatch(text) else _BEFORE_A_FORMULA.sub(r"\1'", text)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gpuagent.agent.start import Order, start
+from gpuagent.core.gpus import is_same
 from gpuagent.core.model import Run
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Ports
@@ -95,7 +96,7 @@ def _check_order(order: Order, run: Run, name: str) -> None:
     terms: dict[str, tuple[object, object]] = {
         "goal": (order.goal.strip(), run.goal),
         "budget": (show_usd(order.budget), show_usd(run.budget)),
-        "gpu_type": (order.gpu_type, run.gpu_type),
+        "gpu_type": (run.gpu_type if is_same(order.gpu_type, run.gpu_type) else order.gpu_type, run.gpu_type),
         "hours": (order.max_hours, run.max_hours),
         "user": (order.user_id, run.user_id),
         "planner": (order.planner, run.planner),

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 from bson import ObjectId
 
@@ -9,17 +10,21 @@ from tests.support.rest_server import Served
 from tests.support.world import World
 
 
+def tick_due(served: Served, limit_s: float = 45) -> Any:
+    return served.post(f"/api/agent-tick-due?limitS={limit_s}", {})
+
+
 def test_ticks_what_is_due_and_says_so(served: Served) -> None:
     ids = {served.start() for _ in range(3)}
     waits = served.start(budget=1)
-    answer = served.get("/api/agent-tick-due")
+    answer = tick_due(served)
     assert {entry["runId"] for entry in answer["ticked"]} == {*ids, waits}
     assert {entry["message"] for entry in answer["ticked"]} == {"Job started", "Run aborted"}
     assert (answer["failed"], answer["left"]) == ([], 0)
     served.world.market.work()
-    answer = served.post("/api/agent-tick-due", {})
+    answer = tick_due(served)
     assert {entry["runId"]: entry["phase"] for entry in answer["ticked"]} == dict.fromkeys(ids, "SUCCESS")
-    assert served.get("/api/agent-tick-due")["ticked"] == []
+    assert tick_due(served)["ticked"] == []
 
 
 def test_a_run_that_waits_is_not_due(served: Served) -> None:
@@ -27,13 +32,13 @@ def test_a_run_that_waits_is_not_due(served: Served) -> None:
     run = served.world.store.load(run_id)
     later = replace(run, wait_until=served.world.market.clock.now() + 3000, waits=1)
     served.world.store.save(run, later, [], served.world.market.clock.now())
-    assert served.get("/api/agent-tick-due")["ticked"] == []
+    assert tick_due(served)["ticked"] == []
 
 
 def test_two_calls_at_once_share_the_runs(served: Served) -> None:
     ids = {served.start() for _ in range(6)}
     with ThreadPoolExecutor(3) as pool:
-        answers = list(pool.map(lambda _: served.get("/api/agent-tick-due"), range(3)))
+        answers = list(pool.map(lambda _: tick_due(served), range(3)))
     ticked = [entry["runId"] for answer in answers for entry in answer["ticked"] if entry["message"] == "Job started"]
     assert sorted(ticked) == sorted(ids)
     assert all(answer["failed"] == [] for answer in answers)
@@ -65,13 +70,13 @@ def test_a_lease_ends_by_itself(world: World) -> None:
 
 def test_no_tick_begins_after_the_limit_and_the_next_call_goes_on(served: Served) -> None:
     ids = {served.start() for _ in range(12)}
-    first = served.get("/api/agent-tick-due", limitS=0.05)
+    first = tick_due(served, 0.05)
     reached = {entry["runId"] for entry in first["ticked"]}
     assert len(reached) < len(ids)
     assert first["left"] == len(ids) - len(reached)
     total = set(reached)
     while total != ids:  # those that were not reached come first
-        more = {entry["runId"] for entry in served.get("/api/agent-tick-due", limitS=0.2)["ticked"]}
+        more = {entry["runId"] for entry in tick_due(served, 0.2)["ticked"]}
         assert more - total
         total |= more
 
@@ -81,6 +86,6 @@ def test_what_fails_holds_up_no_other(served: Served) -> None:
     good = served.start(vendorIds=["gpu_vendor_1"])
     database = served.world.market.database(served.world.environment["MONGODB_DB_NAME"])
     database.runs.update_one({"_id": ObjectId(bad)}, {"$set": {"payer": "0x" + "1" * 40}})  # another wallet's run
-    answer = served.get("/api/agent-tick-due")
+    answer = tick_due(served)
     assert [entry["runId"] for entry in answer["ticked"]] == [good]
     assert [(entry["runId"], entry["code"]) for entry in answer["failed"]] == [(bad, "refused")]

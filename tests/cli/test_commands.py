@@ -87,6 +87,7 @@ def test_watch_shows_what_a_user_wants_to_see(world: World, gpuagent: Callable[.
         (("--budget", "5", "--hours", "an hour"), "not a number"),
         (("--budget", "5", "--vendor", "nobody"), "known: gpu_vendor_1"),
         (("--budget", "5", "--gpu", "TPU"), "no enabled vendor offers TPU"),
+        (("--budget", "5", "--gpu", "A10O"), "did you mean A100?"),
         (("--budget", "5", "--planner", "oracle"), "no planner 'oracle'"),
         (("--budget", "5", "--goal", " "), "a goal is a text"),
     ],

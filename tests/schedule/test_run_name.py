@@ -90,6 +90,11 @@ def test_a_name_that_is_used_for_something_else_is_refused(world: World, changes
         load_or_start(replace(ORDER, **changes), "nightly", world.ports)
 
 
+def test_a_gpu_in_small_letters_is_the_same_order(world: World) -> None:
+    run = load_or_start(ORDER, "nightly", world.ports)
+    assert load_or_start(replace(ORDER, gpu_type=run.gpu_type.lower()), "nightly", world.ports) == run
+
+
 def test_a_run_that_was_begun_is_continued_though_none_could_begin(make_world: Callable[..., World]) -> None:
     """The wallet is empty by now: that is no reason to leave alone what was paid."""
     poor = make_world(funds=1_400_000)

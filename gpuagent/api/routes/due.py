@@ -33,13 +33,19 @@ Limit = Annotated[float, Query(alias="limitS", gt=0, le=LIMIT_MAX_S, description
 
 @routes.get("/api/agent-tick-due", response_model=schemas.TickDueResponse, responses=RESPONSES)
 def tick_due_by_get(_: MayTickDue, connections: Connected, limit_s: Limit = LIMIT_S) -> Response:
-    """Tick every run that is due, within the time limit. For a cron that can only GET, such as Vercel's."""
+    """Tick every run that is due, within the time limit. For a cron that can only GET, such as Vercel's.
+
+    Without tokens it is refused: any web page can make a browser GET.
+    """
     return JSONResponse(_Round(connections, limit_s).tick_all())
 
 
 @routes.post("/api/agent-tick-due", response_model=schemas.TickDueResponse, responses=RESPONSES)
 def tick_due(_: MayTickDue, connections: Connected, limit_s: Limit = LIMIT_S) -> Response:
-    """Tick every run that is due, within the time limit. Safe to call twice at once, and to miss."""
+    """Tick every run that is due, within the time limit. Safe to call twice at once, and to miss.
+
+    Without tokens it is to come with `Content-Type: application/json`.
+    """
     return JSONResponse(_Round(connections, limit_s).tick_all())
 
 
