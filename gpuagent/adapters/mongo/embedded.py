@@ -122,9 +122,13 @@ def _use(home: Path, binary: Path, *, ephemeral: bool) -> Mongod:
             users = os.open(home / "users.lock", os.O_RDWR | os.O_CREAT, 0o600)
             undo.callback(os.close, users)
             fcntl.flock(users, fcntl.LOCK_SH)  # waits while a server without users is ending
-            if not _is_supervised(home):
+            port = _await_ready(home)
+            if port is None and not _is_supervised(home):  # or not any more: a supervisor can be killed meanwhile
                 _launch(home, binary, ephemeral=ephemeral)
-            server = Mongod(home, _await_ready(home), users)
+                port = _await_ready(home)
+            if port is None:
+                raise _failure(home)
+            server = Mongod(home, port, users)
             undo.pop_all()
             return server
     except OSError as error:
@@ -153,20 +157,25 @@ def _launch(home: Path, binary: Path, *, ephemeral: bool) -> None:
         )
 
 
-def _await_ready(home: Path) -> int:
-    """The port, once mongod takes transactions. Raises MongodError with the end of the log."""
+def _await_ready(home: Path) -> int | None:
+    """The port, once mongod takes transactions; None where no supervisor sees to it, or not in time."""
     deadline = time.monotonic() + READY_WITHIN_S
     while _is_supervised(home) and time.monotonic() < deadline:
         if server := last_server(home):
             return server["port"]
         time.sleep(POLL_S)
+    return None
+
+
+def _failure(home: Path) -> MongodError:
+    """The error that the log explains: by what the supervisor wrote last, else by its serious lines."""
     log = home / "mongod.log"
     lines = log.read_text(errors="replace").splitlines()
     for line in lines:
         if line.startswith(COMPLAINT):
-            raise MongodError(line.removeprefix(COMPLAINT))
+            return MongodError(line.removeprefix(COMPLAINT))
     serious = [line for line in lines if '"s":"E"' in line or '"s":"F"' in line or not line.startswith("{")]
-    raise MongodError(f"mongod did not start. {log} ends:\n" + "\n".join((serious or lines)[-6:]))
+    return MongodError(f"mongod did not start. {log} ends:\n" + "\n".join((serious or lines)[-6:]))
 
 
 def last_server(home: Path) -> dict[str, int] | None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 USER = "gpuagent"
 ROLES = ("readWriteAnyDatabase", "dbAdminAnyDatabase", "clusterMonitor")
-KEY, PASSWORD, PASSWORD_NEW = "mongod.key", "password", "password.new"  # noqa: S105 - names of files
+KEY, PASSWORD, PASSWORD_NEW = "mongod.key", "password", "password.new"
 SUPERUSER = "__system"
 """mongod's name for a member of its own replica set, who logs in with the key."""
 SECRET_BYTES = 32
@@ -102,7 +102,7 @@ def refused(home: Path) -> MongodError:
 def read_secret(path: Path) -> str:
     """The secret in a file. Raises MongodError where others may read the file or have written it, or it is empty."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    with open(descriptor, "rb") as file:
+    with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & OTHERS:
             raise MongodError(f"others may read {path}, or wrote it: look who has read it, then `chmod 600` it")
@@ -117,7 +117,7 @@ def write_secret(path: Path) -> None:
     part = path.with_name(f"{path.name}.part")
     part.unlink(missing_ok=True)
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "w", encoding="ascii") as file:
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(secrets.token_hex(SECRET_BYTES))
         file.flush()
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""The embedded server's secrets: no other local user comes in, older folders are upgraded, nothing is reset silently."""
+"""The embedded server's secrets: no other local user comes in, older folders are upgraded, nothing is reset unasked."""
 
 import fcntl
 import itertools
@@ -204,7 +204,7 @@ def test_a_secret_that_others_may_know_is_not_used(tmp_path: Path, monkeypatch: 
     assert embedded_secrets.read_secret(path) == secret
     for mode in (0o640, 0o604, 0o620):
         path.chmod(mode)
-        with pytest.raises(MongodError, match="others may read .*chmod 600"):
+        with pytest.raises(MongodError, match=r"others may read .*chmod 600"):
             embedded_secrets.read_secret(path)
     path.chmod(0o600)
     for nothing in ("", " \n", "pässword"):
