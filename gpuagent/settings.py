@@ -15,7 +15,8 @@ PLANNER_MODES = ("stub", "llm")
 class Settings:
     """What the environment says. What only some commands need is read when it is needed, and raises ConfigError then.
 
-    environ also holds the vendors' bearer tokens, each under the name in the vendor's record.
+    database: the one that is named beside MONGODB_URI, "" for none. environ also holds the vendors' bearer tokens, each
+    under the name in the vendor's record.
     """
 
     mongodb_uri: str = field(repr=False)
@@ -66,7 +67,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
     env = os.environ if environ is None else environ
     settings = Settings(
         mongodb_uri=env.get("MONGODB_URI", ""),
-        database=env.get("MONGODB_DB_NAME", "gpuagent"),
+        database=env.get("MONGODB_DB_NAME", ""),
         planner=env.get("PLANNER_MODE", "stub"),
         network=networks.caip2_of(env.get("X402_NETWORK") or networks.LOCAL.name),
         environ=env,

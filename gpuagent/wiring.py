@@ -39,6 +39,15 @@ class Database:
     queries: "MongoQueries"
     ledgers: "MongoLedgers"
 
+    @property
+    def name(self) -> str:
+        return self.store.connection.database.name
+
+    @property
+    def upgrade(self) -> str:
+        """What of the schema only another MongoDB user may bring up to date, in words; "" for nothing."""
+        return self.store.connection.upgrade
+
 
 @dataclass(frozen=True, slots=True)
 class Agent:
