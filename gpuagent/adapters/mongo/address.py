@@ -48,8 +48,8 @@ def unusable(uri: str, error: Exception) -> ConfigError:
         return ConfigError("MONGODB_URI cannot be used: write the user's own name and password for what stands in <>")
     if not ESCAPED.fullmatch(credentials):
         return ConfigError(
-            f"MONGODB_URI cannot be used: in the user name and the password write {ESCAPES}; "
-            "the only : and @ that stay are those behind the name and behind the password"
+            f"MONGODB_URI cannot be used: between :// and the host write {ESCAPES}; "
+            "the only : and @ that stay are the one behind the user's name and the one before the host"
         )
     return ConfigError(f"MONGODB_URI cannot be used: {str(error)[:MESSAGE_MAX]}")
 
