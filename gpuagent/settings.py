@@ -9,6 +9,10 @@ from gpuagent.core.model import Token
 from gpuagent.errors import ConfigError
 
 PLANNER_MODES = ("stub", "llm")
+CHAIN_NAMES = (
+    *("CHAIN_RPC_URL", "X402_NETWORK"),
+    *("X402_PRIVATE_KEY", "EVM_PRIVATE_KEY", "X402_KEYSTORE", "CDP_ACCOUNT"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,11 @@ class Settings:
         if not self.environ.get(name):
             raise ConfigError(f"set {name}: {what}")
         return self.environ[name]
+
+
+def is_configured(environ: Mapping[str, str]) -> bool:
+    """Whether the environment names a chain or a wallet; without either, everything is embedded."""
+    return any(environ.get(name) for name in CHAIN_NAMES)
 
 
 def read(environ: Mapping[str, str] | None = None) -> Settings:

@@ -21,7 +21,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from gpuagent.adapters.mongo import policy
-from gpuagent.adapters.mongo.address import database_in, database_name, unknown_user, unusable
+from gpuagent.adapters.mongo.address import SERVERS_OWN, database_in, database_name, unknown_user, unusable
 from gpuagent.adapters.mongo.deadline import bounded
 from gpuagent.adapters.mongo.setup import check_not_elsewhere, ensure_schema, is_allowed, upgrade_needed
 from gpuagent.adapters.mongo.values import Document
@@ -64,6 +64,11 @@ class Connection:
 
     def close(self) -> None:
         self.client.close()
+
+    def databases_beside(self) -> list[str]:
+        """The names of the server's other databases that are not its own."""
+        names = set(self.client.list_database_names()) - {*SERVERS_OWN, self.database.name}
+        return sorted(names)
 
     def deadline(self) -> AbstractContextManager[None]:
         """One deadline for what is done inside, and StoreError for its failures."""

@@ -34,7 +34,7 @@ POLL_S = 0.01
 COMPLAINT = "gpuagent: "
 """The beginning of the line in mongod.log with which a supervisor says why it gives up."""
 
-__all__ = ["Mongod", "MongodError", "default_folder", "find_binary", "last_server", "start"]
+__all__ = ["Mongod", "MongodError", "default_folder", "find_binary", "is_supervised", "last_server", "start"]
 
 
 class Mongod:
@@ -123,7 +123,7 @@ def _use(home: Path, binary: Path, *, ephemeral: bool) -> Mongod:
             undo.callback(os.close, users)
             fcntl.flock(users, fcntl.LOCK_SH)  # waits while a server without users is ending
             port = _await_ready(home)
-            if port is None and not _is_supervised(home):  # or not any more: a supervisor can be killed meanwhile
+            if port is None and not is_supervised(home):  # or not any more: a supervisor can be killed meanwhile
                 _launch(home, binary, ephemeral=ephemeral)
                 port = _await_ready(home)
             if port is None:
@@ -160,7 +160,7 @@ def _launch(home: Path, binary: Path, *, ephemeral: bool) -> None:
 def _await_ready(home: Path) -> int | None:
     """The port, once mongod takes transactions; None where no supervisor sees to it, or not in time."""
     deadline = time.monotonic() + READY_WITHIN_S
-    while _is_supervised(home) and time.monotonic() < deadline:
+    while is_supervised(home) and time.monotonic() < deadline:
         if server := last_server(home):
             return server["port"]
         time.sleep(POLL_S)
@@ -205,6 +205,7 @@ def _can_lock(file: IO[bytes], how: int) -> bool:
     return True
 
 
-def _is_supervised(home: Path) -> bool:
+def is_supervised(home: Path) -> bool:
+    """Whether the folder has a server, which is ready or about to be."""
     with (home / "supervisor.lock").open("ab") as file:
         return not _can_lock(file, fcntl.LOCK_SH)
