@@ -72,7 +72,7 @@ class _Opener:
         current = self.installation.settings
         where = "MONGODB_URI" if current.mongodb_uri else f"embedded: {wiring.embedded_place(current)}"
         kind = f"replica set {server.replica_set}" if server.replica_set else "sharded cluster"
-        yield Check("database", Status.OK, f"{database.name} in MongoDB {server.version}, {kind} ({where})")
+        yield Check("database", Status.OK, f"MongoDB {server.version}, {kind}, database {database.name} ({where})")
         if database.upgrade:
             yield Check("database schema", Status.ADVICE, database.upgrade, "an administrator of MongoDB does it once")
 

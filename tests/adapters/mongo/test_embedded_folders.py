@@ -100,8 +100,8 @@ def test_no_command_looks_into_one_of_two_databases_without_saying_so(
     spoken()
     with wiring.open_database(settings.read(CONFIGURED)) as db:
         db.store.create(RUN)
-    (said,) = spoken()
-    assert said.startswith(f"this is {OWN} ({data_folder / 'mongod'}); there is {PRACTICE}")
+    (notice,) = spoken()
+    assert notice.startswith(f"this is {OWN} ({data_folder / 'mongod'}); there is {PRACTICE}")
     commands: tuple[tuple[tuple[str, ...], dict[str, str], str], ...] = (
         (("run", "list"), {}, PRACTICE),
         (("report", "--format", "journal", "--out", "-"), {}, PRACTICE),
@@ -112,16 +112,16 @@ def test_no_command_looks_into_one_of_two_databases_without_saying_so(
     for arguments, environment, meant in commands:
         result = gpuagent(*arguments, **environment)
         assert result.exit_code == 0, result.output
-        (said,) = spoken()
-        assert said.startswith(f"this is {meant} ("), arguments
+        (notice,) = spoken()
+        assert notice.startswith(f"this is {meant} ("), arguments
     wiring.announce_practice_database()  # as `gpuagent up` and `gpuagent lab` do
-    (said,) = spoken()
-    assert said.startswith(f"this is {PRACTICE} (")
+    (notice,) = spoken()
+    assert notice.startswith(f"this is {PRACTICE} (")
     with wiring.open_database(settings.read({**CONFIGURED, "MONGODB_DB_NAME": "other"})):
         assert "MONGODB_DB_NAME may name ['gpuagent']" in spoken()[-1]
     with start(data_folder / "mongod") as server:
-        named = {"MONGODB_URI": server.uri, "MONGODB_DB_NAME": "gpuagent"}
+        environment = {"MONGODB_URI": server.uri, "MONGODB_DB_NAME": "gpuagent"}
     spoken()
-    with wiring.open_used_databases(settings.read(named)) as databases:
+    with wiring.open_used_databases(settings.read(environment)) as databases:
         assert list(databases) == [""]  # an address is the one database
     assert spoken() == []

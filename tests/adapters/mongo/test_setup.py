@@ -156,8 +156,8 @@ def test_no_writer_is_without_what_refuses_malformed_money_and_duplicates(rights
 
 def test_the_database_in_the_uri_is_the_database(rights: Rights) -> None:
     uri = rights.uri("owner")
-    for named in ("", NAME):
-        with closing(Connection(uri, named)) as connection:
+    for name in ("", NAME):
+        with closing(Connection(uri, name)) as connection:
             assert connection.database.name == NAME
     with pytest.raises(ConfigError, match=r"names the database 'rights' and MONGODB_DB_NAME 'other': write one"):
         Connection(uri, "other")
@@ -168,9 +168,9 @@ def test_the_database_in_the_uri_is_the_database(rights: Rights) -> None:
 
 
 def test_runs_of_a_version_that_did_not_read_the_uri_are_not_left_behind(rights: Rights) -> None:
-    usual, named = rights.admin["gpuagent"], rights.uri("owner")
+    usual, uri = rights.admin["gpuagent"], rights.uri("owner")
     usual.policies.insert_one({"version": 1})
-    with closing(Connection(named, "")):  # its user may not read the other database, and so has not used it
+    with closing(Connection(uri, "")):  # its user may not read the other database, and so has not used it
         pass
     rights.admin.drop_database(NAME)
     rights.admin.admin.command("grantRolesToUser", "owner", roles=[{"role": "read", "db": "gpuagent"}])
@@ -178,10 +178,10 @@ def test_runs_of_a_version_that_did_not_read_the_uri_are_not_left_behind(rights:
         with pytest.raises(
             ConfigError, match=r"'rights', which is empty, while 'gpuagent' has.*MONGODB_DB_NAME=rights"
         ):
-            Connection(named, "")
+            Connection(uri, "")
         assert rights.database.list_collection_names() == []
         for name in (NAME, ""):  # begun anew on purpose, and from then on
-            with closing(Connection(named, name)) as connection:
+            with closing(Connection(uri, name)) as connection:
                 assert connection.database.name == NAME
     finally:
         rights.admin.admin.command("revokeRolesFromUser", "owner", roles=[{"role": "read", "db": "gpuagent"}])
