@@ -18,13 +18,11 @@ over HTTP, by the command line, on a screen, or through the module that others i
 COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/adapters/chain/test_evm.py": ("gpuagent.adapters.chain.logs",),
     "tests/adapters/mongo/test_changes.py": ("gpuagent.adapters.mongo.changes",),
-    "tests/adapters/mongo/test_embedded.py": ("gpuagent.adapters.mongo.embedded_supervisor",),
     "tests/adapters/mongo/test_setup.py": ("gpuagent.adapters.mongo.setup",),
     "tests/adapters/mongo/test_store.py": (
         "gpuagent.adapters.mongo.documents",
         "gpuagent.adapters.mongo.jobs",
         "gpuagent.adapters.mongo.reads",
-        "gpuagent.adapters.mongo.schema",
     ),
     "tests/adapters/planners/llm/test_limits.py": ("gpuagent.wire.watched_http",),
     "tests/adapters/vendors/test_http.py": ("gpuagent.wire.transport",),

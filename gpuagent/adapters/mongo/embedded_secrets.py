@@ -105,7 +105,10 @@ def read_secret(path: Path) -> str:
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & OTHERS:
-            raise MongodError(f"others may read {path}, or wrote it: look who has read it, then `chmod 600` it")
+            raise MongodError(
+                f"others may read {path}, or wrote it: look who has read it, then `chmod 600` it; "
+                "where that changes nothing, the disk keeps no secrets: choose another folder"
+            )
         secret = b"".join(file.read().split())  # as mongod reads its key
     if not (secret and secret.isascii()):
         raise MongodError(f"{path} is empty, or no secret of ours: {_advice(path.parent)}")

@@ -94,6 +94,8 @@ def test_a_local_user_changes_no_payee_and_removes_no_cap(
         for process in processes_of(server):
             assert not [secret for secret in secrets if secret in " ".join(process.cmdline())]
             assert SECRET not in process.environ().values()
+        # Else whoever comes between mongod's first moment and our user's would be let in, to make a user.
+        assert "--setParameter=enableLocalhostAuthBypass=false" in psutil.Process(server.pid).cmdline()
         log = (home / "mongod.log").read_text()
         assert not [secret for secret in secrets if secret in log]
     record_property("observed", f"{len(refused)} of {len(refused)} attempts refused; the payee is ours")

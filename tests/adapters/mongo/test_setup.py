@@ -84,6 +84,8 @@ def test_a_user_that_may_only_read_reads(rights: Rights, caplog: pytest.LogCaptu
         assert db.name == NAME
         assert db.store.load(run.run_id) == run
         assert [shown["goal"] for shown in db.reads.runs()] == [run.goal]
+        assert db.reads.server().replica_set
+        assert db.store.policy().version == 1
         with db.reads.history() as rows:
             assert rows.original_runs() == 0
         for write in (
