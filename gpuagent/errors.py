@@ -6,7 +6,7 @@ GpuAgentError
 │   ├── RunNotOurs       another system's run: to look at only
 │   └── UnknownVendor
 ├── ConfigError          the environment lacks something, or a server is not there
-│   └── MongodError      (adapters/mongo/embedded.py) the embedded database cannot start
+│   └── MongodError      (adapters/mongo/embedded_secrets.py) the embedded database cannot start
 ├── Refused              a rule about money said no; nothing was signed
 │   ├── WalletUnfunded
 │   ├── PolicyRefused    a cap, a halt or a missing approval of the owner's policy

@@ -9,13 +9,18 @@ from gpuagent.core.model import Token
 from gpuagent.errors import ConfigError
 
 PLANNER_MODES = ("stub", "llm")
+CHAIN_NAMES = (
+    *("CHAIN_RPC_URL", "X402_NETWORK"),
+    *("X402_PRIVATE_KEY", "EVM_PRIVATE_KEY", "X402_KEYSTORE", "CDP_ACCOUNT"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the environment says. What only some commands need is read when it is needed, and raises ConfigError then.
 
-    environ also holds the vendors' bearer tokens, each under the name in the vendor's record.
+    database: the one that is named beside MONGODB_URI, "" for none. environ also holds the vendors' bearer tokens, each
+    under the name in the vendor's record.
     """
 
     mongodb_uri: str = field(repr=False)
@@ -69,12 +74,17 @@ class Settings:
         return self.environ[name]
 
 
+def is_configured(environ: Mapping[str, str]) -> bool:
+    """Whether the environment names a chain or a wallet; without either, everything is embedded."""
+    return any(environ.get(name) for name in CHAIN_NAMES)
+
+
 def read(environ: Mapping[str, str] | None = None) -> Settings:
     """The settings in the environment. Raises ConfigError naming the variable and what to write."""
     env = os.environ if environ is None else environ
     settings = Settings(
         mongodb_uri=env.get("MONGODB_URI", ""),
-        database=env.get("MONGODB_DB_NAME", "gpuagent"),
+        database=env.get("MONGODB_DB_NAME", ""),
         planner=env.get("PLANNER_MODE", "stub"),
         network=networks.caip2_of(env.get("X402_NETWORK") or networks.LOCAL.name),
         environ=env,

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from gpuagent.errors import BadInput
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from gpuagent.adapters.mongo.connection import Connection
     from gpuagent.adapters.mongo.embedded import Mongod
+    from gpuagent.adapters.mongo.embedded_folders import Place
     from gpuagent.adapters.mongo.ledgers import MongoLedgers
     from gpuagent.adapters.mongo.queries import MongoQueries
     from gpuagent.adapters.mongo.reads import MongoReads
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from gpuagent.core.ports import Clock, Node, Planner, Ports, VendorApi
     from gpuagent.settings import Settings
     from gpuagent.wire.bounded_http import BoundedHttp
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,15 @@ class Database:
     reads: "MongoReads"
     queries: "MongoQueries"
     ledgers: "MongoLedgers"
+
+    @property
+    def name(self) -> str:
+        return self.store.connection.database.name
+
+    @property
+    def upgrade(self) -> str:
+        """What of the schema only another MongoDB user may bring up to date, in words; "" for nothing."""
+        return self.store.connection.upgrade
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +101,22 @@ def open_agent(settings: "Settings", database: Database | None = None) -> Iterat
 
 
 @contextmanager
-def open_database(settings: "Settings", folder: "Path | None" = None) -> Iterator[Database]:
-    """The database at MONGODB_URI, or in the embedded server. Needs no key and no chain. Raises ConfigError.
+def open_database(settings: "Settings", place: "Place | None" = None) -> Iterator[Database]:
+    """The database at MONGODB_URI, or the embedded one that the environment means. Needs no key and no chain.
 
-    folder: where the embedded server keeps its data, if not in the usual place.
+    place: an embedded one to open instead. Raises ConfigError.
     """
     from gpuagent.adapters.mongo.connection import Connection
 
     _quiet_libraries()
     with ExitStack() as stack:
-        uri = settings.mongodb_uri or stack.enter_context(start_mongod(folder or data_folder() / "mongod")).uri
+        uri = "" if place else settings.mongodb_uri
+        if not uri:
+            place = place or embedded_place(settings)
+            uri = stack.enter_context(start_mongod(place.folder)).uri
         connection = stack.enter_context(closing(Connection(uri, settings.database)))
+        if place and (names := connection.databases_beside()):
+            _say(f"{place} has more than the database {connection.database.name!r}: MONGODB_DB_NAME may name {names}")
         yield database_on(connection)
 
 
@@ -204,6 +222,54 @@ def data_folder() -> "Path":
     from gpuagent.adapters.mongo.embedded import default_folder
 
     return default_folder().parent
+
+
+def practice_folder() -> "Path":
+    """The folder of the practice stack's data."""
+    return data_folder() / "up"
+
+
+def embedded_place(settings: "Settings") -> "Place":
+    """The embedded database that the environment means. Says so where there is another."""
+    meant, other = _places(settings)
+    if other.exists:
+        _say(f"this is {meant}; there is {other} too: to use that, {other.hint}")
+    return meant
+
+
+@cache
+def _say(text: str) -> None:
+    """Say once in a process which of several databases is used."""
+    log.warning(text)
+
+
+@contextmanager
+def open_used_databases(settings: "Settings") -> Iterator[dict[str, Database]]:
+    """The database that is meant, as "", and the embedded one that a process uses beside it, by its description."""
+    with ExitStack() as stack:
+        databases = {"": stack.enter_context(open_database(settings))}
+        _, other = _places(settings)
+        if not settings.mongodb_uri and other.is_used:
+            description = f"{other}, which is in use; to reach it alone, {other.hint}"
+            databases[description] = stack.enter_context(open_database(settings, other))
+        yield databases
+
+
+def announce_practice_database() -> None:
+    """Say that the practice stack works on a database of its own, where the user has another."""
+    from gpuagent.adapters.mongo.embedded_folders import places
+
+    own, practice = places(data_folder())
+    if own.exists:
+        _say(f"this is {practice}; there is {own} too: to use that, {own.hint}")
+
+
+def _places(settings: "Settings") -> "tuple[Place, Place]":
+    """The embedded database that the environment means, and the other."""
+    from gpuagent.adapters.mongo.embedded_folders import meant_first
+    from gpuagent.settings import is_configured
+
+    return meant_first(data_folder(), configured=is_configured(settings.environ))
 
 
 def start_mongod(folder: "Path | None") -> "Mongod":

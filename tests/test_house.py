@@ -18,12 +18,11 @@ over HTTP, by the command line, on a screen, or through the module that others i
 COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/adapters/chain/test_evm.py": ("gpuagent.adapters.chain.logs",),
     "tests/adapters/mongo/test_changes.py": ("gpuagent.adapters.mongo.changes",),
-    "tests/adapters/mongo/test_embedded.py": ("gpuagent.adapters.mongo.embedded_supervisor",),
+    "tests/adapters/mongo/test_setup.py": ("gpuagent.adapters.mongo.setup",),
     "tests/adapters/mongo/test_store.py": (
         "gpuagent.adapters.mongo.documents",
         "gpuagent.adapters.mongo.jobs",
         "gpuagent.adapters.mongo.reads",
-        "gpuagent.adapters.mongo.schema",
     ),
     "tests/adapters/planners/llm/test_limits.py": ("gpuagent.wire.watched_http",),
     "tests/adapters/vendors/test_http.py": ("gpuagent.wire.transport",),
@@ -93,7 +92,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "gpuagent.panels.limits_form",
     ),
     "tests/planbench/test_generate.py": ("gpuagent.planbench.generator.outages",),
-    "tests/practice/test_demo.py": ("gpuagent.practice.demo",),
+    "tests/practice/test_demo.py": ("gpuagent.cli.up", "gpuagent.practice.demo"),
     "tests/reports/test_attention.py": ("gpuagent.reports.figures.attention",),
     "tests/reports/test_exports.py": ("gpuagent.reports.exports.files",),
     "tests/reports/test_figures.py": ("gpuagent.adapters.mongo.report_rows", "gpuagent.reports.frames"),

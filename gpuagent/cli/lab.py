@@ -28,7 +28,8 @@ def lab(
     browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
 ) -> None:
     """Open JupyterLab with the notebooks and a stack: your own if it is configured, or an embedded one."""
-    from gpuagent.session import is_configured, resolved_environment
+    from gpuagent.session import resolved_environment
+    from gpuagent.settings import is_configured
 
     with errors_explained():
         if importlib.util.find_spec("jupyterlab") is None:

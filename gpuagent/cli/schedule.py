@@ -126,7 +126,7 @@ def _pairs(texts: Sequence[str]) -> list[tuple[str, str]]:
 
 def _check_configured(types: Mapping[str, str], practice: bool) -> None:
     """Raises ConfigError where a notebook that buys would buy on the practice stack, which no user would notice."""
-    from gpuagent.session import is_configured
+    from gpuagent.settings import is_configured
 
     if RUN_ID in types and not practice and not is_configured(os.environ):
         raise ConfigError("set CHAIN_RPC_URL and the wallet's key: none is set; or add --practice, to buy nothing real")

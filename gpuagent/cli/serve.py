@@ -75,6 +75,8 @@ def _practice(stack: ExitStack) -> Mapping[str, str]:
     from gpuagent.practice.stack import start
 
     running = stack.enter_context(start(PORT="0"))
+    uri = running.environment["MONGODB_URI"]
+    typer.echo(f"a database of its own, for other shells: export MONGODB_URI='{uri}'", err=True)
     environ = {**os.environ, **running.environment}
     with wiring.open_database(settings.read(environ)) as db:
         wiring.record_vendors(db, running.vendors)

@@ -69,9 +69,12 @@ class _Opener:
         database = self._stack.enter_context(wiring.open_database(self.installation.settings))
         self.installation = replace(self.installation, database=database)
         server = database.reads.server()
-        where = "MONGODB_URI" if self.installation.settings.mongodb_uri else "embedded"
+        current = self.installation.settings
+        where = "MONGODB_URI" if current.mongodb_uri else f"embedded: {wiring.embedded_place(current)}"
         kind = f"replica set {server.replica_set}" if server.replica_set else "sharded cluster"
-        yield Check("database", Status.OK, f"MongoDB {server.version}, {kind} ({where})")
+        yield Check("database", Status.OK, f"MongoDB {server.version}, {kind}, database {database.name} ({where})")
+        if database.upgrade:
+            yield Check("database schema", Status.ADVICE, database.upgrade, "an administrator of MongoDB does it once")
 
     def _chain(self) -> Iterator[Check]:
         current = self.installation.settings

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from mock_vendor.chain import anvil, rpc
@@ -45,6 +46,7 @@ def test_the_ready_line_is_all_there_is_on_stdout_and_sigterm_ends_cleanly(tmp_p
         ready = ready_line(child)
         [anvil] = children_of(child.pid)
         assert ready["secret"] == "given"
+        assert "given" not in psutil.Process(anvil).environ().values()
         assert [vendor["vendorId"] for vendor in ready["vendors"]] == [f"gpu_vendor_{number}" for number in range(1, 6)]
         assert len({vendor["payTo"] for vendor in ready["vendors"]}) == 5
         with buying(ready) as buyer:

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from gpuagent import session
+from gpuagent import settings
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "token-of-the-browser-tests"
@@ -48,7 +48,7 @@ def running_lab(folder: Path) -> Iterator[Lab]:
     config.mkdir(parents=True)
     (config / "jupyter_lab_config.json").write_text(json.dumps(CONFIG))
     notebooks = Path(shutil.copytree(ROOT / "notebooks", folder / "notebooks"))
-    unset = ("MONGODB_URI", *session.CHAIN_NAMES)
+    unset = ("MONGODB_URI", *settings.CHAIN_NAMES)
     environment = {
         **{name: value for name, value in os.environ.items() if name not in unset},
         "JUPYTER_CONFIG_DIR": str(config),
