@@ -13,13 +13,14 @@ NAME_MAX, WHY_MAX = 100, 500
 def approve(run_id: str, by: str, amount: int, store: Runs, clock: Clock, job_id: str = "") -> Run:
     """Approve the one purchase that waits, or job_id; it is signed at the next tick, at the price quoted.
 
-    amount: the price that the approver saw, in atomic units: a vendor may have quoted anew meanwhile. Raises
+    amount: the price that the approver saw, in atomic units: a vendor may have quoted anew meanwhile. The request
+    ends by the database's clock, wherever the approver is. Raises
     UnknownRun, and BadInput when nothing waits, for another amount, and when the request has expired.
     """
     _check(by)
 
     def approval(run: Run) -> Event:
-        job, now = waiting(run, job_id), clock.now()
+        job, now = waiting(run, job_id), store.now()
         if job.quote.amount != amount:
             raise BadInput(
                 f"what waits now is {show_usd(job.quote.amount)} for {job.quote.vendor_id}, not {show_usd(amount)}: "
