@@ -130,8 +130,7 @@ def test_a_request_ends_by_the_databases_clock(world: World, safety_note: Safety
     """Neither does a late approver's clock prolong it, nor the clock of an agent that is ahead end it."""
     world.allow(approval_above=UNIT, approval_s=300)
     asking = world.tick(world.start())
-    ahead = on_clocks(world, own=200)
-    assert tick(asking.run_id, replace(ahead, clock=TurnableClock(world.market.clock.ahead_s + DAY_S))) == asking
+    assert tick(asking.run_id, on_clocks(world, own=DAY_S)) == asking
     world.market.pass_time(301)
     behind = TurnableClock(world.market.clock.ahead_s - DAY_S)
     with pytest.raises(BadInput, match="has expired"):

@@ -40,7 +40,7 @@ class MongoStore:
     @deadlined
     def now(self) -> float:
         """The clock of the server that writes: every agent and approver has the same."""
-        return server.clock(self.connection.client) + self._ahead()
+        return round(server.clock(self.connection.client) + self._ahead(), 3)  # whole milliseconds, as it keeps
 
     def new_id(self) -> str:
         return str(ObjectId())
