@@ -147,7 +147,8 @@ def check_unspent(run: Run, ports: Ports) -> None:
         raise StaleRun(f"run {run.run_id} was paid for by another tick meanwhile")
     raise ChainMismatch(
         f"nonce {spent[0]} of this run is spent, but the ledger knows no payment of it: was an older database "
-        "restored? Nothing was signed; hold the wallet's transfers against the ledger before this run goes on"
+        "restored? Nothing was signed; `gpuagent books --all` shows what was paid, and "
+        f"`gpuagent books {run.run_id} --adopt {spent[0]} --why WHY` books it, so that this run can go on"
     )
 
 

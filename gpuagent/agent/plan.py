@@ -10,7 +10,7 @@ from gpuagent.core import budget, policy
 from gpuagent.core.events import Event, PlanAborted, PlanPostponed, VendorChosen
 from gpuagent.core.model import Action, Decision, Run
 from gpuagent.core.ports import Ports
-from gpuagent.core.terms import derived_job_id
+from gpuagent.core.terms import next_job_id
 from gpuagent.core.transitions import has_open_job
 from gpuagent.errors import DecisionRefused
 
@@ -80,7 +80,7 @@ def _event(run: Run, answer: Deliberation, decision: Decision, rules: policy.Pol
     now = ports.clock.now()
     if answer.quote:
         approval = policy.approval(rules, answer.quote, ports.store.now())  # on the clock that approvers go by
-        job_id = derived_job_id(run.run_id, len(run.jobs))
+        job_id = next_job_id(run)
         return VendorChosen(job_id, answer.quote, decision, now, answer.data, approval, answer.cost)
     if decision.action is Action.ABORT:
         return _give_up(run, decision.reason, answer.data, answer.cost, ports)

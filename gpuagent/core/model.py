@@ -294,7 +294,7 @@ class Authorized:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The transfer is final; the vendor owes the work."""
+    """The transfer is final; the vendor owes the work. header: HEADER_LOST where it is known from the chain alone."""
 
     job_id: str
     quote: Quote
@@ -319,6 +319,8 @@ class Voided:
 
 
 Job = Reserved | Authorized | Settled | Voided
+HEADER_LOST = "lost"
+"""In place of the header of a payment that is known from the chain alone. It is never sent."""
 
 
 JOBS_MAX = 8

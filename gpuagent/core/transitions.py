@@ -4,12 +4,13 @@ Reserved ──PaymentAuthorized──> Authorized ──PaymentSettled──> S
     └──────────JobDropped──────────> Voided <──PaymentVoided──────┘ (only while Authorized)
 
 A Reserved job may wait for PurchaseApproved first; RunCancelled ends the run and drops what is only Reserved.
-PlannerCharged fits every run, ended or not.
+PlannerCharged and PaymentAdopted fit every run, ended or not; the latter makes Settled of whatever the job was.
 """
 
 from dataclasses import replace
 
 from gpuagent.core import budget
+from gpuagent.core.adoption import adopted
 from gpuagent.core.events import (
     Authorize,
     Claim,
@@ -20,6 +21,7 @@ from gpuagent.core.events import (
     JobProgressed,
     JobWentSilent,
     Pay,
+    PaymentAdopted,
     PaymentAuthorized,
     PaymentSettled,
     PaymentUnresolved,
@@ -126,6 +128,8 @@ def apply(run: Run, event: Event) -> Run:
         return _planned(run, event)
     if isinstance(event, PlannerCharged):  # the money is gone, whatever has become of the run meanwhile
         return _charged(run, event.cost)
+    if isinstance(event, PaymentAdopted):
+        return adopted(run, event)
     job = find_job(run, event.job_id)
     after = _next_state(job, event)
     if after is None:

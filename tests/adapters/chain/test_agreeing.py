@@ -126,6 +126,8 @@ def test_a_payment_that_one_node_denies_after_its_expiry_is_an_alarm(
     payer.settle(authorization)
     world.market.pass_time(130)
     second_node.lie("eth_call", says_unused)
+    assert chain.outcome(authorization) == world.chain.outcome(authorization), "its own history contradicts it"
+    second_node.lie("eth_getLogs", lambda *_: [])
     with pytest.raises(ChainMismatch, match="contradict each other"):
         chain.outcome(authorization)
 
