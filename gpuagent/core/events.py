@@ -194,6 +194,13 @@ class JobWentSilent:
 
 
 @dataclass(frozen=True, slots=True)
+class AskingCutShort:
+    """The tick had no time left to ask for this job, nor for those after it."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class JobFinished:
     job_id: str
     outcome: Completed | Failed
@@ -217,6 +224,7 @@ Event = (
     | JobClaimed
     | JobProgressed
     | JobWentSilent
+    | AskingCutShort
     | JobFinished
 )
 

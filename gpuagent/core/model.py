@@ -334,6 +334,7 @@ class Run:
     """One goal with one budget, paid on one network (CAIP-2). vendor_ids empty: any enabled vendor.
 
     planner_arms: where several planners were to be compared, each with its weight; planner is the one that it got.
+    ask_first: the job whose vendor no tick has reached for the longest time, where ticks had no time for all.
     """
 
     run_id: str
@@ -357,6 +358,7 @@ class Run:
     planner_arms: tuple[tuple[str, int], ...] = ()
     waits: int = 0
     wait_until: float = 0
+    ask_first: str = ""
     version: int = 0
 
 

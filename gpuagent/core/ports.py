@@ -261,6 +261,8 @@ class Pace:
     """A paid job whose vendor is silent for so long, since it was first asked in vain, counts as failed."""
     overrun: float = 2
     """A job may take this many times its paid hours, and silence_s on top."""
+    asking_s: float = 20
+    """In one tick no further vendor is asked for its job or news of it, once asking has taken so long in all."""
     poll_s: float = 1.0
     """Between two ticks of a run that is driven: how often its job is polled."""
 
