@@ -126,6 +126,23 @@ def test_a_payment_is_adopted_once(world: World) -> None:
     assert_books_equal_the_chain(world, busy)
 
 
+def test_payments_are_adopted_in_any_order(world: World) -> None:
+    """The next job is none of those that were lost, whichever of them is adopted first."""
+    world.market.outcomes("gpu_vendor_1", "00")
+    run = world.start(vendor_ids=("gpu_vendor_1",))
+    with world.market.restored(DATABASE):
+        while len(run.jobs) < 3:
+            run = world.tick(run)
+            world.market.work()
+    for ordinal in (2, 0, 1):
+        with pytest.raises(ChainMismatch):
+            world.tick(run)
+        run = adopt(nonce_of_job(world, run, ordinal), run.run_id, "Ada", "lost", sources_of(world))
+    run = world.finish(run)
+    assert [job.job_id for job in run.jobs] == [derived_job_id(run.run_id, ordinal) for ordinal in (2, 0, 1, 3)]
+    world.assert_balanced(run, transfers=4)
+
+
 def test_a_run_that_the_ledger_lost_with_its_payment(world: World) -> None:
     """The nonce proves the run's id; who does not know it gets a record of its own."""
     world.finish(world.start())
@@ -240,8 +257,8 @@ def test_a_hold_whose_terms_can_never_match_is_spent_and_not_released(world: Wor
     assert (after.quote.amount, after.authorization.payee) == (PRICE, world.market.vendors[0].pay_to.lower())
     assert_books_equal_the_chain(world, run)
     assert world.usage(run).wallet_day == PRICE
-    (entry,) = [one for one in world.observations(run, "payment_event") if one["data"]["kind"] == "written off"]
-    assert (entry["data"]["by"], entry["data"]["amount"]) == ("Ada", str(PRICE))
+    (written,) = [entry for entry in world.observations(run, "payment_event") if entry["data"]["kind"] == "written off"]
+    assert (written["data"]["by"], written["data"]["amount"]) == ("Ada", str(PRICE))
     with pytest.raises(BadInput, match="nothing to write off"):
         write_off_in(world, run)
 
@@ -308,9 +325,9 @@ def test_a_forgotten_nonce_is_paid_by_the_history(
 
 def test_the_commands_that_findings_name(world: World, gpuagent: Callable[..., Result]) -> None:
     run = lost_payment(world)
-    found = gpuagent("books", "--all", "--json")
-    assert found.exit_code == 1
-    (finding,) = json.loads(found.stdout)["findings"]
+    differing = gpuagent("books", "--all", "--json")
+    assert differing.exit_code == 1
+    (finding,) = json.loads(differing.stdout)["findings"]
     arguments = command(finding["content"])
     assert command(world.books(run).differences[0]) == arguments
     assert gpuagent(*arguments[:4]).exit_code == 2
