@@ -651,7 +651,7 @@ MUTANTS = (
         "the next job takes the nonce of an adopted one",
         "gpuagent/core/terms.py",
         "    return next(job_id for job_id in ids if job_id not in taken)",
-        "    return derived_job_id(run.run_id, len(taken) - 1 if taken else 0)",
+        "    return derived_job_id(run.run_id, len(taken))",
         "tests/books/test_adopt.py -k any_order",
     ),
     Mutant(
