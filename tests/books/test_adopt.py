@@ -26,7 +26,7 @@ from gpuagent.errors import BadInput, ChainMismatch
 from gpuagent.tick import step
 from gpuagent.wire.eip3009 import AUTHORIZATION_STATE
 from tests.conftest import DATABASE, SafetyNote
-from tests.support.books import OTHER_PAYEE, Interrupted, OwnWalletPayer, kinds, outlive_quote, pending, sweep_world
+from tests.support.books import OTHER_PAYEE, Interrupted, OwnWalletPayer, kinds, pending, sweep_world
 from tests.support.rpc_proxy import RpcProxy
 from tests.support.world import World
 
@@ -92,7 +92,7 @@ def test_a_lost_payment_is_adopted_whatever_the_ledger_holds_of_its_job(
     with world.market.restored(DATABASE):
         world.finish(run)
     if state == "dropped":
-        outlive_quote(world, run)
+        world.market.pass_time(3600)
         run = step(run.run_id, world.ports)
         assert isinstance(run.jobs[0], Voided)
     with pytest.raises(ChainMismatch, match=f"books {run.run_id} --adopt {nonce_of_job(world, run)}"):
