@@ -10,7 +10,8 @@ GpuAgentError
 ├── Refused              a rule about money said no; nothing was signed
 │   ├── WalletUnfunded
 │   ├── PolicyRefused    a cap, a halt or a missing approval of the owner's policy
-│   └── DecisionRefused  the guard turned down what a planner answered
+│   ├── DecisionRefused  the guard turned down what a planner answered
+│   └── ClocksDiffer     this machine, the database and the chain tell different times
 ├── WalletError          the key's holder did not sign, or not as asked: nothing was sent
 ├── PlannerError         a planner gave no usable answer; the stub decides instead
 ├── IllegalTransition    an event does not fit the run: a bug, never retried
@@ -72,6 +73,10 @@ class PolicyRefused(Refused):
 
 class DecisionRefused(Refused):
     """The guard turned down a planner's decision."""
+
+
+class ClocksDiffer(Refused):
+    """This machine, the database and the chain tell times that are minutes apart: one of them is wrong."""
 
 
 class WalletError(GpuAgentError):

@@ -8,6 +8,7 @@ EIP-3009: https://eips.ethereum.org/EIPS/eip-3009. x402 v2, scheme exact: https:
 
 from gpuagent.agent.guard import (
     check_balance,
+    check_clocks,
     check_halt,
     check_lifetime,
     check_payer,
@@ -44,24 +45,27 @@ REORG_MARGIN = 64
 PROBLEM_MAX = 300
 
 
-def authorize(run: Run, job_id: str, ports: Ports) -> Event:
+def authorize(run: Run, job_id: str, ports: Ports) -> Event | None:
     """Fetch the 402, match it against the quote and the vendor's record, fix the terms and sign them.
 
     A reservation that the policy forbids by now, that was not approved in time, or whose vendor has been disabled or
-    given another payee, is dropped before that. Raises Refused, StaleRun, VendorTokenMissing, ChainError, ChainMismatch
-    and WalletError, with no signature that left the agent.
+    given another payee, is dropped before that; None for one that an approver may still answer. Raises Refused,
+    StaleRun, VendorTokenMissing, ChainError, ChainMismatch and WalletError, with no signature that left the agent.
     """
     job = find_job(run, job_id)
     if not isinstance(job, Reserved):
         raise IllegalTransition(f"{job} is not reserved")
-    if job.quote.expires_at <= ports.clock.now():  # before all that may refuse: the hold is of no more use
+    now = ports.store.now()  # not ours: what an approver is shown as open no agent ends before
+    if job.approval and job.unapproved and now < min(job.approval.expires_at, job.quote.expires_at):
+        return None
+    if job.quote.expires_at <= now:  # before all that may refuse: the hold is of no more use
         reason = "the purchase was not approved in time" if job.unapproved else "the quote expired, unsigned"
         return JobDropped(job_id, reason, Cause.POLICY if job.unapproved else Cause.UNNEEDED)
     check_payer(run, ports)
     rules = ports.store.policy()
     check_halt(rules, run)
     vendor = find_vendor(job.quote.vendor_id, ports)
-    if problem := record_problem(job.quote, vendor) or policy_problem(run, job, rules, ports):
+    if problem := record_problem(job.quote, vendor) or policy_problem(run, job, rules, check_clocks(ports), ports):
         return JobDropped(job_id, problem, Cause.POLICY)
     check_unspent(run, ports)
     try:

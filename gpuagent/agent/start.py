@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from gpuagent.agent.guard import check_clocks
 from gpuagent.agent.market import candidates
 from gpuagent.core import gpus
 from gpuagent.core.model import HOURS_MIN, JOBS_MAX, Run
@@ -48,8 +49,9 @@ def start(order: Order, ports: Ports, run_id: str = "") -> Run:
 
 
 def prepare(order: Order, ports: Ports, run_id: str = "") -> Run:
-    """The new run, not saved. Raises BadInput, UnknownVendor, WalletUnfunded."""
+    """The new run, not saved. Raises BadInput, UnknownVendor, WalletUnfunded, ClocksDiffer."""
     _check(order, ports)
+    check_clocks(ports)
     run_id = run_id or ports.store.new_id()
     run = Run(
         run_id=run_id,

@@ -11,7 +11,7 @@ from gpuagent.books.findings import Finding, Kind
 from gpuagent.core.events import JobDropped, PaymentSettled, PaymentVoided
 from gpuagent.core.model import Authorized, Cause, Observation, ObservationType, Reserved, Run, Settlement
 from gpuagent.core.observations import observations_of
-from gpuagent.core.ports import Clock, Node, Runs, Void
+from gpuagent.core.ports import Clock, Node, Store, Void
 from gpuagent.core.records import Ledgers
 from gpuagent.core.terms import nonce
 from gpuagent.core.transitions import apply, find_job
@@ -27,7 +27,7 @@ Repair = PaymentSettled | PaymentVoided | JobDropped
 class Sources:
     """The places that a repair reads and writes. clock: stamps what is saved, decides nothing."""
 
-    store: Runs
+    store: Store
     ledgers: Ledgers
     chain: Node
     clock: Clock

@@ -165,6 +165,23 @@ class PaymentVoided:
 
 
 @dataclass(frozen=True, slots=True)
+class PaymentAdopted:
+    """A user books what the chain proves of a nonce, whatever the ledger held of its job, if anything.
+
+    quote and authorization: as the chain shows the payment. written_off: it was signed on other terms than these.
+    """
+
+    job_id: str
+    quote: Quote
+    authorization: Authorization
+    settlement: Settlement
+    by: str
+    why: str
+    at: float
+    written_off: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class JobClaimed:
     job_id: str
     vendor_job_id: str
@@ -198,6 +215,13 @@ class JobAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class AskingCutShort:
+    """The tick had no time left to ask for this job, nor for those after it."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class JobFinished:
     job_id: str
     outcome: Completed | Failed
@@ -218,10 +242,12 @@ Event = (
     | PaymentUnwanted
     | PaymentSettled
     | PaymentVoided
+    | PaymentAdopted
     | JobClaimed
     | JobProgressed
     | JobWentSilent
     | JobAnswered
+    | AskingCutShort
     | JobFinished
 )
 

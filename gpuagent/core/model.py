@@ -317,7 +317,7 @@ class Authorized:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The transfer is final; the vendor owes the work."""
+    """The transfer is final; the vendor owes the work. header: HEADER_LOST where it is known from the chain alone."""
 
     job_id: str
     quote: Quote
@@ -342,6 +342,8 @@ class Voided:
 
 
 Job = Reserved | Authorized | Settled | Voided
+HEADER_LOST = "lost"
+"""In place of the header of a payment that is known from the chain alone. It is never sent."""
 
 
 JOBS_MAX = 8
@@ -355,6 +357,7 @@ class Run:
     """One goal with one budget, paid on one network (CAIP-2). vendor_ids empty: any enabled vendor.
 
     planner_arms: where several planners were to be compared, each with its weight; planner is the one that it got.
+    ask_first: the job whose vendor no tick has reached for the longest time, where ticks had no time for all.
     """
 
     run_id: str
@@ -378,6 +381,7 @@ class Run:
     planner_arms: tuple[tuple[str, int], ...] = ()
     waits: int = 0
     wait_until: float = 0
+    ask_first: str = ""
     version: int = 0
 
 

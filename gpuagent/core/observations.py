@@ -10,6 +10,7 @@ from gpuagent.core.events import (
     JobFinished,
     JobProgressed,
     JobWentSilent,
+    PaymentAdopted,
     PaymentAuthorized,
     PaymentSettled,
     PaymentUnresolved,
@@ -68,6 +69,8 @@ def observations_of(run: Run, event: Event) -> tuple[Observation, ...]:
             return (
                 _payment(f"{by} allows to pay {vendor_id} again: {why}", "", "readmitted", by=by, vendorId=vendor_id),
             )
+        case PaymentAdopted():
+            return (_adopted(run, event),)
     observations = _of_job(find_job(run, event.job_id), event)
     return (*observations, *_unneeded(run, event)) if isinstance(event, JobFinished) else observations
 
@@ -126,6 +129,24 @@ def _of_job(job: Job, event: Event) -> tuple[Observation, ...]:
         case JobFinished(job_id, outcome, new_logs):
             return (*_logs(job, new_logs), _finished(vendor, job_id, outcome))
     return ()
+
+
+def _adopted(run: Run, event: PaymentAdopted) -> Observation:
+    terms, how = event.authorization, "wrote off" if event.written_off else "adopted"
+    before = [f"{job.quote.amount} to {job.quote.pay_to}" for job in run.jobs if job.job_id == event.job_id]
+    text = f"{event.by} {how} {show_usd(terms.amount)} to {event.quote.vendor_id}, paid on chain: {event.why}"
+    kind = "written off" if event.written_off else "adopted"
+    return _payment(
+        text,
+        event.job_id,
+        kind,
+        by=event.by,
+        amount=str(terms.amount),
+        payee=terms.payee,
+        nonce=terms.nonce,
+        transaction=event.settlement.transaction,
+        heldBefore="".join(before),
+    )
 
 
 def _payment(text: str, job_id: str, kind: str, **data: str) -> Observation:

@@ -30,12 +30,16 @@ class Clock(Protocol):
     """The agent's clock."""
 
     def now(self) -> float:
-        """Unix seconds, whole milliseconds. Paces the agent; never decides about money."""
+        """Unix seconds, whole milliseconds. Paces the agent; decides about money only with others: core/clocks."""
         ...
 
 
 class Runs(Protocol):
     """The runs with their jobs, payments and observations."""
+
+    def now(self) -> float:
+        """The database's clock, which is one for all agents and approvers. Unix seconds."""
+        ...
 
     def new_id(self) -> str:
         """An id for a run: 24 hex digits, never given before."""
@@ -52,7 +56,8 @@ class Runs(Protocol):
     def save(self, before: Run, after: Run, observations: Sequence[Observation], at: float) -> Run:
         """All of it or nothing, compare-and-swap on before.version. The run with its new version.
 
-        A job that is newly reserved or newly authorized is held against the policy in the same transaction.
+        A job that is newly reserved or newly authorized is held against the policy in the same transaction, whose
+        day ends at `at`, but never later than by the database's clock.
         Raises StaleRun when another tick saved first, DuplicateVendorJob when a vendor's job id is taken,
         PolicyRefused when a rule of the policy says no.
         """
@@ -67,7 +72,10 @@ class Rules(Protocol):
         ...
 
     def usage(self, run: Run, network: str, vendor_ids: Sequence[str], at: float, job_id: str = "") -> Usage:
-        """What counts against the policy's caps on the network at `at` (Unix seconds), without the job itself."""
+        """What counts against the policy's caps on the network, without the job itself.
+
+        at: where a day ends, Unix seconds; never later than by the database's clock.
+        """
         ...
 
 
@@ -257,6 +265,8 @@ class Pace:
     """A paid vendor that answers, but names no job, or does not begin with it, is waited for so long."""
     at_once_s: float = 10
     """A job that its vendor says has failed so soon after its payment ends the vendor for the run."""
+    asking_s: float = 20
+    """In one tick no further vendor is asked for its job or news of it, once asking has taken so long in all."""
     poll_s: float = 1.0
     """Between two ticks of a run that is driven: how often its job is polled."""
 

@@ -25,11 +25,12 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """A nonce of the wallet that no authorization can use again: used for a transfer, or cancelled."""
+    """A nonce of the wallet that no authorization can use again: used for a transfer, or cancelled, in this block."""
 
     nonce: str
     transaction: str
     cancelled: bool
+    block_number: int = 0
 
 
 # In a report.

@@ -94,6 +94,13 @@ def derived_job_id(run_id: str, ordinal: int) -> str:
     return hashlib.sha256(f"gpuagent/job/{run_id}/{ordinal}".encode()).hexdigest()[:24]
 
 
+def next_job_id(run: Run) -> str:
+    """The id of the run's next job: the first that none of its jobs has, as a payment may be adopted out of order."""
+    taken = {job.job_id for job in run.jobs}
+    ids = (derived_job_id(run.run_id, ordinal) for ordinal in range(len(taken) + 1))
+    return next(job_id for job_id in ids if job_id not in taken)
+
+
 def unsigned_nonces(run: Run, token: Token) -> list[str]:
     """The nonces of all jobs the run may ever have, but for those that its ledger knows an authorization of."""
     signed = {job.job_id for job in run.jobs if not isinstance(job, Reserved) and job.authorization}

@@ -1,6 +1,8 @@
-"""Untrusted text made safe to store and show."""
+"""Untrusted text made safe to store and show, and what a user signs an order with."""
 
 import re
+
+from gpuagent.errors import BadInput
 
 TEXT_MAX = 2_000
 """Characters."""
@@ -12,6 +14,7 @@ _SKIPPED = rf"(?:[^\S{_SEPARATORS}]|[\x00-\x08\x0e-\x1b\x1f\"\xad\u200b-\u200f\u
 """What may stand before it: blanks, quotes, and what is not seen."""
 _BEFORE_A_FORMULA = re.compile(rf"(^|[{_SEPARATORS}])(?={_SKIPPED}[{_FORMULA}])")
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?", re.ASCII)
+NAME_MAX, WHY_MAX = 100, 500
 
 
 def clean(text: str, limit: int = TEXT_MAX) -> str:
@@ -28,3 +31,11 @@ def spreadsheet_text(text: str) -> str:
     that is a number stays one.
     """
     return text if _NUMBER.fullmatch(text) else _BEFORE_A_FORMULA.sub(r"\1'", text)
+
+
+def check_signed(by: str, why: str = "-") -> None:
+    """Raises BadInput unless a user's order says who gives it and why, each in one line that can be shown."""
+    if not 0 < len(by.strip()) <= NAME_MAX or not by.isprintable():
+        raise BadInput(f"say who you are, in 1 to {NAME_MAX} characters")
+    if not 0 < len(why.strip()) <= WHY_MAX or not why.isprintable():
+        raise BadInput(f"say why, in 1 to {WHY_MAX} characters")

@@ -4,13 +4,16 @@ Reserved ──PaymentAuthorized──> Authorized ──PaymentSettled──> S
     └──────────JobDropped──────────> Voided <──PaymentVoided──────┘ (only while Authorized)
 
 A Reserved job may wait for PurchaseApproved first; RunCancelled ends the run and drops what is only Reserved.
-VendorReadmitted lets a running run buy of a vendor that it had ended with. PlannerCharged fits every run, ended or not.
+VendorReadmitted lets a running run buy of a vendor that it had ended with. PlannerCharged, PaymentAdopted and
+AskingCutShort fit every run, ended or not; PaymentAdopted makes Settled of whatever the job was.
 """
 
 from dataclasses import replace
 
 from gpuagent.core import budget
+from gpuagent.core.adoption import adopted
 from gpuagent.core.events import (
+    AskingCutShort,
     Authorize,
     Claim,
     Event,
@@ -21,6 +24,7 @@ from gpuagent.core.events import (
     JobProgressed,
     JobWentSilent,
     Pay,
+    PaymentAdopted,
     PaymentAuthorized,
     PaymentSettled,
     PaymentUnresolved,
@@ -59,12 +63,15 @@ from gpuagent.errors import IllegalTransition
 def next_steps(run: Run, now: float) -> tuple[Step, ...]:
     """The steps that are due at `now` (Unix seconds): one per open job, then planning. Empty: wait, or all is over.
 
-    What is signed or paid comes before new signatures, so that a refusal of those holds nothing else up. A run that
-    has ended still follows the authorizations that are out: their money is not decided.
+    What is signed comes first, as a vendor that is slow to tell of its job must not delay it; new signatures come last,
+    as news of a job may make them unneeded. A run that has ended still follows the authorizations that are out: their
+    money is not decided.
     """
     running = run.status is RunStatus.RUNNING
-    steps = [step for job in run.jobs if (step := _step_for(job, running, now))]
-    steps.sort(key=lambda step: isinstance(step, Authorize))
+    first = next((place for place, job in enumerate(run.jobs) if job.job_id == run.ask_first), 0)
+    in_turn = (*run.jobs[first:], *run.jobs[:first])
+    steps = [step for job in in_turn if (step := _step_for(job, running, now))]
+    steps.sort(key=lambda step: 0 if isinstance(step, Pay) else 2 if isinstance(step, Authorize) else 1)
     open_jobs = sum(map(is_open, run.jobs))
     if running and open_jobs < run.jobs_open_max and now >= run.wait_until:
         steps.append(Plan())
@@ -138,7 +145,11 @@ def apply(run: Run, event: Event) -> Run:
         return _planned(run, event)
     if isinstance(event, PlannerCharged):  # the money is gone, whatever has become of the run meanwhile
         return _charged(run, event.cost)
+    if isinstance(event, PaymentAdopted):
+        return adopted(run, event)
     job = find_job(run, event.job_id)
+    if isinstance(event, AskingCutShort):
+        return replace(run, ask_first=job.job_id)
     after = _next_state(job, event)
     if after is None:
         raise IllegalTransition(f"{event} does not fit {job}")

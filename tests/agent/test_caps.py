@@ -20,7 +20,7 @@ from gpuagent.core.transitions import apply
 from gpuagent.errors import BadInput, PolicyRefused
 from gpuagent.tick import step
 from tests.conftest import DATABASE, SafetyNote
-from tests.support.clock import TurnableClock
+from tests.support.clock import TurnableClock, turned
 from tests.support.world import World
 
 PRICE = 1_400_000
@@ -133,16 +133,16 @@ class Lasting:
 
 
 def test_a_quote_for_centuries_holds_nothing_for_longer_than_a_month(world: World) -> None:
-    """The run stands still, halted; the agent's clock alone goes on."""
+    """The run stands still, halted; the agent's and the database's clocks go on, not the chain's."""
     at = world.market.clock.ahead_s
-    lasting = replace(world.ports, vendor_api=Lasting(world.ports.vendor_api), clock=TurnableClock(at))
+    lasting = replace(world.ports, vendor_api=Lasting(world.ports.vendor_api))
     run = step(world.start().run_id, lasting)
     assert world.usage(run).wallet_day == PRICE
     world.allow(halts=(Halt("wallet", EVERY_WALLET, "Ada", "leak"),))
     for days, hold in ((29, PRICE), (31, 0)):
-        ports = replace(lasting, clock=TurnableClock(at + days * 24 * 3600))
+        later = turned(world.agent, TurnableClock(at + days * 24 * 3600)).ports
         with suppress(PolicyRefused):
-            step(run.run_id, ports)
+            step(run.run_id, replace(lasting, clock=later.clock, store=later.store))
         assert world.usage(run).wallet_day == hold
 
 

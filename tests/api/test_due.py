@@ -4,8 +4,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from bson import ObjectId
 
+from gpuagent.api.routes import due
+from gpuagent.core.model import Run
+from gpuagent.core.ports import Ports
+from gpuagent.tick import tick
+from tests.support.eventually import eventually
 from tests.support.rest_server import Served
 from tests.support.world import World
 
@@ -89,3 +95,26 @@ def test_what_fails_holds_up_no_other(served: Served) -> None:
     answer = tick_due(served)
     assert [entry["runId"] for entry in answer["ticked"]] == [good]
     assert [(entry["runId"], entry["code"]) for entry in answer["failed"]] == [(bad, "refused")]
+
+
+def test_a_lease_lasts_for_as_long_as_its_tick(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tick that is slower than the lease renews it: no other worker begins the same work."""
+    run_id = served.start()
+    monkeypatch.setattr(due, "RENEW_S", 0.05)
+    database = served.world.market.database(served.world.environment["MONGODB_DB_NAME"])
+    renewals: list[str] = []
+
+    def lease_ends() -> Any:
+        return next(database.leases.find())["until"]
+
+    def slow_tick(run_id: str, ports: Ports) -> Run:
+        first = lease_ends()
+        eventually(lambda: lease_ends() > first, otherwise="not renewed")
+        renewals.append(run_id)
+        return tick(run_id, ports)
+
+    monkeypatch.setattr(due, "tick", slow_tick)
+    assert [entry["runId"] for entry in served.get("/api/agent-tick-due")["ticked"]] == renewals == [run_id]
+    leases = served.world.database.queries.leases
+    leases.renew(run_id, "another", 60)
+    assert leases.claim(run_id, "next", 60)

@@ -18,6 +18,7 @@ from gpuagent.core.events import (
     JobProgressed,
     JobWentSilent,
     Pay,
+    PaymentAdopted,
     PaymentSettled,
     PaymentUnresolved,
     PaymentVoided,
@@ -29,6 +30,7 @@ from gpuagent.core.events import (
     VendorReadmitted,
 )
 from gpuagent.core.model import (
+    HEADER_LOST,
     Authorized,
     Completed,
     Failed,
@@ -45,7 +47,7 @@ from gpuagent.core.model import (
 from gpuagent.core.observations import observations_of
 from gpuagent.core.transitions import apply, is_over, next_steps, phase
 from gpuagent.errors import BudgetExceeded, IllegalTransition
-from tests.support.factories import RUN, SETTLEMENT, decision
+from tests.support.factories import RUN, SETTLEMENT, authorization, decision, quote
 from tests.support.run_states import STATES, payment_authorized, vendor_chosen
 
 JOB_IDS = ("one", "two", "three")
@@ -142,6 +144,27 @@ def test_only_events_that_fit_a_state_are_accepted(state: str, name: str) -> Non
     else:
         with pytest.raises(IllegalTransition):
             apply(run, OF_A_JOB[name])
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_what_the_chain_proves_is_adopted_in_every_state(state: str) -> None:
+    """In place of what the ledger held of the job, but never of another nonce's, nor beyond the budget."""
+    run = STATES[state]()
+    proven = PaymentAdopted("one", quote(1_300_000), authorization(1_300_000), SETTLEMENT, "Ada", "restored", 4.0)
+    after = apply(run, proven)
+    assert (budget.settled(after), budget.held(after)) == (1_300_000, 0)
+    assert_books(after)
+    assert [entry.data["kind"] for entry in observations_of(run, proven)] == ["adopted"]
+    beyond = RUN.budget + 1
+    wrong = [
+        replace(proven, quote=quote(1)),
+        replace(proven, quote=quote(beyond), authorization=authorization(beyond)),
+    ]
+    if isinstance(after.jobs[0], Settled) and after.jobs[0].header != HEADER_LOST:  # it was signed before
+        wrong.append(replace(proven, authorization=authorization(1_300_000, nonce="0x" + "9" * 64)))
+    for event in wrong:
+        with pytest.raises(IllegalTransition):
+            apply(run, event)
 
 
 def test_each_open_state_has_its_step() -> None:

@@ -32,6 +32,7 @@ from tests.support.attacks import (
     pays_once,
     settlement_call,
 )
+from tests.support.clock import turned
 from tests.support.evidence import authorized, stored_headers
 from tests.support.rpc_proxy import RpcProxy
 from tests.support.tcp_proxy import TcpProxy
@@ -203,7 +204,7 @@ def test_F13_two_agents_on_one_wallet(world: World, observed: Observed) -> None:
         second = {**world.environment, "MONGODB_DB_NAME": f"{DATABASE}_2"}
         agent = last.enter_context(wiring.open_agent(settings.read(second)))
         wiring.record_vendors(agent.database, world.market.vendors)
-        agent = replace(agent, ports=replace(agent.ports, clock=world.market.clock))
+        agent = turned(agent, world.market.clock)
         worlds = [world, World(world.market, agent, second, world.from_block)]
         runs = [each.start() for each in worlds]
         with ThreadPoolExecutor(2) as pool:

@@ -28,6 +28,8 @@ from gpuagent.wire.eip3009 import (
 
 LOGS_SPAN = 2_000
 """Blocks in one query for logs: public nodes refuse more."""
+LIFE_BLOCKS_MAX = 5_000
+"""Blocks within which an authorization settles: of a quarter of a second, for the ten minutes that it may live."""
 SETTLEMENT_SPANS_MAX = 50
 """Spans searched for a settlement: more on every chain than the ten minutes that an authorization may live."""
 
@@ -106,8 +108,10 @@ class EvmChain:
             verdict = self._settlement(authorization, count(final["number"]))
             return verdict or self._unindexed(authorization, newest, final)
         if count(final["timestamp"]) >= authorization.valid_before:
-            # Block times only grow and the token requires time < validBefore: no later block can take it.
-            return Void("expired unused")
+            # Block times only grow and the token requires time < validBefore: no later block can take it. A token
+            # that forgot its nonces, by an upgrade, says unused of a used one: then the history speaks.
+            last = min(count(final["number"]), authorization.from_block + LIFE_BLOCKS_MAX)
+            return self._settlement(authorization, last) or Void("expired unused")
         return Open(count(newest["timestamp"]), used_now)
 
     @decoded

@@ -6,7 +6,7 @@ from typing import Any
 
 from eth_abi.abi import decode
 
-from gpuagent.adapters.chain.decoding import decoded
+from gpuagent.adapters.chain.decoding import count, decoded
 from gpuagent.core.model import Token, Transfer
 from gpuagent.core.records import Spent
 from gpuagent.wire.eip3009 import CANCELED_TOPIC, TRANSFER_TOPIC, USED_TOPIC
@@ -58,7 +58,8 @@ def _event(log: dict[str, Any]) -> Transfer | Spent:
     if log["topics"][0] == TRANSFER_TOPIC:
         _, payee, amount = _transfer(log)
         return Transfer(log["transactionHash"], payee, amount)
-    return Spent(log["topics"][2].lower(), log["transactionHash"], log["topics"][0] == CANCELED_TOPIC)
+    cancelled, block_number = log["topics"][0] == CANCELED_TOPIC, count(log["blockNumber"])
+    return Spent(log["topics"][2].lower(), log["transactionHash"], cancelled, block_number)
 
 
 def _transfer(log: dict[str, Any]) -> tuple[str, str, int]:

@@ -43,8 +43,12 @@ def read(database: Documents, session: ClientSession | None = None) -> Policy:
     return _readable(database.policies.find_one(CURRENT, session=session))
 
 
-def enforce(database: Documents, session: ClientSession, before: Run, after: Run, job: Job, at: float) -> int | None:
+def enforce(
+    database: Documents, session: ClientSession, before: Run, after: Run, job: Job, now: Callable[[], float]
+) -> int | None:
     """Hold a new reservation, or a first signature, against policy and vendor's record as this transaction sees them.
+
+    now: asked only where there is something to hold against it.
 
     Returns the version that a new reservation counts against, None for all else. A reservation counts itself on the
     policy: of two that do so at once, one transaction starts again. Raises PolicyRefused.
@@ -58,7 +62,7 @@ def enforce(database: Documents, session: ClientSession, before: Run, after: Run
             rules = read(database, session)
         case _:
             return None
-    own, vendor_ids = ObjectId(job.job_id), [job.quote.vendor_id]
+    at, own, vendor_ids = now(), ObjectId(job.job_id), [job.quote.vendor_id]
     sums = usage(database, rules, after, job.quote.network, vendor_ids, at, own, session)
     reasons = [refusal.reason for refusal in refusals(rules, after, job.quote, sums, job.job_id)]
     record = database.vendors.find_one({"vendorId": job.quote.vendor_id}, session=session)

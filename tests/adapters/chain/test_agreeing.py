@@ -16,6 +16,7 @@ from gpuagent.core.ports import Open, Void
 from gpuagent.errors import ChainError, ChainMismatch, ConfigError
 from gpuagent.wire.eip3009 import AUTHORIZATION_STATE
 from tests.conftest import SafetyNote
+from tests.support.clock import turned
 from tests.support.other_payer import OtherPayer
 from tests.support.rpc_proxy import RpcProxy
 from tests.support.world import World
@@ -125,6 +126,8 @@ def test_a_payment_that_one_node_denies_after_its_expiry_is_an_alarm(
     payer.settle(authorization)
     world.market.pass_time(130)
     second_node.lie("eth_call", says_unused)
+    assert chain.outcome(authorization) == world.chain.outcome(authorization), "its own history contradicts it"
+    second_node.lie("eth_getLogs", lambda *_: [])
     with pytest.raises(ChainMismatch, match="contradict each other"):
         chain.outcome(authorization)
 
@@ -221,8 +224,7 @@ def test_a_run_on_two_nodes_holds_its_payment_while_one_denies_it(
 ) -> None:
     with wiring.open_agent(settings.read(both_nodes(world, second_node))) as agent:
         assert isinstance(agent.chain, AgreeingChain)
-        ports = replace(agent.ports, clock=world.market.clock)
-        doubting = replace(world, agent=replace(agent, ports=ports))
+        doubting = replace(world, agent=turned(agent, world.market.clock))
         run = doubting.start()
         second_node.lie("eth_call", says_unused)
         run = doubting.tick(run)

@@ -16,7 +16,7 @@ from gpuagent.adapters.vendors.http import HttpVendor
 from gpuagent.core.transitions import is_over
 from gpuagent.errors import ChainError, ChainMismatch, ConfigError, StaleRun, StoreError, VendorError
 from gpuagent.tick import tick
-from tests.support.clock import FileClock
+from tests.support.clock import FileClock, turned
 from tests.support.crash.points import dying
 
 RUNS_MAX = 1000
@@ -68,5 +68,6 @@ def _build(life: Life, closing: ExitStack) -> wiring.Agent:
             time.sleep(PAUSE_S)
             continue
         vendor_api = HttpVendor(environment.get, quote_s=2, submit_s=4, status_s=3)
-        ports = replace(agent.ports, clock=FileClock(life.folder / "ahead"), vendor_api=vendor_api)
+        agent = turned(agent, FileClock(life.folder / "ahead"))
+        ports = replace(agent.ports, vendor_api=vendor_api)
         return replace(agent, ports=dying(ports, life.point, environment) if life.point else ports)
