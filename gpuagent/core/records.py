@@ -51,11 +51,11 @@ class ReportScope:
 
 @dataclass(frozen=True, slots=True)
 class PayerRecord:
-    """A wallet that some ledger names. from_block: where its first recorded payment may be, None if it has none."""
+    """A wallet that some ledger names. first_expiry: of its recorded payments, on the chain's clock; None without any."""
 
     payer: str
     first_run_at: float
-    from_block: int | None
+    first_expiry: int | None
 
 
 class PaymentStatus(StrEnum):

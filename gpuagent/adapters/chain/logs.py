@@ -113,12 +113,12 @@ class TokenLogs:
 
     def _use(self, logs: Sequence[Log], topics: Sequence[Any], first: int, last: int) -> Log | None:
         """The log among them that was asked for: a node that ignores the filter shows others' cancellations too."""
-        kinds, *names = topics
+        uses = [[kind, *topics[1:]] for kind in topics[0]]
         for log in logs:
-            kind, *log_names = (topic.lower() for topic in log["topics"])
+            log_topics = [topic.lower() for topic in log["topics"]]
             of_token = log["address"].lower() == self._token.address.lower()
             there = first <= count(log["blockNumber"]) <= last and not log.get("removed")
-            if there and of_token and kind in kinds and log_names == names:
+            if there and of_token and log_topics in uses:
                 return log
         return None
 
