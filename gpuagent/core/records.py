@@ -51,7 +51,7 @@ class ReportScope:
 
 @dataclass(frozen=True, slots=True)
 class PayerRecord:
-    """A wallet that some ledger names. first_expiry: of its recorded payments, on the chain's clock; None without any."""
+    """A wallet that some ledger names. first_expiry: of recorded payments, by the chain; None if it has none."""
 
     payer: str
     first_run_at: float
