@@ -42,6 +42,7 @@ class FakeChain(EvmChain):
         methods: dict[str, Callable[..., Any]] = {
             "eth_getBlockByNumber": self._block,
             "eth_call": self._state,
+            "eth_chainId": lambda: hex(TOKEN.chain_id),
             "eth_getLogs": self._find_logs,
             "eth_getTransactionReceipt": self._receipt,
         }

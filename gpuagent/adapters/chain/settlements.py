@@ -14,15 +14,20 @@ from gpuagent.core.blocks import first_block_at
 from gpuagent.core.model import Authorization
 from gpuagent.core.records import Block
 from gpuagent.core.terms import TIMEOUT_MAX_S
-from gpuagent.errors import ChainError
+from gpuagent.errors import ChainError, SearchUnfinished
 from gpuagent.wire.transport import deadline
 
 QUERIES_MAX = 100
-"""Queries for logs in one search, which goes on from there at the next: on Base enough for twice the longest life of an
-authorization at ten blocks a query."""
+"""Queries for logs in one search; the next one goes on. Enough for the usual life of an authorization with one block a
+query on Base, and with ten on chains with four blocks a second."""
 SEARCH_S = 30
-NODES_APART_S = 300
+LIFE_S = 120
+"""The usual life of an authorization; none has more than TIMEOUT_MAX_S."""
+NODES_APART_S = 60
 """Nodes may have differed by that much about the time when the authorization was signed."""
+
+Range = tuple[int, int]
+"""First and last block."""
 
 
 class UseSearch:
@@ -39,12 +44,12 @@ class UseSearch:
         block: Callable[[int], Block | None],
     ) -> None:
         self._logs, self._used_at, self._block = logs, used_at, block
-        self._next: dict[str, int] = {}
+        self._left: dict[str, list[Range]] = {}
 
     def find(self, authorization: Authorization, final: int) -> Log | None:
         """The log of the use, which the final block's state shows; None while the node has none up to that block.
 
-        Raises ChainError when the search did not come to its end; the next one goes on.
+        Raises SearchUnfinished when the search did not come to its end; the next one goes on.
         """
         with deadline(SEARCH_S):
             return (
@@ -83,23 +88,30 @@ class UseSearch:
         return high
 
     def _by_time(self, authorization: Authorization, final: int) -> Log | None:
-        nonce = authorization.nonce
-        start = self._next.get(nonce)
-        if start is None:
-            signed_at = authorization.valid_before - TIMEOUT_MAX_S - NODES_APART_S
-            start = first_block_at(signed_at, final, self._block)
+        nonce, log = authorization.nonce, None
+        ranges = self._left.get(nonce) or self._ranges(authorization, final)
         for _ in range(QUERIES_MAX):
-            if start > final:
+            (first, last), *rest = ranges
+            end, log = self._logs.use_in(authorization, first, last)
+            ranges = [(end + 1, last), *rest] if end < last else rest
+            self._left[nonce] = ranges
+            if log or not ranges:
                 break
-            end, log = self._logs.use_in(authorization, start, final)
-            if log:
-                self._next.pop(nonce, None)
-                return log
-            start = self._next[nonce] = end + 1
-        if start <= final:
-            raise ChainError(
-                f"nonce {nonce} is used, and its event is not yet found: the search came to block {start} of {final} "
-                "and goes on. A node that keeps past states, or shows logs of more blocks at once, finds it sooner"
+        else:
+            blocks = sum(last - first + 1 for first, last in ranges)
+            raise SearchUnfinished(
+                f"nonce {nonce} is used, and its event is not found yet in {QUERIES_MAX} queries, {blocks:,} blocks "
+                "are left: ask again. A node that keeps past states or shows logs of more blocks at once is faster"
             )
-        self._next.pop(nonce, None)  # from the beginning at the next search: a node's logs may lag behind its state
-        return None
+        # Without a log from the beginning at the next search: a node's logs may lag behind its state.
+        self._left.pop(nonce, None)
+        return log
+
+    def _ranges(self, authorization: Authorization, final: int) -> list[Range]:
+        """Where the use may be, the likeliest first: within the usual life, within the longest, later if cancelled."""
+        expiry = authorization.valid_before
+        usual = first_block_at(expiry - LIFE_S - NODES_APART_S, final, self._block)
+        expired = first_block_at(expiry, final, self._block, first=usual)
+        earliest = first_block_at(expiry - TIMEOUT_MAX_S - NODES_APART_S, usual, self._block)
+        ranges = [(usual, expired), (earliest, usual - 1), (expired + 1, final)]
+        return [(first, last) for first, last in ranges if first <= last]
