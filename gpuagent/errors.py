@@ -24,6 +24,7 @@ GpuAgentError
 ├── StoreError           MongoDB did not do what was asked; what it wrote is unknown: load again
 │   └── ChangesLost      the changes since a token are not kept any more: read everything anew
 ├── ChainError           the chain did not answer: money stays as it is
+│   ├── SearchUnfinished a settlement is there, and not found yet: ask again
 │   └── ChainMismatch    the chain contradicts the ledger: an operator must look
 └── VendorError          a vendor refused, failed or did not answer; says nothing about money
     ├── VendorBusy           it answers, and says nothing that counts: it is not silent
@@ -133,6 +134,10 @@ class ChangesLost(StoreError):
 
 class ChainError(GpuAgentError):
     """The chain did not answer. Nothing about money may be concluded."""
+
+
+class SearchUnfinished(ChainError):
+    """The nonce is used, and where is not found yet in one share of queries. Ask again: the search goes on."""
 
 
 class ChainMismatch(ChainError):

@@ -52,7 +52,7 @@ def readmit(run_id: str, vendor_id: str, by: str, why: str, store: Runs, clock: 
     What the vendor was paid stays spent, and counts against its reliability. Raises UnknownRun, and BadInput when the
     run has ended, or has not ended with this vendor.
     """
-    _check(by, why)
+    check_signed(by, why)
 
     def readmission(run: Run) -> Event:
         if run.status is not RunStatus.RUNNING:

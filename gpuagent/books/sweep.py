@@ -19,11 +19,12 @@ from gpuagent.books.findings import (
     finding_for,
     remedy,
 )
+from gpuagent.core.blocks import first_block_at
 from gpuagent.core.model import Token
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Node, Open
 from gpuagent.core.records import Block, Ledgers, PayerRecord, Payment, PaymentStatus, Reservation, Spent
-from gpuagent.core.terms import derived_job_id, nonce
+from gpuagent.core.terms import TIMEOUT_MAX_S, derived_job_id, nonce
 from gpuagent.errors import ChainError, ChainMismatch
 
 CLOCKS_APART_S = 3600
@@ -72,9 +73,7 @@ def sweep(chain: Node, ledgers: Ledgers, from_block: int | None = None) -> Sweep
 def activity_of(wallet: PayerRecord, chain: Node, from_block: int | None = None) -> tuple[Block, ChainActivity]:
     """The final block, and what the chain shows of the wallet from its first run, or an earlier block, up to it."""
     final = chain.final()
-    begin = _block_at(wallet.first_run_at - CLOCKS_APART_S, final, chain)
-    first = min(number for number in (from_block, wallet.from_block, begin) if number is not None)
-    activity = ChainActivity(chain.history(wallet.payer, first, final.number))
+    activity = ChainActivity(chain.history(wallet.payer, _first_block(wallet, chain, final, from_block), final.number))
     if chain.block(final.number) != final:
         raise ChainError(f"block {final.number} was replaced while the chain was read: sweep again")
     return final, activity
@@ -122,17 +121,16 @@ def payments_of(payer: str, token: Token, ledgers: Ledgers) -> Iterator[Payment]
         yield payment if payment.agrees else ledgers.again(payment)
 
 
-def _block_at(at: float, final: Block, chain: Node) -> int:
-    """The first block that is not older, found by halving: one read for every doubling of the chain."""
-    first, last = 0, final.number
-    while first < last:
-        middle = (first + last) // 2
-        block = chain.block(middle)
-        if block is None or block.time < at:
-            first = middle + 1
-        else:
-            last = middle
-    return first
+def _first_block(wallet: PayerRecord, chain: Node, final: Block, from_block: int | None) -> int:
+    """The first block that may hold a transfer of the wallet, by block times.
+
+    The block numbers in the ledger are not asked: one that a node once told wrongly would make it the whole chain.
+    """
+    begin = wallet.first_run_at - CLOCKS_APART_S
+    if wallet.first_expiry is not None:
+        begin = min(begin, wallet.first_expiry - TIMEOUT_MAX_S)
+    first = first_block_at(begin, final.number, chain.block)
+    return first if from_block is None else min(first, from_block)
 
 
 def _still_payable(payment: Payment, chain: Node) -> list[Finding]:

@@ -191,13 +191,30 @@ class Chain(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a node answers at once. keeps_past: whether it reads the token as it was at past blocks."""
+
+    logs_span: int
+    """Blocks in one query for logs."""
+    batch: int
+    """Calls in one request; 1 where it takes no batches."""
+    keeps_past: bool
+
+
 class Node(Chain, Protocol):
     """A chain as a node shows it: the port, and the history that a sweep reads. Raises as Chain does."""
 
     @property
     def token(self) -> Token: ...
 
-    def check(self) -> None: ...
+    def check(self) -> None:
+        """Raises ChainError unless this is the token's chain, and everything is there that a payment will need."""
+        ...
+
+    def limits(self) -> Limits:
+        """Found by asking for more and more at once."""
+        ...
 
     def final(self) -> Block:
         """The newest block that counts as final."""

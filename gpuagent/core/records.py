@@ -52,11 +52,11 @@ class ReportScope:
 
 @dataclass(frozen=True, slots=True)
 class PayerRecord:
-    """A wallet that some ledger names. from_block: where its first recorded payment may be, None if it has none."""
+    """A wallet that some ledger names. first_expiry: of recorded payments, by the chain; None if it has none."""
 
     payer: str
     first_run_at: float
-    from_block: int | None
+    first_expiry: int | None
 
 
 class PaymentStatus(StrEnum):

@@ -25,6 +25,9 @@ MONGODB_DRIFT_MAX_S = 10.0
 CHAIN_AHEAD_MAX_S, CHAIN_BEHIND_MAX_S = 30.0, APART_MAX_S
 """A block's time is when it was made: on Base every 2 s. One that is ahead of us means that our clock is slow."""
 VENDORS_AT_ONCE = 8
+LOGS_SPAN_MIN = 500
+"""Blocks whose logs a node shows at once: with fewer the books are read slowly."""
+BASE_BLOCKS_A_DAY = 43_200
 
 
 class Status(StrEnum):

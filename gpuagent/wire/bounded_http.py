@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import httpcore
 import httpx
 
+from gpuagent.wire.compression import BodyTooLarge, CompressionError, Unpacker
 from gpuagent.wire.transport import Transport, deadline
 
 BODY_MAX = 64 * 1024
@@ -28,9 +29,13 @@ class HttpFailed(Exception):
     """No usable answer: refused, cut off, too slow, too large, or a redirect. Says nothing of what was done."""
 
 
+class AnswerTooLarge(HttpFailed):
+    """More than the cap: a smaller question may have an answer that fits."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP response, read whole."""
+    """An HTTP response, read whole and unpacked."""
 
     status: int
     headers: Mapping[str, str]
@@ -48,7 +53,7 @@ class BoundedHttp:
             timeout=deadline_s,
             follow_redirects=False,
             trust_env=False,
-            # Compressed bodies could grow past the cap while they are unpacked.
+            # Nothing is to be unpacked; what comes compressed all the same is, within the cap.
             headers={"Accept-Encoding": "identity"},
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
@@ -79,10 +84,15 @@ class BoundedHttp:
 
     def _read(self, response: httpx.Response) -> bytes:
         body = bytearray()
-        for chunk in response.iter_raw():
-            body += chunk
-            if len(body) > self._body_max:
-                raise HttpFailed(f"answered with more than {self._body_max} bytes")
+        try:
+            unpacker = Unpacker(response.headers.get("Content-Encoding", ""), self._body_max)
+            for chunk in response.iter_raw():
+                body += unpacker.feed(chunk)
+            unpacker.finish()
+        except BodyTooLarge as error:
+            raise AnswerTooLarge(f"answered {error}") from error
+        except CompressionError as error:
+            raise HttpFailed(f"answered {error}") from error
         return bytes(body)
 
 

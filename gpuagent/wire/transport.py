@@ -23,12 +23,22 @@ _ends_at: ContextVar[float | None] = ContextVar("ends_at", default=None)
 
 @contextmanager
 def deadline(seconds: float) -> Iterator[None]:
-    """Ends every exchange inside that runs over a Transport in this thread after so many seconds."""
-    token = _ends_at.set(time.monotonic() + seconds)
+    """Ends every exchange inside that runs over a Transport in this thread after so many seconds.
+
+    Inside another deadline the earlier of the two counts.
+    """
+    ends_at, outer = time.monotonic() + seconds, _ends_at.get()
+    token = _ends_at.set(ends_at if outer is None else min(ends_at, outer))
     try:
         yield
     finally:
         _ends_at.reset(token)
+
+
+def time_left() -> float:
+    """Seconds until the deadline that is set in this thread; infinite where none is."""
+    ends_at = _ends_at.get()
+    return float("inf") if ends_at is None else ends_at - time.monotonic()
 
 
 class Transport(httpx.BaseTransport):

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import httpcore
 import httpx
 
+from gpuagent.wire.compression import CompressionError, Unpacker
+from gpuagent.wire.retry_after import retry_after_s
 from gpuagent.wire.transport import Transport
 
 BODY_MAX = 1024 * 1024
@@ -53,33 +55,37 @@ class WatchedTransport(Transport):
         with _translated(exchange):
             response = super().handle_request(request)
         exchange.status = response.status_code
-        after = response.headers.get("Retry-After", "")
-        exchange.retry_after_s = float(after) if after.isascii() and after.isdecimal() else 0
+        exchange.retry_after_s = retry_after_s(response.headers)
         assert isinstance(response.stream, httpx.SyncByteStream)
         if response.is_redirect:
             response.stream.close()
             exchange.final, exchange.problem = True, "answered with a redirect, which is not followed"
             raise httpx.ReadError(exchange.problem)
-        response.stream = _Capped(response.stream, exchange)
+        # Unpacked here, within the cap: the client would unpack without one.
+        encoding = response.headers.pop("Content-Encoding", "")
+        if encoding:
+            response.headers.pop("Content-Length", None)
+        response.stream = _Capped(response.stream, exchange, encoding)
         return response
 
 
 class _Capped(httpx.SyncByteStream):
-    def __init__(self, inner: httpx.SyncByteStream, exchange: Exchange) -> None:
-        self._inner, self._exchange = inner, exchange
+    def __init__(self, inner: httpx.SyncByteStream, exchange: Exchange, encoding: str) -> None:
+        self._inner, self._exchange, self._encoding = inner, exchange, encoding
 
     def __iter__(self) -> Iterator[bytes]:
         with _translated(self._exchange):
-            yield from self._counted(self._inner)
+            yield from self._unpacked(self._inner)
 
-    def _counted(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        size = 0
-        for chunk in chunks:
-            size += len(chunk)
-            if size > BODY_MAX:
-                self._exchange.problem = f"answered with more than {BODY_MAX} bytes"
-                raise httpx.ReadError(self._exchange.problem)
-            yield chunk
+    def _unpacked(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        try:
+            unpacker = Unpacker(self._encoding, BODY_MAX)
+            for chunk in chunks:
+                yield unpacker.feed(chunk)
+            unpacker.finish()
+        except CompressionError as error:
+            self._exchange.problem = f"answered {error}"
+            raise httpx.ReadError(self._exchange.problem) from error
 
     def close(self) -> None:
         self._inner.close()

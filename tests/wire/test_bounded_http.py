@@ -119,8 +119,3 @@ def test_cookies_are_not_sent_back(scripted_server: ScriptedServer, http: Bounde
     for _ in range(2):
         http.request("GET", scripted_server.vendor.endpoint)
     assert "Cookie" not in scripted_server.request_headers
-
-
-def test_compression_is_not_asked_for(serve: Callable[[Answer], str], http: BoundedHttp) -> None:
-    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\n"
-    assert http.request("GET", serve(sends(head + b"\x1f\x8b\x08"))).body == b"\x1f\x8b\x08"

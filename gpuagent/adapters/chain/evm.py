@@ -7,31 +7,21 @@ block hash (EIP-1898), under one deadline.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from eth_abi.abi import decode, encode
 from eth_hash.auto import keccak
 
 from gpuagent.adapters.chain.decoding import block_from, count, decoded, uint
 from gpuagent.adapters.chain.json_rpc import JsonRpc
-from gpuagent.adapters.chain.logs import TokenLogs
+from gpuagent.adapters.chain.logs import Log, TokenLogs
+from gpuagent.adapters.chain.needs import at_hash, check_needs, check_token, measure, state_call, token_call
+from gpuagent.adapters.chain.settlements import UseSearch
 from gpuagent.core.model import Authorization, Settlement, Token, Transfer
-from gpuagent.core.money import DECIMALS
-from gpuagent.core.ports import Gas, Head, Open, Outcome, Void
+from gpuagent.core.ports import Gas, Head, Limits, Open, Outcome, Void
 from gpuagent.core.records import Block, Spent
 from gpuagent.errors import ChainError, ChainMismatch
-from gpuagent.wire.eip3009 import (
-    AUTHORIZATION_STATE,
-    BALANCE_OF,
-    CANCELED_TOPIC,
-    DOMAIN_GETTERS,
-    domain_separator,
-)
+from gpuagent.wire.eip3009 import BALANCE_OF, CANCELED_TOPIC
 
 LOGS_SPAN = 2_000
-"""Blocks in one query for logs: public nodes refuse more."""
-LIFE_BLOCKS_MAX = 5_000
-"""Blocks within which an authorization settles: of a quarter of a second, for the ten minutes that it may live."""
-SETTLEMENT_SPANS_MAX = 50
-"""Spans searched for a settlement: more on every chain than the ten minutes that an authorization may live."""
+"""The most blocks in one query for logs: public nodes refuse more, some much less."""
 
 
 class EvmChain:
@@ -40,10 +30,11 @@ class EvmChain:
     def __init__(
         self, rpc_url: str, token: Token, confirmations: int = 0, deadline_s: float = 10, logs_span: int = LOGS_SPAN
     ) -> None:
-        self._rpc = JsonRpc(rpc_url, deadline_s)
+        self._rpc = JsonRpc(rpc_url, deadline_s, token.chain_id)
         self._token = token
         self._confirmations = confirmations
         self._logs = TokenLogs(self._batch, token, logs_span)
+        self._uses = UseSearch(self._logs, self._used_at, self.block)
 
     @property
     def token(self) -> Token:
@@ -54,40 +45,26 @@ class EvmChain:
 
     @decoded
     def check(self) -> None:
-        """Raises ChainError unless this is the token's chain, and the token there is the pinned one."""
-        (chain_id,) = self._batch(("eth_chainId", []))
-        if uint(chain_id) != self._token.chain_id:
-            raise ChainError(f"{self._rpc.host} is chain {uint(chain_id)}, not {self._token.network}")
-        reads = [("eth_call", [{"to": self._token.address, "data": getter}, "latest"]) for getter in DOMAIN_GETTERS]
-        code, *answers = self._batch(("eth_getCode", [self._token.address, "latest"]), *reads)
-        if code == "0x":
-            raise ChainError(f"there is no token at {self._token.address} on {self._token.network}")
-        name, version, decimals, separator = (
-            decode([kind], bytes.fromhex(answer[2:]))[0]
-            for kind, answer in zip(DOMAIN_GETTERS.values(), answers, strict=True)
-        )
-        if (name, version, decimals) != (self._token.name, self._token.version, DECIMALS):
-            raise ChainError(
-                f"the token at {self._token.address} is {name!r} version {version!r} with {decimals} decimals, "
-                f"not {self._token.name!r} version {self._token.version!r} with {DECIMALS}"
-            )
-        if separator != domain_separator(self._token):
-            raise ChainError(
-                f"the token at {self._token.address} binds signatures to another domain than its name, version, chain "
-                "and address make: what is signed for it would be void"
-            )
+        """Raises ChainError unless this is the token's chain, with the pinned token, on a node that can do the work."""
+        check_token(self._batch, self._token)
+        _, final = self._blocks()
+        check_needs(self._batch, self._rpc.host, self._token, final)
+
+    @decoded
+    def limits(self) -> Limits:
+        return measure(self._batch, self._logs, self._rpc, self._token, self.final().number)
 
     @decoded
     def head(self, address: str) -> Head:
         block, balance = self._batch(
             ("eth_getBlockByNumber", ["latest", False]),
-            ("eth_call", [self._read(BALANCE_OF, ["address"], [address]), "latest"]),
+            ("eth_call", [token_call(self._token, BALANCE_OF, ["address"], [address]), "latest"]),
         )
         return Head(count(block["number"]), count(block["timestamp"]), uint(balance))
 
     @decoded
     def spent(self, payer: str, nonces: Sequence[str]) -> tuple[str, ...]:
-        states = self._batch(*(("eth_call", [self._state(payer, nonce), "latest"]) for nonce in nonces))
+        states = self._batch(*(("eth_call", [state_call(self._token, payer, nonce), "latest"]) for nonce in nonces))
         return tuple(nonce for nonce, state in zip(nonces, states, strict=True) if uint(state))
 
     @decoded
@@ -99,19 +76,19 @@ class EvmChain:
                 f"this is {self._token.address} on {self._token.network}: nothing can be said of it here"
             )
         newest, final = self._blocks()
-        state = self._state(authorization.payer, authorization.nonce)
+        state = state_call(self._token, authorization.payer, authorization.nonce)
         used_now, used_at_final = (
             uint(word) != 0
-            for word in self._batch(*(("eth_call", [state, _pinned(block)]) for block in (newest, final)))
+            for word in self._batch(*(("eth_call", [state, at_hash(block)]) for block in (newest, final)))
         )
         if used_at_final:
-            verdict = self._settlement(authorization, count(final["number"]))
+            verdict = self._settlement(authorization, self._uses.find(authorization, count(final["number"])))
             return verdict or self._unindexed(authorization, newest, final)
         if count(final["timestamp"]) >= authorization.valid_before:
             # Block times only grow and the token requires time < validBefore: no later block can take it. A token
             # that forgot its nonces, by an upgrade, says unused of a used one: then the history speaks.
-            last = min(count(final["number"]), authorization.from_block + LIFE_BLOCKS_MAX)
-            return self._settlement(authorization, last) or Void("expired unused")
+            log = self._uses.find_forgotten(authorization, count(final["number"]))
+            return self._settlement(authorization, log) or Void("expired unused")
         return Open(count(newest["timestamp"]), used_now)
 
     @decoded
@@ -159,10 +136,8 @@ class EvmChain:
                 raise
         return digest
 
-    def _settlement(self, authorization: Authorization, final: int) -> Settlement | Void | None:
-        """The use of the nonce up to the final block; None while the node does not show it."""
-        payer, nonce = authorization.payer, authorization.nonce
-        log = self._logs.use_of(payer, nonce, authorization.from_block, final, SETTLEMENT_SPANS_MAX)
+    def _settlement(self, authorization: Authorization, log: Log | None) -> Settlement | Void | None:
+        """The use of the nonce that its log tells of; None while the node does not show it."""
         if log is None:
             return None
         if log["topics"][0] == CANCELED_TOPIC:
@@ -175,7 +150,7 @@ class EvmChain:
             return None  # a reorganization moved it while it was read
         payment = (authorization.payer.lower(), authorization.payee.lower(), authorization.amount)
         if payment not in self._logs.transfers(receipt["logs"]):
-            raise ChainMismatch(f"{log['transactionHash']} spent nonce {nonce} on other terms")
+            raise ChainMismatch(f"{log['transactionHash']} spent nonce {authorization.nonce} on other terms")
         return Settlement(log["transactionHash"], count(block["number"]), count(block["timestamp"]))
 
     def _unindexed(self, authorization: Authorization, newest: dict[str, Any], final: dict[str, Any]) -> Open:
@@ -195,16 +170,11 @@ class EvmChain:
             raise ChainError(f"block {number} is gone: the chain is reorganizing")
         return newest, final
 
-    def _state(self, payer: str, nonce: str) -> dict[str, str]:
-        return self._read(AUTHORIZATION_STATE, ["address", "bytes32"], [payer, bytes.fromhex(nonce[2:])])
-
-    def _read(self, selector: str, types: Sequence[str], values: Sequence[object]) -> dict[str, str]:
-        return {"to": self._token.address, "data": selector + encode(types, values).hex()}
+    def _used_at(self, authorization: Authorization, number: int) -> bool:
+        """Whether the nonce is used at the block, which is final. Before the token was there nothing was."""
+        state = state_call(self._token, authorization.payer, authorization.nonce)
+        (word,) = self._batch(("eth_call", [state, hex(number)]))
+        return word != "0x" and uint(word) != 0
 
     def _batch(self, *calls: tuple[str, list[Any]]) -> list[Any]:
         return self._rpc.batch(*calls)
-
-
-def _pinned(block: dict[str, Any]) -> dict[str, Any]:
-    """A block by hash (EIP-1898): a reorganization makes the read fail instead of mixing two chains."""
-    return {"blockHash": block["hash"], "requireCanonical": True}

@@ -1,0 +1,138 @@
+"""The search for the log of a nonce's use, wherever it is: nothing that was once told of its block is relied on.
+
+Three ways, each where the one before did not find it: the blocks after the authorization's from_block, in one query;
+the block where the token's state changes, by halving, if the node keeps past states; all blocks since the
+authorization can have been signed, by block times and span by span, so many queries at a time.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from gpuagent.adapters.chain.json_rpc import NodeRefused
+from gpuagent.adapters.chain.logs import Log, TokenLogs
+from gpuagent.core.blocks import first_block_at
+from gpuagent.core.model import Authorization
+from gpuagent.core.records import Block
+from gpuagent.core.terms import TIMEOUT_MAX_S
+from gpuagent.errors import ChainError, SearchUnfinished
+from gpuagent.wire.transport import deadline
+
+LIFE_BLOCKS_MAX = 5_000
+"""Blocks within which an authorization settles: of a quarter of a second, for the ten minutes that it may live."""
+QUERIES_MAX = 100
+"""Queries for logs in one search; the next one goes on. Enough for the usual life of an authorization with one block a
+query on Base, and with ten on chains with four blocks a second."""
+SEARCH_S = 30
+LIFE_S = 120
+"""The usual life of an authorization; none has more than TIMEOUT_MAX_S."""
+NODES_APART_S = 60
+"""Nodes may have differed by that much about the time when the authorization was signed."""
+
+Range = tuple[int, int]
+"""First and last block."""
+
+
+class UseSearch:
+    """Finds where a nonce was used, on one node.
+
+    used_at: whether the nonce is used at the block of a number. block: the block of a number, None where it is not
+    kept. Between searches that did not end it remembers how far they came.
+    """
+
+    def __init__(
+        self,
+        logs: TokenLogs,
+        used_at: Callable[[Authorization, int], bool],
+        block: Callable[[int], Block | None],
+    ) -> None:
+        self._logs, self._used_at, self._block = logs, used_at, block
+        self._left: dict[str, list[Range]] = {}
+
+    def find(self, authorization: Authorization, final: int) -> Log | None:
+        """The log of the use, which the final block's state shows; None while the node has none up to that block.
+
+        Raises SearchUnfinished when the search did not come to its end; the next one goes on.
+        """
+        with deadline(SEARCH_S):
+            return (
+                self._near_signing(authorization, final)
+                or self._by_state(authorization, final)
+                or self._by_time(authorization, final)
+            )
+
+    def find_forgotten(self, authorization: Authorization, final: int) -> Log | None:
+        """The log of a use that the state does not show, as after an upgrade of the token that lost its nonces.
+
+        It is looked for in the life of the authorization. Raises SearchUnfinished as find() does.
+        """
+        first = authorization.from_block
+        last = min(final, first + LIFE_BLOCKS_MAX)
+        with deadline(SEARCH_S):
+            if last - first >= self._logs.span.size:
+                last = first_block_at(authorization.valid_before, last, self._block, first=first)
+            left = self._left.get(authorization.nonce)
+            return self._walk(authorization, left or ([(first, last)] if first <= last else []))
+
+    def _near_signing(self, authorization: Authorization, final: int) -> Log | None:
+        first = authorization.from_block
+        last = min(first + self._logs.span.size - 1, final)
+        if not 0 <= first <= last:
+            return None
+        # Where a wide query is refused, or too slow, narrower ones may not be; a node that is down fails those too.
+        with suppress(ChainError):
+            return self._logs.use_at_once(authorization, first, last)
+        return None
+
+    def _by_state(self, authorization: Authorization, final: int) -> Log | None:
+        with suppress(NodeRefused):  # a past state that is not kept
+            block = self._first_used(authorization, final)
+            return self._logs.use_at_once(authorization, block, block)
+        return None
+
+    def _first_used(self, authorization: Authorization, final: int) -> int:
+        """The first block with the nonce in its state: unused at `low`, used at `high`, which is halved."""
+        low, high, step = min(authorization.from_block, final) - 1, final, 1
+        while low >= 0 and self._used_at(authorization, low):
+            high, low, step = low, max(-1, low - step), 2 * step
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self._used_at(authorization, middle):
+                high = middle
+            else:
+                low = middle
+        return high
+
+    def _by_time(self, authorization: Authorization, final: int) -> Log | None:
+        left = self._left.get(authorization.nonce)
+        return self._walk(authorization, left or self._ranges(authorization, final))
+
+    def _walk(self, authorization: Authorization, ranges: list[Range]) -> Log | None:
+        """The log in ranges that are not empty, query by query."""
+        nonce, log = authorization.nonce, None
+        for _ in range(QUERIES_MAX):
+            if not ranges:
+                break
+            (first, last), *rest = ranges
+            end, log = self._logs.use_in(authorization, first, last)
+            ranges = [(end + 1, last), *rest] if end < last else rest
+            self._left[nonce] = ranges
+            if log:
+                break
+        if ranges and not log:
+            blocks = sum(last - first + 1 for first, last in ranges)
+            raise SearchUnfinished(
+                f"nonce {nonce} is used, and its event is not found yet in {QUERIES_MAX} queries, {blocks:,} blocks "
+                "are left: ask again. A node that keeps past states or shows logs of more blocks at once is faster"
+            )
+        # Without a log from the beginning at the next search: a node's logs may lag behind its state.
+        self._left.pop(nonce, None)
+        return log
+
+    def _ranges(self, authorization: Authorization, final: int) -> list[Range]:
+        """Where the use may be, the likeliest first: within the usual life, within the longest, later if cancelled."""
+        expiry = authorization.valid_before
+        usual = first_block_at(expiry - LIFE_S - NODES_APART_S, final, self._block)
+        expired = first_block_at(expiry, final, self._block, first=usual)
+        earliest = first_block_at(expiry - TIMEOUT_MAX_S - NODES_APART_S, usual, self._block)
+        ranges = [(usual, expired), (earliest, usual - 1), (expired + 1, final)]
+        return [(first, last) for first, last in ranges if first <= last]
