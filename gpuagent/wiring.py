@@ -224,6 +224,13 @@ def vendor_from(entry: Mapping[str, Any]) -> "Vendor":
     return file.vendor_from(entry)
 
 
+def read_vendors(path: "Path") -> "tuple[Vendor, ...]":
+    """The vendors in a vendors file. Raises BadInput with every fault, by line and field."""
+    from gpuagent.adapters.vendors import file
+
+    return file.read_vendors(path)
+
+
 def vendor_entry(vendor: "Vendor") -> dict[str, Any]:
     """A vendor's entry in a vendors file, which vendor_from() reads back."""
     from gpuagent.adapters.vendors import file

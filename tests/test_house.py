@@ -43,7 +43,6 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     ),
     "tests/books/test_sweep.py": ("gpuagent.books.audit", "gpuagent.books.repair"),
     "tests/cli/test_commands.py": (
-        "gpuagent.adapters.vendors.file",
         "gpuagent.cli.books",
         "gpuagent.cli.common",
         "gpuagent.cli.run",

@@ -95,6 +95,17 @@ def is_encrypted_or_local(url: str) -> bool:
     return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
 
 
+def is_endpoint(url: str) -> bool:
+    """Whether paths can be put behind the URL, which is_encrypted_or_local(): it has no user, query or fragment."""
+    try:
+        parts = urlsplit(url)
+        sound = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    plain = url.isascii() and url.isprintable() and not set(url) & set(" \\?#@")
+    return sound and plain and is_encrypted_or_local(url)
+
+
 def _problem(error: Exception) -> str:
     """The error in words. Of a request that we made wrongly only the kind: the text would show its headers."""
     own_fault = isinstance(error, httpcore.LocalProtocolError | httpx.LocalProtocolError)
