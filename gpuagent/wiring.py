@@ -184,11 +184,12 @@ def _planners(settings: "Settings") -> "Mapping[str, Planner]":
 
 
 def _quiet_libraries() -> None:
-    """Libraries log what is secret: httpx the API key in the path of a node, pymongo at DEBUG whole signed payments.
+    """Libraries log what is secret: httpx the API key in the path of a node, pymongo at DEBUG whole signed payments,
+    httpcore at DEBUG the headers in which a vendor may repeat our token.
 
     Who asks for one of these by its name still gets it.
     """
-    for name, level in {"httpx": logging.WARNING, "pymongo.command": logging.INFO}.items():
+    for name, level in {"httpx": logging.WARNING, "httpcore": logging.INFO, "pymongo.command": logging.INFO}.items():
         logger = logging.getLogger(name)
         if logger.level == logging.NOTSET:
             logger.setLevel(level)

@@ -1,16 +1,19 @@
 """An HTTP client for untrusted servers: one deadline, capped sizes, no redirects, no proxies."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import urlsplit
 
 import httpcore
 import httpx
 
+from gpuagent.wire.credentials import secrets_sent
+from gpuagent.wire.scrub import Scrubber
 from gpuagent.wire.transport import Transport, deadline
 
 BODY_MAX = 64 * 1024
+PROBLEM_MAX = 300
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 TRANSPORT_ERRORS = (
     httpx.HTTPError,
@@ -30,11 +33,12 @@ class HttpFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP response, read whole."""
+    """An HTTP response, read whole. scrubber: takes what was sent with the request out of what is quoted from it."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    scrubber: Scrubber = field(default=Scrubber({}), repr=False, compare=False)
 
 
 class BoundedHttp:
@@ -63,6 +67,7 @@ class BoundedHttp:
         params: Mapping[str, str] | None = None,
     ) -> Reply:
         """One exchange, over within the deadline but for the system's own time to resolve a name. Raises HttpFailed."""
+        scrubber = Scrubber(secrets_sent(url, headers or {}))
         try:
             with (
                 deadline(self._deadline_s),
@@ -70,9 +75,11 @@ class BoundedHttp:
             ):
                 if response.is_redirect:
                     raise HttpFailed(f"answered with a redirect ({response.status_code}), which is not followed")
-                return Reply(response.status_code, response.headers, self._read(response))
+                return Reply(response.status_code, response.headers, self._read(response), scrubber)
         except TRANSPORT_ERRORS as error:
-            raise HttpFailed(_problem(error)) from None
+            problem = scrubber.scrub(_problem(error))[:PROBLEM_MAX]
+        # Outside of the handler, so that no error that quotes the server as it is hangs on to this one.
+        raise HttpFailed(problem)
 
     def close(self) -> None:
         self._client.close()
@@ -109,4 +116,4 @@ def is_endpoint(url: str) -> bool:
 def _problem(error: Exception) -> str:
     """The error in words. Of a request that we made wrongly only the kind: the text would show its headers."""
     own_fault = isinstance(error, httpcore.LocalProtocolError | httpx.LocalProtocolError)
-    return type(error).__name__ if own_fault else f"{type(error).__name__}: {error}"[:300]
+    return type(error).__name__ if own_fault else f"{type(error).__name__}: {error}"

@@ -6,11 +6,13 @@ Their errors do not say whether a call can have cost anything; what went over th
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpcore
 import httpx
 
+from gpuagent.wire.credentials import secrets_sent
+from gpuagent.wire.scrub import Scrubber
 from gpuagent.wire.transport import Transport
 
 BODY_MAX = 1024 * 1024
@@ -21,6 +23,7 @@ class Exchange:
     """The outcome of an HTTP exchange.
 
     status: 0 without an answer. unsent: no connection was made. final: another try would end no better.
+    scrubber: takes what was sent out of what is quoted from the server.
     """
 
     status: int = 0
@@ -28,6 +31,7 @@ class Exchange:
     final: bool = False
     problem: str = ""
     retry_after_s: float = 0
+    scrubber: Scrubber = field(default=Scrubber({}), repr=False)
 
 
 _exchange: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
@@ -49,6 +53,7 @@ class WatchedTransport(Transport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         exchange = _exchange.get() or Exchange()
+        exchange.scrubber = Scrubber(secrets_sent(str(request.url), request.headers))
         request.headers["Accept-Encoding"] = "identity"
         with _translated(exchange):
             response = super().handle_request(request)
@@ -91,7 +96,7 @@ def _translated(exchange: Exchange) -> Iterator[None]:
     try:
         yield
     except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-        exchange.unsent, exchange.problem = True, f"no connection ({error})"
+        exchange.unsent, exchange.problem = True, f"no connection ({exchange.scrubber.scrub(str(error))})"
         raise httpx.ConnectError(exchange.problem) from error
     except httpcore.TimeoutException as error:
         exchange.final, exchange.problem = True, "no answer in time"

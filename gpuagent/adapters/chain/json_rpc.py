@@ -7,6 +7,7 @@ from gpuagent.core.text import clean
 from gpuagent.errors import ChainError
 from gpuagent.wire import strict_json
 from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed
+from gpuagent.wire.scrub import Scrubber
 
 ERROR_MAX = 300
 
@@ -36,10 +37,10 @@ class JsonRpc:
         except HttpFailed as error:
             raise ChainError(f"the chain does not answer at {self.host}: {error}") from error
         answers = {answer["id"]: answer for answer in strict_json.parse(reply.body)}
-        return [_result(answers[number]) for number in range(len(calls))]
+        return [_result(answers[number], reply.scrubber) for number in range(len(calls))]
 
 
-def _result(answer: dict[str, Any]) -> Any:
+def _result(answer: dict[str, Any], scrubber: Scrubber) -> Any:
     if "result" not in answer:
-        raise ChainError(f"the chain refused a request: {clean(str(answer.get('error')), ERROR_MAX)}")
+        raise ChainError(f"the chain refused a request: {clean(scrubber.scrub(str(answer.get('error'))), ERROR_MAX)}")
     return answer["result"]

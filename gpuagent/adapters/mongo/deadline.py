@@ -10,6 +10,7 @@ from pymongo.errors import PyMongoError
 
 from gpuagent.adapters.mongo.values import Document
 from gpuagent.errors import StoreError
+from gpuagent.wire.scrub import without_shapes
 
 UNSTORABLE = (BSONError, UnicodeError, OverflowError)
 """What the driver raises, beside its own errors, for a value that no document can hold."""
@@ -24,9 +25,13 @@ def bounded(deadline_s: float) -> Iterator[None]:
         with pymongo.timeout(deadline_s):
             yield
     except PyMongoError as error:
-        raise StoreError(f"MongoDB did not do it ({type(error).__name__}): {str(error)[:200]}") from error
+        raise StoreError(
+            f"MongoDB did not do it ({type(error).__name__}): {without_shapes(str(error))[:200]}"
+        ) from error
     except UNSTORABLE as error:
-        raise StoreError(f"no document can hold this ({type(error).__name__}): {str(error)[:200]!r}") from error
+        raise StoreError(
+            f"no document can hold this ({type(error).__name__}): {without_shapes(str(error))[:200]!r}"
+        ) from error
 
 
 def storable(observation: Document) -> Document:

@@ -19,7 +19,9 @@ from cdp.openapi_client.exceptions import OpenApiException
 from cdp.openapi_client.models.eip712_message import EIP712Message
 from cdp.openapi_client.models.sign_evm_transaction_request import SignEvmTransactionRequest
 
+from gpuagent.core.text import clean
 from gpuagent.errors import ConfigError, GpuAgentError, Refused, WalletError
+from gpuagent.wire.scrub import KEY, Scrubber
 
 CDP_URL = "https://api.cdp.coinbase.com/platform"
 DEADLINE_S = 15.0
@@ -67,6 +69,7 @@ class CdpClient:
         if problem := _problem_with(keys):
             raise ConfigError(problem)
         self._deadline_s, self._attempt_s = deadline_s, attempt_s
+        self._scrubber = Scrubber({keys.api_key_secret: KEY, keys.wallet_secret: KEY})
         # Retries are ours: the SDK's have no deadline, and leave out what signs.
         self._client = CdpApiClient(
             keys.api_key_id,
@@ -114,7 +117,7 @@ class CdpClient:
         except TimeoutError:
             problem: GpuAgentError = WalletError("CDP did not answer in time: nothing was signed or sent")
         except ApiError as error:
-            problem = _explained(error)
+            problem = _explained(error, self._scrubber)
         except UNREADABLE as error:
             problem = WalletError(f"CDP gave no answer that can be read ({type(error).__name__})")
         # Outside of the handlers, so that no error of the SDK hangs on to it.
@@ -162,9 +165,9 @@ def _problem_with(keys: CdpCredentials) -> str:
     return ""
 
 
-def _explained(error: ApiError) -> GpuAgentError:
-    """The error for one of CDP's. Of its own text only what can be shown on a line."""
-    text = "".join(character for character in str(error.error_message) if character.isprintable())[:TEXT_MAX]
+def _explained(error: ApiError, scrubber: Scrubber) -> GpuAgentError:
+    """The error for one of CDP's. Of its own text only what can be shown on a line, without our keys."""
+    text = clean(scrubber.scrub(str(error.error_message)), TEXT_MAX)
     kind, status = error.error_type, error.http_code
     if kind == "policy_violation":
         return Refused(

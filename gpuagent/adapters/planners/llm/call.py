@@ -16,13 +16,12 @@ from gpuagent.adapters.planners.llm.answer import schema
 from gpuagent.adapters.planners.llm.prices import Rates
 from gpuagent.core.text import clean
 from gpuagent.errors import ConfigError
+from gpuagent.wire.scrub import Scrubber
 from gpuagent.wire.transport import deadline
 from gpuagent.wire.watched_http import Exchange, WatchedTransport, watch
 
 TEXT_MAX = 300
 TOKENS_MAX = 10**9
-SECRET_MIN = 8
-"""A shorter key, such as the "none" of a local server, is an ordinary word in a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +101,8 @@ def load_litellm() -> Any:
 
 
 def redact(text: str, secret: str) -> str:
-    """The text without the secret, which a server may echo."""
-    return text.replace(secret, "***") if len(secret) >= SECRET_MIN else text
+    """The text without the secret, which a server may echo, however it is spelled."""
+    return Scrubber({secret: "***"}).scrub(text)
 
 
 def _response_format() -> Mapping[str, object]:
@@ -132,7 +131,8 @@ def _failed(error: Exception, exchange: Exchange, secret: str) -> CallFailed:
     first = str(error).split("\n", 1)[0]
     text = first.partition("Exception - ")[2] or first
     return CallFailed(
-        exchange.problem or f"{type(error).__name__} ({status}): {clean(redact(text, secret), TEXT_MAX)}",
+        exchange.problem
+        or f"{type(error).__name__} ({status}): {clean(exchange.scrubber.scrub(redact(text, secret)), TEXT_MAX)}",
         transient=not exchange.final and (status == 429 or status >= 500),
         billed=exchange.status < 300 and not exchange.unsent,
         retry_after_s=exchange.retry_after_s,
