@@ -305,8 +305,8 @@ MUTANTS = (
     Mutant(
         "CDP: its errors bring their frames",
         "gpuagent/adapters/wallets/cdp_client.py",
-        "            problem = _explained(error)\n",
-        "            raise _explained(error) from error\n",
+        "            problem = _explained(error, self._scrubber)\n",
+        "            raise _explained(error, self._scrubber) from error\n",
         "tests/adapters/wallets/test_cdp.py -k no_failure_shows",
     ),
     Mutant(

@@ -19,7 +19,6 @@ from cdp.openapi_client.exceptions import OpenApiException
 from cdp.openapi_client.models.eip712_message import EIP712Message
 from cdp.openapi_client.models.sign_evm_transaction_request import SignEvmTransactionRequest
 
-from gpuagent.core.text import clean
 from gpuagent.errors import ConfigError, GpuAgentError, Refused, WalletError
 from gpuagent.wire.scrub import KEY, Scrubber
 
@@ -167,7 +166,8 @@ def _problem_with(keys: CdpCredentials) -> str:
 
 def _explained(error: ApiError, scrubber: Scrubber) -> GpuAgentError:
     """The error for one of CDP's. Of its own text only what can be shown on a line, without our keys."""
-    text = clean(scrubber.scrub(str(error.error_message)), TEXT_MAX)
+    message = scrubber.scrub(str(error.error_message))
+    text = "".join(character for character in message if character.isprintable())[:TEXT_MAX]
     kind, status = error.error_type, error.http_code
     if kind == "policy_violation":
         return Refused(
