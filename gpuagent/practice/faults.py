@@ -44,11 +44,17 @@ class FaultSwitches:
         try:
             reply = self.client.request(method, f"/mock/{path}", json=body or None)
             if not reply.is_success:
-                raise VendorError(f"the practice market answered {reply.status_code}: {reply.text[:200]}")
+                raise VendorError(
+                    f"the practice market answered {reply.status_code}: {self._scrubbed(reply.text)[:200]}"
+                )
             answer: Mapping[str, Any] = reply.json()
         except (httpx.HTTPError, ValueError) as error:
-            raise VendorError(f"the practice market does not answer ({type(error).__name__}): {error}") from error
+            problem = self._scrubbed(str(error))
+            raise VendorError(f"the practice market does not answer ({type(error).__name__}): {problem}") from None
         return answer
+
+    def _scrubbed(self, text: str) -> str:
+        return Scrubber(secrets_sent(str(self.client.base_url), self.client.headers)).scrub(text)
 
 
 @contextmanager
@@ -57,6 +63,6 @@ def fault_switches(environ: Mapping[str, str]) -> Iterator[FaultSwitches | None]
     if not environ.get("VENDOR_URL"):
         yield None
         return
-    token = {"Authorization": f"Bearer {environ.get('GPU_VENDOR_SECRET', '')}"}
-    with httpx.Client(base_url=environ["VENDOR_URL"], headers=token, timeout=TIMEOUT_S) as client:
+    token = {"Authorization": f"Bearer {environ.get('GPU_VENDOR_SECRET', '').strip()}"}
+    with httpx.Client(base_url=environ["VENDOR_URL"], headers=token, timeout=TIMEOUT_S, trust_env=False) as client:
         yield FaultSwitches(client)

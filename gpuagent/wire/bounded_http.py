@@ -1,4 +1,4 @@
-"""An HTTP client for untrusted servers: one deadline, capped sizes, no redirects, no proxies."""
+"""An HTTP client for untrusted servers: one deadline, capped sizes, no redirects, no proxy unless it is given."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,18 +9,19 @@ import httpcore
 import httpx
 
 from gpuagent.wire.credentials import secrets_sent
-from gpuagent.wire.scrub import Scrubber
+from gpuagent.wire.egress import LOOPBACK, Egress, direct
+from gpuagent.wire.scrub import KEY, Scrubber
 from gpuagent.wire.transport import Transport, deadline
 
 BODY_MAX = 64 * 1024
 PROBLEM_MAX = 300
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 TRANSPORT_ERRORS = (
     httpx.HTTPError,
     httpx.InvalidURL,
     httpx.StreamError,
     httpcore.NetworkError,
     httpcore.ProtocolError,
+    httpcore.ProxyError,
     httpcore.TimeoutException,
     httpcore.UnsupportedProtocol,
     OSError,
@@ -42,13 +43,17 @@ class Reply:
 
 
 class BoundedHttp:
-    """A keep-alive HTTP client, safe to share between threads. body_max: bytes of a response."""
+    """A keep-alive HTTP client, safe to share between threads.
 
-    def __init__(self, deadline_s: float, body_max: int = BODY_MAX) -> None:
+    body_max: bytes of a response. egress: the way out of this machine, direct() unless given.
+    """
+
+    def __init__(self, deadline_s: float, body_max: int = BODY_MAX, egress: Egress | None = None) -> None:
+        self._egress = egress or direct()
         self._deadline_s = deadline_s
         self._body_max = body_max
         self._client = httpx.Client(
-            transport=Transport(),
+            transport=Transport(self._egress),
             timeout=deadline_s,
             follow_redirects=False,
             trust_env=False,
@@ -67,7 +72,7 @@ class BoundedHttp:
         params: Mapping[str, str] | None = None,
     ) -> Reply:
         """One exchange, over within the deadline but for the system's own time to resolve a name. Raises HttpFailed."""
-        scrubber = Scrubber(secrets_sent(url, headers or {}))
+        scrubber = Scrubber(secrets_sent(url, headers or {}) | dict.fromkeys(self._egress.secrets, KEY))
         try:
             with (
                 deadline(self._deadline_s),
@@ -77,7 +82,9 @@ class BoundedHttp:
                     raise HttpFailed(f"answered with a redirect ({response.status_code}), which is not followed")
                 return Reply(response.status_code, response.headers, self._read(response), scrubber)
         except TRANSPORT_ERRORS as error:
-            problem = scrubber.scrub(_problem(error))[:PROBLEM_MAX]
+            proxy = self._egress.proxy(url)
+            way = f", by way of the proxy in {proxy.variable}" if proxy else ""
+            problem = scrubber.scrub(_problem(error))[:PROBLEM_MAX] + way
         # Outside of the handler, so that no error that quotes the server as it is hangs on to this one.
         raise HttpFailed(problem)
 

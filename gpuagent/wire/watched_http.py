@@ -12,7 +12,7 @@ import httpcore
 import httpx
 
 from gpuagent.wire.credentials import secrets_sent
-from gpuagent.wire.scrub import Scrubber
+from gpuagent.wire.scrub import KEY, Scrubber
 from gpuagent.wire.transport import Transport
 
 BODY_MAX = 1024 * 1024
@@ -53,7 +53,8 @@ class WatchedTransport(Transport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         exchange = _exchange.get() or Exchange()
-        exchange.scrubber = Scrubber(secrets_sent(str(request.url), request.headers))
+        secrets = secrets_sent(str(request.url), request.headers) | dict.fromkeys(self._egress.secrets, KEY)
+        exchange.scrubber = Scrubber(secrets)
         request.headers["Accept-Encoding"] = "identity"
         with _translated(exchange):
             response = super().handle_request(request)
@@ -95,7 +96,7 @@ def _translated(exchange: Exchange) -> Iterator[None]:
     """httpcore's errors as httpx's, which litellm knows; the exchange notes what they mean for the call."""
     try:
         yield
-    except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+    except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.ProxyError) as error:
         exchange.unsent, exchange.problem = True, f"no connection ({exchange.scrubber.scrub(str(error))})"
         raise httpx.ConnectError(exchange.problem) from error
     except httpcore.TimeoutException as error:

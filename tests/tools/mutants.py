@@ -480,6 +480,20 @@ MUTANTS = (
         "tests/adapters/vendors/test_echoes.py -k objection",
     ),
     Mutant(
+        "vendors are reached through a proxy without the operator's choice",
+        "gpuagent/wire/egress.py",
+        '        case "" | "0":\n            return direct()',
+        '        case "" | "0":\n            return egress(environ)',
+        "tests/wire/test_egress.py -k operators_choice",
+    ),
+    Mutant(
+        "a connection that a NAT has forgotten is used again",
+        "gpuagent/wire/transport.py",
+        '        "keepalive_expiry": IDLE_MAX_S,',
+        '        "keepalive_expiry": None,',
+        "tests/wire/test_egress.py -k idle",
+    ),
+    Mutant(
         "a node's refusal quotes the key in its URL",
         "gpuagent/adapters/chain/json_rpc.py",
         "scrubber.scrub(str(answer.get('error')))",

@@ -7,6 +7,7 @@ from gpuagent.core.text import clean
 from gpuagent.errors import ChainError
 from gpuagent.wire import strict_json
 from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed
+from gpuagent.wire.egress import Egress
 from gpuagent.wire.scrub import Scrubber
 
 ERROR_MAX = 300
@@ -15,10 +16,10 @@ ERROR_MAX = 300
 class JsonRpc:
     """A client of one node. host: how errors name the node, because the path of its URL may hold an API key."""
 
-    def __init__(self, url: str, deadline_s: float) -> None:
+    def __init__(self, url: str, deadline_s: float, egress: Egress | None = None) -> None:
         self._url = url
         self.host = urlsplit(url).hostname or "CHAIN_RPC_URL"
-        self._http = BoundedHttp(deadline_s, body_max=16 * 1024 * 1024)
+        self._http = BoundedHttp(deadline_s, 16 * 1024 * 1024, egress)
 
     def close(self) -> None:
         self._http.close()

@@ -13,6 +13,7 @@ from gpuagent.core.text import clean
 from gpuagent.errors import OfferInvalid, VendorError, VendorTokenMissing, VendorUnauthorized
 from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed, Reply, is_encrypted_or_local
 from gpuagent.wire.credentials import payment_secrets
+from gpuagent.wire.egress import Egress
 from gpuagent.wire.scrub import TOKEN, Scrubber
 from gpuagent.wire.x402 import decode_challenge
 
@@ -41,7 +42,10 @@ def _scrubbed(
 
 
 class HttpVendor:
-    """Speaks to every vendor at its recorded endpoint. secret: the bearer token in a named variable."""
+    """Speaks to every vendor at its recorded endpoint. secret: the bearer token in a named variable.
+
+    egress: the way out of this machine, direct() unless given.
+    """
 
     def __init__(
         self,
@@ -49,11 +53,12 @@ class HttpVendor:
         quote_s: float = 5,
         submit_s: float = 20,
         status_s: float = 10,
+        egress: Egress | None = None,
     ) -> None:
         self._secret = secret
-        self._quotes = BoundedHttp(quote_s)
-        self._submits = BoundedHttp(submit_s)
-        self._statuses = BoundedHttp(status_s, STATUS_BODY_MAX)
+        self._quotes = BoundedHttp(quote_s, egress=egress)
+        self._submits = BoundedHttp(submit_s, egress=egress)
+        self._statuses = BoundedHttp(status_s, STATUS_BODY_MAX, egress)
         self._payments: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=PAYMENTS_KEPT))
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from gpuagent.adapters.planners.llm.answer import schema
 from gpuagent.adapters.planners.llm.prices import Rates
 from gpuagent.core.text import clean
 from gpuagent.errors import ConfigError
+from gpuagent.wire.egress import egress
 from gpuagent.wire.scrub import Scrubber
 from gpuagent.wire.transport import deadline
 from gpuagent.wire.watched_http import Exchange, WatchedTransport, watch
@@ -82,10 +83,11 @@ def complete(model: Model, messages: Sequence[Mapping[str, str]], max_tokens: in
 
 @cache
 def load_litellm() -> Any:
-    """litellm, silent, without a network or a .env file of its own, and its HTTP held to our bounds.
+    """litellm, silent, without a network or a .env file of its own, and its HTTP held to our bounds and way out.
 
-    Its settings are the process's. Raises ConfigError where it is not installed.
+    Its settings are the process's. Raises ConfigError where it is not installed, or the way out cannot be.
     """
+    way_out = egress(os.environ)
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
     os.environ.setdefault("LITELLM_MODE", "PRODUCTION")  # in its default mode it reads .env into the environment
     try:
@@ -95,8 +97,8 @@ def load_litellm() -> Any:
     litellm.suppress_debug_info = True
     logging.getLogger("LiteLLM").setLevel(logging.ERROR)
     # Providers over OpenAI's SDK take the first, those over litellm's own client the second.
-    litellm.client_session = httpx.Client(transport=WatchedTransport(), trust_env=False)
-    litellm.sync_transport = WatchedTransport()
+    litellm.client_session = httpx.Client(transport=WatchedTransport(way_out), trust_env=False)
+    litellm.sync_transport = WatchedTransport(way_out)
     return litellm
 
 
