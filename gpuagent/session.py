@@ -34,6 +34,7 @@ class Session:
 
 def is_configured(environ: Mapping[str, str]) -> bool:
     """Whether the environment names a chain or a wallet; without either, everything is embedded."""
+    environ = settings.Environment(environ)
     return any(environ.get(name) for name in CHAIN_NAMES)
 
 
@@ -62,6 +63,7 @@ def resolved_environment(environ: Mapping[str, str]) -> Iterator[dict[str, str]]
     if is_configured(environ):
         yield dict(environ)
         return
+    environ = settings.Environment(environ)
     practice = {"PORT": environ.get("PORT", "0"), "MOCK_SPEED": environ.get("MOCK_SPEED", SPEED)}
     with stack.start(practice_folder(), environ.get("MONGODB_URI", ""), **practice) as running:
         here = {**environ, **running.environment}

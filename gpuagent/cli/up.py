@@ -26,7 +26,7 @@ def up(
 
     with errors_explained():
         data = None if ephemeral else folder or practice_folder()
-        with stack.start(data, os.environ.get("MONGODB_URI", ""), PORT=str(port)) as running:
+        with stack.start(data, os.environ.get("MONGODB_URI", "").strip(), PORT=str(port)) as running:
             with wiring.open_database(settings.read(running.environment)) as db:
                 wiring.record_vendors(db, running.vendors)
             _print_environment(running.environment, as_json)

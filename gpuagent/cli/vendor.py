@@ -56,10 +56,12 @@ def vendor_check(
     from gpuagent import wiring
     from gpuagent.doctor.conformance import check, unrecorded_vendor
     from gpuagent.render.vendors import findings_table
+    from gpuagent.settings import Environment
 
-    with errors_explained(), wiring.open_vendor_api(os.environ) as (vendor_api, http):
+    environ = Environment(os.environ)
+    with errors_explained(), wiring.open_vendor_api(environ) as (vendor_api, http):
         vendor = unrecorded_vendor(url, vendor_id, secret_env)
-        findings = check(vendor, gpu, vendor_api, http, os.environ.get(secret_env, ""))
+        findings = check(vendor, gpu, vendor_api, http, environ.get(secret_env, ""))
         if as_json:
             print_json({"url": url, "checks": [finding.as_json() for finding in findings]})
         else:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import httpcore
 import httpx
 
+from gpuagent.core.text import is_web_url
 from gpuagent.wire.credentials import secrets_sent
 from gpuagent.wire.egress import LOOPBACK, Egress, direct
 from gpuagent.wire.scrub import KEY, Scrubber
@@ -111,13 +112,7 @@ def is_encrypted_or_local(url: str) -> bool:
 
 def is_endpoint(url: str) -> bool:
     """Whether paths can be put behind the URL, which is_encrypted_or_local(): it has no user, query or fragment."""
-    try:
-        parts = urlsplit(url)
-        sound = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-    plain = url.isascii() and url.isprintable() and not set(url) & set(" \\?#@")
-    return sound and plain and is_encrypted_or_local(url)
+    return is_web_url(url) and not set(url) & set("\\?#@") and is_encrypted_or_local(url)
 
 
 def _problem(error: Exception) -> str:

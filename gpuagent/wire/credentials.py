@@ -5,7 +5,8 @@ from base64 import b64decode
 from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
-from gpuagent.wire.scrub import KEY, PART_MAX, PAYMENT, SECRET_MIN, TOKEN
+from gpuagent.core.text import SECRET_MIN
+from gpuagent.wire.scrub import KEY, PART_MAX, PAYMENT, TOKEN
 
 _SECRET_HEADER = re.compile(r"auth|token|key|secret|signature|cookie|payment", re.IGNORECASE)
 _NOT_SECRET = ("idempotency-key", "payment-required", "payment-response")

@@ -14,8 +14,8 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import quote
 
-SECRET_MIN = 8
-"""A shorter secret is an ordinary word in a text, such as the "none" of a local server."""
+from gpuagent.core.text import SECRET_MIN
+
 PART_MAX = 16
 """Characters: as long a part of a secret is taken out; of one shorter than 24 two thirds of it."""
 LONG = 256

@@ -5,8 +5,9 @@ from base64 import b64encode
 
 import pytest
 
+from gpuagent.core.text import SECRET_MIN
 from gpuagent.wire.credentials import payment_secrets, secrets_sent, url_secrets
-from gpuagent.wire.scrub import PAYMENT, SECRET_MIN, TOKEN, Scrubber, without_shapes
+from gpuagent.wire.scrub import PAYMENT, TOKEN, Scrubber, without_shapes
 from tests.support.spellings import SECRET, leaks, spellings
 
 SIGNATURE = "0x" + "3f9a" * 32 + "1b"
