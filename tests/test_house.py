@@ -61,7 +61,6 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "mock_vendor.faults.shape",
         "mock_vendor.faults.switchboard",
     ),
-    "tests/mock_vendor/test_mock_hosted.py": ("mock_vendor.hosted",),
     "tests/mock_vendor/test_mock_process.py": ("mock_vendor.__main__", "mock_vendor.serve"),
     "tests/mock_vendor/test_mock_sale.py": (
         "mock_vendor.app",
@@ -69,7 +68,6 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "mock_vendor.database",
         "mock_vendor.facilitator",
         "mock_vendor.ledger",
-        "mock_vendor.market",
         "mock_vendor.purchase",
         "mock_vendor.shop",
     ),

@@ -24,7 +24,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _scrubbed(
+def scrubbed(
     call: Callable[Concatenate["HttpVendor", Vendor, P], T],
 ) -> Callable[Concatenate["HttpVendor", Vendor, P], T]:
     """The call of a vendor, whose errors quote the vendor without what was sent to it."""
@@ -72,7 +72,7 @@ class HttpVendor:
             secrets |= payment_secrets(header)
         return Scrubber(secrets)
 
-    @_scrubbed
+    @scrubbed
     def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal) -> Quote:
         body = {
             "jobType": "training",
@@ -83,7 +83,7 @@ class HttpVendor:
         reply = self._call(self._quotes, vendor, "POST", "/quote", body=body)
         return read_quote(vendor, self._object(vendor, reply), gpu_type, max_hours)
 
-    @_scrubbed
+    @scrubbed
     def challenge(self, vendor: Vendor, job: Reserved) -> Challenge:
         reply = self._call(self._submits, vendor, "POST", "/submit-job", body=_order(job), key=job.job_id, expect=402)
         header = reply.headers.get("payment-required")
@@ -95,7 +95,7 @@ class HttpVendor:
             challenge, accepts=tuple(_scrubbed_terms(terms, job.quote, scrubber) for terms in challenge.accepts)
         )
 
-    @_scrubbed
+    @scrubbed
     def submit(self, vendor: Vendor, job: Authorized | Settled) -> str:
         self._payments[vendor.vendor_id].append(job.header)
         reply = self._call(
@@ -109,7 +109,7 @@ class HttpVendor:
         )
         return read_job_id(vendor, self._object(vendor, reply))
 
-    @_scrubbed
+    @scrubbed
     def status(self, vendor: Vendor, vendor_job_id: str) -> JobReport:
         params = {"vendorJobId": vendor_job_id}
         reply = self._call(self._statuses, vendor, "GET", "/job-status", params=params)
@@ -164,16 +164,16 @@ def _scrubbed_terms(terms: Terms, quote: Quote, scrubber: Scrubber) -> Terms:
     """The terms, whose texts an objection to them quotes. What is as agreed is a name that we know, and stays."""
     agreed = {quote.network, quote.asset, quote.pay_to, str(quote.amount)}
 
-    def scrubbed(text: str) -> str:
+    def shown(text: str) -> str:
         return text if text in agreed else scrubber.scrub_words(text)
 
     return replace(
         terms,
-        scheme=scrubbed(terms.scheme),
-        network=scrubbed(terms.network),
-        asset=scrubbed(terms.asset),
-        amount=scrubbed(terms.amount),
-        pay_to=scrubbed(terms.pay_to),
+        scheme=shown(terms.scheme),
+        network=shown(terms.network),
+        asset=shown(terms.asset),
+        amount=shown(terms.amount),
+        pay_to=shown(terms.pay_to),
         extra=scrubber.scrub_value(dict(terms.extra)),
     )
 
