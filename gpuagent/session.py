@@ -32,7 +32,7 @@ class Session:
 @contextmanager
 def practice_stack(environ: Mapping[str, str], **vendor_settings: str) -> Iterator[stack.Stack]:
     """The practice stack in the user's data folder, until the end. Raises ConfigError, MongodError."""
-    uri = environ.get("MONGODB_URI", "")
+    uri = settings.Environment(environ).get("MONGODB_URI", "")
     if not uri:
         wiring.announce_practice_database()
     with stack.start(wiring.practice_folder(), uri, **vendor_settings) as running:
@@ -55,6 +55,7 @@ def resolved_environment(environ: Mapping[str, str]) -> Iterator[dict[str, str]]
     if settings.is_configured(environ):
         yield dict(environ)
         return
+    environ = settings.Environment(environ)
     practice = {"PORT": environ.get("PORT", "0"), "MOCK_SPEED": environ.get("MOCK_SPEED", SPEED)}
     with practice_stack(environ, **practice) as running:
         here = {**environ, **running.environment}

@@ -135,29 +135,36 @@ def open_chain(settings: "Settings") -> "Iterator[Node]":
     """The chain at CHAIN_RPC_URL. Needs no key. Raises ConfigError, and ChainError when it is another chain."""
     from gpuagent.adapters.chain.agreeing import AgreeingChain
     from gpuagent.adapters.chain.evm import EvmChain
+    from gpuagent.wire.egress import egress
 
     _quiet_libraries()
-    nodes = [EvmChain(url, settings.token, settings.confirmations) for url in settings.rpc_urls]
+    way_out = egress(settings.environ)
+    nodes = [EvmChain(url, settings.token, settings.confirmations, egress=way_out) for url in settings.rpc_urls]
     with closing(AgreeingChain(nodes) if len(nodes) > 1 else nodes[0]) as chain:
         chain.check()
         yield chain
 
 
 @contextmanager
-def open_vendor_api(secrets: Mapping[str, str]) -> "Iterator[tuple[VendorApi, BoundedHttp]]":
+def open_vendor_api(environ: Mapping[str, str]) -> "Iterator[tuple[VendorApi, BoundedHttp]]":
     """The vendors' API without a wallet or a database, and a plain HTTP client for what the API does not allow."""
     from gpuagent.wire.bounded_http import BoundedHttp
+    from gpuagent.wire.egress import vendor_egress
 
-    with _vendor_client(secrets) as vendor_api, closing(BoundedHttp(deadline_s=10)) as http:
+    with (
+        _vendor_client(environ) as vendor_api,
+        closing(BoundedHttp(deadline_s=10, egress=vendor_egress(environ))) as http,
+    ):
         yield vendor_api, http
 
 
 @contextmanager
-def _vendor_client(secrets: Mapping[str, str]) -> "Iterator[VendorApi]":
-    """The client of the vendors' API, for agents and for checks alike."""
+def _vendor_client(environ: Mapping[str, str]) -> "Iterator[VendorApi]":
+    """The client of the vendors' API, for agents and for checks alike. environ: with the vendors' bearer tokens."""
     from gpuagent.adapters.vendors.http import HttpVendor
+    from gpuagent.wire.egress import vendor_egress
 
-    with closing(HttpVendor(secrets.get)) as client:
+    with closing(HttpVendor(environ.get, egress=vendor_egress(environ))) as client:
         yield client
 
 
@@ -204,11 +211,12 @@ def _planners(settings: "Settings") -> "Mapping[str, Planner]":
 
 
 def _quiet_libraries() -> None:
-    """Libraries log what is secret: httpx the API key in the path of a node, pymongo at DEBUG whole signed payments.
+    """Libraries log what is secret: httpx the API key in the path of a node, pymongo at DEBUG whole signed payments,
+    httpcore at DEBUG the headers in which a vendor may repeat our token.
 
     Who asks for one of these by its name still gets it.
     """
-    for name, level in {"httpx": logging.WARNING, "pymongo.command": logging.INFO}.items():
+    for name, level in {"httpx": logging.WARNING, "httpcore": logging.INFO, "pymongo.command": logging.INFO}.items():
         logger = logging.getLogger(name)
         if logger.level == logging.NOTSET:
             logger.setLevel(level)
@@ -290,6 +298,13 @@ def vendor_from(entry: Mapping[str, Any]) -> "Vendor":
     from gpuagent.adapters.vendors import file
 
     return file.vendor_from(entry)
+
+
+def read_vendors(path: "Path") -> "tuple[Vendor, ...]":
+    """The vendors in a vendors file. Raises BadInput with every fault, by line and field."""
+    from gpuagent.adapters.vendors import file
+
+    return file.read_vendors(path)
 
 
 def vendor_entry(vendor: "Vendor") -> dict[str, Any]:

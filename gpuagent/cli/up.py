@@ -25,13 +25,14 @@ def up(
     from gpuagent.session import practice_stack
 
     with errors_explained():
+        environ = settings.Environment(os.environ)
         if folder or ephemeral:
             data = None if ephemeral else folder
-            starting = stack.start(data, os.environ.get("MONGODB_URI", ""), PORT=str(port))
+            starting = stack.start(data, environ.get("MONGODB_URI", ""), PORT=str(port))
         else:
-            starting = practice_stack(os.environ, PORT=str(port))
+            starting = practice_stack(environ, PORT=str(port))
         with starting as running:
-            environment = {**running.environment, **_database_name(os.environ)}
+            environment = {**running.environment, **_database_name(environ)}
             with wiring.open_database(settings.read(environment)) as db:
                 wiring.record_vendors(db, running.vendors)
             _print_environment(environment, as_json)

@@ -1,6 +1,9 @@
 """Untrusted text made safe to store and show, and what a user signs an order with."""
 
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+from urllib.parse import urlsplit
 
 from gpuagent.errors import BadInput
 
@@ -15,6 +18,8 @@ _SKIPPED = rf"(?:[^\S{_SEPARATORS}]|[\x00-\x08\x0e-\x1b\x1f\"\xad\u200b-\u200f\u
 _BEFORE_A_FORMULA = re.compile(rf"(^|[{_SEPARATORS}])(?={_SKIPPED}[{_FORMULA}])")
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?", re.ASCII)
 NAME_MAX, WHY_MAX = 100, 500
+SECRET_MIN = 8
+"""Characters: a shorter secret is an ordinary word in a text, such as the "none" of a local server."""
 
 
 def clean(text: str, limit: int = TEXT_MAX) -> str:
@@ -39,3 +44,25 @@ def check_signed(by: str, why: str = "-") -> None:
         raise BadInput(f"say who you are, in 1 to {NAME_MAX} characters")
     if not 0 < len(why.strip()) <= WHY_MAX or not why.isprintable():
         raise BadInput(f"say why, in 1 to {WHY_MAX} characters")
+
+
+def shown(value: str) -> str:
+    """An operator's value for an error about it: quoted where it is short, as it may be a secret in the wrong place."""
+    return repr(value) if len(value) < SECRET_MIN and value.isprintable() else f"({len(value)} characters, not shown)"
+
+
+def is_web_url(text: str) -> bool:
+    """Whether the text is an http:// or https:// URL with a host, and a port that can be if it has one."""
+    try:
+        parts = urlsplit(text)
+        sound = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return sound and parts.scheme in ("http", "https") and text.isascii() and text.isprintable() and " " not in text
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """The word that was probably meant, whatever its case; "" where none is near."""
+    folded = {candidate.casefold(): candidate for candidate in words}
+    matches = get_close_matches(word[:TEXT_MAX].casefold(), folded, n=1, cutoff=0.7)
+    return folded[matches[0]] if matches else ""

@@ -88,7 +88,8 @@ def practice_market(vendors: int, **environment: str) -> Iterator[PracticeMarket
         agent = replace(
             agent, database=replace(agent.database, store=store), ports=replace(agent.ports, clock=clock, store=store)
         )
-        with httpx.Client(base_url=running.environment["VENDOR_URL"], headers=token, timeout=TIMEOUT_S) as client:
+        url = running.environment["VENDOR_URL"]
+        with httpx.Client(base_url=url, headers=token, timeout=TIMEOUT_S, trust_env=False) as client:
             yield PracticeMarket(
                 agent, running.vendors, PracticeControls(client, running.environment["CHAIN_RPC_URL"], clock)
             )

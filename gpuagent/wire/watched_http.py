@@ -6,13 +6,15 @@ Their errors do not say whether a call can have cost anything; what went over th
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpcore
 import httpx
 
 from gpuagent.wire.compression import CompressionError, Unpacker
+from gpuagent.wire.credentials import secrets_sent
 from gpuagent.wire.retry_after import retry_after_s
+from gpuagent.wire.scrub import KEY, Scrubber
 from gpuagent.wire.transport import Transport
 
 BODY_MAX = 1024 * 1024
@@ -23,6 +25,7 @@ class Exchange:
     """The outcome of an HTTP exchange.
 
     status: 0 without an answer. unsent: no connection was made. final: another try would end no better.
+    scrubber: takes what was sent out of what is quoted from the server.
     """
 
     status: int = 0
@@ -30,6 +33,7 @@ class Exchange:
     final: bool = False
     problem: str = ""
     retry_after_s: float = 0
+    scrubber: Scrubber = field(default=Scrubber({}), repr=False)
 
 
 _exchange: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
@@ -51,6 +55,8 @@ class WatchedTransport(Transport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         exchange = _exchange.get() or Exchange()
+        secrets = secrets_sent(str(request.url), request.headers) | dict.fromkeys(self._egress.secrets, KEY)
+        exchange.scrubber = Scrubber(secrets)
         request.headers["Accept-Encoding"] = "identity"
         with _translated(exchange):
             response = super().handle_request(request)
@@ -96,8 +102,8 @@ def _translated(exchange: Exchange) -> Iterator[None]:
     """httpcore's errors as httpx's, which litellm knows; the exchange notes what they mean for the call."""
     try:
         yield
-    except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-        exchange.unsent, exchange.problem = True, f"no connection ({error})"
+    except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.ProxyError) as error:
+        exchange.unsent, exchange.problem = True, f"no connection ({exchange.scrubber.scrub(str(error))})"
         raise httpx.ConnectError(exchange.problem) from error
     except httpcore.TimeoutException as error:
         exchange.final, exchange.problem = True, "no answer in time"

@@ -221,6 +221,8 @@ def test_origins_are_listed_one_by_one() -> None:
         ("ada", "entry 1 is not"),
         (f"ada=king:{'x' * 20}", "role 'king'"),
         ("ada=read:short", "too short"),
+        (f"{'x' * 20}=read:ada", "entry 1 is too short"),
+        (f"ada={'x' * 20}:read", r"role \(20 characters, not shown\)"),
         (f"ada=read:{'x' * 20},bob=read:{'x' * 20}", "token of another"),
     ],
 )

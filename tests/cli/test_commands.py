@@ -288,7 +288,8 @@ def test_vendors_are_listed_and_seeded_again(world: World, gpuagent: Callable[..
     (tmp_path / "vendors.json").write_text('{"vendors": [{"vendorId": "x"}]}')
     result = gpuagent("vendor", "seed", str(tmp_path / "vendors.json"))
     assert result.exit_code == 2
-    assert "a vendor lacks 'name'" in result.stderr
+    assert "line 1: name of vendor 'x' is missing" in result.stderr
+    assert gpuagent("vendor", "list", "--json").stdout == entries
     (tmp_path / "vendors.json").write_text("[]")
     assert gpuagent("vendor", "seed", str(tmp_path / "vendors.json")).exit_code == 2
 

@@ -57,7 +57,7 @@ def test_a_network_nobody_described_needs_all_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["mainnet", "Base", "eip155:", "eip155:0", "eip155:08453", "eip155:１", "solana:1", " base"]
+    "text", ["mainnet", "Base", "eip155:", "eip155:0", "eip155:08453", "eip155:１", "solana:1", "ba se"]
 )
 def test_networks_that_are_none(text: str) -> None:
     with pytest.raises(ConfigError, match="write one of local, base-sepolia, base, or a CAIP-2 network"):

@@ -42,7 +42,9 @@ def is_gone(pid: int) -> bool:
 
 
 def test_the_ready_line_is_all_there_is_on_stdout_and_sigterm_ends_cleanly(tmp_path: Path) -> None:
-    with launched(TMPDIR=str(tmp_path), GPU_VENDOR_SECRET="given", MOCK_VENDORS="5") as child:
+    with launched(
+        TMPDIR=str(tmp_path), GPU_VENDOR_SECRET="given", MOCK_VENDORS="5", HTTP_PROXY="http://127.0.0.1:1"
+    ) as child:
         ready = ready_line(child)
         [anvil] = children_of(child.pid)
         assert ready["secret"] == "given"

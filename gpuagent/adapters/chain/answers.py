@@ -3,18 +3,16 @@
 import re
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from gpuagent.core.text import clean
 from gpuagent.wire import strict_json
 from gpuagent.wire.bounded_http import Reply
 from gpuagent.wire.retry_after import retry_after_s
+from gpuagent.wire.scrub import Scrubber
 
 EXCERPT_MAX = 120
 """Characters of a page, or of JSON that is no answer."""
 ERROR_MAX = 300
-SECRET_MIN = 8
-"""Characters of a part of a node's URL that may be an API key."""
 BUSY_STATUS = (429, 503)
 BUSY_CODES = (429, -32007, -32016, -32029)
 """Codes of rate limits in JSON-RPC errors. The standard's -32005 is not among them: many use it for wide questions."""
@@ -30,6 +28,8 @@ class Answer:
     excerpt: str
     wait_s: float
     """As the node asks; 0 where it does not."""
+    scrubber: Scrubber
+    """Takes the keys in the node's URL out of its words."""
 
     @property
     def entries(self) -> list[Any]:
@@ -48,14 +48,15 @@ class Answer:
         entries = [entry for entry in self.entries if isinstance(entry, dict) and "result" in entry]
         return next((entry for entry in entries if entry.get("id") == number), None)
 
-    def problem(self, secrets: "Secrets") -> str:
+    @property
+    def problem(self) -> str:
         """What came instead of a result, in words, with the HTTP status."""
         errors = [entry["error"] for entry in self.entries if isinstance(entry, dict) and "error" in entry]
         errors = [error for error in errors if isinstance(error, dict)]  # elsewhere than in JSON-RPC it is a text
         if errors:
             status = "" if self.status == 200 else f" (HTTP {self.status})"
-            return f"the chain refused a request{status}: {secrets.removed(clean(str(errors[0]), ERROR_MAX))}"
-        what = secrets.removed(self.excerpt) or "nothing"
+            return f"the chain refused a request{status}: {clean(self.scrubber.scrub(str(errors[0])), ERROR_MAX)}"
+        what = self.scrubber.scrub(self.excerpt) or "nothing"
         return f"the chain gave no answer that can be read: HTTP {self.status}, {what}"
 
 
@@ -66,22 +67,7 @@ def answer_from(reply: Reply) -> Answer:
         document = None
     text = reply.body[: 64 * EXCERPT_MAX].decode(errors="replace")
     excerpt = clean(" ".join(_MARKUP.sub(" ", text).split()), EXCERPT_MAX)
-    return Answer(reply.status, document, excerpt, retry_after_s(reply.headers))
-
-
-class Secrets:
-    """The parts of a node's URL that may be an API key. No error shows them, though a node may repeat them."""
-
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        texts = (parts.username, parts.password, *re.split(r"[/?&=]", f"{parts.path}?{parts.query}"))
-        self._texts = sorted((text for text in texts if text and len(text) >= SECRET_MIN), key=len, reverse=True)
-
-    def removed(self, text: str) -> str:
-        """The text without them."""
-        for secret in self._texts:
-            text = text.replace(secret, "…")
-        return text
+    return Answer(reply.status, document, excerpt, retry_after_s(reply.headers), reply.scrubber)
 
 
 def _is_busy(entry: Any) -> bool:

@@ -18,6 +18,7 @@ from gpuagent.core.model import Authorization, Settlement, Token, Transfer
 from gpuagent.core.ports import Gas, Head, Limits, Open, Outcome, Void
 from gpuagent.core.records import Block, Spent
 from gpuagent.errors import ChainError, ChainMismatch
+from gpuagent.wire.egress import Egress
 from gpuagent.wire.eip3009 import BALANCE_OF, CANCELED_TOPIC
 
 LOGS_SPAN = 2_000
@@ -28,9 +29,15 @@ class EvmChain:
     """One token on one chain, as one node shows it. confirmations: how many blocks deep a block is final."""
 
     def __init__(
-        self, rpc_url: str, token: Token, confirmations: int = 0, deadline_s: float = 10, logs_span: int = LOGS_SPAN
+        self,
+        rpc_url: str,
+        token: Token,
+        confirmations: int = 0,
+        deadline_s: float = 10,
+        logs_span: int = LOGS_SPAN,
+        egress: Egress | None = None,
     ) -> None:
-        self._rpc = JsonRpc(rpc_url, deadline_s, token.chain_id)
+        self._rpc = JsonRpc(rpc_url, deadline_s, token.chain_id, egress=egress)
         self._token = token
         self._confirmations = confirmations
         self._logs = TokenLogs(self._batch, token, logs_span)

@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from gpuagent.adapters.chain.answers import BUSY_STATUS, Answer, Secrets, answer_from
+from gpuagent.adapters.chain.answers import BUSY_STATUS, Answer, answer_from
 from gpuagent.adapters.chain.decoding import uint
 from gpuagent.errors import ChainError
 from gpuagent.wire.bounded_http import AnswerTooLarge, BoundedHttp, HttpFailed
+from gpuagent.wire.egress import Egress
 from gpuagent.wire.transport import deadline, time_left
 
 BATCH_MAX = 50
@@ -29,15 +30,21 @@ class JsonRpc:
     """A client of one node of one chain. host: how errors name it, because the path of its URL may hold an API key.
 
     size: calls in one request. It falls by half when the node refuses a batch, down to calls without a batch.
-    pause: waits so many seconds.
+    pause: waits so many seconds. egress: the way out of this machine, direct() unless given.
     """
 
-    def __init__(self, url: str, deadline_s: float, chain_id: int, pause: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        url: str,
+        deadline_s: float,
+        chain_id: int,
+        pause: Callable[[float], None] = time.sleep,
+        egress: Egress | None = None,
+    ) -> None:
         self._url, self._deadline_s, self._chain_id, self._pause = url, deadline_s, chain_id, pause
-        self._secrets = Secrets(url)
         self.host = urlsplit(url).hostname or "CHAIN_RPC_URL"
         self.size = BATCH_MAX
-        self._http = BoundedHttp(deadline_s, body_max=16 * 1024 * 1024)
+        self._http = BoundedHttp(deadline_s, 16 * 1024 * 1024, egress)
 
     def close(self) -> None:
         self._http.close()
@@ -81,7 +88,7 @@ class JsonRpc:
         answer = self._exchange(_request(number, call))
         response = None if isinstance(answer.document, list) else answer.result_of(number)
         if response is None:
-            raise NodeRefused(f"{answer.problem(self._secrets)} ({call[0]} at {self.host})")
+            raise NodeRefused(f"{answer.problem} ({call[0]} at {self.host})")
         return {number: response["result"]}
 
     def _exchange(self, body: object) -> Answer:
@@ -92,8 +99,7 @@ class JsonRpc:
             except AnswerTooLarge as error:
                 raise NodeRefused(f"the chain's answer at {self.host} is too large: it {error}") from error
             except HttpFailed as error:
-                problem = self._secrets.removed(str(error))
-                raise ChainError(f"the chain does not answer at {self.host}: {problem}") from error
+                raise ChainError(f"the chain does not answer at {self.host}: {error}") from error
             if not answer.busy:
                 return answer
             wait_s = answer.wait_s or PAUSE_S * 2**attempt
@@ -104,7 +110,7 @@ class JsonRpc:
         kind = ChainError if answer.status in BUSY_STATUS else NodeRefused
         asks = f", and asks to wait {answer.wait_s:.0f} s" if answer.wait_s else ""
         raise kind(
-            f"the node at {self.host} is busy{asks}: {answer.problem(self._secrets)}. "
+            f"the node at {self.host} is busy{asks}: {answer.problem}. "
             "Try again later, or name a node with a larger allowance in CHAIN_RPC_URL"
         )
 

@@ -10,6 +10,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from gpuagent.adapters.mongo.values import Document
 from gpuagent.errors import StoreError
+from gpuagent.wire.scrub import without_shapes
 
 UNSTORABLE = (BSONError, UnicodeError, OverflowError)
 """What the driver raises, beside its own errors, for a value that no document can hold."""
@@ -29,9 +30,11 @@ def bounded(deadline_s: float) -> Iterator[None]:
     except PyMongoError as error:
         unauthorized = isinstance(error, OperationFailure) and error.code == UNAUTHORIZED
         reason = READ_ONLY if unauthorized else type(error).__name__
-        raise StoreError(f"MongoDB did not do it ({reason}): {str(error)[:200]}") from error
+        raise StoreError(f"MongoDB did not do it ({reason}): {without_shapes(str(error))[:200]}") from error
     except UNSTORABLE as error:
-        raise StoreError(f"no document can hold this ({type(error).__name__}): {str(error)[:200]!r}") from error
+        raise StoreError(
+            f"no document can hold this ({type(error).__name__}): {without_shapes(str(error))[:200]!r}"
+        ) from error
 
 
 def storable(observation: Document) -> Document:

@@ -44,18 +44,6 @@ def read_report(vendor: Vendor, data: Mapping[str, Any]) -> JobReport:
     return _report(word, data)
 
 
-def redact(secret: str, value: Any) -> Any:
-    """The JSON value with the secret taken out of every text in it."""
-    match value:
-        case str():
-            return value.replace(secret, "[token]")
-        case list():
-            return [redact(secret, item) for item in value]
-        case dict():
-            return {redact(secret, key): redact(secret, item) for key, item in value.items()}
-    return value
-
-
 def _read(vendor: Vendor, what: str, read: Callable[[], T]) -> T:
     try:
         return read()

@@ -19,13 +19,13 @@ from gpuagent.adapters.planners.llm.final_text import final_text, why_unread, wr
 from gpuagent.adapters.planners.llm.prices import Rates
 from gpuagent.core.text import clean
 from gpuagent.errors import ConfigError
+from gpuagent.wire.egress import egress
+from gpuagent.wire.scrub import Scrubber
 from gpuagent.wire.transport import deadline
 from gpuagent.wire.watched_http import Exchange, WatchedTransport, watch
 
 TEXT_MAX = 300
 TOKENS_MAX = 10**9
-SECRET_MIN = 8
-"""A shorter key, such as the "none" of a local server, is an ordinary word in a text."""
 UNBILLED = frozenset({401, 402, 403, 404, 429})
 """HTTP statuses of a server that has not looked at the prompt. With others it may have: some bill a 400 or a 500."""
 
@@ -108,10 +108,11 @@ def complete(model: Model, messages: Sequence[Mapping[str, str]], max_tokens: in
 
 @cache
 def load_litellm() -> Any:
-    """litellm, silent, without a network or a .env file of its own, and its HTTP held to our bounds.
+    """litellm, silent, without a network or a .env file of its own, and its HTTP held to our bounds and way out.
 
-    Its settings are the process's. Raises ConfigError where it is not installed.
+    Its settings are the process's. Raises ConfigError where it is not installed, or the way out cannot be.
     """
+    way_out = egress(os.environ)
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
     os.environ.setdefault("LITELLM_MODE", "PRODUCTION")  # in its default mode it reads .env into the environment
     try:
@@ -121,14 +122,14 @@ def load_litellm() -> Any:
     litellm.suppress_debug_info = True
     logging.getLogger("LiteLLM").setLevel(logging.ERROR)
     # Providers over OpenAI's SDK take the first, those over litellm's own client the second.
-    litellm.client_session = httpx.Client(transport=WatchedTransport(), trust_env=False)
-    litellm.sync_transport = WatchedTransport()
+    litellm.client_session = httpx.Client(transport=WatchedTransport(way_out), trust_env=False)
+    litellm.sync_transport = WatchedTransport(way_out)
     return litellm
 
 
 def redact(text: str, secret: str) -> str:
-    """The text without the secret, which a server may echo."""
-    return text.replace(secret, "***") if len(secret) >= SECRET_MIN else text
+    """The text without the secret, which a server may echo, however it is spelled."""
+    return Scrubber({secret: "***"}).scrub(text)
 
 
 def _response_format() -> Mapping[str, object]:
@@ -173,7 +174,8 @@ def _failed(error: Exception, exchange: Exchange, secret: str) -> CallFailed:
         text += str(getattr(_root(error), "message", ""))
     return CallFailed(
         exchange.problem
-        or f"{type(error).__name__} ({exchange.status or status}): {clean(redact(text, secret), TEXT_MAX)}",
+        or f"{type(error).__name__} ({exchange.status or status}): "
+        f"{clean(exchange.scrubber.scrub(redact(text, secret)), TEXT_MAX)}",
         transient=not exchange.final and (status == 429 or status >= 500),
         billed=_billed(exchange),
         retry_after_s=exchange.retry_after_s,

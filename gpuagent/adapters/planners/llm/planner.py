@@ -19,6 +19,7 @@ from gpuagent.adapters.planners.llm.prompt import Prompt
 from gpuagent.core.context import Context, Thought
 from gpuagent.core.model import Decision
 from gpuagent.core.money import show_usd
+from gpuagent.core.text import shown
 from gpuagent.errors import ConfigError, PlannerError
 
 TIMEOUT_S = 30.0
@@ -132,5 +133,5 @@ def open_planner(environ: Mapping[str, str]) -> LlmPlanner:
 def _number(environ: Mapping[str, str], name: str, unset: float, most: int) -> float:
     text = environ.get(name, "") or str(round(unset))
     if not (text.isascii() and text.isdecimal() and 0 < int(text[:9]) <= most):
-        raise ConfigError(f"{name}={text[:40]!r}: write a whole number from 1 to {most}")
+        raise ConfigError(f"{name}={shown(text)}: write a whole number from 1 to {most}")
     return int(text)
