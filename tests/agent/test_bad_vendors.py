@@ -1,7 +1,14 @@
 """Vendors that cannot serve, without malice. What malice does is in tests/safety."""
 
-from gpuagent.core.model import Failed, Owed, RunStatus, Settled
+from dataclasses import replace
+
+from gpuagent.agent.execute import LOG_LINES_MAX, poll
+from gpuagent.core.events import JobProgressed
+from gpuagent.core.model import Failed, JobReport, JobStatus, Owed, RunStatus, Settled, Vendor
+from gpuagent.core.ports import VendorApi
+from gpuagent.core.transitions import apply
 from gpuagent.tick import step
+from tests.support.run_states import STATES
 from tests.support.world import World
 
 
@@ -66,3 +73,35 @@ def test_a_paid_vendor_that_stays_silent_is_given_up(world: World) -> None:
     assert isinstance(job, Settled)
     assert isinstance(job.work, Failed)
     assert job.work.reason.startswith("disputed: paid, but no job came of it")
+
+
+class Early:
+    """A clock that stands just after the job began."""
+
+    def now(self) -> float:
+        return 3.0
+
+
+class Chatty:
+    """A vendor whose job has written so many lines."""
+
+    def __init__(self, inner: VendorApi, lines: int) -> None:
+        self.inner, self.lines = inner, lines
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.inner, name)
+
+    def status(self, _: Vendor, __: str) -> JobReport:
+        return JobReport(JobStatus.RUNNING, 0.5, tuple(map(str, range(self.lines))), {}, "", "")
+
+
+def test_a_vendor_that_writes_without_end_is_heard_so_far_and_no_further(world: World) -> None:
+    run, heard = STATES["underway"](), []
+    for lines in (LOG_LINES_MAX - 1, LOG_LINES_MAX + 1, 3 * LOG_LINES_MAX):
+        ports = replace(world.ports, vendor_api=Chatty(world.ports.vendor_api, lines))
+        event = poll(run, "one", replace(ports, clock=Early()))
+        if isinstance(event, JobProgressed):
+            run = apply(run, event)
+        heard.append(len(event.new_logs) if isinstance(event, JobProgressed) else 0)
+    assert heard == [LOG_LINES_MAX - 1, 1, 0]
+    assert isinstance(run.jobs[0], Settled)
