@@ -30,6 +30,20 @@ def test_a_run_that_waits_is_not_due(served: Served) -> None:
     assert served.get("/api/agent-tick-due")["ticked"] == []
 
 
+def test_a_run_that_has_ended_is_due_until_its_money_is_decided(served: Served) -> None:
+    """Cancelled while its payment is out: nobody else would follow it."""
+    world = served.world
+    world.market.fault("gpu_vendor_1", "never_settle")
+    run_id = served.start()
+    world.tick(run_id)
+    served.post(f"/api/runs/{run_id}/cancel", {"why": "wrong goal"})
+    for seconds, held in ((0, 1_400_000), (200, 0)):
+        world.market.pass_time(seconds)
+        assert [entry["runId"] for entry in served.get("/api/agent-tick-due")["ticked"]] == [run_id]
+        assert world.reads.recorded(run_id).held == held
+    assert served.get("/api/agent-tick-due")["ticked"] == []
+
+
 def test_two_calls_at_once_share_the_runs(served: Served) -> None:
     ids = {served.start() for _ in range(6)}
     with ThreadPoolExecutor(3) as pool:
