@@ -1,12 +1,19 @@
 """The cron's route: due runs are ticked once each, shared among workers, within a time limit."""
 
+import re
+import shutil
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
 from bson import ObjectId
 
-from tests.support.rest_server import Served
+from tests.support.rest_server import CRON, TOKENS, Served, serving
 from tests.support.world import World
+
+SCHEDULING = Path(__file__).parents[2] / "docs" / "operating" / "scheduling.md"
 
 
 def test_ticks_what_is_due_and_says_so(served: Served) -> None:
@@ -20,6 +27,25 @@ def test_ticks_what_is_due_and_says_so(served: Served) -> None:
     answer = served.post("/api/agent-tick-due", {})
     assert {entry["runId"]: entry["phase"] for entry in answer["ticked"]} == dict.fromkeys(ids, "SUCCESS")
     assert served.get("/api/agent-tick-due")["ticked"] == []
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
+def test_the_cron_line_of_the_docs_ticks_in_what_cron_gives_it(world: World, tmp_path: Path) -> None:
+    """Silent where all is well; a wrong secret is mailed, and not shown."""
+    (line,) = re.findall(r"^\* \* \* \* \* (curl .*)$", SCHEDULING.read_text(), re.MULTILINE)
+    config = tmp_path / "cron.curl"
+    run = world.start()
+    with serving(world, TOKENS) as served:
+        command = line.replace("https://HOST", served.url).replace("/etc/gpuagent/cron.curl", str(config))
+        answers = []
+        for secret in ("x" * 20, CRON):
+            config.write_text(f'header = "Authorization: Bearer {secret}"\n')
+            environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "SHELL": "/bin/sh"}
+            answers.append(subprocess.run(["/bin/sh", "-c", command], env=environment, capture_output=True, text=True))
+    refused, ticked = answers
+    assert (refused.returncode, "401" in refused.stderr, "xxx" in refused.stderr) == (22, True, False)
+    assert (ticked.returncode, ticked.stdout, ticked.stderr) == (0, "", "")
+    assert len(world.store.load(run.run_id).jobs) == 1
 
 
 def test_a_run_that_waits_is_not_due(served: Served) -> None:

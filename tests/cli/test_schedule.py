@@ -9,6 +9,8 @@ import nbformat
 import pytest
 from click.testing import Result
 from nbformat.v4 import new_code_cell, new_notebook
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
 from typer import BadParameter
 from typer.testing import CliRunner
 
@@ -120,6 +122,34 @@ o: Path = n
     assert parameter_types(written(tmp_path, "")) == {}
     with pytest.raises(BadInput, match="line 2: invalid syntax"):
         parameter_types(written(tmp_path, "a = 1\nb = = 2"))
+
+
+def test_what_is_given_reaches_the_notebook_as_it_was_read(tmp_path: Path) -> None:
+    """papermill writes the values into a cell of their own, after the notebook's."""
+    source = "a = [1]\nb: dict = {}\nc: int | None = 3\nd = None\ne = 'x'\nf = 0.5\ng = [2]"
+    notebook = written(tmp_path, source)
+    texts = {
+        "a": """["it's", "\\"quoted\\"", "new\\nline", "{x}", null]""",
+        "b": '{"k e y": {"x": [1.5, true, -2]}}',
+        "c": "null",
+        "d": "[1e-3]",
+        "e": "a 'b' \\n",
+        "f": "1e300",
+    }
+    values = parse_parameters(parameter_types(notebook), texts.items())
+    assert values == {
+        "a": ["it's", '"quoted"', "new\nline", "{x}", None],
+        "b": {"k e y": {"x": [1.5, True, -2]}},
+        "c": None,
+        "d": [0.001],
+        "e": "a 'b' \\n",
+        "f": 1e300,
+    }
+    cells = parameterize_notebook(load_notebook_node(str(notebook)), values).cells
+    scope: dict[str, Any] = {}
+    for cell in cells:
+        exec(cell.source, scope)
+    assert {name: scope[name] for name in (*values, "g")} == {**values, "g": [2]}
 
 
 def test_pairs_are_read_as_papermill_reads_them() -> None:
