@@ -26,9 +26,9 @@ def lab(
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="JupyterLab's port; 0: any free one.")] = 8888,
     browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
-    options: Annotated[
+    jupyter_options: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[-- JUPYTER_OPTIONS]", help="JupyterLab's own, such as -- --ip=0.0.0.0 --allow-root."),
+        typer.Argument(metavar="-- JUPYTER_OPTIONS", help="JupyterLab's own, such as -- --ip=0.0.0.0 --allow-root."),
     ] = None,
 ) -> None:
     """Open JupyterLab with the notebooks and a stack: your own if it is configured, or an embedded one.
@@ -38,7 +38,7 @@ def lab(
     from gpuagent.session import is_configured, resolved_environment
 
     with errors_explained():
-        jupyter_options = _jupyter_options(options or ())
+        own_options = _checked_options(jupyter_options or ())
         if importlib.util.find_spec("jupyterlab") is None:
             raise ConfigError("no JupyterLab: pip install 'gpuagent[notebooks]'")
         notebooks = notebooks_folder(folder)
@@ -46,14 +46,14 @@ def lab(
             typer.echo("nothing is configured: starting mongod, a local chain and practice vendors ...", err=True)
         with resolved_environment(os.environ) as environment:
             command = [sys.executable, "-m", "jupyterlab", str(notebooks), f"--port={port}"]
-            command += [*([] if browser else ["--no-browser"]), *jupyter_options]
+            command += [*([] if browser else ["--no-browser"]), *own_options]
             code = _serve(command, lab_environment(environment))
-        if code and os.geteuid() == 0 and not any("allow" in option for option in jupyter_options):
+        if code and os.geteuid() == 0 and not any("allow" in option for option in own_options):
             typer.echo("gpuagent: if that was because you are root here: gpuagent lab -- --allow-root", err=True)
         raise typer.Exit(code)
 
 
-def _jupyter_options(words: Sequence[str]) -> list[str]:
+def _checked_options(words: Sequence[str]) -> list[str]:
     """The options behind `--`. Raises BadInput for a word that is none: it would name another folder."""
     if words and not words[0].startswith("-"):
         raise BadInput(f"{words[0][:80]!r} is no option: name a folder by --folder, JupyterLab's options behind --")
