@@ -156,7 +156,7 @@ def _name_for_period(
     with resolved_environment(os.environ) as environment, wiring.open_database(settings.read(environment)) as db:
         runs = db.reads.runs(1000)
         name = run_name(str(values[RUN_ID]), per, wiring.system_clock().now(), runs, zone)
-        return name, ended_run(name, runs)
+        return name, ended_run(name, runs, values)
 
 
 def _remove_old(folder: Path, notebook: Path, keep: int, days: int) -> None:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gpuagent.agent.start import Order, start
 from gpuagent.core.model import Run
-from gpuagent.core.money import show_usd
+from gpuagent.core.money import amount, parse_usd, show_usd
 from gpuagent.core.ports import Ports
 from gpuagent.errors import BadInput, DuplicateRun, UnknownRun
 
@@ -96,10 +96,22 @@ def run_name(name: str, period: str, now: float, runs: Iterable[Mapping[str, Any
     return names[-1] if names else f"{name}-{moment.strftime(time_format)}"
 
 
-def ended_run(name: str, runs: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The document of the run with this name where it is over, so that another start has nothing to do; else None."""
-    run_id = run_id_of(name)
-    return next((run for run in runs if str(run["_id"]) == run_id and _is_over(run)), None)
+def ended_run(
+    name: str, runs: Iterable[Mapping[str, Any]], values: Mapping[str, object] | None = None
+) -> Mapping[str, Any] | None:
+    """The document of the run with this name where it is over, so that another start has nothing to do; else None.
+
+    values: of a notebook's parameters. None too where they order something else: the notebook says what is wrong then.
+    """
+    run_id, values = run_id_of(name), values or {}
+    run = next((run for run in runs if str(run["_id"]) == run_id and _is_over(run)), None)
+    if run is None or str(values.get("goal", run["goal"])).strip() != run["goal"]:
+        return None
+    try:
+        same = "budget" not in values or parse_usd(str(values["budget"])) == amount(run["budgetTotal"])
+    except BadInput:
+        return None
+    return run if same else None
 
 
 def _is_over(run: Mapping[str, Any]) -> bool:

@@ -150,11 +150,17 @@ def test_what_is_no_time_zone_is_refused(text: str) -> None:
 
 
 def test_a_run_that_is_over_leaves_nothing_to_do() -> None:
-    over = {**document("n-2026-01-30", "failed"), "_id": ObjectId(run_id_of("n-2026-01-30"))}
-    undecided = {**document("n-2026-01-29", "failed", held_usd="1.4"), "_id": ObjectId(run_id_of("n-2026-01-29"))}
+    def named(name: str, held_usd: str = "0") -> dict[str, Any]:
+        order = {"_id": ObjectId(run_id_of(name)), "goal": "Tune it", "budgetTotal": Decimal128("5")}
+        return {**document(name, "failed", held_usd), **order}
+
+    over, undecided = named("n-2026-01-30"), named("n-2026-01-29", "1.4")
     assert ended_run("n-2026-01-30", [undecided, over]) == over
+    assert ended_run("n-2026-01-30", [over], {"goal": " Tune it", "budget": "5.00", "run_id": "n"}) == over
     assert ended_run("n-2026-01-29", [undecided, over]) is None
     assert ended_run("n-2026-01-31", [undecided, over]) is None
+    for another in ({"goal": "Tune more"}, {"budget": "6"}, {"budget": "five"}):
+        assert ended_run("n-2026-01-30", [over], another) is None, "the notebook refuses that, in words"
 
 
 def test_an_earlier_period_that_is_not_over_comes_first_the_oldest_of_them() -> None:
