@@ -1,9 +1,9 @@
 """Vendors that cannot serve, without malice. What malice does is in tests/safety."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from gpuagent.agent.execute import LOG_LINES_MAX, poll
-from gpuagent.core.events import JobProgressed
+from gpuagent.core.events import JobFinished, JobProgressed
 from gpuagent.core.model import Failed, JobReport, JobStatus, Owed, RunStatus, Settled, Vendor
 from gpuagent.core.ports import VendorApi
 from gpuagent.core.transitions import apply
@@ -75,11 +75,14 @@ def test_a_paid_vendor_that_stays_silent_is_given_up(world: World) -> None:
     assert job.work.reason.startswith("disputed: paid, but no job came of it")
 
 
-class Early:
-    """A clock that stands just after the job began."""
+@dataclass
+class StandingClock:
+    """A clock that stands. The jobs of STATES began at 2."""
+
+    at: float = 3.0
 
     def now(self) -> float:
-        return 3.0
+        return self.at
 
 
 class Chatty:
@@ -99,9 +102,21 @@ def test_a_vendor_that_writes_without_end_is_heard_so_far_and_no_further(world: 
     run, heard = STATES["underway"](), []
     for lines in (LOG_LINES_MAX - 1, LOG_LINES_MAX + 1, 3 * LOG_LINES_MAX):
         ports = replace(world.ports, vendor_api=Chatty(world.ports.vendor_api, lines))
-        event = poll(run, "one", replace(ports, clock=Early()))
+        event = poll(run, "one", replace(ports, clock=StandingClock()))
         if isinstance(event, JobProgressed):
             run = apply(run, event)
         heard.append(len(event.new_logs) if isinstance(event, JobProgressed) else 0)
     assert heard == [LOG_LINES_MAX - 1, 1, 0]
     assert isinstance(run.jobs[0], Settled)
+
+
+def test_a_job_that_only_runs_is_given_up_after_twice_its_hours(world: World) -> None:
+    """And the time that a vendor may be silent, on top."""
+    run, pace = STATES["underway"](), world.ports.pace
+    ends_at = 2.0 + 3600 * pace.overrun + pace.silence_s
+    ports = replace(world.ports, vendor_api=Chatty(world.ports.vendor_api, 0))
+    assert isinstance(poll(run, "one", replace(ports, clock=StandingClock(ends_at))), JobProgressed)
+    event = poll(run, "one", replace(ports, clock=StandingClock(ends_at + 1)))
+    assert isinstance(event, JobFinished)
+    assert isinstance(event.outcome, Failed)
+    assert event.outcome.reason == "still running after 7500 s, of 1 hours paid"

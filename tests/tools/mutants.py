@@ -162,6 +162,20 @@ MUTANTS = (
         "tests/agent/test_guard.py -k wallet_signs_nothing",
     ),
     Mutant(
+        "a vendor that is switched off is bought from",
+        "gpuagent/agent/market.py",
+        "if vendor.enabled\n",
+        "if True\n",
+        "tests/agent/test_market.py -k paid_otherwise",
+    ),
+    Mutant(
+        "a vendor that is paid in another token is bought from",
+        "gpuagent/agent/market.py",
+        "(vendor.network, vendor.asset.lower()) == (token.network, token.address.lower())",
+        "True",
+        "tests/agent/test_market.py -k paid_otherwise",
+    ),
+    Mutant(
         "guard lets a planner pass the budget",
         "gpuagent/agent/guard.py",
         "    if quote.amount > available:",
@@ -258,6 +272,13 @@ MUTANTS = (
         "logs[:LOGS_MAX]",
         "logs",
         "tests/adapters/vendors/test_http.py -k cut_to",
+    ),
+    Mutant(
+        "a job may run for ever",
+        "gpuagent/agent/execute.py",
+        "    if now - job.work.started_at > limit_s:",
+        "    if False:",
+        "tests/agent/test_bad_vendors.py -k only_runs",
     ),
     Mutant(
         "no deadline for the whole exchange",
