@@ -492,6 +492,13 @@ MUTANTS = (
         "tests/adapters/wallets/test_cdp.py -k dearer_transaction",
     ),
     Mutant(
+        "CDP: a cancellation may move coins",
+        "gpuagent/adapters/wallets/cdp_policy.py",
+        '            {"type": "ethValue", "ethValue": "0", "operator": "=="},\n',
+        "",
+        "tests/adapters/wallets/test_cdp_policy.py -k nothing_else",
+    ),
+    Mutant(
         "CDP: its errors bring their frames",
         "gpuagent/adapters/wallets/cdp_client.py",
         "            problem = _explained(error)\n",
