@@ -1,12 +1,18 @@
 """Vendors that cannot serve, without malice. What malice does is in tests/safety."""
 
+from dataclasses import dataclass, replace
+
 import pytest
 
 from gpuagent import settings, wiring
-from gpuagent.core.model import Failed, JobEnding, Owed, RunStatus, Settled, Underway
-from gpuagent.core.ports import Pace
+from gpuagent.agent.execute import LOG_LINES_MAX, poll
+from gpuagent.core.events import JobFinished, JobProgressed
+from gpuagent.core.model import Failed, JobEnding, JobReport, JobStatus, Owed, RunStatus, Settled, Underway, Vendor
+from gpuagent.core.ports import Pace, VendorApi
+from gpuagent.core.transitions import apply
 from gpuagent.tick import step
 from tests.conftest import SafetyNote
+from tests.support.run_states import STATES
 from tests.support.world import World
 
 
@@ -119,3 +125,50 @@ def test_a_job_that_never_begins_is_disputed_at_last_and_bought_elsewhere(
     assert [job.quote.vendor_id for job in run.jobs] == ["gpu_vendor_1", "gpu_vendor_2"]
     world.assert_balanced(run, transfers=2)
     safety_note("waited for twice the paid hours and half an hour; then disputed, and bought elsewhere")
+
+
+@dataclass
+class StandingClock:
+    """A clock that stands. The jobs of STATES began at 2."""
+
+    at: float = 3.0
+
+    def now(self) -> float:
+        return self.at
+
+
+class Chatty:
+    """A vendor whose job has written so many lines."""
+
+    def __init__(self, inner: VendorApi, lines: int) -> None:
+        self.inner, self.lines = inner, lines
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.inner, name)
+
+    def status(self, _: Vendor, __: str) -> JobReport:
+        return JobReport(JobStatus.RUNNING, 0.5, tuple(map(str, range(self.lines))), {}, "", "")
+
+
+def test_a_vendor_that_writes_without_end_is_heard_so_far_and_no_further(world: World) -> None:
+    run, heard = STATES["underway"](), []
+    for lines in (LOG_LINES_MAX - 1, LOG_LINES_MAX + 1, 3 * LOG_LINES_MAX):
+        ports = replace(world.ports, vendor_api=Chatty(world.ports.vendor_api, lines))
+        event = poll(run, "one", replace(ports, clock=StandingClock()))
+        if isinstance(event, JobProgressed):
+            run = apply(run, event)
+        heard.append(len(event.new_logs) if isinstance(event, JobProgressed) else 0)
+    assert heard == [LOG_LINES_MAX - 1, 1, 0]
+    assert isinstance(run.jobs[0], Settled)
+
+
+def test_a_job_that_only_runs_is_given_up_after_twice_its_hours(world: World) -> None:
+    """And the time that a vendor may be silent, on top."""
+    run, pace = STATES["underway"](), world.ports.pace
+    ends_at = 2.0 + 3600 * pace.overrun + pace.silence_s
+    ports = replace(world.ports, vendor_api=Chatty(world.ports.vendor_api, 0))
+    assert isinstance(poll(run, "one", replace(ports, clock=StandingClock(ends_at))), JobProgressed)
+    event = poll(run, "one", replace(ports, clock=StandingClock(ends_at + 1)))
+    assert isinstance(event, JobFinished)
+    assert isinstance(event.outcome, Failed)
+    assert event.outcome.reason == "still running after 7500 s, of 1 hours paid"

@@ -11,10 +11,11 @@ import pytest
 
 from gpuagent import settings, wiring
 from gpuagent.agent.approve import cancel
+from gpuagent.agent.pay import authorize
 from gpuagent.agent.plan import plan
-from gpuagent.core.model import Cause, Quote, Run, RunStatus, Settled, Vendor, Voided
+from gpuagent.core.model import Authorized, Cause, Quote, Reserved, Run, RunStatus, Settled, Vendor, Voided
 from gpuagent.core.money import UNIT
-from gpuagent.core.policy import EVERY_WALLET, Halt
+from gpuagent.core.policy import EVERY_WALLET, Halt, Usage
 from gpuagent.core.ports import VendorApi
 from gpuagent.core.transitions import apply
 from gpuagent.errors import BadInput, PolicyRefused
@@ -99,6 +100,27 @@ def test_a_tag_counts_over_all_its_runs_and_no_day_lifts_it(world: World, safety
     (reasoning,) = world.observations(second, "agent_reasoning")
     assert "would pass the cap of 1.40 USD (tag alpha), of which 1.40 USD are used" in reasoning["content"]
     safety_note("a second run with the tag is refused, a day later too; one with another tag is paid")
+
+
+@pytest.mark.safety("a cap on a tag, while its budget is only held")
+def test_what_is_held_counts_against_every_cap_as_what_is_settled(world: World, safety_note: SafetyNote) -> None:
+    """Reserved, authorized, settled: the same sums, on the run's network alone."""
+    world.allow(tag_totals={"alpha": PRICE}, vendor_per_day=2 * PRICE)
+    world.market.fault("gpu_vendor_1", "settle_late")
+    run, tagged = world.start(tags=("alpha",)), world.start(tags=("alpha",))
+    assert world.usage(run, "gpu_vendor_1") == Usage()
+    used = Usage(PRICE, {"gpu_vendor_1": PRICE}, {"alpha": PRICE})
+    for state in (Reserved, Authorized, Authorized):
+        run = step(run.run_id, world.ports)
+        assert isinstance(run.jobs[0], state)
+        assert world.usage(run, "gpu_vendor_1") == used
+        assert world.tick(tagged).jobs == ()
+    assert world.store.usage(run, "eip155:8453", ["gpu_vendor_1"], world.market.clock.now()) == Usage()
+    world.market.control("POST", "settle")
+    run = world.tick(run)
+    assert isinstance(run.jobs[0], Settled)
+    assert world.usage(run, "gpu_vendor_1") == used
+    safety_note("a second run with the tag is refused while the first is reserved, authorized and settled")
 
 
 def test_a_cap_on_one_payment_ends_the_run_with_its_reason(world: World) -> None:
@@ -227,3 +249,16 @@ def test_planned_apart_saved_together(world: World) -> None:
     world.store.save(runs[0], planned[0], (), world.market.clock.now())
     with pytest.raises(PolicyRefused, match="wallet per day"):
         world.store.save(runs[1], planned[1], (), world.market.clock.now())
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_an_approval_that_is_demanded_meanwhile_holds_at_the_save(world: World, steps: int) -> None:
+    """Planned, or signed, before the owner said that it needs an approver: nothing of it is written."""
+    run = world.start()
+    for _ in range(steps):
+        run = step(run.run_id, world.ports)
+    after = apply(run, authorize(run, run.jobs[0].job_id, world.ports) if run.jobs else plan(run, world.ports))
+    world.allow(approval_above=PRICE - 1)
+    with pytest.raises(PolicyRefused, match=r"1\.40 USD needs an approval by now"):
+        world.store.save(run, after, (), world.market.clock.now())
+    assert world.store.load(run.run_id) == run

@@ -1,7 +1,10 @@
 """The cron's route: due runs are ticked once each, shared among workers, within a time limit."""
 
+import re
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +15,10 @@ from gpuagent.core.model import Run
 from gpuagent.core.ports import Ports
 from gpuagent.tick import tick
 from tests.support.eventually import eventually
-from tests.support.rest_server import Served
+from tests.support.rest_server import CRON, TOKENS, Served, serving
 from tests.support.world import World
+
+SCHEDULING = Path(__file__).parents[2] / "docs" / "operating" / "scheduling.md"
 
 
 def tick_due(served: Served, limit_s: float = 45) -> Any:
@@ -33,11 +38,43 @@ def test_ticks_what_is_due_and_says_so(served: Served) -> None:
     assert tick_due(served)["ticked"] == []
 
 
+def test_the_cron_line_of_the_docs_ticks_in_what_cron_gives_it(world: World, tmp_path: Path) -> None:
+    """Silent where all is well; a wrong secret is mailed, and not shown."""
+    (line,) = re.findall(r"^\* \* \* \* \* (curl .*)$", SCHEDULING.read_text(), re.MULTILINE)
+    config = tmp_path / "cron.curl"
+    run = world.start()
+    with serving(world, TOKENS) as served:
+        command = line.replace("https://HOST", served.url).replace("/etc/gpuagent/cron.curl", str(config))
+        answers = []
+        for secret in ("x" * 20, CRON):
+            config.write_text(f'header = "Authorization: Bearer {secret}"\n')
+            environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "SHELL": "/bin/sh"}
+            answers.append(subprocess.run(["/bin/sh", "-c", command], env=environment, capture_output=True, text=True))
+    refused, ticked = answers
+    assert (refused.returncode, "401" in refused.stderr, "xxx" in refused.stderr) == (22, True, False)
+    assert (ticked.returncode, ticked.stdout, ticked.stderr) == (0, "", "")
+    assert len(world.store.load(run.run_id).jobs) == 1
+
+
 def test_a_run_that_waits_is_not_due(served: Served) -> None:
     run_id = served.start()
     run = served.world.store.load(run_id)
     later = replace(run, wait_until=served.world.market.clock.now() + 3000, waits=1)
     served.world.store.save(run, later, [], served.world.market.clock.now())
+    assert tick_due(served)["ticked"] == []
+
+
+def test_a_run_that_has_ended_is_due_until_its_money_is_decided(served: Served) -> None:
+    """Cancelled while its payment is out: nobody else would follow it."""
+    world = served.world
+    world.market.fault("gpu_vendor_1", "never_settle")
+    run_id = served.start()
+    world.tick(run_id)
+    served.post(f"/api/runs/{run_id}/cancel", {"why": "wrong goal"})
+    for seconds, held in ((0, 1_400_000), (200, 0)):
+        world.market.pass_time(seconds)
+        assert [entry["runId"] for entry in tick_due(served)["ticked"]] == [run_id]
+        assert world.reads.recorded(run_id).held == held
     assert tick_due(served)["ticked"] == []
 
 
@@ -114,7 +151,7 @@ def test_a_lease_lasts_for_as_long_as_its_tick(served: Served, monkeypatch: pyte
         return tick(run_id, ports)
 
     monkeypatch.setattr(due, "tick", slow_tick)
-    assert [entry["runId"] for entry in served.get("/api/agent-tick-due")["ticked"]] == renewals == [run_id]
+    assert [entry["runId"] for entry in tick_due(served)["ticked"]] == renewals == [run_id]
     leases = served.world.database.queries.leases
     leases.renew(run_id, "another", 60)
     assert leases.claim(run_id, "next", 60)

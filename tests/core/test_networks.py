@@ -64,6 +64,18 @@ def test_networks_that_are_none(text: str) -> None:
         settings.read({"X402_NETWORK": text})
 
 
+@pytest.mark.parametrize("address", [profile.token.address for profile in networks.PROFILES if profile.token])
+def test_an_address_in_mixed_case_has_a_right_checksum(address: str) -> None:
+    """A slip in a payee would be paid."""
+    assert networks.is_address(address)
+    assert networks.is_address(address.lower())
+    assert networks.is_address("0x" + address[2:].upper())
+    place = next(number for number, char in enumerate(address) if number > 1 and char.isalpha())
+    assert not networks.is_address(address[:place] + address[place].swapcase() + address[place + 1 :])
+    for slip in (address[:-1], address + "0", address[2:], "0X" + address[2:], f" {address}", address[:-1] + "g"):
+        assert not networks.is_address(slip)
+
+
 def payment(network: str, transaction: str | None = TRANSACTION) -> dict[str, Any]:
     document = {"_id": ObjectId(), "jobId": ObjectId("a" * 24), "network": network, "status": "completed"}
     return {**document, "x402TxId": transaction} if transaction else document

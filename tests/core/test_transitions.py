@@ -27,10 +27,12 @@ from gpuagent.core.events import (
     PlannerCharged,
     PlanPostponed,
     Poll,
+    PurchaseApproved,
     VendorReadmitted,
 )
 from gpuagent.core.model import (
     HEADER_LOST,
+    Approval,
     Authorized,
     Completed,
     Failed,
@@ -191,6 +193,28 @@ def test_two_jobs_can_be_open_and_events_find_theirs() -> None:
     assert next_steps(run, now=5) == (Pay("one"), Authorize("two"))
     run = apply(run, PaymentSettled("one", SETTLEMENT, 2.0, "v"))
     assert [type(job) for job in run.jobs] == [Settled, Reserved]
+
+
+def test_what_is_signed_is_followed_before_anything_is_signed_anew() -> None:
+    """A refusal of the new signature would hold up what is out."""
+    run = apply(apply(replace(RUN, jobs_open_max=2), vendor_chosen("one", 1)), vendor_chosen("two", 2))
+    run = apply(run, payment_authorized("two", 2))
+    assert next_steps(run, now=5) == (Pay("two"), Authorize("one"))
+
+
+def test_a_job_is_chosen_once() -> None:
+    run = apply(replace(RUN, jobs_open_max=2), vendor_chosen("one", 1))
+    with pytest.raises(IllegalTransition, match="chosen already"):
+        apply(run, vendor_chosen("one", 1))
+
+
+def test_an_approval_that_comes_with_the_expiry_of_its_request_is_none() -> None:
+    chosen = replace(vendor_chosen("one", 1), approval=Approval(1.0, 60.0))
+    run = apply(RUN, chosen)
+    with pytest.raises(IllegalTransition, match="expired"):
+        apply(run, PurchaseApproved("one", "Ada", 60.0))
+    approved = apply(run, PurchaseApproved("one", "Ada", 59.9))
+    assert next_steps(approved, now=59.9) == (Authorize("one"),)
 
 
 def test_a_completed_run_releases_the_unsigned_and_follows_the_signed() -> None:

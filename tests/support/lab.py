@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 TOKEN = "token-of-the-browser-tests"
 READY_S, STOP_S = 90, 60
 CONFIG = {
-    "ServerApp": {"port_retries": 0, "allow_root": True},
+    "ServerApp": {"port_retries": 0},
     "LabApp": {"expose_app_in_browser": True},
     "IdentityProvider": {"token": TOKEN},
 }
@@ -59,6 +59,7 @@ def running_lab(folder: Path) -> Iterator[Lab]:
         "PYTHONPATH": str(ROOT),
     }
     command = [sys.executable, "-m", "gpuagent.cli", "lab", "--no-browser", f"--port={port}", f"--folder={notebooks}"]
+    command += ["--", "--ip=127.0.0.1", "--allow-root"]  # as in a container, where the tests may be root
     with (
         (folder / "lab.log").open("w+") as log,
         subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=ROOT) as process,

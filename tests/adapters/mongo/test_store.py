@@ -9,6 +9,7 @@ from bson import Decimal128, ObjectId
 from pymongo import MongoClient
 from pymongo.errors import DuplicateKeyError, WriteError
 
+from gpuagent.adapters.mongo import connection
 from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.adapters.mongo.store import MongoStore
 from gpuagent.core.events import PaymentSettled
@@ -119,10 +120,44 @@ def test_a_standalone_server_is_refused(world: World) -> None:
         Connection("http://127.0.0.1/", "x")
 
 
+class Standalone:
+    """A client of a server that is no member of a replica set."""
+
+    admin = property(lambda self: self)
+    closed = False
+
+    def command(self, _: str) -> dict[str, object]:
+        return {"ok": 1, "msg": "hello"}
+
+    def get_database(self, *_: object, **__: object) -> object:
+        return self
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_server_without_transactions_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Standalone()
+    monkeypatch.setattr(connection, "_client", lambda *_: client)
+    with pytest.raises(ConfigError, match="must be a replica set"):
+        Connection("mongodb://localhost/", "x")
+    assert client.closed
+
+
+def test_money_is_written_to_most_members_and_their_journals_and_read_from_most(world: World) -> None:
+    """What only one member has, a failover takes back: with it the record of a signature that is out."""
+    database = world.store.connection.database
+    assert database.write_concern.document == connection.DURABLE.document == {"w": "majority", "j": True}
+    assert database.read_concern.level == "majority"
+    for name in ("runs", "jobs", "payments", "policies"):
+        collection = database[name]
+        assert (collection.write_concern, collection.read_concern) == (database.write_concern, database.read_concern)
+
+
 def test_what_the_driver_raises_is_a_store_error(world: World) -> None:
-    connection = Connection(world.environment["MONGODB_URI"], "test", deadline_s=1)
-    store = MongoStore(connection)
-    connection.close()
+    closed = Connection(world.environment["MONGODB_URI"], "test", deadline_s=1)
+    store = MongoStore(closed)
+    closed.close()
     for ask in (store.vendors, lambda: store.load("0" * 24), lambda: store.save(RUN, RUN, [], 1.0)):
         with pytest.raises(StoreError):
             ask()
@@ -215,11 +250,14 @@ def test_uniqueness_is_the_databases(world: World, database: Any, make_world: Ca
     line = database.observations.find_one({"type": "job_log"})
     vendor = database.vendors.find_one()
     job = database.jobs.find_one()
+    policy = database.policies.find_one({"current": True})
     for collection, twin in (
         ("payments", {**payment, "nonce": "0x" + "1" * 64}),  # the same job and attempt
         ("payments", {**payment, "jobId": ObjectId()}),  # the same nonce
         ("observations", line),
         ("vendors", vendor),
+        ("policies", {**policy, "version": 99}),  # a second one in force
+        ("policies", {**policy, "current": False}),  # the same version
         ("jobs", {**job, "ordinal": 1}),  # the same vendor job
         ("jobs", {**job, "vendorJobId": "another"}),  # the same place in the run
     ):

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from gpuagent.adapters.vendors.answers import LOGS_MAX, METRICS_MAX, read_report
 from gpuagent.adapters.vendors.http import HttpVendor
 from gpuagent.core.model import Authorized, JobStatus, Quote, Reserved
 from gpuagent.errors import VendorBusy, VendorError, VendorUnauthorized
-from tests.support.factories import WIRE_QUOTE, WIRE_STATUS, authorization, quote
+from tests.support.factories import VENDOR, WIRE_QUOTE, WIRE_STATUS, authorization, quote
 from tests.support.scripted_server import ScriptedServer
 
 
@@ -312,6 +313,20 @@ def test_a_token_that_is_echoed_in_a_report_is_not_kept(api: HttpVendor, scripte
         report = client.status(scripted_server.vendor, "v")
     assert report.logs == ("Bearer [token]",)
     assert report.final_metrics == {"[token]": "[token]"}
+
+
+def test_a_report_is_cut_to_what_is_kept() -> None:
+    """Lines, metrics, and the length of each text."""
+    long = {
+        "status": "running",
+        "logs": ["x" * 3_000, *("line" for _ in range(LOGS_MAX))],
+        "finalMetrics": {f"m{number}": "y" * 300 for number in range(METRICS_MAX + 1)},
+        "errorMessage": "z" * 3_000,
+    }
+    report = read_report(VENDOR, long)
+    assert (len(report.logs), len(report.logs[0]), len(report.error_message)) == (LOGS_MAX, 2_000, 2_000)
+    assert len(report.final_metrics) == METRICS_MAX
+    assert all(len(str(value)) == 200 for value in report.final_metrics.values())
 
 
 def test_402_without_an_offer(api: HttpVendor, scripted_server: ScriptedServer) -> None:
