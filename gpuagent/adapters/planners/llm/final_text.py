@@ -29,7 +29,7 @@ class _Marks(NamedTuple):
 
 
 MARKS = (
-    *(_Marks(rf"<(?:[\w-]+:)?{tag}\b[^<>]*(?<!/)>", rf"</(?:[\w-]+:)?{tag}\s*>") for tag in TAGS.split("|")),
+    *(_Marks(rf"<(?:[\w-]+[:_])?{tag}\b[^<>]*(?<!/)>", rf"</(?:[\w-]+[:_])?{tag}\s*>") for tag in TAGS.split("|")),
     _Marks(r"\[THINK\]", r"\[/THINK\]"),  # Magistral
     _Marks(r"◁think▷", r"◁/think▷"),  # Kimi
     _Marks(r"<\|START_THINKING\|>", r"<\|END_THINKING\|>"),  # Command

@@ -59,6 +59,8 @@ READ: dict[str, ScriptedReply] = {
     "reasoning": ScriptedReply(f"<reasoning>{DRAFT}</reasoning>{ANSWER}"),
     "a reflection within thoughts": ScriptedReply(f"<thinking>{DRAFT}<reflection>no</thinking>{ANSWER}"),
     "Seed": ScriptedReply(f"<seed:think>{DRAFT}</seed:think>{ANSWER}"),
+    "MiniMax": ScriptedReply(f"<mm:think>{DRAFT}</mm:think>{ANSWER}"),
+    "LongCat": ScriptedReply(f"<longcat_think>{DRAFT}</longcat_think>{ANSWER}"),
     "Magistral": ScriptedReply(f"[THINK]{DRAFT}[/THINK]{ANSWER}"),
     "Kimi": ScriptedReply(f"◁think▷{DRAFT}◁/think▷{ANSWER}"),
     "Command": ScriptedReply(
@@ -279,7 +281,7 @@ def test_a_draft_in_an_open_thought_is_never_read(pair: tuple[str, str], musing:
 
 
 @pytest.mark.parametrize(
-    "mark", ["<", "<think", "<think>", "</think>", "<details ", "[THINK]", "Here is my ", "{", '"', '"\\']
+    "mark", ["<", "<_", "<think", "<think>", "</think>", "<details ", "[THINK]", "Here is my ", "{", '"', '"\\']
 )
 def test_hostile_marks_take_no_time(mark: str) -> None:
     began = time.process_time()
