@@ -10,7 +10,10 @@ from typing import Any, NamedTuple
 
 from gpuagent.adapters.planners.llm.answer_object import AnswerInvalid, parsed
 
-TAGS = "think|thinking|thought|thoughts|reasoning|reason|reflection|analysis|scratchpad|monologue|plan|details"
+TAG = (
+    r"(?:[\w-]+[:_])?"
+    r"(?:think|thinking|thought|thoughts|reasoning|reason|reflection|analysis|scratchpad|monologue|plan|details)"
+)
 CUT = frozenset({"length", "maxtokens", "maxoutputtokens", "maxcompletiontokens", "modellength", "tokenlimit"})
 ENDED = frozenset(
     {"", "none", "null", "stop", "stopsequence", "end", "endturn", "endoftext", "eos", "eostoken", "complete"}
@@ -29,7 +32,7 @@ class _Marks(NamedTuple):
 
 
 MARKS = (
-    *(_Marks(rf"<(?:[\w-]+:)?{tag}\b[^<>]*(?<!/)>", rf"</(?:[\w-]+:)?{tag}\s*>") for tag in TAGS.split("|")),
+    _Marks(rf"<{TAG}\b[^<>]*(?<!/)>", rf"</{TAG}\s*>"),  # each name a kind of its own
     _Marks(r"\[THINK\]", r"\[/THINK\]"),  # Magistral
     _Marks(r"◁think▷", r"◁/think▷"),  # Kimi
     _Marks(r"<\|START_THINKING\|>", r"<\|END_THINKING\|>"),  # Command
@@ -58,13 +61,14 @@ def final_text(words: str) -> str:
         words = whole
     start, depth, thought = 0, 0, ""
     for mark in _MARK.finditer(words):
-        edge, kind = (mark.lastgroup or "")[0], (mark.lastgroup or "")[1:]
+        edge, number = (mark.lastgroup or "")[0], (mark.lastgroup or "")[1:]
+        kind = mark[0].strip("</> ").split()[0].lower() if number == "0" else number
         if not depth and edge == "b":
             depth, thought = 1, kind
         elif not depth:
             start = mark.end()
         elif kind == thought:
-            depth = depth - 1 if edge == "e" else depth + MARKS[int(kind)].nests
+            depth = depth - 1 if edge == "e" else depth + MARKS[int(number)].nests
             start = mark.end()
     if depth:
         raise AnswerInvalid("its reasoning came to no end, and nothing in it counts")

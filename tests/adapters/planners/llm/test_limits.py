@@ -152,7 +152,7 @@ COUNTED: dict[str, tuple[dict[str, Any], int]] = {
         counts(1_000, 600, total_tokens=1_600, completion_tokens_details={"reasoning_tokens": 500}),
         600,
     ),
-    "the least there can be": (counts(338, 13), 13),
+    "the least there can be": (counts(-(-llm_prompt.write(CONTEXT).size // 8), 13), 13),
 }
 
 
