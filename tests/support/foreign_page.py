@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HTML = b"<!doctype html><title>A page that anybody may open</title><body></body>"
 
-EMBEDDED = ("img", "script", "iframe")
+EMBEDDED = ("img", "iframe")
 FETCHED = ("get", "head", "cors", "EventSource")
 FORMS = ("application/x-www-form-urlencoded", "text/plain", "multipart/form-data")
 POSTED = ("text", "untyped", "parameters", "form data", "beacon")
@@ -63,7 +63,7 @@ SEND_ALL = """async ([server, targets, ways]) => {
     const socket = new WebSocket(url('WebSocket').replace('http', 'ws'));
     over(socket, ['open', 'error']);
   }
-  const late = new Promise((_, reject) => setTimeout(reject, 20000, 'some requests were answered without an end'));
+  const late = new Promise((_, reject) => setTimeout(reject, 45000, 'some requests were answered without an end'));
   await Promise.race([Promise.all(settled), late]);
 }"""
 
