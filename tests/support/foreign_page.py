@@ -1,7 +1,7 @@
 """A web page of another origin that sends a server all that a browser lets it send, and what of it arrived."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -11,12 +11,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HTML = b"<!doctype html><title>A page that anybody may open</title><body></body>"
 
-EMBEDDED = ("img", "script", "iframe")
+EMBEDDED = ("img", "iframe")
 FETCHED = ("get", "head", "cors", "EventSource")
 FORMS = ("application/x-www-form-urlencoded", "text/plain", "multipart/form-data")
 POSTED = ("text", "untyped", "parameters", "form data", "beacon")
 PREFLIGHTED = ("json", "json beacon", "header", "PUT", "DELETE")
-SIMPLE_GETS, SIMPLE_POSTS = (*EMBEDDED, *FETCHED), (*FORMS, *POSTED)
 
 SEND_ALL = """async ([server, targets, ways]) => {
   const settled = [];
@@ -34,7 +33,7 @@ SEND_ALL = """async ([server, targets, ways]) => {
     over(frame, ['load']);
     form.submit();
   };
-  for (const [path, body] of targets) {
+  for (const {path, methods, body} of targets) {
     const url = way => server + path + '?way=' + encodeURIComponent(way);
     for (const tag of ways.EMBEDDED) {
       const element = document.createElement(tag);
@@ -48,6 +47,8 @@ SEND_ALL = """async ([server, targets, ways]) => {
     const events = new EventSource(url('EventSource'));
     over(events, ['open', 'error']);
     events.addEventListener('error', () => events.close());
+    if (methods.includes('WS')) over(new WebSocket(url('WebSocket').replace('http', 'ws')), ['open', 'error']);
+    if (!methods.includes('POST')) continue;
     const text = JSON.stringify(body), parameters = new URLSearchParams(body), form = new FormData();
     form.append('runId', body.runId || '');
     for (const type of ways.FORMS) submit(url(type), type, body);
@@ -60,10 +61,8 @@ SEND_ALL = """async ([server, targets, ways]) => {
     fetching(url('json'), {method: 'POST', body: text, headers: json});
     fetching(url('header'), {method: 'POST', body: text, headers: {'X-Anything': '1'}});
     for (const method of ['PUT', 'DELETE']) fetching(url(method), {method, body: text});
-    const socket = new WebSocket(url('WebSocket').replace('http', 'ws'));
-    over(socket, ['open', 'error']);
   }
-  const late = new Promise((_, reject) => setTimeout(reject, 20000, 'some requests were answered without an end'));
+  const late = new Promise((_, reject) => setTimeout(reject, 45000, 'some requests were answered without an end'));
   await Promise.race([Promise.all(settled), late]);
 }"""
 
@@ -98,19 +97,41 @@ class Arrivals:
         await self.app(scope, receive, send_and_keep)
 
 
-def targets(app: Any, run_id: str) -> dict[str, Any]:
-    """Every path of the application, for this run, and its JSON body: the example of the OpenAPI document."""
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A path, the methods of its routes, and the JSON that it takes: the example of the OpenAPI document."""
+
+    path: str
+    methods: list[str]
+    body: dict[str, Any]
+
+    @property
+    def simple_ways(self) -> tuple[str, ...]:
+        """The ways to send it something that no browser asks about before."""
+        sockets = ("WebSocket",) if "WS" in self.methods else ()
+        return (*EMBEDDED, *FETCHED, *sockets, *((*FORMS, *POSTED) if "POST" in self.methods else ()))
+
+    @property
+    def preflighted_ways(self) -> tuple[str, ...]:
+        return PREFLIGHTED if "POST" in self.methods else ()
+
+
+def targets(app: Any, run_id: str) -> list[Target]:
+    """Every path of the application, with a run's id in it."""
     document = app.openapi()
 
-    def body(path: str) -> Any:
+    def body(path: str) -> dict[str, Any]:
         operation = document["paths"].get(path, {}).get("post", {})
         if "requestBody" not in operation:
             return {}
         name = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
-        example = document["components"]["schemas"][name]["example"]
+        example: dict[str, Any] = document["components"]["schemas"][name]["example"]
         return {**example, "runId": run_id} if "runId" in example else example
 
-    return {path.replace("{runId}", run_id): body(path) for _, path in declared(app.routes)}
+    methods: dict[str, list[str]] = {}
+    for method, path in declared(app.routes):
+        methods.setdefault(path, []).append(method)
+    return [Target(path.replace("{runId}", run_id), methods[path], body(path)) for path in methods]
 
 
 def declared(routes: Sequence[Any]) -> Iterator[tuple[str, str]]:
@@ -123,8 +144,7 @@ def declared(routes: Sequence[Any]) -> Iterator[tuple[str, str]]:
             yield from ((method, route.path) for method in sorted(route.methods or ()))
 
 
-def attack(page: Page, origin: str, server: str, bodies: dict[str, Any]) -> None:
+def attack(page: Page, origin: str, server: str, targets: Sequence[Target]) -> None:
     """Open the page of an origin and let it send everything to every path of the server."""
     page.goto(origin)
-    ways = {"EMBEDDED": EMBEDDED, "FORMS": FORMS}
-    page.evaluate(SEND_ALL, [server, list(bodies.items()), ways])
+    page.evaluate(SEND_ALL, [server, [asdict(target) for target in targets], {"EMBEDDED": EMBEDDED, "FORMS": FORMS}])
