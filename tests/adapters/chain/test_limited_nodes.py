@@ -19,6 +19,7 @@ from gpuagent.errors import ChainError
 from gpuagent.wire.eip3009 import AUTHORIZATION_STATE
 from tests.conftest import SafetyNote
 from tests.support.books import pending, sweep_world
+from tests.support.clock import turned
 from tests.support.other_payer import OtherPayer
 from tests.support.rpc_proxy import RpcProxy
 from tests.support.world import World
@@ -38,8 +39,7 @@ def behind(world: World, node: RpcProxy) -> Iterator[World]:
     """The world's agent, connected by that node alone."""
     environment = {**world.environment, "CHAIN_RPC_URL": node.url}
     with wiring.open_agent(settings.read(environment)) as agent:
-        ports = replace(agent.ports, clock=world.market.clock)
-        yield replace(world, agent=replace(agent, ports=ports), environment=environment)
+        yield replace(world, agent=turned(agent, world.market.clock), environment=environment)
 
 
 def limit(world: World, node: RpcProxy) -> None:
