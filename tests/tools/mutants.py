@@ -1152,6 +1152,13 @@ MUTANTS = (
         "tests/adapters/mongo/test_embedded_secrets.py -k local_user",
     ),
     Mutant(
+        "a client that outlives a restart of the embedded database is turned away",
+        "gpuagent/adapters/mongo/embedded_secrets.py",
+        "privileges=[UNHELD_BY_SIGNATURES]",
+        "privileges=[]",
+        "tests/adapters/mongo/test_embedded_secrets.py -k local_user",
+    ),
+    Mutant(
         "the embedded database's folder is open to all",
         "gpuagent/adapters/mongo/embedded_secrets.py",
         "        home.chmod(0o700)",

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from pymongo import MongoClient
 
 USER = "gpuagent"
+"""The name of the clients' user, and of the user's role."""
 ROLES = ("readWriteAnyDatabase", "dbAdminAnyDatabase", "clusterMonitor")
+UNHELD_BY_SIGNATURES = {"resource": {"cluster": True}, "actions": ["advanceClusterTime"]}
+"""Else a client that outlives a restart of mongod would be turned away, until that has found the keys of its clock."""
 KEY, PASSWORD, PASSWORD_NEW = "mongod.key", "password", "password.new"
 SUPERUSER = "__system"
 """mongod's name for a member of its own replica set, who logs in with the key."""
@@ -72,10 +75,10 @@ def admit_user(superuser: "MongoClient[dict[str, Any]]", home: Path) -> None:
             password.replace(new)
         else:
             write_secret(new)
-    command = "updateUser" if exists else "createUser"
-    superuser.admin.command(
-        command, USER, pwd=read_secret(new), roles=list(ROLES), mechanisms=["SCRAM-SHA-256"], comment="gpuagent"
-    )
+    role = "updateRole" if superuser.admin.command("rolesInfo", USER)["roles"] else "createRole"
+    superuser.admin.command(role, USER, privileges=[UNHELD_BY_SIGNATURES], roles=list(ROLES))
+    user = "updateUser" if exists else "createUser"
+    superuser.admin.command(user, USER, pwd=read_secret(new), roles=[USER], mechanisms=["SCRAM-SHA-256"])
     new.replace(password)
 
 

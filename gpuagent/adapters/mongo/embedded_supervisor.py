@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PORT_FREED_WITHIN_S = 1.0  # a mongod that ends gives up its lock some moments before its port
 ALREADY_INITIATED = 23  # mongod's error code
 AUTHENTICATION_FAILED = 18  # mongod's error code
+NOT_YET = (134, 211)  # mongod's error codes of a new primary: no majority, no key for the cluster's time
 CANNOT_LISTEN = 48  # mongod's exit code
 
 # Linux: mongod gets SIGTERM when its supervisor is killed. That is tied to the thread that started it, hence the
@@ -169,8 +170,7 @@ def _await_primary(mongod: subprocess.Popen[bytes], port: int, home: Path) -> bo
                 continue  # another program took the port: ours will end with CANNOT_LISTEN
             hello = client.admin.command("hello")
             if hello["isWritablePrimary"]:
-                embedded_secrets.admit_user(client, home)
-                if _takes_transactions(port, home):
+                if _takes_users(client, home) and _takes_transactions(port, home):
                     return True
             elif "setName" not in hello:
                 reply = client.admin.command("replSetInitiate", config, allowable_errors=[ALREADY_INITIATED])
@@ -189,6 +189,19 @@ def _is_ours(superuser: "MongoClient[dict[str, Any]]", mongod: subprocess.Popen[
         if error.code == AUTHENTICATION_FAILED:
             return False
         raise
+
+
+def _takes_users(superuser: "MongoClient[dict[str, Any]]", home: Path) -> bool:
+    """Whether the clients' user is there. Not in the moments after the server became primary: ask again then."""
+    from pymongo.errors import OperationFailure
+
+    try:
+        embedded_secrets.admit_user(superuser, home)
+    except OperationFailure as error:
+        if error.code not in NOT_YET:
+            raise
+        return False
+    return True
 
 
 def _takes_transactions(port: int, home: Path) -> bool:

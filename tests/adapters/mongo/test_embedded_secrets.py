@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
+from bson import Binary, Int64, Timestamp
 from pymongo import MongoClient
 from pymongo.errors import ConnectionFailure, OperationFailure
 
@@ -79,8 +80,16 @@ def test_a_local_user_changes_no_payee_and_removes_no_cap(
         assert all(refused)
         with client(f"mongodb://{USER}:password@127.0.0.1:{port}/?authSource=admin") as guesser:
             assert is_refused(guesser.gpuagent.vendors.find_one)
-        with client(server.uri) as owner:
-            assert owner.gpuagent.vendors.find_one() == {"_id": 1, "payTo": "ours"}
+        with client(server.uri) as owner, owner.start_session() as session:
+            assert owner.gpuagent.vendors.find_one(session=session) == {"_id": 1, "payTo": "ours"}
+            assert session.cluster_time
+            latest = session.cluster_time["clusterTime"]
+            # As the clock of a client that outlives a restart: by a key that mongod has not found yet.
+            signature = {"hash": Binary(bytes(20)), "keyId": Int64(1)}
+            session.advance_cluster_time(
+                {"clusterTime": Timestamp(latest.time, latest.inc + 1000), "signature": signature}
+            )
+            assert owner.gpuagent.vendors.count_documents({}, session=session) == 1
         other = tmp_path / "other"
         other.mkdir()
         embedded_secrets.prepare(other)
@@ -145,13 +154,19 @@ class FakeSuperuser:
     """mongod's users, as the commands of admit_user() see them; `fails` at the last of these commands."""
 
     def __init__(self, password: str = "") -> None:
-        self.password, self.fails = password, False
+        self.password, self.has_role, self.fails = password, bool(password), False
         self.admin = self
 
     def command(self, name: str, user: str, **options: Any) -> dict[str, Any]:
         assert user == USER
         if name == "usersInfo":
             return {"users": [{"user": USER}] if self.password else []}
+        if name == "rolesInfo":
+            return {"roles": [USER] * self.has_role}
+        if name in ("createRole", "updateRole"):
+            assert (name == "updateRole") == self.has_role
+            self.has_role = True
+            return {}
         assert (name == "updateUser") == bool(self.password)
         if self.fails:
             raise ConnectionFailure("killed here")
