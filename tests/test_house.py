@@ -26,7 +26,6 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "gpuagent.adapters.mongo.reads",
         "gpuagent.adapters.mongo.schema",
     ),
-    "tests/adapters/vendors/test_http.py": ("gpuagent.wire.transport",),
     "tests/agent/test_approve.py": ("gpuagent.cli.approve", "gpuagent.cli.policy"),
     "tests/agent/test_caps.py": ("gpuagent.adapters.mongo.policy",),
     "tests/agent/test_main_job.py": ("gpuagent.agent.execute",),
