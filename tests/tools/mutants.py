@@ -281,6 +281,20 @@ MUTANTS = (
         "tests/adapters/chain/test_evm.py -k final",
     ),
     Mutant(
+        "an exchange outlives the search that it is part of",
+        "gpuagent/wire/transport.py",
+        "    token = _ends_at.set(ends_at if outer is None else min(ends_at, outer))",
+        "    token = _ends_at.set(ends_at)",
+        "tests/wire/test_bounded_http.py -k earlier_of_two",
+    ),
+    Mutant(
+        "a repair gives a search up after its first share",
+        "gpuagent/books/repair.py",
+        "    for _ in range(SEARCHES):",
+        "    for _ in range(0):",
+        "tests/books/test_sweep.py -k no_tick_has_recorded",
+    ),
+    Mutant(
         "the chain's id is not asked with each outcome",
         "gpuagent/adapters/chain/json_rpc.py",
         "        if uint(chain_id) != self._chain_id:",

@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 
 from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed
+from gpuagent.wire.transport import deadline, time_left
 from tests.support.scripted_server import ScriptedServer
 
 Answer = Callable[[socket.socket], None]
@@ -90,6 +91,19 @@ def test_the_deadline_is_for_the_whole_exchange(
     with pytest.raises(HttpFailed):
         http.request("GET", serve(answer))
     assert time.monotonic() - started_at < DEADLINE_S * 5
+
+
+def test_the_earlier_of_two_deadlines_counts(serve: Callable[[Answer], str], http: BoundedHttp) -> None:
+    """Of all exchanges of a search, and of one of them."""
+    started_at = time.monotonic()
+    assert time_left() == float("inf")
+    with deadline(DEADLINE_S / 10):
+        assert time_left() <= DEADLINE_S / 10
+        with pytest.raises(HttpFailed):
+            http.request("GET", serve(lambda connection: connection.recv(1)))
+        with deadline(DEADLINE_S):
+            assert time_left() <= 0
+    assert time.monotonic() - started_at < DEADLINE_S
 
 
 @pytest.mark.parametrize(

@@ -129,10 +129,12 @@ class UseSearch:
         return log
 
     def _ranges(self, authorization: Authorization, final: int) -> list[Range]:
-        """Where the use may be, the likeliest first: within the usual life, within the longest, later if cancelled."""
+        """Where the use may be, the likeliest first: up to the expiry, from the recorded block if that can be."""
         expiry = authorization.valid_before
         usual = first_block_at(expiry - LIFE_S - NODES_APART_S, final, self._block)
         expired = first_block_at(expiry, final, self._block, first=usual)
         earliest = first_block_at(expiry - TIMEOUT_MAX_S - NODES_APART_S, usual, self._block)
-        ranges = [(usual, expired), (earliest, usual - 1), (expired + 1, final)]
+        likeliest = authorization.from_block if earliest <= authorization.from_block <= expired else usual
+        # Only a cancellation can be later than the expiry.
+        ranges = [(likeliest, expired), (earliest, likeliest - 1), (expired + 1, final)]
         return [(first, last) for first, last in ranges if first <= last]

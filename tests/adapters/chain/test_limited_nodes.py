@@ -25,6 +25,7 @@ from tests.support.rpc_proxy import RpcProxy
 from tests.support.world import World
 
 UNUSED = "0x" + "0" * 64
+NO_METHOD = {"code": -32601, "message": "the method is not available on your plan"}
 Gpuagent = Callable[..., Result]
 
 
@@ -42,11 +43,13 @@ def behind(world: World, node: RpcProxy) -> Iterator[World]:
         yield replace(world, agent=turned(agent, world.market.clock), environment=environment)
 
 
-def limit(world: World, node: RpcProxy) -> None:
-    """The limits of the narrowest free tier, all at once."""
-    node.limit_logs(10)
+def limit(world: World, node: RpcProxy, blocks: int = 10, keeps_past: bool = False) -> None:
+    """The limits of a free tier, all at once. blocks: in a query for logs."""
+    node.limit_logs(blocks)
     node.limit_batches(1)
-    node.forget_state(world.chain.final().number - 5)
+    node.refuse("eth_getBlockByNumber", lambda params: params[0] in ("safe", "finalized"), NO_METHOD)
+    if not keeps_past:
+        node.forget_state(world.chain.final().number - 5)
     node.compress("gzip")
 
 
@@ -66,6 +69,8 @@ def test_a_payment_through_a_limited_node_is_recorded(world: World, node: RpcPro
         world.market.rpc("anvil_mine", hex(25), hex(0))
         run = limited.finish(run)
         limited.assert_balanced(run, transfers=1)
+        node.honest()
+        limit(world, node, 200)
         swept = sweep_world(limited, chain=limited.chain)
     assert (swept.findings, swept.transfers) == ((), 1)
     safety_note("paid once, recorded by the next tick; books balanced, swept through the same node")
@@ -83,7 +88,7 @@ def test_a_payment_that_is_out_already_comes_to_rest(
     world.market.heal()
     world.market.control("POST", "settle")
     world.market.rpc("anvil_mine", hex(25), hex(0))
-    limit(world, node)
+    limit(world, node, 10 if way == "tick" else 200, keeps_past=True)
     if way == "tick":
         with behind(world, node) as limited:
             assert isinstance(limited.tick(run).jobs[0], Settled)
@@ -142,9 +147,6 @@ def node_check(world: World, node: RpcProxy) -> Check:
     """The doctor's result about the node."""
     environment = {**world.environment, "CHAIN_RPC_URL": node.url}
     return next(check for check in doctor.examine(environment, world.market.clock) if check.name.startswith("node "))
-
-
-NO_METHOD = {"code": -32601, "message": "the method is not available on your plan"}
 
 
 def test_what_a_payment_needs_is_tried_before_there_is_one(world: World, node: RpcProxy) -> None:
