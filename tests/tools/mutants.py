@@ -844,11 +844,11 @@ MUTANTS = (
         "tests/wire/test_scrub.py -k every_spelling",
     ),
     Mutant(
-        "a transport error quotes the vendor's line as it is",
+        "a transport error quotes the server's line as it is",
         "gpuagent/wire/bounded_http.py",
         "            problem = scrubber.scrub(_problem(error))[:PROBLEM_MAX]",
         "            problem = _problem(error)[:PROBLEM_MAX]",
-        "tests/adapters/vendors/test_echoes.py -k broken_line",
+        "tests/adapters/vendors/test_echoes.py -k node",
     ),
     Mutant(
         "a signed payment that a vendor repeats in a log is stored",
