@@ -185,7 +185,7 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """The terms of one EIP-3009 transferWithAuthorization. from_block: where its settlement cannot be earlier."""
+    """The terms of one EIP-3009 transferWithAuthorization. from_block: where its search begins."""
 
     payer: str
     payee: str

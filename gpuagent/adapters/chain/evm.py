@@ -1,7 +1,7 @@
 """An EVM chain read over JSON-RPC: the port Node (Chain and the history for the books) for one EIP-3009 token.
 
 https://ethereum.org/en/developers/docs/apis/json-rpc/. The reads of one decision go out as one batch, pinned to one
-block hash (EIP-1898), under one deadline.
+block hash (EIP-1898), under one deadline, and with the chain's id: no answer counts of another chain.
 """
 
 from collections.abc import Iterator, Sequence
