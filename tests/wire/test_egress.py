@@ -129,7 +129,8 @@ def test_this_machine_is_never_behind_a_proxy(
 def test_practice_switches_take_no_proxy(scripted_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     scripted_server.respond_with({"on": [], "scripts": {}})
-    with fault_switches({"VENDOR_URL": scripted_server.vendor.endpoint}) as switches:
+    environ = {"VENDOR_URL": scripted_server.vendor.endpoint, "GPU_VENDOR_SECRET": "bearer-of-ours\n"}
+    with fault_switches(environ) as switches:
         assert switches
         assert switches.on() == set()
 
