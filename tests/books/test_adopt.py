@@ -17,6 +17,7 @@ from gpuagent.agent.approve import cancel
 from gpuagent.books.adopt import adopt
 from gpuagent.books.findings import Finding, Kind
 from gpuagent.books.repair import Sources
+from gpuagent.books.unclaimed import unknown_payment
 from gpuagent.books.write_off import write_off
 from gpuagent.core.events import PaymentVoided
 from gpuagent.core.model import HEADER_LOST, Authorized, Failed, Owed, Run, RunStatus, Settled, Voided
@@ -182,20 +183,18 @@ def test_what_the_chain_does_not_prove_is_not_adopted(
 ) -> None:
     run = lost_payment(world)
     used, theirs = nonce_of_job(world, run), "0x" + "7" * 64
-    world.market.empty(DATABASE, "vendors")
+    strangers = purse.authorize(nonce="0x" + "8" * 64, payee=OTHER_PAYEE)
     for spent_nonce, action, reason in (
         (theirs, lambda: None, "no wallet of this ledger shows nonce"),
         (theirs, lambda: purse.cancel(purse.authorize(nonce=theirs)), "was cancelled by"),
-        (
-            "0x" + "8" * 64,
-            lambda: purse.settle(purse.authorize(nonce="0x" + "8" * 64, payee=OTHER_PAYEE)),
-            "no recorded",
-        ),
+        (strangers.nonce, lambda: purse.settle(strangers), "no recorded vendor's payee"),
         (used, lambda: None, f"the nonce is of run {run.run_id}"),
     ):
         action()
         with pytest.raises(BadInput, match=reason):
             adopt(spent_nonce, "", "Ada", "?", sources_of(world))
+    assert unknown_payment(strangers.nonce, sources_of(world), None)[2].payee == OTHER_PAYEE
+    world.market.empty(DATABASE, "vendors")
     with pytest.raises(BadInput, match="no recorded vendor's payee"):
         adopt_in(world, run)
     for by, why in (("", "why"), ("Ada", " "), ("Ada\n", "why")):
