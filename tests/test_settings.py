@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gpuagent import session, settings, wiring
+from gpuagent import settings, wiring
 from gpuagent.adapters.vendors.http import HttpVendor
 from gpuagent.api.tokens import read_tokens
 from gpuagent.core.text import shown
@@ -126,7 +126,7 @@ AT_START: tuple[Reader, ...] = (
     lambda environ: egress(settings.read(environ).environ),
     lambda environ: vendor_egress(settings.read(environ).environ),
     read_tokens,
-    session.is_configured,
+    settings.is_configured,
 )
 """The readers of variables that every command may ask."""
 BY_SECTION: dict[str, tuple[Reader, ...]] = {
@@ -228,7 +228,7 @@ def test_padded_values_mean_what_they_mean() -> None:
     tokens = read_tokens({"GPUAGENT_API_TOKENS": f" ada=read:{'x' * 20}\n", "CRON_SECRET": f"{'y' * 20}\n"})
     assert set(tokens.callers) == {"x" * 20, "y" * 20}
     assert not read_tokens({"VERCEL": " \n"}).hosted
-    assert not session.is_configured({"CHAIN_RPC_URL": " \n", "X402_PRIVATE_KEY": "\u200b"})
+    assert not settings.is_configured({"CHAIN_RPC_URL": " \n", "X402_PRIVATE_KEY": "\u200b"})
     assert settings.read({"PLANNER_MODE": " ", "MONGODB_DB_NAME": "\n", "X402_NETWORK": ""}).planner == "stub"
 
 
