@@ -39,7 +39,6 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "gpuagent.api.schemas",
     ),
     "tests/api/test_server.py": ("gpuagent.api.http11",),
-    "tests/books/test_adopt.py": ("gpuagent.books.unclaimed",),
     "tests/books/test_sweep.py": ("gpuagent.books.audit",),
     "tests/cli/test_commands.py": (
         "gpuagent.cli.books",
