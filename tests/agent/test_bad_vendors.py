@@ -163,12 +163,12 @@ def test_a_vendor_that_writes_without_end_is_heard_so_far_and_no_further(world: 
 
 
 def test_a_job_that_only_runs_is_given_up_after_twice_its_hours(world: World) -> None:
-    """And the time that a vendor may be silent, on top."""
+    """And the time that a vendor is waited for, on top."""
     run, pace = STATES["underway"](), world.ports.pace
-    ends_at = 2.0 + 3600 * pace.overrun + pace.silence_s
+    ends_at = 2.0 + 3600 * pace.overrun + pace.patience_s
     ports = replace(world.ports, vendor_api=Chatty(world.ports.vendor_api, 0))
     assert isinstance(poll(run, "one", replace(ports, clock=StandingClock(ends_at))), JobProgressed)
     event = poll(run, "one", replace(ports, clock=StandingClock(ends_at + 1)))
     assert isinstance(event, JobFinished)
     assert isinstance(event.outcome, Failed)
-    assert event.outcome.reason == "still running after 7500 s, of 1 hours paid"
+    assert event.outcome.reason == "disputed: still running after 9000 s, of 1 hours paid"

@@ -1,6 +1,7 @@
 """A vendor that let a paid job come to nothing is paid no more by the run; a disabled one is paid by none."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -139,8 +140,8 @@ def test_an_operator_readmits_a_vendor_and_the_run_records_who_and_why(
         readmit(run.run_id, FIRST, "Ada", "again", world.store, world.market.clock)
 
 
-def test_a_second_signature_for_a_vendor_that_the_run_has_ended_with_is_not_sent(world: World) -> None:
-    """Two jobs may be open at once: the second is signed and stored when the first one's dispute is saved."""
+def test_a_second_signature_for_a_vendor_that_the_run_has_ended_with_is_sent_no_more(world: World) -> None:
+    """Two jobs may be open at once, and what is signed goes before polls: until the first one's dispute is saved."""
     planner = ScriptedPlanner([start(FIRST)])
     ports = replace(world.ports, planners={"stub": planner})
     odd = failing_at_once(replace(world, agent=replace(world.agent, ports=ports)))
@@ -149,10 +150,14 @@ def test_a_second_signature_for_a_vendor_that_the_run_has_ended_with_is_not_sent
         run = step(run.run_id, odd.ports)
     while not isinstance(run.jobs[1], Authorized):
         run = step(run.run_id, odd.ports)
-    sent = received(world)
+    world.market.fault("gpu_vendor_1", "never_settle")
     run = step(run.run_id, odd.ports)
     assert isinstance(run.jobs[0], Settled)
     assert isinstance(run.jobs[0].work, Failed)
+    sent = received(world)
+    with suppress(DecisionRefused):  # its planner insists
+        step(run.run_id, odd.ports)
+    run = world.store.load(run.run_id)
     assert received(world) == sent
     assert isinstance(run.jobs[1], Authorized)
     assert run.jobs[1].cancellation

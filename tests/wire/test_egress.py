@@ -32,7 +32,7 @@ from tests.support.tls import Authority, tls_server
 HOST = "far.example"
 USER, PASSWORD = "proxy-user", "proxy-p@ssword"
 HEADER = b64encode(json.dumps({"payload": {"signature": "0x" + "3f9a" * 32 + "1b"}}).encode()).decode()
-ANSWER = [{"id": 0, "result": "0x1"}]
+ANSWER = [{"id": 0, "result": "0x1"}, {"id": 1, "result": "0x1"}]
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def environ(authority: Authority, proxy: ForwardProxy) -> dict[str, str]:
 
 def test_a_node_behind_a_proxy(server: ScriptedServer, proxy: ForwardProxy, environ: dict[str, str]) -> None:
     server.respond_with(ANSWER)
-    with closing(JsonRpc(f"https://{HOST}/v2/key-of-the-node-1", 5, egress(environ))) as node:
+    with closing(JsonRpc(f"https://{HOST}/v2/key-of-the-node-1", 5, 1, egress=egress(environ))) as node:
         assert node.batch(("eth_chainId", [])) == ["0x1"]
         assert node.batch(("eth_chainId", [])) == ["0x1"]
     (head,) = proxy.heads
@@ -72,7 +72,7 @@ def test_a_node_behind_a_proxy(server: ScriptedServer, proxy: ForwardProxy, envi
 def test_settings_name_the_way_to_the_node(
     server: ScriptedServer, proxy: ForwardProxy, environ: dict[str, str]
 ) -> None:
-    server.respond_with([{"id": 0, "result": "0x7"}])
+    server.respond_with([{"id": number, "result": "0x7"} for number in range(50)])
     chain = {"CHAIN_RPC_URL": f"https://{HOST}", "X402_NETWORK": "base"}
     with pytest.raises(ChainError, match="is chain 7"), wiring.open_chain(settings.read({**environ, **chain})):
         pass
@@ -141,7 +141,7 @@ def test_a_node_without_tls_is_asked_through_the_proxy_of_http(
     scripted_server.respond_with(ANSWER)
     with ForwardProxy({HOST: scripted_server.server.server_port}) as proxy:
         way = egress({"HTTP_PROXY": proxy.address})  # as curl has it, without a scheme
-        with closing(JsonRpc(f"http://{HOST}/", 5, way)) as node:
+        with closing(JsonRpc(f"http://{HOST}/", 5, 1, egress=way)) as node:
             assert node.batch(("eth_chainId", [])) == ["0x1"]
         assert proxy.heads[0].startswith(b"POST http://far.example/ ")
 
@@ -158,14 +158,14 @@ def test_a_model_behind_a_proxy(
     try:
         call.load_litellm.__wrapped__()
         model = call.Model("openai/through-a-proxy", "key-of-the-model", f"https://{HOST}/v1")
-        assert "start_job" in call.complete(model, [{"role": "user", "content": "?"}], 100, 5).text
+        assert "start_job" in call.complete(model, [{"role": "user", "content": "?"}], 1_000, 5).text
         assert proxy.heads[0].startswith(b"CONNECT far.example:443 ")
         monkeypatch.setenv("HTTPS_PROXY", environ["HTTPS_PROXY"].replace(USER, "another-user"))
         call.load_litellm.__wrapped__()
         model = replace(model, api_base=f"https://sub.{HOST}/v1")
         with pytest.raises(call.CallFailed, match=r"no connection \(407") as error:
             call.complete(model, [{"role": "user", "content": "?"}], 100, 5)
-        assert not error.value.billed
+        assert error.value.billed is call.Billed.NOTHING
         assert leaks(PASSWORD, str(error.value), 8) == []
     finally:
         monkeypatch.undo()

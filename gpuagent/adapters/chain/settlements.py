@@ -17,8 +17,6 @@ from gpuagent.core.terms import TIMEOUT_MAX_S
 from gpuagent.errors import ChainError, SearchUnfinished
 from gpuagent.wire.transport import deadline
 
-LIFE_BLOCKS_MAX = 5_000
-"""Blocks within which an authorization settles: of a quarter of a second, for the ten minutes that it may live."""
 QUERIES_MAX = 100
 """Queries for logs in one search; the next one goes on. Enough for the usual life of an authorization with one block a
 query on Base, and with ten on chains with four blocks a second."""
@@ -63,15 +61,24 @@ class UseSearch:
     def find_forgotten(self, authorization: Authorization, final: int) -> Log | None:
         """The log of a use that the state does not show, as after an upgrade of the token that lost its nonces.
 
-        It is looked for in the life of the authorization. Raises SearchUnfinished as find() does.
+        It is looked for in the life of the authorization, which is over. Raises SearchUnfinished as find() does.
         """
-        first = authorization.from_block
-        last = min(final, first + LIFE_BLOCKS_MAX)
         with deadline(SEARCH_S):
-            if last - first >= self._logs.span.size:
-                last = first_block_at(authorization.valid_before, last, self._block, first=first)
+            log = self._near_signing(authorization, final)
+            if log or self._holds_the_life(authorization, final):
+                return log
             left = self._left.get(authorization.nonce)
-            return self._walk(authorization, left or ([(first, last)] if first <= last else []))
+            return self._walk(authorization, left or self._ranges(authorization, final)[:-1])
+
+    def _holds_the_life(self, authorization: Authorization, final: int) -> bool:
+        """Whether the blocks of one query from from_block on hold all in which the authorization was valid."""
+        first = authorization.from_block
+        last = min(first + self._logs.span.size - 1, final)
+        if not 0 <= first <= last:
+            return False
+        begin, end = self._block(first), self._block(last)
+        expiry = authorization.valid_before
+        return begin is not None and end is not None and begin.time < expiry <= end.time
 
     def _near_signing(self, authorization: Authorization, final: int) -> Log | None:
         first = authorization.from_block
@@ -107,8 +114,9 @@ class UseSearch:
         return self._walk(authorization, left or self._ranges(authorization, final))
 
     def _walk(self, authorization: Authorization, ranges: list[Range]) -> Log | None:
-        """The log in ranges that are not empty, query by query."""
+        """The log in some ranges, query by query."""
         nonce, log = authorization.nonce, None
+        ranges = [(first, last) for first, last in ranges if first <= last]
         for _ in range(QUERIES_MAX):
             if not ranges:
                 break
@@ -121,8 +129,8 @@ class UseSearch:
         if ranges and not log:
             blocks = sum(last - first + 1 for first, last in ranges)
             raise SearchUnfinished(
-                f"nonce {nonce} is used, and its event is not found yet in {QUERIES_MAX} queries, {blocks:,} blocks "
-                "are left: ask again. A node that keeps past states or shows logs of more blocks at once is faster"
+                f"the use of nonce {nonce} is not found yet in {QUERIES_MAX} queries, {blocks:,} blocks are left: "
+                "ask again. A node that keeps past states or shows logs of more blocks at once is faster"
             )
         # Without a log from the beginning at the next search: a node's logs may lag behind its state.
         self._left.pop(nonce, None)
@@ -136,5 +144,4 @@ class UseSearch:
         earliest = first_block_at(expiry - TIMEOUT_MAX_S - NODES_APART_S, usual, self._block)
         likeliest = authorization.from_block if earliest <= authorization.from_block <= expired else usual
         # Only a cancellation can be later than the expiry.
-        ranges = [(likeliest, expired), (earliest, likeliest - 1), (expired + 1, final)]
-        return [(first, last) for first, last in ranges if first <= last]
+        return [(likeliest, expired), (earliest, likeliest - 1), (expired + 1, final)]

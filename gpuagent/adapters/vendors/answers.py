@@ -99,12 +99,15 @@ def _progress(value: object) -> float:
     """From 0 to 1; 0 where it is no number, since a job that is alive may not know."""
     try:
         return min(1.0, max(0.0, float(_number(value))))
-    except TypeError:
+    except (TypeError, OverflowError):
         return 0.0
 
 
 def _metric(value: object) -> object:
-    number = float(value) if isinstance(value, int | Decimal) else math.nan
+    try:
+        number = float(value) if isinstance(value, int | Decimal) else math.nan
+    except OverflowError:  # an integer beyond every float
+        number = math.inf
     return number if math.isfinite(number) else clean(str(value), 200)
 
 

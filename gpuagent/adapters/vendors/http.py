@@ -224,6 +224,7 @@ def _scrubbed_report(report: JobReport, scrubber: Scrubber) -> JobReport:
         },
         artifact_url=scrubber.scrub_words(report.artifact_url),
         error_message=scrubber.scrub(report.error_message),
+        word=scrubber.scrub(report.word),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from bson import Decimal128, ObjectId
 from pymongo import MongoClient
-from pymongo.errors import DuplicateKeyError, WriteError
+from pymongo.errors import ConfigurationError, DuplicateKeyError, WriteError
 
 from gpuagent.adapters.mongo import connection
 from gpuagent.adapters.mongo.connection import Connection
@@ -131,6 +131,9 @@ class Standalone:
 
     def get_database(self, *_: object, **__: object) -> object:
         return self
+
+    def get_default_database(self) -> object:
+        raise ConfigurationError("no default database")
 
     def close(self) -> None:
         self.closed = True

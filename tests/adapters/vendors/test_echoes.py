@@ -160,14 +160,14 @@ def test_an_offer_that_shares_a_part_of_the_token_is_as_agreed(scripted_server: 
 def test_a_node_that_repeats_the_key_in_its_url(scripted_server: ScriptedServer, echo: str) -> None:
     endpoint = scripted_server.vendor.endpoint
     for path in (f"/v2/{SECRET}", f"/?apikey={SECRET}"):
-        with closing(JsonRpc(endpoint + path, 2)) as node:
+        with closing(JsonRpc(endpoint + path, 2, 1)) as node:
             scripted_server.respond_with([{"id": 0, "error": {"message": f"no access with {echo}"}}])
             with pytest.raises(ChainError, match="no access") as error:
                 node.batch(("eth_chainId", []))
             assert_scrubbed(error.value, SECRET)
     with (
         answering(lambda _: f"HTTP/1.1 {echo}\r\n\r\n".encode()) as url,
-        closing(JsonRpc(f"{url}/{SECRET}", 2)) as node,
+        closing(JsonRpc(f"{url}/{SECRET}", 2, 1)) as node,
     ):
         with pytest.raises(ChainError) as error:
             node.batch(("eth_chainId", []))
