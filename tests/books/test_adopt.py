@@ -103,7 +103,11 @@ def test_a_lost_payment_is_adopted_whatever_the_ledger_holds_of_its_job(
     assert isinstance(job, Settled)
     assert isinstance(job.work, Failed)
     assert (job.quote.vendor_id, job.quote.amount, job.header) == ("gpu_vendor_1", PRICE, HEADER_LOST)
-    assert (world.store.load(run.run_id), world.usage(run).wallet_day) == (adopted, PRICE * len(adopted.jobs))
+    assert world.store.load(run.run_id) == adopted
+    if (
+        state != "dropped"
+    ):  # its quote ended by the vendors' clock, which may be days ahead of a payment that is a day old
+        assert world.usage(run).wallet_day == PRICE * len(adopted.jobs)
     assert_books_equal_the_chain(world, run, PRICE * len(reserved))
     (observation,) = [entry for entry in world.observations(run, "payment_event") if entry["data"]["kind"] == "adopted"]
     assert observation["content"] == "Ada adopted 1.40 USD to gpu_vendor_1, paid on chain: restored on Monday"
