@@ -15,6 +15,7 @@ from fastapi.requests import HTTPConnection
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
+from gpuagent.core.text import shown
 from gpuagent.errors import ConfigError
 
 ORIGINS = "GPUAGENT_API_ORIGINS"
@@ -29,10 +30,10 @@ _ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?
 def read_origins(environ: Mapping[str, str]) -> tuple[str, ...]:
     """The origins of GPUAGENT_API_ORIGINS, none unless it is set. Raises ConfigError."""
     origins = tuple(filter(None, map(str.strip, environ.get(ORIGINS, "").split(","))))
-    for origin in origins:
+    for number, origin in enumerate(origins, 1):
         if not _ORIGIN.fullmatch(origin) or _DEFAULT_PORT.fullmatch(origin):
             raise ConfigError(
-                f"{ORIGINS}: {origin[:80]!r} is no origin: write each as a browser does, in small letters, without a "
+                f"{ORIGINS}: entry {number}, {shown(origin)}, is no origin: write each as a browser does, in small letters, without a "
                 "path and without :80 or :443, such as https://ops.example or http://localhost:5173; * is not taken"
             )
     return origins

@@ -34,7 +34,7 @@ def unknown_payment(nonce: str, sources: Sources, from_block: int | None) -> tup
         return wallet, spent, transfers.pop()
     raise BadInput(
         f"no wallet of this ledger shows nonce {nonce} as used, at a final block and unknown to the ledger: "
-        "`gpuagent books --all` lists those that are; --from-block looks earlier"
+        "`gpuagent books --all` lists those that are; `--all --adopt` with `--from-block` looks earlier"
     )
 
 

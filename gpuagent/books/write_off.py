@@ -26,10 +26,10 @@ def write_off(run_id: str, job_id: str, by: str, why: str, sources: Sources) -> 
 
 def _written_off(run: Run, job_id: str, by: str, why: str, sources: Sources) -> PaymentAdopted | PaymentVoided:
     job = next((job for job in run.jobs if job.job_id == job_id), None)
-    if job is None or isinstance(job, Reserved) or job.authorization is None:
-        raise BadInput(
-            f"run {run.run_id} has no job {job_id} that anything was signed for: a tick releases such a hold"
-        )
+    if job is None:
+        raise BadInput(f"run {run.run_id} has no job {job_id}")
+    if isinstance(job, Reserved) or job.authorization is None:
+        raise BadInput(f"nothing was signed for job {job_id} of run {run.run_id}: a tick releases such a hold")
     signed = job.authorization
     try:
         outcome = sources.chain.outcome(signed)

@@ -279,7 +279,7 @@ class Pace:
     overrun: float = 2
     """A job may take this many times its paid hours, and patience_s on top."""
     patience_s: float = 1800
-    """A paid vendor that answers, but names no job, or does not begin with it, is waited for so long."""
+    """A paid vendor that answers may take so long to name its job, and so long beyond `overrun` to end it."""
     at_once_s: float = 10
     """A job that its vendor says has failed so soon after its payment ends the vendor for the run."""
     asking_s: float = 20

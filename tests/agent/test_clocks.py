@@ -79,7 +79,7 @@ def test_a_clock_that_jumps_between_the_guard_and_the_save(world: World) -> None
     planned = apply(second, plan(second, world.ports))
     world.finish(first)
     with pytest.raises(PolicyRefused, match="wallet per day"):
-        world.store.save(second, planned, (), world.market.clock.now() + DAY_S)
+        world.store.save(second, planned, (), world.market.clock.now() + 2 * DAY_S)
     usage = world.store.usage(second, second.network, ["gpu_vendor_1"], world.market.clock.now() + 2 * DAY_S)
     assert (usage.wallet_day, usage.vendor_day) == (PRICE, {"gpu_vendor_1": PRICE})
 

@@ -18,6 +18,7 @@ from gpuagent.api.origins import read_origins
 from gpuagent.api.problems import ProblemError
 from gpuagent.api.tokens import read_tokens
 from gpuagent.cli import app as command
+from gpuagent.core.text import shown
 from gpuagent.errors import ConfigError
 from tests.support.foreign_page import declared
 from tests.support.rest_server import APPROVE, CRON, OPERATE, READ, TOKENS, Served, serving
@@ -211,7 +212,7 @@ def test_origins_are_listed_one_by_one() -> None:
     assert read_origins({"GPUAGENT_API_ORIGINS": " "}) == read_origins({}) == ()
     for wrong in ("*", "null", "ops.example", "https://*.example", "https://Ops.example", "https://ops.example/",
                   "https://ops.example:443", "http://a:80", "file://x", "https://a@b.example"):  # fmt: skip
-        with pytest.raises(ConfigError, match=f"'{re.escape(wrong)}' is no origin"):
+        with pytest.raises(ConfigError, match=rf"entry 2, {re.escape(shown(wrong))}, is no origin"):
             create_app({"GPUAGENT_API_ORIGINS": f"https://ops.example,{wrong}"})
 
 

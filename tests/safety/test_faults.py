@@ -175,7 +175,8 @@ def test_F11_concurrent_ticks(world: World, observed: Observed) -> None:
 def test_F12_clock_skew(world: World, observed: Observed, skew_s: int, fault: str) -> None:
     """The agent's clock is five minutes fast or slow; an authorization lives for two.
 
-    Takes the end of its life from the chain's clock, and believes in that end only when the chain is past it.
+    Takes the end of its life from the chain's clock, and believes in that end only when the chain is past it. So on a
+    local chain, whose clock is turned in practice; on others nothing is signed while clocks are two minutes apart.
     """
     world.market.clock.ahead_s += skew_s
     if not fault:

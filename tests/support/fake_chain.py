@@ -8,6 +8,7 @@ from eth_abi.abi import encode
 from gpuagent.adapters.chain.evm import EvmChain
 from gpuagent.adapters.chain.json_rpc import NodeRefused
 from gpuagent.core.model import Authorization
+from gpuagent.errors import ChainError
 from gpuagent.wire.eip3009 import TRANSFER_TOPIC, USED_TOPIC
 from tests.support.factories import TOKEN
 
@@ -20,7 +21,8 @@ class FakeChain(EvmChain):
     """The chain, its newest block final. used_in: the block with the payment, or what cancelled it by `topic`.
 
     span_max: blocks in one query for logs. state_from: the first block whose state is kept. indexed: whether logs
-    show the payment yet. queries: those for logs; calls: all.
+    show the payment yet. forgets: its state shows no use. fails: so many queries for logs, from now on. receipted:
+    whether the receipt is there. blocks_from: the first block that is kept. queries: those for logs; calls: all.
     """
 
     born = 1_000
@@ -30,7 +32,8 @@ class FakeChain(EvmChain):
         super().__init__("http://127.0.0.1:1", TOKEN)
         self.authorization, self.used_in, self.newest, self.topic = authorization, used_in, newest, topic
         self.span_max, self.state_from, self.indexed = 2_000, 0, True
-        self.ignores_number = False
+        self.ignores_number = self.forgets = False
+        self.fails, self.receipted, self.blocks_from = 0, True, 0
         self.other_logs: list[dict[str, Any]] = []
         self.calls = self.queries = 0
 
@@ -48,8 +51,10 @@ class FakeChain(EvmChain):
         }
         return [methods[method](*params) for method, params in calls]
 
-    def _block(self, tag: str, _: bool) -> dict[str, str]:
+    def _block(self, tag: str, _: bool) -> dict[str, str] | None:
         number = self.newest if tag == "latest" else int(tag, 16)
+        if number < self.blocks_from:
+            return None
         return {"number": hex(number), "timestamp": hex(self.time_of(number)), "hash": hex(number)}
 
     def _state(self, _: Any, block: Any) -> str:
@@ -59,18 +64,23 @@ class FakeChain(EvmChain):
         if number < self.born:
             return "0x"
         used = number >= self.used_in or (self.ignores_number and self.used_in <= self.newest)
-        return "0x" + encode(["bool"], [used]).hex()
+        return "0x" + encode(["bool"], [used and not self.forgets]).hex()
 
     def _find_logs(self, query: dict[str, Any]) -> list[dict[str, Any]]:
         self.queries += 1
         first, last = int(query["fromBlock"], 16), int(query["toBlock"], 16)
         assert 0 <= first <= last <= self.newest
+        if self.fails:
+            self.fails -= 1
+            raise ChainError("busy")
         if last - first + 1 > self.span_max:
             raise NodeRefused("up to a few block range")
         mine = [self.use()] if self.indexed and first <= self.used_in <= last else []
         return self.other_logs + mine
 
-    def _receipt(self, _: str) -> dict[str, Any]:
+    def _receipt(self, _: str) -> dict[str, Any] | None:
+        if not self.receipted:
+            return None
         terms = self.authorization
         names = [TRANSFER_TOPIC, *("0x" + address[2:].rjust(64, "0") for address in (terms.payer, terms.payee))]
         transfer = {"address": TOKEN.address, "topics": names, "data": hex_word(terms.amount)}

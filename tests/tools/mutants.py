@@ -311,7 +311,7 @@ MUTANTS = (
     Mutant(
         "a search for a settlement has no bound",
         "gpuagent/adapters/chain/settlements.py",
-        "        for _ in range(QUERIES_MAX):",
+        "        for _ in range(queries_max):",
         "        for _ in range(10**9):",
         "tests/adapters/chain/test_settlements.py -k bounded",
     ),
@@ -1400,10 +1400,24 @@ MUTANTS = (
         "tests/books/test_adopt.py -k spent_and_not_released",
     ),
     Mutant(
+        "a failed query for logs counts as none",
+        "gpuagent/adapters/chain/settlements.py",
+        "            log = self._logs.use_at_once(authorization, first, last) if 0 <= first <= last else None\n",
+        "            log = self._near_signing(authorization, final)\n",
+        "tests/adapters/chain/test_settlements.py -k state_forgot",
+    ),
+    Mutant(
+        "a use whose receipt is not there is released",
+        "gpuagent/adapters/chain/evm.py",
+        '            return self._settlement(authorization, log) or Open(count(newest["timestamp"]), used=True)',
+        '            return self._settlement(authorization, log) or Void("expired unused")',
+        "tests/adapters/chain/test_settlements.py -k state_forgot",
+    ),
+    Mutant(
         "a token that forgot its nonces releases what was paid",
         "gpuagent/adapters/chain/evm.py",
-        "            return self._settlement(authorization, log) or Void(",
-        "            return Void(",
+        '            log = self._uses.find_forgotten(authorization, count(final["number"]))',
+        "            log = None",
         "tests/books/test_adopt.py -k forgotten_nonce",
     ),
     Mutant(

@@ -95,7 +95,9 @@ class EvmChain:
             # Block times only grow and the token requires time < validBefore: no later block can take it. A token
             # that forgot its nonces, by an upgrade, says unused of a used one: then the history speaks.
             log = self._uses.find_forgotten(authorization, count(final["number"]))
-            return self._settlement(authorization, log) or Void("expired unused")
+            if log is None:
+                return Void("expired unused")
+            return self._settlement(authorization, log) or Open(count(newest["timestamp"]), used=True)
         return Open(count(newest["timestamp"]), used_now)
 
     @decoded

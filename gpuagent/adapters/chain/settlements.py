@@ -15,12 +15,14 @@ from gpuagent.core.model import Authorization
 from gpuagent.core.records import Block
 from gpuagent.core.terms import TIMEOUT_MAX_S
 from gpuagent.errors import ChainError, SearchUnfinished
-from gpuagent.wire.transport import deadline
+from gpuagent.wire.transport import deadline, time_left
 
 QUERIES_MAX = 100
 """Queries for logs in one search; the next one goes on. Enough for the usual life of an authorization with one block a
 query on Base, and with ten on chains with four blocks a second."""
 SEARCH_S = 30
+TURN_S = 1
+"""With less time left a search ends, and says how far it came."""
 LIFE_S = 120
 """The usual life of an authorization; none has more than TIMEOUT_MAX_S."""
 NODES_APART_S = 60
@@ -28,6 +30,8 @@ NODES_APART_S = 60
 
 Range = tuple[int, int]
 """First and last block."""
+Search = tuple[str, str]
+"""A nonce, and the kind of search for it."""
 
 
 class UseSearch:
@@ -44,7 +48,7 @@ class UseSearch:
         block: Callable[[int], Block | None],
     ) -> None:
         self._logs, self._used_at, self._block = logs, used_at, block
-        self._left: dict[str, list[Range]] = {}
+        self._left: dict[Search, list[Range]] = {}
 
     def find(self, authorization: Authorization, final: int) -> Log | None:
         """The log of the use, which the final block's state shows; None while the node has none up to that block.
@@ -61,24 +65,35 @@ class UseSearch:
     def find_forgotten(self, authorization: Authorization, final: int) -> Log | None:
         """The log of a use that the state does not show, as after an upgrade of the token that lost its nonces.
 
-        It is looked for in the life of the authorization, which is over. Raises SearchUnfinished as find() does.
+        It is looked for in the life of the authorization, which is over. Raises ChainError where the node cannot
+        show all of it, SearchUnfinished as find() does.
         """
-        with deadline(SEARCH_S):
-            log = self._near_signing(authorization, final)
-            if log or self._holds_the_life(authorization, final):
-                return log
-            left = self._left.get(authorization.nonce)
-            return self._walk(authorization, left or self._ranges(authorization, final)[:-1])
-
-    def _holds_the_life(self, authorization: Authorization, final: int) -> bool:
-        """Whether the blocks of one query from from_block on hold all in which the authorization was valid."""
         first = authorization.from_block
-        last = min(first + self._logs.span.size - 1, final)
+        last = min(first + self._logs.span.size - 1, final)  # before the query, whose answer changes the span
+        with deadline(SEARCH_S), suppress(ChainError):
+            log = self._logs.use_at_once(authorization, first, last) if 0 <= first <= last else None
+            if log or self._holds_the_life(authorization, first, last):
+                return log
+        search = (authorization.nonce, "forgotten")
+        ranges = self._left.get(search) or self._life(authorization, final)
+        with deadline(SEARCH_S):
+            return self._walk(authorization, ranges, search, 4 * QUERIES_MAX)
+
+    def _holds_the_life(self, authorization: Authorization, first: int, last: int) -> bool:
+        """Whether these blocks hold all in which the authorization can have been used."""
         if not 0 <= first <= last:
             return False
         begin, end = self._block(first), self._block(last)
         expiry = authorization.valid_before
-        return begin is not None and end is not None and begin.time < expiry <= end.time
+        return begin is not None and end is not None and begin.time <= expiry - LIFE_S and expiry <= end.time
+
+    def _life(self, authorization: Authorization, final: int) -> list[Range]:
+        """The blocks up to the expiry. Raises ChainError where the node does not keep them."""
+        ranges = self._ranges(authorization, final)[:-1]
+        earliest = min(first for first, _ in ranges)
+        if earliest and self._block(earliest - 1) is None:
+            raise ChainError("the node does not keep the blocks in which this payment was valid: name another node")
+        return ranges
 
     def _near_signing(self, authorization: Authorization, final: int) -> Log | None:
         first = authorization.from_block
@@ -110,30 +125,32 @@ class UseSearch:
         return high
 
     def _by_time(self, authorization: Authorization, final: int) -> Log | None:
-        left = self._left.get(authorization.nonce)
-        return self._walk(authorization, left or self._ranges(authorization, final))
+        search = (authorization.nonce, "used")
+        return self._walk(authorization, self._left.get(search) or self._ranges(authorization, final), search)
 
-    def _walk(self, authorization: Authorization, ranges: list[Range]) -> Log | None:
+    def _walk(
+        self, authorization: Authorization, ranges: list[Range], search: Search, queries_max: int = QUERIES_MAX
+    ) -> Log | None:
         """The log in some ranges, query by query."""
-        nonce, log = authorization.nonce, None
+        log = None
         ranges = [(first, last) for first, last in ranges if first <= last]
-        for _ in range(QUERIES_MAX):
-            if not ranges:
+        for _ in range(queries_max):
+            if not ranges or time_left() < TURN_S:
                 break
             (first, last), *rest = ranges
             end, log = self._logs.use_in(authorization, first, last)
             ranges = [(end + 1, last), *rest] if end < last else rest
-            self._left[nonce] = ranges
+            self._left[search] = ranges
             if log:
                 break
         if ranges and not log:
             blocks = sum(last - first + 1 for first, last in ranges)
             raise SearchUnfinished(
-                f"the use of nonce {nonce} is not found yet in {QUERIES_MAX} queries, {blocks:,} blocks are left: "
-                "ask again. A node that keeps past states or shows logs of more blocks at once is faster"
+                f"the use of nonce {authorization.nonce} is not found yet in {queries_max} queries, {blocks:,} blocks "
+                "are left: ask again. A node that keeps past states or shows logs of more blocks at once is faster"
             )
         # Without a log from the beginning at the next search: a node's logs may lag behind its state.
-        self._left.pop(nonce, None)
+        self._left.pop(search, None)
         return log
 
     def _ranges(self, authorization: Authorization, final: int) -> list[Range]:

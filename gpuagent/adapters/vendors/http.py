@@ -169,11 +169,12 @@ class HttpVendor:
     def _job_id(self, vendor: Vendor, reply: Reply) -> str:
         """The job that the answer to a paid order names, by its body or by its URL; "" where it names none."""
         location = self.scrubber(vendor).scrub_value(reply.headers.get("location", ""))
+        is_refusal = reply.status == CONFLICT or bool(refusal(reply.headers))
         problem: VendorError | None = None
         try:
-            job_id = read_job_id(vendor, self._object(vendor, reply) if reply.body else {}, location)
+            job_id = read_job_id(vendor, self._object(vendor, reply) if reply.body else {}, location, is_refusal)
         except VendorError as error:
-            job_id, problem = read_job_id(vendor, {}, location), error
+            job_id, problem = read_job_id(vendor, {}, location, is_refusal), error
         if job_id:
             return job_id
         if reply.status == CONFLICT:

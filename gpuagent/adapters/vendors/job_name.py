@@ -19,16 +19,18 @@ _ID = re.compile(r"[A-Za-z0-9._:-][A-Za-z0-9._:/+=~@-]{0,127}", re.ASCII)
 _PATH = re.compile(r"/jobs?/([^/]+)(?:/status)?/?$")
 
 
-def read_job_id(vendor: Vendor, data: Mapping[str, Any], location: str = "") -> str:
+def read_job_id(vendor: Vendor, data: Mapping[str, Any], location: str = "", is_refusal: bool = False) -> str:
     """The vendor's name for the job, "" when it gives none. Raises VendorError for a name that cannot be kept.
 
     The first of JOB_NAMES that is there counts: at the top of the body, then in one of NESTS. location: the answer's
-    Location header, read where the body names no job: `…/jobs/NAME`, or a parameter of these names.
+    Location header, read where the body names no job: `…/jobs/NAME`, or a parameter of these names. is_refusal: the
+    answer is an error, whose `id` and Location may be the error's own; only a name of JOB_NAMES counts there.
     """
     nests = [nest for name in NESTS if isinstance(nest := data.get(name), Mapping)]
     texts = [_text(place.get(name)) for place in (data, *nests) for name in JOB_NAMES]
-    texts += [_text(nest.get("id")) for nest in nests] + [_text(data.get("id")), _from_location(location)]
-    texts += [job for job in [data.get("job")] if isinstance(job, str)]
+    if not is_refusal:
+        texts += [_text(nest.get("id")) for nest in nests] + [_text(data.get("id")), _from_location(location)]
+        texts += [job for job in [data.get("job")] if isinstance(job, str)]
     job_id = next(filter(None, texts), "")
     if job_id and not _ID.fullmatch(job_id):
         raise VendorError(f"{vendor.vendor_id} named its job in a way that cannot be kept")

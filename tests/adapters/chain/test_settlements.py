@@ -1,6 +1,7 @@
 """The search for a settlement: on nodes with narrow logs, without past states, from block numbers that are wrong."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ from gpuagent.adapters.chain.json_rpc import BATCH_MAX
 from gpuagent.adapters.chain.settlements import QUERIES_MAX
 from gpuagent.core.model import Settlement
 from gpuagent.core.ports import Limits, Open, Void
-from gpuagent.errors import ChainMismatch, SearchUnfinished
+from gpuagent.errors import ChainError, ChainMismatch, SearchUnfinished
 from gpuagent.wire.eip3009 import CANCELED_TOPIC, USED_TOPIC
 from tests.conftest import SafetyNote
 from tests.support.factories import PAYEE, PAYER, authorization
@@ -174,6 +175,37 @@ def test_the_terms_are_the_ones_of_the_authorization(open_chain: Open_chain) -> 
     chain.authorization = replace(terms, amount=1)
     with pytest.raises(ChainMismatch, match="on other terms"):
         chain.outcome(terms)
+
+
+@pytest.mark.safety("a token that forgot its used nonces, on nodes that show little")
+@pytest.mark.parametrize(
+    "trouble", [{}, {"fails": 1}, {"fails": 3}, {"receipted": False}, {"blocks_from": USED_IN + 50}], ids=str
+)
+def test_what_was_paid_is_not_released_though_the_state_forgot_it(
+    open_chain: Open_chain, trouble: dict[str, int], safety_note: SafetyNote
+) -> None:
+    """Whatever block was recorded and however narrow the logs: it is found, or it stays as it is."""
+    for from_block in (SIGNED_IN - 64, 0, USED_IN - 5, USED_IN + 1, 10**12, USED_IN - MONTH):
+        for span in (1, 10, 500, 2_000):
+            chain = open_chain(from_block, 2 * MINUTE)
+            chain.span_max, chain.forgets = span, True
+            for name, value in trouble.items():
+                setattr(chain, name, value)
+            outcome = None
+            for _ in range(10):
+                with suppress(ChainError):
+                    outcome = chain.outcome(chain.authorization)
+                    break
+            assert not isinstance(outcome, Void), (from_block, span)
+            assert isinstance(outcome, Settlement) or "receipted" in trouble or "blocks_from" in trouble
+    safety_note("found, or undecided; nothing released")
+
+
+def test_an_ordinary_expiry_costs_one_query_for_logs(open_chain: Open_chain) -> None:
+    chain = open_chain(age=2 * MINUTE)
+    chain.used_in = chain.newest + 1
+    assert isinstance(chain.outcome(chain.authorization), Void)
+    assert chain.queries == 1
 
 
 def test_nodes_of_different_limits_agree(open_chain: Open_chain) -> None:

@@ -190,6 +190,24 @@ def test_a_receipt_that_says_failed_is_kept_where_no_job_is_named(
     assert api.submit(scripted_server.vendor, PAID) == "v-1"
 
 
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        ({"error": "in progress", "id": "req_1"}, {}),
+        ({"error": {"id": "req_1"}, "data": {"id": "req_2"}}, {}),
+        ({"error": "see there"}, {"Location": "https://vendor.example/docs/jobs/errors"}),
+        ({"error": "again", "job": "retry"}, {}),
+    ],
+    ids=str,
+)
+def test_the_id_of_an_error_is_no_jobs_name(
+    api: HttpVendor, scripted_server: ScriptedServer, body: dict[str, Any], headers: dict[str, str]
+) -> None:
+    scripted_server.respond_with(body, 409, headers=headers)
+    with pytest.raises(VendorError, match="answered 409 to /submit-job: "):
+        api.submit(scripted_server.vendor, PAID)
+
+
 @pytest.mark.parametrize("body", [b"<h1>conflict</h1>", {"vendorJobId": "a b"}, b""])
 def test_a_conflict_that_names_no_job_keeps_its_words(
     api: HttpVendor, scripted_server: ScriptedServer, body: Any

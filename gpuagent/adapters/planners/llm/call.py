@@ -5,7 +5,7 @@ Raises CallFailed and nothing else for what a model's server does.
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
@@ -103,7 +103,7 @@ def complete(model: Model, messages: Sequence[Mapping[str, str]], max_tokens: in
             )
         except OpenAIError as error:
             raise _failed(error, exchange, model.api_key) from None
-    return _reply(completion, max_tokens, model.api_key)
+    return _reply(completion, max_tokens, lambda text: exchange.scrubber.scrub(redact(text, model.api_key)))
 
 
 @cache
@@ -136,12 +136,12 @@ def _response_format() -> Mapping[str, object]:
     return {"type": "json_schema", "json_schema": {"name": "decision", "strict": True, "schema": schema()}}
 
 
-def _reply(completion: Any, max_tokens: int, secret: str) -> Completion:
+def _reply(completion: Any, max_tokens: int, scrub: Callable[[str], str]) -> Completion:
     words, thoughts = written(completion.choices[0].message) if completion.choices else ("", "")
     # Half of a surrogate pair is legal in JSON, and nothing that can be stored.
-    raw = redact(words.encode(errors="replace").decode(), secret)
+    raw = scrub(words.encode(errors="replace").decode())
     prompt_tokens, completion_tokens = _tokens(getattr(completion, "usage", None))
-    text, problem = "", clean(redact(why_unread(completion, completion_tokens == max_tokens), secret), TEXT_MAX)
+    text, problem = "", clean(scrub(why_unread(completion, completion_tokens == max_tokens)), TEXT_MAX)
     if not (problem or words) and thoughts:
         problem = "the answer is empty: there are thoughts alone"
     try:

@@ -251,8 +251,9 @@ def test_providers_with_a_language_of_their_own(llm_server: LlmServer, make_llm:
         return
     error = refusal(planner)
     assert problem in problems(error)
-    assert len(llm_server.requests) >= 2
-    assert error.record["attempts"] == len(llm_server.requests)
+    # Of Ollama litellm also asks what the model can, once in a process.
+    questions = [request for request in llm_server.requests if not request.path.endswith("/api/show")]
+    assert error.record["attempts"] == len(questions) >= 2
 
 
 OPENED = ("<think>", "<thinking>", "<seed:think>", "[THINK]", "◁think▷", "<|START_THINKING|>", ANALYSIS)
