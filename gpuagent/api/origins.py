@@ -33,8 +33,9 @@ def read_origins(environ: Mapping[str, str]) -> tuple[str, ...]:
     for number, origin in enumerate(origins, 1):
         if not _ORIGIN.fullmatch(origin) or _DEFAULT_PORT.fullmatch(origin):
             raise ConfigError(
-                f"{ORIGINS}: entry {number}, {shown(origin)}, is no origin: write each as a browser does, in small letters, without a "
-                "path and without :80 or :443, such as https://ops.example or http://localhost:5173; * is not taken"
+                f"{ORIGINS}: entry {number}, {shown(origin)}, is no origin: write each as a browser does, in small "
+                "letters, without a path and without :80 or :443, as https://ops.example or http://localhost:5173; "
+                "* is not taken"
             )
     return origins
 

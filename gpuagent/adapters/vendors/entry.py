@@ -21,7 +21,7 @@ NOWHERE = "0x" + "0" * 40
 
 def _vendor_id(text: str) -> str:
     if not NAME.fullmatch(text):
-        raise ValueError("is to be 1 to 64 letters, digits, dots, dashes")
+        raise ValueError("is to be 1 to 64 letters, digits, dots, dashes, underscores")
     return text
 
 
