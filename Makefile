@@ -47,8 +47,9 @@ notebooks: $(VENV)/.dev
 	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 		XDG_DATA_HOME="$$folder" $(BIN)/pytest --nbval-lax --nbval-current-env notebooks
 
+# All of them, or one share: make mutants SHARE=3/8
 mutants: $(VENV)/.dev
-	$(BIN)/python -m tests.tools.mutants
+	$(BIN)/python -m tests.tools.mutants $(SHARE)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.tools.bench

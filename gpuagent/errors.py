@@ -6,11 +6,12 @@ GpuAgentError
 │   ├── RunNotOurs       another system's run: to look at only
 │   └── UnknownVendor
 ├── ConfigError          the environment lacks something, or a server is not there
-│   └── MongodError      (adapters/mongo/embedded.py) the embedded database cannot start
+│   └── MongodError      (adapters/mongo/embedded_secrets.py) the embedded database cannot start
 ├── Refused              a rule about money said no; nothing was signed
 │   ├── WalletUnfunded
 │   ├── PolicyRefused    a cap, a halt or a missing approval of the owner's policy
-│   └── DecisionRefused  the guard turned down what a planner answered
+│   ├── DecisionRefused  the guard turned down what a planner answered
+│   └── ClocksDiffer     this machine, the database and the chain tell different times
 ├── WalletError          the key's holder did not sign, or not as asked: nothing was sent
 ├── PlannerError         a planner gave no usable answer; the stub decides instead
 ├── IllegalTransition    an event does not fit the run: a bug, never retried
@@ -24,8 +25,10 @@ GpuAgentError
 │   ├── FileMissing      a file's content is not in the file store
 │   └── ChangesLost      the changes since a token are not kept any more: read everything anew
 ├── ChainError           the chain did not answer: money stays as it is
+│   ├── SearchUnfinished a settlement is there, and not found yet: ask again
 │   └── ChainMismatch    the chain contradicts the ledger: an operator must look
 └── VendorError          a vendor refused, failed or did not answer; says nothing about money
+    ├── VendorBusy           it answers, and says nothing that counts: it is not silent
     ├── VendorUnauthorized
     │   └── VendorTokenMissing   we have no token to send: an operator must set it
     ├── FileAltered      a file is not the one that the vendor's manifest names
@@ -73,6 +76,10 @@ class PolicyRefused(Refused):
 
 class DecisionRefused(Refused):
     """The guard turned down a planner's decision."""
+
+
+class ClocksDiffer(Refused):
+    """This machine, the database and the chain tell times that are minutes apart: one of them is wrong."""
 
 
 class WalletError(GpuAgentError):
@@ -135,12 +142,20 @@ class ChainError(GpuAgentError):
     """The chain did not answer. Nothing about money may be concluded."""
 
 
+class SearchUnfinished(ChainError):
+    """The nonce is used, and where is not found yet in one share of queries. Ask again: the search goes on."""
+
+
 class ChainMismatch(ChainError):
     """The chain contradicts the ledger. No step may resolve it; an operator must look."""
 
 
 class VendorError(GpuAgentError):
     """A vendor refused, failed or did not answer. Says nothing about the money: ask the chain."""
+
+
+class VendorBusy(VendorError):
+    """The vendor answers, but asks us to come again, or says what cannot be read. It is there, and not silent."""
 
 
 class VendorUnauthorized(VendorError):

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpuagent import settings, wiring
@@ -15,8 +14,6 @@ from gpuagent.practice.faults import FaultSwitches, fault_switches
 
 if TYPE_CHECKING:
     from gpuagent.wiring import Database
-
-CHAIN_NAMES = ("CHAIN_RPC_URL", "X402_NETWORK", "X402_PRIVATE_KEY", "EVM_PRIVATE_KEY", "X402_KEYSTORE")
 
 SPEED = "600"
 """A paid hour at an embedded vendor takes six seconds: long enough to watch, short enough to wait for."""
@@ -32,24 +29,20 @@ class Session:
     faults: FaultSwitches | None
 
 
-def is_configured(environ: Mapping[str, str]) -> bool:
-    """Whether the environment names a chain or a wallet; without either, everything is embedded."""
-    return any(environ.get(name) for name in CHAIN_NAMES)
-
-
-def practice_folder() -> Path:
-    """The folder of the embedded stack's data, for an environment that names no chain."""
-    return wiring.data_folder() / "up"
+@contextmanager
+def practice_stack(environ: Mapping[str, str], **vendor_settings: str) -> Iterator[stack.Stack]:
+    """The practice stack in the user's data folder, until the end. Raises ConfigError, MongodError."""
+    uri = settings.Environment(environ).get("MONGODB_URI", "")
+    if not uri:
+        wiring.announce_practice_database()
+    with stack.start(wiring.practice_folder(), uri, **vendor_settings) as running:
+        yield running
 
 
 @contextmanager
 def open_records(environ: Mapping[str, str]) -> "Iterator[Database]":
-    """The database alone, for reading; where the environment names no chain, the practice stack's, running or not.
-
-    Raises ConfigError, MongodError.
-    """
-    folder = None if is_configured(environ) else practice_folder() / "mongod"
-    with wiring.open_database(settings.read(environ), folder) as db:
+    """The database alone, for reading: as every command finds it. Raises ConfigError, MongodError."""
+    with wiring.open_database(settings.read(environ)) as db:
         yield db
 
 
@@ -59,11 +52,12 @@ def resolved_environment(environ: Mapping[str, str]) -> Iterator[dict[str, str]]
 
     Raises ConfigError, MongodError.
     """
-    if is_configured(environ):
+    if settings.is_configured(environ):
         yield dict(environ)
         return
+    environ = settings.Environment(environ)
     practice = {"PORT": environ.get("PORT", "0"), "MOCK_SPEED": environ.get("MOCK_SPEED", SPEED)}
-    with stack.start(practice_folder(), environ.get("MONGODB_URI", ""), **practice) as running:
+    with practice_stack(environ, **practice) as running:
         here = {**environ, **running.environment}
         with wiring.open_database(settings.read(here)) as db:
             wiring.record_vendors(db, running.vendors)

@@ -1,6 +1,6 @@
 """Start reading here. A step loads a run, does what is due, saves it. Kill it anywhere and step again."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from gpuagent.agent.execute import claim, poll
 from gpuagent.agent.pay import authorize, pay
@@ -9,6 +9,7 @@ from gpuagent.agent.save import save_event
 from gpuagent.core import budget
 from gpuagent.core.events import (
     WORLDLY,
+    AskingCutShort,
     Authorize,
     Claim,
     Event,
@@ -26,7 +27,7 @@ from gpuagent.core.events import (
     Step,
     VendorChosen,
 )
-from gpuagent.core.model import Cause, Failed, Run
+from gpuagent.core.model import Cause, Failed, JobEnding, Run
 from gpuagent.core.observations import observations_of
 from gpuagent.core.ports import Ports
 from gpuagent.core.transitions import apply, next_steps
@@ -38,21 +39,52 @@ STEPS_MAX = 200
 
 def step(run_id: str, ports: Ports) -> Run:
     """Make the one transition that is due, per open job. Raises the errors of errors.py."""
-    run, _ = _advance(ports.store.load(run_id), ports)
+    run, _ = _advance(ports.store.load(run_id), _Asking(ports.pace.asking_s), ports)
     return run
 
 
 def tick(run_id: str, ports: Ports) -> Run:
     """Make steps until the run must wait for the world or is over. Raises as step() does."""
-    run = ports.store.load(run_id)
+    run, asking = ports.store.load(run_id), _Asking(ports.pace.asking_s)
     for _ in range(STEPS_MAX):
-        run, moved = _advance(run, ports)
+        run, moved = _advance(run, asking, ports)
         if not moved:
             break
     return run
 
 
-def _advance(run: Run, ports: Ports) -> tuple[Run, bool]:
+@dataclass
+class _Asking:
+    """What one tick asks vendors about paid jobs: each once, while time is left. missed: the first it had no time for.
+
+    left_s: seconds. The first is always asked.
+    """
+
+    left_s: float
+    asked: set[Claim | Poll] = field(default_factory=set)
+    missed: str = ""
+
+    def skips(self, due_step: Step) -> bool:
+        if not isinstance(due_step, Claim | Poll):
+            return False
+        if due_step in self.asked:
+            return True
+        if self.left_s <= 0:
+            self.missed = self.missed or due_step.job_id
+            return True
+        self.asked.add(due_step)
+        return False
+
+    def perform(self, due_step: Step, run: Run, ports: Ports) -> Event | None:
+        began = ports.clock.now()
+        try:
+            return perform(due_step, run, ports)
+        finally:
+            if isinstance(due_step, Claim | Poll):
+                self.left_s -= abs(ports.clock.now() - began)  # whichever way a clock was set meanwhile
+
+
+def _advance(run: Run, asking: _Asking, ports: Ports) -> tuple[Run, bool]:
     """The run after every step that is due, once, and whether more may be due at once.
 
     A step that cannot be made holds up no other job of the run: its error is raised once nothing else moves.
@@ -61,8 +93,10 @@ def _advance(run: Run, ports: Ports) -> tuple[Run, bool]:
     for due_step in next_steps(run, ports.clock.now()):  # pure: what is due
         if due_step not in next_steps(run, ports.clock.now()):
             continue  # an earlier step of this round ended the run
+        if asking.skips(due_step):
+            continue
         try:
-            event = perform(due_step, run, ports)  # the only effects
+            event = asking.perform(due_step, run, ports)  # the only effects
             if event is None:
                 continue
             run = _save(run, event, ports)  # pure, then one transaction
@@ -72,6 +106,11 @@ def _advance(run: Run, ports: Ports) -> tuple[Run, bool]:
             problem = problem or error
         else:
             moved = moved or not isinstance(event, WORLDLY)
+    if asking.missed not in ("", run.ask_first):
+        try:
+            run = _save(run, AskingCutShort(asking.missed), ports)
+        except StaleRun:
+            return ports.store.load(run.run_id), True
     if problem and not moved:
         raise problem
     return run, moved
@@ -115,7 +154,8 @@ def _save(run: Run, event: Event, ports: Ports) -> Run:
                 pass
             case _:
                 raise
-        return _save(run, JobFinished(event.job_id, Failed(f"disputed: {error}", now)), ports)
+        dispute = Failed(f"disputed: {error}", now, ending=JobEnding.DISPUTED)
+        return _save(run, JobFinished(event.job_id, dispute), ports)
 
 
 def _charge(run_id: str, lost: VendorChosen | PlanPostponed | PlanAborted, ports: Ports) -> None:

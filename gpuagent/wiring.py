@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from gpuagent.errors import BadInput
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from gpuagent.adapters.mongo.connection import Connection
     from gpuagent.adapters.mongo.embedded import Mongod
+    from gpuagent.adapters.mongo.embedded_folders import Place
     from gpuagent.adapters.mongo.ledgers import MongoLedgers
     from gpuagent.adapters.mongo.queries import MongoQueries
     from gpuagent.adapters.mongo.reads import MongoReads
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from gpuagent.core.ports import Clock, Node, Planner, Ports, VendorApi
     from gpuagent.settings import Settings
     from gpuagent.wire.bounded_http import BoundedHttp
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,15 @@ class Database:
     reads: "MongoReads"
     queries: "MongoQueries"
     ledgers: "MongoLedgers"
+
+    @property
+    def name(self) -> str:
+        return self.store.connection.database.name
+
+    @property
+    def upgrade(self) -> str:
+        """What of the schema only another MongoDB user may bring up to date, in words; "" for nothing."""
+        return self.store.connection.upgrade
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +76,10 @@ def open_agent(settings: "Settings", database: Database | None = None) -> Iterat
 
     Raises ConfigError, WalletError, ChainError.
     """
-    from gpuagent.core.ports import Ports
+    from gpuagent.core.ports import Pace, Ports
 
     _quiet_libraries()
+    patience_s = settings.vendor_patience_s
     with ExitStack() as stack:
         wallet = stack.enter_context(key_source(settings).open_wallet(settings.token))
         chain = stack.enter_context(open_chain(settings))
@@ -78,6 +92,7 @@ def open_agent(settings: "Settings", database: Database | None = None) -> Iterat
             chain=chain,
             vendor_api=vendor_api,
             clock=system_clock(),
+            pace=Pace() if patience_s is None else Pace(patience_s=patience_s),
         )
         yield Agent(ports, database, chain)
 
@@ -86,17 +101,22 @@ def open_agent(settings: "Settings", database: Database | None = None) -> Iterat
 
 
 @contextmanager
-def open_database(settings: "Settings", folder: "Path | None" = None) -> Iterator[Database]:
-    """The database at MONGODB_URI, or in the embedded server. Needs no key and no chain. Raises ConfigError.
+def open_database(settings: "Settings", place: "Place | None" = None) -> Iterator[Database]:
+    """The database at MONGODB_URI, or the embedded one that the environment means. Needs no key and no chain.
 
-    folder: where the embedded server keeps its data, if not in the usual place.
+    place: an embedded one to open instead. Raises ConfigError.
     """
     from gpuagent.adapters.mongo.connection import Connection
 
     _quiet_libraries()
     with ExitStack() as stack:
-        uri = settings.mongodb_uri or stack.enter_context(start_mongod(folder or data_folder() / "mongod")).uri
+        uri = "" if place else settings.mongodb_uri
+        if not uri:
+            place = place or embedded_place(settings)
+            uri = stack.enter_context(start_mongod(place.folder)).uri
         connection = stack.enter_context(closing(Connection(uri, settings.database)))
+        if place and (names := connection.databases_beside()):
+            _say(f"{place} has more than the database {connection.database.name!r}: MONGODB_DB_NAME may name {names}")
         yield database_on(connection)
 
 
@@ -115,29 +135,36 @@ def open_chain(settings: "Settings") -> "Iterator[Node]":
     """The chain at CHAIN_RPC_URL. Needs no key. Raises ConfigError, and ChainError when it is another chain."""
     from gpuagent.adapters.chain.agreeing import AgreeingChain
     from gpuagent.adapters.chain.evm import EvmChain
+    from gpuagent.wire.egress import egress
 
     _quiet_libraries()
-    nodes = [EvmChain(url, settings.token, settings.confirmations) for url in settings.rpc_urls]
+    way_out = egress(settings.environ)
+    nodes = [EvmChain(url, settings.token, settings.confirmations, egress=way_out) for url in settings.rpc_urls]
     with closing(AgreeingChain(nodes) if len(nodes) > 1 else nodes[0]) as chain:
         chain.check()
         yield chain
 
 
 @contextmanager
-def open_vendor_api(secrets: Mapping[str, str]) -> "Iterator[tuple[VendorApi, BoundedHttp]]":
+def open_vendor_api(environ: Mapping[str, str]) -> "Iterator[tuple[VendorApi, BoundedHttp]]":
     """The vendors' API without a wallet or a database, and a plain HTTP client for what the API does not allow."""
     from gpuagent.wire.bounded_http import BoundedHttp
+    from gpuagent.wire.egress import vendor_egress
 
-    with _vendor_client(secrets) as vendor_api, closing(BoundedHttp(deadline_s=10)) as http:
+    with (
+        _vendor_client(environ) as vendor_api,
+        closing(BoundedHttp(deadline_s=10, egress=vendor_egress(environ))) as http,
+    ):
         yield vendor_api, http
 
 
 @contextmanager
-def _vendor_client(secrets: Mapping[str, str]) -> "Iterator[VendorApi]":
-    """The client of the vendors' API, for agents and for checks alike."""
+def _vendor_client(environ: Mapping[str, str]) -> "Iterator[VendorApi]":
+    """The client of the vendors' API, for agents and for checks alike. environ: with the vendors' bearer tokens."""
     from gpuagent.adapters.vendors.http import HttpVendor
+    from gpuagent.wire.egress import vendor_egress
 
-    with closing(HttpVendor(secrets.get)) as client:
+    with closing(HttpVendor(environ.get, egress=vendor_egress(environ))) as client:
         yield client
 
 
@@ -184,11 +211,12 @@ def _planners(settings: "Settings") -> "Mapping[str, Planner]":
 
 
 def _quiet_libraries() -> None:
-    """Libraries log what is secret: httpx the API key in the path of a node, pymongo at DEBUG whole signed payments.
+    """Libraries log what is secret: httpx the API key in the path of a node, pymongo at DEBUG whole signed payments,
+    httpcore at DEBUG the headers in which a vendor may repeat our token.
 
     Who asks for one of these by its name still gets it.
     """
-    for name, level in {"httpx": logging.WARNING, "pymongo.command": logging.INFO}.items():
+    for name, level in {"httpx": logging.WARNING, "httpcore": logging.INFO, "pymongo.command": logging.INFO}.items():
         logger = logging.getLogger(name)
         if logger.level == logging.NOTSET:
             logger.setLevel(level)
@@ -202,6 +230,54 @@ def data_folder() -> "Path":
     from gpuagent.adapters.mongo.embedded import default_folder
 
     return default_folder().parent
+
+
+def practice_folder() -> "Path":
+    """The folder of the practice stack's data."""
+    return data_folder() / "up"
+
+
+def embedded_place(settings: "Settings") -> "Place":
+    """The embedded database that the environment means. Says so where there is another."""
+    meant, other = _places(settings)
+    if other.exists:
+        _say(f"this is {meant}; there is {other} too: to use that, {other.hint}")
+    return meant
+
+
+@cache
+def _say(text: str) -> None:
+    """Say once in a process which of several databases is used."""
+    log.warning(text)
+
+
+@contextmanager
+def open_used_databases(settings: "Settings") -> Iterator[dict[str, Database]]:
+    """The database that is meant, as "", and the embedded one that a process uses beside it, by its description."""
+    with ExitStack() as stack:
+        databases = {"": stack.enter_context(open_database(settings))}
+        _, other = _places(settings)
+        if not settings.mongodb_uri and other.is_used:
+            description = f"{other}, which is in use; to reach it alone, {other.hint}"
+            databases[description] = stack.enter_context(open_database(settings, other))
+        yield databases
+
+
+def announce_practice_database() -> None:
+    """Say that the practice stack works on a database of its own, where the user has another."""
+    from gpuagent.adapters.mongo.embedded_folders import places
+
+    own, practice = places(data_folder())
+    if own.exists:
+        _say(f"this is {practice}; there is {own} too: to use that, {own.hint}")
+
+
+def _places(settings: "Settings") -> "tuple[Place, Place]":
+    """The embedded database that the environment means, and the other."""
+    from gpuagent.adapters.mongo.embedded_folders import meant_first
+    from gpuagent.settings import is_configured
+
+    return meant_first(data_folder(), configured=is_configured(settings.environ))
 
 
 def start_mongod(folder: "Path | None") -> "Mongod":
@@ -222,6 +298,13 @@ def vendor_from(entry: Mapping[str, Any]) -> "Vendor":
     from gpuagent.adapters.vendors import file
 
     return file.vendor_from(entry)
+
+
+def read_vendors(path: "Path") -> "tuple[Vendor, ...]":
+    """The vendors in a vendors file. Raises BadInput with every fault, by line and field."""
+    from gpuagent.adapters.vendors import file
+
+    return file.read_vendors(path)
 
 
 def vendor_entry(vendor: "Vendor") -> dict[str, Any]:

@@ -12,6 +12,7 @@ from mock_vendor.errors import BadSetting, ChainError
 from mock_vendor.settings import Settings, read_settings
 
 HOST = "127.0.0.1"
+LOCAL = ("127.0.0.1", "localhost", "::1")
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -24,12 +25,19 @@ def main() -> None:
         signal.signal(number, _stop)
     if arguments.until_stdin_closes:
         threading.Thread(target=_stop_with_stdin, daemon=True).start()
+    _spare_local_chain()
     try:
         settings = read_settings(os.environ)
         with _listen(settings.port) as listener:
             _sell(settings, listener)
     except (BadSetting, ChainError) as error:
         sys.exit(_complain(str(error)))
+
+
+def _spare_local_chain() -> None:
+    """Keep proxies out of the way to this machine: they would look for its chain where they run themselves."""
+    listed = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(filter(None, (listed, *LOCAL)))
 
 
 def _sell(settings: Settings, listener: socket.socket) -> None:

@@ -30,6 +30,8 @@ START_DEADLINE_S = 15
 STOP_DEADLINE_S = 10
 LOCK_DEADLINE_S = 2  # the last Anvil needs a moment to save its state, another mock never lets go
 PR_SET_PDEATHSIG = 1
+ANVIL_VARIABLES = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
+"""What Anvil may know of our environment, in which secrets are."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,7 @@ def _child(command: list[str], inherited: tuple[int, ...]) -> Iterator[subproces
     # A session of its own: Ctrl-C reaches us alone, and we end Anvil after the vendor has stopped.
     child = subprocess.Popen(
         command,
+        env={name: value for name, value in os.environ.items() if name in ANVIL_VARIABLES},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         pass_fds=inherited,

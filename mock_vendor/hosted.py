@@ -58,18 +58,18 @@ class HostedFacilitator(HTTPFacilitatorClientSync):
 def open_facilitator(url: str, network: str) -> HostedFacilitator:
     """The facilitator. Raises BadSetting unless it settles x402 version 2, scheme exact, on this network."""
     if urlsplit(url).scheme != "https" and urlsplit(url).hostname not in LOOPBACK:
-        raise BadSetting(f"FACILITATOR_URL={url}: write https://..., or others could hold payments back on the way")
+        raise BadSetting("FACILITATOR_URL: write https://..., or others could hold payments back on the way")
     facilitator = HostedFacilitator(url)
     try:
         kinds = facilitator.get_supported().kinds
     except FacilitatorUnavailable as error:
         facilitator.close()
-        raise BadSetting(f"FACILITATOR_URL={url}: no facilitator answers there ({error})") from error
+        raise BadSetting(f"FACILITATOR_URL: no facilitator answers there ({error})") from error
     networks = {kind.network for kind in kinds if kind.scheme == "exact" and kind.x402_version == 2}
     if network not in networks:
         facilitator.close()
         offered = ", ".join(sorted(networks)) or "nothing that x402 version 2 calls exact"
-        raise BadSetting(f"FACILITATOR_URL={url}: it does not settle on {network}, but on {offered}")
+        raise BadSetting(f"FACILITATOR_URL: it does not settle on {network}, but on {offered}")
     return facilitator
 
 

@@ -11,7 +11,7 @@ from web3 import Web3
 from mock_vendor import contracts
 from mock_vendor.chain import Account, anvil, connect, deploy_usdc, mint
 from mock_vendor.errors import BadSetting, ChainError
-from mock_vendor.settings import LOCAL_NETWORK, OwnChain, Settings
+from mock_vendor.settings import LOCAL_NETWORK, OwnChain, Settings, shown
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def to_usd(amount: int) -> Decimal:
 def _own_market(chain: OwnChain) -> Market:
     for name, address in [("X402_ASSET", chain.asset), *(("MOCK_PAY_TO", payee) for payee in chain.pay_to)]:
         if not Web3.is_address(address):
-            raise BadSetting(f"{name}={address!r}: write an address of 0x and 40 hexadecimal digits")
+            raise BadSetting(f"{name}={shown(address)}: write an address of 0x and 40 hexadecimal digits")
     market = Market(
         rpc_url=chain.rpc_url,
         network=chain.network,
@@ -97,7 +97,7 @@ def _account(key: str) -> Account:
 def _check(market: Market) -> None:
     web3 = connect(market.rpc_url)
     if not web3.is_connected():
-        raise ChainError(f"CHAIN_RPC_URL={market.rpc_url}: no chain answers there")
+        raise ChainError("CHAIN_RPC_URL: no chain answers there")
     if web3.eth.chain_id != market.chain_id:
         raise BadSetting(f"X402_NETWORK={market.network}: the chain there is eip155:{web3.eth.chain_id}")
     if not web3.eth.get_code(Web3.to_checksum_address(market.asset)):

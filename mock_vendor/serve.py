@@ -13,6 +13,7 @@ import uvicorn
 from mock_vendor.app import create_app
 from mock_vendor.catalogue import GPU_FACTORS, Vendor, make_vendors
 from mock_vendor.database import Database
+from mock_vendor.errors import BadSetting
 from mock_vendor.facilitator import Till
 from mock_vendor.faults import Faults
 from mock_vendor.faults.odd import Cuttable
@@ -30,7 +31,11 @@ def sell(settings: Settings, listener: socket.socket) -> None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mock-vendor-")))
         else:
             folder = settings.data_dir
-            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except (OSError, ValueError) as error:
+                reason = (error.strerror if isinstance(error, OSError) else "") or type(error).__name__
+                raise BadSetting(f"the folder that MOCK_DATA_DIR names cannot be made: {reason}") from None
         market = stack.enter_context(open_market(settings))
         vendors = make_vendors(settings.vendors, settings.base_price_per_hour, market.payees)
         database = Database(folder / "vendor.sqlite3")

@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from mock_vendor.errors import BadSetting
 
+SHOWN_MAX = 7
+"""Characters: a longer value may be a secret in the wrong place, and is not repeated in an error."""
 MICRO = Decimal("0.000001")
 LOCAL_NETWORK = "eip155:31337"
 OWN_CHAIN_NEEDS = ("X402_NETWORK", "X402_ASSET", "MOCK_PAY_TO")
@@ -49,6 +52,12 @@ class Settings:
     chain: OwnChain | None
 
 
+def shown(value: str) -> str:
+    """A value for an error about it."""
+    short = len(value) <= SHOWN_MAX and value.isprintable()
+    return repr(value) if short else f"({len(value)} characters, not shown)"
+
+
 def vendor_ids(count: int) -> list[str]:
     return [f"gpu_vendor_{number}" for number in range(1, count + 1)]
 
@@ -83,7 +92,7 @@ class _Reader:
 
     def number(self, name: str, default: str, low: Decimal | int, high: int, *, whole: bool = False) -> Decimal:
         text = self.text(name, default)
-        message = f"{name}={text!r}: write a {'whole ' if whole else ''}number from {low} to {high}"
+        message = f"{name}={shown(text)}: write a {'whole ' if whole else ''}number from {low} to {high}"
         try:
             value = Decimal(text)
         except InvalidOperation:
@@ -99,7 +108,7 @@ class _Reader:
 
 def parse_price(text: str, name: str) -> Decimal:
     """USD of at most 6 decimal places, from 0.000001 to 10000. Raises BadSetting."""
-    message = f"{name}={text!r}: write a price in USD such as 1.40, of at most 6 decimal places"
+    message = f"{name}={shown(text)}: write a price in USD such as 1.40, of at most 6 decimal places"
     try:
         value = Decimal(text)
     except InvalidOperation:
@@ -115,8 +124,17 @@ def _fail_vendor_id(read: _Reader, vendors: int) -> str | None:
         return None
     if vendor_id not in vendor_ids(vendors):
         names = ", ".join(vendor_ids(vendors))
-        raise BadSetting(f"FAIL_VENDOR_ID={vendor_id!r}: write one of {names}, or none")
+        raise BadSetting(f"FAIL_VENDOR_ID={shown(vendor_id)}: write one of {names}, or none")
     return vendor_id
+
+
+def _is_web_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        sound = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return sound and parts.scheme in ("http", "https") and text.isascii() and text.isprintable() and " " not in text
 
 
 def _own_chain(read: _Reader) -> OwnChain | None:
@@ -133,9 +151,12 @@ def _own_chain(read: _Reader) -> OwnChain | None:
         missing.append(" or ".join(FACILITATORS))
     if missing:
         raise BadSetting(f"CHAIN_RPC_URL is set, so set {', '.join(missing)} too")
+    for name in ("CHAIN_RPC_URL", "FACILITATOR_URL"):
+        if read.text(name, "") and not _is_web_url(read.text(name, "")):
+            raise BadSetting(f"{name} is no URL: write one like https://host/path")
     network = read.text("X402_NETWORK", "")
     if not network.removeprefix("eip155:").isdecimal() or not network.startswith("eip155:"):
-        raise BadSetting(f"X402_NETWORK={network!r}: write a CAIP-2 network such as eip155:84532")
+        raise BadSetting(f"X402_NETWORK={shown(network)}: write a CAIP-2 network such as eip155:84532")
     return OwnChain(
         rpc_url=rpc_url,
         network=network,

@@ -19,7 +19,8 @@ from gpuagent.core.ports import Planner
 from gpuagent.errors import ConfigError, VendorError
 from gpuagent.practice import stack
 from gpuagent.practice.faults import FAULTS, JOBS_FAIL, fault_switches
-from gpuagent.session import CHAIN_NAMES, open_records, open_session, resolved_environment
+from gpuagent.session import open_records, open_session, resolved_environment
+from gpuagent.settings import CHAIN_NAMES
 from tests.support.world import World
 
 

@@ -1,25 +1,26 @@
-"""A user's orders to a run: approve a purchase, reject it, or cancel the whole run. Needs no key and no chain."""
+"""A user's orders to a run: approve or reject a purchase, readmit a vendor, cancel the run. Needs no key, no chain."""
 
 from gpuagent.agent.save import save_event
-from gpuagent.core.events import Event, JobDropped, PurchaseApproved, RunCancelled
+from gpuagent.core import policy
+from gpuagent.core.events import Event, JobDropped, PurchaseApproved, RunCancelled, VendorReadmitted
 from gpuagent.core.model import Cause, Reserved, Run, RunStatus
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Clock, Runs
+from gpuagent.core.text import check_signed
 from gpuagent.errors import BadInput
-
-NAME_MAX, WHY_MAX = 100, 500
 
 
 def approve(run_id: str, by: str, amount: int, store: Runs, clock: Clock, job_id: str = "") -> Run:
     """Approve the one purchase that waits, or job_id; it is signed at the next tick, at the price quoted.
 
-    amount: the price that the approver saw, in atomic units: a vendor may have quoted anew meanwhile. Raises
+    amount: the price that the approver saw, in atomic units: a vendor may have quoted anew meanwhile. The request
+    ends by the database's clock, wherever the approver is. Raises
     UnknownRun, and BadInput when nothing waits, for another amount, and when the request has expired.
     """
-    _check(by)
+    check_signed(by)
 
     def approval(run: Run) -> Event:
-        job, now = waiting(run, job_id), clock.now()
+        job, now = waiting(run, job_id), store.now()
         if job.quote.amount != amount:
             raise BadInput(
                 f"what waits now is {show_usd(job.quote.amount)} for {job.quote.vendor_id}, not {show_usd(amount)}: "
@@ -37,7 +38,7 @@ def reject(run_id: str, by: str, why: str, store: Runs, clock: Clock, job_id: st
 
     Raises UnknownRun, and BadInput when nothing waits.
     """
-    _check(by, why)
+    check_signed(by, why)
 
     def rejection(run: Run) -> Event:
         return JobDropped(waiting(run, job_id).job_id, f"rejected by {by}: {why}", Cause.PERSON)
@@ -45,12 +46,30 @@ def reject(run_id: str, by: str, why: str, store: Runs, clock: Clock, job_id: st
     return save_event(run_id, rejection, store, clock)
 
 
+def readmit(run_id: str, vendor_id: str, by: str, why: str, store: Runs, clock: Clock) -> Run:
+    """Let the run pay a vendor again that it ended with after a dispute, or a job that failed within seconds.
+
+    What the vendor was paid stays spent, and counts against its reliability. Raises UnknownRun, and BadInput when the
+    run has ended, or has not ended with this vendor.
+    """
+    check_signed(by, why)
+
+    def readmission(run: Run) -> Event:
+        if run.status is not RunStatus.RUNNING:
+            raise BadInput(f"run {run.run_id} has {run.status} already: start another, which may pay {vendor_id}")
+        if not policy.has_ended_with(run, vendor_id):
+            raise BadInput(f"run {run.run_id} may pay {vendor_id!r} as it is: nothing there was disputed")
+        return VendorReadmitted(vendor_id, by, why)
+
+    return save_event(run_id, readmission, store, clock)
+
+
 def cancel(run_id: str, by: str, why: str, store: Runs, clock: Clock) -> Run:
     """End the run: no new signature. What is out is cancelled on chain by the next tick, or followed to its end.
 
     Raises UnknownRun, and BadInput when the run has ended.
     """
-    _check(by, why)
+    check_signed(by, why)
 
     def cancellation(run: Run) -> Event:
         if run.status is not RunStatus.RUNNING:
@@ -69,10 +88,3 @@ def waiting(run: Run, job_id: str = "") -> Reserved:
         ids = ", ".join(job.job_id for job in jobs)
         raise BadInput(f"{len(jobs)} purchases wait, name one by --job: {ids}")
     return jobs[0]
-
-
-def _check(by: str, why: str = "-") -> None:
-    if not 0 < len(by.strip()) <= NAME_MAX or not by.isprintable():
-        raise BadInput(f"say who you are, in 1 to {NAME_MAX} characters")
-    if not 0 < len(why.strip()) <= WHY_MAX or not why.isprintable():
-        raise BadInput(f"say why, in 1 to {WHY_MAX} characters")

@@ -1,16 +1,24 @@
-"""The work that was paid for: claim the job, poll it, give it up."""
+"""The work that was paid for: claim the job, poll it, give it up.
+
+Giving up is a dispute, and the next vendor is paid for the same work, so it comes late. A vendor that answers is not
+silent, even if it only says queued, asks us to come again, or refuses our token: it is waited for as long as the paid
+hours and the operator's patience allow. Silence, which ends sooner, is no answer, an error of its server, or that it
+knows no such job; and it counts from the last answer.
+"""
 
 from collections.abc import Sequence
 
 from gpuagent.agent.market import find_vendor
-from gpuagent.core.events import Event, JobClaimed, JobFinished, JobProgressed, JobWentSilent
-from gpuagent.core.model import Completed, Failed, JobReport, JobStatus, Owed, Run, Settled, Underway
-from gpuagent.core.ports import Ports
+from gpuagent.core.events import Event, JobAnswered, JobClaimed, JobFinished, JobProgressed, JobWentSilent
+from gpuagent.core.model import Completed, Failed, JobEnding, JobReport, JobStatus, Owed, Run, Settled, Underway
+from gpuagent.core.ports import Pace, Ports
+from gpuagent.core.text import clean
 from gpuagent.core.transitions import find_job
-from gpuagent.errors import IllegalTransition, VendorError, VendorTokenMissing
+from gpuagent.errors import IllegalTransition, VendorBusy, VendorError, VendorTokenMissing, VendorUnauthorized
 
 LOG_LINES_MAX = 5_000
 """Lines stored per job; a vendor that writes more is heard no further."""
+REPLY_MAX = 200
 
 
 def claim(run: Run, job_id: str, ports: Ports) -> Event | None:
@@ -18,21 +26,22 @@ def claim(run: Run, job_id: str, ports: Ports) -> Event | None:
     job = find_job(run, job_id)
     if not isinstance(job, Settled) or not isinstance(job.work, Owed):
         raise IllegalTransition(f"{job} is not owed a job id")
+    answers, vendor_job_id = True, ""
     try:
         vendor_job_id = ports.vendor_api.submit(find_vendor(job.quote.vendor_id, ports), job)
-        problem = "it names no job"
+        reply = "it names no job"
     except VendorTokenMissing:
         raise  # the vendor was not asked, so it owes no answer
+    except (VendorBusy, VendorUnauthorized) as error:
+        reply = str(error)
     except VendorError as error:
-        vendor_job_id, problem = "", str(error)
-    now = ports.clock.now()
+        answers, reply = False, str(error)
+    now, reply = ports.clock.now(), clean(reply, REPLY_MAX)
     if vendor_job_id:
         return JobClaimed(job_id, vendor_job_id, now)
-    if job.work.silent_since is None:  # only now asked: since when it is paid counts the time that we were down
-        return JobWentSilent(job_id, now, problem)
-    if now - job.work.silent_since > ports.pace.silence_s:
-        return JobFinished(job_id, Failed(f"disputed: paid, but no job came of it ({problem})", now))
-    return None
+    if why := _unnamed(job.work, answers, now, ports.pace):
+        return JobFinished(job_id, Failed(f"disputed: {why} ({reply})", now, ending=JobEnding.DISPUTED))
+    return _unheard(job_id, job.work, answers, reply, now)
 
 
 def poll(run: Run, job_id: str, ports: Ports) -> Event | None:
@@ -40,41 +49,73 @@ def poll(run: Run, job_id: str, ports: Ports) -> Event | None:
     job = find_job(run, job_id)
     if not isinstance(job, Settled) or not isinstance(job.work, Underway):
         raise IllegalTransition(f"{job} is not underway")
-    now = ports.clock.now()
+    work, report, answers, reply = job.work, None, True, ""
     try:
-        report = ports.vendor_api.status(find_vendor(job.quote.vendor_id, ports), job.work.vendor_job_id)
+        report = ports.vendor_api.status(find_vendor(job.quote.vendor_id, ports), work.vendor_job_id)
     except VendorTokenMissing:
         raise  # the vendor was not asked, so it is not silent
+    except (VendorBusy, VendorUnauthorized) as error:
+        reply = clean(str(error), REPLY_MAX)
     except VendorError as error:
-        return _silent(job_id, job.work, str(error), now, ports)
-    logs = _new_logs(report.logs, job.work.logs_seen)
-    limit_s = float(job.quote.max_hours) * 3600 * ports.pace.overrun + ports.pace.silence_s
+        answers, reply = False, clean(str(error), REPLY_MAX)
+    now = ports.clock.now()
+    logs = _new_logs(report.logs, work.logs_seen) if report else ()
+    if report and (outcome := _outcome(work, report, now, ports.pace)):
+        return JobFinished(job_id, outcome, logs)
+    if why := _overdue(job, work, report, answers, now, ports.pace):
+        reason = f"disputed: {why} ({reply})" if reply else f"disputed: {why}"
+        return JobFinished(job_id, Failed(reason, now, work.vendor_job_id, JobEnding.DISPUTED), logs)
+    return _progressed(job_id, work, report, logs) if report else _unheard(job_id, work, answers, reply, now)
+
+
+def _outcome(work: Underway, report: JobReport, now: float, pace: Pace) -> Completed | Failed | None:
+    """The end of the job by its vendor's word, None while it goes on."""
     match report.status:
         case JobStatus.COMPLETED:
-            return JobFinished(job_id, _completed(job.work, report, now), logs)
+            return Completed(work.vendor_job_id, now, report.final_metrics, report.artifact_url)
         case JobStatus.FAILED:
-            reason = report.error_message or "the vendor gives no reason"
-            return JobFinished(job_id, Failed(reason, now, job.work.vendor_job_id), logs)
-    if now - job.work.started_at > limit_s:
-        reason = f"still running after {limit_s:.0f} s, of {job.quote.max_hours} hours paid"
-        return JobFinished(job_id, Failed(reason, now, job.work.vendor_job_id), logs)
-    if not logs and report.progress <= job.work.progress and job.work.silent_since is None:
-        return None
-    return JobProgressed(job_id, report.progress, logs)
-
-
-def _completed(work: Underway, report: JobReport, now: float) -> Completed:
-    return Completed(work.vendor_job_id, now, report.final_metrics, report.artifact_url)
-
-
-def _silent(job_id: str, work: Underway, problem: str, now: float, ports: Ports) -> Event | None:
-    if work.silent_since is None:
-        return JobWentSilent(job_id, now, problem)
-    if now - work.silent_since > ports.pace.silence_s:
-        silent_s = now - work.silent_since
-        reason = f"the vendor has been silent for {silent_s:.0f} s ({problem})"
-        return JobFinished(job_id, Failed(reason, now, work.vendor_job_id))
+            silent = f"the vendor says {report.word}" if report.word else "the vendor gives no reason"
+            ending = JobEnding.AT_ONCE if now - work.started_at < pace.at_once_s else JobEnding.REPORTED
+            return Failed(report.error_message or silent, now, work.vendor_job_id, ending)
     return None
+
+
+def _unnamed(work: Owed, answers: bool, now: float, pace: Pace) -> str:
+    """Why a vendor that has named no job is given up, "" while it is not.
+
+    Each wait begins when it was first asked: since when it is paid counts the time that we were down.
+    """
+    if not answers and work.silent_since is not None and now - work.silent_since > pace.silence_s:
+        return "paid, but no job came of it"
+    if work.asked_at is not None and now - work.asked_at > max(pace.patience_s, pace.silence_s):
+        return f"paid, but no job was named in {now - work.asked_at:.0f} s"
+    return ""
+
+
+def _overdue(job: Settled, work: Underway, report: JobReport | None, answers: bool, now: float, pace: Pace) -> str:
+    """Why a vendor that names no end of its job is given up, "" while it is not."""
+    if not answers and work.silent_since is not None and now - work.silent_since > pace.silence_s:
+        return f"the vendor has been silent for {now - work.silent_since:.0f} s"
+    limit_s = pace.job_max_s(float(job.quote.max_hours))
+    if now - work.started_at > limit_s:
+        state = (report.word or report.status.value) if report else "not over"
+        return f"still {state} after {limit_s:.0f} s, of {job.quote.max_hours} hours paid"
+    return ""
+
+
+def _progressed(job_id: str, work: Underway, report: JobReport, logs: tuple[str, ...]) -> JobProgressed | None:
+    """The news in a report of a job that goes on, None where there is none."""
+    reply = report.word or ("" if report.status is JobStatus.RUNNING else report.status.value)
+    is_news = logs or report.progress > work.progress or reply != work.reply or work.silent_since is not None
+    return JobProgressed(job_id, report.progress, logs, reply) if is_news else None
+
+
+def _unheard(job_id: str, work: Owed | Underway, answers: bool, reply: str, now: float) -> Event | None:
+    """The first of several answers that say nothing of the job, or of a silence; None for those that follow."""
+    if not answers:
+        return JobWentSilent(job_id, now, reply) if work.silent_since is None else None
+    # Not by its text, which may hold the time or the number of a request.
+    return JobAnswered(job_id, now, reply) if work.silent_since is not None or not work.reply else None
 
 
 def _new_logs(logs: Sequence[str], stored: int) -> tuple[str, ...]:

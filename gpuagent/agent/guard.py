@@ -3,13 +3,15 @@
 plan() asks these before it reserves:
 - check_payer: the wallet is the run's own, on the run's network
 - check_halt: the owner has not halted the wallet
+- check_clocks: this machine, the database and the chain tell one time, by which caps and approvals end
 - check_payee: a quote names the payee, network and asset of the vendor's record
 - check_funds: the wallet can pay beyond what the run has promised: the cheapest quote, then the chosen one
 - check_planner: this agent has the planner that the run names
 - check_decision: the planner's choice is a live, allowed quote within what the budget has left
 
-authorize() asks these before it signs, after check_payer and check_halt once more:
+authorize() asks these before it signs, after check_payer, check_halt and check_clocks once more:
 - policy_problem: the policy in force still allows the reserved purchase, and an approver agreed where one must
+- record_problem (core/terms): the vendor is still enabled, with the payee that the quote names
 - check_unspent: the chain holds no spent nonce of the run that the ledger does not know
 - check_balance: the wallet holds the payment at the newest block
 - check_lifetime: the authorization lives long enough to be sent
@@ -21,10 +23,11 @@ check_balance), and adapters/wallets/signing refuses in the wallet itself whatev
 from collections.abc import Mapping
 from math import isfinite
 
-from gpuagent.core import policy
+from gpuagent.core import clocks, policy
 from gpuagent.core.context import Context
 from gpuagent.core.model import Action, Authorization, Decision, Quote, Reserved, Run, Vendor
 from gpuagent.core.money import show_usd
+from gpuagent.core.networks import LOCAL
 from gpuagent.core.policy import Policy
 from gpuagent.core.ports import Head, Ports
 from gpuagent.core.terms import unsigned_nonces
@@ -55,6 +58,16 @@ def check_halt(rules: Policy, run: Run) -> None:
             f"{halt.by} halted wallet {halt.name}: {halt.why}. Nothing was signed; "
             f"`gpuagent policy resume wallet {halt.name}` lets it go on"
         )
+
+
+def check_clocks(ports: Ports) -> float:
+    """The time that all three clocks agree on. Raises ClocksDiffer, and ChainError when the chain does not answer.
+
+    A local chain is for practice, where its clock is turned at will: it tells no time.
+    """
+    practice = ports.wallet.token.network == LOCAL.caip2
+    chain = None if practice else ports.chain.head(ports.wallet.address).time
+    return clocks.agreed(ports.clock.now(), ports.store.now(), chain)
 
 
 def check_payee(quote: Quote, vendor: Vendor) -> None:
@@ -109,9 +122,12 @@ def check_decision(
     return quote
 
 
-def policy_problem(run: Run, job: Reserved, rules: Policy, ports: Ports) -> str:
-    """Why the policy in force forbids to sign for what was reserved under an earlier one; "" when it does not."""
-    now, quote = ports.clock.now(), job.quote
+def policy_problem(run: Run, job: Reserved, rules: Policy, now: float, ports: Ports) -> str:
+    """Why the policy in force forbids to sign for what was reserved under an earlier one; "" when it does not.
+
+    now: as check_clocks() has it.
+    """
+    quote = job.quote
     if job.unapproved:
         return "the purchase was not approved in time"
     if job.approval is None and policy.approval(rules, quote, now):
@@ -132,7 +148,8 @@ def check_unspent(run: Run, ports: Ports) -> None:
         raise StaleRun(f"run {run.run_id} was paid for by another tick meanwhile")
     raise ChainMismatch(
         f"nonce {spent[0]} of this run is spent, but the ledger knows no payment of it: was an older database "
-        "restored? Nothing was signed; hold the wallet's transfers against the ledger before this run goes on"
+        "restored? Nothing was signed; `gpuagent books --all` shows what was paid, and "
+        f"`gpuagent books {run.run_id} --adopt {spent[0]} --why WHY` books it, so that this run can go on"
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from gpuagent.agent.guard import check_payee
-from gpuagent.core import budget, policy
+from gpuagent.core import budget, gpus, policy
 from gpuagent.core.belief import learned
 from gpuagent.core.context import Candidate, Context, PastJob
 from gpuagent.core.model import Cause, Completed, Failed, Job, Quote, Run, Settled, Token, Vendor, Voided
@@ -101,7 +101,7 @@ def candidates(run: Run, vendors: Sequence[Vendor], token: Token) -> list[Vendor
         vendor
         for vendor in allowed
         if vendor.enabled
-        and run.gpu_type in vendor.gpu_types
+        and gpus.spelling(run.gpu_type, vendor.gpu_types)
         and (vendor.network, vendor.asset.lower()) == (token.network, token.address.lower())
     ]
 
@@ -121,7 +121,8 @@ def own_past_jobs(run: Run) -> list[PastJob]:
 
 def _ask(run: Run, vendor: Vendor, ports: Ports) -> tuple[Quote | None, VendorError | None]:
     try:
-        quote = ports.vendor_api.quote(vendor, run.goal, run.gpu_type, run.max_hours)
+        gpu_type = gpus.spelling(run.gpu_type, vendor.gpu_types) or run.gpu_type
+        quote = ports.vendor_api.quote(vendor, run.goal, gpu_type, run.max_hours)
         check_payee(quote, vendor)
     except VendorError as error:
         return None, error

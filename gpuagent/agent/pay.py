@@ -8,6 +8,7 @@ EIP-3009: https://eips.ethereum.org/EIPS/eip-3009. x402 v2, scheme exact: https:
 
 from gpuagent.agent.guard import (
     check_balance,
+    check_clocks,
     check_halt,
     check_lifetime,
     check_payer,
@@ -27,7 +28,7 @@ from gpuagent.core.events import (
 )
 from gpuagent.core.model import Authorization, Authorized, Cause, Reserved, Run, RunStatus, Settlement, Terms, Vendor
 from gpuagent.core.ports import Open, Outcome, Ports, Void
-from gpuagent.core.terms import agreed, nonce
+from gpuagent.core.terms import agreed, nonce, record_problem
 from gpuagent.core.text import clean
 from gpuagent.core.transitions import find_job
 from gpuagent.errors import (
@@ -44,26 +45,29 @@ REORG_MARGIN = 64
 PROBLEM_MAX = 300
 
 
-def authorize(run: Run, job_id: str, ports: Ports) -> Event:
+def authorize(run: Run, job_id: str, ports: Ports) -> Event | None:
     """Fetch the 402, match it against the quote and the vendor's record, fix the terms and sign them.
 
-    A reservation that the policy forbids by now, or that was not approved in time, is dropped before that. Raises
-    Refused, StaleRun, VendorTokenMissing, ChainError, ChainMismatch and WalletError, with no signature that
-    left the agent.
+    A reservation that the policy forbids by now, that was not approved in time, or whose vendor has been disabled or
+    given another payee, is dropped before that; None for one that an approver may still answer. Raises Refused,
+    StaleRun, VendorTokenMissing, ChainError, ChainMismatch and WalletError, with no signature that left the agent.
     """
     job = find_job(run, job_id)
     if not isinstance(job, Reserved):
         raise IllegalTransition(f"{job} is not reserved")
-    if job.quote.expires_at <= ports.clock.now():  # before all that may refuse: the hold is of no more use
+    now = ports.store.now()  # not ours: what an approver is shown as open no agent ends before
+    if job.approval and job.unapproved and now < min(job.approval.expires_at, job.quote.expires_at):
+        return None
+    if job.quote.expires_at <= now:  # before all that may refuse: the hold is of no more use
         reason = "the purchase was not approved in time" if job.unapproved else "the quote expired, unsigned"
         return JobDropped(job_id, reason, Cause.POLICY if job.unapproved else Cause.UNNEEDED)
     check_payer(run, ports)
     rules = ports.store.policy()
     check_halt(rules, run)
-    if problem := policy_problem(run, job, rules, ports):
+    vendor = find_vendor(job.quote.vendor_id, ports)
+    if problem := record_problem(job.quote, vendor) or policy_problem(run, job, rules, check_clocks(ports), ports):
         return JobDropped(job_id, problem, Cause.POLICY)
     check_unspent(run, ports)
-    vendor = find_vendor(job.quote.vendor_id, ports)
     try:
         challenge = ports.vendor_api.challenge(vendor, job)
         terms = agreed(challenge, job.quote, vendor, ports.wallet.token)
@@ -79,7 +83,8 @@ def authorize(run: Run, job_id: str, ports: Ports) -> Event:
 def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
     """Settled, void, or still unknown. Sends the stored header only while the chain says it is open.
 
-    What is not wanted any more, because the run has ended or the policy halts it, is not sent but cancelled.
+    What is not wanted any more is not sent but cancelled: the run has ended, the policy halts it, the vendor has been
+    disabled or given another payee, or the run has ended with it over another payment.
     """
     job = find_job(run, job_id)
     if not isinstance(job, Authorized):
@@ -87,10 +92,11 @@ def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
     outcome = ports.chain.outcome(job.authorization)
     reply, vendor_job_id = "", job.vendor_job_id
     if _may_send(outcome, job.authorization, ports):
-        if not _is_wanted(run, job, ports):
+        vendor = find_vendor(job.quote.vendor_id, ports)
+        if not _is_wanted(run, job, vendor, ports):
             return _cancel(job, ports)
         try:
-            vendor_job_id = ports.vendor_api.submit(find_vendor(job.quote.vendor_id, ports), job) or vendor_job_id
+            vendor_job_id = ports.vendor_api.submit(vendor, job) or vendor_job_id
             reply = f"job {vendor_job_id or 'not named'}"
         except VendorTokenMissing:
             raise  # our own slip: the vendor was not asked
@@ -127,10 +133,12 @@ def _authorization(job: Reserved, vendor: Vendor, terms: Terms, ports: Ports) ->
     return authorization
 
 
-def _is_wanted(run: Run, job: Authorized, ports: Ports) -> bool:
+def _is_wanted(run: Run, job: Authorized, vendor: Vendor, ports: Ports) -> bool:
     """Whether the run, as it is now, still wants the payment: a user may have cancelled it since this tick began."""
-    running = ports.store.load(run.run_id).status is RunStatus.RUNNING
-    return running and not policy.halt(ports.store.policy(), run.payer, job.quote.vendor_id)
+    current, vendor_id = ports.store.load(run.run_id), job.quote.vendor_id
+    if current.status is not RunStatus.RUNNING or policy.has_ended_with(current, vendor_id):
+        return False
+    return not record_problem(job.quote, vendor) and not policy.halt(ports.store.policy(), run.payer, vendor_id)
 
 
 def _cancel(job: Authorized, ports: Ports) -> Event | None:

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 from gpuagent.agent import market
 from gpuagent.agent.decide import Deliberation, decide
-from gpuagent.agent.guard import check_funds, check_halt, check_payer
+from gpuagent.agent.guard import check_clocks, check_funds, check_halt, check_payer
 from gpuagent.agent.market import Survey, payable
 from gpuagent.core import budget, policy
 from gpuagent.core.events import Event, PlanAborted, PlanPostponed, VendorChosen
 from gpuagent.core.model import Action, Decision, Run
 from gpuagent.core.ports import Ports
-from gpuagent.core.terms import derived_job_id
+from gpuagent.core.terms import next_job_id
 from gpuagent.core.transitions import has_open_job
 from gpuagent.errors import DecisionRefused
 
@@ -26,14 +26,15 @@ def plan(run: Run, ports: Ports) -> Event:
     """Collect quotes, let the planner choose, guard its choice. Reserves on save, signs nothing.
 
     Raises VendorUnauthorized when no vendor quoted and one refused our token (an operator must fix that), Refused when
-    the wallet is another one, is halted or cannot pay, or the guard says no even to the stub, ConfigError when the
-    run's planner is not there; then nothing is written, and nothing was spent on asking a planner.
+    the wallet is another one, is halted or cannot pay, the clocks differ, or the guard says no even to the stub,
+    ConfigError when the run's planner is not there; then nothing is written, and nothing was spent on asking a planner.
     """
     check_payer(run, ports)
     rules = ports.store.policy()
     check_halt(rules, run)
     if why := exhausted(run):
         return _give_up(run, why, {}, 0, ports)
+    check_clocks(ports)  # before anything is asked: what costs money could not be used
     survey, spendable = solvent(run, market.survey(run, rules, ports), ports)
     answer = decide(run, survey, spendable, ports)
     if answer.decision is None or answer.problem:
@@ -78,7 +79,8 @@ def postponed(event: VendorChosen, reason: str) -> PlanPostponed:
 def _event(run: Run, answer: Deliberation, decision: Decision, rules: policy.Policy, ports: Ports) -> Event:
     now = ports.clock.now()
     if answer.quote:
-        job_id, approval = derived_job_id(run.run_id, len(run.jobs)), policy.approval(rules, answer.quote, now)
+        approval = policy.approval(rules, answer.quote, ports.store.now())  # on the clock that approvers go by
+        job_id = next_job_id(run)
         return VendorChosen(job_id, answer.quote, decision, now, answer.data, approval, answer.cost)
     if decision.action is Action.ABORT:
         return _give_up(run, decision.reason, answer.data, answer.cost, ports)

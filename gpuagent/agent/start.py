@@ -2,10 +2,12 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from gpuagent.agent.guard import check_clocks
 from gpuagent.agent.market import candidates
+from gpuagent.core import gpus
 from gpuagent.core.model import HOURS_MIN, JOBS_MAX, Run
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Ports
@@ -47,8 +49,9 @@ def start(order: Order, ports: Ports, run_id: str = "") -> Run:
 
 
 def prepare(order: Order, ports: Ports, run_id: str = "") -> Run:
-    """The new run, not saved. Raises BadInput, UnknownVendor, WalletUnfunded."""
+    """The new run, not saved. Raises BadInput, UnknownVendor, WalletUnfunded, ClocksDiffer."""
     _check(order, ports)
+    check_clocks(ports)
     run_id = run_id or ports.store.new_id()
     run = Run(
         run_id=run_id,
@@ -66,17 +69,27 @@ def prepare(order: Order, ports: Ports, run_id: str = "") -> Run:
         jobs_open_max=order.jobs_open_max,
         tags=tuple(dict.fromkeys(order.tags)),
     )
-    if not candidates(run, ports.store.vendors(), ports.wallet.token):
-        raise BadInput(
-            f"no enabled vendor offers {order.gpu_type} for {ports.wallet.token.name} on "
-            f"{ports.wallet.token.network}: `gpuagent vendor list` shows who offers what"
-        )
+    run = replace(run, gpu_type=_gpu_type(run, ports))
     balance = ports.chain.head(ports.wallet.address).balance
     if balance <= 0:
         raise WalletUnfunded(
             f"wallet {ports.wallet.address} holds {show_usd(balance)} on {ports.wallet.token.network}: fund it first"
         )
     return run
+
+
+def _gpu_type(run: Run, ports: Ports) -> str:
+    """The run's GPU type as the vendors that it may buy from spell it. Raises BadInput where none of them offers it."""
+    vendors, token = ports.store.vendors(), ports.wallet.token
+    offered = [gpu for vendor in candidates(run, vendors, token) for gpu in vendor.gpu_types]
+    gpu_type = gpus.spelling(run.gpu_type, offered)
+    if gpu_type is None:
+        others = [gpu for vendor in vendors if vendor.enabled for gpu in vendor.gpu_types]
+        raise BadInput(
+            f"no enabled vendor offers {run.gpu_type} for {token.name} on {token.network}"
+            f"{gpus.suggestion(run.gpu_type, others)}: `gpuagent vendor list` shows who offers what"
+        )
+    return gpu_type
 
 
 def assigned_planner(run_id: str, arms: Sequence[tuple[str, int]]) -> str:

@@ -1,20 +1,20 @@
 """Authentication and authorization of requests. While no token is configured, only this machine itself is let in."""
 
 from collections.abc import Awaitable, Callable
-from ipaddress import ip_address
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import Depends, Security
 from fastapi.requests import HTTPConnection
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import Request
 
+from gpuagent.api.middleware import is_head
+from gpuagent.api.origins import JSON, ORIGINS, is_from_own_pages, is_loopback, is_simple
 from gpuagent.api.problems import ProblemError
-from gpuagent.api.tokens import APPROVE, OPERATE, READ, ROLES, TICK_DUE, TOKENS, Caller, Tokens
+from gpuagent.api.tokens import APPROVE, CRON, OPERATE, READ, ROLES, TICK_DUE, TOKENS, Caller, Tokens
 
 LOCAL = Caller("local", frozenset().union(*ROLES.values()))
-FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 SUBPROTOCOL = "gpuagent"
 """A browser cannot send a header with a WebSocket: it offers this subprotocol, and `bearer.TOKEN` beside it."""
@@ -25,8 +25,14 @@ bearer = HTTPBearer(auto_error=False, description=f"a token of the variable {TOK
 def authorized_caller(http: HTTPConnection, *permissions: str) -> Caller:
     """The caller, if it has one of these permissions. Raises ProblemError."""
     tokens: Tokens = http.app.state.tokens
+    changes = READ not in permissions
+    if changes and is_head(http.scope):
+        detail = "HEAD may change nothing, and this route does: use POST"
+        raise ProblemError(405, "method_not_allowed", detail, {"Allow": "POST"})
     if not tokens.callers:
         _check_local(http, tokens)
+        if changes:
+            _check_not_simple(http)
         return LOCAL
     token = _token(http)
     caller = tokens.caller(token) if token else None
@@ -56,22 +62,23 @@ def _check_local(http: HTTPConnection, tokens: Tokens) -> None:
         raise ProblemError(
             401, "no_tokens", f"this server has no tokens, so it answers its own machine alone: set {TOKENS}", CHALLENGE
         )
-    origin = http.headers.get("origin")
-    hosts = [http.headers.get("host", ""), *([urlsplit(origin).netloc] if origin is not None else [])]
-    if not all(is_loopback(urlsplit(f"//{host}").hostname or "") for host in hosts):
+    if not is_from_own_pages(http, http.app.state.origins):
         raise ProblemError(
-            403, "not_local", f"without tokens this server answers requests to and from localhost alone: set {TOKENS}"
+            403,
+            "not_local",
+            "without tokens this server answers requests to localhost alone, and no web page but those of localhost "
+            f"that {ORIGINS} names: set {TOKENS}",
         )
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address means this machine itself."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _check_not_simple(http: HTTPConnection) -> None:
+    """Refuse a change that a web page could ask for."""
+    if is_simple(http):
+        raise ProblemError(
+            403,
+            "simple_request",
+            f"any web page could send this: POST it with Content-Type: {JSON}; a cron that can only GET needs {CRON}",
+        )
 
 
 def _require(*permissions: str) -> Callable[..., Awaitable[Caller]]:

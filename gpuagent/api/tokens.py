@@ -9,7 +9,9 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gpuagent.core.text import shown
 from gpuagent.errors import ConfigError
+from gpuagent.settings import Environment
 
 TOKENS, CRON = "GPUAGENT_API_TOKENS", "CRON_SECRET"
 READ, OPERATE, APPROVE, TICK_DUE = "read", "operate", "approve", "tick-due"
@@ -55,6 +57,7 @@ class Tokens:
 
 def read_tokens(environ: Mapping[str, str]) -> Tokens:
     """The tokens of GPUAGENT_API_TOKENS and CRON_SECRET. Raises ConfigError, which shows no token."""
+    environ = Environment(environ)
     callers: dict[str, Caller] = {}
     for number, entry in enumerate(filter(None, map(str.strip, environ.get(TOKENS, "").split(","))), 1):
         name, roles, token = _parse_entry(entry, number)
@@ -78,7 +81,7 @@ def _parse_entry(entry: str, number: int) -> tuple[str, list[str], str]:
     name, roles, token = match[1], match[2].split("+"), match[3]
     unknown = [role for role in roles if role not in ROLES]
     if unknown:
-        raise ConfigError(f"{TOKENS}: {name} has the role {unknown[0]!r}; there are {', '.join(ROLES)}")
+        raise ConfigError(f"{TOKENS}: entry {number} has the role {shown(unknown[0])}; there are {', '.join(ROLES)}")
     if len(token) < TOKEN_MIN:
-        raise ConfigError(f"{TOKENS}: the token of {name} is too short: write {TOKEN_MIN} characters or more")
+        raise ConfigError(f"{TOKENS}: the token of entry {number} is too short: write {TOKEN_MIN} characters or more")
     return name, roles, token

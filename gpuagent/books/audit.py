@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from gpuagent.books.findings import remedy
 from gpuagent.core import budget
 from gpuagent.core.model import Authorized, Job, Ledger, Reserved, Run, Settled, Settlement, Token, Voided
 from gpuagent.core.ports import Chain, Open, Void
@@ -32,30 +33,31 @@ def audit(run: Run, recorded: Ledger, chain: Chain, token: Token) -> Books:
     if recorded != budget.ledger(run):
         differences.append(f"the run's record says {recorded}, its jobs add up to {budget.ledger(run)}")
     for job in run.jobs:
-        amount, difference = _audit_job(job, chain)
+        amount, difference = _audit_job(run.run_id, job, chain)
         on_chain += amount
         if difference:
             differences.append(f"job {job.job_id} with {job.quote.vendor_id}: {difference}")
     differences += [
-        f"nonce {spent} of this run is spent, but the ledger knows no payment of it"
+        f"nonce {spent} of this run is spent, but the ledger knows no payment of it "
+        f"{remedy(run.run_id, 'adopt', spent)}"
         for spent in chain.spent(run.payer, unsigned_nonces(run, token))
     ]
     return Books(run.budget, recorded, on_chain, tuple(differences))
 
 
-def _audit_job(job: Job, chain: Chain) -> tuple[int, str]:
+def _audit_job(run_id: str, job: Job, chain: Chain) -> tuple[int, str]:
     """The amount that the job's payment moved for good, and how the ledger differs from that."""
     if isinstance(job, Reserved) or job.authorization is None:
         return 0, ""
     try:
-        outcome = chain.outcome(job.authorization)
+        outcome, adopt = chain.outcome(job.authorization), remedy(run_id, "adopt", job.authorization.nonce)
     except ChainMismatch as error:
-        return 0, str(error)
+        return 0, f"{error} {remedy(run_id, 'write-off', job.job_id)}"
     match job, outcome:
         case Settled(), Settlement(transaction):
             recorded = job.settlement.transaction
             same = transaction == recorded
-            return job.quote.amount, "" if same else f"recorded {recorded}, on chain {transaction}"
+            return job.quote.amount, "" if same else f"recorded {recorded}, on chain {transaction} {adopt}"
         case Authorized(), Settlement(transaction):
             return job.quote.amount, f"paid by {transaction}, still held in the ledger: tick the run"
         case Authorized(), Void(reason):
@@ -63,7 +65,7 @@ def _audit_job(job: Job, chain: Chain) -> tuple[int, str]:
         case Authorized(), Open():
             return 0, ""
         case Voided(), Settlement(transaction):
-            return job.quote.amount, f"released in the ledger, but paid by {transaction}"
+            return job.quote.amount, f"released in the ledger, but paid by {transaction} {adopt}"
         case Voided(), Open():
             return 0, "released in the ledger, but still payable on chain"
         case Settled(), _:

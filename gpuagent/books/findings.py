@@ -26,9 +26,9 @@ class Kind(StrEnum):
 
 MEANING = {
     Kind.UNKNOWN_TRANSFER: "left the wallet without an authorization: the wallet is used elsewhere",
-    Kind.UNKNOWN_PAYMENT: "an authorization was used that no ledger knows",
+    Kind.UNKNOWN_PAYMENT: "an authorization was used that no ledger knows: look into it, then --adopt books it",
     Kind.MISSING_PAYMENT: "recorded as paid, and not so on chain",
-    Kind.OTHER_TERMS: "the authorization moved something else than recorded",
+    Kind.OTHER_TERMS: "the authorization moved something else than recorded: look into it, then --write-off books it",
     Kind.RELEASED: "the ledger released a hold whose payment was taken, or still can be",
     Kind.CONTRADICTION: "a job and its payment record contradict each other",
     Kind.UNRECORDED: "paid on chain, still held in the ledger: the next tick or --repair records it",
@@ -86,10 +86,14 @@ class ChainActivity:
 
     def claim_any(self, transaction: str) -> Transfer | None:
         """What a nonce on unknown terms moved: any transfer of its transaction that no payment claims."""
-        transfer = next((+self._unclaimed.get(transaction, Counter())).elements(), None)
+        transfer = next(iter(self.unclaimed_in(transaction)), None)
         if transfer:
             self.claim(transfer)
         return transfer
+
+    def unclaimed_in(self, transaction: str) -> tuple[Transfer, ...]:
+        """The transfers of one transaction that no payment claimed."""
+        return tuple((+self._unclaimed.get(transaction, Counter())).elements())
 
     def unknown_nonces(self) -> dict[str, Spent]:
         """The spent nonces that no payment claimed."""
@@ -128,18 +132,27 @@ def compare(payment: Payment, activity: ChainActivity, final: Block) -> Finding 
             why = "which cancelled it" if spent and spent.transaction == payment.transaction else "not paid on chain"
             return finding_for(Kind.MISSING_PAYMENT, payment, f"recorded as paid by {payment.transaction}, {why}")
         case PaymentStatus.COMPLETED if use and use.transaction != payment.transaction.lower():
-            text = f"recorded as paid by {payment.transaction}, on chain by {use.transaction}"
+            close = remedy(payment.run_id, "adopt", terms.nonce)
+            text = f"recorded as paid by {payment.transaction}, on chain by {use.transaction} {close}"
             return finding_for(Kind.MISSING_PAYMENT, payment, text)
         case PaymentStatus.FAILED if use:
-            return finding_for(Kind.RELEASED, payment, f"paid by {use.transaction}")
+            close = remedy(payment.run_id, "adopt", terms.nonce)
+            return finding_for(Kind.RELEASED, payment, f"paid by {use.transaction} {close}")
     return None
+
+
+def remedy(place: str, option: str, name: str) -> str:
+    """What a user types to close a finding, once it has been looked into. place: the run's id, or --all."""
+    return f"(looked into it? `gpuagent books {place} --{option} {name} --why WHY` books it)"
 
 
 def explain(mismatch: Mismatch, activity: ChainActivity) -> Finding:
     """The finding that says what the payment's nonce moved instead."""
     transfer = activity.claim_any(mismatch.transaction)
-    text = describe(transfer) if transfer else f"nothing by {mismatch.transaction}"
-    return finding_for(Kind.OTHER_TERMS, mismatch.payment, f"on chain {text}")
+    text = f"on chain {describe(transfer) if transfer else f'nothing by {mismatch.transaction}'}"
+    if transfer:
+        text += f" {remedy(mismatch.payment.run_id, 'write-off', mismatch.payment.job_id)}"
+    return finding_for(Kind.OTHER_TERMS, mismatch.payment, text)
 
 
 def finding_for(kind: Kind, payment: Payment, text: str, differs: bool = True) -> Finding:

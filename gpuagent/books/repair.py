@@ -9,16 +9,27 @@ from dataclasses import dataclass, replace
 
 from gpuagent.books.findings import Finding, Kind
 from gpuagent.core.events import JobDropped, PaymentSettled, PaymentVoided
-from gpuagent.core.model import Authorized, Cause, Observation, ObservationType, Reserved, Run, Settlement
+from gpuagent.core.model import (
+    Authorization,
+    Authorized,
+    Cause,
+    Observation,
+    ObservationType,
+    Reserved,
+    Run,
+    Settlement,
+)
 from gpuagent.core.observations import observations_of
-from gpuagent.core.ports import Clock, Node, Runs, Void
+from gpuagent.core.ports import Clock, Node, Outcome, Store, Void
 from gpuagent.core.records import Ledgers
 from gpuagent.core.terms import nonce
 from gpuagent.core.transitions import apply, find_job
-from gpuagent.errors import ChainMismatch, DuplicateVendorJob, StaleRun
+from gpuagent.errors import ChainMismatch, DuplicateVendorJob, SearchUnfinished, StaleRun
 
 TRIES = 5
 """How often a run is loaded anew when live ticks are faster; after that they do the work anyway."""
+SEARCHES = 50
+"""Shares of a search for one settlement."""
 
 Repair = PaymentSettled | PaymentVoided | JobDropped
 
@@ -27,7 +38,7 @@ Repair = PaymentSettled | PaymentVoided | JobDropped
 class Sources:
     """The places that a repair reads and writes. clock: stamps what is saved, decides nothing."""
 
-    store: Runs
+    store: Store
     ledgers: Ledgers
     chain: Node
     clock: Clock
@@ -69,7 +80,7 @@ def _event(run: Run, job_id: str, sources: Sources) -> Repair | None:
     job, chain = find_job(run, job_id), sources.chain
     match job:
         case Authorized():
-            match chain.outcome(job.authorization):
+            match _outcome(job.authorization, chain):
                 case Settlement() as settlement:
                     return PaymentSettled(job_id, settlement, sources.clock.now(), job.vendor_job_id)
                 case Void(reason):
@@ -78,6 +89,16 @@ def _event(run: Run, job_id: str, sources: Sources) -> Repair | None:
             if not chain.spent(run.payer, [nonce(chain.token, run.payer, job_id)]):
                 return JobDropped(job_id, "the quote expired before anything was signed", Cause.UNNEEDED)
     return None
+
+
+def _outcome(authorization: Authorization, chain: Node) -> Outcome:
+    """The outcome, however many shares its search takes: no later tick of this process would go on with it."""
+    for _ in range(SEARCHES):
+        try:
+            return chain.outcome(authorization)
+        except SearchUnfinished:
+            continue
+    return chain.outcome(authorization)
 
 
 def _save(run: Run, event: Repair, finding: Finding, sources: Sources) -> None:

@@ -8,12 +8,23 @@ ledger says of later blocks is not judged. Memory grows with a wallet's payments
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gpuagent.books.findings import ChainActivity, Finding, Kind, Mismatch, compare, describe, explain, finding_for
+from gpuagent.books.findings import (
+    ChainActivity,
+    Finding,
+    Kind,
+    Mismatch,
+    compare,
+    describe,
+    explain,
+    finding_for,
+    remedy,
+)
+from gpuagent.core.blocks import first_block_at
 from gpuagent.core.model import Token
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Node, Open
 from gpuagent.core.records import Block, Ledgers, PayerRecord, Payment, PaymentStatus, Reservation, Spent
-from gpuagent.core.terms import derived_job_id, nonce
+from gpuagent.core.terms import TIMEOUT_MAX_S, derived_job_id, nonce
 from gpuagent.errors import ChainError, ChainMismatch
 
 CLOCKS_APART_S = 3600
@@ -59,18 +70,22 @@ def sweep(chain: Node, ledgers: Ledgers, from_block: int | None = None) -> Sweep
     return total
 
 
-def _sweep_wallet(wallet: PayerRecord, chain: Node, ledgers: Ledgers, from_block: int | None) -> Sweep:
+def activity_of(wallet: PayerRecord, chain: Node, from_block: int | None = None) -> tuple[Block, ChainActivity]:
+    """The final block, and what the chain shows of the wallet from its first run, or an earlier block, up to it."""
     final = chain.final()
-    begin = _block_at(wallet.first_run_at - CLOCKS_APART_S, final, chain)
-    first = min(number for number in (from_block, wallet.from_block, begin) if number is not None)
-    activity = ChainActivity(chain.history(wallet.payer, first, final.number))
+    activity = ChainActivity(chain.history(wallet.payer, _first_block(wallet, chain, final, from_block), final.number))
     if chain.block(final.number) != final:
         raise ChainError(f"block {final.number} was replaced while the chain was read: sweep again")
+    return final, activity
+
+
+def _sweep_wallet(wallet: PayerRecord, chain: Node, ledgers: Ledgers, from_block: int | None) -> Sweep:
+    final, activity = activity_of(wallet, chain, from_block)
     # From here on the ledgers: they must be read after the chain.
     settled = holds = in_flight = 0
     findings: list[Finding] = []
     mismatches: list[Mismatch] = []
-    for payment in _payments(wallet.payer, chain.token, ledgers):
+    for payment in payments_of(wallet.payer, chain.token, ledgers):
         amount, out = payment.authorization.amount, final.time < payment.authorization.valid_before
         match payment.status:
             case PaymentStatus.COMPLETED if payment.block_number <= final.number:
@@ -100,23 +115,22 @@ def _sweep_wallet(wallet: PayerRecord, chain: Node, ledgers: Ledgers, from_block
     return Sweep((wallet.payer,), activity.transfers, activity.amount, settled, holds, in_flight, tuple(findings))
 
 
-def _payments(payer: str, token: Token, ledgers: Ledgers) -> Iterator[Payment]:
+def payments_of(payer: str, token: Token, ledgers: Ledgers) -> Iterator[Payment]:
     """A payment and its job are read one after the other: a step between the two is seen whole the second time."""
     for payment in ledgers.payments(payer, token):
         yield payment if payment.agrees else ledgers.again(payment)
 
 
-def _block_at(at: float, final: Block, chain: Node) -> int:
-    """The first block that is not older, found by halving: one read for every doubling of the chain."""
-    first, last = 0, final.number
-    while first < last:
-        middle = (first + last) // 2
-        block = chain.block(middle)
-        if block is None or block.time < at:
-            first = middle + 1
-        else:
-            last = middle
-    return first
+def _first_block(wallet: PayerRecord, chain: Node, final: Block, from_block: int | None) -> int:
+    """The first block that may hold a transfer of the wallet, by block times.
+
+    The block numbers in the ledger are not asked: one that a node once told wrongly would make it the whole chain.
+    """
+    begin = wallet.first_run_at - CLOCKS_APART_S
+    if wallet.first_expiry is not None:
+        begin = min(begin, wallet.first_expiry - TIMEOUT_MAX_S)
+    first = first_block_at(begin, final.number, chain.block)
+    return first if from_block is None else min(first, from_block)
 
 
 def _still_payable(payment: Payment, chain: Node) -> list[Finding]:
@@ -161,4 +175,6 @@ def _unknown(spent: Spent, owner: str, activity: ChainActivity, run_id: str = ""
     transfer = activity.claim_any(spent.transaction) if not spent.cancelled else None
     use = "cancelled" if spent.cancelled else "used"
     text = describe(transfer) if transfer else f"{use} by {spent.transaction}"
+    if transfer:
+        owner = f"{owner} {remedy(run_id or '--all', 'adopt', spent.nonce)}"
     return Finding(Kind.UNKNOWN_PAYMENT, f"{text}, nonce {spent.nonce}: {owner}", run_id, differs=not spent.cancelled)

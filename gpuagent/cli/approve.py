@@ -1,4 +1,4 @@
-"""`gpuagent run approve|reject|cancel`: commands that need the database alone, no key and no chain."""
+"""`gpuagent run approve|reject|readmit|cancel`: commands that need the database alone, no key and no chain."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +18,7 @@ def add_run_controls(runs: typer.Typer) -> None:
     """Add the commands to `gpuagent run`."""
     runs.command("approve")(run_approve)
     runs.command("reject")(run_reject)
+    runs.command("readmit")(run_readmit)
     runs.command("cancel")(run_cancel)
 
 
@@ -40,6 +41,22 @@ def run_reject(run_id: RunId, why: Why, job: Job = "", by: By = "", as_json: AsJ
 
     with errors_explained(), open_database() as db:
         _print(reject(run_id, user_name(by), why, db.store, system_clock(), job), "rejected", as_json)
+
+
+def run_readmit(
+    run_id: RunId,
+    vendor: Annotated[str, typer.Argument(help="The vendor's id.")],
+    why: Why,
+    by: By = "",
+    as_json: AsJson = False,
+) -> None:
+    """Let the run pay a vendor again that it ended with, after a dispute or a job that failed within seconds."""
+    from gpuagent.agent.approve import readmit
+    from gpuagent.wiring import system_clock
+
+    with errors_explained(), open_database() as db:
+        run = readmit(run_id, vendor, user_name(by), why, db.store, system_clock())
+        _print(run, f"{vendor} may be paid again: tick the run", as_json)
 
 
 def run_cancel(run_id: RunId, why: Why, by: By = "", as_json: AsJson = False) -> None:

@@ -6,14 +6,14 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gpuagent.cli.common import errors_explained
-from gpuagent.errors import ConfigError
+from gpuagent.errors import BadInput, ConfigError
 
 PACKAGE = Path(__file__).parents[1]
 LAB_CONFIG = PACKAGE / "jupyter"
@@ -26,11 +26,20 @@ def lab(
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="JupyterLab's port; 0: any free one.")] = 8888,
     browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
+    jupyter_options: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="-- JUPYTER_OPTIONS", help="JupyterLab's own, such as -- --ip=0.0.0.0 --allow-root."),
+    ] = None,
 ) -> None:
-    """Open JupyterLab with the notebooks and a stack: your own if it is configured, or an embedded one."""
-    from gpuagent.session import is_configured, resolved_environment
+    """Open JupyterLab with the notebooks and a stack: your own if it is configured, or an embedded one.
+
+    In a container: gpuagent lab --no-browser -- --ip=0.0.0.0, and --allow-root behind it where you are root there.
+    """
+    from gpuagent.session import resolved_environment
+    from gpuagent.settings import is_configured
 
     with errors_explained():
+        own_options = _checked_options(jupyter_options or ())
         if importlib.util.find_spec("jupyterlab") is None:
             raise ConfigError("no JupyterLab: pip install 'gpuagent[notebooks]'")
         notebooks = notebooks_folder(folder)
@@ -38,7 +47,18 @@ def lab(
             typer.echo("nothing is configured: starting mongod, a local chain and practice vendors ...", err=True)
         with resolved_environment(os.environ) as environment:
             command = [sys.executable, "-m", "jupyterlab", str(notebooks), f"--port={port}"]
-            raise typer.Exit(_serve([*command, *([] if browser else ["--no-browser"])], lab_environment(environment)))
+            command += [*([] if browser else ["--no-browser"]), *own_options]
+            code = _serve(command, lab_environment(environment))
+        if code and os.geteuid() == 0 and not any("allow" in option for option in own_options):
+            typer.echo("gpuagent: if that was because you are root here: gpuagent lab -- --allow-root", err=True)
+        raise typer.Exit(code)
+
+
+def _checked_options(words: Sequence[str]) -> list[str]:
+    """The options behind `--`. Raises BadInput for a word that is none: it would name another folder."""
+    if words and not words[0].startswith("-"):
+        raise BadInput(f"{words[0][:80]!r} is no option: name a folder by --folder, JupyterLab's options behind --")
+    return list(words)
 
 
 def notebooks_folder(folder: Path | None) -> Path:

@@ -9,9 +9,10 @@ from gpuagent.cli.common import AsJson, By, console, errors_explained, open_data
 from gpuagent.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from gpuagent.core.policy import Halt, Policy
+    from gpuagent.wiring import Database
 
 policies = typer.Typer(no_args_is_help=True, help="The owner's limits on what may be paid, and the kill switch.")
 
@@ -24,7 +25,8 @@ Name = Annotated[str, typer.Argument(help="The vendor's id; the wallet's address
 @policies.command("show")
 def policy_show(as_json: AsJson = False) -> None:
     """Show the rules in force."""
-    _show(1, as_json)
+    with errors_explained(), open_database() as db:
+        _show(db, 1, as_json)
 
 
 @policies.command("history")
@@ -32,7 +34,8 @@ def policy_history(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20, as_json: AsJson = False
 ) -> None:
     """Show every version of the rules: who changed what the agent may pay, and why."""
-    _show(limit, as_json)
+    with errors_explained(), open_database() as db:
+        _show(db, limit, as_json)
 
 
 @policies.command("set")
@@ -68,28 +71,38 @@ def policy_set(  # the limits are read from options.params
             limits_by_tag = {name: total for name, total in totals.items() if total is not None}
             return replace(policy, **changes, tag_totals=limits_by_tag)
 
-        _change(revise, by, why, as_json)
+        with open_database() as db:
+            _change(db, revise, by, why)
+            _show(db, 1, as_json)
 
 
 @policies.command("halt")
 def policy_halt(kind: Kind, name: Name, why: Why, by: By = "", as_json: AsJson = False) -> None:
     """Throw the kill switch: no new signature for this vendor or wallet, from every process's next step on."""
+    from gpuagent import settings, wiring
     from gpuagent.core.policy import Halt
 
-    with errors_explained():
-        halt = Halt(*_halt_key(kind, name), user_name(by), why)
+    with errors_explained(), wiring.open_used_databases(settings.read()) as databases:
+        vendor_ids = {place: _vendor_ids(db) for place, db in databases.items()}
+        key = _halt_key(kind, name, sorted({vendor_id for ids in vendor_ids.values() for vendor_id in ids}))
+        halt = Halt(*key, user_name(by), why)
 
         def revise(policy: "Policy") -> "Policy":
-            return replace(policy, halts=(*_halts_without((halt.kind, halt.name), policy), halt))
+            return replace(policy, halts=(*_halts_without(key, policy), halt))
 
-        _change(revise, by, why, as_json)
+        for place, db in databases.items():
+            if kind != "vendor" or name in vendor_ids[place]:
+                _change(db, revise, by, why)
+                if place:
+                    typer.echo(f"halted there too: {place}", err=True)
+        _show(databases[""], 1, as_json)
 
 
 @policies.command("resume")
 def policy_resume(kind: Kind, name: Name, why: Why, by: By = "", as_json: AsJson = False) -> None:
     """Allow new signatures for this vendor or wallet again."""
-    with errors_explained():
-        key = _halt_key(kind, name)
+    with errors_explained(), open_database() as db:
+        key = _halt_key(kind, name, _vendor_ids(db))
 
         def revise(policy: "Policy") -> "Policy":
             halts = _halts_without(key, policy)
@@ -97,33 +110,33 @@ def policy_resume(kind: Kind, name: Name, why: Why, by: By = "", as_json: AsJson
                 raise BadInput(f"{kind} {name} is not halted: `gpuagent policy show` lists what is")
             return replace(policy, halts=halts)
 
-        _change(revise, by, why, as_json)
+        _change(db, revise, by, why)
+        _show(db, 1, as_json)
 
 
 def _halts_without(key: tuple[str, str], policy: "Policy") -> "tuple[Halt, ...]":
     return tuple(halt for halt in policy.halts if (halt.kind, halt.name) != key)
 
 
-def _change(revise: "Callable[[Policy], Policy]", by: str, why: str, as_json: bool) -> None:
+def _change(db: "Database", revise: "Callable[[Policy], Policy]", by: str, why: str) -> None:
     from gpuagent.wiring import system_clock
 
-    with open_database() as db:
-        db.store.change_policy(revise, user_name(by), why, system_clock().now())
-    _show(1, as_json)
+    db.store.change_policy(revise, user_name(by), why, system_clock().now())
 
 
-def _show(limit: int, as_json: bool) -> None:
+def _show(db: "Database", limit: int, as_json: bool) -> None:
     from gpuagent.render.as_json import json_value
     from gpuagent.render.policy import policy_view
 
-    with errors_explained(), open_database() as db:
-        versions = db.reads.policies(limit)
-        if as_json:
-            print_json({"policies": json_value(versions)})
-        else:
-            console().print(
-                *map(policy_view, versions) if versions else ("no policy: `gpuagent policy set` makes one",)
-            )
+    versions = db.reads.policies(limit)
+    if as_json:
+        print_json({"policies": json_value(versions)})
+    else:
+        console().print(*map(policy_view, versions) if versions else ("no policy: `gpuagent policy set` makes one",))
+
+
+def _vendor_ids(db: "Database") -> list[str]:
+    return [vendor.vendor_id for vendor in db.store.vendors()]
 
 
 def _limit(text: str) -> int | None:
@@ -139,13 +152,11 @@ def _tag(text: str) -> tuple[str, int | None]:
     return name, _limit(total)
 
 
-def _halt_key(kind: str, name: str) -> tuple[str, str]:
-    """The kind and the name of a halt, as policies hold them. Raises BadInput."""
+def _halt_key(kind: str, name: str, vendor_ids: "Sequence[str]") -> tuple[str, str]:
+    """The kind and the name of a halt, as policies hold them. vendor_ids: those on record. Raises BadInput."""
     from gpuagent.core.policy import EVERY_WALLET
 
     if kind == "vendor":
-        with open_database() as db:
-            vendor_ids = [vendor.vendor_id for vendor in db.store.vendors()]
         if name not in vendor_ids:
             raise BadInput(f"no vendor {name!r}; known: {', '.join(vendor_ids) or 'none'}")
         return kind, name

@@ -1,37 +1,23 @@
 """`gpuagent schedule`: a notebook executed for a timer, with an exit code that says how it went."""
 
 import os
-import signal
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from gpuagent.cli.common import AsJson, print_json
-from gpuagent.errors import BadInput, ConfigError, GpuAgentError, Locked
+from gpuagent.cli.common import AsJson
+from gpuagent.cli.schedule_exit import error_code, finish, finish_early
+from gpuagent.errors import BadInput, ConfigError, GpuAgentError
 
 if TYPE_CHECKING:
-    from gpuagent.schedule.papermill import Execution
-    from gpuagent.schedule.parameters import Value
+    from gpuagent.schedule.typed_text import Value
 
 PARAMETER_FLAGS = ("-p", "--parameter")
 RUN_ID = "run_id"
-
-
-class ExitCode(IntEnum):
-    """The exit codes of `schedule run`. A signal's code is SIGNAL plus its number."""
-
-    COMPLETED = 0
-    RUN_FAILED = 1
-    BAD_INPUT = 2
-    UNFINISHED = 3
-    LOCKED = 4
-    TROUBLE = 5
-    SIGNAL = 128
 
 
 schedules = typer.Typer(no_args_is_help=True, help="Execute notebooks unattended, for systemd, cron and clusters.")
@@ -73,10 +59,20 @@ def schedule_run(
     out: Annotated[
         Path | None, typer.Option(help="The folder for executed notebooks; default: in your data folder.")
     ] = None,
+    keep: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Keep the N newest executed copies of NOTEBOOK there; 0: all.")
+    ] = 0,
+    keep_days: Annotated[
+        int, typer.Option(min=0, max=36_500, metavar="N", help="Keep executed copies for N days; 0: for ever.")
+    ] = 0,
     per: Annotated[
         str,
-        typer.Option(metavar="PERIOD", help="hour, day, week or month (UTC): a run for each, named run_id-PERIOD."),
+        typer.Option(metavar="PERIOD", help="hour, day, week or month: a run for each, named run_id-PERIOD."),
     ] = "",
+    timezone: Annotated[
+        str,
+        typer.Option(metavar="ZONE", help="Whose calendar --per goes by, such as Europe/Berlin; hours stay UTC's."),
+    ] = "UTC",
     practice: Annotated[
         bool, typer.Option(help="Where no chain and no wallet are configured: buy on the embedded practice stack.")
     ] = False,
@@ -90,8 +86,8 @@ def schedule_run(
 
     \b
     Exit codes:
-      0    done: the run completed; a notebook without a run was executed
-      1    the run failed: another start changes nothing
+      0    done: the run completed, now or before; a notebook without a run was executed
+      1    the run failed, now or before: another start changes nothing
       2    bad input: the notebook, a parameter, the environment
       3    not over yet: max_ticks are made; start it again
       4    locked: this run is being driven by another process on this machine
@@ -109,15 +105,19 @@ def schedule_run(
         _check_configured(types, practice)
         with _lock(notebook, values, locks or _data_folder() / "locks"):
             if per:
-                values[RUN_ID] = _name_for_period(types, values, per)
-            name = "-".join(filter(None, (notebook.stem, str(values.get(RUN_ID, "")))))
-            output = new_output(out or _data_folder() / "notebooks", name, system_clock())
+                values[RUN_ID], over = _name_for_period(types, values, per, timezone)
+                if over:
+                    finish_early(str(values[RUN_ID]), over, as_json)
+            folder = out or _data_folder() / "notebooks"
+            name = "-".join(filter(None, (notebook.stem, str(values.get(RUN_ID) or ""))))
+            output = new_output(folder, name, system_clock())
             typer.echo(f"{notebook} -> {output}", err=True)
             execution = execute(notebook, output, values)
-        _finish(execution, output, as_json)
+            _remove_old(folder, notebook, keep, keep_days)
+        finish(execution, output, as_json)
     except GpuAgentError as error:
         typer.echo(f"gpuagent: {error}", err=True)
-        raise typer.Exit(_error_code(type(error))) from error
+        raise typer.Exit(error_code(type(error))) from error
 
 
 def _pairs(texts: Sequence[str]) -> list[tuple[str, str]]:
@@ -126,7 +126,7 @@ def _pairs(texts: Sequence[str]) -> list[tuple[str, str]]:
 
 def _check_configured(types: Mapping[str, str], practice: bool) -> None:
     """Raises ConfigError where a notebook that buys would buy on the practice stack, which no user would notice."""
-    from gpuagent.session import is_configured
+    from gpuagent.settings import is_configured
 
     if RUN_ID in types and not practice and not is_configured(os.environ):
         raise ConfigError("set CHAIN_RPC_URL and the wallet's key: none is set; or add --practice, to buy nothing real")
@@ -137,65 +137,42 @@ def _lock(notebook: Path, values: "Mapping[str, Value]", folder: Path) -> Abstra
     from gpuagent.schedule.lock import locked
     from gpuagent.schedule.run_name import run_id_of
 
-    if run := str(values.get(RUN_ID, "")):
+    if run := str(values.get(RUN_ID) or ""):
         return locked(folder, f"run-{run_id_of(run)}", f"run {run}")
     return locked(folder, f"notebook-{notebook.stem}", str(notebook))
 
 
-def _name_for_period(types: Mapping[str, str], values: "Mapping[str, Value]", per: str) -> str:
-    """The name of the run for the present period. Raises BadInput, ConfigError."""
+def _name_for_period(
+    types: Mapping[str, str], values: "Mapping[str, Value]", per: str, timezone: str
+) -> tuple[str, Mapping[str, Any] | None]:
+    """The name of the run for the present period, and its document where it is over. Raises BadInput, ConfigError."""
     from gpuagent import settings, wiring
-    from gpuagent.schedule.run_name import run_name
+    from gpuagent.schedule.run_name import ended_run, run_name, zone_of
     from gpuagent.session import resolved_environment
 
-    if types.get(RUN_ID) != "str" or not values.get(RUN_ID):
+    zone = zone_of(timezone)
+    if RUN_ID not in types or not isinstance(values.get(RUN_ID), str) or not values[RUN_ID]:
         raise BadInput("--per makes names of a run_id: give one, such as -p run_id nightly, to a notebook that has it")
     with resolved_environment(os.environ) as environment, wiring.open_database(settings.read(environment)) as db:
-        return run_name(str(values[RUN_ID]), per, wiring.system_clock().now(), db.reads.runs(1000))
+        runs = db.reads.runs(1000)
+        name = run_name(str(values[RUN_ID]), per, wiring.system_clock().now(), runs, zone)
+        return name, ended_run(name, runs, values)
 
 
-def _finish(execution: "Execution", output: Path, as_json: bool) -> None:
-    """Print how the execution went and exit with its code. A result in the notebook says more than the execution."""
-    import nbformat
+def _remove_old(folder: Path, notebook: Path, keep: int, days: int) -> None:
+    """Remove old executed copies. One that stays where it is changes nothing of how the run went, and is said."""
+    from gpuagent.schedule.outputs import remove_old
+    from gpuagent.wiring import system_clock
 
-    from gpuagent.schedule.result import result_in
-
-    result = result_in(nbformat.read(output, as_version=4))  # type: ignore[no-untyped-call]
-    code = _exit_code(execution, result)
-    message = f"{execution.error}: {execution.message}" if execution.error else _describe(result)
-    if code > ExitCode.SIGNAL:
-        message = f"stopped by {signal.Signals(execution.signal).name}, which interrupted the cell; start it again"
-    if as_json:
-        print_json({"exitCode": code, "output": str(output), "error": execution.error and message, "result": result})
-    typer.echo(message, err=True)
-    if code:
-        raise typer.Exit(code)
-
-
-def _exit_code(execution: "Execution", result: Mapping[str, Any] | None) -> int:
-    if execution.error == "RunFailed":
-        return ExitCode.RUN_FAILED
-    if execution.error and execution.signal:
-        return ExitCode.SIGNAL + execution.signal
-    if execution.error:
-        from gpuagent import errors
-
-        return _error_code(getattr(errors, execution.error, GpuAgentError))
-    unfinished = result is not None and result["outcome"] == "unfinished"
-    return ExitCode.UNFINISHED if unfinished else ExitCode.COMPLETED
-
-
-def _error_code(error: type[BaseException]) -> int:
-    if issubclass(error, Locked):
-        return ExitCode.LOCKED
-    return ExitCode.BAD_INPUT if issubclass(error, BadInput | ConfigError) else ExitCode.TROUBLE
-
-
-def _describe(result: Mapping[str, Any] | None) -> str:
-    if not result:
-        return "executed"
-    why = result["reason"] or result["trouble"] or result["phase"]
-    return f"run {result['runId']} {result['outcome']} after {result['ticks']} ticks: {why}"
+    if not keep and not days:
+        return
+    try:
+        removed = remove_old(folder, notebook, system_clock(), keep, days)
+    except BadInput as error:
+        typer.echo(f"gpuagent: {error}", err=True)
+        return
+    if removed:
+        typer.echo(f"{len(removed)} older copies removed from {folder}", err=True)
 
 
 def _data_folder() -> Path:

@@ -22,16 +22,27 @@ def up(
     """Start mongod, a chain and practice vendors; print the environment to export; run until stopped."""
     from gpuagent import settings, wiring
     from gpuagent.practice import stack
-    from gpuagent.session import practice_folder
+    from gpuagent.session import practice_stack
 
     with errors_explained():
-        data = None if ephemeral else folder or practice_folder()
-        with stack.start(data, os.environ.get("MONGODB_URI", ""), PORT=str(port)) as running:
-            with wiring.open_database(settings.read(running.environment)) as db:
+        environ = settings.Environment(os.environ)
+        if folder or ephemeral:
+            data = None if ephemeral else folder
+            starting = stack.start(data, environ.get("MONGODB_URI", ""), PORT=str(port))
+        else:
+            starting = practice_stack(environ, PORT=str(port))
+        with starting as running:
+            environment = {**running.environment, **_database_name(environ)}
+            with wiring.open_database(settings.read(environment)) as db:
                 wiring.record_vendors(db, running.vendors)
-            _print_environment(running.environment, as_json)
+            _print_environment(environment, as_json)
             typer.echo("running; ctrl-C stops it", err=True)
             _wait_for_stop()
+
+
+def _database_name(environ: Mapping[str, str]) -> dict[str, str]:
+    """The user's name for the database, which other shells must have too."""
+    return {name: value for name, value in environ.items() if name == "MONGODB_DB_NAME" and value}
 
 
 def _print_environment(environment: Mapping[str, str], as_json: bool) -> None:

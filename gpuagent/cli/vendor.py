@@ -1,6 +1,5 @@
 """`gpuagent vendor`: the vendors that the agent may buy from."""
 
-import json
 import os
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +7,6 @@ from typing import Annotated
 import typer
 
 from gpuagent.cli.common import EXIT_OTHER, AsJson, console, errors_explained, open_database, print_json
-from gpuagent.errors import BadInput
 
 vendors = typer.Typer(no_args_is_help=True, help="The vendors that the agent may buy from.")
 
@@ -19,14 +17,10 @@ def vendor_seed(
     as_json: AsJson = False,
 ) -> None:
     """Record the vendors in a file: their endpoints and, pinned, whom to pay."""
-    from gpuagent.wiring import record_vendors, vendor_from
+    from gpuagent.wiring import read_vendors, record_vendors
 
     with errors_explained():
-        try:
-            entries = json.loads(file.read_text())["vendors"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BadInput(f'{file} is not {{"vendors": [...]}} ({type(error).__name__}: {error})') from error
-        records = [vendor_from(entry) for entry in entries]
+        records = read_vendors(file)
         with open_database() as db:
             record_vendors(db, records)
         names = [vendor.vendor_id for vendor in records]
@@ -62,10 +56,12 @@ def vendor_check(
     from gpuagent import wiring
     from gpuagent.doctor.conformance import check, unrecorded_vendor
     from gpuagent.render.vendors import findings_table
+    from gpuagent.settings import Environment
 
-    with errors_explained(), wiring.open_vendor_api(os.environ) as (vendor_api, http):
+    environ = Environment(os.environ)
+    with errors_explained(), wiring.open_vendor_api(environ) as (vendor_api, http):
         vendor = unrecorded_vendor(url, vendor_id, secret_env)
-        findings = check(vendor, gpu, vendor_api, http, os.environ.get(secret_env, ""))
+        findings = check(vendor, gpu, vendor_api, http, environ.get(secret_env, ""))
         if as_json:
             print_json({"url": url, "checks": [finding.as_json() for finding in findings]})
         else:

@@ -108,6 +108,15 @@ class RunCancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class VendorReadmitted:
+    """A user allows the run to buy again of a vendor that it had ended with."""
+
+    vendor_id: str
+    by: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class PurchaseApproved:
     job_id: str
     by: str
@@ -156,6 +165,23 @@ class PaymentVoided:
 
 
 @dataclass(frozen=True, slots=True)
+class PaymentAdopted:
+    """A user books what the chain proves of a nonce, whatever the ledger held of its job, if anything.
+
+    quote and authorization: as the chain shows the payment. written_off: it was signed on other terms than these.
+    """
+
+    job_id: str
+    quote: Quote
+    authorization: Authorization
+    settlement: Settlement
+    by: str
+    why: str
+    at: float
+    written_off: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class JobClaimed:
     job_id: str
     vendor_job_id: str
@@ -164,9 +190,12 @@ class JobClaimed:
 
 @dataclass(frozen=True, slots=True)
 class JobProgressed:
+    """reply: as in Underway."""
+
     job_id: str
     progress: float
     new_logs: tuple[str, ...]
+    reply: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +203,22 @@ class JobWentSilent:
     job_id: str
     at: float
     problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobAnswered:
+    """The vendor answers, and says nothing that the job could go on by: it is not silent. reply: its words."""
+
+    job_id: str
+    at: float
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskingCutShort:
+    """The tick had no time left to ask for this job, nor for those after it."""
+
+    job_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,17 +235,21 @@ Event = (
     | PlannerCharged
     | JobDropped
     | RunCancelled
+    | VendorReadmitted
     | PurchaseApproved
     | PaymentAuthorized
     | PaymentUnresolved
     | PaymentUnwanted
     | PaymentSettled
     | PaymentVoided
+    | PaymentAdopted
     | JobClaimed
     | JobProgressed
     | JobWentSilent
+    | JobAnswered
+    | AskingCutShort
     | JobFinished
 )
 
-WORLDLY = PlanPostponed | PaymentUnresolved | PaymentUnwanted | JobProgressed | JobWentSilent
+WORLDLY = PlanPostponed | PaymentUnresolved | PaymentUnwanted | JobProgressed | JobWentSilent | JobAnswered
 """Events after which only the world can bring news: a tick ends there."""

@@ -54,6 +54,17 @@ class JobStatus(StrEnum):
     FAILED = "failed"
 
 
+class JobEnding(StrEnum):
+    """How a paid job came to count as failed. After the last two its vendor is paid no more in the run (policy.py)."""
+
+    REPORTED = "reported"
+    """The vendor said so, after a while."""
+    AT_ONCE = "at_once"
+    """The vendor said so within seconds of its payment."""
+    DISPUTED = "disputed"
+    """No word of its vendor ended it: it was given up, with no job named, in silence, or far past its paid hours."""
+
+
 class ObservationType(StrEnum):
     """The kinds of observation; REASONING is a planner's decision."""
 
@@ -174,7 +185,7 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """The terms of one EIP-3009 transferWithAuthorization. from_block: where its settlement cannot be earlier."""
+    """The terms of one EIP-3009 transferWithAuthorization. from_block: where its search begins."""
 
     payer: str
     payee: str
@@ -209,21 +220,31 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """Paid, but the vendor has not yet named its job. silent_since: when it was first asked for, and named none."""
+    """Paid, but the vendor has not yet named its job.
+
+    asked_at: when it was first asked for, and none was named. silent_since: since when there is no answer at all, None
+    while there is one; reply: in words, what the vendor answers instead.
+    """
 
     since: float
     silent_since: float | None = None
+    asked_at: float | None = None
+    reply: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Underway:
-    """The vendor works on the job it named. silent_since: when it first did not answer, None while it does."""
+    """The vendor works on the job it named. silent_since: when it first did not answer, None while it does.
+
+    reply: the vendor's own word for a state that is not simply running, such as queued.
+    """
 
     vendor_job_id: str
     started_at: float
     progress: float = 0.0
     logs_seen: int = 0
     silent_since: float | None = None
+    reply: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,11 +259,13 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The vendor failed the job, or was given up."""
+    """The vendor failed the job, or was given up. readmitted_by: who allows the run to pay its vendor again."""
 
     reason: str
     at: float
     vendor_job_id: str = ""
+    ending: JobEnding = JobEnding.REPORTED
+    readmitted_by: str = ""
 
 
 Work = Owed | Underway | Completed | Failed
@@ -294,7 +317,7 @@ class Authorized:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The transfer is final; the vendor owes the work."""
+    """The transfer is final; the vendor owes the work. header: HEADER_LOST where it is known from the chain alone."""
 
     job_id: str
     quote: Quote
@@ -319,6 +342,8 @@ class Voided:
 
 
 Job = Reserved | Authorized | Settled | Voided
+HEADER_LOST = "lost"
+"""In place of the header of a payment that is known from the chain alone. It is never sent."""
 
 
 JOBS_MAX = 8
@@ -332,6 +357,7 @@ class Run:
     """One goal with one budget, paid on one network (CAIP-2). vendor_ids empty: any enabled vendor.
 
     planner_arms: where several planners were to be compared, each with its weight; planner is the one that it got.
+    ask_first: the job whose vendor no tick has reached for the longest time, where ticks had no time for all.
     """
 
     run_id: str
@@ -355,6 +381,7 @@ class Run:
     planner_arms: tuple[tuple[str, int], ...] = ()
     waits: int = 0
     wait_until: float = 0
+    ask_first: str = ""
     version: int = 0
 
 
@@ -370,7 +397,10 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class JobReport:
-    """A vendor's answer about a job. Its texts are data: capped, stripped of control characters, never trusted."""
+    """A vendor's answer about a job. Its texts are data: capped, stripped of control characters, never trusted.
+
+    word: the vendor's own for a status that is none of ours by name.
+    """
 
     status: JobStatus
     progress: float
@@ -378,6 +408,7 @@ class JobReport:
     final_metrics: Mapping[str, object]
     artifact_url: str
     error_message: str
+    word: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,9 @@ UNIT = 10**DECIMALS
 AMOUNT_MAX = 10**9 * UNIT
 """A billion USD: above it an amount is a slip or an attack, and sums still fit Decimal128 and int64."""
 
+NOISE_MAX = Decimal("1e-9")
+"""USD: a thousandth of an atomic unit. What sums of floats are off by is less, and no price is meant by it."""
+
 _PLAIN = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
 
 
@@ -30,6 +33,17 @@ def parse_usd(value: str | int | Decimal) -> int:
     if amount > AMOUNT_MAX:
         raise BadInput(f"{text[:40]} USD is above the limit of {AMOUNT_MAX // UNIT} USD")
     return int(amount)
+
+
+def nearest_usd(value: Decimal) -> Decimal:
+    """The whole number of atomic units, in USD, that a binary fraction was meant for: 4.20 for 4.199999999999999.
+
+    An amount that is off by more than such noise is returned as it is.
+    """
+    if not value.is_finite() or abs(value) > AMOUNT_MAX // UNIT:
+        return value
+    nearest = value.quantize(Decimal(1).scaleb(-DECIMALS))
+    return nearest if abs(value - nearest) <= NOISE_MAX else value
 
 
 class StoredDecimal(Protocol):

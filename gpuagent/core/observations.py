@@ -4,11 +4,13 @@ from collections.abc import Mapping
 
 from gpuagent.core.events import (
     Event,
+    JobAnswered,
     JobClaimed,
     JobDropped,
     JobFinished,
     JobProgressed,
     JobWentSilent,
+    PaymentAdopted,
     PaymentAuthorized,
     PaymentSettled,
     PaymentUnresolved,
@@ -20,6 +22,7 @@ from gpuagent.core.events import (
     PurchaseApproved,
     RunCancelled,
     VendorChosen,
+    VendorReadmitted,
 )
 from gpuagent.core.model import (
     Completed,
@@ -62,6 +65,12 @@ def observations_of(run: Run, event: Event) -> tuple[Observation, ...]:
                 ObservationType.ERROR, f"{by} cancelled the run: {why}", data={"kind": "cancelled", "by": by}
             )
             return (end, *_unneeded(run, event))
+        case VendorReadmitted(vendor_id, by, why):
+            return (
+                _payment(f"{by} allows to pay {vendor_id} again: {why}", "", "readmitted", by=by, vendorId=vendor_id),
+            )
+        case PaymentAdopted():
+            return (_adopted(run, event),)
     observations = _of_job(find_job(run, event.job_id), event)
     return (*observations, *_unneeded(run, event)) if isinstance(event, JobFinished) else observations
 
@@ -107,15 +116,37 @@ def _of_job(job: Job, event: Event) -> tuple[Observation, ...]:
         case JobClaimed(job_id, vendor_job_id):
             data = {"kind": "claimed", "vendorJobId": vendor_job_id}
             return (Observation(ObservationType.METRIC, f"{vendor} named its job {vendor_job_id}", job_id, data),)
-        case JobProgressed(job_id, progress, new_logs):
-            metric = Observation(ObservationType.METRIC, f"{progress:.0%} done", job_id, {"progress": progress})
+        case JobProgressed(job_id, progress, new_logs, reply):
+            text = f"{progress:.0%} done" + (f"; {vendor} says: {reply}" if reply else "")
+            metric = Observation(ObservationType.METRIC, text, job_id, {"progress": progress})
             return (metric, *_logs(job, new_logs))
         case JobWentSilent(job_id, _, problem):
             text = f"{vendor} does not answer about the job: {problem}"
             return (Observation(ObservationType.ERROR, text, job_id, {"kind": "silent", "vendorId": vendor}),)
+        case JobAnswered(job_id, _, reply):
+            text = f"{vendor} answers, without news of the job: {reply}"
+            return (Observation(ObservationType.ERROR, text, job_id, {"kind": "answered", "vendorId": vendor}),)
         case JobFinished(job_id, outcome, new_logs):
             return (*_logs(job, new_logs), _finished(vendor, job_id, outcome))
     return ()
+
+
+def _adopted(run: Run, event: PaymentAdopted) -> Observation:
+    terms, how = event.authorization, "wrote off" if event.written_off else "adopted"
+    before = [f"{job.quote.amount} to {job.quote.pay_to}" for job in run.jobs if job.job_id == event.job_id]
+    text = f"{event.by} {how} {show_usd(terms.amount)} to {event.quote.vendor_id}, paid on chain: {event.why}"
+    kind = "written off" if event.written_off else "adopted"
+    return _payment(
+        text,
+        event.job_id,
+        kind,
+        by=event.by,
+        amount=str(terms.amount),
+        payee=terms.payee,
+        nonce=terms.nonce,
+        transaction=event.settlement.transaction,
+        heldBefore="".join(before),
+    )
 
 
 def _payment(text: str, job_id: str, kind: str, **data: str) -> Observation:
@@ -132,7 +163,7 @@ def _logs(job: Job, lines: tuple[str, ...]) -> list[Observation]:
 
 def _finished(vendor: str, job_id: str, outcome: Completed | Failed) -> Observation:
     if isinstance(outcome, Failed):
-        data: Mapping[str, object] = {"kind": "failed", "vendorId": vendor}
+        data: Mapping[str, object] = {"kind": "failed", "vendorId": vendor, "ending": outcome.ending.value}
         return Observation(ObservationType.ERROR, f"{vendor} failed the job: {outcome.reason}", job_id, data)
     data = {"kind": "completed", "finalMetrics": dict(outcome.final_metrics)}
     return Observation(ObservationType.METRIC, f"{vendor} completed the job", job_id, data)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from gpuagent.core.model import Approval, Authorized, Cause, Quote, Reserved, Run, Settled, Voided
 from gpuagent.core.money import show_usd
+from gpuagent.core.transitions import ends_its_vendor
 from gpuagent.errors import BadInput
 
 DAY_S = 86_400.0
@@ -92,7 +93,12 @@ class Refusal:
 
 def refusals(policy: Policy, run: Run, quote: Quote, usage: Usage, job_id: str = "") -> tuple[Refusal, ...]:
     """Every rule that this purchase would break. usage, and the run's other jobs, without the purchase itself."""
-    verdicts = [_halted(policy, run.payer, quote.vendor_id), _rejected(run, quote), *_capped(policy, run, quote, usage)]
+    verdicts = [
+        _halted(policy, run.payer, quote.vendor_id),
+        _ended(run, quote.vendor_id),
+        _rejected(run, quote),
+        *_capped(policy, run, quote, usage),
+    ]
     at_vendor = sum(
         job.quote.amount
         for job in run.jobs
@@ -172,6 +178,19 @@ def _halted(policy: Policy, payer: str, vendor_id: str) -> Refusal | None:
     if order is None:
         return None
     return Refusal(f"halt of {order.kind}", f"{order.by} halted {order.kind} {order.name}: {order.why}")
+
+
+def has_ended_with(run: Run, vendor_id: str) -> bool:
+    """Whether the run pays this vendor no more: it took a payment, and left it to a dispute or failed at once."""
+    return any(ends_its_vendor(job, vendor_id) for job in run.jobs)
+
+
+def _ended(run: Run, vendor_id: str) -> Refusal | None:
+    if not has_ended_with(run, vendor_id):
+        return None
+    # No word of the vendor's own: planners read this.
+    reason = f"a job that this run paid {vendor_id} for was disputed or failed within seconds"
+    return Refusal("dispute", f"{reason}; only `gpuagent run readmit` lets the run pay it again")
 
 
 def _rejected(run: Run, quote: Quote) -> Refusal | None:

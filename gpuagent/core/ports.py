@@ -30,12 +30,16 @@ class Clock(Protocol):
     """The agent's clock."""
 
     def now(self) -> float:
-        """Unix seconds, whole milliseconds. Paces the agent; never decides about money."""
+        """Unix seconds, whole milliseconds. Paces the agent; decides about money only with others: core/clocks."""
         ...
 
 
 class Runs(Protocol):
     """The runs with their jobs, payments and observations."""
+
+    def now(self) -> float:
+        """The database's clock, which is one for all agents and approvers. Unix seconds."""
+        ...
 
     def new_id(self) -> str:
         """An id for a run: 24 hex digits, never given before."""
@@ -52,7 +56,8 @@ class Runs(Protocol):
     def save(self, before: Run, after: Run, observations: Sequence[Observation], at: float) -> Run:
         """All of it or nothing, compare-and-swap on before.version. The run with its new version.
 
-        A job that is newly reserved or newly authorized is held against the policy in the same transaction.
+        A job that is newly reserved or newly authorized is held against the policy in the same transaction, whose
+        day ends at `at`, but never later than by the database's clock.
         Raises StaleRun when another tick saved first, DuplicateVendorJob when a vendor's job id is taken,
         PolicyRefused when a rule of the policy says no.
         """
@@ -67,7 +72,10 @@ class Rules(Protocol):
         ...
 
     def usage(self, run: Run, network: str, vendor_ids: Sequence[str], at: float, job_id: str = "") -> Usage:
-        """What counts against the policy's caps on the network at `at` (Unix seconds), without the job itself."""
+        """What counts against the policy's caps on the network, without the job itself.
+
+        at: where a day ends, Unix seconds; never later than by the database's clock.
+        """
         ...
 
 
@@ -183,13 +191,30 @@ class Chain(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a node answers at once. keeps_past: whether it reads the token as it was at past blocks."""
+
+    logs_span: int
+    """Blocks in one query for logs."""
+    batch: int
+    """Calls in one request; 1 where it takes no batches."""
+    keeps_past: bool
+
+
 class Node(Chain, Protocol):
     """A chain as a node shows it: the port, and the history that a sweep reads. Raises as Chain does."""
 
     @property
     def token(self) -> Token: ...
 
-    def check(self) -> None: ...
+    def check(self) -> None:
+        """Raises ChainError unless this is the token's chain, and everything is there that a payment will need."""
+        ...
+
+    def limits(self) -> Limits:
+        """Found by asking for more and more at once."""
+        ...
 
     def final(self) -> Block:
         """The newest block that counts as final."""
@@ -289,9 +314,19 @@ class Pace:
     silence_s: float = 300
     """A paid job whose vendor is silent for so long, since it was first asked in vain, counts as failed."""
     overrun: float = 2
-    """A job may take this many times its paid hours, and silence_s on top."""
+    """A job may take this many times its paid hours, and patience_s on top."""
+    patience_s: float = 1800
+    """A paid vendor that answers may take so long to name its job, and so long beyond `overrun` to end it."""
+    at_once_s: float = 10
+    """A job that its vendor says has failed so soon after its payment ends the vendor for the run."""
+    asking_s: float = 20
+    """In one tick no further vendor is asked for its job or news of it, once asking has taken so long in all."""
     poll_s: float = 1.0
     """Between two ticks of a run that is driven: how often its job is polled."""
+
+    def job_max_s(self, hours: float) -> float:
+        """The time after which a job that was paid for so many hours is given up, though its vendor answers."""
+        return hours * 3600 * self.overrun + self.patience_s
 
 
 @dataclass(frozen=True, slots=True)

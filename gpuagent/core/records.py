@@ -25,11 +25,12 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """A nonce of the wallet that no authorization can use again: used for a transfer, or cancelled."""
+    """A nonce of the wallet that no authorization can use again: used for a transfer, or cancelled, in this block."""
 
     nonce: str
     transaction: str
     cancelled: bool
+    block_number: int = 0
 
 
 # In a report.
@@ -51,11 +52,11 @@ class ReportScope:
 
 @dataclass(frozen=True, slots=True)
 class PayerRecord:
-    """A wallet that some ledger names. from_block: where its first recorded payment may be, None if it has none."""
+    """A wallet that some ledger names. first_expiry: of recorded payments, by the chain; None if it has none."""
 
     payer: str
     first_run_at: float
-    from_block: int | None
+    first_expiry: int | None
 
 
 class PaymentStatus(StrEnum):

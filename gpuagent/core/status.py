@@ -144,6 +144,8 @@ def _work_text(work: Work, running: bool, moment: _Moment, heard_at: float | Non
             text = "paid, the vendor has not named a job yet"
         case Underway(progress=progress):
             text = f"running, {100 * progress:.0f} %"
+    if work.reply and work.silent_since is None:
+        text += f", the vendor says: {work.reply}"
     if not running:
         return f"{text}; not followed any more, the run has ended"
     if work.silent_since is not None:

@@ -4,13 +4,16 @@ problem() is the pair of agent/guard: the guard checks what we decide, this what
 """
 
 import hashlib
+from collections.abc import Mapping
 
 from eth_hash.auto import keccak
 
 from gpuagent.core.model import Challenge, Quote, Reserved, Run, Terms, Token, Vendor
-from gpuagent.core.money import show_usd
+from gpuagent.core.money import DECIMALS, show_usd
 from gpuagent.errors import OfferInvalid
 
+NAMES = ("name", "version")
+"""Facts of the token that an offer must name in `extra`: the EIP-712 domain that is signed in."""
 TIMEOUT_MAX_S = 600
 """A vendor that wants its authorization to live longer is refused."""
 
@@ -35,9 +38,42 @@ def problem(terms: Terms, quote: Quote, vendor: Vendor, token: Token) -> str:
         (_same_address(terms.pay_to, vendor.pay_to), "another payee than the recorded one"),
         (terms.amount == str(quote.amount), f"another amount than the quoted {show_usd(quote.amount)}"),
         (1 <= terms.max_timeout_s <= TIMEOUT_MAX_S, f"a timeout outside 1 to {TIMEOUT_MAX_S} s"),
-        (terms.extra == {"name": token.name, "version": token.version}, "extra terms or another token name"),
+        (repeats_facts(terms.extra, token), "extra terms or another token name"),
     )
     return ", ".join(text for holds, text in checks if not holds)
+
+
+def repeats_facts(extra: Mapping[str, object], token: Token) -> bool:
+    """Whether `extra` says only what is so anyway: the token's name and version, and perhaps more of what is signed."""
+    chain = token.network.rpartition(":")[2]
+    facts: dict[str, tuple[object, ...]] = {
+        "name": (token.name,),
+        "version": (token.version,),
+        "decimals": (DECIMALS, str(DECIMALS)),
+        "chainId": (chain, int(chain)) if chain.isascii() and chain.isdecimal() else (),
+        "verifyingContract": (token.address, token.address.lower()),
+        "assetTransferMethod": ("eip3009",),
+        "primaryType": ("TransferWithAuthorization",),
+    }
+    named = all(name in extra for name in NAMES)
+    # By type too: in Python True is 1.
+    return named and all(
+        (type(value), value) in [(type(f), f) for f in facts.get(key, ())] for key, value in extra.items()
+    )
+
+
+def record_problem(quote: Quote, vendor: Vendor) -> str:
+    """What has changed in the vendor's record since the quote, so that it is not to be paid; "" for nothing."""
+    if not vendor.enabled:
+        return f"vendor {vendor.vendor_id} has been disabled"
+    if not _is_payee(quote, vendor):
+        return f"vendor {vendor.vendor_id} has another payee, network or asset on record by now"
+    return ""
+
+
+def _is_payee(quote: Quote, vendor: Vendor) -> bool:
+    recorded = quote.network == vendor.network and _same_address(quote.asset, vendor.asset)
+    return recorded and _same_address(quote.pay_to, vendor.pay_to)
 
 
 def nonce(token: Token, payer: str, job_id: str) -> str:
@@ -56,6 +92,13 @@ def derived_job_id(run_id: str, ordinal: int) -> str:
     nonce, and the token contract refuses to pay for that job twice.
     """
     return hashlib.sha256(f"gpuagent/job/{run_id}/{ordinal}".encode()).hexdigest()[:24]
+
+
+def next_job_id(run: Run) -> str:
+    """The id of the run's next job: the first that none of its jobs has, as a payment may be adopted out of order."""
+    taken = {job.job_id for job in run.jobs}
+    ids = (derived_job_id(run.run_id, ordinal) for ordinal in range(len(taken) + 1))
+    return next(job_id for job_id in ids if job_id not in taken)
 
 
 def unsigned_nonces(run: Run, token: Token) -> list[str]:

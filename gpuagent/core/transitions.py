@@ -4,22 +4,27 @@ Reserved ──PaymentAuthorized──> Authorized ──PaymentSettled──> S
     └──────────JobDropped──────────> Voided <──PaymentVoided──────┘ (only while Authorized)
 
 A Reserved job may wait for PurchaseApproved first; RunCancelled ends the run and drops what is only Reserved.
-PlannerCharged fits every run, ended or not.
+VendorReadmitted lets a running run buy of a vendor that it had ended with. PlannerCharged, PaymentAdopted and
+AskingCutShort fit every run, ended or not; PaymentAdopted makes Settled of whatever the job was.
 """
 
 from dataclasses import replace
 
 from gpuagent.core import budget
+from gpuagent.core.adoption import adopted
 from gpuagent.core.events import (
+    AskingCutShort,
     Authorize,
     Claim,
     Event,
+    JobAnswered,
     JobClaimed,
     JobDropped,
     JobFinished,
     JobProgressed,
     JobWentSilent,
     Pay,
+    PaymentAdopted,
     PaymentAuthorized,
     PaymentSettled,
     PaymentUnresolved,
@@ -34,12 +39,15 @@ from gpuagent.core.events import (
     RunCancelled,
     Step,
     VendorChosen,
+    VendorReadmitted,
 )
 from gpuagent.core.model import (
     Authorized,
     Cause,
     Completed,
+    Failed,
     Job,
+    JobEnding,
     Owed,
     Phase,
     Reserved,
@@ -55,12 +63,15 @@ from gpuagent.errors import IllegalTransition
 def next_steps(run: Run, now: float) -> tuple[Step, ...]:
     """The steps that are due at `now` (Unix seconds): one per open job, then planning. Empty: wait, or all is over.
 
-    What is signed or paid comes before new signatures, so that a refusal of those holds nothing else up. A run that
-    has ended still follows the authorizations that are out: their money is not decided.
+    What is signed comes first, as a vendor that is slow to tell of its job must not delay it; new signatures come last,
+    as news of a job may make them unneeded. A run that has ended still follows the authorizations that are out: their
+    money is not decided.
     """
     running = run.status is RunStatus.RUNNING
-    steps = [step for job in run.jobs if (step := _step_for(job, running, now))]
-    steps.sort(key=lambda step: isinstance(step, Authorize))
+    first = next((place for place, job in enumerate(run.jobs) if job.job_id == run.ask_first), 0)
+    in_turn = (*run.jobs[first:], *run.jobs[:first])
+    steps = [step for job in in_turn if (step := _step_for(job, running, now))]
+    steps.sort(key=lambda step: 0 if isinstance(step, Pay) else 2 if isinstance(step, Authorize) else 1)
     open_jobs = sum(map(is_open, run.jobs))
     if running and open_jobs < run.jobs_open_max and now >= run.wait_until:
         steps.append(Plan())
@@ -93,6 +104,14 @@ def has_open_job(run: Run) -> bool:
     return any(map(is_open, run.jobs))
 
 
+def ends_its_vendor(job: Job, vendor_id: str) -> bool:
+    """Whether the run pays this vendor no more, because of what became of this job there."""
+    match job:
+        case Settled(work=Failed(ending=JobEnding.DISPUTED | JobEnding.AT_ONCE, readmitted_by="")):
+            return job.quote.vendor_id == vendor_id
+    return False
+
+
 def is_over(run: Run) -> bool:
     """True when the run has ended and no money is undecided: no step will ever be due again."""
     return run.status is not RunStatus.RUNNING and budget.held(run) == 0
@@ -122,11 +141,15 @@ def find_job(run: Run, job_id: str) -> Job:
 
 def apply(run: Run, event: Event) -> Run:
     """The run after the event. Raises IllegalTransition rather than bend a rule."""
-    if isinstance(event, VendorChosen | PlanPostponed | PlanAborted | RunCancelled):
+    if isinstance(event, VendorChosen | PlanPostponed | PlanAborted | RunCancelled | VendorReadmitted):
         return _planned(run, event)
     if isinstance(event, PlannerCharged):  # the money is gone, whatever has become of the run meanwhile
         return _charged(run, event.cost)
+    if isinstance(event, PaymentAdopted):
+        return adopted(run, event)
     job = find_job(run, event.job_id)
+    if isinstance(event, AskingCutShort):
+        return replace(run, ask_first=job.job_id)
     after = _next_state(job, event)
     if after is None:
         raise IllegalTransition(f"{event} does not fit {job}")
@@ -139,10 +162,10 @@ def apply(run: Run, event: Event) -> Run:
     return budget.check(run)
 
 
-def _planned(run: Run, event: VendorChosen | PlanPostponed | PlanAborted | RunCancelled) -> Run:
+def _planned(run: Run, event: VendorChosen | PlanPostponed | PlanAborted | RunCancelled | VendorReadmitted) -> Run:
     if run.status is not RunStatus.RUNNING:
         raise IllegalTransition(f"{event} on a run that has {run.status}")
-    if not isinstance(event, RunCancelled):
+    if not isinstance(event, RunCancelled | VendorReadmitted):
         run = _charged(run, event.cost)
     match event:
         case PlanAborted(reason):
@@ -158,6 +181,11 @@ def _planned(run: Run, event: VendorChosen | PlanPostponed | PlanAborted | RunCa
             return budget.check(replace(run, jobs=(*run.jobs, job), waits=0, wait_until=0))
         case RunCancelled(by, why):
             return _ended(run, RunStatus.FAILED, f"cancelled by {by}: {why}", "the run was cancelled")
+        case VendorReadmitted(vendor_id, by):
+            jobs = tuple(_readmitted(job, by) if ends_its_vendor(job, vendor_id) else job for job in run.jobs)
+            if jobs == run.jobs:
+                raise IllegalTransition(f"run {run.run_id} has not ended with {vendor_id}")
+            return replace(run, jobs=jobs, waits=0, wait_until=0)
 
 
 def _charged(run: Run, cost: int) -> Run:
@@ -206,8 +234,15 @@ def _next_state(job: Job, event: Event) -> Job | None:
             return replace(job, work=Underway(event.vendor_job_id, event.at))
         case Settled(work=Underway() as work), JobProgressed():
             return replace(job, work=_progressed(work, event))
-        case Settled(work=Owed(silent_since=None) | Underway(silent_since=None) as work), JobWentSilent():
+        case Settled(work=Owed(silent_since=None) as work), JobWentSilent():
+            return replace(job, work=replace(work, silent_since=event.at, asked_at=work.asked_at or event.at))
+        case Settled(work=Underway(silent_since=None) as work), JobWentSilent():
             return replace(job, work=replace(work, silent_since=event.at))
+        case Settled(work=Owed() as work), JobAnswered():
+            asked_at = work.asked_at or event.at
+            return replace(job, work=replace(work, silent_since=None, reply=event.reply, asked_at=asked_at))
+        case Settled(work=Underway() as work), JobAnswered():
+            return replace(job, work=replace(work, silent_since=None, reply=event.reply))
         case Settled(work=Owed() | Underway()), JobFinished():
             return replace(job, work=event.outcome)
     return None
@@ -224,4 +259,11 @@ def _progressed(work: Underway, event: JobProgressed) -> Underway:
         progress=max(work.progress, event.progress),
         logs_seen=work.logs_seen + len(event.new_logs),
         silent_since=None,
+        reply=event.reply,
     )
+
+
+def _readmitted(job: Job, by: str) -> Job:
+    if not isinstance(job, Settled) or not isinstance(job.work, Failed):
+        raise IllegalTransition(f"{job} has not failed")
+    return replace(job, work=replace(job.work, readmitted_by=by))

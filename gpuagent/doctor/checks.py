@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuagent import wiring
 from gpuagent.core import policy as rules_of
+from gpuagent.core.clocks import APART_MAX_S
 from gpuagent.core.model import Vendor
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import CANCEL_GAS, Clock
@@ -21,9 +22,12 @@ if TYPE_CHECKING:
     from gpuagent.wiring import Database
 
 MONGODB_DRIFT_MAX_S = 10.0
-CHAIN_AHEAD_MAX_S, CHAIN_BEHIND_MAX_S = 30.0, 120.0
+CHAIN_AHEAD_MAX_S, CHAIN_BEHIND_MAX_S = 30.0, APART_MAX_S
 """A block's time is when it was made: on Base every 2 s. One that is ahead of us means that our clock is slow."""
 VENDORS_AT_ONCE = 8
+LOGS_SPAN_MIN = 500
+"""Blocks whose logs a node shows at once: with fewer the books are read slowly."""
+BASE_BLOCKS_A_DAY = 43_200
 
 
 class Status(StrEnum):
@@ -148,7 +152,7 @@ def _vendor(vendor: Vendor, current: Settings) -> Check:
 
 
 def clocks(installation: Installation) -> Iterator[Check]:
-    fix = "set the clock of this machine by NTP: quotes and workers' leases expire by it"
+    fix = f"set the clock of this machine by NTP: nothing is signed by clocks that differ by {APART_MAX_S:.0f} s"
     if installation.database:
         ahead = installation.database.reads.server().clock - installation.clock.now()
         wrong = abs(ahead) > MONGODB_DRIFT_MAX_S

@@ -10,10 +10,14 @@ from gpuagent.core.model import Quote, Reserved, Terms, Token, Vendor
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import VendorApi
 from gpuagent.core.terms import problem
+from gpuagent.doctor.published import job_fields, state_words
 from gpuagent.errors import BadInput, ConfigError, GpuAgentError
+from gpuagent.wire import strict_json
 from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed, is_encrypted_or_local
+from gpuagent.wire.vendor_words import JOB_NAMES, status_of
 
 HOURS = Decimal(1)
+DETAIL_MAX = 300
 NOWHERE = "0x" + "0" * 40
 
 
@@ -42,6 +46,7 @@ def check(
         probe.expect("refuses a caller without a token", (401, 403), "POST", "/quote", _order(gpu_type), bare=True),
         probe.expect("refuses a GPU it does not have", (400, 404, 422), "POST", "/quote", _order("no-such-gpu")),
         probe.expect("knows no job it never sold", (404,), "GET", "/job-status?vendorJobId=no-such-job"),
+        *_published(probe),
     ]
     try:
         quote = vendor_api.quote(vendor, "conformance check", gpu_type, HOURS)
@@ -51,7 +56,7 @@ def check(
     submit = {"vendorJobTemplateId": quote.template_id, "jobParams": {}}
     return [
         *results,
-        _asks_for_its_quote(vendor, quote, vendor_api),
+        *_asks_for_its_quote(vendor, quote, vendor_api),
         probe.expect(
             "refuses a payment that is none",
             (400, 402),
@@ -63,16 +68,41 @@ def check(
     ]
 
 
-def _asks_for_its_quote(vendor: Vendor, quote: Quote, vendor_api: VendorApi) -> ConformanceResult:
-    name = "asks by 402 for exactly what it quoted"
+def _asks_for_its_quote(vendor: Vendor, quote: Quote, vendor_api: VendorApi) -> list[ConformanceResult]:
+    """The 402 to an unpaid order, and to the same order under the same key, as after a crash."""
+    name, again, order = "asks by 402 for exactly what it quoted", "answers an order twice alike", token_hex(12)
     try:
-        challenge = vendor_api.challenge(vendor, Reserved(token_hex(12), quote, 0))
+        challenge = vendor_api.challenge(vendor, Reserved(order, quote, 0))
     except GpuAgentError as error:
-        return ConformanceResult(name, False, str(error))
+        return [ConformanceResult(name, False, str(error))]
     problems = [_differs(terms, quote, vendor) for terms in challenge.accepts]
-    if "" in problems:
-        return ConformanceResult(name, True, f"{show_usd(quote.amount)} to {quote.pay_to} on {quote.network}")
-    return ConformanceResult(name, False, "; ".join(problems) or "the 402 offers nothing that can be read")
+    if "" not in problems:
+        detail = "; ".join(problems) or "the 402 offers nothing that can be read"
+        return [ConformanceResult(name, False, detail)]
+    first = ConformanceResult(name, True, f"{show_usd(quote.amount)} to {quote.pay_to} on {quote.network}")
+    try:
+        alike = vendor_api.challenge(vendor, Reserved(order, quote, 0)).accepts == challenge.accepts
+    except GpuAgentError as error:
+        return [first, ConformanceResult(again, False, str(error))]
+    return [first, ConformanceResult(again, alike, "the same 402" if alike else "another 402 for the same key")]
+
+
+def _published(probe: "_Probe") -> list[ConformanceResult]:
+    """The paid answers, which cannot be seen without paying, as far as the vendor publishes them."""
+    contract = probe.contract()
+    if contract is None:
+        return [ConformanceResult("publishes its answers", True, "no /openapi.json: its words could not be checked")]
+    words, fields = state_words(contract), job_fields(contract)
+    new = [word for word in words if not status_of(word)]
+    states = f"new words, which count as alive: {', '.join(new)}" if new else ", ".join(words) or "not published"
+    named = any(name in fields for name in JOB_NAMES) or not fields
+    missing = f"none of {', '.join(JOB_NAMES)}, only {', '.join(fields)}"
+    return [
+        ConformanceResult("names states of a job in words that are known", not new, states[:DETAIL_MAX]),
+        ConformanceResult(
+            "names the job of a paid order", named, ", ".join(fields)[:DETAIL_MAX] if named else missing[:DETAIL_MAX]
+        ),
+    ]
 
 
 def _differs(terms: Terms, quote: Quote, vendor: Vendor) -> str:
@@ -96,6 +126,15 @@ class _Probe:
     vendor: Vendor
     http: BoundedHttp
     headers: Mapping[str, str]
+
+    def contract(self) -> Mapping[str, Any] | None:
+        """The vendor's OpenAPI document, None where it publishes none that can be read. It is asked without a token."""
+        try:
+            reply = self.http.request("GET", self.vendor.endpoint.rstrip("/") + "/openapi.json")
+            document = strict_json.parse(reply.body) if reply.status == 200 else None
+        except (HttpFailed, ValueError):
+            return None
+        return document if isinstance(document, dict) else None
 
     def expect(
         self,

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from gpuagent import settings, wiring
 from gpuagent.core.networks import BASE, LOCAL
-from gpuagent.core.ports import Clock
+from gpuagent.core.ports import Clock, Limits
 from gpuagent.doctor import checks
 from gpuagent.doctor.checks import Check, Installation, Status
 from gpuagent.errors import ConfigError, GpuAgentError
@@ -69,9 +69,12 @@ class _Opener:
         database = self._stack.enter_context(wiring.open_database(self.installation.settings))
         self.installation = replace(self.installation, database=database)
         server = database.reads.server()
-        where = "MONGODB_URI" if self.installation.settings.mongodb_uri else "embedded"
+        current = self.installation.settings
+        where = "MONGODB_URI" if current.mongodb_uri else f"embedded: {wiring.embedded_place(current)}"
         kind = f"replica set {server.replica_set}" if server.replica_set else "sharded cluster"
-        yield Check("database", Status.OK, f"MongoDB {server.version}, {kind} ({where})")
+        yield Check("database", Status.OK, f"MongoDB {server.version}, {kind}, database {database.name} ({where})")
+        if database.upgrade:
+            yield Check("database schema", Status.ADVICE, database.upgrade, "an administrator of MongoDB does it once")
 
     def _chain(self) -> Iterator[Check]:
         current = self.installation.settings
@@ -91,14 +94,25 @@ def _configuration(current: Settings) -> Check:
 
 
 def _node(current: Settings, url: str) -> Check:
-    """Chain id of a node, and the token there: code, name, version, decimals, EIP-712 domain. Shows the host only."""
+    """Chain id of a node, the token there down to its domain, and what it answers at once. Shows the host only."""
     name = f"node {urlsplit(url).hostname or url[:8]}"
     try:
-        with wiring.open_chain(replace(current, environ={**current.environ, "CHAIN_RPC_URL": url})):
-            token = current.token
+        with wiring.open_chain(replace(current, environ={**current.environ, "CHAIN_RPC_URL": url})) as node:
+            token, limits = node.token, node.limits()
     except GpuAgentError as error:
         return Check(name, Status.FAILED, str(error), FIXES["chain"])
-    return Check(name, Status.OK, f"chain {token.chain_id}; {token.name} {token.version}, its domain as pinned")
+    detail = f"chain {token.chain_id}; {token.name} {token.version}, its domain as pinned; {_in_words(limits)}"
+    if limits.logs_span >= checks.LOGS_SPAN_MIN:
+        return Check(name, Status.OK, detail)
+    requests = checks.BASE_BLOCKS_A_DAY // limits.logs_span
+    detail += f": to read the books of a day on Base takes {requests:,} requests"
+    return Check(name, Status.ADVICE, detail, "payments work; a node that shows more at once reads the books sooner")
+
+
+def _in_words(limits: Limits) -> str:
+    blocks = f"logs of {limits.logs_span:,} block{'' if limits.logs_span == 1 else 's'} at once"
+    calls = f"{limits.batch} calls a request" if limits.batch > 1 else "no batches"
+    return f"{blocks}, {calls}, {'with' if limits.keeps_past else 'without'} past states"
 
 
 def _results(check: Callable[[Installation], Iterator[Check]], installation: Installation) -> Iterator[Check]:

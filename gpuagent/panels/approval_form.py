@@ -8,11 +8,12 @@ from typing import Any
 
 import ipywidgets as w
 
-from gpuagent.agent.approve import NAME_MAX, WHY_MAX, approve, cancel, reject
+from gpuagent.agent.approve import approve, cancel, reject
 from gpuagent.core.model import Run
 from gpuagent.core.money import amount, show_usd
 from gpuagent.core.policy import EVERY_WALLET, Halt, Policy
 from gpuagent.core.records import RunSnapshot
+from gpuagent.core.text import NAME_MAX, WHY_MAX
 from gpuagent.errors import BadInput
 from gpuagent.panels.kit.fields import Field, button, required_text, row, text_input
 from gpuagent.panels.kit.html import Html, el, join

@@ -8,6 +8,7 @@ import ipywidgets as w
 
 from gpuagent.agent.dry_run import DryRun, simulate
 from gpuagent.agent.start import GOAL_MAX, HOURS_MAX, TAG_MAX, Order, prepare, start
+from gpuagent.core.gpus import distinct
 from gpuagent.core.model import HOURS_MIN, Run, Vendor
 from gpuagent.core.money import parse_usd, show_usd
 from gpuagent.core.policy import LIMITS, Policy
@@ -80,7 +81,7 @@ class LaunchForm:
         )
 
     def _fields(self) -> dict[str, Field[Any]]:
-        types = sorted({gpu for vendor in self._vendors for gpu in vendor.gpu_types}) or ["A100"]
+        types = distinct(gpu for vendor in self._vendors for gpu in vendor.gpu_types) or ["A100"]
         names = list(self._session.agent.ports.planners)
         planner = dropdown("Planner", [(planner_label(name), name) for name in names])
         planner.value = self._session.settings.planner

@@ -90,7 +90,7 @@ def console_title(session: Session, balance: str) -> Html:
     wallet = session.agent.ports.wallet
     market = "practice market" if session.faults else wallet.token.network
     address = el("code", f"{wallet.address[:8]}…{wallet.address[-4:]}", title=wallet.address)
-    place = f", {market}, database {session.settings.database}"
+    place = f", {market}, database {session.agent.database.name}"
     return el(
         "div",
         el("h2", "gpuagent console"),

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from gpuagent.core.money import show_usd
 from gpuagent.core.status import planner_label
+from gpuagent.core.text import spreadsheet_text
 from gpuagent.errors import BadInput
 from gpuagent.planbench.compare import BAYES, BOUNDS, Comparison
 from gpuagent.planbench.labels import planner_note
@@ -151,7 +152,8 @@ def as_csv(comparison: Comparison) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(_values(play) for play in comparison.plays)
+    for play in comparison.plays:
+        writer.writerow([spreadsheet_text(value) if isinstance(value, str) else value for value in _values(play)])
     return text.getvalue()
 
 

@@ -7,7 +7,11 @@ from typing import Any
 
 import httpx
 
-from gpuagent.errors import VendorError
+from gpuagent.core.text import is_web_url
+from gpuagent.errors import ConfigError, VendorError
+from gpuagent.settings import Environment
+from gpuagent.wire.credentials import secrets_sent
+from gpuagent.wire.scrub import Scrubber
 
 JOBS_FAIL = "jobs_fail"
 FAULTS: Mapping[str, str] = {
@@ -44,19 +48,33 @@ class FaultSwitches:
         try:
             reply = self.client.request(method, f"/mock/{path}", json=body or None)
             if not reply.is_success:
-                raise VendorError(f"the practice market answered {reply.status_code}: {reply.text[:200]}")
+                raise VendorError(
+                    f"the practice market answered {reply.status_code}: {self._scrubbed(reply.text)[:200]}"
+                )
             answer: Mapping[str, Any] = reply.json()
         except (httpx.HTTPError, ValueError) as error:
-            raise VendorError(f"the practice market does not answer ({type(error).__name__}): {error}") from error
+            problem = self._scrubbed(str(error))
+            raise VendorError(f"the practice market does not answer ({type(error).__name__}): {problem}") from None
         return answer
+
+    def _scrubbed(self, text: str) -> str:
+        return Scrubber(secrets_sent(str(self.client.base_url), self.client.headers)).scrub(text)
 
 
 @contextmanager
 def fault_switches(environ: Mapping[str, str]) -> Iterator[FaultSwitches | None]:
-    """The switches of the practice market at VENDOR_URL, as `gpuagent up` prints it; None where that is not set."""
+    """The switches of the practice market at VENDOR_URL, as `gpuagent up` prints it; None where that is not set.
+
+    Raises ConfigError.
+    """
+    environ = Environment(environ)
     if not environ.get("VENDOR_URL"):
         yield None
         return
+    if not is_web_url(environ["VENDOR_URL"]):
+        raise ConfigError("VENDOR_URL is no URL: write what `gpuagent up` prints, such as http://127.0.0.1:4001")
+    if not environ.get("GPU_VENDOR_SECRET", "").isascii():
+        raise ConfigError("GPU_VENDOR_SECRET holds characters that no token has: copy it again")
     token = {"Authorization": f"Bearer {environ.get('GPU_VENDOR_SECRET', '')}"}
-    with httpx.Client(base_url=environ["VENDOR_URL"], headers=token, timeout=TIMEOUT_S) as client:
+    with httpx.Client(base_url=environ["VENDOR_URL"], headers=token, timeout=TIMEOUT_S, trust_env=False) as client:
         yield FaultSwitches(client)

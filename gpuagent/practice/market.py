@@ -84,8 +84,12 @@ def practice_market(vendors: int, **environment: str) -> Iterator[PracticeMarket
     with starting as running, wiring.open_agent(settings.read({**environment, **running.environment})) as agent:
         token = {"Authorization": f"Bearer {running.environment['GPU_VENDOR_SECRET']}"}
         clock = TurnedClock(agent.ports.clock)
-        agent = replace(agent, ports=replace(agent.ports, clock=clock))
-        with httpx.Client(base_url=running.environment["VENDOR_URL"], headers=token, timeout=TIMEOUT_S) as client:
+        store = agent.store.turned(lambda: clock.ahead_s)
+        agent = replace(
+            agent, database=replace(agent.database, store=store), ports=replace(agent.ports, clock=clock, store=store)
+        )
+        url = running.environment["VENDOR_URL"]
+        with httpx.Client(base_url=url, headers=token, timeout=TIMEOUT_S, trust_env=False) as client:
             yield PracticeMarket(
                 agent, running.vendors, PracticeControls(client, running.environment["CHAIN_RPC_URL"], clock)
             )

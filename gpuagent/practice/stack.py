@@ -17,10 +17,16 @@ from typing import IO, Any
 from gpuagent import wiring
 from gpuagent.core.model import Vendor
 from gpuagent.errors import ConfigError
+from gpuagent.wire.child_environment import child_environment
 
 READY_S = 60
 STOP_S = 15
 POLL_S = 0.05
+VENDOR_VARIABLES = (
+    *("PORT", "BASE_PRICE_PER_HOUR", "FAIL_RATE", "FAIL_VENDOR_ID"),
+    *("MOCK_DATA_DIR", "MOCK_PAYER_USDC", "MOCK_SEED", "MOCK_SLOW_S", "MOCK_SPEED", "MOCK_VENDORS"),
+)
+"""What the practice vendors read of the user's environment. Chain, wallets and bearer token they bring themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +105,7 @@ def _vendors(
     with TemporaryDirectory(prefix="gpuagent-vendor-") as scratch, (Path(scratch) / "log").open("w+") as log:
         vendor = subprocess.Popen(
             [sys.executable, "-m", "mock_vendor", "--until-stdin-closes"],
-            env={**_without_a_chain(os.environ), **settings},
+            env={**child_environment(os.environ, *VENDOR_VARIABLES), **settings},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -120,12 +126,6 @@ def _vendors(
                 vendor.kill()
                 vendor.wait()
             vendor.stdout.close()
-
-
-def _without_a_chain(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment without the variables of any chain: the vendors here bring a chain of their own."""
-    prefixes = ("CHAIN_RPC_URL", "FACILITATOR_", "X402_")
-    return {name: value for name, value in environ.items() if not name.startswith(prefixes)}
 
 
 def _ready_line(vendor: "subprocess.Popen[str]", log: IO[str]) -> dict[str, Any]:

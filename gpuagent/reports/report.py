@@ -1,6 +1,5 @@
 """One report: its period, its scope and its figures. open_report() makes one."""
 
-import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
@@ -131,13 +130,12 @@ def open_report(request: ReportRequest, settings: "Settings | None" = None, chai
     """
     from gpuagent import settings as environment
     from gpuagent import wiring
-    from gpuagent.session import open_records
 
     configured = settings or environment.read()
     now = wiring.system_clock().now()
     # What cannot be is refused before a server starts.
     parse_period(request.period, datetime.fromtimestamp(now, UTC))
     parse_display(request.currency, request.rate)
-    with wiring.open_database(configured) if settings else open_records(os.environ) as database:
+    with wiring.open_database(configured) as database:
         open_chain = (lambda: wiring.open_chain(configured)) if chain else None
         return make_report(request, database, configured.network, now, open_chain)

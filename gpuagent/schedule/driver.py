@@ -23,7 +23,8 @@ from gpuagent.errors import BadInput, ChainError
 from gpuagent.render.narration import Narration
 from gpuagent.schedule.result import Result
 from gpuagent.schedule.run_name import load_or_start
-from gpuagent.session import is_configured, resolved_environment
+from gpuagent.session import resolved_environment
+from gpuagent.settings import is_configured
 from gpuagent.tick import tick
 
 TICKS_MAX, PAUSE_MAX_S = 1_000_000, 86_400

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 from gpuagent.errors import BadInput
-from gpuagent.schedule.parameters import Value
+from gpuagent.schedule.typed_text import Value
 
 ENGINE, KERNEL = "gpuagent", "python3"
 """The kernel of this very environment: its spec is found beside sys.executable, activated or not."""

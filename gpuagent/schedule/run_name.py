@@ -9,12 +9,14 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gpuagent.agent.start import Order, start
+from gpuagent.core.gpus import is_same
 from gpuagent.core.model import Run
-from gpuagent.core.money import show_usd
+from gpuagent.core.money import amount, parse_usd, show_usd
 from gpuagent.core.ports import Ports
 from gpuagent.errors import BadInput, DuplicateRun, UnknownRun
 
@@ -30,7 +32,7 @@ PERIODS = {
     "week": ("%G-W%V", r"\d{4}-W\d\d"),
     "month": ("%Y-%m", r"\d{4}-\d\d"),
 }
-"""The format of each period of UTC, and the pattern of a text in this format."""
+"""The format of each period, and the pattern of a text in this format."""
 
 
 def run_id_of(text: str) -> str:
@@ -69,11 +71,20 @@ def load_or_start(order: Order, text: str, ports: Ports) -> Run:
     return run
 
 
-def run_name(name: str, period: str, now: float, runs: Iterable[Mapping[str, Any]]) -> str:
+def zone_of(text: str) -> tzinfo:
+    """The time zone with this name, such as Europe/Berlin; UTC for "". Raises BadInput."""
+    try:
+        return ZoneInfo(text) if text not in ("", "UTC") else UTC
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise BadInput(f"no time zone {text[:80]!r}: write UTC, or a name such as Europe/Berlin") from None
+
+
+def run_name(name: str, period: str, now: float, runs: Iterable[Mapping[str, Any]], zone: tzinfo = UTC) -> str:
     """The name of the run for the period that now (Unix seconds) is in; or of the oldest run of the same name and kind
     of period that is not over, since a run that was begun is brought to its end first.
 
-    runs: documents, newest first. Raises BadInput.
+    runs: documents, newest first. zone: whose calendar days, weeks and months are of, on which the clocks may change;
+    hours are UTC's in every zone, as two hours of a day may have one name there. Raises BadInput.
     """
     if period not in PERIODS:
         raise BadInput(f"no period {period!r}: write one of {', '.join(PERIODS)}")
@@ -82,7 +93,26 @@ def run_name(name: str, period: str, now: float, runs: Iterable[Mapping[str, Any
     time_format, pattern = PERIODS[period]
     name_pattern = re.compile(f"{re.escape(name)}-{pattern}")
     names = [tag for run in runs if not _is_over(run) for tag in run.get("tags", ()) if name_pattern.fullmatch(tag)]
-    return names[-1] if names else f"{name}-{datetime.fromtimestamp(now, UTC).strftime(time_format)}"
+    moment = datetime.fromtimestamp(now, UTC if period == "hour" else zone)
+    return names[-1] if names else f"{name}-{moment.strftime(time_format)}"
+
+
+def ended_run(
+    name: str, runs: Iterable[Mapping[str, Any]], values: Mapping[str, object] | None = None
+) -> Mapping[str, Any] | None:
+    """The document of the run with this name where it is over, so that another start has nothing to do; else None.
+
+    values: of a notebook's parameters. None too where they order something else: the notebook says what is wrong then.
+    """
+    run_id, values = run_id_of(name), values or {}
+    run = next((run for run in runs if str(run["_id"]) == run_id and _is_over(run)), None)
+    if run is None or str(values.get("goal", run["goal"])).strip() != run["goal"]:
+        return None
+    try:
+        same = "budget" not in values or parse_usd(str(values["budget"])) == amount(run["budgetTotal"])
+    except BadInput:
+        return None
+    return run if same else None
 
 
 def _is_over(run: Mapping[str, Any]) -> bool:
@@ -95,7 +125,7 @@ def _check_order(order: Order, run: Run, name: str) -> None:
     terms: dict[str, tuple[object, object]] = {
         "goal": (order.goal.strip(), run.goal),
         "budget": (show_usd(order.budget), show_usd(run.budget)),
-        "gpu_type": (order.gpu_type, run.gpu_type),
+        "gpu_type": (run.gpu_type if is_same(order.gpu_type, run.gpu_type) else order.gpu_type, run.gpu_type),
         "hours": (order.max_hours, run.max_hours),
         "user": (order.user_id, run.user_id),
         "planner": (order.planner, run.planner),

@@ -1,23 +1,29 @@
-"""An HTTP client for untrusted servers: one deadline, capped sizes, no redirects, no proxies."""
+"""An HTTP client for untrusted servers: one deadline, capped sizes, no redirects, no proxy unless it is given."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import urlsplit
 
 import httpcore
 import httpx
 
+from gpuagent.core.text import is_web_url
+from gpuagent.wire.compression import BodyTooLarge, CompressionError, Unpacker
+from gpuagent.wire.credentials import secrets_sent
+from gpuagent.wire.egress import LOOPBACK, Egress, direct
+from gpuagent.wire.scrub import KEY, Scrubber
 from gpuagent.wire.transport import Transport, deadline
 
 BODY_MAX = 64 * 1024
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+PROBLEM_MAX = 300
 TRANSPORT_ERRORS = (
     httpx.HTTPError,
     httpx.InvalidURL,
     httpx.StreamError,
     httpcore.NetworkError,
     httpcore.ProtocolError,
+    httpcore.ProxyError,
     httpcore.TimeoutException,
     httpcore.UnsupportedProtocol,
     OSError,
@@ -28,27 +34,36 @@ class HttpFailed(Exception):
     """No usable answer: refused, cut off, too slow, too large, or a redirect. Says nothing of what was done."""
 
 
+class AnswerTooLarge(HttpFailed):
+    """More than the cap: a smaller question may have an answer that fits."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP response, read whole."""
+    """An HTTP response, read whole and unpacked. scrubber: takes what was sent out of what is quoted from it."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    scrubber: Scrubber = field(default=Scrubber({}), repr=False, compare=False)
 
 
 class BoundedHttp:
-    """A keep-alive HTTP client, safe to share between threads. body_max: bytes of a response."""
+    """A keep-alive HTTP client, safe to share between threads.
 
-    def __init__(self, deadline_s: float, body_max: int = BODY_MAX) -> None:
+    body_max: bytes of a response. egress: the way out of this machine, direct() unless given.
+    """
+
+    def __init__(self, deadline_s: float, body_max: int = BODY_MAX, egress: Egress | None = None) -> None:
+        self._egress = egress or direct()
         self._deadline_s = deadline_s
         self._body_max = body_max
         self._client = httpx.Client(
-            transport=Transport(),
+            transport=Transport(self._egress),
             timeout=deadline_s,
             follow_redirects=False,
             trust_env=False,
-            # Compressed bodies could grow past the cap while they are unpacked.
+            # Nothing is to be unpacked; what comes compressed all the same is, within the cap.
             headers={"Accept-Encoding": "identity"},
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
@@ -63,6 +78,7 @@ class BoundedHttp:
         params: Mapping[str, str] | None = None,
     ) -> Reply:
         """One exchange, over within the deadline but for the system's own time to resolve a name. Raises HttpFailed."""
+        scrubber = Scrubber(secrets_sent(url, headers or {}) | dict.fromkeys(self._egress.secrets, KEY))
         try:
             with (
                 deadline(self._deadline_s),
@@ -70,19 +86,28 @@ class BoundedHttp:
             ):
                 if response.is_redirect:
                     raise HttpFailed(f"answered with a redirect ({response.status_code}), which is not followed")
-                return Reply(response.status_code, response.headers, self._read(response))
+                return Reply(response.status_code, response.headers, self._read(response), scrubber)
         except TRANSPORT_ERRORS as error:
-            raise HttpFailed(_problem(error)) from None
+            proxy = self._egress.proxy(url)
+            way = f", by way of the proxy in {proxy.variable}" if proxy else ""
+            problem = scrubber.scrub(_problem(error))[:PROBLEM_MAX] + way
+        # Outside of the handler, so that no error that quotes the server as it is hangs on to this one.
+        raise HttpFailed(problem)
 
     def close(self) -> None:
         self._client.close()
 
     def _read(self, response: httpx.Response) -> bytes:
         body = bytearray()
-        for chunk in response.iter_raw():
-            body += chunk
-            if len(body) > self._body_max:
-                raise HttpFailed(f"answered with more than {self._body_max} bytes")
+        try:
+            unpacker = Unpacker(response.headers.get("Content-Encoding", ""), self._body_max)
+            for chunk in response.iter_raw():
+                body += unpacker.feed(chunk)
+            unpacker.finish()
+        except BodyTooLarge as error:
+            raise AnswerTooLarge(f"answered {error}") from error
+        except CompressionError as error:
+            raise HttpFailed(f"answered {error}") from error
         return bytes(body)
 
 
@@ -95,7 +120,12 @@ def is_encrypted_or_local(url: str) -> bool:
     return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
 
 
+def is_endpoint(url: str) -> bool:
+    """Whether paths can be put behind the URL, which is_encrypted_or_local(): it has no user, query or fragment."""
+    return is_web_url(url) and not set(url) & set("\\?#@") and is_encrypted_or_local(url)
+
+
 def _problem(error: Exception) -> str:
     """The error in words. Of a request that we made wrongly only the kind: the text would show its headers."""
     own_fault = isinstance(error, httpcore.LocalProtocolError | httpx.LocalProtocolError)
-    return type(error).__name__ if own_fault else f"{type(error).__name__}: {error}"[:300]
+    return type(error).__name__ if own_fault else f"{type(error).__name__}: {error}"

@@ -10,41 +10,52 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from functools import cache
 from typing import Any
 
 import httpcore
 import httpx
 
+from gpuagent.wire.egress import Egress, Proxy, direct
+
 ADDRESSES_MAX = 3
 """Addresses of a name that are tried."""
+IDLE_MAX_S = 4
+"""A connection that was idle for longer is not used again. A NAT that has forgotten it would swallow the next request,
+for its whole deadline; and servers commonly hang up after 5 s."""
 _ends_at: ContextVar[float | None] = ContextVar("ends_at", default=None)
 
 
 @contextmanager
 def deadline(seconds: float) -> Iterator[None]:
-    """Ends every exchange inside that runs over a Transport in this thread after so many seconds."""
-    token = _ends_at.set(time.monotonic() + seconds)
+    """Ends every exchange inside that runs over a Transport in this thread after so many seconds.
+
+    Inside another deadline the earlier of the two counts.
+    """
+    ends_at, outer = time.monotonic() + seconds, _ends_at.get()
+    token = _ends_at.set(ends_at if outer is None else min(ends_at, outer))
     try:
         yield
     finally:
         _ends_at.reset(token)
 
 
-class Transport(httpx.BaseTransport):
-    """A transport for httpx clients that obeys deadline(). Raises httpcore's errors."""
+def time_left() -> float:
+    """Seconds until the deadline that is set in this thread; infinite where none is."""
+    ends_at = _ends_at.get()
+    return float("inf") if ends_at is None else ends_at - time.monotonic()
 
-    def __init__(self) -> None:
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=_ssl_context(),
-            max_connections=100,
-            max_keepalive_connections=20,
-            network_backend=_Backend(),
-        )
+
+class Transport(httpx.BaseTransport):
+    """A transport for httpx clients that obeys deadline(). Raises httpcore's errors. egress: direct() unless given."""
+
+    def __init__(self, egress: Egress | None = None) -> None:
+        self._egress = egress or direct()
+        proxies = {None, *self._egress.proxies.values()}
+        self._pools = {proxy: _pool(self._egress.ssl_context, proxy) for proxy in proxies}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         assert isinstance(request.stream, httpx.SyncByteStream)
-        response = self._pool.handle_request(
+        response = self._pools[self._egress.proxy(str(request.url))].handle_request(
             httpcore.Request(
                 method=request.method,
                 url=httpcore.URL(
@@ -67,13 +78,27 @@ class Transport(httpx.BaseTransport):
         )
 
     def close(self) -> None:
-        self._pool.close()
+        for pool in self._pools.values():
+            pool.close()
 
 
-@cache
-def _ssl_context() -> ssl.SSLContext:
-    """The TLS context of all clients: reading the certificates takes longer than most exchanges."""
-    return httpx.create_ssl_context(trust_env=False)
+def _pool(ssl_context: ssl.SSLContext, proxy: Proxy | None) -> httpcore.ConnectionPool:
+    """The connections over one way out. What goes to https through a proxy goes through a tunnel, unread by it."""
+    limits: dict[str, Any] = {
+        "ssl_context": ssl_context,
+        "max_connections": 100,
+        "max_keepalive_connections": 20,
+        "keepalive_expiry": IDLE_MAX_S,
+        "network_backend": _Backend(),
+    }
+    if proxy is None:
+        return httpcore.ConnectionPool(**limits)
+    return httpcore.HTTPProxy(
+        proxy.url,
+        proxy_auth=(proxy.user.encode(), proxy.password.encode()) if proxy.user or proxy.password else None,
+        proxy_ssl_context=ssl_context if proxy.url.startswith("https:") else None,
+        **limits,
+    )
 
 
 class _Stream(httpx.SyncByteStream):

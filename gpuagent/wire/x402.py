@@ -6,6 +6,7 @@ payees by themselves. Specification: https://github.com/coinbase/x402 (specs), h
 
 import base64
 import binascii
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -38,6 +39,8 @@ PAYMENT_TYPES: dict[str, list[dict[str, str]]] = AUTHORIZATION_TYPES
 """The EIP-712 type that the payer signs."""
 HEADER_MAX = 16 * 1024
 ACCEPTS_MAX = 32
+REASONS = ("errorReason", "errorMessage", "error")
+"""Fields of the headers in which a refused payment is explained."""
 
 
 def decode_challenge(header: str) -> Challenge:
@@ -55,6 +58,26 @@ def decode_challenge(header: str) -> Challenge:
         raise OfferInvalid("the 402 offer accepts nothing")
     terms = [offer for entry in accepts[:ACCEPTS_MAX] if (offer := _terms(entry))]
     return Challenge(tuple(terms), _wants_identifier(data.get("extensions")))
+
+
+def refusal(headers: Mapping[str, str]) -> str:
+    """The reasons that a seller's x402 headers give for not taking a payment, as sent: untrusted; "" for none."""
+    texts: list[str] = []
+    for name in ("payment-response", "payment-required"):
+        answer = _header_object(headers.get(name, ""))
+        texts += [text for field in REASONS if isinstance(text := answer.get(field), str) and text]
+    return ": ".join(dict.fromkeys(texts))
+
+
+def _header_object(header: str) -> dict[str, Any]:
+    """The JSON object in a header; {} where there is none that can be read."""
+    if len(header) > HEADER_MAX:
+        return {}
+    try:
+        data = strict_json.parse(base64.b64decode(header, validate=True))
+    except (binascii.Error, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}
 
 
 def _terms(entry: object) -> Terms | None:

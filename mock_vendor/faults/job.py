@@ -48,6 +48,18 @@ def stuck(answer: Answer, _: Scene) -> Answer:
 
 
 @fault("job")
+def queued(answer: Answer, _: Scene) -> Answer:
+    """The job never begins: every status says so, in a word that is not agreed."""
+    return _with(answer, status="QUEUED", progress=None, finalMetrics=None, artifactUrl=None, errorMessage=None)
+
+
+@fault("job")
+def status_busy(_: Answer, __: Scene) -> Answer:
+    """Every status is answered 429: ask less often."""
+    return Answer(429, {"error": "too_many_requests", "message": "ask less often"}, {"Retry-After": "1"})
+
+
+@fault("job")
 def hostile_text(answer: Answer, _: Scene) -> Answer:
     """Log and error message hold prompt injections, terminal escapes and markup."""
     return _with(answer, logs=[*answer.body["logs"], *HOSTILE_LINES], errorMessage=HOSTILE_TEXT)

@@ -146,6 +146,13 @@ def no_job_id(answer: Answer, _: Scene) -> Answer:
 
 
 @fault("paid")
+def accepted_after_settle(answer: Answer, _: Scene) -> Answer:
+    """The payment settles, and the answer is 202 and names the job otherwise than agreed, within another object."""
+    job = {"id": answer.body["vendorJobId"], "state": "QUEUED"}
+    return replace(answer, status=202, body={"job": job, "token": "for-polls"})
+
+
+@fault("paid")
 def foreign_job_id(answer: Answer, _: Scene) -> Answer:
     """The payment settles, and every buyer is given one and the same job id."""
     return replace(answer, body=answer.body | {"vendorJobId": "job-of-another-buyer"})

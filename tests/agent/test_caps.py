@@ -11,16 +11,17 @@ import pytest
 
 from gpuagent import settings, wiring
 from gpuagent.agent.approve import cancel
+from gpuagent.agent.pay import authorize
 from gpuagent.agent.plan import plan
-from gpuagent.core.model import Cause, Quote, Run, RunStatus, Settled, Vendor, Voided
+from gpuagent.core.model import Authorized, Cause, Quote, Reserved, Run, RunStatus, Settled, Vendor, Voided
 from gpuagent.core.money import UNIT
-from gpuagent.core.policy import EVERY_WALLET, Halt
+from gpuagent.core.policy import EVERY_WALLET, Halt, Usage
 from gpuagent.core.ports import VendorApi
 from gpuagent.core.transitions import apply
 from gpuagent.errors import BadInput, PolicyRefused
 from gpuagent.tick import step
 from tests.conftest import DATABASE, SafetyNote
-from tests.support.clock import TurnableClock
+from tests.support.clock import TurnableClock, turned
 from tests.support.world import World
 
 PRICE = 1_400_000
@@ -101,6 +102,27 @@ def test_a_tag_counts_over_all_its_runs_and_no_day_lifts_it(world: World, safety
     safety_note("a second run with the tag is refused, a day later too; one with another tag is paid")
 
 
+@pytest.mark.safety("a cap on a tag, while its budget is only held")
+def test_what_is_held_counts_against_every_cap_as_what_is_settled(world: World, safety_note: SafetyNote) -> None:
+    """Reserved, authorized, settled: the same sums, on the run's network alone."""
+    world.allow(tag_totals={"alpha": PRICE}, vendor_per_day=2 * PRICE)
+    world.market.fault("gpu_vendor_1", "settle_late")
+    run, tagged = world.start(tags=("alpha",)), world.start(tags=("alpha",))
+    assert world.usage(run, "gpu_vendor_1") == Usage()
+    used = Usage(PRICE, {"gpu_vendor_1": PRICE}, {"alpha": PRICE})
+    for state in (Reserved, Authorized, Authorized):
+        run = step(run.run_id, world.ports)
+        assert isinstance(run.jobs[0], state)
+        assert world.usage(run, "gpu_vendor_1") == used
+        assert world.tick(tagged).jobs == ()
+    assert world.store.usage(run, "eip155:8453", ["gpu_vendor_1"], world.market.clock.now()) == Usage()
+    world.market.control("POST", "settle")
+    run = world.tick(run)
+    assert isinstance(run.jobs[0], Settled)
+    assert world.usage(run, "gpu_vendor_1") == used
+    safety_note("a second run with the tag is refused while the first is reserved, authorized and settled")
+
+
 def test_a_cap_on_one_payment_ends_the_run_with_its_reason(world: World) -> None:
     world.allow(per_payment=PRICE - 1)
     run = world.tick(world.start())
@@ -133,16 +155,16 @@ class Lasting:
 
 
 def test_a_quote_for_centuries_holds_nothing_for_longer_than_a_month(world: World) -> None:
-    """The run stands still, halted; the agent's clock alone goes on."""
+    """The run stands still, halted; the agent's and the database's clocks go on, not the chain's."""
     at = world.market.clock.ahead_s
-    lasting = replace(world.ports, vendor_api=Lasting(world.ports.vendor_api), clock=TurnableClock(at))
+    lasting = replace(world.ports, vendor_api=Lasting(world.ports.vendor_api))
     run = step(world.start().run_id, lasting)
     assert world.usage(run).wallet_day == PRICE
     world.allow(halts=(Halt("wallet", EVERY_WALLET, "Ada", "leak"),))
     for days, hold in ((29, PRICE), (31, 0)):
-        ports = replace(lasting, clock=TurnableClock(at + days * 24 * 3600))
+        later = turned(world.agent, TurnableClock(at + days * 24 * 3600)).ports
         with suppress(PolicyRefused):
-            step(run.run_id, ports)
+            step(run.run_id, replace(lasting, clock=later.clock, store=later.store))
         assert world.usage(run).wallet_day == hold
 
 
@@ -227,3 +249,16 @@ def test_planned_apart_saved_together(world: World) -> None:
     world.store.save(runs[0], planned[0], (), world.market.clock.now())
     with pytest.raises(PolicyRefused, match="wallet per day"):
         world.store.save(runs[1], planned[1], (), world.market.clock.now())
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_an_approval_that_is_demanded_meanwhile_holds_at_the_save(world: World, steps: int) -> None:
+    """Planned, or signed, before the owner said that it needs an approver: nothing of it is written."""
+    run = world.start()
+    for _ in range(steps):
+        run = step(run.run_id, world.ports)
+    after = apply(run, authorize(run, run.jobs[0].job_id, world.ports) if run.jobs else plan(run, world.ports))
+    world.allow(approval_above=PRICE - 1)
+    with pytest.raises(PolicyRefused, match=r"1\.40 USD needs an approval by now"):
+        world.store.save(run, after, (), world.market.clock.now())
+    assert world.store.load(run.run_id) == run

@@ -3,17 +3,20 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from click.testing import Result
 
+from gpuagent import wiring
+from gpuagent.adapters.vendors.http import HttpVendor
 from gpuagent.agent.dry_run import DryRun, simulate
 from gpuagent.agent.plan import WAITS_MAX
-from gpuagent.core.model import Approval, Cause, Reserved, RunStatus, Voided
+from gpuagent.core.model import Approval, Cause, Quote, Reserved, RunStatus, Vendor, Voided
 from gpuagent.core.money import UNIT
 from gpuagent.core.policy import EVERY_WALLET, Halt
-from gpuagent.errors import PolicyRefused
+from gpuagent.errors import PolicyRefused, VendorError
 from tests.support.factories import quote
 from tests.support.llm_factories import KEY, OPENAI
 from tests.support.llm_server import LlmServer, start_reply
@@ -47,6 +50,25 @@ def test_what_would_be_paid_and_why_others_would_not(rehearsed: Callable[[], Dry
     reasons = refused(dry_run)
     assert (reasons["gpu_vendor_1"], reasons["gpu_vendor_2"]) == ("", "")
     assert "is more than the 2.00 USD available" in reasons["gpu_vendor_3"]
+
+
+def test_each_vendor_is_asked_for_the_gpu_as_it_spells_it_itself(make_world: Callable[..., World]) -> None:
+    asked: dict[str, str] = {}
+
+    class Asked(HttpVendor):
+        def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal) -> Quote:
+            asked[vendor.vendor_id] = gpu_type
+            raise VendorError("no quote")
+
+    world = make_world(vendor_api=Asked(lambda _: "secret"))
+    types = {"gpu_vendor_1": ("T4", "a100"), "gpu_vendor_2": ("A100",), "gpu_vendor_3": ("A100-40GB", "T4")}
+    wiring.record_vendors(
+        world.database, [replace(vendor, gpu_types=types[vendor.vendor_id]) for vendor in world.market.vendors]
+    )
+    run = world.start(gpu_type=" A100")
+    assert run.gpu_type in ("A100", "a100")
+    simulate(run, world.ports)
+    assert asked == {"gpu_vendor_1": "a100", "gpu_vendor_2": "A100"}
 
 
 @pytest.mark.parametrize(

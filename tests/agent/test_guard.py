@@ -105,6 +105,57 @@ def test_terms_other_than_agreed_are_refused(changes: dict[str, Any]) -> None:
     assert agreed(Challenge((evil, TERMS)), quote(), VENDOR, TOKEN) == TERMS
 
 
+FACTS: tuple[dict[str, object], ...] = (
+    {"assetTransferMethod": "eip3009"},
+    {"decimals": 6},
+    {"decimals": "6"},
+    {"chainId": TOKEN.chain_id},
+    {"chainId": str(TOKEN.chain_id)},
+    {"verifyingContract": TOKEN.address},
+    {"primaryType": "TransferWithAuthorization"},
+    {"assetTransferMethod": "eip3009", "decimals": 6, "chainId": TOKEN.chain_id},
+)
+
+
+@pytest.mark.parametrize("facts", FACTS, ids=str)
+def test_extra_that_repeats_what_the_chain_says_changes_no_terms(facts: dict[str, object]) -> None:
+    """It is echoed as it came, for the seller may compare it; the wallet agrees."""
+    terms = replace(TERMS, extra={**TERMS.extra, **facts})
+    assert problem(terms, quote(), VENDOR, TOKEN) == ""
+    header = wallet().sign(authorization(payer=wallet().address), terms, "")
+    assert json.loads(base64.b64decode(header))["accepted"]["extra"] == terms.extra
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {},
+        {"name": "USD Coin"},
+        {"version": "2"},
+        {**TERMS.extra, "version": 2},
+        {**TERMS.extra, "name": "usd coin"},
+        {**TERMS.extra, "assetTransferMethod": "permit2"},
+        {**TERMS.extra, "assetTransferMethod": "EIP3009"},
+        {**TERMS.extra, "assetTransferMethod": None},
+        {**TERMS.extra, "decimals": 18},
+        {**TERMS.extra, "decimals": 6.0},
+        {**TERMS.extra, "decimals": True},
+        {**TERMS.extra, "chainId": 1},
+        {**TERMS.extra, "verifyingContract": OTHER_ADDRESS},
+        {**TERMS.extra, "primaryType": "ReceiveWithAuthorization"},
+        {**TERMS.extra, "paymentFlow": "upfront"},
+        {**TERMS.extra, "feePayer": PAYER},
+        {**TERMS.extra, "Name": "USD Coin"},
+    ],
+    ids=str,
+)
+def test_extra_that_says_anything_else_is_refused_by_guard_and_wallet(extra: dict[str, object]) -> None:
+    terms = replace(TERMS, extra=extra)
+    assert problem(terms, quote(), VENDOR, TOKEN) == "extra terms or another token name"
+    with pytest.raises(Refused, match="token domain"):
+        wallet().sign(authorization(payer=wallet().address), terms, "")
+
+
 def test_the_vendors_record_is_pinned_not_its_word() -> None:
     with pytest.raises(OfferInvalid):
         check_payee(quote(pay_to=OTHER_ADDRESS), VENDOR)

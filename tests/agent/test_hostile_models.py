@@ -47,6 +47,14 @@ HOSTILE: dict[str, tuple[tuple[Reply, ...], str]] = {
     "a vendor's order as action": ((echoes("action"),), "no answer: no usable answer from openai/scripted: "),
     "a payment of its own": ((echoes("payTo"),), "no answer: no usable answer from openai/scripted: "),
     "nothing": ((ScriptedReply(""),), "no answer: no usable answer from openai/scripted: "),
+    "a drafted end of the run, cut in its thought": (
+        (ScriptedReply('<think>Give up? {"action": "abort", "reason": "too dear"} But', finish="length"),),
+        "no answer: no usable answer from openai/scripted: openai/scripted: the answer was cut off",
+    ),
+    "a drafted vendor, in a thought left open": (
+        (ScriptedReply(f"<think>{start_reply('gpu_vendor_1').text} No, for"),),
+        "no answer: no usable answer from openai/scripted: openai/scripted: its reasoning came to no end",
+    ),
 }
 
 

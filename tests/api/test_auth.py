@@ -1,21 +1,26 @@
 """Every route there is, against no token, a wrong one and each role. A route that is not in the table fails."""
 
+import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import httpx
 import pytest
-from starlette.routing import Route, WebSocketRoute
+from starlette.requests import Request
 from typer.testing import CliRunner
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from gpuagent.api.app import create_app
 from gpuagent.api.auth import authorized_caller
+from gpuagent.api.origins import read_origins
 from gpuagent.api.problems import ProblemError
 from gpuagent.api.tokens import read_tokens
 from gpuagent.cli import app as command
+from gpuagent.core.text import shown
 from gpuagent.errors import ConfigError
+from tests.support.foreign_page import declared
 from tests.support.rest_server import APPROVE, CRON, OPERATE, READ, TOKENS, Served, serving
 from tests.support.world import World
 
@@ -48,16 +53,6 @@ TABLE = {
     ("GET", "/api/agent-tick-due"): TICKERS,
     ("POST", "/api/agent-tick-due"): TICKERS,
 }
-
-
-def declared(routes: Any) -> Iterator[tuple[str, str]]:
-    """Every route of an application, by method."""
-    for route in routes:
-        if isinstance(route, WebSocketRoute):
-            yield ("WS", route.path)
-        else:
-            assert isinstance(route, Route)
-            yield from ((method, route.path) for method in route.methods or ())
 
 
 @pytest.fixture
@@ -106,37 +101,103 @@ def test_a_browsers_websocket_brings_its_token_as_a_subprotocol(guarded: Served)
         assert '"snapshot"' in str(ws.recv(5))
 
 
-def _scope(client: str = "127.0.0.1", server: str = "127.0.0.1", **headers: str) -> Any:
-    from starlette.requests import Request
+JSON_POST = {"method": "POST", "content_type": "application/json"}
 
+
+@cache
+def tokenless() -> Any:
+    return create_app({"GPUAGENT_API_ORIGINS": "http://localhost:5173,https://ops.example"})
+
+
+def _scope(client: str = "127.0.0.1", server: str = "127.0.0.1", method: str = "GET", **headers: str) -> Any:
     all_headers = {"host": "localhost:3000", **headers}
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in all_headers.items()]
-    ends = {"client": (client, 5), "server": (server, 3000)}
-    return Request({"type": "http", "headers": raw, "app": create_app({}), "path": "/", "query_string": b"", **ends})
+    scope = {"type": "http", "method": method, "headers": raw, "app": tokenless(), "path": "/", "query_string": b""}
+    return Request({**scope, "client": (client, 5), "server": (server, 3000)})
 
 
 def test_without_tokens_only_the_machine_itself_is_let_in() -> None:
-    assert authorized_caller(_scope(), "approve").name == "local"
-    assert authorized_caller(_scope("::1", "::1", host="[::1]:3000"), "read").name == "local"
     for request in (
+        _scope(),
+        _scope("::1", "::1", host="[::1]:3000"),
+        _scope(host="LOCALHOST"),
+        _scope(sec_fetch_site="none"),  # typed into the address bar
+        _scope(sec_fetch_site="same-origin"),
+        _scope(origin="http://localhost:3000"),
+        _scope(origin="http://localhost:5173", sec_fetch_site="same-site"),  # the operator allows it
+    ):
+        assert authorized_caller(request, "read").name == "local"
+    for origin in ({}, {"origin": "http://localhost:5173"}):
+        assert authorized_caller(_scope(**JSON_POST, **origin), "approve").name == "local"
+    for refused_request in (
         _scope(client="10.0.0.7"),
         _scope(server="10.0.0.1"),
         _scope(x_forwarded_for="10.0.0.7"),
         _scope(forwarded="for=10.0.0.7"),
-        _scope(host="evil.example"),  # a name that was made to mean this machine
-        _scope(origin="https://evil.example"),  # a web page in its browser
-        _scope(origin="null"),
+        _scope(x_forwarded_proto="https"),
     ):
-        with pytest.raises(ProblemError) as refused:
-            authorized_caller(request, "read")
-        assert refused.value.status in (401, 403)
+        assert _refusal(refused_request, "read") == "no_tokens"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "evil.example"},  # a name that was made to mean this machine
+        {"host": "localhost.evil.example:3000"},
+        {"host": "127.0.0.1.evil.example"},
+        {"host": "evil.localhost:3000"},
+        {"host": "evil@localhost"},
+        {"host": "0.0.0.0:3000"},
+        {"host": "[::1"},
+        {"host": ""},
+        {"origin": "https://evil.example"},  # a web page in its browser
+        {"origin": "null"},
+        {"origin": ""},
+        {"origin": "http://[::1"},
+        {"origin": "localhost:3000"},
+        {"origin": "http://localhost:8888"},  # of another server on this machine
+        {"origin": "http://127.0.0.1:3000"},  # another origin than http://localhost:3000
+        {"origin": "https://ops.example"},  # allowed, but of elsewhere: it takes a token
+        {"origin": "http://localhost:5173.evil.example"},
+        {"sec_fetch_site": "cross-site"},  # an <img>, which has no Origin
+        {"sec_fetch_site": "same-site"},
+        {"sec_fetch_site": "anything"},
+    ],
+)
+def test_without_tokens_no_page_of_another_origin_is_let_in(headers: dict[str, str]) -> None:
+    assert _refusal(_scope(**headers), "read") == "not_local"
+    assert _refusal(_scope(**{**JSON_POST, **headers}), "operate") == "not_local"
+
+
+@pytest.mark.parametrize("permission", ["operate", "approve", "tick-due"])
+def test_without_tokens_a_change_is_a_post_of_json(permission: str) -> None:
+    """Also of a browser that sends neither Origin nor Sec-Fetch-Site."""
+    types = (
+        *("", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=application/json"),
+        *("text/plain; application/json", "application/jsonp", "text/json", "application/json, text/plain"),
+    )
+    for request in (
+        _scope(),
+        _scope(content_type="application/json"),
+        _scope(method="POST"),
+        *(_scope(method="POST", content_type=content_type) for content_type in types),
+    ):
+        assert _refusal(request, permission) == "simple_request"
+    assert _refusal(_scope(method="HEAD"), permission) == "method_not_allowed"
+    for content_type in ("application/json", "Application/JSON; charset=utf-8", "application/merge-patch+json"):
+        assert authorized_caller(_scope(method="POST", content_type=content_type), permission).name == "local"
+
+
+def _refusal(request: Any, permission: str) -> str:
+    with pytest.raises(ProblemError) as refused:
+        authorized_caller(request, permission)
+    return refused.value.code
 
 
 def test_on_a_platform_nobody_is_local() -> None:
     request = _scope()
     request.scope["app"] = create_app({"VERCEL": "1"})
-    with pytest.raises(ProblemError, match="no tokens"):
-        authorized_caller(request, "read")
+    assert _refusal(request, "read") == "no_tokens"
 
 
 def test_a_servers_address_that_others_reach_needs_tokens() -> None:
@@ -145,12 +206,24 @@ def test_a_servers_address_that_others_reach_needs_tokens() -> None:
     assert "GPUAGENT_API_TOKENS" in result.output
 
 
+def test_origins_are_listed_one_by_one() -> None:
+    allowed = read_origins({"GPUAGENT_API_ORIGINS": " https://ops.example, http://[::1]:5173,,http://10.0.0.1:80443"})
+    assert allowed == ("https://ops.example", "http://[::1]:5173", "http://10.0.0.1:80443")
+    assert read_origins({"GPUAGENT_API_ORIGINS": " "}) == read_origins({}) == ()
+    for wrong in ("*", "null", "ops.example", "https://*.example", "https://Ops.example", "https://ops.example/",
+                  "https://ops.example:443", "http://a:80", "file://x", "https://a@b.example"):  # fmt: skip
+        with pytest.raises(ConfigError, match=rf"entry 2, {re.escape(shown(wrong))}, is no origin"):
+            create_app({"GPUAGENT_API_ORIGINS": f"https://ops.example,{wrong}"})
+
+
 @pytest.mark.parametrize(
     ("tokens", "message"),
     [
         ("ada", "entry 1 is not"),
         (f"ada=king:{'x' * 20}", "role 'king'"),
         ("ada=read:short", "too short"),
+        (f"{'x' * 20}=read:ada", "entry 1 is too short"),
+        (f"ada={'x' * 20}:read", r"role \(20 characters, not shown\)"),
         (f"ada=read:{'x' * 20},bob=read:{'x' * 20}", "token of another"),
     ],
 )

@@ -5,7 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from gpuagent.adapters.mongo.idempotency import WORKING_S
+from gpuagent.api.routes import runs
 from gpuagent.core.idempotency import InProgress, KeyClaim, OtherRequest, StoredAnswer
+from gpuagent.core.model import Run
+from gpuagent.errors import ChainError
 from tests.support.rest_server import APPROVE, OPERATE, TOKENS, Served, serving
 from tests.support.world import World
 
@@ -40,6 +43,20 @@ def test_a_refusal_is_repeated_too(served: Served) -> None:
     body = {**ORDER, "gpuType": "Z80"}
     problems = [served.post("/api/agent-start", body, 422, **KEY) for _ in range(2)]
     assert problems[0] == problems[1]
+
+
+def test_a_failure_that_may_pass_is_not_repeated(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The chain was down: the same request, made again, is done."""
+
+    def down(*_: object) -> Run:
+        raise ChainError("the chain does not answer")
+
+    body = {"runId": served.start()}
+    with monkeypatch.context() as outage:
+        outage.setattr(runs, "tick", down)
+        for _ in range(2):
+            assert served.post("/api/agent-tick", body, 503, **KEY)["code"] == "chain_unavailable"
+    assert served.post("/api/agent-tick", body, **KEY)["message"] == "Job started"
 
 
 def test_a_repeated_tick_does_not_tick(served: Served) -> None:

@@ -6,9 +6,12 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 from gpuagent.core.money import UNIT
-from tests.support.rest_server import Served
+from tests.support.eventually import eventually
+from tests.support.rest_server import READ, TOKENS, Served, serving
+from tests.support.world import World
 
 ORDER = {"userId": "u1", "goal": "Fine-tune tiny-llm", "budgetTotal": 5}
 
@@ -45,6 +48,12 @@ def test_steps_one_transition_at_a_time(served: Served) -> None:
     run_id = served.start()
     phases = [served.post("/api/agent-step", {"runId": run_id})["run"]["phase"] for _ in range(3)]
     assert phases == ["EXECUTING", "EXECUTING", "WAITING"]
+
+
+def test_a_gpu_in_small_letters_is_the_same_gpu(served: Served) -> None:
+    run = served.post("/api/agent-start", {**ORDER, "gpuType": "h100", "budgetTotal": 9})
+    assert run["gpuType"] == "H100"
+    assert served.tick(run["_id"])["message"] == "Job started"  # the vendor is asked for what it offers
 
 
 def test_a_run_that_nothing_fits_says_what_it_decided(served: Served) -> None:
@@ -142,6 +151,7 @@ BAD: list[tuple[dict[str, Any], int, str]] = [
     ({**ORDER, "budgetTotl": 5}, 422, "budgetTotl"),
     ({**ORDER, "planner": "oracle"}, 422, "no planner"),
     ({**ORDER, "gpuType": "Z80"}, 422, "Z80"),
+    ({**ORDER, "gpuType": "l40-s"}, 422, "did you mean L40S?"),
     ({"goal": "x", "budgetTotal": 5}, 422, "userId"),
 ]
 
@@ -166,10 +176,65 @@ def test_problems_of_the_protocol_itself(served: Served) -> None:
         (b"{", {"Content-Type": "application/json"}, 400),
         (b'{"goal": "\\ud800"}', {"Content-Type": "application/json"}, 422),
         (b'{"\\ud800": 1}', {"Content-Type": "application/json"}, 422),
-        (json.dumps(ORDER).encode(), {"Content-Type": "text/plain"}, 422),
+        (json.dumps(ORDER).encode(), {"Content-Type": "text/plain"}, 403),
         (b"x" * 70_000, {"Content-Type": "application/json"}, 413),
     ):
         served.answered(served.http.post("/api/agent-start", content=content, headers=headers), status)
+
+
+def test_head_is_get_without_a_body(served: Served) -> None:
+    run_id = served.start()
+    paths = ["/healthz", "/openapi.json", "/api/runs", "/api/vendors", "/api/reports/spend",
+             f"/api/agent-status?runId={run_id}", "/api/agent-status", "/api/runs?limit=0", "/api/nothing"]  # fmt: skip
+    for path in paths:
+        head, get = served.http.head(path), served.http.get(path)
+        assert (head.status_code, head.content) == (get.status_code, b""), path
+        for header in ("content-type", "content-length"):
+            assert head.headers[header] == get.headers[header], path
+    stream = served.http.head(f"/api/runs/{run_id}/events")
+    assert (stream.status_code, stream.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    eventually(lambda: served.app.state.followers.count == 0)
+    for path in ("/api/agent-tick-due", "/api/agent-start"):
+        assert (served.http.head(path).status_code, served.http.head(path).headers["allow"]) == (405, "POST")
+    assert served.get("/api/runs")["runs"][0]["version"] == 0
+
+
+def test_a_slash_at_the_end_is_no_other_path(served: Served) -> None:
+    """And no redirect, which would lose https behind a proxy, and a POST's body with some clients."""
+    forwarded = {"Authorization": f"Bearer {READ}", "X-Forwarded-Proto": "https", "Host": "ops.example"}
+    with serving(served.world, TOKENS) as behind_a_proxy:
+        reply = behind_a_proxy.http.get("/api/runs/", headers=forwarded)
+        assert (reply.status_code, "location" in reply.headers) == (200, False)
+    run_id = served.start()
+    assert served.post("/api/agent-step/", {"runId": run_id})["run"]["phase"] == "EXECUTING"
+    for path in ("/api/runs/", "/api/runs//", "/healthz/", "/openapi.json/", f"/api/agent-status/?runId={run_id}"):
+        assert served.http.get(path).status_code == 200, path
+    assert served.get("/", 404)["instance"] == "/"
+    assert served.get("/api/nothing/", 404)["instance"] == "/api/nothing"
+    with connect(f"{served.url.replace('http', 'ws')}/api/runs/{run_id}/ws/") as ws:
+        assert '"snapshot"' in str(ws.recv(5))
+
+
+def test_pages_of_listed_origins_may_read_answers(world: World) -> None:
+    origin = "https://ops.example"
+    bearer = {"Authorization": f"Bearer {READ}"}
+    ask = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,idempotency-key"}
+    with serving(world, {**TOKENS, "GPUAGENT_API_ORIGINS": f"{origin},http://localhost:5173"}) as served:
+        preflight = served.http.options("/api/agent-start", headers={"Origin": origin, **ask})
+        assert (preflight.status_code, preflight.headers["access-control-allow-origin"]) == (200, origin)
+        assert "Authorization" in preflight.headers["access-control-allow-headers"]
+        for headers, status in ((bearer, 200), ({}, 401)):
+            reply = served.http.get("/api/runs", headers={"Origin": origin, **headers})
+            assert (reply.status_code, reply.headers["access-control-allow-origin"]) == (status, origin)
+            assert "Origin" in reply.headers["vary"]
+        for other in ("https://evil.example", "null", "https://ops.example.evil.example", "http://ops.example"):
+            assert served.http.options("/api/agent-start", headers={"Origin": other, **ask}).status_code == 400
+            reply = served.http.get("/api/runs", headers={"Origin": other, **bearer})
+            assert (reply.status_code, "access-control-allow-origin" in reply.headers) == (200, False)
+        assert not any("credentials" in name for name in (*preflight.headers, *reply.headers))
+    with serving(world, TOKENS) as served:
+        reply = served.http.get("/api/runs", headers={"Origin": origin, **bearer})
+        assert not any(name.startswith("access-control") for name in reply.headers)
 
 
 def test_a_body_without_a_length_is_limited_too(served: Served) -> None:

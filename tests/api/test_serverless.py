@@ -90,6 +90,15 @@ def test_the_platforms_configuration_names_what_there_is() -> None:
     assert "get" in app.openapi()["paths"][cron["path"]]
 
 
+def test_the_file_for_the_plan_of_daily_crons_differs_in_the_cron_alone() -> None:
+    """That plan refuses a whole deployment whose cron would run more than once per day."""
+    minutely, daily = (json.loads((ROOT / name).read_text()) for name in ("vercel.json", "vercel.hobby.json"))
+    (every_minute,), (once_a_day,) = minutely.pop("crons"), daily.pop("crons")
+    assert minutely == daily
+    assert every_minute == {**once_a_day, "schedule": "* * * * *"}
+    assert re.fullmatch(r"\d+ \d+ \* \* \*", once_a_day["schedule"])
+
+
 def test_it_answers_without_a_lifespan(world: World) -> None:
     """Some platforms start none. The cron calls with its secret; a second call finds the same client."""
     from gpuagent.api.app import create_app

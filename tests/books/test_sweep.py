@@ -15,7 +15,7 @@ from gpuagent.books.findings import Finding, Kind
 from gpuagent.core.events import PaymentVoided
 from gpuagent.core.model import Authorized, Reserved, RunStatus, Token, Voided
 from gpuagent.core.transitions import apply
-from gpuagent.errors import ChainError
+from gpuagent.errors import ChainError, SearchUnfinished
 from gpuagent.tick import step
 from tests.conftest import DATABASE
 from tests.support.books import (
@@ -51,6 +51,10 @@ def assert_unrepairable(world: World, *expected: Kind) -> list[Finding]:
     assert repair_world(world, swept) == ()
     assert world.reads.runs() == runs
     return list(swept.findings)
+
+
+def search_unfinished() -> None:
+    raise SearchUnfinished("ask again")
 
 
 def test_what_balances(world: World) -> None:
@@ -191,7 +195,10 @@ def test_a_settlement_that_no_tick_has_recorded(world: World) -> None:
     world.market.pass_time(200)
     swept = sweep_world(world)
     assert not swept.balanced  # by now a tick should have seen it
-    assert_repaired_once(world, swept)
+    # A search that one share of queries does not finish is gone on with: no later tick of this process would.
+    searching = Interrupted(world.chain, "outcome", search_unfinished)
+    assert repair_world(world, swept, chain=searching) == swept.findings
+    assert sweep_world(world).findings == repair_world(world, swept) == ()
     assert "reconciled" in [observation["data"]["kind"] for observation in world.observations(run, "payment_event")]
     run = world.finish(run)
     assert run.status is RunStatus.COMPLETED

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
 from click.testing import Result
+from pymongo import MongoClient
 from typer.testing import CliRunner
 
 from gpuagent.adapters.chain.evm import LOGS_SPAN, EvmChain
@@ -219,6 +221,26 @@ def test_what_cannot_be_repaired_still_fails(world: World) -> None:
     assert "repaired: stale hold" in screen
     assert "unknown transfer: left the wallet without an authorization" in screen
     assert "1 difference" in screen
+
+
+def test_a_sweep_begins_right_whatever_is_wrong_in_the_ledger(world: World) -> None:
+    """A first block of zero is not the whole chain, and an agent whose clock was a day ahead hides no payment."""
+    world.market.rpc("anvil_mine", hex(20), hex(0))
+    world.market.pass_time(2 * 3600)
+    before = world.chain.final().number
+    world.finish(world.start())
+    world.market.rpc("anvil_mine", hex(2), hex(0))  # or the last block alone, where every search ends, would show it
+    with closing(MongoClient(world.environment["MONGODB_URI"], tz_aware=True)) as client:
+        database: Any = client[world.environment["MONGODB_DB_NAME"]]
+        for collection in (database.runs, database.payments):
+            (document,) = collection.find()
+            tomorrow = {"createdAt": document["createdAt"] + timedelta(days=1)}
+            wrong = tomorrow | ({"fromBlock": 0} if "fromBlock" in document else {})
+            collection.update_one({"_id": document["_id"]}, {"$set": wrong})
+    with closing(counting_chain(world, SPAN)) as chain:
+        swept = sweep_world(world, chain=chain)
+    assert (swept.findings, swept.transfers) == ((), 1)
+    assert chain.spans[0][0] >= before
 
 
 def test_from_an_earlier_block(world: World) -> None:

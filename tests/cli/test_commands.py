@@ -87,6 +87,7 @@ def test_watch_shows_what_a_user_wants_to_see(world: World, gpuagent: Callable[.
         (("--budget", "5", "--hours", "an hour"), "not a number"),
         (("--budget", "5", "--vendor", "nobody"), "known: gpu_vendor_1"),
         (("--budget", "5", "--gpu", "TPU"), "no enabled vendor offers TPU"),
+        (("--budget", "5", "--gpu", "A10O"), "did you mean A100?"),
         (("--budget", "5", "--planner", "oracle"), "no planner 'oracle'"),
         (("--budget", "5", "--goal", " "), "a goal is a text"),
     ],
@@ -117,6 +118,8 @@ def test_unknown_run(gpuagent: Callable[..., Result], command: tuple[str, ...], 
         ({"X402_NETWORK": "eip155:8453"}, "is chain 31337, not eip155:8453"),
         ({"X402_ASSET": None}, "set X402_ASSET"),
         ({"X402_CONFIRMATIONS": "some"}, "X402_CONFIRMATIONS='some'"),
+        ({"VENDOR_PATIENCE_S": "-1"}, "VENDOR_PATIENCE_S='-1'"),
+        ({"VENDOR_PATIENCE_S": "half an hour"}, "VENDOR_PATIENCE_S=(12 characters"),
         ({"PLANNER_MODE": "llm2"}, "PLANNER_MODE='llm2'"),
         ({"MONGODB_URI": "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100"}, "check MONGODB_URI"),
     ],
@@ -285,7 +288,8 @@ def test_vendors_are_listed_and_seeded_again(world: World, gpuagent: Callable[..
     (tmp_path / "vendors.json").write_text('{"vendors": [{"vendorId": "x"}]}')
     result = gpuagent("vendor", "seed", str(tmp_path / "vendors.json"))
     assert result.exit_code == 2
-    assert "a vendor lacks 'name'" in result.stderr
+    assert "line 1: name of vendor 'x' is missing" in result.stderr
+    assert gpuagent("vendor", "list", "--json").stdout == entries
     (tmp_path / "vendors.json").write_text("[]")
     assert gpuagent("vendor", "seed", str(tmp_path / "vendors.json")).exit_code == 2
 
@@ -294,7 +298,11 @@ def test_vendor_check(world: World, gpuagent: Callable[..., Result]) -> None:
     url = world.environment["VENDOR_URL"]
     good = gpuagent("vendor", "check", url, "--json")
     assert good.exit_code == 0, good.output
-    assert all(check["passed"] for check in json.loads(good.stdout)["checks"])
+    checks = {check["check"]: check for check in json.loads(good.stdout)["checks"]}
+    assert all(check["passed"] for check in checks.values())
+    assert checks["names states of a job in words that are known"]["said"] == "running, completed, failed"
+    assert checks["names the job of a paid order"]["said"].startswith("vendorJobId")
+    assert checks["answers an order twice alike"]["said"] == "the same 402"
     for fault, says in (("raise_price", "another amount"), ("garbage", "not JSON"), ("down", "answered 503")):
         world.market.heal()
         world.market.fault("gpu_vendor_1", fault)

@@ -1,5 +1,6 @@
 """`gpuagent schedule run`: parameters checked, one at a time, an output each; whatever needs no kernel."""
 
+import json
 import signal
 from pathlib import Path
 from typing import Any
@@ -8,14 +9,17 @@ import nbformat
 import pytest
 from click.testing import Result
 from nbformat.v4 import new_code_cell, new_notebook
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
 from typer import BadParameter
 from typer.testing import CliRunner
 
 from gpuagent.cli import app
-from gpuagent.cli.schedule import _exit_code, join_pairs
+from gpuagent.cli.schedule import join_pairs
+from gpuagent.cli.schedule_exit import exit_code
 from gpuagent.errors import BadInput, Locked
 from gpuagent.schedule.lock import locked
-from gpuagent.schedule.outputs import new_output
+from gpuagent.schedule.outputs import new_output, remove_old
 from gpuagent.schedule.papermill import Execution
 from gpuagent.schedule.parameters import parameter_types, parse_parameters
 from gpuagent.schedule.run_name import run_id_of
@@ -30,7 +34,7 @@ class Noon:
         return 1_769_860_800.0  # 2026-01-31T12:00:00Z
 
 
-TYPES = {"name": "str", "count": "int", "share": "float", "on": "bool"}
+TYPES = {"name": "str", "count": "int", "share": "float", "on": "bool", "names": "list[str]", "place": "Path"}
 
 
 def invoke(folder: Path, *arguments: str, **environment: str) -> Result:
@@ -62,13 +66,15 @@ def test_numbers_and_truth() -> None:
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        ([("budgte", "5")], "no parameter 'budgte'; there are: name, count, share, on"),
+        ([("budgte", "5")], "no parameter 'budgte'; there are: name, count, share, on, names, place"),
         ([("count", "5.0")], "count is to be a whole number, not '5.0'"),
         ([("count", "٣")], "count is to be a whole number"),
         ([("count", "-")], "count is to be a whole number"),
         ([("share", "inf")], "share is to be a number"),
         ([("on", "yes")], "on is to be true or false"),
         ([("name", "a"), ("name", "b")], "name is given twice"),
+        ([("names", "a")], "names is to be list.str., written as JSON or as Python does, not 'a'"),
+        ([("place", "a")], "place is Path, which a schedule cannot give: annotate it in the notebook"),
     ],
 )
 def test_what_does_not_fit_is_refused(texts: list[tuple[str, str]], message: str) -> None:
@@ -76,19 +82,74 @@ def test_what_does_not_fit_is_refused(texts: list[tuple[str, str]], message: str
         parse_parameters(TYPES, texts)
 
 
-def test_types_without_annotations_are_those_of_the_defaults(tmp_path: Path) -> None:
-    def written(source: str) -> Path:
-        cell = new_code_cell(source, metadata={"tags": ["parameters"]})
-        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-        nbformat.write(new_notebook(cells=[cell], metadata=kernel), tmp_path / "n.ipynb")
-        return tmp_path / "n.ipynb"
+def written(folder: Path, source: str) -> Path:
+    """A notebook with this parameters cell."""
+    cell = new_code_cell(source, metadata={"tags": ["parameters"]})
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(new_notebook(cells=[cell], metadata=kernel), folder / "n.ipynb")
+    return folder / "n.ipynb"
 
-    kinds = {"a": "str", "b": "int", "c": "float", "d": "bool"}
-    assert parameter_types(written('a = "x"\nb = 3\nc = 0.5\nd = False')) == kinds
-    with pytest.raises(BadInput, match="parameter a is list"):
-        parameter_types(written("a = [1]"))
-    with pytest.raises(BadInput, match="parameter a is an expression"):
-        parameter_types(written("a = f()"))
+
+def test_types_are_those_of_the_annotations_or_else_of_the_defaults(tmp_path: Path) -> None:
+    """Whatever a notebook of one's own declares, all of it is seen, and nothing in it keeps the rest from being run."""
+    source = """
+%config InlineBackend.figure_format = "svg"
+from typing import List, Optional
+a = "x=y"  # a second equals sign
+b = -3
+c: float = 1
+d = False
+e = [
+    1,  # one line each
+]
+f: list[str] = ["x"]
+g = {"a": {"b": 1}}
+h = None
+i: int | None = None
+j: Optional[str] = None
+k = []  # type: List[int]
+l: "dict[str, int]" = {}
+m = (1, 2)
+n = Path("x")
+o: Path = n
+!ls
+"""
+    assert parameter_types(written(tmp_path, source)) == {
+        **{"a": "str", "b": "int", "c": "float", "d": "bool", "e": "list", "f": "list[str]", "g": "dict", "h": "None"},
+        **{"i": "int | None", "j": "Optional[str]", "k": "List[int]", "l": "dict[str, int]", "m": "tuple"},
+        **{"n": "an expression", "o": "Path"},
+    }
+    assert parameter_types(written(tmp_path, "")) == {}
+    with pytest.raises(BadInput, match="line 2: invalid syntax"):
+        parameter_types(written(tmp_path, "a = 1\nb = = 2"))
+
+
+def test_what_is_given_reaches_the_notebook_as_it_was_read(tmp_path: Path) -> None:
+    """papermill writes the values into a cell of their own, after the notebook's."""
+    source = "a = [1]\nb: dict = {}\nc: int | None = 3\nd = None\ne = 'x'\nf = 0.5\ng = [2]"
+    notebook = written(tmp_path, source)
+    texts = {
+        "a": """["it's", "\\"quoted\\"", "new\\nline", "{x}", null]""",
+        "b": '{"k e y": {"x": [1.5, true, -2]}}',
+        "c": "null",
+        "d": "[1e-3]",
+        "e": "a 'b' \\n",
+        "f": "1e300",
+    }
+    values = parse_parameters(parameter_types(notebook), texts.items())
+    assert values == {
+        "a": ["it's", '"quoted"', "new\nline", "{x}", None],
+        "b": {"k e y": {"x": [1.5, True, -2]}},
+        "c": None,
+        "d": [0.001],
+        "e": "a 'b' \\n",
+        "f": 1e300,
+    }
+    cells = parameterize_notebook(load_notebook_node(str(notebook)), values).cells
+    scope: dict[str, Any] = {}
+    for cell in cells:
+        exec(cell.source, scope)
+    assert {name: scope[name] for name in (*values, "g")} == {**values, "g": [2]}
 
 
 def test_pairs_are_read_as_papermill_reads_them() -> None:
@@ -107,6 +168,7 @@ def test_pairs_are_read_as_papermill_reads_them() -> None:
         ((str(SCHEDULED), "-p", "max_ticks", "many"), "max_ticks is to be a whole number"),
         ((str(SCHEDULED), "-p", "run_id", "a b"), "neither the id of a run nor a name"),
         ((str(SCHEDULED), "--per", "day"), "--per makes names of a run_id"),
+        ((str(SCHEDULED), "-p", "run_id", "n", "--per", "day", "--timezone", "Europe/Belin"), "no time zone"),
         ((str(SCHEDULED), "-p", "goal"), "takes a name and a value"),
         (("nowhere.ipynb",), "nowhere.ipynb cannot be read"),
         ((__file__,), "is no notebook"),
@@ -151,6 +213,43 @@ def test_outputs_never_collide(tmp_path: Path) -> None:
     ]
 
 
+def executed(folder: Path, name: str, origin: str = "/opt/40.ipynb") -> str:
+    """A copy as papermill leaves it."""
+    (folder / name).write_text(json.dumps({"metadata": {"papermill": {"input_path": origin}}}))
+    return name
+
+
+def test_executed_copies_are_kept_by_number_and_by_age(tmp_path: Path) -> None:
+    """The newest by their names, of this notebook alone; another's, and what a user put there, stays."""
+    days = [f"2026012{day}T020000Z" for day in range(5, 10)]
+    copies = [executed(tmp_path, f"40-nightly-2026-01-2{day % 10}-{stamp}.ipynb") for day, stamp in enumerate(days, 5)]
+    again = executed(tmp_path, f"40-nightly-2026-01-29-{days[-1]}-2.ipynb")
+    (tmp_path / f"40-{days[0]}.ipynb").touch()  # of a process that was killed at once
+    others = {
+        executed(tmp_path, f"40-mine-{days[0]}.ipynb", "/opt/40-mine.ipynb"),
+        executed(tmp_path, "40.ipynb"),
+        executed(tmp_path, "40-notes.ipynb"),
+        executed(tmp_path, f"41-{days[0]}.ipynb", "41.ipynb"),
+    }
+    (tmp_path / f"40-x-{days[0]}.ipynb").write_text("mine")
+    others.add(f"40-x-{days[0]}.ipynb")
+
+    def left() -> set[str]:
+        return {path.name for path in tmp_path.iterdir()} - others
+
+    notebook = Path("notebooks/40.ipynb")
+    assert remove_old(tmp_path, notebook, Noon()) == []
+    assert len(remove_old(tmp_path, notebook, Noon(), keep=5)) == 2
+    assert left() == {*copies[1:], again}
+    remove_old(tmp_path, notebook, Noon(), days=4)  # it is noon of the 31st
+    assert left() == {*copies[3:], again}
+    remove_old(tmp_path, notebook, Noon(), keep=2, days=30)
+    assert left() == {copies[4], again}
+    remove_old(tmp_path, notebook, Noon(), keep=1, days=1)
+    assert left() == set()
+    assert others <= {path.name for path in tmp_path.iterdir()}
+
+
 @pytest.mark.parametrize(
     ("execution", "result", "code"),
     [
@@ -171,7 +270,7 @@ def test_outputs_never_collide(tmp_path: Path) -> None:
     ],
 )
 def test_exit_codes(execution: Execution, result: Any, code: int) -> None:
-    assert _exit_code(execution, result) == code
+    assert exit_code(execution, result) == code
 
 
 def test_the_help_lists_the_exit_codes() -> None:

@@ -15,6 +15,7 @@ from gpuagent.adapters.wallets.cdp_policy import cdp_policy
 from gpuagent.core.model import RunStatus
 from gpuagent.errors import BadInput, Refused
 from tests.support.cdp_server import CdpServer
+from tests.support.clock import turned
 from tests.support.factories import PAYEE, TOKEN, VENDOR
 from tests.support.world import World
 
@@ -79,7 +80,7 @@ def test_a_whole_purchase_passes_the_policy(
     cdp.policy = printed(gpuagent, at_cdp)
     environment = {name: value for name, value in {**world.environment, **at_cdp}.items() if value}
     with wiring.open_agent(settings.read(environment)) as agent:
-        cdp_world = replace(world, agent=replace(agent, ports=replace(agent.ports, clock=world.market.clock)))
+        cdp_world = replace(world, agent=turned(agent, world.market.clock))
         run = cdp_world.finish(cdp_world.start())
     assert run.status is RunStatus.COMPLETED
     world.assert_balanced(run, transfers=1)
@@ -101,7 +102,7 @@ def test_what_the_policy_does_not_allow_is_refused_by_cdp(
     cdp.policy = policy
     environment = {name: value for name, value in {**world.environment, **at_cdp}.items() if value}
     with wiring.open_agent(settings.read(environment)) as agent:
-        cdp_world = replace(world, agent=replace(agent, ports=replace(agent.ports, clock=world.market.clock)))
+        cdp_world = replace(world, agent=turned(agent, world.market.clock))
         run = cdp_world.start()
         with pytest.raises(Refused, match="refused by policy"):
             cdp_world.tick(run)

@@ -57,11 +57,23 @@ def test_a_network_nobody_described_needs_all_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["mainnet", "Base", "eip155:", "eip155:0", "eip155:08453", "eip155:１", "solana:1", " base"]
+    "text", ["mainnet", "Base", "eip155:", "eip155:0", "eip155:08453", "eip155:１", "solana:1", "ba se"]
 )
 def test_networks_that_are_none(text: str) -> None:
     with pytest.raises(ConfigError, match="write one of local, base-sepolia, base, or a CAIP-2 network"):
         settings.read({"X402_NETWORK": text})
+
+
+@pytest.mark.parametrize("address", [profile.token.address for profile in networks.PROFILES if profile.token])
+def test_an_address_in_mixed_case_has_a_right_checksum(address: str) -> None:
+    """A slip in a payee would be paid."""
+    assert networks.is_address(address)
+    assert networks.is_address(address.lower())
+    assert networks.is_address("0x" + address[2:].upper())
+    place = next(number for number, char in enumerate(address) if number > 1 and char.isalpha())
+    assert not networks.is_address(address[:place] + address[place].swapcase() + address[place + 1 :])
+    for slip in (address[:-1], address + "0", address[2:], "0X" + address[2:], f" {address}", address[:-1] + "g"):
+        assert not networks.is_address(slip)
 
 
 def payment(network: str, transaction: str | None = TRANSACTION) -> dict[str, Any]:

@@ -98,7 +98,17 @@ def test_what_allows_more_is_told_from_what_allows_less() -> None:
     assert loosenings(strict, replace(strict, tag_totals={"a": 2}))[0].startswith("tag a")
 
 
-@pytest.mark.parametrize("wrong", [{"per_payment": -1}, {"tag_totals": {"": 1}}, {"approval_s": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"per_payment": -1},
+        {"tag_totals": {"": 1}},
+        {"tag_totals": {"a": -1}},
+        {"approval_s": 0},
+        {"approval_s": policy.APPROVAL_MAX_S + 1},
+        {"approval_s": float("nan")},
+    ],
+)
 def test_rules_that_cannot_be_meant(wrong: dict[str, object]) -> None:
     with pytest.raises(BadInput):
         check(rules(**wrong))

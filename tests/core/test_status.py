@@ -86,6 +86,11 @@ def sentence(job: Job, run: Run = RUN, heard: float | None = None) -> str:
             settled(Underway("v1", NOW - 10, 0.482, silent_since=NOW - 5)),
             "running, 48 %, no answer since 12:40:45, given up at 12:45:45",
         ),
+        (settled(Underway("v1", NOW - 10, reply="QUEUED")), "running, 0 %, the vendor says: QUEUED"),
+        (
+            settled(Owed(NOW, asked_at=NOW, reply="it names no job")),
+            "paid, the vendor has not named a job yet, the vendor says: it names no job; asking again at 12:40:51",
+        ),
         (settled(Completed("v1", NOW)), "completed at 12:40:50"),
         (settled(Failed("out of memory", NOW)), "paid, failed at 12:40:50: out of memory"),
         (settled(Failed("x" * 999, NOW)), f"paid, failed at 12:40:50: {'x' * 300}"),

@@ -6,17 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuagent.core import budget
+from gpuagent.core import budget, policy
 from gpuagent.core.events import (
     Authorize,
     Claim,
     Event,
+    JobAnswered,
     JobClaimed,
     JobDropped,
     JobFinished,
     JobProgressed,
     JobWentSilent,
     Pay,
+    PaymentAdopted,
     PaymentSettled,
     PaymentUnresolved,
     PaymentVoided,
@@ -25,11 +27,16 @@ from gpuagent.core.events import (
     PlannerCharged,
     PlanPostponed,
     Poll,
+    PurchaseApproved,
+    VendorReadmitted,
 )
 from gpuagent.core.model import (
+    HEADER_LOST,
+    Approval,
     Authorized,
     Completed,
     Failed,
+    JobEnding,
     Owed,
     Phase,
     Reserved,
@@ -42,13 +49,14 @@ from gpuagent.core.model import (
 from gpuagent.core.observations import observations_of
 from gpuagent.core.transitions import apply, is_over, next_steps, phase
 from gpuagent.errors import BudgetExceeded, IllegalTransition
-from tests.support.factories import RUN, SETTLEMENT, decision
+from tests.support.factories import RUN, SETTLEMENT, authorization, decision, quote
 from tests.support.run_states import STATES, payment_authorized, vendor_chosen
 
 JOB_IDS = ("one", "two", "three")
 ids = st.sampled_from(JOB_IDS)
 amounts = st.sampled_from([1, 400_000, 1_400_000, 3_000_000, 5_000_000, 5_000_001])
-ends = st.sampled_from([Completed("v", 3.0), Failed("out of memory", 3.0, "v")])
+DISPUTE = Failed("disputed: ?", 3.0, "v", JobEnding.DISPUTED)
+ends = st.sampled_from([Completed("v", 3.0), Failed("out of memory", 3.0, "v"), DISPUTE])
 
 
 events: st.SearchStrategy[Event] = st.one_of(
@@ -64,7 +72,9 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(JobClaimed, ids, st.just("v"), st.just(2.0)),
     st.builds(JobProgressed, ids, st.floats(0, 1), st.just(("line",))),
     st.builds(JobWentSilent, ids, st.just(2.5), st.just("timeout")),
+    st.builds(JobAnswered, ids, st.just(2.75), st.just("queued")),
     st.builds(JobFinished, ids, ends),
+    st.just(VendorReadmitted("gpu_vendor_1", "Ada", "they called")),
 )
 
 
@@ -113,14 +123,17 @@ OF_A_JOB: dict[str, Event] = {
     "claimed": JobClaimed("one", "v", 2.0),
     "progressed": JobProgressed("one", 0.5, ()),
     "silent": JobWentSilent("one", 2.5, "timeout"),
+    "answered": JobAnswered("one", 2.75, "come again"),
     "finished": JobFinished("one", Failed("oom", 3.0)),
 }
 LEGAL = {
     "reserved": {"dropped", "authorized"},
     "authorized": {"unresolved", "settled", "voided"},
-    "owed": {"claimed", "silent", "finished"},
-    "owed in silence": {"claimed", "finished"},
-    "underway": {"progressed", "silent", "finished"},
+    "owed": {"claimed", "silent", "answered", "finished"},
+    "owed in silence": {"claimed", "answered", "finished"},
+    "owed and answered": {"claimed", "silent", "answered", "finished"},
+    "underway": {"progressed", "silent", "answered", "finished"},
+    "queued": {"progressed", "silent", "answered", "finished"},
 }
 
 
@@ -133,6 +146,27 @@ def test_only_events_that_fit_a_state_are_accepted(state: str, name: str) -> Non
     else:
         with pytest.raises(IllegalTransition):
             apply(run, OF_A_JOB[name])
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_what_the_chain_proves_is_adopted_in_every_state(state: str) -> None:
+    """In place of what the ledger held of the job, but never of another nonce's, nor beyond the budget."""
+    run = STATES[state]()
+    proven = PaymentAdopted("one", quote(1_300_000), authorization(1_300_000), SETTLEMENT, "Ada", "restored", 4.0)
+    after = apply(run, proven)
+    assert (budget.settled(after), budget.held(after)) == (1_300_000, 0)
+    assert_books(after)
+    assert [entry.data["kind"] for entry in observations_of(run, proven)] == ["adopted"]
+    beyond = RUN.budget + 1
+    wrong = [
+        replace(proven, quote=quote(1)),
+        replace(proven, quote=quote(beyond), authorization=authorization(beyond)),
+    ]
+    if isinstance(after.jobs[0], Settled) and after.jobs[0].header != HEADER_LOST:  # it was signed before
+        wrong.append(replace(proven, authorization=authorization(1_300_000, nonce="0x" + "9" * 64)))
+    for event in wrong:
+        with pytest.raises(IllegalTransition):
+            apply(run, event)
 
 
 def test_each_open_state_has_its_step() -> None:
@@ -159,6 +193,28 @@ def test_two_jobs_can_be_open_and_events_find_theirs() -> None:
     assert next_steps(run, now=5) == (Pay("one"), Authorize("two"))
     run = apply(run, PaymentSettled("one", SETTLEMENT, 2.0, "v"))
     assert [type(job) for job in run.jobs] == [Settled, Reserved]
+
+
+def test_what_is_signed_is_followed_before_anything_is_signed_anew() -> None:
+    """A refusal of the new signature would hold up what is out."""
+    run = apply(apply(replace(RUN, jobs_open_max=2), vendor_chosen("one", 1)), vendor_chosen("two", 2))
+    run = apply(run, payment_authorized("two", 2))
+    assert next_steps(run, now=5) == (Pay("two"), Authorize("one"))
+
+
+def test_a_job_is_chosen_once() -> None:
+    run = apply(replace(RUN, jobs_open_max=2), vendor_chosen("one", 1))
+    with pytest.raises(IllegalTransition, match="chosen already"):
+        apply(run, vendor_chosen("one", 1))
+
+
+def test_an_approval_that_comes_with_the_expiry_of_its_request_is_none() -> None:
+    chosen = replace(vendor_chosen("one", 1), approval=Approval(1.0, 60.0))
+    run = apply(RUN, chosen)
+    with pytest.raises(IllegalTransition, match="expired"):
+        apply(run, PurchaseApproved("one", "Ada", 60.0))
+    approved = apply(run, PurchaseApproved("one", "Ada", 59.9))
+    assert next_steps(approved, now=59.9) == (Authorize("one"),)
 
 
 def test_a_completed_run_releases_the_unsigned_and_follows_the_signed() -> None:
@@ -217,6 +273,31 @@ def test_log_positions_and_progress_only_grow() -> None:
     assert job.work == Underway("v", 2.0, 0.5, 3)
 
 
+@pytest.mark.parametrize(("ending", "ends"), [("reported", False), ("at_once", True), ("disputed", True)])
+def test_a_dispute_or_a_failure_at_once_ends_its_vendor_until_it_is_readmitted(ending: str, ends: bool) -> None:
+    run = apply(STATES["underway"](), JobFinished("one", Failed("?", 3.0, "v", JobEnding(ending))))
+    assert policy.has_ended_with(run, "gpu_vendor_1") is ends
+    assert not policy.has_ended_with(run, "gpu_vendor_2")
+    if not ends:
+        with pytest.raises(IllegalTransition, match="has not ended with gpu_vendor_1"):
+            apply(run, VendorReadmitted("gpu_vendor_1", "Ada", "why"))
+        return
+    with pytest.raises(IllegalTransition):
+        apply(run, VendorReadmitted("gpu_vendor_2", "Ada", "why"))
+    run = apply(run, PlanPostponed(9.0, decision(), {}))
+    readmission = VendorReadmitted("gpu_vendor_1", "Ada", "they called")
+    (observation,) = observations_of(run, readmission)
+    assert observation.content == "Ada allows to pay gpu_vendor_1 again: they called"
+    run = apply(run, readmission)
+    assert not policy.has_ended_with(run, "gpu_vendor_1")
+    assert next_steps(run, now=5) == (Plan(),)  # what the wait was decided on has changed
+    assert budget.settled(run) == 1_400_000  # what was paid stays paid
+    with pytest.raises(IllegalTransition):
+        apply(run, readmission)
+    with pytest.raises(IllegalTransition):
+        apply(apply(run, PlanAborted("no hope", {})), readmission)
+
+
 def test_phase_is_what_people_see() -> None:
     phases = {name: phase(make()) for name, make in STATES.items()}
     assert phases == {
@@ -224,9 +305,13 @@ def test_phase_is_what_people_see() -> None:
         "authorized": Phase.EXECUTING,
         "owed": Phase.WAITING,
         "owed in silence": Phase.WAITING,
+        "owed and answered": Phase.WAITING,
         "underway": Phase.WAITING,
+        "queued": Phase.WAITING,
         "completed": Phase.SUCCESS,
         "failed": Phase.PLANNING,
+        "disputed": Phase.PLANNING,
+        "readmitted": Phase.PLANNING,
         "voided": Phase.PLANNING,
         "dropped": Phase.PLANNING,
     }

@@ -37,7 +37,8 @@ def check_line(arguments: list[str]) -> None:
 
 def check_mention(arguments: list[str]) -> None:
     """A command and options that there are, in a sentence that may leave arguments out. Raises ValueError."""
-    command, rest = resolved(arguments)
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments  # the rest is another program's
+    command, rest = resolved(own)
     unknown = {word.partition("=")[0] for word in rest if word.startswith("-")} - options_of(command) - {"--help"}
     if unknown:
         raise ValueError(f"{' '.join(arguments)}: no option {', '.join(unknown)}")

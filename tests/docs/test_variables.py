@@ -17,7 +17,14 @@ WORD = re.compile(r"[A-Z][A-Z0-9]+")
 READERS = ("get", "getenv", "setdefault", "text", "number", "price")
 """Methods whose first argument may be a variable of one word, such as PORT."""
 MAPPINGS = ("environ", "environment", "env")
-NOT_VARIABLES = {"RUN_ID": "the id of a run", "DOMAIN_SEPARATOR": "what a token answers", "GRACE_S": "a constant"}
+NOT_VARIABLES = {
+    "RUN_ID": "the id of a run",
+    "JOB_ID": "the id of a job",
+    "JUPYTER_OPTIONS": "what stands behind --",
+    "DOMAIN_SEPARATOR": "what a token answers",
+    "GRACE_S": "a constant",
+    "CHAIN_NAMES": "a constant",
+}
 PROVIDER_KEY = re.compile(r"[A-Z0-9]+_API_KEY")
 """Of a model's provider; the code makes the name of the provider's."""
 

@@ -326,6 +326,15 @@ def _(buyer: Buyer) -> None:
     paid_whatever_it_says(buyer, lambda send: expect("vendorJobId" not in send().json()))
 
 
+@sees("accepted_after_settle")
+def _(buyer: Buyer) -> None:
+    def check(send: Callable[[], httpx.Response]) -> None:
+        answer = send()
+        assert (answer.status_code, set(answer.json()["job"])) == (202, {"id", "state"})
+
+    paid_whatever_it_says(buyer, check)
+
+
 @sees("foreign_job_id")
 def _(buyer: Buyer) -> None:
     paid_whatever_it_says(buyer, lambda send: expect(send().json()["vendorJobId"] == "job-of-another-buyer"))
@@ -388,6 +397,18 @@ def _(buyer: Buyer) -> None:
     buyer.control("POST", "clock", {"advanceS": 3600})
     state = buyer.status(job_id).json()
     assert (state["status"], state["progress"]) == ("running", 0.5)
+
+
+@sees("queued")
+def _(buyer: Buyer) -> None:
+    job_id = buyer.buy().json()["vendorJobId"]
+    buyer.control("POST", "clock", {"advanceS": 3600})
+    assert buyer.status(job_id).json()["status"] == "QUEUED"
+
+
+@sees("status_busy")
+def _(buyer: Buyer) -> None:
+    assert buyer.status(buyer.buy().json()["vendorJobId"]).status_code == 429
 
 
 @sees("hostile_text")

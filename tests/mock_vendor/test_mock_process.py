@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from mock_vendor.chain import anvil, rpc
@@ -41,10 +42,13 @@ def is_gone(pid: int) -> bool:
 
 
 def test_the_ready_line_is_all_there_is_on_stdout_and_sigterm_ends_cleanly(tmp_path: Path) -> None:
-    with launched(TMPDIR=str(tmp_path), GPU_VENDOR_SECRET="given", MOCK_VENDORS="5") as child:
+    with launched(
+        TMPDIR=str(tmp_path), GPU_VENDOR_SECRET="given", MOCK_VENDORS="5", HTTP_PROXY="http://127.0.0.1:1"
+    ) as child:
         ready = ready_line(child)
         [anvil] = children_of(child.pid)
         assert ready["secret"] == "given"
+        assert "given" not in psutil.Process(anvil).environ().values()
         assert [vendor["vendorId"] for vendor in ready["vendors"]] == [f"gpu_vendor_{number}" for number in range(1, 6)]
         assert len({vendor["payTo"] for vendor in ready["vendors"]}) == 5
         with buying(ready) as buyer:

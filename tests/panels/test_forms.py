@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from gpuagent import wiring
 from gpuagent.agent.start import Order
 from gpuagent.errors import BadInput
 from gpuagent.practice.faults import JOBS_FAIL
@@ -48,6 +49,16 @@ def test_a_bad_value_is_explained_beside_its_field(
 
     at_console(scene)
     assert world.reads.runs() == []
+
+
+def test_each_gpu_is_offered_once(world: World, at_console: Play) -> None:
+    first, *_ = world.market.vendors
+    wiring.record_vendors(world.database, [replace(first, gpu_types=("a100", "T4 "))])
+
+    async def scene(seat: Seat) -> None:
+        assert list(seat.console.launch_form.fields["gpu"].widget.options) == ["a100", "H100", "L40S", "T4 "]
+
+    at_console(scene)
 
 
 def test_the_order_is_what_stands_in_the_form(world: World, at_console: Play) -> None:

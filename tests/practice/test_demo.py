@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import psutil
 import pytest
 
 GPUAGENT = [sys.executable, "-m", "gpuagent.cli"]
-MARK = "GPUAGENT_TEST_MARK"
+MARK = "TMPDIR"
+"""Of what servers may know of our environment, the variable whose value can be a test's own."""
+SECRET = "a-secret-that-no-server-needs"
 QUICK = {**{k: v for k, v in os.environ.items() if k != "MONGODB_URI"}, "MOCK_SPEED": "7200"}
 
 
@@ -26,20 +27,20 @@ def run(*arguments: str, environment: Mapping[str, str] = QUICK) -> "subprocess.
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def nothing_is_left_behind(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every process that a test starts, however deep, inherits its mark; none outlives the test."""
-    mark = uuid4().hex
-    monkeypatch.setitem(QUICK, MARK, mark)
+    folder = tmp_path_factory.mktemp("temporary")
+    monkeypatch.setitem(QUICK, MARK, str(folder))
     yield
-    _, alive = psutil.wait_procs(marked(mark), timeout=20)
+    _, alive = psutil.wait_procs(marked(), timeout=20)
     assert not alive
 
 
-def marked(mark: str) -> list[psutil.Process]:
+def marked() -> list[psutil.Process]:
     processes = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get(MARK) == mark:
+            if process.environ().get(MARK) == QUICK[MARK]:
                 processes.append(process)
         except psutil.Error:  # it has ended, or is not ours
             continue
@@ -130,8 +131,16 @@ def buy(environment: Mapping[str, str]) -> Any:
     return json.loads(last.stdout)["run"]
 
 
-def test_up_serves_other_shells_until_it_is_stopped() -> None:
+def test_up_serves_other_shells_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("X402_PRIVATE_KEY", "GPU_VENDOR_SECRET", "OPENAI_API_KEY"):  # real ones, of the user's shell
+        monkeypatch.setitem(QUICK, name, SECRET)
     with up("--ephemeral") as (process, environment):
+        servers = [server for server in marked() if server.pid != process.pid]
+        assert {"mongod", "anvil"} <= {server.name() for server in servers}
+        assert len(servers) >= 4, "they, the supervisor and the vendors"
+        for server in servers:
+            assert SECRET not in server.environ().values(), server
+            assert environment["MONGODB_URI"].split("@")[0] not in " ".join(server.cmdline())
         assert buy(environment)["status"] == "completed"
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0

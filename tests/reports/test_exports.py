@@ -1,7 +1,9 @@
 """The exports of a report: CSV, Parquet, the journal, FOCUS columns. Every file is read back by another program."""
 
+import csv
 import io
 import json
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -175,18 +177,19 @@ def test_focus_as_csv_writes_times_and_nulls_as_the_specification_wants(november
 
 
 def test_a_spreadsheet_takes_no_text_for_a_formula(own_book: tuple[report_history.Book, Any], tmp_path: Path) -> None:
+    """Nor part of a text, where the locale's separator is another; and amounts stay numbers."""
     book, database = own_book
-    database.runs.update_many({}, {"$set": {"goal": "=HYPERLINK(1)"}})
-    database.jobs.update_many({"status": "failed"}, {"$set": {"errorMessage": "@SUM(A1)"}})
+    database.runs.update_many({}, {"$set": {"goal": "=HYPERLINK(1);=A1\t@B1", "tags": ["x;=1", "-y"]}})
+    database.jobs.update_many({"status": "failed"}, {"$set": {"errorMessage": "@SUM(A1)\n+A1"}})
     report = report_history.report(book.db)
-    purchases = exports.write(report, "csv", tmp_path)[0].read_text()
-    assert "'=HYPERLINK(1)" in purchases
-    assert "'@SUM(A1)" in purchases
-    for text in (purchases, exports.text(report, "focus"), exports.text(report, "journal")):
-        cells = read_csv(text, dtype=str, keep_default_na=False)
-        money = ["amount", "BilledCost", "ContractedCost", "EffectiveCost", "ListCost"]
-        texts = cells.drop(columns=money, errors="ignore")
-        assert not texts.map(lambda value: value.startswith(("=", "+", "@"))).any(axis=None)
+    files = [path.read_text() for path in exports.write(report, "csv", tmp_path)]
+    assert "'=HYPERLINK(1);'=A1\t'@B1" in files[0]
+    assert "'@SUM(A1)\n'+A1" in files[0]
+    for text in (*files, exports.text(report, "focus"), exports.text(report, "journal")):
+        for separator in ",;\t|":
+            for cell in (cell for row in csv.reader(io.StringIO(text), delimiter=separator) for cell in row):
+                assert not re.match(r"[=+@]|-(?![0-9]+\.[0-9]{6}(?:,|$))", cell), cell
+    assert read_csv(exports.text(report, "journal"), converters={"amount": Decimal}).amount.min() < ZERO
 
 
 def test_a_file_that_cannot_be_written_is_named(november: Report, tmp_path: Path) -> None:

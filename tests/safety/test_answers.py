@@ -54,7 +54,7 @@ def test_16_oversized_body(
 ) -> None:
     """A quote, a 402 or a paid answer has a body of 200 MB, or is a gzip bomb.
 
-    Stops reading at 64 kB, unpacks nothing, and stays small itself; a payment that is out is asked of the chain.
+    Stops reading at 64 kB, packed or unpacked, and stays small itself; a payment that is out is asked of the chain.
     """
     goes_on(hasty_world, attack, attack(hasty_world, fault), observed)
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gpuagent.adapters.vendors.answers import read_job_id, read_object, read_quote, read_report
+from gpuagent.adapters.vendors.answers import read_object, read_quote, read_report
+from gpuagent.adapters.vendors.job_name import read_job_id
 from gpuagent.adapters.wallets.local import LocalWallet
 from gpuagent.core.model import JobReport, Quote
 from gpuagent.core.terms import agreed

@@ -116,7 +116,8 @@ def test_09_scheme_upto(world: World, observed: Observed) -> None:
 def test_10_permit2(world: World, observed: Observed) -> None:
     """The 402 switches the transfer to Permit2.
 
-    Accepts no terms beside the token's name and version, and has no code that signs Permit2; buys elsewhere.
+    Accepts in `extra` only what repeats facts of the token and of EIP-3009, and has no code that signs Permit2; buys
+    elsewhere.
     """
     buys_elsewhere(world, refuses_offer(world, "permit2"), observed)
 

@@ -22,8 +22,8 @@ from tests.support.attacks import (
 from tests.support.world import World
 
 TICKS = 20
-PATIENCE_S = 600
-"""Longer than a paid vendor's silence is borne."""
+PATIENCE_S = 2000
+"""Longer than a paid vendor is waited for that is silent, or names no job."""
 
 
 @pytest.mark.parametrize(

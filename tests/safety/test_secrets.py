@@ -23,6 +23,7 @@ from gpuagent.cli import app
 from gpuagent.errors import ConfigError, GpuAgentError
 from gpuagent.practice.stack import Stack
 from tests.conftest import DATABASE
+from tests.support.clock import turned
 from tests.support.factories import TOKEN
 from tests.support.rpc_proxy import RpcProxy
 from tests.support.tracebacks import traceback_text
@@ -80,7 +81,7 @@ def environment(world: World, secrets: Secrets, tmp_path: Path) -> Iterator[dict
 def locked(world: World, environment: dict[str, str]) -> Iterator[World]:
     """The world with its wallet opened from the keystore."""
     with wiring.open_agent(settings.read(environment)) as agent:
-        agent = replace(agent, ports=replace(agent.ports, clock=world.market.clock))
+        agent = turned(agent, world.market.clock)
         assert agent.ports.wallet.address == world.ports.wallet.address
         yield replace(world, agent=agent, environment=environment)
 

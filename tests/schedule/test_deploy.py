@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import yaml
 from gpuagent.cli.schedule import schedules
 from gpuagent.schedule.parameters import parameter_types, parse_parameters
 from gpuagent.schedule.run_name import NAME
+from tests.support.cron_machine import CronMachine
 from tests.support.notebooks import FOLDER, SCHEDULED
 
 DEPLOY = FOLDER.parent / "deploy"
@@ -30,7 +32,7 @@ KEYS: Mapping[str, Mapping[str, str]] = {
         "Type": "oneshot",
         **dict.fromkeys(("User", "Group"), "[a-z]+"),
         "EnvironmentFile": PATH,
-        "Environment": r"[A-Z_]+=\S+",
+        "Environment": r"[A-Z_]+=\S+( [A-Z_]+=\S+)*",
         "StateDirectory": "[a-z]+",
         **dict.fromkeys(("StateDirectoryMode", "UMask"), "0[0-7]{3}"),
         "WorkingDirectory": PATH,
@@ -115,8 +117,11 @@ def test_units_hold_known_keys_with_values_of_their_form(path: Path) -> None:
 def test_the_service_calls_what_there_is() -> None:
     service = unit("gpuagent-run@.service")["Service"]
     arguments = shlex.split(service["ExecStart"])
-    values = assert_command_taken(arguments, {"%i": "nightly", "${GOAL}": "Fine-tune", "${BUDGET}": "5"})
+    values = assert_command_taken(
+        arguments, {"%i": "nightly", "${GOAL}": "Fine-tune", "${BUDGET}": "5", "${TIMEZONE}": "UTC"}
+    )
     assert (values["per"], values["run_id"], values["max_ticks"]) == ("day", "nightly", 3000)
+    assert (values["timezone"], values["keep"]) == ("UTC", 60)
     for option in ("out", "locks"):
         assert str(values[option]).startswith("/var/lib/gpuagent/")
     assert service["StateDirectory"] == "gpuagent"
@@ -224,7 +229,76 @@ def test_the_cronjob_calls_what_there_is_and_names_the_run_after_the_job() -> No
         "$(BUDGET)": env["BUDGET"]["value"],
     }
     values = assert_command_taken(arguments, variables)
-    assert (values["run_id"], values["budget"]) == ("gpuagent-nightly-29000000", "5")
+    assert (values["run_id"], values["budget"], values["keep"]) == ("gpuagent-nightly-29000000", "5", 60)
+
+
+RECORDER = """#!/bin/sh
+{ printf '%s\\0' "$@"; printf '\\0'; env -0; } >"$HOME/recorded"
+echo result
+cat "$HOME/news" >&2
+exit "$(cat "$HOME/code")"
+"""
+"""In the place of `gpuagent`: writes down how it was called, and ends as it is told."""
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> CronMachine:
+    return CronMachine(tmp_path, RECORDER, env_of_the_readme())
+
+
+def env_of_the_readme() -> str:
+    (text,) = re.findall(r"<<'ENV'\n(.*?)ENV\n", (DEPLOY / "README.md").read_text(), re.DOTALL)
+    return str(text)
+
+
+def ends(machine: CronMachine, code: int, news: str) -> "subprocess.CompletedProcess[str]":
+    """What comes of the cron line where the agent ends with this code and these words."""
+    (machine.home / "code").write_text(str(code))
+    (machine.home / "news").write_text(news)
+    return machine.run()
+
+
+def test_the_cron_line_runs_in_what_cron_gives_it(machine: CronMachine) -> None:
+    """Every variable of the file reaches the agent, whatever stands in its value."""
+    odd = "mongodb+srv://ada:p%40ss@host/?retryWrites=true&w=majority;x=$HOME #1"
+    machine.file.write_text(f"{env_of_the_readme()}MONGODB_URI='{odd}'\nTIMEZONE=Europe/Berlin\n")
+    process = ends(machine, 0, "news")
+    assert (process.returncode, process.stdout, process.stderr) == (0, "", "")
+    arguments, _, variables = (machine.home / "recorded").read_text().partition("\0\0")
+    words = [word.replace(f"{machine.root}/", "/") for word in arguments.split("\0")]
+    values = assert_command_taken(["/opt/gpuagent/.venv/bin/gpuagent", *words], {})
+    assert (values["per"], values["run_id"], values["timezone"]) == ("day", "nightly", "Europe/Berlin")
+    assert (values["goal"], values["budget"], values["keep"]) == ("Fine-tune tiny-llm", "5", 60)
+    environment = dict(entry.partition("=")[::2] for entry in variables.split("\0") if entry)
+    assert (environment["MONGODB_URI"], environment["HOME"]) == (odd, str(machine.home))
+    assert {"CHAIN_RPC_URL", "X402_NETWORK", "X402_KEYSTORE", "GPU_VENDOR_SECRET"} <= set(environment)
+
+
+@pytest.mark.parametrize(
+    ("code", "news", "mail"),
+    [
+        *((code, "news", "") for code in (0, 3, 4)),
+        *((code, "news", "news\n") for code in (1, 2, 5, 143)),
+        (1, "", ""),  # it had failed before
+    ],
+)
+def test_cron_mails_what_needs_somebody_once(machine: CronMachine, code: int, news: str, mail: str) -> None:
+    process = ends(machine, code, news)
+    assert (process.returncode, process.stdout, process.stderr) == (code, "", mail)
+
+
+def test_a_cron_line_without_its_file_says_so(machine: CronMachine) -> None:
+    machine.file.unlink()
+    process = ends(machine, 0, "")
+    assert process.returncode != 0
+    assert "nightly.env" in process.stderr
+    assert not (machine.home / "recorded").exists()
+
+
+def test_the_environment_file_is_read_alike_by_systemd_and_by_a_shell() -> None:
+    """One or no pair of single quotes, or double ones around nothing that either of the two expands."""
+    for line in env_of_the_readme().splitlines():
+        assert re.fullmatch(r"[A-Z0-9_]+=('[^'\\]*'|\"[\w .-]*\"|[\w./:@+-]+)", line), line
 
 
 def test_the_pod_is_confined_and_can_write_where_it_writes() -> None:

@@ -12,6 +12,7 @@ from gpuagent.core.model import RunStatus
 from gpuagent.practice import stack
 from gpuagent.schedule.result import read
 from gpuagent.schedule.run_name import run_id_of
+from tests.support.cron_machine import CronMachine
 from tests.support.eventually import eventually
 from tests.support.market import Market
 from tests.support.notebooks import (
@@ -74,6 +75,21 @@ def test_a_run_from_start_to_end_and_once_more(world: World, tmp_path: Path) -> 
     assert (again.returncode, json.loads(again.stdout)["result"]["ticks"]) == (0, 0)
     assert len(list(tmp_path.glob("*.ipynb"))) == 2
     world.assert_balanced(run, transfers=1)
+
+
+def test_the_cron_line_buys_once_and_then_has_nothing_to_do(world: World, tmp_path: Path) -> None:
+    """The line of deploy/cron in cron's own environment, twice: what ended is not executed again."""
+    names = ("MONGODB_URI", "MONGODB_DB_NAME", "CHAIN_RPC_URL", "GPU_VENDOR_SECRET")
+    variables = {name: value for name, value in world.environment.items() if name in names or name.startswith("X402_")}
+    file = "".join(f"{name}='{value}'\n" for name, value in {**variables, "GOAL": "Tune it", "BUDGET": "5"}.items())
+    agent = f'#!/bin/sh\nPYTHONPATH={SCHEDULED.parents[1]} exec {sys.executable} -m gpuagent.cli "$@"\n'
+    machine = CronMachine(tmp_path, agent, file)
+    for _ in range(2):
+        process = machine.run()
+        assert (process.returncode, process.stdout, process.stderr) == (0, "", "")
+        result = read(only_notebook(machine.home / "notebooks/nightly"))
+    assert (result["outcome"], result["goal"]) == ("completed", "Tune it")
+    world.assert_balanced(world.store.load(result["runId"]), transfers=1)
 
 
 def test_a_limit_then_another_start_continues(world: World, tmp_path: Path) -> None:

@@ -3,16 +3,17 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime
 from threading import Barrier
 from typing import Any
 
 import pytest
-from bson import Decimal128
+from bson import Decimal128, ObjectId
 
 from gpuagent.agent.start import Order, start
 from gpuagent.core.model import Run, RunStatus
 from gpuagent.errors import BadInput, DuplicateRun, UnknownRun, WalletUnfunded
-from gpuagent.schedule.run_name import PERIODS, load_or_start, run_id_of, run_name
+from gpuagent.schedule.run_name import PERIODS, ended_run, load_or_start, run_id_of, run_name, zone_of
 from tests.support.world import World
 
 ORDER = Order(goal="Fine-tune tiny-llm", budget=5_000_000)
@@ -90,6 +91,11 @@ def test_a_name_that_is_used_for_something_else_is_refused(world: World, changes
         load_or_start(replace(ORDER, **changes), "nightly", world.ports)
 
 
+def test_a_gpu_in_small_letters_is_the_same_order(world: World) -> None:
+    run = load_or_start(ORDER, "nightly", world.ports)
+    assert load_or_start(replace(ORDER, gpu_type=run.gpu_type.lower()), "nightly", world.ports) == run
+
+
 def test_a_run_that_was_begun_is_continued_though_none_could_begin(make_world: Callable[..., World]) -> None:
     """The wallet is empty by now: that is no reason to leave alone what was paid."""
     poor = make_world(funds=1_400_000)
@@ -113,6 +119,53 @@ def test_a_period_has_its_name(period: str, name: str) -> None:
     assert run_name("n", period, NOON, []) == name
     assert run_id_of(name)
     assert set(PERIODS) == {"hour", "day", "week", "month"}
+
+
+@pytest.mark.parametrize(
+    ("zone", "times", "days"),
+    [
+        # 20:00 every evening in New York: UTC would skip 2 November and count 8 March twice.
+        ("America/New_York", ("2025-11-01T20:00-04:00", "2025-11-02T20:00-05:00"), ("2025-11-01", "2025-11-02")),
+        ("America/New_York", ("2026-03-07T19:30-05:00", "2026-03-08T19:30-04:00"), ("2026-03-07", "2026-03-08")),
+        # The ends of a day of 23 and of one of 25 hours, in Berlin.
+        ("Europe/Berlin", ("2026-03-29T00:00+01:00", "2026-03-29T23:59+02:00"), ("2026-03-29", "2026-03-29")),
+        ("Europe/Berlin", ("2026-10-25T00:00+02:00", "2026-10-25T23:59+01:00"), ("2026-10-25", "2026-10-25")),
+        ("Asia/Kolkata", ("2026-01-31T23:59+05:30", "2026-02-01T00:00+05:30"), ("2026-01-31", "2026-02-01")),
+        ("UTC", ("2026-03-29T00:30+01:00", "2026-03-29T02:30+02:00"), ("2026-03-28", "2026-03-29")),
+        ("", ("2026-03-29T00:30+01:00", "2026-03-29T02:30+02:00"), ("2026-03-28", "2026-03-29")),
+    ],
+)
+def test_a_day_is_one_of_the_calendar_that_is_named(zone: str, times: tuple[str, ...], days: tuple[str, ...]) -> None:
+    moments = [datetime.fromisoformat(text).timestamp() for text in times]
+    assert [run_name("n", "day", at, [], zone_of(zone)) for at in moments] == [f"n-{day}" for day in days]
+
+
+def test_the_hours_of_a_day_of_25_have_25_names() -> None:
+    begin = datetime.fromisoformat("2026-10-25T00:00+02:00").timestamp()
+    names = {run_name("n", "hour", begin + 3600 * hour, [], zone_of("Europe/Berlin")) for hour in range(25)}
+    assert len(names) == 25
+
+
+@pytest.mark.parametrize(
+    "text", ["Berlin", "europe/berlin/", "../UTC", "/etc/passwd", "CET+1", "Europe", "a\0b", "x" * 999]
+)
+def test_what_is_no_time_zone_is_refused(text: str) -> None:
+    with pytest.raises(BadInput, match="no time zone"):
+        zone_of(text)
+
+
+def test_a_run_that_is_over_leaves_nothing_to_do() -> None:
+    def named(name: str, held_usd: str = "0") -> dict[str, Any]:
+        order = {"_id": ObjectId(run_id_of(name)), "goal": "Tune it", "budgetTotal": Decimal128("5")}
+        return {**document(name, "failed", held_usd), **order}
+
+    over, undecided = named("n-2026-01-30"), named("n-2026-01-29", "1.4")
+    assert ended_run("n-2026-01-30", [undecided, over]) == over
+    assert ended_run("n-2026-01-30", [over], {"goal": " Tune it", "budget": "5.00", "run_id": "n"}) == over
+    assert ended_run("n-2026-01-29", [undecided, over]) is None
+    assert ended_run("n-2026-01-31", [undecided, over]) is None
+    for another in ({"goal": "Tune more"}, {"budget": "6"}, {"budget": "five"}):
+        assert ended_run("n-2026-01-30", [over], another) is None, "the notebook refuses that, in words"
 
 
 def test_an_earlier_period_that_is_not_over_comes_first_the_oldest_of_them() -> None:

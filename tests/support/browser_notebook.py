@@ -40,11 +40,11 @@ CLICK = """async ([name, result]) => {
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium(*flags: str) -> Iterator[Browser]:
     binary = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert binary, "no chromium: apt-get install -y chromium, or put Google Chrome on PATH"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=binary, args=[f"--{flag}" for flag in FLAGS])
+        browser = playwright.chromium.launch(executable_path=binary, args=[f"--{flag}" for flag in (*FLAGS, *flags)])
         yield browser
         browser.close()
 

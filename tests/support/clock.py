@@ -1,9 +1,10 @@
 """Clocks that a test turns: ahead of the wall clock, through a file, or standing still."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gpuagent.adapters.clock import SystemClock
+from gpuagent.wiring import Agent
 
 
 class TurnableClock:
@@ -39,3 +40,10 @@ class ManualClock:
     def pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
         self.now += seconds
+
+
+def turned(agent: Agent, clock: TurnableClock | FileClock) -> Agent:
+    """The agent on a turned clock, with a database that is turned alike, as one machine in another hour."""
+    store = agent.store.turned(lambda: clock.now() - SystemClock().now())
+    ports = replace(agent.ports, clock=clock, store=store)
+    return replace(agent, database=replace(agent.database, store=store), ports=ports)

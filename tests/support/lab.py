@@ -16,13 +16,13 @@ from typing import Any
 
 import httpx
 
-from gpuagent import session
+from gpuagent import settings
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "token-of-the-browser-tests"
 READY_S, STOP_S = 90, 60
 CONFIG = {
-    "ServerApp": {"port_retries": 0, "allow_root": True},
+    "ServerApp": {"port_retries": 0},
     "LabApp": {"expose_app_in_browser": True},
     "IdentityProvider": {"token": TOKEN},
 }
@@ -48,7 +48,7 @@ def running_lab(folder: Path) -> Iterator[Lab]:
     config.mkdir(parents=True)
     (config / "jupyter_lab_config.json").write_text(json.dumps(CONFIG))
     notebooks = Path(shutil.copytree(ROOT / "notebooks", folder / "notebooks"))
-    unset = ("MONGODB_URI", *session.CHAIN_NAMES)
+    unset = ("MONGODB_URI", *settings.CHAIN_NAMES)
     environment = {
         **{name: value for name, value in os.environ.items() if name not in unset},
         "JUPYTER_CONFIG_DIR": str(config),
@@ -59,6 +59,7 @@ def running_lab(folder: Path) -> Iterator[Lab]:
         "PYTHONPATH": str(ROOT),
     }
     command = [sys.executable, "-m", "gpuagent.cli", "lab", "--no-browser", f"--port={port}", f"--folder={notebooks}"]
+    command += ["--", "--ip=127.0.0.1", "--allow-root"]  # as in a container, where the tests may be root
     with (
         (folder / "lab.log").open("w+") as log,
         subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=ROOT) as process,

@@ -46,6 +46,7 @@ def planner_on(url: str, clock: ManualClock, models: str = OPENAI, **options: An
         "PLANNER_MODEL": models,
         "PLANNER_API_BASE": url,
         "PLANNER_API_KEY": KEY,
+        "PLANNER_ALLOW_UNPRICED": "1",
         "PLANNER_PRICES": json.dumps({OPENAI: [0.5, 1.5], "openai/second": [1, 2]}),
     }
     return LlmPlanner(read_models(environ), **({"clock": clock, "pause": clock.pause} | options))

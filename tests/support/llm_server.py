@@ -15,12 +15,17 @@ TOKEN_COUNTS = {"prompt_tokens": 1_000, "completion_tokens": 100, "total_tokens"
 
 @dataclass(frozen=True)
 class ScriptedReply:
-    """One reply. text: the model's words; usage None: tokens are not counted. body: sent as it is, in place of all."""
+    """One reply. text: the model's words; usage None: tokens are not counted. body: sent as it is, in place of all.
+
+    message, choice: fields beside or in place of the usual ones.
+    """
 
     text: str | None = ""
     status: int = 200
     usage: Any = field(default_factory=lambda: dict(TOKEN_COUNTS))
-    finish: str = "stop"
+    finish: str | None = "stop"
+    message: Mapping[str, Any] = field(default_factory=dict)
+    choice: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
     manner: str = "at once"  # late: not before release(); endless: for ever; drip: a byte at a time; cut: half of it
@@ -30,13 +35,13 @@ class ScriptedReply:
             return self.body
         if self.status != 200:
             return json.dumps({"error": {"message": self.text, "type": "scripted", "code": self.status}}).encode()
-        message = {"role": "assistant", "content": self.text}
+        message = {"role": "assistant", "content": self.text, **self.message}
         answer = {
             "id": "scripted",
             "object": "chat.completion",
             "created": 1,
             "model": model,
-            "choices": [{"index": 0, "finish_reason": self.finish, "message": message}],
+            "choices": [{"index": 0, "finish_reason": self.finish, "message": message, **self.choice}],
         }
         return json.dumps(answer | ({"usage": self.usage} if self.usage is not None else {})).encode()
 

@@ -2,18 +2,17 @@
 
 import json
 import socket
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-import uvicorn
 
 from gpuagent.api.app import create_app
 from gpuagent.api.connections import Connections
 from gpuagent.api.followers import Followers
+from gpuagent.api.server import RestServer, listen
 from gpuagent.wiring import Agent, Database
 from tests.support.world import World
 
@@ -79,47 +78,33 @@ class Served:
 
 
 @contextmanager
-def serving(world: World, environ: Mapping[str, str] | None = None, **limits: Any) -> Iterator[Served]:
-    """A server of the world. environ: variables beside the world's. limits: of Followers."""
+def serving(
+    world: World, environ: Mapping[str, str] | None = None, bounds: Mapping[str, Any] | None = None, **limits: Any
+) -> Iterator[Served]:
+    """A server of the world. environ: variables beside the world's. bounds: of Server. limits: of Followers."""
     app = create_app({**world.environment, **(environ or {})}, WorldConnections(world), Followers(**limits))
-    with listening() as listener, running(app, listener) as url, httpx.Client(base_url=url, timeout=60) as http:
+    with (
+        listening() as listener,
+        running(app, listener, **(bounds or {})) as url,
+        httpx.Client(base_url=url, timeout=60) as http,
+    ):
         yield Served(url, world, app, http)
 
 
 @contextmanager
 def listening() -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(512)
+    with listen("127.0.0.1", 0) as listener:
         yield listener
 
 
 @contextmanager
-def running(app: Any, listener: socket.socket) -> Iterator[str]:
-    ready = threading.Event()
-
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            ready.set()
-
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            app.state.followers.dismiss()
-            await super().shutdown(sockets)
-
-    config = uvicorn.Config(
-        app, log_config=None, access_log=False, ws="websockets-sansio", timeout_graceful_shutdown=2, proxy_headers=False
-    )
-    server = Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
+def running(app: Any, listener: socket.socket, **bounds: Any) -> Iterator[str]:
+    server = RestServer(app, listener, **bounds)
+    server.start()
     try:
-        assert ready.wait(READY_S)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
-        server.should_exit = True
-        thread.join(READY_S)
-        assert not thread.is_alive()
+        assert server.stop(READY_S)
 
 
 def sse(reply: httpx.Response) -> Iterator[dict[str, Any]]:

@@ -21,6 +21,7 @@ class ScriptedServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # head and body in one packet: two wait 40 ms for each other
 
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -40,7 +41,7 @@ class ScriptedServer:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.vendor = replace(VENDOR, endpoint=f"http://127.0.0.1:{self.server.server_port}")
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def respond_with(self, body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
         self.status, self.headers = status, headers or {}

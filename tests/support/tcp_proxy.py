@@ -11,7 +11,10 @@ LOOK_S = 0.05
 
 
 class TcpProxy:
-    """Forwards to `target` while `mode` is "up"; "refuse" drops every connection, "hang" keeps it and says nothing."""
+    """Forwards to `target` while `mode` is "up"; "refuse" drops every connection, "hang" keeps it and says nothing.
+
+    connections: how many there were.
+    """
 
     def __init__(self, target: str) -> None:
         parts = urlsplit(target)
@@ -20,6 +23,12 @@ class TcpProxy:
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.mode = "up"
         self._closed = False
+        self.connections = 0
+        self._forgotten = 0
+
+    def forget(self) -> None:
+        """Swallow what is sent over today's connections from now on, as a NAT does; new ones work."""
+        self._forgotten = self.connections
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -35,19 +44,20 @@ class TcpProxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return  # closed
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+            self.connections += 1
+            threading.Thread(target=self._serve, args=(client, self.connections), daemon=True).start()
 
-    def _serve(self, client: socket.socket) -> None:
+    def _serve(self, client: socket.socket, number: int) -> None:
         with client:
             if self.mode == "refuse":
                 return
             try:
                 with socket.create_connection(self._target) as chain:
-                    self._pump(client, chain)
+                    self._pump(client, chain, number)
             except OSError:
                 return  # one end has gone
 
-    def _pump(self, client: socket.socket, chain: socket.socket) -> None:
+    def _pump(self, client: socket.socket, chain: socket.socket, number: int) -> None:
         while not self._closed and self.mode != "refuse":
             readable, _, _ = select.select([client, chain], [], [], LOOK_S)
             if self.mode != "up":
@@ -56,4 +66,6 @@ class TcpProxy:
                 data = source.recv(BLOCK)
                 if not data:
                     return
+                if number <= self._forgotten:
+                    continue
                 (chain if source is client else client).sendall(data)

@@ -22,6 +22,7 @@ from gpuagent.core.policy import Policy, Usage
 from gpuagent.core.ports import Ports, VendorApi
 from gpuagent.core.transitions import is_over
 from gpuagent.tick import tick
+from tests.support.clock import turned
 from tests.support.market import Market
 
 
@@ -143,8 +144,6 @@ def build_world(
     }
     with wiring.open_agent(settings.read(environment)) as agent:
         wiring.record_vendors(agent.database, market.vendors)
-        agent = replace(
-            agent,
-            ports=replace(agent.ports, clock=market.clock, vendor_api=vendor_api or agent.ports.vendor_api),
-        )
+        agent = turned(agent, market.clock)
+        agent = replace(agent, ports=replace(agent.ports, vendor_api=vendor_api or agent.ports.vendor_api))
         yield World(market, agent, environment, agent.chain.head(account.address).number)

@@ -42,7 +42,7 @@ def _section(path: str, command: Any) -> str:
     text = _text(command)
     arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
     options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
-    usage = " ".join([path, *(_argument(parameter) for parameter in arguments), *(["[OPTIONS]"] if options else [])])
+    usage = " ".join([path, *(["[OPTIONS]"] if options else []), *(_argument(parameter) for parameter in arguments)])
     rows = [f"| `{_argument(parameter)}` | {_help(parameter)} | {_default(parameter)} |" for parameter in arguments]
     rows += [f"| {_names(parameter)} | {_help(parameter)} | {_default(parameter)} |" for parameter in options]
     table = ["| | what | default |", "|---|---|---|", *rows, ""]

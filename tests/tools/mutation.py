@@ -4,6 +4,7 @@ Each mutant is a copy of the tree with one replacement. A test that stays green 
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from gpuagent.practice import stack
 from tests.support.stack import DATABASE_NAME, STACK_FILE, STACK_SETTINGS, share_stack
 
 WORKERS_MAX = 4
+SHARE = re.compile(r"(\d+)/([1-9]\d*)")
 ROOT = Path(__file__).parents[2]
 
 
@@ -137,8 +139,11 @@ def hunt(workers: Sequence[Worker], mutants: Sequence[Mutant]) -> list[str]:
 
 
 def main(mutants: Sequence[Mutant], keywords: Sequence[str]) -> None:
-    """Play all mutants, or those whose name holds one of the keywords."""
-    selection = [mutant for mutant in mutants if not keywords or any(word in mutant.name for word in keywords)]
+    """Play all mutants, those whose name holds one of the keywords, or by NUMBER/SHARES one share of them."""
+    if share := SHARE.fullmatch(" ".join(keywords)):
+        selection = list(mutants[int(share[1]) % int(share[2]) :: int(share[2])])
+    else:
+        selection = [mutant for mutant in mutants if not keywords or any(word in mutant.name for word in keywords)]
     if not selection:
         raise SystemExit(f"no mutant is named so; there are: {', '.join(mutant.name for mutant in mutants)}")
     with start_workers() as workers:

@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 
 from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed
+from gpuagent.wire.transport import deadline, time_left
 from tests.support.scripted_server import ScriptedServer
 
 Answer = Callable[[socket.socket], None]
@@ -92,6 +93,19 @@ def test_the_deadline_is_for_the_whole_exchange(
     assert time.monotonic() - started_at < DEADLINE_S * 5
 
 
+def test_the_earlier_of_two_deadlines_counts(serve: Callable[[Answer], str], http: BoundedHttp) -> None:
+    """Of all exchanges of a search, and of one of them."""
+    started_at = time.monotonic()
+    assert time_left() == float("inf")
+    with deadline(DEADLINE_S / 10):
+        assert time_left() <= DEADLINE_S / 10
+        with pytest.raises(HttpFailed):
+            http.request("GET", serve(lambda connection: connection.recv(1)))
+        with deadline(DEADLINE_S):
+            assert time_left() <= 0
+    assert time.monotonic() - started_at < DEADLINE_S
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -119,8 +133,3 @@ def test_cookies_are_not_sent_back(scripted_server: ScriptedServer, http: Bounde
     for _ in range(2):
         http.request("GET", scripted_server.vendor.endpoint)
     assert "Cookie" not in scripted_server.request_headers
-
-
-def test_compression_is_not_asked_for(serve: Callable[[Answer], str], http: BoundedHttp) -> None:
-    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\n"
-    assert http.request("GET", serve(sends(head + b"\x1f\x8b\x08"))).body == b"\x1f\x8b\x08"

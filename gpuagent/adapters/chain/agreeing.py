@@ -8,7 +8,7 @@ from itertools import zip_longest
 from typing import TypeVar
 
 from gpuagent.core.model import Authorization, Settlement, Token, Transfer
-from gpuagent.core.ports import Gas, Head, Node, Open, Outcome, Void
+from gpuagent.core.ports import Gas, Head, Limits, Node, Open, Outcome, Void
 from gpuagent.core.records import Block, Spent
 from gpuagent.errors import ChainError, ChainMismatch
 
@@ -35,6 +35,15 @@ class AgreeingChain:
     def check(self) -> None:
         for node in self._nodes:
             node.check()
+
+    def limits(self) -> Limits:
+        """The narrowest of each."""
+        limits = [node.limits() for node in self._nodes]
+        return Limits(
+            min(limit.logs_span for limit in limits),
+            min(limit.batch for limit in limits),
+            all(limit.keeps_past for limit in limits),
+        )
 
     def head(self, address: str) -> Head:
         """The smallest of each number: the least balance, the shortest life for what is signed now."""

@@ -1,47 +1,47 @@
 """An EVM chain read over JSON-RPC: the port Node (Chain and the history for the books) for one EIP-3009 token.
 
 https://ethereum.org/en/developers/docs/apis/json-rpc/. The reads of one decision go out as one batch, pinned to one
-block hash (EIP-1898), under one deadline.
+block hash (EIP-1898), under one deadline, and with the chain's id: no answer counts of another chain.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from eth_abi.abi import decode, encode
 from eth_hash.auto import keccak
 
 from gpuagent.adapters.chain.decoding import block_from, count, decoded, uint
 from gpuagent.adapters.chain.json_rpc import JsonRpc
-from gpuagent.adapters.chain.logs import TokenLogs
+from gpuagent.adapters.chain.logs import Log, TokenLogs
+from gpuagent.adapters.chain.needs import at_hash, check_needs, check_token, measure, state_call, token_call
+from gpuagent.adapters.chain.settlements import UseSearch
 from gpuagent.core.model import Authorization, Settlement, Token, Transfer
-from gpuagent.core.money import DECIMALS
-from gpuagent.core.ports import Gas, Head, Open, Outcome, Void
+from gpuagent.core.ports import Gas, Head, Limits, Open, Outcome, Void
 from gpuagent.core.records import Block, Spent
 from gpuagent.errors import ChainError, ChainMismatch
-from gpuagent.wire.eip3009 import (
-    AUTHORIZATION_STATE,
-    BALANCE_OF,
-    CANCELED_TOPIC,
-    DOMAIN_GETTERS,
-    domain_separator,
-)
+from gpuagent.wire.egress import Egress
+from gpuagent.wire.eip3009 import BALANCE_OF, CANCELED_TOPIC
 
 LOGS_SPAN = 2_000
-"""Blocks in one query for logs: public nodes refuse more."""
-SETTLEMENT_SPANS_MAX = 50
-"""Spans searched for a settlement: more on every chain than the ten minutes that an authorization may live."""
+"""The most blocks in one query for logs: public nodes refuse more, some much less."""
 
 
 class EvmChain:
     """One token on one chain, as one node shows it. confirmations: how many blocks deep a block is final."""
 
     def __init__(
-        self, rpc_url: str, token: Token, confirmations: int = 0, deadline_s: float = 10, logs_span: int = LOGS_SPAN
+        self,
+        rpc_url: str,
+        token: Token,
+        confirmations: int = 0,
+        deadline_s: float = 10,
+        logs_span: int = LOGS_SPAN,
+        egress: Egress | None = None,
     ) -> None:
-        self._rpc = JsonRpc(rpc_url, deadline_s)
+        self._rpc = JsonRpc(rpc_url, deadline_s, token.chain_id, egress=egress)
         self._token = token
         self._confirmations = confirmations
         self._logs = TokenLogs(self._batch, token, logs_span)
+        self._uses = UseSearch(self._logs, self._used_at, self.block)
 
     @property
     def token(self) -> Token:
@@ -52,40 +52,26 @@ class EvmChain:
 
     @decoded
     def check(self) -> None:
-        """Raises ChainError unless this is the token's chain, and the token there is the pinned one."""
-        (chain_id,) = self._batch(("eth_chainId", []))
-        if uint(chain_id) != self._token.chain_id:
-            raise ChainError(f"{self._rpc.host} is chain {uint(chain_id)}, not {self._token.network}")
-        reads = [("eth_call", [{"to": self._token.address, "data": getter}, "latest"]) for getter in DOMAIN_GETTERS]
-        code, *answers = self._batch(("eth_getCode", [self._token.address, "latest"]), *reads)
-        if code == "0x":
-            raise ChainError(f"there is no token at {self._token.address} on {self._token.network}")
-        name, version, decimals, separator = (
-            decode([kind], bytes.fromhex(answer[2:]))[0]
-            for kind, answer in zip(DOMAIN_GETTERS.values(), answers, strict=True)
-        )
-        if (name, version, decimals) != (self._token.name, self._token.version, DECIMALS):
-            raise ChainError(
-                f"the token at {self._token.address} is {name!r} version {version!r} with {decimals} decimals, "
-                f"not {self._token.name!r} version {self._token.version!r} with {DECIMALS}"
-            )
-        if separator != domain_separator(self._token):
-            raise ChainError(
-                f"the token at {self._token.address} binds signatures to another domain than its name, version, chain "
-                "and address make: what is signed for it would be void"
-            )
+        """Raises ChainError unless this is the token's chain, with the pinned token, on a node that can do the work."""
+        check_token(self._batch, self._token)
+        _, final = self._blocks()
+        check_needs(self._batch, self._rpc.host, self._token, final)
+
+    @decoded
+    def limits(self) -> Limits:
+        return measure(self._batch, self._logs, self._rpc, self._token, self.final().number)
 
     @decoded
     def head(self, address: str) -> Head:
         block, balance = self._batch(
             ("eth_getBlockByNumber", ["latest", False]),
-            ("eth_call", [self._read(BALANCE_OF, ["address"], [address]), "latest"]),
+            ("eth_call", [token_call(self._token, BALANCE_OF, ["address"], [address]), "latest"]),
         )
         return Head(count(block["number"]), count(block["timestamp"]), uint(balance))
 
     @decoded
     def spent(self, payer: str, nonces: Sequence[str]) -> tuple[str, ...]:
-        states = self._batch(*(("eth_call", [self._state(payer, nonce), "latest"]) for nonce in nonces))
+        states = self._batch(*(("eth_call", [state_call(self._token, payer, nonce), "latest"]) for nonce in nonces))
         return tuple(nonce for nonce, state in zip(nonces, states, strict=True) if uint(state))
 
     @decoded
@@ -97,17 +83,21 @@ class EvmChain:
                 f"this is {self._token.address} on {self._token.network}: nothing can be said of it here"
             )
         newest, final = self._blocks()
-        state = self._state(authorization.payer, authorization.nonce)
+        state = state_call(self._token, authorization.payer, authorization.nonce)
         used_now, used_at_final = (
             uint(word) != 0
-            for word in self._batch(*(("eth_call", [state, _pinned(block)]) for block in (newest, final)))
+            for word in self._batch(*(("eth_call", [state, at_hash(block)]) for block in (newest, final)))
         )
         if used_at_final:
-            verdict = self._settlement(authorization, count(final["number"]))
+            verdict = self._settlement(authorization, self._uses.find(authorization, count(final["number"])))
             return verdict or self._unindexed(authorization, newest, final)
         if count(final["timestamp"]) >= authorization.valid_before:
-            # Block times only grow and the token requires time < validBefore: no later block can take it.
-            return Void("expired unused")
+            # Block times only grow and the token requires time < validBefore: no later block can take it. A token
+            # that forgot its nonces, by an upgrade, says unused of a used one: then the history speaks.
+            log = self._uses.find_forgotten(authorization, count(final["number"]))
+            if log is None:
+                return Void("expired unused")
+            return self._settlement(authorization, log) or Open(count(newest["timestamp"]), used=True)
         return Open(count(newest["timestamp"]), used_now)
 
     @decoded
@@ -155,10 +145,8 @@ class EvmChain:
                 raise
         return digest
 
-    def _settlement(self, authorization: Authorization, final: int) -> Settlement | Void | None:
-        """The use of the nonce up to the final block; None while the node does not show it."""
-        payer, nonce = authorization.payer, authorization.nonce
-        log = self._logs.use_of(payer, nonce, authorization.from_block, final, SETTLEMENT_SPANS_MAX)
+    def _settlement(self, authorization: Authorization, log: Log | None) -> Settlement | Void | None:
+        """The use of the nonce that its log tells of; None while the node does not show it."""
         if log is None:
             return None
         if log["topics"][0] == CANCELED_TOPIC:
@@ -171,7 +159,7 @@ class EvmChain:
             return None  # a reorganization moved it while it was read
         payment = (authorization.payer.lower(), authorization.payee.lower(), authorization.amount)
         if payment not in self._logs.transfers(receipt["logs"]):
-            raise ChainMismatch(f"{log['transactionHash']} spent nonce {nonce} on other terms")
+            raise ChainMismatch(f"{log['transactionHash']} spent nonce {authorization.nonce} on other terms")
         return Settlement(log["transactionHash"], count(block["number"]), count(block["timestamp"]))
 
     def _unindexed(self, authorization: Authorization, newest: dict[str, Any], final: dict[str, Any]) -> Open:
@@ -191,16 +179,11 @@ class EvmChain:
             raise ChainError(f"block {number} is gone: the chain is reorganizing")
         return newest, final
 
-    def _state(self, payer: str, nonce: str) -> dict[str, str]:
-        return self._read(AUTHORIZATION_STATE, ["address", "bytes32"], [payer, bytes.fromhex(nonce[2:])])
-
-    def _read(self, selector: str, types: Sequence[str], values: Sequence[object]) -> dict[str, str]:
-        return {"to": self._token.address, "data": selector + encode(types, values).hex()}
+    def _used_at(self, authorization: Authorization, number: int) -> bool:
+        """Whether the nonce is used at the block, which is final. Before the token was there nothing was."""
+        state = state_call(self._token, authorization.payer, authorization.nonce)
+        (word,) = self._batch(("eth_call", [state, hex(number)]))
+        return word != "0x" and uint(word) != 0
 
     def _batch(self, *calls: tuple[str, list[Any]]) -> list[Any]:
         return self._rpc.batch(*calls)
-
-
-def _pinned(block: dict[str, Any]) -> dict[str, Any]:
-    """A block by hash (EIP-1898): a reorganization makes the read fail instead of mixing two chains."""
-    return {"blockHash": block["hash"], "requireCanonical": True}

@@ -1,9 +1,10 @@
 """A connection to MongoDB that suits Atlas and serverless instances: schema in place, one deadline per call."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from functools import wraps
+from functools import partial, wraps
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from pymongo import MongoClient
@@ -20,14 +21,18 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from gpuagent.adapters.mongo import policy
+from gpuagent.adapters.mongo.address import SERVERS_OWN, database_in, database_name, unknown_user, unusable
 from gpuagent.adapters.mongo.deadline import bounded
-from gpuagent.adapters.mongo.schema import ensure_schema
+from gpuagent.adapters.mongo.setup import check_not_elsewhere, ensure_schema, is_allowed, upgrade_needed
 from gpuagent.adapters.mongo.values import Document
 from gpuagent.errors import ConfigError
 
 DURABLE = WriteConcern(w="majority", j=True)
 CONNECTIONS_MAX = 100
 """Of one process. The smallest Atlas cluster takes 500."""
+UNKNOWN_USER = (18, 8000)
+"""Error codes of MongoDB and of Atlas."""
+log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -36,22 +41,34 @@ class Connection:
     """A client, and its database with collections, indexes and a first policy. Safe to share between threads."""
 
     def __init__(self, uri: str, database: str, timeout_s: float = 5, deadline_s: float = 20) -> None:
-        """timeout_s: to find a server. deadline_s: for one read or one save, a failover of the servers included.
+        """database: where the URI names none, "" for the usual one. timeout_s: to find a server. deadline_s: for one
+        read or one save, a failover of the servers included.
 
-        Raises ConfigError.
+        A user that may only read is welcome: the database refuses what it may not write. Raises ConfigError.
         """
         self.deadline_s = deadline_s
         self.client = _client(uri, timeout_s)
-        self.database: Database[Document] = self.client.get_database(
-            database, write_concern=DURABLE, read_concern=ReadConcern("majority")
-        )
-        with _explained(self.client):
+        with _explained(self.client, uri):
+            in_uri = database_in(self.client)
+            self.database: Database[Document] = self.client.get_database(
+                database_name(in_uri, database), write_concern=DURABLE, read_concern=ReadConcern("majority")
+            )
             _check_replica_set(self.client)
-            ensure_schema(self.database)
-            policy.ensure(self.database, time.time())
+            if in_uri and not database:
+                check_not_elsewhere(self.client, self.database)
+            gaps = ensure_schema(self.database)
+            self.upgrade = upgrade_needed(self.database, gaps)
+            is_allowed(partial(policy.ensure, self.database, time.time()))
+        if self.upgrade:
+            log.warning(self.upgrade)
 
     def close(self) -> None:
         self.client.close()
+
+    def databases_beside(self) -> list[str]:
+        """The names of the server's other databases that are not its own."""
+        names = set(self.client.list_database_names()) - {*SERVERS_OWN, self.database.name}
+        return sorted(names)
 
     def deadline(self) -> AbstractContextManager[None]:
         """One deadline for what is done inside, and StoreError for its failures."""
@@ -97,12 +114,11 @@ def _client(uri: str, timeout_s: float) -> MongoClient[Document]:
             maxPoolSize=CONNECTIONS_MAX,
         )
     except (ConfigurationError, InvalidURI, ValueError) as error:
-        # The cause may show a part of the password.
-        raise ConfigError(f"MONGODB_URI cannot be used ({type(error).__name__}): is it mongodb://host/...?") from None
+        raise unusable(uri, error) from None  # the cause may show a part of the password
 
 
 @contextmanager
-def _explained(client: MongoClient[Document]) -> Iterator[None]:
+def _explained(client: MongoClient[Document], uri: str) -> Iterator[None]:
     """Errors of setting up as ConfigError, with the connection closed."""
     try:
         yield
@@ -111,7 +127,12 @@ def _explained(client: MongoClient[Document]) -> Iterator[None]:
         raise ConfigError(f"MongoDB does not answer, check MONGODB_URI: {str(error)[:200]}") from error
     except OperationFailure as error:
         client.close()
+        if error.code in UNKNOWN_USER:
+            raise unknown_user(uri, error) from error
         raise ConfigError(f"MongoDB refuses to be set up: {str(error)[:200]}") from error
+    except ConfigurationError as error:  # the driver looks up the hosts of mongodb+srv when it first needs them
+        client.close()
+        raise unusable(uri, error) from None
     except PyMongoError as error:
         client.close()
         raise ConfigError(f"MongoDB is not ready, try again ({type(error).__name__}): {str(error)[:200]}") from error

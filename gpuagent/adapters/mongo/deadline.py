@@ -6,13 +6,17 @@ from contextlib import contextmanager
 import bson
 import pymongo
 from bson.errors import BSONError
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from gpuagent.adapters.mongo.values import Document
 from gpuagent.errors import StoreError
+from gpuagent.wire.scrub import without_shapes
 
 UNSTORABLE = (BSONError, UnicodeError, OverflowError)
 """What the driver raises, beside its own errors, for a value that no document can hold."""
+UNAUTHORIZED = 13
+"""MongoDB's error code for a user that lacks a right."""
+READ_ONLY = "its user in MONGODB_URI has no right to: name one that has the role readWrite"
 DOCUMENT_MAX = 15 * 1024 * 1024
 """Bytes; the server takes 16 MiB."""
 
@@ -24,9 +28,13 @@ def bounded(deadline_s: float) -> Iterator[None]:
         with pymongo.timeout(deadline_s):
             yield
     except PyMongoError as error:
-        raise StoreError(f"MongoDB did not do it ({type(error).__name__}): {str(error)[:200]}") from error
+        unauthorized = isinstance(error, OperationFailure) and error.code == UNAUTHORIZED
+        reason = READ_ONLY if unauthorized else type(error).__name__
+        raise StoreError(f"MongoDB did not do it ({reason}): {without_shapes(str(error))[:200]}") from error
     except UNSTORABLE as error:
-        raise StoreError(f"no document can hold this ({type(error).__name__}): {str(error)[:200]!r}") from error
+        raise StoreError(
+            f"no document can hold this ({type(error).__name__}): {without_shapes(str(error))[:200]!r}"
+        ) from error
 
 
 def storable(observation: Document) -> Document:

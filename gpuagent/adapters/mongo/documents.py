@@ -29,6 +29,7 @@ def run_fields(run: Run, at: float) -> Document:
         "plannerCost": money(run.planner_cost),
         "waits": run.waits,
         "waitUntil": date(run.wait_until) if run.wait_until else None,
+        "askFirst": run.ask_first,
         "updatedAt": date(at),
         "version": run.version,
     }
@@ -84,6 +85,7 @@ def run_from(document: Document, jobs: Iterable[Document], payments: Iterable[Do
         planner_cost=amount(document["plannerCost"]),
         waits=document["waits"],
         wait_until=seconds(document["waitUntil"]) if document["waitUntil"] else 0,
+        ask_first=document.get("askFirst", ""),  # an older record has none
         version=document["version"],
     )
 

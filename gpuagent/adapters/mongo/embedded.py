@@ -2,7 +2,8 @@
 
 A detached supervisor (embedded_supervisor.py) owns mongod: restarts it when it dies, ends it when no process uses it.
 Who is alive is asked of the kernel, by locks that vanish with their holder, `kill -9` included; no file is believed
-because it exists. In the folder (POSIX systems, on a disk with `flock`):
+because it exists. In the folder, its owner's alone (POSIX systems, on a disk with `flock`), beside the files that
+embedded_secrets.py names:
 
     users.lock       shared by the users; the supervisor waits until it has it alone, and then ends
     supervisor.lock  the supervisor's, for its life
@@ -25,14 +26,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Self
 
-from gpuagent.errors import ConfigError
+from gpuagent.adapters.mongo.embedded_secrets import MongodError, check_folder, prepare, user_uri
+from gpuagent.wire.child_environment import child_environment
 
 READY_WITHIN_S = 120.0  # it takes one second; after a power cut, or with another program at the old port, many
 POLL_S = 0.01
+COMPLAINT = "gpuagent: "
+"""The beginning of the line in mongod.log with which a supervisor says why it gives up."""
 
-
-class MongodError(ConfigError):
-    """The embedded server cannot start: says why and what to do."""
+__all__ = ["Mongod", "MongodError", "default_folder", "find_binary", "is_supervised", "last_server", "start"]
 
 
 class Mongod:
@@ -41,7 +43,7 @@ class Mongod:
     def __init__(self, folder: Path, port: int, users: int) -> None:
         """Called by `start` only; `users` is the descriptor of the open users.lock."""
         self.folder = folder
-        self.uri = uri_of(port)
+        self.uri = user_uri(port, folder)
         self._users: int | None = users  # a descriptor: a file object would end the use when garbage-collected
 
     @property
@@ -115,15 +117,20 @@ def find_binary(path: str | None = None, package: str = "fiftyone") -> Path:
 def _use(home: Path, binary: Path, *, ephemeral: bool) -> Mongod:
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        check_folder(home)
         with locked(home / "start.lock"), contextlib.ExitStack() as undo:
             users = os.open(home / "users.lock", os.O_RDWR | os.O_CREAT, 0o600)
             undo.callback(os.close, users)
             fcntl.flock(users, fcntl.LOCK_SH)  # waits while a server without users is ending
-            if not _is_supervised(home):
-                _launch(home, binary, ephemeral=ephemeral)
             port = _await_ready(home)
+            if port is None and not is_supervised(home):  # or not any more: a supervisor can be killed meanwhile
+                _launch(home, binary, ephemeral=ephemeral)
+                port = _await_ready(home)
+            if port is None:
+                raise _failure(home)
+            server = Mongod(home, port, users)
             undo.pop_all()
-            return Mongod(home, port, users)
+            return server
     except OSError as error:
         advice = "choose another folder, or set MONGODB_URI"
         raise MongodError(f"MongoDB cannot keep its data in {home}: {error.strerror}; {advice}.") from error
@@ -131,6 +138,7 @@ def _use(home: Path, binary: Path, *, ephemeral: bool) -> Mongod:
 
 def _launch(home: Path, binary: Path, *, ephemeral: bool) -> None:
     """Start a supervisor; when this returns, it holds its lock or has died."""
+    prepare(home)
     log = home / "mongod.log"
     if log.exists():
         log.replace(home / "mongod.log.1")
@@ -140,6 +148,7 @@ def _launch(home: Path, binary: Path, *, ephemeral: bool) -> None:
         subprocess.run(
             [*supervisor, "--ephemeral"] if ephemeral else supervisor,
             cwd=Path(__file__).parents[3],
+            env=child_environment(os.environ),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
@@ -148,17 +157,25 @@ def _launch(home: Path, binary: Path, *, ephemeral: bool) -> None:
         )
 
 
-def _await_ready(home: Path) -> int:
-    """The port, once mongod takes transactions. Raises MongodError with the end of the log."""
+def _await_ready(home: Path) -> int | None:
+    """The port, once mongod takes transactions; None where no supervisor sees to it, or not in time."""
     deadline = time.monotonic() + READY_WITHIN_S
-    while _is_supervised(home) and time.monotonic() < deadline:
+    while is_supervised(home) and time.monotonic() < deadline:
         if server := last_server(home):
             return server["port"]
         time.sleep(POLL_S)
+    return None
+
+
+def _failure(home: Path) -> MongodError:
+    """The error that the log explains: by what the supervisor wrote last, else by its serious lines."""
     log = home / "mongod.log"
     lines = log.read_text(errors="replace").splitlines()
+    for line in lines:
+        if line.startswith(COMPLAINT):
+            return MongodError(line.removeprefix(COMPLAINT))
     serious = [line for line in lines if '"s":"E"' in line or '"s":"F"' in line or not line.startswith("{")]
-    raise MongodError(f"mongod did not start. {log} ends:\n" + "\n".join((serious or lines)[-6:]))
+    return MongodError(f"mongod did not start. {log} ends:\n" + "\n".join((serious or lines)[-6:]))
 
 
 def last_server(home: Path) -> dict[str, int] | None:
@@ -167,10 +184,6 @@ def last_server(home: Path) -> dict[str, int] | None:
     except (FileNotFoundError, ValueError):  # a power cut can leave it empty
         return None
     return server
-
-
-def uri_of(port: int) -> str:
-    return f"mongodb://127.0.0.1:{port}/?directConnection=true&retryWrites=true&w=majority&journal=true"
 
 
 @contextlib.contextmanager
@@ -192,6 +205,7 @@ def _can_lock(file: IO[bytes], how: int) -> bool:
     return True
 
 
-def _is_supervised(home: Path) -> bool:
+def is_supervised(home: Path) -> bool:
+    """Whether the folder has a server, which is ready or about to be."""
     with (home / "supervisor.lock").open("ab") as file:
         return not _can_lock(file, fcntl.LOCK_SH)

@@ -17,13 +17,17 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpuagent.adapters.mongo.embedded import POLL_S, last_server, locked, uri_of
+from gpuagent.adapters.mongo import embedded_secrets
+from gpuagent.adapters.mongo.embedded import COMPLAINT, POLL_S, last_server, locked
+from gpuagent.adapters.mongo.embedded_secrets import MongodError
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
 
 PORT_FREED_WITHIN_S = 1.0  # a mongod that ends gives up its lock some moments before its port
 ALREADY_INITIATED = 23  # mongod's error code
+AUTHENTICATION_FAILED = 18  # mongod's error code
+NOT_YET = (134, 211)  # mongod's error codes of a new primary: no majority, no key for the cluster's time
 CANNOT_LISTEN = 48  # mongod's exit code
 
 # Linux: mongod gets SIGTERM when its supervisor is killed. That is tied to the thread that started it, hence the
@@ -54,7 +58,10 @@ class Supervisor:
         if os.fork():
             os._exit(0)
         with lock:  # freed before users.lock, which ends with this process: who gets that one finds this one free
-            self._run(last["port"] if last else _usual_port(self._home))
+            try:
+                self._run(last["port"] if last else _usual_port(self._home))
+            except (MongodError, OSError) as error:
+                sys.exit(f"{COMPLAINT}{error}")  # on stderr, which is mongod.log
             if ephemeral and self._unused.is_set():
                 shutil.rmtree(self._home)
 
@@ -79,12 +86,13 @@ class Supervisor:
 
     def _run_once(self, data: Path, port: int) -> bool:
         """Run a mongod to its end; whether another may do better."""
-        with subprocess.Popen(_command(self._binary, data, port), env={**os.environ, "LC_ALL": "C"}) as mongod:
+        command = _command(self._binary, data, port, self._home / embedded_secrets.KEY)
+        with subprocess.Popen(command, env={**os.environ, "LC_ALL": "C"}) as mongod:
             self._mongod = mongod
             try:
                 if self._unused.is_set():  # perhaps since before the line above: then mongod was not told
                     mongod.terminate()
-                if ready := _await_primary(mongod, port):
+                if ready := _await_primary(mongod, port, self._home):
                     new = self._record.with_suffix(".new")
                     new.write_text(json.dumps({"port": port, "pid": mongod.pid}))
                     new.replace(self._record)
@@ -115,18 +123,21 @@ def _bound(port: int) -> int:
     return 0
 
 
-def _command(binary: str, data: Path, port: int) -> list[str]:
+def _command(binary: str, data: Path, port: int, key: Path) -> list[str]:
     tied = [sys.executable, "-I", "-S", "-c", TIED, str(os.getpid())] if sys.platform == "linux" else []
     options = {
         "dbpath": data,
         "bind_ip": "127.0.0.1",
         "port": port,
         "replSet": "gpuagent",
+        "keyFile": key,
         "oplogSize": 128,  # MB
         "wiredTigerCacheSizeGB": 0.25,
         "wiredTigerEngineConfigString": "log=(file_max=8MB,prealloc=false)",  # 10 MB for no data, else 300
     }
     parameters = {
+        "enableLocalhostAuthBypass": "false",  # else whoever comes first, on this machine, makes the first user
+        "scramSHA256IterationCount": 5000,  # the least; more protects words that can be guessed, and costs each client
         "diagnosticDataCollectionEnabled": "false",
         # What a killed client left open keeps its run from being saved; a step's transaction takes milliseconds.
         "transactionLifetimeLimitSeconds": 5,
@@ -136,12 +147,16 @@ def _command(binary: str, data: Path, port: int) -> list[str]:
     return [*tied, binary, "--quiet", "--nounixsocket", *written]
 
 
-def _await_primary(mongod: subprocess.Popen[bytes], port: int) -> bool:
-    """Wait until a new client can open a transaction, having initiated the replica set; False if mongod ends first."""
+def _await_primary(mongod: subprocess.Popen[bytes], port: int, home: Path) -> bool:
+    """Wait until a new client can open a transaction, having initiated the replica set; False if mongod ends first.
+
+    Raises MongodError where the password in the folder is lost or wrong.
+    """
     from pymongo import MongoClient  # takes a fifth of a second: here it is spent while mongod starts
     from pymongo.errors import ConnectionFailure
 
     config = {"_id": "gpuagent", "version": 1, "members": [{"_id": 0, "host": f"127.0.0.1:{port}"}]}
+    uri = embedded_secrets.superuser_uri(port, home)
     while mongod.poll() is None:
         time.sleep(POLL_S)
         if not _is_listening(port):
@@ -149,28 +164,61 @@ def _await_primary(mongod: subprocess.Popen[bytes], port: int) -> bool:
         # A new client each time: one that met the server before its replica set would refuse sessions.
         with (
             contextlib.suppress(ConnectionFailure),
-            MongoClient[dict[str, Any]](uri_of(port), serverSelectionTimeoutMS=1000) as client,
+            MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=1000) as client,
         ):
-            if client.admin.command("serverStatus")["pid"] != mongod.pid:
+            if not _is_ours(client, mongod):
                 continue  # another program took the port: ours will end with CANNOT_LISTEN
             hello = client.admin.command("hello")
-            if hello["isWritablePrimary"] and _takes_transactions(client):
-                return True
-            if "setName" not in hello:
+            if hello["isWritablePrimary"]:
+                if _takes_users(client, home) and _takes_transactions(port, home):
+                    return True
+            elif "setName" not in hello:
                 reply = client.admin.command("replSetInitiate", config, allowable_errors=[ALREADY_INITIATED])
                 if not reply["ok"]:  # at the port of last time: no member is left to agree to a change
                     client.admin.command("replSetReconfig", config, force=True)
     return False
 
 
-def _takes_transactions(client: "MongoClient[dict[str, Any]]") -> bool:
-    """Not when the server became primary after this client met it, and not in the moments after: ask again then."""
-    from pymongo.errors import PyMongoError
+def _is_ours(superuser: "MongoClient[dict[str, Any]]", mongod: subprocess.Popen[bytes]) -> bool:
+    """Whether the server that answers is this mongod: not one that has another key, nor another by the same."""
+    from pymongo.errors import OperationFailure
 
     try:
-        with client.start_session() as session, session.start_transaction():
+        return bool(superuser.admin.command("serverStatus")["pid"] == mongod.pid)
+    except OperationFailure as error:
+        if error.code == AUTHENTICATION_FAILED:
+            return False
+        raise
+
+
+def _takes_users(superuser: "MongoClient[dict[str, Any]]", home: Path) -> bool:
+    """Whether the clients' user is there. Not in the moments after the server became primary: ask again then."""
+    from pymongo.errors import OperationFailure
+
+    try:
+        embedded_secrets.admit_user(superuser, home)
+    except OperationFailure as error:
+        if error.code not in NOT_YET:
+            raise
+        return False
+    return True
+
+
+def _takes_transactions(port: int, home: Path) -> bool:
+    """Not in the moments after the server became primary: ask again then. Raises MongodError for a wrong password."""
+    from pymongo import MongoClient
+    from pymongo.errors import OperationFailure, PyMongoError
+
+    try:
+        with (
+            MongoClient[dict[str, Any]](embedded_secrets.user_uri(port, home)) as client,
+            client.start_session() as session,
+            session.start_transaction(),
+        ):
             client.gpuagent.ready.find_one(session=session)
-    except PyMongoError:
+    except PyMongoError as error:
+        if isinstance(error, OperationFailure) and error.code == AUTHENTICATION_FAILED:
+            raise embedded_secrets.refused(home) from error
         return False
     return True
 
@@ -181,4 +229,5 @@ def _is_listening(port: int) -> bool:
 
 
 if __name__ == "__main__":
+    os.umask(0o077)
     Supervisor(Path(sys.argv[1]), sys.argv[2]).main(ephemeral=sys.argv[3:] == ["--ephemeral"])

@@ -14,6 +14,7 @@ from gpuagent.core.model import (
     Completed,
     Failed,
     Job,
+    JobEnding,
     Owed,
     Quote,
     Reserved,
@@ -77,15 +78,21 @@ def _job_status(job: Job) -> str:
 
 def _work_fields(work: Work | None) -> Document:
     match work:
-        case Owed(since, silent_since):
-            return {"owedSince": date(since), "silentSince": _since(silent_since)}
-        case Underway(vendor_job_id, started_at, progress, logs_seen, silent_since):
+        case Owed(since, silent_since, asked_at, reply):
+            return {
+                "owedSince": date(since),
+                "silentSince": _since(silent_since),
+                "askedAt": _since(asked_at),
+                "reply": reply,
+            }
+        case Underway(vendor_job_id, started_at, progress, logs_seen, silent_since, reply):
             return {
                 "vendorJobId": vendor_job_id,
                 "startedAt": date(started_at),
                 "progress": progress,
                 "logsSeen": logs_seen,
                 "silentSince": _since(silent_since),
+                "reply": reply,
             }
         case Completed(vendor_job_id, at, final_metrics, artifact_url):
             return {
@@ -95,9 +102,10 @@ def _work_fields(work: Work | None) -> Document:
                 "finalMetrics": dict(final_metrics),
                 "artifactUrl": artifact_url,
             }
-        case Failed(reason, at, vendor_job_id):
+        case Failed(reason, at, vendor_job_id, ending, readmitted_by):
             identity = {"vendorJobId": vendor_job_id} if vendor_job_id else {}
-            return {"errorMessage": reason, "completedAt": date(at), **identity}
+            end = {"completedAt": date(at), "ending": ending.value, "readmittedBy": readmitted_by}
+            return {"errorMessage": reason, **end, **identity}
     return {}
 
 
@@ -105,9 +113,16 @@ def _since(at: float | None) -> datetime | None:
     return None if at is None else date(at)
 
 
-def _silence(document: Document) -> float | None:
-    at = document.get("silentSince")  # an older record of a job that is owed has none
+def _time(document: Document, field: str) -> float | None:
+    at = document.get(field)  # older records lack it
     return seconds(at) if at else None
+
+
+def _ending(document: Document) -> JobEnding:
+    if "ending" in document:
+        return JobEnding(document["ending"])
+    # Older records say it in words alone.
+    return JobEnding.DISPUTED if document["errorMessage"].startswith("disputed:") else JobEnding.REPORTED
 
 
 def job_from(document: Document, payment: Document | None) -> Job:
@@ -137,20 +152,24 @@ def _approval_from(document: Document | None) -> Approval | None:
 def _work_from(document: Document) -> Work:
     match document["status"]:
         case "submitted":
-            return Owed(seconds(document["owedSince"]), _silence(document))
+            silent_since = _time(document, "silentSince")
+            asked_at = _time(document, "askedAt") or silent_since
+            return Owed(seconds(document["owedSince"]), silent_since, asked_at, document.get("reply", ""))
         case "running":
             return Underway(
                 document["vendorJobId"],
                 seconds(document["startedAt"]),
                 document["progress"],
                 document["logsSeen"],
-                _silence(document),
+                _time(document, "silentSince"),
+                document.get("reply", ""),
             )
         case "completed":
             at, metrics = seconds(document["completedAt"]), document["finalMetrics"]
             return Completed(document["vendorJobId"], at, metrics, document["artifactUrl"])
     at = seconds(document["completedAt"])
-    return Failed(document["errorMessage"], at, document.get("vendorJobId", ""))
+    vendor_job_id, readmitted_by = document.get("vendorJobId", ""), document.get("readmittedBy", "")
+    return Failed(document["errorMessage"], at, vendor_job_id, _ending(document), readmitted_by)
 
 
 def _quote_document(quote: Quote) -> Document:

@@ -55,6 +55,14 @@ class MongoLeases:
                 return False
         return lease is not None and bool(lease["worker"] == worker)
 
+    def renew(self, run_id: str, worker: str, seconds: float) -> None:
+        """Let the worker's lease of the run end so many seconds from now; one that another holds by now stays."""
+        with bounded(self._deadline_s):
+            self._leases.update_one(
+                {"_id": ObjectId(run_id), "worker": worker},
+                [{"$set": {"until": {"$add": ["$$NOW", int(seconds * 1000)]}}}],
+            )
+
     def release(self, run_id: str, worker: str) -> None:
         """End the worker's lease of the run, which goes to the end of the queue."""
         with bounded(self._deadline_s):

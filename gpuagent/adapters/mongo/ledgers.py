@@ -64,15 +64,21 @@ class MongoLedgers:
                 self._database.payments.aggregate(
                     [
                         {"$match": signed},
-                        {"$group": {"_id": "$payer", "block": {"$min": "$fromBlock"}, "at": {"$min": "$createdAt"}}},
+                        {
+                            "$group": {
+                                "_id": "$payer",
+                                "expiry": {"$min": "$validBefore"},
+                                "at": {"$min": "$createdAt"},
+                            }
+                        },
                     ]
                 )
             )
         began: dict[str, float] = {}
         for group in (*runs, *payments):
             began[group["_id"]] = min(began.get(group["_id"], float("inf")), seconds(group["at"]))
-        blocks = {group["_id"]: group["block"] for group in payments}
-        return [PayerRecord(payer, at, blocks.get(payer)) for payer, at in sorted(began.items())]
+        expiries = {group["_id"]: group["expiry"] for group in payments}
+        return [PayerRecord(payer, at, expiries.get(payer)) for payer, at in sorted(began.items())]
 
     def payments(self, payer: str, token: Token) -> Iterator[Payment]:
         """All recorded authorizations of the wallet for the token, each once."""

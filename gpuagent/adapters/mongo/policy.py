@@ -14,12 +14,14 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from gpuagent.adapters.mongo.documents import vendor_from
 from gpuagent.adapters.mongo.jobs import HELD
 from gpuagent.adapters.mongo.original import OURS
 from gpuagent.adapters.mongo.values import Document, date, money
 from gpuagent.core.model import Authorized, Job, Reserved, Run
 from gpuagent.core.money import amount, show_usd
 from gpuagent.core.policy import DAY_S, FIRST, LIMITS, Halt, Limit, Policy, Usage, approval, check, loosenings, refusals
+from gpuagent.core.terms import record_problem
 from gpuagent.errors import BadInput, PolicyRefused
 
 Documents = Database[dict[str, Any]]
@@ -41,8 +43,12 @@ def read(database: Documents, session: ClientSession | None = None) -> Policy:
     return _readable(database.policies.find_one(CURRENT, session=session))
 
 
-def enforce(database: Documents, session: ClientSession, before: Run, after: Run, job: Job, at: float) -> int | None:
-    """Hold a new reservation, or a first signature, against the policy as this transaction sees it.
+def enforce(
+    database: Documents, session: ClientSession, before: Run, after: Run, job: Job, now: Callable[[], float]
+) -> int | None:
+    """Hold a new reservation, or a first signature, against policy and vendor's record as this transaction sees them.
+
+    now: asked only where there is something to hold against it.
 
     Returns the version that a new reservation counts against, None for all else. A reservation counts itself on the
     policy: of two that do so at once, one transaction starts again. Raises PolicyRefused.
@@ -56,9 +62,12 @@ def enforce(database: Documents, session: ClientSession, before: Run, after: Run
             rules = read(database, session)
         case _:
             return None
-    own, vendor_ids = ObjectId(job.job_id), [job.quote.vendor_id]
+    at, own, vendor_ids = now(), ObjectId(job.job_id), [job.quote.vendor_id]
     sums = usage(database, rules, after, job.quote.network, vendor_ids, at, own, session)
     reasons = [refusal.reason for refusal in refusals(rules, after, job.quote, sums, job.job_id)]
+    record = database.vendors.find_one({"vendorId": job.quote.vendor_id}, session=session)
+    if record and (problem := record_problem(job.quote, vendor_from(record))):
+        reasons.append(problem)
     if approved is None and approval(rules, job.quote, at):
         reasons.append(f"{show_usd(job.quote.amount)} needs an approval by now")
     if reasons:

@@ -3,8 +3,6 @@
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
-from pymongo.database import Database
-from pymongo.errors import CollectionInvalid
 
 from gpuagent.core.policy import LIMITS
 
@@ -192,23 +190,3 @@ INDEXES: dict[str, list[IndexModel]] = {
     "vendors": [_unique("vendorId")],
     "policies": [_unique("version"), _unique("current", where={"current": True})],
 }
-
-
-def ensure_schema(database: Database[dict[str, Any]]) -> None:
-    """Create or update the collections. Safe to repeat and to run from many processes at once."""
-    validators = {
-        collection["name"]: collection["options"].get("validator") for collection in database.list_collections()
-    }
-    for name, validator in VALIDATORS.items():
-        if name not in validators:
-            _create(database, name, validator)
-        elif validators[name] != validator:
-            database.command("collMod", name, validator=validator)
-        database[name].create_indexes(INDEXES[name])
-
-
-def _create(database: Database[dict[str, Any]], name: str, validator: dict[str, Any]) -> None:
-    try:
-        database.create_collection(name, validator=validator)
-    except CollectionInvalid:  # another process was first
-        database.command("collMod", name, validator=validator)

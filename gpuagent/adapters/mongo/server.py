@@ -21,3 +21,8 @@ def server(client: MongoClient[dict[str, Any]]) -> Server:
     version = str(client.admin.command("buildInfo")["version"])
     hello = client.admin.command("hello")
     return Server(version, str(hello.get("setName", "")), seconds(hello["localTime"]))
+
+
+def clock(client: MongoClient[dict[str, Any]]) -> float:
+    """The server's clock, Unix seconds in whole milliseconds."""
+    return seconds(client.admin.command("hello")["localTime"])

@@ -8,7 +8,7 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
-from gpuagent.adapters.mongo import documents, jobs, past_jobs
+from gpuagent.adapters.mongo import documents, jobs, past_jobs, server
 from gpuagent.adapters.mongo import policy as policies
 from gpuagent.adapters.mongo.connection import Connection, deadlined
 from gpuagent.adapters.mongo.deadline import storable
@@ -27,9 +27,20 @@ class MongoStore:
     and each method name.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, ahead: Callable[[], float] = lambda: 0.0) -> None:
+        """ahead: how many seconds the database's clock is taken to be ahead, where practice turns all clocks."""
         self.connection = connection
         self._database = connection.database
+        self._ahead = ahead
+
+    def turned(self, ahead: Callable[[], float]) -> "MongoStore":
+        """The same store, with the database's clock so many seconds ahead."""
+        return MongoStore(self.connection, ahead)
+
+    @deadlined
+    def now(self) -> float:
+        """The clock of the server that writes: every agent and approver has the same."""
+        return round(server.clock(self.connection.client) + self._ahead(), 3)  # whole milliseconds, as it keeps
 
     def new_id(self) -> str:
         return str(ObjectId())
@@ -82,9 +93,13 @@ class MongoStore:
         )
         if not guarded.matched_count:
             raise StaleRun(f"run {before.run_id} has moved on from version {before.version}")
+
+        def no_later_than_ours() -> float:
+            return min(at, self.now())
+
         for job in after.jobs:
             if job not in before.jobs:
-                version = policies.enforce(self._database, session, before, after, job, at)
+                version = policies.enforce(self._database, session, before, after, job, no_later_than_ours)
                 self._write_job(session, after, job, at, {} if version is None else {"policyVersion": version})
         if observations:
             self._database.observations.insert_many(
@@ -117,7 +132,7 @@ class MongoStore:
     def usage(self, run: Run, network: str, vendor_ids: Sequence[str], at: float, job_id: str = "") -> Usage:
         rules = policies.read(self._database)
         own = ObjectId(job_id) if job_id else None
-        return policies.usage(self._database, rules, run, network, vendor_ids, at, own)
+        return policies.usage(self._database, rules, run, network, vendor_ids, min(at, self.now()), own)
 
     @deadlined
     def past_jobs(self, run: Run, network: str, vendor_ids: Sequence[str], limit: int) -> list[PastJob]:

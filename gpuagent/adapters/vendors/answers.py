@@ -1,23 +1,24 @@
 """Strict reading of vendors' answers: a checked value, or a VendorError that says what is wrong with it."""
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
 from gpuagent.core.model import JobReport, JobStatus, Quote, Vendor
-from gpuagent.core.money import parse_usd
+from gpuagent.core.money import nearest_usd, parse_usd
 from gpuagent.core.text import clean
-from gpuagent.errors import BadInput, VendorError
+from gpuagent.errors import BadInput, VendorBusy, VendorError
 from gpuagent.wire import strict_json
+from gpuagent.wire.vendor_words import STATE_NAMES, status_of
 
 LOGS_MAX = 5_000
 METRICS_MAX = 32
 ETA_MAX_S = 10.0**9
 YEAR_MAX = 2200
-_JOB_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
+WORD_MAX = 64
+"""Characters of a vendor's word for a job's state."""
 T = TypeVar("T")
 
 
@@ -36,27 +37,11 @@ def read_quote(vendor: Vendor, data: Mapping[str, Any], gpu_type: str, max_hours
 
 
 def read_report(vendor: Vendor, data: Mapping[str, Any]) -> JobReport:
-    return _read(vendor, "status", lambda: _report(data))
-
-
-def read_job_id(vendor: Vendor, data: Mapping[str, Any]) -> str:
-    """The vendor's name for a job that was paid for, "" when it gives none."""
-    job_id = data.get("vendorJobId", "")
-    if not isinstance(job_id, str) or not (job_id == "" or _JOB_ID.fullmatch(job_id)):
-        raise VendorError(f"{vendor.vendor_id} named its job in a way that cannot be kept")
-    return job_id
-
-
-def redact(secret: str, value: Any) -> Any:
-    """The JSON value with the secret taken out of every text in it."""
-    match value:
-        case str():
-            return value.replace(secret, "[token]")
-        case list():
-            return [redact(secret, item) for item in value]
-        case dict():
-            return {redact(secret, key): redact(secret, item) for key, item in value.items()}
-    return value
+    """The vendor's news of a job. Only its state is needed: what else cannot be read is left out. Raises VendorBusy."""
+    word = next((data[name] for name in STATE_NAMES if data.get(name)), None)
+    if not isinstance(word, str):
+        raise VendorBusy(f"{vendor.vendor_id} sent a status that names no state of the job")
+    return _report(word, data)
 
 
 def _read(vendor: Vendor, what: str, read: Callable[[], T]) -> T:
@@ -68,7 +53,7 @@ def _read(vendor: Vendor, what: str, read: Callable[[], T]) -> T:
 
 
 def _quote(vendor: Vendor, data: Mapping[str, Any], gpu_type: str, max_hours: Decimal) -> Quote:
-    amount = parse_usd(data["priceEstimate"])
+    amount = _price(data["priceEstimate"])
     if amount <= 0:
         raise ValueError("a price of nothing")
     if data["currency"] not in ("USDC", "USD"):
@@ -87,27 +72,42 @@ def _quote(vendor: Vendor, data: Mapping[str, Any], gpu_type: str, max_hours: De
     )
 
 
-def _report(data: Mapping[str, Any]) -> JobReport:
-    status = data["status"]
-    if status not in list(JobStatus):
-        raise ValueError(f"status {status!r}")
-    logs = data.get("logs") or []
-    metrics = data.get("finalMetrics") or {}
-    if not isinstance(logs, list) or not isinstance(metrics, dict):
-        raise TypeError("logs or finalMetrics of another shape")
+def _price(value: object) -> int:
+    """Atomic units. Noise of a float is taken off; the 402 must then ask for just that."""
+    return parse_usd(nearest_usd(value) if isinstance(value, Decimal) else value)  # type: ignore[arg-type]
+
+
+def _report(word: str, data: Mapping[str, Any]) -> JobReport:
+    status = status_of(word)
+    logs = data.get("logs")
+    logs = logs.splitlines() if isinstance(logs, str) else logs if isinstance(logs, list) else []
+    metrics = data.get("finalMetrics")
+    metrics = metrics if isinstance(metrics, dict) else {}
     return JobReport(
-        status=JobStatus(status),
-        progress=min(1.0, max(0.0, float(_number(data.get("progress", 0))))),
+        status=status or JobStatus.RUNNING,
+        progress=_progress(data.get("progress")),
         logs=tuple(clean(str(line)) for line in logs[:LOGS_MAX]),
         # A leading $ would make a database reference or an operator of it.
         final_metrics={clean(str(k), 64).lstrip("$"): _metric(v) for k, v in list(metrics.items())[:METRICS_MAX]},
         artifact_url=clean(str(data.get("artifactUrl") or "")),
         error_message=clean(str(data.get("errorMessage") or "")),
+        word="" if word == status else clean(word, WORD_MAX),
     )
 
 
+def _progress(value: object) -> float:
+    """From 0 to 1; 0 where it is no number, since a job that is alive may not know."""
+    try:
+        return min(1.0, max(0.0, float(_number(value))))
+    except (TypeError, OverflowError):
+        return 0.0
+
+
 def _metric(value: object) -> object:
-    number = float(value) if isinstance(value, int | Decimal) else math.nan
+    try:
+        number = float(value) if isinstance(value, int | Decimal) else math.nan
+    except OverflowError:  # an integer beyond every float
+        number = math.inf
     return number if math.isfinite(number) else clean(str(value), 200)
 
 

@@ -1,52 +1,124 @@
-"""Vendors in an operator's vendors.json: the field names of the vendors collection, prices in USD."""
+"""Vendors in an operator's vendors.json: the field names of the vendors collection, prices in USD.
 
-import re
+Read strictly: whom to pay comes from here. A file with any fault in it gives no vendor at all.
+"""
+
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from gpuagent.core.model import Vendor
-from gpuagent.core.money import parse_usd, usd
-from gpuagent.core.networks import is_address
-from gpuagent.errors import BadInput
-from gpuagent.wire.bounded_http import is_encrypted_or_local
+from pydantic import ValidationError
 
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
-SECRET_ENV = "GPU_VENDOR_SECRET"  # noqa: S105 - the name of a variable
+from gpuagent.adapters.vendors.entry import FIELDS, NAME, WORDS, Entry
+from gpuagent.core.model import Vendor
+from gpuagent.core.money import usd
+from gpuagent.core.text import clean, nearest
+from gpuagent.errors import BadInput
+from gpuagent.wire import strict_json
+from gpuagent.wire.json_places import Place, Places, locate
+
+FILE_MAX = 1024 * 1024
+"""Bytes: thousands of vendors."""
+FAULTS_MAX = 20
+FORM = '{"vendors": [...]}'
 
 
 def vendor_from(entry: Mapping[str, Any]) -> Vendor:
-    """The vendor in an entry. Raises BadInput naming the field that is missing or wrong."""
-    try:
-        vendor = Vendor(
-            vendor_id=str(entry["vendorId"]),
-            name=str(entry["name"]),
-            endpoint=str(entry["endpoint"]),
-            pay_to=str(entry["payTo"]),
-            network=str(entry["network"]),
-            asset=str(entry["asset"]),
-            secret_env=str(entry.get("secretEnv", SECRET_ENV)),
-            base_price_per_hour=parse_usd(str(entry["basePricePerHour"])),
-            reliability=float(entry["reliabilityScore"]),
-            gpu_types=tuple(map(str, entry["supportedGpuTypes"])),
-            enabled=bool(entry.get("enabled", True)),
-        )
-    except KeyError as error:
-        raise BadInput(f"a vendor lacks {error}") from error
-    except (TypeError, ValueError, AttributeError) as error:
-        raise BadInput(f"a vendor cannot be read: {error}") from error
-    checks = (
-        (_NAME.fullmatch(vendor.vendor_id), "vendorId", "1 to 64 letters, digits, dots, dashes"),
-        (is_address(vendor.pay_to), "payTo", "0x and 40 hex digits, with a right checksum if in mixed case"),
-        (is_address(vendor.asset), "asset", "0x and 40 hex digits, with a right checksum if in mixed case"),
-        (_VARIABLE.fullmatch(vendor.secret_env), "secretEnv", "the name of a variable, never the token itself"),
-        (vendor.endpoint.isascii() and is_encrypted_or_local(vendor.endpoint), "endpoint", "https://host"),
-        (0 <= vendor.reliability <= 1, "reliabilityScore", "0 to 1"),
-    )
-    for holds, field, form in checks:
-        if not holds:
-            raise BadInput(f"{field} of vendor {vendor.vendor_id!r} is to be {form}")
+    """The vendor in an entry. Raises BadInput naming the fields that are missing or wrong."""
+    vendor, faults = _read(entry, ())
+    if vendor is None:
+        raise BadInput(f"a vendor cannot be read: {'; '.join(f'{_field(path)} {fault}' for path, fault in faults)}")
     return vendor
+
+
+def read_vendors(file: Path) -> tuple[Vendor, ...]:
+    """The vendors in a file. Raises BadInput with a line for each fault: the line in the file, the field, the form."""
+    try:
+        with file.open("rb") as content:
+            body = content.read(FILE_MAX + 1)
+        return _vendors(body)
+    except OSError as error:
+        raise BadInput(f"{file} cannot be read: {error.strerror or type(error).__name__}") from error
+    except BadInput as error:
+        raise BadInput(f"{file}: {error}") from None
+
+
+def _vendors(body: bytes) -> tuple[Vendor, ...]:
+    if len(body) > FILE_MAX:
+        raise BadInput(f"it is larger than {FILE_MAX} bytes: write only the vendors")
+    try:
+        text = body.decode("utf-8-sig")
+        data = strict_json.parse(text.encode())
+    except UnicodeDecodeError:
+        raise BadInput(f"it is not UTF-8 text: save it as UTF-8; it is to hold {FORM}") from None
+    except ValueError as error:
+        raise BadInput(f"it is not JSON ({error if text.strip() else 'it is empty'}): write {FORM}") from None
+    places = locate(text)
+    entries = data.get("vendors") if isinstance(data, dict) else None
+    if not isinstance(data, dict) or not isinstance(entries, list):
+        raise BadInput(f"it is not {FORM}")
+    faults: list[tuple[Place, str]] = [((key,), "is no field of the file") for key in data if key != "vendors"]
+    vendors: list[Vendor] = []
+    for number, entry in enumerate(entries):
+        vendor, wrong = _read(entry, ("vendors", number))
+        faults += wrong
+        if vendor:
+            twin = next((other for other in vendors if other.vendor_id.lower() == vendor.vendor_id.lower()), None)
+            if twin:
+                faults.append((("vendors", number, "vendorId"), f"is {twin.vendor_id!r} again: write each vendor once"))
+            vendors.append(vendor)
+    if not entries:
+        faults.append((("vendors",), "has no vendor"))
+    if faults or places.repeated:
+        raise BadInput(_explained(faults, places, entries))
+    return tuple(vendors)
+
+
+def _read(entry: object, path: Place) -> tuple[Vendor | None, list[tuple[Place, str]]]:
+    """The vendor in an entry, or the faults of its fields."""
+    try:
+        checked = Entry.model_validate(entry)
+    except ValidationError as error:
+        return None, [
+            ((*path, *detail["loc"]), _words(detail["type"], detail["msg"], detail["loc"])) for detail in error.errors()
+        ]
+    if checked.payTo.lower() == checked.asset.lower():
+        return None, [((*path, "payTo"), "is the token's own address: what is paid to it is lost")]
+    return checked.vendor(), []
+
+
+def _words(kind: str, message: str, location: Place) -> str:
+    if kind == "extra_forbidden":
+        field = nearest(str(location[-1]), FIELDS)
+        return f"is no field of a vendor{f': did you mean {field}?' if field else ''}"
+    return WORDS.get(kind) or message.removeprefix("Value error, ")
+
+
+def _explained(faults: list[tuple[Place, str]], places: Places, entries: list[Any]) -> str:
+    repeated = [(line, path, "is written twice in one object") for path, line in places.repeated]
+    lines = sorted(
+        [*((places.line(path), path, fault) for path, fault in faults), *repeated], key=lambda fault: fault[0]
+    )
+    shown = [f"line {line}: {_field(path)}{_owner(path, entries)} {fault}" for line, path, fault in lines[:FAULTS_MAX]]
+    if len(lines) > FAULTS_MAX:
+        shown.append(f"and {len(lines) - FAULTS_MAX} faults more")
+    return "\n  ".join(["nothing was recorded:", *shown])
+
+
+def _field(path: Place) -> str:
+    """The field in a path, its index behind it; of keys that are no field only what is safe to show."""
+    names = [str(part) for part in path if isinstance(part, str)]
+    field = clean(names[-1], 40) if names else "it"
+    return f"{field}[{path[-1]}]" if names and isinstance(path[-1], int) else field
+
+
+def _owner(path: Place, entries: list[Any]) -> str:
+    if len(path) < 3 or not isinstance(path[1], int):
+        return ""
+    entry = entries[path[1]] if path[1] < len(entries) else None
+    vendor_id = entry.get("vendorId") if isinstance(entry, dict) else None
+    known = isinstance(vendor_id, str) and NAME.fullmatch(vendor_id)
+    return f" of vendor {vendor_id!r}" if known else f" of vendor number {path[1] + 1}"
 
 
 def vendor_entry(vendor: Vendor) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from aiohttp import BasicAuth
 from cdp.auth import GetAuthHeadersOptions, get_auth_headers
 from cdp.openapi_client.api.evm_accounts_api import EVMAccountsApi
 from cdp.openapi_client.cdp_api_client import CdpApiClient
@@ -20,6 +21,8 @@ from cdp.openapi_client.models.eip712_message import EIP712Message
 from cdp.openapi_client.models.sign_evm_transaction_request import SignEvmTransactionRequest
 
 from gpuagent.errors import ConfigError, GpuAgentError, Refused, WalletError
+from gpuagent.wire.egress import Egress, direct
+from gpuagent.wire.scrub import KEY, Scrubber
 
 CDP_URL = "https://api.cdp.coinbase.com/platform"
 DEADLINE_S = 15.0
@@ -61,12 +64,19 @@ class CdpClient:
     """
 
     def __init__(
-        self, keys: CdpCredentials, url: str = CDP_URL, deadline_s: float = DEADLINE_S, attempt_s: float = ATTEMPT_S
+        self,
+        keys: CdpCredentials,
+        url: str = CDP_URL,
+        deadline_s: float = DEADLINE_S,
+        attempt_s: float = ATTEMPT_S,
+        egress: Egress | None = None,
     ) -> None:
-        """Raises ConfigError for keys that cannot be used."""
+        """egress: the way out of this machine, direct() unless given. Raises ConfigError for keys that are none."""
         if problem := _problem_with(keys):
             raise ConfigError(problem)
         self._deadline_s, self._attempt_s = deadline_s, attempt_s
+        sent = (keys.api_key_secret, keys.wallet_secret, *(egress.secrets if egress else ()))
+        self._scrubber = Scrubber(dict.fromkeys(sent, KEY))
         # Retries are ours: the SDK's have no deadline, and leave out what signs.
         self._client = CdpApiClient(
             keys.api_key_id,
@@ -76,6 +86,17 @@ class CdpClient:
             max_network_retries=None,
             source="gpuagent",
         )
+        egress = egress or direct()
+        proxy = egress.proxy(url)
+        if egress.ssl_context is not direct().ssl_context:
+            self._client.rest_client.ssl_context = (
+                egress.ssl_context
+            )  # else the system's authorities, as the SDK has it
+        self._client.rest_client.proxy = proxy and proxy.url
+        if proxy and (proxy.user or proxy.password):
+            self._client.rest_client.proxy_headers = {
+                "Proxy-Authorization": BasicAuth(proxy.user, proxy.password).encode()
+            }
         self._api = EVMAccountsApi(self._client)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="cdp", daemon=True)
@@ -114,7 +135,7 @@ class CdpClient:
         except TimeoutError:
             problem: GpuAgentError = WalletError("CDP did not answer in time: nothing was signed or sent")
         except ApiError as error:
-            problem = _explained(error)
+            problem = _explained(error, self._scrubber)
         except UNREADABLE as error:
             problem = WalletError(f"CDP gave no answer that can be read ({type(error).__name__})")
         # Outside of the handlers, so that no error of the SDK hangs on to it.
@@ -162,9 +183,10 @@ def _problem_with(keys: CdpCredentials) -> str:
     return ""
 
 
-def _explained(error: ApiError) -> GpuAgentError:
-    """The error for one of CDP's. Of its own text only what can be shown on a line."""
-    text = "".join(character for character in str(error.error_message) if character.isprintable())[:TEXT_MAX]
+def _explained(error: ApiError, scrubber: Scrubber) -> GpuAgentError:
+    """The error for one of CDP's. Of its own text only what can be shown on a line, without our keys."""
+    message = scrubber.scrub(str(error.error_message))
+    text = "".join(character for character in message if character.isprintable())[:TEXT_MAX]
     kind, status = error.error_type, error.http_code
     if kind == "policy_violation":
         return Refused(

@@ -9,6 +9,7 @@ from typing import Any
 
 from gpuagent.core.model import Authorization, Terms, Token
 from gpuagent.core.ports import CANCEL_GAS, Gas
+from gpuagent.core.terms import repeats_facts
 from gpuagent.errors import Refused
 from gpuagent.wire.eip3009 import cancel_call
 
@@ -28,7 +29,7 @@ def check_payment(authorization: Authorization, terms: Terms, address: str, toke
         (terms.asset.lower() == token.address.lower(), "asset offered"),
         (terms.pay_to.lower() == authorization.payee.lower(), "payee"),
         (terms.amount == str(authorization.amount) and authorization.amount > 0, "amount"),
-        (terms.extra == {"name": token.name, "version": token.version}, "token domain"),
+        (repeats_facts(terms.extra, token), "token domain"),
     )
     wrong = [name for holds, name in checks if not holds]
     if wrong:

@@ -96,9 +96,11 @@ class KeySource:
             from gpuagent.adapters.wallets.cdp_client import CDP_URL, CdpClient, CdpCredentials
         except ImportError as error:
             raise ConfigError("a wallet at CDP needs cdp-sdk: pip install 'gpuagent[cdp]'") from error
+        from gpuagent.wire.egress import egress
+
         key_id, key_secret, wallet_secret, _ = CDP
         keys = CdpCredentials(self.environ[key_id], self.environ[key_secret], self.environ[wallet_secret])
-        return CdpClient(keys, url or CDP_URL)
+        return CdpClient(keys, url or CDP_URL, egress=egress(self.environ))
 
     @property
     def private_key(self) -> str:

@@ -2,10 +2,12 @@
 
 import secrets
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from threading import Lock
+from threading import Event, Lock, Thread
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -17,11 +19,12 @@ from gpuagent.api.as_json import tick_message
 from gpuagent.api.auth import MayTickDue
 from gpuagent.api.connections import Connected, Connections
 from gpuagent.core.transitions import phase
-from gpuagent.errors import GpuAgentError
+from gpuagent.errors import GpuAgentError, StoreError
 from gpuagent.tick import tick
 
 LIMIT_S, LIMIT_MAX_S = 45.0, 600.0
 LEASE_S = 120.0
+RENEW_S = LEASE_S / 3
 WORKERS = 4
 AT_ONCE = 200
 """Due runs that are read at a time."""
@@ -33,13 +36,19 @@ Limit = Annotated[float, Query(alias="limitS", gt=0, le=LIMIT_MAX_S, description
 
 @routes.get("/api/agent-tick-due", response_model=schemas.TickDueResponse, responses=RESPONSES)
 def tick_due_by_get(_: MayTickDue, connections: Connected, limit_s: Limit = LIMIT_S) -> Response:
-    """Tick every run that is due, within the time limit. For a cron that can only GET, such as Vercel's."""
+    """Tick every run that is due, within the time limit. For a cron that can only GET, such as Vercel's.
+
+    Without tokens it is refused: any web page can make a browser GET.
+    """
     return JSONResponse(_Round(connections, limit_s).tick_all())
 
 
 @routes.post("/api/agent-tick-due", response_model=schemas.TickDueResponse, responses=RESPONSES)
 def tick_due(_: MayTickDue, connections: Connected, limit_s: Limit = LIMIT_S) -> Response:
-    """Tick every run that is due, within the time limit. Safe to call twice at once, and to miss."""
+    """Tick every run that is due, within the time limit. Safe to call twice at once, and to miss.
+
+    Without tokens it is to come with `Content-Type: application/json`.
+    """
     return JSONResponse(_Round(connections, limit_s).tick_all())
 
 
@@ -85,8 +94,9 @@ class _Round:
         try:
             before = self.connections.database.store.load(run_id)
             after = before
-            for attempt in drive(before, partial(tick, ports=ports), time.sleep, ports.pace, ticks_max=1):
-                after = attempt.run
+            with self._leased(run_id):
+                for attempt in drive(before, partial(tick, ports=ports), time.sleep, ports.pace, ticks_max=1):
+                    after = attempt.run
             entry = {"runId": run_id, "message": tick_message(before, after), "phase": phase(after).value}
             with self.lock:
                 self.ticked.append(entry)
@@ -96,3 +106,21 @@ class _Round:
                 self.failed.append({"runId": run_id, "code": problem.code, "detail": problem.detail})
         finally:
             leases.release(run_id, self.worker)
+
+    @contextmanager
+    def _leased(self, run_id: str) -> Iterator[None]:
+        """Renew the lease of the run until the block ends, however slow vendors, chain and planner are."""
+        leases, over = self.connections.database.queries.leases, Event()
+
+        def renew() -> None:
+            while not over.wait(RENEW_S):
+                with suppress(StoreError):  # the next try is before the lease ends
+                    leases.renew(run_id, self.worker, LEASE_S)
+
+        renewal = Thread(target=renew, daemon=True)
+        renewal.start()
+        try:
+            yield
+        finally:
+            over.set()
+            renewal.join()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuagent.core.money import usd
+from gpuagent.core.text import spreadsheet_text
 from gpuagent.errors import BadInput
 from gpuagent.reports import frames, sections
 from gpuagent.reports.exports.focus import focus
@@ -27,8 +28,6 @@ MONEY = {
 MICROSECONDS = "%Y-%m-%dT%H:%M:%S.%fZ"
 SECONDS = "%Y-%m-%dT%H:%M:%SZ"
 """FOCUS has no fractions of seconds."""
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""The characters that a spreadsheet takes for the start of a formula."""
 
 
 def write(report: Report, form: str, out: Path) -> list[Path]:
@@ -148,10 +147,12 @@ def _schema(frame: Frame) -> Any:
 
 
 def csv(frame: Frame, time_format: str = MICROSECONDS) -> str:
-    """A frame as CSV. An untrusted text that a spreadsheet would take for a formula begins with an apostrophe."""
-    texts = {name: frame[name].map(_not_a_formula) for name in frame.columns if str(frame[name].dtype) == "str"}
+    """A frame as CSV. Untrusted texts are no formulas, whichever separator a spreadsheet's locale expects."""
+    text_columns = [name for name, kind in frame.dtypes.items() if str(kind) in ("str", "object")]
+    texts = {name: frame[name].map(_inert) for name in text_columns}
     return str(frame.assign(**texts).to_csv(index=False, lineterminator="\n", date_format=time_format))
 
 
-def _not_a_formula(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+def _inert(value: Any) -> Any:
+    """A text as spreadsheet_text() has it, and any other value, such as an amount, as it is."""
+    return spreadsheet_text(value) if isinstance(value, str) else value

@@ -101,8 +101,7 @@ def _concern(job: Any, now: pd.Timestamp) -> tuple[Concern, str, Any] | None:
 
 def _deadline(job: Any) -> pd.Timestamp:
     """The time at which the agent gives a running job up."""
-    pace = Pace()
-    return job.startedAt + timedelta(hours=job.hours * pace.overrun, seconds=pace.silence_s)
+    return job.startedAt + timedelta(seconds=Pace().job_max_s(job.hours))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -11,11 +11,15 @@ from gpuagent import settings, wiring
 from gpuagent.adapters.chain.agreeing import AgreeingChain
 from gpuagent.adapters.chain.evm import EvmChain
 from gpuagent.adapters.wallets.local import LocalWallet
-from gpuagent.core.model import Authorization, Settlement
-from gpuagent.core.ports import Open, Void
+from gpuagent.core.model import Authorization, Settlement, Transfer
+from gpuagent.core.ports import Node, Open, Void
+from gpuagent.core.records import Block, Spent
 from gpuagent.errors import ChainError, ChainMismatch, ConfigError
 from gpuagent.wire.eip3009 import AUTHORIZATION_STATE
 from tests.conftest import SafetyNote
+from tests.support.clock import turned
+from tests.support.factories import PAYEE, PAYER
+from tests.support.fixed_node import FixedNode
 from tests.support.other_payer import OtherPayer
 from tests.support.rpc_proxy import RpcProxy
 from tests.support.world import World
@@ -125,6 +129,8 @@ def test_a_payment_that_one_node_denies_after_its_expiry_is_an_alarm(
     payer.settle(authorization)
     world.market.pass_time(130)
     second_node.lie("eth_call", says_unused)
+    assert chain.outcome(authorization) == world.chain.outcome(authorization), "its own history contradicts it"
+    second_node.lie("eth_getLogs", lambda *_: [])
     with pytest.raises(ChainMismatch, match="contradict each other"):
         chain.outcome(authorization)
 
@@ -215,14 +221,72 @@ def test_a_transaction_that_no_node_takes_is_said(world: World, payer: OtherPaye
         chain.send(wallet.cancel(payer.authorize(), gas))
 
 
+def block(number: int, time: int = 0, name: str = "main") -> Block:
+    return Block(number, time or 1_000 + number, name)
+
+
+def agreeing(*nodes: FixedNode) -> AgreeingChain:
+    return AgreeingChain(cast("tuple[Node, ...]", nodes))
+
+
+def events_of(chain: AgreeingChain) -> list[Transfer | Spent]:
+    return list(chain.history(PAYER, 0, 9))
+
+
+PAID, SPENT = Transfer("0x" + "1" * 64, PAYEE, 1_400_000), Spent("0x" + "2" * 64, "0x" + "1" * 64, cancelled=False)
+
+
+@pytest.mark.safety("two nodes, one of which hides or invents a transfer")
+@pytest.mark.parametrize(
+    "history",
+    [
+        pytest.param((), id="all hidden"),
+        pytest.param((PAID,), id="the last hidden"),
+        pytest.param((SPENT,), id="the first hidden"),
+        pytest.param((SPENT, PAID), id="another order"),
+        pytest.param((replace(PAID, amount=1), SPENT), id="another amount"),
+        pytest.param((replace(PAID, payee=PAYER), SPENT), id="another payee"),
+        pytest.param((PAID, replace(SPENT, cancelled=True)), id="cancelled, not used"),
+        pytest.param((PAID, SPENT, PAID), id="one invented"),
+    ],
+)
+def test_a_history_that_one_node_alone_shows_is_not_believed(
+    history: tuple[Transfer | Spent, ...], safety_note: SafetyNote
+) -> None:
+    honest, liar = FixedNode({9: block(9)}, (PAID, SPENT)), FixedNode({9: block(9)}, history)
+    assert events_of(agreeing(honest, honest)) == [PAID, SPENT]
+    for nodes in ((honest, liar), (liar, honest), (honest, honest, liar)):
+        with pytest.raises(ChainError, match="different transfers"):
+            events_of(agreeing(*nodes))
+    safety_note("the books are not judged by either: an error, and no finding")
+
+
+def test_the_final_block_is_the_oldest_that_nodes_near_each_other_name() -> None:
+    older, newer = FixedNode({7: block(7)}), FixedNode({7: block(7), 9: block(9)})
+    stuck = FixedNode({7: block(7, time=1)})
+    assert agreeing(older, newer).final() == agreeing(newer, older).final() == block(7)
+    for nodes in ((stuck, newer), (newer, stuck)):
+        with pytest.raises(ChainError, match="s apart"):
+            agreeing(*nodes).final()
+
+
+def test_a_block_is_there_when_every_node_has_the_same() -> None:
+    whole, pruned = FixedNode({7: block(7), 9: block(9)}), FixedNode({9: block(9)})
+    forked = FixedNode({7: block(7, name="fork"), 9: block(9)})
+    assert agreeing(whole, whole).block(7) == block(7)
+    assert agreeing(whole, pruned).block(7) is agreeing(pruned, whole).block(7) is None
+    for nodes in ((whole, forked), (forked, whole), (pruned, whole, forked)):
+        with pytest.raises(ChainError, match="on a fork"):
+            agreeing(*nodes).block(7)
+
+
 @pytest.mark.safety("two nodes, one of which denies the payment")
 def test_a_run_on_two_nodes_holds_its_payment_while_one_denies_it(
     world: World, second_node: RpcProxy, safety_note: SafetyNote
 ) -> None:
     with wiring.open_agent(settings.read(both_nodes(world, second_node))) as agent:
         assert isinstance(agent.chain, AgreeingChain)
-        ports = replace(agent.ports, clock=world.market.clock)
-        doubting = replace(world, agent=replace(agent, ports=ports))
+        doubting = replace(world, agent=turned(agent, world.market.clock))
         run = doubting.start()
         second_node.lie("eth_call", says_unused)
         run = doubting.tick(run)

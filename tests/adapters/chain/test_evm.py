@@ -13,6 +13,7 @@ from gpuagent.core.ports import Open, Void
 from gpuagent.errors import ChainError, ChainMismatch
 from tests.support.factories import TOKEN, authorization
 from tests.support.other_payer import OtherPayer
+from tests.support.rpc_proxy import RpcProxy
 from tests.support.scripted_server import ScriptedServer
 from tests.support.world import World
 
@@ -100,6 +101,48 @@ def test_a_settlement_that_a_reorganization_takes_back_is_open_again(world: Worl
     assert isinstance(world.chain.outcome(authorization), Settlement)
     world.market.rpc("evm_revert", snapshot)
     assert isinstance(world.chain.outcome(authorization), Open)
+
+
+@pytest.fixture
+def proxy(world: World) -> Iterator[RpcProxy]:
+    """The node, which may lie."""
+    with closing(RpcProxy(world.environment["CHAIN_RPC_URL"])) as proxy:
+        yield proxy
+
+
+def test_an_outcome_is_read_at_blocks_that_are_named_by_their_hash(
+    payer: OtherPayer, proxy: RpcProxy, connect: Callable[..., EvmChain]
+) -> None:
+    """A number names another block after a reorganization; a hash that is gone makes the node refuse (EIP-1898)."""
+    read_at: list[Any] = []
+
+    def recorded(params: list[Any], result: Any) -> Any:
+        read_at.append(params[1])
+        return result
+
+    proxy.lie("eth_call", recorded)
+    assert isinstance(connect(proxy.url).outcome(payer.authorize()), Open)
+    assert read_at
+    assert all(set(block) == {"blockHash", "requireCanonical"} and block["requireCanonical"] for block in read_at)
+
+
+def test_a_receipt_of_another_block_or_a_transfer_of_another_token_is_no_settlement(
+    payer: OtherPayer, proxy: RpcProxy, connect: Callable[..., EvmChain]
+) -> None:
+    authorization, chain = payer.authorize(), connect(proxy.url)
+    payer.settle(authorization)
+    assert isinstance(chain.outcome(authorization), Settlement)
+    proxy.lie("eth_getTransactionReceipt", lambda _, receipt: {**receipt, "blockHash": "0x" + "7" * 64})
+    undecided = chain.outcome(authorization)
+    assert isinstance(undecided, Open)
+    assert undecided.used
+
+    def of_another_token(_: list[Any], receipt: Any) -> Any:
+        return {**receipt, "logs": [{**log, "address": "0x" + "9" * 40} for log in receipt["logs"]]}
+
+    proxy.lie("eth_getTransactionReceipt", of_another_token)
+    with pytest.raises(ChainMismatch, match="on other terms"):
+        chain.outcome(authorization)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -110,7 +111,7 @@ def supervisor_of(server: Mongod) -> psutil.Process:
 
 
 def port_of(uri: str) -> int:
-    return int(uri.split(":")[2].split("/")[0])
+    return int(urlsplit(uri).port or 0)
 
 
 @contextlib.contextmanager

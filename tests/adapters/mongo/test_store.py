@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 from bson import Decimal128, ObjectId
 from pymongo import MongoClient
-from pymongo.errors import DuplicateKeyError, WriteError
+from pymongo.errors import ConfigurationError, DuplicateKeyError, WriteError
 
+from gpuagent.adapters.mongo import connection
 from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.adapters.mongo.store import MongoStore
 from gpuagent.core.events import PaymentSettled
-from gpuagent.core.model import Completed, Observation, Run, Settled
+from gpuagent.core.model import Completed, Failed, JobEnding, Observation, Owed, Run, Settled, Underway
 from gpuagent.core.transitions import apply
 from gpuagent.errors import ConfigError, DuplicateVendorJob, StaleRun, StoreError, UnknownRun
-from tests.support.factories import RUN, SETTLEMENT
+from tests.support.factories import RUN, SETTLEMENT, VENDOR
 from tests.support.run_states import STATES
 from tests.support.world import World
 
@@ -40,6 +41,7 @@ def fresh(store: MongoStore) -> Run:
 
 @pytest.mark.parametrize("state", STATES)
 def test_every_state_comes_back_as_it_was_saved(store: MongoStore, state: str) -> None:
+    store.put_vendor(VENDOR, 1_000.0)  # a reservation is held against the vendor's record
     run = fresh(store)
     job_id = store.new_id()
     after = replace(STATES[state](), run_id=run.run_id)
@@ -47,6 +49,36 @@ def test_every_state_comes_back_as_it_was_saved(store: MongoStore, state: str) -
     saved = store.save(run, after, [], 1_001.5)
     assert saved == replace(after, version=1)
     assert store.load(run.run_id) == saved
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "ending"),
+    [
+        ("failed", "disputed: paid, but no job came of it (500)", JobEnding.DISPUTED),
+        ("failed", "the disputed: GPU fell off", JobEnding.REPORTED),
+        ("owed in silence", "", None),
+        ("queued", "", None),
+    ],
+)
+def test_jobs_of_an_older_version_are_read(
+    world: World, store: MongoStore, database: Any, state: str, reason: str, ending: JobEnding | None
+) -> None:
+    """Without the fields that are new: a dispute is known by its words."""
+    run = fresh(store)
+    after = replace(STATES[state](), run_id=run.run_id)
+    after = replace(after, jobs=tuple(replace(job, job_id=store.new_id()) for job in after.jobs))
+    store.save(run, after, [], 1_001.5)
+    new = {"ending": "", "readmittedBy": "", "reply": "", "askedAt": ""}
+    database.jobs.update_one({}, {"$unset": new, **({"$set": {"errorMessage": reason}} if reason else {})})
+    (job,) = store.load(run.run_id).jobs
+    assert isinstance(job, Settled)
+    match job.work:
+        case Failed():
+            assert (job.work.reason, job.work.ending, job.work.readmitted_by) == (reason, ending, "")
+        case Owed():
+            assert job.work.asked_at == job.work.silent_since == 2.5
+        case Underway():
+            assert job.work.reply == ""
 
 
 def test_the_second_of_two_saves_is_stale_and_writes_nothing(world: World, store: MongoStore) -> None:
@@ -88,10 +120,47 @@ def test_a_standalone_server_is_refused(world: World) -> None:
         Connection("http://127.0.0.1/", "x")
 
 
+class Standalone:
+    """A client of a server that is no member of a replica set."""
+
+    admin = property(lambda self: self)
+    closed = False
+
+    def command(self, _: str) -> dict[str, object]:
+        return {"ok": 1, "msg": "hello"}
+
+    def get_database(self, *_: object, **__: object) -> object:
+        return self
+
+    def get_default_database(self) -> object:
+        raise ConfigurationError("no default database")
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_server_without_transactions_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Standalone()
+    monkeypatch.setattr(connection, "_client", lambda *_: client)
+    with pytest.raises(ConfigError, match="must be a replica set"):
+        Connection("mongodb://localhost/", "x")
+    assert client.closed
+
+
+def test_money_is_written_to_most_members_and_their_journals_and_read_from_most(world: World) -> None:
+    """What only one member has, a failover takes back: with it the record of a signature that is out."""
+    database = world.store.connection.database
+    assert database.write_concern.document == connection.DURABLE.document == {"w": "majority", "j": True}
+    assert database.read_concern.level == "majority"
+    for name in ("runs", "jobs", "payments", "policies"):
+        collection = database[name]
+        assert (collection.write_concern, collection.read_concern) == (database.write_concern, database.read_concern)
+
+
 def test_what_the_driver_raises_is_a_store_error(world: World) -> None:
-    connection = Connection(world.environment["MONGODB_URI"], "test", deadline_s=1)
-    store = MongoStore(connection)
-    connection.close()
+    closed = Connection(world.environment["MONGODB_URI"], "test", deadline_s=1)
+    store = MongoStore(closed)
+    closed.close()
     for ask in (store.vendors, lambda: store.load("0" * 24), lambda: store.save(RUN, RUN, [], 1.0)):
         with pytest.raises(StoreError):
             ask()
@@ -184,11 +253,14 @@ def test_uniqueness_is_the_databases(world: World, database: Any, make_world: Ca
     line = database.observations.find_one({"type": "job_log"})
     vendor = database.vendors.find_one()
     job = database.jobs.find_one()
+    policy = database.policies.find_one({"current": True})
     for collection, twin in (
         ("payments", {**payment, "nonce": "0x" + "1" * 64}),  # the same job and attempt
         ("payments", {**payment, "jobId": ObjectId()}),  # the same nonce
         ("observations", line),
         ("vendors", vendor),
+        ("policies", {**policy, "version": 99}),  # a second one in force
+        ("policies", {**policy, "current": False}),  # the same version
         ("jobs", {**job, "ordinal": 1}),  # the same vendor job
         ("jobs", {**job, "vendorJobId": "another"}),  # the same place in the run
     ):

@@ -21,6 +21,7 @@ from gpuagent.core.ports import Gas
 from gpuagent.errors import ConfigError, GpuAgentError, Refused, WalletError
 from tests.support.cdp_server import CdpServer, Fault, Keys, new_keys, running, with_high_s
 from tests.support.factories import TERMS, TOKEN, authorization
+from tests.support.spellings import leaks
 from tests.support.tracebacks import traceback_text
 
 GAS = Gas(0, 10**9, 1, 10**18)
@@ -281,3 +282,12 @@ def test_keys_are_not_sent_where_others_can_read(cdp: CdpServer) -> None:
         wiring.key_source(settings.read(environment)).open_cdp(),
     ):
         pass
+
+
+def test_an_error_that_repeats_our_keys_is_said_without_them(cdp: CdpServer, wallet: CdpWallet) -> None:
+    """Also cut off in the middle of one."""
+    for secret in (cdp.keys.wallet_secret, cdp.keys.api_key_secret):
+        cdp.faults = [Fault(400, {"errorType": "invalid_request", "errorMessage": f"{'x ' * 130}{secret}"})]
+        with pytest.raises(WalletError, match="did not answer as asked") as error:
+            sign(wallet)
+        assert leaks(secret, str(error.value)) == []

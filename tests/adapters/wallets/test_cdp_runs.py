@@ -13,6 +13,7 @@ from gpuagent.agent.approve import cancel
 from gpuagent.core.model import Authorized, Reserved
 from gpuagent.errors import WalletError
 from tests.support.cdp_server import CdpServer, Fault
+from tests.support.clock import turned
 from tests.support.world import World
 
 NAME = "payer"
@@ -62,7 +63,7 @@ def at_cdp(world: World, cdp: CdpServer) -> Iterator[World]:
     environment = {**world.environment, **cdp.environment(NAME)}
     del environment["X402_PRIVATE_KEY"]
     with wiring.open_agent(settings.read(environment)) as agent:
-        agent = replace(agent, ports=replace(agent.ports, clock=world.market.clock))
+        agent = turned(agent, world.market.clock)
         yield replace(world, agent=agent, environment=environment)
 
 

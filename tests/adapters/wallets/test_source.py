@@ -17,6 +17,7 @@ from gpuagent.core.model import Authorized, RunStatus, Terms
 from gpuagent.core.ports import Gas, Void
 from gpuagent.errors import ConfigError, Refused
 from tests.support.cdp_server import CdpServer
+from tests.support.clock import turned
 from tests.support.world import World
 
 PASSWORD = "correct horse battery staple"
@@ -44,7 +45,7 @@ def environment(request: pytest.FixtureRequest, world: World, tmp_path: Path, cd
 def paying_world(world: World, environment: dict[str, str]) -> Iterator[World]:
     """The world with its wallet opened in this way, by the variables alone."""
     with wiring.open_agent(settings.read(environment)) as agent:
-        agent = replace(agent, ports=replace(agent.ports, clock=world.market.clock))
+        agent = turned(agent, world.market.clock)
         yield replace(world, agent=agent, environment=environment)
 
 

@@ -43,9 +43,11 @@ with TemporaryDirectory() as folder:
             wallet.sign(authorization(payer=ADDRESS, amount=1), TERMS, "")
         with pytest.raises(Refused):
             wallet.cancel(payment, None)
-    for broken in (program(folder, OTHER_KEY), os.devnull):
+    for broken in (program(folder, OTHER_KEY), os.devnull, "/bin/true", "/bin/false"):
         with source(broken).open_wallet(TOKEN) as wallet, pytest.raises(WalletError):
             wallet.sign(payment, TERMS, "")
     assert source(signer).payer().custody == "in a program of its own"
+    with pytest.raises(ConfigError, match="set SIGNER_ADDRESS"):
+        source(signer, SIGNER_ADDRESS="").payer()
     with pytest.raises(ConfigError, match="both set"):
         _ = source(signer, X402_PRIVATE_KEY=KEY).kind

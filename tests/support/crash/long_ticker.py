@@ -14,9 +14,9 @@ from pathlib import Path
 from gpuagent import settings, wiring
 from gpuagent.adapters.vendors.http import HttpVendor
 from gpuagent.core.transitions import is_over
-from gpuagent.errors import ChainError, ChainMismatch, ConfigError, StaleRun, StoreError, VendorError
+from gpuagent.errors import ChainError, ChainMismatch, ClocksDiffer, ConfigError, StaleRun, StoreError, VendorError
 from gpuagent.tick import tick
-from tests.support.clock import FileClock
+from tests.support.clock import FileClock, turned
 from tests.support.crash.points import dying
 
 RUNS_MAX = 1000
@@ -53,8 +53,8 @@ def _tick_for_ever(life: Life) -> None:
                         over.add(run_id)
             except ChainMismatch:
                 raise  # the one ChainError that says more than "not now"
-            except (StoreError, ChainError, VendorError, StaleRun):
-                pass  # another time
+            except (StoreError, ChainError, VendorError, StaleRun, ClocksDiffer):
+                pass  # another time; clocks differ while the file is being turned
             time.sleep(PAUSE_S)
 
 
@@ -68,5 +68,6 @@ def _build(life: Life, closing: ExitStack) -> wiring.Agent:
             time.sleep(PAUSE_S)
             continue
         vendor_api = HttpVendor(environment.get, quote_s=2, submit_s=4, status_s=3)
-        ports = replace(agent.ports, clock=FileClock(life.folder / "ahead"), vendor_api=vendor_api)
+        agent = turned(agent, FileClock(life.folder / "ahead"))
+        ports = replace(agent.ports, vendor_api=vendor_api)
         return replace(agent, ports=dying(ports, life.point, environment) if life.point else ports)

@@ -2,19 +2,17 @@
 
 import os
 import sys
-from dataclasses import replace
 
 from gpuagent import settings, wiring
 from gpuagent.tick import tick
-from tests.support.clock import TurnableClock
+from tests.support.clock import TurnableClock, turned
 from tests.support.crash.points import dying
 
 
 def main(run_id: str, point: str, ahead_s: str) -> None:
     environ = dict(os.environ)
     with wiring.open_agent(settings.read(environ)) as agent:
-        ports = replace(agent.ports, clock=TurnableClock(float(ahead_s)))
-        tick(run_id, dying(ports, point, environ))
+        tick(run_id, dying(turned(agent, TurnableClock(float(ahead_s))).ports, point, environ))
 
 
 if __name__ == "__main__":

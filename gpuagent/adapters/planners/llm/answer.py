@@ -1,4 +1,4 @@
-"""Strict reading of a model's answer after repairing the slips that models make: a decision, or AnswerInvalid.
+"""Strict reading of a model's final text after repairing the slips that models make: a decision, or AnswerInvalid.
 
 Only the form is repaired, never the meaning: an unknown vendor, negative hours or other hours than asked for stay
 as they are, for the guard to refuse.
@@ -18,7 +18,9 @@ from gpuagent.core.model import Action, Decision
 from gpuagent.core.text import clean
 
 REPLY_MAX = 20_000
-"""Characters of a reply that are read."""
+"""Characters of a reply that are read and kept, the last ones: a model says at the end what it means."""
+READING = 2
+"""Raised when the same reply is read as something else than before: answers are cached as they were read."""
 REASON_MAX = 600
 ID_MAX = 100
 WAIT_S = 60
@@ -52,11 +54,14 @@ def schema() -> dict[str, Any]:
 
 
 def read(text: str, vendor_ids: Sequence[str], now: float) -> tuple[Decision, tuple[str, ...]]:
-    """The decision, and the repairs it took. now: when a wait begins, Unix seconds. Raises AnswerInvalid."""
+    """The decision in a final text, and the repairs it took. now: when a wait begins, Unix seconds.
+
+    Raises AnswerInvalid.
+    """
     repairs: list[str] = []
     if len(text) > REPLY_MAX:
-        text = text[:REPLY_MAX]
-        repairs.append(f"read only the first {REPLY_MAX} characters")
+        text = text[-REPLY_MAX:]
+        repairs.append(f"read only the last {REPLY_MAX} characters")
     fields = _normalized(answer_object(text, repairs), repairs)
     try:
         answer = ModelAnswer.model_validate(fields)

@@ -1,4 +1,4 @@
-"""The JSON object in a model's reply: among thoughts and prose, trailing commas forgiven."""
+"""The JSON object in the final text of a model's reply: among prose, trailing commas forgiven."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -7,11 +7,11 @@ from typing import Any
 from gpuagent.wire import strict_json
 
 OBJECTS_MAX = 50
-"""Opening braces that are tried. Each may be read to the end of the text."""
+"""Opening braces that are tried. Each may be read to the end of the text. A text with more has no plain answer."""
 
-_THOUGHTS = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
-_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}]', re.DOTALL)
-_COMMAS = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', re.DOTALL)
+_STRING = r'"(?:[^"\\]|\\.)*+"?'  # one that is cut off runs to the end, or each quote in it would be tried anew
+_TOKENS = re.compile(rf"{_STRING}|[{{}}]", re.DOTALL)
+_COMMAS = re.compile(rf"({_STRING})|,(?=\s*[}}\]])", re.DOTALL)
 
 
 class AnswerInvalid(ValueError):
@@ -23,15 +23,14 @@ def answer_object(text: str, repairs: list[str]) -> Mapping[str, Any]:
     if not text.strip():
         raise AnswerInvalid("the answer is empty")
     notes: list[str] = []
-    whole = _parsed(text, notes)
+    whole = parsed(text, notes)
     if isinstance(whole, Mapping):
         repairs += notes
         return whole
-    rest = _THOUGHTS.sub("", text, count=1)
     candidates: list[tuple[Mapping[str, Any], list[str]]] = []
-    for span in _spans(rest):
+    for span in _spans(text):
         notes = []
-        value = _parsed(span, notes)
+        value = parsed(span, notes)
         if (
             isinstance(value, Mapping)
             and "action" in map(bare, value)
@@ -44,7 +43,7 @@ def answer_object(text: str, repairs: list[str]) -> Mapping[str, Any]:
         raise AnswerInvalid("there is no complete JSON object with an action in it")
     value, notes = candidates[0]
     repairs += notes
-    if rest.strip()[:1] + rest.strip()[-1:] != "{}":
+    if text.strip()[:1] + text.strip()[-1:] != "{}":
         repairs.append("text around the JSON")
     return value
 
@@ -52,6 +51,18 @@ def answer_object(text: str, repairs: list[str]) -> Mapping[str, Any]:
 def bare(name: str) -> str:
     """A field's name without case, blanks and separators."""
     return re.sub(r"[\s_-]", "", name).lower()
+
+
+def parsed(text: str, notes: list[str]) -> Any:
+    """The JSON value, trailing commas forgiven; None when it is none."""
+    for note, attempt in (("", text), ("trailing comma", _COMMAS.sub(r"\1", text))):
+        try:
+            value = strict_json.parse(attempt.encode())
+        except ValueError:
+            continue
+        notes += [note] if note else []
+        return value
+    return None
 
 
 def _spans(text: str) -> Iterator[str]:
@@ -64,6 +75,8 @@ def _spans(text: str) -> Iterator[str]:
         if end:
             yield text[start:end]
         start = text.find("{", end or start + 1)
+    if start >= 0:
+        raise AnswerInvalid(f"it holds more than {OBJECTS_MAX} braces: answer with one JSON object and nothing else")
 
 
 def _end(text: str, start: int) -> int:
@@ -74,15 +87,3 @@ def _end(text: str, start: int) -> int:
         if depth == 0:
             return token.end()
     return 0
-
-
-def _parsed(text: str, notes: list[str]) -> Any:
-    """The JSON value, trailing commas forgiven; None when it is none."""
-    for note, attempt in (("", text), ("trailing comma", _COMMAS.sub(r"\1", text))):
-        try:
-            value = strict_json.parse(attempt.encode())
-        except ValueError:
-            continue
-        notes += [note] if note else []
-        return value
-    return None

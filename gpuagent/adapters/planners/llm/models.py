@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from gpuagent.adapters.planners.llm.call import Model, load_litellm
 from gpuagent.adapters.planners.llm.prices import PRICES_FORM, Rates, litellm_rates, read_table
+from gpuagent.core.text import SECRET_MIN
 from gpuagent.errors import ConfigError
 
 MODELS_MAX = 5
@@ -55,7 +56,7 @@ def _model(name: str, base: str, table: Mapping[str, Rates], environ: Mapping[st
         _, provider, _, _ = litellm.get_llm_provider(model=name)
     except OpenAIError:
         raise ConfigError(
-            f"litellm knows no provider for the model {name!r}: write provider/model, such as openai/gpt-4o-mini"
+            f"litellm knows no provider for {_described(name)}: write provider/model, such as openai/gpt-4o-mini"
         ) from None
     return Model(
         name=name,
@@ -78,10 +79,19 @@ def _api_key(litellm: Any, name: str, provider: str, base: str, environ: Mapping
     missing = litellm.validate_environment(model=name, api_base=base or None)["missing_keys"]
     unset = [variable for variable in missing if not environ.get(variable)]
     if variable in environ or provider == FIREWORKS or usual in unset:
-        raise ConfigError(f"set {usual}: the key for {name}{_or_local(base)}")
+        raise ConfigError(f"set {usual}: the key for {_described(name)}{_or_local(base)}")
     if unset:
-        raise ConfigError(f"set {', '.join(unset)}: {name} needs it")
+        raise ConfigError(f"set {', '.join(unset)}: {_described(name)} needs it")
     return ""
+
+
+def _described(name: str) -> str:
+    """The model for an error: by its name if that is short or litellm's own, as it may be a key in the wrong place."""
+    prefix, slash, rest = name.partition("/")
+    if name in load_litellm().model_cost or len(rest or name) < SECRET_MIN:
+        return f"the model {name!r}"
+    provider = f" of {prefix}" if slash and prefix in list(load_litellm().provider_list) else ""
+    return f"the model{provider} whose name has {len(name)} characters, in PLANNER_MODEL or FIREWORKS_MODEL"
 
 
 def _or_local(base: str) -> str:
@@ -97,7 +107,7 @@ def _rates(litellm: Any, name: str, table: Mapping[str, Rates], environ: Mapping
         rates = None
     if rates is None and environ.get("PLANNER_ALLOW_UNPRICED") != "1":
         raise ConfigError(
-            f"no price is known for {name}, so its cost could not be charged: write {PRICES_FORM}, or "
+            f"no price is known for {_described(name)}, so its cost could not be charged: write {PRICES_FORM}, or "
             "PLANNER_ALLOW_UNPRICED=1 to let it run uncounted"
         )
     return rates

@@ -6,27 +6,26 @@ bounded before the first call, counted for every call that may have been billed,
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 
 from gpuagent.adapters.planners.llm import answer as llm_answer
 from gpuagent.adapters.planners.llm import prompt as llm_prompt
 from gpuagent.adapters.planners.llm.answer_object import AnswerInvalid
 from gpuagent.adapters.planners.llm.call import CallFailed, Completion, Model, complete
+from gpuagent.adapters.planners.llm.consultation import Consultation, SentCall
 from gpuagent.adapters.planners.llm.models import read_models
-from gpuagent.adapters.planners.llm.prices import FREE, atomic
+from gpuagent.adapters.planners.llm.prices import atomic
 from gpuagent.adapters.planners.llm.prompt import Prompt
 from gpuagent.core.context import Context, Thought
 from gpuagent.core.model import Decision
 from gpuagent.core.money import show_usd
+from gpuagent.core.text import shown
 from gpuagent.errors import ConfigError, PlannerError
 
 TIMEOUT_S = 30.0
 MAX_TOKENS = 2_000
 PAUSES_S = (1.0, 4.0)
 """Before the tries after the first one, while the time for the question lasts."""
-TEMPLATE_MAX = 1_000
-"""Bytes that a server may add to a prompt: its template, the schema of the answer."""
 CALL_MIN_S = 0.1
 
 
@@ -59,7 +58,7 @@ class LlmPlanner:
             raise PlannerError(
                 f"asking {self._models[0].name} may cost {show_usd(worst)}, available are {show_usd(context.available)}"
             )
-        consultation = _Consultation(prompt, self._clock)
+        consultation = Consultation(prompt, self._clock)
         for model in self._models:
             decision = self._consult(model, context, consultation)
             if decision is not None:
@@ -72,7 +71,7 @@ class LlmPlanner:
     def identity(self) -> str:
         """All that an answer depends on beside the context: the key under which answers are cached."""
         names = "+".join(model.name for model in self._models)
-        return f"{self.name} {names} {llm_prompt.version()} {self._max_tokens}"
+        return f"{self.name} {names} {llm_prompt.version()} {llm_answer.READING} {self._max_tokens}"
 
     def price(self, context: Context) -> int:
         """Atomic units that one question about it may cost at most."""
@@ -81,10 +80,10 @@ class LlmPlanner:
     def cost_max(self, prompt: Prompt) -> int:
         """Atomic units that asking may cost at most: every model, both questions, every try, all of it billed."""
         sizes = (prompt.size, prompt.size + llm_prompt.CORRECTION_MAX)
-        question = [self._call_cost_max(model, size) for model in self._models for size in sizes]
+        question = [SentCall(model, size, self._max_tokens).cost_max for model in self._models for size in sizes]
         return atomic((1 + len(PAUSES_S)) * sum(question, Decimal(0)))
 
-    def _consult(self, model: Model, context: Context, consultation: "_Consultation") -> Decision | None:
+    def _consult(self, model: Model, context: Context, consultation: Consultation) -> Decision | None:
         """The model's decision, None when neither of two answers can be read."""
         vendor_ids = [candidate.vendor_id for candidate in context.candidates]
         prompt = consultation.prompt
@@ -93,99 +92,33 @@ class LlmPlanner:
             if reply is None:
                 return None
             try:
-                decision, repairs = llm_answer.read(reply.text, vendor_ids, context.now)
+                decision, repairs = llm_answer.read(reply.final(), vendor_ids, context.now)
             except AnswerInvalid as error:
-                problem = f"{error}, for it was cut at {self._max_tokens} tokens" if reply.truncated else str(error)
-                consultation.errors.append(f"{model.name}: {problem}")
-                prompt = prompt.with_correction(reply.text, problem)
+                consultation.errors.append(f"{model.name}: {error}")
+                prompt = prompt.with_correction(reply.raw, str(error))
             else:
                 consultation.repairs += repairs
                 return decision
         return None
 
-    def _reply(self, model: Model, prompt: Prompt, consultation: "_Consultation") -> Completion | None:
+    def _reply(self, model: Model, prompt: Prompt, consultation: Consultation) -> Completion | None:
         """The model's reply, None when it did not answer in time, in as many tries as that leaves."""
-        call_cost_max = self._call_cost_max(model, prompt.size)
+        call = SentCall(model, prompt.size, self._max_tokens)
         ends_at = self._clock() + self._timeout_s
         for pause in (*PAUSES_S, None):
             remaining_s = max(ends_at - self._clock(), CALL_MIN_S)
             try:
                 reply = complete(model, prompt.messages, self._max_tokens, remaining_s)
             except CallFailed as error:
-                consultation.failed(model, error, call_cost_max)
+                consultation.failed(call, error)
                 wait = max(pause or 0, error.retry_after_s)
                 if pause is None or not error.transient or self._clock() + wait + CALL_MIN_S > ends_at:
                     return None
                 self._pause(wait)
             else:
-                consultation.answered(model, reply, call_cost_max)
+                consultation.answered(call, reply)
                 return reply
         return None
-
-    def _call_cost_max(self, model: Model, prompt_bytes: int) -> Decimal:
-        """USD that one call may cost at most."""
-        return (model.rates or FREE).usd(prompt_bytes + TEMPLATE_MAX, self._max_tokens)
-
-
-@dataclass(slots=True)
-class _Consultation:
-    """One question put to the models in turn: calls, tokens and cost so far, for the record and the bill."""
-
-    prompt: Prompt
-    clock: Callable[[], float]
-    began_at: float = field(init=False)
-    model: Model | None = None
-    attempts: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    usd: Decimal = Decimal(0)
-    replies: list[str] = field(default_factory=list)
-    repairs: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.began_at = self.clock()
-
-    @property
-    def cost(self) -> int:
-        return atomic(self.usd)
-
-    def failed(self, model: Model, error: CallFailed, call_cost_max: Decimal) -> None:
-        """A call without a reply may have been billed all the same: then it counts with the most it can cost."""
-        self.model = model
-        self.attempts += 1
-        self.usd += call_cost_max if error.billed else 0
-        self.errors.append(f"{model.name}: {error}")
-
-    def answered(self, model: Model, reply: Completion, call_cost_max: Decimal) -> None:
-        self.model = model
-        self.attempts += 1
-        self.replies.append(reply.text[: llm_answer.REPLY_MAX])
-        self.prompt_tokens += reply.prompt_tokens
-        self.completion_tokens += reply.completion_tokens
-        usd = (model.rates or FREE).usd(reply.prompt_tokens, reply.completion_tokens)
-        if not reply.prompt_tokens or (reply.text and not reply.completion_tokens) or usd > call_cost_max:
-            self.errors.append(f"{model.name}: its count of tokens cannot be; counted as the most the call may cost")
-            usd = call_cost_max
-        self.usd += usd
-
-    def record(self) -> Mapping[str, object]:
-        """Plain JSON values. errors: what went wrong on the way, even where it went well in the end."""
-        return {
-            "model": self.model.name if self.model else "",
-            "promptHash": self.prompt.digest,
-            "promptVersion": llm_prompt.version(),
-            "prompt": self.prompt.text,
-            "rawReply": self.replies[-1] if self.replies else "",
-            "rawReplies": list(self.replies),
-            "attempts": self.attempts,
-            "repairs": list(self.repairs),
-            "tokens": {"prompt": self.prompt_tokens, "completion": self.completion_tokens},
-            "costUsd": f"{self.usd:f}",
-            "unpriced": self.model is not None and self.model.rates is None,
-            "latencyMs": round((self.clock() - self.began_at) * 1000),
-            "errors": list(self.errors),
-        }
 
 
 def open_planner(environ: Mapping[str, str]) -> LlmPlanner:
@@ -200,5 +133,5 @@ def open_planner(environ: Mapping[str, str]) -> LlmPlanner:
 def _number(environ: Mapping[str, str], name: str, unset: float, most: int) -> float:
     text = environ.get(name, "") or str(round(unset))
     if not (text.isascii() and text.isdecimal() and 0 < int(text[:9]) <= most):
-        raise ConfigError(f"{name}={text[:40]!r}: write a whole number from 1 to {most}")
+        raise ConfigError(f"{name}={shown(text)}: write a whole number from 1 to {most}")
     return int(text)

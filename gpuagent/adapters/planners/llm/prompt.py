@@ -11,7 +11,7 @@ from gpuagent.core.money import usd
 
 Message = Mapping[str, str]
 QUOTED_MAX = 1_000
-"""Characters of a model's own answer that are shown to it again."""
+"""Characters of a model's own answer that are shown to it again, the last ones."""
 ERROR_MAX = 300
 CORRECTION_MAX = 4 * QUOTED_MAX + 6 * ERROR_MAX + 200
 """Bytes that asking again adds at most: 4 to a character, 6 where it is escaped."""
@@ -61,7 +61,7 @@ class Prompt:
 
     def with_correction(self, answer: str, error: str) -> "Prompt":
         """The same, then the answer that could not be read and what was wrong with it."""
-        quoted = answer[:QUOTED_MAX].strip() or "(nothing)"
+        quoted = answer[-QUOTED_MAX:].strip() or "(nothing)"
         why = _quoted(error[:ERROR_MAX])
         request = f"That answer could not be used: {why}. Answer again, with one JSON object and nothing else."
         return Prompt((*self.messages, {"role": "assistant", "content": quoted}, {"role": "user", "content": request}))
@@ -146,5 +146,8 @@ def _number(value: object) -> str:
 
 
 def _quoted(value: object) -> str:
-    """JSON on one line, in ASCII: no text in it can end it, or look like anything but a value."""
-    return json.dumps(value, separators=(",", ":"))
+    """JSON on one line, in ASCII: no text in it can end it, or look like anything but a value.
+
+    Nor like a mark of the model's own, such as <think>, which some servers take for one wherever it stands.
+    """
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")

@@ -40,7 +40,6 @@ def test_a_good_answer_needs_no_repair() -> None:
 SLIPS = {
     "fence": (f"```json\n{answer()}\n```", "text around"),
     "prose": (f"Sure! I'd take 5\" of {{this}}:\n{answer()}\nGood luck {{}}", "text around"),
-    "thoughts": (f"<think>maybe {answer(vendorId='gpu_vendor_2')}</think>\n{answer()}", ""),
     "the same twice": (f"{answer()}\n{answer()}", ""),
     "in a list": (f"[{answer()}]", "text around"),
     "trailing comma": (answer()[:-1] + ", }", "trailing comma"),
@@ -52,7 +51,7 @@ SLIPS = {
     "start-job": (answer(action="Start-Job "), "action was spelled"),
     "null": (answer(waitSeconds=None), ""),
     "left out": (json.dumps({key: GOOD[key] for key in ("action", "vendorId", "maxHours", "reason")}), ""),
-    "far too long": (answer() + " and so on" * REPLY_MAX, f"first {REPLY_MAX}"),
+    "far too long": ("and so on " * REPLY_MAX + answer(), f"last {REPLY_MAX}"),
 }
 
 
@@ -108,7 +107,9 @@ UNREADABLE = {
     "reason left out": ('{"action": "abort"}', "reason: Field required"),
     "a field twice": (answer(vendor_id="gpu_vendor_2"), "vendorId is given twice"),
     "half a pair": ('{"action": "abort", "reason": "\\ud800"}', "reason"),
-    "deep": ('{"action":' * 2_000, "no complete JSON object"),
+    "deep": ('{"action":' * 2_000, "more than 50 braces"),
+    "an answer, then far too much": (answer() + " and so on" * REPLY_MAX, "no complete JSON object"),
+    "many drafts": (f"{answer()} " * 51, "more than 50 braces"),
 }
 
 
@@ -133,7 +134,7 @@ def test_any_text_ends_in_a_decision_or_an_error(text: str) -> None:
         assert str(error)  # noqa: PT017 - that it says something is all there is to check
 
 
-@pytest.mark.parametrize("piece", ["{", '{"a":', '{"', "[", "\\", '"', "{}", "{,"])
+@pytest.mark.parametrize("piece", ["{", '{"a":', '{"', "[", "\\", '"', '"\\', "{}", "{,"])
 def test_hostile_texts_take_no_time(piece: str) -> None:
     began = time.process_time()
     with pytest.raises(AnswerInvalid):

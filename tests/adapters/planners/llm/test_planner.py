@@ -74,9 +74,9 @@ USABLE: dict[str, tuple[ScriptedReply, dict[str, Any], str]] = {
     "over budget": (start_reply("dear"), {"vendor_id": "dear"}, ""),
     "negative hours": (start_reply(maxHours=-1), {"max_hours": Decimal(-1)}, ""),
     "endless words": (
-        ScriptedReply(start_reply().text + " and so on" * 50_000),
+        ScriptedReply("and so on " * 5_000 + str(start_reply().text)),
         {"vendor_id": "cheap"},
-        "only the first",
+        "only the last 20000",
     ),
 }
 
@@ -94,7 +94,7 @@ def test_what_can_be_read_is_left_for_the_guard(llm_server: LlmServer, make_llm:
 UNUSABLE: dict[str, tuple[ScriptedReply, str]] = {
     "truncated": (
         ScriptedReply(start_reply().text[:-8], finish="length"),
-        "an action in it, for it was cut",
+        "the answer was cut off",
     ),
     "nothing": (ScriptedReply(""), "the answer is empty"),
     "null": (ScriptedReply(None), "the answer is empty"),
@@ -105,7 +105,7 @@ UNUSABLE: dict[str, tuple[ScriptedReply, str]] = {
         "action: Input should be",
     ),
     "an address beside": (start_reply("evil", payTo=ADDRESS), "payTo: Extra inputs are not permitted"),
-    "endless words": (ScriptedReply("and so on " * 50_000), "no complete JSON object"),
+    "endless words": (ScriptedReply("and so on " * 50), "no complete JSON object"),
     "half a pair": (ScriptedReply("\ud800"), "no complete JSON object"),
 }
 
@@ -137,7 +137,16 @@ def test_twice_unusable_is_no_answer(llm_server: LlmServer, make_llm: MakePlanne
     replies = error.record["rawReplies"]
     assert isinstance(replies, list)
     assert len(replies) == 2
-    assert max(map(len, replies)) <= 20_000
+
+
+def test_of_a_long_answer_the_end_is_kept_and_quoted(llm_server: LlmServer, make_llm: MakePlanner) -> None:
+    llm_server.script(ScriptedReply("and so on " * 5_000 + "the end"))
+    error = refusal(make_llm())
+    kept = error.record["rawReplies"]
+    assert isinstance(kept, list)
+    assert [(len(reply), reply[-7:]) for reply in kept] == 2 * [(20_000, "the end")]
+    quoted = llm_server.requests[1].body["messages"][2]["content"]
+    assert (len(quoted), quoted[-7:]) == (1_000, "the end")
 
 
 def test_the_next_model_is_asked_when_one_fails(llm_server: LlmServer, make_llm: MakePlanner) -> None:
@@ -162,6 +171,7 @@ def test_texts_of_vendors_stay_data(llm_server: LlmServer, make_llm: MakePlanner
     assert system == llm_prompt.RULES
     head, market = user.split("\n")
     assert head == "The market:"
+    assert "<" not in market, "it may hold marks that a server takes for the model's own"
     assert [candidate["untrusted"]["name"] for candidate in json.loads(market)["candidates"]][1] == EVIL
 
 

@@ -57,7 +57,7 @@ def test_a_server_of_ones_own_gets_its_own_key() -> None:
 
 MISSING: dict[str, tuple[dict[str, str], str]] = {
     "no model": ({}, "set FIREWORKS_MODEL"),
-    "no Fireworks key": ({"FIREWORKS_MODEL": "x"}, "set FIREWORKS_API_KEY: the key for fireworks_ai/x"),
+    "no Fireworks key": ({"FIREWORKS_MODEL": "x"}, "set FIREWORKS_API_KEY: the key for the model 'fireworks_ai/x'"),
     "an empty key": ({**FIREWORKS, "FIREWORKS_API_KEY": " "}, "set FIREWORKS_API_KEY"),
     "no OpenAI key": ({"PLANNER_MODEL": "openai/gpt-4o-mini"}, "set OPENAI_API_KEY"),
     "the key of the second": (
@@ -67,10 +67,12 @@ MISSING: dict[str, tuple[dict[str, str], str]] = {
     "no key for a server": (LOCAL, "or PLANNER_API_KEY for the server at PLANNER_API_BASE"),
     "keys of AWS": ({"PLANNER_MODEL": "bedrock/anthropic.claude-v2"}, "set AWS_ACCESS_KEY_ID"),
     "a broken key": ({**FIREWORKS, "FIREWORKS_API_KEY": f"{KEY}\nx"}, "FIREWORKS_API_KEY holds characters"),
-    "unknown provider": ({"PLANNER_MODEL": "nonsense"}, "no provider for the model 'nonsense'"),
+    "unknown provider": ({"PLANNER_MODEL": "gpt-x"}, "no provider for the model 'gpt-x'"),
+    "a key for a model": ({"PLANNER_MODEL": f"{KEY}x"}, "no provider for the model whose name has 20 characters"),
+    "a key for a Fireworks model": ({**FIREWORKS, "FIREWORKS_MODEL": f"{KEY}x"}, "no price is known for the model of"),
     "too many": ({"PLANNER_MODEL": ",".join(f"openai/{n}" for n in range(6))}, "names 6 models"),
     "no URL": ({**LOCAL, "PLANNER_API_BASE": "localhost:8000"}, "PLANNER_API_BASE is no URL"),
-    "unpriced": ({**FIREWORKS, "FIREWORKS_MODEL": "mine"}, "no price is known for fireworks_ai/mine"),
+    "unpriced": ({**FIREWORKS, "FIREWORKS_MODEL": "mine"}, "no price is known for the model 'fireworks_ai/mine'"),
     "a price of nothing": ({**FIREWORKS, "FIREWORKS_MODEL": "accounts/fireworks/routers/auto"}, "no price is known"),
     "prices in words": ({**FIREWORKS, "PLANNER_PRICES": "cheap"}, "PLANNER_PRICES is not JSON"),
     "a list of prices": ({**FIREWORKS, "PLANNER_PRICES": "[1, 2]"}, "PLANNER_PRICES is no object"),

@@ -1,0 +1,78 @@
+"""What every request meets before its route: HEAD and slashes at the end of a path, and the limit of a body."""
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gpuagent.api import problems
+
+BODY_MAX = 64 * 1024
+TOO_LARGE = f"a body is at most {BODY_MAX} bytes"
+_HEAD = "gpuagent.head"
+
+
+def is_head(scope: Scope) -> bool:
+    """Whether a request, whatever its method is by now, came as a HEAD."""
+    return bool(scope.get(_HEAD)) or scope.get("method") == "HEAD"
+
+
+class TrailingSlashes:
+    """Middleware that takes a path with slashes at its end for the same path without them. There is no redirect, which
+    would need the scheme and the host by which a client behind proxies knows this server."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        await self.app({**scope, "path": path.rstrip("/") or "/"} if path.endswith("/") else scope, receive, send)
+
+
+class HeadRequests:
+    """Middleware that answers HEAD wherever GET is answered, with the same status and headers, and ends streams."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+        sent = False
+
+        async def receive_or_leave() -> Message:
+            return {"type": "http.disconnect"} if sent else await receive()
+
+        async def send_head(message: Message) -> None:
+            nonlocal sent
+            if message["type"] == "http.response.start":
+                await send(message)
+                await send({"type": "http.response.body", "body": b""})
+                sent = True
+
+        await self.app({**scope, "method": "GET", _HEAD: True}, receive_or_leave, send_head)
+
+
+class BodyLimit:
+    """Middleware that refuses large bodies with a problem document; the framework's own limit answers in plain text."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        size = 0
+
+        async def receive_limited() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > BODY_MAX:
+                raise HTTPException(413, TOO_LARGE)
+            return message
+
+        length = dict(scope.get("headers", ())).get(b"content-length", b"0")
+        if scope["type"] == "http" and length.isdigit() and int(length) > BODY_MAX:
+            problem = problems.ProblemError(413, "content_too_large", TOO_LARGE)
+            await problems.response(problem, Request(scope))(scope, receive, send)
+        else:
+            await self.app(scope, receive_limited if scope["type"] == "http" else receive, send)

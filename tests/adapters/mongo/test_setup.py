@@ -1,0 +1,228 @@
+"""MongoDB users with few rights, on a real server: who may read reads, who may write is never without protection."""
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from click.testing import Result
+from pymongo import MongoClient
+from typer.testing import CliRunner
+
+from gpuagent.adapters.mongo import embedded_secrets
+from gpuagent.adapters.mongo.address import database_name, unusable
+from gpuagent.adapters.mongo.connection import Connection
+from gpuagent.adapters.mongo.embedded import start
+from gpuagent.adapters.mongo.schema import RUNS
+from gpuagent.cli import app
+from gpuagent.errors import ConfigError, StoreError
+from gpuagent.wiring import Database, database_on
+from tests.support.factories import RUN
+
+NAME, PASSWORD = "rights", "p@ss:w/rd?#[%"
+ESCAPED = "p%40ss%3Aw%2Frd%3F%23%5B%25"
+WRITES = ["find", "insert", "update", "remove", "listCollections", "listIndexes"]
+ROLES: dict[str, list[Any]] = {
+    "owner": [{"role": "readWrite", "db": NAME}, {"role": "dbAdmin", "db": NAME}],
+    "writer": [{"role": "readWrite", "db": NAME}],  # it has no collMod
+    "clerk": [{"role": "clerk", "db": "admin"}],  # nor createIndex
+    "reader": [{"role": "read", "db": NAME}],
+}
+
+
+@dataclass
+class Rights:
+    """A server whose users have different rights on one database."""
+
+    admin: MongoClient[dict[str, Any]]
+    address: str
+    opened: list[Connection] = field(default_factory=list)
+
+    @property
+    def database(self) -> Any:
+        return self.admin[NAME]
+
+    def uri(self, user: str, database: str = NAME, password: str = ESCAPED) -> str:
+        return f"mongodb://{user}:{password}@{self.address}/{database}?directConnection=true&authSource=admin"
+
+    @contextmanager
+    def open(self, user: str) -> Iterator[Database]:
+        with closing(Connection(self.uri(user), "")) as connection:
+            yield database_on(connection)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Rights]:
+    with start() as server:
+        port = urlsplit(server.uri).port or 0
+        with MongoClient[dict[str, Any]](embedded_secrets.superuser_uri(port, server.folder)) as admin:
+            privileges = [{"resource": {"db": NAME, "collection": ""}, "actions": WRITES}]
+            admin.admin.command("createRole", "clerk", privileges=privileges, roles=[])
+            for user, roles in ROLES.items():
+                admin.admin.command("createUser", user, pwd=PASSWORD, roles=roles)
+            yield Rights(admin, f"127.0.0.1:{port}")
+
+
+@pytest.fixture
+def rights(server: Rights) -> Rights:
+    for name in (NAME, "gpuagent", "fresh"):
+        server.admin.drop_database(name)
+    return server
+
+
+def test_a_user_that_may_only_read_reads(rights: Rights, caplog: pytest.LogCaptureFixture) -> None:
+    with rights.open("reader") as db:
+        assert db.reads.runs() == []  # of a database that nobody has set up
+    with rights.open("owner") as owner:
+        run = replace(RUN, run_id=owner.store.new_id())
+        owner.store.create(run)
+    with rights.open("reader") as db:
+        assert db.name == NAME
+        assert db.store.load(run.run_id) == run
+        assert [shown["goal"] for shown in db.reads.runs()] == [run.goal]
+        assert db.reads.server().replica_set
+        assert db.store.policy().version == 1
+        with db.reads.history() as rows:
+            assert rows.original_runs() == 0
+        for write in (
+            lambda: db.store.create(replace(run, run_id=db.store.new_id())),
+            lambda: db.store.save(run, run, [], 1.0),
+        ):
+            with pytest.raises(StoreError, match="has no right to: name one that has the role readWrite"):
+                write()
+        assert db.upgrade == ""
+    assert not caplog.records
+
+    def gpuagent(*arguments: str) -> Result:
+        environment = {"MONGODB_URI": rights.uri("reader"), "MONGODB_DB_NAME": None}
+        return CliRunner().invoke(app, arguments, env=environment)
+
+    assert json.loads(gpuagent("run", "list", "--json").stdout)["runs"][0]["goal"] == run.goal
+    for arguments in (
+        ("run", "status", run.run_id),
+        ("policy", "history"),
+        ("report", "--format", "journal", "--out", "-"),
+    ):
+        result = gpuagent(*arguments)
+        assert result.exit_code == 0, result.output
+    refused = gpuagent("policy", "set", "--per-payment", "1", "--by", "Ada")
+    assert (refused.exit_code, "the role readWrite" in refused.output) == (1, True)
+    assert PASSWORD not in refused.output
+
+
+def test_a_user_without_collmod_runs_and_is_told_what_an_upgrade_needs(
+    rights: Rights, caplog: pytest.LogCaptureFixture
+) -> None:
+    with rights.open("writer") as db:  # it may set up a new database
+        assert db.upgrade == ""
+    older = {"$and": [{**RUNS["$and"][0]}]}
+    rights.database.command("collMod", "runs", validator=older)
+    for user, mention in (("writer", True), ("clerk", True), ("reader", False)):
+        caplog.clear()
+        with rights.open(user) as db:
+            if mention:
+                db.store.create(replace(RUN, run_id=db.store.new_id()))
+            assert ("collMod on runs" in db.upgrade and "roles readWrite and dbAdmin" in db.upgrade) == mention
+        assert [record.levelno for record in caplog.records] == [logging.WARNING] * mention
+    with rights.open("owner") as db:
+        assert db.upgrade == ""
+    with rights.open("writer") as db:
+        assert db.upgrade == ""
+
+
+def test_no_writer_is_without_what_refuses_malformed_money_and_duplicates(rights: Rights) -> None:
+    def is_refused(missing: str, user: str = "clerk") -> bool:
+        pattern = f"lacks what refuses.*{missing}.*roles readWrite and dbAdmin"
+        with pytest.raises(ConfigError, match=pattern), rights.open(user):
+            pass
+        with rights.open("reader"):
+            return True
+
+    assert is_refused("createIndex runId_ordinal_of_ours on jobs")  # to insert is to create a collection, too
+    with rights.open("owner"), rights.open("clerk") as db:
+        assert db.upgrade == ""
+    rights.database.runs.drop_index("createdAt_-1")
+    with rights.open("clerk") as db:
+        assert "createIndex createdAt_-1 on runs" in db.upgrade
+    rights.database.payments.drop_index("jobId_attempt_of_ours")
+    assert is_refused("createIndex jobId_attempt_of_ours on payments")
+    with rights.open("writer"):
+        pass
+    rights.database.command("collMod", "payments", validator={})
+    assert is_refused("collMod on payments", "writer")
+
+
+def test_the_database_in_the_uri_is_the_database(rights: Rights) -> None:
+    uri = rights.uri("owner")
+    for name in ("", NAME):
+        with closing(Connection(uri, name)) as connection:
+            assert connection.database.name == NAME
+    with pytest.raises(ConfigError, match=r"names the database 'rights' and MONGODB_DB_NAME 'other': write one"):
+        Connection(uri, "other")
+    # `admin` keeps the password, and no runs.
+    with closing(Connection(rights.uri("owner", "admin"), NAME)) as connection:
+        assert connection.database.name == NAME
+    assert database_name("", "") == "gpuagent"
+
+
+def test_runs_of_a_version_that_did_not_read_the_uri_are_not_left_behind(rights: Rights) -> None:
+    usual, uri = rights.admin["gpuagent"], rights.uri("owner")
+    usual.policies.insert_one({"version": 1})
+    with closing(Connection(uri, "")):  # its user may not read the other database, and so has not used it
+        pass
+    rights.admin.drop_database(NAME)
+    rights.admin.admin.command("grantRolesToUser", "owner", roles=[{"role": "read", "db": "gpuagent"}])
+    try:
+        with pytest.raises(
+            ConfigError, match=r"'rights', which is empty, while 'gpuagent' has.*MONGODB_DB_NAME=rights"
+        ):
+            Connection(uri, "")
+        assert rights.database.list_collection_names() == []
+        for name in (NAME, ""):  # begun anew on purpose, and from then on
+            with closing(Connection(uri, name)) as connection:
+                assert connection.database.name == NAME
+    finally:
+        rights.admin.admin.command("revokeRolesFromUser", "owner", roles=[{"role": "read", "db": "gpuagent"}])
+
+
+def test_a_wrong_password_is_said_without_showing_it(rights: Rights) -> None:
+    with pytest.raises(ConfigError, match=r"does not accept the user or the password.*authSource") as error:
+        Connection(rights.uri("owner", password="wr0ng-one"), "")
+    assert "wr0ng-one" not in str(error.value)
+    with pytest.raises(ConfigError, match="stands in <>"):
+        Connection(rights.uri("owner", password="<db_password>"), "")
+
+
+@pytest.mark.parametrize(
+    ("uri", "explanation"),
+    [
+        ("mongodb://ada:sec/ret@h/db", "@ as %40"),
+        ("mongodb://ada:sec@ret@h/db", "@ as %40"),
+        ("mongodb://ada:sec:ret@h/db", ": as %3A"),
+        ("mongodb://ada:sec%ret@h/db", "% as %25"),
+        ("mongodb://ada:sec?ret@h/db", r"\? as %3F"),
+        ("mongodb://a@da:secret@h/db", "@ as %40"),
+        ("mongodb+srv://ada:sec/ret@h.example/db", "/ as %2F"),
+        ("mongodb://ada:secret@h:port/db", "cannot be used: Port"),
+        ("mongodb+srv://ada:secret@h.b.example:27017/", "must not include a port"),
+        ("mongodb://ada:secret@h/my db", "Bad database name"),
+        ("mongodb://ada:secret@/db", "cannot be used"),
+        ("http://ada:secret@h/db", "it begins with mongodb://"),
+        ("ada:secret@h/db", "it begins with mongodb://"),
+        ("mongodb+srv://ada:secret@nowhere.invalid/db", "cannot be used|does not answer"),
+    ],
+)
+def test_a_uri_that_cannot_be_used_is_explained_and_its_password_not_shown(uri: str, explanation: str) -> None:
+    with pytest.raises(ConfigError, match=explanation) as error:
+        Connection(uri, "", timeout_s=0.2)
+    assert not [part for part in ("sec/", "secret", "ret@", "sec") if part in str(error.value)]
+    assert error.value.__cause__ is None
+
+
+def test_a_placeholder_of_a_template_is_named() -> None:
+    error = unusable("mongodb+srv://ada:<password>@h/", ValueError("x"))
+    assert "what stands in <>" in str(error)

@@ -1,0 +1,67 @@
+"""One paid job whose vendor answers by a script, on fakes alone: no server, no database, a clock that a test moves."""
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from gpuagent.agent.execute import claim, poll
+from gpuagent.core.events import Event
+from gpuagent.core.model import Authorized, JobReport, JobStatus, Owed, Run, Settled, Vendor, Work
+from gpuagent.core.ports import Chain, Pace, Ports, Store, Wallet
+from gpuagent.core.transitions import apply
+from tests.support.factories import VENDOR
+
+Answer = str | JobReport | Exception
+"""A job's name, "" for none; a report; or an error of the vendor's."""
+
+
+def report(status: JobStatus = JobStatus.RUNNING, progress: float = 0.0, word: str = "", **fields: Any) -> JobReport:
+    return JobReport(status, progress, fields.get("logs", ()), {}, "", fields.get("error_message", ""), word)
+
+
+class RecordedVendors:
+    """The part of a store that the work needs."""
+
+    def vendors(self) -> tuple[Vendor, ...]:
+        return (VENDOR,)
+
+
+@dataclass
+class PaidJob:
+    """The run with its job "one". events: what came of every answer, in order, None where nothing did."""
+
+    run: Run
+    now_s: float = 1_000.0
+    pace: Pace = field(default_factory=Pace)
+    events: list[Event | None] = field(default_factory=list)
+    answer: Answer = ""
+
+    def now(self) -> float:
+        return self.now_s
+
+    def submit(self, vendor: Vendor, job: Authorized | Settled) -> str:
+        return cast("str", self._answer())
+
+    def status(self, vendor: Vendor, vendor_job_id: str) -> JobReport:
+        return cast("JobReport", self._answer())
+
+    def hears(self, answer: Answer, after_s: float = 0.0) -> Work:
+        """Ask the vendor, which answers so after a while. The work as it is then."""
+        self.answer, self.now_s = answer, self.now_s + after_s
+        parts = cast("Any", self)
+        store, unused = cast("Store", RecordedVendors()), cast("Any", None)
+        ports = Ports(store, {}, cast("Wallet", unused), cast("Chain", unused), parts, parts, self.pace)
+        event = (claim if isinstance(self.work, Owed) else poll)(self.run, "one", ports)
+        self.events.append(event)
+        self.run = apply(self.run, event) if event else self.run
+        return self.work
+
+    @property
+    def work(self) -> Work:
+        (job,) = self.run.jobs
+        assert isinstance(job, Settled)
+        return job.work
+
+    def _answer(self) -> Answer:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
