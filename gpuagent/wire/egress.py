@@ -53,7 +53,7 @@ class Egress:
         except ValueError:
             return None
         proxy = self.proxies.get(parts.scheme)
-        if proxy is None or _is_local(host) or any(_covers(entry, host, port) for entry in self.no_proxy):
+        if proxy is None or is_loopback(host) or any(_covers(entry, host, port) for entry in self.no_proxy):
             return None
         return proxy
 
@@ -139,8 +139,8 @@ def _parse_proxy(name: str, text: str) -> Proxy:
     return Proxy(name, url, unquote(parts.username or ""), unquote(parts.password or ""))
 
 
-def _is_local(host: str) -> bool:
-    """Whether the host is this machine, which a proxy would look for where it runs itself."""
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine itself, which a proxy would look for where it runs."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
