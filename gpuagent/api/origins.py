@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from gpuagent.core.text import shown
 from gpuagent.errors import ConfigError
-from gpuagent.wire.egress import is_loopback
+from gpuagent.wire.loopback import is_loopback
 
 ORIGINS = "GPUAGENT_API_ORIGINS"
 JSON = "application/json"

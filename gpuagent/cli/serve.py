@@ -63,7 +63,7 @@ def _threads_ended() -> bool:
 def _check_tokens(host: str, environ: Mapping[str, str]) -> None:
     """Raises ConfigError for a server that any machine could use without a token."""
     from gpuagent.api.tokens import TOKENS, read_tokens
-    from gpuagent.wire.egress import is_loopback
+    from gpuagent.wire.loopback import is_loopback
 
     if not read_tokens(environ).callers and not is_loopback(host):
         raise ConfigError(f"--host {host} lets other machines in: set {TOKENS} first, such as ada=operate+approve:…")
