@@ -30,7 +30,7 @@ from gpuagent.core.money import show_usd
 from gpuagent.core.networks import LOCAL
 from gpuagent.core.policy import Policy
 from gpuagent.core.ports import Head, Ports
-from gpuagent.core.terms import unsigned_nonces
+from gpuagent.core.terms import is_payee, unsigned_nonces
 from gpuagent.errors import (
     ChainMismatch,
     ConfigError,
@@ -72,8 +72,8 @@ def check_clocks(ports: Ports) -> float:
 
 def check_payee(quote: Quote, vendor: Vendor) -> None:
     """Raises OfferInvalid when the quote names another payee, network or asset than the vendor's record."""
-    terms = (quote.pay_to.lower(), quote.network, quote.asset.lower())
-    if terms != (vendor.pay_to.lower(), vendor.network, vendor.asset.lower()):
+    if not is_payee(quote, vendor):
+        terms = (quote.pay_to.lower(), quote.network, quote.asset.lower())
         raise OfferInvalid(f"{vendor.vendor_id} wants to be paid otherwise than recorded: {', '.join(terms)}")
 
 

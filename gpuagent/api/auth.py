@@ -9,9 +9,10 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import Request
 
 from gpuagent.api.middleware import is_head
-from gpuagent.api.origins import JSON, ORIGINS, is_from_own_pages, is_loopback, is_simple
+from gpuagent.api.origins import JSON, ORIGINS, is_from_own_pages, is_simple
 from gpuagent.api.problems import ProblemError
 from gpuagent.api.tokens import APPROVE, CRON, OPERATE, READ, ROLES, TICK_DUE, TOKENS, Caller, Tokens
+from gpuagent.wire.loopback import is_loopback
 
 LOCAL = Caller("local", frozenset().union(*ROLES.values()))
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")

@@ -8,7 +8,6 @@ of another origin only after it has asked the server.
 
 import re
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from fastapi.requests import HTTPConnection
@@ -17,6 +16,7 @@ from starlette.types import ASGIApp
 
 from gpuagent.core.text import shown
 from gpuagent.errors import ConfigError
+from gpuagent.wire.loopback import is_loopback
 
 ORIGINS = "GPUAGENT_API_ORIGINS"
 JSON = "application/json"
@@ -66,16 +66,6 @@ def is_simple(http: HTTPConnection) -> bool:
     """Whether a browser would send the request for a page of any origin without asking: all but a POST of JSON."""
     media_type = http.headers.get("content-type", "").partition(";")[0].strip().lower()
     return http.scope.get("method") != "POST" or not _JSON.fullmatch(media_type)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address means this machine itself."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _is_loopback_netloc(netloc: str) -> bool:

@@ -62,8 +62,8 @@ def _threads_ended() -> bool:
 
 def _check_tokens(host: str, environ: Mapping[str, str]) -> None:
     """Raises ConfigError for a server that any machine could use without a token."""
-    from gpuagent.api.origins import is_loopback
     from gpuagent.api.tokens import TOKENS, read_tokens
+    from gpuagent.wire.loopback import is_loopback
 
     if not read_tokens(environ).callers and not is_loopback(host):
         raise ConfigError(f"--host {host} lets other machines in: set {TOKENS} first, such as ada=operate+approve:…")

@@ -14,6 +14,8 @@ from gpuagent.core.model import Token
 _CAIP2 = re.compile(r"eip155:[1-9][0-9]{0,17}", re.ASCII)
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}", re.ASCII)
+NOWHERE = "0x" + "0" * 40
+"""The zero address: there is no key for it."""
 CONFIRMATIONS = 10
 """Of a network that has no profile."""
 

@@ -66,12 +66,13 @@ def record_problem(quote: Quote, vendor: Vendor) -> str:
     """What has changed in the vendor's record since the quote, so that it is not to be paid; "" for nothing."""
     if not vendor.enabled:
         return f"vendor {vendor.vendor_id} has been disabled"
-    if not _is_payee(quote, vendor):
+    if not is_payee(quote, vendor):
         return f"vendor {vendor.vendor_id} has another payee, network or asset on record by now"
     return ""
 
 
-def _is_payee(quote: Quote, vendor: Vendor) -> bool:
+def is_payee(quote: Quote, vendor: Vendor) -> bool:
+    """Whether the quote names the payee, the network and the asset of the vendor's record."""
     recorded = quote.network == vendor.network and _same_address(quote.asset, vendor.asset)
     return recorded and _same_address(quote.pay_to, vendor.pay_to)
 

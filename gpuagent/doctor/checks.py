@@ -13,6 +13,7 @@ from gpuagent.core.clocks import APART_MAX_S
 from gpuagent.core.model import Vendor
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import CANCEL_GAS, Clock
+from gpuagent.core.terms import is_payee
 from gpuagent.doctor import conformance
 from gpuagent.errors import GpuAgentError
 from gpuagent.settings import Settings
@@ -135,11 +136,7 @@ def _vendor(vendor: Vendor, current: Settings) -> Check:
         return Check(name, Status.FAILED, str(error), fix)
     if quote is None:
         return Check(name, Status.FAILED, f"not as agreed: {'; '.join(wrong)}", fix)
-    if (quote.pay_to.lower(), quote.network, quote.asset.lower()) != (
-        vendor.pay_to.lower(),
-        vendor.network,
-        vendor.asset.lower(),
-    ):
+    if not is_payee(quote, vendor):
         detail = f"wants {quote.pay_to} paid with {quote.asset} on {quote.network}, which is not what is recorded"
         return Check(
             name, Status.FAILED, detail, "ask the vendor by another way; `gpuagent vendor seed` records a change"

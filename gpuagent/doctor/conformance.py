@@ -8,6 +8,7 @@ from typing import Any
 
 from gpuagent.core.model import Quote, Reserved, Terms, Token, Vendor
 from gpuagent.core.money import show_usd
+from gpuagent.core.networks import NOWHERE
 from gpuagent.core.ports import VendorApi
 from gpuagent.core.terms import problem
 from gpuagent.doctor.published import job_fields, state_words
@@ -18,7 +19,6 @@ from gpuagent.wire.vendor_words import JOB_NAMES, status_of
 
 HOURS = Decimal(1)
 DETAIL_MAX = 300
-NOWHERE = "0x" + "0" * 40
 
 
 @dataclass(frozen=True, slots=True)

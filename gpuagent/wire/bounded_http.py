@@ -11,7 +11,8 @@ import httpx
 from gpuagent.core.text import is_web_url
 from gpuagent.wire.compression import BodyTooLarge, CompressionError, Unpacker
 from gpuagent.wire.credentials import secrets_sent
-from gpuagent.wire.egress import LOOPBACK, Egress, direct
+from gpuagent.wire.egress import Egress, direct
+from gpuagent.wire.loopback import LOOPBACK
 from gpuagent.wire.scrub import KEY, Scrubber
 from gpuagent.wire.transport import Transport, deadline
 

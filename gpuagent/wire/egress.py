@@ -16,9 +16,8 @@ from urllib.parse import unquote, urlsplit
 import httpx
 
 from gpuagent.errors import ConfigError
+from gpuagent.wire.loopback import is_loopback
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-"""The names of this machine."""
 CERT_FILE, CERT_DIR = "SSL_CERT_FILE", "SSL_CERT_DIR"
 PROXIES = {"https": ("HTTPS_PROXY", "ALL_PROXY"), "http": ("HTTP_PROXY", "ALL_PROXY")}
 """The variables of each scheme, the first that is set counting; each also in lower case, which then comes first."""
@@ -53,7 +52,7 @@ class Egress:
         except ValueError:
             return None
         proxy = self.proxies.get(parts.scheme)
-        if proxy is None or _is_local(host) or any(_covers(entry, host, port) for entry in self.no_proxy):
+        if proxy is None or is_loopback(host) or any(_covers(entry, host, port) for entry in self.no_proxy):
             return None
         return proxy
 
@@ -137,14 +136,6 @@ def _parse_proxy(name: str, text: str) -> Proxy:
     address = f"[{host}]" if ":" in host else host
     url = f"{parts.scheme}://{address}" + (f":{port}" if port else "")
     return Proxy(name, url, unquote(parts.username or ""), unquote(parts.password or ""))
-
-
-def _is_local(host: str) -> bool:
-    """Whether the host is this machine, which a proxy would look for where it runs itself."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host in LOOPBACK
 
 
 def _covers(entry: str, host: str, port: int) -> bool:

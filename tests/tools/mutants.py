@@ -965,7 +965,7 @@ MUTANTS = (
     Mutant(
         "a vendor's changed payee goes unnoticed",
         "gpuagent/core/terms.py",
-        "    if not _is_payee(quote, vendor):",
+        "    if not is_payee(quote, vendor):",
         "    if False:",
         "tests/agent/test_disputes.py -k reservation_of_a_vendor",
     ),

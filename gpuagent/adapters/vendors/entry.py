@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Str
 
 from gpuagent.core.model import Vendor
 from gpuagent.core.money import parse_usd
-from gpuagent.core.networks import PROFILES, is_address, is_caip2
+from gpuagent.core.networks import NOWHERE, PROFILES, is_address, is_caip2
 from gpuagent.core.text import clean
 from gpuagent.errors import BadInput
 from gpuagent.wire.bounded_http import is_endpoint
@@ -16,7 +16,6 @@ from gpuagent.wire.bounded_http import is_endpoint
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
 SECRET_ENV = "GPU_VENDOR_SECRET"  # noqa: S105 - the name of a variable
-NOWHERE = "0x" + "0" * 40
 
 
 def _vendor_id(text: str) -> str:
