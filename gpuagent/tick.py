@@ -27,10 +27,11 @@ from gpuagent.core.events import (
     Step,
     VendorChosen,
 )
-from gpuagent.core.model import Cause, Failed, JobEnding, Run
+from gpuagent.core.model import Cause, Run
 from gpuagent.core.observations import observations_of
 from gpuagent.core.ports import Ports
 from gpuagent.core.transitions import apply, next_steps
+from gpuagent.core.work import Failed, JobEnding
 from gpuagent.errors import ChainError, DuplicateVendorJob, PolicyRefused, Refused, StaleRun, VendorError, WalletError
 
 STEPS_MAX = 200

@@ -76,7 +76,9 @@ def open_agent(settings: "Settings", database: Database | None = None) -> Iterat
 
     Raises ConfigError, WalletError, ChainError.
     """
-    from gpuagent.core.ports import Pace, Ports
+    from gpuagent.adapters.files.gridfs import GridFsStore
+    from gpuagent.core.pace import Pace
+    from gpuagent.core.ports import Ports
 
     _quiet_libraries()
     patience_s = settings.vendor_patience_s
@@ -92,6 +94,7 @@ def open_agent(settings: "Settings", database: Database | None = None) -> Iterat
             chain=chain,
             vendor_api=vendor_api,
             clock=system_clock(),
+            files=GridFsStore(database.store.connection.database, system_clock().now),
             pace=Pace() if patience_s is None else Pace(patience_s=patience_s),
         )
         yield Agent(ports, database, chain)

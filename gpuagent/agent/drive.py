@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from gpuagent.core.model import Run
-from gpuagent.core.ports import Pace
+from gpuagent.core.pace import Pace
 from gpuagent.core.transitions import is_over
 from gpuagent.errors import RETRYABLE, ChainMismatch, GpuAgentError
 

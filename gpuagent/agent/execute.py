@@ -10,10 +10,12 @@ from collections.abc import Sequence
 
 from gpuagent.agent.market import find_vendor
 from gpuagent.core.events import Event, JobAnswered, JobClaimed, JobFinished, JobProgressed, JobWentSilent
-from gpuagent.core.model import Completed, Failed, JobEnding, JobReport, JobStatus, Owed, Run, Settled, Underway
-from gpuagent.core.ports import Pace, Ports
+from gpuagent.core.model import Run, Settled
+from gpuagent.core.pace import Pace
+from gpuagent.core.ports import Ports
 from gpuagent.core.text import clean
 from gpuagent.core.transitions import find_job
+from gpuagent.core.work import Completed, Failed, JobEnding, JobReport, JobStatus, Owed, Underway
 from gpuagent.errors import IllegalTransition, VendorBusy, VendorError, VendorTokenMissing, VendorUnauthorized
 
 LOG_LINES_MAX = 5_000

@@ -10,10 +10,11 @@ from gpuagent.agent.guard import check_payee
 from gpuagent.core import budget, gpus, policy
 from gpuagent.core.belief import learned
 from gpuagent.core.context import Candidate, Context, PastJob
-from gpuagent.core.model import Cause, Completed, Failed, Job, Quote, Run, Settled, Token, Vendor, Voided
+from gpuagent.core.model import Cause, Job, Quote, Run, Settled, Token, Vendor, Voided
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Ports
 from gpuagent.core.text import clean
+from gpuagent.core.work import Completed, Failed
 from gpuagent.errors import IllegalTransition, UnknownVendor, VendorError, VendorUnauthorized
 
 PAST_JOBS_MAX = 50

@@ -7,9 +7,10 @@ from typing import Any
 
 from bson import Decimal128, ObjectId
 
-from gpuagent.core.model import SECRET_FIELDS, Completed, Failed, Job, Phase, Run, RunStatus, Settled, Vendor
+from gpuagent.core.model import SECRET_FIELDS, Job, Phase, Run, RunStatus, Settled, Vendor
 from gpuagent.core.money import usd
 from gpuagent.core.transitions import phase
+from gpuagent.core.work import Completed, Failed
 
 
 def usd_number(amount: int) -> int | float:

@@ -116,7 +116,7 @@ def run_watch(
 ) -> None:
     """Follow a run: phase, budget, jobs, the planner's reasons, the last log lines. Ends with the run."""
     from gpuagent.agent.drive import drive
-    from gpuagent.core.ports import Pace
+    from gpuagent.core.pace import Pace
     from gpuagent.tick import tick
 
     with errors_explained(), ExitStack() as stack:

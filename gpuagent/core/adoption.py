@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from gpuagent.core import budget
 from gpuagent.core.events import PaymentAdopted
-from gpuagent.core.model import HEADER_LOST, Failed, Job, Owed, Reserved, Run, Settled, Work
+from gpuagent.core.model import HEADER_LOST, Job, Reserved, Run, Settled
+from gpuagent.core.work import Failed, Owed, Work
 from gpuagent.errors import IllegalTransition
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gpuagent.core.model import Approval, Authorization, Cause, Completed, Decision, Failed, Quote, Settlement
+from gpuagent.core.model import Approval, Authorization, Cause, Decision, Quote, Settlement
+from gpuagent.core.work import Completed, Failed
 
 # Steps
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
+from gpuagent.core.work import Checkpoint, JobFile, Work
+
 
 class RunStatus(StrEnum):
     """The status of a run; ended in two of three."""
@@ -43,26 +45,6 @@ class Action(StrEnum):
     START_JOB = "start_job"
     WAIT = "wait"
     ABORT = "abort"
-
-
-class JobStatus(StrEnum):
-    """The status of a job as its vendor reports it."""
-
-    SUBMITTED = "submitted"
-    RUNNING = "running"
-    COMPLETED = "completed"
-    FAILED = "failed"
-
-
-class JobEnding(StrEnum):
-    """How a paid job came to count as failed. After the last two its vendor is paid no more in the run (policy.py)."""
-
-    REPORTED = "reported"
-    """The vendor said so, after a while."""
-    AT_ONCE = "at_once"
-    """The vendor said so within seconds of its payment."""
-    DISPUTED = "disputed"
-    """No word of its vendor ended it: it was given up, with no job named, in silence, or far past its paid hours."""
 
 
 class ObservationType(StrEnum):
@@ -120,7 +102,10 @@ class SealedKey:
 
 @dataclass(frozen=True, slots=True)
 class Vendor:
-    """A vendor as the operator recorded it. pay_to is pinned here, never taken from what the vendor sends."""
+    """A vendor as the operator recorded it. pay_to is pinned here, never taken from what the vendor sends.
+
+    trusted: the operator's word that it may get secrets, and files that the policy keeps from others.
+    """
 
     vendor_id: str
     name: str
@@ -133,11 +118,15 @@ class Vendor:
     reliability: float
     gpu_types: tuple[str, ...]
     enabled: bool = True
+    trusted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A vendor's binding price for one job, and whom it wants paid, which must be the recorded payee."""
+    """A vendor's binding price for one job, and whom it wants paid, which must be the recorded payee.
+
+    order: the canonical text of what the job is to do (orders.py), "" without a workload. accepts: what the vendor can.
+    """
 
     vendor_id: str
     template_id: str
@@ -149,6 +138,8 @@ class Quote:
     eta_s: float
     gpu_type: str
     max_hours: Decimal
+    order: str = ""
+    accepts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,61 +206,6 @@ class Transfer:
     amount: int
 
 
-# The work that is owed after settlement.
-
-
-@dataclass(frozen=True, slots=True)
-class Owed:
-    """Paid, but the vendor has not yet named its job.
-
-    asked_at: when it was first asked for, and none was named. silent_since: since when there is no answer at all, None
-    while there is one; reply: in words, what the vendor answers instead.
-    """
-
-    since: float
-    silent_since: float | None = None
-    asked_at: float | None = None
-    reply: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Underway:
-    """The vendor works on the job it named. silent_since: when it first did not answer, None while it does.
-
-    reply: the vendor's own word for a state that is not simply running, such as queued.
-    """
-
-    vendor_job_id: str
-    started_at: float
-    progress: float = 0.0
-    logs_seen: int = 0
-    silent_since: float | None = None
-    reply: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Completed:
-    """The vendor did the job."""
-
-    vendor_job_id: str
-    at: float
-    final_metrics: Mapping[str, object] = field(default_factory=dict)
-    artifact_url: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The vendor failed the job, or was given up. readmitted_by: who allows the run to pay its vendor again."""
-
-    reason: str
-    at: float
-    vendor_job_id: str = ""
-    ending: JobEnding = JobEnding.REPORTED
-    readmitted_by: str = ""
-
-
-Work = Owed | Underway | Completed | Failed
-
 # A job is the union of its states; each state carries exactly what is known in it.
 
 
@@ -284,12 +220,16 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """Budget is held; nothing is signed. With an approval that is still open, nothing will be."""
+    """Budget is held; nothing is signed. With an approval that is still open, nothing will be.
+
+    delivered: the vendor has all the files that the job reads.
+    """
 
     job_id: str
     quote: Quote
     reserved_at: float
     approval: Approval | None = None
+    delivered: bool = False
 
     @property
     def unapproved(self) -> bool:
@@ -317,7 +257,10 @@ class Authorized:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The transfer is final; the vendor owes the work. header: HEADER_LOST where it is known from the chain alone."""
+    """The transfer is final; the vendor owes the work. header: HEADER_LOST where it is known from the chain alone.
+
+    files: what of the job is in the file store. checkpoint: the newest that is kept whole.
+    """
 
     job_id: str
     quote: Quote
@@ -326,6 +269,8 @@ class Settled:
     header: str = field(repr=False)
     settlement: Settlement
     work: Work
+    files: tuple[JobFile, ...] = ()
+    checkpoint: Checkpoint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,6 +301,7 @@ HOURS_MIN = Decimal("0.01")
 class Run:
     """One goal with one budget, paid on one network (CAIP-2). vendor_ids empty: any enabled vendor.
 
+    workload: the canonical text of what is to run (workload.py), "" for a run without a job file.
     planner_arms: where several planners were to be compared, each with its weight; planner is the one that it got.
     ask_first: the job whose vendor no tick has reached for the longest time, where ticks had no time for all.
     """
@@ -370,6 +316,7 @@ class Run:
     payer: str
     created_at: float
     network: str = ""
+    workload: str = ""
     vendor_ids: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     jobs_open_max: int = 1
@@ -393,22 +340,6 @@ class Ledger:
     held: int
     planner_cost: int
     available: int
-
-
-@dataclass(frozen=True, slots=True)
-class JobReport:
-    """A vendor's answer about a job. Its texts are data: capped, stripped of control characters, never trusted.
-
-    word: the vendor's own for a status that is none of ours by name.
-    """
-
-    status: JobStatus
-    progress: float
-    logs: tuple[str, ...]
-    final_metrics: Mapping[str, object]
-    artifact_url: str
-    error_message: str
-    word: str = ""
 
 
 @dataclass(frozen=True, slots=True)

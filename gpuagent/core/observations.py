@@ -24,20 +24,10 @@ from gpuagent.core.events import (
     VendorChosen,
     VendorReadmitted,
 )
-from gpuagent.core.model import (
-    Completed,
-    Failed,
-    Job,
-    Observation,
-    ObservationType,
-    Reserved,
-    Run,
-    Settled,
-    Underway,
-    Voided,
-)
+from gpuagent.core.model import Job, Observation, ObservationType, Reserved, Run, Settled, Voided
 from gpuagent.core.money import show_usd
 from gpuagent.core.transitions import apply, find_job
+from gpuagent.core.work import Completed, Failed, Underway
 
 
 def observations_of(run: Run, event: Event) -> tuple[Observation, ...]:

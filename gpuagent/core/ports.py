@@ -1,7 +1,7 @@
 """Ports: the interfaces that the core needs from outside. Adapters match them by shape; nothing to subclass."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol
 
@@ -10,7 +10,6 @@ from gpuagent.core.model import (
     Authorization,
     Authorized,
     Challenge,
-    JobReport,
     Observation,
     Quote,
     Reserved,
@@ -22,8 +21,10 @@ from gpuagent.core.model import (
     Transfer,
     Vendor,
 )
+from gpuagent.core.pace import Pace
 from gpuagent.core.policy import Policy, Usage
 from gpuagent.core.records import Block, Spent
+from gpuagent.core.work import FileEntry, JobReport
 
 
 class Clock(Protocol):
@@ -236,7 +237,17 @@ class Node(Chain, Protocol):
 class VendorApi(Protocol):
     """The vendor's HTTP interface. Whatever a vendor does, a method raises VendorError and nothing else."""
 
-    def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal) -> Quote: ...
+    def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal, order: str = "") -> Quote:
+        """A quote for just this order (core/orders), whose hash the vendor repeats. "" asks for a job without one."""
+        ...
+
+    def input_received(self, vendor: Vendor, job: Reserved, file: FileEntry) -> int:
+        """The bytes that the vendor has of a file that the job needs; file.bytes when it has all of it."""
+        ...
+
+    def send_input(self, vendor: Vendor, job: Reserved, file: FileEntry, start: int, parts: Iterable[bytes]) -> int:
+        """Sends what follows after `start` bytes, which is what input_received() said; the bytes it has then."""
+        ...
 
     def challenge(self, vendor: Vendor, job: Reserved) -> Challenge:
         """Submit without payment; the decoded 402."""
@@ -246,7 +257,22 @@ class VendorApi(Protocol):
         """Submit with the stored header. The vendor's job id, "" when it names none."""
         ...
 
-    def status(self, vendor: Vendor, vendor_job_id: str) -> JobReport: ...
+    def status(self, vendor: Vendor, vendor_job_id: str, after: str = "") -> JobReport:
+        """News of the job. after: the cursor of the news that is known, "" for all of it."""
+        ...
+
+    def read_file(
+        self, vendor: Vendor, vendor_job_id: str, file: FileEntry, start: int, seconds: float, checkpoint: str = ""
+    ) -> Iterator[bytes]:
+        """The content from a byte on, unproven; ends early once so many seconds have passed. Close it.
+
+        checkpoint: the SHA-256 of the checkpoint's manifest that the file is of, "" for an output.
+        """
+        ...
+
+    def cancel(self, vendor: Vendor, vendor_job_id: str) -> str:
+        """Says that the job is not needed any more; the vendor's answer in words."""
+        ...
 
 
 class Planner(Protocol):
@@ -304,34 +330,11 @@ class FileStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """The agent's patience and pace, in seconds."""
-
-    authorization_s: int = 120
-    """Life of a payment authorization, on the chain's clock."""
-    send_margin_s: int = 15
-    """No send in the last seconds of that life: facilitators refuse it, and it would only race its expiry."""
-    silence_s: float = 300
-    """A paid job whose vendor is silent for so long, since it was first asked in vain, counts as failed."""
-    overrun: float = 2
-    """A job may take this many times its paid hours, and patience_s on top."""
-    patience_s: float = 1800
-    """A paid vendor that answers may take so long to name its job, and so long beyond `overrun` to end it."""
-    at_once_s: float = 10
-    """A job that its vendor says has failed so soon after its payment ends the vendor for the run."""
-    asking_s: float = 20
-    """In one tick no further vendor is asked for its job or news of it, once asking has taken so long in all."""
-    poll_s: float = 1.0
-    """Between two ticks of a run that is driven: how often its job is polled."""
-
-    def job_max_s(self, hours: float) -> float:
-        """The time after which a job that was paid for so many hours is given up, though its vendor answers."""
-        return hours * 3600 * self.overrun + self.patience_s
-
-
-@dataclass(frozen=True, slots=True)
 class Ports:
-    """All ports of one agent. planners: by name, "stub" among them, which decides where another fails."""
+    """All ports of one agent. planners: by name, "stub" among them, which decides where another fails.
+
+    files: the file store, where runs with a workload keep their inputs and results.
+    """
 
     store: Store
     planners: Mapping[str, Planner]
@@ -339,4 +342,5 @@ class Ports:
     chain: Chain
     vendor_api: VendorApi
     clock: Clock
-    pace: Pace = Pace()
+    files: FileStore
+    pace: Pace = field(default_factory=Pace)

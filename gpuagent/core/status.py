@@ -7,23 +7,11 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from gpuagent.core import budget
-from gpuagent.core.model import (
-    Authorized,
-    Completed,
-    Failed,
-    Job,
-    Owed,
-    Reserved,
-    Run,
-    RunStatus,
-    Settled,
-    Underway,
-    Voided,
-    Work,
-)
+from gpuagent.core.model import Authorized, Job, Reserved, Run, RunStatus, Settled, Voided
 from gpuagent.core.money import show_usd
-from gpuagent.core.ports import Pace
+from gpuagent.core.pace import Pace
 from gpuagent.core.transitions import is_open
+from gpuagent.core.work import Completed, Failed, Owed, Underway, Work
 
 NEWS_TYPES = ("job_log", "metric")
 """Observations that a vendor's answer about a job leaves."""

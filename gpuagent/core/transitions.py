@@ -41,22 +41,8 @@ from gpuagent.core.events import (
     VendorChosen,
     VendorReadmitted,
 )
-from gpuagent.core.model import (
-    Authorized,
-    Cause,
-    Completed,
-    Failed,
-    Job,
-    JobEnding,
-    Owed,
-    Phase,
-    Reserved,
-    Run,
-    RunStatus,
-    Settled,
-    Underway,
-    Voided,
-)
+from gpuagent.core.model import Authorized, Cause, Job, Phase, Reserved, Run, RunStatus, Settled, Voided
+from gpuagent.core.work import Completed, Failed, JobEnding, Owed, Underway
 from gpuagent.errors import IllegalTransition
 
 

@@ -12,7 +12,7 @@ from gpuagent.agent.start import Order, start
 from gpuagent.books.audit import Books, audit
 from gpuagent.core.model import Run, RunStatus
 from gpuagent.core.money import parse_usd, show_usd
-from gpuagent.core.ports import Pace
+from gpuagent.core.pace import Pace
 from gpuagent.core.status import status_text
 from gpuagent.practice import stack
 from gpuagent.render.as_json import books_json, json_value

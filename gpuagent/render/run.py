@@ -13,7 +13,7 @@ from rich.text import Text
 from gpuagent.core.model import Run
 from gpuagent.core.money import amount, show_usd
 from gpuagent.core.networks import transaction_url
-from gpuagent.core.ports import Pace
+from gpuagent.core.pace import Pace
 from gpuagent.core.status import StatusText, heard_at, status_text
 from gpuagent.errors import RunNotOurs
 from gpuagent.render.narration import narration_lines

@@ -17,7 +17,8 @@ from gpuagent.agent.start import Order
 from gpuagent.books.audit import audit
 from gpuagent.core.model import Run
 from gpuagent.core.money import parse_usd, show_usd
-from gpuagent.core.ports import Pace, Ports
+from gpuagent.core.pace import Pace
+from gpuagent.core.ports import Ports
 from gpuagent.core.status import planner_label
 from gpuagent.errors import BadInput, ChainError
 from gpuagent.render.narration import Narration

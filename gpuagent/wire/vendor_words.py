@@ -6,7 +6,7 @@ is taken for alive is waited for no longer than the paid hours and the operator'
 
 import re
 
-from gpuagent.core.model import JobStatus
+from gpuagent.core.work import JobStatus
 
 JOB_NAMES = ("vendorJobId", "vendor_job_id", "jobId", "job_id", "jobID")
 """Fields that name the job of a paid order, ours first."""

@@ -7,9 +7,11 @@ import pytest
 from gpuagent import settings, wiring
 from gpuagent.agent.execute import LOG_LINES_MAX, poll
 from gpuagent.core.events import JobFinished, JobProgressed
-from gpuagent.core.model import Failed, JobEnding, JobReport, JobStatus, Owed, RunStatus, Settled, Underway, Vendor
-from gpuagent.core.ports import Pace, VendorApi
+from gpuagent.core.model import RunStatus, Settled, Vendor
+from gpuagent.core.pace import Pace
+from gpuagent.core.ports import VendorApi
 from gpuagent.core.transitions import apply
+from gpuagent.core.work import Failed, JobEnding, JobReport, JobStatus, Owed, Underway
 from gpuagent.tick import step
 from tests.conftest import SafetyNote
 from tests.support.run_states import STATES

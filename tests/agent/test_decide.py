@@ -57,6 +57,7 @@ def make_ports(planner: Planner, at: float = NOW) -> Ports:
         chain=nowhere,
         vendor_api=nowhere,
         clock=SteppingClock(at),
+        files=nowhere,
     )
 
 

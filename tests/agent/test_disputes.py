@@ -13,20 +13,10 @@ from gpuagent.adapters.wallets.local import LocalWallet
 from gpuagent.agent.approve import readmit
 from gpuagent.agent.dry_run import simulate
 from gpuagent.core.events import VendorChosen
-from gpuagent.core.model import (
-    Authorized,
-    Cause,
-    Failed,
-    JobEnding,
-    JobStatus,
-    Reserved,
-    Run,
-    RunStatus,
-    Settled,
-    Voided,
-)
+from gpuagent.core.model import Authorized, Cause, Reserved, Run, RunStatus, Settled, Voided
 from gpuagent.core.observations import observations_of
 from gpuagent.core.transitions import apply
+from gpuagent.core.work import Failed, JobEnding, JobStatus
 from gpuagent.errors import BadInput, DecisionRefused, PolicyRefused
 from gpuagent.tick import step
 from tests.conftest import SafetyNote

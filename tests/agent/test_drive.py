@@ -7,7 +7,7 @@ import pytest
 
 from gpuagent.agent.drive import Tick, drive
 from gpuagent.core.model import Run, RunStatus
-from gpuagent.core.ports import Pace
+from gpuagent.core.pace import Pace
 from gpuagent.errors import RETRYABLE, ChainError, ChainMismatch, ConfigError, IllegalTransition
 from tests.support.factories import RUN
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from gpuagent.core.events import JobAnswered, JobWentSilent
-from gpuagent.core.model import Failed, JobEnding, JobStatus, Owed, Underway
 from gpuagent.core.observations import observations_of
-from gpuagent.core.ports import Pace
+from gpuagent.core.pace import Pace
+from gpuagent.core.work import Failed, JobEnding, JobStatus, Owed, Underway
 from gpuagent.errors import VendorBusy, VendorError, VendorTokenMissing, VendorUnauthorized
 from tests.support.paid_job import Answer, PaidJob, report
 from tests.support.run_states import STATES

@@ -9,7 +9,8 @@ import pytest
 from gpuagent import wiring
 from gpuagent.adapters.chain.evm import EvmChain
 from gpuagent.adapters.wallets.local import LocalWallet
-from gpuagent.core.model import Authorized, Completed, Failed, RunStatus, Settled, Underway
+from gpuagent.core.model import Authorized, RunStatus, Settled
+from gpuagent.core.work import Completed, Failed, Underway
 from gpuagent.errors import Refused
 from gpuagent.tick import step, tick
 from tests.support.world import World

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from gpuagent.core.model import JobReport, JobStatus, Owed, Reserved, Run, Settled, Underway, Vendor
-from gpuagent.core.ports import Open, Pace
+from gpuagent.core.model import Reserved, Run, Settled, Vendor
+from gpuagent.core.pace import Pace
+from gpuagent.core.ports import Open
 from gpuagent.core.transitions import apply
+from gpuagent.core.work import JobReport, JobStatus, Owed, Underway
 from gpuagent.errors import VendorError
 from gpuagent.tick import step, tick
 from tests.conftest import DATABASE

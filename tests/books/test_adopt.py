@@ -20,9 +20,10 @@ from gpuagent.books.repair import Sources
 from gpuagent.books.unclaimed import unknown_payment
 from gpuagent.books.write_off import write_off
 from gpuagent.core.events import PaymentVoided
-from gpuagent.core.model import HEADER_LOST, Authorized, Failed, Owed, Run, RunStatus, Settled, Voided
+from gpuagent.core.model import HEADER_LOST, Authorized, Run, RunStatus, Settled, Voided
 from gpuagent.core.terms import derived_job_id, nonce
 from gpuagent.core.transitions import apply
+from gpuagent.core.work import Failed, Owed
 from gpuagent.errors import BadInput, ChainMismatch
 from gpuagent.tick import step
 from gpuagent.wire.eip3009 import AUTHORIZATION_STATE

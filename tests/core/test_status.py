@@ -5,23 +5,10 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from gpuagent.core.model import (
-    Approval,
-    Authorized,
-    Cause,
-    Completed,
-    Failed,
-    Job,
-    Owed,
-    Reserved,
-    Run,
-    RunStatus,
-    Settled,
-    Underway,
-    Voided,
-)
-from gpuagent.core.ports import Pace
+from gpuagent.core.model import Approval, Authorized, Cause, Job, Reserved, Run, RunStatus, Settled, Voided
+from gpuagent.core.pace import Pace
 from gpuagent.core.status import heard_at, planner_label, status_text
+from gpuagent.core.work import Completed, Failed, Owed, Underway
 from tests.support.factories import RUN, SETTLEMENT, authorization, quote
 
 NOW = datetime(2026, 1, 2, 12, 40, 50, tzinfo=UTC).timestamp()

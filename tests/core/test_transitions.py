@@ -30,24 +30,10 @@ from gpuagent.core.events import (
     PurchaseApproved,
     VendorReadmitted,
 )
-from gpuagent.core.model import (
-    HEADER_LOST,
-    Approval,
-    Authorized,
-    Completed,
-    Failed,
-    JobEnding,
-    Owed,
-    Phase,
-    Reserved,
-    Run,
-    RunStatus,
-    Settled,
-    Underway,
-    Voided,
-)
+from gpuagent.core.model import HEADER_LOST, Approval, Authorized, Phase, Reserved, Run, RunStatus, Settled, Voided
 from gpuagent.core.observations import observations_of
 from gpuagent.core.transitions import apply, is_over, next_steps, phase
+from gpuagent.core.work import Completed, Failed, JobEnding, Owed, Underway
 from gpuagent.errors import BudgetExceeded, IllegalTransition
 from tests.support.factories import RUN, SETTLEMENT, authorization, decision, quote
 from tests.support.run_states import STATES, payment_authorized, vendor_chosen

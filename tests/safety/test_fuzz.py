@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from gpuagent.adapters.vendors.answers import read_object, read_quote, read_report
 from gpuagent.adapters.vendors.job_name import read_job_id
 from gpuagent.adapters.wallets.local import LocalWallet
-from gpuagent.core.model import JobReport, Quote
+from gpuagent.core.model import Quote
 from gpuagent.core.terms import agreed
 from gpuagent.core.text import clean
+from gpuagent.core.work import JobReport
 from gpuagent.errors import OfferInvalid, VendorError
 from gpuagent.wire.x402 import HEADER_MAX, PAYMENT_IDENTIFIER, decode_challenge
 from tests.support.factories import (

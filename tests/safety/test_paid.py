@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from gpuagent.core.model import Failed, Owed, Run, RunStatus, Settled, Underway
+from gpuagent.core.model import Run, RunStatus, Settled
+from gpuagent.core.work import Failed, Owed, Underway
 from tests.support.attacks import (
     FIRST,
     SECOND,

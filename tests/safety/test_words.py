@@ -12,8 +12,9 @@ from eth_abi.abi import encode
 from eth_hash.auto import keccak
 from rich.console import Console, Group
 
-from gpuagent.core.model import Failed, Run, Settled
+from gpuagent.core.model import Run, Settled
 from gpuagent.core.money import show_usd
+from gpuagent.core.work import Failed
 from gpuagent.render.narration import narration_lines
 from gpuagent.render.run import read_status, run_view
 from tests.support.attacks import (

@@ -7,8 +7,9 @@ import pytest
 from eth_abi.abi import encode
 from eth_hash.auto import keccak
 
-from gpuagent.core.model import Authorized, Owed, Reserved, Run, RunStatus, Settled, Underway, Voided
+from gpuagent.core.model import Authorized, Reserved, Run, RunStatus, Settled, Voided
 from gpuagent.core.money import show_usd
+from gpuagent.core.work import Owed, Underway
 from gpuagent.tick import step
 from tests.support.evidence import Evidence, authorized, signature_of, stored_headers
 from tests.support.world import World

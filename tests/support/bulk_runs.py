@@ -11,7 +11,8 @@ from bson import ObjectId
 from gpuagent.adapters.mongo.documents import run_document
 from gpuagent.adapters.mongo.jobs import job_document, payment_document
 from gpuagent.adapters.mongo.values import date
-from gpuagent.core.model import Completed, Failed, Run, RunStatus, Settled, Settlement, Work
+from gpuagent.core.model import Run, RunStatus, Settled, Settlement
+from gpuagent.core.work import Completed, Failed, Work
 from tests.support.factories import RUN, authorization, quote
 from tests.support.report_history import seconds
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gpuagent.core.model import Completed, Run, RunStatus, Settled
+from gpuagent.core.model import Run, RunStatus, Settled
 from gpuagent.core.money import show_usd
+from gpuagent.core.work import Completed
 from gpuagent.errors import UnknownRun
 from tests.support.world import World
 

@@ -19,8 +19,8 @@ class HurriedVendors:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
-    def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal) -> Quote:
-        return replace(self.inner.quote(vendor, goal, gpu_type, max_hours), expires_at=self.expires_at)
+    def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal, order: str = "") -> Quote:
+        return replace(self.inner.quote(vendor, goal, gpu_type, max_hours, order), expires_at=self.expires_at)
 
     def challenge(self, vendor: Vendor, job: Reserved) -> Challenge:
         challenge = self.inner.challenge(vendor, job)

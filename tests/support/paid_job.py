@@ -5,9 +5,11 @@ from typing import Any, cast
 
 from gpuagent.agent.execute import claim, poll
 from gpuagent.core.events import Event
-from gpuagent.core.model import Authorized, JobReport, JobStatus, Owed, Run, Settled, Vendor, Work
-from gpuagent.core.ports import Chain, Pace, Ports, Store, Wallet
+from gpuagent.core.model import Authorized, Run, Settled, Vendor
+from gpuagent.core.pace import Pace
+from gpuagent.core.ports import Chain, Ports, Store, Wallet
 from gpuagent.core.transitions import apply
+from gpuagent.core.work import JobReport, JobStatus, Owed, Work
 from tests.support.factories import VENDOR
 
 Answer = str | JobReport | Exception
@@ -41,7 +43,7 @@ class PaidJob:
     def submit(self, vendor: Vendor, job: Authorized | Settled) -> str:
         return cast("str", self._answer())
 
-    def status(self, vendor: Vendor, vendor_job_id: str) -> JobReport:
+    def status(self, vendor: Vendor, vendor_job_id: str, after: str = "") -> JobReport:
         return cast("JobReport", self._answer())
 
     def hears(self, answer: Answer, after_s: float = 0.0) -> Work:
@@ -49,7 +51,7 @@ class PaidJob:
         self.answer, self.now_s = answer, self.now_s + after_s
         parts = cast("Any", self)
         store, unused = cast("Store", RecordedVendors()), cast("Any", None)
-        ports = Ports(store, {}, cast("Wallet", unused), cast("Chain", unused), parts, parts, self.pace)
+        ports = Ports(store, {}, cast("Wallet", unused), cast("Chain", unused), parts, parts, unused, self.pace)
         event = (claim if isinstance(self.work, Owed) else poll)(self.run, "one", ports)
         self.events.append(event)
         self.run = apply(self.run, event) if event else self.run

@@ -27,8 +27,6 @@ from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.core.model import (
     Authorized,
     Cause,
-    Completed,
-    Failed,
     Job,
     Observation,
     Reserved,
@@ -36,12 +34,11 @@ from gpuagent.core.model import (
     RunStatus,
     Settled,
     Settlement,
-    Underway,
     Vendor,
     Voided,
-    Work,
 )
 from gpuagent.core.money import parse_usd
+from gpuagent.core.work import Completed, Failed, Underway, Work
 from gpuagent.reports.report import Report, ReportRequest, make_report
 from gpuagent.wiring import Database, database_on
 from tests.support.factories import ASSET, PAYEE, RUN, TOKEN, authorization, quote

@@ -14,8 +14,9 @@ from gpuagent.core.events import (
     VendorChosen,
     VendorReadmitted,
 )
-from gpuagent.core.model import Completed, Failed, JobEnding, Run
+from gpuagent.core.model import Run
 from gpuagent.core.transitions import apply
+from gpuagent.core.work import Completed, Failed, JobEnding
 from tests.support.factories import RUN, SETTLEMENT, authorization, decision, quote
 
 

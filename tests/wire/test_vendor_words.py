@@ -2,7 +2,7 @@
 
 import pytest
 
-from gpuagent.core.model import JobStatus
+from gpuagent.core.work import JobStatus
 from gpuagent.wire.vendor_words import COMPLETED, FAILED, RUNNING, STATES, SUBMITTED, status_of
 
 

@@ -11,21 +11,16 @@ from gpuagent.core.model import (
     Authorization,
     Authorized,
     Cause,
-    Completed,
-    Failed,
     Job,
-    JobEnding,
-    Owed,
     Quote,
     Reserved,
     Run,
     Settled,
     Settlement,
-    Underway,
     Voided,
-    Work,
 )
 from gpuagent.core.money import amount
+from gpuagent.core.work import Completed, Failed, JobEnding, Owed, Underway, Work
 
 HELD = ["reserved", "authorized"]
 """States of a job whose amount is held."""

@@ -6,9 +6,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from gpuagent.core.model import JobReport, JobStatus, Quote, Vendor
+from gpuagent.core.model import Quote, Vendor
 from gpuagent.core.money import nearest_usd, parse_usd
 from gpuagent.core.text import clean
+from gpuagent.core.work import JobReport, JobStatus
 from gpuagent.errors import BadInput, VendorBusy, VendorError
 from gpuagent.wire import strict_json
 from gpuagent.wire.vendor_words import STATE_NAMES, status_of

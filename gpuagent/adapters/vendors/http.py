@@ -9,8 +9,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from gpuagent.adapters.vendors.answers import read_object, read_quote, read_report
 from gpuagent.adapters.vendors.job_name import read_job_id
-from gpuagent.core.model import Authorized, Challenge, JobReport, Quote, Reserved, Settled, Terms, Vendor
+from gpuagent.core.model import Authorized, Challenge, Quote, Reserved, Settled, Terms, Vendor
 from gpuagent.core.text import clean
+from gpuagent.core.work import JobReport
 from gpuagent.errors import OfferInvalid, VendorBusy, VendorError, VendorTokenMissing, VendorUnauthorized
 from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed, Reply, is_encrypted_or_local
 from gpuagent.wire.credentials import payment_secrets
@@ -79,7 +80,7 @@ class HttpVendor:
         return Scrubber(secrets)
 
     @scrubbed
-    def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal) -> Quote:
+    def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal, order: str = "") -> Quote:
         body = {
             "jobType": "training",
             "gpuType": gpu_type,
@@ -119,7 +120,7 @@ class HttpVendor:
         return self._job_id(vendor, reply)
 
     @scrubbed
-    def status(self, vendor: Vendor, vendor_job_id: str) -> JobReport:
+    def status(self, vendor: Vendor, vendor_job_id: str, after: str = "") -> JobReport:
         params = {"vendorJobId": vendor_job_id}
         reply = self._call(self._statuses, vendor, "GET", "/job-status", params=params, expect=ACCEPTED)
         if not reply.body.strip():

@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from gpuagent.books.sweep import Sweep, sweep
-from gpuagent.core.ports import Node, Pace
+from gpuagent.core.pace import Pace
+from gpuagent.core.ports import Node
 from gpuagent.core.records import Ledgers, PaymentStatus
 from gpuagent.errors import ChainError, ConfigError
 from gpuagent.reports.frames import TIME, Frame, Frames

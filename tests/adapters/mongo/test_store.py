@@ -13,8 +13,9 @@ from gpuagent.adapters.mongo import connection
 from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.adapters.mongo.store import MongoStore
 from gpuagent.core.events import PaymentSettled
-from gpuagent.core.model import Completed, Failed, JobEnding, Observation, Owed, Run, Settled, Underway
+from gpuagent.core.model import Observation, Run, Settled
 from gpuagent.core.transitions import apply
+from gpuagent.core.work import Completed, Failed, JobEnding, Owed, Underway
 from gpuagent.errors import ConfigError, DuplicateVendorJob, StaleRun, StoreError, UnknownRun
 from tests.support.factories import RUN, SETTLEMENT, VENDOR
 from tests.support.run_states import STATES

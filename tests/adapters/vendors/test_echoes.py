@@ -12,8 +12,9 @@ import pytest
 
 from gpuagent.adapters.chain.json_rpc import JsonRpc
 from gpuagent.adapters.vendors.http import HttpVendor
-from gpuagent.core.model import Authorized, JobReport, Reserved, Vendor
+from gpuagent.core.model import Authorized, Reserved, Vendor
 from gpuagent.core.terms import agreed
+from gpuagent.core.work import JobReport
 from gpuagent.errors import ChainError, GpuAgentError, VendorError
 from tests.support.factories import TOKEN, VENDOR, WIRE_QUOTE, WIRE_STATUS, WIRE_TERMS, authorization, quote
 from tests.support.raw_server import answering

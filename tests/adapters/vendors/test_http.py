@@ -12,7 +12,8 @@ import pytest
 
 from gpuagent.adapters.vendors.answers import LOGS_MAX, METRICS_MAX, read_report
 from gpuagent.adapters.vendors.http import HttpVendor
-from gpuagent.core.model import Authorized, JobStatus, Quote, Reserved
+from gpuagent.core.model import Authorized, Quote, Reserved
+from gpuagent.core.work import JobStatus
 from gpuagent.errors import VendorBusy, VendorError, VendorUnauthorized
 from tests.support.factories import VENDOR, WIRE_QUOTE, WIRE_STATUS, authorization, quote
 from tests.support.scripted_server import ScriptedServer

@@ -1,5 +1,5 @@
 """A driven run is ticked, and so its job polled, every two seconds."""
 
-from gpuagent.core.ports import Pace
+from gpuagent.core.pace import Pace
 
 assert Pace().poll_s == 2.0

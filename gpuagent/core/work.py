@@ -1,0 +1,195 @@
+"""The work that is owed once it is paid: its states, its files, and what a vendor reports of it. No I/O.
+
+Times are Unix seconds. What a vendor lists is a FileEntry; it becomes a JobFile once its content is proven and kept.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class JobStatus(StrEnum):
+    """The status of a job as its vendor reports it."""
+
+    SUBMITTED = "submitted"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class JobEnding(StrEnum):
+    """How a paid job came to count as failed. After the last two its vendor is paid no more in the run (policy.py)."""
+
+    REPORTED = "reported"
+    """The vendor said so, after a while; or it said completed, and the success test says no."""
+    AT_ONCE = "at_once"
+    """The vendor said so within seconds of its payment."""
+    DISPUTED = "disputed"
+    """No word of its vendor ended it: it was given up, with no job named, in silence, or far past its paid hours."""
+
+
+class Fault(StrEnum):
+    """Whose fault a failed job is: another vendor mends only the first; only the first speaks against a vendor."""
+
+    VENDOR = "vendor"
+    PROGRAM = "program"
+    """The user's own program ended with an exit code that is no success."""
+    TIME = "time"
+    """The paid hours ended."""
+
+
+class FileKind(StrEnum):
+    """What a collected file is of the job."""
+
+    OUTPUT = "output"
+    CHECKPOINT = "checkpoint"
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One file of a manifest: a checked path, its bytes, and the SHA-256 of its content, hex in small letters."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobFile:
+    """A file of a job that is in the file store, proven to be what the manifest named."""
+
+    path: str
+    bytes: int
+    sha256: str
+    kind: FileKind
+    collected_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointOffer:
+    """A checkpoint that a vendor lists. sha256: of its manifest, by which it is asked for."""
+
+    sha256: str
+    files: tuple[FileEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint that is kept whole. fraction: how far it reaches, by the program's own word; None without one."""
+
+    sha256: str
+    files: tuple[FileEntry, ...]
+    fraction: float | None
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """Paid, but the vendor has not yet named its job.
+
+    asked_at: when it was first asked for, and none was named. silent_since: since when there is no answer at all, None
+    while there is one; reply: in words, what the vendor answers instead.
+    """
+
+    since: float
+    silent_since: float | None = None
+    asked_at: float | None = None
+    reply: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Underway:
+    """The vendor works on the job it named. silent_since: when it first did not answer, None while it does.
+
+    reply: the vendor's own word for a state that is not simply running, such as queued. cursor: the vendor's mark of
+    the news that is stored. metrics: the last value of each metric. offer: the checkpoint that is being fetched.
+    asked_to_stop: whether the vendor was told that the job is not needed any more.
+    """
+
+    vendor_job_id: str
+    started_at: float
+    progress: float = 0.0
+    logs_seen: int = 0
+    silent_since: float | None = None
+    reply: str = ""
+    cursor: str = ""
+    metrics: Mapping[str, object] = field(default_factory=dict)
+    metrics_seen: int = 0
+    offer: CheckpointOffer | None = None
+    asked_to_stop: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The job is done: by the vendor's word, and where the run has a workload by its success test."""
+
+    vendor_job_id: str
+    at: float
+    final_metrics: Mapping[str, object] = field(default_factory=dict)
+    artifact_url: str = ""
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The vendor failed the job, or was given up. readmitted_by: who allows the run to pay its vendor again.
+
+    exit_code: of the program, where the vendor reported it.
+    """
+
+    reason: str
+    at: float
+    vendor_job_id: str = ""
+    ending: JobEnding = JobEnding.REPORTED
+    readmitted_by: str = ""
+    fault: Fault = Fault.VENDOR
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Collecting:
+    """The work is over by the vendor's word; its files are fetched and proven.
+
+    outcome: what the job comes to once that is done; a Completed is held against the success test first. files, offer:
+    what the vendor listed when it ended, which no later manifest changes. since: when collecting began. hindered_since:
+    since when nothing came, None while something does; problem: why.
+    """
+
+    outcome: Completed | Failed
+    started_at: float
+    since: float
+    files: tuple[FileEntry, ...] = ()
+    offer: CheckpointOffer | None = None
+    hindered_since: float | None = None
+    problem: str = ""
+
+    @property
+    def vendor_job_id(self) -> str:
+        return self.outcome.vendor_job_id
+
+
+Work = Owed | Underway | Collecting | Completed | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class JobReport:
+    """A vendor's answer about a job. Its texts are data: capped, stripped of control characters, never trusted.
+
+    word: the vendor's own for a status that is none of ours by name, or its words for the phase the job is in.
+    cursor: of a vendor that sends only news: the mark to ask for what follows; "" where logs are all lines so far.
+    metrics: new ones, oldest first. files: the manifest, paths checked. refused: why listed files are left out.
+    """
+
+    status: JobStatus
+    progress: float
+    logs: tuple[str, ...]
+    final_metrics: Mapping[str, object]
+    artifact_url: str
+    error_message: str
+    word: str = ""
+    exit_code: int | None = None
+    cursor: str = ""
+    metrics: tuple[Mapping[str, object], ...] = ()
+    files: tuple[FileEntry, ...] = ()
+    checkpoint: CheckpointOffer | None = None
+    refused: tuple[str, ...] = ()
