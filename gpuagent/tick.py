@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field, replace
 
-from gpuagent.agent.execute import claim, poll
+from gpuagent.agent.collect import collect
+from gpuagent.agent.deliver import deliver
+from gpuagent.agent.execute import claim, poll, stop
 from gpuagent.agent.pay import authorize, pay
 from gpuagent.agent.plan import plan, postponed
 from gpuagent.agent.save import save_event
@@ -12,6 +14,8 @@ from gpuagent.core.events import (
     AskingCutShort,
     Authorize,
     Claim,
+    Collect,
+    Deliver,
     Event,
     JobClaimed,
     JobDropped,
@@ -25,6 +29,7 @@ from gpuagent.core.events import (
     PlanPostponed,
     Poll,
     Step,
+    Stop,
     VendorChosen,
 )
 from gpuagent.core.model import Cause, Run
@@ -36,6 +41,8 @@ from gpuagent.errors import ChainError, DuplicateVendorJob, PolicyRefused, Refus
 
 STEPS_MAX = 200
 """More steps than one tick of an honest run can make; a bound for the dishonest ones."""
+ONCE = (Claim, Poll, Deliver, Collect, Stop)
+"""Steps that ask a vendor about one job, each of them once a tick."""
 
 
 def step(run_id: str, ports: Ports) -> Run:
@@ -56,17 +63,17 @@ def tick(run_id: str, ports: Ports) -> Run:
 
 @dataclass
 class _Asking:
-    """What one tick asks vendors about paid jobs: each once, while time is left. missed: the first it had no time for.
+    """What one tick asks vendors about jobs: each once, while time is left. missed: the first it had no time for.
 
     left_s: seconds. The first is always asked.
     """
 
     left_s: float
-    asked: set[Claim | Poll] = field(default_factory=set)
+    asked: set[Step] = field(default_factory=set)
     missed: str = ""
 
     def skips(self, due_step: Step) -> bool:
-        if not isinstance(due_step, Claim | Poll):
+        if not isinstance(due_step, ONCE):
             return False
         if due_step in self.asked:
             return True
@@ -81,7 +88,7 @@ class _Asking:
         try:
             return perform(due_step, run, ports)
         finally:
-            if isinstance(due_step, Claim | Poll):
+            if isinstance(due_step, ONCE):
                 self.left_s -= abs(ports.clock.now() - began)  # whichever way a clock was set meanwhile
 
 
@@ -130,6 +137,12 @@ def perform(due_step: Step, run: Run, ports: Ports) -> Event | None:
             return claim(run, job_id, ports)
         case Poll(job_id):
             return poll(run, job_id, ports)
+        case Deliver(job_id):
+            return deliver(run, job_id, ports)
+        case Collect(job_id):
+            return collect(run, job_id, ports)
+        case Stop(job_id):
+            return stop(run, job_id, ports)
 
 
 def _save(run: Run, event: Event, ports: Ports) -> Run:

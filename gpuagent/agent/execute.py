@@ -6,16 +6,24 @@ hours and the operator's patience allow. Silence, which ends sooner, is no answe
 knows no such job; and it counts from the last answer.
 """
 
-from collections.abc import Sequence
-
+from gpuagent.agent.judge import end_of_work, offered_checkpoint
 from gpuagent.agent.market import find_vendor
-from gpuagent.core.events import Event, JobAnswered, JobClaimed, JobFinished, JobProgressed, JobWentSilent
+from gpuagent.core.events import (
+    CheckpointLost,
+    Event,
+    JobAnswered,
+    JobClaimed,
+    JobFinished,
+    JobProgressed,
+    JobStopped,
+    JobWentSilent,
+)
 from gpuagent.core.model import Run, Settled
 from gpuagent.core.pace import Pace
 from gpuagent.core.ports import Ports
 from gpuagent.core.text import clean
 from gpuagent.core.transitions import find_job
-from gpuagent.core.work import Completed, Failed, JobEnding, JobReport, JobStatus, Owed, Underway
+from gpuagent.core.work import CheckpointOffer, Failed, JobEnding, JobReport, JobStatus, Owed, Underway
 from gpuagent.errors import IllegalTransition, VendorBusy, VendorError, VendorTokenMissing, VendorUnauthorized
 
 LOG_LINES_MAX = 5_000
@@ -53,7 +61,7 @@ def poll(run: Run, job_id: str, ports: Ports) -> Event | None:
         raise IllegalTransition(f"{job} is not underway")
     work, report, answers, reply = job.work, None, True, ""
     try:
-        report = ports.vendor_api.status(find_vendor(job.quote.vendor_id, ports), work.vendor_job_id)
+        report = ports.vendor_api.status(find_vendor(job.quote.vendor_id, ports), work.vendor_job_id, work.cursor)
     except VendorTokenMissing:
         raise  # the vendor was not asked, so it is not silent
     except (VendorBusy, VendorUnauthorized) as error:
@@ -61,25 +69,30 @@ def poll(run: Run, job_id: str, ports: Ports) -> Event | None:
     except VendorError as error:
         answers, reply = False, clean(str(error), REPLY_MAX)
     now = ports.clock.now()
-    logs = _new_logs(report.logs, work.logs_seen) if report else ()
-    if report and (outcome := _outcome(work, report, now, ports.pace)):
-        return JobFinished(job_id, outcome, logs)
+    logs = _new_logs(report, work.logs_seen) if report else ()
+    if report and (ending := end_of_work(run, job, work, report, logs, now, ports)):
+        return ending
     if why := _overdue(job, work, report, answers, now, ports.pace):
         reason = f"disputed: {why} ({reply})" if reply else f"disputed: {why}"
         return JobFinished(job_id, Failed(reason, now, work.vendor_job_id, JobEnding.DISPUTED), logs)
-    return _progressed(job_id, work, report, logs) if report else _unheard(job_id, work, answers, reply, now)
+    if report is None:
+        return _unheard(job_id, work, answers, reply, now)
+    offer, problem = offered_checkpoint(run, job, work, report, now, ports)
+    if problem and report.checkpoint:
+        return CheckpointLost(job_id, report.checkpoint.sha256, problem)
+    return _progressed(job_id, work, report, logs, offer)
 
 
-def _outcome(work: Underway, report: JobReport, now: float, pace: Pace) -> Completed | Failed | None:
-    """The end of the job by its vendor's word, None while it goes on."""
-    match report.status:
-        case JobStatus.COMPLETED:
-            return Completed(work.vendor_job_id, now, report.final_metrics, report.artifact_url)
-        case JobStatus.FAILED:
-            silent = f"the vendor says {report.word}" if report.word else "the vendor gives no reason"
-            ending = JobEnding.AT_ONCE if now - work.started_at < pace.at_once_s else JobEnding.REPORTED
-            return Failed(report.error_message or silent, now, work.vendor_job_id, ending)
-    return None
+def stop(run: Run, job_id: str, ports: Ports) -> Event:
+    """The vendor's answer to the word that the job is not needed any more. It is told once, and owes nothing back."""
+    job = find_job(run, job_id)
+    if not isinstance(job, Settled) or not isinstance(job.work, Underway):
+        raise IllegalTransition(f"{job} is not underway")
+    try:
+        reply = ports.vendor_api.cancel(find_vendor(job.quote.vendor_id, ports), job.work.vendor_job_id)
+    except VendorError as error:
+        reply = str(error)
+    return JobStopped(job_id, clean(reply, REPLY_MAX))
 
 
 def _unnamed(work: Owed, answers: bool, now: float, pace: Pace) -> str:
@@ -105,11 +118,22 @@ def _overdue(job: Settled, work: Underway, report: JobReport | None, answers: bo
     return ""
 
 
-def _progressed(job_id: str, work: Underway, report: JobReport, logs: tuple[str, ...]) -> JobProgressed | None:
+def _progressed(
+    job_id: str, work: Underway, report: JobReport, logs: tuple[str, ...], offer: CheckpointOffer | None
+) -> JobProgressed | None:
     """The news in a report of a job that goes on, None where there is none."""
     reply = report.word or ("" if report.status is JobStatus.RUNNING else report.status.value)
-    is_news = logs or report.progress > work.progress or reply != work.reply or work.silent_since is not None
-    return JobProgressed(job_id, report.progress, logs, reply) if is_news else None
+    is_news = (
+        logs
+        or report.metrics
+        or offer
+        or report.progress > work.progress
+        or reply != work.reply
+        or work.silent_since is not None
+    )
+    if not is_news:
+        return None
+    return JobProgressed(job_id, report.progress, logs, reply, report.cursor, report.metrics, offer)
 
 
 def _unheard(job_id: str, work: Owed | Underway, answers: bool, reply: str, now: float) -> Event | None:
@@ -120,6 +144,8 @@ def _unheard(job_id: str, work: Owed | Underway, answers: bool, reply: str, now:
     return JobAnswered(job_id, now, reply) if work.silent_since is not None or not work.reply else None
 
 
-def _new_logs(logs: Sequence[str], stored: int) -> tuple[str, ...]:
-    """Lines not stored yet. A vendor's list only grows; one that shrinks brings nothing new."""
-    return tuple(logs[stored:LOG_LINES_MAX])
+def _new_logs(report: JobReport, stored: int) -> tuple[str, ...]:
+    """Lines not stored yet: all of a vendor that sends only news, else what its list has grown by since."""
+    if report.cursor:
+        return report.logs[: max(LOG_LINES_MAX - stored, 0)]
+    return report.logs[stored:LOG_LINES_MAX]

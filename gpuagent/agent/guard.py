@@ -12,6 +12,7 @@ plan() asks these before it reserves:
 authorize() asks these before it signs, after check_payer, check_halt and check_clocks once more:
 - policy_problem: the policy in force still allows the reserved purchase, and an approver agreed where one must
 - record_problem (core/terms): the vendor is still enabled, with the payee that the quote names
+- unsuitable (suitable.py): the vendor runs the job's workload, and is trusted with its files and secrets where it must
 - check_unspent: the chain holds no spent nonce of the run that the ledger does not know
 - check_balance: the wallet holds the payment at the newest block
 - check_lifetime: the authorization lives long enough to be sent

@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from gpuagent.agent.guard import check_payee
+from gpuagent.agent.suitable import confirmations, unsuitable
 from gpuagent.core import budget, gpus, policy
 from gpuagent.core.belief import learned
 from gpuagent.core.context import Candidate, Context, PastJob
 from gpuagent.core.model import Cause, Job, Quote, Run, Settled, Token, Vendor, Voided
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Ports
+from gpuagent.core.resume import next_order, remainder
 from gpuagent.core.text import clean
-from gpuagent.core.work import Completed, Failed
+from gpuagent.core.work import Completed, Failed, Fault
 from gpuagent.errors import IllegalTransition, UnknownVendor, VendorError, VendorUnauthorized
 
 PAST_JOBS_MAX = 50
@@ -50,12 +52,13 @@ def survey(run: Run, rules: policy.Policy, ports: Ports) -> Survey:
     now, network = ports.clock.now(), ports.wallet.token.network
     names = [vendor.vendor_id for vendor in vendors]
     usage = ports.store.usage(run, network, names, now)
+    verdicts = _verdicts(run, rules, usage, vendors, [quote for quote, _ in answers])
     past = [*ports.store.past_jobs(run, network, names, PAST_JOBS_MAX), *own_past_jobs(run)]
     past.sort(key=lambda job: (job.ended_at, job.started_at, job.vendor_id))
     context = Context(
         goal=run.goal,
         gpu_type=run.gpu_type,
-        hours=run.max_hours,
+        hours=remainder(run).hours,
         budget=run.budget,
         available=budget.available(run),
         now=now,
@@ -64,7 +67,7 @@ def survey(run: Run, rules: policy.Policy, ports: Ports) -> Survey:
         waits=run.waits,
         job_s=_job_s(run, past),
         candidates=tuple(
-            _candidate(vendor, quote, error, policy.refusals(rules, run, quote, usage) if quote else (), past)
+            _candidate(vendor, quote, error, verdicts.get(vendor.vendor_id, ()), past)
             for vendor, (quote, error) in zip(vendors, answers, strict=True)
         ),
         past=tuple(past),
@@ -120,10 +123,33 @@ def own_past_jobs(run: Run) -> list[PastJob]:
     return [past for job in run.jobs if (past := _past_job(job))]
 
 
+def _verdicts(
+    run: Run,
+    rules: policy.Policy,
+    usage: policy.Usage,
+    vendors: Sequence[Vendor],
+    quotes: Sequence[Quote | None],
+) -> dict[str, tuple[policy.Refusal, ...]]:
+    """Every rule that stands against a purchase from each vendor that quoted."""
+    verdicts = {
+        vendor.vendor_id: (
+            *policy.refusals(rules, run, quote, usage),
+            *((policy.Refusal("work", why),) if (why := unsuitable(run, vendor, quote, rules)) else ()),
+        )
+        for vendor, quote in zip(vendors, quotes, strict=True)
+        if quote
+    }
+    able = [vendor_id for vendor_id, refusals in verdicts.items() if not refusals]
+    for vendor_id, why in confirmations(run, able).items():
+        if vendor_id in verdicts:
+            verdicts[vendor_id] += (policy.Refusal("confirmation", why),)
+    return verdicts
+
+
 def _ask(run: Run, vendor: Vendor, ports: Ports) -> tuple[Quote | None, VendorError | None]:
     try:
         gpu_type = gpus.spelling(run.gpu_type, vendor.gpu_types) or run.gpu_type
-        quote = ports.vendor_api.quote(vendor, run.goal, gpu_type, run.max_hours)
+        quote = ports.vendor_api.quote(vendor, run.goal, gpu_type, remainder(run).hours, next_order(run))
         check_payee(quote, vendor)
     except VendorError as error:
         return None, error
@@ -133,6 +159,8 @@ def _ask(run: Run, vendor: Vendor, ports: Ports) -> tuple[Quote | None, VendorEr
 def _past_job(job: Job) -> PastJob | None:
     """Begun when it was reserved. When a voided job was known to be void is not kept: it took no time."""
     match job:
+        case Settled(work=Failed(fault=Fault.PROGRAM | Fault.TIME)):
+            return None  # that says nothing of the vendor
         case Settled(work=Completed(at=at) | Failed(at=at) as work):
             succeeded, paid, ended_at = isinstance(work, Completed), job.quote.amount, at
         case Voided(cause=Cause.VENDOR):
@@ -154,7 +182,7 @@ def _past_job(job: Job) -> PastJob | None:
 
 def _job_s(run: Run, past: Sequence[PastJob]) -> float:
     """The time a job of this run takes: by the paid hour as past jobs took, if there are any; at most the paid time."""
-    paid_s = float(run.max_hours) * HOUR_S
+    paid_s = float(remainder(run).hours) * HOUR_S
     shares = [(job.ended_at - job.started_at) / (float(job.hours) * HOUR_S) for job in past if job.paid]
     return max(JOB_MIN_S, paid_s * min(1.0, median(shares))) if shares else paid_s
 

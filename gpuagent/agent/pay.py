@@ -16,6 +16,7 @@ from gpuagent.agent.guard import (
     policy_problem,
 )
 from gpuagent.agent.market import find_vendor
+from gpuagent.agent.suitable import unsuitable
 from gpuagent.core import policy
 from gpuagent.core.events import (
     Event,
@@ -66,6 +67,8 @@ def authorize(run: Run, job_id: str, ports: Ports) -> Event | None:
     check_halt(rules, run)
     vendor = find_vendor(job.quote.vendor_id, ports)
     if problem := record_problem(job.quote, vendor) or policy_problem(run, job, rules, check_clocks(ports), ports):
+        return JobDropped(job_id, problem, Cause.POLICY)
+    if problem := unsuitable(run, vendor, job.quote, rules):
         return JobDropped(job_id, problem, Cause.POLICY)
     check_unspent(run, ports)
     try:

@@ -12,6 +12,7 @@ from gpuagent.core.model import Action, Decision, Run
 from gpuagent.core.ports import Ports
 from gpuagent.core.terms import next_job_id
 from gpuagent.core.transitions import has_open_job
+from gpuagent.core.verdict import hopeless
 from gpuagent.errors import DecisionRefused
 
 WAIT_MIN_S, WAIT_MAX_S = 1.0, 3600.0
@@ -48,7 +49,7 @@ def exhausted(run: Run) -> str:
         return f"{run.jobs_max} jobs were tried, which is this run's limit"
     if run.waits >= WAITS_MAX:
         return f"waited {run.waits} times in a row, and no job could be begun"
-    return ""
+    return hopeless(run)
 
 
 def solvent(run: Run, survey: Survey, ports: Ports) -> tuple[Survey, int]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gpuagent.core.model import Approval, Authorization, Cause, Decision, Quote, Settlement
-from gpuagent.core.work import Completed, Failed
+from gpuagent.core.work import Checkpoint, CheckpointOffer, Collecting, Completed, Failed, JobFile
 
 # Steps
 
@@ -12,6 +12,13 @@ from gpuagent.core.work import Completed, Failed
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Collect quotes, let the planner choose, reserve."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Send the vendor the files that the job reads, before it is paid: a share of them a tick."""
+
+    job_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,21 @@ class Poll:
     job_id: str
 
 
-Step = Plan | Authorize | Pay | Claim | Poll
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """Fetch and prove files of the job: a share of them a tick."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Say to the vendor, once, that the job is not needed any more."""
+
+    job_id: str
+
+
+Step = Plan | Deliver | Authorize | Pay | Claim | Poll | Collect | Stop
 
 # Events. `at` is the agent's clock, Unix seconds.
 
@@ -125,6 +146,13 @@ class PurchaseApproved:
 
 
 @dataclass(frozen=True, slots=True)
+class InputsDelivered:
+    """The vendor has all the files that the job reads."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class PaymentAuthorized:
     job_id: str
     authorization: Authorization
@@ -191,12 +219,15 @@ class JobClaimed:
 
 @dataclass(frozen=True, slots=True)
 class JobProgressed:
-    """reply: as in Underway."""
+    """reply, cursor, offer: as in Underway. metrics: new ones, oldest first."""
 
     job_id: str
     progress: float
     new_logs: tuple[str, ...]
     reply: str = ""
+    cursor: str = ""
+    metrics: tuple[Mapping[str, object], ...] = ()
+    offer: CheckpointOffer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,10 +254,67 @@ class AskingCutShort:
 
 
 @dataclass(frozen=True, slots=True)
+class CollectingBegan:
+    """The work is over by the vendor's word, and there are files to fetch."""
+
+    job_id: str
+    work: Collecting
+    new_logs: tuple[str, ...] = ()
+    metrics: tuple[Mapping[str, object], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FilesKept:
+    """Files are in the file store, proven. Others are still to come."""
+
+    job_id: str
+    files: tuple[JobFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointKept:
+    """A checkpoint is kept whole, by these files beside those that were kept of it before."""
+
+    job_id: str
+    checkpoint: Checkpoint
+    files: tuple[JobFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointLost:
+    """A checkpoint that was offered cannot be had: it is not what was listed, or not there any more."""
+
+    job_id: str
+    sha256: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class CollectingHindered:
+    """Nothing of a file came. at: since when."""
+
+    job_id: str
+    at: float
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobStopped:
+    """The vendor was told that the job is not needed any more. reply: what it said to that."""
+
+    job_id: str
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
 class JobFinished:
+    """The end of the work. files: the last ones that were kept of it."""
+
     job_id: str
     outcome: Completed | Failed
     new_logs: tuple[str, ...] = ()
+    metrics: tuple[Mapping[str, object], ...] = ()
+    files: tuple[JobFile, ...] = ()
 
 
 Event = (
@@ -238,6 +326,7 @@ Event = (
     | RunCancelled
     | VendorReadmitted
     | PurchaseApproved
+    | InputsDelivered
     | PaymentAuthorized
     | PaymentUnresolved
     | PaymentUnwanted
@@ -249,8 +338,26 @@ Event = (
     | JobWentSilent
     | JobAnswered
     | AskingCutShort
+    | CollectingBegan
+    | FilesKept
+    | CheckpointKept
+    | CheckpointLost
+    | CollectingHindered
+    | JobStopped
     | JobFinished
 )
 
-WORLDLY = PlanPostponed | PaymentUnresolved | PaymentUnwanted | JobProgressed | JobWentSilent | JobAnswered
+WORLDLY = (
+    PlanPostponed
+    | PaymentUnresolved
+    | PaymentUnwanted
+    | JobProgressed
+    | JobWentSilent
+    | JobAnswered
+    | FilesKept
+    | CheckpointKept
+    | CheckpointLost
+    | CollectingHindered
+    | JobStopped
+)
 """Events after which only the world can bring news: a tick ends there."""

@@ -3,12 +3,19 @@
 from collections.abc import Mapping
 
 from gpuagent.core.events import (
+    CheckpointKept,
+    CheckpointLost,
+    CollectingBegan,
+    CollectingHindered,
     Event,
+    FilesKept,
+    InputsDelivered,
     JobAnswered,
     JobClaimed,
     JobDropped,
     JobFinished,
     JobProgressed,
+    JobStopped,
     JobWentSilent,
     PaymentAdopted,
     PaymentAuthorized,
@@ -27,7 +34,11 @@ from gpuagent.core.events import (
 from gpuagent.core.model import Job, Observation, ObservationType, Reserved, Run, Settled, Voided
 from gpuagent.core.money import show_usd
 from gpuagent.core.transitions import apply, find_job
-from gpuagent.core.work import Completed, Failed, Underway
+from gpuagent.core.work import Completed, Failed, JobFile, Underway
+
+METRICS_FROM = 1_000_000
+METRICS_MAX = 5_000
+"""Metrics that are stored of one job; those that follow still count for the last value of each."""
 
 
 def observations_of(run: Run, event: Event) -> tuple[Observation, ...]:
@@ -106,18 +117,43 @@ def _of_job(job: Job, event: Event) -> tuple[Observation, ...]:
         case JobClaimed(job_id, vendor_job_id):
             data = {"kind": "claimed", "vendorJobId": vendor_job_id}
             return (Observation(ObservationType.METRIC, f"{vendor} named its job {vendor_job_id}", job_id, data),)
+        case InputsDelivered(job_id):
+            return (_news(f"{vendor} has all the files that the job reads", job_id, "delivered"),)
         case JobProgressed(job_id, progress, new_logs, reply):
             text = f"{progress:.0%} done" + (f"; {vendor} says: {reply}" if reply else "")
             metric = Observation(ObservationType.METRIC, text, job_id, {"progress": progress})
-            return (metric, *_logs(job, new_logs))
+            return (metric, *_logs(job, new_logs), *_metrics(job, event.metrics))
         case JobWentSilent(job_id, _, problem):
             text = f"{vendor} does not answer about the job: {problem}"
             return (Observation(ObservationType.ERROR, text, job_id, {"kind": "silent", "vendorId": vendor}),)
         case JobAnswered(job_id, _, reply):
             text = f"{vendor} answers, without news of the job: {reply}"
             return (Observation(ObservationType.ERROR, text, job_id, {"kind": "answered", "vendorId": vendor}),)
+        case CollectingBegan(job_id, work):
+            files = work.files or (work.offer.files if work.offer else ())
+            size = sum(file.bytes for file in files)
+            text = f"the work at {vendor} is over; {len(files)} files of {size} bytes are to be fetched"
+            news = _news(text, job_id, "collecting", files=len(files), bytes=size)
+            return (*_logs(job, event.new_logs), *_metrics(job, event.metrics), news)
+        case FilesKept(job_id, files):
+            return tuple(_file_kept(vendor, job_id, file) for file in files)
+        case CheckpointKept(job_id, checkpoint, files):
+            reached = "an unknown part" if checkpoint.fraction is None else f"{checkpoint.fraction:.0%}"
+            text = f"a checkpoint of {vendor} is kept, which reaches {reached} of the work"
+            news = _news(text, job_id, "checkpoint", sha256=checkpoint.sha256, fraction=checkpoint.fraction)
+            return (*(_file_kept(vendor, job_id, file) for file in files), news)
+        case CheckpointLost(job_id, sha256, problem):
+            text = f"a checkpoint of {vendor} is not kept: {problem}"
+            data = {"kind": "checkpoint lost", "vendorId": vendor, "sha256": sha256}
+            return (Observation(ObservationType.ERROR, text, job_id, data),)
+        case CollectingHindered(job_id, _, problem):
+            text = f"no file of {vendor} comes: {problem}"
+            return (Observation(ObservationType.ERROR, text, job_id, {"kind": "hindered", "vendorId": vendor}),)
+        case JobStopped(job_id, reply):
+            return (_news(f"{vendor} was told that the job is not needed any more: {reply}", job_id, "stopped"),)
         case JobFinished(job_id, outcome, new_logs):
-            return (*_logs(job, new_logs), _finished(vendor, job_id, outcome))
+            kept = (_file_kept(vendor, job_id, file) for file in event.files)
+            return (*_logs(job, new_logs), *_metrics(job, event.metrics), *kept, _finished(vendor, job_id, outcome))
     return ()
 
 
@@ -151,9 +187,38 @@ def _logs(job: Job, lines: tuple[str, ...]) -> list[Observation]:
     ]
 
 
+def _metrics(job: Job, metrics: tuple[Mapping[str, object], ...]) -> list[Observation]:
+    """Metrics as they come, up to METRICS_MAX of a job. Their positions lie beyond those of all log lines."""
+    first = job.work.metrics_seen if isinstance(job, Settled) and isinstance(job.work, Underway) else 0
+    return [
+        Observation(
+            ObservationType.METRIC,
+            ", ".join(f"{name} {value}" for name, value in metric.items()),
+            job.job_id,
+            {"kind": "metric", "metric": dict(metric)},
+            METRICS_FROM + position,
+        )
+        for position, metric in enumerate(metrics[: max(METRICS_MAX - first, 0)], first)
+    ]
+
+
+def _file_kept(vendor: str, job_id: str, file: JobFile) -> Observation:
+    text = f"{file.path} of {vendor} is kept and proven: {file.bytes} bytes, SHA-256 {file.sha256}"
+    return _news(text, job_id, "file", path=file.path, bytes=file.bytes, sha256=file.sha256, of=file.kind.value)
+
+
+def _news(text: str, job_id: str, kind: str, **data: object) -> Observation:
+    return Observation(ObservationType.METRIC, text, job_id, {"kind": kind, **data})
+
+
 def _finished(vendor: str, job_id: str, outcome: Completed | Failed) -> Observation:
     if isinstance(outcome, Failed):
-        data: Mapping[str, object] = {"kind": "failed", "vendorId": vendor, "ending": outcome.ending.value}
+        data: Mapping[str, object] = {
+            "kind": "failed",
+            "vendorId": vendor,
+            "ending": outcome.ending.value,
+            "fault": outcome.fault.value,
+        }
         return Observation(ObservationType.ERROR, f"{vendor} failed the job: {outcome.reason}", job_id, data)
     data = {"kind": "completed", "finalMetrics": dict(outcome.final_metrics)}
     return Observation(ObservationType.METRIC, f"{vendor} completed the job", job_id, data)

@@ -6,6 +6,8 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from gpuagent.core.model import Quote
@@ -16,6 +18,8 @@ WORKLOAD, FILES, CHECKPOINT, CANCEL = "workload", "files", "checkpoint", "cancel
 """What a vendor may say that it accepts: a workload at all, files both ways, a checkpoint, the end of a job."""
 INLINE_MAX = 64 * 1024
 """Bytes of an input that travels within the order. Larger ones go before it, to vendors that take files."""
+INLINE_TOTAL_MAX = 256 * 1024
+"""Bytes of all that travels within one order."""
 
 
 def order_text(workload: str, resume: Checkpoint | None) -> str:
@@ -46,6 +50,12 @@ def job_params(quote: Quote) -> dict[str, Any]:
     return plain | json.loads(quote.order) if quote.order else plain
 
 
+def order_of(params: Mapping[str, Any]) -> str:
+    """The order in the parameters of a job: the text from which job_params() makes them; "" where there is none."""
+    order = {name: params[name] for name in ("workload", "resume") if name in params}
+    return canonical(order) if order else ""
+
+
 def params_sha256(quote: Quote) -> str:
     """The SHA-256 of the job's parameters, as they are reserved and sent."""
     return hashlib.sha256(canonical(job_params(quote)).encode()).hexdigest()
@@ -56,6 +66,29 @@ def ordered_workload(quote: Quote) -> Workload | None:
     return from_canonical(canonical(json.loads(quote.order)["workload"])) if quote.order else None
 
 
+def has_inputs(order: str) -> bool:
+    """Whether the job reads files that must be with the vendor before it is paid."""
+    return bool(order) and bool(sent_files(order))
+
+
+def sent_files(order: str) -> tuple[FileEntry, ...]:
+    """The files that go to the vendor before the order: all but the small ones that travel within it."""
+    inline = {file.sha256 for file in inline_files(order)}
+    return tuple(file for file in order_files(order) if file.sha256 not in inline)
+
+
+def inline_files(order: str) -> tuple[FileEntry, ...]:
+    """The small files that travel within the order: the smallest first, as long as all of them are few bytes."""
+    small, total = [], 0
+    for file in sorted(order_files(order), key=lambda file: (file.bytes, file.sha256)):
+        total += file.bytes
+        if file.bytes > INLINE_MAX or total > INLINE_TOTAL_MAX:
+            break
+        small.append(file)
+    return tuple(small)
+
+
+@lru_cache(maxsize=64)
 def order_files(order: str) -> tuple[FileEntry, ...]:
     """The files that a vendor needs for an order, each content once: the inputs kept here, and the checkpoint's."""
     if not order:

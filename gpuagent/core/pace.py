@@ -24,6 +24,17 @@ class Pace:
     poll_s: float = 1.0
     """Between two ticks of a run that is driven: how often its job is polled."""
 
+    share_bytes: int = 32 * 2**20
+    """Of a job's files one tick sends or fetches so many bytes at most,"""
+    share_s: float = 1.0
+    """or as many as come in so many seconds."""
+    slow_bytes_s: float = 64_000
+    """Files that come more slowly than this are not waited for, beyond patience_s."""
+
+    def collect_max_s(self, size: int) -> float:
+        """The time after which collecting so many bytes is given up, though something comes."""
+        return self.patience_s + size / self.slow_bytes_s
+
     def job_max_s(self, hours: float) -> float:
         """The time after which a job that was paid for so many hours is given up, though its vendor answers."""
         return hours * 3600 * self.overrun + self.patience_s

@@ -43,6 +43,9 @@ class Policy:
     approval_above: int | None = None
     approval_s: float = 3600
     halts: tuple[Halt, ...] = ()
+    inputs_to: str = "any"
+    file_max: int = 64_000_000
+    run_files_max: int = 512_000_000
 
 
 @dataclass(frozen=True, slots=True)

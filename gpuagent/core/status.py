@@ -11,7 +11,7 @@ from gpuagent.core.model import Authorized, Job, Reserved, Run, RunStatus, Settl
 from gpuagent.core.money import show_usd
 from gpuagent.core.pace import Pace
 from gpuagent.core.transitions import is_open
-from gpuagent.core.work import Completed, Failed, Owed, Underway, Work
+from gpuagent.core.work import Collecting, Completed, Failed, Owed, Underway, Work
 
 NEWS_TYPES = ("job_log", "metric")
 """Observations that a vendor's answer about a job leaves."""
@@ -122,12 +122,26 @@ def _authorized_text(job: Authorized, moment: _Moment) -> str:
     return f"{prefix}, the chain has not decided; the authorization {ending} at {moment.show(expires_at)}"
 
 
+def _collecting_text(work: Collecting, running: bool, moment: _Moment) -> str:
+    files = work.files or (work.offer.files if work.offer else ())
+    size = sum(file.bytes for file in files) / 1e6
+    text = f"the work is over, {len(files)} files of {size:.1f} MB are fetched"
+    if not running:
+        return f"{text}; not followed any more, the run has ended"
+    if work.hindered_since is not None:
+        given_up_at = moment.show(work.hindered_since + moment.pace.silence_s)
+        text += f", nothing came since {moment.show(work.hindered_since)} ({work.problem}), given up at {given_up_at}"
+    return text
+
+
 def _work_text(work: Work, running: bool, moment: _Moment, heard_at: float | None) -> str:
     match work:
         case Completed(at=at):
             return f"completed at {moment.show(at)}"
         case Failed(reason, at):
             return f"paid, failed at {moment.show(at)}: {reason[:REASON_MAX]}"
+        case Collecting():
+            return _collecting_text(work, running, moment)
         case Owed():
             text = "paid, the vendor has not named a job yet"
         case Underway(progress=progress):

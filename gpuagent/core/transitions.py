@@ -1,9 +1,13 @@
 """The state machine, pure. next_steps() names the steps that are due; apply() makes what an event changes.
 
-Reserved ──PaymentAuthorized──> Authorized ──PaymentSettled──> Settled ──JobClaimed, JobProgressed, JobFinished
+Reserved ──PaymentAuthorized──> Authorized ──PaymentSettled──> Settled
     └──────────JobDropped──────────> Voided <──PaymentVoided──────┘ (only while Authorized)
 
-A Reserved job may wait for PurchaseApproved first; RunCancelled ends the run and drops what is only Reserved.
+The work of a Settled job: Owed ──JobClaimed──> Underway ──CollectingBegan──> Collecting ──JobFinished──> Completed
+or Failed; without a workload there is nothing to collect. CheckpointKept and FilesKept say what is in the file store.
+
+A Reserved job may wait for PurchaseApproved and InputsDelivered first; RunCancelled ends the run and drops what is
+only Reserved.
 VendorReadmitted lets a running run buy of a vendor that it had ended with. PlannerCharged, PaymentAdopted and
 AskingCutShort fit every run, ended or not; PaymentAdopted makes Settled of whatever the job was.
 """
@@ -15,13 +19,22 @@ from gpuagent.core.adoption import adopted
 from gpuagent.core.events import (
     AskingCutShort,
     Authorize,
+    CheckpointKept,
+    CheckpointLost,
     Claim,
+    Collect,
+    CollectingBegan,
+    CollectingHindered,
+    Deliver,
     Event,
+    FilesKept,
+    InputsDelivered,
     JobAnswered,
     JobClaimed,
     JobDropped,
     JobFinished,
     JobProgressed,
+    JobStopped,
     JobWentSilent,
     Pay,
     PaymentAdopted,
@@ -38,11 +51,25 @@ from gpuagent.core.events import (
     PurchaseApproved,
     RunCancelled,
     Step,
+    Stop,
     VendorChosen,
     VendorReadmitted,
 )
 from gpuagent.core.model import Authorized, Cause, Job, Phase, Reserved, Run, RunStatus, Settled, Voided
-from gpuagent.core.work import Completed, Failed, JobEnding, Owed, Underway
+from gpuagent.core.orders import CANCEL, has_inputs
+from gpuagent.core.verdict import blamed
+from gpuagent.core.work import (
+    CheckpointOffer,
+    Collecting,
+    Completed,
+    Failed,
+    FileKind,
+    JobEnding,
+    JobFile,
+    Owed,
+    Underway,
+    with_metrics,
+)
 from gpuagent.errors import IllegalTransition
 
 
@@ -56,7 +83,7 @@ def next_steps(run: Run, now: float) -> tuple[Step, ...]:
     running = run.status is RunStatus.RUNNING
     first = next((place for place, job in enumerate(run.jobs) if job.job_id == run.ask_first), 0)
     in_turn = (*run.jobs[first:], *run.jobs[:first])
-    steps = [step for job in in_turn if (step := _step_for(job, running, now))]
+    steps = [step for job in in_turn for step in _steps_for(job, running, now)]
     steps.sort(key=lambda step: 0 if isinstance(step, Pay) else 2 if isinstance(step, Authorize) else 1)
     open_jobs = sum(map(is_open, run.jobs))
     if running and open_jobs < run.jobs_open_max and now >= run.wait_until:
@@ -64,24 +91,35 @@ def next_steps(run: Run, now: float) -> tuple[Step, ...]:
     return tuple(steps)
 
 
+def _steps_for(job: Job, running: bool, now: float) -> tuple[Step, ...]:
+    step = _step_for(job, running, now)
+    offered = running and isinstance(job, Settled) and isinstance(job.work, Underway) and job.work.offer
+    return (*((step,) if step else ()), *((Collect(job.job_id),) if offered else ()))
+
+
 def _step_for(job: Job, running: bool, now: float) -> Step | None:
     match job:
         case Reserved(approval=approval):
-            waits = job.unapproved and approval is not None and now < approval.expires_at
-            return None if waits else Authorize(job.job_id)
+            if job.unapproved and approval is not None and now < approval.expires_at:
+                return None
+            return Authorize(job.job_id) if job.delivered or not has_inputs(job.quote.order) else Deliver(job.job_id)
         case Authorized():
             return Pay(job.job_id)
         case Settled(work=Owed()) if running:
             return Claim(job.job_id)
         case Settled(work=Underway()) if running:
             return Poll(job.job_id)
+        case Settled(work=Collecting()) if running:
+            return Collect(job.job_id)
+        case Settled(work=Underway(asked_to_stop=False)) if CANCEL in job.quote.accepts:
+            return Stop(job.job_id)
     return None
 
 
 def is_open(job: Job) -> bool:
     """True while the job's money or work is undecided."""
     match job:
-        case Reserved() | Authorized() | Settled(work=Owed() | Underway()):
+        case Reserved() | Authorized() | Settled(work=Owed() | Underway() | Collecting()):
             return True
     return False
 
@@ -99,8 +137,9 @@ def ends_its_vendor(job: Job, vendor_id: str) -> bool:
 
 
 def is_over(run: Run) -> bool:
-    """True when the run has ended and no money is undecided: no step will ever be due again."""
-    return run.status is not RunStatus.RUNNING and budget.held(run) == 0
+    """True when the run has ended, no money is undecided and no vendor is to be told: no step is due ever again."""
+    to_tell = any(isinstance(step, Stop) for job in run.jobs for step in _steps_for(job, running=False, now=0))
+    return run.status is not RunStatus.RUNNING and budget.held(run) == 0 and not to_tell
 
 
 def phase(run: Run) -> Phase:
@@ -112,7 +151,7 @@ def phase(run: Run) -> Phase:
         return Phase.APPROVAL
     if any(isinstance(job, Reserved | Authorized) for job in run.jobs):
         return Phase.EXECUTING
-    if any(isinstance(job, Settled) and isinstance(job.work, Owed | Underway) for job in run.jobs):
+    if any(isinstance(job, Settled) and isinstance(job.work, Owed | Underway | Collecting) for job in run.jobs):
         return Phase.WAITING
     return Phase.WAITING if run.wait_until else Phase.PLANNING
 
@@ -143,6 +182,7 @@ def apply(run: Run, event: Event) -> Run:
     if not is_open(after):
         run = replace(run, waits=0, wait_until=0)  # what a wait was decided on has changed
     if isinstance(event, JobFinished) and isinstance(event.outcome, Completed):
+        run = blamed(run)
         reason = f"{job.quote.vendor_id} completed the job"
         return _ended(run, RunStatus.COMPLETED, reason, "another job completed first")
     return budget.check(run)
@@ -200,6 +240,8 @@ def _next_state(job: Job, event: Event) -> Job | None:
             if event.at >= approval.expires_at:
                 raise IllegalTransition("the request for approval has expired")
             return replace(job, approval=replace(approval, by=event.by))
+        case Reserved(), InputsDelivered():
+            return replace(job, delivered=True)
         case Reserved(), PaymentAuthorized():
             if job.unapproved:
                 raise IllegalTransition("the purchase is not approved")
@@ -229,9 +271,52 @@ def _next_state(job: Job, event: Event) -> Job | None:
             return replace(job, work=replace(work, silent_since=None, reply=event.reply, asked_at=asked_at))
         case Settled(work=Underway() as work), JobAnswered():
             return replace(job, work=replace(work, silent_since=None, reply=event.reply))
-        case Settled(work=Owed() | Underway()), JobFinished():
-            return replace(job, work=event.outcome)
+        case Settled(work=Underway() as work), JobStopped():
+            return replace(job, work=replace(work, asked_to_stop=True))
+        case Settled(work=Underway()), CollectingBegan():
+            return replace(job, work=event.work)
+        case Settled(work=Underway(offer=offer) | Collecting(offer=offer)), CheckpointKept() if offer:
+            return _kept(job, offer, event)
+        case Settled(work=Underway(offer=offer) as work), CheckpointLost() if not offer or offer.sha256 == event.sha256:
+            return replace(job, work=replace(work, offer=None, lost=event.sha256), files=_current(job))
+        case Settled(work=Collecting(offer=offer) as work), CheckpointLost() if offer and offer.sha256 == event.sha256:
+            return replace(job, work=replace(work, offer=None), files=_current(job))
+        case Settled(work=Underway()), FilesKept():
+            return replace(job, files=_with_files(job.files, event.files))
+        case Settled(work=Collecting() as work), FilesKept():
+            work = replace(work, hindered_since=None, problem="")
+            return replace(job, files=_with_files(job.files, event.files), work=work)
+        case Settled(work=Collecting(hindered_since=None) as work), CollectingHindered():
+            return replace(job, work=replace(work, hindered_since=event.at, problem=event.problem))
+        case Settled(work=Owed() | Underway() | Collecting()), JobFinished():
+            return replace(job, work=event.outcome, files=_with_files(job.files, event.files))
     return None
+
+
+def _kept(job: Settled, offer: CheckpointOffer, event: CheckpointKept) -> Settled:
+    """The job with its newest checkpoint whole; the files of the one before it are not the job's any more."""
+    work = job.work
+    if offer.sha256 != event.checkpoint.sha256 or not isinstance(work, Underway | Collecting):
+        raise IllegalTransition(f"{event} is not the checkpoint that was offered")
+    job = replace(job, files=_with_files(job.files, event.files), checkpoint=event.checkpoint)
+    return replace(job, files=_current(job), work=replace(work, offer=None))
+
+
+def _current(job: Settled) -> tuple[JobFile, ...]:
+    """The outputs, and the files of the checkpoint that is kept."""
+    contents = {(file.path, file.sha256) for file in job.checkpoint.files} if job.checkpoint else set()
+    return tuple(
+        file for file in job.files if file.kind is not FileKind.CHECKPOINT or (file.path, file.sha256) in contents
+    )
+
+
+def _with_files(files: tuple[JobFile, ...], more: tuple[JobFile, ...]) -> tuple[JobFile, ...]:
+    """Each output once; of a checkpoint's paths several contents, while the next one is being fetched."""
+    by_place = {
+        (file.kind, file.path, file.sha256 if file.kind is FileKind.CHECKPOINT else ""): file
+        for file in (*files, *more)
+    }
+    return tuple(by_place.values())
 
 
 def _settled(job: Authorized, event: PaymentSettled) -> Settled:
@@ -246,6 +331,10 @@ def _progressed(work: Underway, event: JobProgressed) -> Underway:
         logs_seen=work.logs_seen + len(event.new_logs),
         silent_since=None,
         reply=event.reply,
+        cursor=event.cursor or work.cursor,
+        metrics=with_metrics(work.metrics, event.metrics),
+        metrics_seen=work.metrics_seen + len(event.metrics),
+        offer=work.offer or event.offer,
     )
 
 

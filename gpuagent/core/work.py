@@ -3,7 +3,7 @@
 Times are Unix seconds. What a vendor lists is a FileEntry; it becomes a JobFile once its content is proven and kept.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -102,8 +102,9 @@ class Underway:
     """The vendor works on the job it named. silent_since: when it first did not answer, None while it does.
 
     reply: the vendor's own word for a state that is not simply running, such as queued. cursor: the vendor's mark of
-    the news that is stored. metrics: the last value of each metric. offer: the checkpoint that is being fetched.
-    asked_to_stop: whether the vendor was told that the job is not needed any more.
+    the news that is stored. metrics: the last value of each metric, of metrics_seen in all. offer: the checkpoint that
+    is being fetched; lost: the SHA-256 of the last that could not be. asked_to_stop: whether the vendor was told that
+    the job is not needed any more.
     """
 
     vendor_job_id: str
@@ -116,6 +117,7 @@ class Underway:
     metrics: Mapping[str, object] = field(default_factory=dict)
     metrics_seen: int = 0
     offer: CheckpointOffer | None = None
+    lost: str = ""
     asked_to_stop: bool = False
 
 
@@ -166,6 +168,16 @@ class Collecting:
     @property
     def vendor_job_id(self) -> str:
         return self.outcome.vendor_job_id
+
+
+def with_metrics(
+    latest: Mapping[str, object], metrics: Sequence[Mapping[str, object]], limit: int = 64
+) -> Mapping[str, object]:
+    """The last value of each metric, once these came, oldest first. limit: of names; later ones are left out."""
+    values = dict(latest)
+    for metric in metrics:
+        values |= {name: value for name, value in metric.items() if name in values or len(values) < limit}
+    return values
 
 
 Work = Owed | Underway | Collecting | Completed | Failed

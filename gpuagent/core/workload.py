@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
@@ -294,6 +295,7 @@ class Workload(JobPart):
         return hashlib.sha256(self.canonical.encode()).hexdigest()
 
 
+@lru_cache(maxsize=64)
 def from_canonical(text: str) -> Workload:
     """The workload of a canonical text, as it was stored."""
     return Workload.model_validate_json(text)

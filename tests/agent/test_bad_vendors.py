@@ -148,7 +148,7 @@ class Chatty:
     def __getattr__(self, name: str) -> object:
         return getattr(self.inner, name)
 
-    def status(self, _: Vendor, __: str) -> JobReport:
+    def status(self, _: Vendor, __: str, ___: str = "") -> JobReport:
         return JobReport(JobStatus.RUNNING, 0.5, tuple(map(str, range(self.lines))), {}, "", "")
 
 

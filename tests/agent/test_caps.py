@@ -150,8 +150,8 @@ class Lasting:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
-    def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal) -> Quote:
-        return replace(self.inner.quote(vendor, goal, gpu_type, max_hours), expires_at=7e9)
+    def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal, order: str = "") -> Quote:
+        return replace(self.inner.quote(vendor, goal, gpu_type, max_hours, order), expires_at=7e9)
 
 
 def test_a_quote_for_centuries_holds_nothing_for_longer_than_a_month(world: World) -> None:

@@ -56,7 +56,7 @@ def test_each_vendor_is_asked_for_the_gpu_as_it_spells_it_itself(make_world: Cal
     asked: dict[str, str] = {}
 
     class Asked(HttpVendor):
-        def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal) -> Quote:
+        def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal, order: str = "") -> Quote:
             asked[vendor.vendor_id] = gpu_type
             raise VendorError("no quote")
 

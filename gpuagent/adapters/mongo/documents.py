@@ -5,6 +5,7 @@ Money is Decimal128 USD, times are dates, ids are ObjectIds; fields are camelCas
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
 from bson import ObjectId
@@ -43,6 +44,8 @@ def run_document(run: Run) -> Document:
         "budgetTotal": money(run.budget),
         "gpuType": run.gpu_type,
         "maxHours": float(run.max_hours),
+        "workload": run.workload,
+        "workloadHash": sha256(run.workload.encode()).hexdigest() if run.workload else "",
         "planner": run.planner,
         "plannerArms": [{"planner": name, "weight": weight} for name, weight in run.planner_arms],
         "payer": run.payer,
@@ -87,6 +90,7 @@ def run_from(document: Document, jobs: Iterable[Document], payments: Iterable[Do
         wait_until=seconds(document["waitUntil"]) if document["waitUntil"] else 0,
         ask_first=document.get("askFirst", ""),  # an older record has none
         version=document["version"],
+        workload=document.get("workload", ""),  # likewise
     )
 
 
@@ -122,6 +126,7 @@ def vendor_document(vendor: Vendor) -> Document:
         "asset": vendor.asset,
         "secretEnv": vendor.secret_env,
         "enabled": vendor.enabled,
+        "trusted": vendor.trusted,
     }
 
 
@@ -138,4 +143,5 @@ def vendor_from(document: Mapping[str, Any]) -> Vendor:
         reliability=document["reliabilityScore"],
         gpu_types=tuple(document["supportedGpuTypes"]),
         enabled=document["enabled"],
+        trusted=document.get("trusted", False),
     )

@@ -5,6 +5,14 @@ from decimal import Decimal
 
 from bson import ObjectId
 
+from gpuagent.adapters.mongo.files import (
+    collecting_fields,
+    collecting_from,
+    files_fields,
+    kept_from,
+    underway_fields,
+    underway_from,
+)
 from gpuagent.adapters.mongo.values import Document, date, money, seconds
 from gpuagent.core.model import (
     Approval,
@@ -20,7 +28,9 @@ from gpuagent.core.model import (
     Voided,
 )
 from gpuagent.core.money import amount
-from gpuagent.core.work import Completed, Failed, JobEnding, Owed, Underway, Work
+from gpuagent.core.orders import job_params, order_of, params_sha256
+from gpuagent.core.resume import resumed_from
+from gpuagent.core.work import Collecting, Completed, Failed, Fault, JobEnding, Owed, Underway, Work
 
 HELD = ["reserved", "authorized"]
 """States of a job whose amount is held."""
@@ -39,19 +49,33 @@ def job_document(run: Run, job: Job) -> Document:
         "status": _job_status(job),
         "expectedCost": money(job.quote.amount),
         "actualCost": money(job.quote.amount if isinstance(job, Settled) else 0),
-        "jobParams": {"gpuType": job.quote.gpu_type, "maxHours": float(job.quote.max_hours)},
+        "jobParams": job_params(job.quote),
+        "paramsHash": params_sha256(job.quote),
         "quote": _quote_document(job.quote),
         "createdAt": date(job.reserved_at),
+        **_resumed_fields(run, job.quote),
         **_work_fields(work),
     }
+    if isinstance(job, Reserved):
+        document |= {"delivered": job.delivered}
     match job:
         case Reserved(approval=Approval() as approval):  # stays in the document, as evidence
             document |= {"approval": _approval_document(approval)}
         case Settled():
-            document |= {"settledAt": date(job.settlement.at)}
+            document |= {"settledAt": date(job.settlement.at), **files_fields(job)}
         case Voided():
             document |= {"errorMessage": job.reason, "cause": job.cause.value}
     return document
+
+
+def _resumed_fields(run: Run, quote: Quote) -> Document:
+    """The job and the checkpoint that an order goes on from, and the hours that are so not bought again."""
+    sha256 = resumed_from(quote)
+    for job in run.jobs:
+        if sha256 and isinstance(job, Settled) and job.checkpoint and job.checkpoint.sha256 == sha256:
+            origin = {"jobId": ObjectId(job.job_id), "sha256": sha256, "fraction": job.checkpoint.fraction}
+            return {"resumedFrom": origin, "hoursSaved": float(run.max_hours - quote.max_hours)}
+    return {}
 
 
 def _approval_document(approval: Approval) -> Document:
@@ -62,7 +86,7 @@ def _job_status(job: Job) -> str:
     match job:
         case Settled(work=Owed()):
             return "submitted"
-        case Settled(work=Underway()):
+        case Settled(work=Underway() | Collecting()):
             return "running"
         case Settled(work=Completed()):
             return "completed"
@@ -88,18 +112,23 @@ def _work_fields(work: Work | None) -> Document:
                 "logsSeen": logs_seen,
                 "silentSince": _since(silent_since),
                 "reply": reply,
+                **underway_fields(work),
             }
-        case Completed(vendor_job_id, at, final_metrics, artifact_url):
+        case Collecting():
+            return {"vendorJobId": work.vendor_job_id, "startedAt": date(work.started_at), **collecting_fields(work)}
+        case Completed(vendor_job_id, at, final_metrics, artifact_url, exit_code):
             return {
                 "vendorJobId": vendor_job_id,
                 "progress": 1.0,
                 "completedAt": date(at),
                 "finalMetrics": dict(final_metrics),
                 "artifactUrl": artifact_url,
+                "exitCode": exit_code,
             }
-        case Failed(reason, at, vendor_job_id, ending, readmitted_by):
+        case Failed(reason, at, vendor_job_id, ending, readmitted_by, fault, exit_code):
             identity = {"vendorJobId": vendor_job_id} if vendor_job_id else {}
-            end = {"completedAt": date(at), "ending": ending.value, "readmittedBy": readmitted_by}
+            verdict = {"fault": fault.value, "exitCode": exit_code}
+            end = {"completedAt": date(at), "ending": ending.value, "readmittedBy": readmitted_by, **verdict}
             return {"errorMessage": reason, **end, **identity}
     return {}
 
@@ -123,7 +152,8 @@ def _ending(document: Document) -> JobEnding:
 def job_from(document: Document, payment: Document | None) -> Job:
     job_id, quote, at = str(document["_id"]), _quote_from(document), seconds(document["createdAt"])
     if document["state"] == "reserved":
-        return Reserved(job_id, quote, at, _approval_from(document.get("approval")))
+        approval, delivered = _approval_from(document.get("approval")), document.get("delivered", False)
+        return Reserved(job_id, quote, at, approval, delivered)
     if document["state"] == "voided":
         authorization = authorization_from(payment) if payment else None
         header = payment["header"] if payment else ""
@@ -135,7 +165,8 @@ def job_from(document: Document, payment: Document | None) -> Job:
         answers = (payment["lastReply"], payment["namedJob"], payment["cancellation"])
         return Authorized(job_id, quote, at, authorization, header, *answers)
     settlement = Settlement(payment["x402TxId"], payment["blockNumber"], int(seconds(payment["settledAt"])))
-    return Settled(job_id, quote, at, authorization, header, settlement, _work_from(document))
+    files, checkpoint = kept_from(document)
+    return Settled(job_id, quote, at, authorization, header, settlement, _work_from(document), files, checkpoint)
 
 
 def _approval_from(document: Document | None) -> Approval | None:
@@ -150,6 +181,8 @@ def _work_from(document: Document) -> Work:
             silent_since = _time(document, "silentSince")
             asked_at = _time(document, "askedAt") or silent_since
             return Owed(seconds(document["owedSince"]), silent_since, asked_at, document.get("reply", ""))
+        case "running" if document.get("collecting"):
+            return collecting_from(document)
         case "running":
             return Underway(
                 document["vendorJobId"],
@@ -158,13 +191,16 @@ def _work_from(document: Document) -> Work:
                 document["logsSeen"],
                 _time(document, "silentSince"),
                 document.get("reply", ""),
+                **underway_from(document),
             )
         case "completed":
             at, metrics = seconds(document["completedAt"]), document["finalMetrics"]
-            return Completed(document["vendorJobId"], at, metrics, document["artifactUrl"])
+            exit_code = document.get("exitCode")
+            return Completed(document["vendorJobId"], at, metrics, document["artifactUrl"], exit_code)
     at = seconds(document["completedAt"])
     vendor_job_id, readmitted_by = document.get("vendorJobId", ""), document.get("readmittedBy", "")
-    return Failed(document["errorMessage"], at, vendor_job_id, _ending(document), readmitted_by)
+    verdict = Fault(document.get("fault", Fault.VENDOR)), document.get("exitCode")
+    return Failed(document["errorMessage"], at, vendor_job_id, _ending(document), readmitted_by, *verdict)
 
 
 def _quote_document(quote: Quote) -> Document:
@@ -176,6 +212,7 @@ def _quote_document(quote: Quote) -> Document:
         "asset": quote.asset,
         "expiresAt": date(quote.expires_at),
         "etaSeconds": quote.eta_s,
+        "accepts": list(quote.accepts),
     }
 
 
@@ -192,6 +229,8 @@ def _quote_from(job: Document) -> Quote:
         eta_s=quote["etaSeconds"],
         gpu_type=job["jobParams"]["gpuType"],
         max_hours=Decimal(str(job["jobParams"]["maxHours"])),
+        order=order_of(job["jobParams"]),
+        accepts=tuple(quote.get("accepts", ())),
     )
 
 

@@ -14,6 +14,7 @@ from gpuagent.adapters.mongo.values import Document, seconds
 from gpuagent.core.context import PastJob
 from gpuagent.core.model import HOURS_MIN, Cause, Run
 from gpuagent.core.money import amount
+from gpuagent.core.work import Fault
 
 FIELDS = ("vendorId", "status", "state", "expectedCost", "actualCost", "jobParams", "createdAt", "completedAt")
 
@@ -37,7 +38,11 @@ def read(
     """
     has_ended = {
         "$or": [
-            {"state": "settled", "status": {"$in": ["completed", "failed"]}},
+            {
+                "state": "settled",
+                "status": {"$in": ["completed", "failed"]},
+                "fault": {"$nin": [Fault.PROGRAM.value, Fault.TIME.value]},
+            },
             {"state": "voided", "cause": Cause.VENDOR.value},
         ]
     }

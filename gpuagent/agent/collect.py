@@ -1,0 +1,204 @@
+"""The collection of a job's files: a share a tick, resumable, each proven by its SHA-256 while it is stored.
+
+It moves no money. A vendor that lists a file and does not deliver it has failed, whatever it says of the job.
+"""
+
+from collections.abc import Sequence
+from contextlib import closing
+
+from gpuagent.agent.market import find_vendor
+from gpuagent.agent.share import Share, new_share
+from gpuagent.core.events import (
+    CheckpointKept,
+    CheckpointLost,
+    CollectingHindered,
+    Event,
+    FilesKept,
+    JobFinished,
+)
+from gpuagent.core.model import Run, Settled
+from gpuagent.core.ports import Ports
+from gpuagent.core.resume import read_fraction
+from gpuagent.core.text import clean
+from gpuagent.core.transitions import find_job
+from gpuagent.core.verdict import success_problem
+from gpuagent.core.work import (
+    Checkpoint,
+    CheckpointOffer,
+    Collecting,
+    Completed,
+    Failed,
+    FileEntry,
+    FileKind,
+    JobFile,
+    Underway,
+)
+from gpuagent.core.workload import PROGRESS, from_canonical
+from gpuagent.errors import (
+    FileAltered,
+    IllegalTransition,
+    VendorBusy,
+    VendorError,
+    VendorTokenMissing,
+    VendorUnauthorized,
+)
+
+PROGRESS_MAX = 64 * 1024
+PROBLEM_MAX = 300
+
+
+def collect(run: Run, job_id: str, ports: Ports) -> Event | None:
+    """A share of the files: of the checkpoint that is offered, or of the outputs once the work is over.
+
+    None where nothing is whole yet. Raises StoreError, VendorTokenMissing.
+    """
+    job = find_job(run, job_id)
+    if not isinstance(job, Settled) or not isinstance(job.work, Underway | Collecting):
+        raise IllegalTransition(f"{job} has no files to collect")
+    fetch = _Fetch(job, ports)
+    if job.work.offer:
+        return _collect_checkpoint(job, job.work.offer, fetch, ports)
+    if isinstance(job.work, Underway):
+        raise IllegalTransition(f"{job} has no files to collect")
+    return _collect_outputs(run, job, job.work, fetch, ports)
+
+
+class _Fetch:
+    """One tick's fetching of files of a job. kept: those that became whole. problem: what ended it."""
+
+    def __init__(self, job: Settled, ports: Ports) -> None:
+        self._job, self._ports = job, ports
+        self._share: Share = new_share(ports)
+        self.kept: list[JobFile] = []
+        self.came = 0
+        """Bytes that came."""
+
+    def all(self, entries: Sequence[FileEntry], kind: FileKind, checkpoint: str = "") -> bool:
+        """Whether all of these files are kept by now. Raises VendorError, FileAltered."""
+        have = {(file.kind, file.path, file.sha256) for file in self._job.files}
+        for entry in entries:
+            if (kind, entry.path, entry.sha256) in have:
+                continue
+            if (self._share.seconds <= 0 and entry.bytes) or not self._whole(entry, checkpoint):
+                return False
+            at = self._ports.clock.now()
+            self.kept.append(JobFile(entry.path, entry.bytes, entry.sha256, kind, at))
+        return True
+
+    def _whole(self, entry: FileEntry, checkpoint: str) -> bool:
+        files, upload = self._ports.files, f"{self._job.job_id}-{entry.sha256}"
+        received = files.received(upload)
+        if received < entry.bytes:
+            vendor = find_vendor(self._job.quote.vendor_id, self._ports)
+            work = self._job.work
+            assert isinstance(work, Underway | Collecting)
+            stream = self._ports.vendor_api.read_file(
+                vendor, work.vendor_job_id, entry, received, self._share.seconds, checkpoint
+            )
+            before = received
+            try:
+                with closing(stream) as parts:  # type: ignore[type-var]
+                    received = files.extend(upload, before, self._share.cut(parts), entry.bytes)
+            except VendorError:
+                received = files.received(upload)
+                raise
+            finally:
+                self.came += received - before
+        if received < entry.bytes:
+            return False
+        files.finish(upload, entry.sha256, entry.bytes)
+        return True
+
+
+def _collect_checkpoint(job: Settled, offer: CheckpointOffer, fetch: _Fetch, ports: Ports) -> Event | None:
+    try:
+        whole = fetch.all(offer.files, FileKind.CHECKPOINT, offer.sha256)
+    except VendorTokenMissing:
+        raise
+    except (VendorBusy, VendorUnauthorized) as error:
+        return _hindered(job, fetch, str(error), ports) or _given_up_checkpoint(job, offer, str(error), ports)
+    except VendorError as error:
+        return CheckpointLost(job.job_id, offer.sha256, clean(str(error), PROBLEM_MAX))
+    if not whole:
+        return _progress(job, fetch, ports)
+    at = ports.clock.now()
+    checkpoint = Checkpoint(offer.sha256, offer.files, _fraction(offer, ports), at)
+    return CheckpointKept(job.job_id, checkpoint, tuple(fetch.kept))
+
+
+def _given_up_checkpoint(job: Settled, offer: CheckpointOffer, problem: str, ports: Ports) -> Event | None:
+    """A checkpoint is only worth so much waiting: the job goes on, and there will be another."""
+    work = job.work
+    if isinstance(work, Collecting) and not _is_out_of_patience(work, ports):
+        return None
+    return CheckpointLost(job.job_id, offer.sha256, clean(problem, PROBLEM_MAX))
+
+
+def _collect_outputs(run: Run, job: Settled, work: Collecting, fetch: _Fetch, ports: Ports) -> Event | None:
+    problem = ""
+    try:
+        whole = fetch.all(work.files, FileKind.OUTPUT)
+    except VendorTokenMissing:
+        raise
+    except FileAltered as error:
+        return _failed(job, work, str(error), fetch, ports)
+    except VendorError as error:
+        whole, problem = False, clean(str(error), PROBLEM_MAX)
+    if not whole:
+        if _is_out_of_patience(work, ports):
+            return _failed(job, work, f"not delivered in time: {problem or 'files come too slowly'}", fetch, ports)
+        return _hindered(job, fetch, problem, ports) if problem else _progress(job, fetch, ports)
+    outcome, kept = work.outcome, tuple(fetch.kept)
+    return JobFinished(job.job_id, _tested(run, job, outcome, kept, ports), files=kept)
+
+
+def _tested(
+    run: Run, job: Settled, outcome: Completed | Failed, kept: tuple[JobFile, ...], ports: Ports
+) -> Completed | Failed:
+    """The outcome after our own test, which alone makes a result count."""
+    if isinstance(outcome, Failed) or not run.workload:
+        return outcome
+    why = success_problem(from_canonical(run.workload), outcome, (*job.files, *kept))
+    if not why:
+        return outcome
+    reason = f"{job.quote.vendor_id} says completed, and our test says no: {why}"
+    return Failed(reason, ports.clock.now(), outcome.vendor_job_id, exit_code=outcome.exit_code)
+
+
+def _failed(job: Settled, work: Collecting, why: str, fetch: _Fetch, ports: Ports) -> JobFinished:
+    """What the vendor listed it does not deliver: that is its own doing, whatever exit code it named."""
+    reason = f"{job.quote.vendor_id} does not deliver what it listed: {clean(why, PROBLEM_MAX)}"
+    return JobFinished(job.job_id, Failed(reason, ports.clock.now(), work.vendor_job_id), files=tuple(fetch.kept))
+
+
+def _progress(job: Settled, fetch: _Fetch, ports: Ports) -> Event | None:
+    if fetch.kept or (fetch.came and isinstance(job.work, Collecting) and job.work.hindered_since is not None):
+        return FilesKept(job.job_id, tuple(fetch.kept))
+    if fetch.came or not isinstance(job.work, Collecting):
+        return None
+    return _hindered(job, fetch, "nothing came", ports)
+
+
+def _hindered(job: Settled, fetch: _Fetch, problem: str, ports: Ports) -> Event | None:
+    """The first of several tries in which nothing came, None for those that follow."""
+    if fetch.kept:
+        return FilesKept(job.job_id, tuple(fetch.kept))
+    if fetch.came or not isinstance(job.work, Collecting) or job.work.hindered_since is not None:
+        return None
+    return CollectingHindered(job.job_id, ports.clock.now(), clean(problem, PROBLEM_MAX))
+
+
+def _is_out_of_patience(work: Collecting, ports: Ports) -> bool:
+    now, pace = ports.clock.now(), ports.pace
+    if work.hindered_since is not None and now - work.hindered_since > pace.silence_s:
+        return True
+    files = (*work.files, *(work.offer.files if work.offer else ()))
+    return now - work.since > pace.collect_max_s(sum(file.bytes for file in files))
+
+
+def _fraction(offer: CheckpointOffer, ports: Ports) -> float | None:
+    """How far the checkpoint reaches, by its progress.json; None without a usable word."""
+    entry = next((file for file in offer.files if file.path == PROGRESS), None)
+    if entry is None or entry.bytes > PROGRESS_MAX:
+        return None
+    return read_fraction(b"".join(ports.files.read(entry.sha256)))

@@ -1,0 +1,51 @@
+"""The delivery of the files that a job reads, before it is paid: resumable, each content at most once."""
+
+from gpuagent.agent.market import find_vendor
+from gpuagent.agent.share import Share, new_share
+from gpuagent.agent.suitable import unsuitable
+from gpuagent.core.events import Event, InputsDelivered, JobDropped
+from gpuagent.core.model import Cause, Reserved, Run, Vendor
+from gpuagent.core.orders import sent_files
+from gpuagent.core.ports import Ports
+from gpuagent.core.transitions import find_job
+from gpuagent.core.work import FileEntry
+from gpuagent.errors import FileMissing, IllegalTransition, VendorBusy, VendorError, VendorTokenMissing
+
+
+def deliver(run: Run, job_id: str, ports: Ports) -> Event | None:
+    """A share of the files that the vendor lacks; None while there are more of them.
+
+    The reservation is dropped when its quote has expired, its vendor may not have the files any more, or takes them
+    not. Raises VendorTokenMissing.
+    """
+    job = find_job(run, job_id)
+    if not isinstance(job, Reserved):
+        raise IllegalTransition(f"{job} is not reserved")
+    if job.quote.expires_at <= ports.store.now():
+        return JobDropped(job_id, "the quote expired before all files were sent", Cause.UNNEEDED)
+    vendor = find_vendor(job.quote.vendor_id, ports)
+    if problem := unsuitable(run, vendor, job.quote, ports.store.policy()):
+        return JobDropped(job_id, problem, Cause.POLICY)
+    share = new_share(ports)
+    try:
+        for file in sent_files(job.quote.order):
+            if not _sent(vendor, job, file, share, ports):
+                return None
+    except (VendorTokenMissing, VendorBusy):
+        raise  # our own slip, or a vendor that asks to come again: the quote's end bounds the wait
+    except FileMissing as error:
+        return JobDropped(job_id, f"{error}: it was to be sent", Cause.UNNEEDED)
+    except VendorError as error:
+        return JobDropped(job_id, str(error))
+    return InputsDelivered(job_id)
+
+
+def _sent(vendor: Vendor, job: Reserved, file: FileEntry, share: Share, ports: Ports) -> bool:
+    """Whether the vendor has all of the file, which it may have had before."""
+    received = ports.vendor_api.input_received(vendor, job, file)
+    while received < file.bytes and share.seconds > 0:
+        before, parts = received, share.cut(ports.files.read(file.sha256, received))
+        received = ports.vendor_api.send_input(vendor, job, file, before, parts)
+        if received <= before:
+            raise VendorError(f"{vendor.vendor_id} takes no more of {file.path} than {received} of {file.bytes} bytes")
+    return received >= file.bytes

@@ -1,0 +1,99 @@
+"""What a vendor's word about a job comes to: its end, the files to fetch, and a checkpoint worth fetching."""
+
+from gpuagent.core.events import CollectingBegan, JobFinished
+from gpuagent.core.model import Run, Settled
+from gpuagent.core.orders import FILES
+from gpuagent.core.ports import Ports
+from gpuagent.core.verdict import failure_reason, fault_of, room, wanted
+from gpuagent.core.work import (
+    CheckpointOffer,
+    Collecting,
+    Completed,
+    Failed,
+    Fault,
+    JobEnding,
+    JobReport,
+    JobStatus,
+    Underway,
+    with_metrics,
+)
+from gpuagent.core.workload import from_canonical
+
+
+def end_of_work(
+    run: Run, job: Settled, work: Underway, report: JobReport, logs: tuple[str, ...], now: float, ports: Ports
+) -> CollectingBegan | JobFinished | None:
+    """The end of the job by its vendor's word, None while it goes on. With a workload its files are collected first."""
+    match report.status:
+        case JobStatus.COMPLETED:
+            return _completed(run, job, work, report, logs, now, ports)
+        case JobStatus.FAILED:
+            return _failed(run, job, work, report, logs, now, ports)
+    return None
+
+
+def offered_checkpoint(
+    run: Run, job: Settled, work: Underway, report: JobReport, now: float, ports: Ports, *, at_end: bool = False
+) -> tuple[CheckpointOffer | None, str]:
+    """The listed checkpoint, if it is new and due; else None, with the reason where it is one that may not be kept.
+
+    at_end: the job is over, so that a new one is due whatever its `every` says.
+    """
+    offer = report.checkpoint
+    if not run.workload or offer is None or work.offer or FILES not in job.quote.accepts:
+        return None, ""
+    wish = from_canonical(run.workload).checkpoint
+    if wish is None or offer.sha256 == work.lost or (job.checkpoint and job.checkpoint.sha256 == offer.sha256):
+        return None, ""
+    if job.checkpoint and not at_end and now - job.checkpoint.at < wish.every:
+        return None, ""
+    rules, size = ports.store.policy(), sum(file.bytes for file in offer.files)
+    # What the job's checkpoint before this one takes becomes free.
+    freed = sum(file.bytes for file in job.checkpoint.files) if job.checkpoint else 0
+    limit = room(run, rules.run_files_max) + freed
+    if size > limit or any(file.bytes > rules.file_max for file in offer.files):
+        return None, f"its checkpoint of {size} bytes is larger than the policy allows (file_max, run_files_max)"
+    return offer, ""
+
+
+def _completed(
+    run: Run, job: Settled, work: Underway, report: JobReport, logs: tuple[str, ...], now: float, ports: Ports
+) -> CollectingBegan | JobFinished:
+    metrics = {**report.final_metrics, **with_metrics(work.metrics, report.metrics)}
+    outcome = Completed(work.vendor_job_id, now, metrics, report.artifact_url, report.exit_code)
+    if not run.workload:
+        return JobFinished(job.job_id, outcome, logs, report.metrics)
+    rules = ports.store.policy()
+    free = room(run, rules.run_files_max)
+    files, problem = wanted(from_canonical(run.workload), report.files, rules.file_max, free)
+    if problem:
+        left_out = f" ({'; '.join(report.refused)})" if report.refused else ""
+        reason = f"{job.quote.vendor_id} says completed, and {problem}{left_out}"
+        failed = Failed(reason, now, work.vendor_job_id, exit_code=report.exit_code)
+        return JobFinished(job.job_id, failed, logs, report.metrics)
+    return CollectingBegan(job.job_id, Collecting(outcome, work.started_at, now, files), logs, report.metrics)
+
+
+def _failed(
+    run: Run, job: Settled, work: Underway, report: JobReport, logs: tuple[str, ...], now: float, ports: Ports
+) -> CollectingBegan | JobFinished:
+    workload = from_canonical(run.workload) if run.workload else None
+    fault = fault_of(report, job.quote, work.started_at, now, workload)
+    at_once = fault is not Fault.PROGRAM and now - work.started_at < ports.pace.at_once_s
+    reason = failure_reason(report, logs)
+    if fault is Fault.TIME:
+        reason = f"the paid time ended at {work.progress:.0%}: {reason}"
+    outcome = Failed(
+        reason,
+        now,
+        work.vendor_job_id,
+        JobEnding.AT_ONCE if at_once else JobEnding.REPORTED,
+        fault=fault,
+        exit_code=report.exit_code if fault is Fault.PROGRAM else None,
+    )
+    offer, _ = offered_checkpoint(run, job, work, report, now, ports, at_end=True)
+    offer = offer or work.offer
+    if offer:
+        collecting = Collecting(outcome, work.started_at, now, offer=offer)
+        return CollectingBegan(job.job_id, collecting, logs, report.metrics)
+    return JobFinished(job.job_id, outcome, logs, report.metrics)

@@ -1,0 +1,39 @@
+"""Whether a vendor may and can have a run's work, beside what it costs."""
+
+from collections.abc import Collection
+
+from gpuagent.core.model import Quote, Run, Vendor
+from gpuagent.core.orders import CHECKPOINT, FILES, WORKLOAD, order_files, sent_files
+from gpuagent.core.policy import Policy
+from gpuagent.core.resume import resumed_from
+from gpuagent.core.verdict import to_confirm
+from gpuagent.core.workload import from_canonical
+
+
+def unsuitable(run: Run, vendor: Vendor, quote: Quote, rules: Policy) -> str:
+    """Why this vendor is not to have the run's work, "" where it may. Nothing is asked of a run without a workload."""
+    if not run.workload:
+        return ""
+    workload = from_canonical(run.workload)
+    if WORKLOAD not in quote.accepts:
+        return "runs no job files"
+    if FILES not in quote.accepts and (workload.outputs or workload.checkpoint or sent_files(quote.order)):
+        return "takes and returns no files"
+    if resumed_from(quote) and CHECKPOINT not in quote.accepts:
+        return "cannot go on from a checkpoint"
+    if workload.secrets and not vendor.trusted:
+        return f"is not trusted with secrets ({', '.join(workload.secrets)}): `gpuagent vendor trust` says who is"
+    if rules.inputs_to == "trusted" and not vendor.trusted and order_files(quote.order):
+        return "is not trusted with files, and the policy keeps them from such vendors"
+    return ""
+
+
+def confirmations(run: Run, able: Collection[str]) -> dict[str, str]:
+    """Why vendors are not asked once more, by vendor_id: another one is to confirm the exit code that they reported.
+
+    able: the vendors that could be paid. Where no other is among them, the same one is asked.
+    """
+    codes = to_confirm(run) if run.workload else {}
+    if not set(able) - set(codes):
+        return {}
+    return {vendor: f"reported exit code {code}, which another vendor is to confirm" for vendor, code in codes.items()}

@@ -1,0 +1,82 @@
+"""The rest of a run's work: how many hours the next job is to buy, and from which checkpoint it goes on. Pure."""
+
+import json
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
+
+from gpuagent.core.model import HOURS_MIN, Quote, Run, Settled
+from gpuagent.core.orders import order_text
+from gpuagent.core.work import Checkpoint, Failed, Fault
+
+MINUTE_HOURS = Decimal("0.02")
+"""A minute, in the hundredths of an hour that are bought: the least that a resumed job is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remainder:
+    """The work that is left. hours: GPU hours; checkpoint: None begins anew."""
+
+    hours: Decimal
+    checkpoint: Checkpoint | None = None
+
+
+def remainder(run: Run) -> Remainder:
+    """The work that the run's next job has to do: the whole of it, or what its newest usable checkpoint leaves."""
+    checkpoints = [checkpoint for checkpoint in _kept(run) if checkpoint.sha256 not in spoiled(run)]
+    if not run.workload or not checkpoints:
+        return Remainder(run.max_hours)
+    newest = max(checkpoints, key=lambda checkpoint: checkpoint.at)
+    return Remainder(hours_left(run.max_hours, newest.fraction), newest)
+
+
+def next_order(run: Run) -> str:
+    """The canonical text of what the run's next job has to do; "" without a workload."""
+    return order_text(run.workload, remainder(run).checkpoint)
+
+
+def hours_left(hours: Decimal, fraction: float | None) -> Decimal:
+    """What a checkpoint leaves of the hours, in hundredths, rounded up; at least a minute, never more than all."""
+    if fraction is None:
+        return hours
+    share = Decimal(1) - min(max(Decimal(str(fraction)), Decimal(0)), Decimal(1))
+    left = (hours * share).quantize(HOURS_MIN, ROUND_CEILING)
+    return min(max(left, MINUTE_HOURS), hours)
+
+
+def resumed_from(quote: Quote) -> str:
+    """The SHA-256 of the checkpoint's manifest from which the order goes on, "" for one that begins anew."""
+    return str(json.loads(quote.order).get("resume", {}).get("sha256", "")) if quote.order else ""
+
+
+def spoiled(run: Run) -> frozenset[str]:
+    """The checkpoints that led nowhere: a job went on from one, its program or its time ended, and it kept none newer.
+
+    A vendor may leave a checkpoint on which every program fails, or whose word of how far it reaches is wrong.
+    """
+    return frozenset(
+        resumed_from(job.quote)
+        for job in run.jobs
+        if isinstance(job, Settled)
+        and isinstance(job.work, Failed)
+        and (job.work.exit_code is not None or job.work.fault is Fault.TIME)
+        and (job.checkpoint is None or job.checkpoint.sha256 == resumed_from(job.quote))
+    ) - {""}
+
+
+def read_fraction(content: bytes) -> float | None:
+    """The program's own word, from 0 to 1; None where it gives no number."""
+    try:
+        fraction = json.loads(content, parse_constant=lambda _: None)["fraction"]
+        value = float(fraction) if isinstance(fraction, int | float) and not isinstance(fraction, bool) else None
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return None
+    return None if value is None else min(max(value, 0.0), 1.0)
+
+
+def _kept(run: Run) -> list[Checkpoint]:
+    """The checkpoints of the jobs that have failed: what a job that goes on leaves is its own."""
+    return [
+        job.checkpoint
+        for job in run.jobs
+        if isinstance(job, Settled) and isinstance(job.work, Failed) and job.checkpoint
+    ]

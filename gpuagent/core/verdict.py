@@ -1,0 +1,128 @@
+"""Our own verdict on a job: the success test, whose fault a failure is, and when buying once more is of no use. Pure.
+
+One vendor's word for an exit code may be a lie to save work, so the work is bought once more elsewhere. Where a second
+job ends with the same code, the program is at fault: the run ends, and no vendor is blamed.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from gpuagent.core.model import Job, Quote, Run, Settled
+from gpuagent.core.resume import resumed_from, spoiled
+from gpuagent.core.work import Completed, Failed, Fault, FileEntry, JobFile, JobReport
+from gpuagent.core.workload import Workload, from_canonical
+
+TIME_UP = 0.97
+"""A job that ends so late in its paid time, without an exit code, has used it up: clocks differ a little."""
+TAIL_LINES, TAIL_CHARS = 3, 300
+
+
+def wanted(
+    workload: Workload, manifest: Iterable[FileEntry], file_max: int, room: int
+) -> tuple[tuple[FileEntry, ...], str]:
+    """The outputs to fetch of what a vendor lists, and what is wrong with the list, "" for nothing.
+
+    file_max: bytes of one file by the policy; room: what the run's files may still take.
+    """
+    listed = {entry.path: entry for entry in manifest}
+    files = []
+    for output in workload.outputs:
+        entry, limit = listed.get(output.path), min(output.max_bytes, file_max)
+        if entry and entry.bytes <= min(limit, room):
+            files.append(entry)
+            room -= entry.bytes
+        elif output.required and not entry:
+            return (), f"there is no {output.path}"
+        elif output.required and entry:
+            return (), f"{output.path} has {entry.bytes} bytes, where {min(limit, room)} are allowed"
+    return tuple(files), ""
+
+
+def room(run: Run, run_files_max: int) -> int:
+    """The bytes that files of the run may still take, by the policy."""
+    files = {file.sha256: file.bytes for job in run.jobs if isinstance(job, Settled) for file in job.files}
+    inputs = {entry.sha256: entry.bytes or 0 for entry in from_canonical(run.workload).inputs} if run.workload else {}
+    return max(run_files_max - sum((files | inputs).values()), 0)
+
+
+def success_problem(workload: Workload, outcome: Completed, files: Iterable[JobFile]) -> str:
+    """Why the success test says no, "" where the work is done. files: those that are proven."""
+    test, paths = workload.success, {file.path for file in files}
+    if test.exit_code is not None and outcome.exit_code != test.exit_code:
+        reported = "none" if outcome.exit_code is None else outcome.exit_code
+        return f"exit code {reported}, and {test.exit_code} means success"
+    for output in workload.outputs:
+        if output.required and output.path not in paths:
+            return f"there is no {output.path}"
+    return test.metric.problem(outcome.final_metrics) if test.metric else ""
+
+
+def fault_of(report: JobReport, quote: Quote, started_at: float, now: float, workload: Workload | None) -> Fault:
+    """Whose fault a job that its vendor calls failed is, by our own clock and the program's exit code."""
+    if report.exit_code is not None and report.exit_code != (workload.success.exit_code if workload else 0):
+        return Fault.PROGRAM
+    paid_s = float(quote.max_hours) * 3600
+    return Fault.TIME if workload and now - started_at >= paid_s * TIME_UP else Fault.VENDOR
+
+
+def failure_reason(report: JobReport, last_lines: Iterable[str]) -> str:
+    """The reason in words: the exit code with the last lines of the log, or what the vendor says."""
+    if report.exit_code is None:
+        silent = f"the vendor says {report.word}" if report.word else "the vendor gives no reason"
+        return report.error_message or silent
+    tail = " | ".join(line.strip() for line in list(last_lines)[-TAIL_LINES:] if line.strip())[-TAIL_CHARS:]
+    return f"exit code {report.exit_code}" + (f": {tail}" if tail else f": {report.error_message or 'no log'}")
+
+
+def hopeless(run: Run) -> str:
+    """Why buying the work once more is of no use, "" while it may be."""
+    if not run.workload:
+        return ""
+    workload = from_canonical(run.workload)
+    for job, work in _failed(run):
+        if work.fault is Fault.TIME and not resumed_from(job.quote) and job.checkpoint is None:
+            return (
+                f"the paid time ended at {job.quote.vendor_id}, and no checkpoint was kept: "
+                f"max_duration ({workload.max_duration} s) was too short"
+            )
+    codes: dict[int, int] = {}
+    for _, work in _failed(run):
+        if work.exit_code is None or workload.on_exit.get(work.exit_code) == "retry":
+            continue
+        if workload.on_exit.get(work.exit_code) == "stop":
+            return f"{work.reason}. on_exit says to stop"
+        codes[work.exit_code] = codes.get(work.exit_code, 0) + 1
+        if codes[work.exit_code] >= workload.program_failures:
+            times = codes[work.exit_code]
+            return f"the work ended {times} times in the same way, which is not the vendors' doing: {work.reason}"
+    if sum(codes.values()) > workload.program_failures:
+        return f"the program failed {sum(codes.values())} times: {_failed(run)[-1][1].reason}"
+    return ""
+
+
+def to_confirm(run: Run) -> Mapping[str, int]:
+    """The vendors that reported an exit code, which another is to confirm: vendor_id to exit code."""
+    return {job.quote.vendor_id: work.exit_code for job, work in _failed(run) if work.exit_code is not None}
+
+
+def blamed(run: Run) -> Run:
+    """The run once a job has completed: whoever reported a failing program before reported what was not so.
+
+    But not where the job went on from a checkpoint that led nowhere.
+    """
+    led_nowhere = spoiled(run)
+
+    def judged(job: Job) -> Job:
+        if not isinstance(job, Settled) or not isinstance(job.work, Failed) or job.work.fault is not Fault.PROGRAM:
+            return job
+        workload = from_canonical(run.workload)
+        is_retry = job.work.exit_code is not None and workload.on_exit.get(job.work.exit_code) == "retry"
+        if is_retry or resumed_from(job.quote) in led_nowhere:
+            return job
+        return replace(job, work=replace(job.work, fault=Fault.VENDOR))
+
+    return replace(run, jobs=tuple(map(judged, run.jobs))) if run.workload else run
+
+
+def _failed(run: Run) -> list[tuple[Settled, Failed]]:
+    return [(job, job.work) for job in run.jobs if isinstance(job, Settled) and isinstance(job.work, Failed)]

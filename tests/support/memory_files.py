@@ -1,0 +1,61 @@
+"""A file store in memory, which keeps every promise of the port but durability."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+
+from gpuagent.errors import FileAltered, FileMissing
+
+PART = 64 * 1024
+
+
+class MemoryFiles:
+    """The port FileStore. contents: by SHA-256. uploads: what came of those that are not finished."""
+
+    def __init__(self) -> None:
+        self.contents: dict[str, bytes] = {}
+        self.uploads: dict[str, bytes] = {}
+
+    def put(self, content: bytes) -> str:
+        """The SHA-256 of a content that is there from now on."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        self.contents[sha256] = content
+        return sha256
+
+    def size(self, sha256: str) -> int | None:
+        content = self.contents.get(sha256)
+        return None if content is None else len(content)
+
+    def received(self, upload: str) -> int:
+        return len(self.uploads.get(upload, b""))
+
+    def extend(self, upload: str, start: int, parts: Iterable[bytes], size: int) -> int:
+        for part in parts:
+            kept = self.uploads.get(upload, b"")
+            if len(kept) != start:
+                return len(kept)
+            if start + len(part) > size:
+                raise FileAltered(f"more came than the {size} bytes that were announced")
+            self.uploads[upload] = kept + part
+            start += len(part)
+        return start
+
+    def finish(self, upload: str, sha256: str, size: int) -> None:
+        content = self.uploads.get(upload, b"")
+        if len(content) != size or hashlib.sha256(content).hexdigest() != sha256:
+            self.uploads.pop(upload, None)
+            raise FileAltered(f"{len(content)} of {size} bytes came, or another content")
+        self.contents[sha256] = content
+
+    def read(self, sha256: str, start: int = 0) -> Iterator[bytes]:
+        if sha256 not in self.contents:
+            raise FileMissing(f"the file store has no file {sha256}")
+        content = self.contents[sha256]
+        yield from (content[at : at + PART] for at in range(start, len(content), PART))
+
+    def delete(self, sha256: str) -> None:
+        self.contents.pop(sha256, None)
+
+    def sweep(self, before: float) -> int:
+        freed = sum(map(len, self.uploads.values()))
+        self.uploads.clear()
+        return freed
