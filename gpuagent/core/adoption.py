@@ -22,14 +22,17 @@ def adopted(run: Run, event: PaymentAdopted) -> Run:
         header = job.header
     if event.quote.amount != event.authorization.amount:
         raise IllegalTransition("the authorization differs from the quote")
+    settled = job if isinstance(job, Settled) else None
     after = Settled(
         event.job_id,
-        event.quote,
+        replace(event.quote, order=job.quote.order, accepts=job.quote.accepts) if job else event.quote,
         job.reserved_at if job else float(event.settlement.at),
         event.authorization,
         header or HEADER_LOST,
         event.settlement,
         _work(job, event, header),
+        settled.files if settled else (),
+        settled.checkpoint if settled else None,
     )
     jobs = tuple(after if j.job_id == after.job_id else j for j in run.jobs) if job else (*run.jobs, after)
     return budget.check(replace(run, jobs=jobs, waits=0, wait_until=0))

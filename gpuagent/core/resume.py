@@ -10,6 +10,8 @@ from gpuagent.core.work import Checkpoint, Failed, Fault
 
 MINUTE_HOURS = Decimal("0.02")
 """A minute, in the hundredths of an hour that are bought: the least that a resumed job is given."""
+NESTED_MAX = 50
+"""Brackets in a program's word of its progress: thousands of them would overflow the stack of a parser."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ def spoiled(run: Run) -> frozenset[str]:
 
 def read_fraction(content: bytes) -> float | None:
     """The program's own word, from 0 to 1; None where it gives no number."""
+    if content.count(b"[") + content.count(b"{") > NESTED_MAX:
+        return None
     try:
         fraction = json.loads(content, parse_constant=lambda _: None)["fraction"]
         value = float(fraction) if isinstance(fraction, int | float) and not isinstance(fraction, bool) else None

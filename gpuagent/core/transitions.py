@@ -240,7 +240,7 @@ def _next_state(job: Job, event: Event) -> Job | None:
             if event.at >= approval.expires_at:
                 raise IllegalTransition("the request for approval has expired")
             return replace(job, approval=replace(approval, by=event.by))
-        case Reserved(), InputsDelivered():
+        case Reserved(delivered=False), InputsDelivered():
             return replace(job, delivered=True)
         case Reserved(), PaymentAuthorized():
             if job.unapproved:
@@ -271,7 +271,7 @@ def _next_state(job: Job, event: Event) -> Job | None:
             return replace(job, work=replace(work, silent_since=None, reply=event.reply, asked_at=asked_at))
         case Settled(work=Underway() as work), JobAnswered():
             return replace(job, work=replace(work, silent_since=None, reply=event.reply))
-        case Settled(work=Underway() as work), JobStopped():
+        case Settled(work=Underway(asked_to_stop=False) as work), JobStopped():
             return replace(job, work=replace(work, asked_to_stop=True))
         case Settled(work=Underway()), CollectingBegan():
             return replace(job, work=event.work)

@@ -6,12 +6,15 @@ from decimal import Decimal
 from typing import Any, cast
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gpuagent.agent.save import save_event
+from gpuagent.core import budget
 from gpuagent.core.events import Collect, RunCancelled
 from gpuagent.core.model import RunStatus, Settled
 from gpuagent.core.pace import Pace
-from gpuagent.core.transitions import apply, next_steps
+from gpuagent.core.transitions import apply, is_over, next_steps
 from gpuagent.core.work import Completed, Failed, Fault, FileEntry, FileKind, JobReport, JobStatus
 from gpuagent.errors import VendorBusy, VendorError
 from gpuagent.tick import perform
@@ -227,3 +230,33 @@ def test_a_tick_that_was_overtaken_after_it_stored_a_file_loses_nothing() -> Non
     assert perform(Collect(job.job_id), world.run, world.ports), "stored, and killed before it is saved"
     assert world.ticks().status is RunStatus.COMPLETED
     assert len(world.files.contents) == 1
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None)
+def test_killed_anywhere_each_job_is_paid_once_and_its_files_come_back(data: st.DataObject) -> None:
+    """Any step may be made and not saved, any number of times; two ticks may make the same step."""
+    scripts = st.sampled_from([works, exits(1), lost_after(0.4), lost_after(1.0), exits(75)])
+    sellers = {name: Seller(data.draw(scripts, name)) for name in "abc"}
+    world = Workshop({"on_exit": {75: "retry"}}, **sellers)
+    kills = iter(data.draw(st.lists(st.booleans(), max_size=60), "killed before it saves"))
+    for _ in range(400):
+        if is_over(world.run):
+            break
+        for step in next_steps(world.run, world.at):
+            event = perform(step, world.run, world.ports) if step in next_steps(world.run, world.at) else None
+            if event and not next(kills, False):
+                world.run = apply(world.run, event)
+        world.at += 1
+    assert is_over(world.run)
+    paid = [job for job in world.run.jobs if isinstance(job, Settled)]
+    assert world.spent == sum(job.quote.amount for job in paid) == budget.settled(world.run)
+    assert len(world.settled) == len(paid)
+    for job in paid:
+        names = [name for seller in sellers.values() for name in seller.jobs if job.job_id in name]
+        assert len(names) == 1
+        for file in job.files:
+            assert hashlib.sha256(world.files.contents[file.sha256]).hexdigest() == file.sha256
+        if isinstance(job.work, Completed):
+            assert [file.path for file in job.files if file.kind is FileKind.OUTPUT] == ["model.npz"]
+            assert world.files.contents[job.files[-1].sha256] == b"model of " + names[0].encode()

@@ -9,13 +9,20 @@ from hypothesis import strategies as st
 from gpuagent.core import budget, policy
 from gpuagent.core.events import (
     Authorize,
+    CheckpointKept,
+    CheckpointLost,
     Claim,
+    CollectingBegan,
+    CollectingHindered,
     Event,
+    FilesKept,
+    InputsDelivered,
     JobAnswered,
     JobClaimed,
     JobDropped,
     JobFinished,
     JobProgressed,
+    JobStopped,
     JobWentSilent,
     Pay,
     PaymentAdopted,
@@ -33,10 +40,19 @@ from gpuagent.core.events import (
 from gpuagent.core.model import HEADER_LOST, Approval, Authorized, Phase, Reserved, Run, RunStatus, Settled, Voided
 from gpuagent.core.observations import observations_of
 from gpuagent.core.transitions import apply, is_over, next_steps, phase
-from gpuagent.core.work import Completed, Failed, JobEnding, Owed, Underway
+from gpuagent.core.work import Collecting, Completed, Failed, FileKind, JobEnding, JobFile, Owed, Underway
 from gpuagent.errors import BudgetExceeded, IllegalTransition
 from tests.support.factories import RUN, SETTLEMENT, authorization, decision, quote
-from tests.support.run_states import STATES, payment_authorized, vendor_chosen
+from tests.support.run_states import (
+    CHECKPOINT,
+    CHECKPOINT_FILES,
+    OFFER,
+    STATES,
+    collecting_began,
+    payment_authorized,
+    progressed,
+    vendor_chosen,
+)
 
 JOB_IDS = ("one", "two", "three")
 ids = st.sampled_from(JOB_IDS)
@@ -60,6 +76,12 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(JobWentSilent, ids, st.just(2.5), st.just("timeout")),
     st.builds(JobAnswered, ids, st.just(2.75), st.just("queued")),
     st.builds(JobFinished, ids, ends),
+    st.builds(InputsDelivered, ids),
+    st.builds(progressed, ids, offer=st.sampled_from([None, OFFER])),
+    st.builds(CollectingBegan, ids, st.builds(Collecting, ends, st.just(2.0), st.just(3.0))),
+    st.builds(CheckpointKept, ids, st.just(CHECKPOINT), st.just(CHECKPOINT_FILES)),
+    st.builds(FilesKept, ids, st.just(CHECKPOINT_FILES)),
+    st.builds(JobStopped, ids, st.just("stopped")),
     st.just(VendorReadmitted("gpu_vendor_1", "Ada", "they called")),
 )
 
@@ -111,15 +133,30 @@ OF_A_JOB: dict[str, Event] = {
     "silent": JobWentSilent("one", 2.5, "timeout"),
     "answered": JobAnswered("one", 2.75, "come again"),
     "finished": JobFinished("one", Failed("oom", 3.0)),
+    "delivered": InputsDelivered("one"),
+    "collecting": collecting_began(Completed("v", 3.0)),
+    "checkpoint kept": CheckpointKept("one", CHECKPOINT, CHECKPOINT_FILES),
+    "checkpoint lost": CheckpointLost("one", OFFER.sha256, "altered"),
+    "files kept": FilesKept("one", (JobFile("log", 1, "4" * 64, FileKind.OUTPUT, 3.0),)),
+    "hindered": CollectingHindered("one", 3.5, "timeout"),
+    "stopped": JobStopped("one", "stopped"),
 }
+UNDERWAY = {"progressed", "silent", "answered", "finished", "collecting", "checkpoint lost", "files kept", "stopped"}
 LEGAL = {
-    "reserved": {"dropped", "authorized"},
+    "reserved": {"dropped", "authorized", "delivered"},
+    "delivered": {"dropped", "authorized"},
     "authorized": {"unresolved", "settled", "voided"},
     "owed": {"claimed", "silent", "answered", "finished"},
     "owed in silence": {"claimed", "answered", "finished"},
     "owed and answered": {"claimed", "silent", "answered", "finished"},
-    "underway": {"progressed", "silent", "answered", "finished"},
-    "queued": {"progressed", "silent", "answered", "finished"},
+    "underway": UNDERWAY,
+    "queued": UNDERWAY,
+    "offered": UNDERWAY | {"checkpoint kept"},
+    "kept": UNDERWAY,
+    "stopped": UNDERWAY - {"stopped"},
+    "collecting": {"finished", "files kept", "hindered"},
+    "hindered": {"finished", "files kept"},
+    "collecting a checkpoint": {"finished", "files kept", "hindered", "checkpoint kept", "checkpoint lost"},
 }
 
 
@@ -294,6 +331,9 @@ def test_phase_is_what_people_see() -> None:
         "owed and answered": Phase.WAITING,
         "underway": Phase.WAITING,
         "queued": Phase.WAITING,
+        "delivered": Phase.EXECUTING,
+        **dict.fromkeys(("offered", "kept", "collecting", "hindered", "collecting a checkpoint"), Phase.WAITING),
+        "stopped": Phase.WAITING,
         "completed": Phase.SUCCESS,
         "failed": Phase.PLANNING,
         "disputed": Phase.PLANNING,
