@@ -57,7 +57,7 @@ from gpuagent.core.events import (
 )
 from gpuagent.core.model import Authorized, Cause, Job, Phase, Reserved, Run, RunStatus, Settled, Voided
 from gpuagent.core.orders import CANCEL, has_inputs
-from gpuagent.core.verdict import blamed
+from gpuagent.core.verdict import blamed, is_enough
 from gpuagent.core.work import (
     CheckpointOffer,
     Collecting,
@@ -86,7 +86,7 @@ def next_steps(run: Run, now: float) -> tuple[Step, ...]:
     steps = [step for job in in_turn for step in _steps_for(job, running, now)]
     steps.sort(key=lambda step: 0 if isinstance(step, Pay) else 2 if isinstance(step, Authorize) else 1)
     open_jobs = sum(map(is_open, run.jobs))
-    if running and open_jobs < run.jobs_open_max and now >= run.wait_until:
+    if running and open_jobs < run.jobs_open_max and now >= run.wait_until and not is_enough(run, open_jobs):
         steps.append(Plan())
     return tuple(steps)
 

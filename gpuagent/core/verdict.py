@@ -4,6 +4,7 @@ One vendor's word for an exit code may be a lie to save work, so the work is bou
 job ends with the same code, the program is at fault: the run ends, and no vendor is blamed.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -85,19 +86,25 @@ def hopeless(run: Run) -> str:
                 f"the paid time ended at {job.quote.vendor_id}, and no checkpoint was kept: "
                 f"max_duration ({workload.max_duration} s) was too short"
             )
-    codes: dict[int, int] = {}
-    for _, work in _failed(run):
-        if work.exit_code is None or workload.on_exit.get(work.exit_code) == "retry":
-            continue
-        if workload.on_exit.get(work.exit_code) == "stop":
+    reported = _reported(run, workload)
+    counts = Counter(work.exit_code for work in reported)
+    for work in reported:
+        if work.exit_code is not None and workload.on_exit.get(work.exit_code) == "stop":
             return f"{work.reason}. on_exit says to stop"
-        codes[work.exit_code] = codes.get(work.exit_code, 0) + 1
-        if codes[work.exit_code] >= workload.program_failures:
-            times = codes[work.exit_code]
+        if counts[work.exit_code] >= workload.program_failures:
+            times = counts[work.exit_code]
             return f"the work ended {times} times in the same way, which is not the vendors' doing: {work.reason}"
-    if sum(codes.values()) > workload.program_failures:
-        return f"the program failed {sum(codes.values())} times: {_failed(run)[-1][1].reason}"
+    if len(reported) > workload.program_failures:
+        return f"the program failed {len(reported)} times: {reported[-1].reason}"
     return ""
+
+
+def is_enough(run: Run, open_jobs: int) -> bool:
+    """Whether no further job is to be begun beside those that are open: they may all end by the program's fault."""
+    if not run.workload or not open_jobs:
+        return False
+    workload = from_canonical(run.workload)
+    return open_jobs + len(_reported(run, workload)) >= workload.program_failures
 
 
 def to_confirm(run: Run) -> Mapping[str, int]:
@@ -122,6 +129,15 @@ def blamed(run: Run) -> Run:
         return replace(job, work=replace(job.work, fault=Fault.VENDOR))
 
     return replace(run, jobs=tuple(map(judged, run.jobs))) if run.workload else run
+
+
+def _reported(run: Run, workload: Workload) -> list[Failed]:
+    """The failures with an exit code, but those after which the job file says to try again."""
+    return [
+        work
+        for _, work in _failed(run)
+        if work.exit_code is not None and workload.on_exit.get(work.exit_code) != "retry"
+    ]
 
 
 def _failed(run: Run) -> list[tuple[Settled, Failed]]:
