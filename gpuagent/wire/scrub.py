@@ -20,7 +20,7 @@ PART_MAX = 16
 """Characters: as long a part of a secret is taken out; of one shorter than 24 two thirds of it."""
 LONG = 256
 """A secret of this length, such as a signed payment, is looked for as it was sent, and in parts twice as long."""
-TOKEN, PAYMENT, KEY = "[token]", "[payment]", "[key]"
+TOKEN, PAYMENT, KEY, SECRET = "[token]", "[payment]", "[key]", "[secret]"
 """Words in a secret's place."""
 
 _BLANKS = re.compile(r"[\s\\\x00-\x1f\x7f-\xa0\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]+")
