@@ -1,6 +1,6 @@
 """An HTTP client for untrusted servers: one deadline, capped sizes, no redirects, no proxy unless it is given."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import urlsplit
@@ -76,7 +76,7 @@ class BoundedHttp:
         *,
         headers: Mapping[str, str] | None = None,
         json: object = None,
-        content: bytes | None = None,
+        content: bytes | Iterator[bytes] | None = None,
         params: Mapping[str, str] | None = None,
     ) -> Reply:
         """One exchange, over within the deadline but for the system's own time to resolve a name. Raises HttpFailed."""

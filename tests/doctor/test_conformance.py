@@ -8,7 +8,8 @@ import pytest
 
 from gpuagent.core.model import Challenge, Quote
 from gpuagent.core.ports import VendorApi
-from gpuagent.doctor.conformance import ConformanceResult, check
+from gpuagent.doctor.conformance import check
+from gpuagent.doctor.probe import ConformanceResult
 from gpuagent.errors import VendorError
 from gpuagent.wire.bounded_http import BoundedHttp, Reply
 from tests.support.factories import TERMS, TOKEN, VENDOR, quote

@@ -79,7 +79,7 @@ class VendorCalls:
         path: str,
         *,
         body: object = None,
-        content: bytes | None = None,
+        content: bytes | Iterator[bytes] | None = None,
         params: Mapping[str, str] | None = None,
         key: str = "",
         headers: Mapping[str, str] | None = None,

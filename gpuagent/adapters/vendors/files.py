@@ -62,19 +62,20 @@ class FileCalls(VendorCalls):
             if seconds <= 0:
                 break
             params = {"sha256": file.sha256, "size": str(file.bytes), "start": str(received)}
-            headers = {"Content-Type": "application/octet-stream"}
+            size = len(piece)
+            headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
             with deadline(seconds):
                 reply = self._call(
                     self._short,
                     vendor,
                     "PUT",
                     "/job-input",
-                    content=piece,
+                    content=iter([piece]),  # the request, which may live on for a while, does not keep it
                     params=params,
                     headers=headers,
                     expect=(200, 201, CONFLICT),
                 )
-            due = received + len(piece)
+            due = received + size
             received = _received(vendor, file, self._object(vendor, reply))
             if received != due:  # it has more or less than we know of: what follows is read anew from there
                 break
