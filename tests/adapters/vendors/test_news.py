@@ -202,7 +202,7 @@ def test_a_checkpoint_that_is_none(checkpoint: Any) -> None:
 def test_metrics_are_numbers_and_short_texts_by_name() -> None:
     news = report(
         metrics=[
-            {"step": 1, "loss": 2.5, "note": "warm\nup", "ok": True, "none": None, "nested": {"a": 1}},
+            {"step": 1, "loss": Decimal("2.5"), "note": "warm\nup", "ok": True, "none": None, "nested": {"a": 1}},
             {"$where": 1, "$": 2, "": 3, " ": 4, "x" * 100: 5},
             "loss",
             None,
