@@ -41,7 +41,9 @@ class Scrubber:
     """Takes secrets out of texts. secrets: each with what stands in its place; those below SECRET_MIN are left out."""
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
-        self._secrets = {secret: label for secret, label in secrets.items() if len(secret) >= SECRET_MIN}
+        # The longest first: of one that begins with another, no rest stays.
+        longest_first = sorted(secrets.items(), key=lambda item: -len(item[0]))
+        self._secrets = {secret: label for secret, label in longest_first if len(secret) >= SECRET_MIN}
 
     @cached_property
     def _forms(self) -> "tuple[_Form, ...]":

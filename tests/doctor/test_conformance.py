@@ -13,6 +13,7 @@ from gpuagent.core.model import Challenge, Quote
 from gpuagent.core.ports import VendorApi
 from gpuagent.doctor.conformance import check
 from gpuagent.doctor.probe import ConformanceResult
+from gpuagent.doctor.work_conformance import OFFERS, PARTS, REPEATS
 from gpuagent.errors import VendorError
 from gpuagent.wire.bounded_http import BoundedHttp, Reply
 from tests.support.factories import TERMS, TOKEN, VENDOR, WIRE_QUOTE, quote
@@ -150,12 +151,12 @@ def checked(shop: ShopVendor) -> dict[str, ConformanceResult]:
 
 
 WORK = {
-    "says what it takes of jobs with files": "workload, files, checkpoint, cancel",
-    "repeats the hash of the workload that it quotes": "the hash of the canonical JSON that it was sent",
+    OFFERS: "workload, files, checkpoint, cancel",
+    REPEATS: "the hash of the canonical JSON that it was sent",
     "refuses an order that is not as it was quoted": "answered 409",
     "refuses an order without an input that it needs": "answered 422",
     "asks by 402 for an order with its input": "answered 402",
-    "takes an input part by part": "said that it has 0, 20, 20, 40, 40 bytes",
+    PARTS: "said that it has 0, 20, 20, 40, 40 bytes",
     "refuses an input with another hash": "answered 422",
     "refuses a part of an input that does not follow what it has": "answered 409",
     "has no file of a job it never sold": "answered 404",
@@ -175,7 +176,7 @@ def test_a_vendor_is_tried_for_what_it_offers_alone(shop: ShopVendor) -> None:
     shop.reset()
     shop.accepts = ["workload"]
     findings = checked(shop)
-    assert findings["says what it takes of jobs with files"].detail == "workload; not files, checkpoint, cancel"
+    assert findings[OFFERS].detail == "workload; not files, checkpoint, cancel"
     assert list(findings) == list(WORK)[:5]
 
 
@@ -201,15 +202,13 @@ def test_what_departs_from_the_api_is_named(shop: ShopVendor) -> None:
     answer = {**WIRE_QUOTE, "accepts": ["workload"], "workloadHash": "f" * 64}
     shop.script("POST /quote", VendorAnswer(200, answer))
     (finding,) = checked(shop).values()
-    assert (finding.check, finding.passed) == ("repeats the hash of the workload that it quotes", False)
+    assert (finding.check, finding.passed) == (REPEATS, False)
     assert "its price may be for other work" in finding.detail
     del shop.routes["POST /quote"]
     for route in ("POST /submit-job", "GET /job-input", "PUT /job-input", "GET /job-file", "POST /job-cancel"):
         shop.script(route, VendorAnswer(200, {"received": 0, "complete": False, "status": "completed"}))
     findings = checked(shop)
     assert [name for name, finding in findings.items() if finding.passed] == list(WORK)[:2]
-    assert findings["takes an input part by part"].detail == (
-        "said that it has 0, 0, 0, 0, 0 bytes, wanted [0, 20, 20, 40, 40]"
-    )
+    assert findings[PARTS].detail == ("said that it has 0, 0, 0, 0, 0 bytes, wanted [0, 20, 20, 40, 40]")
     shop.script("PUT /job-input", VendorAnswer(413, {"error": "too large"}))
-    assert "answered 413 to /job-input" in checked(shop)["takes an input part by part"].detail
+    assert "answered 413 to /job-input" in checked(shop)[PARTS].detail
