@@ -168,7 +168,7 @@ class VendorTokenMissing(VendorUnauthorized):
 
 
 class JobSecretMissing(VendorTokenMissing):
-    """The variable of a secret that a job needs is unset or unusable. The vendor was not asked."""
+    """The variable of a secret that a job needs is unset, unusable or the agent's own. The vendor was not asked."""
 
 
 class FileAltered(VendorError):

@@ -123,7 +123,7 @@ class HttpVendor(FileCalls):
     def _secrets_of(self, vendor: Vendor, order: str) -> dict[str, str]:
         """The values that go with the paid order. Raises JobSecretMissing before anything is sent, or even bought."""
         self._remember(vendor, secret_names(order))
-        return secret_values(order, self._secret)
+        return secret_values(order, self._secret, vendor.secret_env)
 
     def _job_id(self, vendor: Vendor, reply: Reply) -> str:
         """The job that the answer to a paid order names, by its body or by its URL; "" where it names none."""

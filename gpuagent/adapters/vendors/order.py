@@ -8,6 +8,7 @@ from typing import Any
 
 from gpuagent.core.model import Authorized, Reserved, Settled
 from gpuagent.core.orders import inline_files, job_params, secret_names
+from gpuagent.core.workload import is_own_variable
 from gpuagent.errors import FileMissing, JobSecretMissing, VendorError
 
 ORDER_MAX = 1024 * 1024
@@ -47,9 +48,15 @@ def check_size(order: str) -> None:
         )
 
 
-def secret_values(order: str, secret: Callable[[str], str | None]) -> dict[str, str]:
-    """The values that go with the paid order, by name. Raises JobSecretMissing."""
-    return {name: _value(name, secret(name)) for name in secret_names(order)}
+def secret_values(order: str, secret: Callable[[str], str | None], token_variable: str) -> dict[str, str]:
+    """The values that go with the paid order, by name. Raises JobSecretMissing.
+
+    token_variable: the one of the vendor's bearer token.
+    """
+    names = secret_names(order)
+    if own := next((name for name in names if name == token_variable or is_own_variable(name)), None):
+        raise JobSecretMissing(f"{own} is the agent's own: name another variable in the job's secrets, and set that")
+    return {name: _value(name, secret(name)) for name in names}
 
 
 def _value(name: str, value: str | None) -> str:

@@ -4,6 +4,7 @@ import json
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from hashlib import sha256
@@ -239,6 +240,29 @@ def test_a_secret_that_is_missing_is_asked_for_before_anything_is_sent(
                 call()
             assert isinstance(error.value, VendorTokenMissing)  # the agent takes it for its own slip
             assert "xxx" not in str(error.value)
+    assert file_vendor.requests == []
+
+
+OWN = ["X402_PRIVATE_KEY", "EVM_PRIVATE_KEY", "X402_KEYSTORE_PASSWORD", "CDP_API_KEY_SECRET", "CDP_WALLET_SECRET"]
+OWN += ["MONGODB_URI", "GPUAGENT_API_TOKENS", "GPU_VENDOR_SECRET", "CRON_SECRET", "PLANNER_API_KEY", "x402_private_key"]
+OWN += ["CHAIN_RPC_URL"]
+
+
+@pytest.mark.safety("a job that names the wallet's key among its secrets")
+@pytest.mark.parametrize("name", [*OWN, "ACME_SECRET"])
+def test_no_job_gets_what_is_the_agents_own(file_vendor: FileVendor, name: str) -> None:
+    """Neither by its job file nor by an order that was stored, nor the token of the vendor itself."""
+    if name in OWN:
+        with pytest.raises(ValueError, match="is the agent's own, and goes to no vendor"):
+            workload(secrets=["HF_TOKEN", name])
+    order = ORDER.replace("HF_TOKEN", name)
+    vendor = replace(file_vendor.vendor, secret_env="ACME_SECRET")
+    _, authorized, _ = ordered(order)
+    with closing(client(**dict.fromkeys([*OWN, "ACME_SECRET"], VALUE))) as api:
+        with pytest.raises(JobSecretMissing, match=f"{name} is the agent's own"):
+            api.quote(vendor, "goal", "A100", Decimal(1), order)
+        with pytest.raises(JobSecretMissing, match=f"{name} is the agent's own"):
+            api.submit(vendor, authorized)
     assert file_vendor.requests == []
 
 
