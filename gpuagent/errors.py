@@ -31,6 +31,7 @@ GpuAgentError
     ├── VendorBusy           it answers, and says nothing that counts: it is not silent
     ├── VendorUnauthorized
     │   └── VendorTokenMissing   we have no token to send: an operator must set it
+    │       └── JobSecretMissing a secret that the job needs is not set
     ├── FileAltered      a file is not the one that the vendor's manifest names
     └── OfferInvalid     a 402 that is not the agreed purchase
 """
@@ -164,6 +165,10 @@ class VendorUnauthorized(VendorError):
 
 class VendorTokenMissing(VendorUnauthorized):
     """The variable of the vendor's bearer token is unset or unusable. The vendor was not asked."""
+
+
+class JobSecretMissing(VendorTokenMissing):
+    """The variable of a secret that a job needs is unset, unusable or the agent's own. The vendor was not asked."""
 
 
 class FileAltered(VendorError):

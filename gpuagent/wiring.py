@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gpuagent.adapters.mongo.store import MongoStore
     from gpuagent.adapters.wallets.source import KeySource
     from gpuagent.core.model import SealedKey, Token, Vendor
-    from gpuagent.core.ports import Clock, Node, Planner, Ports, VendorApi
+    from gpuagent.core.ports import Clock, FileStore, Node, Planner, Ports, VendorApi
     from gpuagent.settings import Settings
     from gpuagent.wire.bounded_http import BoundedHttp
 
@@ -86,7 +86,8 @@ def open_agent(settings: "Settings", database: Database | None = None) -> Iterat
         wallet = stack.enter_context(key_source(settings).open_wallet(settings.token))
         chain = stack.enter_context(open_chain(settings))
         database = database or stack.enter_context(open_database(settings))
-        vendor_api = stack.enter_context(_vendor_client(settings.environ))
+        files = GridFsStore(database.store.connection.database, system_clock().now)
+        vendor_api = stack.enter_context(_vendor_client(settings.environ, files))
         ports = Ports(
             store=database.store,
             planners=_planners(settings),
@@ -94,7 +95,7 @@ def open_agent(settings: "Settings", database: Database | None = None) -> Iterat
             chain=chain,
             vendor_api=vendor_api,
             clock=system_clock(),
-            files=GridFsStore(database.store.connection.database, system_clock().now),
+            files=files,
             pace=Pace() if patience_s is None else Pace(patience_s=patience_s),
         )
         yield Agent(ports, database, chain)
@@ -162,12 +163,18 @@ def open_vendor_api(environ: Mapping[str, str]) -> "Iterator[tuple[VendorApi, Bo
 
 
 @contextmanager
-def _vendor_client(environ: Mapping[str, str]) -> "Iterator[VendorApi]":
-    """The client of the vendors' API, for agents and for checks alike. environ: with the vendors' bearer tokens."""
-    from gpuagent.adapters.vendors.http import HttpVendor
+def _vendor_client(environ: Mapping[str, str], files: "FileStore | None" = None) -> "Iterator[VendorApi]":
+    """The client of the vendors' API, for agents and for checks alike.
+
+    environ: with the vendors' bearer tokens and the jobs' secrets. files: the store of the jobs' inputs.
+    """
+    from gpuagent.adapters.vendors.http import HttpVendor, no_content
     from gpuagent.wire.egress import vendor_egress
 
-    with closing(HttpVendor(environ.get, egress=vendor_egress(environ))) as client:
+    def content(sha256: str) -> bytes:
+        return b"".join(files.read(sha256)) if files else no_content(sha256)
+
+    with closing(HttpVendor(environ.get, content=content, egress=vendor_egress(environ))) as client:
         yield client
 
 

@@ -16,10 +16,11 @@ from gpuagent.core.workload import Workload, from_canonical
 
 WORKLOAD, FILES, CHECKPOINT, CANCEL = "workload", "files", "checkpoint", "cancel"
 """What a vendor may say that it accepts: a workload at all, files both ways, a checkpoint, the end of a job."""
+ACCEPTS = (WORKLOAD, FILES, CHECKPOINT, CANCEL)
 INLINE_MAX = 64 * 1024
 """Bytes of an input that travels within the order. Larger ones go before it, to vendors that take files."""
-INLINE_TOTAL_MAX = 256 * 1024
-"""Bytes of all that travels within one order."""
+INLINE_TOTAL_MAX = 2**20
+"""Bytes of all of them, which are sent with the unpaid order and with the paid one."""
 
 
 def order_text(workload: str, resume: Checkpoint | None) -> str:
@@ -77,17 +78,6 @@ def sent_files(order: str) -> tuple[FileEntry, ...]:
     return tuple(file for file in order_files(order) if file.sha256 not in inline)
 
 
-def inline_files(order: str) -> tuple[FileEntry, ...]:
-    """The small files that travel within the order: the smallest first, as long as all of them are few bytes."""
-    small, total = [], 0
-    for file in sorted(order_files(order), key=lambda file: (file.bytes, file.sha256)):
-        total += file.bytes
-        if file.bytes > INLINE_MAX or total > INLINE_TOTAL_MAX:
-            break
-        small.append(file)
-    return tuple(small)
-
-
 @lru_cache(maxsize=64)
 def order_files(order: str) -> tuple[FileEntry, ...]:
     """The files that a vendor needs for an order, each content once: the inputs kept here, and the checkpoint's."""
@@ -98,6 +88,27 @@ def order_files(order: str) -> tuple[FileEntry, ...]:
     resume = content.get("resume", {}).get("files", [])
     files = [FileEntry(file["path"], file["bytes"], file["sha256"]) for file in (*inputs, *resume)]
     return tuple({file.sha256: file for file in files}.values())
+
+
+def inline_files(order: str) -> tuple[FileEntry, ...]:
+    """Those of order_files() that travel within the order: small ones, as far as all of them fit. The rest is sent
+    before it."""
+    inline, total = [], 0
+    for file in order_files(order):
+        if file.bytes <= min(INLINE_MAX, INLINE_TOTAL_MAX - total):
+            inline.append(file)
+            total += file.bytes
+    return tuple(inline)
+
+
+def secret_names(order: str) -> tuple[str, ...]:
+    """The variables whose values go to the vendor with the paid order, and are stored nowhere."""
+    return tuple(json.loads(order)["workload"].get("secrets", ())) if order else ()
+
+
+def workload_sha256(order: str) -> str:
+    """The SHA-256 of an order's workload, which the vendor's quote repeats."""
+    return hashlib.sha256(canonical(json.loads(order)["workload"]).encode()).hexdigest()
 
 
 def _entry(file: FileEntry) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Relative paths in a job's folder: the one form in which files are named by users, vendors and us."""
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 PATH_MAX = 512
 """Bytes of UTF-8 in a path."""
@@ -35,16 +35,20 @@ def path_problem(path: str) -> str:
 
 def twins(paths: Iterable[str]) -> tuple[str, str] | None:
     """Two paths that some file system takes for one, or of which one would have to be the other's folder."""
+    return next(clashes(paths), None)
+
+
+def clashes(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """All twins(): the path that counts, and the one that cannot be beside it."""
     files: dict[str, str] = {}
-    ordered = sorted(paths, key=lambda path: path.count("/"))
-    for path in ordered:
-        folded = path.casefold()
-        parts = folded.split("/")
-        for prefix in ("/".join(parts[:depth]) for depth in range(1, len(parts) + 1)):
-            if prefix in files:
-                return files[prefix], path
-        files[folded] = path
-    return None
+    for path in sorted(paths, key=lambda path: path.count("/")):
+        parts = path.casefold().split("/")
+        prefixes = ("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+        clash = next((files[prefix] for prefix in prefixes if prefix in files), None)
+        if clash is None:
+            files["/".join(parts)] = path
+        else:
+            yield clash, path
 
 
 def _part_problem(part: str) -> str:

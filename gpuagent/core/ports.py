@@ -238,7 +238,10 @@ class VendorApi(Protocol):
     """The vendor's HTTP interface. Whatever a vendor does, a method raises VendorError and nothing else."""
 
     def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal, order: str = "") -> Quote:
-        """A quote for just this order (core/orders), whose hash the vendor repeats. "" asks for a job without one."""
+        """A quote for just this order (core/orders), whose hash the vendor repeats. "" asks for a job without one.
+
+        Raises JobSecretMissing, as challenge() and submit() do, where a secret of the order is not set here.
+        """
         ...
 
     def input_received(self, vendor: Vendor, job: Reserved, file: FileEntry) -> int:
@@ -246,7 +249,10 @@ class VendorApi(Protocol):
         ...
 
     def send_input(self, vendor: Vendor, job: Reserved, file: FileEntry, start: int, parts: Iterable[bytes]) -> int:
-        """Sends what follows after `start` bytes, which is what input_received() said; the bytes it has then."""
+        """Sends what follows after `start` bytes, which is what input_received() said; the bytes it has then.
+
+        It ends early where its time is over, or where the vendor has other bytes than it was sent.
+        """
         ...
 
     def challenge(self, vendor: Vendor, job: Reserved) -> Challenge:
@@ -257,21 +263,33 @@ class VendorApi(Protocol):
         """Submit with the stored header. The vendor's job id, "" when it names none."""
         ...
 
-    def status(self, vendor: Vendor, vendor_job_id: str, after: str = "") -> JobReport:
-        """News of the job. after: the cursor of the news that is known, "" for all of it."""
-        ...
+    def status(self, vendor: Vendor, vendor_job_id: str, after: str = "", secrets: Sequence[str] = ()) -> JobReport:
+        """News of the job. after: the cursor of the news that is known, "" for all of it.
 
-    def read_file(
-        self, vendor: Vendor, vendor_job_id: str, file: FileEntry, start: int, seconds: float, checkpoint: str = ""
-    ) -> Iterator[bytes]:
-        """The content from a byte on, unproven; ends early once so many seconds have passed. Close it.
-
-        checkpoint: the SHA-256 of the checkpoint's manifest that the file is of, "" for an output.
+        secrets: the names of those that the job got (orders.secret_names), whose values are taken out of the answer.
         """
         ...
 
-    def cancel(self, vendor: Vendor, vendor_job_id: str) -> str:
-        """Says that the job is not needed any more; the vendor's answer in words."""
+    def read_file(
+        self,
+        vendor: Vendor,
+        vendor_job_id: str,
+        file: FileEntry,
+        start: int,
+        seconds: float,
+        checkpoint: str = "",
+        secrets: Sequence[str] = (),
+    ) -> Iterator[bytes]:
+        """The content from a byte on, unproven; ends early once so many seconds have passed. Close it.
+
+        Raises VendorError where nothing at all came in that time. Where there are more than file.bytes, one of those
+        comes too. checkpoint: the SHA-256 of the checkpoint's manifest that the file is of, "" for an output.
+        secrets: as status().
+        """
+        ...
+
+    def cancel(self, vendor: Vendor, vendor_job_id: str, secrets: Sequence[str] = ()) -> str:
+        """Says that the job is not needed any more; the vendor's answer in words. secrets: as status()."""
         ...
 
 

@@ -42,6 +42,14 @@ _SECRET_VALUE = re.compile(
     r"(?:hf_|sk-|ghp_|gho_|github_pat_|glpat-|xox[abp]-|AKIA|ASIA|AIza)[\w-]{12,}|(?:0x)?[0-9a-fA-F]{64}|-----BEGIN .*",
     re.DOTALL,
 )
+_OWN_VARIABLE = re.compile(
+    r"(?:X402|CDP|MONGODB|GPUAGENT_API|GPU_VENDOR|PLANNER|FACILITATOR|CRON|CHAIN_RPC)_.*|EVM_PRIVATE_KEY", re.IGNORECASE
+)
+
+
+def is_own_variable(name: str) -> bool:
+    """Whether the agent keeps a variable for itself: keys that pay, passwords, tokens. No job gets it as a secret."""
+    return bool(_OWN_VARIABLE.fullmatch(name))
 
 
 def _path(text: str) -> str:
@@ -239,6 +247,15 @@ class Workload(JobPart):
             if "\0" in value:
                 raise ValueError(f"{name} has a NUL character, which no variable can hold")
         return env
+
+    @field_validator("secrets")
+    @classmethod
+    def _none_of_ours(cls, secrets: list[str]) -> list[str]:
+        if own := next(filter(is_own_variable, secrets), None):
+            raise ValueError(
+                f"{own} is the agent's own, and goes to no vendor: keep the job's value in another variable"
+            )
+        return secrets
 
     @model_validator(mode="after")
     def _no_twins(self) -> Self:

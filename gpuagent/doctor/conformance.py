@@ -1,36 +1,23 @@
 """Conformance checks of a vendor's endpoint against the vendor API, without paying: `gpuagent vendor check`."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from secrets import token_hex
-from typing import Any
 
 from gpuagent.core.model import Quote, Reserved, Terms, Token, Vendor
 from gpuagent.core.money import show_usd
 from gpuagent.core.networks import NOWHERE
 from gpuagent.core.ports import VendorApi
 from gpuagent.core.terms import problem
+from gpuagent.doctor.probe import ConformanceResult, Probe
 from gpuagent.doctor.published import job_fields, state_words
+from gpuagent.doctor.work_conformance import check_work
 from gpuagent.errors import BadInput, ConfigError, GpuAgentError
-from gpuagent.wire import strict_json
-from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed, is_encrypted_or_local
+from gpuagent.wire.bounded_http import BoundedHttp, is_encrypted_or_local
 from gpuagent.wire.vendor_words import JOB_NAMES, status_of
 
 HOURS = Decimal(1)
 DETAIL_MAX = 300
-
-
-@dataclass(frozen=True, slots=True)
-class ConformanceResult:
-    """One check of a vendor. check: what a vendor must do. detail: what it did, or what is wrong."""
-
-    check: str
-    passed: bool
-    detail: str
-
-    def as_json(self) -> dict[str, Any]:
-        return {"check": self.check, "passed": self.passed, "said": self.detail}
 
 
 def check(
@@ -41,7 +28,7 @@ def check(
         raise ConfigError(f"set {vendor.secret_env}: the bearer token that the vendor gave you")
     if not is_encrypted_or_local(vendor.endpoint):
         raise BadInput(f"{vendor.endpoint} is not https: the bearer token would be readable on the way")
-    probe = _Probe(vendor, http, {"Authorization": f"Bearer {token}", "x-vendor-id": vendor.vendor_id})
+    probe = Probe(vendor, http, {"Authorization": f"Bearer {token}", "x-vendor-id": vendor.vendor_id})
     results = [
         probe.expect("refuses a caller without a token", (401, 403), "POST", "/quote", _order(gpu_type), bare=True),
         probe.expect("refuses a GPU it does not have", (400, 404, 422), "POST", "/quote", _order("no-such-gpu")),
@@ -65,6 +52,7 @@ def check(
             submit,
             {"Idempotency-Key": token_hex(12), "PAYMENT-SIGNATURE": "bm90IGEgcGF5bWVudA=="},
         ),
+        *check_work(probe, gpu_type, HOURS, vendor_api),
     ]
 
 
@@ -87,7 +75,7 @@ def _asks_for_its_quote(vendor: Vendor, quote: Quote, vendor_api: VendorApi) -> 
     return [first, ConformanceResult(again, alike, "the same 402" if alike else "another 402 for the same key")]
 
 
-def _published(probe: "_Probe") -> list[ConformanceResult]:
+def _published(probe: Probe) -> list[ConformanceResult]:
     """The paid answers, which cannot be seen without paying, as far as the vendor publishes them."""
     contract = probe.contract()
     if contract is None:
@@ -119,40 +107,3 @@ def unrecorded_vendor(url: str, vendor_id: str, secret_env: str) -> Vendor:
 
 def _order(gpu_type: str) -> dict[str, object]:
     return {"jobType": "training", "gpuType": gpu_type, "maxHours": float(HOURS), "jobMetadata": {}}
-
-
-@dataclass(frozen=True, slots=True)
-class _Probe:
-    vendor: Vendor
-    http: BoundedHttp
-    headers: Mapping[str, str]
-
-    def contract(self) -> Mapping[str, Any] | None:
-        """The vendor's OpenAPI document, None where it publishes none that can be read. It is asked without a token."""
-        try:
-            reply = self.http.request("GET", self.vendor.endpoint.rstrip("/") + "/openapi.json")
-            document = strict_json.parse(reply.body) if reply.status == 200 else None
-        except (HttpFailed, ValueError):
-            return None
-        return document if isinstance(document, dict) else None
-
-    def expect(
-        self,
-        name: str,
-        statuses: tuple[int, ...],
-        method: str,
-        path: str,
-        body: object = None,
-        extra: Mapping[str, str] | None = None,
-        *,
-        bare: bool = False,
-    ) -> ConformanceResult:
-        headers = {"x-vendor-id": self.vendor.vendor_id} if bare else {**self.headers, **(extra or {})}
-        try:
-            reply = self.http.request(method, self.vendor.endpoint.rstrip("/") + path, headers=headers, json=body)
-        except HttpFailed as error:
-            return ConformanceResult(name, False, str(error))
-        detail = f"answered {reply.status}"
-        if reply.status in statuses:
-            return ConformanceResult(name, True, detail)
-        return ConformanceResult(name, False, f"{detail}, wanted {' or '.join(map(str, statuses))}")

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from gpuagent.core.model import Vendor
 from gpuagent.core.money import show_usd
-from gpuagent.doctor.conformance import ConformanceResult
+from gpuagent.doctor.probe import ConformanceResult
 
 
 def vendors_table(vendors: Iterable[Vendor]) -> Table:

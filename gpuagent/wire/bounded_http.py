@@ -1,6 +1,6 @@
 """An HTTP client for untrusted servers: one deadline, capped sizes, no redirects, no proxy unless it is given."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import urlsplit
@@ -76,27 +76,35 @@ class BoundedHttp:
         *,
         headers: Mapping[str, str] | None = None,
         json: object = None,
+        content: bytes | Iterator[bytes] | None = None,
         params: Mapping[str, str] | None = None,
     ) -> Reply:
         """One exchange, over within the deadline but for the system's own time to resolve a name. Raises HttpFailed."""
-        scrubber = Scrubber(secrets_sent(url, headers or {}) | dict.fromkeys(self._egress.secrets, KEY))
+        scrubber = self._scrubber(url, headers)
         try:
             with (
                 deadline(self._deadline_s),
-                self._client.stream(method, url, headers=headers, json=json, params=params) as response,
+                self._client.stream(
+                    method, url, headers=headers, json=json, content=content, params=params
+                ) as response,
             ):
                 if response.is_redirect:
                     raise HttpFailed(f"answered with a redirect ({response.status_code}), which is not followed")
                 return Reply(response.status_code, response.headers, self._read(response), scrubber)
         except TRANSPORT_ERRORS as error:
-            proxy = self._egress.proxy(url)
-            way = f", by way of the proxy in {proxy.variable}" if proxy else ""
-            problem = scrubber.scrub(_problem(error))[:PROBLEM_MAX] + way
+            problem = scrubber.scrub(problem_of(error))[:PROBLEM_MAX] + self._way(url)
         # Outside of the handler, so that no error that quotes the server as it is hangs on to this one.
         raise HttpFailed(problem)
 
     def close(self) -> None:
         self._client.close()
+
+    def _scrubber(self, url: str, headers: Mapping[str, str] | None) -> Scrubber:
+        return Scrubber(secrets_sent(url, headers or {}) | dict.fromkeys(self._egress.secrets, KEY))
+
+    def _way(self, url: str) -> str:
+        proxy = self._egress.proxy(url)
+        return f", by way of the proxy in {proxy.variable}" if proxy else ""
 
     def _read(self, response: httpx.Response) -> bytes:
         body = bytearray()
@@ -126,7 +134,7 @@ def is_endpoint(url: str) -> bool:
     return is_web_url(url) and not set(url) & set("\\?#@") and is_encrypted_or_local(url)
 
 
-def _problem(error: Exception) -> str:
+def problem_of(error: Exception) -> str:
     """The error in words. Of a request that we made wrongly only the kind: the text would show its headers."""
     own_fault = isinstance(error, httpcore.LocalProtocolError | httpx.LocalProtocolError)
     return type(error).__name__ if own_fault else f"{type(error).__name__}: {error}"

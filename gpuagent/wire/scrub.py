@@ -20,7 +20,7 @@ PART_MAX = 16
 """Characters: as long a part of a secret is taken out; of one shorter than 24 two thirds of it."""
 LONG = 256
 """A secret of this length, such as a signed payment, is looked for as it was sent, and in parts twice as long."""
-TOKEN, PAYMENT, KEY = "[token]", "[payment]", "[key]"
+TOKEN, PAYMENT, KEY, SECRET = "[token]", "[payment]", "[key]", "[secret]"
 """Words in a secret's place."""
 
 _BLANKS = re.compile(r"[\s\\\x00-\x1f\x7f-\xa0\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]+")
@@ -41,7 +41,9 @@ class Scrubber:
     """Takes secrets out of texts. secrets: each with what stands in its place; those below SECRET_MIN are left out."""
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
-        self._secrets = {secret: label for secret, label in secrets.items() if len(secret) >= SECRET_MIN}
+        # The longest first: of one that begins with another, no rest stays.
+        longest_first = sorted(secrets.items(), key=lambda item: -len(item[0]))
+        self._secrets = {secret: label for secret, label in longest_first if len(secret) >= SECRET_MIN}
 
     @cached_property
     def _forms(self) -> "tuple[_Form, ...]":

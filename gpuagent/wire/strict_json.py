@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -10,8 +11,10 @@ DEPTH_MAX = 32
 _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 
 
-def parse(body: bytes) -> Any:
+def parse(body: bytes, read_constant: Callable[[str], Any] | None = None) -> Any:
     """The parsed value, numbers with a point as Decimal. Raises ValueError unless it is sound, shallow JSON in UTF-8.
+
+    read_constant: takes NaN, Infinity and -Infinity, which are no JSON and are refused without it.
 
     Depth is counted first: the parser recurses in C, guarded only by the interpreter's recursion limit, which py_ecc
     (under eth_account) raises so far that a deep text would crash the whole program.
@@ -24,7 +27,7 @@ def parse(body: bytes) -> Any:
         if depth > DEPTH_MAX:
             raise ValueError(f"nested deeper than {DEPTH_MAX} levels")
     try:
-        return json.loads(text, parse_float=Decimal, parse_constant=_refuse)
+        return json.loads(text, parse_float=Decimal, parse_constant=read_constant or _refuse)
     except ArithmeticError as error:
         raise ValueError(f"a number that cannot be: {error}") from error
 

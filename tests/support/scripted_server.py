@@ -27,6 +27,8 @@ class ScriptedServer:
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 self.do_GET()
 
+            do_PUT = do_POST  # noqa: N815 - the base class calls it so
+
             def do_GET(self) -> None:
                 scripted.request_headers = dict(self.headers)
                 self.send_response(scripted.status)

@@ -5,7 +5,7 @@ The format: https://github.com/mongodb/specifications/blob/master/source/gridfs/
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import chain
@@ -29,7 +29,7 @@ BUCKET = "gpuagent_files"
 class GridFsStore:
     """The port FileStore on a database. Safe to share between threads."""
 
-    def __init__(self, database: Database[Mapping[str, Any]], now: Callable[[], float]) -> None:
+    def __init__(self, database: Database[Any], now: Callable[[], float]) -> None:
         self._files, self._chunks, self._now = database[f"{BUCKET}.files"], database[f"{BUCKET}.chunks"], now
         with _explained():
             self._chunks.create_index([("files_id", 1), ("n", 1)], unique=True)

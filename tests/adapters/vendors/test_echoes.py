@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from gpuagent.adapters.chain.json_rpc import JsonRpc
+from gpuagent.adapters.vendors.calls import NAMES_KEPT
 from gpuagent.adapters.vendors.http import HttpVendor
 from gpuagent.core.model import Authorized, Reserved, Vendor
 from gpuagent.core.terms import agreed
-from gpuagent.core.work import JobReport
+from gpuagent.core.work import FileEntry, JobReport
 from gpuagent.errors import ChainError, GpuAgentError, VendorError
 from tests.support.factories import TOKEN, VENDOR, WIRE_QUOTE, WIRE_STATUS, WIRE_TERMS, authorization, quote
 from tests.support.raw_server import answering
@@ -24,6 +25,7 @@ from tests.support.tracebacks import traceback_text
 
 SIGNATURE = "0x" + "3f9a" * 32 + "1b"
 HEADER = b64encode(json.dumps({"x402Version": 2, "payload": {"signature": SIGNATURE}}).encode()).decode()
+RESERVED, FILE = Reserved("a" * 24, quote(), 0), FileEntry("a", 3, "a" * 64)
 JOB = Authorized("a" * 24, quote(), 0, authorization(), HEADER)
 
 
@@ -39,6 +41,10 @@ def calls(api: HttpVendor, vendor: Vendor) -> dict[str, Callable[[], Any]]:
         "challenge": lambda: api.challenge(vendor, Reserved("a" * 24, quote(), 0)),
         "submit": lambda: api.submit(vendor, JOB),
         "status": lambda: api.status(vendor, "v"),
+        "cancel": lambda: api.cancel(vendor, "v"),
+        "input": lambda: api.input_received(vendor, RESERVED, FILE),
+        "sending": lambda: api.send_input(vendor, RESERVED, FILE, 0, [b"abc"]),
+        "file": lambda: list(api.read_file(vendor, "v", FILE, 0, 2)),
     }
 
 
@@ -60,7 +66,7 @@ BROKEN_LINES = {
 }
 
 
-@pytest.mark.parametrize("name", ["quote", "challenge", "submit", "status"])
+@pytest.mark.parametrize("name", ["quote", "challenge", "submit", "status", "cancel", "input", "sending", "file"])
 @pytest.mark.safety("a vendor's broken HTTP that repeats token and signature is an error without them")
 def test_a_broken_line_is_quoted_without_what_was_sent(api: HttpVendor, name: str) -> None:
     for line in BROKEN_LINES.values():
@@ -118,6 +124,17 @@ def test_a_vendor_repeats_the_payment_in_a_log(api: HttpVendor, scripted_server:
     with closing(HttpVendor({"GPU_VENDOR_SECRET": SECRET}.get)) as other:
         report = other.status(scripted_server.vendor, "v")
     assert (report.logs[1], report.logs[4]) == ("[payment]", "[signature]")
+
+
+def test_of_many_jobs_the_newest_secrets_are_known(scripted_server: ScriptedServer) -> None:
+    """Their names are remembered, up to a number; their values are looked up."""
+    values = {f"V{number}": f"value-of-{number}" for number in range(NAMES_KEPT + 1)}
+    with closing(HttpVendor({"GPU_VENDOR_SECRET": "s", **values}.get)) as api:
+        scripted_server.respond_with({**WIRE_STATUS, "logs": [f"value-of-{NAMES_KEPT}", "value-of-1"]})
+        api.status(scripted_server.vendor, "v", secrets=list(values))
+        assert api.status(scripted_server.vendor, "v").logs == ("[secret]", "[secret]")
+        other = replace(scripted_server.vendor, vendor_id="other")
+        assert api.status(other, "v").logs[1] == "value-of-1"  # it was never sent that
 
 
 def test_a_link_keeps_the_key_that_opens_it(api: HttpVendor, scripted_server: ScriptedServer) -> None:
