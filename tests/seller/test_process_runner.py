@@ -6,8 +6,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from seller.runners import FileEntry, JobOrder, JobState, RunnerError
-from seller.runners.process import ProcessRunner
+from seller.runners import Checkpoint, FileEntry, JobOrder, JobState, RunnerError
+from seller.runners.process import NODE_LOST, ProcessRunner
 from tests.support.eventually import eventually
 
 DEADLINE_S = 30.0
@@ -59,6 +59,10 @@ def order(command: str | list[str], **options: object) -> JobOrder:
 def ended(runner: ProcessRunner, job_id: str = "job-1") -> JobState:
     eventually(lambda: runner.state(job_id).phase == "ended", DEADLINE_S)
     return runner.state(job_id)
+
+
+def newest(runner: ProcessRunner, job_id: str = "job-1") -> Checkpoint:
+    return runner.checkpoint(job_id) or Checkpoint("", ())
 
 
 def run(runner: ProcessRunner, command: str | list[str], **options: object) -> tuple[JobState, list[str]]:
@@ -142,10 +146,8 @@ def test_killed_halfway_it_resumes_elsewhere_from_its_checkpoint(runner: Process
     options = {"inputs": files, "checkpoint": "checkpoint", "outputs": ["model.bin", "metrics.jsonl"]}
     runner.start(order(command, env={"STOP": "3"}, **options))
     eventually(lambda: any(tmp_path.rglob("work/reached")), DEADLINE_S)
-    eventually(
-        lambda: {"weights.bin", "progress.json"} == {entry.path for entry in runner.checkpoint("job-1")}, DEADLINE_S
-    )
-    eventually(lambda: b"".join(runner.read("job-1", "weights.bin", checkpoint=True))[:1] == b"\3", DEADLINE_S)
+    eventually(lambda: {"weights.bin", "progress.json"} == {entry.path for entry in newest(runner).files}, DEADLINE_S)
+    eventually(lambda: b"".join(runner.read("job-1", "weights.bin", 0, newest(runner).sha256))[:1] == b"\3", DEADLINE_S)
     (supervisor,) = supervisors(tmp_path)
     children = supervisor.children(recursive=True)
     supervisor.kill()
@@ -153,12 +155,13 @@ def test_killed_halfway_it_resumes_elsewhere_from_its_checkpoint(runner: Process
         for child in children:
             child.kill()
     eventually(lambda: runner.state("job-1").phase == "ended", DEADLINE_S)
-    assert (runner.state("job-1").exit_code, runner.state("job-1").reason) == (None, "the machine that ran it was lost")
+    assert (runner.state("job-1").exit_code, runner.state("job-1").reason) == (None, NODE_LOST)
     assert runner.files("job-1") == [entry for entry in runner.files("job-1") if entry.path != "model.bin"]
     copies = {}
-    for entry in runner.checkpoint("job-1"):
+    checkpoint = newest(runner)
+    for entry in checkpoint.files:
         copies[entry.path] = tmp_path / f"copy-{entry.path}"
-        copies[entry.path].write_bytes(b"".join(runner.read("job-1", entry.path, checkpoint=True)))
+        copies[entry.path].write_bytes(b"".join(runner.read("job-1", entry.path, 0, checkpoint.sha256)))
     runner.start(order(command, job_id="job-2", env={"STOP": "0"}, resume=copies, **options))
     assert ended(runner, "job-2").exit_code == 0
     assert [metric["step"] for metric in runner.metrics("job-2", 0)[0]] == [4, 5, 6]
@@ -180,7 +183,7 @@ def test_started_again_it_runs_once(runner: ProcessRunner, tmp_path: Path) -> No
 def test_adopted_by_another_seller_process(runner: ProcessRunner, tmp_path: Path) -> None:
     runner.start(order("while [ ! -e go ]; do sleep 0.05; done; echo done"))
     adopter = ProcessRunner(tmp_path / "jobs", sandbox=runner._sandbox)
-    assert adopter.state("job-1").phase == "running"
+    eventually(lambda: adopter.state("job-1").phase == "running", DEADLINE_S)
     next(tmp_path.rglob("work")).joinpath("go").touch()
     assert ended(adopter).exit_code == 0
     assert adopter.logs("job-1", 0)[0] == ["done"]
