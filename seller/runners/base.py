@@ -34,12 +34,13 @@ class JobOrder:
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """The state of a job. exit_code: of the program, None while it runs, and where it was ended from outside.
+    """The state of a job. phase: queued is ordered, and not started.
 
-    reason: why it ended, in words, where that was not the program's own doing.
+    exit_code: of the program, None while it runs, and where it was ended from outside. reason: why it ended, in words,
+    where that was not the program's own doing.
     """
 
-    phase: Literal["preparing", "running", "ended"]
+    phase: Literal["queued", "preparing", "running", "ended"]
     exit_code: int | None = None
     reason: str = ""
     ended_at: float | None = None
@@ -99,8 +100,12 @@ class Runner(Protocol):
         """The newest checkpoint that is whole. The last few that were asked for stay readable."""
         ...
 
+    def entry(self, job_id: str, path: str, checkpoint: str = "") -> FileEntry:
+        """A file of files(), or of the checkpoint of this SHA-256. Raises RunnerError without such a file."""
+        ...
+
     def read(self, job_id: str, path: str, start: int = 0, checkpoint: str = "") -> Iterator[bytes]:
-        """The content of a file of files(), or of the checkpoint of this SHA-256, from a byte on."""
+        """The content of that file from a byte on."""
         ...
 
     def stop(self, job_id: str, reason: str) -> None:

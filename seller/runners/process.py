@@ -94,7 +94,7 @@ class ProcessRunner:
         if started and not folder.ended.exists():
             folder.end(None, NODE_LOST)
         if not folder.ended.exists():
-            return JobState("preparing")
+            return JobState("queued")
         end = json.loads(folder.ended.read_text())
         return JobState("ended", end["exitCode"], end["reason"], end["at"])
 
@@ -127,22 +127,30 @@ class ProcessRunner:
                     return checkpoint
         return None
 
+    def entry(self, job_id: str, path: str, checkpoint: str = "") -> FileEntry:
+        return self._locate(job_id, path, checkpoint)[1]
+
     def read(self, job_id: str, path: str, start: int = 0, checkpoint: str = "") -> Iterator[bytes]:
+        root, entry = self._locate(job_id, path, checkpoint)
+        with open_inside(root, entry.path) as file:
+            file.seek(start)
+            while part := file.read(FILE_READ):
+                yield part
+
+    def _locate(self, job_id: str, path: str, checkpoint: str) -> tuple[Path, FileEntry]:
         folder = self._known(job_id)
-        root, entries = folder.work, tuple(self.files(job_id))
+        root, files = folder.work, tuple(self.files(job_id))
         if checkpoint:
             name = next((name for name, sha256 in folder.pinned() if sha256 == checkpoint), "")
             manifest = self._manifest(folder.checkpoints / name) if name else None
             if not manifest:
-                raise RunnerError(f"job {job_id} has no checkpoint {checkpoint} any more")
+                raise RunnerError(f"job {job_id} has no checkpoint {checkpoint[:64]!r}, or not any more")
             self._pin(folder, name, checkpoint)
-            root, entries = folder.checkpoints / name, manifest.files
-        if path not in {entry.path for entry in entries}:
-            raise RunnerError(f"job {job_id} has no file {path!r}")
-        with open_inside(root, path) as file:
-            file.seek(start)
-            while part := file.read(FILE_READ):
-                yield part
+            root, files = folder.checkpoints / name, manifest.files
+        entry = next((file for file in files if file.path == path), None)
+        if entry is None:
+            raise RunnerError(f"job {job_id} has no file {path[:512]!r}")
+        return root, entry
 
     def stop(self, job_id: str, reason: str) -> None:
         folder = self._known(job_id)
