@@ -8,23 +8,21 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from seller.runners.base import Checkpoint, FileEntry, JobOrder, JobState, RunnerError, manifest_sha256
+from seller.runners.base import Checkpoint, FileEntry, JobOrder, JobState, RunnerError
 from seller.runners.job_folder import JobFolder, write_whole
+from seller.runners.kept import KeptCheckpoints
 from seller.runners.reading import file_entry, open_inside, read_lines, read_metric
 from seller.runners.sandbox import require_sandbox
 
 FILE_READ = 256 * 1024
 START_S, END_S, POLL_S = 5.0, 30.0, 0.02
 METRICS = "metrics.jsonl"
-PINS_MAX = 3
-"""Checkpoints of a job that stay readable though newer ones have come, because they were the last to be asked for."""
 NODE_LOST = "node lost: the machine that ran it is gone"
 
 
@@ -41,8 +39,7 @@ class ProcessRunner:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder, self._sandbox = folder, sandbox
         self._lifeline = None if outlive else os.pipe()
-        self._lock = threading.Lock()
-        self._checkpoints: dict[Path, Checkpoint] = {}
+        self._checkpoints = KeptCheckpoints()
         self._outputs: dict[str, list[FileEntry]] = {}
 
     def start(self, order: JobOrder) -> None:
@@ -117,15 +114,7 @@ class ProcessRunner:
         return self._outputs[job_id]
 
     def checkpoint(self, job_id: str) -> Checkpoint | None:
-        folder = self._known(job_id)
-        for _ in range(2):  # it may be replaced between two looks
-            with suppress(FileNotFoundError):
-                name = folder.newest.read_text()
-                checkpoint = self._manifest(folder.checkpoints / name)
-                if checkpoint:
-                    self._pin(folder, name, checkpoint.sha256)
-                    return checkpoint
-        return None
+        return self._checkpoints.newest(self._known(job_id))
 
     def entry(self, job_id: str, path: str, checkpoint: str = "") -> FileEntry:
         return self._locate(job_id, path, checkpoint)[1]
@@ -139,14 +128,11 @@ class ProcessRunner:
 
     def _locate(self, job_id: str, path: str, checkpoint: str) -> tuple[Path, FileEntry]:
         folder = self._known(job_id)
-        root, files = folder.work, tuple(self.files(job_id))
         if checkpoint:
-            name = next((name for name, sha256 in folder.pinned() if sha256 == checkpoint), "")
-            manifest = self._manifest(folder.checkpoints / name) if name else None
-            if not manifest:
-                raise RunnerError(f"job {job_id} has no checkpoint {checkpoint[:64]!r}, or not any more")
-            self._pin(folder, name, checkpoint)
-            root, files = folder.checkpoints / name, manifest.files
+            root, manifest = self._checkpoints.find(folder, checkpoint)
+            files = manifest.files
+        else:
+            root, files = folder.work, tuple(self.files(job_id))
         entry = next((file for file in files if file.path == path), None)
         if entry is None:
             raise RunnerError(f"job {job_id} has no file {path[:512]!r}")
@@ -171,6 +157,9 @@ class ProcessRunner:
         folder = self._known(job_id)
         with suppress(FileNotFoundError, ProcessLookupError):
             supervisor = int(folder.pid.read_text())
+            if not folder.is_held():
+                return  # it has ended, and its number may be another's by now
+            _freeze(supervisor)  # so that it starts nothing more
             programs = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
             os.kill(supervisor, signal.SIGKILL)
             for program in programs:
@@ -229,26 +218,12 @@ class ProcessRunner:
         }
         write_whole(folder.order, json.dumps(document))
 
-    def _manifest(self, path: Path) -> Checkpoint | None:
-        """The manifest of a kept checkpoint, hashed once. None where it has been dropped."""
-        if not path.is_dir():
-            self._checkpoints.pop(path, None)
-            return None
-        if path not in self._checkpoints:
-            names = sorted(str(file.relative_to(path)) for file in path.rglob("*") if file.is_file())
-            files = tuple(entry for name in names if (entry := file_entry(path, name)))
-            if len(files) != len(names):
-                return None
-            self._checkpoints[path] = Checkpoint(manifest_sha256(files), files)
-        return self._checkpoints[path]
 
-    def _pin(self, folder: JobFolder, name: str, sha256: str) -> None:
-        """Has the supervisor keep this checkpoint, the last to be asked for."""
-        with self._lock:
-            pins = folder.pinned()
-            if pins[-1:] != [(name, sha256)]:
-                pins = [*(pin for pin in pins if pin[0] != name), (name, sha256)][-PINS_MAX:]
-                write_whole(folder.pins, json.dumps(pins))
+def _freeze(process: int) -> None:
+    """Stops a process; it has stopped when this returns. Raises ProcessLookupError, FileNotFoundError if it is gone."""
+    os.kill(process, signal.SIGSTOP)
+    while Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "TtZX":
+        time.sleep(POLL_S / 10)
 
 
 class _Zombies:

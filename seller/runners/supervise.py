@@ -126,12 +126,16 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
 
 
 def keep_checkpoint(folder: JobFolder, path: str) -> None:
-    """Keeps a copy of the checkpoint if its progress.json is new, and only if nothing changed while it was copied."""
+    """Keeps a copy of a new checkpoint that is whole: nothing changed while it was copied, and progress.json came last.
+
+    A file that is newer than progress.json is of the next checkpoint, which is being written.
+    """
     if not path:
         return
     source = folder.work / path
     before = _listing(source)
-    if not any(name == "progress.json" for name, *_ in before):
+    progress = next((written for name, _, written, _ in before if name == "progress.json"), None)
+    if progress is None or any(written > progress for _, _, written, _ in before):
         return
     name = hashlib.sha256(repr(before).encode()).hexdigest()[:16]
     target = folder.checkpoints / name

@@ -273,6 +273,17 @@ def test_checkpoints_that_were_asked_for_stay_readable(sandbox: ProcessRunner, t
         next(sandbox.read("job-1", "w", 0, "a" * 64))
 
 
+def test_a_checkpoint_that_is_being_written_is_not_kept(sandbox: ProcessRunner, tmp_path: Path) -> None:
+    """New weights beside the old progress.json are no checkpoint, however long they lie there."""
+    first = "mkdir c; echo 1 > c/w; echo 1 > c/p; mv c/p c/progress.json; while [ ! -e go ]; do sleep 0.02; done"
+    sandbox.start(order(f"{first}; echo 2 > c/w", checkpoint="c"))
+    eventually(lambda: newest(sandbox).files, DEADLINE_S)
+    before = newest(sandbox)
+    next(tmp_path.rglob("work")).joinpath("go").touch()
+    assert ended(sandbox).exit_code == 0
+    assert newest(sandbox) == before
+
+
 def test_the_last_line_counts_without_its_end(sandbox: ProcessRunner) -> None:
     run(sandbox, "printf 'one\\ntwo'; printf '{\"step\": 1}' > metrics.jsonl")
     assert sandbox.logs("job-1", 0)[0] == ["one", "two"]
