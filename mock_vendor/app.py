@@ -1,45 +1,42 @@
 """The vendor API. Its OpenAPI is the contract that a real vendor would implement."""
 
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 import anyio.to_thread
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
 from mock_vendor.answers import Answer, Refusal
-from mock_vendor.catalogue import Vendor
+from mock_vendor.callers import TheVendor, authorized, errors
 from mock_vendor.control import control, lure
+from mock_vendor.file_routes import file_routes
 from mock_vendor.payment import KEY
 from mock_vendor.purchase import ask_again, submit
 from mock_vendor.shop import Shop, TheShop, give_quote, look_at_job
-from mock_vendor.wire import ErrorAnswer, JobStatusAnswer, QuoteAnswer, QuoteRequest, SubmitAnswer, SubmitRequest
+from mock_vendor.wire import (
+    JobStatusAnswer,
+    QuoteAnswer,
+    QuoteRequest,
+    SubmitAnswer,
+    SubmitRequest,
+    WorkQuoteAnswer,
+    WorkStatusAnswer,
+)
+from mock_vendor.work_status import look_at_work
 
 # Buyers wait in a thread each, some of them for a settlement.
 THREADS = 256
-ERRORS = {
-    400: "malformed request, Idempotency-Key or PAYMENT-SIGNATURE",
-    401: "the bearer token is missing or wrong",
-    402: "payment required: PAYMENT-REQUIRED says how, and the body repeats it",
-    404: "no such vendor, quote or job",
-    409: "the Idempotency-Key or the authorization has been used for something else",
-    410: "the quote has expired",
-    422: "the request does not fit the contract, or the GPU is not offered",
-    503: "outcome unknown or vendor down: send the same request again after Retry-After seconds",
-}
-
 api = APIRouter()
-bearer = HTTPBearer(auto_error=False)
 
 
 def create_app(shop: Shop) -> FastAPI:
     app = FastAPI(title="Mock GPU vendor", version="1", lifespan=_lifespan)
     app.state.shop = shop
     app.include_router(api)
+    app.include_router(file_routes)
     app.include_router(lure, prefix="/mock")
     app.include_router(control, prefix="/mock", dependencies=[Depends(authorized)])
     app.add_exception_handler(Refusal, _refused)
@@ -48,40 +45,14 @@ def create_app(shop: Shop) -> FastAPI:
     return app
 
 
-async def authorized(
-    shop: TheShop,
-    token: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
-) -> None:
-    presented = token.credentials if token is not None else ""
-    if not secrets.compare_digest(presented.encode(), shop.settings.secret.encode()):
-        raise Refusal(401, "unauthorized", "the bearer token is missing or wrong")
-
-
-async def addressed(
-    shop: TheShop,
-    x_vendor_id: Annotated[str, Header(description="which vendor is meant")] = "",
-) -> Vendor:
-    vendor = shop.vendors.get(x_vendor_id)
-    if vendor is None:
-        raise Refusal(404, "vendor_unknown", f"x-vendor-id {x_vendor_id!r} is not a vendor here")
-    return vendor
-
-
-TheVendor = Annotated[Vendor, Depends(addressed)]
-
-
-def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: {"model": ErrorAnswer, "description": ERRORS[status]} for status in statuses}
-
-
 @api.post(
     "/quote",
     dependencies=[Depends(authorized)],
-    response_model=QuoteAnswer,
-    responses=_errors(400, 401, 404, 422, 503),
+    response_model=QuoteAnswer | WorkQuoteAnswer,
+    responses=errors(400, 401, 404, 422, 503),
 )
 def quote(shop: TheShop, vendor: TheVendor, request: QuoteRequest) -> Response:
-    """A binding price for one job, valid for ten minutes."""
+    """A binding price for one job, valid for ten minutes: for a workload, where it names one, and for no other."""
     return shop.faults.send("quote", vendor.vendor_id, give_quote(shop, vendor, request))
 
 
@@ -89,7 +60,7 @@ def quote(shop: TheShop, vendor: TheVendor, request: QuoteRequest) -> Response:
     "/submit-job",
     dependencies=[Depends(authorized)],
     response_model=SubmitAnswer,
-    responses=_errors(400, 401, 402, 404, 409, 410, 422, 503),
+    responses=errors(400, 401, 402, 404, 409, 410, 413, 422, 503),
 )
 def submit_job(
     shop: TheShop,
@@ -116,16 +87,17 @@ def submit_job(
 @api.get(
     "/job-status",
     dependencies=[Depends(authorized)],
-    response_model=JobStatusAnswer,
-    responses=_errors(400, 401, 404, 503),
+    response_model=JobStatusAnswer | WorkStatusAnswer,
+    responses=errors(400, 401, 404, 503),
 )
 def job_status(
     shop: TheShop,
     vendor: TheVendor,
     vendor_job_id: Annotated[str, Query(alias="vendorJobId")] = "",
     idempotency_key: Annotated[str, Query(alias="idempotencyKey")] = "",
+    after: Annotated[str, Query(description="the cursor of the status before, of a job with a workload")] = "",
 ) -> Response:
-    """The state of a job, by its id or by the key that bought it."""
+    """The state of a job, by its id or by the key that bought it. Of one with a workload: the news since `after`."""
     if bool(vendor_job_id) == bool(idempotency_key):
         raise Refusal(400, "which_job", "give either vendorJobId or idempotencyKey")
     job = (
@@ -135,7 +107,8 @@ def job_status(
     )
     if job is None:
         raise Refusal(404, "job_unknown", f"{vendor.vendor_id} has no such job")
-    return shop.faults.send("job", vendor.vendor_id, look_at_job(shop, job))
+    answer = look_at_work(shop, job, after) if job.job_order else look_at_job(shop, job)
+    return shop.faults.send("job", vendor.vendor_id, answer)
 
 
 @api.get("/healthz")

@@ -67,7 +67,7 @@ def anvil(data_dir: Path | None = None, accounts: int = 10) -> Iterator[Anvil]:
             keys = Path(scratch) / "keys.json"
             child = stack.enter_context(_child([*command, "--config-out", str(keys)], inherited))
             _wait_until_ready(child, rpc_url)
-            pair = json.loads(keys.read_text())
+            pair = _read_keys(keys)
         pairs = zip(pair["available_accounts"], pair["private_keys"], strict=True)
         yield Anvil(
             rpc_url,
@@ -189,6 +189,18 @@ def _end_with_parent() -> Any:
             os._exit(1)
 
     return ask_for_death_signal
+
+
+def _read_keys(path: Path) -> Any:
+    """Anvil's accounts, which it may still be writing when it answers already."""
+    deadline = time.monotonic() + START_DEADLINE_S
+    while True:
+        try:
+            return json.loads(path.read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            if time.monotonic() > deadline:
+                raise ChainError(f"anvil wrote no accounts within {START_DEADLINE_S} s") from None
+            time.sleep(0.02)
 
 
 def _wait_until_ready(child: subprocess.Popen[bytes], rpc_url: str) -> None:

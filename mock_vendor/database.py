@@ -32,6 +32,14 @@ CREATE TABLE IF NOT EXISTS faults (
     vendor_id TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (vendor_id, name)
 );
 """
+ADDED = (
+    ("quotes", "job_order", "TEXT NOT NULL DEFAULT ''"),
+    ("jobs", "job_order", "TEXT NOT NULL DEFAULT ''"),
+    ("jobs", "start", "TEXT NOT NULL DEFAULT ''"),
+    ("jobs", "failure", "TEXT NOT NULL DEFAULT ''"),
+)
+"""Columns that older databases lack."""
+Start = Literal["", "waiting", "started", "failed"]
 
 
 class NonceTaken(Exception):
@@ -40,7 +48,10 @@ class NonceTaken(Exception):
 
 @dataclass(frozen=True)
 class Quote:
-    """A binding price, frozen when it was given. `amount` is atomic units, `expires_at` Unix seconds."""
+    """A binding price, frozen when it was given. `amount` is atomic units, `expires_at` Unix seconds.
+
+    `job_order` is the canonical JSON of the workload that it is for, "" without one.
+    """
 
     quote_id: str
     vendor_id: str
@@ -49,6 +60,7 @@ class Quote:
     gpu_type: str
     hours: str
     expires_at: float
+    job_order: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,7 +85,11 @@ class Purchase:
 
 @dataclass(frozen=True)
 class Job:
-    """Work that is paid for. Everything else about it follows from the time since it started."""
+    """Work that is paid for. Without a `job_order` all else about it follows from the time since it started.
+
+    With one it is run: `start` is "waiting" until the runner has it, and "failed", for what `failure` says, where it
+    never will.
+    """
 
     job_id: str
     vendor_id: str
@@ -84,6 +100,9 @@ class Job:
     amount: int
     doomed: bool
     started_at: float
+    job_order: str = ""
+    start: Start = ""
+    failure: str = ""
 
 
 class Database:
@@ -95,6 +114,9 @@ class Database:
         self._connection.row_factory = sqlite3.Row
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.executescript(SCHEMA)
+        for table, column, kind in ADDED:
+            if column not in {row["name"] for row in self._all(f"PRAGMA table_info({table})")}:
+                self._connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
 
     def close(self) -> None:
         with self._lock:
@@ -146,6 +168,26 @@ class Database:
 
     def job_of_key(self, vendor_id: str, key: str) -> Job | None:
         return _job(self._row("SELECT * FROM jobs WHERE vendor_id = ? AND key = ?", vendor_id, key))
+
+    def jobs_with_work(self, vendor_id: str) -> list[Job]:
+        """A vendor's jobs that are run, in the order they were paid for."""
+        rows = self._all("SELECT * FROM jobs WHERE vendor_id = ? AND job_order != '' ORDER BY rowid", vendor_id)
+        return [job for row in rows if (job := _job(row))]
+
+    def mark_start(self, job_id: str, start: Start, failure: str = "") -> None:
+        with self._write() as database:
+            database.execute("UPDATE jobs SET start = ?, failure = ? WHERE job_id = ?", (start, failure, job_id))
+
+    def orders_ahead(self, vendor_id: str) -> list[str]:
+        """The orders that are paid, or may be, and have not been started."""
+        rows = self._all(
+            "SELECT job_order FROM purchases JOIN quotes USING (quote_id) "
+            "WHERE purchases.vendor_id = ? AND state = 'settling' AND job_order != '' "
+            "UNION SELECT job_order FROM jobs WHERE vendor_id = ? AND start = 'waiting'",
+            vendor_id,
+            vendor_id,
+        )
+        return [row["job_order"] for row in rows]
 
     def switch_fault(self, vendor_id: str, name: str, *, on: bool) -> None:
         statement = (

@@ -18,6 +18,9 @@ from mock_vendor.ledger import Dead, Paid
 from mock_vendor.payment import MalformedPayment, Payment, read_payment
 from mock_vendor.shop import Shop
 from mock_vendor.wire import SubmitAnswer, SubmitRequest
+from mock_vendor.work_order import WORKLOAD
+from mock_vendor.work_status import watch_node
+from mock_vendor.work_submission import check_order, given_secrets
 
 RETRY_AFTER_S = 2
 DEFAULT_EPOCHS = 3
@@ -32,7 +35,9 @@ def submit(shop: Shop, vendor: Vendor, key: str, request: SubmitRequest, header:
             return _first_time(shop, vendor, key, request, header, url)
         if purchase.fingerprint != fingerprint(request) or header not in (None, purchase.header):
             raise _key_in_use()
+        shop.workshop.take_secrets(vendor.vendor_id, key, given_secrets(request))
         if purchase.answer is not None:
+            _start(shop, purchase)
             return Answer(**json.loads(purchase.answer))
         return _settle(shop, purchase, url)
 
@@ -60,13 +65,17 @@ def ask_again(shop: Shop, vendor: Vendor, request: SubmitRequest, url: str) -> A
 
 
 def fingerprint(request: SubmitRequest) -> str:
-    canonical = json.dumps(request.model_dump(mode="json"), sort_keys=True)
+    """What makes two requests the same. Files follow from their hashes, and secrets leave no trace."""
+    ordered = request.model_dump(mode="json", include={"vendor_job_template_id", "job_params"})
+    canonical = json.dumps(ordered, sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def _first_time(shop: Shop, vendor: Vendor, key: str, request: SubmitRequest, header: str | None, url: str) -> Answer:
     payment = _read(header) if header is not None else None
     quote = _quote(shop, vendor, request.vendor_job_template_id)
+    if WORKLOAD in shop.faults.accepts(vendor.vendor_id):
+        check_order(shop, quote, request, paid=header is not None)
     challenge = _challenge(shop, quote, url)
     verdict = shop.faults.verdict(vendor.vendor_id)
     if payment is None or verdict == "refuse":
@@ -88,7 +97,9 @@ def _first_time(shop: Shop, vendor: Vendor, key: str, request: SubmitRequest, he
         raise _try_later("the facilitator does not answer") from error
     if objection is not None:
         return _ask(_challenge(shop, quote, url, objection))
-    return _settle(shop, _begin(shop, quote, key, request, payment, offer), url)
+    purchase = _begin(shop, quote, key, request, payment, offer)
+    shop.workshop.take_secrets(vendor.vendor_id, key, given_secrets(request))
+    return _settle(shop, purchase, url)
 
 
 def _begin(
@@ -130,6 +141,7 @@ def _settle(shop: Shop, purchase: Purchase, url: str, verdict: Verdict | None = 
             return _deliver(shop, purchase, tx, offer)
         case Dead(reason):
             shop.database.forget(purchase)
+            shop.workshop.drop_secrets(purchase.vendor_id, purchase.key)
             quote = _quote(shop, shop.vendors[purchase.vendor_id], purchase.quote_id)
             return _ask(_challenge(shop, quote, url, reason))
         case Unknown(reason):
@@ -151,6 +163,8 @@ def _deliver(shop: Shop, purchase: Purchase, tx: str, offer: PaymentRequirements
         amount=purchase.amount,
         doomed=_is_doomed(shop, purchase.vendor_id, job_id),
         started_at=shop.clock.now(),
+        job_order=quote.job_order,
+        start="waiting" if quote.job_order else "",
     )
     receipt = SettleResponse(
         success=True, transaction=tx, network=offer.network, payer=purchase.payer, amount=str(purchase.amount)
@@ -161,7 +175,18 @@ def _deliver(shop: Shop, purchase: Purchase, tx: str, offer: PaymentRequirements
         "headers": {"PAYMENT-RESPONSE": encode_payment_response_header(receipt)},
     }
     shop.database.finish(purchase, job, tx, answer)
+    _start(shop, purchase)
     return Answer(**answer)  # type: ignore[arg-type]
+
+
+def _start(shop: Shop, purchase: Purchase) -> None:
+    """Start the job of a settled purchase, unless it has been: the caller holds the key."""
+    job = shop.database.job_of_key(purchase.vendor_id, purchase.key)
+    if job is None or job.start != "waiting":
+        shop.workshop.drop_secrets(purchase.vendor_id, purchase.key)
+        return
+    shop.workshop.start(job)
+    watch_node(shop, job)
 
 
 def _is_doomed(shop: Shop, vendor_id: str, job_id: str) -> bool:

@@ -20,6 +20,7 @@ from mock_vendor.faults.odd import Cuttable
 from mock_vendor.market import Market, open_market
 from mock_vendor.settings import Settings
 from mock_vendor.shop import Shop
+from mock_vendor.workshop import Workshop, open_runner
 
 SHUTDOWN_S = 1
 
@@ -44,14 +45,18 @@ def sell(settings: Settings, listener: socket.socket) -> None:
         faults = Faults(database, lure_url=f"http://localhost:{port}/mock/lure", slow_s=settings.slow_s)
         till = Till(market)
         stack.callback(till.close)
-        shop = Shop(settings, market, vendors, database, till, faults)
+        runner, notices = open_runner(settings, folder / "jobs")
+        stack.callback(runner.close)
+        workshop = Workshop(database, runner, folder / "inputs", vendors)
+        workshop.take_up()
+        shop = Shop(settings, market, vendors, database, till, faults, workshop)
         config = uvicorn.Config(
             Cuttable(create_app(shop)),
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=SHUTDOWN_S,
         )
-        _Server(config, ready_line(shop, f"http://{host}:{port}")).run(sockets=[listener])
+        _Server(config, {**ready_line(shop, f"http://{host}:{port}"), "notices": notices}).run(sockets=[listener])
 
 
 def ready_line(shop: Shop, url: str) -> dict[str, Any]:

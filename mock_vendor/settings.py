@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +16,14 @@ MICRO = Decimal("0.000001")
 LOCAL_NETWORK = "eip155:31337"
 OWN_CHAIN_NEEDS = ("X402_NETWORK", "X402_ASSET", "MOCK_PAY_TO")
 FACILITATORS = ("FACILITATOR_URL", "FACILITATOR_PRIVATE_KEY")
+
+
+class Sandbox(StrEnum):
+    """Whether jobs run in bubblewrap: where it is there, or else not at all, or never."""
+
+    AUTO = "auto"
+    REQUIRED = "required"
+    NONE = "none"
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,10 @@ class OwnChain:
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of a mock vendor. Amounts are USD, times are seconds. `chain` is None for a local Anvil."""
+    """The settings of a mock vendor. Amounts are USD, times are seconds. `chain` is None for a local Anvil.
+
+    `keep_jobs`: its jobs go on when it ends, and its next start in the same folder takes them up.
+    """
 
     port: int
     secret: str
@@ -50,6 +62,8 @@ class Settings:
     payer_usdc: Decimal
     data_dir: Path | None
     chain: OwnChain | None
+    sandbox: Sandbox = Sandbox.AUTO
+    keep_jobs: bool = False
 
 
 def shown(value: str) -> str:
@@ -80,6 +94,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         payer_usdc=read.number("MOCK_PAYER_USDC", "1000", 0, 10**9),
         data_dir=Path(data_dir) if data_dir else None,
         chain=_own_chain(read),
+        sandbox=_sandbox(read),
+        keep_jobs=_keep_jobs(read),
     )
 
 
@@ -126,6 +142,21 @@ def _fail_vendor_id(read: _Reader, vendors: int) -> str | None:
         names = ", ".join(vendor_ids(vendors))
         raise BadSetting(f"FAIL_VENDOR_ID={shown(vendor_id)}: write one of {names}, or none")
     return vendor_id
+
+
+def _sandbox(read: _Reader) -> Sandbox:
+    text = read.text("MOCK_SANDBOX", Sandbox.AUTO)
+    try:
+        return Sandbox(text)
+    except ValueError:
+        raise BadSetting(f"MOCK_SANDBOX={shown(text)}: write {', '.join(Sandbox)}") from None
+
+
+def _keep_jobs(read: _Reader) -> bool:
+    keep = read.number("MOCK_KEEP_JOBS", "0", 0, 1, whole=True) == 1
+    if keep and not read.text("MOCK_DATA_DIR", ""):
+        raise BadSetting("MOCK_KEEP_JOBS is set, so set MOCK_DATA_DIR too: the folder in which they are kept")
+    return keep
 
 
 def _is_web_url(text: str) -> bool:

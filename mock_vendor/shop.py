@@ -24,7 +24,9 @@ from mock_vendor.market import Market, to_atomic, to_usd
 from mock_vendor.overrides import Overrides
 from mock_vendor.settings import Settings
 from mock_vendor.training import Progress, Training, observe
-from mock_vendor.wire import JobStatusAnswer, QuoteAnswer, QuoteRequest
+from mock_vendor.wire import JobStatusAnswer, QuoteAnswer, QuoteRequest, WorkQuoteAnswer
+from mock_vendor.work_order import WORKLOAD, job_order, workload_sha256
+from mock_vendor.workshop import Workshop
 
 QUOTE_VALID_S = 600
 RECEIVED_KEPT = 10_000
@@ -55,6 +57,7 @@ class Shop:
     database: Database
     till: Till
     faults: Faults
+    workshop: Workshop
     clock: Clock = field(default_factory=Clock)
     overrides: Overrides = field(default_factory=Overrides)
     locks: KeyLocks = field(default_factory=KeyLocks)
@@ -78,6 +81,8 @@ def give_quote(shop: Shop, vendor: Vendor, request: QuoteRequest) -> Answer:
             "gpu_not_supported",
             f"gpuType {request.gpu_type!r} is not offered; {', '.join(GPU_FACTORS)} are",
         )
+    accepts = shop.faults.accepts(vendor.vendor_id)
+    work = request.workload if WORKLOAD in accepts else None
     base = shop.overrides.price(vendor.vendor_id, vendor.base_price_per_hour)
     quote = Quote(
         quote_id=f"quote-{secrets.token_hex(12)}",
@@ -87,6 +92,7 @@ def give_quote(shop: Shop, vendor: Vendor, request: QuoteRequest) -> Answer:
         gpu_type=request.gpu_type,
         hours=str(request.max_hours),
         expires_at=shop.clock.now() + QUOTE_VALID_S,
+        job_order=job_order(work, request.resume, accepts) if work is not None else "",
     )
     quote = shop.faults.bend_quote(vendor.vendor_id, quote)
     shop.database.keep_quote(quote)
@@ -99,7 +105,12 @@ def give_quote(shop: Shop, vendor: Vendor, request: QuoteRequest) -> Answer:
         network=shop.market.network,
         asset=shop.market.asset,
     )
-    return Answer(200, answer.model_dump(mode="json"))
+    if work is None:
+        return Answer(200, answer.model_dump(mode="json"))
+    of_work = WorkQuoteAnswer(
+        **answer.model_dump(by_alias=False), accepts=list(accepts), workload_hash=workload_sha256(work)
+    )
+    return Answer(200, of_work.model_dump(mode="json"))
 
 
 def look_at_job(shop: Shop, job: Job) -> Answer:

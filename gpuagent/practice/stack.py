@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import logging
 import os
 import select
 import subprocess
@@ -19,12 +20,14 @@ from gpuagent.core.model import Vendor
 from gpuagent.errors import ConfigError
 from gpuagent.wire.child_environment import child_environment
 
+logger = logging.getLogger(__name__)
 READY_S = 60
 STOP_S = 15
 POLL_S = 0.05
 VENDOR_VARIABLES = (
     *("PORT", "BASE_PRICE_PER_HOUR", "FAIL_RATE", "FAIL_VENDOR_ID"),
     *("MOCK_DATA_DIR", "MOCK_PAYER_USDC", "MOCK_SEED", "MOCK_SLOW_S", "MOCK_SPEED", "MOCK_VENDORS"),
+    *("MOCK_KEEP_JOBS", "MOCK_SANDBOX"),
 )
 """What the practice vendors read of the user's environment. Chain, wallets and bearer token they bring themselves."""
 
@@ -53,6 +56,8 @@ def start(folder: Path | None = None, mongodb_uri: str = "", **vendor_settings: 
         if not mongodb_uri:  # while the vendors start
             mongodb_uri = stack.enter_context(wiring.start_mongod(folder / "mongod" if folder else None)).uri
         ready = _ready_line(*vendors)
+        for notice in ready["notices"]:
+            logger.warning("the practice vendors say: %s", notice)
         yield Stack(_environment(mongodb_uri, ready), tuple(wiring.vendor_from(entry) for entry in ready["vendors"]))
 
 

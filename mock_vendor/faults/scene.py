@@ -13,9 +13,10 @@ ATTACKER = "0x000000000000000000000000000000000000dEaD"
 class Scene:
     """`lure_url` is another host that leads back here, where /mock/lured tells who followed.
 
-    `fresh_402` makes a new 402 for the request at hand.
+    `fresh_402` makes a new 402 for the request at hand. `turn` counts the answers that this fault has bent before.
     """
 
     lure_url: str
     slow_s: float
     fresh_402: Callable[[], Answer]
+    turn: int = 0

@@ -1,15 +1,18 @@
-"""The faults that are on, and the four points at which the normal path lets them in."""
+"""The faults that are on, and the points at which the normal path lets them in."""
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal
 
 from starlette.responses import Response
 from x402.schemas import PaymentRequired
 
-from mock_vendor.answers import Answer
+from mock_vendor.answers import Answer, FileAnswer
 from mock_vendor.database import Database, Quote
 from mock_vendor.faults.scene import Scene
 from mock_vendor.faults.table import TABLE, Hook
+from mock_vendor.work_order import ACCEPTS
 
 # Take the payment, hold it back for a while, keep it for ever, refuse it, call it another request's, or have no
 # facilitator to take it with.
@@ -27,10 +30,12 @@ class Faults:
         self._database = database
         self._lure_url = lure_url
         self._slow_s = slow_s
+        self._turns: Counter[tuple[str, str]] = Counter()
 
     def switch(self, vendor_id: str, name: str, *, on: bool) -> None:
         """Switch a fault on or off. Raises KeyError for a name that is not in the table."""
         self._database.switch_fault(vendor_id, TABLE[name].name, on=on)
+        del self._turns[vendor_id, name]
 
     def clear(self) -> None:
         for vendor_id, name in self._database.faults():
@@ -51,6 +56,22 @@ class Faults:
         verdict: Verdict = self._bend(Hook.VERDICT, "paid", vendor_id, "take")
         return verdict
 
+    def accepts(self, vendor_id: str) -> tuple[str, ...]:
+        accepted: tuple[str, ...] = self._bend(Hook.ACCEPTS, "quote", vendor_id, ACCEPTS)
+        return accepted
+
+    def loses_node(self, vendor_id: str) -> bool:
+        lost: bool = self._bend(Hook.NODE, "job", vendor_id, False)
+        return lost
+
+    def bend_source(self, vendor_id: str, job_ids: list[str]) -> list[str]:
+        bent: list[str] = self._bend(Hook.SOURCE, "file", vendor_id, job_ids)
+        return bent
+
+    def send_file(self, vendor_id: str, file: FileAnswer) -> Response:
+        bent: FileAnswer | Response = self._bend(Hook.FILE, "file", vendor_id, file)
+        return bent if isinstance(bent, Response) else bent.to_response()
+
     def send(self, stage: str, vendor_id: str, answer: Answer, fresh_402: Callable[[], Answer] = _no_402) -> Response:
         """The answer as it leaves: a fault may replace it by something that is no answer at all."""
         bent: Answer | Response = self._bend(Hook.ANSWER, stage, vendor_id, answer, fresh_402)
@@ -68,7 +89,9 @@ class Faults:
         on = {name for switched, name in self._database.faults() if switched == vendor_id}
         for fault in TABLE.values():
             if fault.name in on and fault.hook is hook and fault.stage == stage:
-                value = fault.change(value, scene)
+                turn = self._turns[vendor_id, fault.name]
+                self._turns[vendor_id, fault.name] += 1
+                value = fault.change(value, replace(scene, turn=turn))
                 if isinstance(value, Response):
                     break  # nothing is left that another fault could bend
         return value

@@ -15,11 +15,18 @@ class Hook(StrEnum):
     CHALLENGE = "what the 402 asks for, so that a payment of it is taken"
     VERDICT = "whether a payment is taken, held back or refused"
     ANSWER = "the answer on its way out"
+    ACCEPTS = "what the vendor can, and says so"
+    NODE = "whether the machine that runs a job is lost"
+    SOURCE = "the job whose file is sent: the ids of all, the right one first"
+    FILE = "the file on its way out"
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault of one stage: quote, offer, paid, refused or job. `change` takes what the hook changes, and the scene."""
+    """A fault of one stage: quote, offer, paid, refused, job or file.
+
+    `change` takes what the hook changes, and the scene.
+    """
 
     name: str
     stage: str

@@ -1,11 +1,11 @@
 """The runner's protocol and its values."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
-
-CHECKPOINT_PREFIX = "checkpoint/"
 
 
 class RunnerError(Exception):
@@ -34,12 +34,13 @@ class JobOrder:
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """The state of a job. exit_code: of the program, None while it runs, and where it was ended from outside.
+    """The state of a job. phase: queued is ordered, and not started.
 
-    reason: why it ended, in words, where that was not the program's own doing.
+    exit_code: of the program, None while it runs, and where it was ended from outside. reason: why it ended, in words,
+    where that was not the program's own doing.
     """
 
-    phase: Literal["preparing", "running", "ended"]
+    phase: Literal["queued", "preparing", "running", "ended"]
     exit_code: int | None = None
     reason: str = ""
     ended_at: float | None = None
@@ -54,10 +55,27 @@ class FileEntry:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint that is whole. sha256: of its manifest, by which its files are read. Paths: within its folder."""
+
+    sha256: str
+    files: tuple[FileEntry, ...]
+
+
+def manifest_sha256(files: Iterable[FileEntry]) -> str:
+    """The SHA-256 of a manifest: of its compact JSON with sorted keys, its files in the order of their paths."""
+    entries = [
+        {"bytes": file.bytes, "path": file.path, "sha256": file.sha256}
+        for file in sorted(files, key=lambda file: file.path)
+    ]
+    return hashlib.sha256(json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
+
+
 class Runner(Protocol):
     """Runs jobs, each at most once, however often it is asked and whenever the seller is restarted.
 
-    Every method but start() raises RunnerError for a job that is not known.
+    Every method but start() and close() raises RunnerError for a job that is not known.
     """
 
     def start(self, order: JobOrder) -> None:
@@ -78,12 +96,16 @@ class Runner(Protocol):
         """The outputs that are there, once the job has ended."""
         ...
 
-    def checkpoint(self, job_id: str) -> list[FileEntry]:
-        """The files of the newest checkpoint that is whole; none where there is none."""
+    def checkpoint(self, job_id: str) -> Checkpoint | None:
+        """The newest checkpoint that is whole. The last few that were asked for stay readable."""
         ...
 
-    def read(self, job_id: str, path: str, start: int = 0, checkpoint: bool = False) -> Iterator[bytes]:
-        """The content of a file of files() or checkpoint()."""
+    def entry(self, job_id: str, path: str, checkpoint: str = "") -> FileEntry:
+        """A file of files(), or of the checkpoint of this SHA-256. Raises RunnerError without such a file."""
+        ...
+
+    def read(self, job_id: str, path: str, start: int = 0, checkpoint: str = "") -> Iterator[bytes]:
+        """The content of that file from a byte on."""
         ...
 
     def stop(self, job_id: str, reason: str) -> None:
@@ -92,4 +114,8 @@ class Runner(Protocol):
 
     def forget(self, job_id: str) -> None:
         """Stops a job and deletes all of it."""
+        ...
+
+    def close(self) -> None:
+        """Ends what must not outlive the seller."""
         ...

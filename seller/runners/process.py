@@ -5,120 +5,185 @@ import hashlib
 import json
 import os
 import shutil
-import stat
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from seller.runners.base import FileEntry, JobOrder, JobState, RunnerError
-from seller.runners.supervise import JobFolder, write_whole
+from seller.runners.base import Checkpoint, FileEntry, JobOrder, JobState, RunnerError
+from seller.runners.job_folder import JobFolder, write_whole
+from seller.runners.kept import KeptCheckpoints
+from seller.runners.reading import file_entry, open_inside, read_lines, read_metric
+from seller.runners.sandbox import require_sandbox
 
-LINES_MAX, LINE_BYTES, READ_BYTES = 1_000, 4_000, 1_000_000
 FILE_READ = 256 * 1024
-START_S = 30.0
+START_S, END_S, POLL_S = 5.0, 30.0, 0.02
 METRICS = "metrics.jsonl"
+NODE_LOST = "node lost: the machine that ran it is gone"
 
 
 class ProcessRunner:
-    """The Runner on this machine. sandbox: False runs jobs with the seller's own rights, for payers it trusts alone."""
+    """The Runner on this machine. sandbox: False runs jobs with the seller's own rights, for payers it trusts alone.
 
-    def __init__(self, folder: Path, sandbox: bool = True) -> None:
-        if sandbox and not shutil.which("bwrap"):
-            raise RunnerError("jobs run in bubblewrap, which is not here: apt-get install bubblewrap")
+    outlive: jobs go on when the seller ends, and are adopted by the next runner of the folder; False: they end with it,
+    even by a kill.
+    """
+
+    def __init__(self, folder: Path, sandbox: bool = True, outlive: bool = True) -> None:
+        if sandbox:
+            require_sandbox()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder, self._sandbox = folder, sandbox
+        self._lifeline = None if outlive else os.pipe()
+        self._checkpoints = KeptCheckpoints()
+        self._outputs: dict[str, list[FileEntry]] = {}
 
     def start(self, order: JobOrder) -> None:
         folder = JobFolder(self._folder / _name(order.job_id))
         if not folder.order.exists():
             self._lay_out(folder, order)
-        if folder.ended.exists() or _is_held(folder):
-            return
-        if (folder.path / "started").exists():  # its supervisor has died: a job is never started twice
-            return
-        (folder.path / "started").touch()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "seller.runners.supervise", str(folder.path)],
-            cwd=Path(__file__).parents[2],
-            env={name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG") if name in os.environ},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        give_up = time.monotonic() + START_S
+        while not self._start(folder, order):
+            if folder.started.exists():  # by another: a job is never started twice
+                return
+            if time.monotonic() > give_up:
+                raise RunnerError(f"the lock of job {order.job_id} is not to be had, and nothing runs")
+            time.sleep(POLL_S)
+
+    def _start(self, folder: JobFolder, order: JobOrder) -> bool:
+        """Whether the lock was free. The supervisor inherits it: it is held from before the job counts as started."""
+        with folder.lock.open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            if folder.started.exists() or folder.ended.exists():
+                return True
+            folder.started.touch()
+            lifeline = self._lifeline[0] if self._lifeline else lock.fileno()
+            process = subprocess.Popen(
+                [sys.executable, "-m", "seller.runners.supervise", str(lifeline if self._lifeline else -1), folder],
+                cwd=Path(__file__).parents[2],
+                env={name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG") if name in os.environ},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                pass_fds=(lock.fileno(), lifeline),
+            )
+        folder.pid.write_text(str(process.pid))
         assert process.stdin
-        assert process.stdout
-        process.stdin.write(json.dumps(dict(order.secrets)).encode())
-        process.stdin.close()
-        process.stdout.readline()  # once it holds the lock; nothing if it died
-        process.stdout.close()
+        with suppress(BrokenPipeError):  # it has died, and state() says so
+            process.stdin.write(json.dumps(dict(order.secrets)).encode())
+            process.stdin.close()
         _Zombies.add(process)
+        return True
 
     def state(self, job_id: str) -> JobState:
         folder = self._known(job_id)
-        if folder.ended.exists():
-            end = json.loads(folder.ended.read_text())
-            return JobState("ended", end["exitCode"], end["reason"], end["at"])
-        if _is_held(folder):
-            return JobState("running")
-        if folder.ended.exists():  # it ended between the two looks
-            return self.state(job_id)
-        if (folder.path / "started").exists():
-            folder.end(None, "the machine that ran it was lost")
-            return self.state(job_id)
-        return JobState("preparing")
+        started = folder.started.exists()
+        if not folder.ended.exists() and folder.is_held():
+            return JobState(folder.phase())
+        if started and not folder.ended.exists():
+            folder.end(None, NODE_LOST)
+        if not folder.ended.exists():
+            return JobState("queued")
+        end = json.loads(folder.ended.read_text())
+        return JobState("ended", end["exitCode"], end["reason"], end["at"])
 
     def logs(self, job_id: str, cursor: int) -> tuple[list[str], int]:
-        return _lines(self._known(job_id).log, cursor)
+        folder = self._known(job_id)
+        return read_lines(folder.log, cursor, folder.ended.exists())
 
     def metrics(self, job_id: str, cursor: int) -> tuple[list[dict[str, Any]], int]:
-        lines, following = _lines(self._known(job_id).work / METRICS, cursor)
-        return [metric for metric in map(_metric, lines) if metric is not None], following
+        folder = self._known(job_id)
+        lines, following = read_lines(folder.work / METRICS, cursor, folder.ended.exists())
+        return [metric for metric in map(read_metric, lines) if metric is not None], following
 
     def files(self, job_id: str) -> list[FileEntry]:
         folder = self._known(job_id)
         if not folder.ended.exists():
             return []
-        outputs = json.loads(folder.order.read_text())["outputs"]
-        return [entry for path in outputs if (entry := _entry(folder.work, path))]
+        if job_id not in self._outputs:
+            outputs = dict.fromkeys(json.loads(folder.order.read_text())["outputs"])
+            self._outputs[job_id] = [entry for path in outputs if (entry := file_entry(folder.work, path))]
+        return self._outputs[job_id]
 
-    def checkpoint(self, job_id: str) -> list[FileEntry]:
-        kept = self._newest(self._known(job_id))
-        if kept is None:
-            return []
-        paths = sorted(str(path.relative_to(kept)) for path in kept.rglob("*") if path.is_file())
-        return [entry for path in paths if (entry := _entry(kept, path))]
+    def checkpoint(self, job_id: str) -> Checkpoint | None:
+        return self._checkpoints.newest(self._known(job_id))
 
-    def read(self, job_id: str, path: str, start: int = 0, checkpoint: bool = False) -> Iterator[bytes]:
-        folder = self._known(job_id)
-        entries = self.checkpoint(job_id) if checkpoint else self.files(job_id)
-        if path not in {entry.path for entry in entries}:
-            raise RunnerError(f"job {job_id} has no file {path!r}")
-        kept = self._newest(folder) if checkpoint else folder.work
-        assert kept is not None
-        with _open_inside(kept, path) as file:
+    def entry(self, job_id: str, path: str, checkpoint: str = "") -> FileEntry:
+        return self._locate(job_id, path, checkpoint)[1]
+
+    def read(self, job_id: str, path: str, start: int = 0, checkpoint: str = "") -> Iterator[bytes]:
+        root, entry = self._locate(job_id, path, checkpoint)
+        with open_inside(root, entry.path) as file:
             file.seek(start)
             while part := file.read(FILE_READ):
                 yield part
 
+    def _locate(self, job_id: str, path: str, checkpoint: str) -> tuple[Path, FileEntry]:
+        folder = self._known(job_id)
+        if checkpoint:
+            root, manifest = self._checkpoints.find(folder, checkpoint)
+            files = manifest.files
+        else:
+            root, files = folder.work, tuple(self.files(job_id))
+        entry = next((file for file in files if file.path == path), None)
+        if entry is None:
+            raise RunnerError(f"job {job_id} has no file {path[:512]!r}")
+        return root, entry
+
     def stop(self, job_id: str, reason: str) -> None:
         folder = self._known(job_id)
         write_whole(folder.stop, reason)
-        if not _is_held(folder) and not folder.ended.exists():
+        if not folder.is_held() and not folder.ended.exists():
             folder.end(None, reason)
 
     def forget(self, job_id: str) -> None:
         folder = self._known(job_id)
         self.stop(job_id, "forgotten")
-        give_up = time.monotonic() + START_S
-        while _is_held(folder):
-            if time.monotonic() > give_up:
-                raise RunnerError(f"job {job_id} does not end")
-            time.sleep(0.05)
+        if not self._has_let_go(folder):
+            raise RunnerError(f"job {job_id} does not end")
         shutil.rmtree(folder.path)
+        self._outputs.pop(job_id, None)
+
+    def kill(self, job_id: str) -> None:
+        """Kills a job and its supervisor, as the loss of a machine does: what is on disk stays as it is."""
+        folder = self._known(job_id)
+        with suppress(FileNotFoundError, ProcessLookupError):
+            supervisor = int(folder.pid.read_text())
+            if not folder.is_held():
+                return  # it has ended, and its number may be another's by now
+            _freeze(supervisor)  # so that it starts nothing more
+            programs = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+            os.kill(supervisor, signal.SIGKILL)
+            for program in programs:
+                with suppress(ProcessLookupError):
+                    os.killpg(int(program), signal.SIGKILL)
+        self._has_let_go(folder)
+
+    def close(self) -> None:
+        if not self._lifeline:
+            return
+        for end in self._lifeline:
+            os.close(end)
+        self._lifeline = None
+        for path in self._folder.iterdir():
+            self._has_let_go(JobFolder(path))
+
+    def _has_let_go(self, folder: JobFolder) -> bool:
+        """Whether the job's supervisor ends within END_S."""
+        give_up = time.monotonic() + END_S
+        while folder.is_held():
+            if time.monotonic() > give_up:
+                return False
+            time.sleep(POLL_S)
+        return True
 
     def _known(self, job_id: str) -> JobFolder:
         folder = JobFolder(self._folder / _name(job_id))
@@ -134,10 +199,13 @@ class ProcessRunner:
         if self._sandbox:
             folder.work.chmod(0o777)
         folder.log.touch(0o600)
-        for files, target in ((order.inputs, folder.work), (order.resume, folder.resume)):
-            for name, source in files.items():
-                (target / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, target / name)
+        try:
+            for files, target in ((order.inputs, folder.work), (order.resume, folder.resume)):
+                for name, source in files.items():
+                    (target / name).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(source, target / name)
+        except OSError as error:
+            raise RunnerError(f"the inputs of job {order.job_id} cannot be laid out: {error}") from error
         document = {
             "command": order.command if isinstance(order.command, str) else list(order.command),
             "setup": order.setup,
@@ -150,11 +218,12 @@ class ProcessRunner:
         }
         write_whole(folder.order, json.dumps(document))
 
-    def _newest(self, folder: JobFolder) -> Path | None:
-        try:
-            return folder.checkpoints / folder.newest.read_text()
-        except FileNotFoundError:
-            return None
+
+def _freeze(process: int) -> None:
+    """Stops a process; it has stopped when this returns. Raises ProcessLookupError, FileNotFoundError if it is gone."""
+    os.kill(process, signal.SIGSTOP)
+    while Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "TtZX":
+        time.sleep(POLL_S / 10)
 
 
 class _Zombies:
@@ -170,74 +239,3 @@ class _Zombies:
 def _name(job_id: str) -> str:
     """Job ids are the seller's; their hash as a name needs no trust in that."""
     return hashlib.sha256(job_id.encode()).hexdigest()[:32]
-
-
-def _is_held(folder: JobFolder) -> bool:
-    """Whether a supervisor lives: it holds the lock as long as it does."""
-    try:
-        with folder.lock.open("r") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
-
-
-def _lines(path: Path, cursor: int) -> tuple[list[str], int]:
-    """Whole lines from a byte on, at most LINES_MAX of at most LINE_BYTES, and the byte after them."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return [], cursor
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return [], cursor
-        file.seek(cursor)
-        lines, end = [], cursor
-        for line in file.read(READ_BYTES).splitlines(keepends=True)[:LINES_MAX]:
-            if not line.endswith((b"\n", b"\r")) and len(line) < LINE_BYTES:
-                break
-            end += len(line)
-            lines.append(line[:LINE_BYTES].decode("utf-8", "replace").rstrip("\r\n"))
-        return lines, end
-
-
-def _metric(line: str) -> dict[str, Any] | None:
-    try:
-        metric = json.loads(line, parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(metric, dict):
-        return None
-    return {name: value for name, value in metric.items() if isinstance(value, int | float)} or None
-
-
-def _entry(folder: Path, path: str) -> FileEntry | None:
-    try:
-        with _open_inside(folder, path) as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            return FileEntry(path, file.tell(), digest)
-    except (OSError, RunnerError):
-        return None
-
-
-def _open_inside(folder: Path, path: str) -> Any:
-    """A regular file below a folder, on a way without links: the job wrote all of it, and may have put one anywhere."""
-    parts = path.split("/")
-    if not path or any(part in ("", ".", "..") for part in parts):
-        raise RunnerError(f"{path!r} is no path in a job")
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    for number, part in enumerate(parts):
-        last = number == len(parts) - 1
-        flags = os.O_RDONLY | os.O_NOFOLLOW | (os.O_NONBLOCK if last else os.O_DIRECTORY)
-        try:
-            following = os.open(part, flags, dir_fd=descriptor)
-        finally:
-            os.close(descriptor)
-        descriptor = following
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
-        os.close(descriptor)
-        raise RunnerError(f"{path!r} is no regular file")
-    return os.fdopen(descriptor, "rb")

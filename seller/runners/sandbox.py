@@ -5,6 +5,7 @@ capabilities. What it does not contain: memory of many processes together, disk 
 """
 
 import shutil
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from seller.runners.base import RunnerError
 
 HOME, WORK, RESUME = "/home/job", "/job", "/resume"
+TRIAL_S = 10.0
 TMP_BYTES = 256 * 2**20
 FILE_BYTES = 8 * 2**30
 PROCESSES, OPEN_FILES = 256, 512
@@ -20,6 +22,19 @@ PROCESSES, OPEN_FILES = 256, 512
 def program(command: str | Sequence[str]) -> list[str]:
     """The argv of a command: a text goes to the shell."""
     return ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
+
+
+def require_sandbox() -> None:
+    """Raises RunnerError where no program can be run in a sandbox: not installed, or not allowed on this machine."""
+    trial = sandboxed(["/bin/true"], Path("/usr"), None)  # /usr: any folder that is there
+    try:
+        subprocess.run(trial, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=TRIAL_S)
+    except (OSError, subprocess.SubprocessError) as error:
+        words = getattr(error, "stderr", None) or str(error).encode()
+        raise RunnerError(
+            f"bubblewrap is here, and cannot run a program ({words.decode(errors='replace').strip()[:200]}): "
+            "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1), or give the container SYS_ADMIN"
+        ) from error
 
 
 def sandboxed(argv: Sequence[str], work: Path, resume: Path | None) -> list[str]:

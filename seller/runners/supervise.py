@@ -1,15 +1,17 @@
-"""The process beside each job: `python -m seller.runners.supervise JOB_FOLDER`, with the secrets on standard input.
+"""The process beside each job: `python -m seller.runners.supervise LIFELINE JOB_FOLDER`, secrets on standard input.
 
-It outlives the seller, holds the job's lock for as long as it lives, and leaves `ended.json` behind. So a seller that
+It inherits the job's lock and so holds it for as long as it lives, and leaves `ended.json` behind. So a seller that
 comes back knows by the lock whether the job still runs, and a job whose supervisor was killed is not started anew.
+It outlives the seller, unless LIFELINE is the number of a pipe that the seller holds open: then the job ends with it.
 """
 
-import fcntl
 import hashlib
 import json
 import os
+import select
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from seller.runners.base import RunnerError
+from seller.runners.job_folder import JobFolder, write_whole
 from seller.runners.sandbox import RESUME, WORK, environment, program, sandboxed
 
 POLL_S = 0.05
@@ -28,52 +31,27 @@ CHECKPOINT_BYTES = 5_000_000_000
 CHECKPOINT_FILES = 10_000
 
 
-class JobFolder:
-    """The files of one job: order.json, work/, resume/, log, checkpoints/, stop, ended.json."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.work, self.resume, self.log = path / "work", path / "resume", path / "log"
-        self.order, self.stop, self.ended = path / "order.json", path / "stop", path / "ended.json"
-        self.lock, self.checkpoints, self.newest = path / "lock", path / "checkpoints", path / "newest"
-
-    def end(self, exit_code: int | None, reason: str) -> None:
-        write_whole(self.ended, json.dumps({"exitCode": exit_code, "reason": reason, "at": time.time()}))
+def main(folder: JobFolder, lifeline: int | None) -> None:
+    order = json.loads(folder.order.read_text())
+    secrets = json.loads(sys.stdin.buffer.read() or b"{}")
+    try:
+        exit_code, reason = _run(folder, order, secrets, lifeline)
+    except (OSError, ValueError, RunnerError) as error:
+        exit_code, reason = None, f"it could not be started: {error}"
+    keep_checkpoint(folder, order["checkpoint"])
+    folder.end(exit_code, reason)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file that is there whole or not at all."""
-    part = path.with_suffix(".part")
-    with part.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-
-
-def main(folder: JobFolder) -> None:
-    with folder.lock.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if folder.ended.exists():
-            return
-        order = json.loads(folder.order.read_text())
-        secrets = json.loads(sys.stdin.buffer.read() or b"{}")
-        print("started", flush=True)  # noqa: T201 - the seller waits for it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        try:
-            exit_code, reason = _run(folder, order, secrets)
-        except (OSError, RunnerError) as error:
-            exit_code, reason = None, f"it could not be started: {error}"
-        keep_checkpoint(folder, order["checkpoint"])
-        folder.end(exit_code, reason)
-
-
-def _run(folder: JobFolder, order: Mapping[str, Any], secrets: Mapping[str, str]) -> tuple[int | None, str]:
+def _run(
+    folder: JobFolder, order: Mapping[str, Any], secrets: Mapping[str, str], lifeline: int | None
+) -> tuple[int | None, str]:
     deadline = order["startedAt"] + order["durationS"]
     for name, command in (("setup", order["setup"]), ("command", order["command"])):
         if not command:
             continue
-        exit_code, reason = _run_command(folder, order, secrets, command, deadline)
+        folder.enter("preparing" if name == "setup" else "running")
+        process = _launch(folder, order, secrets, command)
+        exit_code, reason = _watch(process, folder, order["checkpoint"], deadline, lifeline)
         if reason:
             return None, reason
         if name == "setup" and exit_code:
@@ -83,10 +61,9 @@ def _run(folder: JobFolder, order: Mapping[str, Any], secrets: Mapping[str, str]
     return None, "there is no command"
 
 
-def _run_command(
-    folder: JobFolder, order: Mapping[str, Any], secrets: Mapping[str, str], command: Any, deadline: float
-) -> tuple[int, str]:
-    """The exit code, and why it was ended, where the program did not end by itself."""
+def _launch(
+    folder: JobFolder, order: Mapping[str, Any], secrets: Mapping[str, str], command: Any
+) -> "subprocess.Popen[bytes]":
     resume = folder.resume if folder.resume.is_dir() else None
     inside = order["sandbox"]
     env = environment(
@@ -97,22 +74,33 @@ def _run_command(
     )
     argv = sandboxed(program(command), folder.work, resume) if inside else program(command)
     with folder.log.open("ab", buffering=0) as log:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             argv, cwd=folder.work, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
-        reason = ""
-        while process.poll() is None and not reason:
-            time.sleep(POLL_S)
-            keep_checkpoint(folder, order["checkpoint"])
-            reason = _reason_to_end(folder, deadline)
-        if reason:
-            _end(process)
-        exit_code = process.wait()
-        _kill(process)  # what it has left behind in its session
+
+
+def _watch(
+    process: "subprocess.Popen[bytes]", folder: JobFolder, checkpoint: str, deadline: float, lifeline: int | None
+) -> tuple[int, str]:
+    """The exit code, and why it was ended, where the program did not end by itself."""
+    reason = ""
+    while not reason:
+        try:
+            process.wait(POLL_S)
+            break
+        except subprocess.TimeoutExpired:
+            keep_checkpoint(folder, checkpoint)
+            reason = _reason_to_end(folder, deadline, lifeline)
+    if reason:
+        _end(process)
+    exit_code = process.wait()
+    _kill(process)  # what it has left behind in its session
     return (128 - exit_code if exit_code < 0 else exit_code), reason
 
 
-def _reason_to_end(folder: JobFolder, deadline: float) -> str:
+def _reason_to_end(folder: JobFolder, deadline: float, lifeline: int | None) -> str:
+    if lifeline is not None and select.select([lifeline], [], [], 0)[0]:
+        return "the seller has ended, and its jobs with it"
     if folder.stop.exists():
         return folder.stop.read_text() or "stopped"
     if time.time() >= deadline:
@@ -138,12 +126,16 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
 
 
 def keep_checkpoint(folder: JobFolder, path: str) -> None:
-    """Keeps a copy of the checkpoint if its progress.json is new, and only if nothing changed while it was copied."""
+    """Keeps a copy of a new checkpoint that is whole: nothing changed while it was copied, and progress.json came last.
+
+    A file that is newer than progress.json is of the next checkpoint, which is being written.
+    """
     if not path:
         return
     source = folder.work / path
     before = _listing(source)
-    if not any(name == "progress.json" for name, *_ in before):
+    progress = next((written for name, _, written, _ in before if name == "progress.json"), None)
+    if progress is None or any(written > progress for _, _, written, _ in before):
         return
     name = hashlib.sha256(repr(before).encode()).hexdigest()[:16]
     target = folder.checkpoints / name
@@ -158,8 +150,9 @@ def keep_checkpoint(folder: JobFolder, path: str) -> None:
         return  # it is being written: the next look sees it whole
     scratch.rename(target)
     write_whole(folder.newest, name)
+    kept = {name, "scratch", *(pin for pin, _ in folder.pinned())}
     for old in folder.checkpoints.iterdir():
-        if old.name not in (name, "scratch"):
+        if old.name not in kept:
             shutil.rmtree(old, ignore_errors=True)
 
 
@@ -174,7 +167,7 @@ def _listing(folder: Path) -> list[tuple[str, int, int, int]]:
                 status = path.lstat()
             except FileNotFoundError:
                 continue
-            if name.endswith(".part") or not _is_plain(status):
+            if name.endswith(".part") or not _is_plain(status) or not _is_text(path):
                 continue
             total += status.st_size
             files.append((str(path.relative_to(folder)), status.st_size, status.st_mtime_ns, status.st_ino))
@@ -184,9 +177,16 @@ def _listing(folder: Path) -> list[tuple[str, int, int, int]]:
 
 
 def _is_plain(status: os.stat_result) -> bool:
-    import stat
-
     return stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a path can stand in a manifest: a name may hold any bytes."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _copy_regular(source: Path, target: Path) -> None:
@@ -200,4 +200,5 @@ def _copy_regular(source: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(JobFolder(Path(sys.argv[1])))
+    number = int(sys.argv[1])
+    main(JobFolder(Path(sys.argv[2])), None if number < 0 else number)

@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-import tests.support.hostile_checks  # noqa: F401  (importing it enters its checks)
+import tests.support.hostile_checks
+import tests.support.work_checks  # noqa: F401  (importing them enters their checks)
 from mock_vendor.faults import ATTACKER, TABLE
 from tests.support.mock_buyer import Buyer, header_json, new_key
 from tests.support.mock_checks import CHECKS, QUOTE, expect, follow, offer_of, paid_whatever_it_says, sees, start_paying

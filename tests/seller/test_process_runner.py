@@ -1,16 +1,20 @@
 """The process runner on this machine: real programs in bubblewrap, ended, killed, adopted, and never run twice."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from seller.runners import FileEntry, JobOrder, JobState, RunnerError
-from seller.runners.process import ProcessRunner
+from seller.runners import Checkpoint, FileEntry, JobOrder, JobState, RunnerError
+from seller.runners.process import NODE_LOST, ProcessRunner
 from tests.support.eventually import eventually
 
 DEADLINE_S = 30.0
+ROOT = Path(__file__).parents[2]
 SECRET = "hf_not_a_real_one"
 TRAINING = """
 import json, os, pathlib, time
@@ -59,6 +63,10 @@ def order(command: str | list[str], **options: object) -> JobOrder:
 def ended(runner: ProcessRunner, job_id: str = "job-1") -> JobState:
     eventually(lambda: runner.state(job_id).phase == "ended", DEADLINE_S)
     return runner.state(job_id)
+
+
+def newest(runner: ProcessRunner, job_id: str = "job-1") -> Checkpoint:
+    return runner.checkpoint(job_id) or Checkpoint("", ())
 
 
 def run(runner: ProcessRunner, command: str | list[str], **options: object) -> tuple[JobState, list[str]]:
@@ -142,10 +150,8 @@ def test_killed_halfway_it_resumes_elsewhere_from_its_checkpoint(runner: Process
     options = {"inputs": files, "checkpoint": "checkpoint", "outputs": ["model.bin", "metrics.jsonl"]}
     runner.start(order(command, env={"STOP": "3"}, **options))
     eventually(lambda: any(tmp_path.rglob("work/reached")), DEADLINE_S)
-    eventually(
-        lambda: {"weights.bin", "progress.json"} == {entry.path for entry in runner.checkpoint("job-1")}, DEADLINE_S
-    )
-    eventually(lambda: b"".join(runner.read("job-1", "weights.bin", checkpoint=True))[:1] == b"\3", DEADLINE_S)
+    eventually(lambda: {"weights.bin", "progress.json"} == {entry.path for entry in newest(runner).files}, DEADLINE_S)
+    eventually(lambda: b"".join(runner.read("job-1", "weights.bin", 0, newest(runner).sha256))[:1] == b"\3", DEADLINE_S)
     (supervisor,) = supervisors(tmp_path)
     children = supervisor.children(recursive=True)
     supervisor.kill()
@@ -153,12 +159,13 @@ def test_killed_halfway_it_resumes_elsewhere_from_its_checkpoint(runner: Process
         for child in children:
             child.kill()
     eventually(lambda: runner.state("job-1").phase == "ended", DEADLINE_S)
-    assert (runner.state("job-1").exit_code, runner.state("job-1").reason) == (None, "the machine that ran it was lost")
+    assert (runner.state("job-1").exit_code, runner.state("job-1").reason) == (None, NODE_LOST)
     assert runner.files("job-1") == [entry for entry in runner.files("job-1") if entry.path != "model.bin"]
     copies = {}
-    for entry in runner.checkpoint("job-1"):
+    checkpoint = newest(runner)
+    for entry in checkpoint.files:
         copies[entry.path] = tmp_path / f"copy-{entry.path}"
-        copies[entry.path].write_bytes(b"".join(runner.read("job-1", entry.path, checkpoint=True)))
+        copies[entry.path].write_bytes(b"".join(runner.read("job-1", entry.path, 0, checkpoint.sha256)))
     runner.start(order(command, job_id="job-2", env={"STOP": "0"}, resume=copies, **options))
     assert ended(runner, "job-2").exit_code == 0
     assert [metric["step"] for metric in runner.metrics("job-2", 0)[0]] == [4, 5, 6]
@@ -180,7 +187,7 @@ def test_started_again_it_runs_once(runner: ProcessRunner, tmp_path: Path) -> No
 def test_adopted_by_another_seller_process(runner: ProcessRunner, tmp_path: Path) -> None:
     runner.start(order("while [ ! -e go ]; do sleep 0.05; done; echo done"))
     adopter = ProcessRunner(tmp_path / "jobs", sandbox=runner._sandbox)
-    assert adopter.state("job-1").phase == "running"
+    eventually(lambda: adopter.state("job-1").phase == "running", DEADLINE_S)
     next(tmp_path.rglob("work")).joinpath("go").touch()
     assert ended(adopter).exit_code == 0
     assert adopter.logs("job-1", 0)[0] == ["done"]
@@ -198,6 +205,96 @@ def test_logs_and_metrics_by_cursor(runner: ProcessRunner) -> None:
     assert runner.logs("job-1", cursor) == ([], cursor)
     assert runner.logs("job-1", 7) == (["line 2", "line 3"], cursor)
     assert runner.metrics("job-1", 0)[0] == [{"step": 1, "loss": 2.5}]
+
+
+def test_jobs_that_must_not_outlive_their_seller_end_when_it_closes(runner: ProcessRunner, tmp_path: Path) -> None:
+    seller = ProcessRunner(tmp_path / "jobs", sandbox=runner._sandbox, outlive=False)
+    seller.start(order("sleep 61.6"))
+    eventually(lambda: seller.state("job-1").phase == "running", DEADLINE_S)
+    seller.close()
+    assert ended(runner).reason == "the seller has ended, and its jobs with it"
+    assert not [p for p in psutil.process_iter(["cmdline"]) if "61.6" in (p.info["cmdline"] or [])]
+
+
+def test_jobs_that_must_not_outlive_their_seller_end_when_it_is_killed(runner: ProcessRunner, tmp_path: Path) -> None:
+    program = (
+        "import sys, time, pathlib\nfrom seller.runners import JobOrder\n"
+        "from seller.runners.process import ProcessRunner\n"
+        f"seller = ProcessRunner(pathlib.Path(sys.argv[1]), sandbox={runner._sandbox}, outlive=False)\n"
+        "seller.start(JobOrder('job-1', 'sleep 61.7', 60.0)); print('started', flush=True); time.sleep(60)"
+    )
+    argv = [sys.executable, "-c", program, str(tmp_path / "jobs")]
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE) as seller:
+        assert seller.stdout
+        assert seller.stdout.readline() == b"started\n"
+        eventually(lambda: runner.state("job-1").phase == "running", DEADLINE_S)
+        seller.kill()
+    assert ended(runner).reason == "the seller has ended, and its jobs with it"
+    assert not [p for p in psutil.process_iter(["cmdline"]) if "61.7" in (p.info["cmdline"] or [])]
+
+
+def test_a_machine_that_is_lost(runner: ProcessRunner) -> None:
+    runner.start(order("sleep 61.8"))
+    eventually(lambda: runner.state("job-1").phase == "running", DEADLINE_S)
+    runner.kill("job-1")
+    assert (runner.state("job-1").exit_code, runner.state("job-1").reason) == (None, NODE_LOST)
+    assert not [p for p in psutil.process_iter(["cmdline"]) if "61.8" in (p.info["cmdline"] or [])]
+    runner.start(order("sleep 61.8"))
+    assert runner.state("job-1").phase == "ended", "a job is never started twice"
+
+
+def test_checkpoints_that_were_asked_for_stay_readable(sandbox: ProcessRunner, tmp_path: Path) -> None:
+    step = "echo $i > c/w; echo '{}' > c/p; mv c/p c/progress.json; while [ ! -e go$i ]; do sleep 0.02; done"
+    steps = f"for i in 1 2 3 4 5 6; do {step}; done"
+    sandbox.start(order(f"mkdir c; {steps}", checkpoint="c"))
+
+    def checkpoint_of(step: int) -> Checkpoint:
+        eventually(lambda: content(newest(sandbox)) == f"{step}\n", DEADLINE_S)
+        return newest(sandbox)
+
+    def content(checkpoint: Checkpoint) -> str:
+        if not checkpoint.files:
+            return ""
+        return b"".join(sandbox.read("job-1", "w", 0, checkpoint.sha256)).decode()
+
+    work = next(tmp_path.rglob("work"))
+    first = checkpoint_of(1)
+    for step in (1, 2, 3):
+        (work / f"go{step}").touch()
+        checkpoint_of(step + 1)
+        assert content(first) == "1\n", "what is being fetched stays"
+    for step in (4, 5):
+        (work / f"go{step}").touch()
+        checkpoint_of(step + 1)
+    (work / "go6").touch()
+    assert ended(sandbox).exit_code == 0
+    assert len(list(next(tmp_path.rglob("checkpoints")).iterdir())) <= 4
+    with pytest.raises(RunnerError, match="no checkpoint"):
+        next(sandbox.read("job-1", "w", 0, "a" * 64))
+
+
+def test_a_checkpoint_that_is_being_written_is_not_kept(sandbox: ProcessRunner, tmp_path: Path) -> None:
+    """New weights beside the old progress.json are no checkpoint, however long they lie there."""
+    first = "mkdir c; echo 1 > c/w; echo 1 > c/p; mv c/p c/progress.json; while [ ! -e go ]; do sleep 0.02; done"
+    sandbox.start(order(f"{first}; echo 2 > c/w", checkpoint="c"))
+    eventually(lambda: newest(sandbox).files, DEADLINE_S)
+    before = newest(sandbox)
+    next(tmp_path.rglob("work")).joinpath("go").touch()
+    assert ended(sandbox).exit_code == 0
+    assert newest(sandbox) == before
+
+
+def test_the_last_line_counts_without_its_end(sandbox: ProcessRunner) -> None:
+    run(sandbox, "printf 'one\\ntwo'; printf '{\"step\": 1}' > metrics.jsonl")
+    assert sandbox.logs("job-1", 0)[0] == ["one", "two"]
+    assert sandbox.metrics("job-1", 0)[0] == [{"step": 1}]
+
+
+def test_inputs_that_cannot_be_laid_out_start_nothing(sandbox: ProcessRunner, tmp_path: Path) -> None:
+    with pytest.raises(RunnerError, match="cannot be laid out"):
+        sandbox.start(order("true", inputs={"a": tmp_path / "missing"}))
+    with pytest.raises(RunnerError, match="there is no job"):
+        sandbox.state("job-1")
 
 
 def test_forgotten_it_is_gone(runner: ProcessRunner, tmp_path: Path) -> None:
@@ -236,6 +333,15 @@ def test_what_a_job_sees_of_the_machine(sandbox: ProcessRunner, attack: str, see
     assert seen in "\n".join(log)
     if "proc |" in attack:
         assert int(log[0]) < 6, "its own processes only"
+
+
+def test_where_bubblewrap_may_not_run_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bwrap = tmp_path / "bwrap"
+    bwrap.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2; exit 1\n")
+    bwrap.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(RunnerError, match="No permissions to create new namespace"):
+        ProcessRunner(tmp_path / "jobs")
 
 
 def test_without_bubblewrap_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

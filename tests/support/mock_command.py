@@ -21,7 +21,7 @@ def launched(**environment: str) -> Iterator[subprocess.Popen[str]]:
     child = subprocess.Popen(
         [sys.executable, "-m", "mock_vendor", "--until-stdin-closes"],
         cwd=ROOT,
-        env=basics | {"PORT": "0"} | environment,
+        env=basics | {"PORT": "0", "MOCK_SANDBOX": "required"} | environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

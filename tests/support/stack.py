@@ -10,7 +10,7 @@ from typing import Any
 from gpuagent.core.model import Vendor
 from gpuagent.practice.stack import Stack
 
-STACK_SETTINGS = {"PORT": "0", "MOCK_SPEED": "1", "MOCK_SLOW_S": "60"}
+STACK_SETTINGS = {"PORT": "0", "MOCK_SPEED": "1", "MOCK_SLOW_S": "60", "MOCK_SANDBOX": "required"}
 """What the tests expect of the vendors they share."""
 STACK_FILE, DATABASE_NAME = "GPUAGENT_TEST_STACK", "GPUAGENT_TEST_DATABASE"
 

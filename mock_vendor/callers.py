@@ -1,0 +1,53 @@
+"""Who calls, and which vendor is meant: what every route of the vendor API asks first."""
+
+import secrets
+from typing import Annotated, Any
+
+from fastapi import Depends, Header
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from mock_vendor.answers import Refusal
+from mock_vendor.catalogue import Vendor
+from mock_vendor.shop import TheShop
+from mock_vendor.wire import ErrorAnswer
+
+ERRORS = {
+    400: "malformed request, Idempotency-Key or PAYMENT-SIGNATURE",
+    401: "the bearer token is missing or wrong",
+    402: "payment required: PAYMENT-REQUIRED says how, and the body repeats it",
+    404: "no such vendor, quote, job or file",
+    409: "the Idempotency-Key or the authorization has bought something else, or the order is not what was quoted",
+    410: "the quote has expired",
+    413: "an input that is larger than any that is taken, or than it was said to be",
+    416: "a range that begins behind the file's end",
+    422: "the request does not fit the contract, the GPU is not offered, or inputs are missing or differ",
+    503: "outcome unknown, vendor down or store full: send the same request again after Retry-After seconds",
+}
+bearer = HTTPBearer(auto_error=False)
+
+
+async def authorized(
+    shop: TheShop,
+    token: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+) -> None:
+    presented = token.credentials if token is not None else ""
+    if not secrets.compare_digest(presented.encode(), shop.settings.secret.encode()):
+        raise Refusal(401, "unauthorized", "the bearer token is missing or wrong")
+
+
+async def addressed(
+    shop: TheShop,
+    x_vendor_id: Annotated[str, Header(description="which vendor is meant")] = "",
+) -> Vendor:
+    vendor = shop.vendors.get(x_vendor_id)
+    if vendor is None:
+        raise Refusal(404, "vendor_unknown", f"x-vendor-id {x_vendor_id!r} is not a vendor here")
+    return vendor
+
+
+TheVendor = Annotated[Vendor, Depends(addressed)]
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The documentation of the errors that a route answers."""
+    return {status: {"model": ErrorAnswer, "description": ERRORS[status]} for status in statuses}

@@ -1,0 +1,141 @@
+"""The routes of the vendor API that carry files, and the one that ends a job."""
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+
+from mock_vendor.answers import Answer, FileAnswer, Refusal
+from mock_vendor.callers import TheVendor, authorized, errors
+from mock_vendor.database import Job
+from mock_vendor.faults import BENT
+from mock_vendor.shop import Shop, TheShop
+from mock_vendor.wire import CancelAnswer, CancelRequest, InputRefusedAnswer, InputState, InputTaken
+from mock_vendor.work_order import CANCEL, FILES
+from mock_vendor.work_status import settled_start, status_of
+from mock_vendor.workshop import CANCELLED
+from seller.inputs import InputRefused, InputStore, StoreFull, TooLarge, WrongContent, WrongStart
+from seller.runners import FileEntry, Runner, RunnerError
+
+PIECE_BYTES = 256 * 1024
+FULL_RETRY_S = 60
+RANGE = re.compile(r"bytes=(\d{1,15})-")
+BINARY = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+REFUSALS = {WrongStart: (409, "wrong_start"), TooLarge: (413, "input_too_large"), WrongContent: (422, "input_differs")}
+file_routes = APIRouter(dependencies=[Depends(authorized)])
+Sha256 = Annotated[str, Query(description="of the whole input, in hex", pattern="^[0-9a-f]{64}$")]
+
+
+@file_routes.get("/job-input", response_model=InputState, responses=errors(401, 404, 422))
+def input_state(shop: TheShop, vendor: TheVendor, sha256: Sha256) -> Response:
+    """How much of an input is here."""
+    received, complete = _inputs(shop, vendor.vendor_id).received(sha256)
+    return Answer(200, InputState(received=received, complete=complete).model_dump(mode="json")).to_response()
+
+
+@file_routes.put(
+    "/job-input",
+    response_model=InputTaken,
+    responses={
+        **errors(400, 401, 404, 413, 422, 503),
+        409: {"model": InputRefusedAnswer, "description": "wrong start"},
+    },
+    openapi_extra={"requestBody": BINARY},
+)
+async def put_input(
+    shop: TheShop,
+    vendor: TheVendor,
+    http: Request,
+    sha256: Sha256,
+    size: Annotated[int, Query(ge=0, le=10**15, description="bytes of the whole input")],
+    start: Annotated[int, Query(ge=0, le=10**15, description="where in the input the body begins")] = 0,
+) -> Response:
+    """Send an input before the order is paid, in one piece or several; what has come stays when a call is cut off."""
+    store, position, pending = _inputs(shop, vendor.vendor_id), start, bytearray()
+    try:
+        async for piece in http.stream():
+            pending += piece
+            if len(pending) >= PIECE_BYTES:
+                position = await run_in_threadpool(store.put, sha256, size, position, bytes(pending))
+                pending.clear()
+        position = await run_in_threadpool(store.put, sha256, size, position, bytes(pending))
+    except ClientDisconnect:
+        return Response(status_code=400)
+    except StoreFull as refusal:
+        raise Refusal(503, "store_full", str(refusal), FULL_RETRY_S) from None
+    except InputRefused as refusal:
+        status, code = REFUSALS.get(type(refusal), (422, "input_refused"))
+        body = InputRefusedAnswer(error=code, message=str(refusal), received=refusal.received)
+        return Answer(status, body.model_dump(mode="json")).to_response()
+    return Answer(200, InputTaken(received=position).model_dump(mode="json")).to_response()
+
+
+@file_routes.get(
+    "/job-file",
+    response_class=Response,
+    responses={
+        200: {"description": "the file", **BINARY},
+        206: {"description": "the file from a byte on", **BINARY},
+        **errors(401, 404, 409, 416, 422),
+    },
+)
+def job_file(
+    shop: TheShop,
+    vendor: TheVendor,
+    http: Request,
+    vendor_job_id: Annotated[str, Query(alias="vendorJobId", max_length=200)],
+    path: Annotated[str, Query(max_length=2_000)],
+    checkpoint: Annotated[str, Query(description="of its manifest", pattern="^([0-9a-f]{64})?$")] = "",
+) -> Response:
+    """A file of a job that has ended, or of one of the checkpoints that were listed last."""
+    if FILES not in shop.faults.accepts(vendor.vendor_id):
+        raise Refusal(404, "not_offered", "files are not offered here")
+    job, runner = _job(shop, vendor.vendor_id, vendor_job_id), shop.workshop.runner
+    others = [other.job_id for other in shop.database.jobs_with_work(vendor.vendor_id) if other.job_id != job.job_id]
+    checkpoint = BENT.get(checkpoint, checkpoint)
+    job_id, entry = _source(runner, shop.faults.bend_source(vendor.vendor_id, [job.job_id, *others]), path, checkpoint)
+    match = RANGE.fullmatch(http.headers.get("range", ""))
+    start = int(match[1]) if match else None
+    if start is not None and start >= entry.bytes:
+        headers = {"Content-Range": f"bytes */{entry.bytes}"}
+        message = f"the file has {entry.bytes} bytes"
+        return Answer(416, {"error": "range_beyond", "message": message}, headers).to_response()
+    content = runner.read(job_id, path, start or 0, checkpoint)
+    return shop.faults.send_file(vendor.vendor_id, FileAnswer(entry, start, content))
+
+
+@file_routes.post("/job-cancel", response_model=CancelAnswer, responses=errors(400, 401, 404, 409, 422))
+def cancel_job(shop: TheShop, vendor: TheVendor, request: CancelRequest) -> Response:
+    """End a job. Its newest checkpoint stays; nothing is paid back."""
+    if CANCEL not in shop.faults.accepts(vendor.vendor_id):
+        raise Refusal(404, "not_offered", "no job is cancelled here")
+    job, runner = _job(shop, vendor.vendor_id, request.vendor_job_id), shop.workshop.runner
+    if job.start != "failed" and runner.state(job.job_id).phase != "ended":
+        runner.stop(job.job_id, CANCELLED)
+    status = "failed" if job.start == "failed" else status_of(runner.state(job.job_id))
+    return Answer(200, CancelAnswer(status=status).model_dump(mode="json")).to_response()
+
+
+def _source(runner: Runner, job_ids: list[str], path: str, checkpoint: str) -> tuple[str, FileEntry]:
+    """The file of the first of these jobs. A fault may put another job's before the right one's."""
+    try:
+        return job_ids[0], runner.entry(job_ids[0], path, checkpoint)
+    except RunnerError as error:
+        raise Refusal(404, "file_unknown", str(error)) from None
+
+
+def _inputs(shop: Shop, vendor_id: str) -> InputStore:
+    if FILES not in shop.faults.accepts(vendor_id):
+        raise Refusal(404, "not_offered", "no inputs are taken here but those within an order")
+    return shop.workshop.inputs(vendor_id)
+
+
+def _job(shop: Shop, vendor_id: str, job_id: str) -> Job:
+    job = shop.database.job(vendor_id, job_id)
+    if job is None:
+        raise Refusal(404, "job_unknown", f"{vendor_id} has no such job")
+    if not job.job_order:
+        raise Refusal(409, "no_workload", "this job has no workload: it leaves no files, and ends by itself")
+    return settled_start(shop, job)

@@ -1,0 +1,134 @@
+"""A look at a job that is really run: its state, news since a cursor, its files and its newest checkpoint."""
+
+import json
+import re
+import threading
+import time
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Any
+
+from mock_vendor.answers import Answer, Refusal
+from mock_vendor.database import Job
+from mock_vendor.market import to_usd
+from mock_vendor.shop import Shop
+from mock_vendor.wire import ListedCheckpoint, ListedFile, WorkStatusAnswer
+from mock_vendor.work_order import CHECKPOINT, FILES, read_order
+from seller.runners import Checkpoint, FileEntry, JobState, RunnerError
+from seller.runners.process import ProcessRunner
+
+CURSOR = re.compile(r"(\d{1,15})\.(\d{1,15})")
+PROGRESS, PROGRESS_BYTES = "progress.json", 64 * 1024
+LISTED_S, LOOK_S = 1.0, 0.05
+
+
+def look_at_work(shop: Shop, job: Job, after: str) -> Answer:
+    """The status of a job with a workload. Raises Refusal for a cursor that is none of ours."""
+    job = settled_start(shop, job)
+    logs_from, metrics_from = _cursor(after)
+    accepts = shop.faults.accepts(job.vendor_id)
+    runner = shop.workshop.runner
+    state, checkpoint = JobState("ended", None, job.failure), None
+    logs: list[str] = []
+    metrics: list[dict[str, Any]] = []
+    files: list[FileEntry] = []
+    if job.start != "failed":
+        state = runner.state(job.job_id)
+        logs, logs_from = runner.logs(job.job_id, logs_from)
+        metrics, metrics_from = runner.metrics(job.job_id, metrics_from)
+        checkpoint = runner.checkpoint(job.job_id) if CHECKPOINT in accepts else None
+        files = runner.files(job.job_id)
+    ended = state.phase == "ended"
+    progress = 1.0 if state.exit_code == 0 else _fraction(runner, job.job_id, checkpoint)
+    answer = WorkStatusAnswer(
+        vendor_job_id=job.job_id,
+        status=status_of(state),
+        phase=state.phase,
+        exit_code=state.exit_code,
+        progress=progress,
+        logs=logs,
+        metrics=metrics,
+        cursor=f"{logs_from}.{metrics_from}",
+        files=[ListedFile(**asdict(file)) for file in files] if ended and FILES in accepts else None,
+        checkpoint=_listed(checkpoint),
+        estimated_remaining_minutes=0.0 if ended else round((1 - progress) * float(job.hours) * 60, 2),
+        cost_so_far=float(to_usd(job.amount) * Decimal(str(round(progress, 6)))),
+        error_message=_error(state),
+    )
+    if checkpoint and not ended and loses_node(shop, job):
+        runner.kill(job.job_id)
+    return Answer(200, answer.model_dump(mode="json"))
+
+
+def settled_start(shop: Shop, job: Job) -> Job:
+    """The job once it is decided whether it runs. Only a kill leaves one waiting that nobody holds the key of."""
+    if job.start != "waiting":
+        return job
+    with shop.locks.hold(job.vendor_id, job.key):
+        current = shop.database.job(job.vendor_id, job.job_id) or job
+        if current.start == "waiting":
+            shop.workshop.settle_start(current)
+        return shop.database.job(job.vendor_id, job.job_id) or job
+
+
+def status_of(state: JobState) -> Any:
+    if state.phase != "ended":
+        return "running"
+    return "completed" if state.exit_code == 0 else "failed"
+
+
+def loses_node(shop: Shop, job: Job) -> bool:
+    """Whether this job's machine is to be lost: by the fault, or by the dice and settings that fail a simulated job."""
+    return job.doomed or shop.faults.loses_node(job.vendor_id)
+
+
+def watch_node(shop: Shop, job: Job) -> None:
+    """Has a doomed job lose its machine, within a second of its first checkpoint, or at once if it makes none."""
+    if loses_node(shop, job):
+        threading.Thread(target=_lose_node, args=(shop.workshop.runner, job), daemon=True).start()
+
+
+def _lose_node(runner: ProcessRunner, job: Job) -> None:
+    makes_checkpoints = read_order(job.job_order).workload.checkpoint is not None
+    try:
+        while makes_checkpoints and runner.state(job.job_id).phase != "ended":
+            if runner.checkpoint(job.job_id):
+                time.sleep(LISTED_S)  # in which a buyer may see it listed
+                break
+            time.sleep(LOOK_S)
+        runner.kill(job.job_id)
+    except (RunnerError, OSError):
+        return  # the vendor ends, and its jobs with it
+
+
+def _cursor(after: str) -> tuple[int, int]:
+    if not after:
+        return 0, 0
+    match = CURSOR.fullmatch(after)
+    if not match:
+        raise Refusal(400, "cursor_unknown", "`after` is to be the cursor of an earlier status, or nothing")
+    return int(match[1]), int(match[2])
+
+
+def _fraction(runner: ProcessRunner, job_id: str, checkpoint: Checkpoint | None) -> float:
+    """How far the checkpoint reaches by the program's own word, from 0 to 1."""
+    if not checkpoint or not any(file.path == PROGRESS and file.bytes <= PROGRESS_BYTES for file in checkpoint.files):
+        return 0.0
+    try:
+        progress = json.loads(b"".join(runner.read(job_id, PROGRESS, 0, checkpoint.sha256)))
+        fraction = float(progress["fraction"])
+    except (RunnerError, OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return 0.0
+    return min(max(fraction, 0.0), 1.0) if fraction == fraction else 0.0  # NaN is no number that equals itself
+
+
+def _listed(checkpoint: Checkpoint | None) -> ListedCheckpoint | None:
+    if not checkpoint:
+        return None
+    return ListedCheckpoint(sha256=checkpoint.sha256, files=[ListedFile(**asdict(file)) for file in checkpoint.files])
+
+
+def _error(state: JobState) -> str | None:
+    if state.phase != "ended" or state.exit_code == 0:
+        return None
+    return state.reason or f"the program ended with exit code {state.exit_code}"

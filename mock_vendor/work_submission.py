@@ -1,0 +1,74 @@
+"""What is asked of a submitted order with a workload before any payment is looked at."""
+
+import base64
+import binascii
+import hashlib
+
+from mock_vendor.answers import Refusal
+from mock_vendor.database import Quote
+from mock_vendor.shop import Shop
+from mock_vendor.wire import SubmitRequest
+from mock_vendor.work_order import order_text, read_order, same_terms
+from seller.inputs import InputRefused, InputStore, StoreFull
+
+INLINE_MAX = 64 * 1024
+NAMED_MAX = 5
+RETRY_AFTER_S = 60
+
+
+def check_order(shop: Shop, quote: Quote, request: SubmitRequest, *, paid: bool) -> None:
+    """Raises Refusal unless the order is what was quoted, and all is here that it needs. Keeps its inline inputs."""
+    params = request.job_params
+    try:
+        text = order_text(params.get("workload"), params.get("resume"))
+    except ValueError:
+        text = "no order"
+    if text != quote.job_order or (text and not same_terms(params, quote.gpu_type, quote.hours)):
+        raise Refusal(409, "order_differs", "jobParams are not those of the quote: ask for a quote of this order")
+    if not text:
+        return
+    order, store = read_order(text), shop.workshop.inputs(quote.vendor_id)
+    for sha256, content in request.inline.items():
+        if sha256 in order.needed:
+            _keep_inline(store, sha256, content)
+    missing = sorted(sha256 for sha256 in order.needed if store.path(sha256) is None)
+    if missing:
+        named = ", ".join(missing[:NAMED_MAX])
+        raise Refusal(422, "input_missing", f"{len(missing)} inputs are not here; send by PUT /job-input: {named}")
+    absent = sorted({*order.workload.secrets} - {*request.secrets})
+    if paid and absent:
+        raise Refusal(422, "secrets_missing", f"the values of {', '.join(absent)} are to come with the payment")
+    if any("\0" in value or not _is_text(value) for value in given_secrets(request).values()):
+        raise Refusal(422, "secrets_invalid", "the value of a secret is no text that an environment can hold")
+
+
+def given_secrets(request: SubmitRequest) -> dict[str, str]:
+    return {name: value.get_secret_value() for name, value in request.secrets.items()}
+
+
+def _keep_inline(store: InputStore, sha256: str, encoded: str) -> None:
+    try:
+        content = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        raise Refusal(422, "input_malformed", f"the inline content of {sha256} is not base64") from None
+    if len(content) > INLINE_MAX:
+        raise Refusal(413, "input_too_large", f"{sha256} has {len(content)} bytes: send it by PUT /job-input")
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise Refusal(422, "input_differs", f"the inline content of {sha256} has another SHA-256")
+    received, complete = store.received(sha256)
+    if complete:
+        return
+    try:
+        store.put(sha256, len(content), received, content[received:])
+    except StoreFull as error:
+        raise Refusal(503, "store_full", str(error), RETRY_AFTER_S) from None
+    except InputRefused as error:
+        raise Refusal(422, "input_refused", str(error)) from None
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,166 @@
+"""The inputs that buyers send before they pay: content-addressed, bounded, and kept for an hour.
+
+A file is what its SHA-256 says or it is not there: a part grows at its end alone, and becomes an input once its content
+is proven. So a sender that was cut off asks how much there is and goes on, and two that send the same do no harm.
+"""
+
+import hashlib
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
+FILE_MAX, TOTAL_MAX, FILES_MAX, KEEP_S = 2 * 10**9, 8 * 10**9, 10_000, 3600.0
+READ_BYTES = 256 * 1024
+
+
+class InputRefused(Exception):
+    """A piece of an input that is not taken: the message says why, in words for the buyer. received: bytes there."""
+
+    def __init__(self, message: str, received: int = 0) -> None:
+        super().__init__(message)
+        self.received = received
+
+
+class WrongStart(InputRefused):
+    """The piece does not begin where the last ended."""
+
+
+class TooLarge(InputRefused):
+    """The file is larger than any that is taken, or than it was said to be."""
+
+
+class WrongContent(InputRefused):
+    """The whole is not what its SHA-256 says. It is dropped."""
+
+
+class StoreFull(InputRefused):
+    """There is no room now; there may be within the hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What is kept at most. Bytes and seconds; keep_s counts from the last piece."""
+
+    file: int = FILE_MAX
+    total: int = TOTAL_MAX
+    files: int = FILES_MAX
+    keep_s: float = KEEP_S
+
+
+class InputStore:
+    """A folder of inputs by SHA-256. Safe to use from any thread, for one process at a time.
+
+    needed: the inputs of what is paid, or may be: they are kept however old they are.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        bounds: Bounds | None = None,
+        needed: Callable[[], Collection[str]] = tuple,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder, self._bounds, self._needed, self._now = folder, bounds or Bounds(), needed, now
+        self._lock = threading.Lock()
+        self._sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
+
+    def path(self, sha256: str) -> Path | None:
+        """Where an input is that is whole; None without it."""
+        path = self.location(sha256)
+        return path if path.exists() else None
+
+    def location(self, sha256: str) -> Path:
+        """Where an input is once it is whole."""
+        return self._folder / _checked(sha256)
+
+    def received(self, sha256: str) -> tuple[int, bool]:
+        """How many bytes of an input are there, and whether that is all of it."""
+        with self._lock:
+            return self._received(_checked(sha256))
+
+    def put(self, sha256: str, size: int, start: int, piece: bytes) -> int:
+        """Takes a piece of an input; how many bytes of it are there then. An input that is whole stays as it is.
+
+        Raises InputRefused in its kinds, with nothing of the piece taken.
+        """
+        with self._lock:
+            received, complete = self._received(_checked(sha256))
+            if complete:
+                return received
+            self._check(sha256, size, start, received, piece)
+            return self._append(sha256, size, piece)
+
+    def sweep(self) -> None:
+        """Deletes what was last added to more than keep_s ago, and is not needed."""
+        with self._lock:
+            self._sweep()
+
+    def _received(self, sha256: str) -> tuple[int, bool]:
+        if sha256 in self._sizes:
+            return self._sizes[sha256], True
+        return self._sizes.get(_part(sha256), 0), False
+
+    def _check(self, sha256: str, size: int, start: int, received: int, piece: bytes) -> None:
+        if size > self._bounds.file:
+            raise TooLarge(f"an input may have {self._bounds.file} bytes, and this has {size}", received)
+        if start != received:
+            raise WrongStart(f"{received} bytes of it are here, and this piece begins at {start}", received)
+        if received + len(piece) > size:
+            raise TooLarge(f"it was to have {size} bytes, and more have come", received)
+        if not received:
+            self._sweep()
+        known = _part(sha256) in self._sizes
+        if sum(self._sizes.values()) + len(piece) > self._bounds.total or (
+            not known and len(self._sizes) >= self._bounds.files
+        ):
+            raise StoreFull("the inputs of other orders fill the room there is: try again within the hour", received)
+
+    def _append(self, sha256: str, size: int, piece: bytes) -> int:
+        part = self._folder / _part(sha256)
+        before = self._sizes.get(part.name, 0)
+        with part.open("r+b" if before else "wb") as file:  # a write that was cut off left bytes that do not count
+            file.seek(before)
+            file.write(piece)
+            file.truncate()
+        received = before + len(piece)
+        os.utime(part, (self._now(), self._now()))
+        self._sizes[part.name] = received
+        if received == size:
+            self._finish(sha256, part)
+        return received
+
+    def _finish(self, sha256: str, part: Path) -> None:
+        with part.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            os.fsync(file.fileno())
+        size = self._sizes.pop(part.name)
+        if digest != sha256:
+            part.unlink()
+            raise WrongContent(f"its content has the SHA-256 {digest}: it is dropped")
+        part.rename(self._folder / sha256)
+        self._sizes[sha256] = size
+
+    def _sweep(self) -> None:
+        needed = {name for sha256 in self._needed() for name in (sha256, _part(sha256))}
+        for name in [name for name in self._sizes if name not in needed]:
+            path = self._folder / name
+            if path.stat().st_mtime + self._bounds.keep_s <= self._now():
+                path.unlink()
+                del self._sizes[name]
+
+
+def _part(sha256: str) -> str:
+    return f"{sha256}.part"
+
+
+def _checked(sha256: str) -> str:
+    """The name of an input's file. Raises InputRefused for what is no SHA-256, and could be a path."""
+    if not SHA256.fullmatch(sha256):
+        raise InputRefused("sha256 is to be 64 hex digits in small letters")
+    return sha256
