@@ -17,6 +17,7 @@ from gpuagent.core.events import (
     JobFinished,
 )
 from gpuagent.core.model import Run, Settled
+from gpuagent.core.orders import secret_names
 from gpuagent.core.ports import Ports
 from gpuagent.core.resume import read_fraction
 from gpuagent.core.text import clean
@@ -93,7 +94,13 @@ class _Fetch:
             work = self._job.work
             assert isinstance(work, Underway | Collecting)
             stream = self._ports.vendor_api.read_file(
-                vendor, work.vendor_job_id, entry, received, self._share.seconds, checkpoint
+                vendor,
+                work.vendor_job_id,
+                entry,
+                received,
+                self._share.seconds,
+                checkpoint,
+                secret_names(self._job.quote.order),
             )
             before = received
             try:

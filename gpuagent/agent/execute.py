@@ -19,6 +19,7 @@ from gpuagent.core.events import (
     JobWentSilent,
 )
 from gpuagent.core.model import Run, Settled
+from gpuagent.core.orders import secret_names
 from gpuagent.core.pace import Pace
 from gpuagent.core.ports import Ports
 from gpuagent.core.text import clean
@@ -61,7 +62,10 @@ def poll(run: Run, job_id: str, ports: Ports) -> Event | None:
         raise IllegalTransition(f"{job} is not underway")
     work, report, answers, reply = job.work, None, True, ""
     try:
-        report = ports.vendor_api.status(find_vendor(job.quote.vendor_id, ports), work.vendor_job_id, work.cursor)
+        names = secret_names(job.quote.order)
+        report = ports.vendor_api.status(
+            find_vendor(job.quote.vendor_id, ports), work.vendor_job_id, work.cursor, names
+        )
     except VendorTokenMissing:
         raise  # the vendor was not asked, so it is not silent
     except (VendorBusy, VendorUnauthorized) as error:
@@ -89,7 +93,8 @@ def stop(run: Run, job_id: str, ports: Ports) -> Event:
     if not isinstance(job, Settled) or not isinstance(job.work, Underway):
         raise IllegalTransition(f"{job} is not underway")
     try:
-        reply = ports.vendor_api.cancel(find_vendor(job.quote.vendor_id, ports), job.work.vendor_job_id)
+        vendor, names = find_vendor(job.quote.vendor_id, ports), secret_names(job.quote.order)
+        reply = ports.vendor_api.cancel(vendor, job.work.vendor_job_id, names)
     except VendorError as error:
         reply = str(error)
     return JobStopped(job_id, clean(reply, REPLY_MAX))

@@ -1,5 +1,6 @@
 """One paid job whose vendor answers by a script, on fakes alone: no server, no database, a clock that a test moves."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -43,7 +44,7 @@ class PaidJob:
     def submit(self, vendor: Vendor, job: Authorized | Settled) -> str:
         return cast("str", self._answer())
 
-    def status(self, vendor: Vendor, vendor_job_id: str, after: str = "") -> JobReport:
+    def status(self, vendor: Vendor, vendor_job_id: str, after: str = "", secrets: Sequence[str] = ()) -> JobReport:
         return cast("JobReport", self._answer())
 
     def hears(self, answer: Answer, after_s: float = 0.0) -> Work:

@@ -149,14 +149,21 @@ class Sellers:
         jobs.setdefault(name, SoldJob(name, job.quote.order, job.quote.max_hours))
         return name
 
-    def status(self, vendor: Vendor, vendor_job_id: str, after: str = "") -> JobReport:
+    def status(self, vendor: Vendor, vendor_job_id: str, after: str = "", secrets: Sequence[str] = ()) -> JobReport:
         seller = self._world.sellers[vendor.vendor_id]
         job = seller.jobs[vendor_job_id]
         job.asked += 1
         return seller.script(job)
 
     def read_file(
-        self, vendor: Vendor, vendor_job_id: str, file: FileEntry, start: int, seconds: float, checkpoint: str = ""
+        self,
+        vendor: Vendor,
+        vendor_job_id: str,
+        file: FileEntry,
+        start: int,
+        seconds: float,
+        checkpoint: str = "",
+        secrets: Sequence[str] = (),
     ) -> Iterator[bytes]:
         seller = self._world.sellers[vendor.vendor_id]
         if seller.reading:
@@ -169,7 +176,7 @@ class Sellers:
         content = contents[file.path]
         yield from (content[at : at + PART] for at in range(start, len(content), PART))
 
-    def cancel(self, vendor: Vendor, vendor_job_id: str) -> str:
+    def cancel(self, vendor: Vendor, vendor_job_id: str, secrets: Sequence[str] = ()) -> str:
         self._world.sellers[vendor.vendor_id].jobs[vendor_job_id].stopped = True
         return "stopped"
 
