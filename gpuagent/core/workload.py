@@ -159,7 +159,7 @@ class Output(JobPart):
     required: bool = True
 
 
-class Checkpoint(JobPart):
+class CheckpointRule(JobPart):
     """The folder from which another vendor can go on, and how often it is fetched."""
 
     path: FolderPath
@@ -222,7 +222,7 @@ class Workload(JobPart):
     max_duration: Seconds = Field(3600, description="the hours that are bought: 2h, 90m")
     inputs: Annotated[list[Input], Field(max_length=FILES_MAX)] = Field(default_factory=list)
     outputs: Annotated[list[Output], Field(max_length=FILES_MAX)] = Field(default_factory=list)
-    checkpoint: Checkpoint | None = None
+    checkpoint: CheckpointRule | None = None
     success: Success = Success()
     on_exit: dict[Annotated[int, Field(ge=0, le=255)], Literal["retry", "stop"]] = Field(
         default_factory=dict, description="what an exit code means: retry elsewhere, or stop the run"

@@ -388,15 +388,15 @@ MUTANTS = (
     Mutant(
         "log lines stored at every poll",
         "gpuagent/agent/execute.py",
-        "    return tuple(logs[stored:LOG_LINES_MAX])",
-        "    return tuple(logs[:LOG_LINES_MAX])",
+        "    return report.logs[stored:LOG_LINES_MAX]",
+        "    return report.logs[:LOG_LINES_MAX]",
         "tests/agent/test_crash.py -k logs_appear_once",
     ),
     Mutant(
         "a vendor's log lines are stored without end",
         "gpuagent/agent/execute.py",
-        "logs[stored:LOG_LINES_MAX]",
-        "logs[stored:]",
+        "report.logs[stored:LOG_LINES_MAX]",
+        "report.logs[stored:]",
         "tests/agent/test_bad_vendors.py -k without_end",
     ),
     Mutant(
@@ -1111,8 +1111,8 @@ MUTANTS = (
     ),
     Mutant(
         "a job that fails at once is like any other",
-        "gpuagent/agent/execute.py",
-        "JobEnding.AT_ONCE if now - work.started_at < pace.at_once_s else JobEnding.REPORTED",
+        "gpuagent/agent/judge.py",
+        "JobEnding.AT_ONCE if at_once else JobEnding.REPORTED",
         "JobEnding.REPORTED",
         "tests/agent/test_execute.py -k within_seconds",
     ),
