@@ -181,6 +181,7 @@ def test_started_again_it_runs_once(runner: ProcessRunner, tmp_path: Path) -> No
     ProcessRunner(tmp_path / "jobs", sandbox=runner._sandbox).start(job)
     ended(runner)
     ProcessRunner(tmp_path / "jobs", sandbox=runner._sandbox).start(job)
+    eventually(lambda: not supervisors(tmp_path), DEADLINE_S)
     assert runner.logs("job-1", 0)[0] == ["run"]
 
 
