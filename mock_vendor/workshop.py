@@ -48,7 +48,7 @@ class Workshop:
             return
         try:
             self.runner.start(self._job_order(job, order, secrets))
-        except RunnerError as error:
+        except (RunnerError, OSError) as error:
             self._database.mark_start(job.job_id, "failed", f"it could not be started: {error}")
         else:
             self._database.mark_start(job.job_id, "started")

@@ -155,6 +155,9 @@ class ProcessRunner:
     def kill(self, job_id: str) -> None:
         """Kills a job and its supervisor, as the loss of a machine does: what is on disk stays as it is."""
         folder = self._known(job_id)
+        if not Path("/proc/self").exists():  # elsewhere its program's own number is not to be had
+            self.stop(job_id, NODE_LOST)
+            return
         with suppress(FileNotFoundError, ProcessLookupError):
             supervisor = int(folder.pid.read_text())
             if not folder.is_held():

@@ -18,23 +18,41 @@ NUMBER_MAX = 1e300
 def read_lines(path: Path, cursor: int, final: bool) -> tuple[list[str], int]:
     """Whole lines from a byte on, at most LINES_MAX of at most LINE_BYTES, and the byte after them.
 
-    final: nothing is written any more, so that the last line counts without its end too.
+    final: nothing is written any more. Then the last line counts without its end, and where more is left than is given
+    at once it is the end of it that is given, after a line that says what is left out.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return [], cursor
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             return [], cursor
+        if final and cursor < status.st_size:
+            return _rest(file, cursor, status.st_size), status.st_size
         file.seek(cursor)
         lines, end = [], cursor
         for line in file.read(READ_BYTES).splitlines(keepends=True)[:LINES_MAX]:
-            if not line.endswith((b"\n", b"\r")) and len(line) < LINE_BYTES and not final:
+            if not line.endswith((b"\n", b"\r")) and len(line) < LINE_BYTES:
                 break
             end += len(line)
-            lines.append(line[:LINE_BYTES].decode("utf-8", "replace").rstrip("\r\n"))
+            lines.append(_text(line))
         return lines, end
+
+
+def _rest(file: IO[bytes], cursor: int, size: int) -> list[str]:
+    start = max(cursor, size - READ_BYTES)
+    file.seek(start)
+    lines = file.read(READ_BYTES).splitlines(keepends=True)[-LINES_MAX:]
+    if start > cursor and len(lines) > 1:
+        lines = lines[1:]  # the first has no beginning
+    missing = size - cursor - sum(map(len, lines))
+    return [*([f"({missing} bytes left out)"] if missing else []), *map(_text, lines)]
+
+
+def _text(line: bytes) -> str:
+    return line[:LINE_BYTES].decode("utf-8", "replace").rstrip("\r\n")
 
 
 def read_metric(line: str) -> dict[str, Any] | None:

@@ -130,6 +130,15 @@ def test_inline_inputs_and_secrets(worker: Buyer) -> None:
     assert ended(worker, job_id)["logs"] == ["inline", str(len(SECRET))]
 
 
+def test_settled_late_it_still_has_its_secrets(worker: Buyer) -> None:
+    order = WorkOrderAtMock(worker, workload("echo ${#TOKEN}", secrets=["TOKEN"]))
+    worker.fault("settle_late")
+    assert order.pay(secrets={"TOKEN": SECRET}).status_code == 503
+    assert worker.control("POST", "settle") == {"paid": 1}
+    job_id = worker.http.get("/job-status", params={"idempotencyKey": order.key}).json()["vendorJobId"]
+    assert ended(worker, job_id)["logs"] == [str(len(SECRET))]
+
+
 def test_an_order_is_what_was_quoted(worker: Buyer) -> None:
     order = WorkOrderAtMock(worker, workload("true"))
     quoted, transfers = order.params, len(worker.transfers())
@@ -172,6 +181,7 @@ def test_inputs_are_refused_in_words(worker: Buyer) -> None:
     content = b"x" * 100
     refusals = [
         (send(worker, content, start=7), 409, "wrong_start"),
+        (send(worker, bytes(5_000_000), start=7), 409, "wrong_start"),
         (send(worker, content, size=50), 413, "input_too_large"),
         (send(worker, content, size=10**13), 413, "input_too_large"),
         (send(worker, content, sha256="a" * 64), 422, "input_differs"),

@@ -7,6 +7,7 @@ import pytest
 from gpuagent.adapters.planners.stub import StubPlanner
 from gpuagent.errors import ChainError, VendorError
 from gpuagent.planbench.steps import play_in_memory, same_choices
+from gpuagent.practice import stack
 from gpuagent.practice.market import PracticeMarket, practice_market
 from tests.support.scenarios import DOCUMENT, market
 
@@ -34,3 +35,10 @@ def test_what_vendors_and_chain_refuse_is_named(practice: PracticeMarket) -> Non
         practice.controls.outcomes(practice.vendors[0].vendor_id, "neither")
     with pytest.raises(ChainError, match="the practice chain refuses evm_increaseTime: "):
         practice.controls.pass_time(-(10**20))
+
+
+def test_what_the_vendors_say_at_their_start_is_passed_on(caplog: pytest.LogCaptureFixture) -> None:
+    elsewhere = "mongodb://127.0.0.1:1"
+    with stack.start(mongodb_uri=elsewhere, PORT="0", MOCK_VENDORS="1", MOCK_SANDBOX="none"):
+        pass
+    assert "jobs run with the rights of this user, without a sandbox" in caplog.text

@@ -181,6 +181,7 @@ def test_started_again_it_runs_once(runner: ProcessRunner, tmp_path: Path) -> No
     ProcessRunner(tmp_path / "jobs", sandbox=runner._sandbox).start(job)
     ended(runner)
     ProcessRunner(tmp_path / "jobs", sandbox=runner._sandbox).start(job)
+    eventually(lambda: not supervisors(tmp_path), DEADLINE_S)
     assert runner.logs("job-1", 0)[0] == ["run"]
 
 
@@ -288,6 +289,19 @@ def test_the_last_line_counts_without_its_end(sandbox: ProcessRunner) -> None:
     run(sandbox, "printf 'one\\ntwo'; printf '{\"step\": 1}' > metrics.jsonl")
     assert sandbox.logs("job-1", 0)[0] == ["one", "two"]
     assert sandbox.metrics("job-1", 0)[0] == [{"step": 1}]
+
+
+def test_of_a_long_log_the_end_is_given_once_the_job_is_over(sandbox: ProcessRunner) -> None:
+    metric = '{"step": %d, "loss": 1}'
+    run(
+        sandbox,
+        f"seq -f 'line %g' 1 50000; seq 1 9000 | while read i; do printf '{metric}\\n' $i; done > metrics.jsonl",
+    )
+    lines, cursor = sandbox.logs("job-1", 0)
+    assert lines[0].endswith("bytes left out)")
+    assert (lines[-1], len(lines)) == ("line 50000", 1_000)
+    assert sandbox.logs("job-1", cursor) == ([], cursor)
+    assert sandbox.metrics("job-1", 0)[0][-1]["step"] == 9_000, "the success test is about the last"
 
 
 def test_inputs_that_cannot_be_laid_out_start_nothing(sandbox: ProcessRunner, tmp_path: Path) -> None:

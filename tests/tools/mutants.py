@@ -1574,6 +1574,48 @@ MUTANTS = (
         "                    pass",
         "tests/api/test_due.py -k as_long_as_its_tick",
     ),
+    Mutant(
+        "an order is not held against its quote",
+        "mock_vendor/work_submission.py",
+        "    if text != quote.job_order or (",
+        "    if False and (",
+        "tests/mock_vendor/test_mock_work.py -k is_what_was_quoted",
+    ),
+    Mutant(
+        "a job is started twice",
+        "seller/runners/process.py",
+        "            if folder.started.exists() or folder.ended.exists():\n                return True",
+        "            folder.ended.unlink(missing_ok=True)",
+        "tests/seller/test_process_runner.py -k runs_once",
+    ),
+    Mutant(
+        "jobs outlive a practice market that was killed",
+        "seller/runners/supervise.py",
+        "    if lifeline is not None and select.select([lifeline], [], [], 0)[0]:",
+        "    if False and lifeline:",
+        "tests/seller/test_process_runner.py -k end_when_it_is_killed",
+    ),
+    Mutant(
+        "an input is not proven",
+        "seller/inputs.py",
+        "        if digest != sha256:",
+        "        if False:",
+        "tests/seller/test_inputs.py -k other_content",
+    ),
+    Mutant(
+        "half a checkpoint is kept",
+        "seller/runners/supervise.py",
+        "    if progress is None or any(written > progress for _, _, written, _ in before):",
+        "    if progress is None:",
+        "tests/seller/test_process_runner.py -k being_written",
+    ),
+    Mutant(
+        "a seller keeps secrets on disk",
+        "mock_vendor/purchase.py",
+        "        job_params=json.dumps(request.job_params),",
+        "        job_params=json.dumps({**request.job_params, **given_secrets(request)}),",
+        "tests/mock_vendor/test_mock_restart.py -k started_once",
+    ),
 )
 
 if __name__ == "__main__":
