@@ -17,8 +17,8 @@ WORKLOAD, FILES, CHECKPOINT, CANCEL = "workload", "files", "checkpoint", "cancel
 ACCEPTS = (WORKLOAD, FILES, CHECKPOINT, CANCEL)
 INLINE_MAX = 64 * 1024
 """Bytes of an input that travels within the order. Larger ones go before it, to vendors that take files."""
-INLINE_TOTAL_MAX = 3 * 2**20
-"""Bytes of all of them: 4 MiB in base64, about what the smallest of the serverless platforms takes as a request."""
+INLINE_TOTAL_MAX = 10 * INLINE_MAX
+"""Bytes of all of them: in base64 less than the 1 MiB of a request that common proxies let pass."""
 
 
 def order_text(workload: str, resume: Checkpoint | None) -> str:
@@ -79,6 +79,12 @@ def inline_files(order: str) -> tuple[FileEntry, ...]:
             inline.append(file)
             total += file.bytes
     return tuple(inline)
+
+
+def sent_files(order: str) -> tuple[FileEntry, ...]:
+    """Those of order_files() that go to the vendor before the order, which then has to take files."""
+    inline = {file.sha256 for file in inline_files(order)}
+    return tuple(file for file in order_files(order) if file.sha256 not in inline)
 
 
 def secret_names(order: str) -> tuple[str, ...]:
