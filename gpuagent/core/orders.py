@@ -6,6 +6,8 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from gpuagent.core.model import Quote
@@ -17,8 +19,8 @@ WORKLOAD, FILES, CHECKPOINT, CANCEL = "workload", "files", "checkpoint", "cancel
 ACCEPTS = (WORKLOAD, FILES, CHECKPOINT, CANCEL)
 INLINE_MAX = 64 * 1024
 """Bytes of an input that travels within the order. Larger ones go before it, to vendors that take files."""
-INLINE_TOTAL_MAX = 10 * INLINE_MAX
-"""Bytes of all of them: in base64 less than the 1 MiB of a request that common proxies let pass."""
+INLINE_TOTAL_MAX = 2**20
+"""Bytes of all of them, which are sent with the unpaid order and with the paid one."""
 
 
 def order_text(workload: str, resume: Checkpoint | None) -> str:
@@ -49,6 +51,12 @@ def job_params(quote: Quote) -> dict[str, Any]:
     return plain | json.loads(quote.order) if quote.order else plain
 
 
+def order_of(params: Mapping[str, Any]) -> str:
+    """The order in the parameters of a job: the text from which job_params() makes them; "" where there is none."""
+    order = {name: params[name] for name in ("workload", "resume") if name in params}
+    return canonical(order) if order else ""
+
+
 def params_sha256(quote: Quote) -> str:
     """The SHA-256 of the job's parameters, as they are reserved and sent."""
     return hashlib.sha256(canonical(job_params(quote)).encode()).hexdigest()
@@ -59,6 +67,18 @@ def ordered_workload(quote: Quote) -> Workload | None:
     return from_canonical(canonical(json.loads(quote.order)["workload"])) if quote.order else None
 
 
+def has_inputs(order: str) -> bool:
+    """Whether the job reads files that must be with the vendor before it is paid."""
+    return bool(order) and bool(sent_files(order))
+
+
+def sent_files(order: str) -> tuple[FileEntry, ...]:
+    """The files that go to the vendor before the order: all but the small ones that travel within it."""
+    inline = {file.sha256 for file in inline_files(order)}
+    return tuple(file for file in order_files(order) if file.sha256 not in inline)
+
+
+@lru_cache(maxsize=64)
 def order_files(order: str) -> tuple[FileEntry, ...]:
     """The files that a vendor needs for an order, each content once: the inputs kept here, and the checkpoint's."""
     if not order:
@@ -79,12 +99,6 @@ def inline_files(order: str) -> tuple[FileEntry, ...]:
             inline.append(file)
             total += file.bytes
     return tuple(inline)
-
-
-def sent_files(order: str) -> tuple[FileEntry, ...]:
-    """Those of order_files() that go to the vendor before the order, which then has to take files."""
-    inline = {file.sha256 for file in inline_files(order)}
-    return tuple(file for file in order_files(order) if file.sha256 not in inline)
 
 
 def secret_names(order: str) -> tuple[str, ...]:

@@ -177,7 +177,7 @@ def test_small_inputs_are_inline_as_far_as_they_fit(api: HttpVendor, file_vendor
     assert {*inline} | {*sent_files(order)} == {*order_files(order)}
     assert len(sent_files(order)) == 5
     with closing(client({**contents, sha256(b"").hexdigest(): b""}.__getitem__)) as api:
-        assert len(bodies(api, file_vendor, order)[0]) < 1_048_576
+        assert len(bodies(api, file_vendor, order)[0]) < 1.4 * INLINE_TOTAL_MAX + 20_000
 
 
 def test_an_order_that_is_too_long_is_not_sent(api: HttpVendor, file_vendor: FileVendor) -> None:
