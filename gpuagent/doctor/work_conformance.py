@@ -86,7 +86,9 @@ def _files(probe: Probe, quote: Quote, content: bytes, vendor_api: VendorApi) ->
         path = f"/job-input?sha256={sha256(token_bytes(SIZE)).hexdigest()}&size={SIZE}&start={start}"
         return probe.expect(name, (status,), "PUT", path, content=content[start:])
 
+    unknown = f"/job-input?sha256={sha256(token_bytes(SIZE)).hexdigest()}"
     return [
+        probe.expect("answers for an input that it never got", (200,), "GET", unknown),
         _round_trip(probe, quote, vendor_api),
         put("refuses an input with another hash", 422, 0),
         put("refuses a part of an input that does not follow what it has", 409, 1),

@@ -156,6 +156,7 @@ WORK = {
     "refuses an order that is not as it was quoted": "answered 409",
     "refuses an order without an input that it needs": "answered 422",
     "asks by 402 for an order with its input": "answered 402",
+    "answers for an input that it never got": "answered 200",
     PARTS: "said that it has 0, 20, 20, 40, 40 bytes",
     "refuses an input with another hash": "answered 422",
     "refuses a part of an input that does not follow what it has": "answered 409",
@@ -205,10 +206,15 @@ def test_what_departs_from_the_api_is_named(shop: ShopVendor) -> None:
     assert (finding.check, finding.passed) == (REPEATS, False)
     assert "its price may be for other work" in finding.detail
     del shop.routes["POST /quote"]
-    for route in ("POST /submit-job", "GET /job-input", "PUT /job-input", "GET /job-file", "POST /job-cancel"):
+    for route in ("POST /submit-job", "PUT /job-input", "GET /job-file", "POST /job-cancel"):
         shop.script(route, VendorAnswer(200, {"received": 0, "complete": False, "status": "completed"}))
+    shop.script("GET /job-input", VendorAnswer(200, {"received": 0}))
     findings = checked(shop)
-    assert [name for name, finding in findings.items() if finding.passed] == list(WORK)[:2]
+    assert [name for name, finding in findings.items() if finding.passed] == [
+        OFFERS,
+        REPEATS,
+        "answers for an input that it never got",
+    ]
     assert findings[PARTS].detail == ("said that it has 0, 0, 0, 0, 0 bytes, wanted [0, 20, 20, 40, 40]")
     shop.script("PUT /job-input", VendorAnswer(413, {"error": "too large"}))
     assert "answered 413 to /job-input" in checked(shop)[PARTS].detail

@@ -1,15 +1,18 @@
 """Files to and from a vendor over real HTTP: what it sends is a part of the file, an early end, or a VendorError."""
 
 import gzip
+import json
 import threading
 import tracemalloc
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gpuagent.adapters.vendors.files import PIECE
 from gpuagent.adapters.vendors.http import HttpVendor
@@ -355,3 +358,49 @@ def test_a_file_is_asked_for_with_our_token_alone_and_over_https(file_vendor: Fi
     with closing(HttpVendor({"GPU_VENDOR_SECRET": "s"}.get)) as api, pytest.raises(VendorError, match="must be https"):
         list(api.read_file(replace(file_vendor.vendor, endpoint="http://gpu.example"), "v", entry(), 0, 1))
     assert file_vendor.requests == []
+
+
+# Whatever comes.
+
+bounded = settings(deadline=None, derandomize=True, max_examples=120)
+numbers = st.integers(-2, len(CONTENT) + 2) | st.integers() | st.just(10**400)
+json_values = (
+    st.none() | st.booleans() | numbers | st.floats() | st.text(max_size=5) | st.lists(st.integers(), max_size=2)
+)
+ranges = st.builds("bytes {}-{}/{}".format, numbers, numbers, numbers | st.just("*")) | st.text(
+    st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=20
+)
+
+
+@bounded
+@given(
+    status=st.sampled_from([200, 201, 204, 206, 301, 400, 409, 416, 429, 503]),
+    content_range=ranges,
+    length=st.integers(0, len(CONTENT) + 5),
+    start=st.sampled_from([0, 1, 77, len(CONTENT) - 1]),
+)
+def test_no_answer_about_a_file_brings_another_error(
+    api: HttpVendor, shared_file_vendor: FileVendor, status: int, content_range: str, length: int, start: int
+) -> None:
+    """And no other bytes than those from the start on, of which there is one too many at most."""
+    body = b"" if status == 204 else (CONTENT + bytes(5))[:length]
+    answer_file(shared_file_vendor, status, body, Content_Range=content_range)
+    parts: list[bytes] = []
+    with suppress(VendorError):
+        parts.extend(api.read_file(shared_file_vendor.vendor, "v", entry(), start, SECONDS))
+    offset = start if status == 200 else 0
+    assert b"".join(parts) == body[offset : offset + len(b"".join(parts))]
+    assert len(b"".join(parts)) <= len(CONTENT) - start + 1
+
+
+@bounded
+@given(answer=st.dictionaries(st.sampled_from(["received", "complete"]), json_values) | json_values)
+def test_no_answer_about_an_input_brings_another_error(
+    api: HttpVendor, shared_file_vendor: FileVendor, answer: Any
+) -> None:
+    for route in ("GET /job-input", "PUT /job-input"):
+        shared_file_vendor.script(route, VendorAnswer(200, json.dumps(answer).encode()))
+    with suppress(VendorError):
+        assert 0 <= api.input_received(shared_file_vendor.vendor, JOB, entry()) <= len(CONTENT)
+    with suppress(VendorError):
+        assert 0 <= api.send_input(shared_file_vendor.vendor, JOB, entry(), 0, [b"x"]) <= len(CONTENT)

@@ -23,6 +23,7 @@ from gpuagent.core.orders import (
     order_files,
     order_text,
     secret_names,
+    sent_files,
     workload_sha256,
 )
 from gpuagent.core.work import Checkpoint, FileEntry, Owed
@@ -159,7 +160,8 @@ def test_an_order_is_sent_as_it_was_quoted_with_its_small_inputs(api: HttpVendor
         name: quoted[name] for name in ("workload", "resume")
     }
     assert {name: b64decode(text) for name, text in order["inline"].items()} == STORED
-    assert LARGE in order_files(ORDER)
+    assert sent_files(ORDER) == (LARGE,)
+    assert (inline_files(""), sent_files(""), secret_names("")) == ((), (), ())
 
 
 def test_small_inputs_are_inline_as_far_as_they_fit(api: HttpVendor, file_vendor: FileVendor) -> None:
@@ -172,6 +174,8 @@ def test_small_inputs_are_inline_as_far_as_they_fit(api: HttpVendor, file_vendor
     inline = inline_files(order)
     assert sum(file.bytes for file in inline) == INLINE_TOTAL_MAX
     assert inline[-1].path == "small"
+    assert {*inline} | {*sent_files(order)} == {*order_files(order)}
+    assert len(sent_files(order)) == 5
     with closing(client({**contents, sha256(b"").hexdigest(): b""}.__getitem__)) as api:
         assert len(bodies(api, file_vendor, order)[0]) < 1.4 * INLINE_TOTAL_MAX + 20_000
 
