@@ -190,3 +190,9 @@ INDEXES: dict[str, list[IndexModel]] = {
     "vendors": [_unique("vendorId")],
     "policies": [_unique("version"), _unique("current", where={"current": True})],
 }
+FILE_INDEXES: dict[str, list[IndexModel]] = {
+    "gpuagent_files.files": [_unique("filename"), IndexModel([("metadata.uploads", ASCENDING)])],
+    "gpuagent_files.chunks": [_unique("files_id", "n")],
+}
+"""The file store's, in the format of GridFS (adapters/files/gridfs.py). They guard no money: what a file's content is
+is proven by its hash."""
