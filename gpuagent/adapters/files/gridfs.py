@@ -10,7 +10,7 @@ The indexes are part of the database's schema (adapters/mongo/schema.py).
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
@@ -37,7 +37,7 @@ TRIES = 3
 class GridFsStore:
     """The port FileStore on a database. Safe to share between threads."""
 
-    def __init__(self, database: Database[Mapping[str, Any]], now: Callable[[], float]) -> None:
+    def __init__(self, database: Database[dict[str, Any]], now: Callable[[], float]) -> None:
         self._files, self._chunks, self._now = database[f"{BUCKET}.files"], database[f"{BUCKET}.chunks"], now
 
     def size(self, sha256: str) -> int | None:
@@ -154,12 +154,10 @@ class GridFsStore:
             with _explained():
                 if self._files.update_one({"filename": sha256}, {"$set": {"uploadDate": at}, **brought}).matched_count:
                     return
-            try:
-                with _explained():
-                    self._files.insert_one({**file, "metadata": {"uploads": [upload]}})
+            with suppress(DuplicateKeyError), _explained():
+                self._files.insert_one({**file, "metadata": {"uploads": [upload]}})
                 return
-            except DuplicateKeyError:  # the same content came by another upload, or this one is being swept
-                continue
+            # The same content came by another upload, or this one is being swept.
         raise StoreError("the file store is sweeping this upload: begin it again")
 
     def _content(self, upload: str, first: int = 0) -> Iterator[bytes]:
@@ -214,7 +212,10 @@ class GridFsStore:
             except DuplicateKeyError:
                 if self._files.find_one({"_id": upload, "swept": {"$exists": True}}) is None:
                     return 0  # it has been finished
-            sizes = [{"$match": {"files_id": upload}}, {"$project": {"bytes": {"$binarySize": "$data"}}}]
+            sizes: list[dict[str, Any]] = [
+                {"$match": {"files_id": upload}},
+                {"$project": {"bytes": {"$binarySize": "$data"}}},
+            ]
             freed = sum(int(chunk["bytes"]) for chunk in self._chunks.aggregate(sizes))
             self._chunks.delete_many({"files_id": upload})
             self._files.delete_one({"_id": upload, "swept": {"$exists": True}})

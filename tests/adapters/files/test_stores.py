@@ -29,8 +29,8 @@ NOW = 1_800_000_000.0
 
 
 @pytest.fixture(scope="module")
-def file_database(market: Market) -> Iterator[Any]:
-    client: MongoClient[Any] = MongoClient(market.environment["MONGODB_URI"], tz_aware=True)
+def file_database(shared_market: Market) -> Iterator[Any]:
+    client: MongoClient[Any] = MongoClient(shared_market.environment["MONGODB_URI"], tz_aware=True)
     ensure_schema(client["gpuagent_file_store"])
     yield client["gpuagent_file_store"]
     client.drop_database("gpuagent_file_store")
@@ -166,7 +166,7 @@ def test_content_that_is_there_is_no_credit_for_an_upload_that_brought_nothing(s
 
 
 def test_a_finished_upload_stays_finished(store: FileStore) -> None:
-    """A tick that was killed before it could save finds its work done, of the first upload of a content and of others."""
+    """A tick that was killed before it could save finds its work done, whoever brought the content first."""
     for upload in ("job-1", "job-2"):
         put(store, CONTENT, upload)
     for upload in ("job-1", "job-2", "job-1"):
