@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from gpuagent.errors import BadInput
+from gpuagent.errors import BadInput, ConfigError, StoreError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gpuagent.adapters.mongo.store import MongoStore
     from gpuagent.adapters.wallets.source import KeySource
     from gpuagent.core.model import SealedKey, Token, Vendor
-    from gpuagent.core.ports import Clock, Node, Planner, Ports, VendorApi
+    from gpuagent.core.ports import Clock, FileStore, Node, Planner, Ports, VendorApi
     from gpuagent.settings import Settings
     from gpuagent.wire.bounded_http import BoundedHttp
 
@@ -76,7 +76,6 @@ def open_agent(settings: "Settings", database: Database | None = None) -> Iterat
 
     Raises ConfigError, WalletError, ChainError.
     """
-    from gpuagent.adapters.files.gridfs import GridFsStore
     from gpuagent.core.pace import Pace
     from gpuagent.core.ports import Ports
 
@@ -94,7 +93,7 @@ def open_agent(settings: "Settings", database: Database | None = None) -> Iterat
             chain=chain,
             vendor_api=vendor_api,
             clock=system_clock(),
-            files=GridFsStore(database.store.connection.database, system_clock().now),
+            files=stack.enter_context(open_files(settings, database)),
             pace=Pace() if patience_s is None else Pace(patience_s=patience_s),
         )
         yield Agent(ports, database, chain)
@@ -131,6 +130,37 @@ def database_on(connection: "Connection") -> Database:
     from gpuagent.adapters.mongo.store import MongoStore
 
     return Database(MongoStore(connection), MongoReads(connection), MongoQueries(connection), MongoLedgers(connection))
+
+
+@contextmanager
+def open_files(settings: "Settings", database: Database) -> "Iterator[FileStore]":
+    """The store that FILE_STORE names, GridFS in the database where it names none. Needs no key and no chain.
+
+    Raises ConfigError where it cannot be used.
+    """
+    from gpuagent.settings import Bucket
+
+    place = settings.file_store
+    if isinstance(place, Bucket):
+        try:
+            from gpuagent.adapters.files.s3 import S3Store
+        except ImportError as error:
+            problem = f"FILE_STORE=s3://{place.name} needs an extra: pip install 'gpuagent[s3]'"
+            raise ConfigError(problem) from error
+        with closing(S3Store(place.name, place.prefix, settings.environ)) as files:
+            yield files
+    elif place:
+        from gpuagent.adapters.files.folder import FolderStore
+
+        try:
+            folder = FolderStore(place)
+        except StoreError as error:
+            raise ConfigError(f"FILE_STORE=file://{place} cannot be used: {error}") from error
+        yield folder
+    else:
+        from gpuagent.adapters.files.gridfs import GridFsStore
+
+        yield GridFsStore(database.store.connection.database, system_clock().now)
 
 
 @contextmanager

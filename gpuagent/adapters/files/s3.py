@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from gpuagent.adapters.files.parts import in_parts
 from gpuagent.core.content import check_content
-from gpuagent.core.text import clean
+from gpuagent.core.text import clean, is_web_url
 from gpuagent.errors import ConfigError, FileAltered, FileMissing, StoreError
 
 PART = 8 * 2**20
@@ -35,11 +35,14 @@ class S3Store:
     def __init__(self, bucket: str, prefix: str = "", environ: Mapping[str, str] | None = None) -> None:
         """environ: AWS's own variables, and AWS_ENDPOINT_URL_S3 for another service. Raises ConfigError."""
         environ = environ or {}
+        endpoint = environ.get("AWS_ENDPOINT_URL_S3", "")
+        if endpoint and not is_web_url(endpoint):
+            raise ConfigError("AWS_ENDPOINT_URL_S3 is no URL of a service: write one like https://host")
         self._bucket, self._prefix = bucket, f"{prefix.strip('/')}/".lstrip("/")
         try:
             self._client = boto3.client(
                 "s3",
-                endpoint_url=environ.get("AWS_ENDPOINT_URL_S3") or None,
+                endpoint_url=endpoint or None,
                 region_name=environ.get("AWS_REGION") or None,
                 aws_access_key_id=environ.get("AWS_ACCESS_KEY_ID") or None,
                 aws_secret_access_key=environ.get("AWS_SECRET_ACCESS_KEY") or None,
@@ -51,8 +54,16 @@ class S3Store:
                 ),
             )
             self._client.head_bucket(Bucket=bucket)
+        except NoCredentialsError as error:
+            problem = (
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where there is a role or a profile of AWS"
+            )
+            raise ConfigError(f"FILE_STORE=s3://{bucket} needs credentials: {problem}") from error
         except (BotoCoreError, ClientError, ValueError) as error:
             raise ConfigError(f"FILE_STORE=s3://{bucket} cannot be used: {clean(str(error), 200)}") from error
+
+    def close(self) -> None:
+        self._client.close()
 
     def size(self, sha256: str) -> int | None:
         with _explained(sha256):

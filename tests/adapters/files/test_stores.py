@@ -2,16 +2,18 @@
 
 import hashlib
 import random
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 from pymongo import MongoClient
 
+from gpuagent import settings, wiring
 from gpuagent.adapters.files.folder import FolderStore
 from gpuagent.adapters.files.gridfs import BUCKET, CHUNK, GridFsStore
 from gpuagent.adapters.files.s3 import PART, S3Store
@@ -93,6 +95,35 @@ def test_a_file_of_several_parts_of_s3(bucket: dict[str, str]) -> None:
 def test_a_bucket_that_is_not_there(bucket: dict[str, str], bucket_name: str) -> None:
     with pytest.raises(ConfigError, match="FILE_STORE=s3://"):
         S3Store(bucket_name, "", bucket)
+
+
+def test_a_bucket_without_a_key(bucket: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    environ = {name: value for name, value in bucket.items() if "ACCESS" not in name}
+    with pytest.raises(ConfigError, match="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
+        S3Store(s3_server.BUCKET, "", environ)
+    with pytest.raises(ConfigError, match="AWS_ENDPOINT_URL_S3 is no URL") as error:
+        S3Store(s3_server.BUCKET, "", {**bucket, "AWS_ENDPOINT_URL_S3": "sk-live-0123456789"})
+    assert "sk-live" not in str(error.value)
+
+
+def test_a_missing_extra_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    monkeypatch.delitem(sys.modules, "gpuagent.adapters.files.s3")
+    opening = wiring.open_files(settings.read({"FILE_STORE": "s3://bucket"}), cast(wiring.Database, None))
+    with pytest.raises(ConfigError, match=r"pip install 'gpuagent\[s3\]'"), opening:
+        pass
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    opening = wiring.open_files(settings.read({"FILE_STORE": f"file://{tmp_path}/file"}), cast(wiring.Database, None))
+    with pytest.raises(ConfigError, match="FILE_STORE=file:///"), opening:
+        pass
 
 
 def test_a_link_reads_one_file_without_a_key(bucket: dict[str, str]) -> None:
