@@ -122,6 +122,7 @@ def vendor_document(vendor: Vendor) -> Document:
         "asset": vendor.asset,
         "secretEnv": vendor.secret_env,
         "enabled": vendor.enabled,
+        "trusted": vendor.trusted,
     }
 
 
@@ -138,4 +139,5 @@ def vendor_from(document: Mapping[str, Any]) -> Vendor:
         reliability=document["reliabilityScore"],
         gpu_types=tuple(document["supportedGpuTypes"]),
         enabled=document["enabled"],
+        trusted=document.get("trusted", False),  # an older record has none
     )
