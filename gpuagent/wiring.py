@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gpuagent.adapters.mongo.ledgers import MongoLedgers
     from gpuagent.adapters.mongo.queries import MongoQueries
     from gpuagent.adapters.mongo.reads import MongoReads
+    from gpuagent.adapters.mongo.run_files import MongoHoldings
     from gpuagent.adapters.mongo.store import MongoStore
     from gpuagent.adapters.wallets.source import KeySource
     from gpuagent.core.model import SealedKey, Token, Vendor
@@ -36,12 +37,14 @@ class Database:
     """An open MongoDB database, by who asks it.
 
     store: the core's port. reads: users and reports. queries: the REST server. ledgers: a sweep of the books.
+    holdings: a sweep of the files.
     """
 
     store: "MongoStore"
     reads: "MongoReads"
     queries: "MongoQueries"
     ledgers: "MongoLedgers"
+    holdings: "MongoHoldings"
 
     @property
     def name(self) -> str:
@@ -127,9 +130,16 @@ def database_on(connection: "Connection") -> Database:
     from gpuagent.adapters.mongo.ledgers import MongoLedgers
     from gpuagent.adapters.mongo.queries import MongoQueries
     from gpuagent.adapters.mongo.reads import MongoReads
+    from gpuagent.adapters.mongo.run_files import MongoHoldings
     from gpuagent.adapters.mongo.store import MongoStore
 
-    return Database(MongoStore(connection), MongoReads(connection), MongoQueries(connection), MongoLedgers(connection))
+    return Database(
+        store=MongoStore(connection),
+        reads=MongoReads(connection),
+        queries=MongoQueries(connection),
+        ledgers=MongoLedgers(connection),
+        holdings=MongoHoldings(connection),
+    )
 
 
 @contextmanager

@@ -5,13 +5,9 @@ They bound no money, and so are none of policy.LIMITS.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from gpuagent.core.units import parse_duration, parse_size, show_duration, show_size
 from gpuagent.errors import BadInput
-
-if TYPE_CHECKING:
-    from gpuagent.core.policy import Policy
 
 ANY_VENDOR, TRUSTED_VENDORS = "any", "trusted"
 NONE = "none"
@@ -35,7 +31,8 @@ class FileRule:
     loosens: bool = False
     """Whether a larger value allows more."""
 
-    def of(self, policy: "Policy") -> Value:
+    def of(self, policy: object) -> Value:
+        """The rule in a Policy."""
         value: Value = getattr(policy, self.name)
         return value
 
@@ -66,7 +63,7 @@ class FileRule:
             return "" if self.without else f"{self.label}: there must be a limit"
         return "" if value > 0 else f"{self.label} is more than 0"
 
-    def loosening(self, before: "Policy", after: "Policy") -> str:
+    def loosening(self, before: object, after: object) -> str:
         """In words, how the newer policy allows more than the older; "" where it does not."""
         old, new = self.of(before), self.of(after)
         allows_more = isinstance(old, int) and isinstance(new, int) and self.loosens and new > old

@@ -333,10 +333,10 @@ class FileStore(Protocol):
         """Deletes a file; the bytes that became free. before: only if no upload of it was finished since."""
         ...
 
-    def sweep(self, before: float) -> int:
+    def sweep(self, before: float, *, dry_run: bool = False) -> int:
         """Drops the uploads that nothing came to since a time and that were never finished; the bytes that became free.
 
-        The proofs of finished ones are dropped then too.
+        The proofs of finished ones are dropped then too. dry_run: says what would become free, and drops nothing.
         """
         ...
 

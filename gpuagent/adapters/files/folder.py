@@ -99,13 +99,14 @@ class FolderStore:
             path.unlink()
             return size
 
-    def sweep(self, before: float) -> int:
+    def sweep(self, before: float, *, dry_run: bool = False) -> int:
         freed = 0
         for path in sorted(self._incoming.iterdir()):
             with _locked(path, wait=False) as file, _explained():
                 if file and os.fstat(file.fileno()).st_mtime < before:
                     freed += 0 if path.suffix else os.fstat(file.fileno()).st_size
-                    path.unlink()
+                    if not dry_run:
+                        path.unlink()
         return freed
 
     def _path(self, sha256: str) -> Path:

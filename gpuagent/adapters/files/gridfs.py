@@ -107,9 +107,10 @@ class GridFsStore:
             self._chunks.delete_many({"files_id": file["_id"]})
         return int(file["length"])
 
-    def sweep(self, before: float) -> int:
+    def sweep(self, before: float, *, dry_run: bool = False) -> int:
         with _explained():
-            self._files.delete_many({"swept": {"$lt": _date(before)}})
+            if not dry_run:
+                self._files.delete_many({"swept": {"$lt": _date(before)}})
             unfinished = self._chunks.aggregate(
                 [
                     {"$sort": {"files_id": 1, "n": 1}},  # as the index has it: no chunk is read
@@ -120,7 +121,7 @@ class GridFsStore:
                 ]
             )
             uploads = [str(upload["_id"]) for upload in unfinished]
-        return sum(self._sweep(upload, before) for upload in uploads)
+        return sum(self._sweep(upload, before, dry_run) for upload in uploads)
 
     def _file(self, match: Mapping[str, Any]) -> Mapping[str, Any] | None:
         with _explained():
@@ -200,23 +201,25 @@ class GridFsStore:
             if self._files.find_one({"_id": upload}, {"_id": 1}) is None:
                 self._chunks.delete_many({"files_id": upload})
 
-    def _sweep(self, upload: str, before: float) -> int:
+    def _sweep(self, upload: str, before: float, dry_run: bool) -> int:
         """Drop an upload that nothing came to since; the bytes that became free."""
         with _explained():
             newest = self._chunks.find_one({"files_id": upload}, {"_id": 1}, sort=[("n", -1)])
             if newest is None or newest["_id"] >= ObjectId.from_datetime(_date(before)):
                 return 0
+            sizes: list[dict[str, Any]] = [
+                {"$match": {"files_id": upload}},
+                {"$group": {"_id": None, "bytes": {"$sum": {"$binarySize": "$data"}}}},
+            ]
+            freed = sum(int(group["bytes"]) for group in self._chunks.aggregate(sizes))
+            if dry_run:
+                return freed
             swept = {"_id": upload, "filename": f"swept {upload}", "length": 0, "swept": _date(self._now())}
             try:
                 self._files.insert_one(swept)  # a tick that comes back just now cannot make a file of it any more
             except DuplicateKeyError:
                 if self._files.find_one({"_id": upload, "swept": {"$exists": True}}) is None:
                     return 0  # it has been finished
-            sizes: list[dict[str, Any]] = [
-                {"$match": {"files_id": upload}},
-                {"$project": {"bytes": {"$binarySize": "$data"}}},
-            ]
-            freed = sum(int(chunk["bytes"]) for chunk in self._chunks.aggregate(sizes))
             self._chunks.delete_many({"files_id": upload})
             self._files.delete_one({"_id": upload, "swept": {"$exists": True}})
         return freed

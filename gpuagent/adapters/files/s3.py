@@ -135,8 +135,21 @@ class S3Store:
             self._client.delete_object(Bucket=self._bucket, Key=self._file(sha256))
             return int(file["ContentLength"])
 
-    def sweep(self, before: float) -> int:
+    def sweep(self, before: float, *, dry_run: bool = False) -> int:
         moment, freed = datetime.fromtimestamp(before, UTC), 0
+        if not dry_run:
+            self._abort_old(moment)
+        uploads: dict[str, list[dict[str, Any]]] = {}
+        with _explained():
+            for entry in self._objects(f"{self._prefix}incoming/"):
+                uploads.setdefault(entry["Key"].rpartition("/")[0], []).append(entry)
+            for entries in uploads.values():
+                if all(entry["LastModified"] < moment for entry in entries):
+                    freed += sum(int(entry["Size"]) if dry_run else self._remove(entry) for entry in entries)
+        return freed
+
+    def _abort_old(self, moment: datetime) -> None:
+        """Gives up what finish() began to put together and was killed at."""
         with _explained():
             for page in self._client.get_paginator("list_multipart_uploads").paginate(
                 Bucket=self._bucket, Prefix=f"{self._prefix}files/"
@@ -144,13 +157,6 @@ class S3Store:
                 for entry in page.get("Uploads", ()):
                     if entry["Initiated"] < moment:
                         self._abort(entry["Key"], entry["UploadId"])
-            uploads: dict[str, list[dict[str, Any]]] = {}
-            for entry in self._objects(f"{self._prefix}incoming/"):
-                uploads.setdefault(entry["Key"].rpartition("/")[0], []).append(entry)
-            for entries in uploads.values():
-                if all(entry["LastModified"] < moment for entry in entries):
-                    freed += sum(self._remove(entry) for entry in entries)
-        return freed
 
     def url(self, sha256: str, seconds: int) -> str:
         """A link that reads one file for so long, without any other right."""
