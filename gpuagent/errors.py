@@ -4,7 +4,9 @@ GpuAgentError
 ├── BadInput             the user's input cannot be: says what to write instead
 │   ├── UnknownRun
 │   ├── RunNotOurs       another system's run: to look at only
-│   └── UnknownVendor
+│   ├── UnknownVendor
+│   ├── UnknownFile      no file of the run has this path
+│   └── FileDeleted      retention has deleted the file's content; its record is kept
 ├── ConfigError          the environment lacks something, or a server is not there
 │   └── MongodError      (adapters/mongo/embedded_secrets.py) the embedded database cannot start
 ├── Refused              a rule about money said no; nothing was signed
@@ -57,6 +59,14 @@ class RunNotOurs(BadInput):
 
 class UnknownVendor(BadInput):
     """No vendor has this id."""
+
+
+class UnknownFile(BadInput):
+    """No collected file of the run has this path."""
+
+
+class FileDeleted(BadInput):
+    """Retention has deleted the content of a file. Its record is kept."""
 
 
 class ConfigError(GpuAgentError):

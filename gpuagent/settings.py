@@ -1,8 +1,11 @@
 """The environment, read once. What it names is opened in wiring.py."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote
 
 from gpuagent.core import networks
 from gpuagent.core.model import Token
@@ -19,6 +22,7 @@ CONFIRMATIONS_MAX = 1_000_000
 DATABASE_MAX = 63
 NOT_IN_A_DATABASE = frozenset(' /\\."$*<>:|?\0')
 """Characters that MongoDB takes in no database's name, on one system or another."""
+BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
 INVISIBLE = "\u200b\ufeff"
 """Marks that come along when a value is copied, and that strip() leaves."""
 
@@ -46,6 +50,14 @@ class Environment(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._variables)
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A place for files in a bucket of S3. prefix: of every key, "" for none."""
+
+    name: str
+    prefix: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +126,21 @@ class Settings:
             raise ConfigError(f"VENDOR_PATIENCE_S={shown(text)}: write a whole number of seconds, such as 1800")
         return int(text) if text else None
 
+    @property
+    def file_store(self) -> Path | Bucket | None:
+        """Where the files of runs are kept; None for the database."""
+        text = self.environ.get("FILE_STORE", "")
+        if not text:
+            return None
+        scheme, _, rest = text.partition("://")
+        host, _, path = rest.partition("/")
+        path = unquote(path).strip("/")
+        if scheme == "file" and not host and path and path.isprintable():
+            return Path("/", path)
+        if scheme == "s3" and BUCKET.fullmatch(host) and path.isprintable():
+            return Bucket(host, path)
+        raise ConfigError("FILE_STORE is no place for files: write file:///folder or s3://bucket/prefix, or unset it")
+
     def _needed(self, name: str, what: str) -> str:
         if not self.environ.get(name):
             raise ConfigError(f"set {name}: {what}")
@@ -142,6 +169,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
 
 
 def _check(settings: Settings) -> None:
+    _ = settings.file_store
     network, planner = settings.network, settings.planner
     if not networks.is_caip2(network):
         names = [profile.name for profile in networks.PROFILES]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from gpuagent.errors import BadInput
+from gpuagent.errors import BadInput, ConfigError, StoreError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gpuagent.adapters.mongo.ledgers import MongoLedgers
     from gpuagent.adapters.mongo.queries import MongoQueries
     from gpuagent.adapters.mongo.reads import MongoReads
+    from gpuagent.adapters.mongo.run_files import MongoHoldings
     from gpuagent.adapters.mongo.store import MongoStore
     from gpuagent.adapters.wallets.source import KeySource
     from gpuagent.core.model import SealedKey, Token, Vendor
@@ -36,12 +37,14 @@ class Database:
     """An open MongoDB database, by who asks it.
 
     store: the core's port. reads: users and reports. queries: the REST server. ledgers: a sweep of the books.
+    holdings: a sweep of the files.
     """
 
     store: "MongoStore"
     reads: "MongoReads"
     queries: "MongoQueries"
     ledgers: "MongoLedgers"
+    holdings: "MongoHoldings"
 
     @property
     def name(self) -> str:
@@ -76,7 +79,6 @@ def open_agent(settings: "Settings", database: Database | None = None) -> Iterat
 
     Raises ConfigError, WalletError, ChainError.
     """
-    from gpuagent.adapters.files.gridfs import GridFsStore
     from gpuagent.core.pace import Pace
     from gpuagent.core.ports import Ports
 
@@ -86,7 +88,7 @@ def open_agent(settings: "Settings", database: Database | None = None) -> Iterat
         wallet = stack.enter_context(key_source(settings).open_wallet(settings.token))
         chain = stack.enter_context(open_chain(settings))
         database = database or stack.enter_context(open_database(settings))
-        files = GridFsStore(database.store.connection.database, system_clock().now)
+        files = stack.enter_context(open_files(settings, database))
         vendor_api = stack.enter_context(_vendor_client(settings.environ, files))
         ports = Ports(
             store=database.store,
@@ -129,9 +131,47 @@ def database_on(connection: "Connection") -> Database:
     from gpuagent.adapters.mongo.ledgers import MongoLedgers
     from gpuagent.adapters.mongo.queries import MongoQueries
     from gpuagent.adapters.mongo.reads import MongoReads
+    from gpuagent.adapters.mongo.run_files import MongoHoldings
     from gpuagent.adapters.mongo.store import MongoStore
 
-    return Database(MongoStore(connection), MongoReads(connection), MongoQueries(connection), MongoLedgers(connection))
+    return Database(
+        store=MongoStore(connection),
+        reads=MongoReads(connection),
+        queries=MongoQueries(connection),
+        ledgers=MongoLedgers(connection),
+        holdings=MongoHoldings(connection),
+    )
+
+
+@contextmanager
+def open_files(settings: "Settings", database: Database) -> "Iterator[FileStore]":
+    """The store that FILE_STORE names, GridFS in the database where it names none. Needs no key and no chain.
+
+    Raises ConfigError where it cannot be used.
+    """
+    from gpuagent.settings import Bucket
+
+    place = settings.file_store
+    if isinstance(place, Bucket):
+        try:
+            from gpuagent.adapters.files.s3 import S3Store
+        except ImportError as error:
+            problem = f"FILE_STORE=s3://{place.name} needs an extra: pip install 'gpuagent[s3]'"
+            raise ConfigError(problem) from error
+        with closing(S3Store(place.name, place.prefix, settings.environ)) as files:
+            yield files
+    elif place:
+        from gpuagent.adapters.files.folder import FolderStore
+
+        try:
+            folder = FolderStore(place)
+        except StoreError as error:
+            raise ConfigError(f"FILE_STORE=file://{place} cannot be used: {error}") from error
+        yield folder
+    else:
+        from gpuagent.adapters.files.gridfs import GridFsStore
+
+        yield GridFsStore(database.store.connection.database, system_clock().now)
 
 
 @contextmanager

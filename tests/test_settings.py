@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from gpuagent.api.tokens import read_tokens
 from gpuagent.core.text import shown
 from gpuagent.errors import ConfigError, GpuAgentError
 from gpuagent.practice.faults import fault_switches
-from gpuagent.settings import Environment
+from gpuagent.settings import Bucket, Environment
 from gpuagent.wire.egress import egress, vendor_egress
 from mock_vendor import hosted, market
 from mock_vendor.errors import BadSetting
@@ -169,6 +170,7 @@ def test_a_value_that_cannot_be_is_one_line_without_it(section: str, name: str) 
 NAMED = {
     "MONGODB_URI": "a token",
     "MONGODB_DB_NAME": "a path",
+    "FILE_STORE": "a path",
     "X402_PRIVATE_KEY": "a token",
     "EVM_PRIVATE_KEY": "a token",
     "X402_KEYSTORE": "a path",
@@ -241,6 +243,32 @@ def test_variables_are_read_when_they_are_asked_for() -> None:
     assert SECRET not in repr(Environment({"A": SECRET}))
 
 
+NO_PLACES = (
+    "/folder",
+    "file://",
+    "file:///",
+    "file://host/folder",
+    "s3://",
+    "s3:///prefix",
+    "s3://B/x",
+    "gs://bucket/x",
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("", None),
+        ("file:///srv/files", Path("/srv/files")),
+        ("file:///srv/my%20files/", Path("/srv/my files")),
+        ("s3://bucket", Bucket("bucket", "")),
+        ("s3://bucket/runs/of/mine/", Bucket("bucket", "runs/of/mine")),
+    ],
+)
+def test_the_place_of_files(text: str, place: Path | Bucket | None) -> None:
+    assert settings.read({"FILE_STORE": text}).file_store == place
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -251,6 +279,7 @@ def test_variables_are_read_when_they_are_asked_for() -> None:
         ({"X402_CONFIRMATIONS": "1000001"}, "1000000 at most"),
         ({"X402_ASSET": ASSET[:-1]}, "X402_ASSET is no address"),
         ({"MONGODB_DB_NAME": "a" * 64}, "MONGODB_DB_NAME is no name"),
+        *(({"FILE_STORE": place}, "write file:///folder or s3://bucket/prefix") for place in NO_PLACES),
     ],
 )
 def test_what_was_meant_is_said(changes: dict[str, str], says: str) -> None:

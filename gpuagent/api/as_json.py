@@ -51,6 +51,7 @@ def vendor_json(vendor: Vendor) -> dict[str, Any]:
         "reliabilityScore": vendor.reliability,
         "supportedGpuTypes": list(vendor.gpu_types),
         "enabled": vendor.enabled,
+        "trusted": vendor.trusted,
     }
 
 

@@ -9,6 +9,7 @@ from fastapi import Depends
 from fastapi.requests import HTTPConnection
 
 from gpuagent import settings, wiring
+from gpuagent.core.ports import FileStore
 
 
 class Connections:
@@ -20,6 +21,7 @@ class Connections:
         self._lock = Lock()
         self._database: wiring.Database | None = None
         self._agent: wiring.Agent | None = None
+        self._files: FileStore | None = None
 
     @property
     def database(self) -> wiring.Database:
@@ -36,10 +38,19 @@ class Connections:
                 self._agent = self._closing.enter_context(building)
             return self._agent
 
+    @property
+    def files(self) -> FileStore:
+        """The file store, without a wallet or a chain. Raises ConfigError."""
+        with self._lock:
+            if self._files is None:
+                opening = wiring.open_files(settings.read(self.environ), self._open_database())
+                self._files = self._closing.enter_context(opening)
+            return self._files
+
     def close(self) -> None:
         with self._lock:
             self._closing.close()
-            self._database = self._agent = None
+            self._database = self._agent = self._files = None
 
     def _open_database(self) -> wiring.Database:
         if self._database is None:

@@ -177,6 +177,12 @@ class RunControlResponse(ResponseBody):
     run: RunResponse
 
 
+class FileListResponse(ResponseBody):
+    """The files of a run. deletedAt: when retention deleted a content; the record stays."""
+
+    files: list[dict[str, Any]]
+
+
 class VendorListResponse(ResponseBody):
     """All vendors, with prices in USD."""
 

@@ -6,12 +6,14 @@ from gpuagent.cli.approve import add_run_controls
 from gpuagent.cli.books import books
 from gpuagent.cli.demo import demo
 from gpuagent.cli.doctor import doctor
+from gpuagent.cli.files import file_store
 from gpuagent.cli.job import jobs
 from gpuagent.cli.lab import lab
 from gpuagent.cli.planners import planners
 from gpuagent.cli.policy import policies
 from gpuagent.cli.report import report
 from gpuagent.cli.run import runs
+from gpuagent.cli.run_files import add_run_files
 from gpuagent.cli.schedule import schedules
 from gpuagent.cli.serve import serve
 from gpuagent.cli.up import up
@@ -25,8 +27,10 @@ app = typer.Typer(
     help="Buy GPU work within a budget and pay for it with x402.",
 )
 add_run_controls(runs)
+add_run_files(runs)
 app.add_typer(runs, name="run")
 app.add_typer(jobs, name="job")
+app.add_typer(file_store, name="files")
 app.add_typer(vendors, name="vendor")
 app.add_typer(policies, name="policy")
 app.add_typer(planners, name="planners")

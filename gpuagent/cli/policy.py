@@ -50,16 +50,34 @@ def policy_set(  # the limits are read from options.params
     ] = None,
     approval_seconds: Annotated[float | None, typer.Option(help="How many seconds it waits at most.")] = None,
     tag: Annotated[list[str] | None, typer.Option(metavar="NAME=USD|none", help="A tag's total; repeatable.")] = None,
+    inputs_to: Annotated[  # noqa: ARG001
+        str | None, typer.Option(metavar="any|trusted", help="Which vendors get a job's input files.")
+    ] = None,
+    file_max: Annotated[str | None, typer.Option(metavar="SIZE", help="The largest file, such as 64MB.")] = None,  # noqa: ARG001
+    run_files_max: Annotated[  # noqa: ARG001
+        str | None, typer.Option(metavar="SIZE", help="All files that come back in a run.")
+    ] = None,
+    keep_files_s: Annotated[  # noqa: ARG001
+        str | None,
+        typer.Option("--keep-files", metavar="TIME|none", help="How long files of finished runs are kept: 30d."),
+    ] = None,
+    keep_files_max: Annotated[  # noqa: ARG001
+        str | None, typer.Option(metavar="SIZE|none", help="All files that are kept; the oldest runs' go first.")
+    ] = None,
     by: By = "",
     why: Why = "",
     as_json: AsJson = False,
 ) -> None:
     """Change limits. Lower ones hold at once; a day is any 24 hours; what is not named stays as it is."""
+    from gpuagent.core.file_rules import FILE_RULES
     from gpuagent.core.policy import LIMITS
 
     with errors_explained():
         limits = {limit.name: options.params[limit.name] for limit in LIMITS}
         changes: dict[str, Any] = {name: _limit(text) for name, text in limits.items() if text is not None}
+        for rule in FILE_RULES:
+            if (text := options.params[rule.name]) is not None:
+                changes[rule.name] = rule.parse(text)
         if approval_seconds is not None:
             changes["approval_s"] = approval_seconds
         tags = dict(map(_tag, tag or ()))

@@ -7,6 +7,7 @@ that clocks disagree about. The database holds a reservation against these rules
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gpuagent.core.file_rules import ANY_VENDOR, FILE_RULES
 from gpuagent.core.model import Approval, Authorized, Cause, Quote, Reserved, Run, Settled, Voided
 from gpuagent.core.money import show_usd
 from gpuagent.core.transitions import ends_its_vendor
@@ -31,7 +32,10 @@ class Halt:
 class Policy:
     """One version of the rules. tag_totals: for each tag, all that its runs may ever spend together.
 
-    approval_above: a payment of more than this waits for an approver, at most approval_s seconds.
+    approval_above: a payment of more than this waits for an approver, at most approval_s seconds. inputs_to: which
+    vendors get the user's files, any or only trusted ones. file_max, run_files_max: bytes of one file, and of all that
+    come back in a run. keep_files_s, keep_files_max: for how many seconds, and up to how many bytes in all, the files
+    of finished runs are kept; None for ever, without limit.
     """
 
     version: int = 0
@@ -43,9 +47,11 @@ class Policy:
     approval_above: int | None = None
     approval_s: float = 3600
     halts: tuple[Halt, ...] = ()
-    inputs_to: str = "any"
+    inputs_to: str = ANY_VENDOR
     file_max: int = 64_000_000
     run_files_max: int = 512_000_000
+    keep_files_s: int | None = None
+    keep_files_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +144,7 @@ def loosenings(before: Policy, after: Policy) -> tuple[str, ...]:
         for tag, total in before.tag_totals.items()
         if _above(after.tag_totals.get(tag), total)
     ]
+    raised += filter(None, (rule.loosening(before, after) for rule in FILE_RULES))
     still = {(halt.kind, halt.name) for halt in after.halts}
     raised += [f"{halt.kind} {halt.name}: resumed" for halt in before.halts if (halt.kind, halt.name) not in still]
     return tuple(raised)
@@ -151,6 +158,9 @@ def check(policy: Policy) -> Policy:
             raise BadInput(f"{limit.name} is 0 USD or more; write `none` for no limit")
     if any(total < 0 or not tag for tag, total in policy.tag_totals.items()):
         raise BadInput("a tag's total is NAME=USD, 0 or more")
+    for rule in FILE_RULES:
+        if problem := rule.problem(rule.of(policy)):
+            raise BadInput(problem)
     if not 0 < policy.approval_s <= APPROVAL_MAX_S:
         raise BadInput("a request for approval waits more than 0 s and at most 30 days")
     return policy

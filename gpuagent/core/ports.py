@@ -314,7 +314,11 @@ class FileStore(Protocol):
     """Files by the SHA-256 of their content. Safe to share between threads. Every method raises StoreError.
 
     A file arrives under an upload's id, part by part and over as many ticks as it takes; it is there for others once
-    its content has been proven. Two ticks may extend one upload at the same time: no byte of it is kept twice.
+    its content has been proven. An upload's id stands for one announced content, and is given to no other. Two ticks
+    may extend and finish one upload at the same time: no byte of it is kept twice, and none is lost. Once it is
+    finished it stays so for as long as the file is there and the upload is not swept: a tick that was killed before it
+    could save what it did may do it again. Content that is there already is kept once, and yet each upload of it must
+    have come whole.
     """
 
     def size(self, sha256: str) -> int | None:
@@ -333,17 +337,25 @@ class FileStore(Protocol):
         ...
 
     def finish(self, upload: str, sha256: str, size: int) -> None:
-        """Proves an upload's content and makes a file of it. Raises FileAltered for another, and drops the upload."""
+        """Proves an upload's content and makes a file of it.
+
+        Raises FileAltered for another content, FileMissing where nothing of it is there, and drops the upload.
+        """
         ...
 
     def read(self, sha256: str, start: int = 0) -> Iterator[bytes]:
         """The content from a byte on. Raises FileMissing."""
         ...
 
-    def delete(self, sha256: str) -> None: ...
+    def delete(self, sha256: str, before: float | None = None) -> int:
+        """Deletes a file; the bytes that became free. before: only if no upload of it was finished since."""
+        ...
 
-    def sweep(self, before: float) -> int:
-        """Drops the uploads that were begun before a time and never finished; the bytes that became free."""
+    def sweep(self, before: float, *, dry_run: bool = False) -> int:
+        """Drops the uploads that nothing came to since a time and that were never finished; the bytes that became free.
+
+        The proofs of finished ones are dropped then too. dry_run: says what would become free, and drops nothing.
+        """
         ...
 
 

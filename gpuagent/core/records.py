@@ -158,3 +158,14 @@ class Change:
     token: str
     document: Mapping[str, Any]
     changed: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JobLogLine:
+    """A line of a job's log, with the vendor that sent it; at: when it was stored."""
+
+    id: str
+    at: datetime
+    job_id: str
+    vendor_id: str
+    text: str

@@ -1,4 +1,4 @@
-"""Durations and sizes as users write them: `2h`, `90s`, `1h30m`; `64MB`, `1.5GiB`, `4096`."""
+"""Durations and sizes as users write and read them: `2h`, `90s`, `1h30m`; `64MB`, `1.5GiB`, `4096`."""
 
 import re
 from decimal import Decimal, InvalidOperation
@@ -27,6 +27,25 @@ def parse_size(text: str) -> int:
     if not match or match[2].upper() not in BYTES:
         raise ValueError(f"{text!r} is no size: write it like 64MB or 1.5GiB")
     return _whole(Decimal(match[1]) * BYTES[match[2].upper()], text, "bytes")
+
+
+def show_duration(seconds: int) -> str:
+    """The text that parse_duration() reads back: 1h30m."""
+    parts = []
+    for unit, length in SECONDS.items():
+        count, seconds = divmod(seconds, length)
+        parts += [f"{count}{unit}"] if count else []
+    return "".join(parts) or "0s"
+
+
+def show_size(number: int) -> str:
+    """The text that parse_size() reads back, exactly: 64MB, 1.5GiB, 4097."""
+    units = sorted(BYTES.items(), key=lambda unit: unit[1], reverse=True)
+    for unit, length in units:
+        count = Decimal(number) / length
+        if count >= 1 and count == round(count, 1):
+            return f"{count.normalize():f}{unit.replace('I', 'i')}" if length > 1 else str(number)
+    return str(number)
 
 
 def _whole(number: Decimal, text: str, unit: str) -> int:

@@ -1,5 +1,7 @@
 """The doctor's checks, part by part. A part that could not be opened is None, and is not checked."""
 
+import hashlib
+import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from gpuagent.core.money import show_usd
 from gpuagent.core.ports import CANCEL_GAS, Clock
 from gpuagent.core.terms import is_payee
 from gpuagent.doctor import conformance
-from gpuagent.errors import GpuAgentError
+from gpuagent.errors import ConfigError, GpuAgentError, StoreError
 from gpuagent.settings import Settings
 
 if TYPE_CHECKING:
@@ -75,6 +77,29 @@ def policy(installation: Installation) -> Iterator[Check]:
     if halt := rules_of.halt(rules, installation.payer):
         detail = f"{halt.by} halted wallet {halt.name}: {halt.why}"
         yield Check("halt", Status.FAILED, detail, f"`gpuagent policy resume wallet {halt.name}` ends it")
+
+
+def files(installation: Installation) -> Iterator[Check]:
+    """Tries the file store: writes, reads and deletes a line that it never held before."""
+    if not installation.database:
+        return
+    place = installation.settings.environ.get("FILE_STORE") or f"GridFS in {installation.database.name}"
+    content = f"gpuagent doctor {secrets.token_hex(16)}".encode()
+    sha256 = hashlib.sha256(content).hexdigest()
+    problem = ""
+    try:
+        with wiring.open_files(installation.settings, installation.database) as store:
+            store.extend(sha256, 0, [content], len(content))
+            store.finish(sha256, sha256, len(content))
+            if b"".join(store.read(sha256)) != content or not store.delete(sha256):
+                problem = "it does not give back what was written"
+    except (ConfigError, StoreError) as error:
+        problem = str(error)
+    if problem:
+        fix = "it takes a user, or a key, that may write, read and delete there: docs/operating/files.md"
+        yield Check("file store", Status.FAILED, f"{place}: {problem}", fix)
+    else:
+        yield Check("file store", Status.OK, f"{place}: wrote, read and deleted {len(content)} bytes")
 
 
 def planner(installation: Installation) -> Iterator[Check]:

@@ -18,7 +18,7 @@ FIXES = {
     "database": "start it as a replica set, or unset MONGODB_URI to use the embedded one",
     "chain": "check CHAIN_RPC_URL and X402_NETWORK: `gpuagent up` starts a local chain",
 }
-CHECKS = (checks.policy, checks.planner, checks.money, checks.vendors, checks.clocks)
+CHECKS = (checks.policy, checks.files, checks.planner, checks.money, checks.vendors, checks.clocks)
 
 
 def examine(environ: Mapping[str, str], clock: Clock | None = None) -> Iterator[Check]:

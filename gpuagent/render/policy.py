@@ -9,8 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from gpuagent.agent.dry_run import DryRun
+from gpuagent.core.file_rules import FILE_RULES
 from gpuagent.core.money import amount, show_usd
-from gpuagent.core.policy import LIMITS
+from gpuagent.core.policy import LIMITS, Policy
 
 
 def policy_view(document: Mapping[str, Any]) -> RenderableType:
@@ -22,6 +23,8 @@ def policy_view(document: Mapping[str, Any]) -> RenderableType:
     for limit in LIMITS:
         cap = document.get(limit.key)
         table.add_row(limit.label, "no limit" if cap is None else show_usd(amount(cap)))
+    for rule in FILE_RULES:
+        table.add_row(rule.label, rule.show(document.get(rule.key, rule.of(Policy()))))
     for total in document["tagTotals"]:
         table.add_row(escape(f"tag {total['tag']}, in total"), show_usd(amount(total["total"])))
     for halt in document["halts"]:

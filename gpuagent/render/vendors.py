@@ -13,7 +13,7 @@ from gpuagent.doctor.probe import ConformanceResult
 
 def vendors_table(vendors: Iterable[Vendor]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for column in ("vendor", "per hour", "reliability", "GPUs", "endpoint", "network", "paid to", "enabled"):
+    for column in ("vendor", "per hour", "reliability", "GPUs", "endpoint", "network", "paid to", "enabled", "trusted"):
         table.add_column(column, overflow="fold", min_width=12 if column == "vendor" else None)
     for vendor in vendors:
         table.add_row(
@@ -25,6 +25,7 @@ def vendors_table(vendors: Iterable[Vendor]) -> Table:
             vendor.network,
             vendor.pay_to,
             "yes" if vendor.enabled else "no",
+            "yes" if vendor.trusted else "no",
         )
     return table
 

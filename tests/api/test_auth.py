@@ -43,6 +43,8 @@ TABLE = {
     ("POST", "/api/agent-step"): OPERATORS,
     ("GET", "/api/agent-status"): READERS,
     ("GET", "/api/runs"): READERS,
+    ("GET", "/api/runs/{runId}/files"): READERS,
+    ("GET", "/api/runs/{runId}/files/{path:path}"): READERS,
     ("POST", "/api/runs/{runId}/approve"): APPROVERS,
     ("POST", "/api/runs/{runId}/reject"): APPROVERS,
     ("POST", "/api/runs/{runId}/cancel"): CANCELLERS,

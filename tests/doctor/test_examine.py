@@ -52,7 +52,17 @@ def test_what_is_sound_passes(world: World) -> None:
     checks = examine(world)
     assert failed(checks) == set()
     assert {check.status for check in checks.values()} == {Status.OK}
-    expected = {"configuration", "wallet", "database", "node 127.0.0.1", "policy", "planner", "balance", "gas"}
+    expected = {
+        "configuration",
+        "wallet",
+        "database",
+        "node 127.0.0.1",
+        "policy",
+        "file store",
+        "planner",
+        "balance",
+        "gas",
+    }
     assert expected | {"clock and MongoDB", "clock and chain"} <= checks.keys()
     assert [name for name in checks if name.startswith("vendor ")] == [
         f"vendor gpu_vendor_{number}" for number in (1, 2, 3)
@@ -97,6 +107,7 @@ def test_the_command_says_it_to_people_and_programs(world: World, gpuagent: Gpua
         ({"PLANNER_MODE": "llm", "FIREWORKS_API_KEY": "", "PLANNER_MODEL": ""}, "planner", "set "),
         ({"GPU_VENDOR_SECRET": ""}, "vendor gpu_vendor_1", "set GPU_VENDOR_SECRET"),
         ({"GPU_VENDOR_SECRET": "another secret"}, "vendor gpu_vendor_2", "refuses"),
+        ({"FILE_STORE": "file:///proc/none"}, "file store", "cannot be used"),
         ({"MONGODB_URI": "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100"}, "database", "check MONGODB_URI"),
     ],
 )

@@ -109,6 +109,14 @@ def test_limits_are_changed_with_a_reason_where_they_allow_more(world: World, at
         limits = seat.console.limits
         assert limits.save.disabled
         assert limits.fields["per_payment"].widget.value == "25.00"
+        assert [limits.fields[name].widget.value for name in ("inputs_to", "file_max", "keep_files_s")] == [
+            "any",
+            "64MB",
+            "",
+        ]
+        limits.fields["file_max"].widget.value = "none"
+        assert "no size" in limits.fields["file_max"].note
+        limits.fields["file_max"].widget.value = "1GB"
         limits.fields["per_payment"].widget.value = "1,5"
         assert "not an amount" in limits.fields["per_payment"].note
         assert limits.save.disabled

@@ -1,16 +1,19 @@
 """Files in a folder: the port FileStore on a file system.
 
-`incoming/` holds uploads, `files/` finished files under their SHA-256. A file appears there by one rename.
+`incoming/` holds uploads, and of each that was finished the proof; `files/` finished files under their SHA-256. A file
+appears there by one rename. Whoever writes to an upload, or proves it, holds its lock.
 """
 
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 
-from gpuagent.adapters.files.parts import check_content
+from gpuagent.core.content import check_content
 from gpuagent.errors import FileAltered, FileMissing, StoreError
 
 READ = 256 * 1024
@@ -20,78 +23,90 @@ READ = 256 * 1024
 class FolderStore:
     """The port FileStore on a folder, which is made with no access for others. Safe to share between processes."""
 
-    def __init__(self, folder: Path) -> None:
-        self._incoming, self._files = folder / "incoming", folder / "files"
+    def __init__(self, folder: Path, now: Callable[[], float] = time.time) -> None:
+        self._incoming, self._files, self._now = folder / "incoming", folder / "files", now
         with _explained():
             for path in (folder, self._incoming, self._files):
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def size(self, sha256: str) -> int | None:
-        path = self._path(sha256)
-        with _explained():
-            return path.stat().st_size if path.is_file() else None
+        return _size(self._path(sha256))
 
     def received(self, upload: str) -> int:
-        path = self._upload(upload)
-        with _explained():
-            return path.stat().st_size if path.is_file() else 0
+        proof = self._proof(upload)
+        return proof[1] if proof else _size(self._upload(upload)) or 0
 
     def extend(self, upload: str, start: int, parts: Iterable[bytes], size: int) -> int:
-        with _explained(), self._upload(upload).open("ab", buffering=0) as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return self.received(upload)  # another tick is at this upload
+        with _locked(self._upload(upload), wait=False) as file:
+            if file is None or self._proof(upload):
+                return self.received(upload)  # another tick is at this upload, or it is finished
             received = os.fstat(file.fileno()).st_size
             if received != start:
                 return received
-            for part in parts:
-                if received + len(part) > size:
-                    raise FileAltered(f"more came than the {size} bytes that were announced")
-                received += file.write(part)
-            os.fsync(file.fileno())
+            try:
+                for part in parts:
+                    if received + len(part) > size:
+                        raise FileAltered(f"more came than the {size} bytes that were announced")
+                    _write(file, part)
+                    received += len(part)
+            finally:
+                with _explained():
+                    os.fsync(file.fileno())
+                    os.utime(file.fileno(), (self._now(), self._now()))
             return received
 
     def finish(self, upload: str, sha256: str, size: int) -> None:
         path = self._upload(upload)
-        with _explained():
-            if self.size(sha256) is not None:
-                path.unlink(missing_ok=True)
+        with _locked(path, wait=True) as file, _explained():
+            if file and (proof := self._proof(upload)):
+                path.unlink()
+                check_content(proof[1], proof[0], size, sha256)
                 return
-            if not path.is_file() and size == 0:
-                path.touch(0o600)
-            with path.open("rb") as file:
-                digest, length = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
-            try:
-                check_content(length, digest, size, sha256)
-            except FileAltered:
-                path.unlink(missing_ok=True)
-                raise
-            path.replace(self._path(sha256))
-            _sync_folder(self._files)
+            if file:
+                with path.open("rb") as content:
+                    digest, length = hashlib.file_digest(content, "sha256").hexdigest(), content.tell()
+                try:
+                    check_content(length, digest, size, sha256)
+                except (FileAltered, FileMissing):
+                    path.unlink()
+                    raise
+                self._write_proof(upload, sha256, size)
+                with self._lock_of_files():
+                    os.utime(path, (self._now(), self._now()))
+                    path.replace(self._path(sha256))  # over the same content, where that was there
+                _sync_folder(self._files)
+                return
+        self.finish(upload, sha256, size)  # another tick has just finished or dropped it
 
     def read(self, sha256: str, start: int = 0) -> Iterator[bytes]:
-        try:
-            file = self._path(sha256).open("rb")
-        except FileNotFoundError:
-            raise FileMissing(f"the file store has no file {sha256}") from None
-        with _explained(), file:
-            file.seek(start)
-            while part := file.read(READ):
-                yield part
-
-    def delete(self, sha256: str) -> None:
+        path = self._path(sha256)
         with _explained():
-            self._path(sha256).unlink(missing_ok=True)
+            try:
+                file = path.open("rb")
+            except FileNotFoundError:
+                raise FileMissing(f"the file store has no file {sha256}") from None
+            with file:
+                file.seek(start)
+                while part := file.read(READ):
+                    yield part
 
-    def sweep(self, before: float) -> int:
+    def delete(self, sha256: str, before: float | None = None) -> int:
+        path = self._path(sha256)
+        with _explained(), self._lock_of_files():
+            size = _size(path)
+            if size is None or (before is not None and path.stat().st_mtime >= before):
+                return 0
+            path.unlink()
+            return size
+
+    def sweep(self, before: float, *, dry_run: bool = False) -> int:
         freed = 0
-        with _explained():
-            for path in self._incoming.iterdir():
-                status = path.stat()
-                if status.st_mtime < before:
-                    path.unlink(missing_ok=True)
-                    freed += status.st_size
+        for path in sorted(self._incoming.iterdir()):
+            with _locked(path, wait=False) as file, _explained():
+                if file and os.fstat(file.fileno()).st_mtime < before:
+                    freed += 0 if path.suffix else os.fstat(file.fileno()).st_size
+                    if not dry_run:
+                        path.unlink()
         return freed
 
     def _path(self, sha256: str) -> Path:
@@ -102,6 +117,58 @@ class FolderStore:
     def _upload(self, upload: str) -> Path:
         """The upload's id comes from ids of ours; its hash as a name needs no trust in that."""
         return self._incoming / hashlib.sha256(upload.encode()).hexdigest()
+
+    def _proof(self, upload: str) -> tuple[str, int] | None:
+        """SHA-256 and bytes of the file whose content the upload has brought, while that is there."""
+        with _explained():
+            try:
+                sha256, size = self._upload(upload).with_suffix(".proof").read_text().split()
+            except FileNotFoundError:
+                return None
+        return (sha256, int(size)) if self.size(sha256) == int(size) else None
+
+    def _write_proof(self, upload: str, sha256: str, size: int) -> None:
+        """Writes it before the file is there: until then it counts for nothing."""
+        draft = self._upload(upload).with_suffix(".draft")
+        draft.write_text(f"{sha256} {size}")
+        os.utime(draft, (self._now(), self._now()))
+        draft.replace(draft.with_suffix(".proof"))
+
+    @contextmanager
+    def _lock_of_files(self) -> Iterator[None]:
+        """Keeps a file that is just proven again from being deleted as old."""
+        with FileIO(self._files.parent / "lock", "a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+@contextmanager
+def _locked(path: Path, *, wait: bool) -> Iterator[FileIO | None]:
+    """A file to append to, ours alone until the block ends; None where another has it, or has moved it meanwhile."""
+    with _explained():
+        file = FileIO(path, "a")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            here = path.stat().st_ino == os.fstat(file.fileno()).st_ino
+        except (BlockingIOError, FileNotFoundError):
+            here = False
+        yield file if here else None
+
+
+def _write(file: FileIO, part: bytes) -> None:
+    left = memoryview(part)
+    with _explained():
+        while left:
+            left = left[file.write(left) :]
+
+
+def _size(path: Path) -> int | None:
+    with _explained():
+        try:
+            return path.stat().st_size
+        except FileNotFoundError:
+            return None
 
 
 def _sync_folder(folder: Path) -> None:

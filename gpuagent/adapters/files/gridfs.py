@@ -2,11 +2,15 @@
 
 Chunks are written one by one rather than by the driver's writer, which cannot go on with what another process began.
 The format: https://github.com/mongodb/specifications/blob/master/source/gridfs/gridfs-spec.md.
+
+A file's `_id` is the upload that brought its content first, and `metadata.uploads` names the newest that brought it:
+an upload is proven once it stands there, whatever becomes of its chunks. Only delete() drops the chunks of a file.
+The indexes are part of the database's schema (adapters/mongo/schema.py).
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
@@ -16,7 +20,8 @@ from bson import Binary, ObjectId
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from gpuagent.adapters.files.parts import check_content, in_parts
+from gpuagent.adapters.files.parts import in_parts
+from gpuagent.core.content import check_content
 from gpuagent.core.text import clean
 from gpuagent.errors import FileAltered, FileMissing, StoreError
 
@@ -24,23 +29,24 @@ CHUNK = 255 * 1024
 """Bytes: the drivers' default, which leaves room in MongoDB's units of storage."""
 DEADLINE_S = 20
 BUCKET = "gpuagent_files"
+UPLOADS_MAX = 1_000
+"""The newest uploads that a file remembers: a tick asks for its own within seconds."""
+TRIES = 3
 
 
 class GridFsStore:
     """The port FileStore on a database. Safe to share between threads."""
 
-    def __init__(self, database: Database[Any], now: Callable[[], float]) -> None:
+    def __init__(self, database: Database[dict[str, Any]], now: Callable[[], float]) -> None:
         self._files, self._chunks, self._now = database[f"{BUCKET}.files"], database[f"{BUCKET}.chunks"], now
-        with _explained():
-            self._chunks.create_index([("files_id", 1), ("n", 1)], unique=True)
-            self._files.create_index("filename", unique=True)
 
     def size(self, sha256: str) -> int | None:
-        with _explained():
-            file = self._files.find_one({"filename": sha256})
+        file = self._file({"filename": sha256})
         return None if file is None else int(file["length"])
 
     def received(self, upload: str) -> int:
+        if file := self._proven(upload):
+            return int(file["length"])
         with _explained():
             newest = self._chunks.aggregate(
                 [
@@ -50,9 +56,18 @@ class GridFsStore:
                     {"$project": {"n": 1, "bytes": {"$binarySize": "$data"}}},
                 ]
             )
-            return next((int(chunk["n"]) * CHUNK + int(chunk["bytes"]) for chunk in newest), 0)
+            chunk = next(iter(newest), None)
+            if chunk is None:
+                return 0
+            whole = self._chunks.count_documents({"files_id": upload}) > chunk["n"]
+        if not whole:  # it was being dropped
+            self._drop(upload)
+            return 0
+        return int(chunk["n"]) * CHUNK + int(chunk["bytes"])
 
     def extend(self, upload: str, start: int, parts: Iterable[bytes], size: int) -> int:
+        if file := self._proven(upload):
+            return int(file["length"])
         number, filled = divmod(start, CHUNK)
         received = start
         stream = chain([self._last(upload, number)] if filled else [], parts)
@@ -64,67 +79,87 @@ class GridFsStore:
         return received
 
     def finish(self, upload: str, sha256: str, size: int) -> None:
-        if self.size(sha256) is not None:
-            self._drop(upload)
-            return
+        file = self._proven(upload)
+        if file is None and self._prove(upload, sha256, size):
+            self._publish(upload, sha256, size)
+        elif file:
+            check_content(int(file["length"]), str(file["filename"]), size, sha256)
+        self._drop(upload)
+
+    def read(self, sha256: str, start: int = 0) -> Iterator[bytes]:
+        file = self._file({"filename": sha256})
+        if file is None:
+            raise FileMissing(f"the file store has no file {sha256}")
+        skip, position = start % CHUNK, start - start % CHUNK
+        for chunk in self._content(str(file["_id"]), start // CHUNK):
+            position += len(chunk)
+            yield chunk[skip:]
+            skip = 0
+        if position < file["length"]:
+            raise FileMissing(f"the file {sha256} was deleted while it was read")
+
+    def delete(self, sha256: str, before: float | None = None) -> int:
+        old: Mapping[str, Any] = {} if before is None else {"uploadDate": {"$lt": _date(before)}}
+        with _explained():
+            file = self._files.find_one_and_delete({"filename": sha256, **old})
+            if file is None:
+                return 0
+            self._chunks.delete_many({"files_id": file["_id"]})
+        return int(file["length"])
+
+    def sweep(self, before: float, *, dry_run: bool = False) -> int:
+        with _explained():
+            if not dry_run:
+                self._files.delete_many({"swept": {"$lt": _date(before)}})
+            unfinished = self._chunks.aggregate(
+                [
+                    {"$sort": {"files_id": 1, "n": 1}},  # as the index has it: no chunk is read
+                    {"$group": {"_id": "$files_id"}},
+                    {"$lookup": {"from": self._files.name, "localField": "_id", "foreignField": "_id", "as": "file"}},
+                    {"$match": {"file.filename": {"$not": {"$regex": "^[0-9a-f]{64}$"}}}},
+                    {"$project": {"_id": 1}},
+                ]
+            )
+            uploads = [str(upload["_id"]) for upload in unfinished]
+        return sum(self._sweep(upload, before, dry_run) for upload in uploads)
+
+    def _file(self, match: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        with _explained():
+            return self._files.find_one(match, {"filename": 1, "length": 1})
+
+    def _proven(self, upload: str) -> Mapping[str, Any] | None:
+        """The file whose content the upload has brought."""
+        return self._file({"metadata.uploads": upload})
+
+    def _prove(self, upload: str, sha256: str, size: int) -> bool:
+        """Whether the upload is still to be published. Raises FileAltered, FileMissing, and drops it."""
         content, length = hashlib.sha256(), 0
         for chunk in self._content(upload):
             content.update(chunk)
             length += len(chunk)
         try:
             check_content(length, content.hexdigest(), size, sha256)
-        except FileAltered:
+        except (FileAltered, FileMissing):
+            if self._proven(upload):  # another tick has finished it, and dropped its chunks meanwhile
+                return False
             self._drop(upload)
             raise
-        at = datetime.fromtimestamp(self._now(), UTC)
+        return True
+
+    def _publish(self, upload: str, sha256: str, size: int) -> None:
+        """Make a file of the upload, or note at the file with this content that the upload has brought it too."""
+        at = _date(self._now())
         file = {"_id": upload, "filename": sha256, "length": size, "chunkSize": CHUNK, "uploadDate": at}
-        try:
+        brought = {"$push": {"metadata.uploads": {"$each": [upload], "$slice": -UPLOADS_MAX}}}
+        for _ in range(TRIES):
             with _explained():
-                self._files.insert_one(file)
-        except DuplicateKeyError:
-            if self._upload_of(sha256) != upload:  # another upload of the same content was finished first
-                self._drop(upload)
-
-    def read(self, sha256: str, start: int = 0) -> Iterator[bytes]:
-        upload = self._upload_of(sha256)
-        skip = start % CHUNK
-        for chunk in self._content(upload, start // CHUNK):
-            yield chunk[skip:]
-            skip = 0
-
-    def delete(self, sha256: str) -> None:
-        with _explained():
-            file = self._files.find_one_and_delete({"filename": sha256})
-            if file is not None:
-                self._chunks.delete_many({"files_id": file["_id"]})
-
-    def sweep(self, before: float) -> int:
-        with _explained():
-            newest_of_each = self._chunks.aggregate(
-                [
-                    {
-                        "$group": {
-                            "_id": "$files_id",
-                            "newest": {"$max": "$_id"},
-                            "bytes": {"$sum": {"$binarySize": "$data"}},
-                        }
-                    },
-                    {"$match": {"newest": {"$lt": ObjectId.from_datetime(datetime.fromtimestamp(before, UTC))}}},
-                    {"$lookup": {"from": self._files.name, "localField": "_id", "foreignField": "_id", "as": "file"}},
-                    {"$match": {"file": []}},
-                ]
-            )
-            uploads = list(newest_of_each)
-        for upload in uploads:
-            self._drop(upload["_id"])
-        return sum(int(upload["bytes"]) for upload in uploads)
-
-    def _upload_of(self, sha256: str) -> str:
-        with _explained():
-            file = self._files.find_one({"filename": sha256})
-        if file is None:
-            raise FileMissing(f"the file store has no file {sha256}")
-        return str(file["_id"])
+                if self._files.update_one({"filename": sha256}, {"$set": {"uploadDate": at}, **brought}).matched_count:
+                    return
+            with suppress(DuplicateKeyError), _explained():
+                self._files.insert_one({**file, "metadata": {"uploads": [upload]}})
+                return
+            # The same content came by another upload, or this one is being swept.
+        raise StoreError("the file store is sweeping this upload: begin it again")
 
     def _content(self, upload: str, first: int = 0) -> Iterator[bytes]:
         """Chunks one by one: a deadline holds for each, however long the reader takes between two."""
@@ -148,16 +183,50 @@ class GridFsStore:
         try:
             with _explained():
                 if not filled:
-                    self._chunks.insert_one({"_id": ObjectId(), "files_id": upload, "n": number, "data": Binary(data)})
+                    chunk = {"_id": self._chunk_id(), "files_id": upload, "n": number, "data": Binary(data)}
+                    self._chunks.insert_one(chunk)
                     return True
                 as_it_was = {"files_id": upload, "n": number, "$expr": {"$eq": [{"$binarySize": "$data"}, filled]}}
                 return self._chunks.update_one(as_it_was, {"$set": {"data": Binary(data)}}).matched_count == 1
         except DuplicateKeyError:
             return False
 
+    def _chunk_id(self) -> ObjectId:
+        """A new id that begins with our clock's time, by which uploads are swept."""
+        return ObjectId(int(self._now()).to_bytes(4, "big") + ObjectId().binary[4:])
+
     def _drop(self, upload: str) -> None:
+        """Drop an upload's chunks, unless they are a file's."""
         with _explained():
+            if self._files.find_one({"_id": upload}, {"_id": 1}) is None:
+                self._chunks.delete_many({"files_id": upload})
+
+    def _sweep(self, upload: str, before: float, dry_run: bool) -> int:
+        """Drop an upload that nothing came to since; the bytes that became free."""
+        with _explained():
+            newest = self._chunks.find_one({"files_id": upload}, {"_id": 1}, sort=[("n", -1)])
+            if newest is None or newest["_id"] >= ObjectId.from_datetime(_date(before)):
+                return 0
+            sizes: list[dict[str, Any]] = [
+                {"$match": {"files_id": upload}},
+                {"$group": {"_id": None, "bytes": {"$sum": {"$binarySize": "$data"}}}},
+            ]
+            freed = sum(int(group["bytes"]) for group in self._chunks.aggregate(sizes))
+            if dry_run:
+                return freed
+            swept = {"_id": upload, "filename": f"swept {upload}", "length": 0, "swept": _date(self._now())}
+            try:
+                self._files.insert_one(swept)  # a tick that comes back just now cannot make a file of it any more
+            except DuplicateKeyError:
+                if self._files.find_one({"_id": upload, "swept": {"$exists": True}}) is None:
+                    return 0  # it has been finished
             self._chunks.delete_many({"files_id": upload})
+            self._files.delete_one({"_id": upload, "swept": {"$exists": True}})
+        return freed
+
+
+def _date(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 @contextmanager

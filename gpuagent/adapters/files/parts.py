@@ -1,4 +1,4 @@
-"""Streams cut into parts of one size, and proven."""
+"""Streams cut into parts of one size."""
 
 from collections.abc import Iterable, Iterator
 
@@ -31,9 +31,3 @@ def in_parts(chunks: Iterable[bytes], part_size: int, size_max: int) -> Iterator
         yield bytes(rest)
     if failure:
         raise failure
-
-
-def check_content(length: int, digest: str, size: int, sha256: str) -> None:
-    """Raises FileAltered for another content than the one that was announced."""
-    if length != size or digest != sha256:
-        raise FileAltered(f"{length} of {size} bytes came, with the SHA-256 {digest} and not {sha256}")

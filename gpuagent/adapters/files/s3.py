@@ -1,27 +1,30 @@
 """Files in a bucket of S3, or of any service that speaks its protocol.
 
 An upload is a row of pieces under `incoming/`, each with the byte it begins at, so that another process can go on with
-it; a finished file lies under `files/` and its SHA-256. The protocol: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html.
+it, and once it is finished the proof of that; a file lies under `files/` and its SHA-256. The protocol: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html.
 """
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from gpuagent.adapters.files.parts import check_content, in_parts
-from gpuagent.core.text import clean
+from gpuagent.adapters.files.parts import in_parts
+from gpuagent.core.content import check_content
+from gpuagent.core.text import clean, is_web_url
 from gpuagent.errors import ConfigError, FileAltered, FileMissing, StoreError
 
 PART = 8 * 2**20
 """Bytes. S3 takes parts of 5 MiB or more, but for the last, and 10,000 of them: files up to 80 GiB."""
 READ = 256 * 1024
 TIMEOUT_S = 20
+PROOF = "proven"
+"""What the name of the object begins with that says which file an upload has brought."""
 _MISSING = {"404", "NoSuchKey", "NotFound"}
 _TAKEN = {"412", "PreconditionFailed", "ConditionalRequestConflict"}
 
@@ -32,11 +35,14 @@ class S3Store:
     def __init__(self, bucket: str, prefix: str = "", environ: Mapping[str, str] | None = None) -> None:
         """environ: AWS's own variables, and AWS_ENDPOINT_URL_S3 for another service. Raises ConfigError."""
         environ = environ or {}
+        endpoint = environ.get("AWS_ENDPOINT_URL_S3", "")
+        if endpoint and not is_web_url(endpoint):
+            raise ConfigError("AWS_ENDPOINT_URL_S3 is no URL of a service: write one like https://host")
         self._bucket, self._prefix = bucket, f"{prefix.strip('/')}/".lstrip("/")
         try:
             self._client = boto3.client(
                 "s3",
-                endpoint_url=environ.get("AWS_ENDPOINT_URL_S3") or None,
+                endpoint_url=endpoint or None,
                 region_name=environ.get("AWS_REGION") or None,
                 aws_access_key_id=environ.get("AWS_ACCESS_KEY_ID") or None,
                 aws_secret_access_key=environ.get("AWS_SECRET_ACCESS_KEY") or None,
@@ -48,8 +54,16 @@ class S3Store:
                 ),
             )
             self._client.head_bucket(Bucket=bucket)
+        except NoCredentialsError as error:
+            problem = (
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where there is a role or a profile of AWS"
+            )
+            raise ConfigError(f"FILE_STORE=s3://{bucket} needs credentials: {problem}") from error
         except (BotoCoreError, ClientError, ValueError) as error:
             raise ConfigError(f"FILE_STORE=s3://{bucket} cannot be used: {clean(str(error), 200)}") from error
+
+    def close(self) -> None:
+        self._client.close()
 
     def size(self, sha256: str) -> int | None:
         with _explained(sha256):
@@ -61,9 +75,12 @@ class S3Store:
                 raise
 
     def received(self, upload: str) -> int:
-        return sum(size for _, size in self._pieces(upload))
+        state = self._state(upload)
+        return state.proof[1] if state.proof else sum(size for _, size in state.pieces)
 
     def extend(self, upload: str, start: int, parts: Iterable[bytes], size: int) -> int:
+        if proof := self._state(upload).proof:
+            return proof[1]
         received = start
         for piece in in_parts(parts, PART, size - start):
             try:
@@ -77,32 +94,24 @@ class S3Store:
         return received
 
     def finish(self, upload: str, sha256: str, size: int) -> None:
-        """The content is proven while it is put together: the file appears only if it is right."""
-        if self.size(sha256) is None:
-            content, length = hashlib.sha256(), 0
-            target: dict[str, Any] = {"Bucket": self._bucket, "Key": self._file(sha256)}
-            with _explained():
-                upload_id = self._client.create_multipart_upload(**target)["UploadId"]
-            target["UploadId"], parts = upload_id, []
+        """The content is proven while it is put together: the file appears, or is written again, only if it is right.
+
+        The proof is kept before the pieces go.
+        """
+        state = self._state(upload)
+        if state.proof:
+            check_content(state.proof[1], state.proof[0], size, sha256)
+        else:
             try:
-                for number, part in enumerate(in_parts(self._uploaded(upload), PART, size), 1):
-                    content.update(part)
-                    length += len(part)
-                    with _explained():
-                        answer = self._client.upload_part(**target, PartNumber=number, Body=part)
-                    parts.append({"PartNumber": number, "ETag": answer["ETag"]})
-                check_content(length, content.hexdigest(), size, sha256)
-                with _explained():
-                    if size:
-                        self._client.complete_multipart_upload(**target, MultipartUpload={"Parts": parts})
-                    else:
-                        self._client.put_object(Bucket=self._bucket, Key=self._file(sha256), Body=b"")
-            except FileAltered:
+                self._assemble(state.pieces, sha256, size)
+            except (FileAltered, FileMissing):
+                if self._state(upload).proof:  # another tick has finished it, and dropped its pieces meanwhile
+                    return
                 self._drop(upload)
                 raise
-            finally:
-                if not size or self.size(sha256) is None:
-                    self._abort(self._file(sha256), upload_id)
+            with _explained():
+                proof = f"{self._incoming(upload)}/{PROOF}-{sha256}-{size}"
+                self._client.put_object(Bucket=self._bucket, Key=proof, Body=b"")
         self._drop(upload)
 
     def read(self, sha256: str, start: int = 0) -> Iterator[bytes]:
@@ -112,12 +121,35 @@ class S3Store:
         if start < size:
             yield from self._content(self._file(sha256), start, sha256)
 
-    def delete(self, sha256: str) -> None:
+    def delete(self, sha256: str, before: float | None = None) -> int:
+        """Looks at the time first: S3 itself knows no such condition."""
         with _explained():
+            try:
+                file = self._client.head_object(Bucket=self._bucket, Key=self._file(sha256))
+            except ClientError as error:
+                if _code(error) in _MISSING:
+                    return 0
+                raise
+            if before is not None and file["LastModified"].timestamp() >= before:
+                return 0
             self._client.delete_object(Bucket=self._bucket, Key=self._file(sha256))
+            return int(file["ContentLength"])
 
-    def sweep(self, before: float) -> int:
+    def sweep(self, before: float, *, dry_run: bool = False) -> int:
         moment, freed = datetime.fromtimestamp(before, UTC), 0
+        if not dry_run:
+            self._abort_old(moment)
+        uploads: dict[str, list[dict[str, Any]]] = {}
+        with _explained():
+            for entry in self._objects(f"{self._prefix}incoming/"):
+                uploads.setdefault(entry["Key"].rpartition("/")[0], []).append(entry)
+            for entries in uploads.values():
+                if all(entry["LastModified"] < moment for entry in entries):
+                    freed += sum(int(entry["Size"]) if dry_run else self._remove(entry) for entry in entries)
+        return freed
+
+    def _abort_old(self, moment: datetime) -> None:
+        """Gives up what finish() began to put together and was killed at."""
         with _explained():
             for page in self._client.get_paginator("list_multipart_uploads").paginate(
                 Bucket=self._bucket, Prefix=f"{self._prefix}files/"
@@ -125,13 +157,6 @@ class S3Store:
                 for entry in page.get("Uploads", ()):
                     if entry["Initiated"] < moment:
                         self._abort(entry["Key"], entry["UploadId"])
-            uploads: dict[str, list[dict[str, Any]]] = {}
-            for entry in self._objects(f"{self._prefix}incoming/"):
-                uploads.setdefault(entry["Key"].rpartition("/")[0], []).append(entry)
-            for entries in uploads.values():
-                if all(entry["LastModified"] < moment for entry in entries):
-                    freed += sum(self._remove(entry) for entry in entries)
-        return freed
 
     def url(self, sha256: str, seconds: int) -> str:
         """A link that reads one file for so long, without any other right."""
@@ -153,20 +178,46 @@ class S3Store:
         for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
             yield from page.get("Contents", ())
 
-    def _pieces(self, upload: str) -> list[tuple[str, int]]:
-        """Key and bytes of the pieces of an upload, in order, as far as each begins where the one before it ends."""
-        pieces, end = [], 0
+    def _state(self, upload: str) -> "_Upload":
+        pieces, end, proof = [], 0, None
         with _explained():
             for entry in self._objects(f"{self._incoming(upload)}/"):
-                if int(entry["Key"].rpartition("/")[2]) != end:
-                    break
-                pieces.append((entry["Key"], int(entry["Size"])))
-                end += int(entry["Size"])
-        return pieces
+                name, length = entry["Key"].rpartition("/")[2], int(entry["Size"])
+                if name.startswith(PROOF):
+                    _, sha256, size = name.split("-")
+                    proof = (sha256, int(size))
+                elif int(name) == end:
+                    pieces.append((entry["Key"], length))
+                    end += length
+        return _Upload(pieces, proof if proof and self.size(proof[0]) == proof[1] else None)
 
-    def _uploaded(self, upload: str) -> Iterator[bytes]:
-        for key, _ in self._pieces(upload):
-            yield from self._content(key, 0, key)
+    def _assemble(self, pieces: list[tuple[str, int]], sha256: str, size: int) -> None:
+        """Writes the file. Raises FileAltered, FileMissing, and there is none."""
+        content, length, upload_id = hashlib.sha256(), 0, ""
+        target: dict[str, Any] = {"Bucket": self._bucket, "Key": self._file(sha256)}
+        stream = in_parts((part for key, _ in pieces for part in self._content(key, 0, key)), PART, size)
+        parts: list[dict[str, Any]] = []
+        try:
+            for number, part in enumerate(stream, 1):
+                content.update(part)
+                length += len(part)
+                with _explained():
+                    if not upload_id:
+                        upload_id = self._client.create_multipart_upload(**target)["UploadId"]
+                    answer = self._client.upload_part(**target, UploadId=upload_id, PartNumber=number, Body=part)
+                parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+            check_content(length, content.hexdigest(), size, sha256)
+            with _explained():
+                if parts:
+                    self._client.complete_multipart_upload(
+                        **target, UploadId=upload_id, MultipartUpload={"Parts": parts}
+                    )
+                    upload_id = ""
+                else:
+                    self._client.put_object(**target, Body=b"")
+        finally:
+            if upload_id:
+                self._abort(self._file(sha256), upload_id)
 
     def _content(self, key: str, start: int, sha256: str) -> Iterator[bytes]:
         with _explained(sha256):
@@ -176,9 +227,11 @@ class S3Store:
                 yield from body.iter_chunks(READ)
 
     def _drop(self, upload: str) -> None:
+        """Drop an upload's pieces. The proof stays until it is swept."""
         with _explained():
             for entry in self._objects(f"{self._incoming(upload)}/"):
-                self._remove(entry)
+                if not entry["Key"].rpartition("/")[2].startswith(PROOF):
+                    self._remove(entry)
 
     def _remove(self, entry: Mapping[str, Any]) -> int:
         self._client.delete_object(Bucket=self._bucket, Key=entry["Key"])
@@ -191,6 +244,14 @@ class S3Store:
             except ClientError as error:
                 if _code(error) != "NoSuchUpload":
                     raise
+
+
+class _Upload(NamedTuple):
+    """What there is of an upload: keys and bytes of its pieces, in order, as far as each begins where the one before
+    it ends; and SHA-256 and bytes of the file whose content it has brought, while that is there."""
+
+    pieces: list[tuple[str, int]]
+    proof: tuple[str, int] | None
 
 
 class _AnotherWasFirst(Exception):

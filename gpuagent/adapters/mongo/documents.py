@@ -143,5 +143,5 @@ def vendor_from(document: Mapping[str, Any]) -> Vendor:
         reliability=document["reliabilityScore"],
         gpu_types=tuple(document["supportedGpuTypes"]),
         enabled=document["enabled"],
-        trusted=document.get("trusted", False),
+        trusted=document.get("trusted", False),  # an older record has none
     )

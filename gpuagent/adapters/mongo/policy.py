@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bson import ObjectId
+from bson import Int64, ObjectId
 from pymongo import DESCENDING
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
@@ -18,6 +18,7 @@ from gpuagent.adapters.mongo.documents import vendor_from
 from gpuagent.adapters.mongo.jobs import HELD
 from gpuagent.adapters.mongo.original import OURS
 from gpuagent.adapters.mongo.values import Document, date, money
+from gpuagent.core.file_rules import FILE_RULES, FileRule
 from gpuagent.core.model import Authorized, Job, Reserved, Run
 from gpuagent.core.money import amount, show_usd
 from gpuagent.core.policy import DAY_S, FIRST, LIMITS, Halt, Limit, Policy, Usage, approval, check, loosenings, refusals
@@ -147,13 +148,15 @@ def _readable(document: Mapping[str, Any] | None) -> Policy:
 
 
 def _policy(document: Mapping[str, Any]) -> Policy:
-    limits = {limit.name: _amount(document, limit) for limit in LIMITS}
+    limits: dict[str, Any] = {limit.name: _amount(document, limit) for limit in LIMITS}
     return Policy(
         version=document["version"],
         tag_totals={entry["tag"]: amount(entry["total"]) for entry in document["tagTotals"]},
         approval_s=document["approvalSeconds"],
         halts=tuple(Halt(entry["kind"], entry["name"], entry["by"], entry["why"]) for entry in document["halts"]),
         **limits,
+        # Policies that were recorded before there were files lack these, and have the usual ones.
+        **{rule.name: _file_rule(document[rule.key], rule) for rule in FILE_RULES if rule.key in document},
     )
 
 
@@ -172,9 +175,21 @@ def _document(policy: Policy, by: str, why: str, at: float) -> Document:
         "tagTotals": [{"tag": tag, "total": money(total)} for tag, total in policy.tag_totals.items()],
         "approvalSeconds": policy.approval_s,
         "halts": [{"kind": halt.kind, "name": halt.name, "by": halt.by, "why": halt.why} for halt in policy.halts],
+        **{rule.key: _integer(rule.of(policy)) for rule in FILE_RULES},
         "reservations": 0,
         "by": by,
         "why": why,
         "at": date(at),
         "raised": [],
     }
+
+
+def _file_rule(value: Any, rule: FileRule) -> Any:
+    """Raises BadInput for what cannot be meant."""
+    if problem := rule.problem(value):
+        raise BadInput(problem)
+    return value
+
+
+def _integer(value: int | str | None) -> Int64 | str | None:
+    return Int64(value) if isinstance(value, int) else value

@@ -4,18 +4,22 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from bson import ObjectId
 from pymongo import DESCENDING
 
 from gpuagent.adapters.mongo import documents, original, policy
 from gpuagent.adapters.mongo.changes import watch
 from gpuagent.adapters.mongo.connection import Connection, deadlined
 from gpuagent.adapters.mongo.glance import glance
+from gpuagent.adapters.mongo.job_logs import job_log
 from gpuagent.adapters.mongo.original import check_ours
 from gpuagent.adapters.mongo.report_rows import MongoHistory, history
+from gpuagent.adapters.mongo.run_files import run_files
 from gpuagent.adapters.mongo.server import Server, server
 from gpuagent.adapters.mongo.values import Document, object_id
 from gpuagent.core.model import Ledger
-from gpuagent.core.records import Change, RunSnapshot
+from gpuagent.core.records import Change, JobLogLine, RunSnapshot
+from gpuagent.core.run_files import RunFile
 from gpuagent.errors import UnknownRun
 
 
@@ -49,6 +53,22 @@ class MongoReads:
         """All recorded vendors in the order of registration: the order that palette.vendor_colours() takes."""
         vendors = self._database.vendors.find({}, {"vendorId": 1}).sort([("createdAt", 1), ("_id", 1)])
         return tuple(vendor["vendorId"] for vendor in vendors)
+
+    @deadlined
+    def files(self, run_id: str) -> list[RunFile]:
+        """The collected files of a run's jobs. Raises UnknownRun."""
+        return run_files(self._database, self._known(run_id))
+
+    @deadlined
+    def job_log(self, run_id: str, after: str = "") -> list[JobLogLine]:
+        """The log lines of a run's jobs, as job_logs.job_log() has them. Raises UnknownRun."""
+        return job_log(self._database, self._known(run_id), after)
+
+    def _known(self, run_id: str) -> ObjectId:
+        key = object_id(run_id)
+        if self._database.runs.find_one({"_id": key}, {"_id": 1}) is None:
+            raise UnknownRun(f"there is no run {run_id}: `gpuagent run list` shows them")
+        return key
 
     @contextmanager
     def history(self, deadline_s: float = 120) -> Iterator[MongoHistory]:

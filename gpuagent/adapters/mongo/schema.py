@@ -4,6 +4,7 @@ from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
+from gpuagent.core.file_rules import FILE_RULES
 from gpuagent.core.policy import LIMITS
 
 ZERO = 0
@@ -116,11 +117,14 @@ VENDORS = _schema(
         "asset": _ADDRESS,
         "secretEnv": _TEXT,
         "enabled": {"bsonType": "bool"},
+        "trusted": {"bsonType": "bool"},
         "createdAt": _DATE,
-    }
+    },
+    "trusted",
 )
 
 _LIMIT = {"bsonType": ["decimal", "null"], "minimum": ZERO}
+_FILE_RULE = {"bsonType": ["long", "int", "string", "null"], "minimum": 1}
 POLICIES = _schema(
     {
         "version": _COUNT,
@@ -129,11 +133,13 @@ POLICIES = _schema(
         "approvalSeconds": {"bsonType": ["double", "int"]},
         "tagTotals": {"bsonType": "array"},
         "halts": {"bsonType": "array"},
+        **{rule.key: _FILE_RULE for rule in FILE_RULES},
         "by": {"bsonType": "string", "minLength": 1},
         "why": _TEXT,
         "at": _DATE,
     },
     *(limit.key for limit in LIMITS if limit.optional),
+    *(rule.key for rule in FILE_RULES),
 )
 
 VALIDATORS: dict[str, dict[str, Any]] = {
@@ -190,3 +196,9 @@ INDEXES: dict[str, list[IndexModel]] = {
     "vendors": [_unique("vendorId")],
     "policies": [_unique("version"), _unique("current", where={"current": True})],
 }
+FILE_INDEXES: dict[str, list[IndexModel]] = {
+    "gpuagent_files.files": [_unique("filename"), IndexModel([("metadata.uploads", ASCENDING)])],
+    "gpuagent_files.chunks": [_unique("files_id", "n")],
+}
+"""The file store's, in the format of GridFS (adapters/files/gridfs.py). They guard no money: what a file's content is
+is proven by its hash."""

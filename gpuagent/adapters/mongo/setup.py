@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from pymongo import MongoClient
+from pymongo import IndexModel, MongoClient
 from pymongo.database import Database
 from pymongo.errors import CollectionInvalid, OperationFailure
 
 from gpuagent.adapters.mongo.address import DEFAULT_DATABASE
 from gpuagent.adapters.mongo.deadline import UNAUTHORIZED
-from gpuagent.adapters.mongo.schema import INDEXES, VALIDATORS
+from gpuagent.adapters.mongo.schema import FILE_INDEXES, INDEXES, VALIDATORS
 from gpuagent.adapters.mongo.values import Document
 from gpuagent.errors import ConfigError
 
@@ -50,7 +50,12 @@ def ensure_schema(database: Documents) -> Gaps:
         ):
             (gaps.outdated if validators[name] else gaps.unprotected).append(f"collMod on {name}")
         if not is_allowed(partial(database[name].create_indexes, INDEXES[name])):
-            _note_indexes(database, name, gaps)
+            _note_indexes(database, name, INDEXES[name], gaps)
+    for name, indexes in FILE_INDEXES.items():
+        if not is_allowed(partial(database[name].create_indexes, indexes)):
+            files = Gaps()
+            _note_indexes(database, name, indexes, files)
+            gaps.outdated += files.unprotected + files.outdated
     return gaps
 
 
@@ -65,9 +70,9 @@ def is_allowed(act: Callable[[], object]) -> bool:
     return True
 
 
-def _note_indexes(database: Documents, name: str, gaps: Gaps) -> None:
+def _note_indexes(database: Documents, name: str, indexes: list[IndexModel], gaps: Gaps) -> None:
     present = {index["name"]: index for index in database[name].list_indexes()}
-    for index in INDEXES[name]:
+    for index in indexes:
         wanted = index.document
         if any(present.get(wanted["name"], {}).get(key) != value for key, value in wanted.items()):
             (gaps.unprotected if wanted.get("unique") else gaps.outdated).append(

@@ -95,6 +95,7 @@ class Entry(BaseModel):
     reliabilityScore: Annotated[float, BeforeValidator(_share)]  # noqa: N815
     supportedGpuTypes: Annotated[list[Text], AfterValidator(_gpu_types)]  # noqa: N815
     enabled: bool = True
+    trusted: bool = False
 
     def vendor(self) -> Vendor:
         return Vendor(
@@ -109,6 +110,7 @@ class Entry(BaseModel):
             reliability=self.reliabilityScore,
             gpu_types=tuple(self.supportedGpuTypes),
             enabled=self.enabled,
+            trusted=self.trusted,
         )
 
 

@@ -135,4 +135,5 @@ def vendor_entry(vendor: Vendor) -> dict[str, Any]:
         "reliabilityScore": vendor.reliability,
         "supportedGpuTypes": list(vendor.gpu_types),
         "enabled": vendor.enabled,
+        "trusted": vendor.trusted,
     }

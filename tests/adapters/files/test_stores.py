@@ -1,22 +1,27 @@
-"""Both file stores: files come in parts, over many ticks and processes, and count once their content is proven."""
+"""The file stores: files come in parts, over many ticks and processes, and count once their content is proven."""
 
 import hashlib
 import random
+import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 from pymongo import MongoClient
 
+from gpuagent import settings, wiring
 from gpuagent.adapters.files.folder import FolderStore
 from gpuagent.adapters.files.gridfs import BUCKET, CHUNK, GridFsStore
 from gpuagent.adapters.files.s3 import PART, S3Store
+from gpuagent.adapters.mongo.setup import ensure_schema
 from gpuagent.core.ports import FileStore
 from gpuagent.errors import ConfigError, FileAltered, FileMissing, StoreError
 from tests.support import s3_server
+from tests.support.kill_points import killed_at
 from tests.support.market import Market
 
 CONTENT = random.Random(1).randbytes(3 * CHUNK + 1_000)
@@ -25,13 +30,20 @@ SIZE = len(CONTENT)
 NOW = 1_800_000_000.0
 
 
-@pytest.fixture
-def database(market: Market) -> Iterator[Any]:
-    client: MongoClient[Any] = MongoClient(market.environment["MONGODB_URI"], tz_aware=True)
-    client.drop_database("gpuagent_file_store")
+@pytest.fixture(scope="module")
+def file_database(shared_market: Market) -> Iterator[Any]:
+    client: MongoClient[Any] = MongoClient(shared_market.environment["MONGODB_URI"], tz_aware=True)
+    ensure_schema(client["gpuagent_file_store"])
     yield client["gpuagent_file_store"]
     client.drop_database("gpuagent_file_store")
     client.close()
+
+
+@pytest.fixture
+def database(file_database: Any) -> Any:
+    for name in ("files", "chunks"):
+        file_database[f"{BUCKET}.{name}"].delete_many({})
+    return file_database
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +95,35 @@ def test_a_file_of_several_parts_of_s3(bucket: dict[str, str]) -> None:
 def test_a_bucket_that_is_not_there(bucket: dict[str, str], bucket_name: str) -> None:
     with pytest.raises(ConfigError, match="FILE_STORE=s3://"):
         S3Store(bucket_name, "", bucket)
+
+
+def test_a_bucket_without_a_key(bucket: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    environ = {name: value for name, value in bucket.items() if "ACCESS" not in name}
+    with pytest.raises(ConfigError, match="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
+        S3Store(s3_server.BUCKET, "", environ)
+    with pytest.raises(ConfigError, match="AWS_ENDPOINT_URL_S3 is no URL") as error:
+        S3Store(s3_server.BUCKET, "", {**bucket, "AWS_ENDPOINT_URL_S3": "sk-live-0123456789"})
+    assert "sk-live" not in str(error.value)
+
+
+def test_a_missing_extra_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    monkeypatch.delitem(sys.modules, "gpuagent.adapters.files.s3")
+    opening = wiring.open_files(settings.read({"FILE_STORE": "s3://bucket"}), cast(wiring.Database, None))
+    with pytest.raises(ConfigError, match=r"pip install 'gpuagent\[s3\]'"), opening:
+        pass
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    opening = wiring.open_files(settings.read({"FILE_STORE": f"file://{tmp_path}/file"}), cast(wiring.Database, None))
+    with pytest.raises(ConfigError, match="FILE_STORE=file:///"), opening:
+        pass
 
 
 def test_a_link_reads_one_file_without_a_key(bucket: dict[str, str]) -> None:
@@ -143,8 +184,110 @@ def test_an_upload_spoils_no_other(store: FileStore) -> None:
     put(store, CONTENT, "job-2")
     with pytest.raises(FileMissing):
         next(store.read("0" * 64))
-    store.finish("job-1", SHA256, SIZE)  # its content is there, whoever brought it
+    with pytest.raises(FileAltered):
+        store.finish("job-1", SHA256, SIZE)  # its content is there, and this upload has not brought it
     assert b"".join(store.read(SHA256)) == CONTENT
+
+
+def test_content_that_is_there_is_no_credit_for_an_upload_that_brought_nothing(store: FileStore) -> None:
+    put(store, CONTENT, "job-1")
+    with pytest.raises(FileMissing, match="begin again"):
+        store.finish("job-2", SHA256, SIZE)
+    assert (store.received("job-2"), store.size(SHA256)) == (0, SIZE)
+
+
+def test_a_finished_upload_stays_finished(store: FileStore) -> None:
+    """A tick that was killed before it could save finds its work done, whoever brought the content first."""
+    for upload in ("job-1", "job-2"):
+        put(store, CONTENT, upload)
+    for upload in ("job-1", "job-2", "job-1"):
+        assert store.received(upload) == SIZE
+        assert store.extend(upload, SIZE, iter([]), SIZE) == SIZE
+        assert store.extend(upload, 0, parts(CONTENT), SIZE) == SIZE, "nothing is kept twice"
+        store.finish(upload, SHA256, SIZE)
+        with pytest.raises(FileAltered):
+            store.finish(upload, "0" * 64, SIZE)  # the id is given to no other content
+        assert b"".join(store.read(SHA256)) == CONTENT
+    assert store.delete(SHA256) == SIZE
+    assert [store.received(upload) for upload in ("job-1", "job-2")] == [0, 0], "what is deleted must come again"
+    put(store, CONTENT, "job-2")
+
+
+@pytest.mark.parametrize("uploads", [("job-1", "job-1"), ("job-1", "job-2")], ids=["one upload", "two runs"])
+@pytest.mark.parametrize("there", [False, True], ids=["new", "there already"])
+def test_two_ticks_finish_the_same_content_at_once(store: FileStore, uploads: tuple[str, str], there: bool) -> None:
+    content = CONTENT[: CHUNK + 5]
+    sha256 = hashlib.sha256(content).hexdigest()
+    if there:
+        put(store, content, "job-0")
+    for upload in set(uploads):
+        store.extend(upload, 0, parts(content), len(content))
+    meeting, failures = threading.Barrier(2, timeout=30), []
+
+    def finish(upload: str) -> None:
+        meeting.wait()
+        try:
+            store.finish(upload, sha256, len(content))
+        except Exception as error:  # noqa: BLE001 - shown below
+            failures.append(error)
+
+    threads = [threading.Thread(target=finish, args=(upload,)) for upload in uploads]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert b"".join(store.read(sha256)) == content
+    assert [store.received(upload) for upload in uploads] == [len(content)] * 2
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the dead close no file
+@pytest.mark.parametrize("there", [False, True], ids=["new", "there already"])
+def test_killed_anywhere_while_it_finishes(store: FileStore, there: bool) -> None:
+    """Whichever line it was killed at: the next tick has the file by what is kept, and asks the vendor for nothing."""
+    if there:
+        put(store, CONTENT[:1_000], "job-0")
+    word = "" if isinstance(store, FolderStore) else "with _explained"
+    sha256, kills = hashlib.sha256(CONTENT[:1_000]).hexdigest(), 0
+    while True:
+        upload = f"job-{kills + 1}"
+        store.extend(upload, 0, [CONTENT[:1_000]], 1_000)
+        with killed_at(kills, type(store), word) as kill:
+            store.finish(upload, sha256, 1_000)
+        assert store.received(upload) == 1_000
+        store.finish(upload, sha256, 1_000)
+        assert b"".join(store.read(sha256)) == CONTENT[:1_000]
+        if not there:
+            store.delete(sha256)
+        if not kill.happened:
+            break
+        kills += 1
+    assert kills >= 6
+
+
+def test_a_file_that_was_proven_again_is_not_deleted_as_old(store: FileStore) -> None:
+    put(store, CONTENT[:10])
+    sha256 = hashlib.sha256(CONTENT[:10]).hexdigest()
+    assert store.delete(sha256, before=1.0) == 0
+    assert store.delete(sha256, before=4_000_000_000.0) == 10
+    assert store.delete(sha256, before=4_000_000_000.0) == 0
+
+
+@pytest.mark.parametrize("kind", ["gridfs", "folder"])
+def test_what_comes_again_is_young_again(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """A run that brings the content of an old file while it is about to be deleted keeps it."""
+    now = [NOW]
+    store = (
+        FolderStore(tmp_path, lambda: now[0])
+        if kind == "folder"
+        else GridFsStore(request.getfixturevalue("database"), lambda: now[0])
+    )
+    put(store, CONTENT[:10], "old")
+    now[0] += 1_000
+    put(store, CONTENT[:10], "new")
+    sha256 = hashlib.sha256(CONTENT[:10]).hexdigest()
+    assert store.delete(sha256, before=NOW + 500) == 0
+    assert b"".join(store.read(sha256)) == CONTENT[:10]
 
 
 def test_the_same_file_twice_is_kept_once(store: FileStore, request: pytest.FixtureRequest) -> None:
@@ -185,6 +328,36 @@ def test_uploads_that_were_left_are_swept_and_files_are_not(store: FileStore) ->
     assert store.sweep(before=4_000_000_000.0) == 2 * CHUNK
     assert store.received("job-2") == 0
     assert b"".join(store.read(SHA256)) == CONTENT
+    put(store, CONTENT, "job-2")
+
+
+def test_an_upload_that_is_being_swept_becomes_no_file_without_content(database: Any) -> None:
+    """A tick comes back to an old upload and finishes it, just when a sweep has begun to drop it."""
+    store = GridFsStore(database, lambda: NOW)
+    store.extend("job-1", 0, parts(CONTENT), SIZE)
+    database[f"{BUCKET}.files"].insert_one({"_id": "job-1", "filename": "swept job-1", "swept": datetime.now(UTC)})
+    with pytest.raises(StoreError, match="begin it again"):
+        store.finish("job-1", SHA256, SIZE)
+    assert store.size(SHA256) is None
+    assert store.sweep(before=4_000_000_000.0) == SIZE, "a sweep that was killed is finished by the next"
+    put(store, CONTENT, "job-1")
+
+
+def test_what_a_killed_sweep_left_of_an_upload_counts_for_nothing(database: Any) -> None:
+    store = GridFsStore(database, lambda: NOW)
+    store.extend("job-1", 0, parts(CONTENT), SIZE)
+    database[f"{BUCKET}.chunks"].delete_one({"files_id": "job-1", "n": 0})
+    assert store.received("job-1") == 0
+    put(store, CONTENT, "job-1")
+
+
+def test_a_file_that_is_deleted_while_it_is_read_is_no_shorter_file(database: Any) -> None:
+    store = GridFsStore(database, lambda: NOW)
+    reading = store.read(put(store, CONTENT))
+    next(reading)
+    store.delete(SHA256)
+    with pytest.raises(FileMissing, match="while it was read"):
+        list(reading)
 
 
 @pytest.mark.parametrize("name", ["", "../../etc/passwd", "a" * 63, "A" * 64, "g" * 64])

@@ -148,6 +148,9 @@ def test_no_writer_is_without_what_refuses_malformed_money_and_duplicates(rights
     rights.database.runs.drop_index("createdAt_-1")
     with rights.open("clerk") as db:
         assert "createIndex createdAt_-1 on runs" in db.upgrade
+    rights.database["gpuagent_files.files"].drop_index("filename_1")
+    with rights.open("clerk") as db:  # they guard no money
+        assert "createIndex filename_1 on gpuagent_files.files" in db.upgrade
     rights.database.payments.drop_index("jobId_attempt_of_ours")
     assert is_refused("createIndex jobId_attempt_of_ours on payments")
     with rights.open("writer"):

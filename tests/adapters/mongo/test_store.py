@@ -13,10 +13,12 @@ from gpuagent.adapters.mongo import connection
 from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.adapters.mongo.store import MongoStore
 from gpuagent.core.events import PaymentSettled
+from gpuagent.core.file_rules import FILE_RULES
 from gpuagent.core.model import Observation, Run, Settled
+from gpuagent.core.policy import Policy
 from gpuagent.core.transitions import apply
 from gpuagent.core.work import Completed, Failed, JobEnding, Owed, Underway
-from gpuagent.errors import ConfigError, DuplicateVendorJob, StaleRun, StoreError, UnknownRun
+from gpuagent.errors import ConfigError, DuplicateVendorJob, PolicyRefused, StaleRun, StoreError, UnknownRun
 from tests.support.factories import RUN, SETTLEMENT, VENDOR
 from tests.support.run_states import STATES
 from tests.support.world import World
@@ -80,6 +82,30 @@ def test_jobs_of_an_older_version_are_read(
             assert job.work.asked_at == job.work.silent_since == 2.5
         case Underway():
             assert job.work.reply == ""
+
+
+def test_rules_about_files_are_kept_and_older_policies_have_the_usual_ones(world: World, database: Any) -> None:
+    changed = world.store.change_policy(
+        lambda rules: replace(rules, inputs_to="trusted", file_max=2**33, keep_files_s=60, keep_files_max=2**40),
+        "Ada",
+        "large models",
+        0.0,
+    )
+    assert world.store.policy() == changed
+    keys = [rule.key for rule in FILE_RULES]
+    database.policies.update_one({"current": True}, {"$unset": dict.fromkeys(keys, "")})
+    assert world.store.policy() == replace(changed, **{rule.name: rule.of(Policy()) for rule in FILE_RULES})
+    database.policies.update_one({"current": True}, {"$set": {"inputsTo": "everyone"}})
+    with pytest.raises(PolicyRefused, match="cannot be read"):
+        world.store.policy()
+
+
+def test_a_vendor_of_an_older_version_is_not_trusted(world: World, database: Any) -> None:
+    vendor = replace(world.store.vendors()[0], trusted=True)
+    world.store.put_vendor(vendor, 0.0)
+    assert vendor in world.store.vendors()
+    database.vendors.update_one({"vendorId": vendor.vendor_id}, {"$unset": {"trusted": ""}})
+    assert replace(vendor, trusted=False) in world.store.vendors()
 
 
 def test_the_second_of_two_saves_is_stale_and_writes_nothing(world: World, store: MongoStore) -> None:

@@ -23,6 +23,7 @@ ENTRY: dict[str, Any] = {
     "reliabilityScore": 0.9,
     "supportedGpuTypes": ["A100"],
     "enabled": True,
+    "trusted": False,
 }
 SECRET = "sk-live-0123456789abcdef"
 
@@ -51,6 +52,7 @@ def lines(*entries: dict[str, Any]) -> str:
     [
         ("enabled", "false", "true or false, without quotes"),
         ("enabled", 0, "true or false"),
+        ("trusted", "true", "true or false, without quotes"),
         ("enabled", None, "true or false"),
         ("enabled", [], "true or false"),
         ("supportedGpuTypes", "A100", "a list"),
@@ -120,7 +122,7 @@ def test_a_field_that_cannot_be_is_named_with_its_line(
     assert SECRET not in message
 
 
-@pytest.mark.parametrize("field", [field for field in ENTRY if field not in ("enabled", "secretEnv")])
+@pytest.mark.parametrize("field", [field for field in ENTRY if field not in ("enabled", "trusted", "secretEnv")])
 def test_a_field_that_is_missing_is_named(fault: Callable[[str], str], field: str) -> None:
     message = fault(lines({name: value for name, value in ENTRY.items() if name != field}))
     assert f"line 3: {field} of vendor " in message

@@ -1,0 +1,30 @@
+"""Files of runs as tables for a terminal."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from rich.markup import escape
+from rich.table import Table
+
+from gpuagent.agent.retention import FileSweep
+from gpuagent.core.run_files import RunFile
+
+
+def files_table(files: Iterable[RunFile]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("path", overflow="fold")
+    table.add_column("bytes", justify="right", no_wrap=True)
+    for column in ("sha256", "kind", "vendor", "collected"):
+        table.add_column(column, overflow="fold")
+    for file in files:
+        collected = f"{datetime.fromtimestamp(file.collected_at, UTC):%Y-%m-%d %H:%M}"
+        if file.deleted_at is not None:
+            collected += f", deleted by retention {datetime.fromtimestamp(file.deleted_at, UTC):%Y-%m-%d}"
+        table.add_row(escape(file.path), f"{file.bytes:,}", file.sha256, file.kind, escape(file.vendor_id), collected)
+    return table
+
+
+def sweep_text(sweep: FileSweep, *, dry_run: bool) -> str:
+    runs = len({file.run_id for file in sweep.files})
+    files = f"{len(sweep.files)} files of {runs} finished runs ({sweep.freed:,} bytes)"
+    return f"{'would delete' if dry_run else 'deleted'} {files} and {sweep.uploads:,} bytes of unfinished uploads"

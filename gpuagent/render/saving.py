@@ -1,0 +1,49 @@
+"""Files of runs, saved to this machine: proven while they are written, and never outside the folder that is named."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gpuagent.core.content import proven
+from gpuagent.core.paths import path_problem, twins
+from gpuagent.core.ports import FileStore
+from gpuagent.core.run_files import RunFile
+from gpuagent.errors import BadInput
+
+
+def save(place: Path, file: RunFile, store: FileStore) -> Path:
+    """Writes the file beside its place, and renames it once all of it is right. Raises BadInput, FileAltered."""
+    draft = place.with_name(f".{place.name}.part")
+    try:
+        draft.unlink(missing_ok=True)
+        try:
+            with draft.open("xb") as content:  # a new file, never one that a link names
+                for part in proven(store.read(file.sha256), file.bytes, file.sha256):
+                    content.write(part)
+            draft.replace(place)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise BadInput(f"{place} cannot be written: {error.strerror}") from error
+    return place
+
+
+def save_below(folder: Path, files: Sequence[RunFile], store: FileStore) -> dict[Path, RunFile]:
+    """Saves each file at its path below the folder. Raises BadInput, and nothing is written outside of it."""
+    for file in files:
+        if problem := path_problem(file.path):
+            raise BadInput(f"the path {file.path[:200]!r} {problem}")
+    if pair := twins(file.path for file in files):
+        raise BadInput(f"{pair[0]!r} and {pair[1]!r} are one file on some systems: save them by --get")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        root = folder.resolve()
+        saved = {}
+        for file in files:
+            place = folder / file.path
+            if not place.parent.resolve().is_relative_to(root):
+                raise BadInput(f"{place.parent} leads out of {folder}: remove that link")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            saved[save(place, file, store)] = file
+    except OSError as error:
+        raise BadInput(f"{folder} cannot be written: {error.strerror}") from error
+    return saved
