@@ -119,7 +119,7 @@ def run_dry(
     budget: Annotated[str, typer.Option(help="With --job: the budget in USD.")] = "5",
     as_json: AsJson = False,
 ) -> None:
-    """Show what the next purchase would be, what would be sent to whom, and what forbids it. Signs and reserves nothing."""
+    """Show what would be bought next, what would be sent to whom, and what forbids it. Signs and reserves nothing."""
     from gpuagent import settings
     from gpuagent.agent.start import Order, prepare
     from gpuagent.core.money import parse_usd

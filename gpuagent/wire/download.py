@@ -21,7 +21,7 @@ DOWNLOAD_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """How files are fetched. file_max: bytes of one. public_only: for callers who may not ask this machine's network."""
+    """How files are fetched. file_max: bytes of one. public_only: never from this machine or its network."""
 
     egress: Egress
     file_max: int
