@@ -84,9 +84,8 @@ def _inside(path: Path, root: Path, name: str) -> Path:
     except (OSError, RuntimeError, ValueError) as error:  # a link to itself, a NUL
         raise BadInput(f"{name}: {str(path)!r} is no path of a file: {error}") from None
     if not real.is_relative_to(real_root):
-        raise BadInput(
-            f"{name}: {path} is {real}, outside of {real_root}: move it there, or widen that by --root FOLDER"
-        )
+        place = f"{path}, a link to {real}," if path.is_symlink() else str(real)
+        raise BadInput(f"{name}: {place} lies outside of {real_root}: move it there, or name a wider folder by --root")
     return real
 
 
