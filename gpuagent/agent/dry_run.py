@@ -34,8 +34,8 @@ class Line:
 class DryRun:
     """The next purchase as it would be. would_pay: the payment of the next ticks, or None; then why_not says why.
 
-    planner_cost: what asking the planner cost, in atomic units. It is charged to no run. shipment: what would be sent to
-    whom, None for a run without a workload.
+    planner_cost: what asking the planner cost, in atomic units. It is charged to no run.
+    shipment: what would be sent to whom, None for a run without a workload.
     """
 
     lines: tuple[Line, ...]

@@ -276,11 +276,11 @@ class Workload(JobPart):
     def sealed(self, contents: Mapping[str, tuple[str, int]]) -> "Workload":
         """This workload with the SHA-256 and the bytes of its local files, by path, in place of where they were.
 
-        Raises ValueError where a file is not the one that its sha256 names.
+        Files that contents does not have stay as they are. Raises ValueError where one is not what its sha256 names.
         """
         inputs = []
         for entry in self.inputs:
-            if not entry.file:
+            if not entry.file or entry.path not in contents:
                 inputs.append(entry)
                 continue
             sha256, size = contents[entry.path]

@@ -24,9 +24,8 @@ def head(open_run: OpenRun) -> Html:
     tags = f", tags {', '.join(run['tags'])}" if run["tags"] else ""
     vendors = f", only from {', '.join(run['vendorIds'])}" if run["vendorIds"] else ""
     purchase = f"{run['maxHours']:g} h of {run['gpuType']}, for {run['userId']}"
-    order = (
-        f"{', '.join(filter(None, (job_label(run), purchase)))}, planner {planner_label(run['planner'])}{vendors}{tags}"
-    )
+    job = f"{job_label(run)}, " if run.get("workload") else ""
+    order = f"{job}{purchase}, planner {planner_label(run['planner'])}{vendors}{tags}"
     sentence = open_run.status.run or run["reason"]
     return join(
         el("div", el("h2", run["goal"], " ", pill(run["phase"])), el("code", f"run {run['_id']}"), class_="head"),

@@ -44,13 +44,8 @@ def rehearsal_view(rehearsal: DryRun) -> RenderableType:
     if rehearsal.planner_cost:
         reason.append(f"\nasking cost {show_usd(rehearsal.planner_cost)}, charged to no run", style="yellow")
     quotes = [table] if rehearsal.lines else []
-    return Group(
-        *_shipment_tables(rehearsal),
-        *quotes,
-        reason,
-        _verdict(rehearsal),
-        Text("dry run: nothing was signed, nothing reserved", style="dim"),
-    )
+    end = Text("dry run: nothing was signed, nothing reserved", style="dim")
+    return Group(*_shipment_tables(rehearsal), *quotes, reason, _verdict(rehearsal), end)
 
 
 def _shipment_tables(rehearsal: DryRun) -> list[RenderableType]:
