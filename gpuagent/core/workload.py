@@ -236,6 +236,8 @@ class Workload(JobPart):
     def _is_something(cls, command: str | list[str]) -> str | list[str]:
         if not (command.strip() if isinstance(command, str) else command[0].strip()):
             raise ValueError("is empty: what is to be run?")
+        if "\0" in "".join(command):
+            raise ValueError("has a NUL character, which no command can hold")
         return command
 
     @field_validator("env")
