@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Annotated, Any, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
@@ -268,7 +268,7 @@ class Workload(JobPart):
     @property
     def hours(self) -> Decimal:
         """GPU hours to buy, in hundredths, rounded up."""
-        return (Decimal(self.max_duration) / 36).to_integral_value(rounding="ROUND_CEILING") / 100
+        return (Decimal(self.max_duration) / 36).to_integral_value(rounding=ROUND_CEILING) / 100
 
     @property
     def local_files(self) -> dict[str, str]:
