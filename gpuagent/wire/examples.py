@@ -20,5 +20,5 @@ def root_of(job: Path) -> Path:
 
 
 def _folder() -> Path | None:
-    checkout, installed = PACKAGE.parent / "examples", PACKAGE / "examples"
-    return next((folder.resolve() for folder in (checkout, installed) if folder.is_dir()), None)
+    installed, checkout = PACKAGE / "examples", PACKAGE.parent / "examples"
+    return next((folder.resolve() for folder in (installed, checkout) if folder.is_dir()), None)
