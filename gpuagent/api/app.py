@@ -13,7 +13,7 @@ from gpuagent.api.connections import Connections
 from gpuagent.api.followers import Followers
 from gpuagent.api.middleware import BodyLimit, HeadRequests, TrailingSlashes
 from gpuagent.api.origins import read_origins, with_cors
-from gpuagent.api.routes import due, events, files, health, reports, runs, vendors
+from gpuagent.api.routes import due, events, files, health, reports, runs, uploads, vendors
 from gpuagent.api.tokens import read_tokens
 
 THREADS = 64

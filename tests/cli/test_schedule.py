@@ -44,7 +44,7 @@ def invoke(folder: Path, *arguments: str, **environment: str) -> Result:
 
 def test_the_notebook_says_what_it_takes() -> None:
     assert parameter_types(SCHEDULED) == {
-        **dict.fromkeys(("goal", "budget", "run_id", "planner", "gpu_type", "hours", "user", "tags"), "str"),
+        **dict.fromkeys(("goal", "budget", "run_id", "planner", "job", "gpu_type", "hours", "user", "tags"), "str"),
         "max_ticks": "int",
         "pause_s": "float",
     }
