@@ -43,7 +43,7 @@ def create_app(
     app.state.tokens = read_tokens(environ)
     app.state.origins = read_origins(environ)
     app.state.followers = followers or Followers()
-    for module in (health, runs, files, events, vendors, reports, due):
+    for module in (health, runs, files, uploads, events, vendors, reports, due):
         app.router.routes.extend(module.routes.routes)  # not include_router(), so that app.routes names each
     problems.install(app)
     for middleware in (BodyLimit, HeadRequests, TrailingSlashes):  # the last is met first

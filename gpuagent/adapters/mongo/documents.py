@@ -98,7 +98,6 @@ def run_from(document: Document, jobs: Iterable[Document], payments: Iterable[Do
         wait_until=seconds(document["waitUntil"]) if document["waitUntil"] else 0,
         ask_first=document.get("askFirst", ""),  # an older record has none
         version=document["version"],
-        workload=document.get("workload", ""),  # likewise
     )
 
 
