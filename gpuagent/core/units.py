@@ -1,4 +1,4 @@
-"""Durations and sizes as users write them: `2h`, `90s`, `1h30m`; `64MB`, `1.5GiB`, `4096`."""
+"""Durations and sizes as users write them: `2h`, `90s`, `1h30m`; `64MB`, `1.5GiB`, `4096`; and as they read them."""
 
 import re
 from decimal import Decimal, InvalidOperation
@@ -27,6 +27,28 @@ def parse_size(text: str) -> int:
     if not match or match[2].upper() not in BYTES:
         raise ValueError(f"{text!r} is no size: write it like 64MB or 1.5GiB")
     return _whole(Decimal(match[1]) * BYTES[match[2].upper()], text, "bytes")
+
+
+def show_duration(seconds: float) -> str:
+    """A duration for readers, such as 45 s, 12 min, 3 h 05 min, 2 d 4 h."""
+    whole = round(seconds)
+    if whole < 120:
+        return f"{whole} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60:02} min"
+    hours = round(seconds / 3600)
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def show_size(size: int) -> str:
+    """A number of bytes for readers, such as 512 B, 64.0 kB, 1.2 GB."""
+    if size < 1000:
+        return f"{size} B"
+    power = min((len(str(size)) - 1) // 3, 4)
+    return f"{Decimal(size) / 1000**power:.1f} {('kB', 'MB', 'GB', 'TB')[power - 1]}"
 
 
 def _whole(number: Decimal, text: str, unit: str) -> int:

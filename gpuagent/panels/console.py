@@ -9,6 +9,7 @@ from gpuagent.core.model import Run
 from gpuagent.errors import GpuAgentError
 from gpuagent.panels.approval_form import ApprovalForm
 from gpuagent.panels.faults_form import FaultsForm
+from gpuagent.panels.files_form import FilesForm
 from gpuagent.panels.kit.html import el, join
 from gpuagent.panels.kit.message import StatusLine, html_widget, styled
 from gpuagent.panels.kit.style import sheet
@@ -45,7 +46,8 @@ class Console:
         self.launch_form = LaunchForm(session, self._tasks, self.approval.name, self._started)
         self.limits = LimitsForm(session, self._tasks, self.approval.name)
         self.faults = FaultsForm(session, self._tasks)
-        self.view = RunView(self.refresh)
+        self.files = FilesForm(session, self._tasks)
+        self.view = RunView(self.refresh, self.files)
         self.problem, self._title = StatusLine(), html_widget()
         self.runs = w.Select(description="Runs", rows=4, layout=w.Layout(width="100%", height="86px"))
         self.runs.style.description_width = "40px"
