@@ -68,17 +68,23 @@ def copy_files(store: FileStore, files: Sequence[StoredFile], folder: Path) -> P
         if problem := path_problem(file.path):
             raise BadInput(f"{file.path!r} {problem}: it is not written")
         target = folder / file.place
-        partial = target.with_name(f"{target.name[:150]}.{file.sha256[:12]}.part")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as output:
-                output.writelines(_proven(store, file))
-            partial.replace(target)
+            _write(target, _proven(store, file), file.sha256)
         except OSError as error:
             raise BadInput(f"{error.filename or target} cannot be written: {error.strerror}") from error
-        finally:
-            partial.unlink(missing_ok=True)
     return folder
+
+
+def _write(target: Path, parts: Iterator[bytes], sha256: str) -> None:
+    """Write under another name first, which is gone afterwards: what stands under its own is whole."""
+    partial = target.with_name(f".{sha256[:16]}.part")
+    try:
+        with partial.open("wb") as output:
+            output.writelines(parts)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _proven(store: FileStore, file: StoredFile) -> Iterator[bytes]:

@@ -21,7 +21,7 @@ NO_METRICS = "No metrics yet: a job with a job file appends them to metrics.json
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Curve:
     """One try's values of a metric. odd: how many values are no numbers that can be drawn."""
 
     title: str
@@ -42,9 +42,9 @@ def metric_names(metrics: Sequence[Document], favourite: str = "") -> list[str]:
     return list(dict.fromkeys([*first, *names]))[:NAMES_MAX]
 
 
-def lines(name: str, metrics: Sequence[Document], jobs: Sequence[Document], colours: Mapping[str, str]) -> list[Line]:
-    """A line for each job that reported the metric."""
-    drawn: list[Line] = []
+def curves(name: str, metrics: Sequence[Document], jobs: Sequence[Document], colours: Mapping[str, str]) -> list[Curve]:
+    """A curve for each job that reported the metric."""
+    drawn: list[Curve] = []
     for job in jobs:
         rows = [row for row in metrics if row["jobId"] == job["_id"] and name in row["metric"]]
         if not rows:
@@ -54,7 +54,7 @@ def lines(name: str, metrics: Sequence[Document], jobs: Sequence[Document], colo
         vendor = job["vendorId"]
         earlier = sum(line.title.endswith(f", {vendor}") for line in drawn)
         drawn.append(
-            Line(
+            Curve(
                 title=f"try {job['ordinal'] + 1}, {vendor}",
                 colour=colours.get(vendor, palette.UNLISTED),
                 dash=DASHES[earlier % len(DASHES)],
@@ -78,16 +78,15 @@ def resumed_at(job: Document) -> str:
 
 def metric_chart(name: str, metrics: Sequence[Document], jobs: Sequence[Document], colours: Mapping[str, str]) -> Html:
     """The chart and its legend, or a sentence where there is nothing to draw."""
-    drawn = lines(name, metrics, jobs, colours)
+    drawn = curves(name, metrics, jobs, colours)
     points = [point for line in drawn for point in line.points]
     if not drawn:
         return el("p", NO_METRICS, class_="faint")
     legend = el("div", *(_legend_entry(name, line) for line in drawn), class_="legend tries")
     if not points:
         return join(el("p", "No value is a number that can be drawn.", class_="faint"), legend)
-    x, y = (
-        Scale.over([point[axis] for point in points], *ends) for axis, ends in enumerate(((LEFT, RIGHT), (BOTTOM, TOP)))
-    )
+    x = Scale.over([step for step, _ in points], LEFT, RIGHT)
+    y = Scale.over([value for _, value in points], BOTTOM - ROOM, TOP)
     title = f"{name[:NAME_MAX]} against the step: {'; '.join(_text(name, line) for line in drawn)}"
     marks = [_resume(line, x) for line in drawn if line.resumed and line.points]
     paths = [_path(line, x, y) for line in drawn if line.points]
@@ -107,7 +106,7 @@ def metric_chart(name: str, metrics: Sequence[Document], jobs: Sequence[Document
     )
 
 
-def _path(line: Line, x: Scale, y: Scale) -> Html:
+def _path(line: Curve, x: Scale, y: Scale) -> Html:
     thinned = _thinned(line.points)
     corners = " L".join(f"{x(step):.1f} {y(value):.1f}" for step, value in thinned)
     stroke = f"stroke:{_ink(line.colour)}"
@@ -119,7 +118,7 @@ def _path(line: Line, x: Scale, y: Scale) -> Html:
     return el("g", path, el("circle", cx=f"{end_x:.1f}", cy=f"{end_y:.1f}", r=3.5, style=f"fill:{_ink(line.colour)}"))
 
 
-def _resume(line: Line, x: Scale) -> Html:
+def _resume(line: Curve, x: Scale) -> Html:
     """A vertical line where a try went on, and its words on the side that has room."""
     at = x(line.points[0][0])
     before = at > (LEFT + RIGHT) / 2
@@ -130,7 +129,7 @@ def _resume(line: Line, x: Scale) -> Html:
         stroke_width=1.5,
         style=f"stroke:{_ink(line.colour)}",
     )
-    words = el(
+    text = el(
         "text",
         f"{line.title.partition(',')[0]} {line.resumed}",
         x=f"{at + (-5 if before else 5):.1f}",
@@ -138,16 +137,16 @@ def _resume(line: Line, x: Scale) -> Html:
         text_anchor="end" if before else "start",
         font_size=11,
     )
-    return el("g", rule, words)
+    return el("g", rule, text)
 
 
-def _legend_entry(name: str, line: Line) -> Html:
+def _legend_entry(name: str, line: Curve) -> Html:
     stroke = f"stroke:{_ink(line.colour)}"
     sample = el("path", d="M0 5 H26", stroke_width=2.5, stroke_dasharray=line.dash, style=stroke)
     return el("span", el("svg", sample, viewBox="0 0 26 10", aria_hidden="true", class_="sample"), _text(name, line))
 
 
-def _text(name: str, line: Line) -> str:
+def _text(name: str, line: Curve) -> str:
     """A try in words, such as "try 2, acme: resumed at 47%, loss 1.92 at step 80"."""
     parts = [line.resumed]
     if line.points:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from gpuagent.core.model import Settled
+from gpuagent.core.model import Run, Settled
 from gpuagent.core.money import amount, show_usd, usd
 from gpuagent.core.policy import Policy
 from gpuagent.core.records import RunSnapshot
@@ -73,8 +73,13 @@ def read_run(session: Session, run_id: str, types: Sequence[str] = FILTERS["Ever
         run = agent.store.load(run_id)
     except RunNotOurs:  # the original system's runs have no status
         return OpenRun(documents, StatusText(), at)
-    collecting = any(isinstance(job, Settled) and isinstance(job.work, Collecting) for job in run.jobs)
-    return OpenRun(documents, status_text(run, now, ports.pace, zone=None, heard=heard), at, collecting)
+    status = status_text(run, now, ports.pace, zone=None, heard=heard)
+    return OpenRun(documents, status, at, is_collecting(run))
+
+
+def is_collecting(run: Run) -> bool:
+    """Whether files of a job that is over are being fetched."""
+    return any(isinstance(job, Settled) and isinstance(job.work, Collecting) for job in run.jobs)
 
 
 def default_run(session: Session) -> str:

@@ -73,7 +73,7 @@ def _tip() -> Html:
     return el("marker", arrow, id="ga-tip", markerWidth=7, markerHeight=7, refX=6, refY="3.5", orient="auto")
 
 
-def _node(phase: Phase, words: str, current: bool) -> Html:
+def _node(phase: Phase, explanation: str, current: bool) -> Html:
     (x, y), colour = POSITIONS[phase], colour_of(phase)
     ink = text_on(colour) if current else "currentColor"
     box = el(
@@ -98,5 +98,5 @@ def _node(phase: Phase, words: str, current: bool) -> Html:
         font_weight=700 if current else 500,
         style=f"fill:{ink}",
     )
-    caption = el("text", words, x=middle, y=y + 36, text_anchor="middle", font_size=11, style=f"fill:{ink}")
+    caption = el("text", explanation, x=middle, y=y + 36, text_anchor="middle", font_size=11, style=f"fill:{ink}")
     return el("g", box, title, caption)

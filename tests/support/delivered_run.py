@@ -55,7 +55,7 @@ def checkpoint(files: Iterable[Mapping[str, Any]], fraction: float | None = FRAC
 
 def lost_job(job_id: ObjectId) -> dict[str, Any]:
     """What the first job's document has of its work: it was lost at 50 %, and its checkpoint is kept."""
-    kept = stored({"state.npz": STATE, "progress.json": PROGRESS}, "checkpoint")
+    files = stored({"state.npz": STATE, "progress.json": PROGRESS}, "checkpoint")
     return {
         "_id": job_id,
         "ordinal": 0,
@@ -66,8 +66,8 @@ def lost_job(job_id: ObjectId) -> dict[str, Any]:
         "progress": 0.5,
         "startedAt": STARTED_AT + timedelta(minutes=1),
         "completedAt": STARTED_AT + timedelta(minutes=32),
-        "files": kept,
-        "checkpoint": checkpoint(kept),
+        "files": files,
+        "checkpoint": checkpoint(files),
     }
 
 

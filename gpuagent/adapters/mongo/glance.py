@@ -23,6 +23,8 @@ def glance(
     if run is None:
         return None
     match: Document = {"runId": run_id, "type": {"$in": list(types)}}
+    if len(types) > 1:  # a job's metrics are drawn: in a list of everything they would leave no room for the rest
+        match["data.kind"] = {"$ne": "metric"}
     if text:
         match["content"] = {"$regex": re.escape(text), "$options": "i"}
     newest = [("_id", DESCENDING)]
