@@ -109,7 +109,7 @@ def _files(files: Any) -> str:
     """The first few files by path and size, each with its SHA-256 on hover."""
     entries = [
         f'<span title="SHA-256 {html.escape(file["sha256"])}">{html.escape(cell_text(file["path"], Cell.TEXT))}, '
-        f"{show_size(file['bytes'])}</span>"
+        f"{show_size(file['bytes']).replace(' ', '&nbsp;')}</span>"
         for file in (files or ())[:FILES_SHOWN]
     ]
     more = [f"and {len(files) - FILES_SHOWN} more"] if len(files or ()) > FILES_SHOWN else []
@@ -122,7 +122,7 @@ def _link(url: str) -> str:
     if not _HOST.fullmatch(host):
         return html.escape(cell_text(url, Cell.TEXT))
     address = html.escape(url)
-    return f'<a href="{address}" title="{address}" target="_blank" rel="noopener noreferrer">at {host}</a>'
+    return f'<a href="{address}" title="{address}" target="_blank" rel="noopener noreferrer">{host}</a>'
 
 
 def cell_text(value: Any, kind: Cell, display: Display = USD_ALONE) -> str:
@@ -206,6 +206,7 @@ RULES = """
 .rows table .t{text-align:left}
 .rows table .n{text-align:right}.rows table td.n{white-space:nowrap}
 .rows table .id{max-width:15em;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.rows table td a{overflow-wrap:anywhere}
 .rows input{float:right;padding:.2em .5em;font:inherit;font-size:.85em}
 .nothing{opacity:.8;font-style:italic}.alarm{font-weight:600}
 .cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(13.5em,1fr));gap:.7em;margin:1em 0}

@@ -83,8 +83,8 @@ def test_the_section_shows_hours_files_and_the_artifact(own_book: tuple[report_h
     assert "needed 1 h, bought 0.53 h twice, saved 0.47 h, for 2.35 USD" in picture.alt
     page = table.html()
     model = delivered_run.stored(delivered_run.CONTENTS, "output")[0]
-    assert f'title="SHA-256 {model["sha256"]}">model.npz, 160.0 kB' in page
-    assert 'rel="noopener noreferrer">at vendor.example</a>' in page
+    assert f'title="SHA-256 {model["sha256"]}">model.npz, 160.0&nbsp;kB' in page
+    assert 'rel="noopener noreferrer">vendor.example</a>' in page
 
 
 def test_exports_have_fault_exit_code_and_outputs(own_book: tuple[report_history.Book, Any]) -> None:
@@ -119,7 +119,7 @@ def test_hostile_names_in_a_report(safety_note: SafetyNote) -> None:
     page = files_and_links([{"outputs": [file], "artifactUrl": address} for address in addresses])
     assert "<script" not in page
     assert re.findall(r'href="(\w+):', page) == ["https"]
-    assert "at x</a>" in page
+    assert ">x</a>" in page
     safety_note("names and addresses shown as text; only an https address becomes a link, which names its host")
 
 

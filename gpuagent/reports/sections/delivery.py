@@ -13,7 +13,6 @@ def delivered(report: Report) -> ReportSection:
         "goal": ("goal", Cell.TEXT),
         "jobs": ("jobs paid", Cell.COUNT),
         "hours": ("hours needed", Cell.HOURS),
-        "boughtHours": ("bought", Cell.HOURS),
         "twiceHours": ("bought twice", Cell.HOURS),
         "savedHours": ("saved", Cell.HOURS),
         "cost": ("cost, USD", Cell.BOTH),
@@ -26,6 +25,6 @@ def delivered(report: Report) -> ReportSection:
     note = (
         "Runs of this period that have a job file and completed. Needed: the hours of the job file; what was bought "
         "beyond them was paid for before and lost. Saved: what would have been bought besides without checkpoints, at "
-        "the price of the job that went on. `gpuagent run files RUN` fetches the files."
+        "the price of the job that went on. The command gpuagent run files RUN fetches the files."
     )
     return ReportSection("Delivered results", note, [charts.delivered(report.delivered), table])
