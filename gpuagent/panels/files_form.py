@@ -65,14 +65,13 @@ class FilesForm:
         files = stored_files(jobs)
         self.table.value = styled(join(el("h3", "Files"), files_table(run, files, colours)))
         if files != self._files:
-            chosen = self.file.value
-            self._files = files
-            self.file.options = [
-                (f"{file.path} ({show_size(file.bytes)}, {file.kind} of try {file.attempt})", file.place)
+            chosen, self._files = self.file.value, files
+            options = {
+                file.place: f"{file.path} ({show_size(file.bytes)}, {file.kind} of try {file.attempt})"
                 for file in files[:ROWS_MAX]
-            ]
-            if chosen in {file.place for file in files[:ROWS_MAX]}:
-                self.file.value = chosen
+            }
+            self.file.options = [(text, place) for place, text in options.items()]
+            self.file.value = chosen if chosen in options else next(iter(options), None)
         self._draw()
 
     def _draw(self) -> None:

@@ -14,7 +14,7 @@ import pytest
 from bson import ObjectId
 
 from gpuagent.adapters.mongo import glance
-from gpuagent.core.model import ObservationType, Settled
+from gpuagent.core.model import Settled
 from gpuagent.core.status import StatusText
 from gpuagent.core.work import Collecting, Completed
 from gpuagent.errors import BadInput, FileAltered, FileMissing
@@ -26,7 +26,7 @@ from gpuagent.render.palette import vendor_colours
 from tests.conftest import SafetyNote
 from tests.panels.conftest import Seat
 from tests.support import delivered_run
-from tests.support.delivered_run import STARTED_AT
+from tests.support.delivered_run import STARTED_AT, metrics
 from tests.support.factories import RUN
 from tests.support.run_states import STATES
 from tests.support.world import World
@@ -129,30 +129,11 @@ def delivering(world: World) -> tuple[str, Any, Any]:
     database = world.database.store.connection.database
     (job,) = run.jobs
     job_id = ObjectId(job.job_id)
-    for content in (*delivered_run.CONTENTS.values(), delivered_run.STATE, delivered_run.PROGRESS):
-        sha256 = hashlib.sha256(content).hexdigest()
-        world.ports.files.extend(sha256, 0, [content], len(content))
-        world.ports.files.finish(sha256, sha256, len(content))
+    delivered_run.keep_files(world.ports.files)
     lost = delivered_run.lost_job(job_id)
     files = [*delivered_run.stored(delivered_run.CONTENTS, "output"), *lost["files"]]
     database.jobs.update_one({"_id": job_id}, {"$set": {"files": files, "checkpoint": lost["checkpoint"]}})
     return run.run_id, job_id, database
-
-
-def report_metrics(database: Any, run_id: str, job_id: Any, first: int, last: int) -> None:
-    database.observations.insert_many(
-        {
-            "runId": ObjectId(run_id),
-            "jobId": job_id,
-            "type": str(ObservationType.METRIC),
-            "content": f"step {metric['step']}",
-            "data": {"kind": "metric", "metric": metric},
-            "position": 1_000_000 + metric["step"],
-            "tick": 1,
-            "timestamp": delivered_run.STARTED_AT,
-        }
-        for metric in delivered_run.metrics(first, last, every=1)
-    )
 
 
 def test_metrics_and_files_reach_the_console_as_they_come(
@@ -164,17 +145,18 @@ def test_metrics_and_files_reach_the_console_as_they_come(
     async def scene(seat: Seat) -> None:
         view, files = seat.console.view, seat.console.files
         assert "No metrics yet" in view.metrics.value
-        report_metrics(database, run_id, job_id, 0, 40)
+        delivered_run.write_metrics(database, run_id, job_id, metrics(0, 40, every=1))
         await seat.sees(lambda: "at step 40" in view.metrics.value)
         assert list(view.metric.options) == ["loss", "tokens"]
         assert "step 40<" not in view.log.value, "the chart shows metrics, the list of everything else does not"
         view.metric.value = "tokens"
         await seat.sees(lambda: "tokens 20,480 at step 40" in view.metrics.value)
-        report_metrics(database, run_id, job_id, 41, 60)
+        delivered_run.write_metrics(database, run_id, job_id, metrics(41, 60, every=1))
         await seat.sees(lambda: "tokens 30,720 at step 60" in view.metrics.value)
         assert "checkpoint at 47% is kept" in view.jobs.value
         assert "so far of 1 h 00 min paid" in view.jobs.value
         assert "so far" in view.head.value
+        assert files.file.value == "try-1/output/metrics.jsonl", "one is chosen from the start"
         files.file.value = "try-1/output/out/sample.txt"
         await seat.click(files.link)
         assert base64.b64encode(delivered_run.CONTENTS["out/sample.txt"]).decode() in files.message.text
@@ -195,10 +177,10 @@ def test_many_metrics_are_read_evenly_and_the_last_of_a_job_always(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id, job_id, database = delivering(world)
-    report_metrics(database, run_id, job_id, 0, 101)
+    delivered_run.write_metrics(database, run_id, job_id, metrics(0, 101, every=1))
     monkeypatch.setattr(glance, "METRICS_MAX", 20)
-    metrics = world.reads.glance(run_id, ("metric",)).metrics
-    steps = [row["metric"]["step"] for row in metrics]
+    rows = world.reads.glance(run_id, ("metric",)).metrics
+    steps = [row["metric"]["step"] for row in rows]
     assert len(steps) in range(17, 22)
     assert steps[-1] == 101
     assert steps == sorted(steps)

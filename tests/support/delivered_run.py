@@ -12,6 +12,8 @@ from typing import Any
 
 from bson import ObjectId
 
+from gpuagent.core.ports import FileStore
+
 STARTED_AT = datetime(2026, 11, 22, 10, tzinfo=UTC)
 WORKLOAD = json.dumps({"name": "tiny-llm", "success": {"exit_code": 0, "metric": {"name": "loss", "at_most": "2.2"}}})
 MODEL = b"a model " * 20_000
@@ -22,6 +24,8 @@ CONTENTS = {
 }
 STATE, PROGRESS = b"weights" * 9_000, b'{"fraction": 0.47}'
 FRACTION = 0.47
+POSITION = 1_000_000
+"""Of the first metric: beyond those of any log line."""
 
 
 def loss(step: int) -> float:
@@ -90,3 +94,41 @@ def resumed_job(job_id: ObjectId, source: ObjectId) -> dict[str, Any]:
 def metric_rows(job_id: ObjectId, values: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Metrics of a job as RunSnapshot has them."""
     return [{"jobId": job_id, "position": place, "metric": dict(value)} for place, value in enumerate(values)]
+
+
+def write_metrics(database: Any, run_id: str, job_id: ObjectId, values: Iterable[Mapping[str, Any]]) -> None:
+    """Write a job's metrics as observations."""
+    database.observations.insert_many(
+        {
+            "runId": ObjectId(run_id),
+            "jobId": job_id,
+            "type": "metric",
+            "content": f"step {value['step']}",
+            "data": {"kind": "metric", "metric": dict(value)},
+            "position": POSITION + value["step"],
+            "tick": 1,
+            "timestamp": STARTED_AT,
+        }
+        for value in values
+    )
+
+
+def keep_files(store: FileStore) -> None:
+    """Put the content of all files of the run into a file store."""
+    for content in (*CONTENTS.values(), STATE, PROGRESS):
+        sha256 = hashlib.sha256(content).hexdigest()
+        store.extend(sha256, store.received(sha256), [content], len(content))
+        store.finish(sha256, sha256, len(content))
+
+
+def deliver(database: Any, store: FileStore, run_id: str) -> None:
+    """Write the files, the checkpoint and the metrics into the records of a run whose second job completed."""
+    keep_files(store)
+    first, second = (job["_id"] for job in database.jobs.find({"runId": ObjectId(run_id)}).sort("ordinal"))
+    times = {"startedAt", "completedAt", "_id"}
+    for job_id, work in ((first, lost_job(first)), (second, resumed_job(second, first))):
+        fields = {name: value for name, value in work.items() if name not in times}
+        database.jobs.update_one({"_id": job_id}, {"$set": fields})
+    database.runs.update_one({"_id": ObjectId(run_id)}, {"$set": {"workload": WORKLOAD}})
+    write_metrics(database, run_id, first, metrics(0, 100))
+    write_metrics(database, run_id, second, metrics(94, 200))
