@@ -15,7 +15,7 @@ PROGRESS_MIN = 0.02
 
 def job_notes(job: Mapping[str, Any], jobs: Sequence[Mapping[str, Any]], now: datetime) -> list[str]:
     """Sentences on one job of a run, without their full stops."""
-    return [note for note in (_time(job, now), _resumed(job, jobs), _kept(job), _exit(job)) if note]
+    return [note for note in (_time(job, now), _resumed(job, jobs), _fetched(job), _kept(job), _exit(job)) if note]
 
 
 def run_time(run: Mapping[str, Any], jobs: Sequence[Mapping[str, Any]], now: datetime) -> str:
@@ -30,7 +30,8 @@ def run_time(run: Mapping[str, Any], jobs: Sequence[Mapping[str, Any]], now: dat
 def seconds_to_go(job: Mapping[str, Any], now: datetime) -> float | None:
     """By the progress that the vendor reports; None where it says nothing."""
     progress = float(job.get("progress") or 0)
-    if job["status"] != "running" or not job.get("startedAt") or not PROGRESS_MIN <= progress <= 1:
+    works = job["status"] == "running" and job.get("startedAt") and not job.get("collecting")
+    if not works or not PROGRESS_MIN <= progress <= 1:
         return None
     elapsed: float = (now - job["startedAt"]).total_seconds()
     return max(0.0, elapsed) * (1 - progress) / progress
@@ -52,6 +53,17 @@ def _resumed(job: Mapping[str, Any], jobs: Sequence[Mapping[str, Any]]) -> str:
     where = resumed_at(job)
     source = [other for other in jobs if where and other["_id"] == job["resumedFrom"].get("jobId")]
     return f"{where}, from try {source[0]['ordinal'] + 1} at {source[0]['vendorId']}" if source else where
+
+
+def _fetched(job: Mapping[str, Any]) -> str:
+    """How many of the files of a job that is over have been fetched, while that goes on."""
+    fetching = job.get("collecting")
+    if job["status"] != "running" or not fetching:
+        return ""
+    listed = fetching["files"] or (fetching["offer"] or {}).get("files", ())
+    stored = {(file["path"], file["sha256"]) for file in job.get("files") or ()}
+    count = sum((file["path"], file["sha256"]) in stored for file in listed)
+    return f"{count} of {len(listed)} files are fetched and proven"
 
 
 def _kept(job: Mapping[str, Any]) -> str:

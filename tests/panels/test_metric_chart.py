@@ -155,6 +155,18 @@ def test_a_job_says_its_time_its_checkpoint_and_where_it_went_on() -> None:
     assert run_time({**run, "status": "completed", "updatedAt": now}, [first, second], now) == "It took 40 min."
 
 
+def test_a_job_that_is_over_says_how_many_of_its_files_are_here() -> None:
+    first, second = jobs()
+    listed = [{name: file[name] for name in ("path", "bytes", "sha256")} for file in second["files"]]
+    second |= {"status": "running", "completedAt": None, "collecting": {"files": listed, "offer": None}}
+    now = STARTED_AT + timedelta(minutes=66)
+    assert "3 of 3 files are fetched and proven" in job_notes(second, [first, second], now)
+    assert "32 min so far of 1 h 00 min paid" in job_notes(second, [first, second], now), "nothing is to go"
+    second |= {"files": [], "collecting": {"files": [], "offer": {"files": listed[:2]}}}
+    assert "0 of 2 files are fetched and proven" in job_notes(second, [first, second], now)
+    assert "fetched" not in str(job_notes({**second, "status": "failed"}, [first, second], now))
+
+
 def test_a_program_that_failed_is_named_and_an_older_job_has_no_notes() -> None:
     first, _ = jobs()
     now = STARTED_AT + timedelta(minutes=40)
