@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import ipywidgets as w
 
@@ -17,7 +18,7 @@ from gpuagent.panels.kit.message import html_widget, styled
 from gpuagent.panels.metric_chart import metric_chart, metric_names
 from gpuagent.panels.snapshot import OpenRun
 from gpuagent.panels.state_diagram import diagram, pill
-from gpuagent.panels.tables import Document, budget_bar, jobs_table, payments_table
+from gpuagent.panels.tables import budget_bar, jobs_table, payments_table
 
 NO_RUN = "No run is open. Fill in “New run” and press Launch, or choose a run from the list."
 COLLECTING = "files are fetched"
@@ -67,7 +68,7 @@ def phases(open_run: OpenRun) -> Html:
     return diagram(open_run.documents.run["phase"], COLLECTING if open_run.collecting else "")
 
 
-def success_metric(run: Document) -> str:
+def success_metric(run: Mapping[str, Any]) -> str:
     """The metric that the workload's success test looks at; "" for none."""
     workload = json.loads(run.get("workload") or "{}")
     return str((workload.get("success", {}).get("metric") or {}).get("name", ""))
