@@ -80,10 +80,14 @@ class FilesForm:
             control.disabled = self._task.busy
 
     def _link(self) -> None:
-        store = self._session.agent.ports.files
+        store, run_id = self._session.agent.ports.files, self._run_id
         chosen = [file for file in self._files if file.place == self.file.value]
         if chosen:
-            self._task.run(f"Reading {chosen[0].path}", lambda: download_link(store, chosen[0]), self.message.say)
+            self._task.run(
+                f"Reading {chosen[0].path}",
+                lambda: download_link(store, chosen[0]),
+                lambda link: self.message.say(link) if self._run_id == run_id else self.message.clear(),
+            )
 
     def _save(self) -> None:
         store, files, folder = self._session.agent.ports.files, self._files, Path(FOLDER) / self._run_id

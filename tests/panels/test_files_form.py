@@ -1,5 +1,6 @@
 """The console's files: named, sized, escaped, never rendered; a link or a copy holds what was collected, or nothing."""
 
+import asyncio
 import base64
 import hashlib
 import re
@@ -167,6 +168,13 @@ def test_metrics_and_files_reach_the_console_as_they_come(
         files.file.value = "try-1/output/model.npz"
         await seat.click(files.link)
         assert "the file store has no file" in files.message.text
+
+        other = await asyncio.to_thread(world.start)
+        files.link.click()
+        seat.console.open(other.run_id)
+        await seat.console.settled()
+        assert files.message.text == "", "a link belongs to the run that is open"
+        assert "has no job file" in files.table.value
 
     at_console(scene, run_id)
     model = tmp_path / "gpuagent-files" / run_id / "try-1" / "output" / "model.npz"
