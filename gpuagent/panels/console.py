@@ -35,12 +35,16 @@ from gpuagent.session import Session
 class Console:
     """The console of one session, shown by being the last value of a cell. run_id: the open run, "" for none."""
 
+    TIME_S = 15.0
+    """Seconds after which the durations on the screen are drawn anew."""
+
     def __init__(self, session: Session, run_id: str = "") -> None:
         """Raises UnknownRun; run_id empty: the newest run that is still running, or else the newest."""
         self._session, self._tasks = session, Tasks()
         self._drawing = False
         self._refreshing = False
         self._stale = False
+        self._running = self._timed = self._closed = False
         self.controls = RunControls(session, self._tasks, lambda: self.run_id)
         self.approval = ApprovalForm(session, self._tasks, lambda: self.run_id)
         self.launch_form = LaunchForm(session, self._tasks, self.approval.name, self._started)
@@ -78,6 +82,7 @@ class Console:
 
     def close(self) -> None:
         """End the watching."""
+        self._closed = True
         self._watcher.close()
 
     def ended(self, within_s: float) -> bool:
@@ -155,6 +160,19 @@ class Console:
         self.approval.show(documents, snapshot.policy)
         self.limits.show(snapshot.policy)
         self.launch_form.show(snapshot.policy)
+        self._running = documents is not None and documents.run["status"] == "running"
+        self._await_time()
+
+    def _await_time(self) -> None:
+        """Draw a running run anew after a while: how long it has taken grows though nothing is written."""
+        if self._running and not self._timed:
+            self._timed = True
+            self._tasks.later(self.TIME_S, self._time_passed)
+
+    def _time_passed(self) -> None:
+        self._timed = False
+        if self._running and not self._closed:
+            self.refresh()
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         """The widgets, and for where there are none what they show, as HTML and as a line."""

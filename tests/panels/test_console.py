@@ -6,9 +6,12 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from gpuagent.core.context import Context, Thought
 from gpuagent.core.model import Observation, RunStatus
 from gpuagent.core.policy import Halt
+from gpuagent.panels.console import Console
 from gpuagent.panels.event_log import LINES_MAX
 from tests.panels.conftest import Seat
 from tests.support.scripted_planner import ScriptedPlanner, wait
@@ -82,6 +85,20 @@ def test_auto_ticks_through_a_failing_vendor(world: World, at_console: Play) -> 
 
     at_console(scene, run.run_id)
     world.assert_balanced(world.store.load(run.run_id), transfers=2)
+
+
+def test_time_passes_on_the_screen_though_nothing_is_written(
+    world: World, at_console: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Console, "TIME_S", 0.02)
+    run = world.start()
+
+    async def scene(seat: Seat) -> None:
+        assert "s so far." in seat.screen()
+        world.market.clock.ahead_s += 180
+        await seat.sees(lambda: "3 min so far." in seat.screen())
+
+    at_console(scene, run.run_id)
 
 
 def test_pause_stops_auto(world: World, at_console: Play) -> None:
