@@ -6,7 +6,7 @@ They bound no money, and so are none of policy.LIMITS.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gpuagent.core.units import parse_duration, parse_size, show_duration, show_size
+from gpuagent.core.units import exact_duration, exact_size, parse_duration, parse_size
 from gpuagent.errors import BadInput
 
 ANY_VENDOR, TRUSTED_VENDORS = "any", "trusted"
@@ -80,10 +80,10 @@ def _receivers(text: str) -> str:
 
 FILE_RULES = (
     FileRule("inputs_to", "inputsTo", "inputs go to vendors", f"{ANY_VENDOR} or {TRUSTED_VENDORS}", _receivers),
-    FileRule("file_max", "fileMax", "a file", "64MB", parse_size, show_size, loosens=True),
-    FileRule("run_files_max", "runFilesMax", "a run's files", "512MB", parse_size, show_size, loosens=True),
+    FileRule("file_max", "fileMax", "a file", "64MB", parse_size, exact_size, loosens=True),
+    FileRule("run_files_max", "runFilesMax", "a run's files", "512MB", parse_size, exact_size, loosens=True),
     FileRule(
-        "keep_files_s", "keepFilesSeconds", "files are kept", "30d", parse_duration, show_duration, without="for ever"
+        "keep_files_s", "keepFilesSeconds", "files are kept", "30d", parse_duration, exact_duration, without="for ever"
     ),
-    FileRule("keep_files_max", "keepFilesMax", "all kept files", "10GB", parse_size, show_size, without="no limit"),
+    FileRule("keep_files_max", "keepFilesMax", "all kept files", "10GB", parse_size, exact_size, without="no limit"),
 )

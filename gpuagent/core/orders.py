@@ -80,8 +80,8 @@ def sent_files(order: str) -> tuple[FileEntry, ...]:
 
 @lru_cache(maxsize=64)
 def order_files(order: str) -> tuple[FileEntry, ...]:
-    """The files that a vendor needs for an order, each content once: its inputs, which are kept here once their bytes are
-    known, and the checkpoint's.
+    """The files that a vendor needs for an order, each content once: the inputs that are kept here, as their bytes
+    are known, and those of the checkpoint.
     """
     if not order:
         return ()

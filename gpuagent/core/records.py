@@ -134,7 +134,8 @@ class Ledgers(Protocol):
 class RunSnapshot:
     """The documents of one run at one moment, without anything that was signed.
 
-    decision: the newest agent_reasoning, whole; observations: without data, the newest first.
+    decision: the newest agent_reasoning, whole; observations: without data, the newest first. metrics: of each job, in
+    the order they came, thinned out evenly where they are many: jobId, position, and the metric as a mapping.
     """
 
     run: Mapping[str, Any]
@@ -142,6 +143,7 @@ class RunSnapshot:
     payments: Sequence[Mapping[str, Any]]
     decision: Mapping[str, Any] | None
     observations: Sequence[Mapping[str, Any]]
+    metrics: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)

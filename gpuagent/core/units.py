@@ -1,4 +1,4 @@
-"""Durations and sizes as users write and read them: `2h`, `90s`, `1h30m`; `64MB`, `1.5GiB`, `4096`."""
+"""Durations and sizes as users write them, such as `2h`, `90s`, `1h30m`, `64MB`, `1.5GiB`, and as they read them."""
 
 import re
 from decimal import Decimal, InvalidOperation
@@ -29,7 +29,7 @@ def parse_size(text: str) -> int:
     return _whole(Decimal(match[1]) * BYTES[match[2].upper()], text, "bytes")
 
 
-def show_duration(seconds: int) -> str:
+def exact_duration(seconds: int) -> str:
     """The text that parse_duration() reads back: 1h30m."""
     parts = []
     for unit, length in SECONDS.items():
@@ -38,7 +38,7 @@ def show_duration(seconds: int) -> str:
     return "".join(parts) or "0s"
 
 
-def show_size(number: int) -> str:
+def exact_size(number: int) -> str:
     """The text that parse_size() reads back, exactly: 64MB, 1.5GiB, 4097."""
     units = sorted(BYTES.items(), key=lambda unit: unit[1], reverse=True)
     for unit, length in units:
@@ -46,6 +46,28 @@ def show_size(number: int) -> str:
         if count >= 1 and count == round(count, 1):
             return f"{count.normalize():f}{unit.replace('I', 'i')}" if length > 1 else str(number)
     return str(number)
+
+
+def show_duration(seconds: float) -> str:
+    """A duration for readers, such as 45 s, 12 min, 3 h 05 min, 2 d 4 h."""
+    whole = round(seconds)
+    if whole < 120:
+        return f"{whole} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60:02} min"
+    hours = round(seconds / 3600)
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def show_size(size: int) -> str:
+    """A number of bytes for readers, such as 512 B, 64.0 kB, 1.2 GB."""
+    if size < 1000:
+        return f"{size} B"
+    power = min((len(str(size)) - 1) // 3, 4)
+    return f"{Decimal(size) / 1000**power:.1f} {('kB', 'MB', 'GB', 'TB')[power - 1]}"
 
 
 def _whole(number: Decimal, text: str, unit: str) -> int:

@@ -9,6 +9,7 @@ from gpuagent.core.model import Run
 from gpuagent.errors import GpuAgentError
 from gpuagent.panels.approval_form import ApprovalForm
 from gpuagent.panels.faults_form import FaultsForm
+from gpuagent.panels.files_form import FilesForm
 from gpuagent.panels.kit.html import el, join
 from gpuagent.panels.kit.message import StatusLine, html_widget, styled
 from gpuagent.panels.kit.style import sheet
@@ -34,18 +35,23 @@ from gpuagent.session import Session
 class Console:
     """The console of one session, shown by being the last value of a cell. run_id: the open run, "" for none."""
 
+    TIME_S = 15.0
+    """Seconds after which the durations on the screen are drawn anew."""
+
     def __init__(self, session: Session, run_id: str = "") -> None:
         """Raises UnknownRun; run_id empty: the newest run that is still running, or else the newest."""
         self._session, self._tasks = session, Tasks()
         self._drawing = False
         self._refreshing = False
         self._stale = False
+        self._running = self._timed = self._closed = False
         self.controls = RunControls(session, self._tasks, lambda: self.run_id)
         self.approval = ApprovalForm(session, self._tasks, lambda: self.run_id)
         self.launch_form = LaunchForm(session, self._tasks, self.approval.name, self._started)
         self.limits = LimitsForm(session, self._tasks, self.approval.name)
         self.faults = FaultsForm(session, self._tasks)
-        self.view = RunView(self.refresh)
+        self.files = FilesForm(session, self._tasks)
+        self.view = RunView(self.refresh, self.files)
         self.problem, self._title = StatusLine(), html_widget()
         self.runs = w.Select(description="Runs", rows=4, layout=w.Layout(width="100%", height="86px"))
         self.runs.style.description_width = "40px"
@@ -76,6 +82,7 @@ class Console:
 
     def close(self) -> None:
         """End the watching."""
+        self._closed = True
         self._watcher.close()
 
     def ended(self, within_s: float) -> bool:
@@ -153,6 +160,19 @@ class Console:
         self.approval.show(documents, snapshot.policy)
         self.limits.show(snapshot.policy)
         self.launch_form.show(snapshot.policy)
+        self._running = documents is not None and documents.run["status"] == "running"
+        self._await_time()
+
+    def _await_time(self) -> None:
+        """Draw a running run anew after a while: how long it has taken grows though nothing is written."""
+        if self._running and not self._timed:
+            self._timed = True
+            self._tasks.later(self.TIME_S, self._time_passed)
+
+    def _time_passed(self) -> None:
+        self._timed = False
+        if self._running and not self._closed:
+            self.refresh()
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         """The widgets, and for where there are none what they show, as HTML and as a line."""

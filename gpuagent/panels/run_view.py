@@ -1,21 +1,29 @@
-"""The open run: its goal, phase, status, budget, jobs, payments, last decision and event log."""
+"""The open run: its goal, phase, status, budget, jobs, payments, last decision, metrics, files and event log."""
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import ipywidgets as w
 
 from gpuagent.core.status import planner_label
 from gpuagent.panels.decision import explanation
 from gpuagent.panels.event_log import FILTERS, event_log
+from gpuagent.panels.file_copies import stored_files
+from gpuagent.panels.files_form import FilesForm, files_table
+from gpuagent.panels.job_notes import job_notes, run_time
 from gpuagent.panels.kit.fields import dropdown, row, text_input
 from gpuagent.panels.kit.html import Html, el, join
 from gpuagent.panels.kit.message import html_widget, styled
+from gpuagent.panels.metric_chart import metric_chart, metric_names
 from gpuagent.panels.snapshot import OpenRun
 from gpuagent.panels.state_diagram import diagram, pill
 from gpuagent.panels.tables import budget_bar, jobs_table, payments_table
 from gpuagent.render.run import job_label
 
 NO_RUN = "No run is open. Fill in “New run” and press Launch, or choose a run from the list."
+COLLECTING = "files are fetched"
+"""What goes on in the phase WAITING once the work of a job is over."""
 
 
 def head(open_run: OpenRun) -> Html:
@@ -30,6 +38,7 @@ def head(open_run: OpenRun) -> Html:
     return join(
         el("div", el("h2", run["goal"], " ", pill(run["phase"])), el("code", f"run {run['_id']}"), class_="head"),
         el("p", order, class_="faint"),
+        el("p", run_time(run, open_run.documents.jobs, open_run.at), class_="faint"),
         el("p", sentence, role="status") if sentence else "",
     )
 
@@ -39,37 +48,71 @@ def page(open_run: OpenRun, colours: Mapping[str, str]) -> Html:
     documents = open_run.documents
     return join(
         head(open_run),
-        diagram(documents.run["phase"]),
+        phases(open_run),
         budget_bar(documents.run),
         el("h3", "Jobs"),
-        jobs_table(documents.jobs, colours, open_run.status),
+        _jobs(open_run, colours),
         el("h3", "Payments"),
         payments_table(documents.payments, colours),
         el("h3", "Why"),
         explanation(documents.decision, colours),
+        el("h3", "Metrics"),
+        _chart(open_run, colours, metric_names(documents.metrics, success_metric(documents.run))),
+        el("h3", "Files"),
+        files_table(documents.run, stored_files(documents.jobs), colours),
         el("h3", "Events, newest first"),
         event_log(documents.observations, filtered=False),
     )
 
 
+def phases(open_run: OpenRun) -> Html:
+    """The state diagram of the run as it is."""
+    return diagram(open_run.documents.run["phase"], COLLECTING if open_run.collecting else "")
+
+
+def success_metric(run: Mapping[str, Any]) -> str:
+    """The metric that the workload's success test looks at; "" for none."""
+    workload = json.loads(run.get("workload") or "{}")
+    return str((workload.get("success", {}).get("metric") or {}).get("name", ""))
+
+
+def _jobs(open_run: OpenRun, colours: Mapping[str, str]) -> Html:
+    jobs = open_run.documents.jobs
+    notes = {str(job["_id"]): job_notes(job, jobs, open_run.at) for job in jobs}
+    return jobs_table(jobs, colours, open_run.status, notes)
+
+
+def _chart(open_run: OpenRun, colours: Mapping[str, str], names: Sequence[str], chosen: str = "") -> Html:
+    """The chart of a metric. chosen: its name, or else the first of the names."""
+    documents = open_run.documents
+    name = chosen if chosen in names else next(iter(names), "")
+    return metric_chart(name, documents.metrics, documents.jobs, colours)
+
+
 class RunView:
     """The widgets that show the open run. top, bottom: above and below the buttons. filters: of observations."""
 
-    def __init__(self, refresh: Callable[[], None]) -> None:
-        """refresh: called when other observations are to be read."""
+    def __init__(self, refresh: Callable[[], None], files: FilesForm) -> None:
+        """refresh: called when other observations are to be read, or another metric is to be drawn."""
         self.head, self.phase, self.budget = html_widget(), html_widget(), html_widget()
         self.jobs, self.payments = html_widget(), html_widget()
         self.why, self.log = html_widget(), html_widget()
         self.kinds = dropdown("Show", list(FILTERS), width="230px", label_width="42px")
         self.search = text_input("Containing", hint="any text", width="320px", label_width="80px")
-        for widget in (self.kinds, self.search):
+        self.metric = dropdown("Metric", [], width="230px", label_width="48px")
+        self.metrics, self.files = html_widget(), files
+        for widget in (self.kinds, self.search, self.metric):
             widget.observe(lambda _: refresh(), "value")
         self.top = w.VBox([self.head, self.phase, self.budget])
-        money = w.VBox([self.jobs, self.payments], layout=w.Layout(flex="1 1 420px", min_width="0"))
-        reasons = w.VBox([self.why], layout=w.Layout(flex="1 1 420px", min_width="0"))
-        columns = w.HBox([money, reasons], layout=w.Layout(flex_flow="row wrap", grid_gap="0 28px"))
-        title = html_widget(el("h3", "Events, newest first"))
-        self.bottom = w.VBox([columns, title, row(self.kinds, self.search), self.log])
+        self.bottom = w.VBox(
+            [
+                _columns([self.jobs, self.payments], [self.why]),
+                _columns([html_widget(el("h3", "Metrics")), self.metric, self.metrics], [files.widget]),
+                html_widget(el("h3", "Events, newest first")),
+                row(self.kinds, self.search),
+                self.log,
+            ]
+        )
 
     @property
     def filters(self) -> tuple[tuple[str, ...], str]:
@@ -83,10 +126,27 @@ class RunView:
             return
         documents = open_run.documents
         self.head.value = styled(head(open_run))
-        self.phase.value = styled(diagram(documents.run["phase"]))
+        self.phase.value = styled(phases(open_run))
         self.budget.value = styled(budget_bar(documents.run))
-        self.jobs.value = styled(join(el("h3", "Jobs"), jobs_table(documents.jobs, colours, open_run.status)))
+        self.jobs.value = styled(join(el("h3", "Jobs"), _jobs(open_run, colours)))
         self.payments.value = styled(join(el("h3", "Payments"), payments_table(documents.payments, colours)))
         self.why.value = styled(join(el("h3", "Why"), explanation(documents.decision, colours)))
+        self._show_metrics(open_run, colours)
+        self.files.show(documents.run, documents.jobs, colours)
         filtered = self.kinds.value != "Everything" or bool(self.search.value.strip())
         self.log.value = styled(event_log(documents.observations, filtered))
+
+    def _show_metrics(self, open_run: OpenRun, colours: Mapping[str, str]) -> None:
+        names = metric_names(open_run.documents.metrics, success_metric(open_run.documents.run))
+        chosen = self.metric.value or ""
+        if names != list(self.metric.options):
+            self.metric.options = names
+            self.metric.value = chosen if chosen in names else next(iter(names), None)
+        self.metric.layout.display = "" if len(names) > 1 else "none"
+        self.metrics.value = styled(_chart(open_run, colours, names, self.metric.value or ""))
+
+
+def _columns(*columns: list[w.Widget]) -> w.HBox:
+    """Widgets side by side, or one column below the other where there is no room."""
+    boxes = [w.VBox(column, layout=w.Layout(flex="1 1 460px", min_width="0")) for column in columns]
+    return w.HBox(boxes, layout=w.Layout(flex_flow="row wrap", grid_gap="0 28px"))

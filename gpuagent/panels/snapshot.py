@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
+from gpuagent.core.model import Run, Settled
 from gpuagent.core.money import amount, show_usd, usd
 from gpuagent.core.policy import Policy
 from gpuagent.core.records import RunSnapshot
 from gpuagent.core.status import StatusText, heard_at, status_text
+from gpuagent.core.work import Collecting
 from gpuagent.errors import ChainError, RunNotOurs
 from gpuagent.panels.event_log import FILTERS, LINES_MAX
 from gpuagent.panels.kit.html import Html, el
@@ -19,10 +22,15 @@ RUNS_MAX = 50
 
 @dataclass(frozen=True, slots=True)
 class OpenRun:
-    """The documents of the run that is open, and its status at the same moment."""
+    """The documents of the run that is open, and its status at the same moment.
+
+    at: that moment, by the agent's clock. collecting: whether files of a job that is over are being fetched.
+    """
 
     documents: RunSnapshot
     status: StatusText
+    at: datetime
+    collecting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +67,19 @@ def read_run(session: Session, run_id: str, types: Sequence[str] = FILTERS["Ever
     documents = agent.reads.glance(run_id, types, text, LINES_MAX + 1)
     unfiltered = types == FILTERS["Everything"] and not text
     heard = heard_at(documents.observations if unfiltered else ())
+    now = ports.clock.now()
+    at = datetime.fromtimestamp(now, UTC)
     try:
-        status = status_text(agent.store.load(run_id), ports.clock.now(), ports.pace, zone=None, heard=heard)
+        run = agent.store.load(run_id)
     except RunNotOurs:  # the original system's runs have no status
-        status = StatusText()
-    return OpenRun(documents, status)
+        return OpenRun(documents, StatusText(), at)
+    status = status_text(run, now, ports.pace, zone=None, heard=heard)
+    return OpenRun(documents, status, at, is_collecting(run))
+
+
+def is_collecting(run: Run) -> bool:
+    """Whether files of a job that is over are being fetched."""
+    return any(isinstance(job, Settled) and isinstance(job.work, Collecting) for job in run.jobs)
 
 
 def default_run(session: Session) -> str:

@@ -44,22 +44,23 @@ def pill(phase: str) -> Html:
     return el("span", phase, class_="pill", style=f"background:{colour};color:{text_on(colour)}")
 
 
-def diagram(current: str) -> Html:
-    """The phases with `current` highlighted, and named for screen readers too."""
-    name = f"Phase {current}: {CAPTIONS[Phase(current)]}"
+def diagram(current: str, caption: str = "") -> Html:
+    """The phases with `current` highlighted, and named for screen readers too. caption: another one for `current`."""
+    captions = {**CAPTIONS, **({Phase(current): caption} if caption else {})}
+    name = f"Phase {current}: {captions[Phase(current)]}"
     lines = [el("path", d=path, fill="none", stroke="currentColor", marker_end="url(#ga-tip)") for path in ARROWS]
     back = el(
         "path", d=RETRY_ARROW, fill="none", stroke="currentColor", stroke_dasharray="4 3", marker_end="url(#ga-tip)"
     )
-    caption = el("text", "a job failed: another vendor", x=434, y=16, text_anchor="middle", font_size=11)
-    nodes = [_node(phase, phase.value == current) for phase in Phase]
+    retry = el("text", "a job failed: another vendor", x=434, y=16, text_anchor="middle", font_size=11)
+    nodes = [_node(phase, captions[phase], phase.value == current) for phase in Phase]
     return el(
         "svg",
         el("title", name),
         el("defs", _tip()),
         *lines,
         back,
-        caption,
+        retry,
         *nodes,
         viewBox="0 0 1118 156",
         role="img",
@@ -72,7 +73,7 @@ def _tip() -> Html:
     return el("marker", arrow, id="ga-tip", markerWidth=7, markerHeight=7, refX=6, refY="3.5", orient="auto")
 
 
-def _node(phase: Phase, current: bool) -> Html:
+def _node(phase: Phase, explanation: str, current: bool) -> Html:
     (x, y), colour = POSITIONS[phase], colour_of(phase)
     ink = text_on(colour) if current else "currentColor"
     box = el(
@@ -97,5 +98,5 @@ def _node(phase: Phase, current: bool) -> Html:
         font_weight=700 if current else 500,
         style=f"fill:{ink}",
     )
-    caption = el("text", CAPTIONS[phase], x=middle, y=y + 36, text_anchor="middle", font_size=11, style=f"fill:{ink}")
+    caption = el("text", explanation, x=middle, y=y + 36, text_anchor="middle", font_size=11, style=f"fill:{ink}")
     return el("g", box, title, caption)

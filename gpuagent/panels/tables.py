@@ -52,8 +52,10 @@ def budget_bar(run: Document) -> Html:
     )
 
 
-def jobs_table(jobs: Sequence[Document], colours: Mapping[str, str], status: StatusText) -> Html:
-    """A row per job. status: its sentence on each."""
+def jobs_table(
+    jobs: Sequence[Document], colours: Mapping[str, str], status: StatusText, notes: Mapping[str, Sequence[str]]
+) -> Html:
+    """A row per job. status: its sentence on each. notes: more on each, by its id."""
     if not jobs:
         hint = "No job yet: the first Step or Tick asks the vendors for quotes and chooses one."
         return el("p", hint, class_="faint")
@@ -61,7 +63,7 @@ def jobs_table(jobs: Sequence[Document], colours: Mapping[str, str], status: Sta
         [
             vendor_name(job["vendorId"], colours),
             el("span", show_usd(amount(job["expectedCost"])), class_="num"),
-            _status(job, status.jobs.get(str(job["_id"]), "")),
+            _status(job, status.jobs.get(str(job["_id"]), ""), notes.get(str(job["_id"]), ())),
             progress_bar(job),
         ]
         for job in jobs
@@ -69,15 +71,16 @@ def jobs_table(jobs: Sequence[Document], colours: Mapping[str, str], status: Sta
     return table(("vendor", "price", "status", "progress"), rows, "Jobs")
 
 
-def _status(job: Document, sentence: str) -> Html:
-    """The sentence, or the state and error as they are stored; below, up to METRICS_MAX of the job's metrics."""
+def _status(job: Document, sentence: str, notes: Sequence[str]) -> Html:
+    """The sentence, or the state and error as they are stored; below, notes and METRICS_MAX of the job's metrics."""
     stored = ": ".join(filter(None, [f"{job['state']}, {job['status']}", job.get("errorMessage")]))
     text = (sentence or stored)[:STATUS_MAX]
     metrics = ", ".join(
         f"{name} {value}" for name, value in list((job.get("finalMetrics") or {}).items())[:METRICS_MAX]
     )
     main = el("b", text) if job["status"] in ENDS else text
-    return el("span", main, el("div", metrics[:STATUS_MAX], class_="faint") if metrics else "")
+    below = [*notes, *([metrics[:STATUS_MAX]] if metrics else [])]
+    return el("span", main, *(el("div", line, class_="faint") for line in below))
 
 
 def progress_bar(job: Document) -> Html:

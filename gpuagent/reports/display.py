@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from gpuagent.core.money import usd
+from gpuagent.core.units import show_duration
 from gpuagent.errors import BadInput
 
 CENT = Decimal("0.01")
@@ -77,16 +78,5 @@ def moment(value: Any) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A duration, such as 45 s, 12 min, 3 h 05 min, 2 d 4 h."""
-    if seconds is None or math.isnan(seconds):
-        return "–"
-    whole = round(seconds)
-    if whole < 120:
-        return f"{whole} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    if minutes < 48 * 60:
-        return f"{minutes // 60} h {minutes % 60:02} min"
-    hours = round(seconds / 3600)
-    return f"{hours // 24} d {hours % 24} h"
+    """A duration, such as 3 h 05 min, or a dash."""
+    return "–" if seconds is None or math.isnan(seconds) else show_duration(seconds)

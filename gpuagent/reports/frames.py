@@ -5,6 +5,7 @@ Every frame has its columns and their types, also when it is empty.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Protocol, TypeAlias
 
 import pandas as pd
@@ -15,6 +16,7 @@ from gpuagent.core.records import ReportScope
 TIME = "datetime64[us, UTC]"
 RUNS = {
     **dict.fromkeys(("runId", "userId", "goal", "status", "phase", "reason", "planner", "gpuType", "payer"), "str"),
+    "workloadHash": "str",
     **dict.fromkeys(("budgetTotal", "budgetRemaining", "settled", "held", "plannerCost"), "int64"),
     "maxHours": "float64",
     "tags": "object",
@@ -30,6 +32,10 @@ JOBS = {
     **dict.fromkeys(("expectedCost", "actualCost"), "int64"),
     **dict.fromkeys(("createdAt", "settledAt", "startedAt", "completedAt", "quoteExpiresAt"), TIME),
     "approval": "object",
+    **dict.fromkeys(("fault", "exitCode", "resumedFrom", "artifactUrl"), "str"),
+    **dict.fromkeys(("resumedFraction", "hoursSaved"), "float64"),
+    "outputs": "object",
+    "outputCount": "int64",
 }
 PAYMENTS = {
     **dict.fromkeys(("runId", "jobId", "vendorId", "paymentStatus", "currency", "payer", "payee", "x402TxId"), "str"),
@@ -43,6 +49,7 @@ PURCHASES = {
     **{name: PAYMENTS[name] for name in PAYMENT_COLUMNS},
     **{name: RUNS[name] for name in RUN_COLUMNS},
     **dict.fromkeys(("paid", "refunded", "cost"), "int64"),
+    "saved": "int64",
 }
 DECISIONS = {
     **dict.fromkeys(("decisionId", "runId"), "str"),
@@ -98,7 +105,8 @@ class Frames:
     """The data of a report, of one scope. past_jobs: by vendor, oldest first, of all users.
 
     purchases: one row per job, with its payment and its run. paid: what settled on chain; refunded: what of it came
-    back, where the job's record says that it cost less in the end (actualCost); cost = paid - refunded.
+    back, where the job's record says that it cost less in the end (actualCost); cost = paid - refunded. saved: the
+    price of the hours that a job did not have to buy, for it went on from a checkpoint, at its own price an hour.
     Of one vendor alone, purchases are the vendor's, runs those that bought there, and no planner cost belongs to it;
     whole_purchases and whole_decisions are all of these runs, for their budgets.
     """
@@ -168,7 +176,12 @@ def _purchases(jobs: Frame, payments: Frame, runs: Frame) -> Frame:
     joined["paid"] = joined.expectedCost.where(settled, 0)
     joined["cost"] = joined.actualCost.where(settled, 0)
     joined["refunded"] = joined.paid - joined.cost
+    joined["saved"] = [_saved(*row) for row in zip(joined.paid, joined.hours, joined.hoursSaved, strict=True)]
     return frame(joined, PURCHASES)
+
+
+def _saved(paid: int, hours: float, hours_saved: float) -> int:
+    return round(Decimal(int(paid)) * Decimal(str(hours_saved)) / Decimal(str(hours))) if hours > 0 else 0
 
 
 def _with_token_counts(decision: Row) -> Row:

@@ -14,7 +14,7 @@ from gpuagent.core.ports import Node
 from gpuagent.core.records import ReportScope
 from gpuagent.reports.charts.style import Marks, marks
 from gpuagent.reports.display import Display, parse_display
-from gpuagent.reports.figures import attention, headlines, runs, spend
+from gpuagent.reports.figures import attention, delivery, headlines, runs, spend
 from gpuagent.reports.figures.headlines import Headline, Window
 from gpuagent.reports.frames import Frame, Frames, read_frames
 from gpuagent.reports.period import Period, parse_period
@@ -71,6 +71,11 @@ class Report:
     def started(self) -> Frame:
         """Runs that were started in the period."""
         return runs.started_in(self.frames.runs, *self._window)
+
+    @cached_property
+    def delivered(self) -> Frame:
+        """Results that runs with a job file delivered, of those that were started in the period."""
+        return delivery.delivered(self.started, self.frames.whole_purchases)
 
     @cached_property
     def headlines(self) -> list[Headline]:

@@ -4,14 +4,18 @@ All texts are escaped.
 """
 
 import html
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum, auto
 from typing import Any
+from urllib.parse import urlsplit
 
 from gpuagent.core.money import usd
 from gpuagent.core.status import planner_label
+from gpuagent.core.text import is_web_url
+from gpuagent.core.units import show_size
 from gpuagent.reports.display import USD_ALONE, Display, cents, duration, moment, share
 from gpuagent.reports.figures.headlines import Headline
 from gpuagent.reports.frames import Frame
@@ -44,9 +48,15 @@ class Cell(Enum):
     HOURS = auto()
     TIME = auto()
     SECONDS = auto()
+    FILES = auto()
+    """Files with path, bytes and sha256, the hash on hover."""
+    LINK = auto()
+    """A vendor's web address, as a link that names its host."""
 
 
-LEFT_ALIGNED = (Cell.TEXT, Cell.ID, Cell.PLANNER)
+LEFT_ALIGNED = (Cell.TEXT, Cell.ID, Cell.PLANNER, Cell.FILES, Cell.LINK)
+FILES_SHOWN = 5
+_HOST = re.compile(r"[a-z0-9.:-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +86,10 @@ class Table:
         )
 
     def _cell(self, value: Any, kind: Cell) -> str:
+        if kind is Cell.FILES:
+            return f'<td class="t">{_files(value)}</td>'
+        if kind is Cell.LINK:
+            return f'<td class="t">{_link(value)}</td>'
         text = cell_text(value, kind, self.display)
         if kind is Cell.ID:  # long ones are cut by the page, so that they can be searched for
             return f'<td class="t id" title="{html.escape(text)}">{html.escape(text)}</td>'
@@ -89,6 +103,26 @@ class Table:
 
 def _side(kind: Cell) -> str:
     return ' class="t"' if kind in LEFT_ALIGNED else ' class="n"'
+
+
+def _files(files: Any) -> str:
+    """The first few files by path and size, each with its SHA-256 on hover."""
+    entries = [
+        f'<span title="SHA-256 {html.escape(file["sha256"])}">{html.escape(cell_text(file["path"], Cell.TEXT))}, '
+        f"{show_size(file['bytes']).replace(' ', '&nbsp;')}</span>"
+        for file in (files or ())[:FILES_SHOWN]
+    ]
+    more = [f"and {len(files) - FILES_SHOWN} more"] if len(files or ()) > FILES_SHOWN else []
+    return "<br>".join([*entries, *more])
+
+
+def _link(url: str) -> str:
+    """A link for an https address at a plain host, which the page does not load; else the text as it is."""
+    host = (urlsplit(url).hostname or "") if url.startswith("https://") and is_web_url(url) else ""
+    if not _HOST.fullmatch(host):
+        return html.escape(cell_text(url, Cell.TEXT))
+    address = html.escape(url)
+    return f'<a href="{address}" title="{address}" target="_blank" rel="noopener noreferrer">{host}</a>'
 
 
 def cell_text(value: Any, kind: Cell, display: Display = USD_ALONE) -> str:
@@ -172,6 +206,7 @@ RULES = """
 .rows table .t{text-align:left}
 .rows table .n{text-align:right}.rows table td.n{white-space:nowrap}
 .rows table .id{max-width:15em;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.rows table td a{overflow-wrap:anywhere}
 .rows input{float:right;padding:.2em .5em;font:inherit;font-size:.85em}
 .nothing{opacity:.8;font-style:italic}.alarm{font-weight:600}
 .cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(13.5em,1fr));gap:.7em;margin:1em 0}

@@ -8,10 +8,18 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from tests.support import delivered_run
 from tests.support.browser_notebook import SLOW_MS, Notebook
 
 Opened = Callable[[str], Notebook]
 CONTROLS = {"button", "textbox", "combobox", "listbox", "option", "checkbox", "spinbutton", "link", "slider", "radio"}
+DELIVER = """
+from gpuagent.session import connect
+from tests.support import delivered_run
+
+agent = connect().agent
+delivered_run.deliver(agent.store.connection.database, agent.ports.files, "{run_id}")
+"""
 PICTURES = {"image", "img", "progressbar", "table", "region"}
 
 
@@ -59,6 +67,7 @@ def test_a_run_by_hand_at_the_console(opened: Opened, screenshots: Path, capsys:
     notebook.sees("Phase SUCCESS")
     notebook.sees("3.15 USD")
     notebook.picture(screenshots / "console.png")
+    check_delivery(notebook, run_id, screenshots)
     with capsys.disabled():
         print(f"\nfirst useful screen: {first_screen_s:.1f} s after Run All, {restarted_s:.1f} s after a restart")
         print(f"a click on Tick: result seen {seen_ms - tick_ms:.0f} ms beyond the tick's own {tick_ms:.0f} ms")
@@ -104,6 +113,23 @@ def check_form(notebook: Notebook, screenshots: Path) -> None:
     notebook.write("Hours", "1")
     expect(notebook.button("Launch")).to_be_enabled()
     notebook.click("New run")
+
+
+def check_delivery(notebook: Notebook, run_id: str, screenshots: Path) -> None:
+    """Files and metrics that another process stores appear; a file is saved by its link; in four looks."""
+    notebook.sees("This run has no job file")
+    notebook.execute(DELIVER.format(run_id=run_id))
+    notebook.sees("try 2, gpu_vendor_2: resumed at 47%, loss 1.776 at step 200, completed")
+    for theme in ("Light", "Dark"):
+        notebook.command("apputils:change-theme", {"theme": f"JupyterLab {theme}"})
+        for width in (900, 1440):
+            notebook.page.set_viewport_size({"width": width, "height": 1900})
+            notebook.picture(screenshots / f"delivered-{theme.lower()}-{width}.png")
+    check_names(notebook, "File", "Get link", "Save files", "Metric", "Files")
+    notebook.page.get_by_label("File", exact=True).select_option("model.npz (160.0 kB, output of try 2)")
+    assert notebook.download("Get link", "Save model.npz") == delivered_run.MODEL
+    notebook.click("Save files")
+    notebook.sees(f"gpuagent-files/{run_id}")
 
 
 def set_up(notebook: Notebook) -> None:

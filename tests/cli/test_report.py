@@ -124,7 +124,7 @@ def test_the_notebook_runs_under_papermill(
     outputs = [output for cell in nbformat.read(notebook, 4).cells for output in cell.get("outputs", [])]
     assert any(spent in output.get("data", {}).get("text/html", "") for output in outputs)
     pictures = [output for output in outputs if "image/png" in output.get("data", {})]
-    assert len(pictures) == 7
+    assert len(pictures) == 8
     assert all(picture["metadata"]["image/png"]["alt"] for picture in pictures)
     assert (out / "report.html").stat().st_size > 10_000
 

@@ -6,7 +6,7 @@ import pytest
 
 from gpuagent.core.file_rules import FILE_RULES
 from gpuagent.core.policy import Policy, check, loosenings
-from gpuagent.core.units import parse_duration, parse_size, show_duration, show_size
+from gpuagent.core.units import exact_duration, exact_size, parse_duration, parse_size
 from gpuagent.errors import BadInput
 
 RULES = {rule.name: rule for rule in FILE_RULES}
@@ -70,9 +70,9 @@ def test_larger_files_and_more_receivers_need_a_reason_and_retention_does_not() 
 
 @pytest.mark.parametrize("number", [1, 999, 1_000, 1_024, 4_097, 64_000_000, 1_500_000_000, 2**40, 123_456_789])
 def test_a_size_is_read_back_exactly(number: int) -> None:
-    assert parse_size(show_size(number)) == number
+    assert parse_size(exact_size(number)) == number
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 60, 3_661, 86_400, 2_592_000])
 def test_a_duration_is_read_back_exactly(seconds: int) -> None:
-    assert parse_duration(show_duration(seconds)) == seconds
+    assert parse_duration(exact_duration(seconds)) == seconds

@@ -1,19 +1,28 @@
 """The control room, clicked through on real servers."""
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from gpuagent.core.context import Context, Thought
 from gpuagent.core.model import Observation, RunStatus
 from gpuagent.core.policy import Halt
+from gpuagent.panels.console import Console
 from gpuagent.panels.event_log import LINES_MAX
 from tests.panels.conftest import Seat
 from tests.support.scripted_planner import ScriptedPlanner, wait
 from tests.support.world import World
 
 Play = Callable[..., None]
+
+
+def timeless(screen: str) -> str:
+    """The screen without the durations on it, which grow."""
+    return re.sub(r"\d+ s so far", "so far", screen)
 
 
 class Broken:
@@ -78,6 +87,20 @@ def test_auto_ticks_through_a_failing_vendor(world: World, at_console: Play) -> 
     world.assert_balanced(world.store.load(run.run_id), transfers=2)
 
 
+def test_time_passes_on_the_screen_though_nothing_is_written(
+    world: World, at_console: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Console, "TIME_S", 0.02)
+    run = world.start()
+
+    async def scene(seat: Seat) -> None:
+        assert "s so far." in seat.screen()
+        world.market.clock.ahead_s += 180
+        await seat.sees(lambda: "3 min so far." in seat.screen())
+
+    at_console(scene, run.run_id)
+
+
 def test_pause_stops_auto(world: World, at_console: Play) -> None:
     run = world.start()
 
@@ -120,10 +143,10 @@ def test_a_new_console_opens_what_the_last_one_showed(world: World, at_console: 
         assert seat.console.run_id == new.run_id
         seat.console.runs.value = old.run_id
         await seat.sees(lambda: "Phase WAITING" in seat.screen())
-        screens.append(seat.screen())
+        screens.append(timeless(seat.screen()))
 
     async def again(seat: Seat) -> None:
-        screens.append(seat.screen())
+        screens.append(timeless(seat.screen()))
 
     at_console(scene)
     at_console(again, old.run_id)

@@ -61,14 +61,14 @@ def test_jobs_show_their_status_and_progress_and_vendors_texts_escaped() -> None
         "errorMessage": EVIL,
     }
     drawn = jobs_table(
-        [job, {**job, "progress": 7, "status": "running"}, {**job, "progress": None}], COLOURS, StatusText()
+        [job, {**job, "progress": 7, "status": "running"}, {**job, "progress": None}], COLOURS, StatusText(), {}
     )
     assert "<script" not in drawn
     assert re.findall(r'aria-valuenow="(\d+)"', drawn) == ["48", "100", "0"]
     assert ">48%<" in drawn
-    assert f"running, {EVIL}" not in jobs_table([job], COLOURS, StatusText(jobs={"j1": f"running, {EVIL}"}))
-    assert "running, 48 %" in jobs_table([job], COLOURS, StatusText(jobs={"j1": "running, 48 %"}))
-    assert "No job yet" in jobs_table([], COLOURS, StatusText())
+    assert f"running, {EVIL}" not in jobs_table([job], COLOURS, StatusText(jobs={"j1": f"running, {EVIL}"}), {})
+    assert "running, 48 %" in jobs_table([job], COLOURS, StatusText(jobs={"j1": "running, 48 %"}), {})
+    assert "No job yet" in jobs_table([], COLOURS, StatusText(), {})
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ def november(book: report_history.Book) -> Report:
 #   hours       A 1, B 2, G 1 for 1.40 + 1.80 + 2.60 + 2.00 + 1.80 = 9.60 of ended jobs   F 1 for 1.40
 #   runs        A, B, C, D, E, H; A, B of A, B, C                                         F, G; both
 #   to success  A 7320 s, B 7200 s                                                        F 3600 s, G 4200 s
+#   delivered   none has a job file                                                       -
 HEADLINES: list[tuple[str, Any, Any]] = [
     ("Spent", "11.43", "1.40"),
     ("Paid to vendors", "12.40", "1.40"),
@@ -38,6 +39,9 @@ HEADLINES: list[tuple[str, Any, Any]] = [
     ("Runs started", 6, 2),
     ("Runs completed, of those that ended", 2 / 3, 1.0),
     ("Median time to success", 7260.0, 3900.0),
+    ("Cost of a delivered result", None, None),
+    ("Hours bought twice", 0.0, 0.0),
+    ("Saved by resuming", "0", "0"),
 ]
 
 

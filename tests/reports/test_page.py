@@ -66,7 +66,7 @@ def assert_offline(page: str) -> PageContent:
 def test_the_page_stands_alone(page: str) -> None:
     content = assert_offline(page)
     assert all(content.alts)
-    assert len(content.alts) == 7
+    assert len(content.alts) == 8
     text = " ".join(content.texts)
     for phrase in ("11.43 USD", "29.8%", "2 h 01 min", "gpu_vendor_3", "worse than advertised", "Not checked"):
         assert phrase in text

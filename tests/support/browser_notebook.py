@@ -24,6 +24,10 @@ CELLS = """() => window.jupyterapp.shell.currentWidget.content.model.sharedModel
   .map(cell => ({count: cell.execution_count,
                  errors: cell.outputs.filter(o => o.output_type === 'error').map(o => o.ename + ': ' + o.evalue)}))"""
 
+EXECUTE = """async code => {
+  const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+  return (await kernel.requestExecute({code, silent: true}).done).content;
+}"""
 CLICK = """async ([name, result]) => {
   const panel = document.querySelector('.ga-panel');
   const button = [...panel.querySelectorAll('button')].find(button => button.textContent === name);
@@ -66,6 +70,11 @@ class Notebook:
     def command(self, name: str, arguments: dict[str, str] | None = None) -> None:
         self.page.evaluate("call => window.jupyterapp.commands.execute(...call)", [name, arguments or {}])
 
+    def execute(self, code: str) -> None:
+        """Run code in the notebook's kernel, as another process would that writes to its database."""
+        reply = self.page.evaluate(EXECUTE, code)
+        assert reply["status"] == "ok", reply
+
     def restart_kernel(self) -> None:
         """The kernel anew, and no output left."""
         self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
@@ -91,6 +100,14 @@ class Notebook:
         """Milliseconds of the work itself, as the first group of `result` says in seconds, and until it was seen."""
         work_ms, seen_ms = self.page.evaluate(CLICK, [name, result])
         return work_ms, seen_ms
+
+    def download(self, button: str, link: str) -> bytes:
+        """Click a button, then the link that it brings, and read the file that the browser saves."""
+        self.click(button)
+        anchor = self.page.locator(".ga-panel").get_by_role("link", name=link, exact=True)
+        with self.page.expect_download(timeout=SLOW_MS) as download:
+            anchor.click(timeout=SLOW_MS)
+        return download.value.path().read_bytes()
 
     def picture(self, file: Path) -> None:
         self.page.locator(".ga-panel").screenshot(path=file)

@@ -1461,6 +1461,27 @@ MUTANTS = (
         "tests/schedule/test_run_name.py -k started_once",
     ),
     Mutant(
+        "the console copies a file whose content was altered",
+        "gpuagent/panels/file_copies.py",
+        "    if digest.hexdigest() != file.sha256:",
+        "    if False:",
+        "tests/panels/test_files_form.py -k altered",
+    ),
+    Mutant(
+        "the console writes a copy wherever a file's name leads",
+        "gpuagent/panels/file_copies.py",
+        "        if problem := path_problem(file.path):",
+        '        if problem := "":',
+        "tests/panels/test_files_form.py -k altered",
+    ),
+    Mutant(
+        "a report makes a link of any artifact address",
+        "gpuagent/reports/tables.py",
+        "    if not _HOST.fullmatch(host):",
+        "    if not url:",
+        "tests/reports/test_delivery.py -k hostile",
+    ),
+    Mutant(
         "a click while another is at work counts",
         "gpuagent/panels/kit/tasks.py",
         "        if self.busy:",

@@ -6,7 +6,6 @@ Money is Decimal128 USD, times are dates, ids are ObjectIds; fields are camelCas
 import hashlib
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from hashlib import sha256
 from typing import Any
 
 from bson import ObjectId
@@ -45,8 +44,6 @@ def run_document(run: Run) -> Document:
         "budgetTotal": money(run.budget),
         "gpuType": run.gpu_type,
         "maxHours": float(run.max_hours),
-        "workload": run.workload,
-        "workloadHash": sha256(run.workload.encode()).hexdigest() if run.workload else "",
         "planner": run.planner,
         "plannerArms": [{"planner": name, "weight": weight} for name, weight in run.planner_arms],
         "payer": run.payer,

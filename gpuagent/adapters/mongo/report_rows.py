@@ -33,8 +33,11 @@ RUN = {
     "runId": {"$toString": "$_id"},
     **{name: _atomic(f"${name}") for name in ("budgetTotal", "budgetRemaining", "settled", "held", "plannerCost")},
     **dict.fromkeys(("userId", "goal", "status", "phase", "reason", "gpuType", "maxHours", "tags", "payer"), 1),
-    **dict.fromkeys(("planner", "plannerArms", "createdAt", "updatedAt"), 1),
+    **dict.fromkeys(("planner", "plannerArms", "createdAt", "updatedAt", "workloadHash"), 1),
 }
+OUTPUTS = {"$filter": {"input": {"$ifNull": ["$files", []]}, "cond": {"$eq": ["$$this.kind", "output"]}}}
+OUTPUTS_MAX = 50
+"""Outputs of a job whose names a report has; it has the number of all."""
 JOB = {
     "_id": 0,
     "jobId": {"$toString": "$_id"},
@@ -44,7 +47,13 @@ JOB = {
     "hours": "$jobParams.maxHours",
     "quoteExpiresAt": "$quote.expiresAt",
     **dict.fromkeys(("ordinal", "vendorId", "state", "status", "cause", "errorMessage", "vendorJobId"), 1),
-    **dict.fromkeys(("createdAt", "settledAt", "startedAt", "completedAt", "approval"), 1),
+    **dict.fromkeys(("createdAt", "settledAt", "startedAt", "completedAt", "approval", "fault", "artifactUrl"), 1),
+    "exitCode": {"$toString": "$exitCode"},
+    "resumedFrom": {"$toString": "$resumedFrom.jobId"},
+    "resumedFraction": "$resumedFrom.fraction",
+    "hoursSaved": {"$toDouble": {"$ifNull": ["$hoursSaved", 0]}},
+    "outputs": {"$slice": [OUTPUTS, OUTPUTS_MAX]},
+    "outputCount": {"$size": OUTPUTS},
 }
 PAYMENT = {
     "_id": 0,

@@ -47,6 +47,9 @@ _SHEET = """
 .ga .note.ask { border-color: #e69f00; }
 .ga svg { display: block; width: 100%; max-width: 1118px; height: auto; }
 .ga svg text { fill: currentColor; font-family: var(--jp-ui-font-family, system-ui, sans-serif); }
+.ga svg.chart { max-width: 760px; }
+.ga svg.sample { display: inline-block; width: 26px; height: 10px; margin-right: 6px; }
+.ga .tries { flex-direction: column; }
 .ga a { color: var(--jp-content-link-color, #0b57a4); }
 .ga-panel .widget-html-content { line-height: 1.45; height: auto; }
 .ga-panel .widget-html { height: auto; min-height: 0; margin: 0; }

@@ -3,6 +3,7 @@
 Money in files is exact: USD with 6 decimals, in CSV as plain numbers, in Parquet as decimal128. Times are ISO 8601 UTC.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ FILE_NAMES = {"html": "report.html", "focus": "focus.csv", "journal": "journal.c
 MONEY = {
     *("budgetTotal", "budgetRemaining", "settled", "held", "plannerCost"),
     *("expectedCost", "actualCost", "paid", "refunded", "cost", "amount", "basePricePerHour"),
+    "saved",
 }
 MICROSECONDS = "%Y-%m-%dT%H:%M:%S.%fZ"
 SECONDS = "%Y-%m-%dT%H:%M:%SZ"
@@ -84,8 +86,9 @@ def html(report: Report) -> str:
 def tables(report: Report) -> Mapping[str, Frame]:
     """The tables of csv and parquet, money as Decimal USD: purchases and runs of the period, paid answers, vendors."""
     started = report.started
+    purchases = _purchases_of_period(report).drop(columns=["approval"])
     frames_by_name = {
-        "purchases": _purchases_of_period(report).drop(columns=["approval"]),
+        "purchases": purchases.assign(outputs=purchases.outputs.map(_outputs_text).astype("str")),
         "runs": started.assign(plannerArms=started.plannerArms.map(_arms_text)),
         "planner": report.decisions,
         "vendors": report.frames.vendors,
@@ -100,6 +103,12 @@ def _purchases_of_period(report: Report) -> Frame:
     times = purchases[["createdAt", "settledAt", "completedAt"]]
     within = (times >= report.period.since) & (times < report.period.until)
     return purchases[within.any(axis=1)].reset_index(drop=True)
+
+
+def _outputs_text(outputs: Any) -> str:
+    """The outputs of a job as JSON, for a file has no lists."""
+    names = ("path", "bytes", "sha256")
+    return json.dumps([{name: file[name] for name in names} for file in outputs], ensure_ascii=False) if outputs else ""
 
 
 def _arms_text(arms: Any) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from gpuagent.core.money import usd
 from gpuagent.reports.display import USD_ALONE, Display, duration, share
-from gpuagent.reports.figures import runs, spend
+from gpuagent.reports.figures import delivery, runs, spend
 from gpuagent.reports.figures.spend import JobResult
 from gpuagent.reports.frames import Frames
 
@@ -42,6 +42,9 @@ HEADLINES = {
     "Runs started": (Unit.COUNT, 0),
     "Runs completed, of those that ended": (Unit.SHARE, 1),
     "Median time to success": (Unit.TIME, -1),
+    "Cost of a delivered result": (Unit.USD, -1),
+    "Hours bought twice": (Unit.GPU_HOURS, -1),
+    "Saved by resuming": (Unit.USD, 1),
 }
 """The unit of each, and whether more is better (+1), worse (-1) or neither."""
 
@@ -139,6 +142,7 @@ def headline_values(frames: Frames, since: pd.Timestamp, until: pd.Timestamp) ->
     started = runs.started_in(frames.runs, since, until)
     ended = started[started.status != "running"]
     times = runs.times_to_success(started, frames.purchases)
+    results = delivery.delivered(started, frames.whole_purchases)
     return {
         "Spent": cost + planner_cost,
         "Paid to vendors": int(paid.paid.sum()),
@@ -152,6 +156,9 @@ def headline_values(frames: Frames, since: pd.Timestamp, until: pd.Timestamp) ->
         "Runs started": len(started),
         "Runs completed, of those that ended": _share(int((ended.status == "completed").sum()), len(ended)),
         "Median time to success": float(times.seconds.median()) if len(times) else None,
+        "Cost of a delivered result": delivery.mean_cost(results),
+        "Hours bought twice": float(results.twiceHours.sum()),
+        "Saved by resuming": int(results.saved.sum()),
     }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from gpuagent.reports.page import ReportSection
 from gpuagent.reports.report import Report
+from gpuagent.reports.sections.delivery import delivered
 from gpuagent.reports.sections.money import cost_per_hour, overview, payments, spending, waste
 from gpuagent.reports.sections.work import attention, budgets, chain, planners, reliability, time_to_success
 
@@ -11,6 +12,7 @@ ALL: tuple[Callable[[Report], ReportSection], ...] = (
     overview,
     spending,
     cost_per_hour,
+    delivered,
     waste,
     reliability,
     time_to_success,

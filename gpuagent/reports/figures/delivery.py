@@ -1,0 +1,63 @@
+"""Results that runs with a job file delivered: the cost of each, what was bought twice, what resuming saved. Pure."""
+
+from decimal import Decimal
+
+import pandas as pd
+
+from gpuagent.reports.frames import TIME, Frame, frame
+
+DELIVERED = {
+    **dict.fromkeys(("runId", "userId", "goal", "gpuType"), "str"),
+    "jobs": "int64",
+    **dict.fromkeys(("hours", "boughtHours", "twiceHours", "savedHours"), "float64"),
+    **dict.fromkeys(("cost", "saved"), "int64"),
+    "outputs": "object",
+    "outputCount": "int64",
+    "artifactUrl": "str",
+    "createdAt": TIME,
+}
+
+
+def delivered(runs: Frame, purchases: Frame) -> Frame:
+    """The runs with a job file that completed, dearest first. purchases: all of these runs, whoever the vendor.
+
+    jobs: those that were paid. hours: the run's. boughtHours: of all its paid jobs; twiceHours: those beyond the run's,
+    which a failed job had been paid for already. savedHours, saved: what would have been bought besides, had every
+    job begun anew. cost: what the paid jobs cost in the end. outputs: of the job that completed.
+    """
+    completed = runs[(runs.status == "completed") & (runs.workloadHash != "")]
+    settled = purchases[(purchases.state == "settled") & purchases.runId.isin(completed.runId)]
+    jobs_by_run = dict(iter(settled.groupby("runId")))
+    rows = [_result(run, jobs_by_run.get(run.runId, settled.head(0))) for run in completed.itertuples()]
+    results = frame(pd.DataFrame(rows, columns=list(DELIVERED)), DELIVERED)
+    return results.sort_values(["cost", "createdAt"], ascending=[False, True], kind="stable", ignore_index=True)
+
+
+def mean_cost(results: Frame) -> int | None:
+    """Atomic units for a delivered result; None without any."""
+    return round(Decimal(int(results.cost.sum())) / len(results)) if len(results) else None
+
+
+def _result(run: object, jobs: Frame) -> dict[str, object]:
+    values = {name: getattr(run, name) for name in ("runId", "userId", "goal", "gpuType", "createdAt")}
+    needed, bought = Decimal(str(run.maxHours)), _hours(jobs.hours)  # type: ignore[attr-defined]
+    successful = jobs[jobs.status == "completed"]
+    last = successful.iloc[-1] if len(successful) else None
+    return {
+        **values,
+        "jobs": len(jobs),
+        "hours": float(needed),
+        "boughtHours": float(bought),
+        "twiceHours": float(max(Decimal(0), bought - needed)),
+        "savedHours": float(_hours(jobs.hoursSaved)),
+        "cost": int(jobs.cost.sum()),
+        "saved": int(jobs.saved.sum()),
+        "outputs": () if last is None else last.outputs,
+        "outputCount": 0 if last is None else last.outputCount,
+        "artifactUrl": "" if last is None else last.artifactUrl,
+    }
+
+
+def _hours(values: "pd.Series[float]") -> Decimal:
+    """Their sum, exact in the decimals in which hours are bought."""
+    return sum((Decimal(str(hours)) for hours in values), Decimal(0))

@@ -1,0 +1,30 @@
+"""The section on what runs with a job file delivered."""
+
+from gpuagent.reports.charts import delivery as charts
+from gpuagent.reports.page import ReportSection
+from gpuagent.reports.report import Report
+from gpuagent.reports.tables import Cell, Table
+
+
+def delivered(report: Report) -> ReportSection:
+    """The cost of each delivered result, what was bought twice for it, and what resuming saved."""
+    columns = {
+        "runId": ("run", Cell.ID),
+        "goal": ("goal", Cell.TEXT),
+        "jobs": ("jobs paid", Cell.COUNT),
+        "hours": ("hours needed", Cell.HOURS),
+        "twiceHours": ("bought twice", Cell.HOURS),
+        "savedHours": ("saved", Cell.HOURS),
+        "cost": ("cost, USD", Cell.BOTH),
+        "saved": ("saved, USD", Cell.AMOUNT),
+        "outputs": ("files", Cell.FILES),
+        "artifactUrl": ("artifact", Cell.LINK),
+    }
+    empty = "No run of this period that has a job file has completed yet."
+    table = Table("Dearest first", report.delivered, columns, empty, report.display)
+    note = (
+        "Runs of this period that have a job file and completed. Needed: the hours of the job file; what was bought "
+        "beyond them was paid for before and lost. Saved: what would have been bought besides without checkpoints, at "
+        "the price of the job that went on. The command gpuagent run files RUN fetches the files."
+    )
+    return ReportSection("Delivered results", note, [charts.delivered(report.delivered), table])
