@@ -49,6 +49,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     ),
     "tests/cli/test_job.py": ("gpuagent.cli.job",),
     "tests/cli/test_planners.py": ("gpuagent.cli.planners",),
+    "tests/cli/test_run_job.py": ("gpuagent.core.shipment", "gpuagent.render.policy"),
     "tests/cli/test_report.py": ("gpuagent.cli.report",),
     "tests/cli/test_wallet.py": ("gpuagent.cli.wallet",),
     "tests/mock_vendor/test_mock_faults.py": (

@@ -1,6 +1,6 @@
 """The dry run: plan, quotes, 402 offers and the policy's verdicts on live vendors. Nothing is signed or reserved."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gpuagent.agent import market
 from gpuagent.agent.decide import decide
@@ -11,7 +11,9 @@ from gpuagent.core import policy
 from gpuagent.core.context import Candidate
 from gpuagent.core.model import Action, Decision, Quote, Reserved, Run, RunStatus, Vendor
 from gpuagent.core.money import show_usd
+from gpuagent.core.orders import order_text
 from gpuagent.core.ports import Ports
+from gpuagent.core.shipment import Shipment, shipment
 from gpuagent.core.terms import agreed, derived_job_id
 from gpuagent.errors import VendorError, WalletUnfunded
 
@@ -33,6 +35,7 @@ class DryRun:
     """The next purchase as it would be. would_pay: the payment of the next ticks, or None; then why_not says why.
 
     planner_cost: what asking the planner cost, in atomic units. It is charged to no run.
+    shipment: what would be sent to whom, None for a run without a workload.
     """
 
     lines: tuple[Line, ...]
@@ -40,6 +43,7 @@ class DryRun:
     would_pay: Line | None
     why_not: str
     planner_cost: int = 0
+    shipment: Shipment | None = None
 
 
 def simulate(run: Run, ports: Ports) -> DryRun:
@@ -54,6 +58,10 @@ def simulate(run: Run, ports: Ports) -> DryRun:
     rules = ports.store.policy()
     check_halt(rules, run)
     survey = market.survey(run, rules, ports)
+    return replace(_purchase(run, rules, survey, ports), shipment=_shipment(run, rules, survey))
+
+
+def _purchase(run: Run, rules: policy.Policy, survey: Survey, ports: Ports) -> DryRun:
     try:
         survey, spendable = solvent(run, survey, ports)
     except WalletUnfunded as error:
@@ -65,6 +73,13 @@ def simulate(run: Run, ports: Ports) -> DryRun:
         return DryRun(lines, decision, None, str(answer.problem or decision.reason), answer.cost)
     (choice,) = [line for line in lines if line.vendor.vendor_id == decision.vendor_id]
     return DryRun(lines, decision, None if choice.refusals else choice, "; ".join(choice.refusals), answer.cost)
+
+
+def _shipment(run: Run, rules: policy.Policy, survey: Survey) -> Shipment | None:
+    """What the vendors were asked to quote: the same order from each."""
+    orders = [quote.order for quote in survey.quotes.values() if quote.order]
+    order = orders[0] if orders else order_text(run.workload, None)
+    return shipment(order, survey.vendors.values(), getattr(rules, "inputs_to", "any"))
 
 
 def _idle(run: Run) -> str:

@@ -1,22 +1,26 @@
 """The start of a run: check the order, then save the run. Nothing is quoted or signed yet."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from gpuagent.agent.guard import check_clocks
+from gpuagent.agent.inputs import check_sizes, keep_inputs
 from gpuagent.agent.market import candidates
 from gpuagent.core import gpus
 from gpuagent.core.model import HOURS_MIN, JOBS_MAX, Run
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Ports
+from gpuagent.core.workload import Source, Workload
 from gpuagent.errors import BadInput, WalletUnfunded
 
 GOAL_MAX = 2_000
 TAG_MAX = 100
 WEIGHT_MAX = 1000
 HOURS_MAX = Decimal(24 * 30)
+GPU_TYPE, HOURS = "A100", Decimal(1)
+"""What is bought where neither the order nor a workload says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,46 +28,76 @@ class Order:
     """An order for a run. budget in atomic units, max_hours in GPU hours; no vendor_ids: any enabled vendor.
 
     planner: who chooses. planners: several instead, each with its weight; each run gets one of them, by its id.
+    workload: what is to run, its inputs named by their SHA-256; then goal, gpu_type and max_hours follow from it.
+    sources: of the inputs that the file store may lack, by SHA-256.
     """
 
     goal: str
     budget: int
-    gpu_type: str = "A100"
-    max_hours: Decimal = Decimal(1)
+    gpu_type: str = ""
+    max_hours: Decimal | None = None
     user_id: str = "local"
     planner: str = "stub"
     planners: tuple[tuple[str, int], ...] = ()
     jobs_open_max: int = 1
     vendor_ids: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    workload: Workload | None = None
+    sources: Mapping[str, Source] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def terms(self) -> tuple[str, str, Decimal]:
+        """The goal, the GPU type and the hours that are ordered. Raises BadInput where the workload differs."""
+        job = self.workload
+        if job is None:
+            return self.goal.strip(), self.gpu_type or GPU_TYPE, HOURS if self.max_hours is None else self.max_hours
+        if job.resources.gpu_count > 1:
+            raise BadInput(f"resources.gpu is {job.resources.gpu}: one GPU for a job is supported, and no more yet")
+        gpu_type = job.resources.gpu_type
+        if self.gpu_type and not gpus.is_same(self.gpu_type, gpu_type):
+            raise BadInput(
+                f"the job file asks for {gpu_type} (resources.gpu), and the order for {self.gpu_type}: "
+                "change the job file, or leave the GPU out of the order"
+            )
+        if self.max_hours not in (None, job.hours):
+            raise BadInput(
+                f"the job file asks for {job.hours} hours (max_duration), and the order for {self.max_hours}: "
+                "change the job file, or leave the hours out of the order"
+            )
+        return self.goal.strip() or job.name, gpu_type, job.hours
 
 
 def start(order: Order, ports: Ports, run_id: str = "") -> Run:
-    """The new run, saved. Raises as prepare() does, and DuplicateRun for an id that is taken; nothing was written then.
+    """The new run, saved. Raises as prepare() does, and DuplicateRun for an id that is taken; no run was written then.
 
+    The inputs of a workload are kept before; where that fails there is no run.
     run_id: 24 hex digits, for a caller that may repeat its order and must start one run; a new one unless given.
     """
     run = prepare(order, ports, run_id)
+    if order.workload:
+        run = replace(run, workload=keep_inputs(order.workload, order.sources, ports).canonical)
     ports.store.create(run)
     return run
 
 
 def prepare(order: Order, ports: Ports, run_id: str = "") -> Run:
     """The new run, not saved. Raises BadInput, UnknownVendor, WalletUnfunded, ClocksDiffer."""
-    _check(order, ports)
+    goal, gpu_type, max_hours = order.terms
+    _check(order, goal, max_hours, ports)
     check_clocks(ports)
     run_id = run_id or ports.store.new_id()
     run = Run(
         run_id=run_id,
         user_id=order.user_id,
-        goal=order.goal.strip(),
+        goal=goal,
         budget=order.budget,
-        gpu_type=order.gpu_type,
-        max_hours=order.max_hours,
+        gpu_type=gpu_type,
+        max_hours=max_hours,
         planner=assigned_planner(run_id, order.planners) if order.planners else order.planner,
         planner_arms=order.planners,
         payer=ports.wallet.address,
         network=ports.wallet.token.network,
+        workload=order.workload.canonical if order.workload else "",
         created_at=ports.clock.now(),
         vendor_ids=tuple(dict.fromkeys(order.vendor_ids)),
         jobs_open_max=order.jobs_open_max,
@@ -113,13 +147,15 @@ def parse_planners(texts: Sequence[str]) -> tuple[tuple[str, int], ...]:
     return tuple(arms)
 
 
-def _check(order: Order, ports: Ports) -> None:
-    if not order.goal.strip() or len(order.goal) > GOAL_MAX:
+def _check(order: Order, goal: str, max_hours: Decimal, ports: Ports) -> None:
+    if not goal or len(goal) > GOAL_MAX:
         raise BadInput(f"a goal is a text of 1 to {GOAL_MAX} characters")
     if order.budget <= 0:
         raise BadInput("a budget is more than 0 USD")
-    if not order.max_hours.is_finite() or not HOURS_MIN <= order.max_hours <= HOURS_MAX:
+    if not max_hours.is_finite() or not HOURS_MIN <= max_hours <= HOURS_MAX:
         raise BadInput(f"hours are at least {HOURS_MIN} and at most {HOURS_MAX}")
+    if order.workload:
+        check_sizes(order.workload)
     if not 1 <= order.jobs_open_max <= JOBS_MAX:
         raise BadInput(f"1 to {JOBS_MAX} jobs may be open at once")
     if any(not 0 < len(tag) <= TAG_MAX or not tag.isprintable() for tag in order.tags):

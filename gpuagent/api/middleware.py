@@ -6,8 +6,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gpuagent.api import problems
 
-BODY_MAX = 64 * 1024
-TOO_LARGE = f"a body is at most {BODY_MAX} bytes"
+BODY_MAX, JOB_MAX, PIECE_MAX = 64 * 1024, 1_000_000, 4_000_000
+"""Bytes of a body; of one with a job and small inputs; of a piece of a file."""
 _HEAD = "gpuagent.head"
 
 
@@ -53,6 +53,14 @@ class HeadRequests:
         await self.app({**scope, "method": "GET", _HEAD: True}, receive_or_leave, send_head)
 
 
+def body_max(scope: Scope) -> int:
+    """The bytes that the body of a request may have."""
+    method, path = scope.get("method"), str(scope.get("path", ""))
+    if method == "PUT" and path.startswith("/api/files/"):
+        return PIECE_MAX
+    return JOB_MAX if path == "/api/agent-start" else BODY_MAX
+
+
 class BodyLimit:
     """Middleware that refuses large bodies with a problem document; the framework's own limit answers in plain text."""
 
@@ -60,19 +68,20 @@ class BodyLimit:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        size = 0
+        size, size_max = 0, body_max(scope)
+        too_large = f"a body is at most {size_max} bytes here"
 
         async def receive_limited() -> Message:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
-            if size > BODY_MAX:
-                raise HTTPException(413, TOO_LARGE)
+            if size > size_max:
+                raise HTTPException(413, too_large)
             return message
 
         length = dict(scope.get("headers", ())).get(b"content-length", b"0")
-        if scope["type"] == "http" and length.isdigit() and int(length) > BODY_MAX:
-            problem = problems.ProblemError(413, "content_too_large", TOO_LARGE)
+        if scope["type"] == "http" and length.isdigit() and int(length) > size_max:
+            problem = problems.ProblemError(413, "content_too_large", too_large)
             await problems.response(problem, Request(scope))(scope, receive, send)
         else:
             await self.app(scope, receive_limited if scope["type"] == "http" else receive, send)

@@ -45,7 +45,7 @@ def with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
     return CORSMiddleware(
         app,
         allow_origins=origins,
-        allow_methods=("GET", "HEAD", "POST"),
+        allow_methods=("GET", "HEAD", "POST", "PUT"),
         allow_headers=REQUEST_HEADERS,
         expose_headers=RESPONSE_HEADERS,
     )
@@ -63,7 +63,9 @@ def is_from_own_pages(http: HTTPConnection, origins: Sequence[str]) -> bool:
 
 
 def is_simple(http: HTTPConnection) -> bool:
-    """Whether a browser would send the request for a page of any origin without asking: all but a POST of JSON."""
+    """Whether a browser would send the request for a page of any origin without asking: not a PUT, nor JSON's POST."""
+    if http.scope.get("method") == "PUT":
+        return False
     media_type = http.headers.get("content-type", "").partition(";")[0].strip().lower()
     return http.scope.get("method") != "POST" or not _JSON.fullmatch(media_type)
 

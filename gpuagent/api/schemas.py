@@ -8,6 +8,7 @@ from pydantic.alias_generators import to_camel
 
 from gpuagent.agent.start import GOAL_MAX, TAG_MAX
 from gpuagent.core.model import JOBS_MAX
+from gpuagent.core.workload import FILES_MAX
 
 RUN_ID = "66a1f2c9d53a3f9ef1f0c123"
 
@@ -45,16 +46,24 @@ class StartRequest(RequestBody):
     )
 
     user_id: Annotated[str, Field(min_length=1, max_length=200)]
-    goal: Annotated[str, Field(min_length=1, max_length=GOAL_MAX)]
+    goal: Annotated[str, Field(max_length=GOAL_MAX, description="may be empty with a job, whose name it is then")] = ""
     budget_total: Annotated[Usd, Field(description="USD, at most 6 decimals", gt=0)]
-    gpu_type: ShortText = "A100"
-    max_hours: Annotated[Hours, Field(description="GPU hours to buy")] = Decimal(1)
+    gpu_type: Annotated[ShortText | None, Field(description="none: the job's, or A100")] = None
+    max_hours: Annotated[Hours | None, Field(description="GPU hours to buy; none: the job's max_duration, or 1")] = None
     vendor_ids: Annotated[list[ShortText], Field(max_length=50, description="empty: any enabled vendor")] = []
     tags: Annotated[list[Tag], Field(max_length=20)] = []
     planner: Annotated[
         str, Field(max_length=200, description="stub (rules) or llm, or NAME=WEIGHT,… to compare; empty: the default")
     ] = ""
     jobs_open_max: Annotated[int, Field(strict=True, ge=1, le=JOBS_MAX)] = 1
+    job: Annotated[
+        dict[str, Any] | str | None,
+        Field(description="what is to run: a job file, as an object or as its YAML text"),
+    ] = None
+    inputs: Annotated[
+        dict[str, str],
+        Field(max_length=FILES_MAX, description="small inputs of the job in base64, by path, 64 KiB each at most"),
+    ] = {}
 
 
 class TickRequest(RequestBody):
@@ -129,6 +138,19 @@ class RunResponse(ResponseBody):
     settled: float
     held: float
     planner_cost: float
+
+
+class UploadResponse(ResponseBody):
+    """How far a file has come. complete: jobs may name it by its SHA-256."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"sha256": "0" * 64, "size": 1024, "received": 1024, "complete": True}}
+    )
+
+    sha256: str
+    size: int
+    received: int
+    complete: bool
 
 
 class RunListResponse(ResponseBody):

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from gpuagent.cli.common import AsJson, errors_explained, print_json
+from gpuagent.cli.job_options import JobEnv, JobRoot, variables
 from gpuagent.errors import BadInput
 
 jobs = typer.Typer(no_args_is_help=True, help="Job files: what is to run, with which files, and when it is done.")
@@ -23,16 +24,15 @@ def job_schema() -> None:
 @jobs.command("check")
 def job_check(
     file: File,
-    env: Annotated[
-        list[str] | None, typer.Option("-e", "--env", help="NAME=VALUE: replaces or adds a variable.")
-    ] = None,
+    env: JobEnv = None,
+    root: JobRoot = None,
     as_json: AsJson = False,
 ) -> None:
     """Check a job file and its inputs. Says by line and field what is wrong."""
     from gpuagent.wire.job_file import load_job
 
     with errors_explained():
-        workload, files = load_job(file, variables(env or []))
+        workload, files = load_job(file, variables(env or []), root)
         if as_json:
             print_json({"workload": workload.model_dump(mode="json", exclude_none=True), "sha256": workload.sha256})
             return
@@ -53,12 +53,3 @@ def job_import(
         except OSError as error:
             raise BadInput(f"{file} cannot be read: {error.strerror}") from None
         typer.echo(import_job(body, file.name), nl=False)
-
-
-def variables(assignments: list[str]) -> dict[str, str]:
-    """The variables of NAME=VALUE arguments. Raises BadInput."""
-    pairs = [assignment.partition("=") for assignment in assignments]
-    for name, sign, _ in pairs:
-        if not sign or not name:
-            raise BadInput(f"-e {name} lacks a value: write NAME=VALUE")
-    return {name: value for name, _, value in pairs}

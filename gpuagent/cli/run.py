@@ -20,6 +20,7 @@ from gpuagent.cli.common import (
     open_database,
     print_json,
 )
+from gpuagent.cli.job_options import JobEnv, JobFile, JobRoot, read_job
 from gpuagent.cli.watch import following
 from gpuagent.errors import BadInput
 
@@ -32,10 +33,13 @@ runs = typer.Typer(no_args_is_help=True, help="Start runs, tick them, show them.
 
 @runs.command("start")
 def run_start(
-    goal: Annotated[str, typer.Option(help="What the run is for.")],
     budget: Annotated[str, typer.Option(help="The budget in USD, such as 5 or 1.40.")],
-    gpu: Annotated[str, typer.Option(help="The GPU type.")] = "A100",
-    hours: Annotated[str, typer.Option(help="GPU hours to buy.")] = "1",
+    goal: Annotated[str, typer.Option(help="What the run is for; default: the job's name.")] = "",
+    job: JobFile = None,
+    env: JobEnv = None,
+    root: JobRoot = None,
+    gpu: Annotated[str, typer.Option(help="The GPU type; default: the job's, or A100.")] = "",
+    hours: Annotated[str, typer.Option(help="GPU hours to buy; default: the job's max_duration, or 1.")] = "",
     vendor: Annotated[list[str] | None, typer.Option(help="Buy only from this vendor; may be repeated.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="A tag for reports; may be repeated.")] = None,
     open_jobs: Annotated[int, typer.Option(help="How many jobs may be open at once.")] = 1,
@@ -47,24 +51,29 @@ def run_start(
     dry_run: Annotated[bool, typer.Option(help="Only show what would be paid, and what forbids it.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Start a run. It does nothing until it is ticked."""
+    """Start a run: of a job file, or of a goal alone. It does nothing until it is ticked."""
     from gpuagent import settings
     from gpuagent.agent.start import Order, parse_planners, prepare, start
     from gpuagent.core.money import parse_usd
 
     with errors_explained(), open_agent() as agent:
+        if not goal and not job:
+            raise BadInput("say what the run is for: --goal TEXT, or --job FILE with what is to run")
         planners = parse_planners(planner or [settings.read().planner])
+        sealed = read_job(job, env, root)
         order = Order(
             goal=goal,
             budget=parse_usd(budget),
             gpu_type=gpu,
-            max_hours=_hours(hours),
+            max_hours=_hours(hours) if hours else None,
             user_id=user,
             planner=planners[0][0],
             planners=planners if len(planners) > 1 else (),
             jobs_open_max=open_jobs,
             vendor_ids=tuple(vendor or ()),
             tags=tuple(tag or ()),
+            workload=sealed.workload if sealed else None,
+            sources=sealed.sources if sealed else {},
         )
         if dry_run:
             _dry_run(prepare(order, agent.ports), agent, as_json)
@@ -102,10 +111,28 @@ def run_tick(
 
 
 @runs.command("dry-run")
-def run_dry(run_id: RunId, as_json: AsJson = False) -> None:
-    """Show what the run's next purchase would be and what forbids it. Signs and reserves nothing."""
+def run_dry(
+    run_id: Annotated[str, typer.Argument(help="The run's id; none with --job.")] = "",
+    job: JobFile = None,
+    env: JobEnv = None,
+    root: JobRoot = None,
+    budget: Annotated[str, typer.Option(help="With --job: the budget in USD.")] = "5",
+    as_json: AsJson = False,
+) -> None:
+    """Show what would be bought next, what would be sent to whom, and what forbids it. Signs and reserves nothing."""
+    from gpuagent import settings
+    from gpuagent.agent.start import Order, prepare
+    from gpuagent.core.money import parse_usd
+
     with errors_explained(), open_agent() as agent:
-        _dry_run(agent.store.load(run_id), agent, as_json)
+        sealed = read_job(job, env, root)
+        if bool(run_id) == bool(sealed):
+            raise BadInput("name a run, or a job by --job FILE: one of the two")
+        if sealed:
+            order = Order("", parse_usd(budget), planner=settings.read().planner, workload=sealed.workload)
+            _dry_run(prepare(order, agent.ports), agent, as_json)
+        else:
+            _dry_run(agent.store.load(run_id), agent, as_json)
 
 
 @runs.command("watch")

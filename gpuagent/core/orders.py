@@ -80,11 +80,12 @@ def sent_files(order: str) -> tuple[FileEntry, ...]:
 
 @lru_cache(maxsize=64)
 def order_files(order: str) -> tuple[FileEntry, ...]:
-    """The files that a vendor needs for an order, each content once: the inputs kept here, and the checkpoint's."""
+    """The files that a vendor needs for an order, each content once: its inputs, all of which are kept here, and the
+    checkpoint's."""
     if not order:
         return ()
     content = json.loads(order)
-    inputs = [entry for entry in content["workload"]["inputs"] if not entry.get("url")]
+    inputs = content["workload"]["inputs"]
     resume = content.get("resume", {}).get("files", [])
     files = [FileEntry(file["path"], file["bytes"], file["sha256"]) for file in (*inputs, *resume)]
     return tuple({file.sha256: file for file in files}.values())

@@ -15,6 +15,8 @@ from gpuagent.errors import BadInput
 DAY_S = 86_400.0
 APPROVAL_MAX_S = 30 * DAY_S
 EVERY_WALLET = "*"
+FILE_MAX, RUN_FILES_MAX = 64_000_000, 512_000_000
+"""Bytes of one file, and of all files of a run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ It is the job file as a value. Its canonical JSON, and the SHA-256 of that, are 
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from decimal import Decimal
+from collections.abc import Callable, Iterable, Mapping
+from decimal import ROUND_CEILING, Decimal
 from functools import lru_cache
 from typing import Annotated, Any, Literal, Self, TypeAlias
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -37,6 +38,8 @@ TEXT_MAX = 64_000
 """Characters of a command or of setup."""
 OUTPUT_MAX = 64_000_000
 """Bytes of an output that names no limit of its own."""
+Source = Callable[[], Iterable[bytes]]
+"""Opens the stream of one content. Raises BadInput, then and while it is read, where the content cannot be had."""
 _SECRET_NAME = re.compile(r"(?:^|_)(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
 _SECRET_VALUE = re.compile(
     r"(?:hf_|sk-|ghp_|gho_|github_pat_|glpat-|xox[abp]-|AKIA|ASIA|AIza)[\w-]{12,}|(?:0x)?[0-9a-fA-F]{64}|-----BEGIN .*",
@@ -128,13 +131,17 @@ class Resources(JobPart):
     def gpu_type(self) -> str:
         return self.gpu.partition(":")[0]
 
+    @property
+    def gpu_count(self) -> int:
+        return int(self.gpu.partition(":")[2] or 1)
+
 
 class Input(JobPart):
-    """A file that the job reads. file: where it is here; url: where the vendor fetches it. sha256: its content."""
+    """A file that the job reads. file: where it is here; url: where it is fetched from. sha256: its content."""
 
     path: FilePath
     file: str | None = Field(None, description="a file beside the job file; its content is stored with the run")
-    url: str | None = Field(None, description="https, fetched by the vendor; sha256 is needed with it")
+    url: str | None = Field(None, description="https, fetched when the run starts; sha256 is needed with it")
     sha256: Sha256 | None = None
     bytes: Annotated[int, Field(ge=0)] | None = None
 
@@ -146,6 +153,8 @@ class Input(JobPart):
             raise ValueError("has no source: name a file, or a url with its sha256")
         if self.url and not self.url.startswith("https://"):
             raise ValueError("its url is not https")
+        if self.url and "@" in self.url.removeprefix("https://").partition("/")[0]:
+            raise ValueError("its url has a user or password, and the job file is stored and sent as it is")
         if self.url and not self.sha256:
             raise ValueError("has a url without sha256, so nothing says whether the right file came")
         return self
@@ -236,6 +245,8 @@ class Workload(JobPart):
     def _is_something(cls, command: str | list[str]) -> str | list[str]:
         if not (command.strip() if isinstance(command, str) else command[0].strip()):
             raise ValueError("is empty: what is to be run?")
+        if "\0" in "".join(command):
+            raise ValueError("has a NUL character, which no command can hold")
         return command
 
     @field_validator("env")
@@ -275,7 +286,7 @@ class Workload(JobPart):
     @property
     def hours(self) -> Decimal:
         """GPU hours to buy, in hundredths, rounded up."""
-        return (Decimal(self.max_duration) / 36).to_integral_value(rounding="ROUND_CEILING") / 100
+        return (Decimal(self.max_duration) / 36).to_integral_value(rounding=ROUND_CEILING) / 100
 
     @property
     def local_files(self) -> dict[str, str]:
@@ -285,17 +296,31 @@ class Workload(JobPart):
     def sealed(self, contents: Mapping[str, tuple[str, int]]) -> "Workload":
         """This workload with the SHA-256 and the bytes of its local files, by path, in place of where they were.
 
-        Raises ValueError where a file is not the one that its sha256 names.
+        Files that contents does not have stay as they are. Raises ValueError where one is not what its sha256 names.
         """
         inputs = []
         for entry in self.inputs:
-            if not entry.file:
+            if not entry.file or entry.path not in contents:
                 inputs.append(entry)
                 continue
             sha256, size = contents[entry.path]
             if entry.sha256 not in (None, sha256):
                 raise ValueError(f"{entry.file} has the SHA-256 {sha256}, and the job file names {entry.sha256}")
             inputs.append(entry.model_copy(update={"file": None, "sha256": sha256, "bytes": size}))
+        return self.model_copy(update={"inputs": inputs})
+
+    def measured(self, sizes: Mapping[str, int]) -> "Workload":
+        """This workload once its inputs are kept here: with the bytes of each, by SHA-256.
+
+        A url stays, for people, without its query, which may be a key.
+        """
+        inputs = []
+        for entry in self.inputs:
+            update: dict[str, Any] = {"bytes": sizes.get(entry.sha256 or "", entry.bytes)}
+            if entry.url:
+                parts = urlsplit(entry.url)
+                update["url"] = f"{parts.scheme}://{parts.netloc}{parts.path}"
+            inputs.append(entry.model_copy(update=update))
         return self.model_copy(update={"inputs": inputs})
 
     @property

@@ -1,6 +1,7 @@
 """The form that starts a run. What is wrong with a field is shown beside it, and nothing starts until none is."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -11,16 +12,20 @@ from gpuagent.agent.start import GOAL_MAX, HOURS_MAX, TAG_MAX, Order, prepare, s
 from gpuagent.core.gpus import distinct
 from gpuagent.core.model import HOURS_MIN, Run, Vendor
 from gpuagent.core.money import parse_usd, show_usd
-from gpuagent.core.policy import LIMITS, Policy
+from gpuagent.core.policy import FILE_MAX, LIMITS, Policy
 from gpuagent.core.status import planner_label
 from gpuagent.errors import BadInput
 from gpuagent.panels.dry_run import dry_run_report
+from gpuagent.panels.job_form import JobForm
 from gpuagent.panels.kit.fields import Field, button, card, dropdown, problems, required_text, row, text_input
 from gpuagent.panels.kit.html import el
 from gpuagent.panels.kit.message import StatusLine, html_widget, styled
 from gpuagent.panels.kit.tasks import ExclusiveTask, Tasks
 from gpuagent.session import Session
+from gpuagent.wire.download import Download
+from gpuagent.wire.egress import egress
 
+GOAL = "Fine-tune tiny-llm"
 WIDE = "520px"
 FORM = ("goal", "gpu", "hours", "budget", "planner", "model", "tags")
 
@@ -33,6 +38,7 @@ class LaunchForm:
         self.message = StatusLine()
         self._task = ExclusiveTask(tasks, self.message, self._draw)
         self._vendors = [vendor for vendor in session.agent.store.vendors() if vendor.enabled]
+        self.job = JobForm(self._job_changed)
         self.fields = self._fields()
         self.vendors = {vendor.vendor_id: _vendor_checkbox(vendor) for vendor in self._vendors}
         self._vendor_problem, self.caps = html_widget(), html_widget()
@@ -44,7 +50,10 @@ class LaunchForm:
         self.widget = card(
             w.HBox(
                 [
-                    w.VBox([self.fields[name].box for name in FORM], layout=w.Layout(flex="0 1 700px")),
+                    w.VBox(
+                        [self.job.widget, *[self.fields[name].box for name in FORM]],
+                        layout=w.Layout(flex="0 1 700px"),
+                    ),
                     w.VBox(vendors, layout=w.Layout(flex="1 1 260px")),
                 ],
                 layout=w.Layout(flex_flow="row wrap", grid_gap="0 18px"),
@@ -62,8 +71,10 @@ class LaunchForm:
         self.caps.value = styled(el("p", sentence, class_="faint"))
 
     def order(self) -> Order:
-        """The order that the form describes. Raises BadInput, after showing it beside the fields."""
+        """The order that the form describes, without its job's inputs: see sealed(). Raises BadInput, after showing it
+        beside the fields."""
         wrong = [name for name, field in self.fields.items() if field.problem()]
+        wrong += ["job"] if self.job.problem() else []
         chosen = self._chosen()
         if wrong or not chosen:
             raise BadInput("not started: " + ", ".join([*wrong, *([] if chosen else ["vendors"])]) + " need attention")
@@ -72,22 +83,32 @@ class LaunchForm:
         return Order(
             goal=fields["goal"].read(),
             budget=fields["budget"].read(),
-            gpu_type=fields["gpu"].read(),
-            max_hours=fields["hours"].read(),
+            gpu_type="" if self._has_job else fields["gpu"].read(),
+            max_hours=None if self._has_job else fields["hours"].read(),
             user_id=self._who(),
             planner=f"{planner}:{model}" if model and planner == "llm" else planner,
             vendor_ids=() if len(chosen) == len(self.vendors) else tuple(chosen),
             tags=fields["tags"].read(),
         )
 
+    def sealed(self, order: Order) -> Order:
+        """The order with the form's job, whose inputs are read. Raises BadInput, ConfigError."""
+        download = Download(egress(self._session.environment), FILE_MAX)
+        job = self.job.sealed(download)
+        return replace(order, workload=job.workload, sources=job.sources) if job else order
+
+    @property
+    def _has_job(self) -> bool:
+        return bool(self.job.text.value.strip())
+
     def _fields(self) -> dict[str, Field[Any]]:
         types = distinct(gpu for vendor in self._vendors for gpu in vendor.gpu_types) or ["A100"]
         names = list(self._session.agent.ports.planners)
         planner = dropdown("Planner", [(planner_label(name), name) for name in names])
         planner.value = self._session.settings.planner
-        goal = text_input("Goal", "Fine-tune tiny-llm", width=WIDE)
+        goal = text_input("Goal", GOAL, hint="the job's name", width=WIDE)
         return {
-            "goal": Field(goal, required_text("say what the run is for", GOAL_MAX), self._draw),
+            "goal": Field(goal, self._goal, self._draw),
             "gpu": Field(dropdown("GPU type", types), str, self._draw),
             "hours": Field(text_input("Hours", "1"), _hours, self._draw),
             "budget": Field(text_input("Budget, USD", "5.00"), _budget, self._draw),
@@ -96,13 +117,25 @@ class LaunchForm:
             "tags": Field(text_input("Tags", hint="for caps and reports; with commas", width=WIDE), _tags, self._draw),
         }
 
+    def _goal(self, value: str) -> str:
+        return "" if self._has_job and not value.strip() else required_text("say what the run is for", GOAL_MAX)(value)
+
+    def _job_changed(self) -> None:
+        """With a job the goal need not be given, and the GPU and the hours are the job's."""
+        goal = self.fields["goal"].widget
+        if goal.value in ("", GOAL):
+            goal.value = "" if self._has_job else GOAL
+        for name in ("gpu", "hours"):
+            self.fields[name].widget.disabled = self._has_job
+        self._draw()
+
     def _chosen(self) -> list[str]:
         return [vendor_id for vendor_id, box in self.vendors.items() if box.value]
 
     def _draw(self) -> None:
         if not hasattr(self, "launch"):
             return  # the fields are still being constructed
-        wrong = bool(problems(self.fields.values())) or not self._chosen()
+        wrong = bool(problems(self.fields.values()) or self.job.problem()) or not self._chosen()
         self.launch.disabled = self.dry_run.disabled = wrong or self._task.busy
         self.fields["model"].widget.disabled = self.fields["planner"].widget.value != "llm"
         hint = "choose at least one" if self.vendors else "none is recorded: run `gpuagent vendor seed`"
@@ -110,7 +143,7 @@ class LaunchForm:
         self._vendor_problem.value = styled(el("span", problem, class_="bad", role="alert"))
 
     def _launch(self) -> None:
-        self._with_order("Starting", lambda order: start(order, self._session.agent.ports), self._started)
+        self._with_order("Starting", lambda order: start(self.sealed(order), self._session.agent.ports), self._started)
 
     def _started(self, run: Run) -> None:
         self.message.clear()
@@ -120,7 +153,7 @@ class LaunchForm:
         ports = self._session.agent.ports
 
         def work(order: Order) -> DryRun:
-            return simulate(prepare(order, ports), ports)
+            return simulate(prepare(self.sealed(order), ports), ports)
 
         self._with_order("Asking for quotes", work, self._show_rehearsal)
 

@@ -13,6 +13,7 @@ from gpuagent.panels.kit.message import html_widget, styled
 from gpuagent.panels.snapshot import OpenRun
 from gpuagent.panels.state_diagram import diagram, pill
 from gpuagent.panels.tables import budget_bar, jobs_table, payments_table
+from gpuagent.render.run import job_label
 
 NO_RUN = "No run is open. Fill in “New run” and press Launch, or choose a run from the list."
 
@@ -23,7 +24,8 @@ def head(open_run: OpenRun) -> Html:
     tags = f", tags {', '.join(run['tags'])}" if run["tags"] else ""
     vendors = f", only from {', '.join(run['vendorIds'])}" if run["vendorIds"] else ""
     purchase = f"{run['maxHours']:g} h of {run['gpuType']}, for {run['userId']}"
-    order = f"{purchase}, planner {planner_label(run['planner'])}{vendors}{tags}"
+    job = f"{job_label(run)}, " if run.get("workload") else ""
+    order = f"{job}{purchase}, planner {planner_label(run['planner'])}{vendors}{tags}"
     sentence = open_run.status.run or run["reason"]
     return join(
         el("div", el("h2", run["goal"], " ", pill(run["phase"])), el("code", f"run {run['_id']}"), class_="head"),

@@ -89,6 +89,7 @@ def rehearsal_json(rehearsal: DryRun) -> dict[str, Any]:
         "wouldPay": _line_json(rehearsal.would_pay) if rehearsal.would_pay else None,
         "whyNot": rehearsal.why_not,
         "plannerCost": str(rehearsal.planner_cost),
+        "job": rehearsal.shipment.as_json() if rehearsal.shipment else None,
     }
 
 

@@ -44,9 +44,20 @@ def rehearsal_view(rehearsal: DryRun) -> RenderableType:
     if rehearsal.planner_cost:
         reason.append(f"\nasking cost {show_usd(rehearsal.planner_cost)}, charged to no run", style="yellow")
     quotes = [table] if rehearsal.lines else []
-    return Group(
-        *quotes, reason, _verdict(rehearsal), Text("dry run: nothing was signed, nothing reserved", style="dim")
-    )
+    end = Text("dry run: nothing was signed, nothing reserved", style="dim")
+    return Group(*_shipment_tables(rehearsal), *quotes, reason, _verdict(rehearsal), end)
+
+
+def _shipment_tables(rehearsal: DryRun) -> list[RenderableType]:
+    """What would be sent to whom, of a run with a job file."""
+    if rehearsal.shipment is None:
+        return []
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rehearsal.shipment.facts():
+        table.add_row(escape(name), escape(value))
+    return [table, Text("")]
 
 
 def _verdict(rehearsal: DryRun) -> Text:

@@ -1,5 +1,6 @@
 """Runs as text for a terminal: one run in full, its jobs and transfers, lists of runs."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -65,9 +66,16 @@ def _headline(run: Document, status: StatusText) -> Text:
     phase = run["phase"]
     title = Text.assemble((f" {phase} ", f"bold reverse {PHASE_COLOURS.get(phase, 'white')}"), f" {run['goal']}  ")
     title.append(f"run {run['_id']}", style="dim")
+    if job := job_label(run):
+        title.append(f"\n{job}", style="dim")
     if sentence := status.run or run["reason"]:
         title.append(f"\n{sentence}")
     return title
+
+
+def job_label(run: Document) -> str:
+    """The name of the run's workload and the beginning of its hash; "" for a run without one."""
+    return f"job {json.loads(run['workload'])['name']} {run['workloadHash'][:12]}" if run.get("workload") else ""
 
 
 def _budget_bar(run: Document) -> RenderableType:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from gpuagent import settings, wiring
@@ -18,6 +19,7 @@ from gpuagent.books.audit import audit
 from gpuagent.core.model import Run
 from gpuagent.core.money import parse_usd, show_usd
 from gpuagent.core.pace import Pace
+from gpuagent.core.policy import FILE_MAX
 from gpuagent.core.ports import Ports
 from gpuagent.core.status import planner_label
 from gpuagent.errors import BadInput, ChainError
@@ -27,8 +29,13 @@ from gpuagent.schedule.run_name import load_or_start
 from gpuagent.session import resolved_environment
 from gpuagent.settings import is_configured
 from gpuagent.tick import tick
+from gpuagent.wire.download import Download
+from gpuagent.wire.egress import egress
+from gpuagent.wire.job_inputs import open_job
 
 TICKS_MAX, PAUSE_MAX_S = 1_000_000, 86_400
+GOAL = "Fine-tune tiny-llm"
+"""What a run is for where neither a goal nor a job says so."""
 
 Say = Callable[[Any], None]
 
@@ -49,24 +56,36 @@ class TickLimits:
 
 
 def make_order(
-    goal: str, budget: str, gpu_type: str, hours: str, planner: str = "", user: str = "local", tags: str = ""
+    goal: str,
+    budget: str,
+    gpu_type: str,
+    hours: str,
+    planner: str = "",
+    user: str = "local",
+    tags: str = "",
+    job: str = "",
+    environ: Mapping[str, str] = os.environ,
 ) -> Order:
     """Make an order of a notebook's parameters, which are texts: budget in USD, tags with commas. Raises BadInput.
 
-    planner: "" for the one that the environment names.
+    planner: "" for the one that the environment names. job: the path of a job file; then goal, gpu_type and hours may
+    be "", and follow from it.
     """
     try:
-        max_hours = Decimal(str(hours))
+        max_hours = Decimal(str(hours)) if hours != "" else None
     except InvalidOperation:
         raise BadInput(f"hours {str(hours)[:40]!r} is not a number: write GPU hours such as 1 or 0.5") from None
+    sealed = open_job(Path(job), {}, Download(egress(environ), FILE_MAX), file_max=FILE_MAX) if job else None
     return Order(
-        goal=goal,
+        goal=goal or ("" if job else GOAL),
         budget=parse_usd(budget),
         gpu_type=gpu_type,
         max_hours=max_hours,
         user_id=user,
-        planner=planner or settings.read().planner,
+        planner=planner or settings.read(environ).planner,
         tags=tuple(tag.strip() for tag in tags.split(",") if tag.strip()),
+        workload=sealed.workload if sealed else None,
+        sources=sealed.sources if sealed else {},
     )
 
 

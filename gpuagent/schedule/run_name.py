@@ -18,6 +18,7 @@ from gpuagent.core.gpus import is_same
 from gpuagent.core.model import Run
 from gpuagent.core.money import amount, parse_usd, show_usd
 from gpuagent.core.ports import Ports
+from gpuagent.core.workload import Workload, from_canonical
 from gpuagent.errors import BadInput, DuplicateRun, UnknownRun
 
 RUN_ID = re.compile(r"[0-9a-fA-F]{24}")
@@ -106,7 +107,9 @@ def ended_run(
     """
     run_id, values = run_id_of(name), values or {}
     run = next((run for run in runs if str(run["_id"]) == run_id and _is_over(run)), None)
-    if run is None or str(values.get("goal", run["goal"])).strip() != run["goal"]:
+    if run is None or str(values.get("goal") or run["goal"]).strip() != run["goal"]:
+        return None
+    if values.get("job") or run.get("workloadHash"):  # whether the files are the same is for the notebook to see
         return None
     try:
         same = "budget" not in values or parse_usd(str(values["budget"])) == amount(run["budgetTotal"])
@@ -122,11 +125,13 @@ def _is_over(run: Mapping[str, Any]) -> bool:
 
 def _check_order(order: Order, run: Run, name: str) -> None:
     """Raises BadInput where a name is used again with another order: a slip, and neither order may be lost."""
+    goal, gpu_type, hours = order.terms
     terms: dict[str, tuple[object, object]] = {
-        "goal": (order.goal.strip(), run.goal),
+        "job": (_workload_label(_as_kept(order.workload, run.workload)), _workload_label(run.workload)),
+        "goal": (goal, run.goal),
         "budget": (show_usd(order.budget), show_usd(run.budget)),
-        "gpu_type": (run.gpu_type if is_same(order.gpu_type, run.gpu_type) else order.gpu_type, run.gpu_type),
-        "hours": (order.max_hours, run.max_hours),
+        "gpu_type": (run.gpu_type if is_same(gpu_type, run.gpu_type) else gpu_type, run.gpu_type),
+        "hours": (hours, run.max_hours),
         "user": (order.user_id, run.user_id),
         "planner": (order.planner, run.planner),
     }
@@ -136,3 +141,16 @@ def _check_order(order: Order, run: Run, name: str) -> None:
                 f"run {name} was started with the {term} {str(recorded)[:80]!r}, not {str(ordered)[:80]!r}: "
                 "ask for the same to continue it, or give another run_id"
             )
+
+
+def _as_kept(workload: Workload | None, recorded: str) -> str:
+    """The canonical text of a workload as it is once the run has started, when the bytes of its inputs are known."""
+    if workload is None:
+        return ""
+    inputs = from_canonical(recorded).inputs if recorded else []
+    return workload.measured({str(entry.sha256): entry.bytes for entry in inputs if entry.bytes is not None}).canonical
+
+
+def _workload_label(canonical: str) -> str:
+    workload = from_canonical(canonical) if canonical else None
+    return f"{workload.name} {workload.sha256[:12]}" if workload else "none"

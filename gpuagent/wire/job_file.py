@@ -11,25 +11,41 @@ from pydantic import ValidationError
 
 from gpuagent.core.workload import FORMS, Workload
 from gpuagent.errors import BadInput
+from gpuagent.wire.examples import root_of
 from gpuagent.wire.yaml_text import SIZE_MAX, YamlText, parse_yaml
 
 ERRORS_MAX = 20
 _UNION_BRANCHES = {"constrained-str", "list", "str", "function-after", "function-before"}
 
 
-def load_job(path: Path, env: Mapping[str, str]) -> tuple[Workload, dict[str, Path]]:
+def load_job(
+    path: Path, env: Mapping[str, str], root: Path | None = None, file_max: int | None = None
+) -> tuple[Workload, dict[str, Path]]:
     """A sealed workload from a job file on disk, and the local file of each SHA-256 that it names.
 
-    env: variables that add to those of the file, or replace them. Raises BadInput.
+    env: variables that add to those of the file, or replace them. root: the folder below which all inputs lie, the job
+    file's own unless given. file_max: bytes of a file. Raises BadInput.
     """
     workload = read_job_file(_read(path, path.name), path.name, env)
-    files = {name: path.parent / file for name, file in workload.local_files.items()}
-    contents = {name: _digest(file, f"{path.name}: inputs: {name}") for name, file in files.items()}
+    return seal_job(workload, path.name, path.parent, root or root_of(path), file_max)
+
+
+def seal_job(
+    workload: Workload, name: str, folder: Path, root: Path, file_max: int | None = None
+) -> tuple[Workload, dict[str, Path]]:
+    """A workload with the SHA-256 of its local files, and the file of each. folder: from which they are named.
+
+    Links are followed first: what lies outside of root is not read. Raises BadInput.
+    """
+    files = {
+        entry: _inside(folder / file, root, f"{name}: inputs: {entry}") for entry, file in workload.local_files.items()
+    }
+    contents = {entry: _digest(file, f"{name}: inputs: {entry}", file_max) for entry, file in files.items()}
     try:
         sealed = workload.sealed(contents)
     except ValueError as error:
-        raise BadInput(f"{path.name}: {error}") from None
-    return sealed, {contents[name][0]: file for name, file in files.items()}
+        raise BadInput(f"{name}: {error}") from None
+    return sealed, {contents[entry][0]: file for entry, file in files.items()}
 
 
 def read_job_file(body: bytes, name: str = "job.yaml", env: Mapping[str, str] | None = None) -> Workload:
@@ -61,11 +77,27 @@ def _read(path: Path, name: str) -> bytes:
         raise BadInput(f"{name} cannot be read: {error.strerror}") from None
 
 
-def _digest(path: Path, name: str) -> tuple[str, int]:
+def _inside(path: Path, root: Path, name: str) -> Path:
+    """The path without links. Raises BadInput where it leads out of the root."""
+    try:
+        real, real_root = path.resolve(), root.resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a link to itself, a NUL
+        raise BadInput(f"{name}: {str(path)!r} is no path of a file: {error}") from None
+    if not real.is_relative_to(real_root):
+        place = f"{path}, a link to {real}," if path.is_symlink() else str(real)
+        raise BadInput(f"{name}: {place} lies outside of {real_root}: move it there, or name a wider folder by --root")
+    return real
+
+
+def _digest(path: Path, name: str, file_max: int | None) -> tuple[str, int]:
     """The SHA-256 and the bytes of a file, which may be larger than memory."""
     try:
+        if path.is_dir():
+            raise BadInput(f"{name}: {path} is a folder: name each of its files as an input")
         if not path.is_file():
             raise BadInput(f"{name}: there is no file {path}")
+        if file_max is not None and path.stat().st_size > file_max:
+            raise BadInput(f"{name}: {path} has more than the {file_max:,} bytes that the policy allows for a file")
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
     except OSError as error:

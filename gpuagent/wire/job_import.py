@@ -28,9 +28,22 @@ def import_job(body: bytes, name: str) -> str:
     job = {field: value for field, value in converter.job.items() if value not in ("", {}, [], None)}
     if converter.problems:
         raise BadInput("\n".join(f"{name}: {problem}" for problem in converter.problems))
-    text = yaml.safe_dump(job, sort_keys=False, allow_unicode=True, width=120)
+    text = yaml.dump(job, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
     read_job_file(text.encode(), f"{name}, imported")
     return str(text)
+
+
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
+    """Writes texts of several lines as such, as people do."""
+
+
+def _text(dumper: _Dumper, text: str) -> yaml.Node:
+    return dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text.strip("\n"), style="|" if "\n" in text.strip() else None
+    )
+
+
+_Dumper.add_representer(str, _text)
 
 
 class _Fields:

@@ -16,6 +16,7 @@ import httpcore
 import httpx
 
 from gpuagent.wire.egress import Egress, Proxy, direct
+from gpuagent.wire.public_addresses import is_public
 
 ADDRESSES_MAX = 3
 """Addresses of a name that are tried."""
@@ -48,10 +49,12 @@ def time_left() -> float:
 class Transport(httpx.BaseTransport):
     """A transport for httpx clients that obeys deadline(). Raises httpcore's errors. egress: direct() unless given."""
 
-    def __init__(self, egress: Egress | None = None) -> None:
+    def __init__(self, egress: Egress | None = None, *, public_only: bool = False) -> None:
+        """public_only: whether only public addresses are connected to. A proxy's own may be another, and it looks up
+        names itself."""
         self._egress = egress or direct()
         proxies = {None, *self._egress.proxies.values()}
-        self._pools = {proxy: _pool(self._egress.ssl_context, proxy) for proxy in proxies}
+        self._pools = {proxy: _pool(self._egress.ssl_context, proxy, public_only) for proxy in proxies}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         assert isinstance(request.stream, httpx.SyncByteStream)
@@ -82,14 +85,14 @@ class Transport(httpx.BaseTransport):
             pool.close()
 
 
-def _pool(ssl_context: ssl.SSLContext, proxy: Proxy | None) -> httpcore.ConnectionPool:
+def _pool(ssl_context: ssl.SSLContext, proxy: Proxy | None, public_only: bool) -> httpcore.ConnectionPool:
     """The connections over one way out. What goes to https through a proxy goes through a tunnel, unread by it."""
     limits: dict[str, Any] = {
         "ssl_context": ssl_context,
         "max_connections": 100,
         "max_keepalive_connections": 20,
         "keepalive_expiry": IDLE_MAX_S,
-        "network_backend": _Backend(),
+        "network_backend": _Backend(public_only and proxy is None),
     }
     if proxy is None:
         return httpcore.ConnectionPool(**limits)
@@ -114,15 +117,19 @@ class _Stream(httpx.SyncByteStream):
 
 
 class _Backend(httpcore.NetworkBackend):
-    def __init__(self) -> None:
-        self._inner = httpcore.SyncBackend()
+    def __init__(self, public_only: bool = False) -> None:
+        self._inner, self._public_only = httpcore.SyncBackend(), public_only
 
     def connect_tcp(
         self, host: str, port: int, timeout: float | None = None, *args: Any, **options: Any
     ) -> httpcore.NetworkStream:
         """Connects to the first address that answers: a name with hundreds of dead ones stays within the deadline."""
-        addresses = {info[4][0]: None for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
-        *first, last = [str(address) for address in addresses][:ADDRESSES_MAX]
+        addresses = {str(info[4][0]): None for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+        if self._public_only:  # checked here, so that no second look-up of the name can differ
+            addresses = {address: None for address in addresses if is_public(address)}
+            if not addresses:
+                raise httpcore.ConnectError("the name stands for no public address")
+        *first, last = list(addresses)[:ADDRESSES_MAX]
         for address in first:
             with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
                 return _Socket(self._inner.connect_tcp(address, port, _remaining(timeout, 2), *args, **options))

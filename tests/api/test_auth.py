@@ -39,6 +39,7 @@ TABLE = {
     ("GET", "/openapi.json"): PUBLIC,
     ("HEAD", "/openapi.json"): PUBLIC,
     ("POST", "/api/agent-start"): OPERATORS,
+    ("PUT", "/api/files/{sha256}"): OPERATORS,
     ("POST", "/api/agent-tick"): OPERATORS,
     ("POST", "/api/agent-step"): OPERATORS,
     ("GET", "/api/agent-status"): READERS,
@@ -127,6 +128,7 @@ def test_without_tokens_only_the_machine_itself_is_let_in() -> None:
         _scope(origin="http://localhost:5173", sec_fetch_site="same-site"),  # the operator allows it
     ):
         assert authorized_caller(request, "read").name == "local"
+    assert authorized_caller(_scope(method="PUT"), "operate").name == "local"  # which browsers ask about first
     for origin in ({}, {"origin": "http://localhost:5173"}):
         assert authorized_caller(_scope(**JSON_POST, **origin), "approve").name == "local"
     for refused_request in (

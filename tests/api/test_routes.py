@@ -177,9 +177,10 @@ def test_problems_of_the_protocol_itself(served: Served) -> None:
         (b'{"goal": "\\ud800"}', {"Content-Type": "application/json"}, 422),
         (b'{"\\ud800": 1}', {"Content-Type": "application/json"}, 422),
         (json.dumps(ORDER).encode(), {"Content-Type": "text/plain"}, 403),
-        (b"x" * 70_000, {"Content-Type": "application/json"}, 413),
+        (b"x" * 1_000_001, {"Content-Type": "application/json"}, 413),
     ):
         served.answered(served.http.post("/api/agent-start", content=content, headers=headers), status)
+    served.answered(served.http.post("/api/agent-tick", content=b"x" * 70_000), 413)
 
 
 def test_head_is_get_without_a_body(served: Served) -> None:
@@ -242,7 +243,7 @@ def test_a_body_without_a_length_is_limited_too(served: Served) -> None:
         for _ in range(200):
             yield b"x" * 1000
 
-    reply = served.http.post("/api/agent-start", content=endless(), headers={"Content-Type": "application/json"})
+    reply = served.http.post("/api/agent-tick", content=endless(), headers={"Content-Type": "application/json"})
     assert reply.status_code == 413
 
 

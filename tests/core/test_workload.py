@@ -49,6 +49,12 @@ def test_hours_are_bought_in_hundredths(duration: Any, hours: str) -> None:
     assert workload(max_duration=duration).hours == Decimal(hours)
 
 
+@pytest.mark.parametrize("command", ["a\0b", ["python", "a\0"]])
+def test_no_command_holds_a_nul(command: Any) -> None:
+    with pytest.raises(ValidationError, match="NUL"):
+        workload(command=command)
+
+
 def test_the_canonical_text_is_one_however_it_was_written() -> None:
     written = workload(max_duration="90m", outputs=[{"path": "m", "max_bytes": "1MB"}], env={"B": "2", "A": 1})
     otherwise = workload(env={"A": "1", "B": 2}, outputs=[{"max_bytes": 10**6, "path": "m"}], max_duration=5400)

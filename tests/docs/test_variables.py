@@ -24,6 +24,7 @@ NOT_VARIABLES = {
     "DOMAIN_SEPARATOR": "what a token answers",
     "GRACE_S": "a constant",
     "CHAIN_NAMES": "a constant",
+    "HF_TOKEN": "an example of a job's secret",
 }
 PROVIDER_KEY = re.compile(r"[A-Z0-9]+_API_KEY")
 """Of a model's provider; the code makes the name of the provider's."""

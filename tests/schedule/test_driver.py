@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,9 +10,11 @@ import pytest
 from gpuagent.agent.start import Order
 from gpuagent.core.model import Run, RunStatus
 from gpuagent.core.ports import Ports
+from gpuagent.core.workload import from_canonical
 from gpuagent.errors import BadInput, ChainError, ChainMismatch, RunFailed, StoreError, VendorError, WalletUnfunded
-from gpuagent.schedule.driver import TickLimits, advance, make_order
+from gpuagent.schedule.driver import GOAL, TickLimits, advance, make_order
 from gpuagent.schedule.result import MIME, Result, read
+from gpuagent.schedule.run_name import ended_run, load_or_start
 from tests.support.notebooks import SCHEDULED
 from tests.support.world import World
 
@@ -143,6 +146,32 @@ def test_an_order_of_texts() -> None:
     for budget, hours in (("x", "1"), ("1", "x")):
         with pytest.raises(BadInput):
             make_order("g", budget, "L4", hours)
+
+
+def test_an_order_of_a_job_file(tmp_path: Path, world: World) -> None:
+    """By a name it is one run; with other files it would be another job, which is refused."""
+    script, job = tmp_path / "train.py", tmp_path / "job.yaml"
+    script.write_text("print('on a schedule')\n")
+    job.write_text("name: tiny\ncommand: python train.py\ninputs: [{path: train.py, file: train.py}]\n")
+
+    def order(**changes: str) -> Order:
+        texts = {"goal": "", "budget": "5", "gpu_type": "", "hours": "", "job": str(job), **changes}
+        return make_order(planner="stub", environ=world.environment, **texts)
+
+    run = load_or_start(order(), "nightly-job", world.ports)
+    assert (run.goal, run.gpu_type, from_canonical(run.workload).name) == ("tiny", "A100", "tiny")
+    assert load_or_start(order(), "nightly-job", world.ports).run_id == run.run_id
+    (document,) = world.reads.runs()
+    world.finish(run)
+    assert ended_run("nightly-job", world.reads.runs()) is None, "whether the files are the same is seen when it starts"
+    for changes in ({"job": "", "goal": "tiny"}, {"hours": "2"}, {"job": str(tmp_path / "none.yaml")}):
+        with pytest.raises(BadInput):
+            load_or_start(order(**changes), "nightly-job", world.ports)
+    script.write_text("print('otherwise')\n")
+    with pytest.raises(BadInput, match="run nightly-job was started with the job 'tiny "):
+        load_or_start(order(), "nightly-job", world.ports)
+    assert world.reads.runs()[0]["_id"] == document["_id"]
+    assert make_order("", "5", "", "", "stub").goal == GOAL
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_files_are_read_beside_the_job_file(tmp_path: Path) -> None:
     ("job", "message"),
     [
         (JOB, "inputs: train.py: there is no file"),
-        (JOB.replace("./train.py", "/"), "inputs: train.py: there is no file /"),
+        (JOB.replace("./train.py", "/"), "inputs: train.py: / lies outside of /"),
         (JOB.replace("./train.py}", f"./job.yaml, sha256: {'c' * 64}}}"), "the job file names ccc"),
         (None, "job.yaml cannot be read: No such file"),
     ],

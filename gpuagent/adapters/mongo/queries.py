@@ -42,12 +42,15 @@ class MongoQueries:
         return MongoLeases(self._database, self.connection.deadline_s)
 
     def runs(self, match: Mapping[str, str], limit: int, before: str = "") -> list[Document]:
-        """Run documents, newest first. match: fields and their values. before: the last id of the page before."""
+        """Run documents without their workloads, newest first. match: fields and their values.
+
+        before: the last id of the page before.
+        """
         if before and not ObjectId.is_valid(before):
             raise BadInput(f"{before[:40]!r} is no place in the list: take `next` of the page before")
         query = {**match, **({"_id": {"$lt": ObjectId(before)}} if before else {})}
         with self.connection.deadline():
-            documents = self._database.runs.find(query).sort("_id", DESCENDING).limit(limit)
+            documents = self._database.runs.find(query, {"workload": 0}).sort("_id", DESCENDING).limit(limit)
             return [original.shown_run(document) for document in documents]
 
     def run(self, run_id: str) -> Document:

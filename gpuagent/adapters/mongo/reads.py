@@ -58,10 +58,10 @@ class MongoReads:
 
     @deadlined
     def runs(self, limit: int = 20) -> list[Mapping[str, Any]]:
-        """Run documents, newest first; those of the original system too, as original.py shows them."""
+        """Run documents without their workloads, newest first; the original system's as original.py shows them."""
         return [
             original.shown_run(document)
-            for document in self._database.runs.find().sort("createdAt", DESCENDING).limit(limit)
+            for document in self._database.runs.find({}, {"workload": 0}).sort("createdAt", DESCENDING).limit(limit)
         ]
 
     @deadlined

@@ -16,7 +16,7 @@ from gpuagent.api.idempotency import Repeatable, RepeatableRequest
 from gpuagent.api.problems import openapi_responses
 from gpuagent.core.model import Run
 from gpuagent.core.money import parse_usd
-from gpuagent.errors import UnknownRun
+from gpuagent.errors import BadInput, UnknownRun
 from gpuagent.settings import read
 from gpuagent.tick import step, tick
 from gpuagent.wiring import system_clock
@@ -161,11 +161,16 @@ def _run_json(run_id: str, connections: Connections) -> dict[str, Any]:
 
 def _order(body: schemas.StartRequest, connections: Connections) -> Order:
     """Raises BadInput."""
+    from gpuagent.api.jobs import received_job  # here, as it needs the HTTP client, which a cold start does without
+
+    if not body.goal.strip() and body.job is None:
+        raise BadInput("goal: say what the run is for, or send a job with what is to run")
     planners = parse_planners([body.planner or read(connections.environ).planner])
+    job = received_job(body.job, body.inputs, connections.environ)
     return Order(
         goal=body.goal,
         budget=parse_usd(body.budget_total),
-        gpu_type=body.gpu_type,
+        gpu_type=body.gpu_type or "",
         max_hours=body.max_hours,
         user_id=body.user_id,
         planner=planners[0][0],
@@ -173,4 +178,6 @@ def _order(body: schemas.StartRequest, connections: Connections) -> Order:
         jobs_open_max=body.jobs_open_max,
         vendor_ids=tuple(body.vendor_ids),
         tags=tuple(body.tags),
+        workload=job.workload if job else None,
+        sources=job.sources if job else {},
     )

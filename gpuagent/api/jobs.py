@@ -1,0 +1,72 @@
+"""Jobs that come in a request: their inputs are in it, in the file store, or at a public URL; never on this machine."""
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from gpuagent.core.orders import INLINE_MAX
+from gpuagent.core.policy import FILE_MAX
+from gpuagent.core.workload import Source, Workload
+from gpuagent.errors import BadInput
+from gpuagent.wire.download import Download
+from gpuagent.wire.egress import egress
+from gpuagent.wire.job_file import read_job_file
+from gpuagent.wire.job_inputs import SealedJob, sealed_job
+
+DOWNLOAD_S = 60.0
+"""Seconds that the download of one input may take within a request."""
+
+
+def received_job(
+    job: Mapping[str, Any] | str | None, inputs: Mapping[str, str], environ: Mapping[str, str]
+) -> SealedJob | None:
+    """The job of a request. inputs: contents in base64, by path. Raises BadInput, ConfigError."""
+    if job is None:
+        if inputs:
+            raise BadInput("inputs: they are of a job, and there is none: send it as `job`")
+        return None
+    workload = read_job_file((job if isinstance(job, str) else json.dumps(job)).encode("utf-8", "replace"), "job")
+    contents = {path: _decoded(path, text) for path, text in inputs.items()}
+    workload = _sealed(workload, contents)
+    sealed = sealed_job(workload, {}, Download(egress(environ), FILE_MAX, DOWNLOAD_S, public_only=True))
+    sources = {hashlib.sha256(content).hexdigest(): _source(content) for content in contents.values()}
+    return SealedJob(workload, {**sealed.sources, **sources})
+
+
+def _sealed(workload: Workload, contents: Mapping[str, bytes]) -> Workload:
+    known = {entry.path for entry in workload.inputs if not entry.url}
+    if unknown := sorted({*contents} - known):
+        raise BadInput(f"inputs: {unknown[0][:200]!r} is the path of no input of the job")
+    if missing := sorted({*workload.local_files} - {*contents}):
+        raise BadInput(
+            f"input {missing[0]}: this server reads no file of its own for a job: send the content in `inputs`, or "
+            "PUT it to /api/files/SHA256 and name it by its sha256"
+        )
+    entries = [
+        entry.model_copy(update={"file": entry.file or entry.path}) if entry.path in contents else entry
+        for entry in workload.inputs
+    ]
+    digests = {path: (hashlib.sha256(content).hexdigest(), len(content)) for path, content in contents.items()}
+    try:
+        return workload.model_copy(update={"inputs": entries}).sealed(digests)
+    except ValueError as error:
+        raise BadInput(f"job: {error}") from None
+
+
+def _decoded(path: str, text: str) -> bytes:
+    try:
+        content = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise BadInput(f"inputs: the content of {path[:200]!r} is no base64") from None
+    if len(content) > INLINE_MAX:
+        raise BadInput(
+            f"inputs: {path[:200]!r} has more than {INLINE_MAX:,} bytes: PUT it to /api/files/SHA256 instead"
+        )
+    return content
+
+
+def _source(content: bytes) -> Source:
+    return lambda: (content,)
