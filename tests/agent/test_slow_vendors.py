@@ -55,7 +55,7 @@ class Shop:
         self._answer(job.job_id)
         return f"job-{job.job_id}"
 
-    def status(self, _: Vendor, vendor_job_id: str, *_: object) -> JobReport:
+    def status(self, _: Vendor, vendor_job_id: str, *__: object) -> JobReport:
         self._answer(vendor_job_id.removeprefix("job-"))
         return JobReport(JobStatus.RUNNING, 0.0, (), {}, "", "")
 

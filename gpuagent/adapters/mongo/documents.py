@@ -3,7 +3,6 @@
 Money is Decimal128 USD, times are dates, ids are ObjectIds; fields are camelCase.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from hashlib import sha256
@@ -55,15 +54,9 @@ def run_document(run: Run) -> Document:
         "tags": list(run.tags),
         "jobsOpenMax": run.jobs_open_max,
         "jobsMax": run.jobs_max,
-        **_workload_fields(run.workload),
         "createdAt": date(run.created_at),
         **run_fields(run, run.created_at),
     }
-
-
-def _workload_fields(workload: str) -> Document:
-    """What is to run, and the hash of just these bytes; neither for a run without a job file."""
-    return {"workload": workload, "workloadHash": hashlib.sha256(workload.encode()).hexdigest()} if workload else {}
 
 
 def ledger_from(document: Document) -> Ledger:
@@ -98,7 +91,6 @@ def run_from(document: Document, jobs: Iterable[Document], payments: Iterable[Do
         wait_until=seconds(document["waitUntil"]) if document["waitUntil"] else 0,
         ask_first=document.get("askFirst", ""),  # an older record has none
         version=document["version"],
-        workload=document.get("workload", ""),  # likewise
     )
 
 
