@@ -15,21 +15,25 @@ from gpuagent.errors import FileMissing, IllegalTransition, VendorBusy, VendorEr
 def deliver(run: Run, job_id: str, ports: Ports) -> Event | None:
     """A share of the files that the vendor lacks; None while there are more of them.
 
-    The reservation is dropped when its quote has expired, its vendor may not have the files any more, or takes them
-    not. Raises VendorTokenMissing.
+    The reservation is dropped when its quote has expired, its vendor may not have the files any more, or does not take
+    them, in time. Raises VendorTokenMissing.
     """
     job = find_job(run, job_id)
     if not isinstance(job, Reserved):
         raise IllegalTransition(f"{job} is not reserved")
     if job.quote.expires_at <= ports.store.now():
         return JobDropped(job_id, "the quote expired before all files were sent", Cause.UNNEEDED)
+    began, files = ports.clock.now(), sent_files(job.quote.order)
+    if began - _since(job) > ports.pace.collect_max_s(sum(file.bytes for file in files)):
+        return JobDropped(job_id, f"{job.quote.vendor_id} did not take the files that the job reads in time")
     vendor = find_vendor(job.quote.vendor_id, ports)
     if problem := unsuitable(run, vendor, job.quote, ports.store.policy()):
         return JobDropped(job_id, problem, Cause.POLICY)
     share = new_share(ports)
     try:
-        for file in sent_files(job.quote.order):
-            if not _sent(vendor, job, file, share, ports):
+        for file in files:
+            is_slow = ports.clock.now() - began > ports.pace.asking_s
+            if is_slow or not _sent(vendor, job, file, share, ports):
                 return None
     except (VendorTokenMissing, VendorBusy):
         raise  # our own slip, or a vendor that asks to come again: the quote's end bounds the wait
@@ -38,6 +42,11 @@ def deliver(run: Run, job_id: str, ports: Ports) -> Event | None:
     except VendorError as error:
         return JobDropped(job_id, str(error))
     return InputsDelivered(job_id)
+
+
+def _since(job: Reserved) -> float:
+    """The latest time at which delivery may have begun."""
+    return job.approval.expires_at if job.approval else job.reserved_at
 
 
 def _sent(vendor: Vendor, job: Reserved, file: FileEntry, share: Share, ports: Ports) -> bool:

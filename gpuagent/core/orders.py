@@ -23,6 +23,13 @@ INLINE_TOTAL_MAX = 2**20
 """Bytes of all of them, which are sent with the unpaid order and with the paid one."""
 
 
+ORDER_MAX = 2**20
+"""Bytes of an order's text, without the files in it."""
+MANIFEST_MAX = 128 * 1024
+"""Bytes of the text of a checkpoint's manifest. It stands in its job, several times, and in the next one's order: all of
+a run's jobs are read as one document."""
+
+
 def order_text(workload: str, resume: Checkpoint | None) -> str:
     """The order of a workload's canonical text; "" for none. resume: the checkpoint to go on from."""
     if not workload:
@@ -39,10 +46,13 @@ def canonical(value: object) -> str:
 
 
 def manifest_sha256(files: tuple[FileEntry, ...]) -> str:
-    """The SHA-256 of a manifest's canonical text, its files in the order of their paths."""
-    return hashlib.sha256(
-        canonical([_entry(file) for file in sorted(files, key=lambda file: file.path)]).encode()
-    ).hexdigest()
+    """The SHA-256 of a manifest's canonical text."""
+    return hashlib.sha256(manifest_text(files).encode()).hexdigest()
+
+
+def manifest_text(files: tuple[FileEntry, ...]) -> str:
+    """A manifest's canonical text, its files in the order of their paths."""
+    return canonical([_entry(file) for file in sorted(files, key=lambda file: file.path)])
 
 
 def job_params(quote: Quote) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 
 from gpuagent.core.model import HOURS_MIN, Quote, Run, Settled
-from gpuagent.core.orders import order_text
+from gpuagent.core.orders import ORDER_MAX, order_text
 from gpuagent.core.work import Checkpoint, Failed, Fault
 
 MINUTE_HOURS = Decimal("0.02")
@@ -24,10 +24,12 @@ class Remainder:
 
 def remainder(run: Run) -> Remainder:
     """The work that the run's next job has to do: the whole of it, or what its newest usable checkpoint leaves."""
-    checkpoints = [checkpoint for checkpoint in _kept(run) if checkpoint.sha256 not in spoiled(run)]
-    if not run.workload or not checkpoints:
+    led_nowhere = spoiled(run)
+    checkpoints = [checkpoint for checkpoint in _kept(run) if checkpoint.sha256 not in led_nowhere]
+    newest = max(checkpoints, key=lambda checkpoint: checkpoint.at, default=None)
+    # An order that is too long to be sent would keep the run from every vendor.
+    if not run.workload or newest is None or len(order_text(run.workload, newest).encode()) > ORDER_MAX:
         return Remainder(run.max_hours)
-    newest = max(checkpoints, key=lambda checkpoint: checkpoint.at)
     return Remainder(hours_left(run.max_hours, newest.fraction), newest)
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from gpuagent.core.orders import manifest_sha256
+from gpuagent.core.orders import MANIFEST_MAX, manifest_sha256, manifest_text
 from gpuagent.core.paths import clashes, path_problem
 from gpuagent.core.text import clean
 from gpuagent.core.work import CheckpointOffer, FileEntry
@@ -52,6 +52,8 @@ def read_checkpoint(value: object) -> tuple[CheckpointOffer | None, tuple[str, .
         return None, tuple(f"in the checkpoint {reason}" for reason in reasons)
     if not files:
         return None, ("the checkpoint lists no files",)
+    if (size := len(manifest_text(files).encode())) > MANIFEST_MAX:
+        return None, (f"the checkpoint's list of files has {size} bytes, and {MANIFEST_MAX} are kept at most",)
     if not isinstance(sha256, str) or sha256.lower() != manifest_sha256(files):
         return None, ("the checkpoint's sha256 is not that of its list of files",)
     return CheckpointOffer(sha256.lower(), files), ()

@@ -7,12 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 from gpuagent.core.model import Authorized, Reserved, Settled
-from gpuagent.core.orders import inline_files, job_params, secret_names
+from gpuagent.core.orders import ORDER_MAX, inline_files, job_params, secret_names
 from gpuagent.core.workload import is_own_variable
 from gpuagent.errors import FileMissing, JobSecretMissing, VendorError
 
-ORDER_MAX = 1024 * 1024
-"""Bytes of an order's text, without the files in it."""
 SECRET_VALUE_MAX = 64 * 1024
 
 

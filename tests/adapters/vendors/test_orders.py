@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from gpuagent.adapters.vendors.http import HttpVendor
-from gpuagent.adapters.vendors.order import ORDER_MAX, SECRET_VALUE_MAX
+from gpuagent.adapters.vendors.order import SECRET_VALUE_MAX
 from gpuagent.core.model import Authorized, Quote, Reserved, Settled
 from gpuagent.core.orders import (
     INLINE_MAX,
