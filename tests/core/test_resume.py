@@ -139,11 +139,11 @@ def test_small_files_travel_within_the_order_and_all_others_before_it() -> None:
         return order_text(Workload.model_validate(JOB_FILE | {"inputs": inputs}).canonical, None)
 
     order = files(INLINE_MAX + 1, INLINE_MAX, 0, 10)
-    assert [file.bytes for file in inline_files(order)] == [0, 10, INLINE_MAX]
+    assert [file.bytes for file in inline_files(order)] == [INLINE_MAX, 0, 10]
     assert [file.bytes for file in sent_files(order)] == [INLINE_MAX + 1]
-    many = files(*[INLINE_MAX] * 6)
+    many = files(*[INLINE_MAX] * 20)
     assert sum(file.bytes for file in inline_files(many)) == INLINE_TOTAL_MAX
-    assert len(inline_files(many)) + len(sent_files(many)) == len(order_files(many)) == 6
+    assert len(inline_files(many)) + len(sent_files(many)) == len(order_files(many)) == 20
 
 
 def test_a_manifest_is_known_by_its_hash_in_any_order() -> None:

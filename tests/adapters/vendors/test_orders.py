@@ -18,6 +18,7 @@ from gpuagent.core.model import Authorized, Quote, Reserved, Settled
 from gpuagent.core.orders import (
     INLINE_MAX,
     INLINE_TOTAL_MAX,
+    ORDER_MAX,
     canonical,
     inline_files,
     order_files,
