@@ -170,6 +170,7 @@ def main(environ: Mapping[str, str] = os.environ) -> None:
             if step % 10 == 0 or step == steps:
                 metrics.write(json.dumps({"step": step, "loss": round(loss, 4)}) + "\n")
                 metrics.flush()
+            if step % every == 0 or step == steps:
                 print(f"step {step}: loss {loss:.3f}", flush=True)
             if step % every == 0 and step < steps:
                 groups = (("weights", weights), ("first", first), ("second", second))

@@ -26,8 +26,8 @@ INLINE_TOTAL_MAX = 2**20
 ORDER_MAX = 2**20
 """Bytes of an order's text, without the files in it."""
 MANIFEST_MAX = 128 * 1024
-"""Bytes of the text of a checkpoint's manifest. It stands in its job, several times, and in the next one's order: all of
-a run's jobs are read as one document."""
+"""Bytes of the text of a checkpoint's manifest. It stands several times in its job, and in the next one's order: all
+of a run's jobs are read as one document."""
 
 
 def order_text(workload: str, resume: Checkpoint | None) -> str:

@@ -30,8 +30,12 @@ class Narration:
 
 
 def narration_lines(observations: Iterable[Document]) -> list[Text]:
-    """A line per observation. Bare progress is left to the progress column."""
-    return [_line(observation) for observation in observations if "progress" not in observation["data"]]
+    """A line per observation. Bare progress, metrics and the files of checkpoints are left to columns and charts."""
+    return [_line(observation) for observation in observations if not _is_detail(observation["data"])]
+
+
+def _is_detail(data: Mapping[str, Any]) -> bool:
+    return "progress" in data or data.get("kind") == "metric" or data.get("of") == "checkpoint"
 
 
 def _line(observation: Document) -> Text:

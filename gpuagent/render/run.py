@@ -101,14 +101,16 @@ def jobs_table(jobs: Iterable[Document], payments: Iterable[Document], status: S
     settled = [payment for payment in payments if payment["status"] == "completed"]
     transfers = {payment["jobId"]: _transfer(payment) for payment in settled}
     table = Table(title=None, box=None, pad_edge=False)
-    for column in ("job", "vendor", "status", "progress", "price", "transfer"):
-        table.add_column(column, style="bold" if column == "vendor" else "", no_wrap=column in ("vendor", "price"))
+    for column in ("job", "vendor", "status", "progress", "hours", "price", "transfer"):
+        is_short = column in ("vendor", "hours", "price")
+        table.add_column(column, style="bold" if column == "vendor" else "", no_wrap=is_short)
     for job in jobs:
         table.add_row(
             str(job["_id"])[:8],
             escape(job["vendorId"]),
             escape(status.jobs.get(str(job["_id"])) or f"{job['state']}, {job['status']}"),
             f"{job.get('progress', 0):.0%}",
+            f"{job['jobParams']['maxHours']:g}" if "jobParams" in job else "",
             show_usd(amount(job["expectedCost"])),
             transfers.get(job["_id"], ""),
         )

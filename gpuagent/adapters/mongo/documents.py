@@ -3,6 +3,7 @@
 Money is Decimal128 USD, times are dates, ids are ObjectIds; fields are camelCase.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -51,9 +52,15 @@ def run_document(run: Run) -> Document:
         "tags": list(run.tags),
         "jobsOpenMax": run.jobs_open_max,
         "jobsMax": run.jobs_max,
+        **_workload_fields(run.workload),
         "createdAt": date(run.created_at),
         **run_fields(run, run.created_at),
     }
+
+
+def _workload_fields(workload: str) -> Document:
+    """What is to run, and the hash of just these bytes; neither for a run without a job file."""
+    return {"workload": workload, "workloadHash": hashlib.sha256(workload.encode()).hexdigest()} if workload else {}
 
 
 def ledger_from(document: Document) -> Ledger:
