@@ -1,5 +1,8 @@
 """The quickstart notebook's verbs: connect, launch a run, follow it to its end, show its books."""
 
+import os
+from pathlib import Path
+
 from rich.console import Console
 
 from gpuagent.agent.start import Order, start
@@ -8,10 +11,15 @@ from gpuagent.core.model import Run
 from gpuagent.core.money import parse_usd, show_usd
 from gpuagent.core.status import status_text
 from gpuagent.practice import demo
+from gpuagent.practice.delivery import delivery_lines, delivery_of, example_job
 from gpuagent.practice.faults import JOBS_FAIL
 from gpuagent.render.books import books_table
 from gpuagent.render.run import jobs_table
 from gpuagent.session import Session, connect
+from gpuagent.wire.download import Download
+from gpuagent.wire.egress import egress
+from gpuagent.wire.examples import example_jobs
+from gpuagent.wire.job_inputs import open_job
 
 # As one stream, not as rich's one output for every line: JupyterLab hides all outputs of a cell but the first fifty.
 show = Console(force_jupyter=False, force_terminal=True, color_system="standard", width=116).print
@@ -19,15 +27,24 @@ show = Console(force_jupyter=False, force_terminal=True, color_system="standard"
 __all__ = ["books", "connect", "follow", "launch"]
 
 
-def launch(session: Session, goal: str, budget: str, fail_vendor: str = "none") -> Run:
-    """A new run. budget: USD. fail_vendor: the practice vendor whose jobs fail from now on, where there are such.
+def launch(session: Session, job: str, budget: str, fail_vendor: str = "none") -> Run:
+    """A new run. job: the name of an example, or the path of a job file. budget: USD.
 
+    fail_vendor: the practice vendor whose machines are lost from now on, where there are practice vendors.
     Raises BadInput, WalletUnfunded, VendorError.
     """
+    sealed = example_job(job) if job in example_jobs() else open_job(Path(job), {}, Download(egress(os.environ)))
     if session.faults:
         for vendor in session.agent.store.vendors():
             session.faults.switch(vendor.vendor_id, JOBS_FAIL, vendor.vendor_id == fail_vendor)
-    run = start(Order(goal=goal, budget=parse_usd(budget), planner=session.settings.planner), session.agent.ports)
+    order = Order(
+        goal="",
+        budget=parse_usd(budget),
+        planner=session.settings.planner,
+        workload=sealed.workload,
+        sources=sealed.sources,
+    )
+    run = start(order, session.agent.ports)
     show(f'run {run.run_id}: "{run.goal}", {run.max_hours} h of {run.gpu_type}, at most {show_usd(run.budget)}')
     return run
 
@@ -41,11 +58,13 @@ def follow(session: Session, run: Run) -> Run:
 
 
 def books(session: Session, run: Run) -> Books:
-    """The run's ledger, audited against the chain and printed."""
+    """The run's files and its ledger, which is audited against the chain, printed."""
     agent = session.agent
     documents, run = agent.reads.documents(run.run_id), agent.store.load(run.run_id)
     audited = audit(run, agent.reads.recorded(run.run_id), agent.chain, agent.ports.wallet.token)
     status = status_text(run, agent.ports.clock.now(), agent.ports.pace)
     show(jobs_table(documents["jobs"], documents["payments"], status))
+    for line in delivery_lines(delivery_of(run, agent)):
+        show(line)
     show(books_table(audited))
     return audited

@@ -40,7 +40,7 @@ def test_records_of_the_embedded_stack_can_be_read_during_and_after_it(
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     with open_session({}) as session:
-        run = quickstart.launch(session, "Fine-tune tiny-llm", "5", "none")
+        run = quickstart.launch(session, "tiny_llm", "5", "none")
         with open_records({}) as during:
             assert during.store.load(run.run_id) == run
     with open_records({}) as afterwards:
@@ -55,7 +55,7 @@ def test_half_a_configuration_is_an_error_and_no_reason_to_embed(name: str) -> N
 
 def test_the_quickstart_survives_the_failing_vendor(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     with open_session(world.environment) as session:
-        run = quickstart.launch(session, "Fine-tune tiny-llm", "5", "gpu_vendor_1")
+        run = quickstart.launch(session, "tiny_llm", "5", "gpu_vendor_1")
         assert session.faults
         assert session.faults.on() == {("gpu_vendor_1", JOBS_FAIL)}
         world.finish(run)

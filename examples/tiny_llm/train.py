@@ -170,7 +170,7 @@ def main(environ: Mapping[str, str] = os.environ) -> None:
             if step % 10 == 0 or step == steps:
                 metrics.write(json.dumps({"step": step, "loss": round(loss, 4)}) + "\n")
                 metrics.flush()
-            if step % every == 0 or step == steps:
+            if step % 50 == 0:
                 print(f"step {step}: loss {loss:.3f}", flush=True)
             if step % every == 0 and step < steps:
                 groups = (("weights", weights), ("first", first), ("second", second))
@@ -180,7 +180,7 @@ def main(environ: Mapping[str, str] = os.environ) -> None:
     Path("sample.txt").write_text(text, "utf-8")
     with Path("model.npz").open("wb") as file:
         np.savez(file, alphabet=np.array(alphabet), **weights)
-    print(f"it writes: {' '.join(text.split())[:100]}", flush=True)
+    print(f"it writes: {' '.join(text.split())[:70]}", flush=True)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from gpuagent.core.events import (
 from gpuagent.core.model import Job, Observation, ObservationType, Reserved, Run, Settled, Voided
 from gpuagent.core.money import show_usd
 from gpuagent.core.transitions import apply, find_job
+from gpuagent.core.units import show_size
 from gpuagent.core.work import Completed, Failed, JobFile, Underway
 
 METRICS_FROM = 1_000_000
@@ -132,7 +133,7 @@ def _of_job(job: Job, event: Event) -> tuple[Observation, ...]:
         case CollectingBegan(job_id, work):
             files = work.files or (work.offer.files if work.offer else ())
             size = sum(file.bytes for file in files)
-            text = f"the work at {vendor} is over; {len(files)} files of {size} bytes are to be fetched"
+            text = f"the work at {vendor} is over; {show_size(size)} in {len(files)} files are to be fetched"
             news = _news(text, job_id, "collecting", files=len(files), bytes=size)
             return (*_logs(job, event.new_logs), *_metrics(job, event.metrics), news)
         case FilesKept(job_id, files):
@@ -203,7 +204,7 @@ def _metrics(job: Job, metrics: tuple[Mapping[str, object], ...]) -> list[Observ
 
 
 def _file_kept(vendor: str, job_id: str, file: JobFile) -> Observation:
-    text = f"{file.path} of {vendor} is kept and proven: {file.bytes} bytes, SHA-256 {file.sha256}"
+    text = f"{file.path} of {vendor} is kept and proven: {show_size(file.bytes)}, SHA-256 {file.sha256[:12]}…"
     return _news(text, job_id, "file", path=file.path, bytes=file.bytes, sha256=file.sha256, of=file.kind.value)
 
 

@@ -60,7 +60,7 @@ def test_demo_json_whatever_the_agent_is_pointed_at() -> None:
     process = run("demo", "--json", environment={**QUICK, **elsewhere})
     assert process.returncode == 0, process.stderr
     document = json.loads(process.stdout)
-    assert set(document) == {"run", "jobs", "payments", "observations", "chain", "books", "seconds"}
+    assert set(document) == {"run", "jobs", "payments", "observations", "chain", "books", "seconds", "files", "resumed"}
     assert [(job["vendorId"], job["status"]) for job in document["jobs"]] == [
         ("gpu_vendor_1", "failed"),
         ("gpu_vendor_2", "completed"),
@@ -75,6 +75,16 @@ def test_demo_json_whatever_the_agent_is_pointed_at() -> None:
     assert int(books["settled"]) + int(books["available"]) == 5_000_000
     assert {t["tx"] for t in chain["transfers"]} == {payment["x402TxId"] for payment in document["payments"]}
     assert document["observations"] > 10
+    assert [(file["path"], file["vendor"]) for file in document["files"]] == [
+        ("model.npz", "gpu_vendor_2"),
+        ("metrics.jsonl", "gpu_vendor_2"),
+        ("sample.txt", "gpu_vendor_2"),
+    ]
+    resumed = document["resumed"]
+    assert resumed["from_fraction"] >= 0.33
+    assert resumed["hours_bought"] + resumed["hours_saved"] == 1
+    first, second = (job["jobParams"]["maxHours"] for job in document["jobs"])
+    assert (first, second) == (1, resumed["hours_bought"])
 
 
 def test_demo_without_failure_buys_once() -> None:
