@@ -13,7 +13,7 @@ file_store = typer.Typer(no_args_is_help=True, help="The store that keeps the fi
 def files_sweep(
     dry_run: Annotated[bool, typer.Option(help="Only say what would be deleted.")] = False, as_json: AsJson = False
 ) -> None:
-    """Delete unfinished uploads of a day ago and older, and what the policy keeps no longer of finished runs."""
+    """Delete unfinished uploads and files of no run, of a day ago and older, and what the policy keeps no longer."""
     from gpuagent import settings, wiring
     from gpuagent.agent.retention import sweep_files
     from gpuagent.render.files import sweep_text
@@ -23,6 +23,7 @@ def files_sweep(
         sweep = sweep_files(store, db.holdings, db.store.policy(), now, dry_run=dry_run)
         if as_json:
             files = [{"runId": file.run_id, "sha256": file.sha256, "bytes": file.bytes} for file in sweep.files]
-            print_json({"dryRun": dry_run, "uploadBytes": sweep.uploads, "fileBytes": sweep.freed, "files": files})
+            sizes = {"uploadBytes": sweep.uploads, "strayBytes": sweep.strays, "fileBytes": sweep.freed}
+            print_json({"dryRun": dry_run, **sizes, "files": files})
         else:
             typer.echo(sweep_text(sweep, dry_run=dry_run))

@@ -351,6 +351,10 @@ class FileStore(Protocol):
         """Deletes a file; the bytes that became free. before: only if no upload of it was finished since."""
         ...
 
+    def older(self, before: float) -> Iterator[tuple[str, int]]:
+        """The files of which no upload was finished since a time: SHA-256 and bytes."""
+        ...
+
     def sweep(self, before: float, *, dry_run: bool = False) -> int:
         """Drops the uploads that nothing came to since a time and that were never finished; the bytes that became free.
 

@@ -27,4 +27,5 @@ def files_table(files: Iterable[RunFile]) -> Table:
 def sweep_text(sweep: FileSweep, *, dry_run: bool) -> str:
     runs = len({file.run_id for file in sweep.files})
     files = f"{len(sweep.files)} files of {runs} finished runs ({sweep.freed:,} bytes)"
-    return f"{'would delete' if dry_run else 'deleted'} {files} and {sweep.uploads:,} bytes of unfinished uploads"
+    rest = f"{sweep.strays:,} bytes of files of no run and {sweep.uploads:,} bytes of unfinished uploads"
+    return f"{'would delete' if dry_run else 'deleted'} {files}, {rest}"

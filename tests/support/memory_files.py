@@ -52,10 +52,15 @@ class MemoryFiles:
         content = self.contents[sha256]
         yield from (content[at : at + PART] for at in range(start, len(content), PART))
 
-    def delete(self, sha256: str) -> None:
-        self.contents.pop(sha256, None)
+    def delete(self, sha256: str, before: float | None = None) -> int:
+        return len(self.contents.pop(sha256, b""))
 
-    def sweep(self, before: float) -> int:
+    def older(self, before: float) -> Iterator[tuple[str, int]]:
+        """All files: nothing here has a time."""
+        yield from [(sha256, len(content)) for sha256, content in self.contents.items()]
+
+    def sweep(self, before: float, *, dry_run: bool = False) -> int:
         freed = sum(map(len, self.uploads.values()))
-        self.uploads.clear()
+        if not dry_run:
+            self.uploads.clear()
         return freed

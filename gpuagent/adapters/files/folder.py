@@ -99,6 +99,11 @@ class FolderStore:
             path.unlink()
             return size
 
+    def older(self, before: float) -> Iterator[tuple[str, int]]:
+        with _explained():
+            entries = [(path.name, path.stat()) for path in sorted(self._files.iterdir())]
+        yield from ((name, status.st_size) for name, status in entries if status.st_mtime < before)
+
     def sweep(self, before: float, *, dry_run: bool = False) -> int:
         freed = 0
         for path in sorted(self._incoming.iterdir()):

@@ -107,6 +107,12 @@ class GridFsStore:
             self._chunks.delete_many({"files_id": file["_id"]})
         return int(file["length"])
 
+    def older(self, before: float) -> Iterator[tuple[str, int]]:
+        with _explained():
+            match = {"uploadDate": {"$lt": _date(before)}, "filename": {"$regex": "^[0-9a-f]{64}$"}}
+            files = list(self._files.find(match, {"filename": 1, "length": 1}))
+        yield from ((str(file["filename"]), int(file["length"])) for file in files)
+
     def sweep(self, before: float, *, dry_run: bool = False) -> int:
         with _explained():
             if not dry_run:

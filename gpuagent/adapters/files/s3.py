@@ -135,6 +135,12 @@ class S3Store:
             self._client.delete_object(Bucket=self._bucket, Key=self._file(sha256))
             return int(file["ContentLength"])
 
+    def older(self, before: float) -> Iterator[tuple[str, int]]:
+        moment = datetime.fromtimestamp(before, UTC)
+        with _explained():
+            entries = [entry for entry in self._objects(f"{self._prefix}files/") if entry["LastModified"] < moment]
+        yield from ((entry["Key"].rpartition("/")[2], int(entry["Size"])) for entry in entries)
+
     def sweep(self, before: float, *, dry_run: bool = False) -> int:
         moment, freed = datetime.fromtimestamp(before, UTC), 0
         if not dry_run:
