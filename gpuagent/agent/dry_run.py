@@ -79,7 +79,7 @@ def _shipment(run: Run, rules: policy.Policy, survey: Survey) -> Shipment | None
     """What the vendors were asked to quote: the same order from each."""
     orders = [quote.order for quote in survey.quotes.values() if quote.order]
     order = orders[0] if orders else order_text(run.workload, None)
-    return shipment(order, survey.vendors.values(), getattr(rules, "inputs_to", "any"))
+    return shipment(order, survey.vendors.values(), rules.inputs_to)
 
 
 def _idle(run: Run) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from gpuagent.core.policy import FILE_MAX, RUN_FILES_MAX
+from gpuagent.core.policy import Policy
 from gpuagent.core.ports import FileStore, Ports
 from gpuagent.core.workload import Input, Source, Workload
 from gpuagent.errors import BadInput, FileAltered, StoreError
@@ -14,7 +14,8 @@ def keep_inputs(workload: Workload, sources: Mapping[str, Source], ports: Ports)
     sources: of the contents that it may lack, by SHA-256. Files appear once all of them have come, so that what is
     refused leaves uploads alone, which are swept. Raises BadInput.
     """
-    check_sizes(workload)
+    rules = ports.store.policy()
+    check_sizes(workload, rules)
     sizes: dict[str, int] = {}
     uploads: dict[str, str] = {}
     for entry in workload.inputs:
@@ -23,30 +24,30 @@ def keep_inputs(workload: Workload, sources: Mapping[str, Source], ports: Ports)
             size = ports.files.size(sha256)
             if size is None:
                 uploads[sha256] = f"input {ports.store.new_id()}"
-                size = _upload(entry, sources, uploads[sha256], ports.files)
+                size = _upload(entry, sources, uploads[sha256], ports.files, rules.file_max)
             sizes[sha256] = size
         if entry.bytes not in (None, sizes[sha256]):
             raise BadInput(
                 f"input {entry.path}: it has {sizes[sha256]:,} bytes, and the job file names {entry.bytes:,}"
             )
     kept = workload.measured(sizes)
-    check_sizes(kept)
+    check_sizes(kept, rules)
     for sha256, upload in uploads.items():
         _finish(next(entry for entry in kept.inputs if entry.sha256 == sha256), upload, ports.files)
     return kept
 
 
-def check_sizes(workload: Workload) -> None:
+def check_sizes(workload: Workload, rules: Policy) -> None:
     """Raises BadInput for more bytes than the policy allows, of those inputs whose bytes are known."""
     for entry in workload.inputs:
-        if (entry.bytes or 0) > FILE_MAX:
-            raise BadInput(_too_large(entry))
+        if (entry.bytes or 0) > rules.file_max:
+            raise BadInput(_too_large(entry, rules.file_max))
     total = sum({entry.sha256: entry.bytes or 0 for entry in workload.inputs}.values())
-    if total > RUN_FILES_MAX:
-        raise BadInput(f"the inputs have {total:,} bytes, and the policy allows {RUN_FILES_MAX:,} for a run")
+    if total > rules.run_files_max:
+        raise BadInput(f"the inputs have {total:,} bytes, and the policy allows {rules.run_files_max:,} for a run")
 
 
-def _upload(entry: Input, sources: Mapping[str, Source], upload: str, files: FileStore) -> int:
+def _upload(entry: Input, sources: Mapping[str, Source], upload: str, files: FileStore, file_max: int) -> int:
     """Keeps a content that is not proven yet; its bytes."""
     source = sources.get(str(entry.sha256))
     if source is None:
@@ -57,11 +58,11 @@ def _upload(entry: Input, sources: Mapping[str, Source], upload: str, files: Fil
         nonlocal size
         for part in source():
             size += len(part)
-            if size > FILE_MAX:
-                raise BadInput(_too_large(entry))
+            if size > file_max:
+                raise BadInput(_too_large(entry, file_max))
             yield part
 
-    if files.extend(upload, 0, bounded(), FILE_MAX) != size:
+    if files.extend(upload, 0, bounded(), file_max) != size:
         raise StoreError(f"the file store did not keep all of input {entry.path}: start the run again")
     return size
 
@@ -74,5 +75,5 @@ def _finish(entry: Input, upload: str, files: FileStore) -> None:
         raise BadInput(f"input {entry.path}: its SHA-256 is not {entry.sha256}; {whence} ({error})") from None
 
 
-def _too_large(entry: Input) -> str:
-    return f"input {entry.path}: it has more than the {FILE_MAX:,} bytes that the policy allows for a file"
+def _too_large(entry: Input, file_max: int) -> str:
+    return f"input {entry.path}: it has more than the {file_max:,} bytes that the policy allows for a file"

@@ -155,7 +155,7 @@ def _check(order: Order, goal: str, max_hours: Decimal, ports: Ports) -> None:
     if not max_hours.is_finite() or not HOURS_MIN <= max_hours <= HOURS_MAX:
         raise BadInput(f"hours are at least {HOURS_MIN} and at most {HOURS_MAX}")
     if order.workload:
-        check_sizes(order.workload)
+        check_sizes(order.workload, ports.store.policy())
     if not 1 <= order.jobs_open_max <= JOBS_MAX:
         raise BadInput(f"1 to {JOBS_MAX} jobs may be open at once")
     if any(not 0 < len(tag) <= TAG_MAX or not tag.isprintable() for tag in order.tags):

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from gpuagent.core.orders import INLINE_MAX
-from gpuagent.core.policy import FILE_MAX
 from gpuagent.core.workload import Source, Workload
 from gpuagent.errors import BadInput
 from gpuagent.wire.download import Download
@@ -21,9 +20,12 @@ DOWNLOAD_S = 60.0
 
 
 def received_job(
-    job: Mapping[str, Any] | str | None, inputs: Mapping[str, str], environ: Mapping[str, str]
+    job: Mapping[str, Any] | str | None, inputs: Mapping[str, str], environ: Mapping[str, str], file_max: int
 ) -> SealedJob | None:
-    """The job of a request. inputs: contents in base64, by path. Raises BadInput, ConfigError."""
+    """The job of a request. inputs: contents in base64, by path. file_max: bytes of a download.
+
+    Raises BadInput, ConfigError.
+    """
     if job is None:
         if inputs:
             raise BadInput("inputs: they are of a job, and there is none: send it as `job`")
@@ -31,7 +33,7 @@ def received_job(
     workload = read_job_file((job if isinstance(job, str) else json.dumps(job)).encode("utf-8", "replace"), "job")
     contents = {path: _decoded(path, text) for path, text in inputs.items()}
     workload = _sealed(workload, contents)
-    sealed = sealed_job(workload, {}, Download(egress(environ), FILE_MAX, DOWNLOAD_S, public_only=True))
+    sealed = sealed_job(workload, {}, Download(egress(environ), file_max, DOWNLOAD_S, public_only=True))
     sources = {hashlib.sha256(content).hexdigest(): _source(content) for content in contents.values()}
     return SealedJob(workload, {**sealed.sources, **sources})
 

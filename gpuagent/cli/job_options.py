@@ -21,9 +21,8 @@ JobRoot = Annotated[
 ]
 
 
-def read_job(job: Path | None, env: list[str] | None, root: Path | None) -> "SealedJob | None":
-    """The job of these options, its local files hashed. Raises BadInput, ConfigError."""
-    from gpuagent.core.policy import FILE_MAX
+def read_job(job: Path | None, env: list[str] | None, root: Path | None, file_max: int) -> "SealedJob | None":
+    """The job of these options, its local files hashed. file_max: bytes of one. Raises BadInput, ConfigError."""
     from gpuagent.wire.download import Download
     from gpuagent.wire.egress import egress
     from gpuagent.wire.job_inputs import open_job
@@ -32,7 +31,7 @@ def read_job(job: Path | None, env: list[str] | None, root: Path | None) -> "Sea
         if env or root:
             raise BadInput("-e and --root are about a job: name it by --job FILE")
         return None
-    return open_job(job, variables(env or []), Download(egress(os.environ), FILE_MAX), root, FILE_MAX)
+    return open_job(job, variables(env or []), Download(egress(os.environ), file_max), root, file_max)
 
 
 def variables(assignments: list[str]) -> dict[str, str]:

@@ -60,7 +60,7 @@ def run_start(
         if not goal and not job:
             raise BadInput("say what the run is for: --goal TEXT, or --job FILE with what is to run")
         planners = parse_planners(planner or [settings.read().planner])
-        sealed = read_job(job, env, root)
+        sealed = read_job(job, env, root, agent.store.policy().file_max)
         order = Order(
             goal=goal,
             budget=parse_usd(budget),
@@ -125,7 +125,7 @@ def run_dry(
     from gpuagent.core.money import parse_usd
 
     with errors_explained(), open_agent() as agent:
-        sealed = read_job(job, env, root)
+        sealed = read_job(job, env, root, agent.store.policy().file_max)
         if bool(run_id) == bool(sealed):
             raise BadInput("name a run, or a job by --job FILE: one of the two")
         if sealed:

@@ -57,12 +57,14 @@ def ordered_workload(quote: Quote) -> Workload | None:
 
 
 def order_files(order: str) -> tuple[FileEntry, ...]:
-    """The files that a vendor needs for an order, each content once: its inputs, all of which are kept here, and the
-    checkpoint's."""
+    """The files that a vendor needs for an order, each content once: its inputs and the checkpoint's.
+
+    An input whose bytes are not known yet is not kept here yet, and not among them.
+    """
     if not order:
         return ()
     content = json.loads(order)
-    inputs = content["workload"]["inputs"]
+    inputs = [entry for entry in content["workload"]["inputs"] if "bytes" in entry]
     resume = content.get("resume", {}).get("files", [])
     files = [FileEntry(file["path"], file["bytes"], file["sha256"]) for file in (*inputs, *resume)]
     return tuple({file.sha256: file for file in files}.values())

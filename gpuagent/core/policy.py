@@ -15,8 +15,6 @@ from gpuagent.errors import BadInput
 DAY_S = 86_400.0
 APPROVAL_MAX_S = 30 * DAY_S
 EVERY_WALLET = "*"
-FILE_MAX, RUN_FILES_MAX = 64_000_000, 512_000_000
-"""Bytes of one file, and of all files of a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +43,9 @@ class Policy:
     approval_above: int | None = None
     approval_s: float = 3600
     halts: tuple[Halt, ...] = ()
+    inputs_to: str = "any"
+    file_max: int = 64_000_000
+    run_files_max: int = 512_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from typing import Any
 
 import ipywidgets as w
 
-from gpuagent.core.policy import FILE_MAX
 from gpuagent.core.workload import Source, Workload
 from gpuagent.errors import BadInput
 from gpuagent.panels.kit.fields import dropdown, row
@@ -77,7 +76,7 @@ class JobForm:
             workload = workload.sealed(digests)
         except ValueError as error:
             raise BadInput(f"job: {error}") from None
-        sealed = sealed_job(*seal_job(workload, "job", folder, root, FILE_MAX), download)
+        sealed = sealed_job(*seal_job(workload, "job", folder, root, download.file_max), download)
         contents = {digests[path][0]: _source(content) for path, content in held.items()}
         return SealedJob(sealed.workload, {**sealed.sources, **contents})
 

@@ -12,7 +12,7 @@ from gpuagent.agent.start import GOAL_MAX, HOURS_MAX, TAG_MAX, Order, prepare, s
 from gpuagent.core.gpus import distinct
 from gpuagent.core.model import HOURS_MIN, Run, Vendor
 from gpuagent.core.money import parse_usd, show_usd
-from gpuagent.core.policy import FILE_MAX, LIMITS, Policy
+from gpuagent.core.policy import LIMITS, Policy
 from gpuagent.core.status import planner_label
 from gpuagent.errors import BadInput
 from gpuagent.panels.dry_run import dry_run_report
@@ -93,7 +93,7 @@ class LaunchForm:
 
     def sealed(self, order: Order) -> Order:
         """The order with the form's job, whose inputs are read. Raises BadInput, ConfigError."""
-        download = Download(egress(self._session.environment), FILE_MAX)
+        download = Download(egress(self._session.environment), self._session.agent.store.policy().file_max)
         job = self.job.sealed(download)
         return replace(order, workload=job.workload, sources=job.sources) if job else order
 

@@ -19,7 +19,6 @@ from gpuagent.books.audit import audit
 from gpuagent.core.model import Run
 from gpuagent.core.money import parse_usd, show_usd
 from gpuagent.core.pace import Pace
-from gpuagent.core.policy import FILE_MAX
 from gpuagent.core.ports import Ports
 from gpuagent.core.status import planner_label
 from gpuagent.errors import BadInput, ChainError
@@ -75,7 +74,7 @@ def make_order(
         max_hours = Decimal(str(hours)) if hours != "" else None
     except InvalidOperation:
         raise BadInput(f"hours {str(hours)[:40]!r} is not a number: write GPU hours such as 1 or 0.5") from None
-    sealed = open_job(Path(job), {}, Download(egress(environ), FILE_MAX), file_max=FILE_MAX) if job else None
+    sealed = open_job(Path(job), {}, Download(egress(environ))) if job else None
     return Order(
         goal=goal or ("" if job else GOAL),
         budget=parse_usd(budget),

@@ -24,7 +24,7 @@ class Download:
     """How files are fetched. file_max: bytes of one. public_only: never from this machine or its network."""
 
     egress: Egress
-    file_max: int
+    file_max: int = 10**12
     seconds: float = DOWNLOAD_S
     public_only: bool = False
 

@@ -12,11 +12,11 @@ from typing import Any, cast
 import pytest
 
 from gpuagent.adapters.files.folder import FolderStore
-from gpuagent.agent import inputs
 from gpuagent.agent.inputs import keep_inputs
 from gpuagent.agent.start import Order, start
 from gpuagent.core.orders import order_files, order_text
-from gpuagent.core.ports import Ports
+from gpuagent.core.policy import Policy
+from gpuagent.core.ports import FileStore, Ports
 from gpuagent.core.workload import Source, Workload, from_canonical
 from gpuagent.errors import BadInput, ChainError, FileMissing
 from tests.support.world import World
@@ -48,10 +48,14 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def ports(folder: Path) -> Ports:
-    """A file store, and ids."""
+    """A file store, ids, and a policy."""
+    return with_policy(FolderStore(folder))
+
+
+def with_policy(files: FileStore, **rules: int) -> Ports:
     numbers = count()
-    store = SimpleNamespace(new_id=lambda: f"{next(numbers):024x}")
-    return cast("Ports", SimpleNamespace(files=FolderStore(folder), store=store))
+    store = SimpleNamespace(new_id=lambda: f"{next(numbers):024x}", policy=lambda: Policy(**rules))
+    return cast("Ports", SimpleNamespace(files=files, store=store))
 
 
 def kept(folder: Path) -> set[str]:
@@ -80,6 +84,11 @@ def test_what_is_there_already_is_not_read_again(ports: Ports) -> None:
     keep_inputs(job, sources(SCRIPT), ports)
     assert keep_inputs(job, {sha256(SCRIPT): broken}, ports) == job
     assert keep_inputs(job, {}, ports) == job
+
+
+def test_an_order_has_no_files_whose_bytes_are_not_known_yet() -> None:
+    job = workload(inputs=[{"path": "data.bin", "url": "https://files.example/data.bin", "sha256": sha256(DATA)}])
+    assert order_files(order_text(job.canonical, None)) == (), "as in a dry run, which fetches nothing"
 
 
 def test_a_url_is_fetched_and_its_query_which_may_be_a_key_is_dropped(ports: Ports) -> None:
@@ -121,14 +130,14 @@ def test_a_source_that_breaks_off_says_why(ports: Ports, folder: Path) -> None:
     assert kept(folder) == set()
 
 
-def test_bounds_of_a_file_and_of_a_run(ports: Ports, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inputs, "FILE_MAX", len(DATA) - 1)
+def test_bounds_of_a_file_and_of_a_run(folder: Path) -> None:
+    files = FolderStore(folder)
+    ports = with_policy(files, file_max=len(DATA) - 1)
     assert "more than the 299,999 bytes" in refusal(ports, workload(("data.bin", DATA)), sources(DATA))
     url = {"path": "data.bin", "url": "https://files.example/data.bin", "sha256": sha256(DATA)}
     assert "more than the 299,999 bytes" in refusal(ports, workload(inputs=[url]), sources(DATA))
     assert ports.files.sweep(float("inf")) < len(DATA), "no more is kept than the bound"
-    monkeypatch.setattr(inputs, "FILE_MAX", len(DATA))
-    monkeypatch.setattr(inputs, "RUN_FILES_MAX", len(DATA) + 5)
+    ports = with_policy(files, file_max=len(DATA), run_files_max=len(DATA) + 5)
     assert "the inputs have 300,009 bytes" in refusal(
         ports, workload(("a", SCRIPT), ("data.bin", DATA)), sources(SCRIPT, DATA)
     )

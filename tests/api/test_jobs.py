@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gpuagent.api import jobs
-from gpuagent.api.routes import files
+from gpuagent.core.policy import Policy
 from gpuagent.core.workload import from_canonical
 from tests.support.rest_server import Served
 
@@ -69,7 +69,8 @@ def test_uploads_that_cannot_be(served: Served, monkeypatch: pytest.MonkeyPatch)
     assert "size:" in put(served, b"12345", 422, start=4)["detail"]
     assert put(served, b"x" * 4_000_001, 413)["code"] == "content_too_large"
     put(served, b"x", 422, digest="no-hash")
-    monkeypatch.setattr(files, "FILE_MAX", 10)
+    small = Policy(version=1, file_max=10)
+    monkeypatch.setattr(served.world.store, "policy", lambda: small)
     assert "the policy allows 10 bytes" in put(served, b"x" * 11, 413)["detail"]
 
 

@@ -70,22 +70,22 @@ MUTANTS = (
     Mutant(
         "input beyond the policy's bound",
         "gpuagent/agent/inputs.py",
-        "            if size > FILE_MAX:",
+        "            if size > file_max:",
         "            if False:",
         "tests/agent/test_inputs.py -k bounds",
     ),
     Mutant(
         "inputs beyond a run's bound",
         "gpuagent/agent/inputs.py",
-        "    if total > RUN_FILES_MAX:",
+        "    if total > rules.run_files_max:",
         "    if False:",
         "tests/agent/test_inputs.py -k bounds",
     ),
     Mutant(
         "file of a refused run",
         "gpuagent/agent/inputs.py",
-        "                size = _upload(entry, sources, uploads[sha256], ports.files)",
-        "                size = _upload(entry, sources, uploads[sha256], ports.files)\n"
+        "                size = _upload(entry, sources, uploads[sha256], ports.files, rules.file_max)",
+        "                size = _upload(entry, sources, uploads[sha256], ports.files, rules.file_max)\n"
         "                _finish(entry, uploads[sha256], ports.files)",
         "tests/agent/test_inputs.py -k leaves_no_file",
     ),

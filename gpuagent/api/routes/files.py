@@ -9,7 +9,6 @@ from gpuagent.api import schemas
 from gpuagent.api.auth import MayOperate
 from gpuagent.api.connections import Connected
 from gpuagent.api.problems import ProblemError, openapi_responses
-from gpuagent.core.policy import FILE_MAX
 from gpuagent.core.workload import SHA256
 from gpuagent.errors import BadInput, FileAltered
 
@@ -46,8 +45,9 @@ def upload(
         size = len(body)
     if size is None or start + len(body) > size:
         raise BadInput("size: say how many bytes the whole file has, and send no more")
-    if size > FILE_MAX:
-        raise ProblemError(413, "content_too_large", f"the policy allows {FILE_MAX:,} bytes for a file")
+    file_max = connections.database.store.policy().file_max
+    if size > file_max:
+        raise ProblemError(413, "content_too_large", f"the policy allows {file_max:,} bytes for a file")
     kept = files.size(sha256)
     if kept is not None:
         return _answer(sha256, kept, kept)

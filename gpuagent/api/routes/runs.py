@@ -166,7 +166,7 @@ def _order(body: schemas.StartRequest, connections: Connections) -> Order:
     if not body.goal.strip() and body.job is None:
         raise BadInput("goal: say what the run is for, or send a job with what is to run")
     planners = parse_planners([body.planner or read(connections.environ).planner])
-    job = received_job(body.job, body.inputs, connections.environ)
+    job = received_job(body.job, body.inputs, connections.environ, connections.database.store.policy().file_max)
     return Order(
         goal=body.goal,
         budget=parse_usd(body.budget_total),
