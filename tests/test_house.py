@@ -40,6 +40,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/api/test_auth.py": ("gpuagent.cli.serve",),
     "tests/api/test_due.py": ("gpuagent.adapters.mongo.leases",),
     "tests/api/test_idempotency.py": ("gpuagent.api.idempotency",),
+    "tests/api/test_jobs.py": ("gpuagent.api.routes.files",),
     "tests/api/test_live.py": ("gpuagent.api.followers", "gpuagent.api.messages", "gpuagent.api.routes.events"),
     "tests/api/test_routes.py": (
         "gpuagent.adapters.mongo.queries",

@@ -90,8 +90,9 @@ def sent_files(order: str) -> tuple[FileEntry, ...]:
 
 @lru_cache(maxsize=64)
 def order_files(order: str) -> tuple[FileEntry, ...]:
-    """The files that a vendor needs for an order, each content once: the inputs that are kept here, as their bytes
-    are known, and those of the checkpoint.
+    """The files that a vendor needs for an order, each content once: its inputs and the checkpoint's.
+
+    An input whose bytes are not known yet is not kept here yet, and not among them.
     """
     if not order:
         return ()

@@ -21,7 +21,7 @@ from tests.support.world import World
 Play = Callable[..., None]
 SCRIPT = b"print('by the form')\n"
 JOB = "name: tiny\ncommand: python train.py\nmax_duration: 30m\ninputs: [{path: src/train.py, file: ./src/train.py}]\n"
-DOWNLOAD = Download(egress({}), 10)
+DOWNLOAD = Download(egress({}))
 
 
 def uploaded(**files: bytes) -> tuple[dict[str, Any], ...]:
