@@ -27,7 +27,6 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/adapters/chain/test_json_rpc.py": ("gpuagent.adapters.chain.answers",),
     "tests/adapters/chain/test_limited_nodes.py": ("gpuagent.adapters.chain.needs",),
     "tests/adapters/mongo/test_changes.py": ("gpuagent.adapters.mongo.changes",),
-    "tests/adapters/mongo/test_setup.py": (),
     "tests/adapters/mongo/test_store.py": (
         "gpuagent.adapters.mongo.files",
         "gpuagent.adapters.mongo.documents",
@@ -40,8 +39,6 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/api/test_auth.py": ("gpuagent.cli.serve",),
     "tests/api/test_due.py": ("gpuagent.adapters.mongo.leases",),
     "tests/api/test_idempotency.py": ("gpuagent.api.idempotency",),
-    "tests/api/test_jobs.py": ("gpuagent.api.routes.files",),
-    "tests/api/test_live.py": ("gpuagent.api.followers", "gpuagent.api.messages", "gpuagent.api.routes.events"),
     "tests/api/test_routes.py": (
         "gpuagent.adapters.mongo.queries",
         "gpuagent.api.as_json",

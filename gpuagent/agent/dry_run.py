@@ -11,7 +11,7 @@ from gpuagent.core import policy
 from gpuagent.core.context import Candidate
 from gpuagent.core.model import Action, Decision, Quote, Reserved, Run, RunStatus, Vendor
 from gpuagent.core.money import show_usd
-from gpuagent.core.orders import order_text
+from gpuagent.core.orders import order_files, order_text
 from gpuagent.core.ports import Ports
 from gpuagent.core.shipment import Shipment, shipment
 from gpuagent.core.terms import agreed, derived_job_id
@@ -105,7 +105,9 @@ def _line(candidate: Candidate, survey: Survey, rules: policy.Policy, ports: Por
         refusals.append(f"{show_usd(quote.amount)} is more than the {show_usd(survey.context.available)} available")
     trial = Reserved(derived_job_id(ports.store.new_id(), 0), quote, survey.context.now)
     try:
-        agreed(ports.vendor_api.challenge(vendor, trial), quote, vendor, ports.wallet.token)
+        # A vendor offers no job whose files it lacks, and a dry run sends none.
+        if not order_files(quote.order):
+            agreed(ports.vendor_api.challenge(vendor, trial), quote, vendor, ports.wallet.token)
     except VendorError as error:
         refusals.append(str(error))
     return Line(vendor, quote, tuple(refusals), policy.approval(rules, quote, survey.context.now) is not None)
