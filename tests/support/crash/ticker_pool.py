@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from tests.support.crash.file_points import FILE_POINTS
 from tests.support.crash.long_ticker import Life, live
 from tests.support.crash.points import POINTS
 
@@ -61,7 +62,7 @@ class TickerPool:
     def _next_point(self) -> str:
         """Each point in turn, in drawn order, and now and then none."""
         if not self._points:
-            self._points = [*POINTS, *[""] * 3]
+            self._points = [*POINTS, *FILE_POINTS, *[""] * 4]
             self._dice.shuffle(self._points)
         return self._points.pop()
 
