@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -99,8 +100,9 @@ class DyingVendorApi:
         token = {"Authorization": f"Bearer {self.environ['GPU_VENDOR_SECRET']}"}
         with httpx.Client(base_url=self.environ["VENDOR_URL"], headers=token, timeout=10) as client:
             ends_at = time.monotonic() + RECEIVED_WITHIN_S
-            while header not in client.get("/mock/purchases").text and time.monotonic() < ends_at:
-                pass  # a vendor that is down receives nothing, and the ticker dies all the same
+            with suppress(httpx.TransportError):  # the vendor itself was killed
+                while header not in client.get("/mock/purchases").text and time.monotonic() < ends_at:
+                    pass  # a vendor that is down receives nothing, and the ticker dies all the same
 
 
 def dying(ports: Ports, point: str, environ: dict[str, str]) -> Ports:

@@ -13,7 +13,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200, help="of tickers, at least so many")
     parser.add_argument("--works", type=float, default=0.5, help="the share of runs that have a job file")
     options = parser.parse_args()
-    report = campaign(options.seed, Aims(options.purchases, options.kills, options.works))
+    report = campaign(options.seed, Aims(options.purchases, options.kills, options.works), sys.stderr.write)
     sys.stdout.write(f"{report}\n")
     if report.problems:
         raise SystemExit(1)

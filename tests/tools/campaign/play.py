@@ -3,6 +3,7 @@
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -40,8 +41,8 @@ class Aims:
 class Campaign:
     """One seed's campaign."""
 
-    def __init__(self, seed: int, aims: Aims, stage: Stage) -> None:
-        self.report = Report(seed)
+    def __init__(self, seed: int, aims: Aims, stage: Stage, say: Callable[[str], object]) -> None:
+        self.report, self._say = Report(seed), say
         self._aims, self._stage = aims, stage
         self._world, self._market = stage.world, stage.world.market
         self._dice = random.Random(seed)
@@ -67,11 +68,13 @@ class Campaign:
 
     def _buy_under_trouble(self) -> None:
         timers = [
-            Timer(self._dice, 0.3, 1.0, self._tickers.kill_one),
+            Timer(self._dice, 0.5, 1.5, self._tickers.kill_one),
             *self._troubles.timers(),
             Timer(self._dice, 0.5, 0.5, self._keep_runs_open),
+            Timer(self._dice, 20, 20, lambda: self._say(f"{time.monotonic() - began:.0f} s: {self.report}\n")),
         ]
-        ends_at = time.monotonic() + MAIN_S
+        began = time.monotonic()
+        ends_at = began + MAIN_S
         while not self._has_enough():
             assert time.monotonic() < ends_at, f"the campaign does not get on: {self.report}"
             self._tickers.keep_up(dying=True)
@@ -153,7 +156,7 @@ class Campaign:
         self.report.check(all(len(distinct) == 1 for distinct in headers.values()), "two signatures for one job")
 
 
-def campaign(seed: int, aims: Aims) -> Report:
-    """Play it whole. Raises AssertionError when it gets stuck or a ticker meets what none may meet."""
+def campaign(seed: int, aims: Aims, say: Callable[[str], object] = lambda _: None) -> Report:
+    """Play it whole. say: takes a line now and then. Raises AssertionError when it gets stuck or a ticker meets what none may meet."""
     with open_stage() as stage:
-        return Campaign(seed, aims, stage).run()
+        return Campaign(seed, aims, stage, say).run()

@@ -90,7 +90,7 @@ class Troubles:
             Timer(self._dice, 4, 6, lambda: self.turn_clocks(self._dice.randint(20, 160))),
             Timer(self._dice, 5, 8, self.settle_held_payments),
             Timer(self._dice, 5, 8, self.fail_jobs),
-            Timer(self._dice, 20, 30, self.kill_vendors),
+            Timer(self._dice, 25, 40, self.kill_vendors),
         ]
         return [
             *(timer.only_while(lambda: self._vendors.is_up) for timer in of_vendors),
