@@ -71,7 +71,7 @@ class Campaign:
             Timer(self._dice, 0.5, 1.5, self._tickers.kill_one),
             *self._troubles.timers(),
             Timer(self._dice, 0.5, 0.5, self._keep_runs_open),
-            Timer(self._dice, 20, 20, lambda: self._say(f"{time.monotonic() - began:.0f} s: {self.report}\n")),
+            Timer(self._dice, 20, 20, lambda: self._tell(time.monotonic() - began)),
         ]
         began = time.monotonic()
         ends_at = began + MAIN_S
@@ -81,6 +81,9 @@ class Campaign:
             for timer in timers:
                 timer.poll()
             time.sleep(0.02)
+
+    def _tell(self, seconds: float) -> None:
+        self._say(f"{seconds:.0f} s: {self.report}\n")
 
     def _has_enough(self) -> bool:
         """Whether purchases, kills, faults and outages are as many as a campaign must have."""
@@ -157,6 +160,9 @@ class Campaign:
 
 
 def campaign(seed: int, aims: Aims, say: Callable[[str], object] = lambda _: None) -> Report:
-    """Play it whole. say: takes a line now and then. Raises AssertionError when it gets stuck or a ticker meets what none may meet."""
+    """Play it whole. say: takes a line now and then.
+
+    Raises AssertionError when it gets stuck or a ticker meets what none may meet.
+    """
     with open_stage() as stage:
         return Campaign(seed, aims, stage, say).run()
