@@ -65,7 +65,7 @@ class Ticker:
 
 
 @given(st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_two_ticks_at_once_pay_each_job_once_and_keep_what_it_wrote(data: st.DataObject) -> None:
     """They make steps in any order, of any age, are killed before they save, and vendors change what they list."""
     scripts = st.sampled_from([writes, changes_its_list, lost_after(0.4), exits(1), exits(75)])
