@@ -5,7 +5,11 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Self
+
+import pymongo
+from pymongo.errors import PyMongoError
 
 from gpuagent.adapters.mongo.embedded import last_server
 from tests.tools.campaign.report import Report
@@ -51,6 +55,7 @@ WORK_FAULTS = (
     "empty_success",
 )
 """Faults of vendors that run job files."""
+VENDORS_KILLED = ("vendors killed", "vendors killed while files were fetched")
 
 
 class Timer:
@@ -80,6 +85,7 @@ class Troubles:
     def __init__(self, stage: Stage, dice: random.Random, report: Report) -> None:
         self._market, self._proxy, self._folder = stage.world.market, stage.proxy, stage.folder
         self._vendors, self._dice, self._report = stage.vendors, dice, report
+        self._database = stage.world.database.name
         self._faults: list[str] = []
         self._starts_at = 0.0
         self.received: list[dict[str, str]] = []
@@ -143,9 +149,17 @@ class Troubles:
     def kill_vendors(self) -> None:
         """Kill all vendors at once, whatever they send at the moment. Their jobs run on."""
         self.note_received()
+        outage = VENDORS_KILLED[self._world_collects()]
         self._vendors.kill()
-        self._report.outages["vendors killed"] += 1
+        self._report.outages[outage] += 1
         self._starts_at = time.monotonic() + self._dice.uniform(0, 1)
+
+    def _world_collects(self) -> bool:
+        """Whether files of some job are being fetched."""
+        jobs = self._market.database(self._database).jobs
+        with pymongo.timeout(1), suppress(PyMongoError):  # mongod may be dead
+            return jobs.find_one({"status": "running", "collecting": {"$ne": None}}) is not None
+        return False
 
     def start_vendors(self) -> None:
         """Start killed vendors again after a moment, and set their clock once they are there."""
