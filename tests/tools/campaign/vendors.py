@@ -5,6 +5,7 @@ import os
 import select
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import Any
 
 from mock_vendor.market import open_market
 from mock_vendor.settings import read_settings
+from seller.runners.job_folder import JobFolder
 
-READY_S = 60
+READY_S, JOBS_END_S = 60, 10
 SECRET = "a-campaign-of-its-own"
 VENDORS = "4"
 ROOT = Path(__file__).parents[3]
@@ -37,7 +39,7 @@ class VendorProcess:
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.wait()
+        self._reap()
         self.is_up = False
 
     def start(self) -> None:
@@ -59,10 +61,20 @@ class VendorProcess:
         assert self.poll(READY_S), f"the vendors gave no sign in {READY_S} s"
 
     def close(self) -> None:
+        """Ends the vendors, and waits for the jobs that they have left."""
         if self._process.poll() is None:
             self._process.terminate()
-            self._process.wait()
+        self._reap()
         self._log.close()
+        ends_at = time.monotonic() + JOBS_END_S
+        while any(JobFolder(path).is_held() for path in self.jobs.iterdir()) and time.monotonic() < ends_at:
+            time.sleep(0.05)
+
+    def _reap(self) -> None:
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe
+            pipe.close()
 
     def _start(self, port: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
