@@ -29,6 +29,7 @@ from tests.support import factories
 from tests.support.factories import TERMS, TOKEN
 from tests.support.market import Market
 from tests.support.world import World, build_world
+from tests.tools.bench_files import MEGABYTES, large_file
 
 LEVELS = {1: 12, 8: 48, 32: 96}
 """Concurrent runs, and how many lifecycles one round makes."""
@@ -175,6 +176,8 @@ def main() -> None:
                 measure(warm, 2, 4)
             for concurrent, lifecycles in LEVELS.items():
                 compare(agent, floor.live, concurrent, lifecycles, say)
+            say("\n")
+            large_file(world, MEGABYTES, say)
         market.close()
 
 

@@ -6,13 +6,17 @@ import os
 import random
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from gpuagent import settings, wiring
 from gpuagent.adapters.vendors.http import HttpVendor
+from gpuagent.core.model import Observation, Run
+from gpuagent.core.ports import FileStore, Store
 from gpuagent.core.transitions import is_over
 from gpuagent.errors import ChainError, ChainMismatch, ClocksDiffer, ConfigError, StaleRun, StoreError, VendorError
 from gpuagent.tick import tick
@@ -21,6 +25,30 @@ from tests.support.crash.points import dying
 
 RUNS_MAX = 1000
 PAUSE_S = 0.02
+SHARE_BYTES = 400_000
+"""Of a job's files in one tick: less than a file of a campaign's job, so that each takes several."""
+
+
+OVERTAKEN = "overtaken"
+"""The file in a campaign's folder with a byte for each save that another ticker was faster with."""
+
+
+class CountingStore:
+    """A store that writes down how often another ticker was faster."""
+
+    def __init__(self, inner: Store, folder: Path) -> None:
+        self.inner, self.file = inner, folder / OVERTAKEN
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def save(self, before: Run, after: Run, observations: Sequence[Observation], at: float) -> Run:
+        try:
+            return self.inner.save(before, after, observations, at)
+        except StaleRun:
+            with self.file.open("ab") as file:
+                file.write(b".")
+            raise
 
 
 @dataclass(frozen=True)
@@ -67,7 +95,15 @@ def _build(life: Life, closing: ExitStack) -> wiring.Agent:
         except (ConfigError, ChainError):
             time.sleep(PAUSE_S)
             continue
-        vendor_api = HttpVendor(environment.get, quote_s=2, submit_s=4, status_s=3)
+        vendor_api = HttpVendor(
+            environment.get, quote_s=2, submit_s=4, status_s=3, content=partial(_content, agent.ports.files)
+        )
         agent = turned(agent, FileClock(life.folder / "ahead"))
-        ports = replace(agent.ports, vendor_api=vendor_api)
+        store = CountingStore(agent.ports.store, life.folder)
+        pace = replace(agent.ports.pace, share_bytes=SHARE_BYTES)
+        ports = replace(agent.ports, vendor_api=vendor_api, store=store, pace=pace)
         return replace(agent, ports=dying(ports, life.point, environment) if life.point else ports)
+
+
+def _content(files: FileStore, sha256: str) -> bytes:
+    return b"".join(files.read(sha256))

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ import httpx
 
 from gpuagent.core.model import Authorization, Authorized, Job, Observation, Run, Settled, Terms, Vendor
 from gpuagent.core.ports import Ports, Store, VendorApi, Wallet
+from tests.support.crash.file_points import DyingFileApi, DyingFiles, reached_after, reached_before
 
 POINTS = (
     "after_reserve",
@@ -61,6 +63,8 @@ class DyingStore:
     def save(self, before: Run, after: Run, observations: Sequence[Observation], at: float) -> Run:
         if self.point == "before_store" and any(isinstance(job, Authorized) for job in after.jobs):
             die()
+        if self.point in reached_before(before.jobs, after.jobs):
+            die()
         run = self.inner.save(before, after, observations, at)
         reached = {
             "after_reserve": len(after.jobs) > len(before.jobs),
@@ -68,7 +72,7 @@ class DyingStore:
             "after_settled": _newly_settled(before.jobs, after.jobs),
             "after_progress": any(observation.type == "job_log" for observation in observations),
         }
-        if reached.get(self.point):
+        if reached.get(self.point) or self.point in reached_after(before.jobs, after.jobs):
             die()
         return run
 
@@ -96,8 +100,9 @@ class DyingVendorApi:
         token = {"Authorization": f"Bearer {self.environ['GPU_VENDOR_SECRET']}"}
         with httpx.Client(base_url=self.environ["VENDOR_URL"], headers=token, timeout=10) as client:
             ends_at = time.monotonic() + RECEIVED_WITHIN_S
-            while header not in client.get("/mock/purchases").text and time.monotonic() < ends_at:
-                pass  # a vendor that is down receives nothing, and the ticker dies all the same
+            with suppress(httpx.TransportError):  # the vendor itself was killed
+                while header not in client.get("/mock/purchases").text and time.monotonic() < ends_at:
+                    pass  # a vendor that is down receives nothing, and the ticker dies all the same
 
 
 def dying(ports: Ports, point: str, environ: dict[str, str]) -> Ports:
@@ -106,7 +111,8 @@ def dying(ports: Ports, point: str, environ: dict[str, str]) -> Ports:
         ports,
         wallet=DyingWallet(ports.wallet, point),
         store=DyingStore(ports.store, point),
-        vendor_api=DyingVendorApi(ports.vendor_api, point, environ),
+        vendor_api=DyingVendorApi(DyingFileApi(ports.vendor_api, point, die), point, environ),
+        files=DyingFiles(ports.files, point, die),
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from tests.support.crash.file_points import FILE_POINTS
 from tests.support.crash.long_ticker import Life, live
 from tests.support.crash.points import POINTS
 
@@ -47,8 +48,9 @@ class TickerPool:
             self._alive[ticker] = point
 
     def kill_one(self) -> None:
-        """SIGKILL a ticker drawn by the dice, wherever it is."""
-        ticker = self._dice.choice(list(self._alive))
+        """SIGKILL a ticker drawn by the dice, wherever it is; half of the time one that is not to die at a point."""
+        without = [ticker for ticker, point in self._alive.items() if not point]
+        ticker = self._dice.choice(without if without and self._dice.random() < 0.5 else list(self._alive))
         self._killed.add(ticker.pid)
         ticker.kill()
 
@@ -59,9 +61,10 @@ class TickerPool:
             ticker.join()
 
     def _next_point(self) -> str:
-        """Each point in turn, in drawn order, and now and then none."""
+        """Each point in turn, in drawn order, those that no ticker has reached yet twice; and now and then none."""
         if not self._points:
-            self._points = [*POINTS, *[""] * 3]
+            points = [*POINTS, *FILE_POINTS]
+            self._points = [*points, *(point for point in points if not self.kills[point]), *[""] * 6]
             self._dice.shuffle(self._points)
         return self._points.pop()
 

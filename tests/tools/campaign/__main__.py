@@ -3,15 +3,17 @@
 import argparse
 import sys
 
-from tests.tools.campaign.play import campaign
+from tests.tools.campaign.play import Aims, campaign
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="the crash campaign")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--purchases", type=int, default=60)
+    parser.add_argument("--purchases", type=int, default=60, help="at least so many")
+    parser.add_argument("--kills", type=int, default=200, help="of tickers, at least so many")
+    parser.add_argument("--works", type=float, default=0.5, help="the share of runs that have a job file")
     options = parser.parse_args()
-    report = campaign(options.seed, options.purchases)
+    report = campaign(options.seed, Aims(options.purchases, options.kills, options.works), sys.stderr.write)
     sys.stdout.write(f"{report}\n")
     if report.problems:
         raise SystemExit(1)

@@ -3,48 +3,55 @@
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 
 from gpuagent.books.sweep import sweep
 from gpuagent.core.model import Run, RunStatus, Settled, Transfer
-from gpuagent.core.money import UNIT
 from gpuagent.core.transitions import is_over
 from gpuagent.errors import StoreError
-from gpuagent.practice import stack
+from tests.support.crash.file_points import FILE_POINTS
+from tests.support.crash.long_ticker import OVERTAKEN
 from tests.support.crash.points import POINTS
 from tests.support.crash.ticker_pool import TickerPool
-from tests.support.market import Market
-from tests.support.tcp_proxy import TcpProxy
-from tests.support.world import World, build_world
 from tests.tools.campaign.report import Report
-from tests.tools.campaign.troubles import FAULTS, Timer, Troubles
+from tests.tools.campaign.stage import Stage, open_stage
+from tests.tools.campaign.troubles import FAULTS, VENDORS_KILLED, WORK_FAULTS, Timer, Troubles
+from tests.tools.campaign.works import audit_files, start_work
 
-WALLET_DAY = 500 * UNIT
-"""The owner's cap: a campaign spends some 200 USD, and every reservation is held against it."""
 RUNS_MAX = 1000
 TICKERS = 6
 OPEN_RUNS = 12
 BUDGET_USD = 25
 OUTAGES_MIN = 2
-MAIN_S, DRAIN_S = 300, 120
+MAIN_S, DRAIN_S = 600, 180
 """A campaign that takes longer than that has got stuck."""
+
+
+@dataclass(frozen=True)
+class Aims:
+    """What a campaign is not over without. works: of the runs that are started, the share that has a job file."""
+
+    purchases: int = 60
+    kills: int = 200
+    works: float = 0.5
 
 
 class Campaign:
     """One seed's campaign."""
 
-    def __init__(self, seed: int, purchases: int, world: World, proxy: TcpProxy, folder: Path) -> None:
-        self.report = Report(seed)
-        self._purchases_min = purchases
-        self._world, self._market = world, world.market
+    def __init__(self, seed: int, aims: Aims, stage: Stage, say: Callable[[str], object]) -> None:
+        self.report, self._say = Report(seed), say
+        self._aims, self._stage = aims, stage
+        self._world, self._market = stage.world, stage.world.market
         self._dice = random.Random(seed)
-        self._tickers = TickerPool(TICKERS, {**world.environment, "CHAIN_RPC_URL": proxy.url}, folder, self._dice)
-        self._troubles = Troubles(world.market, proxy, folder, self._dice, self.report)
+        environment = {**stage.world.environment, "CHAIN_RPC_URL": stage.proxy.url}
+        self._tickers = TickerPool(TICKERS, environment, stage.folder, self._dice)
+        self._troubles = Troubles(stage, self._dice, self.report)
         self.report.kills = self._tickers.kills
         self._over: dict[str, Run] = {}
+        self._started = self._works = 0
 
     def run(self) -> Report:
         started_at = time.monotonic()
@@ -61,11 +68,13 @@ class Campaign:
 
     def _buy_under_trouble(self) -> None:
         timers = [
-            Timer(self._dice, 0.3, 1.0, self._tickers.kill_one),
+            Timer(self._dice, 0.5, 1.5, self._tickers.kill_one),
             *self._troubles.timers(),
             Timer(self._dice, 0.5, 0.5, self._keep_runs_open),
+            Timer(self._dice, 20, 20, lambda: self._tell(time.monotonic() - began)),
         ]
-        ends_at = time.monotonic() + MAIN_S
+        began = time.monotonic()
+        ends_at = began + MAIN_S
         while not self._has_enough():
             assert time.monotonic() < ends_at, f"the campaign does not get on: {self.report}"
             self._tickers.keep_up(dying=True)
@@ -73,13 +82,18 @@ class Campaign:
                 timer.poll()
             time.sleep(0.02)
 
+    def _tell(self, seconds: float) -> None:
+        self._say(f"{seconds:.0f} s: {self.report}\n")
+
     def _has_enough(self) -> bool:
         """Whether purchases, kills, faults and outages are as many as a campaign must have."""
         return (
-            self.report.purchases >= self._purchases_min
-            and set(self.report.kills) >= {*POINTS}
-            and set(self.report.faults) >= {*FAULTS}
+            self.report.purchases >= self._aims.purchases
+            and self.report.kills.total() >= self._aims.kills
+            and set(self.report.kills) >= {*POINTS, *FILE_POINTS}
+            and set(self.report.faults) >= {*FAULTS, *WORK_FAULTS}
             and self.report.outages["mongod killed"] >= OUTAGES_MIN
+            and sum(self.report.outages[name] for name in VENDORS_KILLED) >= OUTAGES_MIN
             and min(self.report.outages[f"chain {mode}"] for mode in ("refuse", "hang")) >= OUTAGES_MIN / 2
         )
 
@@ -98,7 +112,12 @@ class Campaign:
         self.report.purchases = len(self._world.transfers())
         with suppress(StoreError):  # mongod is being killed
             while len(self._live_runs()) < OPEN_RUNS and not self._has_enough():
-                self._world.start(BUDGET_USD, jobs_open_max=self._dice.choice([1, 1, 2]))
+                self._started += 1
+                if self._started * self._aims.works > self._works:
+                    self._works += 1
+                    start_work(self._world, self._dice, BUDGET_USD, self._started)
+                else:
+                    self._world.start(BUDGET_USD, jobs_open_max=self._dice.choice([1, 1, 2]))
 
     def _live_runs(self) -> list[str]:
         for run_id in self._run_ids():
@@ -128,31 +147,22 @@ class Campaign:
             report.check(books.balanced and books.ledger.held == 0, f"run {run.run_id}: {books}")
             report.check(run.status is not RunStatus.RUNNING, f"run {run.run_id} has not ended")
         self._check_one_signature_per_job()
+        audit_files(runs, self._world, self._stage.vendors.jobs, report)
+        overtaken = self._stage.folder / OVERTAKEN
+        report.overtaken = overtaken.stat().st_size if overtaken.exists() else 0
 
     def _check_one_signature_per_job(self) -> None:
         headers: dict[tuple[str, str], set[str]] = {}
-        for payment in self._market.control("GET", "purchases")["received"]:
+        self._troubles.note_received()
+        for payment in self._troubles.received:
             headers.setdefault((payment["vendorId"], payment["key"]), set()).add(payment["header"])
         self.report.check(all(len(distinct) == 1 for distinct in headers.values()), "two signatures for one job")
 
 
-def campaign(seed: int, purchases: int) -> Report:
-    """Play it whole. Raises AssertionError when it gets stuck or a ticker meets what none may meet."""
-    with _stage() as (world, proxy, folder):
-        return Campaign(seed, purchases, world, proxy, folder).run()
+def campaign(seed: int, aims: Aims, say: Callable[[str], object] = lambda _: None) -> Report:
+    """Play it whole. say: takes a line now and then.
 
-
-@contextmanager
-def _stage() -> Iterator[tuple[World, TcpProxy, Path]]:
-    with (
-        TemporaryDirectory(prefix="gpuagent-campaign-") as scratch,
-        stack.start(Path(scratch) / "stack", PORT="0", MOCK_SPEED="40", MOCK_SLOW_S="60", MOCK_VENDORS="4") as running,
-        TcpProxy(running.environment["CHAIN_RPC_URL"]) as proxy,
-    ):
-        market = Market(running)
-        try:
-            with build_world(market, "campaign", funds=100_000 * UNIT) as world:
-                world.allow(wallet_per_day=WALLET_DAY)
-                yield world, proxy, Path(scratch)
-        finally:
-            market.close()
+    Raises AssertionError when it gets stuck or a ticker meets what none may meet.
+    """
+    with open_stage() as stage:
+        return Campaign(seed, aims, stage, say).run()

@@ -15,6 +15,13 @@ class Report:
     kills: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     outages: Counter[str] = field(default_factory=Counter)
+    works: Counter[str] = field(default_factory=Counter)
+    """The runs with a job file, among all runs."""
+    files: Counter[str] = field(default_factory=Counter)
+    """Files that are, byte for byte, what their job wrote."""
+    resumed: int = 0
+    overtaken: int = 0
+    """Saves that another ticker was faster with."""
     seconds: float = 0
     problems: list[str] = field(default_factory=list)
 
@@ -24,12 +31,20 @@ class Report:
             self.problems.append(problem)
 
     def __str__(self) -> str:
-        counters = {"runs": self.runs, "kills": self.kills, "faults": self.faults, "outages": self.outages}
+        counters = {
+            "runs": self.runs,
+            "of them with a job file": self.works,
+            "verified files": self.files,
+            "kills": self.kills,
+            "faults": self.faults,
+            "outages": self.outages,
+        }
         counts = "; ".join(
             f"{sum(counter.values())} {name} ({', '.join(f'{key} {count}' for key, count in sorted(counter.items()))})"
             for name, counter in counters.items()
         )
         return (
-            f"seed {self.seed}: {self.purchases} purchases, {self.transfers} transfers, {self.seconds:.0f} s; {counts}"
+            f"seed {self.seed}: {self.purchases} purchases, {self.transfers} transfers, {self.seconds:.0f} s; "
+            f"{counts}; {self.resumed} purchases that went on from a checkpoint; {self.overtaken} saves overtaken"
             + "".join(f"\nPROBLEM {problem}" for problem in self.problems)
         )

@@ -5,12 +5,15 @@ import random
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import suppress
+from typing import Self
+
+import pymongo
+from pymongo.errors import PyMongoError
 
 from gpuagent.adapters.mongo.embedded import last_server
-from tests.support.market import Market
-from tests.support.tcp_proxy import TcpProxy
 from tests.tools.campaign.report import Report
+from tests.tools.campaign.stage import Stage
 
 FAULTS = (
     "error_after_settle",
@@ -39,6 +42,20 @@ FAULTS = (
     "status_garbage",
     "stuck",
 )
+WORK_FAULTS = (
+    "node_lost",
+    "altered_content",
+    "missing_output",
+    "cut_file",
+    "file_gone",
+    "foreign_file",
+    "manifest_changes",
+    "html_file",
+    "no_checkpoint",
+    "empty_success",
+)
+"""Faults of vendors that run job files."""
+VENDORS_KILLED = ("vendors killed", "vendors killed while files were fetched")
 
 
 class Timer:
@@ -47,34 +64,51 @@ class Timer:
     def __init__(self, dice: random.Random, low_s: float, high_s: float, act: Callable[[], None]) -> None:
         self._dice, self._bounds, self._act = dice, (low_s, high_s), act
         self._next = time.monotonic() + dice.uniform(*self._bounds)
+        self._may: Callable[[], bool] = lambda: True
+
+    def only_while(self, may: Callable[[], bool]) -> Self:
+        self._may = may
+        return self
 
     def poll(self) -> None:
-        if time.monotonic() >= self._next:
+        if time.monotonic() >= self._next and self._may():
             self._act()
             self._next = time.monotonic() + self._dice.uniform(*self._bounds)
 
 
 class Troubles:
-    """The troubles of one campaign; each is counted in the report. folder: of the stack and the tickers' clock."""
+    """The troubles of one campaign; each is counted in the report. folder: of mongod and the tickers' clock.
 
-    def __init__(self, market: Market, proxy: TcpProxy, folder: Path, dice: random.Random, report: Report) -> None:
-        self._market, self._proxy, self._folder, self._dice, self._report = market, proxy, folder, dice, report
+    received: every payment that reached a vendor, of those that were killed too.
+    """
+
+    def __init__(self, stage: Stage, dice: random.Random, report: Report) -> None:
+        self._market, self._proxy, self._folder = stage.world.market, stage.proxy, stage.folder
+        self._vendors, self._dice, self._report = stage.vendors, dice, report
+        self._database = stage.world.database.name
         self._faults: list[str] = []
+        self._starts_at = 0.0
+        self.received: list[dict[str, str]] = []
 
     def timers(self) -> list[Timer]:
-        return [
-            Timer(self._dice, 1, 3, self.switch_fault),
+        of_vendors = [
+            Timer(self._dice, 0.8, 2.2, self.switch_fault),
             Timer(self._dice, 4, 6, lambda: self.turn_clocks(self._dice.randint(20, 160))),
-            Timer(self._dice, 14, 22, self.kill_mongod),
-            Timer(self._dice, 9, 14, self.cut_chain),
             Timer(self._dice, 5, 8, self.settle_held_payments),
             Timer(self._dice, 5, 8, self.fail_jobs),
+            Timer(self._dice, 25, 40, self.kill_vendors),
+        ]
+        return [
+            *(timer.only_while(lambda: self._vendors.is_up) for timer in of_vendors),
+            Timer(self._dice, 14, 22, self.kill_mongod),
+            Timer(self._dice, 9, 14, self.cut_chain),
+            Timer(self._dice, 0.1, 0.1, self.start_vendors),
         ]
 
     def switch_fault(self) -> None:
         """Put the next fault on a vendor: one per vendor at most, and the last vendor sells without any."""
         if not self._faults:
-            self._faults = [*FAULTS]
+            self._faults = [*FAULTS, *WORK_FAULTS]
             self._dice.shuffle(self._faults)
         name = self._faults.pop()
         vendor_id = self._dice.choice([vendor.vendor_id for vendor in self._market.vendors[:-1]])
@@ -93,7 +127,7 @@ class Troubles:
 
     def kill_mongod(self) -> None:
         """Kill the database; its supervisor starts it again, on the same port and folder."""
-        if server := last_server(self._folder / "stack" / "mongod"):
+        if server := last_server(self._folder / "mongod"):
             os.kill(server["pid"], signal.SIGKILL)
             self._report.outages["mongod killed"] += 1
 
@@ -112,6 +146,36 @@ class Troubles:
         vendor = self._dice.choice(self._market.vendors)
         self._market.outcomes(vendor.vendor_id, "".join(self._dice.choices("01", k=4)))
 
+    def kill_vendors(self) -> None:
+        """Kill all vendors at once, whatever they send at the moment. Their jobs run on."""
+        self.note_received()
+        outage = VENDORS_KILLED[self._world_collects()]
+        self._vendors.kill()
+        self._report.outages[outage] += 1
+        self._starts_at = time.monotonic() + self._dice.uniform(0, 1)
+
+    def _world_collects(self) -> bool:
+        """Whether files of some job are being fetched."""
+        jobs = self._market.database(self._database).jobs
+        with pymongo.timeout(1), suppress(PyMongoError):  # mongod may be dead
+            return jobs.find_one({"status": "running", "collecting": {"$ne": None}}) is not None
+        return False
+
+    def start_vendors(self) -> None:
+        """Start killed vendors again after a moment, and set their clock once they are there."""
+        if self._starts_at:
+            if time.monotonic() >= self._starts_at:
+                self._vendors.start()
+                self._starts_at = 0
+        elif self._vendors.poll():
+            self._market.work(self._market.clock.ahead_s)
+
+    def note_received(self) -> None:
+        """Keep what payments they received: a killed vendor forgets them."""
+        self.received += self._market.control("GET", "purchases")["received"]
+
     def heal(self) -> None:
+        while not self._vendors.is_up:
+            self.start_vendors()
         self._proxy.mode = "up"
         self._market.heal()

@@ -1,0 +1,45 @@
+"""The stage of a campaign: a world on mongod, a chain behind a proxy, and vendors that are killed apart from both."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from gpuagent import wiring
+from gpuagent.core.money import UNIT
+from gpuagent.practice.stack import Stack
+from tests.support.market import Market
+from tests.support.tcp_proxy import TcpProxy
+from tests.support.world import World, build_world
+from tests.tools.campaign.vendors import VendorProcess, environment, vendors
+
+WALLET_DAY = 1000 * UNIT
+"""The owner's cap: a campaign spends some 200 USD, and every reservation is held against it."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The parts of a stage. folder: of everything; proxy: between the tickers and the chain."""
+
+    world: World
+    vendors: VendorProcess
+    proxy: TcpProxy
+    folder: Path
+
+
+@contextmanager
+def open_stage() -> Iterator[Stage]:
+    with (
+        TemporaryDirectory(prefix="gpuagent-campaign-") as scratch,
+        vendors(Path(scratch)) as process,
+        wiring.start_mongod(Path(scratch) / "mongod") as mongod,
+        TcpProxy(process.ready["chain"]["rpcUrl"]) as proxy,
+    ):
+        recorded = tuple(wiring.vendor_from(entry) for entry in process.ready["vendors"])
+        with (
+            closing(Market(Stack(environment(process, mongod.uri), recorded))) as market,
+            build_world(market, "campaign", funds=100_000 * UNIT) as world,
+        ):
+            world.allow(wallet_per_day=WALLET_DAY)
+            yield Stage(world, process, proxy, Path(scratch))
