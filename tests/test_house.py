@@ -98,7 +98,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "gpuagent.panels.limits_form",
     ),
     "tests/planbench/test_generate.py": ("gpuagent.planbench.generator.outages",),
-    "tests/practice/test_demo.py": ("gpuagent.cli.up", "gpuagent.practice.demo"),
+    "tests/practice/test_demo.py": ("gpuagent.cli.up", "gpuagent.practice.delivery", "gpuagent.practice.demo"),
     "tests/reports/test_attention.py": ("gpuagent.reports.figures.attention",),
     "tests/reports/test_exports.py": ("gpuagent.reports.exports.files",),
     "tests/reports/test_figures.py": ("gpuagent.adapters.mongo.report_rows", "gpuagent.reports.frames"),
