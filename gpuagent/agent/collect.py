@@ -123,7 +123,7 @@ def _collect_checkpoint(job: Settled, offer: CheckpointOffer, fetch: _Fetch, por
     except VendorTokenMissing:
         raise
     except (VendorBusy, VendorUnauthorized) as error:
-        return _hindered(job, fetch, str(error), ports) or _given_up_checkpoint(job, offer, str(error), ports)
+        return _hindered(job, fetch, str(error), ports) or _abandoned_checkpoint(job, offer, str(error), ports)
     except VendorError as error:
         return CheckpointLost(job.job_id, offer.sha256, clean(str(error), PROBLEM_MAX))
     if not whole:
@@ -133,7 +133,7 @@ def _collect_checkpoint(job: Settled, offer: CheckpointOffer, fetch: _Fetch, por
     return CheckpointKept(job.job_id, checkpoint, tuple(fetch.kept))
 
 
-def _given_up_checkpoint(job: Settled, offer: CheckpointOffer, problem: str, ports: Ports) -> Event | None:
+def _abandoned_checkpoint(job: Settled, offer: CheckpointOffer, problem: str, ports: Ports) -> Event | None:
     """A checkpoint is only worth so much waiting: the job goes on, and there will be another."""
     work = job.work
     if isinstance(work, Collecting) and not _is_out_of_patience(work, ports):
@@ -155,17 +155,17 @@ def _collect_outputs(run: Run, job: Settled, work: Collecting, fetch: _Fetch, po
         if _is_out_of_patience(work, ports):
             return _failed(job, work, f"not delivered in time: {problem or 'files come too slowly'}", fetch, ports)
         return _hindered(job, fetch, problem, ports) if problem else _progress(job, fetch, ports)
-    outcome, kept = work.outcome, tuple(fetch.kept)
-    return JobFinished(job.job_id, _tested(run, job, outcome, kept, ports), files=kept)
+    outcome, outputs = work.outcome, tuple(fetch.kept)
+    return JobFinished(job.job_id, _tested(run, job, outcome, outputs, ports), files=outputs)
 
 
 def _tested(
-    run: Run, job: Settled, outcome: Completed | Failed, kept: tuple[JobFile, ...], ports: Ports
+    run: Run, job: Settled, outcome: Completed | Failed, outputs: tuple[JobFile, ...], ports: Ports
 ) -> Completed | Failed:
     """The outcome after our own test, which alone makes a result count."""
     if isinstance(outcome, Failed) or not run.workload:
         return outcome
-    why = success_problem(from_canonical(run.workload), outcome, (*job.files, *kept))
+    why = success_problem(from_canonical(run.workload), outcome, (*job.files, *outputs))
     if not why:
         return outcome
     reason = f"{job.quote.vendor_id} says completed, and our test says no: {why}"

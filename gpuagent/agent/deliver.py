@@ -33,7 +33,7 @@ def deliver(run: Run, job_id: str, ports: Ports) -> Event | None:
     try:
         for file in files:
             is_slow = ports.clock.now() - began > ports.pace.asking_s
-            if is_slow or not _sent(vendor, job, file, share, ports):
+            if is_slow or not _is_delivered(vendor, job, file, share, ports):
                 return None
     except (VendorTokenMissing, VendorBusy):
         raise  # our own slip, or a vendor that asks to come again: the quote's end bounds the wait
@@ -49,7 +49,7 @@ def _since(job: Reserved) -> float:
     return job.approval.expires_at if job.approval else job.reserved_at
 
 
-def _sent(vendor: Vendor, job: Reserved, file: FileEntry, share: Share, ports: Ports) -> bool:
+def _is_delivered(vendor: Vendor, job: Reserved, file: FileEntry, share: Share, ports: Ports) -> bool:
     """Whether the vendor has all of the file, which it may have had before."""
     received = ports.vendor_api.input_received(vendor, job, file)
     while received < file.bytes and share.seconds > 0:

@@ -30,11 +30,11 @@ def keep_inputs(workload: Workload, sources: Mapping[str, Source], ports: Ports)
             raise BadInput(
                 f"input {entry.path}: it has {sizes[sha256]:,} bytes, and the job file names {entry.bytes:,}"
             )
-    kept = workload.measured(sizes)
-    check_sizes(kept, rules)
+    measured = workload.measured(sizes)
+    check_sizes(measured, rules)
     for sha256, upload in uploads.items():
-        _finish(next(entry for entry in kept.inputs if entry.sha256 == sha256), upload, ports.files)
-    return kept
+        _finish(next(entry for entry in measured.inputs if entry.sha256 == sha256), upload, ports.files)
+    return measured
 
 
 def check_sizes(workload: Workload, rules: Policy) -> None:

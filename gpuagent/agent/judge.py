@@ -4,7 +4,7 @@ from gpuagent.core.events import CollectingBegan, JobFinished
 from gpuagent.core.model import Run, Settled
 from gpuagent.core.orders import FILES
 from gpuagent.core.ports import Ports
-from gpuagent.core.verdict import failure_reason, fault_of, room, wanted
+from gpuagent.core.verdict import failure_reason, fault_of, outputs_to_fetch, room
 from gpuagent.core.work import (
     CheckpointOffer,
     Collecting,
@@ -65,7 +65,7 @@ def _completed(
         return JobFinished(job.job_id, outcome, logs, report.metrics)
     rules = ports.store.policy()
     free = room(run, rules.run_files_max)
-    files, problem = wanted(from_canonical(run.workload), report.files, rules.file_max, free)
+    files, problem = outputs_to_fetch(from_canonical(run.workload), report.files, rules.file_max, free)
     if problem:
         left_out = f" ({'; '.join(report.refused)})" if report.refused else ""
         reason = f"{job.quote.vendor_id} says completed, and {problem}{left_out}"

@@ -12,17 +12,17 @@ class Share:
 
     now: Callable[[], float]
     until: float
-    left: int
+    remaining: int
 
     @property
     def seconds(self) -> float:
         """Seconds that are left, none once the bytes are used."""
-        return max(self.until - self.now(), 0.0) if self.left > 0 else 0.0
+        return max(self.until - self.now(), 0.0) if self.remaining > 0 else 0.0
 
     def cut(self, parts: Iterable[bytes]) -> Iterator[bytes]:
         """The parts for which there is a share left. The last one comes whole."""
         for part in parts:
-            self.left -= len(part)
+            self.remaining -= len(part)
             yield part
             if self.seconds <= 0:
                 return

@@ -28,6 +28,7 @@ def report(
     ] = "",
     currency: Annotated[str, typer.Option(help="Shown beside USD in the page, such as EUR; with --rate.")] = "",
     rate: Annotated[str, typer.Option(help="What 1 USD is in that currency, such as 0.92.")] = "",
+    server: Annotated[str, typer.Option(help="In the page: a gpuagent server that the names of files link to.")] = "",
     chain: Annotated[
         bool, typer.Option(help="In the page: hold the ledger against the chain, if there is one.")
     ] = True,
@@ -45,7 +46,7 @@ def report(
         except ModuleNotFoundError as error:
             raise ConfigError(f"reports need {error.name}: pip install 'gpuagent[reports]'") from error
 
-        request = ReportRequest(period, user, tag, vendor, currency, rate)
+        request = ReportRequest(period, user, tag, vendor, currency, rate, server)
         finished = open_report(request, chain=chain and form == "html")
         if out == STDOUT:
             typer.echo(exports.text(finished, form), nl=False)

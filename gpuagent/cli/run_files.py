@@ -44,8 +44,8 @@ def run_files(
         if get or everything:
             with wiring.open_files(settings.read(), db) as store:
                 if everything:
-                    wanted = chosen_of_each(matching(listed, kind=kind or FileKind.OUTPUT))
-                    saved = save_below(everything, wanted, store)
+                    selection = chosen_of_each(matching(listed, kind=kind or FileKind.OUTPUT))
+                    saved = save_below(everything, selection, store)
                 else:
                     file = chosen(listed, get)
                     saved = {save(output or Path(file.path.rpartition("/")[2]), file, store): file}
@@ -69,15 +69,15 @@ def run_logs(
     from gpuagent.core.pace import Pace
     from gpuagent.core.transitions import is_over
 
-    shown: set[str] = set()
+    printed: set[str] = set()
     with errors_explained(), open_database() as db:
         after = ""
         while True:
             over = not follow or is_over(db.store.load(run_id))  # before the lines: none comes after that
             for line in db.reads.job_log(run_id, after):
-                if line.id not in shown and vendor in ("", line.vendor_id):
+                if line.id not in printed and vendor in ("", line.vendor_id):
                     typer.echo(_text(line, as_json))
-                shown.add(line.id)
+                printed.add(line.id)
                 after = max(after, line.id)
             if over:
                 return

@@ -16,12 +16,12 @@ def check_content(length: int, digest: str, size: int, sha256: str) -> None:
 
 def proven(parts: Iterable[bytes], size: int, sha256: str) -> Iterator[bytes]:
     """A file's content, of which the last part is given once all of it is right. Raises FileAltered."""
-    content, length, held = hashlib.sha256(), 0, b""
+    content, length, previous = hashlib.sha256(), 0, b""
     for part in parts:
-        if held:
-            yield held
+        if previous:
+            yield previous
         content.update(part)
-        length, held = length + len(part), part
+        length, previous = length + len(part), part
     check_content(length, content.hexdigest(), size, sha256)
-    if held:
-        yield held
+    if previous:
+        yield previous

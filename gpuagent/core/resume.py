@@ -25,7 +25,7 @@ class Remainder:
 def remainder(run: Run) -> Remainder:
     """The work that the run's next job has to do: the whole of it, or what its newest usable checkpoint leaves."""
     led_nowhere = spoiled(run)
-    checkpoints = [checkpoint for checkpoint in _kept(run) if checkpoint.sha256 not in led_nowhere]
+    checkpoints = [checkpoint for checkpoint in _checkpoints(run) if checkpoint.sha256 not in led_nowhere]
     newest = max(checkpoints, key=lambda checkpoint: checkpoint.at, default=None)
     # An order that is too long to be sent would keep the run from every vendor.
     if not run.workload or newest is None or len(order_text(run.workload, newest).encode()) > ORDER_MAX:
@@ -43,8 +43,8 @@ def hours_left(hours: Decimal, fraction: float | None) -> Decimal:
     if fraction is None:
         return hours
     share = Decimal(1) - min(max(Decimal(str(fraction)), Decimal(0)), Decimal(1))
-    left = (hours * share).quantize(HOURS_MIN, ROUND_CEILING)
-    return min(max(left, MINUTE_HOURS), hours)
+    rest = (hours * share).quantize(HOURS_MIN, ROUND_CEILING)
+    return min(max(rest, MINUTE_HOURS), hours)
 
 
 def resumed_from(quote: Quote) -> str:
@@ -79,7 +79,7 @@ def read_fraction(content: bytes) -> float | None:
     return None if value is None else min(max(value, 0.0), 1.0)
 
 
-def _kept(run: Run) -> list[Checkpoint]:
+def _checkpoints(run: Run) -> list[Checkpoint]:
     """The checkpoints of the jobs that have failed: what a job that goes on leaves is its own."""
     return [
         job.checkpoint

@@ -30,21 +30,21 @@ def expired(
     """
     holdings = list(holdings)
     sizes = {sha256: size for holding in holdings for sha256, size in holding.files.items()}
-    kept = {sha256 for holding in holdings if holding.ended_at is None for sha256 in (*holding.needs, *holding.files)}
-    total = sum(sizes.get(sha256, 0) for sha256 in kept)
+    needed = {sha256 for holding in holdings if holding.ended_at is None for sha256 in (*holding.needs, *holding.files)}
+    total = sum(sizes.get(sha256, 0) for sha256 in needed)
     ended = [(holding.ended_at, holding) for holding in holdings if holding.ended_at is not None]
     over = []
     full = False
     for ended_at, holding in sorted(ended, key=lambda pair: pair[0], reverse=True):
-        more = sum(size for sha256, size in holding.files.items() if sha256 not in kept)
+        more = sum(size for sha256, size in holding.files.items() if sha256 not in needed)
         full = full or (keep_max is not None and total + more > keep_max)
         if full or (keep_s is not None and now - ended_at > keep_s):
             over.append(holding)
         else:
-            kept |= holding.files.keys()
+            needed |= holding.files.keys()
             total += more
     files = {
-        holding.run_id: {sha256: size for sha256, size in holding.files.items() if sha256 not in kept}
+        holding.run_id: {sha256: size for sha256, size in holding.files.items() if sha256 not in needed}
         for holding in over
     }
     return {run_id: gone for run_id, gone in files.items() if gone}

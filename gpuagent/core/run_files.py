@@ -71,5 +71,5 @@ def chosen(files: Sequence[RunFile], path: str) -> RunFile:
 
 def chosen_of_each(files: Sequence[RunFile]) -> list[RunFile]:
     """One file of each path, as chosen() has it; those that were deleted are left out."""
-    kept = [file for file in files if file.deleted_at is None]
-    return [chosen(kept, path) for path in sorted({file.path for file in kept})]
+    current = [file for file in files if file.deleted_at is None]
+    return [chosen(current, path) for path in sorted({file.path for file in current})]

@@ -18,7 +18,7 @@ TIME_UP = 0.97
 TAIL_LINES, TAIL_CHARS = 3, 300
 
 
-def wanted(
+def outputs_to_fetch(
     workload: Workload, manifest: Iterable[FileEntry], file_max: int, room: int
 ) -> tuple[tuple[FileEntry, ...], str]:
     """The outputs to fetch of what a vendor lists, and what is wrong with the list, "" for nothing.

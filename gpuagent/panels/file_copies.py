@@ -24,7 +24,10 @@ FOLDER = "gpuagent-files"
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file of a run in the file store. attempt: which try left it, counted from 1."""
+    """A file of a run in the file store. attempt: which try left it, counted from 1.
+
+    deleted: whether retention has deleted its content.
+    """
 
     path: str
     bytes: int
@@ -32,6 +35,7 @@ class StoredFile:
     kind: str
     vendor_id: str
     attempt: int
+    deleted: bool = False
 
     @property
     def place(self) -> str:
@@ -42,7 +46,15 @@ class StoredFile:
 def stored_files(jobs: Sequence[Mapping[str, Any]]) -> list[StoredFile]:
     """The files of a run's jobs, the outputs of the newest try first."""
     files = [
-        StoredFile(file["path"], file["bytes"], file["sha256"], file["kind"], job["vendorId"], job["ordinal"] + 1)
+        StoredFile(
+            path=file["path"],
+            bytes=file["bytes"],
+            sha256=file["sha256"],
+            kind=file["kind"],
+            vendor_id=job["vendorId"],
+            attempt=job["ordinal"] + 1,
+            deleted=file.get("deletedAt") is not None,
+        )
         for job in jobs
         for file in job.get("files") or ()
     ]

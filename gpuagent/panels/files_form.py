@@ -29,7 +29,7 @@ def files_table(run: Document, files: Sequence[StoredFile], colours: Mapping[str
         [
             el("code", file.path),
             el("span", show_size(file.bytes), class_="num", title=f"{file.bytes:,} bytes"),
-            el("span", file.kind, class_="num"),
+            el("span", f"{file.kind}, deleted since" if file.deleted else file.kind, class_="num"),
             el("span", vendor_name(file.vendor_id, colours), el("span", f" try {file.attempt}", class_="faint num")),
             el("code", f"{file.sha256[:8]}…", title=file.sha256, class_="num"),
         ]
@@ -62,8 +62,9 @@ class FilesForm:
         if str(run["_id"]) != self._run_id:
             self._run_id = str(run["_id"])
             self.message.clear()
-        files = stored_files(jobs)
-        self.table.value = styled(join(el("h3", "Files"), files_table(run, files, colours)))
+        recorded = stored_files(jobs)
+        self.table.value = styled(join(el("h3", "Files"), files_table(run, recorded, colours)))
+        files = [file for file in recorded if not file.deleted]
         if files != self._files:
             chosen, self._files = self.file.value, files
             options = {

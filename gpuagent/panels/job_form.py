@@ -64,12 +64,12 @@ class JobForm:
         workload = self.workload()
         if workload is None:
             return None
-        held = {
+        uploads = {
             path: self.uploaded[PurePosixPath(file).name]
             for path, file in workload.local_files.items()
             if PurePosixPath(file).name in self.uploaded
         }
-        digests = {path: (hashlib.sha256(content).hexdigest(), len(content)) for path, content in held.items()}
+        digests = {path: (hashlib.sha256(content).hexdigest(), len(content)) for path, content in uploads.items()}
         folder = self._example.parent if self._example else Path.cwd()
         root = root_of(self._example) if self._example else folder
         try:
@@ -77,7 +77,7 @@ class JobForm:
         except ValueError as error:
             raise BadInput(f"job: {error}") from None
         sealed = sealed_job(*seal_job(workload, "job", folder, root, download.file_max), download)
-        contents = {digests[path][0]: _source(content) for path, content in held.items()}
+        contents = {digests[path][0]: _source(content) for path, content in uploads.items()}
         return SealedJob(sealed.workload, {**sealed.sources, **contents})
 
     def _choose(self, name: str) -> None:

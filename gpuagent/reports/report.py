@@ -12,6 +12,8 @@ import pandas as pd
 from gpuagent.agent.market import PAST_JOBS_MAX
 from gpuagent.core.ports import Node
 from gpuagent.core.records import ReportScope
+from gpuagent.core.text import is_web_url
+from gpuagent.errors import BadInput
 from gpuagent.reports.charts.style import Marks, marks
 from gpuagent.reports.display import Display, parse_display
 from gpuagent.reports.figures import attention, delivery, headlines, runs, spend
@@ -26,7 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReportRequest:
-    """The parameters of a report. Empty user, tag or vendor: all. currency, rate: beside USD, such as EUR, 0.92."""
+    """The parameters of a report. Empty user, tag or vendor: all. currency, rate: beside USD, such as EUR, 0.92.
+
+    server: the address of a gpuagent server, to which the names of files link; "" for none.
+    """
 
     period: str = "30d"
     user: str = ""
@@ -34,6 +39,7 @@ class ReportRequest:
     vendor: str = ""
     currency: str = ""
     rate: str = ""
+    server: str = ""
 
     def __post_init__(self) -> None:
         """papermill makes a number of a parameter such as 2026."""
@@ -104,6 +110,12 @@ class Report:
         return pd.Timestamp(self.period.since), pd.Timestamp(self.period.until)
 
 
+def check_server(address: str) -> None:
+    """Raises BadInput for what is no address of a web server."""
+    if address and not is_web_url(address):
+        raise BadInput(f"server {address[:60]!r} is no address: write it like https://gpuagent.example")
+
+
 def make_report(
     request: ReportRequest,
     database: "Database",
@@ -118,6 +130,7 @@ def make_report(
     made_at = datetime.fromtimestamp(now, UTC)
     period = parse_period(request.period, made_at)
     display = parse_display(request.currency, request.rate)
+    check_server(request.server)
     scope = ReportScope(network, period.before or period.since, period.until, request.user, request.tag)
     with database.reads.history() as rows:
         frames = read_frames(rows, scope, request.vendor, PAST_JOBS_MAX)
@@ -141,6 +154,7 @@ def open_report(request: ReportRequest, settings: "Settings | None" = None, chai
     # What cannot be is refused before a server starts.
     parse_period(request.period, datetime.fromtimestamp(now, UTC))
     parse_display(request.currency, request.rate)
+    check_server(request.server)
     with wiring.open_database(configured) as database:
         open_chain = (lambda: wiring.open_chain(configured)) if chain else None
         return make_report(request, database, configured.network, now, open_chain)

@@ -49,7 +49,7 @@ class Cell(Enum):
     TIME = auto()
     SECONDS = auto()
     FILES = auto()
-    """Files with path, bytes and sha256, the hash on hover."""
+    """Files with path, bytes and sha256, the hash on hover; with a url they are links."""
     LINK = auto()
     """A vendor's web address, as a link that names its host."""
 
@@ -108,12 +108,17 @@ def _side(kind: Cell) -> str:
 def _files(files: Any) -> str:
     """The first few files by path and size, each with its SHA-256 on hover."""
     entries = [
-        f'<span title="SHA-256 {html.escape(file["sha256"])}">{html.escape(cell_text(file["path"], Cell.TEXT))}, '
+        f'<span title="SHA-256 {html.escape(file["sha256"])}">{_file_name(file)}, '
         f"{show_size(file['bytes']).replace(' ', '&nbsp;')}</span>"
         for file in (files or ())[:FILES_SHOWN]
     ]
     more = [f"and {len(files) - FILES_SHOWN} more"] if len(files or ()) > FILES_SHOWN else []
     return "<br>".join([*entries, *more])
+
+
+def _file_name(file: Any) -> str:
+    name, url = html.escape(cell_text(file["path"], Cell.TEXT)), html.escape(file.get("url", ""))
+    return f'<a href="{url}" rel="noopener noreferrer">{name}</a>' if url else name
 
 
 def _link(url: str) -> str:

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from gpuagent.core.model import Run, Settled
-from gpuagent.core.verdict import failure_reason, fault_of, hopeless, room, success_problem, wanted
+from gpuagent.core.verdict import failure_reason, fault_of, hopeless, outputs_to_fetch, room, success_problem
 from gpuagent.core.work import Completed, Failed, Fault, FileEntry, FileKind, JobFile, JobStatus
 from gpuagent.core.workload import Workload
 from tests.support.factories import RUN, SETTLEMENT, authorization, quote
@@ -44,13 +44,13 @@ def failed_run(*works: Failed, **changes: object) -> Run:
     ],
 )
 def test_the_outputs_that_are_fetched(manifest: list[FileEntry], paths: list[str], problem: str) -> None:
-    files, why = wanted(WORKLOAD, manifest, 10**9, 10**9)
+    files, why = outputs_to_fetch(WORKLOAD, manifest, 10**9, 10**9)
     assert ([file.path for file in files], why) == (paths, problem)
 
 
 def test_the_policy_bounds_what_is_fetched() -> None:
-    assert wanted(WORKLOAD, [entry(size=11)], 10, 10**9)[1]
-    assert wanted(WORKLOAD, [entry(size=11)], 10**9, 10)[1]
+    assert outputs_to_fetch(WORKLOAD, [entry(size=11)], 10, 10**9)[1]
+    assert outputs_to_fetch(WORKLOAD, [entry(size=11)], 10**9, 10)[1]
     run = failed_run(Failed("?", 3.0))
     assert room(run, 10) == 10
     run = replace(run, jobs=tuple(replace(job, files=(MODEL, MODEL)) for job in run.jobs))  # type: ignore[type-var]

@@ -80,6 +80,9 @@ def test_outputs_come_first_then_checkpoints_the_newest_try_before_others() -> N
     assert "160.0 kB" in drawn
     assert "No files yet" in files_table({"workload": "{}"}, [], COLOURS)
     assert "has no job file" in files_table({}, [], COLOURS)
+    jobs[1]["files"][0]["deletedAt"] = STARTED_AT
+    assert [file.path for file in stored_files(jobs) if file.deleted] == ["model.npz"]
+    assert "output, deleted since" in files_table({}, stored_files(jobs), COLOURS)
     many = files_table({}, [stored_file(f"file {number}") for number in range(ROWS_MAX + 7)], COLOURS)
     assert "and 7 more" in many
 
@@ -169,6 +172,9 @@ def test_metrics_and_files_reach_the_console_as_they_come(
         await seat.click(files.link)
         assert "the file store has no file" in files.message.text
 
+        database.jobs.update_one({"_id": job_id}, {"$set": {"files.1.deletedAt": STARTED_AT}})
+        await seat.sees(lambda: "deleted since" in files.table.value)
+        assert "try-1/output/metrics.jsonl" not in [place for _, place in files.file.options]
         other = await asyncio.to_thread(world.start)
         files.link.click()
         seat.console.open(other.run_id)

@@ -16,6 +16,7 @@ from bson import Decimal128, ObjectId
 
 from gpuagent.core.model import Run
 from gpuagent.core.money import parse_usd
+from gpuagent.errors import BadInput
 from gpuagent.reports import exports, sections
 from gpuagent.reports.charts import delivery as charts
 from gpuagent.reports.charts.style import Picture
@@ -85,6 +86,13 @@ def test_the_section_shows_hours_files_and_the_artifact(own_book: tuple[report_h
     model = delivered_run.stored(delivered_run.CONTENTS, "output")[0]
     assert f'title="SHA-256 {model["sha256"]}">model.npz, 160.0&nbsp;kB' in page
     assert 'rel="noopener noreferrer">vendor.example</a>' in page
+    assert "/api/runs/" not in page
+    linked = sections.delivered(report_history.report(book.db, server="https://gpu.example:8000/")).parts[1].html()
+    address = f"https://gpu.example:8000/api/runs/{book.runs['T'].run_id}/files"
+    assert f'<a href="{address}/model.npz" rel="noopener noreferrer">model.npz</a>' in linked
+    assert f'href="{address}/out/sample.txt"' in linked
+    with pytest.raises(BadInput, match=r"write it like https://gpuagent\.example"):
+        report_history.report(book.db, server="javascript:alert(1)")
 
 
 def test_exports_have_fault_exit_code_and_outputs(own_book: tuple[report_history.Book, Any]) -> None:

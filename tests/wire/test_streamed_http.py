@@ -23,7 +23,8 @@ def http() -> Iterator[StreamedHttp]:
 
 def test_an_answer_comes_part_by_part(http: StreamedHttp) -> None:
     """As it was sent, and with more time than other answers have."""
-    answer = b"HTTP/1.1 206 Part\r\nX-A: b\r\nContent-Encoding: gzip\r\nContent-Length: 7\r\n\r\nno gzip"
+    head = b"HTTP/1.1 206 Part\r\nX-A: b\r\nConnection: close\r\n"
+    answer = head + b"Content-Encoding: gzip\r\nContent-Length: 7\r\n\r\nno gzip"
     with answering(lambda _: answer) as url, http.stream(url, 5) as stream:
         assert (stream.status, stream.headers["x-a"], b"".join(stream.parts())) == (206, "b", b"no gzip")
         assert not stream.expired
@@ -31,7 +32,7 @@ def test_an_answer_comes_part_by_part(http: StreamedHttp) -> None:
 
 
 def test_a_redirect_is_an_answer_like_another(http: StreamedHttp) -> None:
-    answer = b"HTTP/1.1 302 Away\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
+    answer = b"HTTP/1.1 302 Away\r\nConnection: close\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
     with answering(lambda _: answer) as url, http.stream(url, 5) as stream:
         assert stream.status == 302
 

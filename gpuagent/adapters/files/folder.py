@@ -157,10 +157,10 @@ def _locked(path: Path, *, wait: bool) -> Iterator[FileIO | None]:
 
 
 def _write(file: FileIO, part: bytes) -> None:
-    left = memoryview(part)
+    rest = memoryview(part)
     with _explained():
-        while left:
-            left = left[file.write(left) :]
+        while rest:
+            rest = rest[file.write(rest) :]
 
 
 def _size(path: Path) -> int | None:

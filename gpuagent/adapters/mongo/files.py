@@ -43,16 +43,17 @@ def files_fields(job: Settled) -> Document:
     }
 
 
-def kept_from(document: Document) -> tuple[tuple[JobFile, ...], Checkpoint | None]:
+def files_from(document: Document) -> tuple[tuple[JobFile, ...], Checkpoint | None]:
     """The files and the checkpoint; none in older records."""
     files = tuple(
         JobFile(file["path"], file["bytes"], file["sha256"], FileKind(file["kind"]), seconds(file["collectedAt"]))
         for file in document.get("files", ())
     )
-    kept = document.get("checkpoint")
-    if not kept:
+    checkpoint = document.get("checkpoint")
+    if not checkpoint:
         return files, None
-    return files, Checkpoint(kept["sha256"], _entries_from(kept["files"]), kept["fraction"], seconds(kept["at"]))
+    entries, at = _entries_from(checkpoint["files"]), seconds(checkpoint["at"])
+    return files, Checkpoint(checkpoint["sha256"], entries, checkpoint["fraction"], at)
 
 
 def underway_fields(work: Underway) -> Document:

@@ -9,7 +9,7 @@ from gpuagent.adapters.mongo.files import (
     collecting_fields,
     collecting_from,
     files_fields,
-    kept_from,
+    files_from,
     underway_fields,
     underway_from,
 )
@@ -165,7 +165,7 @@ def job_from(document: Document, payment: Document | None) -> Job:
         answers = (payment["lastReply"], payment["namedJob"], payment["cancellation"])
         return Authorized(job_id, quote, at, authorization, header, *answers)
     settlement = Settlement(payment["x402TxId"], payment["blockNumber"], int(seconds(payment["settledAt"])))
-    files, checkpoint = kept_from(document)
+    files, checkpoint = files_from(document)
     return Settled(job_id, quote, at, authorization, header, settlement, _work_from(document), files, checkpoint)
 
 

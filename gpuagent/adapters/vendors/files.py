@@ -120,10 +120,10 @@ class FileCalls(VendorCalls):
         if stream.status == PARTIAL:
             position, end = start, _range_end(vendor, file, start, stream.headers.get("content-range", ""))
         for part in stream.parts():
-            kept = part[max(0, start - position) : file.bytes + 1 - position]
+            piece = part[max(0, start - position) : file.bytes + 1 - position]
             position += len(part)
-            if kept:
-                yield kept
+            if piece:
+                yield piece
             if position > file.bytes:
                 return
         if position < end and not stream.expired:

@@ -48,9 +48,9 @@ def upload(
     file_max = connections.database.store.policy().file_max
     if size > file_max:
         raise ProblemError(413, "content_too_large", f"the policy allows {file_max:,} bytes for a file")
-    kept = files.size(sha256)
-    if kept is not None:
-        return _answer(sha256, kept, kept)
+    whole = files.size(sha256)
+    if whole is not None:
+        return _answer(sha256, whole, whole)
     name = f"upload {caller.name} {sha256} {size}"
     received = files.received(name)
     if start == received:

@@ -1,5 +1,8 @@
 """The section on what runs with a job file delivered."""
 
+from typing import Any
+from urllib.parse import quote
+
 from gpuagent.reports.charts import delivery as charts
 from gpuagent.reports.page import ReportSection
 from gpuagent.reports.report import Report
@@ -21,10 +24,23 @@ def delivered(report: Report) -> ReportSection:
         "artifactUrl": ("artifact", Cell.LINK),
     }
     empty = "No run of this period that has a job file has completed yet."
-    table = Table("Dearest first", report.delivered, columns, empty, report.display)
+    results = report.delivered.assign(outputs=_with_links(report))
+    table = Table("Dearest first", results, columns, empty, report.display)
     note = (
         "Runs of this period that have a job file and completed. Needed: the hours of the job file; what was bought "
         "beyond them was paid for before and lost. Saved: what would have been bought besides without checkpoints, at "
         "the price of the job that went on. The command gpuagent run files RUN fetches the files."
     )
     return ReportSection("Delivered results", note, [charts.delivered(report.delivered), table])
+
+
+def _with_links(report: Report) -> list[Any]:
+    """The outputs of each result, each with the address where the request's server gives it to a browser."""
+    server = report.request.server.rstrip("/")
+    return [
+        [
+            {**file, "url": f"{server}/api/runs/{row.runId}/files/{quote(file['path'])}" if server else ""}
+            for file in row.outputs
+        ]
+        for row in report.delivered.itertuples()
+    ]
