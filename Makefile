@@ -18,7 +18,7 @@ export PYTHONDONTWRITEBYTECODE :=
 .PHONY: demo lab test check unit safety docs notebooks mutants bench format clean
 
 demo: $(VENV)/.run
-	$(BIN)/gpuagent demo
+	$(BIN)/gpuagent demo --save demo-files
 
 lab: $(VENV)/.lab
 	$(BIN)/gpuagent lab

@@ -11,7 +11,7 @@ from gpuagent.core.model import Run
 from gpuagent.core.money import parse_usd, show_usd
 from gpuagent.core.status import status_text
 from gpuagent.practice import demo
-from gpuagent.practice.delivery import delivery_lines, delivery_of, example_job
+from gpuagent.practice.delivery import delivery_of, delivery_parts, example_job
 from gpuagent.practice.faults import JOBS_FAIL
 from gpuagent.render.books import books_table
 from gpuagent.render.run import jobs_table
@@ -64,7 +64,7 @@ def books(session: Session, run: Run) -> Books:
     audited = audit(run, agent.reads.recorded(run.run_id), agent.chain, agent.ports.wallet.token)
     status = status_text(run, agent.ports.clock.now(), agent.ports.pace)
     show(jobs_table(documents["jobs"], documents["payments"], status))
-    for line in delivery_lines(delivery_of(run, agent)):
-        show(line)
+    for part in delivery_parts(delivery_of(run, agent)):
+        show(part)
     show(books_table(audited))
     return audited

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -63,7 +64,7 @@ def test_the_quickstart_survives_the_failing_vendor(world: World, capsys: pytest
     output = capsys.readouterr().out
     assert "gpu_vendor_1 failed the job" in output
     assert "gpu_vendor_2 completed the job" in output
-    assert "resumed at 33% of the work: 0.67 h were bought, 0.33 h saved" in output
+    assert re.search(r"gpu_vendor_2 went on from \d\d% of the work: 0\.\d+ h were bought there, 0\.\d+ h saved", output)
     assert "the model writes: " in output
     assert "the books balance" in output
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from rich.console import RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from gpuagent import wiring
@@ -22,13 +24,15 @@ from gpuagent.wire.job_inputs import SealedJob, open_job
 EXAMPLE = "tiny_llm"
 SAMPLE = "sample.txt"
 """The output with a text that the model writes."""
-SAMPLE_MAX = 90
+SAMPLE_MAX = 80
+MARKUP = dict.fromkeys(map(ord, "|`*#_-"), " ")
 
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
     """The job that went on from another's checkpoint. Hours are GPU hours; from_fraction: of the work, 0 to 1."""
 
+    vendor_id: str
     from_fraction: float
     hours_bought: Decimal
     hours_saved: Decimal
@@ -76,15 +80,27 @@ def delivery_of(run: Run, agent: wiring.Agent) -> Delivery:
     return Delivery(files, _resumed(run), _sample(files, agent))
 
 
-def delivery_lines(delivery: Delivery) -> Iterator[Text]:
-    """Lines for a terminal of 110 columns."""
+def delivery_parts(delivery: Delivery) -> Iterator[RenderableType]:
+    """What came back, for a terminal; in 100 columns each hash stays on its line."""
     if resumed := delivery.resumed:
-        hours = f"{resumed.hours_bought} h were bought, {resumed.hours_saved} h saved"
-        yield Text(f"\nresumed at {resumed.from_fraction:.0%} of the work: {hours}")
-    for file in delivery.files:
-        yield Text(f"{file.path:<14}{file.bytes:>8,} bytes  {file.sha256}  {file.vendor_id}")
+        yield Text(
+            f"\n{resumed.vendor_id} went on from {resumed.from_fraction:.0%} of the work: "
+            f"{resumed.hours_bought} h were bought there, {resumed.hours_saved} h saved",
+            "bold",
+        )
+    if delivery.files:
+        yield Text(
+            f"\n{len(delivery.files)} files came back from {delivery.files[0].vendor_id}, proven by their SHA-256:"
+        )
+        table = Table(box=None, pad_edge=False, show_header=False)
+        table.add_column(no_wrap=True)
+        table.add_column(justify="right", no_wrap=True)
+        table.add_column(overflow="fold", style="dim")
+        for file in delivery.files:
+            table.add_row(Text(file.path), f"{file.bytes:,} bytes", file.sha256)
+        yield table
     if delivery.sample:
-        yield Text.assemble(("the model writes: ", "dim"), delivery.sample)
+        yield Text.assemble("the model writes: ", (delivery.sample, "italic green"))
 
 
 def _resumed(run: Run) -> Resumed | None:
@@ -96,14 +112,14 @@ def _resumed(run: Run) -> Resumed | None:
         origin = checkpoints.get(resumed_from(job.quote))
         if origin:
             hours = job.quote.max_hours
-            return Resumed(origin.fraction or 0.0, hours, run.max_hours - hours)
+            return Resumed(job.quote.vendor_id, origin.fraction or 0.0, hours, run.max_hours - hours)
     return None
 
 
 def _sample(files: Iterable[RunFile], agent: wiring.Agent) -> str:
-    """The beginning of what the model writes, on one line."""
+    """The beginning of what the model writes, on one line, without the markup of the texts that it has learned from."""
     for file in files:
         if file.path == SAMPLE:
             text = b"".join(agent.ports.files.read(file.sha256)).decode(errors="replace")
-            return clean(" ".join(text.split()), SAMPLE_MAX)
+            return clean(" ".join(text.translate(MARKUP).split()), SAMPLE_MAX)
     return ""

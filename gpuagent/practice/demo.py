@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from gpuagent import settings, wiring
@@ -15,11 +16,12 @@ from gpuagent.core.money import parse_usd, show_usd
 from gpuagent.core.pace import Pace
 from gpuagent.core.status import status_text
 from gpuagent.practice import stack
-from gpuagent.practice.delivery import Delivery, delivery_lines, delivery_of, example_job
+from gpuagent.practice.delivery import Delivery, delivery_of, delivery_parts, example_job
 from gpuagent.render.as_json import books_json, json_value
 from gpuagent.render.books import books_table
 from gpuagent.render.narration import Narration
 from gpuagent.render.run import jobs_table
+from gpuagent.render.saving import save_below
 from gpuagent.tick import tick
 
 PRACTICE_PACE = Pace(poll_s=0.2)
@@ -64,10 +66,11 @@ class DemoResult:
         }
 
 
-def play(budget: str, fail_vendor: str, fail_rate: str, say: Say | None) -> DemoResult:
+def play(budget: str, fail_vendor: str, fail_rate: str, say: Say | None, save: Path | None = None) -> DemoResult:
     """Start everything, run the example job to its end, hold the ledger against the chain, stop everything.
 
-    say: gets lines and tables for the user as things happen. Raises BadInput, ConfigError.
+    say: gets lines and tables for the user as things happen. save: the folder for the files that come back, which end
+    with the demo otherwise. Raises BadInput, ConfigError.
     """
     began = time.monotonic()
     tell = say or (lambda _: None)
@@ -85,7 +88,7 @@ def play(budget: str, fail_vendor: str, fail_rate: str, say: Say | None) -> Demo
             f"[bold]{workload.name}[/]: {workload.resources.gpu_type} for {workload.hours} h, {len(workload.inputs)} "
             f"files to send, {len(workload.outputs)} to get back, at most {show_usd(amount)}"
         )
-        tell(f"[dim]payer {payer}, holding {show_usd(opening.balance)} of test USDC[/]\n")
+        tell(f"[dim]payer {payer}, with {show_usd(opening.balance)} for tests[/]\n")
         order = Order(goal="", budget=amount, workload=workload, sources=job.sources)
         run = follow(start(order, agent.ports), agent, tell, PRACTICE_PACE)
         result = DemoResult(
@@ -99,7 +102,10 @@ def play(budget: str, fail_vendor: str, fail_rate: str, say: Say | None) -> Demo
             seconds=time.monotonic() - began,
             delivery=delivery_of(run, agent),
         )
+        saved = save_below(save, result.delivery.files, agent.ports.files) if save else ()
     _tell_end(result, tell)
+    if saved:
+        tell(f"the files are in {save}/, hashed once more while they were written")
     return result
 
 
@@ -120,8 +126,8 @@ def _tell_end(result: DemoResult, tell: Say) -> None:
     tell(f"\n[bold {colour}]run {result.run.status}[/]: {result.run.reason}\n")
     status = status_text(result.run, time.time())
     tell(jobs_table(result.documents["jobs"], result.documents["payments"], status))
-    for line in delivery_lines(result.delivery):
-        tell(line)
+    for part in delivery_parts(result.delivery):
+        tell(part)
     tell("")
     tell(books_table(result.books))
     spent = result.before - result.after

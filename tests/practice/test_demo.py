@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import pytest
 GPUAGENT = [sys.executable, "-m", "gpuagent.cli"]
 MARK = "TMPDIR"
 """Of what servers may know of our environment, the variable whose value can be a test's own."""
+STEPS, UNTRAINED_LOSS = 300, 4.0
+"""Of examples/tiny_llm: a model that knows nothing spreads its guesses over some 60 characters."""
 SECRET = "a-secret-that-no-server-needs"
 QUICK = {**{k: v for k, v in os.environ.items() if k != "MONGODB_URI"}, "MOCK_SPEED": "7200"}
 
@@ -47,7 +50,7 @@ def marked() -> list[psutil.Process]:
     return processes
 
 
-def test_demo_json_whatever_the_agent_is_pointed_at() -> None:
+def test_demo_json_whatever_the_agent_is_pointed_at(tmp_path: Path) -> None:
     elsewhere = {
         "MONGODB_URI": "mongodb://127.0.0.1:1",
         "CHAIN_RPC_URL": "http://127.0.0.1:1",
@@ -57,7 +60,7 @@ def test_demo_json_whatever_the_agent_is_pointed_at() -> None:
         "FACILITATOR_URL": "https://facilitator.example",
         "CDP_WALLET_SECRET": "elsewhere",
     }
-    process = run("demo", "--json", environment={**QUICK, **elsewhere})
+    process = run("demo", "--json", "--save", str(tmp_path), environment={**QUICK, **elsewhere})
     assert process.returncode == 0, process.stderr
     document = json.loads(process.stdout)
     assert set(document) == {"run", "jobs", "payments", "observations", "chain", "books", "seconds", "files", "resumed"}
@@ -85,11 +88,26 @@ def test_demo_json_whatever_the_agent_is_pointed_at() -> None:
     assert resumed["hours_bought"] + resumed["hours_saved"] == 1
     first, second = (job["jobParams"]["maxHours"] for job in document["jobs"])
     assert (first, second) == (1, resumed["hours_bought"])
+    for file in document["files"]:
+        content = (tmp_path / file["path"]).read_bytes()
+        assert (len(content), sha256(content).hexdigest()) == (file["bytes"], file["sha256"])
+    check_that_the_loss_goes_on(document["jobs"], tmp_path / "metrics.jsonl")
+
+
+def check_that_the_loss_goes_on(jobs: Any, second: Path) -> None:
+    """second: the metrics of the second job. It begins where the first one's checkpoint was, and with its weights."""
+    metrics = [json.loads(line) for line in second.read_text().splitlines()]
+    checkpoint_step = round(jobs[0]["checkpoint"]["fraction"] * STEPS)
+    assert [metric["step"] for metric in metrics] == list(range(checkpoint_step + 10, STEPS + 1, 10))
+    assert metrics[0]["loss"] < UNTRAINED_LOSS / 1.4
+    assert metrics[-1]["loss"] < metrics[0]["loss"]
 
 
 def test_demo_without_failure_buys_once() -> None:
     document = json.loads(run("demo", "--json", "--fail-vendor", "none", "--budget", "1.40").stdout)
     assert [job["status"] for job in document["jobs"]] == ["completed"]
+    assert document["resumed"] is None
+    assert {file["vendor"] for file in document["files"]} == {"gpu_vendor_1"}
     assert document["books"]["available"] == "0"
 
 

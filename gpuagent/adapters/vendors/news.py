@@ -16,6 +16,8 @@ CURSOR_MAX = 200
 WORD_MAX = 64
 """Characters of a vendor's word for a job's state or phase."""
 SIGNALS = 64
+EXACT_MAX = 2**53
+"""Whole numbers up to here are the same as floats, and fit every store."""
 
 
 def read_phase(value: object) -> str:
@@ -48,12 +50,17 @@ def metric_name(name: object) -> str:
 
 
 def metric_value(value: object) -> object:
-    """A finite number as a float; whatever else as text, so that NaN is seen and passes no test of a number."""
+    """A finite number: a whole one as an int, as a step is read and shown, else as a float.
+
+    Whatever else as text, so that NaN is seen and passes no test of a number.
+    """
     try:
         number = float(value) if isinstance(value, int | Decimal) else nan
     except OverflowError:  # an integer beyond every float
         number = inf
-    return number if isfinite(number) else clean(str(value), TEXT_MAX)
+    if not isfinite(number):
+        return clean(str(value), TEXT_MAX)
+    return int(number) if number.is_integer() and abs(number) <= EXACT_MAX else number
 
 
 def _row(item: Mapping[str, Any]) -> dict[str, object]:

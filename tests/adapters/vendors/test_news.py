@@ -214,8 +214,24 @@ def test_metrics_are_numbers_and_short_texts_by_name() -> None:
         {"step": 1.0, "loss": 2.5, "note": "warm up"},
         {"where": 1.0, "x" * 63 + "…": 5.0},
     )
-    assert all(isinstance(value, float | str) for row in news.metrics for value in row.values())
+    assert all(type(value) in (int, float, str) for row in news.metrics for value in row.values())
     assert [report(metrics=odd).metrics for odd in ({"loss": 1}, "x", 7, None)] == [()] * 4
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        (80, "80"),
+        (Decimal("80.0"), "80"),
+        (Decimal("2.5"), "2.5"),
+        (-3, "-3"),
+        (2**53 + 2, "9007199254740994.0"),
+        (10**30, "1e+30"),
+    ],
+)
+def test_a_whole_number_is_read_as_such(value: Any, read: str) -> None:
+    news = report(metrics=[{"step": value}], finalMetrics={"step": value})
+    assert (str(news.metrics[0]["step"]), str(news.final_metrics["step"])) == (read, read)
 
 
 def test_of_ten_thousand_metrics_the_newest_thousand_count() -> None:
