@@ -22,7 +22,6 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/cli/test_run_files.py": (
         "gpuagent.adapters.mongo.run_files",
         "gpuagent.cli.run_files",
-        "gpuagent.core.run_files",
     ),
     "tests/adapters/chain/test_json_rpc.py": ("gpuagent.adapters.chain.answers",),
     "tests/adapters/chain/test_limited_nodes.py": ("gpuagent.adapters.chain.needs",),
@@ -39,6 +38,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/api/test_auth.py": ("gpuagent.cli.serve",),
     "tests/api/test_due.py": ("gpuagent.adapters.mongo.leases",),
     "tests/api/test_idempotency.py": ("gpuagent.api.idempotency",),
+    "tests/api/test_live.py": ("gpuagent.api.followers", "gpuagent.api.messages", "gpuagent.api.routes.events"),
     "tests/api/test_routes.py": (
         "gpuagent.adapters.mongo.queries",
         "gpuagent.api.as_json",
@@ -101,7 +101,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "gpuagent.panels.limits_form",
     ),
     "tests/planbench/test_generate.py": ("gpuagent.planbench.generator.outages",),
-    "tests/practice/test_demo.py": ("gpuagent.cli.up", "gpuagent.practice.delivery", "gpuagent.practice.demo"),
+    "tests/practice/test_demo.py": ("gpuagent.cli.up", "gpuagent.practice.demo"),
     "tests/reports/test_attention.py": ("gpuagent.reports.figures.attention",),
     "tests/reports/test_exports.py": ("gpuagent.reports.exports.files",),
     "tests/reports/test_figures.py": ("gpuagent.adapters.mongo.report_rows",),

@@ -1725,8 +1725,8 @@ MUTANTS = (
     Mutant(
         "a job ends without the files that were kept for it",
         "gpuagent/agent/collect.py",
-        "_tested(run, job, outcome, kept, ports), files=kept)",
-        "_tested(run, job, outcome, kept, ports))",
+        "_tested(run, job, outcome, outputs, ports), files=outputs)",
+        "_tested(run, job, outcome, outputs, ports))",
         "tests/agent/test_collect.py -k come_back_proven",
     ),
     Mutant(
@@ -1747,8 +1747,8 @@ MUTANTS = (
     Mutant(
         "a checkpoint leaves less than a minute, or more than all",
         "gpuagent/core/resume.py",
-        "    return min(max(left, MINUTE_HOURS), hours)",
-        "    return left",
+        "    return min(max(rest, MINUTE_HOURS), hours)",
+        "    return rest",
         "tests/core/test_resume.py -k never_nothing",
     ),
     Mutant(
