@@ -1,0 +1,132 @@
+"""Vendors that are hostile with work: lists, files, news and words of files that are not what they should be.
+
+The agent buys a job with files of a vendor that misbehaves. Whatever that one does: the run comes to its end, each
+vendor is paid once, nothing that was not proven is kept or counts, what is stored is bounded, and the books equal the
+chain.
+"""
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from gpuagent.core.model import Run, RunStatus, Settled
+from gpuagent.core.transitions import is_over
+from gpuagent.core.work import Completed, Failed, FileKind
+from gpuagent.core.workload import Workload
+from tests.conftest import SafetyNote
+from tests.support.attacks import FIRST, SECOND
+from tests.support.world import World
+
+DEADLINE_S, STUCK_S = 60.0, 2.0
+MODEL = b"model" * 8_000
+SCRIPT = """
+echo '{"step": 1, "loss": 2.5}' >> metrics.jsonl
+mkdir -p checkpoint
+head -c 5000 /dev/zero > checkpoint/weights.bin
+printf '{"fraction": 0.5}' > checkpoint/progress.part
+mv checkpoint/progress.part checkpoint/progress.json
+echo "half of it is done"
+sleep 0.4
+echo '{"step": 2, "loss": 2.1}' >> metrics.jsonl
+for _ in 1 2 3 4 5 6 7 8; do printf 'model%.0s' $(seq 1000); done > model.bin
+"""
+WORKLOAD = Workload.model_validate(
+    {
+        "name": "attacked",
+        "command": SCRIPT,
+        "outputs": [{"path": "model.bin", "max_bytes": "1MB"}, {"path": "metrics.jsonl"}],
+        "checkpoint": {"path": "checkpoint", "every": 1},
+        "success": {"metric": {"name": "loss", "at_most": "2.2"}},
+    }
+)
+OBSERVATIONS_MAX, LETTERS_MAX = 6_000, 2_500
+
+
+@dataclass(frozen=True)
+class Row:
+    """What comes of a fault. paid: the vendors; words: of the reason for which the first is left, if it is."""
+
+    fault: str
+    paid: tuple[str, ...] = (FIRST,)
+    words: str = ""
+
+
+LEFT = (FIRST, SECOND)
+ROWS = (
+    Row("wrong_workload_hash", (SECOND,)),
+    Row("old_vendor", (SECOND,)),
+    Row("no_files", (SECOND,)),
+    Row("bad_paths"),
+    Row("crowd_of_files"),
+    Row("million_files", LEFT, "silent"),
+    Row("sizes_lie", LEFT, "does not deliver what it listed"),
+    Row("manifest_changes", LEFT, "does not deliver what it listed"),
+    Row("missing_output", LEFT, "there is no model.bin"),
+    Row("nan_metrics", LEFT, "loss"),
+    Row("metric_flood"),
+    Row("terabyte_checkpoint"),
+    Row("done_at_once"),
+    Row("empty_success", LEFT, "there is no model.bin"),
+    Row("altered_content", LEFT, "does not deliver what it listed"),
+    Row("endless_file", LEFT, "does not deliver what it listed"),
+    Row("html_file", LEFT, "does not deliver what it listed"),
+    Row("cut_file", LEFT, "does not deliver what it listed"),
+    Row("range_ignored", LEFT, "does not deliver what it listed"),
+    Row("file_gone", LEFT, "does not deliver what it listed"),
+    Row("slow_file", LEFT, "does not deliver what it listed"),
+)
+
+
+def plays(world: World) -> Run:
+    """The run at its end. Where nothing moves for a while, agent and vendors are five minutes on."""
+    run = world.start(workload=WORKLOAD)
+    ends_at, moved_at, version = time.monotonic() + DEADLINE_S, time.monotonic(), -1
+    while not is_over(run):
+        assert time.monotonic() < ends_at, f"not over: {run}"
+        began = time.monotonic()
+        run = world.tick(run)
+        assert time.monotonic() - began < 15, "a tick is bounded"
+        if run.version != version:
+            version, moved_at = run.version, time.monotonic()
+        elif time.monotonic() - moved_at > STUCK_S:
+            world.market.pass_time(301)
+            moved_at = time.monotonic()
+    return run
+
+
+def assert_sound(world: World, run: Run, row: Row) -> dict[str, Any]:
+    """What holds of every run, whatever its vendors do; what was stored of it."""
+    settled = [job for job in run.jobs if isinstance(job, Settled)]
+    assert run.status is RunStatus.COMPLETED
+    assert tuple(job.quote.vendor_id for job in settled) == row.paid
+    world.assert_balanced(run, transfers=len(row.paid))
+    assert isinstance(settled[-1].work, Completed)
+    outputs = {file.path: file for file in settled[-1].files if file.kind is FileKind.OUTPUT}
+    assert b"".join(world.ports.files.read(outputs["model.bin"].sha256)) == MODEL
+    assert set(outputs) == {"model.bin", "metrics.jsonl"}
+    for job in settled:
+        for file in job.files:
+            content = b"".join(world.ports.files.read(file.sha256))
+            assert (len(content), hashlib.sha256(content).hexdigest()) == (file.bytes, file.sha256)
+    documents = world.reads.documents(run.run_id)
+    assert len(documents["observations"]) < OBSERVATIONS_MAX
+    assert max(len(entry["content"]) for entry in documents["observations"]) < LETTERS_MAX
+    assert max(len(json.dumps(job, default=str)) for job in documents["jobs"]) < 500_000
+    return {"jobs": len(settled), "observations": len(documents["observations"])}
+
+
+@pytest.mark.safety("hostile with work")
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.fault)
+def test_a_vendor_that_is_hostile_with_work(world: World, safety_note: SafetyNote, row: Row) -> None:
+    world.market.fault(FIRST, row.fault)
+    run = plays(world)
+    facts = assert_sound(world, run, row)
+    reasons = [job.work.reason for job in run.jobs if isinstance(job, Settled) and isinstance(job.work, Failed)]
+    assert [bool(reason) for reason in reasons] == [True] * (len(row.paid) - 1)
+    assert all(row.words in reason for reason in reasons), reasons
+    result = f"left: {reasons[0][:120]}" if reasons else f"the files of {row.paid[0]} are proven and count"
+    safety_note(f"{row.fault}: paid {', '.join(row.paid)} once each; {result}; {facts['observations']} observations")
