@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 
+from gpuagent.adapters.files.digests import RunningDigests
 from gpuagent.core.content import check_content
 from gpuagent.errors import FileAltered, FileMissing, StoreError
 
@@ -25,6 +26,7 @@ class FolderStore:
 
     def __init__(self, folder: Path, now: Callable[[], float] = time.time) -> None:
         self._incoming, self._files, self._now = folder / "incoming", folder / "files", now
+        self._digests = RunningDigests()
         with _explained():
             for path in (folder, self._incoming, self._files):
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -44,11 +46,13 @@ class FolderStore:
             if received != start:
                 return received
             try:
-                for part in parts:
-                    if received + len(part) > size:
-                        raise FileAltered(f"more came than the {size} bytes that were announced")
-                    _write(file, part)
-                    received += len(part)
+                with self._digests.writing(upload, start) as digest:
+                    for part in parts:
+                        if received + len(part) > size:
+                            raise FileAltered(f"more came than the {size} bytes that were announced")
+                        _write(file, part)
+                        digest.update(part)
+                        received += len(part)
             finally:
                 with _explained():
                     os.fsync(file.fileno())
@@ -63,8 +67,11 @@ class FolderStore:
                 check_content(proof[1], proof[0], size, sha256)
                 return
             if file:
-                with path.open("rb") as content:
-                    digest, length = hashlib.file_digest(content, "sha256").hexdigest(), content.tell()
+                length = os.fstat(file.fileno()).st_size
+                digest = self._digests.take(upload, length)
+                if not digest:  # another process wrote some of it
+                    with path.open("rb") as content:
+                        digest = hashlib.file_digest(content, "sha256").hexdigest()
                 try:
                     check_content(length, digest, size, sha256)
                 except (FileAltered, FileMissing):

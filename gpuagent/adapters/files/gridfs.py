@@ -20,6 +20,7 @@ from bson import Binary, ObjectId
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
+from gpuagent.adapters.files.digests import RunningDigests
 from gpuagent.adapters.files.parts import in_parts
 from gpuagent.core.content import check_content
 from gpuagent.core.text import clean
@@ -39,6 +40,7 @@ class GridFsStore:
 
     def __init__(self, database: Database[dict[str, Any]], now: Callable[[], float]) -> None:
         self._files, self._chunks, self._now = database[f"{BUCKET}.files"], database[f"{BUCKET}.chunks"], now
+        self._digests = RunningDigests()
 
     def size(self, sha256: str) -> int | None:
         file = self._file({"filename": sha256})
@@ -71,11 +73,13 @@ class GridFsStore:
         number, filled = divmod(start, CHUNK)
         received = start
         stream = chain([self._last(upload, number)] if filled else [], parts)
-        for chunk in in_parts(stream, CHUNK, size - start + filled):
-            if not self._keep(upload, number, filled, chunk):
-                return self.received(upload)  # another tick is ahead with this upload
-            received = number * CHUNK + len(chunk)
-            number, filled = number + 1, 0
+        with self._digests.writing(upload, start) as digest:
+            for chunk in in_parts(stream, CHUNK, size - start + filled):
+                if not self._keep(upload, number, filled, chunk):
+                    return self.received(upload)  # another tick is ahead with this upload
+                digest.update(chunk[filled:])
+                received = number * CHUNK + len(chunk)
+                number, filled = number + 1, 0
         return received
 
     def finish(self, upload: str, sha256: str, size: int) -> None:
@@ -139,12 +143,16 @@ class GridFsStore:
 
     def _prove(self, upload: str, sha256: str, size: int) -> bool:
         """Whether the upload is still to be published. Raises FileAltered, FileMissing, and drops it."""
-        content, length = hashlib.sha256(), 0
-        for chunk in self._content(upload):
-            content.update(chunk)
-            length += len(chunk)
+        digest = self._digests.take(upload, size) if self.received(upload) == size else ""
+        length = size
+        if not digest:  # another process wrote some of it
+            content, length = hashlib.sha256(), 0
+            for chunk in self._content(upload):
+                content.update(chunk)
+                length += len(chunk)
+            digest = content.hexdigest()
         try:
-            check_content(length, content.hexdigest(), size, sha256)
+            check_content(length, digest, size, sha256)
         except (FileAltered, FileMissing):
             if self._proven(upload):  # another tick has finished it, and dropped its chunks meanwhile
                 return False
