@@ -15,6 +15,7 @@ from gpuagent.wire.egress import egress
 from gpuagent.wire.job_file import read_job_file
 from gpuagent.wire.job_inputs import SealedJob, sealed_job
 
+JOB_SECRETS = "JOB_SECRETS"
 DOWNLOAD_S = 60.0
 """Seconds that the download of one input may take within a request."""
 
@@ -31,11 +32,21 @@ def received_job(
             raise BadInput("inputs: they are of a job, and there is none: send it as `job`")
         return None
     workload = read_job_file((job if isinstance(job, str) else json.dumps(job)).encode("utf-8", "replace"), "job")
+    _check_secrets(workload, environ)
     contents = {path: _decoded(path, text) for path, text in inputs.items()}
     workload = _sealed(workload, contents)
     sealed = sealed_job(workload, {}, Download(egress(environ), file_max, DOWNLOAD_S, public_only=True))
     sources = {hashlib.sha256(content).hexdigest(): _source(content) for content in contents.values()}
     return SealedJob(workload, {**sealed.sources, **sources})
+
+
+def _check_secrets(workload: Workload, environ: Mapping[str, str]) -> None:
+    """Raises BadInput for a secret that the server's operator has not named as one of jobs: a caller chooses the name."""
+    names = environ.get(JOB_SECRETS, "").replace(",", " ").split()
+    if refused := [name for name in workload.secrets if name not in names]:
+        raise BadInput(
+            f"secrets: {refused[0]} is none that this server gives to jobs; its operator names those in {JOB_SECRETS}"
+        )
 
 
 def _sealed(workload: Workload, contents: Mapping[str, bytes]) -> Workload:

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from gpuagent.api import jobs
+from gpuagent.api.jobs import received_job
 from gpuagent.core.policy import Policy
 from gpuagent.core.workload import from_canonical
+from gpuagent.errors import BadInput
 from tests.support.rest_server import Served
 
 SCRIPT = b"print('over REST')\n"
@@ -60,6 +62,14 @@ def test_an_object_and_an_upload_in_pieces(served: Served) -> None:
     assert from_canonical(run["workload"]).inputs[0].bytes == len(content)
 
 
+def test_a_secret_that_the_operator_names_may_be_asked_for() -> None:
+    environ = {"JOB_SECRETS": "HF_TOKEN, WANDB_API_KEY"}
+    job = {"name": "tiny", "command": "true", "secrets": ["HF_TOKEN"]}
+    assert received_job(job, {}, environ, 1)
+    with pytest.raises(BadInput, match="HF_TOKEN_2 is none"):
+        received_job({**job, "secrets": ["HF_TOKEN", "HF_TOKEN_2"]}, {}, environ, 1)
+
+
 def test_uploads_that_cannot_be(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "another SHA-256" in put(served, b"one", 422, digest=sha256(b"other"))["detail"]
     assert served.world.ports.files.size(sha256(b"other")) is None
@@ -87,6 +97,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"job": "name: tiny\n comand: x"}, "job:2:"),
     ({"job": {**JOB, "comand": "x"}}, "comand: there is no such field: did you mean command?"),
     ({"job": {**JOB, "env": {"API_KEY": "hunter2"}}}, "API_KEY looks like a secret"),
+    ({"job": {**JOB, "secrets": ["AWS_SECRET_ACCESS_KEY"]}}, "AWS_SECRET_ACCESS_KEY is none that this server gives"),
+    ({"job": {**JOB, "secrets": ["HF_TOKEN", "PATH"]}}, "HF_TOKEN is none that this server gives to jobs"),
     ({"job": {**JOB, "resources": {"gpu": "A100:8"}}}, "one GPU for a job is supported"),
     ({"job": JOB, "gpuType": "H100"}, "the job file asks for A100"),
     ({"job": JOB, "maxHours": 2}, "the job file asks for 0.5 hours"),

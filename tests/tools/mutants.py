@@ -1667,6 +1667,13 @@ MUTANTS = (
         "tests/api/test_due.py -k as_long_as_its_tick",
     ),
     Mutant(
+        "a caller over REST names any variable of the server as a secret of its job",
+        "gpuagent/api/jobs.py",
+        "if name not in names",
+        "if name not in names and not name",
+        "tests/api/test_jobs.py -k operator_names",
+    ),
+    Mutant(
         "an order is not held against its quote",
         "mock_vendor/work_submission.py",
         "    if text != quote.job_order or (",
