@@ -41,7 +41,7 @@ def received_job(
 
 
 def _check_secrets(workload: Workload, environ: Mapping[str, str]) -> None:
-    """Raises BadInput for a secret that the server's operator has not named as one of jobs: a caller chooses the name."""
+    """Raises BadInput for a secret that is none of those which the server's operator named: the caller chose it."""
     names = environ.get(JOB_SECRETS, "").replace(",", " ").split()
     if refused := [name for name in workload.secrets if name not in names]:
         raise BadInput(
