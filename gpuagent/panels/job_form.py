@@ -9,7 +9,7 @@ import ipywidgets as w
 
 from gpuagent.core.workload import Source, Workload
 from gpuagent.errors import BadInput
-from gpuagent.panels.kit.fields import dropdown, row
+from gpuagent.panels.kit.fields import dropdown, row, text_area
 from gpuagent.panels.kit.html import el
 from gpuagent.panels.kit.message import html_widget, styled
 from gpuagent.wire.download import Download
@@ -34,7 +34,7 @@ class JobForm:
         self.uploaded: dict[str, bytes] = {}
         self.example = dropdown("Job", [(NO_JOB, ""), *[(f"example {name}", name) for name in self._examples]])
         self.upload = w.FileUpload(multiple=True, description="Job and its inputs", layout=w.Layout(width="180px"))
-        self.text = w.Textarea(placeholder=HINT, layout=w.Layout(width="620px", height="110px"))
+        self.text = text_area("Job file", HINT, width="620px", height="110px")
         self._note = html_widget()
         self.example.observe(lambda change: self._choose(change["new"]), "value")
         self.upload.observe(lambda change: self._receive(change["new"]), "value")

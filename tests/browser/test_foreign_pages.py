@@ -74,6 +74,8 @@ def _check(everything: Sequence[Target], arrivals: Sequence[Arrival], same_origi
     eventually(lambda: not missing(), otherwise=f"did not arrive: {sorted(missing())[:9]}")
     assert {arrival.path for arrival in arrivals if arrival.status not in REFUSED} == PUBLIC
     own = {(method, target.path) for target in everything for method in target.methods if target.path not in PUBLIC}
+    if not same_origin:
+        own = {(method, path) for method, path in own if method != "PUT"}  # a browser asks before, and is refused
     reached = [arrival for arrival in arrivals if (arrival.method, arrival.path) in own]
     assert {(arrival.method, arrival.path) for arrival in reached} == own
     assert {arrival.status for arrival in reached} == {403}

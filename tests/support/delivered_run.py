@@ -129,6 +129,7 @@ def deliver(database: Any, store: FileStore, run_id: str) -> None:
     for job_id, work in ((first, lost_job(first)), (second, resumed_job(second, first))):
         fields = {name: value for name, value in work.items() if name not in times}
         database.jobs.update_one({"_id": job_id}, {"$set": fields})
-    database.runs.update_one({"_id": ObjectId(run_id)}, {"$set": {"workload": WORKLOAD}})
+    work = {"workload": WORKLOAD, "workloadHash": hashlib.sha256(WORKLOAD.encode()).hexdigest()}
+    database.runs.update_one({"_id": ObjectId(run_id)}, {"$set": work})
     write_metrics(database, run_id, first, metrics(0, 100))
     write_metrics(database, run_id, second, metrics(94, 200))

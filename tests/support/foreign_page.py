@@ -48,6 +48,7 @@ SEND_ALL = """async ([server, targets, ways]) => {
     over(events, ['open', 'error']);
     events.addEventListener('error', () => events.close());
     if (methods.includes('WS')) over(new WebSocket(url('WebSocket').replace('http', 'ws')), ['open', 'error']);
+    if (methods.includes('PUT') && !methods.includes('POST')) fetching(url('PUT'), {method: 'PUT', body: 'content'});
     if (!methods.includes('POST')) continue;
     const text = JSON.stringify(body), parameters = new URLSearchParams(body), form = new FormData();
     form.append('runId', body.runId || '');
@@ -113,7 +114,7 @@ class Target:
 
     @property
     def preflighted_ways(self) -> tuple[str, ...]:
-        return PREFLIGHTED if "POST" in self.methods else ()
+        return PREFLIGHTED if "POST" in self.methods else ("PUT",) if "PUT" in self.methods else ()
 
 
 def targets(app: Any, run_id: str) -> list[Target]:

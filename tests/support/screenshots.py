@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-FIGURES = {"approval.png": "console.png", "form.png": "launch.png"}
+FIGURES = {"approval.png": "console.png", "delivered-light-1440.png": "delivered.png", "form.png": "launch.png"}
 COLOURS, WIDEST = 224, 1120
 
 

@@ -64,6 +64,11 @@ def text_input(label: str, value: str = "", hint: str = "", width: str = INPUT, 
     return w.Text(description=label, value=value, placeholder=hint, style=style, layout=layout)
 
 
+def text_area(label: str, hint: str, width: str, height: str, label_width: str = LABEL) -> Any:
+    style, layout = {"description_width": label_width}, w.Layout(width=width, height=height)
+    return w.Textarea(description=label, placeholder=hint, style=style, layout=layout)
+
+
 def dropdown(label: str, options: Sequence[Any], width: str = INPUT, label_width: str = LABEL) -> Any:
     style, layout = {"description_width": label_width}, w.Layout(width=width)
     return w.Dropdown(description=label, options=options, style=style, layout=layout)
