@@ -45,7 +45,7 @@ def run_files(
             with wiring.open_files(settings.read(), db) as store:
                 if everything:
                     selection = chosen_of_each(matching(listed, kind=kind or FileKind.OUTPUT))
-                    saved = save_below(everything, selection, store)
+                    saved = save_below(everything, {file.path: file for file in selection}, store)
                 else:
                     file = chosen(listed, get)
                     saved = {save(output or Path(file.path.rpartition("/")[2]), file, store): file}

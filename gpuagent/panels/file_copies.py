@@ -5,17 +5,17 @@ itself, as long as that is small. Nothing of a file is rendered: a link only sav
 """
 
 import base64
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpuagent.core.paths import path_problem
+from gpuagent.core.content import proven
 from gpuagent.core.ports import FileStore
 from gpuagent.core.units import show_size
-from gpuagent.errors import BadInput, FileAltered
+from gpuagent.errors import BadInput
 from gpuagent.panels.kit.html import Html, el
+from gpuagent.render.saving import save_below
 
 LINK_MAX = 16_000_000
 """Bytes of a file that a link carries: it goes through the notebook's own connection, and is held in memory."""
@@ -53,7 +53,7 @@ def stored_files(jobs: Sequence[Mapping[str, Any]]) -> list[StoredFile]:
             kind=file["kind"],
             vendor_id=job["vendorId"],
             attempt=job["ordinal"] + 1,
-            deleted=file.get("deletedAt") is not None,
+            deleted=file["sha256"] in job.get("filesDeleted", {}),
         )
         for job in jobs
         for file in job.get("files") or ()
@@ -67,7 +67,7 @@ def download_link(store: FileStore, file: StoredFile) -> Html:
         raise BadInput(
             f"{file.path} has {show_size(file.bytes)}, and a link carries up to {show_size(LINK_MAX)}: press Save files"
         )
-    content = base64.b64encode(b"".join(_proven(store, file))).decode()
+    content = base64.b64encode(b"".join(proven(store.read(file.sha256), file.bytes, file.sha256))).decode()
     name = file.path.rpartition("/")[2]
     return el(
         "a", f"Save {name}", href=f"data:application/octet-stream;base64,{content}", download=name, rel="noopener"
@@ -76,34 +76,5 @@ def download_link(store: FileStore, file: StoredFile) -> Html:
 
 def copy_files(store: FileStore, files: Sequence[StoredFile], folder: Path) -> Path:
     """Copies into the folder, each whole or not at all. Raises BadInput, FileAltered, StoreError."""
-    for file in files:
-        if problem := path_problem(file.path):
-            raise BadInput(f"{file.path!r} {problem}: it is not written")
-        target = folder / file.place
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _write(target, _proven(store, file), file.sha256)
-        except OSError as error:
-            raise BadInput(f"{error.filename or target} cannot be written: {error.strerror}") from error
+    save_below(folder, {file.place: file for file in files}, store)
     return folder
-
-
-def _write(target: Path, parts: Iterator[bytes], sha256: str) -> None:
-    """Write under another name first, which is gone afterwards: what stands under its own is whole."""
-    partial = target.with_name(f".{sha256[:16]}.part")
-    try:
-        with partial.open("wb") as output:
-            output.writelines(parts)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _proven(store: FileStore, file: StoredFile) -> Iterator[bytes]:
-    """The content, part by part. Raises FileAltered in the end for another than the one that was collected."""
-    digest = hashlib.sha256()
-    for part in store.read(file.sha256):
-        digest.update(part)
-        yield part
-    if digest.hexdigest() != file.sha256:
-        raise FileAltered(f"{file.path} in the file store is not the file that was collected: it has another SHA-256")

@@ -102,7 +102,7 @@ def play(budget: str, fail_vendor: str, fail_rate: str, say: Say | None, save: P
             seconds=time.monotonic() - began,
             delivery=delivery_of(run, agent),
         )
-        saved = save_below(save, result.delivery.files, agent.ports.files) if save else ()
+        saved = save_below(save, {file.path: file for file in result.delivery.files}, agent.ports.files) if save else ()
     _tell_end(result, tell)
     if saved:
         tell(f"the files are in {save}/, hashed once more while they were written")

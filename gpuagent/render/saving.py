@@ -1,16 +1,29 @@
 """Files of runs, saved to this machine: proven while they are written, and never outside the folder that is named."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from gpuagent.core.content import proven
 from gpuagent.core.paths import path_problem, twins
 from gpuagent.core.ports import FileStore
-from gpuagent.core.run_files import RunFile
 from gpuagent.errors import BadInput
 
 
-def save(place: Path, file: RunFile, store: FileStore) -> Path:
+class Content(Protocol):
+    """A content of the file store."""
+
+    @property
+    def bytes(self) -> int: ...
+
+    @property
+    def sha256(self) -> str: ...
+
+
+File = TypeVar("File", bound=Content)
+
+
+def save(place: Path, file: Content, store: FileStore) -> Path:
     """Writes the file beside its place, and renames it once all of it is right. Raises BadInput, FileAltered."""
     draft = place.with_name(f".{place.name}.part")
     try:
@@ -27,19 +40,19 @@ def save(place: Path, file: RunFile, store: FileStore) -> Path:
     return place
 
 
-def save_below(folder: Path, files: Sequence[RunFile], store: FileStore) -> dict[Path, RunFile]:
+def save_below(folder: Path, files: Mapping[str, File], store: FileStore) -> dict[Path, File]:
     """Saves each file at its path below the folder. Raises BadInput, and nothing is written outside of it."""
-    for file in files:
-        if problem := path_problem(file.path):
-            raise BadInput(f"the path {file.path[:200]!r} {problem}")
-    if pair := twins(file.path for file in files):
+    for path in files:
+        if problem := path_problem(path):
+            raise BadInput(f"the path {path[:200]!r} {problem}: it is not written")
+    if pair := twins(files):
         raise BadInput(f"{pair[0]!r} and {pair[1]!r} are one file on some systems: save them by --get")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         root = folder.resolve()
         saved = {}
-        for file in files:
-            place = folder / file.path
+        for path, file in files.items():
+            place = folder / path
             if not place.parent.resolve().is_relative_to(root):
                 raise BadInput(f"{place.parent} leads out of {folder}: remove that link")
             place.parent.mkdir(parents=True, exist_ok=True)

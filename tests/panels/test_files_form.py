@@ -4,7 +4,7 @@ import asyncio
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +18,7 @@ from gpuagent.adapters.mongo import glance
 from gpuagent.core.model import Settled
 from gpuagent.core.status import StatusText
 from gpuagent.core.work import Collecting, Completed
-from gpuagent.errors import BadInput, FileAltered, FileMissing
+from gpuagent.errors import BadInput, FileAltered
 from gpuagent.panels.file_copies import LINK_MAX, StoredFile, copy_files, download_link, stored_files
 from gpuagent.panels.files_form import ROWS_MAX, files_table
 from gpuagent.panels.run_view import phases
@@ -29,6 +29,7 @@ from tests.panels.conftest import Seat
 from tests.support import delivered_run
 from tests.support.delivered_run import STARTED_AT, metrics
 from tests.support.factories import RUN
+from tests.support.memory_files import MemoryFiles
 from tests.support.run_states import STATES
 from tests.support.world import World
 
@@ -37,25 +38,12 @@ COLOURS = vendor_colours(["acme"])
 EVIL = '<img src=x onerror="alert(1)">.npz'
 
 
-class FilesByHash:
-    """A file store that holds these contents, each under a SHA-256 that may be another's."""
-
-    def __init__(self, contents: dict[str, bytes]) -> None:
-        self.contents = contents
-
-    def read(self, sha256: str, start: int = 0) -> Iterator[bytes]:
-        if sha256 not in self.contents:
-            raise FileMissing(f"no file {sha256}")
-        for at in range(start, len(self.contents[sha256]), 1000):
-            yield self.contents[sha256][at : at + 1000]
-
-
 def stored_file(path: str = "model.npz", content: bytes = delivered_run.MODEL) -> StoredFile:
     return StoredFile(path, len(content), hashlib.sha256(content).hexdigest(), "output", "acme", 2)
 
 
 def store(*files: StoredFile, content: bytes = delivered_run.MODEL) -> Any:
-    return FilesByHash({file.sha256: content for file in files})
+    return MemoryFiles({file.sha256: content for file in files})
 
 
 def test_outputs_come_first_then_checkpoints_the_newest_try_before_others() -> None:
@@ -80,7 +68,7 @@ def test_outputs_come_first_then_checkpoints_the_newest_try_before_others() -> N
     assert "160.0 kB" in drawn
     assert "No files yet" in files_table({"workload": "{}"}, [], COLOURS)
     assert "has no job file" in files_table({}, [], COLOURS)
-    jobs[1]["files"][0]["deletedAt"] = STARTED_AT
+    jobs[1]["filesDeleted"] = {jobs[1]["files"][0]["sha256"]: STARTED_AT}
     assert [file.path for file in stored_files(jobs) if file.deleted] == ["model.npz"]
     assert "output, deleted since" in files_table({}, stored_files(jobs), COLOURS)
     many = files_table({}, [stored_file(f"file {number}") for number in range(ROWS_MAX + 7)], COLOURS)
@@ -99,7 +87,7 @@ def test_a_link_carries_the_file_and_only_saves() -> None:
 
 def test_copies_are_the_files_tries_and_kinds_apart(tmp_path: Path) -> None:
     files = [stored_file("a/x.txt", b"one"), stored_file("b.txt", b"two")]
-    collected: Any = FilesByHash({files[0].sha256: b"one", files[1].sha256: b"two"})
+    collected: Any = MemoryFiles({files[0].sha256: b"one", files[1].sha256: b"two"})
     copy_files(collected, files, tmp_path / "run")
     copy_files(collected, files, tmp_path / "run")
     written = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
@@ -113,9 +101,9 @@ def test_copies_are_the_files_tries_and_kinds_apart(tmp_path: Path) -> None:
 def test_hostile_names_and_altered_files(tmp_path: Path, safety_note: SafetyNote) -> None:
     file = stored_file()
     altered = store(file, content=b"<script>alert(1)</script>")
-    with pytest.raises(FileAltered, match="another SHA-256"):
+    with pytest.raises(FileAltered, match="with the SHA-256"):
         download_link(altered, file)
-    with pytest.raises(FileAltered, match="another SHA-256"):
+    with pytest.raises(FileAltered, match="with the SHA-256"):
         copy_files(altered, [file], tmp_path / "in")
     for path in ("../up.npz", "/etc/x", "a/../../b", "C:\\x", "a\0b", "x/" * 40 + "y", "nul.txt"):
         with pytest.raises(BadInput, match="it is not written"):
@@ -172,7 +160,8 @@ def test_metrics_and_files_reach_the_console_as_they_come(
         await seat.click(files.link)
         assert "the file store has no file" in files.message.text
 
-        database.jobs.update_one({"_id": job_id}, {"$set": {"files.1.deletedAt": STARTED_AT}})
+        sha256 = hashlib.sha256(delivered_run.CONTENTS["metrics.jsonl"]).hexdigest()
+        database.jobs.update_one({"_id": job_id}, {"$set": {f"filesDeleted.{sha256}": STARTED_AT}})
         await seat.sees(lambda: "deleted since" in files.table.value)
         assert "try-1/output/metrics.jsonl" not in [place for _, place in files.file.options]
         other = await asyncio.to_thread(world.start)

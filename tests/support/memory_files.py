@@ -1,7 +1,7 @@
 """A file store in memory, which keeps every promise of the port but durability."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from gpuagent.errors import FileAltered, FileMissing
 
@@ -9,10 +9,10 @@ PART = 64 * 1024
 
 
 class MemoryFiles:
-    """The port FileStore. contents: by SHA-256. uploads: what came of those that are not finished."""
+    """The port FileStore. contents: by a SHA-256, which may be another's. uploads: what came of those that go on."""
 
-    def __init__(self) -> None:
-        self.contents: dict[str, bytes] = {}
+    def __init__(self, contents: Mapping[str, bytes] | None = None) -> None:
+        self.contents = dict(contents or {})
         self.uploads: dict[str, bytes] = {}
 
     def put(self, content: bytes) -> str:
