@@ -6,6 +6,7 @@ none but that the file came.
 """
 
 import os
+import resource
 import shutil
 import sys
 import time
@@ -24,6 +25,7 @@ from gpuagent.core.transitions import is_over
 from gpuagent.core.work import Collecting
 from gpuagent.core.workload import Workload
 from gpuagent.practice import stack
+from gpuagent.render.saving import save
 from tests.support.market import Market
 from tests.support.world import World, build_world
 
@@ -34,7 +36,7 @@ POLL_S = 0.05
 
 def large_file(world: World, megabytes: int, say: Callable[[str], Any]) -> None:
     """Has a run collect one file of so many megabytes, and says what its ticks took."""
-    size = megabytes * 10**6
+    size, before = megabytes * 10**6, peak_memory()
     world.allow(file_max=2 * size, run_files_max=4 * size)
     run, polls, shares = start(world, size), list[float](), list[float]()
     while not is_over(run):
@@ -48,6 +50,9 @@ def large_file(world: World, megabytes: int, say: Callable[[str], Any]) -> None:
             polls.append(seconds)
             time.sleep(POLL_S)
     assert run.status is RunStatus.COMPLETED, run.reason
+    (file,) = [file for job in run.jobs if isinstance(job, Settled) for file in job.files]
+    with TemporaryDirectory() as scratch:
+        save(Path(scratch) / "model.bin", file, world.ports.files)
     copied_s, poll_s = copy_seconds(size), median(polls)
     say(
         f"file of {megabytes} MB: {len(shares)} ticks, the longest {max(shares):.2f} s (bound {TICK_MAX_S:.0f} s), "
@@ -55,6 +60,7 @@ def large_file(world: World, megabytes: int, say: Callable[[str], Any]) -> None:
         f"({poll_s * 1000:.1f} ms)\n"
         f"collected at {megabytes / sum(shares):.0f} MB/s, {copied_s / sum(shares):.2f} of a plain copy to disk "
         f"({megabytes / copied_s:.0f} MB/s)\n"
+        f"the process took {(peak_memory() - before) / 1e6:.0f} MB more of memory, to collect it and to save it\n"
     )
 
 
@@ -70,6 +76,11 @@ def start(world: World, size: int) -> Run:
     run = replace(prepare(order, world.ports), workload=workload.canonical)
     world.store.create(run)
     return run
+
+
+def peak_memory() -> int:
+    """Bytes that this process had of memory at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def is_collecting(run: Run) -> bool:
