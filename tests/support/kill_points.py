@@ -3,9 +3,8 @@
 import inspect
 import linecache
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import Any
 
@@ -14,33 +13,34 @@ class Killed(BaseException):
     """The end of the process, as far as one process can play it: nothing of ours catches it."""
 
 
-@dataclass
-class Kill:
-    happened: bool = False
+def killed_at(number: int, kind: type, act: Callable[[], object], word: str = "") -> bool:
+    """Whether the act was killed before it executed line `number` of the module of a class, counted from 0.
 
-
-@contextmanager
-def killed_at(number: int, kind: type, word: str = "") -> Iterator[Kill]:
-    """Kills what the block does before it executes line `number` of the module of a class, counted from 0 as they are
-    executed in this thread; word: counts only lines with this text. Afterwards says whether there was such a line."""
-    path, kill, count = inspect.getfile(kind), Kill(), 0
+    word: counts only lines with this text. In a thread of its own: an exception that a killed one was about to handle
+    would stay the context of all that its thread raises later.
+    """
+    path, count, happened = inspect.getfile(kind), 0, False
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
-        nonlocal count
+        nonlocal count, happened
         if frame.f_code.co_filename != path:
             return None
-        if event == "line" and word in linecache.getline(path, frame.f_lineno) and not kill.happened:
+        if event == "line" and word in linecache.getline(path, frame.f_lineno) and not happened:
             count += 1
             if count > number:
-                kill.happened = True
+                happened = True
                 raise Killed
         return trace
 
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        yield kill
-    except Killed:
-        pass
-    finally:
-        sys.settrace(before)
+    def play() -> None:
+        sys.settrace(trace)
+        try:
+            act()
+        except Killed:
+            pass
+        finally:
+            sys.settrace(None)
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(play).result()
+    return happened

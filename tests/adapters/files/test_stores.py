@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -252,14 +253,13 @@ def test_killed_anywhere_while_it_finishes(store: FileStore, there: bool) -> Non
     while True:
         upload = f"job-{kills + 1}"
         store.extend(upload, 0, [CONTENT[:1_000]], 1_000)
-        with killed_at(kills, type(store), word) as kill:
-            store.finish(upload, sha256, 1_000)
+        killed = killed_at(kills, type(store), partial(store.finish, upload, sha256, 1_000), word)
         assert store.received(upload) == 1_000
         store.finish(upload, sha256, 1_000)
         assert b"".join(store.read(sha256)) == CONTENT[:1_000]
         if not there:
             store.delete(sha256)
-        if not kill.happened:
+        if not killed:
             break
         kills += 1
     assert kills >= 6
