@@ -22,6 +22,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/cli/test_run_files.py": (
         "gpuagent.adapters.mongo.run_files",
         "gpuagent.cli.run_files",
+        "gpuagent.render.saving",
     ),
     "tests/adapters/chain/test_json_rpc.py": ("gpuagent.adapters.chain.answers",),
     "tests/adapters/chain/test_limited_nodes.py": ("gpuagent.adapters.chain.needs",),
@@ -32,6 +33,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "gpuagent.adapters.mongo.jobs",
         "gpuagent.adapters.mongo.reads",
     ),
+    "tests/adapters/vendors/test_echoes.py": ("gpuagent.adapters.vendors.echoes",),
     "tests/agent/test_approve.py": ("gpuagent.cli.approve", "gpuagent.cli.policy"),
     "tests/agent/test_caps.py": ("gpuagent.adapters.mongo.policy",),
     "tests/agent/test_plan.py": ("gpuagent.adapters.mongo.past_jobs",),
