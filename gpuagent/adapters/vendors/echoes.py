@@ -33,6 +33,9 @@ def scrubbed_report(report: JobReport, scrubber: Scrubber) -> JobReport:
         checkpoint = None
     if len(files) < len(report.files) or checkpoint is not report.checkpoint:
         refused += ("a path holds a secret that the vendor was sent",)
+    cursor = report.cursor if scrubber.scrub_words(report.cursor) == report.cursor else ""
+    if cursor != report.cursor:
+        refused += ("the cursor holds a secret that the vendor was sent",)
     return replace(
         report,
         logs=scrubber.scrub_lines(report.logs),
@@ -40,6 +43,7 @@ def scrubbed_report(report: JobReport, scrubber: Scrubber) -> JobReport:
         metrics=tuple(_scrubbed_metrics(metrics, scrubber) for metrics in report.metrics),
         files=files,
         checkpoint=checkpoint,
+        cursor=cursor,
         refused=refused,
         artifact_url=scrubber.scrub_words(report.artifact_url),
         error_message=scrubber.scrub(report.error_message),

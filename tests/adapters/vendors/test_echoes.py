@@ -12,11 +12,13 @@ import pytest
 
 from gpuagent.adapters.chain.json_rpc import JsonRpc
 from gpuagent.adapters.vendors.calls import NAMES_KEPT
+from gpuagent.adapters.vendors.echoes import scrubbed_report
 from gpuagent.adapters.vendors.http import HttpVendor
 from gpuagent.core.model import Authorized, Reserved, Vendor
 from gpuagent.core.terms import agreed
-from gpuagent.core.work import FileEntry, JobReport
+from gpuagent.core.work import FileEntry, JobReport, JobStatus
 from gpuagent.errors import ChainError, GpuAgentError, VendorError
+from gpuagent.wire.scrub import Scrubber
 from tests.support.factories import TOKEN, VENDOR, WIRE_QUOTE, WIRE_STATUS, WIRE_TERMS, authorization, quote
 from tests.support.raw_server import answering
 from tests.support.scripted_server import ScriptedServer
@@ -100,6 +102,7 @@ def test_an_error_page_is_quoted_without_what_was_sent(
         {"logs": [SECRET, {"headers": {"Authorization": f"Bearer {SECRET}"}}, spellings()["base64"]]},
         {"finalMetrics": {SECRET: SECRET, spellings()["hex"]: [spellings()["percent"]]}},
         {"errorMessage": f"refused: {spellings()['spaced']}"},
+        {"cursor": spellings()["its beginning"]},
         {"artifactUrl": f"https://host/a?token={spellings()['percent']}"},
     ],
     ids=str,
@@ -135,6 +138,15 @@ def test_of_many_jobs_the_newest_secrets_are_known(scripted_server: ScriptedServ
         assert api.status(scripted_server.vendor, "v").logs == ("[secret]", "[secret]")
         other = replace(scripted_server.vendor, vendor_id="other")
         assert api.status(other, "v").logs[1] == "value-of-1"  # it was never sent that
+
+
+@pytest.mark.parametrize("spelling", ["base64", "hex", "its middle"])
+def test_a_cursor_that_holds_a_secret_is_not_kept(spelling: str) -> None:
+    report = JobReport(JobStatus.RUNNING, 0, (), {}, "", "", cursor=spellings()[spelling])
+    scrubbed = scrubbed_report(report, Scrubber({SECRET: "[secret]"}))
+    assert scrubbed.cursor == ""
+    assert scrubbed.refused == ("the cursor holds a secret that the vendor was sent",)
+    assert scrubbed_report(replace(report, cursor="line 7"), Scrubber({SECRET: "[secret]"})).cursor == "line 7"
 
 
 def test_a_link_keeps_the_key_that_opens_it(api: HttpVendor, scripted_server: ScriptedServer) -> None:
