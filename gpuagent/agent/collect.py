@@ -22,7 +22,7 @@ from gpuagent.core.ports import Ports
 from gpuagent.core.resume import read_fraction
 from gpuagent.core.text import clean
 from gpuagent.core.transitions import find_job
-from gpuagent.core.verdict import success_problem
+from gpuagent.core.verdict import ending_of, success_problem
 from gpuagent.core.work import (
     Checkpoint,
     CheckpointOffer,
@@ -98,7 +98,7 @@ class _Fetch:
                 work.vendor_job_id,
                 entry,
                 received,
-                self._share.seconds,
+                self._share.seconds if self.came or self.kept else max(self._share.seconds, self._ports.pace.begin_s),
                 checkpoint,
                 secret_names(self._job.quote.order),
             )
@@ -124,8 +124,15 @@ def _collect_checkpoint(job: Settled, offer: CheckpointOffer, fetch: _Fetch, por
         raise
     except (VendorBusy, VendorUnauthorized) as error:
         return _hindered(job, fetch, str(error), ports) or _abandoned_checkpoint(job, offer, str(error), ports)
+    except FileAltered as error:
+        return _lost(job, offer, str(error), ports)
     except VendorError as error:
-        return CheckpointLost(job.job_id, offer.sha256, clean(str(error), PROBLEM_MAX))
+        # What came counts: the share may have ended just where the next file was asked for.
+        if fetch.kept or fetch.came:
+            return _progress(job, fetch, ports)
+        if isinstance(job.work, Collecting) and not _is_out_of_patience(job.work, ports):
+            return _hindered(job, fetch, str(error), ports)  # there will be no other
+        return _lost(job, offer, str(error), ports)
     if not whole:
         return _progress(job, fetch, ports)
     at = ports.clock.now()
@@ -138,7 +145,11 @@ def _abandoned_checkpoint(job: Settled, offer: CheckpointOffer, problem: str, po
     work = job.work
     if isinstance(work, Collecting) and not _is_out_of_patience(work, ports):
         return None
-    return CheckpointLost(job.job_id, offer.sha256, clean(problem, PROBLEM_MAX))
+    return _lost(job, offer, problem, ports)
+
+
+def _lost(job: Settled, offer: CheckpointOffer, problem: str, ports: Ports) -> CheckpointLost:
+    return CheckpointLost(job.job_id, offer.sha256, clean(problem, PROBLEM_MAX), ports.clock.now())
 
 
 def _collect_outputs(run: Run, job: Settled, work: Collecting, fetch: _Fetch, ports: Ports) -> Event | None:
@@ -155,27 +166,29 @@ def _collect_outputs(run: Run, job: Settled, work: Collecting, fetch: _Fetch, po
         if _is_out_of_patience(work, ports):
             return _failed(job, work, f"not delivered in time: {problem or 'files come too slowly'}", fetch, ports)
         return _hindered(job, fetch, problem, ports) if problem else _progress(job, fetch, ports)
-    outcome, outputs = work.outcome, tuple(fetch.kept)
-    return JobFinished(job.job_id, _tested(run, job, outcome, outputs, ports), files=outputs)
+    outputs = tuple(fetch.kept)
+    return JobFinished(job.job_id, _tested(run, job, work, outputs, ports), files=outputs)
 
 
-def _tested(
-    run: Run, job: Settled, outcome: Completed | Failed, outputs: tuple[JobFile, ...], ports: Ports
-) -> Completed | Failed:
+def _tested(run: Run, job: Settled, work: Collecting, outputs: tuple[JobFile, ...], ports: Ports) -> Completed | Failed:
     """The outcome after our own test, which alone makes a result count."""
+    outcome = work.outcome
     if isinstance(outcome, Failed) or not run.workload:
         return outcome
     why = success_problem(from_canonical(run.workload), outcome, (*job.files, *outputs))
     if not why:
         return outcome
     reason = f"{job.quote.vendor_id} says completed, and our test says no: {why}"
-    return Failed(reason, ports.clock.now(), outcome.vendor_job_id, exit_code=outcome.exit_code)
+    ending = ending_of(outcome.exit_code, work.started_at, outcome.at, ports.pace.at_once_s)
+    return Failed(reason, ports.clock.now(), outcome.vendor_job_id, ending, exit_code=outcome.exit_code)
 
 
 def _failed(job: Settled, work: Collecting, why: str, fetch: _Fetch, ports: Ports) -> JobFinished:
     """What the vendor listed it does not deliver: that is its own doing, whatever exit code it named."""
     reason = f"{job.quote.vendor_id} does not deliver what it listed: {clean(why, PROBLEM_MAX)}"
-    return JobFinished(job.job_id, Failed(reason, ports.clock.now(), work.vendor_job_id), files=tuple(fetch.kept))
+    ending = ending_of(None, work.started_at, work.outcome.at, ports.pace.at_once_s)
+    failed = Failed(reason, ports.clock.now(), work.vendor_job_id, ending)
+    return JobFinished(job.job_id, failed, files=tuple(fetch.kept))
 
 
 def _progress(job: Settled, fetch: _Fetch, ports: Ports) -> Event | None:

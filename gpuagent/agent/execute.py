@@ -83,7 +83,7 @@ def poll(run: Run, job_id: str, ports: Ports) -> Event | None:
         return _unheard(job_id, work, answers, reply, now)
     offer, problem = offered_checkpoint(run, job, work, report, now, ports)
     if problem and report.checkpoint:
-        return CheckpointLost(job_id, report.checkpoint.sha256, problem)
+        return CheckpointLost(job_id, report.checkpoint.sha256, problem, now)
     return _progressed(job_id, work, report, logs, offer)
 
 

@@ -4,7 +4,7 @@ from gpuagent.core.events import CollectingBegan, JobFinished
 from gpuagent.core.model import Run, Settled
 from gpuagent.core.orders import FILES
 from gpuagent.core.ports import Ports
-from gpuagent.core.verdict import failure_reason, fault_of, outputs_to_fetch, room
+from gpuagent.core.verdict import ending_of, failure_reason, fault_of, outputs_to_fetch, room
 from gpuagent.core.work import (
     CheckpointOffer,
     Collecting,
@@ -45,7 +45,9 @@ def offered_checkpoint(
     wish = from_canonical(run.workload).checkpoint
     if wish is None or offer.sha256 == work.lost or (job.checkpoint and job.checkpoint.sha256 == offer.sha256):
         return None, ""
-    if job.checkpoint and not at_end and now - job.checkpoint.at < wish.every:
+    # One that could not be had counts too: a vendor may list another each time that it is asked.
+    last = max(job.checkpoint.at if job.checkpoint else 0.0, work.lost_at or 0.0)
+    if last and not at_end and now - last < wish.every:
         return None, ""
     rules, size = ports.store.policy(), sum(file.bytes for file in offer.files)
     # What the job's checkpoint before this one takes becomes free.
@@ -69,7 +71,8 @@ def _completed(
     if problem:
         left_out = f" ({'; '.join(report.refused)})" if report.refused else ""
         reason = f"{job.quote.vendor_id} says completed, and {problem}{left_out}"
-        failed = Failed(reason, now, work.vendor_job_id, exit_code=report.exit_code)
+        ending = ending_of(report.exit_code, work.started_at, now, ports.pace.at_once_s)
+        failed = Failed(reason, now, work.vendor_job_id, ending, exit_code=report.exit_code)
         return JobFinished(job.job_id, failed, logs, report.metrics)
     return CollectingBegan(job.job_id, Collecting(outcome, work.started_at, now, files), logs, report.metrics)
 

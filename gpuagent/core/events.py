@@ -282,11 +282,12 @@ class CheckpointKept:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointLost:
-    """A checkpoint that was offered cannot be had: it is not what was listed, or not there any more."""
+    """A checkpoint that was offered cannot be had: it is not what was listed, or not there any more. at: since when."""
 
     job_id: str
     sha256: str
     problem: str
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +347,9 @@ Event = (
     | JobStopped
     | JobFinished
 )
+
+NEWS = JobProgressed | JobWentSilent | JobAnswered | CheckpointKept | CheckpointLost
+"""News of a job that goes on, which a vendor may bring without end."""
 
 WORLDLY = (
     PlanPostponed

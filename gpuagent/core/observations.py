@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from gpuagent.core.events import (
+    NEWS,
     CheckpointKept,
     CheckpointLost,
     CollectingBegan,
@@ -33,9 +34,9 @@ from gpuagent.core.events import (
 )
 from gpuagent.core.model import Job, Observation, ObservationType, Reserved, Run, Settled, Voided
 from gpuagent.core.money import show_usd
-from gpuagent.core.transitions import apply, find_job
+from gpuagent.core.transitions import apply, find_job, is_noted
 from gpuagent.core.units import show_size
-from gpuagent.core.work import Completed, Failed, JobFile, Underway
+from gpuagent.core.work import Completed, Failed, FileKind, JobFile, Underway
 
 METRICS_FROM = 1_000_000
 METRICS_MAX = 5_000
@@ -90,6 +91,8 @@ def _unneeded(run: Run, event: RunCancelled | JobFinished) -> tuple[Observation,
 def _of_job(job: Job, event: Event) -> tuple[Observation, ...]:
     vendor = job.quote.vendor_id
     amount = show_usd(job.quote.amount)
+    if isinstance(event, NEWS) and not isinstance(event, JobProgressed) and not is_noted(job, event):
+        return ()
     match event:
         case JobDropped(job_id, reason, cause):
             text = f"{vendor} was not paid, {amount} released: {reason}"
@@ -123,7 +126,8 @@ def _of_job(job: Job, event: Event) -> tuple[Observation, ...]:
         case JobProgressed(job_id, progress, new_logs, reply):
             text = f"{progress:.0%} done" + (f"; {vendor} says: {reply}" if reply else "")
             metric = Observation(ObservationType.METRIC, text, job_id, {"progress": progress})
-            return (metric, *_logs(job, new_logs), *_metrics(job, event.metrics))
+            note = (metric,) if is_noted(job, event) else ()
+            return (*note, *_logs(job, new_logs), *_metrics(job, event.metrics))
         case JobWentSilent(job_id, _, problem):
             text = f"{vendor} does not answer about the job: {problem}"
             return (Observation(ObservationType.ERROR, text, job_id, {"kind": "silent", "vendorId": vendor}),)
@@ -137,12 +141,12 @@ def _of_job(job: Job, event: Event) -> tuple[Observation, ...]:
             news = _news(text, job_id, "collecting", files=len(files), bytes=size)
             return (*_logs(job, event.new_logs), *_metrics(job, event.metrics), news)
         case FilesKept(job_id, files):
-            return tuple(_file_kept(vendor, job_id, file) for file in files)
-        case CheckpointKept(job_id, checkpoint, files):
+            return tuple(_file_kept(vendor, job_id, file) for file in files if file.kind is not FileKind.CHECKPOINT)
+        case CheckpointKept(job_id, checkpoint):
             reached = "an unknown part" if checkpoint.fraction is None else f"{checkpoint.fraction:.0%}"
             text = f"a checkpoint of {vendor} is kept, which reaches {reached} of the work"
-            news = _news(text, job_id, "checkpoint", sha256=checkpoint.sha256, fraction=checkpoint.fraction)
-            return (*(_file_kept(vendor, job_id, file) for file in files), news)
+            count, sha256, fraction = len(checkpoint.files), checkpoint.sha256, checkpoint.fraction
+            return (_news(text, job_id, "checkpoint", sha256=sha256, fraction=fraction, files=count),)
         case CheckpointLost(job_id, sha256, problem):
             text = f"a checkpoint of {vendor} is not kept: {problem}"
             data = {"kind": "checkpoint lost", "vendorId": vendor, "sha256": sha256}

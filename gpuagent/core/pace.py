@@ -28,6 +28,8 @@ class Pace:
     """Of a job's files one tick sends or fetches so many bytes at most,"""
     share_s: float = 1.0
     """or as many as come in so many seconds."""
+    begin_s: float = 5.0
+    """The first file of a share may take so long to begin to come: the share is no measure of a vendor's way there."""
     slow_bytes_s: float = 64_000
     """Files that come more slowly than this are not waited for, beyond patience_s."""
 

@@ -17,6 +17,7 @@ from dataclasses import replace
 from gpuagent.core import budget
 from gpuagent.core.adoption import adopted
 from gpuagent.core.events import (
+    NEWS,
     AskingCutShort,
     Authorize,
     CheckpointKept,
@@ -71,6 +72,9 @@ from gpuagent.core.work import (
     with_metrics,
 )
 from gpuagent.errors import IllegalTransition
+
+NOTES_MAX = 1_000
+"""Notes of a job's news: a vendor that changes its word with every answer is heard no further, but for the end."""
 
 
 def next_steps(run: Run, now: float) -> tuple[Step, ...]:
@@ -178,6 +182,8 @@ def apply(run: Run, event: Event) -> Run:
     after = _next_state(job, event)
     if after is None:
         raise IllegalTransition(f"{event} does not fit {job}")
+    if isinstance(event, NEWS) and is_noted(job, event):
+        after = _with_note(after)
     run = replace(run, jobs=tuple(after if j.job_id == job.job_id else j for j in run.jobs))
     if not is_open(after):
         run = replace(run, waits=0, wait_until=0)  # what a wait was decided on has changed
@@ -186,6 +192,25 @@ def apply(run: Run, event: Event) -> Run:
         reason = f"{job.quote.vendor_id} completed the job"
         return _ended(run, RunStatus.COMPLETED, reason, "another job completed first")
     return budget.check(run)
+
+
+def is_noted(job: Job, event: Event) -> bool:
+    """Whether news of the job is noted for people, beside its log lines and metrics: at most NOTES_MAX of it, and how
+    far the job is only where that is shown as something else than before."""
+    if not isinstance(job, Settled) or not isinstance(job.work, Underway):
+        return True
+    before = job.work
+    if before.notes >= NOTES_MAX:
+        return False
+    if not isinstance(event, JobProgressed) or before.silent_since is not None or not before.notes:
+        return True
+    return (f"{event.progress:.0%}", event.reply) != (f"{before.progress:.0%}", before.reply)
+
+
+def _with_note(job: Job) -> Job:
+    if not isinstance(job, Settled) or not isinstance(job.work, Underway):
+        return job
+    return replace(job, work=replace(job.work, notes=job.work.notes + 1))
 
 
 def _planned(run: Run, event: VendorChosen | PlanPostponed | PlanAborted | RunCancelled | VendorReadmitted) -> Run:
@@ -278,7 +303,9 @@ def _next_state(job: Job, event: Event) -> Job | None:
         case Settled(work=Underway(offer=offer) | Collecting(offer=offer)), CheckpointKept() if offer:
             return _kept(job, offer, event)
         case Settled(work=Underway(offer=offer) as work), CheckpointLost() if not offer or offer.sha256 == event.sha256:
-            return replace(job, work=replace(work, offer=None, lost=event.sha256), files=_current(job))
+            return replace(
+                job, work=replace(work, offer=None, lost=event.sha256, lost_at=event.at), files=_current(job)
+            )
         case Settled(work=Collecting(offer=offer) as work), CheckpointLost() if offer and offer.sha256 == event.sha256:
             return replace(job, work=replace(work, offer=None), files=_current(job))
         case Settled(work=Underway()), FilesKept():

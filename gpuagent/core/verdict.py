@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from gpuagent.core.model import Job, Quote, Run, Settled
 from gpuagent.core.resume import resumed_from, spoiled
-from gpuagent.core.work import Completed, Failed, Fault, FileEntry, JobFile, JobReport
+from gpuagent.core.work import Completed, Failed, Fault, FileEntry, JobEnding, JobFile, JobReport
 from gpuagent.core.workload import Workload, from_canonical
 
 TIME_UP = 0.97
@@ -64,6 +64,12 @@ def fault_of(report: JobReport, quote: Quote, started_at: float, now: float, wor
         return Fault.PROGRAM
     paid_s = float(quote.max_hours) * 3600
     return Fault.TIME if workload and now - started_at >= paid_s * TIME_UP else Fault.VENDOR
+
+
+def ending_of(exit_code: int | None, started_at: float, at: float, at_once_s: float) -> JobEnding:
+    """The ending of a job that its vendor calls completed and that has failed. exit_code: None where that is no doing
+    of the program. at: when the vendor said so."""
+    return JobEnding.AT_ONCE if exit_code is None and at - started_at < at_once_s else JobEnding.REPORTED
 
 
 def failure_reason(report: JobReport, last_lines: Iterable[str]) -> str:

@@ -103,8 +103,8 @@ class Underway:
 
     reply: the vendor's own word for a state that is not simply running, such as queued. cursor: the vendor's mark of
     the news that is stored. metrics: the last value of each metric, of metrics_seen in all. offer: the checkpoint that
-    is being fetched; lost: the SHA-256 of the last that could not be. asked_to_stop: whether the vendor was told that
-    the job is not needed any more.
+    is being fetched; lost: the SHA-256 of the last that could not be, at lost_at. asked_to_stop: whether the vendor was
+    told that the job is not needed any more. notes: what was noted of its news, beside log lines and metrics.
     """
 
     vendor_job_id: str
@@ -119,6 +119,8 @@ class Underway:
     offer: CheckpointOffer | None = None
     lost: str = ""
     asked_to_stop: bool = False
+    lost_at: float | None = None
+    notes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,7 @@ OF_A_JOB: dict[str, Event] = {
     "delivered": InputsDelivered("one"),
     "collecting": collecting_began(Completed("v", 3.0)),
     "checkpoint kept": CheckpointKept("one", CHECKPOINT, CHECKPOINT_FILES),
-    "checkpoint lost": CheckpointLost("one", OFFER.sha256, "altered"),
+    "checkpoint lost": CheckpointLost("one", OFFER.sha256, "altered", 1.0),
     "files kept": FilesKept("one", (JobFile("log", 1, "4" * 64, FileKind.OUTPUT, 3.0),)),
     "hindered": CollectingHindered("one", 3.5, "timeout"),
     "stopped": JobStopped("one", "stopped"),
@@ -293,7 +293,7 @@ def test_log_positions_and_progress_only_grow() -> None:
     run = apply(run, JobProgressed("one", 0.4, ("c",)))
     (job,) = run.jobs
     assert isinstance(job, Settled)
-    assert job.work == Underway("v", 2.0, 0.5, 3)
+    assert job.work == Underway("v", 2.0, 0.5, 3, notes=2)
 
 
 @pytest.mark.parametrize(("ending", "ends"), [("reported", False), ("at_once", True), ("disputed", True)])

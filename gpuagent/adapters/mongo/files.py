@@ -64,11 +64,14 @@ def underway_fields(work: Underway) -> Document:
         "offer": _offer_document(work.offer),
         "lostCheckpoint": work.lost,
         "askedToStop": work.asked_to_stop,
+        "lostAt": None if work.lost_at is None else date(work.lost_at),
+        "notes": work.notes,
     }
 
 
 def underway_from(document: Document) -> dict[str, Any]:
     """The fields of Underway that older records lack."""
+    lost_at = document.get("lostAt")
     return {
         "cursor": document.get("cursor", ""),
         "metrics": document.get("metrics", {}),
@@ -76,6 +79,8 @@ def underway_from(document: Document) -> dict[str, Any]:
         "offer": _offer_from(document.get("offer")),
         "lost": document.get("lostCheckpoint", ""),
         "asked_to_stop": document.get("askedToStop", False),
+        "lost_at": seconds(lost_at) if lost_at else None,
+        "notes": document.get("notes", 0),
     }
 
 
