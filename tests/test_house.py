@@ -33,7 +33,6 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "gpuagent.adapters.mongo.jobs",
         "gpuagent.adapters.mongo.reads",
     ),
-    "tests/adapters/vendors/test_echoes.py": ("gpuagent.adapters.vendors.echoes",),
     "tests/agent/test_approve.py": ("gpuagent.cli.approve", "gpuagent.cli.policy"),
     "tests/agent/test_caps.py": ("gpuagent.adapters.mongo.policy",),
     "tests/agent/test_plan.py": ("gpuagent.adapters.mongo.past_jobs",),

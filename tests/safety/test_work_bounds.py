@@ -73,7 +73,11 @@ class _Unsteady(Sellers):
 
 
 class _SlowFiles(Sellers):
-    """Sellers whose every file takes 30 ms to begin to come, and does not come in less."""
+    """Sellers whose every file takes so many seconds to begin to come, and does not come in less."""
+
+    def __init__(self, world: Workshop, begins_s: float) -> None:
+        super().__init__(world)
+        self._begins_s = begins_s
 
     def read_file(
         self,
@@ -85,8 +89,8 @@ class _SlowFiles(Sellers):
         checkpoint: str = "",
         secrets: Sequence[str] = (),
     ) -> Iterator[bytes]:
-        self._world.at += 0.03
-        if seconds < 0.03:
+        self._world.at += self._begins_s
+        if seconds < self._begins_s:
             raise VendorError("sent nothing in the time that there was")
         yield from super().read_file(vendor, vendor_job_id, file, start, seconds, checkpoint, secrets)
 
@@ -152,11 +156,20 @@ def test_a_share_that_ends_loses_no_checkpoint(safety_note: SafetyNote) -> None:
         return report(status, checkpoint=job.offer, error_message="node lost")
 
     world = Workshop(a=Seller(many), b=Seller())
-    world.ports = replace(world.ports, vendor_api=_SlowFiles(world))
+    world.ports = replace(world.ports, vendor_api=_SlowFiles(world, 0.03))
     assert world.ticks(200).status is RunStatus.COMPLETED
     assert world.spent == 1.5 * HOUR_PRICE
     assert_only_proven(world)
     safety_note("101 files in several shares; the rest is bought, 0.5 of 1 hour")
+
+
+@pytest.mark.safety("a vendor whose files begin to come late delivers all the same")
+def test_files_may_begin_to_come_late(safety_note: SafetyNote) -> None:
+    world = Workshop(a=Seller())
+    world.ports = replace(world.ports, vendor_api=_SlowFiles(world, 3.0))
+    assert world.ticks().status is RunStatus.COMPLETED
+    assert world.spent == HOUR_PRICE
+    safety_note("a file that begins to come after 3 s, where a tick's share is one: delivered, paid once")
 
 
 @pytest.mark.safety("the last checkpoint of a lost job is worth waiting for")

@@ -1751,6 +1751,13 @@ MUTANTS = (
         "tests/safety/test_work_bounds.py -k share_that_ends",
     ),
     Mutant(
+        "a file that begins to come late is not waited for",
+        "gpuagent/agent/collect.py",
+        "max(self._share.seconds, self._ports.pace.begin_s)",
+        "self._share.seconds",
+        "tests/safety/test_work_bounds.py -k come_late",
+    ),
+    Mutant(
         "the last checkpoint is not waited for",
         "gpuagent/agent/collect.py",
         "        if isinstance(job.work, Collecting) and not _is_out_of_patience(job.work, ports):",
