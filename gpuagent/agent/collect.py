@@ -38,10 +38,8 @@ from gpuagent.core.workload import PROGRESS, from_canonical
 from gpuagent.errors import (
     FileAltered,
     IllegalTransition,
-    VendorBusy,
     VendorError,
     VendorTokenMissing,
-    VendorUnauthorized,
 )
 
 PROGRESS_MAX = 64 * 1024
@@ -73,6 +71,12 @@ class _Fetch:
         self.kept: list[JobFile] = []
         self.came = 0
         """Bytes that came."""
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether the share brought no whole file, and fewer bytes than a vendor that is waited for."""
+        pace = self._ports.pace
+        return not self.kept and self.came < min(pace.slow_bytes_s * pace.share_s, pace.share_bytes)
 
     def all(self, entries: Sequence[FileEntry], kind: FileKind, checkpoint: str = "") -> bool:
         """Whether all of these files are kept by now. Raises VendorError, FileAltered."""
@@ -118,34 +122,26 @@ class _Fetch:
 
 
 def _collect_checkpoint(job: Settled, offer: CheckpointOffer, fetch: _Fetch, ports: Ports) -> Event | None:
+    whole, problem = False, ""
     try:
         whole = fetch.all(offer.files, FileKind.CHECKPOINT, offer.sha256)
     except VendorTokenMissing:
         raise
-    except (VendorBusy, VendorUnauthorized) as error:
-        return _hindered(job, fetch, str(error), ports) or _abandoned_checkpoint(job, offer, str(error), ports)
     except FileAltered as error:
         return _lost(job, offer, str(error), ports)
     except VendorError as error:
-        # What came counts: the share may have ended just where the next file was asked for.
-        if fetch.kept or fetch.came:
-            return _progress(job, fetch, ports)
-        if isinstance(job.work, Collecting) and not _is_out_of_patience(job.work, ports):
-            return _hindered(job, fetch, str(error), ports)  # there will be no other
-        return _lost(job, offer, str(error), ports)
-    if not whole:
-        return _progress(job, fetch, ports)
-    at = ports.clock.now()
-    checkpoint = Checkpoint(offer.sha256, offer.files, _fraction(offer, ports), at)
-    return CheckpointKept(job.job_id, checkpoint, tuple(fetch.kept))
-
-
-def _abandoned_checkpoint(job: Settled, offer: CheckpointOffer, problem: str, ports: Ports) -> Event | None:
-    """A checkpoint is only worth so much waiting: the job goes on, and there will be another."""
-    work = job.work
-    if isinstance(work, Collecting) and not _is_out_of_patience(work, ports):
-        return None
-    return _lost(job, offer, problem, ports)
+        problem = str(error)
+    if whole:
+        at = ports.clock.now()
+        checkpoint = Checkpoint(offer.sha256, offer.files, _fraction(offer, ports), at)
+        return CheckpointKept(job.job_id, checkpoint, tuple(fetch.kept))
+    if isinstance(job.work, Collecting):  # there will be no other
+        if fetch.is_slow and _is_out_of_patience(job.work, ports):
+            return _lost(job, offer, problem or "files come too slowly", ports)
+    elif problem and not (fetch.kept or fetch.came):
+        return _lost(job, offer, problem, ports)
+    # What came counts: the share may have ended just where the next file was asked for.
+    return _progress(job, fetch, problem, ports)
 
 
 def _lost(job: Settled, offer: CheckpointOffer, problem: str, ports: Ports) -> CheckpointLost:
@@ -163,9 +159,9 @@ def _collect_outputs(run: Run, job: Settled, work: Collecting, fetch: _Fetch, po
     except VendorError as error:
         whole, problem = False, clean(str(error), PROBLEM_MAX)
     if not whole:
-        if _is_out_of_patience(work, ports):
+        if fetch.is_slow and _is_out_of_patience(work, ports):
             return _failed(job, work, f"not delivered in time: {problem or 'files come too slowly'}", fetch, ports)
-        return _hindered(job, fetch, problem, ports) if problem else _progress(job, fetch, ports)
+        return _progress(job, fetch, problem, ports)
     outputs = tuple(fetch.kept)
     return JobFinished(job.job_id, _tested(run, job, work, outputs, ports), files=outputs)
 
@@ -191,29 +187,23 @@ def _failed(job: Settled, work: Collecting, why: str, fetch: _Fetch, ports: Port
     return JobFinished(job.job_id, failed, files=tuple(fetch.kept))
 
 
-def _progress(job: Settled, fetch: _Fetch, ports: Ports) -> Event | None:
-    if fetch.kept or (fetch.came and isinstance(job.work, Collecting) and job.work.hindered_since is not None):
-        return FilesKept(job.job_id, tuple(fetch.kept))
-    if fetch.came or not isinstance(job.work, Collecting):
-        return None
-    return _hindered(job, fetch, "nothing came", ports)
-
-
-def _hindered(job: Settled, fetch: _Fetch, problem: str, ports: Ports) -> Event | None:
-    """The first of several tries in which nothing came, None for those that follow."""
+def _progress(job: Settled, fetch: _Fetch, problem: str, ports: Ports) -> Event | None:
+    """What a share brought: files, the beginning of a time in which hardly anything comes, or its end."""
+    work = job.work
     if fetch.kept:
         return FilesKept(job.job_id, tuple(fetch.kept))
-    if fetch.came or not isinstance(job.work, Collecting) or job.work.hindered_since is not None:
+    if not isinstance(work, Collecting):
         return None
-    return CollectingHindered(job.job_id, ports.clock.now(), clean(problem, PROBLEM_MAX))
+    if not fetch.is_slow:
+        return FilesKept(job.job_id, ()) if work.hindered_since is not None else None
+    if work.hindered_since is not None:
+        return None
+    return CollectingHindered(job.job_id, ports.clock.now(), clean(problem or "files come too slowly", PROBLEM_MAX))
 
 
 def _is_out_of_patience(work: Collecting, ports: Ports) -> bool:
-    now, pace = ports.clock.now(), ports.pace
-    if work.hindered_since is not None and now - work.hindered_since > pace.silence_s:
-        return True
-    files = (*work.files, *(work.offer.files if work.offer else ()))
-    return now - work.since > pace.collect_max_s(sum(file.bytes for file in files))
+    """Whether hardly anything has come for too long. A time in which we did not ask begins no such time."""
+    return work.hindered_since is not None and ports.clock.now() - work.hindered_since > ports.pace.silence_s
 
 
 def _fraction(offer: CheckpointOffer, ports: Ports) -> float | None:

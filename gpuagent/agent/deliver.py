@@ -51,7 +51,9 @@ def _since(job: Reserved) -> float:
 
 def _is_delivered(vendor: Vendor, job: Reserved, file: FileEntry, share: Share, ports: Ports) -> bool:
     """Whether the vendor has all of the file, which it may have had before."""
+    began = ports.clock.now()
     received = ports.vendor_api.input_received(vendor, job, file)
+    share.until += abs(ports.clock.now() - began)  # the share is for bytes: many files would use it up with questions
     while received < file.bytes and share.seconds > 0:
         before, parts = received, share.cut(ports.files.read(file.sha256, received))
         received = ports.vendor_api.send_input(vendor, job, file, before, parts)

@@ -50,10 +50,7 @@ def offered_checkpoint(
     if last and not at_end and now - last < wish.every:
         return None, ""
     rules, size = ports.store.policy(), sum(file.bytes for file in offer.files)
-    # What the job's checkpoint before this one takes becomes free.
-    freed = sum(file.bytes for file in job.checkpoint.files) if job.checkpoint else 0
-    limit = room(run, rules.run_files_max) + freed
-    if size > limit or any(file.bytes > rules.file_max for file in offer.files):
+    if size > room(run, rules.run_files_max) or any(file.bytes > rules.file_max for file in offer.files):
         return None, f"its checkpoint of {size} bytes is larger than the policy allows (file_max, run_files_max)"
     return offer, ""
 
@@ -81,7 +78,7 @@ def _failed(
     run: Run, job: Settled, work: Underway, report: JobReport, logs: tuple[str, ...], now: float, ports: Ports
 ) -> CollectingBegan | JobFinished:
     workload = from_canonical(run.workload) if run.workload else None
-    fault = fault_of(report, job.quote, work.started_at, now, workload)
+    fault = fault_of(report, job.quote, work, now, workload)
     at_once = fault is not Fault.PROGRAM and now - work.started_at < ports.pace.at_once_s
     reason = failure_reason(report, logs)
     if fault is Fault.TIME:

@@ -87,7 +87,7 @@ def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
     """Settled, void, or still unknown. Sends the stored header only while the chain says it is open.
 
     What is not wanted any more is not sent but cancelled: the run has ended, the policy halts it, the vendor has been
-    disabled or given another payee, or the run has ended with it over another payment.
+    disabled, given another payee or is not trusted any more, or the run has ended with it over another payment.
     """
     job = find_job(run, job_id)
     if not isinstance(job, Authorized):
@@ -141,7 +141,9 @@ def _is_wanted(run: Run, job: Authorized, vendor: Vendor, ports: Ports) -> bool:
     current, vendor_id = ports.store.load(run.run_id), job.quote.vendor_id
     if current.status is not RunStatus.RUNNING or policy.has_ended_with(current, vendor_id):
         return False
-    return not record_problem(job.quote, vendor) and not policy.halt(ports.store.policy(), run.payer, vendor_id)
+    rules = ports.store.policy()
+    problem = record_problem(job.quote, vendor) or unsuitable(current, vendor, job.quote, rules)
+    return not problem and not policy.halt(rules, run.payer, vendor_id)
 
 
 def _cancel(job: Authorized, ports: Ports) -> Event | None:

@@ -58,7 +58,7 @@ from gpuagent.core.events import (
 )
 from gpuagent.core.model import Authorized, Cause, Job, Phase, Reserved, Run, RunStatus, Settled, Voided
 from gpuagent.core.orders import CANCEL, has_inputs
-from gpuagent.core.verdict import blamed, is_enough
+from gpuagent.core.verdict import blamed, excused, is_enough
 from gpuagent.core.work import (
     CheckpointOffer,
     Collecting,
@@ -222,7 +222,7 @@ def _planned(run: Run, event: VendorChosen | PlanPostponed | PlanAborted | RunCa
         case PlanAborted(reason):
             if has_open_job(run):
                 raise IllegalTransition("a run is not given up while a job of it is open")
-            return replace(run, status=RunStatus.FAILED, reason=reason)
+            return replace(excused(run), status=RunStatus.FAILED, reason=reason)
         case PlanPostponed(until):
             return replace(run, waits=run.waits + 1, wait_until=until)
         case VendorChosen(job_id, quote):

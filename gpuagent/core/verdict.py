@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from gpuagent.core.model import Job, Quote, Run, Settled
-from gpuagent.core.resume import resumed_from, spoiled
-from gpuagent.core.work import Completed, Failed, Fault, FileEntry, JobEnding, JobFile, JobReport
+from gpuagent.core.resume import remainder, resumed_from, spoiled
+from gpuagent.core.work import Completed, Failed, Fault, FileEntry, FileKind, JobEnding, JobFile, JobReport, Underway
 from gpuagent.core.workload import Workload, from_canonical
 
 TIME_UP = 0.97
@@ -40,8 +40,19 @@ def outputs_to_fetch(
 
 
 def room(run: Run, run_files_max: int) -> int:
-    """The bytes that files of the run may still take, by the policy."""
-    files = {file.sha256: file.bytes for job in run.jobs if isinstance(job, Settled) for file in job.files}
+    """The bytes that files of the run may still take, by the policy.
+
+    Of checkpoints only the one that the next job would go on from counts: a job that goes on may replace its own.
+    """
+    resumable = remainder(run).checkpoint
+    needed = {file.sha256 for file in resumable.files} if resumable else set()
+    files = {
+        file.sha256: file.bytes
+        for job in run.jobs
+        if isinstance(job, Settled)
+        for file in job.files
+        if file.kind is FileKind.OUTPUT or file.sha256 in needed
+    }
     inputs = {entry.sha256: entry.bytes or 0 for entry in from_canonical(run.workload).inputs} if run.workload else {}
     return max(run_files_max - sum((files | inputs).values()), 0)
 
@@ -58,12 +69,19 @@ def success_problem(workload: Workload, outcome: Completed, files: Iterable[JobF
     return test.metric.problem(outcome.final_metrics) if test.metric else ""
 
 
-def fault_of(report: JobReport, quote: Quote, started_at: float, now: float, workload: Workload | None) -> Fault:
-    """Whose fault a job that its vendor calls failed is, by our own clock and the program's exit code."""
-    if report.exit_code is not None and report.exit_code != (workload.success.exit_code if workload else 0):
+def fault_of(report: JobReport, quote: Quote, work: Underway, now: float, workload: Workload | None) -> Fault:
+    """Whose fault a job that its vendor calls failed is, by our own clock and the program's exit code.
+
+    Without a workload there is no program of ours. A vendor that let the time go by without a sign of work has not
+    used it.
+    """
+    if workload is None:
+        return Fault.VENDOR
+    if report.exit_code is not None and report.exit_code != workload.success.exit_code:
         return Fault.PROGRAM
+    has_worked = bool(work.progress or work.logs_seen or work.metrics_seen)
     paid_s = float(quote.max_hours) * 3600
-    return Fault.TIME if workload and now - started_at >= paid_s * TIME_UP else Fault.VENDOR
+    return Fault.TIME if has_worked and now - work.started_at >= paid_s * TIME_UP else Fault.VENDOR
 
 
 def ending_of(exit_code: int | None, started_at: float, at: float, at_once_s: float) -> JobEnding:
@@ -135,6 +153,19 @@ def blamed(run: Run) -> Run:
         return replace(job, work=replace(job.work, fault=Fault.VENDOR))
 
     return replace(run, jobs=tuple(map(judged, run.jobs))) if run.workload else run
+
+
+def excused(run: Run) -> Run:
+    """The run once it is given up because the work ended in the same way again: that is no vendor's doing."""
+    if not hopeless(run):
+        return run
+
+    def judged(job: Job) -> Job:
+        if not isinstance(job, Settled) or not isinstance(job.work, Failed) or job.work.exit_code is None:
+            return job
+        return replace(job, work=replace(job.work, fault=Fault.PROGRAM))
+
+    return replace(run, jobs=tuple(map(judged, run.jobs)))
 
 
 def _reported(run: Run, workload: Workload) -> list[Failed]:

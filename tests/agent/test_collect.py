@@ -15,7 +15,7 @@ from gpuagent.core.events import Collect, RunCancelled
 from gpuagent.core.model import RunStatus, Settled
 from gpuagent.core.pace import Pace
 from gpuagent.core.transitions import apply, is_over, next_steps
-from gpuagent.core.work import Completed, Failed, Fault, FileEntry, FileKind, JobReport, JobStatus
+from gpuagent.core.work import Completed, Failed, Fault, FileEntry, FileKind, JobEnding, JobReport, JobStatus
 from gpuagent.errors import VendorBusy, VendorError
 from gpuagent.tick import perform
 from tests.support.workshop import HOUR_PRICE, Seller, SoldJob, Workshop, entry, exits, lost_after, report, works
@@ -198,6 +198,88 @@ def test_inputs_are_with_the_vendor_before_it_is_paid() -> None:
     assert 0 < len(world.sellers["a"].inputs[sha256]) < len(content)
     assert world.ticks().status is RunStatus.COMPLETED
     assert world.sellers["a"].inputs[sha256] == content
+
+
+def test_many_inputs_reach_a_vendor_that_is_far_away() -> None:
+    contents = [bytes([number]) * 70_000 for number in range(60)]
+    hashes = [hashlib.sha256(content).hexdigest() for content in contents]
+    inputs = [{"path": f"part-{n}", "sha256": sha256, "bytes": 70_000} for n, sha256 in enumerate(hashes)]
+    world = Workshop({"inputs": inputs}, a=Seller())
+    world.latency_s = 0.1
+    for content in contents:
+        world.files.put(content)
+    assert world.ticks().status is RunStatus.COMPLETED
+    assert len(world.run.jobs) == 1
+    assert set(world.sellers["a"].inputs) >= set(hashes[15:])
+
+
+def test_a_cheat_with_an_exit_code_is_paid_once_where_there_is_no_program() -> None:
+    world = Workshop(a=Seller(exits(1)), b=Seller())
+    world.run = replace(world.run, workload="")
+    assert world.ticks().status is RunStatus.COMPLETED
+    assert [job.quote.vendor_id for job in world.run.jobs] == ["a", "b"]
+    assert failures(world)[0].ending is JobEnding.AT_ONCE
+
+
+@pytest.mark.parametrize("after_s", [1, 3 * 3600])
+def test_a_time_in_which_we_were_down_is_no_slowness_of_the_vendor(after_s: float) -> None:
+    def look(job: SoldJob) -> JobReport:
+        job.files = {"model.npz": b"x" * 2_500_000}
+        return report(JobStatus.COMPLETED, exit_code=0, files=job.manifest)
+
+    world = Workshop(a=Seller(look), b=Seller())
+    world.ports = replace(world.ports, pace=Pace(share_bytes=2**20))
+    world.ticks(1)
+    assert endings(world) == ["Collecting"]
+    world.at += after_s
+    assert world.ticks().status is RunStatus.COMPLETED
+    assert endings(world) == ["Completed"]
+
+
+def test_what_drips_is_left_after_a_while() -> None:
+    """A byte with each tick is no delivery: neither of outputs, nor of the last checkpoint."""
+
+    def failed(job: SoldJob) -> JobReport:
+        job.checkpoint = {"progress.json": b"{}", "state": b"s" * 1_000}
+        return report(JobStatus.FAILED, checkpoint=job.offer, error_message="node lost")
+
+    def done(job: SoldJob) -> JobReport:
+        job.files = {"model.npz": b"m" * 1_000}
+        return report(JobStatus.COMPLETED, exit_code=0, files=job.manifest)
+
+    for script in (done, failed):
+        world = Workshop(a=Seller(script, drips=True), b=Seller())
+        world.ticks(4)
+        assert endings(world) == ["Collecting"]
+        world.ticks(310)
+        assert world.run.status is RunStatus.COMPLETED
+        assert endings(world) == ["Failed", "Completed"]
+
+
+def test_checkpoints_take_no_room_from_outputs() -> None:
+    content = b"m" * 300_000
+
+    def look(job: SoldJob) -> JobReport:
+        job.checkpoint = {"progress.json": b'{"fraction": 0.5}', "state": b"s" * 300_000}
+        job.files = {"model.npz": content}
+        status = JobStatus.COMPLETED if job.asked > 3 else JobStatus.RUNNING
+        return report(status, exit_code=0, files=job.manifest, checkpoint=job.offer)
+
+    world = Workshop(a=Seller(look))
+    world.rules = replace(world.rules, run_files_max=512_000)
+    assert world.ticks().status is RunStatus.COMPLETED
+    assert endings(world) == ["Completed"]
+
+
+def test_work_that_ends_twice_in_the_same_way_speaks_against_no_vendor() -> None:
+    def bad(job: SoldJob) -> JobReport:
+        works(job)
+        return report(JobStatus.COMPLETED, exit_code=0, files=job.manifest, metrics=({"loss": 9.0},))
+
+    world = Workshop({"success": {"metric": {"name": "loss", "at_most": 2}}}, a=Seller(bad), b=Seller(bad))
+    assert world.ticks().status is RunStatus.FAILED
+    assert {failure.fault for failure in failures(world)} == {Fault.PROGRAM}
+    assert len(world.run.jobs) == 2
 
 
 def test_secrets_and_files_go_to_whom_they_may() -> None:

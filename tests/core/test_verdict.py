@@ -7,7 +7,7 @@ import pytest
 
 from gpuagent.core.model import Run, Settled
 from gpuagent.core.verdict import failure_reason, fault_of, hopeless, outputs_to_fetch, room, success_problem
-from gpuagent.core.work import Completed, Failed, Fault, FileEntry, FileKind, JobFile, JobStatus
+from gpuagent.core.work import Completed, Failed, Fault, FileEntry, FileKind, JobFile, JobStatus, Underway
 from gpuagent.core.workload import Workload
 from tests.support.factories import RUN, SETTLEMENT, authorization, quote
 from tests.support.workshop import JOB_FILE, report
@@ -100,7 +100,14 @@ def test_the_success_test(outcome: Completed, files: list[JobFile], test: dict[s
 )
 def test_whose_fault_it_is(code: int | None, after_s: float, fault: Fault) -> None:
     failure = report(JobStatus.FAILED, exit_code=code)
-    assert fault_of(failure, quote(max_hours=Decimal(1)), 1_000.0, 1_000.0 + after_s, WORKLOAD) is fault
+    worked = Underway("v", 1_000.0, logs_seen=1)
+    assert fault_of(failure, quote(max_hours=Decimal(1)), worked, 1_000.0 + after_s, WORKLOAD) is fault
+    assert fault_of(failure, quote(max_hours=Decimal(1)), worked, 1_000.0 + after_s, None) is Fault.VENDOR
+
+
+def test_time_that_went_by_without_a_sign_of_work_is_the_vendors_fault() -> None:
+    failure, idle = report(JobStatus.FAILED), Underway("v", 1_000.0)
+    assert fault_of(failure, quote(max_hours=Decimal(1)), idle, 5_000.0, WORKLOAD) is Fault.VENDOR
 
 
 def test_the_reason_has_the_end_of_the_log() -> None:

@@ -92,7 +92,7 @@ class FileVendor:
                 """A client that has read enough hangs up."""
 
         self.server = Server(("127.0.0.1", 0), Handler)
-        self.vendor = replace(VENDOR, endpoint=f"http://127.0.0.1:{self.server.server_port}")
+        self.vendor = replace(VENDOR, endpoint=f"http://127.0.0.1:{self.server.server_port}", trusted=True)
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def close(self) -> None:

@@ -106,7 +106,7 @@ def lost_after(fraction: float) -> Script:
 class Seller:
     """script: what it says of each job it sold. accepts: what it can. reading: errors of the first reads of files.
 
-    inputs: contents that it was sent. read_from: the first byte of each read.
+    inputs: contents that it was sent. read_from: the first byte of each read. drips: a byte at each.
     """
 
     script: Script = works
@@ -115,6 +115,7 @@ class Seller:
     jobs: dict[str, SoldJob] = field(default_factory=dict)
     reading: list[Exception] = field(default_factory=list)
     read_from: list[int] = field(default_factory=list)
+    drips: bool = False
 
 
 class Sellers:
@@ -130,6 +131,7 @@ class Sellers:
         return Quote(vendor.vendor_id, "quote-1", amount, *terms, order, seller.accepts)
 
     def input_received(self, vendor: Vendor, job: Reserved, file: FileEntry) -> int:
+        self._world.at += self._world.latency_s
         return len(self._world.sellers[vendor.vendor_id].inputs.get(file.sha256, b""))
 
     def send_input(self, vendor: Vendor, job: Reserved, file: FileEntry, start: int, parts: Iterable[bytes]) -> int:
@@ -174,6 +176,9 @@ class Sellers:
         if file.path not in contents:
             raise VendorError(f"{vendor.vendor_id} has no file {file.path}")
         content = contents[file.path]
+        if seller.drips:
+            yield content[start : start + 1]
+            return
         yield from (content[at : at + PART] for at in range(start, len(content), PART))
 
     def cancel(self, vendor: Vendor, vendor_job_id: str, secrets: Sequence[str] = ()) -> str:
@@ -182,10 +187,11 @@ class Sellers:
 
 
 class Workshop:
-    """One run and its sellers. at: the one clock. observations: all that were saved."""
+    """One run and its sellers. at: the one clock. observations: all that were saved. latency_s: of a question."""
 
     def __init__(self, workload: Mapping[str, Any] | None = None, **sellers: Seller) -> None:
         self.sellers, self.files, self.at = sellers, MemoryFiles(), 1_000.0
+        self.latency_s = 0.0
         self.settled: dict[str, Authorization] = {}
         self.observations: list[Observation] = []
         self.rules, self.trusted = Policy(version=1), frozenset[str]()

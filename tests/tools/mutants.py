@@ -1148,7 +1148,7 @@ MUTANTS = (
     Mutant(
         "a disabled vendor gets the signature that is stored",
         "gpuagent/agent/pay.py",
-        "    return not record_problem(job.quote, vendor) and not policy.halt(",
+        "    return not problem and not policy.halt(",
         "    return not policy.halt(",
         "tests/agent/test_disputes.py -k stored_signature",
     ),
@@ -1744,10 +1744,38 @@ MUTANTS = (
         "tests/safety/test_work_bounds.py -k lost_checkpoints",
     ),
     Mutant(
+        "what drips is waited for without end",
+        "gpuagent/agent/collect.py",
+        "        return not self.kept and self.came < min(pace.slow_bytes_s * pace.share_s, pace.share_bytes)",
+        "        return not self.kept and not self.came",
+        "tests/agent/test_collect.py -k drips",
+    ),
+    Mutant(
+        "a cheat with an exit code is paid again where there is no program",
+        "gpuagent/core/verdict.py",
+        "    if workload is None:\n        return Fault.VENDOR",
+        "    if workload is None:\n        return Fault.PROGRAM",
+        "tests/agent/test_collect.py -k there_is_no_program",
+    ),
+    Mutant(
+        "checkpoints take the room of outputs",
+        "gpuagent/core/verdict.py",
+        "        if file.kind is FileKind.OUTPUT or file.sha256 in needed",
+        "        if True",
+        "tests/agent/test_collect.py -k no_room",
+    ),
+    Mutant(
+        "a vendor that is not trusted any more gets the secrets",
+        "gpuagent/adapters/vendors/http.py",
+        "if secrets and vendor.trusted else",
+        "if secrets else",
+        "tests/adapters/vendors/test_orders.py -k order_alone",
+    ),
+    Mutant(
         "a checkpoint is lost where a share ends",
         "gpuagent/agent/collect.py",
-        "        if fetch.kept or fetch.came:\n            return _progress",
-        "        if False:\n            return _progress",
+        "    elif problem and not (fetch.kept or fetch.came):",
+        "    elif problem:",
         "tests/safety/test_work_bounds.py -k share_that_ends",
     ),
     Mutant(
@@ -1760,8 +1788,8 @@ MUTANTS = (
     Mutant(
         "the last checkpoint is not waited for",
         "gpuagent/agent/collect.py",
-        "        if isinstance(job.work, Collecting) and not _is_out_of_patience(job.work, ports):",
-        "        if False:",
+        "        if fetch.is_slow and _is_out_of_patience(job.work, ports):",
+        "        if fetch.is_slow:",
         "tests/safety/test_work_bounds.py -k last_checkpoint",
     ),
     Mutant(

@@ -86,7 +86,7 @@ class HttpVendor(FileCalls):
     @scrubbed
     def submit(self, vendor: Vendor, job: Authorized | Settled) -> str:
         secrets = self._secrets_of(vendor, job.quote.order)
-        body = order_body(job, self._content) | ({"secrets": secrets} if secrets else {})
+        body = order_body(job, self._content) | ({"secrets": secrets} if secrets and vendor.trusted else {})
         self._payments[vendor.vendor_id].append(job.header)
         reply = self._call(
             self._submits,

@@ -219,6 +219,9 @@ def test_secrets_go_with_the_paid_order_alone(file_vendor: FileVendor) -> None:
         api.input_received(file_vendor.vendor, ordered()[0], LARGE)
     assert json.loads(paid)["secrets"] == {"HF_TOKEN": VALUE}
     assert "secrets" not in json.loads(unpaid)
+    with closing(client()) as api:  # trust that was withdrawn since the payment was signed
+        api.submit(replace(file_vendor.vendor, trusted=False), ordered()[2])
+    assert "secrets" not in json.loads(file_vendor.requests.pop().body)
     for request in file_vendor.requests:
         sent = request.body.decode() + str(request.headers) + str(request.params)
         assert (VALUE in sent) == ("PAYMENT-SIGNATURE" in {name.upper() for name in request.headers})
