@@ -1744,6 +1744,13 @@ MUTANTS = (
         "tests/safety/test_work_bounds.py -k lost_checkpoints",
     ),
     Mutant(
+        "questions about many inputs use up the share of bytes",
+        "gpuagent/agent/deliver.py",
+        "    share.until += abs(",
+        "    _ = abs(",
+        "tests/agent/test_collect.py -k many_inputs",
+    ),
+    Mutant(
         "what drips is waited for without end",
         "gpuagent/agent/collect.py",
         "        return not self.kept and self.came < min(pace.slow_bytes_s * pace.share_s, pace.share_bytes)",
