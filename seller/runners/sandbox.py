@@ -49,10 +49,11 @@ def sandboxed(argv: Sequence[str], work: Path, resume: Path | None) -> list[str]
     mounts = [
         *("--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/lib", "/lib"),
         *("--symlink", "usr/lib64", "/lib64", "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"),
-        *(part for folder in python_folders() for part in ("--ro-bind", folder, folder)),
         *("--proc", "/proc", "--dev", "/dev"),
         *("--size", str(TMP_BYTES), "--tmpfs", "/tmp", "--size", str(TMP_BYTES), "--tmpfs", "/dev/shm"),  # noqa: S108
         *("--size", str(TMP_BYTES), "--tmpfs", "/home", "--dir", HOME),
+        # After those, which would hide a Python that lies below one of them.
+        *(part for folder in python_folders() for part in ("--ro-bind", folder, folder)),
         *("--bind", str(work), WORK),
         *(("--ro-bind", str(resume), RESUME) if resume else ()),
         *("--chdir", WORK, "--remount-ro", "/"),

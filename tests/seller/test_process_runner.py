@@ -10,7 +10,9 @@ import psutil
 import pytest
 
 from seller.runners import Checkpoint, FileEntry, JobOrder, JobState, RunnerError
+from seller.runners import sandbox as sandbox_module
 from seller.runners.process import NODE_LOST, ProcessRunner
+from seller.runners.sandbox import sandboxed
 from tests.support.eventually import eventually
 
 DEADLINE_S = 30.0
@@ -347,6 +349,14 @@ def test_what_a_job_sees_of_the_machine(sandbox: ProcessRunner, attack: str, see
     assert seen in "\n".join(log)
     if "proc |" in attack:
         assert int(log[0]) < 6, "its own processes only"
+
+
+def test_a_python_below_the_temporary_files_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As below a home: the job's own empty folders do not hide it."""
+    (tmp_path / "tool").write_text("from below")
+    monkeypatch.setattr(sandbox_module, "python_folders", lambda: [str(tmp_path)])
+    argv = sandboxed(["/bin/cat", str(tmp_path / "tool")], tmp_path, None)
+    assert subprocess.run(argv, capture_output=True, text=True, timeout=20, check=True).stdout == "from below"
 
 
 def test_where_bubblewrap_may_not_run_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
