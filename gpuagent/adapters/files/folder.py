@@ -45,18 +45,19 @@ class FolderStore:
             received = os.fstat(file.fileno()).st_size
             if received != start:
                 return received
-            try:
-                with self._digests.writing(upload, start) as digest:
+            with self._digests.writing(upload, start, _version(file)) as digest:
+                try:
                     for part in parts:
                         if received + len(part) > size:
                             raise FileAltered(f"more came than the {size} bytes that were announced")
                         _write(file, part)
                         digest.update(part)
                         received += len(part)
-            finally:
-                with _explained():
-                    os.fsync(file.fileno())
-                    os.utime(file.fileno(), (self._now(), self._now()))
+                finally:
+                    with _explained():
+                        os.fsync(file.fileno())
+                        os.utime(file.fileno(), (self._now(), self._now()))
+                    digest.version = _version(file)
             return received
 
     def finish(self, upload: str, sha256: str, size: int) -> None:
@@ -68,7 +69,7 @@ class FolderStore:
                 return
             if file:
                 length = os.fstat(file.fileno()).st_size
-                digest = self._digests.take(upload, length)
+                digest = self._digests.take(upload, length, _version(file))
                 if not digest:  # another process wrote some of it
                     with path.open("rb") as content:
                         digest = hashlib.file_digest(content, "sha256").hexdigest()
@@ -173,6 +174,12 @@ def _write(file: FileIO, part: bytes) -> None:
     with _explained():
         while rest:
             rest = rest[file.write(rest) :]
+
+
+def _version(file: FileIO) -> tuple[int, int, int]:
+    """What changes with whatever anyone does to the file, and with a new file in its place."""
+    status = os.fstat(file.fileno())
+    return status.st_ino, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _size(path: Path) -> int | None:

@@ -73,9 +73,10 @@ class GridFsStore:
         number, filled = divmod(start, CHUNK)
         received = start
         stream = chain([self._last(upload, number)] if filled else [], parts)
-        with self._digests.writing(upload, start) as digest:
+        version = self._version(upload) if start else self._chunk_id()
+        with self._digests.writing(upload, start, version) as digest:
             for chunk in in_parts(stream, CHUNK, size - start + filled):
-                if not self._keep(upload, number, filled, chunk):
+                if not self._keep(upload, number, filled, chunk, self._chunk_id() if number else version):
                     return self.received(upload)  # another tick is ahead with this upload
                 digest.update(chunk[filled:])
                 received = number * CHUNK + len(chunk)
@@ -143,7 +144,7 @@ class GridFsStore:
 
     def _prove(self, upload: str, sha256: str, size: int) -> bool:
         """Whether the upload is still to be published. Raises FileAltered, FileMissing, and drops it."""
-        digest = self._digests.take(upload, size) if self.received(upload) == size else ""
+        digest = self._digests.take(upload, size, self._version(upload)) if self.received(upload) == size else ""
         length = size
         if not digest:  # another process wrote some of it
             content, length = hashlib.sha256(), 0
@@ -192,12 +193,18 @@ class GridFsStore:
             chunk = self._chunks.find_one({"files_id": upload, "n": number})
         return bytes(chunk["data"]) if chunk else b""
 
-    def _keep(self, upload: str, number: int, filled: int, data: bytes) -> bool:
+    def _version(self, upload: str) -> ObjectId | None:
+        """The id of the first chunk: an upload only grows, and what is dropped and comes again has another."""
+        with _explained():
+            chunk = self._chunks.find_one({"files_id": upload, "n": 0}, {"_id": 1})
+        return chunk["_id"] if chunk else None
+
+    def _keep(self, upload: str, number: int, filled: int, data: bytes, chunk_id: ObjectId | None) -> bool:
         """Whether the chunk was kept: not where another tick has filled it since. filled: its bytes so far."""
         try:
             with _explained():
                 if not filled:
-                    chunk = {"_id": self._chunk_id(), "files_id": upload, "n": number, "data": Binary(data)}
+                    chunk = {"_id": chunk_id, "files_id": upload, "n": number, "data": Binary(data)}
                     self._chunks.insert_one(chunk)
                     return True
                 as_it_was = {"files_id": upload, "n": number, "$expr": {"$eq": [{"$binarySize": "$data"}, filled]}}

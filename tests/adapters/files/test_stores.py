@@ -4,7 +4,7 @@ import hashlib
 import random
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -54,12 +54,20 @@ def bucket() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(params=["gridfs", "folder", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> FileStore:
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], FileStore]:
+    """Opens the same store again and again, as several processes do."""
     if request.param == "folder":
-        return FolderStore(tmp_path / "store")
+        return lambda: FolderStore(tmp_path / "store")
     if request.param == "s3":
-        return S3Store(s3_server.BUCKET, tmp_path.name, request.getfixturevalue("bucket"))
-    return GridFsStore(request.getfixturevalue("database"), lambda: NOW)
+        environ = request.getfixturevalue("bucket")
+        return lambda: S3Store(s3_server.BUCKET, tmp_path.name, environ)
+    database = request.getfixturevalue("database")
+    return lambda: GridFsStore(database, lambda: NOW)
+
+
+@pytest.fixture
+def store(open_store: Callable[[], FileStore]) -> FileStore:
+    return open_store()
 
 
 def parts(content: bytes, size: int = 100_000) -> Iterator[bytes]:
@@ -170,6 +178,20 @@ def test_another_content_is_dropped(store: FileStore, content: bytes) -> None:
         store.finish("job-1", SHA256, SIZE)
     assert (store.received("job-1"), store.size(SHA256)) == (0, None)
     assert put(store, CONTENT) == SHA256, "and the right one can still come"
+
+
+def test_what_another_process_wrote_anew_is_proven_as_it_is(open_store: Callable[[], FileStore]) -> None:
+    """The beginning that this process saw was dropped meanwhile, and has come again as another of the same length."""
+    ours, theirs, half = open_store(), open_store(), CHUNK + 5
+    assert ours.extend("job-1", 0, parts(CONTENT[:half]), SIZE) == half
+    theirs.extend("job-1", half, parts(b"\0" * (SIZE - half)), SIZE)
+    with pytest.raises(FileAltered):
+        theirs.finish("job-1", SHA256, SIZE)
+    theirs.extend("job-1", 0, parts(b"\0" * half), SIZE)
+    assert ours.extend("job-1", half, parts(CONTENT[half:]), SIZE) == SIZE
+    with pytest.raises(FileAltered):
+        ours.finish("job-1", SHA256, SIZE)
+    assert ours.size(SHA256) is None
 
 
 def test_more_than_was_announced_is_refused(store: FileStore) -> None:
