@@ -1,0 +1,43 @@
+"""Which file a path means among several jobs, and what is said of one that is not there or was deleted."""
+
+from dataclasses import replace
+
+import pytest
+
+from gpuagent.core.run_files import RunFile, chosen, chosen_of_each, matching
+from gpuagent.errors import FileDeleted, UnknownFile
+
+FILE = RunFile("model.npz", 10, "a" * 64, "output", "acme", "job-1", completed=False, collected_at=1.0)
+COMPLETED = replace(FILE, job_id="job-2", vendor_id="bolt", completed=True)
+LATER = replace(FILE, job_id="job-3", collected_at=9.0)
+CHECKPOINT = replace(FILE, kind="checkpoint", job_id="job-4", completed=True, collected_at=99.0)
+
+
+@pytest.mark.parametrize(
+    ("files", "best"),
+    [
+        ([FILE, LATER, CHECKPOINT], LATER),
+        ([COMPLETED, LATER, CHECKPOINT], COMPLETED),
+        ([CHECKPOINT], CHECKPOINT),
+        ([replace(COMPLETED, deleted_at=5.0), FILE], FILE),
+    ],
+)
+def test_the_best_of_several(files: list[RunFile], best: RunFile) -> None:
+    assert chosen(files, "model.npz") == best
+    assert chosen_of_each(files) == [best]
+
+
+def test_what_is_not_there_and_what_is_not_there_any_more() -> None:
+    with pytest.raises(UnknownFile, match="no file 'other'"):
+        chosen([FILE], "other")
+    with pytest.raises(FileDeleted, match=f"deleted by retention.*{'a' * 64}"):
+        chosen([replace(FILE, deleted_at=5.0)], "model.npz")
+    assert chosen_of_each([replace(FILE, deleted_at=5.0)]) == []
+
+
+def test_files_of_a_vendor_of_a_job_and_of_a_kind() -> None:
+    files = [FILE, COMPLETED, CHECKPOINT]
+    assert matching(files) == files
+    assert matching(files, vendor_id="bolt") == [COMPLETED]
+    assert matching(files, job_id="job-4") == matching(files, kind="checkpoint") == [CHECKPOINT]
+    assert FILE.as_json()["collectedAt"] == "1970-01-01T00:00:01Z"
