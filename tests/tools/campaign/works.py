@@ -33,7 +33,8 @@ if [ -n "$GPUAGENT_RESUME" ]; then
 fi
 mkdir checkpoint
 {{ echo "state of $RUN"; head -c {STATE_BYTES} /dev/urandom; }} > checkpoint/{STATE}
-echo '{{"fraction": {FRACTION}, "run": "'$RUN'"}}' > checkpoint/progress.json
+echo '{{"fraction": {FRACTION}, "run": "'$RUN'"}}' > checkpoint/progress.part
+mv checkpoint/progress.part checkpoint/progress.json
 sleep "$WORK_S"
 if [ "$ENDS" = again ] && [ -z "$GPUAGENT_RESUME" ]; then exit {AGAIN}; fi
 if [ "$ENDS" = bug ]; then echo "ValueError: no data"; exit {BUG}; fi
