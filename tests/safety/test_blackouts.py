@@ -4,7 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -145,7 +145,9 @@ def test_F15_mongod_down(make_own_world: Callable[..., World], tmp_path: Path, o
         assert held_amount(world, run) == run.jobs[0].quote.amount
         run = tick_once_it_can(world, run)
     else:
-        run = keeping(world, CrashedStore(world.store, server["pid"])).tick(run)
+        with suppress(StoreError):  # a server that is only starting may refuse what comes after
+            keeping(world, CrashedStore(world.store, server["pid"])).tick(run)
+        run = tick_once_it_can(world, run)
     assert_signed(world, run, 1)
     finishes(world, run, observed, [FIRST])
     assert_signed(world, run, 1)
