@@ -22,7 +22,7 @@ def unsuitable(run: Run, vendor: Vendor, quote: Quote, rules: Policy) -> str:
     if resumed_from(quote) and CHECKPOINT not in quote.accepts:
         return "cannot go on from a checkpoint"
     if workload.secrets and not vendor.trusted:
-        return f"is not trusted with secrets ({', '.join(workload.secrets)}): `gpuagent vendor trust` says who is"
+        return f"is not trusted with secrets ({', '.join(workload.secrets)}): `gpuagent vendor seed` sets trusted"
     if rules.inputs_to == "trusted" and not vendor.trusted and order_files(quote.order):
         return "is not trusted with files, and the policy keeps them from such vendors"
     return ""
