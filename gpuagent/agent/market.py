@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from statistics import median
 
 from gpuagent.agent.guard import check_payee
@@ -13,8 +14,9 @@ from gpuagent.core.belief import learned
 from gpuagent.core.context import Candidate, Context, PastJob
 from gpuagent.core.model import Cause, Job, Quote, Run, Settled, Token, Vendor, Voided
 from gpuagent.core.money import show_usd
+from gpuagent.core.orders import order_text
 from gpuagent.core.ports import Ports
-from gpuagent.core.resume import next_order, remainder
+from gpuagent.core.resume import remainder
 from gpuagent.core.text import clean
 from gpuagent.core.work import Completed, Failed, Fault
 from gpuagent.errors import IllegalTransition, UnknownVendor, VendorError, VendorUnauthorized
@@ -44,8 +46,10 @@ def survey(run: Run, rules: policy.Policy, ports: Ports) -> Survey:
     Raises UnknownVendor, and VendorUnauthorized when no vendor quoted and one refused our token.
     """
     vendors = candidates(run, ports.store.vendors(), ports.wallet.token)
+    rest = remainder(run)
+    order = order_text(run.workload, rest.checkpoint)
     with ThreadPoolExecutor(max_workers=max(1, len(vendors))) as pool:
-        answers = list(pool.map(lambda vendor: _ask(run, vendor, ports), vendors))
+        answers = list(pool.map(lambda vendor: _ask(run, vendor, rest.hours, order, ports), vendors))
     refusals = [error for _, error in answers if isinstance(error, VendorUnauthorized)]
     if refusals and all(quote is None for quote, _ in answers):
         raise refusals[0]
@@ -58,14 +62,14 @@ def survey(run: Run, rules: policy.Policy, ports: Ports) -> Survey:
     context = Context(
         goal=run.goal,
         gpu_type=run.gpu_type,
-        hours=remainder(run).hours,
+        hours=rest.hours,
         budget=run.budget,
         available=budget.available(run),
         now=now,
         deadline=None,
         decisions_left=run.jobs_max - len(run.jobs),
         waits=run.waits,
-        job_s=_job_s(run, past),
+        job_s=_job_s(rest.hours, past),
         candidates=tuple(
             _candidate(vendor, quote, error, verdicts.get(vendor.vendor_id, ()), past)
             for vendor, (quote, error) in zip(vendors, answers, strict=True)
@@ -146,10 +150,10 @@ def _verdicts(
     return verdicts
 
 
-def _ask(run: Run, vendor: Vendor, ports: Ports) -> tuple[Quote | None, VendorError | None]:
+def _ask(run: Run, vendor: Vendor, hours: Decimal, order: str, ports: Ports) -> tuple[Quote | None, VendorError | None]:
     try:
         gpu_type = gpus.spelling(run.gpu_type, vendor.gpu_types) or run.gpu_type
-        quote = ports.vendor_api.quote(vendor, run.goal, gpu_type, remainder(run).hours, next_order(run))
+        quote = ports.vendor_api.quote(vendor, run.goal, gpu_type, hours, order)
         check_payee(quote, vendor)
     except VendorError as error:
         return None, error
@@ -180,9 +184,9 @@ def _past_job(job: Job) -> PastJob | None:
     )
 
 
-def _job_s(run: Run, past: Sequence[PastJob]) -> float:
+def _job_s(hours: Decimal, past: Sequence[PastJob]) -> float:
     """The time a job of this run takes: by the paid hour as past jobs took, if there are any; at most the paid time."""
-    paid_s = float(remainder(run).hours) * HOUR_S
+    paid_s = float(hours) * HOUR_S
     shares = [(job.ended_at - job.started_at) / (float(job.hours) * HOUR_S) for job in past if job.paid]
     return max(JOB_MIN_S, paid_s * min(1.0, median(shares))) if shares else paid_s
 

@@ -33,11 +33,6 @@ def remainder(run: Run) -> Remainder:
     return Remainder(hours_left(run.max_hours, newest.fraction), newest)
 
 
-def next_order(run: Run) -> str:
-    """The canonical text of what the run's next job has to do; "" without a workload."""
-    return order_text(run.workload, remainder(run).checkpoint)
-
-
 def hours_left(hours: Decimal, fraction: float | None) -> Decimal:
     """What a checkpoint leaves of the hours, in hundredths, rounded up; at least a minute, never more than all."""
     if fraction is None:
