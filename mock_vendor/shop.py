@@ -25,8 +25,9 @@ from mock_vendor.overrides import Overrides
 from mock_vendor.settings import Settings
 from mock_vendor.training import Progress, Training, observe
 from mock_vendor.wire import JobStatusAnswer, QuoteAnswer, QuoteRequest, WorkQuoteAnswer
-from mock_vendor.work_order import WORKLOAD, job_order, workload_sha256
+from mock_vendor.work_order import WORKLOAD, job_order
 from mock_vendor.workshop import Workshop
+from seller.workload import sha256_of
 
 QUOTE_VALID_S = 600
 RECEIVED_KEPT = 10_000
@@ -107,9 +108,7 @@ def give_quote(shop: Shop, vendor: Vendor, request: QuoteRequest) -> Answer:
     )
     if work is None:
         return Answer(200, answer.model_dump(mode="json"))
-    of_work = WorkQuoteAnswer(
-        **answer.model_dump(by_alias=False), accepts=list(accepts), workload_hash=workload_sha256(work)
-    )
+    of_work = WorkQuoteAnswer(**answer.model_dump(by_alias=False), accepts=list(accepts), workload_hash=sha256_of(work))
     return Answer(200, of_work.model_dump(mode="json"))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mock_vendor.answers import Refusal
-from seller.workload import WorkOrder, canonical, sha256_of
+from seller.workload import WorkOrder, canonical
 
 WORKLOAD, FILES, CHECKPOINT, CANCEL = "workload", "files", "checkpoint", "cancel"
 ACCEPTS = (WORKLOAD, FILES, CHECKPOINT, CANCEL)
@@ -41,10 +41,6 @@ def job_order(workload: dict[str, Any], resume: dict[str, Any] | None, accepts: 
     if resume is not None and CHECKPOINT not in accepts:
         raise Refusal(422, "resume_not_offered", "nothing is resumed here: order the workload without resume")
     return text
-
-
-def workload_sha256(workload: dict[str, Any]) -> str:
-    return sha256_of(workload)
 
 
 def read_order(text: str) -> WorkOrder:

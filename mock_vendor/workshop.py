@@ -8,6 +8,7 @@ from pathlib import Path
 from mock_vendor.database import Database, Job
 from mock_vendor.errors import BadSetting
 from mock_vendor.settings import Sandbox, Settings
+from mock_vendor.work_order import read_order
 from seller.inputs import InputStore
 from seller.runners import JobOrder, RunnerError
 from seller.runners.process import ProcessRunner
@@ -42,7 +43,7 @@ class Workshop:
 
     def start(self, job: Job) -> None:
         """Starts a job that waits, for the caller who holds its key. Without its secrets it goes on waiting."""
-        order = WorkOrder.model_validate_json(job.job_order)
+        order = read_order(job.job_order)
         secrets = self._secrets.get((job.vendor_id, job.key), {})
         if set(order.workload.secrets) - set(secrets) and not self._has_started(job):
             return
@@ -71,7 +72,7 @@ class Workshop:
     def _store(self, folder: Path, vendor_id: str) -> InputStore:
         def needed() -> set[str]:
             orders = self._database.orders_ahead(vendor_id)
-            return {sha256 for order in orders for sha256 in WorkOrder.model_validate_json(order).needed}
+            return {sha256 for order in orders for sha256 in read_order(order).needed}
 
         return InputStore(folder, needed=needed)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from gpuagent.core.file_rules import TRUSTED_VENDORS
 from gpuagent.core.model import Quote, Run, Vendor
 from gpuagent.core.orders import CHECKPOINT, FILES, WORKLOAD, order_files, sent_files
 from gpuagent.core.policy import Policy
@@ -23,7 +24,7 @@ def unsuitable(run: Run, vendor: Vendor, quote: Quote, rules: Policy) -> str:
         return "cannot go on from a checkpoint"
     if workload.secrets and not vendor.trusted:
         return f"is not trusted with secrets ({', '.join(workload.secrets)}): `gpuagent vendor seed` sets trusted"
-    if rules.inputs_to == "trusted" and not vendor.trusted and order_files(quote.order):
+    if rules.inputs_to == TRUSTED_VENDORS and not vendor.trusted and order_files(quote.order):
         return "is not trusted with files, and the policy keeps them from such vendors"
     return ""
 

@@ -2,18 +2,17 @@
 
 import base64
 import binascii
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from gpuagent.core.orders import INLINE_MAX
-from gpuagent.core.workload import Source, Workload
+from gpuagent.core.workload import Workload
 from gpuagent.errors import BadInput
 from gpuagent.wire.download import Download
 from gpuagent.wire.egress import egress
 from gpuagent.wire.job_file import read_job_file
-from gpuagent.wire.job_inputs import SealedJob, sealed_job
+from gpuagent.wire.job_inputs import SealedJob, sealed_job, with_contents
 
 JOB_SECRETS = "JOB_SECRETS"
 DOWNLOAD_S = 60.0
@@ -34,10 +33,9 @@ def received_job(
     workload = read_job_file((job if isinstance(job, str) else json.dumps(job)).encode("utf-8", "replace"), "job")
     _check_secrets(workload, environ)
     contents = {path: _decoded(path, text) for path, text in inputs.items()}
-    workload = _sealed(workload, contents)
-    sealed = sealed_job(workload, {}, Download(egress(environ), file_max, DOWNLOAD_S, public_only=True))
-    sources = {hashlib.sha256(content).hexdigest(): _source(content) for content in contents.values()}
-    return SealedJob(workload, {**sealed.sources, **sources})
+    sent = _sent(workload, contents)
+    fetched = sealed_job(sent.workload, {}, Download(egress(environ), file_max, DOWNLOAD_S, public_only=True))
+    return SealedJob(sent.workload, {**fetched.sources, **sent.sources})
 
 
 def _check_secrets(workload: Workload, environ: Mapping[str, str]) -> None:
@@ -49,7 +47,8 @@ def _check_secrets(workload: Workload, environ: Mapping[str, str]) -> None:
         )
 
 
-def _sealed(workload: Workload, contents: Mapping[str, bytes]) -> Workload:
+def _sent(workload: Workload, contents: Mapping[str, bytes]) -> SealedJob:
+    """The job with the contents of the request. Raises BadInput."""
     known = {entry.path for entry in workload.inputs if not entry.url}
     if unknown := sorted({*contents} - known):
         raise BadInput(f"inputs: {unknown[0][:200]!r} is the path of no input of the job")
@@ -62,11 +61,7 @@ def _sealed(workload: Workload, contents: Mapping[str, bytes]) -> Workload:
         entry.model_copy(update={"file": entry.file or entry.path}) if entry.path in contents else entry
         for entry in workload.inputs
     ]
-    digests = {path: (hashlib.sha256(content).hexdigest(), len(content)) for path, content in contents.items()}
-    try:
-        return workload.model_copy(update={"inputs": entries}).sealed(digests)
-    except ValueError as error:
-        raise BadInput(f"job: {error}") from None
+    return with_contents(workload.model_copy(update={"inputs": entries}), contents)
 
 
 def _decoded(path: str, text: str) -> bytes:
@@ -79,7 +74,3 @@ def _decoded(path: str, text: str) -> bytes:
             f"inputs: {path[:200]!r} has more than {INLINE_MAX:,} bytes: PUT it to /api/files/SHA256 instead"
         )
     return content
-
-
-def _source(content: bytes) -> Source:
-    return lambda: (content,)

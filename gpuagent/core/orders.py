@@ -12,7 +12,7 @@ from typing import Any
 
 from gpuagent.core.model import Quote
 from gpuagent.core.work import Checkpoint, FileEntry
-from gpuagent.core.workload import Workload, from_canonical
+from gpuagent.core.workload import canonical
 
 WORKLOAD, FILES, CHECKPOINT, CANCEL = "workload", "files", "checkpoint", "cancel"
 """What a vendor may say that it accepts: a workload at all, files both ways, a checkpoint, the end of a job."""
@@ -21,8 +21,6 @@ INLINE_MAX = 64 * 1024
 """Bytes of an input that travels within the order. Larger ones go before it, to vendors that take files."""
 INLINE_TOTAL_MAX = 2**20
 """Bytes of all of them, which are sent with the unpaid order and with the paid one."""
-
-
 ORDER_MAX = 2**20
 """Bytes of an order's text, without the files in it."""
 MANIFEST_MAX = 128 * 1024
@@ -38,11 +36,6 @@ def order_text(workload: str, resume: Checkpoint | None) -> str:
     if resume:
         order["resume"] = {"files": [_entry(file) for file in resume.files], "sha256": resume.sha256}
     return canonical(order)
-
-
-def canonical(value: object) -> str:
-    """The one JSON text of a value: sorted, compact, in characters as they are."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def manifest_sha256(files: tuple[FileEntry, ...]) -> str:
@@ -70,11 +63,6 @@ def order_of(params: Mapping[str, Any]) -> str:
 def params_sha256(quote: Quote) -> str:
     """The SHA-256 of the job's parameters, as they are reserved and sent."""
     return hashlib.sha256(canonical(job_params(quote)).encode()).hexdigest()
-
-
-def ordered_workload(quote: Quote) -> Workload | None:
-    """The workload that was ordered, None where the job has none."""
-    return from_canonical(canonical(json.loads(quote.order)["workload"])) if quote.order else None
 
 
 def has_inputs(order: str) -> bool:

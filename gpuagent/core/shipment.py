@@ -5,14 +5,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from gpuagent.core.file_rules import ANY_VENDOR, TRUSTED_VENDORS
 from gpuagent.core.model import Vendor
-from gpuagent.core.orders import canonical
 from gpuagent.core.text import clean
-from gpuagent.core.workload import Input, Workload, from_canonical
+from gpuagent.core.workload import Input, Workload, canonical, from_canonical
 
 SHOWN_MAX = 400
 """Characters of a command or of setup."""
-TRUSTED = "trusted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class Shipment:
     resume: dict[str, Any] | None
     vendors: tuple[str, ...]
     trusted: tuple[str, ...]
-    inputs_to: str = "any"
+    inputs_to: str = ANY_VENDOR
 
     def facts(self) -> list[tuple[str, str]]:
         """What is sent to whom, as names and values. Of secrets only the names are known here."""
@@ -61,7 +60,7 @@ class Shipment:
 
     def _receivers(self) -> list[str]:
         """Secrets, and where the policy says so inputs, keep an order from vendors that are not trusted."""
-        kept_from_others = self.workload.secrets or (self.workload.inputs and self.inputs_to == TRUSTED)
+        kept_from_others = self.workload.secrets or (self.workload.inputs and self.inputs_to == TRUSTED_VENDORS)
         return list(self.trusted if kept_from_others else self.vendors)
 
     def _resumed(self) -> str:
@@ -76,7 +75,7 @@ class Shipment:
         return f"{trusted}, once paid" if trusted else f"no vendor: none is trusted, and only such get {what}"
 
 
-def shipment(order: str, vendors: Iterable[Vendor], inputs_to: str = "any") -> Shipment | None:
+def shipment(order: str, vendors: Iterable[Vendor], inputs_to: str = ANY_VENDOR) -> Shipment | None:
     """What an order's canonical text sends; None for an order without a workload."""
     if not order:
         return None

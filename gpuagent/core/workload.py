@@ -329,12 +329,16 @@ class Workload(JobPart):
 
         Defaults are in it, so that a stored workload means the same under every later version.
         """
-        document = self.model_dump(mode="json", exclude_none=True)
-        return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return canonical(self.model_dump(mode="json", exclude_none=True))
 
     @property
     def sha256(self) -> str:
         return hashlib.sha256(self.canonical.encode()).hexdigest()
+
+
+def canonical(value: object) -> str:
+    """The one JSON text of a value: sorted, compact, in characters as they are."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 @lru_cache(maxsize=64)

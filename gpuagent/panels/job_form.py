@@ -1,13 +1,12 @@
 """The part of a form that takes a job: pasted, uploaded with its inputs, or one of the examples."""
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import ipywidgets as w
 
-from gpuagent.core.workload import Source, Workload
+from gpuagent.core.workload import Workload
 from gpuagent.errors import BadInput
 from gpuagent.panels.kit.fields import dropdown, row, text_area
 from gpuagent.panels.kit.html import el
@@ -15,7 +14,7 @@ from gpuagent.panels.kit.message import html_widget, styled
 from gpuagent.wire.download import Download
 from gpuagent.wire.examples import example_jobs, root_of
 from gpuagent.wire.job_file import read_job_file, seal_job
-from gpuagent.wire.job_inputs import SealedJob, sealed_job
+from gpuagent.wire.job_inputs import SealedJob, sealed_job, with_contents
 
 NO_JOB = "none: a practice training"
 HINT = (
@@ -69,16 +68,11 @@ class JobForm:
             for path, file in workload.local_files.items()
             if PurePosixPath(file).name in self.uploaded
         }
-        digests = {path: (hashlib.sha256(content).hexdigest(), len(content)) for path, content in uploads.items()}
         folder = self._example.parent if self._example else Path.cwd()
         root = root_of(self._example) if self._example else folder
-        try:
-            workload = workload.sealed(digests)
-        except ValueError as error:
-            raise BadInput(f"job: {error}") from None
-        sealed = sealed_job(*seal_job(workload, "job", folder, root, download.file_max), download)
-        contents = {digests[path][0]: _source(content) for path, content in uploads.items()}
-        return SealedJob(sealed.workload, {**sealed.sources, **contents})
+        uploaded = with_contents(workload, uploads)
+        sealed = sealed_job(*seal_job(uploaded.workload, "job", folder, root, download.file_max), download)
+        return SealedJob(sealed.workload, {**sealed.sources, **uploaded.sources})
 
     def _choose(self, name: str) -> None:
         self._example = self._examples.get(name)
@@ -108,7 +102,3 @@ class JobForm:
         inputs = f", {len(workload.inputs)} inputs" if workload.inputs else ""
         uploaded = f"; uploaded: {', '.join(self.uploaded)}" if self.uploaded else ""
         return f"{workload.name}: {workload.hours} h of {workload.resources.gpu}{inputs}{uploaded}"
-
-
-def _source(content: bytes) -> Source:
-    return lambda: (content,)

@@ -15,7 +15,6 @@ from gpuagent.wire.job_file import read_job_file
 from gpuagent.wire.yaml_text import parse_yaml
 
 Task = Mapping[str, Any]
-_AT_LEAST = re.compile(r"\d+(?:\.\d+)?\+|\d+\.\.")
 
 
 def import_job(body: bytes, name: str) -> str:

@@ -1,5 +1,6 @@
 """A job that can be started: its sealed workload, and where each of its contents comes from."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,20 @@ def sealed_job(workload: Workload, files: Mapping[str, Path], download: Download
         str(entry.sha256): _url_source(entry.url, download) for entry in workload.inputs if entry.url
     }
     return SealedJob(workload, sources | {sha256: _file_source(file) for sha256, file in files.items()})
+
+
+def with_contents(workload: Workload, contents: Mapping[str, bytes]) -> SealedJob:
+    """The job with contents that are at hand, by the paths of its inputs; other inputs stay. Raises BadInput."""
+    digests = {path: (hashlib.sha256(content).hexdigest(), len(content)) for path, content in contents.items()}
+    try:
+        sealed = workload.sealed(digests)
+    except ValueError as error:
+        raise BadInput(f"job: {error}") from None
+    return SealedJob(sealed, {digests[path][0]: _content_source(content) for path, content in contents.items()})
+
+
+def _content_source(content: bytes) -> Source:
+    return lambda: (content,)
 
 
 def _url_source(url: str, download: Download) -> Source:

@@ -1922,7 +1922,7 @@ MUTANTS = (
     Mutant(
         "inputs go to a vendor that the policy keeps them from",
         "gpuagent/agent/suitable.py",
-        '    if rules.inputs_to == "trusted" and',
+        "    if rules.inputs_to == TRUSTED_VENDORS and",
         "    if False and",
         "tests/agent/test_collect_races.py -k inputs_bytes",
     ),

@@ -19,7 +19,6 @@ from gpuagent.core.orders import (
     INLINE_MAX,
     INLINE_TOTAL_MAX,
     ORDER_MAX,
-    canonical,
     inline_files,
     order_files,
     order_text,
@@ -28,7 +27,7 @@ from gpuagent.core.orders import (
     workload_sha256,
 )
 from gpuagent.core.work import Checkpoint, FileEntry, Owed
-from gpuagent.core.workload import Workload
+from gpuagent.core.workload import Workload, canonical
 from gpuagent.errors import FileMissing, JobSecretMissing, VendorError, VendorTokenMissing
 from tests.support.factories import SETTLEMENT, WIRE_QUOTE, authorization, quote
 from tests.support.file_vendor import FileVendor, VendorAnswer
