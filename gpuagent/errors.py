@@ -34,7 +34,7 @@ GpuAgentError
     ├── VendorUnauthorized
     │   └── VendorTokenMissing   we have no token to send: an operator must set it
     │       └── JobSecretMissing a secret that the job needs is not set
-    ├── FileAltered      a file is not the one that the vendor's manifest names
+    ├── FileAltered      a file is not the one that was announced
     └── OfferInvalid     a 402 that is not the agreed purchase
 """
 
@@ -182,7 +182,7 @@ class JobSecretMissing(VendorTokenMissing):
 
 
 class FileAltered(VendorError):
-    """A file is not the one that was announced: other content, or more of it. Nothing of it was kept."""
+    """A file is not the one that was announced: other content, or more of it. It does not count."""
 
 
 class OfferInvalid(VendorError):

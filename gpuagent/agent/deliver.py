@@ -24,7 +24,7 @@ def deliver(run: Run, job_id: str, ports: Ports) -> Event | None:
     if job.quote.expires_at <= ports.store.now():
         return JobDropped(job_id, "the quote expired before all files were sent", Cause.UNNEEDED)
     began, files = ports.clock.now(), sent_files(job.quote.order)
-    if began - _since(job) > ports.pace.collect_max_s(sum(file.bytes for file in files)):
+    if began - _since(job) > ports.pace.deliver_max_s(sum(file.bytes for file in files)):
         return JobDropped(job_id, f"{job.quote.vendor_id} did not take the files that the job reads in time")
     vendor = find_vendor(job.quote.vendor_id, ports)
     if problem := unsuitable(run, vendor, job.quote, ports.store.policy()):

@@ -71,7 +71,7 @@ def _completed(
         ending = ending_of(report.exit_code, work.started_at, now, ports.pace.at_once_s)
         failed = Failed(reason, now, work.vendor_job_id, ending, exit_code=report.exit_code)
         return JobFinished(job.job_id, failed, logs, report.metrics)
-    return CollectingBegan(job.job_id, Collecting(outcome, work.started_at, now, files), logs, report.metrics)
+    return CollectingBegan(job.job_id, Collecting(outcome, work.started_at, files), logs, report.metrics)
 
 
 def _failed(
@@ -94,6 +94,6 @@ def _failed(
     offer, _ = offered_checkpoint(run, job, work, report, now, ports, at_end=True)
     offer = offer or work.offer
     if offer:
-        collecting = Collecting(outcome, work.started_at, now, offer=offer)
+        collecting = Collecting(outcome, work.started_at, offer=offer)
         return CollectingBegan(job.job_id, collecting, logs, report.metrics)
     return JobFinished(job.job_id, outcome, logs, report.metrics)

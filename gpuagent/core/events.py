@@ -292,7 +292,7 @@ class CheckpointLost:
 
 @dataclass(frozen=True, slots=True)
 class CollectingHindered:
-    """Nothing of a file came. at: since when."""
+    """Hardly anything of a file came. at: since when."""
 
     job_id: str
     at: float

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """The agent's patience and pace, in seconds."""
+    """How long the agent waits, in seconds, and how much it does in one tick."""
 
     authorization_s: int = 120
     """Life of a payment authorization, on the chain's clock."""
@@ -25,16 +25,16 @@ class Pace:
     """Between two ticks of a run that is driven: how often its job is polled."""
 
     share_bytes: int = 32 * 2**20
-    """Of a job's files one tick sends or fetches so many bytes at most,"""
+    """One tick sends or fetches at most so many bytes of a job's files."""
     share_s: float = 1.0
-    """or as many as come in so many seconds."""
+    """It does so for as many seconds at most."""
     begin_s: float = 5.0
     """The first file of a share may take so long to begin to come: the share is no measure of a vendor's way there."""
     slow_bytes_s: float = 64_000
-    """Files that come more slowly than this are not waited for, beyond patience_s."""
+    """Collecting that is slower ends after silence_s; delivery may take patience_s, and its time at this rate."""
 
-    def collect_max_s(self, size: int) -> float:
-        """The time after which collecting so many bytes is given up, though something comes."""
+    def deliver_max_s(self, size: int) -> float:
+        """The time after which sending so many bytes is given up, though some are taken."""
         return self.patience_s + size / self.slow_bytes_s
 
     def job_max_s(self, hours: float) -> float:

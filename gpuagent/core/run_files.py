@@ -53,7 +53,7 @@ def matching(files: Iterable[RunFile], vendor_id: str = "", job_id: str = "", ki
 
 
 def chosen(files: Sequence[RunFile], path: str) -> RunFile:
-    """The file of this path: an output before a checkpoint's, then a completed job's, then the latest.
+    """The file of this path: one that is kept, then an output, then a completed job's, then the latest.
 
     Raises UnknownFile, and FileDeleted for one that retention has deleted.
     """

@@ -129,8 +129,10 @@ def _collecting_text(work: Collecting, running: bool, moment: _Moment) -> str:
     if not running:
         return f"{text}; not followed any more, the run has ended"
     if work.hindered_since is not None:
-        given_up_at = moment.show(work.hindered_since + moment.pace.silence_s)
-        text += f", nothing came since {moment.show(work.hindered_since)} ({work.problem}), given up at {given_up_at}"
+        since, given_up_at = (
+            moment.show(at) for at in (work.hindered_since, work.hindered_since + moment.pace.silence_s)
+        )
+        text += f", hardly anything came since {since} ({work.problem}), given up at {given_up_at}"
     return text
 
 

@@ -155,13 +155,12 @@ class Collecting:
     """The work is over by the vendor's word; its files are fetched and proven.
 
     outcome: what the job comes to once that is done; a Completed is held against the success test first. files, offer:
-    what the vendor listed when it ended, which no later manifest changes. since: when collecting began. hindered_since:
-    since when nothing came, None while something does; problem: why.
+    what the vendor listed when it ended, which no later manifest changes; that was at outcome.at. hindered_since:
+    since when hardly anything came, None while something does; problem: why.
     """
 
     outcome: Completed | Failed
     started_at: float
-    since: float
     files: tuple[FileEntry, ...] = ()
     offer: CheckpointOffer | None = None
     hindered_since: float | None = None

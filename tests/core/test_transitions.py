@@ -78,7 +78,7 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(JobFinished, ids, ends),
     st.builds(InputsDelivered, ids),
     st.builds(progressed, ids, offer=st.sampled_from([None, OFFER])),
-    st.builds(CollectingBegan, ids, st.builds(Collecting, ends, st.just(2.0), st.just(3.0))),
+    st.builds(CollectingBegan, ids, st.builds(Collecting, ends, st.just(2.0))),
     st.builds(CheckpointKept, ids, st.just(CHECKPOINT), st.just(CHECKPOINT_FILES)),
     st.builds(FilesKept, ids, st.just(CHECKPOINT_FILES)),
     st.builds(JobStopped, ids, st.just("stopped")),

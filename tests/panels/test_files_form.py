@@ -194,7 +194,7 @@ def test_many_metrics_are_read_evenly_and_the_last_of_a_job_always(
 def test_while_files_are_fetched_the_phase_says_so() -> None:
     job = STATES["underway"]().jobs[0]
     assert isinstance(job, Settled)
-    run = replace(RUN, jobs=(replace(job, work=Collecting(Completed("v", 3.0), 2.0, 3.0)),))
+    run = replace(RUN, jobs=(replace(job, work=Collecting(Completed("v", 3.0), 2.0)),))
     assert is_collecting(run)
     assert not is_collecting(replace(RUN, jobs=(job,)))
     documents: Any = SimpleNamespace(run={"phase": "WAITING"})

@@ -119,7 +119,7 @@ def assert_sound(world: World, run: Run, row: Row) -> dict[str, Any]:
     return {"jobs": len(settled), "observations": len(documents["observations"])}
 
 
-@pytest.mark.safety("hostile with work")
+@pytest.mark.safety("a vendor that is hostile with work")
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.fault)
 def test_a_vendor_that_is_hostile_with_work(world: World, safety_note: SafetyNote, row: Row) -> None:
     world.market.fault(FIRST, row.fault)
@@ -129,4 +129,4 @@ def test_a_vendor_that_is_hostile_with_work(world: World, safety_note: SafetyNot
     assert [bool(reason) for reason in reasons] == [True] * (len(row.paid) - 1)
     assert all(row.words in reason for reason in reasons), reasons
     result = f"left: {reasons[0][:120]}" if reasons else f"the files of {row.paid[0]} are proven and count"
-    safety_note(f"{row.fault}: paid {', '.join(row.paid)} once each; {result}; {facts['observations']} observations")
+    safety_note(f"paid {', '.join(row.paid)} once each; {result}; {facts['observations']} observations")

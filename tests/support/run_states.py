@@ -55,7 +55,7 @@ def progressed(job_id: str, **news: Any) -> JobProgressed:
 
 
 def collecting_began(outcome: Completed | Failed, **changes: Any) -> CollectingBegan:
-    return CollectingBegan("one", Collecting(outcome, 2.0, 3.0, **(changes or {"files": (OUTPUT,)})))
+    return CollectingBegan("one", Collecting(outcome, 2.0, **(changes or {"files": (OUTPUT,)})))
 
 
 STATES: dict[str, Callable[[], Run]] = {

@@ -1844,8 +1844,8 @@ MUTANTS = (
     Mutant(
         "a vendor that takes inputs byte by byte is waited for",
         "gpuagent/agent/deliver.py",
-        "    if began - _since(job) > ports.pace.collect_max_s(",
-        "    if False and began - _since(job) > ports.pace.collect_max_s(",
+        "    if began - _since(job) > ports.pace.deliver_max_s(",
+        "    if False and began - _since(job) > ports.pace.deliver_max_s(",
         "tests/safety/test_work_bounds.py -k endless_delivery",
     ),
     Mutant(

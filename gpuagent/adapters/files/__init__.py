@@ -1,1 +1,1 @@
-"""File stores: the port FileStore on GridFS and on a folder."""
+"""File stores: the port FileStore on GridFS, a folder or a bucket."""

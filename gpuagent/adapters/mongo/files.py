@@ -88,7 +88,6 @@ def collecting_fields(work: Collecting) -> Document:
     """The state of fetching, with what the job comes to after it."""
     return {
         "collecting": {
-            "since": date(work.since),
             "files": _entries(work.files),
             "offer": _offer_document(work.offer),
             "hinderedSince": None if work.hindered_since is None else date(work.hindered_since),
@@ -104,7 +103,6 @@ def collecting_from(document: Document) -> Collecting:
     return Collecting(
         outcome=_outcome_from(fetching["outcome"]),
         started_at=seconds(document["startedAt"]),
-        since=seconds(fetching["since"]),
         files=_entries_from(fetching["files"]),
         offer=_offer_from(fetching["offer"]),
         hindered_since=None if hindered_since is None else seconds(hindered_since),
