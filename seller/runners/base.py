@@ -78,6 +78,10 @@ class Runner(Protocol):
     Every method but start() and close() raises RunnerError for a job that is not known.
     """
 
+    def check_image(self, image: str) -> None:
+        """Raises RunnerError for a container's image that jobs may not have here; "" is none."""
+        ...
+
     def start(self, order: JobOrder) -> None:
         """Starts a job, unless it has been started before. Raises RunnerError, with nothing started."""
         ...

@@ -42,6 +42,10 @@ class ProcessRunner:
         self._checkpoints = KeptCheckpoints()
         self._outputs: dict[str, list[FileEntry]] = {}
 
+    def check_image(self, image: str) -> None:
+        if image:
+            raise RunnerError('no containers here, but a Python with numpy: order with image ""')
+
     def start(self, order: JobOrder) -> None:
         folder = JobFolder(self._folder / _name(order.job_id))
         if not folder.order.exists():

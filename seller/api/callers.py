@@ -6,10 +6,10 @@ from typing import Annotated, Any
 from fastapi import Depends, Header
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from mock_vendor.answers import Refusal
-from mock_vendor.catalogue import Vendor
-from mock_vendor.shop import TheShop
-from mock_vendor.wire import ErrorAnswer
+from seller.api.answers import Refusal
+from seller.api.wire import ErrorAnswer
+from seller.catalogue import Vendor
+from seller.shop import TheShop
 
 ERRORS = {
     400: "malformed request, Idempotency-Key or PAYMENT-SIGNATURE",
@@ -31,7 +31,7 @@ async def authorized(
     token: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> None:
     presented = token.credentials if token is not None else ""
-    if not secrets.compare_digest(presented.encode(), shop.settings.secret.encode()):
+    if shop.secret and not secrets.compare_digest(presented.encode(), shop.secret.encode()):
         raise Refusal(401, "unauthorized", "the bearer token is missing or wrong")
 
 
@@ -39,7 +39,8 @@ async def addressed(
     shop: TheShop,
     x_vendor_id: Annotated[str, Header(description="which vendor is meant")] = "",
 ) -> Vendor:
-    vendor = shop.vendors.get(x_vendor_id)
+    sole = next(iter(shop.vendors)) if len(shop.vendors) == 1 else ""
+    vendor = shop.vendors.get(x_vendor_id or sole)
     if vendor is None:
         raise Refusal(404, "vendor_unknown", f"x-vendor-id {x_vendor_id!r} is not a vendor here")
     return vendor
