@@ -129,6 +129,16 @@ class Room:
     of_payer: int | None = None
 
 
+@dataclass(frozen=True)
+class JobCount:
+    """How many jobs of a kind of GPU have this start and this exit code."""
+
+    gpu_type: str
+    start: Start
+    exit_code: int | None
+    jobs: int
+
+
 class Database:
     """One SQLite file. Every method is one transaction, safe to call from any thread."""
 
@@ -152,7 +162,7 @@ class Database:
 
     def keep_quote(self, quote: Quote) -> None:
         with self._write() as database:
-            _insert(database, "quotes", asdict(quote))
+            _insert(database, "quotes", asdict(quote), replace=True)
 
     def quote(self, quote_id: str) -> Quote | None:
         row = self._row("SELECT * FROM quotes WHERE quote_id = ?", quote_id)
@@ -231,6 +241,10 @@ class Database:
                 (exit_code, failure, ended_at, job_id),
             )
 
+    def mark_forgotten(self, job_id: str) -> None:
+        with self._write() as database:
+            database.execute("UPDATE jobs SET start = 'forgotten' WHERE job_id = ?", (job_id,))
+
     def orders_ahead(self, vendor_id: str) -> list[str]:
         """The orders that are paid, or may be, and have not been started."""
         rows = self._all(
@@ -241,6 +255,26 @@ class Database:
             vendor_id,
         )
         return [row["job_order"] for row in rows]
+
+    def count_jobs(self) -> list[JobCount]:
+        rows = self._all("SELECT gpu_type, start, exit_code, COUNT(*) AS jobs FROM jobs GROUP BY 1, 2, 3")
+        return [JobCount(**row) for row in rows]
+
+    def totals(self) -> tuple[int, int, int]:
+        """The payments that were settled, their sum in atomic units, and the payments that are settling."""
+        (row,) = self._all(
+            "SELECT COUNT(*) FILTER (WHERE state = 'settled') AS sales,"
+            " COALESCE(SUM(amount) FILTER (WHERE state = 'settled'), 0) AS amount,"
+            " COUNT(*) FILTER (WHERE state = 'settling') AS settling FROM purchases"
+        )
+        return row["sales"], row["amount"], row["settling"]
+
+    def sales(self) -> list[dict[str, Any]]:
+        """Each payment that was settled, with its job, in the order in which they were begun."""
+        return self._all(
+            "SELECT purchases.payer, purchases.pay_to, purchases.tx, jobs.* FROM purchases"
+            " JOIN jobs USING (vendor_id, key) WHERE state = 'settled' ORDER BY purchases.rowid"
+        )
 
     def open_jobs(self, gpu_type: str) -> int:
         """The jobs of a kind of GPU that run, wait, or may be paid."""
@@ -291,9 +325,10 @@ def _check_room(database: sqlite3.Connection, purchase: Purchase, room: Room) ->
         raise NoRoom(f"{purchase.payer} has {room.of_payer} jobs here that wait or run, which is the most")
 
 
-def _insert(database: sqlite3.Connection, table: str, row: dict[str, Any]) -> None:
+def _insert(database: sqlite3.Connection, table: str, row: dict[str, Any], *, replace: bool = False) -> None:
     columns, marks = ", ".join(row), ", ".join("?" for _ in row)
-    database.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", tuple(row.values()))  # noqa: S608
+    verb = "REPLACE" if replace else "INSERT"
+    database.execute(f"{verb} INTO {table} ({columns}) VALUES ({marks})", tuple(row.values()))
 
 
 def _job(row: dict[str, Any] | None) -> Job | None:

@@ -15,16 +15,26 @@ from seller.payments.hosted import FacilitatorUnavailable
 from seller.payments.payment import MalformedPayment, Payment, read_payment
 from seller.payments.settlement import Dead, Paid
 from seller.payments.till import ChainUnavailable, Unknown
+from seller.quotes import quote_of
 from seller.shop import Shop
 from seller.work.order import WORKLOAD
 from seller.work.submission import check_order, given_secrets
 
 RETRY_AFTER_S = 2
 ROOM_RETRY_S = 60
+NONCE_KEY = "nonce:"
+"""Begins the key of a purchase that came without one. No buyer can send it: a nonce is public once it is on chain."""
 
 
-def submit(shop: Shop, vendor: Vendor, key: str, request: SubmitRequest, header: str | None, url: str) -> Answer:
-    """Answer a request to buy: without a payment a 402; with one the job, the same answer at every repetition."""
+def submit(shop: Shop, vendor: Vendor, key: str | None, request: SubmitRequest, header: str | None, url: str) -> Answer:
+    """Answer a request to buy: without a payment a 402; with one the job, the same answer at every repetition.
+
+    Without a key a payment's nonce is the key: each buys one job.
+    """
+    if key is None:
+        if header is None:
+            return _unpaid(shop, vendor, request, url)
+        key = NONCE_KEY + _read(header).authorization.nonce
     with shop.locks.hold(vendor.vendor_id, key):
         purchase = shop.database.purchase(vendor.vendor_id, key)
         if purchase is None:
@@ -40,7 +50,7 @@ def submit(shop: Shop, vendor: Vendor, key: str, request: SubmitRequest, header:
 
 def ask_again(shop: Shop, vendor: Vendor, request: SubmitRequest, url: str) -> Answer:
     """A 402 for a quote, whether it has been paid or not."""
-    return _ask(_challenge(shop, _quote(shop, vendor, request.vendor_job_template_id), url))
+    return _ask(_challenge(shop, quote_of(shop, vendor, request), url))
 
 
 def fingerprint(request: SubmitRequest) -> str:
@@ -52,9 +62,7 @@ def fingerprint(request: SubmitRequest) -> str:
 
 def _first_time(shop: Shop, vendor: Vendor, key: str, request: SubmitRequest, header: str | None, url: str) -> Answer:
     payment = _read(header) if header is not None else None
-    quote = _quote(shop, vendor, request.vendor_job_template_id)
-    if WORKLOAD in shop.conduct.accepts(vendor):
-        check_order(shop, quote, request, paid=header is not None)
+    quote = _checked(shop, vendor, request, paid=header is not None)
     challenge = _challenge(shop, quote, url)
     verdict = shop.conduct.verdict(vendor.vendor_id)
     if payment is None or verdict == "refuse":
@@ -63,8 +71,12 @@ def _first_time(shop: Shop, vendor: Vendor, key: str, request: SubmitRequest, he
         return unsettled(_ask(challenge))
     if verdict == "conflict":
         raise _key_in_use()
-    if payment.identifier not in (None, key):
+    if payment.identifier not in (None, key) and not key.startswith(NONCE_KEY):
         raise Refusal(400, "identifier_mismatch", "payment-identifier differs from Idempotency-Key")
+    if shop.terms.payers and payment.authorization.payer not in shop.terms.payers:
+        raise Refusal(403, "payer_unknown", "jobs run here for payers that the seller knows alone")
+    if shop.closing.reason:
+        raise Refusal(503, "closing", shop.closing.reason, ROOM_RETRY_S)
     offer = shop.till.matching(challenge, payment)
     if offer is None:
         return _ask(_challenge(shop, quote, url, "the payment does not accept this offer"))
@@ -79,6 +91,18 @@ def _first_time(shop: Shop, vendor: Vendor, key: str, request: SubmitRequest, he
     purchase = _begin(shop, quote, key, request, payment, offer)
     shop.workshop.take_secrets(vendor.vendor_id, key, given_secrets(request))
     return settle(shop, purchase, url)
+
+
+def _unpaid(shop: Shop, vendor: Vendor, request: SubmitRequest, url: str) -> Answer:
+    return _ask(_challenge(shop, _checked(shop, vendor, request, paid=False), url))
+
+
+def _checked(shop: Shop, vendor: Vendor, request: SubmitRequest, *, paid: bool) -> Quote:
+    """The quote of an order that could be run. Raises Refusal."""
+    quote = quote_of(shop, vendor, request)
+    if WORKLOAD in shop.conduct.accepts(vendor):
+        check_order(shop, quote, request, paid=paid)
+    return quote
 
 
 def _begin(
@@ -119,8 +143,7 @@ def settle(shop: Shop, purchase: Purchase, url: str, verdict: Verdict | None = N
     """Settle a purchase, also one that is sent again after an unknown outcome: the chain is asked first."""
     verdict = verdict or shop.conduct.verdict(purchase.vendor_id)
     if verdict == "down":
-        quote = _quote(shop, shop.vendors[purchase.vendor_id], purchase.quote_id)
-        return unsettled(_ask(_challenge(shop, quote, url)))
+        return unsettled(_ask(_challenge(shop, _quote(shop, purchase), url)))
     if verdict != "take":
         raise _try_later("the payment is being settled")
     offer = PaymentRequirements.model_validate_json(purchase.requirements)
@@ -130,8 +153,7 @@ def settle(shop: Shop, purchase: Purchase, url: str, verdict: Verdict | None = N
         case Dead(reason):
             shop.database.forget(purchase)
             shop.workshop.drop_secrets(purchase.vendor_id, purchase.key)
-            quote = _quote(shop, shop.vendors[purchase.vendor_id], purchase.quote_id)
-            return _ask(_challenge(shop, quote, url, reason))
+            return _ask(_challenge(shop, _quote(shop, purchase), url, reason))
         case Unknown(reason):
             raise _try_later(f"the payment is being settled ({reason})")
 
@@ -150,9 +172,8 @@ def recover(shop: Shop, purchase: Purchase) -> None:
 
 
 def _deliver(shop: Shop, purchase: Purchase, tx: str, offer: PaymentRequirements) -> Answer:
-    quote = shop.database.quote(purchase.quote_id)
-    assert quote is not None, "a purchase is begun from a stored quote, and quotes are never deleted"
-    digest = hashlib.sha256(f"{purchase.vendor_id} {purchase.key}".encode()).hexdigest()
+    quote = _quote(shop, purchase)
+    digest = hashlib.sha256(f"{shop.salt}{purchase.vendor_id} {purchase.key}".encode()).hexdigest()
     job_id = f"{purchase.vendor_id}-{digest[:20]}"
     job = Job(
         job_id=job_id,
@@ -191,17 +212,14 @@ def _start(shop: Shop, purchase: Purchase) -> None:
     shop.conduct.begin(job, shop.workshop.runner)
 
 
-def _quote(shop: Shop, vendor: Vendor, quote_id: str) -> Quote:
-    quote = shop.database.quote(quote_id)
-    if quote is None or quote.vendor_id != vendor.vendor_id:
-        raise Refusal(404, "quote_unknown", f"{vendor.vendor_id} gave no quote {quote_id!r}")
-    if quote.expires_at <= shop.clock.now():
-        raise Refusal(410, "quote_expired", "the quote has expired; ask for a new one")
+def _quote(shop: Shop, purchase: Purchase) -> Quote:
+    quote = shop.database.quote(purchase.quote_id)
+    assert quote is not None, "a purchase is begun from a stored quote, and the quotes of purchases are never deleted"
     return quote
 
 
 def _challenge(shop: Shop, quote: Quote, url: str, error: str | None = None) -> PaymentRequired:
-    challenge = shop.till.challenge(shop.till.offer(quote.amount, quote.pay_to), url, error)
+    challenge = shop.till.challenge(shop.till.offer(quote.amount, quote.pay_to), url, error, shop.extensions)
     return shop.conduct.challenge(shop.vendors[quote.vendor_id], challenge)
 
 

@@ -10,7 +10,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from seller.api.answers import Answer, Refusal
-from seller.api.callers import TheVendor, authorized, errors
+from seller.api.callers import TheVendor, authorized, errors, paced
+from seller.api.documents import documents
 from seller.api.files import file_routes
 from seller.api.wire import (
     JobStatusAnswer,
@@ -22,8 +23,9 @@ from seller.api.wire import (
     WorkStatusAnswer,
 )
 from seller.payments.payment import KEY
+from seller.quotes import give_quote
 from seller.sale import ask_again, submit
-from seller.shop import Shop, TheShop, give_quote
+from seller.shop import Shop, TheShop
 from seller.work.status import look_at_work
 
 # Buyers wait in a thread each, some of them for a settlement.
@@ -36,6 +38,7 @@ def create_app(shop: Shop, title: str = "GPU vendor") -> FastAPI:
     app.state.shop = shop
     app.include_router(api)
     app.include_router(file_routes)
+    app.include_router(documents)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _not_routed)
@@ -44,9 +47,9 @@ def create_app(shop: Shop, title: str = "GPU vendor") -> FastAPI:
 
 @api.post(
     "/quote",
-    dependencies=[Depends(authorized)],
+    dependencies=[Depends(paced), Depends(authorized)],
     response_model=QuoteAnswer | WorkQuoteAnswer,
-    responses=errors(400, 401, 404, 422, 503),
+    responses=errors(400, 401, 404, 422, 429, 503),
 )
 def quote(shop: TheShop, vendor: TheVendor, request: QuoteRequest) -> Response:
     """A binding price for one job, valid for ten minutes: for a workload, where it names one, and for no other."""
@@ -55,23 +58,26 @@ def quote(shop: TheShop, vendor: TheVendor, request: QuoteRequest) -> Response:
 
 @api.post(
     "/submit-job",
-    dependencies=[Depends(authorized)],
+    dependencies=[Depends(paced), Depends(authorized)],
     response_model=SubmitAnswer,
-    responses=errors(400, 401, 402, 404, 409, 410, 413, 422, 503),
+    responses=errors(400, 401, 402, 403, 404, 409, 410, 413, 422, 429, 503),
 )
 def submit_job(
     shop: TheShop,
     vendor: TheVendor,
     request: SubmitRequest,
     http: Request,
-    idempotency_key: Annotated[str, Header(description="16 to 128 of A-Z a-z 0-9 _ -")] = "",
+    idempotency_key: Annotated[
+        str | None,
+        Header(description="16 to 128 of A-Z a-z 0-9 _ -: each buys one job. Without one the payment's nonce is it"),
+    ] = None,
     payment_signature: Annotated[str | None, Header(description="x402 version 2, exact, EIP-3009")] = None,
 ) -> Response:
     """Buy a quoted job. The work begins once the payment is settled on chain, and only then."""
-    if not KEY.fullmatch(idempotency_key):
+    if idempotency_key is not None and not KEY.fullmatch(idempotency_key):
         raise Refusal(400, "key_malformed", f"Idempotency-Key must match {KEY.pattern}")
     if payment_signature is not None:
-        shop.conduct.receive(vendor, idempotency_key, payment_signature)
+        shop.conduct.receive(vendor, idempotency_key or "", payment_signature)
     url = str(http.url)
     try:
         answer = submit(shop, vendor, idempotency_key, request, payment_signature, url)
@@ -97,6 +103,8 @@ def job_status(
     """The state of a job, by its id or by the key that bought it. Of one with a workload: the news since `after`."""
     if bool(vendor_job_id) == bool(idempotency_key):
         raise Refusal(400, "which_job", "give either vendorJobId or idempotencyKey")
+    if idempotency_key and not KEY.fullmatch(idempotency_key):
+        raise Refusal(404, "job_unknown", f"{vendor.vendor_id} has no such job")
     job = (
         shop.database.job(vendor.vendor_id, vendor_job_id)
         if vendor_job_id

@@ -1,9 +1,10 @@
 """Who calls, and which vendor is meant: what every route of the vendor API asks first."""
 
+import math
 import secrets
 from typing import Annotated, Any
 
-from fastapi import Depends, Header
+from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from seller.api.answers import Refusal
@@ -15,12 +16,14 @@ ERRORS = {
     400: "malformed request, Idempotency-Key or PAYMENT-SIGNATURE",
     401: "the bearer token is missing or wrong",
     402: "payment required: PAYMENT-REQUIRED says how, and the body repeats it",
+    403: "the seller does not know this payer, and sells to those alone that it knows",
     404: "no such vendor, quote, job or file",
     409: "the Idempotency-Key or the authorization has bought something else, or the order is not what was quoted",
     410: "the quote has expired",
     413: "an input that is larger than any that is taken, or than it was said to be",
     416: "a range that begins behind the file's end",
     422: "the request does not fit the contract, the GPU is not offered, or inputs are missing or differ",
+    429: "too many requests of one address, or too many bytes of inputs: wait for Retry-After seconds",
     503: "outcome unknown, vendor down or store full: send the same request again after Retry-After seconds",
 }
 bearer = HTTPBearer(auto_error=False)
@@ -44,6 +47,14 @@ async def addressed(
     if vendor is None:
         raise Refusal(404, "vendor_unknown", f"x-vendor-id {x_vendor_id!r} is not a vendor here")
     return vendor
+
+
+async def paced(shop: TheShop, request: Request) -> None:
+    """Raises Refusal for an address that asks for too much before it pays."""
+    address = request.client.host if request.client else ""
+    wait_s = 0.0 if "payment-signature" in request.headers else shop.limiter.requests.take(address)
+    if wait_s:
+        raise Refusal(429, "too_many_requests", "ask less often", math.ceil(wait_s))
 
 
 TheVendor = Annotated[Vendor, Depends(addressed)]

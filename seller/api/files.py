@@ -1,5 +1,6 @@
 """The routes of the vendor API that carry files, and the one that ends a job."""
 
+import math
 import re
 from typing import Annotated
 
@@ -38,7 +39,7 @@ def input_state(shop: TheShop, vendor: TheVendor, sha256: Sha256) -> Response:
     "/job-input",
     response_model=InputTaken,
     responses={
-        **errors(400, 401, 404, 413, 422, 503),
+        **errors(400, 401, 404, 413, 422, 429, 503),
         409: {"model": InputRefusedAnswer, "description": "wrong start"},
     },
     openapi_extra={"requestBody": BINARY},
@@ -56,6 +57,7 @@ async def put_input(
     try:
         async for piece in http.stream():
             pending += piece
+            _pace_input(shop, http, len(piece))
             if len(pending) >= PIECE_BYTES:
                 position = await run_in_threadpool(store.put, sha256, size, position, bytes(pending))
                 pending.clear()
@@ -117,6 +119,12 @@ def cancel_job(shop: TheShop, vendor: TheVendor, request: CancelRequest) -> Resp
         shop.workshop.cancel(shop.database.job(job.vendor_id, job.job_id) or job)
     status = status_of(state_of(shop, shop.database.job(job.vendor_id, job.job_id) or job))
     return Answer(200, CancelAnswer(status=status).model_dump(mode="json")).to_response()
+
+
+def _pace_input(shop: Shop, http: Request, count: int) -> None:
+    wait_s = shop.limiter.input_bytes.take(http.client.host if http.client else "", count)
+    if wait_s:
+        raise Refusal(429, "too_many_bytes", "buy what you have sent, or send less", math.ceil(wait_s))
 
 
 def _source(runner: Runner, job_ids: list[str], path: str, checkpoint: str) -> tuple[str, FileEntry]:

@@ -48,6 +48,9 @@ class Names:
     key: str = "key"
 
 
+SETTINGS = Names()
+
+
 def connect(rpc_url: str) -> Web3:
     return Web3(HTTPProvider(rpc_url))
 
@@ -75,7 +78,7 @@ def account(key: str, name: str) -> Account:
         raise BadSetting(f"{name}: write a private key of 64 hexadecimal digits") from None
 
 
-def check_market(market: Market, names: Names) -> None:
+def check_market(market: Market, names: Names = SETTINGS) -> None:
     """Raises ChainError or BadSetting where no such chain answers, or the token is not on it."""
     web3 = connect(market.rpc_url)
     if not web3.is_connected():

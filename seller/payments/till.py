@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,13 +96,15 @@ class Till:
         )
         return self._server.build_payment_requirements(config)[0]
 
-    def challenge(self, offer: PaymentRequirements, url: str, error: str | None) -> PaymentRequired:
+    def challenge(
+        self, offer: PaymentRequirements, url: str, error: str | None, extensions: Mapping[str, Any]
+    ) -> PaymentRequired:
         """The body of a 402."""
         return self._server.create_payment_required_response(
             [offer],
             resource=ResourceInfo(url=url, description="one GPU job", mime_type="application/json"),
             error=error or "payment required",
-            extensions={PAYMENT_IDENTIFIER: IDENTIFIER_DECLARATION},
+            extensions={PAYMENT_IDENTIFIER: IDENTIFIER_DECLARATION, **extensions},
         )
 
     def matching(self, challenge: PaymentRequired, payment: Payment) -> PaymentRequirements | None:

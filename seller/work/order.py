@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from seller.api.answers import Refusal
-from seller.runners import Runner, RunnerError
+from seller.runners import Runner
 from seller.work.workload import WorkOrder, canonical
 
 WORKLOAD, FILES, CHECKPOINT, CANCEL = "workload", "files", "checkpoint", "cancel"
@@ -35,10 +35,8 @@ def job_order(workload: dict[str, Any], resume: dict[str, Any] | None, accepts: 
         raise Refusal(422, "workload_invalid", f"{place}: {first['msg']}") from None
     except ValueError as error:
         raise Refusal(422, "workload_invalid", f"the workload is no JSON: {error}") from None
-    try:
-        runner.check_image(work.workload.image)
-    except RunnerError as error:
-        raise Refusal(422, "image_not_offered", str(error)) from None
+    if refusal := runner.refusal(work.workload.image):
+        raise Refusal(422, "image_not_offered", refusal)
     if any(file.url for file in work.workload.inputs):
         raise Refusal(422, "url_not_offered", "inputs are not fetched here: send their content by PUT /job-input")
     if resume is not None and CHECKPOINT not in accepts:
