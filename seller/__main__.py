@@ -96,7 +96,7 @@ def _check(config: Config, arguments: argparse.Namespace) -> None:
 
     findings = check(config, os.environ)
     if arguments.json:
-        _print(json.dumps([{"check": item.name, "passed": item.passed, "words": item.words} for item in findings]))
+        _print(json.dumps([{"check": item.name, "passed": item.passed, "detail": item.detail} for item in findings]))
     else:
         _print(findings_table(findings))
     if not all(finding.passed for finding in findings):

@@ -86,13 +86,13 @@ class Dispatcher:
                     recover(self._shop, purchase)
 
     def _start_waiting(self) -> None:
-        taken = Counter(job.gpu_type for job in self._shop.database.jobs_with_work("started"))
+        busy = Counter(job.gpu_type for job in self._shop.database.jobs_with_work("started"))
         for job in self._shop.database.jobs_with_work("waiting"):
             offer = self._shop.vendors[job.vendor_id].offers.get(job.gpu_type)
-            if offer and offer.count is not None and taken[job.gpu_type] >= offer.count:
+            if offer and offer.count is not None and busy[job.gpu_type] >= offer.count:
                 continue
             with self._shop.locks.hold(job.vendor_id, job.key):
-                taken[job.gpu_type] += self._start(job)
+                busy[job.gpu_type] += self._start(job)
 
     def _start(self, waiting: Job) -> bool:
         """Whether the job has a slot now, for the caller who holds its key."""

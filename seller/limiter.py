@@ -28,12 +28,12 @@ class Bucket:
         with self._lock:
             level, at = self._levels.pop(address, (self._capacity, self._now()))
             level = min(self._capacity, level + (self._now() - at) * self._rate)
-            wanted = min(count, self._capacity)
-            enough = level >= wanted
-            self._levels[address] = (level - wanted if enough else level, self._now())
+            tokens = min(count, self._capacity)
+            enough = level >= tokens
+            self._levels[address] = (level - tokens if enough else level, self._now())
             if len(self._levels) > ADDRESSES_MAX:
                 self._levels.popitem(last=False)
-            return 0.0 if enough else (wanted - level) / self._rate
+            return 0.0 if enough else (tokens - level) / self._rate
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from seller.errors import BadSetting
 from seller.limiter import limiter
 from seller.payments.keys import read_key
 from seller.payments.market import Account, Market, address, check_market
-from seller.payments.networks import NETWORKS
+from seller.payments.networks import NETWORKS, Network
 from seller.payments.till import Till
 from seller.runners import Runner, RunnerError
 from seller.runners.process import ProcessRunner
@@ -78,28 +78,35 @@ def vendor_of(config: Config) -> Vendor:
 
 def open_market(config: Config, key: Account | None) -> Market:
     """The market. Raises BadSetting or ChainError."""
-    known = NETWORKS.get(config.network)
-    caip2 = known.caip2 if known else config.network
-    if not CAIP2.fullmatch(caip2):
-        names = ", ".join(NETWORKS)
-        raise BadSetting(f"network: write {names}, or a CAIP-2 network such as eip155:84532")
-    if not known and not (config.token and config.rpc_url):
-        raise BadSetting(f"network: {caip2} is not known by name, so write rpc_url and token too")
     if key is None and not config.facilitator_url:
         raise BadSetting(
             f"set {config.key.variable} to a key with gas to settle with, or facilitator_url to who settles for you"
         )
+    network = _network(config)
     market = Market(
-        rpc_url=config.rpc_url or (known.rpc_url if known else ""),
-        network=caip2,
-        asset=address(config.token.address if config.token else known.asset if known else "", "token.address"),
-        asset_name=config.token.name if config.token else known.asset_name if known else "",
-        asset_version=config.token.version if config.token else known.asset_version if known else "",
+        rpc_url=config.rpc_url or network.rpc_url,
+        network=network.caip2,
+        asset=address(network.asset, "token.address"),
+        asset_name=network.asset_name,
+        asset_version=network.asset_version,
         facilitator=None if config.facilitator_url else key,
         facilitator_url=config.facilitator_url or "",
     )
     check_market(market)
     return market
+
+
+def _network(config: Config) -> Network:
+    """The network that is known by its name, or the one that is described. Raises BadSetting."""
+    network = NETWORKS.get(config.network)
+    caip2, token = network.caip2 if network else config.network, config.token
+    if not CAIP2.fullmatch(caip2):
+        raise BadSetting(f"network: write {', '.join(NETWORKS)}, or a CAIP-2 network such as eip155:84532")
+    if token and (network or config.rpc_url):
+        return Network(caip2, token.address, token.name, token.version, network.rpc_url if network else "")
+    if network is None:
+        raise BadSetting(f"network: {caip2} is not known by name, so write rpc_url and token too")
+    return network
 
 
 def open_runner(config: Config, folder: Path) -> Runner:

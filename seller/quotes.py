@@ -50,10 +50,9 @@ def quote_of(shop: Shop, vendor: Vendor, request: SubmitRequest) -> Quote:
     """The quote that is submitted; for an order without one the quote that its 402 is. Raises Refusal."""
     quote_id = request.vendor_job_template_id or _direct_id(vendor, request)
     quote = shop.database.quote(quote_id)
-    known = quote is not None and quote.vendor_id == vendor.vendor_id
     if not request.vendor_job_template_id and (quote is None or quote.expires_at <= shop.clock.now()):
         return _make_quote(shop, vendor, _direct_request(request), quote_id)
-    if quote is None or not known:
+    if quote is None or quote.vendor_id != vendor.vendor_id:
         raise Refusal(404, "quote_unknown", f"{vendor.vendor_id} gave no quote {quote_id!r}")
     if quote.expires_at <= shop.clock.now():
         raise Refusal(410, "quote_expired", "the quote has expired; ask for a new one")
@@ -111,8 +110,8 @@ def _check_offered(shop: Shop, vendor: Vendor, request: QuoteRequest) -> None:
     if request.max_hours > shop.terms.max_hours:
         raise Refusal(422, "too_long", f"a job may take {shop.terms.max_hours} hours here: order less")
     if offer.count is not None and shop.terms.queue is not None:
-        taken = shop.database.open_jobs(offer.gpu)
-        if taken >= offer.count + shop.terms.queue:
+        jobs = shop.database.open_jobs(offer.gpu)
+        if jobs >= offer.count + shop.terms.queue:
             raise Refusal(503, "busy", f"every {offer.gpu} is taken, and the queue for it is full", BUSY_RETRY_S)
 
 

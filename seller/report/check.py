@@ -22,7 +22,7 @@ class Finding:
 
     name: str
     passed: bool
-    words: str
+    detail: str
 
 
 def check(config: Config, environment: Mapping[str, str]) -> list[Finding]:

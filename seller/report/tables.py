@@ -35,7 +35,7 @@ def sales_table(rows: Iterable[Sale]) -> str:
 def findings_table(findings: Iterable[Finding]) -> str:
     table = Table("check", "", "")
     for finding in findings:
-        table.add_row(finding.name, "ok" if finding.passed else "WRONG", finding.words)
+        table.add_row(finding.name, "ok" if finding.passed else "WRONG", finding.detail)
     return _text(table)
 
 
