@@ -367,7 +367,7 @@ def test_the_contract_is_the_openapi(buyer: Buyer) -> None:
     work = {"/job-input", "/job-file", "/job-cancel"}
     assert set(contract["paths"]) == {"/quote", "/submit-job", "/job-status", "/healthz", "/.well-known/x402", *work}
     answers = contract["paths"]["/submit-job"]["post"]["responses"]
-    assert set(answers) == {"200", "400", "401", "402", "404", "409", "410", "413", "422", "503"}
+    assert set(answers) == {"200", "400", "401", "402", "403", "404", "409", "410", "413", "422", "429", "503"}
     quote = contract["components"]["schemas"]["QuoteAnswer"]
     assert {"vendorJobTemplateId", "priceEstimate", "expiresAt", "payTo"} <= set(quote["properties"])
     assert buyer.http.get("/healthz").json() == {"status": "ok"}
