@@ -3,12 +3,13 @@
 import logging
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
 from seller.runners import images
 from seller.runners.base import JobOrder, Limits, RunnerError
-from seller.runners.engine import connect, failures, leftovers, remove
+from seller.runners.engine import Engine, failures, leftovers, remove, require_library
 from seller.runners.job_folder import JobFolder
 from seller.runners.local import LocalRunner
 
@@ -42,11 +43,12 @@ class ContainerRunner(LocalRunner):
         pull_s: float = 600.0,
     ) -> None:
         super().__init__(folder.absolute(), outlive, limits or Limits())
-        self._engine, self._images, self._network, self._gpus, self._pull_s = engine, images, network, gpus, pull_s
-        api = connect(engine)
+        require_library()
+        self._images, self._network, self._gpus, self._pull_s = images, network, gpus, pull_s
+        self._engine = Engine.at(engine)
         if network == "host" or network.startswith(("container:", "ns:")):
             raise RunnerError(f"runner.network is {network}: jobs would reach the seller's own ports; take none")
-        if network != NO_NETWORK and network not in {entry["Name"] for entry in api.networks()}:
+        if network != NO_NETWORK and network not in {entry["Name"] for entry in self._engine.client().networks()}:
             raise RunnerError(f"the engine at {engine} has no network {network!r}: create it, or take none")
         self._sweep()
 
@@ -65,7 +67,7 @@ class ContainerRunner(LocalRunner):
 
     def _isolation(self, order: JobOrder) -> dict[str, Any]:
         return {
-            "engine": self._engine,
+            "engine": asdict(self._engine),
             "image": images.full_name(order.image),
             "network": self._network,
             "gpuKind": self._gpus,
@@ -82,7 +84,7 @@ class ContainerRunner(LocalRunner):
 
     def _clear(self, folder: JobFolder) -> None:
         try:
-            api = connect(self._engine)
+            api = self._engine.client()
             for container, _ in leftovers(api, str(self._folder), folder.path.name):
                 remove(api, container)
         except failures() as error:  # its next start does it
@@ -90,7 +92,7 @@ class ContainerRunner(LocalRunner):
 
     def _sweep(self) -> None:
         """Removes what belongs to no job that runs: its supervisor was killed, and could not."""
-        api = connect(self._engine)
+        api = self._engine.client()
         try:
             for container, job in leftovers(api, str(self._folder)):
                 if not job or not JobFolder(self._folder / job).is_held():

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from seller.runners.engine import connect, failures
+from seller.runners.engine import Engine, failures
 from seller.runners.isolation import LOG_BYTES
 
 RETRY_S, FINISH_S = 0.5, 5.0
@@ -18,11 +18,11 @@ class LogCopy:
     The engine's own log, which holds as much, is slow to read: it is read where the engine was restarted meanwhile.
     """
 
-    def __init__(self, engine: str, container: str, log: Path) -> None:
+    def __init__(self, engine: Engine, container: str, log: Path) -> None:
         self._engine, self._id, self._log = engine, container, log
         self._written = 0
         self._is_over, self._is_whole = threading.Event(), False
-        stream = connect(engine).attach(container, stdout=True, stderr=True, stream=True)
+        stream = engine.client().attach(container, stdout=True, stderr=True, stream=True)
         self._thread = threading.Thread(target=self._follow, args=(stream,), daemon=True)
         self._thread.start()
 
@@ -32,7 +32,7 @@ class LogCopy:
         self._thread.join(FINISH_S)
         if not self._thread.is_alive() and not self._is_whole:
             with suppress(*failures()):
-                self._copy(connect(self._engine).logs(self._id, stream=True))
+                self._copy(self._engine.client().logs(self._id, stream=True))
 
     def _follow(self, stream: Iterable[bytes]) -> None:
         try:
@@ -43,12 +43,12 @@ class LogCopy:
         while not self._is_whole and not self._is_over.is_set():
             time.sleep(RETRY_S)
             with suppress(*failures()):
-                self._copy(connect(self._engine).logs(self._id, stream=True, follow=True))
+                self._copy(self._engine.client().logs(self._id, stream=True, follow=True))
                 return
 
     def _has_ended(self) -> bool:
         """Whether the output ended because the container did, and not because the engine's service did."""
-        return not connect(self._engine).inspect_container(self._id)["State"]["Running"]
+        return not self._engine.client().inspect_container(self._id)["State"]["Running"]
 
     def _copy(self, parts: Iterable[bytes]) -> None:
         """Writes what has not been written yet, and of a flood no more than is needed to see that it is too much."""

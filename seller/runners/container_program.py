@@ -13,7 +13,7 @@ from typing import Any
 from seller.runners import gpus, images
 from seller.runners.base import Limits, RunnerError
 from seller.runners.container_log import LogCopy
-from seller.runners.engine import Api, connect, failures, labels, remove
+from seller.runners.engine import Api, Engine, failures, labels, remove
 from seller.runners.isolation import LOG_BYTES, STOP_S, program
 from seller.runners.job_folder import JobFolder, write_whole
 from seller.runners.processes import descendants
@@ -35,7 +35,8 @@ class ContainerIsolation:
 
     def __init__(self, folder: JobFolder, order: Mapping[str, Any], limits: Limits) -> None:
         self._folder, self._order, self._limits = folder, order, limits
-        self._api = connect(order["engine"])
+        self._engine = Engine(**order["engine"])
+        self._api = self._engine.client()
         self._image: dict[str, Any] = {}
 
     def prepare(self, reason_to_end: Callable[[], str]) -> str:
@@ -56,7 +57,7 @@ class ContainerIsolation:
         argv = [*(WITH_SECRETS if secrets else []), *program(command)]
         container = self._create(argv, stdin=bool(secrets))
         try:
-            log = LogCopy(self._order["engine"], container, self._folder.log)
+            log = LogCopy(self._engine, container, self._folder.log)
             if secrets:
                 self._start_with(container, secrets)
             else:
@@ -66,10 +67,10 @@ class ContainerIsolation:
             words = str(getattr(error, "explanation", None) or error)
             if not any(hint in words.lower() for hint in NO_SUCH_COMMAND):
                 raise RunnerError(words[:500]) from error
-            with self._folder.log.open("a") as log:
-                log.write(f"{words[:1000]}\n")
+            with self._folder.log.open("a") as file:
+                file.write(f"{words[:1000]}\n")
             raise RunnerError(f"there is no such command in the image: {argv[0][:200]!r}") from error
-        return ContainerProgram(self._order["engine"], container, log, self._limits)
+        return ContainerProgram(self._engine, container, log, self._limits)
 
     def _create(self, argv: Sequence[str], stdin: bool = False) -> str:
         """A container that may do nothing; its id."""
@@ -135,7 +136,7 @@ class ContainerIsolation:
         if name.startswith(images.LOCAL):
             return f"the image {name} is no longer on the seller's machine"
         outcome: list[str] = []
-        puller = threading.Thread(target=_pull, args=(self._order["engine"], name, outcome), daemon=True)
+        puller = threading.Thread(target=_pull, args=(self._engine, name, outcome), daemon=True)
         puller.start()
         give_up = time.monotonic() + self._order["pullS"]
         while puller.is_alive():
@@ -165,9 +166,9 @@ class ContainerIsolation:
 class ContainerProgram:
     """A container that runs, until it is removed. The engine may be restarted meanwhile."""
 
-    def __init__(self, engine: str, container: str, log: LogCopy, limits: Limits) -> None:
+    def __init__(self, engine: Engine, container: str, log: LogCopy, limits: Limits) -> None:
         self._engine, self._id, self._log, self._limits = engine, container, log, limits
-        self._api = connect(engine)
+        self._api = engine.client()
         self._ended = threading.Event()
         self._code: int | None = None
         threading.Thread(target=self._await_end, daemon=True).start()
@@ -210,7 +211,7 @@ class ContainerProgram:
 
         while not self._ended.is_set():
             try:
-                self._code = int(connect(self._engine).wait(self._id, timeout=None)["StatusCode"])
+                self._code = int(self._engine.client().wait(self._id, timeout=None)["StatusCode"])
                 self._ended.set()
             except NotFound:
                 self._ended.set()
@@ -228,10 +229,10 @@ def _is_here(api: Api, name: str) -> bool:
     return True
 
 
-def _pull(engine: str, name: str, outcome: list[str]) -> None:
+def _pull(engine: Engine, name: str, outcome: list[str]) -> None:
     """Pulls an image; outcome: "" or why not. In a thread, for the engine may take for ever."""
     try:
-        api = connect(engine, answer_s=None)
+        api = engine.client(answer_s=None)
         for news in api.pull(name, stream=True, decode=True):
             if "error" in news:
                 outcome.append(f"the image {name} could not be pulled: {str(news['error'])[:500]}")

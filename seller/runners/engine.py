@@ -1,7 +1,9 @@
 """The container engine: any that answers Docker's API on a socket, such as Docker's own and Podman's."""
 
 from contextlib import suppress
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, Self, TypeAlias
 
 from seller.runners.base import RunnerError
 from seller.runners.job_folder import JobFolder
@@ -13,20 +15,39 @@ FOLDER_LABEL, JOB_LABEL = "gpuagent.jobs", "gpuagent.job"
 MISSING = "jobs run in containers by the package docker, which is not here: pip install 'gpuagent[seller]'"
 
 
-def connect(engine: str, answer_s: float | None = ANSWER_S) -> Api:
-    """A client of its own, for one thread. Raises RunnerError where there is no engine."""
-    try:
-        import docker  # of the extra `seller`
-        from docker.errors import DockerException
-    except ImportError as error:
-        raise RunnerError(MISSING) from error
-    try:
-        return docker.APIClient(base_url=engine, version="auto", timeout=answer_s)
-    except DockerException as error:
-        raise RunnerError(
-            f"no container engine answers at {engine}: start it, as with `systemctl start podman.socket` "
-            f"or `podman system service --time=0 {engine}` ({str(error)[:300]})"
-        ) from error
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """An engine's address, and the version of the API that it speaks: to ask for that costs more than to run a job."""
+
+    url: str
+    version: str
+
+    @classmethod
+    def at(cls, url: str) -> Self:
+        """The engine that answers there. Raises RunnerError."""
+        try:
+            return cls(url, str(_client(url, "auto", ANSWER_S).api_version))
+        except failures() as error:
+            raise RunnerError(
+                f"no container engine answers at {url}: start it, as with `systemctl start podman.socket` "
+                f"or `podman system service --time=0 {url}` ({str(error)[:300]})"
+            ) from error
+
+    def client(self, answer_s: float | None = ANSWER_S) -> Api:
+        """A client of its own, for one thread."""
+        return _client(self.url, self.version, answer_s)
+
+
+def _client(url: str, version: str, answer_s: float | None) -> Api:
+    import docker  # of the extra `seller`
+
+    return docker.APIClient(base_url=url, version=version, timeout=answer_s)
+
+
+def require_library() -> None:
+    """Raises RunnerError where the package is missing."""
+    if not find_spec("docker"):
+        raise RunnerError(MISSING)
 
 
 def failures() -> tuple[type[Exception], ...]:

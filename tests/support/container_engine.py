@@ -1,4 +1,4 @@
-"""A Podman of the tests' own: its socket, its store and its one image, of a static busybox alone, end with the block."""
+"""A Podman of the tests' own: its socket, store and one image, of a static busybox alone, end with it."""
 
 import io
 import os
@@ -13,15 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from seller.runners.engine import connect, failures, remove
+from seller.runners.engine import Api, Engine, failures, remove
 from tests.support.eventually import eventually
 
 START_S, END_S = 30.0, 20
+API = "1.41"
 IMAGE = "localhost/busybox:latest"
 INSTALL = "containers are tested with podman: apt-get install podman runc busybox-static (make does it for root)"
 APPLETS = """
     sh ash ls cat echo id ps kill sleep env grep head tail tr cut dd wc mkdir ln mkfifo mknod nc wget chmod touch setsid
-    nohup yes seq printf sed test true false rm mv df mount ip cp find nice sort stat date mkdir od su trap truncate usleep
+    nohup yes seq printf sed test true false rm mv df mount ip cp find nice sort stat date mkdir od su trap truncate
+    usleep pwd env
 """
 CONTAINERS_CONF = """
 [containers]
@@ -42,7 +44,7 @@ runroot = "{folder}/run"
 
 
 @dataclass
-class Engine:
+class OwnEngine:
     """A podman service. url: of its socket. digest: of the image."""
 
     folder: Path
@@ -53,8 +55,12 @@ class Engine:
         return f"unix://{self.folder}/engine.sock"
 
     @property
+    def client(self) -> Api:
+        return Engine(self.url, API).client()
+
+    @property
     def digest(self) -> str:
-        digests: list[str] = connect(self.url).inspect_image(IMAGE)["RepoDigests"]
+        digests: list[str] = self.client.inspect_image(IMAGE)["RepoDigests"]
         return digests[0].partition("@")[2]
 
     def start(self) -> None:
@@ -79,7 +85,7 @@ class Engine:
 
     @property
     def containers(self) -> list[str]:
-        return [entry["Id"] for entry in connect(self.url).containers(all=True)]
+        return [entry["Id"] for entry in self.client.containers(all=True)]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -91,14 +97,14 @@ class Engine:
 
     def _answers(self) -> bool:
         try:
-            connect(self.url).ping()
+            self.client.ping()
         except failures():
             return False
         return True
 
 
 @contextmanager
-def running_engine() -> Iterator[Engine]:
+def running_engine() -> Iterator[OwnEngine]:
     missing = [name for name in ("podman", "runc", "busybox") if not shutil.which(name)]
     if missing:
         pytest.fail(f"{', '.join(missing)} not on PATH: {INSTALL}")
@@ -106,14 +112,14 @@ def running_engine() -> Iterator[Engine]:
         folder = Path(path)
         (folder / "containers.conf").write_text(CONTAINERS_CONF.format(folder=folder))
         (folder / "storage.conf").write_text(STORAGE_CONF.format(folder=folder))
-        engine = Engine(folder)
+        engine = OwnEngine(folder)
         engine.start()
         try:
-            connect(engine.url).import_image_from_data(_root(), repository=IMAGE.partition(":")[0], tag="latest")
+            engine.client.import_image_from_data(_root(), repository=IMAGE.partition(":")[0], tag="latest")
             yield engine
         finally:
             for container in engine.containers:
-                remove(connect(engine.url), container)
+                remove(engine.client, container)
             engine.kill()
 
 
