@@ -85,6 +85,15 @@ def of(name: str, root: Path = ROOT, own: Path = OWN) -> Cgroup:
     return Cgroup({key: path for key, path in _places(name, root, own)[0].items() if path.is_dir()})
 
 
+def of_process(process: int, root: Path = ROOT) -> Cgroup:
+    """The group that a process is in, as an engine has made it: for its memory alone. Raises OSError."""
+    for line in Path(f"/proc/{process}/cgroup").read_text().splitlines():
+        _, names, path = line.split(":", 2)
+        if "memory" in names.split(",") or (not names and (root / "cgroup.controllers").exists()):
+            return Cgroup({"memory": root / names / path.lstrip("/")})
+    return Cgroup({})
+
+
 def _places(name: str, root: Path, own: Path) -> tuple[dict[str, Path], bool]:
     """Where the group is, by controller, and whether that is version 2."""
     try:

@@ -48,8 +48,11 @@ class ContainerRunner(LocalRunner):
         self._engine = Engine.at(engine)
         if network == "host" or network.startswith(("container:", "ns:")):
             raise RunnerError(f"runner.network is {network}: jobs would reach the seller's own ports; take none")
-        if network != NO_NETWORK and network not in {entry["Name"] for entry in self._engine.client().networks()}:
-            raise RunnerError(f"the engine at {engine} has no network {network!r}: create it, or take none")
+        if network != NO_NETWORK:
+            with self._engine.client() as api:
+                names = {entry["Name"] for entry in api.networks()}
+            if network not in names:
+                raise RunnerError(f"the engine at {engine} has no network {network!r}: create it, or take none")
         self._sweep()
 
     @property
@@ -84,19 +87,19 @@ class ContainerRunner(LocalRunner):
 
     def _clear(self, folder: JobFolder) -> None:
         try:
-            api = self._engine.client()
-            for container, _ in leftovers(api, str(self._folder), folder.path.name):
-                remove(api, container)
+            with self._engine.client() as api:
+                for container, _ in leftovers(api, str(self._folder), folder.path.name):
+                    remove(api, container)
         except failures() as error:  # its next start does it
             logger.warning("containers of %s may be left behind: %s", folder.path.name, error)
 
     def _sweep(self) -> None:
         """Removes what belongs to no job that runs: its supervisor was killed, and could not."""
-        api = self._engine.client()
         try:
-            for container, job in leftovers(api, str(self._folder)):
-                if not job or not JobFolder(self._folder / job).is_held():
-                    remove(api, container)
+            with self._engine.client() as api:
+                for container, job in leftovers(api, str(self._folder)):
+                    if not job or not JobFolder(self._folder / job).is_held():
+                        remove(api, container)
         except failures() as error:
             raise RunnerError(f"containers that earlier jobs left behind cannot be removed: {error}") from error
 

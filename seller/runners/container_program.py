@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from seller.runners import gpus, images
+from seller.runners import cgroup, gpus, images
 from seller.runners.base import Limits, RunnerError
 from seller.runners.container_log import LogCopy
 from seller.runners.engine import Api, Engine, failures, labels, remove
@@ -24,6 +24,7 @@ GONE_S = 15.0
 """Of an engine that does not answer, after which a job is given up that is to end."""
 KILLED = 137
 FROM_OUTSIDE = "it was killed from outside, or it used more than its memory ({0})"
+OUT_OF_MEMORY = "it used more than its memory ({0})"
 NO_SUCH_COMMAND = ("not found", "no such file", "permission denied")
 TMPFS = f"rw,nosuid,nodev,size={TMP_BYTES},mode=1777"
 WITH_SECRETS = ["/bin/sh", "-c", 'eval "$(cat)"; exec "$@" < /dev/null', "sh"]
@@ -171,6 +172,7 @@ class ContainerProgram:
         self._api = engine.client()
         self._ended = threading.Event()
         self._code: int | None = None
+        self._group = self._own_group()
         threading.Thread(target=self._await_end, daemon=True).start()
 
     def wait(self, seconds: float) -> bool:
@@ -185,7 +187,8 @@ class ContainerProgram:
         return []
 
     def problem(self) -> str:
-        return ""  # the engine bounds memory and processes
+        """The engine bounds memory and processes; of a child that was killed for its memory it says nothing."""
+        return OUT_OF_MEMORY.format(self._memory) if self._group.memory_kills() else ""
 
     def end(self) -> None:
         give_up = time.monotonic() + STOP_S + GONE_S
@@ -202,9 +205,19 @@ class ContainerProgram:
         if self._code is None:
             return None, "its container was removed from outside"
         if self._code == KILLED:
-            bound = f"{self._limits.memory / 10**6:.0f} MB" if self._limits.memory else "all there is"
-            return None, FROM_OUTSIDE.format(bound)
+            return None, FROM_OUTSIDE.format(self._memory)
         return self._code, ""
+
+    @property
+    def _memory(self) -> str:
+        return f"{self._limits.memory / 10**6:.0f} MB" if self._limits.memory else "all there is"
+
+    def _own_group(self) -> cgroup.Cgroup:
+        """Of the first process; without files where that has ended, or is on another machine."""
+        processes = self.processes()
+        with suppress(OSError):
+            return cgroup.of_process(processes[0]) if processes else cgroup.Cgroup({})
+        return cgroup.Cgroup({})
 
     def _await_end(self) -> None:
         from docker.errors import NotFound

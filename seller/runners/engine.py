@@ -26,7 +26,8 @@ class Engine:
     def at(cls, url: str) -> Self:
         """The engine that answers there. Raises RunnerError."""
         try:
-            return cls(url, str(_client(url, "auto", ANSWER_S).api_version))
+            with _client(url, "auto", ANSWER_S) as api:
+                return cls(url, str(api.api_version))
         except failures() as error:
             raise RunnerError(
                 f"no container engine answers at {url}: start it, as with `systemctl start podman.socket` "

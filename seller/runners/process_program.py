@@ -81,7 +81,7 @@ class ProcessProgram:
         if self._group.memory_kills() or (
             memory and not self._group.bounds("memory") and resident_bytes(self.processes()) > memory
         ):
-            return f"it used more than {memory / 10**6:.0f} MB of memory"
+            return f"it used more than its memory ({memory / 10**6:.0f} MB)"
         if pids and not self._group.bounds("pids") and len(self.processes()) > pids:
             return f"it ran more than {pids} processes"
         return ""

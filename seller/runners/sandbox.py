@@ -20,6 +20,17 @@ TRIAL_S = 10.0
 TMP_BYTES = 256 * 2**20
 FILE_BYTES = 8 * 2**30
 PROCESSES, OPEN_FILES = 256, 512
+SETTINGS = (
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+    "/proc/irq",
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/acpi",
+    "/proc/scsi",
+    "/proc/pressure",
+)
+HIDDEN = ("/proc/kcore", "/proc/kmsg", "/proc/keys", "/proc/timer_list", "/proc/mtrr", "/proc/sched_debug")
 
 
 def require_sandbox() -> None:
@@ -58,17 +69,20 @@ def sandboxed(argv: Sequence[str], arguments: int) -> list[str]:
 @contextmanager
 def sealed(work: Path, resume: Path | None, env: Mapping[str, str]) -> Iterator[int]:
     """The descriptor of bubblewrap's arguments: mounts and environment, for a command line is everyone's to read."""
+    # The job of a seller that is root is the owner of the kernel's settings, with no capability: it could write them.
+    settings = [part for path in SETTINGS for part in ("--ro-bind-try", path, path)]
+    hidden = [part for path in HIDDEN if Path(path).exists() for part in ("--ro-bind", "/dev/null", path)]
     mounts = [
         *("--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/lib", "/lib"),
         *("--symlink", "usr/lib64", "/lib64", "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"),
-        *("--proc", "/proc", "--dev", "/dev"),
+        *("--proc", "/proc", *settings, *hidden, "--dev", "/dev"),
         *("--size", str(TMP_BYTES), "--tmpfs", "/tmp", "--size", str(TMP_BYTES), "--tmpfs", "/dev/shm"),  # noqa: S108
         *("--size", str(TMP_BYTES), "--tmpfs", "/home", "--dir", HOME),
         # After those, which would hide a Python that lies below one of them.
         *(part for folder in python_folders() for part in ("--ro-bind", folder, folder)),
         *("--bind", str(work), WORK),
         *(("--ro-bind", str(resume), RESUME) if resume else ()),
-        *("--chdir", WORK, "--remount-ro", "/"),
+        *("--chdir", WORK, "--remount-ro", "/dev", "--remount-ro", "/"),
     ]
     apart = ["--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session"]
     nobody = ["--cap-drop", "ALL", "--uid", "65534", "--gid", "65534", "--hostname", "job"]

@@ -18,19 +18,20 @@ LOOKS = {
     """,
     "rights": """
         grep -E '^(Uid|Cap|NoNewPrivs)' /proc/self/status
-        cp "$(command -v busybox)" b; chmod 4755 b; ./b id -u; ./b su -c id
+        cp "$(command -v busybox)" busybox; chmod 4755 busybox; ./busybox id -u; ./busybox su -c id
     """,
     "system": """
         for file in /bin/x /usr/x /etc/x /x /dev/x /sys/x /proc/sys/kernel/core_pattern /proc/sysrq-trigger \\
-            /sys/kernel/uevent_helper /proc/sys/kernel/hostname /sys/fs/cgroup/memory/release_agent /proc/1/oom_score_adj
-        do (echo "|/job/b" > $file) && echo wrote $file; done
+            /sys/kernel/uevent_helper /proc/sys/kernel/hostname /sys/fs/cgroup/memory/release_agent /proc/irq/default_smp_affinity
+        do (: >> $file) && echo opened $file; done; find /proc -type f -writable 2>/dev/null | grep -v '^/proc/[0-9]' 
         busybox mount -t tmpfs none /mnt && echo mounted; busybox mount -o remount,rw / && echo remounted
         mknod disk b 8 0 && echo made a device; head -c 1 /dev/mem && echo read memory
         busybox unshare -r true && echo made a namespace; busybox chroot / true && echo changed root
         ls /dev | tr '\\n' ' '
     """,
     "processes": """
-        ls /proc | grep -c '^[0-9]'; kill -9 "$SELLER"; kill -STOP "$SELLER"; cat /proc/"$SELLER"/maps /proc/"$SELLER"/mem
+        ls /proc | grep -c '^[0-9]'
+        kill -9 "$SELLER"; kill -STOP "$SELLER"; cat /proc/"$SELLER"/maps /proc/"$SELLER"/mem
         cat /proc/*/comm | sort | uniq | tr '\\n' ' '
     """,
 }
@@ -38,7 +39,7 @@ LOOKS = {
 
 
 def looking() -> str:
-    return "exec 2>&1\n" + "\n".join(f"echo '== {name}'\n{script}" for name, script in LOOKS.items())
+    return "exec 2>&1\n" + "\n".join(f"echo; echo '== {name}'\n{script}" for name, script in LOOKS.items())
 
 
 WAIT = "trap 'exit 0' TERM; sleep 77.1 & wait"

@@ -54,13 +54,15 @@ class OwnEngine:
     def url(self) -> str:
         return f"unix://{self.folder}/engine.sock"
 
-    @property
-    def client(self) -> Api:
-        return Engine(self.url, API).client()
+    @contextmanager
+    def client(self) -> Iterator[Api]:
+        with Engine(self.url, API).client() as api:
+            yield api
 
     @property
     def digest(self) -> str:
-        digests: list[str] = self.client.inspect_image(IMAGE)["RepoDigests"]
+        with self.client() as api:
+            digests: list[str] = api.inspect_image(IMAGE)["RepoDigests"]
         return digests[0].partition("@")[2]
 
     def start(self) -> None:
@@ -85,7 +87,8 @@ class OwnEngine:
 
     @property
     def containers(self) -> list[str]:
-        return [entry["Id"] for entry in self.client.containers(all=True)]
+        with self.client() as api:
+            return [entry["Id"] for entry in api.containers(all=True)]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -97,7 +100,8 @@ class OwnEngine:
 
     def _answers(self) -> bool:
         try:
-            self.client.ping()
+            with self.client() as api:
+                api.ping()
         except failures():
             return False
         return True
@@ -115,11 +119,13 @@ def running_engine() -> Iterator[OwnEngine]:
         engine = OwnEngine(folder)
         engine.start()
         try:
-            engine.client.import_image_from_data(_root(), repository=IMAGE.partition(":")[0], tag="latest")
+            with engine.client() as api:
+                api.import_image_from_data(_root(), repository=IMAGE.partition(":")[0], tag="latest")
             yield engine
         finally:
-            for container in engine.containers:
-                remove(engine.client, container)
+            with engine.client() as api:
+                for container in engine.containers:
+                    remove(api, container)
             engine.kill()
 
 

@@ -20,7 +20,7 @@ LIMITS = Limits(memory=64 * MEGABYTE, cpus=1.0, pids=40, disk=40 * MEGABYTE, fil
 ROOMY = Limits(memory=256 * MEGABYTE, pids=40, files=0)
 SELLER_VARIABLE = "SELLER_PRIVATE_KEY"
 BOMBS = {
-    "forks": {"script": attacks.FORKS, "duration_s": 3.0},
+    "forks": {"script": attacks.FORKS, "duration_s": 2.0},
     "memory": {"script": attacks.MEMORY},
     "allocation": {"script": attacks.ALLOCATION},
     "disk": {"script": attacks.DISK},
@@ -64,7 +64,7 @@ def looks(cell: Cell) -> dict[str, list[str]]:
         if line.startswith("== "):
             name = line.removeprefix("== ")
             sights[name] = []
-        else:
+        elif line:
             sights[name].append(line)
     assert list(sights) == list(attacks.LOOKS)
     assert cell.runner.state("neighbour").phase == "running", "no other job came to harm"
@@ -77,7 +77,7 @@ def looks(cell: Cell) -> dict[str, list[str]]:
 def test_files_of_the_host(looks: dict[str, list[str]], cell: Cell, safety_note: SafetyNote) -> None:
     seen = "\n".join(looks["files"])
     assert SECRET not in seen
-    assert "root:" not in seen, "no line of /etc/shadow"
+    assert not [line for line in looks["files"] if line.startswith("root:")], "no line of /etc/shadow"
     assert "durationS" not in seen, "nor of an order"
     assert not [line for line in looks["files"] if line.startswith("/") and "No such" not in line and ":" not in line]
     assert not (cell.work("looks") / "stolen").exists()
@@ -137,7 +137,7 @@ def test_rights(looks: dict[str, list[str]], cell: Cell, safety_note: SafetyNote
 @pytest.mark.safety("a job changes nothing of the system: no file, mount, device, kernel setting, namespace")
 def test_system(looks: dict[str, list[str]], safety_note: SafetyNote) -> None:
     seen = "\n".join(looks["system"])
-    for deed in ("wrote", "mounted", "remounted", "made a device", "read memory", "changed root"):
+    for deed in ("opened", "mounted", "remounted", "made a device", "read memory", "changed root"):
         assert deed not in seen.replace("not mounted", ""), deed
     devices = set(looks["system"][-1].split())
     assert not {name for name in devices if name.startswith(("sd", "vd", "nvme", "mem", "kmsg", "kvm", "fuse", "loop"))}
@@ -285,5 +285,5 @@ def test_variables_for_the_loader(cell: Cell, safety_note: SafetyNote) -> None:
     for confiner in ("bwrap", "prlimit", "podman", "conmon", "runc"):
         assert not [trace for trace in traces if f"/{confiner}" in trace], confiner
     if cell.kind == "process":
-        assert [trace for trace in traces if "/bin/ls" in trace or "/ls" in trace], "inside they work"
+        assert [trace for trace in traces if "program: /bin/sh" in trace], "inside they work"
     safety_note("programs that got the variables: those inside; of the confining ones none")
