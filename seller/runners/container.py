@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from seller.runners import images
 from seller.runners.base import JobOrder, Limits, RunnerError
-from seller.runners.engine import Engine, failures, leftovers, remove, require_library
+from seller.runners.engine import Engine, failures, leftovers, remove
 from seller.runners.job_folder import JobFolder
 from seller.runners.local import LocalRunner
 
@@ -43,7 +43,6 @@ class ContainerRunner(LocalRunner):
         pull_s: float = 600.0,
     ) -> None:
         super().__init__(folder.absolute(), outlive, limits or Limits())
-        require_library()
         self._images, self._network, self._gpus, self._pull_s = images, network, gpus, pull_s
         self._engine = Engine.at(engine)
         if network == "host" or network.startswith(("container:", "ns:")):

@@ -1,5 +1,6 @@
 """The container engine: any that answers Docker's API on a socket, such as Docker's own and Podman's."""
 
+import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -11,6 +12,7 @@ from seller.runners.job_folder import JobFolder
 Api: TypeAlias = Any
 """docker.APIClient, which has no types."""
 ANSWER_S = 20.0
+UNIX = "unix://"
 FOLDER_LABEL, JOB_LABEL = "gpuagent.jobs", "gpuagent.job"
 MISSING = "jobs run in containers by the package docker, which is not here: pip install 'gpuagent[seller]'"
 
@@ -25,7 +27,9 @@ class Engine:
     @classmethod
     def at(cls, url: str) -> Self:
         """The engine that answers there. Raises RunnerError."""
+        require_library()
         try:
+            _knock(url)
             with _client(url, "auto", ANSWER_S) as api:
                 return cls(url, str(api.api_version))
         except failures() as error:
@@ -43,6 +47,14 @@ def _client(url: str, version: str, answer_s: float | None) -> Api:
     import docker  # of the extra `seller`
 
     return docker.APIClient(base_url=url, version=version, timeout=answer_s)
+
+
+def _knock(url: str) -> None:
+    """Raises OSError where nobody listens on a socket file: the library would leave a socket open."""
+    if url.startswith(UNIX):
+        with socket.socket(socket.AF_UNIX) as knock:
+            knock.settimeout(ANSWER_S)
+            knock.connect(url.removeprefix(UNIX))
 
 
 def require_library() -> None:

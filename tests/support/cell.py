@@ -108,4 +108,5 @@ def open_cell(kind: str, folder: Path, engine: OwnEngine | None, limits: Limits)
             yield cell
         finally:
             for job_id in cell.jobs:
-                runner.forget(job_id)
+                if runner.state(job_id).phase != "ended":
+                    runner.forget(job_id)

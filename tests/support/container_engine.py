@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from seller.runners.engine import Api, Engine, failures, remove
+from seller.runners.base import RunnerError
+from seller.runners.engine import Api, Engine, remove
 from tests.support.eventually import eventually
 
 START_S, END_S = 30.0, 20
@@ -100,9 +101,8 @@ class OwnEngine:
 
     def _answers(self) -> bool:
         try:
-            with self.client() as api:
-                api.ping()
-        except failures():
+            Engine.at(self.url)
+        except RunnerError:
             return False
         return True
 

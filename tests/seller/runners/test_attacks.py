@@ -3,13 +3,13 @@
 import os
 import stat
 from collections.abc import Iterator
+from typing import Any
 
 import psutil
 import pytest
 
 from seller.runners import Limits
 from seller.runners.keeper import CHECKPOINT_FILES
-from seller.runners.local import NODE_LOST
 from tests.conftest import SafetyNote
 from tests.support import attacks_on_sellers as attacks
 from tests.support.cell import KINDS, MEGABYTE, SECRET, Cell, open_cell, processes
@@ -17,20 +17,20 @@ from tests.support.container_engine import OwnEngine
 from tests.support.eventually import eventually
 
 LIMITS = Limits(memory=64 * MEGABYTE, cpus=1.0, pids=40, disk=40 * MEGABYTE, files=1_200, outputs=5 * MEGABYTE)
-ROOMY = Limits(memory=256 * MEGABYTE, pids=40, files=0)
 SELLER_VARIABLE = "SELLER_PRIVATE_KEY"
-BOMBS = {
+BOMBS: dict[str, dict[str, Any]] = {
     "forks": {"script": attacks.FORKS, "duration_s": 2.0},
     "memory": {"script": attacks.MEMORY},
-    "allocation": {"script": attacks.ALLOCATION},
     "disk": {"script": attacks.DISK},
     "unlinked": {"script": attacks.UNLINKED},
-    "memory files": {"script": attacks.MEMORY_FILES, "limits": Limits(memory=2000 * MEGABYTE, disk=MEGABYTE)},
     "many files": {"script": attacks.MANY_FILES},
-    "deep": {"script": attacks.DEEP},
     "log": {"script": attacks.LOG},
-    "outputs": {"script": attacks.OUTPUTS, "outputs": ["large", *(f"o{i}" for i in range(999))]},
-    "checkpoint": {"script": attacks.CHECKPOINT, "checkpoint": "c", "limits": ROOMY},
+    "manifest": {
+        "script": attacks.MANIFEST,
+        "outputs": ["large", *(f"o{i}" for i in range(999))],
+        "checkpoint": "c",
+        "limits": Limits(pids=40, outputs=5 * MEGABYTE),
+    },
     "survivors": {"script": attacks.SURVIVORS, "duration_s": 1.0},
 }
 
@@ -47,14 +47,14 @@ def cell(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def bombs(cell: Cell) -> Cell:
     """All at once, as many a seller's day."""
     for name, options in BOMBS.items():
-        cell.start(name, options["script"], **{key: value for key, value in options.items() if key != "script"})  # type: ignore[arg-type]
+        cell.start(name, **options)
     return cell
 
 
 @pytest.fixture(scope="module")
 def looks(cell: Cell) -> dict[str, list[str]]:
     """What a job saw, by what it was looking for."""
-    cell.start("neighbour", attacks.WAIT)
+    cell.start("neighbour", attacks.WAIT, env=attacks.LOADER)
     cell.start("looks", attacks.looking())
     state = cell.ended("looks")
     assert state.reason == "", state
@@ -67,6 +67,7 @@ def looks(cell: Cell) -> dict[str, list[str]]:
         elif line:
             sights[name].append(line)
     assert list(sights) == list(attacks.LOOKS)
+    assert "lives" in sights["processes"], "kill -9 -1 takes all but the one that kills"
     assert cell.runner.state("neighbour").phase == "running", "no other job came to harm"
     return sights
 
@@ -79,7 +80,7 @@ def test_files_of_the_host(looks: dict[str, list[str]], cell: Cell, safety_note:
     assert SECRET not in seen
     assert not [line for line in looks["files"] if line.startswith("root:")], "no line of /etc/shadow"
     assert "durationS" not in seen, "nor of an order"
-    assert not [line for line in looks["files"] if line.startswith("/") and "No such" not in line and ":" not in line]
+    assert not [line for line in looks["files"] if line.startswith("/") and ":" not in line], "nothing by these names"
     assert not (cell.work("looks") / "stolen").exists()
     assert not (cell.work("looks") / "hard").exists()
     failures = sum("No such file" in line or "can't" in line or "denied" in line for line in looks["files"])
@@ -126,7 +127,7 @@ def test_rights(looks: dict[str, list[str]], cell: Cell, safety_note: SafetyNote
     assert fields["NoNewPrivs"].strip() == "1"
     assert set(fields["Uid"].split()) == {"65534"}
     ids = [line for line in looks["rights"] if line.isdigit()]
-    assert ids == ["65534"], "after chmod 4755"
+    assert ids == ["65534"], looks["rights"]
     assert "uid=0" not in "\n".join(looks["rights"])
     assert stat.S_IMODE((cell.folder / "jobs").stat().st_mode) == 0o700, "what it left is out of others' reach"
     safety_note(
@@ -147,13 +148,10 @@ def test_system(looks: dict[str, list[str]], safety_note: SafetyNote) -> None:
 @pytest.mark.safety("a job sees no process but its own: it can neither signal nor trace its seller")
 def test_processes_of_the_host(looks: dict[str, list[str]], cell: Cell, safety_note: SafetyNote) -> None:
     assert int(looks["processes"][0]) < 8
-    names = set(looks["processes"][-1].split())
+    names = set(looks["processes"][-2].split())
     assert not names & {"python", "python3", "conmon", "podman", "systemd", "init"}
-    cell.start("suicide", attacks.SUICIDE)
-    state = cell.ended("suicide")
-    assert state.reason != NODE_LOST, "its supervisor lives"
-    assert cell.runner.state("neighbour").phase == "running"
     assert psutil.Process(os.getpid()).status() != psutil.STATUS_STOPPED
+    assert cell.job_folder("neighbour").is_held(), "its supervisor lives"
     safety_note(f"processes in its sight: {', '.join(sorted(names))}; kill -9 -1 ended its own alone")
 
 
@@ -168,20 +166,19 @@ def test_a_fork_bomb(bombs: Cell, safety_note: SafetyNote) -> None:
     assert words or state.reason
 
 
-@pytest.mark.safety("a job that takes memory without end is ended in words, whether by one process or by many")
+@pytest.mark.safety(
+    "a job that takes more memory than it was sold is ended in words, though each of its processes takes less"
+)
 def test_memory(bombs: Cell, safety_note: SafetyNote) -> None:
-    state = bombs.ended("allocation")
-    assert state.exit_code is None
-    assert "memory" in state.reason
-    many = bombs.ended("memory")
-    assert many.exit_code is None or "Killed" in "\n".join(bombs.log("memory"))
-    safety_note(f"exit code {state.exit_code}: {state.reason}")
+    state = bombs.ended("memory")
+    assert (state.exit_code, state.reason) == (None, "it used more than its memory (64 MB)")
+    safety_note(f"eight processes of 24 MB: {state.reason}")
 
 
-@pytest.mark.safety("a job that fills the disk is ended in words: by a file, by one without a name, by many, by depth")
+@pytest.mark.safety("a job that fills the disk is ended in words: by a file, by one without a name, by many")
 def test_disk(bombs: Cell, safety_note: SafetyNote) -> None:
     reasons = {}
-    for name, words in (("disk", "MB of disk"), ("unlinked", "MB of disk"), ("many files", "files"), ("deep", "deep")):
+    for name, words in (("disk", "MB of disk"), ("unlinked", "MB of disk"), ("many files", "files")):
         state = bombs.ended(name)
         assert state.exit_code is None
         assert words in state.reason, (name, state)
@@ -190,12 +187,11 @@ def test_disk(bombs: Cell, safety_note: SafetyNote) -> None:
 
 
 @pytest.mark.safety("a job that fills files in memory, such as /tmp and /dev/shm, comes to their end")
-def test_files_in_memory(bombs: Cell, safety_note: SafetyNote) -> None:
-    state = bombs.ended("memory files")
-    assert state.reason == ""
-    lines = bombs.log("memory files")
+def test_files_in_memory(looks: dict[str, list[str]], safety_note: SafetyNote) -> None:
+    lines = looks["memory files"]
     assert not [line for line in lines if line.startswith("all in")]
-    safety_note("no space left on device, in each of them, at 268 MB or before")
+    assert len([line for line in lines if "No space left" in line]) >= 2, "/tmp and /dev/shm at least"
+    safety_note("400 MB in any of /tmp, /dev/shm, /var/tmp, /run, /home: no space left on device, or no such folder")
 
 
 @pytest.mark.safety("a job that floods its log is ended in words, and the log is bounded")
@@ -209,12 +205,10 @@ def test_log(bombs: Cell, safety_note: SafetyNote) -> None:
 
 @pytest.mark.safety("outputs and checkpoints without end are not listed: the job's state says so")
 def test_manifest(bombs: Cell, safety_note: SafetyNote) -> None:
-    state = bombs.ended("outputs")
+    state = bombs.ended("manifest")
     assert state.exit_code is None
     assert "its outputs are 6 MB" in state.reason
-    checkpoint = bombs.ended("checkpoint")
-    assert (checkpoint.exit_code, checkpoint.reason) == (0, "")
-    assert bombs.runner.checkpoint("checkpoint") is None
+    assert bombs.runner.checkpoint("manifest") is None
     safety_note(f"{state.reason}; a checkpoint of more than {CHECKPOINT_FILES} files was not kept")
 
 
@@ -243,15 +237,12 @@ def test_links(cell: Cell, safety_note: SafetyNote) -> None:
         "metrics.jsonl",
     ]
     cell.start("links", attacks.LINKS, outputs=outputs, checkpoint="c")
-    cell.start("linked folder", attacks.LINKS, outputs=outputs, checkpoint="linked")
     assert cell.ended("links").exit_code is not None
     assert [entry.path for entry in cell.runner.files("links")] == ["good"]
     checkpoint = cell.runner.checkpoint("links")
     assert checkpoint
     assert {entry.path for entry in checkpoint.files} == {"w", "progress.json"}
     assert cell.runner.metrics("links", 0) == ([], 0)
-    cell.ended("linked folder")
-    assert cell.runner.checkpoint("linked folder") is None
     kept = [path for path in cell.job_folder("links").path.rglob("*") if path.is_file() and not path.is_symlink()]
     assert not [path for path in kept if SECRET.encode() in path.read_bytes()]
     safety_note("delivered: the plain file alone; in the checkpoint: its two plain files; of the key not a byte")
@@ -275,15 +266,10 @@ def test_metrics(cell: Cell, safety_note: SafetyNote) -> None:
 
 
 @pytest.mark.safety("variables of a job that steer the loader (LD_PRELOAD) are set inside, not for what confines it")
-def test_variables_for_the_loader(cell: Cell, safety_note: SafetyNote) -> None:
-    """LD_DEBUG has each dynamic program that gets it say so into the job's folder: outside, as LD_PRELOAD would run."""
-    cell.start(
-        "loader", attacks.LOADER, env={"LD_DEBUG": "files", "LD_DEBUG_OUTPUT": "./trace", "LD_PRELOAD": "./e.so"}
-    )
-    cell.ended("loader")
-    traces = [path.read_text() for path in cell.work("loader").glob("trace.*")]
+def test_variables_for_the_loader(looks: dict[str, list[str]], cell: Cell, safety_note: SafetyNote) -> None:
+    traces = [path.read_text() for path in cell.work("neighbour").glob("trace.*")]
     for confiner in ("bwrap", "prlimit", "podman", "conmon", "runc"):
         assert not [trace for trace in traces if f"/{confiner}" in trace], confiner
-    if cell.kind == "process":
+    if cell.kind == "process":  # the container's programs are static
         assert [trace for trace in traces if "program: /bin/sh" in trace], "inside they work"
     safety_note("programs that got the variables: those inside; of the confining ones none")
