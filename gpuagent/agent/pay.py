@@ -27,9 +27,22 @@ from gpuagent.core.events import (
     PaymentUnwanted,
     PaymentVoided,
 )
-from gpuagent.core.model import Authorization, Authorized, Cause, Reserved, Run, RunStatus, Settlement, Terms, Vendor
+from gpuagent.core.model import (
+    NO_ACCESS,
+    TIMEOUT_MAX_S,
+    Authorization,
+    Authorized,
+    Cause,
+    Reserved,
+    Run,
+    RunStatus,
+    Settlement,
+    Settles,
+    Terms,
+    Vendor,
+)
 from gpuagent.core.ports import Open, Outcome, Ports, Void
-from gpuagent.core.terms import agreed, nonce, record_problem
+from gpuagent.core.terms import agreed, declined, life_s, nonce, record_problem, timeout_max_s
 from gpuagent.core.text import clean
 from gpuagent.core.transitions import find_job
 from gpuagent.errors import (
@@ -73,14 +86,17 @@ def authorize(run: Run, job_id: str, ports: Ports) -> Event | None:
     check_unspent(run, ports)
     try:
         challenge = ports.vendor_api.challenge(vendor, job)
-        terms = agreed(challenge, job.quote, vendor, ports.wallet.token)
-        authorization = _authorization(job, vendor, terms, ports)
+        longest = timeout_max_s(vendor, rules.authorization_max_s)
+        terms = agreed(challenge, job.quote, vendor, ports.wallet.token, longest)
+        authorization = _authorization(job, vendor, terms, rules, ports)
     except VendorTokenMissing:
         raise  # our own slip, not the vendor's failure
     except VendorError as error:
         return JobDropped(job_id, str(error))
     identifier = job_id if challenge.wants_identifier else ""
-    return PaymentAuthorized(job_id, authorization, ports.wallet.sign(authorization, terms, identifier))
+    others = declined(challenge, terms, job.quote, vendor, ports.wallet.token)
+    header = ports.wallet.sign(authorization, terms, identifier)
+    return PaymentAuthorized(job_id, authorization, header, others)
 
 
 def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
@@ -93,13 +109,14 @@ def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
     if not isinstance(job, Authorized):
         raise IllegalTransition(f"{job} is not authorized")
     outcome = ports.chain.outcome(job.authorization)
-    reply, vendor_job_id = "", job.vendor_job_id
+    reply, vendor_job_id, access = "", job.vendor_job_id, NO_ACCESS
     if _may_send(outcome, job.authorization, ports):
         vendor = find_vendor(job.quote.vendor_id, ports)
         if not _is_wanted(run, job, vendor, ports):
             return _cancel(job, ports)
         try:
-            vendor_job_id = ports.vendor_api.submit(vendor, job) or vendor_job_id
+            answer = ports.vendor_api.submit(vendor, job)
+            vendor_job_id, access = answer.vendor_job_id or vendor_job_id, answer.access
             reply = f"job {vendor_job_id or 'not named'}"
         except VendorTokenMissing:
             raise  # our own slip: the vendor was not asked
@@ -108,19 +125,20 @@ def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
         outcome = ports.chain.outcome(job.authorization)
     match outcome:
         case Settlement():
-            return PaymentSettled(job_id, outcome, ports.clock.now(), vendor_job_id)
+            return PaymentSettled(job_id, outcome, ports.clock.now(), vendor_job_id, access)
         case Void(reason):
             return PaymentVoided(job_id, reason)
         case Open():
-            news = PaymentUnresolved(job_id, reply, vendor_job_id)
-            return news if reply and reply != job.last_reply else None
+            is_news = reply != job.last_reply or access not in (NO_ACCESS, job.access)
+            return PaymentUnresolved(job_id, reply, vendor_job_id, access) if reply and is_news else None
 
 
-def _authorization(job: Reserved, vendor: Vendor, terms: Terms, ports: Ports) -> Authorization:
+def _authorization(job: Reserved, vendor: Vendor, terms: Terms, rules: policy.Policy, ports: Ports) -> Authorization:
     wallet, quote = ports.wallet, job.quote
     head = ports.chain.head(wallet.address)
     check_balance(quote, head, ports)
-    life_s = min(ports.pace.authorization_s, terms.max_timeout_s)
+    life = life_s(vendor, terms, rules.authorization_max_s, ports.pace.authorization_s)
+    expiry = head.time + life
     authorization = Authorization(
         payer=wallet.address,
         payee=vendor.pay_to,
@@ -128,9 +146,11 @@ def _authorization(job: Reserved, vendor: Vendor, terms: Terms, ports: Ports) ->
         network=wallet.token.network,
         asset=wallet.token.address,
         nonce=nonce(wallet.token, wallet.address, job.job_id),
-        # On the chain's clock, which alone decides; not past the quote, or we would pay a price that lapsed.
-        valid_before=min(head.time + life_s, int(quote.expires_at)),
+        # On the chain's clock, which alone decides; not past the quote, or we would pay a price that lapsed. Where the
+        # work comes first, the price is agreed by sending the order in time, and the payment follows it.
+        valid_before=expiry if vendor.settles is Settles.AFTER else min(expiry, int(quote.expires_at)),
         from_block=max(0, head.number - REORG_MARGIN),
+        life_s=max(life, TIMEOUT_MAX_S),
     )
     check_lifetime(authorization, head, vendor, ports)
     return authorization

@@ -4,8 +4,9 @@ from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
-from gpuagent.core.file_rules import FILE_RULES
+from gpuagent.core.model import Settles
 from gpuagent.core.policy import LIMITS
+from gpuagent.core.rules import RULES
 
 ZERO = 0
 _MONEY = {"bsonType": "decimal", "minimum": ZERO}
@@ -17,7 +18,7 @@ _HASH = {"bsonType": "string", "pattern": "^0x[0-9a-fA-F]{64}$"}
 _COUNT = {"bsonType": ["int", "long"], "minimum": 0}
 
 
-def _one_of(*values: str) -> dict[str, Any]:
+def _one_of(*values: str | int) -> dict[str, Any]:
     return {"enum": list(values)}
 
 
@@ -119,12 +120,17 @@ VENDORS = _schema(
         "enabled": {"bsonType": "bool"},
         "trusted": {"bsonType": "bool"},
         "createdAt": _DATE,
+        "protocol": _TEXT,
+        "x402Version": _one_of(1, 2),
+        "settles": _one_of(*Settles),
+        "maxAuthorizationSeconds": _COUNT,
+        "proven": {"bsonType": "bool"},
     },
-    "trusted",
+    *("trusted", "protocol", "x402Version", "settles", "maxAuthorizationSeconds", "proven"),
 )
 
 _LIMIT = {"bsonType": ["decimal", "null"], "minimum": ZERO}
-_FILE_RULE = {"bsonType": ["long", "int", "string", "null"], "minimum": 1}
+_RULE = {"bsonType": ["long", "int", "string", "null"], "minimum": 1}
 POLICIES = _schema(
     {
         "version": _COUNT,
@@ -133,13 +139,13 @@ POLICIES = _schema(
         "approvalSeconds": {"bsonType": ["double", "int"]},
         "tagTotals": {"bsonType": "array"},
         "halts": {"bsonType": "array"},
-        **{rule.key: _FILE_RULE for rule in FILE_RULES},
+        **{rule.key: _RULE for rule in RULES},
         "by": {"bsonType": "string", "minLength": 1},
         "why": _TEXT,
         "at": _DATE,
     },
     *(limit.key for limit in LIMITS if limit.optional),
-    *(rule.key for rule in FILE_RULES),
+    *(rule.key for rule in RULES),
 )
 
 VALIDATORS: dict[str, dict[str, Any]] = {
