@@ -16,6 +16,7 @@ from gpuagent.agent.guard import (
     policy_problem,
 )
 from gpuagent.agent.market import find_vendor
+from gpuagent.agent.postpone import postponed
 from gpuagent.agent.suitable import unsuitable
 from gpuagent.core import policy
 from gpuagent.core.events import (
@@ -34,6 +35,8 @@ from gpuagent.core.text import clean
 from gpuagent.core.transitions import find_job
 from gpuagent.errors import (
     ChainError,
+    FileMissing,
+    FileStoreError,
     IllegalTransition,
     Refused,
     VendorError,
@@ -50,7 +53,8 @@ def authorize(run: Run, job_id: str, ports: Ports) -> Event | None:
     """Fetch the 402, match it against the quote and the vendor's record, fix the terms and sign them.
 
     A reservation that the policy forbids by now, that was not approved in time, or whose vendor has been disabled or
-    given another payee, is dropped before that; None for one that an approver may still answer. Raises Refused,
+    given another payee, is dropped before that; None for one that an approver may still answer. Put off while the file
+    store does not work. Raises Refused,
     StaleRun, VendorTokenMissing, ChainError, ChainMismatch and WalletError, with no signature that left the agent.
     """
     job = find_job(run, job_id)
@@ -77,6 +81,10 @@ def authorize(run: Run, job_id: str, ports: Ports) -> Event | None:
         authorization = _authorization(job, vendor, terms, ports)
     except VendorTokenMissing:
         raise  # our own slip, not the vendor's failure
+    except FileMissing as error:
+        return JobDropped(job_id, f"{error}: it was to be sent", Cause.UNNEEDED)
+    except FileStoreError as error:
+        return postponed(job, error)
     except VendorError as error:
         return JobDropped(job_id, str(error))
     identifier = job_id if challenge.wants_identifier else ""

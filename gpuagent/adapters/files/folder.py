@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gpuagent.adapters.files.digests import RunningDigests
 from gpuagent.core.content import check_content
-from gpuagent.errors import FileAltered, FileMissing, StoreError
+from gpuagent.errors import FileAltered, FileMissing, FileStoreError
 
 READ = 256 * 1024
 """Bytes read at a time."""
@@ -203,4 +203,4 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(f"the file store did not do it: {error.strerror}: {error.filename}") from error
+        raise FileStoreError(f"the file store did not do it: {error.strerror}: {error.filename}") from error

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from gpuagent.adapters.files.parts import in_parts
 from gpuagent.core.content import check_content
 from gpuagent.core.text import clean, is_web_url
-from gpuagent.errors import ConfigError, FileAltered, FileMissing, StoreError
+from gpuagent.errors import ConfigError, FileAltered, FileMissing, FileStoreError
 
 PART = 8 * 2**20
 """Bytes. S3 takes parts of 5 MiB or more, but for the last, and 10,000 of them: files up to 80 GiB."""
@@ -277,6 +277,8 @@ def _explained(sha256: str = "") -> Iterator[None]:
             raise _AnotherWasFirst from error
         if _code(error) in _MISSING:
             raise FileMissing(f"the file store has no file {sha256}") from error
-        raise StoreError(f"the file store did not do it: {clean(str(error), 200)}") from error
+        raise FileStoreError(f"the file store did not do it: {clean(str(error), 200)}") from error
     except BotoCoreError as error:
-        raise StoreError(f"the file store did not do it ({type(error).__name__}): {clean(str(error), 200)}") from error
+        raise FileStoreError(
+            f"the file store did not do it ({type(error).__name__}): {clean(str(error), 200)}"
+        ) from error

@@ -57,12 +57,13 @@ def job_document(run: Run, job: Job) -> Document:
         **_work_fields(work),
     }
     if isinstance(job, Reserved):
-        document |= {"delivered": job.delivered}
+        delivery_from = date(job.delivery_from) if job.delivery_from else None
+        document |= {"delivered": job.delivered, "postponed": job.postponed, "deliveryFrom": delivery_from}
     match job:
         case Reserved(approval=Approval() as approval):  # stays in the document, as evidence
             document |= {"approval": _approval_document(approval)}
         case Settled():
-            document |= {"settledAt": date(job.settlement.at), **files_fields(job)}
+            document |= {"settledAt": date(job.settlement.at), "postponed": job.postponed, **files_fields(job)}
         case Voided():
             document |= {"errorMessage": job.reason, "cause": job.cause.value}
     return document
@@ -153,7 +154,8 @@ def job_from(document: Document, payment: Document | None) -> Job:
     job_id, quote, at = str(document["_id"]), _quote_from(document), seconds(document["createdAt"])
     if document["state"] == "reserved":
         approval, delivered = _approval_from(document.get("approval")), document.get("delivered", False)
-        return Reserved(job_id, quote, at, approval, delivered)
+        delivery_from = _time(document, "deliveryFrom") or 0.0
+        return Reserved(job_id, quote, at, approval, delivered, document.get("postponed", ""), delivery_from)
     if document["state"] == "voided":
         authorization = authorization_from(payment) if payment else None
         header = payment["header"] if payment else ""
@@ -165,8 +167,8 @@ def job_from(document: Document, payment: Document | None) -> Job:
         answers = (payment["lastReply"], payment["namedJob"], payment["cancellation"])
         return Authorized(job_id, quote, at, authorization, header, *answers)
     settlement = Settlement(payment["x402TxId"], payment["blockNumber"], int(seconds(payment["settledAt"])))
-    files, checkpoint = files_from(document)
-    return Settled(job_id, quote, at, authorization, header, settlement, _work_from(document), files, checkpoint)
+    kept, work = (*files_from(document), document.get("postponed", "")), _work_from(document)
+    return Settled(job_id, quote, at, authorization, header, settlement, work, *kept)
 
 
 def _approval_from(document: Document | None) -> Approval | None:
