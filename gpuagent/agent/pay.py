@@ -6,6 +6,8 @@ answers is ignored but for its job id, and the chain is asked again. Only a fina
 EIP-3009: https://eips.ethereum.org/EIPS/eip-3009. x402 v2, scheme exact: https://github.com/coinbase/x402.
 """
 
+import hashlib
+
 from gpuagent.agent.guard import (
     check_balance,
     check_clocks,
@@ -47,6 +49,7 @@ from gpuagent.errors import (
 REORG_MARGIN = 64
 """Blocks before the newest one from which a settlement is looked for."""
 PROBLEM_MAX = 300
+NO_CONTENT = hashlib.sha256(b"").hexdigest()
 
 
 def authorize(run: Run, job_id: str, ports: Ports) -> Event | None:
@@ -76,6 +79,8 @@ def authorize(run: Run, job_id: str, ports: Ports) -> Event | None:
         return JobDropped(job_id, problem, Cause.POLICY)
     check_unspent(run, ports)
     try:
+        if run.workload:
+            ports.files.size(NO_CONTENT)  # nothing is bought whose files could not be kept
         challenge = ports.vendor_api.challenge(vendor, job)
         terms = agreed(challenge, job.quote, vendor, ports.wallet.token)
         authorization = _authorization(job, vendor, terms, ports)

@@ -101,8 +101,9 @@ def test_other_steps_of_the_tick_go_on() -> None:
         sold.extend({job.name} - {*sold})
         return works(job) if job.name == sold[0] else report(progress=0.5, logs=("a line",) * job.asked)
 
-    world = PostponedWorld(a=Seller(works_then_trains))
+    world = PostponedWorld(a=Seller(works_then_trains, reading=[VendorError("answered 502")]))
     world.run = replace(world.run, jobs_open_max=2)
+    world.ticks(1)
     world.files.outage = OUTAGE
     world.ticks(30)
     first, second = world.run.jobs
@@ -115,7 +116,8 @@ def test_other_steps_of_the_tick_go_on() -> None:
 
 
 def test_a_checkpoint_is_kept_once_the_store_is_back() -> None:
-    world = PostponedWorld(a=Seller(lost_after(0.5)), b=Seller())
+    world = PostponedWorld(a=Seller(lost_after(0.5), reading=[VendorError("answered 502")]), b=Seller())
+    tick(world.run.run_id, world.ports)
     world.files.outage = OUTAGE
     world.ticks(8)  # the machine is lost meanwhile
     assert work_of(only_job(world), Collecting)
@@ -171,14 +173,33 @@ def test_a_vendor_is_not_blamed_for_an_order_that_we_could_not_read() -> None:
     assert_bought_once(world)
 
 
-def test_a_payment_that_could_not_be_sent_expires_and_speaks_against_no_vendor() -> None:
+@pytest.mark.safety("nothing is signed for work whose files the agent could not keep")
+def test_nothing_is_bought_whose_files_could_not_be_kept() -> None:
     world = PostponedWorld(a=Seller(), b=Seller())
-    world.inline = world.files.put(b"small")
-    world.files.outage = OUTAGE
+    world.fails_for(LONG_S, ticks=50)
+    job = only_job(world)
+    assert isinstance(job, Reserved)
+    assert job.postponed
+    assert world.spent == 0
+    assert len(world.notes("postponed")) == 1
+    assert_bought_once(world)
+
+
+def test_a_payment_that_cannot_be_sent_speaks_against_no_vendor() -> None:
+    """The file store fails between the signature and the order that it pays for."""
+
+    class Failing(PatientSellers):
+        def submit(self, vendor: Vendor, job: Authorized | Settled) -> str:
+            if self._world.at < 1_002:
+                raise FileStoreError(OUTAGE)
+            return super().submit(vendor, job)
+
+    world = PostponedWorld(a=Seller(), b=Seller())
+    world.ports = replace(world.ports, vendor_api=Failing(world))
     with pytest.raises(FileStoreError, match="No space left"):
         world.ticks(1)
     assert isinstance(only_job(world), Authorized)
-    world.files.outage = ""
+    world.at += 2
     assert_bought_once(world)
 
 

@@ -11,13 +11,13 @@ PART = 64 * 1024
 class MemoryFiles:
     """The port FileStore. contents: by a SHA-256, which may be another's. uploads: what came of those that go on.
 
-    outage: why every call of a tick fails, "" while the store works.
+    outage: why every call of a tick fails, "" while the store works. neighbours: other databases with files here.
     """
 
     def __init__(self, contents: Mapping[str, bytes] | None = None) -> None:
         self.contents = dict(contents or {})
         self.uploads: dict[str, bytes] = {}
-        self.outage = ""
+        self.outage, self.neighbours = "", tuple[str, ...]()
 
     def _check(self) -> None:
         if self.outage:
@@ -30,6 +30,7 @@ class MemoryFiles:
         return sha256
 
     def size(self, sha256: str) -> int | None:
+        self._check()
         content = self.contents.get(sha256)
         return None if content is None else len(content)
 
@@ -66,6 +67,9 @@ class MemoryFiles:
 
     def delete(self, sha256: str, before: float | None = None) -> int:
         return len(self.contents.pop(sha256, b""))
+
+    def others(self) -> tuple[str, ...]:
+        return self.neighbours
 
     def older(self, before: float) -> Iterator[tuple[str, int]]:
         """All files: nothing here has a time."""

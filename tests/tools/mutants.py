@@ -1842,6 +1842,27 @@ MUTANTS = (
         "tests/safety/test_work_bounds.py -k completed_at_once",
     ),
     Mutant(
+        "a sweep deletes what another database keeps in the same store",
+        "gpuagent/agent/retention.py",
+        "    if others := files.others():",
+        "    if False and (others := files.others()):",
+        "tests/agent/test_retention.py -k share",
+    ),
+    Mutant(
+        "a database keeps files in a store and leaves no mark there",
+        "gpuagent/adapters/files/marks.py",
+        "            if self._owner and not self._is_left:",
+        "            if False and self._owner and not self._is_left:",
+        "tests/adapters/files/test_stores.py -k share",
+    ),
+    Mutant(
+        "work is bought whose files the agent cannot keep",
+        "gpuagent/agent/pay.py",
+        "        if run.workload:\n            ports.files.size(NO_CONTENT)",
+        "        if False and run.workload:\n            ports.files.size(NO_CONTENT)",
+        "tests/agent/test_postpone.py -k could_not_be_kept",
+    ),
+    Mutant(
         "a vendor is left for the time in which our own file store could take nothing",
         "gpuagent/core/transitions.py",
         'work=replace(work, hindered_since=None, problem=""))\n    return replace(job, postponed=problem)',

@@ -112,6 +112,10 @@ class GridFsStore:
             self._chunks.delete_many({"files_id": file["_id"]})
         return int(file["length"])
 
+    def others(self) -> tuple[str, ...]:
+        """None: the files are in the database that records them."""
+        return ()
+
     def older(self, before: float) -> Iterator[tuple[str, int]]:
         with _explained():
             match = {"uploadDate": {"$lt": _date(before)}, "filename": {"$regex": "^[0-9a-f]{64}$"}}

@@ -1,7 +1,8 @@
 """Files in a bucket of S3, or of any service that speaks its protocol.
 
 An upload is a row of pieces under `incoming/`, each with the byte it begins at, so that another process can go on with
-it, and once it is finished the proof of that; a file lies under `files/` and its SHA-256. The protocol: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html.
+it, and once it is finished the proof of that; a file lies under `files/` and its SHA-256, and under `databases/` what
+marks.py says. The protocol: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html.
 """
 
 import hashlib
@@ -12,8 +13,10 @@ from typing import Any, NamedTuple
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
+from botocore.exceptions import ConnectionError as Unreachable
 
+from gpuagent.adapters.files.marks import MARKS, Marks, Owner
 from gpuagent.adapters.files.parts import in_parts
 from gpuagent.core.content import check_content
 from gpuagent.core.text import clean, is_web_url
@@ -22,7 +25,7 @@ from gpuagent.errors import ConfigError, FileAltered, FileMissing, FileStoreErro
 PART = 8 * 2**20
 """Bytes. S3 takes parts of 5 MiB or more, but for the last, and 10,000 of them: files up to 80 GiB."""
 READ = 256 * 1024
-TIMEOUT_S = 20
+TIMEOUT_S, SERVER_ERROR = 20, 500
 PROOF = "proven"
 """What the name of the object begins with that says which file an upload has brought."""
 _MISSING = {"404", "NoSuchKey", "NotFound"}
@@ -32,13 +35,20 @@ _TAKEN = {"412", "PreconditionFailed", "ConditionalRequestConflict"}
 class S3Store:
     """The port FileStore on a bucket. Safe to share between threads."""
 
-    def __init__(self, bucket: str, prefix: str = "", environ: Mapping[str, str] | None = None) -> None:
-        """environ: AWS's own variables, and AWS_ENDPOINT_URL_S3 for another service. Raises ConfigError."""
+    def __init__(
+        self, bucket: str, prefix: str = "", environ: Mapping[str, str] | None = None, owner: Owner | None = None
+    ) -> None:
+        """environ: AWS's own variables, and AWS_ENDPOINT_URL_S3 for another service.
+
+        A service that does not answer is opened all the same: what needs it then says so, and the rest goes on. Raises
+        ConfigError.
+        """
         environ = environ or {}
         endpoint = environ.get("AWS_ENDPOINT_URL_S3", "")
         if endpoint and not is_web_url(endpoint):
             raise ConfigError("AWS_ENDPOINT_URL_S3 is no URL of a service: write one like https://host")
         self._bucket, self._prefix = bucket, f"{prefix.strip('/')}/".lstrip("/")
+        self._marks = Marks(owner, self._write_mark, self._read_marks)
         try:
             self._client = boto3.client(
                 "s3",
@@ -60,6 +70,8 @@ class S3Store:
             )
             raise ConfigError(f"FILE_STORE=s3://{bucket} needs credentials: {problem}") from error
         except (BotoCoreError, ClientError, ValueError) as error:
+            if _is_away(error):
+                return
             raise ConfigError(f"FILE_STORE=s3://{bucket} cannot be used: {clean(str(error), 200)}") from error
 
     def close(self) -> None:
@@ -79,6 +91,7 @@ class S3Store:
         return state.proof[1] if state.proof else sum(size for _, size in state.pieces)
 
     def extend(self, upload: str, start: int, parts: Iterable[bytes], size: int) -> int:
+        self._marks.leave()
         if proof := self._state(upload).proof:
             return proof[1]
         received = start
@@ -141,9 +154,13 @@ class S3Store:
             entries = [entry for entry in self._objects(f"{self._prefix}files/") if entry["LastModified"] < moment]
         yield from ((entry["Key"].rpartition("/")[2], int(entry["Size"])) for entry in entries)
 
+    def others(self) -> tuple[str, ...]:
+        return self._marks.others()
+
     def sweep(self, before: float, *, dry_run: bool = False) -> int:
         moment, freed = datetime.fromtimestamp(before, UTC), 0
         if not dry_run:
+            self._marks.leave()
             self._abort_old(moment)
         uploads: dict[str, list[dict[str, Any]]] = {}
         with _explained():
@@ -172,6 +189,15 @@ class S3Store:
                     "get_object", Params={"Bucket": self._bucket, "Key": self._file(sha256)}, ExpiresIn=seconds
                 )
             )
+
+    def _write_mark(self, name: str, content: bytes) -> None:
+        with _explained():
+            self._client.put_object(Bucket=self._bucket, Key=f"{self._prefix}{MARKS}/{name}", Body=content)
+
+    def _read_marks(self) -> Iterator[tuple[str, bytes]]:
+        with _explained():
+            keys = [entry["Key"] for entry in self._objects(f"{self._prefix}{MARKS}/")]
+        yield from ((key.rpartition("/")[2], b"".join(self._content(key, 0, key))) for key in keys)
 
     def _file(self, sha256: str) -> str:
         return f"{self._prefix}files/{sha256}"
@@ -262,6 +288,13 @@ class _Upload(NamedTuple):
 
 class _AnotherWasFirst(Exception):
     """Another tick has written this piece."""
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether the service did not answer, or only that it is not well, which may pass."""
+    if isinstance(error, ClientError):
+        return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) >= SERVER_ERROR
+    return isinstance(error, Unreachable | HTTPClientError)
 
 
 def _code(error: ClientError) -> str:
