@@ -15,7 +15,7 @@ from io import FileIO
 from pathlib import Path
 
 from gpuagent.adapters.files.digests import RunningDigests
-from gpuagent.adapters.files.marks import MARKS, Marks, Owner
+from gpuagent.adapters.files.marks import MARKS, Owner, StoreMarks
 from gpuagent.core.content import check_content
 from gpuagent.errors import FileAltered, FileMissing, FileStoreError
 
@@ -29,7 +29,7 @@ class FolderStore:
     def __init__(self, folder: Path, now: Callable[[], float] = time.time, owner: Owner | None = None) -> None:
         self._incoming, self._files, self._now = folder / "incoming", folder / "files", now
         self._databases, self._digests = folder / MARKS, RunningDigests()
-        self._marks = Marks(owner, self._write_mark, self._read_marks)
+        self._marks = StoreMarks(owner, self._write_mark, self._read_marks)
         with _explained():
             for path in (folder, self._incoming, self._files):
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)

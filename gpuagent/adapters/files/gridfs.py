@@ -21,8 +21,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from gpuagent.adapters.files.digests import RunningDigests
-from gpuagent.adapters.files.parts import in_parts
-from gpuagent.core.content import check_content
+from gpuagent.core.content import check_content, in_parts
 from gpuagent.core.text import clean
 from gpuagent.errors import FileAltered, FileMissing, FileStoreError
 

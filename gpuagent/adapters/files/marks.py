@@ -15,7 +15,7 @@ Owner = Callable[[], tuple[str, str]]
 """Asks the database that a store is opened for: the id that it has made for itself, and its name, for users."""
 
 
-class Marks:
+class StoreMarks:
     """The marks in one store. owner: None for a store without a database, which leaves none.
 
     write: keeps a mark by its name, and leaves one that is there. read: the names and contents of all.

@@ -16,9 +16,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
 from botocore.exceptions import ConnectionError as Unreachable
 
-from gpuagent.adapters.files.marks import MARKS, Marks, Owner
-from gpuagent.adapters.files.parts import in_parts
-from gpuagent.core.content import check_content
+from gpuagent.adapters.files.marks import MARKS, Owner, StoreMarks
+from gpuagent.core.content import check_content, in_parts
 from gpuagent.core.text import clean, is_web_url
 from gpuagent.errors import ConfigError, FileAltered, FileMissing, FileStoreError
 
@@ -26,6 +25,8 @@ PART = 8 * 2**20
 """Bytes. S3 takes parts of 5 MiB or more, but for the last, and 10,000 of them: files up to 80 GiB."""
 READ = 256 * 1024
 TIMEOUT_S, SERVER_ERROR = 20, 500
+CONNECT_S = 5
+"""A service that is away holds up a tick for no longer, twice."""
 PROOF = "proven"
 """What the name of the object begins with that says which file an upload has brought."""
 _MISSING = {"404", "NoSuchKey", "NotFound"}
@@ -48,7 +49,7 @@ class S3Store:
         if endpoint and not is_web_url(endpoint):
             raise ConfigError("AWS_ENDPOINT_URL_S3 is no URL of a service: write one like https://host")
         self._bucket, self._prefix = bucket, f"{prefix.strip('/')}/".lstrip("/")
-        self._marks = Marks(owner, self._write_mark, self._read_marks)
+        self._marks = StoreMarks(owner, self._write_mark, self._read_marks)
         try:
             self._client = boto3.client(
                 "s3",
@@ -58,7 +59,7 @@ class S3Store:
                 aws_secret_access_key=environ.get("AWS_SECRET_ACCESS_KEY") or None,
                 aws_session_token=environ.get("AWS_SESSION_TOKEN") or None,
                 config=Config(
-                    connect_timeout=TIMEOUT_S,
+                    connect_timeout=CONNECT_S,
                     read_timeout=TIMEOUT_S,
                     retries={"total_max_attempts": 2, "mode": "standard"},
                 ),
