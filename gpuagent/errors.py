@@ -24,7 +24,8 @@ GpuAgentError
 ├── StaleRun             another tick saved this run first: load it again
 ├── DuplicateVendorJob   a vendor named a job id that already belongs to another job
 ├── StoreError           MongoDB did not do what was asked; what it wrote is unknown: load again
-│   ├── FileMissing      a file's content is not in the file store
+│   ├── FileStoreError   the file store did not do what was asked: MongoDB may be well
+│   │   └── FileMissing      a file's content is not in it
 │   └── ChangesLost      the changes since a token are not kept any more: read everything anew
 ├── ChainError           the chain did not answer: money stays as it is
 │   ├── SearchUnfinished a settlement is there, and not found yet: ask again
@@ -141,7 +142,11 @@ class StoreError(GpuAgentError):
     """MongoDB did not do what was asked. Load the run again before anything else."""
 
 
-class FileMissing(StoreError):
+class FileStoreError(StoreError):
+    """The file store did not do what was asked. It is the agent's own, and no vendor is to blame."""
+
+
+class FileMissing(FileStoreError):
     """The file store has no file with this SHA-256."""
 
 

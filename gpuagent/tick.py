@@ -37,7 +37,16 @@ from gpuagent.core.observations import observations_of
 from gpuagent.core.ports import Ports
 from gpuagent.core.transitions import apply, next_steps
 from gpuagent.core.work import Failed, JobEnding
-from gpuagent.errors import ChainError, DuplicateVendorJob, PolicyRefused, Refused, StaleRun, VendorError, WalletError
+from gpuagent.errors import (
+    ChainError,
+    DuplicateVendorJob,
+    FileStoreError,
+    PolicyRefused,
+    Refused,
+    StaleRun,
+    VendorError,
+    WalletError,
+)
 
 STEPS_MAX = 200
 """More steps than one tick of an honest run can make; a bound for the dishonest ones."""
@@ -110,7 +119,7 @@ def _advance(run: Run, asking: _Asking, ports: Ports) -> tuple[Run, bool]:
             run = _save(run, event, ports)  # pure, then one transaction
         except StaleRun:
             return ports.store.load(run.run_id), True
-        except (Refused, ChainError, VendorError, WalletError) as error:
+        except (Refused, ChainError, VendorError, WalletError, FileStoreError) as error:
             problem = problem or error
         else:
             moved = moved or not isinstance(event, WORLDLY)

@@ -151,6 +151,9 @@ def open_files(settings: "Settings", database: Database) -> "Iterator[FileStore]
     """
     from gpuagent.settings import Bucket
 
+    def owner() -> tuple[str, str]:
+        return database.holdings.identity(), database.name
+
     place = settings.file_store
     if isinstance(place, Bucket):
         try:
@@ -158,13 +161,13 @@ def open_files(settings: "Settings", database: Database) -> "Iterator[FileStore]
         except ImportError as error:
             problem = f"FILE_STORE=s3://{place.name} needs an extra: pip install 'gpuagent[s3]'"
             raise ConfigError(problem) from error
-        with closing(S3Store(place.name, place.prefix, settings.environ)) as files:
+        with closing(S3Store(place.name, place.prefix, settings.environ, owner)) as files:
             yield files
     elif place:
         from gpuagent.adapters.files.folder import FolderStore
 
         try:
-            folder = FolderStore(place)
+            folder = FolderStore(place, owner=owner)
         except StoreError as error:
             raise ConfigError(f"FILE_STORE=file://{place} cannot be used: {error}") from error
         yield folder

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from gpuagent.agent.market import find_vendor
+from gpuagent.agent.postpone import PROBLEM_MAX, postponed
 from gpuagent.agent.share import Share, new_share
 from gpuagent.core.events import (
     CheckpointKept,
@@ -15,6 +16,7 @@ from gpuagent.core.events import (
     Event,
     FilesKept,
     JobFinished,
+    StepTakenUp,
 )
 from gpuagent.core.model import Run, Settled
 from gpuagent.core.orders import secret_names
@@ -37,29 +39,40 @@ from gpuagent.core.work import (
 from gpuagent.core.workload import PROGRESS, from_canonical
 from gpuagent.errors import (
     FileAltered,
+    FileStoreError,
     IllegalTransition,
     VendorError,
     VendorTokenMissing,
 )
 
 PROGRESS_MAX = 64 * 1024
-PROBLEM_MAX = 300
 
 
 def collect(run: Run, job_id: str, ports: Ports) -> Event | None:
     """A share of the files: of the checkpoint that is offered, or of the outputs once the work is over.
 
-    None where nothing is whole yet. Raises StoreError, VendorTokenMissing.
+    None where nothing is whole yet. Put off while the file store does not work. Raises VendorTokenMissing.
     """
     job = find_job(run, job_id)
     if not isinstance(job, Settled) or not isinstance(job.work, Underway | Collecting):
         raise IllegalTransition(f"{job} has no files to collect")
-    fetch = _Fetch(job, ports)
-    if job.work.offer:
-        return _collect_checkpoint(job, job.work.offer, fetch, ports)
-    if isinstance(job.work, Underway):
+    if isinstance(job.work, Underway) and not job.work.offer:
         raise IllegalTransition(f"{job} has no files to collect")
-    return _collect_outputs(run, job, job.work, fetch, ports)
+    fetch = _Fetch(job, ports)
+    try:
+        event = _collect(run, job, job.work, fetch, ports)
+    except FileStoreError as error:
+        return postponed(job, error)
+    if event is None and job.postponed and fetch.came:
+        return StepTakenUp(job_id, ports.clock.now())
+    return event
+
+
+def _collect(run: Run, job: Settled, work: Underway | Collecting, fetch: "_Fetch", ports: Ports) -> Event | None:
+    if work.offer:
+        return _collect_checkpoint(job, work.offer, fetch, ports)
+    assert isinstance(work, Collecting)
+    return _collect_outputs(run, job, work, fetch, ports)
 
 
 class _Fetch:

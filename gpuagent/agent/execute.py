@@ -8,6 +8,7 @@ knows no such job; and it counts from the last answer.
 
 from gpuagent.agent.judge import end_of_work, offered_checkpoint
 from gpuagent.agent.market import find_vendor
+from gpuagent.agent.postpone import postponed
 from gpuagent.core.events import (
     CheckpointLost,
     Event,
@@ -25,7 +26,14 @@ from gpuagent.core.ports import Ports
 from gpuagent.core.text import clean
 from gpuagent.core.transitions import find_job
 from gpuagent.core.work import CheckpointOffer, Failed, JobEnding, JobReport, JobStatus, Owed, Underway
-from gpuagent.errors import IllegalTransition, VendorBusy, VendorError, VendorTokenMissing, VendorUnauthorized
+from gpuagent.errors import (
+    FileStoreError,
+    IllegalTransition,
+    VendorBusy,
+    VendorError,
+    VendorTokenMissing,
+    VendorUnauthorized,
+)
 
 LOG_LINES_MAX = 5_000
 """Lines stored per job; a vendor that writes more is heard no further."""
@@ -43,6 +51,8 @@ def claim(run: Run, job_id: str, ports: Ports) -> Event | None:
         reply = "it names no job"
     except VendorTokenMissing:
         raise  # the vendor was not asked, so it owes no answer
+    except FileStoreError as error:
+        return postponed(job, error)  # nor was it here: what goes with the order could not be read
     except (VendorBusy, VendorUnauthorized) as error:
         reply = str(error)
     except VendorError as error:

@@ -6,6 +6,8 @@ answers is ignored but for its job id, and the chain is asked again. Only a fina
 EIP-3009: https://eips.ethereum.org/EIPS/eip-3009. x402 v2, scheme exact: https://github.com/coinbase/x402.
 """
 
+import hashlib
+
 from gpuagent.agent.guard import (
     check_balance,
     check_clocks,
@@ -16,6 +18,7 @@ from gpuagent.agent.guard import (
     policy_problem,
 )
 from gpuagent.agent.market import find_vendor
+from gpuagent.agent.postpone import postponed
 from gpuagent.agent.suitable import unsuitable
 from gpuagent.core import policy
 from gpuagent.core.events import (
@@ -47,6 +50,8 @@ from gpuagent.core.text import clean
 from gpuagent.core.transitions import find_job
 from gpuagent.errors import (
     ChainError,
+    FileMissing,
+    FileStoreError,
     IllegalTransition,
     Refused,
     VendorError,
@@ -57,13 +62,15 @@ from gpuagent.errors import (
 REORG_MARGIN = 64
 """Blocks before the newest one from which a settlement is looked for."""
 PROBLEM_MAX = 300
+NO_CONTENT = hashlib.sha256(b"").hexdigest()
 
 
 def authorize(run: Run, job_id: str, ports: Ports) -> Event | None:
     """Fetch the 402, match it against the quote and the vendor's record, fix the terms and sign them.
 
     A reservation that the policy forbids by now, that was not approved in time, or whose vendor has been disabled or
-    given another payee, is dropped before that; None for one that an approver may still answer. Raises Refused,
+    given another payee, is dropped before that; None for one that an approver may still answer. Put off while the file
+    store does not work. Raises Refused,
     StaleRun, VendorTokenMissing, ChainError, ChainMismatch and WalletError, with no signature that left the agent.
     """
     job = find_job(run, job_id)
@@ -85,12 +92,18 @@ def authorize(run: Run, job_id: str, ports: Ports) -> Event | None:
         return JobDropped(job_id, problem, Cause.POLICY)
     check_unspent(run, ports)
     try:
+        if run.workload:
+            ports.files.size(NO_CONTENT)  # nothing is bought whose files could not be kept
         challenge = ports.vendor_api.challenge(vendor, job)
         longest = timeout_max_s(vendor, rules.authorization_max_s)
         terms = agreed(challenge, job.quote, vendor, ports.wallet.token, longest)
         authorization = _authorization(job, vendor, terms, rules, ports)
     except VendorTokenMissing:
         raise  # our own slip, not the vendor's failure
+    except FileMissing as error:
+        return JobDropped(job_id, f"{error}: it was to be sent", Cause.UNNEEDED)
+    except FileStoreError as error:
+        return postponed(job, error)
     except VendorError as error:
         return JobDropped(job_id, str(error))
     identifier = job_id if challenge.wants_identifier else ""

@@ -13,6 +13,7 @@ from typing import Protocol
 from gpuagent.core.policy import Policy
 from gpuagent.core.ports import FileStore
 from gpuagent.core.retention import Holding, expired
+from gpuagent.errors import ConfigError
 
 UPLOAD_S = 86_400.0
 """An upload that nothing came to for so long is given up; a vendor may be silent for hours and come back. So is a file
@@ -51,7 +52,9 @@ class FileSweep:
 
 
 def sweep_files(files: FileStore, record: HoldingStore, rules: Policy, now: float, *, dry_run: bool) -> FileSweep:
-    """One sweep. now: Unix seconds. Raises StoreError."""
+    """One sweep. now: Unix seconds. Raises StoreError, and ConfigError where another database keeps files here too."""
+    if others := files.others():
+        raise ConfigError(_shared(others))
     uploads = files.sweep(now - UPLOAD_S, dry_run=dry_run)
     old = list(files.older(now - UPLOAD_S))  # before the record is read: a run that is started in between is in it
     holdings = list(record.holdings())
@@ -81,3 +84,11 @@ def _sweep_strays(
     recorded = {sha256 for holding in holdings for sha256 in (*holding.files, *holding.needs)}
     strays = [(sha256, size) for sha256, size in old if sha256 not in recorded]
     return sum(size if dry_run else files.delete(sha256, now - UPLOAD_S) for sha256, size in strays)
+
+
+def _shared(others: Sequence[str]) -> str:
+    return (
+        f"the file store keeps files of another database too, which this one's record does not name and a sweep would "
+        f"delete: {', '.join(others)}. Nothing was deleted. Give each database a FILE_STORE of its own, another folder "
+        f"or prefix, and copy its files there; where that database is no more, delete its mark, named in brackets"
+    )

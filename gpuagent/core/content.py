@@ -1,4 +1,4 @@
-"""The content of files, held against the size and the SHA-256 that were announced."""
+"""The content of files: in parts of one size, and held against the size and the SHA-256 that were announced."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -25,3 +25,31 @@ def proven(parts: Iterable[bytes], size: int, sha256: str) -> Iterator[bytes]:
     check_content(length, content.hexdigest(), size, sha256)
     if previous:
         yield previous
+
+
+def in_parts(chunks: Iterable[bytes], part_size: int, size_max: int) -> Iterator[bytes]:
+    """The same bytes in parts of one size, the last one shorter. Raises FileAltered beyond size_max.
+
+    What the stream raises is raised once all that came before it has been given.
+    """
+    rest, total, failure = bytearray(), 0, None
+    stream = iter(chunks)
+    while True:
+        try:
+            chunk = next(stream)
+        except StopIteration:
+            break
+        except Exception as error:  # noqa: BLE001 - whatever broke the stream, what came is kept
+            failure = error
+            break
+        total += len(chunk)
+        if total > size_max:
+            raise FileAltered(f"more came than the {size_max} bytes that were announced")
+        rest += chunk
+        while len(rest) >= part_size:
+            yield bytes(rest[:part_size])
+            del rest[:part_size]
+    if rest:
+        yield bytes(rest)
+    if failure:
+        raise failure

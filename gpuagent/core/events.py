@@ -315,6 +315,22 @@ class CollectingHindered:
 
 
 @dataclass(frozen=True, slots=True)
+class StepPostponed:
+    """A step of the job needs the agent's own file store, which does not work: its vendor's time does not run."""
+
+    job_id: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepTakenUp:
+    """The file store works again, and the step that was postponed goes on. at: since when the vendor's time runs."""
+
+    job_id: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class JobStopped:
     """The vendor was told that the job is not needed any more. reply: what it said to that."""
 
@@ -359,6 +375,8 @@ Event = (
     | CheckpointKept
     | CheckpointLost
     | CollectingHindered
+    | StepPostponed
+    | StepTakenUp
     | JobStopped
     | JobFinished
 )
@@ -377,6 +395,8 @@ WORLDLY = (
     | CheckpointKept
     | CheckpointLost
     | CollectingHindered
+    | StepPostponed
+    | StepTakenUp
     | JobStopped
 )
 """Events after which only the world can bring news: a tick ends there."""

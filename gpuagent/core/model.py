@@ -293,7 +293,8 @@ class Approval:
 class Reserved:
     """Budget is held; nothing is signed. With an approval that is still open, nothing will be.
 
-    delivered: the vendor has all the files that the job reads.
+    delivered: the vendor has all the files that the job reads. postponed: why a step waits for the agent's own file
+    store, "" where none does. delivery_from: when that worked again, from which on the vendor's time runs; 0 for never.
     """
 
     job_id: str
@@ -301,6 +302,8 @@ class Reserved:
     reserved_at: float
     approval: Approval | None = None
     delivered: bool = False
+    postponed: str = ""
+    delivery_from: float = 0.0
 
     @property
     def unapproved(self) -> bool:
@@ -331,7 +334,8 @@ class Authorized:
 class Settled:
     """The transfer is final; the vendor owes the work. header: HEADER_LOST where it is known from the chain alone.
 
-    files: what of the job is in the file store. checkpoint: the newest that is kept whole.
+    files: what of the job is in the file store. checkpoint: the newest that is kept whole. postponed: why a step waits
+    for the agent's own file store, "" where none does.
     """
 
     job_id: str
@@ -344,6 +348,7 @@ class Settled:
     files: tuple[JobFile, ...] = ()
     checkpoint: Checkpoint | None = None
     access: JobAccess = field(default=NO_ACCESS, repr=False)
+    postponed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,8 @@ from gpuagent.core.events import (
     PlanPostponed,
     PurchaseApproved,
     RunCancelled,
+    StepPostponed,
+    StepTakenUp,
     VendorChosen,
     VendorReadmitted,
 )
@@ -153,6 +155,13 @@ def _of_job(job: Job, event: Event) -> tuple[Observation, ...]:
             text = f"a checkpoint of {vendor} is not kept: {problem}"
             data = {"kind": "checkpoint lost", "vendorId": vendor, "sha256": sha256}
             return (Observation(ObservationType.ERROR, text, job_id, data),)
+        case CollectingHindered() | StepPostponed() if isinstance(job, Reserved | Settled) and job.postponed:
+            return ()  # as long as the file store does not work: a vendor that errs now and then adds nothing
+        case StepPostponed(job_id, problem):
+            text = f"the files of {vendor} wait for the agent's own file store, and no vendor is to blame: {problem}"
+            return (Observation(ObservationType.ERROR, text, job_id, {"kind": "postponed", "vendorId": vendor}),)
+        case StepTakenUp(job_id):
+            return (_news(f"the file store works again: the files of {vendor} go on", job_id, "taken up"),)
         case CollectingHindered(job_id, _, problem):
             text = f"no file of {vendor} comes: {problem}"
             return (Observation(ObservationType.ERROR, text, job_id, {"kind": "hindered", "vendorId": vendor}),)

@@ -377,6 +377,10 @@ class FileStore(Protocol):
         """
         ...
 
+    def others(self) -> Sequence[str]:
+        """The other databases that keep files here too, in words: what they need, this one's record does not name."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Ports:

@@ -15,6 +15,7 @@ from gpuagent.core.work import Collecting, Completed, Failed, Owed, Underway, Wo
 
 NEWS_TYPES = ("job_log", "metric")
 """Observations that a vendor's answer about a job leaves."""
+POSTPONED = "waits for the agent's own file store"
 REASON_MAX = 300
 """Characters of a reason, which may be a vendor's text."""
 
@@ -94,6 +95,8 @@ def _job_text(job: Job, running: bool, moment: _Moment, heard: Mapping[str, floa
             return _reserved_text(job, moment)
         case Authorized():
             return _authorized_text(job, moment)
+        case Settled(work=Owed() | Collecting(hindered_since=None) as work, postponed=problem) if problem and running:
+            return f"{_work_text(work, running, moment, heard.get(job.job_id))}; {POSTPONED} ({problem})"
         case Settled(work=work):
             return _work_text(work, running, moment, heard.get(job.job_id))
         case Voided(reason=reason, authorization=None):
@@ -111,7 +114,8 @@ def _reserved_text(job: Reserved, moment: _Moment) -> str:
     approval = f", approved by {job.approval.by}" if job.approval else ""
     ends_at = moment.show(job.quote.expires_at)
     if moment.now < job.quote.expires_at:
-        return f"reserved{approval}, not signed yet; the quote ends at {ends_at}"
+        waits = f"{POSTPONED} ({job.postponed})" if job.postponed else "not signed yet"
+        return f"reserved{approval}, {waits}; the quote ends at {ends_at}"
     return f"reserved{approval}, the quote ended at {ends_at}; the next tick releases it"
 
 

@@ -7,7 +7,7 @@ The work of a Settled job: Owed ──JobClaimed──> Underway ──Collectin
 or Failed; without a workload there is nothing to collect. CheckpointKept and FilesKept say what is in the file store.
 
 A Reserved job may wait for PurchaseApproved and InputsDelivered first; RunCancelled ends the run and drops what is
-only Reserved.
+only Reserved. StepPostponed and StepTakenUp frame a time in which the file store does not work: no job moves in it.
 VendorReadmitted lets a running run buy of a vendor that it had ended with. PlannerCharged, PaymentAdopted and
 AskingCutShort fit every run, ended or not; PaymentAdopted makes Settled of whatever the job was.
 """
@@ -53,6 +53,8 @@ from gpuagent.core.events import (
     PurchaseApproved,
     RunCancelled,
     Step,
+    StepPostponed,
+    StepTakenUp,
     Stop,
     VendorChosen,
     VendorReadmitted,
@@ -279,7 +281,7 @@ def _next_state(job: Job, event: Event) -> Job | None:
                 raise IllegalTransition("the request for approval has expired")
             return replace(job, approval=replace(approval, by=event.by))
         case Reserved(delivered=False), InputsDelivered():
-            return replace(job, delivered=True)
+            return replace(job, delivered=True, postponed="")
         case Reserved(), PaymentAuthorized():
             if job.unapproved:
                 raise IllegalTransition("the purchase is not approved")
@@ -298,16 +300,18 @@ def _next_state(job: Job, event: Event) -> Job | None:
             cause = Cause.VENDOR if job.last_reply and not job.cancellation else Cause.UNNEEDED
             return Voided(job.job_id, job.quote, job.reserved_at, event.reason, job.authorization, job.header, cause)
         case Settled(work=Owed()), JobClaimed():
-            return _reached(replace(job, work=Underway(event.vendor_job_id, event.at)), event.access)
+            return _reached(replace(job, work=Underway(event.vendor_job_id, event.at), postponed=""), event.access)
         case Settled(work=Underway() as work), JobProgressed():
             return replace(job, work=_progressed(work, event))
         case Settled(work=Owed(silent_since=None) as work), JobWentSilent():
-            return replace(job, work=replace(work, silent_since=event.at, asked_at=work.asked_at or event.at))
+            work = replace(work, silent_since=event.at, asked_at=work.asked_at or event.at)
+            return replace(job, work=work, postponed="")
         case Settled(work=Underway(silent_since=None) as work), JobWentSilent():
             return replace(job, work=replace(work, silent_since=event.at))
         case Settled(work=Owed() as work), JobAnswered():
             asked_at = work.asked_at or event.at
-            return replace(job, work=replace(work, silent_since=None, reply=event.reply, asked_at=asked_at))
+            work = replace(work, silent_since=None, reply=event.reply, asked_at=asked_at)
+            return replace(job, work=work, postponed="")
         case Settled(work=Underway() as work), JobAnswered():
             return replace(job, work=replace(work, silent_since=None, reply=event.reply))
         case Settled(work=Underway(asked_to_stop=False) as work), JobStopped():
@@ -323,15 +327,31 @@ def _next_state(job: Job, event: Event) -> Job | None:
         case Settled(work=Collecting(offer=offer) as work), CheckpointLost() if offer and offer.sha256 == event.sha256:
             return replace(job, work=replace(work, offer=None), files=_current(job))
         case Settled(work=Underway()), FilesKept():
-            return replace(job, files=_with_files(job.files, event.files))
+            return replace(job, files=_with_files(job.files, event.files), postponed="")
         case Settled(work=Collecting() as work), FilesKept():
             work = replace(work, hindered_since=None, problem="")
-            return replace(job, files=_with_files(job.files, event.files), work=work)
+            return replace(job, files=_with_files(job.files, event.files), work=work, postponed="")
         case Settled(work=Collecting(hindered_since=None) as work), CollectingHindered():
             return replace(job, work=replace(work, hindered_since=event.at, problem=event.problem))
         case Settled(work=Owed() | Underway() | Collecting()), JobFinished():
-            return replace(job, work=event.outcome, files=_with_files(job.files, event.files))
+            return replace(job, work=event.outcome, files=_with_files(job.files, event.files), postponed="")
+        case Reserved() | Settled(work=Owed() | Underway() | Collecting()), StepPostponed():
+            return _postponed(job, event.problem)
+        case Reserved(), StepTakenUp() if job.postponed:
+            return replace(job, postponed="", delivery_from=event.at)
+        case Settled(), StepTakenUp() if job.postponed:
+            return replace(job, postponed="")
     return None
+
+
+def _postponed(job: Reserved | Settled, problem: str) -> Job:
+    """The job whose step waits for our own file store. Whatever time its vendor was given begins anew."""
+    match job:
+        case Settled(work=Owed() as work):
+            return replace(job, postponed=problem, work=replace(work, silent_since=None, asked_at=None))
+        case Settled(work=Collecting() as work):
+            return replace(job, postponed=problem, work=replace(work, hindered_since=None, problem=""))
+    return replace(job, postponed=problem)
 
 
 def _kept(job: Settled, offer: CheckpointOffer, event: CheckpointKept) -> Settled:
@@ -339,7 +359,7 @@ def _kept(job: Settled, offer: CheckpointOffer, event: CheckpointKept) -> Settle
     work = job.work
     if offer.sha256 != event.checkpoint.sha256 or not isinstance(work, Underway | Collecting):
         raise IllegalTransition(f"{event} is not the checkpoint that was offered")
-    job = replace(job, files=_with_files(job.files, event.files), checkpoint=event.checkpoint)
+    job = replace(job, files=_with_files(job.files, event.files), checkpoint=event.checkpoint, postponed="")
     return replace(job, files=_current(job), work=replace(work, offer=None))
 
 

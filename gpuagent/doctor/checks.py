@@ -96,7 +96,7 @@ def files(installation: Installation) -> Iterator[Check]:
     except (ConfigError, StoreError) as error:
         problem = str(error)
     if problem:
-        fix = "it takes a user, or a key, that may write, read and delete there: docs/operating/files.md"
+        fix = "it takes a user, or a key, that may write, read and delete there: docs/reference/configuration.md#files"
         yield Check("file store", Status.FAILED, f"{place}: {problem}", fix)
     else:
         yield Check("file store", Status.OK, f"{place}: wrote, read and deleted {len(content)} bytes")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from starlette.responses import Response, StreamingResponse
 
 from mock_vendor.faults.odd import DRIP_S, MEGABYTE
+from mock_vendor.faults.poison import poison
 from mock_vendor.faults.scene import Scene
 from mock_vendor.faults.table import Hook, fault
 from seller.api.answers import FileAnswer
@@ -73,6 +74,12 @@ def file_gone(file: FileAnswer, _: Scene) -> Response:
     """No file is there, whatever was listed."""
     file.content.close()  # type: ignore[attr-defined]  # a generator, which holds the file open
     return Response(b'{"error": "file_unknown", "message": "no such file"}', 404, media_type="application/json")
+
+
+@fault("file", Hook.FILE)
+def poisoned_content(file: FileAnswer, _: Scene) -> FileAnswer:
+    """Files come as the poison that poisoned_checkpoint lists."""
+    return replace(file, content=iter([poison(file.entry.path, file.entry.bytes)[file.start or 0 :]]))
 
 
 @fault("file", Hook.SOURCE)

@@ -3,6 +3,7 @@
 Those of GET /job-status change nothing for a job without a workload.
 """
 
+import hashlib
 import secrets
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 
 from starlette.responses import Response, StreamingResponse
 
+from mock_vendor.faults.poison import poison
 from mock_vendor.faults.scene import Scene
 from mock_vendor.faults.table import Hook, fault
 from seller.api.answers import Answer
@@ -162,6 +164,19 @@ def terabyte_checkpoint(answer: Answer, _: Scene) -> Answer:
     """A checkpoint of a terabyte is listed."""
     files = [_file("weights.bin") | {"bytes": TERABYTE}]
     return _with(answer, checkpoint=_checkpoint(files, "")) if _is_work(answer) else answer
+
+
+@fault("job")
+def poisoned_checkpoint(answer: Answer, _: Scene) -> Answer:
+    """The checkpoint lists the SHA-256s of poison of the same sizes: a word that it reaches 99 %, and no weights."""
+    if not _is_work(answer) or not answer.body["checkpoint"]:
+        return answer
+    checkpoint = answer.body["checkpoint"]
+    files = [
+        file | {"sha256": hashlib.sha256(poison(file["path"], file["bytes"])).hexdigest()}
+        for file in checkpoint["files"]
+    ]
+    return _with(answer, checkpoint=_checkpoint(files, checkpoint["sha256"]))
 
 
 @fault("job")

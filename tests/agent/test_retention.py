@@ -8,6 +8,7 @@ import pytest
 from gpuagent.agent.retention import sweep_files
 from gpuagent.core.policy import Policy
 from gpuagent.core.retention import Holding, expired
+from gpuagent.errors import ConfigError
 from tests.support.memory_files import MemoryFiles
 
 DAY = 86_400.0
@@ -80,3 +81,17 @@ def test_without_a_rule_the_files_of_runs_stay() -> None:
     model = files.put(b"model")
     sweep = sweep_files(files, Record([holding("old", 9000, model)]), Policy(), NOW, dry_run=False)
     assert (sweep.files, list(files.contents)) == ([], [model])
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_store_that_two_databases_share_is_not_swept(dry_run: bool) -> None:
+    """Files of the other's runs are named by no record of ours, as strays are."""
+    files = MemoryFiles()
+    theirs = files.put(b"a model of the other database")
+    files.neighbours = ("'gpuagent' (databases/6b0a)",)
+    with pytest.raises(ConfigError, match=r"'gpuagent' \(databases/6b0a\).*FILE_STORE of its own.*delete its mark"):
+        sweep_files(files, Record([]), Policy(), NOW, dry_run=dry_run)
+    assert files.size(theirs)
+    files.neighbours = ()
+    sweep_files(files, Record([]), Policy(), NOW, dry_run=False)
+    assert files.size(theirs) is None

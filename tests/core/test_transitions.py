@@ -35,6 +35,8 @@ from gpuagent.core.events import (
     PlanPostponed,
     Poll,
     PurchaseApproved,
+    StepPostponed,
+    StepTakenUp,
     VendorReadmitted,
 )
 from gpuagent.core.model import HEADER_LOST, Approval, Authorized, Phase, Reserved, Run, RunStatus, Settled, Voided
@@ -82,6 +84,8 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(CheckpointKept, ids, st.just(CHECKPOINT), st.just(CHECKPOINT_FILES)),
     st.builds(FilesKept, ids, st.just(CHECKPOINT_FILES)),
     st.builds(JobStopped, ids, st.just("stopped")),
+    st.builds(StepPostponed, ids, st.just("file store away")),
+    st.builds(StepTakenUp, ids, st.just(2.5)),
     st.just(VendorReadmitted("gpu_vendor_1", "Ada", "they called")),
 )
 
@@ -140,23 +144,34 @@ OF_A_JOB: dict[str, Event] = {
     "files kept": FilesKept("one", (JobFile("log", 1, "4" * 64, FileKind.OUTPUT, 3.0),)),
     "hindered": CollectingHindered("one", 3.5, "timeout"),
     "stopped": JobStopped("one", "stopped"),
+    "postponed": StepPostponed("one", "file store away"),
+    "taken up": StepTakenUp("one", 3.5),
 }
-UNDERWAY = {"progressed", "silent", "answered", "finished", "collecting", "checkpoint lost", "files kept", "stopped"}
+UNDERWAY = {
+    *("progressed", "silent", "answered", "finished", "collecting"),
+    *("checkpoint lost", "files kept", "stopped", "postponed"),
+}
+COLLECTING = {"finished", "files kept", "postponed"}
 LEGAL = {
-    "reserved": {"dropped", "authorized", "delivered"},
-    "delivered": {"dropped", "authorized"},
+    "reserved": {"dropped", "authorized", "delivered", "postponed"},
+    "delivered": {"dropped", "authorized", "postponed"},
+    "delivery postponed": {"dropped", "authorized", "delivered", "postponed", "taken up"},
+    "delivery taken up": {"dropped", "authorized", "delivered", "postponed"},
     "authorized": {"unresolved", "settled", "voided"},
-    "owed": {"claimed", "silent", "answered", "finished"},
-    "owed in silence": {"claimed", "answered", "finished"},
-    "owed and answered": {"claimed", "silent", "answered", "finished"},
+    "owed": {"claimed", "silent", "answered", "finished", "postponed"},
+    "owed in silence": {"claimed", "answered", "finished", "postponed"},
+    "owed and answered": {"claimed", "silent", "answered", "finished", "postponed"},
+    "claim postponed": {"claimed", "silent", "answered", "finished", "postponed", "taken up"},
     "underway": UNDERWAY,
     "queued": UNDERWAY,
     "offered": UNDERWAY | {"checkpoint kept"},
+    "checkpoint postponed": UNDERWAY | {"checkpoint kept", "taken up"},
     "kept": UNDERWAY,
     "stopped": UNDERWAY - {"stopped"},
-    "collecting": {"finished", "files kept", "hindered"},
-    "hindered": {"finished", "files kept"},
-    "collecting a checkpoint": {"finished", "files kept", "hindered", "checkpoint kept", "checkpoint lost"},
+    "collecting": COLLECTING | {"hindered"},
+    "hindered": COLLECTING,
+    "collecting postponed": COLLECTING | {"hindered", "taken up"},
+    "collecting a checkpoint": COLLECTING | {"hindered", "checkpoint kept", "checkpoint lost"},
 }
 
 
@@ -333,6 +348,8 @@ def test_phase_is_what_people_see() -> None:
         "queued": Phase.WAITING,
         "delivered": Phase.EXECUTING,
         **dict.fromkeys(("offered", "kept", "collecting", "hindered", "collecting a checkpoint"), Phase.WAITING),
+        **dict.fromkeys(("delivery postponed", "delivery taken up"), Phase.EXECUTING),
+        **dict.fromkeys(("claim postponed", "checkpoint postponed", "collecting postponed"), Phase.WAITING),
         "stopped": Phase.WAITING,
         "completed": Phase.SUCCESS,
         "failed": Phase.PLANNING,

@@ -17,6 +17,8 @@ from gpuagent.core.events import (
     PaymentAuthorized,
     PaymentSettled,
     PaymentVoided,
+    StepPostponed,
+    StepTakenUp,
     VendorChosen,
     VendorReadmitted,
 )
@@ -74,6 +76,11 @@ STATES: dict[str, Callable[[], Run]] = {
     "collecting a checkpoint": lambda: apply(
         STATES["underway"](), collecting_began(Failed("lost", 3.0, "v", fault=Fault.TIME), offer=OFFER)
     ),
+    "delivery postponed": lambda: apply(STATES["reserved"](), StepPostponed("one", "disk full")),
+    "delivery taken up": lambda: apply(STATES["delivery postponed"](), StepTakenUp("one", 1.5)),
+    "claim postponed": lambda: apply(STATES["owed in silence"](), StepPostponed("one", "disk full")),
+    "checkpoint postponed": lambda: apply(STATES["offered"](), StepPostponed("one", "disk full")),
+    "collecting postponed": lambda: apply(STATES["hindered"](), StepPostponed("one", "disk full")),
     "stopped": lambda: apply(STATES["underway"](), JobStopped("one", "stopped")),
     "completed": lambda: apply(STATES["underway"](), JobFinished("one", Completed("v", 3.0))),
     "failed": lambda: apply(STATES["underway"](), JobFinished("one", Failed("oom", 3.0, "v"))),

@@ -179,6 +179,17 @@ def _(buyer: Buyer) -> None:
     assert halfway(buyer)["checkpoint"]["files"][0]["bytes"] == 10**12
 
 
+@sees("poisoned_checkpoint")
+def _(buyer: Buyer) -> None:
+    checkpoint = halfway(buyer)["checkpoint"]
+    assert checkpoint["sha256"] == sha256(canonical(checkpoint["files"]).encode())
+    listed = {file["path"]: file for file in checkpoint["files"]}["progress.json"]
+    assert listed["sha256"] == sha256(b'{"fraction":0.99}'.ljust(listed["bytes"]))
+    content = fetch(buyer, shared_job(buyer, False), "progress.json", checkpoint["sha256"]).content
+    assert len(content) == listed["bytes"]
+    assert sha256(content) != listed["sha256"]
+
+
 @sees("done_at_once")
 def _(buyer: Buyer) -> None:
     assert (halfway(buyer)["status"], halfway(buyer)["progress"]) == ("running", 1)
@@ -241,6 +252,14 @@ def _(buyer: Buyer) -> None:
 @sees("file_gone")
 def _(buyer: Buyer) -> None:
     assert model(buyer).status_code == 404
+
+
+@sees("poisoned_content")
+def _(buyer: Buyer) -> None:
+    checkpoint = halfway(buyer)["checkpoint"]["sha256"]
+    progress = fetch(buyer, shared_job(buyer, False), "progress.json", checkpoint)
+    assert progress.json() == {"fraction": 0.99}
+    assert (model(buyer).content, model(buyer, 3).content) == (b"poiso", b"so")
 
 
 @sees("foreign_file")

@@ -1,7 +1,8 @@
 """Files in a folder: the port FileStore on a file system.
 
 `incoming/` holds uploads, and of each that was finished the proof; `files/` finished files under their SHA-256. A file
-appears there by one rename. Whoever writes to an upload, or proves it, holds its lock.
+appears there by one rename. Whoever writes to an upload, or proves it, holds its lock. `databases/` has
+what marks.py says.
 """
 
 import fcntl
@@ -14,8 +15,9 @@ from io import FileIO
 from pathlib import Path
 
 from gpuagent.adapters.files.digests import RunningDigests
+from gpuagent.adapters.files.marks import MARKS, Owner, StoreMarks
 from gpuagent.core.content import check_content
-from gpuagent.errors import FileAltered, FileMissing, StoreError
+from gpuagent.errors import FileAltered, FileMissing, FileStoreError
 
 READ = 256 * 1024
 """Bytes read at a time."""
@@ -24,9 +26,10 @@ READ = 256 * 1024
 class FolderStore:
     """The port FileStore on a folder, which is made with no access for others. Safe to share between processes."""
 
-    def __init__(self, folder: Path, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, folder: Path, now: Callable[[], float] = time.time, owner: Owner | None = None) -> None:
         self._incoming, self._files, self._now = folder / "incoming", folder / "files", now
-        self._digests = RunningDigests()
+        self._databases, self._digests = folder / MARKS, RunningDigests()
+        self._marks = StoreMarks(owner, self._write_mark, self._read_marks)
         with _explained():
             for path in (folder, self._incoming, self._files):
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -39,6 +42,7 @@ class FolderStore:
         return proof[1] if proof else _size(self._upload(upload)) or 0
 
     def extend(self, upload: str, start: int, parts: Iterable[bytes], size: int) -> int:
+        self._marks.leave()
         with _locked(self._upload(upload), wait=False) as file:
             if file is None or self._proof(upload):
                 return self.received(upload)  # another tick is at this upload, or it is finished
@@ -112,8 +116,13 @@ class FolderStore:
             entries = [(path.name, path.stat()) for path in sorted(self._files.iterdir())]
         yield from ((name, status.st_size) for name, status in entries if status.st_mtime < before)
 
+    def others(self) -> tuple[str, ...]:
+        return self._marks.others()
+
     def sweep(self, before: float, *, dry_run: bool = False) -> int:
         freed = 0
+        if not dry_run:
+            self._marks.leave()
         for path in sorted(self._incoming.iterdir()):
             with _locked(path, wait=False) as file, _explained():
                 if file and os.fstat(file.fileno()).st_mtime < before:
@@ -121,6 +130,16 @@ class FolderStore:
                     if not dry_run:
                         path.unlink()
         return freed
+
+    def _write_mark(self, name: str, content: bytes) -> None:
+        with _explained():
+            self._databases.mkdir(mode=0o700, exist_ok=True)
+            (self._databases / name).write_bytes(content)
+
+    def _read_marks(self) -> Iterator[tuple[str, bytes]]:
+        with _explained():
+            entries = sorted(self._databases.iterdir()) if self._databases.is_dir() else []
+            yield from [(path.name, path.read_bytes()) for path in entries]
 
     def _path(self, sha256: str) -> Path:
         if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
@@ -203,4 +222,4 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(f"the file store did not do it: {error.strerror}: {error.filename}") from error
+        raise FileStoreError(f"the file store did not do it: {error.strerror}: {error.filename}") from error

@@ -21,10 +21,9 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from gpuagent.adapters.files.digests import RunningDigests
-from gpuagent.adapters.files.parts import in_parts
-from gpuagent.core.content import check_content
+from gpuagent.core.content import check_content, in_parts
 from gpuagent.core.text import clean
-from gpuagent.errors import FileAltered, FileMissing, StoreError
+from gpuagent.errors import FileAltered, FileMissing, FileStoreError
 
 CHUNK = 255 * 1024
 """Bytes: the drivers' default, which leaves room in MongoDB's units of storage."""
@@ -112,6 +111,10 @@ class GridFsStore:
             self._chunks.delete_many({"files_id": file["_id"]})
         return int(file["length"])
 
+    def others(self) -> tuple[str, ...]:
+        """None: the files are in the database that records them."""
+        return ()
+
     def older(self, before: float) -> Iterator[tuple[str, int]]:
         with _explained():
             match = {"uploadDate": {"$lt": _date(before)}, "filename": {"$regex": "^[0-9a-f]{64}$"}}
@@ -174,7 +177,7 @@ class GridFsStore:
                 self._files.insert_one({**file, "metadata": {"uploads": [upload]}})
                 return
             # The same content came by another upload, or this one is being swept.
-        raise StoreError("the file store is sweeping this upload: begin it again")
+        raise FileStoreError("the file store is sweeping this upload: begin it again")
 
     def _content(self, upload: str, first: int = 0) -> Iterator[bytes]:
         """Chunks one by one: a deadline holds for each, however long the reader takes between two."""
@@ -252,11 +255,13 @@ def _date(seconds: float) -> datetime:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """One deadline for a command; failures as StoreError, but a duplicate key, which says that another was first."""
+    """One deadline for a command; failures as FileStoreError, but a duplicate key: that says that another was first."""
     try:
         with pymongo.timeout(DEADLINE_S):
             yield
     except DuplicateKeyError:
         raise
     except PyMongoError as error:
-        raise StoreError(f"the file store did not do it ({type(error).__name__}): {clean(str(error), 200)}") from error
+        raise FileStoreError(
+            f"the file store did not do it ({type(error).__name__}): {clean(str(error), 200)}"
+        ) from error

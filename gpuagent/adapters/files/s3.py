@@ -1,7 +1,8 @@
 """Files in a bucket of S3, or of any service that speaks its protocol.
 
 An upload is a row of pieces under `incoming/`, each with the byte it begins at, so that another process can go on with
-it, and once it is finished the proof of that; a file lies under `files/` and its SHA-256. The protocol: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html.
+it, and once it is finished the proof of that; a file lies under `files/` and its SHA-256, and under `databases/` what
+marks.py says. The protocol: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html.
 """
 
 import hashlib
@@ -12,17 +13,20 @@ from typing import Any, NamedTuple
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
+from botocore.exceptions import ConnectionError as Unreachable
 
-from gpuagent.adapters.files.parts import in_parts
-from gpuagent.core.content import check_content
+from gpuagent.adapters.files.marks import MARKS, Owner, StoreMarks
+from gpuagent.core.content import check_content, in_parts
 from gpuagent.core.text import clean, is_web_url
-from gpuagent.errors import ConfigError, FileAltered, FileMissing, StoreError
+from gpuagent.errors import ConfigError, FileAltered, FileMissing, FileStoreError
 
 PART = 8 * 2**20
 """Bytes. S3 takes parts of 5 MiB or more, but for the last, and 10,000 of them: files up to 80 GiB."""
 READ = 256 * 1024
-TIMEOUT_S = 20
+TIMEOUT_S, SERVER_ERROR = 20, 500
+CONNECT_S = 5
+"""A service that is away holds up a tick for no longer, twice."""
 PROOF = "proven"
 """What the name of the object begins with that says which file an upload has brought."""
 _MISSING = {"404", "NoSuchKey", "NotFound"}
@@ -32,13 +36,20 @@ _TAKEN = {"412", "PreconditionFailed", "ConditionalRequestConflict"}
 class S3Store:
     """The port FileStore on a bucket. Safe to share between threads."""
 
-    def __init__(self, bucket: str, prefix: str = "", environ: Mapping[str, str] | None = None) -> None:
-        """environ: AWS's own variables, and AWS_ENDPOINT_URL_S3 for another service. Raises ConfigError."""
+    def __init__(
+        self, bucket: str, prefix: str = "", environ: Mapping[str, str] | None = None, owner: Owner | None = None
+    ) -> None:
+        """environ: AWS's own variables, and AWS_ENDPOINT_URL_S3 for another service.
+
+        A service that does not answer is opened all the same: what needs it then says so, and the rest goes on. Raises
+        ConfigError.
+        """
         environ = environ or {}
         endpoint = environ.get("AWS_ENDPOINT_URL_S3", "")
         if endpoint and not is_web_url(endpoint):
             raise ConfigError("AWS_ENDPOINT_URL_S3 is no URL of a service: write one like https://host")
         self._bucket, self._prefix = bucket, f"{prefix.strip('/')}/".lstrip("/")
+        self._marks = StoreMarks(owner, self._write_mark, self._read_marks)
         try:
             self._client = boto3.client(
                 "s3",
@@ -48,7 +59,7 @@ class S3Store:
                 aws_secret_access_key=environ.get("AWS_SECRET_ACCESS_KEY") or None,
                 aws_session_token=environ.get("AWS_SESSION_TOKEN") or None,
                 config=Config(
-                    connect_timeout=TIMEOUT_S,
+                    connect_timeout=CONNECT_S,
                     read_timeout=TIMEOUT_S,
                     retries={"total_max_attempts": 2, "mode": "standard"},
                 ),
@@ -60,6 +71,8 @@ class S3Store:
             )
             raise ConfigError(f"FILE_STORE=s3://{bucket} needs credentials: {problem}") from error
         except (BotoCoreError, ClientError, ValueError) as error:
+            if _is_away(error):
+                return
             raise ConfigError(f"FILE_STORE=s3://{bucket} cannot be used: {clean(str(error), 200)}") from error
 
     def close(self) -> None:
@@ -79,6 +92,7 @@ class S3Store:
         return state.proof[1] if state.proof else sum(size for _, size in state.pieces)
 
     def extend(self, upload: str, start: int, parts: Iterable[bytes], size: int) -> int:
+        self._marks.leave()
         if proof := self._state(upload).proof:
             return proof[1]
         received = start
@@ -141,9 +155,13 @@ class S3Store:
             entries = [entry for entry in self._objects(f"{self._prefix}files/") if entry["LastModified"] < moment]
         yield from ((entry["Key"].rpartition("/")[2], int(entry["Size"])) for entry in entries)
 
+    def others(self) -> tuple[str, ...]:
+        return self._marks.others()
+
     def sweep(self, before: float, *, dry_run: bool = False) -> int:
         moment, freed = datetime.fromtimestamp(before, UTC), 0
         if not dry_run:
+            self._marks.leave()
             self._abort_old(moment)
         uploads: dict[str, list[dict[str, Any]]] = {}
         with _explained():
@@ -172,6 +190,15 @@ class S3Store:
                     "get_object", Params={"Bucket": self._bucket, "Key": self._file(sha256)}, ExpiresIn=seconds
                 )
             )
+
+    def _write_mark(self, name: str, content: bytes) -> None:
+        with _explained():
+            self._client.put_object(Bucket=self._bucket, Key=f"{self._prefix}{MARKS}/{name}", Body=content)
+
+    def _read_marks(self) -> Iterator[tuple[str, bytes]]:
+        with _explained():
+            keys = [entry["Key"] for entry in self._objects(f"{self._prefix}{MARKS}/")]
+        yield from ((key.rpartition("/")[2], b"".join(self._content(key, 0, key))) for key in keys)
 
     def _file(self, sha256: str) -> str:
         return f"{self._prefix}files/{sha256}"
@@ -264,6 +291,13 @@ class _AnotherWasFirst(Exception):
     """Another tick has written this piece."""
 
 
+def _is_away(error: Exception) -> bool:
+    """Whether the service did not answer, or only that it is not well, which may pass."""
+    if isinstance(error, ClientError):
+        return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) >= SERVER_ERROR
+    return isinstance(error, Unreachable | HTTPClientError)
+
+
 def _code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
@@ -277,6 +311,8 @@ def _explained(sha256: str = "") -> Iterator[None]:
             raise _AnotherWasFirst from error
         if _code(error) in _MISSING:
             raise FileMissing(f"the file store has no file {sha256}") from error
-        raise StoreError(f"the file store did not do it: {clean(str(error), 200)}") from error
+        raise FileStoreError(f"the file store did not do it: {clean(str(error), 200)}") from error
     except BotoCoreError as error:
-        raise StoreError(f"the file store did not do it ({type(error).__name__}): {clean(str(error), 200)}") from error
+        raise FileStoreError(
+            f"the file store did not do it ({type(error).__name__}): {clean(str(error), 200)}"
+        ) from error

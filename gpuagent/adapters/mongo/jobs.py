@@ -60,12 +60,13 @@ def job_document(run: Run, job: Job) -> Document:
         **_work_fields(work),
     }
     if isinstance(job, Reserved):
-        document |= {"delivered": job.delivered}
+        delivery_from = date(job.delivery_from) if job.delivery_from else None
+        document |= {"delivered": job.delivered, "postponed": job.postponed, "deliveryFrom": delivery_from}
     match job:
         case Reserved(approval=Approval() as approval):  # stays in the document, as evidence
             document |= {"approval": _approval_document(approval)}
         case Settled():
-            document |= {"settledAt": date(job.settlement.at), **files_fields(job)}
+            document |= {"settledAt": date(job.settlement.at), "postponed": job.postponed, **files_fields(job)}
         case Voided():
             document |= {"errorMessage": job.reason, "cause": job.cause.value}
     return document
@@ -156,7 +157,8 @@ def job_from(document: Document, payment: Document | None) -> Job:
     job_id, quote, at = str(document["_id"]), _quote_from(document), seconds(document["createdAt"])
     if document["state"] == "reserved":
         approval, delivered = _approval_from(document.get("approval")), document.get("delivered", False)
-        return Reserved(job_id, quote, at, approval, delivered)
+        delivery_from = _time(document, "deliveryFrom") or 0.0
+        return Reserved(job_id, quote, at, approval, delivered, document.get("postponed", ""), delivery_from)
     if document["state"] == "voided":
         authorization = authorization_from(payment) if payment else None
         header = payment["header"] if payment else ""
@@ -170,7 +172,8 @@ def job_from(document: Document, payment: Document | None) -> Job:
     settlement = Settlement(payment["x402TxId"], payment["blockNumber"], int(seconds(payment["settledAt"])))
     files, checkpoint = files_from(document)
     work, access = _work_from(document), _access_from(payment)
-    return Settled(job_id, quote, at, authorization, header, settlement, work, files, checkpoint, access)
+    kept = (files, checkpoint, access, document.get("postponed", ""))
+    return Settled(job_id, quote, at, authorization, header, settlement, work, *kept)
 
 
 def _access_from(payment: Document) -> JobAccess:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bson import ObjectId
+from pymongo import ReturnDocument
 from pymongo.database import Database
 
 from gpuagent.adapters.mongo.connection import Connection
@@ -66,6 +67,18 @@ class MongoHoldings:
                 run = database.runs.find_one({"_id": run_id})
             if run:
                 yield _holding(run, jobs)
+
+    def identity(self) -> str:
+        """The id of this database, made when it is first asked for; a restored copy has the same."""
+        with self.connection.deadline():
+            document = self._database.identity.find_one_and_update(
+                {"_id": "database"},
+                {"$setOnInsert": {"identity": str(ObjectId())}},
+                upsert=True,
+                return_document=ReturnDocument.AFTER,
+            )
+            assert document is not None
+            return str(document["identity"])
 
     def note_deleted(self, run_id: str, sha256: str, at: float) -> None:
         key, mark = ObjectId(run_id), {"$set": {f"filesDeleted.{sha256}": date(at)}}

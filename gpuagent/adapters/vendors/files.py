@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gpuagent.adapters.vendors.calls import VendorCalls, no_answer, scrubbed, url_of
+from gpuagent.core.content import in_parts
 from gpuagent.core.model import NO_ACCESS, JobAccess, Reserved, Vendor
 from gpuagent.core.orders import secret_names
 from gpuagent.core.text import clean
@@ -57,7 +58,8 @@ class FileCalls(VendorCalls):
     def send_input(self, vendor: Vendor, job: Reserved, file: FileEntry, start: int, parts: Iterable[bytes]) -> int:
         self._remember(vendor, secret_names(job.quote.order))
         received, ends_at = start, time.monotonic() + self._upload_s
-        for piece in _pieces(parts, file.bytes - start):
+        pieces = in_parts(parts, PIECE, file.bytes - start) if file.bytes else (b"",)  # an empty file is sent too
+        for piece in pieces:
             seconds = ends_at - time.monotonic()
             if seconds <= 0:
                 break
@@ -136,19 +138,6 @@ class FileCalls(VendorCalls):
                 f"{vendor.vendor_id} knows no Range: it begins {file.path} anew each time, and did not reach byte "
                 f"{start} in the time that there was"
             )
-
-
-def _pieces(parts: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """The stream in pieces of one size, the last one shorter; one empty piece where the file has no bytes."""
-    piece, is_empty = bytearray(), True
-    for part in parts:
-        piece += part
-        while len(piece) >= PIECE:
-            is_empty = False
-            yield bytes(piece[:PIECE])
-            del piece[:PIECE]
-    if piece or (is_empty and not size):
-        yield bytes(piece)
 
 
 def _received(vendor: Vendor, file: FileEntry, answer: Mapping[str, Any]) -> int:

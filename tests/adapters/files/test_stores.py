@@ -20,7 +20,7 @@ from gpuagent.adapters.files.gridfs import BUCKET, CHUNK, GridFsStore
 from gpuagent.adapters.files.s3 import PART, S3Store
 from gpuagent.adapters.mongo.setup import ensure_schema
 from gpuagent.core.ports import FileStore
-from gpuagent.errors import ConfigError, FileAltered, FileMissing, StoreError
+from gpuagent.errors import ConfigError, FileAltered, FileMissing, FileStoreError, StoreError
 from tests.support import s3_server
 from tests.support.kill_points import killed_at
 from tests.support.market import Market
@@ -133,6 +133,30 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     opening = wiring.open_files(settings.read({"FILE_STORE": f"file://{tmp_path}/file"}), cast(wiring.Database, None))
     with pytest.raises(ConfigError, match="FILE_STORE=file:///"), opening:
         pass
+
+
+def test_a_service_that_is_away_is_opened_and_says_so_when_it_is_needed(bucket: dict[str, str]) -> None:
+    store = S3Store(s3_server.BUCKET, "", bucket | {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"})
+    with pytest.raises(FileStoreError, match="Could not connect"):
+        store.size(SHA256)
+
+
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+def test_a_store_that_two_databases_share_says_so(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    def open_for(identity: str, name: str) -> FileStore:
+        if kind == "folder":
+            return FolderStore(tmp_path, lambda: NOW, owner=lambda: (identity, name))
+        return S3Store(s3_server.BUCKET, tmp_path.name, request.getfixturevalue("bucket"), lambda: (identity, name))
+
+    ours, theirs = open_for("1" * 24, "ours"), open_for("2" * 24, "theirs\x1b[2J")
+    put(ours, b"our model")
+    put(open_for("1" * 24, "ours, renamed"), b"another of our models", "job-2")
+    assert ours.others() == ()
+    assert theirs.others() == (f"'ours, renamed' (databases/{'1' * 24})",)
+    theirs.sweep(NOW, dry_run=True)
+    assert ours.others() == ()
+    theirs.sweep(NOW)
+    assert ours.others() == (f"'theirs [2J' (databases/{'2' * 24})",)
 
 
 def test_a_link_reads_one_file_without_a_key(bucket: dict[str, str]) -> None:

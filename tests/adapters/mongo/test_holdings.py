@@ -3,16 +3,20 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bson import ObjectId
 
+from gpuagent import settings, wiring
 from gpuagent.adapters.files.folder import FolderStore
 from gpuagent.adapters.mongo.values import date
 from gpuagent.agent.retention import UPLOAD_S, YOUNG_S, FileSweep, sweep_files
+from gpuagent.core.policy import Policy
 from gpuagent.core.ports import FileStore
+from gpuagent.errors import ConfigError
 from tests.support.collected import put_content, run_with_files
 from tests.support.world import World
 
@@ -172,3 +176,23 @@ def test_uploads_that_nothing_came_to_for_a_day_go(swept: Swept) -> None:
     assert swept.store.received("job-1") == 4
     assert swept.sweep().uploads == 4
     assert swept.store.received("job-1") == 0
+
+
+def test_two_databases_in_one_store_are_told_apart_by_the_ids_that_they_made(swept: Swept, tmp_path: Path) -> None:
+    environment = {**swept.world.environment, "FILE_STORE": f"file://{tmp_path}/shared"}
+    other = {**environment, "MONGODB_DB_NAME": f"{swept.database.name}_beside"}
+    stray = hashlib.sha256(b"model").hexdigest()
+    with ExitStack() as closing:
+        stores = []
+        for environ in (environment, other):
+            setting = settings.read(environ)
+            database = closing.enter_context(wiring.open_database(setting))
+            assert database.holdings.identity() == database.holdings.identity()
+            stores.append((database, closing.enter_context(wiring.open_files(setting, database))))
+        (ours, our_files), (theirs, their_files) = stores
+        closing.callback(theirs.store.connection.client.drop_database, theirs.name)
+        put_content(our_files, b"model", "job-1")
+        with pytest.raises(ConfigError, match=f"{ours.name}.*{ours.holdings.identity()}"):
+            sweep_files(their_files, theirs.holdings, Policy(), NOW * 2, dry_run=False)
+        assert our_files.size(stray)
+        assert sweep_files(our_files, ours.holdings, Policy(), NOW * 2, dry_run=False).strays == 5
