@@ -49,7 +49,9 @@ def vendor_check(
     url: Annotated[str, typer.Argument(help="The vendor's endpoint.")],
     vendor_id: Annotated[str, typer.Option(help="The x-vendor-id to send.")] = "gpu_vendor_1",
     gpu: Annotated[str, typer.Option(help="A GPU type it offers.")] = "A100",
-    secret_env: Annotated[str, typer.Option(help="The variable that holds its bearer token.")] = "GPU_VENDOR_SECRET",
+    secret_env: Annotated[
+        str, typer.Option(help="The variable that holds its bearer token; empty for a vendor that asks for none.")
+    ] = "GPU_VENDOR_SECRET",
     as_json: AsJson = False,
 ) -> None:
     """Try a vendor's endpoint for conformance to the vendor API. Pays nothing."""
@@ -61,7 +63,7 @@ def vendor_check(
     environ = Environment(os.environ)
     with errors_explained(), wiring.open_vendor_api(environ) as (vendor_api, http):
         vendor = unrecorded_vendor(url, vendor_id, secret_env)
-        findings = check(vendor, gpu, vendor_api, http, environ.get(secret_env, ""))
+        findings = check(vendor, gpu, vendor_api, http, environ.get(secret_env, "") if secret_env else "")
         if as_json:
             print_json({"url": url, "checks": [finding.as_json() for finding in findings]})
         else:

@@ -7,40 +7,48 @@ from secrets import token_hex
 from gpuagent.core.model import Quote, Reserved, Terms, Token, Vendor
 from gpuagent.core.money import show_usd
 from gpuagent.core.networks import NOWHERE
+from gpuagent.core.orders import job_params, order_text
 from gpuagent.core.ports import VendorApi
 from gpuagent.core.terms import problem
+from gpuagent.core.workload import Workload
 from gpuagent.doctor.probe import ConformanceResult, Probe
 from gpuagent.doctor.published import job_fields, state_words
 from gpuagent.doctor.work_conformance import check_work
-from gpuagent.errors import BadInput, ConfigError, GpuAgentError
+from gpuagent.errors import BadInput, ConfigError, GpuAgentError, VendorError
 from gpuagent.wire.bounded_http import BoundedHttp, is_encrypted_or_local
 from gpuagent.wire.vendor_words import JOB_NAMES, status_of
 
 HOURS = Decimal(1)
 DETAIL_MAX = 300
+NOTHING = order_text(Workload.model_validate({"name": "conformance", "command": ["true"]}).canonical, None)
 
 
 def check(
     vendor: Vendor, gpu_type: str, vendor_api: VendorApi, http: BoundedHttp, token: str
 ) -> list[ConformanceResult]:
-    """Every check in order; without a quote the rest cannot be tried. vendor: only endpoint and id count."""
-    if not token:
+    """Every check in order; without a quote the rest cannot be tried. vendor: only endpoint, id and secret_env count.
+
+    token: "" for a vendor that asks for none, whose secret_env is "" too.
+    """
+    if vendor.secret_env and not token:
         raise ConfigError(f"set {vendor.secret_env}: the bearer token that the vendor gave you")
     if not is_encrypted_or_local(vendor.endpoint):
-        raise BadInput(f"{vendor.endpoint} is not https: the bearer token would be readable on the way")
-    probe = Probe(vendor, http, {"Authorization": f"Bearer {token}", "x-vendor-id": vendor.vendor_id})
+        raise BadInput(f"{vendor.endpoint} is not https: what is sent could be read, and changed, on the way")
+    bearer = {"Authorization": f"Bearer {token}"} if token else {}
+    probe = Probe(vendor, http, {**bearer, "x-vendor-id": vendor.vendor_id})
+    alone = ("refuses a caller without a token", (401, 403), "POST", "/quote", _order(gpu_type))
     results = [
-        probe.expect("refuses a caller without a token", (401, 403), "POST", "/quote", _order(gpu_type), bare=True),
+        *([probe.expect(*alone, bare=True)] if token else []),
         probe.expect("refuses a GPU it does not have", (400, 404, 422), "POST", "/quote", _order("no-such-gpu")),
         probe.expect("knows no job it never sold", (404,), "GET", "/job-status?vendorJobId=no-such-job"),
         *_published(probe),
     ]
     try:
-        quote = vendor_api.quote(vendor, "conformance check", gpu_type, HOURS)
+        quote = _quote(vendor_api, vendor, gpu_type)
     except GpuAgentError as error:
         return [*results, ConformanceResult("quotes a price", False, str(error))]
     results.append(ConformanceResult("quotes a price", True, f"{show_usd(quote.amount)} for {HOURS} h of {gpu_type}"))
-    submit = {"vendorJobTemplateId": quote.template_id, "jobParams": {}}
+    submit = {"vendorJobTemplateId": quote.template_id, "jobParams": job_params(quote) if quote.order else {}}
     return [
         *results,
         *_asks_for_its_quote(vendor, quote, vendor_api),
@@ -54,6 +62,17 @@ def check(
         ),
         *check_work(probe, gpu_type, HOURS, vendor_api),
     ]
+
+
+def _quote(vendor_api: VendorApi, vendor: Vendor, gpu_type: str) -> Quote:
+    """A quote for no work in particular, or from a vendor that gives none of those, for one that does nothing."""
+    try:
+        return vendor_api.quote(vendor, "conformance check", gpu_type, HOURS)
+    except VendorError as error:
+        try:
+            return vendor_api.quote(vendor, "conformance check", gpu_type, HOURS, NOTHING)
+        except VendorError:
+            raise error from None
 
 
 def _asks_for_its_quote(vendor: Vendor, quote: Quote, vendor_api: VendorApi) -> list[ConformanceResult]:
