@@ -91,12 +91,19 @@ def _sales(config: Config, arguments: argparse.Namespace) -> None:
 
 
 def _check(config: Config, arguments: argparse.Namespace) -> None:
-    from seller.report.check import check
+    from seller.report.check import check, serving
     from seller.report.tables import findings_table
 
     findings = check(config, os.environ)
     if arguments.json:
-        _print(json.dumps([{"check": item.name, "passed": item.passed, "detail": item.detail} for item in findings]))
+        document = {
+            "checks": [{"check": item.name, "passed": item.passed, "said": item.detail} for item in findings],
+            "serving": serving(config),
+            "vendorId": config.id,
+            "gpu": config.offers[0].gpu,
+            "bearerVariable": config.bearer_variable,
+        }
+        _print(json.dumps(document))
     else:
         _print(findings_table(findings))
     if not all(finding.passed for finding in findings):

@@ -1,6 +1,8 @@
 """`gpuagent sell`: the other side, a seller of jobs: a program of its own, `python -m seller`, which this becomes."""
 
+import json
 import os
+import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from gpuagent.cli.common import AsJson, errors_explained
+from gpuagent.cli.common import EXIT_OTHER, AsJson, console, errors_explained, print_json
+from gpuagent.cli.vendor import conformance
 from gpuagent.errors import ConfigError
 
 NEEDED = ("uvicorn", "web3", "prometheus_client", "docker")
@@ -27,8 +30,25 @@ def sell(context: typer.Context, config: ConfigFile = CONFIG) -> None:
 
 @seller.command("check")
 def sell_check(config: ConfigFile = CONFIG, as_json: AsJson = False) -> None:
-    """Look at key, chain, gas, runner and address before the first sale. Sells and pays nothing."""
-    _become("check", config, *_flag("--json", as_json))
+    """Look at key, chain, gas, runner and address; where it sells, also try it as `vendor check` does. Pays nothing."""
+    from gpuagent.doctor.probe import ConformanceResult
+    from gpuagent.render.vendors import findings_table
+
+    with errors_explained():
+        command = _command("check", config, "--json")
+        ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        if not ended.stdout:
+            raise typer.Exit(ended.returncode)
+        report = json.loads(ended.stdout)
+        findings = [ConformanceResult(look["check"], look["passed"], look["said"]) for look in report["checks"]]
+        if report["serving"]:
+            findings += conformance(report["serving"], report["vendorId"], report["gpu"], report["bearerVariable"])
+        if as_json:
+            print_json({**report, "checks": [finding.as_json() for finding in findings]})
+        else:
+            console().print(findings_table(findings))
+        if not all(finding.passed for finding in findings):
+            raise typer.Exit(EXIT_OTHER)
 
 
 @seller.command("status")
@@ -57,13 +77,19 @@ def sell_drain(
 
 
 def _become(command: str, config: Path, *flags: str) -> None:
-    """This process becomes the seller's: buyer and seller share no code, and signals reach it directly."""
+    """This process becomes the seller's: signals reach it directly."""
     with errors_explained():
-        missing = [module for module in NEEDED if find_spec(module) is None]
-        if find_spec("seller") is None or missing:
-            raise ConfigError(f"a seller needs {', '.join(missing) or 'its package'}: pip install 'gpuagent[seller]'")
+        program = _command(command, config, *flags)
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "seller", command, "--config", str(config), *flags])  # noqa: S606
+    os.execv(sys.executable, program)  # noqa: S606
+
+
+def _command(command: str, config: Path, *flags: str) -> list[str]:
+    """The command line of the seller's program: buyer and seller share no code. Raises ConfigError."""
+    missing = [module for module in NEEDED if find_spec(module) is None]
+    if find_spec("seller") is None or missing:
+        raise ConfigError(f"a seller needs {', '.join(missing) or 'its package'}: pip install 'gpuagent[seller]'")
+    return [sys.executable, "-m", "seller", command, "--config", str(config), *flags]
 
 
 def _flag(name: str, given: bool) -> list[str]:

@@ -2,11 +2,14 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gpuagent.cli.common import EXIT_OTHER, AsJson, console, errors_explained, open_database, print_json
+
+if TYPE_CHECKING:
+    from gpuagent.doctor.probe import ConformanceResult
 
 vendors = typer.Typer(no_args_is_help=True, help="The vendors that the agent may buy from.")
 
@@ -55,18 +58,25 @@ def vendor_check(
     as_json: AsJson = False,
 ) -> None:
     """Try a vendor's endpoint for conformance to the vendor API. Pays nothing."""
-    from gpuagent import wiring
-    from gpuagent.doctor.conformance import check, unrecorded_vendor
     from gpuagent.render.vendors import findings_table
-    from gpuagent.settings import Environment
 
-    environ = Environment(os.environ)
-    with errors_explained(), wiring.open_vendor_api(environ) as (vendor_api, http):
-        vendor = unrecorded_vendor(url, vendor_id, secret_env)
-        findings = check(vendor, gpu, vendor_api, http, environ.get(secret_env, "") if secret_env else "")
+    with errors_explained():
+        findings = conformance(url, vendor_id, gpu, secret_env)
         if as_json:
             print_json({"url": url, "checks": [finding.as_json() for finding in findings]})
         else:
             console().print(findings_table(findings))
         if not all(finding.passed for finding in findings):
             raise typer.Exit(EXIT_OTHER)
+
+
+def conformance(url: str, vendor_id: str, gpu: str, secret_env: str) -> "list[ConformanceResult]":
+    """The results of every check of a vendor's endpoint. secret_env: "" for one that asks for no token."""
+    from gpuagent import wiring
+    from gpuagent.doctor.conformance import check, unrecorded_vendor
+    from gpuagent.settings import Environment
+
+    environ = Environment(os.environ)
+    with wiring.open_vendor_api(environ) as (vendor_api, http):
+        vendor = unrecorded_vendor(url, vendor_id, secret_env)
+        return check(vendor, gpu, vendor_api, http, environ.get(secret_env, "") if secret_env else "")

@@ -5,6 +5,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+
 from seller.config import Config
 from seller.errors import BadSetting, ChainError
 from seller.opening import bearer, gas, make_folder, open_market, open_runner
@@ -12,6 +14,7 @@ from seller.payments.keys import read_key
 from seller.payments.till import Till
 from seller.serve import listen
 
+ASK_S = 5.0
 GAS_WEI = 10**14
 """About twenty settlements on Base at a price of 0.05 gwei."""
 
@@ -76,5 +79,20 @@ def _runner(config: Config, folder: Path) -> str:
 
 
 def _listen(config: Config) -> str:
+    if serving(config):
+        return f"it sells at {config.listen}"
     listen(config.listen).close()
-    return config.listen
+    return f"{config.listen} is free"
+
+
+def serving(config: Config) -> str:
+    """The URL at which this seller serves now; "" where it does not."""
+    host, _, port = config.listen.rpartition(":")
+    here = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 - what is listened at, to ask there
+    url = f"http://{here}:{port}"
+    try:
+        answer = httpx.get(f"{url}/.well-known/x402", timeout=ASK_S, trust_env=False)
+        vendor = answer.json()["gpuagent"]["vendorId"]
+    except (httpx.HTTPError, ValueError, LookupError, TypeError):
+        return ""
+    return url if vendor == config.id else ""
