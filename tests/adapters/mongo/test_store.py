@@ -71,10 +71,11 @@ def test_jobs_of_an_older_version_are_read(
     after = replace(STATES[state](), run_id=run.run_id)
     after = replace(after, jobs=tuple(replace(job, job_id=store.new_id()) for job in after.jobs))
     store.save(run, after, [], 1_001.5)
-    new = {"ending": "", "readmittedBy": "", "reply": "", "askedAt": ""}
+    new = {"ending": "", "readmittedBy": "", "reply": "", "askedAt": "", "postponed": ""}
     database.jobs.update_one({}, {"$unset": new, **({"$set": {"errorMessage": reason}} if reason else {})})
     (job,) = store.load(run.run_id).jobs
     assert isinstance(job, Settled)
+    assert job.postponed == ""
     match job.work:
         case Failed():
             assert (job.work.reason, job.work.ending, job.work.readmitted_by) == (reason, ending, "")
@@ -82,6 +83,16 @@ def test_jobs_of_an_older_version_are_read(
             assert job.work.asked_at == job.work.silent_since == 2.5
         case Underway():
             assert job.work.reply == ""
+
+
+def test_an_older_reservation_is_not_postponed(store: MongoStore, database: Any) -> None:
+    store.put_vendor(VENDOR, 1_000.0)
+    run = fresh(store)
+    after = replace(STATES["reserved"](), run_id=run.run_id)
+    after = replace(after, jobs=tuple(replace(job, job_id=store.new_id()) for job in after.jobs))
+    saved = store.save(run, after, [], 1_001.5)
+    database.jobs.update_one({}, {"$unset": {"delivered": "", "postponed": "", "deliveryFrom": ""}})
+    assert store.load(run.run_id) == saved
 
 
 def test_rules_about_files_are_kept_and_older_policies_have_the_usual_ones(world: World, database: Any) -> None:
