@@ -8,6 +8,7 @@ WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 ANVIL_VERSION := 1.7.1
 CHROMIUM := $(VENV)/.chromium
 BWRAP := $(VENV)/.bwrap
+PODMAN := $(VENV)/.podman
 ANVIL := $(VENV)/node_modules/@foundry-rs/anvil/package.json
 export PATH := $(NODE_BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -31,11 +32,11 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit: $(VENV)/.dev $(CHROMIUM) $(BWRAP)
+unit: $(VENV)/.dev $(CHROMIUM) $(BWRAP) $(PODMAN)
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal --durations 15
 
 # Plays every hostile case and writes docs/safety.md from what was observed.
-safety: $(VENV)/.dev
+safety: $(VENV)/.dev $(BWRAP) $(PODMAN)
 	$(BIN)/python -m pytest -p tests.tools.safety_table
 
 # Writes what of docs/ follows from the code: the commands, the drawing of the packages, the links between pages.
@@ -48,7 +49,7 @@ notebooks: $(VENV)/.dev
 		XDG_DATA_HOME="$$folder" $(BIN)/pytest --nbval-lax --nbval-current-env notebooks
 
 # All of them, or one share: make mutants SHARE=3/8
-mutants: $(VENV)/.dev
+mutants: $(VENV)/.dev $(BWRAP) $(PODMAN)
 	$(BIN)/python -m tests.tools.mutants $(SHARE)
 
 bench: $(VENV)/.dev
@@ -89,6 +90,13 @@ $(VENV)/.chromium: | $(VENV)/.venv
 $(BWRAP): | $(VENV)/.venv
 	@command -v bwrap >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq bubblewrap; } \
 		|| { echo "jobs run in bubblewrap: install it (apt-get install bubblewrap) and try again"; exit 1; }
+	@touch $@
+
+# And in containers, for whose one image busybox is enough.
+$(PODMAN): | $(VENV)/.venv
+	@{ command -v podman && command -v runc && command -v busybox; } >/dev/null \
+		|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq podman runc busybox-static; } \
+		|| { echo "jobs run in containers: install podman (apt-get install podman runc busybox-static) and try again"; exit 1; }
 	@touch $@
 
 # The local chain is one binary in an npm package; where there is no npm, PyPI has a Node.js with one.

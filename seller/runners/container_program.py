@@ -64,7 +64,8 @@ class ContainerIsolation:
             else:
                 self._api.start(container)
         except failures() as error:
-            remove(self._api, container)
+            with suppress(*failures()):  # else the runner does it, when it starts
+                remove(self._api, container, GONE_S)
             words = str(getattr(error, "explanation", None) or error)
             if not any(hint in words.lower() for hint in NO_SUCH_COMMAND):
                 raise RunnerError(words[:500]) from error
@@ -201,7 +202,7 @@ class ContainerProgram:
         if self._ended.is_set():
             self._log.finish()
         with suppress(*failures()):  # else the runner does it, when it looks or starts
-            remove(self._api, self._id)
+            remove(self._api, self._id, GONE_S)
         if self._code is None:
             return None, "its container was removed from outside"
         if self._code == KILLED:

@@ -1,7 +1,7 @@
 """The container engine: any that answers Docker's API on a socket, such as Docker's own and Podman's."""
 
 import socket
-from contextlib import suppress
+import time
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Self, TypeAlias
@@ -11,8 +11,10 @@ from seller.runners.job_folder import JobFolder
 
 Api: TypeAlias = Any
 """docker.APIClient, which has no types."""
-ANSWER_S = 20.0
+ANSWER_S, RETRY_S = 20.0, 0.2
 UNIX = "unix://"
+OLDEST, NEWEST = "1.41", "1.51"
+"""Versions of the API: the one that is spoken to ask for the engine's, and the last that this has been written for."""
 FOLDER_LABEL, JOB_LABEL = "gpuagent.jobs", "gpuagent.job"
 MISSING = "jobs run in containers by the package docker, which is not here: pip install 'gpuagent[seller]'"
 
@@ -30,8 +32,9 @@ class Engine:
         require_library()
         try:
             _knock(url)
-            with _client(url, "auto", ANSWER_S) as api:
-                return cls(url, str(api.api_version))
+            with _client(url, OLDEST, ANSWER_S) as api:
+                answer = api.get(f"{api.base_url}/_ping", timeout=ANSWER_S)
+                return cls(url, min(answer.headers.get("Api-Version", OLDEST), NEWEST, key=_number))
         except failures() as error:
             raise RunnerError(
                 f"no container engine answers at {url}: start it, as with `systemctl start podman.socket` "
@@ -47,6 +50,10 @@ def _client(url: str, version: str, answer_s: float | None) -> Api:
     import docker  # of the extra `seller`
 
     return docker.APIClient(base_url=url, version=version, timeout=answer_s)
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
 
 
 def _knock(url: str) -> None:
@@ -86,9 +93,21 @@ def leftovers(api: Api, folder: str, job: str = "") -> list[tuple[str, str]]:
     ]
 
 
-def remove(api: Api, container: str) -> None:
-    """Kills a container and removes it with its volumes, where it is still there."""
+def remove(api: Api, container: str, patience_s: float = ANSWER_S) -> None:
+    """Kills a container and removes it with its volumes; it is gone when this returns.
+
+    Raises one of failures() where the engine has not done it after patience_s: it may be being restarted, or another
+    may be removing it.
+    """
     from docker.errors import NotFound
 
-    with suppress(NotFound):
-        api.remove_container(container, v=True, force=True)
+    give_up = time.monotonic() + patience_s
+    while True:
+        try:
+            api.remove_container(container, v=True, force=True)
+        except NotFound:
+            return
+        except failures():
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(RETRY_S)

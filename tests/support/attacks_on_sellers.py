@@ -18,7 +18,7 @@ LOOKS = {
     """,
     "rights": """
         grep -E '^(Uid|Cap|NoNewPrivs)' /proc/self/status
-        cp "$(command -v busybox)" busybox; chmod 4755 busybox; ./busybox id -u; ./busybox su -c id
+        cp /bin/busybox busybox; chmod 4755 busybox; ./busybox id -u; ./busybox su -c id
     """,
     "system": """
         for file in /bin/x /usr/x /etc/x /x /dev/x /sys/x /proc/sys/kernel/core_pattern /proc/sysrq-trigger \\
