@@ -50,7 +50,7 @@ def _check_events(content: bytes) -> None:
         if depth > DEPTH_MAX:
             raise ValueError(f"is nested too deep in line {line}")
         if isinstance(event, yaml.AliasEvent):
-            raise ValueError(f"has an alias in line {line}: write its value there")
+            raise ValueError(f"has an alias in line {line}: write its value there")  # noqa: TRY004 - of the text
 
 
 def _mappings(node: yaml.Node | None) -> Iterator[yaml.MappingNode]:
