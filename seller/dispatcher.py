@@ -37,7 +37,7 @@ class Dispatcher:
         self._shop, self._folder, self._keep_s, self._disk, self._drained = shop, folder, keep_s, disk, drained
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dispatcher")
-        self._tidied_at = 0.0
+        self._tidied_at, self._is_drained = 0.0, False
 
     def start(self) -> None:
         self._thread.start()
@@ -115,9 +115,11 @@ class Dispatcher:
 
     def _drain(self) -> None:
         database = self._shop.database
-        if not database.settling() and not database.jobs_with_work("waiting", "started"):
-            event(logger, "drained", folder=str(self._folder))
-            self._drained()
+        if self._is_drained or database.settling() or database.jobs_with_work("waiting", "started"):
+            return
+        self._is_drained = True
+        event(logger, "drained", folder=str(self._folder))
+        self._drained()
 
     def _tidy(self, now: float) -> None:
         shop = self._shop
