@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, ValidationError, model_validator
 
 from seller.catalogue import MICRO, Offer
 from seller.errors import BadSetting
 from seller.units import Duration
+from seller.yaml_text import read_yaml
 
 FILE_MAX = 256 * 1024
 ADDRESS = r"^0x[0-9a-fA-F]{40}$"
@@ -46,7 +46,7 @@ def _price(value: Decimal) -> Decimal:
 
 WebUrl = Annotated[str, AfterValidator(_web_url)]
 Place = Annotated[str, AfterValidator(_place)]
-Count = Annotated[int, Field(ge=1, le=10_000)]
+Count = Annotated[int, Field(strict=True, ge=1, le=10_000)]
 
 
 class Part(BaseModel):
@@ -77,7 +77,7 @@ class RunnerChoice(Part):
     pull: Duration = 600
     memory: ByteSize = ByteSize(0)
     cpus: Annotated[float, Field(ge=0)] = 0.0
-    pids: Annotated[int, Field(ge=0)] = 512
+    pids: Annotated[int, Field(strict=True, ge=0)] = 512
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -91,7 +91,7 @@ class RunnerChoice(Part):
 class Limits(Part):
     """Bounds. per_payer_queue: paid jobs of one payer that wait or run. keep_files: from a job's end."""
 
-    queue: Annotated[int, Field(ge=0, le=10_000)] = 10
+    queue: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 10
     per_payer_queue: Count = 2
     max_duration: Duration = 24 * 3600
     disk: ByteSize = ByteSize(100 * 10**9)
@@ -118,7 +118,7 @@ class TokenChoice(Part):
 
 
 class KeySource(Part):
-    """Where the seller's key is: in a variable, or in a keystore whose password is in one."""
+    """Where the seller's key is: in a variable, or in a keystore (relative to the file) whose password is in one."""
 
     variable: str = KEY_VARIABLE
     keystore: Path | None = None
@@ -172,9 +172,9 @@ def read_config(path: Path) -> Config:
     if len(content) > FILE_MAX:
         raise BadSetting(f"{path} is larger than {FILE_MAX} bytes: that is no configuration")
     try:
-        document: Any = yaml.safe_load(content)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise BadSetting(f"{path} is no YAML: {str(error)[:300]}") from None
+        document: Any = read_yaml(content)
+    except ValueError as error:
+        raise BadSetting(f"{path} {error}") from None
     if not isinstance(document, dict):
         raise BadSetting(f"{path}: write fields such as name: and offers: (docs/selling.md)")
     try:
@@ -183,4 +183,7 @@ def read_config(path: Path) -> Config:
         first = error.errors(include_url=False, include_input=False)[0]
         place = "".join(f"{part}: " for part in (".".join(map(str, first["loc"])),) if part)
         raise BadSetting(f"{path}: {place}{first['msg'].removeprefix('Value error, ')}") from None
-    return config.model_copy(update={"folder": path.parent / config.folder})
+    key = config.key
+    if key.keystore:
+        key = key.model_copy(update={"keystore": path.parent / key.keystore})
+    return config.model_copy(update={"folder": path.parent / config.folder, "key": key})

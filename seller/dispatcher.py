@@ -40,7 +40,7 @@ class Dispatcher:
         self._shop, self._folder, self._keep_s, self._disk, self._drained = shop, folder, keep_s, disk, drained
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dispatcher")
-        self._tidied_at = 0.0
+        self._tidied_at, self._is_drained = 0.0, False
 
     def start(self) -> None:
         self._thread.start()
@@ -55,7 +55,8 @@ class Dispatcher:
         self._note_ends()
         self._recover()
         self._start_waiting()
-        if (self._folder / DRAIN).exists():
+        self._shop.closing.drain = (self._folder / DRAIN).exists()
+        if self._shop.closing.drain:
             self._drain()
         now = self._shop.clock.now()
         if now >= self._tidied_at + TIDY_S:
@@ -100,7 +101,10 @@ class Dispatcher:
             if offer and offer.count is not None and busy[job.gpu_type] >= offer.count:
                 continue
             with self._shop.locks.hold(job.vendor_id, job.key):
-                busy[job.gpu_type] += self._start(job)
+                try:
+                    busy[job.gpu_type] += self._start(job)
+                except Exception:  # whatever is wrong with one job, the next has been paid for too
+                    logger.exception("%s could not be started now", job.job_id)
 
     def _start(self, waiting: Job) -> bool:
         """Whether the job has a slot now, for the caller who holds its key."""
@@ -118,10 +122,12 @@ class Dispatcher:
         return job.start == "started"
 
     def _drain(self) -> None:
-        self._shop.closing.drain = True
         database = self._shop.database
-        if not database.settling() and not database.jobs_with_work("waiting", "started"):
-            self._drained()
+        if self._is_drained or database.settling() or database.jobs_with_work("waiting", "started"):
+            return
+        self._is_drained = True
+        event(logger, "drained", folder=str(self._folder))
+        self._drained()
 
     def _tidy(self, now: float) -> None:
         shop = self._shop

@@ -5,6 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
 ADDRESSES_MAX = 10_000
 MINUTE_S, HOUR_S = 60.0, 3600.0
@@ -25,6 +26,7 @@ class Bucket:
         """Takes so many; 0, or the seconds until they are there, with nothing taken."""
         if not self._capacity:
             return 0.0
+        address = neighbourhood(address)
         with self._lock:
             level, at = self._levels.pop(address, (self._capacity, self._now()))
             level = min(self._capacity, level + (self._now() - at) * self._rate)
@@ -34,6 +36,15 @@ class Bucket:
             if len(self._levels) > ADDRESSES_MAX:
                 self._levels.popitem(last=False)
             return 0.0 if enough else (tokens - level) / self._rate
+
+
+def neighbourhood(host: str) -> str:
+    """What counts as one address: of IPv6 the first 64 bits, for whoever has one address there has them all."""
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    return host if address.version == 4 else address.exploded[:19]
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,8 @@ def quote_of(shop: Shop, vendor: Vendor, request: SubmitRequest) -> Quote:
         raise Refusal(404, "quote_unknown", f"{vendor.vendor_id} gave no quote {quote_id!r}")
     if quote.expires_at <= shop.clock.now():
         raise Refusal(410, "quote_expired", "the quote has expired; ask for a new one")
+    if quote.gpu_type not in vendor.offers:
+        raise Refusal(422, "gpu_not_supported", f"gpuType {quote.gpu_type!r} is offered no more")
     return quote
 
 

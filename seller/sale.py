@@ -20,11 +20,13 @@ from seller.payments.till import ChainUnavailable, Unknown
 from seller.quotes import quote_of
 from seller.shop import Shop
 from seller.work.order import WORKLOAD
-from seller.work.submission import check_order, given_secrets
+from seller.work.submission import check_order, check_secrets, given_secrets
 
 logger = logging.getLogger(__name__)
 RETRY_AFTER_S = 2
 ROOM_RETRY_S = 60
+EXAMPLE = "bazaar"
+"""The extension that has an example of an order."""
 NONCE_KEY = "nonce:"
 """Begins the key of a purchase that came without one. No buyer can send it: a nonce is public once it is on chain."""
 
@@ -32,18 +34,20 @@ NONCE_KEY = "nonce:"
 def submit(shop: Shop, vendor: Vendor, key: str | None, request: SubmitRequest, header: str | None, url: str) -> Answer:
     """Answer a request to buy: without a payment a 402; with one the job, the same answer at every repetition.
 
-    Without a key a payment's nonce is the key: each buys one job.
+    Without a key a payment's payer and nonce are the key: each buys one job.
     """
     if key is None:
         if header is None:
             return _unpaid(shop, vendor, request, url)
-        key = NONCE_KEY + _read(header).authorization.nonce
+        authorization = _read(header).authorization
+        key = f"{NONCE_KEY}{authorization.payer}:{authorization.nonce}"
     with shop.locks.hold(vendor.vendor_id, key):
         purchase = shop.database.purchase(vendor.vendor_id, key)
         if purchase is None:
             return _first_time(shop, vendor, key, request, header, url)
         if purchase.fingerprint != fingerprint(request) or header not in (None, purchase.header):
             raise _key_in_use()
+        check_secrets(request)
         shop.workshop.take_secrets(vendor.vendor_id, key, given_secrets(request))
         if purchase.answer is not None:
             _start(shop, purchase)
@@ -97,6 +101,9 @@ def _first_time(shop: Shop, vendor: Vendor, key: str, request: SubmitRequest, he
 
 
 def _unpaid(shop: Shop, vendor: Vendor, request: SubmitRequest, url: str) -> Answer:
+    if not request.vendor_job_template_id and not request.job_params and EXAMPLE in shop.extensions:
+        # Lists know a route by its URL, and ask it so: they are shown what an order is, and what that one costs.
+        request = SubmitRequest.model_validate(shop.extensions[EXAMPLE]["info"]["input"]["body"])
     return _ask(_challenge(shop, _checked(shop, vendor, request, paid=False), url))
 
 

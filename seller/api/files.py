@@ -20,6 +20,8 @@ from seller.work.order import CANCEL, FILES
 from seller.work.status import settled_start, state_of, status_of
 
 PIECE_BYTES = 256 * 1024
+INPUT_LEAST = 512 * 1024
+"""What each input counts beside its bytes: of many small ones the store has room for a number only."""
 FULL_RETRY_S = 60
 RANGE = re.compile(r"bytes=(\d{1,15})-")
 BINARY = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
@@ -54,6 +56,8 @@ async def put_input(
 ) -> Response:
     """Send an input before the order is paid, in one piece or several; what has come stays when a call is cut off."""
     store, position, pending = _inputs(shop, vendor), start, bytearray()
+    if not start:
+        _pace_input(shop, http, INPUT_LEAST)
     try:
         async for piece in http.stream():
             pending += piece

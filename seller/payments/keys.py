@@ -27,7 +27,7 @@ def read_key(source: KeySource, environment: Mapping[str, str]) -> Account | Non
         document = json.loads(source.keystore.read_text())
     except OSError as error:
         raise BadSetting(f"key.keystore: {source.keystore} cannot be read: {error.strerror}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BadSetting(
             f"key.keystore: {source.keystore} is no keystore: `gpuagent wallet new FILE` makes one"
         ) from None

@@ -44,6 +44,7 @@ UNCERTAIN = {
     ERR_FAILED_TO_VERIFY_SIGNATURE,
 }
 
+CHAIN_AWAY = "the chain does not answer"
 logger = logging.getLogger(__name__)
 
 
@@ -120,7 +121,7 @@ class Till:
         try:
             verified = self._server.verify_payment(payment.payload, offer)
         except (OSError, Web3Exception) as error:
-            raise ChainUnavailable(str(error)) from error
+            raise ChainUnavailable(_kind(error)) from error
         except FacilitatorUnavailable as error:
             logger.warning("%s is not verified: %s", payment.authorization.nonce, error)
             raise
@@ -142,8 +143,8 @@ class Till:
             settled = self._settled(payment, offer)
             verdict = self._ledger.look_up(payment.authorization)
         except (OSError, Web3Exception) as error:
-            logger.warning("settlement of %s is unknown: %s", payment.authorization.nonce, error)
-            return Unknown(str(error))
+            logger.warning("settlement of %s is unknown: %s", payment.authorization.nonce, _kind(error))
+            return Unknown(CHAIN_AWAY)
         if not isinstance(verdict, Open):
             return verdict
         reason = settled.error_reason or "settlement failed"
@@ -156,8 +157,8 @@ class Till:
         """The chain's verdict; nothing is settled."""
         try:
             return self._ledger.look_up(payment.authorization)
-        except (OSError, Web3Exception) as error:
-            return Unknown(str(error))
+        except (OSError, Web3Exception):
+            return Unknown(CHAIN_AWAY)
 
     def _settled(self, payment: Payment, offer: PaymentRequirements) -> SettleResponse:
         """The facilitator's answer, which may be wrong: no answer is a failure here, and the chain is asked next."""
@@ -165,6 +166,11 @@ class Till:
             return self._server.settle_payment(payment.payload, offer)
         except FacilitatorUnavailable as error:
             return SettleResponse(success=False, error_reason=str(error), transaction="", network=offer.network)
+
+
+def _kind(error: Exception) -> str:
+    """What is said of an error of the chain's node: its message may have the node's URL, and that a key in it."""
+    return type(error).__name__
 
 
 def own_facilitator(rpc_url: str, network: str, private_key: str) -> x402FacilitatorSync:

@@ -18,7 +18,7 @@ def serve_metrics(place: str, shop: Shop, folder: Path) -> Callable[[], None]:
     registry = CollectorRegistry()
     registry.register(SellerCollector(lambda: read_overview(shop.database, shop.vendors, folder)))
     try:
-        server, thread = start_http_server(int(port), host, registry)
+        server, thread = start_http_server(int(port), host.strip("[]"), registry)
     except OSError as error:
         raise BadSetting(f"metrics={place}: cannot listen there ({error.strerror}); null serves none") from None
 

@@ -55,7 +55,12 @@ def write_csv(rows: Iterator[Sale], file: IO[str]) -> None:
     writer = csv.DictWriter(file, [field.name for field in fields(Sale)])
     writer.writeheader()
     for row in rows:
-        writer.writerow(asdict(row))
+        writer.writerow({name: _cell(value) for name, value in asdict(row).items()})
+
+
+def _cell(value: object) -> object:
+    """A cell that no spreadsheet takes for a formula: https://owasp.org/www-community/attacks/CSV_Injection."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def _iso(moment: float) -> str:

@@ -38,6 +38,11 @@ def check_order(shop: Shop, quote: Quote, request: SubmitRequest, *, paid: bool)
     absent = sorted({*order.workload.secrets} - {*request.secrets})
     if paid and absent:
         raise Refusal(422, "secrets_missing", f"the values of {', '.join(absent)} are to come with the payment")
+    check_secrets(request)
+
+
+def check_secrets(request: SubmitRequest) -> None:
+    """Raises Refusal for a value that no environment holds."""
     if any("\0" in value or not _is_text(value) for value in given_secrets(request).values()):
         raise Refusal(422, "secrets_invalid", "the value of a secret is no text that an environment can hold")
 

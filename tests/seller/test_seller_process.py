@@ -1,0 +1,298 @@
+"""`python -m seller`: payments that others touched, restarts, signals, and what it says of itself, on a real chain."""
+
+import csv
+import json
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from eth_account import Account
+from x402.schemas import PaymentRequired
+
+from mock_vendor.chain import rpc
+from mock_vendor.market import PracticeMarket
+from tests.support.eventually import eventually
+from tests.support.mock_buyer import Buyer, header_json, new_key
+from tests.support.rpc_proxy import RpcProxy
+from tests.support.seller_command import (
+    KEY,
+    SellerProcess,
+    payer_with,
+    seller_command,
+    seller_running,
+    write_config,
+)
+from tests.support.work_orders import leaves_no_trace
+
+PRICE = 1_400_000
+SECRET, NODE_SECRET = "hf_never_to_be_seen", "v2/nodes-secret-key"
+OFFERS = [{"gpu": "A100", "count": 3, "price_per_hour": 1.40}]
+Params = dict[str, Any]
+
+
+def order(command: str, gpu: str = "A100", **work: Any) -> Params:
+    return {"gpuType": gpu, "maxHours": 1, "workload": {"command": command, **work}}
+
+
+def submit(
+    buyer: Buyer, params: Params, header: str | None = None, key: str | None = None, **fields: Any
+) -> httpx.Response:
+    headers = ({"PAYMENT-SIGNATURE": header} if header else {}) | ({"Idempotency-Key": key} if key else {})
+    return buyer.http.post("/submit-job", json={"jobParams": params, **fields}, headers=headers, timeout=40)
+
+
+def signed(buyer: Buyer, params: Params, **changes: Any) -> str:
+    challenge = submit(buyer, params)
+    assert challenge.status_code == 402, challenge.text
+    return buyer.payment_for(challenge, **changes)
+
+
+def status(buyer: Buyer, job_id: str) -> dict[str, Any]:
+    answer = buyer.status(job_id)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def ended(buyer: Buyer, job_id: str) -> dict[str, Any]:
+    def look() -> dict[str, Any] | None:
+        news = status(buyer, job_id)
+        return None if news["status"] == "running" else news
+
+    return eventually(look, 30)
+
+
+@pytest.fixture
+def buyer(seller: SellerProcess) -> Iterator[Buyer]:
+    buyer = seller.buyer()
+    yield buyer
+    buyer.close()
+
+
+def paid(buyer: Buyer) -> list[int]:
+    return [int(log.args.amount) for log in buyer.transfers()]
+
+
+def test_two_payers_race_for_the_only_gpu(seller: SellerProcess, practice: PracticeMarket) -> None:
+    """Over HTTP and the chain: nothing of the loser's moves."""
+    buyers = [seller.buyer(payer_with(practice, PRICE)) for _ in range(2)]
+    params = [order(f"sleep 0.{number}", gpu="T4") for number in range(2)]
+    headers = [signed(buyer, each) for buyer, each in zip(buyers, params, strict=True)]
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(submit, buyers, params, headers))
+    assert sorted(answer.status_code for answer in answers) == [200, 503]
+    for buyer, answer, each, header in zip(buyers, answers, params, headers, strict=True):
+        if answer.status_code == 200:
+            assert paid(buyer) == [350_000]
+            assert ended(buyer, answer.json()["vendorJobId"])["status"] == "completed"
+        else:
+            assert (answer.json()["error"], paid(buyer), buyer.balance()) == ("busy", [], PRICE)
+            loser, again = buyer, (each, header)
+
+    def has_room() -> bool:
+        return submit(loser, *again).status_code == 200
+
+    eventually(has_room, 20)
+    assert paid(loser) == [350_000], "the same payment buys once there is room"
+    for buyer in buyers:
+        buyer.close()
+
+
+@pytest.mark.safety("A payment that another account relays first buys its job once, from whoever holds its key")
+def test_a_payment_that_was_front_run_buys_its_job_once(buyer: Buyer, safety_note: Any) -> None:
+    params, key = order("echo front-run"), new_key()
+    header = signed(buyer, params)
+    transaction = buyer.relay(header)
+    answer = submit(buyer, params, header, key)
+    assert answer.status_code == 200, answer.text
+    assert header_json(answer.headers["PAYMENT-RESPONSE"])["transaction"] == transaction
+    assert submit(buyer, params, header, key).content == answer.content
+    for other in (new_key(), None):
+        refused = submit(buyer, params, header, other)
+        assert (refused.status_code, refused.json()["error"]) == (409, "authorization_in_use")
+    assert ended(buyer, answer.json()["vendorJobId"])["logs"] == ["front-run"]
+    assert paid(buyer) == [PRICE]
+    safety_note("relayed by another account, sold once, refused to two other keys")
+
+
+def test_payments_that_are_not_for_this_sale_buy_nothing(buyer: Buyer, practice: PracticeMarket) -> None:
+    params = order("echo never")
+    challenge = submit(buyer, params)
+    elsewhere = signed_for(buyer, challenge, pay_to=practice.payees[1])
+    cheap = signed_for(buyer, challenge, amount="1")
+    expired = buyer.payment_for(challenge, valid_before=int(time.time()) - 10)
+    poor = buyer.payment_for(challenge, private_key=Account.create().key.to_0x_hex())
+    endless = buyer.payment_for(challenge, valid_before=int(time.time()) + 10 * 86_400)
+    for header in (elsewhere, cheap, expired, poor, endless):
+        answer = submit(buyer, params, header, new_key())
+        assert (answer.status_code, answer.json()["accepts"]) == (402, challenge.json()["accepts"]), answer.text
+        assert answer.json()["error"] != "payment required"
+    assert paid(buyer) == []
+
+
+def signed_for(buyer: Buyer, challenge: httpx.Response, **changes: Any) -> str:
+    """A payment that is good, of an offer that nobody made."""
+    [offer] = PaymentRequired.model_validate(challenge.json()).accepts
+    return buyer.sign(offer.model_copy(update=changes))
+
+
+def test_a_payment_for_another_sellers_payee_that_is_on_chain_buys_nothing(
+    buyer: Buyer, practice: PracticeMarket
+) -> None:
+    params = order("echo elsewhere")
+    challenge = submit(buyer, params)
+    header = signed_for(buyer, challenge, pay_to=practice.payees[1])
+    buyer.relay(header)
+    answer = submit(buyer, params, header, new_key())
+    assert (answer.status_code, answer.json()["error"]) == (402, "the payment does not accept this offer")
+
+
+def test_buyers_who_echo_extensions_and_who_do_not(buyer: Buyer) -> None:
+    params = order("true")
+    challenge = submit(buyer, params)
+    declared = challenge.json()["extensions"]
+    assert set(declared) == {"bazaar", "payment-identifier"}
+    key = new_key()
+    filled = declared["payment-identifier"] | {"info": {"required": False, "id": key}}
+    for extensions in (None, {}, {"payment-identifier": filled}, {**declared, "payment-identifier": filled}):
+        header = buyer.payment_for(challenge, extensions=extensions)
+        answer = submit(buyer, params, header, key if extensions else new_key())
+        assert answer.status_code == 200, answer.text
+        key = new_key()
+        filled = declared["payment-identifier"] | {"info": {"required": False, "id": key}}
+
+
+def test_what_it_earns_is_not_for_buyers(seller: SellerProcess) -> None:
+    with seller.http() as http:
+        assert http.get("/metrics").status_code == 404
+        assert http.get("/healthz").json() == {"status": "ok"}
+
+
+@contextmanager
+def own_seller(folder: Path, practice: PracticeMarket, **fields: Any) -> Iterator[tuple[SellerProcess, Buyer]]:
+    with seller_running(write_config(folder, practice, **fields), practice) as process:
+        buyer = process.buyer()
+        yield process, buyer
+        buyer.close()
+
+
+def test_one_life_of_a_seller(tmp_path: Path, practice: PracticeMarket) -> None:
+    """A sale under a signal, a restart with a job that goes on, a node that is away, the reports, and the drain."""
+    node, place = RpcProxy(practice.market.rpc_url), free_place()
+    fields: dict[str, Any] = {"rpc_url": f"{node.url}/{NODE_SECRET}", "metrics": place, "offers": OFFERS}
+    long = order("echo adopted > out; sleep 600", outputs=[{"path": "out"}])
+    secret = order("echo ${#TOKEN}", secrets=["TOKEN"])
+    with closing(node):
+        with own_seller(tmp_path, practice, **fields) as (process, buyer):
+            header = signed(buyer, long)
+            running = submit(buyer, long, header).json()["vendorJobId"]
+            eventually(lambda: status(buyer, running)["phase"] == "running", 20)
+            in_flight = settle_under_a_signal(process, buyer, practice)
+            assert in_flight.status_code == 200, "a settlement that was under way is answered"
+            assert process.wait() == 0
+            sold = in_flight.json()["vendorJobId"]
+
+        with own_seller(tmp_path, practice, **fields) as (process, buyer):
+            assert ended(buyer, sold)["logs"] == ["in flight"], "what was sold before is run, once"
+            assert status(buyer, running)["phase"] == "running"
+            assert buyer.http.post("/job-cancel", json={"vendorJobId": running}).status_code == 200
+            assert ended(buyer, running)["errorMessage"] == "the buyer cancelled it"
+            file = buyer.http.get("/job-file", params={"vendorJobId": running, "path": "out"})
+            assert file.content == b"adopted\n"
+
+            tokens = signed(buyer, secret)
+            pending = pay_while_the_node_goes_away(node, buyer, secret, tokens)
+            assert (pending.status_code, pending.json()["error"]) == (503, "settlement_pending")
+            assert not [word for word in (NODE_SECRET, node.url) if word in pending.text]
+            with_secret = submit(buyer, secret, tokens, secrets={"TOKEN": SECRET}).json()["vendorJobId"]
+            assert ended(buyer, with_secret)["logs"] == [str(len(SECRET))]
+
+            assert_reports(process, [running, sold, with_secret])
+            metrics = httpx.get(f"http://{place}/metrics", trust_env=False).text
+            assert "seller_sales 3.0" in metrics.splitlines()
+            assert 'seller_jobs{state="failed"} 1.0' in metrics.splitlines()
+            assert seller_command(process.config, "drain").returncode == 0
+            assert process.wait() == 0
+        log = process.log.read_text()
+    assert_lines_without_secrets(log, [SECRET, KEY[2:], header, tokens, NODE_SECRET])
+    events = [json.loads(line)["event"] for line in log.splitlines()]
+    assert {"job started", "job ended", "drained"} <= set(events)
+    assert leaves_no_trace(tmp_path / "seller-data", SECRET)
+    assert leaves_no_trace(tmp_path / "seller-data", KEY[2:])
+
+
+def free_place() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def pay_while_the_node_goes_away(node: RpcProxy, buyer: Buyer, params: Params, header: str) -> httpx.Response:
+    """The answer to a payment whose node hangs up once the payment is verified."""
+
+    def last(_: Any, result: Any) -> Any:
+        node.down()
+        return result
+
+    node.lie("eth_getBlockByNumber", last)
+    try:
+        return submit(buyer, params, header, secrets={"TOKEN": SECRET})
+    finally:
+        node.honest()
+
+
+def settle_under_a_signal(process: SellerProcess, buyer: Buyer, practice: PracticeMarket) -> httpx.Response:
+    """The answer to a payment that is on its way into a block when SIGTERM comes."""
+    rpc_url = practice.market.rpc_url
+    params = order("echo in flight")
+    header = signed(buyer, params)
+    rpc(rpc_url, "evm_setAutomine", False)
+    rpc(rpc_url, "evm_setIntervalMining", 0)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(submit, buyer, params, header, new_key())
+            eventually(lambda: rpc(rpc_url, "txpool_status")["pending"] != "0x0", 20)
+            process.terminate()
+            eventually(lambda: not accepts_calls(process), 10)
+            assert process.child.poll() is None, "it waits for the receipt"
+            rpc(rpc_url, "evm_mine")
+            return answer.result(30)
+    finally:
+        rpc(rpc_url, "evm_setAutomine", True)
+        rpc(rpc_url, "evm_setIntervalMining", 1)
+
+
+def accepts_calls(process: SellerProcess) -> bool:
+    try:
+        return httpx.get(f"{process.url}/healthz", trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def assert_reports(process: SellerProcess, jobs: list[str]) -> None:
+    overview = json.loads(eventually(lambda: noted(process, 2), 10))
+    assert overview["jobs"] == {"queued": 0, "running": 0, "completed": 2, "failed": 1}
+    assert (overview["sales"], overview["sold_usd"], overview["settling"]) == (3, "4.200000", 0)
+    assert overview["draining"] is False
+    sales = seller_command(process.config, "sales", "--csv").stdout
+    rows = list(csv.DictReader(sales.splitlines()))
+    assert sorted(row["job_id"] for row in rows) == sorted(jobs)
+    assert [Decimal(row["usd"]) for row in rows] == [Decimal("1.400000")] * 3
+    assert json.loads(seller_command(process.config, "sales", "--json").stdout)[0]["usd"] == "1.400000"
+
+
+def noted(process: SellerProcess, jobs: int) -> str:
+    report = seller_command(process.config, "status", "--json").stdout
+    return report if json.loads(report)["jobs"]["completed"] == jobs else ""
+
+
+def assert_lines_without_secrets(log: str, secrets: list[str]) -> None:
+    for line in log.splitlines():
+        assert {"at", "level", "event"} <= set(json.loads(line)), line
+    assert not [secret for secret in secrets if secret in log]
