@@ -16,13 +16,13 @@ from mock_vendor.market import PracticeMarket
 from seller.config import Config
 from seller.database import Database, Job
 from seller.payments.market import connect, to_usd
-from seller.runners.process import NODE_LOST, _name
 from seller.work.workshop import SECRETS_LOST
 from tests.tools.seller_campaign.buyers import Order
 from tests.tools.seller_campaign.report import Report
-from tests.tools.seller_campaign.victim import EVIDENCE, OUTPUT, STARTS
+from tests.tools.seller_campaign.victim import EVIDENCE, OUTPUT, STARTS, folder_name
 
-HONEST = (NODE_LOST, SECRETS_LOST)
+NEVER_RAN = "the seller was killed while it started it: it never ran"
+HONEST = ("node lost: the machine that ran it is gone", NEVER_RAN, SECRETS_LOST)
 """What a job may say that was paid and did not run to its end."""
 ROOT = Path(__file__).parents[3]
 
@@ -38,7 +38,7 @@ def audit(folder: Path, config: Config, practice: PracticeMarket, orders: list[O
     for order in orders:
         job = by_nonce.get(order.nonce.lower())
         _audit_order(folder, order, job, paid=order.nonce.lower() in transfers, report=report)
-    names = {_name(job.job_id): job for job in jobs}
+    names = {folder_name(job.job_id): job for job in jobs}
     starts = Counter((folder / STARTS).read_text().split()) if (folder / STARTS).exists() else Counter[str]()
     report.check(max(starts.values(), default=0) <= 1, f"started twice: {starts.most_common(3)}")
     report.check(set(starts) <= set(names), f"started without a sale: {set(starts) - set(names)}")
@@ -112,7 +112,7 @@ def _sales(folder: Path) -> list[dict[str, Any]]:
 
 def _written(folder: Path, job_id: str) -> bytes:
     """What a job wrote, also where it is kept no longer."""
-    name = _name(job_id)
+    name = folder_name(job_id)
     for path in (folder / "seller" / "jobs" / name / "work" / OUTPUT, folder / EVIDENCE / name):
         if path.exists():
             return path.read_bytes()

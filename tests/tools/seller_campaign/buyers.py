@@ -18,7 +18,7 @@ from tests.tools.seller_campaign.victim import OUTPUT
 
 BLOB, BLOB_BYTES = "blob.bin", 600_000
 """More than is read of a file at once."""
-TOKEN = "TOKEN"  # noqa: S105 - the name of a secret, not its value
+TOKEN = "TOKEN"
 PAUSE_S, PATIENCE_S = 0.05, 60.0
 COMMAND = f"cat name.txt >> {OUTPUT}; head -c {BLOB_BYTES} /dev/zero > {BLOB}; sleep $WORK_S"
 SECRET_COMMAND = f'{COMMAND}; printf "%s" "${TOKEN}" | sha256sum >> {OUTPUT}'

@@ -1,6 +1,7 @@
 """A seller that dies by SIGKILL at a named point. Its functions are wrapped from outside: it has no switch for that."""
 
 import functools
+import hashlib
 import os
 import random
 import shutil
@@ -15,12 +16,11 @@ from typing import Any
 import x402.extensions.bazaar  # noqa: F401 - a victim is a fork of a process that has imported it
 
 import seller.__main__
-import seller.serve  # noqa: F401
+import seller.serve
 from seller import dispatcher
 from seller.database import Database
 from seller.payments import till
 from seller.payments.till import Till
-from seller.runners import process
 from seller.runners.process import ProcessRunner
 
 STARTS, EVIDENCE = "starts", "evidence"
@@ -53,11 +53,18 @@ def _starts_job(arguments: Sequence[Any], _: Any) -> bool:
 
 
 def _deletes_job(arguments: Sequence[Any], _: Any) -> bool:
-    return Path(arguments[0]).parent.name == "jobs" and Path(arguments[0]).is_dir()
+    folder = _deleted(arguments)
+    return folder.parent.name == "jobs" and folder.is_dir()
+
+
+def _deleted(arguments: Sequence[Any]) -> Path:
+    """What a call deletes: of Python, or of a process."""
+    argv = arguments[1] if isinstance(arguments[0], subprocess.Popen) else []
+    return Path(argv[-1] if argv and argv[0] == "rm" else "" if argv else arguments[0])
 
 
 def _delete_half(arguments: Sequence[Any]) -> None:
-    entries = sorted(Path(arguments[0]).iterdir())
+    entries = sorted(_deleted(arguments).iterdir())
     for entry in random.sample(entries, (len(entries) + 1) // 2):
         if entry.is_dir():
             RMTREE(entry)
@@ -66,7 +73,8 @@ def _delete_half(arguments: Sequence[Any]) -> None:
 
 
 RMTREE = shutil.rmtree
-SIGNER = till._Signer  # noqa: SLF001 - the point between broadcast and receipt
+DELETES = (shutil, "rmtree")
+SIGNER = till._Signer
 POINTS: Mapping[str, Point] = {
     "after quote": Point(Database, "keep_quote"),
     "before verify": Point(Till, "objection", after=False),
@@ -89,7 +97,7 @@ POINTS: Mapping[str, Point] = {
     "after end noted": Point(Database, "mark_end"),
     "while files are fetched": Point(ProcessRunner, "read"),
     "before forget": Point(ProcessRunner, "forget", after=False),
-    "in forget": Point(shutil, "rmtree", after=False, when=_deletes_job, deed=_delete_half),
+    "in forget": Point(*DELETES, after=False, when=_deletes_job, deed=_delete_half),
     "after forget": Point(ProcessRunner, "forget"),
     "after forget noted": Point(Database, "mark_forgotten"),
 }
@@ -121,6 +129,11 @@ def live(life: Life) -> None:
         _arm(life.point, life.passes)
     sys.argv = ["seller", "--config", str(life.config)]
     seller.__main__.main()
+
+
+def folder_name(job_id: str) -> str:
+    """Of a job's folder, among those of its runner."""
+    return hashlib.sha256(job_id.encode()).hexdigest()[:32]
 
 
 def die() -> None:
@@ -164,8 +177,8 @@ def _witness(folder: Path) -> None:
         spawn(self, argv, *args, **keywords)
 
     def forget_kept(self: ProcessRunner, job_id: str) -> None:
-        name = process._name(job_id)  # noqa: SLF001
-        written = self._folder / name / "work" / OUTPUT  # noqa: SLF001
+        name = folder_name(job_id)
+        written = self._folder / name / "work" / OUTPUT
         if written.exists():
             shutil.copyfile(written, folder / EVIDENCE / name)
         forget(self, job_id)
