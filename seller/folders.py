@@ -1,4 +1,4 @@
-"""Folders and what they take."""
+"""Folders, what they take, and private files in them."""
 
 import os
 from contextlib import suppress
@@ -16,3 +16,11 @@ def folder_bytes(folder: Path) -> int:
             with suppress(FileNotFoundError):
                 total += (Path(parent) / name).lstat().st_blocks * BLOCK_BYTES
     return total
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a new file that its owner alone may read, down to the disk. Raises FileExistsError."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

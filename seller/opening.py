@@ -1,10 +1,9 @@
 """The parts of a seller, made from its configuration."""
 
-import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from seller.catalogue import Vendor
 from seller.config import CAIP2, Config
 from seller.database import Database
 from seller.errors import BadSetting
+from seller.folders import write_private
 from seller.limiter import limiter
 from seller.payments.keys import read_key
 from seller.payments.market import Account, Market, address, check_market
@@ -163,14 +163,12 @@ def _example_image(config: Config) -> str:
 
 def _salt(path: Path) -> str:
     """A secret of this seller, by which its job ids follow from keys that others may know."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text()
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_hex(32))
-        file.flush()
-        os.fsync(file.fileno())
+    if not path.exists():
+        part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+        write_private(part, secrets.token_hex(32))
+        with suppress(FileExistsError):
+            path.hardlink_to(part)  # whole or not at all: with an empty salt others could tell the ids
+        part.unlink()
     return path.read_text()
 
 

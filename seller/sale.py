@@ -97,7 +97,7 @@ def _first_time(shop: Shop, vendor: Vendor, key: str, request: SubmitRequest, he
         return _ask(_challenge(shop, quote, url, objection))
     purchase = _begin(shop, quote, key, request, payment, offer)
     shop.workshop.take_secrets(vendor.vendor_id, key, given_secrets(request))
-    return settle(shop, purchase, url)
+    return settle(shop, purchase, url, first=True)
 
 
 def _unpaid(shop: Shop, vendor: Vendor, request: SubmitRequest, url: str) -> Answer:
@@ -149,15 +149,18 @@ def _room(shop: Shop, quote: Quote) -> Room:
     return Room(jobs, shop.terms.per_payer)
 
 
-def settle(shop: Shop, purchase: Purchase, url: str, verdict: Verdict | None = None) -> Answer:
-    """Settle a purchase, also one that is sent again after an unknown outcome: the chain is asked first."""
+def settle(shop: Shop, purchase: Purchase, url: str, verdict: Verdict | None = None, *, first: bool = False) -> Answer:
+    """Settle a purchase, also one that is sent again after an unknown outcome: the chain is asked first.
+
+    first: the purchase has just been stored, so that no settlement of it was ever asked for.
+    """
     verdict = verdict or shop.conduct.verdict(purchase.vendor_id)
     if verdict == "down":
         return unsettled(_ask(_challenge(shop, _quote(shop, purchase), url)))
     if verdict != "take":
         raise _try_later("the payment is being settled")
     offer = PaymentRequirements.model_validate_json(purchase.requirements)
-    match shop.till.settle(read_payment(purchase.header), offer):
+    match shop.till.settle(read_payment(purchase.header), offer, first=first):
         case Paid(tx):
             return _deliver(shop, purchase, tx, offer)
         case Dead(reason):

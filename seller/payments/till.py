@@ -134,8 +134,11 @@ class Till:
             raise ChainUnavailable(reason)
         return reason
 
-    def settle(self, payment: Payment, offer: PaymentRequirements) -> Paid | Dead | Unknown:
-        """Make sure that the transfer is on chain: it is asked before and after, whatever the facilitator answers."""
+    def settle(self, payment: Payment, offer: PaymentRequirements, *, first: bool) -> Paid | Dead | Unknown:
+        """Make sure that the transfer is on chain: it is asked before and after, whatever the facilitator answers.
+
+        first: its settlement was never asked for. Later a transfer may be on its way, and only the chain says "never".
+        """
         try:
             verdict = self._ledger.look_up(payment.authorization)
             if not isinstance(verdict, Open):
@@ -150,7 +153,7 @@ class Till:
         reason = settled.error_reason or "settlement failed"
         logger.warning("settlement of %s failed: %s", payment.authorization.nonce, reason)
         # A hosted one has reasons of its own: that one of them means "never" is nowhere said.
-        uncertain = settled.success or reason in UNCERTAIN or self._hosted
+        uncertain = not first or settled.success or reason in UNCERTAIN or self._hosted
         return Unknown(reason) if uncertain else Dead(reason)
 
     def look_up(self, payment: Payment) -> Paid | Dead | Open | Unknown:

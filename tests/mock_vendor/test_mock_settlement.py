@@ -1,0 +1,57 @@
+"""The verdict on a settlement: a transfer that may be on its way is never said to be dead."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from eth_account import Account
+from x402.schemas import PaymentRequirements
+
+from seller.payments.market import Account as Payer
+from seller.payments.market import Market
+from seller.payments.payment import read_payment
+from seller.payments.settlement import Dead, Paid
+from seller.payments.till import Till, Unknown
+from tests.support.mock_buyer import Buyer
+
+
+@pytest.fixture
+def till(ready: dict[str, Any]) -> Iterator[Till]:
+    """A till on the mock's chain; the buyer pays its gas, too."""
+    chain, payer = ready["chain"], ready["chain"]["payer"]
+    account = Payer(payer["address"], payer["privateKey"])
+    market = Market(
+        chain["rpcUrl"], chain["network"], chain["asset"], chain["assetName"], chain["assetVersion"], account
+    )
+    with closing(Till(market)) as till:
+        yield till
+
+
+@pytest.fixture
+def offer(till: Till, ready: dict[str, Any]) -> PaymentRequirements:
+    return till.offer(1_000, ready["vendors"][0]["payTo"])
+
+
+def test_a_payment_that_was_sent_on_is_dead_by_the_chains_word_alone(
+    till: Till, offer: PaymentRequirements, buyer: Buyer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payer = Account.create()
+    payment = read_payment(buyer.sign(offer, private_key=payer.key.to_0x_hex()))
+    assert isinstance(till.settle(payment, offer, first=True), Dead), "nothing was ever sent on, and it has no money"
+    repeated = till.settle(payment, offer, first=False)
+    assert isinstance(repeated, Unknown), "a seller that was killed may have sent it on, while there was money"
+
+    buyer.token.functions.transfer(payer.address, 1_000).transact({"from": buyer.payer["address"]})
+    assert isinstance(till.settle(payment, offer, first=False), Paid)
+    refuse(monkeypatch, till)
+    assert isinstance(till.settle(payment, offer, first=False), Paid), "the chain is asked, and nobody else"
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, till: Till) -> None:
+    """Whoever settles is not to be asked any more."""
+
+    def fail(*_: object) -> Callable[[], None]:
+        raise AssertionError("asked to settle what is on chain")
+
+    monkeypatch.setattr(till, "_settled", fail)

@@ -1,0 +1,22 @@
+"""Play one campaign, and print its report; exits with 1 when the report has problems."""
+
+import argparse
+import sys
+
+from tests.tools.seller_campaign.play import Aims, campaign
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="the crash campaign of a seller")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kills", type=int, default=200, help="at least so many, at every point among them")
+    parser.add_argument("--buyers", type=int, default=6, help="at once")
+    options = parser.parse_args()
+    report = campaign(options.seed, Aims(kills=options.kills, buyers=options.buyers), sys.stderr.write)
+    sys.stdout.write(f"{report}\n")
+    if report.problems:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""A seller that dies by SIGKILL at a named point. Its functions are wrapped from outside: it has no switch for that."""
+
+import functools
+import hashlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import x402.extensions.bazaar  # noqa: F401 - a victim is a fork of a process that has imported it
+
+import seller.__main__
+import seller.serve
+from seller import dispatcher
+from seller.database import Database
+from seller.payments import till
+from seller.payments.till import Till
+from seller.runners.process import ProcessRunner
+
+STARTS, EVIDENCE = "starts", "evidence"
+OUTPUT = "runs.txt"
+SUPERVISOR = "seller.runners.supervise"
+HURRY = {"STEP_S": 0.05, "TIDY_S": 0.2, "UNDECIDED_S": 1.0, "SECRETS_WAIT_S": 3.0}
+"""The dispatcher's times, of which a campaign has less."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A place to die at: before or after a call. when: of its arguments and result, dies only where that is true.
+
+    deed: what is done with the arguments before that.
+    """
+
+    owner: Any
+    name: str
+    after: bool = True
+    when: Callable[[Sequence[Any], Any], bool] = lambda arguments, result: True
+    deed: Callable[[Sequence[Any]], None] = lambda arguments: None
+
+
+def _runs(_: Sequence[Any], state: Any) -> bool:
+    return bool(state.phase == "running")
+
+
+def _starts_job(arguments: Sequence[Any], _: Any) -> bool:
+    return SUPERVISOR in arguments[1]
+
+
+def _deletes_job(arguments: Sequence[Any], _: Any) -> bool:
+    folder = _deleted(arguments)
+    return folder.parent.name == "jobs" and folder.is_dir()
+
+
+def _deleted(arguments: Sequence[Any]) -> Path:
+    """What a call deletes: of Python, or of a process."""
+    argv = arguments[1] if isinstance(arguments[0], subprocess.Popen) else []
+    return Path(argv[-1] if argv and argv[0] == "rm" else "" if argv else arguments[0])
+
+
+def _delete_half(arguments: Sequence[Any]) -> None:
+    entries = sorted(_deleted(arguments).iterdir())
+    for entry in random.sample(entries, (len(entries) + 1) // 2):
+        if entry.is_dir():
+            RMTREE(entry)
+        else:
+            entry.unlink()
+
+
+RMTREE = shutil.rmtree
+DELETES = (shutil, "rmtree")
+SIGNER = till._Signer
+POINTS: Mapping[str, Point] = {
+    "after quote": Point(Database, "keep_quote"),
+    "before verify": Point(Till, "objection", after=False),
+    "after verify": Point(Till, "objection"),
+    "after purchase stored": Point(Database, "begin"),
+    "before settle": Point(Till, "settle", after=False),
+    "before broadcast": Point(SIGNER, "write_contract", after=False),
+    "after broadcast": Point(SIGNER, "write_contract"),
+    "after settle": Point(Till, "settle"),
+    "before finish": Point(Database, "finish", after=False),
+    "after finish": Point(Database, "finish"),
+    "before start": Point(ProcessRunner, "start", after=False),
+    "after laid out": Point(ProcessRunner, "_lay_out"),
+    "before spawn": Point(subprocess.Popen, "__init__", after=False, when=_starts_job),
+    "after spawn": Point(subprocess.Popen, "__init__", when=_starts_job),
+    "after start": Point(ProcessRunner, "start"),
+    "after start noted": Point(Database, "mark_start"),
+    "while job runs": Point(ProcessRunner, "state", when=_runs),
+    "before end noted": Point(Database, "mark_end", after=False),
+    "after end noted": Point(Database, "mark_end"),
+    "while files are fetched": Point(ProcessRunner, "read"),
+    "before forget": Point(ProcessRunner, "forget", after=False),
+    "in forget": Point(*DELETES, after=False, when=_deletes_job, deed=_delete_half),
+    "after forget": Point(ProcessRunner, "forget"),
+    "after forget noted": Point(Database, "mark_forgotten"),
+}
+FORGETS = frozenset(name for name in POINTS if "forget" in name)
+
+
+@dataclass(frozen=True)
+class Life:
+    """The orders of one victim. point: where it dies, "" for nowhere; passes: how often it goes past that before."""
+
+    config: Path
+    environment: Mapping[str, str]
+    folder: Path
+    point: str
+    passes: int
+
+
+def live(life: Life) -> None:
+    """Sell until killed. Standard output and error go to a log of its process in the folder."""
+    log = os.open(life.folder / f"{os.getpid()}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for number in (1, 2):
+        os.dup2(log, number)
+    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+    os.environ.update(life.environment)
+    for name, value in HURRY.items():
+        setattr(dispatcher, name, value)
+    _witness(life.folder)
+    if life.point:
+        _arm(life.point, life.passes)
+    sys.argv = ["seller", "--config", str(life.config)]
+    seller.__main__.main()
+
+
+def folder_name(job_id: str) -> str:
+    """Of a job's folder, among those of its runner."""
+    return hashlib.sha256(job_id.encode()).hexdigest()[:32]
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _arm(name: str, passes: int) -> None:
+    point, left = POINTS[name], iter(range(passes))
+    call = getattr(point.owner, point.name)
+
+    @functools.wraps(call)
+    def wrapped(*args: Any, **keywords: Any) -> Any:
+        if not point.after and point.when(args, None) and next(left, None) is None:
+            point.deed(args)
+            die()
+        result = call(*args, **keywords)
+        if point.name == "read":
+            return _broken_off(result, left)
+        if point.after and point.when(args, result) and next(left, None) is None:
+            die()
+        return result
+
+    setattr(point.owner, point.name, wrapped)
+
+
+def _broken_off(parts: Iterator[bytes], left: Iterator[int]) -> Iterator[bytes]:
+    for part in parts:
+        yield part
+        if next(left, None) is None:
+            die()
+
+
+def _witness(folder: Path) -> None:
+    """Notes every start of a job, and keeps what a job wrote before that is deleted."""
+    spawn, forget = subprocess.Popen.__init__, ProcessRunner.forget
+
+    def spawn_noted(self: Any, argv: Any, *args: Any, **keywords: Any) -> None:
+        if SUPERVISOR in argv:
+            with (folder / STARTS).open("a") as starts:
+                starts.write(f"{Path(argv[-1]).name}\n")
+        spawn(self, argv, *args, **keywords)
+
+    def forget_kept(self: ProcessRunner, job_id: str) -> None:
+        name = folder_name(job_id)
+        written = self._folder / name / "work" / OUTPUT
+        if written.exists():
+            shutil.copyfile(written, folder / EVIDENCE / name)
+        forget(self, job_id)
+
+    subprocess.Popen.__init__ = spawn_noted  # type: ignore[method-assign]
+    ProcessRunner.forget = forget_kept  # type: ignore[method-assign]
