@@ -8,6 +8,8 @@ WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 ANVIL_VERSION := 1.7.1
 CHROMIUM := $(VENV)/.chromium
 BWRAP := $(VENV)/.bwrap
+SELLER_IMAGE := $(VENV)/.seller-image
+CONTAINER_TOOLS := podman runc mmdebstrap systemd
 ANVIL := $(VENV)/node_modules/@foundry-rs/anvil/package.json
 export PATH := $(NODE_BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -31,7 +33,7 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit: $(VENV)/.dev $(CHROMIUM) $(BWRAP)
+unit: $(VENV)/.dev $(CHROMIUM) $(BWRAP) $(SELLER_IMAGE)
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal --durations 15
 
 # Plays every hostile case and writes docs/safety.md from what was observed.
@@ -89,6 +91,15 @@ $(VENV)/.chromium: | $(VENV)/.venv
 $(BWRAP): | $(VENV)/.venv
 	@command -v bwrap >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq bubblewrap; } \
 		|| { echo "jobs run in bubblewrap: install it (apt-get install bubblewrap) and try again"; exit 1; }
+	@touch $@
+
+# Sellers are tested in containers, and their unit under systemd: images that a test only brings up to date.
+$(SELLER_IMAGE): pyproject.toml constraints.txt deploy/seller/Containerfile tests/support/systemd.Containerfile $(VENV)/.dev
+	@command -v podman runc mmdebstrap systemd-analyze | wc -l | grep -q 4 \
+		|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq $(CONTAINER_TOOLS); } \
+		|| { echo "sellers are tested in containers: install $(CONTAINER_TOOLS) (apt-get install) and try again"; exit 1; }
+	$(BIN)/python -m tests.support.systemd_machine
+	$(BIN)/python -m tests.support.seller_image
 	@touch $@
 
 # The local chain is one binary in an npm package; where there is no npm, PyPI has a Node.js with one.

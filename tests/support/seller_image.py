@@ -1,8 +1,7 @@
 """The image of deploy/seller/Containerfile, really built: on a Debian with Python that mmdebstrap makes once.
 
-`python -m tests.support.seller_image` builds it ahead of the tests, as `make test` does: what takes time are the base and
-the layer of the dependencies, which podman keeps. Where images can be pulled, any will do as the base:
-podman tag docker.io/library/python:3.12-slim localhost/gpuagent-python
+`make test` builds it ahead of the tests: what takes time are the base and the layer of the dependencies, which podman
+keeps. Where images can be pulled: podman tag docker.io/library/python:3.12-slim localhost/gpuagent-python
 """
 
 import fcntl
@@ -26,21 +25,27 @@ OF_PIP = (Path("/etc/pip.conf"), Path("/etc/ssl/certs/ca-certificates.crt"))
 
 def built() -> str:
     """The image's name, built of this tree. One process builds at a time; the others find its layers."""
-    with _alone():
-        if not _id(BASE):
-            _make_base()
+    with exclusive():
         before = _id(IMAGE)
         mounts = [f"--volume={path}:{path}:ro" for path in OF_PIP if path.exists()]
         index = [f"--build-arg=PIP_INDEX_URL={os.environ['PIP_INDEX_URL']}"] if os.environ.get("PIP_INDEX_URL") else []
-        options = ["--network=host", "--layers", f"--build-arg=BASE={BASE}", f"--tag={IMAGE}", *mounts, *index]
+        options = ["--network=host", "--layers", f"--build-arg=BASE={base()}", f"--tag={IMAGE}", *mounts, *index]
         podman("build", "--quiet", *options, f"--file={CONTAINERFILE}", ROOT, timeout=BUILD_S)
         if before and before != _id(IMAGE):
             podman("rmi", "--force", before)  # half a gigabyte, that no name is left for
     return IMAGE
 
 
+def base() -> str:
+    """The base image's name: made, where it is not here."""
+    if not _id(BASE):
+        _make_base()
+    return BASE
+
+
 @contextmanager
-def _alone() -> Iterator[None]:
+def exclusive() -> Iterator[None]:
+    """The block of one process at a time on this machine."""
     with CONTAINERFILE.open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
