@@ -8,8 +8,8 @@ import socket
 import sys
 import threading
 
-from mock_vendor.errors import BadSetting, ChainError
 from mock_vendor.settings import Settings, read_settings
+from seller.errors import BadSetting, ChainError
 
 HOST = "127.0.0.1"
 LOCAL = ("127.0.0.1", "localhost", "::1")

@@ -1,10 +1,11 @@
-"""The catalogue: the vendors, their GPUs and their prices."""
+"""The catalogue: the practice vendors, their GPUs and their prices."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
-from mock_vendor.settings import MICRO, vendor_ids
+from mock_vendor.settings import vendor_ids
+from seller.catalogue import MICRO, Offer, Vendor
 
 # What an hour of each GPU costs, relative to an A100.
 GPU_FACTORS = {
@@ -23,31 +24,27 @@ FIRST_VENDORS = (
 
 
 @dataclass(frozen=True)
-class Vendor:
-    """One seller. The price is USD for an hour of A100."""
+class PracticeVendor(Vendor):
+    """A vendor with a reputation. base_price_per_hour: USD for an hour of A100."""
 
-    vendor_id: str
-    name: str
     base_price_per_hour: Decimal
     reliability_score: float
-    pay_to: str
 
 
-def make_vendors(count: int, base_price: Decimal, payees: Sequence[str]) -> dict[str, Vendor]:
+def make_vendors(count: int, base_price: Decimal, payees: Sequence[str]) -> dict[str, PracticeVendor]:
     """The first `count` vendors; when payees are few, several vendors share one."""
     vendors = {}
     for number, vendor_id in enumerate(vendor_ids(count), start=1):
         name, multiplier, reliability = _terms(number)
-        price = (base_price * multiplier).quantize(MICRO, ROUND_HALF_UP)
+        base = (base_price * multiplier).quantize(MICRO, ROUND_HALF_UP)
         payee = payees[(number - 1) % len(payees)]
-        vendors[vendor_id] = Vendor(vendor_id, name, price, reliability, payee)
+        vendors[vendor_id] = PracticeVendor(vendor_id, name, payee, offers(base), base, reliability)
     return vendors
 
 
-def price(base_price_per_hour: Decimal, gpu_type: str, hours: Decimal) -> Decimal:
-    """A price rounded to 6 places of USD, and never zero."""
-    exact = base_price_per_hour * GPU_FACTORS[gpu_type] * hours
-    return max(exact.quantize(MICRO, ROUND_HALF_UP), MICRO)
+def offers(base_price_per_hour: Decimal) -> dict[str, Offer]:
+    """All GPUs at the prices that follow from an A100's."""
+    return {gpu: Offer(gpu, base_price_per_hour * factor) for gpu, factor in GPU_FACTORS.items()}
 
 
 def _terms(number: int) -> tuple[str, Decimal, float]:

@@ -23,7 +23,8 @@ from web3.types import Nonce
 from web3.utils import get_create_address
 
 from mock_vendor import contracts
-from mock_vendor.errors import ChainError
+from seller.errors import ChainError
+from seller.payments.market import Account, connect
 
 CHAIN_ID = 31337
 START_DEADLINE_S = 15
@@ -32,14 +33,6 @@ LOCK_DEADLINE_S = 2  # the last Anvil needs a moment to save its state, another 
 PR_SET_PDEATHSIG = 1
 ANVIL_VARIABLES = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
 """What Anvil may know of our environment, in which secrets are."""
-
-
-@dataclass(frozen=True)
-class Account:
-    """One of Anvil's development accounts: public keys to worthless ether, made at start, never committed."""
-
-    address: str
-    private_key: str
 
 
 @dataclass(frozen=True)
@@ -113,10 +106,6 @@ def rpc(rpc_url: str, method: str, *params: Any) -> Any:
     if "error" in answer:
         raise ChainError(f"{method}: {answer['error']}")
     return answer["result"]
-
-
-def connect(rpc_url: str) -> Web3:
-    return Web3(HTTPProvider(rpc_url))
 
 
 def _find_anvil() -> str:

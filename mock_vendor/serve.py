@@ -4,23 +4,31 @@ import json
 import os
 import socket
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import uvicorn
+from fastapi import Depends
 
-from mock_vendor.app import create_app
-from mock_vendor.catalogue import GPU_FACTORS, Vendor, make_vendors
-from mock_vendor.database import Database
-from mock_vendor.errors import BadSetting
-from mock_vendor.facilitator import Till
+from mock_vendor.catalogue import PracticeVendor, make_vendors
+from mock_vendor.clock import Clock
+from mock_vendor.conduct import PracticeConduct
+from mock_vendor.control import control, lure
+from mock_vendor.database import PracticeDatabase
 from mock_vendor.faults import Faults
 from mock_vendor.faults.odd import Cuttable
-from mock_vendor.market import Market, open_market
+from mock_vendor.market import PracticeMarket, open_market
+from mock_vendor.runner import open_runner
 from mock_vendor.settings import Settings
-from mock_vendor.shop import Shop
-from mock_vendor.workshop import Workshop, open_runner
+from seller.api.app import create_app
+from seller.api.callers import authorized
+from seller.errors import BadSetting
+from seller.payments.market import Market
+from seller.payments.till import Till
+from seller.shop import Shop
+from seller.work.workshop import Workshop
 
 SHUTDOWN_S = 1
 
@@ -39,33 +47,42 @@ def sell(settings: Settings, listener: socket.socket) -> None:
                 raise BadSetting(f"the folder that MOCK_DATA_DIR names cannot be made: {reason}") from None
         market = stack.enter_context(open_market(settings))
         vendors = make_vendors(settings.vendors, settings.base_price_per_hour, market.payees)
-        database = Database(folder / "vendor.sqlite3")
+        database = PracticeDatabase(folder / "vendor.sqlite3")
         stack.callback(database.close)
         host, port = listener.getsockname()
         faults = Faults(database, lure_url=f"http://localhost:{port}/mock/lure", slow_s=settings.slow_s)
-        till = Till(market)
+        till = Till(market.market)
         stack.callback(till.close)
         runner, notices = open_runner(settings, folder / "jobs")
         stack.callback(runner.close)
         workshop = Workshop(database, runner, folder / "inputs", vendors)
         workshop.take_up()
-        shop = Shop(settings, market, vendors, database, till, faults, workshop)
+        conduct = PracticeConduct(settings, faults, Clock())
+        shop = Shop(
+            market.market, vendors, database, till, workshop, conduct.clock, conduct=conduct, secret=settings.secret
+        )
+        app = create_app(shop, title="Mock GPU vendor")
+        app.include_router(lure, prefix="/mock")
+        app.include_router(control, prefix="/mock", dependencies=[Depends(authorized)])
         config = uvicorn.Config(
-            Cuttable(create_app(shop)),
+            Cuttable(app),
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=SHUTDOWN_S,
         )
-        _Server(config, {**ready_line(shop, f"http://{host}:{port}"), "notices": notices}).run(sockets=[listener])
+        ready = ready_line(market, vendors, settings.secret, f"http://{host}:{port}")
+        _Server(config, {**ready, "notices": notices}).run(sockets=[listener])
 
 
-def ready_line(shop: Shop, url: str) -> dict[str, Any]:
-    market = shop.market
+def ready_line(
+    practice: PracticeMarket, vendors: Mapping[str, PracticeVendor], secret: str, url: str
+) -> dict[str, Any]:
+    market = practice.market
     return {
         "url": url,
-        "secret": shop.settings.secret,
+        "secret": secret,
         "pid": os.getpid(),
-        "vendors": [_listing(vendor, market, url) for vendor in shop.vendors.values()],
+        "vendors": [_listing(vendor, market, url) for vendor in vendors.values()],
         "chain": {
             "rpcUrl": market.rpc_url,
             "chainId": market.chain_id,
@@ -74,19 +91,19 @@ def ready_line(shop: Shop, url: str) -> dict[str, Any]:
             "assetName": market.asset_name,
             "assetVersion": market.asset_version,
             "facilitator": market.facilitator.address if market.facilitator else market.facilitator_url,
-            "payer": market.payer and {"address": market.payer.address, "privateKey": market.payer.private_key},
+            "payer": practice.payer and {"address": practice.payer.address, "privateKey": practice.payer.private_key},
         },
     }
 
 
-def _listing(vendor: Vendor, market: Market, url: str) -> dict[str, Any]:
+def _listing(vendor: PracticeVendor, market: Market, url: str) -> dict[str, Any]:
     return {
         "vendorId": vendor.vendor_id,
         "name": vendor.name,
         "endpoint": url,
         "basePricePerHour": float(vendor.base_price_per_hour),
         "reliabilityScore": vendor.reliability_score,
-        "supportedGpuTypes": list(GPU_FACTORS),
+        "supportedGpuTypes": list(vendor.offers),
         "payTo": vendor.pay_to,
         "network": market.network,
         "asset": market.asset,

@@ -8,11 +8,9 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from mock_vendor.errors import BadSetting
+from seller.catalogue import MICRO
+from seller.errors import BadSetting, shown
 
-SHOWN_MAX = 7
-"""Characters: a longer value may be a secret in the wrong place, and is not repeated in an error."""
-MICRO = Decimal("0.000001")
 LOCAL_NETWORK = "eip155:31337"
 OWN_CHAIN_NEEDS = ("X402_NETWORK", "X402_ASSET", "MOCK_PAY_TO")
 FACILITATORS = ("FACILITATOR_URL", "FACILITATOR_PRIVATE_KEY")
@@ -64,12 +62,6 @@ class Settings:
     chain: OwnChain | None
     sandbox: Sandbox = Sandbox.AUTO
     keep_jobs: bool = False
-
-
-def shown(value: str) -> str:
-    """A value for an error about it."""
-    short = len(value) <= SHOWN_MAX and value.isprintable()
-    return repr(value) if short else f"({len(value)} characters, not shown)"
 
 
 def vendor_ids(count: int) -> list[str]:

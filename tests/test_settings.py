@@ -19,9 +19,9 @@ from gpuagent.practice.faults import fault_switches
 from gpuagent.settings import Bucket, Environment
 from gpuagent.wire.egress import egress, vendor_egress
 from mock_vendor import hosted, market
-from mock_vendor.errors import BadSetting
-from mock_vendor.errors import ChainError as MockChainError
 from mock_vendor.settings import read_settings
+from seller.errors import BadSetting
+from seller.errors import ChainError as MockChainError
 from tests.support.documents import ROOT
 from tests.support.factories import ASSET, PAYEE, VENDOR
 from tests.support.spellings import leaks

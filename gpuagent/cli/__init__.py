@@ -15,6 +15,7 @@ from gpuagent.cli.report import report
 from gpuagent.cli.run import runs
 from gpuagent.cli.run_files import add_run_files
 from gpuagent.cli.schedule import schedules
+from gpuagent.cli.sell import seller
 from gpuagent.cli.serve import serve
 from gpuagent.cli.up import up
 from gpuagent.cli.vendor import vendors
@@ -32,6 +33,7 @@ app.add_typer(runs, name="run")
 app.add_typer(jobs, name="job")
 app.add_typer(file_store, name="files")
 app.add_typer(vendors, name="vendor")
+app.add_typer(seller, name="sell")
 app.add_typer(policies, name="policy")
 app.add_typer(planners, name="planners")
 app.add_typer(wallets, name="wallet")

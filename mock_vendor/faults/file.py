@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from starlette.responses import Response, StreamingResponse
 
-from mock_vendor.answers import FileAnswer
 from mock_vendor.faults.odd import DRIP_S, MEGABYTE
 from mock_vendor.faults.scene import Scene
 from mock_vendor.faults.table import Hook, fault
+from seller.api.answers import FileAnswer
 
 ENDLESS_MEGABYTES = 100_000
 PAGE = b"<!doctype html><title>502 Bad Gateway</title><script>alert(document.domain)</script>"

@@ -5,10 +5,10 @@ from typing import Any
 
 from starlette.responses import Response
 
-from mock_vendor.answers import Answer
 from mock_vendor.faults.hostile import HOSTILE_LINES, HOSTILE_TEXT
 from mock_vendor.faults.scene import Scene
 from mock_vendor.faults.table import fault
+from seller.api.answers import Answer
 
 FLOOD_LINES = 100_000
 LONG_LINE = 1_000_000

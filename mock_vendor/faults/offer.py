@@ -7,7 +7,7 @@ from x402.schemas import PaymentRequired, PaymentRequirements
 
 from mock_vendor.faults.scene import ATTACKER, Scene
 from mock_vendor.faults.table import Hook, fault
-from mock_vendor.payment import PAYMENT_IDENTIFIER
+from seller.payments.payment import PAYMENT_IDENTIFIER
 
 MAINNET = "eip155:8453"
 MAINNET_USDC = "0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913"

@@ -6,11 +6,11 @@ from dataclasses import replace
 from starlette.responses import RedirectResponse, Response
 from x402.http.utils import safe_base64_decode, safe_base64_encode
 
-from mock_vendor.answers import Answer
 from mock_vendor.faults import odd
 from mock_vendor.faults.hostile import HOSTILE_BYTES
 from mock_vendor.faults.scene import ATTACKER, Scene
 from mock_vendor.faults.table import Hook, fault
+from seller.api.answers import Answer
 
 FOR_EVER_S = 3600.0
 OTHER_TX = "0x" + "ab" * 32

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 from starlette.responses import RedirectResponse, Response
 
-from mock_vendor.answers import Answer
-from mock_vendor.database import Quote
 from mock_vendor.faults import odd
 from mock_vendor.faults.hostile import HOSTILE_BYTES, HOSTILE_LINES, HOSTILE_TEXT
 from mock_vendor.faults.scene import ATTACKER, Scene
 from mock_vendor.faults.table import Hook, fault
+from seller.api.answers import Answer
+from seller.database import Quote
 
 
 @fault("quote")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mock_vendor.answers import Answer
+from seller.api.answers import Answer
 
 # Nobody has the key of this address; a payment to it is a robbery that a test can count.
 ATTACKER = "0x000000000000000000000000000000000000dEaD"

@@ -7,12 +7,12 @@ from typing import Any
 from starlette.responses import RedirectResponse, Response
 from x402.http.utils import safe_base64_encode
 
-from mock_vendor.answers import Answer
 from mock_vendor.faults import odd
 from mock_vendor.faults.hostile import HOSTILE_LINES, HOSTILE_TEXT
 from mock_vendor.faults.offer import MAINNET_USDC
 from mock_vendor.faults.scene import Scene
 from mock_vendor.faults.table import fault
+from seller.api.answers import Answer
 
 OFFER = "PAYMENT-REQUIRED"
 

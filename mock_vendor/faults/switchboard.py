@@ -3,20 +3,18 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 from starlette.responses import Response
 from x402.schemas import PaymentRequired
 
-from mock_vendor.answers import Answer, FileAnswer
-from mock_vendor.database import Database, Quote
+from mock_vendor.database import PracticeDatabase
 from mock_vendor.faults.scene import Scene
 from mock_vendor.faults.table import TABLE, Hook
-from mock_vendor.work_order import ACCEPTS
-
-# Take the payment, hold it back for a while, keep it for ever, refuse it, call it another request's, or have no
-# facilitator to take it with.
-Verdict = Literal["take", "hold", "keep", "refuse", "conflict", "down"]
+from seller.api.answers import Answer, FileAnswer
+from seller.conduct import Verdict
+from seller.database import Quote
+from seller.work.order import ACCEPTS
 
 
 def _no_402() -> Answer:
@@ -26,7 +24,7 @@ def _no_402() -> Answer:
 class Faults:
     """The faults that are on, per vendor, kept in the database. With none on, everything passes unchanged."""
 
-    def __init__(self, database: Database, lure_url: str, slow_s: float) -> None:
+    def __init__(self, database: PracticeDatabase, lure_url: str, slow_s: float) -> None:
         self._database = database
         self._lure_url = lure_url
         self._slow_s = slow_s

@@ -10,9 +10,9 @@ from typing import Any
 
 from starlette.responses import Response, StreamingResponse
 
-from mock_vendor.answers import Answer
 from mock_vendor.faults.scene import Scene
 from mock_vendor.faults.table import Hook, fault
+from seller.api.answers import Answer
 from seller.runners import FileEntry, manifest_sha256
 
 Accepts = tuple[str, ...]

@@ -12,6 +12,10 @@ class RunnerError(Exception):
     """A runner cannot do what was asked: says why, in words for the seller."""
 
 
+class UnknownJob(RunnerError):
+    """There is no such job, or not any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobOrder:
     """What is to run. command: a text for sh -c, or an argv. inputs, resume: the local file of each path.
@@ -77,6 +81,15 @@ class Runner(Protocol):
 
     Every method but start() and close() raises RunnerError for a job that is not known.
     """
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the operator should know of how jobs run here."""
+        ...
+
+    def refusal(self, image: str) -> str:
+        """Why no job may have this image, in words for the buyer; "" where it may."""
+        ...
 
     def start(self, order: JobOrder) -> None:
         """Starts a job, unless it has been started before. Raises RunnerError, with nothing started."""

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from seller.runners.base import Checkpoint, FileEntry, JobOrder, JobState, RunnerError
+from seller.runners.base import Checkpoint, FileEntry, JobOrder, JobState, RunnerError, UnknownJob
 from seller.runners.job_folder import JobFolder, write_whole
 from seller.runners.kept import KeptCheckpoints
 from seller.runners.reading import file_entry, open_inside, read_lines, read_metric
@@ -41,6 +41,13 @@ class ProcessRunner:
         self._lifeline = None if outlive else os.pipe()
         self._checkpoints = KeptCheckpoints()
         self._outputs: dict[str, list[FileEntry]] = {}
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        return () if self._sandbox else ("jobs run with the rights of this user, without a sandbox",)
+
+    def refusal(self, image: str) -> str:
+        return 'no containers here, but a Python with numpy: order with image ""' if image else ""
 
     def start(self, order: JobOrder) -> None:
         folder = JobFolder(self._folder / _name(order.job_id))
@@ -191,7 +198,7 @@ class ProcessRunner:
     def _known(self, job_id: str) -> JobFolder:
         folder = JobFolder(self._folder / _name(job_id))
         if not folder.order.exists():
-            raise RunnerError(f"there is no job {job_id}")
+            raise UnknownJob(f"there is no job {job_id}")
         return folder
 
     def _lay_out(self, folder: JobFolder, order: JobOrder) -> None:

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from mock_vendor.chain import anvil, rpc
-from mock_vendor.errors import ChainError
+from seller.errors import ChainError
 from tests.support.eventually import eventually
 from tests.support.mock_buyer import Buyer, header_json, new_key
 from tests.support.mock_command import final_output, launched, ready_line, selling

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from mock_vendor.database import Database, Job, Quote
-from mock_vendor.errors import BadSetting
+from mock_vendor.runner import open_runner
 from mock_vendor.settings import Sandbox, read_settings
-from mock_vendor.workshop import SECRETS_LOST, open_runner
+from seller.database import Database, Job, Quote
+from seller.errors import BadSetting
+from seller.work.workshop import SECRETS_LOST
 from tests.support.mock_buyer import Buyer
 from tests.support.mock_command import launched, ready_line, selling
 from tests.support.work_orders import (
@@ -103,8 +104,8 @@ def test_older_databases_open(tmp_path: Path) -> None:
     for _ in range(2):
         database = Database(tmp_path / "vendor.sqlite3")
         assert database.quote("quote-1") == Quote("quote-1", "v", 5, "0x", "A100", "1", 9.0)
-        assert database.job("v", "job-1") == Job("job-1", "v", "k", "A100", "1", 3, 5, False, 7.0)
-        assert database.jobs_with_work("v") == []
+        assert database.job("v", "job-1") == Job("job-1", "v", "k", "A100", "1", 5, 7.0, fate='{"epochs":3,"doomed":0}')
+        assert database.jobs_with_work(vendor_id="v") == []
         database.close()
 
 

@@ -14,7 +14,7 @@ from x402.extensions.payment_identifier import declare_payment_identifier_extens
 from x402.schemas import PaymentRequired
 
 from mock_vendor.chain import mint, rpc
-from mock_vendor.payment import IDENTIFIER_DECLARATION
+from seller.payments.payment import IDENTIFIER_DECLARATION
 from tests.support.eventually import eventually
 from tests.support.mock_buyer import Buyer, header_json, new_key
 

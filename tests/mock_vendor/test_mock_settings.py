@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from mock_vendor.errors import BadSetting
 from mock_vendor.settings import read_settings
+from seller.errors import BadSetting
 
 OWN_CHAIN = {
     "CHAIN_RPC_URL": "http://127.0.0.1:1",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from seller.inputs import Bounds, InputRefused, InputStore, StoreFull, TooLarge, WrongContent, WrongStart
+from seller.work.inputs import Bounds, InputRefused, InputStore, StoreFull, TooLarge, WrongContent, WrongStart
 
 CONTENT = b"0123456789"
 NAME = hashlib.sha256(CONTENT).hexdigest()

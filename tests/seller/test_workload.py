@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from seller.workload import WorkOrder, canonical, sha256_of
+from seller.work.workload import WorkOrder, canonical, sha256_of
 
 DIGEST = "ab" * 32
 

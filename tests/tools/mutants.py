@@ -725,7 +725,7 @@ MUTANTS = (
     ),
     Mutant(
         "a facilitator is taken at its word",
-        "mock_vendor/facilitator.py",
+        "seller/payments/till.py",
         "            verdict = self._ledger.look_up(payment.authorization)\n        except",
         "            verdict = Paid(settled.transaction) if settled.success else verdict\n        except",
         "tests/mock_vendor/test_mock_hosted.py -k not_settled_is_not_sold",
@@ -1710,7 +1710,7 @@ MUTANTS = (
     ),
     Mutant(
         "an order is not held against its quote",
-        "mock_vendor/work_submission.py",
+        "seller/work/submission.py",
         "    if text != quote.job_order or (",
         "    if False and (",
         "tests/mock_vendor/test_mock_work.py -k is_what_was_quoted",
@@ -1731,7 +1731,7 @@ MUTANTS = (
     ),
     Mutant(
         "an input is not proven",
-        "seller/inputs.py",
+        "seller/work/inputs.py",
         "        if digest != sha256:",
         "        if False:",
         "tests/seller/test_inputs.py -k other_content",
@@ -1745,7 +1745,7 @@ MUTANTS = (
     ),
     Mutant(
         "a seller keeps secrets on disk",
-        "mock_vendor/purchase.py",
+        "seller/sale.py",
         "        job_params=json.dumps(request.job_params),",
         "        job_params=json.dumps({**request.job_params, **given_secrets(request)}),",
         "tests/mock_vendor/test_mock_restart.py -k started_once",

@@ -92,7 +92,8 @@ class VendorProcess:
 def vendors(folder: Path) -> Iterator[VendorProcess]:
     """The vendors on a chain of their own, with jobs that outlive them. Both end with the block."""
     folder.mkdir(exist_ok=True)
-    with open_market(read_settings({"MOCK_VENDORS": VENDORS})) as market:
+    with open_market(read_settings({"MOCK_VENDORS": VENDORS})) as practice:
+        market = practice.market
         assert market.facilitator
         chain = {
             "CHAIN_RPC_URL": market.rpc_url,
@@ -101,7 +102,7 @@ def vendors(folder: Path) -> Iterator[VendorProcess]:
             "X402_ASSET_NAME": market.asset_name,
             "X402_ASSET_VERSION": market.asset_version,
             "FACILITATOR_PRIVATE_KEY": market.facilitator.private_key,
-            "MOCK_PAY_TO": ",".join(market.payees),
+            "MOCK_PAY_TO": ",".join(practice.payees),
         }
         own = {
             "GPU_VENDOR_SECRET": SECRET,

@@ -1,26 +1,29 @@
 """Who calls, and which vendor is meant: what every route of the vendor API asks first."""
 
+import math
 import secrets
 from typing import Annotated, Any
 
-from fastapi import Depends, Header
+from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from mock_vendor.answers import Refusal
-from mock_vendor.catalogue import Vendor
-from mock_vendor.shop import TheShop
-from mock_vendor.wire import ErrorAnswer
+from seller.api.answers import Refusal
+from seller.api.wire import ErrorAnswer
+from seller.catalogue import Vendor
+from seller.shop import TheShop
 
 ERRORS = {
     400: "malformed request, Idempotency-Key or PAYMENT-SIGNATURE",
     401: "the bearer token is missing or wrong",
     402: "payment required: PAYMENT-REQUIRED says how, and the body repeats it",
+    403: "the seller does not know this payer, and sells to those alone that it knows",
     404: "no such vendor, quote, job or file",
     409: "the Idempotency-Key or the authorization has bought something else, or the order is not what was quoted",
     410: "the quote has expired",
     413: "an input that is larger than any that is taken, or than it was said to be",
     416: "a range that begins behind the file's end",
     422: "the request does not fit the contract, the GPU is not offered, or inputs are missing or differ",
+    429: "too many requests of one address, or too many bytes of inputs: wait for Retry-After seconds",
     503: "outcome unknown, vendor down or store full: send the same request again after Retry-After seconds",
 }
 bearer = HTTPBearer(auto_error=False)
@@ -31,7 +34,7 @@ async def authorized(
     token: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> None:
     presented = token.credentials if token is not None else ""
-    if not secrets.compare_digest(presented.encode(), shop.settings.secret.encode()):
+    if shop.secret and not secrets.compare_digest(presented.encode(), shop.secret.encode()):
         raise Refusal(401, "unauthorized", "the bearer token is missing or wrong")
 
 
@@ -39,10 +42,19 @@ async def addressed(
     shop: TheShop,
     x_vendor_id: Annotated[str, Header(description="which vendor is meant")] = "",
 ) -> Vendor:
-    vendor = shop.vendors.get(x_vendor_id)
+    sole = next(iter(shop.vendors)) if len(shop.vendors) == 1 else ""
+    vendor = shop.vendors.get(x_vendor_id or sole)
     if vendor is None:
         raise Refusal(404, "vendor_unknown", f"x-vendor-id {x_vendor_id!r} is not a vendor here")
     return vendor
+
+
+async def paced(shop: TheShop, request: Request) -> None:
+    """Raises Refusal for an address that asks for too much before it pays."""
+    address = request.client.host if request.client else ""
+    wait_s = 0.0 if "payment-signature" in request.headers else shop.limiter.requests.take(address)
+    if wait_s:
+        raise Refusal(429, "too_many_requests", "ask less often", math.ceil(wait_s))
 
 
 TheVendor = Annotated[Vendor, Depends(addressed)]

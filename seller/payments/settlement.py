@@ -6,12 +6,21 @@ from eth_typing import HexStr
 from web3 import Web3
 from web3.types import FilterParams
 
-from mock_vendor import contracts
-from mock_vendor.chain import connect
-from mock_vendor.payment import Authorization
+from seller.payments.market import connect
+from seller.payments.payment import Authorization
 
 # An authorization lives for minutes; providers refuse to search more than some 10,000 blocks for logs.
 LOOK_BACK_BLOCKS = 9_000
+AUTHORIZATION_STATE = [
+    {
+        "type": "function",
+        "name": "authorizationState",
+        "stateMutability": "view",
+        "inputs": [{"name": "authorizer", "type": "address"}, {"name": "nonce", "type": "bytes32"}],
+        "outputs": [{"name": "", "type": "bool"}],
+    }
+]
+"""Of EIP-3009, all of it that is read."""
 USED = Web3.keccak(text="AuthorizationUsed(address,bytes32)").to_0x_hex()
 TRANSFER = Web3.keccak(text="Transfer(address,address,uint256)").to_0x_hex()
 
@@ -41,7 +50,7 @@ class Ledger:
     def __init__(self, rpc_url: str, asset: str) -> None:
         self._web3 = connect(rpc_url)
         self._asset = Web3.to_checksum_address(asset)
-        self._token = self._web3.eth.contract(address=self._asset, abi=contracts.load().abi)
+        self._token = self._web3.eth.contract(address=self._asset, abi=AUTHORIZATION_STATE)
 
     def is_reachable(self) -> bool:
         return self._web3.is_connected()

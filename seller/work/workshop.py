@@ -1,36 +1,47 @@
-"""The workshop: where ordered workloads are run for real. It holds inputs, the values of secrets, and the runner."""
+"""The workshop: where ordered workloads are run. It holds inputs, the values of secrets, and the runner."""
 
-import logging
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from mock_vendor.database import Database, Job
-from mock_vendor.errors import BadSetting
-from mock_vendor.settings import Sandbox, Settings
-from mock_vendor.work_order import read_order
-from seller.inputs import InputStore
-from seller.runners import JobOrder, RunnerError
-from seller.runners.process import ProcessRunner
-from seller.workload import WorkOrder
+from seller.database import Database, Job
+from seller.runners import JobOrder, Runner, RunnerError
+from seller.work.inputs import Bounds, InputStore
+from seller.work.order import read_order
+from seller.work.workload import WorkOrder
 
 SECRETS_LOST = "the values of its secrets were lost when the vendor was restarted, and are stored nowhere: it never ran"
 CANCELLED = "the buyer cancelled it"
-logger = logging.getLogger(__name__)
 
 
 class Workshop:
-    """Runs each job once. Secrets are in memory alone, from the paid order until the job has them."""
+    """Runs each job once. Secrets are in memory alone, from the paid order until the job has them.
 
-    def __init__(self, database: Database, runner: ProcessRunner, folder: Path, vendor_ids: Iterable[str]) -> None:
-        self.runner = runner
+    queues: jobs are started when there is a slot for them, by a dispatcher; else as soon as they are paid for.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        runner: Runner,
+        folder: Path,
+        vendor_ids: Iterable[str],
+        bounds: Bounds | None = None,
+        queues: bool = False,
+    ) -> None:
+        self.runner, self.queues = runner, queues
         self._database = database
-        self._stores = {vendor_id: self._store(folder / vendor_id, vendor_id) for vendor_id in vendor_ids}
+        self._stores = {vendor_id: self._store(folder / vendor_id, vendor_id, bounds) for vendor_id in vendor_ids}
         self._secrets: dict[tuple[str, str], Mapping[str, str]] = {}
         self._lock = threading.Lock()
 
     def inputs(self, vendor_id: str) -> InputStore:
         return self._stores[vendor_id]
+
+    def sweep(self) -> None:
+        """Deletes the inputs that are old, and that nothing needs."""
+        for store in self._stores.values():
+            store.sweep()
 
     def take_secrets(self, vendor_id: str, key: str, secrets: Mapping[str, str]) -> None:
         if secrets:
@@ -43,12 +54,11 @@ class Workshop:
 
     def start(self, job: Job) -> None:
         """Starts a job that waits, for the caller who holds its key. Without its secrets it goes on waiting."""
-        order = read_order(job.job_order)
-        secrets = self._secrets.get((job.vendor_id, job.key), {})
-        if set(order.workload.secrets) - set(secrets) and not self._has_started(job):
+        if self._lacks_secrets(job):
             return
+        order = read_order(job.job_order)
         try:
-            self.runner.start(self._job_order(job, order, secrets))
+            self.runner.start(self._job_order(job, order, self._secrets.get((job.vendor_id, job.key), {})))
         except (RunnerError, OSError) as error:
             self._database.mark_start(job.job_id, "failed", f"it could not be started: {error}")
         else:
@@ -56,25 +66,35 @@ class Workshop:
         self.drop_secrets(job.vendor_id, job.key)
 
     def settle_start(self, job: Job) -> None:
-        """As start(), for the last time: a job whose secrets are lost fails."""
-        self.start(job)
-        current = self._database.job(job.vendor_id, job.job_id)
-        if current and current.start == "waiting":
+        """Decides, for the caller who holds its key, about a job that waits: one whose secrets are lost fails."""
+        if self._lacks_secrets(job):
             self._database.mark_start(job.job_id, "failed", SECRETS_LOST)
+        elif not self.queues:
+            self.start(job)
 
     def take_up(self) -> None:
         """Starts what was paid for when the vendor was killed, and needs no secrets."""
-        for vendor_id in self._stores:
-            for job in self._database.jobs_with_work(vendor_id):
-                if job.start == "waiting":
-                    self.start(job)
+        for job in self._database.jobs_with_work("waiting"):
+            self.start(job)
 
-    def _store(self, folder: Path, vendor_id: str) -> InputStore:
+    def cancel(self, job: Job) -> None:
+        """Ends a job, for the caller who holds its key."""
+        if job.start == "waiting" and not self._has_started(job):
+            self._database.mark_start(job.job_id, "failed", CANCELLED)
+            self.drop_secrets(job.vendor_id, job.key)
+        elif job.start in ("waiting", "started") and self.runner.state(job.job_id).phase != "ended":
+            self.runner.stop(job.job_id, CANCELLED)
+
+    def _store(self, folder: Path, vendor_id: str, bounds: Bounds | None) -> InputStore:
         def needed() -> set[str]:
             orders = self._database.orders_ahead(vendor_id)
             return {sha256 for order in orders for sha256 in read_order(order).needed}
 
-        return InputStore(folder, needed=needed)
+        return InputStore(folder, bounds, needed=needed)
+
+    def _lacks_secrets(self, job: Job) -> bool:
+        secrets = self._secrets.get((job.vendor_id, job.key), {})
+        return bool(set(read_order(job.job_order).workload.secrets) - set(secrets)) and not self._has_started(job)
 
     def _has_started(self, job: Job) -> bool:
         try:
@@ -100,19 +120,3 @@ class Workshop:
     def _paths(self, vendor_id: str, files: Mapping[str, str]) -> dict[str, Path]:
         store = self._stores[vendor_id]
         return {path: store.location(sha256) for path, sha256 in files.items()}
-
-
-def open_runner(settings: Settings, folder: Path) -> tuple[ProcessRunner, tuple[str, ...]]:
-    """The runner, and what is to be said about it. Raises BadSetting where the sandbox is required and not there."""
-    sandboxed, notices = settings.sandbox is not Sandbox.NONE, ()
-    if sandboxed:
-        try:
-            return ProcessRunner(folder, outlive=settings.keep_jobs), notices
-        except RunnerError as error:
-            if settings.sandbox is Sandbox.REQUIRED:
-                raise BadSetting(f"MOCK_SANDBOX=required: {error}") from None
-            notice = f"jobs run with the rights of this user, without a sandbox: {error}"
-    else:
-        notice = "jobs run with the rights of this user, without a sandbox: MOCK_SANDBOX=none"
-    logger.warning(notice)
-    return ProcessRunner(folder, sandbox=False, outlive=settings.keep_jobs), (notice,)

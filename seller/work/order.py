@@ -5,8 +5,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mock_vendor.answers import Refusal
-from seller.workload import WorkOrder, canonical
+from seller.api.answers import Refusal
+from seller.runners import Runner
+from seller.work.workload import WorkOrder, canonical
 
 WORKLOAD, FILES, CHECKPOINT, CANCEL = "workload", "files", "checkpoint", "cancel"
 ACCEPTS = (WORKLOAD, FILES, CHECKPOINT, CANCEL)
@@ -23,7 +24,7 @@ def order_text(workload: Any, resume: Any) -> str:
         raise ValueError("nested too deep") from None
 
 
-def job_order(workload: dict[str, Any], resume: dict[str, Any] | None, accepts: tuple[str, ...]) -> str:
+def job_order(workload: dict[str, Any], resume: dict[str, Any] | None, accepts: tuple[str, ...], runner: Runner) -> str:
     """The order that a quote is for. Raises Refusal for a workload that cannot be run here."""
     try:
         text = order_text(workload, resume)
@@ -34,8 +35,8 @@ def job_order(workload: dict[str, Any], resume: dict[str, Any] | None, accepts: 
         raise Refusal(422, "workload_invalid", f"{place}: {first['msg']}") from None
     except ValueError as error:
         raise Refusal(422, "workload_invalid", f"the workload is no JSON: {error}") from None
-    if work.workload.image:
-        raise Refusal(422, "image_not_offered", 'no containers here, but a Python with numpy: order with image ""')
+    if refusal := runner.refusal(work.workload.image):
+        raise Refusal(422, "image_not_offered", refusal)
     if any(file.url for file in work.workload.inputs):
         raise Refusal(422, "url_not_offered", "inputs are not fetched here: send their content by PUT /job-input")
     if resume is not None and CHECKPOINT not in accepts:

@@ -9,14 +9,11 @@ from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Respons
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from mock_vendor.answers import Answer, Refusal
-from mock_vendor.callers import TheVendor, authorized, errors
-from mock_vendor.control import control, lure
-from mock_vendor.file_routes import file_routes
-from mock_vendor.payment import KEY
-from mock_vendor.purchase import ask_again, submit
-from mock_vendor.shop import Shop, TheShop, give_quote, look_at_job
-from mock_vendor.wire import (
+from seller.api.answers import Answer, Refusal
+from seller.api.callers import TheVendor, authorized, errors, paced
+from seller.api.documents import documents
+from seller.api.files import file_routes
+from seller.api.wire import (
     JobStatusAnswer,
     QuoteAnswer,
     QuoteRequest,
@@ -25,20 +22,23 @@ from mock_vendor.wire import (
     WorkQuoteAnswer,
     WorkStatusAnswer,
 )
-from mock_vendor.work_status import look_at_work
+from seller.payments.payment import KEY
+from seller.quotes import give_quote
+from seller.sale import ask_again, submit
+from seller.shop import Shop, TheShop
+from seller.work.status import look_at_work
 
 # Buyers wait in a thread each, some of them for a settlement.
 THREADS = 256
 api = APIRouter()
 
 
-def create_app(shop: Shop) -> FastAPI:
-    app = FastAPI(title="Mock GPU vendor", version="1", lifespan=_lifespan)
+def create_app(shop: Shop, title: str = "GPU vendor") -> FastAPI:
+    app = FastAPI(title=title, version="1", lifespan=_lifespan)
     app.state.shop = shop
     app.include_router(api)
     app.include_router(file_routes)
-    app.include_router(lure, prefix="/mock")
-    app.include_router(control, prefix="/mock", dependencies=[Depends(authorized)])
+    app.include_router(documents)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _not_routed)
@@ -47,41 +47,44 @@ def create_app(shop: Shop) -> FastAPI:
 
 @api.post(
     "/quote",
-    dependencies=[Depends(authorized)],
+    dependencies=[Depends(paced), Depends(authorized)],
     response_model=QuoteAnswer | WorkQuoteAnswer,
-    responses=errors(400, 401, 404, 422, 503),
+    responses=errors(400, 401, 404, 422, 429, 503),
 )
 def quote(shop: TheShop, vendor: TheVendor, request: QuoteRequest) -> Response:
     """A binding price for one job, valid for ten minutes: for a workload, where it names one, and for no other."""
-    return shop.faults.send("quote", vendor.vendor_id, give_quote(shop, vendor, request))
+    return shop.conduct.send("quote", vendor, give_quote(shop, vendor, request))
 
 
 @api.post(
     "/submit-job",
-    dependencies=[Depends(authorized)],
+    dependencies=[Depends(paced), Depends(authorized)],
     response_model=SubmitAnswer,
-    responses=errors(400, 401, 402, 404, 409, 410, 413, 422, 503),
+    responses=errors(400, 401, 402, 403, 404, 409, 410, 413, 422, 429, 503),
 )
 def submit_job(
     shop: TheShop,
     vendor: TheVendor,
     request: SubmitRequest,
     http: Request,
-    idempotency_key: Annotated[str, Header(description="16 to 128 of A-Z a-z 0-9 _ -")] = "",
+    idempotency_key: Annotated[
+        str | None,
+        Header(description="16 to 128 of A-Z a-z 0-9 _ -: each buys one job. Without one the payment's nonce is it"),
+    ] = None,
     payment_signature: Annotated[str | None, Header(description="x402 version 2, exact, EIP-3009")] = None,
 ) -> Response:
     """Buy a quoted job. The work begins once the payment is settled on chain, and only then."""
-    if not KEY.fullmatch(idempotency_key):
+    if idempotency_key is not None and not KEY.fullmatch(idempotency_key):
         raise Refusal(400, "key_malformed", f"Idempotency-Key must match {KEY.pattern}")
     if payment_signature is not None:
-        shop.received.append({"vendorId": vendor.vendor_id, "key": idempotency_key, "header": payment_signature})
+        shop.conduct.receive(vendor, idempotency_key or "", payment_signature)
     url = str(http.url)
     try:
         answer = submit(shop, vendor, idempotency_key, request, payment_signature, url)
     except Refusal as refusal:
-        return shop.faults.send("refused", vendor.vendor_id, refusal.answer)
+        return shop.conduct.send("refused", vendor, refusal.answer)
     stage = "paid" if answer.status == 200 else "offer"
-    return shop.faults.send(stage, vendor.vendor_id, answer, fresh_402=lambda: ask_again(shop, vendor, request, url))
+    return shop.conduct.send(stage, vendor, answer, fresh_402=lambda: ask_again(shop, vendor, request, url))
 
 
 @api.get(
@@ -100,6 +103,8 @@ def job_status(
     """The state of a job, by its id or by the key that bought it. Of one with a workload: the news since `after`."""
     if bool(vendor_job_id) == bool(idempotency_key):
         raise Refusal(400, "which_job", "give either vendorJobId or idempotencyKey")
+    if idempotency_key and not KEY.fullmatch(idempotency_key):
+        raise Refusal(404, "job_unknown", f"{vendor.vendor_id} has no such job")
     job = (
         shop.database.job(vendor.vendor_id, vendor_job_id)
         if vendor_job_id
@@ -107,8 +112,8 @@ def job_status(
     )
     if job is None:
         raise Refusal(404, "job_unknown", f"{vendor.vendor_id} has no such job")
-    answer = look_at_work(shop, job, after) if job.job_order else look_at_job(shop, job)
-    return shop.faults.send("job", vendor.vendor_id, answer)
+    answer = look_at_work(shop, job, after) if job.job_order else shop.conduct.simulated(job)
+    return shop.conduct.send("job", vendor, answer)
 
 
 @api.get("/healthz")

@@ -10,7 +10,7 @@ from x402.http import FacilitatorConfig, HTTPFacilitatorClientSync
 from x402.schemas import PaymentPayload, PaymentRequirements, SettleResponse, SupportedResponse, VerifyResponse
 from x402.schemas.v1 import PaymentPayloadV1, PaymentRequirementsV1
 
-from mock_vendor.errors import BadSetting
+from seller.errors import BadSetting
 
 TIMEOUT_S = 20.0
 """It waits for the chain; buyers wait for some 30 s."""

@@ -4,12 +4,12 @@ import base64
 import binascii
 import hashlib
 
-from mock_vendor.answers import Refusal
-from mock_vendor.database import Quote
-from mock_vendor.shop import Shop
-from mock_vendor.wire import SubmitRequest
-from mock_vendor.work_order import order_text, read_order, same_terms
-from seller.inputs import InputRefused, InputStore, StoreFull
+from seller.api.answers import Refusal
+from seller.api.wire import SubmitRequest
+from seller.database import Quote
+from seller.shop import Shop
+from seller.work.inputs import InputRefused, InputStore, StoreFull
+from seller.work.order import order_text, read_order, same_terms
 
 INLINE_MAX = 64 * 1024
 NAMED_MAX = 5

@@ -2,38 +2,33 @@
 
 import json
 import re
-import threading
-import time
 from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
-from mock_vendor.answers import Answer, Refusal
-from mock_vendor.database import Job
-from mock_vendor.market import to_usd
-from mock_vendor.shop import Shop
-from mock_vendor.wire import ListedCheckpoint, ListedFile, WorkStatusAnswer
-from mock_vendor.work_order import CHECKPOINT, FILES, read_order
-from seller.runners import Checkpoint, FileEntry, JobState, RunnerError
-from seller.runners.process import ProcessRunner
+from seller.api.answers import Answer, Refusal
+from seller.api.wire import ListedCheckpoint, ListedFile, WorkStatusAnswer
+from seller.database import Job
+from seller.payments.market import to_usd
+from seller.runners import Checkpoint, FileEntry, JobState, Runner, RunnerError
+from seller.shop import Shop
+from seller.work.order import CHECKPOINT, FILES
 
 CURSOR = re.compile(r"(\d{1,15})\.(\d{1,15})")
 PROGRESS, PROGRESS_BYTES = "progress.json", 64 * 1024
-LISTED_S, LOOK_S = 1.0, 0.05
 
 
 def look_at_work(shop: Shop, job: Job, after: str) -> Answer:
     """The status of a job with a workload. Raises Refusal for a cursor that is none of ours."""
     job = settled_start(shop, job)
     logs_from, metrics_from = _cursor(after)
-    accepts = shop.faults.accepts(job.vendor_id)
+    accepts = shop.conduct.accepts(shop.vendors[job.vendor_id])
     runner = shop.workshop.runner
-    state, checkpoint = JobState("ended", None, job.failure), None
+    state, checkpoint = state_of(shop, job), None
     logs: list[str] = []
     metrics: list[dict[str, Any]] = []
     files: list[FileEntry] = []
-    if job.start != "failed":
-        state = runner.state(job.job_id)
+    if is_kept(job):
         logs, logs_from = runner.logs(job.job_id, logs_from)
         metrics, metrics_from = runner.metrics(job.job_id, metrics_from)
         checkpoint = runner.checkpoint(job.job_id) if CHECKPOINT in accepts else None
@@ -55,8 +50,8 @@ def look_at_work(shop: Shop, job: Job, after: str) -> Answer:
         cost_so_far=float(to_usd(job.amount) * Decimal(str(round(progress, 6)))),
         error_message=_error(state),
     )
-    if checkpoint and not ended and loses_node(shop, job):
-        runner.kill(job.job_id)
+    if not ended:
+        shop.conduct.look(job, checkpoint, runner)
     return Answer(200, answer.model_dump(mode="json"))
 
 
@@ -71,34 +66,24 @@ def settled_start(shop: Shop, job: Job) -> Job:
         return shop.database.job(job.vendor_id, job.job_id) or job
 
 
+def is_kept(job: Job) -> bool:
+    """Whether the runner has it: what it wrote can be read."""
+    return job.start in ("started", "ended")
+
+
+def state_of(shop: Shop, job: Job) -> JobState:
+    """The state of a job with a workload."""
+    if job.start == "waiting":
+        return JobState("queued")
+    if is_kept(job):
+        return shop.workshop.runner.state(job.job_id)
+    return JobState("ended", job.exit_code, job.failure, job.ended_at)
+
+
 def status_of(state: JobState) -> Any:
     if state.phase != "ended":
         return "running"
     return "completed" if state.exit_code == 0 else "failed"
-
-
-def loses_node(shop: Shop, job: Job) -> bool:
-    """Whether this job's machine is to be lost: by the fault, or by the dice and settings that fail a simulated job."""
-    return job.doomed or shop.faults.loses_node(job.vendor_id)
-
-
-def watch_node(shop: Shop, job: Job) -> None:
-    """Has a doomed job lose its machine, within a second of its first checkpoint, or at once if it makes none."""
-    if loses_node(shop, job):
-        threading.Thread(target=_lose_node, args=(shop.workshop.runner, job), daemon=True).start()
-
-
-def _lose_node(runner: ProcessRunner, job: Job) -> None:
-    makes_checkpoints = read_order(job.job_order).workload.checkpoint is not None
-    try:
-        while makes_checkpoints and runner.state(job.job_id).phase != "ended":
-            if runner.checkpoint(job.job_id):
-                time.sleep(LISTED_S)  # in which a buyer may see it listed
-                break
-            time.sleep(LOOK_S)
-        runner.kill(job.job_id)
-    except (RunnerError, OSError):
-        return  # the vendor ends, and its jobs with it
 
 
 def _cursor(after: str) -> tuple[int, int]:
@@ -110,7 +95,7 @@ def _cursor(after: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _fraction(runner: ProcessRunner, job_id: str, checkpoint: Checkpoint | None) -> float:
+def _fraction(runner: Runner, job_id: str, checkpoint: Checkpoint | None) -> float:
     """How far the checkpoint reaches by the program's own word, from 0 to 1."""
     if not checkpoint or not any(file.path == PROGRESS and file.bytes <= PROGRESS_BYTES for file in checkpoint.files):
         return 0.0

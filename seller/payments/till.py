@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,10 +28,10 @@ from x402.schemas import (
     SettleResponse,
 )
 
-from mock_vendor.hosted import FacilitatorUnavailable, open_facilitator
-from mock_vendor.ledger import Dead, Ledger, Open, Paid
-from mock_vendor.market import Market
-from mock_vendor.payment import IDENTIFIER_DECLARATION, PAYMENT_IDENTIFIER, Payment
+from seller.payments.hosted import FacilitatorUnavailable, open_facilitator
+from seller.payments.market import Market
+from seller.payments.payment import IDENTIFIER_DECLARATION, PAYMENT_IDENTIFIER, Payment
+from seller.payments.settlement import Dead, Ledger, Open, Paid
 
 MAX_TIMEOUT_S = 300
 # Below the 30 s or so that buyers wait for an answer: a late receipt is then 503, not a cut connection.
@@ -61,8 +62,8 @@ class Till:
     """The vendor's till: it takes payments on one market. Safe to call from any thread."""
 
     def __init__(self, market: Market) -> None:
-        self._market = market
         """Raises BadSetting where a hosted facilitator cannot settle on this market."""
+        self._market = market
         self._ledger = Ledger(market.rpc_url, market.asset)
         self._hosted = None
         if market.facilitator is None:
@@ -95,13 +96,15 @@ class Till:
         )
         return self._server.build_payment_requirements(config)[0]
 
-    def challenge(self, offer: PaymentRequirements, url: str, error: str | None) -> PaymentRequired:
+    def challenge(
+        self, offer: PaymentRequirements, url: str, error: str | None, extensions: Mapping[str, Any]
+    ) -> PaymentRequired:
         """The body of a 402."""
         return self._server.create_payment_required_response(
             [offer],
             resource=ResourceInfo(url=url, description="one GPU job", mime_type="application/json"),
             error=error or "payment required",
-            extensions={PAYMENT_IDENTIFIER: IDENTIFIER_DECLARATION},
+            extensions={PAYMENT_IDENTIFIER: IDENTIFIER_DECLARATION, **extensions},
         )
 
     def matching(self, challenge: PaymentRequired, payment: Payment) -> PaymentRequirements | None:
@@ -148,6 +151,13 @@ class Till:
         # A hosted one has reasons of its own: that one of them means "never" is nowhere said.
         uncertain = settled.success or reason in UNCERTAIN or self._hosted
         return Unknown(reason) if uncertain else Dead(reason)
+
+    def look_up(self, payment: Payment) -> Paid | Dead | Open | Unknown:
+        """The chain's verdict; nothing is settled."""
+        try:
+            return self._ledger.look_up(payment.authorization)
+        except (OSError, Web3Exception) as error:
+            return Unknown(str(error))
 
     def _settled(self, payment: Payment, offer: PaymentRequirements) -> SettleResponse:
         """The facilitator's answer, which may be wrong: no answer is a failure here, and the chain is asked next."""

@@ -2,33 +2,39 @@
 
 import hashlib
 import json
-import random
-from typing import Any
 
 from x402.http.utils import encode_payment_required_header, encode_payment_response_header
 from x402.schemas import PaymentRequired, PaymentRequirements, SettleResponse
 
-from mock_vendor.answers import Answer, Refusal, unsettled
-from mock_vendor.catalogue import Vendor
-from mock_vendor.database import Job, NonceTaken, Purchase, Quote
-from mock_vendor.facilitator import ChainUnavailable, Unknown
-from mock_vendor.faults import Verdict
-from mock_vendor.hosted import FacilitatorUnavailable
-from mock_vendor.ledger import Dead, Paid
-from mock_vendor.payment import MalformedPayment, Payment, read_payment
-from mock_vendor.shop import Shop
-from mock_vendor.wire import SubmitAnswer, SubmitRequest
-from mock_vendor.work_order import WORKLOAD
-from mock_vendor.work_status import watch_node
-from mock_vendor.work_submission import check_order, given_secrets
+from seller.api.answers import Answer, Refusal, unsettled
+from seller.api.wire import SubmitAnswer, SubmitRequest
+from seller.catalogue import Vendor
+from seller.conduct import Verdict
+from seller.database import Job, NonceTaken, NoRoom, Purchase, Quote, Room
+from seller.payments.hosted import FacilitatorUnavailable
+from seller.payments.payment import MalformedPayment, Payment, read_payment
+from seller.payments.settlement import Dead, Paid
+from seller.payments.till import ChainUnavailable, Unknown
+from seller.quotes import quote_of
+from seller.shop import Shop
+from seller.work.order import WORKLOAD
+from seller.work.submission import check_order, given_secrets
 
 RETRY_AFTER_S = 2
-DEFAULT_EPOCHS = 3
-MAX_EPOCHS = 100
+ROOM_RETRY_S = 60
+NONCE_KEY = "nonce:"
+"""Begins the key of a purchase that came without one. No buyer can send it: a nonce is public once it is on chain."""
 
 
-def submit(shop: Shop, vendor: Vendor, key: str, request: SubmitRequest, header: str | None, url: str) -> Answer:
-    """Answer a request to buy: without a payment a 402; with one the job, the same answer at every repetition."""
+def submit(shop: Shop, vendor: Vendor, key: str | None, request: SubmitRequest, header: str | None, url: str) -> Answer:
+    """Answer a request to buy: without a payment a 402; with one the job, the same answer at every repetition.
+
+    Without a key a payment's nonce is the key: each buys one job.
+    """
+    if key is None:
+        if header is None:
+            return _unpaid(shop, vendor, request, url)
+        key = NONCE_KEY + _read(header).authorization.nonce
     with shop.locks.hold(vendor.vendor_id, key):
         purchase = shop.database.purchase(vendor.vendor_id, key)
         if purchase is None:
@@ -39,29 +45,12 @@ def submit(shop: Shop, vendor: Vendor, key: str, request: SubmitRequest, header:
         if purchase.answer is not None:
             _start(shop, purchase)
             return Answer(**json.loads(purchase.answer))
-        return _settle(shop, purchase, url)
-
-
-def settle_held(shop: Shop, url: str) -> int:
-    """Settle what is unsettled, but for what a fault keeps for ever. Returns how many were paid."""
-    paid = 0
-    for purchase in shop.database.purchases():
-        if shop.faults.verdict(purchase.vendor_id) == "keep":
-            continue
-        with shop.locks.hold(purchase.vendor_id, purchase.key):
-            current = shop.database.purchase(purchase.vendor_id, purchase.key)
-            if current != purchase or current.state != "settling":
-                continue
-            try:
-                paid += _settle(shop, current, url, verdict="take").status == 200
-            except Refusal:  # this one can no longer be settled; the others still may
-                continue
-    return paid
+        return settle(shop, purchase, url)
 
 
 def ask_again(shop: Shop, vendor: Vendor, request: SubmitRequest, url: str) -> Answer:
     """A 402 for a quote, whether it has been paid or not."""
-    return _ask(_challenge(shop, _quote(shop, vendor, request.vendor_job_template_id), url))
+    return _ask(_challenge(shop, quote_of(shop, vendor, request), url))
 
 
 def fingerprint(request: SubmitRequest) -> str:
@@ -73,19 +62,21 @@ def fingerprint(request: SubmitRequest) -> str:
 
 def _first_time(shop: Shop, vendor: Vendor, key: str, request: SubmitRequest, header: str | None, url: str) -> Answer:
     payment = _read(header) if header is not None else None
-    quote = _quote(shop, vendor, request.vendor_job_template_id)
-    if WORKLOAD in shop.faults.accepts(vendor.vendor_id):
-        check_order(shop, quote, request, paid=header is not None)
+    quote = _checked(shop, vendor, request, paid=header is not None)
     challenge = _challenge(shop, quote, url)
-    verdict = shop.faults.verdict(vendor.vendor_id)
+    verdict = shop.conduct.verdict(vendor.vendor_id)
     if payment is None or verdict == "refuse":
         return _ask(challenge)
     if verdict == "down":
         return unsettled(_ask(challenge))
     if verdict == "conflict":
         raise _key_in_use()
-    if payment.identifier not in (None, key):
+    if payment.identifier not in (None, key) and not key.startswith(NONCE_KEY):
         raise Refusal(400, "identifier_mismatch", "payment-identifier differs from Idempotency-Key")
+    if shop.terms.payers and payment.authorization.payer not in shop.terms.payers:
+        raise Refusal(403, "payer_unknown", "jobs run here for payers that the seller knows alone")
+    if shop.closing.reason:
+        raise Refusal(503, "closing", shop.closing.reason, ROOM_RETRY_S)
     offer = shop.till.matching(challenge, payment)
     if offer is None:
         return _ask(_challenge(shop, quote, url, "the payment does not accept this offer"))
@@ -99,7 +90,19 @@ def _first_time(shop: Shop, vendor: Vendor, key: str, request: SubmitRequest, he
         return _ask(_challenge(shop, quote, url, objection))
     purchase = _begin(shop, quote, key, request, payment, offer)
     shop.workshop.take_secrets(vendor.vendor_id, key, given_secrets(request))
-    return _settle(shop, purchase, url)
+    return settle(shop, purchase, url)
+
+
+def _unpaid(shop: Shop, vendor: Vendor, request: SubmitRequest, url: str) -> Answer:
+    return _ask(_challenge(shop, _checked(shop, vendor, request, paid=False), url))
+
+
+def _checked(shop: Shop, vendor: Vendor, request: SubmitRequest, *, paid: bool) -> Quote:
+    """The quote of an order that could be run. Raises Refusal."""
+    quote = quote_of(shop, vendor, request)
+    if WORKLOAD in shop.conduct.accepts(vendor):
+        check_order(shop, quote, request, paid=paid)
+    return quote
 
 
 def _begin(
@@ -119,20 +122,28 @@ def _begin(
         header=payment.header,
         requirements=offer.model_dump_json(),
         job_params=json.dumps(request.job_params),
+        begun_at=shop.clock.now(),
     )
     try:
-        shop.database.begin(purchase)
+        shop.database.begin(purchase, _room(shop, quote))
     except NonceTaken:
         raise Refusal(409, "authorization_in_use", "this authorization has bought another job") from None
+    except NoRoom as error:
+        raise Refusal(503, "busy", f"nothing is taken for it: {error}", ROOM_RETRY_S) from None
     return purchase
 
 
-def _settle(shop: Shop, purchase: Purchase, url: str, verdict: Verdict | None = None) -> Answer:
+def _room(shop: Shop, quote: Quote) -> Room:
+    offer, queue = shop.vendors[quote.vendor_id].offers[quote.gpu_type], shop.terms.queue
+    jobs = None if offer.count is None or queue is None else offer.count + queue
+    return Room(jobs, shop.terms.per_payer)
+
+
+def settle(shop: Shop, purchase: Purchase, url: str, verdict: Verdict | None = None) -> Answer:
     """Settle a purchase, also one that is sent again after an unknown outcome: the chain is asked first."""
-    verdict = verdict or shop.faults.verdict(purchase.vendor_id)
+    verdict = verdict or shop.conduct.verdict(purchase.vendor_id)
     if verdict == "down":
-        quote = _quote(shop, shop.vendors[purchase.vendor_id], purchase.quote_id)
-        return unsettled(_ask(_challenge(shop, quote, url)))
+        return unsettled(_ask(_challenge(shop, _quote(shop, purchase), url)))
     if verdict != "take":
         raise _try_later("the payment is being settled")
     offer = PaymentRequirements.model_validate_json(purchase.requirements)
@@ -142,16 +153,27 @@ def _settle(shop: Shop, purchase: Purchase, url: str, verdict: Verdict | None = 
         case Dead(reason):
             shop.database.forget(purchase)
             shop.workshop.drop_secrets(purchase.vendor_id, purchase.key)
-            quote = _quote(shop, shop.vendors[purchase.vendor_id], purchase.quote_id)
-            return _ask(_challenge(shop, quote, url, reason))
+            return _ask(_challenge(shop, _quote(shop, purchase), url, reason))
         case Unknown(reason):
             raise _try_later(f"the payment is being settled ({reason})")
 
 
+def recover(shop: Shop, purchase: Purchase) -> None:
+    """Decide a purchase that was left settling, by the chain alone, for the caller who holds its key.
+
+    One that may still settle is left to its buyer, who sends it again, or to its end.
+    """
+    match shop.till.look_up(read_payment(purchase.header)):
+        case Paid(tx):
+            _deliver(shop, purchase, tx, PaymentRequirements.model_validate_json(purchase.requirements))
+        case Dead():
+            shop.database.forget(purchase)
+            shop.workshop.drop_secrets(purchase.vendor_id, purchase.key)
+
+
 def _deliver(shop: Shop, purchase: Purchase, tx: str, offer: PaymentRequirements) -> Answer:
-    quote = shop.database.quote(purchase.quote_id)
-    assert quote is not None, "a purchase is begun from a stored quote, and quotes are never deleted"
-    digest = hashlib.sha256(f"{purchase.vendor_id} {purchase.key}".encode()).hexdigest()
+    quote = _quote(shop, purchase)
+    digest = hashlib.sha256(f"{shop.salt}{purchase.vendor_id} {purchase.key}".encode()).hexdigest()
     job_id = f"{purchase.vendor_id}-{digest[:20]}"
     job = Job(
         job_id=job_id,
@@ -159,10 +181,9 @@ def _deliver(shop: Shop, purchase: Purchase, tx: str, offer: PaymentRequirements
         key=purchase.key,
         gpu_type=quote.gpu_type,
         hours=quote.hours,
-        epochs=_epochs(json.loads(purchase.job_params)),
         amount=purchase.amount,
-        doomed=_is_doomed(shop, purchase.vendor_id, job_id),
-        started_at=shop.clock.now(),
+        sold_at=shop.clock.now(),
+        fate=shop.conduct.fate(purchase.vendor_id, job_id, json.loads(purchase.job_params)),
         job_order=quote.job_order,
         start="waiting" if quote.job_order else "",
     )
@@ -185,35 +206,21 @@ def _start(shop: Shop, purchase: Purchase) -> None:
     if job is None or job.start != "waiting":
         shop.workshop.drop_secrets(purchase.vendor_id, purchase.key)
         return
+    if shop.workshop.queues:
+        return  # the dispatcher starts it
     shop.workshop.start(job)
-    watch_node(shop, job)
+    shop.conduct.begin(job, shop.workshop.runner)
 
 
-def _is_doomed(shop: Shop, vendor_id: str, job_id: str) -> bool:
-    succeeds = shop.overrides.next_outcome(vendor_id)
-    if succeeds is not None:
-        return not succeeds
-    dice = random.Random(f"{shop.settings.seed}:{job_id}:fate")  # noqa: S311
-    return vendor_id == shop.settings.fail_vendor_id or dice.random() < shop.settings.fail_rate
-
-
-def _epochs(job_params: dict[str, Any]) -> int:
-    epochs = job_params.get("epochs")
-    return epochs if type(epochs) is int and 1 <= epochs <= MAX_EPOCHS else DEFAULT_EPOCHS
-
-
-def _quote(shop: Shop, vendor: Vendor, quote_id: str) -> Quote:
-    quote = shop.database.quote(quote_id)
-    if quote is None or quote.vendor_id != vendor.vendor_id:
-        raise Refusal(404, "quote_unknown", f"{vendor.vendor_id} gave no quote {quote_id!r}")
-    if quote.expires_at <= shop.clock.now():
-        raise Refusal(410, "quote_expired", "the quote has expired; ask for a new one")
+def _quote(shop: Shop, purchase: Purchase) -> Quote:
+    quote = shop.database.quote(purchase.quote_id)
+    assert quote is not None, "a purchase is begun from a stored quote, and the quotes of purchases are never deleted"
     return quote
 
 
 def _challenge(shop: Shop, quote: Quote, url: str, error: str | None = None) -> PaymentRequired:
-    challenge = shop.till.challenge(shop.till.offer(quote.amount, quote.pay_to), url, error)
-    return shop.faults.bend_challenge(quote.vendor_id, challenge)
+    challenge = shop.till.challenge(shop.till.offer(quote.amount, quote.pay_to), url, error, shop.extensions)
+    return shop.conduct.challenge(shop.vendors[quote.vendor_id], challenge)
 
 
 def _ask(challenge: PaymentRequired) -> Answer:

@@ -34,6 +34,10 @@ class QuoteAnswer(WireModel):
     pay_to: str
     network: Annotated[str, Field(description="CAIP-2")]
     asset: str
+    signer: Annotated[
+        str | None, Field(exclude=True, description="with `signature`: EIP-191, of the compact sorted JSON of all else")
+    ] = None
+    signature: Annotated[str | None, Field(exclude=True)] = None
 
 
 class WorkQuoteAnswer(QuoteAnswer):
@@ -46,7 +50,10 @@ class WorkQuoteAnswer(QuoteAnswer):
 
 
 class SubmitRequest(WireModel):
-    vendor_job_template_id: Annotated[str, Field(min_length=1, max_length=200)]
+    vendor_job_template_id: Annotated[
+        str,
+        Field(max_length=200, description="the quote that is bought; without one the 402 is the quote of jobParams"),
+    ] = ""
     job_params: Annotated[
         dict[str, Any], Field(description="with a workload: gpuType, maxHours, workload, resume, as they were quoted")
     ] = Field(default_factory=dict)

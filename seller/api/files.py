@@ -1,5 +1,6 @@
 """The routes of the vendor API that carry files, and the one that ends a job."""
 
+import math
 import re
 from typing import Annotated
 
@@ -7,17 +8,16 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from mock_vendor.answers import Answer, FileAnswer, Refusal
-from mock_vendor.callers import TheVendor, authorized, errors
-from mock_vendor.database import Job
-from mock_vendor.faults import BENT
-from mock_vendor.shop import Shop, TheShop
-from mock_vendor.wire import CancelAnswer, CancelRequest, InputRefusedAnswer, InputState, InputTaken
-from mock_vendor.work_order import CANCEL, FILES
-from mock_vendor.work_status import settled_start, status_of
-from mock_vendor.workshop import CANCELLED
-from seller.inputs import InputRefused, InputStore, StoreFull, TooLarge, WrongContent, WrongStart
+from seller.api.answers import Answer, FileAnswer, Refusal
+from seller.api.callers import TheVendor, authorized, errors
+from seller.api.wire import CancelAnswer, CancelRequest, InputRefusedAnswer, InputState, InputTaken
+from seller.catalogue import Vendor
+from seller.database import Job
 from seller.runners import FileEntry, Runner, RunnerError
+from seller.shop import Shop, TheShop
+from seller.work.inputs import InputRefused, InputStore, StoreFull, TooLarge, WrongContent, WrongStart
+from seller.work.order import CANCEL, FILES
+from seller.work.status import settled_start, state_of, status_of
 
 PIECE_BYTES = 256 * 1024
 FULL_RETRY_S = 60
@@ -31,7 +31,7 @@ Sha256 = Annotated[str, Query(description="of the whole input, in hex", pattern=
 @file_routes.get("/job-input", response_model=InputState, responses=errors(401, 404, 422))
 def input_state(shop: TheShop, vendor: TheVendor, sha256: Sha256) -> Response:
     """How much of an input is here."""
-    received, complete = _inputs(shop, vendor.vendor_id).received(sha256)
+    received, complete = _inputs(shop, vendor).received(sha256)
     return Answer(200, InputState(received=received, complete=complete).model_dump(mode="json")).to_response()
 
 
@@ -39,7 +39,7 @@ def input_state(shop: TheShop, vendor: TheVendor, sha256: Sha256) -> Response:
     "/job-input",
     response_model=InputTaken,
     responses={
-        **errors(400, 401, 404, 413, 422, 503),
+        **errors(400, 401, 404, 413, 422, 429, 503),
         409: {"model": InputRefusedAnswer, "description": "wrong start"},
     },
     openapi_extra={"requestBody": BINARY},
@@ -53,10 +53,11 @@ async def put_input(
     start: Annotated[int, Query(ge=0, le=10**15, description="where in the input the body begins")] = 0,
 ) -> Response:
     """Send an input before the order is paid, in one piece or several; what has come stays when a call is cut off."""
-    store, position, pending = _inputs(shop, vendor.vendor_id), start, bytearray()
+    store, position, pending = _inputs(shop, vendor), start, bytearray()
     try:
         async for piece in http.stream():
             pending += piece
+            _pace_input(shop, http, len(piece))
             if len(pending) >= PIECE_BYTES:
                 position = await run_in_threadpool(store.put, sha256, size, position, bytes(pending))
                 pending.clear()
@@ -90,12 +91,16 @@ def job_file(
     checkpoint: Annotated[str, Query(description="of its manifest", pattern="^([0-9a-f]{64})?$")] = "",
 ) -> Response:
     """A file of a job that has ended, or of one of the checkpoints that were listed last."""
-    if FILES not in shop.faults.accepts(vendor.vendor_id):
+    if FILES not in shop.conduct.accepts(vendor):
         raise Refusal(404, "not_offered", "files are not offered here")
     job, runner = _job(shop, vendor.vendor_id, vendor_job_id), shop.workshop.runner
-    others = [other.job_id for other in shop.database.jobs_with_work(vendor.vendor_id) if other.job_id != job.job_id]
-    checkpoint = BENT.get(checkpoint, checkpoint)
-    job_id, entry = _source(runner, shop.faults.bend_source(vendor.vendor_id, [job.job_id, *others]), path, checkpoint)
+    siblings = [
+        sibling.job_id
+        for sibling in shop.database.jobs_with_work(vendor_id=vendor.vendor_id)
+        if sibling.job_id != job.job_id
+    ]
+    job_ids, checkpoint = shop.conduct.source(vendor, [job.job_id, *siblings], checkpoint)
+    job_id, entry = _source(runner, job_ids, path, checkpoint)
     match = RANGE.fullmatch(http.headers.get("range", ""))
     start = int(match[1]) if match else None
     if start is not None and start >= entry.bytes:
@@ -103,19 +108,25 @@ def job_file(
         message = f"the file has {entry.bytes} bytes"
         return Answer(416, {"error": "range_beyond", "message": message}, headers).to_response()
     content = runner.read(job_id, path, start or 0, checkpoint)
-    return shop.faults.send_file(vendor.vendor_id, FileAnswer(entry, start, content))
+    return shop.conduct.send_file(vendor, FileAnswer(entry, start, content))
 
 
 @file_routes.post("/job-cancel", response_model=CancelAnswer, responses=errors(400, 401, 404, 409, 422))
 def cancel_job(shop: TheShop, vendor: TheVendor, request: CancelRequest) -> Response:
     """End a job. Its newest checkpoint stays; nothing is paid back."""
-    if CANCEL not in shop.faults.accepts(vendor.vendor_id):
+    if CANCEL not in shop.conduct.accepts(vendor):
         raise Refusal(404, "not_offered", "no job is cancelled here")
-    job, runner = _job(shop, vendor.vendor_id, request.vendor_job_id), shop.workshop.runner
-    if job.start != "failed" and runner.state(job.job_id).phase != "ended":
-        runner.stop(job.job_id, CANCELLED)
-    status = "failed" if job.start == "failed" else status_of(runner.state(job.job_id))
+    job = _job(shop, vendor.vendor_id, request.vendor_job_id)
+    with shop.locks.hold(job.vendor_id, job.key):
+        shop.workshop.cancel(shop.database.job(job.vendor_id, job.job_id) or job)
+    status = status_of(state_of(shop, shop.database.job(job.vendor_id, job.job_id) or job))
     return Answer(200, CancelAnswer(status=status).model_dump(mode="json")).to_response()
+
+
+def _pace_input(shop: Shop, http: Request, count: int) -> None:
+    wait_s = shop.limiter.input_bytes.take(http.client.host if http.client else "", count)
+    if wait_s:
+        raise Refusal(429, "too_many_bytes", "buy what you have sent, or send less", math.ceil(wait_s))
 
 
 def _source(runner: Runner, job_ids: list[str], path: str, checkpoint: str) -> tuple[str, FileEntry]:
@@ -126,10 +137,10 @@ def _source(runner: Runner, job_ids: list[str], path: str, checkpoint: str) -> t
         raise Refusal(404, "file_unknown", str(error)) from None
 
 
-def _inputs(shop: Shop, vendor_id: str) -> InputStore:
-    if FILES not in shop.faults.accepts(vendor_id):
+def _inputs(shop: Shop, vendor: Vendor) -> InputStore:
+    if FILES not in shop.conduct.accepts(vendor):
         raise Refusal(404, "not_offered", "no inputs are taken here but those within an order")
-    return shop.workshop.inputs(vendor_id)
+    return shop.workshop.inputs(vendor.vendor_id)
 
 
 def _job(shop: Shop, vendor_id: str, job_id: str) -> Job:

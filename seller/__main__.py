@@ -1,0 +1,145 @@
+"""`python -m seller`: sell GPU jobs for x402. `gpuagent sell` is the same."""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from seller.config import Config, read_config
+from seller.errors import BadSetting, ChainError
+from seller.events import log_to_stderr
+
+LOCAL = ("127.0.0.1", "localhost", "::1")
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+EXIT_WRONG = 2
+
+
+def main() -> None:
+    arguments = _arguments()
+    log_to_stderr()
+    try:
+        config = read_config(arguments.config)
+        COMMANDS[arguments.command](config, arguments)
+    except (BadSetting, ChainError) as error:
+        sys.stderr.write(f"seller: {error}\n")
+        sys.exit(EXIT_WRONG)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read it has read enough
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m seller", description=__doc__)
+    parser.add_argument("command", nargs="?", default="serve", choices=tuple(COMMANDS))
+    parser.add_argument("--config", type=Path, default=Path("seller.yaml"))
+    parser.add_argument("--json", action="store_true", help="of status, check and sales: JSON")
+    parser.add_argument("--csv", action="store_true", help="of sales: CSV")
+    parser.add_argument("--off", action="store_true", help="of drain: sell again")
+    return parser.parse_args()
+
+
+def _serve(config: Config, _: argparse.Namespace) -> None:
+    for number in STOP_SIGNALS:
+        signal.signal(number, _stop)
+    listed = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(filter(None, (listed, *LOCAL)))
+    # Imported here: it takes two seconds, and a mistake in the configuration is said at once.
+    from seller.serve import sell
+
+    # py_ecc, which web3 loads, lifts the limit to 100,000: a buyer's deeply nested JSON would then
+    # overflow the stack and end the interpreter, where it should be a RecursionError.
+    sys.setrecursionlimit(1000)
+    sell(config, os.environ)
+
+
+def _status(config: Config, arguments: argparse.Namespace) -> None:
+    from seller.database import Database
+    from seller.opening import vendor_of
+    from seller.report.overview import read_overview
+    from seller.report.tables import overview_table
+
+    database = Database(_database_path(config))
+    try:
+        overview = read_overview(database, {config.id: vendor_of(config)}, config.folder)
+    finally:
+        database.close()
+    draining = (config.folder / "drain").exists()
+    if arguments.json:
+        _print(json.dumps(overview.as_json() | {"draining": draining}))
+    else:
+        _print(overview_table(config.name, overview, draining=draining))
+
+
+def _sales(config: Config, arguments: argparse.Namespace) -> None:
+    from seller.database import Database
+    from seller.report.sales import sales, write_csv
+    from seller.report.tables import sales_table
+
+    database = Database(_database_path(config))
+    try:
+        rows = sales(database)
+        if arguments.csv:
+            write_csv(rows, sys.stdout)
+        elif arguments.json:
+            _print(json.dumps([row.as_json() for row in rows]))
+        else:
+            _print(sales_table(rows))
+    finally:
+        database.close()
+
+
+def _check(config: Config, arguments: argparse.Namespace) -> None:
+    from seller.report.check import check
+    from seller.report.tables import findings_table
+
+    findings = check(config, os.environ)
+    if arguments.json:
+        _print(json.dumps([{"check": item.name, "passed": item.passed, "detail": item.detail} for item in findings]))
+    else:
+        _print(findings_table(findings))
+    if not all(finding.passed for finding in findings):
+        sys.exit(1)
+
+
+def _drain(config: Config, arguments: argparse.Namespace) -> None:
+    _database_path(config)
+    marker = config.folder / "drain"
+    if arguments.off:
+        marker.unlink(missing_ok=True)
+        _print("selling again")
+    else:
+        marker.touch()
+        _print("nothing more is sold; the seller ends once all that was paid for has ended")
+
+
+def _database_path(config: Config) -> Path:
+    path = config.folder / "seller.sqlite3"
+    if not path.exists():
+        raise BadSetting(f"{config.folder} has no seller in it: start it first (gpuagent sell --config FILE)")
+    return path
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _stop(*_: object) -> None:
+    """Exit by way of every cleanup. uvicorn raises the signal again once it has stopped, so it comes here."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)  # a second signal must not cut the cleanups short
+    sys.exit(0)
+
+
+COMMANDS: dict[str, Callable[[Config, argparse.Namespace], None]] = {
+    "serve": _serve,
+    "status": _status,
+    "sales": _sales,
+    "check": _check,
+    "drain": _drain,
+}
+
+if __name__ == "__main__":
+    main()

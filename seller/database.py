@@ -1,0 +1,335 @@
+"""The seller's database, in SQLite: quotes, purchases and jobs."""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS quotes (
+    quote_id TEXT PRIMARY KEY, vendor_id TEXT NOT NULL, amount INTEGER NOT NULL, pay_to TEXT NOT NULL,
+    gpu_type TEXT NOT NULL, hours TEXT NOT NULL, expires_at REAL NOT NULL, job_order TEXT NOT NULL DEFAULT ''
+);
+CREATE TABLE IF NOT EXISTS purchases (
+    vendor_id TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL, quote_id TEXT NOT NULL,
+    payer TEXT NOT NULL, nonce TEXT NOT NULL, amount INTEGER NOT NULL, pay_to TEXT NOT NULL,
+    header TEXT NOT NULL, requirements TEXT NOT NULL, job_params TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('settling', 'settled')), tx TEXT, answer TEXT,
+    begun_at REAL NOT NULL DEFAULT 0,
+    PRIMARY KEY (vendor_id, key),
+    UNIQUE (payer, nonce)
+);
+CREATE TABLE IF NOT EXISTS jobs (
+    job_id TEXT PRIMARY KEY, vendor_id TEXT NOT NULL, key TEXT NOT NULL, gpu_type TEXT NOT NULL,
+    hours TEXT NOT NULL, amount INTEGER NOT NULL, sold_at REAL NOT NULL,
+    fate TEXT NOT NULL DEFAULT '', job_order TEXT NOT NULL DEFAULT '', start TEXT NOT NULL DEFAULT '',
+    failure TEXT NOT NULL DEFAULT '', exit_code INTEGER, ended_at REAL,
+    UNIQUE (vendor_id, key)
+);
+"""
+ADDED = (
+    ("quotes", "job_order", "TEXT NOT NULL DEFAULT ''"),
+    ("purchases", "begun_at", "REAL NOT NULL DEFAULT 0"),
+    ("jobs", "job_order", "TEXT NOT NULL DEFAULT ''"),
+    ("jobs", "start", "TEXT NOT NULL DEFAULT ''"),
+    ("jobs", "failure", "TEXT NOT NULL DEFAULT ''"),
+    ("jobs", "fate", "TEXT NOT NULL DEFAULT ''"),
+    ("jobs", "exit_code", "INTEGER"),
+    ("jobs", "ended_at", "REAL"),
+)
+"""Columns that older databases lack."""
+OLDER_JOBS = """
+UPDATE jobs SET fate = json_object('epochs', epochs, 'doomed', doomed);
+ALTER TABLE jobs DROP COLUMN epochs;
+ALTER TABLE jobs DROP COLUMN doomed;
+ALTER TABLE jobs RENAME COLUMN started_at TO sold_at;
+"""
+OPEN = ("waiting", "started")
+Start = Literal["", "waiting", "started", "ended", "failed", "forgotten"]
+
+
+class NonceTaken(Exception):
+    """This payer's nonce, or this key, has bought something already."""
+
+
+class NoRoom(Exception):
+    """No job can be taken on now: says why, in words for the buyer."""
+
+
+@dataclass(frozen=True)
+class Quote:
+    """A binding price, frozen when it was given. `amount` is atomic units, `expires_at` Unix seconds.
+
+    `job_order` is the canonical JSON of the workload that it is for, "" without one.
+    """
+
+    quote_id: str
+    vendor_id: str
+    amount: int
+    pay_to: str
+    gpu_type: str
+    hours: str
+    expires_at: float
+    job_order: str = ""
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """A payment that was verified. 'settling' means that its transfer may or may not be on chain."""
+
+    vendor_id: str
+    key: str
+    fingerprint: str
+    quote_id: str
+    payer: str
+    nonce: str
+    amount: int
+    pay_to: str
+    header: str
+    requirements: str
+    job_params: str
+    state: Literal["settling", "settled"] = "settling"
+    tx: str | None = None
+    answer: str | None = None
+    begun_at: float = 0.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """Work that is paid for. Without a `job_order` it is simulated, by its `fate` and the time since `sold_at`.
+
+    With one it is run: `start` is "waiting" until the runner has it, "started" while that runs it, and "ended" then;
+    "failed" where it never ran, for what `failure` says, and "forgotten" once its files are kept no longer.
+    """
+
+    job_id: str
+    vendor_id: str
+    key: str
+    gpu_type: str
+    hours: str
+    amount: int
+    sold_at: float
+    fate: str = ""
+    job_order: str = ""
+    start: Start = ""
+    failure: str = ""
+    exit_code: int | None = None
+    ended_at: float | None = None
+
+
+@dataclass(frozen=True)
+class Room:
+    """How many jobs are taken on: of a kind of GPU, running and waiting, and of one payer. None for any number."""
+
+    jobs: int | None = None
+    of_payer: int | None = None
+
+
+@dataclass(frozen=True)
+class JobCount:
+    """How many jobs of a kind of GPU have this start and this exit code."""
+
+    gpu_type: str
+    start: Start
+    exit_code: int | None
+    jobs: int
+
+
+class Database:
+    """One SQLite file. Every method is one transaction, safe to call from any thread."""
+
+    schema = SCHEMA
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._connection.row_factory = sqlite3.Row
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.executescript(self.schema)
+        for table, column, kind in ADDED:
+            if column not in self._columns(table):
+                self._connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+        if "doomed" in self._columns("jobs"):
+            self._connection.executescript(f"BEGIN; {OLDER_JOBS} COMMIT;")
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+    def keep_quote(self, quote: Quote) -> None:
+        with self._write() as database:
+            _insert(database, "quotes", asdict(quote), replace=True)
+
+    def quote(self, quote_id: str) -> Quote | None:
+        row = self._row("SELECT * FROM quotes WHERE quote_id = ?", quote_id)
+        return Quote(**row) if row else None
+
+    def drop_quotes(self, expired_before: float) -> None:
+        """Delete quotes that expired and were not bought."""
+        with self._write() as database:
+            database.execute(
+                "DELETE FROM quotes WHERE expires_at < ? AND quote_id NOT IN (SELECT quote_id FROM purchases)",
+                (expired_before,),
+            )
+
+    def begin(self, purchase: Purchase, room: Room | None = None) -> None:
+        """Store a purchase before its settlement is requested. Raises NonceTaken, or NoRoom with nothing stored."""
+        try:
+            with self._write() as database:
+                _insert(database, "purchases", asdict(purchase))
+                if room:
+                    _check_room(database, purchase, room)
+        except sqlite3.IntegrityError as error:
+            raise NonceTaken(str(error)) from error
+
+    def finish(self, purchase: Purchase, job: Job, tx: str, answer: dict[str, Any]) -> None:
+        """Record that the transfer is on chain: the job begins and the answer is fixed, both or neither."""
+        with self._write() as database:
+            database.execute(
+                "UPDATE purchases SET state = 'settled', tx = ?, answer = ? WHERE vendor_id = ? AND key = ?",
+                (tx, json.dumps(answer), purchase.vendor_id, purchase.key),
+            )
+            _insert(database, "jobs", asdict(job))
+
+    def forget(self, purchase: Purchase) -> None:
+        """Delete a purchase whose authorization can never settle."""
+        with self._write() as database:
+            database.execute(
+                "DELETE FROM purchases WHERE vendor_id = ? AND key = ? AND state = 'settling'",
+                (purchase.vendor_id, purchase.key),
+            )
+
+    def purchase(self, vendor_id: str, key: str) -> Purchase | None:
+        row = self._row("SELECT * FROM purchases WHERE vendor_id = ? AND key = ?", vendor_id, key)
+        return Purchase(**row) if row else None
+
+    def purchases(self) -> list[Purchase]:
+        """All purchases, in the order they were begun."""
+        return [Purchase(**row) for row in self._all("SELECT * FROM purchases ORDER BY rowid")]
+
+    def settling(self) -> list[Purchase]:
+        """The purchases whose transfer may or may not be on chain."""
+        return [Purchase(**row) for row in self._all("SELECT * FROM purchases WHERE state = 'settling' ORDER BY rowid")]
+
+    def job(self, vendor_id: str, job_id: str) -> Job | None:
+        return _job(self._row("SELECT * FROM jobs WHERE vendor_id = ? AND job_id = ?", vendor_id, job_id))
+
+    def job_of_key(self, vendor_id: str, key: str) -> Job | None:
+        return _job(self._row("SELECT * FROM jobs WHERE vendor_id = ? AND key = ?", vendor_id, key))
+
+    def jobs_with_work(self, *starts: Start, vendor_id: str | None = None) -> list[Job]:
+        """The jobs that are run, in the order they were paid for: a vendor's, and those of these starts."""
+        query, values = "SELECT * FROM jobs WHERE job_order != ''", list[str](starts)
+        if starts:
+            query += f" AND start IN ({', '.join('?' * len(starts))})"
+        if vendor_id is not None:
+            query, values = f"{query} AND vendor_id = ?", [*values, vendor_id]
+        return [Job(**row) for row in self._all(f"{query} ORDER BY rowid", *values)]
+
+    def mark_start(self, job_id: str, start: Start, failure: str = "") -> None:
+        with self._write() as database:
+            database.execute("UPDATE jobs SET start = ?, failure = ? WHERE job_id = ?", (start, failure, job_id))
+
+    def mark_end(self, job_id: str, exit_code: int | None, failure: str, ended_at: float) -> None:
+        with self._write() as database:
+            database.execute(
+                "UPDATE jobs SET start = 'ended', exit_code = ?, failure = ?, ended_at = ? WHERE job_id = ?",
+                (exit_code, failure, ended_at, job_id),
+            )
+
+    def mark_forgotten(self, job_id: str) -> None:
+        with self._write() as database:
+            database.execute("UPDATE jobs SET start = 'forgotten' WHERE job_id = ?", (job_id,))
+
+    def orders_ahead(self, vendor_id: str) -> list[str]:
+        """The orders that are paid, or may be, and have not been started."""
+        rows = self._all(
+            "SELECT job_order FROM purchases JOIN quotes USING (quote_id) "
+            "WHERE purchases.vendor_id = ? AND state = 'settling' AND job_order != '' "
+            "UNION SELECT job_order FROM jobs WHERE vendor_id = ? AND start = 'waiting'",
+            vendor_id,
+            vendor_id,
+        )
+        return [row["job_order"] for row in rows]
+
+    def count_jobs(self) -> list[JobCount]:
+        rows = self._all("SELECT gpu_type, start, exit_code, COUNT(*) AS jobs FROM jobs GROUP BY 1, 2, 3")
+        return [JobCount(**row) for row in rows]
+
+    def totals(self) -> tuple[int, int, int]:
+        """The payments that were settled, their sum in atomic units, and the payments that are settling."""
+        (row,) = self._all(
+            "SELECT COUNT(*) FILTER (WHERE state = 'settled') AS sales,"
+            " COALESCE(SUM(amount) FILTER (WHERE state = 'settled'), 0) AS amount,"
+            " COUNT(*) FILTER (WHERE state = 'settling') AS settling FROM purchases"
+        )
+        return row["sales"], row["amount"], row["settling"]
+
+    def sales(self) -> list[dict[str, Any]]:
+        """Each payment that was settled, with its job, in the order in which they were begun."""
+        return self._all(
+            "SELECT purchases.payer, purchases.pay_to, purchases.tx, jobs.* FROM purchases"
+            " JOIN jobs USING (vendor_id, key) WHERE state = 'settled' ORDER BY purchases.rowid"
+        )
+
+    def open_jobs(self, gpu_type: str) -> int:
+        """The jobs of a kind of GPU that run, wait, or may be paid."""
+        return int(self._all(f"SELECT ({_OPEN_OF_GPU}) AS count", gpu_type, gpu_type)[0]["count"])
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def _columns(self, table: str) -> set[str]:
+        return {row["name"] for row in self._all(f"PRAGMA table_info({table})")}
+
+    def _row(self, query: str, *values: Any) -> dict[str, Any] | None:
+        rows = self._all(query, *values)
+        return rows[0] if rows else None
+
+    def _all(self, query: str, *values: Any) -> list[dict[str, Any]]:
+        with self._lock:
+            return [dict(row) for row in self._connection.execute(query, values)]
+
+
+_OPEN_OF_GPU = (
+    "(SELECT COUNT(*) FROM purchases JOIN quotes USING (quote_id) WHERE state = 'settling' AND gpu_type = ?)"
+    " + (SELECT COUNT(*) FROM jobs WHERE start IN ('waiting', 'started') AND gpu_type = ?)"
+)
+_OPEN_OF_PAYER = (
+    "(SELECT COUNT(*) FROM purchases WHERE state = 'settling' AND payer = ?)"
+    " + (SELECT COUNT(*) FROM purchases JOIN jobs USING (vendor_id, key)"
+    " WHERE start IN ('waiting', 'started') AND payer = ?)"
+)
+
+
+def _check_room(database: sqlite3.Connection, purchase: Purchase, room: Room) -> None:
+    """Counted with the purchase in it, so that of two who race for the last slot one is refused."""
+    (gpu_type,) = database.execute("SELECT gpu_type FROM quotes WHERE quote_id = ?", (purchase.quote_id,)).fetchone()
+    (jobs,) = database.execute(f"SELECT {_OPEN_OF_GPU}", (gpu_type, gpu_type)).fetchone()
+    if room.jobs is not None and jobs > room.jobs:
+        raise NoRoom(f"every {gpu_type} is taken, and the queue for it is full")
+    (of_payer,) = database.execute(f"SELECT {_OPEN_OF_PAYER}", (purchase.payer, purchase.payer)).fetchone()
+    if room.of_payer is not None and of_payer > room.of_payer:
+        raise NoRoom(f"{purchase.payer} has {room.of_payer} jobs here that wait or run, which is the most")
+
+
+def _insert(database: sqlite3.Connection, table: str, row: dict[str, Any], *, replace: bool = False) -> None:
+    columns, marks = ", ".join(row), ", ".join("?" for _ in row)
+    verb = "REPLACE" if replace else "INSERT"
+    database.execute(f"{verb} INTO {table} ({columns}) VALUES ({marks})", tuple(row.values()))
+
+
+def _job(row: dict[str, Any] | None) -> Job | None:
+    return Job(**row) if row else None

@@ -1,0 +1,134 @@
+"""The dispatcher: it starts paid jobs when there is a slot, notes their ends, and deletes what is kept no longer.
+
+All it does follows from the database, so that one that was killed is replaced by the next.
+"""
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from seller.database import Job
+from seller.events import event
+from seller.folders import folder_bytes
+from seller.runners import RunnerError, UnknownJob
+from seller.sale import recover
+from seller.shop import Shop
+
+DRAIN = "drain"
+"""The file in the seller's folder that has it sell nothing more, and end when all is done."""
+STEP_S = 0.5
+TIDY_S = 60.0
+UNDECIDED_S = 30.0
+"""After this a purchase that was left settling is decided without its buyer."""
+SECRETS_WAIT_S = 900.0
+"""How long a paid job waits for its buyer to send the secrets again that a restart has lost."""
+logger = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """Bounds of what is kept. keep_s: seconds from a job's end. disk: bytes in the folder above which nothing is sold.
+
+    drained: called where the seller drains, and nothing waits or runs any more.
+    """
+
+    def __init__(self, shop: Shop, folder: Path, keep_s: float, disk: int, drained: Callable[[], None]) -> None:
+        self._shop, self._folder, self._keep_s, self._disk, self._drained = shop, folder, keep_s, disk, drained
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="dispatcher")
+        self._tidied_at = 0.0
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ends the thread; jobs go on."""
+        self._stopping.set()
+        self._thread.join()
+
+    def step(self) -> None:
+        """Everything that is due now."""
+        self._note_ends()
+        self._recover()
+        self._start_waiting()
+        if (self._folder / DRAIN).exists():
+            self._drain()
+        now = self._shop.clock.now()
+        if now >= self._tidied_at + TIDY_S:
+            self._tidied_at = now
+            self._tidy(now)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.step()
+            except Exception:  # the next step may go well, and a seller without a dispatcher runs nothing
+                logger.exception("a step of the dispatcher failed")
+            self._stopping.wait(STEP_S)
+
+    def _note_ends(self) -> None:
+        for job in self._shop.database.jobs_with_work("started"):
+            state = self._shop.workshop.runner.state(job.job_id)
+            if state.phase == "ended":
+                ended_at = state.ended_at or self._shop.clock.now()
+                self._shop.database.mark_end(job.job_id, state.exit_code, state.reason, ended_at)
+                event(logger, "job ended", job=job.job_id, exitCode=state.exit_code, reason=state.reason)
+
+    def _recover(self) -> None:
+        now = self._shop.clock.now()
+        for purchase in self._shop.database.settling():
+            if purchase.begun_at + UNDECIDED_S > now:
+                continue
+            with self._shop.locks.hold(purchase.vendor_id, purchase.key):
+                current = self._shop.database.purchase(purchase.vendor_id, purchase.key)
+                if current == purchase:
+                    recover(self._shop, purchase)
+
+    def _start_waiting(self) -> None:
+        busy = Counter(job.gpu_type for job in self._shop.database.jobs_with_work("started"))
+        for job in self._shop.database.jobs_with_work("waiting"):
+            offer = self._shop.vendors[job.vendor_id].offers.get(job.gpu_type)
+            if offer and offer.count is not None and busy[job.gpu_type] >= offer.count:
+                continue
+            with self._shop.locks.hold(job.vendor_id, job.key):
+                busy[job.gpu_type] += self._start(job)
+
+    def _start(self, waiting: Job) -> bool:
+        """Whether the job has a slot now, for the caller who holds its key."""
+        shop = self._shop
+        job = shop.database.job(waiting.vendor_id, waiting.job_id)
+        if not job or job.start != "waiting":
+            return False
+        shop.workshop.start(job)
+        job = shop.database.job(job.vendor_id, job.job_id) or job
+        if job.start == "waiting" and job.sold_at + SECRETS_WAIT_S <= shop.clock.now():
+            shop.workshop.settle_start(job)
+        if job.start == "started":
+            shop.conduct.begin(job, shop.workshop.runner)
+        event(logger, f"job {job.start}", job=job.job_id, gpu=job.gpu_type, reason=job.failure)
+        return job.start == "started"
+
+    def _drain(self) -> None:
+        self._shop.closing.drain = True
+        database = self._shop.database
+        if not database.settling() and not database.jobs_with_work("waiting", "started"):
+            self._drained()
+
+    def _tidy(self, now: float) -> None:
+        shop = self._shop
+        shop.database.drop_quotes(now - self._keep_s)
+        shop.workshop.sweep()
+        for job in shop.database.jobs_with_work("ended"):
+            if (job.ended_at or now) + self._keep_s > now:
+                continue
+            try:
+                shop.workshop.runner.forget(job.job_id)
+            except UnknownJob:
+                pass  # deleted before, and not noted
+            except RunnerError as error:
+                logger.warning("the files of %s are not deleted: %s", job.job_id, error)
+                continue
+            shop.database.mark_forgotten(job.job_id)
+            event(logger, "job forgotten", job=job.job_id)
+        shop.closing.disk_full = folder_bytes(self._folder) > self._disk

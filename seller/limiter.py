@@ -1,0 +1,48 @@
+"""How much is taken of one address before it pays: requests, and bytes of inputs."""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+ADDRESSES_MAX = 10_000
+MINUTE_S, HOUR_S = 60.0, 3600.0
+
+
+class Bucket:
+    """A token bucket for each address: `capacity` at once, and as much again in `period_s`. Thread-safe.
+
+    https://en.wikipedia.org/wiki/Token_bucket. capacity 0: any number.
+    """
+
+    def __init__(self, capacity: float, period_s: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._capacity, self._rate, self._now = capacity, capacity / period_s, now
+        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def take(self, address: str, count: float = 1.0) -> float:
+        """Takes so many; 0, or the seconds until they are there, with nothing taken."""
+        if not self._capacity:
+            return 0.0
+        with self._lock:
+            level, at = self._levels.pop(address, (self._capacity, self._now()))
+            level = min(self._capacity, level + (self._now() - at) * self._rate)
+            tokens = min(count, self._capacity)
+            enough = level >= tokens
+            self._levels[address] = (level - tokens if enough else level, self._now())
+            if len(self._levels) > ADDRESSES_MAX:
+                self._levels.popitem(last=False)
+            return 0.0 if enough else (tokens - level) / self._rate
+
+
+@dataclass(frozen=True)
+class Limiter:
+    """requests: unpaid ones of an address. input_bytes: of inputs that it sends unpaid."""
+
+    requests: Bucket = field(default_factory=lambda: Bucket(0, MINUTE_S))
+    input_bytes: Bucket = field(default_factory=lambda: Bucket(0, HOUR_S))
+
+
+def limiter(requests_per_minute: int, input_bytes_per_hour: int) -> Limiter:
+    return Limiter(Bucket(requests_per_minute, MINUTE_S), Bucket(input_bytes_per_hour, HOUR_S))

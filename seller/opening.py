@@ -1,0 +1,161 @@
+"""The parts of a seller, made from its configuration."""
+
+import os
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from decimal import Decimal
+from pathlib import Path
+
+from web3 import Web3
+
+from seller.api.documents import bazaar_declaration
+from seller.catalogue import Vendor
+from seller.config import CAIP2, Config
+from seller.database import Database
+from seller.errors import BadSetting
+from seller.limiter import limiter
+from seller.payments.keys import read_key
+from seller.payments.market import Account, Market, address, check_market
+from seller.payments.networks import NETWORKS, Network
+from seller.payments.till import Till
+from seller.runners import Runner, RunnerError
+from seller.runners.process import ProcessRunner
+from seller.shop import Shop, Terms
+from seller.work.inputs import Bounds
+from seller.work.workshop import Workshop
+
+HOUR_S = 3600
+
+
+class SystemClock:
+    def now(self) -> float:
+        return time.time()
+
+
+@contextmanager
+def open_shop(config: Config, environment: Mapping[str, str]) -> Iterator[Shop]:
+    """The shop that the configuration asks for. Raises BadSetting or ChainError."""
+    key = read_key(config.key, environment)
+    market = open_market(config, key)
+    with ExitStack() as stack:
+        folder = make_folder(config.folder)
+        database = Database(folder / "seller.sqlite3")
+        stack.callback(database.close)
+        till = Till(market)
+        stack.callback(till.close)
+        runner = open_runner(config, folder / "jobs")
+        stack.callback(runner.close)
+        vendor = vendor_of(config)
+        bounds = Bounds(file=int(config.limits.inputs), total=int(config.limits.inputs))
+        workshop = Workshop(database, runner, folder / "inputs", [vendor.vendor_id], bounds, queues=True)
+        yield Shop(
+            market=market,
+            vendors={vendor.vendor_id: vendor},
+            database=database,
+            till=till,
+            workshop=workshop,
+            clock=SystemClock(),
+            secret=bearer(config, environment),
+            terms=Terms(
+                max_hours=Decimal(config.limits.max_duration) / HOUR_S,
+                queue=config.limits.queue,
+                per_payer=config.limits.per_payer_queue,
+                payers=frozenset(payer.lower() for payer in config.runner.payers),
+            ),
+            signer=key,
+            url=config.url or "",
+            salt=_salt(folder / "salt"),
+            extensions=bazaar_declaration(vendor, _example_image(config)),
+            limiter=limiter(config.limits.requests_per_minute, int(config.limits.inputs) // 4),
+        )
+
+
+def vendor_of(config: Config) -> Vendor:
+    return Vendor(config.id, config.name, address(config.pay_to, "pay_to"), config.catalogue())
+
+
+def open_market(config: Config, key: Account | None) -> Market:
+    """The market. Raises BadSetting or ChainError."""
+    if key is None and not config.facilitator_url:
+        raise BadSetting(
+            f"set {config.key.variable} to a key with gas to settle with, or facilitator_url to who settles for you"
+        )
+    network = _network(config)
+    market = Market(
+        rpc_url=config.rpc_url or network.rpc_url,
+        network=network.caip2,
+        asset=address(network.asset, "token.address"),
+        asset_name=network.asset_name,
+        asset_version=network.asset_version,
+        facilitator=None if config.facilitator_url else key,
+        facilitator_url=config.facilitator_url or "",
+    )
+    check_market(market)
+    return market
+
+
+def _network(config: Config) -> Network:
+    """The network that is known by its name, or the one that is described. Raises BadSetting."""
+    network = NETWORKS.get(config.network)
+    caip2, token = network.caip2 if network else config.network, config.token
+    if not CAIP2.fullmatch(caip2):
+        raise BadSetting(f"network: write {', '.join(NETWORKS)}, or a CAIP-2 network such as eip155:84532")
+    if token and (network or config.rpc_url):
+        return Network(caip2, token.address, token.name, token.version, network.rpc_url if network else "")
+    if network is None:
+        raise BadSetting(f"network: {caip2} is not known by name, so write rpc_url and token too")
+    return network
+
+
+def open_runner(config: Config, folder: Path) -> Runner:
+    """The runner, whose jobs outlive the seller. Raises BadSetting."""
+    choice = config.runner
+    try:
+        return ProcessRunner(folder, sandbox=choice.sandbox)
+    except RunnerError as error:
+        raise BadSetting(f"runner: {error}") from None
+
+
+def bearer(config: Config, environment: Mapping[str, str]) -> str:
+    """The token that buyers present; "" where none is asked for. Raises BadSetting."""
+    if not config.bearer_variable:
+        return ""
+    token = environment.get(config.bearer_variable, "")
+    if not token:
+        raise BadSetting(f"bearer_variable: set {config.bearer_variable} to the token that your buyers present")
+    return token
+
+
+def make_folder(path: Path) -> Path:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadSetting(f"folder: {path} cannot be made: {error.strerror}") from None
+    return path
+
+
+def _example_image(config: Config) -> str:
+    """An image that an example may name; "" where none is known by its whole name."""
+    return next((image for image in config.runner.images if not set(image) & set("*?[")), "")
+
+
+def _salt(path: Path) -> str:
+    """A secret of this seller, by which its job ids follow from keys that others may know."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text()
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_hex(32))
+        file.flush()
+        os.fsync(file.fileno())
+    return path.read_text()
+
+
+def gas(market: Market) -> int | None:
+    """The wei that the own facilitator has for gas; None with a hosted one."""
+    if market.facilitator is None:
+        return None
+    return Web3(Web3.HTTPProvider(market.rpc_url)).eth.get_balance(Web3.to_checksum_address(market.facilitator.address))

@@ -1,0 +1,80 @@
+"""What is looked at before the first sale: each finding is a sentence, and none costs anything."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from seller.config import Config
+from seller.errors import BadSetting, ChainError
+from seller.opening import bearer, gas, make_folder, open_market, open_runner
+from seller.payments.keys import read_key
+from seller.payments.till import Till
+from seller.serve import listen
+
+GAS_WEI = 10**14
+"""About twenty settlements on Base at a price of 0.05 gwei."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was looked at, whether it is well, and what was seen."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+def check(config: Config, environment: Mapping[str, str]) -> list[Finding]:
+    """The findings, in the order of a first set-up."""
+    looks: dict[str, Callable[[], str]] = {
+        "key": lambda: _key(config, environment),
+        "market": lambda: _market(config, environment),
+        "gas": lambda: _gas(config, environment),
+        "bearer": lambda: "asked for" if bearer(config, environment) else "anybody may ask, and buy",
+        "folder": lambda: str(make_folder(config.folder)),
+        "runner": lambda: _runner(config, config.folder / "jobs"),
+        "listen": lambda: _listen(config),
+    }
+    findings = []
+    for name, look in looks.items():
+        try:
+            findings.append(Finding(name, True, look()))
+        except (BadSetting, ChainError) as error:
+            findings.append(Finding(name, False, str(error)))
+    return findings
+
+
+def _key(config: Config, environment: Mapping[str, str]) -> str:
+    key = read_key(config.key, environment)
+    return f"{key.address} settles, and signs quotes" if key else "none: quotes are not signed"
+
+
+def _market(config: Config, environment: Mapping[str, str]) -> str:
+    market = open_market(config, read_key(config.key, environment))
+    Till(market).close()
+    settles = market.facilitator_url or "this seller"
+    return f"{market.network}, paid with {market.asset} to {config.pay_to}, settled by {settles}"
+
+
+def _gas(config: Config, environment: Mapping[str, str]) -> str:
+    balance = gas(open_market(config, read_key(config.key, environment)))
+    if balance is None:
+        return "paid by the facilitator"
+    if balance < GAS_WEI:
+        raise BadSetting(f"the key has {balance} wei for gas: send it at least {GAS_WEI}, or nothing can be settled")
+    return f"{balance} wei"
+
+
+def _runner(config: Config, folder: Path) -> str:
+    runner = open_runner(config, folder)
+    try:
+        return "; ".join(runner.notices) or f"{config.runner.kind}: it runs jobs"
+    finally:
+        with suppress(OSError):
+            runner.close()
+
+
+def _listen(config: Config) -> str:
+    listen(config.listen).close()
+    return config.listen

@@ -1,0 +1,100 @@
+"""The parts of a seller at work."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Annotated, Any, Protocol
+from zlib import crc32
+
+from fastapi import Depends, Request
+
+from seller.catalogue import Vendor
+from seller.conduct import Conduct
+from seller.database import Database
+from seller.limiter import Limiter
+from seller.payments.market import Account, Market
+from seller.payments.till import Till
+from seller.work.workshop import Workshop
+
+
+class Clock(Protocol):
+    def now(self) -> float:
+        """Unix seconds."""
+        ...
+
+
+class KeyLocks:
+    """Locks for one request at a time for one Idempotency-Key. Different keys share a lock only by chance."""
+
+    def __init__(self, count: int = 1024) -> None:
+        self._locks = [threading.Lock() for _ in range(count)]
+
+    @contextmanager
+    def hold(self, vendor_id: str, key: str) -> Iterator[None]:
+        with self._locks[crc32(f"{vendor_id} {key}".encode()) % len(self._locks)]:
+            yield
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The bounds of what is sold. queue: jobs that wait for a GPU, per_payer: of one payer that wait or run.
+
+    payers: the addresses, in small letters, that alone may buy; empty for any.
+    """
+
+    max_hours: Decimal = Decimal(1000)
+    queue: int | None = None
+    per_payer: int | None = None
+    payers: frozenset[str] = frozenset()
+
+
+@dataclass
+class Closing:
+    """Whether anything new is sold. What has been sold goes on."""
+
+    drain: bool = False
+    disk_full: bool = False
+
+    @property
+    def reason(self) -> str:
+        """Why nothing new is sold, in words for buyers; "" where it is."""
+        if self.drain:
+            return "the seller is closing, and sells nothing more"
+        return "the seller's disk is full" if self.disk_full else ""
+
+
+@dataclass(frozen=True)
+class Shop:
+    """The parts that serve a request.
+
+    secret: the bearer token that buyers present, "" where none is asked for. signer: whose key signs quotes.
+    url: its public address, "" for the one that it is called by. salt: a secret that job ids are made with.
+    extensions: what each 402 declares beside its offer.
+    """
+
+    market: Market
+    vendors: Mapping[str, Vendor]
+    database: Database
+    till: Till
+    workshop: Workshop
+    clock: Clock
+    conduct: Conduct = field(default_factory=Conduct)
+    secret: str = ""
+    terms: Terms = field(default_factory=Terms)
+    signer: Account | None = None
+    url: str = ""
+    salt: str = ""
+    extensions: Mapping[str, Any] = field(default_factory=dict)
+    limiter: Limiter = field(default_factory=Limiter)
+    closing: Closing = field(default_factory=Closing)
+    locks: KeyLocks = field(default_factory=KeyLocks)
+
+
+async def _the_shop(request: Request) -> Shop:
+    shop: Shop = request.app.state.shop
+    return shop
+
+
+TheShop = Annotated[Shop, Depends(_the_shop)]
