@@ -95,7 +95,7 @@ $(BWRAP): | $(VENV)/.venv
 
 # Sellers are tested in containers, and their unit under systemd: images that a test only brings up to date.
 $(SELLER_IMAGE): pyproject.toml constraints.txt deploy/seller/Containerfile tests/support/systemd.Containerfile $(VENV)/.dev
-	@command -v podman runc mmdebstrap systemd-analyze | wc -l | grep -q 4 \
+	@{ command -v podman && command -v runc && command -v mmdebstrap && command -v systemd-analyze; } >/dev/null \
 		|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq $(CONTAINER_TOOLS); } \
 		|| { echo "sellers are tested in containers: install $(CONTAINER_TOOLS) (apt-get install) and try again"; exit 1; }
 	$(BIN)/python -m tests.support.systemd_machine
