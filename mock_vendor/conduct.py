@@ -23,7 +23,7 @@ from seller.api.answers import Answer, FileAnswer
 from seller.api.wire import JobStatusAnswer
 from seller.catalogue import Vendor
 from seller.conduct import Conduct, Verdict
-from seller.database import Job, Quote
+from seller.database import Database, Job, Quote
 from seller.payments.market import to_usd
 from seller.runners import Checkpoint, Runner, RunnerError
 from seller.runners.process import ProcessRunner
@@ -108,7 +108,9 @@ class PracticeConduct(Conduct):
         )
         return Answer(200, answer.model_dump(mode="json"))
 
-    def source(self, vendor: Vendor, job_ids: list[str], checkpoint: str) -> tuple[list[str], str]:
+    def source(self, vendor: Vendor, job_id: str, checkpoint: str, database: Database) -> tuple[list[str], str]:
+        jobs = [job.job_id for job in database.jobs_with_work(vendor_id=vendor.vendor_id)]
+        job_ids = [job_id, *(sibling for sibling in jobs if sibling != job_id)]
         return self.faults.bend_source(vendor.vendor_id, job_ids), BENT.get(checkpoint, checkpoint)
 
     def send_file(self, vendor: Vendor, file: FileAnswer) -> Response:

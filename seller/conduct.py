@@ -9,7 +9,7 @@ from x402.schemas import PaymentRequired
 
 from seller.api.answers import Answer, FileAnswer, Refusal
 from seller.catalogue import Vendor
-from seller.database import Job, Quote
+from seller.database import Database, Job, Quote
 from seller.runners import Checkpoint, Runner
 from seller.work.order import ACCEPTS
 
@@ -62,12 +62,9 @@ class Conduct:
         """Whether jobs without a workload are sold, which nothing can be run for."""
         return False
 
-    def source(self, vendor: Vendor, job_ids: list[str], checkpoint: str) -> tuple[list[str], str]:
-        """The jobs whose file may be sent, the first that has it, and the SHA-256 of the checkpoint it is read from.
-
-        job_ids: the one that was asked for first.
-        """
-        return job_ids[:1], checkpoint
+    def source(self, vendor: Vendor, job_id: str, checkpoint: str, database: Database) -> tuple[list[str], str]:
+        """The jobs whose file may be sent, the first before others, and the SHA-256 of the checkpoint it is of."""
+        return [job_id], checkpoint
 
     def send_file(self, vendor: Vendor, file: FileAnswer) -> Response:
         return file.to_response()

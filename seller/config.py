@@ -103,6 +103,9 @@ class Limits(Part):
 
 
 class Payment(Part):
+    """How is paid. min_price: USD a job costs at least, however short it is."""
+
+    min_price: Annotated[Decimal, AfterValidator(_price)] = Decimal("0.01")
     modes: Annotated[tuple[Literal["exact"], ...], Field(min_length=1, max_length=1)] = ("exact",)
 
 

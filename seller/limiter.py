@@ -1,4 +1,4 @@
-"""How much is taken of one address before it pays: requests, and bytes of inputs."""
+"""How much is taken of one address: requests that cost work, and bytes of inputs before they are paid for."""
 
 import threading
 import time
@@ -38,7 +38,7 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Limiter:
-    """requests: unpaid ones of an address. input_bytes: of inputs that it sends unpaid."""
+    """requests: quotes and orders of an address. input_bytes: of inputs that it sends."""
 
     requests: Bucket = field(default_factory=lambda: Bucket(0, MINUTE_S))
     input_bytes: Bucket = field(default_factory=lambda: Bucket(0, HOUR_S))

@@ -62,6 +62,7 @@ def open_shop(config: Config, environment: Mapping[str, str]) -> Iterator[Shop]:
                 max_hours=Decimal(config.limits.max_duration) / HOUR_S,
                 queue=config.limits.queue,
                 per_payer=config.limits.per_payer_queue,
+                min_price=config.payment.min_price,
                 payers=frozenset(payer.lower() for payer in config.runner.payers),
             ),
             signer=key,

@@ -88,7 +88,7 @@ def _make_quote(shop: Shop, vendor: Vendor, request: QuoteRequest, quote_id: str
     quote = Quote(
         quote_id=quote_id,
         vendor_id=vendor.vendor_id,
-        amount=to_atomic(shop.conduct.price(vendor, request.gpu_type, request.max_hours)),
+        amount=to_atomic(max(shop.conduct.price(vendor, request.gpu_type, request.max_hours), shop.terms.min_price)),
         pay_to=vendor.pay_to,
         gpu_type=request.gpu_type,
         hours=str(request.max_hours),

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 
 from x402.http.utils import encode_payment_required_header, encode_payment_response_header
 from x402.schemas import PaymentRequired, PaymentRequirements, SettleResponse
@@ -11,6 +12,7 @@ from seller.api.wire import SubmitAnswer, SubmitRequest
 from seller.catalogue import Vendor
 from seller.conduct import Verdict
 from seller.database import Job, NonceTaken, NoRoom, Purchase, Quote, Room
+from seller.events import event
 from seller.payments.hosted import FacilitatorUnavailable
 from seller.payments.payment import MalformedPayment, Payment, read_payment
 from seller.payments.settlement import Dead, Paid
@@ -20,6 +22,7 @@ from seller.shop import Shop
 from seller.work.order import WORKLOAD
 from seller.work.submission import check_order, given_secrets
 
+logger = logging.getLogger(__name__)
 RETRY_AFTER_S = 2
 ROOM_RETRY_S = 60
 NONCE_KEY = "nonce:"
@@ -196,6 +199,7 @@ def _deliver(shop: Shop, purchase: Purchase, tx: str, offer: PaymentRequirements
         "headers": {"PAYMENT-RESPONSE": encode_payment_response_header(receipt)},
     }
     shop.database.finish(purchase, job, tx, answer)
+    event(logger, "job sold", job=job_id, amount=purchase.amount, payer=purchase.payer, tx=tx)
     _start(shop, purchase)
     return Answer(**answer)  # type: ignore[arg-type]
 

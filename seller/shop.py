@@ -41,13 +41,15 @@ class KeyLocks:
 class Terms:
     """The bounds of what is sold. queue: jobs that wait for a GPU, per_payer: of one payer that wait or run.
 
-    payers: the addresses, in small letters, that alone may buy; empty for any.
+    payers: the addresses, in small letters, that alone may buy; empty for any. min_price: USD, below which no job is
+    sold, for each settlement costs gas.
     """
 
     max_hours: Decimal = Decimal(1000)
     queue: int | None = None
     per_payer: int | None = None
     payers: frozenset[str] = frozenset()
+    min_price: Decimal = Decimal(0)
 
 
 @dataclass

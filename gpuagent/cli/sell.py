@@ -1,4 +1,4 @@
-"""`gpuagent sell`: the other side, a seller of jobs. It is a program of its own, `python -m seller`, and becomes this."""
+"""`gpuagent sell`: the other side, a seller of jobs: a program of its own, `python -m seller`, which this becomes."""
 
 import os
 import sys

@@ -50,9 +50,9 @@ async def addressed(
 
 
 async def paced(shop: TheShop, request: Request) -> None:
-    """Raises Refusal for an address that asks for too much before it pays."""
+    """Raises Refusal for an address that asks for too much."""
     address = request.client.host if request.client else ""
-    wait_s = 0.0 if "payment-signature" in request.headers else shop.limiter.requests.take(address)
+    wait_s = shop.limiter.requests.take(address)
     if wait_s:
         raise Refusal(429, "too_many_requests", "ask less often", math.ceil(wait_s))
 

@@ -94,12 +94,7 @@ def job_file(
     if FILES not in shop.conduct.accepts(vendor):
         raise Refusal(404, "not_offered", "files are not offered here")
     job, runner = _job(shop, vendor.vendor_id, vendor_job_id), shop.workshop.runner
-    siblings = [
-        sibling.job_id
-        for sibling in shop.database.jobs_with_work(vendor_id=vendor.vendor_id)
-        if sibling.job_id != job.job_id
-    ]
-    job_ids, checkpoint = shop.conduct.source(vendor, [job.job_id, *siblings], checkpoint)
+    job_ids, checkpoint = shop.conduct.source(vendor, job.job_id, checkpoint, shop.database)
     job_id, entry = _source(runner, job_ids, path, checkpoint)
     match = RANGE.fullmatch(http.headers.get("range", ""))
     start = int(match[1]) if match else None

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from pathlib import Path
 
 from tests.support.documents import ROOT, blocks
 
@@ -9,9 +10,10 @@ PAGE = (ROOT / "docs/architecture.md").read_text()
 PACKAGE = ROOT / "gpuagent"
 
 
-def drawn() -> set[str]:
-    """The packages, and the modules at the door, that the tree of the page names, as paths below gpuagent."""
-    tree = blocks(PAGE)[0].text.split("mock_vendor/")[0]
+def drawn(package: str) -> set[str]:
+    """The packages, and the modules at the door, that the tree of the page names, as paths below this package."""
+    tree = re.split(rf"^{package}/.*\n", blocks(PAGE)[0].text, flags=re.M)[1]
+    tree = re.split(r"^\w", tree, flags=re.M)[0]
     path: list[str] = []
     names = set()
     for indent, entry in re.findall(r"^( +)([\w.]+)/? ", tree, re.M):
@@ -21,9 +23,13 @@ def drawn() -> set[str]:
 
 
 def test_the_tree_names_every_package_and_every_module_at_the_door() -> None:
-    packages = {path.parent.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("__init__.py")} - {"."}
     doors = {path.name for path in PACKAGE.glob("*.py")} - {"__init__.py"}
-    assert drawn() == packages | doors
+    assert drawn("gpuagent") == packages(PACKAGE) | doors
+    assert drawn("seller") == packages(ROOT / "seller")
+
+
+def packages(folder: Path) -> set[str]:
+    return {path.parent.relative_to(folder).as_posix() for path in folder.rglob("__init__.py")} - {"."}
 
 
 def test_type_checkers_may_read_the_packages_annotations() -> None:

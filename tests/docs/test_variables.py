@@ -11,7 +11,7 @@ import pytest
 from tests.support.documents import DOCUMENTS, ROOT, blocks, name, spans
 
 CONFIGURATION = ROOT / "docs/reference/configuration.md"
-SOURCES = ("gpuagent", "mock_vendor", "api")
+SOURCES = ("gpuagent", "mock_vendor", "seller", "api")
 VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 WORD = re.compile(r"[A-Z][A-Z0-9]+")
 READERS = ("get", "getenv", "setdefault", "text", "number", "price")
@@ -24,6 +24,7 @@ NOT_VARIABLES = {
     "DOMAIN_SEPARATOR": "what a token answers",
     "GRACE_S": "a constant",
     "CHAIN_NAMES": "a constant",
+    "OPENBLAS_NUM_THREADS": "what a seller gives to jobs",
     "HF_TOKEN": "an example of a job's secret",
 }
 PROVIDER_KEY = re.compile(r"[A-Z0-9]+_API_KEY")

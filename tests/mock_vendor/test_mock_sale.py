@@ -365,9 +365,9 @@ def test_a_payment_identifier_that_is_the_key_is_taken(buyer: Buyer) -> None:
 def test_the_contract_is_the_openapi(buyer: Buyer) -> None:
     contract = buyer.http.get("/openapi.json").json()
     work = {"/job-input", "/job-file", "/job-cancel"}
-    assert set(contract["paths"]) == {"/quote", "/submit-job", "/job-status", "/healthz", *work}
+    assert set(contract["paths"]) == {"/quote", "/submit-job", "/job-status", "/healthz", "/.well-known/x402", *work}
     answers = contract["paths"]["/submit-job"]["post"]["responses"]
-    assert set(answers) == {"200", "400", "401", "402", "404", "409", "410", "413", "422", "503"}
+    assert set(answers) == {"200", "400", "401", "402", "403", "404", "409", "410", "413", "422", "429", "503"}
     quote = contract["components"]["schemas"]["QuoteAnswer"]
     assert {"vendorJobTemplateId", "priceEstimate", "expiresAt", "payTo"} <= set(quote["properties"])
     assert buyer.http.get("/healthz").json() == {"status": "ok"}

@@ -36,6 +36,14 @@ def worker(ready: dict[str, Any]) -> Iterator[Buyer]:
     buyer.close()
 
 
+@pytest.fixture
+def heir(ready: dict[str, Any]) -> Iterator[Buyer]:
+    """A buyer at gpu_vendor_2, which no other test sends work to."""
+    buyer = Buyer(ready, "gpu_vendor_2")
+    yield buyer
+    buyer.close()
+
+
 def test_a_workload_is_quoted_sent_paid_and_done(worker: Buyer) -> None:
     order = WorkOrderAtMock(worker, work := training())
     quote = order.quote.json()
@@ -71,7 +79,7 @@ def test_a_workload_is_quoted_sent_paid_and_done(worker: Buyer) -> None:
         assert (answer.status_code, answer.json()["error"]) == (400, "cursor_unknown")
 
 
-def test_the_next_vendor_goes_on_from_the_checkpoint(worker: Buyer, buyer: Buyer) -> None:
+def test_the_next_vendor_goes_on_from_the_checkpoint(worker: Buyer, heir: Buyer) -> None:
     """Another vendor has none of it: its inputs are its own, and so is what it runs."""
     job_id = run_job(worker, training(stop="2"), TRAINING)
     checkpoint = checkpointed(worker, job_id, 0.5)
@@ -84,9 +92,9 @@ def test_the_next_vendor_goes_on_from_the_checkpoint(worker: Buyer, buyer: Buyer
     assert (status["status"], status["exitCode"], status["errorMessage"]) == ("failed", None, "the buyer cancelled it")
     assert status["checkpoint"] == checkpoint, "a job that was ended keeps its newest checkpoint"
     assert worker.http.post("/job-cancel", json={"vendorJobId": job_id}).json() == {"status": "failed"}
-    assert buyer.http.get("/job-input", params={"sha256": sha256(TRAINING)}).json()["complete"] is False
-    resumed = run_job(buyer, training(), TRAINING, *contents, resume=checkpoint)
-    assert ended(buyer, resumed)["logs"] == ["step 3", "step 4"]
+    assert heir.http.get("/job-input", params={"sha256": sha256(TRAINING)}).json()["complete"] is False
+    resumed = run_job(heir, training(), TRAINING, *contents, resume=checkpoint)
+    assert ended(heir, resumed)["logs"] == ["step 3", "step 4"]
 
 
 def test_the_paid_time_ends_a_job_and_its_checkpoint_stays(worker: Buyer) -> None:
