@@ -26,7 +26,7 @@ from seller.conduct import Conduct, Verdict
 from seller.database import Database, Job, Quote
 from seller.payments.market import to_usd
 from seller.runners import Checkpoint, Runner, RunnerError
-from seller.runners.process import ProcessRunner
+from seller.runners.local import LocalRunner
 from seller.work.order import read_order
 
 RECEIVED_KEPT = 10_000
@@ -154,5 +154,5 @@ def _lose_node(runner: Runner, job: Job) -> None:
 
 
 def _kill(runner: Runner, job: Job) -> None:
-    assert isinstance(runner, ProcessRunner), "a machine is lost by killing the processes of a job"
+    assert isinstance(runner, LocalRunner), "a machine is lost by killing the processes of a job"
     runner.kill(job.job_id)

@@ -12,7 +12,7 @@ from pathlib import Path
 from seller.database import Job
 from seller.events import event
 from seller.folders import folder_bytes
-from seller.runners import RunnerError, UnknownJob
+from seller.runners import JobState, RunnerError, UnknownJob
 from seller.sale import recover
 from seller.shop import Shop
 
@@ -22,8 +22,11 @@ STEP_S = 0.5
 TIDY_S = 60.0
 UNDECIDED_S = 30.0
 """After this a purchase that was left settling is decided without its buyer."""
+QUOTES_KEPT_S = 3600.0
+"""How long a quote that expired unbought is kept, to say so to its buyer."""
 SECRETS_WAIT_S = 900.0
 """How long a paid job waits for its buyer to send the secrets again that a restart has lost."""
+FOLDER_LOST = "its folder is gone from the seller's disk"
 logger = logging.getLogger(__name__)
 
 
@@ -69,11 +72,16 @@ class Dispatcher:
 
     def _note_ends(self) -> None:
         for job in self._shop.database.jobs_with_work("started"):
-            state = self._shop.workshop.runner.state(job.job_id)
+            try:
+                state = self._shop.workshop.runner.state(job.job_id)
+            except UnknownJob:
+                state = JobState("ended", None, FOLDER_LOST)
             if state.phase == "ended":
                 ended_at = state.ended_at or self._shop.clock.now()
                 self._shop.database.mark_end(job.job_id, state.exit_code, state.reason, ended_at)
                 event(logger, "job ended", job=job.job_id, exitCode=state.exit_code, reason=state.reason)
+            if state.reason == FOLDER_LOST:
+                self._shop.database.mark_forgotten(job.job_id)
 
     def _recover(self) -> None:
         now = self._shop.clock.now()
@@ -117,7 +125,7 @@ class Dispatcher:
 
     def _tidy(self, now: float) -> None:
         shop = self._shop
-        shop.database.drop_quotes(now - self._keep_s)
+        shop.database.drop_quotes(now - QUOTES_KEPT_S)
         shop.workshop.sweep()
         for job in shop.database.jobs_with_work("ended"):
             if (job.ended_at or now) + self._keep_s > now:

@@ -1,4 +1,4 @@
-"""How much is taken of one address: requests that cost work, and bytes of inputs before they are paid for."""
+"""How much is taken of one address: requests that cost work, and bytes of what it sends."""
 
 import threading
 import time
@@ -38,11 +38,11 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Limiter:
-    """requests: quotes and orders of an address. input_bytes: of inputs that it sends."""
+    """requests: quotes and orders of an address. bytes: of those and of inputs."""
 
     requests: Bucket = field(default_factory=lambda: Bucket(0, MINUTE_S))
-    input_bytes: Bucket = field(default_factory=lambda: Bucket(0, HOUR_S))
+    bytes: Bucket = field(default_factory=lambda: Bucket(0, HOUR_S))
 
 
-def limiter(requests_per_minute: int, input_bytes_per_hour: int) -> Limiter:
-    return Limiter(Bucket(requests_per_minute, MINUTE_S), Bucket(input_bytes_per_hour, HOUR_S))
+def limiter(requests_per_minute: int, bytes_per_hour: int) -> Limiter:
+    return Limiter(Bucket(requests_per_minute, MINUTE_S), Bucket(bytes_per_hour, HOUR_S))

@@ -20,7 +20,9 @@ from seller.payments.keys import read_key
 from seller.payments.market import Account, Market, address, check_market
 from seller.payments.networks import NETWORKS, Network
 from seller.payments.till import Till
-from seller.runners import Runner, RunnerError
+from seller.runners import Limits, RunnerError
+from seller.runners.container import ContainerRunner
+from seller.runners.local import LocalRunner
 from seller.runners.process import ProcessRunner
 from seller.shop import Shop, Terms
 from seller.work.inputs import Bounds
@@ -110,11 +112,28 @@ def _network(config: Config) -> Network:
     return network
 
 
-def open_runner(config: Config, folder: Path) -> Runner:
+def open_runner(config: Config, folder: Path) -> LocalRunner:
     """The runner, whose jobs outlive the seller. Raises BadSetting."""
-    choice = config.runner
+    choice, bounds = config.runner, config.limits
+    limits = Limits(
+        memory=int(choice.memory),
+        cpus=choice.cpus,
+        pids=choice.pids,
+        disk=int(bounds.job_disk),
+        outputs=int(bounds.outputs),
+    )
     try:
-        return ProcessRunner(folder, sandbox=choice.sandbox)
+        if choice.kind == "process":
+            return ProcessRunner(folder, sandbox=choice.sandbox, limits=limits)
+        return ContainerRunner(
+            folder,
+            engine=choice.engine,
+            images=choice.images,
+            network=choice.network,
+            gpus=choice.gpus,
+            limits=limits,
+            pull_s=choice.pull,
+        )
     except RunnerError as error:
         raise BadSetting(f"runner: {error}") from None
 

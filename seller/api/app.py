@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from seller.api.answers import Answer, Refusal
+from seller.api.body_limit import BodyLimit
 from seller.api.callers import TheVendor, authorized, errors, paced
 from seller.api.documents import documents
 from seller.api.files import file_routes
@@ -36,6 +37,7 @@ api = APIRouter()
 def create_app(shop: Shop, title: str = "GPU vendor") -> FastAPI:
     app = FastAPI(title=title, version="1", lifespan=_lifespan)
     app.state.shop = shop
+    app.add_middleware(BodyLimit)
     app.include_router(api)
     app.include_router(file_routes)
     app.include_router(documents)

@@ -8,6 +8,7 @@ from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from seller.api.answers import Refusal
+from seller.api.body_limit import BODY_BYTES
 from seller.api.wire import ErrorAnswer
 from seller.catalogue import Vendor
 from seller.shop import TheShop
@@ -52,7 +53,9 @@ async def addressed(
 async def paced(shop: TheShop, request: Request) -> None:
     """Raises Refusal for an address that asks for too much."""
     address = request.client.host if request.client else ""
-    wait_s = shop.limiter.requests.take(address)
+    length = request.headers.get("content-length", "")
+    size = int(length) if length.isascii() and length.isdecimal() else BODY_BYTES
+    wait_s = shop.limiter.requests.take(address) or shop.limiter.bytes.take(address, min(size, BODY_BYTES))
     if wait_s:
         raise Refusal(429, "too_many_requests", "ask less often", math.ceil(wait_s))
 

@@ -119,7 +119,7 @@ def cancel_job(shop: TheShop, vendor: TheVendor, request: CancelRequest) -> Resp
 
 
 def _pace_input(shop: Shop, http: Request, count: int) -> None:
-    wait_s = shop.limiter.input_bytes.take(http.client.host if http.client else "", count)
+    wait_s = shop.limiter.bytes.take(http.client.host if http.client else "", count)
     if wait_s:
         raise Refusal(429, "too_many_bytes", "buy what you have sent, or send less", math.ceil(wait_s))
 

@@ -5,10 +5,21 @@ from seller.runners.base import (
     FileEntry,
     JobOrder,
     JobState,
+    Limits,
     Runner,
     RunnerError,
     UnknownJob,
     manifest_sha256,
 )
 
-__all__ = ["Checkpoint", "FileEntry", "JobOrder", "JobState", "Runner", "RunnerError", "UnknownJob", "manifest_sha256"]
+__all__ = [
+    "Checkpoint",
+    "FileEntry",
+    "JobOrder",
+    "JobState",
+    "Limits",
+    "Runner",
+    "RunnerError",
+    "UnknownJob",
+    "manifest_sha256",
+]

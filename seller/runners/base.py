@@ -17,11 +17,28 @@ class UnknownJob(RunnerError):
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """The bounds of one job; 0: none. memory, disk, outputs: bytes. cpus: cores. pids: processes and threads.
+
+    disk: of its working folder. files: files and folders there. outputs: of the files that it delivers.
+    """
+
+    memory: int = 0
+    cpus: float = 0.0
+    pids: int = 512
+    disk: int = 0
+    files: int = 500_000
+    outputs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class JobOrder:
     """What is to run. command: a text for sh -c, or an argv. inputs, resume: the local file of each path.
 
     duration_s: the paid time, from the start of setup. secrets: values for the environment, which no file may hold.
     checkpoint: the folder, within the job's own, that is kept whenever its progress.json changes; "" for none.
+    image: a container's, "" for the seller's own environment. gpus: ids of the GPUs it gets, of those that its runner
+    hands out; () for all of them. limits: None for the runner's own.
     """
 
     job_id: str
@@ -34,6 +51,9 @@ class JobOrder:
     resume: Mapping[str, Path] = field(default_factory=dict)
     outputs: Sequence[str] = ()
     checkpoint: str = ""
+    image: str = ""
+    gpus: Sequence[str] = ()
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +99,15 @@ def manifest_sha256(files: Iterable[FileEntry]) -> str:
 class Runner(Protocol):
     """Runs jobs, each at most once, however often it is asked and whenever the seller is restarted.
 
-    Every method but start() and close() raises RunnerError for a job that is not known.
+    Every method that takes a job's id, but start(), raises RunnerError for a job that is not known.
+    notices: what does not contain its jobs, for the operator to read at the start.
     """
 
     @property
-    def notices(self) -> tuple[str, ...]:
-        """What the operator should know of how jobs run here."""
-        ...
+    def notices(self) -> tuple[str, ...]: ...
 
     def refusal(self, image: str) -> str:
-        """Why no job may have this image, in words for the buyer; "" where it may."""
+        """Why no job with this image is run here, in words for its buyer; "" where it is. image: "" for none."""
         ...
 
     def start(self, order: JobOrder) -> None:

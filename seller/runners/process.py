@@ -1,251 +1,53 @@
 """The process runner: each job is a process in a folder of its own, in bubblewrap unless the seller says otherwise."""
 
-import fcntl
-import hashlib
-import json
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from seller.runners.base import Checkpoint, FileEntry, JobOrder, JobState, RunnerError, UnknownJob
-from seller.runners.job_folder import JobFolder, write_whole
-from seller.runners.kept import KeptCheckpoints
-from seller.runners.reading import file_entry, open_inside, read_lines, read_metric
+from seller.runners import cgroup
+from seller.runners.base import JobOrder, Limits
+from seller.runners.job_folder import JobFolder
+from seller.runners.local import LocalRunner
 from seller.runners.sandbox import require_sandbox
 
-FILE_READ = 256 * 1024
-START_S, END_S, POLL_S = 5.0, 30.0, 0.02
-METRICS = "metrics.jsonl"
-NODE_LOST = "node lost: the machine that ran it is gone"
+NO_IMAGES = "this seller runs jobs in its own environment, and no images: leave the image out, or buy elsewhere"
+UNCONTAINED = (
+    "bubblewrap contains neither the speed of disk and memory nor calls of the kernel (there is no seccomp filter): "
+    "for payers you do not know take runner.kind: container, or a machine of its own"
+)
+BARE = "jobs run with all the rights of this user, without a sandbox: they can read its key"
+WATCHED = (
+    "no control group can be made here, so that a job's {0} are looked at 20 times a second instead of bounded by the "
+    "kernel: start the seller as root, or as a service with Delegate=yes and DelegateSubgroup=seller"
+)
 
 
-class ProcessRunner:
-    """The Runner on this machine. sandbox: False runs jobs with the seller's own rights, for payers it trusts alone.
+class ProcessRunner(LocalRunner):
+    """The Runner on this machine. sandbox: False runs jobs with the seller's own rights, for payers it trusts alone."""
 
-    outlive: jobs go on when the seller ends, and are adopted by the next runner of the folder; False: they end with it,
-    even by a kill.
-    """
-
-    def __init__(self, folder: Path, sandbox: bool = True, outlive: bool = True) -> None:
+    def __init__(self, folder: Path, sandbox: bool = True, outlive: bool = True, limits: Limits | None = None) -> None:
         if sandbox:
             require_sandbox()
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._folder, self._sandbox = folder, sandbox
-        self._lifeline = None if outlive else os.pipe()
-        self._checkpoints = KeptCheckpoints()
-        self._outputs: dict[str, list[FileEntry]] = {}
+        super().__init__(folder, outlive, limits or Limits())
+        self._sandbox = sandbox
 
     @property
     def notices(self) -> tuple[str, ...]:
-        return () if self._sandbox else ("jobs run with the rights of this user, without a sandbox",)
+        trial = cgroup.make("trial", Limits(memory=2**30, pids=64))
+        missing = [words for name, words in (("memory", "memory"), ("pids", "processes")) if not trial.bounds(name)]
+        trial.remove()
+        watched = [WATCHED.format(" and ".join(missing))] if missing else []
+        return (UNCONTAINED if self._sandbox else BARE, *watched)
 
     def refusal(self, image: str) -> str:
-        return 'no containers here, but a Python with numpy: order with image ""' if image else ""
+        return NO_IMAGES if image else ""
 
-    def start(self, order: JobOrder) -> None:
-        folder = JobFolder(self._folder / _name(order.job_id))
-        if not folder.order.exists():
-            self._lay_out(folder, order)
-        give_up = time.monotonic() + START_S
-        while not self._start(folder, order):
-            if folder.started.exists():  # by another: a job is never started twice
-                return
-            if time.monotonic() > give_up:
-                raise RunnerError(f"the lock of job {order.job_id} is not to be had, and nothing runs")
-            time.sleep(POLL_S)
+    def _isolation(self, order: JobOrder) -> dict[str, Any]:  # noqa: ARG002 - all jobs alike
+        return {"sandbox": self._sandbox}
 
-    def _start(self, folder: JobFolder, order: JobOrder) -> bool:
-        """Whether the lock was free. The supervisor inherits it: it is held from before the job counts as started."""
-        with folder.lock.open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            if folder.started.exists() or folder.ended.exists():
-                return True
-            folder.started.touch()
-            lifeline = self._lifeline[0] if self._lifeline else lock.fileno()
-            process = subprocess.Popen(
-                [sys.executable, "-m", "seller.runners.supervise", str(lifeline if self._lifeline else -1), folder],
-                cwd=Path(__file__).parents[2],
-                env={name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG") if name in os.environ},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-                pass_fds=(lock.fileno(), lifeline),
-            )
-        folder.pid.write_text(str(process.pid))
-        assert process.stdin
-        with suppress(BrokenPipeError):  # it has died, and state() says so
-            process.stdin.write(json.dumps(dict(order.secrets)).encode())
-            process.stdin.close()
-        _Zombies.add(process)
-        return True
+    def _hand_over(self, folder: JobFolder) -> None:
+        """In bubblewrap the job's user is the seller's own, and so may change what that has laid out."""
+        folder.work.chmod(0o777 if self._sandbox else 0o700)
 
-    def state(self, job_id: str) -> JobState:
-        folder = self._known(job_id)
-        started = folder.started.exists()
-        if not folder.ended.exists() and folder.is_held():
-            return JobState(folder.phase())
-        if started and not folder.ended.exists():
-            folder.end(None, NODE_LOST)
-        if not folder.ended.exists():
-            return JobState("queued")
-        end = json.loads(folder.ended.read_text())
-        return JobState("ended", end["exitCode"], end["reason"], end["at"])
-
-    def logs(self, job_id: str, cursor: int) -> tuple[list[str], int]:
-        folder = self._known(job_id)
-        return read_lines(folder.log, cursor, folder.ended.exists())
-
-    def metrics(self, job_id: str, cursor: int) -> tuple[list[dict[str, Any]], int]:
-        folder = self._known(job_id)
-        lines, following = read_lines(folder.work / METRICS, cursor, folder.ended.exists())
-        return [metric for metric in map(read_metric, lines) if metric is not None], following
-
-    def files(self, job_id: str) -> list[FileEntry]:
-        folder = self._known(job_id)
-        if not folder.ended.exists():
-            return []
-        if job_id not in self._outputs:
-            outputs = dict.fromkeys(json.loads(folder.order.read_text())["outputs"])
-            self._outputs[job_id] = [entry for path in outputs if (entry := file_entry(folder.work, path))]
-        return self._outputs[job_id]
-
-    def checkpoint(self, job_id: str) -> Checkpoint | None:
-        return self._checkpoints.newest(self._known(job_id))
-
-    def entry(self, job_id: str, path: str, checkpoint: str = "") -> FileEntry:
-        return self._locate(job_id, path, checkpoint)[1]
-
-    def read(self, job_id: str, path: str, start: int = 0, checkpoint: str = "") -> Iterator[bytes]:
-        root, entry = self._locate(job_id, path, checkpoint)
-        with open_inside(root, entry.path) as file:
-            file.seek(start)
-            while part := file.read(FILE_READ):
-                yield part
-
-    def _locate(self, job_id: str, path: str, checkpoint: str) -> tuple[Path, FileEntry]:
-        folder = self._known(job_id)
-        if checkpoint:
-            root, manifest = self._checkpoints.find(folder, checkpoint)
-            files = manifest.files
-        else:
-            root, files = folder.work, tuple(self.files(job_id))
-        entry = next((file for file in files if file.path == path), None)
-        if entry is None:
-            raise RunnerError(f"job {job_id} has no file {path[:512]!r}")
-        return root, entry
-
-    def stop(self, job_id: str, reason: str) -> None:
-        folder = self._known(job_id)
-        write_whole(folder.stop, reason)
-        if not folder.is_held() and not folder.ended.exists():
-            folder.end(None, reason)
-
-    def forget(self, job_id: str) -> None:
-        folder = self._known(job_id)
-        self.stop(job_id, "forgotten")
-        if not self._has_let_go(folder):
-            raise RunnerError(f"job {job_id} does not end")
-        shutil.rmtree(folder.path)
-        self._outputs.pop(job_id, None)
-
-    def kill(self, job_id: str) -> None:
-        """Kills a job and its supervisor, as the loss of a machine does: what is on disk stays as it is."""
-        folder = self._known(job_id)
-        if not Path("/proc/self").exists():  # elsewhere its program's own number is not to be had
-            self.stop(job_id, NODE_LOST)
-            return
-        with suppress(FileNotFoundError, ProcessLookupError):
-            supervisor = int(folder.pid.read_text())
-            if not folder.is_held():
-                return  # it has ended, and its number may be another's by now
-            _freeze(supervisor)  # so that it starts nothing more
-            programs = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
-            os.kill(supervisor, signal.SIGKILL)
-            for program in programs:
-                with suppress(ProcessLookupError):
-                    os.killpg(int(program), signal.SIGKILL)
-        self._has_let_go(folder)
-
-    def close(self) -> None:
-        if not self._lifeline:
-            return
-        for end in self._lifeline:
-            os.close(end)
-        self._lifeline = None
-        for path in self._folder.iterdir():
-            self._has_let_go(JobFolder(path))
-
-    def _has_let_go(self, folder: JobFolder) -> bool:
-        """Whether the job's supervisor ends within END_S."""
-        give_up = time.monotonic() + END_S
-        while folder.is_held():
-            if time.monotonic() > give_up:
-                return False
-            time.sleep(POLL_S)
-        return True
-
-    def _known(self, job_id: str) -> JobFolder:
-        folder = JobFolder(self._folder / _name(job_id))
-        if not folder.order.exists():
-            raise UnknownJob(f"there is no job {job_id}")
-        return folder
-
-    def _lay_out(self, folder: JobFolder, order: JobOrder) -> None:
-        """The job's folder with its inputs; order.json comes last, so that a folder without one is laid out anew."""
-        shutil.rmtree(folder.path, ignore_errors=True)
-        for path in (folder.path, folder.work, folder.checkpoints):
-            path.mkdir(mode=0o700, parents=True)
-        if self._sandbox:
-            folder.work.chmod(0o777)
-        folder.log.touch(0o600)
-        try:
-            for files, target in ((order.inputs, folder.work), (order.resume, folder.resume)):
-                for name, source in files.items():
-                    (target / name).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(source, target / name)
-        except OSError as error:
-            raise RunnerError(f"the inputs of job {order.job_id} cannot be laid out: {error}") from error
-        document = {
-            "command": order.command if isinstance(order.command, str) else list(order.command),
-            "setup": order.setup,
-            "env": dict(order.env),
-            "outputs": list(order.outputs),
-            "checkpoint": order.checkpoint,
-            "durationS": order.duration_s,
-            "startedAt": time.time(),
-            "sandbox": self._sandbox,
-        }
-        write_whole(folder.order, json.dumps(document))
-
-
-def _freeze(process: int) -> None:
-    """Stops a process; it has stopped when this returns. Raises ProcessLookupError, FileNotFoundError if it is gone."""
-    os.kill(process, signal.SIGSTOP)
-    while Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "TtZX":
-        time.sleep(POLL_S / 10)
-
-
-class _Zombies:
-    """Supervisors that this process started: reaped when they have ended, so that none stays as a zombie."""
-
-    _processes: "list[subprocess.Popen[bytes]]" = []  # noqa: RUF012 - of this process, as its children are
-
-    @classmethod
-    def add(cls, process: "subprocess.Popen[bytes]") -> None:
-        cls._processes = [child for child in cls._processes if child.poll() is None] + [process]
-
-
-def _name(job_id: str) -> str:
-    """Job ids are the seller's; their hash as a name needs no trust in that."""
-    return hashlib.sha256(job_id.encode()).hexdigest()[:32]
+    def _clear(self, folder: JobFolder) -> None:
+        """The processes have died with their supervisor, or by their session; their control group has not."""
+        cgroup.of(folder.path.name).remove()

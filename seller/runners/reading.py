@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -85,17 +86,25 @@ def open_inside(folder: Path, path: str) -> IO[bytes]:
     parts = path.split("/")
     if not path or any(part in ("", ".", "..") for part in parts):
         raise RunnerError(f"{path!r} is no path in a job")
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    for number, part in enumerate(parts):
-        last = number == len(parts) - 1
-        flags = os.O_RDONLY | os.O_NOFOLLOW | (os.O_NONBLOCK if last else os.O_DIRECTORY)
-        try:
-            following = os.open(part, flags, dir_fd=descriptor)
-        finally:
-            os.close(descriptor)
-        descriptor = following
+    parent = open_folder(folder, parts[:-1])
+    try:
+        descriptor = os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=parent)
+    finally:
+        os.close(parent)
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
         os.close(descriptor)
         raise RunnerError(f"{path!r} is no regular file")
     return os.fdopen(descriptor, "rb")
+
+
+def open_folder(root: Path, parts: Sequence[str]) -> int:
+    """The descriptor of a folder below another, on a way without links. Raises OSError."""
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    for part in parts:
+        try:
+            following = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+        descriptor = following
+    return descriptor

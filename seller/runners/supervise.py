@@ -5,198 +5,143 @@ comes back knows by the lock whether the job still runs, and a job whose supervi
 It outlives the seller, unless LIFELINE is the number of a pipe that the seller holds open: then the job ends with it.
 """
 
-import hashlib
 import json
 import os
 import select
-import shutil
-import signal
-import stat
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from seller.runners.base import RunnerError
-from seller.runners.job_folder import JobFolder, write_whole
-from seller.runners.sandbox import RESUME, WORK, environment, program, sandboxed
+from seller.runners.base import Limits, RunnerError
+from seller.runners.isolation import LOG_BYTES, Isolation, Program
+from seller.runners.job_folder import JobFolder
+from seller.runners.keeper import CheckpointKeeper
+from seller.runners.process_program import ProcessIsolation
+from seller.runners.reading import open_inside
+from seller.runners.tree import unlinked_bytes, usage
 
 POLL_S = 0.05
-STOP_S = 2.0
-"""Between the polite signal and the other."""
-LOG_BYTES = 20_000_000
-CHECKPOINT_BYTES = 5_000_000_000
-CHECKPOINT_FILES = 10_000
+LOOK_S = 1.0
+"""Between two looks at the size of a job's folder."""
+LOOKS_SHARE = 10
+"""Of the time at most a tenth goes into looking, however many files there are."""
+MEGABYTE = 10**6
+
+
+class Supervision:
+    """One job, from its preparation to its end. order: as order.json has it. lifeline: once closed, it ends."""
+
+    def __init__(self, folder: JobFolder, order: Mapping[str, Any], lifeline: int | None) -> None:
+        self._folder, self._order, self._lifeline = folder, order, lifeline
+        self._limits = Limits(**order.get("limits", {}))
+        self._keeper = CheckpointKeeper(folder, order["checkpoint"])
+        self._next_look = 0.0
+
+    def run(self, secrets: Mapping[str, str]) -> tuple[int | None, str]:
+        """Exit code, and why it was ended, where the program did not end by itself."""
+        try:
+            exit_code, reason = self._run(secrets)
+        except (OSError, ValueError, RunnerError) as error:
+            exit_code, reason = None, f"it could not be started: {error}"
+        self._keeper.keep(final=True)
+        return exit_code, reason
+
+    def _run(self, secrets: Mapping[str, str]) -> tuple[int | None, str]:
+        isolation = open_isolation(self._folder, self._order, self._limits)
+        if reason := isolation.prepare(self._wish):
+            return None, reason
+        deadline = time.time() + self._order["durationS"]
+        if self._order["setup"]:
+            exit_code, reason = self._watch(isolation.launch(self._order["setup"], secrets), deadline)
+            if reason or exit_code:
+                return None, reason or f"setup ended with exit code {exit_code}"
+        program = isolation.launch(self._order["command"], secrets)
+        self._folder.enter("running")
+        exit_code, reason = self._watch(program, deadline)
+        if not reason and (reason := self._outputs_problem()):
+            return None, reason
+        return exit_code, reason
+
+    def _watch(self, program: Program, deadline: float) -> tuple[int | None, str]:
+        reason = "its supervisor failed"
+        try:
+            reason = self._wait(program, deadline)
+        finally:
+            if reason:
+                program.end()
+            exit_code, problem = program.result()
+        reason = reason or problem
+        return (None if reason else exit_code), reason
+
+    def _wait(self, program: Program, deadline: float) -> str:
+        """Why it is to be ended; "" once it has ended by itself."""
+        while not program.wait(POLL_S):
+            self._keeper.keep()
+            if reason := self._wish() or self._bound(program, deadline):
+                return reason
+        return ""
+
+    def _wish(self) -> str:
+        """Why the seller wants it to end, in words."""
+        if self._lifeline is not None and select.select([self._lifeline], [], [], 0)[0]:
+            return "the seller has ended, and its jobs with it"
+        if self._folder.stop.exists():
+            return self._folder.stop.read_text() or "stopped"
+        return ""
+
+    def _bound(self, program: Program, deadline: float) -> str:
+        """Which bound the job has reached, in words."""
+        if time.time() >= deadline:
+            return "the paid time has ended"
+        if self._folder.log.stat().st_size > LOG_BYTES:
+            return f"it wrote more than {LOG_BYTES // MEGABYTE} MB of log"
+        return program.problem() or self._disk_problem(program)
+
+    def _disk_problem(self, program: Program) -> str:
+        begin = time.monotonic()
+        if begin < self._next_look:
+            return ""
+        try:
+            size, entries = usage(self._folder.work, self._limits.files)
+        except RunnerError as error:
+            return str(error)
+        size += unlinked_bytes(program.processes(), self._folder.work)
+        self._next_look = time.monotonic() + max(LOOK_S, LOOKS_SHARE * (time.monotonic() - begin))
+        if 0 < self._limits.files < entries:
+            return f"it made more than {self._limits.files} files"
+        if 0 < self._limits.disk < size:
+            return f"it used more than {self._limits.disk / MEGABYTE:.0f} MB of disk"
+        return ""
+
+    def _outputs_problem(self) -> str:
+        total = 0
+        for path in dict.fromkeys(self._order["outputs"]):
+            try:
+                with open_inside(self._folder.work, path) as file:
+                    total += os.fstat(file.fileno()).st_size
+            except (OSError, RunnerError):
+                continue  # it is not among the files that are delivered
+        if 0 < self._limits.outputs < total:
+            return (
+                f"its outputs are {total // MEGABYTE} MB, and this seller delivers {self._limits.outputs // MEGABYTE}"
+            )
+        return ""
+
+
+def open_isolation(folder: JobFolder, order: Mapping[str, Any], limits: Limits) -> Isolation:
+    if "engine" in order:
+        from seller.runners.container_program import ContainerIsolation  # the engine's library takes its time
+
+        return ContainerIsolation(folder, order, limits)
+    return ProcessIsolation(folder, order, limits)
 
 
 def main(folder: JobFolder, lifeline: int | None) -> None:
-    order = json.loads(folder.order.read_text())
     secrets = json.loads(sys.stdin.buffer.read() or b"{}")
-    try:
-        exit_code, reason = _run(folder, order, secrets, lifeline)
-    except (OSError, ValueError, RunnerError) as error:
-        exit_code, reason = None, f"it could not be started: {error}"
-    keep_checkpoint(folder, order["checkpoint"])
-    folder.end(exit_code, reason)
-
-
-def _run(
-    folder: JobFolder, order: Mapping[str, Any], secrets: Mapping[str, str], lifeline: int | None
-) -> tuple[int | None, str]:
-    deadline = order["startedAt"] + order["durationS"]
-    for name, command in (("setup", order["setup"]), ("command", order["command"])):
-        if not command:
-            continue
-        folder.enter("preparing" if name == "setup" else "running")
-        process = _launch(folder, order, secrets, command)
-        exit_code, reason = _watch(process, folder, order["checkpoint"], deadline, lifeline)
-        if reason:
-            return None, reason
-        if name == "setup" and exit_code:
-            return None, f"setup ended with exit code {exit_code}"
-        if name == "command":
-            return exit_code, ""
-    return None, "there is no command"
-
-
-def _launch(
-    folder: JobFolder, order: Mapping[str, Any], secrets: Mapping[str, str], command: Any
-) -> "subprocess.Popen[bytes]":
-    resume = folder.resume if folder.resume.is_dir() else None
-    inside = order["sandbox"]
-    env = environment(
-        order["env"],
-        secrets,
-        WORK if inside else str(folder.work),
-        "" if not resume else RESUME if inside else str(resume),
-    )
-    argv = sandboxed(program(command), folder.work, resume) if inside else program(command)
-    with folder.log.open("ab", buffering=0) as log:
-        return subprocess.Popen(
-            argv, cwd=folder.work, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-        )
-
-
-def _watch(
-    process: "subprocess.Popen[bytes]", folder: JobFolder, checkpoint: str, deadline: float, lifeline: int | None
-) -> tuple[int, str]:
-    """The exit code, and why it was ended, where the program did not end by itself."""
-    reason = ""
-    while not reason:
-        try:
-            process.wait(POLL_S)
-            break
-        except subprocess.TimeoutExpired:
-            keep_checkpoint(folder, checkpoint)
-            reason = _reason_to_end(folder, deadline, lifeline)
-    if reason:
-        _end(process)
-    exit_code = process.wait()
-    _kill(process)  # what it has left behind in its session
-    return (128 - exit_code if exit_code < 0 else exit_code), reason
-
-
-def _reason_to_end(folder: JobFolder, deadline: float, lifeline: int | None) -> str:
-    if lifeline is not None and select.select([lifeline], [], [], 0)[0]:
-        return "the seller has ended, and its jobs with it"
-    if folder.stop.exists():
-        return folder.stop.read_text() or "stopped"
-    if time.time() >= deadline:
-        return "the paid time has ended"
-    if folder.log.stat().st_size > LOG_BYTES:
-        return f"it wrote more than {LOG_BYTES // 10**6} MB of log"
-    return ""
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    os.killpg(process.pid, signal.SIGTERM)
-    try:
-        process.wait(STOP_S)
-    except subprocess.TimeoutExpired:
-        _kill(process)
-
-
-def _kill(process: "subprocess.Popen[bytes]") -> None:
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-
-
-def keep_checkpoint(folder: JobFolder, path: str) -> None:
-    """Keeps a copy of a new checkpoint that is whole: nothing changed while it was copied, and progress.json came last.
-
-    A file that is newer than progress.json is of the next checkpoint, which is being written.
-    """
-    if not path:
-        return
-    source = folder.work / path
-    before = _listing(source)
-    progress = next((written for name, _, written, _ in before if name == "progress.json"), None)
-    if progress is None or any(written > progress for _, _, written, _ in before):
-        return
-    name = hashlib.sha256(repr(before).encode()).hexdigest()[:16]
-    target = folder.checkpoints / name
-    if target.exists():
-        return
-    scratch = folder.checkpoints / "scratch"
-    shutil.rmtree(scratch, ignore_errors=True)
-    for file, *_ in before:
-        (scratch / file).parent.mkdir(parents=True, exist_ok=True)
-        _copy_regular(source / file, scratch / file)
-    if _listing(source) != before:
-        return  # it is being written: the next look sees it whole
-    scratch.rename(target)
-    write_whole(folder.newest, name)
-    kept = {name, "scratch", *(pin for pin, _ in folder.pinned())}
-    for old in folder.checkpoints.iterdir():
-        if old.name not in kept:
-            shutil.rmtree(old, ignore_errors=True)
-
-
-def _listing(folder: Path) -> list[tuple[str, int, int, int]]:
-    """Path, size, time and inode of each regular file below; nothing where there is too much of it."""
-    files, total = [], 0
-    for parent, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            path = Path(parent) / name
-            try:
-                status = path.lstat()
-            except FileNotFoundError:
-                continue
-            if name.endswith(".part") or not _is_plain(status) or not _is_text(path):
-                continue
-            total += status.st_size
-            files.append((str(path.relative_to(folder)), status.st_size, status.st_mtime_ns, status.st_ino))
-            if len(files) > CHECKPOINT_FILES or total > CHECKPOINT_BYTES:
-                return []
-    return files
-
-
-def _is_plain(status: os.stat_result) -> bool:
-    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1
-
-
-def _is_text(path: Path) -> bool:
-    """Whether a path can stand in a manifest: a name may hold any bytes."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _copy_regular(source: Path, target: Path) -> None:
-    """A copy that follows no link: the job may put one in its place at any time."""
-    try:
-        descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return  # it has gone, or is a link now: the second listing differs
-    with os.fdopen(descriptor, "rb") as reader, target.open("wb") as writer:
-        shutil.copyfileobj(reader, writer)
+    supervision = Supervision(folder, json.loads(folder.order.read_text()), lifeline)
+    folder.end(*supervision.run(secrets))
 
 
 if __name__ == "__main__":

@@ -106,6 +106,7 @@ class Workshop:
         work = order.workload
         return JobOrder(
             job_id=job.job_id,
+            image=work.image,
             command=work.command,
             duration_s=float(job.hours) * 3600,
             setup=work.setup,

@@ -89,7 +89,7 @@ def documented() -> set[str]:
 
 def test_every_variable_that_the_code_reads_is_in_the_reference() -> None:
     assert len(read_by_the_code()) > 40
-    assert read_by_the_code() - documented() == set()
+    assert read_by_the_code() - documented() - set(NOT_VARIABLES) == set()
 
 
 def test_every_variable_in_the_reference_is_read() -> None:

@@ -1717,17 +1717,17 @@ MUTANTS = (
     ),
     Mutant(
         "a job is started twice",
-        "seller/runners/process.py",
+        "seller/runners/local.py",
         "            if folder.started.exists() or folder.ended.exists():\n                return True",
         "            folder.ended.unlink(missing_ok=True)",
-        "tests/seller/test_process_runner.py -k runs_once",
+        "tests/seller/runners/test_process_runner.py -k runs_once",
     ),
     Mutant(
         "jobs outlive a practice market that was killed",
         "seller/runners/supervise.py",
-        "    if lifeline is not None and select.select([lifeline], [], [], 0)[0]:",
-        "    if False and lifeline:",
-        "tests/seller/test_process_runner.py -k end_when_it_is_killed",
+        "        if self._lifeline is not None and select.select([self._lifeline], [], [], 0)[0]:",
+        "        if False and self._lifeline:",
+        "tests/seller/runners/test_process_runner.py -k end_when_it_is_killed",
     ),
     Mutant(
         "an input is not proven",
@@ -1738,10 +1738,10 @@ MUTANTS = (
     ),
     Mutant(
         "half a checkpoint is kept",
-        "seller/runners/supervise.py",
+        "seller/runners/keeper.py",
         "    if progress is None or any(written > progress for _, _, written, _ in before):",
         "    if progress is None:",
-        "tests/seller/test_process_runner.py -k being_written",
+        "tests/seller/runners/test_process_runner.py -k being_written",
     ),
     Mutant(
         "a seller keeps secrets on disk",

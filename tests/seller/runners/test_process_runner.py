@@ -11,12 +11,13 @@ import pytest
 
 from seller.runners import Checkpoint, FileEntry, JobOrder, JobState, RunnerError
 from seller.runners import sandbox as sandbox_module
-from seller.runners.process import NODE_LOST, ProcessRunner
-from seller.runners.sandbox import sandboxed
+from seller.runners.local import NODE_LOST
+from seller.runners.process import ProcessRunner
+from seller.runners.sandbox import sandboxed, sealed
 from tests.support.eventually import eventually
 
 DEADLINE_S = 30.0
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SECRET = "hf_not_a_real_one"
 TRAINING = """
 import json, os, pathlib, time
@@ -355,8 +356,10 @@ def test_a_python_below_the_temporary_files_is_there(tmp_path: Path, monkeypatch
     """As below a home: the job's own empty folders do not hide it."""
     (tmp_path / "tool").write_text("from below")
     monkeypatch.setattr(sandbox_module, "python_folders", lambda: [str(tmp_path)])
-    argv = sandboxed(["/bin/cat", str(tmp_path / "tool")], tmp_path, None)
-    assert subprocess.run(argv, capture_output=True, text=True, timeout=20, check=True).stdout == "from below"
+    with sealed(tmp_path, None, {}) as arguments:
+        argv = sandboxed(["/bin/cat", str(tmp_path / "tool")], arguments)
+        job = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=True, pass_fds=[arguments])
+    assert job.stdout == "from below"
 
 
 def test_where_bubblewrap_may_not_run_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
