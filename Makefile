@@ -9,7 +9,7 @@ ANVIL_VERSION := 1.7.1
 CHROMIUM := $(VENV)/.chromium
 BWRAP := $(VENV)/.bwrap
 SELLER_IMAGE := $(VENV)/.seller-image
-CONTAINER_TOOLS := podman runc mmdebstrap systemd
+CONTAINER_TOOLS := podman runc busybox-static mmdebstrap systemd
 ANVIL := $(VENV)/node_modules/@foundry-rs/anvil/package.json
 export PATH := $(NODE_BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -95,7 +95,7 @@ $(BWRAP): | $(VENV)/.venv
 
 # Sellers are tested in containers, and their unit under systemd: images that a test only brings up to date.
 $(SELLER_IMAGE): pyproject.toml constraints.txt deploy/seller/Containerfile tests/support/systemd.Containerfile $(VENV)/.dev
-	@{ command -v podman && command -v runc && command -v mmdebstrap && command -v systemd-analyze; } >/dev/null \
+	@{ command -v podman && command -v runc && command -v busybox && command -v mmdebstrap && command -v systemd-analyze; } >/dev/null \
 		|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq $(CONTAINER_TOOLS); } \
 		|| { echo "sellers are tested in containers: install $(CONTAINER_TOOLS) (apt-get install) and try again"; exit 1; }
 	$(BIN)/python -m tests.support.systemd_machine

@@ -105,11 +105,11 @@ def test_a_run_goes_on_at_the_other_seller(
         (file,) = second.files
         assert file.sha256 == hashlib.sha256(result()).hexdigest()
         assert b"".join(world.ports.files.read(file.sha256)) == result()
-        assert f"from step {KEPT + 1}" in [entry["content"] for entry in world.observations(run, "log")]
+        assert f"from step {KEPT + 1}" in [entry["content"] for entry in world.observations(run, "job_log")]
         assert (first.quote.amount, second.quote.amount) == (1_000_000, 600_000)  # half of the hour was saved
         world.assert_balanced(run, transfers=2)
         (sale,) = far.ask("sales", "--json")
-        assert (sale["state"], sale["exit_code"], sale["usd"]) == ("ended", 0, "0.6")
+        assert (sale["state"], sale["exit_code"], sale["usd"]) == ("ended", 0, "0.600000")
 
 
 def ticked(world: World, run: Run, reached: Callable[[Run], bool]) -> Run:
