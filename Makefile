@@ -8,7 +8,8 @@ WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 ANVIL_VERSION := 1.7.1
 CHROMIUM := $(VENV)/.chromium
 BWRAP := $(VENV)/.bwrap
-PODMAN := $(VENV)/.podman
+SELLER_IMAGE := $(VENV)/.seller-image
+CONTAINER_TOOLS := podman runc busybox-static mmdebstrap systemd
 ANVIL := $(VENV)/node_modules/@foundry-rs/anvil/package.json
 export PATH := $(NODE_BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -32,11 +33,11 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit: $(VENV)/.dev $(CHROMIUM) $(BWRAP) $(PODMAN)
+unit: $(VENV)/.dev $(CHROMIUM) $(BWRAP) $(SELLER_IMAGE)
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal --durations 15
 
 # Plays every hostile case and writes docs/safety.md from what was observed.
-safety: $(VENV)/.dev $(BWRAP) $(PODMAN)
+safety: $(VENV)/.dev $(BWRAP) $(SELLER_IMAGE)
 	$(BIN)/python -m pytest -p tests.tools.safety_table
 
 # Writes what of docs/ follows from the code: the commands, the drawing of the packages, the links between pages.
@@ -49,7 +50,7 @@ notebooks: $(VENV)/.dev
 		XDG_DATA_HOME="$$folder" $(BIN)/pytest --nbval-lax --nbval-current-env notebooks
 
 # All of them, or one share: make mutants SHARE=3/8
-mutants: $(VENV)/.dev $(BWRAP) $(PODMAN)
+mutants: $(VENV)/.dev $(BWRAP) $(SELLER_IMAGE)
 	$(BIN)/python -m tests.tools.mutants $(SHARE)
 
 bench: $(VENV)/.dev
@@ -92,11 +93,13 @@ $(BWRAP): | $(VENV)/.venv
 		|| { echo "jobs run in bubblewrap: install it (apt-get install bubblewrap) and try again"; exit 1; }
 	@touch $@
 
-# And in containers, for whose one image busybox is enough.
-$(PODMAN): | $(VENV)/.venv
-	@{ command -v podman && command -v runc && command -v busybox; } >/dev/null \
-		|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq podman runc busybox-static; } \
-		|| { echo "jobs run in containers: install podman (apt-get install podman runc busybox-static) and try again"; exit 1; }
+# Sellers are tested in containers, and their unit under systemd: images that a test only brings up to date.
+$(SELLER_IMAGE): pyproject.toml constraints.txt deploy/seller/Containerfile tests/support/systemd.Containerfile $(VENV)/.dev
+	@{ command -v podman && command -v runc && command -v busybox && command -v mmdebstrap && command -v systemd-analyze; } >/dev/null \
+		|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq $(CONTAINER_TOOLS); } \
+		|| { echo "sellers are tested in containers: install $(CONTAINER_TOOLS) (apt-get install) and try again"; exit 1; }
+	$(BIN)/python -m tests.support.systemd_machine
+	$(BIN)/python -m tests.support.seller_image
 	@touch $@
 
 # The local chain is one binary in an npm package; where there is no npm, PyPI has a Node.js with one.

@@ -1,0 +1,120 @@
+"""A seller in a container of its own, as docs/selling.md starts it, on this machine's network."""
+
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from eth_account import Account
+
+from gpuagent import wiring
+from gpuagent.core.model import Vendor
+from tests.support.eventually import eventually
+from tests.support.market import Market
+from tests.support.podman import log_of, podman
+from tests.support.seller_image import built
+
+CONFINED = [
+    "--network=host",
+    "--cap-drop=all",
+    "--security-opt=no-new-privileges",
+    "--security-opt=seccomp=unconfined",
+    "--security-opt=unmask=ALL",
+    "--read-only",
+]
+USER = 10_001
+DATA, CONFIGURATION = "/var/lib/gpuagent-seller", "/etc/gpuagent"
+START_S = 40.0
+
+
+@dataclass(frozen=True)
+class ContainerSeller:
+    """A seller that is ready. container: its name. vendor: as a buyer records it."""
+
+    container: str
+    vendor: Vendor
+
+    def kill(self) -> None:
+        """All of it is gone at once, its jobs with it; its data stay."""
+        podman("kill", self.container)
+
+    def ask(self, *command: str) -> Any:
+        """The answer of `gpuagent sell …` in the container, which is to be JSON."""
+        options = ["--config", f"{CONFIGURATION}/seller.yaml"]
+        return json.loads(podman("exec", self.container, "gpuagent", "sell", *command, *options))
+
+
+@contextmanager
+def container_seller(folder: Path, name: str, price: str, market: Market) -> Iterator[ContainerSeller]:
+    """A seller of an A100 at a price in USD an hour, with a key that has gas on the market's chain."""
+    image, container = built(), f"gpuagent-{name}-{secrets.token_hex(4)}"
+    data, configuration = folder / "data", folder / "etc"
+    for path in (data, configuration):
+        path.mkdir(parents=True)
+    os.chown(data, USER, USER)
+    key = Account.create()
+    market.rpc("anvil_setBalance", key.address, hex(10**18))
+    config = _config(name, price, market.environment)
+    (configuration / "seller.yaml").write_text(yaml.safe_dump(config))
+    (configuration / "seller.env").write_text(
+        f"SELLER_PRIVATE_KEY={key.key.to_0x_hex()}\nSELLER_TOKEN={market.environment['GPU_VENDOR_SECRET']}\n"
+    )
+    volumes = [f"--volume={data}:{DATA}", f"--volume={configuration}:{CONFIGURATION}:ro"]
+    env_file = f"--env-file={configuration / 'seller.env'}"
+    podman("run", "--detach", f"--name={container}", *CONFINED, *volumes, env_file, image)
+    try:
+        ready = eventually(lambda: _ready(container), START_S, "no seller in its container")
+        yield ContainerSeller(container, _vendor(ready, config, price))
+    finally:
+        podman("rm", "--force", "--time=0", container)
+
+
+def _config(name: str, price: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "pay_to": Account.create().address,
+        "network": environment["X402_NETWORK"],
+        "rpc_url": environment["CHAIN_RPC_URL"],
+        "token": {
+            "address": environment["X402_ASSET"],
+            "name": environment["X402_ASSET_NAME"],
+            "version": environment["X402_ASSET_VERSION"],
+        },
+        "offers": [{"gpu": "A100", "price_per_hour": price}],
+        "runner": {"kind": "process"},
+        "bearer_variable": "SELLER_TOKEN",
+        "listen": "127.0.0.1:0",
+        "metrics": None,
+        "folder": DATA,
+    }
+
+
+def _ready(container: str) -> dict[str, Any]:
+    """What a seller says once it serves; {} before. Raises AssertionError with its words where it has ended."""
+    lines = [line for line in log_of(container).splitlines() if line.startswith('{"url"')]
+    if not lines:
+        assert podman("inspect", "--format={{.State.Running}}", container) == "true", log_of(container)
+        return {}
+    ready: dict[str, Any] = json.loads(lines[-1])
+    return ready
+
+
+def _vendor(ready: Mapping[str, Any], config: Mapping[str, Any], price: str) -> Vendor:
+    return wiring.vendor_from(
+        {
+            "vendorId": ready["vendorId"],
+            "name": ready["name"],
+            "endpoint": ready["url"],
+            "payTo": config["pay_to"],
+            "network": config["network"],
+            "asset": config["token"]["address"],
+            "basePricePerHour": price,
+            "reliabilityScore": 0.9,
+            "supportedGpuTypes": ["A100"],
+        }
+    )
