@@ -18,6 +18,7 @@ from gpuagent.cli.schedule import schedules
 from gpuagent.cli.serve import serve
 from gpuagent.cli.up import up
 from gpuagent.cli.vendor import vendors
+from gpuagent.cli.vendor_discovery import add_discovery
 from gpuagent.cli.wallet import wallets
 
 app = typer.Typer(
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 add_run_controls(runs)
 add_run_files(runs)
+add_discovery(vendors)
 app.add_typer(runs, name="run")
 app.add_typer(jobs, name="job")
 app.add_typer(file_store, name="files")

@@ -579,7 +579,7 @@ MUTANTS = (
     Mutant(
         "deep JSON is parsed",
         "gpuagent/wire/strict_json.py",
-        "        if depth > DEPTH_MAX:",
+        "        if depth > depth_max:",
         "        if False:",
         "tests/agent/test_guard.py -k deep_json",
     ),
