@@ -152,9 +152,7 @@ class Settings:
         text = self.environ.get("DISCOVERY_LISTS", "")
         urls = tuple(url.strip() for url in text.split(",")) if text else PUBLIC_LISTS
         if not all(map(is_web_url, urls)):
-            raise ConfigError(
-                "DISCOVERY_LISTS is no list of URLs: write https://host/path, commas between, or unset it"
-            )
+            raise ConfigError("DISCOVERY_LISTS holds no URLs: write https://host/path, commas between, or unset it")
         return urls
 
     def _needed(self, name: str, what: str) -> str:

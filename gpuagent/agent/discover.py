@@ -1,4 +1,4 @@
-"""`gpuagent vendor search`: what lists advertise, filtered and probed by us, and ranked. Nothing is bought, or recorded.
+"""`gpuagent vendor search`: what lists advertise, filtered and probed by us, and ranked. Nothing is bought or recorded.
 
 Lists and sellers are strangers: filters are applied here whatever a list was asked for, and a seller whose own 402 says
 something else than its listing is shown with the difference, and not as fit.
@@ -61,7 +61,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """The result of a search, best first. left_out: rows that were filtered, by reason. notes: about lists, in words."""
+    """The result of a search, best first. left_out: rows that do not count, by reason. notes: about lists."""
 
     matches: tuple[Match, ...]
     left_out: Mapping[str, int]
@@ -81,7 +81,7 @@ class Search:
 def search(
     wanted: Search, discovery: Discovery, vendors: Sequence[Vendor], past: Callable[[Sequence[str]], Sequence[PastJob]]
 ) -> Matches:
-    """Raises BadInput, and ListUnavailable where no list answered. past: our ended jobs with recorded vendors, by ids."""
+    """Raises BadInput, and ListUnavailable where no list answered. past: our ended jobs with vendors, by ids."""
     words = frozenset(_WORD.findall(wanted.query.casefold()))
     if not words or len(wanted.query) > QUERY_MAX:
         raise BadInput(f"say what to search for in words of at most {QUERY_MAX} characters, such as: h100 job")

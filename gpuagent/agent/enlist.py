@@ -63,10 +63,8 @@ def declared_vendor(url: str, declarations: Sequence[Declaration], wishes: Wishe
     if not VENDOR_ID.fullmatch(vendor_id):
         raise BadInput("--vendor-id is to be 1 to 64 letters, digits, dots, dashes, underscores")
     if declaration and declaration.protocol not in SPOKEN:
-        spoken = ", ".join(SPOKEN)
-        raise Refused(
-            f"{vendor_id} speaks {clean(declaration.protocol, 80)}, this agent {spoken}: nothing was recorded"
-        )
+        word, spoken = clean(declaration.protocol, 80), ", ".join(SPOKEN)
+        raise Refused(f"{vendor_id} speaks {word}, this agent {spoken}: nothing was recorded")
     if (declaration is None or declaration.bearer) and not wishes.secret_env:
         raise BadInput(f"{vendor_id} wants a bearer token: name the variable that holds it, --secret-env NAME")
     return Vendor(
@@ -126,9 +124,8 @@ def examined(
     quote = vendor_api.quote(vendor, GOAL, gpu_type, HOURS)
     recorded = replace(vendor, pay_to=quote.pay_to) if vendor.pay_to == NOWHERE else vendor
     declaration = next((entry for entry in declarations if entry.vendor_id == vendor.vendor_id), None)
-    declared = (
-        declaration.gpu_prices.get(gpus.spelling(gpu_type, declaration.gpu_prices) or "") if declaration else None
-    )
+    prices = declaration.gpu_prices if declaration else {}
+    declared = prices.get(gpus.spelling(gpu_type, prices) or "")
     texts: list[str] = []
     if not is_payee(quote, recorded):
         texts.append(f"its quote is to be paid to {quote.pay_to}, {quote.asset} on {quote.network}")
@@ -153,7 +150,7 @@ def check_recordable(proposal: Proposal) -> None:
     """Raises Refused where the vendor asks otherwise than it declares."""
     if proposal.differences:
         raise Refused(
-            f"{proposal.vendor.vendor_id} is not recorded: {'; '.join(proposal.differences)}. Nothing was paid or changed"
+            f"{proposal.vendor.vendor_id} is not recorded: {'; '.join(proposal.differences)}. Nothing was changed"
         )
 
 

@@ -46,7 +46,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class ListReading:
-    """The readable rows of one list. searched: whether the list searched by itself. notes: what is missing, in words."""
+    """The readable rows of one list. searched: whether the list itself searched. notes: what is missing."""
 
     listings: tuple[Listing, ...]
     searched: bool

@@ -1,4 +1,4 @@
-"""Sellers that were searched for, and a vendor before it is recorded, as tables and JSON. All of it is strangers' text."""
+"""Sellers that a search brought, and a vendor before it is recorded, as tables and JSON: strangers' text."""
 
 from typing import Any
 

@@ -33,21 +33,17 @@ def offers_in(entries: object) -> tuple[Terms, ...]:
 
 def declared_input(document: Mapping[str, Any]) -> Mapping[str, Any]:
     """The `input` that a listing or a 402 declares in its Bazaar extension, or in version 1 in its first offer."""
-    info = _object(_object(_object(document.get("extensions")).get(BAZAAR)).get("info"))
-    if declared := _object(info.get("input")):
+    if declared := _at(document, "extensions", BAZAAR, "info", "input"):
         return declared
     accepts = document.get("accepts")
     first = _object(accepts[0]) if isinstance(accepts, list) and accepts else {}
-    return _object(_object(first.get("outputSchema")).get("input"))
+    return _at(first, "outputSchema", "input")
 
 
 def declared_fields(document: Mapping[str, Any]) -> tuple[str, ...]:
     """The names in the declared order: of its example, of version 1's bodyFields, and of its JSON schema."""
     declared = declared_input(document)
-    schema = _object(_object(_object(document.get("extensions")).get(BAZAAR)).get("schema"))
-    body = _object(
-        _object(_object(_object(_object(schema.get("properties")).get("input")).get("properties")).get("body"))
-    )
+    body = _at(document, "extensions", BAZAAR, "schema", "properties", "input", "properties", "body")
     names: list[object] = []
     for part in (declared.get("body"), declared.get("bodyFields"), body.get("properties")):
         names += list(_object(part))
@@ -76,9 +72,9 @@ def _terms(entry: object) -> Terms | None:
     network, asset, pay_to = terms.get("network"), terms.get("asset"), terms.get("payTo")
     if isinstance(amount, int) and not isinstance(amount, bool):
         amount = str(amount) if 0 <= amount < 10**30 else ""
-    if not (
-        isinstance(amount, str) and isinstance(network, str) and isinstance(asset, str) and isinstance(pay_to, str)
-    ):
+    if not isinstance(amount, str) or not isinstance(network, str):
+        return None
+    if not isinstance(asset, str) or not isinstance(pay_to, str):
         return None
     scheme, life, extra = terms.get("scheme"), terms.get("maxTimeoutSeconds"), terms.get("extra")
     return Terms(
@@ -90,6 +86,14 @@ def _terms(entry: object) -> Terms | None:
         max_timeout_s=life if type(life) is int else 0,
         extra=_object(extra),
     )
+
+
+def _at(document: Mapping[str, Any], *path: str) -> dict[str, Any]:
+    """The object at the end of a path of names; {} where there is none."""
+    value: object = document
+    for name in path:
+        value = _object(value).get(name)
+    return _object(value)
 
 
 def _object(value: object) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def declarations(body: bytes, url: str) -> tuple[Declaration, ...]:
     endpoint = _endpoint(document.get("resources"), url)
     try:
         return tuple(_declaration(part, endpoint) for part in parts[:VENDORS_MAX])
-    except (ValueError, BadInput) as error:
+    except (TypeError, ValueError, BadInput) as error:
         raise VendorError(f"the well-known document of {url}: {OWN}: {clean(str(error), 200)}") from error
 
 
@@ -55,10 +55,10 @@ def _endpoint(resources: object, url: str) -> str:
 
 def _declaration(part: object, endpoint: str) -> Declaration:
     if not isinstance(part, dict):
-        raise ValueError("is to be an object")
+        raise TypeError("is to be an object")
     accepts, bearer = part.get("accepts"), part.get("bearer", True)
     if not isinstance(bearer, bool):
-        raise ValueError("bearer is to be true or false")
+        raise TypeError("bearer is to be true or false")
     return Declaration(
         endpoint=endpoint,
         protocol=_text(part, "protocol"),
@@ -82,7 +82,7 @@ def _gpu_prices(gpus: object) -> Mapping[str, int]:
     prices: dict[str, int] = {}
     for entry in gpus[:GPUS_MAX]:
         if not isinstance(entry, dict):
-            raise ValueError("gpus is to be a list of objects")
+            raise TypeError("gpus is to be a list of objects")
         gpu, amount = _text(entry, "gpu"), _amount(entry.get("pricePerHour"))
         prices[gpu] = min(amount, prices.get(gpu, amount))
     return prices
