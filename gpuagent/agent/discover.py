@@ -196,4 +196,4 @@ def _rank(match: Match, words: frozenset[str]) -> tuple[int | float | str, ...]:
     track = match.track.mean if match.track else UNKNOWN
     listing = match.listing
     asked = (-(listing.payers or 0), match.amount or 0, listing.resource)
-    return (not match.fit, not match.protocol, -_words_in(listing, words), -track, *asked)
+    return (not match.fit, match.amount is None, not match.protocol, -_words_in(listing, words), -track, *asked)
