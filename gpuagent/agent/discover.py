@@ -79,38 +79,39 @@ class Search:
 
 
 def search(
-    wanted: Search, discovery: Discovery, vendors: Sequence[Vendor], past: Callable[[Sequence[str]], Sequence[PastJob]]
+    request: Search, discovery: Discovery, vendors: Sequence[Vendor], past: Callable[[Sequence[str]], Sequence[PastJob]]
 ) -> Matches:
     """Raises BadInput, and ListUnavailable where no list answered. past: our ended jobs with vendors, by ids."""
-    words = frozenset(_WORD.findall(wanted.query.casefold()))
-    if not words or len(wanted.query) > QUERY_MAX:
+    keywords = frozenset(_WORD.findall(request.query.casefold()))
+    if not keywords or len(request.query) > QUERY_MAX:
         raise BadInput(f"say what to search for in words of at most {QUERY_MAX} characters, such as: h100 job")
-    readings, notes = _read_lists(wanted, discovery)
+    readings, notes = _read_lists(request, discovery)
     left_out: Counter[str] = Counter()
-    chosen = [
-        listing
-        for reading in readings
-        for listing in reading.listings
-        if not (reason := _unwanted(listing, wanted, words, searched=reading.searched)) or left_out.update([reason])
-    ]
-    chosen, twice = _merged(chosen)
-    chosen.sort(key=lambda listing: _listed_rank(listing, wanted.token, words))
+    candidates: list[Listing] = []
+    for reading in readings:
+        for listing in reading.listings:
+            if reason := _unwanted(listing, request, keywords, searched=reading.searched):
+                left_out[reason] += 1
+            else:
+                candidates.append(listing)
+    chosen, twice = _merged(candidates)
+    chosen.sort(key=lambda listing: _listed_rank(listing, request.token, keywords))
     if len(chosen) > PROBES_MAX:
         notes.append(f"{len(chosen)} sellers may fit, and the first {PROBES_MAX} were asked: search for more words")
     with ThreadPoolExecutor(max_workers=PROBES_AT_ONCE) as pool:
-        matches = list(pool.map(lambda listing: _probe(listing, wanted, discovery), chosen[:PROBES_MAX]))
-    matches = [_known(match, vendors, past, wanted.token) for match in matches]
+        matches = list(pool.map(lambda listing: _probe(listing, request, discovery), chosen[:PROBES_MAX]))
+    matches = [_known(match, vendors, past, request.token) for match in matches]
     matches = [_contradicted(match) if match.listing.resource in twice else match for match in matches]
-    matches.sort(key=lambda match: _rank(match, words))
+    matches.sort(key=lambda match: _rank(match, keywords))
     return Matches(tuple(matches), left_out, tuple(notes))
 
 
-def _read_lists(wanted: Search, discovery: Discovery) -> tuple[list[ListReading], list[str]]:
+def _read_lists(request: Search, discovery: Discovery) -> tuple[list[ListReading], list[str]]:
     readings: list[ListReading] = []
     notes: list[str] = []
-    for url in wanted.lists:
+    for url in request.lists:
         try:
-            reading = discovery.listings(url, wanted.query)
+            reading = discovery.listings(url, request.query)
         except ListUnavailable as error:
             notes.append(f"{url}: {error}")
             continue
@@ -121,14 +122,14 @@ def _read_lists(wanted: Search, discovery: Discovery) -> tuple[list[ListReading]
     return readings, notes
 
 
-def _unwanted(listing: Listing, wanted: Search, words: frozenset[str], *, searched: bool) -> str:
+def _unwanted(listing: Listing, request: Search, keywords: frozenset[str], *, searched: bool) -> str:
     """Why a row does not count; "" for nothing. A list that only has pages has rows about everything."""
-    if not searched and not _words_in(listing, words):
+    if not searched and not _words_in(listing, keywords):
         return "about something else"
-    amount = price(listing.offers, wanted.token)
+    amount = price(listing.offers, request.token)
     if amount is None:
         return "another network or token"
-    if wanted.price_max is not None and amount > wanted.price_max:
+    if request.price_max is not None and amount > request.price_max:
         return "above the price"
     return ""
 
@@ -146,16 +147,16 @@ def _merged(listings: Sequence[Listing]) -> tuple[list[Listing], set[str]]:
     return list(by_resource.values()), twice
 
 
-def _probe(listing: Listing, wanted: Search, discovery: Discovery) -> Match:
+def _probe(listing: Listing, request: Search, discovery: Discovery) -> Match:
     """The seller's own 402, held against the listing."""
     try:
         answer = discovery.unpaid(listing)
     except VendorError as error:
         return Match(listing, problems=(str(error),))
-    token, amount = wanted.token, price(answer.offers, wanted.token)
+    token, amount = request.token, price(answer.offers, request.token)
     protocol = protocol_of(listing.resource, (*listing.fields, *answer.fields))
     problems = list(differences(listing, answer, token))
-    if amount is not None and wanted.price_max is not None and amount > wanted.price_max:
+    if amount is not None and request.price_max is not None and amount > request.price_max:
         problems.append(f"asks {show_usd(amount)}, above the price")
     if not protocol:
         problems.append("its order is of no protocol that we speak")
@@ -174,26 +175,26 @@ def _known(
     match: Match, vendors: Sequence[Vendor], past: Callable[[Sequence[str]], Sequence[PastJob]], token: Token
 ) -> Match:
     """The match with our own past, where a recorded vendor is paid at the same address on the same server."""
-    own = (payees(match.listing.offers, token), origin(match.listing.resource))
-    vendor = next((v for v in vendors if v.pay_to.lower() in own[0] and origin(v.endpoint) == own[1]), None)
+    listed_payees, server = payees(match.listing.offers, token), origin(match.listing.resource)
+    vendor = next((v for v in vendors if v.pay_to.lower() in listed_payees and origin(v.endpoint) == server), None)
     if vendor is None:
         return match
     return replace(match, vendor_id=vendor.vendor_id, track=learned(vendor.reliability, list(past([vendor.vendor_id]))))
 
 
-def _words_in(listing: Listing, words: frozenset[str]) -> int:
+def _words_in(listing: Listing, keywords: frozenset[str]) -> int:
     text = " ".join((listing.name, listing.description, *listing.tags, listing.resource)).casefold()
-    return len(words & frozenset(_WORD.findall(text)))
+    return len(keywords & frozenset(_WORD.findall(text)))
 
 
-def _listed_rank(listing: Listing, token: Token, words: frozenset[str]) -> tuple[int | float, ...]:
+def _listed_rank(listing: Listing, token: Token, keywords: frozenset[str]) -> tuple[int | float, ...]:
     speaks = bool(protocol_of(listing.resource, listing.fields))
-    return (-speaks, -_words_in(listing, words), -(listing.payers or 0), price(listing.offers, token) or 0)
+    return (-speaks, -_words_in(listing, keywords), -(listing.payers or 0), price(listing.offers, token) or 0)
 
 
-def _rank(match: Match, words: frozenset[str]) -> tuple[int | float | str, ...]:
+def _rank(match: Match, keywords: frozenset[str]) -> tuple[int | float | str, ...]:
     """Fit ones first; then what was searched for, our own past, payers, and price."""
     track = match.track.mean if match.track else UNKNOWN
     listing = match.listing
     asked = (-(listing.payers or 0), match.amount or 0, listing.resource)
-    return (not match.fit, match.amount is None, not match.protocol, -_words_in(listing, words), -track, *asked)
+    return (not match.fit, match.amount is None, not match.protocol, -_words_in(listing, keywords), -track, *asked)

@@ -63,8 +63,8 @@ def declared_vendor(url: str, declarations: Sequence[Declaration], wishes: Wishe
     if not VENDOR_ID.fullmatch(vendor_id):
         raise BadInput("--vendor-id is to be 1 to 64 letters, digits, dots, dashes, underscores")
     if declaration and declaration.protocol not in SPOKEN:
-        word, spoken = clean(declaration.protocol, 80), ", ".join(SPOKEN)
-        raise Refused(f"{vendor_id} speaks {word}, this agent {spoken}: nothing was recorded")
+        protocol, spoken = clean(declaration.protocol, 80), ", ".join(SPOKEN)
+        raise Refused(f"{vendor_id} speaks {protocol}, this agent {spoken}: nothing was recorded")
     if (declaration is None or declaration.bearer) and not wishes.secret_env:
         raise BadInput(f"{vendor_id} wants a bearer token: name the variable that holds it, --secret-env NAME")
     return Vendor(
@@ -81,29 +81,33 @@ def declared_vendor(url: str, declarations: Sequence[Declaration], wishes: Wishe
     )
 
 
-def check_new(vendor: Vendor, known: Sequence[Vendor]) -> bool:
+def check_new(vendor: Vendor, records: Sequence[Vendor]) -> bool:
     """Whether the vendor is not on record yet. Raises Refused where another of its name is, or its token is another's.
 
     A recorded vendor that wants another payee is what theft looks like: it is changed by hand, or not at all.
     """
     if is_own_variable(vendor.secret_env) and not vendor.secret_env.startswith(TOKENS):
         raise Refused(f"{vendor.secret_env} is the agent's own, and no vendor's token: nothing was sent")
-    for other in known:
-        if other.secret_env == vendor.secret_env and origin(other.endpoint) != origin(vendor.endpoint):
+    for record in records:
+        if (
+            vendor.secret_env
+            and record.secret_env == vendor.secret_env
+            and origin(record.endpoint) != origin(vendor.endpoint)
+        ):
             raise Refused(
-                f"{vendor.secret_env} holds the token of {other.vendor_id} at {other.endpoint}, and is sent to no one "
+                f"{vendor.secret_env} holds the token of {record.vendor_id} at {record.endpoint}, and is sent nowhere "
                 "else: give each vendor a variable of its own, --secret-env NAME"
             )
-    namesake = next((other for other in known if other.vendor_id.casefold() == vendor.vendor_id.casefold()), None)
+    namesake = next((record for record in records if record.vendor_id.casefold() == vendor.vendor_id.casefold()), None)
     if namesake is None:
         return True
     facts = {"payee": (namesake.pay_to, vendor.pay_to), "token": (namesake.asset, vendor.asset)}
     facts |= {"network": (namesake.network, vendor.network)}
     facts |= {"endpoint": (namesake.endpoint.rstrip("/"), vendor.endpoint.rstrip("/"))}
     changed = [
-        f"{name} {mine}, and this names {clean(theirs, 120)}"
-        for name, (mine, theirs) in facts.items()
-        if mine.lower() != theirs.lower() and not (name == "payee" and theirs == NOWHERE)
+        f"{name} {recorded}, and this names {clean(claimed, 120)}"
+        for name, (recorded, claimed) in facts.items()
+        if recorded.lower() != claimed.lower() and not (name == "payee" and claimed == NOWHERE)
     ]
     if changed:
         raise Refused(

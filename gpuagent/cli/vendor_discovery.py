@@ -34,10 +34,10 @@ def vendor_search(
         environment = settings.read()
         token = environment.token
         price_max = parse_usd(max_price) if max_price else None
-        wanted = Search(query, token, tuple(lists or environment.discovery_lists), price_max)
+        request = Search(query, token, tuple(lists or environment.discovery_lists), price_max)
         with open_database() as db, wiring.open_discovery(environment.environ) as discovery:
             matches = search(
-                wanted,
+                request,
                 discovery,
                 db.store.vendors(),
                 lambda names: db.reads.past_jobs(token.network, names, PAST_JOBS_MAX),

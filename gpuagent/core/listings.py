@@ -117,18 +117,20 @@ def payees(offers: Iterable[Terms], token: Token) -> tuple[str, ...]:
 
 def differences(listing: Listing, answer: UnpaidAnswer, token: Token) -> tuple[str, ...]:
     """What a resource's own 402 says otherwise than its listing, and what keeps this token from paying it."""
-    asked, listed = payable(answer.offers, token), payable(listing.offers, token)
-    if not asked:
+    offers, listed_offers = payable(answer.offers, token), payable(listing.offers, token)
+    if not offers:
         return ("its 402 does not take our token on our network",)
     texts: list[str] = []
-    own, others = payees(asked, token), payees(listed, token)
-    if len(own) > 1:
-        texts.append(f"its 402 names {len(own)} payees")
-    if set(own) != set(others):
-        texts.append(f"listed to be paid to {', '.join(others) or 'no one'}, its 402 names {', '.join(own)}")
-    if (dear := price(asked, token)) != (cheap := price(listed, token)):
-        texts.append(f"listed at {_usd(cheap)}, its 402 asks {_usd(dear)}")
-    if not any(repeats_facts(terms.extra, token) for terms in asked):
+    asked_payees, listed_payees = payees(offers, token), payees(listed_offers, token)
+    if len(asked_payees) > 1:
+        texts.append(f"its 402 names {len(asked_payees)} payees")
+    if set(asked_payees) != set(listed_payees):
+        texts.append(
+            f"listed to be paid to {', '.join(listed_payees) or 'no one'}, its 402 names {', '.join(asked_payees)}"
+        )
+    if (asked_price := price(offers, token)) != (listed_price := price(listed_offers, token)):
+        texts.append(f"listed at {_usd(listed_price)}, its 402 asks {_usd(asked_price)}")
+    if not any(repeats_facts(terms.extra, token) for terms in offers):
         texts.append("its 402 does not name the token's own domain, so it is not signed")
     return tuple(texts)
 

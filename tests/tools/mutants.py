@@ -56,14 +56,14 @@ MUTANTS = (
     Mutant(
         "a seller's price is not held against its listing",
         "gpuagent/core/listings.py",
-        "    if (dear := price(asked, token)) != (cheap := price(listed, token)):",
-        "    if (dear := price(asked, token)) != (cheap := price(listed, token)) and False:",
+        "    if (asked_price := price(offers, token)) != (listed_price := price(listed_offers, token)):",
+        "    asked_price, listed_price = price(offers, token), price(listed_offers, token)\n    if False:",
         "tests/agent/test_discover.py -k differs",
     ),
     Mutant(
         "a seller's payee is not held against its listing",
         "gpuagent/core/listings.py",
-        "    if set(own) != set(others):",
+        "    if set(asked_payees) != set(listed_payees):",
         "    if False:",
         "tests/agent/test_discover.py -k differs",
     ),
@@ -84,7 +84,7 @@ MUTANTS = (
     Mutant(
         "listings above the price count",
         "gpuagent/agent/discover.py",
-        "    if wanted.price_max is not None and amount > wanted.price_max:\n        return",
+        "    if request.price_max is not None and amount > request.price_max:\n        return",
         "    if False:\n        return",
         "tests/agent/test_discover.py -k filters",
     ),
@@ -140,7 +140,7 @@ MUTANTS = (
     Mutant(
         "a vendor's token is sent to another",
         "gpuagent/agent/enlist.py",
-        "        if other.secret_env == vendor.secret_env and",
+        "        if vendor.secret_env and record.secret_env == vendor.secret_env and",
         "        if False and",
         "tests/agent/test_enlist.py -k no_token",
     ),

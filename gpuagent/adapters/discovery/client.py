@@ -1,5 +1,6 @@
 """The port Discovery over HTTP: bounded, without a token, and never into this machine's network for a stranger."""
 
+import json
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -19,7 +20,8 @@ PAGE_MAX = 4 * 1024 * 1024
 PAGE_S, LIST_S, SELLER_S = 10.0, 30.0, 8.0
 """Seconds for a page, for a list with all its pages, and for a seller."""
 WELL_KNOWN = ("/.well-known/x402", "/.well-known/x402.json")
-BODY_MAX = 16 * 1024
+ORDER_MAX = 16 * 1024
+"""Bytes of a declared order."""
 
 
 class HttpDiscovery:
@@ -44,8 +46,7 @@ class HttpDiscovery:
     def unpaid(self, listing: Listing) -> UnpaidAnswer:
         if not may_be_asked(listing.resource, local=is_local(listing.source)):
             raise VendorError("its URL is not asked")
-        body = dict(listing.body) if listing.method == "POST" else None
-        reply = self._ask(listing.method, listing.resource, body)
+        reply = self._ask(listing.method, listing.resource, _order(listing) if listing.method == "POST" else None)
         if reply.status != 402:
             raise OfferInvalid(f"it answered {reply.status} instead of 402")
         return unpaid_answer(reply)
@@ -60,8 +61,20 @@ class HttpDiscovery:
                     return declarations(reply.body, base)
         return ()
 
-    def _ask(self, method: str, url: str, body: object = None) -> Reply:
+    def _ask(self, method: str, url: str, body: bytes | None = None) -> Reply:
+        headers = {"Content-Type": "application/json"} if body else {}
         try:
-            return self._sellers[is_local(url)].request(method, url, json=body)
-        except (HttpFailed, ValueError) as error:
+            return self._sellers[is_local(url)].request(method, url, headers=headers, content=body)
+        except HttpFailed as error:
             raise VendorError(f"it does not answer: {clean(str(error), 200)}") from error
+
+
+def _order(listing: Listing) -> bytes:
+    """The declared example of an order. Raises VendorError for one that is no example."""
+    try:
+        order = json.dumps(dict(listing.body), default=float, allow_nan=False).encode()
+    except (ValueError, OverflowError) as error:
+        raise VendorError("the order that it declares has numbers that cannot be") from error
+    if len(order) > ORDER_MAX:
+        raise VendorError(f"the order that it declares is larger than {ORDER_MAX} bytes")
+    return order

@@ -74,8 +74,8 @@ def _read(pages: Iterator[tuple[list[Any], int | None]], rows: _Rows, notes: lis
     """Takes pages, each with the number of all rows that it names, until one brings nothing new."""
     total: int | None = None
     try:
-        for number, (page, named) in enumerate(pages, 1):
-            total = named if named is not None else total
+        for number, (page, all_rows) in enumerate(pages, 1):
+            total = all_rows if all_rows is not None else total
             new = rows.take(page)
             if rows.seen >= ROWS_MAX or number >= PAGES_MAX:
                 notes.append(f"reading ended after {rows.seen} rows: it may have more")

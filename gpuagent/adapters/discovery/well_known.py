@@ -46,8 +46,8 @@ def declarations(body: bytes, url: str) -> tuple[Declaration, ...]:
 def _endpoint(resources: object, url: str) -> str:
     """The URL that the routes stand behind: before the order's route, where that is a resource of the same server."""
     for entry in resources[:RESOURCES_MAX] if isinstance(resources, list) else []:
-        named = entry.get("resource", entry.get("url")) if isinstance(entry, dict) else entry
-        resource = named.rpartition(" ")[2] if isinstance(named, str) else ""
+        text = entry.get("resource", entry.get("url")) if isinstance(entry, dict) else entry
+        resource = text.rpartition(" ")[2] if isinstance(text, str) else ""
         if resource.endswith(ORDER_ROUTE) and may_be_asked(resource, local=True) and origin(resource) == origin(url):
             return resource.removesuffix(ORDER_ROUTE)
     return url.removesuffix(ORDER_ROUTE)

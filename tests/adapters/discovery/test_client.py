@@ -1,12 +1,15 @@
 """Sellers asked without payment: which forms of a 402 are read, and what is never sent or followed."""
 
+import json
 import socket
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from gpuagent.adapters.discovery.client import HttpDiscovery
+from gpuagent.adapters.discovery.rows import listing_from
 from gpuagent.core.listings import Listing, UnpaidAnswer
 from gpuagent.errors import ListUnavailable, OfferInvalid, VendorError
 from tests.support.discovery_lists import BODY, Answer, DiscoveryLists, challenge, declared, terms, v1_terms
@@ -40,7 +43,7 @@ def test_every_form_of_a_402_is_read(stub: DiscoveryLists, client: HttpDiscovery
 def test_the_declared_order_is_sent_and_nothing_of_ours(stub: DiscoveryLists, client: HttpDiscovery) -> None:
     read = ask(stub, client, challenge(extensions=declared()))
     assert read.fields == ("vendorJobTemplateId", "jobParams")
-    assert stub.bodies["/job"] == b'{"vendorJobTemplateId":"quote-1","jobParams":{}}'
+    assert json.loads(stub.bodies["/job"]) == BODY
     sent = {name.lower() for name in stub.headers[0]}
     assert sent <= {"host", "accept", "accept-encoding", "connection", "user-agent", "content-length", "content-type"}
     ask(stub, client, challenge(), method="GET")
@@ -90,6 +93,17 @@ def test_a_public_lists_seller_is_not_asked_here(
     with pytest.raises(ListUnavailable, match="no public address"):
         client.listings("https://inner.acme.example/discovery", "job")
     assert stub.asked == []
+
+
+def test_declared_orders_that_are_odd(stub: DiscoveryLists, client: HttpDiscovery) -> None:
+    row = stub.row("/job", extensions=declared({"hours": 1.5, "text": "\u202e\ud800", "deep": [[[{}]]]}))
+    listing = listing_from(json.loads(json.dumps(row), parse_float=Decimal), stub.list_url("bazaar"), local=True)
+    assert listing
+    ask(stub, client, challenge(), body=listing.body)
+    assert json.loads(stub.bodies["/job"])["hours"] == 1.5
+    for body in ({"hours": Decimal("1e999")}, {"text": "x" * 20_000}):
+        with pytest.raises(VendorError, match="the order that it declares"):
+            ask(stub, client, challenge(), body=body)
 
 
 def test_a_dead_seller(client: HttpDiscovery) -> None:
