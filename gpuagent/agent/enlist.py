@@ -75,7 +75,7 @@ def declared_vendor(url: str, declarations: Sequence[Declaration], wishes: Wishe
         network=declaration.network if declaration else token.network,
         asset=declaration.asset if declaration else token.address,
         secret_env=wishes.secret_env,
-        base_price_per_hour=min(declaration.gpu_prices.values()) if declaration else 0,
+        base_price_per_hour=0,  # what it quotes
         reliability=UNKNOWN,
         gpu_types=types,
     )
@@ -141,7 +141,7 @@ def examined(
         texts.append(f"it declares {show_usd(declared)} per hour of {gpu_type}, and quotes {show_usd(quote.amount)}")
     texts += _offer_problems(recorded, quote, token, vendor_api, order)
     return Proposal(
-        vendor=replace(recorded, base_price_per_hour=recorded.base_price_per_hour or quote.amount),
+        vendor=replace(recorded, base_price_per_hour=quote.amount),
         protocol=declaration.protocol if declaration else OURS,
         quote=quote,
         declared=declared,
