@@ -27,6 +27,7 @@ GpuAgentError
 │   ├── FileStoreError   the file store did not do what was asked: MongoDB may be well
 │   │   └── FileMissing      a file's content is not in it
 │   └── ChangesLost      the changes since a token are not kept any more: read everything anew
+├── ListUnavailable      a public list of vendors gave no usable answer
 ├── ChainError           the chain did not answer: money stays as it is
 │   ├── SearchUnfinished a settlement is there, and not found yet: ask again
 │   └── ChainMismatch    the chain contradicts the ledger: an operator must look
@@ -152,6 +153,10 @@ class FileMissing(FileStoreError):
 
 class ChangesLost(StoreError):
     """The changes since a token are not kept any more. Watch from now, and read everything anew."""
+
+
+class ListUnavailable(GpuAgentError):
+    """A public list of vendors did not answer, or not with a list."""
 
 
 class ChainError(GpuAgentError):
