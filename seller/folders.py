@@ -18,9 +18,17 @@ def folder_bytes(folder: Path) -> int:
     return total
 
 
-def write_private(path: Path, text: str) -> None:
-    """Writes a new file that its owner alone may read, down to the disk. Raises FileExistsError."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+def kept_text(path: Path, text: str) -> str:
+    """The text of a private file, which is written with this one if it is not there: whole or not at all.
+
+    For the one process that has the folder.
+    """
+    if not path.exists():
+        part = path.with_name(f"{path.name}.part")
+        part.unlink(missing_ok=True)
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(path)
+    return path.read_text()

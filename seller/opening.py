@@ -3,7 +3,7 @@
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from seller.catalogue import Vendor
 from seller.config import CAIP2, Config
 from seller.database import Database
 from seller.errors import BadSetting
-from seller.folders import write_private
+from seller.folders import kept_text
+from seller.home import owned
 from seller.limiter import limiter
 from seller.payments.keys import read_key
 from seller.payments.market import Account, Market, address, check_market
@@ -43,6 +44,7 @@ def open_shop(config: Config, environment: Mapping[str, str]) -> Iterator[Shop]:
     market = open_market(config, key)
     with ExitStack() as stack:
         folder = make_folder(config.folder)
+        stack.enter_context(owned(folder, config.id, market.network, market.asset))
         database = Database(folder / "seller.sqlite3")
         stack.callback(database.close)
         till = Till(market)
@@ -69,7 +71,7 @@ def open_shop(config: Config, environment: Mapping[str, str]) -> Iterator[Shop]:
             ),
             signer=key,
             url=config.url or "",
-            salt=_salt(folder / "salt"),
+            salt=kept_text(folder / "salt", secrets.token_hex(32)),
             extensions=bazaar_declaration(vendor, _example_image(config)),
             limiter=limiter(config.limits.requests_per_minute, int(config.limits.inputs) // 4),
         )
@@ -159,17 +161,6 @@ def make_folder(path: Path) -> Path:
 def _example_image(config: Config) -> str:
     """An image that an example may name; "" where none is known by its whole name."""
     return next((image for image in config.runner.images if not set(image) & set("*?[")), "")
-
-
-def _salt(path: Path) -> str:
-    """A secret of this seller, by which its job ids follow from keys that others may know."""
-    if not path.exists():
-        part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-        write_private(part, secrets.token_hex(32))
-        with suppress(FileExistsError):
-            path.hardlink_to(part)  # whole or not at all: with an empty salt others could tell the ids
-        part.unlink()
-    return path.read_text()
 
 
 def gas(market: Market) -> int | None:

@@ -13,8 +13,8 @@ class Killed(BaseException):
     """The end of the process, as far as one process can play it: nothing of ours catches it."""
 
 
-def killed_at(number: int, kind: type, act: Callable[[], object], word: str = "") -> bool:
-    """Whether the act was killed before it executed line `number` of the module of a class, counted from 0.
+def killed_at(number: int, kind: Any, act: Callable[[], object], word: str = "") -> bool:
+    """Whether the act was killed before it executed line `number` of the module of a class or function, from 0.
 
     word: counts only lines with this text. In a thread of its own: an exception that a killed one was about to handle
     would stay the context of all that its thread raises later.

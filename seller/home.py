@@ -1,0 +1,35 @@
+"""The folder of a seller: of one process at a time, and for ever of one vendor, on one network, paid in one token.
+
+What was sold is decided by the chain that it was sold on: on another, a payment would look as if it never came.
+"""
+
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from seller.errors import BadSetting
+from seller.folders import kept_text
+
+
+@contextmanager
+def owned(folder: Path, vendor_id: str, network: str, asset: str) -> Iterator[None]:
+    """Holds the folder while the block runs. Raises BadSetting where another process does, or another seller's is."""
+    with (folder / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadSetting(f"folder: another seller runs in {folder}: stop it, or choose another folder") from None
+        _check_identity(folder / "seller.json", {"vendorId": vendor_id, "network": network, "asset": asset})
+        yield
+
+
+def _check_identity(path: Path, identity: dict[str, str]) -> None:
+    sold_as = json.loads(kept_text(path, json.dumps(identity)))
+    for field, value in identity.items():
+        if sold_as.get(field) != value:
+            raise BadSetting(
+                f"folder: the seller in {path.parent} sells with {field} {sold_as.get(field)}, and not {value}: "
+                "what it sold is decided by that, so choose another folder"
+            )

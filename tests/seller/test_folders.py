@@ -1,0 +1,18 @@
+"""Private files of a seller: there whole or not at all."""
+
+from pathlib import Path
+
+from seller.folders import kept_text
+from tests.support.kill_points import killed_at
+
+
+def test_a_text_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    """With an empty salt others could tell the ids of jobs."""
+    path, lines = tmp_path / "salt", 0
+    while killed_at(lines, kept_text, lambda: kept_text(path, "pepper")):
+        assert not path.exists() or path.read_text() == "pepper"
+        path.unlink(missing_ok=True)
+        lines += 1
+    assert lines > 5
+    assert kept_text(path, "another") == "pepper"
+    assert path.stat().st_mode & 0o077 == 0

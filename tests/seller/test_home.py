@@ -1,0 +1,38 @@
+"""A seller's folder is one process's, and one seller's for ever."""
+
+from pathlib import Path
+
+import pytest
+
+from seller.errors import BadSetting
+from seller.home import owned
+
+TERMS = ("box", "eip155:84532", "0x036CbD53842c5426634e7929541eC2318f3dCF7e")
+
+
+def test_one_process_has_it_at_a_time(tmp_path: Path) -> None:
+    second = owned(tmp_path, *TERMS)
+    with owned(tmp_path, *TERMS), pytest.raises(BadSetting, match="another seller runs in"):
+        second.__enter__()
+    with owned(tmp_path, *TERMS):
+        pass
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_what_was_sold_stays_with_its_terms(tmp_path: Path, place: int) -> None:
+    """On another network every payment would look as if it had never come, and its purchase would be forgotten."""
+    with owned(tmp_path, *TERMS):
+        pass
+    changed = [*TERMS]
+    changed[place] = "another"
+    with pytest.raises(BadSetting, match="and not another: what it sold is decided by that"), owned(tmp_path, *changed):
+        pass
+    with owned(tmp_path, *TERMS):
+        pass
+
+
+def test_a_kill_while_it_is_written_loses_nothing(tmp_path: Path) -> None:
+    (tmp_path / "seller.json.part").write_text('{"vend')
+    with owned(tmp_path, *TERMS):
+        pass
+    assert (tmp_path / "seller.json").stat().st_mode & 0o077 == 0
