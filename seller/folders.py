@@ -18,17 +18,22 @@ def folder_bytes(folder: Path) -> int:
     return total
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file that is there whole or not at all."""
+    part = path.with_suffix(".part")
+    with part.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
 def kept_text(path: Path, text: str) -> str:
-    """The text of a private file, which is written with this one if it is not there: whole or not at all.
+    """The text of a private file, which is written with this one if it is not there.
 
     For the one process that has the folder.
     """
     if not path.exists():
-        part = path.with_name(f"{path.name}.part")
-        part.unlink(missing_ok=True)
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.rename(path)
+        path.with_suffix(".part").touch(0o600)
+        write_whole(path, text)
     return path.read_text()

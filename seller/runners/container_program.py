@@ -10,12 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from seller.folders import write_whole
 from seller.runners import cgroup, gpus, images
 from seller.runners.base import Limits, RunnerError
 from seller.runners.container_log import LogCopy
 from seller.runners.engine import Api, Engine, failures, labels, remove
 from seller.runners.isolation import LOG_BYTES, STOP_S, program
-from seller.runners.job_folder import JobFolder, write_whole
+from seller.runners.job_folder import JobFolder
 from seller.runners.processes import descendants
 from seller.runners.sandbox import RESUME, TMP_BYTES, WORK
 

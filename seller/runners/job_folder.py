@@ -2,10 +2,11 @@
 
 import fcntl
 import json
-import os
 import time
 from pathlib import Path
 from typing import Literal
+
+from seller.folders import write_whole
 
 
 class JobFolder:
@@ -55,13 +56,3 @@ class JobFolder:
         except BlockingIOError:
             return True
         return False
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file that is there whole or not at all."""
-    part = path.with_suffix(".part")
-    with part.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)

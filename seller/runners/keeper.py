@@ -6,8 +6,9 @@ import shutil
 import stat
 import time
 
+from seller.folders import write_whole
 from seller.runners.base import RunnerError
-from seller.runners.job_folder import JobFolder, write_whole
+from seller.runners.job_folder import JobFolder
 from seller.runners.reading import open_inside
 from seller.runners.tree import walk
 

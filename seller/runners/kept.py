@@ -5,8 +5,9 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from seller.folders import write_whole
 from seller.runners.base import Checkpoint, RunnerError, manifest_sha256
-from seller.runners.job_folder import JobFolder, write_whole
+from seller.runners.job_folder import JobFolder
 from seller.runners.reading import file_entry
 
 PINS_MAX = 3

@@ -19,8 +19,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from seller.folders import write_whole
 from seller.runners.base import Checkpoint, FileEntry, JobOrder, JobState, Limits, RunnerError, UnknownJob
-from seller.runners.job_folder import JobFolder, write_whole
+from seller.runners.job_folder import JobFolder
 from seller.runners.kept import KeptCheckpoints
 from seller.runners.processes import descendants
 from seller.runners.reading import file_entry, open_inside, read_lines, read_metric
