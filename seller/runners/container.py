@@ -27,7 +27,7 @@ class ContainerRunner(LocalRunner):
     """The Runner in containers. images: patterns of names of images that are run, and names with digests.
 
     network: none, or the name of a network of the engine. gpus: how the engine hands them out: by a device request
-    (nvidia, as Docker does) or by the Container Device Interface (cdi, as Podman does). pull_s: of a pull, at most.
+    (nvidia: Docker) or by the Container Device Interface (cdi: Docker 25, Podman 5). pull_s: of a pull, at most.
     Raises RunnerError where the engine does not answer or lacks the network.
     """
 

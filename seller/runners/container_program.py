@@ -92,7 +92,7 @@ class ContainerIsolation:
                 cap_drop=["ALL"],
                 security_opt=["no-new-privileges"],
                 read_only=True,
-                tmpfs=dict.fromkeys(["/tmp", "/var/tmp", "/run", *volumes], TMPFS),  # noqa: S108
+                tmpfs=dict.fromkeys(["/tmp", "/var/tmp", "/run", *set(volumes) - {WORK, RESUME}], TMPFS),  # noqa: S108
                 shm_size=TMP_BYTES,
                 log_config={"Type": "json-file", "Config": {"max-size": str(2 * LOG_BYTES)}},
                 **({"mem_limit": limits.memory, "memswap_limit": limits.memory} if limits.memory else {}),

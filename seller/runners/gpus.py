@@ -10,15 +10,15 @@ LOOK = ["/bin/sh", "-c", "ls -d /dev/nvidia[0-9]* /dev/dxg 2>/dev/null"]
 
 def request(kind: str, ids: Sequence[str]) -> dict[str, Any]:
     """The fields of a host configuration that ask for GPUs. ids: which; () for all."""
-    match kind:
-        case "nvidia":
-            from docker.types import DeviceRequest
+    if kind == "none":
+        return {}
+    from docker.types import DeviceRequest
 
-            which = {"device_ids": list(ids)} if ids else {"count": -1}
-            return {"device_requests": [DeviceRequest(capabilities=[["gpu"]], **which)]}
-        case "cdi":
-            return {"devices": [f"{KIND}={name}" for name in ids or ("all",)]}
-    return {}
+    if kind == "cdi":
+        names = [f"{KIND}={name}" for name in ids or ("all",)]
+        return {"device_requests": [DeviceRequest(driver="cdi", device_ids=names)]}
+    which = {"device_ids": list(ids)} if ids else {"count": -1}
+    return {"device_requests": [DeviceRequest(capabilities=[["gpu"]], **which)]}
 
 
 def problem(code: int, seen: str, ids: Sequence[str]) -> str:
@@ -28,5 +28,5 @@ def problem(code: int, seen: str, ids: Sequence[str]) -> str:
         return ""
     return (
         f"the engine gave it {len(devices)} of {len(ids) or 'all'} GPUs (its look ended with {code}): "
-        "set runner.gpus to what the engine takes, nvidia for Docker and cdi for Podman"
+        "set runner.gpus to what the engine takes: nvidia for Docker, cdi for Docker 25, Podman 5 and newer"
     )

@@ -31,7 +31,7 @@ LOOKS = {
         ls /dev | tr '\\n' ' '
     """,
     "memory files": """
-        for folder in /tmp /dev/shm /var/tmp /run /home /dev
+        for folder in /tmp /dev/shm /var/tmp /run /home /dev /data
         do busybox fallocate -l 400000000 $folder/x && echo all in $folder; done
     """,
     "processes": """

@@ -21,6 +21,8 @@ START_S, END_S = 30.0, 20
 API = "1.41"
 IMAGE = "localhost/busybox:latest"
 INSTALL = "containers are tested with podman: apt-get install podman runc busybox-static (make does it for root)"
+TRAPS = ["VOLUME /data", 'ENTRYPOINT ["/bin/echo", "the image\'s own"]', "USER root", "WORKDIR /etc", "ENV FROM=image"]
+"""What an image may say for itself: a place to write, a program that comes first, a user."""
 APPLETS = """
     sh ash ls cat echo id ps kill sleep env grep head tail tr cut dd wc mkdir ln mkfifo mknod nc wget chmod touch setsid
     nohup yes seq printf sed test true false rm mv df mount ip cp find nice sort stat date mkdir od su trap truncate
@@ -120,7 +122,7 @@ def running_engine() -> Iterator[OwnEngine]:
         engine.start()
         try:
             with engine.client() as api:
-                api.import_image_from_data(_root(), repository=IMAGE.partition(":")[0], tag="latest")
+                api.import_image_from_data(_root(), repository=IMAGE.partition(":")[0], tag="latest", changes=TRAPS)
             yield engine
         finally:
             with engine.client() as api:
@@ -134,7 +136,7 @@ def _root() -> bytes:
     busybox = Path(shutil.which("busybox") or "").read_bytes()
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name, mode in (("tmp", 0o1777), ("job", 0o755), ("resume", 0o755), ("etc", 0o755)):
+        for name, mode in (("tmp", 0o1777), ("data", 0o1777), ("job", 0o755), ("resume", 0o755), ("etc", 0o755)):
             folder = tarfile.TarInfo(name)
             folder.type, folder.mode = tarfile.DIRTYPE, mode
             tar.addfile(folder)

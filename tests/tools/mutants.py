@@ -1870,6 +1870,87 @@ MUTANTS = (
         "tests/seller/runners/test_process_runner.py -k runs_once",
     ),
     Mutant(
+        "a container keeps capabilities",
+        "seller/runners/container_program.py",
+        '                cap_drop=["ALL"],\n',
+        "",
+        "tests/seller/runners/test_attacks.py -k test_rights",
+    ),
+    Mutant(
+        "a job gains rights by a setuid program",
+        "seller/runners/container_program.py",
+        '                security_opt=["no-new-privileges"],\n',
+        "",
+        "tests/seller/runners/test_attacks.py -k test_rights",
+    ),
+    Mutant(
+        "a container has its seller's network",
+        "seller/runners/container_program.py",
+        'network_mode=order["network"],',
+        'network_mode="host",',
+        "tests/seller/runners/test_attacks.py -k test_network",
+    ),
+    Mutant(
+        "a container writes on its root",
+        "seller/runners/container_program.py",
+        "                read_only=True,\n",
+        "",
+        "tests/seller/runners/test_container_runner.py -k how_a_container_is_made",
+    ),
+    Mutant(
+        "any image is run",
+        "seller/runners/images.py",
+        "    if any(fnmatchcase(name, pattern) for pattern in allowed):",
+        "    if allowed:",
+        "tests/seller/runners/test_images.py -k the_list",
+    ),
+    Mutant(
+        "a job works on after its paid time",
+        "seller/runners/supervise.py",
+        "        if time.time() >= deadline:",
+        "        if False and deadline:",
+        "tests/seller/runners/test_supervise.py -k paid_time",
+    ),
+    Mutant(
+        "a job fills the disk",
+        "seller/runners/supervise.py",
+        "        if 0 < self._limits.disk < size:",
+        "        if False and size:",
+        "tests/seller/runners/test_supervise.py -k looked_at",
+    ),
+    Mutant(
+        "a job's LD_PRELOAD is loaded into bubblewrap",
+        "seller/runners/process_program.py",
+        'env={"PATH": os.environ.get("PATH", os.defpath)},',
+        'env={**env, "PATH": os.environ.get("PATH", os.defpath)},',
+        "tests/seller/runners/test_attacks.py -k loader",
+    ),
+    Mutant(
+        "a job of root's writes the kernel's settings",
+        "seller/runners/sandbox.py",
+        '*("--proc", "/proc", *settings, *hidden, "--dev", "/dev"),',
+        '*("--proc", "/proc", "--dev", "/dev"),',
+        "tests/seller/runners/test_attacks.py -k test_system",
+    ),
+    Mutant(
+        "a checkpoint is copied through a link",
+        "seller/runners/keeper.py",
+        """        with open_inside(self._folder.work, f"{self._path}/{name}") as reader, target.open("wb") as writer:
+            if os.fstat(reader.fileno()).st_ino != inode:
+""",
+        """        with (self._folder.work / self._path / name).open("rb") as reader, target.open("wb") as writer:
+            if not inode:
+""",
+        "tests/seller/runners/test_keeper.py -k swapped",
+    ),
+    Mutant(
+        "a container outlives its supervisor",
+        "seller/runners/local.py",
+        "            self._clear(folder)\n            folder.end(None, NODE_LOST)",
+        "            folder.end(None, NODE_LOST)",
+        "tests/seller/runners/test_container_runner.py -k supervisor_is_killed",
+    ),
+    Mutant(
         "jobs outlive a practice market that was killed",
         "seller/runners/supervise.py",
         "        if self._lifeline is not None and select.select([self._lifeline], [], [], 0)[0]:",

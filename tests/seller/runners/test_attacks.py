@@ -186,12 +186,16 @@ def test_disk(bombs: Cell, safety_note: SafetyNote) -> None:
     safety_note("; ".join(dict.fromkeys(reasons.values())))
 
 
-@pytest.mark.safety("a job that fills files in memory, such as /tmp and /dev/shm, comes to their end")
+@pytest.mark.safety(
+    "a job that fills files in memory, such as /tmp, /dev/shm and its image's volumes, comes to their end"
+)
 def test_files_in_memory(looks: dict[str, list[str]], safety_note: SafetyNote) -> None:
     lines = looks["memory files"]
     assert not [line for line in lines if line.startswith("all in")]
     assert len([line for line in lines if "No space left" in line]) >= 2, "/tmp and /dev/shm at least"
-    safety_note("400 MB in any of /tmp, /dev/shm, /var/tmp, /run, /home: no space left on device, or no such folder")
+    safety_note(
+        "400 MB in any of /tmp, /dev/shm, /var/tmp, /run, /home, /data: no space left on device, or no such folder"
+    )
 
 
 @pytest.mark.safety("a job that floods its log is ended in words, and the log is bounded")

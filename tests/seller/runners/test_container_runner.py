@@ -116,7 +116,7 @@ def test_a_command_that_is_not_there(runner: ContainerRunner, engine: OwnEngine,
 def test_killed_by_the_operator(runner: ContainerRunner, engine: OwnEngine, tmp_path: Path) -> None:
     for job_id in ("killed", "removed"):
         runner.start(order(job_id=job_id))
-    for job_id, deed in (("killed", ["kill"]), ("removed", ["rm", "-f"])):
+    for job_id, deed in (("killed", ["kill"]), ("removed", ["rm", "-f", "-t", "0"])):
         eventually(lambda job_id=job_id: is_up(runner, job_id), DEADLINE_S)  # type: ignore[misc]
         with engine.client() as api:
             name = runner._known(job_id).path.name
@@ -257,12 +257,19 @@ def test_gpus_are_counted(seen: str, ids: tuple[str, ...], passes: bool) -> None
     assert (gpus.problem(0, seen, ids) == "") is passes
 
 
-def test_gpus_by_their_names() -> None:
-    assert gpus.request("cdi", ("0", "1")) == {"devices": ["nvidia.com/gpu=0", "nvidia.com/gpu=1"]}
-    assert gpus.request("cdi", ()) == {"devices": ["nvidia.com/gpu=all"]}
-    (device,) = gpus.request("nvidia", ("1",))["device_requests"]
-    assert (device["DeviceIDs"], device["Capabilities"]) == (["1"], [["gpu"]])
-    assert gpus.request("none", ("1",)) == {}
+@pytest.mark.parametrize(
+    ("kind", "ids", "driver", "names", "count"),
+    [
+        ("nvidia", ("1",), "", ["1"], 0),
+        ("nvidia", (), "", [], -1),
+        ("cdi", ("0", "1"), "cdi", ["nvidia.com/gpu=0", "nvidia.com/gpu=1"], 0),
+        ("cdi", (), "cdi", ["nvidia.com/gpu=all"], 0),
+    ],
+)
+def test_gpus_by_their_names(kind: str, ids: tuple[str, ...], driver: str, names: list[str], count: int) -> None:
+    (request,) = gpus.request(kind, ids)["device_requests"]
+    assert (request["Driver"], request["DeviceIDs"], request["Count"]) == (driver, names, count)
+    assert gpus.request("none", ids) == {}
 
 
 def test_a_runner_that_cannot_be(make_runner: MakeRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,7 +90,13 @@ def test_the_paid_time_begins_after_the_pull(
     program = FakeProgram(goes_on=True)
     program.problem = lambda: "reached"  # type: ignore[method-assign]
     assert run(FakeIsolation(program, preparation=pull)) == (None, "reached"), "an hour of pulling is not the buyer's"
-    program.problem = lambda: hours.append(hours.pop() + 1) or ""  # type: ignore[method-assign,func-returns-value]
+    hours[0] = 0.0
+
+    def work() -> str:
+        hours[0] += 0.4 / 60
+        return "worked on and on" if hours[0] > 1 else ""
+
+    program.problem = work  # type: ignore[method-assign]
     assert run(FakeIsolation(program)) == (None, "the paid time has ended")
     assert program.is_ended
 
