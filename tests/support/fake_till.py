@@ -47,7 +47,10 @@ class FakeTill:
         self, offer: PaymentRequirements, url: str, error: str | None, extensions: Mapping[str, Any]
     ) -> PaymentRequired:
         return PaymentRequired(
-            accepts=[offer], resource=ResourceInfo(url=url), error=error or "payment required", extensions=dict(extensions)
+            accepts=[offer],
+            resource=ResourceInfo(url=url),
+            error=error or "payment required",
+            extensions=dict(extensions),
         )
 
     def matching(self, challenge: PaymentRequired, payment: Payment) -> PaymentRequirements | None:
