@@ -9,8 +9,10 @@ from web3.types import FilterParams
 from seller.payments.market import connect
 from seller.payments.payment import Authorization
 
-# An authorization lives for minutes; providers refuse to search more than some 10,000 blocks for logs.
-LOOK_BACK_BLOCKS = 9_000
+WINDOW_BLOCKS = 9_000
+"""Providers refuse to search more than some 10,000 blocks for logs at once."""
+VALID_MAX_S = 3600
+"""How long an authorization may be valid that is taken: x402 says minutes. So far back its use is searched for."""
 AUTHORIZATION_STATE = [
     {
         "type": "function",
@@ -52,6 +54,10 @@ class Ledger:
         self._asset = Web3.to_checksum_address(asset)
         self._token = self._web3.eth.contract(address=self._asset, abi=AUTHORIZATION_STATE)
 
+    def now(self) -> int:
+        """The time of the newest block, in Unix seconds."""
+        return int(self._web3.eth.get_block("latest")["timestamp"])
+
     def is_reachable(self) -> bool:
         return self._web3.is_connected()
 
@@ -68,16 +74,18 @@ class Ledger:
         return Open()
 
     def _what_used_it(self, authorization: Authorization, head: int) -> Paid | Dead:
-        search: FilterParams = {
-            "address": self._asset,
-            "fromBlock": max(0, head - LOOK_BACK_BLOCKS),
-            "toBlock": head,
-            "topics": [HexStr(USED), _topic(authorization.payer), HexStr(authorization.nonce)],
-        }
-        for log in self._web3.eth.get_logs(search):
-            if self._transferred(authorization, log["transactionHash"].to_0x_hex()):
-                return Paid(log["transactionHash"].to_0x_hex())
-        return Dead("authorization canceled, or used for something else")
+        """Searched back to when the authorization can have come: a seller may have been down for days since."""
+        topics = [HexStr(USED), _topic(authorization.payer), HexStr(authorization.nonce)]
+        last = head
+        while True:
+            first = max(0, last - WINDOW_BLOCKS)
+            search: FilterParams = {"address": self._asset, "fromBlock": first, "toBlock": last, "topics": topics}
+            for log in self._web3.eth.get_logs(search):
+                if self._transferred(authorization, log["transactionHash"].to_0x_hex()):
+                    return Paid(log["transactionHash"].to_0x_hex())
+            if not first or self._web3.eth.get_block(first)["timestamp"] < authorization.valid_before - VALID_MAX_S:
+                return Dead("authorization canceled, or used for something else")
+            last = first - 1
 
     def _transferred(self, authorization: Authorization, tx: str) -> bool:
         topics = [TRANSFER, _topic(authorization.payer), _topic(authorization.payee)]

@@ -31,7 +31,7 @@ from x402.schemas import (
 from seller.payments.hosted import FacilitatorUnavailable, open_facilitator
 from seller.payments.market import Market
 from seller.payments.payment import IDENTIFIER_DECLARATION, PAYMENT_IDENTIFIER, Payment
-from seller.payments.settlement import Dead, Ledger, Open, Paid
+from seller.payments.settlement import VALID_MAX_S, Dead, Ledger, Open, Paid
 
 MAX_TIMEOUT_S = 300
 # Below the 30 s or so that buyers wait for an answer: a late receipt is then 503, not a cut connection.
@@ -119,6 +119,9 @@ class Till:
         if offer.network != self._market.network:
             return f"nothing can be settled on {offer.network} here"
         try:
+            if payment.authorization.valid_before > self._ledger.now() + VALID_MAX_S:
+                # Until it ends it holds a place, though its payer may have no money any more.
+                return f"validBefore is too late: an authorization may be valid for {VALID_MAX_S} seconds"
             verified = self._server.verify_payment(payment.payload, offer)
         except (OSError, Web3Exception) as error:
             raise ChainUnavailable(_kind(error)) from error

@@ -1,6 +1,7 @@
 """`python -m seller`: payments that others touched, restarts, signals, and what it says of itself, on a real chain."""
 
 import csv
+import io
 import json
 import socket
 import time
@@ -18,6 +19,11 @@ from x402.schemas import PaymentRequired
 
 from mock_vendor.chain import rpc
 from mock_vendor.market import PracticeMarket
+from seller.config import read_config
+from seller.database import Database
+from seller.opening import vendor_of
+from seller.report.overview import Overview, read_overview
+from seller.report.sales import sales, write_csv
 from tests.support.eventually import eventually
 from tests.support.mock_buyer import Buyer, header_json, new_key
 from tests.support.rpc_proxy import RpcProxy
@@ -76,7 +82,8 @@ def buyer(seller: SellerProcess) -> Iterator[Buyer]:
 
 
 def paid(buyer: Buyer) -> list[int]:
-    return [int(log.args.amount) for log in buyer.transfers()]
+    """What the buyer has paid on chain since it came."""
+    return [int(log.args.amount) for log in buyer.transfers(since=buyer.first_block + 1)]
 
 
 def test_two_payers_race_for_the_only_gpu(seller: SellerProcess, practice: PracticeMarket) -> None:
@@ -158,14 +165,12 @@ def test_buyers_who_echo_extensions_and_who_do_not(buyer: Buyer) -> None:
     challenge = submit(buyer, params)
     declared = challenge.json()["extensions"]
     assert set(declared) == {"bazaar", "payment-identifier"}
-    key = new_key()
-    filled = declared["payment-identifier"] | {"info": {"required": False, "id": key}}
-    for extensions in (None, {}, {"payment-identifier": filled}, {**declared, "payment-identifier": filled}):
-        header = buyer.payment_for(challenge, extensions=extensions)
-        answer = submit(buyer, params, header, key if extensions else new_key())
-        assert answer.status_code == 200, answer.text
+    for echoed in (None, (), ("bazaar",), ("payment-identifier",), ("bazaar", "payment-identifier")):
         key = new_key()
-        filled = declared["payment-identifier"] | {"info": {"required": False, "id": key}}
+        filled = declared | {"payment-identifier": {"info": {"required": False, "id": key}}}
+        extensions = None if echoed is None else {name: filled[name] for name in echoed}
+        answer = submit(buyer, params, buyer.payment_for(challenge, extensions=extensions), key)
+        assert answer.status_code == 200, answer.text
 
 
 def test_what_it_earns_is_not_for_buyers(seller: SellerProcess) -> None:
@@ -276,20 +281,21 @@ def accepts_calls(process: SellerProcess) -> bool:
 
 
 def assert_reports(process: SellerProcess, jobs: list[str]) -> None:
-    overview = json.loads(eventually(lambda: noted(process, 2), 10))
-    assert overview["jobs"] == {"queued": 0, "running": 0, "completed": 2, "failed": 1}
-    assert (overview["sales"], overview["sold_usd"], overview["settling"]) == (3, "4.200000", 0)
-    assert overview["draining"] is False
-    sales = seller_command(process.config, "sales", "--csv").stdout
-    rows = list(csv.DictReader(sales.splitlines()))
+    """What the reports say while it sells, from its database."""
+    config = read_config(process.config)
+    with closing(Database(config.folder / "seller.sqlite3")) as database:
+
+        def overview() -> Overview:
+            return read_overview(database, {config.id: vendor_of(config)}, config.folder)
+
+        ends = {"queued": 0, "running": 0, "completed": 2, "failed": 1}
+        eventually(lambda: overview().jobs == ends, 10)
+        assert (overview().sales, overview().sold_usd, overview().settling) == (3, Decimal("4.2"), 0)
+        text = io.StringIO()
+        write_csv(sales(database), text)
+    rows = list(csv.DictReader(text.getvalue().splitlines()))
     assert sorted(row["job_id"] for row in rows) == sorted(jobs)
-    assert [Decimal(row["usd"]) for row in rows] == [Decimal("1.400000")] * 3
-    assert json.loads(seller_command(process.config, "sales", "--json").stdout)[0]["usd"] == "1.400000"
-
-
-def noted(process: SellerProcess, jobs: int) -> str:
-    report = seller_command(process.config, "status", "--json").stdout
-    return report if json.loads(report)["jobs"]["completed"] == jobs else ""
+    assert [row["usd"] for row in rows] == ["1.400000"] * 3
 
 
 def assert_lines_without_secrets(log: str, secrets: list[str]) -> None:

@@ -1,0 +1,84 @@
+"""The chain's verdict on an authorization, long after: a node that a test plays answers."""
+
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+from seller.payments.payment import Authorization
+from seller.payments.settlement import TRANSFER, USED, VALID_MAX_S, WINDOW_BLOCKS, Dead, Ledger, Open, Paid
+from tests.support.rpc_proxy import RpcProxy, logs_width
+
+TOKEN, PAYER, PAYEE = ("0x" + digit * 40 for digit in "abc")
+NONCE, TX = "0x" + "d" * 64, "0x" + "e" * 64
+PERIOD_S, BORN = 2, 1_700_000_000
+DAY_BLOCKS, OLD = 43_200, 100_000
+
+
+class Node:
+    """A chain with one block every two seconds. used_in: the block that has the payment."""
+
+    def __init__(self, head: int, used_in: int | None, amount: int = 5) -> None:
+        self.head, self.used_in, self.amount = head, used_in, amount
+        self.searched: list[int] = []
+        self._methods: dict[str, Callable[..., Any]] = {
+            "eth_chainId": lambda: "0x1",
+            "eth_getBlockByNumber": self._block,
+            "eth_call": self._state,
+            "eth_getLogs": self._find_logs,
+            "eth_getTransactionReceipt": self._receipt,
+        }
+
+    def __call__(self, call: dict[str, Any]) -> dict[str, Any]:
+        return {"jsonrpc": "2.0", "id": call["id"], "result": self._methods[call["method"]](*call["params"])}
+
+    def _block(self, tag: str, _: bool) -> dict[str, Any]:
+        number = self.head if tag == "latest" else int(tag, 16)
+        return {"number": hex(number), "timestamp": hex(BORN + PERIOD_S * number), "hash": TX}
+
+    def _state(self, *_: Any) -> str:
+        return "0x" + f"{int(self.used_in is not None):064x}"
+
+    def _find_logs(self, query: dict[str, Any]) -> list[dict[str, Any]]:
+        width = logs_width([query])
+        assert width <= 10_000
+        self.searched.append(width)
+        first, last = int(query["fromBlock"], 16), int(query["toBlock"], 16)
+        return [self._log(USED)] if self.used_in is not None and first <= self.used_in <= last else []
+
+    def _receipt(self, _: str) -> dict[str, Any]:
+        return {"logs": [self._log(TRANSFER)]}
+
+    def _log(self, topic: str) -> dict[str, Any]:
+        names = ["0x" + address[2:].rjust(64, "0") for address in (PAYER, PAYEE)]
+        block = hex(self.used_in or 0)
+        fields = {"address": TOKEN, "topics": [topic, *names], "data": f"0x{self.amount:064x}"}
+        return fields | {"transactionHash": TX, "blockNumber": block, "logIndex": "0x0", "transactionIndex": "0x0"}
+
+
+def authorization(valid_until_block: int) -> Authorization:
+    return Authorization(PAYER, PAYEE, 5, NONCE, BORN + PERIOD_S * valid_until_block)
+
+
+def look_up(node: Node, until_block: int) -> Paid | Open | Dead:
+    with closing(RpcProxy(node)) as proxy:
+        return Ledger(proxy.url, TOKEN).look_up(authorization(until_block))
+
+
+def test_a_payment_is_seen_days_later() -> None:
+    """The seller was down meanwhile: its buyer has paid, and gets the job."""
+    node = Node(head=OLD + 3 * DAY_BLOCKS, used_in=OLD)
+    assert look_up(node, OLD + 100) == Paid(TX)
+    assert len(node.searched) == 15, "in parts that every node answers"
+
+
+def test_one_that_paid_something_else_is_not_searched_for_for_ever() -> None:
+    node = Node(head=OLD + DAY_BLOCKS, used_in=OLD, amount=4)
+    assert isinstance(look_up(node, OLD + 100), Dead)
+    blocks = DAY_BLOCKS + VALID_MAX_S // PERIOD_S
+    assert sum(node.searched) <= blocks + 2 * WINDOW_BLOCKS
+    assert isinstance(look_up(Node(head=50, used_in=10, amount=4), 100), Dead), "and a young chain has a first block"
+
+
+def test_it_is_open_until_its_end() -> None:
+    assert look_up(Node(head=OLD, used_in=None), OLD + 1) == Open()
+    assert look_up(Node(head=OLD, used_in=None), OLD) == Dead("authorization expired")
