@@ -27,6 +27,7 @@ NOT_VARIABLES = {
     "CHAIN_NAMES": "a constant",
     "OPENBLAS_NUM_THREADS": "what a seller gives to jobs",
     "HF_TOKEN": "an example of a job's secret",
+    "JOB_PACKAGES": "an argument of an image's build",
 }
 PROVIDER_KEY = re.compile(r"[A-Z0-9]+_API_KEY")
 """Of a model's provider; the code makes the name of the provider's."""

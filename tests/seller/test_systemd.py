@@ -77,6 +77,25 @@ def test_the_check_of_the_unit_bites(tmp_path: Path, line: str, broken: str) -> 
     assert complaints(installed(tmp_path, text.replace(line, broken))) != []
 
 
+def with_drop_in(folder: Path, text: str) -> Path:
+    """Podman's socket with our addition, on a machine where Podman is there."""
+    (folder / "podman.socket.d").mkdir()
+    (folder / "podman.socket.d/gpuagent-seller.conf").write_text(text.replace("gpuagent-seller\n", "root\n"))
+    (folder / "podman.service").write_text("[Service]\nExecStart=/bin/true\n")
+    (folder / "podman.socket").write_text("[Socket]\nListenStream=%t/podman/podman.sock\n")
+    return folder / "podman.socket"
+
+
+def test_systemd_takes_the_group_of_podmans_socket(tmp_path: Path) -> None:
+    text = (UNIT.parent / "podman-socket.conf").read_text()
+    assert complaints(with_drop_in(tmp_path, text)) == []
+
+
+def test_the_check_of_the_drop_in_bites(tmp_path: Path) -> None:
+    text = (UNIT.parent / "podman-socket.conf").read_text()
+    assert complaints(with_drop_in(tmp_path, text.replace("SocketGroup", "SocketGroups"))) != []
+
+
 @pytest.fixture
 def machine() -> Iterator[SystemdMachine]:
     with booted(f"--volume={ROOT / 'seller'}:/src/seller:ro", "--env=PYTHONDONTWRITEBYTECODE=1") as machine:

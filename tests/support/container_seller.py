@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,13 @@ from eth_account import Account
 
 from gpuagent import wiring
 from gpuagent.core.model import Vendor
-from tests.support.eventually import eventually
+from tests.support.documents import ROOT, calls, shell_lines
 from tests.support.market import Market
-from tests.support.podman import log_of, podman
+from tests.support.podman import line_of, podman
 from tests.support.seller_image import built
 
-CONFINED = [
-    "--network=host",
-    "--cap-drop=all",
-    "--security-opt=no-new-privileges",
-    "--security-opt=seccomp=unconfined",
-    "--security-opt=unmask=ALL",
-    "--read-only",
-]
+OWN = ("--detach", "--name", "--volume", "--env-file")
+"""Options of podman that are each seller's own."""
 USER = 10_001
 DATA, CONFIGURATION = "/var/lib/gpuagent-seller", "/etc/gpuagent"
 START_S = 40.0
@@ -34,10 +29,29 @@ START_S = 40.0
 
 @dataclass(frozen=True)
 class ContainerSeller:
-    """A seller that is ready. container: its name. vendor: as a buyer records it."""
+    """A seller that has been started. container: its name."""
 
     container: str
-    vendor: Vendor
+    config: Mapping[str, Any]
+
+    @cached_property
+    def vendor(self) -> Vendor:
+        """The seller as a buyer records it, once it serves."""
+        ready = json.loads(line_of(self.container, '{"url"', START_S))
+        (offer,) = self.config["offers"]
+        return wiring.vendor_from(
+            {
+                "vendorId": ready["vendorId"],
+                "name": ready["name"],
+                "endpoint": ready["url"],
+                "payTo": self.config["pay_to"],
+                "network": self.config["network"],
+                "asset": self.config["token"]["address"],
+                "basePricePerHour": offer["price_per_hour"],
+                "reliabilityScore": 0.9,
+                "supportedGpuTypes": [offer["gpu"]],
+            }
+        )
 
     def kill(self) -> None:
         """All of it is gone at once, its jobs with it; its data stay."""
@@ -66,12 +80,18 @@ def container_seller(folder: Path, name: str, price: str, market: Market) -> Ite
     )
     volumes = [f"--volume={data}:{DATA}", f"--volume={configuration}:{CONFIGURATION}:ro"]
     env_file = f"--env-file={configuration / 'seller.env'}"
-    podman("run", "--detach", f"--name={container}", *CONFINED, *volumes, env_file, image)
+    podman("run", "--detach", f"--name={container}", *confinement(), *volumes, env_file, image)
     try:
-        ready = eventually(lambda: _ready(container), START_S, "no seller in its container")
-        yield ContainerSeller(container, _vendor(ready, config, price))
+        yield ContainerSeller(container, config)
     finally:
         podman("rm", "--force", "--time=0", container)
+
+
+def confinement() -> list[str]:
+    """The options by which docs/selling.md confines a seller to its container."""
+    text = (ROOT / "docs/selling.md").read_text()
+    (run,) = [words for line in shell_lines(text) for words in calls(line, "podman") if words[0] == "run"]
+    return [word for word in run if word.startswith("--") and word.partition("=")[0] not in OWN]
 
 
 def _config(name: str, price: str, environment: Mapping[str, str]) -> dict[str, Any]:
@@ -92,29 +112,3 @@ def _config(name: str, price: str, environment: Mapping[str, str]) -> dict[str, 
         "metrics": None,
         "folder": DATA,
     }
-
-
-def _ready(container: str) -> dict[str, Any]:
-    """What a seller says once it serves; {} before. Raises AssertionError with its words where it has ended."""
-    lines = [line for line in log_of(container).splitlines() if line.startswith('{"url"')]
-    if not lines:
-        assert podman("inspect", "--format={{.State.Running}}", container) == "true", log_of(container)
-        return {}
-    ready: dict[str, Any] = json.loads(lines[-1])
-    return ready
-
-
-def _vendor(ready: Mapping[str, Any], config: Mapping[str, Any], price: str) -> Vendor:
-    return wiring.vendor_from(
-        {
-            "vendorId": ready["vendorId"],
-            "name": ready["name"],
-            "endpoint": ready["url"],
-            "payTo": config["pay_to"],
-            "network": config["network"],
-            "asset": config["token"]["address"],
-            "basePricePerHour": price,
-            "reliabilityScore": 0.9,
-            "supportedGpuTypes": ["A100"],
-        }
-    )

@@ -55,7 +55,10 @@ def shell_lines(text: str) -> Iterator[str]:
 
 
 def calls(line: str, program: str) -> Iterator[list[str]]:
-    """The arguments of each call of the program in a line of shell, comments and assignments left out."""
+    """The arguments of each call of the program in a line of shell, comments and assignments left out.
+
+    By a path in a folder bin it is called by other commands, too: `runuser -u ada -- /opt/bin/gpuagent doctor`.
+    """
     lexer = shlex.shlex(line, posix=True, punctuation_chars=";|&")
     lexer.whitespace_split = True
     try:
@@ -65,8 +68,10 @@ def calls(line: str, program: str) -> Iterator[list[str]]:
     command: list[str] = []
     for token in [*tokens, ";"]:
         if set(token) <= set(";|&"):
-            if command and command[0].rpartition("/")[2] == program:
-                yield command[1:]
+            for place, word in enumerate(command):
+                if word.rpartition("/")[2] == program and (place == 0 or "/bin/" in word):
+                    yield command[place + 1 :]
+                    break
             command = []
         elif command or not ASSIGNMENT.fullmatch(token):
             command.append(token)

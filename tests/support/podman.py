@@ -3,10 +3,12 @@
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 CONFIGURATION = Path(__file__).with_name("containers.conf")
+ENVIRONMENT = {**os.environ, "CONTAINERS_CONF": str(CONFIGURATION)}
 WORDS_MAX = 3_000
 
 
@@ -15,10 +17,28 @@ def podman(*arguments: str | Path, timeout: float = 60, stdin: int | None = None
     return _ended(arguments, timeout, stdin).stdout.strip()
 
 
-def log_of(container: str) -> str:
-    """What a container has written: standard output, and then standard error."""
-    process = _ended(("logs", container))
-    return process.stdout + process.stderr
+def line_of(container: str, beginning: str, deadline_s: float) -> str:
+    """The first line of its standard output that begins so, as soon as it comes.
+
+    Raises AssertionError with all that it has written, where it ends or the deadline comes before.
+    """
+    with subprocess.Popen(
+        ["podman", "logs", "--follow", container],
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as log:
+        assert log.stdout is not None
+        timer = threading.Timer(deadline_s, log.kill)
+        timer.start()
+        line = next((line for line in log.stdout if line.startswith(beginning)), "")
+        timer.cancel()
+        log.kill()
+    if not line:
+        process = _ended(("logs", container))
+        raise AssertionError(f"{container} did not say {beginning}: {process.stdout}{process.stderr}")
+    return line
 
 
 def _ended(
@@ -28,7 +48,7 @@ def _ended(
     assert not missing, f"{' and '.join(missing)} is not here: apt-get install podman runc"
     process = subprocess.run(
         ["podman", *map(str, arguments)],
-        env={**os.environ, "CONTAINERS_CONF": str(CONFIGURATION)},
+        env=ENVIRONMENT,
         stdin=subprocess.DEVNULL if stdin is None else stdin,
         capture_output=True,
         text=True,

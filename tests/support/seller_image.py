@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from tests.support.podman import podman
@@ -23,6 +24,7 @@ OF_PIP = (Path("/etc/pip.conf"), Path("/etc/ssl/certs/ca-certificates.crt"))
 """How pip reaches its index on this machine. Mounted while the image is built, and no part of it."""
 
 
+@cache
 def built() -> str:
     """The image's name, built of this tree. One process builds at a time; the others find its layers."""
     with exclusive():
