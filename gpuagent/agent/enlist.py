@@ -13,7 +13,7 @@ from gpuagent.core.listings import OURS, SPOKEN, VENDOR_ID, Declaration, origin
 from gpuagent.core.model import Quote, Reserved, Token, Vendor
 from gpuagent.core.money import show_usd
 from gpuagent.core.networks import NOWHERE
-from gpuagent.core.ports import VendorApi
+from gpuagent.core.ports import Discovery, VendorApi
 from gpuagent.core.terms import is_payee, problem
 from gpuagent.core.text import clean
 from gpuagent.core.workload import is_own_variable
@@ -42,7 +42,8 @@ class Wishes:
 class Proposal:
     """A vendor that could be recorded. quote: for an hour of its first GPU. differences: what forbids to record it.
 
-    declared: its price for that hour by its own document, None where it has none. accepts: what it can.
+    declared: its price for that hour by its own document, None where it has none. accepts: what it can. is_new: whether
+    it is not on record yet.
     """
 
     vendor: Vendor
@@ -51,6 +52,28 @@ class Proposal:
     declared: int | None = None
     accepts: tuple[str, ...] = ()
     differences: tuple[str, ...] = ()
+    is_new: bool = True
+
+
+def propose(
+    url: str,
+    wishes: Wishes,
+    token: Token,
+    discovery: Discovery,
+    vendor_api: VendorApi,
+    records: Sequence[Vendor],
+    order: str,
+) -> Proposal:
+    """The vendor at a URL, without a difference that forbids to record it. Raises BadInput, Refused, VendorError.
+
+    records: the vendors that are known. order: an id for the unpaid order, 24 hex digits.
+    """
+    declarations = discovery.declarations(url)
+    vendor = declared_vendor(url, declarations, wishes, token)
+    check_new(vendor, records)  # before its token is sent
+    proposal = examined(vendor, declarations, wishes, token, vendor_api, order)
+    check_recordable(proposal)
+    return replace(proposal, is_new=check_new(proposal.vendor, records))
 
 
 def declared_vendor(url: str, declarations: Sequence[Declaration], wishes: Wishes, token: Token) -> Vendor:
