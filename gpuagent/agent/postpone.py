@@ -1,7 +1,7 @@
 """Steps that need the agent's own file store, while it does not work: they are put off, and no vendor is to blame."""
 
 from gpuagent.core.events import StepPostponed
-from gpuagent.core.model import Reserved, Settled
+from gpuagent.core.model import Authorized, Ordered, Reserved, Settled
 from gpuagent.core.text import clean
 from gpuagent.core.work import Collecting, Owed
 from gpuagent.errors import FileStoreError
@@ -9,9 +9,11 @@ from gpuagent.errors import FileStoreError
 PROBLEM_MAX = 300
 
 
-def postponed(job: Reserved | Settled, error: FileStoreError) -> StepPostponed | None:
+def postponed(job: Reserved | Ordered, error: FileStoreError) -> StepPostponed | None:
     """The step put off. None where that is recorded, and no time of the vendor's runs that is to begin anew."""
     match job:
-        case Settled(work=Owed(silent_since=float()) | Owed(asked_at=float()) | Collecting(hindered_since=float())):
+        case Settled(work=Owed(silent_since=float()) | Owed(asked_at=float())):
+            return StepPostponed(job.job_id, clean(str(error), PROBLEM_MAX))
+        case Authorized(work=Collecting(hindered_since=float())) | Settled(work=Collecting(hindered_since=float())):
             return StepPostponed(job.job_id, clean(str(error), PROBLEM_MAX))
     return None if job.postponed else StepPostponed(job.job_id, clean(str(error), PROBLEM_MAX))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
-from gpuagent.core.work import Checkpoint, JobFile, Work
+from gpuagent.core.work import Checkpoint, Completed, Failed, JobFile, Work
 
 
 class RunStatus(StrEnum):
@@ -317,6 +317,8 @@ class Authorized:
     header is the only PAYMENT-SIGNATURE that is ever sent; last_reply is what the vendor last said to it, and
     vendor_job_id the job it named, which counts once the payment is final. cancellation: once it was not wanted
     any more, the transaction that was to cancel it, or why there is none.
+    work: of a vendor that takes its pay after the work, once it has taken the order; files, checkpoint,
+    postponed: as in Settled.
     """
 
     job_id: str
@@ -328,6 +330,10 @@ class Authorized:
     vendor_job_id: str = ""
     cancellation: str = ""
     access: JobAccess = field(default=NO_ACCESS, repr=False)
+    work: Work | None = None
+    files: tuple[JobFile, ...] = ()
+    checkpoint: Checkpoint | None = None
+    postponed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,7 +359,10 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Voided:
-    """Can never settle; the hold is released. Without an authorization nothing was ever signed."""
+    """Can never settle; the hold is released. Without an authorization nothing was ever signed.
+
+    work: the end of what a vendor did that was to be paid after it, and never was.
+    """
 
     job_id: str
     quote: Quote
@@ -362,8 +371,13 @@ class Voided:
     authorization: Authorization | None = None
     header: str = field(default="", repr=False)
     cause: Cause = Cause.VENDOR
+    work: Completed | Failed | None = None
+    files: tuple[JobFile, ...] = ()
+    checkpoint: Checkpoint | None = None
 
 
+Ordered = Authorized | Settled
+"""A job that a vendor may have: it is paid, or will be once the work is done."""
 Job = Reserved | Authorized | Settled | Voided
 HEADER_LOST = "lost"
 """In place of the header of a payment that is known from the chain alone. It is never sent."""

@@ -34,7 +34,7 @@ from gpuagent.core.events import (
     VendorChosen,
     VendorReadmitted,
 )
-from gpuagent.core.model import Job, Observation, ObservationType, Reserved, Run, Settled, Voided
+from gpuagent.core.model import Authorized, Job, Observation, ObservationType, Ordered, Reserved, Run, Voided
 from gpuagent.core.money import show_usd
 from gpuagent.core.transitions import apply, find_job, is_noted
 from gpuagent.core.units import show_size
@@ -121,10 +121,15 @@ def _of_job(job: Job, event: Event) -> tuple[Observation, ...]:
             return (_payment(text, job_id, "settled", transaction=settlement.transaction),)
         case PaymentVoided(job_id, reason):
             text = f"{vendor} never took its payment ({reason}); {amount} released"
+            if isinstance(job, Authorized) and isinstance(job.work, Completed):
+                text += ", though it completed the job"
             return (_payment(text, job_id, "voided"),)
         case JobClaimed(job_id, vendor_job_id):
             data = {"kind": "claimed", "vendorJobId": vendor_job_id}
-            return (Observation(ObservationType.METRIC, f"{vendor} named its job {vendor_job_id}", job_id, data),)
+            text = f"{vendor} named its job {vendor_job_id}"
+            if isinstance(job, Authorized):
+                text += f"; {amount} stay held, and it takes them once the work is done"
+            return (Observation(ObservationType.METRIC, text, job_id, data),)
         case InputsDelivered(job_id):
             return (_news(f"{vendor} has all the files that the job reads", job_id, "delivered"),)
         case JobProgressed(job_id, progress, new_logs, reply):
@@ -155,7 +160,7 @@ def _of_job(job: Job, event: Event) -> tuple[Observation, ...]:
             text = f"a checkpoint of {vendor} is not kept: {problem}"
             data = {"kind": "checkpoint lost", "vendorId": vendor, "sha256": sha256}
             return (Observation(ObservationType.ERROR, text, job_id, data),)
-        case CollectingHindered() | StepPostponed() if isinstance(job, Reserved | Settled) and job.postponed:
+        case CollectingHindered() | StepPostponed() if not isinstance(job, Voided) and job.postponed:
             return ()  # as long as the file store does not work: a vendor that errs now and then adds nothing
         case StepPostponed(job_id, problem):
             text = f"the files of {vendor} wait for the agent's own file store, and no vendor is to blame: {problem}"
@@ -196,7 +201,7 @@ def _payment(text: str, job_id: str, kind: str, **data: str) -> Observation:
 
 
 def _logs(job: Job, lines: tuple[str, ...]) -> list[Observation]:
-    first = job.work.logs_seen if isinstance(job, Settled) and isinstance(job.work, Underway) else 0
+    first = job.work.logs_seen if isinstance(job, Ordered) and isinstance(job.work, Underway) else 0
     return [
         Observation(ObservationType.LOG, line, job.job_id, position=position)
         for position, line in enumerate(lines, first)
@@ -205,7 +210,7 @@ def _logs(job: Job, lines: tuple[str, ...]) -> list[Observation]:
 
 def _metrics(job: Job, metrics: tuple[Mapping[str, object], ...]) -> list[Observation]:
     """Metrics as they come, up to METRICS_MAX of a job. Their positions lie beyond those of all log lines."""
-    first = job.work.metrics_seen if isinstance(job, Settled) and isinstance(job.work, Underway) else 0
+    first = job.work.metrics_seen if isinstance(job, Ordered) and isinstance(job.work, Underway) else 0
     return [
         Observation(
             ObservationType.METRIC,
