@@ -93,13 +93,10 @@ def _job_text(job: Job, running: bool, moment: _Moment, heard: Mapping[str, floa
     match job:
         case Reserved():
             return _reserved_text(job, moment)
-        case Authorized(work=None):
-            return _authorized_text(job, moment)
+        case Authorized():
+            return _authorized_text(job, running, moment, heard)
         case Settled(work=Owed() | Collecting(hindered_since=None) as work, postponed=problem) if problem and running:
             return f"{_work_text(work, running, moment, heard.get(job.job_id))}; {POSTPONED} ({problem})"
-        case Authorized(work=work, postponed=problem) if work is not None:
-            text = f"{_work_text(work, running, moment, heard.get(job.job_id), paid=False)}; {_hold_text(job, moment)}"
-            return f"{text}; {POSTPONED} ({problem})" if problem and running else text
         case Settled(work=work):
             return _work_text(work, running, moment, heard.get(job.job_id))
         case Voided(reason=reason, authorization=None):
@@ -124,7 +121,10 @@ def _reserved_text(job: Reserved, moment: _Moment) -> str:
     return f"reserved{approval}, the quote ended at {ends_at}; the next tick releases it"
 
 
-def _authorized_text(job: Authorized, moment: _Moment) -> str:
+def _authorized_text(job: Authorized, running: bool, moment: _Moment, heard: Mapping[str, float]) -> str:
+    if job.work is not None:
+        text = f"{_work_text(job.work, running, moment, heard.get(job.job_id), paid=False)}; {_hold_text(job, moment)}"
+        return f"{text}; {POSTPONED} ({job.postponed})" if job.postponed and running else text
     expires_at = job.authorization.valid_before
     prefix = "authorized, no longer needed" if job.cancellation else "authorized"
     ending = "expires" if moment.now < expires_at else "expired"
