@@ -276,6 +276,10 @@ class Database:
             " JOIN jobs USING (vendor_id, key) WHERE state = 'settled' ORDER BY purchases.rowid"
         )
 
+    def vendor_ids(self) -> list[str]:
+        """As whom something was sold."""
+        return [row["vendor_id"] for row in self._all("SELECT DISTINCT vendor_id FROM purchases ORDER BY 1")]
+
     def open_jobs(self, gpu_type: str) -> int:
         """The jobs of a kind of GPU that run, wait, or may be paid."""
         return int(self._all(f"SELECT ({_OPEN_OF_GPU}) AS count", gpu_type, gpu_type)[0]["count"])

@@ -1,5 +1,6 @@
 """The parts of a seller, made from its configuration."""
 
+import fcntl
 import os
 import secrets
 import time
@@ -41,8 +42,10 @@ def open_shop(config: Config, environment: Mapping[str, str]) -> Iterator[Shop]:
     market = open_market(config, key)
     with ExitStack() as stack:
         folder = make_folder(config.folder)
+        stack.enter_context(_sole(folder))
         database = Database(folder / "seller.sqlite3")
         stack.callback(database.close)
+        _check_name(database, config.id)
         till = Till(market)
         stack.callback(till.close)
         runner = open_runner(config, folder / "jobs")
@@ -143,15 +146,32 @@ def _example_image(config: Config) -> str:
 
 def _salt(path: Path) -> str:
     """A secret of this seller, by which its job ids follow from keys that others may know."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text()
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_hex(32))
-        file.flush()
-        os.fsync(file.fileno())
+    if not path.exists():
+        part = path.with_suffix(".part")
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(secrets.token_hex(32))
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)  # there whole or not at all: an empty one would be no secret
     return path.read_text()
+
+
+@contextmanager
+def _sole(folder: Path) -> Iterator[None]:
+    """Keeps a second seller from the folder: it would sell the same places twice. Raises BadSetting."""
+    with (folder / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadSetting(f"folder: a seller runs in {folder} already: end it, or name another folder") from None
+        yield
+
+
+def _check_name(database: Database, vendor_id: str) -> None:
+    """Raises BadSetting where the folder is another seller's: its buyers would not find their jobs any more."""
+    for other in database.vendor_ids():
+        if other != vendor_id:
+            raise BadSetting(f"vendor_id: jobs were sold from this folder as {other}: write vendor_id: {other}")
 
 
 def gas(market: Market) -> int | None:
