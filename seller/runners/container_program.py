@@ -226,9 +226,16 @@ class ContainerProgram:
 
         while not self._ended.is_set():
             try:
-                self._code = int(self._engine.client().wait(self._id, timeout=None)["StatusCode"])
-                self._ended.set()
+                with self._engine.client() as api:
+                    api.wait(self._id, timeout=None)
+                    # What wait() says is 0 for a container that another is removing: the exit code is the state's.
+                    state = api.inspect_container(self._id)["State"]
+                if state["Status"] != "removing":
+                    self._code = int(state["ExitCode"])
+                if not state["Running"]:
+                    self._ended.set()
             except NotFound:
+                self._code = None
                 self._ended.set()
             except failures():
                 time.sleep(RETRY_S)  # the engine is being restarted; containers live on
