@@ -26,7 +26,7 @@ def test_what_was_sold_stays_with_its_terms(tmp_path: Path, place: int) -> None:
     changed = [*TERMS]
     changed[place] = "another"
     with (
-        pytest.raises(BadSetting, match="and not another: write .*, or choose another folder"),
+        pytest.raises(BadSetting, match=r"and not another: write .*, or choose another folder"),
         owned(tmp_path, *changed),
     ):
         pass
