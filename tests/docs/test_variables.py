@@ -23,6 +23,7 @@ NOT_VARIABLES = {
     "JUPYTER_OPTIONS": "what stands behind --",
     "DOMAIN_SEPARATOR": "what a token answers",
     "GRACE_S": "a constant",
+    "SC_PAGE_SIZE": "what a system is asked for",
     "CHAIN_NAMES": "a constant",
     "OPENBLAS_NUM_THREADS": "what a seller gives to jobs",
     "HF_TOKEN": "an example of a job's secret",
