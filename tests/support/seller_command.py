@@ -26,7 +26,7 @@ KEY = "0x" + "5e" * 32
 """The seller's own, which pays gas and signs quotes."""
 
 
-def write_config(folder: Path, practice: PracticeMarket, **fields: Any) -> Path:
+def write_config(folder: Path, practice: PracticeMarket, /, **fields: Any) -> Path:
     """seller.yaml on the practice chain, with a port of its own."""
     market = practice.market
     token = {"address": market.asset, "name": market.asset_name, "version": market.asset_version}
