@@ -12,6 +12,9 @@ from pathlib import Path
 from seller.errors import BadSetting
 from seller.folders import kept_text
 
+NAMES = {"vendorId": "vendor_id", "network": "network", "asset": "token.address"}
+"""Of the settings, by the field."""
+
 
 @contextmanager
 def owned(folder: Path, vendor_id: str, network: str, asset: str) -> Iterator[None]:
@@ -31,5 +34,5 @@ def _check_identity(path: Path, identity: dict[str, str]) -> None:
         if sold_as.get(field) != value:
             raise BadSetting(
                 f"folder: the seller in {path.parent} sells with {field} {sold_as.get(field)}, and not {value}: "
-                "what it sold is decided by that, so choose another folder"
+                f"write {NAMES[field]}: {sold_as.get(field)}, or choose another folder"
             )

@@ -9,6 +9,9 @@ import typer
 from gpuagent.cli.common import EXIT_OTHER, AsJson, console, errors_explained, open_database, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gpuagent.core.listings import Declaration
     from gpuagent.doctor.probe import ConformanceResult
 
 vendors = typer.Typer(no_args_is_help=True, help="The vendors that the agent may buy from.")
@@ -50,11 +53,16 @@ def vendor_list(as_json: AsJson = False) -> None:
 @vendors.command("check")
 def vendor_check(
     url: Annotated[str, typer.Argument(help="The vendor's endpoint.")],
-    vendor_id: Annotated[str, typer.Option(help="The x-vendor-id to send.")] = "gpu_vendor_1",
-    gpu: Annotated[str, typer.Option(help="A GPU type it offers.")] = "A100",
+    vendor_id: Annotated[
+        str | None, typer.Option(help="The x-vendor-id to send; default: what it says itself, or gpu_vendor_1.")
+    ] = None,
+    gpu: Annotated[str | None, typer.Option(help="A GPU type it offers; default: its first, or A100.")] = None,
     secret_env: Annotated[
-        str, typer.Option(help="The variable that holds its bearer token; empty for a vendor that asks for none.")
-    ] = "GPU_VENDOR_SECRET",
+        str | None,
+        typer.Option(
+            help="The variable that holds its bearer token; default: GPU_VENDOR_SECRET, where it asks for one."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Try a vendor's endpoint for conformance to the vendor API. Pays nothing."""
@@ -70,13 +78,31 @@ def vendor_check(
             raise typer.Exit(EXIT_OTHER)
 
 
-def conformance(url: str, vendor_id: str, gpu: str, secret_env: str) -> "list[ConformanceResult]":
-    """The results of every check of a vendor's endpoint. secret_env: "" for one that asks for no token."""
+def conformance(url: str, vendor_id: str | None, gpu: str | None, secret_env: str | None) -> "list[ConformanceResult]":
+    """The results of every check of a vendor's endpoint. None: what the vendor says of itself counts, or the usual."""
     from gpuagent import wiring
     from gpuagent.doctor.conformance import check, unrecorded_vendor
     from gpuagent.settings import Environment
 
     environ = Environment(os.environ)
+    declaration = _declaration(url, vendor_id, environ)
+    asks = declaration is None or declaration.bearer
+    secret_env = ("GPU_VENDOR_SECRET" if asks else "") if secret_env is None else secret_env
+    vendor_id = vendor_id or (declaration.vendor_id if declaration else "gpu_vendor_1")
+    gpu = gpu or next(iter(declaration.gpu_prices if declaration else ()), "A100")
     with wiring.open_vendor_api(environ) as (vendor_api, http):
         vendor = unrecorded_vendor(url, vendor_id, secret_env)
         return check(vendor, gpu, vendor_api, http, environ.get(secret_env, "") if secret_env else "")
+
+
+def _declaration(url: str, vendor_id: str | None, environ: "Mapping[str, str]") -> "Declaration | None":
+    """What the vendor says of itself, the first of several; None where it says nothing that can be read."""
+    from gpuagent import wiring
+    from gpuagent.errors import BadInput, VendorError
+
+    with wiring.open_discovery(environ) as discovery:
+        try:
+            declarations = discovery.declarations(url)
+        except (BadInput, VendorError):
+            return None
+    return next((part for part in declarations if vendor_id in (None, part.vendor_id)), None)

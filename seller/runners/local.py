@@ -7,7 +7,6 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +14,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,8 @@ from seller.folders import write_whole
 from seller.runners.base import Checkpoint, FileEntry, JobOrder, JobState, Limits, RunnerError, UnknownJob
 from seller.runners.job_folder import JobFolder
 from seller.runners.kept import KeptCheckpoints
-from seller.runners.processes import descendants
+from seller.runners.layout import delete_folder, document_of, lay_out_files
+from seller.runners.processes import descendants, freeze
 from seller.runners.reading import file_entry, open_inside, read_lines, read_metric
 
 FILE_READ = 256 * 1024
@@ -178,7 +177,7 @@ class LocalRunner(ABC):
         if not self._has_let_go(folder):
             raise RunnerError(f"job {job_id} does not end")
         self._clear(folder)
-        _delete(folder)
+        delete_folder(folder)
         self._outputs.pop(job_id, None)
 
     def kill(self, job_id: str) -> None:
@@ -191,7 +190,7 @@ class LocalRunner(ABC):
             supervisor = int(folder.pid.read_text())
             if not folder.is_held():
                 return  # it has ended, and its number may be another's by now
-            _freeze(supervisor)  # so that it starts nothing more
+            freeze(supervisor)  # so that it starts nothing more
             programs = descendants(supervisor)
             os.kill(supervisor, signal.SIGKILL)
             for program in programs:
@@ -226,46 +225,12 @@ class LocalRunner(ABC):
 
     def _lay_out(self, folder: JobFolder, order: JobOrder) -> None:
         """The job's folder with its inputs; order.json comes last, so that a folder without one is laid out anew."""
-        shutil.rmtree(folder.path, ignore_errors=True)
-        for path in (folder.path, folder.work, folder.checkpoints):
-            path.mkdir(mode=0o700, parents=True)
-        folder.log.touch(0o600)
+        lay_out_files(folder, order)
         try:
-            for files, target in ((order.inputs, folder.work), (order.resume, folder.resume)):
-                for name, source in files.items():
-                    (target / name).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(source, target / name)
             self._hand_over(folder)
         except OSError as error:
-            raise RunnerError(f"the inputs of job {order.job_id} cannot be laid out: {error}") from error
-        document = {
-            "command": order.command if isinstance(order.command, str) else list(order.command),
-            "setup": order.setup,
-            "env": dict(order.env),
-            "outputs": list(order.outputs),
-            "checkpoint": order.checkpoint,
-            "durationS": order.duration_s,
-            "image": order.image,
-            "gpus": list(order.gpus),
-            "limits": asdict(order.limits or self._limits),
-            **self._isolation(order),
-        }
-        write_whole(folder.order, json.dumps(document))
-
-
-def _freeze(process: int) -> None:
-    """Stops a process; it has stopped when this returns. Raises ProcessLookupError, FileNotFoundError if it is gone."""
-    os.kill(process, signal.SIGSTOP)
-    while Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "TtZX":
-        time.sleep(POLL_S / 10)
-
-
-def _delete(folder: JobFolder) -> None:
-    """Deletes a job's folder, however deep its job has made it, and whatever it has closed."""
-    for argv in (["chmod", "-R", "u+rwX", os.fspath(folder)], ["rm", "-rf", "--", os.fspath(folder)]):
-        done = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, check=False)
-    if folder.path.exists():
-        raise RunnerError(f"{folder.path} cannot be deleted: {done.stderr.decode(errors='replace')[:500]}")
+            raise RunnerError(f"the inputs of job {order.job_id} cannot be handed over: {error}") from error
+        write_whole(folder.order, json.dumps(document_of(order, self._limits) | self._isolation(order)))
 
 
 class _Zombies:

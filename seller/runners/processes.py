@@ -1,10 +1,13 @@
 """The processes of this machine, as /proc shows them. Where there is no /proc, there are none."""
 
 import os
+import signal
+import time
 from contextlib import suppress
 from pathlib import Path
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
+POLL_S = 0.002
 
 
 def descendants(process: int) -> list[int]:
@@ -28,3 +31,10 @@ def resident_bytes(processes: list[int]) -> int:
         with suppress(OSError, IndexError):
             total += int(Path(f"/proc/{process}/statm").read_text().split()[1]) * PAGE
     return total
+
+
+def freeze(process: int) -> None:
+    """Stops a process; it has stopped when this returns. Raises ProcessLookupError, FileNotFoundError if it is gone."""
+    os.kill(process, signal.SIGSTOP)
+    while Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "TtZX":
+        time.sleep(POLL_S)

@@ -132,7 +132,7 @@ class Supervision:
 
 def open_isolation(folder: JobFolder, order: Mapping[str, Any], limits: Limits) -> Isolation:
     if "engine" in order:
-        from seller.runners.container_program import ContainerIsolation  # the engine's library takes its time
+        from seller.runners.container_isolation import ContainerIsolation  # the engine's library takes its time
 
         return ContainerIsolation(folder, order, limits)
     return ProcessIsolation(folder, order, limits)

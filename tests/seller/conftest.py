@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
+from eth_account import Account
 
+from mock_vendor.chain import rpc
 from mock_vendor.market import PracticeMarket, open_market
 from mock_vendor.settings import read_settings
-from tests.support.seller_command import SellerProcess, seller_running, write_config
+from tests.support.seller_command import KEY, SellerProcess, seller_running, write_config
 
 OFFERS = [
     {"gpu": "A100", "count": 50, "price_per_hour": 1.40, "gpu_memory": "80GB"},
@@ -16,8 +18,9 @@ OFFERS = [
 
 @pytest.fixture(scope="session")
 def practice() -> Iterator[PracticeMarket]:
-    """A chain of the seller's tests alone, a payer with a million, and payees."""
+    """A chain of the seller's tests alone, a payer with a million, payees, and gas for the seller."""
     with open_market(read_settings({"MOCK_VENDORS": "3", "MOCK_PAYER_USDC": "1000000"})) as practice:
+        rpc(practice.market.rpc_url, "anvil_setBalance", Account.from_key(KEY).address, hex(10**18))
         yield practice
 
 

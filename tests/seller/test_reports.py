@@ -182,3 +182,4 @@ def test_a_line_of_the_log_is_json_whatever_is_in_it() -> None:
     assert first["at"].endswith("Z")
     assert (second["event"], second["level"]) == ("a step failed", "error")
     assert "line two" in second["error"]
+    assert "Traceback" in second["error"]

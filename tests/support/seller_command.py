@@ -16,18 +16,17 @@ import httpx
 import yaml
 from eth_account import Account
 
-from mock_vendor.chain import mint, rpc
+from mock_vendor.chain import mint
 from mock_vendor.market import PracticeMarket
 from tests.support.mock_buyer import Buyer
 
 ROOT = Path(__file__).parents[2]
 READY_S, STOP_S = 40, 45
-GAS_WEI = hex(10**18)
 KEY = "0x" + "5e" * 32
 """The seller's own, which pays gas and signs quotes."""
 
 
-def write_config(folder: Path, practice: PracticeMarket, **fields: Any) -> Path:
+def write_config(folder: Path, practice: PracticeMarket, /, **fields: Any) -> Path:
     """seller.yaml on the practice chain, with a port of its own."""
     market = practice.market
     token = {"address": market.asset, "name": market.asset_name, "version": market.asset_version}
@@ -97,7 +96,6 @@ def seller_running(
     config: Path, practice: PracticeMarket, key: str = KEY, **environment: str
 ) -> Iterator[SellerProcess]:
     """A seller of this configuration, which is ended at the end if it has not ended by itself."""
-    rpc(practice.market.rpc_url, "anvil_setBalance", Account.from_key(KEY).address, GAS_WEI)
     log = config.with_suffix(".log")
     with log.open("a") as errors:
         child = subprocess.Popen(

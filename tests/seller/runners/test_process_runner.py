@@ -11,6 +11,7 @@ import pytest
 
 from seller.runners import Checkpoint, FileEntry, JobOrder, JobState, RunnerError
 from seller.runners import sandbox as sandbox_module
+from seller.runners.job_folder import JobFolder
 from seller.runners.local import NODE_LOST
 from seller.runners.process import ProcessRunner
 from seller.runners.sandbox import sandboxed, sealed
@@ -184,7 +185,8 @@ def test_started_again_it_runs_once(runner: ProcessRunner, tmp_path: Path) -> No
     ProcessRunner(tmp_path / "jobs", sandbox=runner._sandbox).start(job)
     ended(runner)
     ProcessRunner(tmp_path / "jobs", sandbox=runner._sandbox).start(job)
-    eventually(lambda: not supervisors(tmp_path), DEADLINE_S)
+    (folder,) = (tmp_path / "jobs").iterdir()
+    eventually(lambda: not JobFolder(folder).is_held(), DEADLINE_S)
     assert runner.logs("job-1", 0)[0] == ["run"]
 
 
