@@ -25,11 +25,10 @@ MUTANTS = (
     Mutant(
         "send before store",
         "gpuagent/agent/pay.py",
-        "    return PaymentAuthorized(job_id, authorization, ports.wallet.sign(authorization, terms, identifier))",
-        "    header = ports.wallet.sign(authorization, terms, identifier)\n"
+        "    return PaymentAuthorized(job_id, authorization, header, others)",
         "    early = Authorized(job_id, job.quote, job.reserved_at, authorization, header)\n"
         "    ports.vendor_api.submit(vendor, early)\n"
-        "    return PaymentAuthorized(job_id, authorization, header)",
+        "    return PaymentAuthorized(job_id, authorization, header, others)",
         "tests/agent/test_crash.py -k before_it_is_stored",
     ),
     Mutant(
@@ -585,23 +584,23 @@ MUTANTS = (
     ),
     Mutant(
         "an offer of any size is read",
-        "gpuagent/wire/x402.py",
+        "gpuagent/wire/offers.py",
         "    if len(header) > HEADER_MAX:\n        raise OfferInvalid",
         "    if False:\n        raise OfferInvalid",
         "tests/wire/test_x402.py -k greatest_size",
     ),
     Mutant(
         "all entries of an offer are read",
-        "gpuagent/wire/x402.py",
+        "gpuagent/wire/offers.py",
         "accepts[:ACCEPTS_MAX]",
         "accepts",
         "tests/wire/test_x402.py -k many_entries",
     ),
     Mutant(
         "an offer's types are guessed",
-        "gpuagent/wire/x402.py",
-        "model_validate(entry, strict=True)",
-        "model_validate(entry)",
+        "gpuagent/wire/offers.py",
+        "PaymentRequirements.model_validate(entry, strict=True)",
+        "PaymentRequirements.model_validate(entry)",
         "tests/wire/test_x402.py -k other_types",
     ),
     Mutant(
