@@ -36,6 +36,17 @@ def running_stubs(chain: Mapping[str, Any]) -> Iterator[StubMarket]:
         yield stubs
 
 
+def chain_of(environment: Mapping[str, str]) -> dict[str, str]:
+    """The chain that a stack's variables name, as in a ready line."""
+    return {
+        "rpcUrl": environment["CHAIN_RPC_URL"],
+        "network": environment["X402_NETWORK"],
+        "asset": environment["X402_ASSET"],
+        "assetName": environment["X402_ASSET_NAME"],
+        "assetVersion": environment["X402_ASSET_VERSION"],
+    }
+
+
 class RawBuyer:
     """Buys from a stub by its public description alone, as a script would."""
 
