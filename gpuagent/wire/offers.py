@@ -24,7 +24,10 @@ from gpuagent.wire.x402 import HEADER_MAX, PAYMENT_IDENTIFIER
 ACCEPTS_MAX = 32
 BODY_MAX = 64 * 1024
 ECHO_MAX = 4 * 1024
-"""Bytes of `resource` and of all `extensions` together that are repeated. What does not fit is left out."""
+"""Bytes of `resource` and of all extensions together that are repeated. What does not fit is left out."""
+INERT = ("bazaar",)
+"""Extensions that are repeated: they describe the seller to those that list sellers. One that is not known may ask for
+more than that to be signed, such as an allowance, and is left out."""
 
 
 def read_challenge(headers: Mapping[str, str], body: bytes, version: int = 2) -> Challenge:
@@ -102,7 +105,7 @@ def _terms_v1(entry: object) -> Terms | None:
         return None
     return Terms(
         scheme=offer.scheme,
-        network=V1_NETWORKS.get(offer.network, offer.network),
+        network=V1_NETWORKS.get(offer.network, f"{offer.network} (of version 1)"),
         asset=offer.asset,
         amount=offer.max_amount_required,
         pay_to=offer.pay_to,
@@ -121,14 +124,14 @@ def _wants_identifier(extensions: object) -> bool:
 
 
 def _echo(data: Mapping[str, Any]) -> Echo:
-    """The resource, and those extensions that fit beside it, in their order."""
+    """The resource, and the inert extensions, as far as they fit."""
     left, resource, extensions = ECHO_MAX, data.get("resource"), data.get("extensions")
     if not isinstance(resource, dict) or not _is_resource(resource) or (size := _size(resource)) > left:
         resource, size = {}, 0
     left -= size
     kept: dict[str, Any] = {}
     for name, value in extensions.items() if isinstance(extensions, dict) else ():
-        if name != PAYMENT_IDENTIFIER and (size := _size({name: value})) <= left:
+        if name in INERT and (size := _size({name: value})) <= left:
             kept[name], left = _plain(value), left - size
     return Echo(2, resource=_plain(resource), extensions=kept)
 

@@ -165,7 +165,7 @@ def url_of(vendor: Vendor, path: str) -> str:
 
 def own_url(vendor: Vendor, text: str) -> str:
     """The absolute form of a URL, or of a path, that a vendor names; "" unless it is on the vendor's own origin."""
-    if not text.isascii() or not text.isprintable() or set(text) & set(" \\@#") or len(text) > URL_MAX:
+    if not text or not text.isascii() or not text.isprintable() or set(text) & set(" \\@#") or len(text) > URL_MAX:
         return ""
     try:
         url = urljoin(vendor.endpoint.rstrip("/") + "/", text)
