@@ -51,12 +51,12 @@ class CommandVendor(NoFiles, VendorCalls):
         if problem := unspeakable(order):
             raise VendorError(f"{vendor.vendor_id} speaks {vendor.protocol}: it {problem}")
 
-    def _asked(self, vendor: Vendor, path: str, body: Mapping[str, Any], refusals: tuple[int, ...] = ()) -> Reply:
+    def _unpaid(self, vendor: Vendor, path: str, body: Mapping[str, Any], refusals: tuple[int, ...] = ()) -> Reply:
         """The answer to an unpaid order: a 402, or one of these refusals. Raises VendorError."""
         return self._call(self._quotes, vendor, "POST", path, body=body, expect=(PAYMENT_REQUIRED, *refusals))
 
     def _challenge_of(self, vendor: Vendor, quote: Quote, path: str, body: Mapping[str, Any]) -> Challenge:
-        challenge = offer_in(vendor, self._asked(vendor, path, body))
+        challenge = offer_in(vendor, self._unpaid(vendor, path, body))
         scrubber = self.scrubber(vendor)
         return replace(challenge, accepts=tuple(scrubbed_terms(terms, quote, scrubber) for terms in challenge.accepts))
 
@@ -91,19 +91,18 @@ def job_path(template: str, job_id: str) -> str:
 
 def check_same_job(vendor: Vendor, answer: Mapping[str, Any], job_id: str) -> None:
     """Raises VendorError for an answer about another job than was asked for."""
-    named = answer.get("job_id")
-    if named is not None and named != job_id:
+    if answer.get("job_id") not in (None, job_id):
         raise VendorError(f"{vendor.vendor_id} answers with another job than it was asked for")
 
 
 def state_of(
-    vendor: Vendor, answer: Mapping[str, Any], name: str, words: Mapping[str, JobStatus]
+    vendor: Vendor, answer: Mapping[str, Any], name: str, statuses: Mapping[str, JobStatus]
 ) -> tuple[JobStatus, str]:
     """Our status for the vendor's word, and its word where ours says less. A new word counts as alive."""
     word = answer.get(name)
     if not isinstance(word, str) or not word:
         raise VendorBusy(f"{vendor.vendor_id} sent a status that names no state of the job")
-    status = words.get(word.lower(), JobStatus.RUNNING)
+    status = statuses.get(word.lower(), JobStatus.RUNNING)
     return status, "" if word.lower() == status.value else clean(word, WORD_MAX)
 
 

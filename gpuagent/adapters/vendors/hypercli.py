@@ -72,10 +72,10 @@ class HyperCliVendor(CommandVendor):
         amount = max(int((hourly * max_hours * UNIT).to_integral_value(ROUND_CEILING)), AMOUNT_MIN)
         draft = Quote(vendor.vendor_id, "", amount, "", "", "", 0, 0, gpu_type, max_hours, order)
         template = f"{NESTED} {region}"
-        reply = self._asked(vendor, ORDER, _body(draft, template), (UNPROCESSABLE,))
+        reply = self._unpaid(vendor, ORDER, _body(draft, template), (UNPROCESSABLE,))
         if reply.status == UNPROCESSABLE:
             template = f"{FLAT} {region}"
-            reply = self._asked(vendor, ORDER, _body(draft, template))
+            reply = self._unpaid(vendor, ORDER, _body(draft, template))
         quote = probed_quote(
             *(vendor, offer_in(vendor, reply), gpu_type, max_hours, order, self._now()),
             accepts=(WORKLOAD, CANCEL),

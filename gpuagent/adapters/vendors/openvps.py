@@ -52,7 +52,7 @@ class OpenVpsVendor(CommandVendor):
     @scrubbed
     def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal, order: str = "") -> Quote:  # noqa: ARG002
         self._check_order(vendor, order)
-        challenge = offer_in(vendor, self._asked(vendor, JOBS, _body(vendor, order, max_hours)))
+        challenge = offer_in(vendor, self._unpaid(vendor, JOBS, _body(vendor, order, max_hours)))
         return probed_quote(vendor, challenge, gpu_type, max_hours, order, self._now(), accepts=(WORKLOAD,))
 
     @scrubbed

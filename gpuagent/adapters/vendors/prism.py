@@ -60,7 +60,7 @@ class PrismVendor(CommandVendor):
     @scrubbed
     def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal, order: str = "") -> Quote:  # noqa: ARG002
         self._check_order(vendor, order)
-        challenge = offer_in(vendor, self._asked(vendor, RUN, _body(vendor, order)))
+        challenge = offer_in(vendor, self._unpaid(vendor, RUN, _body(vendor, order)))
         lease_s = priced(challenge, vendor).max_timeout_s - SPARE_S
         if lease_s < max_hours * 3600:
             raise VendorError(
