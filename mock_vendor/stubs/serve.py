@@ -5,7 +5,6 @@ import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Annotated, Any
 
 import uvicorn
@@ -40,13 +39,13 @@ class ClockTurn(BaseModel):
 class StubMarket:
     """All stubs on one market, with one clock. url: where they are served."""
 
-    def __init__(self, market: Market, folder: Path, sandbox: bool, secret: str = "") -> None:
+    def __init__(self, market: Market, runner: ProcessRunner, secret: str = "") -> None:
         self.till = Till(market)
         self.clock = Clock()
         self.secret = secret or secrets.token_urlsafe(24)
         self.url = ""
-        self._runner = ProcessRunner(folder, sandbox=sandbox, outlive=False)
-        self._stubs = {kind.NAME: kind(market, self.till, self._runner, self.clock) for kind in STUBS}
+        self._runner = runner
+        self._stubs = {kind.NAME: kind(market, self.till, runner, self.clock) for kind in STUBS}
         self._market = market
 
     @property

@@ -11,14 +11,14 @@ from mock_vendor.chain import advance_time
 from mock_vendor.stubs.serve import STUBS, StubMarket
 from tests.support.eventually import eventually
 from tests.support.mock_buyer import Buyer
-from tests.support.stub_market import RawBuyer, our_offer, running_stubs
+from tests.support.stub_market import RawBuyer, our_offer, running_stubs, variables
 
 L40S = {"docker_image": "ubuntu", "gpu_type": "l40s", "gpu_count": 1}
 
 
 @pytest.fixture(scope="module")
 def shared_stubs(ready: dict[str, Any]) -> Iterator[StubMarket]:
-    with running_stubs(ready["chain"]) as stubs:
+    with running_stubs(variables(ready)) as stubs:
         yield stubs
 
 

@@ -12,38 +12,30 @@ import httpx
 from x402.schemas import PaymentRequirements
 
 from mock_vendor.stubs.serve import StubMarket, own_facilitator_on, serving
-from mock_vendor.stubs.till import Market
+from mock_vendor.stubs.till import market_on
+from seller.runners.process import ProcessRunner
 from tests.support.mock_buyer import Buyer
 
 
 @contextmanager
-def running_stubs(chain: Mapping[str, Any]) -> Iterator[StubMarket]:
-    """Stubs on a chain of a practice vendor's ready line. Jobs run without a sandbox: they are the tests' own."""
-    market = Market(
-        rpc_url=chain["rpcUrl"],
-        network=chain["network"],
-        asset=chain["asset"],
-        asset_name=chain["assetName"],
-        asset_version=chain["assetVersion"],
-        facilitator=own_facilitator_on(chain["rpcUrl"]),
-        payees=(),
-        payer=None,
-    )
-    with (
-        tempfile.TemporaryDirectory(prefix="stubs-") as folder,
-        serving(StubMarket(market, Path(folder), sandbox=False)) as stubs,
-    ):
-        yield stubs
+def running_stubs(environment: Mapping[str, str]) -> Iterator[StubMarket]:
+    """Stubs on the chain that an agent's variables name. Jobs run without a sandbox: they are the tests' own."""
+    market = market_on(environment, own_facilitator_on(environment["CHAIN_RPC_URL"]))
+    with tempfile.TemporaryDirectory(prefix="stubs-") as folder:
+        runner = ProcessRunner(Path(folder), sandbox=False, outlive=False)
+        with serving(StubMarket(market, runner)) as stubs:
+            yield stubs
 
 
-def chain_of(environment: Mapping[str, str]) -> dict[str, str]:
-    """The chain that a stack's variables name, as in a ready line."""
+def variables(ready: Mapping[str, Any]) -> dict[str, str]:
+    """The variables that name the chain of a practice vendor's ready line."""
+    chain = ready["chain"]
     return {
-        "rpcUrl": environment["CHAIN_RPC_URL"],
-        "network": environment["X402_NETWORK"],
-        "asset": environment["X402_ASSET"],
-        "assetName": environment["X402_ASSET_NAME"],
-        "assetVersion": environment["X402_ASSET_VERSION"],
+        "CHAIN_RPC_URL": chain["rpcUrl"],
+        "X402_NETWORK": chain["network"],
+        "X402_ASSET": chain["asset"],
+        "X402_ASSET_NAME": chain["assetName"],
+        "X402_ASSET_VERSION": chain["assetVersion"],
     }
 
 
