@@ -27,6 +27,7 @@ CANCELED = "canceled by its buyer"
 MODES = {
     **SHARED_MODES,
     "flat_body": "wants the job's fields flat, with runtime and without amount; else nested, with amount",
+    "machine_lost": "loses the machine before the job begins: it fails, and is paid for",
     "foreign_token": "answers a paid order with the access key of another job",
     "foreign_poll": "names status, logs and cancel URLs on another host",
 }
@@ -179,9 +180,12 @@ class HyperCli(Stub[HyperJob]):
 
     def _begin(self, job: HyperJob) -> bool:
         with self.lock:
-            if job.state != "canceled":
-                job.state, job.started_at = "running", self.clock.now()
-            return job.state != "canceled"
+            if job.state == "canceled":
+                return False
+            job.state, job.started_at = "running", self.clock.now()
+            if self.has("machine_lost"):
+                job.state, job.ended_at = "failed", self.clock.now()
+            return job.ended_at is None
 
     def _end(self, job: HyperJob, state: JobState) -> None:
         with self.lock:
