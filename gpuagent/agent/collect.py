@@ -16,7 +16,7 @@ from gpuagent.core.events import (
     FilesKept,
     JobFinished,
 )
-from gpuagent.core.model import Run, Settled
+from gpuagent.core.model import Ordered, Run
 from gpuagent.core.orders import secret_names
 from gpuagent.core.ports import Ports
 from gpuagent.core.resume import read_fraction
@@ -52,7 +52,7 @@ def collect(run: Run, job_id: str, ports: Ports) -> Event | None:
     None where nothing is whole yet. Raises StoreError, VendorTokenMissing.
     """
     job = find_job(run, job_id)
-    if not isinstance(job, Settled) or not isinstance(job.work, Underway | Collecting):
+    if not isinstance(job, Ordered) or not isinstance(job.work, Underway | Collecting):
         raise IllegalTransition(f"{job} has no files to collect")
     fetch = _Fetch(job, ports)
     if job.work.offer:
@@ -65,7 +65,7 @@ def collect(run: Run, job_id: str, ports: Ports) -> Event | None:
 class _Fetch:
     """One tick's fetching of files of a job. kept: those that became whole. problem: what ended it."""
 
-    def __init__(self, job: Settled, ports: Ports) -> None:
+    def __init__(self, job: Ordered, ports: Ports) -> None:
         self._job, self._ports = job, ports
         self._share: Share = new_share(ports)
         self.kept: list[JobFile] = []
@@ -122,7 +122,7 @@ class _Fetch:
         return True
 
 
-def _collect_checkpoint(job: Settled, offer: CheckpointOffer, fetch: _Fetch, ports: Ports) -> Event | None:
+def _collect_checkpoint(job: Ordered, offer: CheckpointOffer, fetch: _Fetch, ports: Ports) -> Event | None:
     whole, problem = False, ""
     try:
         whole = fetch.all(offer.files, FileKind.CHECKPOINT, offer.sha256)
@@ -145,11 +145,11 @@ def _collect_checkpoint(job: Settled, offer: CheckpointOffer, fetch: _Fetch, por
     return _progress(job, fetch, problem, ports)
 
 
-def _lost(job: Settled, offer: CheckpointOffer, problem: str, ports: Ports) -> CheckpointLost:
+def _lost(job: Ordered, offer: CheckpointOffer, problem: str, ports: Ports) -> CheckpointLost:
     return CheckpointLost(job.job_id, offer.sha256, clean(problem, PROBLEM_MAX), ports.clock.now())
 
 
-def _collect_outputs(run: Run, job: Settled, work: Collecting, fetch: _Fetch, ports: Ports) -> Event | None:
+def _collect_outputs(run: Run, job: Ordered, work: Collecting, fetch: _Fetch, ports: Ports) -> Event | None:
     problem = ""
     try:
         whole = fetch.all(work.files, FileKind.OUTPUT)
@@ -167,7 +167,7 @@ def _collect_outputs(run: Run, job: Settled, work: Collecting, fetch: _Fetch, po
     return JobFinished(job.job_id, _tested(run, job, work, outputs, ports), files=outputs)
 
 
-def _tested(run: Run, job: Settled, work: Collecting, outputs: tuple[JobFile, ...], ports: Ports) -> Completed | Failed:
+def _tested(run: Run, job: Ordered, work: Collecting, outputs: tuple[JobFile, ...], ports: Ports) -> Completed | Failed:
     """The outcome after our own test, which alone makes a result count."""
     outcome = work.outcome
     if isinstance(outcome, Failed) or not run.workload:
@@ -180,7 +180,7 @@ def _tested(run: Run, job: Settled, work: Collecting, outputs: tuple[JobFile, ..
     return Failed(reason, ports.clock.now(), outcome.vendor_job_id, ending, exit_code=outcome.exit_code)
 
 
-def _failed(job: Settled, work: Collecting, why: str, fetch: _Fetch, ports: Ports) -> JobFinished:
+def _failed(job: Ordered, work: Collecting, why: str, fetch: _Fetch, ports: Ports) -> JobFinished:
     """What the vendor listed it does not deliver: that is its own doing, whatever exit code it named."""
     reason = f"{job.quote.vendor_id} does not deliver what it listed: {clean(why, PROBLEM_MAX)}"
     ending = ending_of(None, work.started_at, work.outcome.at, ports.pace.at_once_s)
@@ -188,7 +188,7 @@ def _failed(job: Settled, work: Collecting, why: str, fetch: _Fetch, ports: Port
     return JobFinished(job.job_id, failed, files=tuple(fetch.kept))
 
 
-def _progress(job: Settled, fetch: _Fetch, problem: str, ports: Ports) -> Event | None:
+def _progress(job: Ordered, fetch: _Fetch, problem: str, ports: Ports) -> Event | None:
     """What a share brought: files, the beginning of a time in which hardly anything comes, or its end."""
     work = job.work
     if fetch.kept:

@@ -18,7 +18,7 @@ from gpuagent.core.events import (
     JobStopped,
     JobWentSilent,
 )
-from gpuagent.core.model import Run, Settled, Submitted
+from gpuagent.core.model import Ordered, Run, Settled, Submitted
 from gpuagent.core.orders import secret_names
 from gpuagent.core.pace import Pace
 from gpuagent.core.ports import Ports
@@ -58,7 +58,7 @@ def claim(run: Run, job_id: str, ports: Ports) -> Event | None:
 def poll(run: Run, job_id: str, ports: Ports) -> Event | None:
     """The vendor's news of the job, or the end of our patience with it."""
     job = find_job(run, job_id)
-    if not isinstance(job, Settled) or not isinstance(job.work, Underway):
+    if not isinstance(job, Ordered) or not isinstance(job.work, Underway):
         raise IllegalTransition(f"{job} is not underway")
     work, report, answers, reply = job.work, None, True, ""
     try:
@@ -90,7 +90,7 @@ def poll(run: Run, job_id: str, ports: Ports) -> Event | None:
 def stop(run: Run, job_id: str, ports: Ports) -> Event:
     """The vendor's answer to the word that the job is not needed any more. It is told once, and owes nothing back."""
     job = find_job(run, job_id)
-    if not isinstance(job, Settled) or not isinstance(job.work, Underway):
+    if not isinstance(job, Ordered) or not isinstance(job.work, Underway):
         raise IllegalTransition(f"{job} is not underway")
     try:
         vendor, names = find_vendor(job.quote.vendor_id, ports), secret_names(job.quote.order)
@@ -112,7 +112,7 @@ def _unnamed(work: Owed, answers: bool, now: float, pace: Pace) -> str:
     return ""
 
 
-def _overdue(job: Settled, work: Underway, report: JobReport | None, answers: bool, now: float, pace: Pace) -> str:
+def _overdue(job: Ordered, work: Underway, report: JobReport | None, answers: bool, now: float, pace: Pace) -> str:
     """Why a vendor that names no end of its job is given up, "" while it is not."""
     if not answers and work.silent_since is not None and now - work.silent_since > pace.silence_s:
         return f"the vendor has been silent for {now - work.silent_since:.0f} s"

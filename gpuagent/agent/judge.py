@@ -1,7 +1,7 @@
 """What a vendor's word about a job comes to: its end, the files to fetch, and a checkpoint worth fetching."""
 
 from gpuagent.core.events import CollectingBegan, JobFinished
-from gpuagent.core.model import Run, Settled
+from gpuagent.core.model import Ordered, Run
 from gpuagent.core.orders import FILES
 from gpuagent.core.ports import Ports
 from gpuagent.core.verdict import ending_of, failure_reason, fault_of, outputs_to_fetch, room
@@ -21,7 +21,7 @@ from gpuagent.core.workload import from_canonical
 
 
 def end_of_work(
-    run: Run, job: Settled, work: Underway, report: JobReport, logs: tuple[str, ...], now: float, ports: Ports
+    run: Run, job: Ordered, work: Underway, report: JobReport, logs: tuple[str, ...], now: float, ports: Ports
 ) -> CollectingBegan | JobFinished | None:
     """The end of the job by its vendor's word, None while it goes on. With a workload its files are collected first."""
     match report.status:
@@ -33,7 +33,7 @@ def end_of_work(
 
 
 def offered_checkpoint(
-    run: Run, job: Settled, work: Underway, report: JobReport, now: float, ports: Ports, *, at_end: bool = False
+    run: Run, job: Ordered, work: Underway, report: JobReport, now: float, ports: Ports, *, at_end: bool = False
 ) -> tuple[CheckpointOffer | None, str]:
     """The listed checkpoint, if it is new and due; else None, with the reason where it is one that may not be kept.
 
@@ -56,7 +56,7 @@ def offered_checkpoint(
 
 
 def _completed(
-    run: Run, job: Settled, work: Underway, report: JobReport, logs: tuple[str, ...], now: float, ports: Ports
+    run: Run, job: Ordered, work: Underway, report: JobReport, logs: tuple[str, ...], now: float, ports: Ports
 ) -> CollectingBegan | JobFinished:
     metrics = {**report.final_metrics, **with_metrics(work.metrics, report.metrics)}
     outcome = Completed(work.vendor_job_id, now, metrics, report.artifact_url, report.exit_code)
@@ -75,7 +75,7 @@ def _completed(
 
 
 def _failed(
-    run: Run, job: Settled, work: Underway, report: JobReport, logs: tuple[str, ...], now: float, ports: Ports
+    run: Run, job: Ordered, work: Underway, report: JobReport, logs: tuple[str, ...], now: float, ports: Ports
 ) -> CollectingBegan | JobFinished:
     workload = from_canonical(run.workload) if run.workload else None
     fault = fault_of(report, job.quote, work, now, workload)

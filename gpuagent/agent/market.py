@@ -12,13 +12,14 @@ from gpuagent.agent.suitable import confirmations, unsuitable
 from gpuagent.core import budget, gpus, policy
 from gpuagent.core.belief import learned
 from gpuagent.core.context import Candidate, Context, PastJob
-from gpuagent.core.model import Cause, Job, Quote, Run, Settled, Token, Vendor, Voided
+from gpuagent.core.model import Authorized, Cause, Job, Quote, Run, Settled, Token, Vendor, Voided
 from gpuagent.core.money import show_usd
 from gpuagent.core.orders import order_text
 from gpuagent.core.ports import Ports
 from gpuagent.core.resume import remainder
 from gpuagent.core.text import clean
-from gpuagent.core.work import Completed, Failed, Fault
+from gpuagent.core.transitions import lasting_holds
+from gpuagent.core.work import Completed, Failed, Fault, failed_by_vendor
 from gpuagent.errors import IllegalTransition, UnknownVendor, VendorError, VendorUnauthorized
 
 PAST_JOBS_MAX = 50
@@ -58,6 +59,7 @@ def survey(run: Run, rules: policy.Policy, ports: Ports) -> Survey:
     usage = ports.store.usage(run, network, names, now)
     verdicts = _verdicts(run, rules, usage, vendors, [quote for quote, _ in answers])
     past = [*ports.store.past_jobs(run, network, names, PAST_JOBS_MAX), *own_past_jobs(run)]
+    holds = lasting_holds(run)
     past.sort(key=lambda job: (job.ended_at, job.started_at, job.vendor_id))
     context = Context(
         goal=run.goal,
@@ -76,6 +78,8 @@ def survey(run: Run, rules: policy.Policy, ports: Ports) -> Survey:
         ),
         past=tuple(past),
         caps=_caps(rules, run),
+        held=sum(job.quote.amount for job in holds),
+        held_until=max((float(job.authorization.valid_before) for job in holds), default=None),
     )
     quotes = {vendor.vendor_id: quote for vendor, (quote, _) in zip(vendors, answers, strict=True) if quote}
     return Survey(context, {vendor.vendor_id: vendor for vendor in vendors}, quotes)
@@ -167,6 +171,8 @@ def _past_job(job: Job) -> PastJob | None:
             return None  # that says nothing of the vendor
         case Settled(work=Completed(at=at) | Failed(at=at) as work):
             succeeded, paid, ended_at = isinstance(work, Completed), job.quote.amount, at
+        case Authorized(work=Failed(at=at) as work) if failed_by_vendor(work):
+            succeeded, paid, ended_at = False, 0, at
         case Voided(cause=Cause.VENDOR):
             succeeded, paid, ended_at = False, 0, job.reserved_at
         case _:

@@ -6,6 +6,8 @@ answers is ignored but for its job id, and the chain is asked again. Only a fina
 EIP-3009: https://eips.ethereum.org/EIPS/eip-3009. x402 v2, scheme exact: https://github.com/coinbase/x402.
 """
 
+from dataclasses import replace
+
 from gpuagent.agent.guard import (
     check_balance,
     check_clocks,
@@ -20,6 +22,7 @@ from gpuagent.agent.suitable import unsuitable
 from gpuagent.core import policy
 from gpuagent.core.events import (
     Event,
+    JobClaimed,
     JobDropped,
     PaymentAuthorized,
     PaymentSettled,
@@ -38,6 +41,7 @@ from gpuagent.core.model import (
     RunStatus,
     Settlement,
     Settles,
+    Submitted,
     Terms,
     Vendor,
 )
@@ -45,6 +49,7 @@ from gpuagent.core.ports import Open, Outcome, Ports, Void
 from gpuagent.core.terms import agreed, declined, life_s, nonce, record_problem, timeout_max_s
 from gpuagent.core.text import clean
 from gpuagent.core.transitions import find_job
+from gpuagent.core.work import Completed, Failed, Work, failed_by_vendor
 from gpuagent.errors import (
     ChainError,
     IllegalTransition,
@@ -103,21 +108,25 @@ def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
     """Settled, void, or still unknown. Sends the stored header only while the chain says it is open.
 
     What is not wanted any more is not sent but cancelled: the run has ended, the policy halts it, the vendor has been
-    disabled, given another payee or is not trusted any more, or the run has ended with it over another payment.
+    disabled, given another payee or is not trusted any more, or the run has ended with it over another payment. So is
+    what a vendor was to take after work that it failed. An order that a vendor has taken is not sent again.
     """
     job = find_job(run, job_id)
     if not isinstance(job, Authorized):
         raise IllegalTransition(f"{job} is not authorized")
     outcome = ports.chain.outcome(job.authorization)
-    reply, vendor_job_id, access = "", job.vendor_job_id, NO_ACCESS
-    if _may_send(outcome, job.authorization, ports):
+    reply, named, is_after = "", Submitted(job.vendor_job_id), False
+    if job.work is not None:
+        if _is_undecided(outcome) and _is_lost(run, job, job.work, ports):
+            return _cancel(job, ports)
+    elif _may_send(outcome, job.authorization, ports):
         vendor = find_vendor(job.quote.vendor_id, ports)
-        if not _is_wanted(run, job, vendor, ports):
+        if not _is_wanted(run, job, vendor, ports) or _has_lapsed(outcome, job):
             return _cancel(job, ports)
         try:
             answer = ports.vendor_api.submit(vendor, job)
-            vendor_job_id, access = answer.vendor_job_id or vendor_job_id, answer.access
-            reply = f"job {vendor_job_id or 'not named'}"
+            named = answer if answer.vendor_job_id else replace(answer, vendor_job_id=job.vendor_job_id)
+            reply, is_after = f"job {named.vendor_job_id or 'not named'}", vendor.settles is Settles.AFTER
         except VendorTokenMissing:
             raise  # our own slip: the vendor was not asked
         except VendorError as error:
@@ -125,12 +134,14 @@ def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
         outcome = ports.chain.outcome(job.authorization)
     match outcome:
         case Settlement():
-            return PaymentSettled(job_id, outcome, ports.clock.now(), vendor_job_id, access)
+            return PaymentSettled(job_id, outcome, ports.clock.now(), named.vendor_job_id, named.access)
         case Void(reason):
             return PaymentVoided(job_id, reason)
+        case Open() if is_after and named.vendor_job_id:
+            return JobClaimed(job_id, named.vendor_job_id, ports.clock.now(), named.access)
         case Open():
-            is_news = reply != job.last_reply or access not in (NO_ACCESS, job.access)
-            return PaymentUnresolved(job_id, reply, vendor_job_id, access) if reply and is_news else None
+            is_news = reply != job.last_reply or named.access not in (NO_ACCESS, job.access)
+            return PaymentUnresolved(job_id, reply, named.vendor_job_id, named.access) if reply and is_news else None
 
 
 def _authorization(job: Reserved, vendor: Vendor, terms: Terms, rules: policy.Policy, ports: Ports) -> Authorization:
@@ -164,6 +175,22 @@ def _is_wanted(run: Run, job: Authorized, vendor: Vendor, ports: Ports) -> bool:
     rules = ports.store.policy()
     problem = record_problem(job.quote, vendor) or unsuitable(current, vendor, job.quote, rules)
     return not problem and not policy.halt(rules, run.payer, vendor_id)
+
+
+def _is_lost(run: Run, job: Authorized, work: Work, ports: Ports) -> bool:
+    """Whether work that was to be paid once it is done is not wanted any more, or will never be done."""
+    if isinstance(work, Completed | Failed):
+        return failed_by_vendor(work)  # what came to its end is the vendor's to be paid for, if it wants
+    return not _is_wanted(run, job, find_vendor(job.quote.vendor_id, ports), ports)
+
+
+def _has_lapsed(outcome: Outcome, job: Authorized) -> bool:
+    """Whether the price is not good any more for an order that no vendor has taken, on the chain's clock."""
+    return isinstance(outcome, Open) and outcome.now >= job.quote.expires_at
+
+
+def _is_undecided(outcome: Outcome) -> bool:
+    return isinstance(outcome, Open) and not outcome.used
 
 
 def _cancel(job: Authorized, ports: Ports) -> Event | None:

@@ -9,9 +9,10 @@ from gpuagent.agent.market import Survey, payable
 from gpuagent.core import budget, policy
 from gpuagent.core.events import Event, PlanAborted, PlanPostponed, VendorChosen
 from gpuagent.core.model import Action, Decision, Run
+from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Ports
 from gpuagent.core.terms import next_job_id
-from gpuagent.core.transitions import has_open_job
+from gpuagent.core.transitions import has_open_job, lasting_holds
 from gpuagent.core.verdict import hopeless
 from gpuagent.errors import DecisionRefused
 
@@ -83,6 +84,12 @@ def _event(run: Run, answer: Deliberation, decision: Decision, rules: policy.Pol
         approval = policy.approval(rules, answer.quote, ports.store.now())  # on the clock that approvers go by
         job_id = next_job_id(run)
         return VendorChosen(job_id, answer.quote, decision, now, answer.data, approval, answer.cost)
+    if decision.action is Action.ABORT and (holds := lasting_holds(run)):
+        # What the run cannot buy now it may be able to buy then. The end of a hold begins a new decision by itself.
+        ends_at = min(float(job.authorization.valid_before) for job in holds)
+        until = min(max(ends_at, now + WAIT_MIN_S), now + WAIT_MAX_S)
+        reason = f"{show_usd(sum(job.quote.amount for job in holds))} are still held for failed work: {decision.reason}"
+        return PlanPostponed(until, Decision(Action.WAIT, reason, wait_until=until), answer.data, answer.cost)
     if decision.action is Action.ABORT:
         return _give_up(run, decision.reason, answer.data, answer.cost, ports)
     until = min(max(decision.wait_until, now + WAIT_MIN_S), now + WAIT_MAX_S)

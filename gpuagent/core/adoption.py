@@ -22,7 +22,7 @@ def adopted(run: Run, event: PaymentAdopted) -> Run:
         header = job.header
     if event.quote.amount != event.authorization.amount:
         raise IllegalTransition("the authorization differs from the quote")
-    settled = job if isinstance(job, Settled) else None
+    kept = job if job and not isinstance(job, Reserved) else None
     after = Settled(
         event.job_id,
         replace(event.quote, order=job.quote.order, accepts=job.quote.accepts) if job else event.quote,
@@ -31,8 +31,8 @@ def adopted(run: Run, event: PaymentAdopted) -> Run:
         header or HEADER_LOST,
         event.settlement,
         _work(job, event, header),
-        settled.files if settled else (),
-        settled.checkpoint if settled else None,
+        kept.files if kept else (),
+        kept.checkpoint if kept else None,
         job.access if isinstance(job, Authorized | Settled) else NO_ACCESS,
     )
     jobs = tuple(after if j.job_id == after.job_id else j for j in run.jobs) if job else (*run.jobs, after)
@@ -43,7 +43,7 @@ def _work(job: Job | None, event: PaymentAdopted, header: str) -> Work:
     """What is known of the work. Without the signed bytes the vendor cannot be asked for it."""
     if event.written_off:
         return Failed(f"written off by {event.by}: {event.why}", event.at)
-    if isinstance(job, Settled):
+    if job and not isinstance(job, Reserved) and job.work:
         return job.work
     if header:
         return Owed(event.at)

@@ -14,6 +14,8 @@ from typing import Any
 from gpuagent.core.model import Decision
 from gpuagent.errors import BadInput
 
+SPARSE_NAMES = ("held", "held_until")
+"""Fields that a recorded context, and so its digest, has only where there is something in them."""
 STORED_NAMES = {"transient": "passing"}
 """Fields whose name in a recorded context, and so in its digest, is another one."""
 
@@ -69,6 +71,9 @@ class PastJob:
 class Context:
     """The facts of one decision. deadline: None for none. decisions_left: jobs the run may still try.
 
+    held: what is not available for work that failed unpaid, until held_until at the latest: then it is, unless its
+    vendor took it.
+
     job_s: how long one job takes. caps: the owner's limits that apply, in words. past: oldest first.
     """
 
@@ -85,6 +90,8 @@ class Context:
     candidates: tuple[Candidate, ...]
     past: tuple[PastJob, ...] = ()
     caps: tuple[str, ...] = ()
+    held: int = 0
+    held_until: float | None = None
 
     def candidate(self, vendor_id: str) -> Candidate | None:
         """The candidate with this id, None where it is not among them."""
@@ -141,5 +148,6 @@ def _plain(value: object) -> object:
     Called once for each value: asdict() would copy deeply, and a digest is taken often.
     """
     if is_dataclass(value) and not isinstance(value, type):
-        return {STORED_NAMES.get(member.name, member.name): getattr(value, member.name) for member in fields(value)}
+        members = {STORED_NAMES.get(member.name, member.name): getattr(value, member.name) for member in fields(value)}
+        return {name: member for name, member in members.items() if member or name not in SPARSE_NAMES}
     return str(value)

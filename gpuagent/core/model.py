@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
-from gpuagent.core.work import Checkpoint, JobFile, Work
+from gpuagent.core.work import Checkpoint, Completed, Failed, JobFile, Work
 
 
 class RunStatus(StrEnum):
@@ -314,6 +314,7 @@ class Authorized:
     header is the only PAYMENT-SIGNATURE that is ever sent; last_reply is what the vendor last said to it, and
     vendor_job_id the job it named, which counts once the payment is final. cancellation: once it was not wanted
     any more, the transaction that was to cancel it, or why there is none.
+    work: of a vendor that takes its pay after the work, once it has taken the order; files, checkpoint: as in Settled.
     """
 
     job_id: str
@@ -325,6 +326,9 @@ class Authorized:
     vendor_job_id: str = ""
     cancellation: str = ""
     access: JobAccess = field(default=NO_ACCESS, repr=False)
+    work: Work | None = None
+    files: tuple[JobFile, ...] = ()
+    checkpoint: Checkpoint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,7 +352,10 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Voided:
-    """Can never settle; the hold is released. Without an authorization nothing was ever signed."""
+    """Can never settle; the hold is released. Without an authorization nothing was ever signed.
+
+    work: the end of what a vendor did that was to be paid after it, and never was.
+    """
 
     job_id: str
     quote: Quote
@@ -357,8 +364,13 @@ class Voided:
     authorization: Authorization | None = None
     header: str = field(default="", repr=False)
     cause: Cause = Cause.VENDOR
+    work: Completed | Failed | None = None
+    files: tuple[JobFile, ...] = ()
+    checkpoint: Checkpoint | None = None
 
 
+Ordered = Authorized | Settled
+"""A job that a vendor may have: it is paid, or will be once the work is done."""
 Job = Reserved | Authorized | Settled | Voided
 HEADER_LOST = "lost"
 """In place of the header of a payment that is known from the chain alone. It is never sent."""

@@ -32,7 +32,7 @@ from gpuagent.core.events import (
     VendorChosen,
     VendorReadmitted,
 )
-from gpuagent.core.model import Job, Observation, ObservationType, Reserved, Run, Settled, Voided
+from gpuagent.core.model import Authorized, Job, Observation, ObservationType, Ordered, Reserved, Run, Voided
 from gpuagent.core.money import show_usd
 from gpuagent.core.transitions import apply, find_job, is_noted
 from gpuagent.core.units import show_size
@@ -119,10 +119,15 @@ def _of_job(job: Job, event: Event) -> tuple[Observation, ...]:
             return (_payment(text, job_id, "settled", transaction=settlement.transaction),)
         case PaymentVoided(job_id, reason):
             text = f"{vendor} never took its payment ({reason}); {amount} released"
+            if isinstance(job, Authorized) and isinstance(job.work, Completed):
+                text += ", though it completed the job"
             return (_payment(text, job_id, "voided"),)
         case JobClaimed(job_id, vendor_job_id):
             data = {"kind": "claimed", "vendorJobId": vendor_job_id}
-            return (Observation(ObservationType.METRIC, f"{vendor} named its job {vendor_job_id}", job_id, data),)
+            text = f"{vendor} named its job {vendor_job_id}"
+            if isinstance(job, Authorized):
+                text += f"; {amount} stay held, and it takes them once the work is done"
+            return (Observation(ObservationType.METRIC, text, job_id, data),)
         case InputsDelivered(job_id):
             return (_news(f"{vendor} has all the files that the job reads", job_id, "delivered"),)
         case JobProgressed(job_id, progress, new_logs, reply):
@@ -187,7 +192,7 @@ def _payment(text: str, job_id: str, kind: str, **data: str) -> Observation:
 
 
 def _logs(job: Job, lines: tuple[str, ...]) -> list[Observation]:
-    first = job.work.logs_seen if isinstance(job, Settled) and isinstance(job.work, Underway) else 0
+    first = job.work.logs_seen if isinstance(job, Ordered) and isinstance(job.work, Underway) else 0
     return [
         Observation(ObservationType.LOG, line, job.job_id, position=position)
         for position, line in enumerate(lines, first)
@@ -196,7 +201,7 @@ def _logs(job: Job, lines: tuple[str, ...]) -> list[Observation]:
 
 def _metrics(job: Job, metrics: tuple[Mapping[str, object], ...]) -> list[Observation]:
     """Metrics as they come, up to METRICS_MAX of a job. Their positions lie beyond those of all log lines."""
-    first = job.work.metrics_seen if isinstance(job, Settled) and isinstance(job.work, Underway) else 0
+    first = job.work.metrics_seen if isinstance(job, Ordered) and isinstance(job.work, Underway) else 0
     return [
         Observation(
             ObservationType.METRIC,

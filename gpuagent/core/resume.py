@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 
-from gpuagent.core.model import HOURS_MIN, Quote, Run, Settled
+from gpuagent.core.model import HOURS_MIN, Quote, Reserved, Run
 from gpuagent.core.orders import ORDER_MAX, order_text
 from gpuagent.core.work import Checkpoint, Failed, Fault
 
@@ -55,7 +55,7 @@ def spoiled(run: Run) -> frozenset[str]:
     return frozenset(
         resumed_from(job.quote)
         for job in run.jobs
-        if isinstance(job, Settled)
+        if not isinstance(job, Reserved)
         and isinstance(job.work, Failed)
         and (job.work.exit_code is not None or job.work.fault is Fault.TIME)
         and (job.checkpoint is None or job.checkpoint.sha256 == resumed_from(job.quote))
@@ -79,5 +79,5 @@ def _checkpoints(run: Run) -> list[Checkpoint]:
     return [
         job.checkpoint
         for job in run.jobs
-        if isinstance(job, Settled) and isinstance(job.work, Failed) and job.checkpoint
+        if not isinstance(job, Reserved) and isinstance(job.work, Failed) and job.checkpoint
     ]

@@ -92,12 +92,16 @@ def _job_text(job: Job, running: bool, moment: _Moment, heard: Mapping[str, floa
     match job:
         case Reserved():
             return _reserved_text(job, moment)
-        case Authorized():
-            return _authorized_text(job, moment)
+        case Authorized(work=work):
+            if work is None:
+                return _authorized_text(job, moment)
+            return f"{_work_text(work, running, moment, heard.get(job.job_id), paid=False)}; {_hold_text(job, moment)}"
         case Settled(work=work):
             return _work_text(work, running, moment, heard.get(job.job_id))
         case Voided(reason=reason, authorization=None):
             return f"not paid, nothing was signed: {reason[:REASON_MAX]}"
+        case Voided(work=Completed(at=at)):
+            return f"completed at {moment.show(at)}, and the vendor never took its payment"
         case Voided(reason=reason):
             return f"not paid, the authorization is void: {reason[:REASON_MAX]}"
 
@@ -122,6 +126,16 @@ def _authorized_text(job: Authorized, moment: _Moment) -> str:
     return f"{prefix}, the chain has not decided; the authorization {ending} at {moment.show(expires_at)}"
 
 
+def _hold_text(job: Authorized, moment: _Moment) -> str:
+    """What is held for work that is paid only once it is done."""
+    text = f"{show_usd(job.quote.amount)} held, not paid"
+    expires_at = job.authorization.valid_before
+    if moment.now >= expires_at:
+        return f"{text}: the authorization expired at {moment.show(expires_at)}, the chain has not decided"
+    asked = "cancelled, or " if job.cancellation else ""
+    return f"{text}: {asked}void at {moment.show(expires_at)} unless the vendor takes it before"
+
+
 def _collecting_text(work: Collecting, running: bool, moment: _Moment) -> str:
     files = work.files or (work.offer.files if work.offer else ())
     size = sum(file.bytes for file in files) / 1e6
@@ -136,12 +150,12 @@ def _collecting_text(work: Collecting, running: bool, moment: _Moment) -> str:
     return text
 
 
-def _work_text(work: Work, running: bool, moment: _Moment, heard_at: float | None) -> str:
+def _work_text(work: Work, running: bool, moment: _Moment, heard_at: float | None, *, paid: bool = True) -> str:
     match work:
         case Completed(at=at):
             return f"completed at {moment.show(at)}"
         case Failed(reason, at):
-            return f"paid, failed at {moment.show(at)}: {reason[:REASON_MAX]}"
+            return f"{'paid, ' if paid else ''}failed at {moment.show(at)}: {reason[:REASON_MAX]}"
         case Collecting():
             return _collecting_text(work, running, moment)
         case Owed():

@@ -63,14 +63,18 @@ def _said(reasons: Sequence[str]) -> str:
 
 
 def _unpayable(terms: Terms, vendor: Vendor) -> str:
-    checks = (
+    checks = (*_recorded(terms, vendor), (_AMOUNT.fullmatch(terms.amount) is not None, "an amount that is no price"))
+    return ", ".join(text for holds, text in checks if not holds)
+
+
+def _recorded(terms: Terms, vendor: Vendor) -> tuple[tuple[bool, str], ...]:
+    """Whether the terms are those of the vendor's record in all but the amount, each with what is wrong where not."""
+    return (
         (terms.scheme == "exact", "another scheme than exact"),
         (terms.network == vendor.network, f"another network than {vendor.network}"),
         (_same_address(terms.asset, vendor.asset), "another asset"),
         (_same_address(terms.pay_to, vendor.pay_to), "another payee than the recorded one"),
-        (_AMOUNT.fullmatch(terms.amount) is not None, "an amount that is no price"),
     )
-    return ", ".join(text for holds, text in checks if not holds)
 
 
 def timeout_max_s(vendor: Vendor, policy_max_s: int) -> int:
@@ -86,10 +90,9 @@ def life_s(vendor: Vendor, terms: Terms, policy_max_s: int, usual_s: int) -> int
 def problem(terms: Terms, quote: Quote, vendor: Vendor, token: Token, timeout_max_s: int = TIMEOUT_MAX_S) -> str:
     """What keeps these terms from being the agreed purchase, in words; "" when nothing does."""
     checks = (
-        (terms.scheme == "exact", "another scheme than exact"),
-        (terms.network == vendor.network == token.network, f"another network than {token.network}"),
-        (_same_address(terms.asset, vendor.asset) and _same_address(terms.asset, token.address), "another asset"),
-        (_same_address(terms.pay_to, vendor.pay_to), "another payee than the recorded one"),
+        *_recorded(terms, vendor),
+        (vendor.network == token.network, f"another network than {token.network} on record"),
+        (_same_address(vendor.asset, token.address), "another asset on record"),
         (terms.amount == str(quote.amount), f"another amount than the quoted {show_usd(quote.amount)}"),
         (1 <= terms.max_timeout_s <= timeout_max_s, f"a timeout outside 1 to {timeout_max_s} s"),
         (repeats_facts(terms.extra, token), "extra terms or another token name"),

@@ -3,6 +3,9 @@
 Reserved ──PaymentAuthorized──> Authorized ──PaymentSettled──> Settled
     └──────────JobDropped──────────> Voided <──PaymentVoided──────┘ (only while Authorized)
 
+A vendor that takes its pay after the work (model.Settles) has an Authorized job at work: JobClaimed begins that, its
+amount stays held, and only the chain makes it Settled or Voided, whatever became of the work.
+
 The work of a Settled job: Owed ──JobClaimed──> Underway ──CollectingBegan──> Collecting ──JobFinished──> Completed
 or Failed; without a workload there is nothing to collect. CheckpointKept and FilesKept say what is in the file store.
 
@@ -13,7 +16,6 @@ AskingCutShort fit every run, ended or not; PaymentAdopted makes Settled of what
 """
 
 from dataclasses import replace
-from typing import TypeVar
 
 from gpuagent.core import budget
 from gpuagent.core.adoption import adopted
@@ -21,23 +23,14 @@ from gpuagent.core.events import (
     NEWS,
     AskingCutShort,
     Authorize,
-    CheckpointKept,
-    CheckpointLost,
     Claim,
     Collect,
-    CollectingBegan,
-    CollectingHindered,
     Deliver,
     Event,
-    FilesKept,
     InputsDelivered,
-    JobAnswered,
-    JobClaimed,
     JobDropped,
     JobFinished,
     JobProgressed,
-    JobStopped,
-    JobWentSilent,
     Pay,
     PaymentAdopted,
     PaymentAuthorized,
@@ -58,11 +51,10 @@ from gpuagent.core.events import (
     VendorReadmitted,
 )
 from gpuagent.core.model import (
-    NO_ACCESS,
     Authorized,
     Cause,
     Job,
-    JobAccess,
+    Ordered,
     Phase,
     Reserved,
     Run,
@@ -73,17 +65,16 @@ from gpuagent.core.model import (
 from gpuagent.core.orders import CANCEL, has_inputs
 from gpuagent.core.verdict import blamed, excused, is_enough
 from gpuagent.core.work import (
-    CheckpointOffer,
     Collecting,
     Completed,
     Failed,
-    FileKind,
     JobEnding,
-    JobFile,
     Owed,
     Underway,
-    with_metrics,
+    Work,
+    failed_by_vendor,
 )
+from gpuagent.core.work_transitions import next_work, reached
 from gpuagent.errors import IllegalTransition
 
 NOTES_MAX = 1_000
@@ -110,8 +101,9 @@ def next_steps(run: Run, now: float) -> tuple[Step, ...]:
 
 def _steps_for(job: Job, running: bool, now: float) -> tuple[Step, ...]:
     step = _step_for(job, running, now)
-    offered = running and isinstance(job, Settled) and isinstance(job.work, Underway) and job.work.offer
-    return (*((step,) if step else ()), *((Collect(job.job_id),) if offered else ()))
+    payment = (Pay(job.job_id),) if isinstance(job, Authorized) else ()
+    offered = running and isinstance(job, Ordered) and isinstance(job.work, Underway) and job.work.offer
+    return (*payment, *((step,) if step else ()), *((Collect(job.job_id),) if offered else ()))
 
 
 def _step_for(job: Job, running: bool, now: float) -> Step | None:
@@ -120,25 +112,34 @@ def _step_for(job: Job, running: bool, now: float) -> Step | None:
             if job.unapproved and approval is not None and now < approval.expires_at:
                 return None
             return Authorize(job.job_id) if job.delivered or not has_inputs(job.quote.order) else Deliver(job.job_id)
-        case Authorized():
-            return Pay(job.job_id)
-        case Settled(work=Owed()) if running:
+        case Authorized() | Settled():
+            return _step_for_work(job, running)
+    return None
+
+
+def _step_for_work(job: Ordered, running: bool) -> Step | None:
+    match job.work:
+        case Owed() if running:
             return Claim(job.job_id)
-        case Settled(work=Underway()) if running:
+        case Underway() if running:
             return Poll(job.job_id)
-        case Settled(work=Collecting()) if running:
+        case Collecting() if running:
             return Collect(job.job_id)
-        case Settled(work=Underway(asked_to_stop=False)) if CANCEL in job.quote.accepts:
+        case Underway(asked_to_stop=False) if CANCEL in job.quote.accepts:
             return Stop(job.job_id)
     return None
 
 
 def is_open(job: Job) -> bool:
-    """True while the job's money or work is undecided."""
-    match job:
-        case Reserved() | Authorized() | Settled(work=Owed() | Underway() | Collecting()):
-            return True
-    return False
+    """True while the job may come to something. Where its work has ended and the chain has not decided, it may not."""
+    if isinstance(job, Reserved):
+        return True
+    return isinstance(job, Ordered) and isinstance(job.work, None | Owed | Underway | Collecting)
+
+
+def lasting_holds(run: Run) -> tuple[Authorized, ...]:
+    """The jobs whose work has failed and whose payment the chain may still let through: their amounts stay held."""
+    return tuple(job for job in run.jobs if isinstance(job, Authorized) and isinstance(job.work, Failed))
 
 
 def has_open_job(run: Run) -> bool:
@@ -148,7 +149,10 @@ def has_open_job(run: Run) -> bool:
 def ends_its_vendor(job: Job, vendor_id: str) -> bool:
     """Whether the run pays this vendor no more, because of what became of this job there."""
     match job:
-        case Settled(work=Failed(ending=JobEnding.DISPUTED | JobEnding.AT_ONCE, readmitted_by="")):
+        case (
+            Settled(work=Failed(ending=JobEnding.DISPUTED | JobEnding.AT_ONCE, readmitted_by=""))
+            | Authorized(work=Failed(ending=JobEnding.DISPUTED | JobEnding.AT_ONCE, readmitted_by=""))
+        ):
             return job.quote.vendor_id == vendor_id
     return False
 
@@ -166,9 +170,9 @@ def phase(run: Run) -> Phase:
         return Phase.FAILED
     if any(isinstance(job, Reserved) and job.unapproved for job in run.jobs):
         return Phase.APPROVAL
-    if any(isinstance(job, Reserved | Authorized) for job in run.jobs):
+    if any(isinstance(job, Reserved) or (isinstance(job, Authorized) and job.work is None) for job in run.jobs):
         return Phase.EXECUTING
-    if any(isinstance(job, Settled) and isinstance(job.work, Owed | Underway | Collecting) for job in run.jobs):
+    if any(isinstance(job, Ordered) and isinstance(job.work, Owed | Underway | Collecting) for job in run.jobs):
         return Phase.WAITING
     return Phase.WAITING if run.wait_until else Phase.PLANNING
 
@@ -210,7 +214,7 @@ def apply(run: Run, event: Event) -> Run:
 def is_noted(job: Job, event: Event) -> bool:
     """Whether news of the job is noted for people, beside its log lines and metrics: at most NOTES_MAX of it, and how
     far the job is only where that is shown as something else than before."""
-    if not isinstance(job, Settled) or not isinstance(job.work, Underway):
+    if not isinstance(job, Ordered) or not isinstance(job.work, Underway):
         return True
     before = job.work
     if before.notes >= NOTES_MAX:
@@ -221,7 +225,7 @@ def is_noted(job: Job, event: Event) -> bool:
 
 
 def _with_note(job: Job) -> Job:
-    if not isinstance(job, Settled) or not isinstance(job.work, Underway):
+    if not isinstance(job, Ordered) or not isinstance(job.work, Underway):
         return job
     return replace(job, work=replace(job.work, notes=job.work.notes + 1))
 
@@ -288,110 +292,62 @@ def _next_state(job: Job, event: Event) -> Job | None:
             return Authorized(job.job_id, job.quote, job.reserved_at, event.authorization, event.header)
         case Authorized(), PaymentUnresolved():
             job = replace(job, last_reply=event.reply, vendor_job_id=event.vendor_job_id or job.vendor_job_id)
-            return _reached(job, event.access)
+            return reached(job, event.access)
         case Authorized(), PaymentUnwanted():
             return replace(job, cancellation=event.transaction or event.problem)
         case Authorized(), PaymentSettled():
             return _settled(job, event)
         case Authorized(), PaymentVoided():
-            # A vendor that was never asked, or asked to let go, has done nothing wrong.
-            cause = Cause.VENDOR if job.last_reply and not job.cancellation else Cause.UNNEEDED
-            return Voided(job.job_id, job.quote, job.reserved_at, event.reason, job.authorization, job.header, cause)
-        case Settled(work=Owed()), JobClaimed():
-            return _reached(replace(job, work=Underway(event.vendor_job_id, event.at)), event.access)
-        case Settled(work=Underway() as work), JobProgressed():
-            return replace(job, work=_progressed(work, event))
-        case Settled(work=Owed(silent_since=None) as work), JobWentSilent():
-            return replace(job, work=replace(work, silent_since=event.at, asked_at=work.asked_at or event.at))
-        case Settled(work=Underway(silent_since=None) as work), JobWentSilent():
-            return replace(job, work=replace(work, silent_since=event.at))
-        case Settled(work=Owed() as work), JobAnswered():
-            asked_at = work.asked_at or event.at
-            return replace(job, work=replace(work, silent_since=None, reply=event.reply, asked_at=asked_at))
-        case Settled(work=Underway() as work), JobAnswered():
-            return replace(job, work=replace(work, silent_since=None, reply=event.reply))
-        case Settled(work=Underway(asked_to_stop=False) as work), JobStopped():
-            return replace(job, work=replace(work, asked_to_stop=True))
-        case Settled(work=Underway()), CollectingBegan():
-            return replace(job, work=event.work)
-        case Settled(work=Underway(offer=offer) | Collecting(offer=offer)), CheckpointKept() if offer:
-            return _kept(job, offer, event)
-        case Settled(work=Underway(offer=offer) as work), CheckpointLost() if not offer or offer.sha256 == event.sha256:
-            return replace(
-                job, work=replace(work, offer=None, lost=event.sha256, lost_at=event.at), files=_current(job)
-            )
-        case Settled(work=Collecting(offer=offer) as work), CheckpointLost() if offer and offer.sha256 == event.sha256:
-            return replace(job, work=replace(work, offer=None), files=_current(job))
-        case Settled(work=Underway()), FilesKept():
-            return replace(job, files=_with_files(job.files, event.files))
-        case Settled(work=Collecting() as work), FilesKept():
-            work = replace(work, hindered_since=None, problem="")
-            return replace(job, files=_with_files(job.files, event.files), work=work)
-        case Settled(work=Collecting(hindered_since=None) as work), CollectingHindered():
-            return replace(job, work=replace(work, hindered_since=event.at, problem=event.problem))
-        case Settled(work=Owed() | Underway() | Collecting()), JobFinished():
-            return replace(job, work=event.outcome, files=_with_files(job.files, event.files))
-    return None
-
-
-def _kept(job: Settled, offer: CheckpointOffer, event: CheckpointKept) -> Settled:
-    """The job with its newest checkpoint whole; the files of the one before it are not the job's any more."""
-    work = job.work
-    if offer.sha256 != event.checkpoint.sha256 or not isinstance(work, Underway | Collecting):
-        raise IllegalTransition(f"{event} is not the checkpoint that was offered")
-    job = replace(job, files=_with_files(job.files, event.files), checkpoint=event.checkpoint)
-    return replace(job, files=_current(job), work=replace(work, offer=None))
-
-
-def _current(job: Settled) -> tuple[JobFile, ...]:
-    """The outputs, and the files of the checkpoint that is kept."""
-    contents = {(file.path, file.sha256) for file in job.checkpoint.files} if job.checkpoint else set()
-    return tuple(
-        file for file in job.files if file.kind is not FileKind.CHECKPOINT or (file.path, file.sha256) in contents
-    )
-
-
-def _with_files(files: tuple[JobFile, ...], more: tuple[JobFile, ...]) -> tuple[JobFile, ...]:
-    """Each output once; of a checkpoint's paths several contents, while the next one is being fetched."""
-    by_place = {
-        (file.kind, file.path, file.sha256 if file.kind is FileKind.CHECKPOINT else ""): file
-        for file in (*files, *more)
-    }
-    return tuple(by_place.values())
+            return _voided(job, event)
+    return next_work(job, event) if isinstance(job, Ordered) else None
 
 
 def _settled(job: Authorized, event: PaymentSettled) -> Settled:
-    work = Underway(event.vendor_job_id, event.at) if event.vendor_job_id else Owed(event.at)
-    job = _reached(job, event.access)
-    access = job.access
+    job = reached(job, event.access)
     return Settled(
-        job.job_id, job.quote, job.reserved_at, job.authorization, job.header, event.settlement, work, access=access
+        job.job_id,
+        job.quote,
+        job.reserved_at,
+        job.authorization,
+        job.header,
+        event.settlement,
+        _paid_work(job, event),
+        job.files,
+        job.checkpoint,
+        job.access,
     )
 
 
-_Reached = TypeVar("_Reached", Authorized, Settled)
+def _paid_work(job: Authorized, event: PaymentSettled) -> Work:
+    """The work as the payment finds it. A vendor that said failed and took its pay all the same is to be disputed."""
+    match job.work:
+        case None:
+            return Underway(event.vendor_job_id, event.at) if event.vendor_job_id else Owed(event.at)
+        case Failed() as failed if failed_by_vendor(failed):
+            reason = f"{failed.reason}; and it took the payment that it was to have for success alone"
+            return replace(failed, reason=reason, ending=JobEnding.DISPUTED)
+    return job.work
 
 
-def _reached(job: _Reached, access: JobAccess) -> _Reached:
-    """The job with what the vendor gives to reach it by; an answer that gives nothing leaves what was given before."""
-    return replace(job, access=access) if access != NO_ACCESS else job
-
-
-def _progressed(work: Underway, event: JobProgressed) -> Underway:
-    return replace(
+def _voided(job: Authorized, event: PaymentVoided) -> Voided:
+    # A vendor that was never asked, or asked to let go, has done nothing wrong; nor has one that ran the program.
+    is_vendors = bool(job.last_reply) and not job.cancellation if job.work is None else failed_by_vendor(job.work)
+    work = job.work if isinstance(job.work, Completed | Failed) else None
+    return Voided(
+        job.job_id,
+        job.quote,
+        job.reserved_at,
+        f"{work.reason}; {event.reason}" if isinstance(work, Failed) else event.reason,
+        job.authorization,
+        job.header,
+        Cause.VENDOR if is_vendors or isinstance(job.work, Underway | Collecting) else Cause.UNNEEDED,
         work,
-        progress=max(work.progress, event.progress),
-        logs_seen=work.logs_seen + len(event.new_logs),
-        silent_since=None,
-        reply=event.reply,
-        cursor=event.cursor or work.cursor,
-        metrics=with_metrics(work.metrics, event.metrics),
-        metrics_seen=work.metrics_seen + len(event.metrics),
-        offer=work.offer or event.offer,
+        job.files,
+        job.checkpoint,
     )
 
 
 def _readmitted(job: Job, by: str) -> Job:
-    if not isinstance(job, Settled) or not isinstance(job.work, Failed):
+    if not isinstance(job, Ordered) or not isinstance(job.work, Failed):
         raise IllegalTransition(f"{job} has not failed")
     return replace(job, work=replace(job.work, readmitted_by=by))

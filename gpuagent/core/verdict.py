@@ -8,7 +8,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from gpuagent.core.model import Job, Quote, Run, Settled
+from gpuagent.core.model import (
+    Job,
+    Ordered,
+    Quote,
+    Reserved,
+    Run,
+    Voided,
+)
 from gpuagent.core.resume import remainder, resumed_from, spoiled
 from gpuagent.core.work import Completed, Failed, Fault, FileEntry, FileKind, JobEnding, JobFile, JobReport, Underway
 from gpuagent.core.workload import Workload, from_canonical
@@ -49,7 +56,7 @@ def room(run: Run, run_files_max: int) -> int:
     files = {
         file.sha256: file.bytes
         for job in run.jobs
-        if isinstance(job, Settled)
+        if isinstance(job, Ordered)
         for file in job.files
         if file.kind is FileKind.OUTPUT or file.sha256 in needed
     }
@@ -144,7 +151,7 @@ def blamed(run: Run) -> Run:
     led_nowhere = spoiled(run)
 
     def judged(job: Job) -> Job:
-        if not isinstance(job, Settled) or not isinstance(job.work, Failed) or job.work.fault is not Fault.PROGRAM:
+        if not isinstance(job, Ordered) or not isinstance(job.work, Failed) or job.work.fault is not Fault.PROGRAM:
             return job
         workload = from_canonical(run.workload)
         is_retry = job.work.exit_code is not None and workload.on_exit.get(job.work.exit_code) == "retry"
@@ -161,7 +168,7 @@ def excused(run: Run) -> Run:
         return run
 
     def judged(job: Job) -> Job:
-        if not isinstance(job, Settled) or not isinstance(job.work, Failed) or job.work.exit_code is None:
+        if not isinstance(job, Ordered) or not isinstance(job.work, Failed) or job.work.exit_code is None:
             return job
         return replace(job, work=replace(job.work, fault=Fault.PROGRAM))
 
@@ -177,5 +184,5 @@ def _reported(run: Run, workload: Workload) -> list[Failed]:
     ]
 
 
-def _failed(run: Run) -> list[tuple[Settled, Failed]]:
-    return [(job, job.work) for job in run.jobs if isinstance(job, Settled) and isinstance(job.work, Failed)]
+def _failed(run: Run) -> list[tuple[Ordered | Voided, Failed]]:
+    return [(job, job.work) for job in run.jobs if not isinstance(job, Reserved) and isinstance(job.work, Failed)]

@@ -184,6 +184,11 @@ def with_metrics(
 Work = Owed | Underway | Collecting | Completed | Failed
 
 
+def failed_by_vendor(work: Work | None) -> bool:
+    """Whether the work ended without the program's own end: by the vendor's word, or as it was given up."""
+    return isinstance(work, Failed) and work.exit_code is None and work.fault is Fault.VENDOR
+
+
 @dataclass(frozen=True, slots=True)
 class JobReport:
     """A vendor's answer about a job. Its texts are data: capped, stripped of control characters, never trusted.

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from gpuagent.core.model import Run, Settled
+from gpuagent.core.model import (
+    Ordered,
+    Run,
+)
 from gpuagent.core.money import amount, show_usd, usd
 from gpuagent.core.policy import Policy
 from gpuagent.core.records import RunSnapshot
@@ -79,7 +82,7 @@ def read_run(session: Session, run_id: str, types: Sequence[str] = FILTERS["Ever
 
 def is_collecting(run: Run) -> bool:
     """Whether files of a job that is over are being fetched."""
-    return any(isinstance(job, Settled) and isinstance(job.work, Collecting) for job in run.jobs)
+    return any(isinstance(job, Ordered) and isinstance(job.work, Collecting) for job in run.jobs)
 
 
 def default_run(session: Session) -> str:

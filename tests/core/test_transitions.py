@@ -12,6 +12,7 @@ from gpuagent.core.events import (
     CheckpointKept,
     CheckpointLost,
     Claim,
+    Collect,
     CollectingBegan,
     CollectingHindered,
     Event,
@@ -37,7 +38,18 @@ from gpuagent.core.events import (
     PurchaseApproved,
     VendorReadmitted,
 )
-from gpuagent.core.model import HEADER_LOST, Approval, Authorized, Phase, Reserved, Run, RunStatus, Settled, Voided
+from gpuagent.core.model import (
+    HEADER_LOST,
+    Approval,
+    Authorized,
+    Cause,
+    Phase,
+    Reserved,
+    Run,
+    RunStatus,
+    Settled,
+    Voided,
+)
 from gpuagent.core.observations import observations_of
 from gpuagent.core.transitions import apply, is_over, next_steps, phase
 from gpuagent.core.work import Collecting, Completed, Failed, FileKind, JobEnding, JobFile, Owed, Underway
@@ -105,6 +117,9 @@ def test_books_balance_in_any_order_of_events(happened: list[Event]) -> None:
         assert budget.settled(run) >= budget.settled(before)  # what is paid stays paid
         if before.status is not RunStatus.RUNNING:
             assert run.status is before.status
+        assert all(budget.held(run) >= job.quote.amount for job in run.jobs if isinstance(job, Authorized)), (
+            "whatever the vendor says of the work, only the chain ends a hold"
+        )
         for was, now in zip(before.jobs, run.jobs, strict=False):
             assert was.quote == now.quote
             assert not isinstance(was, Settled | Voided) or type(now) is type(was)
@@ -142,10 +157,19 @@ OF_A_JOB: dict[str, Event] = {
     "stopped": JobStopped("one", "stopped"),
 }
 UNDERWAY = {"progressed", "silent", "answered", "finished", "collecting", "checkpoint lost", "files kept", "stopped"}
+UNPAID = {"unresolved", "settled", "voided"}
 LEGAL = {
     "reserved": {"dropped", "authorized", "delivered"},
     "delivered": {"dropped", "authorized"},
-    "authorized": {"unresolved", "settled", "voided"},
+    # A job that is taken before it is paid is claimed; one whose name is another's is finished by that.
+    "authorized": {"unresolved", "settled", "voided", "claimed", "finished"},
+    "unpaid underway": UNDERWAY | UNPAID,
+    "unpaid in silence": (UNDERWAY | UNPAID) - {"silent"},
+    "unpaid and stopped": (UNDERWAY | UNPAID) - {"stopped"},
+    "unpaid collecting": {"finished", "files kept", "hindered"} | UNPAID,
+    "unpaid completed": UNPAID,
+    "unpaid failed": UNPAID,
+    "paid underway": UNDERWAY,
     "owed": {"claimed", "silent", "answered", "finished"},
     "owed in silence": {"claimed", "answered", "finished"},
     "owed and answered": {"claimed", "silent", "answered", "finished"},
@@ -334,6 +358,12 @@ def test_phase_is_what_people_see() -> None:
         "delivered": Phase.EXECUTING,
         **dict.fromkeys(("offered", "kept", "collecting", "hindered", "collecting a checkpoint"), Phase.WAITING),
         "stopped": Phase.WAITING,
+        **dict.fromkeys(
+            ("unpaid underway", "unpaid in silence", "unpaid and stopped", "unpaid collecting", "paid underway"),
+            Phase.WAITING,
+        ),
+        **dict.fromkeys(("unpaid completed", "paid completed", "completed for nothing"), Phase.SUCCESS),
+        **dict.fromkeys(("unpaid failed", "paid after it failed", "failed for nothing"), Phase.PLANNING),
         "completed": Phase.SUCCESS,
         "failed": Phase.PLANNING,
         "disputed": Phase.PLANNING,
@@ -343,3 +373,63 @@ def test_phase_is_what_people_see() -> None:
     }
     assert isinstance(STATES["owed"]().jobs[0], Settled)
     assert STATES["owed"]().jobs[0].work == Owed(2.0)  # type: ignore[union-attr]
+
+
+def test_work_that_is_paid_afterwards_is_followed_beside_its_payment() -> None:
+    """Its amount stays held whatever the vendor says, and its end is not the end of the payment."""
+    steps = {name: next_steps(make(), now=5) for name, make in STATES.items()}
+    assert steps["unpaid underway"] == (Pay("one"), Poll("one"))
+    assert steps["unpaid collecting"] == (Pay("one"), Collect("one"))
+    assert steps["unpaid completed"] == (Pay("one"),)
+    assert steps["unpaid failed"] == (Pay("one"), Plan())
+    assert steps["completed for nothing"] == steps["paid completed"] == ()
+    assert [
+        phase(STATES[name]()) for name in ("authorized", "unpaid underway", "unpaid completed", "unpaid failed")
+    ] == [
+        Phase.EXECUTING,
+        Phase.WAITING,
+        Phase.SUCCESS,
+        Phase.PLANNING,
+    ]
+    for name in ("unpaid underway", "unpaid completed", "unpaid failed"):
+        run = STATES[name]()
+        assert (budget.settled(run), budget.held(run)) == (0, 1_400_000)
+        assert not is_over(run)
+    for name in ("completed for nothing", "failed for nothing"):
+        assert (budget.settled(STATES[name]()), budget.held(STATES[name]())) == (0, 0)
+    assert STATES["completed for nothing"]().status is RunStatus.COMPLETED
+    assert is_over(STATES["completed for nothing"]())
+
+
+def test_a_run_may_be_given_up_while_only_holds_of_failed_work_are_left() -> None:
+    run = apply(STATES["unpaid failed"](), PlanAborted("nobody can", {}))
+    assert (run.status, budget.held(run), is_over(run)) == (RunStatus.FAILED, 1_400_000, False)
+    assert next_steps(run, now=5) == (Pay("one"),)
+
+
+def test_what_a_vendor_takes_for_work_that_it_says_has_failed_is_disputed() -> None:
+    (job,) = STATES["paid after it failed"]().jobs
+    assert isinstance(job, Settled)
+    assert isinstance(job.work, Failed)
+    assert job.work.ending is JobEnding.DISPUTED
+    assert "took the payment" in job.work.reason
+    program = Failed("exit code 1", 3.0, "v", exit_code=1)
+    run = apply(apply(STATES["unpaid underway"](), JobFinished("one", program)), PaymentSettled("one", SETTLEMENT, 4.0))
+    assert isinstance(run.jobs[0], Settled)
+    assert run.jobs[0].work == program, "it ran the program, and may be paid for that"
+
+
+def test_whose_doing_it_is_that_a_payment_was_never_taken() -> None:
+    """A vendor that worked and did not take its pay has done no wrong; one that failed the work has."""
+
+    def cause(work: Completed | Failed | None) -> Cause:
+        run = STATES["unpaid underway"]()
+        run = apply(run, JobFinished("one", work)) if work else run
+        (job,) = apply(run, PaymentVoided("one", "expired unused")).jobs
+        assert isinstance(job, Voided)
+        return job.cause
+
+    assert cause(None) is Cause.VENDOR, "its time was over, and it had not ended the work"
+    assert cause(Failed("oom", 3.0, "v")) is Cause.VENDOR
+    assert cause(Failed("exit code 1", 3.0, "v", exit_code=1)) is Cause.UNNEEDED
+    assert cause(Completed("v", 3.0)) is Cause.UNNEEDED

@@ -69,8 +69,7 @@ class Purchases:
     def start(self, command: str, **fields: Any) -> Run:
         content = {"name": "contract", "command": command, "max_duration": 600, "program_failures": 1, **fields}
         workload = Workload.model_validate({**content, "resources": {"gpu": self.protocol.gpu}})
-        run = self.world.start(self.protocol.budget, workload=workload, vendor_ids=(self.protocol.vendor_id,))
-        return run
+        return self.world.start(self.protocol.budget, workload=workload, vendor_ids=(self.protocol.vendor_id,))
 
     def switch(self, mode: str) -> None:
         """Makes the seller misbehave in a way that all can."""
@@ -165,8 +164,8 @@ class Killed(BaseException):
 class Killer:
     """Ports at whose every effect the agent dies twice: before it has happened, and once it has.
 
-    A seller that does not repeat its answer loses the job of an agent that dies between the answer and its saving, which
-    is another case; so for such a seller these two points are spared.
+    Where a seller does not repeat its answer, an agent that dies between the answer and its saving loses the job. That
+    is another case, so for such a seller these two points are spared.
     """
 
     EFFECTS = ("save", "sign", "quote", "challenge", "submit", "status")

@@ -9,6 +9,7 @@ from gpuagent.core.events import (
     CollectingHindered,
     InputsDelivered,
     JobAnswered,
+    JobClaimed,
     JobDropped,
     JobFinished,
     JobProgressed,
@@ -20,7 +21,7 @@ from gpuagent.core.events import (
     VendorChosen,
     VendorReadmitted,
 )
-from gpuagent.core.model import Run
+from gpuagent.core.model import JobAccess, Run
 from gpuagent.core.transitions import apply
 from gpuagent.core.work import (
     Checkpoint,
@@ -36,6 +37,7 @@ from gpuagent.core.work import (
 )
 from tests.support.factories import RUN, SETTLEMENT, authorization, decision, quote
 
+ACCESS = JobAccess("job-token-0123456789", "https://gpu.example/jobs/v")
 OUTPUT = FileEntry("model.npz", 3, "1" * 64)
 OFFER = CheckpointOffer("2" * 64, (FileEntry("progress.json", 5, "3" * 64),))
 CHECKPOINT = Checkpoint(OFFER.sha256, OFFER.files, 0.5, 2.5)
@@ -79,6 +81,17 @@ STATES: dict[str, Callable[[], Run]] = {
     "failed": lambda: apply(STATES["underway"](), JobFinished("one", Failed("oom", 3.0, "v"))),
     "disputed": lambda: apply(STATES["owed"](), JobFinished("one", Failed("?", 3.0, ending=JobEnding.DISPUTED))),
     "readmitted": lambda: apply(STATES["disputed"](), VendorReadmitted("gpu_vendor_1", "Ada", "they called")),
+    "unpaid underway": lambda: apply(STATES["authorized"](), JobClaimed("one", "v", 2.0, ACCESS)),
+    "unpaid in silence": lambda: apply(STATES["unpaid underway"](), JobWentSilent("one", 2.5, "timeout")),
+    "unpaid and stopped": lambda: apply(STATES["unpaid underway"](), JobStopped("one", "stopped")),
+    "unpaid collecting": lambda: apply(STATES["unpaid underway"](), collecting_began(Completed("v", 3.0, {}, "", 0))),
+    "unpaid completed": lambda: apply(STATES["unpaid underway"](), JobFinished("one", Completed("v", 3.0))),
+    "unpaid failed": lambda: apply(STATES["unpaid underway"](), JobFinished("one", Failed("oom", 3.0, "v"))),
+    "paid underway": lambda: apply(STATES["unpaid underway"](), PaymentSettled("one", SETTLEMENT, 2.0)),
+    "paid completed": lambda: apply(STATES["unpaid completed"](), PaymentSettled("one", SETTLEMENT, 4.0)),
+    "paid after it failed": lambda: apply(STATES["unpaid failed"](), PaymentSettled("one", SETTLEMENT, 4.0)),
+    "completed for nothing": lambda: apply(STATES["unpaid completed"](), PaymentVoided("one", "expired unused")),
+    "failed for nothing": lambda: apply(STATES["unpaid failed"](), PaymentVoided("one", "cancelled on chain")),
     "voided": lambda: apply(STATES["authorized"](), PaymentVoided("one", "expired unused")),
     "dropped": lambda: apply(STATES["reserved"](), JobDropped("one", "price raised")),
 }

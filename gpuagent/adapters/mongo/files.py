@@ -3,7 +3,7 @@
 from typing import Any
 
 from gpuagent.adapters.mongo.values import Document, date, seconds
-from gpuagent.core.model import Settled
+from gpuagent.core.model import Ordered, Voided
 from gpuagent.core.work import (
     Checkpoint,
     CheckpointOffer,
@@ -19,7 +19,7 @@ from gpuagent.core.work import (
 )
 
 
-def files_fields(job: Settled) -> Document:
+def files_fields(job: Ordered | Voided) -> Document:
     """The manifest of what is kept of the job, and its newest checkpoint."""
     checkpoint = job.checkpoint
     return {

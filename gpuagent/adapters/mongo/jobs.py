@@ -1,5 +1,6 @@
 """Jobs and their payments to documents and back, and the states that documents name."""
 
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -40,7 +41,7 @@ HELD = ["reserved", "authorized"]
 
 
 def job_document(run: Run, job: Job) -> Document:
-    work = job.work if isinstance(job, Settled) else None
+    work = None if isinstance(job, Reserved) else job.work
     document: Document = {
         "_id": ObjectId(job.job_id),
         "runId": ObjectId(run.run_id),
@@ -66,8 +67,13 @@ def job_document(run: Run, job: Job) -> Document:
             document |= {"approval": _approval_document(approval)}
         case Settled():
             document |= {"settledAt": date(job.settlement.at), **files_fields(job)}
+        case Authorized() if work:
+            document |= files_fields(job)
         case Voided():
             document |= {"errorMessage": job.reason, "cause": job.cause.value}
+            if job.work:
+                reason = job.work.reason if isinstance(job.work, Failed) else ""
+                document |= {"unpaidWork": True, "workReason": reason, **files_fields(job)}
     return document
 
 
@@ -86,16 +92,16 @@ def _approval_document(approval: Approval) -> Document:
 
 
 def _job_status(job: Job) -> str:
-    match job:
-        case Settled(work=Owed()):
+    if isinstance(job, Reserved):
+        return "quoted"
+    match job.work:
+        case Owed():
             return "submitted"
-        case Settled(work=Underway() | Collecting()):
+        case Underway() | Collecting():
             return "running"
-        case Settled(work=Completed()):
+        case Completed():
             return "completed"
-        case Settled() | Voided():
-            return "failed"
-    return "quoted"
+    return "quoted" if isinstance(job, Authorized) and job.work is None else "failed"
 
 
 def _work_fields(work: Work | None) -> Document:
@@ -160,13 +166,24 @@ def job_from(document: Document, payment: Document | None) -> Job:
     if document["state"] == "voided":
         authorization = authorization_from(payment) if payment else None
         header = payment["header"] if payment else ""
-        return Voided(job_id, quote, at, document["errorMessage"], authorization, header, Cause(document["cause"]))
+        cause, reason = Cause(document["cause"]), document["errorMessage"]
+        if not document.get("unpaidWork"):  # an older record has none
+            return Voided(job_id, quote, at, reason, authorization, header, cause)
+        work, (files, checkpoint) = _work_from(document), files_from(document)
+        if not isinstance(work, Completed | Failed):
+            raise ValueError(f"job {job_id} is void, and its work goes on")
+        work = replace(work, reason=document["workReason"]) if isinstance(work, Failed) else work
+        return Voided(job_id, quote, at, reason, authorization, header, cause, work, files, checkpoint)
     if payment is None:
         raise ValueError(f"job {job_id} is {document['state']} but has no payment")
     authorization, header = authorization_from(payment), payment["header"]
     if document["state"] == "authorized":
         answers = (payment["lastReply"], payment["namedJob"], payment["cancellation"])
-        return Authorized(job_id, quote, at, authorization, header, *answers, access=_access_from(payment))
+        job = Authorized(job_id, quote, at, authorization, header, *answers, access=_access_from(payment))
+        if document["status"] == "quoted":
+            return job
+        files, checkpoint = files_from(document)
+        return replace(job, work=_work_from(document), files=files, checkpoint=checkpoint)
     settlement = Settlement(payment["x402TxId"], payment["blockNumber"], int(seconds(payment["settledAt"])))
     files, checkpoint = files_from(document)
     work, access = _work_from(document), _access_from(payment)

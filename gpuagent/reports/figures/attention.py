@@ -31,6 +31,12 @@ ATTENTION = {
     "since": TIME,
     **dict.fromkeys(("runId", "jobId"), "str"),
 }
+UNPAID = {
+    "running": "at work, and paid once it is done",
+    "completed": "done, and the vendor has not taken its payment",
+    "failed": "the work failed; held until the chain has decided",
+}
+"""Of a vendor that is paid after the work, by the status of the job."""
 PAYMENT_STATUS = {"authorized": PaymentStatus.PENDING, "settled": PaymentStatus.COMPLETED}
 """The status of the payment of a job in this state. A voided one's has failed, if there is one."""
 
@@ -91,6 +97,8 @@ def _concern(job: Any, now: pd.Timestamp) -> tuple[Concern, str, Any] | None:
             return Concern.HELD, "reserved, not signed", job.createdAt
         case "authorized" if now >= job.validBefore:
             return Concern.LATE, "signed, and past its time: the next tick asks the chain", job.signedAt
+        case "authorized" if job.status in UNPAID:
+            return Concern.HELD, UNPAID[job.status], job.signedAt
         case "authorized":
             return Concern.HELD, "signed, not settled yet", job.signedAt
         case "settled" if job.status == "submitted":

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from gpuagent.core.model import Run, RunStatus, Voided
+from gpuagent.core.model import RunStatus, Voided
 from gpuagent.core.transitions import is_over
 from gpuagent.tick import step
 from mock_vendor.stubs.serve import StubMarket

@@ -16,13 +16,13 @@ ANSWER = {"offer": "quote-1", "total": 1.4, **{key: WIRE_QUOTE[key] for key in W
 del ANSWER["vendorJobTemplateId"]
 
 scripted_server = ScriptedServer()
-acme = replace(scripted_server.vendor, vendor_id="acme", secret_env=SECRET, protocol="acme")
+acme = replace(scripted_server.vendor, vendor_id="acme", secret_env=SECRET, protocol="acme/1")
 with wiring.open_agent(settings.read(os.environ)) as agent:
     vendor_api = agent.ports.vendor_api
     scripted_server.respond_with(ANSWER)
     assert vendor_api.quote(acme, "goal", "A100", Decimal(1)).amount == 1_400_000
     with pytest.raises(VendorError):  # the same words from a vendor of the usual protocol
-        vendor_api.quote(replace(acme, vendor_id="other", protocol="gpuagent/1"), "goal", "A100", Decimal(1))
+        vendor_api.quote(replace(acme, protocol="gpuagent/1"), "goal", "A100", Decimal(1))
     scripted_server.respond_with({"offer": 7})
     with pytest.raises(VendorError):
         vendor_api.quote(acme, "goal", "A100", Decimal(1))
