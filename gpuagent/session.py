@@ -30,12 +30,15 @@ class Session:
 
 
 @contextmanager
-def practice_stack(environ: Mapping[str, str], **vendor_settings: str) -> Iterator[stack.Stack]:
-    """The practice stack in the user's data folder, until the end. Raises ConfigError, MongodError."""
+def practice_stack(environ: Mapping[str, str], stubs: bool = False, **vendor_settings: str) -> Iterator[stack.Stack]:
+    """The practice stack in the user's data folder, until the end. Raises ConfigError, MongodError.
+
+    stubs: as stack.start().
+    """
     uri = settings.Environment(environ).get("MONGODB_URI", "")
     if not uri:
         wiring.announce_practice_database()
-    with stack.start(wiring.practice_folder(), uri, **vendor_settings) as running:
+    with stack.start(wiring.practice_folder(), uri, stubs=stubs, **vendor_settings) as running:
         yield running
 
 
@@ -57,7 +60,7 @@ def resolved_environment(environ: Mapping[str, str]) -> Iterator[dict[str, str]]
         return
     environ = settings.Environment(environ)
     practice = {"PORT": environ.get("PORT", "0"), "MOCK_SPEED": environ.get("MOCK_SPEED", SPEED)}
-    with practice_stack(environ, **practice) as running:
+    with practice_stack(environ, stubs=False, **practice) as running:
         here = {**environ, **running.environment}
         with wiring.open_database(settings.read(here)) as db:
             wiring.record_vendors(db, running.vendors)

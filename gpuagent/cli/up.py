@@ -17,6 +17,9 @@ def up(
     ] = None,
     ephemeral: Annotated[bool, typer.Option(help="Keep nothing.")] = False,
     port: Annotated[int, typer.Option(help="The vendors' port; 0: any free one.")] = 4001,
+    stubs: Annotated[
+        bool, typer.Option(help="With stubs of sellers that speak other protocols: HyperCLI, Prism, OpenVPS.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Start mongod, a chain and practice vendors; print the environment to export; run until stopped."""
@@ -28,9 +31,9 @@ def up(
         environ = settings.Environment(os.environ)
         if folder or ephemeral:
             data = None if ephemeral else folder
-            starting = stack.start(data, environ.get("MONGODB_URI", ""), PORT=str(port))
+            starting = stack.start(data, environ.get("MONGODB_URI", ""), stubs=stubs, PORT=str(port))
         else:
-            starting = practice_stack(environ, PORT=str(port))
+            starting = practice_stack(environ, stubs=stubs, PORT=str(port))
         with starting as running:
             environment = {**running.environment, **_database_name(environ)}
             with wiring.open_database(settings.read(environment)) as db:

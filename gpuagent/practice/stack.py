@@ -24,6 +24,12 @@ logger = logging.getLogger(__name__)
 READY_S = 60
 STOP_S = 15
 POLL_S = 0.05
+PRACTICE_VENDORS, STUBS = "mock_vendor", "mock_vendor.stubs"
+"""The programs that sell here: vendors of our own protocol, and stubs of vendors of others."""
+STUB_VARIABLES = (
+    *("CHAIN_RPC_URL", "X402_NETWORK", "X402_ASSET", "X402_ASSET_NAME", "X402_ASSET_VERSION"),
+    "GPU_VENDOR_SECRET",
+)
 VENDOR_VARIABLES = (
     *("PORT", "BASE_PRICE_PER_HOUR", "FAIL_RATE", "FAIL_VENDOR_ID"),
     *("MOCK_DATA_DIR", "MOCK_PAYER_USDC", "MOCK_SEED", "MOCK_SLOW_S", "MOCK_SPEED", "MOCK_VENDORS"),
@@ -41,8 +47,12 @@ class Stack:
 
 
 @contextmanager
-def start(folder: Path | None = None, mongodb_uri: str = "", **vendor_settings: str) -> Iterator[Stack]:
+def start(
+    folder: Path | None = None, mongodb_uri: str = "", *, stubs: bool = False, **vendor_settings: str
+) -> Iterator[Stack]:
     """Run the stack until the block ends. Raises ConfigError, MongodError.
+
+    stubs: with stubs of sellers that speak other protocols, which remember nothing.
 
     folder: where the database, the chain and the vendors' jobs are kept, for one stack at a time; None: nothing
     outlives the block.
@@ -52,13 +62,17 @@ def start(folder: Path | None = None, mongodb_uri: str = "", **vendor_settings: 
         vendor_settings = {"MOCK_DATA_DIR": str(folder / "vendors"), **vendor_settings}
     with ExitStack() as stack:
         lock = (stack.enter_context(folder_lock(folder)),) if folder else ()
-        vendors = stack.enter_context(_vendors(vendor_settings, lock))
+        vendors = stack.enter_context(_program(PRACTICE_VENDORS, vendor_settings, lock))
         if not mongodb_uri:  # while the vendors start
             mongodb_uri = stack.enter_context(wiring.start_mongod(folder / "mongod" if folder else None)).uri
         ready = _ready_line(*vendors)
-        for notice in ready["notices"]:
-            logger.warning("the practice vendors say: %s", notice)
-        yield Stack(_environment(mongodb_uri, ready), tuple(wiring.vendor_from(entry) for entry in ready["vendors"]))
+        environment, entries = _environment(mongodb_uri, ready), list(ready["vendors"])
+        if stubs:
+            settings = {name: environment[name] for name in STUB_VARIABLES} | {"PORT": "0"}
+            more = _ready_line(*stack.enter_context(_program(STUBS, settings, ())))
+            entries += more["vendors"]
+            environment["STUBS_URL"] = more["url"]
+        yield Stack(environment, tuple(wiring.vendor_from(entry) for entry in entries))
 
 
 def _environment(uri: str, ready: Mapping[str, Any]) -> dict[str, str]:
@@ -103,13 +117,13 @@ def folder_lock(folder: Path, wait_s: float = STOP_S) -> Iterator[int]:
 
 
 @contextmanager
-def _vendors(
-    settings: Mapping[str, str], inherited: tuple[int, ...]
+def _program(
+    module: str, settings: Mapping[str, str], inherited: tuple[int, ...]
 ) -> "Iterator[tuple[subprocess.Popen[str], IO[str]]]":
-    """Run the mock vendor and its chain in a process of their own with a log, which ends when its stdin closes."""
+    """Run a program that sells in a process of its own with a log, which ends when its stdin closes."""
     with TemporaryDirectory(prefix="gpuagent-vendor-") as scratch, (Path(scratch) / "log").open("w+") as log:
         vendor = subprocess.Popen(
-            [sys.executable, "-m", "mock_vendor", "--until-stdin-closes"],
+            [sys.executable, "-m", module, "--until-stdin-closes"],
             env={**child_environment(os.environ, *VENDOR_VARIABLES), **settings},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -144,4 +158,6 @@ def _ready_line(vendor: "subprocess.Popen[str]", log: IO[str]) -> dict[str, Any]
         lines = log.read().strip().splitlines()
         raise ConfigError(f"the mock vendor did not start: {lines[-1] if lines else f'no sign in {READY_S} s'}")
     ready: dict[str, Any] = json.loads(line)
+    for notice in ready["notices"]:
+        logger.warning("the practice vendors say: %s", notice)
     return ready

@@ -9,6 +9,8 @@ from tests.support.documents import DOCUMENTS, ROOT, name, prose
 from tests.tools.docs import BY_OTHERS, README, pages
 
 README_LINES = 110
+SERIES = ROOT / "docs" / "vendors" / "README.md"
+"""The page that lists the pages of its folder; one of the README's pages leads to it."""
 LINK = re.compile(r"!?\[(?:[^][]|\[[^]]*\])*\]\(([^)\s]+)\)")
 OUTSIDE = re.compile(r"https?://")
 LOCAL_PATH = re.compile(r"(?<![\w.])/(?:root|tmp|home|work|Users)/")
@@ -69,9 +71,11 @@ def test_headings_are_named_as_github_names_them() -> None:
 
 
 def test_every_page_is_in_the_readme_and_leads_back_to_it() -> None:
-    listed = {path for _, path in pages()}
-    assert listed == set((ROOT / "docs").rglob("*.md"))
-    for path in listed:
+    listed, series = {path for _, path in pages()}, set(SERIES.parent.glob("*.md"))
+    assert listed | series == set((ROOT / "docs").rglob("*.md"))
+    assert any(f"{SERIES.parent.name}/{SERIES.name})" in path.read_text() for path in listed)
+    assert all(f"({path.name})" in SERIES.read_text() for path in series - {SERIES})
+    for path in listed | series:
         if name(path) not in BY_OTHERS:
             assert "README.md#the-docs)" in path.read_text(), name(path)
 

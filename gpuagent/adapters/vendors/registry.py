@@ -49,8 +49,29 @@ def _own(parts: Parts) -> Adapter:
     return HttpVendor(parts.secret, content=parts.content, egress=parts.egress, now=parts.now)
 
 
+def _hypercli(parts: Parts) -> Adapter:
+    from gpuagent.adapters.vendors.hypercli import HyperCliVendor
+
+    return HyperCliVendor(parts)
+
+
+def _openvps(parts: Parts) -> Adapter:
+    from gpuagent.adapters.vendors.openvps import OpenVpsVendor
+
+    return OpenVpsVendor(parts)
+
+
+def _prism(parts: Parts) -> Adapter:
+    from gpuagent.adapters.vendors.prism import PrismVendor
+
+    return PrismVendor(parts)
+
+
 PROTOCOLS: Mapping[str, Callable[[Parts], Adapter]] = {
     OWN_PROTOCOL: _own,
+    "hypercli": _hypercli,
+    "openvps": _openvps,
+    "prism": _prism,
 }
 """What opens the adapter of a protocol, by the name that a vendor's record has. Each imports what only it needs."""
 
