@@ -100,7 +100,7 @@ def search(
         notes.append(f"{len(chosen)} sellers may fit, and the first {PROBES_MAX} were asked: search for more words")
     with ThreadPoolExecutor(max_workers=PROBES_AT_ONCE) as pool:
         matches = list(pool.map(lambda listing: _probe(listing, request, discovery), chosen[:PROBES_MAX]))
-    matches = [_known(match, vendors, past, request.token) for match in matches]
+    matches = [_with_history(match, vendors, past, request.token) for match in matches]
     matches = [_contradicted(match) if match.listing.resource in twice else match for match in matches]
     matches.sort(key=lambda match: _rank(match, keywords))
     return Matches(tuple(matches), left_out, tuple(notes))
@@ -171,7 +171,7 @@ def _contradicted(match: Match) -> Match:
     return replace(match, problems=(*match.problems, "listed more than once, with different terms"))
 
 
-def _known(
+def _with_history(
     match: Match, vendors: Sequence[Vendor], past: Callable[[Sequence[str]], Sequence[PastJob]], token: Token
 ) -> Match:
     """The match with our own past, where a recorded vendor is paid at the same address on the same server."""
@@ -196,5 +196,5 @@ def _rank(match: Match, keywords: frozenset[str]) -> tuple[int | float | str, ..
     """Fit ones first; then what was searched for, our own past, payers, and price."""
     track = match.track.mean if match.track else UNKNOWN
     listing = match.listing
-    asked = (-(listing.payers or 0), match.amount or 0, listing.resource)
-    return (not match.fit, match.amount is None, not match.protocol, -_words_in(listing, keywords), -track, *asked)
+    popularity = (-(listing.payers or 0), match.amount or 0, listing.resource)
+    return (not match.fit, match.amount is None, not match.protocol, -_words_in(listing, keywords), -track, *popularity)

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from gpuagent.core import gpus
 from gpuagent.core.belief import UNKNOWN
-from gpuagent.core.listings import OURS, SPOKEN, VENDOR_ID, Declaration, origin
+from gpuagent.core.listings import OWN, SPOKEN, VENDOR_ID, Declaration, origin
 from gpuagent.core.model import Quote, Reserved, Token, Vendor
 from gpuagent.core.money import show_usd
 from gpuagent.core.networks import NOWHERE
@@ -165,7 +165,7 @@ def examined(
     texts += _offer_problems(recorded, quote, token, vendor_api, order)
     return Proposal(
         vendor=replace(recorded, base_price_per_hour=quote.amount),
-        protocol=declaration.protocol if declaration else OURS,
+        protocol=declaration.protocol if declaration else OWN,
         quote=quote,
         declared=declared,
         accepts=declaration.accepts if declaration else quote.accepts,

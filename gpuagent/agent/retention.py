@@ -53,8 +53,8 @@ class FileSweep:
 
 def sweep_files(files: FileStore, record: HoldingStore, rules: Policy, now: float, *, dry_run: bool) -> FileSweep:
     """One sweep. now: Unix seconds. Raises StoreError, and ConfigError where another database keeps files here too."""
-    if others := files.others():
-        raise ConfigError(_shared(others))
+    if sharers := files.sharers():
+        raise ConfigError(_shared(sharers))
     uploads = files.sweep(now - UPLOAD_S, dry_run=dry_run)
     old = list(files.older(now - UPLOAD_S))  # before the record is read: a run that is started in between is in it
     holdings = list(record.holdings())
@@ -86,9 +86,9 @@ def _sweep_strays(
     return sum(size if dry_run else files.delete(sha256, now - UPLOAD_S) for sha256, size in strays)
 
 
-def _shared(others: Sequence[str]) -> str:
+def _shared(sharers: Sequence[str]) -> str:
     return (
         f"the file store keeps files of another database too, which this one's record does not name and a sweep would "
-        f"delete: {', '.join(others)}. Nothing was deleted. Give each database a FILE_STORE of its own, another folder "
+        f"delete: {', '.join(sharers)}. Nothing was deleted. Give each database a FILE_STORE of its own, another folder "
         f"or prefix, and copy its files there; where that database is no more, delete its mark, named in brackets"
     )

@@ -92,5 +92,5 @@ def _command(command: str, config: Path, *flags: str) -> list[str]:
     return [sys.executable, "-m", "seller", command, "--config", str(config), *flags]
 
 
-def _flag(name: str, given: bool) -> list[str]:
-    return [name] if given else []
+def _flag(name: str, is_set: bool) -> list[str]:
+    return [name] if is_set else []

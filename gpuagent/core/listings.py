@@ -12,10 +12,10 @@ from gpuagent.core.model import Terms, Token
 from gpuagent.core.money import AMOUNT_MAX, show_usd
 from gpuagent.core.terms import repeats_facts
 
-OURS = "gpuagent/1"
-SPOKEN = (OURS,)
+OWN = "gpuagent/1"
+SPOKEN = (OWN,)
 """The protocols that vendors are bought from by."""
-DECLARED: Mapping[str, frozenset[str]] = {OURS: frozenset({"vendorJobTemplateId"})}
+DECLARED: Mapping[str, frozenset[str]] = {OWN: frozenset({"vendorJobTemplateId"})}
 """By protocol, the fields by which the declared body of an order is known for it."""
 VENDOR_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 """What is sent as x-vendor-id, and what a record is named by."""

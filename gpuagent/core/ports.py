@@ -397,7 +397,7 @@ class FileStore(Protocol):
         """
         ...
 
-    def others(self) -> Sequence[str]:
+    def sharers(self) -> Sequence[str]:
         """The other databases that keep files here too, in words: what they need, this one's record does not name."""
         ...
 

@@ -68,7 +68,7 @@ class MemoryFiles:
     def delete(self, sha256: str, before: float | None = None) -> int:
         return len(self.contents.pop(sha256, b""))
 
-    def others(self) -> tuple[str, ...]:
+    def sharers(self) -> tuple[str, ...]:
         return self.neighbours
 
     def older(self, before: float) -> Iterator[tuple[str, int]]:

@@ -75,9 +75,10 @@ def _make_base() -> None:
 
 
 def _release() -> str:
-    """This Debian's name; the base is of the same."""
+    """This Debian's name; the base is of the same. On another system Debian's newest."""
     lines = Path("/etc/os-release").read_text().splitlines()
-    return next((line.partition("=")[2] for line in lines if line.startswith("VERSION_CODENAME=")), "stable")
+    facts = {name: value.strip('"') for name, _, value in (line.partition("=") for line in lines)}
+    return facts.get("VERSION_CODENAME", "stable") if facts.get("ID") == "debian" else "stable"
 
 
 if __name__ == "__main__":

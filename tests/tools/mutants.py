@@ -304,8 +304,8 @@ MUTANTS = (
     Mutant(
         "payee taken from the vendor's word",
         "gpuagent/core/terms.py",
-        "(_same_address(terms.pay_to, vendor.pay_to), ",
-        "(True, ",
+        'token.address), "another asset"),\n        (_same_address(terms.pay_to, vendor.pay_to), ',
+        'token.address), "another asset"),\n        (True, ',
         "tests/agent/test_guard.py -k terms_other_than_agreed",
     ),
     Mutant(
@@ -2050,7 +2050,7 @@ MUTANTS = (
     ),
     Mutant(
         "two sellers share a folder, and sell its places twice",
-        "seller/opening.py",
+        "seller/home.py",
         "            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)",
         "            lock.fileno()",
         "tests/seller/test_opening.py -k is_one_sellers",
@@ -2149,8 +2149,8 @@ MUTANTS = (
     Mutant(
         "a sweep deletes what another database keeps in the same store",
         "gpuagent/agent/retention.py",
-        "    if others := files.others():",
-        "    if False and (others := files.others()):",
+        "    if sharers := files.sharers():",
+        "    if False and (sharers := files.sharers()):",
         "tests/agent/test_retention.py -k share",
     ),
     Mutant(

@@ -116,8 +116,8 @@ class FolderStore:
             entries = [(path.name, path.stat()) for path in sorted(self._files.iterdir())]
         yield from ((name, status.st_size) for name, status in entries if status.st_mtime < before)
 
-    def others(self) -> tuple[str, ...]:
-        return self._marks.others()
+    def sharers(self) -> tuple[str, ...]:
+        return self._marks.sharers()
 
     def sweep(self, before: float, *, dry_run: bool = False) -> int:
         freed = 0

@@ -111,7 +111,7 @@ class GridFsStore:
             self._chunks.delete_many({"files_id": file["_id"]})
         return int(file["length"])
 
-    def others(self) -> tuple[str, ...]:
+    def sharers(self) -> tuple[str, ...]:
         """None: the files are in the database that records them."""
         return ()
 

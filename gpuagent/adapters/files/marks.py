@@ -35,7 +35,7 @@ class StoreMarks:
                 self._write(identity, name.encode())
                 self._is_left = True
 
-    def others(self) -> tuple[str, ...]:
+    def sharers(self) -> tuple[str, ...]:
         """The other databases, in words."""
         own = self._owner()[0] if self._owner else ""
         marks = ((name, clean(content.decode(errors="replace"), NAME_MAX)) for name, content in self._read())

@@ -155,8 +155,8 @@ class S3Store:
             entries = [entry for entry in self._objects(f"{self._prefix}files/") if entry["LastModified"] < moment]
         yield from ((entry["Key"].rpartition("/")[2], int(entry["Size"])) for entry in entries)
 
-    def others(self) -> tuple[str, ...]:
-        return self._marks.others()
+    def sharers(self) -> tuple[str, ...]:
+        return self._marks.sharers()
 
     def sweep(self, before: float, *, dry_run: bool = False) -> int:
         moment, freed = datetime.fromtimestamp(before, UTC), 0

@@ -151,12 +151,12 @@ def test_a_store_that_two_databases_share_says_so(kind: str, tmp_path: Path, req
     ours, theirs = open_for("1" * 24, "ours"), open_for("2" * 24, "theirs\x1b[2J")
     put(ours, b"our model")
     put(open_for("1" * 24, "ours, renamed"), b"another of our models", "job-2")
-    assert ours.others() == ()
-    assert theirs.others() == (f"'ours, renamed' (databases/{'1' * 24})",)
+    assert ours.sharers() == ()
+    assert theirs.sharers() == (f"'ours, renamed' (databases/{'1' * 24})",)
     theirs.sweep(NOW, dry_run=True)
-    assert ours.others() == ()
+    assert ours.sharers() == ()
     theirs.sweep(NOW)
-    assert ours.others() == (f"'theirs [2J' (databases/{'2' * 24})",)
+    assert ours.sharers() == (f"'theirs [2J' (databases/{'2' * 24})",)
 
 
 def test_a_link_reads_one_file_without_a_key(bucket: dict[str, str]) -> None:
