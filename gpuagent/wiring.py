@@ -204,17 +204,19 @@ def open_vendor_api(environ: Mapping[str, str]) -> "Iterator[tuple[VendorApi, Bo
 
 @contextmanager
 def _vendor_client(environ: Mapping[str, str], files: "FileStore | None" = None) -> "Iterator[VendorApi]":
-    """The client of the vendors' API, for agents and for checks alike.
+    """The client of the vendors of every protocol, for agents and for checks alike.
 
     environ: with the vendors' bearer tokens and the jobs' secrets. files: the store of the jobs' inputs.
     """
-    from gpuagent.adapters.vendors.http import HttpVendor, no_content
+    from gpuagent.adapters.vendors.http import no_content
+    from gpuagent.adapters.vendors.registry import Parts, VendorRegistry
     from gpuagent.wire.egress import vendor_egress
 
     def content(sha256: str) -> bytes:
         return b"".join(files.read(sha256)) if files else no_content(sha256)
 
-    with closing(HttpVendor(environ.get, content=content, egress=vendor_egress(environ))) as client:
+    parts = Parts(environ.get, system_clock().now, content, vendor_egress(environ))
+    with closing(VendorRegistry(parts)) as client:
         yield client
 
 

@@ -105,6 +105,7 @@ class _Fetch:
                 self._share.seconds if self.came or self.kept else max(self._share.seconds, self._ports.pace.begin_s),
                 checkpoint,
                 secret_names(self._job.quote.order),
+                self._job.access,
             )
             before = received
             try:

@@ -18,7 +18,7 @@ from gpuagent.core.events import (
     JobStopped,
     JobWentSilent,
 )
-from gpuagent.core.model import Run, Settled
+from gpuagent.core.model import Run, Settled, Submitted
 from gpuagent.core.orders import secret_names
 from gpuagent.core.pace import Pace
 from gpuagent.core.ports import Ports
@@ -37,9 +37,9 @@ def claim(run: Run, job_id: str, ports: Ports) -> Event | None:
     job = find_job(run, job_id)
     if not isinstance(job, Settled) or not isinstance(job.work, Owed):
         raise IllegalTransition(f"{job} is not owed a job id")
-    answers, vendor_job_id = True, ""
+    answers, named = True, Submitted()
     try:
-        vendor_job_id = ports.vendor_api.submit(find_vendor(job.quote.vendor_id, ports), job)
+        named = ports.vendor_api.submit(find_vendor(job.quote.vendor_id, ports), job)
         reply = "it names no job"
     except VendorTokenMissing:
         raise  # the vendor was not asked, so it owes no answer
@@ -48,8 +48,8 @@ def claim(run: Run, job_id: str, ports: Ports) -> Event | None:
     except VendorError as error:
         answers, reply = False, str(error)
     now, reply = ports.clock.now(), clean(reply, REPLY_MAX)
-    if vendor_job_id:
-        return JobClaimed(job_id, vendor_job_id, now)
+    if named.vendor_job_id:
+        return JobClaimed(job_id, named.vendor_job_id, now, named.access)
     if why := _unnamed(job.work, answers, now, ports.pace):
         return JobFinished(job_id, Failed(f"disputed: {why} ({reply})", now, ending=JobEnding.DISPUTED))
     return _unheard(job_id, job.work, answers, reply, now)
@@ -64,7 +64,7 @@ def poll(run: Run, job_id: str, ports: Ports) -> Event | None:
     try:
         names = secret_names(job.quote.order)
         report = ports.vendor_api.status(
-            find_vendor(job.quote.vendor_id, ports), work.vendor_job_id, work.cursor, names
+            find_vendor(job.quote.vendor_id, ports), work.vendor_job_id, work.cursor, names, job.access
         )
     except VendorTokenMissing:
         raise  # the vendor was not asked, so it is not silent
@@ -94,7 +94,7 @@ def stop(run: Run, job_id: str, ports: Ports) -> Event:
         raise IllegalTransition(f"{job} is not underway")
     try:
         vendor, names = find_vendor(job.quote.vendor_id, ports), secret_names(job.quote.order)
-        reply = ports.vendor_api.cancel(vendor, job.work.vendor_job_id, names)
+        reply = ports.vendor_api.cancel(vendor, job.work.vendor_job_id, names, job.access)
     except VendorError as error:
         reply = str(error)
     return JobStopped(job_id, clean(reply, REPLY_MAX))

@@ -27,9 +27,20 @@ from gpuagent.core.events import (
     PaymentUnwanted,
     PaymentVoided,
 )
-from gpuagent.core.model import Authorization, Authorized, Cause, Reserved, Run, RunStatus, Settlement, Terms, Vendor
+from gpuagent.core.model import (
+    NO_ACCESS,
+    Authorization,
+    Authorized,
+    Cause,
+    Reserved,
+    Run,
+    RunStatus,
+    Settlement,
+    Terms,
+    Vendor,
+)
 from gpuagent.core.ports import Open, Outcome, Ports, Void
-from gpuagent.core.terms import agreed, nonce, record_problem
+from gpuagent.core.terms import agreed, declined, nonce, record_problem
 from gpuagent.core.text import clean
 from gpuagent.core.transitions import find_job
 from gpuagent.errors import (
@@ -80,7 +91,9 @@ def authorize(run: Run, job_id: str, ports: Ports) -> Event | None:
     except VendorError as error:
         return JobDropped(job_id, str(error))
     identifier = job_id if challenge.wants_identifier else ""
-    return PaymentAuthorized(job_id, authorization, ports.wallet.sign(authorization, terms, identifier))
+    others = declined(challenge, terms, job.quote, vendor, ports.wallet.token)
+    header = ports.wallet.sign(authorization, terms, identifier)
+    return PaymentAuthorized(job_id, authorization, header, others)
 
 
 def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
@@ -93,13 +106,14 @@ def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
     if not isinstance(job, Authorized):
         raise IllegalTransition(f"{job} is not authorized")
     outcome = ports.chain.outcome(job.authorization)
-    reply, vendor_job_id = "", job.vendor_job_id
+    reply, vendor_job_id, access = "", job.vendor_job_id, NO_ACCESS
     if _may_send(outcome, job.authorization, ports):
         vendor = find_vendor(job.quote.vendor_id, ports)
         if not _is_wanted(run, job, vendor, ports):
             return _cancel(job, ports)
         try:
-            vendor_job_id = ports.vendor_api.submit(vendor, job) or vendor_job_id
+            answer = ports.vendor_api.submit(vendor, job)
+            vendor_job_id, access = answer.vendor_job_id or vendor_job_id, answer.access
             reply = f"job {vendor_job_id or 'not named'}"
         except VendorTokenMissing:
             raise  # our own slip: the vendor was not asked
@@ -108,12 +122,12 @@ def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
         outcome = ports.chain.outcome(job.authorization)
     match outcome:
         case Settlement():
-            return PaymentSettled(job_id, outcome, ports.clock.now(), vendor_job_id)
+            return PaymentSettled(job_id, outcome, ports.clock.now(), vendor_job_id, access)
         case Void(reason):
             return PaymentVoided(job_id, reason)
         case Open():
-            news = PaymentUnresolved(job_id, reply, vendor_job_id)
-            return news if reply and reply != job.last_reply else None
+            is_news = reply != job.last_reply or access not in (NO_ACCESS, job.access)
+            return PaymentUnresolved(job_id, reply, vendor_job_id, access) if reply and is_news else None
 
 
 def _authorization(job: Reserved, vendor: Vendor, terms: Terms, ports: Ports) -> Authorization:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from gpuagent.core import budget
 from gpuagent.core.events import PaymentAdopted
-from gpuagent.core.model import HEADER_LOST, Job, Reserved, Run, Settled
+from gpuagent.core.model import HEADER_LOST, NO_ACCESS, Authorized, Job, Reserved, Run, Settled
 from gpuagent.core.work import Failed, Owed, Work
 from gpuagent.errors import IllegalTransition
 
@@ -33,6 +33,7 @@ def adopted(run: Run, event: PaymentAdopted) -> Run:
         _work(job, event, header),
         settled.files if settled else (),
         settled.checkpoint if settled else None,
+        job.access if isinstance(job, Authorized | Settled) else NO_ACCESS,
     )
     jobs = tuple(after if j.job_id == after.job_id else j for j in run.jobs) if job else (*run.jobs, after)
     return budget.check(replace(run, jobs=jobs, waits=0, wait_until=0))

@@ -3,7 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gpuagent.core.model import Approval, Authorization, Cause, Decision, Quote, Settlement
+from gpuagent.core.model import (
+    NO_ACCESS,
+    Approval,
+    Authorization,
+    Cause,
+    Decision,
+    JobAccess,
+    Quote,
+    Settlement,
+)
 from gpuagent.core.work import Checkpoint, CheckpointOffer, Collecting, Completed, Failed, JobFile
 
 # Steps
@@ -154,9 +163,12 @@ class InputsDelivered:
 
 @dataclass(frozen=True, slots=True)
 class PaymentAuthorized:
+    """declined: why other offers of the vendor's 402 were not taken."""
+
     job_id: str
     authorization: Authorization
     header: str = field(repr=False)
+    declined: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +178,7 @@ class PaymentUnresolved:
     job_id: str
     reply: str
     vendor_job_id: str = ""
+    access: JobAccess = field(default=NO_ACCESS, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +196,7 @@ class PaymentSettled:
     settlement: Settlement
     at: float
     vendor_job_id: str = ""
+    access: JobAccess = field(default=NO_ACCESS, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +229,7 @@ class JobClaimed:
     job_id: str
     vendor_job_id: str
     at: float
+    access: JobAccess = field(default=NO_ACCESS, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

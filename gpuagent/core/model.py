@@ -57,8 +57,18 @@ class ObservationType(StrEnum):
     METRIC = "metric"
 
 
-SECRET_FIELDS = ("header",)
-"""Fields of stored documents that are never shown: a header is the signature that moves the money."""
+class Settles(StrEnum):
+    """The moment when a vendor takes the payment that it was authorized: before it works, or after it succeeded."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+OWN_PROTOCOL = "gpuagent/1"
+"""The protocol of docs/vendors.md, which records without a word of it mean."""
+SECRET_FIELDS = ("header", "access")
+"""Fields of stored documents that are never shown: a header is the signature that moves the money, access is what the
+vendor gave to reach one job by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +114,11 @@ class SealedKey:
 class Vendor:
     """A vendor as the operator recorded it. pay_to is pinned here, never taken from what the vendor sends.
 
-    trusted: the operator's word that it may get secrets, and files that the policy keeps from others.
+    secret_env: the variable of the bearer token, "" for a vendor without accounts. trusted: the operator's word that it
+    may get secrets, and files that the policy keeps from others. protocol: how to speak to it, by the name of an
+    adapter; x402_version: of its 402, and no other is read. settles: when it takes what it was authorized.
+    max_authorization_s: the life that an authorization may have here, 0 for the agent's own pace. proven: False for one
+    whose first purchases stay under the policy's new_vendor.
     """
 
     vendor_id: str
@@ -119,6 +133,11 @@ class Vendor:
     gpu_types: tuple[str, ...]
     enabled: bool = True
     trusted: bool = False
+    protocol: str = OWN_PROTOCOL
+    x402_version: int = 2
+    settles: Settles = Settles.BEFORE
+    max_authorization_s: int = 0
+    proven: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +173,24 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class Echo:
+    """The parts of a 402 that the header which pays repeats beside the terms: inert, bounded, sent to nobody else.
+
+    version: of x402, in which the 402 came and the header is written. network: its name there, in version 1.
+    """
+
+    version: int = 2
+    network: str = ""
+    resource: Mapping[str, object] = field(default_factory=dict)
+    extensions: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
-    """One entry of a 402's `accepts`, as sent. Nothing in it is trusted before terms.agreed() has matched it."""
+    """One entry of a 402's `accepts`, as sent, but for a network of version 1, which has its CAIP-2 name here.
+
+    Nothing in it is trusted before terms.agreed() has matched it.
+    """
 
     scheme: str
     network: str
@@ -164,6 +199,7 @@ class Terms:
     pay_to: str
     max_timeout_s: int
     extra: Mapping[str, object]
+    echo: Echo = Echo()
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +222,35 @@ class Authorization:
     nonce: str
     valid_before: int
     from_block: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobAccess:
+    """The vendor's means to reach one job by, as secret as its bearer token. poll_url: on the vendor's own origin."""
+
+    token: str = field(default="", repr=False)
+    poll_url: str = field(default="", repr=False)
+
+
+NO_ACCESS = JobAccess()
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The vendor's word that it settled, or did not: for people, never for the books."""
+
+    success: bool
+    transaction: str
+    network: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A vendor's answer to a paid order. vendor_job_id: "" where it names none."""
+
+    vendor_job_id: str = ""
+    access: JobAccess = NO_ACCESS
+    receipt: Receipt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +318,7 @@ class Authorized:
     last_reply: str = ""
     vendor_job_id: str = ""
     cancellation: str = ""
+    access: JobAccess = field(default=NO_ACCESS, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +337,7 @@ class Settled:
     work: Work
     files: tuple[JobFile, ...] = ()
     checkpoint: Checkpoint | None = None
+    access: JobAccess = field(default=NO_ACCESS, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

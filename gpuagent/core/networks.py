@@ -55,6 +55,16 @@ BASE = Network(
     explorer="https://basescan.org",
 )
 PROFILES = (LOCAL, BASE_SEPOLIA, BASE)
+V1_NETWORKS = {
+    **{profile.name: profile.caip2 for profile in PROFILES},
+    "ethereum": "eip155:1",
+    "polygon": "eip155:137",
+    "polygon-amoy": "eip155:80002",
+    "avalanche": "eip155:43114",
+    "avalanche-fuji": "eip155:43113",
+    "celo": "eip155:42220",
+}
+"""CAIP-2 by the names that version 1 of x402 has for networks: https://github.com/coinbase/x402."""
 
 
 def caip2_of(text: str) -> str:

@@ -105,6 +105,8 @@ def _of_job(job: Job, event: Event) -> tuple[Observation, ...]:
             return (_payment(f"{by} approved {amount} for {vendor}", job_id, "approved", by=by),)
         case PaymentAuthorized(job_id, authorization):
             text = f"authorized {amount} to {vendor}"
+            if event.declined:
+                text += f"; of its offers were not taken: {'; '.join(event.declined)}"
             return (_payment(text, job_id, "authorized", nonce=authorization.nonce),)
         case PaymentUnresolved(job_id, reply):
             text = f"sent to {vendor}, not settled yet; the vendor says: {reply}"

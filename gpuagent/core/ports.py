@@ -7,15 +7,18 @@ from typing import Protocol
 
 from gpuagent.core.context import Context, PastJob, Thought
 from gpuagent.core.model import (
+    NO_ACCESS,
     Authorization,
     Authorized,
     Challenge,
+    JobAccess,
     Observation,
     Quote,
     Reserved,
     Run,
     Settled,
     Settlement,
+    Submitted,
     Terms,
     Token,
     Transfer,
@@ -240,6 +243,7 @@ class VendorApi(Protocol):
     def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal, order: str = "") -> Quote:
         """A quote for just this order (core/orders), whose hash the vendor repeats. "" asks for a job without one.
 
+        Where the protocol has no quotes it is what an unpaid order is asked for now, good for a short time.
         Raises JobSecretMissing, as challenge() and submit() do, where a secret of the order is not set here.
         """
         ...
@@ -259,14 +263,22 @@ class VendorApi(Protocol):
         """Submit without payment; the decoded 402."""
         ...
 
-    def submit(self, vendor: Vendor, job: Authorized | Settled) -> str:
-        """Submit with the stored header. The vendor's job id, "" when it names none."""
+    def submit(self, vendor: Vendor, job: Authorized | Settled) -> Submitted:
+        """Submit with the stored header, and nothing else that could pay. What it says of money is not believed."""
         ...
 
-    def status(self, vendor: Vendor, vendor_job_id: str, after: str = "", secrets: Sequence[str] = ()) -> JobReport:
+    def status(
+        self,
+        vendor: Vendor,
+        vendor_job_id: str,
+        after: str = "",
+        secrets: Sequence[str] = (),
+        access: JobAccess = NO_ACCESS,
+    ) -> JobReport:
         """News of the job. after: the cursor of the news that is known, "" for all of it.
 
         secrets: the names of those that the job got (orders.secret_names), whose values are taken out of the answer.
+        access: what the vendor gave for this job when it was ordered.
         """
         ...
 
@@ -279,17 +291,20 @@ class VendorApi(Protocol):
         seconds: float,
         checkpoint: str = "",
         secrets: Sequence[str] = (),
+        access: JobAccess = NO_ACCESS,
     ) -> Iterator[bytes]:
         """The content from a byte on, unproven; ends early once so many seconds have passed. Close it.
 
         Raises VendorError where nothing at all came in that time. Where there are more than file.bytes, one of those
         comes too. checkpoint: the SHA-256 of the checkpoint's manifest that the file is of, "" for an output.
-        secrets: as status().
+        secrets, access: as status().
         """
         ...
 
-    def cancel(self, vendor: Vendor, vendor_job_id: str, secrets: Sequence[str] = ()) -> str:
-        """Says that the job is not needed any more; the vendor's answer in words. secrets: as status()."""
+    def cancel(
+        self, vendor: Vendor, vendor_job_id: str, secrets: Sequence[str] = (), access: JobAccess = NO_ACCESS
+    ) -> str:
+        """Says that the job is not needed any more; the vendor's answer in words. secrets, access: as status()."""
         ...
 
 

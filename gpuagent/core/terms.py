@@ -4,18 +4,26 @@ problem() is the pair of agent/guard: the guard checks what we decide, this what
 """
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 
 from eth_hash.auto import keccak
 
 from gpuagent.core.model import Challenge, Quote, Reserved, Run, Terms, Token, Vendor
 from gpuagent.core.money import DECIMALS, show_usd
+from gpuagent.core.text import clean
 from gpuagent.errors import OfferInvalid
 
 NAMES = ("name", "version")
 """Facts of the token that an offer must name in `extra`: the EIP-712 domain that is signed in."""
 TIMEOUT_MAX_S = 600
-"""A vendor that wants its authorization to live longer is refused."""
+"""A vendor that wants its authorization to live longer is refused, unless its record says otherwise."""
+LIFE_MAX_S = 86_400
+"""No record and no policy allows an authorization a longer life: every search on chain relies on it."""
+SAID_MAX, DECLINED_MAX, WORD_MAX = 3, 8, 40
+"""Reasons that an error names, offers of which it is said why they were not taken, characters of a network's name."""
+_AMOUNT = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
+"""An amount of atomic units: more is no price of anything."""
 
 
 def agreed(challenge: Challenge, quote: Quote, vendor: Vendor, token: Token) -> Terms:
@@ -26,7 +34,45 @@ def agreed(challenge: Challenge, quote: Quote, vendor: Vendor, token: Token) -> 
         if not reason:
             return terms
         problems.append(reason)
-    raise OfferInvalid(f"{vendor.vendor_id} does not ask for what it quoted: {'; '.join(problems[:3]) or 'no offer'}")
+    raise OfferInvalid(
+        f"{vendor.vendor_id} does not ask for what it quoted: {'; '.join(problems[:SAID_MAX]) or 'no offer'}"
+    )
+
+
+def priced(challenge: Challenge, vendor: Vendor) -> Terms:
+    """The cheapest offer in the recorded network, asset and payee, wherever it stands. Raises OfferInvalid.
+
+    Only its price is learned by this: before a signature agreed() matches an offer in all it says.
+    """
+    reasons = [_unpayable(terms, vendor) for terms in challenge.accepts]
+    payable = [terms for terms, reason in zip(challenge.accepts, reasons, strict=True) if not reason]
+    if not payable:
+        raise OfferInvalid(f"{vendor.vendor_id} asks for no payment that its record allows: {_said(reasons)}")
+    return min(payable, key=lambda terms: int(terms.amount))
+
+
+def declined(challenge: Challenge, taken: Terms, quote: Quote, vendor: Vendor, token: Token) -> tuple[str, ...]:
+    """Why each other offer of the 402 was not taken, in words; the first of many."""
+    others = [terms for terms in challenge.accepts if terms is not taken]
+    return tuple(
+        f"{clean(terms.network, WORD_MAX)}: {problem(terms, quote, vendor, token) or 'the same purchase again'}"
+        for terms in others[:DECLINED_MAX]
+    )
+
+
+def _said(reasons: Sequence[str]) -> str:
+    return "; ".join(reasons[:SAID_MAX]) or "no offer"
+
+
+def _unpayable(terms: Terms, vendor: Vendor) -> str:
+    checks = (
+        (terms.scheme == "exact", "another scheme than exact"),
+        (terms.network == vendor.network, f"another network than {vendor.network}"),
+        (_same_address(terms.asset, vendor.asset), "another asset"),
+        (_same_address(terms.pay_to, vendor.pay_to), "another payee than the recorded one"),
+        (_AMOUNT.fullmatch(terms.amount) is not None, "an amount that is no price"),
+    )
+    return ", ".join(text for holds, text in checks if not holds)
 
 
 def problem(terms: Terms, quote: Quote, vendor: Vendor, token: Token) -> str:

@@ -13,6 +13,7 @@ AskingCutShort fit every run, ended or not; PaymentAdopted makes Settled of what
 """
 
 from dataclasses import replace
+from typing import TypeVar
 
 from gpuagent.core import budget
 from gpuagent.core.adoption import adopted
@@ -56,7 +57,19 @@ from gpuagent.core.events import (
     VendorChosen,
     VendorReadmitted,
 )
-from gpuagent.core.model import Authorized, Cause, Job, Phase, Reserved, Run, RunStatus, Settled, Voided
+from gpuagent.core.model import (
+    NO_ACCESS,
+    Authorized,
+    Cause,
+    Job,
+    JobAccess,
+    Phase,
+    Reserved,
+    Run,
+    RunStatus,
+    Settled,
+    Voided,
+)
 from gpuagent.core.orders import CANCEL, has_inputs
 from gpuagent.core.verdict import blamed, excused, is_enough
 from gpuagent.core.work import (
@@ -274,7 +287,8 @@ def _next_state(job: Job, event: Event) -> Job | None:
                 raise IllegalTransition("the authorization differs from the quote")
             return Authorized(job.job_id, job.quote, job.reserved_at, event.authorization, event.header)
         case Authorized(), PaymentUnresolved():
-            return replace(job, last_reply=event.reply, vendor_job_id=event.vendor_job_id or job.vendor_job_id)
+            job = replace(job, last_reply=event.reply, vendor_job_id=event.vendor_job_id or job.vendor_job_id)
+            return _reached(job, event.access)
         case Authorized(), PaymentUnwanted():
             return replace(job, cancellation=event.transaction or event.problem)
         case Authorized(), PaymentSettled():
@@ -284,7 +298,7 @@ def _next_state(job: Job, event: Event) -> Job | None:
             cause = Cause.VENDOR if job.last_reply and not job.cancellation else Cause.UNNEEDED
             return Voided(job.job_id, job.quote, job.reserved_at, event.reason, job.authorization, job.header, cause)
         case Settled(work=Owed()), JobClaimed():
-            return replace(job, work=Underway(event.vendor_job_id, event.at))
+            return _reached(replace(job, work=Underway(event.vendor_job_id, event.at)), event.access)
         case Settled(work=Underway() as work), JobProgressed():
             return replace(job, work=_progressed(work, event))
         case Settled(work=Owed(silent_since=None) as work), JobWentSilent():
@@ -348,7 +362,19 @@ def _with_files(files: tuple[JobFile, ...], more: tuple[JobFile, ...]) -> tuple[
 
 def _settled(job: Authorized, event: PaymentSettled) -> Settled:
     work = Underway(event.vendor_job_id, event.at) if event.vendor_job_id else Owed(event.at)
-    return Settled(job.job_id, job.quote, job.reserved_at, job.authorization, job.header, event.settlement, work)
+    job = _reached(job, event.access)
+    access = job.access
+    return Settled(
+        job.job_id, job.quote, job.reserved_at, job.authorization, job.header, event.settlement, work, access=access
+    )
+
+
+_Reached = TypeVar("_Reached", Authorized, Settled)
+
+
+def _reached(job: _Reached, access: JobAccess) -> _Reached:
+    """The job with what the vendor gives to reach it by; an answer that gives nothing leaves what was given before."""
+    return replace(job, access=access) if access != NO_ACCESS else job
 
 
 def _progressed(work: Underway, event: JobProgressed) -> Underway:

@@ -1,7 +1,8 @@
-"""x402 version 2, scheme `exact`, EIP-3009 only: strict reading of a 402, and the header that answers it.
+"""x402, scheme `exact`, EIP-3009 only: the header that pays, in version 2 or 1, and what a seller's headers say of it.
 
-The SDK gives types, signing data and encoding. Its paying clients are not used: they choose nonces, deadlines and
-payees by themselves. Specification: https://github.com/coinbase/x402 (specs), https://eips.ethereum.org/EIPS/eip-3009.
+What a 402 asks for is read in offers.py. The SDK gives types, signing data and encoding. Its paying clients are not
+used: they choose nonces, deadlines and payees by themselves. Specification: https://github.com/coinbase/x402 (specs),
+https://eips.ethereum.org/EIPS/eip-3009.
 """
 
 import base64
@@ -9,7 +10,6 @@ import binascii
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
 from x402.http.utils import encode_payment_signature_header
 from x402.mechanisms.evm import (
     AUTHORIZATION_TYPES,
@@ -18,10 +18,11 @@ from x402.mechanisms.evm import (
     TypedDataDomain,
     build_typed_data_for_signing,
 )
-from x402.schemas import PaymentPayload, PaymentRequirements
+from x402.schemas import PaymentPayload, PaymentRequirements, ResourceInfo
+from x402.schemas.v1 import PaymentPayloadV1
 
-from gpuagent.core.model import Authorization, Challenge, Terms, Token
-from gpuagent.errors import OfferInvalid
+from gpuagent.core.model import Authorization, Receipt, Terms, Token
+from gpuagent.core.text import clean
 from gpuagent.wire import strict_json
 
 # As in x402.extensions.payment_identifier, repeated because importing that package takes over two seconds.
@@ -38,70 +39,51 @@ IDENTIFIER_SCHEMA = {
 PAYMENT_TYPES: dict[str, list[dict[str, str]]] = AUTHORIZATION_TYPES
 """The EIP-712 type that the payer signs."""
 HEADER_MAX = 16 * 1024
-ACCEPTS_MAX = 32
+PAID_MAX = 64 * 1024
+"""Bytes of a header of our own, which repeats the terms."""
+WORD_MAX = 100
 REASONS = ("errorReason", "errorMessage", "error")
 """Fields of the headers in which a refused payment is explained."""
-
-
-def decode_challenge(header: str) -> Challenge:
-    """The 402 in a PAYMENT-REQUIRED header. Entries that are malformed are left out. Raises OfferInvalid."""
-    if len(header) > HEADER_MAX:
-        raise OfferInvalid(f"the 402 offer is larger than {HEADER_MAX} bytes")
-    try:
-        data = strict_json.parse(base64.b64decode(header, validate=True))
-    except (binascii.Error, ValueError) as error:
-        raise OfferInvalid(f"the 402 offer is not base64 of JSON: {type(error).__name__}") from error
-    if not isinstance(data, dict) or type(data.get("x402Version")) is not int or data["x402Version"] != 2:
-        raise OfferInvalid("the 402 offer is not x402 version 2")
-    accepts = data.get("accepts")
-    if not isinstance(accepts, list):
-        raise OfferInvalid("the 402 offer accepts nothing")
-    terms = [offer for entry in accepts[:ACCEPTS_MAX] if (offer := _terms(entry))]
-    return Challenge(tuple(terms), _wants_identifier(data.get("extensions")))
+RECEIPTS = ("payment-response", "x-payment-response")
+"""The headers of a receipt, in version 2 and in version 1."""
+PAYMENT_HEADERS = {1: "X-PAYMENT", 2: "PAYMENT-SIGNATURE"}
 
 
 def refusal(headers: Mapping[str, str]) -> str:
     """The reasons that a seller's x402 headers give for not taking a payment, as sent: untrusted; "" for none."""
     texts: list[str] = []
-    for name in ("payment-response", "payment-required"):
+    for name in (*RECEIPTS, "payment-required"):
         answer = _header_object(headers.get(name, ""))
         texts += [text for field in REASONS if isinstance(text := answer.get(field), str) and text]
     return ": ".join(dict.fromkeys(texts))
 
 
-def _header_object(header: str) -> dict[str, Any]:
+def receipt(headers: Mapping[str, str]) -> Receipt | None:
+    """The seller's word on the payment, None where it gives none that can be read."""
+    for name in RECEIPTS:
+        answer = _header_object(headers.get(name, ""))
+        if isinstance(answer.get("success"), bool):
+            texts = (answer.get("transaction"), answer.get("network"))
+            transaction, network = (clean(text, WORD_MAX) if isinstance(text, str) else "" for text in texts)
+            return Receipt(answer["success"], transaction, network)
+    return None
+
+
+def payment_header(header: str) -> dict[str, str]:
+    """The signed payment under the name that its version has."""
+    version = _header_object(header, PAID_MAX).get("x402Version")
+    return {PAYMENT_HEADERS[1 if version == 1 and type(version) is int else 2]: header}
+
+
+def _header_object(header: str, limit: int = HEADER_MAX) -> dict[str, Any]:
     """The JSON object in a header; {} where there is none that can be read."""
-    if len(header) > HEADER_MAX:
+    if len(header) > limit:
         return {}
     try:
         data = strict_json.parse(base64.b64decode(header, validate=True))
     except (binascii.Error, ValueError):
         return {}
     return data if isinstance(data, dict) else {}
-
-
-def _terms(entry: object) -> Terms | None:
-    try:
-        offer = PaymentRequirements.model_validate(entry, strict=True)
-    except ValidationError:
-        return None
-    return Terms(
-        scheme=offer.scheme,
-        network=offer.network,
-        asset=offer.asset,
-        amount=offer.amount,
-        pay_to=offer.pay_to,
-        max_timeout_s=offer.max_timeout_seconds,
-        extra=offer.extra,
-    )
-
-
-def _wants_identifier(extensions: object) -> bool:
-    declared = extensions.get(PAYMENT_IDENTIFIER) if isinstance(extensions, dict) else None
-    info = declared.get("info") if isinstance(declared, dict) else None
-    if isinstance(info, dict) and "id" in info:
-        raise OfferInvalid("the 402 offer fills in the payment identifier, which is ours to choose")
-    return declared is not None
 
 
 def typed_data(
@@ -114,16 +96,23 @@ def typed_data(
 
 
 def encode_payment(authorization: Authorization, signature: str, terms: Terms, identifier: str) -> str:
-    """The PAYMENT-SIGNATURE header value. Of the vendor's text only the matched terms are echoed.
+    """The value of the header that pays, in the version of the 402.
 
+    Of the vendor's text the matched terms are repeated, and what terms.echo holds, as inert data.
     identifier: declared as x402 payment identifier, unless "". It is built here: a vendor may have filled in its own.
     """
-    extensions: dict[str, Any] | None = None
+    signed = ExactEIP3009Payload(_eip3009(authorization), signature).to_dict()
+    echo = terms.echo
+    if echo.version == 1:
+        return encode_payment_signature_header(
+            PaymentPayloadV1(scheme=terms.scheme, network=echo.network or terms.network, payload=signed)
+        )
+    extensions = {name: value for name, value in echo.extensions.items() if name != PAYMENT_IDENTIFIER}
     if identifier:
         info = {"required": False, "id": identifier}
-        extensions = {PAYMENT_IDENTIFIER: {"info": info, "schema": IDENTIFIER_SCHEMA}}
+        extensions[PAYMENT_IDENTIFIER] = {"info": info, "schema": IDENTIFIER_SCHEMA}
     payload = PaymentPayload(
-        payload=ExactEIP3009Payload(_eip3009(authorization), signature).to_dict(),
+        payload=signed,
         accepted=PaymentRequirements(
             scheme=terms.scheme,
             network=terms.network,
@@ -133,7 +122,8 @@ def encode_payment(authorization: Authorization, signature: str, terms: Terms, i
             max_timeout_seconds=terms.max_timeout_s,
             extra=dict(terms.extra),
         ),
-        extensions=extensions,
+        resource=ResourceInfo.model_validate(echo.resource) if echo.resource else None,
+        extensions=extensions or None,
     )
     return encode_payment_signature_header(payload)
 

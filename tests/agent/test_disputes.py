@@ -13,7 +13,7 @@ from gpuagent.adapters.wallets.local import LocalWallet
 from gpuagent.agent.approve import readmit
 from gpuagent.agent.dry_run import simulate
 from gpuagent.core.events import VendorChosen
-from gpuagent.core.model import Authorized, Cause, Reserved, Run, RunStatus, Settled, Voided
+from gpuagent.core.model import Authorized, Cause, Reserved, Run, RunStatus, Settled, Submitted, Voided
 from gpuagent.core.observations import observations_of
 from gpuagent.core.transitions import apply
 from gpuagent.core.work import Failed, JobEnding, JobStatus
@@ -69,7 +69,7 @@ def test_the_only_one_allowed_is_paid_once_by_a_run(world: World, way: str, safe
         first = world.finish(world.start(vendor_ids=(FIRST,)))
         (job_id,) = [job["vendorJobId"] for job in world.jobs()]
         submit = world.ports.vendor_api.submit
-        odd = with_vendors(world, submit=lambda *arguments: submit(*arguments) and job_id)
+        odd = with_vendors(world, submit=lambda *arguments: submit(*arguments) and Submitted(job_id))
         assert first.status is RunStatus.COMPLETED
     before = len(world.transfers())
     run = odd.tick(odd.start(vendor_ids=(FIRST,), budget=20))

@@ -21,7 +21,7 @@ from gpuagent.core.terms import agreed, derived_job_id, nonce, problem, unsigned
 from gpuagent.errors import ConfigError, DecisionRefused, OfferInvalid, Refused
 from gpuagent.tick import step
 from gpuagent.wire import strict_json
-from gpuagent.wire.x402 import decode_challenge
+from gpuagent.wire.offers import decode_challenge
 from tests.support.factories import (
     NOW,
     PAYER,

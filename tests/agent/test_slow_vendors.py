@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gpuagent.core.model import Reserved, Run, Settled, Vendor
+from gpuagent.core.model import Reserved, Run, Settled, Submitted, Vendor
 from gpuagent.core.pace import Pace
 from gpuagent.core.ports import Open
 from gpuagent.core.transitions import apply
@@ -51,9 +51,9 @@ class Shop:
         self.calls.append(SIGNED)
         return Open(2**40, used=True)
 
-    def submit(self, _: Vendor, job: Settled) -> str:
+    def submit(self, _: Vendor, job: Settled) -> Submitted:
         self._answer(job.job_id)
-        return f"job-{job.job_id}"
+        return Submitted(f"job-{job.job_id}")
 
     def status(self, _: Vendor, vendor_job_id: str, *__: object) -> JobReport:
         self._answer(vendor_job_id.removeprefix("job-"))

@@ -18,7 +18,8 @@ from gpuagent.core.terms import agreed
 from gpuagent.core.text import clean
 from gpuagent.core.work import JobReport
 from gpuagent.errors import OfferInvalid, VendorError
-from gpuagent.wire.x402 import HEADER_MAX, PAYMENT_IDENTIFIER, decode_challenge
+from gpuagent.wire.offers import decode_challenge
+from gpuagent.wire.x402 import HEADER_MAX, PAYMENT_IDENTIFIER
 from tests.support.factories import (
     PAYEE,
     TERMS,

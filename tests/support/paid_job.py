@@ -1,12 +1,11 @@
 """One paid job whose vendor answers by a script, on fakes alone: no server, no database, a clock that a test moves."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from gpuagent.agent.execute import claim, poll
 from gpuagent.core.events import Event
-from gpuagent.core.model import Authorized, Run, Settled, Vendor
+from gpuagent.core.model import Authorized, Run, Settled, Submitted, Vendor
 from gpuagent.core.pace import Pace
 from gpuagent.core.ports import Chain, Ports, Store, Wallet
 from gpuagent.core.transitions import apply
@@ -41,10 +40,10 @@ class PaidJob:
     def now(self) -> float:
         return self.now_s
 
-    def submit(self, vendor: Vendor, job: Authorized | Settled) -> str:
-        return cast("str", self._answer())
+    def submit(self, vendor: Vendor, job: Authorized | Settled) -> Submitted:
+        return Submitted(cast("str", self._answer()))
 
-    def status(self, vendor: Vendor, vendor_job_id: str, after: str = "", secrets: Sequence[str] = ()) -> JobReport:
+    def status(self, vendor: Vendor, vendor_job_id: str, *_: object) -> JobReport:
         return cast("JobReport", self._answer())
 
     def hears(self, answer: Answer, after_s: float = 0.0) -> Work:

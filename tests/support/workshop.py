@@ -12,9 +12,11 @@ from typing import Any, cast
 from gpuagent.adapters.planners.stub import StubPlanner
 from gpuagent.core.context import PastJob
 from gpuagent.core.model import (
+    NO_ACCESS,
     Authorization,
     Authorized,
     Challenge,
+    JobAccess,
     Observation,
     Quote,
     Reserved,
@@ -22,6 +24,7 @@ from gpuagent.core.model import (
     RunStatus,
     Settled,
     Settlement,
+    Submitted,
     Terms,
     Vendor,
 )
@@ -145,13 +148,20 @@ class Sellers:
         terms = Terms("exact", quote.network, quote.asset, str(quote.amount), quote.pay_to, 300, extra)
         return Challenge((terms,))
 
-    def submit(self, vendor: Vendor, job: Authorized | Settled) -> str:
+    def submit(self, vendor: Vendor, job: Authorized | Settled) -> Submitted:
         self._world.settled[job.authorization.nonce] = job.authorization
         jobs, name = self._world.sellers[vendor.vendor_id].jobs, f"{vendor.vendor_id}-{job.job_id}"
         jobs.setdefault(name, SoldJob(name, job.quote.order, job.quote.max_hours))
-        return name
+        return Submitted(name)
 
-    def status(self, vendor: Vendor, vendor_job_id: str, after: str = "", secrets: Sequence[str] = ()) -> JobReport:
+    def status(
+        self,
+        vendor: Vendor,
+        vendor_job_id: str,
+        after: str = "",
+        secrets: Sequence[str] = (),
+        access: JobAccess = NO_ACCESS,
+    ) -> JobReport:
         seller = self._world.sellers[vendor.vendor_id]
         job = seller.jobs[vendor_job_id]
         job.asked += 1
@@ -166,6 +176,7 @@ class Sellers:
         seconds: float,
         checkpoint: str = "",
         secrets: Sequence[str] = (),
+        access: JobAccess = NO_ACCESS,
     ) -> Iterator[bytes]:
         seller = self._world.sellers[vendor.vendor_id]
         if seller.reading:
@@ -181,7 +192,9 @@ class Sellers:
             return
         yield from (content[at : at + PART] for at in range(start, len(content), PART))
 
-    def cancel(self, vendor: Vendor, vendor_job_id: str, secrets: Sequence[str] = ()) -> str:
+    def cancel(
+        self, vendor: Vendor, vendor_job_id: str, secrets: Sequence[str] = (), access: JobAccess = NO_ACCESS
+    ) -> str:
         self._world.sellers[vendor.vendor_id].jobs[vendor_job_id].stopped = True
         return "stopped"
 

@@ -25,11 +25,10 @@ MUTANTS = (
     Mutant(
         "send before store",
         "gpuagent/agent/pay.py",
-        "    return PaymentAuthorized(job_id, authorization, ports.wallet.sign(authorization, terms, identifier))",
-        "    header = ports.wallet.sign(authorization, terms, identifier)\n"
+        "    return PaymentAuthorized(job_id, authorization, header, others)",
         "    early = Authorized(job_id, job.quote, job.reserved_at, authorization, header)\n"
         "    ports.vendor_api.submit(vendor, early)\n"
-        "    return PaymentAuthorized(job_id, authorization, header)",
+        "    return PaymentAuthorized(job_id, authorization, header, others)",
         "tests/agent/test_crash.py -k before_it_is_stored",
     ),
     Mutant(
@@ -584,24 +583,81 @@ MUTANTS = (
         "tests/agent/test_guard.py -k deep_json",
     ),
     Mutant(
-        "an offer of any size is read",
+        "a downgrade of x402 is taken",
+        "gpuagent/wire/offers.py",
+        "    if type(sent) is not int or sent != version:",
+        "    if type(sent) is not int:",
+        "tests/wire/test_offers.py -k another_version",
+    ),
+    Mutant(
+        "version 1 names any network",
+        "gpuagent/wire/offers.py",
+        'V1_NETWORKS.get(offer.network, f"{offer.network} (of version 1)")',
+        "V1_NETWORKS.get(offer.network, offer.network)",
+        "tests/wire/test_offers.py -k names_of_networks",
+    ),
+    Mutant(
+        "a 402 is repeated without bounds",
+        "gpuagent/wire/offers.py",
+        "(size := _size({name: value})) <= left:",
+        "(size := _size({name: value})):",
+        "tests/wire/test_offers.py -k wants_repeated",
+    ),
+    Mutant(
+        "an unknown extension is repeated",
+        "gpuagent/wire/offers.py",
+        "        if name in INERT and ",
+        "        if name != PAYMENT_IDENTIFIER and ",
+        "tests/wire/test_offers.py -k wants_repeated",
+    ),
+    Mutant(
+        "the wallet signs for a network of another name",
+        "gpuagent/adapters/wallets/signing.py",
+        "terms.echo.version == 2 or V1_NETWORKS.get(terms.echo.network) == token.network",
+        "True",
+        "tests/wire/test_offers.py -k no_other_network",
+    ),
+    Mutant(
+        "a price of a payee that is not recorded",
+        "gpuagent/core/terms.py",
+        '        (_same_address(terms.pay_to, vendor.pay_to), "another payee than the recorded one"),\n'
+        "        (_AMOUNT",
+        "        (_AMOUNT",
+        "tests/wire/test_offers.py -k the_record_allows",
+    ),
+    Mutant(
+        "a job's token goes to another host",
+        "gpuagent/adapters/vendors/calls.py",
+        '    return url if same and other.hostname else ""',
+        "    return url",
+        "tests/adapters/vendors/test_strangers.py -k another_origin",
+    ),
+    Mutant(
+        "a payment of version 1 under the name of version 2",
         "gpuagent/wire/x402.py",
+        "1 if version == 1 and type(version) is int else 2",
+        "2",
+        "tests/adapters/vendors/test_strangers.py -k its_own_name",
+    ),
+    Mutant(
+        "an offer of any size is read",
+        "gpuagent/wire/offers.py",
         "    if len(header) > HEADER_MAX:\n        raise OfferInvalid",
         "    if False:\n        raise OfferInvalid",
         "tests/wire/test_x402.py -k greatest_size",
     ),
     Mutant(
         "all entries of an offer are read",
-        "gpuagent/wire/x402.py",
+        "gpuagent/wire/offers.py",
         "accepts[:ACCEPTS_MAX]",
         "accepts",
         "tests/wire/test_x402.py -k many_entries",
     ),
     Mutant(
         "an offer's types are guessed",
-        "gpuagent/wire/x402.py",
-        "model_validate(entry, strict=True)",
-        "model_validate(entry)",
+        "gpuagent/wire/offers.py",
+        "PaymentRequirements.model_validate(entry, strict=True)",
+        "PaymentRequirements.model_validate(entry)",
         "tests/wire/test_x402.py -k other_types",
     ),
     Mutant(

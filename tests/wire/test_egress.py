@@ -80,7 +80,8 @@ def test_settings_name_the_way_to_the_node(
 
 
 def buy(vendor_api: object, vendor: Vendor) -> str:
-    return vendor_api.submit(vendor, Authorized("a" * 24, quote(), 0, authorization(), HEADER))  # type: ignore[attr-defined, no-any-return]
+    job = Authorized("a" * 24, quote(), 0, authorization(), HEADER)
+    return vendor_api.submit(vendor, job).vendor_job_id  # type: ignore[attr-defined, no-any-return]
 
 
 @pytest.mark.safety("a payment goes through a proxy by the operator's choice alone, and inside of TLS")

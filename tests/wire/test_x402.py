@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from gpuagent.errors import OfferInvalid
-from gpuagent.wire.x402 import ACCEPTS_MAX, HEADER_MAX, decode_challenge
+from gpuagent.wire.offers import ACCEPTS_MAX, decode_challenge
+from gpuagent.wire.x402 import HEADER_MAX
 from tests.support.factories import TERMS, WIRE_TERMS
 
 

@@ -13,7 +13,7 @@ from bson import ObjectId
 from gpuagent.adapters.mongo.jobs import job_from
 from gpuagent.adapters.mongo.values import Document, date, money, seconds
 from gpuagent.core import budget
-from gpuagent.core.model import Ledger, Observation, Run, RunStatus, Vendor
+from gpuagent.core.model import OWN_PROTOCOL, Ledger, Observation, Run, RunStatus, Settles, Vendor
 from gpuagent.core.money import amount
 from gpuagent.core.transitions import phase
 
@@ -131,6 +131,11 @@ def vendor_document(vendor: Vendor) -> Document:
         "secretEnv": vendor.secret_env,
         "enabled": vendor.enabled,
         "trusted": vendor.trusted,
+        "protocol": vendor.protocol,
+        "x402Version": vendor.x402_version,
+        "settles": vendor.settles.value,
+        "maxAuthorizationSeconds": vendor.max_authorization_s,
+        "proven": vendor.proven,
     }
 
 
@@ -147,5 +152,11 @@ def vendor_from(document: Mapping[str, Any]) -> Vendor:
         reliability=document["reliabilityScore"],
         gpu_types=tuple(document["supportedGpuTypes"]),
         enabled=document["enabled"],
-        trusted=document.get("trusted", False),  # an older record has none
+        # An older record has none of these.
+        trusted=document.get("trusted", False),
+        protocol=document.get("protocol", OWN_PROTOCOL),
+        x402_version=document.get("x402Version", 2),
+        settles=Settles(document.get("settles", Settles.BEFORE)),
+        max_authorization_s=document.get("maxAuthorizationSeconds", 0),
+        proven=document.get("proven", True),
     )

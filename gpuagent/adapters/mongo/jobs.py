@@ -15,11 +15,13 @@ from gpuagent.adapters.mongo.files import (
 )
 from gpuagent.adapters.mongo.values import Document, date, money, seconds
 from gpuagent.core.model import (
+    NO_ACCESS,
     Approval,
     Authorization,
     Authorized,
     Cause,
     Job,
+    JobAccess,
     Quote,
     Reserved,
     Run,
@@ -163,10 +165,16 @@ def job_from(document: Document, payment: Document | None) -> Job:
     authorization, header = authorization_from(payment), payment["header"]
     if document["state"] == "authorized":
         answers = (payment["lastReply"], payment["namedJob"], payment["cancellation"])
-        return Authorized(job_id, quote, at, authorization, header, *answers)
+        return Authorized(job_id, quote, at, authorization, header, *answers, access=_access_from(payment))
     settlement = Settlement(payment["x402TxId"], payment["blockNumber"], int(seconds(payment["settledAt"])))
     files, checkpoint = files_from(document)
-    return Settled(job_id, quote, at, authorization, header, settlement, _work_from(document), files, checkpoint)
+    work, access = _work_from(document), _access_from(payment)
+    return Settled(job_id, quote, at, authorization, header, settlement, work, files, checkpoint, access)
+
+
+def _access_from(payment: Document) -> JobAccess:
+    access = payment.get("access")  # most vendors give none
+    return JobAccess(access["token"], access["pollUrl"]) if access else NO_ACCESS
 
 
 def _approval_from(document: Document | None) -> Approval | None:
@@ -259,6 +267,8 @@ def payment_document(run: Run, job: Job) -> Document | None:
         "fromBlock": terms.from_block,
         "header": job.header,
     }
+    if not isinstance(job, Voided) and job.access != NO_ACCESS:
+        document |= {"access": {"token": job.access.token, "pollUrl": job.access.poll_url}}
     match job:
         case Authorized(last_reply=reply, vendor_job_id=vendor_job_id, cancellation=cancellation):
             document |= {"lastReply": reply, "namedJob": vendor_job_id, "cancellation": cancellation}

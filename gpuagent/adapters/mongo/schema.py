@@ -5,6 +5,7 @@ from typing import Any
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from gpuagent.core.file_rules import FILE_RULES
+from gpuagent.core.model import Settles
 from gpuagent.core.policy import LIMITS
 
 ZERO = 0
@@ -17,7 +18,7 @@ _HASH = {"bsonType": "string", "pattern": "^0x[0-9a-fA-F]{64}$"}
 _COUNT = {"bsonType": ["int", "long"], "minimum": 0}
 
 
-def _one_of(*values: str) -> dict[str, Any]:
+def _one_of(*values: str | int) -> dict[str, Any]:
     return {"enum": list(values)}
 
 
@@ -119,8 +120,13 @@ VENDORS = _schema(
         "enabled": {"bsonType": "bool"},
         "trusted": {"bsonType": "bool"},
         "createdAt": _DATE,
+        "protocol": _TEXT,
+        "x402Version": _one_of(1, 2),
+        "settles": _one_of(*Settles),
+        "maxAuthorizationSeconds": _COUNT,
+        "proven": {"bsonType": "bool"},
     },
-    "trusted",
+    *("trusted", "protocol", "x402Version", "settles", "maxAuthorizationSeconds", "proven"),
 )
 
 _LIMIT = {"bsonType": ["decimal", "null"], "minimum": ZERO}

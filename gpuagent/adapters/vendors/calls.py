@@ -5,9 +5,10 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from gpuagent.adapters.vendors.answers import read_object
-from gpuagent.core.model import Vendor
+from gpuagent.core.model import NO_ACCESS, JobAccess, Vendor
 from gpuagent.core.text import clean
 from gpuagent.errors import VendorBusy, VendorError, VendorTokenMissing, VendorUnauthorized
 from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed, Reply, is_encrypted_or_local
@@ -21,6 +22,9 @@ PAYMENTS_KEPT = 4
 """Signed payments of a vendor that are remembered, to know them when the vendor repeats them in a job's log."""
 NAMES_KEPT = 500
 """Names of secrets that are remembered of a vendor."""
+TOKENS_KEPT = 100
+"""Tokens of jobs that are remembered of a vendor."""
+URL_MAX = 2_000
 Self = TypeVar("Self", bound="VendorCalls")
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,14 +48,17 @@ class VendorCalls:
         self._secret = secret
         self._payments: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=PAYMENTS_KEPT))
         self._secret_names: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=NAMES_KEPT))
+        self._job_tokens: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=TOKENS_KEPT))
 
     def scrubber(self, vendor: Vendor) -> Scrubber:
-        """What takes our token, and the payments and secrets that the vendor got, out of the vendor's words.
+        """What takes our token, those of its jobs, and the payments and secrets that it got, out of a vendor's words.
 
         Of secrets only the names are remembered: the values are looked up.
         """
         secrets = {(self._secret(name) or "").strip(): SECRET for name in tuple(self._secret_names[vendor.vendor_id])}
-        secrets[(self._secret(vendor.secret_env) or "").strip()] = TOKEN
+        secrets |= dict.fromkeys(tuple(self._job_tokens[vendor.vendor_id]), TOKEN)
+        if vendor.secret_env:
+            secrets[(self._secret(vendor.secret_env) or "").strip()] = TOKEN
         for header in tuple(self._payments[vendor.vendor_id]):
             secrets |= payment_secrets(header)
         return Scrubber(secrets)
@@ -71,6 +78,11 @@ class VendorCalls:
         names = self._secret_names[vendor.vendor_id]
         names.extend(name for name in secrets if name not in names)
 
+    def _remember_access(self, vendor: Vendor, access: JobAccess) -> None:
+        """What reaches a job of the vendor, which it may repeat in a log."""
+        tokens = self._job_tokens[vendor.vendor_id]
+        tokens.extend(text for text in (access.token, access.poll_url) if text and text not in tokens)
+
     def _call(
         self,
         client: BoundedHttp,
@@ -84,11 +96,14 @@ class VendorCalls:
         key: str = "",
         headers: Mapping[str, str] | None = None,
         expect: Container[int] = (200,),
+        access: JobAccess = NO_ACCESS,
+        url: str = "",
     ) -> Reply:
-        all_headers = {**self._headers(vendor), **(headers or {})}
+        """The vendor's answer of a wanted status. url: one of own_url() in place of the path. Raises VendorError."""
+        all_headers = {**self._headers(vendor, access), **(headers or {})}
         if key:
             all_headers["Idempotency-Key"] = key
-        url = url_of(vendor, path)
+        url = url or url_of(vendor, path)
         try:
             reply = client.request(method, url, headers=all_headers, json=body, content=content, params=params)
         except HttpFailed as error:
@@ -99,6 +114,11 @@ class VendorCalls:
     def _check(self, vendor: Vendor, path: str, reply: Reply, expect: Container[int]) -> None:
         """Raises VendorError for an answer of another status."""
         if reply.status in (401, 403):
+            if not vendor.secret_env:
+                raise VendorUnauthorized(
+                    f"{vendor.vendor_id} answered {reply.status} to {path}: it wants a token, and its record names no "
+                    "variable with one (secretEnv), nor is the job's own accepted"
+                )
             raise VendorUnauthorized(
                 f"{vendor.vendor_id} refuses the bearer token in {vendor.secret_env}: set the vendor's own secret there"
             )
@@ -120,8 +140,11 @@ class VendorCalls:
         answer: dict[str, Any] = self.scrubber(vendor).scrub_value(read_object(vendor, reply.body, read_constant))
         return answer
 
-    def _headers(self, vendor: Vendor) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._token(vendor)}", "x-vendor-id": vendor.vendor_id}
+    def _headers(self, vendor: Vendor, access: JobAccess = NO_ACCESS) -> dict[str, str]:
+        """Our bearer token, or without an account the one that the vendor gave for the job."""
+        self._remember_access(vendor, access)
+        token = self._token(vendor) if vendor.secret_env else _sendable(access.token)
+        return {"x-vendor-id": vendor.vendor_id} | ({"Authorization": f"Bearer {token}"} if token else {})
 
     def _token(self, vendor: Vendor) -> str:
         token = (self._secret(vendor.secret_env) or "").strip()  # mounted secrets often end with a newline
@@ -138,3 +161,25 @@ def url_of(vendor: Vendor, path: str) -> str:
     if not is_encrypted_or_local(vendor.endpoint):
         raise VendorError(f"the endpoint of {vendor.vendor_id} must be https (http only on this machine)")
     return vendor.endpoint.rstrip("/") + path
+
+
+def own_url(vendor: Vendor, text: str) -> str:
+    """The absolute form of a URL, or of a path, that a vendor names; "" unless it is on the vendor's own origin."""
+    if not text or not text.isascii() or not text.isprintable() or set(text) & set(" \\@#") or len(text) > URL_MAX:
+        return ""
+    try:
+        url = urljoin(vendor.endpoint.rstrip("/") + "/", text)
+        own, other = urlsplit(vendor.endpoint), urlsplit(url)
+        same = (own.scheme, own.hostname, _port(own)) == (other.scheme, other.hostname, _port(other))
+    except ValueError:
+        return ""
+    return url if same and other.hostname else ""
+
+
+def _port(parts: SplitResult) -> int | None:
+    return parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+
+
+def _sendable(token: str) -> str:
+    """The token where it can stand in a header; "" for one that cannot."""
+    return token if token.isascii() and token.isprintable() and " " not in token else ""

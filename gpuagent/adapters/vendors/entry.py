@@ -6,9 +6,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
-from gpuagent.core.model import Vendor
+from gpuagent.adapters.vendors.registry import PROTOCOLS
+from gpuagent.core.model import OWN_PROTOCOL, Settles, Vendor
 from gpuagent.core.money import parse_usd
 from gpuagent.core.networks import NOWHERE, PROFILES, is_address, is_caip2
+from gpuagent.core.terms import LIFE_MAX_S
 from gpuagent.core.text import clean
 from gpuagent.errors import BadInput
 from gpuagent.wire.bounded_http import is_endpoint
@@ -76,6 +78,30 @@ def _gpu_types(texts: list[str]) -> list[str]:
     return [_line(text) for text in texts]
 
 
+def _protocol(text: str) -> str:
+    if text not in PROTOCOLS:
+        raise ValueError(f"is to be a protocol that is spoken here: {', '.join(PROTOCOLS)}")
+    return text
+
+
+def _version(number: int) -> int:
+    if number not in (1, 2):
+        raise ValueError("is to be 2, or 1 for a vendor that speaks nothing newer")
+    return number
+
+
+def _settles(text: str) -> str:
+    if text not in list(Settles):
+        raise ValueError(f"is to be {' or '.join(Settles)}: when the vendor takes what it was authorized")
+    return text
+
+
+def _life(seconds: int) -> int:
+    if not 0 <= seconds <= LIFE_MAX_S:
+        raise ValueError(f"is to be a whole number of seconds, 0 to {LIFE_MAX_S}; 0 for the usual two minutes")
+    return seconds
+
+
 Text = Annotated[str, StringConstraints(strict=True)]
 
 
@@ -90,12 +116,17 @@ class Entry(BaseModel):
     payTo: Annotated[Text, AfterValidator(_address)]  # noqa: N815
     network: Annotated[Text, AfterValidator(_network)]
     asset: Annotated[Text, AfterValidator(_address)]
-    secretEnv: Annotated[Text, AfterValidator(_secret_env)] = SECRET_ENV  # noqa: N815
+    secretEnv: Annotated[Text, AfterValidator(_secret_env)] | None = SECRET_ENV  # noqa: N815
     basePricePerHour: Annotated[int, BeforeValidator(_price)]  # noqa: N815
     reliabilityScore: Annotated[float, BeforeValidator(_share)]  # noqa: N815
     supportedGpuTypes: Annotated[list[Text], AfterValidator(_gpu_types)]  # noqa: N815
     enabled: bool = True
     trusted: bool = False
+    protocol: Annotated[Text, AfterValidator(_protocol)] = OWN_PROTOCOL
+    x402Version: Annotated[int, AfterValidator(_version)] = 2  # noqa: N815
+    settles: Annotated[Text, AfterValidator(_settles)] = Settles.BEFORE.value
+    maxAuthorizationSeconds: Annotated[int, AfterValidator(_life)] = 0  # noqa: N815
+    proven: bool = True
 
     def vendor(self) -> Vendor:
         return Vendor(
@@ -105,13 +136,24 @@ class Entry(BaseModel):
             pay_to=self.payTo,
             network=self.network,
             asset=self.asset,
-            secret_env=self.secretEnv,
+            secret_env=self._token_variable(),
             base_price_per_hour=self.basePricePerHour,
             reliability=self.reliabilityScore,
             gpu_types=tuple(self.supportedGpuTypes),
             enabled=self.enabled,
             trusted=self.trusted,
+            protocol=self.protocol,
+            x402_version=self.x402Version,
+            settles=Settles(self.settles),
+            max_authorization_s=self.maxAuthorizationSeconds,
+            proven=self.proven,
         )
+
+    def _token_variable(self) -> str:
+        """null, and no word of it beside another protocol, mean a vendor without accounts."""
+        if "secretEnv" not in self.model_fields_set and self.protocol != OWN_PROTOCOL:
+            return ""
+        return self.secretEnv or ""
 
 
 FIELDS = tuple(Entry.model_fields)
@@ -119,6 +161,7 @@ WORDS = {
     "missing": "is missing",
     "string_type": "is to be a text in quotes",
     "bool_type": "is to be true or false, without quotes",
+    "int_type": "is to be a whole number, without quotes",
     "list_type": 'is to be a list, such as ["A100"]',
     "dict_type": "is to be an object",
     "model_type": "is to be an object",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gpuagent.adapters.vendors.calls import VendorCalls, no_answer, scrubbed, url_of
-from gpuagent.core.model import Reserved, Vendor
+from gpuagent.core.model import NO_ACCESS, JobAccess, Reserved, Vendor
 from gpuagent.core.orders import secret_names
 from gpuagent.core.text import clean
 from gpuagent.core.work import FileEntry
@@ -90,6 +90,7 @@ class FileCalls(VendorCalls):
         seconds: float,
         checkpoint: str = "",
         secrets: Sequence[str] = (),
+        access: JobAccess = NO_ACCESS,
     ) -> Iterator[bytes]:
         self._remember(vendor, secrets)
         if start >= file.bytes:
@@ -98,7 +99,7 @@ class FileCalls(VendorCalls):
         if checkpoint:
             params["checkpoint"] = checkpoint
         with self.scrubbed_errors(vendor):
-            headers = self._headers(vendor) | {"Range": f"bytes={start}-"}
+            headers = self._headers(vendor, access) | {"Range": f"bytes={start}-"}
             try:
                 stream = self._downloads.stream(url_of(vendor, "/job-file"), seconds, headers=headers, params=params)
                 with stream:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from gpuagent.core.model import Authorization, Terms, Token
+from gpuagent.core.networks import V1_NETWORKS
 from gpuagent.core.ports import CANCEL_GAS, Gas
 from gpuagent.core.terms import repeats_facts
 from gpuagent.errors import Refused
@@ -30,6 +31,7 @@ def check_payment(authorization: Authorization, terms: Terms, address: str, toke
         (terms.pay_to.lower() == authorization.payee.lower(), "payee"),
         (terms.amount == str(authorization.amount) and authorization.amount > 0, "amount"),
         (repeats_facts(terms.extra, token), "token domain"),
+        (terms.echo.version == 2 or V1_NETWORKS.get(terms.echo.network) == token.network, "name of the network"),
     )
     wrong = [name for holds, name in checks if not holds]
     if wrong:

@@ -161,7 +161,7 @@ def test_a_token_that_is_echoed_as_a_name_is_not_kept(api: HttpVendor, scripted_
     scripted_server.respond_with({**WIRE_QUOTE, "vendorJobTemplateId": f"t-{SECRET}"})
     assert api.quote(scripted_server.vendor, "goal", "A100", Decimal(1)).template_id == "t-[token]"
     scripted_server.respond_with({"vendorJobId": SECRET[:20]})
-    assert api.submit(scripted_server.vendor, JOB) == SECRET[:20]
+    assert api.submit(scripted_server.vendor, JOB).vendor_job_id == SECRET[:20]
 
 
 @pytest.mark.parametrize("field", ["scheme", "network", "asset", "amount", "payTo", "extra"])

@@ -24,7 +24,14 @@ ENTRY: dict[str, Any] = {
     "supportedGpuTypes": ["A100"],
     "enabled": True,
     "trusted": False,
+    "protocol": "gpuagent/1",
+    "x402Version": 2,
+    "settles": "before",
+    "maxAuthorizationSeconds": 0,
+    "proven": True,
 }
+NEEDED = tuple(ENTRY)[: tuple(ENTRY).index("enabled")]
+"""The fields that every entry has, but for secretEnv."""
 SECRET = "sk-live-0123456789abcdef"
 
 
@@ -98,6 +105,15 @@ def lines(*entries: dict[str, Any]) -> str:
         ("network", "eip155:0", "CAIP-2"),
         ("secretEnv", SECRET, "the name of a variable"),
         ("secretEnv", "", "the name of a variable"),
+        ("protocol", "gpuagent/2", "gpuagent/1"),
+        ("protocol", "../evil", "spoken here"),
+        ("x402Version", 3, "2, or 1"),
+        ("x402Version", "2", "a whole number"),
+        ("x402Version", True, "a whole number"),
+        ("settles", "never", "before or after"),
+        ("maxAuthorizationSeconds", -1, "0 to 86400"),
+        ("maxAuthorizationSeconds", 86_401, "0 to 86400"),
+        ("proven", "false", "true or false"),
         ("vendorId", "ünicode", "letters"),
         ("vendorId", "", "letters"),
         ("vendorId", 7, "a text"),
@@ -122,7 +138,7 @@ def test_a_field_that_cannot_be_is_named_with_its_line(
     assert SECRET not in message
 
 
-@pytest.mark.parametrize("field", [field for field in ENTRY if field not in ("enabled", "trusted", "secretEnv")])
+@pytest.mark.parametrize("field", [field for field in NEEDED if field != "secretEnv"])
 def test_a_field_that_is_missing_is_named(fault: Callable[[str], str], field: str) -> None:
     message = fault(lines({name: value for name, value in ENTRY.items() if name != field}))
     assert f"line 3: {field} of vendor " in message
@@ -225,3 +241,11 @@ def test_what_a_sound_file_says(tmp_path: Path) -> None:
     assert tuple(vendor_entry(first)) == tuple(ENTRY)
     assert sorted(ENTRY) == sorted(FIELDS)
     assert (second.base_price_per_hour, second.enabled, second.secret_env) == (1_400_000, False, "GPU_VENDOR_SECRET")
+
+
+def test_a_vendor_without_accounts_has_no_token_variable() -> None:
+    """null says so; a vendor of our own protocol that says nothing has the usual variable, as ever."""
+    plain = {name: value for name, value in ENTRY.items() if name != "secretEnv"}
+    assert vendor_from({**ENTRY, "secretEnv": None}).secret_env == ""
+    assert vendor_from(plain).secret_env == "GPU_VENDOR_SECRET"
+    assert vendor_from(vendor_entry(vendor_from({**ENTRY, "secretEnv": None}))).secret_env == ""

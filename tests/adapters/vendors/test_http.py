@@ -110,7 +110,7 @@ def test_a_paid_order_that_is_answered_without_a_job_is_owed_one(
     api: HttpVendor, scripted_server: ScriptedServer, body: Any
 ) -> None:
     scripted_server.respond_with(body, 202)
-    assert api.submit(scripted_server.vendor, PAID) == ""
+    assert api.submit(scripted_server.vendor, PAID).vendor_job_id == ""
 
 
 @pytest.mark.safety("a paid order that is answered otherwise than by 200")
@@ -119,7 +119,7 @@ def test_any_answer_that_names_the_job_is_the_job(
     api: HttpVendor, scripted_server: ScriptedServer, status: int
 ) -> None:
     scripted_server.respond_with({"vendorJobId": "v-1", "status": "queued", "token": "t", "poll": None}, status)
-    assert api.submit(scripted_server.vendor, PAID) == "v-1"
+    assert api.submit(scripted_server.vendor, PAID).vendor_job_id == "v-1"
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_job_is_named_in_the_body_or_by_its_url(
     api: HttpVendor, scripted_server: ScriptedServer, body: Any, location: str, job_id: str
 ) -> None:
     scripted_server.respond_with(body, 201, {"Location": location} if location else {})
-    assert api.submit(scripted_server.vendor, PAID) == job_id
+    assert api.submit(scripted_server.vendor, PAID).vendor_job_id == job_id
 
 
 @pytest.mark.parametrize("status", [302, 400, 402, 404, 409, 500, 503])
@@ -188,7 +188,7 @@ def test_a_receipt_that_says_failed_is_kept_where_no_job_is_named(
     with pytest.raises(VendorBusy, match=r"submit-job: invalid_exact_evm_signature; .* names no job"):
         api.submit(scripted_server.vendor, PAID)
     scripted_server.respond_with({"vendorJobId": "v-1"}, 200, headers)
-    assert api.submit(scripted_server.vendor, PAID) == "v-1"
+    assert api.submit(scripted_server.vendor, PAID).vendor_job_id == "v-1"
 
 
 @pytest.mark.parametrize(
@@ -350,5 +350,5 @@ def test_a_report_is_cut_to_what_is_kept() -> None:
 
 def test_402_without_an_offer(api: HttpVendor, scripted_server: ScriptedServer) -> None:
     scripted_server.respond_with({}, 402)
-    with pytest.raises(VendorError, match="without PAYMENT-REQUIRED"):
+    with pytest.raises(VendorError, match="without PAYMENT-REQUIRED, and its body is no offer"):
         api.challenge(scripted_server.vendor, Reserved("a" * 24, quote(), 0))

@@ -84,7 +84,7 @@ def bodies(api: HttpVendor, server: FileVendor, order: str = ORDER) -> list[byte
     with pytest.raises(VendorError, match="without PAYMENT-REQUIRED"):
         api.challenge(server.vendor, reserved)
     server.script("POST /submit-job", VendorAnswer(200, {"vendorJobId": "v"}))
-    assert [api.submit(server.vendor, job) for job in (authorized, settled)] == ["v", "v"]
+    assert [api.submit(server.vendor, job).vendor_job_id for job in (authorized, settled)] == ["v", "v"]
     return [request.body for request in server.requests if request.path == "/submit-job"]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from gpuagent.core.model import Authorization, Authorized, Job, Observation, Run, Settled, Terms, Vendor
+from gpuagent.core.model import Authorization, Authorized, Job, Observation, Run, Settled, Submitted, Terms, Vendor
 from gpuagent.core.ports import Ports, Store, VendorApi, Wallet
 from tests.support.crash.file_points import DyingFileApi, DyingFiles, reached_after, reached_before
 
@@ -86,15 +86,15 @@ class DyingVendorApi:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
-    def submit(self, vendor: Vendor, job: Authorized | Settled) -> str:
+    def submit(self, vendor: Vendor, job: Authorized | Settled) -> Submitted:
         if self.point == "after_send":
             threading.Thread(target=self.inner.submit, args=(vendor, job), daemon=True).start()
             self._wait_until_received(job.header)
             die()
-        vendor_job_id = self.inner.submit(vendor, job)
+        answer = self.inner.submit(vendor, job)
         if self.point == "after_response":
             die()
-        return vendor_job_id
+        return answer
 
     def _wait_until_received(self, header: str) -> None:
         token = {"Authorization": f"Bearer {self.environ['GPU_VENDOR_SECRET']}"}

@@ -1,0 +1,186 @@
+"""HyperCLI's x402 jobs: the buyer names an amount, and the runtime follows from it. See docs/vendors/hypercli.md.
+
+Written from public sources at HyperCLI/hypercli 07656760, never called live.
+"""
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from decimal import ROUND_CEILING, Decimal
+from typing import Any
+
+from gpuagent.adapters.vendors.access import read_access
+from gpuagent.adapters.vendors.answers import read_object
+from gpuagent.adapters.vendors.calls import scrubbed
+from gpuagent.adapters.vendors.command_vendor import (
+    CommandVendor,
+    check_same_job,
+    job_path,
+    lines_of,
+    offer_in,
+    report_of,
+    state_of,
+)
+from gpuagent.adapters.vendors.job_name import read_job_id
+from gpuagent.adapters.vendors.news import WORD_MAX
+from gpuagent.adapters.vendors.probe import probed_quote
+from gpuagent.adapters.vendors.shell_line import read_exit_line, shell_line, workload_of
+from gpuagent.core.model import (
+    NO_ACCESS,
+    Authorized,
+    Challenge,
+    JobAccess,
+    Quote,
+    Reserved,
+    Settled,
+    Submitted,
+    Vendor,
+)
+from gpuagent.core.money import UNIT, show_usd
+from gpuagent.core.orders import CANCEL, WORKLOAD
+from gpuagent.core.text import clean
+from gpuagent.core.work import JobReport, JobStatus
+from gpuagent.errors import OfferInvalid, VendorError
+from gpuagent.wire.x402 import receipt
+
+ORDER, JOB, LOGS, PRICING = "/api/x402/job", "/api/jobs/{}", "/api/jobs/{}/logs", "/instances/pricing"
+IMAGE = "nvidia/cuda:12.6.3-runtime-ubuntu22.04"
+"""Of its documents' examples: what a job without an image of its own runs in."""
+NESTED, FLAT = "amount", "runtime"
+"""The two bodies that are documented, by the field that only they have."""
+UNPROCESSABLE = 422
+AMOUNT_MIN = UNIT // 100
+STATES = {
+    "pending": JobStatus.SUBMITTED,
+    "queued": JobStatus.SUBMITTED,
+    "assigned": JobStatus.SUBMITTED,
+    "running": JobStatus.RUNNING,
+    "succeeded": JobStatus.COMPLETED,
+    "failed": JobStatus.FAILED,
+    "terminated": JobStatus.FAILED,
+    "canceled": JobStatus.FAILED,
+}
+PROBLEMS = {"terminated": "it was ended by the vendor, or with its runtime", "canceled": "it was cancelled"}
+
+
+class HyperCliVendor(CommandVendor):
+    """A quote's template is which body the vendor takes, and the region that it is priced in: `amount us-east`."""
+
+    @scrubbed
+    def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal, order: str = "") -> Quote:  # noqa: ARG002
+        self._check_order(vendor, order)
+        region, hourly = self._price(vendor, gpu_type, workload_of(order).resources.gpu_count)
+        amount = max(int((hourly * max_hours * UNIT).to_integral_value(ROUND_CEILING)), AMOUNT_MIN)
+        draft = Quote(vendor.vendor_id, "", amount, "", "", "", 0, 0, gpu_type, max_hours, order)
+        template = f"{NESTED} {region}"
+        reply = self._unpaid(vendor, ORDER, _body(draft, template), (UNPROCESSABLE,))
+        if reply.status == UNPROCESSABLE:
+            template = f"{FLAT} {region}"
+            reply = self._unpaid(vendor, ORDER, _body(draft, template))
+        quote = probed_quote(
+            *(vendor, offer_in(vendor, reply), gpu_type, max_hours, order, self._now()),
+            accepts=(WORKLOAD, CANCEL),
+            template_id=template,
+        )
+        if template.startswith(NESTED) and quote.amount != amount:
+            raise OfferInvalid(
+                f"{vendor.vendor_id} asks for {show_usd(quote.amount)} where {show_usd(amount)} was named to it"
+            )
+        return quote
+
+    @scrubbed
+    def challenge(self, vendor: Vendor, job: Reserved) -> Challenge:
+        return self._challenge_of(vendor, job.quote, ORDER, _body(job.quote, job.quote.template_id))
+
+    @scrubbed
+    def submit(self, vendor: Vendor, job: Authorized | Settled) -> Submitted:
+        reply = self._paid(vendor, job, ORDER, _body(job.quote, job.quote.template_id))
+        answer = read_object(vendor, reply.body)
+        access = read_access(vendor, answer, ("access_key",), ())
+        self._remember_access(vendor, access)
+        return Submitted(read_job_id(vendor, answer), access, receipt(reply.headers))
+
+    @scrubbed
+    def status(
+        self,
+        vendor: Vendor,
+        vendor_job_id: str,
+        after: str = "",  # noqa: ARG002 - it sends all there is
+        secrets: Sequence[str] = (),  # noqa: ARG002 - it gets none
+        access: JobAccess = NO_ACCESS,
+    ) -> JobReport:
+        reply = self._call(self._statuses, vendor, "GET", job_path(JOB, vendor_job_id), access=access)
+        answer = self._object(vendor, reply)
+        check_same_job(vendor, answer, vendor_job_id)
+        status, word = state_of(vendor, answer, "state", STATES)
+        lines, exit_code = read_exit_line(self._lines(vendor, vendor_job_id, access))
+        if status is JobStatus.COMPLETED and exit_code is None:
+            exit_code = 0  # that is what its word for success means
+        problem = PROBLEMS.get(str(answer.get("state")).lower(), "")
+        return self._reported(vendor, report_of(status, word, lines, exit_code, problem))
+
+    @scrubbed
+    def cancel(
+        self,
+        vendor: Vendor,
+        vendor_job_id: str,
+        secrets: Sequence[str] = (),  # noqa: ARG002 - it gets none
+        access: JobAccess = NO_ACCESS,
+    ) -> str:
+        """What is left of the amount goes to a balance at HyperCLI, of which the agent has nothing."""
+        path = job_path(JOB, vendor_job_id)
+        reply = self._call(self._submits, vendor, "DELETE", path, expect=range(200, 300), access=access)
+        answer = self._object(vendor, reply) if reply.body.strip() else {}
+        word = answer.get("status")
+        return clean(word, WORD_MAX) if isinstance(word, str) else f"answered {reply.status}"
+
+    def _lines(self, vendor: Vendor, vendor_job_id: str, access: JobAccess) -> list[str]:
+        """The job's output. None that can be had says nothing of the job, whose state is known."""
+        try:
+            reply = self._call(self._statuses, vendor, "GET", job_path(LOGS, vendor_job_id), access=access)
+            return lines_of(self._object(vendor, reply), "logs")
+        except VendorError:
+            return []
+
+    def _price(self, vendor: Vendor, gpu_type: str, count: int) -> tuple[str, Decimal]:
+        """The cheapest region of interruptible machines of this kind, and the hour's price there in USD."""
+        key = f"{gpu_type.lower()}_x{count}"
+        answer = self._object(vendor, self._call(self._quotes, vendor, "GET", PRICING))
+        regions = answer.get(key)
+        prices = {
+            region: price
+            for region, tiers in (regions.items() if isinstance(regions, dict) else ())
+            if isinstance(tiers, Mapping) and (price := _usd(tiers.get("interruptable"))) and _is_name(region)
+        }
+        if not prices:
+            raise VendorError(f"{vendor.vendor_id} has no price for {key}, interruptible, in {PRICING}")
+        region = min(prices, key=lambda name: (prices[name], name))
+        return region, prices[region]
+
+
+def _usd(value: object) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        return None
+    price = Decimal(value)
+    return price if price.is_finite() and 0 < price < 10**6 else None
+
+
+def _is_name(text: str) -> bool:
+    return 0 < len(text) <= WORD_MAX and text.isascii() and text.replace("-", "").replace("_", "").isalnum()
+
+
+def _body(quote: Quote, template: str) -> dict[str, Any]:
+    form, _, region = template.partition(" ")
+    workload = workload_of(quote.order)
+    line = shell_line(workload, with_env=False, tell_exit=True)
+    job = {
+        "docker_image": workload.image or IMAGE,
+        "gpu_type": quote.gpu_type.lower(),
+        "gpu_count": workload.resources.gpu_count,
+        "interruptible": True,
+        "command": b64encode(line.encode()).decode(),
+        "region": region,
+        **({"env_vars": dict(workload.env)} if workload.env else {}),
+    }
+    if form == NESTED:
+        return {"amount": quote.amount / UNIT, "job": job}
+    return {**job, "runtime": int((quote.max_hours * 3600).to_integral_value(ROUND_CEILING))}

@@ -1,0 +1,131 @@
+"""Prism's one-shot compute: one shell command at one price, paid once it has run. See docs/vendors/prism.md.
+
+Written from public sources at prismnetwork-tech/prism 2d925f64, never called live.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from gpuagent.adapters.vendors.access import read_access
+from gpuagent.adapters.vendors.answers import read_object
+from gpuagent.adapters.vendors.calls import scrubbed
+from gpuagent.adapters.vendors.command_vendor import (
+    CommandVendor,
+    check_same_job,
+    job_path,
+    lines_of,
+    offer_in,
+    report_of,
+    state_of,
+)
+from gpuagent.adapters.vendors.job_name import read_job_id
+from gpuagent.adapters.vendors.news import read_exit_code
+from gpuagent.adapters.vendors.probe import probed_quote
+from gpuagent.adapters.vendors.shell_line import shell_line, workload_of
+from gpuagent.core.model import (
+    NO_ACCESS,
+    Authorized,
+    Challenge,
+    JobAccess,
+    Quote,
+    Reserved,
+    Settled,
+    Submitted,
+    Vendor,
+)
+from gpuagent.core.orders import WORKLOAD
+from gpuagent.core.terms import priced
+from gpuagent.core.work import JobReport, JobStatus
+from gpuagent.errors import VendorError
+from gpuagent.wire.x402 import receipt
+
+RUN, JOB = "/run", "/jobs/{}"
+BODY_MAX = 16 * 1024
+SPARE_S = 120
+"""How much longer than the lease Prism wants an authorization to live."""
+STATES = {
+    "queued": JobStatus.SUBMITTED,
+    "running": JobStatus.RUNNING,
+    "completed": JobStatus.COMPLETED,
+    "failed": JobStatus.FAILED,
+}
+CHARGES = {True: "charged, by its word", False: "not charged, by its word"}
+
+
+class PrismVendor(CommandVendor):
+    """A completed job is charged whatever its exit code is; a failed one is not. Whether it was, the chain says."""
+
+    @scrubbed
+    def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal, order: str = "") -> Quote:  # noqa: ARG002
+        self._check_order(vendor, order)
+        challenge = offer_in(vendor, self._unpaid(vendor, RUN, _body(vendor, order)))
+        lease_s = priced(challenge, vendor).max_timeout_s - SPARE_S
+        if lease_s < max_hours * 3600:
+            raise VendorError(
+                f"{vendor.vendor_id} gives a command {max(lease_s, 0)} s, and this job buys {max_hours * 3600:f} s: "
+                "set max_duration in the job file to no more, or leave it to another vendor"
+            )
+        return probed_quote(vendor, challenge, gpu_type, max_hours, order, self._now(), accepts=(WORKLOAD,))
+
+    @scrubbed
+    def challenge(self, vendor: Vendor, job: Reserved) -> Challenge:
+        return self._challenge_of(vendor, job.quote, RUN, _body(vendor, job.quote.order))
+
+    @scrubbed
+    def submit(self, vendor: Vendor, job: Authorized | Settled) -> Submitted:
+        reply = self._paid(vendor, job, RUN, _body(vendor, job.quote.order))
+        access = read_access(vendor, read_object(vendor, reply.body), ("token",), ())
+        self._remember_access(vendor, access)
+        return Submitted(read_job_id(vendor, read_object(vendor, reply.body)), access, receipt(reply.headers))
+
+    @scrubbed
+    def status(
+        self,
+        vendor: Vendor,
+        vendor_job_id: str,
+        after: str = "",  # noqa: ARG002 - it sends all there is
+        secrets: Sequence[str] = (),  # noqa: ARG002 - it gets none
+        access: JobAccess = NO_ACCESS,
+    ) -> JobReport:
+        reply = self._call(self._statuses, vendor, "GET", job_path(JOB, vendor_job_id), access=access)
+        answer = self._object(vendor, reply)
+        check_same_job(vendor, answer, vendor_job_id)
+        status, word = state_of(vendor, answer, "status", STATES)
+        over = status in (JobStatus.COMPLETED, JobStatus.FAILED)
+        report = report_of(
+            status,
+            _charge(answer) if over else word,
+            lines_of(answer, "stdout", "stderr"),
+            read_exit_code(answer.get("exit_code")),
+            _problem(answer) if status is JobStatus.FAILED else "",
+        )
+        return self._reported(vendor, report)
+
+    def cancel(
+        self,
+        vendor: Vendor,
+        vendor_job_id: str,  # noqa: ARG002 - the port's signature, as below
+        secrets: Sequence[str] = (),  # noqa: ARG002
+        access: JobAccess = NO_ACCESS,  # noqa: ARG002
+    ) -> str:
+        raise VendorError(f"{vendor.vendor_id} speaks prism, which ends no job before its lease does")
+
+
+def _body(vendor: Vendor, order: str) -> dict[str, Any]:
+    body = {"command": shell_line(workload_of(order))}
+    if (size := len(json.dumps(body).encode())) > BODY_MAX:
+        raise VendorError(f"{vendor.vendor_id} takes a command of {BODY_MAX} bytes at most, and this one has {size}")
+    return body
+
+
+def _charge(answer: Mapping[str, Any]) -> str:
+    """What it says of the money: words for people, no more."""
+    charged = answer.get("charged")
+    return CHARGES[charged] if isinstance(charged, bool) else "it does not know whether it charged"
+
+
+def _problem(answer: Mapping[str, Any]) -> str:
+    texts = [text for name in ("error", "detail", "note") if isinstance(text := answer.get(name), str)]
+    return "; ".join(texts)

@@ -1,0 +1,60 @@
+"""A workload as one text for a shell, for vendors that take a command and nothing else; and what they cannot run."""
+
+import json
+import re
+import shlex
+
+from gpuagent.core.orders import order_files
+from gpuagent.core.workload import Workload, canonical, from_canonical
+
+EXIT_LINE = "gpuagent: exit code "
+"""The last line of a job whose vendor reports no exit code."""
+_EXIT_LINE = re.compile(re.escape(EXIT_LINE) + r"(\d{1,3})")
+
+
+def workload_of(order: str) -> Workload:
+    """The workload of an order's text."""
+    return from_canonical(canonical(json.loads(order)["workload"]))
+
+
+def unspeakable(order: str) -> str:
+    """What of an order a vendor that takes a command alone cannot do, in words for its user; "" for nothing."""
+    if not order:
+        return "runs commands, and this run has no job file that names one"
+    workload, content = workload_of(order), json.loads(order)
+    if order_files(order) or workload.inputs or workload.outputs or workload.checkpoint or "resume" in content:
+        return "takes a command and neither takes nor returns files, which this job has"
+    if workload.secrets:
+        return f"has no place for secrets that it would not show, and this job has some ({', '.join(workload.secrets)})"
+    if workload.success.metric:
+        return f"reports no metrics, and this job counts as done by {workload.success.metric.name}"
+    return ""
+
+
+def shell_line(workload: Workload, *, with_setup: bool = True, with_env: bool = True, tell_exit: bool = False) -> str:
+    """Environment, setup and command as one text for sh -c, which ends as the command ends.
+
+    with_setup, with_env: False where the vendor has a field of its own for that. tell_exit: the exit code is written
+    as the last line of output, for read_exit_line().
+    """
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(workload.env.items()) if with_env]
+    if with_setup and workload.setup:
+        lines.append(f"{_run(workload.setup)} || exit $?")
+    command = workload.command
+    lines.append(_run(command) if isinstance(command, str) else shlex.join(command))
+    if tell_exit:
+        lines += ["code=$?", f'echo "{EXIT_LINE}$code"', "exit $code"]
+    return "\n".join(lines)
+
+
+def read_exit_line(logs: list[str]) -> tuple[list[str], int | None]:
+    """The lines without the one of tell_exit at their end, and the exit code in it; None without one."""
+    match = _EXIT_LINE.fullmatch(logs[-1].strip()) if logs else None
+    if not match or int(match[1]) > 255:
+        return logs, None
+    return logs[:-1], int(match[1])
+
+
+def _run(text: str) -> str:
+    """In a shell of its own, so that an `exit` in it ends no more than that."""
+    return f"/bin/sh -c {shlex.quote(text)}"
