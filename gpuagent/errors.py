@@ -26,6 +26,7 @@ GpuAgentError
 ├── StoreError           MongoDB did not do what was asked; what it wrote is unknown: load again
 │   ├── FileMissing      a file's content is not in the file store
 │   └── ChangesLost      the changes since a token are not kept any more: read everything anew
+├── ListUnavailable      a public list of vendors gave no usable answer
 ├── ChainError           the chain did not answer: money stays as it is
 │   ├── SearchUnfinished a settlement is there, and not found yet: ask again
 │   └── ChainMismatch    the chain contradicts the ledger: an operator must look
@@ -147,6 +148,10 @@ class FileMissing(StoreError):
 
 class ChangesLost(StoreError):
     """The changes since a token are not kept any more. Watch from now, and read everything anew."""
+
+
+class ListUnavailable(GpuAgentError):
+    """A public list of vendors did not answer, or not with a list."""
 
 
 class ChainError(GpuAgentError):

@@ -17,6 +17,11 @@ CHAIN_NAMES = (
     *("CHAIN_RPC_URL", "X402_NETWORK"),
     *("X402_PRIVATE_KEY", "EVM_PRIVATE_KEY", "X402_KEYSTORE", "CDP_ACCOUNT"),
 )
+PUBLIC_LISTS = (
+    "https://api.cdp.coinbase.com/platform/v2/x402/discovery",
+    "https://facilitator.payai.network/discovery",
+)
+"""The lists of sellers that `gpuagent vendor search` reads where none is named: the Bazaar of CDP, and PayAI's."""
 PASSWORD = "X402_KEYSTORE_PASSWORD"  # noqa: S105 - the name of a variable
 CONFIRMATIONS_MAX = 1_000_000
 DATABASE_MAX = 63
@@ -140,6 +145,15 @@ class Settings:
         if scheme == "s3" and BUCKET.fullmatch(host) and path.isprintable():
             return Bucket(host, path)
         raise ConfigError("FILE_STORE is no place for files: write file:///folder or s3://bucket/prefix, or unset it")
+
+    @property
+    def discovery_lists(self) -> tuple[str, ...]:
+        """The public lists that vendors are searched in."""
+        text = self.environ.get("DISCOVERY_LISTS", "")
+        urls = tuple(url.strip() for url in text.split(",")) if text else PUBLIC_LISTS
+        if not all(map(is_web_url, urls)):
+            raise ConfigError("DISCOVERY_LISTS holds no URLs: write https://host/path, commas between, or unset it")
+        return urls
 
     def _needed(self, name: str, what: str) -> str:
         if not self.environ.get(name):

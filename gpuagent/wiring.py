@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gpuagent.adapters.mongo.store import MongoStore
     from gpuagent.adapters.wallets.source import KeySource
     from gpuagent.core.model import SealedKey, Token, Vendor
-    from gpuagent.core.ports import Clock, FileStore, Node, Planner, Ports, VendorApi
+    from gpuagent.core.ports import Clock, Discovery, FileStore, Node, Planner, Ports, VendorApi
     from gpuagent.settings import Settings
     from gpuagent.wire.bounded_http import BoundedHttp
 
@@ -203,6 +203,16 @@ def open_vendor_api(environ: Mapping[str, str]) -> "Iterator[tuple[VendorApi, Bo
 
 
 @contextmanager
+def open_discovery(environ: Mapping[str, str]) -> "Iterator[Discovery]":
+    """Public lists of sellers, and sellers themselves before they are recorded. Needs no key, and sends no token."""
+    from gpuagent.adapters.discovery.client import HttpDiscovery
+    from gpuagent.wire.egress import egress, vendor_egress
+
+    with closing(HttpDiscovery(egress(environ), vendor_egress(environ))) as discovery:
+        yield discovery
+
+
+@contextmanager
 def _vendor_client(environ: Mapping[str, str], files: "FileStore | None" = None) -> "Iterator[VendorApi]":
     """The client of the vendors of every protocol, for agents and for checks alike.
 
@@ -350,6 +360,11 @@ def vendor_from(entry: Mapping[str, Any]) -> "Vendor":
     from gpuagent.adapters.vendors import file
 
     return file.vendor_from(entry)
+
+
+def checked_vendor(vendor: "Vendor") -> "Vendor":
+    """The vendor, if a vendors file could hold it. Raises BadInput naming the field that is wrong."""
+    return vendor_from(vendor_entry(vendor))
 
 
 def read_vendors(path: "Path") -> "tuple[Vendor, ...]":

@@ -55,6 +55,8 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "gpuagent.cli.vendor",
         "gpuagent.render.books",
     ),
+    "tests/cli/test_vendor_discovery.py": ("gpuagent.render.discovery",),
+    "tests/adapters/discovery/test_client.py": ("gpuagent.adapters.discovery.offers",),
     "tests/cli/test_job.py": ("gpuagent.cli.job",),
     "tests/cli/test_planners.py": ("gpuagent.cli.planners",),
     "tests/cli/test_run_job.py": ("gpuagent.core.shipment", "gpuagent.render.policy"),

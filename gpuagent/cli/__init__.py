@@ -19,6 +19,7 @@ from gpuagent.cli.sell import seller
 from gpuagent.cli.serve import serve
 from gpuagent.cli.up import up
 from gpuagent.cli.vendor import vendors
+from gpuagent.cli.vendor_discovery import add_discovery
 from gpuagent.cli.wallet import wallets
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 add_run_controls(runs)
 add_run_files(runs)
+add_discovery(vendors)
 app.add_typer(runs, name="run")
 app.add_typer(jobs, name="job")
 app.add_typer(file_store, name="files")

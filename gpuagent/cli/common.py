@@ -59,10 +59,10 @@ def user_name(by: str) -> str:
         raise BadInput("say who you are: --by NAME") from None
 
 
-def console() -> Any:
+def console(*, stderr: bool = False) -> Any:
     from rich.console import Console
 
-    return Console()
+    return Console(stderr=stderr)
 
 
 def print_json(value: object) -> None:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from gpuagent.core.context import Context, PastJob, Thought
+from gpuagent.core.listings import Declaration, Listing, ListReading, UnpaidAnswer
 from gpuagent.core.model import (
     NO_ACCESS,
     Authorization,
@@ -305,6 +306,25 @@ class VendorApi(Protocol):
         self, vendor: Vendor, vendor_job_id: str, secrets: Sequence[str] = (), access: JobAccess = NO_ACCESS
     ) -> str:
         """Says that the job is not needed any more; the vendor's answer in words. secrets, access: as status()."""
+        ...
+
+
+class Discovery(Protocol):
+    """Strangers who sell, and who lists them. Nothing is paid, and no token is sent."""
+
+    def listings(self, list_url: str, query: str) -> ListReading:
+        """The rows of a public list that may fit a query in words. Raises BadInput, ListUnavailable."""
+        ...
+
+    def unpaid(self, listing: Listing) -> UnpaidAnswer:
+        """The 402 to the listed resource's declared order. Raises VendorError."""
+        ...
+
+    def declarations(self, url: str) -> Sequence[Declaration]:
+        """The vendors that the well-known document of a server has; none where it has no such document.
+
+        Raises BadInput for a URL that is not asked, VendorError for a document that cannot be read.
+        """
         ...
 
 

@@ -52,15 +52,18 @@ class Reply:
 class BoundedHttp:
     """A keep-alive HTTP client, safe to share between threads.
 
-    body_max: bytes of a response. egress: the way out of this machine, direct() unless given.
+    body_max: bytes of a response. egress: the way out of this machine, direct() unless given. public_only: whether only
+    public addresses are connected to, as Transport has it.
     """
 
-    def __init__(self, deadline_s: float, body_max: int = BODY_MAX, egress: Egress | None = None) -> None:
+    def __init__(
+        self, deadline_s: float, body_max: int = BODY_MAX, egress: Egress | None = None, *, public_only: bool = False
+    ) -> None:
         self._egress = egress or direct()
         self._deadline_s = deadline_s
         self._body_max = body_max
         self._client = httpx.Client(
-            transport=Transport(self._egress),
+            transport=Transport(self._egress, public_only=public_only),
             timeout=deadline_s,
             follow_redirects=False,
             trust_env=False,

@@ -11,10 +11,11 @@ DEPTH_MAX = 32
 _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 
 
-def parse(body: bytes, read_constant: Callable[[str], Any] | None = None) -> Any:
+def parse(body: bytes, read_constant: Callable[[str], Any] | None = None, depth_max: int = DEPTH_MAX) -> Any:
     """The parsed value, numbers with a point as Decimal. Raises ValueError unless it is sound, shallow JSON in UTF-8.
 
     read_constant: takes NaN, Infinity and -Infinity, which are no JSON and are refused without it.
+    depth_max: levels of nesting, in the low hundreds at most.
 
     Depth is counted first: the parser recurses in C, guarded only by the interpreter's recursion limit, which py_ecc
     (under eth_account) raises so far that a deep text would crash the whole program.
@@ -24,8 +25,8 @@ def parse(body: bytes, read_constant: Callable[[str], Any] | None = None) -> Any
     for token in _TOKENS.finditer(text):
         kind = token[0][:1]
         depth += (kind in "[{") - (kind in "]}")
-        if depth > DEPTH_MAX:
-            raise ValueError(f"nested deeper than {DEPTH_MAX} levels")
+        if depth > depth_max:
+            raise ValueError(f"nested deeper than {depth_max} levels")
     try:
         return json.loads(text, parse_float=Decimal, parse_constant=read_constant or _refuse)
     except ArithmeticError as error:

@@ -7,7 +7,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo import DESCENDING
 
-from gpuagent.adapters.mongo import documents, original, policy
+from gpuagent.adapters.mongo import documents, original, past_jobs, policy
 from gpuagent.adapters.mongo.changes import watch
 from gpuagent.adapters.mongo.connection import Connection, deadlined
 from gpuagent.adapters.mongo.glance import glance
@@ -17,6 +17,7 @@ from gpuagent.adapters.mongo.report_rows import MongoHistory, history
 from gpuagent.adapters.mongo.run_files import run_files
 from gpuagent.adapters.mongo.server import Server, server
 from gpuagent.adapters.mongo.values import Document, object_id
+from gpuagent.core.context import PastJob
 from gpuagent.core.model import Ledger
 from gpuagent.core.records import Change, JobLogLine, RunSnapshot
 from gpuagent.core.run_files import RunFile
@@ -53,6 +54,11 @@ class MongoReads:
         """All recorded vendors in the order of registration: the order that palette.vendor_colours() takes."""
         vendors = self._database.vendors.find({}, {"vendorId": 1}).sort([("createdAt", 1), ("_id", 1)])
         return tuple(vendor["vendorId"] for vendor in vendors)
+
+    @deadlined
+    def past_jobs(self, network: str, vendor_ids: Sequence[str], limit: int) -> list[PastJob]:
+        """The vendors' newest ended jobs on the network in all runs, at most `limit` of each, oldest first."""
+        return past_jobs.read(self._database, None, network, vendor_ids, limit)
 
     @deadlined
     def files(self, run_id: str) -> list[RunFile]:

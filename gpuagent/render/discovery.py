@@ -1,0 +1,96 @@
+"""Sellers that a search brought, and a vendor before it is recorded, as tables and JSON: strangers' text."""
+
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from gpuagent.agent.discover import Match, Matches
+from gpuagent.agent.enlist import HOURS, Proposal
+from gpuagent.core.model import Token
+from gpuagent.core.money import show_usd
+from gpuagent.core.text import clean
+
+NAME_MAX, WHY_MAX = 40, 240
+
+
+def matches_table(matches: Matches) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("", "seller", "an order", "payers", "protocol", "paid to", "our jobs", "URL", "why not"):
+        table.add_column(column, overflow="fold")
+    for match in matches.matches:
+        listing = match.listing
+        table.add_row(
+            Text("fit", style="green") if match.fit else Text("no", style="red"),
+            escape(clean(listing.name, NAME_MAX)),
+            "" if match.amount is None else show_usd(match.amount),
+            "" if listing.payers is None else str(listing.payers),
+            match.protocol or "none",
+            escape(match.payee),
+            _track(match),
+            escape(listing.resource),
+            escape(clean("; ".join(match.problems), WHY_MAX)),
+        )
+    return table
+
+
+def matches_text(matches: Matches) -> list[str]:
+    """Lines below the table: what was left out, and what lists did not give."""
+    left_out = [f"{count} {reason}" for reason, count in sorted(matches.left_out.items())]
+    return [*([f"left out: {', '.join(left_out)}"] if left_out else []), *(clean(note) for note in matches.notes)]
+
+
+def matches_json(matches: Matches) -> dict[str, Any]:
+    return {
+        "vendors": [_match_json(match) for match in matches.matches],
+        "leftOut": dict(matches.left_out),
+        "notes": [clean(note) for note in matches.notes],
+    }
+
+
+def _match_json(match: Match) -> dict[str, Any]:
+    listing, track = match.listing, match.track
+    return {
+        "url": listing.resource,
+        "name": listing.name,
+        "description": listing.description,
+        "tags": list(listing.tags),
+        "list": listing.source,
+        "x402Version": listing.version,
+        "payers": listing.payers,
+        "calls": listing.calls,
+        "fit": match.fit,
+        "problems": list(match.problems),
+        "amount": match.amount,
+        "payTo": match.payee,
+        "protocol": match.protocol or None,
+        "vendorId": match.vendor_id or None,
+        "ownJobs": {"succeeded": track.successes, "failed": track.failures} if track else None,
+    }
+
+
+def _track(match: Match) -> str:
+    track = match.track
+    return f"{track.successes} of {track.successes + track.failures} succeeded" if track else ""
+
+
+def proposal_table(proposal: Proposal, token: Token) -> Table:
+    """What is to be pinned, for the user to agree to."""
+    vendor, table = proposal.vendor, Table(box=None, pad_edge=False, show_header=False)
+    own = vendor.asset.lower() == token.address.lower()
+    rows = {
+        "vendor": f"{vendor.vendor_id}, {vendor.name}",
+        "endpoint": vendor.endpoint,
+        "paid to": vendor.pay_to,
+        "token": f"{vendor.asset} ({token.name})" if own else vendor.asset,
+        "network": vendor.network,
+        "price": f"{show_usd(proposal.quote.amount)} for {HOURS} h of {proposal.quote.gpu_type}",
+        "GPUs": ", ".join(vendor.gpu_types),
+        "protocol": proposal.protocol,
+        "can": ", ".join(proposal.accepts) or "jobs without files",
+        "bearer token": f"in {vendor.secret_env}" if vendor.secret_env else "none",
+    }
+    for name, value in rows.items():
+        table.add_row(name, Text(clean(value)))
+    return table
