@@ -129,21 +129,25 @@ def test_a_changed_payee_is_refused(
     safety_note("refused before a token was sent; the record stays")
 
 
-def test_a_vendor_without_a_document_is_added_by_its_quote(world: World, gpuagent: Command) -> None:
-    """One of the practice vendors, which stand at one URL."""
-    name = "gpu_vendor_2"
-    (vendor,) = [vendor for vendor in world.store.vendors() if vendor.vendor_id == name]
-    world.store.connection.database.vendors.delete_one({"vendorId": name})
-    add = ("vendor", "add", vendor.endpoint, "--secret-env", vendor.secret_env, "--yes")
-    result = gpuagent(*add)
+def test_a_vendor_without_a_document_is_added_by_its_quote(
+    world: World, gpuagent: Command, stub: DiscoveryLists
+) -> None:
+    asset = world.ports.wallet.token.address
+    seller(stub, asset)
+    del stub.sellers["/.well-known/x402"]
+    add, token = (
+        ("vendor", "add", stub.url, "--secret-env", "BOX_SECRET", "--yes"),
+        {"BOX_SECRET": "a-token-of-the-box"},
+    )
+    result = gpuagent(*add, **token)
     assert (result.exit_code, "say --vendor-id and --gpu" in result.stderr) == (2, True)
-    result = gpuagent(*add, "--vendor-id", name, "--gpu", "A100", "--pay-to", PAYER)
-    assert (result.exit_code, "is to be paid" in result.stderr) == (3, True)
-    result = gpuagent(*add, "--vendor-id", name, "--gpu", "A100")
+    result = gpuagent(*add, "--vendor-id", "box", "--gpu", "A100", "--pay-to", PAYER, **token)
+    assert (result.exit_code, "its quote is to be paid to" in result.stderr) == (3, True)
+    result = gpuagent(*add, "--vendor-id", "box", "--gpu", "A100", **token)
     assert result.exit_code == 0, result.output
-    (added,) = [vendor for vendor in world.store.vendors() if vendor.vendor_id == name]
-    assert (added.pay_to, added.base_price_per_hour > 0) == (vendor.pay_to, True)
-    missing = gpuagent("vendor", "add", vendor.endpoint, "--vendor-id", "gpu_vendor_9", "--gpu", "A100")
+    (added,) = [vendor for vendor in world.store.vendors() if vendor.vendor_id == "box"]
+    assert (added.pay_to, added.base_price_per_hour, added.gpu_types) == (PAYEE, 1_400_000, ("A100",))
+    missing = gpuagent("vendor", "add", stub.url, "--vendor-id", "attic", "--gpu", "A100")
     assert (missing.exit_code, "--secret-env NAME" in missing.stderr) == (2, True)
     for url in ("http://acme.example", "https://192.168.0.1", "https://user@acme.example"):
         assert gpuagent("vendor", "add", url).exit_code == 2

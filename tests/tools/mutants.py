@@ -139,8 +139,8 @@ MUTANTS = (
     Mutant(
         "a vendor's token is sent to another",
         "gpuagent/agent/enlist.py",
-        "        if vendor.secret_env and record.secret_env == vendor.secret_env and",
-        "        if False and",
+        "            and record.secret_env == vendor.secret_env\n",
+        "            and False\n",
         "tests/agent/test_enlist.py -k no_token",
     ),
     Mutant(
