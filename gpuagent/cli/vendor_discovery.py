@@ -59,6 +59,7 @@ def vendor_add(
     ] = "",
     gpu: Annotated[list[str] | None, typer.Option(help="A GPU type it offers, where it says none; repeatable.")] = None,
     secret_env: Annotated[str, typer.Option(help="The variable that holds its bearer token.")] = "",
+    protocol: Annotated[str, typer.Option(help="Of a vendor that declares none: hypercli, openvps or prism.")] = "",
     pay_to: Annotated[str, typer.Option(help="The payee that is right: any other is refused.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Record it without asking, for scripts.")] = False,
     as_json: AsJson = False,
@@ -66,14 +67,17 @@ def vendor_add(
     """Record a vendor by its URL: shows whom it wants paid, and asks before that is pinned. Pays nothing."""
     from gpuagent import settings, wiring
     from gpuagent.agent.enlist import Wishes, check_new, check_recordable, declared_vendor, examined
+    from gpuagent.agent.stranger import probed_declaration
     from gpuagent.render.discovery import proposal_table
 
-    wishes = Wishes(vendor_id, tuple(gpu or ()), secret_env, pay_to)
+    wishes = Wishes(vendor_id, tuple(gpu or ()), secret_env, pay_to, protocol)
     with errors_explained():
         environment = settings.read()
         token = environment.token
         with wiring.open_discovery(environment.environ) as discovery:
             declarations = discovery.declarations(url)
+            if protocol and not declarations:
+                declarations = [probed_declaration(url, wishes, token, discovery)]
         with open_database() as db, wiring.open_vendor_api(environment.environ) as (vendor_api, _):
             vendor = declared_vendor(url, declarations, wishes, token)
             is_new = check_new(vendor, db.store.vendors())
@@ -87,7 +91,7 @@ def vendor_add(
                 wiring.record_vendors(db, [vendor])
         if as_json:
             entry = wiring.vendor_entry(vendor)
-            print_json({"url": url, "recorded": is_new, "protocol": proposal.protocol, "vendor": entry})
+            print_json({"url": url, "recorded": is_new, "vendor": entry})
         elif is_new:
             typer.echo(f"recorded {vendor.vendor_id}: it is paid at {vendor.pay_to} and nowhere else")
         else:

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gpuagent.agent.discover import Match, Matches
-from gpuagent.agent.enlist import HOURS, Proposal
+from gpuagent.agent.enlist import Proposal
 from gpuagent.core.model import Token
 from gpuagent.core.money import show_usd
 from gpuagent.core.text import clean
@@ -77,7 +77,7 @@ def _track(match: Match) -> str:
 
 def proposal_table(proposal: Proposal, token: Token) -> Table:
     """What is to be pinned, for the user to agree to."""
-    vendor, table = proposal.vendor, Table(box=None, pad_edge=False, show_header=False)
+    vendor, quote, table = proposal.vendor, proposal.quote, Table(box=None, pad_edge=False, show_header=False)
     own = vendor.asset.lower() == token.address.lower()
     rows = {
         "vendor": f"{vendor.vendor_id}, {vendor.name}",
@@ -85,9 +85,9 @@ def proposal_table(proposal: Proposal, token: Token) -> Table:
         "paid to": vendor.pay_to,
         "token": f"{vendor.asset} ({token.name})" if own else vendor.asset,
         "network": vendor.network,
-        "price": f"{show_usd(proposal.quote.amount)} for {HOURS} h of {proposal.quote.gpu_type}",
+        "price": f"{show_usd(quote.amount)} for {quote.max_hours.normalize():f} h of {quote.gpu_type}",
         "GPUs": ", ".join(vendor.gpu_types),
-        "protocol": proposal.protocol,
+        "protocol": f"{vendor.protocol}, x402 version {vendor.x402_version}, settled {vendor.settles} the work",
         "can": ", ".join(proposal.accepts) or "jobs without files",
         "bearer token": f"in {vendor.secret_env}" if vendor.secret_env else "none",
     }
