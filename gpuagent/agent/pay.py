@@ -29,6 +29,7 @@ from gpuagent.core.events import (
 )
 from gpuagent.core.model import (
     NO_ACCESS,
+    TIMEOUT_MAX_S,
     Authorization,
     Authorized,
     Cause,
@@ -36,11 +37,12 @@ from gpuagent.core.model import (
     Run,
     RunStatus,
     Settlement,
+    Settles,
     Terms,
     Vendor,
 )
 from gpuagent.core.ports import Open, Outcome, Ports, Void
-from gpuagent.core.terms import agreed, declined, nonce, record_problem
+from gpuagent.core.terms import agreed, declined, life_s, nonce, record_problem, timeout_max_s
 from gpuagent.core.text import clean
 from gpuagent.core.transitions import find_job
 from gpuagent.errors import (
@@ -84,8 +86,9 @@ def authorize(run: Run, job_id: str, ports: Ports) -> Event | None:
     check_unspent(run, ports)
     try:
         challenge = ports.vendor_api.challenge(vendor, job)
-        terms = agreed(challenge, job.quote, vendor, ports.wallet.token)
-        authorization = _authorization(job, vendor, terms, ports)
+        longest = timeout_max_s(vendor, rules.authorization_max_s)
+        terms = agreed(challenge, job.quote, vendor, ports.wallet.token, longest)
+        authorization = _authorization(job, vendor, terms, rules, ports)
     except VendorTokenMissing:
         raise  # our own slip, not the vendor's failure
     except VendorError as error:
@@ -130,11 +133,12 @@ def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
             return PaymentUnresolved(job_id, reply, vendor_job_id, access) if reply and is_news else None
 
 
-def _authorization(job: Reserved, vendor: Vendor, terms: Terms, ports: Ports) -> Authorization:
+def _authorization(job: Reserved, vendor: Vendor, terms: Terms, rules: policy.Policy, ports: Ports) -> Authorization:
     wallet, quote = ports.wallet, job.quote
     head = ports.chain.head(wallet.address)
     check_balance(quote, head, ports)
-    life_s = min(ports.pace.authorization_s, terms.max_timeout_s)
+    life = life_s(vendor, terms, rules.authorization_max_s, ports.pace.authorization_s)
+    expiry = head.time + life
     authorization = Authorization(
         payer=wallet.address,
         payee=vendor.pay_to,
@@ -142,9 +146,11 @@ def _authorization(job: Reserved, vendor: Vendor, terms: Terms, ports: Ports) ->
         network=wallet.token.network,
         asset=wallet.token.address,
         nonce=nonce(wallet.token, wallet.address, job.job_id),
-        # On the chain's clock, which alone decides; not past the quote, or we would pay a price that lapsed.
-        valid_before=min(head.time + life_s, int(quote.expires_at)),
+        # On the chain's clock, which alone decides; not past the quote, or we would pay a price that lapsed. Where the
+        # work comes first, the price is agreed by sending the order in time, and the payment follows it.
+        valid_before=expiry if vendor.settles is Settles.AFTER else min(expiry, int(quote.expires_at)),
         from_block=max(0, head.number - REORG_MARGIN),
+        life_s=max(life, TIMEOUT_MAX_S),
     )
     check_lifetime(authorization, head, vendor, ports)
     return authorization

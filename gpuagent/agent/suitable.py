@@ -2,11 +2,11 @@
 
 from collections.abc import Collection
 
-from gpuagent.core.file_rules import TRUSTED_VENDORS
 from gpuagent.core.model import Quote, Run, Vendor
 from gpuagent.core.orders import CHECKPOINT, FILES, WORKLOAD, order_files, sent_files
 from gpuagent.core.policy import Policy
 from gpuagent.core.resume import resumed_from
+from gpuagent.core.rules import TRUSTED_VENDORS
 from gpuagent.core.verdict import to_confirm
 from gpuagent.core.workload import from_canonical
 

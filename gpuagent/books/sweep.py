@@ -24,7 +24,7 @@ from gpuagent.core.model import Token
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Node, Open
 from gpuagent.core.records import Block, Ledgers, PayerRecord, Payment, PaymentStatus, Reservation, Spent
-from gpuagent.core.terms import TIMEOUT_MAX_S, derived_job_id, nonce
+from gpuagent.core.terms import derived_job_id, nonce
 from gpuagent.errors import ChainError, ChainMismatch
 
 CLOCKS_APART_S = 3600
@@ -127,8 +127,8 @@ def _first_block(wallet: PayerRecord, chain: Node, final: Block, from_block: int
     The block numbers in the ledger are not asked: one that a node once told wrongly would make it the whole chain.
     """
     begin = wallet.first_run_at - CLOCKS_APART_S
-    if wallet.first_expiry is not None:
-        begin = min(begin, wallet.first_expiry - TIMEOUT_MAX_S)
+    if wallet.first_usable is not None:
+        begin = min(begin, wallet.first_usable)
     first = first_block_at(begin, final.number, chain.block)
     return first if from_block is None else min(first, from_block)
 

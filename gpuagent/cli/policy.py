@@ -48,6 +48,9 @@ def policy_set(  # the limits are read from options.params
     approval_above: Annotated[  # noqa: ARG001
         str | None, typer.Option(metavar="USD|none", help="A larger payment waits for an approval.")
     ] = None,
+    new_vendor: Annotated[  # noqa: ARG001
+        str | None, typer.Option(metavar="USD|none", help="What a vendor that is not proven may get in all.")
+    ] = None,
     approval_seconds: Annotated[float | None, typer.Option(help="How many seconds it waits at most.")] = None,
     tag: Annotated[list[str] | None, typer.Option(metavar="NAME=USD|none", help="A tag's total; repeatable.")] = None,
     inputs_to: Annotated[  # noqa: ARG001
@@ -64,18 +67,22 @@ def policy_set(  # the limits are read from options.params
     keep_files_max: Annotated[  # noqa: ARG001
         str | None, typer.Option(metavar="SIZE|none", help="All files that are kept; the oldest runs' go first.")
     ] = None,
+    authorization_max_s: Annotated[  # noqa: ARG001
+        str | None,
+        typer.Option("--authorization-max", metavar="TIME", help="How long a signature may live at most: 1h."),
+    ] = None,
     by: By = "",
     why: Why = "",
     as_json: AsJson = False,
 ) -> None:
     """Change limits. Lower ones hold at once; a day is any 24 hours; what is not named stays as it is."""
-    from gpuagent.core.file_rules import FILE_RULES
     from gpuagent.core.policy import LIMITS
+    from gpuagent.core.rules import RULES
 
     with errors_explained():
         limits = {limit.name: options.params[limit.name] for limit in LIMITS}
         changes: dict[str, Any] = {name: _limit(text) for name, text in limits.items() if text is not None}
-        for rule in FILE_RULES:
+        for rule in RULES:
             if (text := options.params[rule.name]) is not None:
                 changes[rule.name] = rule.parse(text)
         if approval_seconds is not None:

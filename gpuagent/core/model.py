@@ -64,6 +64,8 @@ class Settles(StrEnum):
     AFTER = "after"
 
 
+TIMEOUT_MAX_S = 600
+"""A vendor that wants its authorization to live longer is refused, unless its record says otherwise."""
 OWN_PROTOCOL = "gpuagent/1"
 """The protocol of docs/vendors.md, which records without a word of it mean."""
 SECRET_FIELDS = ("header", "access")
@@ -212,7 +214,10 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """The terms of one EIP-3009 transferWithAuthorization. from_block: where its search begins."""
+    """The terms of one EIP-3009 transferWithAuthorization. from_block: where its search begins.
+
+    life_s: seconds before valid_before in which it can have been used at all, as it was signed no earlier.
+    """
 
     payer: str
     payee: str
@@ -222,6 +227,7 @@ class Authorization:
     nonce: str
     valid_before: int
     from_block: int
+    life_s: int = TIMEOUT_MAX_S
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,17 @@ that clocks disagree about. The database holds a reservation against these rules
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gpuagent.core.file_rules import ANY_VENDOR, FILE_RULES
 from gpuagent.core.model import Approval, Authorized, Cause, Quote, Reserved, Run, Settled, Voided
 from gpuagent.core.money import show_usd
+from gpuagent.core.rules import ANY_VENDOR, RULES
 from gpuagent.core.transitions import ends_its_vendor
 from gpuagent.errors import BadInput
 
 DAY_S = 86_400.0
 APPROVAL_MAX_S = 30 * DAY_S
 EVERY_WALLET = "*"
+PROVEN_AFTER = 3
+"""Completed jobs after which a vendor is not new any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,8 @@ class Policy:
     approval_above: a payment of more than this waits for an approver, at most approval_s seconds. inputs_to: which
     vendors get the user's files, any or only trusted ones. file_max, run_files_max: bytes of one file, and of all that
     come back in a run. keep_files_s, keep_files_max: for how many seconds, and up to how many bytes in all, the files
-    of finished runs are kept; None for ever, without limit.
+    of finished runs are kept; None for ever, without limit. authorization_max_s: the longest life of an authorization,
+    where a vendor's record asks for a long one. new_vendor: what a vendor that is not proven may hold and get in all.
     """
 
     version: int = 0
@@ -52,13 +55,15 @@ class Policy:
     run_files_max: int = 512_000_000
     keep_files_s: int | None = None
     keep_files_max: int | None = None
+    authorization_max_s: int = 3600
+    new_vendor: int | None = 5_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
     """An amount among the rules. name: the field of Policy; key: its name in MongoDB and JSON; label: for users.
 
-    optional: policies that were recorded before there was this limit lack it, and have no such limit.
+    optional: policies that were recorded before there was this limit lack it, and have the usual one of Policy.
     """
 
     name: str
@@ -77,18 +82,25 @@ LIMITS = (
     Limit("vendor_per_day", "vendorPerDay", "a vendor in 24 h"),
     Limit("wallet_per_day", "walletPerDay", "a wallet in 24 h"),
     Limit("approval_above", "approvalAbove", "approval above"),
+    Limit("new_vendor", "newVendor", "a new vendor in all", optional=True),
 )
+NEW_VENDOR = f"new vendor, until {PROVEN_AFTER} of its jobs completed"
 FIRST = Policy(version=1, per_payment=25_000_000, wallet_per_day=100_000_000)
 """The first policy, until an owner sets another: enough to try, too little to ruin a user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The amounts held, or settled in the last DAY_S, by the wallet and at each vendor; for tags, ever."""
+    """The amounts held, or settled in the last DAY_S, by the wallet and at each vendor; for tags, ever.
+
+    new_vendors: held, or settled ever, at each vendor whose record says that it is not proven, and of whose jobs fewer
+    than PROVEN_AFTER have completed.
+    """
 
     wallet_day: int = 0
     vendor_day: Mapping[str, int] = field(default_factory=dict)
     tags: Mapping[str, int] = field(default_factory=dict)
+    new_vendors: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +156,7 @@ def loosenings(before: Policy, after: Policy) -> tuple[str, ...]:
         for tag, total in before.tag_totals.items()
         if _above(after.tag_totals.get(tag), total)
     ]
-    raised += filter(None, (rule.loosening(before, after) for rule in FILE_RULES))
+    raised += filter(None, (rule.loosening(before, after) for rule in RULES))
     still = {(halt.kind, halt.name) for halt in after.halts}
     raised += [f"{halt.kind} {halt.name}: resumed" for halt in before.halts if (halt.kind, halt.name) not in still]
     return tuple(raised)
@@ -158,7 +170,7 @@ def check(policy: Policy) -> Policy:
             raise BadInput(f"{limit.name} is 0 USD or more; write `none` for no limit")
     if any(total < 0 or not tag for tag, total in policy.tag_totals.items()):
         raise BadInput("a tag's total is NAME=USD, 0 or more")
-    for rule in FILE_RULES:
+    for rule in RULES:
         if problem := rule.problem(rule.of(policy)):
             raise BadInput(problem)
     if not 0 < policy.approval_s <= APPROVAL_MAX_S:
@@ -171,6 +183,9 @@ def _capped(policy: Policy, run: Run, quote: Quote, usage: Usage) -> list[Refusa
         _cap("payment", policy.per_payment, 0, quote.amount),
         _cap("vendor per day", policy.vendor_per_day, usage.vendor_day.get(quote.vendor_id, 0), quote.amount, True),
         _cap("wallet per day", policy.wallet_per_day, usage.wallet_day, quote.amount, True),
+        _cap(NEW_VENDOR, policy.new_vendor, usage.new_vendors[quote.vendor_id], quote.amount)
+        if quote.vendor_id in usage.new_vendors
+        else None,
         *(
             _cap(f"tag {tag}", policy.tag_totals.get(tag), usage.tags.get(tag, 0), quote.amount, True)
             for tag in dict.fromkeys(run.tags)

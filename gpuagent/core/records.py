@@ -52,11 +52,14 @@ class ReportScope:
 
 @dataclass(frozen=True, slots=True)
 class PayerRecord:
-    """A wallet that some ledger names. first_expiry: of recorded payments, by the chain; None if it has none."""
+    """A wallet that some ledger names.
+
+    first_usable: when the first of its recorded payments can have been used, by the chain; None if it has none.
+    """
 
     payer: str
     first_run_at: float
-    first_expiry: int | None
+    first_usable: int | None
 
 
 class PaymentStatus(StrEnum):

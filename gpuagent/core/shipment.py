@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from gpuagent.core.file_rules import ANY_VENDOR, TRUSTED_VENDORS
 from gpuagent.core.model import Vendor
+from gpuagent.core.rules import ANY_VENDOR, TRUSTED_VENDORS
 from gpuagent.core.text import clean
 from gpuagent.core.workload import Input, Workload, canonical, from_canonical
 

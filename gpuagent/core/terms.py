@@ -9,28 +9,26 @@ from collections.abc import Mapping, Sequence
 
 from eth_hash.auto import keccak
 
-from gpuagent.core.model import Challenge, Quote, Reserved, Run, Terms, Token, Vendor
+from gpuagent.core.model import TIMEOUT_MAX_S, Challenge, Quote, Reserved, Run, Terms, Token, Vendor
 from gpuagent.core.money import DECIMALS, show_usd
 from gpuagent.core.text import clean
 from gpuagent.errors import OfferInvalid
 
 NAMES = ("name", "version")
 """Facts of the token that an offer must name in `extra`: the EIP-712 domain that is signed in."""
-TIMEOUT_MAX_S = 600
-"""A vendor that wants its authorization to live longer is refused, unless its record says otherwise."""
-LIFE_MAX_S = 86_400
-"""No record and no policy allows an authorization a longer life: every search on chain relies on it."""
 SAID_MAX, DECLINED_MAX, WORD_MAX = 3, 8, 40
 """Reasons that an error names, offers of which it is said why they were not taken, characters of a network's name."""
 _AMOUNT = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 """An amount of atomic units: more is no price of anything."""
 
 
-def agreed(challenge: Challenge, quote: Quote, vendor: Vendor, token: Token) -> Terms:
+def agreed(
+    challenge: Challenge, quote: Quote, vendor: Vendor, token: Token, timeout_max_s: int = TIMEOUT_MAX_S
+) -> Terms:
     """The one offer that is exactly the agreed purchase; all others are ignored. Raises OfferInvalid."""
     problems: list[str] = []
     for terms in challenge.accepts:
-        reason = problem(terms, quote, vendor, token)
+        reason = problem(terms, quote, vendor, token, timeout_max_s)
         if not reason:
             return terms
         problems.append(reason)
@@ -75,7 +73,17 @@ def _unpayable(terms: Terms, vendor: Vendor) -> str:
     return ", ".join(text for holds, text in checks if not holds)
 
 
-def problem(terms: Terms, quote: Quote, vendor: Vendor, token: Token) -> str:
+def timeout_max_s(vendor: Vendor, policy_max_s: int) -> int:
+    """The longest life of an authorization that the vendor may ask for: what its record says, within the policy's."""
+    return min(vendor.max_authorization_s, policy_max_s) if vendor.max_authorization_s else TIMEOUT_MAX_S
+
+
+def life_s(vendor: Vendor, terms: Terms, policy_max_s: int, usual_s: int) -> int:
+    """The life of an authorization on these terms: all that is asked where the record allows a long one, else ours."""
+    return min(terms.max_timeout_s if vendor.max_authorization_s else usual_s, terms.max_timeout_s, policy_max_s)
+
+
+def problem(terms: Terms, quote: Quote, vendor: Vendor, token: Token, timeout_max_s: int = TIMEOUT_MAX_S) -> str:
     """What keeps these terms from being the agreed purchase, in words; "" when nothing does."""
     checks = (
         (terms.scheme == "exact", "another scheme than exact"),
@@ -83,7 +91,7 @@ def problem(terms: Terms, quote: Quote, vendor: Vendor, token: Token) -> str:
         (_same_address(terms.asset, vendor.asset) and _same_address(terms.asset, token.address), "another asset"),
         (_same_address(terms.pay_to, vendor.pay_to), "another payee than the recorded one"),
         (terms.amount == str(quote.amount), f"another amount than the quoted {show_usd(quote.amount)}"),
-        (1 <= terms.max_timeout_s <= TIMEOUT_MAX_S, f"a timeout outside 1 to {TIMEOUT_MAX_S} s"),
+        (1 <= terms.max_timeout_s <= timeout_max_s, f"a timeout outside 1 to {timeout_max_s} s"),
         (repeats_facts(terms.extra, token), "extra terms or another token name"),
     )
     return ", ".join(text for holds, text in checks if not holds)

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from gpuagent.core.file_rules import FILE_RULES, FileRule
 from gpuagent.core.money import parse_usd, usd
 from gpuagent.core.policy import LIMITS, Policy
+from gpuagent.core.rules import RULES, Rule
 from gpuagent.errors import BadInput
 from gpuagent.panels.kit.fields import Field, button, card, problems, row, text_input
 from gpuagent.panels.kit.html import el
@@ -26,7 +26,7 @@ class LimitsForm:
         self._task = ExclusiveTask(tasks, self.message, self._draw)
         self.fields: dict[str, Field[Any]] = {
             limit.name: Field(_limit_input(limit.label.capitalize()), _limit, self._draw) for limit in LIMITS
-        } | {rule.name: Field(_rule_input(rule), rule.parse, self._draw) for rule in FILE_RULES}
+        } | {rule.name: Field(_rule_input(rule), rule.parse, self._draw) for rule in RULES}
         hint = "needed to allow more than before"
         self.why = text_input("Reason for it", hint=hint, width="520px", label_width=LABEL)
         self.save = button("Change limits", self._save, "primary", "A new version of the policy, in force at once")
@@ -63,7 +63,7 @@ class LimitsForm:
             return
 
         def revise(policy: Policy) -> Policy:
-            if before and any(rule.of(policy) != rule.of(before) for rule in (*LIMITS, *FILE_RULES)):
+            if before and any(rule.of(policy) != rule.of(before) for rule in (*LIMITS, *RULES)):
                 raise BadInput("another user has changed the limits meanwhile: look at them again")
             return replace(policy, **limits)
 
@@ -77,7 +77,7 @@ class LimitsForm:
 
 def _texts(policy: Policy) -> dict[str, str]:
     limits = {limit.name: _limit_text(limit.of(policy)) for limit in LIMITS}
-    return limits | {rule.name: rule.text(rule.of(policy)) for rule in FILE_RULES}
+    return limits | {rule.name: rule.text(rule.of(policy)) for rule in RULES}
 
 
 def _limit_text(amount: int | None) -> str:
@@ -90,7 +90,7 @@ def _limit_input(name: str) -> Any:
     return text_input(f"{name}, USD", width="320px", label_width=LABEL)
 
 
-def _rule_input(rule: FileRule) -> Any:
+def _rule_input(rule: Rule) -> Any:
     hint = f"such as {rule.form}; empty: {rule.without}" if rule.without else f"such as {rule.form}"
     return text_input(rule.label.capitalize(), hint=hint, width="320px", label_width=LABEL)
 

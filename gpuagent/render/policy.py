@@ -9,9 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from gpuagent.agent.dry_run import DryRun
-from gpuagent.core.file_rules import FILE_RULES
 from gpuagent.core.money import amount, show_usd
 from gpuagent.core.policy import LIMITS, Policy
+from gpuagent.core.rules import RULES
 
 
 def policy_view(document: Mapping[str, Any]) -> RenderableType:
@@ -21,9 +21,10 @@ def policy_view(document: Mapping[str, Any]) -> RenderableType:
     head = Text.assemble((f"version {document['version']}", "bold"), f", {state}, by {document['by']} at {at}")
     table = Table(box=None, pad_edge=False, show_header=False)
     for limit in LIMITS:
-        cap = document.get(limit.key)
-        table.add_row(limit.label, "no limit" if cap is None else show_usd(amount(cap)))
-    for rule in FILE_RULES:
+        cap = amount(document[limit.key]) if document.get(limit.key) is not None else None
+        cap = cap if limit.key in document else limit.of(Policy())
+        table.add_row(limit.label, "no limit" if cap is None else show_usd(cap))
+    for rule in RULES:
         table.add_row(rule.label, rule.show(document.get(rule.key, rule.of(Policy()))))
     for total in document["tagTotals"]:
         table.add_row(escape(f"tag {total['tag']}, in total"), show_usd(amount(total["total"])))

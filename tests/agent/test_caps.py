@@ -262,3 +262,27 @@ def test_an_approval_that_is_demanded_meanwhile_holds_at_the_save(world: World, 
     with pytest.raises(PolicyRefused, match=r"1\.40 USD needs an approval by now"):
         world.store.save(run, after, (), world.market.clock.now())
     assert world.store.load(run.run_id) == run
+
+
+@pytest.mark.safety("a vendor of the wild that is bought from for the first times")
+def test_a_new_vendor_gets_no_more_than_its_cap_until_its_jobs_completed(world: World, safety_note: SafetyNote) -> None:
+    """Failures prove nothing; a run that races another for the rest of the cap waits."""
+    (vendor,) = [vendor for vendor in world.store.vendors() if vendor.vendor_id == "gpu_vendor_1"]
+    world.store.put_vendor(replace(vendor, proven=False), world.market.clock.now())
+    world.allow(new_vendor=2 * PRICE)
+    only = {"vendor_ids": ("gpu_vendor_1",)}
+    world.market.outcomes("gpu_vendor_1", "0")
+    runs = [world.start(**only) for _ in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda run: step(run.run_id, world.ports), runs))
+    assert world.usage(runs[0], "gpu_vendor_1").new_vendors == {"gpu_vendor_1": 2 * PRICE}
+    ended = [world.finish(run) for run in runs]
+    assert len(world.transfers()) == 2
+    (refused,) = [run for run in ended if not paid(run)]
+    assert "cap of 2.80 USD (new vendor, until 3 of its jobs completed)" in refused.reason
+    world.allow(new_vendor=4 * PRICE)
+    assert paid(world.finish(world.start(**only)))
+    assert paid(world.finish(world.start(**only)))
+    assert world.usage(runs[0], "gpu_vendor_1").new_vendors == {}, "three of its jobs have completed"
+    assert paid(world.finish(world.start(**only)))
+    safety_note("2 of 3 bought under the cap; bought freely once 3 jobs had completed")

@@ -11,7 +11,9 @@ from gpuagent.errors import BadInput
 from tests.support.factories import PAYER, RUN, quote
 
 PRICE = quote().amount
-USED = Usage(wallet_day=PRICE, vendor_day={"gpu_vendor_1": PRICE}, tags={"alpha": PRICE})
+USED = Usage(
+    wallet_day=PRICE, vendor_day={"gpu_vendor_1": PRICE}, tags={"alpha": PRICE}, new_vendors={"gpu_vendor_1": 2 * PRICE}
+)
 
 
 def rules(**limits: object) -> Policy:
@@ -26,6 +28,7 @@ def rules(**limits: object) -> Policy:
         ({"vendor_per_day": 2 * PRICE}, {"vendor_per_day": 2 * PRICE - 1}, "vendor per day"),
         ({"wallet_per_day": 2 * PRICE}, {"wallet_per_day": 2 * PRICE - 1}, "wallet per day"),
         ({"tag_totals": {"alpha": 2 * PRICE}}, {"tag_totals": {"alpha": 2 * PRICE - 1}}, "tag alpha"),
+        ({"new_vendor": 3 * PRICE}, {"new_vendor": 3 * PRICE - 1}, policy.NEW_VENDOR),
     ],
 )
 def test_a_cap_is_used_to_the_last_unit_and_not_passed(
@@ -113,3 +116,20 @@ def test_rules_that_cannot_be_meant(wrong: dict[str, object]) -> None:
     with pytest.raises(BadInput):
         check(rules(**wrong))
     assert check(policy.FIRST) == policy.FIRST
+
+
+def test_the_cap_for_new_vendors_is_none_for_those_that_are_proven() -> None:
+    assert refusals(rules(new_vendor=0), RUN, quote(), Usage()) == ()
+    assert refusals(rules(new_vendor=0), RUN, quote(), Usage(new_vendors={"another": 0})) == ()
+    (refusal,) = refusals(rules(new_vendor=0), RUN, quote(), Usage(new_vendors={"gpu_vendor_1": 0}))
+    assert not refusal.transient
+    assert refusals(rules(new_vendor=None), RUN, quote(), USED) == ()
+
+
+def test_a_longer_life_of_authorizations_is_to_be_reasoned_and_has_an_end() -> None:
+    assert loosenings(rules(authorization_max_s=60), rules(authorization_max_s=61))
+    assert not loosenings(rules(authorization_max_s=61), rules(authorization_max_s=60))
+    check(rules(authorization_max_s=86_400))
+    for seconds in (0, 86_401):
+        with pytest.raises(BadInput, match="an authorization lives"):
+            check(rules(authorization_max_s=seconds))

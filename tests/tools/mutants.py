@@ -521,7 +521,7 @@ MUTANTS = (
     Mutant(
         "a sweep begins by the agent's own clock alone",
         "gpuagent/books/sweep.py",
-        "    if wallet.first_expiry is not None:",
+        "    if wallet.first_usable is not None:",
         "    if False:",
         "tests/books/test_sweep_many.py -k wrong_in_the_ledger",
     ),
@@ -612,15 +612,15 @@ MUTANTS = (
     Mutant(
         "an authorization outlives its quote",
         "gpuagent/agent/pay.py",
-        ", int(quote.expires_at)),",
-        ", 10**12),",
+        "min(expiry, int(quote.expires_at)),",
+        "expiry,",
         "tests/agent/test_pay.py -k outlives",
     ),
     Mutant(
         "an authorization outlives the vendor's timeout",
-        "gpuagent/agent/pay.py",
-        "min(ports.pace.authorization_s, terms.max_timeout_s)",
-        "ports.pace.authorization_s",
+        "gpuagent/core/terms.py",
+        "else usual_s, terms.max_timeout_s, policy_max_s)",
+        "else usual_s, policy_max_s)",
         "tests/agent/test_pay.py -k outlives",
     ),
     Mutant(

@@ -13,7 +13,6 @@ from gpuagent.adapters.chain.logs import Log, TokenLogs
 from gpuagent.core.blocks import first_block_at
 from gpuagent.core.model import Authorization
 from gpuagent.core.records import Block
-from gpuagent.core.terms import TIMEOUT_MAX_S
 from gpuagent.errors import ChainError, SearchUnfinished
 from gpuagent.wire.transport import deadline, time_left
 
@@ -24,7 +23,7 @@ SEARCH_S = 30
 TURN_S = 1
 """With less time left a search ends, and says how far it came."""
 LIFE_S = 120
-"""The usual life of an authorization; none has more than TIMEOUT_MAX_S."""
+"""The usual life of an authorization; none has more than its life_s."""
 NODES_APART_S = 60
 """Nodes may have differed by that much about the time when the authorization was signed."""
 
@@ -158,7 +157,7 @@ class UseSearch:
         expiry = authorization.valid_before
         usual = first_block_at(expiry - LIFE_S - NODES_APART_S, final, self._block)
         expired = first_block_at(expiry, final, self._block, first=usual)
-        earliest = first_block_at(expiry - TIMEOUT_MAX_S - NODES_APART_S, usual, self._block)
+        earliest = first_block_at(expiry - authorization.life_s - NODES_APART_S, usual, self._block)
         likeliest = authorization.from_block if earliest <= authorization.from_block <= expired else usual
         # Only a cancellation can be later than the expiry.
         return [(likeliest, expired), (earliest, likeliest - 1), (expired + 1, final)]

@@ -16,6 +16,7 @@ from gpuagent.adapters.mongo.files import (
 from gpuagent.adapters.mongo.values import Document, date, money, seconds
 from gpuagent.core.model import (
     NO_ACCESS,
+    TIMEOUT_MAX_S,
     Approval,
     Authorization,
     Authorized,
@@ -265,6 +266,7 @@ def payment_document(run: Run, job: Job) -> Document | None:
         "nonce": terms.nonce,
         "validBefore": terms.valid_before,
         "fromBlock": terms.from_block,
+        "lifeSeconds": terms.life_s,
         "header": job.header,
     }
     if not isinstance(job, Voided) and job.access != NO_ACCESS:
@@ -291,4 +293,5 @@ def authorization_from(payment: Document) -> Authorization:
         nonce=payment["nonce"],
         valid_before=payment["validBefore"],
         from_block=payment["fromBlock"],
+        life_s=payment.get("lifeSeconds", TIMEOUT_MAX_S),  # an older record has none
     )

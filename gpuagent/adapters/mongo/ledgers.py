@@ -11,7 +11,7 @@ from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.adapters.mongo.jobs import HELD, PAYMENT_STATUS, authorization_from
 from gpuagent.adapters.mongo.original import OURS
 from gpuagent.adapters.mongo.values import Document, seconds
-from gpuagent.core.model import Token
+from gpuagent.core.model import TIMEOUT_MAX_S, Token
 from gpuagent.core.money import amount
 from gpuagent.core.records import PayerRecord, Payment, PaymentStatus, Reservation, RunRecord
 
@@ -22,6 +22,7 @@ STATUS = {state.__name__.lower(): status for state, status in PAYMENT_STATUS.ite
 Pipeline = Sequence[Mapping[str, Any]]
 JOB_OF_PAYMENT: Pipeline = [{"$lookup": {"from": "jobs", "localField": "jobId", "foreignField": "_id", "as": "jobs"}}]
 RUN_OF_JOB: Pipeline = [{"$lookup": {"from": "runs", "localField": "runId", "foreignField": "_id", "as": "runs"}}]
+LIFE = {"$ifNull": ["$lifeSeconds", TIMEOUT_MAX_S]}  # an older record has none
 
 
 def _sum_of(*states: str) -> dict[str, Any]:
@@ -67,7 +68,7 @@ class MongoLedgers:
                         {
                             "$group": {
                                 "_id": "$payer",
-                                "expiry": {"$min": "$validBefore"},
+                                "usable": {"$min": {"$subtract": ["$validBefore", LIFE]}},
                                 "at": {"$min": "$createdAt"},
                             }
                         },
@@ -77,8 +78,8 @@ class MongoLedgers:
         began: dict[str, float] = {}
         for group in (*runs, *payments):
             began[group["_id"]] = min(began.get(group["_id"], float("inf")), seconds(group["at"]))
-        expiries = {group["_id"]: group["expiry"] for group in payments}
-        return [PayerRecord(payer, at, expiries.get(payer)) for payer, at in sorted(began.items())]
+        usable = {group["_id"]: group["usable"] for group in payments}
+        return [PayerRecord(payer, at, usable.get(payer)) for payer, at in sorted(began.items())]
 
     def payments(self, payer: str, token: Token) -> Iterator[Payment]:
         """All recorded authorizations of the wallet for the token, each once."""

@@ -18,10 +18,23 @@ from gpuagent.adapters.mongo.documents import vendor_from
 from gpuagent.adapters.mongo.jobs import HELD
 from gpuagent.adapters.mongo.original import OURS
 from gpuagent.adapters.mongo.values import Document, date, money
-from gpuagent.core.file_rules import FILE_RULES, FileRule
 from gpuagent.core.model import Authorized, Job, Reserved, Run
 from gpuagent.core.money import amount, show_usd
-from gpuagent.core.policy import DAY_S, FIRST, LIMITS, Halt, Limit, Policy, Usage, approval, check, loosenings, refusals
+from gpuagent.core.policy import (
+    DAY_S,
+    FIRST,
+    LIMITS,
+    PROVEN_AFTER,
+    Halt,
+    Limit,
+    Policy,
+    Usage,
+    approval,
+    check,
+    loosenings,
+    refusals,
+)
+from gpuagent.core.rules import RULES, Rule
 from gpuagent.core.terms import record_problem
 from gpuagent.errors import BadInput, PolicyRefused
 
@@ -126,11 +139,24 @@ def usage(
 
     ever = {"state": {"$in": [*HELD, "settled"]}}
     tags = [tag for tag in run.tags if tag in rules.tag_totals]
+    new = _new_vendors(database, vendor_ids, session) if rules.new_vendor is not None else []
     return Usage(
         total("payer", [run.payer], recent).get(run.payer, 0) if rules.wallet_per_day is not None else 0,
         total("vendorId", vendor_ids, recent) if rules.vendor_per_day is not None else {},
         total("tags", tags, ever) if tags else {},
+        dict.fromkeys(new, 0) | total("vendorId", new, ever) if new else {},
     )
+
+
+def _new_vendors(database: Documents, vendor_ids: Sequence[str], session: ClientSession | None) -> list[str]:
+    """Those that are not proven: neither by their record nor by completed jobs that were paid."""
+    unproven = {"vendorId": {"$in": list(vendor_ids)}, "proven": False}
+    names = [record["vendorId"] for record in database.vendors.find(unproven, {"vendorId": 1}, session=session)]
+    completed = {"vendorId": {"$in": names}, "state": "settled", "status": "completed"}
+    counted: list[Mapping[str, Any]] = [{"$match": completed}, {"$sortByCount": "$vendorId"}]
+    groups = database.jobs.aggregate(counted, session=session) if names else ()
+    counts = {group["_id"]: group["count"] for group in groups}
+    return [name for name in names if counts.get(name, 0) < PROVEN_AFTER]
 
 
 def _latest(database: Documents, session: ClientSession) -> Policy:
@@ -156,13 +182,15 @@ def _policy(document: Mapping[str, Any]) -> Policy:
         halts=tuple(Halt(entry["kind"], entry["name"], entry["by"], entry["why"]) for entry in document["halts"]),
         **limits,
         # Policies that were recorded before there were files lack these, and have the usual ones.
-        **{rule.name: _file_rule(document[rule.key], rule) for rule in FILE_RULES if rule.key in document},
+        **{rule.name: _rule(document[rule.key], rule) for rule in RULES if rule.key in document},
     )
 
 
 def _amount(document: Mapping[str, Any], limit: Limit) -> int | None:
-    """The limit's amount, None for none. Raises KeyError where a limit that is not optional is missing."""
-    value = document.get(limit.key) if limit.optional else document[limit.key]
+    """The limit's amount, None for none. Raises KeyError where one is missing that is not optional."""
+    if limit.optional and limit.key not in document:
+        return limit.of(Policy())
+    value = document[limit.key]
     return None if value is None else amount(value)
 
 
@@ -175,7 +203,7 @@ def _document(policy: Policy, by: str, why: str, at: float) -> Document:
         "tagTotals": [{"tag": tag, "total": money(total)} for tag, total in policy.tag_totals.items()],
         "approvalSeconds": policy.approval_s,
         "halts": [{"kind": halt.kind, "name": halt.name, "by": halt.by, "why": halt.why} for halt in policy.halts],
-        **{rule.key: _integer(rule.of(policy)) for rule in FILE_RULES},
+        **{rule.key: _integer(rule.of(policy)) for rule in RULES},
         "reservations": 0,
         "by": by,
         "why": why,
@@ -184,7 +212,7 @@ def _document(policy: Policy, by: str, why: str, at: float) -> Document:
     }
 
 
-def _file_rule(value: Any, rule: FileRule) -> Any:
+def _rule(value: Any, rule: Rule) -> Any:
     """Raises BadInput for what cannot be meant."""
     if problem := rule.problem(value):
         raise BadInput(problem)

@@ -4,9 +4,9 @@ from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
-from gpuagent.core.file_rules import FILE_RULES
 from gpuagent.core.model import Settles
 from gpuagent.core.policy import LIMITS
+from gpuagent.core.rules import RULES
 
 ZERO = 0
 _MONEY = {"bsonType": "decimal", "minimum": ZERO}
@@ -130,7 +130,7 @@ VENDORS = _schema(
 )
 
 _LIMIT = {"bsonType": ["decimal", "null"], "minimum": ZERO}
-_FILE_RULE = {"bsonType": ["long", "int", "string", "null"], "minimum": 1}
+_RULE = {"bsonType": ["long", "int", "string", "null"], "minimum": 1}
 POLICIES = _schema(
     {
         "version": _COUNT,
@@ -139,13 +139,13 @@ POLICIES = _schema(
         "approvalSeconds": {"bsonType": ["double", "int"]},
         "tagTotals": {"bsonType": "array"},
         "halts": {"bsonType": "array"},
-        **{rule.key: _FILE_RULE for rule in FILE_RULES},
+        **{rule.key: _RULE for rule in RULES},
         "by": {"bsonType": "string", "minLength": 1},
         "why": _TEXT,
         "at": _DATE,
     },
     *(limit.key for limit in LIMITS if limit.optional),
-    *(rule.key for rule in FILE_RULES),
+    *(rule.key for rule in RULES),
 )
 
 VALIDATORS: dict[str, dict[str, Any]] = {

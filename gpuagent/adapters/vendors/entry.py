@@ -10,7 +10,7 @@ from gpuagent.adapters.vendors.registry import PROTOCOLS
 from gpuagent.core.model import OWN_PROTOCOL, Settles, Vendor
 from gpuagent.core.money import parse_usd
 from gpuagent.core.networks import NOWHERE, PROFILES, is_address, is_caip2
-from gpuagent.core.terms import LIFE_MAX_S
+from gpuagent.core.rules import LIFE_MAX_S
 from gpuagent.core.text import clean
 from gpuagent.errors import BadInput
 from gpuagent.wire.bounded_http import is_endpoint

@@ -13,9 +13,9 @@ from gpuagent.adapters.mongo import connection
 from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.adapters.mongo.store import MongoStore
 from gpuagent.core.events import PaymentSettled
-from gpuagent.core.file_rules import FILE_RULES
 from gpuagent.core.model import Observation, Run, Settled
 from gpuagent.core.policy import Policy
+from gpuagent.core.rules import RULES
 from gpuagent.core.transitions import apply
 from gpuagent.core.work import Completed, Failed, JobEnding, Owed, Underway
 from gpuagent.errors import ConfigError, DuplicateVendorJob, PolicyRefused, StaleRun, StoreError, UnknownRun
@@ -92,9 +92,9 @@ def test_rules_about_files_are_kept_and_older_policies_have_the_usual_ones(world
         0.0,
     )
     assert world.store.policy() == changed
-    keys = [rule.key for rule in FILE_RULES]
+    keys = [rule.key for rule in RULES]
     database.policies.update_one({"current": True}, {"$unset": dict.fromkeys(keys, "")})
-    assert world.store.policy() == replace(changed, **{rule.name: rule.of(Policy()) for rule in FILE_RULES})
+    assert world.store.policy() == replace(changed, **{rule.name: rule.of(Policy()) for rule in RULES})
     database.policies.update_one({"current": True}, {"$set": {"inputsTo": "everyone"}})
     with pytest.raises(PolicyRefused, match="cannot be read"):
         world.store.policy()

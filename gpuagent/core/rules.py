@@ -1,6 +1,6 @@
-"""The policy's rules about files: how large they may be, who gets inputs, how long results are kept. Pure.
+"""The policy's rules that are no amounts: how large files are, who gets them, how long they and a signature live. Pure.
 
-They bound no money, and so are none of policy.LIMITS.
+Amounts are in policy.LIMITS.
 """
 
 from collections.abc import Callable
@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from gpuagent.core.units import exact_duration, exact_size, parse_duration, parse_size
 from gpuagent.errors import BadInput
 
+LIFE_MAX_S = 86_400
+"""No policy and no vendor's record allows an authorization a longer life."""
 ANY_VENDOR, TRUSTED_VENDORS = "any", "trusted"
 NONE = "none"
 Value = int | str | None
 
 
 @dataclass(frozen=True, slots=True)
-class FileRule:
-    """A rule about files. name: the field of Policy; key: its name in MongoDB and JSON; label: for users.
+class Rule:
+    """A rule of the policy. name: the field of Policy; key: its name in MongoDB and JSON; label: for users.
 
     form: what a user writes. without: what stands for no rule, "" where there must be one.
     """
@@ -30,6 +32,8 @@ class FileRule:
     without: str = ""
     loosens: bool = False
     """Whether a larger value allows more."""
+    most: int | None = None
+    """No value may be larger."""
 
     def of(self, policy: object) -> Value:
         """The rule in a Policy."""
@@ -61,6 +65,8 @@ class FileRule:
             return "" if value in (ANY_VENDOR, TRUSTED_VENDORS) else f"{self.label}: write {self.form}"
         if value is None:
             return "" if self.without else f"{self.label}: there must be a limit"
+        if self.most is not None and value > self.most:
+            return f"{self.label}: at most {self.write(self.most)}"
         return "" if value > 0 else f"{self.label} is more than 0"
 
     def loosening(self, before: object, after: object) -> str:
@@ -78,12 +84,22 @@ def _receivers(text: str) -> str:
     return text
 
 
-FILE_RULES = (
-    FileRule("inputs_to", "inputsTo", "inputs go to vendors", f"{ANY_VENDOR} or {TRUSTED_VENDORS}", _receivers),
-    FileRule("file_max", "fileMax", "a file", "64MB", parse_size, exact_size, loosens=True),
-    FileRule("run_files_max", "runFilesMax", "a run's files", "512MB", parse_size, exact_size, loosens=True),
-    FileRule(
+RULES = (
+    Rule("inputs_to", "inputsTo", "inputs go to vendors", f"{ANY_VENDOR} or {TRUSTED_VENDORS}", _receivers),
+    Rule("file_max", "fileMax", "a file", "64MB", parse_size, exact_size, loosens=True),
+    Rule("run_files_max", "runFilesMax", "a run's files", "512MB", parse_size, exact_size, loosens=True),
+    Rule(
         "keep_files_s", "keepFilesSeconds", "files are kept", "30d", parse_duration, exact_duration, without="for ever"
     ),
-    FileRule("keep_files_max", "keepFilesMax", "all kept files", "10GB", parse_size, exact_size, without="no limit"),
+    Rule("keep_files_max", "keepFilesMax", "all kept files", "10GB", parse_size, exact_size, without="no limit"),
+    Rule(
+        "authorization_max_s",
+        "authorizationMaxSeconds",
+        "an authorization lives",
+        "1h",
+        parse_duration,
+        exact_duration,
+        loosens=True,
+        most=LIFE_MAX_S,
+    ),
 )

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from gpuagent.core.file_rules import FILE_RULES
 from gpuagent.core.policy import Policy, check, loosenings
+from gpuagent.core.rules import RULES
 from gpuagent.core.units import exact_duration, exact_size, parse_duration, parse_size
 from gpuagent.errors import BadInput
 
-RULES = {rule.name: rule for rule in FILE_RULES}
+BY_NAME = {rule.name: rule for rule in RULES}
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ RULES = {rule.name: rule for rule in FILE_RULES}
     ],
 )
 def test_a_rule_is_read_as_it_is_written(name: str, text: str, value: object) -> None:
-    rule = RULES[name]
+    rule = BY_NAME[name]
     assert rule.parse(text) == value
     assert rule.parse(rule.text(rule.parse(text))) == value
     assert rule.show(rule.parse(text))
@@ -45,8 +45,8 @@ def test_a_rule_is_read_as_it_is_written(name: str, text: str, value: object) ->
     ],
 )
 def test_what_is_no_rule_is_said_with_its_name(name: str, text: str) -> None:
-    with pytest.raises(BadInput, match=RULES[name].label):
-        RULES[name].parse(text)
+    with pytest.raises(BadInput, match=BY_NAME[name].label):
+        BY_NAME[name].parse(text)
 
 
 @pytest.mark.parametrize(
