@@ -16,7 +16,8 @@ from gpuagent.core.money import show_usd
 from gpuagent.core.networks import NOWHERE
 from gpuagent.core.orders import order_text
 from gpuagent.core.ports import VendorApi
-from gpuagent.core.terms import is_payee, problem
+from gpuagent.core.rules import LIFE_MAX_S
+from gpuagent.core.terms import is_payee, problem, timeout_max_s
 from gpuagent.core.text import clean
 from gpuagent.core.workload import Workload, is_own_variable
 from gpuagent.errors import BadInput, OfferInvalid, Refused
@@ -187,7 +188,7 @@ def _offer_problems(vendor: Vendor, quote: Quote, token: Token, vendor_api: Vend
         challenge = vendor_api.challenge(vendor, Reserved(order, quote, 0))
     except OfferInvalid as error:
         return [str(error)]
-    problems = [problem(terms, quote, vendor, token) for terms in challenge.accepts]
+    problems = [problem(terms, quote, vendor, token, timeout_max_s(vendor, LIFE_MAX_S)) for terms in challenge.accepts]
     if "" in problems:
         return []
     return [f"its 402 asks for {text}" for text in dict.fromkeys(problems)][:3] or ["its 402 offers nothing"]

@@ -86,6 +86,7 @@ def proposal_table(proposal: Proposal, token: Token) -> Table:
         "token": f"{vendor.asset} ({token.name})" if own else vendor.asset,
         "network": vendor.network,
         "price": f"{show_usd(quote.amount)} for {quote.max_hours.normalize():f} h of {quote.gpu_type}",
+        "authorization": f"lives {vendor.max_authorization_s} s" if vendor.max_authorization_s else "lives two minutes",
         "GPUs": ", ".join(vendor.gpu_types),
         "protocol": f"{vendor.protocol}, x402 version {vendor.x402_version}, settled {vendor.settles} the work",
         "can": ", ".join(proposal.accepts) or "jobs without files",

@@ -180,3 +180,17 @@ def test_vendors_of_other_protocols_are_added_by_their_402(
     assert (result.exit_code, "another payee" in result.stderr) == (3, True)
     for wrong in ("acme", "gpuagent/1"):
         assert gpuagent(*add, "--vendor-id", "x", "--protocol", wrong).exit_code == 2
+
+
+def test_our_own_sellers_are_added_by_their_document(world: World, gpuagent: Command) -> None:
+    name = "gpu_vendor_2"
+    (vendor,) = [vendor for vendor in world.store.vendors() if vendor.vendor_id == name]
+    world.store.connection.database.vendors.delete_one({"vendorId": name})
+    add = ("vendor", "add", vendor.endpoint, "--secret-env", vendor.secret_env, "--yes")
+    several = gpuagent(*add)
+    assert (several.exit_code, "say which, --vendor-id NAME" in several.stderr) == (2, True)
+    result = gpuagent(*add, "--vendor-id", name)
+    assert result.exit_code == 0, result.output
+    (added,) = [vendor for vendor in world.store.vendors() if vendor.vendor_id == name]
+    assert (added.pay_to, added.endpoint, added.proven) == (vendor.pay_to, vendor.endpoint, False)
+    assert added.base_price_per_hour == vendor.base_price_per_hour
