@@ -80,7 +80,7 @@ def declared_vendor(url: str, declarations: Sequence[Declaration], wishes: Wishe
         network=declaration.network if declaration else token.network,
         asset=declaration.asset if declaration else token.address,
         secret_env=wishes.secret_env,
-        base_price_per_hour=min(declaration.gpu_prices.values()) if declaration else 0,
+        base_price_per_hour=0,  # what it quotes
         reliability=UNKNOWN,
         gpu_types=types,
         protocol=declaration.protocol if declaration else OWN_PROTOCOL,
@@ -152,7 +152,7 @@ def examined(
         texts.append(f"it declares {show_usd(declared)} per hour of {gpu_type}, and quotes {show_usd(quote.amount)}")
     texts += _offer_problems(recorded, quote, token, vendor_api, order)
     return Proposal(
-        vendor=replace(recorded, base_price_per_hour=recorded.base_price_per_hour or int(quote.amount / hours)),
+        vendor=replace(recorded, base_price_per_hour=int(quote.amount / hours)),
         quote=quote,
         declared=declared,
         accepts=declaration.accepts if declaration else quote.accepts,

@@ -56,6 +56,14 @@ def test_a_vendor_that_asks_otherwise_is_not_recorded(
         check_recordable(proposal)
 
 
+def test_the_recorded_price_is_that_of_the_gpu_that_was_asked_for() -> None:
+    declared = declaration(gpu_prices={"A100": 1_400_000, "T4": 200_000})
+    proposal = examine([declared], NewVendorApi())
+    assert (proposal.vendor.base_price_per_hour, proposal.vendor.gpu_types) == (1_400_000, ("A100", "T4"))
+    proposal = examine([declared], NewVendorApi(), replace(WISHES, gpu_types=("T4",)))
+    assert "it declares 0.20 USD per hour of T4, and quotes 1.40 USD" in proposal.differences
+
+
 def test_a_vendor_of_another_token_or_network_is_not_recorded() -> None:
     for changes in ({"network": "eip155:1"}, {"asset": PAYER}):
         api = NewVendorApi(changes, (replace(TERMS, **changes),))  # type: ignore[arg-type]

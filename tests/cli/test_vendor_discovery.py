@@ -189,7 +189,7 @@ def test_our_own_sellers_are_added_by_their_document(world: World, gpuagent: Com
     add = ("vendor", "add", vendor.endpoint, "--secret-env", vendor.secret_env, "--yes")
     several = gpuagent(*add)
     assert (several.exit_code, "say which, --vendor-id NAME" in several.stderr) == (2, True)
-    result = gpuagent(*add, "--vendor-id", name)
+    result = gpuagent(*add, "--vendor-id", name, "--gpu", "A100")
     assert result.exit_code == 0, result.output
     (added,) = [vendor for vendor in world.store.vendors() if vendor.vendor_id == name]
     assert (added.pay_to, added.endpoint, added.proven) == (vendor.pay_to, vendor.endpoint, False)
