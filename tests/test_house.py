@@ -56,6 +56,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "gpuagent.render.books",
     ),
     "tests/cli/test_vendor_discovery.py": ("gpuagent.render.discovery",),
+    "tests/panels/test_vendors_form.py": ("gpuagent.panels.vendors_form",),
     "tests/adapters/discovery/test_client.py": ("gpuagent.adapters.discovery.offers",),
     "tests/cli/test_job.py": ("gpuagent.cli.job",),
     "tests/cli/test_planners.py": ("gpuagent.cli.planners",),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from gpuagent.agent.stranger import probed_declaration
 from gpuagent.core import gpus
 from gpuagent.core.belief import UNKNOWN
 from gpuagent.core.dialects import DIALECTS
@@ -15,7 +16,7 @@ from gpuagent.core.model import HOURS_MIN, OWN_PROTOCOL, Quote, Reserved, Settle
 from gpuagent.core.money import show_usd
 from gpuagent.core.networks import NOWHERE
 from gpuagent.core.orders import order_text
-from gpuagent.core.ports import VendorApi
+from gpuagent.core.ports import Discovery, VendorApi
 from gpuagent.core.rules import LIFE_MAX_S
 from gpuagent.core.terms import is_payee, problem, timeout_max_s
 from gpuagent.core.text import clean
@@ -48,7 +49,8 @@ class Wishes:
 class Proposal:
     """A vendor that could be recorded. quote: for an hour of its first GPU. differences: what forbids to record it.
 
-    declared: its price for that hour by its own document, None where it has none. accepts: what it can.
+    declared: its price for that hour by its own document, None where it has none. accepts: what it can. is_new: whether
+    it is not on record yet.
     """
 
     vendor: Vendor
@@ -56,6 +58,30 @@ class Proposal:
     declared: int | None = None
     accepts: tuple[str, ...] = ()
     differences: tuple[str, ...] = ()
+    is_new: bool = True
+
+
+def propose(
+    url: str,
+    wishes: Wishes,
+    token: Token,
+    discovery: Discovery,
+    vendor_api: VendorApi,
+    records: Sequence[Vendor],
+    order: str,
+) -> Proposal:
+    """The vendor at a URL, without a difference that forbids to record it. Raises BadInput, Refused, VendorError.
+
+    records: the vendors that are known. order: an id for the unpaid order, 24 hex digits.
+    """
+    declarations = discovery.declarations(url)
+    if wishes.protocol and not declarations:
+        declarations = [probed_declaration(url, wishes.protocol, wishes.vendor_id, wishes.gpu_types, token, discovery)]
+    vendor = declared_vendor(url, declarations, wishes, token)
+    check_new(vendor, records)  # before its token is sent
+    proposal = examined(vendor, declarations, wishes, token, vendor_api, order)
+    check_recordable(proposal)
+    return replace(proposal, is_new=check_new(proposal.vendor, records))
 
 
 def declared_vendor(url: str, declarations: Sequence[Declaration], wishes: Wishes, token: Token) -> Vendor:

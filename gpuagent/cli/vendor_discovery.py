@@ -66,25 +66,21 @@ def vendor_add(
 ) -> None:
     """Record a vendor by its URL: shows whom it wants paid, and asks before that is pinned. Pays nothing."""
     from gpuagent import settings, wiring
-    from gpuagent.agent.enlist import Wishes, check_new, check_recordable, declared_vendor, examined
-    from gpuagent.agent.stranger import probed_declaration
+    from gpuagent.agent.enlist import Wishes, propose
     from gpuagent.render.discovery import proposal_table
 
     wishes = Wishes(vendor_id, tuple(gpu or ()), secret_env, pay_to, protocol)
     with errors_explained():
         environment = settings.read()
         token = environment.token
-        with wiring.open_discovery(environment.environ) as discovery:
-            declarations = discovery.declarations(url)
-            if protocol and not declarations:
-                declarations = [probed_declaration(url, wishes, token, discovery)]
-        with open_database() as db, wiring.open_vendor_api(environment.environ) as (vendor_api, _):
-            vendor = declared_vendor(url, declarations, wishes, token)
-            is_new = check_new(vendor, db.store.vendors())
-            proposal = examined(vendor, declarations, wishes, token, vendor_api, db.store.new_id())
-            check_recordable(proposal)
-            vendor = wiring.checked_vendor(proposal.vendor)
-            check_new(vendor, db.store.vendors())
+        with (
+            open_database() as db,
+            wiring.open_discovery(environment.environ) as discovery,
+            wiring.open_vendor_api(environment.environ) as (vendor_api, _),
+        ):
+            records, order = db.store.vendors(), db.store.new_id()
+            proposal = propose(url, wishes, token, discovery, vendor_api, records, order)
+            vendor, is_new = wiring.checked_vendor(proposal.vendor), proposal.is_new
             if is_new:
                 console(stderr=as_json).print(proposal_table(proposal, token))
                 check_agreed(yes=yes)

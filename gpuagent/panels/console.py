@@ -28,6 +28,7 @@ from gpuagent.panels.snapshot import (
     run_option,
     take_snapshot,
 )
+from gpuagent.panels.vendors_form import VendorsForm
 from gpuagent.panels.watcher import Update, Watcher
 from gpuagent.session import Session
 
@@ -50,6 +51,7 @@ class Console:
         self.launch_form = LaunchForm(session, self._tasks, self.approval.name, self._started)
         self.limits = LimitsForm(session, self._tasks, self.approval.name)
         self.faults = FaultsForm(session, self._tasks)
+        self.vendors = VendorsForm(session, self._tasks)
         self.files = FilesForm(session, self._tasks)
         self.view = RunView(self.refresh, self.files)
         self.problem, self._title = StatusLine(), html_widget()
@@ -57,7 +59,12 @@ class Console:
         self.runs.style.description_width = "40px"
         self.runs.add_class("ga-runs")
         self.tabs = Tabs(
-            {"New run": self.launch_form.widget, "Limits": self.limits.widget, "Practice faults": self.faults.widget}
+            {
+                "New run": self.launch_form.widget,
+                "Limits": self.limits.widget,
+                "Find vendors": self.vendors.widget,
+                "Practice faults": self.faults.widget,
+            }
         )
         self.run_id = run_id or default_run(session)
         self._drawn_id = self.run_id

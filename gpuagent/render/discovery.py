@@ -77,7 +77,15 @@ def _track(match: Match) -> str:
 
 def proposal_table(proposal: Proposal, token: Token) -> Table:
     """What is to be pinned, for the user to agree to."""
-    vendor, quote, table = proposal.vendor, proposal.quote, Table(box=None, pad_edge=False, show_header=False)
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, value in proposal_rows(proposal, token):
+        table.add_row(name, Text(value))
+    return table
+
+
+def proposal_rows(proposal: Proposal, token: Token) -> list[tuple[str, str]]:
+    """What is to be pinned, name by name. The values are a stranger's text, made inert."""
+    vendor, quote = proposal.vendor, proposal.quote
     own = vendor.asset.lower() == token.address.lower()
     rows = {
         "vendor": f"{vendor.vendor_id}, {vendor.name}",
@@ -92,6 +100,4 @@ def proposal_table(proposal: Proposal, token: Token) -> Table:
         "can": ", ".join(proposal.accepts) or "jobs without files",
         "bearer token": f"in {vendor.secret_env}" if vendor.secret_env else "none",
     }
-    for name, value in rows.items():
-        table.add_row(name, Text(clean(value)))
-    return table
+    return [(name, clean(value)) for name, value in rows.items()]
