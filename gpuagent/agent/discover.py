@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from gpuagent.core.belief import believe, learned
 from gpuagent.core.context import Learned, PastJob
+from gpuagent.core.dialects import protocol_of
 from gpuagent.core.listings import (
     Listing,
     ListReading,
@@ -21,7 +22,6 @@ from gpuagent.core.listings import (
     payable,
     payees,
     price,
-    protocol_of,
 )
 from gpuagent.core.model import Token, Vendor
 from gpuagent.core.money import show_usd
@@ -154,7 +154,7 @@ def _probe(listing: Listing, request: Search, discovery: Discovery) -> Match:
     except VendorError as error:
         return Match(listing, problems=(str(error),))
     token, amount = request.token, price(answer.offers, request.token)
-    protocol = protocol_of(listing.resource, (*listing.fields, *answer.fields))
+    protocol = protocol_of(listing.resource, frozenset((*listing.fields, *answer.fields)))
     problems = list(differences(listing, answer, token))
     if amount is not None and request.price_max is not None and amount > request.price_max:
         problems.append(f"asks {show_usd(amount)}, above the price")
@@ -188,7 +188,7 @@ def _words_in(listing: Listing, keywords: frozenset[str]) -> int:
 
 
 def _listed_rank(listing: Listing, token: Token, keywords: frozenset[str]) -> tuple[int | float, ...]:
-    speaks = bool(protocol_of(listing.resource, listing.fields))
+    speaks = bool(protocol_of(listing.resource, frozenset(listing.fields)))
     return (-speaks, -_words_in(listing, keywords), -(listing.payers or 0), price(listing.offers, token) or 0)
 
 

@@ -7,19 +7,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from gpuagent.agent.stranger import probed_declaration
 from gpuagent.core import gpus
 from gpuagent.core.belief import UNKNOWN
-from gpuagent.core.listings import OWN, SPOKEN, VENDOR_ID, Declaration, origin
-from gpuagent.core.model import Quote, Reserved, Token, Vendor
+from gpuagent.core.dialects import DIALECTS
+from gpuagent.core.listings import VENDOR_ID, Declaration, origin
+from gpuagent.core.model import HOURS_MIN, OWN_PROTOCOL, Quote, Reserved, Settles, Token, Vendor
 from gpuagent.core.money import show_usd
 from gpuagent.core.networks import NOWHERE
+from gpuagent.core.orders import order_text
 from gpuagent.core.ports import Discovery, VendorApi
-from gpuagent.core.terms import is_payee, problem
+from gpuagent.core.rules import LIFE_MAX_S
+from gpuagent.core.terms import is_payee, problem, timeout_max_s
 from gpuagent.core.text import clean
-from gpuagent.core.workload import is_own_variable
+from gpuagent.core.workload import Workload, is_own_variable
 from gpuagent.errors import BadInput, OfferInvalid, Refused
 
 GOAL, HOURS = "price check", Decimal(1)
+SPARE_S = 120
+"""Of an authorization's life what is not the job's, where it is settled after the work."""
 TOKENS = "GPU_VENDOR_"
 """The beginning of those of the agent's own variables that hold vendors' tokens."""
 
@@ -29,13 +35,14 @@ class Wishes:
     """The user's own word on a new vendor, "" or () where the vendor's counts.
 
     vendor_id: of its declarations the one, else what to send as x-vendor-id. secret_env: the variable of its bearer
-    token. pay_to: the only payee that is right.
+    token. pay_to: the only payee that is right. protocol: of a vendor that declares none.
     """
 
     vendor_id: str = ""
     gpu_types: tuple[str, ...] = ()
     secret_env: str = ""
     pay_to: str = ""
+    protocol: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,6 @@ class Proposal:
     """
 
     vendor: Vendor
-    protocol: str
     quote: Quote
     declared: int | None = None
     accepts: tuple[str, ...] = ()
@@ -69,6 +75,8 @@ def propose(
     records: the vendors that are known. order: an id for the unpaid order, 24 hex digits.
     """
     declarations = discovery.declarations(url)
+    if wishes.protocol and not declarations:
+        declarations = [probed_declaration(url, wishes.protocol, wishes.vendor_id, wishes.gpu_types, token, discovery)]
     vendor = declared_vendor(url, declarations, wishes, token)
     check_new(vendor, records)  # before its token is sent
     proposal = examined(vendor, declarations, wishes, token, vendor_api, order)
@@ -85,8 +93,8 @@ def declared_vendor(url: str, declarations: Sequence[Declaration], wishes: Wishe
         raise BadInput(f"{url} declares no vendor at /.well-known/x402: say --vendor-id and --gpu, as it names them")
     if not VENDOR_ID.fullmatch(vendor_id):
         raise BadInput("--vendor-id is to be 1 to 64 letters, digits, dots, dashes, underscores")
-    if declaration and declaration.protocol not in SPOKEN:
-        protocol, spoken = clean(declaration.protocol, 80), ", ".join(SPOKEN)
+    if declaration and declaration.protocol not in DIALECTS:
+        protocol, spoken = clean(declaration.protocol, 80), ", ".join(DIALECTS)
         raise Refused(f"{vendor_id} speaks {protocol}, this agent {spoken}: nothing was recorded")
     if (declaration is None or declaration.bearer) and not wishes.secret_env:
         raise BadInput(f"{vendor_id} wants a bearer token: name the variable that holds it, --secret-env NAME")
@@ -101,6 +109,11 @@ def declared_vendor(url: str, declarations: Sequence[Declaration], wishes: Wishe
         base_price_per_hour=0,  # what it quotes
         reliability=UNKNOWN,
         gpu_types=types,
+        protocol=declaration.protocol if declaration else OWN_PROTOCOL,
+        x402_version=declaration.x402_version if declaration else 2,
+        settles=declaration.settles if declaration else Settles.BEFORE,
+        max_authorization_s=declaration.max_authorization_s if declaration else 0,
+        proven=False,
     )
 
 
@@ -148,7 +161,8 @@ def examined(
     order: an id for the unpaid order, 24 hex digits.
     """
     gpu_type = vendor.gpu_types[0]
-    quote = vendor_api.quote(vendor, GOAL, gpu_type, HOURS)
+    hours = _hours(vendor)
+    quote = vendor_api.quote(vendor, GOAL, gpu_type, hours, "" if vendor.protocol == OWN_PROTOCOL else _order_text())
     recorded = replace(vendor, pay_to=quote.pay_to) if vendor.pay_to == NOWHERE else vendor
     declaration = next((entry for entry in declarations if entry.vendor_id == vendor.vendor_id), None)
     prices = declaration.gpu_prices if declaration else {}
@@ -160,17 +174,30 @@ def examined(
         texts.append(f"it is to be paid to {recorded.pay_to}, and you say {wishes.pay_to}")
     if (recorded.network, recorded.asset.lower()) != (token.network, token.address.lower()):
         texts.append(f"this agent pays {token.address} on {token.network}")
-    if declared is not None and declared != quote.amount:
+    if declared and declared != quote.amount:
         texts.append(f"it declares {show_usd(declared)} per hour of {gpu_type}, and quotes {show_usd(quote.amount)}")
     texts += _offer_problems(recorded, quote, token, vendor_api, order)
     return Proposal(
-        vendor=replace(recorded, base_price_per_hour=quote.amount),
-        protocol=declaration.protocol if declaration else OWN,
+        vendor=replace(recorded, base_price_per_hour=int(quote.amount / hours)),
         quote=quote,
         declared=declared,
         accepts=declaration.accepts if declaration else quote.accepts,
         differences=tuple(texts),
     )
+
+
+def _hours(vendor: Vendor) -> Decimal:
+    """How long the job is that is asked for: an hour, or what an authorization lives that is settled after the work."""
+    lives_s = vendor.max_authorization_s - SPARE_S
+    if vendor.settles is Settles.BEFORE or lives_s >= HOURS * 3600:
+        return HOURS
+    return max(Decimal(lives_s) / 3600, HOURS_MIN)
+
+
+def _order_text() -> str:
+    """An order that every vendor without files can run."""
+    workload = Workload.model_validate({"name": "price-check", "command": "nvidia-smi"})
+    return order_text(workload.canonical, None)
 
 
 def check_recordable(proposal: Proposal) -> None:
@@ -187,7 +214,7 @@ def _offer_problems(vendor: Vendor, quote: Quote, token: Token, vendor_api: Vend
         challenge = vendor_api.challenge(vendor, Reserved(order, quote, 0))
     except OfferInvalid as error:
         return [str(error)]
-    problems = [problem(terms, quote, vendor, token) for terms in challenge.accepts]
+    problems = [problem(terms, quote, vendor, token, timeout_max_s(vendor, LIFE_MAX_S)) for terms in challenge.accepts]
     if "" in problems:
         return []
     return [f"its 402 asks for {text}" for text in dict.fromkeys(problems)][:3] or ["its 402 offers nothing"]

@@ -88,7 +88,7 @@ def _sweep_strays(
 
 def _shared(sharers: Sequence[str]) -> str:
     return (
-        f"the file store keeps files of another database too, which this one's record does not name and a sweep would "
-        f"delete: {', '.join(sharers)}. Nothing was deleted. Give each database a FILE_STORE of its own, another folder "
-        f"or prefix, and copy its files there; where that database is no more, delete its mark, named in brackets"
+        "the file store keeps files of another database too, which this one's record does not name and a sweep would "
+        f"delete: {', '.join(sharers)}. Nothing was deleted. Give each database a FILE_STORE of its own, another "
+        "folder or prefix, and copy its files there; where that database is no more, delete its mark, named in brackets"
     )

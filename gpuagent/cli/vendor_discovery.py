@@ -59,6 +59,7 @@ def vendor_add(
     ] = "",
     gpu: Annotated[list[str] | None, typer.Option(help="A GPU type it offers, where it says none; repeatable.")] = None,
     secret_env: Annotated[str, typer.Option(help="The variable that holds its bearer token.")] = "",
+    protocol: Annotated[str, typer.Option(help="Of a vendor that declares none: hypercli, openvps or prism.")] = "",
     pay_to: Annotated[str, typer.Option(help="The payee that is right: any other is refused.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Record it without asking, for scripts.")] = False,
     as_json: AsJson = False,
@@ -68,7 +69,7 @@ def vendor_add(
     from gpuagent.agent.enlist import Wishes, propose
     from gpuagent.render.discovery import proposal_table
 
-    wishes = Wishes(vendor_id, tuple(gpu or ()), secret_env, pay_to)
+    wishes = Wishes(vendor_id, tuple(gpu or ()), secret_env, pay_to, protocol)
     with errors_explained():
         environment = settings.read()
         token = environment.token
@@ -86,7 +87,7 @@ def vendor_add(
                 wiring.record_vendors(db, [vendor])
         if as_json:
             entry = wiring.vendor_entry(vendor)
-            print_json({"url": url, "recorded": is_new, "protocol": proposal.protocol, "vendor": entry})
+            print_json({"url": url, "recorded": is_new, "vendor": entry})
         elif is_new:
             typer.echo(f"recorded {vendor.vendor_id}: it is paid at {vendor.pay_to} and nowhere else")
         else:

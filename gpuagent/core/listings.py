@@ -8,15 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from gpuagent.core.model import Terms, Token
+from gpuagent.core.model import Settles, Terms, Token
 from gpuagent.core.money import AMOUNT_MAX, show_usd
 from gpuagent.core.terms import repeats_facts
 
-OWN = "gpuagent/1"
-SPOKEN = (OWN,)
-"""The protocols that vendors are bought from by."""
-DECLARED: Mapping[str, frozenset[str]] = {OWN: frozenset({"vendorJobTemplateId"})}
-"""By protocol, the fields by which the declared body of an order is known for it."""
 VENDOR_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 """What is sent as x-vendor-id, and what a record is named by."""
 _UNITS = re.compile(r"[0-9]{1,20}", re.ASCII)
@@ -66,7 +61,8 @@ class UnpaidAnswer:
 class Declaration:
     """A vendor as its own well-known document has it.
 
-    gpu_prices: atomic units per hour by GPU type. bearer: whether it wants a token. accepts: what it can, in its words.
+    gpu_prices: atomic units per hour by GPU type, 0 where it says none. bearer: whether it wants a token. accepts: what
+    it can, in its words. x402_version, settles, max_authorization_s: as in a vendor's record.
     """
 
     endpoint: str
@@ -79,12 +75,9 @@ class Declaration:
     gpu_prices: Mapping[str, int]
     accepts: tuple[str, ...] = ()
     bearer: bool = True
-
-
-def protocol_of(resource: str, fields: Iterable[str]) -> str:  # noqa: ARG001 - other protocols are known by their path
-    """The spoken protocol that a declared order fits; "" for none."""
-    names = frozenset(fields)
-    return next((protocol for protocol in SPOKEN if DECLARED[protocol] <= names), "")
+    x402_version: int = 2
+    settles: Settles = Settles.BEFORE
+    max_authorization_s: int = 0
 
 
 def payable(offers: Iterable[Terms], token: Token) -> list[Terms]:

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gpuagent.agent.discover import Match, Matches
-from gpuagent.agent.enlist import HOURS, Proposal
+from gpuagent.agent.enlist import Proposal
 from gpuagent.core.model import Token
 from gpuagent.core.money import show_usd
 from gpuagent.core.text import clean
@@ -85,7 +85,7 @@ def proposal_table(proposal: Proposal, token: Token) -> Table:
 
 def proposal_rows(proposal: Proposal, token: Token) -> list[tuple[str, str]]:
     """What is to be pinned, name by name. The values are a stranger's text, made inert."""
-    vendor = proposal.vendor
+    vendor, quote = proposal.vendor, proposal.quote
     own = vendor.asset.lower() == token.address.lower()
     rows = {
         "vendor": f"{vendor.vendor_id}, {vendor.name}",
@@ -93,9 +93,10 @@ def proposal_rows(proposal: Proposal, token: Token) -> list[tuple[str, str]]:
         "paid to": vendor.pay_to,
         "token": f"{vendor.asset} ({token.name})" if own else vendor.asset,
         "network": vendor.network,
-        "price": f"{show_usd(proposal.quote.amount)} for {HOURS} h of {proposal.quote.gpu_type}",
+        "price": f"{show_usd(quote.amount)} for {quote.max_hours.normalize():f} h of {quote.gpu_type}",
+        "authorization": f"lives {vendor.max_authorization_s} s" if vendor.max_authorization_s else "lives two minutes",
         "GPUs": ", ".join(vendor.gpu_types),
-        "protocol": proposal.protocol,
+        "protocol": f"{vendor.protocol}, x402 version {vendor.x402_version}, settled {vendor.settles} the work",
         "can": ", ".join(proposal.accepts) or "jobs without files",
         "bearer token": f"in {vendor.secret_env}" if vendor.secret_env else "none",
     }

@@ -120,7 +120,7 @@ class PaymentDesk:
             self._reserved.discard(taken.payment.authorization.nonce)
 
     def settle(self, taken: TakenPayment) -> Paid | Dead | Unknown:
-        return self._till.settle(taken.payment, taken.offer)
+        return self._till.settle(taken.payment, taken.offer, first=True)
 
     def forget(self) -> None:
         """As a restart does to what is in memory alone."""

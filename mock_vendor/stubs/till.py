@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 
-from mock_vendor.chain import Account, rpc
+from mock_vendor.chain import rpc
 from mock_vendor.clock import Clock
-from mock_vendor.facilitator import ChainUnavailable, Till, Unknown
 from mock_vendor.faults.odd import Cut, Cuttable
-from mock_vendor.hosted import FacilitatorUnavailable
-from mock_vendor.ledger import Dead, Ledger, Paid
-from mock_vendor.market import Market
-from mock_vendor.payment import MalformedPayment, Payment, read_payment
+from seller.payments.hosted import FacilitatorUnavailable
+from seller.payments.market import Account, Market
+from seller.payments.payment import MalformedPayment, Payment, read_payment
+from seller.payments.settlement import Dead, Ledger, Paid
+from seller.payments.till import ChainUnavailable, Till, Unknown
 
 __all__ = [
     "Account",
@@ -41,6 +41,4 @@ def market_on(environment: Mapping[str, str], facilitator: Account) -> Market:
         asset_name=environment["X402_ASSET_NAME"],
         asset_version=environment["X402_ASSET_VERSION"],
         facilitator=facilitator,
-        payees=(),
-        payer=None,
     )

@@ -151,3 +151,46 @@ def test_a_vendor_without_a_document_is_added_by_its_quote(
     assert (missing.exit_code, "--secret-env NAME" in missing.stderr) == (2, True)
     for url in ("http://acme.example", "https://192.168.0.1", "https://user@acme.example"):
         assert gpuagent("vendor", "add", url).exit_code == 2
+
+
+def test_vendors_of_other_protocols_are_added_by_their_402(
+    world: World, gpuagent: Command, stub: DiscoveryLists
+) -> None:
+    asset = world.ports.wallet.token.address
+    stub.sellers["/run"] = challenge(terms(asset=asset, maxTimeoutSeconds=1_920))
+    stub.sellers["/v1/jobs"] = challenge(v1_terms(20_000, asset=asset), version=1, in_body=True)
+    stub.sellers["/api/x402/job"] = challenge(terms(asset=asset))
+    stub.serves("/instances/pricing", {"a100_x1": {"us": {"interruptable": 1.4}}})
+    add = ("vendor", "add", stub.url, "--gpu", "A100", "--yes")
+    for protocol in ("hypercli", "openvps", "prism"):
+        result = gpuagent(*add, "--vendor-id", protocol, "--protocol", protocol)
+        assert result.exit_code == 0, result.output
+        assert f"{protocol}, x402 version" in result.output
+    records = {vendor.protocol: vendor for vendor in world.store.vendors() if not vendor.proven}
+    assert {vendor.pay_to for vendor in records.values()} == {PAYEE}
+    assert {vendor.secret_env for vendor in records.values()} == {""}
+    assert [records[name].x402_version for name in sorted(records)] == [2, 1, 2]
+    assert (records["prism"].settles, records["prism"].max_authorization_s) == ("after", 1_920)
+    assert records["prism"].base_price_per_hour == 2_800_000  # it asks 1.40 USD for half an hour
+    stub.sellers["/run"] = challenge(terms(asset=asset), terms(asset=asset, payTo=PAYER))
+    result = gpuagent(*add, "--vendor-id", "two_payees", "--protocol", "prism")
+    assert (result.exit_code, "names 2 payees" in result.stderr) == (3, True)
+    stub.sellers["/run"] = challenge(terms(asset=asset, payTo=PAYER, maxTimeoutSeconds=1_920))
+    result = gpuagent(*add, "--vendor-id", "prism", "--protocol", "prism")
+    assert (result.exit_code, "another payee" in result.stderr) == (3, True)
+    for wrong in ("acme", "gpuagent/1"):
+        assert gpuagent(*add, "--vendor-id", "x", "--protocol", wrong).exit_code == 2
+
+
+def test_our_own_sellers_are_added_by_their_document(world: World, gpuagent: Command) -> None:
+    name = "gpu_vendor_2"
+    (vendor,) = [vendor for vendor in world.store.vendors() if vendor.vendor_id == name]
+    world.store.connection.database.vendors.delete_one({"vendorId": name})
+    add = ("vendor", "add", vendor.endpoint, "--secret-env", vendor.secret_env, "--yes")
+    several = gpuagent(*add)
+    assert (several.exit_code, "say which, --vendor-id NAME" in several.stderr) == (2, True)
+    result = gpuagent(*add, "--vendor-id", name, "--gpu", "A100")
+    assert result.exit_code == 0, result.output
+    (added,) = [vendor for vendor in world.store.vendors() if vendor.vendor_id == name]
+    assert (added.pay_to, added.endpoint, added.proven) == (vendor.pay_to, vendor.endpoint, False)
+    assert added.base_price_per_hour == vendor.base_price_per_hour

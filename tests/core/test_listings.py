@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from gpuagent.core.listings import Listing, UnpaidAnswer, differences, origin, price, protocol_of, units
+from gpuagent.core.listings import Listing, UnpaidAnswer, differences, origin, price, units
 from gpuagent.core.model import Terms
 from tests.support.factories import PAYER, TERMS, TOKEN
 
@@ -38,11 +38,6 @@ def test_a_402_that_says_otherwise_than_its_listing(asked: list[Terms], problem:
 def test_amounts_that_are_none(amount: str) -> None:
     assert units(replace(TERMS, amount=amount)) is None
     assert price([replace(TERMS, amount=amount)], TOKEN) is None
-
-
-def test_the_protocol_is_known_by_the_declared_order() -> None:
-    assert protocol_of("https://acme.example", ("vendorJobTemplateId", "jobParams")) == "gpuagent/1"
-    assert protocol_of("https://acme.example", ("command",)) == ""
 
 
 def test_the_origin_of_a_url() -> None:

@@ -8,7 +8,8 @@ from gpuagent.adapters.discovery import lists
 from gpuagent.adapters.discovery.addresses import list_base
 from gpuagent.adapters.discovery.client import HttpDiscovery
 from gpuagent.adapters.discovery.rows import listing_from
-from gpuagent.core.listings import Listing, protocol_of
+from gpuagent.core.dialects import protocol_of
+from gpuagent.core.listings import Listing
 from gpuagent.errors import BadInput, ListUnavailable
 from tests.support.discovery_lists import DiscoveryLists, ListQuirks, v1_terms
 from tests.support.factories import TERMS
@@ -26,7 +27,7 @@ def test_what_the_sdks_model_drops_is_read(stub: DiscoveryLists, client: HttpDis
     assert (listing.name, listing.description) == ("Acme GPUs", "Runs an H100 job")
     assert (listing.tags, listing.payers, listing.calls) == (("gpu", "h100"), 61, 627)
     assert listing.offers == (TERMS,)
-    assert protocol_of(listing.resource, listing.fields) == "gpuagent/1"
+    assert protocol_of(listing.resource, frozenset(listing.fields)) == "gpuagent/1"
     assert listing.body == {"vendorJobTemplateId": "quote-1", "jobParams": {}}
 
 
