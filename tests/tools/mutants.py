@@ -304,8 +304,8 @@ MUTANTS = (
     Mutant(
         "payee taken from the vendor's word",
         "gpuagent/core/terms.py",
-        'token.address), "another asset"),\n        (_same_address(terms.pay_to, vendor.pay_to), ',
-        'token.address), "another asset"),\n        (True, ',
+        "(_same_address(terms.pay_to, vendor.pay_to), ",
+        "(True, ",
         "tests/agent/test_guard.py -k terms_other_than_agreed",
     ),
     Mutant(
@@ -2170,8 +2170,8 @@ MUTANTS = (
     Mutant(
         "a vendor is left for the time in which our own file store could take nothing",
         "gpuagent/core/transitions.py",
-        'work=replace(work, hindered_since=None, problem=""))\n    return replace(job, postponed=problem)',
-        "work=work)\n    return replace(job, postponed=problem)",
+        'postponed=problem, work=replace(work, hindered_since=None, problem=""))',
+        "postponed=problem, work=work)",
         "tests/agent/test_postpone.py -k outputs_are_collected",
     ),
     Mutant(
