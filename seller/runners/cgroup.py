@@ -15,6 +15,7 @@ from seller.runners.base import Limits
 ROOT, OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 CONTROLLERS = ("memory", "pids", "cpu")
 CPU_PERIOD_US = 100_000
+PROCESSES = "cgroup.procs"
 OPTIONAL = ("memory.memsw.limit_in_bytes", "memory.swap.max", "memory.oom.group")
 """Where the kernel counts no swap, or is older."""
 REMOVE_S, POLL_S = 2.0, 0.01
@@ -32,7 +33,7 @@ class Cgroup:
     def enter(self) -> None:
         """Puts the process that calls into the group, and so all that it starts."""
         for folder in self._paths():
-            (folder / "cgroup.procs").write_text("0")
+            (folder / PROCESSES).write_text("0")
 
     def memory_kills(self) -> int:
         """How often the kernel killed a process of the group because its memory was used up."""
@@ -51,7 +52,7 @@ class Cgroup:
         for folder in self._paths():
             while folder.is_dir() and time.monotonic() < give_up:
                 with suppress(OSError):
-                    for process in (folder / "cgroup.procs").read_text().split():
+                    for process in (folder / PROCESSES).read_text().split():
                         with suppress(ProcessLookupError):
                             os.kill(int(process), 9)
                     folder.rmdir()
@@ -76,7 +77,8 @@ def make(name: str, limits: Limits, root: Path = ROOT, own: Path = OWN) -> Cgrou
                 for file, value in settings:
                     if file not in OPTIONAL or (folder / file).exists():
                         (folder / file).write_text(value)
-                folders[controller] = folder
+                if all(os.access(path / PROCESSES, os.W_OK) for path in (folder, *[folder.parent] * version_2)):
+                    folders[controller] = folder  # else no process could be put into it
     return Cgroup(folders)
 
 

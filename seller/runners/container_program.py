@@ -86,7 +86,9 @@ class ContainerProgram:
                     state = api.inspect_container(self._id)["State"]
                 if state["Status"] != "removing":
                     self._code = int(state["ExitCode"])
-                if not state["Running"]:
+                if state["Running"]:
+                    time.sleep(RETRY_S)  # it was restarted from outside
+                else:
                     self._ended.set()
             except NotFound:
                 self._code = None

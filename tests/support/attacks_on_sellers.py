@@ -37,7 +37,7 @@ LOOKS = {
     "processes": """
         ls /proc | grep -c '^[0-9]'
         kill -9 "$SELLER"; kill -STOP "$SELLER"; cat /proc/"$SELLER"/maps /proc/"$SELLER"/mem
-        cat /proc/*/comm | sort | uniq | tr '\\n' ' '
+        echo "names: $(cat /proc/*/comm | sort | uniq | tr '\\n' ' ')"
         kill -9 -1; kill -9 1; kill -STOP 1; echo; echo lives
     """,
 }

@@ -23,7 +23,7 @@ def test_version_1(tmp_path: Path) -> None:
     own.write_text("9:name=systemd:/\n8:pids:/\n4:memory:/own\n1:cpu,cpuacct:/\n0::/\n")
     for folder, names in VERSION_1.items():
         (tmp_path / "fs" / folder / "gpuagent-job").mkdir(parents=True)
-        for name in names:
+        for name in (*names, "cgroup.procs"):
             (tmp_path / "fs" / folder / "gpuagent-job" / name).touch()
     group = cgroup.make("job", LIMITS, tmp_path / "fs", own)
     assert [group.bounds(name) for name in ("memory", "pids", "cpu")] == [True, True, True]
@@ -45,9 +45,9 @@ def test_version_2(tmp_path: Path) -> None:
     """Beside the seller's own group, which has processes and so no groups below."""
     service = tmp_path / "fs" / "system.slice" / "seller.service"
     (service / "gpuagent-job").mkdir(parents=True)
-    for path in (tmp_path / "fs" / "cgroup.controllers", service / "cgroup.subtree_control"):
+    for path in (tmp_path / "fs" / "cgroup.controllers", service / "cgroup.subtree_control", service / "cgroup.procs"):
         path.touch()
-    for name in ("memory.max", "memory.swap.max", "pids.max", "cpu.max"):
+    for name in ("memory.max", "memory.swap.max", "pids.max", "cpu.max", "cgroup.procs"):
         (service / "gpuagent-job" / name).touch()
     own = tmp_path / "own"
     own.write_text("0::/system.slice/seller.service/seller\n")
@@ -58,6 +58,8 @@ def test_version_2(tmp_path: Path) -> None:
     assert texts == ["64000000", "0", "50000 100000"]
     (service / "gpuagent-job" / "memory.events").write_text("low 0\nmax 7\noom 2\noom_kill 1\n")
     assert group.memory_kills() == 1
+    (service / "cgroup.procs").unlink()
+    assert not cgroup.make("job", LIMITS, tmp_path / "fs", own).bounds("memory"), "no process could be put into it"
 
 
 def test_where_none_can_be_made(tmp_path: Path) -> None:
