@@ -169,9 +169,9 @@ def _sole(folder: Path) -> Iterator[None]:
 
 def _check_name(database: Database, vendor_id: str) -> None:
     """Raises BadSetting where the folder is another seller's: its buyers would not find their jobs any more."""
-    for other in database.vendor_ids():
-        if other != vendor_id:
-            raise BadSetting(f"vendor_id: jobs were sold from this folder as {other}: write vendor_id: {other}")
+    for sold_as in database.vendor_ids():
+        if sold_as != vendor_id:
+            raise BadSetting(f"vendor_id: jobs were sold from this folder as {sold_as}: write vendor_id: {sold_as}")
 
 
 def gas(market: Market) -> int | None:
