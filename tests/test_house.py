@@ -65,6 +65,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/cli/test_wallet.py": ("gpuagent.cli.wallet",),
     "tests/core/test_transitions.py": ("gpuagent.core.work_transitions",),
     "tests/mock_vendor/test_mock_faults.py": (
+        "mock_vendor.conduct",
         "mock_vendor.control",
         "mock_vendor.conduct",
         "mock_vendor.faults.job",
@@ -88,6 +89,12 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "seller.work.status",
         "seller.work.submission",
     ),
+    "tests/seller/test_config.py": ("seller.yaml_text",),
+    "tests/seller/test_limiter.py": ("seller.api.callers",),
+    "tests/seller/test_opening.py": ("seller.payments.hosted",),
+    "tests/seller/test_quotes.py": ("seller.api.documents", "seller.quotes"),
+    "tests/seller/test_sale.py": ("seller.conduct",),
+    "tests/seller/test_seller_process.py": ("seller.__main__", "seller.serve"),
     "tests/panels/test_approval_form.py": ("gpuagent.panels.approval_form",),
     "tests/panels/test_comparison.py": ("gpuagent.panels.comparison.form", "gpuagent.panels.comparison.results"),
     "tests/panels/test_console.py": (

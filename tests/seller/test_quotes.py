@@ -173,3 +173,14 @@ def test_an_empty_order_is_shown_what_an_order_is(desk: Desk) -> None:
     assert desk.http.post("/submit-job", json=example).json()["accepts"] == challenge.json()["accepts"]
     bought = desk.submit({}, payment_header(challenge.json()))
     assert (bought.status_code, desk.till.asked) == (422, []), "and it is not sold to whom pays that"
+
+
+def test_a_seller_behind_a_proxy_names_its_public_address(tmp_path: Path) -> None:
+    with open_desk(tmp_path, url="https://gpu.example/box") as desk:
+        document = desk.http.get("/.well-known/x402").json()
+        assert document["resources"] == ["https://gpu.example/box/submit-job"]
+        assert [gpu["pricePerHour"] for gpu in document["gpuagent"]["gpus"]] == ["1.400000", "0.350000"]
+        assert document["gpuagent"]["accepts"] == ["workload", "files", "checkpoint", "cancel"]
+        assert document["gpuagent"]["bearer"] is False
+    with open_desk(tmp_path) as desk:
+        assert desk.http.get("/.well-known/x402").json()["resources"] == ["http://seller.example/submit-job"]

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import secrets
 import socket
 import time
 from collections.abc import Iterator
@@ -17,6 +18,9 @@ import pytest
 from eth_account import Account
 from x402.schemas import PaymentRequired
 
+from gpuagent.adapters.wallets.local import LocalWallet
+from gpuagent.core.model import Authorization, Token
+from gpuagent.wire.x402 import decode_challenge
 from mock_vendor.chain import rpc
 from mock_vendor.market import PracticeMarket
 from seller.config import read_config
@@ -128,7 +132,10 @@ def test_a_payment_that_was_front_run_buys_its_job_once(buyer: Buyer, safety_not
     safety_note("relayed by another account, sold once, refused to two other keys")
 
 
-def test_payments_that_are_not_for_this_sale_buy_nothing(buyer: Buyer, practice: PracticeMarket) -> None:
+@pytest.mark.safety("Payments that are expired, too small, unfunded, for another payee or valid for days buy nothing")
+def test_payments_that_are_not_for_this_sale_buy_nothing(
+    buyer: Buyer, practice: PracticeMarket, safety_note: Any
+) -> None:
     params = order("echo never")
     challenge = submit(buyer, params)
     elsewhere = signed_for(buyer, challenge, pay_to=practice.payees[1])
@@ -141,6 +148,7 @@ def test_payments_that_are_not_for_this_sale_buy_nothing(buyer: Buyer, practice:
         assert (answer.status_code, answer.json()["accepts"]) == (402, challenge.json()["accepts"]), answer.text
         assert answer.json()["error"] != "payment required"
     assert paid(buyer) == []
+    safety_note("5 refused with a 402 that says why, 0 moved")
 
 
 def signed_for(buyer: Buyer, challenge: httpx.Response, **changes: Any) -> str:
@@ -171,6 +179,29 @@ def test_buyers_who_echo_extensions_and_who_do_not(buyer: Buyer) -> None:
         extensions = None if echoed is None else {name: filled[name] for name in echoed}
         answer = submit(buyer, params, buyer.payment_for(challenge, extensions=extensions), key)
         assert answer.status_code == 200, answer.text
+
+
+def test_our_own_buyer_pays_it(buyer: Buyer) -> None:
+    """By the agent's own reading of the 402, and its own wallet: the declaration of lists is no matter to it."""
+    params, key = order("echo ours"), new_key()
+    challenge = submit(buyer, params, key=key)
+    [terms] = decode_challenge(challenge.headers["PAYMENT-REQUIRED"]).accepts
+    token = Token(terms.network, terms.asset, str(terms.extra["name"]), str(terms.extra["version"]))
+    wallet = LocalWallet(buyer.payer["privateKey"], token)
+    head = buyer.web3.eth.get_block("latest")
+    authorization = Authorization(
+        payer=wallet.address,
+        payee=terms.pay_to,
+        amount=int(terms.amount),
+        network=terms.network,
+        asset=terms.asset,
+        nonce="0x" + secrets.token_hex(32),
+        valid_before=head["timestamp"] + 120,
+        from_block=head["number"],
+    )
+    answer = submit(buyer, params, wallet.sign(authorization, terms, key), key)
+    assert answer.status_code == 200, answer.text
+    assert ended(buyer, answer.json()["vendorJobId"])["logs"] == ["ours"]
 
 
 def test_what_it_earns_is_not_for_buyers(seller: SellerProcess) -> None:
@@ -298,7 +329,7 @@ def assert_reports(process: SellerProcess, jobs: list[str]) -> None:
     assert [row["usd"] for row in rows] == ["1.400000"] * 3
 
 
-def assert_lines_without_secrets(log: str, secrets: list[str]) -> None:
+def assert_lines_without_secrets(log: str, hidden: list[str]) -> None:
     for line in log.splitlines():
         assert {"at", "level", "event"} <= set(json.loads(line)), line
-    assert not [secret for secret in secrets if secret in log]
+    assert not [secret for secret in hidden if secret in log]

@@ -2039,7 +2039,7 @@ MUTANTS = (
         "seller/payments/settlement.py",
         "            last = first - 1",
         "            return Dead('not in the newest blocks')",
-        "tests/seller/test_settlement.py -k days_later",
+        "tests/seller/payments/test_settlement.py -k days_later",
     ),
     Mutant(
         "a job that cannot start blocks those behind it",
