@@ -12,7 +12,7 @@ from gpuagent.core.model import Job, Run, RunStatus, Settled, Vendor, Voided
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Ports
 from gpuagent.core.transitions import is_over
-from gpuagent.core.work import Completed, Failed, Underway
+from gpuagent.core.work import Failed, Underway
 from gpuagent.core.workload import Workload
 from gpuagent.tick import tick
 from mock_vendor.stubs.serve import StubMarket
@@ -241,8 +241,6 @@ def _reason(job: Job) -> str:
             return f"exit code {code}"
         case Settled(work=Failed(reason=reason)):
             return reason.split(":")[0] if reason.startswith("disputed") else "the seller's doing"
-        case Settled(work=Completed()):
-            return "?"
         case Voided():
-            return "not bought"
+            return "the seller's doing"
     return type(job).__name__
