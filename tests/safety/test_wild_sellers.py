@@ -10,9 +10,11 @@ from gpuagent.adapters.vendors.registry import Parts, VendorRegistry
 from gpuagent.core.model import Authorized, Run, RunStatus, Settled, Voided
 from gpuagent.core.money import show_usd
 from gpuagent.core.transitions import is_over
+from gpuagent.core.work import Failed
 from gpuagent.tick import step
 from mock_vendor.stubs.serve import StubMarket
 from tests.conftest import SafetyNote
+from tests.support.eventually import eventually
 from tests.support.market import Market
 from tests.support.protocols import PROTOCOLS, Purchases
 from tests.support.stub_market import running_stubs
@@ -91,9 +93,13 @@ def test_charged_without_a_transfer(buys: Buys, stubs: StubMarket, safety_note: 
 def test_a_failed_job_that_is_settled_after_all(buys: Buys, stubs: StubMarket, safety_note: SafetyNote) -> None:
     purchases = buys("prism")
     stubs.prism.switch("lease_fails", "settles_failed")
-    run = purchases.until(purchases.start("echo hello"), lambda _: bool(stubs.prism.kept))
-    for _ in range(3):
-        run = purchases.world.tick(run)
+    run = purchases.start("echo hello")
+
+    def failed() -> Run | None:
+        current = purchases.world.tick(run)
+        return current if current.jobs and isinstance(getattr(current.jobs[0], "work", None), Failed) else None
+
+    run = eventually(failed)
     assert isinstance(run.jobs[0], Authorized)
     assert len(run.jobs) == 1
     assert purchases.world.books(run).ledger.held == run.jobs[0].quote.amount
