@@ -7,7 +7,15 @@ from typing import Any
 
 from bson import Decimal128, ObjectId
 
-from gpuagent.core.model import SECRET_FIELDS, Job, Phase, Run, RunStatus, Settled, Vendor
+from gpuagent.core.model import (
+    SECRET_FIELDS,
+    Job,
+    Ordered,
+    Phase,
+    Run,
+    RunStatus,
+    Vendor,
+)
 from gpuagent.core.money import usd
 from gpuagent.core.transitions import phase
 from gpuagent.core.work import Completed, Failed
@@ -78,10 +86,11 @@ def tick_message(before: Run, after: Run) -> str:
 
 
 def _job_news(before: Job | None, after: Job) -> list[str]:
-    if not isinstance(after, Settled):
+    if not isinstance(after, Ordered) or after.work is None:
         return []
-    start = ["Job started"] if not isinstance(before, Settled) else []
-    was_over = isinstance(before, Settled) and isinstance(before.work, Completed | Failed)
+    work = before.work if isinstance(before, Ordered) else None
+    start = ["Job started"] if work is None else []
+    was_over = isinstance(work, Completed | Failed)
     match after.work:
         case Completed() if not was_over:
             return [*start, "Job completed"]

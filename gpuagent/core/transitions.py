@@ -331,7 +331,7 @@ def _paid_work(job: Authorized, event: PaymentSettled) -> Work:
 
 def _voided(job: Authorized, event: PaymentVoided) -> Voided:
     # A vendor that was never asked, or asked to let go, has done nothing wrong; nor has one that ran the program.
-    is_vendors = bool(job.last_reply) and not job.cancellation if job.work is None else failed_by_vendor(job.work)
+    is_late = not job.cancellation and (bool(job.last_reply) if job.work is None else is_open(job))
     work = job.work if isinstance(job.work, Completed | Failed) else None
     return Voided(
         job.job_id,
@@ -340,7 +340,7 @@ def _voided(job: Authorized, event: PaymentVoided) -> Voided:
         f"{work.reason}; {event.reason}" if isinstance(work, Failed) else event.reason,
         job.authorization,
         job.header,
-        Cause.VENDOR if is_vendors or isinstance(job.work, Underway | Collecting) else Cause.UNNEEDED,
+        Cause.VENDOR if is_late or failed_by_vendor(job.work) else Cause.UNNEEDED,
         work,
         job.files,
         job.checkpoint,

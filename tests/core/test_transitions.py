@@ -29,6 +29,7 @@ from gpuagent.core.events import (
     PaymentAdopted,
     PaymentSettled,
     PaymentUnresolved,
+    PaymentUnwanted,
     PaymentVoided,
     Plan,
     PlanAborted,
@@ -430,6 +431,10 @@ def test_whose_doing_it_is_that_a_payment_was_never_taken() -> None:
         return job.cause
 
     assert cause(None) is Cause.VENDOR, "its time was over, and it had not ended the work"
+    stopped = apply(STATES["unpaid underway"](), PaymentUnwanted("one", "0x" + "c" * 64))
+    (job,) = apply(stopped, PaymentVoided("one", "cancelled on chain")).jobs
+    assert isinstance(job, Voided)
+    assert job.cause is Cause.UNNEEDED, "it was asked to let go"
     assert cause(Failed("oom", 3.0, "v")) is Cause.VENDOR
     assert cause(Failed("exit code 1", 3.0, "v", exit_code=1)) is Cause.UNNEEDED
     assert cause(Completed("v", 3.0)) is Cause.UNNEEDED

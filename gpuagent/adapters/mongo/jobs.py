@@ -1,5 +1,6 @@
 """Jobs and their payments to documents and back, and the states that documents name."""
 
+import json
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -192,7 +193,10 @@ def job_from(document: Document, payment: Document | None) -> Job:
 
 def _access_from(payment: Document) -> JobAccess:
     access = payment.get("access")  # most vendors give none
-    return JobAccess(access["token"], access["pollUrl"]) if access else NO_ACCESS
+    if not access:
+        return NO_ACCESS
+    given = json.loads(access)
+    return JobAccess(given["token"], given["pollUrl"])
 
 
 def _approval_from(document: Document | None) -> Approval | None:
@@ -287,7 +291,8 @@ def payment_document(run: Run, job: Job) -> Document | None:
         "header": job.header,
     }
     if not isinstance(job, Voided) and job.access != NO_ACCESS:
-        document |= {"access": {"token": job.access.token, "pollUrl": job.access.poll_url}}
+        # As one text: of the fields within a field a change stream may tell by names of their own.
+        document |= {"access": json.dumps({"token": job.access.token, "pollUrl": job.access.poll_url})}
     match job:
         case Authorized(last_reply=reply, vendor_job_id=vendor_job_id, cancellation=cancellation):
             document |= {"lastReply": reply, "namedJob": vendor_job_id, "cancellation": cancellation}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 import pytest
@@ -12,15 +13,23 @@ from pymongo.errors import ConfigurationError, DuplicateKeyError, WriteError
 from gpuagent.adapters.mongo import connection
 from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.adapters.mongo.store import MongoStore
+from gpuagent.api.as_json import json_value
 from gpuagent.core.events import PaymentSettled
-from gpuagent.core.model import Observation, Run, Settled
+from gpuagent.core.model import (
+    Authorized,
+    Observation,
+    Run,
+    Settled,
+    Settles,
+)
 from gpuagent.core.policy import Policy
 from gpuagent.core.rules import RULES
 from gpuagent.core.transitions import apply
 from gpuagent.core.work import Completed, Failed, JobEnding, Owed, Underway
 from gpuagent.errors import ConfigError, DuplicateVendorJob, PolicyRefused, StaleRun, StoreError, UnknownRun
+from gpuagent.render.as_json import json_value as rendered_json
 from tests.support.factories import RUN, SETTLEMENT, VENDOR
-from tests.support.run_states import STATES
+from tests.support.run_states import ACCESS, STATES
 from tests.support.world import World
 
 
@@ -104,8 +113,50 @@ def test_a_vendor_of_an_older_version_is_not_trusted(world: World, database: Any
     vendor = replace(world.store.vendors()[0], trusted=True)
     world.store.put_vendor(vendor, 0.0)
     assert vendor in world.store.vendors()
-    database.vendors.update_one({"vendorId": vendor.vendor_id}, {"$unset": {"trusted": ""}})
+    new = ("trusted", "protocol", "x402Version", "settles", "maxAuthorizationSeconds", "proven")
+    database.vendors.update_one({"vendorId": vendor.vendor_id}, {"$unset": dict.fromkeys(new, "")})
     assert replace(vendor, trusted=False) in world.store.vendors()
+    wild = replace(vendor, secret_env="", x402_version=1, settles=Settles.AFTER, max_authorization_s=1800, proven=False)
+    world.store.put_vendor(wild, 0.0)
+    assert wild in world.store.vendors()
+
+
+@pytest.mark.safety("the token of a job at its vendor, wherever a run is shown, streamed or exported")
+def test_what_reaches_a_job_is_shown_nowhere(world: World, store: MongoStore, database: Any) -> None:
+    """Neither when it is first stored nor when the vendor gives another one."""
+    run = fresh(store)
+    changes = world.reads.watch(run.run_id)
+    next(changes)
+    after = replace(STATES["unpaid underway"](), run_id=run.run_id)
+    after = replace(after, jobs=tuple(replace(job, job_id=store.new_id()) for job in after.jobs))
+    saved = store.save(run, after, [], 1_001.5)
+    (job,) = saved.jobs
+    assert isinstance(job, Authorized)
+    other = replace(job, access=replace(job.access, token="another-token-987654"))
+    store.save(saved, replace(saved, jobs=(other,)), [], 1_002.5)
+    streamed = list(takewhile(lambda change: change.kind != "idle", changes))
+    shown = [
+        str(streamed),
+        str(world.reads.glance(run.run_id, ("error",))),
+        str(json_value(world.reads.documents(run.run_id))),
+        str(rendered_json(world.reads.documents(run.run_id))),
+        repr(saved),
+    ]
+    assert any(change.kind == "payment" for change in streamed)
+    assert "another-token-987654" in str(database.payments.find_one({"runId": ObjectId(run.run_id)}))
+    for text in shown:
+        assert "another-token" not in text
+        assert ACCESS.token not in text
+        assert ACCESS.poll_url not in text
+
+
+def test_a_payment_of_an_older_version_is_read(store: MongoStore, database: Any) -> None:
+    run = fresh(store)
+    after = replace(STATES["authorized"](), run_id=run.run_id)
+    after = replace(after, jobs=tuple(replace(job, job_id=store.new_id()) for job in after.jobs))
+    saved = store.save(run, after, [], 1_001.5)
+    database.payments.update_one({"runId": ObjectId(run.run_id)}, {"$unset": {"lifeSeconds": "", "access": ""}})
+    assert store.load(run.run_id) == saved
 
 
 def test_the_second_of_two_saves_is_stale_and_writes_nothing(world: World, store: MongoStore) -> None:
