@@ -17,7 +17,7 @@ export PIP_NO_COMPILE := 1
 # Compiled modules are kept, whatever the shell says: hundreds of processes import them.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo lab test check unit safety docs notebooks mutants bench format clean
+.PHONY: demo lab test check unit safety protocols docs notebooks mutants bench format clean
 
 demo: $(VENV)/.run
 	$(BIN)/gpuagent demo --save demo-files
@@ -39,6 +39,10 @@ unit: $(VENV)/.dev $(CHROMIUM) $(BWRAP) $(SELLER_IMAGE)
 # Plays every hostile case and writes docs/safety.md from what was observed.
 safety: $(VENV)/.dev $(BWRAP) $(SELLER_IMAGE)
 	$(BIN)/python -m pytest -p tests.tools.safety_table
+
+# Plays the same purchases over every protocol and writes the table of docs/vendors/README.md.
+protocols: $(VENV)/.dev
+	$(BIN)/python -m pytest -p tests.tools.protocol_table tests/adapters/vendors/test_protocols.py
 
 # Writes what of docs/ follows from the code: the commands, the drawing of the packages, the links between pages.
 docs: $(VENV)/.dev

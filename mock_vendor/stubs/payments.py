@@ -24,8 +24,8 @@ from mock_vendor.stubs.till import (
     read_payment,
 )
 
-V1_NAMES = {"eip155:8453": "base", "eip155:84532": "base-sepolia"}
-"""Version 1 names chains. One without a name there is advertised as in version 2, as sellers of both do."""
+V1_NAMES = {"eip155:8453": "base", "eip155:84532": "base-sepolia", "eip155:31337": "local"}
+"""Version 1 names chains, and the practice chain is named here. One without a name stays as in version 2."""
 V1_HEADER, V2_HEADER = "x-payment", "payment-signature"
 
 

@@ -1,5 +1,6 @@
 """The same purchase from a seller of each protocol: how it is made to go wrong there, and what it comes to."""
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from gpuagent.core.model import Job, Run, RunStatus, Settled, Vendor, Voided
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Ports
 from gpuagent.core.transitions import is_over
-from gpuagent.core.work import Completed, Failed, Underway
+from gpuagent.core.work import Failed, Underway
 from gpuagent.core.workload import Workload
 from gpuagent.tick import tick
 from mock_vendor.stubs.serve import StubMarket
@@ -110,9 +111,15 @@ class Purchases:
 
         def look() -> Run | None:
             current = tick(run.run_id, ports or self.world.ports)
+            if (wait_s := current.wait_until - self.world.market.clock.now()) > 0 and not is_over(current):
+                self.pass_time(math.ceil(wait_s))
             return current if reached(current) else None
 
-        return eventually(look, deadline_s=10, otherwise="it does not come to that")
+        try:
+            return eventually(look, deadline_s=10)
+        except AssertionError:
+            observations = self.world.reads.documents(run.run_id)["observations"]
+            raise AssertionError([entry["content"] for entry in observations]) from None
 
     def outlast(self, run: Run) -> Run:
         """Ticks to the end, and turns the clocks ahead where nothing else happens."""
@@ -234,8 +241,6 @@ def _reason(job: Job) -> str:
             return f"exit code {code}"
         case Settled(work=Failed(reason=reason)):
             return reason.split(":")[0] if reason.startswith("disputed") else "the seller's doing"
-        case Settled(work=Completed()):
-            return "?"
         case Voided():
-            return "not bought"
+            return "the seller's doing"
     return type(job).__name__

@@ -71,7 +71,7 @@ def our_offer(asked: httpx.Response) -> PaymentRequirements:
     """The offer on the local chain, of either version."""
     header = asked.headers.get("payment-required")
     required = json.loads(base64.b64decode(header)) if header else asked.json()
-    (offer,) = [offer for offer in required["accepts"] if offer["network"] == "eip155:31337"]
+    (offer,) = [offer for offer in required["accepts"] if offer["network"] in ("eip155:31337", "local")]
     if required["x402Version"] == 1:
         offer = {**offer, "amount": offer["maxAmountRequired"]}
     return PaymentRequirements.model_validate(offer)

@@ -4,9 +4,12 @@
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 
+from gpuagent.adapters.vendors.http import no_content
+from gpuagent.adapters.vendors.registry import Parts, VendorRegistry
 from gpuagent.core.model import RunStatus, Voided
 from gpuagent.core.transitions import is_over
 from gpuagent.tick import step
@@ -27,10 +30,13 @@ def stubs(shared_market: Market) -> Iterator[StubMarket]:
 
 
 @pytest.fixture
-def purchases(make_world: Callable[..., World], stubs: StubMarket, protocol: Protocol) -> Iterator[Purchases]:
-    purchases = Purchases(make_world(), stubs, protocol)
-    yield purchases
-    purchases.heal()
+def purchases(
+    make_world: Callable[..., World], market: Market, stubs: StubMarket, protocol: Protocol
+) -> Iterator[Purchases]:
+    with closing(VendorRegistry(Parts(market.environment.get, market.clock.now, no_content))) as vendor_api:
+        purchases = Purchases(make_world(vendor_api=vendor_api), stubs, protocol)
+        yield purchases
+        purchases.heal()
 
 
 @pytest.fixture

@@ -1,0 +1,155 @@
+"""What sellers of other protocols can do to a buyer, played at their stubs with real payments."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import pytest
+
+from gpuagent.adapters.vendors.http import no_content
+from gpuagent.adapters.vendors.registry import Parts, VendorRegistry
+from gpuagent.core.model import Authorized, Run, RunStatus, Settled, Voided
+from gpuagent.core.money import show_usd
+from gpuagent.core.transitions import is_over
+from gpuagent.core.work import Failed
+from gpuagent.tick import step
+from mock_vendor.stubs.serve import StubMarket
+from tests.conftest import SafetyNote
+from tests.support.eventually import eventually
+from tests.support.market import Market
+from tests.support.protocols import PROTOCOLS, Purchases
+from tests.support.stub_market import running_stubs
+from tests.support.world import World
+
+BY_NAME = {protocol.name: protocol for protocol in PROTOCOLS}
+GOOD_SALES = 10
+Buys = Callable[[str], Purchases]
+
+
+@pytest.fixture(scope="module")
+def stubs(shared_market: Market) -> Iterator[StubMarket]:
+    with running_stubs(shared_market.environment) as stubs:
+        yield stubs
+
+
+@pytest.fixture
+def buys(make_world: Callable[..., World], market: Market, stubs: StubMarket) -> Iterator[Buys]:
+    with closing(VendorRegistry(Parts(market.environment.get, market.clock.now, no_content))) as vendor_api:
+        yield lambda name: Purchases(make_world(vendor_api=vendor_api), stubs, BY_NAME[name])
+    stubs.heal()
+
+
+def paid(purchases: Purchases) -> str:
+    amounts = [transfer.amount for transfer in purchases.world.transfers()]
+    return f"{len(amounts)} transfers, {show_usd(sum(amounts))} in all"
+
+
+def assert_unsigned(purchases: Purchases, run: Run) -> None:
+    assert purchases.world.payments(run) == []
+    assert purchases.world.transfers() == ()
+    assert purchases.stubs.stub(purchases.protocol.name).payments == []
+
+
+@pytest.mark.safety("a token of another's job opens nothing of ours, and is not paid for twice")
+@pytest.mark.parametrize("name", ["hypercli", "prism"])
+def test_a_job_token_that_is_another_s(buys: Buys, safety_note: SafetyNote, name: str) -> None:
+    purchases = buys(name)
+    first = purchases.until(purchases.start("echo first"), is_over)
+    purchases.stubs.stub(name).switch("foreign_token")
+    run = purchases.outlast(purchases.start("echo second"))
+    assert (first.status, run.status) == (RunStatus.COMPLETED, RunStatus.FAILED)
+    assert len(purchases.world.transfers()) == 2
+    assert [entry["content"] for entry in purchases.world.observations(run, "job_log")] == []
+    safety_note(f"the second job is disputed, its log is not read; {paid(purchases)}")
+
+
+@pytest.mark.safety("a URL on another host that a seller names is called by nobody")
+@pytest.mark.parametrize("name", ["hypercli", "prism", "openvps"])
+def test_a_poll_url_on_another_host(buys: Buys, safety_note: SafetyNote, name: str) -> None:
+    purchases = buys(name)
+    purchases.stubs.stub(name).switch("foreign_poll")
+    run = purchases.until(purchases.start("echo hello"), is_over)
+    assert run.status is RunStatus.COMPLETED
+    job = run.jobs[0]
+    assert isinstance(job, Settled)
+    assert job.access.poll_url == ""
+    assert "elsewhere" not in str(purchases.world.reads.documents(run.run_id))
+    safety_note(f"the job is followed at the seller's own host; {paid(purchases)}")
+
+
+@pytest.mark.safety("charged: true without a transfer is no payment")
+def test_charged_without_a_transfer(buys: Buys, stubs: StubMarket, safety_note: SafetyNote) -> None:
+    purchases = buys("prism")
+    stubs.prism.switch("claims_charged")
+    run = purchases.outlast(purchases.start("echo hello"))
+    assert purchases.world.transfers() == ()
+    assert isinstance(run.jobs[0], Voided)
+    purchases.world.assert_balanced(run, 0)
+    safety_note(f"held until the authorization had expired, then released; {paid(purchases)}")
+
+
+@pytest.mark.safety(
+    "a failed job that is settled at the last second is counted as spent, and nothing was bought beside it"
+)
+def test_a_failed_job_that_is_settled_after_all(buys: Buys, stubs: StubMarket, safety_note: SafetyNote) -> None:
+    purchases = buys("prism")
+    stubs.prism.switch("lease_fails", "settles_failed")
+    run = purchases.start("echo hello")
+
+    def failed() -> Run | None:
+        current = purchases.world.tick(run)
+        return current if current.jobs and isinstance(getattr(current.jobs[0], "work", None), Failed) else None
+
+    run = eventually(failed)
+    assert isinstance(run.jobs[0], Authorized)
+    assert len(run.jobs) == 1
+    assert purchases.world.books(run).ledger.held == run.jobs[0].quote.amount
+    purchases.pass_time(900)
+    assert len(stubs.prism.settle_kept()) == 1
+    run = purchases.outlast(run)
+    assert isinstance(run.jobs[0], Settled)
+    assert run.status is RunStatus.FAILED
+    purchases.world.assert_balanced(run, 1)
+    safety_note(f"held for as long as the signature could be used, then spent; {paid(purchases)}")
+
+
+@pytest.mark.safety("a seller recorded with version 2 that answers in version 1 gets no signature")
+@pytest.mark.parametrize("name", ["hypercli", "prism", "openvps"])
+def test_a_downgrade(buys: Buys, stubs: StubMarket, safety_note: SafetyNote, name: str) -> None:
+    purchases = buys(name)
+    stubs.stub(name).payments.clear()
+    run = step(purchases.start("echo hello").run_id, purchases.world.ports)
+    stubs.stub(name).switch("v1_only")
+    run = step(run.run_id, purchases.world.ports)
+    assert isinstance(run.jobs[0], Voided)
+    assert_unsigned(purchases, run)
+    assert "version 1" in run.jobs[0].reason or "version 2" in run.jobs[0].reason
+    safety_note("refused before a signature; nothing sent, nothing held")
+
+
+@pytest.mark.safety("an extension of 14 KB in a 402 is neither signed for nor sent back")
+@pytest.mark.parametrize("name", ["hypercli", "prism", "openvps"])
+def test_a_large_extension(buys: Buys, stubs: StubMarket, safety_note: SafetyNote, name: str) -> None:
+    purchases = buys(name)
+    stubs.stub(name).payments.clear()
+    stubs.stub(name).switch("large_extension")
+    run = purchases.tries(purchases.start("echo hello"))
+    assert_unsigned(purchases, run)
+    safety_note("the offer is too large to be read: no quote, nothing sent, nothing held")
+
+
+@pytest.mark.safety("a payee that changes after ten good sales is not paid")
+def test_a_payee_that_changes_after_ten_good_sales(buys: Buys, stubs: StubMarket, safety_note: SafetyNote) -> None:
+    purchases = buys("openvps")
+    for _ in range(GOOD_SALES):
+        assert purchases.until(purchases.start("true"), is_over).status is RunStatus.COMPLETED
+    run = step(purchases.start("true").run_id, purchases.world.ports)
+    stubs.openvps.payments.clear()
+    stubs.openvps.switch("other_payee")
+    run = step(run.run_id, purchases.world.ports)
+    assert isinstance(run.jobs[0], Voided)
+    assert "another payee" in run.jobs[0].reason
+    run = purchases.tries(run)
+    assert purchases.world.payments(run) == []
+    assert stubs.openvps.payments == []
+    assert len(purchases.world.transfers()) == GOOD_SALES
+    safety_note(f"refused before a signature; {paid(purchases)}, all to the recorded payee")
