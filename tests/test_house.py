@@ -134,9 +134,6 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "seller.runners.kept",
         "seller.runners.reading",
     ),
-    "tests/seller/test_config.py": ("seller.yaml_text",),
-    "tests/seller/test_quotes.py": ("seller.quotes",),
-    "tests/seller/test_seller_process.py": ("seller.__main__", "seller.serve"),
     "tests/seller/test_stock_client.py": ("seller.api.documents",),
     "tests/wire/test_job_file.py": ("gpuagent.wire.yaml_text",),
 }
