@@ -616,7 +616,7 @@ MUTANTS = (
         "    return sum(job.quote.amount for job in run.jobs if isinstance(job, Reserved | Authorized))",
         "    holds = [job for job in run.jobs if isinstance(job, Reserved | Authorized)]\n"
         '    return sum(job.quote.amount for job in holds if "Failed" not in repr(getattr(job, "work", None)))',
-        "tests/agent/test_pay_later.py -k books_are_the_chains",
+        "tests/agent/test_pay_later.py -k last_second",
     ),
     Mutant(
         "an order that a vendor has taken is sent again",
