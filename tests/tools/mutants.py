@@ -590,6 +590,13 @@ MUTANTS = (
         "tests/core/test_terms.py -k matter_of_record",
     ),
     Mutant(
+        "a settlement is looked for in the usual life of an authorization alone",
+        "gpuagent/adapters/chain/settlements.py",
+        "expiry - authorization.life_s - NODES_APART_S",
+        "expiry - 600 - NODES_APART_S",
+        "tests/adapters/chain/test_settlements.py -k long_lived",
+    ),
+    Mutant(
         "a vendor names the life of its authorization",
         "gpuagent/core/terms.py",
         "1 <= terms.max_timeout_s <= timeout_max_s",
