@@ -42,7 +42,6 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/api/test_live.py": ("gpuagent.api.followers", "gpuagent.api.messages", "gpuagent.api.routes.events"),
     "tests/api/test_routes.py": (
         "gpuagent.adapters.mongo.queries",
-        "gpuagent.api.as_json",
         "gpuagent.api.middleware",
         "gpuagent.api.schemas",
     ),

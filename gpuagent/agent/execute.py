@@ -37,9 +37,9 @@ def claim(run: Run, job_id: str, ports: Ports) -> Event | None:
     job = find_job(run, job_id)
     if not isinstance(job, Settled) or not isinstance(job.work, Owed):
         raise IllegalTransition(f"{job} is not owed a job id")
-    answers, named = True, Submitted()
+    answers, order = True, Submitted()
     try:
-        named = ports.vendor_api.submit(find_vendor(job.quote.vendor_id, ports), job)
+        order = ports.vendor_api.submit(find_vendor(job.quote.vendor_id, ports), job)
         reply = "it names no job"
     except VendorTokenMissing:
         raise  # the vendor was not asked, so it owes no answer
@@ -48,8 +48,8 @@ def claim(run: Run, job_id: str, ports: Ports) -> Event | None:
     except VendorError as error:
         answers, reply = False, str(error)
     now, reply = ports.clock.now(), clean(reply, REPLY_MAX)
-    if named.vendor_job_id:
-        return JobClaimed(job_id, named.vendor_job_id, now, named.access)
+    if order.vendor_job_id:
+        return JobClaimed(job_id, order.vendor_job_id, now, order.access)
     if why := _unnamed(job.work, answers, now, ports.pace):
         return JobFinished(job_id, Failed(f"disputed: {why} ({reply})", now, ending=JobEnding.DISPUTED))
     return _unheard(job_id, job.work, answers, reply, now)

@@ -78,8 +78,8 @@ def survey(run: Run, rules: policy.Policy, ports: Ports) -> Survey:
         ),
         past=tuple(past),
         caps=_caps(rules, run),
-        held=sum(job.quote.amount for job in holds),
-        held_until=max((float(job.authorization.valid_before) for job in holds), default=None),
+        hold=sum(job.quote.amount for job in holds),
+        hold_ends_at=max((float(job.authorization.valid_before) for job in holds), default=None),
     )
     quotes = {vendor.vendor_id: quote for vendor, (quote, _) in zip(vendors, answers, strict=True) if quote}
     return Survey(context, {vendor.vendor_id: vendor for vendor in vendors}, quotes)

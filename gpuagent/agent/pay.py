@@ -99,9 +99,9 @@ def authorize(run: Run, job_id: str, ports: Ports) -> Event | None:
     except VendorError as error:
         return JobDropped(job_id, str(error))
     identifier = job_id if challenge.wants_identifier else ""
-    others = declined(challenge, terms, job.quote, vendor, ports.wallet.token)
+    reasons = declined(challenge, terms, job.quote, vendor, ports.wallet.token)
     header = ports.wallet.sign(authorization, terms, identifier)
-    return PaymentAuthorized(job_id, authorization, header, others)
+    return PaymentAuthorized(job_id, authorization, header, reasons)
 
 
 def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
@@ -115,7 +115,7 @@ def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
     if not isinstance(job, Authorized):
         raise IllegalTransition(f"{job} is not authorized")
     outcome = ports.chain.outcome(job.authorization)
-    reply, named, is_after = "", Submitted(job.vendor_job_id), False
+    reply, order, is_after = "", Submitted(job.vendor_job_id), False
     if job.work is not None:
         if _is_undecided(outcome) and _is_lost(run, job, job.work, ports):
             return _cancel(job, ports)
@@ -125,8 +125,8 @@ def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
             return _cancel(job, ports)
         try:
             answer = ports.vendor_api.submit(vendor, job)
-            named = answer if answer.vendor_job_id else replace(answer, vendor_job_id=job.vendor_job_id)
-            reply, is_after = f"job {named.vendor_job_id or 'not named'}", vendor.settles is Settles.AFTER
+            order = answer if answer.vendor_job_id else replace(answer, vendor_job_id=job.vendor_job_id)
+            reply, is_after = f"job {order.vendor_job_id or 'not named'}", vendor.settles is Settles.AFTER
         except VendorTokenMissing:
             raise  # our own slip: the vendor was not asked
         except VendorError as error:
@@ -134,14 +134,14 @@ def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
         outcome = ports.chain.outcome(job.authorization)
     match outcome:
         case Settlement():
-            return PaymentSettled(job_id, outcome, ports.clock.now(), named.vendor_job_id, named.access)
+            return PaymentSettled(job_id, outcome, ports.clock.now(), order.vendor_job_id, order.access)
         case Void(reason):
             return PaymentVoided(job_id, reason)
-        case Open() if is_after and named.vendor_job_id:
-            return JobClaimed(job_id, named.vendor_job_id, ports.clock.now(), named.access)
+        case Open() if is_after and order.vendor_job_id:
+            return JobClaimed(job_id, order.vendor_job_id, ports.clock.now(), order.access)
         case Open():
-            is_news = reply != job.last_reply or named.access not in (NO_ACCESS, job.access)
-            return PaymentUnresolved(job_id, reply, named.vendor_job_id, named.access) if reply and is_news else None
+            is_news = reply != job.last_reply or order.access not in (NO_ACCESS, job.access)
+            return PaymentUnresolved(job_id, reply, order.vendor_job_id, order.access) if reply and is_news else None
 
 
 def _authorization(job: Reserved, vendor: Vendor, terms: Terms, rules: policy.Policy, ports: Ports) -> Authorization:

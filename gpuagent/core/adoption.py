@@ -22,7 +22,7 @@ def adopted(run: Run, event: PaymentAdopted) -> Run:
         header = job.header
     if event.quote.amount != event.authorization.amount:
         raise IllegalTransition("the authorization differs from the quote")
-    kept = job if job and not isinstance(job, Reserved) else None
+    ordered = job if job and not isinstance(job, Reserved) else None
     after = Settled(
         event.job_id,
         replace(event.quote, order=job.quote.order, accepts=job.quote.accepts) if job else event.quote,
@@ -31,8 +31,8 @@ def adopted(run: Run, event: PaymentAdopted) -> Run:
         header or HEADER_LOST,
         event.settlement,
         _work(job, event, header),
-        kept.files if kept else (),
-        kept.checkpoint if kept else None,
+        ordered.files if ordered else (),
+        ordered.checkpoint if ordered else None,
         job.access if isinstance(job, Authorized | Settled) else NO_ACCESS,
     )
     jobs = tuple(after if j.job_id == after.job_id else j for j in run.jobs) if job else (*run.jobs, after)

@@ -14,7 +14,7 @@ from typing import Any
 from gpuagent.core.model import Decision
 from gpuagent.errors import BadInput
 
-SPARSE_NAMES = ("held", "held_until")
+SPARSE_NAMES = ("hold", "hold_ends_at")
 """Fields that a recorded context, and so its digest, has only where there is something in them."""
 STORED_NAMES = {"transient": "passing"}
 """Fields whose name in a recorded context, and so in its digest, is another one."""
@@ -71,7 +71,7 @@ class PastJob:
 class Context:
     """The facts of one decision. deadline: None for none. decisions_left: jobs the run may still try.
 
-    held: what is not available for work that failed unpaid, until held_until at the latest: then it is, unless its
+    hold: what is not available for work that failed unpaid, until hold_ends_at at the latest: then it is, unless its
     vendor took it.
 
     job_s: how long one job takes. caps: the owner's limits that apply, in words. past: oldest first.
@@ -90,8 +90,8 @@ class Context:
     candidates: tuple[Candidate, ...]
     past: tuple[PastJob, ...] = ()
     caps: tuple[str, ...] = ()
-    held: int = 0
-    held_until: float | None = None
+    hold: int = 0
+    hold_ends_at: float | None = None
 
     def candidate(self, vendor_id: str) -> Candidate | None:
         """The candidate with this id, None where it is not among them."""

@@ -132,8 +132,8 @@ def _hold_text(job: Authorized, moment: _Moment) -> str:
     expires_at = job.authorization.valid_before
     if moment.now >= expires_at:
         return f"{text}: the authorization expired at {moment.show(expires_at)}, the chain has not decided"
-    asked = "cancelled, or " if job.cancellation else ""
-    return f"{text}: {asked}void at {moment.show(expires_at)} unless the vendor takes it before"
+    cancelling = "cancelled, or " if job.cancellation else ""
+    return f"{text}: {cancelling}void at {moment.show(expires_at)} unless the vendor takes it before"
 
 
 def _collecting_text(work: Collecting, running: bool, moment: _Moment) -> str:

@@ -49,12 +49,12 @@ def priced(challenge: Challenge, vendor: Vendor) -> Terms:
     return min(payable, key=lambda terms: int(terms.amount))
 
 
-def declined(challenge: Challenge, taken: Terms, quote: Quote, vendor: Vendor, token: Token) -> tuple[str, ...]:
+def declined(challenge: Challenge, chosen: Terms, quote: Quote, vendor: Vendor, token: Token) -> tuple[str, ...]:
     """Why each other offer of the 402 was not taken, in words; the first of many."""
-    others = [terms for terms in challenge.accepts if terms is not taken]
+    rest = [terms for terms in challenge.accepts if terms is not chosen]
     return tuple(
         f"{clean(terms.network, WORD_MAX)}: {problem(terms, quote, vendor, token) or 'the same purchase again'}"
-        for terms in others[:DECLINED_MAX]
+        for terms in rest[:DECLINED_MAX]
     )
 
 

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 from gpuagent import wiring
 from gpuagent.core import policy as rules_of
 from gpuagent.core.clocks import APART_MAX_S
-from gpuagent.core.model import Vendor
+from gpuagent.core.model import (
+    OWN_PROTOCOL,
+    Vendor,
+)
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import CANCEL_GAS, Clock
 from gpuagent.core.terms import is_payee
@@ -148,13 +151,18 @@ def vendors(installation: Installation) -> Iterator[Check]:
 
 
 def _vendor(vendor: Vendor, current: Settings) -> Check:
-    """Conformance of a vendor, and whether it still wants to be paid as recorded. Pays nothing."""
+    """Conformance of a vendor, and whether it still wants to be paid as recorded. Pays nothing.
+
+    One without accounts, or of another protocol than ours, promises none of what conformance tries: it is asked its
+    price alone.
+    """
     name, gpu = f"vendor {vendor.vendor_id}", vendor.gpu_types[0] if vendor.gpu_types else ""
     fix = f"`gpuagent vendor check {vendor.endpoint} --vendor-id {vendor.vendor_id}` shows all of it"
     try:
         with wiring.open_vendor_api(current.environ) as (vendor_api, http):
             token = current.environ.get(vendor.secret_env, "")
-            results = conformance.check(vendor, gpu, vendor_api, http, token)
+            is_ours = vendor.protocol == OWN_PROTOCOL and bool(vendor.secret_env)
+            results = conformance.check(vendor, gpu, vendor_api, http, token) if is_ours else []
             wrong = [f"{result.check}: {result.detail}" for result in results if not result.passed]
             quote = None if wrong else vendor_api.quote(vendor, "doctor", gpu, conformance.HOURS)
     except GpuAgentError as error:
@@ -170,7 +178,8 @@ def _vendor(vendor: Vendor, current: Settings) -> Check:
         return Check(
             name, Status.FAILED, f"is paid with {vendor.asset}, not with our token", "disable it, or correct it"
         )
-    return Check(name, Status.OK, f"conforms; {show_usd(quote.amount)} for {conformance.HOURS} h of {gpu}")
+    state = "conforms" if is_ours else f"answers by {vendor.protocol}"
+    return Check(name, Status.OK, f"{state}; {show_usd(quote.amount)} for {conformance.HOURS} h of {gpu}")
 
 
 def clocks(installation: Installation) -> Iterator[Check]:

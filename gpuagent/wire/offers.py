@@ -67,10 +67,11 @@ def _parsed(content: bytes, form: str = "JSON") -> Any:
 
 
 def _challenge(data: Any, version: int) -> Challenge:
-    sent = data.get("x402Version") if isinstance(data, dict) else None
-    if type(sent) is not int or sent != version:
-        other = f", but {sent}, and the vendor is recorded with {version}" if sent in (1, 2) and sent != version else ""
-        raise OfferInvalid(f"the 402 offer is not x402 version {version}{other}")
+    number = data.get("x402Version") if isinstance(data, dict) else None
+    if type(number) is not int or number != version:
+        is_downgrade = number in (1, 2) and number != version
+        contrast = f", but {number}, and the vendor is recorded with {version}" if is_downgrade else ""
+        raise OfferInvalid(f"the 402 offer is not x402 version {version}{contrast}")
     accepts = data.get("accepts")
     if not isinstance(accepts, list):
         raise OfferInvalid("the 402 offer accepts nothing")
@@ -125,15 +126,15 @@ def _wants_identifier(extensions: object) -> bool:
 
 def _echo(data: Mapping[str, Any]) -> Echo:
     """The resource, and the inert extensions, as far as they fit."""
-    left, resource, extensions = ECHO_MAX, data.get("resource"), data.get("extensions")
-    if not isinstance(resource, dict) or not _is_resource(resource) or (size := _size(resource)) > left:
+    room, resource, extensions = ECHO_MAX, data.get("resource"), data.get("extensions")
+    if not isinstance(resource, dict) or not _is_resource(resource) or (size := _size(resource)) > room:
         resource, size = {}, 0
-    left -= size
-    kept: dict[str, Any] = {}
+    room -= size
+    inert: dict[str, Any] = {}
     for name, value in extensions.items() if isinstance(extensions, dict) else ():
-        if name in INERT and (size := _size({name: value})) <= left:
-            kept[name], left = _plain(value), left - size
-    return Echo(2, resource=_plain(resource), extensions=kept)
+        if name in INERT and (size := _size({name: value})) <= room:
+            inert[name], room = _plain(value), room - size
+    return Echo(2, resource=_plain(resource), extensions=inert)
 
 
 def _is_resource(value: Any) -> bool:

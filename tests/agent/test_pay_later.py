@@ -82,6 +82,7 @@ def test_failed_work_that_is_taken_for_at_the_last_second_is_booked_and_disputed
     failed = world.run.jobs[0]
     assert isinstance(failed, Authorized)
     assert isinstance(failed.work, Failed)
+    assert budget.held(world.run) == 2 * HOUR_PRICE, "what failed by the vendor's word is held as well"
     world.at = failed.authorization.valid_before - 1
     (*_, completed) = world.run.jobs
     assert world.chain.take(failed.authorization)
@@ -237,14 +238,18 @@ scripts = st.sampled_from([works, fails, takes_long, exits(3)])
 
 
 @settings(deadline=None)
-@given(moves, scripts, scripts, st.sampled_from([1, 2]), st.booleans())
+@given(moves, scripts, scripts, st.sampled_from([1, 2]), st.booleans(), st.integers(0, 2))
 def test_however_it_is_ticked_killed_and_taken_the_books_are_the_chains(
-    happened: list[tuple[str, int, int]], one: Any, two: Any, jobs_open: int, has_gas: bool
+    happened: list[tuple[str, int, int]], one: Any, two: Any, jobs_open: int, has_gas: bool, ticks: int
 ) -> None:
-    """Two tickers, sellers that settle whatever they have whenever they like, and time that passes in jumps."""
+    """Two tickers, sellers that settle whatever they have whenever they like, and time that passes in jumps.
+
+    ticks: made before that, so that there is something to settle.
+    """
     world = PayLater(one=Seller(one), two=Seller(two))
     world.run = replace(world.run, budget=3 * HOUR_PRICE, jobs_open_max=jobs_open)
     world.chain.has_gas = has_gas
+    world.ticks(ticks)
     tickers = [Ticker(world, world.run), Ticker(world, world.run)]
     for move, number, who in happened:
         match move:

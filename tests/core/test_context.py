@@ -13,9 +13,9 @@ def test_a_recorded_context_is_read_back_with_its_digest() -> None:
 
 def test_what_is_held_is_in_a_context_only_where_something_is() -> None:
     """Digests that were recorded before there was such a thing still stand."""
-    assert not {"held", "held_until"} & set(context().as_json())
-    holding = context(held=5, held_until=2_000.0)
-    assert holding.as_json()["held_until"] == 2_000.0
+    assert not {"hold", "hold_ends_at"} & set(context().as_json())
+    holding = context(hold=5, hold_ends_at=2_000.0)
+    assert holding.as_json()["hold_ends_at"] == 2_000.0
     assert Context.from_json(holding.as_json()) == holding
     assert holding.digest() != context().digest()
 

@@ -54,6 +54,7 @@ from gpuagent.core.model import (
 from gpuagent.core.observations import observations_of
 from gpuagent.core.transitions import apply, is_over, next_steps, phase
 from gpuagent.core.work import Collecting, Completed, Failed, FileKind, JobEnding, JobFile, Owed, Underway
+from gpuagent.core.work_transitions import next_work
 from gpuagent.errors import BudgetExceeded, IllegalTransition
 from tests.support.factories import RUN, SETTLEMENT, authorization, decision, quote
 from tests.support.run_states import (
@@ -438,3 +439,18 @@ def test_whose_doing_it_is_that_a_payment_was_never_taken() -> None:
     assert cause(Failed("oom", 3.0, "v")) is Cause.VENDOR
     assert cause(Failed("exit code 1", 3.0, "v", exit_code=1)) is Cause.UNNEEDED
     assert cause(Completed("v", 3.0)) is Cause.UNNEEDED
+
+
+@pytest.mark.parametrize("state", ["authorized", "unpaid underway", "owed", "underway", "completed"])
+def test_news_of_the_work_leaves_the_money_as_it_is(state: str) -> None:
+    """Whatever a vendor tells: quote, signature and settlement are those of before, and so is the kind of state."""
+    (job,) = STATES[state]().jobs
+    assert isinstance(job, Authorized | Settled)
+    for event in OF_A_JOB.values():
+        after = next_work(job, event)
+        if after is None:
+            continue
+        assert type(after) is type(job)
+        assert (after.quote, after.authorization, after.header) == (job.quote, job.authorization, job.header)
+        if isinstance(job, Settled) and isinstance(after, Settled):
+            assert after.settlement == job.settlement

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gpuagent.core.model import Vendor
+from gpuagent.core.model import Settles, Vendor
 from gpuagent.practice.stack import Stack
 
 STACK_SETTINGS = {"PORT": "0", "MOCK_SPEED": "1", "MOCK_SLOW_S": "60", "MOCK_SANDBOX": "required"}
@@ -26,8 +26,11 @@ def shared_stack(environ: Mapping[str, str] = os.environ) -> Stack | None:
     if not (file := environ.get(STACK_FILE)):
         return None
     address: dict[str, Any] = json.loads(Path(file).read_text())
-    vendors = (Vendor(**{**fields, "gpu_types": tuple(fields["gpu_types"])}) for fields in address["vendors"])
-    return Stack(address["environment"], tuple(vendors))
+    return Stack(address["environment"], tuple(map(_vendor, address["vendors"])))
+
+
+def _vendor(fields: Mapping[str, Any]) -> Vendor:
+    return Vendor(**{**fields, "gpu_types": tuple(fields["gpu_types"]), "settles": Settles(fields["settles"])})
 
 
 def database_name(environ: Mapping[str, str] = os.environ) -> str:

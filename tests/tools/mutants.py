@@ -74,10 +74,10 @@ MUTANTS = (
     Mutant(
         "send before store",
         "gpuagent/agent/pay.py",
-        "    return PaymentAuthorized(job_id, authorization, header, others)",
+        "    return PaymentAuthorized(job_id, authorization, header, reasons)",
         "    early = Authorized(job_id, job.quote, job.reserved_at, authorization, header)\n"
         "    ports.vendor_api.submit(vendor, early)\n"
-        "    return PaymentAuthorized(job_id, authorization, header, others)",
+        "    return PaymentAuthorized(job_id, authorization, header, reasons)",
         "tests/agent/test_crash.py -k before_it_is_stored",
     ),
     Mutant(
@@ -670,7 +670,7 @@ MUTANTS = (
     Mutant(
         "an order that a vendor has taken is sent again",
         "gpuagent/agent/pay.py",
-        "        case Open() if is_after and named.vendor_job_id:",
+        "        case Open() if is_after and order.vendor_job_id:",
         "        case Open() if False:",
         "tests/agent/test_pay_later.py -k only_held",
     ),
@@ -719,8 +719,8 @@ MUTANTS = (
     Mutant(
         "a downgrade of x402 is taken",
         "gpuagent/wire/offers.py",
-        "    if type(sent) is not int or sent != version:",
-        "    if type(sent) is not int:",
+        "    if type(number) is not int or number != version:",
+        "    if type(number) is not int:",
         "tests/wire/test_offers.py -k another_version",
     ),
     Mutant(
@@ -733,7 +733,7 @@ MUTANTS = (
     Mutant(
         "a 402 is repeated without bounds",
         "gpuagent/wire/offers.py",
-        "(size := _size({name: value})) <= left:",
+        "(size := _size({name: value})) <= room:",
         "(size := _size({name: value})):",
         "tests/wire/test_offers.py -k wants_repeated",
     ),
@@ -761,7 +761,7 @@ MUTANTS = (
     Mutant(
         "a job's token goes to another host",
         "gpuagent/adapters/vendors/calls.py",
-        '    return url if same and other.hostname else ""',
+        '    return url if same and target.hostname else ""',
         "    return url",
         "tests/adapters/vendors/test_strangers.py -k another_origin",
     ),

@@ -195,8 +195,8 @@ def _access_from(payment: Document) -> JobAccess:
     access = payment.get("access")  # most vendors give none
     if not access:
         return NO_ACCESS
-    given = json.loads(access)
-    return JobAccess(given["token"], given["pollUrl"])
+    fields = json.loads(access)
+    return JobAccess(fields["token"], fields["pollUrl"])
 
 
 def _approval_from(document: Document | None) -> Approval | None:

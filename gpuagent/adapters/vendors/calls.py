@@ -169,11 +169,11 @@ def own_url(vendor: Vendor, text: str) -> str:
         return ""
     try:
         url = urljoin(vendor.endpoint.rstrip("/") + "/", text)
-        own, other = urlsplit(vendor.endpoint), urlsplit(url)
-        same = (own.scheme, own.hostname, _port(own)) == (other.scheme, other.hostname, _port(other))
+        origin, target = urlsplit(vendor.endpoint), urlsplit(url)
+        same = (origin.scheme, origin.hostname, _port(origin)) == (target.scheme, target.hostname, _port(target))
     except ValueError:
         return ""
-    return url if same and other.hostname else ""
+    return url if same and target.hostname else ""
 
 
 def _port(parts: SplitResult) -> int | None:
