@@ -282,6 +282,7 @@ def test_a_new_vendor_gets_no_more_than_its_cap_until_its_jobs_completed(world: 
     assert "cap of 2.80 USD (new vendor, until 3 of its jobs completed)" in refused.reason
     world.allow(new_vendor=4 * PRICE)
     assert paid(world.finish(world.start(**only)))
+    assert world.usage(runs[0], "gpu_vendor_1").new_vendors == {"gpu_vendor_1": 3 * PRICE}, "one of three had failed"
     assert paid(world.finish(world.start(**only)))
     assert world.usage(runs[0], "gpu_vendor_1").new_vendors == {}, "three of its jobs have completed"
     assert paid(world.finish(world.start(**only)))

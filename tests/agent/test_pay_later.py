@@ -126,6 +126,9 @@ def test_a_run_waits_for_what_is_held_rather_than_giving_up() -> None:
     (unwanted,) = [o for o in world.observations if o.data.get("kind") == "unwanted"]
     assert "not cancelled on chain" in unwanted.content
     assert "still held for failed work" in world.observations[-1].content
+    context = world.observations[-1].data["context"]
+    assert isinstance(context, dict)
+    assert (context["hold"], context["hold_ends_at"]) == (HOUR_PRICE, world.job.authorization.valid_before)
     world.at += LIFE_S
     world.ticks(6)
     assert [type(job) for job in world.run.jobs] == [Voided, Authorized]

@@ -639,6 +639,13 @@ MUTANTS = (
         "tests/core/test_terms.py -k matter_of_record",
     ),
     Mutant(
+        "a settlement is looked for in the usual life of an authorization alone",
+        "gpuagent/adapters/chain/settlements.py",
+        "expiry - authorization.life_s - NODES_APART_S",
+        "expiry - 600 - NODES_APART_S",
+        "tests/adapters/chain/test_settlements.py -k long_lived",
+    ),
+    Mutant(
         "a vendor names the life of its authorization",
         "gpuagent/core/terms.py",
         "1 <= terms.max_timeout_s <= timeout_max_s",
@@ -665,7 +672,7 @@ MUTANTS = (
         "    return sum(job.quote.amount for job in run.jobs if isinstance(job, Reserved | Authorized))",
         "    holds = [job for job in run.jobs if isinstance(job, Reserved | Authorized)]\n"
         '    return sum(job.quote.amount for job in holds if "Failed" not in repr(getattr(job, "work", None)))',
-        "tests/agent/test_pay_later.py -k books_are_the_chains",
+        "tests/agent/test_pay_later.py -k last_second",
     ),
     Mutant(
         "an order that a vendor has taken is sent again",

@@ -222,3 +222,13 @@ def test_nodes_of_different_limits_agree(open_chain: Open_chain) -> None:
     chains[1].used_in = chains[1].newest + 1
     with pytest.raises(ChainMismatch, match="contradict each other"):
         agreeing.outcome(terms)
+
+
+@pytest.mark.parametrize("from_block", [SIGNED_IN - 64, 0, 10**12])
+@pytest.mark.parametrize("span", [10, 2_000])
+def test_a_payment_of_a_long_lived_authorization_is_found(open_chain: Open_chain, from_block: int, span: int) -> None:
+    """It was taken half a minute after it was signed, an hour before it would have expired."""
+    chain = open_chain(from_block, MONTH)
+    terms = replace(chain.authorization, valid_before=chain.authorization.valid_before + 3600, life_s=3720)
+    chain.authorization, chain.span_max, chain.state_from = terms, span, USED_IN + MONTH
+    assert settled(chain).transaction == TRANSACTION
