@@ -105,7 +105,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "mock_vendor.stubs.__main__",
         *("mock_vendor.stubs.bench", "mock_vendor.stubs.payments", "mock_vendor.stubs.stub"),
         *("mock_vendor.stubs.hypercli", "mock_vendor.stubs.hypercli_orders"),
-        *("mock_vendor.stubs.openvps", "mock_vendor.stubs.prism"),
+        *("mock_vendor.stubs.__main__", "mock_vendor.stubs.openvps", "mock_vendor.stubs.prism"),
     ),
     "tests/panels/test_forms.py": (
         "gpuagent.panels.faults_form",

@@ -1,12 +1,18 @@
 """The stubs of other sellers do what the sellers' public sources say, with real payments and real commands."""
 
 import base64
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from subprocess import DEVNULL, PIPE
 from typing import Any
 
 import httpx
 import pytest
 
+from gpuagent.wiring import vendor_from
 from mock_vendor.chain import advance_time
 from mock_vendor.stubs.serve import STUBS, StubMarket
 from tests.support.eventually import eventually
@@ -315,3 +321,22 @@ class TestAll:
             assert http.post("/stubs/clock", json={"advanceS": 60}).json()["now"] >= before + 60
             assert http.post("/stubs/prism/restart").is_success
             assert set(http.get("/stubs").json()) == {kind.NAME for kind in STUBS}
+
+
+def test_they_run_as_a_program_on_a_chain_that_is_there_and_end_with_its_input(ready: dict[str, Any]) -> None:
+    environment = {**os.environ, **variables(ready), "GPU_VENDOR_SECRET": "s", "PORT": "0"}
+    program = subprocess.Popen(
+        [sys.executable, "-m", "mock_vendor.stubs"], env=environment, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, text=True
+    )
+    with program:
+        assert program.stdin
+        assert program.stdout
+        line = json.loads(program.stdout.readline())
+        assert [vendor_from(entry).protocol for entry in line["vendors"]] == ["hypercli", "prism", "openvps"]
+        prism = next(entry for entry in line["vendors"] if entry["vendorId"] == "prism")
+        asked = httpx.post(f"{prism['endpoint']}/run", json={"command": "true"}, trust_env=False)
+        assert our_offer(asked).pay_to == prism["payTo"]
+        modes = httpx.get(f"{line['url']}/stubs", headers=bearer("s"), trust_env=False).json()
+        assert "lease_fails" in modes["prism"]["modes"]
+        program.stdin.close()
+        assert program.wait(10) == 0

@@ -153,3 +153,20 @@ def test_a_payee_that_changes_after_ten_good_sales(buys: Buys, stubs: StubMarket
     assert stubs.openvps.payments == []
     assert len(purchases.world.transfers()) == GOOD_SALES
     safety_note(f"refused before a signature; {paid(purchases)}, all to the recorded payee")
+
+
+@pytest.mark.safety("two of three sellers, each of another protocol, fail: the third does the work, and why is said")
+def test_two_of_three_protocols_fail(buys: Buys, stubs: StubMarket, safety_note: SafetyNote) -> None:
+    purchases = buys("hypercli")
+    purchases.world.give_gas()
+    stubs.hypercli.switch("machine_lost")
+    stubs.prism.switch("lease_fails")
+    run = purchases.start("echo hello", vendors=("hypercli", "prism", "gpu_vendor_3"), budget=3)
+    run = purchases.until(run, is_over)
+    assert run.status is RunStatus.COMPLETED
+    assert [job.quote.vendor_id for job in run.jobs] == ["hypercli", "prism", "gpu_vendor_3"]
+    assert isinstance(run.jobs[1], Voided)
+    purchases.world.assert_balanced(run, 2)
+    reasons = [entry["content"] for entry in purchases.world.observations(run, "agent_reasoning")]
+    assert all(any(text.startswith(name) for text in reasons) for name in ("hypercli", "prism", "gpu_vendor_3"))
+    safety_note(f"HyperCLI's failure is paid for, Prism's is cancelled on chain; {paid(purchases)}")

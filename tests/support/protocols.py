@@ -67,10 +67,12 @@ class Purchases:
     def record(self, **changes: Any) -> None:
         wiring.record_vendors(self.world.database, [replace(self.vendor, **changes)])
 
-    def start(self, command: str, **fields: Any) -> Run:
+    def start(self, command: str, vendors: tuple[str, ...] = (), budget: float = 0, **fields: Any) -> Run:
+        """A run of a command, for sale at the protocol's seller alone, with a budget for one purchase."""
         content = {"name": "contract", "command": command, "max_duration": 600, "program_failures": 1, **fields}
         workload = Workload.model_validate({**content, "resources": {"gpu": self.protocol.gpu}})
-        return self.world.start(self.protocol.budget, workload=workload, vendor_ids=(self.protocol.vendor_id,))
+        sellers = vendors or (self.protocol.vendor_id,)
+        return self.world.start(budget or self.protocol.budget, workload=workload, vendor_ids=sellers)
 
     def switch(self, mode: str) -> None:
         """Makes the seller misbehave in a way that all can."""

@@ -5,6 +5,7 @@ Written from public sources at HyperCLI/hypercli 07656760, never called live.
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
@@ -40,6 +41,7 @@ from gpuagent.core.orders import CANCEL, WORKLOAD
 from gpuagent.core.text import clean
 from gpuagent.core.work import JobReport, JobStatus
 from gpuagent.errors import OfferInvalid, VendorError
+from gpuagent.wire.bounded_http import Reply
 from gpuagent.wire.x402 import receipt
 
 ORDER, JOB, LOGS, PRICING = "/api/x402/job", "/api/jobs/{}", "/api/jobs/{}/logs", "/instances/pricing"
@@ -68,24 +70,37 @@ class HyperCliVendor(CommandVendor):
     @scrubbed
     def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal, order: str = "") -> Quote:  # noqa: ARG002
         self._check_order(vendor, order)
-        region, hourly = self._price(vendor, gpu_type, workload_of(order).resources.gpu_count)
+        draft = Quote(vendor.vendor_id, "", 0, "", "", "", 0, 0, gpu_type, max_hours, order)
+        try:
+            region, hourly = self._price(vendor, gpu_type, workload_of(order).resources.gpu_count)
+        except VendorError as error:
+            return self._priced_by_runtime(vendor, draft, error)
         amount = max(int((hourly * max_hours * UNIT).to_integral_value(ROUND_CEILING)), AMOUNT_MIN)
-        draft = Quote(vendor.vendor_id, "", amount, "", "", "", 0, 0, gpu_type, max_hours, order)
-        template = f"{NESTED} {region}"
+        draft, template = replace(draft, amount=amount), f"{NESTED} {region}"
         reply = self._unpaid(vendor, ORDER, _body(draft, template), (UNPROCESSABLE,))
         if reply.status == UNPROCESSABLE:
             template = f"{FLAT} {region}"
             reply = self._unpaid(vendor, ORDER, _body(draft, template))
-        quote = probed_quote(
-            *(vendor, offer_in(vendor, reply), gpu_type, max_hours, order, self._now()),
-            accepts=(WORKLOAD, CANCEL),
-            template_id=template,
-        )
+        quote = self._quote(vendor, reply, draft, template)
         if template.startswith(NESTED) and quote.amount != amount:
             raise OfferInvalid(
                 f"{vendor.vendor_id} asks for {show_usd(quote.amount)} where {show_usd(amount)} was named to it"
             )
         return quote
+
+    def _priced_by_runtime(self, vendor: Vendor, draft: Quote, problem: VendorError) -> Quote:
+        """Where there is no price list, the body that names no amount is answered with the price all the same."""
+        reply = self._unpaid(vendor, ORDER, _body(draft, FLAT), (UNPROCESSABLE,))
+        if reply.status == UNPROCESSABLE:
+            raise problem
+        return self._quote(vendor, reply, draft, FLAT)
+
+    def _quote(self, vendor: Vendor, reply: Reply, draft: Quote, template: str) -> Quote:
+        return probed_quote(
+            *(vendor, offer_in(vendor, reply), draft.gpu_type, draft.max_hours, draft.order, self._now()),
+            accepts=(WORKLOAD, CANCEL),
+            template_id=template,
+        )
 
     @scrubbed
     def challenge(self, vendor: Vendor, job: Reserved) -> Challenge:
@@ -178,7 +193,7 @@ def _body(quote: Quote, template: str) -> dict[str, Any]:
         "gpu_count": workload.resources.gpu_count,
         "interruptible": True,
         "command": b64encode(line.encode()).decode(),
-        "region": region,
+        **({"region": region} if region else {}),
         **({"env_vars": dict(workload.env)} if workload.env else {}),
     }
     if form == NESTED:

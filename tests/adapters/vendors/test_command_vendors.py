@@ -197,8 +197,18 @@ class TestHyperCli:
         self, adapter: CommandVendor, shop: Vendor, server: RoutedServer, prices: Any
     ) -> None:
         server.answer("GET /instances/pricing", RoutedAnswer(prices))
+        server.answer(ORDERS["hypercli"], RoutedAnswer({"detail": []}, 422))
         with pytest.raises(VendorError, match="no price for a100_x1"):
             quoted(adapter, shop, order())
+
+    def test_without_a_price_list_the_other_body_names_the_price(
+        self, adapter: CommandVendor, shop: Vendor, server: RoutedServer
+    ) -> None:
+        server.answer("GET /instances/pricing", RoutedAnswer({"detail": "no key"}, 401))
+        server.answer(ORDERS["hypercli"], asks(1_500_000))
+        quote = quoted(adapter, shop, order())
+        assert (quote.amount, quote.template_id) == (1_500_000, "runtime")
+        assert (server.requests[-1].body["runtime"], "region" in server.requests[-1].body) == (3600, False)
 
     @pytest.mark.parametrize(
         ("state", "logs", "status", "code"),
