@@ -63,7 +63,6 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/cli/test_run_job.py": ("gpuagent.core.shipment", "gpuagent.render.policy"),
     "tests/cli/test_report.py": ("gpuagent.cli.report",),
     "tests/cli/test_wallet.py": ("gpuagent.cli.wallet",),
-    "tests/core/test_transitions.py": ("gpuagent.core.work_transitions",),
     "tests/mock_vendor/test_mock_faults.py": (
         "mock_vendor.conduct",
         "mock_vendor.control",
@@ -79,7 +78,6 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "mock_vendor.faults.work",
     ),
     "tests/mock_vendor/test_mock_process.py": ("mock_vendor.__main__", "mock_vendor.serve"),
-    "tests/mock_vendor/test_mock_hosted.py": ("seller.payments.hosted",),
     "tests/mock_vendor/test_mock_sale.py": ("mock_vendor.catalogue", "seller.api.callers", "seller.conduct"),
     "tests/mock_vendor/test_mock_work.py": (
         "seller.api.answers",
@@ -91,7 +89,6 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     ),
     "tests/seller/test_config.py": ("seller.yaml_text",),
     "tests/seller/test_limiter.py": ("seller.api.callers",),
-    "tests/seller/test_opening.py": ("seller.payments.hosted",),
     "tests/seller/test_quotes.py": ("seller.api.documents", "seller.quotes"),
     "tests/seller/test_sale.py": ("seller.conduct",),
     "tests/seller/test_seller_process.py": ("seller.__main__", "seller.serve"),

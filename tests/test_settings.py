@@ -18,10 +18,11 @@ from gpuagent.errors import ConfigError, GpuAgentError
 from gpuagent.practice.faults import fault_switches
 from gpuagent.settings import Bucket, Environment
 from gpuagent.wire.egress import egress, vendor_egress
-from mock_vendor import hosted, market
+from mock_vendor import market
 from mock_vendor.settings import read_settings
 from seller.errors import BadSetting
 from seller.errors import ChainError as MockChainError
+from seller.payments import hosted
 from tests.support.documents import ROOT
 from tests.support.factories import ASSET, PAYEE, VENDOR
 from tests.support.spellings import leaks

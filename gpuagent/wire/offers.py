@@ -151,4 +151,8 @@ def _plain(value: Any) -> Any:
 
 
 def _size(value: object) -> int:
-    return len(json.dumps(value, default=float).encode())
+    """Bytes; more than fit where there are halves of surrogate pairs in it, which no header can repeat."""
+    try:
+        return len(json.dumps(value, default=float, ensure_ascii=False).encode())
+    except UnicodeEncodeError:
+        return ECHO_MAX + 1

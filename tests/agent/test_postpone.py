@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from gpuagent.core.model import Authorized, Job, Quote, Reserved, RunStatus, Settled, Vendor
+from gpuagent.core.model import Authorized, Job, Quote, Reserved, RunStatus, Settled, Submitted, Vendor
 from gpuagent.core.status import status_text
 from gpuagent.core.work import Collecting, FileKind, JobReport, Owed, Underway
 from gpuagent.errors import FileStoreError, VendorError
@@ -26,7 +26,7 @@ class PatientSellers(Sellers):
     def quote(self, vendor: Vendor, *arguments: Any, **names: Any) -> Quote:
         return replace(super().quote(vendor, *arguments, **names), expires_at=self._world.at + 10**6)
 
-    def submit(self, vendor: Vendor, job: Authorized | Settled) -> str:
+    def submit(self, vendor: Vendor, job: Authorized | Settled) -> Submitted:
         b"".join(self._world.files.read(self._world.inline)) if self._world.inline else None
         return super().submit(vendor, job)
 
@@ -157,7 +157,7 @@ def test_a_vendor_is_not_blamed_for_an_order_that_we_could_not_read() -> None:
     """Neither before it is paid, nor where it has not named its job."""
 
     class Forgetful(PatientSellers):
-        def submit(self, vendor: Vendor, job: Authorized | Settled) -> str:
+        def submit(self, vendor: Vendor, job: Authorized | Settled) -> Submitted:
             name = super().submit(vendor, job)
             if self._world.at < 1_005:
                 raise VendorError("answered 502")
@@ -189,7 +189,7 @@ def test_a_payment_that_cannot_be_sent_speaks_against_no_vendor() -> None:
     """The file store fails between the signature and the order that it pays for."""
 
     class Failing(PatientSellers):
-        def submit(self, vendor: Vendor, job: Authorized | Settled) -> str:
+        def submit(self, vendor: Vendor, job: Authorized | Settled) -> Submitted:
             if self._world.at < 1_002:
                 raise FileStoreError(OUTAGE)
             return super().submit(vendor, job)

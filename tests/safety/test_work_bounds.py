@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from gpuagent.adapters.vendors.answers import read_report
 from gpuagent.core import budget
-from gpuagent.core.model import RunStatus, Settled, Vendor, Voided
+from gpuagent.core.model import NO_ACCESS, JobAccess, RunStatus, Settled, Vendor, Voided
 from gpuagent.core.orders import manifest_sha256
 from gpuagent.core.transitions import NOTES_MAX, is_over
 from gpuagent.core.work import CheckpointOffer, Completed, Failed, FileEntry, FileKind, JobEnding, JobReport, JobStatus
@@ -68,7 +68,7 @@ class _Unsteady(Sellers):
         super().__init__(world)
         self._turns = count()
 
-    def status(self, vendor: Vendor, vendor_job_id: str, after: str = "", secrets: Sequence[str] = ()) -> JobReport:
+    def status(self, *_: object) -> JobReport:
         raise (VendorBusy if next(self._turns) % 2 else VendorError)("no news")
 
 
@@ -88,11 +88,12 @@ class _SlowFiles(Sellers):
         seconds: float,
         checkpoint: str = "",
         secrets: Sequence[str] = (),
+        access: JobAccess = NO_ACCESS,
     ) -> Iterator[bytes]:
         self._world.at += self._begins_s
         if seconds < self._begins_s:
             raise VendorError("sent nothing in the time that there was")
-        yield from super().read_file(vendor, vendor_job_id, file, start, seconds, checkpoint, secrets)
+        yield from super().read_file(vendor, vendor_job_id, file, start, seconds, checkpoint, secrets, access)
 
 
 def flips_its_word(job: SoldJob) -> JobReport:

@@ -59,7 +59,7 @@ class FakeTill:
     def objection(self, payment: Payment, offer: PaymentRequirements) -> str | None:
         return self.objects
 
-    def settle(self, payment: Payment, offer: PaymentRequirements) -> Paid | Dead | Unknown:
+    def settle(self, payment: Payment, offer: PaymentRequirements, *, first: bool) -> Paid | Dead | Unknown:
         self.asked.append(payment.authorization)
         if isinstance(self.outcome, Paid):
             self.on_chain.add((payment.authorization.payer, payment.authorization.nonce))

@@ -89,7 +89,7 @@ class Market:
     def received_headers(self, payer: str) -> list[str]:
         """Every payment of this payer that was ever sent to a vendor, as the base64 header."""
         headers: list[str] = [purchase["header"] for purchase in self.control("GET", "purchases")["received"]]
-        return [header for header in headers if payer.lower() in b64decode(header).decode().lower()]
+        return [header for header in headers if payer.lower() in b64decode(header).decode(errors="replace").lower()]
 
     def heal(self) -> None:
         """No faults, and jobs that succeed."""

@@ -13,7 +13,7 @@ from eth_account import Account
 from gpuagent import settings, wiring
 from gpuagent.adapters.wallets import keystore
 from gpuagent.agent.approve import cancel
-from gpuagent.core.model import Authorized, RunStatus, Terms
+from gpuagent.core.model import Authorized, Echo, RunStatus, Terms
 from gpuagent.core.ports import Gas, Void
 from gpuagent.errors import ConfigError, Refused
 from tests.support.cdp_server import CdpServer
@@ -61,6 +61,7 @@ def signed_with(job: Authorized) -> tuple[Terms, str]:
         offer["payTo"],
         offer["maxTimeoutSeconds"],
         offer["extra"],
+        echo=Echo(resource=content["resource"]),
     )
     return terms, content["extensions"]["payment-identifier"]["info"]["id"]
 

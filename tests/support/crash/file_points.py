@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from gpuagent.core.model import Job, Reserved, Settled, Vendor
+from gpuagent.core.model import NO_ACCESS, Job, JobAccess, Reserved, Settled, Vendor
 from gpuagent.core.ports import FileStore, VendorApi
 from gpuagent.core.work import Collecting, Completed, Failed, FileEntry
 
@@ -61,8 +61,9 @@ class DyingFileApi:
         seconds: float,
         checkpoint: str = "",
         secrets: Sequence[str] = (),
+        access: JobAccess = NO_ACCESS,
     ) -> Iterator[bytes]:
-        parts = self.inner.read_file(vendor, vendor_job_id, file, start, seconds, checkpoint, secrets)
+        parts = self.inner.read_file(vendor, vendor_job_id, file, start, seconds, checkpoint, secrets, access)
         return cut(parts, self.die) if checkpoint and self.point == "while_checkpointing" else parts
 
 
