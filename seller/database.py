@@ -48,6 +48,13 @@ ALTER TABLE jobs DROP COLUMN epochs;
 ALTER TABLE jobs DROP COLUMN doomed;
 ALTER TABLE jobs RENAME COLUMN started_at TO sold_at;
 """
+INDEXES = """
+CREATE INDEX IF NOT EXISTS quotes_by_expiry ON quotes (expires_at);
+CREATE INDEX IF NOT EXISTS purchases_by_quote ON purchases (quote_id);
+CREATE INDEX IF NOT EXISTS purchases_by_state ON purchases (state);
+CREATE INDEX IF NOT EXISTS jobs_by_start ON jobs (start);
+"""
+"""For what is asked at each quote, payment and step of the dispatcher: it must not read every sale there ever was."""
 OPEN = ("waiting", "started")
 Start = Literal["", "waiting", "started", "ended", "failed", "forgotten"]
 
@@ -155,6 +162,7 @@ class Database:
                 self._connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
         if "doomed" in self._columns("jobs"):
             self._connection.executescript(f"BEGIN; {OLDER_JOBS} COMMIT;")
+        self._connection.executescript(INDEXES)
 
     def close(self) -> None:
         with self._lock:

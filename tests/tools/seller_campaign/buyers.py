@@ -78,8 +78,13 @@ class BuyerThread:
     ) -> None:
         self._buyer, self._orders, self._report, self._closing = buyer, orders, report, closing
         self._dice = random.Random(seed)
-        self.thread = threading.Thread(target=self._run, name=f"buyer {seed}")
-        self.thread.start()
+        self._thread = threading.Thread(target=self._run, name=f"buyer {seed}")
+        self._thread.start()
+
+    def end(self) -> None:
+        """Waits for the order that is under way."""
+        self._thread.join()
+        self._buyer.close()
 
     def _run(self) -> None:
         while not self._closing():

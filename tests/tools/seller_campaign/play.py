@@ -25,6 +25,8 @@ from tests.tools.seller_campaign.report import Report
 from tests.tools.seller_campaign.victim import EVIDENCE, FORGETS, POINTS, Life, live
 
 AT_RANDOM = "at random"
+PORTS = range(20_000, 30_000)
+"""Below those that systems give to whoever asks for any."""
 MAIN_S, DRAIN_S, POINT_S = 900.0, 60.0, 8.0
 """A campaign that takes longer is stuck; a victim that has not come to its point by then dies where it is."""
 EXPIRY_S = 600
@@ -101,7 +103,7 @@ class Campaign:
         victim = self._start("", "1h")
         try:
             for buyer in buyers:
-                buyer.thread.join()
+                buyer.end()
             self._settle_down(victim)
             audit(self._stage.folder, read_config(self._stage.config), self._stage.practice, self._orders, self.report)
             (self._stage.folder / "seller" / "drain").touch()
@@ -199,9 +201,12 @@ def _wait_for_jobs(jobs: Path) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that stays ours between two lives: the system hands out none of these to others."""
+    for port in random.SystemRandom().sample(PORTS, len(PORTS)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 def campaign(seed: int, aims: Aims, say: Callable[[str], object] = lambda _: None) -> Report:

@@ -73,7 +73,6 @@ def _delete_half(arguments: Sequence[Any]) -> None:
 
 
 RMTREE = shutil.rmtree
-DELETES = (shutil, "rmtree")
 SIGNER = till._Signer
 POINTS: Mapping[str, Point] = {
     "after quote": Point(Database, "keep_quote"),
@@ -97,10 +96,12 @@ POINTS: Mapping[str, Point] = {
     "after end noted": Point(Database, "mark_end"),
     "while files are fetched": Point(ProcessRunner, "read"),
     "before forget": Point(ProcessRunner, "forget", after=False),
-    "in forget": Point(*DELETES, after=False, when=_deletes_job, deed=_delete_half),
+    "in forget": Point(shutil, "rmtree", after=False, when=_deletes_job, deed=_delete_half),
     "after forget": Point(ProcessRunner, "forget"),
     "after forget noted": Point(Database, "mark_forgotten"),
 }
+BY_COMMAND = Point(subprocess.Popen, "__init__", after=False, when=_deletes_job, deed=_delete_half)
+"""In forget, where a command deletes the folder."""
 FORGETS = frozenset(name for name in POINTS if "forget" in name)
 
 
@@ -141,7 +142,12 @@ def die() -> None:
 
 
 def _arm(name: str, passes: int) -> None:
-    point, left = POINTS[name], iter(range(passes))
+    left = iter(range(passes))
+    for point in (POINTS[name], *([BY_COMMAND] if name == "in forget" else [])):
+        setattr(point.owner, point.name, _deadly(point, left))
+
+
+def _deadly(point: Point, left: Iterator[int]) -> Callable[..., Any]:
     call = getattr(point.owner, point.name)
 
     @functools.wraps(call)
@@ -156,7 +162,7 @@ def _arm(name: str, passes: int) -> None:
             die()
         return result
 
-    setattr(point.owner, point.name, wrapped)
+    return wrapped
 
 
 def _broken_off(parts: Iterator[bytes], left: Iterator[int]) -> Iterator[bytes]:
