@@ -26,11 +26,12 @@ def lay_out_files(folder: JobFolder, order: JobOrder) -> None:
 
 
 def document_of(order: JobOrder, limits: Limits) -> dict[str, Any]:
-    """What order.json says of an order, which is all but its secrets. limits: where it has none of its own."""
+    """What order.json says of an order: of its secrets the names alone. limits: where it has none of its own."""
     return {
         "command": order.command if isinstance(order.command, str) else list(order.command),
         "setup": order.setup,
         "env": dict(order.env),
+        "secrets": sorted(order.secrets),
         "outputs": list(order.outputs),
         "checkpoint": order.checkpoint,
         "durationS": order.duration_s,

@@ -28,6 +28,7 @@ from seller.runners.reading import file_entry, open_inside, read_lines, read_met
 FILE_READ = 256 * 1024
 START_S, END_S, POLL_S = 5.0, 30.0, 0.02
 METRICS = "metrics.jsonl"
+FORGOTTEN = ".forgotten"
 NODE_LOST = "node lost: the machine that ran it is gone"
 
 
@@ -177,7 +178,10 @@ class LocalRunner(ABC):
         if not self._has_let_go(folder):
             raise RunnerError(f"job {job_id} does not end")
         self._clear(folder)
-        delete_folder(folder)
+        # By another name it is not known any more, whatever becomes of the deletion.
+        doomed = folder.path.with_suffix(FORGOTTEN)
+        folder.path.rename(doomed)
+        delete_folder(JobFolder(doomed))
         self._outputs.pop(job_id, None)
 
     def kill(self, job_id: str) -> None:

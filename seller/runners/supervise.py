@@ -28,6 +28,7 @@ LOOK_S = 1.0
 LOOKS_SHARE = 10
 """Of the time at most a tenth goes into looking, however many files there are."""
 MEGABYTE = 10**6
+SECRETS_LOST = "the seller was killed before it had handed over the values of its secrets: it never ran"
 
 
 class Supervision:
@@ -139,9 +140,15 @@ def open_isolation(folder: JobFolder, order: Mapping[str, Any], limits: Limits) 
 
 
 def main(folder: JobFolder, lifeline: int | None) -> None:
-    secrets = json.loads(sys.stdin.buffer.read() or b"{}")
-    supervision = Supervision(folder, json.loads(folder.order.read_text()), lifeline)
-    folder.end(*supervision.run(secrets))
+    order, content = json.loads(folder.order.read_text()), sys.stdin.buffer.read()
+    try:
+        secrets = json.loads(content or b"{}")
+    except ValueError:
+        secrets = {}
+    if set(order.get("secrets", ())) - set(secrets):
+        folder.end(None, SECRETS_LOST)
+        return
+    folder.end(*Supervision(folder, order, lifeline).run(secrets))
 
 
 if __name__ == "__main__":

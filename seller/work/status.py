@@ -10,7 +10,7 @@ from seller.api.answers import Answer, Refusal
 from seller.api.wire import ListedCheckpoint, ListedFile, WorkStatusAnswer
 from seller.database import Job
 from seller.payments.market import to_usd
-from seller.runners import Checkpoint, FileEntry, JobState, Runner, RunnerError
+from seller.runners import Checkpoint, FileEntry, JobState, Runner, RunnerError, UnknownJob
 from seller.shop import Shop
 from seller.work.order import CHECKPOINT, FILES
 
@@ -28,7 +28,7 @@ def look_at_work(shop: Shop, job: Job, after: str) -> Answer:
     logs: list[str] = []
     metrics: list[dict[str, Any]] = []
     files: list[FileEntry] = []
-    if is_kept(job):
+    if is_kept(shop, job):
         logs, logs_from = runner.logs(job.job_id, logs_from)
         metrics, metrics_from = runner.metrics(job.job_id, metrics_from)
         checkpoint = runner.checkpoint(job.job_id) if CHECKPOINT in accepts else None
@@ -66,16 +66,22 @@ def settled_start(shop: Shop, job: Job) -> Job:
         return shop.database.job(job.vendor_id, job.job_id) or job
 
 
-def is_kept(job: Job) -> bool:
+def is_kept(shop: Shop, job: Job) -> bool:
     """Whether the runner has it: what it wrote can be read."""
-    return job.start in ("started", "ended")
+    if job.start not in ("started", "ended"):
+        return False
+    try:
+        shop.workshop.runner.state(job.job_id)
+    except UnknownJob:
+        return False  # its folder is gone, and the dispatcher will note it
+    return True
 
 
 def state_of(shop: Shop, job: Job) -> JobState:
     """The state of a job with a workload."""
     if job.start == "waiting":
         return JobState("queued")
-    if is_kept(job):
+    if is_kept(shop, job):
         return shop.workshop.runner.state(job.job_id)
     return JobState("ended", job.exit_code, job.failure, job.ended_at)
 

@@ -2,10 +2,13 @@
 control group.
 """
 
+import io
+import json
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -156,3 +159,16 @@ def test_without_a_control_group_processes_are_watched(limits: Limits, words: st
     assert time.monotonic() - begin < 2.0
     program.result()
     assert program.processes()[1:] == []
+
+
+@pytest.mark.parametrize("handed_over", [b"", b'{"TOKEN": "hal', b'{"OTHER": "x"}'])
+def test_without_its_secrets_a_job_never_runs(
+    folder: JobFolder, monkeypatch: pytest.MonkeyPatch, handed_over: bytes
+) -> None:
+    """A seller that is killed while it starts a job leaves its supervisor with a part of them, or with none."""
+    folder.order.write_text(json.dumps({**ORDER, "secrets": ["TOKEN"]}))
+    monkeypatch.setattr(supervise.sys, "stdin", SimpleNamespace(buffer=io.BytesIO(handed_over)))
+    monkeypatch.setattr(supervise, "open_isolation", lambda *_: pytest.fail("it runs"))
+    supervise.main(folder, None)
+    end = json.loads(folder.ended.read_text())
+    assert (end["exitCode"], end["reason"]) == (None, supervise.SECRETS_LOST)

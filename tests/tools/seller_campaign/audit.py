@@ -44,7 +44,8 @@ def audit(folder: Path, config: Config, practice: PracticeMarket, orders: list[O
     report.check(set(starts) <= set(names), f"started without a sale: {set(starts) - set(names)}")
     kept = {path.name for path in (folder / "seller" / "jobs").iterdir()}
     expected = {name for name, job in names.items() if job.start == "ended"}
-    report.check(kept == expected, f"folders too many: {kept - expected}, missing: {expected - kept}")
+    # One that was killed between a deletion and its note has deleted what its time was over for.
+    report.check(kept <= expected, f"folders too many: {kept - expected}")
     for order in orders:
         held = _holders(folder, order.secret) if order.secret else []
         report.check(not held, f"the secret of {order.name} is in {held}")
