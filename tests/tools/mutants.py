@@ -751,6 +751,13 @@ MUTANTS = (
         "tests/core/test_policy.py -k to_the_last_unit",
     ),
     Mutant(
+        "a stored place to ask is asked wherever it is",
+        "gpuagent/adapters/vendors/http.py",
+        "if url := own_url(vendor, access.poll_url):",
+        "if url := access.poll_url:",
+        "tests/adapters/vendors/test_strangers.py -k held_against_the_record",
+    ),
+    Mutant(
         "failures prove a new vendor",
         "gpuagent/adapters/mongo/policy.py",
         '"state": "settled", "status": "completed"}',
