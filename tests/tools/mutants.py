@@ -760,8 +760,15 @@ MUTANTS = (
     Mutant(
         "failures prove a new vendor",
         "gpuagent/adapters/mongo/policy.py",
-        '"state": "settled", "status": "completed"}',
-        '"state": "settled"}',
+        '{**paid_here, "status": "completed"}',
+        "paid_here",
+        "tests/agent/test_caps.py -k new_vendor",
+    ),
+    Mutant(
+        "practice money proves a new vendor",
+        "gpuagent/adapters/mongo/policy.py",
+        '"vendorId": {"$in": names}, "quote.network": network, "state"',
+        '"vendorId": {"$in": names}, "state"',
         "tests/agent/test_caps.py -k new_vendor",
     ),
     Mutant(
