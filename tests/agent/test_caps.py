@@ -285,5 +285,7 @@ def test_a_new_vendor_gets_no_more_than_its_cap_until_its_jobs_completed(world: 
     assert world.usage(runs[0], "gpu_vendor_1").new_vendors == {"gpu_vendor_1": 3 * PRICE}, "one of three had failed"
     assert paid(world.finish(world.start(**only)))
     assert world.usage(runs[0], "gpu_vendor_1").new_vendors == {}, "three of its jobs have completed"
+    elsewhere = world.store.usage(runs[0], "eip155:8453", ("gpu_vendor_1",), world.market.clock.now())
+    assert elsewhere.new_vendors == {"gpu_vendor_1": 0}, "jobs that were paid on one network prove nothing on another"
     assert paid(world.finish(world.start(**only)))
     safety_note("2 of 3 bought under the cap; bought freely once 3 jobs had completed")

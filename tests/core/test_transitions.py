@@ -259,6 +259,15 @@ def test_two_jobs_can_be_open_and_events_find_theirs() -> None:
     assert [type(job) for job in run.jobs] == [Settled, Reserved]
 
 
+def test_a_payment_that_arrives_while_the_file_store_is_away_leaves_its_step_postponed() -> None:
+    run = STATES["unpaid collecting"]()
+    (job,) = run.jobs
+    run = apply(run, StepPostponed(job.job_id, "file store away"))
+    (paid,) = apply(run, PaymentSettled(job.job_id, SETTLEMENT, 4.0)).jobs
+    assert isinstance(paid, Settled)
+    assert paid.postponed == "file store away"
+
+
 def test_what_is_signed_is_followed_before_anything_is_signed_anew() -> None:
     """A refusal of the new signature would hold up what is out."""
     run = apply(apply(replace(RUN, jobs_open_max=2), vendor_chosen("one", 1)), vendor_chosen("two", 2))

@@ -751,10 +751,24 @@ MUTANTS = (
         "tests/core/test_policy.py -k to_the_last_unit",
     ),
     Mutant(
+        "a stored place to ask is asked wherever it is",
+        "gpuagent/adapters/vendors/http.py",
+        "if url := own_url(vendor, access.poll_url):",
+        "if url := access.poll_url:",
+        "tests/adapters/vendors/test_strangers.py -k held_against_the_record",
+    ),
+    Mutant(
         "failures prove a new vendor",
         "gpuagent/adapters/mongo/policy.py",
-        '"state": "settled", "status": "completed"}',
-        '"state": "settled"}',
+        '{**paid_here, "status": "completed"}',
+        "paid_here",
+        "tests/agent/test_caps.py -k new_vendor",
+    ),
+    Mutant(
+        "practice money proves a new vendor",
+        "gpuagent/adapters/mongo/policy.py",
+        '"vendorId": {"$in": names}, "quote.network": network, "state"',
+        '"vendorId": {"$in": names}, "state"',
         "tests/agent/test_caps.py -k new_vendor",
     ),
     Mutant(

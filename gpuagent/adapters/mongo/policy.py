@@ -139,7 +139,7 @@ def usage(
 
     ever = {"state": {"$in": [*HELD, "settled"]}}
     tags = [tag for tag in run.tags if tag in rules.tag_totals]
-    new = _new_vendors(database, vendor_ids, session) if rules.new_vendor is not None else []
+    new = _new_vendors(database, network, vendor_ids, session) if rules.new_vendor is not None else []
     return Usage(
         total("payer", [run.payer], recent).get(run.payer, 0) if rules.wallet_per_day is not None else 0,
         total("vendorId", vendor_ids, recent) if rules.vendor_per_day is not None else {},
@@ -148,11 +148,15 @@ def usage(
     )
 
 
-def _new_vendors(database: Documents, vendor_ids: Sequence[str], session: ClientSession | None) -> list[str]:
-    """Those that are not proven: neither by their record nor by completed jobs that were paid."""
+def _new_vendors(
+    database: Documents, network: str, vendor_ids: Sequence[str], session: ClientSession | None
+) -> list[str]:
+    """Those that are not proven: neither by their record nor by completed jobs that were paid on this network."""
     unproven = {"vendorId": {"$in": list(vendor_ids)}, "proven": False}
     names = [record["vendorId"] for record in database.vendors.find(unproven, {"vendorId": 1}, session=session)]
-    completed = {"vendorId": {"$in": names}, "state": "settled", "status": "completed"}
+    # Practice money proves nothing: a job that costs none is soon completed.
+    paid_here: Document = {"vendorId": {"$in": names}, "quote.network": network, "state": "settled"}
+    completed: Document = {**paid_here, "status": "completed"}
     counted: list[Mapping[str, Any]] = [{"$match": completed}, {"$sortByCount": "$vendorId"}]
     groups = database.jobs.aggregate(counted, session=session) if names else ()
     counts = {group["_id"]: group["count"] for group in groups}

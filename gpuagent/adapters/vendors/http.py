@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 
 from gpuagent.adapters.vendors.access import read_access
 from gpuagent.adapters.vendors.answers import read_object, read_quote, read_report
-from gpuagent.adapters.vendors.calls import scrubbed
+from gpuagent.adapters.vendors.calls import own_url, scrubbed
 from gpuagent.adapters.vendors.echoes import scrubbed_report, scrubbed_terms
 from gpuagent.adapters.vendors.files import FileCalls
 from gpuagent.adapters.vendors.job_name import read_job_id
@@ -136,9 +137,12 @@ class HttpVendor(FileCalls):
         access: JobAccess = NO_ACCESS,
     ) -> JobReport:
         self._remember(vendor, secrets)
-        params = {"vendorJobId": vendor_job_id} | ({"after": after} if after else {})
-        if access.poll_url:
-            params = {"after": after} if after else {}
+        news = {"after": after} if after else {}
+        params: Mapping[str, str] | None = {"vendorJobId": vendor_job_id} | news
+        # The record may name another server by now, and our token is that one's alone.
+        if url := own_url(vendor, access.poll_url):
+            # httpx puts params, even none, in place of a query that may hold the key to the job.
+            url, params = url + (f"{'&' if '?' in url else '?'}{urlencode(news)}" if news else ""), None
         reply = self._call(
             self._statuses,
             vendor,
@@ -147,7 +151,7 @@ class HttpVendor(FileCalls):
             params=params,
             expect=ACCEPTED,
             access=access,
-            url=access.poll_url,
+            url=url,
         )
         if not reply.body.strip():
             raise VendorBusy(f"{vendor.vendor_id} answered {reply.status} to /job-status, and nothing else")

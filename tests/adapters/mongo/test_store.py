@@ -14,7 +14,7 @@ from gpuagent.adapters.mongo import connection
 from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.adapters.mongo.store import MongoStore
 from gpuagent.api.as_json import json_value
-from gpuagent.core.events import PaymentSettled
+from gpuagent.core.events import PaymentSettled, StepPostponed, StepTakenUp
 from gpuagent.core.model import (
     Authorized,
     Observation,
@@ -159,6 +159,22 @@ def test_what_reaches_a_job_is_shown_nowhere(world: World, store: MongoStore, da
         assert "another-token" not in text
         assert ACCESS.token not in text
         assert ACCESS.poll_url not in text
+
+
+@pytest.mark.parametrize("state", ["unpaid underway", "unpaid collecting"])
+def test_a_step_that_waits_for_the_file_store_is_kept_before_and_after_the_payment(
+    store: MongoStore, state: str
+) -> None:
+    run = fresh(store)
+    after = replace(STATES[state](), run_id=run.run_id)
+    after = replace(after, jobs=tuple(replace(job, job_id=store.new_id()) for job in after.jobs))
+    run = store.save(run, after, [], 1_001.5)
+    job_id = run.jobs[0].job_id
+    for at, event in enumerate(
+        (StepPostponed(job_id, "disk full"), PaymentSettled(job_id, SETTLEMENT, 4.0), StepTakenUp(job_id, 5.0)), 1_002
+    ):
+        run = store.save(run, apply(run, event), [], float(at))
+        assert store.load(run.run_id) == run
 
 
 def test_a_payment_of_an_older_version_is_read(store: MongoStore, database: Any) -> None:

@@ -154,6 +154,27 @@ def test_a_place_to_ask_on_another_origin_is_none(
     assert api.submit(stranger, PAID) == Submitted("job-7", JobAccess(JOB_TOKEN, ""))
 
 
+@pytest.mark.safety("a vendor's record that names another server than the one that its job was ordered at")
+def test_a_place_to_ask_is_held_against_the_record_as_it_is_when_asked(
+    api: HttpVendor, scripted_server: ScriptedServer, stranger: Vendor
+) -> None:
+    scripted_server.respond_with(WIRE_STATUS)
+    api.status(stranger, "job-7", access=JobAccess(JOB_TOKEN, "http://127.0.0.1:1/jobs/job-7"))
+    ((path, _),) = scripted_server.requests
+    assert path.startswith("/job-status?vendorJobId=job-7")
+
+
+def test_a_place_to_ask_keeps_its_own_query(api: HttpVendor, scripted_server: ScriptedServer, stranger: Vendor) -> None:
+    scripted_server.respond_with(WIRE_STATUS)
+    access = JobAccess("", f"{stranger.endpoint}/status?key=a%2Fb&job=7")
+    api.status(stranger, "job-7", access=access)
+    api.status(stranger, "job-7", "mark 2", access=access)
+    assert [path for path, _ in scripted_server.requests] == [
+        "/status?key=a%2Fb&job=7",
+        "/status?key=a%2Fb&job=7&after=mark+2",
+    ]
+
+
 def test_an_origin_is_scheme_host_and_port() -> None:
     own = replace(VENDOR, endpoint="https://gpu.example/x402")
     for text in ("/a", "https://gpu.example/a", "https://gpu.example:443/a", "https://GPU.example/a", "b?c=d"):
