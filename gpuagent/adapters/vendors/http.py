@@ -8,7 +8,7 @@ from typing import Any
 
 from gpuagent.adapters.vendors.access import read_access
 from gpuagent.adapters.vendors.answers import read_object, read_quote, read_report
-from gpuagent.adapters.vendors.calls import scrubbed
+from gpuagent.adapters.vendors.calls import own_url, scrubbed
 from gpuagent.adapters.vendors.echoes import scrubbed_report, scrubbed_terms
 from gpuagent.adapters.vendors.files import FileCalls
 from gpuagent.adapters.vendors.job_name import read_job_id
@@ -137,7 +137,8 @@ class HttpVendor(FileCalls):
     ) -> JobReport:
         self._remember(vendor, secrets)
         params = {"vendorJobId": vendor_job_id} | ({"after": after} if after else {})
-        if access.poll_url:
+        poll_url = own_url(vendor, access.poll_url)  # once more: the endpoint on record may be another by now
+        if poll_url:
             params = {"after": after} if after else {}
         reply = self._call(
             self._statuses,
@@ -147,7 +148,7 @@ class HttpVendor(FileCalls):
             params=params,
             expect=ACCEPTED,
             access=access,
-            url=access.poll_url,
+            url=poll_url,
         )
         if not reply.body.strip():
             raise VendorBusy(f"{vendor.vendor_id} answered {reply.status} to /job-status, and nothing else")

@@ -154,6 +154,17 @@ def test_a_place_to_ask_on_another_origin_is_none(
     assert api.submit(stranger, PAID) == Submitted("job-7", JobAccess(JOB_TOKEN, ""))
 
 
+@pytest.mark.safety("a vendor that has moved, and a job whose place to ask is on its former host: no token goes there")
+def test_a_place_to_ask_is_left_once_the_record_names_another_origin(
+    api: HttpVendor, scripted_server: ScriptedServer, stranger: Vendor
+) -> None:
+    scripted_server.respond_with(WIRE_STATUS)
+    for vendor in (stranger, scripted_server.vendor):
+        former = JobAccess(JOB_TOKEN, f"http://localhost:{stranger.endpoint.rpartition(':')[2]}/jobs/job-7")
+        api.status(vendor, "job-7", access=former)
+        assert [path for path, _ in scripted_server.requests][-1] == "/job-status?vendorJobId=job-7"
+
+
 def test_an_origin_is_scheme_host_and_port() -> None:
     own = replace(VENDOR, endpoint="https://gpu.example/x402")
     for text in ("/a", "https://gpu.example/a", "https://gpu.example:443/a", "https://GPU.example/a", "b?c=d"):
