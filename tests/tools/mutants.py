@@ -1175,9 +1175,16 @@ MUTANTS = (
     Mutant(
         "cancelled again at every tick",
         "gpuagent/agent/pay.py",
-        "    if job.cancellation:",
-        "    if False:",
+        "    if job.cancellation and (job.authorization",
+        "    if False and (job.authorization",
         "tests/agent/test_pay.py -k cancelled_once",
+    ),
+    Mutant(
+        "a long-lived authorization is left to the vendor once its cancellation failed",
+        "gpuagent/agent/pay.py",
+        "(job.authorization.life_s <= TIMEOUT_MAX_S or _TRANSACTION.fullmatch(job.cancellation))",
+        "True",
+        "tests/agent/test_pay_later.py -k long_lived",
     ),
     Mutant(
         "a dry run writes its reservation down",
