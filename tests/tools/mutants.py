@@ -1195,6 +1195,20 @@ MUTANTS = (
         "tests/agent/test_dry_run.py -k would_be_paid",
     ),
     Mutant(
+        "a job's token in an error of its vendor is shown",
+        "gpuagent/adapters/vendors/calls.py",
+        "self.scrubber(vendor, self._given(vendor, reply))",
+        "self.scrubber(vendor)",
+        "tests/adapters/vendors/test_strangers.py -k not_repeated",
+    ),
+    Mutant(
+        "a job is asked for where its vendor was before it moved",
+        "gpuagent/adapters/vendors/http.py",
+        "own_url(vendor, access.poll_url)  #",
+        "access.poll_url  #",
+        "tests/adapters/vendors/test_strangers.py -k once_the_record",
+    ),
+    Mutant(
         "an echoed bearer token is stored",
         "gpuagent/wire/scrub.py",
         "                    value = value.replace(secret, label)",
