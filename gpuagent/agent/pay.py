@@ -7,6 +7,7 @@ EIP-3009: https://eips.ethereum.org/EIPS/eip-3009. x402 v2, scheme exact: https:
 """
 
 import hashlib
+import re
 from dataclasses import replace
 
 from gpuagent.agent.guard import (
@@ -66,6 +67,7 @@ from gpuagent.errors import (
 REORG_MARGIN = 64
 """Blocks before the newest one from which a settlement is looked for."""
 PROBLEM_MAX = 300
+_TRANSACTION = re.compile(r"0x[0-9a-fA-F]{64}", re.ASCII)
 NO_CONTENT = hashlib.sha256(b"").hexdigest()
 
 
@@ -206,13 +208,18 @@ def _is_undecided(outcome: Outcome) -> bool:
 
 
 def _cancel(job: Authorized, ports: Ports) -> Event | None:
-    """Ask the token, once, to cancel what may be in the vendor's hands. Else it dies by itself, in a minute or two."""
-    if job.cancellation:
+    """Ask the token, once, to cancel what may be in the vendor's hands. Else it dies by itself, in a minute or two.
+
+    One that lives longer is not left to that: what could not be sent is tried again, and said once.
+    """
+    if job.cancellation and (job.authorization.life_s <= TIMEOUT_MAX_S or _TRANSACTION.fullmatch(job.cancellation)):
         return None
     try:
         transaction = ports.wallet.cancel(job.authorization, ports.chain.gas(job.authorization.payer))
         return PaymentUnwanted(job.job_id, ports.chain.send(transaction))
     except (Refused, ChainError, WalletError) as error:
+        if job.cancellation:
+            return None
         return PaymentUnwanted(job.job_id, problem=clean(str(error), PROBLEM_MAX))  # a node's words may be in it
 
 

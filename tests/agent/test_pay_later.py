@@ -135,6 +135,23 @@ def test_a_run_waits_for_what_is_held_rather_than_giving_up() -> None:
     assert world.run.status is RunStatus.COMPLETED
 
 
+@pytest.mark.safety("the cancellation of a long-lived authorization fails at first")
+def test_a_long_lived_authorization_is_cancelled_as_soon_as_that_can_be(safety_note: SafetyNote) -> None:
+    """It would else be the vendor's to take for as long as it lives, though its work has failed."""
+    world = PayLater(a=Seller(fails), b=Seller(takes_long))
+    world.chain.has_gas = False
+    world.ticks(4)
+    assert not world.chain.cancelled
+    world.chain.has_gas = True
+    world.ticks(3)
+    failed = world.run.jobs[0]
+    assert world.chain.cancelled == {failed.authorization.nonce}  # type: ignore[union-attr]
+    assert isinstance(failed, Voided)
+    unwanted = [o.content for o in world.observations if o.data.get("kind") == "unwanted"]
+    assert len(unwanted) == 2, "the first failure, and what was sent at last"
+    safety_note("tried again at every tick, sent 1 time, and the hold ends with it")
+
+
 def test_a_program_that_failed_was_run_and_may_be_paid_for() -> None:
     world = PayLater({"program_failures": 1}, seller=Seller(exits(3, "no such file")))
     world.ticks(6)

@@ -1189,9 +1189,16 @@ MUTANTS = (
     Mutant(
         "cancelled again at every tick",
         "gpuagent/agent/pay.py",
-        "    if job.cancellation:",
-        "    if False:",
+        "    if job.cancellation and (job.authorization",
+        "    if False and (job.authorization",
         "tests/agent/test_pay.py -k cancelled_once",
+    ),
+    Mutant(
+        "a long-lived authorization is left to the vendor once its cancellation failed",
+        "gpuagent/agent/pay.py",
+        "(job.authorization.life_s <= TIMEOUT_MAX_S or _TRANSACTION.fullmatch(job.cancellation))",
+        "True",
+        "tests/agent/test_pay_later.py -k long_lived",
     ),
     Mutant(
         "a dry run writes its reservation down",
@@ -1200,6 +1207,20 @@ MUTANTS = (
         "    from gpuagent.tick import step\n\n    step(run.run_id, ports)\n"
         "    survey = market.survey(run, rules, ports)",
         "tests/agent/test_dry_run.py -k would_be_paid",
+    ),
+    Mutant(
+        "a job's token in an error of its vendor is shown",
+        "gpuagent/adapters/vendors/calls.py",
+        "self.scrubber(vendor, self._given(vendor, reply))",
+        "self.scrubber(vendor)",
+        "tests/adapters/vendors/test_strangers.py -k not_repeated",
+    ),
+    Mutant(
+        "a job is asked for where its vendor was before it moved",
+        "gpuagent/adapters/vendors/http.py",
+        "own_url(vendor, access.poll_url)  #",
+        "access.poll_url  #",
+        "tests/adapters/vendors/test_strangers.py -k once_the_record",
     ),
     Mutant(
         "an echoed bearer token is stored",

@@ -3,13 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gpuagent.adapters.vendors.calls import own_url
+from gpuagent.adapters.vendors.calls import NESTS, POLLS, TOKENS, own_url
 from gpuagent.core.model import JobAccess, Vendor
 
-TOKENS = ("token", "accessKey", "access_key", "jobToken", "job_token", "accessToken", "access_token")
-POLLS = ("pollUrl", "poll_url", "poll", "statusUrl", "status_url")
-NESTS = ("job", "data", "result")
-"""Objects in the answer that may hold them; at the top they count first."""
 TOKEN_MAX = 4_000
 
 

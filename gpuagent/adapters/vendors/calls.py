@@ -25,6 +25,10 @@ NAMES_KEPT = 500
 TOKENS_KEPT = 100
 """Tokens of jobs that are remembered of a vendor."""
 URL_MAX = 2_000
+TOKENS = ("token", "accessKey", "access_key", "jobToken", "job_token", "accessToken", "access_token")
+POLLS = ("pollUrl", "poll_url", "poll", "statusUrl", "status_url")
+NESTS = ("job", "data", "result")
+"""Fields of an answer that reach a job, and objects in it that may hold them; at the top they count first."""
 Self = TypeVar("Self", bound="VendorCalls")
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,19 +48,22 @@ def scrubbed(call: Callable[Concatenate[Self, Vendor, P], T]) -> Callable[Concat
 class VendorCalls:
     """What all calls of vendors have in common. secret: the value of a named variable."""
 
+    secret_fields: tuple[str, ...] = (*TOKENS, *POLLS)
+    """Fields of an answer that no error repeats."""
+
     def __init__(self, secret: Callable[[str], str | None]) -> None:
         self._secret = secret
         self._payments: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=PAYMENTS_KEPT))
         self._secret_names: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=NAMES_KEPT))
         self._job_tokens: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=TOKENS_KEPT))
 
-    def scrubber(self, vendor: Vendor) -> Scrubber:
+    def scrubber(self, vendor: Vendor, more: Iterable[str] = ()) -> Scrubber:
         """What takes our token, those of its jobs, and the payments and secrets that it got, out of a vendor's words.
 
-        Of secrets only the names are remembered: the values are looked up.
+        Of secrets only the names are remembered: the values are looked up. more: tokens that are not remembered.
         """
         secrets = {(self._secret(name) or "").strip(): SECRET for name in tuple(self._secret_names[vendor.vendor_id])}
-        secrets |= dict.fromkeys(tuple(self._job_tokens[vendor.vendor_id]), TOKEN)
+        secrets |= dict.fromkeys((*self._job_tokens[vendor.vendor_id], *more), TOKEN)
         if vendor.secret_env:
             secrets[(self._secret(vendor.secret_env) or "").strip()] = TOKEN
         for header in tuple(self._payments[vendor.vendor_id]):
@@ -128,10 +135,21 @@ class VendorCalls:
     def _refused(self, vendor: Vendor, path: str, reply: Reply) -> VendorError:
         """The error for an answer of a status that is not wanted, with the vendor's reasons in its words."""
         texts = (refusal(reply.headers), reply.body.decode(errors="replace"))
-        reasons = [clean(self.scrubber(vendor).scrub(text)[:REPLY_MAX]) for text in texts if text]
+        scrubber = self.scrubber(vendor, self._given(vendor, reply))
+        reasons = [clean(scrubber.scrub(text)[:REPLY_MAX]) for text in texts if text]
         busy = reply.status in (TOO_EARLY, TOO_MANY) or (reply.status == UNAVAILABLE and "retry-after" in reply.headers)
         problem = VendorBusy if busy else VendorError
         return problem(f"{vendor.vendor_id} answered {reply.status} to {path}: {'; '.join(reasons)}")
+
+    def _given(self, vendor: Vendor, reply: Reply) -> list[str]:
+        """What reaches a job, in an answer that counts as an error."""
+        try:
+            answer = read_object(vendor, reply.body)
+        except VendorError:
+            return []  # no JSON: it has no fields
+        places = (answer, *(nest for name in NESTS if isinstance(nest := answer.get(name), Mapping)))
+        texts = [place.get(name) for place in places for name in self.secret_fields]
+        return [text for text in texts if isinstance(text, str)]
 
     def _object(
         self, vendor: Vendor, reply: Reply, read_constant: Callable[[str], Any] | None = None

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from gpuagent.adapters.vendors.answers import read_object
-from gpuagent.adapters.vendors.calls import scrubbed
+from gpuagent.adapters.vendors.calls import POLLS, scrubbed
 from gpuagent.adapters.vendors.command_vendor import CommandVendor, job_path, lines_of, offer_in, report_of, state_of
 from gpuagent.adapters.vendors.job_name import read_job_id
 from gpuagent.adapters.vendors.news import read_exit_code
@@ -29,6 +29,7 @@ from gpuagent.core.model import (
 from gpuagent.core.orders import WORKLOAD
 from gpuagent.core.work import JobReport, JobStatus
 from gpuagent.errors import VendorError
+from gpuagent.wire.vendor_words import JOB_NAMES
 from gpuagent.wire.x402 import receipt
 
 JOBS, JOB = "/v1/jobs", "/v1/jobs/{}"
@@ -48,6 +49,8 @@ STATES = {
 
 class OpenVpsVendor(CommandVendor):
     """The id of a job is its only secret: it is kept as the job's token, and the job goes by a digest of it."""
+
+    secret_fields = (*JOB_NAMES, "id", "job", *POLLS)
 
     @scrubbed
     def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal, order: str = "") -> Quote:  # noqa: ARG002

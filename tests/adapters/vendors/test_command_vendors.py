@@ -364,6 +364,15 @@ class TestOpenVps:
         with pytest.raises(VendorError, match="not kept here"):
             adapter.status(shop, submitted.vendor_job_id)
 
+    def test_the_job_s_id_is_a_secret_in_an_error_too(
+        self, adapter: CommandVendor, shop: Vendor, server: RoutedServer
+    ) -> None:
+        failed = {"error": "provision_failed", "job_id": "c1c1-secret-id-7", "poll_url": "/v1/jobs/c1c1-secret-id-7"}
+        server.answer(ORDERS["openvps"], asks(50), RoutedAnswer(failed, 500))
+        with pytest.raises(VendorError, match="provision_failed") as caught:
+            adapter.submit(shop, authorized(quoted(adapter, shop, order())))
+        assert "c1c1" not in str(caught.value)
+
     def test_an_answer_about_another_job_is_none(
         self, adapter: CommandVendor, shop: Vendor, server: RoutedServer
     ) -> None:

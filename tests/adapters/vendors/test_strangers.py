@@ -191,6 +191,23 @@ def test_a_token_that_cannot_be_sent_is_none(
     assert api.submit(stranger, PAID) == Submitted("job-7", NO_ACCESS)
 
 
+@pytest.mark.safety("an answer that is no job's, and has a job's token in it: no error repeats the token")
+@pytest.mark.parametrize("status", [200, 402, 409, 503])
+@pytest.mark.parametrize("place", ["", "job"])
+def test_a_token_in_an_answer_that_is_an_error_is_not_repeated(
+    api: HttpVendor, scripted_server: ScriptedServer, stranger: Vendor, status: int, place: str
+) -> None:
+    secret, poll = f"key-of-{status}-{place}-9876543210", f"/jobs/secret-of-{status}-{place}-0123456789"
+    access = {"access_key": secret, "poll": poll}
+    body = {"error": "provisioning failed", **({place: access} if place else access)}
+    refusal = packed({"success": False, "errorReason": "later"})
+    scripted_server.respond_with(body, status, {"PAYMENT-RESPONSE": refusal} if status == 200 else {})
+    with pytest.raises(VendorError, match="provisioning failed") as caught:
+        api.submit(stranger, PAID)
+    assert secret not in str(caught.value)
+    assert poll not in str(caught.value)
+
+
 def test_a_vendor_with_accounts_is_asked_with_ours(api: HttpVendor, scripted_server: ScriptedServer) -> None:
     scripted_server.respond_with(WIRE_STATUS)
     api.status(scripted_server.vendor, "job-7", access=JobAccess(JOB_TOKEN))
