@@ -45,6 +45,9 @@ class LocalRunner(ABC):
         self._lifeline = None if outlive else os.pipe()
         self._checkpoints = KeptCheckpoints()
         self._outputs: dict[str, list[FileEntry]] = {}
+        for doomed in folder.glob(f"*{FORGOTTEN}"):
+            with suppress(RunnerError):  # of a job that is no more: the next start tries again
+                delete_folder(JobFolder(doomed))
 
     @property
     @abstractmethod
@@ -68,7 +71,7 @@ class LocalRunner(ABC):
         """Ends and removes what a job's supervisor has left behind when it was killed."""
 
     def start(self, order: JobOrder) -> None:
-        folder = JobFolder(self._folder / _name(order.job_id))
+        folder = self._folder_of(order.job_id)
         if not folder.order.exists():
             if refusal := self.refusal(order.image):
                 raise RunnerError(refusal)
@@ -173,8 +176,10 @@ class LocalRunner(ABC):
             folder.end(None, reason)
 
     def forget(self, job_id: str) -> None:
-        folder = self._known(job_id)
-        self.stop(job_id, "forgotten")
+        folder = self._folder_of(job_id)
+        if not folder.path.exists():
+            raise UnknownJob(f"there is no job {job_id}")
+        write_whole(folder.stop, "forgotten")
         if not self._has_let_go(folder):
             raise RunnerError(f"job {job_id} does not end")
         self._clear(folder)
@@ -221,8 +226,11 @@ class LocalRunner(ABC):
             time.sleep(POLL_S)
         return True
 
+    def _folder_of(self, job_id: str) -> JobFolder:
+        return JobFolder(self._folder / _name(job_id))
+
     def _known(self, job_id: str) -> JobFolder:
-        folder = JobFolder(self._folder / _name(job_id))
+        folder = self._folder_of(job_id)
         if not folder.order.exists():
             raise UnknownJob(f"there is no job {job_id}")
         return folder

@@ -1,17 +1,19 @@
 """The workshop: where ordered workloads are run. It holds inputs, the values of secrets, and the runner."""
 
+import logging
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from seller.database import Database, Job
-from seller.runners import JobOrder, Runner, RunnerError
+from seller.runners import JobOrder, Runner, RunnerError, UnknownJob
 from seller.work.inputs import Bounds, InputStore
 from seller.work.order import read_order
 from seller.work.workload import WorkOrder
 
 SECRETS_LOST = "the values of its secrets were lost when the vendor was restarted, and are stored nowhere: it never ran"
 CANCELLED = "the buyer cancelled it"
+logger = logging.getLogger(__name__)
 
 
 class Workshop:
@@ -60,7 +62,7 @@ class Workshop:
         try:
             self.runner.start(self._job_order(job, order, self._secrets.get((job.vendor_id, job.key), {})))
         except (RunnerError, OSError) as error:
-            self._database.mark_start(job.job_id, "failed", f"it could not be started: {error}")
+            self._fail(job, f"it could not be started: {error}")
         else:
             self._database.mark_start(job.job_id, "started")
         self.drop_secrets(job.vendor_id, job.key)
@@ -68,7 +70,7 @@ class Workshop:
     def settle_start(self, job: Job) -> None:
         """Decides, for the caller who holds its key, about a job that waits: one whose secrets are lost fails."""
         if self._lacks_secrets(job):
-            self._database.mark_start(job.job_id, "failed", SECRETS_LOST)
+            self._fail(job, SECRETS_LOST)
         elif not self.queues:
             self.start(job)
 
@@ -80,10 +82,20 @@ class Workshop:
     def cancel(self, job: Job) -> None:
         """Ends a job, for the caller who holds its key."""
         if job.start == "waiting" and not self._has_started(job):
-            self._database.mark_start(job.job_id, "failed", CANCELLED)
+            self._fail(job, CANCELLED)
             self.drop_secrets(job.vendor_id, job.key)
         elif job.start in ("waiting", "started") and self.runner.state(job.job_id).phase != "ended":
             self.runner.stop(job.job_id, CANCELLED)
+
+    def _fail(self, job: Job, reason: str) -> None:
+        """Notes that a job never ran. What was laid out for it goes before that, so that a kill leaves none of it."""
+        try:
+            self.runner.forget(job.job_id)
+        except UnknownJob:
+            pass  # nothing was laid out
+        except (RunnerError, OSError) as error:
+            logger.warning("what was laid out for %s is not deleted: %s", job.job_id, error)
+        self._database.mark_start(job.job_id, "failed", reason)
 
     def _store(self, folder: Path, vendor_id: str, bounds: Bounds | None) -> InputStore:
         def needed() -> set[str]:

@@ -25,6 +25,7 @@ NOT_VARIABLES = {
     "GRACE_S": "a constant",
     "SC_PAGE_SIZE": "what a system is asked for",
     "CHAIN_NAMES": "a constant",
+    "LD_PRELOAD": "what a job may not have in its sandbox",
     "OPENBLAS_NUM_THREADS": "what a seller gives to jobs",
     "HF_TOKEN": "an example of a job's secret",
     "JOB_PACKAGES": "an argument of an image's build",

@@ -1216,13 +1216,6 @@ MUTANTS = (
         "tests/adapters/vendors/test_strangers.py -k not_repeated",
     ),
     Mutant(
-        "a job is asked for where its vendor was before it moved",
-        "gpuagent/adapters/vendors/http.py",
-        "own_url(vendor, access.poll_url)  #",
-        "access.poll_url  #",
-        "tests/adapters/vendors/test_strangers.py -k once_the_record",
-    ),
-    Mutant(
         "an echoed bearer token is stored",
         "gpuagent/wire/scrub.py",
         "                    value = value.replace(secret, label)",
@@ -1359,8 +1352,8 @@ MUTANTS = (
     Mutant(
         "a job's secret that a vendor repeats is stored",
         "gpuagent/adapters/vendors/http.py",
-        '        self._remember(vendor, secrets)\n        params = {"vendorJobId"',
-        '        params = {"vendorJobId"',
+        '        self._remember(vendor, secrets)\n        news = {"after"',
+        '        news = {"after"',
         "tests/adapters/vendors/test_orders.py -k repeats_is_not_kept",
     ),
     Mutant(
