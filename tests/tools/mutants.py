@@ -1209,6 +1209,13 @@ MUTANTS = (
         "tests/adapters/vendors/test_strangers.py -k once_the_record",
     ),
     Mutant(
+        "a vendor that is only asked for its price gets the user's files",
+        "gpuagent/adapters/vendors/http.py",
+        "        if order_files(order):",
+        "        if False:",
+        "tests/adapters/vendors/test_strangers.py -k only_asked",
+    ),
+    Mutant(
         "an echoed bearer token is stored",
         "gpuagent/wire/scrub.py",
         "                    value = value.replace(secret, label)",
