@@ -335,6 +335,7 @@ def _settled(job: Authorized, event: PaymentSettled) -> Settled:
         job.files,
         job.checkpoint,
         job.access,
+        job.postponed,
     )
 
 

@@ -181,6 +181,8 @@ LEGAL = {
     "unpaid in silence": (UNDERWAY | UNPAID) - {"silent"},
     "unpaid and stopped": (UNDERWAY | UNPAID) - {"stopped"},
     "unpaid collecting": COLLECTING | {"hindered"} | UNPAID,
+    "unpaid collecting postponed": COLLECTING | {"hindered", "taken up"} | UNPAID,
+    "paid collecting postponed": COLLECTING | {"hindered", "taken up"},
     "unpaid completed": UNPAID,
     "unpaid failed": UNPAID,
     "paid underway": UNDERWAY,
