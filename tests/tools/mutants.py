@@ -794,9 +794,16 @@ MUTANTS = (
         "tests/agent/test_pay_later.py -k alone_says",
     ),
     Mutant(
+        "a readmission covers a vendor that takes the pay for failed work later",
+        "gpuagent/core/transitions.py",
+        'ending=JobEnding.DISPUTED, readmitted_by="")',
+        "ending=JobEnding.DISPUTED)",
+        "tests/core/test_transitions.py -k anew",
+    ),
+    Mutant(
         "a vendor takes the pay for work that it failed, and is bought from again",
         "gpuagent/core/transitions.py",
-        "replace(failed, reason=reason, ending=JobEnding.DISPUTED)",
+        'replace(failed, reason=reason, ending=JobEnding.DISPUTED, readmitted_by="")',
         "replace(failed, reason=reason)",
         "tests/agent/test_pay_later.py -k last_second",
     ),
