@@ -6,7 +6,8 @@ All it does follows from the database, so that one that was killed is replaced b
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from seller.database import Job
@@ -73,23 +74,27 @@ class Dispatcher:
 
     def _note_ends(self) -> None:
         for job in self._shop.database.jobs_with_work("started"):
-            try:
-                state = self._shop.workshop.runner.state(job.job_id)
-            except UnknownJob:
-                state = JobState("ended", None, FOLDER_LOST)
-            if state.phase == "ended":
-                ended_at = state.ended_at or self._shop.clock.now()
-                self._shop.database.mark_end(job.job_id, state.exit_code, state.reason, ended_at)
-                event(logger, "job ended", job=job.job_id, exitCode=state.exit_code, reason=state.reason)
-            if state.reason == FOLDER_LOST:
-                self._shop.database.mark_forgotten(job.job_id)
+            with _noted(job.job_id):
+                self._note_end(job)
+
+    def _note_end(self, job: Job) -> None:
+        try:
+            state = self._shop.workshop.runner.state(job.job_id)
+        except UnknownJob:
+            state = JobState("ended", None, FOLDER_LOST)
+        if state.phase == "ended":
+            ended_at = state.ended_at or self._shop.clock.now()
+            self._shop.database.mark_end(job.job_id, state.exit_code, state.reason, ended_at)
+            event(logger, "job ended", job=job.job_id, exitCode=state.exit_code, reason=state.reason)
+        if state.reason == FOLDER_LOST:
+            self._shop.database.mark_forgotten(job.job_id)
 
     def _recover(self) -> None:
         now = self._shop.clock.now()
         for purchase in self._shop.database.settling():
             if purchase.begun_at + UNDECIDED_S > now:
                 continue
-            with self._shop.locks.hold(purchase.vendor_id, purchase.key):
+            with _noted(purchase.quote_id), self._shop.locks.hold(purchase.vendor_id, purchase.key):
                 current = self._shop.database.purchase(purchase.vendor_id, purchase.key)
                 if current == purchase:
                     recover(self._shop, purchase)
@@ -100,11 +105,8 @@ class Dispatcher:
             offer = self._shop.vendors[job.vendor_id].offers.get(job.gpu_type)
             if offer and offer.count is not None and busy[job.gpu_type] >= offer.count:
                 continue
-            with self._shop.locks.hold(job.vendor_id, job.key):
-                try:
-                    busy[job.gpu_type] += self._start(job)
-                except Exception:  # whatever is wrong with one job, the next has been paid for too
-                    logger.exception("%s could not be started now", job.job_id)
+            with _noted(job.job_id), self._shop.locks.hold(job.vendor_id, job.key):
+                busy[job.gpu_type] += self._start(job)
 
     def _start(self, waiting: Job) -> bool:
         """Whether the job has a slot now, for the caller who holds its key."""
@@ -146,3 +148,12 @@ class Dispatcher:
             shop.database.mark_forgotten(job.job_id)
             event(logger, "job forgotten", job=job.job_id)
         shop.closing.disk_full = folder_bytes(self._folder) > self._disk
+
+
+@contextmanager
+def _noted(name: str) -> Iterator[None]:
+    """Logs what goes wrong with one job or purchase: the next has been paid for too."""
+    try:
+        yield
+    except Exception:
+        logger.exception("a step of %s failed, and is tried again", name)

@@ -9,12 +9,15 @@ BLOCK_BYTES = 512
 
 
 def folder_bytes(folder: Path) -> int:
-    """What the files below a folder take of the disk."""
-    total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            with suppress(FileNotFoundError):
-                total += (Path(parent) / name).lstat().st_blocks * BLOCK_BYTES
+    """What the files below a folder take of the disk, however deep they are, as far as paths reach."""
+    total, folders = 0, [os.fspath(folder)]
+    while folders:
+        with suppress(OSError), os.scandir(folders.pop()) as entries:  # a job may delete, or close, what is listed
+            for entry in entries:
+                with suppress(OSError):
+                    total += entry.stat(follow_symlinks=False).st_blocks * BLOCK_BYTES
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
     return total
 
 

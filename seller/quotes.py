@@ -63,8 +63,11 @@ def quote_of(shop: Shop, vendor: Vendor, request: SubmitRequest) -> Quote:
 
 def _direct_id(vendor: Vendor, request: SubmitRequest) -> str:
     """The same for the same order, so that what is paid is what the 402 asked for."""
-    order = canonical({"vendor": vendor.vendor_id, "jobParams": request.job_params})
-    return f"order-{hashlib.sha256(order.encode()).hexdigest()[:32]}"
+    try:
+        order = canonical({"vendor": vendor.vendor_id, "jobParams": request.job_params}).encode()
+    except (ValueError, RecursionError) as error:
+        raise Refusal(422, "request_invalid", f"jobParams is no JSON that can be kept: {error}") from None
+    return f"order-{hashlib.sha256(order).hexdigest()[:32]}"
 
 
 def _direct_request(request: SubmitRequest) -> QuoteRequest:

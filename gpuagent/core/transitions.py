@@ -346,7 +346,7 @@ def _paid_work(job: Authorized, event: PaymentSettled) -> Work:
             return Underway(event.vendor_job_id, event.at) if event.vendor_job_id else Owed(event.at)
         case Failed() as failed if failed_by_vendor(failed):
             reason = f"{failed.reason}; and it took the payment that it was to have for success alone"
-            return replace(failed, reason=reason, ending=JobEnding.DISPUTED)
+            return replace(failed, reason=reason, ending=JobEnding.DISPUTED, readmitted_by="")
     return job.work
 
 

@@ -1,6 +1,5 @@
 """The order of a workload, as a quote keeps it: what is sold is these bytes."""
 
-import json
 from typing import Any
 
 from pydantic import ValidationError
@@ -53,4 +52,7 @@ def same_terms(job_params: dict[str, Any], gpu_type: str, hours: str) -> bool:
     ordered = job_params.get("maxHours")
     if isinstance(ordered, bool) or not isinstance(ordered, int | float):
         return False
-    return job_params.get("gpuType") == gpu_type and json.dumps(float(ordered)) == json.dumps(float(hours))
+    try:
+        return job_params.get("gpuType") == gpu_type and float(ordered) == float(hours)
+    except OverflowError:
+        return False

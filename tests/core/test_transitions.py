@@ -181,6 +181,8 @@ LEGAL = {
     "unpaid in silence": (UNDERWAY | UNPAID) - {"silent"},
     "unpaid and stopped": (UNDERWAY | UNPAID) - {"stopped"},
     "unpaid collecting": COLLECTING | {"hindered"} | UNPAID,
+    "unpaid collecting postponed": COLLECTING | {"hindered", "taken up"} | UNPAID,
+    "paid collecting postponed": COLLECTING | {"hindered", "taken up"},
     "unpaid completed": UNPAID,
     "unpaid failed": UNPAID,
     "paid underway": UNDERWAY,
@@ -371,6 +373,14 @@ def test_a_dispute_or_a_failure_at_once_ends_its_vendor_until_it_is_readmitted(e
         apply(apply(run, PlanAborted("no hope", {})), readmission)
 
 
+def test_a_readmitted_vendor_that_takes_its_pay_for_failed_work_is_disputed_anew() -> None:
+    run = apply(STATES["unpaid underway"](), JobFinished("one", Failed("?", 3.0, "v", JobEnding.AT_ONCE)))
+    run = apply(run, VendorReadmitted("gpu_vendor_1", "Ada", "they called"))
+    assert not policy.has_ended_with(run, "gpu_vendor_1")
+    run = apply(run, PaymentSettled("one", SETTLEMENT, 4.0))
+    assert policy.has_ended_with(run, "gpu_vendor_1"), "what was forgiven was a failure, not this"
+
+
 def test_phase_is_what_people_see() -> None:
     phases = {name: phase(make()) for name, make in STATES.items()}
     assert phases == {
@@ -390,6 +400,7 @@ def test_phase_is_what_people_see() -> None:
             ("unpaid underway", "unpaid in silence", "unpaid and stopped", "unpaid collecting", "paid underway"),
             Phase.WAITING,
         ),
+        **dict.fromkeys(("unpaid collecting postponed", "paid collecting postponed"), Phase.WAITING),
         **dict.fromkeys(("unpaid completed", "paid completed", "completed for nothing"), Phase.SUCCESS),
         **dict.fromkeys(("unpaid failed", "paid after it failed", "failed for nothing"), Phase.PLANNING),
         "completed": Phase.SUCCESS,

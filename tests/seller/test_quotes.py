@@ -184,3 +184,19 @@ def test_a_seller_behind_a_proxy_names_its_public_address(tmp_path: Path) -> Non
         assert document["gpuagent"]["bearer"] is False
     with open_desk(tmp_path) as desk:
         assert desk.http.get("/.well-known/x402").json()["resources"] == ["http://seller.example/submit-job"]
+
+
+@pytest.mark.parametrize("extra", ['{"z": NaN}', '{"z": "\\ud800"}', '{"\\ud800": 1}', '{"maxHours": 1e400}'])
+def test_an_order_that_is_no_json_is_refused_in_words(desk: Desk, extra: str) -> None:
+    params = json.dumps(order("true")).removesuffix("}") + ", " + extra.removeprefix("{")
+    body = f'{{"jobParams": {params}}}'
+    answer = desk.http.post("/submit-job", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["error"]) == (422, "request_invalid")
+
+
+def test_hours_that_no_number_holds_are_not_the_quoted_ones(desk: Desk) -> None:
+    quote_id = desk.quote("true").json()["vendorJobTemplateId"]
+    params = json.dumps({**order("true"), "maxHours": 0}).replace('"maxHours": 0', '"maxHours": 1' + "0" * 400)
+    body = json.dumps({"vendorJobTemplateId": quote_id, "jobParams": {}}).replace("{}", params)
+    answer = desk.http.post("/submit-job", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["error"]) == (409, "order_differs")

@@ -38,7 +38,7 @@ class GatheredTill(FakeTill):
 
     def __init__(self, count: int) -> None:
         super().__init__()
-        self._barrier = threading.Barrier(count, timeout=10)
+        self._barrier = threading.Barrier(count, timeout=60)
 
     def objection(self, payment: Any, offer: Any) -> str | None:
         self._barrier.wait()

@@ -92,6 +92,10 @@ STATES: dict[str, Callable[[], Run]] = {
     "unpaid in silence": lambda: apply(STATES["unpaid underway"](), JobWentSilent("one", 2.5, "timeout")),
     "unpaid and stopped": lambda: apply(STATES["unpaid underway"](), JobStopped("one", "stopped")),
     "unpaid collecting": lambda: apply(STATES["unpaid underway"](), collecting_began(Completed("v", 3.0, {}, "", 0))),
+    "unpaid collecting postponed": lambda: apply(STATES["unpaid collecting"](), StepPostponed("one", "disk full")),
+    "paid collecting postponed": lambda: apply(
+        STATES["unpaid collecting postponed"](), PaymentSettled("one", SETTLEMENT, 4.0)
+    ),
     "unpaid completed": lambda: apply(STATES["unpaid underway"](), JobFinished("one", Completed("v", 3.0))),
     "unpaid failed": lambda: apply(STATES["unpaid underway"](), JobFinished("one", Failed("oom", 3.0, "v"))),
     "paid underway": lambda: apply(STATES["unpaid underway"](), PaymentSettled("one", SETTLEMENT, 2.0)),

@@ -808,9 +808,16 @@ MUTANTS = (
         "tests/agent/test_pay_later.py -k alone_says",
     ),
     Mutant(
+        "a readmission covers a vendor that takes the pay for failed work later",
+        "gpuagent/core/transitions.py",
+        'ending=JobEnding.DISPUTED, readmitted_by="")',
+        "ending=JobEnding.DISPUTED)",
+        "tests/core/test_transitions.py -k anew",
+    ),
+    Mutant(
         "a vendor takes the pay for work that it failed, and is bought from again",
         "gpuagent/core/transitions.py",
-        "replace(failed, reason=reason, ending=JobEnding.DISPUTED)",
+        'replace(failed, reason=reason, ending=JobEnding.DISPUTED, readmitted_by="")',
         "replace(failed, reason=reason)",
         "tests/agent/test_pay_later.py -k last_second",
     ),
@@ -1214,6 +1221,13 @@ MUTANTS = (
         "self.scrubber(vendor, self._given(vendor, reply))",
         "self.scrubber(vendor)",
         "tests/adapters/vendors/test_strangers.py -k not_repeated",
+    ),
+    Mutant(
+        "a vendor that is only asked for its price gets the user's files",
+        "gpuagent/adapters/vendors/http.py",
+        "        if order_files(order):",
+        "        if False:",
+        "tests/adapters/vendors/test_strangers.py -k only_asked",
     ),
     Mutant(
         "an echoed bearer token is stored",
@@ -2213,9 +2227,9 @@ MUTANTS = (
     Mutant(
         "a job that cannot start blocks those behind it",
         "seller/dispatcher.py",
-        "                except Exception:  # whatever is wrong",
-        "                except ZeroDivisionError:  # whatever is wrong",
-        "tests/seller/test_dispatcher.py -k cannot_start_blocks",
+        "        yield\n    except Exception:\n",
+        "        yield\n    except ZeroDivisionError:\n",
+        "tests/seller/test_dispatcher.py -k blocks_no_other",
     ),
     Mutant(
         "two sellers share a folder, and sell its places twice",

@@ -27,7 +27,7 @@ from gpuagent.core.model import (
     Submitted,
     Vendor,
 )
-from gpuagent.core.orders import secret_names
+from gpuagent.core.orders import order_files, secret_names
 from gpuagent.core.text import clean
 from gpuagent.core.work import JobReport
 from gpuagent.errors import FileMissing, VendorBusy, VendorError
@@ -95,6 +95,8 @@ class HttpVendor(FileCalls):
 
     def _probe(self, vendor: Vendor, gpu_type: str, max_hours: Decimal, order: str) -> Quote:
         """The price that the vendor asks of an order without a quote. What it can do with a workload it cannot say."""
+        if order_files(order):  # who may have them is decided on quotes, and an order has the small ones in it
+            raise VendorError(f"{vendor.vendor_id} has no quotes, and an order that only asks for a price has no files")
         draft = Quote(vendor.vendor_id, "", 0, "", "", "", 0, 0, gpu_type, max_hours, order)
         challenge = self._challenge(vendor, draft, order_body(Reserved("", draft, 0), self._content))
         return probed_quote(vendor, challenge, gpu_type, max_hours, order, self._now(), template_id="")

@@ -3,8 +3,10 @@
 import json
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -15,7 +17,9 @@ from gpuagent.adapters.vendors.no_files import NoFiles
 from gpuagent.adapters.vendors.probe import PROBE_S
 from gpuagent.adapters.vendors.registry import Parts, VendorRegistry
 from gpuagent.core.model import NO_ACCESS, Authorized, JobAccess, Receipt, Reserved, Submitted, Vendor
+from gpuagent.core.orders import order_text
 from gpuagent.core.work import FileEntry, JobStatus
+from gpuagent.core.workload import Workload
 from gpuagent.errors import OfferInvalid, VendorError, VendorUnauthorized
 from tests.support.factories import (
     NOW,
@@ -65,6 +69,30 @@ def test_the_price_of_a_vendor_without_quotes_is_what_an_unpaid_order_is_asked_f
         asked = scripted_server.requests[-1][1]
         api.challenge(stranger, Reserved("a" * 24, answer, 0))
         assert scripted_server.requests[-1][1] == asked, "the price is that of the same order"
+
+
+@pytest.mark.safety("a vendor without quotes, which policy may keep the user's files from: none goes with a question")
+def test_no_file_goes_to_a_vendor_that_is_only_asked_for_its_price(
+    scripted_server: ScriptedServer, stranger: Vendor
+) -> None:
+    """Who may have files is decided on quotes: what is asked before that has none in it."""
+    private = b"import secrets_of_the_house"
+    entry = {"path": "train.py", "sha256": sha256(private).hexdigest(), "bytes": len(private)}
+    workload = Workload.model_validate({"name": "job", "command": "python train.py", "inputs": [entry]})
+    scripted_server.respond_with({"error": "no such route"}, 404)
+    scripted_server.respond_at("/submit-job", OFFER, 402)
+    read: list[str] = []
+
+    def content(name: str) -> bytes:
+        read.append(name)
+        return private
+
+    api = HttpVendor({}.get, content=content, now=lambda: NOW)
+    with closing(api), pytest.raises(VendorError, match="no files"):
+        api.quote(stranger, "goal", "A100", Decimal(1), order_text(workload.canonical, None))
+    assert read == []
+    assert b64encode(private) not in b"".join(body for _, body in scripted_server.requests)
+    assert [path for path, _ in scripted_server.requests] == ["/quote"]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
-from seller.api.body_limit import BodyLimit
+from seller.api.body_limit import PARTS_MAX, BodyLimit
 
 BYTES_MAX = 1_000
 JSON = {"Content-Type": "application/json"}
@@ -58,3 +58,18 @@ def test_what_does_not_fit_is_refused(client: TestClient, size: int) -> None:
 
 def test_an_input_streams(client: TestClient) -> None:
     assert client.put("/input", content=b"x" * 5 * BYTES_MAX).json() == 5 * BYTES_MAX
+
+
+def test_a_body_of_very_many_values_is_refused() -> None:
+    """A list of empty lists takes a hundred times its size in memory."""
+    app = FastAPI()
+    app.add_middleware(BodyLimit)
+
+    @app.post("/order")
+    def order(order: Order) -> int:
+        return len(order.text)
+
+    with TestClient(app) as whole:
+        answer = whole.post("/order", content=b"[" + b"[]," * PARTS_MAX + b"[]]", headers=JSON)
+        assert (answer.status_code, "values" in answer.text) == (413, True)
+        assert whole.post("/order", json={"text": "x" * 10_000_000}).json() == 10_000_000
