@@ -13,6 +13,7 @@ from gpuagent import settings, wiring
 from gpuagent.agent.approve import cancel
 from gpuagent.agent.pay import authorize
 from gpuagent.agent.plan import plan
+from gpuagent.core.events import PaymentAuthorized
 from gpuagent.core.model import Authorized, Cause, Quote, Reserved, Run, RunStatus, Settled, Vendor, Voided
 from gpuagent.core.money import UNIT
 from gpuagent.core.policy import EVERY_WALLET, Halt, Usage
@@ -262,6 +263,25 @@ def test_an_approval_that_is_demanded_meanwhile_holds_at_the_save(world: World, 
     with pytest.raises(PolicyRefused, match=r"1\.40 USD needs an approval by now"):
         world.store.save(run, after, (), world.market.clock.now())
     assert world.store.load(run.run_id) == run
+
+
+@pytest.mark.safety("the owner lowers the life of an authorization while one is being signed")
+def test_a_life_that_policy_or_record_do_not_allow_by_now_is_not_saved(world: World, safety_note: SafetyNote) -> None:
+    """What is not saved is not sent."""
+    (vendor,) = [vendor for vendor in world.store.vendors() if vendor.vendor_id == "gpu_vendor_1"]
+    run = step(world.start(vendor_ids=("gpu_vendor_1",)).run_id, world.ports)
+    event = authorize(run, run.jobs[0].job_id, world.ports)
+    assert isinstance(event, PaymentAuthorized)
+    after = apply(run, replace(event, authorization=replace(event.authorization, life_s=7200)))
+    for recorded, allowed in ((7200, 3600), (3600, 7200)):
+        world.store.put_vendor(replace(vendor, max_authorization_s=recorded), world.market.clock.now())
+        world.allow(authorization_max_s=allowed)
+        with pytest.raises(PolicyRefused, match="lives 7200 s"):
+            world.store.save(run, after, (), world.market.clock.now())
+        assert world.store.load(run.run_id) == run
+    world.store.put_vendor(replace(vendor, max_authorization_s=7200), world.market.clock.now())
+    world.store.save(run, after, (), world.market.clock.now())
+    safety_note("by policy or by record: not saved, so not sent")
 
 
 @pytest.mark.safety("a vendor of the wild that is bought from for the first times")

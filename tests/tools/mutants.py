@@ -1230,6 +1230,13 @@ MUTANTS = (
         "tests/adapters/vendors/test_strangers.py -k only_asked",
     ),
     Mutant(
+        "a life that was forbidden while it was signed is saved",
+        "gpuagent/adapters/mongo/policy.py",
+        "        if life_s > max(longest, TIMEOUT_MAX_S):",
+        "        if False:",
+        "tests/agent/test_caps.py -k policy_or_record",
+    ),
+    Mutant(
         "an echoed bearer token is stored",
         "gpuagent/wire/scrub.py",
         "                    value = value.replace(secret, label)",

@@ -18,7 +18,7 @@ from gpuagent.adapters.mongo.documents import vendor_from
 from gpuagent.adapters.mongo.jobs import HELD
 from gpuagent.adapters.mongo.original import OURS
 from gpuagent.adapters.mongo.values import Document, date, money
-from gpuagent.core.model import Authorized, Job, Reserved, Run
+from gpuagent.core.model import TIMEOUT_MAX_S, Authorized, Job, Reserved, Run
 from gpuagent.core.money import amount, show_usd
 from gpuagent.core.policy import (
     DAY_S,
@@ -35,7 +35,7 @@ from gpuagent.core.policy import (
     refusals,
 )
 from gpuagent.core.rules import RULES, Rule
-from gpuagent.core.terms import record_problem
+from gpuagent.core.terms import record_problem, timeout_max_s
 from gpuagent.errors import BadInput, PolicyRefused
 
 Documents = Database[dict[str, Any]]
@@ -82,6 +82,10 @@ def enforce(
     record = database.vendors.find_one({"vendorId": job.quote.vendor_id}, session=session)
     if record and (problem := record_problem(job.quote, vendor_from(record))):
         reasons.append(problem)
+    if record and isinstance(job, Authorized):
+        life_s, longest = job.authorization.life_s, timeout_max_s(vendor_from(record), rules.authorization_max_s)
+        if life_s > max(longest, TIMEOUT_MAX_S):  # a shorter life is not recorded
+            reasons.append(f"its authorization lives {life_s} s, where {longest} are allowed by now")
     if approved is None and approval(rules, job.quote, at):
         reasons.append(f"{show_usd(job.quote.amount)} needs an approval by now")
     if reasons:
