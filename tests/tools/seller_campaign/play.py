@@ -56,7 +56,7 @@ class Stage:
         (self.folder / EVIDENCE).mkdir()
         self.configure(keep="1h")
 
-    def configure(self, keep: str) -> None:
+    def configure(self, keep: str, gpus: int = 3, queue: int = 8) -> None:
         """Writes the seller's configuration. keep: how long it keeps files."""
         market = self.practice.market
         self.config.write_text(f"""
@@ -65,9 +65,9 @@ pay_to: "{self.practice.payees[0]}"
 network: {market.network}
 rpc_url: {market.rpc_url}
 token: {{address: "{market.asset}", name: "{market.asset_name}", version: "{market.asset_version}"}}
-offers: [{{gpu: A100, count: 3, price_per_hour: 0.01}}]
+offers: [{{gpu: A100, count: {gpus}, price_per_hour: 0.01}}]
 runner: {{kind: process}}
-limits: {{queue: 8, per_payer_queue: 100, requests_per_minute: 10000, keep_files: {keep}}}
+limits: {{queue: {queue}, per_payer_queue: 100, requests_per_minute: 10000, keep_files: {keep}}}
 listen: 127.0.0.1:{self.port}
 metrics: null
 folder: {self.folder / "seller"}
