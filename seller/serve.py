@@ -18,6 +18,8 @@ from seller.report.metrics import serve_metrics
 
 SHUTDOWN_S = 30
 """For requests under way: settlements among them."""
+KEEP_ALIVE_S = 75
+"""Longer than proxies and clients keep a connection: whoever sends on one that is just being closed gets no answer."""
 BACKLOG = 512
 
 
@@ -58,7 +60,15 @@ class Server(uvicorn.Server):
     """A uvicorn server that says on standard output when it is ready, in one line of JSON."""
 
     def __init__(self, app: FastAPI, config: Config, listener: socket.socket, notices: tuple[str, ...]) -> None:
-        super().__init__(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=SHUTDOWN_S))
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=SHUTDOWN_S,
+                timeout_keep_alive=KEEP_ALIVE_S,
+            )
+        )
         host, port = listener.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         self._ready = {

@@ -1,0 +1,178 @@
+"""What a seller bears: `python -m tests.tools.bench_seller [REQUESTS]`.
+
+200 clients at once ask for quotes, are answered 402, and look at jobs, while 20 jobs are bought at once and run. The
+floor, in the same run: /healthz, which does nothing. Prints times, the seller's CPU time and its memory; asserts none
+but that each was answered as it should be. Clients are on the same machine, and their time is in what is printed.
+"""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+import httpx
+import psutil
+
+from tests.support.mock_buyer import Buyer
+from tests.tools.seller_campaign.play import Stage, open_stage
+
+CLIENTS, JOBS, REQUESTS = 200, 20, 10_000
+EARLY = 2_000
+"""Requests after which memory is looked at first: what grows by then is pools and caches."""
+ROOT = Path(__file__).parents[2]
+ORDER = {"gpuType": "A100", "maxHours": 1, "workload": {"command": "sleep 5"}}
+READY_S = 60.0
+Send = Callable[[httpx.AsyncClient, int], Awaitable[httpx.Response]]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of one kind of request: milliseconds of wall time, and the seller's CPU time for each."""
+
+    name: str
+    count: int
+    p50: float
+    p95: float
+    cpu: float
+
+    def __str__(self) -> str:
+        times = f"p50 {self.p50:6.1f} ms, p95 {self.p95:6.1f} ms"
+        return f"{self.name:12} {self.count:6} times: {times}, {self.cpu:5.1f} ms of CPU"
+
+
+class Bench:
+    """A seller under load. sent: how many requests it has had."""
+
+    def __init__(self, url: str, seller: psutil.Process) -> None:
+        self._url, self._seller, self.sent = url, seller, 0
+
+    def memory(self) -> float:
+        """Megabytes that the seller holds."""
+        return float(self._seller.memory_info().rss / 10**6)
+
+    def measure(self, name: str, send: Send, count: int, clients: int = CLIENTS, status: int = 200) -> Figures:
+        """Sends so many requests, by so many clients at once, each of which waits for its answer."""
+        before = self._cpu_s()
+        times = asyncio.run(self._send(send, count, clients, status))
+        self.sent += count
+        cuts = quantiles(times, n=20)
+        cpu = (self._cpu_s() - before) / count
+        return Figures(name, count, cuts[9] * 1000, cuts[18] * 1000, cpu * 1000)
+
+    async def _send(self, send: Send, count: int, clients: int, status: int) -> list[float]:
+        times: list[float] = []
+        numbers: Iterator[int] = iter(range(count))
+        limits = httpx.Limits(max_connections=clients, max_keepalive_connections=clients)
+        async with httpx.AsyncClient(base_url=self._url, timeout=60, limits=limits, trust_env=False) as http:
+
+            async def client() -> None:
+                for number in numbers:
+                    began = time.perf_counter()
+                    answer = await send(http, number)
+                    times.append(time.perf_counter() - began)
+                    assert answer.status_code == status, f"{answer.status_code} {answer.text}"
+
+            await asyncio.gather(*(client() for _ in range(clients)))
+        return times
+
+    def _cpu_s(self) -> float:
+        used = self._seller.cpu_times()
+        return float(used.user + used.system)
+
+
+def bench(stage: Stage, requests: int, say: Callable[[str], Any]) -> None:
+    """Loads a seller, and says what that took."""
+    with selling(stage) as (url, process):
+        load, before = Bench(url, process), 0.0
+        floor = load.measure("/healthz", health, 1_000)
+        before = load.memory()
+        figures = [load.measure("quote", quote, EARLY // 2), load.measure("unpaid 402", unpaid, EARLY // 2, status=402)]
+        early = load.memory()
+        with closing(buyer(stage, url)) as payer:
+            payments = [sign(payer, number) for number in range(JOBS)]
+        job_ids: list[str] = []
+
+        async def pay(http: httpx.AsyncClient, number: int) -> httpx.Response:
+            order, header = payments[number]
+            answer = await http.post("/submit-job", json=order, headers={"PAYMENT-SIGNATURE": header})
+            job_ids.append(answer.json()["vendorJobId"])
+            return answer
+
+        async def poll(http: httpx.AsyncClient, number: int) -> httpx.Response:
+            return await http.get("/job-status", params={"vendorJobId": job_ids[number % JOBS]})
+
+        figures += [load.measure("paid submit", pay, JOBS, clients=JOBS), load.measure("poll", poll, 2_000)]
+        while load.sent < requests:
+            load.measure("quote", quote, min(1_000, max(CLIENTS, requests - load.sent)))
+        say(f"{floor}\n")
+        for figure in figures:
+            say(f"{figure}; {figure.p50 / floor.p50:.1f} times /healthz\n")
+        say(
+            f"memory of the seller: {before:.0f} MB before, {early:.0f} MB after {EARLY} requests, "
+            f"{load.memory():.0f} MB after {load.sent}\n"
+        )
+
+
+def sign(payer: Buyer, number: int) -> tuple[dict[str, Any], str]:
+    """An order of its own, and a payment for it."""
+    order = {"jobParams": {**ORDER, "workload": {**ORDER["workload"], "env": {"NUMBER": str(number)}}}}  # type: ignore[dict-item]
+    return order, payer.payment_for(payer.http.post("/submit-job", json=order))
+
+
+async def health(http: httpx.AsyncClient, _: int) -> httpx.Response:
+    return await http.get("/healthz")
+
+
+async def quote(http: httpx.AsyncClient, _: int) -> httpx.Response:
+    return await http.post("/quote", json={"jobType": "job", **ORDER})
+
+
+async def unpaid(http: httpx.AsyncClient, _: int) -> httpx.Response:
+    return await http.post("/submit-job", json={"jobParams": ORDER})
+
+
+def buyer(stage: Stage, url: str) -> Buyer:
+    market, payer = stage.practice.market, stage.practice.payer
+    assert payer
+    account = {"address": payer.address, "privateKey": payer.private_key}
+    chain = {"rpcUrl": market.rpc_url, "asset": market.asset, "payer": account}
+    return Buyer({"url": url, "secret": "none is asked for", "chain": chain}, "")
+
+
+@contextmanager
+def selling(stage: Stage) -> Iterator[tuple[str, psutil.Process]]:
+    """`python -m seller`, and where it is; it ends with the block."""
+    stage.configure("1h", gpus=JOBS, queue=JOBS)
+    url = f"http://127.0.0.1:{stage.port}"
+    command = [sys.executable, "-m", "seller", "--config", stage.config]
+    environment = {**psutil.Process().environ(), **stage.environment}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as child:
+        try:
+            ends_at = time.monotonic() + READY_S
+            while not answers(url):
+                assert child.poll() is None, "the seller ended at once"
+                assert time.monotonic() < ends_at, f"the seller gave no sign in {READY_S} s"
+                time.sleep(0.05)
+            yield url, psutil.Process(child.pid)
+        finally:
+            child.terminate()
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/healthz", trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+if __name__ == "__main__":
+    with open_stage() as practice:
+        bench(practice, int(sys.argv[1]) if len(sys.argv) > 1 else REQUESTS, sys.stdout.write)
