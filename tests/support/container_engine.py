@@ -71,7 +71,12 @@ class OwnEngine:
     def start(self) -> None:
         argv = ["podman", "system", "service", "--time=0", self.url]
         self._process = subprocess.Popen(
-            argv, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            # Where a container runs out of memory, its monitor leaves a file here.
+            argv,
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         eventually(self._answers, START_S)
 
