@@ -349,7 +349,9 @@ def test_two_purchases_and_money_for_one(buyer: Buyer) -> None:
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda pair: buyer.submit(quote_id, *pair), zip(keys, headers, strict=True)))
     again = [buyer.submit(quote_id, *pair).status_code for pair in zip(keys, headers, strict=True)]
-    assert sorted(again) == [200, 503], "that the other is never paid is the chain's to say, at the authorization's end"
+    # The other is refused where it is verified after the first was settled. Else only the chain says that it is never
+    # paid, and that at the end of its authorization.
+    assert sorted(again) in ([200, 402], [200, 503])
 
 
 def test_a_payment_identifier_that_is_the_key_is_taken(buyer: Buyer) -> None:
