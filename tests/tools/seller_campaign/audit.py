@@ -16,13 +16,13 @@ from mock_vendor.market import PracticeMarket
 from seller.config import Config
 from seller.database import Database, Job
 from seller.payments.market import connect, to_usd
+from seller.runners import supervise
 from seller.work.workshop import SECRETS_LOST
 from tests.tools.seller_campaign.buyers import Order
 from tests.tools.seller_campaign.report import Report
 from tests.tools.seller_campaign.victim import EVIDENCE, OUTPUT, STARTS, folder_name
 
-NEVER_RAN = "the seller was killed while it started it: it never ran"
-HONEST = ("node lost: the machine that ran it is gone", NEVER_RAN, SECRETS_LOST)
+HONEST = ("node lost: the machine that ran it is gone", supervise.SECRETS_LOST, SECRETS_LOST)
 """What a job may say that was paid and did not run to its end."""
 ROOT = Path(__file__).parents[3]
 
