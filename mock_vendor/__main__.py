@@ -9,11 +9,10 @@ import sys
 import threading
 
 from mock_vendor.settings import Settings, read_settings
+from seller.command import bound_recursion, spare_local_chain, stop_cleanly
 from seller.errors import BadSetting, ChainError
 
 HOST = "127.0.0.1"
-LOCAL = ("127.0.0.1", "localhost", "::1")
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def main() -> None:
@@ -21,11 +20,10 @@ def main() -> None:
     parser.add_argument("--until-stdin-closes", action="store_true", help="stop when stdin reaches its end")
     arguments = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
-    for number in STOP_SIGNALS:
-        signal.signal(number, _stop)
+    stop_cleanly()
     if arguments.until_stdin_closes:
         threading.Thread(target=_stop_with_stdin, daemon=True).start()
-    _spare_local_chain()
+    spare_local_chain()
     try:
         settings = read_settings(os.environ)
         with _listen(settings.port) as listener:
@@ -34,27 +32,12 @@ def main() -> None:
         sys.exit(_complain(str(error)))
 
 
-def _spare_local_chain() -> None:
-    """Keep proxies out of the way to this machine: they would look for its chain where they run themselves."""
-    listed = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
-    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(filter(None, (listed, *LOCAL)))
-
-
 def _sell(settings: Settings, listener: socket.socket) -> None:
     # Imported here: it takes two seconds, and a mistake in the environment is said at once.
     from mock_vendor.serve import sell
 
-    # py_ecc, which web3 loads, lifts the limit to 100,000: a buyer's deeply nested JSON would then
-    # overflow the stack and end the interpreter, where it should be a RecursionError.
-    sys.setrecursionlimit(1000)
+    bound_recursion()
     sell(settings, listener)
-
-
-def _stop(*_: object) -> None:
-    """Exit by way of every cleanup. uvicorn raises the signal again once it has stopped, so it comes here."""
-    for number in STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)  # a second signal must not cut the cleanups short
-    sys.exit(0)
 
 
 def _listen(port: int) -> socket.socket:

@@ -3,17 +3,16 @@
 import argparse
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from seller.command import bound_recursion, spare_local_chain, stop_cleanly
 from seller.config import Config, read_config
 from seller.errors import BadSetting, ChainError
 from seller.events import log_to_stderr
+from seller.home import DATABASE, DRAIN
 
-LOCAL = ("127.0.0.1", "localhost", "::1")
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 EXIT_WRONG = 2
 
 
@@ -41,16 +40,12 @@ def _arguments() -> argparse.Namespace:
 
 
 def _serve(config: Config, _: argparse.Namespace) -> None:
-    for number in STOP_SIGNALS:
-        signal.signal(number, _stop)
-    listed = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
-    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(filter(None, (listed, *LOCAL)))
+    stop_cleanly()
+    spare_local_chain()
     # Imported here: it takes two seconds, and a mistake in the configuration is said at once.
     from seller.serve import sell
 
-    # py_ecc, which web3 loads, lifts the limit to 100,000: a buyer's deeply nested JSON would then
-    # overflow the stack and end the interpreter, where it should be a RecursionError.
-    sys.setrecursionlimit(1000)
+    bound_recursion()
     sell(config, os.environ)
 
 
@@ -65,7 +60,7 @@ def _status(config: Config, arguments: argparse.Namespace) -> None:
         overview = read_overview(database, {config.id: vendor_of(config)}, config.folder)
     finally:
         database.close()
-    draining = (config.folder / "drain").exists()
+    draining = (config.folder / DRAIN).exists()
     if arguments.json:
         _print(json.dumps(overview.as_json() | {"draining": draining}))
     else:
@@ -112,7 +107,7 @@ def _check(config: Config, arguments: argparse.Namespace) -> None:
 
 def _drain(config: Config, arguments: argparse.Namespace) -> None:
     _database_path(config)
-    marker = config.folder / "drain"
+    marker = config.folder / DRAIN
     if arguments.off:
         marker.unlink(missing_ok=True)
         _print("selling again")
@@ -122,7 +117,7 @@ def _drain(config: Config, arguments: argparse.Namespace) -> None:
 
 
 def _database_path(config: Config) -> Path:
-    path = config.folder / "seller.sqlite3"
+    path = config.folder / DATABASE
     if not path.exists():
         raise BadSetting(f"{config.folder} has no seller in it: start it first (gpuagent sell --config FILE)")
     return path
@@ -131,13 +126,6 @@ def _database_path(config: Config) -> Path:
 def _print(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
-
-
-def _stop(*_: object) -> None:
-    """Exit by way of every cleanup. uvicorn raises the signal again once it has stopped, so it comes here."""
-    for number in STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)  # a second signal must not cut the cleanups short
-    sys.exit(0)
 
 
 COMMANDS: dict[str, Callable[[Config, argparse.Namespace], None]] = {

@@ -55,7 +55,6 @@ CREATE INDEX IF NOT EXISTS purchases_by_state ON purchases (state);
 CREATE INDEX IF NOT EXISTS jobs_by_start ON jobs (start);
 """
 """For what is asked at each quote, payment and step of the dispatcher: it must not read every sale there ever was."""
-OPEN = ("waiting", "started")
 Start = Literal["", "waiting", "started", "ended", "failed", "forgotten"]
 
 

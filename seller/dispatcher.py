@@ -13,12 +13,11 @@ from pathlib import Path
 from seller.database import Job
 from seller.events import event
 from seller.folders import folder_bytes
+from seller.home import DRAIN
 from seller.runners import JobState, RunnerError, UnknownJob
 from seller.sale import recover
 from seller.shop import Shop
 
-DRAIN = "drain"
-"""The file in the seller's folder that has it sell nothing more, and end when all is done."""
 STEP_S = 0.5
 TIDY_S = 60.0
 UNDECIDED_S = 30.0

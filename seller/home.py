@@ -12,6 +12,9 @@ from pathlib import Path
 from seller.errors import BadSetting
 from seller.folders import kept_text
 
+DATABASE = "seller.sqlite3"
+DRAIN = "drain"
+"""The file that has a seller sell nothing more, and end when all is done."""
 NAMES = {"vendorId": "vendor_id", "network": "network", "asset": "token.address"}
 """Of the settings, by the field."""
 

@@ -15,7 +15,7 @@ from seller.config import CAIP2, Config
 from seller.database import Database
 from seller.errors import BadSetting
 from seller.folders import kept_text
-from seller.home import owned
+from seller.home import DATABASE, owned
 from seller.limiter import limiter
 from seller.payments.keys import read_key
 from seller.payments.market import Account, Market, address, check_market
@@ -45,7 +45,7 @@ def open_shop(config: Config, environment: Mapping[str, str]) -> Iterator[Shop]:
     with ExitStack() as stack:
         folder = make_folder(config.folder)
         stack.enter_context(owned(folder, config.id, market.network, market.asset))
-        database = Database(folder / "seller.sqlite3")
+        database = Database(folder / DATABASE)
         stack.callback(database.close)
         till = Till(market)
         stack.callback(till.close)

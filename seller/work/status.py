@@ -24,11 +24,12 @@ def look_at_work(shop: Shop, job: Job, after: str) -> Answer:
     logs_from, metrics_from = _cursor(after)
     accepts = shop.conduct.accepts(shop.vendors[job.vendor_id])
     runner = shop.workshop.runner
-    state, checkpoint = state_of(shop, job), None
+    present = _kept_state(shop, job)
+    state, checkpoint = present or _stored_state(job), None
     logs: list[str] = []
     metrics: list[dict[str, Any]] = []
     files: list[FileEntry] = []
-    if is_kept(shop, job):
+    if present:
         logs, logs_from = runner.logs(job.job_id, logs_from)
         metrics, metrics_from = runner.metrics(job.job_id, metrics_from)
         checkpoint = runner.checkpoint(job.job_id) if CHECKPOINT in accepts else None
@@ -66,24 +67,26 @@ def settled_start(shop: Shop, job: Job) -> Job:
         return shop.database.job(job.vendor_id, job.job_id) or job
 
 
-def is_kept(shop: Shop, job: Job) -> bool:
-    """Whether the runner has it: what it wrote can be read."""
-    if job.start not in ("started", "ended"):
-        return False
-    try:
-        shop.workshop.runner.state(job.job_id)
-    except UnknownJob:
-        return False  # its folder is gone, and the dispatcher will note it
-    return True
-
-
 def state_of(shop: Shop, job: Job) -> JobState:
     """The state of a job with a workload."""
+    return _kept_state(shop, job) or _stored_state(job)
+
+
+def _stored_state(job: Job) -> JobState:
+    """The state of a job of which the runner has nothing: it has not come there, never will, or is forgotten."""
     if job.start == "waiting":
         return JobState("queued")
-    if is_kept(shop, job):
-        return shop.workshop.runner.state(job.job_id)
     return JobState("ended", job.exit_code, job.failure, job.ended_at)
+
+
+def _kept_state(shop: Shop, job: Job) -> JobState | None:
+    """The state of a job that the runner has, and what it wrote can be read of; None of any other."""
+    if job.start not in ("started", "ended"):
+        return None
+    try:
+        return shop.workshop.runner.state(job.job_id)
+    except UnknownJob:
+        return None  # its folder is gone, and the dispatcher will note it
 
 
 def status_of(state: JobState) -> Any:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from seller.dispatcher import DRAIN, SECRETS_WAIT_S, TIDY_S, UNDECIDED_S
+from seller.dispatcher import SECRETS_WAIT_S, TIDY_S, UNDECIDED_S
+from seller.home import DRAIN
 from seller.payments.settlement import Dead, Open
 from seller.payments.till import Unknown
 from seller.report.overview import read_overview

@@ -76,9 +76,10 @@ class PrismVendor(CommandVendor):
     @scrubbed
     def submit(self, vendor: Vendor, job: Authorized | Settled) -> Submitted:
         reply = self._paid(vendor, job, RUN, _body(vendor, job.quote.order))
-        access = read_access(vendor, read_object(vendor, reply.body), ("token",), ())
+        answer = read_object(vendor, reply.body)
+        access = read_access(vendor, answer, ("token",), ())
         self._remember_access(vendor, access)
-        return Submitted(read_job_id(vendor, read_object(vendor, reply.body)), access, receipt(reply.headers))
+        return Submitted(read_job_id(vendor, answer), access, receipt(reply.headers))
 
     @scrubbed
     def status(
