@@ -17,7 +17,7 @@ export PIP_NO_COMPILE := 1
 # Compiled modules are kept, whatever the shell says: hundreds of processes import them.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo lab test check unit safety protocols docs notebooks mutants bench format clean
+.PHONY: demo lab test check unit fuzz safety protocols docs notebooks mutants bench format clean
 
 demo: $(VENV)/.run
 	$(BIN)/gpuagent demo --save demo-files
@@ -35,6 +35,10 @@ check: $(VENV)/.dev
 
 unit: $(VENV)/.dev $(CHROMIUM) $(BWRAP) $(SELLER_IMAGE)
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal --durations 15
+
+# Plays other examples than `make test` does, and more of them.
+fuzz: $(VENV)/.dev
+	$(BIN)/pytest -n $(WORKERS) -m hypothesis --hypothesis-profile explore
 
 # Plays every hostile case and writes docs/safety.md from what was observed.
 safety: $(VENV)/.dev $(BWRAP) $(SELLER_IMAGE)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from hypothesis import settings
 from typer.testing import CliRunner
 
 from gpuagent.adapters.vendors.http import HttpVendor
@@ -27,6 +28,7 @@ from tests.support.scripted_server import ScriptedServer
 from tests.support.stack import STACK_SETTINGS, database_name, shared_stack
 from tests.support.world import World, build_world
 
+settings.register_profile("explore", deadline=None, max_examples=2_000)
 SafetyNote = Callable[[str], None]
 DATABASE = database_name()
 

@@ -4,6 +4,7 @@ Made by hand, where this user may: below the seller's own group in version 1; in
 processes has no groups below. A service of systemd gets that by Delegate=yes and DelegateSubgroup=seller.
 """
 
+import hashlib
 import os
 import re
 import time
@@ -61,6 +62,11 @@ class Cgroup:
 
     def _paths(self) -> list[Path]:
         return list(dict.fromkeys(self._folders.values()))
+
+
+def name_of(folder: Path) -> str:
+    """A job's name among the groups of a machine, by its folder: another seller here may have a job of the same id."""
+    return f"{folder.name}-{hashlib.sha256(bytes(folder.resolve())).hexdigest()[:12]}"
 
 
 def make(name: str, limits: Limits, root: Path = ROOT, own: Path = OWN) -> Cgroup:

@@ -1,5 +1,6 @@
 """The process runner: each job is a process in a folder of its own, in bubblewrap unless the seller says otherwise."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ class ProcessRunner(LocalRunner):
 
     @property
     def notices(self) -> tuple[str, ...]:
-        trial = cgroup.make("trial", Limits(memory=2**30, pids=64))
+        trial = cgroup.make(f"trial-{os.getpid()}", Limits(memory=2**30, pids=64))
         missing = [words for name, words in (("memory", "memory"), ("pids", "processes")) if not trial.bounds(name)]
         trial.remove()
         watched = [WATCHED.format(" and ".join(missing))] if missing else []
@@ -50,4 +51,4 @@ class ProcessRunner(LocalRunner):
 
     def _clear(self, folder: JobFolder) -> None:
         """The processes have died with their supervisor, or by their session; their control group has not."""
-        cgroup.of(folder.path.name).remove()
+        cgroup.of(cgroup.name_of(folder.path)).remove()

@@ -35,7 +35,7 @@ class ProcessIsolation:
         own = str(self._folder.work), str(resume or "")
         work, resume_path = (WORK, RESUME if resume else "") if self._inside else own
         env = environment(self._order["env"], secrets, work, resume_path)
-        group = cgroup.make(self._folder.path.name, self._limits)
+        group = cgroup.make(cgroup.name_of(self._folder.path), self._limits)
 
         def enter() -> None:
             os.nice(NICENESS)

@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuagent.agent.approve import cancel
 from gpuagent.core import budget
 from gpuagent.core.events import Event, JobClaimed, Step
-from gpuagent.core.model import Authorized, Phase, Run, RunStatus, Settled, Voided
+from gpuagent.core.model import JOBS_MAX, Authorized, Phase, Run, RunStatus, Settled, Voided
 from gpuagent.core.observations import observations_of
 from gpuagent.core.status import status_text
 from gpuagent.core.transitions import apply, is_over, next_steps, phase
@@ -257,7 +257,6 @@ moves = st.lists(st.tuples(st.sampled_from(MOVES), st.integers(0, 7), st.integer
 scripts = st.sampled_from([works, fails, takes_long, exits(3)])
 
 
-@settings(deadline=None)
 @given(moves, scripts, scripts, st.sampled_from([1, 2]), st.booleans(), st.integers(0, 2))
 def test_however_it_is_ticked_killed_and_taken_the_books_are_the_chains(
     happened: list[tuple[str, int, int]], one: Any, two: Any, jobs_open: int, has_gas: bool, ticks: int
@@ -292,11 +291,11 @@ def test_however_it_is_ticked_killed_and_taken_the_books_are_the_chains(
         assert len(set(nonces)) == len(nonces)
         assert len({order.nonce for order in world.wallet.signed}) <= len(world.run.jobs) + 1
     world.refusing = False
-    for _ in range(80):
+    for _ in range(JOBS_MAX * 10):
         if is_over(world.run):
             break
         tick(world.run.run_id, world.ports)
-        world.at += 60
+        world.at += LIFE_S / 6
     assert is_over(world.run) or world.run.status is RunStatus.RUNNING
     if is_over(world.run):
         assert budget.settled(world.run) == world.chain.paid

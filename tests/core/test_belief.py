@@ -33,7 +33,7 @@ def test_later_outcomes_count_more() -> None:
     assert [(round(a, 9), round(b, 9)) for _, a, b in belief.parts] == [(6.9, 7.0), (2.9, 5.0)]
 
 
-@settings(derandomize=True, deadline=None)
+@settings(deadline=None)
 @given(st.one_of(st.none(), st.floats(0, 1)), OUTCOMES)
 def test_chances_fall_with_failures_and_the_interval_holds_the_mean(rate: float | None, outcomes: list[bool]) -> None:
     belief = believe(rate, outcomes)
@@ -93,7 +93,7 @@ def brute_force(offers: list[Offer], available: int, budget: int, tries: int, wa
     return [max(values, default=zero) for values, zero in zip(worths, best, strict=True)]
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=200)
 @given(MARKETS, st.integers(1, 25), st.integers(0, 10), st.integers(0, 5), st.integers(0, 3))
 def test_f_is_the_best_of_all_sequences(market: Market, available: int, spent: int, tries: int, waited: int) -> None:
     offers = []

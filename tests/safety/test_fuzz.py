@@ -32,7 +32,7 @@ from tests.support.factories import (
     quote,
 )
 
-bounded = settings(deadline=None, derandomize=True, max_examples=400)
+bounded = settings(deadline=None, max_examples=400)
 WALLET = LocalWallet("0x" + "11" * 32, TOKEN)
 NUMERALS = (
     "1400001",

@@ -1,5 +1,9 @@
 """What jobs try against the machine that runs them, in the shell of a busybox: the same programs in any runner."""
 
+from tests.support.job_sleeps import sleeping
+
+SLEEP = sleeping(77)
+
 LOOKS = {
     "files": """
         cat /etc/shadow "$KEY" "$DATABASE" ../order.json ../log /proc/1/root"$KEY" /proc/1/cwd/key
@@ -48,8 +52,8 @@ def looking() -> str:
     return "exec 2>&1\n" + "\n".join(f"echo; echo '== {name}'\n{script}" for name, script in LOOKS.items())
 
 
-WAIT = "trap 'exit 0' TERM; sleep 77.1 & wait"
-FORKS = f"i=0; while [ $i -lt 300 ]; do sleep 77.1 & i=$((i+1)); echo $i > forked; done; echo all; {WAIT}"
+WAIT = "trap 'exit 0' TERM; sleep 77 & wait"
+FORKS = f"i=0; while [ $i -lt 300 ]; do sleep 77 & i=$((i+1)); echo $i > forked; done; echo all; {WAIT}"
 MEMORY = "i=0; while [ $i -lt 8 ]; do busybox dd if=/dev/zero of=/dev/null bs=24M count=100000 & i=$((i+1)); done; wait"
 DISK = f"dd if=/dev/zero of=big bs=1M count=60; {WAIT}"
 UNLINKED = f"exec 3> big; rm big; dd if=/dev/zero bs=1M count=60 >&3; {WAIT}"
@@ -59,12 +63,12 @@ MANIFEST = """
     dd if=/dev/zero of=large bs=1M count=6; i=0; while [ $i -lt 999 ]; do echo > o$i; i=$((i+1)); done
     mkdir c; i=0; while [ $i -lt 10500 ]; do echo > c/$i; i=$((i+1)); done; echo {} > c/progress.json
 """
-SURVIVORS = """
+SURVIVORS = f"""
     trap '' TERM HUP INT
-    setsid sh -c 'trap "" TERM HUP; (sleep 77.2 &); sleep 77.2' &
-    nohup sh -c 'trap "" TERM; while :; do sleep 77.2; done' &
-    (setsid sh -c '(setsid sleep 77.2 &) &' &)
-    while :; do sleep 77.2; done
+    setsid sh -c 'trap "" TERM HUP; ({SLEEP} &); {SLEEP}' &
+    nohup sh -c 'trap "" TERM; while :; do {SLEEP}; done' &
+    (setsid sh -c '(setsid {SLEEP} &) &' &)
+    while :; do {SLEEP}; done
 """
 LINKS = """
     ln -s "$KEY" link; ln -s / root; mkfifo fifo; ln "$KEY" hard; mknod device c 1 5; echo good > good

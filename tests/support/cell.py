@@ -1,4 +1,4 @@
-"""A seller's runner with what an attacker is after beside it, for jobs that attack. Sleeps of jobs have a mark."""
+"""A seller's runner with what an attacker is after beside it, for jobs that attack."""
 
 import os
 import socket
@@ -8,8 +8,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from seller.runners import JobOrder, JobState, Limits
 from seller.runners.container import ContainerRunner
@@ -72,16 +70,6 @@ class Cell:
             self.listener.accept()[0].close()
             return True
         return False
-
-
-def processes(mark: str) -> list[str]:
-    """The command lines on this machine that hold a text, zombies left out."""
-    lines = []
-    for process in psutil.process_iter(["cmdline", "status"]):
-        line = " ".join(process.info["cmdline"] or [])
-        if mark in line and process.info["status"] != psutil.STATUS_ZOMBIE:
-            lines.append(line)
-    return lines
 
 
 @contextmanager

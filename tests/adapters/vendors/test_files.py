@@ -362,7 +362,7 @@ def test_a_file_is_asked_for_with_our_token_alone_and_over_https(file_vendor: Fi
 
 # Whatever comes.
 
-bounded = settings(deadline=None, derandomize=True, max_examples=120)
+bounded = settings(deadline=None, max_examples=120)
 numbers = st.integers(-2, len(CONTENT) + 2) | st.integers() | st.just(10**400)
 json_values = (
     st.none() | st.booleans() | numbers | st.floats() | st.text(max_size=5) | st.lists(st.integers(), max_size=2)

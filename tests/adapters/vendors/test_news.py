@@ -23,7 +23,7 @@ from gpuagent.errors import VendorError
 from tests.support.factories import VENDOR, WIRE_QUOTE
 from tests.support.file_vendor import FileVendor, VendorAnswer
 
-bounded = settings(deadline=None, derandomize=True, max_examples=100)
+bounded = settings(deadline=None, max_examples=100)
 HASH = "ab" * 32
 
 

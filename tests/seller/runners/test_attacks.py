@@ -12,9 +12,10 @@ from seller.runners import Limits
 from seller.runners.keeper import CHECKPOINT_FILES
 from tests.conftest import SafetyNote
 from tests.support import attacks_on_sellers as attacks
-from tests.support.cell import KINDS, MEGABYTE, SECRET, Cell, open_cell, processes
+from tests.support.cell import KINDS, MEGABYTE, SECRET, Cell, open_cell
 from tests.support.container_engine import OwnEngine
 from tests.support.eventually import eventually
+from tests.support.job_sleeps import processes
 
 LIMITS = Limits(memory=64 * MEGABYTE, cpus=1.0, pids=40, disk=40 * MEGABYTE, files=1_200, outputs=5 * MEGABYTE)
 SELLER_VARIABLE = "SELLER_PRIVATE_KEY"
@@ -222,7 +223,7 @@ def test_manifest(bombs: Cell, safety_note: SafetyNote) -> None:
 def test_survivors(bombs: Cell, safety_note: SafetyNote) -> None:
     state = bombs.ended("survivors")
     assert state.reason == "the paid time has ended"
-    assert processes("77.2") == []
+    assert processes(attacks.SLEEP) == []
     safety_note(f"{state.reason}; of all its processes none was left")
 
 

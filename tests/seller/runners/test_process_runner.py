@@ -16,8 +16,10 @@ from seller.runners.local import NODE_LOST
 from seller.runners.process import ProcessRunner
 from seller.runners.sandbox import sandboxed, sealed
 from tests.support.eventually import eventually
+from tests.support.job_sleeps import processes, sleeping
 
 DEADLINE_S = 30.0
+SLEEP = sleeping(61)
 ROOT = Path(__file__).parents[3]
 SECRET = "hf_not_a_real_one"
 TRAINING = """
@@ -140,11 +142,11 @@ def test_the_paid_time_ends_a_job(runner: ProcessRunner) -> None:
 
 
 def test_stopped_with_all_its_children(runner: ProcessRunner, tmp_path: Path) -> None:
-    runner.start(order("sleep 61.5 & (sleep 61.5 &) ; touch up; sleep 61.5", outputs=["up"]))
+    runner.start(order(f"{SLEEP} & ({SLEEP} &) ; touch up; {SLEEP}", outputs=["up"]))
     eventually(lambda: any(tmp_path.rglob("work/up")), DEADLINE_S)
     runner.stop("job-1", "the buyer cancelled it")
     assert ended(runner).reason == "the buyer cancelled it"
-    assert not [p for p in psutil.process_iter(["cmdline"]) if "61.5" in (p.info["cmdline"] or [])]
+    assert processes(SLEEP) == []
 
 
 def test_killed_halfway_it_resumes_elsewhere_from_its_checkpoint(runner: ProcessRunner, tmp_path: Path) -> None:
@@ -215,11 +217,11 @@ def test_logs_and_metrics_by_cursor(runner: ProcessRunner) -> None:
 
 def test_jobs_that_must_not_outlive_their_seller_end_when_it_closes(runner: ProcessRunner, tmp_path: Path) -> None:
     seller = ProcessRunner(tmp_path / "jobs", sandbox=runner._sandbox, outlive=False)
-    seller.start(order("sleep 61.6"))
+    seller.start(order(SLEEP))
     eventually(lambda: seller.state("job-1").phase == "running", DEADLINE_S)
     seller.close()
     assert ended(runner).reason == "the seller has ended, and its jobs with it"
-    assert not [p for p in psutil.process_iter(["cmdline"]) if "61.6" in (p.info["cmdline"] or [])]
+    assert processes(SLEEP) == []
 
 
 def test_jobs_that_must_not_outlive_their_seller_end_when_it_is_killed(runner: ProcessRunner, tmp_path: Path) -> None:
@@ -227,7 +229,7 @@ def test_jobs_that_must_not_outlive_their_seller_end_when_it_is_killed(runner: P
         "import sys, time, pathlib\nfrom seller.runners import JobOrder\n"
         "from seller.runners.process import ProcessRunner\n"
         f"seller = ProcessRunner(pathlib.Path(sys.argv[1]), sandbox={runner._sandbox}, outlive=False)\n"
-        "seller.start(JobOrder('job-1', 'sleep 61.7', 60.0)); print('started', flush=True); time.sleep(60)"
+        f"seller.start(JobOrder('job-1', '{SLEEP}', 60.0)); print('started', flush=True); time.sleep(60)"
     )
     argv = [sys.executable, "-c", program, str(tmp_path / "jobs")]
     with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE) as seller:
@@ -236,16 +238,16 @@ def test_jobs_that_must_not_outlive_their_seller_end_when_it_is_killed(runner: P
         eventually(lambda: runner.state("job-1").phase == "running", DEADLINE_S)
         seller.kill()
     assert ended(runner).reason == "the seller has ended, and its jobs with it"
-    assert not [p for p in psutil.process_iter(["cmdline"]) if "61.7" in (p.info["cmdline"] or [])]
+    assert processes(SLEEP) == []
 
 
 def test_a_machine_that_is_lost(runner: ProcessRunner) -> None:
-    runner.start(order("sleep 61.8"))
+    runner.start(order(SLEEP))
     eventually(lambda: runner.state("job-1").phase == "running", DEADLINE_S)
     runner.kill("job-1")
     assert (runner.state("job-1").exit_code, runner.state("job-1").reason) == (None, NODE_LOST)
-    assert not [p for p in psutil.process_iter(["cmdline"]) if "61.8" in (p.info["cmdline"] or [])]
-    runner.start(order("sleep 61.8"))
+    assert processes(SLEEP) == []
+    runner.start(order(SLEEP))
     assert runner.state("job-1").phase == "ended", "a job is never started twice"
 
 
@@ -314,6 +316,17 @@ def test_inputs_that_cannot_be_laid_out_start_nothing(sandbox: ProcessRunner, tm
         sandbox.start(order("true", inputs={"a": tmp_path / "missing"}))
     with pytest.raises(RunnerError, match="there is no job"):
         sandbox.state("job-1")
+
+
+def test_two_sellers_of_one_machine_may_name_their_jobs_alike(tmp_path: Path) -> None:
+    """The end of a job at one, with all of its control group, is none of the other's."""
+    one, other = (ProcessRunner(tmp_path / name / "jobs") for name in ("one", "other"))
+    for runner in (one, other):
+        runner.start(order("touch up; sleep 60", outputs=["up"]))
+    eventually(lambda: len([*tmp_path.rglob("work/up")]) == 2, DEADLINE_S)
+    one.forget("job-1")
+    assert other.state("job-1").phase == "running"
+    other.forget("job-1")
 
 
 def test_forgotten_it_is_gone(runner: ProcessRunner, tmp_path: Path) -> None:
