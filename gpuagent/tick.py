@@ -60,9 +60,12 @@ def step(run_id: str, ports: Ports) -> Run:
     return run
 
 
-def tick(run_id: str, ports: Ports) -> Run:
-    """Make steps until the run must wait for the world or is over. Raises as step() does."""
-    run, asking = ports.store.load(run_id), _Asking(ports.pace.asking_s)
+def tick(run_id: str, ports: Ports, read: Run | None = None) -> Run:
+    """Make steps until the run must wait for the world or is over. Raises as step() does.
+
+    read: the run, where it has just been read among others.
+    """
+    run, asking = read or ports.store.load(run_id), _Asking(ports.pace.asking_s)
     for _ in range(STEPS_MAX):
         run, moved = _advance(run, asking, ports)
         if not moved:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from gpuagent.api.routes import due
 from gpuagent.core.model import Run
 from gpuagent.core.ports import Ports
+from gpuagent.fleet import worker
 from gpuagent.tick import tick
 from tests.support.eventually import eventually
 from tests.support.rest_server import CRON, TOKENS, Served, serving
@@ -93,22 +93,22 @@ def test_two_calls_at_once_share_the_runs(served: Served) -> None:
 def test_one_lease_for_all_that_ask(world: World) -> None:
     run, leases = world.start(), world.database.queries.leases
     with ThreadPoolExecutor(8) as pool:
-        claimed = list(pool.map(lambda number: leases.claim(run.run_id, f"w{number}", 60), range(8)))
-    assert sum(claimed) == 1
+        claimed = list(pool.map(lambda number: leases.claim([run.run_id], f"w{number}", 60), range(8)))
+    assert sorted(claimed) == [[]] * 7 + [[run.run_id]]
     assert leases.due(10) == []
-    owner = f"w{claimed.index(True)}"
-    leases.release(run.run_id, "another")
-    assert not leases.claim(run.run_id, "x", 60)
-    leases.release(run.run_id, owner)
+    owner = f"w{claimed.index([run.run_id])}"
+    leases.release("another")
+    assert not leases.claim([run.run_id], "x", 60)
+    leases.release(owner)
     assert leases.due(10) == [run.run_id]
-    assert leases.claim(run.run_id, "x", 60)
+    assert leases.claim([run.run_id], "x", 60)
 
 
 def test_a_lease_ends_by_itself(world: World) -> None:
     """Its holder may have died."""
     run, leases = world.start(), world.database.queries.leases
-    assert leases.claim(run.run_id, "dead", 0)
-    assert leases.claim(run.run_id, "alive", 60)
+    assert leases.claim([run.run_id], "dead", 0)
+    assert leases.claim([run.run_id], "alive", 60)
 
 
 def test_no_tick_begins_after_the_limit_and_the_next_call_goes_on(served: Served) -> None:
@@ -137,21 +137,21 @@ def test_what_fails_holds_up_no_other(served: Served) -> None:
 def test_a_lease_lasts_for_as_long_as_its_tick(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tick that is slower than the lease renews it: no other worker begins the same work."""
     run_id = served.start()
-    monkeypatch.setattr(due, "RENEW_S", 0.05)
+    monkeypatch.setattr(worker, "RENEW_S", 0.05)
     database = served.world.market.database(served.world.environment["MONGODB_DB_NAME"])
     renewals: list[str] = []
 
     def lease_ends() -> Any:
         return next(database.leases.find())["until"]
 
-    def slow_tick(run_id: str, ports: Ports) -> Run:
+    def slow_tick(run_id: str, ports: Ports, read: Run) -> Run:
         first = lease_ends()
         eventually(lambda: lease_ends() > first, otherwise="not renewed")
         renewals.append(run_id)
-        return tick(run_id, ports)
+        return tick(run_id, ports, read)
 
-    monkeypatch.setattr(due, "tick", slow_tick)
+    monkeypatch.setattr(worker, "tick", slow_tick)
     assert [entry["runId"] for entry in tick_due(served)["ticked"]] == renewals == [run_id]
     leases = served.world.database.queries.leases
-    leases.renew(run_id, "another", 60)
-    assert leases.claim(run_id, "next", 60)
+    leases.renew("another", 60)
+    assert leases.claim([run_id], "next", 60)

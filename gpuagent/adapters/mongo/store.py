@@ -55,16 +55,27 @@ class MongoStore:
     @deadlined
     def load(self, run_id: str) -> Run:
         """The whole run in one read. Raises UnknownRun, and RunNotOurs for one of the original system."""
+        runs = self._load(object_id(run_id))
+        if not runs:
+            raise UnknownRun(f"there is no run {run_id}: `gpuagent run list` shows them")
+        return runs[0]
+
+    @deadlined
+    def load_all(self, run_ids: Sequence[str]) -> list[Run]:
+        """The whole runs in one read, in any order, without those that are not there. Raises RunNotOurs."""
+        return self._load({"$in": [object_id(run_id) for run_id in run_ids]})
+
+    def _load(self, run_id: Any) -> list[Run]:
         pipeline: list[Mapping[str, Any]] = [
-            {"$match": {"_id": object_id(run_id)}},
+            {"$match": {"_id": run_id}},
             {"$lookup": {"from": "jobs", "localField": "_id", "foreignField": "runId", "as": "jobs"}},
             {"$lookup": {"from": "payments", "localField": "_id", "foreignField": "runId", "as": "payments"}},
         ]
-        document = next(iter(self._database.runs.aggregate(pipeline)), None)
-        if document is None:
-            raise UnknownRun(f"there is no run {run_id}: `gpuagent run list` shows them")
-        check_ours(document)
-        return documents.run_from(document, document["jobs"], document["payments"])
+        runs = []
+        for document in self._database.runs.aggregate(pipeline):
+            check_ours(document)
+            runs.append(documents.run_from(document, document["jobs"], document["payments"]))
+        return runs
 
     @deadlined
     def save(self, before: Run, after: Run, observations: Sequence[Observation], at: float) -> Run:

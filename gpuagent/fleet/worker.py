@@ -1,0 +1,90 @@
+"""A worker: runs ticked at once under leases. All that work on one database share its runs.
+
+A lease saves work that two would do twice; nothing about money rests on it, and the lease of a dead worker ends.
+"""
+
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from threading import Event, Thread
+
+from gpuagent.core.model import Run
+from gpuagent.core.ports import Ports
+from gpuagent.core.transitions import is_over
+from gpuagent.errors import GpuAgentError, StoreError
+from gpuagent.tick import tick
+from gpuagent.wiring import Database
+
+LEASE_S = 120.0
+RENEW_S = LEASE_S / 3
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One run's turn. run: as its tick left it, or as it was before, where error says why that failed.
+
+    seconds: what the tick took.
+    """
+
+    before: Run
+    run: Run
+    seconds: float
+    error: GpuAgentError | None = None
+
+
+class Worker:
+    """Ticks runs, as many at once as it has threads. Close it when done with it."""
+
+    def __init__(self, ports: Ports, database: Database, threads: int) -> None:
+        self._ports, self._store, self._leases = ports, database.store, database.queries.leases
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="fleet")
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+    def tick_all(self, run_ids: Sequence[str], ends_at: float = float("inf")) -> list[Turn]:
+        """One tick of each run that no other worker has. ends_at: of time.monotonic(); after it no tick begins.
+
+        Raises StoreError where the leases or the runs cannot be had; the leases end by themselves then.
+        """
+        name = secrets.token_hex(8)
+        if not (claimed := self._leases.claim(run_ids, name, LEASE_S)):
+            return []
+        with self._leased(name):
+            try:
+                runs = self._store.load_all(claimed)
+                turns = list(self._pool.map(lambda run: self._tick(run, ends_at), runs))
+            finally:
+                self._leases.release(name)
+        return [turn for turn in turns if turn]
+
+    def _tick(self, run: Run, ends_at: float) -> Turn | None:
+        began = time.monotonic()
+        if began >= ends_at:
+            return None
+        try:
+            after = run if is_over(run) else tick(run.run_id, self._ports, run)
+        except GpuAgentError as error:  # of this run alone: the others go on
+            return Turn(run, run, time.monotonic() - began, error)
+        return Turn(run, after, time.monotonic() - began)
+
+    @contextmanager
+    def _leased(self, name: str) -> Iterator[None]:
+        """Renew the leases until the block ends, however slow vendors, chain and planner are."""
+        over = Event()
+
+        def renew() -> None:
+            while not over.wait(RENEW_S):
+                with suppress(StoreError):  # the next try is before the leases end
+                    self._leases.renew(name, LEASE_S)
+
+        renewal = Thread(target=renew, daemon=True)
+        renewal.start()
+        try:
+            yield
+        finally:
+            over.set()
+            renewal.join()
