@@ -7,6 +7,7 @@ from gpuagent.cli.books import books
 from gpuagent.cli.demo import demo
 from gpuagent.cli.doctor import doctor
 from gpuagent.cli.files import file_store
+from gpuagent.cli.fleet import fleet
 from gpuagent.cli.job import jobs
 from gpuagent.cli.lab import lab
 from gpuagent.cli.planners import planners
@@ -40,5 +41,5 @@ app.add_typer(policies, name="policy")
 app.add_typer(planners, name="planners")
 app.add_typer(wallets, name="wallet")
 app.add_typer(schedules, name="schedule")
-for command in (lab, serve, report, doctor, demo, up, books):
+for command in (lab, serve, fleet, report, doctor, demo, up, books):
     app.command()(command)

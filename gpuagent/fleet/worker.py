@@ -18,8 +18,8 @@ from gpuagent.errors import GpuAgentError, StoreError
 from gpuagent.tick import tick
 from gpuagent.wiring import Database
 
-LEASE_S = 120.0
-RENEW_S = LEASE_S / 3
+LEASE_S = 60.0
+"""After the death of a worker, its runs are due again after so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,10 @@ class Turn:
 
 
 class Worker:
-    """Ticks runs, as many at once as it has threads. Close it when done with it."""
+    """Ticks runs, as many at once as it has threads. lease_s: of a lease, renewed in time. Close it when done."""
 
-    def __init__(self, ports: Ports, database: Database, threads: int) -> None:
+    def __init__(self, ports: Ports, database: Database, threads: int, lease_s: float = LEASE_S) -> None:
+        self._lease_s = lease_s
         self._ports, self._store, self._leases = ports, database.store, database.queries.leases
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="fleet")
 
@@ -51,7 +52,7 @@ class Worker:
         Raises StoreError where the leases or the runs cannot be had; the leases end by themselves then.
         """
         name = secrets.token_hex(8)
-        if not (claimed := self._leases.claim(run_ids, name, LEASE_S)):
+        if not (claimed := self._leases.claim(run_ids, name, self._lease_s)):
             return []
         with self._leased(name):
             try:
@@ -77,9 +78,9 @@ class Worker:
         over = Event()
 
         def renew() -> None:
-            while not over.wait(RENEW_S):
+            while not over.wait(self._lease_s / 3):
                 with suppress(StoreError):  # the next try is before the leases end
-                    self._leases.renew(name, LEASE_S)
+                    self._leases.renew(name, self._lease_s)
 
         renewal = Thread(target=renew, daemon=True)
         renewal.start()

@@ -4,12 +4,14 @@ import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bson import ObjectId
 
+from gpuagent.api.routes import due
 from gpuagent.core.model import Run
 from gpuagent.core.ports import Ports
 from gpuagent.fleet import worker
@@ -137,7 +139,7 @@ def test_what_fails_holds_up_no_other(served: Served) -> None:
 def test_a_lease_lasts_for_as_long_as_its_tick(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tick that is slower than the lease renews it: no other worker begins the same work."""
     run_id = served.start()
-    monkeypatch.setattr(worker, "RENEW_S", 0.05)
+    monkeypatch.setattr(due, "Worker", partial(worker.Worker, lease_s=0.15))
     database = served.world.market.database(served.world.environment["MONGODB_DB_NAME"])
     renewals: list[str] = []
 

@@ -1,0 +1,105 @@
+"""The fleet on real runs: shared among threads, processes and dispatchers, each paid for once."""
+
+import os
+import secrets
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import Any
+
+import psutil
+import pytest
+
+from gpuagent.core.model import RunStatus, Settled
+from gpuagent.errors import VendorError
+from gpuagent.fleet import worker as worker_module
+from gpuagent.fleet.crews import process_crew, thread_crew
+from gpuagent.fleet.dispatcher import Dispatcher, Tally
+from gpuagent.fleet.worker import Worker
+from gpuagent.practice import stack
+from tests.support.market import Market
+from tests.support.world import World, build_world
+
+
+@pytest.fixture(scope="module")
+def quick_market() -> Iterator[Market]:
+    """Vendors whose paid hour takes half a second, as worker processes have no clock that a test could turn."""
+    with stack.start(PORT="0", MOCK_SPEED="7200") as running, closing(Market(running)) as market:
+        yield market
+
+
+@pytest.fixture
+def quick(quick_market: Market) -> Iterator[World]:
+    with build_world(quick_market, f"fleet-{secrets.token_hex(4)}") as world:
+        yield world
+
+
+def start_all(world: World, count: int) -> list[str]:
+    return [world.start().run_id for _ in range(count)]
+
+
+def check_each_is_paid_once(world: World, run_ids: list[str], tally: Tally) -> None:
+    runs = [world.store.load(run_id) for run_id in run_ids]
+    assert {run.status for run in runs} == {RunStatus.COMPLETED}, tally
+    assert sum(isinstance(job, Settled) for run in runs for job in run.jobs) == len(world.transfers()) == len(run_ids)
+    assert tally.problems == {}
+
+
+def worker_processes(mark: str) -> list[int]:
+    children = psutil.Process().children(recursive=True)
+    return [child.pid for child in children if mark in " ".join(child.cmdline())]
+
+
+def test_two_fleets_share_the_runs(quick: World) -> None:
+    run_ids, leases = start_all(quick, 6), quick.database.queries.leases
+    with thread_crew(quick.agent, 4) as one, thread_crew(quick.agent, 4) as other, ThreadPoolExecutor(2) as pool:
+        tallies = list(pool.map(lambda crew: Dispatcher(leases, crew, 0.1).run(until_done=True), (one, other)))
+    for tally in tallies:
+        check_each_is_paid_once(quick, run_ids, tally)
+    assert sum(tally.over for tally in tallies) == 6
+
+
+def test_a_killed_process_is_replaced_and_its_runs_are_finished(quick: World) -> None:
+    run_ids = start_all(quick, 4)
+    fleet = Dispatcher(quick.database.queries.leases, process_crew(quick.environment, 2, 2, lease_s=2), 0.1)
+    killed: list[int] = []
+
+    def kill_one(_turns: object, _under_way: int) -> None:
+        if not killed:
+            killed.append(worker_processes("spawn_main")[0])
+            os.kill(killed[0], signal.SIGKILL)
+
+    fleet.heard = kill_one
+    tally = fleet.run(until_done=True)
+    check_each_is_paid_once(quick, run_ids, tally)
+    assert killed
+    assert not worker_processes("spawn_main")
+
+
+def test_what_fails_holds_up_no_other_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad, good = world.start(), world.start()
+    tick = worker_module.tick
+
+    def failing(run_id: str, *arguments: Any) -> Any:
+        if run_id == bad.run_id:
+            raise VendorError("it is away")
+        return tick(run_id, *arguments)
+
+    monkeypatch.setattr(worker_module, "tick", failing)
+    with closing(Worker(world.ports, world.database, 2)) as worker:
+        turns = {turn.before.run_id: turn for turn in worker.tick_all([bad.run_id, good.run_id])}
+    assert str(turns[bad.run_id].error) == "it is away"
+    assert turns[good.run_id].error is None
+    assert len(turns[good.run_id].run.jobs) == 1
+    assert set(world.database.queries.leases.due(9)) == {bad.run_id, good.run_id}, "both are free again"
+
+
+def test_a_run_rests_between_two_ticks(world: World) -> None:
+    run_id, leases = world.start().run_id, world.database.queries.leases
+    assert leases.due(9, 60) == [run_id], "not ticked yet"
+    assert leases.claim([run_id], "a worker", 60)
+    leases.release("a worker")
+    assert leases.due(9, 60) == []
+    assert leases.due(9, 0) == [run_id]
+    assert leases.unfinished()
