@@ -15,6 +15,7 @@ from gpuagent.errors import BadInput
 if TYPE_CHECKING:
     from gpuagent.fleet.crews import Crew, Ticked
     from gpuagent.fleet.dispatcher import Dispatcher, Tally
+    from gpuagent.fleet.worker import Leasing
     from gpuagent.settings import Settings
     from gpuagent.wiring import Database
 
@@ -43,12 +44,13 @@ def fleet(
     """
     from gpuagent import settings, wiring
     from gpuagent.fleet.dispatcher import Dispatcher
+    from gpuagent.fleet.worker import Leasing
 
     with errors_explained(), ExitStack() as closing:
         values = settings.read()
         database = closing.enter_context(wiring.open_database(values))
-        crew = closing.enter_context(_crew(values, database, threads, processes, scheduler))
-        dispatcher = Dispatcher(database.queries.leases, crew, every)
+        crew = closing.enter_context(_crew(values, database, threads, processes, scheduler, Leasing(rest_s=every)))
+        dispatcher = Dispatcher(database.queries.leases, crew)
         heard = [closing.enter_context(_progress(dispatcher))] if sys.stderr.isatty() else []
         if metrics:
             from gpuagent.fleet.metrics import Metrics
@@ -63,7 +65,9 @@ def fleet(
 
 
 @contextmanager
-def _crew(values: "Settings", database: "Database", threads: int, processes: int, scheduler: str) -> "Iterator[Crew]":
+def _crew(
+    values: "Settings", database: "Database", threads: int, processes: int, scheduler: str, leasing: "Leasing"
+) -> "Iterator[Crew]":
     from gpuagent import wiring
     from gpuagent.fleet.crews import process_crew, thread_crew
 
@@ -72,15 +76,15 @@ def _crew(values: "Settings", database: "Database", threads: int, processes: int
             raise BadInput("--processes is for this machine: how many the cluster has, its `dask worker` commands say")
         from gpuagent.fleet.cluster import dask_crew
 
-        with dask_crew(scheduler, threads) as crew:
+        with dask_crew(scheduler, threads, leasing) as crew:
             yield crew
         return
     # Opened here too where processes have their own: what is wrong with the environment is said at once.
     with wiring.open_agent(values, database) as agent:
         if processes > 1:
-            yield process_crew(values.environ, processes, threads)
+            yield process_crew(values.environ, processes, threads, leasing)
             return
-        with thread_crew(agent, threads) as crew:
+        with thread_crew(agent, threads, leasing) as crew:
             yield crew
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from gpuagent.errors import ConfigError
 from gpuagent.fleet.crews import SPREAD, Crew, OwnAgent, Ticked
+from gpuagent.fleet.worker import Leasing
 
 PLUGIN = "gpuagent-fleet"
 CONNECT_S = 10.0
@@ -25,11 +26,11 @@ class AgentPlugin(WorkerPlugin):  # type: ignore[misc]
 
     name = PLUGIN
 
-    def __init__(self, threads: int) -> None:
-        self._threads = threads
+    def __init__(self, threads: int, leasing: Leasing) -> None:
+        self._threads, self._leasing = threads, leasing
 
     def setup(self, worker: object) -> None:
-        worker.gpuagent = OwnAgent(os.environ, self._threads)  # type: ignore[attr-defined]
+        worker.gpuagent = OwnAgent(os.environ, self._threads, self._leasing)  # type: ignore[attr-defined]
 
 
 def _tick_there(run_ids: Sequence[str]) -> list[Ticked]:
@@ -38,7 +39,7 @@ def _tick_there(run_ids: Sequence[str]) -> list[Ticked]:
 
 
 @contextmanager
-def dask_crew(scheduler: str, threads: int) -> Iterator[Crew]:
+def dask_crew(scheduler: str, threads: int, leasing: Leasing) -> Iterator[Crew]:
     """The workers of a scheduler, such as tcp://127.0.0.1:8786. threads: that tick in each worker process.
 
     Raises ConfigError where no scheduler answers, or it has no worker.
@@ -51,7 +52,7 @@ def dask_crew(scheduler: str, threads: int) -> Iterator[Crew]:
         workers = sum(client.nthreads().values())
         if not workers:
             raise ConfigError(f"the scheduler at {scheduler} has no worker: start some with `dask worker {scheduler}`")
-        client.register_plugin(AgentPlugin(threads))
+        client.register_plugin(AgentPlugin(threads, leasing))
 
         def start() -> Executor:
             # A worker that dies is the scheduler's to replace: it gives the batch to another.

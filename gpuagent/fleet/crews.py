@@ -13,7 +13,7 @@ from threading import Thread
 from gpuagent import settings, wiring
 from gpuagent.core.transitions import is_over, phase
 from gpuagent.errors import ConfigError
-from gpuagent.fleet.worker import LEASE_S, Turn, Worker
+from gpuagent.fleet.worker import Leasing, Turn, Worker
 
 QUEUED = 1.5
 """Batches that a crew is given, for each that it can be at: one lies ready when another ends."""
@@ -60,22 +60,22 @@ def _ticked(turn: Turn) -> Ticked:
 
 
 @contextmanager
-def thread_crew(agent: wiring.Agent, threads: int) -> Iterator[Crew]:
+def thread_crew(agent: wiring.Agent, threads: int, leasing: Leasing) -> Iterator[Crew]:
     """Threads of this process, which share its agent."""
-    worker = Worker(agent.ports, agent.database, threads)
+    worker = Worker(agent.ports, agent.database, threads, leasing)
     try:
         yield Crew(partial(ThreadPoolExecutor, 2), partial(tick_batch, worker), 2, threads * SPREAD)
     finally:
         worker.close()
 
 
-def process_crew(environ: Mapping[str, str], processes: int, threads: int, lease_s: float = LEASE_S) -> Crew:
+def process_crew(environ: Mapping[str, str], processes: int, threads: int, leasing: Leasing) -> Crew:
     """Processes of this machine, each with an agent of its own and so many threads. They end with this process."""
 
     def start() -> Executor:
         # Spawned: neither database clients nor threads live on in a fork.
         spawning = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(processes, spawning, initializer=_begin, initargs=(dict(environ), threads, lease_s))
+        return ProcessPoolExecutor(processes, spawning, initializer=_begin, initargs=(dict(environ), threads, leasing))
 
     return Crew(start, _tick_here, processes, threads * SPREAD)
 
@@ -86,8 +86,8 @@ class OwnAgent:
     It stays open for as long as the process lives.
     """
 
-    def __init__(self, environ: Mapping[str, str], threads: int, lease_s: float = LEASE_S) -> None:
-        self._environ, self._threads, self._lease_s = environ, threads, lease_s
+    def __init__(self, environ: Mapping[str, str], threads: int, leasing: Leasing) -> None:
+        self._environ, self._threads, self._leasing = environ, threads, leasing
         self._worker: Worker | None = None
         self._open = ExitStack()
 
@@ -95,18 +95,18 @@ class OwnAgent:
         """Raises ConfigError where the process's environment names no agent."""
         if self._worker is None:
             agent = self._open.enter_context(wiring.open_agent(settings.read(self._environ)))
-            self._worker = Worker(agent.ports, agent.database, self._threads, self._lease_s)
+            self._worker = Worker(agent.ports, agent.database, self._threads, self._leasing)
         return tick_batch(self._worker, run_ids)
 
 
 _own: OwnAgent | None = None
 
 
-def _begin(environ: dict[str, str], threads: int, lease_s: float) -> None:
+def _begin(environ: dict[str, str], threads: int, leasing: Leasing) -> None:
     """What a process of the crew does first. Ctrl+C is for its parent alone, and without that it ends."""
     global _own
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _own = OwnAgent(environ, threads, lease_s)
+    _own = OwnAgent(environ, threads, leasing)
     if parent := multiprocessing.parent_process():
         Thread(target=_end_with, args=(parent.join,), daemon=True).start()
 

@@ -25,7 +25,7 @@ AWAY_S = 5.0
 class Queue(Protocol):
     """The runs that are due, as MongoLeases has them."""
 
-    def due(self, limit: int, rest_s: float) -> list[str]: ...
+    def due(self, limit: int) -> list[str]: ...
 
     def unfinished(self) -> bool: ...
 
@@ -56,13 +56,10 @@ class Tally:
 
 @dataclass
 class Dispatcher:
-    """rest_s: seconds from one tick of a run to its next. heard: is called with what each batch came to, and with the
-    number of runs under way.
-    """
+    """heard: is called with what each batch came to, and with the number of runs under way."""
 
     queue: Queue
     crew: Crew
-    rest_s: float
     heard: Callable[[Sequence[Ticked], int], object] = lambda _turns, _under_way: None
     stopping: Event = field(default_factory=Event)
     tally: Tally = field(default_factory=Tally)
@@ -93,7 +90,7 @@ class Dispatcher:
             return 0
         busy = {run_id for batch in self._under_way.values() for run_id in batch}
         try:
-            due = self.queue.due(room * self.crew.batch + len(busy), self.rest_s)
+            due = self.queue.due(room * self.crew.batch + len(busy))
         except StoreError as error:
             self.tally.away += 1
             log.warning("the database does not say what is due, and is asked again: %s", error)

@@ -11,15 +11,23 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Event, Thread
 
+from gpuagent.core import budget
 from gpuagent.core.model import Run
 from gpuagent.core.ports import Ports
-from gpuagent.core.transitions import is_over
+from gpuagent.core.transitions import is_open, is_over
 from gpuagent.errors import GpuAgentError, StoreError
 from gpuagent.tick import tick
 from gpuagent.wiring import Database
 
-LEASE_S = 60.0
-"""After the death of a worker, its runs are due again after so long."""
+
+@dataclass(frozen=True, slots=True)
+class Leasing:
+    """Seconds. life_s: of a lease that is not renewed, after which the runs of a dead worker are due again. rest_s:
+    from one tick of a run to its next.
+    """
+
+    life_s: float = 60.0
+    rest_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +44,10 @@ class Turn:
 
 
 class Worker:
-    """Ticks runs, as many at once as it has threads. lease_s: of a lease, renewed in time. Close it when done."""
+    """Ticks runs, as many at once as it has threads. Close it when done."""
 
-    def __init__(self, ports: Ports, database: Database, threads: int, lease_s: float = LEASE_S) -> None:
-        self._lease_s = lease_s
+    def __init__(self, ports: Ports, database: Database, threads: int, leasing: Leasing = Leasing()) -> None:
+        self._leasing = leasing
         self._ports, self._store, self._leases = ports, database.store, database.queries.leases
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="fleet")
 
@@ -52,15 +60,25 @@ class Worker:
         Raises StoreError where the leases or the runs cannot be had; the leases end by themselves then.
         """
         name = secrets.token_hex(8)
-        if not (claimed := self._leases.claim(run_ids, name, self._lease_s)):
+        if not (claimed := self._leases.claim(run_ids, name, self._leasing.life_s)):
             return []
+        rests: dict[str, float | None] = {}
         with self._leased(name):
             try:
                 runs = self._store.load_all(claimed)
-                turns = list(self._pool.map(lambda run: self._tick(run, ends_at), runs))
+                turns = [turn for turn in self._pool.map(lambda run: self._tick(run, ends_at), runs) if turn]
+                rests = dict.fromkeys(set(claimed) - {run.run_id for run in runs})  # they are not there any more
+                rests |= {turn.run.run_id: self._rest(turn.run) for turn in turns}
             finally:
-                self._leases.release(name)
-        return [turn for turn in turns if turn]
+                self._leases.release(name, rests)
+        return turns
+
+    def _rest(self, run: Run) -> float | None:
+        if is_over(run):
+            return None
+        if budget.held(run) or any(map(is_open, run.jobs)):
+            return self._leasing.rest_s
+        return max(self._leasing.rest_s, run.wait_until - self._ports.clock.now())
 
     def _tick(self, run: Run, ends_at: float) -> Turn | None:
         began = time.monotonic()
@@ -78,9 +96,9 @@ class Worker:
         over = Event()
 
         def renew() -> None:
-            while not over.wait(self._lease_s / 3):
+            while not over.wait(self._leasing.life_s / 3):
                 with suppress(StoreError):  # the next try is before the leases end
-                    self._leases.renew(name, self._lease_s)
+                    self._leases.renew(name, self._leasing.life_s)
 
         renewal = Thread(target=renew, daemon=True)
         renewal.start()

@@ -99,9 +99,9 @@ def test_one_lease_for_all_that_ask(world: World) -> None:
     assert sorted(claimed) == [[]] * 7 + [[run.run_id]]
     assert leases.due(10) == []
     owner = f"w{claimed.index([run.run_id])}"
-    leases.release("another")
+    leases.release("another", {})
     assert not leases.claim([run.run_id], "x", 60)
-    leases.release(owner)
+    leases.release(owner, {})
     assert leases.due(10) == [run.run_id]
     assert leases.claim([run.run_id], "x", 60)
 
@@ -139,7 +139,7 @@ def test_what_fails_holds_up_no_other(served: Served) -> None:
 def test_a_lease_lasts_for_as_long_as_its_tick(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tick that is slower than the lease renews it: no other worker begins the same work."""
     run_id = served.start()
-    monkeypatch.setattr(due, "Worker", partial(worker.Worker, lease_s=0.15))
+    monkeypatch.setattr(due, "Worker", partial(worker.Worker, leasing=worker.Leasing(0.15)))
     database = served.world.market.database(served.world.environment["MONGODB_DB_NAME"])
     renewals: list[str] = []
 

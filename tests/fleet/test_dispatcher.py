@@ -19,7 +19,7 @@ def runs(count: int, ticks: int = 1) -> FakeQueue:
 def test_it_ends_when_all_runs_are_over() -> None:
     workshop = Workshop(runs(10, ticks=2))
     heard: list[int] = []
-    dispatcher = Dispatcher(workshop.queue, workshop.crew(), 0, lambda turns, _: heard.append(len(turns)))
+    dispatcher = Dispatcher(workshop.queue, workshop.crew(), lambda turns, _: heard.append(len(turns)))
     tally = dispatcher.run(until_done=True)
     assert (tally.ticks, tally.over, tally.failed, tally.lost) == (20, 10, 0, 0)
     assert sum(heard) == 20
@@ -27,7 +27,7 @@ def test_it_ends_when_all_runs_are_over() -> None:
 
 def test_it_gives_no_more_than_the_crew_has_room_for() -> None:
     workshop = Workshop(runs(100))
-    dispatcher = Dispatcher(workshop.queue, workshop.crew(capacity=2, batch=4), 0)
+    dispatcher = Dispatcher(workshop.queue, workshop.crew(capacity=2, batch=4))
     dispatcher._look(workshop.executors[0])
     assert [len(batch) for batch in workshop.executors[0].batches] == [4, 4, 4]  # one lies ready beside two at work
     assert dispatcher._look(workshop.executors[0]) == 0
@@ -36,14 +36,14 @@ def test_it_gives_no_more_than_the_crew_has_room_for() -> None:
 
 def test_few_runs_are_spread_over_the_crew() -> None:
     workshop = Workshop(runs(3))
-    Dispatcher(workshop.queue, workshop.crew(), 0)._look(workshop.executors[0])
+    Dispatcher(workshop.queue, workshop.crew())._look(workshop.executors[0])
     assert [len(batch) for batch in workshop.executors[0].batches] == [1, 1, 1]
 
 
 def test_what_is_under_way_is_not_given_again() -> None:
     """Until its worker has claimed it, the queue says that it is due."""
     workshop = Workshop(runs(3, ticks=9))
-    dispatcher = Dispatcher(workshop.queue, workshop.crew(capacity=4), 0)
+    dispatcher = Dispatcher(workshop.queue, workshop.crew(capacity=4))
     executor = workshop.executors[0]
     assert dispatcher._look(executor) == 3
     assert dispatcher._look(executor) == 0
@@ -55,7 +55,7 @@ def test_the_runs_of_a_dead_worker_come_again(end: BaseException) -> None:
     workshop = Workshop(runs(2), [FakeExecutor([end, end]), FakeExecutor()])
     if isinstance(end, CancelledError):  # of one batch: the crew lives
         workshop.executors = [FakeExecutor([end, end])]
-    tally = Dispatcher(workshop.queue, workshop.crew(), 0).run(until_done=True)
+    tally = Dispatcher(workshop.queue, workshop.crew()).run(until_done=True)
     assert (tally.ticks, tally.lost) == (2, 2)
     assert workshop.opened == len(workshop.executors)
 
@@ -65,19 +65,19 @@ def test_a_database_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatch)
     queue = runs(2)
     queue.away = 3
     workshop = Workshop(queue, [FakeExecutor([StoreError("MongoDB did not do it")])])
-    tally = Dispatcher(queue, workshop.crew(), 0).run(until_done=True)
+    tally = Dispatcher(queue, workshop.crew()).run(until_done=True)
     assert (tally.ticks, tally.away, tally.lost) == (2, 4, 0)
 
 
 def test_a_worker_without_an_agent_ends_the_fleet() -> None:
     workshop = Workshop(runs(2), [FakeExecutor([ConfigError("set WALLET_PRIVATE_KEY")])])
     with pytest.raises(ConfigError, match="WALLET_PRIVATE_KEY"):
-        Dispatcher(workshop.queue, workshop.crew(), 0).run(until_done=True)
+        Dispatcher(workshop.queue, workshop.crew()).run(until_done=True)
 
 
 def test_stopped_it_hears_of_what_is_under_way_and_gives_out_nothing() -> None:
     workshop = Workshop(runs(8, ticks=9))
-    dispatcher = Dispatcher(workshop.queue, workshop.crew(), 0)
+    dispatcher = Dispatcher(workshop.queue, workshop.crew())
     dispatcher.heard = lambda _turns, _under_way: dispatcher.stopping.set()
     tally = dispatcher.run()
     assert tally.ticks == sum(map(len, workshop.executors[0].batches)) == 8

@@ -1,9 +1,7 @@
 """The fleet on real runs: shared among threads, processes and dispatchers, each paid for once."""
 
 import os
-import secrets
 import signal
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
@@ -11,39 +9,14 @@ from typing import Any
 import psutil
 import pytest
 
-from gpuagent.core.model import RunStatus, Settled
+from gpuagent.agent.approve import cancel
 from gpuagent.errors import VendorError
 from gpuagent.fleet import worker as worker_module
 from gpuagent.fleet.crews import process_crew, thread_crew
-from gpuagent.fleet.dispatcher import Dispatcher, Tally
-from gpuagent.fleet.worker import Worker
-from gpuagent.practice import stack
-from tests.support.market import Market
-from tests.support.world import World, build_world
-
-
-@pytest.fixture(scope="module")
-def quick_market() -> Iterator[Market]:
-    """Vendors whose paid hour takes half a second, as worker processes have no clock that a test could turn."""
-    with stack.start(PORT="0", MOCK_SPEED="7200") as running, closing(Market(running)) as market:
-        yield market
-
-
-@pytest.fixture
-def quick(quick_market: Market) -> Iterator[World]:
-    with build_world(quick_market, f"fleet-{secrets.token_hex(4)}") as world:
-        yield world
-
-
-def start_all(world: World, count: int) -> list[str]:
-    return [world.start().run_id for _ in range(count)]
-
-
-def check_each_is_paid_once(world: World, run_ids: list[str], tally: Tally) -> None:
-    runs = [world.store.load(run_id) for run_id in run_ids]
-    assert {run.status for run in runs} == {RunStatus.COMPLETED}, tally
-    assert sum(isinstance(job, Settled) for run in runs for job in run.jobs) == len(world.transfers()) == len(run_ids)
-    assert tally.problems == {}
+from gpuagent.fleet.dispatcher import Dispatcher
+from gpuagent.fleet.worker import Leasing, Worker
+from tests.support.fleet import check_each_is_paid_once, start_all
+from tests.support.world import World
 
 
 def worker_processes(mark: str) -> list[int]:
@@ -53,8 +26,12 @@ def worker_processes(mark: str) -> list[int]:
 
 def test_two_fleets_share_the_runs(quick: World) -> None:
     run_ids, leases = start_all(quick, 6), quick.database.queries.leases
-    with thread_crew(quick.agent, 4) as one, thread_crew(quick.agent, 4) as other, ThreadPoolExecutor(2) as pool:
-        tallies = list(pool.map(lambda crew: Dispatcher(leases, crew, 0.1).run(until_done=True), (one, other)))
+    with (
+        thread_crew(quick.agent, 4, Leasing(2, 0.1)) as one,
+        thread_crew(quick.agent, 4, Leasing(2, 0.1)) as other,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        tallies = list(pool.map(lambda crew: Dispatcher(leases, crew).run(until_done=True), (one, other)))
     for tally in tallies:
         check_each_is_paid_once(quick, run_ids, tally)
     assert sum(tally.over for tally in tallies) == 6
@@ -62,7 +39,7 @@ def test_two_fleets_share_the_runs(quick: World) -> None:
 
 def test_a_killed_process_is_replaced_and_its_runs_are_finished(quick: World) -> None:
     run_ids = start_all(quick, 4)
-    fleet = Dispatcher(quick.database.queries.leases, process_crew(quick.environment, 2, 2, lease_s=2), 0.1)
+    fleet = Dispatcher(quick.database.queries.leases, process_crew(quick.environment, 2, 2, Leasing(2, 0.1)))
     killed: list[int] = []
 
     def kill_one(_turns: object, _under_way: int) -> None:
@@ -97,9 +74,20 @@ def test_what_fails_holds_up_no_other_run(world: World, monkeypatch: pytest.Monk
 
 def test_a_run_rests_between_two_ticks(world: World) -> None:
     run_id, leases = world.start().run_id, world.database.queries.leases
-    assert leases.due(9, 60) == [run_id], "not ticked yet"
-    assert leases.claim([run_id], "a worker", 60)
-    leases.release("a worker")
-    assert leases.due(9, 60) == []
-    assert leases.due(9, 0) == [run_id]
+    assert leases.due(9) == [run_id], "not ticked yet"
+    for rest_s, due in ((0.0, [run_id]), (60.0, [])):
+        leases.claim([run_id], f"worker {rest_s}", 60)
+        assert leases.due(9) == [], "claimed"
+        leases.release(f"worker {rest_s}", {run_id: rest_s})
+        assert leases.due(9) == due
     assert leases.unfinished()
+
+
+def test_a_run_that_is_over_leaves_the_queue(world: World) -> None:
+    run, leases = world.start(), world.database.queries.leases
+    cancel(run.run_id, "Ada", "wrong goal", world.store, world.market.clock)
+    assert not leases.unfinished()
+    leases.claim([run.run_id], "a worker", 60)
+    leases.release("a worker", {run.run_id: None})
+    assert leases.due(9) == []
+    assert list(world.market.database(world.environment["MONGODB_DB_NAME"]).leases.find()) == []

@@ -17,7 +17,7 @@ class FakeQueue:
     away: int = 0
     limits: list[int] = field(default_factory=list)
 
-    def due(self, limit: int, rest_s: float) -> list[str]:
+    def due(self, limit: int) -> list[str]:
         if self.away:
             self.away -= 1
             raise StoreError("MongoDB did not do it (AutoReconnect)")

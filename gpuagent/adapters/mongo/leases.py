@@ -3,11 +3,14 @@
 A lease saves work that two would do twice; nothing about money rests on it. Its clock is the database's.
 """
 
+import math
+import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
-from pymongo import ASCENDING, IndexModel, UpdateOne
+from pymongo import ASCENDING, DESCENDING, DeleteMany, IndexModel, UpdateMany, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
@@ -18,32 +21,56 @@ from gpuagent.adapters.mongo.values import money
 
 KEPT_S = 86_400
 DUPLICATE_KEY = 11_000
+SEARCH_S = 60.0
+"""Between two looks at all runs for those that are in no queue; at late ones it looks each time."""
+CLOCKS_S = 120
+"""By how much the clocks differ of machines that start runs: ids say when, in whole seconds."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Stages = Sequence[Mapping[str, Any]]
 
 
 class MongoLeases:
-    """Short leases on runs, in the collection `leases`. Raises StoreError."""
+    """Short leases on runs, in the collection `leases`, which is their queue as well. Raises StoreError."""
 
     def __init__(self, database: Database[dict[str, Any]], deadline_s: float) -> None:
         self._runs, self._leases = database.runs, database.leases
         self._deadline_s = deadline_s
+        self._newest, self._searched_at = ObjectId("0" * 24), -math.inf
         with bounded(deadline_s):
             self._leases.create_indexes(
-                [IndexModel([("until", ASCENDING)], expireAfterSeconds=KEPT_S), IndexModel([("worker", ASCENDING)])]
+                [
+                    IndexModel([("until", ASCENDING)], expireAfterSeconds=KEPT_S),
+                    IndexModel([("worker", ASCENDING)]),
+                    IndexModel([("dueAt", ASCENDING)]),
+                ]
             )
 
-    def due(self, limit: int, rest_s: float = 0) -> list[str]:
-        """Ids of runs that have something to do now and that no worker has claimed, longest without a tick first.
+    def due(self, limit: int) -> list[str]:
+        """Ids of runs that have something to do now and that no worker has claimed, longest due first; before
+        them those that no worker ever had.
 
-        Something to do: a job of it is open, or it runs and does not wait for a later time. rest_s: those that were
-        released less than so many seconds ago rest.
+        Something to do: a job of it is open, or it runs and does not wait for a later time.
         """
-        rested = {"$lte": ["$lease.tickedAt", {"$subtract": ["$$NOW", int(rest_s * 1000)]}]}
-        pipeline: list[Mapping[str, Any]] = [*_RUNS_TO_TICK, *([{"$match": {"$expr": rested}}] if rest_s else [])]
-        order = {"$sort": {"lease.tickedAt": ASCENDING, "_id": ASCENDING}}
+        now = {"$lte": ["$dueAt", "$$NOW"]}, {"$lte": ["$until", "$$NOW"]}
         with bounded(self._deadline_s):
-            return [str(run["_id"]) for run in self._runs.aggregate([*pipeline, order, {"$limit": limit}])]
+            run_ids = self._unknown(limit)
+            if left := limit - len(run_ids):
+                known = self._leases.find({"dueAt": {"$gt": EPOCH}, "$expr": {"$and": now}}, {"_id": 1})
+                run_ids += [str(lease["_id"]) for lease in known.sort("dueAt", ASCENDING).limit(left)]
+        return run_ids
+
+    def _unknown(self, limit: int) -> list[str]:
+        """Runs with something to do that no worker has ever claimed: of late ones always, of all now and then."""
+        if time.monotonic() - self._searched_at > SEARCH_S:
+            self._newest, self._searched_at = ObjectId("0" * 24), time.monotonic()
+        since = {"$match": {"_id": {"$gt": self._newest}, **_UNFINISHED}}
+        run_ids = [run["_id"] for run in self._runs.aggregate([since, *_UNKNOWN_TO_TICK, {"$limit": limit}])]
+        if len(run_ids) < limit:  # these were all: the next are newer, by clocks that differ a little
+            newest = self._runs.find_one({}, {"_id": 1}, sort=[("_id", DESCENDING)])
+            if newest and newest["_id"].generation_time.timestamp() > CLOCKS_S:
+                self._newest = ObjectId.from_datetime(newest["_id"].generation_time - timedelta(seconds=CLOCKS_S))
+        return [str(run_id) for run_id in run_ids]
 
     def unfinished(self) -> bool:
         """Whether a run is there that is not over: it runs, or holds money."""
@@ -58,7 +85,11 @@ class MongoLeases:
         """
         free = {"$lte": ["$until", "$$NOW"]}  # a missing date is less than any
         until = {"$add": ["$$NOW", int(seconds * 1000)]}
-        claim = {"worker": {"$cond": [free, worker, "$worker"]}, "until": {"$cond": [free, until, "$until"]}}
+        claim = {
+            "worker": {"$cond": [free, worker, "$worker"]},
+            "until": {"$cond": [free, until, "$until"]},
+            "dueAt": {"$ifNull": ["$dueAt", "$$NOW"]},
+        }
         claims = [UpdateOne({"_id": ObjectId(run_id)}, [{"$set": claim}], upsert=True) for run_id in run_ids]
         if not claims:
             return []
@@ -80,12 +111,27 @@ class MongoLeases:
                 {"worker": worker}, [{"$set": {"until": {"$add": ["$$NOW", int(seconds * 1000)]}}}]
             )
 
-    def release(self, worker: str) -> None:
-        """End the worker's leases. Their runs go to the end of the queue."""
-        with bounded(self._deadline_s):
-            self._leases.update_many(
-                {"worker": worker}, [{"$set": {"until": "$$NOW", "tickedAt": "$$NOW", "worker": ""}}]
+    def release(self, worker: str, rests: Mapping[str, float | None]) -> None:
+        """End the worker's leases, in two commands at most. rests: by run, the seconds after which it is due again;
+        None: it is over. A run that is not named is due as it was.
+        """
+        by_rest: dict[float | None, list[ObjectId]] = {}
+        for run_id, rest_s in rests.items():
+            by_rest.setdefault(rest_s, []).append(ObjectId(run_id))
+        over = by_rest.pop(None, [])
+        free = {"until": "$$NOW", "worker": ""}
+        changes: list[DeleteMany | UpdateMany] = [
+            UpdateMany(
+                {"_id": {"$in": ids}, "worker": worker},
+                [{"$set": {**free, "dueAt": {"$add": ["$$NOW", int((rest_s or 0) * 1000)]}}}],
             )
+            for rest_s, ids in by_rest.items()
+        ]
+        if over:
+            changes.append(DeleteMany({"_id": {"$in": over}, "worker": worker}))
+        changes.append(UpdateMany({"worker": worker}, [{"$set": free}]))
+        with bounded(self._deadline_s):
+            self._leases.bulk_write(changes)
 
 
 _OPEN_JOBS: Stages = [
@@ -94,8 +140,9 @@ _OPEN_JOBS: Stages = [
     {"$project": {"_id": 1}},
 ]
 _UNFINISHED: Mapping[str, Any] = {**OURS, "$or": [{"status": "running"}, {"held": {"$gt": money(0)}}]}
-_RUNS_TO_TICK: Stages = [
-    {"$match": _UNFINISHED},
+_UNKNOWN_TO_TICK: Stages = [
+    {"$lookup": {"from": "leases", "localField": "_id", "foreignField": "_id", "as": "lease"}},
+    {"$match": {"lease": []}},
     {
         "$lookup": {
             "from": "jobs",
@@ -107,8 +154,5 @@ _RUNS_TO_TICK: Stages = [
     },
     # null, when it waits for nothing, is less than any date
     {"$match": {"$or": [{"open": {"$ne": []}}, {"$expr": {"$lte": ["$waitUntil", "$$NOW"]}}]}},
-    {"$lookup": {"from": "leases", "localField": "_id", "foreignField": "_id", "as": "lease"}},
-    {"$set": {"lease": {"$first": "$lease"}}},
-    {"$match": {"$expr": {"$not": {"$gt": ["$lease.until", "$$NOW"]}}}},
-    {"$project": {"lease": 1}},
+    {"$project": {"_id": 1}},
 ]

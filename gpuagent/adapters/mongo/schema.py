@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from bson import Decimal128
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from gpuagent.core.model import Settles
@@ -175,6 +176,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("status", ASCENDING), ("updatedAt", DESCENDING)]),
         IndexModel([("createdAt", DESCENDING)]),
         IndexModel([("payer", ASCENDING), ("_id", ASCENDING)]),
+        IndexModel([("held", ASCENDING)], partialFilterExpression={"held": {"$gt": Decimal128("0")}}),
     ],
     "jobs": [
         IndexModel([("runId", ASCENDING)]),
