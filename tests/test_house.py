@@ -38,6 +38,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/agent/test_plan.py": ("gpuagent.adapters.mongo.past_jobs",),
     "tests/api/test_auth.py": ("gpuagent.cli.serve",),
     "tests/api/test_due.py": ("gpuagent.adapters.mongo.leases",),
+    "tests/cli/test_fleet_command.py": ("gpuagent.cli.fleet",),
     "tests/api/test_idempotency.py": ("gpuagent.api.idempotency",),
     "tests/api/test_live.py": ("gpuagent.api.followers", "gpuagent.api.messages", "gpuagent.api.routes.events"),
     "tests/api/test_routes.py": (

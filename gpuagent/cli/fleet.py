@@ -56,7 +56,8 @@ def fleet(
             from gpuagent.fleet.metrics import Metrics
 
             served = Metrics()
-            closing.callback(served.serve(metrics))
+            end, _ = served.serve(metrics)
+            closing.callback(end)
             heard.append(served.hear)
         dispatcher.heard = lambda turns, under_way: [hear(turns, under_way) for hear in heard]
         _drain_on_signals(dispatcher)

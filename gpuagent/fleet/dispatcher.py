@@ -74,8 +74,8 @@ class Dispatcher:
         with ExitStack() as closing:
             executor = closing.enter_context(self.crew.open())
             while not self.stopping.is_set():
-                given = self._look(executor)
-                if not given and not self._under_way and until_done and self._is_done():
+                runs = self._look(executor)
+                if not runs and not self._under_way and until_done and self._is_done():
                     break
                 self._collect(IDLE_S)
                 if self._broken:
@@ -90,13 +90,13 @@ class Dispatcher:
             return 0
         busy = {run_id for batch in self._under_way.values() for run_id in batch}
         try:
-            due = self.queue.due(room * self.crew.batch + len(busy))
+            queued = self.queue.due(room * self.crew.batch + len(busy))
         except StoreError as error:
             self.tally.away += 1
             log.warning("the database does not say what is due, and is asked again: %s", error)
             self.stopping.wait(AWAY_S)
             return 0
-        run_ids = [run_id for run_id in due if run_id not in busy][: room * self.crew.batch]
+        run_ids = [run_id for run_id in queued if run_id not in busy][: room * self.crew.batch]
         size = max(1, min(self.crew.batch, ceil(len(run_ids) / room)))
         for first in range(0, len(run_ids), size):
             batch = run_ids[first : first + size]

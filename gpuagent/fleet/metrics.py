@@ -25,11 +25,17 @@ class Metrics:
             self._over.inc(turn.over)
         self._under_way.set(under_way)
 
-    def serve(self, address: str) -> Callable[[], object]:
-        """Serve them at HOST:PORT; what is returned ends that. Raises ConfigError."""
+    def serve(self, address: str) -> tuple[Callable[[], None], int]:
+        """Serve them at HOST:PORT, port 0 for any. Returns what ends that, and the port. Raises ConfigError."""
         host, _, port = address.rpartition(":")
         try:
-            server, _ = start_http_server(int(port), host or "127.0.0.1", registry=self.registry)
+            server, thread = start_http_server(int(port), host or "127.0.0.1", registry=self.registry)
         except (OSError, ValueError, OverflowError) as error:
             raise ConfigError(f"--metrics {address}: no HOST:PORT to listen on ({error})") from error
-        return server.shutdown
+
+        def end() -> None:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+        return end, server.server_port

@@ -1695,8 +1695,8 @@ MUTANTS = (
     Mutant(
         "every worker gets the lease",
         "gpuagent/adapters/mongo/leases.py",
-        '        return lease is not None and bool(lease["worker"] == worker)',
-        "        return True",
+        "return [run_id for run_id in run_ids if run_id in claimed]",
+        "return list(run_ids)",
         "tests/api/test_due.py -k one_lease",
     ),
     Mutant(
@@ -2033,8 +2033,8 @@ MUTANTS = (
     ),
     Mutant(
         "a lease ends before its tick",
-        "gpuagent/api/routes/due.py",
-        "                    leases.renew(run_id, self.worker, LEASE_S)",
+        "gpuagent/fleet/worker.py",
+        "                    self._leases.renew(name, self._leasing.life_s)",
         "                    pass",
         "tests/api/test_due.py -k as_long_as_its_tick",
     ),

@@ -55,9 +55,10 @@ class MongoLeases:
         now = {"$lte": ["$dueAt", "$$NOW"]}, {"$lte": ["$until", "$$NOW"]}
         with bounded(self._deadline_s):
             run_ids = self._unknown(limit)
-            if left := limit - len(run_ids):
-                known = self._leases.find({"dueAt": {"$gt": EPOCH}, "$expr": {"$and": now}}, {"_id": 1})
-                run_ids += [str(lease["_id"]) for lease in known.sort("dueAt", ASCENDING).limit(left)]
+            if len(run_ids) < limit:
+                leases = self._leases.find({"dueAt": {"$gt": EPOCH}, "$expr": {"$and": now}}, {"_id": 1})
+                in_turn = leases.sort("dueAt", ASCENDING).limit(limit - len(run_ids))
+                run_ids += [str(lease["_id"]) for lease in in_turn]
         return run_ids
 
     def _unknown(self, limit: int) -> list[str]:
