@@ -16,11 +16,13 @@ from gpuagent.adapters.mongo.files import (
 from gpuagent.adapters.mongo.values import Document, date, money, seconds
 from gpuagent.core.model import (
     NO_ACCESS,
+    NO_ENVELOPE,
     TIMEOUT_MAX_S,
     Approval,
     Authorization,
     Authorized,
     Cause,
+    Envelope,
     Job,
     JobAccess,
     Quote,
@@ -57,6 +59,7 @@ def job_document(run: Run, job: Job) -> Document:
         "quote": _quote_document(job.quote),
         "createdAt": date(job.reserved_at),
         **_resumed_fields(run, job.quote),
+        **_envelope_fields(job.quote.envelope),
         **_work_fields(work),
     }
     if isinstance(job, Reserved):
@@ -69,6 +72,16 @@ def job_document(run: Run, job: Job) -> Document:
         case Voided():
             document |= {"errorMessage": job.reason, "cause": job.cause.value}
     return document
+
+
+def _envelope_fields(envelope: Envelope) -> Document:
+    """Beside the quote, which is shown."""
+    return {} if envelope == NO_ENVELOPE else {"envelope": {"folder": envelope.folder, "url": envelope.url}}
+
+
+def _envelope_from(job: Document) -> Envelope:
+    envelope = job.get("envelope")  # most jobs have none
+    return Envelope(envelope["folder"], envelope["url"]) if envelope else NO_ENVELOPE
 
 
 def _resumed_fields(run: Run, quote: Quote) -> Document:
@@ -175,7 +188,8 @@ def job_from(document: Document, payment: Document | None) -> Job:
 
 def _access_from(payment: Document) -> JobAccess:
     access = payment.get("access")  # most vendors give none
-    return JobAccess(access["token"], access["pollUrl"]) if access else NO_ACCESS
+    # Records of before there were folders have none.
+    return JobAccess(access["token"], access["pollUrl"], access.get("folder", "")) if access else NO_ACCESS
 
 
 def _approval_from(document: Document | None) -> Approval | None:
@@ -240,6 +254,7 @@ def _quote_from(job: Document) -> Quote:
         max_hours=Decimal(str(job["jobParams"]["maxHours"])),
         order=order_of(job["jobParams"]),
         accepts=tuple(quote.get("accepts", ())),
+        envelope=_envelope_from(job),
     )
 
 
@@ -270,7 +285,8 @@ def payment_document(run: Run, job: Job) -> Document | None:
         "header": job.header,
     }
     if not isinstance(job, Voided) and job.access != NO_ACCESS:
-        document |= {"access": {"token": job.access.token, "pollUrl": job.access.poll_url}}
+        access = {"token": job.access.token, "pollUrl": job.access.poll_url}
+        document |= {"access": access | ({"folder": job.access.folder} if job.access.folder else {})}
     match job:
         case Authorized(last_reply=reply, vendor_job_id=vendor_job_id, cancellation=cancellation):
             document |= {"lastReply": reply, "namedJob": vendor_job_id, "cancellation": cancellation}
