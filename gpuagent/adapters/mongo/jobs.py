@@ -1,5 +1,6 @@
 """Jobs and their payments to documents and back, and the states that documents name."""
 
+import json
 from datetime import datetime
 from decimal import Decimal
 
@@ -75,13 +76,16 @@ def job_document(run: Run, job: Job) -> Document:
 
 
 def _envelope_fields(envelope: Envelope) -> Document:
-    """Beside the quote, which is shown."""
-    return {} if envelope == NO_ENVELOPE else {"envelope": {"folder": envelope.folder, "url": envelope.url}}
+    """Beside the quote, which is shown. As one text: of the fields within a field a change stream may tell by names of
+    their own."""
+    return {} if envelope == NO_ENVELOPE else {"envelope": json.dumps({"folder": envelope.folder, "url": envelope.url})}
 
 
 def _envelope_from(job: Document) -> Envelope:
-    envelope = job.get("envelope")  # most jobs have none
-    return Envelope(envelope["folder"], envelope["url"]) if envelope else NO_ENVELOPE
+    if not job.get("envelope"):  # most jobs have none
+        return NO_ENVELOPE
+    given = json.loads(job["envelope"])
+    return Envelope(given["folder"], given["url"])
 
 
 def _resumed_fields(run: Run, quote: Quote) -> Document:
