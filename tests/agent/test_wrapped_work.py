@@ -107,7 +107,7 @@ def test_work_with_files_is_done_and_goes_on_from_a_checkpoint(world: World, stu
         checkpoint={"path": "state", "every": "1m"},
     )
     run = finished(world, run)
-    assert run.status is RunStatus.COMPLETED, run.outcome if hasattr(run, "outcome") else run
+    assert run.status is RunStatus.COMPLETED
     failed, done = run.jobs
     assert isinstance(failed, Settled)
     assert isinstance(failed.work, Failed)
