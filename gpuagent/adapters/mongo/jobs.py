@@ -84,8 +84,8 @@ def _envelope_fields(envelope: Envelope) -> Document:
 def _envelope_from(job: Document) -> Envelope:
     if not job.get("envelope"):  # most jobs have none
         return NO_ENVELOPE
-    given = json.loads(job["envelope"])
-    return Envelope(given["folder"], given["url"])
+    envelope = json.loads(job["envelope"])
+    return Envelope(envelope["folder"], envelope["url"])
 
 
 def _resumed_fields(run: Run, quote: Quote) -> Document:

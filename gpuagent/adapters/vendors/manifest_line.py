@@ -46,18 +46,18 @@ class JobNews:
 
 def read_news(lines: Iterable[str], folder: str) -> JobNews:
     """What the wrapper of the job with this folder wrote among these lines. The last end counts, and checkpoint."""
-    mark, own, said = mark_of(folder), [], []
+    mark, program_lines, texts = mark_of(folder), [], []
     for line in lines:
-        before, found, rest = line.partition(mark)
-        if not found:
-            own.append(line)
+        head, delimiter, rest = line.partition(mark)
+        if not delimiter:
+            program_lines.append(line)
             continue
-        if before:  # the program's last line, which it did not end
-            own.append(before)
+        if head:  # the program's last line, which it did not end
+            program_lines.append(head)
         text = rest.rstrip("\r")
-        said.append(text.removesuffix(mark) if text.endswith(mark) and len(text) <= LINE_MAX else "")
-    news, rows = JobNews(tuple(own)), []
-    for text in said[-LINES_MAX:]:
+        texts.append(text.removesuffix(mark) if text.endswith(mark) and len(text) <= LINE_MAX else "")
+    news, rows = JobNews(tuple(program_lines)), []
+    for text in texts[-LINES_MAX:]:
         content = _object(text)
         if content is None:
             news = replace(news, refused=("a line of the wrapper cannot be read",))

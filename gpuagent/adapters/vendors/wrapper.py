@@ -58,7 +58,7 @@ def wrapped_line(quote: Quote) -> str:
         _functions(),
         '_g_d=$PWD; [ -w . ] || _g_d=/tmp; _g_w=$(mktemp -d "$_g_d/gpuagent.XXXXXX") || exit 125',
         'mkdir "$_g_w/job" "$_g_w/resume" && cd "$_g_w/job" || exit 125',
-        f'_g_get {shlex.quote(quote.envelope.url)} "$_g_w/{LIST}" || _g_die {_said("the list of URLs cannot be had")}',
+        f'_g_get {shlex.quote(quote.envelope.url)} "$_g_w/{LIST}" || _g_die {_argument("no list of URLs came")}',
         *(_input("./", entry.path, str(entry.sha256)) for entry in job.inputs),
         *(_input('"$_g_w"/resume/', file["path"], file["sha256"]) for file in resume),
     ]
@@ -99,10 +99,10 @@ def _slots(job: Workload) -> Iterator[str]:
 
 def _input(folder: str, path: str, sha256: str) -> str:
     problem = f"{path} did not come, or is another file than was ordered"
-    return f"_g_in {folder}{shlex.quote(path)} {sha256} {_said(problem)}"
+    return f"_g_in {folder}{shlex.quote(path)} {sha256} {_argument(problem)}"
 
 
-def _said(text: str) -> str:
+def _argument(text: str) -> str:
     """A text as an argument that stands in a JSON string."""
     return shlex.quote(json.dumps(text)[1:-1])
 

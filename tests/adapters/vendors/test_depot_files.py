@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gpuagent.adapters.vendors.command_vendor import CommandVendor
+from gpuagent.adapters.vendors.depot_files import JOBS_KEPT
 from gpuagent.adapters.vendors.http import no_content
 from gpuagent.adapters.vendors.hypercli import HyperCliVendor
 from gpuagent.adapters.vendors.openvps import OpenVpsVendor, digest
@@ -314,6 +315,10 @@ class TestFile:
         assert collected(prism, shop, OUT, depot) == MODEL
         assert collected(prism, shop, OUT, depot) == MODEL
         assert len(server.requests) == 1
+        for number in range(JOBS_KEPT):
+            prism._news_of(shop, f"other-{number}", (), FOLDER)
+        assert collected(prism, shop, OUT, depot) == MODEL
+        assert len(server.requests) == 2, "of so many jobs at once not all are remembered"
         assert b"".join(prism.read_file(shop, "j", OUT, 4, 5, access=ACCESS)) == MODEL[4:]
         assert b"".join(prism.read_file(shop, "j", OUT, OUT.bytes, 5, access=ACCESS)) == b""
 

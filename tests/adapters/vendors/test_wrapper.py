@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from gpuagent.adapters.files.s3 import S3Store
@@ -211,11 +211,17 @@ SHELLISH = st.lists(
 )
 VALUES = TEXTS | SHELLISH.map("".join)
 PATHS = (TEXTS | SHELLISH.map("".join)).filter(lambda path: not path_problem(path) and path != "data")
-CASES = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+CASES = settings(
+    max_examples=12,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 
 
 @pytest.mark.safety("paths, variables and arguments that are shell code: they are text to the wrapper, and stay it")
 @CASES
+@example(value="'; exit 3; '$(exit 4)", argument="a'; exit 5 #", path="a b';exit 6;'c", output="$(exit 7)' `e`")
 @given(value=VALUES, argument=VALUES, path=PATHS, output=PATHS)
 def test_nothing_of_a_job_is_read_as_code_of_the_wrapper(
     depot: S3Store, tmp_path: Path, value: str, argument: str, path: str, output: str
