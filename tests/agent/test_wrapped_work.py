@@ -14,7 +14,7 @@ from gpuagent import wiring
 from gpuagent.adapters.files.s3 import S3Store
 from gpuagent.adapters.vendors.registry import Parts, VendorRegistry
 from gpuagent.api.as_json import json_value
-from gpuagent.core.model import Run, RunStatus, Settled
+from gpuagent.core.model import Authorized, Reserved, Run, RunStatus, Settled, Voided
 from gpuagent.core.transitions import is_over
 from gpuagent.core.work import Completed, Failed
 from gpuagent.core.workload import Workload
@@ -80,7 +80,7 @@ def finished(world: World, run: Run) -> Run:
 
 def content(world: World, run: Run, path: str) -> bytes:
     job = run.jobs[-1]
-    assert isinstance(job, Settled)
+    assert not isinstance(job, Reserved)
     (file,) = [file for file in job.files if file.path == path]
     found = b"".join(world.ports.files.read(file.sha256))
     assert hashlib.sha256(found).hexdigest() == file.sha256
@@ -92,7 +92,11 @@ def shown(world: World, run: Run) -> str:
     return json.dumps(json_value(world.reads.documents(run.run_id)), default=str)
 
 
-def test_work_with_files_is_done_and_goes_on_from_a_checkpoint(world: World, stubs: StubMarket, depot: S3Store) -> None:
+@pytest.mark.parametrize(("name", "gpu"), [("hypercli", "A100"), ("prism", "A100"), ("openvps", "CPU")])
+def test_work_with_files_is_done_and_goes_on_from_a_checkpoint(
+    world: World, stubs: StubMarket, name: str, gpu: str
+) -> None:
+    """Where a seller calls a program that failed completed, and is paid for that, its checkpoint counts as well."""
     first = (
         "mkdir state; echo 2 > state/weights; echo '{\"fraction\": 0.5}' > state/progress.json; echo failing; exit 9"
     )
@@ -100,7 +104,8 @@ def test_work_with_files_is_done_and_goes_on_from_a_checkpoint(world: World, stu
         f'if [ -d "$GPUAGENT_RESUME" ]; then cat in/data small "$GPUAGENT_RESUME/weights" > out/model; else {first}; fi'
     )
     run = order(
-        *(world, command),
+        *(world, command, name),
+        resources={"gpu": gpu},
         setup="mkdir out; env",
         inputs=INPUTS,
         outputs=[{"path": "out/model"}],
@@ -125,5 +130,22 @@ def test_work_with_files_is_done_and_goes_on_from_a_checkpoint(world: World, stu
         assert job.quote.envelope.folder not in text
     assert "X-Amz-" not in text
     assert "[gpuagent" not in text, "lines for the agent are none of the job's log"
-    commands = [job.command for job in stubs.hypercli.jobs.values()]
+    commands = [job.command for job in stubs.stub(name).jobs.values()]
     assert len(set(commands)) == 2, "each job is another text, and has one"
+
+
+def test_files_come_before_the_payment_where_that_follows_the_work(world: World, stubs: StubMarket) -> None:
+    """The run has its result while the money is held; a seller that then cannot take it has been paid nothing."""
+    stubs.prism.switch("unsettled")
+    run = order(world, "cat small > copy", "prism", inputs=INPUTS, outputs=[{"path": "copy"}])
+    run = eventually(lambda: done if (done := world.tick(run)).status is RunStatus.COMPLETED else None)
+    (job,) = run.jobs
+    assert isinstance(job, Authorized)
+    assert isinstance(job.work, Completed)
+    assert content(world, run, "copy") == SMALL
+    assert world.books(run).ledger.held == job.quote.amount
+    world.market.pass_time(2 * 3600)
+    run = finished(world, run)
+    assert isinstance(run.jobs[0], Voided)
+    assert content(world, run, "copy") == SMALL
+    world.assert_balanced(run, transfers=0)

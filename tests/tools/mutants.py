@@ -2492,6 +2492,13 @@ MUTANTS = (
         "tests/agent/test_collect_races.py -k trust_that_ends",
     ),
     Mutant(
+        "a program that failed is completed work where its vendor says so",
+        "gpuagent/agent/judge.py",
+        "    if report.exit_code is not None and workload.success.exit_code not in (None, report.exit_code):",
+        "    if False:",
+        "tests/agent/test_collect.py -k failed_is_no_completed_work",
+    ),
+    Mutant(
         "an input by a signed URL is not proven before the work begins",
         "gpuagent/adapters/vendors/wrapper.sh",
         """ && [ "$(_g_sum "$_g_w/part")" = "$2" ] && mv""",
