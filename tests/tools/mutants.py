@@ -2492,6 +2492,13 @@ MUTANTS = (
         "tests/agent/test_collect_races.py -k trust_that_ends",
     ),
     Mutant(
+        "a sandboxed job has the seller's network",
+        "seller/runners/sandbox.py",
+        """    apart += ["--share-net"] if network else []""",
+        """    apart += ["--share-net"]""",
+        "tests/seller/runners/test_process_runner.py -k only_where_its_seller",
+    ),
+    Mutant(
         "a program that failed is completed work where its vendor says so",
         "gpuagent/agent/judge.py",
         "    if report.exit_code is not None and workload.success.exit_code not in (None, report.exit_code):",
