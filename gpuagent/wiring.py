@@ -223,12 +223,14 @@ def _vendor_client(environ: Mapping[str, str], files: "FileStore | None" = None)
     """
     from gpuagent.adapters.vendors.http import no_content
     from gpuagent.adapters.vendors.registry import Parts, VendorRegistry
+    from gpuagent.core.ports import Depot
     from gpuagent.wire.egress import vendor_egress
 
     def content(sha256: str) -> bytes:
         return b"".join(files.read(sha256)) if files else no_content(sha256)
 
-    parts = Parts(environ.get, system_clock().now, content, vendor_egress(environ))
+    depot = files if isinstance(files, Depot) else None
+    parts = Parts(environ.get, system_clock().now, content, vendor_egress(environ), depot)
     with closing(VendorRegistry(parts)) as client:
         yield client
 

@@ -62,9 +62,13 @@ def _completed(
     outcome = Completed(work.vendor_job_id, now, metrics, report.artifact_url, report.exit_code)
     if not run.workload:
         return JobFinished(job.job_id, outcome, logs, report.metrics)
+    workload = from_canonical(run.workload)
+    if report.exit_code is not None and workload.success.exit_code not in (None, report.exit_code):
+        # Some vendors call completed whatever has come to its end, and are paid for it; the work failed all the same.
+        return _failed(run, job, work, report, logs, now, ports)
     rules = ports.store.policy()
     free = room(run, rules.run_files_max)
-    files, problem = outputs_to_fetch(from_canonical(run.workload), report.files, rules.file_max, free)
+    files, problem = outputs_to_fetch(workload, report.files, rules.file_max, free)
     if problem:
         left_out = f" ({'; '.join(report.refused)})" if report.refused else ""
         reason = f"{job.quote.vendor_id} says completed, and {problem}{left_out}"

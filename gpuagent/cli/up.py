@@ -18,7 +18,11 @@ def up(
     ephemeral: Annotated[bool, typer.Option(help="Keep nothing.")] = False,
     port: Annotated[int, typer.Option(help="The vendors' port; 0: any free one.")] = 4001,
     stubs: Annotated[
-        bool, typer.Option(help="With stubs of sellers that speak other protocols: HyperCLI, Prism, OpenVPS.")
+        bool,
+        typer.Option(
+            help="With stubs of sellers that speak other protocols: HyperCLI, Prism, OpenVPS. With --ephemeral also "
+            "with a bucket for files."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:

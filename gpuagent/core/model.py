@@ -68,9 +68,9 @@ TIMEOUT_MAX_S = 600
 """A vendor that wants its authorization to live longer is refused, unless its record says otherwise."""
 OWN_PROTOCOL = "gpuagent/1"
 """The protocol of docs/vendors.md, which records without a word of it mean."""
-SECRET_FIELDS = ("header", "access")
+SECRET_FIELDS = ("header", "access", "envelope")
 """Fields of stored documents that are never shown: a header is the signature that moves the money, access is what the
-vendor gave to reach one job by."""
+vendor gave to reach one job by, envelope what we gave it to reach the job's files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +143,25 @@ class Vendor:
 
 
 @dataclass(frozen=True, slots=True)
+class Envelope:
+    """The place in the file store by which a job that takes no files gets them, and leaves its own; both are secrets.
+
+    folder: its name, which nobody can guess. url: reads the list of the job's signed URLs there, once there is one.
+    """
+
+    folder: str = field(default="", repr=False)
+    url: str = field(default="", repr=False)
+
+
+NO_ENVELOPE = Envelope()
+
+
+@dataclass(frozen=True, slots=True)
 class Quote:
     """A vendor's binding price for one job, and whom it wants paid, which must be the recorded payee.
 
     order: the canonical text of what the job is to do (orders.py), "" without a workload. accepts: what the vendor can.
+    envelope: made for this quote, where the order goes as a command that fetches and sends its files itself.
     """
 
     vendor_id: str
@@ -161,6 +176,7 @@ class Quote:
     max_hours: Decimal
     order: str = ""
     accepts: tuple[str, ...] = ()
+    envelope: Envelope = field(default=NO_ENVELOPE, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,10 +248,14 @@ class Authorization:
 
 @dataclass(frozen=True, slots=True)
 class JobAccess:
-    """The vendor's means to reach one job by, as secret as its bearer token. poll_url: on the vendor's own origin."""
+    """The means to reach one job by, as secret as a bearer token. poll_url: on the vendor's own origin.
+
+    folder: of the job's envelope, where its files are left.
+    """
 
     token: str = field(default="", repr=False)
     poll_url: str = field(default="", repr=False)
+    folder: str = field(default="", repr=False)
 
 
 NO_ACCESS = JobAccess()

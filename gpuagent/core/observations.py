@@ -34,7 +34,17 @@ from gpuagent.core.events import (
     VendorChosen,
     VendorReadmitted,
 )
-from gpuagent.core.model import Authorized, Job, Observation, ObservationType, Ordered, Reserved, Run, Voided
+from gpuagent.core.model import (
+    NO_ENVELOPE,
+    Authorized,
+    Job,
+    Observation,
+    ObservationType,
+    Ordered,
+    Reserved,
+    Run,
+    Voided,
+)
 from gpuagent.core.money import show_usd
 from gpuagent.core.transitions import apply, find_job, is_noted
 from gpuagent.core.units import show_size
@@ -131,7 +141,10 @@ def _of_job(job: Job, event: Event) -> tuple[Observation, ...]:
                 text += f"; {amount} stay held, and it takes them once the work is done"
             return (Observation(ObservationType.METRIC, text, job_id, data),)
         case InputsDelivered(job_id):
-            return (_news(f"{vendor} has all the files that the job reads", job_id, "delivered"),)
+            text = f"{vendor} has all the files that the job reads"
+            if job.quote.envelope != NO_ENVELOPE:
+                text = f"{vendor} is to fetch the files that the job reads, by signed URLs in its order"
+            return (_news(text, job_id, "delivered"),)
         case JobProgressed(job_id, progress, new_logs, reply):
             text = f"{progress:.0%} done" + (f"; {vendor} says: {reply}" if reply else "")
             metric = Observation(ObservationType.METRIC, text, job_id, {"progress": progress})

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gpuagent.core.context import Context, PastJob, Thought
 from gpuagent.core.listings import Declaration, Listing, ListReading, UnpaidAnswer
@@ -399,6 +399,33 @@ class FileStore(Protocol):
 
     def sharers(self) -> Sequence[str]:
         """The other databases that keep files here too, in words: what they need, this one's record does not name."""
+        ...
+
+
+@runtime_checkable
+class Depot(Protocol):
+    """The part of a file store that others reach by signed URLs, where it has one. Every method raises StoreError.
+
+    A folder is of one job. Its name cannot be guessed, and each URL reads or writes one object and nothing else. What
+    is there is whatever somebody wrote: it counts for nothing until it is proven.
+    """
+
+    def new_folder(self) -> str: ...
+
+    def url(self, sha256: str, seconds: int) -> str:
+        """A URL that reads one file of the store, for so long."""
+        ...
+
+    def place_url(self, folder: str, name: str, seconds: int, *, write: bool = False) -> str:
+        """A URL that reads, or writes, one object of a folder, for so long."""
+        ...
+
+    def leave(self, folder: str, name: str, content: bytes) -> None:
+        """Writes an object, or writes it again."""
+        ...
+
+    def fetch(self, folder: str, name: str, start: int = 0) -> Iterator[bytes]:
+        """An object's content from a byte on, unproven. Raises FileMissing."""
         ...
 
 

@@ -52,7 +52,8 @@ def start(
 ) -> Iterator[Stack]:
     """Run the stack until the block ends. Raises ConfigError, MongodError.
 
-    stubs: with stubs of sellers that speak other protocols, which remember nothing.
+    stubs: with stubs of sellers that speak other protocols, which remember nothing; without a folder also with a bucket
+    for files, which is the file store.
 
     folder: where the database, the chain and the vendors' jobs are kept, for one stack at a time; None: nothing
     outlives the block.
@@ -72,6 +73,8 @@ def start(
             more = _ready_line(*stack.enter_context(_program(STUBS, settings, ())))
             entries += more["vendors"]
             environment["STUBS_URL"] = more["url"]
+            if folder is None:  # what is in it does not outlive the stubs, and would be missed
+                environment |= more["bucket"]
         yield Stack(environment, tuple(wiring.vendor_from(entry) for entry in entries))
 
 

@@ -13,7 +13,8 @@ import tempfile
 import threading
 from pathlib import Path
 
-from mock_vendor.stubs.serve import StubMarket, own_facilitator_on, serving
+from mock_vendor.stubs.bucket import MISSING, serving_bucket
+from mock_vendor.stubs.serve import HOST, StubMarket, own_facilitator_on, serving
 from mock_vendor.stubs.till import market_on
 from seller.runners import RunnerError
 from seller.runners.process import ProcessRunner
@@ -36,15 +37,20 @@ def main() -> None:
         stubs = StubMarket(
             market_on(os.environ, own_facilitator_on(rpc_url)), runner, os.environ.get("GPU_VENDOR_SECRET", "")
         )
-        with serving(stubs, int(os.environ.get("PORT") or PORT)):
-            ready = {"url": stubs.url, "secret": stubs.secret, "vendors": stubs.listing(), "notices": notices}
+        with serving_bucket(HOST) as bucket, serving(stubs, int(os.environ.get("PORT") or PORT)):
+            notices += [] if bucket else [MISSING]
+            ready = {
+                **{"url": stubs.url, "secret": stubs.secret, "vendors": stubs.listing()},
+                **{"bucket": dict(bucket), "notices": notices},
+            }
             print(json.dumps(ready), flush=True)  # noqa: T201
             signal.pause()
 
 
 def _runner(folder: Path) -> tuple[ProcessRunner, list[str]]:
+    """With a network: commands fetch and send their files by URLs, as on the sellers' own machines."""
     try:
-        return ProcessRunner(folder, outlive=False), []
+        return ProcessRunner(folder, outlive=False, network=True), []
     except RunnerError as error:
         notice = f"the stubs' jobs run with the rights of this user, without a sandbox: {error}"
         return ProcessRunner(folder, sandbox=False, outlive=False), [notice]

@@ -23,13 +23,24 @@ WATCHED = (
 
 
 class ProcessRunner(LocalRunner):
-    """The Runner on this machine. sandbox: False runs jobs with the seller's own rights, for payers it trusts alone."""
+    """The Runner on this machine. sandbox: False runs jobs with the seller's own rights, for payers it trusts alone.
 
-    def __init__(self, folder: Path, sandbox: bool = True, outlive: bool = True, limits: Limits | None = None) -> None:
+    network: whether a job in a sandbox has this machine's network; without a sandbox it has in any case.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        sandbox: bool = True,
+        outlive: bool = True,
+        limits: Limits | None = None,
+        *,
+        network: bool = False,
+    ) -> None:
         if sandbox:
             require_sandbox()
         super().__init__(folder, outlive, limits or Limits())
-        self._sandbox = sandbox
+        self._sandbox, self._network = sandbox, network
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -43,7 +54,7 @@ class ProcessRunner(LocalRunner):
         return NO_IMAGES if image else ""
 
     def _isolation(self, order: JobOrder) -> dict[str, Any]:  # noqa: ARG002 - all jobs alike
-        return {"sandbox": self._sandbox}
+        return {"sandbox": self._sandbox, "network": self._network}
 
     def _hand_over(self, folder: JobFolder) -> None:
         """In bubblewrap the job's user is the seller's own, and so may change what that has laid out."""

@@ -26,6 +26,7 @@ class ProcessIsolation:
     def __init__(self, folder: JobFolder, order: Mapping[str, Any], limits: Limits) -> None:
         self._folder, self._order, self._limits = folder, order, limits
         self._inside = bool(order["sandbox"])
+        self._network = bool(order.get("network"))  # orders of before there was a choice have none
 
     def prepare(self, reason_to_end: Callable[[], str]) -> str:  # noqa: ARG002 - there is nothing to wait for
         return ""
@@ -47,7 +48,7 @@ class ProcessIsolation:
                 options |= {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
                 if not self._inside:
                     return ProcessProgram(subprocess.Popen(program(command), env=env, **options), group, self._limits)
-                with sealed(self._folder.work, resume, env) as arguments:
+                with sealed(self._folder.work, resume, env, network=self._network) as arguments:
                     process = subprocess.Popen(
                         sandboxed(program(command), arguments),
                         env={"PATH": os.environ.get("PATH", os.defpath)},

@@ -30,6 +30,7 @@ SETTINGS = (
     "/proc/scsi",
     "/proc/pressure",
 )
+NETWORK = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl")
 HIDDEN = ("/proc/kcore", "/proc/kmsg", "/proc/keys", "/proc/timer_list", "/proc/mtrr", "/proc/sched_debug")
 
 
@@ -67,8 +68,11 @@ def sandboxed(argv: Sequence[str], arguments: int) -> list[str]:
 
 
 @contextmanager
-def sealed(work: Path, resume: Path | None, env: Mapping[str, str]) -> Iterator[int]:
-    """The descriptor of bubblewrap's arguments: mounts and environment, for a command line is everyone's to read."""
+def sealed(work: Path, resume: Path | None, env: Mapping[str, str], *, network: bool = False) -> Iterator[int]:
+    """The descriptor of bubblewrap's arguments: mounts and environment, for a command line is everyone's to read.
+
+    network: the machine's own, with what finds and proves hosts there.
+    """
     # The job of a seller that is root is the owner of the kernel's settings, with no capability: it could write them.
     settings = [part for path in SETTINGS for part in ("--ro-bind-try", path, path)]
     hidden = [part for path in HIDDEN if Path(path).exists() for part in ("--ro-bind", "/dev/null", path)]
@@ -82,9 +86,11 @@ def sealed(work: Path, resume: Path | None, env: Mapping[str, str]) -> Iterator[
         *(part for folder in python_folders() for part in ("--ro-bind", folder, folder)),
         *("--bind", str(work), WORK),
         *(("--ro-bind", str(resume), RESUME) if resume else ()),
+        *(part for path in NETWORK if network for part in ("--ro-bind-try", path, path)),
         *("--chdir", WORK, "--remount-ro", "/dev", "--remount-ro", "/"),
     ]
     apart = ["--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session"]
+    apart += ["--share-net"] if network else []
     nobody = ["--cap-drop", "ALL", "--uid", "65534", "--gid", "65534", "--hostname", "job"]
     variables = [part for name, value in env.items() for part in ("--setenv", name, value)]
     words = [*apart, *nobody, *mounts, "--clearenv", *variables]

@@ -71,6 +71,23 @@ def test_the_rest_is_bought_elsewhere_from_the_checkpoint() -> None:
     assert failures(world)[0].fault is Fault.VENDOR
 
 
+def test_a_program_that_failed_is_no_completed_work_whatever_its_vendor_calls_it() -> None:
+    """Its last checkpoint is kept, its outputs are not: whoever is paid for any end of a program calls it completed."""
+
+    def ends(job: SoldJob) -> JobReport:
+        job.files, job.checkpoint = {"model.npz": b"half"}, {"progress.json": b'{"fraction": 0.5}'}
+        return report(JobStatus.COMPLETED, exit_code=9, logs=("no data",), files=job.manifest, checkpoint=job.offer)
+
+    world = Workshop(a=Seller(ends), b=Seller())
+    assert world.ticks().status is RunStatus.COMPLETED
+    first, second = world.run.jobs
+    assert isinstance(first, Settled)
+    assert isinstance(first.work, Failed)
+    assert (first.work.exit_code, first.work.reason) == (9, "exit code 9: no data")
+    assert {file.kind for file in first.files} == {FileKind.CHECKPOINT}
+    assert second.quote.max_hours == Decimal("0.5")
+
+
 @pytest.mark.parametrize("open_jobs", [1, 3])
 @pytest.mark.parametrize("vendors", [1, 2, 5])
 def test_a_program_that_always_fails_costs_two_purchases(vendors: int, open_jobs: int) -> None:

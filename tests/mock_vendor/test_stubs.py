@@ -6,14 +6,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from subprocess import DEVNULL, PIPE
 from typing import Any
 
 import httpx
 import pytest
 
+from gpuagent.adapters.files.s3 import S3Store
+from gpuagent.settings import Bucket, read
 from gpuagent.wiring import vendor_from
 from mock_vendor.chain import advance_time
+from mock_vendor.stubs.bucket import MISSING, serving_bucket
 from mock_vendor.stubs.serve import STUBS, StubMarket
 from tests.support.eventually import eventually
 from tests.support.mock_buyer import Buyer
@@ -338,5 +342,18 @@ def test_they_run_as_a_program_on_a_chain_that_is_there_and_end_with_its_input(r
         assert our_offer(asked).pay_to == prism["payTo"]
         modes = httpx.get(f"{line['url']}/stubs", headers=bearer("s"), trust_env=False).json()
         assert "lease_fails" in modes["prism"]["modes"]
+        place = read({**os.environ, **line["bucket"]}).file_store
+        assert isinstance(place, Bucket)
+        with closing(S3Store(place.name, place.prefix, line["bucket"])) as bucket:
+            bucket.leave("folder", "name", b"a file")
+            url = bucket.place_url("folder", "name", 60)
+            assert httpx.get(url, trust_env=False).content == b"a file"
         program.stdin.close()
         assert program.wait(10) == 0
+
+
+def test_where_no_bucket_can_be_had_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "moto.server", None)
+    with serving_bucket("127.0.0.1") as variables_of_none:
+        assert variables_of_none == {}
+    assert "pip install" in MISSING

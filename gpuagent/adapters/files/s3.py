@@ -1,8 +1,9 @@
 """Files in a bucket of S3, or of any service that speaks its protocol.
 
 An upload is a row of pieces under `incoming/`, each with the byte it begins at, so that another process can go on with
-it, and once it is finished the proof of that; a file lies under `files/` and its SHA-256, and under `databases/` what
-marks.py says. The protocol: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html.
+it, and once it is finished the proof of that; a file lies under `files/` and its SHA-256, under `databases/` what
+marks.py says, and under `handed/` what strangers write by signed URLs (places.py). The protocol:
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoC
 from botocore.exceptions import ConnectionError as Unreachable
 
 from gpuagent.adapters.files.marks import MARKS, Owner, StoreMarks
+from gpuagent.adapters.files.places import HANDED, S3Places, folder_moment
 from gpuagent.core.content import check_content, in_parts
 from gpuagent.core.text import clean, is_web_url
 from gpuagent.errors import ConfigError, FileAltered, FileMissing, FileStoreError
@@ -33,8 +35,8 @@ _MISSING = {"404", "NoSuchKey", "NotFound"}
 _TAKEN = {"412", "PreconditionFailed", "ConditionalRequestConflict"}
 
 
-class S3Store:
-    """The port FileStore on a bucket. Safe to share between threads."""
+class S3Store(S3Places):
+    """The ports FileStore and Depot on a bucket. Safe to share between threads."""
 
     def __init__(
         self, bucket: str, prefix: str = "", environ: Mapping[str, str] | None = None, owner: Owner | None = None
@@ -62,6 +64,8 @@ class S3Store:
                     connect_timeout=CONNECT_S,
                     read_timeout=TIMEOUT_S,
                     retries={"total_max_attempts": 2, "mode": "standard"},
+                    signature_version="s3v4",  # without it some regions get URLs of an old kind, that others refuse
+                    request_checksum_calculation="when_required",  # else a URL to write by asks for an empty content
                 ),
             )
             self._client.head_bucket(Bucket=bucket)
@@ -165,10 +169,12 @@ class S3Store:
             self._abort_old(moment)
         uploads: dict[str, list[dict[str, Any]]] = {}
         with _explained():
-            for entry in self._objects(f"{self._prefix}incoming/"):
+            for entry in (*self._objects(f"{self._prefix}incoming/"), *self._objects(f"{self._prefix}{HANDED}/")):
                 uploads.setdefault(entry["Key"].rpartition("/")[0], []).append(entry)
             for entries in uploads.values():
-                if all(entry["LastModified"] < moment for entry in entries):
+                is_folder = f"/{HANDED}/" in f"/{entries[0]['Key']}"
+                until = folder_moment(moment) if is_folder else moment
+                if all(entry["LastModified"] < until for entry in entries):
                     freed += sum(int(entry["Size"]) if dry_run else self._remove(entry) for entry in entries)
         return freed
 
@@ -184,12 +190,16 @@ class S3Store:
 
     def url(self, sha256: str, seconds: int) -> str:
         """A link that reads one file for so long, without any other right."""
+        return self._signed("get_object", self._file(sha256), seconds)
+
+    def _signed(self, call: str, key: str, seconds: int) -> str:
         with _explained():
-            return str(
-                self._client.generate_presigned_url(
-                    "get_object", Params={"Bucket": self._bucket, "Key": self._file(sha256)}, ExpiresIn=seconds
-                )
-            )
+            parameters = {"Bucket": self._bucket, "Key": key}
+            return str(self._client.generate_presigned_url(call, Params=parameters, ExpiresIn=seconds))
+
+    def _write(self, key: str, content: bytes) -> None:
+        with _explained():
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=content)
 
     def _write_mark(self, name: str, content: bytes) -> None:
         with _explained():

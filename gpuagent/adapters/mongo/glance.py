@@ -30,7 +30,7 @@ def glance(
     newest = [("_id", DESCENDING)]
     return RunSnapshot(
         run,
-        list(database.jobs.find({"runId": run_id}).sort("ordinal")),
+        list(database.jobs.find({"runId": run_id}, dict.fromkeys(SECRET_FIELDS, 0)).sort("ordinal")),
         list(database.payments.find({"runId": run_id}, dict.fromkeys(SECRET_FIELDS, 0)).sort("_id")),
         database.observations.find_one({"runId": run_id, "type": "agent_reasoning"}, sort=newest),
         list(database.observations.find(match, {"data": 0}).sort(newest).limit(limit)),

@@ -18,11 +18,13 @@ from gpuagent.adapters.mongo.files import (
 from gpuagent.adapters.mongo.values import Document, date, money, seconds
 from gpuagent.core.model import (
     NO_ACCESS,
+    NO_ENVELOPE,
     TIMEOUT_MAX_S,
     Approval,
     Authorization,
     Authorized,
     Cause,
+    Envelope,
     Job,
     JobAccess,
     Quote,
@@ -59,6 +61,7 @@ def job_document(run: Run, job: Job) -> Document:
         "quote": _quote_document(job.quote),
         "createdAt": date(job.reserved_at),
         **_resumed_fields(run, job.quote),
+        **_envelope_fields(job.quote.envelope),
         **_work_fields(work),
     }
     if isinstance(job, Reserved):
@@ -77,6 +80,19 @@ def job_document(run: Run, job: Job) -> Document:
                 reason = job.work.reason if isinstance(job.work, Failed) else ""
                 document |= {"unpaidWork": True, "workReason": reason, **files_fields(job)}
     return document
+
+
+def _envelope_fields(envelope: Envelope) -> Document:
+    """Beside the quote, which is shown. As one text: of the fields within a field a change stream may tell by names of
+    their own."""
+    return {} if envelope == NO_ENVELOPE else {"envelope": json.dumps({"folder": envelope.folder, "url": envelope.url})}
+
+
+def _envelope_from(job: Document) -> Envelope:
+    if not job.get("envelope"):  # most jobs have none
+        return NO_ENVELOPE
+    envelope = json.loads(job["envelope"])
+    return Envelope(envelope["folder"], envelope["url"])
 
 
 def _resumed_fields(run: Run, quote: Quote) -> Document:
@@ -200,7 +216,7 @@ def _access_from(payment: Document) -> JobAccess:
     if not access:
         return NO_ACCESS
     fields = json.loads(access)
-    return JobAccess(fields["token"], fields["pollUrl"])
+    return JobAccess(fields["token"], fields["pollUrl"], fields.get("folder", ""))  # older records have no folder
 
 
 def _approval_from(document: Document | None) -> Approval | None:
@@ -265,6 +281,7 @@ def _quote_from(job: Document) -> Quote:
         max_hours=Decimal(str(job["jobParams"]["maxHours"])),
         order=order_of(job["jobParams"]),
         accepts=tuple(quote.get("accepts", ())),
+        envelope=_envelope_from(job),
     )
 
 
@@ -296,7 +313,9 @@ def payment_document(run: Run, job: Job) -> Document | None:
     }
     if not isinstance(job, Voided) and job.access != NO_ACCESS:
         # As one text: of the fields within a field a change stream may tell by names of their own.
-        document |= {"access": json.dumps({"token": job.access.token, "pollUrl": job.access.poll_url})}
+        access = {"token": job.access.token, "pollUrl": job.access.poll_url}
+        access |= {"folder": job.access.folder} if job.access.folder else {}
+        document |= {"access": json.dumps(access)}
     match job:
         case Authorized(last_reply=reply, vendor_job_id=vendor_job_id, cancellation=cancellation):
             document |= {"lastReply": reply, "namedJob": vendor_job_id, "cancellation": cancellation}

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote as url_quote
 
 from gpuagent.adapters.vendors.answers import LOGS_MAX
-from gpuagent.adapters.vendors.calls import VendorCalls
+from gpuagent.adapters.vendors.depot_files import DepotFiles, without_signatures
 from gpuagent.adapters.vendors.echoes import scrubbed_report, scrubbed_terms
+from gpuagent.adapters.vendors.manifest_line import JobNews, with_news
 from gpuagent.adapters.vendors.news import WORD_MAX
-from gpuagent.adapters.vendors.no_files import NoFiles
 from gpuagent.adapters.vendors.registry import Parts
-from gpuagent.adapters.vendors.shell_line import unspeakable
-from gpuagent.core.model import NO_ACCESS, Authorized, Challenge, JobAccess, Quote, Settled, Vendor
+from gpuagent.adapters.vendors.shell_line import shell_line, unspeakable, workload_of
+from gpuagent.adapters.vendors.wrapper import wrapped_line
+from gpuagent.core.model import NO_ACCESS, NO_ENVELOPE, Authorized, Challenge, JobAccess, Quote, Settled, Vendor
 from gpuagent.core.text import clean
 from gpuagent.core.work import JobReport, JobStatus
 from gpuagent.errors import VendorBusy, VendorError
@@ -27,7 +29,7 @@ PAYMENT_REQUIRED = 402
 RETRY = "retry_after_seconds"
 
 
-class CommandVendor(NoFiles, VendorCalls):
+class CommandVendor(DepotFiles):
     """Speaks to vendors that run one command. A subclass adds the routes, and the vendor's words for a job's states.
 
     No URL that a vendor names is called: the routes are known, and the endpoint is the recorded one.
@@ -36,7 +38,7 @@ class CommandVendor(NoFiles, VendorCalls):
     def __init__(
         self, parts: Parts, quote_s: float = QUOTE_S, submit_s: float = SUBMIT_S, status_s: float = STATUS_S
     ) -> None:
-        super().__init__(parts.secret)
+        super().__init__(parts.secret, parts.depot)
         self._now = parts.now
         self._quotes = BoundedHttp(quote_s, egress=parts.egress)
         self._submits = BoundedHttp(submit_s, egress=parts.egress)
@@ -48,20 +50,28 @@ class CommandVendor(NoFiles, VendorCalls):
 
     def _check_order(self, vendor: Vendor, order: str) -> None:
         """Raises VendorError, in words for the plan, for an order that no vendor of this protocol can do."""
-        if problem := unspeakable(order):
+        if problem := unspeakable(order, with_files=self._depot is not None):
             raise VendorError(f"{vendor.vendor_id} speaks {vendor.protocol}: it {problem}")
+
+    def _draft(self, vendor: Vendor, gpu_type: str, max_hours: Decimal, order: str, amount: int = 0) -> Quote:
+        """What a body is made of before there is a price. Raises VendorError as _check_order() and _new_envelope()."""
+        self._check_order(vendor, order)
+        draft = Quote(vendor.vendor_id, "", amount, "", "", "", 0, 0, gpu_type, max_hours, order)
+        return replace(draft, envelope=self._new_envelope(vendor, draft))
 
     def _unpaid(self, vendor: Vendor, path: str, body: Mapping[str, Any], refusals: tuple[int, ...] = ()) -> Reply:
         """The answer to an unpaid order: a 402, or one of these refusals. Raises VendorError."""
         return self._call(self._quotes, vendor, "POST", path, body=body, expect=(PAYMENT_REQUIRED, *refusals))
 
     def _challenge_of(self, vendor: Vendor, quote: Quote, path: str, body: Mapping[str, Any]) -> Challenge:
+        self._remember_envelope(vendor, quote.envelope)
         challenge = offer_in(vendor, self._unpaid(vendor, path, body))
         scrubber = self.scrubber(vendor)
         return replace(challenge, accepts=tuple(scrubbed_terms(terms, quote, scrubber) for terms in challenge.accepts))
 
     def _paid(self, vendor: Vendor, job: Authorized | Settled, path: str, body: Mapping[str, Any]) -> Reply:
-        """The answer to the paid order: of all that could pay only the stored header is sent."""
+        """The answer to the paid order: of all that could pay only the stored header is sent. Raises StoreError too."""
+        self._hand_out(vendor, job.quote)
         self._payments[vendor.vendor_id].append(job.header)
         headers = payment_header(job.header)
         return self._call(self._submits, vendor, "POST", path, body=body, headers=headers, expect=range(200, 300))
@@ -75,8 +85,13 @@ class CommandVendor(NoFiles, VendorCalls):
         """Without our own name for the vendor, which is of no use to it."""
         return {name: text for name, text in super()._headers(vendor, access).items() if name != "x-vendor-id"}
 
-    def _reported(self, vendor: Vendor, report: JobReport) -> JobReport:
-        return scrubbed_report(report, self.scrubber(vendor))
+    def _reported(self, vendor: Vendor, report: JobReport, news: JobNews, access: JobAccess) -> JobReport:
+        report = scrubbed_report(with_news(report, news) if access.folder else report, self.scrubber(vendor))
+        return replace(
+            report,
+            logs=tuple(map(without_signatures, report.logs)),
+            error_message=without_signatures(report.error_message),
+        )
 
 
 def offer_in(vendor: Vendor, reply: Reply) -> Challenge:
@@ -104,6 +119,13 @@ def state_of(
         raise VendorBusy(f"{vendor.vendor_id} sent a status that names no state of the job")
     status = statuses.get(word.lower(), JobStatus.RUNNING)
     return status, "" if word.lower() == status.value else clean(word, WORD_MAX)
+
+
+def command_of(quote: Quote, *, with_setup: bool = True, with_env: bool = True, tell_exit: bool = False) -> str:
+    """The quote's command, as shell_line() says; where files go by signed URLs, all of it is in the command."""
+    if quote.envelope != NO_ENVELOPE:
+        return wrapped_line(quote)
+    return shell_line(workload_of(quote.order), with_setup=with_setup, with_env=with_env, tell_exit=tell_exit)
 
 
 def report_of(

@@ -15,6 +15,7 @@ from gpuagent.adapters.vendors.calls import scrubbed
 from gpuagent.adapters.vendors.command_vendor import (
     CommandVendor,
     check_same_job,
+    command_of,
     job_path,
     lines_of,
     offer_in,
@@ -24,9 +25,10 @@ from gpuagent.adapters.vendors.command_vendor import (
 from gpuagent.adapters.vendors.job_name import read_job_id
 from gpuagent.adapters.vendors.news import WORD_MAX
 from gpuagent.adapters.vendors.probe import probed_quote
-from gpuagent.adapters.vendors.shell_line import read_exit_line, shell_line, workload_of
+from gpuagent.adapters.vendors.shell_line import read_exit_line, workload_of
 from gpuagent.core.model import (
     NO_ACCESS,
+    NO_ENVELOPE,
     Authorized,
     Challenge,
     JobAccess,
@@ -69,8 +71,7 @@ class HyperCliVendor(CommandVendor):
 
     @scrubbed
     def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal, order: str = "") -> Quote:  # noqa: ARG002
-        self._check_order(vendor, order)
-        draft = Quote(vendor.vendor_id, "", 0, "", "", "", 0, 0, gpu_type, max_hours, order)
+        draft = self._draft(vendor, gpu_type, max_hours, order)
         try:
             region, hourly = self._price(vendor, gpu_type, workload_of(order).resources.gpu_count)
         except VendorError as error:
@@ -96,11 +97,12 @@ class HyperCliVendor(CommandVendor):
         return self._quote(vendor, reply, draft, FLAT)
 
     def _quote(self, vendor: Vendor, reply: Reply, draft: Quote, template: str) -> Quote:
-        return probed_quote(
+        quote = probed_quote(
             *(vendor, offer_in(vendor, reply), draft.gpu_type, draft.max_hours, draft.order, self._now()),
-            accepts=(WORKLOAD, CANCEL),
+            accepts=self._accepts(draft.envelope, WORKLOAD, CANCEL),
             template_id=template,
         )
+        return replace(quote, envelope=draft.envelope)
 
     @scrubbed
     def challenge(self, vendor: Vendor, job: Reserved) -> Challenge:
@@ -112,6 +114,7 @@ class HyperCliVendor(CommandVendor):
         answer = read_object(vendor, reply.body)
         access = read_access(vendor, answer, ("access_key",), ())
         self._remember_access(vendor, access)
+        access = replace(access, folder=job.quote.envelope.folder)
         return Submitted(read_job_id(vendor, answer), access, receipt(reply.headers))
 
     @scrubbed
@@ -127,11 +130,14 @@ class HyperCliVendor(CommandVendor):
         answer = self._object(vendor, reply)
         check_same_job(vendor, answer, vendor_job_id)
         status, word = state_of(vendor, answer, "state", STATES)
-        lines, exit_code = read_exit_line(self._lines(vendor, vendor_job_id, access))
+        news = self._news_of(vendor, vendor_job_id, self._lines(vendor, vendor_job_id, access), access.folder)
+        lines, exit_code = read_exit_line(list(news.lines))
+        if news.ended:
+            exit_code = news.exit_code
         if status is JobStatus.COMPLETED and exit_code is None:
             exit_code = 0  # that is what its word for success means
         problem = PROBLEMS.get(str(answer.get("state")).lower(), "")
-        return self._reported(vendor, report_of(status, word, lines, exit_code, problem))
+        return self._reported(vendor, report_of(status, word, lines, exit_code, problem), news, access)
 
     @scrubbed
     def cancel(
@@ -186,7 +192,7 @@ def _is_name(text: str) -> bool:
 def _body(quote: Quote, template: str) -> dict[str, Any]:
     form, _, region = template.partition(" ")
     workload = workload_of(quote.order)
-    line = shell_line(workload, with_env=False, tell_exit=True)
+    line, is_wrapped = command_of(quote, with_env=False, tell_exit=True), quote.envelope != NO_ENVELOPE
     job = {
         "docker_image": workload.image or IMAGE,
         "gpu_type": quote.gpu_type.lower(),
@@ -194,7 +200,7 @@ def _body(quote: Quote, template: str) -> dict[str, Any]:
         "interruptible": True,
         "command": b64encode(line.encode()).decode(),
         **({"region": region} if region else {}),
-        **({"env_vars": dict(workload.env)} if workload.env else {}),
+        **({"env_vars": dict(workload.env)} if workload.env and not is_wrapped else {}),
     }
     if form == NESTED:
         return {"amount": quote.amount / UNIT, "job": job}

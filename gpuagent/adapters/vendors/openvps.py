@@ -5,18 +5,28 @@ Written from public sources at kartojal/openvps 5b301bf, never called live.
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from gpuagent.adapters.vendors.answers import read_object
 from gpuagent.adapters.vendors.calls import POLLS, scrubbed
-from gpuagent.adapters.vendors.command_vendor import CommandVendor, job_path, lines_of, offer_in, report_of, state_of
+from gpuagent.adapters.vendors.command_vendor import (
+    CommandVendor,
+    command_of,
+    job_path,
+    lines_of,
+    offer_in,
+    report_of,
+    state_of,
+)
 from gpuagent.adapters.vendors.job_name import read_job_id
 from gpuagent.adapters.vendors.news import read_exit_code
 from gpuagent.adapters.vendors.probe import probed_quote
-from gpuagent.adapters.vendors.shell_line import shell_line, workload_of
+from gpuagent.adapters.vendors.shell_line import workload_of
 from gpuagent.core.model import (
     NO_ACCESS,
+    NO_ENVELOPE,
     Authorized,
     Challenge,
     JobAccess,
@@ -54,19 +64,21 @@ class OpenVpsVendor(CommandVendor):
 
     @scrubbed
     def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal, order: str = "") -> Quote:  # noqa: ARG002
-        self._check_order(vendor, order)
-        challenge = offer_in(vendor, self._unpaid(vendor, JOBS, _body(vendor, order, max_hours)))
-        return probed_quote(vendor, challenge, gpu_type, max_hours, order, self._now(), accepts=(WORKLOAD,))
+        draft = self._draft(vendor, gpu_type, max_hours, order)
+        challenge = offer_in(vendor, self._unpaid(vendor, JOBS, _body(vendor, draft)))
+        accepts = self._accepts(draft.envelope, WORKLOAD)
+        quote = probed_quote(vendor, challenge, gpu_type, max_hours, order, self._now(), accepts=accepts)
+        return replace(quote, envelope=draft.envelope)
 
     @scrubbed
     def challenge(self, vendor: Vendor, job: Reserved) -> Challenge:
-        return self._challenge_of(vendor, job.quote, JOBS, _body(vendor, job.quote.order, job.quote.max_hours))
+        return self._challenge_of(vendor, job.quote, JOBS, _body(vendor, job.quote))
 
     @scrubbed
     def submit(self, vendor: Vendor, job: Authorized | Settled) -> Submitted:
-        reply = self._paid(vendor, job, JOBS, _body(vendor, job.quote.order, job.quote.max_hours))
+        reply = self._paid(vendor, job, JOBS, _body(vendor, job.quote))
         job_id = read_job_id(vendor, read_object(vendor, reply.body))
-        access = JobAccess(token=job_id)
+        access = JobAccess(token=job_id, folder=job.quote.envelope.folder)
         self._remember_access(vendor, access)
         return Submitted(digest(job_id) if job_id else "", access, receipt(reply.headers))
 
@@ -91,7 +103,8 @@ class OpenVpsVendor(CommandVendor):
         status, word = state_of(vendor, answer, "status", STATES)
         exit_code = read_exit_code(answer.get("exit_code"))
         problem = "its time was up" if answer.get("status") == "timeout" else ""
-        return self._reported(vendor, report_of(status, word, lines_of(answer, "output"), exit_code, problem))
+        news = self._news_of(vendor, vendor_job_id, lines_of(answer, "output"), access.folder)
+        return self._reported(vendor, report_of(status, word, news.lines, exit_code, problem), news, access)
 
     def cancel(
         self,
@@ -108,10 +121,10 @@ def digest(job_id: str) -> str:
     return hashlib.sha256(f"openvps/{job_id}".encode()).hexdigest()[:32]
 
 
-def _body(vendor: Vendor, order: str, max_hours: Decimal) -> dict[str, Any]:
+def _body(vendor: Vendor, quote: Quote) -> dict[str, Any]:
     """The order in the vendor's fields. Raises VendorError for what it would sell less of without a word."""
-    workload = workload_of(order)
-    needs, seconds = workload.resources, int(max_hours * 3600)
+    workload = workload_of(quote.order)
+    needs, seconds = workload.resources, int(quote.max_hours * 3600)
     memory = -(-needs.memory // MB) if needs.memory else RAM_MB
     for what, amount, largest in (
         ("CPUs", needs.cpu or 1, VCPUS_MAX),
@@ -122,9 +135,9 @@ def _body(vendor: Vendor, order: str, max_hours: Decimal) -> dict[str, Any]:
             raise VendorError(f"{vendor.vendor_id} has {largest} {what} at most, and this job asks for {amount}")
     if workload.image not in IMAGES:
         raise VendorError(f"{vendor.vendor_id} runs ubuntu-24.04, and this job names the image {workload.image}")
-    setup = {"setup": workload.setup} if workload.setup else {}
+    setup = {"setup": workload.setup} if workload.setup and quote.envelope == NO_ENVELOPE else {}
     return {
-        "command": shell_line(workload, with_setup=False),
+        "command": command_of(quote, with_setup=False),
         **setup,
         "vcpus": needs.cpu or 1,
         "ram_mb": max(memory, RAM_MB_MIN),

@@ -5,6 +5,7 @@ Written from public sources at prismnetwork-tech/prism 2d925f64, never called li
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +15,7 @@ from gpuagent.adapters.vendors.calls import scrubbed
 from gpuagent.adapters.vendors.command_vendor import (
     CommandVendor,
     check_same_job,
+    command_of,
     job_path,
     lines_of,
     offer_in,
@@ -23,9 +25,9 @@ from gpuagent.adapters.vendors.command_vendor import (
 from gpuagent.adapters.vendors.job_name import read_job_id
 from gpuagent.adapters.vendors.news import read_exit_code
 from gpuagent.adapters.vendors.probe import probed_quote
-from gpuagent.adapters.vendors.shell_line import shell_line, workload_of
 from gpuagent.core.model import (
     NO_ACCESS,
+    NO_ENVELOPE,
     Authorized,
     Challenge,
     JobAccess,
@@ -59,26 +61,29 @@ class PrismVendor(CommandVendor):
 
     @scrubbed
     def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal, order: str = "") -> Quote:  # noqa: ARG002
-        self._check_order(vendor, order)
-        challenge = offer_in(vendor, self._unpaid(vendor, RUN, _body(vendor, order)))
+        draft = self._draft(vendor, gpu_type, max_hours, order)
+        challenge = offer_in(vendor, self._unpaid(vendor, RUN, _body(vendor, draft)))
         lease_s = priced(challenge, vendor).max_timeout_s - SPARE_S
         if lease_s < max_hours * 3600:
             raise VendorError(
                 f"{vendor.vendor_id} gives a command {max(lease_s, 0)} s, and this job buys {max_hours * 3600:f} s: "
                 "set max_duration in the job file to no more, or leave it to another vendor"
             )
-        return probed_quote(vendor, challenge, gpu_type, max_hours, order, self._now(), accepts=(WORKLOAD,))
+        accepts = self._accepts(draft.envelope, WORKLOAD)
+        quote = probed_quote(vendor, challenge, gpu_type, max_hours, order, self._now(), accepts=accepts)
+        return replace(quote, envelope=draft.envelope)
 
     @scrubbed
     def challenge(self, vendor: Vendor, job: Reserved) -> Challenge:
-        return self._challenge_of(vendor, job.quote, RUN, _body(vendor, job.quote.order))
+        return self._challenge_of(vendor, job.quote, RUN, _body(vendor, job.quote))
 
     @scrubbed
     def submit(self, vendor: Vendor, job: Authorized | Settled) -> Submitted:
-        reply = self._paid(vendor, job, RUN, _body(vendor, job.quote.order))
+        reply = self._paid(vendor, job, RUN, _body(vendor, job.quote))
         answer = read_object(vendor, reply.body)
         access = read_access(vendor, answer, ("token",), ())
         self._remember_access(vendor, access)
+        access = replace(access, folder=job.quote.envelope.folder)
         return Submitted(read_job_id(vendor, answer), access, receipt(reply.headers))
 
     @scrubbed
@@ -95,14 +100,15 @@ class PrismVendor(CommandVendor):
         check_same_job(vendor, answer, vendor_job_id)
         status, word = state_of(vendor, answer, "status", STATES)
         over = status in (JobStatus.COMPLETED, JobStatus.FAILED)
+        news = self._news_of(vendor, vendor_job_id, lines_of(answer, "stdout", "stderr"), access.folder)
         report = report_of(
             status,
             _charge(answer) if over else word,
-            lines_of(answer, "stdout", "stderr"),
+            news.lines,
             read_exit_code(answer.get("exit_code")),
             _problem(answer) if status is JobStatus.FAILED else "",
         )
-        return self._reported(vendor, report)
+        return self._reported(vendor, report, news, access)
 
     def cancel(
         self,
@@ -114,10 +120,14 @@ class PrismVendor(CommandVendor):
         raise VendorError(f"{vendor.vendor_id} speaks prism, which ends no job before its lease does")
 
 
-def _body(vendor: Vendor, order: str) -> dict[str, Any]:
-    body = {"command": shell_line(workload_of(order))}
-    if (size := len(json.dumps(body).encode())) > BODY_MAX:
-        raise VendorError(f"{vendor.vendor_id} takes a command of {BODY_MAX} bytes at most, and this one has {size}")
+def _body(vendor: Vendor, quote: Quote) -> dict[str, Any]:
+    body = {"command": command_of(quote)}
+    if (size := len(json.dumps(body, ensure_ascii=False).encode())) > BODY_MAX:
+        files = ", with what fetches and sends its files" if quote.envelope != NO_ENVELOPE else ""
+        raise VendorError(
+            f"{vendor.vendor_id} takes a command of {BODY_MAX} bytes at most, and this one has {size}{files}: put what "
+            "is long in setup, command or env into an input"
+        )
     return body
 
 

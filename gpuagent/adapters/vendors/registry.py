@@ -18,7 +18,7 @@ from gpuagent.core.model import (
     Submitted,
     Vendor,
 )
-from gpuagent.core.ports import VendorApi
+from gpuagent.core.ports import Depot, VendorApi
 from gpuagent.core.work import FileEntry, JobReport
 from gpuagent.errors import VendorError
 from gpuagent.wire.egress import Egress
@@ -28,13 +28,15 @@ from gpuagent.wire.egress import Egress
 class Parts:
     """What an adapter is made of. secret: the value of a named variable. content: of a stored file, by its SHA-256.
 
-    now: Unix seconds. egress: the way out of this machine, direct() unless given.
+    now: Unix seconds. egress: the way out of this machine, direct() unless given. depot: None where the file store
+    signs no URLs.
     """
 
     secret: Callable[[str], str | None]
     now: Callable[[], float]
     content: Callable[[str], bytes]
     egress: Egress | None = None
+    depot: Depot | None = None
 
 
 class Adapter(VendorApi, Protocol):

@@ -7,6 +7,7 @@ import shlex
 from gpuagent.core.orders import order_files
 from gpuagent.core.workload import Workload, canonical, from_canonical
 
+BY_URL = ": by signed URLs it can, where FILE_STORE is a bucket (s3://bucket/prefix)"
 EXIT_LINE = "gpuagent: exit code "
 """The last line of a job whose vendor reports no exit code."""
 _EXIT_LINE = re.compile(re.escape(EXIT_LINE) + r"(\d{1,3})")
@@ -17,17 +18,22 @@ def workload_of(order: str) -> Workload:
     return from_canonical(canonical(json.loads(order)["workload"]))
 
 
-def unspeakable(order: str) -> str:
-    """What of an order a vendor that takes a command alone cannot do, in words for its user; "" for nothing."""
+def unspeakable(order: str, *, with_files: bool = False) -> str:
+    """What of an order a vendor that takes a command alone cannot do, in words for its user; "" for nothing.
+
+    with_files: the command fetches and sends the files itself (wrapper.py), and a metric with them.
+    """
     if not order:
         return "runs commands, and this run has no job file that names one"
     workload, content = workload_of(order), json.loads(order)
-    if order_files(order) or workload.inputs or workload.outputs or workload.checkpoint or "resume" in content:
-        return "takes a command and neither takes nor returns files, which this job has"
     if workload.secrets:
         return f"has no place for secrets that it would not show, and this job has some ({', '.join(workload.secrets)})"
+    if with_files:
+        return ""
+    if order_files(order) or workload.inputs or workload.outputs or workload.checkpoint or "resume" in content:
+        return f"takes a command and neither takes nor returns files, which this job has{BY_URL}"
     if workload.success.metric:
-        return f"reports no metrics, and this job counts as done by {workload.success.metric.name}"
+        return f"reports no metrics, and this job counts as done by {workload.success.metric.name}{BY_URL}"
     return ""
 
 
@@ -41,7 +47,7 @@ def shell_line(workload: Workload, *, with_setup: bool = True, with_env: bool = 
     if with_setup and workload.setup:
         lines.append(f"{_run(workload.setup)} || exit $?")
     command = workload.command
-    lines.append(_run(command) if isinstance(command, str) else shlex.join(command))
+    lines.append(_run(command) if isinstance(command, str) else " ".join(map(_word, command)))
     if tell_exit:
         lines += ["code=$?", f'echo "{EXIT_LINE}$code"', "exit $code"]
     return "\n".join(lines)
@@ -53,6 +59,11 @@ def read_exit_line(logs: list[str]) -> tuple[list[str], int | None]:
     if not match or int(match[1]) > 255:
         return logs, None
     return logs[:-1], int(match[1])
+
+
+def _word(text: str) -> str:
+    """In quotes in any case: `if` and `A=b` are names of programs here, and no words of the shell."""
+    return "'" + text.replace("'", "'\"'\"'") + "'"
 
 
 def _run(text: str) -> str:

@@ -1,6 +1,7 @@
 """The process runner on this machine: real programs in bubblewrap, ended, killed, adopted, and never run twice."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -365,6 +366,15 @@ def test_what_a_job_sees_of_the_machine(sandbox: ProcessRunner, attack: str, see
     assert seen in "\n".join(log)
     if "proc |" in attack:
         assert int(log[0]) < 6, "its own processes only"
+
+
+@pytest.mark.parametrize("network", [True, False])
+def test_a_job_has_this_machine_s_network_only_where_its_seller_says_so(tmp_path: Path, network: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        program = f"import socket; socket.create_connection(('127.0.0.1', {port}), 3); print('reached')"
+        _, log = run(ProcessRunner(tmp_path / "jobs", network=network), f'python -c "{program}"')
+    assert ("reached" in log) is network
 
 
 def test_a_python_below_the_temporary_files_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
