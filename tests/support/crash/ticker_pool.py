@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.support.crash.file_points import FILE_POINTS
 from tests.support.crash.long_ticker import Life, live
-from tests.support.crash.points import POINTS
+from tests.support.crash.points import LATER_POINTS, POINTS
 
 AT_RANDOM = "at random"
 
@@ -63,7 +63,7 @@ class TickerPool:
     def _next_point(self) -> str:
         """Each point in turn, in drawn order, those that no ticker has reached yet twice; and now and then none."""
         if not self._points:
-            points = [*POINTS, *FILE_POINTS]
+            points = [*POINTS, *LATER_POINTS, *FILE_POINTS]
             self._points = [*points, *(point for point in points if not self.kills[point]), *[""] * 6]
             self._dice.shuffle(self._points)
         return self._points.pop()

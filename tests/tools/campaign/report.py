@@ -17,6 +17,10 @@ class Report:
     outages: Counter[str] = field(default_factory=Counter)
     works: Counter[str] = field(default_factory=Counter)
     """The runs with a job file, among all runs."""
+    commands: Counter[str] = field(default_factory=Counter)
+    """The runs of a command without files, among all runs."""
+    later: Counter[str] = field(default_factory=Counter)
+    """What became of the jobs that were to be paid after the work."""
     files: Counter[str] = field(default_factory=Counter)
     """Files that are, byte for byte, what their job wrote."""
     resumed: int = 0
@@ -34,6 +38,8 @@ class Report:
         counters = {
             "runs": self.runs,
             "of them with a job file": self.works,
+            "of them with a command alone": self.commands,
+            "jobs to be paid after the work": self.later,
             "verified files": self.files,
             "kills": self.kills,
             "faults": self.faults,

@@ -12,6 +12,7 @@ import pymongo
 from pymongo.errors import PyMongoError
 
 from gpuagent.adapters.mongo.embedded import last_server
+from tests.tools.campaign.later import LaterTroubles
 from tests.tools.campaign.report import Report
 from tests.tools.campaign.stage import Stage
 
@@ -88,21 +89,29 @@ class Troubles:
         self._database = stage.world.database.name
         self._faults: list[str] = []
         self._starts_at = 0.0
+        self.later = LaterTroubles(stage, dice, report)
         self.received: list[dict[str, str]] = []
 
     def timers(self) -> list[Timer]:
         of_vendors = [
-            Timer(self._dice, 0.8, 2.2, self.switch_fault),
+            Timer(self._dice, 0.5, 1.1, self.switch_fault),
             Timer(self._dice, 4, 6, lambda: self.turn_clocks(self._dice.randint(20, 160))),
             Timer(self._dice, 5, 8, self.settle_held_payments),
             Timer(self._dice, 5, 8, self.fail_jobs),
-            Timer(self._dice, 25, 40, self.kill_vendors),
+            Timer(self._dice, 12, 18, self.kill_vendors),
+        ]
+        of_later = [
+            Timer(self._dice, 0.8, 2.2, self.later.switch_modes),
+            Timer(self._dice, 10, 16, self.later.kill),
         ]
         return [
             *(timer.only_while(lambda: self._vendors.is_up) for timer in of_vendors),
-            Timer(self._dice, 14, 22, self.kill_mongod),
+            Timer(self._dice, 9, 14, self.kill_mongod),
             Timer(self._dice, 9, 14, self.cut_chain),
             Timer(self._dice, 0.1, 0.1, self.start_vendors),
+            Timer(self._dice, 0.1, 0.1, self.later.start_again),
+            Timer(self._dice, 2, 4, self.later.turn_gas),
+            *(timer.only_while(lambda: self.later.is_up) for timer in of_later),
         ]
 
     def switch_fault(self) -> None:
@@ -119,8 +128,17 @@ class Troubles:
         self._report.faults[name] += 1
 
     def turn_clocks(self, seconds: int) -> None:
+        """Turn all clocks, and halt when a payment that a vendor kept has a few seconds left: it settles it then."""
+        left = self.later.last_moment(seconds)
+        if left is not None:
+            self._turn(left)
+            self.later.settle_kept()
+        self._turn(seconds - (left or 0))
+
+    def _turn(self, seconds: int) -> None:
         """Turn all clocks; the tickers read theirs from a file."""
         self._market.pass_time(seconds)
+        self.later.pass_time(seconds)
         new = self._folder / "ahead.new"
         new.write_text(str(self._market.clock.ahead_s))
         new.replace(self._folder / "ahead")
@@ -177,5 +195,6 @@ class Troubles:
     def heal(self) -> None:
         while not self._vendors.is_up:
             self.start_vendors()
+        self.later.heal()
         self._proxy.mode = "up"
         self._market.heal()
