@@ -252,16 +252,16 @@ class Database:
         with self._write() as database:
             database.execute("UPDATE jobs SET start = 'forgotten' WHERE job_id = ?", (job_id,))
 
-    def orders_ahead(self, vendor_id: str) -> list[str]:
-        """The orders that are paid, or may be, and have not been started."""
+    def orders_ahead(self, vendor_id: str) -> list[tuple[str, str]]:
+        """Key and order of what is paid, or may be, and has not been started."""
         rows = self._all(
-            "SELECT job_order FROM purchases JOIN quotes USING (quote_id) "
+            "SELECT key, job_order FROM purchases JOIN quotes USING (quote_id) "
             "WHERE purchases.vendor_id = ? AND state = 'settling' AND job_order != '' "
-            "UNION SELECT job_order FROM jobs WHERE vendor_id = ? AND start = 'waiting'",
+            "UNION SELECT key, job_order FROM jobs WHERE vendor_id = ? AND start = 'waiting'",
             vendor_id,
             vendor_id,
         )
-        return [row["job_order"] for row in rows]
+        return [(row["key"], row["job_order"]) for row in rows]
 
     def count_jobs(self) -> list[JobCount]:
         rows = self._all("SELECT gpu_type, start, exit_code, COUNT(*) AS jobs FROM jobs GROUP BY 1, 2, 3")

@@ -109,7 +109,8 @@ def test_a_flood_of_unpaid_quotes_and_inputs(tmp_path: Path, safety_note: Any) -
 
 def put(http: TestClient, content: bytes) -> httpx.Response:
     sha256 = hashlib.sha256(content).hexdigest()
-    return http.put("/job-input", params={"sha256": sha256, "size": len(content)}, content=content)
+    params = {"sha256": sha256, "size": len(content)}
+    return http.put("/job-input", params=params, content=content, headers={"Idempotency-Key": new_key()})
 
 
 def test_who_asks_for_much_is_told_when_to_ask_again(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ class Campaign:
 
     def _buy_under_trouble(self) -> None:
         timers = [
-            Timer(self._dice, 0.5, 1.5, self._tickers.kill_one),
+            Timer(self._dice, 1, 2.5, self._tickers.kill_one),
             *self._troubles.timers(),
             Timer(self._dice, 0.5, 0.5, self._keep_runs_open),
             Timer(self._dice, 20, 20, lambda: self._tell(time.monotonic() - began)),
