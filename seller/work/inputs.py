@@ -1,9 +1,9 @@
 """The inputs that buyers send before they pay: of one order each, bounded, and kept for an hour.
 
 An input belongs to the order that it was sent for, by the key that buys that: whoever knows the SHA-256 of another's
-input does not have it, nor learn whether it is here. A file is what its SHA-256 says or it is not there: a part grows at
-its end alone, and becomes an input once its content is proven. So a sender that was cut off asks how much there is and
-goes on.
+input does not have it, nor learn whether it is here. A file is what its SHA-256 says or it is not there: a part grows
+at its end alone, and becomes an input once its content is proven. So a sender that was cut off asks how much there is
+and goes on.
 """
 
 import hashlib
@@ -78,7 +78,7 @@ class InputStore:
         return path if path.exists() else None
 
     def location(self, key: str, sha256: str) -> Path:
-        """Where an input of a paid order is. One that was paid for before inputs had keys is under its SHA-256 alone."""
+        """Where an input of a paid order is. Before inputs had keys, it was under its SHA-256 alone."""
         before = self._folder / sha256
         return self.path(key, sha256) or (before if before.exists() else self._folder / _name(key, sha256))
 

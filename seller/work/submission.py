@@ -19,7 +19,7 @@ RETRY_AFTER_S = 60
 def check_order(shop: Shop, quote: Quote, request: SubmitRequest, key: str | None, *, paid: bool) -> None:
     """Raises Refusal unless the order is what was quoted, and all is here that it needs. Keeps its inline inputs.
 
-    key: what buys it, and what its inputs were sent with; None of an unpaid order without one, of which nothing is kept.
+    key: what buys it, and what its inputs were sent with; None of an unpaid order without, of which nothing is kept.
     """
     params = request.job_params
     try:

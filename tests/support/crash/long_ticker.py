@@ -34,9 +34,8 @@ PAUSE_S = 0.02
 SHARE_BYTES = 400_000
 """Of a job's files in one tick: less than a file of a campaign's job, so that each takes several."""
 
-
-OVERTAKEN = "overtaken"
-"""The file in a campaign's folder with a byte for each save that another ticker was faster with."""
+OVERTAKEN, TICKS = "overtaken", "ticks"
+"""The files in a campaign's folder with a byte for each save that another ticker was faster with, and each tick."""
 
 
 class CountingStore:
@@ -52,9 +51,13 @@ class CountingStore:
         try:
             return self.inner.save(before, after, observations, at)
         except StaleRun:
-            with self.file.open("ab") as file:
-                file.write(b".")
+            _note(self.file)
             raise
+
+
+def _note(file: Path) -> None:
+    with file.open("ab") as marks:
+        marks.write(b".")
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ def _tick_for_ever(life: Life) -> None:
                 for run_id in run_ids:
                     if is_over(tick(run_id, agent.ports)):
                         over.add(run_id)
+                    _note(life.folder / TICKS)
             except ChainMismatch:
                 raise  # the one ChainError that says more than "not now"
             except (StoreError, ChainError, VendorError, StaleRun, ClocksDiffer):

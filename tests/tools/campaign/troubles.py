@@ -12,6 +12,7 @@ import pymongo
 from pymongo.errors import PyMongoError
 
 from gpuagent.adapters.mongo.embedded import last_server
+from tests.support.crash.long_ticker import TICKS
 from tests.tools.campaign.later import LaterTroubles
 from tests.tools.campaign.report import Report
 from tests.tools.campaign.stage import Stage
@@ -59,6 +60,10 @@ WORK_FAULTS = (
 VENDORS_KILLED = ("vendors killed", "vendors killed while files were fetched")
 
 
+PATIENCE = 6
+"""The times a timer's longest while, after which it acts though little was done."""
+
+
 class Timer:
     """An action that is repeated, each time after a while drawn between two bounds (seconds)."""
 
@@ -66,14 +71,24 @@ class Timer:
         self._dice, self._bounds, self._act = dice, (low_s, high_s), act
         self._next = time.monotonic() + dice.uniform(*self._bounds)
         self._may: Callable[[], bool] = lambda: True
+        self._worked: Callable[[], int] = lambda: 0
+        self._least = self._before = 0
 
     def only_while(self, may: Callable[[], bool]) -> Self:
         self._may = may
         return self
 
+    def after_work(self, ticks: Callable[[], int], least: int) -> Self:
+        """Only once so many ticks have ended since the last time: on a slow machine no more goes wrong for each."""
+        self._worked, self._least = ticks, least
+        return self
+
     def poll(self) -> None:
-        if time.monotonic() >= self._next and self._may():
+        late = time.monotonic() - self._next
+        idle = self._worked() - self._before < self._least and late < PATIENCE * self._bounds[1]
+        if late >= 0 and not idle and self._may():
             self._act()
+            self._before = self._worked()
             self._next = time.monotonic() + self._dice.uniform(*self._bounds)
 
 
@@ -94,25 +109,30 @@ class Troubles:
 
     def timers(self) -> list[Timer]:
         of_vendors = [
-            Timer(self._dice, 0.5, 1.1, self.switch_fault),
-            Timer(self._dice, 4, 6, lambda: self.turn_clocks(self._dice.randint(20, 160))),
+            Timer(self._dice, 0.5, 1.1, self.switch_fault).after_work(self.ticks, 10),
+            Timer(self._dice, 4, 6, lambda: self.turn_clocks(self._dice.randint(20, 160))).after_work(self.ticks, 40),
             Timer(self._dice, 5, 8, self.settle_held_payments),
-            Timer(self._dice, 5, 8, self.fail_jobs),
-            Timer(self._dice, 12, 18, self.kill_vendors),
+            Timer(self._dice, 5, 8, self.fail_jobs).after_work(self.ticks, 40),
+            Timer(self._dice, 12, 18, self.kill_vendors).after_work(self.ticks, 100),
         ]
         of_later = [
-            Timer(self._dice, 0.8, 2.2, self.later.switch_modes),
-            Timer(self._dice, 10, 16, self.later.kill),
+            Timer(self._dice, 0.8, 1.5, self.later.switch_modes).after_work(self.ticks, 15),
+            Timer(self._dice, 10, 16, self.later.kill).after_work(self.ticks, 100),
         ]
         return [
             *(timer.only_while(lambda: self._vendors.is_up) for timer in of_vendors),
-            Timer(self._dice, 9, 14, self.kill_mongod),
+            Timer(self._dice, 9, 14, self.kill_mongod).after_work(self.ticks, 100),
             Timer(self._dice, 9, 14, self.cut_chain),
             Timer(self._dice, 0.1, 0.1, self.start_vendors),
             Timer(self._dice, 0.1, 0.1, self.later.start_again),
-            Timer(self._dice, 2, 4, self.later.turn_gas),
+            Timer(self._dice, 2, 4, self.later.turn_gas).after_work(self.ticks, 30),
             *(timer.only_while(lambda: self.later.is_up) for timer in of_later),
         ]
+
+    def ticks(self) -> int:
+        """How many ticks have ended."""
+        file = self._folder / TICKS
+        return file.stat().st_size if file.exists() else 0
 
     def switch_fault(self) -> None:
         """Put the next fault on a vendor: one per vendor at most, and the last vendor sells without any."""
