@@ -9,7 +9,7 @@ from seller.api.wire import SubmitRequest
 from seller.database import Quote
 from seller.shop import Shop
 from seller.work.inputs import InputRefused, InputStore, StoreFull
-from seller.work.order import order_text, read_order, same_terms
+from seller.work.order import image_refusal, order_text, read_order, same_terms
 
 INLINE_MAX = 64 * 1024
 NAMED_MAX = 5
@@ -31,6 +31,8 @@ def check_order(shop: Shop, quote: Quote, request: SubmitRequest, key: str | Non
     if not text:
         return
     order, store = read_order(text), shop.workshop.inputs(quote.vendor_id)
+    if refusal := image_refusal(order.workload.image, shop.workshop.runner):
+        raise Refusal(409, "image_gone", f"what was quoted cannot be run any more, and nothing is taken: {refusal}")
     inline = {name: _inline_content(name, text) for name, text in request.inline.items() if name in order.needed}
     if key is not None:
         for sha256, content in inline.items():

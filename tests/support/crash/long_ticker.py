@@ -34,25 +34,27 @@ PAUSE_S = 0.02
 SHARE_BYTES = 400_000
 """Of a job's files in one tick: less than a file of a campaign's job, so that each takes several."""
 
-OVERTAKEN, TICKS = "overtaken", "ticks"
-"""The files in a campaign's folder with a byte for each save that another ticker was faster with, and each tick."""
+OVERTAKEN, SAVES = "overtaken", "saves"
+"""The files in a campaign's folder with a byte for each save that another ticker was faster with, and each other."""
 
 
 class CountingStore:
-    """A store that writes down how often another ticker was faster."""
+    """A store that writes down how often it saved, and how often another ticker was faster."""
 
     def __init__(self, inner: Store, folder: Path) -> None:
-        self.inner, self.file = inner, folder / OVERTAKEN
+        self.inner, self.folder = inner, folder
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
     def save(self, before: Run, after: Run, observations: Sequence[Observation], at: float) -> Run:
         try:
-            return self.inner.save(before, after, observations, at)
+            saved = self.inner.save(before, after, observations, at)
         except StaleRun:
-            _note(self.file)
+            _note(self.folder / OVERTAKEN)
             raise
+        _note(self.folder / SAVES)
+        return saved
 
 
 def _note(file: Path) -> None:
@@ -88,7 +90,6 @@ def _tick_for_ever(life: Life) -> None:
                 for run_id in run_ids:
                     if is_over(tick(run_id, agent.ports)):
                         over.add(run_id)
-                    _note(life.folder / TICKS)
             except ChainMismatch:
                 raise  # the one ChainError that says more than "not now"
             except (StoreError, ChainError, VendorError, StaleRun, ClocksDiffer):

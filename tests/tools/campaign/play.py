@@ -70,7 +70,7 @@ class Campaign:
 
     def _buy_under_trouble(self) -> None:
         timers = [
-            Timer(self._dice, 0.7, 1.5, self._tickers.kill_one).after_work(self._troubles.ticks, 10),
+            Timer(self._dice, 0.7, 1.5, self._tickers.kill_one).after_work(self._troubles.saves, 4),
             *self._troubles.timers(),
             Timer(self._dice, 0.5, 0.5, self._keep_runs_open),
             Timer(self._dice, 20, 20, lambda: self._tell(time.monotonic() - began)),
@@ -85,6 +85,8 @@ class Campaign:
             time.sleep(0.02)
 
     def _tell(self, seconds: float) -> None:
+        with suppress(StoreError):
+            self._say(f"{seconds:.0f} s: {Counter((job['vendorId'], job['status']) for job in self._world.jobs())}\n")
         self._say(f"{seconds:.0f} s: {self.report}\n")
 
     def _has_enough(self) -> bool:
@@ -112,7 +114,7 @@ class Campaign:
 
     def _keep_runs_open(self) -> None:
         """Count the purchases by the chain, and start runs in the place of those that are over."""
-        self.report.purchases, self.report.ticks = len(self._world.transfers()), self._troubles.ticks()
+        self.report.purchases, self.report.saves = len(self._world.transfers()), self._troubles.saves()
         with suppress(StoreError):  # mongod is being killed
             while len(self._live_runs()) < OPEN_RUNS and not self._has_enough():
                 self._started += 1

@@ -24,7 +24,7 @@ class Report:
     files: Counter[str] = field(default_factory=Counter)
     """Files that are, byte for byte, what their job wrote."""
     resumed: int = 0
-    ticks: int = 0
+    saves: int = 0
     overtaken: int = 0
     """Saves that another ticker was faster with."""
     seconds: float = 0
@@ -53,5 +53,5 @@ class Report:
         return (
             f"seed {self.seed}: {self.purchases} purchases, {self.transfers} transfers, {self.seconds:.0f} s; "
             f"{counts}; {self.resumed} purchases that went on from a checkpoint; {self.overtaken} saves "
-            f"overtaken in {self.ticks} ticks" + "".join(f"\nPROBLEM {problem}" for problem in self.problems)
+            f"overtaken, {self.saves} not" + "".join(f"\nPROBLEM {problem}" for problem in self.problems)
         )

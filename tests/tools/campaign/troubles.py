@@ -12,7 +12,7 @@ import pymongo
 from pymongo.errors import PyMongoError
 
 from gpuagent.adapters.mongo.embedded import last_server
-from tests.support.crash.long_ticker import TICKS
+from tests.support.crash.long_ticker import SAVES
 from tests.tools.campaign.later import LaterTroubles
 from tests.tools.campaign.report import Report
 from tests.tools.campaign.stage import Stage
@@ -78,9 +78,9 @@ class Timer:
         self._may = may
         return self
 
-    def after_work(self, ticks: Callable[[], int], least: int) -> Self:
-        """Only once so many ticks have ended since the last time: on a slow machine no more goes wrong for each."""
-        self._worked, self._least = ticks, least
+    def after_work(self, saves: Callable[[], int], least: int) -> Self:
+        """Only once so many runs were saved since the last time: on a slow machine no more goes wrong for each."""
+        self._worked, self._least = saves, least
         return self
 
     def poll(self) -> None:
@@ -109,29 +109,29 @@ class Troubles:
 
     def timers(self) -> list[Timer]:
         of_vendors = [
-            Timer(self._dice, 0.5, 1.1, self.switch_fault).after_work(self.ticks, 10),
-            Timer(self._dice, 4, 6, lambda: self.turn_clocks(self._dice.randint(20, 160))).after_work(self.ticks, 40),
+            Timer(self._dice, 0.5, 1.1, self.switch_fault).after_work(self.saves, 6),
+            Timer(self._dice, 4, 6, lambda: self.turn_clocks(self._dice.randint(20, 160))).after_work(self.saves, 25),
             Timer(self._dice, 5, 8, self.settle_held_payments),
-            Timer(self._dice, 5, 8, self.fail_jobs).after_work(self.ticks, 40),
-            Timer(self._dice, 12, 18, self.kill_vendors).after_work(self.ticks, 100),
+            Timer(self._dice, 5, 8, self.fail_jobs).after_work(self.saves, 25),
+            Timer(self._dice, 12, 18, self.kill_vendors).after_work(self.saves, 60),
         ]
         of_later = [
-            Timer(self._dice, 0.8, 1.5, self.later.switch_modes).after_work(self.ticks, 15),
-            Timer(self._dice, 10, 16, self.later.kill).after_work(self.ticks, 100),
+            Timer(self._dice, 0.8, 1.5, self.later.switch_modes).after_work(self.saves, 8),
+            Timer(self._dice, 10, 16, self.later.kill).after_work(self.saves, 60),
         ]
         return [
             *(timer.only_while(lambda: self._vendors.is_up) for timer in of_vendors),
-            Timer(self._dice, 9, 14, self.kill_mongod).after_work(self.ticks, 100),
+            Timer(self._dice, 9, 14, self.kill_mongod).after_work(self.saves, 60),
             Timer(self._dice, 9, 14, self.cut_chain),
             Timer(self._dice, 0.1, 0.1, self.start_vendors),
             Timer(self._dice, 0.1, 0.1, self.later.start_again),
-            Timer(self._dice, 2, 4, self.later.turn_gas).after_work(self.ticks, 30),
+            Timer(self._dice, 2, 4, self.later.turn_gas).after_work(self.saves, 20),
             *(timer.only_while(lambda: self.later.is_up) for timer in of_later),
         ]
 
-    def ticks(self) -> int:
-        """How many ticks have ended."""
-        file = self._folder / TICKS
+    def saves(self) -> int:
+        """How often tickers have saved a run."""
+        file = self._folder / SAVES
         return file.stat().st_size if file.exists() else 0
 
     def switch_fault(self) -> None:
