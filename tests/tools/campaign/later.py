@@ -38,7 +38,7 @@ LATER_MODES: Mapping[str, tuple[str, ...]] = {
     )
 }
 """The stub's modes that are on together, by the name in the report."""
-LATER_KILLED = (f"{LATER} killed", f"{LATER} killed with jobs running")
+LATER_KILLED = f"{LATER} killed with jobs running"
 LAST_SECONDS = f"{LATER} settled in the last seconds"
 NO_GAS = "gas taken"
 LAST_S = 4
@@ -56,29 +56,38 @@ class LaterTroubles:
         token = {"Authorization": f"Bearer {SECRET}"}
         self._http = httpx.Client(base_url=stage.later.ready["url"], headers=token, timeout=30, trust_env=False)
         self._modes: list[str] = []
-        self._starts_at = 0.0
+        self._misbehaves, self._starts_at = False, 0.0
         self.received: defaultdict[str, set[str]] = defaultdict(set)
 
     @property
     def is_up(self) -> bool:
         return self._vendor.is_up
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether jobs run there."""
+        return self.is_up and self._vendor.running > 0
+
     def close(self) -> None:
         self._http.close()
 
     def switch_modes(self) -> None:
-        """Put the next modes on, and off those that were."""
-        if not self._modes:
-            self._modes = list(LATER_MODES)
-            self._dice.shuffle(self._modes)
-        name = self._modes.pop()
-        self._switch(*LATER_MODES[name])
-        self._report.faults[name] += 1
+        """Put the next modes on, or off those that are: it sells well half of the time."""
+        if self._misbehaves:
+            self._switch()
+        else:
+            if not self._modes:
+                self._modes = list(LATER_MODES)
+                self._dice.shuffle(self._modes)
+            name = self._modes.pop()
+            self._switch(*LATER_MODES[name])
+            self._report.faults[name] += 1
+        self._misbehaves = not self._misbehaves
 
     def kill(self) -> None:
         """Kill it with all its jobs, which it has forgotten when it is back."""
         self.note_received()
-        self._report.outages[LATER_KILLED[bool(self._vendor.running)]] += 1
+        self._report.outages[LATER_KILLED] += 1
         self._vendor.kill()
         self._starts_at = time.monotonic() + self._dice.uniform(0, 1)
 
@@ -101,14 +110,13 @@ class LaterTroubles:
         if self.is_up:
             self._control("POST", "clock", advanceS=seconds)
 
-    def last_moment(self, seconds: int) -> int | None:
-        """How far the clocks may be turned, of so many seconds, until a kept payment is about to die."""
+    def last_moment(self) -> int | None:
+        """The seconds until a kept payment is about to die; None without one."""
         if not self.is_up or not (ends := self._control("GET", "prism/kept")["validBefore"]):
             return None
         self._market.rpc("evm_mine")
         now = int(self._market.rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
-        left = min(ends) - LAST_S - now
-        return max(0, left) if left < seconds else None
+        return max(0, min(ends) - LAST_S - now)
 
     def settle_kept(self) -> None:
         """Have it settle the payments that it kept of failed jobs."""

@@ -70,7 +70,7 @@ class Campaign:
 
     def _buy_under_trouble(self) -> None:
         timers = [
-            Timer(self._dice, 0.7, 1.5, self._tickers.kill_one).after_work(self._troubles.saves, 4),
+            Timer(self._dice, 0.7, 1.5, self._tickers.kill_one).after_work(self._troubles.saves, 12),
             *self._troubles.timers(),
             Timer(self._dice, 0.5, 0.5, self._keep_runs_open),
             Timer(self._dice, 20, 20, lambda: self._tell(time.monotonic() - began)),
@@ -85,8 +85,6 @@ class Campaign:
             time.sleep(0.02)
 
     def _tell(self, seconds: float) -> None:
-        with suppress(StoreError):
-            self._say(f"{seconds:.0f} s: {Counter((job['vendorId'], job['status']) for job in self._world.jobs())}\n")
         self._say(f"{seconds:.0f} s: {self.report}\n")
 
     def _has_enough(self) -> bool:
@@ -98,7 +96,7 @@ class Campaign:
             and set(self.report.faults) >= {*FAULTS, *WORK_FAULTS, *LATER_MODES}
             and self.report.outages["mongod killed"] >= OUTAGES_MIN
             and sum(self.report.outages[name] for name in VENDORS_KILLED) >= OUTAGES_MIN
-            and all(self.report.outages[name] for name in (LATER_KILLED[1], LAST_SECONDS, NO_GAS))
+            and all(self.report.outages[name] for name in (LATER_KILLED, LAST_SECONDS, NO_GAS))
             and min(self.report.outages[f"chain {mode}"] for mode in ("refuse", "hang")) >= OUTAGES_MIN / 2
         )
 

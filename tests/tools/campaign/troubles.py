@@ -116,8 +116,8 @@ class Troubles:
             Timer(self._dice, 12, 18, self.kill_vendors).after_work(self.saves, 60),
         ]
         of_later = [
-            Timer(self._dice, 0.8, 1.5, self.later.switch_modes).after_work(self.saves, 8),
-            Timer(self._dice, 10, 16, self.later.kill).after_work(self.saves, 60),
+            (Timer(self._dice, 0.8, 1.5, self.later.switch_modes).after_work(self.saves, 8), lambda: self.later.is_up),
+            (Timer(self._dice, 10, 16, self.later.kill).after_work(self.saves, 40), lambda: self.later.is_busy),
         ]
         return [
             *(timer.only_while(lambda: self._vendors.is_up) for timer in of_vendors),
@@ -126,7 +126,7 @@ class Troubles:
             Timer(self._dice, 0.1, 0.1, self.start_vendors),
             Timer(self._dice, 0.1, 0.1, self.later.start_again),
             Timer(self._dice, 2, 4, self.later.turn_gas).after_work(self.saves, 20),
-            *(timer.only_while(lambda: self.later.is_up) for timer in of_later),
+            *(timer.only_while(may) for timer, may in of_later),
         ]
 
     def saves(self) -> int:
@@ -148,12 +148,11 @@ class Troubles:
         self._report.faults[name] += 1
 
     def turn_clocks(self, seconds: int) -> None:
-        """Turn all clocks, and halt when a payment that a vendor kept has a few seconds left: it settles it then."""
-        left = self.later.last_moment(seconds)
+        """Turn all clocks; where a vendor has kept a payment, until that has a few seconds left: it settles it then."""
+        left = self.later.last_moment()
+        self._turn(seconds if left is None else left)
         if left is not None:
-            self._turn(left)
             self.later.settle_kept()
-        self._turn(seconds - (left or 0))
 
     def _turn(self, seconds: int) -> None:
         """Turn all clocks; the tickers read theirs from a file."""
