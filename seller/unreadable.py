@@ -1,6 +1,5 @@
 """A seller's folder that cannot be read: what is wrong with it, and what to do, in one line."""
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,7 +40,7 @@ def existing_database(folder: Path, name: str) -> Path:
     """The database of a seller. Raises Unreadable where its folder is none, or OSError as the system says it."""
     if not folder.exists():
         return folder / name
-    os.listdir(folder)  # says who may not, and what is no folder
+    any(folder.iterdir())  # the system says who may not, and what is no folder
     path = folder / name
     if path.exists() and not path.is_file():
         raise Unreadable(f"folder: {path} is no file: choose another folder")

@@ -135,7 +135,8 @@ def test_a_folder_of_another_user(
         findings = {finding.name: finding for finding in check(read, {})}
     assert not findings["folder"].passed
     assert not findings["runner"].passed
-    assert "run this as the user whose seller it is" in findings["folder"].detail
+    assert "Permission denied" in findings["folder"].detail
+    assert "run this as the user whose seller it is" in findings["runner"].detail
 
 
 def test_a_database_that_is_locked(
@@ -155,10 +156,10 @@ def test_a_database_that_is_locked(
 def test_a_pipe_that_broke_is_no_matter_of_the_folder(tmp_path: Path) -> None:
     with pytest.raises(BrokenPipeError), explained(tmp_path):
         raise BrokenPipeError
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorname = "SQLITE_FULL"
     with pytest.raises(Unreadable, match="disk is full"), explained(tmp_path):
-        error = sqlite3.OperationalError("database or disk is full")
-        error.sqlite_errorname = "SQLITE_FULL"
-        raise error
+        raise full
 
 
 def test_a_database_of_before_versions_is_taken_up(tmp_path: Path) -> None:
