@@ -9,11 +9,12 @@ from pathlib import Path
 
 from seller.command import bound_recursion, spare_local_chain, stop_cleanly
 from seller.config import Config, read_config
-from seller.errors import BadSetting, ChainError
+from seller.errors import BadSetting, ChainError, Unreadable
 from seller.events import log_to_stderr
 from seller.home import DATABASE, DRAIN
+from seller.unreadable import existing_database, explained
 
-EXIT_WRONG = 2
+EXIT_WRONG, EXIT_UNREADABLE = 2, 1
 
 
 def main() -> None:
@@ -21,10 +22,17 @@ def main() -> None:
     log_to_stderr()
     try:
         config = read_config(arguments.config)
-        COMMANDS[arguments.command](config, arguments)
+        if arguments.command == "serve":
+            _serve(config, arguments)
+        else:
+            with explained(config.folder / DATABASE):
+                COMMANDS[arguments.command](config, arguments)
     except (BadSetting, ChainError) as error:
         sys.stderr.write(f"seller: {error}\n")
         sys.exit(EXIT_WRONG)
+    except Unreadable as error:
+        sys.stderr.write(f"seller: {error}\n")
+        sys.exit(EXIT_UNREADABLE)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read it has read enough
 
@@ -117,7 +125,7 @@ def _drain(config: Config, arguments: argparse.Namespace) -> None:
 
 
 def _database_path(config: Config) -> Path:
-    path = config.folder / DATABASE
+    path = existing_database(config.folder, DATABASE)
     if not path.exists():
         raise BadSetting(f"{config.folder} has no seller in it: start it first (gpuagent sell --config FILE)")
     return path

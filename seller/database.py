@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from seller.errors import Unreadable
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS quotes (
     quote_id TEXT PRIMARY KEY, vendor_id TEXT NOT NULL, amount INTEGER NOT NULL, pay_to TEXT NOT NULL,
@@ -55,6 +57,8 @@ CREATE INDEX IF NOT EXISTS purchases_by_state ON purchases (state);
 CREATE INDEX IF NOT EXISTS jobs_by_start ON jobs (start);
 """
 """For what is asked at each quote, payment and step of the dispatcher: it must not read every sale there ever was."""
+VERSION = 1
+"""Of the tables, in the database's user_version: 0 in those that were written before it was kept."""
 Start = Literal["", "waiting", "started", "ended", "failed", "forgotten"]
 
 
@@ -154,6 +158,7 @@ class Database:
         self._lock = threading.Lock()
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._connection.row_factory = sqlite3.Row
+        self._check_version(path)
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.executescript(self.schema)
         for table, column, kind in ADDED:
@@ -162,6 +167,8 @@ class Database:
         if "doomed" in self._columns("jobs"):
             self._connection.executescript(f"BEGIN; {OLDER_JOBS} COMMIT;")
         self._connection.executescript(INDEXES)
+        if self._version() < VERSION:
+            self._connection.execute(f"PRAGMA user_version={VERSION}")
 
     def close(self) -> None:
         with self._lock:
@@ -252,16 +259,16 @@ class Database:
         with self._write() as database:
             database.execute("UPDATE jobs SET start = 'forgotten' WHERE job_id = ?", (job_id,))
 
-    def orders_ahead(self, vendor_id: str) -> list[str]:
-        """The orders that are paid, or may be, and have not been started."""
+    def orders_ahead(self, vendor_id: str) -> list[tuple[str, str]]:
+        """Key and order of what is paid, or may be, and has not been started."""
         rows = self._all(
-            "SELECT job_order FROM purchases JOIN quotes USING (quote_id) "
+            "SELECT key, job_order FROM purchases JOIN quotes USING (quote_id) "
             "WHERE purchases.vendor_id = ? AND state = 'settling' AND job_order != '' "
-            "UNION SELECT job_order FROM jobs WHERE vendor_id = ? AND start = 'waiting'",
+            "UNION SELECT key, job_order FROM jobs WHERE vendor_id = ? AND start = 'waiting'",
             vendor_id,
             vendor_id,
         )
-        return [row["job_order"] for row in rows]
+        return [(row["key"], row["job_order"]) for row in rows]
 
     def count_jobs(self) -> list[JobCount]:
         rows = self._all("SELECT gpu_type, start, exit_code, COUNT(*) AS jobs FROM jobs GROUP BY 1, 2, 3")
@@ -297,6 +304,17 @@ class Database:
                 self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
+
+    def _version(self) -> int:
+        return int(self._all("PRAGMA user_version")[0]["user_version"])
+
+    def _check_version(self, path: Path) -> None:
+        """Raises Unreadable for what a newer seller wrote: an older one would not know what to leave as it is."""
+        if self._version() > VERSION:
+            self._connection.close()
+            raise Unreadable(
+                f"folder: {path} was written by a newer gpuagent: pip install --upgrade 'gpuagent[seller]'"
+            )
 
     def _columns(self, table: str) -> set[str]:
         return {row["name"] for row in self._all(f"PRAGMA table_info({table})")}

@@ -2,12 +2,17 @@
 
 Exception
 ├── BadSetting    a setting cannot be used
+├── Unreadable    what a seller keeps cannot be read
 └── ChainError    the chain cannot be started, or refused a call
 """
 
 
 class BadSetting(Exception):
     """A setting that cannot be used: the message names it and says what to write."""
+
+
+class Unreadable(Exception):
+    """A seller's folder or database that cannot be read: the message says why and what to do."""
 
 
 class ChainError(Exception):

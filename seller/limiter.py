@@ -5,7 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address, ip_network
 
 ADDRESSES_MAX = 10_000
 MINUTE_S, HOUR_S = 60.0, 3600.0
@@ -38,13 +38,24 @@ class Bucket:
             return 0.0 if enough else (tokens - level) / self._rate
 
 
+TRANSLATED = ip_network("64:ff9b::/96")
+"""How an IPv4 client looks behind NAT64: https://www.rfc-editor.org/rfc/rfc6052#section-2.1."""
+
+
 def neighbourhood(host: str) -> str:
-    """What counts as one address: of IPv6 the first 64 bits, for whoever has one address there has them all."""
+    """What counts as one address: of IPv6 the first 64 bits, for whoever has one address there has them all.
+
+    IPv4 within IPv6, as a listener for both sees it, is that IPv4 address: else all of IPv4 would be one.
+    """
     try:
         address = ip_address(host.partition("%")[0])
     except ValueError:
         return host
-    return host if address.version == 4 else address.exploded[:19]
+    if isinstance(address, IPv4Address):
+        return str(address)
+    if inner := address.ipv4_mapped:
+        return str(inner)
+    return str(IPv4Address(int(address) & 0xFFFFFFFF)) if address in TRANSLATED else address.exploded[:19]
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from seller.runners.container import ContainerRunner
 from seller.runners.local import LocalRunner
 from seller.runners.process import ProcessRunner
 from seller.shop import Shop, Terms
+from seller.unreadable import explained
 from seller.work.inputs import Bounds
 from seller.work.workshop import Workshop
 
@@ -45,7 +46,8 @@ def open_shop(config: Config, environment: Mapping[str, str]) -> Iterator[Shop]:
     with ExitStack() as stack:
         folder = make_folder(config.folder)
         stack.enter_context(owned(folder, config.id, market.network, market.asset))
-        database = Database(folder / DATABASE)
+        with explained(folder / DATABASE):
+            database = Database(folder / DATABASE)
         stack.callback(database.close)
         till = Till(market)
         stack.callback(till.close)

@@ -69,7 +69,7 @@ def fingerprint(request: SubmitRequest) -> str:
 
 def _first_time(shop: Shop, vendor: Vendor, key: str, request: SubmitRequest, header: str | None, url: str) -> Answer:
     payment = _read(header) if header is not None else None
-    quote = _checked(shop, vendor, request, paid=header is not None)
+    quote = _checked(shop, vendor, request, key, paid=header is not None)
     challenge = _challenge(shop, quote, url)
     verdict = shop.conduct.verdict(vendor.vendor_id)
     if payment is None or verdict == "refuse":
@@ -104,14 +104,14 @@ def _unpaid(shop: Shop, vendor: Vendor, request: SubmitRequest, url: str) -> Ans
     if not request.vendor_job_template_id and not request.job_params and EXAMPLE in shop.extensions:
         # Lists know a route by its URL, and ask it so: they are shown what an order is, and what that one costs.
         request = SubmitRequest.model_validate(shop.extensions[EXAMPLE]["info"]["input"]["body"])
-    return _ask(_challenge(shop, _checked(shop, vendor, request, paid=False), url))
+    return _ask(_challenge(shop, _checked(shop, vendor, request, None, paid=False), url))
 
 
-def _checked(shop: Shop, vendor: Vendor, request: SubmitRequest, *, paid: bool) -> Quote:
+def _checked(shop: Shop, vendor: Vendor, request: SubmitRequest, key: str | None, *, paid: bool) -> Quote:
     """The quote of an order that could be run. Raises Refusal."""
     quote = quote_of(shop, vendor, request)
     if WORKLOAD in shop.conduct.accepts(vendor):
-        check_order(shop, quote, request, paid=paid)
+        check_order(shop, quote, request, key, paid=paid)
     return quote
 
 

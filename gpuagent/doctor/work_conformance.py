@@ -84,11 +84,12 @@ def _orders(probe: Probe, quote: Quote, content: bytes) -> list[ConformanceResul
 def _files(probe: Probe, quote: Quote, content: bytes, vendor_api: VendorApi) -> list[ConformanceResult]:
     def put(name: str, status: int, start: int) -> ConformanceResult:
         path = f"/job-input?sha256={sha256(token_bytes(SIZE)).hexdigest()}&size={SIZE}&start={start}"
-        return probe.expect(name, (status,), "PUT", path, content=content[start:])
+        return probe.expect(name, (status,), "PUT", path, None, key, content=content[start:])
 
+    key = {"Idempotency-Key": token_hex(12)}
     unknown = f"/job-input?sha256={sha256(token_bytes(SIZE)).hexdigest()}"
     return [
-        probe.expect("answers for an input that it never got", (200,), "GET", unknown),
+        probe.expect("answers for an input that it never got", (200,), "GET", unknown, None, key),
         _round_trip(probe, quote, vendor_api),
         put("refuses an input with another hash", 422, 0),
         put("refuses a part of an input that does not follow what it has", 409, 1),

@@ -103,6 +103,9 @@ class StubMarket:
         control.add_api_route("/modes", self._switch, methods=["PUT"])
         control.add_api_route("/{name}/restart", self._restart, methods=["POST"])
         control.add_api_route("/clock", self._turn, methods=["POST"])
+        control.add_api_route("/received", self._received, methods=["GET"])
+        control.add_api_route("/prism/kept", self._kept, methods=["GET"])
+        control.add_api_route("/prism/settle-kept", self._settle_kept, methods=["POST"])
         app.include_router(control)
         for name, stub in self._stubs.items():
             app.mount(f"/{name}", stub.app())
@@ -136,6 +139,17 @@ class StubMarket:
 
     def _turn(self, turn: ClockTurn) -> Mapping[str, float]:
         return {"now": self.clock.advance(turn.advance_s)}
+
+    def _received(self) -> Mapping[str, list[str]]:
+        """Every payment header that was ever sent to a stub."""
+        return {name: list(stub.payments) for name, stub in self._stubs.items()}
+
+    def _kept(self) -> Mapping[str, list[int]]:
+        """When the payments that Prism has kept of failed jobs die, by the chain's clock."""
+        return {"validBefore": [taken.payment.authorization.valid_before for taken in list(self.prism.kept)]}
+
+    def _settle_kept(self) -> Mapping[str, list[str]]:
+        return {"transactions": [paid.tx for paid in self.prism.settle_kept()]}
 
     def _known(self, name: str) -> Stub[Any]:
         if name not in self._stubs:

@@ -4,7 +4,7 @@ import math
 import re
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
@@ -13,6 +13,7 @@ from seller.api.callers import TheVendor, authorized, errors
 from seller.api.wire import CancelAnswer, CancelRequest, InputRefusedAnswer, InputState, InputTaken
 from seller.catalogue import Vendor
 from seller.database import Job
+from seller.payments.payment import KEY
 from seller.runners import FileEntry, Runner, RunnerError
 from seller.shop import Shop, TheShop
 from seller.work.inputs import InputRefused, InputStore, StoreFull, TooLarge, WrongContent, WrongStart
@@ -27,13 +28,19 @@ RANGE = re.compile(r"bytes=(\d{1,15})-")
 BINARY = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 REFUSALS = {WrongStart: (409, "wrong_start"), TooLarge: (413, "input_too_large"), WrongContent: (422, "input_differs")}
 file_routes = APIRouter(dependencies=[Depends(authorized)])
+InputKey = Annotated[
+    str,
+    Header(
+        alias="Idempotency-Key", description="of the order that it is for: no other has it", pattern=f"^{KEY.pattern}$"
+    ),
+]
 Sha256 = Annotated[str, Query(description="of the whole input, in hex", pattern="^[0-9a-f]{64}$")]
 
 
 @file_routes.get("/job-input", response_model=InputState, responses=errors(401, 404, 422))
-def input_state(shop: TheShop, vendor: TheVendor, sha256: Sha256) -> Response:
-    """How much of an input is here."""
-    received, complete = _inputs(shop, vendor).received(sha256)
+def input_state(shop: TheShop, vendor: TheVendor, key: InputKey, sha256: Sha256) -> Response:
+    """How much of an order's input is here."""
+    received, complete = _inputs(shop, vendor).received(key, sha256)
     return Answer(200, InputState(received=received, complete=complete).model_dump(mode="json")).to_response()
 
 
@@ -50,6 +57,7 @@ async def put_input(
     shop: TheShop,
     vendor: TheVendor,
     http: Request,
+    key: InputKey,
     sha256: Sha256,
     size: Annotated[int, Query(ge=0, le=10**15, description="bytes of the whole input")],
     start: Annotated[int, Query(ge=0, le=10**15, description="where in the input the body begins")] = 0,
@@ -63,9 +71,9 @@ async def put_input(
             pending += piece
             _pace_input(shop, http, len(piece))
             if len(pending) >= PIECE_BYTES:
-                position = await run_in_threadpool(store.put, sha256, size, position, bytes(pending))
+                position = await run_in_threadpool(store.put, key, sha256, size, position, bytes(pending))
                 pending.clear()
-        position = await run_in_threadpool(store.put, sha256, size, position, bytes(pending))
+        position = await run_in_threadpool(store.put, key, sha256, size, position, bytes(pending))
     except ClientDisconnect:
         return Response(status_code=400)
     except StoreFull as refusal:

@@ -1,18 +1,23 @@
 """What is looked at before the first sale: each finding is a sentence, and none costs anything."""
 
+import errno
+import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
 from seller.config import Config
-from seller.errors import BadSetting, ChainError
+from seller.database import Database
+from seller.errors import BadSetting, ChainError, Unreadable
+from seller.home import DATABASE
 from seller.opening import bearer, gas, make_folder, open_market, open_runner
 from seller.payments.keys import read_key
 from seller.payments.till import Till
 from seller.serve import listen
+from seller.unreadable import existing_database, explained
 
 ASK_S = 5.0
 GAS_WEI = 10**14
@@ -35,15 +40,16 @@ def check(config: Config, environment: Mapping[str, str]) -> list[Finding]:
         "market": lambda: _market(config, environment),
         "gas": lambda: _gas(config, environment),
         "bearer": lambda: "asked for" if bearer(config, environment) else "anybody may ask, and buy",
-        "folder": lambda: str(make_folder(config.folder)),
+        "folder": lambda: _folder(config.folder),
         "runner": lambda: _runner(config, config.folder / "jobs"),
         "listen": lambda: _listen(config),
     }
     findings = []
     for name, look in looks.items():
         try:
-            findings.append(Finding(name, True, look()))
-        except (BadSetting, ChainError) as error:
+            with explained(config.folder / DATABASE):
+                findings.append(Finding(name, True, look()))
+        except (BadSetting, ChainError, Unreadable) as error:
             findings.append(Finding(name, False, str(error)))
     return findings
 
@@ -67,6 +73,17 @@ def _gas(config: Config, environment: Mapping[str, str]) -> str:
     if balance < GAS_WEI:
         raise BadSetting(f"the key has {balance} wei for gas: send it at least {GAS_WEI}, or nothing can be settled")
     return f"{balance} wei"
+
+
+def _folder(path: Path) -> str:
+    """Looks at it and at the database that is there, which is a seller's if its tables can be read."""
+    database = existing_database(make_folder(path), DATABASE)
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    if database.exists():
+        with closing(Database(database)) as opened:
+            opened.totals()
+    return str(path)
 
 
 def _runner(config: Config, folder: Path) -> str:

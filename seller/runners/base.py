@@ -110,6 +110,10 @@ class Runner(Protocol):
         """Why no job with this image is run here, in words for its buyer; "" where it is. image: "" for none."""
         ...
 
+    def absence(self, image: str) -> str:
+        """Why a job with an image that is run here could not have it now, in words for its buyer; "" where it may."""
+        ...
+
     def start(self, order: JobOrder) -> None:
         """Starts a job, unless it has been started before. Raises RunnerError, with nothing started."""
         ...

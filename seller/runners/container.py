@@ -9,12 +9,14 @@ from typing import Any, Literal
 
 from seller.runners import images
 from seller.runners.base import JobOrder, Limits, RunnerError
-from seller.runners.engine import Engine, failures, leftovers, remove
+from seller.runners.engine import Engine, failures, is_here, leftovers, remove
 from seller.runners.job_folder import JobFolder
 from seller.runners.local import LocalRunner
 
 ENGINE = "unix:///run/podman/podman.sock"
 NO_NETWORK = "none"
+LOOK_S = 5.0
+"""How long the engine may take to say whether an image is there, while a buyer waits."""
 JOB_USER = 65534
 """The user of a job whose seller is root: nobody's."""
 NO_LIMIT = "a job may use all the machine's {0}: set runner.{0}"
@@ -66,6 +68,16 @@ class ContainerRunner(LocalRunner):
 
     def refusal(self, image: str) -> str:
         return images.refusal(image, self._images)
+
+    def absence(self, image: str) -> str:
+        name = images.full_name(image)
+        if not name.startswith(images.LOCAL):  # one of a registry is pulled when it is needed
+            return ""
+        try:
+            with self._engine.client(LOOK_S) as api:
+                return "" if is_here(api, name) else f"the image {name} is not on this seller's machine"
+        except failures() as error:
+            return f"this seller's engine does not say whether it has the image {name} ({str(error)[:200]})"
 
     def _isolation(self, order: JobOrder) -> dict[str, Any]:
         return {

@@ -14,7 +14,7 @@ from seller.runners import gpus, images
 from seller.runners.base import Limits, RunnerError
 from seller.runners.container_log import LogCopy
 from seller.runners.container_program import GONE_S, ContainerProgram
-from seller.runners.engine import Api, Engine, failures, labels, remove
+from seller.runners.engine import Engine, failures, is_here, labels, remove
 from seller.runners.isolation import LOG_BYTES, program
 from seller.runners.job_folder import JobFolder
 from seller.runners.sandbox import RESUME, TMP_BYTES, WORK
@@ -128,7 +128,7 @@ class ContainerIsolation:
 
     def _pull(self, name: str, reason_to_end: Callable[[], str]) -> str:
         """Why the image is not here."""
-        if _is_here(self._api, name):
+        if is_here(self._api, name):
             return ""
         if name.startswith(images.LOCAL):
             return f"the image {name} is no longer on the seller's machine"
@@ -160,16 +160,6 @@ class ContainerIsolation:
         return gpus.problem(code, seen, self._order["gpus"])
 
 
-def _is_here(api: Api, name: str) -> bool:
-    from docker.errors import ImageNotFound
-
-    try:
-        api.inspect_image(name)
-    except ImageNotFound:
-        return False
-    return True
-
-
 def _pull(engine: Engine, name: str, outcome: list[str]) -> None:
     """Pulls an image; outcome: "" or why not. In a thread, for the engine may take for ever."""
     try:
@@ -178,6 +168,6 @@ def _pull(engine: Engine, name: str, outcome: list[str]) -> None:
             if "error" in news:
                 outcome.append(f"the image {name} could not be pulled: {str(news['error'])[:500]}")
                 return
-        outcome.append("" if _is_here(api, name) else f"the image {name} could not be pulled")
+        outcome.append("" if is_here(api, name) else f"the image {name} could not be pulled")
     except failures() as error:
         outcome.append(f"the image {name} could not be pulled: {str(error)[:500]}")

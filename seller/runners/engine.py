@@ -78,6 +78,16 @@ def failures() -> tuple[type[Exception], ...]:
     return RunnerError, OSError, DockerException, RequestException
 
 
+def is_here(api: Api, image: str) -> bool:
+    from docker.errors import ImageNotFound
+
+    try:
+        api.inspect_image(image)
+    except ImageNotFound:
+        return False
+    return True
+
+
 def labels(folder: JobFolder) -> dict[str, str]:
     return {FOLDER_LABEL: str(folder.path.parent), JOB_LABEL: folder.path.name}
 

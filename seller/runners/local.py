@@ -58,6 +58,9 @@ class LocalRunner(ABC):
     def refusal(self, image: str) -> str:
         """Why no job with this image is run here, in words for its buyer; "" where it is. image: "" for none."""
 
+    def absence(self, image: str) -> str:  # noqa: ARG002 - where there are no images
+        return ""
+
     @abstractmethod
     def _isolation(self, order: JobOrder) -> dict[str, Any]:
         """What the job's supervisor must know of how its programs are kept apart, for order.json."""

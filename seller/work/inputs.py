@@ -1,7 +1,9 @@
-"""The inputs that buyers send before they pay: content-addressed, bounded, and kept for an hour.
+"""The inputs that buyers send before they pay: of one order each, bounded, and kept for an hour.
 
-A file is what its SHA-256 says or it is not there: a part grows at its end alone, and becomes an input once its content
-is proven. So a sender that was cut off asks how much there is and goes on, and two that send the same do no harm.
+An input belongs to the order that it was sent for, by the key that buys that: whoever knows the SHA-256 of another's
+input does not have it, nor learn whether it is here. A file is what its SHA-256 says or it is not there: a part grows
+at its end alone, and becomes an input once its content is proven. So a sender that was cut off asks how much there is
+and goes on.
 """
 
 import hashlib
@@ -53,16 +55,16 @@ class Bounds:
 
 
 class InputStore:
-    """A folder of inputs by SHA-256. Safe to use from any thread, for one process at a time.
+    """A folder of inputs by the key of their order and SHA-256. Safe from any thread, for one process at a time.
 
-    needed: the inputs of what is paid, or may be: they are kept however old they are.
+    needed: key and SHA-256 of the inputs of what is paid, or may be: they are kept however old they are.
     """
 
     def __init__(
         self,
         folder: Path,
         bounds: Bounds | None = None,
-        needed: Callable[[], Collection[str]] = tuple,
+        needed: Callable[[], Collection[tuple[str, str]]] = tuple,
         now: Callable[[], float] = time.time,
     ) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -70,43 +72,45 @@ class InputStore:
         self._lock = threading.Lock()
         self._sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
 
-    def path(self, sha256: str) -> Path | None:
-        """Where an input is that is whole; None without it."""
-        path = self.location(sha256)
+    def path(self, key: str, sha256: str) -> Path | None:
+        """Where an input of an order is that is whole; None without it."""
+        path = self._folder / _name(key, sha256)
         return path if path.exists() else None
 
-    def location(self, sha256: str) -> Path:
-        """Where an input is once it is whole."""
-        return self._folder / _checked(sha256)
+    def location(self, key: str, sha256: str) -> Path:
+        """Where an input of a paid order is. Before inputs had keys, it was under its SHA-256 alone."""
+        before = self._folder / sha256
+        return self.path(key, sha256) or (before if before.exists() else self._folder / _name(key, sha256))
 
-    def received(self, sha256: str) -> tuple[int, bool]:
-        """How many bytes of an input are there, and whether that is all of it."""
+    def received(self, key: str, sha256: str) -> tuple[int, bool]:
+        """How many bytes of an order's input are there, and whether that is all of it."""
         with self._lock:
-            return self._received(_checked(sha256))
+            return self._received(_name(key, sha256))
 
-    def put(self, sha256: str, size: int, start: int, piece: bytes) -> int:
+    def put(self, key: str, sha256: str, size: int, start: int, piece: bytes) -> int:
         """Takes a piece of an input; how many bytes of it are there then. An input that is whole stays as it is.
 
         Raises InputRefused in its kinds, with nothing of the piece taken.
         """
         with self._lock:
-            received, complete = self._received(_checked(sha256))
+            name = _name(key, sha256)
+            received, complete = self._received(name)
             if complete:
                 return received
-            self._check(sha256, size, start, received, piece)
-            return self._append(sha256, size, piece)
+            self._check(name, size, start, received, piece)
+            return self._append(name, sha256, size, piece)
 
     def sweep(self) -> None:
         """Deletes what was last added to more than keep_s ago, and is not needed."""
         with self._lock:
             self._sweep()
 
-    def _received(self, sha256: str) -> tuple[int, bool]:
-        if sha256 in self._sizes:
-            return self._sizes[sha256], True
-        return self._sizes.get(_part(sha256), 0), False
+    def _received(self, name: str) -> tuple[int, bool]:
+        if name in self._sizes:
+            return self._sizes[name], True
+        return self._sizes.get(_part(name), 0), False
 
-    def _check(self, sha256: str, size: int, start: int, received: int, piece: bytes) -> None:
+    def _check(self, name: str, size: int, start: int, received: int, piece: bytes) -> None:
         if size > self._bounds.file:
             raise TooLarge(f"an input may have {self._bounds.file} bytes, and this has {size}", received)
         if start != received:
@@ -115,14 +119,14 @@ class InputStore:
             raise TooLarge(f"it was to have {size} bytes, and more have come", received)
         if not received:
             self._sweep()
-        known = _part(sha256) in self._sizes
+        known = _part(name) in self._sizes
         if sum(self._sizes.values()) + len(piece) > self._bounds.total or (
             not known and len(self._sizes) >= self._bounds.files
         ):
             raise StoreFull("the inputs of other orders fill the room there is: try again within the hour", received)
 
-    def _append(self, sha256: str, size: int, piece: bytes) -> int:
-        part = self._folder / _part(sha256)
+    def _append(self, name: str, sha256: str, size: int, piece: bytes) -> int:
+        part = self._folder / _part(name)
         before = self._sizes.get(part.name, 0)
         with part.open("r+b" if before else "wb") as file:  # a write that was cut off left bytes that do not count
             file.seek(before)
@@ -132,10 +136,10 @@ class InputStore:
         os.utime(part, (self._now(), self._now()))
         self._sizes[part.name] = received
         if received == size:
-            self._finish(sha256, part)
+            self._finish(name, sha256, part)
         return received
 
-    def _finish(self, sha256: str, part: Path) -> None:
+    def _finish(self, name: str, sha256: str, part: Path) -> None:
         with part.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             os.fsync(file.fileno())
@@ -143,11 +147,12 @@ class InputStore:
         if digest != sha256:
             part.unlink()
             raise WrongContent(f"its content has the SHA-256 {digest}: it is dropped")
-        part.rename(self._folder / sha256)
-        self._sizes[sha256] = size
+        part.rename(self._folder / name)
+        self._sizes[name] = size
 
     def _sweep(self) -> None:
-        needed = {name for sha256 in self._needed() for name in (sha256, _part(sha256))}
+        names = {name for key, sha256 in self._needed() for name in (_name(key, sha256), sha256)}
+        needed = names | {_part(name) for name in names}
         for name in [name for name in self._sizes if name not in needed]:
             path = self._folder / name
             if path.stat().st_mtime + self._bounds.keep_s <= self._now():
@@ -155,12 +160,12 @@ class InputStore:
                 del self._sizes[name]
 
 
-def _part(sha256: str) -> str:
-    return f"{sha256}.part"
+def _part(name: str) -> str:
+    return f"{name}.part"
 
 
-def _checked(sha256: str) -> str:
+def _name(key: str, sha256: str) -> str:
     """The name of an input's file. Raises InputRefused for what is no SHA-256, and could be a path."""
     if not SHA256.fullmatch(sha256):
         raise InputRefused("sha256 is to be 64 hex digits in small letters")
-    return sha256
+    return f"{hashlib.sha256(key.encode()).hexdigest()}-{sha256}"

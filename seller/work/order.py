@@ -34,13 +34,18 @@ def job_order(workload: dict[str, Any], resume: dict[str, Any] | None, accepts: 
         raise Refusal(422, "workload_invalid", f"{place}: {first['msg']}") from None
     except ValueError as error:
         raise Refusal(422, "workload_invalid", f"the workload is no JSON: {error}") from None
-    if refusal := runner.refusal(work.workload.image):
+    if refusal := image_refusal(work.workload.image, runner):
         raise Refusal(422, "image_not_offered", refusal)
     if any(file.url for file in work.workload.inputs):
         raise Refusal(422, "url_not_offered", "inputs are not fetched here: send their content by PUT /job-input")
     if resume is not None and CHECKPOINT not in accepts:
         raise Refusal(422, "resume_not_offered", "nothing is resumed here: order the workload without resume")
     return text
+
+
+def image_refusal(image: str, runner: Runner) -> str:
+    """Why no job can have this image now, in words for its buyer; "" where it can."""
+    return runner.refusal(image) or runner.absence(image)
 
 
 def read_order(text: str) -> WorkOrder:

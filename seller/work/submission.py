@@ -9,15 +9,18 @@ from seller.api.wire import SubmitRequest
 from seller.database import Quote
 from seller.shop import Shop
 from seller.work.inputs import InputRefused, InputStore, StoreFull
-from seller.work.order import order_text, read_order, same_terms
+from seller.work.order import image_refusal, order_text, read_order, same_terms
 
 INLINE_MAX = 64 * 1024
 NAMED_MAX = 5
 RETRY_AFTER_S = 60
 
 
-def check_order(shop: Shop, quote: Quote, request: SubmitRequest, *, paid: bool) -> None:
-    """Raises Refusal unless the order is what was quoted, and all is here that it needs. Keeps its inline inputs."""
+def check_order(shop: Shop, quote: Quote, request: SubmitRequest, key: str | None, *, paid: bool) -> None:
+    """Raises Refusal unless the order is what was quoted, and all is here that it needs. Keeps its inline inputs.
+
+    key: what buys it, and what its inputs were sent with; None of an unpaid order without, of which nothing is kept.
+    """
     params = request.job_params
     try:
         text = order_text(params.get("workload"), params.get("resume"))
@@ -28,13 +31,19 @@ def check_order(shop: Shop, quote: Quote, request: SubmitRequest, *, paid: bool)
     if not text:
         return
     order, store = read_order(text), shop.workshop.inputs(quote.vendor_id)
-    for sha256, content in request.inline.items():
-        if sha256 in order.needed:
-            _keep_inline(store, sha256, content)
-    missing = sorted(sha256 for sha256 in order.needed if store.path(sha256) is None)
-    if missing:
+    if refusal := image_refusal(order.workload.image, shop.workshop.runner):
+        raise Refusal(409, "image_gone", f"what was quoted cannot be run any more, and nothing is taken: {refusal}")
+    inline = {name: _inline_content(name, text) for name, text in request.inline.items() if name in order.needed}
+    if key is not None:
+        for sha256, content in inline.items():
+            _keep_inline(store, key, sha256, content)
+    ahead = {sha256 for sha256 in order.needed - {*inline} if key is not None and store.path(key, sha256)}
+    if missing := sorted(order.needed - {*inline} - ahead):
         named = ", ".join(missing[:NAMED_MAX])
-        raise Refusal(422, "input_missing", f"{len(missing)} inputs are not here; send by PUT /job-input: {named}")
+        message = (
+            f"{len(missing)} inputs are not here; send by PUT /job-input with this order's Idempotency-Key: {named}"
+        )
+        raise Refusal(422, "input_missing", message)
     absent = sorted({*order.workload.secrets} - {*request.secrets})
     if paid and absent:
         raise Refusal(422, "secrets_missing", f"the values of {', '.join(absent)} are to come with the payment")
@@ -51,7 +60,8 @@ def given_secrets(request: SubmitRequest) -> dict[str, str]:
     return {name: value.get_secret_value() for name, value in request.secrets.items()}
 
 
-def _keep_inline(store: InputStore, sha256: str, encoded: str) -> None:
+def _inline_content(sha256: str, encoded: str) -> bytes:
+    """Raises Refusal for what is not the input of this SHA-256."""
     try:
         content = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
@@ -60,11 +70,15 @@ def _keep_inline(store: InputStore, sha256: str, encoded: str) -> None:
         raise Refusal(413, "input_too_large", f"{sha256} has {len(content)} bytes: send it by PUT /job-input")
     if hashlib.sha256(content).hexdigest() != sha256:
         raise Refusal(422, "input_differs", f"the inline content of {sha256} has another SHA-256")
-    received, complete = store.received(sha256)
+    return content
+
+
+def _keep_inline(store: InputStore, key: str, sha256: str, content: bytes) -> None:
+    received, complete = store.received(key, sha256)
     if complete:
         return
     try:
-        store.put(sha256, len(content), received, content[received:])
+        store.put(key, sha256, len(content), received, content[received:])
     except StoreFull as error:
         raise Refusal(503, "store_full", str(error), RETRY_AFTER_S) from None
     except InputRefused as error:

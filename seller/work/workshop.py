@@ -98,9 +98,9 @@ class Workshop:
         self._database.mark_start(job.job_id, "failed", reason)
 
     def _store(self, folder: Path, vendor_id: str, bounds: Bounds | None) -> InputStore:
-        def needed() -> set[str]:
+        def needed() -> set[tuple[str, str]]:
             orders = self._database.orders_ahead(vendor_id)
-            return {sha256 for order in orders for sha256 in read_order(order).needed}
+            return {(key, sha256) for key, order in orders for sha256 in read_order(order).needed}
 
         return InputStore(folder, bounds, needed=needed)
 
@@ -124,12 +124,12 @@ class Workshop:
             setup=work.setup,
             env=work.env,
             secrets={name: secrets[name] for name in work.secrets if name in secrets},
-            inputs=self._paths(job.vendor_id, order.inputs),
-            resume=self._paths(job.vendor_id, order.checkpoint),
+            inputs=self._paths(job, order.inputs),
+            resume=self._paths(job, order.checkpoint),
             outputs=[output.path for output in work.outputs],
             checkpoint=work.checkpoint.path if work.checkpoint else "",
         )
 
-    def _paths(self, vendor_id: str, files: Mapping[str, str]) -> dict[str, Path]:
-        store = self._stores[vendor_id]
-        return {path: store.location(sha256) for path, sha256 in files.items()}
+    def _paths(self, job: Job, files: Mapping[str, str]) -> dict[str, Path]:
+        store = self._stores[job.vendor_id]
+        return {path: store.location(job.key, sha256) for path, sha256 in files.items()}

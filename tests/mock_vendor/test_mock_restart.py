@@ -24,7 +24,6 @@ from tests.support.work_orders import (
     leaves_no_trace,
     look,
     run_job,
-    send,
     training,
     workload,
 )
@@ -54,8 +53,7 @@ def test_every_job_is_started_once_whenever_the_vendor_was_killed(tmp_path: Path
         buyer = Buyer(ready_line(child))
         running = run_job(buyer, training(stop="2"), TRAINING)
         checkpointed(buyer, running, 0.5)
-        send(buyer, b"input")
-        before_start = run_job(buyer, workload("cat a", {"a": b"input"}))
+        before_start = run_job(buyer, workload("cat a", {"a": b"input"}), b"input")
         after_start = run_job(buyer, counted)
         sent_again, lost = WorkOrderAtMock(buyer, secret), WorkOrderAtMock(buyer, secret)
         with_secrets = [order.pay(secrets={"TOKEN": SECRET}).json()["vendorJobId"] for order in (sent_again, lost)]

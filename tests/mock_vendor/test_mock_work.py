@@ -16,6 +16,7 @@ from tests.support.work_orders import (
     checkpointed,
     ended,
     fetch,
+    key_of,
     look,
     run_job,
     send,
@@ -49,11 +50,11 @@ def test_a_workload_is_quoted_sent_paid_and_done(worker: Buyer) -> None:
     quote = order.quote.json()
     assert quote["accepts"] == ["workload", "files", "checkpoint", "cancel"]
     assert quote["workloadHash"] == sha256(canonical(work).encode())
-    assert send(worker, TRAINING, end=100).json() == {"received": 100}
+    assert send(worker, TRAINING, end=100, key=order.key).json() == {"received": 100}
     cut = order.submit()
     assert (cut.status_code, cut.json()["error"]) == (422, "input_missing")
     assert sha256(TRAINING) in cut.json()["message"]
-    assert send(worker, TRAINING, start=100).json() == {"received": len(TRAINING)}
+    assert send(worker, TRAINING, start=100, key=order.key).json() == {"received": len(TRAINING)}
     job_id = order.pay().json()["vendorJobId"]
     assert order.pay().json()["vendorJobId"] == job_id
     status = ended(worker, job_id)
@@ -92,7 +93,9 @@ def test_the_next_vendor_goes_on_from_the_checkpoint(worker: Buyer, heir: Buyer)
     assert (status["status"], status["exitCode"], status["errorMessage"]) == ("failed", None, "the buyer cancelled it")
     assert status["checkpoint"] == checkpoint, "a job that was ended keeps its newest checkpoint"
     assert worker.http.post("/job-cancel", json={"vendorJobId": job_id}).json() == {"status": "failed"}
-    assert heir.http.get("/job-input", params={"sha256": sha256(TRAINING)}).json()["complete"] is False
+    assert (
+        heir.http.get("/job-input", params={"sha256": sha256(TRAINING)}, headers=key_of()).json()["complete"] is False
+    )
     resumed = run_job(heir, training(), TRAINING, *contents, resume=checkpoint)
     assert ended(heir, resumed)["logs"] == ["step 3", "step 4"]
 
@@ -199,7 +202,10 @@ def test_inputs_are_refused_in_words(worker: Buyer) -> None:
     for answer, status, code in refusals:
         assert (answer.status_code, answer.json()["error"]) == (status, code)
     assert refusals[0][0].json()["received"] == 0
-    assert worker.http.get("/job-input", params={"sha256": "a" * 64}).json() == {"received": 0, "complete": False}
+    assert worker.http.get("/job-input", params={"sha256": "a" * 64}, headers=key_of()).json() == {
+        "received": 0,
+        "complete": False,
+    }
     assert send(worker, b"").json() == {"received": 0}
 
 

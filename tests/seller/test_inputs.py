@@ -6,10 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from seller.work.inputs import Bounds, InputRefused, InputStore, StoreFull, TooLarge, WrongContent, WrongStart
+from seller.work.inputs import (
+    Bounds,
+    InputRefused,
+    InputStore,
+    StoreFull,
+    TooLarge,
+    WrongContent,
+    WrongStart,
+    _name,
+)
 
 CONTENT = b"0123456789"
 NAME = hashlib.sha256(CONTENT).hexdigest()
+KEY, OTHER_KEY = "of-this-order-0001", "of-another-order-1"
 EMPTY = hashlib.sha256(b"").hexdigest()
 
 
@@ -18,7 +28,7 @@ class Hour:
 
     def __init__(self) -> None:
         self.now = 1_000_000.0
-        self.needed: Collection[str] = ()
+        self.needed: Collection[tuple[str, str]] = ()
 
     def store(self, folder: Path, **bounds: float) -> InputStore:
         return InputStore(folder, Bounds(**bounds), lambda: self.needed, lambda: self.now)  # type: ignore[arg-type]
@@ -30,78 +40,109 @@ def store(tmp_path: Path) -> InputStore:
 
 
 def test_pieces_become_a_file_and_a_cut_is_taken_up_again(store: InputStore, tmp_path: Path) -> None:
-    assert store.received(NAME) == (0, False)
-    assert store.put(NAME, 10, 0, CONTENT[:4]) == 4
-    assert store.path(NAME) is None
+    assert store.received(KEY, NAME) == (0, False)
+    assert store.put(KEY, NAME, 10, 0, CONTENT[:4]) == 4
+    assert store.path(KEY, NAME) is None
     with pytest.raises(WrongStart) as refusal:
-        store.put(NAME, 10, 6, CONTENT[6:])
+        store.put(KEY, NAME, 10, 6, CONTENT[6:])
     assert refusal.value.received == 4
-    with (tmp_path / f"{NAME}.part").open("ab") as file:
+    with (tmp_path / f"{_name(KEY, NAME)}.part").open("ab") as file:
         file.write(b"xx")  # a write that a kill cut off after these bytes, which were never counted
-    assert store.put(NAME, 10, 4, CONTENT[4:]) == 10
-    assert store.received(NAME) == (10, True)
-    path = store.path(NAME)
+    assert store.put(KEY, NAME, 10, 4, CONTENT[4:]) == 10
+    assert store.received(KEY, NAME) == (10, True)
+    path = store.path(KEY, NAME)
     assert path is not None
     assert path.read_bytes() == CONTENT
-    assert store.put(NAME, 10, 0, b"something else") == 10, "what is whole is not written again"
+    assert store.put(KEY, NAME, 10, 0, b"something else") == 10, "what is whole is not written again"
     assert path.read_bytes() == CONTENT
 
 
 def test_an_empty_input(store: InputStore) -> None:
-    assert store.put(EMPTY, 0, 0, b"") == 0
-    assert store.received(EMPTY) == (0, True)
+    assert store.put(KEY, EMPTY, 0, 0, b"") == 0
+    assert store.received(KEY, EMPTY) == (0, True)
 
 
 def test_after_a_restart_it_goes_on(tmp_path: Path) -> None:
-    Hour().store(tmp_path).put(NAME, 10, 0, CONTENT[:7])
+    Hour().store(tmp_path).put(KEY, NAME, 10, 0, CONTENT[:7])
     again = Hour().store(tmp_path)
-    assert again.received(NAME) == (7, False)
-    again.put(NAME, 10, 7, CONTENT[7:])
-    assert Hour().store(tmp_path).received(NAME) == (10, True)
+    assert again.received(KEY, NAME) == (7, False)
+    again.put(KEY, NAME, 10, 7, CONTENT[7:])
+    assert Hour().store(tmp_path).received(KEY, NAME) == (10, True)
 
 
 def test_other_content_is_dropped(store: InputStore, tmp_path: Path) -> None:
     with pytest.raises(WrongContent):
-        store.put(NAME, 10, 0, b"x" * 10)
+        store.put(KEY, NAME, 10, 0, b"x" * 10)
     assert list(tmp_path.iterdir()) == []
-    assert store.received(NAME) == (0, False)
-    assert store.put(NAME, 10, 0, CONTENT) == 10
+    assert store.received(KEY, NAME) == (0, False)
+    assert store.put(KEY, NAME, 10, 0, CONTENT) == 10
 
 
 def test_bounds(tmp_path: Path) -> None:
     store = Hour().store(tmp_path, file=20, total=25, files=2)
     with pytest.raises(TooLarge):
-        store.put(NAME, 21, 0, b"")
+        store.put(KEY, NAME, 21, 0, b"")
     with pytest.raises(TooLarge):
-        store.put(NAME, 10, 0, CONTENT + b"x")
-    store.put(NAME, 10, 0, CONTENT)
-    store.put("a" * 64, 20, 0, b"x" * 15)
+        store.put(KEY, NAME, 10, 0, CONTENT + b"x")
+    store.put(KEY, NAME, 10, 0, CONTENT)
+    store.put(KEY, "a" * 64, 20, 0, b"x" * 15)
     with pytest.raises(StoreFull):
-        store.put("a" * 64, 20, 15, b"x")
+        store.put(KEY, "a" * 64, 20, 15, b"x")
     with pytest.raises(StoreFull):
-        store.put(EMPTY, 0, 0, b"")
+        store.put(KEY, EMPTY, 0, 0, b"")
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) == 25
 
 
 def test_an_hour_unpaid_and_as_long_as_it_is_needed(tmp_path: Path) -> None:
     hour = Hour()
     store = hour.store(tmp_path)
-    store.put(NAME, 10, 0, CONTENT)
-    store.put("a" * 64, 20, 0, b"x")
+    store.put(KEY, NAME, 10, 0, CONTENT)
+    store.put(KEY, "a" * 64, 20, 0, b"x")
     hour.now += 3599
     store.sweep()
-    assert store.received(NAME) == (10, True)
-    hour.needed = {NAME}
+    assert store.received(KEY, NAME) == (10, True)
+    hour.needed = {(KEY, NAME)}
     hour.now += 2
-    store.put(EMPTY, 0, 0, b"")  # a new input makes room
-    assert (store.received(NAME), store.received("a" * 64)) == ((10, True), (0, False))
+    store.put(KEY, EMPTY, 0, 0, b"")  # a new input makes room
+    assert (store.received(KEY, NAME), store.received(KEY, "a" * 64)) == ((10, True), (0, False))
     hour.needed = ()
     store.sweep()
-    assert store.path(NAME) is None
+    assert store.path(KEY, NAME) is None
 
 
 @pytest.mark.parametrize("name", ["", "../x", "A" * 64, "a" * 63, f"{NAME}.part", NAME + "\n"])
 def test_a_name_is_a_sha256(store: InputStore, name: str) -> None:
-    for call in (lambda: store.received(name), lambda: store.path(name), lambda: store.put(name, 1, 0, b"x")):
+    for call in (
+        lambda: store.received(KEY, name),
+        lambda: store.path(KEY, name),
+        lambda: store.put(KEY, name, 1, 0, b"x"),
+    ):
         with pytest.raises(InputRefused):
             call()
+
+
+def test_an_input_belongs_to_the_order_that_it_was_sent_for(store: InputStore, tmp_path: Path) -> None:
+    store.put(KEY, NAME, 10, 0, CONTENT)
+    assert store.path(OTHER_KEY, NAME) is None
+    assert store.received(OTHER_KEY, NAME) == (0, False)
+    with pytest.raises(WrongContent):
+        store.put(OTHER_KEY, NAME, 10, 0, b"x" * 10)
+    assert store.put(OTHER_KEY, NAME, 10, 0, CONTENT[:4]) == 4
+    assert store.path(OTHER_KEY, NAME) is None
+    store.put(OTHER_KEY, NAME, 10, 4, CONTENT[4:])
+    assert store.location(OTHER_KEY, NAME).read_bytes() == CONTENT
+    assert store.location(KEY, NAME) != store.location(OTHER_KEY, NAME)
+
+
+def test_what_was_paid_for_before_inputs_had_keys_is_run_with_what_it_was_sent(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_bytes(CONTENT)
+    hour = Hour()
+    hour.now = tmp_path.stat().st_mtime + 7200
+    hour.needed = {(KEY, NAME)}
+    store = hour.store(tmp_path)
+    assert store.path(KEY, NAME) is None, "no new order has it"
+    store.sweep()
+    assert store.location(KEY, NAME).read_bytes() == CONTENT
+    hour.needed = ()
+    store.sweep()
+    assert not (tmp_path / NAME).exists()

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from seller.limiter import ADDRESSES_MAX, Bucket, limiter, neighbourhood
+from seller.limiter import ADDRESSES_MAX, Bucket, Limiter, limiter, neighbourhood
 from tests.support.fake_till import payment_header
 from tests.support.mock_buyer import new_key
 from tests.support.seller_desk import Desk, open_desk, order
@@ -66,6 +66,13 @@ def test_the_addresses_that_are_remembered_are_bounded() -> None:
         ("2001:db8:1:2:3:4:5:6", "2001:0db8:0001:0002"),
         ("2001:db8:1:2::9", "2001:0db8:0001:0002"),
         ("fe80::1%eth0", "fe80:0000:0000:0000"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("::ffff:c000:207", "192.0.2.7"),
+        ("::ffff:192.0.2.8", "192.0.2.8"),
+        ("64:ff9b::192.0.2.7", "192.0.2.7"),
+        ("64:ff9b:1::192.0.2.7", "0064:ff9b:0001:0000"),
+        ("::ffff:0:192.0.2.7", "0000:0000:0000:0000"),
+        ("::1", "0000:0000:0000:0000"),
         ("testclient", "testclient"),
         ("", ""),
     ],
@@ -80,7 +87,8 @@ def other_address(desk: Desk) -> TestClient:
 
 @pytest.mark.safety("An address that floods a seller with quotes and inputs is told to wait; others buy meanwhile")
 def test_a_flood_of_unpaid_quotes_and_inputs(tmp_path: Path, safety_note: Any) -> None:
-    with open_desk(tmp_path, limiter=limiter(20, 4_000_000)) as desk:
+    limits = Limiter(Bucket(20, 60, Second()), Bucket(4_000_000, 3600, Second()))
+    with open_desk(tmp_path, limiter=limits) as desk:
         header = payment_header(desk.submit(order("mine")).json())
         answers = [desk.quote(str(number)) for number in range(30)]
         refused = [answer for answer in answers if answer.status_code == 429]
@@ -109,7 +117,8 @@ def test_a_flood_of_unpaid_quotes_and_inputs(tmp_path: Path, safety_note: Any) -
 
 def put(http: TestClient, content: bytes) -> httpx.Response:
     sha256 = hashlib.sha256(content).hexdigest()
-    return http.put("/job-input", params={"sha256": sha256, "size": len(content)}, content=content)
+    params = {"sha256": sha256, "size": len(content)}
+    return http.put("/job-input", params=params, content=content, headers={"Idempotency-Key": new_key()})
 
 
 def test_who_asks_for_much_is_told_when_to_ask_again(tmp_path: Path) -> None:

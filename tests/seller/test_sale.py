@@ -232,3 +232,56 @@ def test_what_is_refused_for_want_of_room_is_not_stored(desk: Desk) -> None:
         desk.bought(str(number))
     assert desk.submit(order("3"), header, new_key()).json()["error"] == "busy"
     assert len(desk.shop.database.purchases()) == len(desk.till.asked) == 2
+
+
+@pytest.mark.safety("An image that went away between price and payment is not paid for")
+@pytest.mark.parametrize("how", ["gone", "refuses"])
+def test_an_image_that_went_away_after_the_quote(desk: Desk, how: str, safety_note: Any) -> None:
+    """By hand, or from the list of a seller that was started again. What is being settled already goes on."""
+    work = {"image": "localhost/tool"}
+    header, key = signed(desk, **work), new_key()
+    setattr(desk.runner, how, frozenset({"localhost/tool"}))
+    for answer in (desk.submit(order(**work)), desk.submit(order(**work), header, key)):
+        assert (answer.status_code, answer.json()["error"]) == (409, "image_gone")
+        assert "localhost/tool" in answer.json()["message"]
+    assert desk.till.asked == []
+    assert desk.shop.database.purchases() == []
+    setattr(desk.runner, how, frozenset())
+    desk.till.outcome = Unknown("slow")
+    assert desk.submit(order(**work), header, key).status_code == 503
+    setattr(desk.runner, how, frozenset({"localhost/tool"}))
+    desk.till.outcome = Paid(TX)
+    assert desk.submit(order(**work), header, key).status_code == 200, "its money may be gone: it is asked for no more"
+    assert desk.quote(**{"workload": {"command": "true", **work}}).status_code == 422
+    safety_note("409 image_gone, for the price and for the payment; nothing settled")
+
+
+@pytest.mark.safety("Whoever knows the SHA-256 of another buyer's input has no job that reads it")
+def test_an_input_that_another_buyer_sent(desk: Desk, safety_note: Any) -> None:
+    content = b"private"
+    sha256 = hashlib.sha256(content).hexdigest()
+    work = {"inputs": [{"path": "a", "sha256": sha256, "bytes": len(content)}]}
+    owner, thief = {"Idempotency-Key": new_key()}, {"Idempotency-Key": new_key()}
+    params = {"sha256": sha256, "size": len(content)}
+    assert desk.http.put("/job-input", params=params, content=content).status_code == 422, "for no order"
+    assert desk.http.put("/job-input", params=params, content=content, headers=owner).status_code == 200
+    known = {"params": {"sha256": sha256}}
+    assert desk.http.get("/job-input", headers=owner, **known).json() == {"received": 7, "complete": True}
+    assert desk.http.get("/job-input", headers=thief, **known).json() == {"received": 0, "complete": False}
+    header = payment_header(desk.submit(order(**work), key=owner["Idempotency-Key"]).json(), ALICE)
+    for refused in (
+        desk.submit(order(**work)),
+        desk.submit(order(**work), key=thief["Idempotency-Key"]),
+        desk.submit(order(**work), header, thief["Idempotency-Key"]),
+        desk.submit(order(**work), header),
+        desk.http.put("/job-input", params=params, content=b"guessed", headers=thief),
+        desk.submit(order(**work), header, thief["Idempotency-Key"], inline={sha256: "Z3Vlc3NlZA=="}),
+    ):
+        assert refused.status_code == 422, refused.text
+    assert desk.till.asked == []
+    assert desk.http.put("/job-input", params=params, content=content, headers=thief).status_code == 200
+    assert desk.submit(order(**work), header, thief["Idempotency-Key"]).status_code == 200, "who sends it has it"
+    desk.step()
+    (started,) = desk.runner.orders
+    assert started.inputs["a"].read_bytes() == content
+    safety_note("neither its place nor its presence is known to another order; sent again it is that order's own")

@@ -15,6 +15,8 @@ class FakeRunner:
     """
 
     refuses: frozenset[str] = frozenset()
+    gone: frozenset[str] = frozenset()
+    """Images that are not here."""
     broken: dict[str, Exception] = field(default_factory=dict)
     orders: list[JobOrder] = field(default_factory=list)
     states: dict[str, JobState] = field(default_factory=dict)
@@ -25,6 +27,9 @@ class FakeRunner:
 
     def refusal(self, image: str) -> str:
         return f"image {image} is not run here" if image in self.refuses else ""
+
+    def absence(self, image: str) -> str:
+        return f"image {image} is not here" if image in self.gone else ""
 
     def start(self, order: JobOrder) -> None:
         if error := self.broken.get(order.job_id) or self.broken.get(""):

@@ -77,16 +77,24 @@ class WorkOrderAtMock:
         return self.submit(self.header, **fields)
 
 
-def send(buyer: Buyer, content: bytes, start: int = 0, end: int | None = None, **changes: Any) -> httpx.Response:
+def send(
+    buyer: Buyer, content: bytes, start: int = 0, end: int | None = None, key: str = "", **changes: Any
+) -> httpx.Response:
+    """The answer to an input. key: of the order that it is for, which another order does not have."""
     params = {"sha256": sha256(content), "size": len(content), "start": start} | changes
-    return buyer.http.put("/job-input", params=params, content=content[start:end])
+    return buyer.http.put("/job-input", params=params, content=content[start:end], headers=key_of(key))
+
+
+def key_of(key: str = "") -> dict[str, str]:
+    return {"Idempotency-Key": key or new_key()}
 
 
 def run_job(buyer: Buyer, work: dict[str, Any], *contents: bytes, secrets: Any = None, **options: Any) -> str:
     """The id of a job that was paid for; contents: of its inputs, which are sent before."""
+    order = WorkOrderAtMock(buyer, work, **options)
     for content in contents:
-        assert send(buyer, content).status_code == 200
-    answer = WorkOrderAtMock(buyer, work, **options).pay(secrets=secrets or {})
+        assert send(buyer, content, key=order.key).status_code == 200
+    answer = order.pay(secrets=secrets or {})
     assert answer.status_code == 200, answer.text
     return str(answer.json()["vendorJobId"])
 

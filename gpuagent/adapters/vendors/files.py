@@ -39,7 +39,9 @@ class FileCalls(VendorCalls):
     def input_received(self, vendor: Vendor, job: Reserved, file: FileEntry) -> int:
         self._remember(vendor, secret_names(job.quote.order))
         params = {"sha256": file.sha256}
-        reply = self._call(self._short, vendor, "GET", "/job-input", params=params, expect=(200, UNKNOWN))
+        reply = self._call(
+            self._short, vendor, "GET", "/job-input", params=params, key=job.job_id, expect=(200, UNKNOWN)
+        )
         if reply.status == UNKNOWN:  # of the content; a vendor that has no such route says so to the PUT
             return 0
         answer = self._object(vendor, reply)
@@ -74,6 +76,7 @@ class FileCalls(VendorCalls):
                     "/job-input",
                     content=iter([piece]),  # the request, which may live on for a while, does not keep it
                     params=params,
+                    key=job.job_id,
                     headers=headers,
                     expect=(200, 201, CONFLICT),
                 )

@@ -6,7 +6,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +15,9 @@ from typing import Any
 
 from gpuagent import settings, wiring
 from gpuagent.adapters.vendors.http import HttpVendor
-from gpuagent.core.model import Observation, Run
+from gpuagent.adapters.vendors.prism import PrismVendor
+from gpuagent.adapters.vendors.registry import Adapter, Parts, VendorRegistry
+from gpuagent.core.model import OWN_PROTOCOL, Observation, Run
 from gpuagent.core.ports import FileStore, Store
 from gpuagent.core.transitions import is_over
 from gpuagent.errors import ChainError, ChainMismatch, ClocksDiffer, ConfigError, StaleRun, StoreError, VendorError
@@ -23,32 +25,41 @@ from gpuagent.tick import tick
 from tests.support.clock import FileClock, turned
 from tests.support.crash.points import dying
 
+IMPATIENT: Mapping[str, Callable[[Parts], Adapter]] = {
+    OWN_PROTOCOL: lambda parts: HttpVendor(parts.secret, quote_s=2, submit_s=4, status_s=3, content=parts.content),
+    "prism": lambda parts: PrismVendor(parts, quote_s=2, submit_s=4, status_s=3),
+}
 RUNS_MAX = 1000
 PAUSE_S = 0.02
 SHARE_BYTES = 400_000
 """Of a job's files in one tick: less than a file of a campaign's job, so that each takes several."""
 
-
-OVERTAKEN = "overtaken"
-"""The file in a campaign's folder with a byte for each save that another ticker was faster with."""
+OVERTAKEN, SAVES = "overtaken", "saves"
+"""The files in a campaign's folder with a byte for each save that another ticker was faster with, and each other."""
 
 
 class CountingStore:
-    """A store that writes down how often another ticker was faster."""
+    """A store that writes down how often it saved, and how often another ticker was faster."""
 
     def __init__(self, inner: Store, folder: Path) -> None:
-        self.inner, self.file = inner, folder / OVERTAKEN
+        self.inner, self.folder = inner, folder
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
     def save(self, before: Run, after: Run, observations: Sequence[Observation], at: float) -> Run:
         try:
-            return self.inner.save(before, after, observations, at)
+            saved = self.inner.save(before, after, observations, at)
         except StaleRun:
-            with self.file.open("ab") as file:
-                file.write(b".")
+            _note(self.folder / OVERTAKEN)
             raise
+        _note(self.folder / SAVES)
+        return saved
+
+
+def _note(file: Path) -> None:
+    with file.open("ab") as marks:
+        marks.write(b".")
 
 
 @dataclass(frozen=True)
@@ -95,10 +106,10 @@ def _build(life: Life, closing: ExitStack) -> wiring.Agent:
         except (ConfigError, ChainError):
             time.sleep(PAUSE_S)
             continue
-        vendor_api = HttpVendor(
-            environment.get, quote_s=2, submit_s=4, status_s=3, content=partial(_content, agent.ports.files)
-        )
-        agent = turned(agent, FileClock(life.folder / "ahead"))
+        clock = FileClock(life.folder / "ahead")
+        parts = Parts(environment.get, clock.now, partial(_content, agent.ports.files))
+        vendor_api = VendorRegistry(parts, IMPATIENT)
+        agent = turned(agent, clock)
         store = CountingStore(agent.ports.store, life.folder)
         pace = replace(agent.ports.pace, share_bytes=SHARE_BYTES)
         ports = replace(agent.ports, vendor_api=vendor_api, store=store, pace=pace)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.support.crash.file_points import FILE_POINTS
 from tests.support.crash.long_ticker import Life, live
-from tests.support.crash.points import POINTS
+from tests.support.crash.points import LATER_POINTS, POINTS
 
 AT_RANDOM = "at random"
 
@@ -61,10 +61,11 @@ class TickerPool:
             ticker.join()
 
     def _next_point(self) -> str:
-        """Each point in turn, in drawn order, those that no ticker has reached yet twice; and now and then none."""
+        """Points in drawn order: those that no ticker has reached yet before others, and now and then none."""
         if not self._points:
-            points = [*POINTS, *FILE_POINTS]
-            self._points = [*points, *(point for point in points if not self.kills[point]), *[""] * 6]
+            points = [*POINTS, *LATER_POINTS, *FILE_POINTS]
+            unreached = [point for point in points if not self.kills[point]]
+            self._points = [*unreached, *unreached, *self._dice.sample(points, 4), *[""] * 3]
             self._dice.shuffle(self._points)
         return self._points.pop()
 

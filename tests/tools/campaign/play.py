@@ -8,17 +8,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from gpuagent.books.sweep import sweep
-from gpuagent.core.model import Run, RunStatus, Settled, Transfer
+from gpuagent.core.model import Reserved, Run, RunStatus, Settled, Transfer
 from gpuagent.core.transitions import is_over
 from gpuagent.errors import StoreError
 from tests.support.crash.file_points import FILE_POINTS
 from tests.support.crash.long_ticker import OVERTAKEN
-from tests.support.crash.points import POINTS
+from tests.support.crash.points import LATER_POINTS, POINTS
 from tests.support.crash.ticker_pool import TickerPool
+from tests.tools.campaign.later import LAST_SECONDS, LATER_KILLED, LATER_MODES, NO_GAS
 from tests.tools.campaign.report import Report
-from tests.tools.campaign.stage import Stage, open_stage
+from tests.tools.campaign.stage import LATER, Stage, open_stage
 from tests.tools.campaign.troubles import FAULTS, VENDORS_KILLED, WORK_FAULTS, Timer, Troubles
-from tests.tools.campaign.works import audit_files, start_work
+from tests.tools.campaign.works import audit_files, start_command, start_work
 
 RUNS_MAX = 1000
 TICKERS = 6
@@ -63,12 +64,13 @@ class Campaign:
             self._audit()
         finally:
             self._tickers.end()
+            self._troubles.later.close()
         self.report.seconds = time.monotonic() - started_at
         return self.report
 
     def _buy_under_trouble(self) -> None:
         timers = [
-            Timer(self._dice, 0.5, 1.5, self._tickers.kill_one),
+            Timer(self._dice, 0.7, 1.5, self._tickers.kill_one).after_work(self._troubles.saves, 12),
             *self._troubles.timers(),
             Timer(self._dice, 0.5, 0.5, self._keep_runs_open),
             Timer(self._dice, 20, 20, lambda: self._tell(time.monotonic() - began)),
@@ -90,10 +92,11 @@ class Campaign:
         return (
             self.report.purchases >= self._aims.purchases
             and self.report.kills.total() >= self._aims.kills
-            and set(self.report.kills) >= {*POINTS, *FILE_POINTS}
-            and set(self.report.faults) >= {*FAULTS, *WORK_FAULTS}
+            and set(self.report.kills) >= {*POINTS, *LATER_POINTS, *FILE_POINTS}
+            and set(self.report.faults) >= {*FAULTS, *WORK_FAULTS, *LATER_MODES}
             and self.report.outages["mongod killed"] >= OUTAGES_MIN
             and sum(self.report.outages[name] for name in VENDORS_KILLED) >= OUTAGES_MIN
+            and all(self.report.outages[name] for name in (LATER_KILLED, LAST_SECONDS, NO_GAS))
             and min(self.report.outages[f"chain {mode}"] for mode in ("refuse", "hang")) >= OUTAGES_MIN / 2
         )
 
@@ -109,11 +112,13 @@ class Campaign:
 
     def _keep_runs_open(self) -> None:
         """Count the purchases by the chain, and start runs in the place of those that are over."""
-        self.report.purchases = len(self._world.transfers())
+        self.report.purchases, self.report.saves = len(self._world.transfers()), self._troubles.saves()
         with suppress(StoreError):  # mongod is being killed
             while len(self._live_runs()) < OPEN_RUNS and not self._has_enough():
                 self._started += 1
-                if self._started * self._aims.works > self._works:
+                if self._started % 3 == 0:
+                    start_command(self._world, self._dice, self._started)
+                elif self._started * self._aims.works > self._works:
                     self._works += 1
                     start_work(self._world, self._dice, BUDGET_USD, self._started)
                 else:
@@ -137,7 +142,7 @@ class Campaign:
         purchases = [Transfer(job.settlement.transaction, job.quote.pay_to.lower(), job.quote.amount) for job in jobs]
         report.check(Counter(purchases) == Counter(transfers), "jobs and transfers differ")
         report.problems += [finding.text for finding in sweep(self._world.chain, self._world.database.ledgers).findings]
-        payees = {vendor.vendor_id: vendor.pay_to for vendor in self._market.vendors}
+        payees = {vendor.vendor_id: vendor.pay_to for vendor in (*self._market.vendors, self._stage.later_vendor)}
         report.check(
             all(payees[job.quote.vendor_id] == job.quote.pay_to for job in jobs),
             "another payee than the vendor was paid",
@@ -146,17 +151,29 @@ class Campaign:
             books = self._world.books(run)
             report.check(books.balanced and books.ledger.held == 0, f"run {run.run_id}: {books}")
             report.check(run.status is not RunStatus.RUNNING, f"run {run.run_id} has not ended")
-        self._check_one_signature_per_job()
-        audit_files(runs, self._world, self._stage.vendors.jobs, report)
+        self._check_one_signature_per_job(runs)
+        self._audit_later(runs)
+        audit_files(runs, self._world, self._stage.jobs, report)
         overtaken = self._stage.folder / OVERTAKEN
         report.overtaken = overtaken.stat().st_size if overtaken.exists() else 0
 
-    def _check_one_signature_per_job(self) -> None:
+    def _audit_later(self, runs: list[Run]) -> None:
+        """What became of each job that was to be paid after the work: paid or void, and its work done or not."""
+        for job in (job for run in runs for job in run.jobs if job.quote.vendor_id == LATER):
+            work = "" if isinstance(job, Reserved) or job.work is None else type(job.work).__name__.lower()
+            self.report.later[f"{type(job).__name__.lower()} {work}".rstrip()] += 1
+
+    def _check_one_signature_per_job(self, runs: list[Run]) -> None:
         headers: dict[tuple[str, str], set[str]] = {}
         self._troubles.note_received()
+        self._troubles.later.note_received()
         for payment in self._troubles.received:
             headers.setdefault((payment["vendorId"], payment["key"]), set()).add(payment["header"])
         self.report.check(all(len(distinct) == 1 for distinct in headers.values()), "two signatures for one job")
+        received = self._troubles.later.received
+        self.report.check(all(len(headers) == 1 for headers in received.values()), "two signatures under one nonce")
+        nonces = {getattr(job, "authorization", None) and job.authorization.nonce for run in runs for job in run.jobs}
+        self.report.check(set(received) <= nonces, "a vendor has a payment of no job")
 
 
 def campaign(seed: int, aims: Aims, say: Callable[[str], object] = lambda _: None) -> Report:

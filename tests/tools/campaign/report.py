@@ -17,9 +17,14 @@ class Report:
     outages: Counter[str] = field(default_factory=Counter)
     works: Counter[str] = field(default_factory=Counter)
     """The runs with a job file, among all runs."""
+    commands: Counter[str] = field(default_factory=Counter)
+    """The runs of a command without files, among all runs."""
+    later: Counter[str] = field(default_factory=Counter)
+    """What became of the jobs that were to be paid after the work."""
     files: Counter[str] = field(default_factory=Counter)
     """Files that are, byte for byte, what their job wrote."""
     resumed: int = 0
+    saves: int = 0
     overtaken: int = 0
     """Saves that another ticker was faster with."""
     seconds: float = 0
@@ -34,6 +39,8 @@ class Report:
         counters = {
             "runs": self.runs,
             "of them with a job file": self.works,
+            "of them with a command alone": self.commands,
+            "jobs to be paid after the work": self.later,
             "verified files": self.files,
             "kills": self.kills,
             "faults": self.faults,
@@ -45,6 +52,6 @@ class Report:
         )
         return (
             f"seed {self.seed}: {self.purchases} purchases, {self.transfers} transfers, {self.seconds:.0f} s; "
-            f"{counts}; {self.resumed} purchases that went on from a checkpoint; {self.overtaken} saves overtaken"
-            + "".join(f"\nPROBLEM {problem}" for problem in self.problems)
+            f"{counts}; {self.resumed} purchases that went on from a checkpoint; {self.overtaken} saves "
+            f"overtaken, {self.saves} not" + "".join(f"\nPROBLEM {problem}" for problem in self.problems)
         )

@@ -12,6 +12,8 @@ import pymongo
 from pymongo.errors import PyMongoError
 
 from gpuagent.adapters.mongo.embedded import last_server
+from tests.support.crash.long_ticker import SAVES
+from tests.tools.campaign.later import LaterTroubles
 from tests.tools.campaign.report import Report
 from tests.tools.campaign.stage import Stage
 
@@ -58,6 +60,10 @@ WORK_FAULTS = (
 VENDORS_KILLED = ("vendors killed", "vendors killed while files were fetched")
 
 
+PATIENCE = 6
+"""The times a timer's longest while, after which it acts though little was done."""
+
+
 class Timer:
     """An action that is repeated, each time after a while drawn between two bounds (seconds)."""
 
@@ -65,14 +71,24 @@ class Timer:
         self._dice, self._bounds, self._act = dice, (low_s, high_s), act
         self._next = time.monotonic() + dice.uniform(*self._bounds)
         self._may: Callable[[], bool] = lambda: True
+        self._worked: Callable[[], int] = lambda: 0
+        self._least = self._before = 0
 
     def only_while(self, may: Callable[[], bool]) -> Self:
         self._may = may
         return self
 
+    def after_work(self, saves: Callable[[], int], least: int) -> Self:
+        """Only once so many runs were saved since the last time: on a slow machine no more goes wrong for each."""
+        self._worked, self._least = saves, least
+        return self
+
     def poll(self) -> None:
-        if time.monotonic() >= self._next and self._may():
+        late = time.monotonic() - self._next
+        idle = self._worked() - self._before < self._least and late < PATIENCE * self._bounds[1]
+        if late >= 0 and not idle and self._may():
             self._act()
+            self._before = self._worked()
             self._next = time.monotonic() + self._dice.uniform(*self._bounds)
 
 
@@ -88,22 +104,35 @@ class Troubles:
         self._database = stage.world.database.name
         self._faults: list[str] = []
         self._starts_at = 0.0
+        self.later = LaterTroubles(stage, dice, report)
         self.received: list[dict[str, str]] = []
 
     def timers(self) -> list[Timer]:
         of_vendors = [
-            Timer(self._dice, 0.8, 2.2, self.switch_fault),
-            Timer(self._dice, 4, 6, lambda: self.turn_clocks(self._dice.randint(20, 160))),
+            Timer(self._dice, 0.5, 1.1, self.switch_fault).after_work(self.saves, 6),
+            Timer(self._dice, 4, 6, lambda: self.turn_clocks(self._dice.randint(20, 160))).after_work(self.saves, 25),
             Timer(self._dice, 5, 8, self.settle_held_payments),
-            Timer(self._dice, 5, 8, self.fail_jobs),
-            Timer(self._dice, 25, 40, self.kill_vendors),
+            Timer(self._dice, 5, 8, self.fail_jobs).after_work(self.saves, 25),
+            Timer(self._dice, 12, 18, self.kill_vendors).after_work(self.saves, 60),
+        ]
+        of_later = [
+            (Timer(self._dice, 0.8, 1.5, self.later.switch_modes).after_work(self.saves, 8), lambda: self.later.is_up),
+            (Timer(self._dice, 10, 16, self.later.kill).after_work(self.saves, 40), lambda: self.later.is_busy),
         ]
         return [
             *(timer.only_while(lambda: self._vendors.is_up) for timer in of_vendors),
-            Timer(self._dice, 14, 22, self.kill_mongod),
+            Timer(self._dice, 9, 14, self.kill_mongod).after_work(self.saves, 60),
             Timer(self._dice, 9, 14, self.cut_chain),
             Timer(self._dice, 0.1, 0.1, self.start_vendors),
+            Timer(self._dice, 0.1, 0.1, self.later.start_again),
+            Timer(self._dice, 2, 4, self.later.turn_gas).after_work(self.saves, 20),
+            *(timer.only_while(may) for timer, may in of_later),
         ]
+
+    def saves(self) -> int:
+        """How often tickers have saved a run."""
+        file = self._folder / SAVES
+        return file.stat().st_size if file.exists() else 0
 
     def switch_fault(self) -> None:
         """Put the next fault on a vendor: one per vendor at most, and the last vendor sells without any."""
@@ -119,8 +148,16 @@ class Troubles:
         self._report.faults[name] += 1
 
     def turn_clocks(self, seconds: int) -> None:
+        """Turn all clocks; where a vendor has kept a payment, until that has a few seconds left: it settles it then."""
+        left = self.later.last_moment()
+        self._turn(seconds if left is None else left)
+        if left is not None:
+            self.later.settle_kept()
+
+    def _turn(self, seconds: int) -> None:
         """Turn all clocks; the tickers read theirs from a file."""
         self._market.pass_time(seconds)
+        self.later.pass_time(seconds)
         new = self._folder / "ahead.new"
         new.write_text(str(self._market.clock.ahead_s))
         new.replace(self._folder / "ahead")
@@ -177,5 +214,6 @@ class Troubles:
     def heal(self) -> None:
         while not self._vendors.is_up:
             self.start_vendors()
+        self.later.heal()
         self._proxy.mode = "up"
         self._market.heal()

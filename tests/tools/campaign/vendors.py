@@ -1,4 +1,4 @@
-"""The vendors of a campaign, in a process that is killed and started again; their chain is beside it and lives on."""
+"""The vendors of a campaign, in processes that are killed and started again; their chain is beside and lives on."""
 
 import json
 import os
@@ -14,28 +14,36 @@ from typing import Any
 from mock_vendor.market import open_market
 from mock_vendor.settings import read_settings
 from seller.runners.job_folder import JobFolder
+from tests.support.stub_market import variables
 
 READY_S, JOBS_END_S = 60, 10
 SECRET = "a-campaign-of-its-own"
 VENDORS = "4"
+JOBS, LATER_JOBS = "vendors/jobs", "later/stubs-*/*"
+"""Where jobs have their folders, below that of the campaign."""
 ROOT = Path(__file__).parents[3]
 
 
 class VendorProcess:
-    """`python -m mock_vendor` on one port and folder. ready: what its first start said of itself."""
+    """`python -m MODULE` on one port, with a folder of jobs. ready: what its first start said of itself.
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self._folder, self._environment = folder, environment
-        self._log = (folder / "vendors.log").open("a")
+    jobs: a pattern of its jobs' folders, below the folder.
+    """
+
+    def __init__(self, folder: Path, environment: dict[str, str], module: str, jobs: str, *flags: str) -> None:
+        self._folder, self._environment, self._jobs = folder, environment, jobs
+        self._command = [sys.executable, "-m", module, *flags]
+        self._log_file = folder / f"{module}.log"
+        self._log = self._log_file.open("a")
         self._process = self._start("0")
         self.is_up = False
         self.ready: dict[str, Any] = {}
         self.wait()
 
     @property
-    def jobs(self) -> Path:
-        """The folder of the jobs' own folders."""
-        return self._folder / "vendors" / "jobs"
+    def running(self) -> int:
+        """How many of its jobs run."""
+        return sum(JobFolder(path).is_held() for path in self._folder.glob(self._jobs))
 
     def kill(self) -> None:
         self._process.kill()
@@ -52,7 +60,7 @@ class VendorProcess:
         if self.is_up or not select.select([self._process.stdout], [], [], wait_s)[0]:
             return False
         line = self._process.stdout.readline()
-        assert line, f"the vendors did not start: {(self._folder / 'vendors.log').read_text()[-2000:]}"
+        assert line, f"the vendors did not start: {self._log_file.read_text()[-2000:]}"
         self.ready = self.ready or json.loads(line)
         self.is_up = True
         return True
@@ -67,7 +75,7 @@ class VendorProcess:
         self._reap()
         self._log.close()
         ends_at = time.monotonic() + JOBS_END_S
-        while any(JobFolder(path).is_held() for path in self.jobs.iterdir()) and time.monotonic() < ends_at:
+        while self.running and time.monotonic() < ends_at:
             time.sleep(0.05)
 
     def _reap(self) -> None:
@@ -78,7 +86,7 @@ class VendorProcess:
 
     def _start(self, port: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [sys.executable, "-m", "mock_vendor", "--until-stdin-closes"],
+            self._command,
             cwd=ROOT,
             env={**self._environment, "PORT": port},
             stdin=subprocess.PIPE,
@@ -113,24 +121,35 @@ def vendors(folder: Path) -> Iterator[VendorProcess]:
             "MOCK_SPEED": "40",
             "MOCK_VENDORS": VENDORS,
         }
-        basics = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "PYTHONPATH") if name in os.environ}
-        process = VendorProcess(folder, basics | chain | own)
+        process = VendorProcess(folder, _basics() | chain | own, "mock_vendor", f"{JOBS}/*", "--until-stdin-closes")
         try:
             yield process
         finally:
             process.close()
 
 
-def environment(process: VendorProcess, mongodb_uri: str) -> dict[str, str]:
+@contextmanager
+def later_vendors(folder: Path, process: VendorProcess) -> Iterator[VendorProcess]:
+    """The stubs, of which Prism is paid after the work, on the vendors' chain. Their jobs die with them."""
+    (folder / "later").mkdir()
+    own = {"TMPDIR": str(folder / "later"), "GPU_VENDOR_SECRET": SECRET}
+    stubs = VendorProcess(folder, _basics() | variables(process.ready) | own, "mock_vendor.stubs", LATER_JOBS)
+    try:
+        yield stubs
+    finally:
+        stubs.close()
+
+
+def environment(process: VendorProcess, stubs: VendorProcess, mongodb_uri: str) -> dict[str, str]:
     """The variables that point the agent at the vendors and their chain."""
-    chain = process.ready["chain"]
     return {
+        **variables(process.ready),
         "MONGODB_URI": mongodb_uri,
-        "CHAIN_RPC_URL": chain["rpcUrl"],
-        "X402_NETWORK": chain["network"],
-        "X402_ASSET": chain["asset"],
-        "X402_ASSET_NAME": chain["assetName"],
-        "X402_ASSET_VERSION": chain["assetVersion"],
         "GPU_VENDOR_SECRET": SECRET,
         "VENDOR_URL": process.ready["url"],
+        "STUBS_URL": stubs.ready["url"],
     }
+
+
+def _basics() -> dict[str, str]:
+    return {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "PYTHONPATH") if name in os.environ}

@@ -11,13 +11,14 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
-from gpuagent.agent.start import Order, prepare
+from gpuagent.agent.start import Order, prepare, start
 from gpuagent.core.model import Run, RunStatus, Settled
 from gpuagent.core.money import UNIT
 from gpuagent.core.work import Completed, FileKind, JobFile
 from gpuagent.core.workload import Workload
 from tests.support.world import World
 from tests.tools.campaign.report import Report
+from tests.tools.campaign.stage import LATER
 
 MODEL, NOTE, STATE = "model.bin", "note.txt", "state"
 MODEL_BYTES, STATE_BYTES, INPUT_BYTES = 700_000, 300_000, 500_000
@@ -26,6 +27,10 @@ FOREIGN, AGAIN, BUG = 9, 75, 1
 """Exit codes: of a job that was given another run's files, of one that asks to be tried again, of a bug."""
 ENDS = ("well", "well", "well", "again", "bug")
 FRACTION = 0.5
+WORKS_S = ("0.1", "0.5", "4")
+"""Seconds that a command takes; the last are long enough for a vendor to be killed in."""
+ALONE = 0.7
+"""Of the runs of commands, the share that may buy of the vendor alone that is paid after the work."""
 COMMAND = f"""
 test "$(head -n 1 input.bin)" = "input of $RUN" || exit {FOREIGN}
 if [ -n "$GPUAGENT_RESUME" ]; then
@@ -41,6 +46,23 @@ if [ "$ENDS" = bug ]; then echo "ValueError: no data"; exit {BUG}; fi
 {{ echo "model of $RUN"; head -c {MODEL_BYTES} /dev/urandom; }} > {MODEL}
 echo "note of $RUN" > {NOTE}
 """
+
+
+def start_command(world: World, dice: random.Random, number: int) -> Run:
+    """A run of a command without files, for the vendor that is paid after it, or for any."""
+    name = f"run-{number}"
+    workload = Workload.model_validate(
+        {
+            "name": name,
+            "command": "echo words of $RUN; sleep $WORK_S; exit $CODE",
+            "env": {"RUN": name, "WORK_S": dice.choice(WORKS_S), "CODE": dice.choice("00001")},
+            "max_duration": 720,
+            "on_exit": {AGAIN: "retry"},
+        }
+    )
+    vendor_ids = (LATER,) if dice.random() < ALONE else (LATER, dice.choice(world.market.vendors).vendor_id)
+    order = Order(f"Run {name}", int(dice.choice((0.7, 2)) * UNIT), vendor_ids=vendor_ids, workload=workload)
+    return start(order, world.ports)
 
 
 def start_work(world: World, dice: random.Random, budget_usd: int, number: int) -> Run:
@@ -73,7 +95,13 @@ def audit_files(runs: Iterable[Run], world: World, jobs_folder: Path, report: Re
     owners: defaultdict[str, set[str]] = defaultdict(set)
     world.ports.files.sweep(world.market.clock.now() + 10**6)  # what nobody counts as kept must not be missed
     for run in (run for run in runs if run.workload):
-        name = Workload.model_validate_json(run.workload).name
+        workload = Workload.model_validate_json(run.workload)
+        name = workload.name
+        if not workload.outputs:
+            report.commands[run.status.value] += 1
+            words = {str(log["content"]) for log in world.observations(run, "job_log")}
+            report.check(words <= {f"words of {name}"}, f"run {run.run_id} has another run's words: {words}")
+            continue
         report.works[run.status.value] += 1
         for job in (job for job in run.jobs if isinstance(job, Settled)):
             report.resumed += '"resume"' in job.quote.order

@@ -1,0 +1,53 @@
+"""A seller's folder that cannot be read: what is wrong with it, and what to do, in one line."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from seller.errors import Unreadable
+
+OTHERS = "run this as the user whose seller it is"
+WORDS = {
+    "SQLITE_NOTADB": "is no database: restore it from a copy, or choose another folder",
+    "SQLITE_CORRUPT": "is damaged: stop the seller and restore the folder from a copy",
+    "SQLITE_BUSY": "is locked by another program: try again once that has ended",
+    "SQLITE_LOCKED": "is locked by another program: try again once that has ended",
+    "SQLITE_CANTOPEN": f"cannot be opened: {OTHERS}",
+    "SQLITE_READONLY": f"may not be written: {OTHERS}",
+    "SQLITE_PERM": f"may not be read: {OTHERS}",
+    "SQLITE_FULL": "cannot grow: the disk is full",
+}
+
+
+@contextmanager
+def explained(database: Path) -> Iterator[None]:
+    """Turns what the file system and SQLite say of a seller's database, or its folder, into Unreadable."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise Unreadable(f"folder: {database} {_words(error)}") from error
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        place = error.filename or database
+        if isinstance(error, PermissionError):
+            raise Unreadable(f"folder: {place} may not be read or written: {OTHERS}") from error
+        raise Unreadable(f"folder: {place} cannot be used: {error.strerror}") from error
+
+
+def existing_database(folder: Path, name: str) -> Path:
+    """The database of a seller. Raises Unreadable where its folder is none, or OSError as the system says it."""
+    if not folder.exists():
+        return folder / name
+    any(folder.iterdir())  # the system says who may not, and what is no folder
+    path = folder / name
+    if path.exists() and not path.is_file():
+        raise Unreadable(f"folder: {path} is no file: choose another folder")
+    return path
+
+
+def _words(error: sqlite3.DatabaseError) -> str:
+    """By the primary code's name: an extended one begins with it."""
+    name = getattr(error, "sqlite_errorname", "")
+    return next((words for code, words in WORDS.items() if name.startswith(code)), f"cannot be used: {error}")
