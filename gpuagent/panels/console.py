@@ -11,6 +11,7 @@ from gpuagent.panels.approval_form import ApprovalForm
 from gpuagent.panels.faults_form import FaultsForm
 from gpuagent.panels.files_form import FilesForm
 from gpuagent.panels.kit.html import el, join
+from gpuagent.panels.kit.keys import show_panel
 from gpuagent.panels.kit.message import StatusLine, html_widget, styled
 from gpuagent.panels.kit.style import sheet
 from gpuagent.panels.kit.tabs import Tabs
@@ -180,6 +181,9 @@ class Console:
         self._timed = False
         if self._running and not self._closed:
             self.refresh()
+
+    def _ipython_display_(self) -> None:
+        show_panel(self._repr_mimebundle_())
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         """The widgets, and for where there are none what they show, as HTML and as a line."""

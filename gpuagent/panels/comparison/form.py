@@ -13,6 +13,7 @@ from gpuagent.panels.comparison.results import score_table
 from gpuagent.panels.comparison.runner import COUNT_MAX, ComparisonRequest, ComparisonRun, llm_problem
 from gpuagent.panels.kit.fields import Field, button, card, dropdown, row, text_input
 from gpuagent.panels.kit.html import Html, el, join
+from gpuagent.panels.kit.keys import show_panel
 from gpuagent.panels.kit.message import StatusLine, html_widget, styled
 from gpuagent.panels.kit.style import sheet
 from gpuagent.panels.kit.tasks import Tasks
@@ -151,6 +152,9 @@ class ComparisonForm:
         if self.comparison is None:
             return el("p", "Nothing is played yet.", class_="faint")
         return score_table(self.comparison).html
+
+    def _ipython_display_(self) -> None:
+        show_panel(self._repr_mimebundle_())
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         """The widgets, and their content for readers without widgets."""
