@@ -10,6 +10,7 @@ from gpuagent.errors import GpuAgentError
 from gpuagent.panels.approval_form import ApprovalForm
 from gpuagent.panels.faults_form import FaultsForm
 from gpuagent.panels.files_form import FilesForm
+from gpuagent.panels.kill_switch import KillSwitch
 from gpuagent.panels.kit.html import el, join
 from gpuagent.panels.kit.keys import show_panel
 from gpuagent.panels.kit.message import StatusLine, html_widget, styled
@@ -49,6 +50,7 @@ class Console:
         self._running = self._timed = self._closed = False
         self.controls = RunControls(session, self._tasks, lambda: self.run_id)
         self.approval = ApprovalForm(session, self._tasks, lambda: self.run_id)
+        self.kill_switch = KillSwitch(session, self._tasks, self.approval)
         self.launch_form = LaunchForm(session, self._tasks, self.approval.name, self._started)
         self.limits = LimitsForm(session, self._tasks, self.approval.name)
         self.faults = FaultsForm(session, self._tasks)
@@ -68,7 +70,6 @@ class Console:
             }
         )
         self.run_id = run_id or default_run(session)
-        self._drawn_id = self.run_id
         self._draw(self._snapshot(self.run_id))
         self.tabs.buttons["New run"].value = not self.run_id
         self.runs.observe(lambda change: None if self._drawing else self.open(change["new"] or ""), "value")
@@ -110,9 +111,11 @@ class Console:
                 *self.tabs.panes,
                 self.runs,
                 self.problem.widget,
+                self.kill_switch.halts,
                 self.view.top,
                 self.controls.widget,
                 self.approval.widget,
+                self.kill_switch.widget,
                 self.view.bottom,
             ],
             layout=w.Layout(grid_gap="6px", padding="4px 8px 12px", max_width="1180px"),
@@ -122,7 +125,7 @@ class Console:
 
     def _started(self, run: Run) -> None:
         self.tabs.buttons["New run"].value = False
-        self.controls.message.say(f"Started run {run.run_id}: Step or Tick moves it, Auto to its end.")
+        self.controls.say_started(run)
         self.open(run.run_id)
 
     def _notify(self, update: Update) -> None:
@@ -158,14 +161,12 @@ class Console:
         self.runs.value = self.run_id or None
         self.runs.layout.display = "" if options else "none"
         self._drawing = False
-        if self.run_id != self._drawn_id:
-            self.approval.message.clear()
-            self._drawn_id = self.run_id
         documents = snapshot.open_run.documents if snapshot.open_run else None
         self._title.value = styled(console_title(self._session, snapshot.balance))
         self.view.show(snapshot.open_run, snapshot.colours)
         self.controls.show(documents.run if documents else None)
-        self.approval.show(documents, snapshot.policy)
+        self.approval.show(documents)
+        self.kill_switch.show(snapshot.policy)
         self.limits.show(snapshot.policy)
         self.launch_form.show(snapshot.policy)
         self._running = documents is not None and documents.run["status"] == "running"

@@ -80,6 +80,8 @@ def test_the_kill_switch_and_dark_theme(opened: Opened, screenshots: Path) -> No
     seconds_to_panel(notebook)
     notebook.write("Reason", "a fire drill")
     notebook.click("Kill switch")
+    notebook.sees("No run is running; later ones stand still")
+    notebook.click("Halt all payments")
     notebook.sees("All payments are halted")
     notebook.click("Launch")
     notebook.sees("Started run")

@@ -91,6 +91,14 @@ class MongoReads:
         ]
 
     @deadlined
+    def running(self) -> dict[str, int]:
+        """How many runs each user has that are still running."""
+        groups = self._database.runs.aggregate(
+            [{"$match": {"status": "running"}}, {"$group": {"_id": "$userId", "runs": {"$sum": 1}}}]
+        )
+        return {str(group["_id"]): group["runs"] for group in groups}
+
+    @deadlined
     def glance(self, run_id: str, types: Sequence[str], text: str = "", limit: int = 200) -> RunSnapshot:
         """A run as the console shows it, its newest observations of these types first. Raises UnknownRun."""
         found = glance(self._database, object_id(run_id), types, text, limit)

@@ -22,5 +22,5 @@ An attribute on the panel would not: the shortcuts' selector matches the focused
 
 def show_panel(bundle: dict[str, Any]) -> None:
     """Display a panel, whose widget has the class ga-panel, as the output of the cell that runs."""
-    display(bundle, raw=True)
-    display({"application/javascript": f"{{{GUARD}}}", "text/plain": ""}, raw=True)
+    display(bundle, raw=True)  # type: ignore[no-untyped-call]
+    display({"application/javascript": f"{{{GUARD}}}", "text/plain": ""}, raw=True)  # type: ignore[no-untyped-call]
