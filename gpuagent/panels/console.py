@@ -69,9 +69,11 @@ class Console:
                 "Practice faults": self.faults.widget,
             }
         )
+        new_run = self.tabs.buttons["New run"]
+        new_run.observe(lambda change: self.launch_form.show_prices() if change["new"] else None, "value")
         self.run_id = run_id or default_run(session)
         self._draw(self._snapshot(self.run_id))
-        self.tabs.buttons["New run"].value = not self.run_id
+        new_run.value = not self.run_id
         self.runs.observe(lambda change: None if self._drawing else self.open(change["new"] or ""), "value")
         self.widget = self._layout()
         self._watcher = Watcher(session.agent.database, self._tasks, self._notify)

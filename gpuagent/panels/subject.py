@@ -21,7 +21,7 @@ class Subject:
         self._run_id, self._version = run.run_id, run.version
 
     def follow(self, run_id: str) -> None:
-        """The run as it is stored now. Blocks. Of one that cannot be read nothing changes: the work's error says more."""
+        """The run as it is stored now. Blocks. One that cannot be read changes nothing: the work's error says more."""
         with suppress(GpuAgentError):
             self.become(self._load(run_id))
 

@@ -106,15 +106,16 @@ def seconds_to_panel(notebook: Notebook) -> float:
 
 
 def check_form(notebook: Notebook, screenshots: Path) -> None:
+    notebook.sees("A try of 1 h of A100 costs 1.40 USD to 2.52 USD")
     notebook.write("Budget, USD", "0")
     notebook.write("Hours", "many")
     notebook.sees("more than 0 USD")
     notebook.sees("a number of GPU hours")
     expect(notebook.button("Launch")).to_be_disabled()
     notebook.picture(screenshots / "form.png")
-    check_names(notebook, "Goal", "GPU type", "Planner", "gpu_vendor_1, 1.40 USD/h, advertises 86%", "Launch")
     notebook.write("Budget, USD", "6")
     notebook.write("Hours", "1")
+    check_names(notebook, "Goal", "GPU type", "Planner", "gpu_vendor_1, 1.40 USD/h, advertises 86%", "Launch")
     expect(notebook.button("Launch")).to_be_enabled()
     notebook.click("New run")
 

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable
 
 from gpuagent.core.model import RunStatus
-from gpuagent.core.policy import EVERY_WALLET, Halt
+from gpuagent.core.policy import Halt
+from gpuagent.panels.kill_switch import KILLED
 from tests.panels.conftest import Seat
 from tests.support.world import World
 
@@ -99,7 +100,7 @@ def test_the_kill_switch_asks_first_stops_all_and_resuming_needs_a_reason(world:
         assert switch.request.layout.display == "none"
         await seat.click(switch.kill)
         await seat.click(switch.confirm)
-        assert [(halt.kind, halt.name) for halt in world.store.policy().halts] == [("wallet", EVERY_WALLET)]
+        assert [(halt.kind, halt.name) for halt in world.store.policy().halts] == [KILLED]
         assert "All payments are halted" in switch.halts.value
         await seat.click(seat.console.controls.tick)
         assert "halted wallet *" in seat.console.controls.message.text
@@ -118,7 +119,7 @@ def test_the_kill_switch_asks_first_stops_all_and_resuming_needs_a_reason(world:
 def test_no_message_outlives_what_it_is_about(world: World, at_console: Play) -> None:
     """An error under a run goes with the run's next step, made anywhere, and with the run itself."""
     run, other = world.start(), world.start()
-    world.allow(halts=(Halt("wallet", EVERY_WALLET, "Ada", "fire"),))
+    world.allow(halts=(Halt(*KILLED, "Ada", "fire"),))
 
     async def scene(seat: Seat) -> None:
         controls = seat.console.controls
