@@ -6,6 +6,7 @@ from typing import Any
 
 import ipywidgets as w
 
+from gpuagent.core.model import Phase
 from gpuagent.core.status import planner_label
 from gpuagent.panels.decision import explanation
 from gpuagent.panels.event_log import FILTERS, event_log
@@ -22,8 +23,6 @@ from gpuagent.panels.tables import budget_bar, jobs_table, payments_table
 from gpuagent.render.run import job_label
 
 NO_RUN = "No run is open. Fill in “New run” and press Launch, or choose a run from the list."
-COLLECTING = "files are fetched"
-"""What goes on in the phase WAITING once the work of a job is over."""
 
 
 def head(open_run: OpenRun) -> Html:
@@ -67,7 +66,8 @@ def page(open_run: OpenRun, colours: Mapping[str, str]) -> Html:
 
 def phases(open_run: OpenRun) -> Html:
     """The state diagram of the run as it is."""
-    return diagram(open_run.documents.run["phase"], COLLECTING if open_run.collecting else "")
+    phase = open_run.documents.run["phase"]
+    return diagram(phase, open_run.activity if phase == Phase.WAITING else "")
 
 
 def success_metric(run: Mapping[str, Any]) -> str:
