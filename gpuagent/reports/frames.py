@@ -77,6 +77,10 @@ class ReportRows(Protocol):
 
     def runs(self, scope: ReportScope) -> Sequence[Row]: ...
 
+    def names(self, field: str) -> Sequence[str]:
+        """The values of userId or tags that any run has, of any time, in the order of the alphabet."""
+        ...
+
     def original_runs(self) -> int:
         """The number of runs of the original system, which no other method shows."""
         ...

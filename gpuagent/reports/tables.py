@@ -182,7 +182,11 @@ class Cards:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         """The cards in a notebook."""
-        lines = [f"{line.name}: {line.text(self.display)} ({line.change})" for line in self.headlines]
+        changes = [f" ({line.change})" if line.change else "" for line in self.headlines]
+        lines = [
+            f"{line.name}: {line.text(self.display)}{change}"
+            for line, change in zip(self.headlines, changes, strict=True)
+        ]
         return {"text/html": STYLE + self.html(), "text/plain": "\n".join(lines)}
 
 

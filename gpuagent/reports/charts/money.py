@@ -43,8 +43,10 @@ PARTS = {
 
 
 def spend_over_time(table: Frame, bucket: str, marks: Marks, period: Period, now: datetime) -> Picture:
-    """Stacked bars of spend.over_time(), with its name of a bucket. The axis shows all of the period so far, or the bars
-    alone where they would be too thin there to be seen."""
+    """Stacked bars of spend.over_time(), with its name of a bucket. The axis shows all of the period so far.
+
+    Where the bars would be too thin there to be seen, it shows them alone.
+    """
     title = f"Spend by vendor per {bucket}"
     if table.empty:
         return empty(title, NOTHING_SPENT)
