@@ -49,13 +49,15 @@ class ConsoleSnapshot:
     balance: str
 
 
-def take_snapshot(session: Session, run_id: str, types: Sequence[str], text: str) -> ConsoleSnapshot:
-    """Read all that the console shows. run_id: "" for none. types, text: which observations.
+def take_snapshot(
+    session: Session, run_id: str, types: Sequence[str], text: str, decision: str = ""
+) -> ConsoleSnapshot:
+    """Read all that the console shows. run_id: "" for none. types, text: which observations. decision: which one.
 
     Raises UnknownRun, PolicyRefused, StoreError.
     """
     reads = session.agent.reads
-    open_run = read_run(session, run_id, types, text) if run_id else None
+    open_run = read_run(session, run_id, types, text, decision) if run_id else None
     runs = reads.runs(RUNS_MAX)
     if open_run and open_run.documents.run["_id"] not in {run["_id"] for run in runs}:
         runs = [*runs, open_run.documents.run]
@@ -66,10 +68,16 @@ def take_snapshot(session: Session, run_id: str, types: Sequence[str], text: str
     return ConsoleSnapshot(runs, open_run, session.agent.store.policy(), registry_colours(session), balance)
 
 
-def read_run(session: Session, run_id: str, types: Sequence[str] = FILTERS["Everything"], text: str = "") -> OpenRun:
-    """Read one run. types, text: which observations. Raises UnknownRun, StoreError."""
+def read_run(
+    session: Session,
+    run_id: str,
+    types: Sequence[str] = FILTERS["Everything"],
+    text: str = "",
+    decision: str = "",
+) -> OpenRun:
+    """Read one run. types, text: which observations. decision: which one; "": the last. Raises as glance()."""
     agent, ports = session.agent, session.agent.ports
-    documents = agent.reads.glance(run_id, types, text, LINES_MAX + 1)
+    documents = agent.reads.glance(run_id, types, text, LINES_MAX + 1, decision)
     unfiltered = types == FILTERS["Everything"] and not text
     heard = heard_at(documents.observations if unfiltered else ())
     now = ports.clock.now()
