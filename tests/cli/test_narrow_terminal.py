@@ -1,6 +1,7 @@
 """A terminal of 80 columns and few lines: nothing that counts is squeezed or cut away."""
 
 import io
+import json
 from collections.abc import Callable
 
 from click.testing import Result
@@ -28,6 +29,19 @@ def test_lists_are_readable_in_80_columns(world: World, gpuagent: Invoke) -> Non
     assert "3.60 of 5.00" in runs[1]
     assert len(runs) == 2
     assert ["decided", "start_job", "gpu_vendor_1"] in [line.split() for line in replay]
+
+
+def test_every_decision_of_a_run_is_explained(world: World, gpuagent: Invoke) -> None:
+    world.market.outcomes("gpu_vendor_1", "0")
+    run = world.finish(world.start())
+    first = gpuagent("run", "explain", run.run_id, "1", COLUMNS="80").output
+    assert "Decision 1 of 2" in first
+    assert "gpu_vendor_1 ✓" in first
+    assert "guard on rules: accepted" in first
+    assert "gpu_vendor_2 ✓" in gpuagent("run", "explain", run.run_id, COLUMNS="80").output
+    wrong = gpuagent("run", "explain", run.run_id, "3")
+    assert (wrong.exit_code, "has no decision 3: it has 2" in wrong.output) == (2, True)
+    assert json.loads(gpuagent("run", "explain", run.run_id, "1", "--json").stdout)["of"] == 2
 
 
 def test_a_table_that_fits_is_a_table() -> None:
