@@ -1,14 +1,15 @@
 """Errors raised on purpose. Anything else that escapes is a bug.
 
 GpuAgentError
-├── BadInput             the user's input cannot be: says what to write instead
-│   ├── UnknownRun
-│   ├── RunNotOurs       another system's run: to look at only
-│   ├── UnknownVendor
-│   ├── UnknownFile      no file of the run has this path
-│   └── FileDeleted      retention has deleted the file's content; its record is kept
-├── ConfigError          the environment lacks something, or a server is not there
-│   └── MongodError      (adapters/mongo/embedded_secrets.py) the embedded database cannot start
+├── Explained            a user mends it: notebooks show its message alone
+│   ├── BadInput         the user's input cannot be: says what to write instead
+│   │   ├── UnknownRun
+│   │   ├── RunNotOurs       another system's run: to look at only
+│   │   ├── UnknownVendor
+│   │   ├── UnknownFile      no file of the run has this path
+│   │   └── FileDeleted      retention has deleted the file's content; its record is kept
+│   └── ConfigError      the environment lacks something, or a server is not there
+│       └── MongodError      (adapters/mongo/embedded_secrets.py) the embedded database cannot start
 ├── Refused              a rule about money said no; nothing was signed
 │   ├── WalletUnfunded
 │   ├── PolicyRefused    a cap, a halt or a missing approval of the owner's policy
@@ -47,7 +48,15 @@ class GpuAgentError(Exception):
     """Base class."""
 
 
-class BadInput(GpuAgentError):
+class Explained(GpuAgentError):
+    """Something that a user mends, and whose message says how: a notebook shows it without a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        """IPython's hook: the lines to show in place of a traceback."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+class BadInput(Explained):
     """The user's input cannot be."""
 
 
@@ -71,7 +80,7 @@ class FileDeleted(BadInput):
     """Retention has deleted the content of a file. Its record is kept."""
 
 
-class ConfigError(GpuAgentError):
+class ConfigError(Explained):
     """The environment lacks something this command needs."""
 
 

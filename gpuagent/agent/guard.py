@@ -57,7 +57,7 @@ def check_halt(rules: Policy, run: Run) -> None:
     if halt := policy.halt(rules, run.payer):
         raise PolicyRefused(
             f"{halt.by} halted wallet {halt.name}: {halt.why}. Nothing was signed; "
-            f"`gpuagent policy resume wallet {halt.name}` lets it go on"
+            f"`{halt.resume_command}` lets it go on"
         )
 
 

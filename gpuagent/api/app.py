@@ -13,7 +13,7 @@ from gpuagent.api.connections import Connections
 from gpuagent.api.followers import Followers
 from gpuagent.api.middleware import BodyLimit, HeadRequests, TrailingSlashes
 from gpuagent.api.origins import read_origins, with_cors
-from gpuagent.api.routes import due, events, files, health, reports, runs, uploads, vendors
+from gpuagent.api.routes import docs, due, events, files, health, reports, runs, uploads, vendors
 from gpuagent.api.tokens import read_tokens
 
 THREADS = 64
@@ -34,7 +34,7 @@ def create_app(
         title="gpuagent",
         version="1",
         description="Start and drive runs that buy GPU work within a budget and pay for it with x402.",
-        docs_url=None,  # it would load scripts from elsewhere
+        docs_url=None,  # it would load scripts from elsewhere: routes/docs.py does not
         redoc_url=None,
         redirect_slashes=False,
         lifespan=_lifespan,
@@ -43,7 +43,7 @@ def create_app(
     app.state.tokens = read_tokens(environ)
     app.state.origins = read_origins(environ)
     app.state.followers = followers or Followers()
-    for module in (health, runs, files, uploads, events, vendors, reports, due):
+    for module in (health, docs, runs, files, uploads, events, vendors, reports, due):
         app.router.routes.extend(module.routes.routes)  # not include_router(), so that app.routes names each
     problems.install(app)
     for middleware in (BodyLimit, HeadRequests, TrailingSlashes):  # the last is met first

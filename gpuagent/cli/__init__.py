@@ -14,6 +14,7 @@ from gpuagent.cli.planners import planners
 from gpuagent.cli.policy import policies
 from gpuagent.cli.report import report
 from gpuagent.cli.run import runs
+from gpuagent.cli.run_explain import add_run_explain
 from gpuagent.cli.run_files import add_run_files
 from gpuagent.cli.schedule import schedules
 from gpuagent.cli.sell import seller
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 add_run_controls(runs)
 add_run_files(runs)
+add_run_explain(runs)
 add_discovery(vendors)
 app.add_typer(runs, name="run")
 app.add_typer(jobs, name="job")

@@ -113,6 +113,7 @@ def planners_replay(
 ) -> None:
     """Ask another planner about every recorded decision of a run. Nothing is bought."""
     from gpuagent.planbench.replay import estimate, replay, replay_json, replay_table, summary
+    from gpuagent.render.fitting import Fitting
 
     with errors_explained():
         planners = planners_named(planner)
@@ -124,7 +125,7 @@ def planners_replay(
         if as_json:
             print_json(replay_json(decisions))
         else:
-            console().print(replay_table(decisions, planner))
+            console().print(Fitting(replay_table(decisions, planner)))
             console().print(", ".join(f"{count} {verdict}" for verdict, count in summary(decisions).items()))
 
 

@@ -48,6 +48,8 @@ def report(
 
         request = ReportRequest(period, user, tag, vendor, currency, rate, server)
         finished = open_report(request, chain=chain and form == "html")
+        if finished.nothing:
+            typer.echo(finished.nothing, err=True)
         if out == STDOUT:
             typer.echo(exports.text(finished, form), nl=False)
             return
@@ -72,7 +74,8 @@ def _print_summary(report: "Report", files: list[Path], as_json: bool) -> None:
         )
         return
     spent = report.headlines[0]
-    typer.echo(f"{report.period.description}: {spent.text(report.display)} spent ({spent.change})")
+    change = f" ({spent.change})" if spent.change else ""
+    typer.echo(f"{report.period.description}: {spent.text(report.display)} spent{change}")
     for path in files:
         typer.echo(path)
 

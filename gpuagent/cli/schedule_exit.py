@@ -78,4 +78,5 @@ def _describe(result: Mapping[str, Any] | None) -> str:
     if not result:
         return "executed"
     why = result["reason"] or result["trouble"] or result["phase"]
-    return f"run {result['runId']} {result['outcome']} after {result['ticks']} ticks: {why}"
+    costs = f"; {result['costs']}" if result.get("costs") else ""  # notebooks of earlier versions have none
+    return f"run {result['runId']} {result['outcome']} after {result['ticks']} ticks: {why}{costs}"

@@ -22,12 +22,14 @@ def following(db: "Database", run_id: str, as_json: bool) -> Iterator[Callable[[
     """Show the run now, whenever the yielded function is called, and at the end."""
     from rich.live import Live
 
+    from gpuagent.render.fitting import Tail
     from gpuagent.render.narration import Narration
 
     screen = console()
     if screen.is_terminal and not as_json:
-        with Live(_view(db, run_id), console=screen, auto_refresh=False) as live:
-            yield lambda: live.update(_view(db, run_id), refresh=True)
+        with Live(Tail(_view(db, run_id)), console=screen, auto_refresh=False, vertical_overflow="crop") as live:
+            yield lambda: live.update(Tail(_view(db, run_id)), refresh=True)
+            live.update(_view(db, run_id))  # what stays on the screen is whole
         return
     narration = Narration(db.reads.documents, run_id)
 

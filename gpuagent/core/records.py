@@ -137,8 +137,9 @@ class Ledgers(Protocol):
 class RunSnapshot:
     """The documents of one run at one moment, without anything that was signed.
 
-    decision: the newest agent_reasoning, whole; observations: without data, the newest first. metrics: of each job, in
-    the order they came, thinned out evenly where they are many: jobId, position, and the metric as a mapping.
+    decision: the agent_reasoning that was asked for, or the newest, whole; decisions: all, without data, oldest first.
+    observations: without data, the newest first. metrics: of each job, in the order they came, thinned out evenly where
+    they are many: jobId, position, and the metric as a mapping.
     """
 
     run: Mapping[str, Any]
@@ -147,6 +148,7 @@ class RunSnapshot:
     decision: Mapping[str, Any] | None
     observations: Sequence[Mapping[str, Any]]
     metrics: Sequence[Mapping[str, Any]] = ()
+    decisions: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,8 +163,8 @@ def _work_text(work: Work, running: bool, moment: _Moment, heard_at: float | Non
             return f"{'paid, ' if paid else ''}failed at {moment.show(at)}: {reason[:REASON_MAX]}"
         case Collecting():
             return _collecting_text(work, running, moment)
-        case Owed():
-            text = "paid, the vendor has not named a job yet"
+        case Owed(since=since):
+            text = f"paid, the vendor has named no job since {moment.show(since)}"
         case Underway(progress=progress):
             text = f"running, {100 * progress:.0f} %"
     if work.reply and work.silent_since is None:
@@ -174,6 +174,12 @@ def _work_text(work: Work, running: bool, moment: _Moment, heard_at: float | Non
     if work.silent_since is not None:
         given_up_at = moment.show(work.silent_since + moment.pace.silence_s)
         text += f", no answer since {moment.show(work.silent_since)}, given up at {given_up_at}"
-    elif heard_at is not None:
+        return f"{text}; asking again at {moment.next_poll(work.silent_since)}"
+    if heard_at is not None:
         text += f", last heard {moment.show(heard_at)}"
-    return f"{text}; asking again at {moment.next_poll(work.since)}" if isinstance(work, Owed) else text
+    if not isinstance(work, Owed):
+        return text
+    if work.asked_at is not None:
+        patience_s = max(moment.pace.patience_s, moment.pace.silence_s)
+        text += f", given up at {moment.show(work.asked_at + patience_s)}"
+    return f"{text}; asking again at {moment.next_poll(work.since)}"

@@ -1,8 +1,7 @@
-"""The user's own decisions: approve, reject, cancel, stop all payments. Each is recorded with a name and a reason."""
+"""The user's own decisions on the open run: approve, reject, cancel. Each is recorded with a name and a reason."""
 
 import getpass
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +10,6 @@ import ipywidgets as w
 from gpuagent.agent.approve import approve, cancel, reject
 from gpuagent.core.model import Run
 from gpuagent.core.money import amount, show_usd
-from gpuagent.core.policy import EVERY_WALLET, Halt, Policy
 from gpuagent.core.records import RunSnapshot
 from gpuagent.core.text import NAME_MAX, WHY_MAX
 from gpuagent.errors import BadInput
@@ -19,15 +17,13 @@ from gpuagent.panels.kit.fields import Field, button, required_text, row, text_i
 from gpuagent.panels.kit.html import Html, el, join
 from gpuagent.panels.kit.message import StatusLine, html_widget, styled
 from gpuagent.panels.kit.tasks import ExclusiveTask, Tasks
+from gpuagent.panels.subject import Subject
 from gpuagent.panels.tables import clock_time
 from gpuagent.session import Session
 
-KILLED = ("wallet", EVERY_WALLET)
-KILL_WHY = "kill switch in the console"
-
 
 class ApprovalForm:
-    """The form for approvals, Cancel and the kill switch, each with the user's name and reason.
+    """The form for approvals and Cancel, each with the user's name and reason.
 
     widget: the form. request: the purchase that waits for approval, hidden without one.
     """
@@ -37,23 +33,21 @@ class ApprovalForm:
         self.message = StatusLine()
         self._task = ExclusiveTask(tasks, self.message, self._draw)
         self._running = False
-        self._policy = Policy()
+        self._subject = Subject(session.agent.store.load)
         self._pending: Mapping[str, Any] | None = None
         name = text_input("Your name", _login(), width="230px", label_width="70px")
         self.who = Field(name, required_text("say who you are", NAME_MAX))
         reason = text_input("Reason", hint="recorded with the decision", width="380px", label_width="56px")
         self.why = Field(reason, str)
         self.cancel = button("Cancel run", self._cancel, "warning", "End the run: nothing more is signed")
-        self.kill = button("Kill switch", self._kill, "danger", "No wallet signs anything more, in any process")
         self.approve = button("Approve", self._approve, "success", "Agree to this purchase at this price")
         self.reject = button("Reject", self._reject, "warning", "Refuse it: the run looks elsewhere")
-        self._question, self.halts = html_widget(), html_widget()
+        self._question = html_widget()
         self.request = w.VBox([self._question, row(self.approve, self.reject)], layout=w.Layout(display="none"))
         self.widget = w.VBox(
             [
-                self.halts,
                 self.request,
-                row(self.who.box, self.why.box, self.cancel, self.kill),
+                row(self.who.box, self.why.box, self.cancel),
                 self.message.widget,
             ]
         )
@@ -63,8 +57,19 @@ class ApprovalForm:
         """The user's name. Raises BadInput, after showing it beside the field."""
         return self.who.read()
 
-    def show(self, snapshot: RunSnapshot | None, policy: Policy) -> None:
-        self._policy = policy
+    def signed(self, why_needed: bool) -> tuple[str, str]:
+        """The user's name and reason. Raises BadInput, after showing it beside the field."""
+        by, why = self.name(), self.why.read().strip()
+        try:
+            return by, required_text("say why", WHY_MAX)(why) if why_needed or why else ""
+        except BadInput as error:
+            self.why.show_problem(str(error))
+            raise
+
+    def show(self, snapshot: RunSnapshot | None) -> None:
+        """What was said of another run, or of this one before it moved on, is erased."""
+        if not self._task.busy and self._subject.is_outdated(snapshot.run if snapshot else None):
+            self.message.clear()
         self._running = snapshot is not None and snapshot.run["status"] == "running"
         pending = [job for job in snapshot.jobs if _needs_approval(job)] if snapshot else []
         self._pending = pending[0] if pending and self._running else None
@@ -76,15 +81,9 @@ class ApprovalForm:
         if job:
             self._question.value = styled(_question(job))
             self.approve.description = f"Approve {show_usd(amount(job['expectedCost']))}"
-        killed = self._killed()
-        self.kill.description = "Resume payments" if killed else "Kill switch"
-        self.halts.value = styled(join(*map(_halt, self._policy.halts)))
         self.cancel.disabled = busy or not self._running
-        for control in (self.kill, self.approve, self.reject):
+        for control in (self.approve, self.reject):
             control.disabled = busy
-
-    def _killed(self) -> bool:
-        return KILLED in {(halt.kind, halt.name) for halt in self._policy.halts}
 
     def _approve(self) -> None:
         if not (job := self._pending):
@@ -118,36 +117,17 @@ class ApprovalForm:
         result = "Cancelled: nothing more is signed. Ticks follow the authorizations that are out."
         self._decide("Cancelling", cancel_run, result, why_needed=True)
 
-    def _kill(self) -> None:
-        store, clock, resumes = self._session.agent.store, self._session.agent.ports.clock, self._killed()
-
-        def switch(by: str, why: str) -> Policy:
-            def revise(policy: Policy) -> Policy:
-                rest = tuple(halt for halt in policy.halts if (halt.kind, halt.name) != KILLED)
-                return replace(policy, halts=rest if resumes else (*rest, Halt(*KILLED, by, why or KILL_WHY)))
-
-            self._policy = store.change_policy(revise, by, why or KILL_WHY, clock.now())
-            return self._policy
-
-        result = "Payments may be signed again." if resumes else "Halted: no wallet signs anything more."
-        self._decide("Resuming" if resumes else "Halting", switch, result, why_needed=resumes)
-
     def _decide(self, activity: str, work: Callable[[str, str], Any], result: str, why_needed: bool = False) -> None:
         try:
-            by = self.name()
-            why = self.why.read().strip()
-            if why_needed or why:
-                required_text("say why", WHY_MAX)(why)
-        except BadInput as error:
-            if self.who.problem() == "":
-                self.why.show_problem(str(error))
+            by, why = self.signed(why_needed)
+        except BadInput:
             return
 
         def finish(_: object) -> None:
             self.why.widget.value = ""
             self.message.say(result)
 
-        self._task.run(activity, lambda: work(by, why), finish)
+        self._task.run(activity, self._subject.followed(self._run_id(), lambda: work(by, why)), finish)
 
 
 def _needs_approval(job: Mapping[str, Any]) -> bool:
@@ -163,11 +143,6 @@ def _question(job: Mapping[str, Any]) -> Html:
         f". The request ends at {clock_time(until)}.",
     )
     return el("div", content, class_="note ask", role="status")
-
-
-def _halt(halt: Halt) -> Html:
-    scope = "All payments are halted" if (halt.kind, halt.name) == KILLED else f"Halted: {halt.kind} {halt.name}"
-    return el("div", el("b", scope), f" by {halt.by}: {halt.why}", class_="note bad", role="status")
 
 
 def _login() -> str:

@@ -10,7 +10,9 @@ from gpuagent.errors import GpuAgentError
 from gpuagent.panels.approval_form import ApprovalForm
 from gpuagent.panels.faults_form import FaultsForm
 from gpuagent.panels.files_form import FilesForm
+from gpuagent.panels.kill_switch import KillSwitch
 from gpuagent.panels.kit.html import el, join
+from gpuagent.panels.kit.keys import show_panel
 from gpuagent.panels.kit.message import StatusLine, html_widget, styled
 from gpuagent.panels.kit.style import sheet
 from gpuagent.panels.kit.tabs import Tabs
@@ -48,6 +50,7 @@ class Console:
         self._running = self._timed = self._closed = False
         self.controls = RunControls(session, self._tasks, lambda: self.run_id)
         self.approval = ApprovalForm(session, self._tasks, lambda: self.run_id)
+        self.kill_switch = KillSwitch(session, self._tasks, self.approval)
         self.launch_form = LaunchForm(session, self._tasks, self.approval.name, self._started)
         self.limits = LimitsForm(session, self._tasks, self.approval.name)
         self.faults = FaultsForm(session, self._tasks)
@@ -66,10 +69,11 @@ class Console:
                 "Practice faults": self.faults.widget,
             }
         )
+        new_run = self.tabs.buttons["New run"]
+        new_run.observe(lambda change: self.launch_form.show_prices() if change["new"] else None, "value")
         self.run_id = run_id or default_run(session)
-        self._drawn_id = self.run_id
         self._draw(self._snapshot(self.run_id))
-        self.tabs.buttons["New run"].value = not self.run_id
+        new_run.value = not self.run_id
         self.runs.observe(lambda change: None if self._drawing else self.open(change["new"] or ""), "value")
         self.widget = self._layout()
         self._watcher = Watcher(session.agent.database, self._tasks, self._notify)
@@ -109,9 +113,11 @@ class Console:
                 *self.tabs.panes,
                 self.runs,
                 self.problem.widget,
+                self.kill_switch.halts,
                 self.view.top,
                 self.controls.widget,
                 self.approval.widget,
+                self.kill_switch.widget,
                 self.view.bottom,
             ],
             layout=w.Layout(grid_gap="6px", padding="4px 8px 12px", max_width="1180px"),
@@ -121,7 +127,7 @@ class Console:
 
     def _started(self, run: Run) -> None:
         self.tabs.buttons["New run"].value = False
-        self.controls.message.say(f"Started run {run.run_id}: Step or Tick moves it, Auto to its end.")
+        self.controls.say_started(run)
         self.open(run.run_id)
 
     def _notify(self, update: Update) -> None:
@@ -157,14 +163,12 @@ class Console:
         self.runs.value = self.run_id or None
         self.runs.layout.display = "" if options else "none"
         self._drawing = False
-        if self.run_id != self._drawn_id:
-            self.approval.message.clear()
-            self._drawn_id = self.run_id
         documents = snapshot.open_run.documents if snapshot.open_run else None
         self._title.value = styled(console_title(self._session, snapshot.balance))
         self.view.show(snapshot.open_run, snapshot.colours)
         self.controls.show(documents.run if documents else None)
-        self.approval.show(documents, snapshot.policy)
+        self.approval.show(documents)
+        self.kill_switch.show(snapshot.policy)
         self.limits.show(snapshot.policy)
         self.launch_form.show(snapshot.policy)
         self._running = documents is not None and documents.run["status"] == "running"
@@ -180,6 +184,9 @@ class Console:
         self._timed = False
         if self._running and not self._closed:
             self.refresh()
+
+    def _ipython_display_(self) -> None:
+        show_panel(self._repr_mimebundle_())
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         """The widgets, and for where there are none what they show, as HTML and as a line."""

@@ -1,4 +1,4 @@
-"""The last decision of a run, explained from its record. What planners and vendors wrote is escaped, and cut."""
+"""A decision of a run, explained from its record. What planners and vendors wrote is escaped, and cut."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from gpuagent.core.status import planner_label
 from gpuagent.panels.kit.html import Html, el, join, table
 from gpuagent.panels.tables import clock_time, vendor_name
 
-TEXT_MAX = 600
+TEXT_MAX, OPTION_MAX = 600, 80
 SCORES = ("p", "value")
 """The parts of a vendor's score that are shown, where it has them."""
 
@@ -29,10 +29,16 @@ def explanation(decision: Mapping[str, Any] | None, colours: Mapping[str, str]) 
     reason = decision["content"].removeprefix(f"{chosen}: ")  # the sentence before it names the vendor
     return join(
         el("p", el("b", _action(data["decision"], chosen)), f" {reason[:TEXT_MAX]}"),
-        table(heads, rows, "Candidates of the last decision"),
+        table(heads, rows, "Candidates of the decision"),
         el("p", _by(data, decision), class_="faint"),
         *_verdicts(data),
     )
+
+
+def decision_option(number: int, decision: Mapping[str, Any]) -> str:
+    """The decision as a line of the list of decisions. number: 1 for the run's first."""
+    text = " ".join(str(decision["content"]).split())
+    return f"{number}: {clock_time(decision['timestamp'])}  {text[:OPTION_MAX]}"
 
 
 def _action(decision: Mapping[str, Any] | None, chosen: str) -> str:

@@ -2,25 +2,28 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 import ipywidgets as w
 
 from gpuagent.agent.dry_run import DryRun, simulate
-from gpuagent.agent.start import GOAL_MAX, HOURS_MAX, TAG_MAX, Order, prepare, start
+from gpuagent.agent.prices import check_budget
+from gpuagent.agent.start import GOAL_MAX, Order, prepare, start
 from gpuagent.core.gpus import distinct
-from gpuagent.core.model import HOURS_MIN, Run, Vendor
-from gpuagent.core.money import parse_usd, show_usd
+from gpuagent.core.model import Run
+from gpuagent.core.money import show_usd
 from gpuagent.core.policy import LIMITS, Policy
 from gpuagent.core.status import planner_label
 from gpuagent.errors import BadInput
+from gpuagent.panels import launch_values as values
 from gpuagent.panels.dry_run import dry_run_report
 from gpuagent.panels.job_form import JobForm
 from gpuagent.panels.kit.fields import Field, button, card, dropdown, problems, required_text, row, text_input
 from gpuagent.panels.kit.html import el
 from gpuagent.panels.kit.message import StatusLine, html_widget, styled
 from gpuagent.panels.kit.tasks import ExclusiveTask, Tasks
+from gpuagent.panels.vendor_choice import VendorChoice
 from gpuagent.session import Session
 from gpuagent.wire.download import Download
 from gpuagent.wire.egress import egress
@@ -37,16 +40,14 @@ class LaunchForm:
         self._session, self._who, self._opened = session, who, opened
         self.message = StatusLine()
         self._task = ExclusiveTask(tasks, self.message, self._draw)
+        self._in_sight = False
         self._vendors = [vendor for vendor in session.agent.store.vendors() if vendor.enabled]
         self.job = JobForm(self._job_changed)
         self.fields = self._fields()
-        self.vendors = {vendor.vendor_id: _vendor_checkbox(vendor) for vendor in self._vendors}
-        self._vendor_problem, self.caps = html_widget(), html_widget()
-        for box in self.vendors.values():
-            box.observe(lambda _: self._draw(), "value")
+        self.choice = VendorChoice(session, tasks, self._terms, self._draw)
+        self.vendors, self.caps = self.choice.boxes, html_widget()
         self.launch = button("Launch", self._launch, "primary", "Record the run; it moves when it is ticked")
         self.dry_run = button("Dry run", self._rehearse, tip="Show what would be paid; signs nothing")
-        vendors = [html_widget(el("b", "Vendors")), *self.vendors.values(), self._vendor_problem]
         self.widget = card(
             w.HBox(
                 [
@@ -54,7 +55,7 @@ class LaunchForm:
                         [self.job.widget, *[self.fields[name].box for name in FORM]],
                         layout=w.Layout(flex="0 1 700px"),
                     ),
-                    w.VBox(vendors, layout=w.Layout(flex="1 1 260px")),
+                    self.choice.widget,
                 ],
                 layout=w.Layout(flex_flow="row wrap", grid_gap="0 18px"),
             ),
@@ -75,7 +76,7 @@ class LaunchForm:
         beside the fields."""
         wrong = [name for name, field in self.fields.items() if field.problem()]
         wrong += ["job"] if self.job.problem() else []
-        chosen = self._chosen()
+        chosen = self.choice.chosen
         if wrong or not chosen:
             raise BadInput("not started: " + ", ".join([*wrong, *([] if chosen else ["vendors"])]) + " need attention")
         fields = self.fields
@@ -107,14 +108,15 @@ class LaunchForm:
         planner = dropdown("Planner", [(planner_label(name), name) for name in names])
         planner.value = self._session.settings.planner
         goal = text_input("Goal", GOAL, hint="the job's name", width=WIDE)
+        tags = text_input("Tags", hint="for caps and reports; with commas", width=WIDE)
         return {
             "goal": Field(goal, self._goal, self._draw),
             "gpu": Field(dropdown("GPU type", types), str, self._draw),
-            "hours": Field(text_input("Hours", "1"), _hours, self._draw),
-            "budget": Field(text_input("Budget, USD", "5.00"), _budget, self._draw),
+            "hours": Field(text_input("Hours", "1"), values.hours, self._draw),
+            "budget": Field(text_input("Budget, USD", "5.00"), values.budget, self._draw),
             "planner": Field(planner, str, self._draw),
             "model": Field(text_input("Model", hint="as the environment names it", width=WIDE), str.strip, self._draw),
-            "tags": Field(text_input("Tags", hint="for caps and reports; with commas", width=WIDE), _tags, self._draw),
+            "tags": Field(tags, values.tags, self._draw),
         }
 
     def _goal(self, value: str) -> str:
@@ -129,21 +131,40 @@ class LaunchForm:
             self.fields[name].widget.disabled = self._has_job
         self._draw()
 
-    def _chosen(self) -> list[str]:
-        return [vendor_id for vendor_id, box in self.vendors.items() if box.value]
+    def show_prices(self) -> None:
+        """The form is in sight now: its vendors are asked for their prices anew."""
+        self._in_sight = True
+        self.choice.ask_soon(again=True)
+
+    def _terms(self) -> tuple[str, Decimal, int]:
+        """The GPU type and the hours, and the budget, 0 where that is wrong. Raises BadInput."""
+        try:
+            budget = self.fields["budget"].read()
+        except BadInput:
+            budget = 0
+        if job := self.job.workload():
+            return job.resources.gpu_type, job.hours, budget
+        return self.fields["gpu"].read(), self.fields["hours"].read(), budget
 
     def _draw(self) -> None:
         if not hasattr(self, "launch"):
             return  # the fields are still being constructed
-        wrong = bool(problems(self.fields.values()) or self.job.problem()) or not self._chosen()
+        wrong = bool(problems(self.fields.values()) or self.job.problem()) or not self.choice.chosen
         self.launch.disabled = self.dry_run.disabled = wrong or self._task.busy
         self.fields["model"].widget.disabled = self.fields["planner"].widget.value != "llm"
-        hint = "choose at least one" if self.vendors else "none is recorded: run `gpuagent vendor seed`"
-        problem = "" if self._chosen() else hint
-        self._vendor_problem.value = styled(el("span", problem, class_="bad", role="alert"))
+        self.choice.draw()
+        if self._in_sight:
+            self.choice.ask_soon()
 
     def _launch(self) -> None:
-        self._with_order("Starting", lambda order: start(self.sealed(order), self._session.agent.ports), self._started)
+        ports = self._session.agent.ports
+
+        def work(order: Order) -> Run:
+            sealed = self.sealed(order)
+            check_budget(sealed, ports)
+            return start(sealed, ports)
+
+        self._with_order("Starting", work, self._started)
 
     def _started(self, run: Run) -> None:
         self.message.clear()
@@ -167,32 +188,3 @@ class LaunchForm:
             self.message.error(str(error))
             return
         self._task.run(activity, lambda: work(order), finish)
-
-
-def _vendor_checkbox(vendor: Vendor) -> Any:
-    label = f"{vendor.vendor_id}, {show_usd(vendor.base_price_per_hour)}/h, advertises {vendor.reliability:.0%}"
-    return w.Checkbox(value=True, description=label, indent=False, layout=w.Layout(width="auto"))
-
-
-def _hours(value: str) -> Decimal:
-    try:
-        hours = Decimal(value.strip())
-    except InvalidOperation:
-        raise BadInput("a number of GPU hours, such as 1 or 0.5") from None
-    if not hours.is_finite() or not HOURS_MIN <= hours <= HOURS_MAX:
-        raise BadInput(f"at least {HOURS_MIN} and at most {HOURS_MAX} hours")
-    return hours
-
-
-def _budget(value: str) -> int:
-    amount = parse_usd(value.strip())
-    if amount <= 0:
-        raise BadInput("more than 0 USD")
-    return amount
-
-
-def _tags(value: str) -> tuple[str, ...]:
-    tags = tuple(dict.fromkeys(filter(None, (tag.strip() for tag in value.split(",")))))
-    if any(len(tag) > TAG_MAX or not tag.isprintable() for tag in tags):
-        raise BadInput(f"each tag is a text of 1 to {TAG_MAX} characters")
-    return tags

@@ -18,6 +18,7 @@ from gpuagent.panels.dry_run import dry_run_report
 from gpuagent.panels.kit.fields import button, row
 from gpuagent.panels.kit.message import StatusLine
 from gpuagent.panels.kit.tasks import ExclusiveTask, Tasks
+from gpuagent.panels.subject import Subject
 from gpuagent.session import Session
 from gpuagent.tick import step, tick
 
@@ -32,6 +33,7 @@ class RunControls:
         self._movable = False
         self._paused = asyncio.Event()
         self._auto_run = ""
+        self._subject = Subject(session.agent.store.load)
         self.step = button("Step", lambda: self._move("Step", step), tip="Make the one transition that is due")
         self.tick = button("Tick", lambda: self._move("Tick", tick), tip="Make steps until the run must wait")
         self.auto = button("Auto", self._start, "primary", "Tick again and again, until the run is over")
@@ -55,10 +57,16 @@ class RunControls:
         self._draw()
 
     def show(self, run: Mapping[str, Any] | None) -> None:
-        """run: the document of the open run."""
+        """run: the document of the open run. What was said of another, or of this one before it moved on, is erased."""
         self.widget.layout.display = "" if run else "none"
+        if not self._task.busy and not self._auto_run and self._subject.is_outdated(run):
+            self.message.clear()
         self._movable = run is not None and (run["status"] == "running" or bool(run["held"].to_decimal()))
         self._draw()
+
+    def say_started(self, run: Run) -> None:
+        self._subject.become(run)
+        self.message.say(f"Started run {run.run_id}: Step or Tick moves it, Auto to its end.")
 
     def _draw(self) -> None:
         idle = self._movable and not self._task.busy and not self._auto_run
@@ -74,7 +82,7 @@ class RunControls:
             duration_s = time.monotonic() - started_at
             self.message.say(f"{name} took {duration_s:.2f} s: the run is in {phase(run)}{_reason(run)}.")
 
-        self._task.run(f"{name} under way", lambda: move(run_id, ports), finish)
+        self._task.run(f"{name} under way", self._subject.followed(run_id, lambda: move(run_id, ports)), finish)
 
     def _rehearse(self) -> None:
         run_id, ports = self._run_id(), self._session.agent.ports
@@ -82,7 +90,8 @@ class RunControls:
         def finish(rehearsal: DryRun) -> None:
             self.message.say(dry_run_report(rehearsal))
 
-        self._task.run("Asking for quotes", lambda: simulate(ports.store.load(run_id), ports), finish)
+        rehearse = self._subject.followed(run_id, lambda: simulate(ports.store.load(run_id), ports))
+        self._task.run("Asking for quotes", rehearse, finish)
 
     def _start(self) -> None:
         if not self._auto_run:
@@ -111,7 +120,7 @@ class RunControls:
                     self.message.say(f"Auto is done: the run is in {phase(run)}{_reason(run)}.")
                     return
                 if attempt and attempt.error:
-                    self.message.error(f"{attempt.error}. Auto tries again.")
+                    self.message.error(f"Run {run_id}: {attempt.error}. Auto tries again.")
                 else:
                     self.message.say(activity)
                 with suppress(TimeoutError):
@@ -122,6 +131,7 @@ class RunControls:
         except Exception as error:  # noqa: BLE001  a bug, which nothing else would show
             self.message.error(f"Auto stopped by a bug: {type(error).__name__}: {error}")
         finally:
+            await asyncio.to_thread(self._subject.follow, run_id)
             self._auto_run = ""
             self._draw()
 

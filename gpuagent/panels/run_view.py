@@ -6,8 +6,9 @@ from typing import Any
 
 import ipywidgets as w
 
+from gpuagent.core.model import Phase
 from gpuagent.core.status import planner_label
-from gpuagent.panels.decision import explanation
+from gpuagent.panels.decision import decision_option, explanation
 from gpuagent.panels.event_log import FILTERS, event_log
 from gpuagent.panels.file_copies import stored_files
 from gpuagent.panels.files_form import FilesForm, files_table
@@ -21,9 +22,8 @@ from gpuagent.panels.state_diagram import diagram, pill
 from gpuagent.panels.tables import budget_bar, jobs_table, payments_table
 from gpuagent.render.run import job_label
 
+LAST = ("the last", "")
 NO_RUN = "No run is open. Fill in “New run” and press Launch, or choose a run from the list."
-COLLECTING = "files are fetched"
-"""What goes on in the phase WAITING once the work of a job is over."""
 
 
 def head(open_run: OpenRun) -> Html:
@@ -67,7 +67,8 @@ def page(open_run: OpenRun, colours: Mapping[str, str]) -> Html:
 
 def phases(open_run: OpenRun) -> Html:
     """The state diagram of the run as it is."""
-    return diagram(open_run.documents.run["phase"], COLLECTING if open_run.collecting else "")
+    phase = open_run.documents.run["phase"]
+    return diagram(phase, open_run.activity if phase == Phase.WAITING else "")
 
 
 def success_metric(run: Mapping[str, Any]) -> str:
@@ -101,12 +102,13 @@ class RunView:
         self.search = text_input("Containing", hint="any text", width="320px", label_width="80px")
         self.metric = dropdown("Metric", [], width="230px", label_width="48px")
         self.metrics, self.files = html_widget(), files
-        for widget in (self.kinds, self.search, self.metric):
+        self.decision = dropdown("Decision", [LAST], width="100%", label_width="60px")
+        for widget in (self.kinds, self.search, self.metric, self.decision):
             widget.observe(lambda _: refresh(), "value")
         self.top = w.VBox([self.head, self.phase, self.budget])
         self.bottom = w.VBox(
             [
-                _columns([self.jobs, self.payments], [self.why]),
+                _columns([self.jobs, self.payments], [html_widget(el("h3", "Why")), self.decision, self.why]),
                 _columns([html_widget(el("h3", "Metrics")), self.metric, self.metrics], [files.widget]),
                 html_widget(el("h3", "Events, newest first")),
                 row(self.kinds, self.search),
@@ -115,8 +117,9 @@ class RunView:
         )
 
     @property
-    def filters(self) -> tuple[tuple[str, ...], str]:
-        return FILTERS[self.kinds.value], self.search.value.strip()
+    def filters(self) -> tuple[tuple[str, ...], str, str]:
+        """Which observations are read, and which decision whole."""
+        return FILTERS[self.kinds.value], self.search.value.strip(), str(self.decision.value or "")
 
     def show(self, open_run: OpenRun | None, colours: Mapping[str, str]) -> None:
         self.bottom.layout.display = "" if open_run else "none"
@@ -130,11 +133,21 @@ class RunView:
         self.budget.value = styled(budget_bar(documents.run))
         self.jobs.value = styled(join(el("h3", "Jobs"), _jobs(open_run, colours)))
         self.payments.value = styled(join(el("h3", "Payments"), payments_table(documents.payments, colours)))
-        self.why.value = styled(join(el("h3", "Why"), explanation(documents.decision, colours)))
+        self._show_decisions(documents.decisions)
+        self.why.value = styled(explanation(documents.decision, colours))
         self._show_metrics(open_run, colours)
         self.files.show(documents.run, documents.jobs, colours)
         filtered = self.kinds.value != "Everything" or bool(self.search.value.strip())
         self.log.value = styled(event_log(documents.observations, filtered))
+
+    def _show_decisions(self, decisions: Sequence[Mapping[str, Any]]) -> None:
+        """Every decision of the run can be chosen; while none is, the last is shown."""
+        options = [LAST, *((decision_option(number, row), str(row["_id"])) for number, row in enumerate(decisions, 1))]
+        if options != list(self.decision.options):
+            chosen = self.decision.value
+            self.decision.options = options
+            self.decision.value = chosen if chosen in [decision_id for _, decision_id in options] else ""
+        self.decision.layout.display = "" if len(decisions) > 1 else "none"
 
     def _show_metrics(self, open_run: OpenRun, colours: Mapping[str, str]) -> None:
         names = metric_names(open_run.documents.metrics, success_metric(open_run.documents.run))

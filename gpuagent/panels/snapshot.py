@@ -13,7 +13,8 @@ from gpuagent.core.money import amount, show_usd, usd
 from gpuagent.core.policy import Policy
 from gpuagent.core.records import RunSnapshot
 from gpuagent.core.status import StatusText, heard_at, status_text
-from gpuagent.core.work import Collecting
+from gpuagent.core.transitions import is_open
+from gpuagent.core.work import Collecting, Owed, Underway
 from gpuagent.errors import ChainError, RunNotOurs
 from gpuagent.panels.event_log import FILTERS, LINES_MAX
 from gpuagent.panels.kit.html import Html, el
@@ -27,13 +28,14 @@ RUNS_MAX = 50
 class OpenRun:
     """The documents of the run that is open, and its status at the same moment.
 
-    at: that moment, by the agent's clock. collecting: whether files of a job that is over are being fetched.
+    at: that moment, by the agent's clock. activity: what the phase WAITING waits for, "" where its usual
+    caption says that.
     """
 
     documents: RunSnapshot
     status: StatusText
     at: datetime
-    collecting: bool = False
+    activity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +49,15 @@ class ConsoleSnapshot:
     balance: str
 
 
-def take_snapshot(session: Session, run_id: str, types: Sequence[str], text: str) -> ConsoleSnapshot:
-    """Read all that the console shows. run_id: "" for none. types, text: which observations.
+def take_snapshot(
+    session: Session, run_id: str, types: Sequence[str], text: str, decision: str = ""
+) -> ConsoleSnapshot:
+    """Read all that the console shows. run_id: "" for none. types, text: which observations. decision: which one.
 
     Raises UnknownRun, PolicyRefused, StoreError.
     """
     reads = session.agent.reads
-    open_run = read_run(session, run_id, types, text) if run_id else None
+    open_run = read_run(session, run_id, types, text, decision) if run_id else None
     runs = reads.runs(RUNS_MAX)
     if open_run and open_run.documents.run["_id"] not in {run["_id"] for run in runs}:
         runs = [*runs, open_run.documents.run]
@@ -64,10 +68,16 @@ def take_snapshot(session: Session, run_id: str, types: Sequence[str], text: str
     return ConsoleSnapshot(runs, open_run, session.agent.store.policy(), registry_colours(session), balance)
 
 
-def read_run(session: Session, run_id: str, types: Sequence[str] = FILTERS["Everything"], text: str = "") -> OpenRun:
-    """Read one run. types, text: which observations. Raises UnknownRun, StoreError."""
+def read_run(
+    session: Session,
+    run_id: str,
+    types: Sequence[str] = FILTERS["Everything"],
+    text: str = "",
+    decision: str = "",
+) -> OpenRun:
+    """Read one run. types, text: which observations. decision: which one; "": the last. Raises as glance()."""
     agent, ports = session.agent, session.agent.ports
-    documents = agent.reads.glance(run_id, types, text, LINES_MAX + 1)
+    documents = agent.reads.glance(run_id, types, text, LINES_MAX + 1, decision)
     unfiltered = types == FILTERS["Everything"] and not text
     heard = heard_at(documents.observations if unfiltered else ())
     now = ports.clock.now()
@@ -77,12 +87,19 @@ def read_run(session: Session, run_id: str, types: Sequence[str] = FILTERS["Ever
     except RunNotOurs:  # the original system's runs have no status
         return OpenRun(documents, StatusText(), at)
     status = status_text(run, now, ports.pace, zone=None, heard=heard)
-    return OpenRun(documents, status, at, is_collecting(run))
+    return OpenRun(documents, status, at, activity(run))
 
 
-def is_collecting(run: Run) -> bool:
-    """Whether files of a job that is over are being fetched."""
-    return any(isinstance(job, Ordered) and isinstance(job.work, Collecting) for job in run.jobs)
+def activity(run: Run) -> str:
+    """What the phase WAITING waits for, where no vendor is known to work; "" where one is."""
+    works = [job.work for job in run.jobs if isinstance(job, Ordered) and is_open(job)]
+    if any(isinstance(work, Collecting) for work in works):
+        return "files are fetched"
+    if any(isinstance(work, Owed | Underway) and work.silent_since is not None for work in works):
+        return "the vendor does not answer"
+    if any(isinstance(work, Owed) for work in works):
+        return "the vendor names no job yet"
+    return "" if works else "until the planner's time"
 
 
 def default_run(session: Session) -> str:

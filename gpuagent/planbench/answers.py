@@ -47,13 +47,17 @@ class SpendLimit:
 
     def check(self, price: int, planner: str) -> None:
         """Raises LimitReached where a question at this price is not allowed."""
-        if self.stopped:
-            raise LimitReached(f"stopped by hand while {planner_label(planner)} was played. What was answered is kept")
+        self.check_stopped(planner)
         if self.amount is not None and self.spent + price > self.amount:
             raise LimitReached(
                 f"asking {planner} on would pass the limit of {show_usd(self.amount)}: {show_usd(self.spent)} are "
                 "spent. What was answered is kept: raise --limit to go on from there"
             )
+
+    def check_stopped(self, planner: str) -> None:
+        """Raises LimitReached once the user has stopped the play."""
+        if self.stopped:
+            raise LimitReached(f"stopped by hand while {planner_label(planner)} was played. What was answered is kept")
 
 
 class PlannerClient:
@@ -107,6 +111,7 @@ class PlannerClient:
         cached_answer = self._cache.get(key)
         if cached_answer is not None:
             return replace(cached_answer, fresh=False)
+        self._spend_limit.check_stopped(self.planner.name)
         if isinstance(self.planner, Priced):
             self._spend_limit.check(self.planner.price(context), self.planner.name)
         self.calls += 1

@@ -88,7 +88,7 @@ def replay_table(decisions: Sequence[ReplayedDecision], planner: str) -> Table:
         mark = "=" if decision.agrees else "≠" if alternative else "?"
         choices = decision.recorded.label, alternative.label if alternative else "no answer"
         reasons = f"{decision.recorded.reason}\n{alternative.reason if alternative else ''} {decision.problem}".rstrip()
-        table.add_row(decision.at, decided_by, *map(escape, choices), mark, escape(reasons))
+        table.add_row(decision.at[:19], decided_by, *map(escape, choices), mark, escape(reasons))
     return table
 
 

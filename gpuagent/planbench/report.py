@@ -17,7 +17,7 @@ from gpuagent.errors import BadInput
 from gpuagent.planbench.compare import BAYES, BOUNDS, Comparison
 from gpuagent.planbench.labels import planner_note
 from gpuagent.planbench.play import Play
-from gpuagent.planbench.scores import ALL, GROUPINGS, Pair, Row, pairs, rows
+from gpuagent.planbench.scores import ALL, GROUPINGS, Pair, Row, like_with_like, pairs, rows
 from gpuagent.planbench.statistics import Interval
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def points(interval: Interval) -> str:
 
 def tables(comparison: Comparison, by: str = "", against: str = "") -> list[Table | Text]:
     """The tables of a comparison, in the order to print them."""
-    scores = rows(comparison, by)
+    scores = rows(like_with_like(comparison), by)
     parts: list[Table | Text] = [overall_table(scores)]
     if by:
         parts += [Text(""), group_table(scores, f"Points lost to Bayes by {by}")]

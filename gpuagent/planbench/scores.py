@@ -1,7 +1,7 @@
 """Scores of a comparison: planners against Bayes and against each other, every scenario file counted once."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from gpuagent.errors import BadInput
@@ -60,6 +60,15 @@ def rows(comparison: Comparison, by: str = "") -> list[Row]:
         bayes = _by_file(plays, BAYES)
         scores += [_row(name, group, plays, bayes) for name in comparison.planners() if _by_file(plays, name)]
     return scores
+
+
+def like_with_like(comparison: Comparison) -> Comparison:
+    """The comparison over the files that every planner has finished: all of them, unless it ended early."""
+    finished = [set(_by_file(comparison.plays, name)) for name in comparison.planners() if name not in BOUNDS]
+    if not comparison.stopped or not finished:
+        return comparison
+    common = set.intersection(*finished)
+    return replace(comparison, plays=tuple(play for play in comparison.plays if play.scenario in common))
 
 
 Measure = Callable[[Play], float]

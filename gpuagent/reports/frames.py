@@ -77,6 +77,10 @@ class ReportRows(Protocol):
 
     def runs(self, scope: ReportScope) -> Sequence[Row]: ...
 
+    def names(self, field: str) -> Sequence[str]:
+        """The values of userId or tags that any run has, of any time, in the order of the alphabet."""
+        ...
+
     def original_runs(self) -> int:
         """The number of runs of the original system, which no other method shows."""
         ...
@@ -172,12 +176,19 @@ def _purchases(jobs: Frame, payments: Frame, runs: Frame) -> Frame:
     nullable = payments.astype({"blockNumber": "Int64"})  # or a missing one would turn all of them into floats
     joined = jobs.merge(nullable[["jobId", *PAYMENT_COLUMNS]], on="jobId", how="left")
     joined = joined.merge(runs[["runId", *RUN_COLUMNS]], on="runId", how="inner")
+    joined["settledAt"] = _not_before(joined.settledAt, joined.createdAt, joined.signedAt)
     settled = joined.state == "settled"
     joined["paid"] = joined.expectedCost.where(settled, 0)
     joined["cost"] = joined.actualCost.where(settled, 0)
     joined["refunded"] = joined.paid - joined.cost
     joined["saved"] = [_saved(*row) for row in zip(joined.paid, joined.hours, joined.hoursSaved, strict=True)]
     return frame(joined, PURCHASES)
+
+
+def _not_before(settled_at: Any, *earlier: Any) -> Any:
+    """The times of settlement, none before the reservation and the signature: a block's time is in whole seconds."""
+    times = pd.concat([settled_at, *earlier], axis=1).max(axis=1)
+    return times.where(settled_at.notna())
 
 
 def _saved(paid: int, hours: float, hours_saved: float) -> int:

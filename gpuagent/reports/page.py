@@ -17,9 +17,9 @@ header p{margin:.15em 0;color:#444}nav{margin:.8em 0;font-size:.9em}nav a{margin
 .note{color:#444;font-size:.92em;margin:.2em 0 .6em}
 @page{size:A4;margin:14mm}
 @media print{body{padding:0;max-width:none;font-size:10.5pt}nav,.rows input{display:none}
-h2{break-after:avoid}.chart,.rows tr{break-inside:avoid}thead{display:table-header-group}
+h2{break-after:avoid}.chart,.rows tr{break-inside:avoid}thead{display:table-header-group}.rows thead th{position:static}
 .rows table{font-size:.76em}.rows table th,.rows table td{padding:.2em .4em}
-.rows table td.id{white-space:normal;overflow-wrap:anywhere;max-width:none}.rows{overflow:visible}
+.rows table td.id{white-space:normal;overflow-wrap:anywhere;max-width:none}.rows{overflow:visible;max-height:none}
 .note{break-after:avoid}}
 """
 

@@ -1,9 +1,10 @@
 """One report: its period, its scope and its figures. open_report() makes one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -18,12 +19,16 @@ from gpuagent.reports.charts.style import Marks, marks
 from gpuagent.reports.display import Display, parse_display
 from gpuagent.reports.figures import attention, delivery, headlines, runs, spend
 from gpuagent.reports.figures.headlines import Headline, Window
-from gpuagent.reports.frames import Frame, Frames, read_frames
+from gpuagent.reports.frames import Frame, Frames, ReportRows, read_frames
 from gpuagent.reports.period import Period, parse_period
 
 if TYPE_CHECKING:
     from gpuagent.settings import Settings
     from gpuagent.wiring import Database
+
+
+EXAMPLES_MAX = 5
+"""Names that an error offers in place of an unknown one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,15 @@ class Report:
         return spend.unpaid_in(self.frames.purchases, *self._window)
 
     @property
+    def nothing(self) -> str:
+        """That nothing of what was asked for is in the period, in words; "" where something is."""
+        if not (self.paid.empty and self.started.empty and self.decisions.empty):
+            return ""
+        filters = [f"{name} {value}" for name in ("user", "tag", "vendor") if (value := getattr(self.request, name))]
+        scope = f" of {', '.join(filters)}" if filters else ""
+        return f"Nothing{scope} was started or paid in {self.period.description}."
+
+    @property
     def _window(self) -> Window:
         return pd.Timestamp(self.period.since), pd.Timestamp(self.period.until)
 
@@ -134,11 +148,28 @@ def make_report(
     scope = ReportScope(network, period.before or period.since, period.until, request.user, request.tag)
     with database.reads.history() as rows:
         frames = read_frames(rows, scope, request.vendor, PAST_JOBS_MAX)
+        _check_filters(request, frames, rows)
         original_runs = rows.original_runs()
     chain = attention.ChainCheck(skipped="it was not requested")
     if open_chain:
         chain = attention.check_chain(database.ledgers, open_chain)
     return Report(request, period, display, network, made_at, frames, chain, original_runs)
+
+
+def _check_filters(request: ReportRequest, frames: Frames, rows: ReportRows) -> None:
+    """Raises BadInput for a user, tag or vendor that no period knows: a report of zeros would hide the slip."""
+    vendor_ids = list(frames.vendors.vendorId)
+    if request.vendor and request.vendor not in vendor_ids:
+        raise BadInput(f"no vendor {request.vendor[:80]!r}; known: {_examples(request.vendor, vendor_ids)}")
+    for noun, value, field in (("of user", request.user, "userId"), ("with tag", request.tag, "tags")):
+        if value and frames.runs.empty and value not in (names := rows.names(field)):
+            raise BadInput(f"no run {noun} {value[:80]!r}, in any period; there are: {_examples(value, names)}")
+
+
+def _examples(value: str, names: Sequence[str]) -> str:
+    """Those of the names that are like the value, or else the first."""
+    shown = get_close_matches(value, names, EXAMPLES_MAX) or names[:EXAMPLES_MAX]
+    return ", ".join(shown) + (" and others" if len(names) > len(shown) else "") if names else "none yet"
 
 
 def open_report(request: ReportRequest, settings: "Settings | None" = None, chain: bool = True) -> Report:

@@ -182,7 +182,11 @@ class Cards:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         """The cards in a notebook."""
-        lines = [f"{line.name}: {line.text(self.display)} ({line.change})" for line in self.headlines]
+        changes = [f" ({line.change})" if line.change else "" for line in self.headlines]
+        lines = [
+            f"{line.name}: {line.text(self.display)}{change}"
+            for line, change in zip(self.headlines, changes, strict=True)
+        ]
         return {"text/html": STYLE + self.html(), "text/plain": "\n".join(lines)}
 
 
@@ -203,8 +207,9 @@ class Paragraph:
 
 
 RULES = """
-.rows{overflow-x:auto;margin:.6em 0 1.4em}
+.rows{overflow:auto;max-height:36em;margin:.6em 0 1.4em}
 .rows table{border-collapse:collapse;font-size:.85em;width:100%;font-variant-numeric:tabular-nums}
+.rows thead th{position:sticky;top:0;background:var(--jp-layout-color0,#fff)}
 .rows caption{text-align:left;font-weight:600;padding:.2em 0}
 .rows table th,.rows table td{padding:.25em .6em;border-bottom:1px solid #bbb8;vertical-align:top}
 .rows table th{border-bottom:2px solid #888}

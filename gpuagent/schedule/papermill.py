@@ -17,6 +17,8 @@ from gpuagent.schedule.typed_text import Value
 
 ENGINE, KERNEL = "gpuagent", "python3"
 """The kernel of this very environment: its spec is found beside sys.executable, activated or not."""
+QUIET = ("--IPKernelApp.log_level=ERROR",)
+"""The kernel is asked over this machine's loopback, which no other user can listen to: it need not warn each time."""
 GRACE_S = 20
 """Seconds for an interrupted cell to end; then its kernel is killed."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -125,6 +127,7 @@ def _register() -> None:
                 kernel_name=kernel_name,
                 startup_timeout=start_timeout,
                 on_cell_execute=gpuagent_stop.check,
+                extra_arguments=list(QUIET),
                 **client_options,
             )
             gpuagent_stop.client = client

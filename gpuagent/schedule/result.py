@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from gpuagent.books.audit import Books
-from gpuagent.core.model import Ledger, Run, RunStatus
+from gpuagent.core.model import Ledger, Run, RunStatus, Settled
 from gpuagent.core.money import show_usd
 from gpuagent.core.transitions import is_over, phase
+from gpuagent.core.work import Failed
 from gpuagent.errors import BadInput, ChainMismatch, RunFailed
 from gpuagent.render.as_json import books_json, json_value
 
@@ -56,7 +57,17 @@ class Result:
                 f"run {self.run.run_id} is not over after {self.ticks} ticks ({phase(self.run).value}){trouble}. "
                 f"The same run_id continues it: {self.name}"
             )
-        return f"run {self.run.run_id} {self.ending}: {self.run.reason}"
+        return f"run {self.run.run_id} {self.ending}: {self.run.reason}; {self.costs}"
+
+    @property
+    def costs(self) -> str:
+        """What was paid, and what of it went to jobs that failed, as the chain has settled it."""
+        failed = [job for job in self.run.jobs if isinstance(job, Settled) and isinstance(job.work, Failed)]
+        text = f"{show_usd(self.ledger.settled)} paid"
+        if failed:
+            lost = show_usd(sum(job.quote.amount for job in failed))
+            text += f", of it {lost} for {len(failed)} job{'s' if len(failed) > 1 else ''} that failed"
+        return text
 
     def as_json(self) -> dict[str, Any]:
         """The result for programs; amounts are strings of atomic units."""
@@ -72,6 +83,7 @@ class Result:
             "planner": self.run.planner,
             "ticks": self.ticks,
             "trouble": self.trouble,
+            "costs": self.costs,
             "books": books_json(self.books) if self.books else None,
             "payments": json_value(list(self.payments)),
         }
@@ -96,6 +108,7 @@ class Result:
             ("reason", self.run.reason or self.trouble),
             ("ticks", str(self.ticks)),
             ("settled", f"{show_usd(self.ledger.settled)} in {len(self.payments)} payments"),
+            ("costs", self.costs),
             ("held", show_usd(self.ledger.held)),
             ("available", f"{show_usd(self.ledger.available)} of {show_usd(self.run.budget)}"),
             ("books", self._verdict),

@@ -37,6 +37,7 @@ ALLOWED = {
 TABLE = {
     ("GET", "/healthz"): PUBLIC,
     ("GET", "/openapi.json"): PUBLIC,
+    ("GET", "/docs"): PUBLIC,
     ("HEAD", "/openapi.json"): PUBLIC,
     ("POST", "/api/agent-start"): OPERATORS,
     ("PUT", "/api/files/{sha256}"): OPERATORS,

@@ -267,3 +267,13 @@ def test_no_stack_trace_leaves(served: Served) -> None:
     assert reply.json()["code"] == "bug"
     assert "secret" not in reply.text
     assert "Traceback" not in reply.text
+
+
+def test_the_routes_can_be_read_in_a_browser(served: Served) -> None:
+    """Every path is on the page, which loads and runs nothing."""
+    reply = httpx.get(f"{served.url}/docs")
+    assert (reply.status_code, reply.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    for path in httpx.get(f"{served.url}/openapi.json").json()["paths"]:
+        assert f"{path}</code>" in reply.text
+    assert "<script" not in reply.text
+    assert "default-src 'none'" in reply.headers["content-security-policy"]

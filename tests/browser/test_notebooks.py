@@ -40,6 +40,7 @@ def test_a_run_by_hand_at_the_console(opened: Opened, screenshots: Path, capsys:
     notebook = opened("10_run_console.ipynb")
     first_screen_s = seconds_to_panel(notebook)
     check_form(notebook, screenshots)
+    check_keys(notebook)
     set_up(notebook)
     notebook.click("New run")
     notebook.click("Launch")
@@ -79,6 +80,8 @@ def test_the_kill_switch_and_dark_theme(opened: Opened, screenshots: Path) -> No
     seconds_to_panel(notebook)
     notebook.write("Reason", "a fire drill")
     notebook.click("Kill switch")
+    notebook.sees("No run is running; later ones stand still")
+    notebook.click("Halt all payments")
     notebook.sees("All payments are halted")
     notebook.click("Launch")
     notebook.sees("Started run")
@@ -91,6 +94,7 @@ def test_the_kill_switch_and_dark_theme(opened: Opened, screenshots: Path) -> No
     notebook.write("Reason", "a drill")
     notebook.click("Cancel run")
     notebook.sees("Phase FAILED")
+    check_run_list(notebook)
 
 
 def seconds_to_panel(notebook: Notebook) -> float:
@@ -102,17 +106,47 @@ def seconds_to_panel(notebook: Notebook) -> float:
 
 
 def check_form(notebook: Notebook, screenshots: Path) -> None:
+    notebook.sees("A try of 1 h of A100 costs 1.40 USD to 2.52 USD")
     notebook.write("Budget, USD", "0")
     notebook.write("Hours", "many")
     notebook.sees("more than 0 USD")
     notebook.sees("a number of GPU hours")
     expect(notebook.button("Launch")).to_be_disabled()
     notebook.picture(screenshots / "form.png")
-    check_names(notebook, "Goal", "GPU type", "Planner", "gpu_vendor_1, 1.40 USD/h, advertises 86%", "Launch")
     notebook.write("Budget, USD", "6")
     notebook.write("Hours", "1")
+    check_names(notebook, "Goal", "GPU type", "Planner", "gpu_vendor_1, 1.40 USD/h, advertises 86%", "Launch")
     expect(notebook.button("Launch")).to_be_enabled()
     notebook.click("New run")
+
+
+def check_keys(notebook: Notebook) -> None:
+    """Keys on a focused button stay in the panel: X would cut its cell, and 0 0 restart its kernel."""
+    cells, button = notebook.cell_types(), notebook.button("Limits")
+    button.focus()
+    for key in ("x", "d", "d", "a", "m", "0", "0", "ArrowUp", "Shift+Enter"):
+        notebook.page.keyboard.press(key)
+    expect(notebook.page.get_by_label("Each payment, USD", exact=True)).to_be_visible()  # Enter pressed the button
+    expect(button).to_be_focused()
+    expect(notebook.page.locator(".jp-Dialog")).to_have_count(0)
+    assert notebook.cell_types() == cells
+    notebook.page.keyboard.press("Space")
+    expect(notebook.page.get_by_label("Each payment, USD", exact=True)).to_be_hidden()
+
+
+def check_run_list(notebook: Notebook) -> None:
+    """Arrow keys move through the list of runs, and open each."""
+    first = notebook.text_of("code", "run ")
+    notebook.click("New run")
+    notebook.click("Launch")
+    notebook.sees("Phase PLANNING")
+    runs = notebook.page.get_by_label("Runs", exact=True)
+    runs.focus()
+    notebook.page.keyboard.press("ArrowDown")
+    notebook.sees(first)
+    expect(runs).to_be_focused()
+    notebook.page.keyboard.press("Home")
+    notebook.sees("Phase PLANNING")
 
 
 def check_delivery(notebook: Notebook, run_id: str, screenshots: Path) -> None:

@@ -109,6 +109,24 @@ def test_every_format_is_what_the_package_gives(
 
 
 @pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("--user", "adda"), 2, "no run of user 'adda', in any period; there are: ada"),
+        (("--tag", "night"), 2, "no run with tag 'night'"),
+        (("--vendor", "gpu_vendor_9"), 2, "no vendor 'gpu_vendor_9'; known: "),
+        (("--user", "ada", "--period", "2020"), 0, "Nothing of user ada was started or paid in 2020-01-01"),
+        (("--user", "ada", "--period", "all"), 0, " USD spent\n"),
+    ],
+)
+def test_a_filter_that_matches_nothing_is_said_so(
+    on_the_book: dict[str, str], tmp_path: Path, arguments: tuple[str, ...], code: int, says: str
+) -> None:
+    options = ["report", "--format", "journal", "--out", str(tmp_path / "out"), *arguments]
+    result = CliRunner().invoke(app, options, env=on_the_book)
+    assert (result.exit_code, says in result.output) == (code, True), result.output
+
+
+@pytest.mark.parametrize(
     ("database", "period", "spent"), [("book", "2026", "12.83 USD"), ("nothing", "30d", "0.00 USD")]
 )
 def test_the_notebook_runs_under_papermill(

@@ -1,5 +1,6 @@
 """The owner's rules, pure: what is refused, what needs a person, what counts as allowing more."""
 
+import shlex
 from dataclasses import replace
 
 import pytest
@@ -133,3 +134,10 @@ def test_a_longer_life_of_authorizations_is_to_be_reasoned_and_has_an_end() -> N
     for seconds in (0, 86_401):
         with pytest.raises(BadInput, match="an authorization lives"):
             check(rules(authorization_max_s=seconds))
+
+
+def test_the_command_that_ends_a_halt_can_be_typed_in_a_shell() -> None:
+    """A `*` there would name the files of a folder; and --why must be given."""
+    words = shlex.split(Halt("wallet", EVERY_WALLET, "Ada", "fire").resume_command)
+    assert words == ["gpuagent", "policy", "resume", "wallet", "all", "--why", "what has changed"]
+    assert "resume vendor v1 --why" in Halt("vendor", "v1", "Ada", "late").resume_command

@@ -62,21 +62,22 @@ def sentence(job: Job, run: Run = RUN, heard: float | None = None) -> str:
             authorized(cancellation="0xc"),
             "authorized, no longer needed, the chain has not decided; the authorization expires at 12:42:00",
         ),
-        (settled(Owed(NOW)), "paid, the vendor has not named a job yet; asking again at 12:40:51"),
+        (settled(Owed(NOW)), "paid, the vendor has named no job since 12:40:50; asking again at 12:40:51"),
         (
             settled(Owed(NOW - 10.5, NOW - 10)),
-            "paid, the vendor has not named a job yet, no answer since 12:40:40, given up at 12:45:40; "
-            "asking again at 12:40:50",
+            "paid, the vendor has named no job since 12:40:39, no answer since 12:40:40, given up at 12:45:40; "
+            "asking again at 12:40:51",
         ),
         (settled(Underway("v1", NOW - 10, 0.482)), "running, 48 %"),
         (
             settled(Underway("v1", NOW - 10, 0.482, silent_since=NOW - 5)),
-            "running, 48 %, no answer since 12:40:45, given up at 12:45:45",
+            "running, 48 %, no answer since 12:40:45, given up at 12:45:45; asking again at 12:40:51",
         ),
         (settled(Underway("v1", NOW - 10, reply="QUEUED")), "running, 0 %, the vendor says: QUEUED"),
         (
             settled(Owed(NOW, asked_at=NOW, reply="it names no job")),
-            "paid, the vendor has not named a job yet, the vendor says: it names no job; asking again at 12:40:51",
+            "paid, the vendor has named no job since 12:40:50, the vendor says: it names no job, given up at 13:10:50; "
+            "asking again at 12:40:51",
         ),
         (settled(Completed("v1", NOW)), "completed at 12:40:50"),
         (settled(Failed("out of memory", NOW)), "paid, failed at 12:40:50: out of memory"),
@@ -142,4 +143,4 @@ def test_the_deterministic_planner_goes_by_its_rules() -> None:
 
 def test_a_job_that_is_polled_without_a_pause_is_asked_about_now() -> None:
     status = status_text(replace(RUN, jobs=(settled(Owed(NOW - 5)),)), NOW, Pace(poll_s=0))
-    assert status.jobs["j1"] == "paid, the vendor has not named a job yet; asking again at 12:40:50"
+    assert status.jobs["j1"] == "paid, the vendor has named no job since 12:40:45; asking again at 12:40:50"

@@ -41,7 +41,8 @@ class Seat:
     def screen(self) -> str:
         view, console = self.console.view, self.console
         parts = [view.head, view.phase, view.budget, view.jobs, view.payments, view.why, view.log]
-        messages = [console.controls.message, console.approval.message, console.launch_form.message, console.problem]
+        panels = (console.controls, console.approval, console.kill_switch, console.launch_form)
+        messages = [*(panel.message for panel in panels), console.problem]
         return "\n".join([*(part.value for part in parts), *(message.text for message in messages)])
 
 

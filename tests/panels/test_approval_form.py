@@ -1,9 +1,11 @@
 """The user's decisions at the console: each with a name, a reason where one is needed, and the error beside it."""
 
+import asyncio
 from collections.abc import Callable
 
 from gpuagent.core.model import RunStatus
-from gpuagent.core.policy import EVERY_WALLET
+from gpuagent.core.policy import Halt
+from gpuagent.panels.kill_switch import KILLED
 from tests.panels.conftest import Seat
 from tests.support.world import World
 
@@ -86,25 +88,56 @@ def test_a_cancelled_run_has_failed(world: World, at_console: Play) -> None:
     at_console(scene, run.run_id)
 
 
-def test_the_kill_switch_stops_all_and_resuming_needs_a_reason(world: World, at_console: Play) -> None:
+def test_the_kill_switch_asks_first_stops_all_and_resuming_needs_a_reason(world: World, at_console: Play) -> None:
     run = world.start()
 
     async def scene(seat: Seat) -> None:
-        approval = seat.console.approval
-        await seat.click(approval.kill)
-        await seat.sees(lambda: approval.kill.description == "Resume payments")
-        assert [(halt.kind, halt.name) for halt in world.store.policy().halts] == [("wallet", EVERY_WALLET)]
-        assert "All payments are halted" in approval.halts.value
+        switch, why = seat.console.kill_switch, seat.console.approval.why
+        await seat.click(switch.kill)
+        assert f"1 running runs, of {run.user_id}, stand still" in switch.request.children[0].value
+        assert world.store.policy().halts == ()
+        await seat.click(switch.back)
+        assert switch.request.layout.display == "none"
+        await seat.click(switch.kill)
+        await seat.click(switch.confirm)
+        assert [(halt.kind, halt.name) for halt in world.store.policy().halts] == [KILLED]
+        assert "All payments are halted" in switch.halts.value
         await seat.click(seat.console.controls.tick)
         assert "halted wallet *" in seat.console.controls.message.text
-        approval.kill.click()
+        switch.kill.click()
         await seat.console.settled()
-        assert "say why" in approval.why.note
-        approval.why.widget.value = "the fire is out"
-        await seat.click(approval.kill)
-        await seat.sees(lambda: approval.kill.description == "Kill switch")
+        assert "say why" in why.note
+        why.widget.value = "the fire is out"
+        await seat.click(switch.kill)
+        await seat.sees(lambda: switch.kill.description == "Kill switch")
         await seat.click(seat.console.controls.tick)
         await seat.sees(lambda: "Phase WAITING" in seat.screen())
+
+    at_console(scene, run.run_id)
+
+
+def test_no_message_outlives_what_it_is_about(world: World, at_console: Play) -> None:
+    """An error under a run goes with the run's next step, made anywhere, and with the run itself."""
+    run, other = world.start(), world.start()
+    world.allow(halts=(Halt(*KILLED, "Ada", "fire"),))
+
+    async def scene(seat: Seat) -> None:
+        controls = seat.console.controls
+        await seat.click(controls.tick)
+        assert "halted wallet" in controls.message.text
+        await seat.sees(lambda: "Phase" in seat.screen())
+        seat.console.open(other.run_id)
+        await seat.sees(lambda: controls.message.text == "")
+        await seat.click(controls.tick)
+        assert "halted wallet" in controls.message.text
+        world.allow(halts=())
+        await asyncio.to_thread(world.tick, other)
+        await seat.sees(lambda: "Phase WAITING" in seat.screen() and controls.message.text == "")
+        seat.console.approval.why.widget.value = "enough"
+        await seat.click(seat.console.approval.cancel)
+        assert "Cancelled" in seat.console.approval.message.text
+        seat.console.open(run.run_id)
+        await seat.sees(lambda: seat.console.approval.message.text == "")
 
     at_console(scene, run.run_id)
 
@@ -114,6 +147,6 @@ def test_a_kill_switch_that_is_thrown_elsewhere_shows_here(world: World, at_cons
 
     async def scene(seat: Seat) -> None:
         gpuagent("policy", "halt", "wallet", "all", "--why", "fire", "--by", "Grace")
-        await seat.sees(lambda: "by Grace: fire" in seat.console.approval.halts.value)
+        await seat.sees(lambda: "by Grace: fire" in seat.console.kill_switch.halts.value)
 
     at_console(scene)

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -174,6 +176,35 @@ def test_stop_keeps_what_was_played(folder: str, llm: dict[str, str], llm_server
         assert not form.run_button.disabled
 
     at_form(scene, ComparisonRequest(("llm",), folder, limit="1"), llm, tmp_path / "cache")
+
+
+def test_stop_works_while_scenarios_are_generated_and_no_progress_is_left(tmp_path: Path) -> None:
+    async def scene(form: ComparisonForm) -> None:
+        form.bar.max = form.bar.value = 9
+        form.run_button.click()
+        while "are generated" not in form.progress.value:
+            await asyncio.sleep(0.01)
+        assert form.bar.value == 0
+        form.stop_button.click()
+        assert form.stop_button.disabled
+        started_at = time.monotonic()
+        await form.settled()
+        assert time.monotonic() - started_at < 5  # and 500 take a minute
+        assert "stopped by hand while scenarios were generated" in form.message.text
+        assert form.comparison is None
+
+    at_form(scene, ComparisonRequest(("stub",), count=500), NO_KEY, tmp_path / "cache")
+
+
+def test_what_ended_early_is_compared_over_what_all_have_finished(folder: str) -> None:
+    comparison = comparison_of(folder, "cheapest", "reliable")
+    plays = tuple(play for play in comparison.plays if (play.planner, play.scenario) != ("reliable", "file-8"))
+    early = replace(comparison, plays=plays, stopped="stopped by hand")
+    lines = score_table(early).plain.splitlines()
+    assert [line.split(" | ")[1] for line in lines[2:5]] == ["2"] * 3
+    assert "Compared over the 2 of 3 files that every planner has finished" in lines[-1]
+    alone = replace(early, plays=tuple(play for play in plays if play.planner != "reliable" or play.scenario == ""))
+    assert "Compared over the 3 of 3 files" in score_table(alone).plain
 
 
 @pytest.mark.parametrize(

@@ -216,6 +216,28 @@ def test_a_bug_is_shown_too(world: World, at_console: Play) -> None:
     at_console(scene, run.run_id, planners={"stub": Broken()})
 
 
+def test_every_decision_can_be_explained(world: World, at_console: Play) -> None:
+    """The first decision of a run whose first vendor failed, chosen from the list; another run shows its own last."""
+    world.market.outcomes("gpu_vendor_1", "0")
+    run = world.finish(world.start())
+    other = world.start()
+
+    async def scene(seat: Seat) -> None:
+        view = seat.console.view
+        assert "Chose gpu_vendor_2." in view.why.value
+        labels, ids = zip(*view.decision.options, strict=True)
+        assert [label.split(":")[0] for label in labels] == ["the last", "1", "2"]
+        view.decision.value = ids[1]
+        await seat.sees(lambda: "Chose gpu_vendor_1." in view.why.value)
+        seat.console.open(other.run_id)
+        await seat.sees(lambda: "Nothing was decided yet" in view.why.value)
+        assert view.decision.value == ""
+        seat.console.open(run.run_id)
+        await seat.sees(lambda: "Chose gpu_vendor_2." in view.why.value)
+
+    at_console(scene, run.run_id)
+
+
 def test_the_log_is_filtered_and_capped_and_shows_markup_as_text(world: World, at_console: Play) -> None:
     world.market.fault("gpu_vendor_1", "hostile_text")
     run = world.start()

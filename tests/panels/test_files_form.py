@@ -17,12 +17,12 @@ from bson import ObjectId
 from gpuagent.adapters.mongo import glance
 from gpuagent.core.model import Settled
 from gpuagent.core.status import StatusText
-from gpuagent.core.work import Collecting, Completed
+from gpuagent.core.work import Collecting, Completed, Owed, Underway
 from gpuagent.errors import BadInput, FileAltered
 from gpuagent.panels.file_copies import LINK_MAX, StoredFile, copy_files, download_link, stored_files
 from gpuagent.panels.files_form import ROWS_MAX, files_table
 from gpuagent.panels.run_view import phases
-from gpuagent.panels.snapshot import OpenRun, is_collecting
+from gpuagent.panels.snapshot import OpenRun, activity
 from gpuagent.render.palette import vendor_colours
 from tests.conftest import SafetyNote
 from tests.panels.conftest import Seat
@@ -195,8 +195,16 @@ def test_while_files_are_fetched_the_phase_says_so() -> None:
     job = STATES["underway"]().jobs[0]
     assert isinstance(job, Settled)
     run = replace(RUN, jobs=(replace(job, work=Collecting(Completed("v", 3.0), 2.0)),))
-    assert is_collecting(run)
-    assert not is_collecting(replace(RUN, jobs=(job,)))
+    assert activity(run) == "files are fetched"
+    assert activity(replace(RUN, jobs=(job,))) != activity(run)
     documents: Any = SimpleNamespace(run={"phase": "WAITING"})
-    assert "Phase WAITING: files are fetched" in phases(OpenRun(documents, StatusText(), STARTED_AT, collecting=True))
+    assert "Phase WAITING: files are fetched" in phases(OpenRun(documents, StatusText(), STARTED_AT, activity(run)))
     assert "Phase WAITING: the vendor works" in phases(OpenRun(documents, StatusText(), STARTED_AT))
+
+
+def test_a_paid_vendor_that_does_not_answer_is_not_said_to_work() -> None:
+    job = STATES["underway"]().jobs[0]
+    assert isinstance(job, Settled)
+    works = (Owed(1.0), Owed(1.0, silent_since=2.0), Underway("v", 1.0, silent_since=2.0), Underway("v", 1.0))
+    said = [activity(replace(RUN, jobs=(replace(job, work=work),))) for work in works]
+    assert said == ["the vendor names no job yet", *["the vendor does not answer"] * 2, ""]

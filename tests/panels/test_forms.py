@@ -9,6 +9,7 @@ import pytest
 from gpuagent import wiring
 from gpuagent.agent.start import Order
 from gpuagent.errors import BadInput
+from gpuagent.panels.vendor_choice import VendorChoice
 from gpuagent.practice.faults import JOBS_FAIL
 from gpuagent.session import Session
 from tests.panels.conftest import Seat, play_scene
@@ -88,6 +89,33 @@ def test_the_order_is_what_stands_in_the_form(world: World, at_console: Play) ->
         assert form.launch.disabled
         with pytest.raises(BadInput, match="vendors need attention"):
             form.order()
+
+    at_console(scene)
+
+
+def test_the_form_shows_prices_of_the_chosen_gpu_and_starts_nothing_that_cannot_be_paid(
+    world: World, at_console: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(VendorChoice, "SETTLE_S", 0.01)
+    first, *_ = world.market.vendors
+    wiring.record_vendors(world.database, [replace(first, gpu_types=("A100",))])
+
+    async def scene(seat: Seat) -> None:
+        form = seat.console.launch_form
+        box, cost = form.vendors["gpu_vendor_2"], form.choice.cost
+        await seat.sees(lambda: "gpu_vendor_2, 1.75 USD/h, advertises" in box.description)
+        assert "A try of 1 h of A100 costs 1.40 USD to 2.52 USD; the budget pays for 3 of the cheapest" in cost.value
+        form.fields["gpu"].widget.value = "H100"
+        form.fields["hours"].widget.value = "2"
+        assert "price not asked yet" in box.description
+        assert "gpu_vendor_1, no H100, advertises" in form.vendors["gpu_vendor_1"].description
+        await seat.sees(lambda: "2 h of H100" in cost.value)
+        assert "1.75 USD/h" not in box.description
+        form.fields["budget"].widget.value = "0.50"
+        assert "0.50 USD pays for no try: 2 h of H100 costs at least" in cost.value
+        await seat.click(form.launch)
+        assert "not started: 0.50 USD pays for no try" in form.message.text
+        assert world.reads.runs() == []
 
     at_console(scene)
 

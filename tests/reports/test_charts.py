@@ -1,5 +1,6 @@
 """The charts of a report: every chart names its figures in its text, and a vendor looks the same in all of them."""
 
+import html
 import io
 
 import pytest
@@ -53,6 +54,7 @@ def test_a_picture_is_a_png_and_carries_its_text_into_a_notebook(november: Repor
         bundle, metadata = picture._repr_mimebundle_()
         assert picture.alt in metadata["image/png"]["alt"]
         assert picture.alt in bundle["text/plain"]
+        assert f'alt="{html.escape(picture.title)}. ' in bundle["text/html"]
 
 
 def test_empty_charts_say_why(book: report_history.Book) -> None:

@@ -1,6 +1,7 @@
 """A report's figures against a history of eight runs (report_history.py), worked out by hand in the tables below."""
 
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -8,7 +9,10 @@ import pytest
 
 from gpuagent.core.belief import believe
 from gpuagent.core.money import parse_usd
+from gpuagent.core.records import ReportScope
+from gpuagent.reports.charts import work
 from gpuagent.reports.figures import reliability, runs, spend
+from gpuagent.reports.frames import read_frames
 from gpuagent.reports.report import Report, ReportRequest, make_report
 from tests.support import report_history
 from tests.support.report_history import ALPHA, BETA, GAMMA
@@ -155,6 +159,33 @@ def test_budgets_burn_down_to_what_is_left(book: report_history.Book, november: 
     assert budgets.runId.tolist()[:3] == [book.runs[name].run_id for name in ("A", "C", "B")]
     parts = budgets.settled + budgets.held + budgets.plannerCost + budgets.budgetRemaining
     assert (parts == budgets.budgetTotal).all()
+
+
+def test_a_block_of_whole_seconds_settles_nothing_before_it_was_signed() -> None:
+    """A run of ten seconds: no latency is negative, and its budget burns down from its start, in seconds."""
+    moments = [pd.Timestamp(f"2026-11-05T10:00:0{second}Z") for second in ("0.7", "0.9", "0", "8.2")]
+    created_at, signed_at, block_at, ended_at = moments
+    rows: Any = SimpleNamespace(
+        vendors=list,
+        runs=lambda _: [{"runId": "r", "createdAt": created_at, "updatedAt": ended_at, "budgetTotal": 5}],
+        payments=lambda _: [{"runId": "r", "jobId": "j", "signedAt": signed_at}],
+        decisions=lambda _: [],
+        jobs=lambda _: [
+            {
+                **{"runId": "r", "jobId": "j", "state": "settled", "expectedCost": 2},
+                **{"createdAt": created_at, "settledAt": block_at},
+            }
+        ],
+        jobs_named=lambda _: [],
+        outcomes=lambda *_: [],
+    )
+    frames = read_frames(rows, ReportScope("n", created_at, ended_at), "", 1)
+    assert frames.purchases.settledAt.tolist() == [signed_at]
+    (run,) = frames.runs.itertuples()
+    line = runs.burn_down(run, frames.purchases, frames.decisions, ended_at)
+    assert line["at"].min() == created_at
+    units = [work.time_unit(seconds)[1] for seconds in (7.5, 600, 9000, 400_000)]
+    assert units == ["seconds", "minutes", "hours", "days"]
 
 
 def test_planners_that_were_compared(own_book: tuple[report_history.Book, Any]) -> None:

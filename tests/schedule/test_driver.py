@@ -115,7 +115,7 @@ def test_a_result_for_programs_and_people(world: World) -> None:
     assert payment["status"] == "completed"
     assert "header" not in payment
     assert "1.40 USD in 1 payments" in bundle["text/html"]
-    assert bundle["text/plain"] == f"run {run.run_id} completed: gpu_vendor_1 completed the job"
+    assert bundle["text/plain"] == f"run {run.run_id} completed: gpu_vendor_1 completed the job; 1.40 USD paid"
 
 
 def test_a_failed_run_and_books_that_differ_fail_the_cell(world: World) -> None:
@@ -124,6 +124,7 @@ def test_a_failed_run_and_books_that_differ_fail_the_cell(world: World) -> None:
     scheduled = result(world, run)
     with pytest.raises(RunFailed, match=r"failed: no vendor can do it with 0.10 USD"):
         scheduled.check()
+    assert "1.40 USD paid, of it 1.40 USD for 1 job that failed" in scheduled.summary
     assert scheduled.books
     with pytest.raises(ChainMismatch, match="gone"):
         replace(scheduled, books=replace(scheduled.books, differences=("gone",))).check()

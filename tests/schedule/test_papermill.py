@@ -64,6 +64,7 @@ def test_a_run_from_start_to_end_and_once_more(world: World, tmp_path: Path) -> 
     command = schedule_command(tmp_path, "-p", "run_id", "n-1", "-p", "budget", "4.5", "-p", "tags", "e27", "--json")
     first = run_process(world.environment, *command)
     assert first.returncode == 0, first.stderr
+    assert "eavesdropping" not in first.stderr  # over loopback, where no other user can listen
     output = json.loads(first.stdout)
     run = world.store.load(run_id_of("n-1"))
     assert (run.status, run.budget, run.tags) == (RunStatus.COMPLETED, 4_500_000, ("e27", "scheduled", "n-1"))

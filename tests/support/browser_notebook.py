@@ -23,6 +23,8 @@ CELLS = """() => window.jupyterapp.shell.currentWidget.content.model.sharedModel
   .filter(cell => cell.cell_type === 'code')
   .map(cell => ({count: cell.execution_count,
                  errors: cell.outputs.filter(o => o.output_type === 'error').map(o => o.ename + ': ' + o.evalue)}))"""
+CELL_TYPES = """() => window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells
+  .map(cell => cell.cell_type)"""
 
 EXECUTE = """async code => {
   const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
@@ -69,6 +71,10 @@ class Notebook:
 
     def command(self, name: str, arguments: dict[str, str] | None = None) -> None:
         self.page.evaluate("call => window.jupyterapp.commands.execute(...call)", [name, arguments or {}])
+
+    def cell_types(self) -> list[str]:
+        types: list[str] = self.page.evaluate(CELL_TYPES)
+        return types
 
     def execute(self, code: str) -> None:
         """Run code in the notebook's kernel, as another process would that writes to its database."""

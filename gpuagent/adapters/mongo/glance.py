@@ -14,11 +14,17 @@ from gpuagent.core.records import RunSnapshot
 METRICS_MAX = 4_000
 """Metrics that are read of a run, all its jobs together; a few more, for the last of each job is always read."""
 
+DECISIONS_MAX = 200
+"""Decisions of a run that can be chosen, the newest."""
+
 
 def glance(
-    database: Database[Document], run_id: ObjectId, types: Sequence[str], text: str, limit: int
+    database: Database[Document], run_id: ObjectId, types: Sequence[str], text: str, limit: int, decision: str = ""
 ) -> RunSnapshot | None:
-    """None where there is no such run. types, text: which observations; text is searched as it is, case ignored."""
+    """None where there is no such run. types, text: which observations; text is searched as it is, case ignored.
+
+    decision: the id of the one to read whole; "", or one that is not this run's: the newest.
+    """
     run = database.runs.find_one({"_id": run_id})
     if run is None:
         return None
@@ -28,14 +34,22 @@ def glance(
     if text:
         match["content"] = {"$regex": re.escape(text), "$options": "i"}
     newest = [("_id", DESCENDING)]
+    decisions = {"runId": run_id, "type": "agent_reasoning"}
     return RunSnapshot(
         run,
         list(database.jobs.find({"runId": run_id}, dict.fromkeys(SECRET_FIELDS, 0)).sort("ordinal")),
         list(database.payments.find({"runId": run_id}, dict.fromkeys(SECRET_FIELDS, 0)).sort("_id")),
-        database.observations.find_one({"runId": run_id, "type": "agent_reasoning"}, sort=newest),
+        _decision(database, run_id, decision) or database.observations.find_one(decisions, sort=newest),
         list(database.observations.find(match, {"data": 0}).sort(newest).limit(limit)),
         _metrics(database, run_id),
+        list(database.observations.find(decisions, {"data": 0}).sort(newest).limit(DECISIONS_MAX))[::-1],
     )
+
+
+def _decision(database: Database[Document], run_id: ObjectId, decision: str) -> Document | None:
+    if not ObjectId.is_valid(decision):
+        return None
+    return database.observations.find_one({"_id": ObjectId(decision), "runId": run_id, "type": "agent_reasoning"})
 
 
 def _metrics(database: Database[Document], run_id: ObjectId) -> list[Document]:

@@ -91,9 +91,22 @@ class MongoReads:
         ]
 
     @deadlined
-    def glance(self, run_id: str, types: Sequence[str], text: str = "", limit: int = 200) -> RunSnapshot:
-        """A run as the console shows it, its newest observations of these types first. Raises UnknownRun."""
-        found = glance(self._database, object_id(run_id), types, text, limit)
+    def running(self) -> dict[str, int]:
+        """How many runs each user has that are still running."""
+        groups = self._database.runs.aggregate(
+            [{"$match": {"status": "running"}}, {"$group": {"_id": "$userId", "runs": {"$sum": 1}}}]
+        )
+        return {str(group["_id"]): group["runs"] for group in groups}
+
+    @deadlined
+    def glance(
+        self, run_id: str, types: Sequence[str], text: str = "", limit: int = 200, decision: str = ""
+    ) -> RunSnapshot:
+        """A run as the console shows it, its newest observations of these types first. Raises UnknownRun.
+
+        decision: the id of the one to read whole; "": the newest.
+        """
+        found = glance(self._database, object_id(run_id), types, text, limit, decision)
         if found is None:
             raise UnknownRun(f"there is no run {run_id}: `gpuagent run list` shows them")
         return found

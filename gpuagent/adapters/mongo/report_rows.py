@@ -75,6 +75,9 @@ DECISION = {
 }
 
 
+NAMES_MAX = 10_000
+
+
 class MongoHistory:
     """Rows of one period, all read as of one moment, whatever is written meanwhile. Raises StoreError."""
 
@@ -98,6 +101,11 @@ class MongoHistory:
         if scope.tag:
             match["tags"] = scope.tag
         return self._rows("runs", [{"$match": match}, {"$sort": {"createdAt": 1, "_id": 1}}, {"$project": RUN}])
+
+    def names(self, field: str) -> list[str]:
+        """The values of userId or tags that any run has: reads all runs, for where a name turns out to be unknown."""
+        stages: list[Mapping[str, Any]] = [{"$unwind": f"${field}"}, {"$group": {"_id": f"${field}"}}]
+        return [group["_id"] for group in self._rows("runs", [*stages, {"$sort": {"_id": 1}}, {"$limit": NAMES_MAX}])]
 
     def original_runs(self) -> int:
         """The number of runs of the original system, none of which counts anywhere here."""

@@ -13,6 +13,7 @@ from gpuagent.panels.comparison.results import score_table
 from gpuagent.panels.comparison.runner import COUNT_MAX, ComparisonRequest, ComparisonRun, llm_problem
 from gpuagent.panels.kit.fields import Field, button, card, dropdown, row, text_input
 from gpuagent.panels.kit.html import Html, el, join
+from gpuagent.panels.kit.keys import show_panel
 from gpuagent.panels.kit.message import StatusLine, html_widget, styled
 from gpuagent.panels.kit.style import sheet
 from gpuagent.panels.kit.tasks import Tasks
@@ -30,7 +31,7 @@ class ComparisonForm:
         """environ: the settings. cache: the folder of paid answers."""
         self._environ, self._cache = environ, cache
         self._tasks, self.message = Tasks(), StatusLine()
-        self._busy = False
+        self._busy = self._stopping = False
         self.run: ComparisonRun | None = None
         self.comparison: Comparison | None = None
         problem = llm_problem(environ)
@@ -68,9 +69,10 @@ class ComparisonForm:
             raise BadInput("a comparison is under way: stop it first")
         self._begin("Playing")
         try:
-            run = await asyncio.to_thread(ComparisonRun, self.read(), self._environ, self._cache)
+            run = await self._make_run()
             self.run = run
-            self._update_buttons()
+            if self._stopping:
+                run.stop()
             comparison = await asyncio.to_thread(run.play, self._report_progress)
         except GpuAgentError as error:
             self.message.error(str(error))
@@ -79,8 +81,11 @@ class ComparisonForm:
             self._end()
         self.comparison = comparison
         self.message.say(comparison.stopped or f"Played. {run.summary()}")
-        self.results.value = styled(self._result())
+        self.results.value = styled(await asyncio.to_thread(self._result))  # statistics of thousands of draws
         return comparison
+
+    async def _make_run(self) -> ComparisonRun:
+        return await asyncio.to_thread(ComparisonRun, self.read(), self._environ, self._cache, self._report_scenario)
 
     async def settled(self) -> None:
         """Returns once nothing that a button began is under way."""
@@ -99,7 +104,7 @@ class ComparisonForm:
     async def _estimate(self) -> None:
         self._begin("Estimating")
         try:
-            run = await asyncio.to_thread(ComparisonRun, self.read(), self._environ, self._cache)
+            run = await self._make_run()
             self.message.say(await asyncio.to_thread(run.summary))
         finally:
             self._end()
@@ -118,19 +123,32 @@ class ComparisonForm:
             self.message.error(f"a bug: {type(error).__name__}: {error}")
 
     def _stop(self) -> None:
-        if self.run and self._busy:
-            self.run.stop()
-            self.stop_button.disabled = True
-            self.message.busy("Stopping")
+        if self._busy:
+            self._stopping = True
+            if self.run:
+                self.run.stop()
+            self._update_buttons()
+            self.message.busy("Stopping; an answer that is being paid for is waited for")
 
     def _begin(self, activity: str) -> None:
-        self._busy, self.run = True, None
+        self._busy, self._stopping, self.run = True, False, None
+        self.bar.max, self.bar.value, self.progress.value = 1, 0, ""
         self.message.busy(activity)
         self._update_buttons()
 
     def _end(self) -> None:
         self._busy = False
         self._update_buttons()
+
+    def _report_scenario(self, made: int, total: int) -> None:
+        """Called by the thread that generates. Raises BadInput once it is stopped."""
+        if self._stopping:
+            raise BadInput("stopped by hand while scenarios were generated: nothing was played")
+        self._tasks.call(lambda: self._show_made(made, total))
+
+    def _show_made(self, made: int, total: int) -> None:
+        if self._busy and not self.run:
+            self.progress.value = styled(el("span", f"{made} of {total} scenarios are generated", role="status"))
 
     def _report_progress(self, planner: str, played: int, total: int) -> None:
         """Called by the thread that plays."""
@@ -145,12 +163,15 @@ class ComparisonForm:
 
     def _update_buttons(self) -> None:
         self.estimate_button.disabled = self.run_button.disabled = self._busy
-        self.stop_button.disabled = not (self._busy and self.run)
+        self.stop_button.disabled = not self._busy or self._stopping
 
     def _result(self) -> Html:
         if self.comparison is None:
             return el("p", "Nothing is played yet.", class_="faint")
         return score_table(self.comparison).html
+
+    def _ipython_display_(self) -> None:
+        show_panel(self._repr_mimebundle_())
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         """The widgets, and their content for readers without widgets."""

@@ -16,7 +16,7 @@ from gpuagent.planbench.compare import BAYES, BOUNDS, Comparison
 from gpuagent.planbench.disagreements import Disagreement, disagreements
 from gpuagent.planbench.labels import planner_labels, planner_note
 from gpuagent.planbench.replay import ReplayedDecision, summary
-from gpuagent.planbench.scores import ALL, pairs, rows
+from gpuagent.planbench.scores import ALL, like_with_like, pairs, rows
 from gpuagent.planbench.statistics import Interval
 
 DISAGREEMENTS_MAX = 25
@@ -37,7 +37,8 @@ class ResultTable:
 
 def score_table(comparison: Comparison) -> ResultTable:
     """Every planner over all scenarios, the best first; bounds know more than a planner can."""
-    scores = [row for row in rows(comparison) if row.group == ALL]
+    alike = like_with_like(comparison)
+    scores = [row for row in rows(alike) if row.group == ALL]
     scores.sort(key=lambda row: (row.planner not in BOUNDS, -row.utility))
     cells: list[list[object]] = [
         [
@@ -60,7 +61,7 @@ def score_table(comparison: Comparison) -> ResultTable:
         "points of U lost to Bayes (95 %)",
         "invalid",
     )
-    note = ". ".join(filter(None, (comparison.stopped, planner_note(comparison.planners()))))
+    note = ". ".join(filter(None, (comparison.stopped, _coverage(comparison), planner_note(comparison.planners()))))
     return _result_table("All scenarios", head, cells, note)
 
 
@@ -91,7 +92,7 @@ def paired_table(comparison: Comparison, against: str = "") -> ResultTable:
 
 def family_table(comparison: Comparison) -> ResultTable:
     """The share of runs that each planner completes, by family of markets."""
-    scores = [row for row in rows(comparison, "family") if row.group != ALL]
+    scores = [row for row in rows(like_with_like(comparison), "family") if row.group != ALL]
     planners = [name for name in comparison.planners() if name not in BOUNDS]
     if BAYES in comparison.planners():
         planners.append(BAYES)
@@ -154,6 +155,16 @@ def replay_table(replays: Mapping[str, Sequence[ReplayedDecision]], planner: str
     counts = summary(decision for decisions in replays.values() for decision in decisions)
     note = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     return _result_table("Replayed", ("run", "at", "was decided", f"{planner_label(planner)} would", ""), cells, note)
+
+
+def _coverage(comparison: Comparison) -> str:
+    """Over how many files the planners and bounds of a comparison that ended early are compared."""
+    if not comparison.stopped:
+        return ""
+    played, common = ({play.scenario for play in part.plays} for part in (comparison, like_with_like(comparison)))
+    if not common:
+        return f"No file of {len(played)} was finished by every planner: there is nothing to compare"
+    return f"Compared over the {len(common)} of {len(played)} files that every planner has finished"
 
 
 def format_points(interval: Interval) -> str:

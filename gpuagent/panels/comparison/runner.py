@@ -1,6 +1,6 @@
 """Comparison runs: the planners, scenarios and spending limit that a user asks for, checked and ready to be played."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,8 @@ from gpuagent.session import open_records
 GENERATED, BUNDLED = "generated", "own"
 COUNT_MAX = 500
 REPLAYED_RUNS = 3
+OnScenario = Callable[[int, int], None]
+"""Called with (scenarios generated, scenarios in all)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,17 @@ def llm_problem(environ: Mapping[str, str]) -> str:
 class ComparisonRun:
     """A checked request with its planners and scenarios. No planner is asked before play()."""
 
-    def __init__(self, request: ComparisonRequest, environ: Mapping[str, str], cache: Path | None = None) -> None:
-        """cache: the folder of paid answers. Raises BadInput, ConfigError."""
+    def __init__(
+        self,
+        request: ComparisonRequest,
+        environ: Mapping[str, str],
+        cache: Path | None = None,
+        on_scenario: OnScenario | None = None,
+    ) -> None:
+        """cache: the folder of paid answers. on_scenario: called as scenarios are generated, which takes a while.
+
+        Raises BadInput, ConfigError, and what on_scenario raises to stop.
+        """
         if request.mode not in MODES:
             raise BadInput(f"no mode {request.mode!r}: write one of {', '.join(MODES)}")
         if request.against and request.against not in request.planners:
@@ -71,7 +82,7 @@ class ComparisonRun:
         self.spend_limit = SpendLimit.parse(request.limit)
         planners = [_planner(name, environ) for name in request.planners]
         self.clients = _clients(planners, self.spend_limit, cache)
-        self.scenarios = _scenarios(request)
+        self.scenarios = _scenarios(request, on_scenario)
 
     @property
     def estimates(self) -> list[CostEstimate]:
@@ -143,12 +154,16 @@ def _clients(planners: Sequence[Planner], spend_limit: SpendLimit, cache: Path |
     return [PlannerClient(planner, cache_for(planner, cache), spend_limit) for planner in planners]
 
 
-def _scenarios(request: ComparisonRequest) -> Sequence[Scenario]:
+def _scenarios(request: ComparisonRequest, on_scenario: OnScenario | None) -> Sequence[Scenario]:
     if request.scenarios == GENERATED:
         if not 1 <= request.count <= COUNT_MAX:
             raise BadInput(f"generate 1 to {COUNT_MAX} scenarios, not {request.count}")
-        documents = generate.generate(request.seed, request.count)
-        return [markets(parse(document["id"], document)) for document in documents]
+        scenarios: list[Scenario] = []
+        for document in generate.generate(request.seed, request.count):
+            if on_scenario:
+                on_scenario(len(scenarios), request.count)
+            scenarios.append(markets(parse(document["id"], document)))
+        return scenarios
     if request.scenarios == BUNDLED:
         return load(bundled_folder())
     folder = Path(request.scenarios)

@@ -30,6 +30,8 @@ from gpuagent.reports.figures.spend import PLANNER, JobResult
 from gpuagent.reports.frames import Frame
 from gpuagent.reports.period import Period
 
+BAR_MIN = 0.01
+"""A bar that is a smaller share of the axis is too thin to be seen."""
 NOTHING_SPENT = "Nothing was spent in this period."
 PARTS = {
     JobResult.SUCCESS: (SUCCESS, "successful jobs"),
@@ -41,7 +43,10 @@ PARTS = {
 
 
 def spend_over_time(table: Frame, bucket: str, marks: Marks, period: Period, now: datetime) -> Picture:
-    """Stacked bars of spend.over_time(), with its name of a bucket. The axis shows all of the period so far."""
+    """Stacked bars of spend.over_time(), with its name of a bucket. The axis shows all of the period so far.
+
+    Where the bars would be too thin there to be seen, it shows them alone.
+    """
     title = f"Spend by vendor per {bucket}"
     if table.empty:
         return empty(title, NOTHING_SPENT)
@@ -51,6 +56,9 @@ def spend_over_time(table: Frame, bucket: str, marks: Marks, period: Period, now
     if period.before is not None:
         first = min(period.since, table.index[0])
         last = max(min(period.until, now), ends[-1])
+        width = ends[0] - table.index[0]
+        if width < (last - first) * BAR_MIN:
+            first, last = table.index[0] - width, ends[-1] + width
         axes.set_xlim(*map(date2num, (first, last)))
     axes.set_ylabel("USD")
     axes.set_xlabel("UTC")

@@ -42,8 +42,8 @@ class Picture:
         return f'<img class="chart" alt="{alt}" src="data:image/png;base64,{self.base64}">'
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-        """The picture in a notebook. Metadata carries the text, as IPython.display.Image does it."""
-        bundle = {"image/png": self.base64, "text/plain": f"{self.title}\n{self.alt}"}
+        """The picture in a notebook: as HTML, for JupyterLab shows a PNG without its text; as PNG where HTML is not."""
+        bundle = {"text/html": self.html(), "image/png": self.base64, "text/plain": f"{self.title}\n{self.alt}"}
         return bundle, {"image/png": {"alt": f"{self.title}. {self.alt}"}}
 
 

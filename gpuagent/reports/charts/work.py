@@ -75,6 +75,11 @@ def _share_axis(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 
 
+def time_unit(longest_s: float) -> tuple[float, str]:
+    """The unit of an axis that shows so many seconds: its length in seconds, and its name."""
+    return next(((scale, unit) for limit, scale, unit in TIME_UNITS if longest_s <= limit), DAYS)
+
+
 def time_to_success(times: Frame) -> Picture:
     """A histogram of runs.times_to_success(), with its median."""
     title = "Time from start to success"
@@ -82,7 +87,7 @@ def time_to_success(times: Frame) -> Picture:
         return empty(title, "No run of this period has succeeded yet.")
     seconds = times.seconds.to_numpy()
     longest, median, slow = float(seconds.max()), float(np.median(seconds)), float(np.quantile(seconds, 0.9))
-    scale, unit = next(((scale, unit) for limit, scale, unit in TIME_UNITS if longest <= limit), DAYS)
+    scale, unit = time_unit(longest)
     figure, axes = canvas(title)
     span = (0.0, max(longest / scale, 1e-9) * 1.02)
     axes.hist(seconds / scale, bins=min(BINS, max(6, len(times))), range=span, color=SUCCESS, edgecolor="white")
@@ -110,13 +115,12 @@ def burn_downs(burn_downs_by_run: Mapping[str, tuple[Any, Frame]]) -> Picture:
         return empty(title, "No run that was started in this period has spent anything.")
     columns = min(3, count)
     rows = -(-count // columns)
-    figure = panes(title, 0.7 + 2.3 * rows)
+    figure = panes(title, 0.7 + 2.6 * rows)
     texts = []
     for place, (run, line) in enumerate(burn_downs_by_run.values(), 1):
         axes = figure.add_subplot(rows, columns, place)
         _draw_burn_down(axes, run, line)
         axes.set_ylabel("USD left" if place % columns == 1 or columns == 1 else "", fontsize=9)
-        axes.set_xlabel("hours since start" if place > count - columns else "", fontsize=9)
         rest = f"{USD_ALONE.amount(line.remaining.iloc[-1])} left of {USD_ALONE.amount(run.budgetTotal)}"
         texts.append(f"run {run.runId} {rest} ({run.phase})")
     return picture(figure, title, f"{joined(texts)}.")
@@ -124,13 +128,17 @@ def burn_downs(burn_downs_by_run: Mapping[str, tuple[Any, Frame]]) -> Picture:
 
 def _draw_burn_down(axes: Axes, run: Any, line: Frame) -> None:
     dress(axes)
-    hours = (line["at"] - line["at"].iloc[0]).dt.total_seconds() / 3600
+    seconds = (line["at"] - line["at"].iloc[0]).dt.total_seconds()
+    scale, unit = time_unit(float(seconds.max()))
+    times = seconds / scale
     remaining = line.remaining.map(usd_float)
-    axes.fill_between(hours, remaining, step="post", color=AVAILABLE, linewidth=0)
-    axes.step(hours, remaining, where="post", color=SETTLED, linewidth=1.8)
+    axes.fill_between(times, remaining, step="post", color=AVAILABLE, linewidth=0)
+    axes.step(times, remaining, where="post", color=SETTLED, linewidth=1.8)
     axes.set_ylim(0, usd_float(run.budgetTotal) * 1.08)
     axes.yaxis.set_major_formatter(USD_AXIS)
-    axes.set_title(f"…{run.runId[-6:]} {label(run.goal, 22)} ({run.phase})", fontsize=9, loc="left", color=TEXT)
+    axes.set_xlim(left=0)
+    axes.set_xlabel(f"{unit} since start", fontsize=9)
+    axes.set_title(f"{label(run.goal, 26)}\n…{run.runId[-6:]}, {run.phase}", fontsize=9, loc="left", color=TEXT)
 
 
 def planners_compared(arms: Sequence[Arm]) -> Picture:

@@ -4,7 +4,7 @@ from gpuagent.reports.charts import money as charts
 from gpuagent.reports.figures import spend
 from gpuagent.reports.page import ReportSection
 from gpuagent.reports.report import Report
-from gpuagent.reports.tables import Cards, Cell, Table
+from gpuagent.reports.tables import Cards, Cell, Paragraph, Table
 
 
 def overview(report: Report) -> ReportSection:
@@ -14,7 +14,8 @@ def overview(report: Report) -> ReportSection:
         note += (
             f" {report.original_runs:,} runs of the original system are left out: nothing of them is proven on chain."
         )
-    return ReportSection("Headlines", note, [Cards(report.headlines, report.display)])
+    nothing = [Paragraph(report.nothing, alarm=True)] if report.nothing else []
+    return ReportSection("Headlines", note, [*nothing, Cards(report.headlines, report.display)])
 
 
 def spending(report: Report) -> ReportSection:

@@ -1,0 +1,35 @@
+"""The values of the launch form, read from what a user wrote. Pure."""
+
+from decimal import Decimal, InvalidOperation
+
+from gpuagent.agent.start import HOURS_MAX, TAG_MAX
+from gpuagent.core.model import HOURS_MIN
+from gpuagent.core.money import parse_usd
+from gpuagent.errors import BadInput
+
+
+def hours(text: str) -> Decimal:
+    """GPU hours. Raises BadInput."""
+    try:
+        value = Decimal(text.strip())
+    except InvalidOperation:
+        raise BadInput("a number of GPU hours, such as 1 or 0.5") from None
+    if not value.is_finite() or not HOURS_MIN <= value <= HOURS_MAX:
+        raise BadInput(f"at least {HOURS_MIN} and at most {HOURS_MAX} hours")
+    return value
+
+
+def budget(text: str) -> int:
+    """Atomic units. Raises BadInput."""
+    amount = parse_usd(text.strip())
+    if amount <= 0:
+        raise BadInput("more than 0 USD")
+    return amount
+
+
+def tags(text: str) -> tuple[str, ...]:
+    """Tags, which commas separate, each once. Raises BadInput."""
+    names = tuple(dict.fromkeys(filter(None, (name.strip() for name in text.split(",")))))
+    if any(len(name) > TAG_MAX or not name.isprintable() for name in names):
+        raise BadInput(f"each tag is a text of 1 to {TAG_MAX} characters")
+    return names
