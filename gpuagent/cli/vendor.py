@@ -39,7 +39,7 @@ def vendor_seed(
 @vendors.command("list")
 def vendor_list(as_json: AsJson = False) -> None:
     """Show the recorded vendors. As JSON, prices are in USD: it is what `vendor seed` reads."""
-    from gpuagent.render.vendors import vendors_table
+    from gpuagent.render.vendors import halt_lines, vendors_table
     from gpuagent.wiring import vendor_entry
 
     with errors_explained(), open_database() as db:
@@ -47,7 +47,9 @@ def vendor_list(as_json: AsJson = False) -> None:
         if as_json:
             print_json({"vendors": [vendor_entry(vendor) for vendor in records]})
         else:
-            console().print(vendors_table(records) if records else "no vendors yet: `gpuagent vendor seed FILE`")
+            halts = db.reads.vendor_halts()
+            table = vendors_table(records, halts) if records else "no vendors yet: `gpuagent vendor seed FILE`"
+            console().print(table, *halt_lines(halts.values()))
 
 
 @vendors.command("check")

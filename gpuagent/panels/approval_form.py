@@ -122,9 +122,11 @@ class ApprovalForm:
         store, clock, resumes = self._session.agent.store, self._session.agent.ports.clock, self._killed()
 
         def switch(by: str, why: str) -> Policy:
+            halt = Halt(*KILLED, by, why or KILL_WHY, clock.now())
+
             def revise(policy: Policy) -> Policy:
                 rest = tuple(halt for halt in policy.halts if (halt.kind, halt.name) != KILLED)
-                return replace(policy, halts=rest if resumes else (*rest, Halt(*KILLED, by, why or KILL_WHY)))
+                return replace(policy, halts=rest if resumes else (*rest, halt))
 
             self._policy = store.change_policy(revise, by, why or KILL_WHY, clock.now())
             return self._policy
@@ -167,7 +169,9 @@ def _question(job: Mapping[str, Any]) -> Html:
 
 def _halt(halt: Halt) -> Html:
     scope = "All payments are halted" if (halt.kind, halt.name) == KILLED else f"Halted: {halt.kind} {halt.name}"
-    return el("div", el("b", scope), f" by {halt.by}: {halt.why}", class_="note bad", role="status")
+    command = f"gpuagent policy resume vendor {halt.name} --why WHY"
+    ends = (": ", el("code", command), " ends it") if halt.kind == "vendor" else ()
+    return el("div", el("b", scope), f" by {halt.by}: {halt.why}", *ends, class_="note bad", role="status")
 
 
 def _login() -> str:

@@ -146,6 +146,12 @@ class MongoStore:
         )
 
     @deadlined
+    def halt_payee(self, vendor: Vendor, why: str, at: float) -> bool:
+        return self.connection.transaction(
+            lambda session: policies.halt_payee(self._database, session, vendor, why, at)
+        )
+
+    @deadlined
     def put_vendor(self, vendor: Vendor, at: float) -> None:
         """Record a vendor, or change its record. at: when it is registered, if it is new."""
         self._database.vendors.update_one(
