@@ -180,7 +180,8 @@ def _ask(
         check_payee(quote, vendor)
     except VendorError as error:
         return None, error
-    return replace(quote, expires_at=min(quote.expires_at, ports.clock.now() + QUOTE_LIFE_MAX_S)), None
+    expires_at = min(quote.expires_at, ports.clock.now() + QUOTE_LIFE_MAX_S)
+    return replace(quote, expires_at=expires_at, protocol=vendor.protocol), None
 
 
 def _past_job(job: Job) -> PastJob | None:

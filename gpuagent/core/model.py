@@ -147,6 +147,7 @@ class Quote:
     """A vendor's binding price for one job, and whom it wants paid, which must be the recorded payee.
 
     order: the canonical text of what the job is to do (orders.py), "" without a workload. accepts: what the vendor can.
+    protocol: of the vendor's record when it was asked, whatever that says later.
     """
 
     vendor_id: str
@@ -161,6 +162,7 @@ class Quote:
     max_hours: Decimal
     order: str = ""
     accepts: tuple[str, ...] = ()
+    protocol: str = OWN_PROTOCOL
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from gpuagent.adapters.mongo.files import (
 from gpuagent.adapters.mongo.values import Document, date, money, seconds
 from gpuagent.core.model import (
     NO_ACCESS,
+    OWN_PROTOCOL,
     TIMEOUT_MAX_S,
     Approval,
     Authorization,
@@ -247,6 +248,7 @@ def _quote_document(quote: Quote) -> Document:
         "expiresAt": date(quote.expires_at),
         "etaSeconds": quote.eta_s,
         "accepts": list(quote.accepts),
+        "protocol": quote.protocol,
     }
 
 
@@ -265,6 +267,7 @@ def _quote_from(job: Document) -> Quote:
         max_hours=Decimal(str(job["jobParams"]["maxHours"])),
         order=order_of(job["jobParams"]),
         accepts=tuple(quote.get("accepts", ())),
+        protocol=quote.get("protocol", OWN_PROTOCOL),  # an older record has none
     )
 
 
