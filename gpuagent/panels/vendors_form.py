@@ -5,7 +5,7 @@ from functools import partial
 
 from gpuagent import wiring
 from gpuagent.agent.discover import Match, Matches, Search, search
-from gpuagent.agent.enlist import Proposal, Wishes, check_new, propose
+from gpuagent.agent.enlist import Proposal, Wishes, propose
 from gpuagent.agent.market import PAST_JOBS_MAX
 from gpuagent.core.model import Vendor
 from gpuagent.core.money import parse_usd, show_usd
@@ -14,7 +14,7 @@ from gpuagent.panels.kit.fields import button, card, row, text_input
 from gpuagent.panels.kit.html import Html, el, join, table
 from gpuagent.panels.kit.message import StatusLine, html_widget, styled
 from gpuagent.panels.kit.tasks import ExclusiveTask, Tasks
-from gpuagent.render.discovery import matches_text, proposal_rows
+from gpuagent.render.discovery import matches_text, proposal_rows, verdict
 from gpuagent.session import Session
 
 LABEL = "130px"
@@ -121,9 +121,8 @@ class VendorsForm:
 
     def _write(self, vendor: Vendor) -> Vendor:
         agent = self._session.agent
-        if not check_new(vendor, agent.store.vendors()):
+        if not wiring.add_vendor(agent.database, vendor):
             raise BadInput(f"{vendor.vendor_id} is on record meanwhile: nothing was changed")
-        wiring.record_vendors(agent.database, [vendor])
         return vendor
 
     def _recorded(self, vendor: Vendor) -> None:
@@ -133,7 +132,8 @@ class VendorsForm:
 
 def _cells(match: Match) -> list[object]:
     listing = match.listing
-    mark: Html = el("span", "fit" if match.fit else "no", class_="good" if match.fit else "bad")
+    word = verdict(match)
+    mark: Html = el("span", word, class_={"fit": "good", "no": "bad"}.get(word))
     return [
         mark,
         listing.name,

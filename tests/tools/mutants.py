@@ -1208,6 +1208,27 @@ MUTANTS = (
         "tests/agent/test_halt.py -k held_against",
     ),
     Mutant(
+        "two vendors that are added at once do not see each other",
+        "gpuagent/adapters/mongo/store.py",
+        'policies.update_one(policies.CURRENT, {"$inc": {"vendorsAdded": 1}}, session=session)',
+        "policies.find_one(policies.CURRENT, session=session)",
+        "tests/adapters/mongo/test_store.py -k added_at_once",
+    ),
+    Mutant(
+        "a stranger gets a second record beside its halt",
+        "gpuagent/agent/enlist.py",
+        "    if twin:",
+        "    if None:",
+        "tests/agent/test_enlist.py -k one_record",
+    ),
+    Mutant(
+        "a later record rewrites by which protocol was bought",
+        "gpuagent/agent/market.py",
+        "    return replace(quote, expires_at=expires_at, protocol=vendor.protocol), None",
+        "    return replace(quote, expires_at=expires_at), None",
+        "tests/adapters/vendors/test_protocols.py -k test_success",
+    ),
+    Mutant(
         "a halted wallet signs on",
         "gpuagent/agent/guard.py",
         "    if halt := policy.halt(rules, run.payer):",
