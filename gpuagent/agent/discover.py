@@ -156,7 +156,7 @@ def _probe(listing: Listing, request: Search, discovery: Discovery) -> Match:
         answer = discovery.unpaid(listing)
     except VendorUnauthorized as error:
         protocol = protocol_of(listing.resource, frozenset(listing.fields))
-        reasons = (f"needs a secret: {error}", *(() if protocol else (NO_PROTOCOL,)))
+        reasons = (str(error), *(() if protocol else (NO_PROTOCOL,)))
         return Match(listing, protocol=protocol, problems=reasons, needs_secret=True)
     except VendorError as error:
         return Match(listing, problems=(str(error),))

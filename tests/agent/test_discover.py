@@ -80,7 +80,7 @@ def test_a_seller_that_needs_a_secret_is_shown_as_that_and_stands_after_those_th
     assert names(matches) == ["fit", "ours", "stranger", "dead"]
     assert [match.needs_secret for match in matches] == [False, True, True, False]
     assert not any(match.fit for match in matches[1:])
-    assert matches[1].problems == ("needs a secret: it answered 401",)
+    assert matches[1].problems == ("it answered 401",)
     assert (matches[1].protocol, matches[2].protocol) == ("gpuagent/1", "")
     assert "no protocol that we speak" in matches[2].problems[1]
     table = Console(width=300, record=True)
