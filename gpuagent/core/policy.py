@@ -38,6 +38,12 @@ class Halt:
         """Who halted what, and why, as users read it."""
         return f"{self.by} halted {self.kind} {self.name}: {self.why}"
 
+    @property
+    def resume_command(self) -> str:
+        """The command that ends it, as a shell takes it: `*` there names the files of a folder."""
+        name = "all" if self.name == EVERY_WALLET else self.name
+        return f"gpuagent policy resume {self.kind} {name} --why 'what has changed'"
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:

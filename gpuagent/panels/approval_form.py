@@ -169,8 +169,7 @@ def _question(job: Mapping[str, Any]) -> Html:
 
 def _halt(halt: Halt) -> Html:
     scope = "All payments are halted" if (halt.kind, halt.name) == KILLED else f"Halted: {halt.kind} {halt.name}"
-    command = f"gpuagent policy resume vendor {halt.name} --why WHY"
-    ends = (": ", el("code", command), " ends it") if halt.kind == "vendor" else ()
+    ends = (": ", el("code", halt.resume_command), " ends it") if halt.kind == "vendor" else ()
     return el("div", el("b", scope), f" by {halt.by}: {halt.why}", *ends, class_="note bad", role="status")
 
 

@@ -42,7 +42,7 @@ def halt_lines(halts: Iterable[Halt]) -> list[Text]:
         Text.assemble(
             (f"vendor {halt.name} is halted", "bold red"),
             f" by {halt.by}{f' at {_time(halt.at)}' if halt.at else ''}: {halt.why}. "
-            f"`gpuagent policy resume vendor {halt.name} --why WHY` lets it be asked again",
+            f"`{halt.resume_command}` lets it be asked again",
         )
         for halt in halts
     ]

@@ -11,6 +11,7 @@ from click.testing import Result
 
 from gpuagent.adapters.wallets.local import LocalWallet
 from gpuagent.agent.approve import cancel
+from gpuagent.agent.market import ADDRESS, survey
 from gpuagent.core.model import Authorization, Authorized, Cause, Quote, Run, RunStatus, Settled, Voided
 from gpuagent.core.policy import EVERY_WALLET, Halt
 from gpuagent.core.ports import Chain, Gas, Outcome
@@ -236,6 +237,13 @@ def test_two_ticks_at_once_halt_a_changed_payee_once(world: World) -> None:
     assert stop.at > 0
     assert [run.status for run in ended] == [RunStatus.FAILED] * 2
     assert (received(world), [world.payments(run) for run in runs]) == ([], [[], []])
+    # A planner sees why it is not to be chosen, and no address in that.
+    candidate = survey(runs[0], policy, world.ports).context.candidate("gpu_vendor_1")
+    assert candidate
+    assert candidate.amount is None
+    assert candidate.refusals == (candidate.problem,)
+    assert candidate.problem.startswith("not asked: gpuagent halted vendor gpu_vendor_1: it wants 0x… paid")
+    assert not ADDRESS.search(candidate.problem)
 
 
 def test_a_payee_is_halted_only_by_the_record_that_it_was_held_against(world: World) -> None:

@@ -20,5 +20,5 @@ def test_a_halted_vendor_says_who_halted_it_when_why_and_what_ends_it() -> None:
     assert ("prism" in second, "halted" in second) == (True, True)
     text = " ".join("\n".join(lines).split())
     assert "vendor prism is halted by gpuagent at 2023-11-14 22:13: it wants 0x9 paid." in text
-    assert "`gpuagent policy resume vendor prism --why WHY`" in text
+    assert "`gpuagent policy resume vendor prism --why 'what has changed'`" in text
     assert "vendor old is halted by Ada: slow." in text
