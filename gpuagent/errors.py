@@ -39,6 +39,7 @@ GpuAgentError
     │       └── JobSecretMissing a secret that the job needs is not set
     ├── FileAltered      a file is not the one that was announced
     └── OfferInvalid     a 402 that is not the agreed purchase
+        └── PayeeChanged     it, or a quote, names another payee than the vendor's record: the vendor is halted
 """
 
 from collections.abc import Mapping
@@ -206,6 +207,17 @@ class FileAltered(VendorError):
 
 class OfferInvalid(VendorError):
     """The vendor's 402 is not the purchase that was agreed."""
+
+
+class PayeeChanged(OfferInvalid):
+    """A quote or a 402 names another payee than the vendor's record.
+
+    payee: the address that it names, "" where it is none.
+    """
+
+    def __init__(self, message: str, payee: str) -> None:
+        super().__init__(message)
+        self.payee = payee
 
 
 RETRYABLE = (Refused, WalletError, ChainError, VendorError, StoreError, StaleRun)

@@ -360,6 +360,16 @@ def record_vendors(database: Database, vendors: "Iterable[Vendor]") -> None:
         database.store.put_vendor(vendor, system_clock().now())
 
 
+def add_vendor(database: Database, vendor: "Vendor") -> bool:
+    """Record a vendor that is not on record yet, whoever else adds one at this moment. False where it is, as it is.
+
+    Raises as check_new().
+    """
+    from gpuagent.agent.enlist import check_new
+
+    return database.store.add_vendor(vendor, lambda records: check_new(vendor, records), system_clock().now())
+
+
 def vendor_from(entry: Mapping[str, Any]) -> "Vendor":
     """A vendor from its entry in a vendors file. Raises BadInput naming the field that is missing or wrong."""
     from gpuagent.adapters.vendors import file

@@ -55,7 +55,6 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "gpuagent.cli.vendor",
         "gpuagent.render.books",
     ),
-    "tests/cli/test_vendor_discovery.py": ("gpuagent.render.discovery",),
     "tests/panels/test_vendors_form.py": ("gpuagent.panels.vendors_form",),
     "tests/adapters/discovery/test_client.py": ("gpuagent.adapters.discovery.offers",),
     "tests/cli/test_sell.py": ("gpuagent.cli.sell",),

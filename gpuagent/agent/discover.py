@@ -26,12 +26,13 @@ from gpuagent.core.listings import (
 from gpuagent.core.model import Token, Vendor
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Discovery
-from gpuagent.errors import BadInput, ListUnavailable, VendorError
+from gpuagent.errors import BadInput, ListUnavailable, VendorError, VendorUnauthorized
 
 PROBES_MAX = 20
 """Sellers that are asked in one search, the best of what is listed."""
 PROBES_AT_ONCE = 8
 QUERY_MAX = 200
+NO_PROTOCOL = "its order is of no protocol that we speak"
 _WORD = re.compile(r"[^\W_]{2,}")
 UNKNOWN = believe(None, ()).chance()
 """The chance of success of a seller that we have no past with."""
@@ -42,7 +43,8 @@ class Match:
     """A listed seller that was probed. amount and payee: of its own 402, None and "" where it gave none.
 
     problems: why it is not fit, none for one that is. protocol: "" where its declared order fits none that we speak.
-    vendor_id: the record that we have of it, "" for none. track: our own past with it.
+    vendor_id: the record that we have of it, "" for none. track: our own past with it. needs_secret: whether it says
+    what it wants only to who has its bearer token, which no search sends.
     """
 
     listing: Listing
@@ -52,6 +54,7 @@ class Match:
     problems: tuple[str, ...] = ()
     vendor_id: str = ""
     track: Learned | None = None
+    needs_secret: bool = False
 
     @property
     def fit(self) -> bool:
@@ -151,6 +154,10 @@ def _probe(listing: Listing, request: Search, discovery: Discovery) -> Match:
     """The seller's own 402, held against the listing."""
     try:
         answer = discovery.unpaid(listing)
+    except VendorUnauthorized as error:
+        protocol = protocol_of(listing.resource, frozenset(listing.fields))
+        reasons = (str(error), *(() if protocol else (NO_PROTOCOL,)))
+        return Match(listing, protocol=protocol, problems=reasons, needs_secret=True)
     except VendorError as error:
         return Match(listing, problems=(str(error),))
     token, amount = request.token, price(answer.offers, request.token)
@@ -159,7 +166,7 @@ def _probe(listing: Listing, request: Search, discovery: Discovery) -> Match:
     if amount is not None and request.price_max is not None and amount > request.price_max:
         problems.append(f"asks {show_usd(amount)}, above the price")
     if not protocol:
-        problems.append("its order is of no protocol that we speak")
+        problems.append(NO_PROTOCOL)
     return Match(listing, amount, _payee(answer, token), protocol, tuple(problems))
 
 
@@ -193,8 +200,10 @@ def _listed_rank(listing: Listing, token: Token, keywords: frozenset[str]) -> tu
 
 
 def _rank(match: Match, keywords: frozenset[str]) -> tuple[int | float | str, ...]:
-    """Fit ones first; then what was searched for, our own past, payers, and price."""
+    """Fit ones first, then those that need a secret; then what was searched for, our own past, payers, and price."""
     track = match.track.mean if match.track else UNKNOWN
     listing = match.listing
     popularity = (-(listing.payers or 0), match.amount or 0, listing.resource)
-    return (not match.fit, match.amount is None, not match.protocol, -_words_in(listing, keywords), -track, *popularity)
+    is_unknown = match.amount is None and not match.needs_secret
+    state = (not match.fit, not match.needs_secret, is_unknown, not match.protocol)
+    return (*state, -_words_in(listing, keywords), -track, *popularity)

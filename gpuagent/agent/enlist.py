@@ -134,6 +134,12 @@ def check_new(vendor: Vendor, records: Sequence[Vendor]) -> bool:
                 f"{vendor.secret_env} holds the token of {record.vendor_id} at {record.endpoint}, and is sent nowhere "
                 "else: give each vendor a variable of its own, --secret-env NAME"
             )
+    twin = next((record for record in records if _is_same_seller(record, vendor)), None)
+    if twin:
+        raise Refused(
+            f"{vendor.endpoint} is on record as {twin.vendor_id}: a seller has one record, whose caps and halts hold "
+            "for it. Nothing was changed"
+        )
     namesake = next((record for record in records if record.vendor_id.casefold() == vendor.vendor_id.casefold()), None)
     if namesake is None:
         return True
@@ -151,6 +157,16 @@ def check_new(vendor: Vendor, records: Sequence[Vendor]) -> bool:
             "vendor itself confirms it, by another way than this URL, write it down and `gpuagent vendor seed` it"
         )
     return False
+
+
+def _is_same_seller(record: Vendor, vendor: Vendor) -> bool:
+    """Whether it is on record under another id. Only vendors of our own protocol are several at one URL."""
+    return (
+        vendor.protocol != OWN_PROTOCOL
+        and record.vendor_id.casefold() != vendor.vendor_id.casefold()
+        and record.protocol == vendor.protocol
+        and record.endpoint.rstrip("/").casefold() == vendor.endpoint.rstrip("/").casefold()
+    )
 
 
 def examined(

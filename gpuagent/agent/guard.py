@@ -19,6 +19,7 @@ authorize() asks these before it signs, after check_payer, check_halt and check_
 
 Two pairs stand beside them: core/terms matches the vendor's 402 against the quote and the record (before
 check_balance), and adapters/wallets/signing refuses in the wallet itself whatever is not the agreed payment (last).
+A vendor that names another payee, in its quote or its 402, is halted (halt.py).
 """
 
 from collections.abc import Mapping
@@ -31,7 +32,7 @@ from gpuagent.core.money import show_usd
 from gpuagent.core.networks import LOCAL
 from gpuagent.core.policy import Policy
 from gpuagent.core.ports import Head, Ports
-from gpuagent.core.terms import is_payee, unsigned_nonces
+from gpuagent.core.terms import is_payee, payee_changed, unsigned_nonces
 from gpuagent.errors import (
     ChainMismatch,
     ConfigError,
@@ -72,10 +73,16 @@ def check_clocks(ports: Ports) -> float:
 
 
 def check_payee(quote: Quote, vendor: Vendor) -> None:
-    """Raises OfferInvalid when the quote names another payee, network or asset than the vendor's record."""
+    """Raises OfferInvalid when the quote names another payee, network or asset than the vendor's record.
+
+    PayeeChanged for another payee, which a quote has one of.
+    """
     if not is_payee(quote, vendor):
         terms = (quote.pay_to.lower(), quote.network, quote.asset.lower())
-        raise OfferInvalid(f"{vendor.vendor_id} wants to be paid otherwise than recorded: {', '.join(terms)}")
+        problem = f"{vendor.vendor_id} wants to be paid otherwise than recorded: {', '.join(terms)}"
+        if quote.pay_to.lower() != vendor.pay_to.lower():
+            raise payee_changed(problem, quote.pay_to)
+        raise OfferInvalid(problem)
 
 
 def check_funds(quote: Quote, spendable: int, ports: Ports) -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from statistics import median
 
@@ -20,7 +20,14 @@ from gpuagent.core.resume import remainder
 from gpuagent.core.text import clean
 from gpuagent.core.transitions import lasting_holds
 from gpuagent.core.work import Completed, Failed, Fault, failed_by_vendor
-from gpuagent.errors import IllegalTransition, UnknownVendor, VendorError, VendorUnauthorized
+from gpuagent.errors import (
+    IllegalTransition,
+    PayeeChanged,
+    PolicyRefused,
+    UnknownVendor,
+    VendorError,
+    VendorUnauthorized,
+)
 
 PAST_JOBS_MAX = 50
 """Past jobs looked at per vendor, the newest: as later ones count more, all older ones weigh 0.5 % together."""
@@ -34,15 +41,21 @@ JOB_MIN_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """context: for planners. quotes and vendors: the records behind it, by vendor_id, with addresses and ids."""
+    """context: for planners. quotes and vendors: the records behind it, by vendor_id, with addresses and ids.
+
+    payee_changes: the vendors that named another payee than the recorded one, by vendor_id.
+    """
 
     context: Context
     vendors: Mapping[str, Vendor]
     quotes: Mapping[str, Quote]
+    payee_changes: Mapping[str, PayeeChanged] = field(default_factory=dict)
 
 
 def survey(run: Run, rules: policy.Policy, ports: Ports) -> Survey:
     """Binding quotes of every candidate vendor, silent ones shown as such, and the refusals of the policy.
+
+    A halted vendor is not asked, and has no quote but the reason.
 
     Raises UnknownVendor, and VendorUnauthorized when no vendor quoted and one refused our token.
     """
@@ -50,7 +63,7 @@ def survey(run: Run, rules: policy.Policy, ports: Ports) -> Survey:
     rest = remainder(run)
     order = order_text(run.workload, rest.checkpoint)
     with ThreadPoolExecutor(max_workers=max(1, len(vendors))) as pool:
-        answers = list(pool.map(lambda vendor: _ask(run, vendor, rest.hours, order, ports), vendors))
+        answers = list(pool.map(lambda vendor: _ask(run, vendor, rest.hours, order, rules, ports), vendors))
     refusals = [error for _, error in answers if isinstance(error, VendorUnauthorized)]
     if refusals and all(quote is None for quote, _ in answers):
         raise refusals[0]
@@ -81,8 +94,10 @@ def survey(run: Run, rules: policy.Policy, ports: Ports) -> Survey:
         hold=sum(job.quote.amount for job in holds),
         hold_ends_at=max((float(job.authorization.valid_before) for job in holds), default=None),
     )
-    quotes = {vendor.vendor_id: quote for vendor, (quote, _) in zip(vendors, answers, strict=True) if quote}
-    return Survey(context, {vendor.vendor_id: vendor for vendor in vendors}, quotes)
+    by_id = dict(zip(names, answers, strict=True))
+    quotes = {vendor_id: quote for vendor_id, (quote, _) in by_id.items() if quote}
+    changes = {vendor_id: error for vendor_id, (_, error) in by_id.items() if isinstance(error, PayeeChanged)}
+    return Survey(context, {vendor.vendor_id: vendor for vendor in vendors}, quotes, changes)
 
 
 def payable(survey: Survey, spendable: int, balance: int) -> Survey:
@@ -154,14 +169,19 @@ def _verdicts(
     return verdicts
 
 
-def _ask(run: Run, vendor: Vendor, hours: Decimal, order: str, ports: Ports) -> tuple[Quote | None, VendorError | None]:
+def _ask(
+    run: Run, vendor: Vendor, hours: Decimal, order: str, rules: policy.Policy, ports: Ports
+) -> tuple[Quote | None, VendorError | PolicyRefused | None]:
+    if halt := policy.halt(rules, run.payer, vendor.vendor_id):
+        return None, PolicyRefused(f"not asked: {halt.text}")
     try:
         gpu_type = gpus.spelling(run.gpu_type, vendor.gpu_types) or run.gpu_type
         quote = ports.vendor_api.quote(vendor, run.goal, gpu_type, hours, order)
         check_payee(quote, vendor)
     except VendorError as error:
         return None, error
-    return replace(quote, expires_at=min(quote.expires_at, ports.clock.now() + QUOTE_LIFE_MAX_S)), None
+    expires_at = min(quote.expires_at, ports.clock.now() + QUOTE_LIFE_MAX_S)
+    return replace(quote, expires_at=expires_at, protocol=vendor.protocol), None
 
 
 def _past_job(job: Job) -> PastJob | None:
@@ -200,10 +220,13 @@ def _job_s(hours: Decimal, past: Sequence[PastJob]) -> float:
 def _candidate(
     vendor: Vendor,
     quote: Quote | None,
-    error: VendorError | None,
+    error: VendorError | PolicyRefused | None,
     refusals: Sequence[policy.Refusal],
     past: Sequence[PastJob],
 ) -> Candidate:
+    problem = _inert(str(error), PROBLEM_MAX) if error else ""
+    # What only an approver can change is a rule against it, and no silence that will pass.
+    rules = (problem,) if isinstance(error, PolicyRefused | PayeeChanged) else ()
     return Candidate(
         vendor_id=vendor.vendor_id,
         name=_inert(vendor.name, NAME_MAX),
@@ -212,8 +235,8 @@ def _candidate(
         amount=quote.amount if quote else None,
         expires_at=quote.expires_at if quote else 0.0,
         eta_s=quote.eta_s if quote else 0.0,
-        problem=_inert(str(error), PROBLEM_MAX) if error else "",
-        refusals=tuple(refusal.reason for refusal in refusals),
+        problem=problem,
+        refusals=(*rules, *(refusal.reason for refusal in refusals)),
         transient=bool(refusals) and all(refusal.transient for refusal in refusals),
         learned=learned(vendor.reliability, [job for job in past if job.vendor_id == vendor.vendor_id]),
     )

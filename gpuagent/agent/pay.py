@@ -19,6 +19,7 @@ from gpuagent.agent.guard import (
     check_unspent,
     policy_problem,
 )
+from gpuagent.agent.halt import halt_payee
 from gpuagent.agent.market import find_vendor
 from gpuagent.agent.postpone import postponed
 from gpuagent.agent.suitable import unsuitable
@@ -58,6 +59,7 @@ from gpuagent.errors import (
     FileMissing,
     FileStoreError,
     IllegalTransition,
+    PayeeChanged,
     Refused,
     VendorError,
     VendorTokenMissing,
@@ -110,6 +112,9 @@ def authorize(run: Run, job_id: str, ports: Ports) -> Event | None:
         return JobDropped(job_id, f"{error}: it was to be sent", Cause.UNNEEDED)
     except FileStoreError as error:
         return postponed(job, error)
+    except PayeeChanged as error:
+        halt_payee(error, vendor, ports)
+        return JobDropped(job_id, str(error))
     except VendorError as error:
         return JobDropped(job_id, str(error))
     identifier = job_id if challenge.wants_identifier else ""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from gpuagent.agent import market
 from gpuagent.agent.decide import Deliberation, decide
 from gpuagent.agent.guard import check_clocks, check_funds, check_halt, check_payer
+from gpuagent.agent.halt import halt_payee
 from gpuagent.agent.market import Survey, payable
 from gpuagent.core import budget, policy
 from gpuagent.core.events import Event, PlanAborted, PlanPostponed, VendorChosen
@@ -27,6 +28,8 @@ WAITS_MAX = 50
 def plan(run: Run, ports: Ports) -> Event:
     """Collect quotes, let the planner choose, guard its choice. Reserves on save, signs nothing.
 
+    A vendor that names another payee than the recorded one is halted.
+
     Raises VendorUnauthorized when no vendor quoted and one refused our token (an operator must fix that), Refused when
     the wallet is another one, is halted or cannot pay, the clocks differ, or the guard says no even to the stub,
     ConfigError when the run's planner is not there; then nothing is written, and nothing was spent on asking a planner.
@@ -37,7 +40,10 @@ def plan(run: Run, ports: Ports) -> Event:
     if why := exhausted(run):
         return _give_up(run, why, {}, 0, ports)
     check_clocks(ports)  # before anything is asked: what costs money could not be used
-    survey, spendable = solvent(run, market.survey(run, rules, ports), ports)
+    survey = market.survey(run, rules, ports)
+    for vendor_id, error in survey.payee_changes.items():
+        halt_payee(error, survey.vendors[vendor_id], ports)
+    survey, spendable = solvent(run, survey, ports)
     answer = decide(run, survey, spendable, ports)
     if answer.decision is None or answer.problem:
         return _unanswered(answer, ports)

@@ -17,6 +17,7 @@ from gpuagent.core.model import (
     Vendor,
 )
 from gpuagent.core.money import usd
+from gpuagent.core.policy import Halt
 from gpuagent.core.transitions import phase
 from gpuagent.core.work import Completed, Failed
 
@@ -46,8 +47,8 @@ def json_value(value: Any) -> Any:
     return value
 
 
-def vendor_json(vendor: Vendor) -> dict[str, Any]:
-    """A vendor, without the name of the variable that holds its token."""
+def vendor_json(vendor: Vendor, halt: Halt | None = None) -> dict[str, Any]:
+    """A vendor, without the name of the variable that holds its token. halt: what stops payments to it."""
     return {
         "vendorId": vendor.vendor_id,
         "name": vendor.name,
@@ -60,7 +61,13 @@ def vendor_json(vendor: Vendor) -> dict[str, Any]:
         "supportedGpuTypes": list(vendor.gpu_types),
         "enabled": vendor.enabled,
         "trusted": vendor.trusted,
+        "protocol": vendor.protocol,
+        "halt": {"by": halt.by, "why": halt.why, "at": _time(halt.at)} if halt else None,
     }
+
+
+def _time(at: float) -> str | None:
+    return json_value(datetime.fromtimestamp(at, UTC)) if at else None  # an older record has none
 
 
 def action_json(decision: Mapping[str, Any] | None) -> dict[str, Any] | None:

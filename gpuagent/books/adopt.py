@@ -151,6 +151,7 @@ def _quote(run: Run, vendor: Vendor, terms: Authorization, settlement: Settlemen
         eta_s=0,
         gpu_type=run.gpu_type,
         max_hours=run.max_hours,
+        protocol=vendor.protocol,
     )
 
 

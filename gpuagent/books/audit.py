@@ -1,6 +1,8 @@
 """The audit of a run: its ledger in MongoDB held against the chain, payment by payment."""
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from gpuagent.books.findings import remedy
 from gpuagent.core import budget
@@ -12,12 +14,16 @@ from gpuagent.errors import ChainMismatch
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """The result of an audit, in atomic units. on_chain: what final transfers of this run's payments add up to."""
+    """The result of an audit, in atomic units. on_chain: what final transfers of this run's payments add up to.
+
+    protocols: what was settled, by the protocol that it was bought by.
+    """
 
     budget: int
     ledger: Ledger
     on_chain: int
     differences: tuple[str, ...]
+    protocols: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def balanced(self) -> bool:
@@ -42,7 +48,15 @@ def audit(run: Run, recorded: Ledger, chain: Chain, token: Token) -> Books:
         f"{remedy(run.run_id, 'adopt', spent)}"
         for spent in chain.spent(run.payer, unsigned_nonces(run, token))
     ]
-    return Books(run.budget, recorded, on_chain, tuple(differences))
+    return Books(run.budget, recorded, on_chain, tuple(differences), _protocols(run))
+
+
+def _protocols(run: Run) -> dict[str, int]:
+    sums: Counter[str] = Counter()
+    for job in run.jobs:
+        if isinstance(job, Settled):
+            sums[job.quote.protocol] += job.quote.amount
+    return dict(sorted(sums.items()))
 
 
 def _audit_job(run_id: str, job: Job, chain: Chain) -> tuple[int, str]:

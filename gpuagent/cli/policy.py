@@ -110,7 +110,7 @@ def policy_halt(kind: Kind, name: Name, why: Why, by: By = "", as_json: AsJson =
     with errors_explained(), wiring.open_used_databases(settings.read()) as databases:
         vendor_ids = {place: _vendor_ids(db) for place, db in databases.items()}
         key = _halt_key(kind, name, sorted({vendor_id for ids in vendor_ids.values() for vendor_id in ids}))
-        halt = Halt(*key, user_name(by), why)
+        halt = Halt(*key, user_name(by), why, wiring.system_clock().now())
 
         def revise(policy: "Policy") -> "Policy":
             return replace(policy, halts=(*_halts_without(key, policy), halt))

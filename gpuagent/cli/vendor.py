@@ -40,7 +40,7 @@ def vendor_seed(
 def vendor_list(as_json: AsJson = False) -> None:
     """Show the recorded vendors. As JSON, prices are in USD: it is what `vendor seed` reads."""
     from gpuagent.render.fitting import Fitting
-    from gpuagent.render.vendors import vendors_table
+    from gpuagent.render.vendors import halt_lines, vendors_table
     from gpuagent.wiring import vendor_entry
 
     with errors_explained(), open_database() as db:
@@ -48,9 +48,9 @@ def vendor_list(as_json: AsJson = False) -> None:
         if as_json:
             print_json({"vendors": [vendor_entry(vendor) for vendor in records]})
         else:
-            console().print(
-                Fitting(vendors_table(records)) if records else "no vendors yet: `gpuagent vendor seed FILE`"
-            )
+            halts = db.reads.vendor_halts()
+            table = Fitting(vendors_table(records, halts)) if records else "no vendors yet: `gpuagent vendor seed FILE`"
+            console().print(table, *halt_lines(halts.values()))
 
 
 @vendors.command("check")
@@ -66,13 +66,21 @@ def vendor_check(
             help="The variable that holds its bearer token; default: GPU_VENDOR_SECRET, where it asks for one."
         ),
     ] = None,
+    protocol: Annotated[
+        str, typer.Option(help="How it is spoken to: hypercli, openvps, prism; default: what it says itself, or ours.")
+    ] = "",
+    pay_to: Annotated[str, typer.Option(help="Of another protocol: the payee that is right.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Try a vendor's endpoint for conformance to the vendor API. Pays nothing."""
+    """Try what a vendor's protocol promises, as far as that costs nothing. Pays nothing."""
+    from gpuagent.core.model import OWN_PROTOCOL
     from gpuagent.render.vendors import findings_table
 
     with errors_explained():
-        findings = conformance(url, vendor_id, gpu, secret_env)
+        if protocol in ("", OWN_PROTOCOL):
+            findings = conformance(url, vendor_id, gpu, secret_env)
+        else:
+            findings = stranger_conformance(url, protocol, vendor_id or protocol, gpu, pay_to)
         if as_json:
             print_json({"url": url, "checks": [finding.as_json() for finding in findings]})
         else:
@@ -96,6 +104,25 @@ def conformance(url: str, vendor_id: str | None, gpu: str | None, secret_env: st
     with wiring.open_vendor_api(environ) as (vendor_api, http):
         vendor = unrecorded_vendor(url, vendor_id, secret_env)
         return check(vendor, gpu, vendor_api, http, environ.get(secret_env, "") if secret_env else "")
+
+
+def stranger_conformance(
+    url: str, protocol: str, vendor_id: str, gpu: str | None, pay_to: str
+) -> "list[ConformanceResult]":
+    """The results of every check of a vendor of another protocol. pay_to: the right payee, "" for any."""
+    from secrets import token_hex
+
+    from gpuagent import settings, wiring
+    from gpuagent.agent.enlist import Wishes
+    from gpuagent.doctor.stranger_conformance import check_stranger
+
+    environment = settings.read()
+    wishes = Wishes(vendor_id, (gpu or ("CPU" if protocol == "openvps" else "A100"),), "", pay_to, protocol)
+    with (
+        wiring.open_discovery(environment.environ) as discovery,
+        wiring.open_vendor_api(environment.environ) as (vendor_api, http),
+    ):
+        return check_stranger(url, wishes, environment.token, discovery, vendor_api, http, token_hex(12))
 
 
 def _declaration(url: str, vendor_id: str | None, environ: "Mapping[str, str]") -> "Declaration | None":

@@ -50,6 +50,8 @@ def vendor_search(
             typer.echo(line)
         if any(match.fit and not match.vendor_id for match in matches.matches):
             typer.echo("`gpuagent vendor add URL` shows one again, and records it")
+        if any(match.needs_secret and not match.vendor_id for match in matches.matches):
+            typer.echo("`gpuagent vendor add URL --secret-env NAME` asks one that needs a secret, once you have it")
 
 
 def vendor_add(
@@ -84,7 +86,7 @@ def vendor_add(
             if is_new:
                 console(stderr=as_json).print(proposal_table(proposal, token))
                 check_agreed(yes=yes)
-                wiring.record_vendors(db, [vendor])
+                is_new = wiring.add_vendor(db, vendor)
         if as_json:
             entry = wiring.vendor_entry(vendor)
             print_json({"url": url, "recorded": is_new, "vendor": entry})

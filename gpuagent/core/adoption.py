@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from gpuagent.core import budget
 from gpuagent.core.events import PaymentAdopted
-from gpuagent.core.model import HEADER_LOST, NO_ACCESS, Authorized, Job, Reserved, Run, Settled
+from gpuagent.core.model import HEADER_LOST, NO_ACCESS, Authorized, Job, Quote, Reserved, Run, Settled
 from gpuagent.core.work import Failed, Owed, Work
 from gpuagent.errors import IllegalTransition
 
@@ -25,7 +25,7 @@ def adopted(run: Run, event: PaymentAdopted) -> Run:
     ordered = job if job and not isinstance(job, Reserved) else None
     after = Settled(
         event.job_id,
-        replace(event.quote, order=job.quote.order, accepts=job.quote.accepts) if job else event.quote,
+        _as_bought(event.quote, job.quote) if job else event.quote,
         job.reserved_at if job else float(event.settlement.at),
         event.authorization,
         header or HEADER_LOST,
@@ -37,6 +37,11 @@ def adopted(run: Run, event: PaymentAdopted) -> Run:
     )
     jobs = tuple(after if j.job_id == after.job_id else j for j in run.jobs) if job else (*run.jobs, after)
     return budget.check(replace(run, jobs=jobs, waits=0, wait_until=0))
+
+
+def _as_bought(proven: Quote, quote: Quote) -> Quote:
+    """What the chain proves, with what only the job's own quote says."""
+    return replace(proven, order=quote.order, accepts=quote.accepts, protocol=quote.protocol)
 
 
 def _work(job: Job | None, event: PaymentAdopted, header: str) -> Work:

@@ -162,6 +162,7 @@ class Quote:
 
     order: the canonical text of what the job is to do (orders.py), "" without a workload. accepts: what the vendor can.
     envelope: made for this quote, where the order goes as a command that fetches and sends its files itself.
+    protocol: of the vendor's record when it was asked, whatever that says later.
     """
 
     vendor_id: str
@@ -177,6 +178,7 @@ class Quote:
     order: str = ""
     accepts: tuple[str, ...] = ()
     envelope: Envelope = field(default=NO_ENVELOPE, repr=False)
+    protocol: str = OWN_PROTOCOL
 
 
 @dataclass(frozen=True, slots=True)

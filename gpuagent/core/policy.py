@@ -22,12 +22,27 @@ PROVEN_AFTER = 3
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """The kill switch, thrown. kind: vendor or wallet; name: its id or address, or EVERY_WALLET."""
+    """The kill switch, thrown. kind: vendor or wallet; name: its id or address, or EVERY_WALLET.
+
+    at: Unix seconds, 0 in a policy that was recorded before halts had it.
+    """
 
     kind: str
     name: str
     by: str
     why: str
+    at: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """Who halted what, and why, as users read it."""
+        return f"{self.by} halted {self.kind} {self.name}: {self.why}"
+
+    @property
+    def resume_command(self) -> str:
+        """The command that ends it, as a shell takes it: `*` there names the files of a folder."""
+        name = "all" if self.name == EVERY_WALLET else self.name
+        return f"gpuagent policy resume {self.kind} {name} --why 'what has changed'"
 
     @property
     def resume_command(self) -> str:
@@ -63,6 +78,11 @@ class Policy:
     keep_files_max: int | None = None
     authorization_max_s: int = 3600
     new_vendor: int | None = 5_000_000
+
+    @property
+    def vendor_halts(self) -> Mapping[str, Halt]:
+        """The halts of single vendors, by their ids."""
+        return {halt.name: halt for halt in self.halts if halt.kind == "vendor"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,9 +229,7 @@ def _cap(rule: str, cap: int | None, used: int, amount: int, transient: bool = F
 
 def _halted(policy: Policy, payer: str, vendor_id: str) -> Refusal | None:
     order = halt(policy, payer, vendor_id)
-    if order is None:
-        return None
-    return Refusal(f"halt of {order.kind}", f"{order.by} halted {order.kind} {order.name}: {order.why}")
+    return Refusal(f"halt of {order.kind}", order.text) if order else None
 
 
 def has_ended_with(run: Run, vendor_id: str) -> bool:

@@ -83,6 +83,13 @@ class Rules(Protocol):
         """
         ...
 
+    def halt_payee(self, vendor: Vendor, why: str, at: float) -> bool:
+        """Halt a vendor that names another payee than `vendor`, the record that it was held against; once.
+
+        False where it is halted already, or is on record with another payee by now: then nothing is written.
+        """
+        ...
+
 
 class Vendors(Protocol):
     """The recorded vendors and what became of their jobs."""

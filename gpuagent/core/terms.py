@@ -11,8 +11,9 @@ from eth_hash.auto import keccak
 
 from gpuagent.core.model import TIMEOUT_MAX_S, Challenge, Quote, Reserved, Run, Terms, Token, Vendor
 from gpuagent.core.money import DECIMALS, show_usd
+from gpuagent.core.networks import is_address
 from gpuagent.core.text import clean
-from gpuagent.errors import OfferInvalid
+from gpuagent.errors import OfferInvalid, PayeeChanged
 
 NAMES = ("name", "version")
 """Facts of the token that an offer must name in `extra`: the EIP-712 domain that is signed in."""
@@ -32,9 +33,7 @@ def agreed(
         if not reason:
             return terms
         problems.append(reason)
-    raise OfferInvalid(
-        f"{vendor.vendor_id} does not ask for what it quoted: {'; '.join(problems[:SAID_MAX]) or 'no offer'}"
-    )
+    raise _invalid(f"{vendor.vendor_id} does not ask for what it quoted: {_said(problems)}", challenge, vendor)
 
 
 def priced(challenge: Challenge, vendor: Vendor) -> Terms:
@@ -45,7 +44,9 @@ def priced(challenge: Challenge, vendor: Vendor) -> Terms:
     reasons = [_unpayable(terms, vendor) for terms in challenge.accepts]
     payable = [terms for terms, reason in zip(challenge.accepts, reasons, strict=True) if not reason]
     if not payable:
-        raise OfferInvalid(f"{vendor.vendor_id} asks for no payment that its record allows: {_said(reasons)}")
+        raise _invalid(
+            f"{vendor.vendor_id} asks for no payment that its record allows: {_said(reasons)}", challenge, vendor
+        )
     return min(payable, key=lambda terms: int(terms.amount))
 
 
@@ -56,6 +57,26 @@ def declined(challenge: Challenge, chosen: Terms, quote: Quote, vendor: Vendor, 
         f"{clean(terms.network, WORD_MAX)}: {problem(terms, quote, vendor, token) or 'the same purchase again'}"
         for terms in rest[:DECLINED_MAX]
     )
+
+
+def _invalid(text: str, challenge: Challenge, vendor: Vendor) -> OfferInvalid:
+    """PayeeChanged where what the recorded network and token are asked for goes to others alone.
+
+    Offers in other networks and tokens name payees of their own, as they may.
+    """
+    ours = [
+        terms
+        for terms in challenge.accepts
+        if (terms.scheme, terms.network) == ("exact", vendor.network) and _same_address(terms.asset, vendor.asset)
+    ]
+    if ours and not any(_same_address(terms.pay_to, vendor.pay_to) for terms in ours):
+        return payee_changed(text, ours[0].pay_to)
+    return OfferInvalid(text)
+
+
+def payee_changed(text: str, payee: str) -> PayeeChanged:
+    """The error, with the payee as the vendor named it, if that is an address: it is a stranger's text."""
+    return PayeeChanged(text, payee.lower() if is_address(payee) else "")
 
 
 def _said(reasons: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from gpuagent.core.model import Vendor
 from gpuagent.wire import strict_json
-from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed
+from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed, Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,10 @@ class Probe:
         except (HttpFailed, ValueError):
             return None
         return document if isinstance(document, dict) else None
+
+    def ask(self, method: str, path: str, body: object = None, extra: Mapping[str, str] | None = None) -> Reply:
+        """The answer to one request, whatever its status. Raises HttpFailed."""
+        return self.http.request(method, self._url(path), headers={**self.headers, **(extra or {})}, json=body)
 
     def expect(
         self,

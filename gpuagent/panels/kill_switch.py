@@ -90,9 +90,11 @@ class KillSwitch:
             return
         store, clock = self._session.agent.store, self._session.agent.ports.clock
 
+        halt = Halt(*KILLED, by, why or KILL_WHY, clock.now())
+
         def revise(policy: Policy) -> Policy:
             rest = tuple(halt for halt in policy.halts if (halt.kind, halt.name) != KILLED)
-            return replace(policy, halts=rest if resumes else (*rest, Halt(*KILLED, by, why or KILL_WHY)))
+            return replace(policy, halts=rest if resumes else (*rest, halt))
 
         def finish(policy: Policy) -> None:
             self._policy, self._said_at = policy, policy.version
@@ -121,4 +123,5 @@ def _question(running: Mapping[str, int]) -> Html:
 
 def _halt_note(halt: Halt) -> Html:
     scope = "All payments are halted" if (halt.kind, halt.name) == KILLED else f"Halted: {halt.kind} {halt.name}"
-    return el("div", el("b", scope), f" by {halt.by}: {halt.why}", class_="note bad", role="status")
+    ends = (": ", el("code", halt.resume_command), " ends it") if halt.kind == "vendor" else ()
+    return el("div", el("b", scope), f" by {halt.by}: {halt.why}", *ends, class_="note bad", role="status")

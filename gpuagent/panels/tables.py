@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from gpuagent.core.model import OWN_PROTOCOL
 from gpuagent.core.money import amount, show_usd
 from gpuagent.core.networks import transaction_url
 from gpuagent.core.status import StatusText
 from gpuagent.panels.kit.html import Html, el, join, table
 from gpuagent.render import palette
+from gpuagent.render.run import protocol_of
 
 Document = Mapping[str, Any]
 
@@ -61,7 +63,7 @@ def jobs_table(
         return el("p", hint, class_="faint")
     rows: list[list[object]] = [
         [
-            vendor_name(job["vendorId"], colours),
+            el("span", vendor_name(job["vendorId"], colours), *_by(protocol_of(job))),
             el("span", show_usd(amount(job["expectedCost"])), class_="num"),
             _status(job, status.jobs.get(str(job["_id"]), ""), notes.get(str(job["_id"]), ())),
             progress_bar(job),
@@ -69,6 +71,11 @@ def jobs_table(
         for job in jobs
     ]
     return table(("vendor", "price", "status", "progress"), rows, "Jobs")
+
+
+def _by(protocol: str) -> Sequence[Html]:
+    """The protocol that a job was bought by, below its vendor's name; ours goes without saying."""
+    return (el("div", f"by {protocol}", class_="faint"),) if protocol not in ("", OWN_PROTOCOL) else ()
 
 
 def _status(job: Document, sentence: str, notes: Sequence[str]) -> Html:

@@ -5,7 +5,7 @@ from functools import partial
 
 from gpuagent import wiring
 from gpuagent.agent.discover import Match, Matches, Search, search
-from gpuagent.agent.enlist import Proposal, Wishes, check_new, propose
+from gpuagent.agent.enlist import Proposal, Wishes, propose
 from gpuagent.agent.market import PAST_JOBS_MAX
 from gpuagent.core.model import Vendor
 from gpuagent.core.money import parse_usd, show_usd
@@ -14,10 +14,12 @@ from gpuagent.panels.kit.fields import button, card, row, text_input
 from gpuagent.panels.kit.html import Html, el, join, table
 from gpuagent.panels.kit.message import StatusLine, html_widget, styled
 from gpuagent.panels.kit.tasks import ExclusiveTask, Tasks
-from gpuagent.render.discovery import matches_text, proposal_rows
+from gpuagent.render.discovery import matches_text, proposal_rows, verdict
 from gpuagent.session import Session
 
-LABEL = "130px"
+LABEL, WIDE = "130px", "420px"
+ADDRESS_MAX = 16
+MARKS = {"fit": "good", "no": "bad"}
 
 
 class VendorsForm:
@@ -28,13 +30,17 @@ class VendorsForm:
         self._proposal: Proposal | None = None
         self.message = StatusLine()
         self._task = ExclusiveTask(tasks, self.message, self._draw)
-        self.query = text_input("Search for", "h100 job", label_width=LABEL)
-        self.price_max = text_input("At most, USD", hint="for an order; empty: any price", label_width=LABEL)
+        self.query = text_input("Search for", "h100 job", width=WIDE, label_width=LABEL)
+        self.price_max = text_input(
+            "At most, USD", hint="for an order; empty: any price", width=WIDE, label_width=LABEL
+        )
         self.search = button("Search", self._search, tip="Read public lists and ask sellers; pays nothing")
         self.url = text_input("Vendor's URL", hint="https://gpu.acme.example", width="520px", label_width=LABEL)
-        self.secret_env = text_input("Token's variable", hint="such as ACME_SECRET", label_width=LABEL)
-        self.vendor_id = text_input("Its id", hint="where the URL has several or says none", label_width=LABEL)
-        self.gpu = text_input("Its GPU", hint="where it says none", label_width=LABEL)
+        self.secret_env = text_input("Token's variable", hint="such as ACME_SECRET", width=WIDE, label_width=LABEL)
+        self.vendor_id = text_input(
+            "Its id", hint="where the URL has several or says none", width=WIDE, label_width=LABEL
+        )
+        self.gpu = text_input("Its GPU", hint="where it says none", width=WIDE, label_width=LABEL)
         self.look = button("Look", self._look, tip="Ask it for a quote and a 402; pays nothing")
         self.record = button("Pin this payee and record it", self._record, "primary", "Runs may buy from it then")
         self.results, self.preview = html_widget(), html_widget()
@@ -44,6 +50,7 @@ class VendorsForm:
         self.widget = card(
             html_widget(el("p", scope, class_="faint")),
             *(self.query, self.price_max, row(self.search), self.results),
+            html_widget(styled(el("h3", "One of them, or another that you know"))),
             *(self.url, self.secret_env, self.vendor_id, self.gpu, row(self.look), self.preview),
             *(row(self.record), self.message.widget),
         )
@@ -75,7 +82,7 @@ class VendorsForm:
             )
 
     def _show_matches(self, matches: Matches) -> None:
-        head = ("", "seller", "an order", "payers", "paid to", "URL", "why not")
+        head = ("", "seller", "an order", "payers", "protocol", "paid to", "why not")
         rows = [_cells(match) for match in matches.matches]
         lines = (el("p", line, class_="faint") for line in matches_text(matches))
         content = table(head, rows, "Sellers") if rows else el("p", "No seller fits.")
@@ -121,9 +128,8 @@ class VendorsForm:
 
     def _write(self, vendor: Vendor) -> Vendor:
         agent = self._session.agent
-        if not check_new(vendor, agent.store.vendors()):
+        if not wiring.add_vendor(agent.database, vendor):
             raise BadInput(f"{vendor.vendor_id} is on record meanwhile: nothing was changed")
-        wiring.record_vendors(agent.database, [vendor])
         return vendor
 
     def _recorded(self, vendor: Vendor) -> None:
@@ -131,15 +137,21 @@ class VendorsForm:
         self.message.say(f"Recorded {vendor.vendor_id}: it is paid at {vendor.pay_to} and nowhere else.")
 
 
+def _address(payee: str) -> Html:
+    """The ends of an address, which is whole where it is pinned; a stranger may write anything here."""
+    return el("code", payee if len(payee) <= ADDRESS_MAX else f"{payee[:8]}…{payee[-6:]}", title=payee, class_="whole")
+
+
 def _cells(match: Match) -> list[object]:
     listing = match.listing
-    mark: Html = el("span", "fit" if match.fit else "no", class_="good" if match.fit else "bad")
+    word = verdict(match)
+    mark: Html = el("b", word, class_=f"whole {MARKS.get(word, '')}".strip())
     return [
         mark,
-        listing.name,
-        "" if match.amount is None else show_usd(match.amount),
+        el("span", listing.name, el("div", listing.resource, class_="faint")),
+        "" if match.amount is None else el("span", show_usd(match.amount), class_="num"),
         "" if listing.payers is None else listing.payers,
-        match.payee,
-        listing.resource,
+        el("span", match.protocol or "none", class_="whole"),
+        _address(match.payee),
         "; ".join(match.problems),
     ]

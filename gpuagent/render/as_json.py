@@ -46,6 +46,7 @@ def books_json(books: Books) -> dict[str, Any]:
     return {
         "budget": str(books.budget),
         "settled": str(books.ledger.settled),
+        "settledByProtocol": {protocol: str(settled) for protocol, settled in books.protocols.items()},
         "held": str(books.ledger.held),
         "plannerCost": str(books.ledger.planner_cost),
         "available": str(books.ledger.available),
@@ -96,6 +97,7 @@ def rehearsal_json(rehearsal: DryRun) -> dict[str, Any]:
 def _line_json(line: Line) -> dict[str, Any]:
     return {
         "vendorId": line.vendor.vendor_id,
+        "protocol": line.vendor.protocol,
         "amount": str(line.quote.amount) if line.quote else None,
         "payTo": line.vendor.pay_to,
         "refused": list(line.refusals),

@@ -21,6 +21,7 @@ def books_table(books: Books) -> RenderableType:
     rows = (
         ("budget", books.budget),
         ("settled", books.ledger.settled),
+        *((f"  by {protocol}", settled) for protocol, settled in books.protocols.items()),
         ("held", books.ledger.held),
         ("planner", books.ledger.planner_cost),
         ("available", books.ledger.available),

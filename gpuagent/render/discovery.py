@@ -13,6 +13,7 @@ from gpuagent.core.money import show_usd
 from gpuagent.core.text import clean
 
 NAME_MAX, WHY_MAX = 40, 240
+COLOURS = {"fit": "green", "needs a secret": "yellow", "no": "red"}
 
 
 def matches_table(matches: Matches) -> Table:
@@ -22,7 +23,7 @@ def matches_table(matches: Matches) -> Table:
     for match in matches.matches:
         listing = match.listing
         table.add_row(
-            Text("fit", style="green") if match.fit else Text("no", style="red"),
+            Text(verdict(match), style=COLOURS[verdict(match)]),
             escape(clean(listing.name, NAME_MAX)),
             "" if match.amount is None else show_usd(match.amount),
             "" if listing.payers is None else str(listing.payers),
@@ -33,6 +34,11 @@ def matches_table(matches: Matches) -> Table:
             escape(clean("; ".join(match.problems), WHY_MAX)),
         )
     return table
+
+
+def verdict(match: Match) -> str:
+    """Whether it could be added, in a word or two."""
+    return "fit" if match.fit else "needs a secret" if match.needs_secret else "no"
 
 
 def matches_text(matches: Matches) -> list[str]:
@@ -61,6 +67,7 @@ def _match_json(match: Match) -> dict[str, Any]:
         "payers": listing.payers,
         "calls": listing.calls,
         "fit": match.fit,
+        "needsSecret": match.needs_secret,
         "problems": list(match.problems),
         "amount": match.amount,
         "payTo": match.payee,

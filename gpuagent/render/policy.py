@@ -30,7 +30,8 @@ def policy_view(document: Mapping[str, Any]) -> RenderableType:
         table.add_row(escape(f"tag {total['tag']}, in total"), show_usd(amount(total["total"])))
     for halt in document["halts"]:
         label = Text("HALTED", style="bold red")
-        table.add_row(label, escape(f"{halt['kind']} {halt['name']}, by {halt['by']}: {halt['why']}"))
+        since = f" at {halt['at']:%Y-%m-%d %H:%M}" if "at" in halt else ""  # an older record has none
+        table.add_row(label, escape(f"{halt['kind']} {halt['name']}, by {halt['by']}{since}: {halt['why']}"))
     increases = [Text(f"raised: {increase}", style="yellow") for increase in document["raised"]]
     why = [Text(f"why: {document['why']}", style="dim")] if document["why"] else []
     return Group(head, *why, *increases, table, Text(""))

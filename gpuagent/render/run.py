@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from gpuagent.core.model import Run
+from gpuagent.core.model import OWN_PROTOCOL, Run
 from gpuagent.core.money import amount, show_usd
 from gpuagent.core.networks import transaction_url
 from gpuagent.core.pace import Pace
@@ -101,13 +101,14 @@ def jobs_table(jobs: Iterable[Document], payments: Iterable[Document], status: S
     settled = [payment for payment in payments if payment["status"] == "completed"]
     transfers = {payment["jobId"]: _transfer(payment) for payment in settled}
     table = Table(title=None, box=None, pad_edge=False)
-    for column in ("job", "vendor", "status", "progress", "hours", "price", "transfer"):
+    for column in ("job", "vendor", "protocol", "status", "progress", "hours", "price", "transfer"):
         is_short = column in ("vendor", "hours", "price")
         table.add_column(column, style="bold" if column == "vendor" else "", no_wrap=is_short)
     for job in jobs:
         table.add_row(
             str(job["_id"])[:8],
             escape(job["vendorId"]),
+            escape(protocol_of(job)),
             escape(status.jobs.get(str(job["_id"])) or f"{job['state']}, {job['status']}"),
             f"{job.get('progress', 0):.0%}",
             f"{job['jobParams']['maxHours']:g}" if "jobParams" in job else "",
@@ -115,6 +116,11 @@ def jobs_table(jobs: Iterable[Document], payments: Iterable[Document], status: S
             transfers.get(job["_id"], ""),
         )
     return table
+
+
+def protocol_of(job: Document) -> str:
+    """The protocol that a job was bought by; older records name none, and the original system's jobs have none."""
+    return job["quote"].get("protocol", OWN_PROTOCOL) if job.get("quote") else ""
 
 
 def _transfer(payment: Document) -> Text:

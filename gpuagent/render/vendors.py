@@ -1,6 +1,7 @@
 """Recorded vendors, and how a vendor's server conforms, as tables."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 
 from rich.markup import escape
 from rich.table import Table
@@ -8,12 +9,16 @@ from rich.text import Text
 
 from gpuagent.core.model import Vendor
 from gpuagent.core.money import show_usd
+from gpuagent.core.policy import Halt
 from gpuagent.doctor.probe import ConformanceResult
 
+COLUMNS = "vendor", "per hour", "reliability", "GPUs", "protocol", "endpoint", "network", "paid to", "buys", "trusted"
 
-def vendors_table(vendors: Iterable[Vendor]) -> Table:
+
+def vendors_table(vendors: Iterable[Vendor], halts: Mapping[str, Halt]) -> Table:
+    """halts: of vendors, by their ids."""
     table = Table(box=None, pad_edge=False)
-    for column in ("vendor", "per hour", "reliability", "GPUs", "endpoint", "network", "paid to", "enabled", "trusted"):
+    for column in COLUMNS:
         table.add_column(column, overflow="fold", min_width=12 if column == "vendor" else None)
     for vendor in vendors:
         table.add_row(
@@ -21,13 +26,30 @@ def vendors_table(vendors: Iterable[Vendor]) -> Table:
             show_usd(vendor.base_price_per_hour),
             f"{vendor.reliability:.2f}",
             escape(", ".join(vendor.gpu_types)),
+            escape(vendor.protocol),
             escape(vendor.endpoint),
             vendor.network,
             vendor.pay_to,
-            "yes" if vendor.enabled else "no",
+            Text("halted", style="bold red") if vendor.vendor_id in halts else "yes" if vendor.enabled else "no",
             "yes" if vendor.trusted else "no",
         )
     return table
+
+
+def halt_lines(halts: Iterable[Halt]) -> list[Text]:
+    """Who halted which vendor, when and why, and what ends it."""
+    return [
+        Text.assemble(
+            (f"vendor {halt.name} is halted", "bold red"),
+            f" by {halt.by}{f' at {_time(halt.at)}' if halt.at else ''}: {halt.why}. "
+            f"`{halt.resume_command}` lets it be asked again",
+        )
+        for halt in halts
+    ]
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def findings_table(findings: Iterable[ConformanceResult]) -> Table:

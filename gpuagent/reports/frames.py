@@ -26,7 +26,7 @@ RUNS = {
 JOBS = {
     **dict.fromkeys(("runId", "jobId"), "str"),
     "ordinal": "int64",
-    **dict.fromkeys(("vendorId", "gpuType"), "str"),
+    **dict.fromkeys(("vendorId", "protocol", "gpuType"), "str"),
     "hours": "float64",
     **dict.fromkeys(("state", "status", "cause", "errorMessage", "vendorJobId"), "str"),
     **dict.fromkeys(("expectedCost", "actualCost"), "int64"),

@@ -5,11 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from gpuagent.agent.discover import PROBES_MAX, Match, Search, search
+from gpuagent.agent.discover import PROBES_MAX, Match, Matches, Search, search
 from gpuagent.core.context import PastJob
 from gpuagent.core.listings import Listing, UnpaidAnswer
-from gpuagent.errors import BadInput, ListUnavailable, OfferInvalid
+from gpuagent.errors import BadInput, ListUnavailable, OfferInvalid, VendorUnauthorized
+from gpuagent.render.discovery import matches_json, matches_table
 from tests.support.factories import PAYER, TERMS, TOKEN, VENDOR, history
 from tests.support.fake_discovery import LIST, FakeDiscovery, listing
 
@@ -68,6 +70,23 @@ def test_a_402_that_differs_is_not_fit() -> None:
     assert PAYER in matches["thief"].problems[0]
     assert matches["dead"].problems == ("it answered 500 instead of 402",)
     assert "token's own domain" in matches["signs-other"].problems[0]
+
+
+def test_a_seller_that_needs_a_secret_is_shown_as_that_and_stands_after_those_that_are_fit() -> None:
+    rows = [listing("dead"), listing("ours"), listing("stranger", fields=()), listing("fit", payers=0)]
+    secret = VendorUnauthorized("it answered 401")
+    answers = {rows[0].resource: OfferInvalid("it answered 500"), rows[1].resource: secret, rows[2].resource: secret}
+    matches = matches_of(rows, answers=answers)
+    assert names(matches) == ["fit", "ours", "stranger", "dead"]
+    assert [match.needs_secret for match in matches] == [False, True, True, False]
+    assert not any(match.fit for match in matches[1:])
+    assert matches[1].problems == ("it answered 401",)
+    assert (matches[1].protocol, matches[2].protocol) == ("gpuagent/1", "")
+    assert "no protocol that we speak" in matches[2].problems[1]
+    table = Console(width=300, record=True)
+    table.print(matches_table(Matches(tuple(matches), {}, ())))
+    assert table.export_text().count("needs a secret ") == 2
+    assert [entry["needsSecret"] for entry in matches_json(Matches(tuple(matches), {}, ()))["vendors"]][1] is True
 
 
 def test_a_402_above_the_price_is_not_fit() -> None:

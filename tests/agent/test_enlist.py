@@ -111,6 +111,16 @@ def test_no_token_goes_to_a_server_that_it_is_not_for() -> None:
     assert check_new(replace(acme, vendor_id="acme_2"), [acme])  # the same server
 
 
+@pytest.mark.safety("a stranger that is on record is not added again under another id, beside its halt and its caps")
+def test_a_stranger_has_one_record() -> None:
+    prism = replace(VENDOR, vendor_id="prism", protocol="prism", secret_env="", endpoint="https://prism.example/x402")
+    with pytest.raises(Refused, match="is on record as prism"):
+        check_new(replace(prism, vendor_id="prism_2", endpoint="https://PRISM.example/x402/"), [prism])
+    assert check_new(replace(prism, vendor_id="prism_2", endpoint="https://prism.example/other"), [prism])
+    assert check_new(replace(prism, vendor_id="vps", protocol="openvps"), [prism])
+    assert not check_new(prism, [prism])
+
+
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [

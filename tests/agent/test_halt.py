@@ -1,6 +1,8 @@
 """The kill switch and cancelling: no new signature anywhere, and what is out is followed or cancelled on chain."""
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -9,11 +11,12 @@ from click.testing import Result
 
 from gpuagent.adapters.wallets.local import LocalWallet
 from gpuagent.agent.approve import cancel
-from gpuagent.core.model import Authorization, Authorized, Cause, Run, RunStatus, Settled, Voided
+from gpuagent.agent.market import ADDRESS, survey
+from gpuagent.core.model import Authorization, Authorized, Cause, Quote, Run, RunStatus, Settled, Voided
 from gpuagent.core.policy import EVERY_WALLET, Halt
 from gpuagent.core.ports import Chain, Gas, Outcome
 from gpuagent.errors import BadInput, ChainError, PolicyRefused
-from gpuagent.tick import step
+from gpuagent.tick import step, tick
 from tests.conftest import SafetyNote
 from tests.support.world import World
 
@@ -208,3 +211,47 @@ def test_a_halt_names_a_wallet_that_can_be(gpuagent: Callable[..., Result]) -> N
         refused = gpuagent("policy", "halt", "wallet", name, "--why", "leak")
         assert refused.exit_code == 2
         assert "is no address" in refused.stderr
+
+
+def test_two_ticks_at_once_halt_a_changed_payee_once(world: World) -> None:
+    """Both have its quote before either halts it; the halt is one version of the policy, and says who, why and when."""
+    world.market.fault("gpu_vendor_1", "wrong_payee_in_quote")
+    both, inner = threading.Barrier(2), world.ports.vendor_api
+
+    class AtOnce:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(inner, name)
+
+        def quote(self, *order: Any) -> Quote:
+            both.wait(10)
+            return inner.quote(*order)
+
+    runs = [world.start(vendor_ids=("gpu_vendor_1",)) for _ in range(2)]
+    version, ports = world.store.policy().version, replace(world.ports, vendor_api=AtOnce())
+    with ThreadPoolExecutor(2) as pool:
+        ended = list(pool.map(lambda run: tick(run.run_id, ports), runs))
+    policy = world.store.policy()
+    assert policy.version == version + 1
+    (stop,) = policy.halts
+    assert (stop.kind, stop.name, stop.by) == ("vendor", "gpu_vendor_1", "gpuagent")
+    assert stop.at > 0
+    assert [run.status for run in ended] == [RunStatus.FAILED] * 2
+    assert (received(world), [world.payments(run) for run in runs]) == ([], [[], []])
+    # A planner sees why it is not to be chosen, and no address in that.
+    candidate = survey(runs[0], policy, world.ports).context.candidate("gpu_vendor_1")
+    assert candidate
+    assert candidate.amount is None
+    assert candidate.refusals == (candidate.problem,)
+    assert candidate.problem.startswith("not asked: gpuagent halted vendor gpu_vendor_1: it wants 0x… paid")
+    assert not ADDRESS.search(candidate.problem)
+
+
+def test_a_payee_is_halted_only_by_the_record_that_it_was_held_against(world: World) -> None:
+    """An operator who pins another payee meanwhile is right, and a vendor without a record stops nothing."""
+    vendor = world.market.vendors[0]
+    for other in (replace(vendor, pay_to="0x" + "9" * 40), replace(vendor, vendor_id="gone")):
+        assert not world.store.halt_payee(other, "another payee", 1.0)
+    assert world.store.policy().halts == ()
+    assert world.store.halt_payee(replace(vendor, pay_to=vendor.pay_to.lower()), "another payee", 1.0)
+    assert not world.store.halt_payee(vendor, "again", 2.0)
+    assert world.store.policy().halts == (Halt("vendor", vendor.vendor_id, "gpuagent", "another payee", 1.0),)

@@ -138,6 +138,11 @@ def test_vendors_without_the_names_of_secrets(served: Served) -> None:
     assert [vendor["vendorId"] for vendor in vendors] == ["gpu_vendor_1", "gpu_vendor_2", "gpu_vendor_3"]
     assert vendors[0]["basePricePerHour"] == 1.4
     assert "secretEnv" not in vendors[0]
+    assert [(vendor["protocol"], vendor["halt"]) for vendor in vendors] == [("gpuagent/1", None)] * 3
+    first = served.world.store.vendors()[0]
+    served.world.store.halt_payee(first, "it wants another payee", 1_700_000_000.0)
+    halt = served.get("/api/vendors")["vendors"][0]["halt"]
+    assert halt == {"by": "gpuagent", "why": "it wants another payee", "at": "2023-11-14T22:13:20.000Z"}
 
 
 BAD: list[tuple[dict[str, Any], int, str]] = [

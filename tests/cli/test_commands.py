@@ -310,6 +310,9 @@ def test_vendor_check(world: World, gpuagent: Callable[..., Result]) -> None:
         assert bad.exit_code == 1
         assert says in " ".join(bad.output.split())
     assert gpuagent("vendor", "check", "http://127.0.0.1:1").exit_code == 1
+    stranger = gpuagent("vendor", "check", "http://127.0.0.1:1", "--protocol", "prism")
+    assert (stranger.exit_code, "asks by 402 for a payment to one payee" in stranger.stdout) == (1, True)
+    assert gpuagent("vendor", "check", url, "--protocol", "telegraph").exit_code == 2
     assert gpuagent("vendor", "check", url, GPU_VENDOR_SECRET=None).exit_code == 2
 
 

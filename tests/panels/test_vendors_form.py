@@ -25,6 +25,7 @@ def test_a_vendor_is_found_looked_at_and_recorded(world: World, session: Session
     own = terms(asset=asset)
     stub.lists["bazaar"].rows = [
         stub.sells("/good", challenge(own), accepts=[own]),
+        stub.sells("/ours/submit-job", (401, {}, b"{}"), accepts=[own]),
         stub.sells("/thief", challenge(terms(asset=asset, payTo=PAYER)), accepts=[own], serviceName="<b>Thief</b>"),
     ]
     stub.serves("/.well-known/x402", well_known(stub.url, asset=asset, bearer=True))
@@ -38,7 +39,8 @@ def test_a_vendor_is_found_looked_at_and_recorded(world: World, session: Session
         form = seat.console.vendors
         assert form.record.disabled
         await seat.click(form.search)
-        assert "1 of 2 sellers fit" in form.message.text
+        assert "1 of 3 sellers fit" in form.message.text
+        assert "needs a secret" in form.results.value
         assert "&lt;b&gt;Thief" in form.results.value
         assert PAYER in form.results.value
         form.price_max.value = "many"

@@ -16,6 +16,7 @@ from gpuagent.errors import BadInput
 from gpuagent.reports import exports
 from gpuagent.reports.exports import focus
 from gpuagent.reports.exports.journal import journal
+from gpuagent.reports.figures import spend
 from gpuagent.reports.report import Report
 from tests.support import report_history
 from tests.support.factories import PAYER
@@ -190,6 +191,26 @@ def test_a_spreadsheet_takes_no_text_for_a_formula(own_book: tuple[report_histor
             for cell in (cell for row in csv.reader(io.StringIO(text), delimiter=separator) for cell in row):
                 assert not re.match(r"[=+@]|-(?![0-9]+\.[0-9]{6}(?:,|$))", cell), cell
     assert read_csv(exports.text(report, "journal"), converters={"amount": Decimal}).amount.min() < ZERO
+
+
+def test_every_export_says_which_protocol_a_purchase_went_by(own_book: tuple[report_history.Book, Any]) -> None:
+    """As it was stored with the quote; jobs of before there were several went by ours."""
+    book, database = own_book
+    first, *_ = list(database.jobs.find({"vendorId": BETA, "state": "settled"}).sort("createdAt", -1))
+    database.jobs.update_one({"_id": first["_id"]}, {"$set": {"quote.protocol": "prism"}})
+    database.jobs.update_many({"vendorId": ALPHA}, {"$unset": {"quote.protocol": ""}})
+    database.vendors.update_many({}, {"$set": {"protocol": "hypercli"}})
+    report, job_id = report_history.report(book.db), str(first["_id"])
+    purchases = exports.tables(report)["purchases"].set_index("jobId").protocol
+    assert purchases[job_id] == "prism"
+    assert set(purchases.drop(job_id)) == {"gpuagent/1"}
+    lines = journal(report)
+    assert set(lines[lines.jobId == job_id].protocol) == {"prism"}
+    assert set(lines[lines.jobId == ""].protocol) == {""}
+    charges = focus.focus(report)
+    assert charges[charges.x_JobId == job_id].x_Protocol.tolist() == ["prism"]
+    by_vendor = spend.by_vendor(report.paid).set_index("vendorId").protocol
+    assert by_vendor.to_dict() == {ALPHA: "gpuagent/1", BETA: "gpuagent/1, prism", GAMMA: "gpuagent/1"}
 
 
 def test_a_file_that_cannot_be_written_is_named(november: Report, tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
+from click.testing import Result
 
 from gpuagent.adapters.vendors.http import no_content
 from gpuagent.adapters.vendors.registry import Parts, VendorRegistry
-from gpuagent.core.model import Authorized, Run, RunStatus, Settled, Voided
+from gpuagent.core.model import Authorized, Quote, Run, RunStatus, Settled, Voided
 from gpuagent.core.money import show_usd
 from gpuagent.core.transitions import is_over
 from gpuagent.core.work import Failed
@@ -138,22 +140,62 @@ def test_a_large_extension(buys: Buys, stubs: StubMarket, safety_note: SafetyNot
     safety_note("the offer is too large to be read: no quote, nothing sent, nothing held")
 
 
-@pytest.mark.safety("a payee that changes after ten good sales is not paid")
-def test_a_payee_that_changes_after_ten_good_sales(buys: Buys, stubs: StubMarket, safety_note: SafetyNote) -> None:
+@pytest.mark.safety("a payee that changes after ten good sales")
+def test_a_payee_that_changes_after_ten_good_sales(
+    buys: Buys, stubs: StubMarket, safety_note: SafetyNote, gpuagent: Callable[..., Result]
+) -> None:
     purchases = buys("openvps")
+    world, orders = purchases.world, Orders(purchases)
     for _ in range(GOOD_SALES):
         assert purchases.until(purchases.start("true"), is_over).status is RunStatus.COMPLETED
-    run = step(purchases.start("true").run_id, purchases.world.ports)
+    run = step(purchases.start("true").run_id, world.ports)
     stubs.openvps.payments.clear()
     stubs.openvps.switch("other_payee")
-    run = step(run.run_id, purchases.world.ports)
+    run = step(run.run_id, world.ports)
     assert isinstance(run.jobs[0], Voided)
     assert "another payee" in run.jobs[0].reason
-    run = purchases.tries(run)
-    assert purchases.world.payments(run) == []
-    assert stubs.openvps.payments == []
+    halt = world.store.policy().vendor_halts["openvps"]
+    assert (halt.by, halt.at > 0) == ("gpuagent", True)
+    assert purchases.vendor.pay_to in halt.why
+    second, orders.count = purchases.tries(purchases.start("true")), 0
+    second = purchases.tries(second)
+    assert (second.status, orders.count) == (RunStatus.FAILED, 0)
+    assert "gpuagent halted vendor openvps" in second.reason
+    assert_never_signed(purchases, run, second)
+    # An approver lets it be asked again, and it is held against the pinned record as before.
+    resume = ("policy", "resume", "vendor", "openvps", "--by", "Ada")
+    assert gpuagent(*resume).exit_code == 2
+    assert gpuagent(*resume, "--why", "they say it was a slip").exit_code == 0
+    third = world.tick(purchases.start("true"))
+    assert orders.count > 0
+    assert "openvps" in world.store.policy().vendor_halts
+    assert_never_signed(purchases, run, second, third)
+    stubs.heal()
+    assert gpuagent(*resume, "--why", "it names the recorded payee again").exit_code == 0
+    assert purchases.until(purchases.start("true"), is_over).status is RunStatus.COMPLETED
+    safety_note(
+        "refused before a signature, and halted: no run asks it again until an approver resumes it; "
+        f"{paid(purchases)}, all to the recorded payee"
+    )
+
+
+class Orders:
+    """The orders and prices that the agent asks a seller for."""
+
+    def __init__(self, purchases: Purchases) -> None:
+        self.count, inner = 0, purchases.world.ports.vendor_api.quote
+
+        def quote(*order: Any) -> Quote:
+            self.count += 1
+            return inner(*order)
+
+        purchases.world.ports.vendor_api.quote = quote  # type: ignore[method-assign]
+
+
+def assert_never_signed(purchases: Purchases, *runs: Run) -> None:
+    assert [purchases.world.payments(run) for run in runs] == [[]] * len(runs)
+    assert purchases.stubs.openvps.payments == []
     assert len(purchases.world.transfers()) == GOOD_SALES
-    safety_note(f"refused before a signature; {paid(purchases)}, all to the recorded payee")
 
 
 @pytest.mark.safety("two of three sellers, each of another protocol, fail: the third does the work, and why is said")

@@ -30,7 +30,7 @@ from gpuagent.core.model import (
 )
 from gpuagent.core.orders import manifest_sha256
 from gpuagent.core.pace import Pace
-from gpuagent.core.policy import Policy, Usage
+from gpuagent.core.policy import Halt, Policy, Usage
 from gpuagent.core.ports import Gas, Head, Open, Outcome, Ports
 from gpuagent.core.transitions import is_over
 from gpuagent.core.work import CheckpointOffer, FileEntry, JobReport, JobStatus
@@ -258,6 +258,13 @@ class Workshop:
 
     def usage(self, run: Run, network: str, vendor_ids: Sequence[str], at: float, job_id: str = "") -> Usage:
         return Usage()
+
+    def halt_payee(self, vendor: Vendor, why: str, at: float) -> bool:
+        if vendor.vendor_id in self.rules.vendor_halts:
+            return False
+        halt = Halt("vendor", vendor.vendor_id, "gpuagent", why, at)
+        self.rules = replace(self.rules, halts=(*self.rules.halts, halt))
+        return True
 
     def vendors(self) -> tuple[Vendor, ...]:
         return tuple(replace(VENDOR, vendor_id=name, trusted=name in self.trusted) for name in self.sellers)

@@ -26,6 +26,10 @@ SHARE = re.compile(r"(\d+)/([1-9]\d*)")
 ROOT = Path(__file__).parents[2]
 
 
+PLUGIN = "-p", "_hypothesis_pytestplugin"
+"""Whose option stands in pyproject.toml."""
+
+
 @dataclass(frozen=True)
 class Mutant:
     """A protection to take away: the text `old` in a file becomes `new`, and the test must go red."""
@@ -83,13 +87,13 @@ class Worker:
             **os.environ,
             # The copy goes before the installed package, in this process and in those that the tests start.
             "PYTHONPATH": str(folder),
-            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # they take five seconds to import, and none is needed
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # they take five seconds to import, and one is needed
             STACK_FILE: str(self._stack_file),
             DATABASE_NAME: f"mutants_{uuid4().hex[:8]}",
         }
         keywords = dict.fromkeys(mutant.keyword for mutant in mutants)
         selection = [*dict.fromkeys(mutant.test_file for mutant in mutants), "-k", " or ".join(keywords)]
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *selection]
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *PLUGIN, *selection]
         process = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         if process.returncode not in (0, 1):
             raise SystemExit(f"{' '.join(selection)} did not run\n{process.stdout[-2000:]}")

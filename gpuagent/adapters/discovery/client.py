@@ -10,7 +10,7 @@ from gpuagent.adapters.discovery.offers import unpaid_answer
 from gpuagent.adapters.discovery.well_known import declarations
 from gpuagent.core.listings import Declaration, Listing, ListReading, UnpaidAnswer
 from gpuagent.core.text import clean
-from gpuagent.errors import OfferInvalid, VendorError
+from gpuagent.errors import OfferInvalid, VendorError, VendorUnauthorized
 from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed, Reply
 from gpuagent.wire.egress import Egress
 from gpuagent.wire.transport import deadline
@@ -47,6 +47,8 @@ class HttpDiscovery:
         if not may_be_asked(listing.resource, local=is_local(listing.source)):
             raise VendorError("its URL is not asked")
         reply = self._ask(listing.method, listing.resource, _order(listing) if listing.method == "POST" else None)
+        if reply.status in (401, 403) or (reply.status == 402 and _wants_bearer(reply)):
+            raise VendorUnauthorized(f"it answered {reply.status}: what it wants is said to who has its secret")
         if reply.status != 402:
             raise OfferInvalid(f"it answered {reply.status} instead of 402")
         return unpaid_answer(reply)
@@ -67,6 +69,12 @@ class HttpDiscovery:
             return self._sellers[is_local(url)].request(method, url, headers=headers, content=body)
         except HttpFailed as error:
             raise VendorError(f"it does not answer: {clean(str(error), 200)}") from error
+
+
+def _wants_bearer(reply: Reply) -> bool:
+    """Whether a 402 names no price, and asks for a token instead."""
+    scheme = reply.headers.get("www-authenticate", "").strip().lower()
+    return scheme.startswith("bearer") and "payment-required" not in reply.headers and b"accepts" not in reply.body
 
 
 def _order(listing: Listing) -> bytes:

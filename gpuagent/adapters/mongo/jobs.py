@@ -19,6 +19,7 @@ from gpuagent.adapters.mongo.values import Document, date, money, seconds
 from gpuagent.core.model import (
     NO_ACCESS,
     NO_ENVELOPE,
+    OWN_PROTOCOL,
     TIMEOUT_MAX_S,
     Approval,
     Authorization,
@@ -263,6 +264,7 @@ def _quote_document(quote: Quote) -> Document:
         "expiresAt": date(quote.expires_at),
         "etaSeconds": quote.eta_s,
         "accepts": list(quote.accepts),
+        "protocol": quote.protocol,
     }
 
 
@@ -282,6 +284,7 @@ def _quote_from(job: Document) -> Quote:
         order=order_of(job["jobParams"]),
         accepts=tuple(quote.get("accepts", ())),
         envelope=_envelope_from(job),
+        protocol=quote.get("protocol", OWN_PROTOCOL),  # an older record has none
     )
 
 

@@ -17,8 +17,8 @@ from pymongo.errors import DuplicateKeyError
 from gpuagent.adapters.mongo.documents import vendor_from
 from gpuagent.adapters.mongo.jobs import HELD
 from gpuagent.adapters.mongo.original import OURS
-from gpuagent.adapters.mongo.values import Document, date, money
-from gpuagent.core.model import TIMEOUT_MAX_S, Authorized, Job, Reserved, Run
+from gpuagent.adapters.mongo.values import Document, date, money, seconds
+from gpuagent.core.model import TIMEOUT_MAX_S, Authorized, Job, Reserved, Run, Vendor
 from gpuagent.core.money import amount, show_usd
 from gpuagent.core.policy import (
     DAY_S,
@@ -41,13 +41,15 @@ from gpuagent.errors import BadInput, PolicyRefused
 Documents = Database[dict[str, Any]]
 CURRENT = {"current": True}
 REASON_MAX = 500
+AGENT = "gpuagent"
+"""The author of the versions that no user makes."""
 
 
 def ensure(database: Documents, at: float) -> None:
     """Give a new database the first policy; one with runs has lost its own, and an owner must set it."""
     if database.policies.find_one({}, {"_id": 1}) is None and database.runs.find_one(OURS, {"_id": 1}) is None:
         try:
-            database.policies.insert_one(_document(FIRST, "gpuagent", "the first policy", at))
+            database.policies.insert_one(_document(FIRST, AGENT, "the first policy", at))
         except DuplicateKeyError:  # another process was first
             return
 
@@ -110,6 +112,27 @@ def change(
     document = _document(after, by.strip()[:REASON_MAX], why.strip()[:REASON_MAX], at)
     database.policies.insert_one({**document, "raised": list(more)}, session=session)
     return after
+
+
+def halt_payee(database: Documents, session: ClientSession, vendor: Vendor, why: str, at: float) -> bool:
+    """Halt a vendor that names another payee than `vendor`, in the agent's own name. False where nothing is written.
+
+    Two that do so at once meet at the current version: one of them starts again, and sees the other's halt.
+    """
+    record = database.vendors.find_one({"vendorId": vendor.vendor_id}, session=session)
+    if record is None or vendor_from(record).pay_to.lower() != vendor.pay_to.lower():
+        return False  # held against a record that is another by now
+    if vendor.vendor_id in _latest(database, session).vendor_halts:
+        return False
+    halt = Halt("vendor", vendor.vendor_id, AGENT, why, at)
+    change(database, session, lambda rules: replace(rules, halts=(*rules.halts, halt)), AGENT, why, at)
+    return True
+
+
+def vendor_halts(database: Documents) -> Mapping[str, Halt]:
+    """The halts of single vendors in the policy in force, by their ids, whatever else of it can be read."""
+    document = database.policies.find_one(CURRENT, {"halts": 1}) or {"halts": ()}
+    return Policy(halts=tuple(map(_halt, document["halts"]))).vendor_halts
 
 
 def versions(database: Documents, limit: int) -> list[Mapping[str, Any]]:
@@ -187,7 +210,7 @@ def _policy(document: Mapping[str, Any]) -> Policy:
         version=document["version"],
         tag_totals={entry["tag"]: amount(entry["total"]) for entry in document["tagTotals"]},
         approval_s=document["approvalSeconds"],
-        halts=tuple(Halt(entry["kind"], entry["name"], entry["by"], entry["why"]) for entry in document["halts"]),
+        halts=tuple(map(_halt, document["halts"])),
         **limits,
         # Policies that were recorded before there were files lack these, and have the usual ones.
         **{rule.name: _rule(document[rule.key], rule) for rule in RULES if rule.key in document},
@@ -210,7 +233,7 @@ def _document(policy: Policy, by: str, why: str, at: float) -> Document:
         **{key: None if cap is None else money(cap) for key, cap in amounts.items()},
         "tagTotals": [{"tag": tag, "total": money(total)} for tag, total in policy.tag_totals.items()],
         "approvalSeconds": policy.approval_s,
-        "halts": [{"kind": halt.kind, "name": halt.name, "by": halt.by, "why": halt.why} for halt in policy.halts],
+        "halts": [_halt_document(halt) for halt in policy.halts],
         **{rule.key: _integer(rule.of(policy)) for rule in RULES},
         "reservations": 0,
         "by": by,
@@ -218,6 +241,16 @@ def _document(policy: Policy, by: str, why: str, at: float) -> Document:
         "at": date(at),
         "raised": [],
     }
+
+
+def _halt(entry: Mapping[str, Any]) -> Halt:
+    at = seconds(entry["at"]) if "at" in entry else 0.0  # an older record has none
+    return Halt(entry["kind"], entry["name"], entry["by"], entry["why"], at)
+
+
+def _halt_document(halt: Halt) -> Document:
+    at = {"at": date(halt.at)} if halt.at else {}
+    return {"kind": halt.kind, "name": halt.name, "by": halt.by, "why": halt.why, **at}
 
 
 def _rule(value: Any, rule: Rule) -> Any:

@@ -19,6 +19,7 @@ from gpuagent.adapters.mongo.server import Server, server
 from gpuagent.adapters.mongo.values import Document, object_id
 from gpuagent.core.context import PastJob
 from gpuagent.core.model import Ledger
+from gpuagent.core.policy import Halt
 from gpuagent.core.records import Change, JobLogLine, RunSnapshot
 from gpuagent.core.run_files import RunFile
 from gpuagent.errors import UnknownRun
@@ -39,6 +40,11 @@ class MongoReads:
     def policies(self, limit: int = 20) -> list[Mapping[str, Any]]:
         """All versions of the policy as documents, newest first."""
         return policy.versions(self._database, limit)
+
+    @deadlined
+    def vendor_halts(self) -> Mapping[str, Halt]:
+        """The halts of single vendors in the policy in force, by their ids; none where there is no policy."""
+        return policy.vendor_halts(self._database)
 
     @deadlined
     def recorded(self, run_id: str) -> Ledger:

@@ -18,6 +18,7 @@ from gpuagent.adapters.mongo.jobs import HELD
 from gpuagent.adapters.mongo.original import ORIGINAL
 from gpuagent.adapters.mongo.values import Document
 from gpuagent.core.context import PastJob
+from gpuagent.core.model import OWN_PROTOCOL
 from gpuagent.core.money import UNIT
 from gpuagent.core.records import ReportScope
 
@@ -46,6 +47,7 @@ JOB = {
     "gpuType": "$jobParams.gpuType",
     "hours": "$jobParams.maxHours",
     "quoteExpiresAt": "$quote.expiresAt",
+    "protocol": {"$ifNull": ["$quote.protocol", OWN_PROTOCOL]},
     **dict.fromkeys(("ordinal", "vendorId", "state", "status", "cause", "errorMessage", "vendorJobId"), 1),
     **dict.fromkeys(("createdAt", "settledAt", "startedAt", "completedAt", "approval", "fault", "artifactUrl"), 1),
     "exitCode": {"$toString": "$exitCode"},

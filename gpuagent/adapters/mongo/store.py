@@ -17,7 +17,7 @@ from gpuagent.adapters.mongo.values import date, object_id
 from gpuagent.core.context import PastJob
 from gpuagent.core.model import Job, Observation, Run, Vendor
 from gpuagent.core.policy import Policy, Usage
-from gpuagent.errors import DuplicateRun, DuplicateVendorJob, StaleRun, UnknownRun
+from gpuagent.errors import BadInput, DuplicateRun, DuplicateVendorJob, StaleRun, UnknownRun
 
 
 class MongoStore:
@@ -90,8 +90,11 @@ class MongoStore:
 
     @deadlined
     def vendors(self) -> tuple[Vendor, ...]:
+        return self._vendors()
+
+    def _vendors(self, session: ClientSession | None = None) -> tuple[Vendor, ...]:
         # One that the original system recorded has no pinned payee: nothing can be bought from it.
-        records = self._database.vendors.find({"payTo": {"$exists": True}}).sort("vendorId")
+        records = self._database.vendors.find({"payTo": {"$exists": True}}, session=session).sort("vendorId")
         return tuple(documents.vendor_from(record) for record in records)
 
     def _write(
@@ -155,6 +158,33 @@ class MongoStore:
         return self.connection.transaction(
             lambda session: policies.change(self._database, session, revise, by, why, at)
         )
+
+    @deadlined
+    def halt_payee(self, vendor: Vendor, why: str, at: float) -> bool:
+        return self.connection.transaction(
+            lambda session: policies.halt_payee(self._database, session, vendor, why, at)
+        )
+
+    @deadlined
+    def add_vendor(self, vendor: Vendor, is_new: Callable[[Sequence[Vendor]], bool], at: float) -> bool:
+        """Record a vendor that is new among all records, in one transaction. False where it is on record as it is.
+
+        is_new: is asked with the records that this transaction sees, and raises what forbids the new one.
+        """
+
+        def write(session: ClientSession) -> bool:
+            # Two at once meet here: one of them starts again, and sees the other's record.
+            self._database.policies.update_one(policies.CURRENT, {"$inc": {"vendorsAdded": 1}}, session=session)
+            if not is_new(self._vendors(session)):
+                return False
+            document = {**documents.vendor_document(vendor), "createdAt": date(at)}
+            self._database.vendors.insert_one(document, session=session)
+            return True
+
+        try:
+            return self.connection.transaction(write)
+        except DuplicateKeyError as error:
+            raise BadInput(f"{vendor.vendor_id} is on record meanwhile: nothing was changed") from error
 
     @deadlined
     def put_vendor(self, vendor: Vendor, at: float) -> None:

@@ -173,7 +173,7 @@ def _wait_for_better(context: Context, outlook: Outlook, waited: int) -> Decisio
 
 def _none_startable(context: Context) -> Decision:
     """No vendor can be started: wait for those that may sell later, a few times; then give up, and say why."""
-    later = [c for c in context.candidates if c.amount is None or (c.refusals and c.transient)]
+    later = [c for c in context.candidates if (c.transient if c.refusals else c.amount is None)]
     if later and context.waits < len(WAITS_S):
         wait_s, problems = WAITS_S[context.waits], "; ".join(_why_not(context, c) for c in later)
         reason = f"no vendor can be paid now; waiting {wait_s} s ({problems})"

@@ -20,4 +20,6 @@ routes = APIRouter()
 )
 def vendors(_: MayRead, connections: Connected) -> Response:
     """List the vendors that the agent may buy from, and whom that would pay."""
-    return JSONResponse({"vendors": [vendor_json(vendor) for vendor in connections.database.store.vendors()]})
+    database = connections.database
+    halts, vendors = database.reads.vendor_halts(), database.store.vendors()
+    return JSONResponse({"vendors": [vendor_json(vendor, halts.get(vendor.vendor_id)) for vendor in vendors]})

@@ -21,6 +21,8 @@ _SHEET = """
 .ga code, .ga .mono { font: 12px/1.5 var(--jp-code-font-family, monospace); background: none; padding: 0; }
 .ga .faint { color: var(--ga-faint); }
 .ga .bad { color: var(--ga-bad); }
+.ga .good { color: color-mix(in srgb, var(--jp-success-color1, #2e7d32) 72%, var(--jp-ui-font-color1, #1a1a1a)); }
+.ga .whole { white-space: nowrap; overflow-wrap: normal; }
 .ga .dot { display: inline-block; width: 9px; height: 9px; border-radius: 50%; margin-right: 6px;
   box-shadow: 0 0 0 1px var(--ga-line); }
 .ga .vendor { white-space: nowrap; overflow-wrap: normal; }

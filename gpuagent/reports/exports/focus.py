@@ -37,7 +37,7 @@ MANDATORY = {
 """The columns and their types; object is Decimal."""
 OPTIONAL = (
     *("ChargeFrequency", "InvoiceId", "ResourceId", "ResourceType", "ServiceSubcategory", "SubAccountId", "Tags"),
-    *("x_RunId", "x_JobId", "x_GpuType", "x_Outcome", "x_TransactionId"),
+    *("x_RunId", "x_JobId", "x_GpuType", "x_Outcome", "x_Protocol", "x_TransactionId"),
 )
 FOCUS = {**MANDATORY, **dict.fromkeys(OPTIONAL, "str")}
 SECOND = timedelta(seconds=1)
@@ -75,6 +75,7 @@ def _job_rows(job: Any, vendor: str) -> Iterator[dict[str, Any]]:
         "x_JobId": job.jobId,
         "x_GpuType": job.gpuType,
         "x_Outcome": job.outcome,
+        "x_Protocol": job.protocol,
         "x_TransactionId": job.x402TxId or None,
     }
     yield row

@@ -24,9 +24,10 @@ JOURNAL = {
     "date": TIME,
     "account": "str",
     **dict.fromkeys(("debit", "credit", "amount"), "object"),
-    **dict.fromkeys(("currency", "runId", "jobId", "vendorId", "userId", "x402TxId", "description"), "str"),
+    **dict.fromkeys(("currency", "runId", "jobId", "vendorId", "protocol", "userId", "x402TxId", "description"), "str"),
 }
 """debit, credit, amount: Decimal USD with 6 decimals; amount = debit - credit."""
+COLUMNS = "runId", "jobId", "vendorId", "protocol", "userId", "x402TxId"
 ZERO = Decimal("0.000000")
 EXPENSE = {"completed": "expenses:gpu", "failed": "expenses:failed jobs"}
 
@@ -61,7 +62,7 @@ def _of_purchases(purchases: Frame) -> Iterator[Transaction]:
         wallet = f"assets:wallet:{job.payer}"
         prepaid = f"assets:prepaid:{job.vendorId}"
         goods = f"{job.hours:g} h {job.gpuType} from {job.vendorId}"
-        columns = {name: getattr(job, name) for name in ("runId", "jobId", "vendorId", "userId", "x402TxId")}
+        columns = {name: getattr(job, name) for name in COLUMNS}
         key = f"{job.jobId}-paid"
         yield Transaction(key, job.settledAt, wallet, prepaid, job.paid, f"paid: {goods}", columns)
         if job.status not in EXPENSE:
@@ -84,7 +85,7 @@ def _of_planners(decisions: Frame) -> Iterator[Transaction]:
             target=f"expenses:planner:{model}",
             amount=decision.cost,
             description=f"{decision.planner} was asked",
-            columns={"runId": decision.runId, "jobId": "", "vendorId": "", "userId": "", "x402TxId": ""},
+            columns={**dict.fromkeys(COLUMNS, ""), "runId": decision.runId},
         )
 
 

@@ -49,7 +49,7 @@ HOURLY = {
 WASTE = {"vendorId": "str", "cause": "str", "jobs": "int64", "cost": "int64", "refunded": "int64"}
 UNPAID = {"vendorId": "str", "cause": "str", "jobs": "int64", "released": "int64"}
 BY_VENDOR = {
-    "vendorId": "str",
+    **dict.fromkeys(("vendorId", "protocol"), "str"),
     **dict.fromkeys(("jobs", "succeeded", "failed", "paid", "refunded", "cost"), "int64"),
 }
 
@@ -162,8 +162,12 @@ def cause(message: str) -> str:
     return text if len(text) <= CAUSE_MAX else f"{text[: CAUSE_MAX - 1]}…"
 
 
+def _names(texts: "pd.Series[str]") -> str:
+    return ", ".join(sorted(texts.unique()))
+
+
 def by_vendor(paid: Frame) -> Frame:
-    """Spend, jobs and results by vendor, dearest first."""
+    """Spend, jobs and results by vendor, dearest first. protocol: all that it was bought from by."""
     counts = {
         "succeeded": (paid.outcome == JobResult.SUCCESS).astype("int64"),
         "failed": (paid.outcome == JobResult.FAILED).astype("int64"),
@@ -172,6 +176,7 @@ def by_vendor(paid: Frame) -> Frame:
         paid.assign(**counts)
         .groupby("vendorId")
         .agg(
+            protocol=("protocol", _names),
             jobs=("jobId", "count"),
             succeeded=("succeeded", "sum"),
             failed=("failed", "sum"),

@@ -23,6 +23,7 @@ def spending(report: Report) -> ReportSection:
     table, bucket = spend.over_time(report.paid, report.decisions, report.period)
     columns = {
         "vendorId": ("vendor", Cell.TEXT),
+        "protocol": ("protocol", Cell.TEXT),
         "jobs": ("jobs paid", Cell.COUNT),
         "succeeded": ("succeeded", Cell.COUNT),
         "failed": ("failed", Cell.COUNT),
@@ -95,6 +96,7 @@ def payments(report: Report) -> ReportSection:
     columns = {
         "settledAt": ("settled, UTC", Cell.TIME),
         "vendorId": ("vendor", Cell.TEXT),
+        "protocol": ("protocol", Cell.TEXT),
         "gpuType": ("GPU", Cell.TEXT),
         "outcome": ("outcome", Cell.TEXT),
         "paid": ("paid, USD", Cell.AMOUNT),

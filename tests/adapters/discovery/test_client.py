@@ -11,7 +11,7 @@ import pytest
 from gpuagent.adapters.discovery.client import HttpDiscovery
 from gpuagent.adapters.discovery.rows import listing_from
 from gpuagent.core.listings import Listing, UnpaidAnswer
-from gpuagent.errors import ListUnavailable, OfferInvalid, VendorError
+from gpuagent.errors import ListUnavailable, OfferInvalid, VendorError, VendorUnauthorized
 from tests.support.discovery_lists import BODY, Answer, DiscoveryLists, challenge, declared, terms, v1_terms
 from tests.support.factories import TERMS
 
@@ -70,6 +70,18 @@ def test_sellers_without_an_offer(stub: DiscoveryLists, client: HttpDiscovery, a
     with pytest.raises(VendorError, match=problem):
         ask(stub, client, answer)
     assert stub.asked == ["POST /job"]
+
+
+@pytest.mark.parametrize("answer", [(401, {}, b"{}"), (403, {}, b""), (402, {"WWW-Authenticate": "Bearer"}, b"{}")])
+def test_sellers_that_want_a_bearer_token(stub: DiscoveryLists, client: HttpDiscovery, answer: Answer) -> None:
+    with pytest.raises(VendorUnauthorized, match=f"answered {answer[0]}: what it wants is said to who has its secret"):
+        ask(stub, client, answer)
+
+
+def test_a_price_beside_a_bearer_challenge_is_a_price(stub: DiscoveryLists, client: HttpDiscovery) -> None:
+    status, headers, body = challenge(terms())
+    read = ask(stub, client, (status, {**headers, "WWW-Authenticate": "Bearer"}, body))
+    assert [offer.amount for offer in read.offers] == ["1400000"]
 
 
 def test_a_402_of_strange_offers_has_those_that_are_some(stub: DiscoveryLists, client: HttpDiscovery) -> None:

@@ -1,6 +1,9 @@
 """The store on a real replica set: round trips, compare-and-swap, and what the database itself refuses."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from itertools import takewhile
 from typing import Any
@@ -13,6 +16,7 @@ from pymongo.errors import ConfigurationError, DuplicateKeyError, WriteError
 from gpuagent.adapters.mongo import connection
 from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.adapters.mongo.store import MongoStore
+from gpuagent.agent.enlist import check_new
 from gpuagent.api.as_json import json_value
 from gpuagent.core.events import PaymentSettled, StepPostponed, StepTakenUp
 from gpuagent.core.model import (
@@ -21,12 +25,13 @@ from gpuagent.core.model import (
     Run,
     Settled,
     Settles,
+    Vendor,
 )
 from gpuagent.core.policy import Policy
 from gpuagent.core.rules import RULES
 from gpuagent.core.transitions import apply
 from gpuagent.core.work import Completed, Failed, JobEnding, Owed, Underway
-from gpuagent.errors import ConfigError, DuplicateVendorJob, PolicyRefused, StaleRun, StoreError, UnknownRun
+from gpuagent.errors import ConfigError, DuplicateVendorJob, PolicyRefused, Refused, StaleRun, StoreError, UnknownRun
 from gpuagent.render.as_json import json_value as rendered_json
 from tests.support.factories import RUN, SETTLEMENT, VENDOR
 from tests.support.run_states import ACCESS, STATES
@@ -104,6 +109,26 @@ def test_an_older_reservation_is_not_postponed(store: MongoStore, database: Any)
     assert store.load(run.run_id) == saved
 
 
+def test_a_purchase_keeps_its_protocol_whatever_the_vendor_s_record_says_later(
+    world: World, store: MongoStore, database: Any
+) -> None:
+    """Jobs of before there were several went by ours."""
+    store.put_vendor(replace(VENDOR, protocol="prism"), 1_000.0)
+    run = fresh(store)
+    after = replace(STATES["reserved"](), run_id=run.run_id)
+    after = replace(
+        after,
+        jobs=tuple(
+            replace(job, job_id=store.new_id(), quote=replace(job.quote, protocol="prism")) for job in after.jobs
+        ),
+    )
+    saved = store.save(run, after, [], 1_001.5)
+    store.put_vendor(replace(VENDOR, protocol="hypercli"), 1_002.0)
+    assert store.load(run.run_id) == saved
+    database.jobs.update_one({}, {"$unset": {"quote.protocol": ""}})
+    assert [job.quote.protocol for job in store.load(run.run_id).jobs] == ["gpuagent/1"]
+
+
 def test_rules_about_files_are_kept_and_older_policies_have_the_usual_ones(world: World, database: Any) -> None:
     changed = world.store.change_policy(
         lambda rules: replace(rules, inputs_to="trusted", file_max=2**33, keep_files_s=60, keep_files_max=2**40),
@@ -130,6 +155,41 @@ def test_a_vendor_of_an_older_version_is_not_trusted(world: World, database: Any
     wild = replace(vendor, secret_env="", x402_version=1, settles=Settles.AFTER, max_authorization_s=1800, proven=False)
     world.store.put_vendor(wild, 0.0)
     assert wild in world.store.vendors()
+
+
+@pytest.mark.safety("two vendors that are added at once, with one token for two servers")
+def test_two_vendors_added_at_once_do_not_pass_each_other(world: World, store: MongoStore) -> None:
+    """What one of them may not be beside the other is seen by the one that comes second, and of one id there is one."""
+
+    def added(*vendors: Vendor) -> list[bool | str]:
+        both = threading.Barrier(len(vendors))
+
+        def add(vendor: Vendor) -> bool | str:
+            first = iter([True])
+
+            def is_new(records: Sequence[Vendor]) -> bool:
+                if next(first, False):  # and not when the transaction starts again
+                    with suppress(threading.BrokenBarrierError):  # where the other is held up, as it is to be
+                        both.wait(0.3)
+                return check_new(vendor, records)
+
+            try:
+                return store.add_vendor(vendor, is_new, 1.0)
+            except Refused as error:
+                return str(error)
+
+        with ThreadPoolExecutor(len(vendors)) as pool:
+            return sorted(pool.map(add, vendors), key=lambda result: (result is True, str(result)))
+
+    acme = replace(VENDOR, vendor_id="acme", endpoint="https://acme.example", secret_env="NEW_SECRET")
+    text, is_added = added(acme, replace(acme, vendor_id="thief", endpoint="https://thief.example"))
+    assert (is_added, "NEW_SECRET holds the token of" in str(text)) == (True, True)
+    plain = replace(VENDOR, vendor_id="plain", secret_env="")
+    assert added(plain, plain) == [False, True]
+    text, is_added = added(*(replace(plain, vendor_id="other", pay_to="0x" + digit * 40) for digit in "12"))
+    assert (is_added, "other is on record with another payee" in str(text)) == (True, True)
+    names = [vendor.vendor_id for vendor in store.vendors()]
+    assert (len({"acme", "thief"} & set(names)), names.count("plain"), names.count("other")) == (1, 1, 1)
 
 
 @pytest.mark.safety("the token of a job at its vendor, wherever a run is shown, streamed or exported")

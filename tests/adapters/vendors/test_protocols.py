@@ -51,6 +51,8 @@ def test_success(purchases: Purchases, cell: Cell) -> None:
     run = purchases.until(purchases.start("echo hello"), is_over)
     assert run.status is RunStatus.COMPLETED
     assert len(purchases.world.transfers()) == 1
+    name, (job,) = purchases.protocol.name, run.jobs
+    assert (job.quote.protocol, dict(purchases.world.books(run).protocols)) == (name, {name: job.quote.amount})
     logs = [entry["content"] for entry in purchases.world.observations(run, "job_log")]
     assert logs == ["hello"]
     cell(purchases.outcome(run))
