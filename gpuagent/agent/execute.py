@@ -6,6 +6,7 @@ hours and the operator's patience allow. Silence, which ends sooner, is no answe
 knows no such job; and it counts from the last answer.
 """
 
+from gpuagent.agent.credit import note_credit
 from gpuagent.agent.judge import end_of_work, offered_checkpoint
 from gpuagent.agent.market import find_vendor
 from gpuagent.agent.postpone import postponed
@@ -83,6 +84,8 @@ def poll(run: Run, job_id: str, ports: Ports) -> Event | None:
     except VendorError as error:
         answers, reply = False, clean(str(error), REPLY_MAX)
     now = ports.clock.now()
+    if report and report.credit:
+        note_credit(run, job, report.credit, ports.store, now)
     logs = _new_logs(report, work.logs_seen) if report else ()
     if report and (ending := end_of_work(run, job, work, report, logs, now, ports)):
         return ending

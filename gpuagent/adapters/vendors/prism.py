@@ -5,12 +5,14 @@ Written from public sources at prismnetwork-tech/prism 2d925f64, never called li
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from gpuagent.adapters.vendors.access import read_access
 from gpuagent.adapters.vendors.answers import read_object
 from gpuagent.adapters.vendors.calls import scrubbed
+from gpuagent.adapters.vendors.claims import read_refund
 from gpuagent.adapters.vendors.command_vendor import (
     CommandVendor,
     check_same_job,
@@ -102,7 +104,7 @@ class PrismVendor(CommandVendor):
             read_exit_code(answer.get("exit_code")),
             _problem(answer) if status is JobStatus.FAILED else "",
         )
-        return self._reported(vendor, report)
+        return self._reported(vendor, replace(report, credit=read_refund(answer)))
 
     def cancel(
         self,
