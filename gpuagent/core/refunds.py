@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from gpuagent.core.credits import Credit, CreditKind
-from gpuagent.core.model import Observation, ObservationType
+from gpuagent.core.model import Observation, ObservationType, Token
 from gpuagent.core.money import show_usd
 from gpuagent.core.records import Incoming, Payment, PaymentStatus, Refund
 
@@ -25,6 +25,20 @@ def objection(transfer: Incoming, payment: Payment) -> str:
     if not 0 < transfer.amount <= left:
         return f"it is {show_usd(transfer.amount)}, and of job {payment.job_id} {show_usd(left)} can still come back"
     return ""
+
+
+def refund_of(transfer: Incoming, payment: Payment, token: Token, by: str = "", why: str = "") -> Refund:
+    """The record of a transfer that is a refund of the payment. by: who says so, "" where its vendor's answer does."""
+    return Refund(
+        transfer=transfer,
+        network=token.network,
+        asset=token.address.lower(),
+        vendor_id=payment.vendor_id,
+        run_id=payment.run_id,
+        job_id=payment.job_id,
+        by=by,
+        why=why,
+    )
 
 
 def matches(

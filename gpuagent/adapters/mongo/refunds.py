@@ -106,8 +106,8 @@ def book_refund(connection: Connection, refund: Refund, at: float) -> bool:
         )
         if not counted.matched_count:
             raise Refused(
-                f"{transfer} is not booked for job {refund.job_id}: the job was not paid from that wallet in that token, "
-                "or more would have come back than was paid"
+                f"{transfer} is not booked for job {refund.job_id}: it was not paid from that wallet in that token, or "
+                "more would have come back than was paid. The transfer stays a line of its own"
             )
         _observe(database, session, refund.run_id, refund_observation(refund), at)
 
@@ -215,10 +215,8 @@ def payment_from(document: Mapping[str, Any]) -> Payment:
 
 
 def _refund_from(document: Document) -> Refund:
-    transfer = Incoming(
-        *(document[name] for name in ("transaction", "logIndex", "blockNumber", "sender", "wallet")),
-        amount=amount(document["amount"]),
-    )
+    names = ("transaction", "logIndex", "blockNumber", "sender", "wallet")
+    transfer = Incoming(*(document[name] for name in names), amount(document["amount"]))
     return Refund(
         transfer=transfer,
         network=document["network"],

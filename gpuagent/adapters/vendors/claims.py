@@ -31,7 +31,7 @@ def read_refund(answer: Mapping[str, Any]) -> CreditClaim | None:
 
 
 def read_unused(price_per_hour: object, seconds_left: object) -> CreditClaim | None:
-    """The claim of a vendor that keeps what is left of a job's time on a balance: its price by its time, rounded down."""
+    """The claim of a vendor that keeps what is left of a job's time on a balance: price by time, rounded down."""
     price, left = _number(price_per_hour), _number(seconds_left)
     amount = int((price * left * UNIT / 3600).to_integral_value(ROUND_FLOOR))
     return CreditClaim(CreditKind.BALANCE, amount) if amount else None
