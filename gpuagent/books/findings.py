@@ -39,7 +39,7 @@ MEANING = {
     Kind.STALE_HOLD: "can never be paid, still held in the ledger: the next tick or --repair releases it",
     Kind.WRONG_SUM: "a run's record is not what its jobs add up to: --repair writes it anew",
     Kind.REFUND: "came back for a job that its vendor names: --repair books it",
-    Kind.UNASSIGNED: "came from a vendor, for no job that is known: look into it, then `gpuagent refund assign` books it",
+    Kind.UNASSIGNED: "came from a vendor, for no job that it names: look into it, then `refund assign` books it",
     Kind.MISSING_REFUND: "booked as a refund, and not so on chain",
 }
 REPAIRABLE = (Kind.UNRECORDED, Kind.STALE_HOLD, Kind.WRONG_SUM, Kind.REFUND)
@@ -165,7 +165,7 @@ def explain(mismatch: Mismatch, activity: ChainActivity) -> Finding:
 
 
 def incoming_findings(books: IncomingBooks) -> Iterator[Finding]:
-    """What is to be booked or assigned of what came in, none of which is a difference; and refunds that are not there."""
+    """What came in and is to be booked or assigned, which is no difference; and refunds that are not on chain."""
     for transfer, payment in books.matched.items():
         text = f"{transfer}, by the answer of {payment.vendor_id}"
         yield Finding(Kind.REFUND, text, payment.run_id, payment.job_id, differs=False, transfer=transfer)

@@ -1,7 +1,7 @@
 """What came into a wallet, up to a final block, held against what is booked of it.
 
-Read as a sweep reads: the chain first, then what is booked. Memory grows with what vendors sent, not with what strangers
-did: of theirs the number and the sum are kept, and the newest few.
+Read as a sweep reads: the chain first, then what is booked. Memory grows with what vendors sent, not with what
+strangers did: of theirs the number and the sum are kept, and the newest few.
 """
 
 from collections import deque
@@ -69,7 +69,7 @@ def incoming_books(wallet: str, received: Received, chain: Node, ledgers: Ledger
     """What came in against what is booked, which must be read after it."""
     refunds = {refund.transfer: refund for refund in ledgers.refunds(wallet, chain.token)}
     booked = [refunds.pop(transfer) for transfer in received.from_vendors if transfer in refunds]
-    missing = []
+    missing: list[Refund] = []
     for refund in refunds.values():
         if received.first <= refund.transfer.block_number <= received.final.number:
             # One may have been booked meanwhile that came from another address than a vendor's.

@@ -37,7 +37,7 @@ CLOCKS_APART_S = 3600
 class Sweep:
     """One wallet, or several added up. settled: recorded as paid up to the final block; in_flight: sent, undecided.
 
-    incoming, received: the number and the sum of all transfers into the wallets; refunded: what of it is booked for jobs.
+    incoming, received: the number and the sum of all transfers into the wallets; refunded: what of it is booked.
     """
 
     wallets: tuple[str, ...] = ()

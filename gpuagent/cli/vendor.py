@@ -39,6 +39,7 @@ def vendor_seed(
 @vendors.command("list")
 def vendor_list(as_json: AsJson = False) -> None:
     """Show the recorded vendors. As JSON, prices are in USD: it is what `vendor seed` reads."""
+    from gpuagent.render.refunds import credit_lines
     from gpuagent.render.vendors import vendors_table
     from gpuagent.wiring import vendor_entry
 
@@ -48,6 +49,7 @@ def vendor_list(as_json: AsJson = False) -> None:
             print_json({"vendors": [vendor_entry(vendor) for vendor in records]})
         else:
             console().print(vendors_table(records) if records else "no vendors yet: `gpuagent vendor seed FILE`")
+            console().print(*credit_lines(db.reads.credits()), sep="\n", end="")
 
 
 @vendors.command("check")

@@ -12,7 +12,7 @@ from gpuagent.books.findings import Finding
 from gpuagent.books.sweep import Sweep
 from gpuagent.core.model import SECRET_FIELDS
 from gpuagent.core.money import amount
-from gpuagent.render.run import explorer_url
+from gpuagent.render.run import credit_of, explorer_url, refunded_of
 
 
 def json_value(value: Any) -> Any:
@@ -41,8 +41,8 @@ def run_json(documents: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, 
     return {"run": json_value(run), **parts}
 
 
-def books_json(books: Books) -> dict[str, Any]:
-    """The books of one run."""
+def books_json(books: Books, payments: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """The books of one run. payments: its documents."""
     return {
         "budget": str(books.budget),
         "settled": str(books.ledger.settled),
@@ -50,6 +50,8 @@ def books_json(books: Books) -> dict[str, Any]:
         "plannerCost": str(books.ledger.planner_cost),
         "available": str(books.ledger.available),
         "onChain": str(books.on_chain),
+        "refunded": str(sum(map(refunded_of, payments))),
+        "credit": str(sum(map(credit_of, payments))),
         "differences": list(books.differences),
         "balanced": books.balanced,
     }
@@ -64,6 +66,9 @@ def sweep_json(sweep: Sweep, repaired: Sequence[Finding]) -> dict[str, Any]:
         "settled": str(sweep.settled),
         "held": str(sweep.held),
         "inFlight": sweep.in_flight,
+        "incoming": sweep.incoming,
+        "received": str(sweep.received),
+        "refunded": str(sweep.refunded),
         "findings": [_finding_json(finding) for finding in sweep.findings],
         "repaired": [_finding_json(finding) for finding in repaired],
         "balanced": sweep.balanced,

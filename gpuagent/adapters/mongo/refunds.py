@@ -185,16 +185,11 @@ def credit_by_vendor(database: Database[Document]) -> dict[str, int]:
     jobs = {"$group": {"_id": "$jobId", "jobId": {"$first": "$jobId"}}}
     for document in database.credits.aggregate([jobs, *PAYMENT_OF]):
         payment = document["payment"]
-        if left := credit_left(payment):
+        if payment["status"] != PaymentStatus.COMPLETED.value or "credit" not in payment:
+            continue
+        if left := outstanding(amount(payment["credit"]), refunded_of(payment)):
             sums[payment["vendorId"]] = sums.get(payment["vendorId"], 0) + left
     return sums
-
-
-def credit_left(payment: Mapping[str, Any]) -> int:
-    """What is left of the credit of a payment's document, 0 where nothing was paid."""
-    if payment["status"] != PaymentStatus.COMPLETED.value or "credit" not in payment:
-        return 0
-    return outstanding(amount(payment["credit"]), refunded_of(payment))
 
 
 def refunded_of(payment: Mapping[str, Any]) -> int:
@@ -215,8 +210,14 @@ def payment_from(document: Mapping[str, Any]) -> Payment:
 
 
 def _refund_from(document: Document) -> Refund:
-    names = ("transaction", "logIndex", "blockNumber", "sender", "wallet")
-    transfer = Incoming(*(document[name] for name in names), amount(document["amount"]))
+    transfer = Incoming(
+        transaction=document["transaction"],
+        log_index=document["logIndex"],
+        block_number=document["blockNumber"],
+        sender=document["sender"],
+        wallet=document["wallet"],
+        amount=amount(document["amount"]),
+    )
     return Refund(
         transfer=transfer,
         network=document["network"],
