@@ -1,4 +1,4 @@
-"""`gpuagent refund`: what vendors paid back, what they say that they owe, and transfers that a user assigns to a job."""
+"""`gpuagent refund`: what vendors paid back, what they say that they owe, and the assignment of a transfer to a job."""
 
 from typing import TYPE_CHECKING, Annotated
 

@@ -49,7 +49,8 @@ def vendor_list(as_json: AsJson = False) -> None:
             print_json({"vendors": [vendor_entry(vendor) for vendor in records]})
         else:
             console().print(vendors_table(records) if records else "no vendors yet: `gpuagent vendor seed FILE`")
-            console().print(*credit_lines(db.reads.credits()), sep="\n", end="")
+            for line in credit_lines(db.reads.credits()):
+                console().print(line)
 
 
 @vendors.command("check")

@@ -41,8 +41,9 @@ def run_json(documents: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, 
     return {"run": json_value(run), **parts}
 
 
-def books_json(books: Books, payments: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
-    """The books of one run. payments: its documents."""
+def books_json(books: Books, payments: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Any]:
+    """The books of one run. payments: its documents, for what came back and is to; None to leave that out."""
+    sums = {"refunded": refunded_of, "credit": credit_of} if payments is not None else {}
     return {
         "budget": str(books.budget),
         "settled": str(books.ledger.settled),
@@ -50,8 +51,7 @@ def books_json(books: Books, payments: Sequence[Mapping[str, Any]] = ()) -> dict
         "plannerCost": str(books.ledger.planner_cost),
         "available": str(books.ledger.available),
         "onChain": str(books.on_chain),
-        "refunded": str(sum(map(refunded_of, payments))),
-        "credit": str(sum(map(credit_of, payments))),
+        **{name: str(sum(map(part, payments or ()))) for name, part in sums.items()},
         "differences": list(books.differences),
         "balanced": books.balanced,
     }

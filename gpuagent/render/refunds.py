@@ -1,6 +1,6 @@
 """Refunds and credits, as a table for a terminal and as JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -34,7 +34,7 @@ def refunds_view(wallets: Sequence[WalletRefunds], *, every: bool = False) -> Re
             _row(table, transfer, "of no known job", "yellow")
         for transfer in wallet.books.others if every else ():
             _row(table, transfer, "from no vendor", "dim")
-    credits = [line for wallet in wallets for credit, payment in wallet.claims if (line := _claim(credit, payment))]
+    claims = [line for wallet in wallets for credit, payment in wallet.claims if (line := _claim(credit, payment))]
     hints = [
         text
         for text, wanted in (
@@ -44,14 +44,14 @@ def refunds_view(wallets: Sequence[WalletRefunds], *, every: bool = False) -> Re
         if wanted
     ]
     shown = table if table.row_count else Text("nothing came back from a vendor", style="dim")
-    return Group(shown, *credits, *(Text(hint, style="dim") for hint in hints))
+    return Group(shown, *claims, *(Text(hint, style="dim") for hint in hints))
 
 
-def credit_lines(credits: dict[str, int]) -> list[Text]:
+def credit_lines(by_vendor: Mapping[str, int]) -> list[Text]:
     """A line for each vendor with a credit: by its word, of what was paid."""
     return [
         Text(f"{vendor_id} says that it has a credit of {show_usd(amount)}: its word alone, no money", style="yellow")
-        for vendor_id, amount in sorted(credits.items())
+        for vendor_id, amount in sorted(by_vendor.items())
     ]
 
 
