@@ -77,7 +77,7 @@ def incoming_books(wallet: str, received: Received, chain: Node, ledgers: Ledger
     known = {refund.transfer for refund in booked}
     unbooked = [transfer for transfer in received.from_vendors if transfer not in known]
     claims = [*ledgers.claims(wallet, chain.token)] if unbooked else []
-    matched = matches(unbooked, claims, ledgers.addresses() if claims else {})
+    matched = matches(unbooked, claims, ledgers.addresses() if claims else {}, booked)
     return IncomingBooks(
         received=received,
         booked=tuple(booked),

@@ -5,9 +5,9 @@ has cost, and never raises what may be spent.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
-from gpuagent.core.credits import Credit, CreditKind
+from gpuagent.core.credits import Credit, CreditKind, outstanding
 from gpuagent.core.model import Observation, ObservationType, Token
 from gpuagent.core.money import show_usd
 from gpuagent.core.records import Incoming, Payment, PaymentStatus, Refund
@@ -42,32 +42,43 @@ def refund_of(transfer: Incoming, payment: Payment, token: Token, by: str = "", 
 
 
 def matches(
-    transfers: Iterable[Incoming], claims: Sequence[tuple[Credit, Payment]], addresses: Mapping[str, str]
+    transfers: Iterable[Incoming],
+    claims: Iterable[tuple[Credit, Payment]],
+    addresses: Mapping[str, str],
+    booked: Iterable[Refund] = (),
 ) -> dict[Incoming, Payment]:
     """The transfers that belong to one job beyond doubt, by its vendor's answer: its transaction, else its amount.
 
     transfers: those that are booked for no job. claims: what vendors said, with the job's payment. addresses: by vendor
-    the one that it declared for refunds, in lower case. Where two jobs, or two transfers, are meant, none is.
+    the one that it declared for refunds, in lower case. Where two jobs, or two transfers, are meant, none is; nor is
+    one by a word that the booked refunds have made true already.
     """
+    kept_words = {(refund.job_id, refund.transfer.transaction) for refund in booked}
+    claims = [pair for pair in claims if (pair[1].job_id, pair[0].transaction) not in kept_words]
     by_name: defaultdict[str, list[Incoming]] = defaultdict(list)
     by_amount: defaultdict[int, list[Incoming]] = defaultdict(list)
     for transfer in transfers:
         by_name[transfer.transaction].append(transfer)
         by_amount[transfer.amount].append(transfer)
 
-    def pairs(candidates: Callable[[Credit], Iterable[Incoming]]) -> dict[tuple[Incoming, str], Payment]:
+    def pairs(candidates: Callable[[Credit, Payment], Iterable[Incoming]]) -> dict[tuple[Incoming, str], Payment]:
         return {
             (transfer, payment.job_id): payment
             for credit, payment in claims
-            for transfer in candidates(credit)
+            for transfer in candidates(credit, payment)
             if _is_from_vendor(transfer, payment, addresses) and not objection(transfer, payment)
         }
 
-    named = pairs(lambda credit: by_name.get(credit.transaction, ()) if credit.transaction else ())
+    named = pairs(lambda credit, _: by_name.get(credit.transaction, ()))
     taken, jobs = {transfer for transfer, _ in named}, {job_id for _, job_id in named}
-    owed = pairs(lambda credit: by_amount.get(credit.amount, ()) if credit.kind is CreditKind.OWED else ())
+    owed = pairs(lambda credit, payment: by_amount.get(_owed(credit, payment), ()))
     owed = {key: payment for key, payment in owed.items() if key[0] not in taken and key[1] not in jobs}
     return _unambiguous(named) | _unambiguous(owed)
+
+
+def _owed(credit: Credit, payment: Payment) -> int:
+    """What is still to come of what the vendor says that it owes, 0 for nothing."""
+    return outstanding(credit.amount, payment.refunded) if credit.kind is CreditKind.OWED else 0
 
 
 def _is_from_vendor(transfer: Incoming, payment: Payment, addresses: Mapping[str, str]) -> bool:
