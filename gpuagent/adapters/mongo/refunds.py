@@ -172,7 +172,7 @@ def payment_of(database: Database[Document], job_id: str) -> Payment:
     try:
         key = {"jobId": ObjectId(job_id), **FIRST_ATTEMPT}
     except (InvalidId, TypeError):
-        raise BadInput(f"{job_id[:40]!r} is not a job's id: `gpuagent run show RUN_ID --json` has them") from None
+        raise BadInput(f"{job_id[:40]!r} is not a job's id: `gpuagent run status RUN_ID --json` has them") from None
     document = database.payments.find_one(key)
     if document is None:
         raise BadInput(f"nothing was ever signed for job {job_id}: there is nothing that could come back")

@@ -39,7 +39,7 @@ from gpuagent.core.model import (
     Vendor,
 )
 from gpuagent.core.money import UNIT, show_usd
-from gpuagent.core.orders import CANCEL, WORKLOAD
+from gpuagent.core.orders import CANCEL, CREDIT, WORKLOAD
 from gpuagent.core.text import clean
 from gpuagent.core.work import JobReport, JobStatus
 from gpuagent.errors import OfferInvalid, VendorError
@@ -100,7 +100,7 @@ class HyperCliVendor(CommandVendor):
     def _quote(self, vendor: Vendor, reply: Reply, draft: Quote, template: str) -> Quote:
         return probed_quote(
             *(vendor, offer_in(vendor, reply), draft.gpu_type, draft.max_hours, draft.order, self._now()),
-            accepts=(WORKLOAD, CANCEL),
+            accepts=(WORKLOAD, CANCEL, CREDIT),
             template_id=template,
         )
 
