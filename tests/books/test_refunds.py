@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from bson import Decimal128
+from bson import Decimal128, ObjectId
+from pymongo.errors import WriteError
 from typer.testing import CliRunner
 
 from gpuagent.books.findings import Finding, Kind
@@ -15,11 +16,12 @@ from gpuagent.books.refunds import assign, wallet_refunds
 from gpuagent.books.repair import Sources
 from gpuagent.cli import app
 from gpuagent.core.credits import CreditKind
-from gpuagent.core.model import Run
+from gpuagent.core.model import Authorized, Run
 from gpuagent.core.records import Block, Incoming
-from gpuagent.errors import BadInput, ChainError, StoreError
+from gpuagent.core.refunds import refund_of
+from gpuagent.errors import BadInput, ChainError, Refused, StoreError
 from tests.conftest import DATABASE, SafetyNote
-from tests.support.books import Interrupted, kinds, repair_world, sweep_world
+from tests.support.books import Interrupted, kinds, pending, repair_world, sweep_world
 from tests.support.money_back import ChainWith, paid_job, says, send_another_token, send_back
 from tests.support.other_payer import OtherPayer
 from tests.support.world import World
@@ -170,6 +172,9 @@ def test_what_only_a_node_shows(world: World) -> None:
     twice = ChainWith(world.chain, (back, replace(back, log_index=10)))
     with pytest.raises(BadInput, match="say which"):
         assign(settled, job.job_id, "Ada", "a round trip", sources(world, chain=twice))
+    own = ChainWith(world.chain, (replace(back, sender=wallet),))
+    with pytest.raises(BadInput, match="wallet of your own"):
+        assign(settled, job.job_id, "Ada", "a round trip", sources(world, chain=own))
     assign(settled, job.job_id, "Ada", "a round trip", sources(world, chain=twice), log_index=9)
     assert kinds(sweep_world(world, chain=twice)) == [Kind.UNASSIGNED]
     swept = sweep_world(world)
@@ -195,12 +200,32 @@ def test_a_chain_that_is_replaced_while_incoming_is_read(world: World) -> None:
         sweep_world(world, chain=Reorganized(world.chain))
 
 
-def test_the_database_holds_a_refund_below_its_payment(world: World) -> None:
-    run = world.finish(world.start())
-    price = paid_job(run).quote.amount
-    told(world, run, OWED, HALF)
-    assert not world.store.book_credit(says(run, OWED, price), 0.0), "the first word stays"
-    assert world.reads.credits() == {paid_job(run).quote.vendor_id: HALF}
+@pytest.mark.safety("a credit of more than was paid, on a job that was never paid, or said anew each time")
+def test_the_database_bounds_what_came_back_and_what_is_said_to(world: World, safety_note: SafetyNote) -> None:
+    """Whoever asks it: a second refund that fits alone, a second word, a word on a payment that is still out."""
+    run = world.finish(world.start(vendor_ids=("gpu_vendor_1",)))
+    job, database = paid_job(run), world.market.database(DATABASE)
+    payment = world.database.ledgers.payment_of(job.job_id)
+    for name, outcome in (("1", True), ("1", False)):
+        back = Incoming("0x" + name * 64, 0, 9, payee(run).lower(), run.payer.lower(), 1_000_000)
+        refund = refund_of(back, payment, world.ports.wallet.token)
+        assert world.store.book_refund(refund, 0.0) is outcome
+    with pytest.raises(Refused, match="more would have come back"):
+        world.store.book_refund(replace(refund, transfer=replace(back, log_index=1)), 0.0)
+    assert len(booked(world)) == 1
+    with pytest.raises(WriteError):
+        database.payments.update_one({"jobId": ObjectId(job.job_id)}, {"$set": {"refunded": Decimal128("1.400001")}})
+    told(world, run, OWED, 1_200_000)
+    assert not world.store.book_credit(says(run, OWED, 1_400_000), 0.0), "the first word stays"
+    assert world.reads.credits() == {"gpu_vendor_1": 200_000}
+    (out,) = pending(world).jobs
+    assert isinstance(out, Authorized)
+    said = replace(says(run, OWED, 1_400_000), job_id=out.job_id)
+    assert world.store.book_credit(said, 0.0)
+    assert world.reads.credits() == {"gpu_vendor_1": 200_000}
+    with pytest.raises(Refused, match="not paid"):
+        world.store.book_refund(replace(refund, job_id=out.job_id, transfer=replace(back, log_index=1)), 0.0)
+    safety_note("never more than was paid, in all that came; a word counts once, and on an unpaid job not at all")
 
 
 def test_the_commands(world: World, invoke: Callable[..., Any]) -> None:
