@@ -2024,8 +2024,8 @@ MUTANTS = (
     Mutant(
         "two refunds bring more than was paid",
         "gpuagent/adapters/mongo/refunds.py",
-        '                        {"$lte": [{"$add": [{"$ifNull": ["$refunded", 0]}, document["amount"]]}, "$amount"]},\n',
-        "",
+        'document["amount"]]}, "$amount"]},',
+        'document["amount"]]}, {"$add": ["$amount", "$amount"]}]},',
         "tests/books/test_refunds.py -k bounds_what",
     ),
     Mutant(
