@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -17,9 +18,10 @@ from gpuagent.books.repair import Sources
 from gpuagent.cli import app
 from gpuagent.core.credits import CreditKind
 from gpuagent.core.model import Authorized, Run
-from gpuagent.core.records import Block, Incoming
+from gpuagent.core.records import Block, Incoming, ReportScope
 from gpuagent.core.refunds import refund_of
 from gpuagent.errors import BadInput, ChainError, Refused, StoreError
+from gpuagent.reports.frames import read_frames
 from tests.conftest import DATABASE, SafetyNote
 from tests.support.books import Interrupted, kinds, pending, repair_world, sweep_world
 from tests.support.money_back import ChainWith, paid_job, says, send_another_token, send_back
@@ -228,7 +230,7 @@ def test_the_database_bounds_what_came_back_and_what_is_said_to(world: World, sa
     safety_note("never more than was paid, in all that came; a word counts once, and on an unpaid job not at all")
 
 
-def test_the_commands(world: World, invoke: Callable[..., Any]) -> None:
+def test_the_commands_and_a_report(world: World, invoke: Callable[..., Any]) -> None:
     run = world.finish(world.start(vendor_ids=("gpu_vendor_1",)))
     job = paid_job(run)
     told(world, run, OWED, HALF)
@@ -248,6 +250,13 @@ def test_the_commands(world: World, invoke: Callable[..., Any]) -> None:
     shown = " ".join(invoke("run", "status", run.run_id).stdout.split())
     assert "0.40 USD of 1.40 USD refunded by transfer" in shown
     assert "0.10 USD credit at gpu_vendor_1, by its word alone" in shown
+    scope = ReportScope(
+        world.ports.wallet.token.network, datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+    )
+    with world.reads.history() as rows:
+        (row,) = read_frames(rows, scope, "", 5).purchases.to_dict("records")
+    sums = {name: row[name] for name in ("paid", "refunded", "cost", "credit")}
+    assert sums == {"paid": 1_400_000, "refunded": 400_000, "cost": 1_000_000, "credit": 100_000}
     swept = invoke("books", "--all")
     assert (swept.exit_code, "0.40 USD of it, booked for jobs" in " ".join(swept.stdout.split())) == (0, True)
 
