@@ -47,6 +47,12 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "gpuagent.api.schemas",
     ),
     "tests/api/test_server.py": ("gpuagent.api.http11",),
+    "tests/books/test_refunds.py": (
+        "gpuagent.adapters.mongo.refunds",
+        "gpuagent.books.incoming",
+        "gpuagent.cli.refund",
+        "gpuagent.render.refunds",
+    ),
     "tests/books/test_sweep.py": ("gpuagent.books.audit",),
     "tests/cli/test_commands.py": (
         "gpuagent.cli.books",

@@ -6,6 +6,7 @@ hours and the operator's patience allow. Silence, which ends sooner, is no answe
 knows no such job; and it counts from the last answer.
 """
 
+from gpuagent.agent.credit import note_credit
 from gpuagent.agent.judge import end_of_work, offered_checkpoint
 from gpuagent.agent.market import find_vendor
 from gpuagent.agent.postpone import postponed
@@ -20,7 +21,7 @@ from gpuagent.core.events import (
     JobWentSilent,
 )
 from gpuagent.core.model import Ordered, Run, Settled, Submitted
-from gpuagent.core.orders import secret_names
+from gpuagent.core.orders import CREDIT, secret_names
 from gpuagent.core.pace import Pace
 from gpuagent.core.ports import Ports
 from gpuagent.core.text import clean
@@ -83,6 +84,8 @@ def poll(run: Run, job_id: str, ports: Ports) -> Event | None:
     except VendorError as error:
         answers, reply = False, clean(str(error), REPLY_MAX)
     now = ports.clock.now()
+    if report and report.credit:
+        note_credit(run, job, report.credit, ports.store, now)
     logs = _new_logs(report, work.logs_seen) if report else ()
     if report and (ending := end_of_work(run, job, work, report, logs, now, ports)):
         return ending
@@ -107,7 +110,20 @@ def stop(run: Run, job_id: str, ports: Ports) -> Event:
         reply = ports.vendor_api.cancel(vendor, job.work.vendor_job_id, names, job.access)
     except VendorError as error:
         reply = str(error)
+    if CREDIT in job.quote.accepts:  # also where it was stopped before, by a tick that was killed then
+        _hear_credit(run, job, job.work, ports)
     return JobStopped(job_id, clean(reply, REPLY_MAX))
+
+
+def _hear_credit(run: Run, job: Ordered, work: Underway, ports: Ports) -> None:
+    """Books what the vendor keeps of a job that was stopped. A vendor that does not answer has said nothing."""
+    try:
+        vendor, names = find_vendor(job.quote.vendor_id, ports), secret_names(job.quote.order)
+        report = ports.vendor_api.status(vendor, work.vendor_job_id, work.cursor, names, job.access)
+    except VendorError:
+        return
+    if report.credit:
+        note_credit(run, job, report.credit, ports.store, ports.clock.now())
 
 
 def _unnamed(work: Owed, answers: bool, now: float, pace: Pace) -> str:

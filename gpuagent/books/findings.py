@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gpuagent.books.incoming import IncomingBooks
 from gpuagent.core.model import Transfer
 from gpuagent.core.money import show_usd
-from gpuagent.core.records import Block, Payment, PaymentStatus, Spent
+from gpuagent.core.records import Block, Incoming, Payment, PaymentStatus, Spent
 
 
 class Kind(StrEnum):
@@ -22,6 +23,9 @@ class Kind(StrEnum):
     UNRECORDED = "unrecorded settlement"
     STALE_HOLD = "stale hold"
     WRONG_SUM = "wrong sum"
+    REFUND = "refund"
+    UNASSIGNED = "unassigned transfer"
+    MISSING_REFUND = "missing refund"
 
 
 MEANING = {
@@ -34,8 +38,11 @@ MEANING = {
     Kind.UNRECORDED: "paid on chain, still held in the ledger: the next tick or --repair records it",
     Kind.STALE_HOLD: "can never be paid, still held in the ledger: the next tick or --repair releases it",
     Kind.WRONG_SUM: "a run's record is not what its jobs add up to: --repair writes it anew",
+    Kind.REFUND: "came back for a job that its vendor names: --repair books it",
+    Kind.UNASSIGNED: "came from a vendor, for no job that it names: look into it, then `refund assign` books it",
+    Kind.MISSING_REFUND: "booked as a refund, and not so on chain",
 }
-REPAIRABLE = (Kind.UNRECORDED, Kind.STALE_HOLD, Kind.WRONG_SUM)
+REPAIRABLE = (Kind.UNRECORDED, Kind.STALE_HOLD, Kind.WRONG_SUM, Kind.REFUND)
 """What the chain or the jobs themselves prove. All else needs an operator."""
 
 
@@ -43,7 +50,8 @@ REPAIRABLE = (Kind.UNRECORDED, Kind.STALE_HOLD, Kind.WRONG_SUM)
 class Finding:
     """One difference, or one delay, that a sweep found.
 
-    differs: False for what is on its way, or moves no money; only the others make the books unbalanced.
+    differs: False for what is on its way, came in, or moves no money; only the others make the books unbalanced.
+    transfer: what came in, of a refund that is to be booked.
     """
 
     kind: Kind
@@ -51,6 +59,7 @@ class Finding:
     run_id: str = ""
     job_id: str = ""
     differs: bool = True
+    transfer: Incoming | None = None
 
     @property
     def repairable(self) -> bool:
@@ -153,6 +162,22 @@ def explain(mismatch: Mismatch, activity: ChainActivity) -> Finding:
     if transfer:
         text += f" {remedy(mismatch.payment.run_id, 'write-off', mismatch.payment.job_id)}"
     return finding_for(Kind.OTHER_TERMS, mismatch.payment, text)
+
+
+def incoming_findings(books: IncomingBooks) -> Iterator[Finding]:
+    """What came in and is to be booked or assigned, which is no difference; and refunds that are not on chain."""
+    for transfer, payment in books.matched.items():
+        text = f"{transfer}, by the answer of {payment.vendor_id}"
+        yield Finding(Kind.REFUND, text, payment.run_id, payment.job_id, differs=False, transfer=transfer)
+    for transfer in books.unassigned:
+        text = (
+            f"{transfer} (looked into it? `gpuagent refund assign {transfer.transaction} JOB_ID --why WHY` "
+            "books it for the job)"
+        )
+        yield Finding(Kind.UNASSIGNED, text, differs=False)
+    for refund in books.missing:
+        text = f"{refund.transfer}, booked for {refund.vendor_id}"
+        yield Finding(Kind.MISSING_REFUND, text, refund.run_id, refund.job_id)
 
 
 def finding_for(kind: Kind, payment: Payment, text: str, differs: bool = True) -> Finding:

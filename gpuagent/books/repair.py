@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from gpuagent.books.findings import Finding, Kind
+from gpuagent.books.incoming import is_on_chain
 from gpuagent.core.events import JobDropped, PaymentSettled, PaymentVoided
 from gpuagent.core.model import (
     Authorization,
@@ -21,10 +22,11 @@ from gpuagent.core.model import (
 )
 from gpuagent.core.observations import observations_of
 from gpuagent.core.ports import Clock, Node, Outcome, Store, Void
-from gpuagent.core.records import Ledgers
+from gpuagent.core.records import Incoming, Ledgers
+from gpuagent.core.refunds import objection, refund_of
 from gpuagent.core.terms import nonce
 from gpuagent.core.transitions import apply, find_job
-from gpuagent.errors import ChainMismatch, DuplicateVendorJob, SearchUnfinished, StaleRun
+from gpuagent.errors import ChainMismatch, DuplicateVendorJob, Refused, SearchUnfinished, StaleRun
 
 TRIES = 5
 """How often a run is loaded anew when live ticks are faster; after that they do the work anyway."""
@@ -51,6 +53,8 @@ def repair(findings: Iterable[Finding], sources: Sources) -> tuple[Finding, ...]
 
 def _repaired(finding: Finding, sources: Sources) -> bool:
     """False when there was nothing left to do: a tick was faster, or the chain now says something else."""
+    if finding.transfer:
+        return _book_refund(finding.transfer, finding.job_id, sources)
     for _ in range(TRIES):
         run = sources.store.load(finding.run_id)
         try:
@@ -66,6 +70,17 @@ def _repaired(finding: Finding, sources: Sources) -> bool:
             return False
         return True
     return False
+
+
+def _book_refund(transfer: Incoming, job_id: str, sources: Sources) -> bool:
+    payment = sources.ledgers.payment_of(job_id)
+    if objection(transfer, payment) or not is_on_chain(transfer, sources.chain):
+        return False
+    refund = refund_of(transfer, payment, sources.chain.token)
+    try:
+        return sources.store.book_refund(refund, sources.clock.now())
+    except Refused:  # another refund of the job was booked meanwhile
+        return False
 
 
 def _write_anew(run: Run, finding: Finding, sources: Sources) -> bool:

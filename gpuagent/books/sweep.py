@@ -17,8 +17,10 @@ from gpuagent.books.findings import (
     describe,
     explain,
     finding_for,
+    incoming_findings,
     remedy,
 )
+from gpuagent.books.incoming import incoming_books, read_received
 from gpuagent.core.blocks import first_block_at
 from gpuagent.core.model import Token
 from gpuagent.core.money import show_usd
@@ -33,7 +35,10 @@ CLOCKS_APART_S = 3600
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """One wallet, or several added up. settled: recorded as paid up to the final block; in_flight: sent, undecided."""
+    """One wallet, or several added up. settled: recorded as paid up to the final block; in_flight: sent, undecided.
+
+    incoming, received: the number and the sum of all transfers into the wallets; refunded: what of it is booked.
+    """
 
     wallets: tuple[str, ...] = ()
     transfers: int = 0
@@ -41,6 +46,9 @@ class Sweep:
     settled: int = 0
     held: int = 0
     in_flight: int = 0
+    incoming: int = 0
+    received: int = 0
+    refunded: int = 0
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -55,6 +63,9 @@ class Sweep:
             self.settled + addend.settled,
             self.held + addend.held,
             self.in_flight + addend.in_flight,
+            self.incoming + addend.incoming,
+            self.received + addend.received,
+            self.refunded + addend.refunded,
             self.findings + addend.findings,
         )
 
@@ -70,17 +81,23 @@ def sweep(chain: Node, ledgers: Ledgers, from_block: int | None = None) -> Sweep
     return total
 
 
-def activity_of(wallet: PayerRecord, chain: Node, from_block: int | None = None) -> tuple[Block, ChainActivity]:
-    """The final block, and what the chain shows of the wallet from its first run, or an earlier block, up to it."""
+def activity_of(wallet: PayerRecord, chain: Node, from_block: int | None = None) -> tuple[int, Block, ChainActivity]:
+    """The first and the final block, and what the chain shows of the wallet in them.
+
+    The first is of its first run, or an earlier one.
+    """
     final = chain.final()
-    activity = ChainActivity(chain.history(wallet.payer, _first_block(wallet, chain, final, from_block), final.number))
+    first = first_block(wallet, chain, final, from_block)
+    activity = ChainActivity(chain.history(wallet.payer, first, final.number))
     if chain.block(final.number) != final:
         raise ChainError(f"block {final.number} was replaced while the chain was read: sweep again")
-    return final, activity
+    return first, final, activity
 
 
 def _sweep_wallet(wallet: PayerRecord, chain: Node, ledgers: Ledgers, from_block: int | None) -> Sweep:
-    final, activity = activity_of(wallet, chain, from_block)
+    senders = ledgers.senders(wallet.payer, chain.token)
+    first, final, activity = activity_of(wallet, chain, from_block)
+    received = read_received(wallet.payer, first, final, senders, chain)
     # From here on the ledgers: they must be read after the chain.
     settled = holds = in_flight = 0
     findings: list[Finding] = []
@@ -112,7 +129,19 @@ def _sweep_wallet(wallet: PayerRecord, chain: Node, ledgers: Ledgers, from_block
         Finding(Kind.UNKNOWN_TRANSFER, f"{describe(transfer)}, out of {wallet.payer}")
         for transfer in activity.unclaimed()
     ]
-    return Sweep((wallet.payer,), activity.transfers, activity.amount, settled, holds, in_flight, tuple(findings))
+    back = incoming_books(wallet.payer, received, chain, ledgers)
+    return Sweep(
+        wallets=(wallet.payer,),
+        transfers=activity.transfers,
+        moved=activity.amount,
+        settled=settled,
+        held=holds,
+        in_flight=in_flight,
+        incoming=received.transfers,
+        received=received.amount,
+        refunded=back.refunded,
+        findings=(*findings, *incoming_findings(back)),
+    )
 
 
 def payments_of(payer: str, token: Token, ledgers: Ledgers) -> Iterator[Payment]:
@@ -121,7 +150,7 @@ def payments_of(payer: str, token: Token, ledgers: Ledgers) -> Iterator[Payment]
         yield payment if payment.agrees else ledgers.again(payment)
 
 
-def _first_block(wallet: PayerRecord, chain: Node, final: Block, from_block: int | None) -> int:
+def first_block(wallet: PayerRecord, chain: Node, final: Block, from_block: int | None) -> int:
     """The first block that may hold a transfer of the wallet, by block times.
 
     The block numbers in the ledger are not asked: one that a node once told wrongly would make it the whole chain.

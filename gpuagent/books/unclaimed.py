@@ -53,7 +53,7 @@ def unclaimed_activity(
     wallet: PayerRecord, sources: Sources, from_block: int | None = None
 ) -> tuple[ChainActivity, list[Mismatch]]:
     """The wallet's activity without what its ledgers know of; and the payments whose nonce moved something else."""
-    final, activity = activity_of(wallet, sources.chain, from_block)
+    _, final, activity = activity_of(wallet, sources.chain, from_block)
     compared = [
         compare(payment, activity, final) for payment in payments_of(wallet.payer, sources.chain.token, sources.ledgers)
     ]

@@ -12,6 +12,7 @@ from gpuagent.cli.job import jobs
 from gpuagent.cli.lab import lab
 from gpuagent.cli.planners import planners
 from gpuagent.cli.policy import policies
+from gpuagent.cli.refund import refunds
 from gpuagent.cli.report import report
 from gpuagent.cli.run import runs
 from gpuagent.cli.run_explain import add_run_explain
@@ -38,6 +39,7 @@ app.add_typer(runs, name="run")
 app.add_typer(jobs, name="job")
 app.add_typer(file_store, name="files")
 app.add_typer(vendors, name="vendor")
+app.add_typer(refunds, name="refund")
 app.add_typer(seller, name="sell")
 app.add_typer(policies, name="policy")
 app.add_typer(planners, name="planners")

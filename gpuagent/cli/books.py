@@ -91,7 +91,8 @@ def _audit_run(run_id: str, db: "Database", chain: "Node") -> _Audit:
     from gpuagent.render.books import books_table
 
     result = audit(db.store.load(run_id), db.reads.recorded(run_id), chain, chain.token)
-    return _Audit(result.balanced, {"run": run_id, **books_json(result)}, books_table(result))
+    payments = db.reads.documents(run_id)["payments"]
+    return _Audit(result.balanced, {"run": run_id, **books_json(result, payments)}, books_table(result, payments))
 
 
 def _audit_all(sources: "Sources", repairing: bool, from_block: int | None) -> _Audit:

@@ -120,7 +120,8 @@ class Vendor:
     may get secrets, and files that the policy keeps from others. protocol: how to speak to it, by the name of an
     adapter; x402_version: of its 402, and no other is read. settles: when it takes what it was authorized.
     max_authorization_s: the life that an authorization may have here, 0 for the agent's own pace. proven: False for one
-    whose first purchases stay under the policy's new_vendor.
+    whose first purchases stay under the policy's new_vendor. refund_address: where its refunds come from beside pay_to,
+    "" for nowhere else.
     """
 
     vendor_id: str
@@ -140,6 +141,7 @@ class Vendor:
     settles: Settles = Settles.BEFORE
     max_authorization_s: int = 0
     proven: bool = True
+    refund_address: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from gpuagent.core.workload import canonical
 WORKLOAD, FILES, CHECKPOINT, CANCEL = "workload", "files", "checkpoint", "cancel"
 """What a vendor may say that it accepts: a workload at all, files both ways, a checkpoint, the end of a job."""
 ACCEPTS = (WORKLOAD, FILES, CHECKPOINT, CANCEL)
+CREDIT = "credit"
+"""Beside those: the protocol's vendors keep what is left of a cancelled job on a balance, and the job's news say so."""
 INLINE_MAX = 64 * 1024
 """Bytes of an input that travels within the order. Larger ones go before it, to vendors that take files."""
 INLINE_TOTAL_MAX = 2**20

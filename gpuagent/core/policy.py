@@ -44,12 +44,6 @@ class Halt:
         name = "all" if self.name == EVERY_WALLET else self.name
         return f"gpuagent policy resume {self.kind} {name} --why 'what has changed'"
 
-    @property
-    def resume_command(self) -> str:
-        """The command that ends it, as a shell takes it: `*` there names the files of a folder."""
-        name = "all" if self.name == EVERY_WALLET else self.name
-        return f"gpuagent policy resume {self.kind} {name} --why 'what has changed'"
-
 
 @dataclass(frozen=True, slots=True)
 class Policy:

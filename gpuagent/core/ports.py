@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Protocol, runtime_checkable
 
 from gpuagent.core.context import Context, PastJob, Thought
+from gpuagent.core.credits import Credit
 from gpuagent.core.listings import Declaration, Listing, ListReading, UnpaidAnswer
 from gpuagent.core.model import (
     NO_ACCESS,
@@ -27,7 +28,7 @@ from gpuagent.core.model import (
 )
 from gpuagent.core.pace import Pace
 from gpuagent.core.policy import Policy, Usage
-from gpuagent.core.records import Block, Spent
+from gpuagent.core.records import Block, Incoming, Refund, Spent
 from gpuagent.core.work import FileEntry, JobReport
 
 
@@ -106,8 +107,23 @@ class Vendors(Protocol):
         ...
 
 
-class Store(Runs, Rules, Vendors, Protocol):
-    """The three together, as one database holds them."""
+class MoneyBack(Protocol):
+    """What came back, and what is said to. Neither changes a run, its budget, or what counts against a cap."""
+
+    def book_credit(self, credit: Credit, at: float) -> bool:
+        """Books a vendor's word, once for a job and kind; False where there was one, which stays as it is."""
+        ...
+
+    def book_refund(self, refund: Refund, at: float) -> bool:
+        """Books a transfer for a job, once; False where this transfer is booked, whatever it is booked for.
+
+        Raises Refused, and nothing is written, where the job was not paid so, or more would come back than was paid.
+        """
+        ...
+
+
+class Store(Runs, Rules, Vendors, MoneyBack, Protocol):
+    """All together, as one database holds them."""
 
 
 class Wallet(Protocol):
@@ -238,6 +254,10 @@ class Node(Chain, Protocol):
 
     def history(self, payer: str, first: int, last: int) -> Iterator[Transfer | Spent]:
         """The transfers out of the account and the nonces it spent, in these blocks, in order."""
+        ...
+
+    def incoming(self, wallet: str, first: int, last: int) -> Iterator[Incoming]:
+        """The transfers of the token into the account in these blocks, in order."""
         ...
 
     def transfers(self, payer: str, from_block: int) -> tuple[Transfer, ...]: ...

@@ -3,13 +3,15 @@
 Amounts are atomic units, times Unix seconds; a payee is an address in lower case.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from gpuagent.core.credits import Credit
 from gpuagent.core.model import Authorization, Token
+from gpuagent.core.money import show_usd
 
 # On chain. A transfer is model.Transfer.
 
@@ -31,6 +33,28 @@ class Spent:
     transaction: str
     cancelled: bool
     block_number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A final transfer of the token into a wallet, as the chain logs it. log_index: of its log in the block.
+
+    Hashes and addresses are in lower case: with the token the first two are its identity.
+    """
+
+    transaction: str
+    log_index: int
+    block_number: int
+    sender: str
+    wallet: str
+    amount: int
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.transaction, self.log_index
+
+    def __str__(self) -> str:
+        return f"{show_usd(self.amount)} from {self.sender} by {self.transaction}"
 
 
 # In a report.
@@ -72,7 +96,10 @@ class PaymentStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """An authorization as recorded. agrees: its job is in the state that goes with the status."""
+    """An authorization as recorded. agrees: its job is in the state that goes with the status.
+
+    refunded: what came back of it by chain, and is booked.
+    """
 
     run_id: str
     job_id: str
@@ -82,6 +109,7 @@ class Payment:
     agrees: bool = True
     transaction: str = ""
     block_number: int = 0
+    refunded: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +140,43 @@ class RunRecord:
         return (self.settled, self.held) == (self.settled_by_jobs, self.held_by_jobs)
 
 
-class Ledgers(Protocol):
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """A transfer that is booked for a job. by: who assigned it, "" where the vendor's answer names it."""
+
+    transfer: Incoming
+    network: str
+    asset: str
+    vendor_id: str
+    run_id: str
+    job_id: str
+    by: str = ""
+    why: str = ""
+
+
+class Refunds(Protocol):
+    """What is booked of money that came back, and what vendors say of it. Addresses are in lower case."""
+
+    def refunds(self, payer: str, token: Token) -> Iterable[Refund]: ...
+
+    def claims(self, payer: str, token: Token) -> Iterable[tuple[Credit, Payment]]:
+        """What vendors said that they give back, with the payment of the job."""
+        ...
+
+    def senders(self, payer: str, token: Token) -> Collection[str]:
+        """The addresses that refunds come from: payees of the wallet, declared ones, and those of booked refunds."""
+        ...
+
+    def addresses(self) -> Mapping[str, str]:
+        """By vendor, the address that it declared for refunds."""
+        ...
+
+    def payment_of(self, job_id: str) -> Payment:
+        """The payment of a job. Raises BadInput where there is none."""
+        ...
+
+
+class Ledgers(Refunds, Protocol):
     """The record of all runs, read from where it is written: what was saved before a read is in it."""
 
     def wallets(self, token: Token) -> Iterable[PayerRecord]: ...

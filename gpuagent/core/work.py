@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from gpuagent.core.credits import CreditClaim
+
 
 class JobStatus(StrEnum):
     """The status of a job as its vendor reports it."""
@@ -196,6 +198,7 @@ class JobReport:
     word: the vendor's own for a status that is none of ours by name, or its words for the phase the job is in.
     cursor: of a vendor that sends only news: the mark to ask for what follows; "" where logs are all lines so far.
     metrics: new ones, oldest first. files: the manifest, paths checked. refused: why listed files are left out.
+    credit: what it says that it gives back of the job's payment.
     """
 
     status: JobStatus
@@ -211,3 +214,4 @@ class JobReport:
     files: tuple[FileEntry, ...] = ()
     checkpoint: CheckpointOffer | None = None
     refused: tuple[str, ...] = ()
+    credit: CreditClaim | None = None

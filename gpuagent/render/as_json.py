@@ -12,7 +12,7 @@ from gpuagent.books.findings import Finding
 from gpuagent.books.sweep import Sweep
 from gpuagent.core.model import SECRET_FIELDS
 from gpuagent.core.money import amount
-from gpuagent.render.run import explorer_url
+from gpuagent.render.run import credit_of, explorer_url, refunded_of
 
 
 def json_value(value: Any) -> Any:
@@ -41,8 +41,9 @@ def run_json(documents: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, 
     return {"run": json_value(run), **parts}
 
 
-def books_json(books: Books) -> dict[str, Any]:
-    """The books of one run."""
+def books_json(books: Books, payments: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Any]:
+    """The books of one run. payments: its documents, for what came back and is to; None to leave that out."""
+    sums = {"refunded": refunded_of, "credit": credit_of} if payments is not None else {}
     return {
         "budget": str(books.budget),
         "settled": str(books.ledger.settled),
@@ -51,6 +52,7 @@ def books_json(books: Books) -> dict[str, Any]:
         "plannerCost": str(books.ledger.planner_cost),
         "available": str(books.ledger.available),
         "onChain": str(books.on_chain),
+        **{name: str(sum(map(part, payments or ()))) for name, part in sums.items()},
         "differences": list(books.differences),
         "balanced": books.balanced,
     }
@@ -65,6 +67,9 @@ def sweep_json(sweep: Sweep, repaired: Sequence[Finding]) -> dict[str, Any]:
         "settled": str(sweep.settled),
         "held": str(sweep.held),
         "inFlight": sweep.in_flight,
+        "incoming": sweep.incoming,
+        "received": str(sweep.received),
+        "refunded": str(sweep.refunded),
         "findings": [_finding_json(finding) for finding in sweep.findings],
         "repaired": [_finding_json(finding) for finding in repaired],
         "balanced": sweep.balanced,

@@ -1,6 +1,7 @@
 """Books as text for a terminal: those of one run, and a sweep of all ledgers against the chain."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -11,10 +12,11 @@ from gpuagent.books.audit import Books
 from gpuagent.books.findings import MEANING, Finding, Kind
 from gpuagent.books.sweep import Sweep
 from gpuagent.core.money import show_usd
+from gpuagent.render.run import credit_of, refunded_of
 
 
-def books_table(books: Books) -> RenderableType:
-    """The books of one run, with a verdict."""
+def books_table(books: Books, payments: Sequence[Mapping[str, Any]] = ()) -> RenderableType:
+    """The books of one run, with a verdict. payments: its documents, of which some came back, or is to."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold")
     table.add_column(justify="right")
@@ -27,7 +29,8 @@ def books_table(books: Books) -> RenderableType:
         ("available", books.ledger.available),
         ("on chain", books.on_chain),
     )
-    for name, value in rows:
+    back = (("refunded", sum(map(refunded_of, payments))), ("credit at vendors", sum(map(credit_of, payments))))
+    for name, value in (*rows, *(row for row in back if row[1])):
         table.add_row(name, show_usd(value))
     verdict = Text("the books balance, and equal the chain", style="green")
     if not books.balanced:
@@ -44,6 +47,9 @@ def sweep_table(sweep: Sweep, repaired: Sequence[Finding]) -> RenderableType:
     table.add_row("on chain", show_usd(sweep.moved), f"{_count(sweep.transfers, 'transfer')} out of {_wallets(sweep)}")
     table.add_row("settled", show_usd(sweep.settled), "in all ledgers")
     table.add_row("held", show_usd(sweep.held), f"{_count(sweep.in_flight, 'payment')} in flight")
+    if sweep.incoming:
+        table.add_row("came in", show_usd(sweep.received), f"{_count(sweep.incoming, 'transfer')}, top-ups among them")
+        table.add_row("refunded", show_usd(sweep.refunded), "of it, booked for jobs")
     verdict = Text("every transfer is in a ledger, and every payment on chain", style="green")
     if not sweep.balanced:
         differences = sum(finding.differs for finding in sweep.findings)

@@ -11,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from gpuagent.core.credits import outstanding
 from gpuagent.core.model import OWN_PROTOCOL, Run
 from gpuagent.core.money import amount, show_usd
 from gpuagent.core.networks import transaction_url
@@ -55,6 +56,7 @@ def run_view(documents: Documents, status: StatusText = NO_STATUS) -> Renderable
         _budget_bar(run),
         jobs_table(documents["jobs"], documents["payments"], status),
         *transfer_links(documents["payments"]),
+        *money_back_lines(documents["payments"]),
         Text("\nWhy", style="bold"),
         *narration_lines(reasons[-REASONS:]),
         Text("\nLatest events", style="bold"),
@@ -137,6 +139,32 @@ def transfer_links(payments: Iterable[Document]) -> list[Text]:
     """The whole link of each transfer that an explorer shows."""
     urls = [explorer_url(payment) for payment in payments]
     return [Text(url, style=f"dim link {url}", overflow="fold") for url in urls if url]
+
+
+def money_back_lines(payments: Iterable[Document]) -> list[Text]:
+    """A line for each payment of which something came back, or of which its vendor says that it has a credit."""
+    lines = []
+    for payment in payments:
+        label = f"job {str(payment['jobId'])[:8]}: "
+        paid, refunded = amount(payment["amount"]), refunded_of(payment)
+        if refunded:
+            lines.append(Text(f"{label}{show_usd(refunded)} of {show_usd(paid)} refunded by transfer", style="green"))
+        if left := credit_of(payment):
+            text = f"{label}{show_usd(left)} credit at {payment['vendorId']}, by its word alone: no money"
+            lines.append(Text(text, style="yellow"))
+    return lines
+
+
+def refunded_of(payment: Document) -> int:
+    """What came back of a payment by transfer."""
+    return amount(payment["refunded"]) if "refunded" in payment else 0
+
+
+def credit_of(payment: Document) -> int:
+    """What is left of the vendor's credit for a payment, 0 where nothing was paid."""
+    if payment["status"] != "completed" or "credit" not in payment:
+        return 0
+    return outstanding(amount(payment["credit"]), refunded_of(payment))
 
 
 def runs_table(runs: Iterable[Document]) -> Table:

@@ -39,17 +39,19 @@ JOBS = {
 }
 PAYMENTS = {
     **dict.fromkeys(("runId", "jobId", "vendorId", "paymentStatus", "currency", "payer", "payee", "x402TxId"), "str"),
-    **dict.fromkeys(("amount", "blockNumber"), "int64"),
+    **dict.fromkeys(("amount", "blockNumber", "refunded", "credit"), "int64"),
     **dict.fromkeys(("signedAt", "validBefore"), TIME),
 }
 PAYMENT_COLUMNS = ("paymentStatus", "payer", "payee", "x402TxId", "blockNumber", "signedAt", "validBefore")
+BACK = ("refunded", "credit")
+"""Columns of a payment that a purchase has too, as sums of its own."""
 RUN_COLUMNS = ("userId", "tags", "planner", "goal")
 PURCHASES = {
     **JOBS,
     **{name: PAYMENTS[name] for name in PAYMENT_COLUMNS},
     **{name: RUNS[name] for name in RUN_COLUMNS},
     **dict.fromkeys(("paid", "refunded", "cost"), "int64"),
-    "saved": "int64",
+    **dict.fromkeys(("saved", "credit"), "int64"),
 }
 DECISIONS = {
     **dict.fromkeys(("decisionId", "runId"), "str"),
@@ -109,7 +111,8 @@ class Frames:
     """The data of a report, of one scope. past_jobs: by vendor, oldest first, of all users.
 
     purchases: one row per job, with its payment and its run. paid: what settled on chain; refunded: what of it came
-    back, where the job's record says that it cost less in the end (actualCost); cost = paid - refunded. saved: the
+    back, by a transfer that is booked for the job, or where its record says that it cost less in the end (actualCost);
+    cost = paid - refunded. credit: what else the vendor says that it has of it, by its word alone. saved: the
     price of the hours that a job did not have to buy, for it went on from a checkpoint, at its own price an hour.
     Of one vendor alone, purchases are the vendor's, runs those that bought there, and no planner cost belongs to it;
     whole_purchases and whole_decisions are all of these runs, for their budgets.
@@ -173,13 +176,17 @@ def _jobs(rows: ReportRows, scope: ReportScope, payments: Frame) -> Frame:
 
 def _purchases(jobs: Frame, payments: Frame, runs: Frame) -> Frame:
     """Jobs of these runs with their payments; a job without one was never signed for."""
-    nullable = payments.astype({"blockNumber": "Int64"})  # or a missing one would turn all of them into floats
-    joined = jobs.merge(nullable[["jobId", *PAYMENT_COLUMNS]], on="jobId", how="left")
+    nullable = payments.astype(
+        dict.fromkeys(("blockNumber", *BACK), "Int64")
+    )  # or a missing one would turn all of them into floats
+    joined = jobs.merge(nullable[["jobId", *PAYMENT_COLUMNS, *BACK]], on="jobId", how="left")
     joined = joined.merge(runs[["runId", *RUN_COLUMNS]], on="runId", how="inner")
     joined["settledAt"] = _not_before(joined.settledAt, joined.createdAt, joined.signedAt)
     settled = joined.state == "settled"
     joined["paid"] = joined.expectedCost.where(settled, 0)
-    joined["cost"] = joined.actualCost.where(settled, 0)
+    returned = joined.refunded.fillna(0).astype("int64").where(settled, 0)
+    joined["credit"] = (joined.credit.fillna(0).astype("int64").where(settled, 0) - returned).clip(lower=0)
+    joined["cost"] = joined.actualCost.where(settled, 0) - returned
     joined["refunded"] = joined.paid - joined.cost
     joined["saved"] = [_saved(*row) for row in zip(joined.paid, joined.hours, joined.hoursSaved, strict=True)]
     return frame(joined, PURCHASES)

@@ -50,6 +50,7 @@ MODES = {
     "foreign_token": "answers a paid order with the token of another job",
     "foreign_poll": "names a poll URL on another host",
     "claims_charged": "says charged: true, and never settles",
+    "owes_refund": "takes the money, then gets no machine, and says so: refund_owed, as to who paid before the work",
     "settles_failed": "keeps the authorization of a failed job, to settle it when settle_kept() is called",
 }
 
@@ -169,7 +170,7 @@ class Prism(Stub[PrismJob]):
     def _begin(self, job: PrismJob) -> bool:
         with self.lock:
             job.state, job.started_at = "running", self.clock.now()
-            if not self.has("lease_fails"):
+            if not (self.has("lease_fails") or self.has("owes_refund")):
                 job.answer["lease_id"] = f"lease-{job.job_id[:8]}"
                 return True
         self._fail(job, "no_offers")
@@ -209,6 +210,9 @@ class Prism(Stub[PrismJob]):
         assert job.taken
         if self.has("settles_failed"):
             self.kept.append(job.taken)
+        elif self.has("owes_refund"):
+            self._owe(job, error)
+            return
         else:
             self.desk.release(job.taken)
         with self.lock:
@@ -219,6 +223,15 @@ class Prism(Stub[PrismJob]):
                 "note": "not charged: the authorization was never broadcast",
                 "finished_at": int(self.clock.now() * 1000),
             }
+
+    def _owe(self, job: PrismJob, error: str) -> None:
+        assert job.taken
+        self.desk.settle(job.taken)
+        offer = job.taken.offer
+        owed = {"to": job.payer, "amount": str(offer.amount), "network": offer.network}
+        with self.lock:
+            job.state, job.ended_at, job.error = "failed", self.clock.now(), error
+            job.answer |= {"error": error, "refund_error": "no gas", "refund_owed": owed}
 
     def _evict(self) -> None:
         with self.lock:

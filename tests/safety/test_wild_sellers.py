@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,9 +17,10 @@ from gpuagent.core.work import Failed
 from gpuagent.tick import step
 from mock_vendor.stubs.serve import StubMarket
 from tests.conftest import SafetyNote
+from tests.support.books import Interrupted
 from tests.support.eventually import eventually
 from tests.support.market import Market
-from tests.support.protocols import PROTOCOLS, Purchases
+from tests.support.protocols import PROTOCOLS, Killed, Purchases, is_underway
 from tests.support.stub_market import running_stubs
 from tests.support.world import World
 
@@ -213,3 +215,38 @@ def test_two_of_three_protocols_fail(buys: Buys, stubs: StubMarket, safety_note:
     reasons = [entry["content"] for entry in purchases.world.observations(run, "agent_reasoning")]
     assert all(any(text.startswith(name) for text in reasons) for name in ("hypercli", "prism", "gpu_vendor_3"))
     safety_note(f"HyperCLI's failure is paid for, Prism's is cancelled on chain; {paid(purchases)}")
+
+
+@pytest.mark.safety("a seller that gives back to a balance of its own, or says that it owes, gives back no money")
+def test_a_credit_is_no_money(buys: Buys, stubs: StubMarket, safety_note: SafetyNote) -> None:
+    """HyperCLI keeps what is left of a cancelled job; Prism takes the money, fails, and says that it owes all of it."""
+    purchases = buys("hypercli")
+    run = purchases.until(purchases.start("sleep 30"), is_underway)
+    before = purchases.world.reads.recorded(run.run_id)
+    stubs.clock.advance(60)
+    purchases.cancel(run)
+    store = Interrupted(purchases.world.store, "save", killed)
+    with pytest.raises(Killed):  # after the vendor's word is booked, before the step is
+        step(run.run_id, replace(purchases.world.ports, store=store))
+    run = purchases.outlast(run)
+    kept = purchases.world.reads.credits()["hypercli"]
+    assert 0 < kept < run.jobs[0].quote.amount
+    assert purchases.world.reads.recorded(run.run_id) == before
+    assert purchases.world.books(run).balanced
+    spoken = [entry["content"] for entry in purchases.world.observations(run, "payment_event")]
+    assert [text for text in spoken if "credit" in text] == [
+        f"hypercli says that {show_usd(kept)} is on its platform: a credit, no money"
+    ]
+    purchases = Purchases(purchases.world, stubs, BY_NAME["prism"])
+    stubs.prism.switch("owes_refund")
+    run = purchases.outlast(purchases.start("echo hello"))
+    price = run.jobs[0].quote.amount
+    assert purchases.world.reads.credits() == {"hypercli": kept, "prism": price}
+    recorded = purchases.world.reads.recorded(run.run_id)
+    assert (recorded.settled, recorded.held) == (price, 0)
+    assert purchases.world.books(run).balanced
+    safety_note("booked as the seller's word, once; what is spent stays spent, and nothing more may be bought for it")
+
+
+def killed() -> None:
+    raise Killed("before the step is saved")

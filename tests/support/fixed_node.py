@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gpuagent.core.model import Transfer
-from gpuagent.core.records import Block, Spent
+from gpuagent.core.records import Block, Incoming, Spent
 from tests.support.factories import TOKEN
 
 
@@ -15,6 +15,7 @@ class FixedNode:
 
     blocks: Mapping[int, Block]
     events: tuple[Transfer | Spent, ...] = ()
+    received: tuple[Incoming, ...] = ()
     token: Any = field(default=TOKEN)
 
     def final(self) -> Block:
@@ -22,6 +23,9 @@ class FixedNode:
 
     def block(self, number: int) -> Block | None:
         return self.blocks.get(number)
+
+    def incoming(self, *_: object) -> Iterator[Incoming]:
+        return iter(self.received)
 
     def history(self, *_: object) -> Iterator[Transfer | Spent]:
         return iter(self.events)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from gpuagent.core.model import Authorization, Settlement, Token, Transfer
 from gpuagent.core.ports import Gas, Head, Limits, Node, Open, Outcome, Void
-from gpuagent.core.records import Block, Spent
+from gpuagent.core.records import Block, Incoming, Spent
 from gpuagent.errors import ChainError, ChainMismatch
 
 LAG_MAX_S = 300
@@ -101,10 +101,11 @@ class AgreeingChain:
 
     def history(self, payer: str, first: int, last: int) -> Iterator[Transfer | Spent]:
         """Transfers and spent nonces that all nodes show alike. Raises ChainError where they differ."""
-        for event, *other_events in zip_longest(*(node.history(payer, first, last) for node in self._nodes)):
-            if any(other_event != event for other_event in other_events):
-                raise ChainError(f"the nodes of CHAIN_RPC_URL show different transfers out of {payer}: try again")
-            yield event
+        return _alike([node.history(payer, first, last) for node in self._nodes], f"out of {payer}")
+
+    def incoming(self, wallet: str, first: int, last: int) -> Iterator[Incoming]:
+        """Transfers into the wallet that all nodes show alike. Raises ChainError where they differ."""
+        return _alike([node.incoming(wallet, first, last) for node in self._nodes], f"into {wallet}")
 
     def gas(self, address: str) -> Gas:
         """Gas by the first node that answers: what a transaction costs decides nothing in the books."""
@@ -126,6 +127,13 @@ class AgreeingChain:
         if not answers:
             raise errors[0]
         return answers
+
+
+def _alike(histories: Sequence[Iterator[T]], direction: str) -> Iterator[T]:
+    for event, *other_events in zip_longest(*histories):
+        if any(other_event != event for other_event in other_events):
+            raise ChainError(f"the nodes of CHAIN_RPC_URL show different transfers {direction}: try again")
+        yield event
 
 
 def _check_lag(times: Sequence[int]) -> None:

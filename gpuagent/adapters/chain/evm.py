@@ -16,7 +16,7 @@ from gpuagent.adapters.chain.needs import at_hash, check_needs, check_token, mea
 from gpuagent.adapters.chain.settlements import UseSearch
 from gpuagent.core.model import Authorization, Settlement, Token, Transfer
 from gpuagent.core.ports import Gas, Head, Limits, Open, Outcome, Void
-from gpuagent.core.records import Block, Spent
+from gpuagent.core.records import Block, Incoming, Spent
 from gpuagent.errors import ChainError, ChainMismatch
 from gpuagent.wire.egress import Egress
 from gpuagent.wire.eip3009 import BALANCE_OF, CANCELED_TOPIC
@@ -115,6 +115,10 @@ class EvmChain:
     def history(self, payer: str, first: int, last: int) -> Iterator[Transfer | Spent]:
         """Transfers out of the payer's account and nonces it spent, in order, each span read when it is reached."""
         return self._logs.history(payer, first, last)
+
+    def incoming(self, wallet: str, first: int, last: int) -> Iterator[Incoming]:
+        """Transfers of the token into the wallet, in order, each span read when it is reached."""
+        return self._logs.incoming(wallet, first, last)
 
     def transfers(self, payer: str, from_block: int) -> tuple[Transfer, ...]:
         """Every transfer of the token out of the payer's account since the block, in order, up to the final one."""

@@ -8,7 +8,7 @@ from eth_abi.abi import decode
 from gpuagent.adapters.chain.decoding import count, decoded
 from gpuagent.adapters.chain.json_rpc import NodeRefused
 from gpuagent.core.model import Authorization, Token, Transfer
-from gpuagent.core.records import Spent
+from gpuagent.core.records import Incoming, Spent
 from gpuagent.wire.eip3009 import CANCELED_TOPIC, TRANSFER_TOPIC, USED_TOPIC
 
 Log = dict[str, Any]
@@ -58,6 +58,13 @@ class TokenLogs:
             yield from events
             first = end + 1
 
+    def incoming(self, wallet: str, first: int, last: int) -> Iterator[Incoming]:
+        """Transfers into the wallet, in order. What a node shows of another token, wallet or block is left out."""
+        while first <= last:
+            end, transfers = self._received(wallet, first, last)
+            yield from transfers
+            first = end + 1
+
     def use_in(self, authorization: Authorization, first: int, last: int) -> tuple[int, Log | None]:
         """The log of the nonce's use or cancellation, None where there is none up to the block returned."""
         topics = _use_topics(authorization)
@@ -90,6 +97,19 @@ class TokenLogs:
         events = [_event(log) for log in logs]
         # Any account may have the token log a transfer of 0 out of any other ("address poisoning"): it moves nothing.
         return end, [event for event in events if isinstance(event, Spent) or event.amount]
+
+    @decoded
+    def _received(self, wallet: str, first: int, last: int) -> tuple[int, list[Incoming]]:
+        end, logs = self._page([TRANSFER_TOPIC, None, _address_topic(wallet)], first, last)
+        transfers = [
+            _incoming(log)
+            for log in logs
+            if self._is_transfer(log)
+            and log["topics"][2].lower() == _address_topic(wallet)
+            and first <= count(log["blockNumber"]) <= end
+            and not log.get("removed")
+        ]
+        return end, [transfer for transfer in transfers if transfer.amount]  # a transfer of 0 brings nothing
 
     def _page(self, topics: Sequence[object], first: int, last: int) -> tuple[int, list[Log]]:
         """The logs from the first block to the block returned: as far as the node answers at once."""
@@ -143,6 +163,12 @@ def _transfer(log: Log) -> tuple[str, str, int]:
     payer, payee = ("0x" + topic[-40:].lower() for topic in log["topics"][1:3])
     (amount,) = decode(["uint256"], bytes.fromhex(log["data"][2:]))
     return payer, payee, amount
+
+
+def _incoming(log: Log) -> Incoming:
+    sender, wallet, amount = _transfer(log)
+    log_index, block_number = count(log["logIndex"]), count(log["blockNumber"])
+    return Incoming(log["transactionHash"].lower(), log_index, block_number, sender, wallet, amount)
 
 
 def _address_topic(address: str) -> str:

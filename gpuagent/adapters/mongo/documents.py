@@ -136,6 +136,7 @@ def vendor_document(vendor: Vendor) -> Document:
         "settles": vendor.settles.value,
         "maxAuthorizationSeconds": vendor.max_authorization_s,
         "proven": vendor.proven,
+        "refundAddress": vendor.refund_address,
     }
 
 
@@ -159,4 +160,5 @@ def vendor_from(document: Mapping[str, Any]) -> Vendor:
         settles=Settles(document.get("settles", Settles.BEFORE)),
         max_authorization_s=document.get("maxAuthorizationSeconds", 0),
         proven=document.get("proven", True),
+        refund_address=document.get("refundAddress", ""),
     )

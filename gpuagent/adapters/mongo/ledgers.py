@@ -1,19 +1,22 @@
 """The ledgers of all runs, as a sweep reads them: page by page, so that many runs need neither much memory nor time."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bson import ObjectId
 from pymongo import ASCENDING
 from pymongo.read_preferences import ReadPreference
 
-from gpuagent.adapters.mongo.connection import Connection
-from gpuagent.adapters.mongo.jobs import HELD, PAYMENT_STATUS, authorization_from
+from gpuagent.adapters.mongo import refunds
+from gpuagent.adapters.mongo.connection import Connection, deadlined
+from gpuagent.adapters.mongo.jobs import HELD, PAYMENT_STATUS
 from gpuagent.adapters.mongo.original import OURS
 from gpuagent.adapters.mongo.values import Document, seconds
+from gpuagent.core.credits import Credit
 from gpuagent.core.model import TIMEOUT_MAX_S, Token
 from gpuagent.core.money import amount
-from gpuagent.core.records import PayerRecord, Payment, PaymentStatus, Reservation, RunRecord
+from gpuagent.core.records import PayerRecord, Payment, Refund, Reservation, RunRecord
 
 PAGE = 1_000
 """Documents read at once."""
@@ -114,6 +117,31 @@ class MongoLedgers:
             documents = self._database.runs.aggregate([{"$match": {"_id": ObjectId(run_id)}}, *SUMS_OF_RUN])
             return _run_record(next(iter(documents)))
 
+    @deadlined
+    def refunds(self, payer: str, token: Token) -> list[Refund]:
+        """What is booked of transfers of the token into the wallet, in the order of booking."""
+        return list(refunds.refunds(self._database, payer, token))
+
+    @deadlined
+    def claims(self, payer: str, token: Token) -> list[tuple[Credit, Payment]]:
+        """What vendors said that they give back of the wallet's payments."""
+        return list(refunds.claims(self._database, payer, token))
+
+    @deadlined
+    def senders(self, payer: str, token: Token) -> frozenset[str]:
+        """The addresses that refunds may come from: payees, declared addresses, senders of booked refunds."""
+        return refunds.senders(self._database, payer, token)
+
+    @deadlined
+    def addresses(self) -> dict[str, str]:
+        """By vendor, the address that it declared for refunds."""
+        return refunds.addresses(self._database)
+
+    @deadlined
+    def payment_of(self, job_id: str) -> Payment:
+        """The payment of a job. Raises BadInput where there is none."""
+        return refunds.payment_of(self._database, job_id)
+
     def _spellings(self, token: Token) -> list[str]:
         """How the token's address is written in payments: in any case of its letters."""
         with self.connection.deadline():
@@ -139,16 +167,8 @@ class MongoLedgers:
 
 
 def _payment(document: Document) -> Payment:
-    return Payment(
-        run_id=str(document["runId"]),
-        job_id=str(document["jobId"]),
-        vendor_id=document["vendorId"],
-        status=PaymentStatus(document["status"]),
-        authorization=authorization_from(document),
-        agrees=[STATUS.get(job["state"]) for job in document["jobs"]] == [document["status"]],
-        transaction=document.get("x402TxId", ""),
-        block_number=document.get("blockNumber", 0),
-    )
+    agrees = [STATUS.get(job["state"]) for job in document["jobs"]] == [document["status"]]
+    return replace(refunds.payment_from(document), agrees=agrees)
 
 
 def _run_record(document: Document) -> RunRecord:

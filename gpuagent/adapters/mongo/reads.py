@@ -7,7 +7,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo import DESCENDING
 
-from gpuagent.adapters.mongo import documents, original, past_jobs, policy
+from gpuagent.adapters.mongo import documents, original, past_jobs, policy, refunds
 from gpuagent.adapters.mongo.changes import watch
 from gpuagent.adapters.mongo.connection import Connection, deadlined
 from gpuagent.adapters.mongo.glance import glance
@@ -65,6 +65,11 @@ class MongoReads:
     def past_jobs(self, network: str, vendor_ids: Sequence[str], limit: int) -> list[PastJob]:
         """The vendors' newest ended jobs on the network in all runs, at most `limit` of each, oldest first."""
         return past_jobs.read(self._database, None, network, vendor_ids, limit)
+
+    @deadlined
+    def credits(self) -> dict[str, int]:
+        """What is left of each vendor's credits, by its word alone; vendors without one are left out."""
+        return refunds.credit_by_vendor(self._database)
 
     @deadlined
     def files(self, run_id: str) -> list[RunFile]:

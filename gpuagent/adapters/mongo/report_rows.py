@@ -25,7 +25,7 @@ from gpuagent.core.records import ReportScope
 UNDER_WAY = ["submitted", "running"]
 
 
-def _atomic(path: str) -> Document:
+def _atomic(path: str | Document) -> Document:
     return {"$toLong": {"$multiply": [path, UNIT]}}
 
 
@@ -62,6 +62,8 @@ PAYMENT = {
     "jobId": {"$toString": "$jobId"},
     "runId": {"$toString": "$runId"},
     "amount": _atomic("$amount"),
+    "refunded": _atomic({"$ifNull": ["$refunded", 0]}),
+    "credit": _atomic({"$ifNull": ["$credit", 0]}),
     "paymentStatus": "$status",
     "signedAt": "$createdAt",
     "validBefore": {"$toDate": {"$multiply": [{"$toLong": "$validBefore"}, 1000]}},

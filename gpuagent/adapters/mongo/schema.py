@@ -5,6 +5,7 @@ from typing import Any
 from bson import Decimal128
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
+from gpuagent.core.credits import CreditKind
 from gpuagent.core.model import Settles
 from gpuagent.core.policy import LIMITS
 from gpuagent.core.rules import RULES
@@ -15,6 +16,7 @@ _ID = {"bsonType": "objectId"}
 _DATE = {"bsonType": "date"}
 _TEXT = {"bsonType": "string"}
 _ADDRESS = {"bsonType": "string", "pattern": "^0x[0-9a-fA-F]{40}$"}
+_LOWER = {"bsonType": "string", "pattern": "^0x[0-9a-f]{40}$"}
 _HASH = {"bsonType": "string", "pattern": "^0x[0-9a-fA-F]{64}$"}
 _COUNT = {"bsonType": ["int", "long"], "minimum": 0}
 
@@ -88,15 +90,49 @@ PAYMENTS = {
                 "x402TxId": _HASH,
                 "blockNumber": _COUNT,
                 "settledAt": _DATE,
+                "refunded": _MONEY,
+                "credit": _MONEY,
             },
-            "x402TxId",
-            "blockNumber",
-            "settledAt",
+            *("x402TxId", "blockNumber", "settledAt", "refunded", "credit"),
         ),
         # A payment is completed exactly when it names its transfer on chain.
         {"$expr": {"$eq": [{"$eq": ["$status", "completed"]}, {"$eq": [{"$type": "$x402TxId"}, "string"]}]}},
+        # No more comes back than was paid.
+        {"$expr": {"$lte": [{"$ifNull": ["$refunded", ZERO]}, "$amount"]}},
     ]
 }
+REFUNDS = _schema(
+    {
+        "network": {"bsonType": "string", "pattern": "^eip155:[0-9]+$"},
+        "asset": _LOWER,
+        "transaction": {"bsonType": "string", "pattern": "^0x[0-9a-f]{64}$"},
+        "logIndex": _COUNT,
+        "blockNumber": _COUNT,
+        "sender": _LOWER,
+        "wallet": _LOWER,
+        "amount": {"bsonType": "decimal", "minimum": ZERO, "exclusiveMinimum": True},
+        "vendorId": _TEXT,
+        "runId": _ID,
+        "jobId": _ID,
+        "by": _TEXT,
+        "why": _TEXT,
+        "createdAt": _DATE,
+    }
+)
+CREDITS = _schema(
+    {
+        "vendorId": _TEXT,
+        "runId": _ID,
+        "jobId": _ID,
+        "wallet": _ADDRESS,
+        "kind": _one_of(*CreditKind),
+        "amount": _MONEY,
+        "claimed": _TEXT,
+        "transaction": _TEXT,
+        "note": _TEXT,
+        "createdAt": _DATE,
+    }
+)
 OBSERVATIONS = _schema(
     {
         "runId": _ID,
@@ -126,8 +162,9 @@ VENDORS = _schema(
         "settles": _one_of(*Settles),
         "maxAuthorizationSeconds": _COUNT,
         "proven": {"bsonType": "bool"},
+        "refundAddress": {"bsonType": "string", "pattern": "^(0x[0-9a-fA-F]{40})?$"},
     },
-    *("trusted", "protocol", "x402Version", "settles", "maxAuthorizationSeconds", "proven"),
+    *("trusted", "protocol", "x402Version", "settles", "maxAuthorizationSeconds", "proven", "refundAddress"),
 )
 
 _LIMIT = {"bsonType": ["decimal", "null"], "minimum": ZERO}
@@ -156,6 +193,8 @@ VALIDATORS: dict[str, dict[str, Any]] = {
     "observations": OBSERVATIONS,
     "vendors": VENDORS,
     "policies": POLICIES,
+    "refunds": REFUNDS,
+    "credits": CREDITS,
 }
 
 
@@ -203,6 +242,12 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
     "vendors": [_unique("vendorId")],
     "policies": [_unique("version"), _unique("current", where={"current": True})],
+    # A transfer is booked once, however often it is read; a vendor's word on a job once of each kind.
+    "refunds": [
+        _unique("network", "asset", "transaction", "logIndex"),
+        IndexModel([("wallet", ASCENDING), ("_id", ASCENDING)]),
+    ],
+    "credits": [_unique("jobId", "kind"), IndexModel([("wallet", ASCENDING)])],
 }
 FILE_INDEXES: dict[str, list[IndexModel]] = {
     "gpuagent_files.files": [_unique("filename"), IndexModel([("metadata.uploads", ASCENDING)])],

@@ -8,15 +8,17 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
-from gpuagent.adapters.mongo import documents, jobs, past_jobs, server
+from gpuagent.adapters.mongo import documents, jobs, past_jobs, refunds, server
 from gpuagent.adapters.mongo import policy as policies
 from gpuagent.adapters.mongo.connection import Connection, deadlined
 from gpuagent.adapters.mongo.deadline import storable
 from gpuagent.adapters.mongo.original import check_ours
 from gpuagent.adapters.mongo.values import date, object_id
 from gpuagent.core.context import PastJob
+from gpuagent.core.credits import Credit
 from gpuagent.core.model import Job, Observation, Run, Vendor
 from gpuagent.core.policy import Policy, Usage
+from gpuagent.core.records import Refund
 from gpuagent.errors import BadInput, DuplicateRun, DuplicateVendorJob, StaleRun, UnknownRun
 
 
@@ -185,6 +187,16 @@ class MongoStore:
             return self.connection.transaction(write)
         except DuplicateKeyError as error:
             raise BadInput(f"{vendor.vendor_id} is on record meanwhile: nothing was changed") from error
+
+    @deadlined
+    def book_credit(self, credit: Credit, at: float) -> bool:
+        """A vendor's word on what it gives back, booked once for a job and kind."""
+        return refunds.book_credit(self.connection, credit, at)
+
+    @deadlined
+    def book_refund(self, refund: Refund, at: float) -> bool:
+        """A transfer booked for a job, once. Raises Refused, and nothing is written."""
+        return refunds.book_refund(self.connection, refund, at)
 
     @deadlined
     def put_vendor(self, vendor: Vendor, at: float) -> None:

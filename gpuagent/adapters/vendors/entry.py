@@ -127,6 +127,7 @@ class Entry(BaseModel):
     settles: Annotated[Text, AfterValidator(_settles)] = Settles.BEFORE.value
     maxAuthorizationSeconds: Annotated[int, AfterValidator(_life)] = 0  # noqa: N815
     proven: bool = True
+    refundAddress: Annotated[Text, AfterValidator(_address)] | None = None  # noqa: N815
 
     def vendor(self) -> Vendor:
         return Vendor(
@@ -147,6 +148,7 @@ class Entry(BaseModel):
             settles=Settles(self.settles),
             max_authorization_s=self.maxAuthorizationSeconds,
             proven=self.proven,
+            refund_address=self.refundAddress or "",
         )
 
     def _token_variable(self) -> str:

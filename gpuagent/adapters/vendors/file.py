@@ -141,4 +141,5 @@ def vendor_entry(vendor: Vendor) -> dict[str, Any]:
         "settles": vendor.settles.value,
         "maxAuthorizationSeconds": vendor.max_authorization_s,
         "proven": vendor.proven,
+        "refundAddress": vendor.refund_address or None,
     }

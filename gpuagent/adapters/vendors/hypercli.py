@@ -12,6 +12,7 @@ from typing import Any
 from gpuagent.adapters.vendors.access import read_access
 from gpuagent.adapters.vendors.answers import read_object
 from gpuagent.adapters.vendors.calls import scrubbed
+from gpuagent.adapters.vendors.claims import read_unused
 from gpuagent.adapters.vendors.command_vendor import (
     CommandVendor,
     check_same_job,
@@ -26,6 +27,7 @@ from gpuagent.adapters.vendors.job_name import read_job_id
 from gpuagent.adapters.vendors.news import WORD_MAX
 from gpuagent.adapters.vendors.probe import probed_quote
 from gpuagent.adapters.vendors.shell_line import read_exit_line, workload_of
+from gpuagent.core.credits import CreditClaim
 from gpuagent.core.model import (
     NO_ACCESS,
     NO_ENVELOPE,
@@ -39,7 +41,7 @@ from gpuagent.core.model import (
     Vendor,
 )
 from gpuagent.core.money import UNIT, show_usd
-from gpuagent.core.orders import CANCEL, WORKLOAD
+from gpuagent.core.orders import CANCEL, CREDIT, WORKLOAD
 from gpuagent.core.text import clean
 from gpuagent.core.work import JobReport, JobStatus
 from gpuagent.errors import OfferInvalid, VendorError
@@ -99,7 +101,7 @@ class HyperCliVendor(CommandVendor):
     def _quote(self, vendor: Vendor, reply: Reply, draft: Quote, template: str) -> Quote:
         quote = probed_quote(
             *(vendor, offer_in(vendor, reply), draft.gpu_type, draft.max_hours, draft.order, self._now()),
-            accepts=self._accepts(draft.envelope, WORKLOAD, CANCEL),
+            accepts=self._accepts(draft.envelope, WORKLOAD, CANCEL, CREDIT),
             template_id=template,
         )
         return replace(quote, envelope=draft.envelope)
@@ -137,7 +139,8 @@ class HyperCliVendor(CommandVendor):
         if status is JobStatus.COMPLETED and exit_code is None:
             exit_code = 0  # that is what its word for success means
         problem = PROBLEMS.get(str(answer.get("state")).lower(), "")
-        return self._reported(vendor, report_of(status, word, lines, exit_code, problem), news, access)
+        report = report_of(status, word, lines, exit_code, problem)
+        return self._reported(vendor, replace(report, credit=_credit(answer)), news, access)
 
     @scrubbed
     def cancel(
@@ -147,7 +150,7 @@ class HyperCliVendor(CommandVendor):
         secrets: Sequence[str] = (),  # noqa: ARG002 - it gets none
         access: JobAccess = NO_ACCESS,
     ) -> str:
-        """What is left of the amount goes to a balance at HyperCLI, of which the agent has nothing."""
+        """What is left of the amount goes to a balance at HyperCLI: how much, the next news of the job say."""
         path = job_path(JOB, vendor_job_id)
         reply = self._call(self._submits, vendor, "DELETE", path, expect=range(200, 300), access=access)
         answer = self._object(vendor, reply) if reply.body.strip() else {}
@@ -176,6 +179,12 @@ class HyperCliVendor(CommandVendor):
             raise VendorError(f"{vendor.vendor_id} has no price for {key}, interruptible, in {PRICING}")
         region = min(prices, key=lambda name: (prices[name], name))
         return region, prices[region]
+
+
+def _credit(answer: Mapping[str, Any]) -> CreditClaim | None:
+    """What it keeps of a cancelled job's amount on the platform's balance, by its own price and time left."""
+    cancelled = str(answer.get("state")).lower() == "canceled"
+    return read_unused(answer.get("price_per_hour"), answer.get("time_left")) if cancelled else None
 
 
 def _usd(value: object) -> Decimal | None:

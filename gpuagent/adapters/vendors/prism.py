@@ -12,6 +12,7 @@ from typing import Any
 from gpuagent.adapters.vendors.access import read_access
 from gpuagent.adapters.vendors.answers import read_object
 from gpuagent.adapters.vendors.calls import scrubbed
+from gpuagent.adapters.vendors.claims import read_refund
 from gpuagent.adapters.vendors.command_vendor import (
     CommandVendor,
     check_same_job,
@@ -108,7 +109,7 @@ class PrismVendor(CommandVendor):
             read_exit_code(answer.get("exit_code")),
             _problem(answer) if status is JobStatus.FAILED else "",
         )
-        return self._reported(vendor, report, news, access)
+        return self._reported(vendor, replace(report, credit=read_refund(answer)), news, access)
 
     def cancel(
         self,

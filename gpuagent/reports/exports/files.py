@@ -25,7 +25,7 @@ FILE_NAMES = {"html": "report.html", "focus": "focus.csv", "journal": "journal.c
 MONEY = {
     *("budgetTotal", "budgetRemaining", "settled", "held", "plannerCost"),
     *("expectedCost", "actualCost", "paid", "refunded", "cost", "amount", "basePricePerHour"),
-    "saved",
+    *("saved", "credit"),
 }
 MICROSECONDS = "%Y-%m-%dT%H:%M:%S.%fZ"
 SECONDS = "%Y-%m-%dT%H:%M:%SZ"

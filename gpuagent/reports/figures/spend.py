@@ -50,7 +50,7 @@ WASTE = {"vendorId": "str", "cause": "str", "jobs": "int64", "cost": "int64", "r
 UNPAID = {"vendorId": "str", "cause": "str", "jobs": "int64", "released": "int64"}
 BY_VENDOR = {
     **dict.fromkeys(("vendorId", "protocol"), "str"),
-    **dict.fromkeys(("jobs", "succeeded", "failed", "paid", "refunded", "cost"), "int64"),
+    **dict.fromkeys(("jobs", "succeeded", "failed", "paid", "refunded", "cost", "credit"), "int64"),
 }
 
 
@@ -183,6 +183,7 @@ def by_vendor(paid: Frame) -> Frame:
             paid=("paid", "sum"),
             refunded=("refunded", "sum"),
             cost=("cost", "sum"),
+            credit=("credit", "sum"),
         )
     )
     vendors = frame(sums.reset_index(), BY_VENDOR)

@@ -30,10 +30,12 @@ def spending(report: Report) -> ReportSection:
         "paid": ("paid, USD", Cell.AMOUNT),
         "refunded": ("refunded, USD", Cell.AMOUNT),
         "cost": ("cost, USD", Cell.BOTH),
+        "credit": ("credit, USD", Cell.AMOUNT),
     }
     return ReportSection(
         "Spend",
-        "What was refunded is taken off where it was paid.",
+        "What was refunded is taken off where it was paid. A credit is the vendor's word alone: no money, and taken "
+        "off nowhere.",
         [
             charts.composition(spend.composition(report.paid, report.decisions)),
             charts.spend_over_time(table, bucket, report.marks, report.period, report.made_at),

@@ -13,7 +13,7 @@ from gpuagent.adapters.chain.evm import EvmChain
 from gpuagent.adapters.wallets.local import LocalWallet
 from gpuagent.core.model import Authorization, Settlement, Transfer
 from gpuagent.core.ports import Node, Open, Void
-from gpuagent.core.records import Block, Spent
+from gpuagent.core.records import Block, Incoming, Spent
 from gpuagent.errors import ChainError, ChainMismatch, ConfigError
 from gpuagent.wire.eip3009 import AUTHORIZATION_STATE
 from tests.conftest import SafetyNote
@@ -259,6 +259,17 @@ def test_a_history_that_one_node_alone_shows_is_not_believed(
         with pytest.raises(ChainError, match="different transfers"):
             events_of(agreeing(*nodes))
     safety_note("the books are not judged by either: an error, and no finding")
+
+
+@pytest.mark.safety("two nodes, one of which invents a transfer into the wallet")
+def test_what_comes_in_is_what_all_nodes_show(safety_note: SafetyNote) -> None:
+    back = Incoming("0x" + "1" * 64, 0, 9, PAYEE.lower(), PAYER.lower(), 500_000)
+    honest, liar = FixedNode({9: block(9)}), FixedNode({9: block(9)}, received=(back,))
+    assert list(agreeing(liar, liar).incoming(PAYER, 0, 9)) == [back]
+    for nodes in ((honest, liar), (liar, honest)):
+        with pytest.raises(ChainError, match="different transfers into"):
+            list(agreeing(*nodes).incoming(PAYER, 0, 9))
+    safety_note("nothing came back by it: an error, and no refund")
 
 
 def test_the_final_block_is_the_oldest_that_nodes_near_each_other_name() -> None:

@@ -7,8 +7,10 @@ import pytest
 
 from gpuagent.adapters.chain.json_rpc import NodeRefused
 from gpuagent.adapters.chain.logs import PROBE_AFTER, TokenLogs
+from gpuagent.core.records import Incoming
 from gpuagent.errors import ChainError
-from tests.support.factories import PAYER, TOKEN
+from gpuagent.wire.eip3009 import TRANSFER_TOPIC
+from tests.support.factories import PAYEE, PAYER, TOKEN
 
 
 class Logs:
@@ -19,6 +21,7 @@ class Logs:
         self.spans: list[tuple[int, int]] = []
         self.refused: list[int] = []
         self.broken = False
+        self.logs: list[dict[str, Any]] = []
         self.token_logs = TokenLogs(self.batch, TOKEN, span)
 
     def batch(self, call: tuple[str, list[Any]]) -> list[Any]:
@@ -30,7 +33,7 @@ class Logs:
             self.refused.append(last - first + 1)
             raise NodeRefused("too many blocks")
         self.spans.append((first, last))
-        return [[]]
+        return [self.logs]
 
     def read(self, first: int, last: int) -> None:
         """Read the history, and check that every block was asked about once, in order."""
@@ -93,3 +96,34 @@ def test_the_rest_of_a_range_says_nothing_of_the_limit() -> None:
     node = Logs(2_000)
     node.read(0, 5)
     assert node.size == 2_000
+
+
+def word(address: str) -> str:
+    return "0x" + address[2:].lower().rjust(64, "0")
+
+
+def test_what_comes_in_is_the_token_s_and_the_wallet_s_alone() -> None:
+    """Whatever a node shows beside: another contract's log, another wallet's or block's, one that is taken back."""
+    node = Logs(2_000)
+    log = {
+        "address": TOKEN.address,
+        "topics": [TRANSFER_TOPIC, word(PAYEE), word(PAYER)],
+        "data": "0x" + f"{500_000:064x}",
+        "transactionHash": "0x" + "AB" * 32,
+        "logIndex": "0x3",
+        "blockNumber": "0x9",
+    }
+    node.logs = [
+        {**log, "address": "0x" + "4" * 40},
+        {**log, "topics": [TRANSFER_TOPIC, word(PAYER), word(PAYEE)]},
+        {**log, "topics": ["0x" + "5" * 64, word(PAYEE), word(PAYER)]},
+        {**log, "blockNumber": "0xb"},
+        {**log, "removed": True},
+        {**log, "data": "0x" + "0" * 64},
+        log,
+    ]
+    received = list(node.token_logs.incoming(PAYER, 5, 10))
+    assert received == [Incoming("0x" + "ab" * 32, 3, 9, PAYEE.lower(), PAYER.lower(), 500_000)]
+    node.logs = [{**log, "data": "0x"}]
+    with pytest.raises(ChainError, match="can be read"):
+        list(node.token_logs.incoming(PAYER, 5, 10))

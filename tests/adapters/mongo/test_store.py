@@ -149,7 +149,7 @@ def test_a_vendor_of_an_older_version_is_not_trusted(world: World, database: Any
     vendor = replace(world.store.vendors()[0], trusted=True)
     world.store.put_vendor(vendor, 0.0)
     assert vendor in world.store.vendors()
-    new = ("trusted", "protocol", "x402Version", "settles", "maxAuthorizationSeconds", "proven")
+    new = ("trusted", "protocol", "x402Version", "settles", "maxAuthorizationSeconds", "proven", "refundAddress")
     database.vendors.update_one({"vendorId": vendor.vendor_id}, {"$unset": dict.fromkeys(new, "")})
     assert replace(vendor, trusted=False) in world.store.vendors()
     wild = replace(vendor, secret_env="", x402_version=1, settles=Settles.AFTER, max_authorization_s=1800, proven=False)

@@ -15,12 +15,13 @@ from gpuagent.adapters.vendors.hypercli import HyperCliVendor
 from gpuagent.adapters.vendors.openvps import OpenVpsVendor, digest
 from gpuagent.adapters.vendors.prism import PrismVendor
 from gpuagent.adapters.vendors.registry import PROTOCOLS, Parts
+from gpuagent.core.credits import CreditClaim, CreditKind
 from gpuagent.core.model import Authorized, JobAccess, Quote, Reserved, Vendor
 from gpuagent.core.orders import order_text
 from gpuagent.core.work import FileEntry, JobStatus
 from gpuagent.core.workload import Workload
 from gpuagent.errors import OfferInvalid, VendorBusy, VendorError, VendorUnauthorized
-from tests.support.factories import NOW, VENDOR, WIRE_TERMS, authorization
+from tests.support.factories import NOW, PAYER, VENDOR, WIRE_TERMS, authorization
 from tests.support.routed_server import RoutedAnswer, RoutedServer, routed_server
 
 ACCESS = JobAccess("token-of-the-job")
@@ -247,6 +248,15 @@ class TestHyperCli:
         with pytest.raises(VendorBusy, match="no state"):
             adapter.status(shop, "j", access=ACCESS)
 
+    @pytest.mark.parametrize(("state", "amount"), [("canceled", 700_000), ("running", 0), ("succeeded", 0)])
+    def test_the_rest_of_a_cancelled_job_alone_is_on_the_balance(
+        self, adapter: CommandVendor, shop: Vendor, server: RoutedServer, state: str, amount: int
+    ) -> None:
+        news = {"job_id": "j", "state": state, "price_per_hour": 1.4, "time_left": 1_800}
+        server.answer("GET /api/jobs/j", RoutedAnswer(news))
+        credit = adapter.status(shop, "j", access=ACCESS).credit
+        assert credit == (CreditClaim(CreditKind.BALANCE, amount) if amount else None)
+
     def test_a_job_is_cancelled_with_its_token(
         self, adapter: CommandVendor, shop: Vendor, server: RoutedServer
     ) -> None:
@@ -304,6 +314,20 @@ class TestPrism:
         assert (report.status, report.exit_code, report.logs) == (status, code, ("a", "b", "c"))
         assert report.word.startswith(word)
         assert report.error_message == answer.get("error", "")
+
+    def test_what_it_owes_and_what_it_sent_are_claims(
+        self, adapter: CommandVendor, shop: Vendor, server: RoutedServer
+    ) -> None:
+        failed = {"job_id": "j", "status": "failed", "error": "no_offers"}
+        owed = {"refund_owed": {"to": PAYER, "amount": "300000", "network": "eip155:8453"}}
+        server.answer(
+            "GET /jobs/j", RoutedAnswer({**failed, **owed}), RoutedAnswer({**failed, "refund": "0x" + "a" * 64})
+        )
+        claims = [adapter.status(shop, "j", access=ACCESS).credit for _ in range(2)]
+        assert claims == [
+            CreditClaim(CreditKind.OWED, 300_000, PAYER.lower(), "eip155:8453"),
+            CreditClaim(CreditKind.SENT, transaction="0x" + "a" * 64),
+        ]
 
     def test_it_ends_no_job(self, adapter: CommandVendor, shop: Vendor, server: RoutedServer) -> None:
         server.answer(ORDERS["prism"], asks(300_000, maxTimeoutSeconds=1020))

@@ -29,6 +29,7 @@ ENTRY: dict[str, Any] = {
     "settles": "before",
     "maxAuthorizationSeconds": 0,
     "proven": True,
+    "refundAddress": None,
 }
 NEEDED = tuple(ENTRY)[: tuple(ENTRY).index("enabled")]
 """The fields that every entry has, but for secretEnv."""
@@ -114,6 +115,8 @@ def lines(*entries: dict[str, Any]) -> str:
         ("maxAuthorizationSeconds", -1, "0 to 86400"),
         ("maxAuthorizationSeconds", 86_401, "0 to 86400"),
         ("proven", "false", "true or false"),
+        ("refundAddress", "0x12", "40 hex digits"),
+        ("refundAddress", "0x" + "0" * 40, "no one"),
         ("vendorId", "ünicode", "letters"),
         ("vendorId", "", "letters"),
         ("vendorId", 7, "a text"),
