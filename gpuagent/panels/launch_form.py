@@ -34,7 +34,7 @@ FORM = ("goal", "gpu", "hours", "budget", "planner", "model", "tags")
 
 
 class LaunchForm:
-    """The form that starts a run. who: the user's name. opened: called with the run, and a note on it. widget: the form."""
+    """The form that starts a run. who: the user's name. opened: called with the run and a note. widget: the form."""
 
     def __init__(
         self, session: Session, tasks: Tasks, who: Callable[[], str], opened: Callable[[Run, str], None]
