@@ -46,6 +46,8 @@ def launch(session: Session, job: str, budget: str, fail_vendor: str = "none") -
     )
     run = start(order, session.agent.ports)
     show(f'run {run.run_id}: "{run.goal}", {run.max_hours} h of {run.gpu_type}, at most {show_usd(run.budget)}')
+    if note := session.faults.note() if session.faults else "":
+        show(f"[dim]{note} They stay on for later runs, until they are turned off.[/]")
     return run
 
 

@@ -1,5 +1,6 @@
 """`gpuagent run`: commands that start runs, tick them and show them."""
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -22,7 +23,7 @@ from gpuagent.cli.common import (
 )
 from gpuagent.cli.job_options import JobEnv, JobFile, JobRoot, read_job
 from gpuagent.cli.watch import following
-from gpuagent.errors import BadInput
+from gpuagent.errors import BadInput, ConfigError
 
 if TYPE_CHECKING:
     from gpuagent.core.model import Run
@@ -79,6 +80,8 @@ def run_start(
             _dry_run(prepare(order, agent.ports), agent, as_json)
             return
         run = start(order, agent.ports)
+        if note := _faults_note():
+            typer.echo(note, err=True)
         _show_run(agent.database, run.run_id, as_json)
 
 
@@ -179,6 +182,17 @@ def run_list(
             print_json({"runs": json_value(documents)})
         else:
             console().print(runs_table(documents) if documents else "no runs yet: `gpuagent run start` makes one")
+
+
+def _faults_note() -> str:
+    """Which faults of a practice market are on; "" where there is none."""
+    from gpuagent.practice.faults import fault_switches
+
+    try:
+        with fault_switches(os.environ) as faults:
+            return faults.note() if faults else ""
+    except ConfigError:  # the run has been started, and needs no switches
+        return ""
 
 
 def _dry_run(run: "Run", agent: "Agent", as_json: bool) -> None:

@@ -125,9 +125,9 @@ class Console:
         widget.add_class("ga-panel")
         return widget
 
-    def _started(self, run: Run) -> None:
+    def _started(self, run: Run, note: str) -> None:
         self.tabs.buttons["New run"].value = False
-        self.controls.say_started(run)
+        self.controls.say_started(run, note)
         self.open(run.run_id)
 
     def _notify(self, update: Update) -> None:

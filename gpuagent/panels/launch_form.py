@@ -34,9 +34,11 @@ FORM = ("goal", "gpu", "hours", "budget", "planner", "model", "tags")
 
 
 class LaunchForm:
-    """The form that starts a run. who: the user's name. opened: called with the run. widget: the form."""
+    """The form that starts a run. who: the user's name. opened: called with the run and a note. widget: the form."""
 
-    def __init__(self, session: Session, tasks: Tasks, who: Callable[[], str], opened: Callable[[Run], None]) -> None:
+    def __init__(
+        self, session: Session, tasks: Tasks, who: Callable[[], str], opened: Callable[[Run, str], None]
+    ) -> None:
         self._session, self._who, self._opened = session, who, opened
         self.message = StatusLine()
         self._task = ExclusiveTask(tasks, self.message, self._draw)
@@ -159,16 +161,16 @@ class LaunchForm:
     def _launch(self) -> None:
         ports = self._session.agent.ports
 
-        def work(order: Order) -> Run:
-            sealed = self.sealed(order)
+        def work(order: Order) -> tuple[Run, str]:
+            sealed, faults = self.sealed(order), self._session.faults
             check_budget(sealed, ports)
-            return start(sealed, ports)
+            return start(sealed, ports), faults.note() if faults else ""
 
         self._with_order("Starting", work, self._started)
 
-    def _started(self, run: Run) -> None:
+    def _started(self, started: tuple[Run, str]) -> None:
         self.message.clear()
-        self._opened(run)
+        self._opened(*started)
 
     def _rehearse(self) -> None:
         ports = self._session.agent.ports

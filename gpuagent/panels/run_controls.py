@@ -64,9 +64,9 @@ class RunControls:
         self._movable = run is not None and (run["status"] == "running" or bool(run["held"].to_decimal()))
         self._draw()
 
-    def say_started(self, run: Run) -> None:
+    def say_started(self, run: Run, note: str) -> None:
         self._subject.become(run)
-        self.message.say(f"Started run {run.run_id}: Step or Tick moves it, Auto to its end.")
+        self.message.say(f"Started run {run.run_id}: Step or Tick moves it, Auto to its end. {note}")
 
     def _draw(self) -> None:
         idle = self._movable and not self._task.busy and not self._auto_run

@@ -37,6 +37,15 @@ class FaultSwitches:
         scripts = self._request("GET", "outcomes")["scripts"]
         return switches | {(vendor_id, JOBS_FAIL) for vendor_id, script in scripts.items() if script[:1] == "0"}
 
+    def note(self) -> str:
+        """Which faults are on, for whoever starts a run; "" where none is, or the market does not say."""
+        try:
+            active = self.on()
+        except VendorError:
+            return ""  # the run says itself what its vendors do not answer
+        names = ", ".join(f"{vendor_id}: {FAULTS[fault]}" for vendor_id, fault in sorted(active))
+        return f"Practice faults are on: {names}." if names else ""
+
     def switch(self, vendor_id: str, fault: str, on: bool) -> None:
         """Switch a vendor's fault on or off, for payments and jobs from now on."""
         if fault == JOBS_FAIL:

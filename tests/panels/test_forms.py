@@ -5,6 +5,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from click.testing import Result
 
 from gpuagent import wiring
 from gpuagent.agent.start import Order
@@ -199,6 +200,19 @@ def test_faults_are_switched_and_shown_as_the_market_has_them(world: World, at_c
 
     world.market.fault("gpu_vendor_2", "raise_price")
     at_console(scene)
+
+
+def test_a_fault_that_was_left_on_is_announced_to_the_next_run(
+    world: World, at_console: Play, gpuagent: Callable[..., Result]
+) -> None:
+    async def scene(seat: Seat) -> None:
+        await seat.click(seat.console.launch_form.launch)
+        assert "Practice faults are on: gpu_vendor_2: raises the price at 402." in seat.console.controls.message.text
+
+    world.market.fault("gpu_vendor_2", "raise_price")
+    at_console(scene)
+    started = gpuagent("run", "start", "--goal", "x", "--budget", "5")
+    assert "Practice faults are on: gpu_vendor_2: raises the price at 402." in started.stderr
 
 
 def test_a_switch_that_could_not_be_turned_stays_where_the_market_has_it(world: World, at_console: Play) -> None:
