@@ -55,34 +55,34 @@ class Node:
         self.url = url
         self._sleep, self._pool, self._headers = sleep, _pool(url), _headers(url)
         self._batches = True
-        self._known = threading.local()
+        self._fetched = threading.local()
 
     def close(self) -> None:
         self._pool.clear()
 
     def call(self, method: str, *params: Any) -> Any:
         """The result of one call."""
-        return self.many([Call(method, params)])[0]
+        (result,) = self.many([Call(method, params)])
+        return result
 
     def many(self, calls: Sequence[Call]) -> list[Any]:
-        """The results of calls, in their order, by one exchange for all that is not known ahead."""
-        known: dict[str, Any] = getattr(self._known, "answers", {})
-        answers = {call.key: known.pop(call.key, None) for call in calls}
-        answers |= self._ask([call for call in calls if answers[call.key] is None])
-        return [self._result(call, answers.get(call.key)) for call in calls]
+        """The results of calls, in their order, by one exchange for all that is not asked ahead."""
+        fetched: dict[str, Any] = getattr(self._fetched, "results", {})
+        results = {call.key: fetched.pop(call.key) for call in calls if call.key in fetched}
+        results |= self._batch([call for call in calls if call.key not in results])
+        return [results[call.key] if call.key in results else self._alone(call) for call in calls]
 
     @contextmanager
     def ahead(self, calls: Sequence[Call]) -> Iterator[None]:
-        """Asks these in one exchange: in the block, each has its answer once, where this thread calls it.
+        """Asks these in one exchange: in the block, each has its result once, where this thread calls it.
 
-        A call that failed is not known, and fails where it is made.
+        A call that failed is made again there, and so are all with a node that takes one at a time.
         """
-        answers = self._ask(calls)
-        self._known.answers = {key: answer for key, answer in answers.items() if "error" not in answer}
+        self._fetched.results = self._batch(calls)
         try:
             yield
         finally:
-            self._known.answers = {}
+            self._fetched.results = {}
 
     def is_reachable(self) -> bool:
         try:
@@ -91,29 +91,24 @@ class Node:
             return False
         return True
 
-    def _result(self, call: Call, answer: dict[str, Any] | None) -> Any:
-        """The result. One that failed or is missing among others is asked for alone, without which it may succeed."""
-        if answer is None or "error" in answer:
-            answer = self._alone(call)
-        if "error" in answer:
-            raise NodeError(_words(answer["error"]))
-        return answer["result"]
-
-    def _ask(self, calls: Sequence[Call]) -> dict[str, Any]:
-        """The answers that came, by key: all in one exchange, or each alone where the node takes one call at a time."""
-        if len(calls) > 1 and self._batches:
-            answers = self._post([_request(call, number) for number, call in enumerate(calls)])
-            if isinstance(answers, list):
-                by_id = {answer.get("id"): answer for answer in answers if _is_answer(answer)}
-                return {call.key: by_id[number] for number, call in enumerate(calls) if number in by_id}
+    def _batch(self, calls: Sequence[Call]) -> dict[str, Any]:
+        """The results of those that succeeded, by key. One that failed or is missing may succeed alone."""
+        if len(calls) < 2 or not self._batches:
+            return {}
+        answers = self._post([_request(call, number) for number, call in enumerate(calls)])
+        if not isinstance(answers, list):
             self._batches = False
-        return {call.key: self._alone(call) for call in calls}
+            return {}
+        results = {answer.get("id"): answer["result"] for answer in answers if _is_result(answer)}
+        return {call.key: results[number] for number, call in enumerate(calls) if number in results}
 
-    def _alone(self, call: Call) -> dict[str, Any]:
+    def _alone(self, call: Call) -> Any:
         answer = self._post(_request(call, 0))
         if not _is_answer(answer):
             raise NodeAway("no JSON-RPC answer")
-        return dict(answer)
+        if answer.get("error"):
+            raise NodeError(_words(answer["error"]))
+        return answer["result"]
 
     def _post(self, document: Any) -> Any:
         body = json.dumps(document).encode()
@@ -167,7 +162,11 @@ def _request(call: Call, number: int) -> dict[str, Any]:
 
 
 def _is_answer(answer: Any) -> bool:
-    return isinstance(answer, dict) and ("result" in answer or bool(answer.get("error")))
+    return isinstance(answer, dict) and (bool(answer.get("error")) or "result" in answer)
+
+
+def _is_result(answer: Any) -> bool:
+    return _is_answer(answer) and not answer.get("error")
 
 
 def _words(error: Any) -> str:

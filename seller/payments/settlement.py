@@ -60,8 +60,8 @@ class Ledger:
 
     def look_up(self, authorization: Authorization, tx: str = "") -> Paid | Open | Dead:
         """The verdict on an authorization. tx: the transaction that is said to have used it, "" where none is."""
-        said = [Call("eth_getTransactionReceipt", (tx,))] if tx else []
-        block, used, *receipts = self._node.many([*self.reads(authorization), *said])
+        claims = [Call("eth_getTransactionReceipt", (tx,))] if tx else []
+        block, used, *receipts = self._node.many([*self.reads(authorization), *claims])
         if not _is_true(used) and _time(block) < authorization.valid_before:
             return Open()
         if _is_true(used) and any(self._uses(receipt, authorization) for receipt in receipts):

@@ -1,11 +1,12 @@
 """The vendor's side of x402: offers, verification and settlement, by the SDK's own facilitator or a hosted one."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from x402 import x402FacilitatorSync, x402ResourceServerSync
+from x402 import x402ResourceServerSync
 from x402.mechanisms.evm.constants import (
     ERR_FAILED_TO_VERIFY_SIGNATURE,
     ERR_NONCE_ALREADY_USED,
@@ -13,10 +14,7 @@ from x402.mechanisms.evm.constants import (
     ERR_TRANSACTION_FAILED,
     ERR_TRANSACTION_SIMULATION_FAILED,
 )
-from x402.mechanisms.evm.exact.facilitator import ExactEvmScheme as ExactEvmFacilitator
-from x402.mechanisms.evm.exact.facilitator import ExactEvmSchemeConfig
 from x402.mechanisms.evm.exact.register import register_exact_evm_server
-from x402.mechanisms.evm.utils import get_evm_chain_id
 from x402.schemas import (
     AssetAmount,
     PaymentRequired,
@@ -26,16 +24,14 @@ from x402.schemas import (
     SettleResponse,
 )
 
+from seller.payments.facilitator import Signer, facilitator
 from seller.payments.hosted import FacilitatorUnavailable, open_facilitator
 from seller.payments.market import Market
-from seller.payments.node import Call, Node, NodeError
+from seller.payments.node import Call, Node, NodeAway, NodeError
 from seller.payments.payment import IDENTIFIER_DECLARATION, PAYMENT_IDENTIFIER, Payment
 from seller.payments.settlement import NEWEST, VALID_MAX_S, Dead, Ledger, Open, Paid
-from seller.payments.signer import Signer
 
 MAX_TIMEOUT_S = 300
-# Below the 30 s or so that buyers wait for an answer: a late receipt is then 503, not a cut connection.
-CONFIRMATION_TIMEOUT_S = 15.0
 # With these the transfer may have been broadcast, or the chain was away: they do not say "not paid".
 UNCERTAIN = {
     ERR_SETTLEMENT_PENDING,
@@ -72,8 +68,8 @@ class Till:
             self._hosted = open_facilitator(market.facilitator_url, market.network)
             self._server = x402ResourceServerSync(self._hosted)
         else:
-            self._signer = _signer(self._node, market.network, market.facilitator.private_key)
-            self._server = x402ResourceServerSync(_facilitator(self._signer, market.network))
+            self._signer = Signer(self._node, market.chain_id, market.facilitator.private_key)
+            self._server = x402ResourceServerSync(facilitator(self._signer, market.network))
         register_exact_evm_server(self._server, market.network)
         self._server.initialize()
 
@@ -120,7 +116,7 @@ class Till:
         if offer.network != self._market.network:
             return f"nothing can be settled on {offer.network} here"
         try:
-            with self._node.ahead([NEWEST, *self._reads(payment, offer)]):
+            with _node_errors(), self._node.ahead([NEWEST, *self._reads(payment, offer)]):
                 if payment.authorization.valid_before > self._ledger.now() + VALID_MAX_S:
                     # Until it ends it holds a place, though its payer may have no money any more.
                     return f"validBefore is too late: an authorization may be valid for {VALID_MAX_S} seconds"
@@ -145,7 +141,8 @@ class Till:
         first: its settlement was never asked for. Later a transfer may be on its way, and only the chain says "never".
         """
         try:
-            with self._node.ahead([*self._ledger.reads(payment.authorization), *self._reads(payment, offer)]):
+            reads = [*self._ledger.reads(payment.authorization), *self._reads(payment, offer)]
+            with _node_errors(), self._node.ahead(reads):
                 verdict = self._ledger.look_up(payment.authorization)
                 if not isinstance(verdict, Open):
                     return verdict
@@ -185,16 +182,12 @@ def _kind(error: Exception) -> str:
     return type(error).__name__
 
 
-def own_facilitator(rpc_url: str, network: str, private_key: str) -> x402FacilitatorSync:
-    """The SDK's own facilitator, which settles with this key and pays the gas."""
-    return _facilitator(_signer(Node(rpc_url), network, private_key), network)
-
-
-def _facilitator(signer: Signer, network: str) -> x402FacilitatorSync:
-    facilitator = x402FacilitatorSync()
-    facilitator.register([network], ExactEvmFacilitator(signer, ExactEvmSchemeConfig(simulate_in_settle=True)))
-    return facilitator
-
-
-def _signer(node: Node, network: str, private_key: str) -> Signer:
-    return Signer(node, get_evm_chain_id(network), private_key, CONFIRMATION_TIMEOUT_S)
+@contextmanager
+def _node_errors() -> Iterator[None]:
+    """Raises NodeAway and NodeError as they were: the SDK wraps those of its look at the token's contract."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error.__cause__, NodeAway | NodeError):
+            raise error.__cause__ from None
+        raise

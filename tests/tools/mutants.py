@@ -1034,8 +1034,8 @@ MUTANTS = (
     Mutant(
         "a facilitator is taken at its word",
         "seller/payments/till.py",
-        "            verdict = self._ledger.look_up(payment.authorization)\n        except",
-        "            verdict = Paid(settled.transaction) if settled.success else verdict\n        except",
+        "            verdict = self._ledger.look_up(payment.authorization, tx=settled.transaction)\n",
+        "            verdict = Paid(settled.transaction) if settled.success else verdict\n",
         "tests/mock_vendor/test_mock_hosted.py -k not_settled_is_not_sold",
     ),
     Mutant(
@@ -2220,8 +2220,8 @@ MUTANTS = (
     Mutant(
         "an authorization holds a place for as long as its payer likes",
         "seller/payments/till.py",
-        "            if payment.authorization.valid_before > self._ledger.now() + VALID_MAX_S:",
-        "            if False:",
+        "                if payment.authorization.valid_before > self._ledger.now() + VALID_MAX_S:",
+        "                if False:",
         "tests/seller/test_seller_process.py -k not_for_this_sale",
     ),
     Mutant(

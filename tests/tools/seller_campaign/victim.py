@@ -19,7 +19,7 @@ import seller.__main__
 import seller.serve
 from seller import dispatcher
 from seller.database import Database
-from seller.payments.signer import Signer
+from seller.payments.facilitator import Signer
 from seller.payments.till import Till
 from seller.runners.process import ProcessRunner
 

@@ -1,4 +1,4 @@
-"""Our own facilitator's way to the chain: the SDK's signer, on a lean client of the node."""
+"""Our own facilitator: the SDK's, whose way to the chain is a lean client of the node."""
 
 import threading
 import time
@@ -8,16 +8,21 @@ from typing import Any
 from eth_abi.abi import decode
 from eth_abi.exceptions import EncodingError
 from eth_utils.abi import collapse_if_tuple
+from x402 import x402FacilitatorSync
 from x402.mechanisms.evm import FacilitatorWeb3Signer
 from x402.mechanisms.evm.constants import FUNCTION_TRANSFER_WITH_AUTHORIZATION, TRANSFER_WITH_AUTHORIZATION_VRS_ABI
 from x402.mechanisms.evm.data_suffix import append_data_suffix
+from x402.mechanisms.evm.exact.facilitator import ExactEvmScheme, ExactEvmSchemeConfig
 from x402.mechanisms.evm.multicall import encode_contract_call
 from x402.mechanisms.evm.types import TransactionReceipt
+from x402.mechanisms.evm.utils import get_evm_chain_id
 from x402.schemas import PaymentPayload, PaymentRequirements
 
 from seller.payments.node import Call, Node
 
 Abi = list[dict[str, Any]]
+CONFIRMATION_TIMEOUT_S = 15.0
+"""Below the 30 s or so that buyers wait for an answer: a late receipt is then 503, not a cut connection."""
 POLL_FIRST_S, POLL_MAX_S = 0.02, 0.5
 """Between looks for a receipt: each twice the one before, up to the second."""
 SIGNATURE_BYTES = 65
@@ -29,8 +34,8 @@ class Signer(FacilitatorWeb3Signer):
     What is rare is the SDK's own, over web3.py: a contract's signature of typed data.
     """
 
-    def __init__(self, node: Node, chain_id: int, private_key: str, confirmation_timeout_s: float) -> None:
-        super().__init__(private_key, node.url, confirmation_timeout_seconds=confirmation_timeout_s)
+    def __init__(self, node: Node, chain_id: int, private_key: str) -> None:
+        super().__init__(private_key, node.url, confirmation_timeout_seconds=CONFIRMATION_TIMEOUT_S)
         self._node, self._chain_id = node, chain_id
         self._sending = threading.Lock()
 
@@ -94,7 +99,7 @@ class Signer(FacilitatorWeb3Signer):
             )
             nonce = max(int(count, 16), self._next_nonce or 0)
             terms = {"nonce": nonce, "gasPrice": int(price, 16), "gas": self._gas_limit, "chainId": self._chain_id}
-            signed = self._account.sign_transaction({"to": to, "data": data, "value": 0, **terms})
+            signed = self._account.sign_transaction({"to": bytes.fromhex(to[2:]), "data": data, "value": 0, **terms})
             # Counted before the answer, for the node may have it without one. One that is refused was not used: every
             # later transaction would wait behind the gap, so the next asks the chain again.
             self._next_nonce = nonce + 1
@@ -112,3 +117,14 @@ class Signer(FacilitatorWeb3Signer):
 
 def _code(address: str) -> Call:
     return Call("eth_getCode", (address.lower(), "latest"))
+
+
+def own_facilitator(rpc_url: str, network: str, private_key: str) -> x402FacilitatorSync:
+    """The SDK's facilitator, which settles with this key and pays the gas."""
+    return facilitator(Signer(Node(rpc_url), get_evm_chain_id(network), private_key), network)
+
+
+def facilitator(signer: Signer, network: str) -> x402FacilitatorSync:
+    own = x402FacilitatorSync()
+    own.register([network], ExactEvmScheme(signer, ExactEvmSchemeConfig(simulate_in_settle=True)))
+    return own
