@@ -22,6 +22,8 @@ from urllib3.exceptions import HTTPError
 TIMEOUT_S = 30.0
 TRIES, BACKOFF_S = 5, 0.125
 """As web3.py has them: after a broken connection, an HTTP error or a late answer, each wait twice the one before."""
+PASSING = (408, 425, 429, 502, 503, 504)
+"""HTTP statuses after which the same request may succeed."""
 CONNECTIONS = 64
 HEADERS = {"Content-Type": "application/json", "User-Agent": "gpu-seller"}
 ERROR_OF_STRING = "0x08c379a0"
@@ -34,6 +36,10 @@ class NodeError(Exception):
 
 class NodeAway(OSError):
     """The node gave no answer that can be used. The message is its kind alone: the node's URL may have a key in it."""
+
+
+class NodeRefuses(NodeAway):
+    """The node takes no such request: to repeat it is of no use."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,10 @@ class Node:
         """The results of those that succeeded, by key. One that failed or is missing may succeed alone."""
         if len(calls) < 2 or not self._batches:
             return {}
-        answers = self._post([_request(call, number) for number, call in enumerate(calls)])
+        try:
+            answers = self._post([_request(call, number) for number, call in enumerate(calls)])
+        except NodeRefuses:
+            answers = None
         if not isinstance(answers, list):
             self._batches = False
             return {}
@@ -115,6 +124,8 @@ class Node:
         for wait_s in [BACKOFF_S * 2**number for number in range(TRIES - 1)]:
             try:
                 return self._post_once(body)
+            except NodeRefuses:
+                raise
             except NodeAway:
                 self._sleep(wait_s)
         return self._post_once(body)
@@ -127,7 +138,7 @@ class Node:
         except HTTPError as error:
             raise NodeAway(type(error).__name__) from None
         if answer.status != 200:
-            raise NodeAway(f"HTTP {answer.status}")
+            raise (NodeAway if answer.status in PASSING else NodeRefuses)(f"HTTP {answer.status}")
         try:
             return json.loads(answer.data)
         except (ValueError, RecursionError):

@@ -45,11 +45,15 @@ def test_several_calls_are_one_exchange(node: Node, proxy: RpcProxy) -> None:
     assert proxy.batches == [3, 1]
 
 
-def test_a_node_that_takes_one_call_at_a_time_is_asked_so(node: Node, proxy: RpcProxy) -> None:
-    proxy.limit_batches(1)
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_a_node_that_takes_one_call_at_a_time_is_asked_so(
+    node: Node, proxy: RpcProxy, waits: list[float], status: int
+) -> None:
+    proxy.show(status, b'{"jsonrpc": "2.0", "id": null, "error": {"code": -32600, "message": "one at a time"}}')
     for _ in range(2):
         assert node.many([COUNT, PRICE]) == ["0x2", "0x7"]
     assert proxy.batches == [2, 1, 1, 1, 1], "and not in batches again"
+    assert waits == []
 
 
 def test_one_that_fails_among_others_is_asked_for_alone(node: Node, proxy: RpcProxy) -> None:
