@@ -3,23 +3,22 @@
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
-
-from web3 import Web3
 
 from seller.api.documents import bazaar_declaration
 from seller.catalogue import Vendor
 from seller.config import CAIP2, Config
 from seller.database import Database
-from seller.errors import BadSetting
+from seller.errors import BadSetting, ChainError
 from seller.folders import kept_text
 from seller.home import DATABASE, owned
 from seller.limiter import limiter
 from seller.payments.keys import read_key
 from seller.payments.market import Account, Market, address, check_market
 from seller.payments.networks import NETWORKS, Network
+from seller.payments.node import Node, NodeAway, NodeError
 from seller.payments.till import Till
 from seller.runners import Limits, RunnerError
 from seller.runners.container import ContainerRunner
@@ -166,7 +165,11 @@ def _example_image(config: Config) -> str:
 
 
 def gas(market: Market) -> int | None:
-    """The wei that the own facilitator has for gas; None with a hosted one."""
+    """The wei that the own facilitator has for gas; None with a hosted one. Raises ChainError."""
     if market.facilitator is None:
         return None
-    return Web3(Web3.HTTPProvider(market.rpc_url)).eth.get_balance(Web3.to_checksum_address(market.facilitator.address))
+    with closing(Node(market.rpc_url)) as node:
+        try:
+            return int(node.call("eth_getBalance", market.facilitator.address, "latest"), 16)
+        except (NodeAway, NodeError) as error:
+            raise ChainError("the chain's node does not say what the key has for gas") from error

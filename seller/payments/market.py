@@ -1,5 +1,6 @@
 """The market that is sold on: a chain, the token that is paid with, and who settles."""
 
+from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -7,6 +8,7 @@ from eth_account import Account as Keys
 from web3 import HTTPProvider, Web3
 
 from seller.errors import BadSetting, ChainError, shown
+from seller.payments.node import Node, NodeAway, NodeError
 
 DECIMALS = 6
 """Of USDC. Amounts are integers of its smallest unit, prices are Decimals of USD."""
@@ -80,10 +82,13 @@ def account(key: str, name: str) -> Account:
 
 def check_market(market: Market, names: Names = SETTINGS) -> None:
     """Raises ChainError or BadSetting where no such chain answers, or the token is not on it."""
-    web3 = connect(market.rpc_url)
-    if not web3.is_connected():
-        raise ChainError(f"{names.rpc_url}: no chain answers there")
-    if web3.eth.chain_id != market.chain_id:
-        raise BadSetting(f"{names.network}={market.network}: the chain there is eip155:{web3.eth.chain_id}")
-    if not web3.eth.get_code(Web3.to_checksum_address(market.asset)):
+    with closing(Node(market.rpc_url)) as node:
+        try:
+            chain_id = int(node.call("eth_chainId"), 16)
+            if chain_id != market.chain_id:
+                raise BadSetting(f"{names.network}={market.network}: the chain there is eip155:{chain_id}")
+            code = node.call("eth_getCode", market.asset, "latest")
+        except (NodeAway, NodeError) as error:
+            raise ChainError(f"{names.rpc_url}: no chain answers there") from error
+    if code == "0x":
         raise BadSetting(f"{names.asset}={market.asset}: no contract is deployed there")

@@ -1,30 +1,24 @@
 """The chain's verdict on an authorization, which alone decides whether a job is paid for."""
 
+import re
 from dataclasses import dataclass
+from typing import Any
 
-from eth_typing import HexStr
-from web3 import Web3
-from web3.types import FilterParams
+from eth_utils.crypto import keccak
 
-from seller.payments.market import connect
+from seller.payments.node import Call, Node, NodeError
 from seller.payments.payment import Authorization
 
 WINDOW_BLOCKS = 9_000
 """Providers refuse to search more than some 10,000 blocks for logs at once."""
 VALID_MAX_S = 3600
 """How long an authorization may be valid that is taken: x402 says minutes. So far back its use is searched for."""
-AUTHORIZATION_STATE = [
-    {
-        "type": "function",
-        "name": "authorizationState",
-        "stateMutability": "view",
-        "inputs": [{"name": "authorizer", "type": "address"}, {"name": "nonce", "type": "bytes32"}],
-        "outputs": [{"name": "", "type": "bool"}],
-    }
-]
+AUTHORIZATION_STATE = keccak(text="authorizationState(address,bytes32)")[:4].hex()
 """Of EIP-3009, all of it that is read."""
-USED = Web3.keccak(text="AuthorizationUsed(address,bytes32)").to_0x_hex()
-TRANSFER = Web3.keccak(text="Transfer(address,address,uint256)").to_0x_hex()
+USED = "0x" + keccak(text="AuthorizationUsed(address,bytes32)").hex()
+TRANSFER = "0x" + keccak(text="Transfer(address,address,uint256)").hex()
+WORD = re.compile(r"0x[0-9a-fA-F]{64}", re.ASCII)
+NEWEST = Call("eth_getBlockByNumber", ("latest", False))
 
 
 @dataclass(frozen=True)
@@ -47,55 +41,112 @@ class Dead:
 
 
 class Ledger:
-    """One token contract, read only. Every method raises OSError or Web3Exception if the chain is away."""
+    """One token contract, read only. Every method raises NodeAway or NodeError if the chain is away."""
 
-    def __init__(self, rpc_url: str, asset: str) -> None:
-        self._web3 = connect(rpc_url)
-        self._asset = Web3.to_checksum_address(asset)
-        self._token = self._web3.eth.contract(address=self._asset, abi=AUTHORIZATION_STATE)
+    def __init__(self, rpc_url: str, asset: str, node: Node | None = None) -> None:
+        """node: the client of that URL, where there is one already."""
+        self._node, self._asset = node or Node(rpc_url), asset.lower()
 
     def now(self) -> int:
         """The time of the newest block, in Unix seconds."""
-        return int(self._web3.eth.get_block("latest")["timestamp"])
+        return _time(self._node.many([NEWEST])[0])
 
     def is_reachable(self) -> bool:
-        return self._web3.is_connected()
+        return self._node.is_reachable()
 
-    def look_up(self, authorization: Authorization) -> Paid | Open | Dead:
-        """The verdict on an authorization. All reads are of one block, so that they cannot contradict each other."""
-        block = self._web3.eth.get_block("latest")
-        used = self._token.functions.authorizationState(
-            Web3.to_checksum_address(authorization.payer), Web3.to_bytes(hexstr=HexStr(authorization.nonce))
-        ).call(block_identifier=block["number"])
-        if used:
-            return self._what_used_it(authorization, block["number"])
-        if block["timestamp"] >= authorization.valid_before:
-            return Dead("authorization expired")
-        return Open()
+    def reads(self, authorization: Authorization) -> list[Call]:
+        """What look_up asks first."""
+        return [NEWEST, self._state(authorization, "latest")]
+
+    def look_up(self, authorization: Authorization, tx: str = "") -> Paid | Open | Dead:
+        """The verdict on an authorization. tx: the transaction that is said to have used it, "" where none is."""
+        claims = [Call("eth_getTransactionReceipt", (tx,))] if tx else []
+        block, used, *receipts = self._node.many([*self.reads(authorization), *claims])
+        if not _is_true(used) and _time(block) < authorization.valid_before:
+            return Open()
+        if _is_true(used) and any(self._uses(receipt, authorization) for receipt in receipts):
+            return Paid(tx)
+        return self._by_one_block(authorization)
+
+    def _by_one_block(self, authorization: Authorization) -> Paid | Open | Dead:
+        """The verdict where all reads are of one block, so that they cannot contradict each other.
+
+        Those of look_up may be of two: a state that is older than its block would call dead what that block has paid.
+        """
+        (block,) = self._node.many([NEWEST])
+        time, number = _time(block), str(block["number"])
+        (used,) = self._node.many([self._state(authorization, number)])
+        if _is_true(used):
+            return self._what_used_it(authorization, int(number, 16))
+        return Dead("authorization expired") if time >= authorization.valid_before else Open()
+
+    def _state(self, authorization: Authorization, block: str) -> Call:
+        data = f"0x{AUTHORIZATION_STATE}{_word(authorization.payer)}{authorization.nonce.removeprefix('0x')}"
+        return Call("eth_call", ({"to": self._asset, "data": data}, block))
 
     def _what_used_it(self, authorization: Authorization, head: int) -> Paid | Dead:
         """Searched back to when the authorization can have come: a seller may have been down for days since."""
-        topics = [HexStr(USED), _topic(authorization.payer), HexStr(authorization.nonce)]
         last = head
         while True:
             first = max(0, last - WINDOW_BLOCKS)
-            search: FilterParams = {"address": self._asset, "fromBlock": first, "toBlock": last, "topics": topics}
-            for log in self._web3.eth.get_logs(search):
-                if self._transferred(authorization, log["transactionHash"].to_0x_hex()):
-                    return Paid(log["transactionHash"].to_0x_hex())
-            if not first or self._web3.eth.get_block(first)["timestamp"] < authorization.valid_before - VALID_MAX_S:
+            search = {
+                "address": self._asset,
+                "fromBlock": hex(first),
+                "toBlock": hex(last),
+                "topics": _use(authorization),
+            }
+            for log in self._node.call("eth_getLogs", search):
+                tx = str(log["transactionHash"])
+                if self._transferred(self._receipt(tx), authorization):
+                    return Paid(tx)
+            if not first or self._time_of(first) < authorization.valid_before - VALID_MAX_S:
                 return Dead("authorization canceled, or used for something else")
             last = first - 1
 
-    def _transferred(self, authorization: Authorization, tx: str) -> bool:
-        topics = [TRANSFER, _topic(authorization.payer), _topic(authorization.payee)]
+    def _time_of(self, number: int) -> int:
+        return _time(self._node.call("eth_getBlockByNumber", hex(number), False))
+
+    def _receipt(self, tx: str) -> Any:
+        receipt = self._node.call("eth_getTransactionReceipt", tx)
+        if not receipt:
+            raise NodeError("the node lists a transaction, and has no receipt of it")
+        return receipt
+
+    def _uses(self, receipt: Any, authorization: Authorization) -> bool:
+        """Whether the transaction used the authorization, and transferred what it is for; not so without a receipt."""
+        return (
+            bool(receipt) and self._logged(receipt, _use(authorization)) and self._transferred(receipt, authorization)
+        )
+
+    def _transferred(self, receipt: Any, authorization: Authorization) -> bool:
+        topics = [TRANSFER, "0x" + _word(authorization.payer), "0x" + _word(authorization.payee)]
+        return self._logged(receipt, topics, authorization.amount)
+
+    def _logged(self, receipt: Any, topics: list[str], amount: int | None = None) -> bool:
         return any(
-            log["address"] == self._asset
-            and [topic.to_0x_hex() for topic in log["topics"]] == topics
-            and int.from_bytes(log["data"]) == authorization.amount
-            for log in self._web3.eth.get_transaction_receipt(HexStr(tx))["logs"]
+            log["address"].lower() == self._asset
+            and [topic.lower() for topic in log["topics"]] == topics
+            and (amount is None or int(log["data"], 16) == amount)
+            for log in receipt["logs"]
         )
 
 
-def _topic(address: str) -> HexStr:
-    return HexStr("0x" + address.removeprefix("0x").lower().rjust(64, "0"))
+def _use(authorization: Authorization) -> list[str]:
+    """The topics of the event that an authorization was used."""
+    return [USED, "0x" + _word(authorization.payer), authorization.nonce]
+
+
+def _word(address: str) -> str:
+    return address.removeprefix("0x").lower().rjust(64, "0")
+
+
+def _time(block: Any) -> int:
+    if not isinstance(block, dict):
+        raise NodeError("the node has no such block")
+    return int(block["timestamp"], 16)
+
+
+def _is_true(word: Any) -> bool:
+    if not isinstance(word, str) or not WORD.fullmatch(word):
+        raise NodeError("the token does not say whether an authorization was used")
+    return bool(int(word, 16))

@@ -1,14 +1,12 @@
 """The vendor's side of x402: offers, verification and settlement, by the SDK's own facilitator or a hosted one."""
 
 import logging
-import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from web3.exceptions import Web3Exception
-from x402 import x402FacilitatorSync, x402ResourceServerSync
-from x402.mechanisms.evm import FacilitatorWeb3Signer
+from x402 import x402ResourceServerSync
 from x402.mechanisms.evm.constants import (
     ERR_FAILED_TO_VERIFY_SIGNATURE,
     ERR_NONCE_ALREADY_USED,
@@ -16,8 +14,6 @@ from x402.mechanisms.evm.constants import (
     ERR_TRANSACTION_FAILED,
     ERR_TRANSACTION_SIMULATION_FAILED,
 )
-from x402.mechanisms.evm.exact.facilitator import ExactEvmScheme as ExactEvmFacilitator
-from x402.mechanisms.evm.exact.facilitator import ExactEvmSchemeConfig
 from x402.mechanisms.evm.exact.register import register_exact_evm_server
 from x402.schemas import (
     AssetAmount,
@@ -28,14 +24,14 @@ from x402.schemas import (
     SettleResponse,
 )
 
+from seller.payments.facilitator import Signer, facilitator
 from seller.payments.hosted import FacilitatorUnavailable, open_facilitator
 from seller.payments.market import Market
+from seller.payments.node import Call, Node, NodeAway, NodeError
 from seller.payments.payment import IDENTIFIER_DECLARATION, PAYMENT_IDENTIFIER, Payment
-from seller.payments.settlement import VALID_MAX_S, Dead, Ledger, Open, Paid
+from seller.payments.settlement import NEWEST, VALID_MAX_S, Dead, Ledger, Open, Paid
 
 MAX_TIMEOUT_S = 300
-# Below the 30 s or so that buyers wait for an answer: a late receipt is then 503, not a cut connection.
-CONFIRMATION_TIMEOUT_S = 15.0
 # With these the transfer may have been broadcast, or the chain was away: they do not say "not paid".
 UNCERTAIN = {
     ERR_SETTLEMENT_PENDING,
@@ -65,19 +61,20 @@ class Till:
     def __init__(self, market: Market) -> None:
         """Raises BadSetting where a hosted facilitator cannot settle on this market."""
         self._market = market
-        self._ledger = Ledger(market.rpc_url, market.asset)
-        self._hosted = None
+        self._node = Node(market.rpc_url)
+        self._ledger = Ledger(market.rpc_url, market.asset, self._node)
+        self._hosted, self._signer = None, None
         if market.facilitator is None:
             self._hosted = open_facilitator(market.facilitator_url, market.network)
             self._server = x402ResourceServerSync(self._hosted)
         else:
-            self._server = x402ResourceServerSync(
-                own_facilitator(market.rpc_url, market.network, market.facilitator.private_key)
-            )
+            self._signer = Signer(self._node, market.chain_id, market.facilitator.private_key)
+            self._server = x402ResourceServerSync(facilitator(self._signer, market.network))
         register_exact_evm_server(self._server, market.network)
         self._server.initialize()
 
     def close(self) -> None:
+        self._node.close()
         if self._hosted:
             self._hosted.close()
 
@@ -119,11 +116,12 @@ class Till:
         if offer.network != self._market.network:
             return f"nothing can be settled on {offer.network} here"
         try:
-            if payment.authorization.valid_before > self._ledger.now() + VALID_MAX_S:
-                # Until it ends it holds a place, though its payer may have no money any more.
-                return f"validBefore is too late: an authorization may be valid for {VALID_MAX_S} seconds"
-            verified = self._server.verify_payment(payment.payload, offer)
-        except (OSError, Web3Exception) as error:
+            with _node_errors(), self._node.ahead([NEWEST, *self._reads(payment, offer)]):
+                if payment.authorization.valid_before > self._ledger.now() + VALID_MAX_S:
+                    # Until it ends it holds a place, though its payer may have no money any more.
+                    return f"validBefore is too late: an authorization may be valid for {VALID_MAX_S} seconds"
+                verified = self._server.verify_payment(payment.payload, offer)
+        except (OSError, NodeError) as error:
             raise ChainUnavailable(_kind(error)) from error
         except FacilitatorUnavailable as error:
             logger.warning("%s is not verified: %s", payment.authorization.nonce, error)
@@ -143,12 +141,14 @@ class Till:
         first: its settlement was never asked for. Later a transfer may be on its way, and only the chain says "never".
         """
         try:
-            verdict = self._ledger.look_up(payment.authorization)
-            if not isinstance(verdict, Open):
-                return verdict
-            settled = self._settled(payment, offer)
-            verdict = self._ledger.look_up(payment.authorization)
-        except (OSError, Web3Exception) as error:
+            reads = [*self._ledger.reads(payment.authorization), *self._reads(payment, offer)]
+            with _node_errors(), self._node.ahead(reads):
+                verdict = self._ledger.look_up(payment.authorization)
+                if not isinstance(verdict, Open):
+                    return verdict
+                settled = self._settled(payment, offer)
+            verdict = self._ledger.look_up(payment.authorization, tx=settled.transaction)
+        except (OSError, NodeError) as error:
             logger.warning("settlement of %s is unknown: %s", payment.authorization.nonce, _kind(error))
             return Unknown(CHAIN_AWAY)
         if not isinstance(verdict, Open):
@@ -163,8 +163,11 @@ class Till:
         """The chain's verdict; nothing is settled."""
         try:
             return self._ledger.look_up(payment.authorization)
-        except (OSError, Web3Exception):
+        except (OSError, NodeError):
             return Unknown(CHAIN_AWAY)
+
+    def _reads(self, payment: Payment, offer: PaymentRequirements) -> list[Call]:
+        return self._signer.reads(payment.payload, offer) if self._signer else []
 
     def _settled(self, payment: Payment, offer: PaymentRequirements) -> SettleResponse:
         """The facilitator's answer, which may be wrong: no answer is a failure here, and the chain is asked next."""
@@ -179,28 +182,12 @@ def _kind(error: Exception) -> str:
     return type(error).__name__
 
 
-def own_facilitator(rpc_url: str, network: str, private_key: str) -> x402FacilitatorSync:
-    """The SDK's own facilitator, which settles with this key and pays the gas."""
-    signer = _Signer(private_key=private_key, rpc_url=rpc_url, confirmation_timeout_seconds=CONFIRMATION_TIMEOUT_S)
-    facilitator = x402FacilitatorSync()
-    facilitator.register([network], ExactEvmFacilitator(signer, ExactEvmSchemeConfig(simulate_in_settle=True)))
-    return facilitator
-
-
-class _Signer(FacilitatorWeb3Signer):
-    """The SDK's signer, which sends one transaction at a time and survives one that could not be sent."""
-
-    def __init__(self, **arguments: Any) -> None:
-        self._arguments = arguments
-        self._sending = threading.Lock()
-        super().__init__(**arguments)
-
-    def write_contract(self, *args: Any, **keywords: Any) -> str:
-        with self._sending:
-            try:
-                return super().write_contract(*args, **keywords)
-            except Exception:
-                # The SDK counts a nonce as used before it sends, and keeps counting from there: every
-                # later transaction would wait behind the gap. Starting afresh asks the chain again.
-                super().__init__(**self._arguments)
-                raise
+@contextmanager
+def _node_errors() -> Iterator[None]:
+    """Raises NodeAway and NodeError as they were: the SDK wraps those of its look at the token's contract."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error.__cause__, NodeAway | NodeError):
+            raise error.__cause__ from None
+        raise

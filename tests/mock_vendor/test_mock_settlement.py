@@ -14,16 +14,23 @@ from seller.payments.payment import read_payment
 from seller.payments.settlement import Dead, Paid
 from seller.payments.till import Till, Unknown
 from tests.support.mock_buyer import Buyer
+from tests.support.rpc_proxy import RpcProxy
+
+RECEIPT = "eth_getTransactionReceipt"
 
 
 @pytest.fixture
-def till(ready: dict[str, Any]) -> Iterator[Till]:
+def node(ready: dict[str, Any]) -> Iterator[RpcProxy]:
+    with closing(RpcProxy(ready["chain"]["rpcUrl"])) as node:
+        yield node
+
+
+@pytest.fixture
+def till(ready: dict[str, Any], node: RpcProxy) -> Iterator[Till]:
     """A till on the mock's chain; the buyer pays its gas, too."""
     chain, payer = ready["chain"], ready["chain"]["payer"]
     account = Payer(payer["address"], payer["privateKey"])
-    market = Market(
-        chain["rpcUrl"], chain["network"], chain["asset"], chain["assetName"], chain["assetVersion"], account
-    )
+    market = Market(node.url, chain["network"], chain["asset"], chain["assetName"], chain["assetVersion"], account)
     with closing(Till(market)) as till:
         yield till
 
@@ -46,6 +53,20 @@ def test_a_payment_that_was_sent_on_is_dead_by_the_chains_word_alone(
     assert isinstance(till.settle(payment, offer, first=False), Paid)
     refuse(monkeypatch, till)
     assert isinstance(till.settle(payment, offer, first=False), Paid), "the chain is asked, and nobody else"
+
+
+def test_a_sale_takes_six_exchanges_with_the_chain(
+    till: Till, offer: PaymentRequirements, buyer: Buyer, node: RpcProxy
+) -> None:
+    """Verify, look up and simulate, number and price, send, receipt, look up again."""
+    for _ in range(2):  # the token's contract is looked at once in a quarter of an hour
+        node.batches.clear()
+        node.methods.clear()
+        payment = read_payment(buyer.sign(offer))
+        assert till.objection(payment, offer) is None
+        assert isinstance(till.settle(payment, offer, first=True), Paid)
+    looks_in_vain = node.methods.count(RECEIPT) - 2
+    assert len(node.batches) - looks_in_vain <= 6, node.methods
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, till: Till) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from x402.schemas import PaymentPayload, PaymentRequirements
 
-from seller.payments.till import own_facilitator
+from seller.payments.facilitator import own_facilitator
 
 PAID_NOTHING = {"success": True, "transaction": "0x" + "12" * 32, "network": "eip155:31337", "payer": "0x" + "3" * 40}
 

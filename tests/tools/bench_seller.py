@@ -1,11 +1,13 @@
 """What a seller bears: `python -m tests.tools.bench_seller [REQUESTS]`.
 
 200 clients at once ask for quotes, are answered 402, and look at jobs, while 20 jobs are bought at once and run. The
-floor, in the same run: /healthz, which does nothing. Prints times, the seller's CPU time and its memory; asserts none
-but that each was answered as it should be. Clients are on the same machine, and their time is in what is printed.
+floor, in the same run: /healthz, which does nothing. Prints times, the seller's CPU time and its memory, and what a
+sale costs by part; asserts none but that each was answered as it should be. Clients are on the same machine, and their
+time is in what is printed. With 0 requests: the sale alone.
 """
 
 import asyncio
+import json
 import subprocess
 import sys
 import time
@@ -22,7 +24,7 @@ import psutil
 from tests.support.mock_buyer import Buyer
 from tests.tools.seller_campaign.play import Stage, open_stage
 
-CLIENTS, JOBS, REQUESTS = 200, 20, 10_000
+CLIENTS, BUYERS, JOBS, REQUESTS = 200, 4, 20, 10_000
 EARLY = 2_000
 """Requests after which memory is looked at first: what grows by then is pools and caches."""
 ROOT = Path(__file__).parents[2]
@@ -112,11 +114,44 @@ def bench(stage: Stage, requests: int, say: Callable[[str], Any]) -> None:
             load.measure("quote", quote, min(1_000, max(CLIENTS, requests - load.sent)))
         say(f"{floor}\n")
         for figure in figures:
-            say(f"{figure}; {figure.p50 / floor.p50:.1f} times /healthz\n")
+            say(f"{figure}; {figure.p50 / floor.p50:.1f} times /healthz, {figure.cpu / floor.cpu:.1f} times its CPU\n")
         say(
             f"memory of the seller: {before:.0f} MB before, {early:.0f} MB after {EARLY} requests, "
             f"{load.memory():.0f} MB after {load.sent}\n"
         )
+
+
+def bench_sale(stage: Stage, say: Callable[[str], Any]) -> None:
+    """Sells jobs to few buyers, and says what a sale costs: 402, paid order and one status, by process and by part."""
+    out = stage.folder / "parts.json"
+    with selling(stage, "tests.tools.seller_parts", str(out)) as (url, process):
+        load = Bench(url, process)
+        floor = load.measure("/healthz", health, 400, clients=BUYERS)
+        with closing(buyer(stage, url)) as payer:
+            payments = [sign(payer, number) for number in range(JOBS)]
+        job_ids: list[str] = []
+
+        async def pay(http: httpx.AsyncClient, number: int) -> httpx.Response:
+            order, header = payments[number]
+            answer = await http.post("/submit-job", json=order, headers={"PAYMENT-SIGNATURE": header})
+            job_ids.append(answer.json()["vendorJobId"])
+            return answer
+
+        async def poll(http: httpx.AsyncClient, number: int) -> httpx.Response:
+            return await http.get("/job-status", params={"vendorJobId": job_ids[number]})
+
+        steps = [
+            load.measure("unpaid 402", unpaid, JOBS, clients=BUYERS, status=402),
+            load.measure("paid submit", pay, JOBS, clients=BUYERS),
+            load.measure("poll", poll, JOBS, clients=BUYERS),
+        ]
+    parts = json.loads(out.read_text())
+    sale = sum(step.cpu for step in steps)
+    say(f"a sale: {sale:.1f} ms of the seller's CPU, {sale / floor.cpu:.1f} times /healthz ({floor.cpu:.2f} ms)\n")
+    for step in steps:
+        say(f"  {step.name:12} {step.cpu:6.2f} ms\n")
+    for part, ms in sorted(parts["ms"].items(), key=lambda item: -item[1]):
+        say(f"  of it {part:9} {ms / JOBS:6.2f} ms, {parts['calls'][part] / JOBS:.1f} calls\n")
 
 
 def sign(payer: Buyer, number: int) -> tuple[dict[str, Any], str]:
@@ -146,11 +181,11 @@ def buyer(stage: Stage, url: str) -> Buyer:
 
 
 @contextmanager
-def selling(stage: Stage) -> Iterator[tuple[str, psutil.Process]]:
-    """`python -m seller`, and where it is; it ends with the block."""
+def selling(stage: Stage, module: str = "seller", *arguments: str) -> Iterator[tuple[str, psutil.Process]]:
+    """`python -m seller`, or what runs it, and where it is; it ends with the block."""
     stage.configure("1h", gpus=JOBS, queue=JOBS)
     url = f"http://127.0.0.1:{stage.port}"
-    command = [sys.executable, "-m", "seller", "--config", stage.config]
+    command = [sys.executable, "-m", module, *arguments, "--config", stage.config]
     environment = {**psutil.Process().environ(), **stage.environment}
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -174,5 +209,8 @@ def answers(url: str) -> bool:
 
 
 if __name__ == "__main__":
+    requests = int(sys.argv[1]) if len(sys.argv) > 1 else REQUESTS
     with open_stage() as practice:
-        bench(practice, int(sys.argv[1]) if len(sys.argv) > 1 else REQUESTS, sys.stdout.write)
+        if requests:
+            bench(practice, requests, sys.stdout.write)
+        bench_sale(practice, sys.stdout.write)

@@ -1034,8 +1034,8 @@ MUTANTS = (
     Mutant(
         "a facilitator is taken at its word",
         "seller/payments/till.py",
-        "            verdict = self._ledger.look_up(payment.authorization)\n        except",
-        "            verdict = Paid(settled.transaction) if settled.success else verdict\n        except",
+        "            verdict = self._ledger.look_up(payment.authorization, tx=settled.transaction)\n",
+        "            verdict = Paid(settled.transaction) if settled.success else verdict\n",
         "tests/mock_vendor/test_mock_hosted.py -k not_settled_is_not_sold",
     ),
     Mutant(
@@ -2430,8 +2430,8 @@ MUTANTS = (
     Mutant(
         "an authorization holds a place for as long as its payer likes",
         "seller/payments/till.py",
-        "            if payment.authorization.valid_before > self._ledger.now() + VALID_MAX_S:",
-        "            if False:",
+        "                if payment.authorization.valid_before > self._ledger.now() + VALID_MAX_S:",
+        "                if False:",
         "tests/seller/test_seller_process.py -k not_for_this_sale",
     ),
     Mutant(
@@ -2440,6 +2440,34 @@ MUTANTS = (
         "            last = first - 1",
         "            return Dead('not in the newest blocks')",
         "tests/seller/payments/test_settlement.py -k days_later",
+    ),
+    Mutant(
+        "a payment is dead by a state that is older than its block",
+        "seller/payments/settlement.py",
+        "        (used,) = self._node.many([self._state(authorization, number)])",
+        "        (used,) = self._node.many([self._state(authorization, 'latest')])",
+        "tests/seller/payments/test_settlement.py -k state_before_it",
+    ),
+    Mutant(
+        "a transfer alike pays for an authorization that it did not use",
+        "seller/payments/settlement.py",
+        "self._logged(receipt, _use(authorization))",
+        "True",
+        "tests/seller/payments/test_settlement.py -k transfer_alike",
+    ),
+    Mutant(
+        "what was asked before is taken for what is so now",
+        "seller/payments/node.py",
+        "fetched.pop(call.key) for",
+        "fetched[call.key] for",
+        "tests/seller/payments/test_node.py -k answered_once",
+    ),
+    Mutant(
+        "a settlement waits for ever behind one that was refused",
+        "seller/payments/facilitator.py",
+        "                self._next_nonce = None\n",
+        "                pass\n",
+        "tests/seller/payments/test_facilitator.py -k numbered_on",
     ),
     Mutant(
         "a job that cannot start blocks those behind it",

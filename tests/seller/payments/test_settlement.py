@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
+from seller.payments.node import Node as Client
 from seller.payments.payment import Authorization
 from seller.payments.settlement import TRANSFER, USED, VALID_MAX_S, WINDOW_BLOCKS, Dead, Ledger, Open, Paid
 from tests.support.rpc_proxy import RpcProxy, logs_width
@@ -15,10 +16,16 @@ DAY_BLOCKS, OLD = 43_200, 100_000
 
 
 class Node:
-    """A chain with one block every two seconds. used_in: the block that has the payment."""
+    """A chain with one block every two seconds. used_in: the block that has the payment.
 
-    def __init__(self, head: int, used_in: int | None, amount: int = 5) -> None:
+    lags: the newest state that it tells of is older than that. other_tx: a transfer alike, that used no authorization.
+    """
+
+    def __init__(
+        self, head: int, used_in: int | None, amount: int = 5, *, lags: bool = False, other_tx: str = ""
+    ) -> None:
         self.head, self.used_in, self.amount = head, used_in, amount
+        self.lags, self.other_tx = lags, other_tx
         self.searched: list[int] = []
         self._methods: dict[str, Callable[..., Any]] = {
             "eth_chainId": lambda: "0x1",
@@ -35,8 +42,9 @@ class Node:
         number = self.head if tag == "latest" else int(tag, 16)
         return {"number": hex(number), "timestamp": hex(BORN + PERIOD_S * number), "hash": TX}
 
-    def _state(self, *_: Any) -> str:
-        return "0x" + f"{int(self.used_in is not None):064x}"
+    def _state(self, _: Any, block: str) -> str:
+        is_used = self.used_in is not None and not (self.lags and block == "latest")
+        return f"0x{int(is_used):064x}"
 
     def _find_logs(self, query: dict[str, Any]) -> list[dict[str, Any]]:
         width = logs_width([query])
@@ -45,13 +53,16 @@ class Node:
         first, last = int(query["fromBlock"], 16), int(query["toBlock"], 16)
         return [self._log(USED)] if self.used_in is not None and first <= self.used_in <= last else []
 
-    def _receipt(self, _: str) -> dict[str, Any]:
-        return {"logs": [self._log(TRANSFER)]}
+    def _receipt(self, tx: str) -> dict[str, Any]:
+        if tx == self.other_tx:
+            return {"logs": [self._log(TRANSFER, 5)]}
+        return {"logs": [self._log(USED), self._log(TRANSFER)]}
 
-    def _log(self, topic: str) -> dict[str, Any]:
+    def _log(self, topic: str, amount: int | None = None) -> dict[str, Any]:
         names = ["0x" + address[2:].rjust(64, "0") for address in (PAYER, PAYEE)]
-        block = hex(self.used_in or 0)
-        fields = {"address": TOKEN, "topics": [topic, *names], "data": f"0x{self.amount:064x}"}
+        topics = [topic, names[0], NONCE] if topic == USED else [topic, *names]
+        block, data = hex(self.used_in or 0), f"0x{amount or self.amount:064x}"
+        fields = {"address": TOKEN, "topics": topics, "data": data}
         return fields | {"transactionHash": TX, "blockNumber": block, "logIndex": "0x0", "transactionIndex": "0x0"}
 
 
@@ -59,9 +70,9 @@ def authorization(valid_until_block: int) -> Authorization:
     return Authorization(PAYER, PAYEE, 5, NONCE, BORN + PERIOD_S * valid_until_block)
 
 
-def look_up(node: Node, until_block: int) -> Paid | Open | Dead:
-    with closing(RpcProxy(node)) as proxy:
-        return Ledger(proxy.url, TOKEN).look_up(authorization(until_block))
+def look_up(node: Node, until_block: int, tx: str = "") -> Paid | Open | Dead:
+    with closing(RpcProxy(node)) as proxy, closing(Client(proxy.url)) as client:
+        return Ledger(proxy.url, TOKEN, client).look_up(authorization(until_block), tx)
 
 
 def test_a_payment_is_seen_days_later() -> None:
@@ -82,3 +93,20 @@ def test_one_that_paid_something_else_is_not_searched_for_for_ever() -> None:
 def test_it_is_open_until_its_end() -> None:
     assert look_up(Node(head=OLD, used_in=None), OLD + 1) == Open()
     assert look_up(Node(head=OLD, used_in=None), OLD) == Dead("authorization expired")
+
+
+def test_what_the_newest_block_has_paid_is_not_dead_by_the_state_before_it() -> None:
+    """Two answers of one exchange may be of two blocks."""
+    assert look_up(Node(head=OLD, used_in=OLD - 1, lags=True), OLD - 1) == Paid(TX)
+
+
+def test_the_transaction_that_was_sent_is_looked_at_and_no_block_searched() -> None:
+    node = Node(head=OLD, used_in=OLD)
+    assert look_up(node, OLD + 100, tx=TX) == Paid(TX)
+    assert node.searched == []
+
+
+def test_a_transfer_alike_that_used_another_authorization_pays_nothing() -> None:
+    """A hosted facilitator may name an older transfer of the same payer and amount, and this one was canceled."""
+    other = "0x" + "9" * 64
+    assert isinstance(look_up(Node(head=50, used_in=10, amount=4, other_tx=other), 100, tx=other), Dead)

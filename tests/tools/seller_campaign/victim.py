@@ -19,7 +19,7 @@ import seller.__main__
 import seller.serve
 from seller import dispatcher
 from seller.database import Database
-from seller.payments import till
+from seller.payments.facilitator import Signer
 from seller.payments.till import Till
 from seller.runners.process import ProcessRunner
 
@@ -73,15 +73,14 @@ def _delete_half(arguments: Sequence[Any]) -> None:
 
 
 RMTREE = shutil.rmtree
-SIGNER = till._Signer
 POINTS: Mapping[str, Point] = {
     "after quote": Point(Database, "keep_quote"),
     "before verify": Point(Till, "objection", after=False),
     "after verify": Point(Till, "objection"),
     "after purchase stored": Point(Database, "begin"),
     "before settle": Point(Till, "settle", after=False),
-    "before broadcast": Point(SIGNER, "write_contract", after=False),
-    "after broadcast": Point(SIGNER, "write_contract"),
+    "before broadcast": Point(Signer, "write_contract", after=False),
+    "after broadcast": Point(Signer, "write_contract"),
     "after settle": Point(Till, "settle"),
     "before finish": Point(Database, "finish", after=False),
     "after finish": Point(Database, "finish"),

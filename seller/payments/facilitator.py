@@ -1,0 +1,130 @@
+"""Our own facilitator: the SDK's, whose way to the chain is a lean client of the node."""
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from eth_abi.abi import decode
+from eth_abi.exceptions import EncodingError
+from eth_utils.abi import collapse_if_tuple
+from x402 import x402FacilitatorSync
+from x402.mechanisms.evm import FacilitatorWeb3Signer
+from x402.mechanisms.evm.constants import FUNCTION_TRANSFER_WITH_AUTHORIZATION, TRANSFER_WITH_AUTHORIZATION_VRS_ABI
+from x402.mechanisms.evm.data_suffix import append_data_suffix
+from x402.mechanisms.evm.exact.facilitator import ExactEvmScheme, ExactEvmSchemeConfig
+from x402.mechanisms.evm.multicall import encode_contract_call
+from x402.mechanisms.evm.types import TransactionReceipt
+from x402.mechanisms.evm.utils import get_evm_chain_id
+from x402.schemas import PaymentPayload, PaymentRequirements
+
+from seller.payments.node import Call, Node
+
+Abi = list[dict[str, Any]]
+CONFIRMATION_TIMEOUT_S = 15.0
+"""Below the 30 s or so that buyers wait for an answer: a late receipt is then 503, not a cut connection."""
+POLL_FIRST_S, POLL_MAX_S = 0.02, 0.5
+"""Between looks for a receipt: each twice the one before, up to the second."""
+SIGNATURE_BYTES = 65
+
+
+class Signer(FacilitatorWeb3Signer):
+    """Sends one transaction at a time, and survives one that could not be sent. Its methods raise NodeAway, NodeError.
+
+    What is rare is the SDK's own, over web3.py: a contract's signature of typed data.
+    """
+
+    def __init__(self, node: Node, chain_id: int, private_key: str) -> None:
+        super().__init__(private_key, node.url, confirmation_timeout_seconds=CONFIRMATION_TIMEOUT_S)
+        self._node, self._chain_id = node, chain_id
+        self._sending = threading.Lock()
+
+    def reads(self, payload: PaymentPayload, offer: PaymentRequirements) -> list[Call]:
+        """What a verification of this payment asks, as far as it is known before."""
+        terms, signature = payload.payload["authorization"], bytes.fromhex(payload.payload["signature"][2:])
+        code = _code(terms["from"])
+        if len(signature) != SIGNATURE_BYTES:
+            return [code]
+        arguments = (
+            *(terms["from"], terms["to"], int(terms["value"])),
+            *(int(terms["validAfter"]), int(terms["validBefore"]), bytes.fromhex(terms["nonce"][2:])),
+            *(signature[64] + (27 if signature[64] < 2 else 0), signature[:32], signature[32:64]),
+        )
+        abi, name = TRANSFER_WITH_AUTHORIZATION_VRS_ABI, FUNCTION_TRANSFER_WITH_AUTHORIZATION
+        try:
+            return [code, self._call(offer.asset, abi, name, arguments)]
+        except EncodingError:
+            return [code]  # no number or address that a contract takes: the verification will say so
+
+    def get_code(self, address: str) -> bytes:
+        (code,) = self._node.many([_code(address)])
+        return bytes.fromhex(code[2:])
+
+    def read_contract(self, address: str, abi: Abi, function_name: str, *args: Any) -> Any:
+        (answer,) = self._node.many([self._call(address, abi, function_name, args)])
+        function = next(entry for entry in abi if entry.get("name") == function_name)
+        outputs = [collapse_if_tuple(output) for output in function.get("outputs", [])]
+        values = decode(outputs, bytes.fromhex(answer[2:]))
+        return values[0] if len(values) == 1 else values
+
+    def write_contract(
+        self, address: str, abi: Abi, function_name: str, *args: Any, data_suffix: str | None = None
+    ) -> str:
+        data = "0x" + encode_contract_call(abi, function_name, *args).hex()
+        return self._send(address, append_data_suffix(data, data_suffix) if data_suffix else data)
+
+    def send_transaction(self, to: str, data: bytes) -> str:
+        return self._send(to, "0x" + data.hex())
+
+    def wait_for_transaction_receipt(self, tx_hash: str) -> TransactionReceipt:
+        """Raises TimeoutError, too."""
+        ends_at, wait_s = time.monotonic() + self._confirmation_timeout_seconds, POLL_FIRST_S
+        while not (receipt := self._node.call("eth_getTransactionReceipt", tx_hash)):
+            if time.monotonic() > ends_at:
+                raise TimeoutError(f"no receipt within {self._confirmation_timeout_seconds} s")
+            time.sleep(wait_s)
+            wait_s = min(2 * wait_s, POLL_MAX_S)
+        return TransactionReceipt(
+            status=int(receipt["status"], 16),
+            block_number=int(receipt["blockNumber"], 16),
+            tx_hash=tx_hash,
+            logs=list(receipt["logs"]),
+        )
+
+    def _send(self, to: str, data: str) -> str:
+        """Signs for the chain that is sold on, whatever the node says it is, and sends. Returns the transaction."""
+        with self._sending:
+            count, price = self._node.many(
+                [Call("eth_getTransactionCount", (self.address, "pending")), Call("eth_gasPrice")]
+            )
+            nonce = max(int(count, 16), self._next_nonce or 0)
+            terms = {"nonce": nonce, "gasPrice": int(price, 16), "gas": self._gas_limit, "chainId": self._chain_id}
+            signed = self._account.sign_transaction({"to": bytes.fromhex(to[2:]), "data": data, "value": 0, **terms})
+            # Counted before the answer, for the node may have it without one. One that is refused was not used: every
+            # later transaction would wait behind the gap, so the next asks the chain again.
+            self._next_nonce = nonce + 1
+            try:
+                self._node.call("eth_sendRawTransaction", signed.raw_transaction.to_0x_hex())
+            except Exception:
+                self._next_nonce = None
+                raise
+            return str(signed.hash.to_0x_hex())
+
+    def _call(self, address: str, abi: Abi, name: str, arguments: Sequence[Any]) -> Call:
+        data = "0x" + encode_contract_call(abi, name, *arguments).hex()
+        return Call("eth_call", ({"from": self.address, "to": address.lower(), "data": data}, "latest"))
+
+
+def _code(address: str) -> Call:
+    return Call("eth_getCode", (address.lower(), "latest"))
+
+
+def own_facilitator(rpc_url: str, network: str, private_key: str) -> x402FacilitatorSync:
+    """The SDK's facilitator, which settles with this key and pays the gas."""
+    return facilitator(Signer(Node(rpc_url), get_evm_chain_id(network), private_key), network)
+
+
+def facilitator(signer: Signer, network: str) -> x402FacilitatorSync:
+    own = x402FacilitatorSync()
+    own.register([network], ExactEvmScheme(signer, ExactEvmSchemeConfig(simulate_in_settle=True)))
+    return own
