@@ -16,6 +16,8 @@ from gpuagent.practice.stack import Stack
 from tests.support.clock import TurnableClock
 from tests.support.eventually import eventually
 
+BRIEF = httpx.Limits(keepalive_expiry=1.0)
+"""No connection is used again that the vendors are about to close: they do so after five idle seconds."""
 JOB_S = 3600.0
 """Every test job is one paid hour long."""
 
@@ -32,6 +34,7 @@ class Market:
             base_url=self.environment["VENDOR_URL"],
             headers={"Authorization": f"Bearer {self.environment['GPU_VENDOR_SECRET']}"},
             timeout=30,
+            limits=BRIEF,
         )
         self._node = httpx.Client(timeout=30)  # one: to make a client takes longer than most tests' calls
         self._mongo: MongoClient[Any] = MongoClient(self.environment["MONGODB_URI"])

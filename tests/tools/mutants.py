@@ -2358,6 +2358,20 @@ MUTANTS = (
         "tests/seller/runners/test_process_runner.py -k end_when_it_is_killed",
     ),
     Mutant(
+        "an input is any order's that names it",
+        "seller/work/inputs.py",
+        '    return f"{hashlib.sha256(key.encode()).hexdigest()}-{sha256}"',
+        '    return f"{hashlib.sha256(b"").hexdigest()}-{sha256}"',
+        "tests/seller/test_sale.py -k another_buyer_sent",
+    ),
+    Mutant(
+        "an image is not looked at again before it is paid",
+        "seller/work/submission.py",
+        "    if refusal := image_refusal(order.workload.image, shop.workshop.runner):",
+        '    if refusal := "":',
+        "tests/seller/test_sale.py -k went_away",
+    ),
+    Mutant(
         "an input is not proven",
         "seller/work/inputs.py",
         "        if digest != sha256:",

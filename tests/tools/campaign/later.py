@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from tests.support.market import Market
+from tests.support.market import BRIEF, Market
 from tests.tools.campaign.report import Report
 from tests.tools.campaign.stage import LATER, Stage
 from tests.tools.campaign.vendors import SECRET
@@ -54,7 +54,8 @@ class LaterTroubles:
         self._market: Market = stage.world.market
         self._wallet = stage.world.ports.wallet.address
         token = {"Authorization": f"Bearer {SECRET}"}
-        self._http = httpx.Client(base_url=stage.later.ready["url"], headers=token, timeout=30, trust_env=False)
+        url = stage.later.ready["url"]
+        self._http = httpx.Client(base_url=url, headers=token, timeout=30, limits=BRIEF, trust_env=False)
         self._modes: list[str] = []
         self._misbehaves, self._starts_at = False, 0.0
         self.received: defaultdict[str, set[str]] = defaultdict(set)
