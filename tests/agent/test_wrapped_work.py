@@ -19,6 +19,7 @@ from gpuagent.core.transitions import is_over
 from gpuagent.core.work import Completed, Failed
 from gpuagent.core.workload import Workload
 from mock_vendor.stubs.serve import StubMarket
+from tests.conftest import SafetyNote
 from tests.support import s3_server
 from tests.support.eventually import eventually
 from tests.support.market import Market
@@ -60,10 +61,10 @@ def world(make_world: Callable[..., World], market: Market, stubs: StubMarket, d
         yield replace(world, agent=replace(world.agent, ports=replace(world.ports, files=depot)))
 
 
-def order(world: World, command: str, vendor: str = "hypercli", **fields: Any) -> Run:
+def order(world: World, command: str, vendor: str = "hypercli", budget: float = 5, **fields: Any) -> Run:
     workload = Workload.model_validate({"name": "job", "command": command, "max_duration": "10m", **fields})
     contents = {SHA256[content]: (lambda content=content: [content]) for content in (DATA, SMALL)}
-    return world.start(workload=workload, sources=contents, vendor_ids=(vendor,))
+    return world.start(budget, workload=workload, sources=contents, vendor_ids=(vendor,))
 
 
 def finished(world: World, run: Run) -> Run:
@@ -149,3 +150,22 @@ def test_files_come_before_the_payment_where_that_follows_the_work(world: World,
     assert isinstance(run.jobs[0], Voided)
     assert content(world, run, "copy") == SMALL
     world.assert_balanced(run, transfers=0)
+
+
+@pytest.mark.safety("a vendor paid after the work that lists a file by another hash than what it sent has")
+def test_a_file_that_is_another_than_was_listed_is_no_result(
+    world: World, stubs: StubMarket, monkeypatch: pytest.MonkeyPatch, safety_note: SafetyNote
+) -> None:
+    output, listed = stubs.prism.bench.output, "0" * 64
+    monkeypatch.setattr(stubs.prism.bench, "output", lambda job_id: output(job_id).replace(SHA256[SMALL], listed))
+    run = finished(world, order(world, "cat small > copy", "prism", 0.5, inputs=INPUTS, outputs=[{"path": "copy"}]))
+    assert run.status is RunStatus.FAILED
+    (job,) = run.jobs
+    assert isinstance(job, Settled)
+    assert isinstance(job.work, Failed)
+    assert "does not deliver what it listed" in job.work.reason
+    assert job.files == ()
+    world.assert_balanced(run, transfers=1)
+    safety_note(
+        "refused, and not kept; what the seller took on chain is counted, once, and nothing more is bought there"
+    )
