@@ -95,11 +95,11 @@ class VendorChoice:
         order = Order(GOAL, 1, gpu_type, hours)
         self.cost.value = styled(el("p", "Asking for prices …", class_="faint", role="status"))
         try:
-            found = await asyncio.to_thread(prices, order, self._session.agent.ports)
+            answer = await asyncio.to_thread(prices, order, self._session.agent.ports)
         except GpuAgentError as error:
             self.cost.value = styled(el("p", f"No prices: {error}", class_="faint", role="status"))
             return
-        self._asked, self._prices = (gpu_type, hours), found
+        self._asked, self._prices = (gpu_type, hours), answer
         self.draw()
 
 

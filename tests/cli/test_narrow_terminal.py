@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gpuagent.render.decision import decision_view
 from gpuagent.render.fitting import Fitting, Tail
 from tests.support.world import World
 
@@ -42,6 +43,11 @@ def test_every_decision_of_a_run_is_explained(world: World, gpuagent: Invoke) ->
     wrong = gpuagent("run", "explain", run.run_id, "3")
     assert (wrong.exit_code, "has no decision 3: it has 2" in wrong.output) == (2, True)
     assert json.loads(gpuagent("run", "explain", run.run_id, "1", "--json").stdout)["of"] == 2
+
+
+def test_a_decision_without_a_record_is_its_text() -> None:
+    (text,) = decision_view({"content": "8 jobs were tried", "data": {}})
+    assert str(text) == "8 jobs were tried"
 
 
 def test_a_table_that_fits_is_a_table() -> None:

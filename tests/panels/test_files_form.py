@@ -206,5 +206,5 @@ def test_a_paid_vendor_that_does_not_answer_is_not_said_to_work() -> None:
     job = STATES["underway"]().jobs[0]
     assert isinstance(job, Settled)
     works = (Owed(1.0), Owed(1.0, silent_since=2.0), Underway("v", 1.0, silent_since=2.0), Underway("v", 1.0))
-    said = [activity(replace(RUN, jobs=(replace(job, work=work),))) for work in works]
-    assert said == ["the vendor names no job yet", *["the vendor does not answer"] * 2, ""]
+    captions = [activity(replace(RUN, jobs=(replace(job, work=work),))) for work in works]
+    assert captions == ["the vendor names no job yet", *["the vendor does not answer"] * 2, ""]
