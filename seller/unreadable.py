@@ -7,15 +7,15 @@ from pathlib import Path
 
 from seller.errors import Unreadable
 
-OTHERS = "run this as the user whose seller it is"
-WORDS = {
+ACCOUNT_HINT = "run this as the user whose seller it is"
+PROBLEMS = {
     "SQLITE_NOTADB": "is no database: restore it from a copy, or choose another folder",
     "SQLITE_CORRUPT": "is damaged: stop the seller and restore the folder from a copy",
     "SQLITE_BUSY": "is locked by another program: try again once that has ended",
     "SQLITE_LOCKED": "is locked by another program: try again once that has ended",
-    "SQLITE_CANTOPEN": f"cannot be opened: {OTHERS}",
-    "SQLITE_READONLY": f"may not be written: {OTHERS}",
-    "SQLITE_PERM": f"may not be read: {OTHERS}",
+    "SQLITE_CANTOPEN": f"cannot be opened: {ACCOUNT_HINT}",
+    "SQLITE_READONLY": f"may not be written: {ACCOUNT_HINT}",
+    "SQLITE_PERM": f"may not be read: {ACCOUNT_HINT}",
     "SQLITE_FULL": "cannot grow: the disk is full",
 }
 
@@ -26,13 +26,13 @@ def explained(database: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        raise Unreadable(f"folder: {database} {_words(error)}") from error
+        raise Unreadable(f"folder: {database} {_problem(error)}") from error
     except BrokenPipeError:
         raise
     except OSError as error:
         place = error.filename or database
         if isinstance(error, PermissionError):
-            raise Unreadable(f"folder: {place} may not be read or written: {OTHERS}") from error
+            raise Unreadable(f"folder: {place} may not be read or written: {ACCOUNT_HINT}") from error
         raise Unreadable(f"folder: {place} cannot be used: {error.strerror}") from error
 
 
@@ -47,7 +47,7 @@ def existing_database(folder: Path, name: str) -> Path:
     return path
 
 
-def _words(error: sqlite3.DatabaseError) -> str:
+def _problem(error: sqlite3.DatabaseError) -> str:
     """By the primary code's name: an extended one begins with it."""
     name = getattr(error, "sqlite_errorname", "")
-    return next((words for code, words in WORDS.items() if name.startswith(code)), f"cannot be used: {error}")
+    return next((problem for code, problem in PROBLEMS.items() if name.startswith(code)), f"cannot be used: {error}")

@@ -74,8 +74,8 @@ def incoming_books(wallet: str, received: Received, chain: Node, ledgers: Ledger
         if received.first <= refund.transfer.block_number <= received.final.number:
             # One may have been booked meanwhile that came from another address than a vendor's.
             (booked if is_on_chain(refund.transfer, chain) else missing).append(refund)
-    known = {refund.transfer for refund in booked}
-    unbooked = [transfer for transfer in received.from_vendors if transfer not in known]
+    booked_transfers = {refund.transfer for refund in booked}
+    unbooked = [transfer for transfer in received.from_vendors if transfer not in booked_transfers]
     claims = [*ledgers.claims(wallet, chain.token)] if unbooked else []
     matched = matches(unbooked, claims, ledgers.addresses() if claims else {}, booked)
     return IncomingBooks(
@@ -84,7 +84,7 @@ def incoming_books(wallet: str, received: Received, chain: Node, ledgers: Ledger
         missing=tuple(missing),
         matched=matched,
         unassigned=tuple(transfer for transfer in unbooked if transfer not in matched),
-        others=tuple(transfer for transfer in received.others if transfer not in known),
+        others=tuple(transfer for transfer in received.others if transfer not in booked_transfers),
     )
 
 

@@ -21,9 +21,9 @@ def objection(transfer: Incoming, payment: Payment) -> str:
         return f"it went to {transfer.wallet}, and job {payment.job_id} was paid by {payment.authorization.payer}"
     if transfer.block_number < payment.block_number:
         return f"it is older than the payment of job {payment.job_id}"
-    left = payment.authorization.amount - payment.refunded
-    if not 0 < transfer.amount <= left:
-        return f"it is {show_usd(transfer.amount)}, and of job {payment.job_id} {show_usd(left)} can still come back"
+    rest = payment.authorization.amount - payment.refunded
+    if not 0 < transfer.amount <= rest:
+        return f"it is {show_usd(transfer.amount)}, and of job {payment.job_id} {show_usd(rest)} can still come back"
     return ""
 
 
@@ -69,11 +69,11 @@ def matches(
             if _is_from_vendor(transfer, payment, addresses) and not objection(transfer, payment)
         }
 
-    named = pairs(lambda credit, _: by_name.get(credit.transaction, ()))
-    taken, jobs = {transfer for transfer, _ in named}, {job_id for _, job_id in named}
+    by_word = pairs(lambda credit, _: by_name.get(credit.transaction, ()))
+    transfers, jobs = {transfer for transfer, _ in by_word}, {job_id for _, job_id in by_word}
     owed = pairs(lambda credit, payment: by_amount.get(_owed(credit, payment), ()))
-    owed = {key: payment for key, payment in owed.items() if key[0] not in taken and key[1] not in jobs}
-    return _unambiguous(named) | _unambiguous(owed)
+    owed = {key: payment for key, payment in owed.items() if key[0] not in transfers and key[1] not in jobs}
+    return _unambiguous(by_word) | _unambiguous(owed)
 
 
 def _owed(credit: Credit, payment: Payment) -> int:

@@ -47,15 +47,15 @@ def hypercli(probe: Probe, gpu_type: str) -> list[ConformanceResult]:
         return probe.expect(f"{what} of a job it never sold", UNKNOWN, method, path, extra=NO_KEY)
 
     if is_flat:
-        named = _compared(
+        results = _compared(
             "asks twice as much for twice the runtime",
             probe,
             (route, {**flat, "runtime": 7200}),
             (route, flat),
-            lambda two, one: two in range(2 * one - 2, 2 * one + 1),
+            lambda double, price: double in range(2 * price - 2, 2 * price + 1),
         )
     else:
-        named = _priced(
+        results = _priced(
             "asks for the amount that its buyer names",
             probe,
             route,
@@ -64,7 +64,7 @@ def hypercli(probe: Probe, gpu_type: str) -> list[ConformanceResult]:
         )
     return [
         _lists_prices(probe, gpu_type),
-        named,
+        results,
         refuses("a GPU that it does not have", order(gpu_type="no-such-gpu")),
         refuses("a command that is not base64", order(command="nvidia-smi!")),
         refuses("a body of neither form", {"command": "nvidia-smi"}),
@@ -167,8 +167,8 @@ def _answers_version_1(probe: Probe, route: str, order: Mapping[str, object]) ->
     except (HttpFailed, ValueError) as error:
         return ConformanceResult(name, False, str(error))
     version = document.get("x402Version") if isinstance(document, dict) else None
-    said = version if type(version) is int else "none"
-    return ConformanceResult(name, (reply.status, said) == (402, 1), f"answered {reply.status}, version {said}")
+    number = version if type(version) is int else "none"
+    return ConformanceResult(name, (reply.status, number) == (402, 1), f"answered {reply.status}, version {number}")
 
 
 def _priced(
@@ -190,10 +190,12 @@ def _compared(
 ) -> ConformanceResult:
     """first, second: routes and orders whose prices are compared."""
     try:
-        one, other = (int(_terms(probe, *order).amount) for order in (first, second))
+        price, comparison = (int(_terms(probe, *order).amount) for order in (first, second))
     except VendorError as error:
         return ConformanceResult(name, False, str(error))
-    return ConformanceResult(name, holds(one, other), f"asked for {show_usd(one)}, and for {show_usd(other)}")
+    return ConformanceResult(
+        name, holds(price, comparison), f"asked for {show_usd(price)}, and for {show_usd(comparison)}"
+    )
 
 
 def _terms(probe: Probe, route: str, order: Mapping[str, object]) -> Terms:

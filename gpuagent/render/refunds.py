@@ -37,14 +37,14 @@ def refunds_view(wallets: Sequence[WalletRefunds], *, every: bool = False) -> Re
     claims = [line for wallet in wallets for credit, payment in wallet.claims if (line := _claim(credit, payment))]
     hints = [
         text
-        for text, wanted in (
+        for text, applies in (
             (MATCHED, any(wallet.books.matched for wallet in wallets)),
             (ASSIGN, any(wallet.books.unassigned for wallet in wallets)),
         )
-        if wanted
+        if applies
     ]
-    shown = table if table.row_count else Text("nothing came back from a vendor", style="dim")
-    return Group(shown, *claims, *(Text(hint, style="dim") for hint in hints))
+    content = table if table.row_count else Text("nothing came back from a vendor", style="dim")
+    return Group(content, *claims, *(Text(hint, style="dim") for hint in hints))
 
 
 def credit_lines(by_vendor: Mapping[str, int]) -> list[Text]:
@@ -105,12 +105,12 @@ def _row(table: Table, transfer: Incoming, state: str, style: str, vendor_id: st
 def _claim(credit: Credit, payment: Payment) -> Text | None:
     """A vendor's word that is not proven by now, None where it is."""
     paid = payment.status is PaymentStatus.COMPLETED
-    left = outstanding(credit.amount, payment.refunded)
-    if paid and not left and not credit.note and (credit.amount or payment.refunded):
+    rest = outstanding(credit.amount, payment.refunded)
+    if paid and not rest and not credit.note and (credit.amount or payment.refunded):
         return None
     where = {
-        CreditKind.BALANCE: f"{show_usd(left)} is on its platform",
-        CreditKind.OWED: f"it owes {show_usd(left)}",
+        CreditKind.BALANCE: f"{show_usd(rest)} is on its platform",
+        CreditKind.OWED: f"it owes {show_usd(rest)}",
         CreditKind.SENT: f"it paid back by {credit.transaction}, which is not booked",
     }[credit.kind]
     notes = [credit.note, "" if paid else "the job is not paid, so that nothing of it can come back"]

@@ -116,7 +116,7 @@ class Node:
         if not _is_answer(answer):
             raise NodeAway("no JSON-RPC answer")
         if answer.get("error"):
-            raise NodeError(_words(answer["error"]))
+            raise NodeError(_error_text(answer["error"]))
         return answer["result"]
 
     def _post(self, document: Any) -> Any:
@@ -180,7 +180,7 @@ def _is_result(answer: Any) -> bool:
     return _is_answer(answer) and not answer.get("error")
 
 
-def _words(error: Any) -> str:
+def _error_text(error: Any) -> str:
     """The words of an error: its message, and the reason of a revert where only its data has it."""
     if not isinstance(error, dict):
         return str(error)

@@ -19,8 +19,8 @@ LEFT_MAX = 10**9
 
 def read_refund(answer: Mapping[str, Any]) -> CreditClaim | None:
     """The claim in `refund`, a transaction or an object that names it, or in `refund_owed` {to, amount, network}."""
-    sent = answer.get("refund")
-    fields = sent if isinstance(sent, Mapping) else {"transaction": sent}
+    refund = answer.get("refund")
+    fields = refund if isinstance(refund, Mapping) else {"transaction": refund}
     transaction = next((name for key in ("transaction", "tx", "hash") if (name := _hash(fields.get(key)))), "")
     if transaction:
         return _claim(CreditKind.SENT, fields, transaction)
@@ -32,8 +32,8 @@ def read_refund(answer: Mapping[str, Any]) -> CreditClaim | None:
 
 def read_unused(price_per_hour: object, seconds_left: object) -> CreditClaim | None:
     """The claim of a vendor that keeps what is left of a job's time on a balance: price by time, rounded down."""
-    price, left = _number(price_per_hour), _number(seconds_left)
-    amount = int((price * left * UNIT / 3600).to_integral_value(ROUND_FLOOR))
+    price, seconds = _number(price_per_hour), _number(seconds_left)
+    amount = int((price * seconds * UNIT / 3600).to_integral_value(ROUND_FLOOR))
     return CreditClaim(CreditKind.BALANCE, amount) if amount else None
 
 
