@@ -97,7 +97,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/seller/test_limiter.py": ("seller.api.callers",),
     "tests/seller/test_quotes.py": ("seller.api.documents", "seller.quotes"),
     "tests/seller/test_sale.py": ("seller.conduct",),
-    "tests/seller/test_seller_process.py": ("seller.__main__", "seller.serve"),
+    "tests/seller/test_seller_process.py": ("seller.serve",),
     "tests/panels/test_approval_form.py": ("gpuagent.panels.approval_form",),
     "tests/panels/test_comparison.py": ("gpuagent.panels.comparison.form", "gpuagent.panels.comparison.results"),
     "tests/panels/test_console.py": (

@@ -190,12 +190,10 @@ def _compared(
 ) -> ConformanceResult:
     """first, second: routes and orders whose prices are compared."""
     try:
-        price, comparison = (int(_terms(probe, *order).amount) for order in (first, second))
+        price, twice = (int(_terms(probe, *order).amount) for order in (first, second))
     except VendorError as error:
         return ConformanceResult(name, False, str(error))
-    return ConformanceResult(
-        name, holds(price, comparison), f"asked for {show_usd(price)}, and for {show_usd(comparison)}"
-    )
+    return ConformanceResult(name, holds(price, twice), f"asked for {show_usd(price)}, and for {show_usd(comparison)}")
 
 
 def _terms(probe: Probe, route: str, order: Mapping[str, object]) -> Terms:
