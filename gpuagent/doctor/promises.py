@@ -193,7 +193,7 @@ def _compared(
         price, twice = (int(_terms(probe, *order).amount) for order in (first, second))
     except VendorError as error:
         return ConformanceResult(name, False, str(error))
-    return ConformanceResult(name, holds(price, twice), f"asked for {show_usd(price)}, and for {show_usd(comparison)}")
+    return ConformanceResult(name, holds(price, twice), f"asked for {show_usd(price)}, and for {show_usd(twice)}")
 
 
 def _terms(probe: Probe, route: str, order: Mapping[str, object]) -> Terms:
