@@ -35,6 +35,8 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Report what was spent, wasted and learned: one offline page, tables, a double-entry journal or FOCUS 1.2."""
+    from gpuagent.render.progress import counted_rows
+
     with errors_explained():
         if form not in EXTENSIONS:
             raise BadInput(f"no format {form!r}; there are: {', '.join(EXTENSIONS)}")
@@ -49,10 +51,13 @@ def report(
         request = ReportRequest(period, user, tag, vendor, currency, rate, server)
         finished = open_report(request, chain=chain and form == "html")
         if out == STDOUT:
-            typer.echo(exports.text(finished, form), nl=False)
+            for piece in exports.pieces(finished, form):
+                typer.echo(piece, nl=False)
             return
         path = Path(out or f"gpuagent-report-{finished.period.label}{EXTENSIONS[form]}")
-        _print_summary(finished, exports.write(finished, form, path), as_json)
+        with counted_rows(f"writing {path}") as counter:
+            files = exports.write(finished, form, path, counter.add)
+        _print_summary(finished, files, as_json)
 
 
 def _print_summary(report: "Report", files: list[Path], as_json: bool) -> None:

@@ -126,8 +126,8 @@ def read_frames(rows: ReportRows, scope: ReportScope, vendor: str, past_jobs_max
     vendors = frame(rows.vendors(), VENDORS)
     runs = frame(rows.runs(scope), RUNS)
     payments = _of_runs(frame(rows.payments(scope), PAYMENTS), runs)
-    decisions = _of_runs(frame(map(_with_token_counts, rows.decisions(scope)), DECISIONS), runs)
-    purchases = _purchases(_jobs(rows, scope, payments), payments, runs)
+    decisions = _of_runs(frame(map(with_token_counts, rows.decisions(scope)), DECISIONS), runs)
+    purchases = purchases_of(_jobs(rows, scope, payments), payments, runs)
     vendor_ids = list(vendors.vendorId)
     whole_purchases, whole_decisions = purchases, decisions
     if vendor:
@@ -167,7 +167,7 @@ def _jobs(rows: ReportRows, scope: ReportScope, payments: Frame) -> Frame:
     return frame([*jobs, *rows.jobs_named(sorted(missing))], JOBS)
 
 
-def _purchases(jobs: Frame, payments: Frame, runs: Frame) -> Frame:
+def purchases_of(jobs: Frame, payments: Frame, runs: Frame) -> Frame:
     """Jobs of these runs with their payments; a job without one was never signed for."""
     nullable = payments.astype({"blockNumber": "Int64"})  # or a missing one would turn all of them into floats
     joined = jobs.merge(nullable[["jobId", *PAYMENT_COLUMNS]], on="jobId", how="left")
@@ -184,7 +184,7 @@ def _saved(paid: int, hours: float, hours_saved: float) -> int:
     return round(Decimal(int(paid)) * Decimal(str(hours_saved)) / Decimal(str(hours))) if hours > 0 else 0
 
 
-def _with_token_counts(decision: Row) -> Row:
+def with_token_counts(decision: Row) -> Row:
     """The decision with its token counts as columns; a planner may record none."""
     tokens = decision.get("tokens")
     tokens = tokens if isinstance(tokens, Mapping) else {}

@@ -1,7 +1,7 @@
 """One report: its period, its scope and its figures. open_report() makes one."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import cached_property
@@ -20,6 +20,7 @@ from gpuagent.reports.figures import attention, delivery, headlines, runs, spend
 from gpuagent.reports.figures.headlines import Headline, Window
 from gpuagent.reports.frames import Frame, Frames, read_frames
 from gpuagent.reports.period import Period, parse_period
+from gpuagent.reports.stream import ExportStream, StreamedRows
 
 if TYPE_CHECKING:
     from gpuagent.settings import Settings
@@ -51,6 +52,7 @@ class ReportRequest:
 class Report:
     """The data of a report. Amounts in atomic units, times UTC. made_at: when the database was read.
 
+    open_rows: opens the database anew, for what is read when it is asked for.
     original_runs: the number of runs of the original system, which are left out everywhere.
     """
 
@@ -59,9 +61,26 @@ class Report:
     display: Display
     network: str
     made_at: datetime
-    frames: Frames
     chain: attention.ChainCheck
+    open_rows: Callable[[], AbstractContextManager[StreamedRows]]
     original_runs: int = 0
+
+    @cached_property
+    def frames(self) -> Frames:
+        """All rows that the report is about, as of when they are first asked for."""
+        with self.open_rows() as rows:
+            return read_frames(rows, self.scope, self.request.vendor, PAST_JOBS_MAX)
+
+    @contextmanager
+    def stream(self) -> Iterator[ExportStream]:
+        """The rows of the period as of now, a batch at a time. Raises StoreError."""
+        with self.open_rows() as rows:
+            yield ExportStream(rows, self.scope, self.period.since, self.period.until, self.request.vendor)
+
+    @property
+    def scope(self) -> ReportScope:
+        period, request = self.period, self.request
+        return ReportScope(self.network, period.before or period.since, period.until, request.user, request.tag)
 
     @cached_property
     def paid(self) -> Frame:
@@ -122,8 +141,11 @@ def make_report(
     network: str,
     now: float,
     open_chain: Callable[[], AbstractContextManager[Node]] | None = None,
+    reopen: Callable[[], AbstractContextManager[StreamedRows]] | None = None,
 ) -> Report:
     """A report of an open database. now: Unix seconds. open_chain: the chain to hold the ledger against, if any.
+
+    reopen: for a report that outlives the database, opens its rows again.
 
     network: CAIP-2; money of a test network is never added to another's. Raises BadInput, StoreError.
     """
@@ -131,14 +153,13 @@ def make_report(
     period = parse_period(request.period, made_at)
     display = parse_display(request.currency, request.rate)
     check_server(request.server)
-    scope = ReportScope(network, period.before or period.since, period.until, request.user, request.tag)
+    open_rows = reopen or database.reads.history
     with database.reads.history() as rows:
-        frames = read_frames(rows, scope, request.vendor, PAST_JOBS_MAX)
         original_runs = rows.original_runs()
     chain = attention.ChainCheck(skipped="it was not requested")
     if open_chain:
         chain = attention.check_chain(database.ledgers, open_chain)
-    return Report(request, period, display, network, made_at, frames, chain, original_runs)
+    return Report(request, period, display, network, made_at, chain, open_rows, original_runs)
 
 
 def open_report(request: ReportRequest, settings: "Settings | None" = None, chain: bool = True) -> Report:
@@ -157,4 +178,12 @@ def open_report(request: ReportRequest, settings: "Settings | None" = None, chai
     check_server(request.server)
     with wiring.open_database(configured) as database:
         open_chain = (lambda: wiring.open_chain(configured)) if chain else None
-        return make_report(request, database, configured.network, now, open_chain)
+        return make_report(request, database, configured.network, now, open_chain, lambda: _rows_of(configured))
+
+
+@contextmanager
+def _rows_of(settings: "Settings") -> Iterator[StreamedRows]:
+    from gpuagent import wiring
+
+    with wiring.open_database(settings) as database, database.reads.history() as rows:
+        yield rows

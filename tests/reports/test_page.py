@@ -16,7 +16,7 @@ from tests.support.factories import TOKEN
 from tests.support.report_history import ALPHA, BETA, GAMMA
 
 SIZE_MAX = 2_000_000
-RUNS = 4_000
+RUNS = 1_000
 LOADING = ("src", "href", "action", "data", "poster", "srcset", "background", "formaction", "xlink:href", "ping")
 
 

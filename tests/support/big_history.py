@@ -44,7 +44,12 @@ def vendors() -> list[Vendor]:
 def write(database: Any, count: int, seed: int = 7, tell: Any = None) -> None:
     """Insert so many runs with all that belongs to them. tell: called with the number of runs after each batch."""
     raw = database.with_options(write_concern=WriteConcern(w=1, j=False))
-    registered = [{**vendor_document(vendor), "createdAt": date(seconds("2025-01-01T00:00"))} for vendor in vendors()]
+    known = raw.vendors.distinct("vendorId")
+    registered = [
+        {**vendor_document(vendor), "createdAt": date(seconds("2025-01-01T00:00"))}
+        for vendor in vendors()
+        if vendor.vendor_id not in known
+    ]
 
     def insert(batch: Documents) -> int:
         for name, documents in batch.items():

@@ -3,12 +3,11 @@
 Jobs are scanned, not looked up: a report reads the whole collection once and takes what belongs to its scope.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 from bson import ObjectId
-from pymongo import ASCENDING, MongoClient
+from pymongo import ASCENDING
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
@@ -143,9 +142,3 @@ class MongoHistory:
     def _rows(self, collection: str, pipeline: list[Mapping[str, Any]]) -> list[Document]:
         with bounded(self._deadline_s):
             return list(self._database[collection].aggregate(pipeline, session=self._session))
-
-
-@contextmanager
-def history(client: MongoClient[Any], database: Database[Document], deadline_s: float) -> Iterator[MongoHistory]:
-    with client.start_session(snapshot=True) as session:
-        yield MongoHistory(database, session, deadline_s)

@@ -170,6 +170,11 @@ def _unique_of_ours(*keys: str, has: str) -> IndexModel:
     return IndexModel([(key, ASCENDING) for key in keys], unique=True, name=name, partialFilterExpression=where)
 
 
+def _times_of_settled(time: str) -> IndexModel:
+    """The order in which exports are written."""
+    return IndexModel([(time, ASCENDING)], name=f"{time}_of_settled", partialFilterExpression={"state": "settled"})
+
+
 INDEXES: dict[str, list[IndexModel]] = {
     "runs": [
         IndexModel([("status", ASCENDING), ("updatedAt", DESCENDING)]),
@@ -185,6 +190,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("tags", ASCENDING), ("state", ASCENDING)]),
         IndexModel([("state", ASCENDING)], partialFilterExpression={"state": "reserved"}),
         IndexModel([("vendorId", ASCENDING), ("quote.network", ASCENDING), ("createdAt", DESCENDING)]),
+        *(_times_of_settled(name) for name in ("settledAt", "completedAt")),
     ],
     "payments": [
         IndexModel([("jobId", ASCENDING)]),

@@ -4,19 +4,20 @@ Money in files is exact: USD with 6 decimals, in CSV as plain numbers, in Parque
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from gpuagent.core.money import usd
 from gpuagent.core.text import spreadsheet_text
 from gpuagent.errors import BadInput
 from gpuagent.reports import frames, sections
-from gpuagent.reports.exports.focus import focus
-from gpuagent.reports.exports.journal import journal
+from gpuagent.reports.exports import focus, journal
 from gpuagent.reports.frames import Frame
 from gpuagent.reports.page import page
 from gpuagent.reports.report import Report
+from gpuagent.reports.stream import ExportStream
 
 FILES = ("html", "focus", "journal")
 FOLDERS = ("csv", "parquet")
@@ -30,11 +31,21 @@ MONEY = {
 MICROSECONDS = "%Y-%m-%dT%H:%M:%S.%fZ"
 SECONDS = "%Y-%m-%dT%H:%M:%SZ"
 """FOCUS has no fractions of seconds."""
+ROWS = 2_000
+"""Rows of the journal or of FOCUS that are written together."""
+Frames: TypeAlias = Iterator[Frame]
+Count: TypeAlias = Callable[[int], None]
+"""Called with the number of rows of each batch on its way into a file."""
 
 
-def write(report: Report, form: str, out: Path) -> list[Path]:
+def uncounted(rows: int) -> None:
+    """Counts nothing."""
+
+
+def write(report: Report, form: str, out: Path, count: Count = uncounted) -> list[Path]:
     """Write html, focus or journal to the file `out`, or csv or parquet into the folder `out`; the files written.
 
+    All but the page are written as they are read, in bounded memory. count: is called with the rows of each batch.
     Raises BadInput for an unknown form, or where nothing can be written.
     """
     if form not in FORMATS:
@@ -42,10 +53,15 @@ def write(report: Report, form: str, out: Path) -> list[Path]:
     try:
         if form in FILES:
             out.parent.mkdir(parents=True, exist_ok=True)
-            out.write_text(text(report, form), "utf-8", newline="")
+            with out.open("w", encoding="utf-8", newline="") as file:
+                file.writelines(pieces(report, form, count))
             return [out]
         out.mkdir(parents=True, exist_ok=True)
-        return [_write_frame(frame, form, out / f"{name}.{form}") for name, frame in tables(report).items()]
+        with report.stream() as stream:
+            return [
+                _write_frames(_counted(batches, count), form, out / f"{name}.{form}")
+                for name, batches in tables(report, stream).items()
+            ]
     except OSError as error:
         raise BadInput(f"{error.filename or out} cannot be written: {error.strerror}") from error
 
@@ -59,14 +75,35 @@ def write_all(report: Report, folder: str) -> list[Path]:
 
 def text(report: Report, form: str) -> str:
     """A report in one of FILES."""
+    return "".join(pieces(report, form))
+
+
+def pieces(report: Report, form: str, count: Count = uncounted) -> Iterator[str]:
+    """The text of a report in one of FILES, piece by piece."""
     match form:
         case "html":
-            return html(report)
+            yield html(report)
         case "journal":
-            return csv(journal(report))
+            with report.stream() as stream:
+                yield from csv_pieces(_counted(_framed(journal.lines(stream), journal.frame_of), count))
         case "focus":
-            return csv(focus(report), SECONDS)
-    raise BadInput(f"{form} is no single file")
+            with report.stream() as stream:
+                yield from csv_pieces(_counted(_framed(focus.charges(stream), focus.frame_of), count), SECONDS)
+        case _:
+            raise BadInput(f"{form} is no single file")
+
+
+def _counted(batches: Frames, count: Count) -> Frames:
+    for frame in batches:
+        count(len(frame))
+        yield frame
+
+
+def _framed(rows: Iterator[Mapping[str, Any]], frame_of: Callable[[Iterable[Mapping[str, Any]]], Frame]) -> Frames:
+    """Frames of ROWS rows; at least one, which may be empty, for its columns."""
+    yield frame_of(islice(rows, ROWS))
+    while batch := list(islice(rows, ROWS)):
+        yield frame_of(batch)
 
 
 def html(report: Report) -> str:
@@ -83,26 +120,32 @@ def html(report: Report) -> str:
     return page(title, subtitles, [section(report) for section in sections.ALL])
 
 
-def tables(report: Report) -> Mapping[str, Frame]:
-    """The tables of csv and parquet, money as Decimal USD: purchases and runs of the period, paid answers, vendors."""
-    started = report.started
-    purchases = _purchases_of_period(report).drop(columns=["approval"])
-    frames_by_name = {
-        "purchases": purchases.assign(outputs=purchases.outputs.map(_outputs_text).astype("str")),
-        "runs": started.assign(plannerArms=started.plannerArms.map(_arms_text)),
-        "planner": report.decisions,
-        "vendors": report.frames.vendors,
-        "attention": report.attention,
+def tables(report: Report, stream: ExportStream) -> Mapping[str, Frames]:
+    """The tables of csv and parquet, money as Decimal USD: purchases and runs of the period, paid answers, vendors.
+
+    Each in frames of some thousand rows, of which there is at least one.
+    """
+    batches = {
+        "purchases": map(_purchases, _never_none(stream.purchases(), frames.PURCHASES)),
+        "runs": (
+            runs.assign(plannerArms=runs.plannerArms.map(_arms_text))
+            for runs in _never_none(stream.started(), frames.RUNS)
+        ),
+        "planner": _never_none(stream.decisions("at"), frames.DECISIONS),
+        "vendors": iter([stream.vendors]),
+        "attention": (report.attention for _ in range(1)),
     }
-    return {name: _in_usd(_with_tags_joined(frame)) for name, frame in frames_by_name.items()}
+    return {name: (_in_usd(_with_tags_joined(frame)) for frame in batch) for name, batch in batches.items()}
 
 
-def _purchases_of_period(report: Report) -> Frame:
-    """Purchases whose job was reserved, paid or ended in the period."""
-    purchases = report.frames.purchases
-    times = purchases[["createdAt", "settledAt", "completedAt"]]
-    within = (times >= report.period.since) & (times < report.period.until)
-    return purchases[within.any(axis=1)].reset_index(drop=True)
+def _never_none(batches: Iterator[Frame], columns: Mapping[str, str]) -> Frames:
+    """The batches, after an empty one: a file has its columns though it has no row."""
+    yield frames.frame([], columns)
+    yield from batches
+
+
+def _purchases(purchases: Frame) -> Frame:
+    return purchases.drop(columns=["approval"]).assign(outputs=purchases.outputs.map(_outputs_text).astype("str"))
 
 
 def _outputs_text(outputs: Any) -> str:
@@ -125,14 +168,24 @@ def _in_usd(frame: Frame) -> Frame:
     return frame.assign(**{name: frame[name].map(lambda units: usd(int(units))).astype("object") for name in money})
 
 
-def _write_frame(frame: Frame, form: str, path: Path) -> Path:
+def _write_frames(batches: Frames, form: str, path: Path) -> Path:
     if form == "csv":
-        path.write_text(csv(frame), "utf-8", newline="")
-    else:
-        import pyarrow
-        from pyarrow import parquet
+        with path.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(csv_pieces(batches))
+        return path
+    import pyarrow
+    from pyarrow import parquet
 
-        parquet.write_table(pyarrow.Table.from_pandas(frame, _schema(frame), preserve_index=False), path)
+    first = next(batches)
+    schema = _schema(first)
+
+    def table(frame: Frame) -> Any:
+        return pyarrow.Table.from_pandas(frame, schema, preserve_index=False)
+
+    with parquet.ParquetWriter(path, table(first).schema) as writer:
+        for frame in chain([first], batches):
+            if len(frame):
+                writer.write_table(table(frame))
     return path
 
 
@@ -155,11 +208,12 @@ def _schema(frame: Frame) -> Any:
     return pyarrow.schema(columns)
 
 
-def csv(frame: Frame, time_format: str = MICROSECONDS) -> str:
-    """A frame as CSV. Untrusted texts are no formulas, whichever separator a spreadsheet's locale expects."""
-    text_columns = [name for name, kind in frame.dtypes.items() if str(kind) in ("str", "object")]
-    texts = {name: frame[name].map(_inert) for name in text_columns}
-    return str(frame.assign(**texts).to_csv(index=False, lineterminator="\n", date_format=time_format))
+def csv_pieces(batches: Frames, time_format: str = MICROSECONDS) -> Iterator[str]:
+    """Frames as one CSV. Untrusted texts are no formulas, whichever separator a spreadsheet's locale expects."""
+    for place, frame in enumerate(batches):
+        text_columns = [name for name, kind in frame.dtypes.items() if str(kind) in ("str", "object")]
+        inert = frame.assign(**{name: frame[name].map(_inert) for name in text_columns})
+        yield str(inert.to_csv(index=False, header=not place, lineterminator="\n", date_format=time_format))
 
 
 def _inert(value: Any) -> Any:
