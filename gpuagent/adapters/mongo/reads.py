@@ -23,6 +23,8 @@ from gpuagent.core.records import Change, JobLogLine, RunSnapshot
 from gpuagent.core.run_files import RunFile
 from gpuagent.errors import UnknownRun
 
+NEWEST = [("createdAt", DESCENDING), ("_id", DESCENDING)]
+
 
 class MongoReads:
     """Reads of one database. Each raises StoreError beside what it names. Safe to share between threads."""
@@ -83,12 +85,20 @@ class MongoReads:
             yield rows
 
     @deadlined
-    def runs(self, limit: int = 20) -> list[Mapping[str, Any]]:
-        """Run documents without their workloads, newest first; the original system's as original.py shows them."""
-        return [
-            original.shown_run(document)
-            for document in self._database.runs.find({}, {"workload": 0}).sort("createdAt", DESCENDING).limit(limit)
-        ]
+    def runs(self, limit: int = 20, before: str = "") -> list[Mapping[str, Any]]:
+        """Run documents without their workloads, newest first; the original system's as original.py shows them.
+
+        before: the id of the last run of the page before, "" for the first page. Raises UnknownRun.
+        """
+        place = self._before(before) if before else {}
+        newest = self._database.runs.find(place, {"workload": 0}).sort(NEWEST).limit(limit)
+        return [original.shown_run(document) for document in newest]
+
+    def _before(self, run_id: str) -> Document:
+        """What matches the runs that are older than this one. Raises UnknownRun."""
+        key = self._known(run_id)
+        at = (self._database.runs.find_one({"_id": key}, {"createdAt": 1}) or {}).get("createdAt")
+        return {"$or": [{"createdAt": {"$lt": at}}, {"createdAt": at, "_id": {"$lt": key}}]}
 
     @deadlined
     def glance(self, run_id: str, types: Sequence[str], text: str = "", limit: int = 200) -> RunSnapshot:
