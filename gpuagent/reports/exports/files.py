@@ -9,6 +9,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import pandas as pd
+
 from gpuagent.core.money import usd
 from gpuagent.core.text import spreadsheet_text
 from gpuagent.errors import BadInput
@@ -60,7 +62,7 @@ def write(report: Report, form: str, out: Path, count: Count = uncounted) -> lis
         with report.stream() as stream:
             return [
                 _write_frames(_counted(batches, count), form, out / f"{name}.{form}")
-                for name, batches in tables(report, stream).items()
+                for name, batches in batched_tables(report, stream).items()
             ]
     except OSError as error:
         raise BadInput(f"{error.filename or out} cannot be written: {error.strerror}") from error
@@ -120,11 +122,19 @@ def html(report: Report) -> str:
     return page(title, subtitles, [section(report) for section in sections.ALL])
 
 
-def tables(report: Report, stream: ExportStream) -> Mapping[str, Frames]:
-    """The tables of csv and parquet, money as Decimal USD: purchases and runs of the period, paid answers, vendors.
+def tables(report: Report) -> Mapping[str, Frame]:
+    """The tables of csv and parquet, money as Decimal USD: purchases and runs of the period, paid answers, vendors."""
+    with report.stream() as stream:
+        return {name: _joined(list(batches)) for name, batches in batched_tables(report, stream).items()}
 
-    Each in frames of some thousand rows, of which there is at least one.
-    """
+
+def _joined(batches: list[Frame]) -> Frame:
+    """The rows of all batches, of which the first may be empty."""
+    return pd.concat([batch for batch in batches if len(batch)] or batches[:1], ignore_index=True)
+
+
+def batched_tables(report: Report, stream: ExportStream) -> Mapping[str, Frames]:
+    """The same tables in frames of some thousand rows; of each there is at least one, which may be empty."""
     batches = {
         "purchases": map(_purchases, _never_none(stream.purchases(), frames.PURCHASES)),
         "runs": (
