@@ -33,6 +33,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "gpuagent.adapters.mongo.jobs",
         "gpuagent.adapters.mongo.reads",
     ),
+    "tests/reports/test_exports.py": ("gpuagent.adapters.mongo.report_streams", "gpuagent.reports.stream"),
     "tests/agent/test_approve.py": ("gpuagent.cli.approve", "gpuagent.cli.policy"),
     "tests/agent/test_caps.py": ("gpuagent.adapters.mongo.policy",),
     "tests/agent/test_plan.py": ("gpuagent.adapters.mongo.past_jobs",),

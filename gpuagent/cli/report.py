@@ -76,7 +76,7 @@ def _print_summary(report: "Report", files: list[Path], as_json: bool) -> None:
             {"period": report.period.description, "headlines": headlines, "files": [str(path) for path in files]}
         )
         return
-    spent = report.headlines[0]
+    spent = report.spent
     typer.echo(f"{report.period.description}: {spent.text(report.display)} spent ({spent.change})")
     for path in files:
         typer.echo(path)

@@ -6,6 +6,7 @@ Every frame has its columns and their types, also when it is empty.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 from typing import Any, Protocol, TypeAlias
 
 import pandas as pd
@@ -64,6 +65,8 @@ VENDORS = {
     "enabled": "bool",
     "createdAt": TIME,
 }
+ROWS = 5_000
+"""Rows that are made a frame of at once."""
 Frame: TypeAlias = pd.DataFrame
 Row: TypeAlias = Mapping[str, Any]
 
@@ -71,27 +74,27 @@ Row: TypeAlias = Mapping[str, Any]
 class ReportRows(Protocol):
     """The rows of one database, all as of one moment. Amounts in atomic units. Every method raises StoreError."""
 
-    def vendors(self) -> Sequence[Row]:
+    def vendors(self) -> Iterable[Row]:
         """The registry, in the order of registration."""
         ...
 
-    def runs(self, scope: ReportScope) -> Sequence[Row]: ...
+    def runs(self, scope: ReportScope) -> Iterable[Row]: ...
 
     def original_runs(self) -> int:
         """The number of runs of the original system, which no other method shows."""
         ...
 
-    def jobs(self, scope: ReportScope) -> Sequence[Row]:
+    def jobs(self, scope: ReportScope) -> Iterable[Row]:
         """Jobs of all users."""
         ...
 
-    def jobs_named(self, job_ids: list[str]) -> Sequence[Row]: ...
+    def jobs_named(self, job_ids: list[str]) -> Iterable[Row]: ...
 
-    def payments(self, scope: ReportScope) -> Sequence[Row]:
+    def payments(self, scope: ReportScope) -> Iterable[Row]:
         """Payments of all users and tags."""
         ...
 
-    def decisions(self, scope: ReportScope) -> Sequence[Row]:
+    def decisions(self, scope: ReportScope) -> Iterable[Row]:
         """Decisions of all users that a planner charged for."""
         ...
 
@@ -144,7 +147,17 @@ def read_frames(rows: ReportRows, scope: ReportScope, vendor: str, past_jobs_max
 
 def frame(rows: Iterable[Row] | Frame, columns: Mapping[str, str]) -> Frame:
     """A frame of just these columns with these types; what is missing is an empty text, 0 or no time."""
-    table = pd.DataFrame(rows if isinstance(rows, pd.DataFrame) else list(rows), columns=list(columns))
+    if isinstance(rows, pd.DataFrame):
+        return _typed(rows, columns)
+    remaining = iter(rows)
+    parts = [_typed(list(islice(remaining, ROWS)), columns)]
+    while part := list(islice(remaining, ROWS)):  # rows take many times the memory of a frame
+        parts.append(_typed(part, columns))
+    return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+
+
+def _typed(rows: list[Row] | Frame, columns: Mapping[str, str]) -> Frame:
+    table = pd.DataFrame(rows, columns=list(columns))
     for name, kind in columns.items():
         if kind == TIME:
             table[name] = pd.to_datetime(table[name], utc=True).astype(TIME)
@@ -162,9 +175,9 @@ def _of_runs(table: Frame, runs: Frame) -> Frame:
 
 def _jobs(rows: ReportRows, scope: ReportScope, payments: Frame) -> Frame:
     """The scope's jobs, and of its payments those that were reserved before the period and released since."""
-    jobs = rows.jobs(scope)
-    missing = set(payments.jobId) - {job["jobId"] for job in jobs}
-    return frame([*jobs, *rows.jobs_named(sorted(missing))], JOBS)
+    jobs = frame(rows.jobs(scope), JOBS)
+    missing = frame(rows.jobs_named(sorted(set(payments.jobId) - set(jobs.jobId))), JOBS)
+    return pd.concat([jobs, missing], ignore_index=True) if len(missing) else jobs
 
 
 def purchases_of(jobs: Frame, payments: Frame, runs: Frame) -> Frame:

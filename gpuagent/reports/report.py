@@ -110,9 +110,20 @@ class Report:
         return headlines.headlines(self.frames, self._window, previous)
 
     @cached_property
+    def spent(self) -> Headline:
+        """The first of the headlines, of which nothing but the sum is read."""
+        unit, good = headlines.HEADLINES["Spent"]
+        period = self.period
+        with self.open_rows() as rows:
+            now = rows.spent(self.scope, period.since, period.until, self.request.vendor)
+            before = rows.spent(self.scope, period.before, period.since, self.request.vendor) if period.before else None
+        return Headline("Spent", unit, now, before, good, period.before is not None)
+
+    @cached_property
     def attention(self) -> Frame:
         """Payments that are held, late or recorded in two ways."""
-        return attention.attention(self.frames, self.made_at)
+        with self.stream() as stream:
+            return attention.attention(*stream.undecided(), self.made_at)
 
     @cached_property
     def marks(self) -> Marks:

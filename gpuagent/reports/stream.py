@@ -7,13 +7,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import islice
 from typing import Protocol
+
+import pandas as pd
 
 from gpuagent.core.records import ReportScope
 from gpuagent.reports.frames import (
     DECISIONS,
     JOBS,
     PAYMENTS,
+    PURCHASES,
+    ROWS,
     RUNS,
     VENDORS,
     Frame,
@@ -55,6 +60,14 @@ class StreamedRows(ReportRows, Protocol):
         """Those of these runs that are in the scope."""
         ...
 
+    def spent(self, scope: ReportScope, since: datetime, until: datetime, vendor: str = "") -> int:
+        """What settled then, less what came back, and what planners charged, in atomic units."""
+        ...
+
+    def undecided(self, scope: ReportScope) -> Iterable[str]:
+        """The ids of the jobs that hold money or go on, and of those whose payment says something else."""
+        ...
+
     def buyers(self, scope: ReportScope, run_ids: Sequence[str], vendor: str) -> set[str]:
         """Those of these runs that bought from the vendor, or would have."""
         ...
@@ -90,6 +103,19 @@ class ExportStream:
                 buyers = self.rows.buyers(self.scope, list(runs.runId), self.vendor)
                 runs = runs[runs.runId.isin(buyers)].reset_index(drop=True)
             yield runs
+
+    def undecided(self) -> tuple[Frame, Frame]:
+        """Purchases, the first reserved first, and payments that an eye must be kept on, whatever the period."""
+        purchases, payments = [frame([], PURCHASES)], [frame([], PAYMENTS)]
+        undecided = iter(self.rows.undecided(self.scope))
+        while job_ids := list(islice(undecided, ROWS)):
+            payments.append(frame(self.rows.payments_of(job_ids), PAYMENTS))
+            payments[-1] = payments[-1][payments[-1].runId.isin(self.runs_of(payments[-1]).runId)]
+            purchases += self._purchases([list(self.rows.jobs_named(job_ids))])
+        tables = [pd.concat(parts[1:] or parts, ignore_index=True) for parts in (purchases, payments)]
+        if self.vendor:
+            tables = [table[table.vendorId == self.vendor] for table in tables]
+        return tables[0].sort_values(["createdAt", "jobId"], ignore_index=True), tables[1].reset_index(drop=True)
 
     def decisions(self, order: str) -> Iterator[Frame]:
         """Paid answers of planners in the period, as they were given (at) or asked for (began); none of a vendor's."""

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from pyarrow import parquet
 
-from gpuagent.adapters.mongo import report_streams
+from gpuagent.adapters.mongo import report_rows
 from gpuagent.errors import BadInput
 from gpuagent.reports import exports
 from gpuagent.reports.exports import files, focus
@@ -153,7 +153,7 @@ def test_exports_hold_a_few_batches_however_many_rows(
     book, database = own_book
     big_history.write(database, 300)
     whole = report_history.report(book.db, "all")
-    monkeypatch.setattr(report_streams, "BATCH", 10)
+    monkeypatch.setattr(report_rows, "BATCH", 10)
     monkeypatch.setattr(files, "ROWS", 10)
     for form, most in (("journal", 6), ("focus", 4), ("csv", 2), ("parquet", 2)):
         with whole.open_rows() as rows:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from itertools import islice
+from heapq import merge
+from itertools import groupby
 from typing import Any
 
 from bson import ObjectId
@@ -11,19 +12,27 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from gpuagent.adapters.mongo.deadline import bounded
-from gpuagent.adapters.mongo.report_rows import DECISION, JOB, PAYMENT, RUN, MongoHistory
+from gpuagent.adapters.mongo.report_rows import (
+    DECISION,
+    JOB,
+    PAYMENT,
+    RUN,
+    UNDER_WAY,
+    MongoHistory,
+    atomic,
+    jobs_of,
+    payments_of,
+)
 from gpuagent.adapters.mongo.values import Document
 from gpuagent.core.records import ReportScope
 
-BATCH = 1_000
-"""Rows that are held at once, of each stream that is open."""
 TIMES = ("createdAt", "settledAt", "completedAt")
 
 
 class MongoStreams(MongoHistory):
     """The same rows, streamed. Every method raises StoreError.
 
-    since, until: since <= time < until. A batch is a list of at most BATCH rows, and no more is read ahead.
+    since, until: since <= time < until.
     """
 
     def purchases(
@@ -84,18 +93,49 @@ class MongoStreams(MongoHistory):
             )
             return list(rows)
 
-    def _batches(self, collection: str, pipeline: Sequence[Mapping[str, Any]]) -> Iterator[list[Document]]:
-        with bounded(self._deadline_s):
-            cursor = self._database[collection].aggregate(
-                list(pipeline), session=self._session, batchSize=BATCH, allowDiskUse=True
-            )
-        with cursor:
-            while True:
-                with bounded(self._deadline_s):
-                    batch = list(islice(cursor, BATCH))
-                if not batch:
-                    return
-                yield batch
+    def spent(self, scope: ReportScope, since: datetime, until: datetime, vendor: str = "") -> int:
+        """What settled then, less what came back, and what planners charged, in atomic units; added up in MongoDB."""
+        window = {"$gte": since, "$lt": until}
+        jobs = {"state": "settled", **_jobs(scope, vendor), "settledAt": window}
+        cost = self._sum("jobs", jobs, atomic("$actualCost"), {"userId": scope.user} if scope.user else {})
+        if vendor:
+            return cost
+        asked = {"type": "agent_reasoning", "data.cost": {"$gt": 0}, "timestamp": window}
+        return cost + self._sum("observations", asked, "$data.cost", _runs(scope))
+
+    def _sum(self, collection: str, match: Document, amount: Any, runs: Document) -> int:
+        """The sum over what matches. runs: what matches the runs that count, {} for all."""
+        lookup = {"from": "runs", "localField": "runId", "foreignField": "_id", "as": "run"}
+        of_runs = [{"$lookup": lookup}, {"$match": {f"run.{name}": value for name, value in runs.items()}}]
+        group = {"$group": {"_id": None, "sum": {"$sum": amount}}}
+        rows = self._rows(collection, [{"$match": match}, *(of_runs if runs else ()), group])
+        return int(next(rows, {"sum": 0})["sum"])
+
+    def undecided(self, scope: ReportScope) -> Iterator[str]:
+        """The ids of the jobs that hold money or go on, and of those whose payment says something else than they do.
+
+        Both collections are read along, in the order of the jobs' ids: nothing is kept.
+        """
+        jobs = {"jobId": {"$toString": "$_id"}, "state": 1, "status": 1}
+        payments = {"_id": 0, "jobId": {"$toString": "$jobId"}, "paid": "$status"}
+        job_rows = self._rows(
+            "jobs", [{"$match": jobs_of(scope)}, {"$sort": {"_id": 1}}, {"$project": {**jobs, "_id": 0}}]
+        )
+        payment_rows = self._rows(
+            "payments", [{"$match": payments_of(scope)}, {"$sort": {"jobId": 1}}, {"$project": payments}]
+        )
+        for job_id, records in groupby(merge(job_rows, payment_rows, key=_job_id), key=_job_id):
+            facts = {name: value for record in records for name, value in record.items()}
+            if (facts.get("state"), facts.get("paid")) not in OVER or facts.get("status") in UNDER_WAY:
+                yield job_id
+
+
+OVER = {("settled", "completed"), ("voided", "failed"), ("voided", None)}
+"""State of a job and status of its payment, where nothing is left to be decided."""
+
+
+def _job_id(record: Document) -> str:
+    return str(record["jobId"])
 
 
 def _jobs(scope: ReportScope, vendor: str) -> Document:

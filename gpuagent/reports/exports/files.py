@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from gpuagent.core.money import usd
-from gpuagent.core.text import spreadsheet_text
 from gpuagent.errors import BadInput
 from gpuagent.reports import frames, sections
 from gpuagent.reports.exports import focus, journal
+from gpuagent.reports.exports.csv_text import SECONDS, Frames, csv_pieces
 from gpuagent.reports.frames import Frame
 from gpuagent.reports.page import page
 from gpuagent.reports.report import Report
@@ -30,12 +30,8 @@ MONEY = {
     *("expectedCost", "actualCost", "paid", "refunded", "cost", "amount", "basePricePerHour"),
     "saved",
 }
-MICROSECONDS = "%Y-%m-%dT%H:%M:%S.%fZ"
-SECONDS = "%Y-%m-%dT%H:%M:%SZ"
-"""FOCUS has no fractions of seconds."""
 ROWS = 2_000
 """Rows of the journal or of FOCUS that are written together."""
-Frames: TypeAlias = Iterator[Frame]
 Count: TypeAlias = Callable[[int], None]
 """Called with the number of rows of each batch on its way into a file."""
 
@@ -216,16 +212,3 @@ def _schema(frame: Frame) -> Any:
         for name, kind in frame.dtypes.items()
     ]
     return pyarrow.schema(columns)
-
-
-def csv_pieces(batches: Frames, time_format: str = MICROSECONDS) -> Iterator[str]:
-    """Frames as one CSV. Untrusted texts are no formulas, whichever separator a spreadsheet's locale expects."""
-    for place, frame in enumerate(batches):
-        text_columns = [name for name, kind in frame.dtypes.items() if str(kind) in ("str", "object")]
-        inert = frame.assign(**{name: frame[name].map(_inert) for name in text_columns})
-        yield str(inert.to_csv(index=False, header=not place, lineterminator="\n", date_format=time_format))
-
-
-def _inert(value: Any) -> Any:
-    """A text as spreadsheet_text() has it, and any other value, such as an amount, as it is."""
-    return spreadsheet_text(value) if isinstance(value, str) else value

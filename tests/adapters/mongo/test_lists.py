@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gpuagent.panels.snapshot import FILTERS
+from gpuagent.panels.event_log import FILTERS
 from tests.support.report_history import Book, seconds
 
 SEEN = {"op": {"$in": ["query", "command"]}, "planSummary": {"$exists": True}}
