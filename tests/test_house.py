@@ -115,10 +115,8 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/reports/test_attention.py": ("gpuagent.reports.figures.attention",),
     "tests/reports/test_exports.py": (
         "gpuagent.adapters.mongo.report_streams",
-        "gpuagent.reports.exports.files",
         "gpuagent.reports.stream",
     ),
-    "tests/reports/test_figures.py": ("gpuagent.adapters.mongo.report_rows",),
     "tests/reports/test_page.py": (
         "gpuagent.reports.figures.headlines",
         "gpuagent.reports.page",

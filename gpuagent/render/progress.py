@@ -11,22 +11,23 @@ PATIENCE_S = 1.0
 
 
 class RowCounter:
-    """Counts rows as they pass, and shows their number once it has taken longer than PATIENCE_S."""
+    """Counts rows as they pass, and shows their number once it has taken longer than patience_s."""
 
-    def __init__(self, title: str, console: Console) -> None:
+    def __init__(self, title: str, console: Console, patience_s: float = PATIENCE_S) -> None:
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.completed:,} rows"))
         self._progress = Progress(*columns, TimeElapsedColumn(), console=console, transient=True)
         self._task = self._progress.add_task(title, total=None)
-        self._shows = console.is_terminal
+        self._shows, self._patience_s = console.is_terminal, patience_s
         self._since = time.monotonic()
 
     def add(self, rows: int) -> None:
         self._progress.advance(self._task, rows)
-        if self._shows and time.monotonic() - self._since > PATIENCE_S:
+        if self._shows and time.monotonic() - self._since >= self._patience_s:
             self._progress.start()  # does nothing where it has begun
 
     def close(self) -> None:
-        self._progress.stop()
+        if self._progress.live.is_started:
+            self._progress.stop()
 
 
 @contextmanager
