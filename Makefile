@@ -17,7 +17,7 @@ export PIP_NO_COMPILE := 1
 # Compiled modules are kept, whatever the shell says: hundreds of processes import them.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo lab test check unit fuzz safety protocols docs notebooks mutants bench format clean
+.PHONY: demo lab test check unit fuzz safety protocols docs notebooks mutants bench bench-report bigdata format clean
 
 demo: $(VENV)/.run
 	$(BIN)/gpuagent demo --save demo-files
@@ -63,6 +63,14 @@ mutants: $(VENV)/.dev $(BWRAP) $(SELLER_IMAGE)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.tools.bench
+
+# A history of N runs, for trials at scale, in the empty database that URL names.
+bigdata: $(VENV)/.dev
+	$(BIN)/python -m tests.tools.bigdata $(or $(N),100000) "$(URL)"
+
+# Reports, exports and lists over a history of N runs beside their floors, on an embedded server of its own.
+bench-report: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.report $(or $(N),100000)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

@@ -119,8 +119,10 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/planbench/test_generate.py": ("gpuagent.planbench.generator.outages",),
     "tests/practice/test_demo.py": ("gpuagent.cli.up", "gpuagent.practice.demo"),
     "tests/reports/test_attention.py": ("gpuagent.reports.figures.attention",),
-    "tests/reports/test_exports.py": ("gpuagent.reports.exports.files",),
-    "tests/reports/test_figures.py": ("gpuagent.adapters.mongo.report_rows",),
+    "tests/reports/test_exports.py": (
+        "gpuagent.adapters.mongo.report_streams",
+        "gpuagent.reports.stream",
+    ),
     "tests/reports/test_page.py": (
         "gpuagent.reports.figures.headlines",
         "gpuagent.reports.page",

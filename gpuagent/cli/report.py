@@ -35,6 +35,8 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Report what was spent, wasted and learned: one offline page, tables, a double-entry journal or FOCUS 1.2."""
+    from gpuagent.render.progress import counted_rows
+
     with errors_explained():
         if form not in EXTENSIONS:
             raise BadInput(f"no format {form!r}; there are: {', '.join(EXTENSIONS)}")
@@ -51,10 +53,13 @@ def report(
         if finished.nothing:
             typer.echo(finished.nothing, err=True)
         if out == STDOUT:
-            typer.echo(exports.text(finished, form), nl=False)
+            for piece in exports.pieces(finished, form):
+                typer.echo(piece, nl=False)
             return
         path = Path(out or f"gpuagent-report-{finished.period.label}{EXTENSIONS[form]}")
-        _print_summary(finished, exports.write(finished, form, path), as_json)
+        with counted_rows(f"writing {path}") as counter:
+            files = exports.write(finished, form, path, counter.add)
+        _print_summary(finished, files, as_json)
 
 
 def _print_summary(report: "Report", files: list[Path], as_json: bool) -> None:
@@ -73,7 +78,7 @@ def _print_summary(report: "Report", files: list[Path], as_json: bool) -> None:
             {"period": report.period.description, "headlines": headlines, "files": [str(path) for path in files]}
         )
         return
-    spent = report.headlines[0]
+    spent = report.spent
     change = f" ({spent.change})" if spent.change else ""
     typer.echo(f"{report.period.description}: {spent.text(report.display)} spent{change}")
     for path in files:

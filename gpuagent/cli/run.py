@@ -170,14 +170,16 @@ def run_status(run_id: RunId, as_json: AsJson = False) -> None:
 
 @runs.command("list")
 def run_list(
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20, as_json: AsJson = False
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20,
+    before: Annotated[str, typer.Option(metavar="RUN", help="Only runs older than this one: the next page.")] = "",
+    as_json: AsJson = False,
 ) -> None:
     """Show the newest runs."""
     from gpuagent.render.as_json import json_value
     from gpuagent.render.run import runs_table
 
     with errors_explained(), open_database() as db:
-        documents = db.reads.runs(limit)
+        documents = db.reads.runs(limit, before)
         if as_json:
             print_json({"runs": json_value(documents)})
         else:

@@ -6,6 +6,7 @@ Every frame has its columns and their types, also when it is empty.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 from typing import Any, Protocol, TypeAlias
 
 import pandas as pd
@@ -66,6 +67,8 @@ VENDORS = {
     "enabled": "bool",
     "createdAt": TIME,
 }
+ROWS = 5_000
+"""Rows that are made a frame of at once."""
 Frame: TypeAlias = pd.DataFrame
 Row: TypeAlias = Mapping[str, Any]
 
@@ -73,11 +76,11 @@ Row: TypeAlias = Mapping[str, Any]
 class ReportRows(Protocol):
     """The rows of one database, all as of one moment. Amounts in atomic units. Every method raises StoreError."""
 
-    def vendors(self) -> Sequence[Row]:
+    def vendors(self) -> Iterable[Row]:
         """The registry, in the order of registration."""
         ...
 
-    def runs(self, scope: ReportScope) -> Sequence[Row]: ...
+    def runs(self, scope: ReportScope) -> Iterable[Row]: ...
 
     def names(self, field: str) -> Sequence[str]:
         """The values of userId or tags that any run has, of any time, in the order of the alphabet."""
@@ -87,17 +90,17 @@ class ReportRows(Protocol):
         """The number of runs of the original system, which no other method shows."""
         ...
 
-    def jobs(self, scope: ReportScope) -> Sequence[Row]:
+    def jobs(self, scope: ReportScope) -> Iterable[Row]:
         """Jobs of all users."""
         ...
 
-    def jobs_named(self, job_ids: list[str]) -> Sequence[Row]: ...
+    def jobs_named(self, job_ids: list[str]) -> Iterable[Row]: ...
 
-    def payments(self, scope: ReportScope) -> Sequence[Row]:
+    def payments(self, scope: ReportScope) -> Iterable[Row]:
         """Payments of all users and tags."""
         ...
 
-    def decisions(self, scope: ReportScope) -> Sequence[Row]:
+    def decisions(self, scope: ReportScope) -> Iterable[Row]:
         """Decisions of all users that a planner charged for."""
         ...
 
@@ -133,8 +136,8 @@ def read_frames(rows: ReportRows, scope: ReportScope, vendor: str, past_jobs_max
     vendors = frame(rows.vendors(), VENDORS)
     runs = frame(rows.runs(scope), RUNS)
     payments = _of_runs(frame(rows.payments(scope), PAYMENTS), runs)
-    decisions = _of_runs(frame(map(_with_token_counts, rows.decisions(scope)), DECISIONS), runs)
-    purchases = _purchases(_jobs(rows, scope, payments), payments, runs)
+    decisions = _of_runs(frame(map(with_token_counts, rows.decisions(scope)), DECISIONS), runs)
+    purchases = purchases_of(_jobs(rows, scope, payments), payments, runs)
     vendor_ids = list(vendors.vendorId)
     whole_purchases, whole_decisions = purchases, decisions
     if vendor:
@@ -151,7 +154,17 @@ def read_frames(rows: ReportRows, scope: ReportScope, vendor: str, past_jobs_max
 
 def frame(rows: Iterable[Row] | Frame, columns: Mapping[str, str]) -> Frame:
     """A frame of just these columns with these types; what is missing is an empty text, 0 or no time."""
-    table = pd.DataFrame(rows if isinstance(rows, pd.DataFrame) else list(rows), columns=list(columns))
+    if isinstance(rows, pd.DataFrame):
+        return _typed(rows, columns)
+    remaining = iter(rows)
+    parts = [_typed(list(islice(remaining, ROWS)), columns)]
+    while part := list(islice(remaining, ROWS)):  # rows take many times the memory of a frame
+        parts.append(_typed(part, columns))
+    return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+
+
+def _typed(rows: list[Row] | Frame, columns: Mapping[str, str]) -> Frame:
+    table = pd.DataFrame(rows, columns=list(columns))
     for name, kind in columns.items():
         if kind == TIME:
             table[name] = pd.to_datetime(table[name], utc=True).astype(TIME)
@@ -169,12 +182,12 @@ def _of_runs(table: Frame, runs: Frame) -> Frame:
 
 def _jobs(rows: ReportRows, scope: ReportScope, payments: Frame) -> Frame:
     """The scope's jobs, and of its payments those that were reserved before the period and released since."""
-    jobs = rows.jobs(scope)
-    missing = set(payments.jobId) - {job["jobId"] for job in jobs}
-    return frame([*jobs, *rows.jobs_named(sorted(missing))], JOBS)
+    jobs = frame(rows.jobs(scope), JOBS)
+    missing = frame(rows.jobs_named(sorted(set(payments.jobId) - set(jobs.jobId))), JOBS)
+    return pd.concat([jobs, missing], ignore_index=True) if len(missing) else jobs
 
 
-def _purchases(jobs: Frame, payments: Frame, runs: Frame) -> Frame:
+def purchases_of(jobs: Frame, payments: Frame, runs: Frame) -> Frame:
     """Jobs of these runs with their payments; a job without one was never signed for."""
     nullable = payments.astype(
         dict.fromkeys(("blockNumber", *BACK), "Int64")
@@ -202,7 +215,7 @@ def _saved(paid: int, hours: float, hours_saved: float) -> int:
     return round(Decimal(int(paid)) * Decimal(str(hours_saved)) / Decimal(str(hours))) if hours > 0 else 0
 
 
-def _with_token_counts(decision: Row) -> Row:
+def with_token_counts(decision: Row) -> Row:
     """The decision with its token counts as columns; a planner may record none."""
     tokens = decision.get("tokens")
     tokens = tokens if isinstance(tokens, Mapping) else {}

@@ -1,7 +1,8 @@
 """One report: its period, its scope and its figures. open_report() makes one."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -21,6 +22,7 @@ from gpuagent.reports.figures import attention, delivery, headlines, runs, spend
 from gpuagent.reports.figures.headlines import Headline, Window
 from gpuagent.reports.frames import Frame, Frames, ReportRows, read_frames
 from gpuagent.reports.period import Period, parse_period
+from gpuagent.reports.stream import ExportStream, StreamedRows
 
 if TYPE_CHECKING:
     from gpuagent.settings import Settings
@@ -56,6 +58,7 @@ class ReportRequest:
 class Report:
     """The data of a report. Amounts in atomic units, times UTC. made_at: when the database was read.
 
+    open_rows: opens the database anew, for what is read when it is asked for.
     original_runs: the number of runs of the original system, which are left out everywhere.
     """
 
@@ -64,9 +67,26 @@ class Report:
     display: Display
     network: str
     made_at: datetime
-    frames: Frames
     chain: attention.ChainCheck
+    open_rows: Callable[[], AbstractContextManager[StreamedRows]]
     original_runs: int = 0
+
+    @cached_property
+    def frames(self) -> Frames:
+        """All rows that the report is about, as of when they are first asked for."""
+        with self.open_rows() as rows:
+            return read_frames(rows, self.scope, self.request.vendor, PAST_JOBS_MAX)
+
+    @contextmanager
+    def stream(self) -> Iterator[ExportStream]:
+        """The rows of the period as of now, a batch at a time. Raises StoreError."""
+        with self.open_rows() as rows:
+            yield ExportStream(rows, self.scope, self.period.since, self.period.until, self.request.vendor)
+
+    @property
+    def scope(self) -> ReportScope:
+        period, request = self.period, self.request
+        return ReportScope(self.network, period.before or period.since, period.until, request.user, request.tag)
 
     @cached_property
     def paid(self) -> Frame:
@@ -96,9 +116,20 @@ class Report:
         return headlines.headlines(self.frames, self._window, previous)
 
     @cached_property
+    def spent(self) -> Headline:
+        """The first of the headlines, of which nothing but the sum is read."""
+        unit, good = headlines.HEADLINES["Spent"]
+        period = self.period
+        with self.open_rows() as rows:
+            now = rows.spent(self.scope, period.since, period.until, self.request.vendor)
+            before = rows.spent(self.scope, period.before, period.since, self.request.vendor) if period.before else None
+        return Headline("Spent", unit, now, before, good, period.before is not None)
+
+    @cached_property
     def attention(self) -> Frame:
         """Payments that are held, late or recorded in two ways."""
-        return attention.attention(self.frames, self.made_at)
+        with self.stream() as stream:
+            return attention.attention(*stream.undecided(), self.made_at)
 
     @cached_property
     def marks(self) -> Marks:
@@ -113,9 +144,16 @@ class Report:
     @property
     def nothing(self) -> str:
         """That nothing of what was asked for is in the period, in words; "" where something is."""
-        if not (self.paid.empty and self.started.empty and self.decisions.empty):
-            return ""
         filters = [f"{name} {value}" for name in ("user", "tag", "vendor") if (value := getattr(self.request, name))]
+        since, until, vendor = self.period.since, self.period.until, self.request.vendor
+        with self.open_rows() as rows:
+            batches = itertools.chain(
+                rows.settled(self.scope, "settledAt", since, until, vendor),
+                () if vendor else rows.started(self.scope, since, until),
+                () if filters else rows.answers(since, until, "at"),
+            )
+            if any(batches):
+                return ""
         scope = f" of {', '.join(filters)}" if filters else ""
         return f"Nothing{scope} was started or paid in {self.period.description}."
 
@@ -136,8 +174,11 @@ def make_report(
     network: str,
     now: float,
     open_chain: Callable[[], AbstractContextManager[Node]] | None = None,
+    reopen: Callable[[], AbstractContextManager[StreamedRows]] | None = None,
 ) -> Report:
     """A report of an open database. now: Unix seconds. open_chain: the chain to hold the ledger against, if any.
+
+    reopen: for a report that outlives the database, opens its rows again.
 
     network: CAIP-2; money of a test network is never added to another's. Raises BadInput, StoreError.
     """
@@ -145,24 +186,23 @@ def make_report(
     period = parse_period(request.period, made_at)
     display = parse_display(request.currency, request.rate)
     check_server(request.server)
-    scope = ReportScope(network, period.before or period.since, period.until, request.user, request.tag)
+    open_rows = reopen or database.reads.history
     with database.reads.history() as rows:
-        frames = read_frames(rows, scope, request.vendor, PAST_JOBS_MAX)
-        _check_filters(request, frames, rows)
+        _check_filters(request, rows)
         original_runs = rows.original_runs()
     chain = attention.ChainCheck(skipped="it was not requested")
     if open_chain:
         chain = attention.check_chain(database.ledgers, open_chain)
-    return Report(request, period, display, network, made_at, frames, chain, original_runs)
+    return Report(request, period, display, network, made_at, chain, open_rows, original_runs)
 
 
-def _check_filters(request: ReportRequest, frames: Frames, rows: ReportRows) -> None:
+def _check_filters(request: ReportRequest, rows: ReportRows) -> None:
     """Raises BadInput for a user, tag or vendor that no period knows: a report of zeros would hide the slip."""
-    vendor_ids = list(frames.vendors.vendorId)
+    vendor_ids = [vendor["vendorId"] for vendor in rows.vendors()]
     if request.vendor and request.vendor not in vendor_ids:
         raise BadInput(f"no vendor {request.vendor[:80]!r}; known: {_examples(request.vendor, vendor_ids)}")
     for noun, value, field in (("of user", request.user, "userId"), ("with tag", request.tag, "tags")):
-        if value and frames.runs.empty and value not in (names := rows.names(field)):
+        if value and value not in (names := rows.names(field)):
             raise BadInput(f"no run {noun} {value[:80]!r}, in any period; there are: {_examples(value, names)}")
 
 
@@ -188,4 +228,12 @@ def open_report(request: ReportRequest, settings: "Settings | None" = None, chai
     check_server(request.server)
     with wiring.open_database(configured) as database:
         open_chain = (lambda: wiring.open_chain(configured)) if chain else None
-        return make_report(request, database, configured.network, now, open_chain)
+        return make_report(request, database, configured.network, now, open_chain, lambda: _rows_of(configured))
+
+
+@contextmanager
+def _rows_of(settings: "Settings") -> Iterator[StreamedRows]:
+    from gpuagent import wiring
+
+    with wiring.open_database(settings) as database, database.reads.history() as rows:
+        yield rows

@@ -1,5 +1,6 @@
 """`gpuagent report` and the notebook on a real run: the same figures, with the chain, without a key, by other faces."""
 
+import io
 import json
 import os
 import subprocess
@@ -11,9 +12,11 @@ from pathlib import Path
 import nbformat
 import pytest
 from click.testing import Result
+from rich.console import Console
 from typer.testing import CliRunner
 
 from gpuagent.cli import app
+from gpuagent.render.progress import RowCounter
 from gpuagent.reports import exports
 from tests.conftest import DATABASE
 from tests.support import report_history
@@ -159,3 +162,14 @@ def test_without_the_extra_the_command_says_what_to_install() -> None:
     result = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert result.returncode == 2
     assert "pip install 'gpuagent[reports]'" in result.stderr
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_rows_are_counted_on_a_terminal_alone(terminal: bool) -> None:
+    screen = io.StringIO()
+    counter = RowCounter("writing report.csv", Console(file=screen, force_terminal=terminal), patience_s=0)
+    counter.add(1_200)
+    counter.add(34)
+    counter.close()
+    assert ("1,234 rows" in screen.getvalue()) == terminal
+    assert bool(screen.getvalue()) == terminal

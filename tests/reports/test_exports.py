@@ -4,21 +4,26 @@ import csv
 import io
 import json
 import re
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import pandas as pd
 import pytest
 from pyarrow import parquet
 
+from gpuagent.adapters.mongo import report_rows
 from gpuagent.errors import BadInput
 from gpuagent.reports import exports
-from gpuagent.reports.exports import focus
+from gpuagent.reports.exports import files, focus
 from gpuagent.reports.exports.journal import journal
 from gpuagent.reports.figures import spend
 from gpuagent.reports.report import Report
-from tests.support import report_history
+from tests.support import big_history, report_history
 from tests.support.factories import PAYER
 from tests.support.report_history import ALPHA, BETA, GAMMA
 
@@ -74,24 +79,24 @@ def test_the_journal_opens_in_pandas_and_still_balances(november: Report) -> Non
 
 
 def test_csv_opens_in_pandas_with_the_right_types(november: Report, tmp_path: Path) -> None:
-    files = {path.stem: path for path in exports.write(november, "csv", tmp_path / "made")}
-    assert list(files) == ["purchases", "runs", "planner", "vendors", "attention"]
+    paths = {path.stem: path for path in exports.write(november, "csv", tmp_path / "made")}
+    assert list(paths) == ["purchases", "runs", "planner", "vendors", "attention"]
     times = ["createdAt", "settledAt", "completedAt"]
-    purchases = pd.read_csv(files["purchases"], parse_dates=times)
+    purchases = pd.read_csv(paths["purchases"], parse_dates=times)
     assert {str(purchases[name].dtype) for name in ("paid", "refunded", "cost", "hours")} == {"float64"}
     assert all(str(purchases[name].dtype).startswith("datetime64") for name in times)
     assert str(purchases.ordinal.dtype) == "int64"
-    exact = pd.read_csv(files["purchases"], converters={"paid": Decimal, "cost": Decimal})
+    exact = pd.read_csv(paths["purchases"], converters={"paid": Decimal, "cost": Decimal})
     assert (exact.paid.sum(), exact.cost.sum()) == (Decimal("12.40"), Decimal("11.40"))
     assert len(purchases) == 9  # A two, B, C, D two, E, G by its settlement, H
-    planner = pd.read_csv(files["planner"])
+    planner = pd.read_csv(paths["planner"])
     assert planner[["promptTokens", "completionTokens", "latencyMs"]].sum().tolist() == [2000, 100, 3000]
-    assert pd.read_csv(files["runs"]).tags.dropna().tolist() == ["x", "x y"]
+    assert pd.read_csv(paths["runs"]).tags.dropna().tolist() == ["x", "x y"]
 
 
 def test_parquet_keeps_decimals(november: Report, tmp_path: Path) -> None:
-    files = {path.stem: path for path in exports.write(november, "parquet", tmp_path)}
-    table = parquet.read_table(files["purchases"])
+    paths = {path.stem: path for path in exports.write(november, "parquet", tmp_path)}
+    table = parquet.read_table(paths["purchases"])
     kinds = {field.name: str(field.type) for field in table.schema}
     assert (kinds["cost"], kinds["settledAt"], kinds["ordinal"]) == (
         "decimal128(20, 6)",
@@ -112,6 +117,56 @@ def test_an_empty_report_has_every_column(book: report_history.Book, tmp_path: P
     schemas = [parquet.read_schema(tmp_path / name / "purchases.parquet") for name in ("full", "empty")]
     assert schemas[0].equals(schemas[1])
     assert (len(journal(empty)), len(focus.focus(empty))) == (0, 0)
+
+
+class HeldRows:
+    """The rows of a history in batches of `size`, and how many batches were held at most at one time."""
+
+    def __init__(self, rows: Any) -> None:
+        self._rows, self.most, self.batches = rows, 0, 0
+        self._held: WeakSet[HeldBatch] = WeakSet()
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._rows, name)
+        return (lambda *given: self._watched(method(*given))) if name in STREAMS else method
+
+    def _watched(self, batches: Iterator[list[Any]]) -> Iterator[Any]:
+        for batch in map(HeldBatch, batches):
+            self._held.add(batch)
+            self.batches += 1
+            self.most = max(self.most, len(self._held))
+            yield batch
+            del batch
+
+
+class HeldBatch(list[Any]):
+    """A list that can be watched."""
+
+    __hash__ = object.__hash__
+
+
+STREAMS = ("settled", "purchases", "started", "answers")
+
+
+def test_exports_hold_a_few_batches_however_many_rows(
+    own_book: tuple[report_history.Book, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    book, database = own_book
+    big_history.write(database, 300)
+    whole = report_history.report(book.db, "all")
+    monkeypatch.setattr(report_rows, "BATCH", 10)
+    monkeypatch.setattr(files, "ROWS", 10)
+    for form, most in (("journal", 6), ("focus", 4), ("csv", 2), ("parquet", 2)):
+        with whole.open_rows() as rows:
+            held = HeldRows(rows)
+            watched = replace(whole, open_rows=lambda held=held: nullcontext(held))
+            watched.__dict__["attention"] = whole.attention
+            exports.write(watched, form, tmp_path / form)
+        assert held.batches > 30, form
+        assert held.most <= most, form
+    monkeypatch.undo()
+    exports.write(whole, "journal", tmp_path / "at once")
+    assert (tmp_path / "at once").read_bytes() == (tmp_path / "journal").read_bytes()
 
 
 MANDATORY = [
@@ -183,10 +238,10 @@ def test_a_spreadsheet_takes_no_text_for_a_formula(own_book: tuple[report_histor
     database.runs.update_many({}, {"$set": {"goal": "=HYPERLINK(1);=A1\t@B1", "tags": ["x;=1", "-y"]}})
     database.jobs.update_many({"status": "failed"}, {"$set": {"errorMessage": "@SUM(A1)\n+A1"}})
     report = report_history.report(book.db)
-    files = [path.read_text() for path in exports.write(report, "csv", tmp_path)]
-    assert "'=HYPERLINK(1);'=A1\t'@B1" in files[0]
-    assert "'@SUM(A1)\n'+A1" in files[0]
-    for text in (*files, exports.text(report, "focus"), exports.text(report, "journal")):
+    texts = [path.read_text() for path in exports.write(report, "csv", tmp_path)]
+    assert "'=HYPERLINK(1);'=A1\t'@B1" in texts[0]
+    assert "'@SUM(A1)\n'+A1" in texts[0]
+    for text in (*texts, exports.text(report, "focus"), exports.text(report, "journal")):
         for separator in ",;\t|":
             for cell in (cell for row in csv.reader(io.StringIO(text), delimiter=separator) for cell in row):
                 assert not re.match(r"[=+@]|-(?![0-9]+\.[0-9]{6}(?:,|$))", cell), cell

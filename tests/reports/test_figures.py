@@ -74,6 +74,7 @@ SPENT = {  # run A alone has a planner that costs; user, tag or vendor: what was
 def test_of_one_user_tag_or_vendor(book: report_history.Book, by: str, value: str) -> None:
     report = report_history.report(book.db, **{by: value})
     assert report.headlines[0].now == parse_usd(SPENT[by, value])
+    assert report.spent == report.headlines[0]
     assert sum(spend.composition(report.paid, report.decisions).values()) == report.headlines[0].now
 
 

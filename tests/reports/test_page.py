@@ -5,15 +5,18 @@ from typing import Any
 
 import pytest
 
+from gpuagent.core import budget
+from gpuagent.core.money import UNIT
 from gpuagent.reports import exports, sections
 from gpuagent.reports.charts.style import Picture, label
 from gpuagent.reports.figures import runs
 from gpuagent.reports.report import Report, ReportRequest, make_report
-from tests.support import bulk_runs, report_history
+from tests.support import big_history, report_history
 from tests.support.factories import TOKEN
 from tests.support.report_history import ALPHA, BETA, GAMMA
 
 SIZE_MAX = 2_000_000
+RUNS = 1_000
 LOADING = ("src", "href", "action", "data", "poster", "srcset", "background", "formaction", "xlink:href", "ping")
 
 
@@ -126,17 +129,19 @@ def test_one_run(own_book: tuple[report_history.Book, Any]) -> None:
     assert len(runs.times_to_success(report.started, report.frames.purchases)) == 1
 
 
-def test_ten_thousand_runs(own_book: tuple[report_history.Book, Any]) -> None:
+def test_thousands_of_runs(own_book: tuple[report_history.Book, Any]) -> None:
     book, database = own_book
-    for name in ("runs", "jobs", "payments", "observations"):
+    for name in ("runs", "jobs", "payments", "observations", "vendors"):
         database[name].delete_many({})
-    bulk = bulk_runs.many_runs(10_000, list(report_history.ADVERTISED))
-    bulk_runs.write(database, bulk)
+    big_history.write(database, RUNS)
     report = make_report(ReportRequest("all"), book.db, TOKEN.network, report_history.seconds(report_history.NOW))
     figures = {headline.name: headline.now for headline in report.headlines}
-    assert figures["Spent"] == 10_000 * bulk_runs.PRICE
-    assert figures["Wasted on failed jobs"] == 1_000 * bulk_runs.PRICE
-    assert figures["Runs completed, of those that ended"] == 0.9
-    assert book.store.load(bulk[17].run_id) == bulk[17]  # in the store's own format
+    runs_written = list(database.runs.find({}, {"settled": 1, "plannerCost": 1}))
+    spent = sum(run["settled"].to_decimal() + run["plannerCost"].to_decimal() for run in runs_written)
+    assert figures["Spent"] == spent * UNIT
+    assert figures["Runs started"] == RUNS
+    assert report.attention.empty  # the records agree with each other
+    loaded = book.store.load(str(runs_written[17]["_id"]))  # in the store's own format
+    assert budget.settled(loaded) == runs_written[17]["settled"].to_decimal() * UNIT
     text = " ".join(assert_offline(exports.html(report)).texts)
-    assert "The first 250 of 10,000 rows" in text
+    assert f"The first 250 of {len(report.paid):,} rows" in text

@@ -16,7 +16,10 @@ from gpuagent.errors import RunNotOurs
 
 OURS: Mapping[str, Any] = {"version": {"$exists": True}}
 """Matches the runs that this system wrote."""
-ORIGINAL: Mapping[str, Any] = {"version": {"$exists": False}}
+ORIGINAL: Mapping[str, Any] = {"network": None, "version": {"$exists": False}}
+"""network, which they lack too, is for the index: else all runs would be looked through."""
+CLAIMS: Mapping[str, Any] = {"payer": None, "status": "completed", "nonce": {"$exists": False}}
+"""Matches its payments that it calls completed; payer is for the index."""
 UNPROVEN = "unproven"
 PHASES = {"completed": "SUCCESS", "failed": "FAILED"}
 NOTE = "made by the original system: nothing of it is proven on chain"

@@ -72,8 +72,8 @@ class MongoQueries:
         database = self._database
         with self.connection.deadline(), database.client.start_session(snapshot=True) as session:
             documents: dict[str, list[Document]] = {"runs": list(database.runs.find({"_id": key}, session=session))}
-            for name in ("jobs", "payments", "observations"):
-                documents[name] = list(database[name].find({"runId": key}, session=session).sort("_id"))
+            for name, order in (("jobs", "ordinal"), ("payments", "_id"), ("observations", "_id")):
+                documents[name] = list(database[name].find({"runId": key}, session=session).sort(order))
         if not documents["runs"]:
             raise UnknownRun(f"there is no run {run_id}")
         return original.shown_documents(documents)
@@ -119,7 +119,7 @@ class MongoQueries:
     def unproven(self) -> tuple[int, int]:
         """Payments that the original system calls completed, and their sum: claims, not money."""
         with self.connection.deadline():
-            claims = self._database.payments.find({"nonce": {"$exists": False}, "status": "completed"}, {"amount": 1})
+            claims = self._database.payments.find(original.CLAIMS, {"amount": 1})
             amounts = [amount(original.exact(payment.get("amount"))) for payment in claims]
         return len(amounts), sum(amounts)
 

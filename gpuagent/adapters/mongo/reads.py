@@ -13,7 +13,7 @@ from gpuagent.adapters.mongo.connection import Connection, deadlined
 from gpuagent.adapters.mongo.glance import glance
 from gpuagent.adapters.mongo.job_logs import job_log
 from gpuagent.adapters.mongo.original import check_ours
-from gpuagent.adapters.mongo.report_rows import MongoHistory, history
+from gpuagent.adapters.mongo.report_streams import MongoStreams, history
 from gpuagent.adapters.mongo.run_files import run_files
 from gpuagent.adapters.mongo.server import Server, server
 from gpuagent.adapters.mongo.values import Document, object_id
@@ -23,6 +23,8 @@ from gpuagent.core.policy import Halt
 from gpuagent.core.records import Change, JobLogLine, RunSnapshot
 from gpuagent.core.run_files import RunFile
 from gpuagent.errors import UnknownRun
+
+NEWEST = [("createdAt", DESCENDING), ("_id", DESCENDING)]
 
 
 class MongoReads:
@@ -88,18 +90,26 @@ class MongoReads:
         return key
 
     @contextmanager
-    def history(self, deadline_s: float = 120) -> Iterator[MongoHistory]:
+    def history(self, deadline_s: float = 120) -> Iterator[MongoStreams]:
         """A snapshot of all rows, as of now, for reports. deadline_s: for one collection."""
         with history(self.connection.client, self._database, deadline_s) as rows:
             yield rows
 
     @deadlined
-    def runs(self, limit: int = 20) -> list[Mapping[str, Any]]:
-        """Run documents without their workloads, newest first; the original system's as original.py shows them."""
-        return [
-            original.shown_run(document)
-            for document in self._database.runs.find({}, {"workload": 0}).sort("createdAt", DESCENDING).limit(limit)
-        ]
+    def runs(self, limit: int = 20, before: str = "") -> list[Mapping[str, Any]]:
+        """Run documents without their workloads, newest first; the original system's as original.py shows them.
+
+        before: the id of the last run of the page before, "" for the first page. Raises UnknownRun.
+        """
+        place = self._before(before) if before else {}
+        newest = self._database.runs.find(place, {"workload": 0}).sort(NEWEST).limit(limit)
+        return [original.shown_run(document) for document in newest]
+
+    def _before(self, run_id: str) -> Document:
+        """What matches the runs that are older than this one. Raises UnknownRun."""
+        key = self._known(run_id)
+        at = (self._database.runs.find_one({"_id": key}, {"createdAt": 1}) or {}).get("createdAt")
+        return {"$or": [{"createdAt": {"$lt": at}}, {"createdAt": at, "_id": {"$lt": key}}]}
 
     @deadlined
     def running(self) -> dict[str, int]:

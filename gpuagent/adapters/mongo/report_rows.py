@@ -3,12 +3,12 @@
 Jobs are scanned, not looked up: a report reads the whole collection once and takes what belongs to its scope.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from bson import ObjectId
-from pymongo import ASCENDING, MongoClient
+from pymongo import ASCENDING
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
@@ -22,17 +22,19 @@ from gpuagent.core.model import OWN_PROTOCOL
 from gpuagent.core.money import UNIT
 from gpuagent.core.records import ReportScope
 
+BATCH = 1_000
+"""Rows that are held at once, of each stream that is open."""
 UNDER_WAY = ["submitted", "running"]
 
 
-def _atomic(path: str | Document) -> Document:
+def atomic(path: str | Document) -> Document:
     return {"$toLong": {"$multiply": [path, UNIT]}}
 
 
 RUN = {
     "_id": 0,
     "runId": {"$toString": "$_id"},
-    **{name: _atomic(f"${name}") for name in ("budgetTotal", "budgetRemaining", "settled", "held", "plannerCost")},
+    **{name: atomic(f"${name}") for name in ("budgetTotal", "budgetRemaining", "settled", "held", "plannerCost")},
     **dict.fromkeys(("userId", "goal", "status", "phase", "reason", "gpuType", "maxHours", "tags", "payer"), 1),
     **dict.fromkeys(("planner", "plannerArms", "createdAt", "updatedAt", "workloadHash"), 1),
 }
@@ -43,7 +45,7 @@ JOB = {
     "_id": 0,
     "jobId": {"$toString": "$_id"},
     "runId": {"$toString": "$runId"},
-    **{name: _atomic(f"${name}") for name in ("expectedCost", "actualCost")},
+    **{name: atomic(f"${name}") for name in ("expectedCost", "actualCost")},
     "gpuType": "$jobParams.gpuType",
     "hours": "$jobParams.maxHours",
     "quoteExpiresAt": "$quote.expiresAt",
@@ -61,9 +63,9 @@ PAYMENT = {
     "_id": 0,
     "jobId": {"$toString": "$jobId"},
     "runId": {"$toString": "$runId"},
-    "amount": _atomic("$amount"),
-    "refunded": _atomic({"$ifNull": ["$refunded", 0]}),
-    "credit": _atomic({"$ifNull": ["$credit", 0]}),
+    "amount": atomic("$amount"),
+    "refunded": atomic({"$ifNull": ["$refunded", 0]}),
+    "credit": atomic({"$ifNull": ["$credit", 0]}),
     "paymentStatus": "$status",
     "signedAt": "$createdAt",
     "validBefore": {"$toDate": {"$multiply": [{"$toLong": "$validBefore"}, 1000]}},
@@ -89,14 +91,14 @@ class MongoHistory:
         """deadline_s: for the rows of one collection."""
         self._database, self._session, self._deadline_s = database, session, deadline_s
 
-    def vendors(self) -> list[Document]:
+    def vendors(self) -> Iterator[Document]:
         """The registry, in the order of registration."""
         fields = dict.fromkeys(("vendorId", "name", "reliabilityScore", "supportedGpuTypes", "enabled", "createdAt"), 1)
-        price = {"basePricePerHour": _atomic("$basePricePerHour")}
+        price = {"basePricePerHour": atomic("$basePricePerHour")}
         order = {"$sort": {"createdAt": ASCENDING, "_id": ASCENDING}}
         return self._rows("vendors", [order, {"$project": {"_id": 0, **fields, **price}}])
 
-    def runs(self, scope: ReportScope) -> list[Document]:
+    def runs(self, scope: ReportScope) -> Iterator[Document]:
         """Runs that something happened to in the period, and those that still hold money or run, oldest first."""
         touched = [{"updatedAt": {"$gte": scope.since}}, {"status": "running"}, {"held": {"$gt": 0}}]
         match = {"network": scope.network, "createdAt": {"$lt": scope.until}, "$or": touched}
@@ -117,31 +119,21 @@ class MongoHistory:
             counts = self._database.runs.aggregate([{"$match": ORIGINAL}, {"$count": "n"}], session=self._session)
             return int(next(counts, {"n": 0})["n"])
 
-    def jobs(self, scope: ReportScope) -> list[Document]:
+    def jobs(self, scope: ReportScope) -> Iterator[Document]:
         """Jobs reserved, paid or ended in the period, and those whose money or work is undecided; of all users."""
-        times = [{name: {"$gte": scope.since}} for name in ("createdAt", "settledAt", "completedAt")]
-        undecided = [{"state": {"$in": HELD}}, {"status": {"$in": UNDER_WAY}}]
-        match = {"quote.network": scope.network, "createdAt": {"$lt": scope.until}, "$or": [*times, *undecided]}
-        if scope.tag:
-            match["tags"] = scope.tag
-        return self._rows("jobs", [{"$match": match}, {"$sort": {"createdAt": 1, "_id": 1}}, {"$project": JOB}])
+        order = {"$sort": {"createdAt": 1, "_id": 1}}
+        return self._rows("jobs", [{"$match": jobs_of(scope)}, order, {"$project": JOB}])
 
-    def jobs_named(self, job_ids: list[str]) -> list[Document]:
+    def jobs_named(self, job_ids: list[str]) -> Iterator[Document]:
         """The jobs with these ids, as far as there are any."""
         match = {"_id": {"$in": [ObjectId(job_id) for job_id in job_ids]}}
-        return self._rows("jobs", [{"$match": match}, {"$project": JOB}]) if job_ids else []
+        return self._rows("jobs", [{"$match": match}, {"$project": JOB}]) if job_ids else iter(())
 
-    def payments(self, scope: ReportScope) -> list[Document]:
+    def payments(self, scope: ReportScope) -> Iterator[Document]:
         """Payments signed or settled in the period, and those that are out; of all users and tags."""
-        times = [{name: {"$gte": scope.since}} for name in ("createdAt", "settledAt")]
-        match = {
-            "network": scope.network,
-            "createdAt": {"$lt": scope.until},
-            "$or": [*times, {"status": "pending"}],
-        }
-        return self._rows("payments", [{"$match": match}, {"$project": PAYMENT}])
+        return self._rows("payments", [{"$match": payments_of(scope)}, {"$project": PAYMENT}])
 
-    def decisions(self, scope: ReportScope) -> list[Document]:
+    def decisions(self, scope: ReportScope) -> Iterator[Document]:
         """Decisions in the period for which the planner charged; of all users."""
         time = {"$gte": scope.since, "$lt": scope.until}
         match = {"type": "agent_reasoning", "data.cost": {"$gt": 0}, "timestamp": time}
@@ -152,12 +144,33 @@ class MongoHistory:
         with bounded(self._deadline_s):
             return past_jobs.read(self._database, None, scope.network, vendor_ids, limit, scope.until, self._session)
 
-    def _rows(self, collection: str, pipeline: list[Mapping[str, Any]]) -> list[Document]:
+    def _rows(self, collection: str, pipeline: Sequence[Mapping[str, Any]]) -> Iterator[Document]:
+        for batch in self._batches(collection, pipeline):
+            yield from batch
+
+    def _batches(self, collection: str, pipeline: Sequence[Mapping[str, Any]]) -> Iterator[list[Document]]:
+        """The rows, BATCH at a time; no more is read ahead."""
         with bounded(self._deadline_s):
-            return list(self._database[collection].aggregate(pipeline, session=self._session))
+            rows = self._database[collection]
+            cursor = rows.aggregate(list(pipeline), session=self._session, batchSize=BATCH, allowDiskUse=True)
+        with cursor:
+            while True:
+                with bounded(self._deadline_s):
+                    batch = list(islice(cursor, BATCH))
+                if not batch:
+                    return
+                yield batch
 
 
-@contextmanager
-def history(client: MongoClient[Any], database: Database[Document], deadline_s: float) -> Iterator[MongoHistory]:
-    with client.start_session(snapshot=True) as session:
-        yield MongoHistory(database, session, deadline_s)
+def jobs_of(scope: ReportScope) -> Document:
+    """What matches the jobs of a report."""
+    times = [{name: {"$gte": scope.since}} for name in ("createdAt", "settledAt", "completedAt")]
+    undecided = [{"state": {"$in": HELD}}, {"status": {"$in": UNDER_WAY}}]
+    tag: Document = {"tags": scope.tag} if scope.tag else {}
+    return {"quote.network": scope.network, "createdAt": {"$lt": scope.until}, **tag, "$or": [*times, *undecided]}
+
+
+def payments_of(scope: ReportScope) -> Document:
+    """What matches the payments of a report."""
+    times = [{name: {"$gte": scope.since}} for name in ("createdAt", "settledAt")]
+    return {"network": scope.network, "createdAt": {"$lt": scope.until}, "$or": [*times, {"status": "pending"}]}

@@ -210,15 +210,26 @@ def _unique_of_ours(*keys: str, has: str) -> IndexModel:
     return IndexModel([(key, ASCENDING) for key in keys], unique=True, name=name, partialFilterExpression=where)
 
 
+def _newest_first(field: str) -> IndexModel:
+    """The order in which a list shows the runs with one value of the field."""
+    return IndexModel([(field, ASCENDING), ("_id", DESCENDING)])
+
+
+def _times_of_settled(time: str) -> IndexModel:
+    """The order in which exports are written."""
+    return IndexModel([(time, ASCENDING)], name=f"{time}_of_settled", partialFilterExpression={"state": "settled"})
+
+
 INDEXES: dict[str, list[IndexModel]] = {
     "runs": [
         IndexModel([("status", ASCENDING), ("updatedAt", DESCENDING)]),
-        IndexModel([("createdAt", DESCENDING)]),
+        IndexModel([("createdAt", DESCENDING), ("_id", DESCENDING)]),
         IndexModel([("payer", ASCENDING), ("_id", ASCENDING)]),
         IndexModel([("held", ASCENDING)], partialFilterExpression={"held": {"$gt": Decimal128("0")}}),
+        *(_newest_first(name) for name in ("status", "phase", "userId", "tags", "network")),
     ],
     "jobs": [
-        IndexModel([("runId", ASCENDING)]),
+        IndexModel([("runId", ASCENDING), ("ordinal", ASCENDING)]),
         _unique_of_ours("runId", "ordinal", has="ordinal"),
         _unique("vendorId", "vendorJobId", where={"vendorJobId": {"$type": "string"}}),
         IndexModel([("payer", ASCENDING), ("state", ASCENDING), ("settledAt", ASCENDING)]),
@@ -226,12 +237,13 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("tags", ASCENDING), ("state", ASCENDING)]),
         IndexModel([("state", ASCENDING)], partialFilterExpression={"state": "reserved"}),
         IndexModel([("vendorId", ASCENDING), ("quote.network", ASCENDING), ("createdAt", DESCENDING)]),
+        *(_times_of_settled(name) for name in ("settledAt", "completedAt")),
     ],
     "payments": [
         IndexModel([("jobId", ASCENDING)]),
         _unique_of_ours("jobId", "attempt", has="attempt"),
         _unique_of_ours("network", "asset", "payer", "nonce", has="network"),
-        IndexModel([("runId", ASCENDING)]),
+        IndexModel([("runId", ASCENDING), ("_id", ASCENDING)]),
         IndexModel([("vendorId", ASCENDING), ("createdAt", ASCENDING)]),
         IndexModel([("payer", ASCENDING), ("status", ASCENDING)]),
     ],

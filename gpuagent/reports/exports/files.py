@@ -4,19 +4,22 @@ Money in files is exact: USD with 6 decimals, in CSV as plain numbers, in Parque
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+import pandas as pd
 
 from gpuagent.core.money import usd
-from gpuagent.core.text import spreadsheet_text
 from gpuagent.errors import BadInput
 from gpuagent.reports import frames, sections
-from gpuagent.reports.exports.focus import focus
-from gpuagent.reports.exports.journal import journal
+from gpuagent.reports.exports import focus, journal
+from gpuagent.reports.exports.csv_text import SECONDS, Frames, csv_pieces
 from gpuagent.reports.frames import Frame
 from gpuagent.reports.page import page
 from gpuagent.reports.report import Report
+from gpuagent.reports.stream import ExportStream
 
 FILES = ("html", "focus", "journal")
 FOLDERS = ("csv", "parquet")
@@ -27,14 +30,20 @@ MONEY = {
     *("expectedCost", "actualCost", "paid", "refunded", "cost", "amount", "basePricePerHour"),
     *("saved", "credit"),
 }
-MICROSECONDS = "%Y-%m-%dT%H:%M:%S.%fZ"
-SECONDS = "%Y-%m-%dT%H:%M:%SZ"
-"""FOCUS has no fractions of seconds."""
+ROWS = 2_000
+"""Rows of the journal or of FOCUS that are written together."""
+Count: TypeAlias = Callable[[int], None]
+"""Called with the number of rows of each batch on its way into a file."""
 
 
-def write(report: Report, form: str, out: Path) -> list[Path]:
+def uncounted(rows: int) -> None:
+    """Counts nothing."""
+
+
+def write(report: Report, form: str, out: Path, count: Count = uncounted) -> list[Path]:
     """Write html, focus or journal to the file `out`, or csv or parquet into the folder `out`; the files written.
 
+    All but the page are written as they are read, in bounded memory. count: is called with the rows of each batch.
     Raises BadInput for an unknown form, or where nothing can be written.
     """
     if form not in FORMATS:
@@ -42,10 +51,15 @@ def write(report: Report, form: str, out: Path) -> list[Path]:
     try:
         if form in FILES:
             out.parent.mkdir(parents=True, exist_ok=True)
-            out.write_text(text(report, form), "utf-8", newline="")
+            with out.open("w", encoding="utf-8", newline="") as file:
+                file.writelines(pieces(report, form, count))
             return [out]
         out.mkdir(parents=True, exist_ok=True)
-        return [_write_frame(frame, form, out / f"{name}.{form}") for name, frame in tables(report).items()]
+        with report.stream() as stream:
+            return [
+                _write_frames(_counted(batches, count), form, out / f"{name}.{form}")
+                for name, batches in batched_tables(report, stream).items()
+            ]
     except OSError as error:
         raise BadInput(f"{error.filename or out} cannot be written: {error.strerror}") from error
 
@@ -59,14 +73,35 @@ def write_all(report: Report, folder: str) -> list[Path]:
 
 def text(report: Report, form: str) -> str:
     """A report in one of FILES."""
+    return "".join(pieces(report, form))
+
+
+def pieces(report: Report, form: str, count: Count = uncounted) -> Iterator[str]:
+    """The text of a report in one of FILES, piece by piece."""
     match form:
         case "html":
-            return html(report)
+            yield html(report)
         case "journal":
-            return csv(journal(report))
+            with report.stream() as stream:
+                yield from csv_pieces(_counted(_framed(journal.lines(stream), journal.frame_of), count))
         case "focus":
-            return csv(focus(report), SECONDS)
-    raise BadInput(f"{form} is no single file")
+            with report.stream() as stream:
+                yield from csv_pieces(_counted(_framed(focus.charges(stream), focus.frame_of), count), SECONDS)
+        case _:
+            raise BadInput(f"{form} is no single file")
+
+
+def _counted(batches: Frames, count: Count) -> Frames:
+    for frame in batches:
+        count(len(frame))
+        yield frame
+
+
+def _framed(rows: Iterator[Mapping[str, Any]], frame_of: Callable[[Iterable[Mapping[str, Any]]], Frame]) -> Frames:
+    """Frames of ROWS rows; at least one, which may be empty, for its columns."""
+    yield frame_of(islice(rows, ROWS))
+    while batch := list(islice(rows, ROWS)):
+        yield frame_of(batch)
 
 
 def html(report: Report) -> str:
@@ -85,24 +120,38 @@ def html(report: Report) -> str:
 
 def tables(report: Report) -> Mapping[str, Frame]:
     """The tables of csv and parquet, money as Decimal USD: purchases and runs of the period, paid answers, vendors."""
-    started = report.started
-    purchases = _purchases_of_period(report).drop(columns=["approval"])
-    frames_by_name = {
-        "purchases": purchases.assign(outputs=purchases.outputs.map(_outputs_text).astype("str")),
-        "runs": started.assign(plannerArms=started.plannerArms.map(_arms_text)),
-        "planner": report.decisions,
-        "vendors": report.frames.vendors,
-        "attention": report.attention,
+    with report.stream() as stream:
+        return {name: _joined(list(batches)) for name, batches in batched_tables(report, stream).items()}
+
+
+def _joined(batches: list[Frame]) -> Frame:
+    """The rows of all batches, of which the first may be empty."""
+    return pd.concat([batch for batch in batches if len(batch)] or batches[:1], ignore_index=True)
+
+
+def batched_tables(report: Report, stream: ExportStream) -> Mapping[str, Frames]:
+    """The same tables in frames of some thousand rows; of each there is at least one, which may be empty."""
+    batches = {
+        "purchases": map(_purchases, _never_none(stream.purchases(), frames.PURCHASES)),
+        "runs": (
+            runs.assign(plannerArms=runs.plannerArms.map(_arms_text))
+            for runs in _never_none(stream.started(), frames.RUNS)
+        ),
+        "planner": _never_none(stream.decisions("at"), frames.DECISIONS),
+        "vendors": iter([stream.vendors]),
+        "attention": (report.attention for _ in range(1)),
     }
-    return {name: _in_usd(_with_tags_joined(frame)) for name, frame in frames_by_name.items()}
+    return {name: (_in_usd(_with_tags_joined(frame)) for frame in batch) for name, batch in batches.items()}
 
 
-def _purchases_of_period(report: Report) -> Frame:
-    """Purchases whose job was reserved, paid or ended in the period."""
-    purchases = report.frames.purchases
-    times = purchases[["createdAt", "settledAt", "completedAt"]]
-    within = (times >= report.period.since) & (times < report.period.until)
-    return purchases[within.any(axis=1)].reset_index(drop=True)
+def _never_none(batches: Iterator[Frame], columns: Mapping[str, str]) -> Frames:
+    """The batches, after an empty one: a file has its columns though it has no row."""
+    yield frames.frame([], columns)
+    yield from batches
+
+
+def _purchases(purchases: Frame) -> Frame:
+    return purchases.drop(columns=["approval"]).assign(outputs=purchases.outputs.map(_outputs_text).astype("str"))
 
 
 def _outputs_text(outputs: Any) -> str:
@@ -125,14 +174,24 @@ def _in_usd(frame: Frame) -> Frame:
     return frame.assign(**{name: frame[name].map(lambda units: usd(int(units))).astype("object") for name in money})
 
 
-def _write_frame(frame: Frame, form: str, path: Path) -> Path:
+def _write_frames(batches: Frames, form: str, path: Path) -> Path:
     if form == "csv":
-        path.write_text(csv(frame), "utf-8", newline="")
-    else:
-        import pyarrow
-        from pyarrow import parquet
+        with path.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(csv_pieces(batches))
+        return path
+    import pyarrow
+    from pyarrow import parquet
 
-        parquet.write_table(pyarrow.Table.from_pandas(frame, _schema(frame), preserve_index=False), path)
+    first = next(batches)
+    schema = _schema(first)
+
+    def table(frame: Frame) -> Any:
+        return pyarrow.Table.from_pandas(frame, schema, preserve_index=False)
+
+    with parquet.ParquetWriter(path, table(first).schema) as writer:
+        for frame in chain([first], batches):
+            if len(frame):
+                writer.write_table(table(frame))
     return path
 
 
@@ -153,15 +212,3 @@ def _schema(frame: Frame) -> Any:
         for name, kind in frame.dtypes.items()
     ]
     return pyarrow.schema(columns)
-
-
-def csv(frame: Frame, time_format: str = MICROSECONDS) -> str:
-    """A frame as CSV. Untrusted texts are no formulas, whichever separator a spreadsheet's locale expects."""
-    text_columns = [name for name, kind in frame.dtypes.items() if str(kind) in ("str", "object")]
-    texts = {name: frame[name].map(_inert) for name in text_columns}
-    return str(frame.assign(**texts).to_csv(index=False, lineterminator="\n", date_format=time_format))
-
-
-def _inert(value: Any) -> Any:
-    """A text as spreadsheet_text() has it, and any other value, such as an amount, as it is."""
-    return spreadsheet_text(value) if isinstance(value, str) else value

@@ -11,17 +11,21 @@ BillingCurrency is USD, for 1 USDC is booked as 1 USD. Tags are a JSON object of
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from decimal import Decimal
+from heapq import merge
+from itertools import groupby
 from typing import Any
 
 import pandas as pd
 
 from gpuagent.core.money import usd
+from gpuagent.reports.figures.spend import with_outcome
 from gpuagent.reports.frames import TIME, Frame
 from gpuagent.reports.period import month_of
 from gpuagent.reports.report import Report
+from gpuagent.reports.stream import ExportStream
 
 MANDATORY = {
     "BilledCost": "object",
@@ -45,14 +49,37 @@ SECOND = timedelta(seconds=1)
 
 def focus(report: Report) -> Frame:
     """One row per charge, oldest first. BilledCost adds up to the report's spend."""
-    names = dict(zip(report.frames.vendors.vendorId, report.frames.vendors.name, strict=True))
-    runs = report.frames.runs.set_index("runId")
-    rows = [row for job in report.paid.itertuples() for row in _job_rows(job, names.get(job.vendorId) or job.vendorId)]
-    rows += [_planner_row(decision, runs.loc[decision.runId]) for decision in report.decisions.itertuples()]
-    table = pd.DataFrame(rows, columns=list(FOCUS))
+    with report.stream() as stream:
+        return frame_of(charges(stream))
+
+
+def charges(stream: ExportStream) -> Iterator[dict[str, Any]]:
+    """The rows of focus(), one by one."""
+    names = dict(zip(stream.vendors.vendorId, stream.vendors.name, strict=True))
+    yield from merge(_of_jobs(stream, names), _of_planners(stream), key=lambda row: row["ChargePeriodStart"])
+
+
+def frame_of(rows: Iterable[Mapping[str, Any]]) -> Frame:
+    """Rows as a frame."""
+    table = pd.DataFrame(list(rows), columns=list(FOCUS))
     for name in (name for name, kind in FOCUS.items() if kind == TIME):
         table[name] = pd.to_datetime(table[name], utc=True)
-    return table.astype(FOCUS).sort_values("ChargePeriodStart", kind="stable", ignore_index=True)
+    return table.astype(FOCUS)
+
+
+def _of_jobs(stream: ExportStream, names: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """Of jobs that settled at one time, those first that were reserved first."""
+    jobs = (job for batch in stream.settled("settledAt") for job in with_outcome(batch).itertuples())
+    for _, alike in groupby(jobs, key=lambda job: job.settledAt):
+        for job in sorted(alike, key=lambda job: (job.createdAt, job.jobId)):
+            yield from _job_rows(job, names.get(job.vendorId) or job.vendorId)
+
+
+def _of_planners(stream: ExportStream) -> Iterator[dict[str, Any]]:
+    for batch in stream.decisions("began"):
+        runs = stream.runs_of(batch).set_index("runId")
+        for decision in batch.itertuples():
+            yield _planner_row(decision, runs.loc[decision.runId])
 
 
 def _job_rows(job: Any, vendor: str) -> Iterator[dict[str, Any]]:

@@ -8,9 +8,11 @@ Accounts, by event:
 What is only held has not moved, and is not in it. 1 USDC is booked as 1 USD.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from heapq import merge
+from itertools import groupby
 from typing import Any
 
 import pandas as pd
@@ -18,6 +20,7 @@ import pandas as pd
 from gpuagent.core.money import usd
 from gpuagent.reports.frames import TIME, Frame
 from gpuagent.reports.report import Report
+from gpuagent.reports.stream import ExportStream
 
 JOURNAL = {
     "transactionId": "str",
@@ -29,6 +32,8 @@ JOURNAL = {
 """debit, credit, amount: Decimal USD with 6 decimals; amount = debit - credit."""
 COLUMNS = "runId", "jobId", "vendorId", "protocol", "userId", "x402TxId"
 ZERO = Decimal("0.000000")
+PAID, ENDED, ASKED = {"paid"}, {"ended", "refund"}, {"planner"}
+"""How the keys of transactions end, by the time of a row that dates them."""
 EXPENSE = {"completed": "expenses:gpu", "failed": "expenses:failed jobs"}
 
 
@@ -47,14 +52,42 @@ class Transaction:
 
 def journal(report: Report) -> Frame:
     """Two lines per transaction, oldest first."""
-    since, until = pd.Timestamp(report.period.since), pd.Timestamp(report.period.until)
-    transactions = [*_of_purchases(report.frames.purchases), *_of_planners(report.frames.decisions)]
-    within = [transaction for transaction in transactions if since <= transaction.date < until]
-    within.sort(key=lambda transaction: (transaction.date, transaction.key))
-    lines = [line for transaction in within for line in _lines(transaction)]
-    table = pd.DataFrame(lines, columns=list(JOURNAL))
+    with report.stream() as stream:
+        return frame_of(lines(stream))
+
+
+def lines(stream: ExportStream) -> Iterator[dict[str, Any]]:
+    """The lines of journal(), one by one."""
+    paid = _in_order(stream.settled("settledAt"), _of_purchases, PAID)
+    ended = _in_order(stream.settled("completedAt"), _of_purchases, ENDED)
+    asked = _in_order(stream.decisions("at"), _of_planners, ASKED)
+    for transaction in merge(paid, ended, asked, key=_place):
+        yield from _lines(transaction)
+
+
+def frame_of(rows: Iterable[Mapping[str, Any]]) -> Frame:
+    """Lines as a frame."""
+    table = pd.DataFrame(list(rows), columns=list(JOURNAL))
     table["date"] = pd.to_datetime(table.date, utc=True)
     return table.astype(JOURNAL)
+
+
+def _in_order(
+    batches: Iterable[Frame], transactions: Callable[[Frame], Iterator[Transaction]], kinds: Collection[str]
+) -> Iterator[Transaction]:
+    """The transactions of these kinds, of rows that come in the order of their date; those of one date by their key."""
+    of_kinds = (
+        transaction
+        for batch in batches
+        for transaction in transactions(batch)
+        if transaction.key.rpartition("-")[2] in kinds
+    )
+    for _, alike in groupby(of_kinds, key=lambda transaction: transaction.date):
+        yield from sorted(alike, key=_place)
+
+
+def _place(transaction: Transaction) -> tuple[Any, str]:
+    return transaction.date, transaction.key
 
 
 def _of_purchases(purchases: Frame) -> Iterator[Transaction]:

@@ -14,7 +14,7 @@ from gpuagent.core.pace import Pace
 from gpuagent.core.ports import Node
 from gpuagent.core.records import Ledgers, PaymentStatus
 from gpuagent.errors import ChainError, ConfigError
-from gpuagent.reports.frames import TIME, Frame, Frames
+from gpuagent.reports.frames import TIME, Frame
 
 
 class Concern(StrEnum):
@@ -41,12 +41,12 @@ PAYMENT_STATUS = {"authorized": PaymentStatus.PENDING, "settled": PaymentStatus.
 """The status of the payment of a job in this state. A voided one's has failed, if there is one."""
 
 
-def attention(frames: Frames, now: datetime) -> Frame:
+def attention(purchases: Frame, payments: Frame, now: datetime) -> Frame:
     """Late first, then what the records contradict each other in, then what is only held; dearest first in each.
 
     As of now, whatever the period: an old hold is still a hold.
     """
-    rows = [*_job_rows(frames, pd.Timestamp(now)), *_stray_payment_rows(frames)]
+    rows = [*_job_rows(purchases, pd.Timestamp(now)), *_stray_payment_rows(purchases, payments)]
     table = pd.DataFrame(rows, columns=list(ATTENTION)).astype({**ATTENTION, "since": "object"})
     table["since"] = pd.to_datetime(table.since, utc=True).astype(TIME)
     urgency = table.kind.map({concern: place for place, concern in enumerate(Concern)})
@@ -54,16 +54,16 @@ def attention(frames: Frames, now: datetime) -> Frame:
     return ordered.drop(columns="urgency").reset_index(drop=True)
 
 
-def _job_rows(frames: Frames, now: pd.Timestamp) -> Iterator[dict[str, Any]]:
-    for job in frames.purchases.itertuples():
+def _job_rows(purchases: Frame, now: pd.Timestamp) -> Iterator[dict[str, Any]]:
+    for job in purchases.itertuples():
         if concern := _concern(job, now):
             kind, text, since = concern
             yield _row(kind, text, job, since, job.expectedCost)
 
 
-def _stray_payment_rows(frames: Frames) -> Iterator[dict[str, Any]]:
+def _stray_payment_rows(purchases: Frame, payments: Frame) -> Iterator[dict[str, Any]]:
     """Payments of no job."""
-    stray = frames.payments[~frames.payments.jobId.isin(frames.purchases.jobId)]
+    stray = payments[~payments.jobId.isin(purchases.jobId)]
     for payment in stray.itertuples():
         text = f"a payment is recorded as {payment.paymentStatus}, and no job goes with it"
         yield _row(Concern.UNMATCHED, text, payment, payment.signedAt, payment.amount)

@@ -57,9 +57,13 @@ BY_VENDOR = {
 def paid_in(purchases: Frame, since: pd.Timestamp, until: pd.Timestamp) -> Frame:
     """Purchases that settled in [since, until), with the result of the work as `outcome`."""
     settled_at = purchases.settledAt
-    paid = purchases[(purchases.state == "settled") & (settled_at >= since) & (settled_at < until)].copy()
-    paid["outcome"] = paid.status.map(RESULTS).astype("str")
-    return paid.reset_index(drop=True)
+    paid = purchases[(purchases.state == "settled") & (settled_at >= since) & (settled_at < until)]
+    return with_outcome(paid)
+
+
+def with_outcome(paid: Frame) -> Frame:
+    """Settled purchases with the result of the work as `outcome`."""
+    return paid.assign(outcome=paid.status.map(RESULTS).astype("str")).reset_index(drop=True)
 
 
 def decisions_in(decisions: Frame, since: pd.Timestamp, until: pd.Timestamp) -> Frame:

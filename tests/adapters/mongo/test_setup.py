@@ -145,9 +145,9 @@ def test_no_writer_is_without_what_refuses_malformed_money_and_duplicates(rights
     assert is_refused("createIndex runId_ordinal_of_ours on jobs")  # to insert is to create a collection, too
     with rights.open("owner"), rights.open("clerk") as db:
         assert db.upgrade == ""
-    rights.database.runs.drop_index("createdAt_-1")
+    rights.database.runs.drop_index("createdAt_-1__id_-1")
     with rights.open("clerk") as db:
-        assert "createIndex createdAt_-1 on runs" in db.upgrade
+        assert "createIndex createdAt_-1__id_-1 on runs" in db.upgrade
     rights.database["gpuagent_files.files"].drop_index("filename_1")
     with rights.open("clerk") as db:  # they guard no money
         assert "createIndex filename_1 on gpuagent_files.files" in db.upgrade

@@ -1,0 +1,157 @@
+"""Rows of a report in the order of a time, a batch at a time: what exports are written from, however many there are."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from heapq import merge
+from itertools import groupby
+from typing import Any
+
+from bson import ObjectId
+from pymongo import MongoClient
+from pymongo.database import Database
+
+from gpuagent.adapters.mongo.deadline import bounded
+from gpuagent.adapters.mongo.report_rows import (
+    DECISION,
+    JOB,
+    PAYMENT,
+    RUN,
+    UNDER_WAY,
+    MongoHistory,
+    atomic,
+    jobs_of,
+    payments_of,
+)
+from gpuagent.adapters.mongo.values import Document
+from gpuagent.core.records import ReportScope
+
+TIMES = ("createdAt", "settledAt", "completedAt")
+
+
+class MongoStreams(MongoHistory):
+    """The same rows, streamed. Every method raises StoreError.
+
+    since, until: since <= time < until.
+    """
+
+    def purchases(
+        self, scope: ReportScope, since: datetime, until: datetime, vendor: str = ""
+    ) -> Iterator[list[Document]]:
+        """Jobs of all users that were reserved, paid or ended then, in the order in which they were reserved."""
+        within = [{name: {"$gte": since, "$lt": until}} for name in TIMES]
+        match = {**_jobs(scope, vendor), "$or": within}
+        return self._batches("jobs", [{"$match": match}, {"$project": JOB}, {"$sort": {"createdAt": 1, "jobId": 1}}])
+
+    def settled(
+        self, scope: ReportScope, time: str, since: datetime, until: datetime, vendor: str = ""
+    ) -> Iterator[list[Document]]:
+        """Paid jobs of all users in the order of `time`, settledAt or completedAt, which lies in the window."""
+        match = {"state": "settled", **_jobs(scope, vendor), time: {"$gte": since, "$lt": until}}
+        return self._batches("jobs", [{"$match": match}, {"$sort": {time: 1}}, {"$project": JOB}])
+
+    def started(self, scope: ReportScope, since: datetime, until: datetime) -> Iterator[list[Document]]:
+        """Runs that were started then, oldest first."""
+        match = {**_runs(scope), "createdAt": {"$gte": since, "$lt": until}}
+        return self._batches("runs", [{"$match": match}, {"$project": RUN}, {"$sort": {"createdAt": 1, "runId": 1}}])
+
+    def answers(self, since: datetime, until: datetime, order: str) -> Iterator[list[Document]]:
+        """Decisions of all users that a planner charged for then. order: at, or began, by latencyMs and a second least.
+
+        Those of other networks are among them: runs_named() tells.
+        """
+        match = {"type": "agent_reasoning", "data.cost": {"$gt": 0}, "timestamp": {"$gte": since, "$lt": until}}
+        latency = {"$max": [{"$ifNull": ["$data.latencyMs", 0]}, 1000]}
+        fields = {**DECISION, "began": {"$subtract": ["$timestamp", latency]}}
+        pipeline: list[Mapping[str, Any]] = [{"$match": match}, {"$sort": {"timestamp": 1}}, {"$project": fields}]
+        return self._batches(
+            "observations", [*pipeline, {"$sort": {"began": 1, "at": 1}}] if order != "at" else pipeline
+        )
+
+    def payments_of(self, job_ids: Sequence[str]) -> list[Document]:
+        """The payments of these jobs."""
+        return self._named("payments", "jobId", job_ids, {}, PAYMENT)
+
+    def runs_named(self, scope: ReportScope, run_ids: Sequence[str]) -> list[Document]:
+        """Those of these runs that are in the scope."""
+        return self._named("runs", "_id", run_ids, _runs(scope), RUN)
+
+    def buyers(self, scope: ReportScope, run_ids: Sequence[str], vendor: str) -> set[str]:
+        """Those of these runs that bought from the vendor, or would have."""
+        fields = {"_id": 0, "runId": {"$toString": "$runId"}}
+        return {row["runId"] for row in self._named("jobs", "runId", run_ids, _jobs(scope, vendor), fields)}
+
+    def _named(
+        self, collection: str, field: str, ids: Sequence[str], match: Mapping[str, Any], fields: Mapping[str, Any]
+    ) -> list[Document]:
+        if not ids:
+            return []
+        named = {field: {"$in": sorted({ObjectId(text) for text in ids})}, **match}
+        with bounded(self._deadline_s):
+            rows = self._database[collection].aggregate(
+                [{"$match": named}, {"$project": fields}], session=self._session
+            )
+            return list(rows)
+
+    def spent(self, scope: ReportScope, since: datetime, until: datetime, vendor: str = "") -> int:
+        """What settled then, less what came back, and what planners charged, in atomic units; added up in MongoDB."""
+        window = {"$gte": since, "$lt": until}
+        jobs = {"state": "settled", **_jobs(scope, vendor), "settledAt": window}
+        cost = self._sum("jobs", jobs, atomic("$actualCost"), {"userId": scope.user} if scope.user else {})
+        if vendor:
+            return cost
+        asked = {"type": "agent_reasoning", "data.cost": {"$gt": 0}, "timestamp": window}
+        return cost + self._sum("observations", asked, "$data.cost", _runs(scope))
+
+    def _sum(self, collection: str, match: Document, amount: Any, runs: Document) -> int:
+        """The sum over what matches. runs: what matches the runs that count, {} for all."""
+        lookup = {"from": "runs", "localField": "runId", "foreignField": "_id", "as": "run"}
+        of_runs = [{"$lookup": lookup}, {"$match": {f"run.{name}": value for name, value in runs.items()}}]
+        group = {"$group": {"_id": None, "sum": {"$sum": amount}}}
+        rows = self._rows(collection, [{"$match": match}, *(of_runs if runs else ()), group])
+        return int(next(rows, {"sum": 0})["sum"])
+
+    def undecided(self, scope: ReportScope) -> Iterator[str]:
+        """The ids of the jobs that hold money or go on, and of those whose payment says something else than they do.
+
+        Both collections are read along, in the order of the jobs' ids: nothing is kept.
+        """
+        jobs = {"jobId": {"$toString": "$_id"}, "state": 1, "status": 1}
+        payments = {"_id": 0, "jobId": {"$toString": "$jobId"}, "paid": "$status"}
+        job_rows = self._rows(
+            "jobs", [{"$match": jobs_of(scope)}, {"$sort": {"_id": 1}}, {"$project": {**jobs, "_id": 0}}]
+        )
+        payment_rows = self._rows(
+            "payments", [{"$match": payments_of(scope)}, {"$sort": {"jobId": 1}}, {"$project": payments}]
+        )
+        for job_id, records in groupby(merge(job_rows, payment_rows, key=_job_id), key=_job_id):
+            facts = {name: value for record in records for name, value in record.items()}
+            if (facts.get("state"), facts.get("paid")) not in OVER or facts.get("status") in UNDER_WAY:
+                yield job_id
+
+
+OVER = {("settled", "completed"), ("voided", "failed"), ("voided", None)}
+"""State of a job and status of its payment, where nothing is left to be decided."""
+
+
+def _job_id(record: Document) -> str:
+    return str(record["jobId"])
+
+
+def _jobs(scope: ReportScope, vendor: str) -> Document:
+    tag: Document = {"tags": scope.tag} if scope.tag else {}
+    bought: Document = {"vendorId": vendor} if vendor else {}
+    return {"quote.network": scope.network, "createdAt": {"$lt": scope.until}, **tag, **bought}
+
+
+def _runs(scope: ReportScope) -> Document:
+    user: Document = {"userId": scope.user} if scope.user else {}
+    tag: Document = {"tags": scope.tag} if scope.tag else {}
+    return {"network": scope.network, "createdAt": {"$lt": scope.until}, **user, **tag}
+
+
+@contextmanager
+def history(client: MongoClient[Any], database: Database[Document], deadline_s: float) -> Iterator[MongoStreams]:
+    """deadline_s: for the rows of one collection, or one batch of them."""
+    with client.start_session(snapshot=True) as session:
+        yield MongoStreams(database, session, deadline_s)
