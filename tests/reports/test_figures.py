@@ -66,7 +66,6 @@ SPENT = {  # run A alone has a planner that costs; user, tag or vendor: what was
     ("vendor", ALPHA): "4.00",
     ("vendor", BETA): "5.40",
     ("vendor", GAMMA): "2.00",
-    ("vendor", "unknown"): "0",
 }
 
 
