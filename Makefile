@@ -17,7 +17,7 @@ export PIP_NO_COMPILE := 1
 # Compiled modules are kept, whatever the shell says: hundreds of processes import them.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo lab test check unit fuzz safety protocols docs notebooks mutants bench format clean
+.PHONY: demo lab test check unit fuzz safety protocols docs notebooks mutants bench bench-profile format clean
 
 demo: $(VENV)/.run
 	$(BIN)/gpuagent demo --save demo-files
@@ -61,8 +61,12 @@ notebooks: $(VENV)/.dev
 mutants: $(VENV)/.dev $(BWRAP) $(SELLER_IMAGE)
 	$(BIN)/python -m tests.tools.mutants $(SHARE)
 
+# What one purchase costs, beside a floor, in the same run.
 bench: $(VENV)/.dev
-	$(BIN)/python -m tests.tools.bench
+	$(BIN)/python -m benchmarks.lifecycle
+
+bench-profile: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.lifecycle --profile
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
