@@ -8,6 +8,7 @@ from gpuagent.agent.execute import claim, poll, stop
 from gpuagent.agent.pay import authorize, pay
 from gpuagent.agent.plan import plan, postponed
 from gpuagent.agent.save import save_event
+from gpuagent.agent.tick_store import TickStore
 from gpuagent.core import budget
 from gpuagent.core.events import (
     WORLDLY,
@@ -56,12 +57,14 @@ ONCE = (Claim, Poll, Deliver, Collect, Stop)
 
 def step(run_id: str, ports: Ports) -> Run:
     """Make the one transition that is due, per open job. Raises the errors of errors.py."""
+    ports = replace(ports, store=TickStore(ports.store, ports.clock))
     run, _ = _advance(ports.store.load(run_id), _Asking(ports.pace.asking_s), ports)
     return run
 
 
 def tick(run_id: str, ports: Ports) -> Run:
     """Make steps until the run must wait for the world or is over. Raises as step() does."""
+    ports = replace(ports, store=TickStore(ports.store, ports.clock))
     run, asking = ports.store.load(run_id), _Asking(ports.pace.asking_s)
     for _ in range(STEPS_MAX):
         run, moved = _advance(run, asking, ports)

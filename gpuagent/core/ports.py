@@ -1,6 +1,6 @@
 """Ports: the interfaces that the core needs from outside. Adapters match them by shape; nothing to subclass."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol
@@ -39,6 +39,19 @@ class Clock(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A run, and what its steps are held against, all of one read. now: the database's clock, Unix seconds.
+
+    policy: the rules in force; raises PolicyRefused when there are none. vendors: all recorded ones, by vendor_id.
+    """
+
+    run: Run
+    now: float
+    policy: Callable[[], Policy]
+    vendors: Callable[[], Sequence[Vendor]]
+
+
 class Runs(Protocol):
     """The runs with their jobs, payments and observations."""
 
@@ -56,6 +69,10 @@ class Runs(Protocol):
 
     def load(self, run_id: str) -> Run:
         """Raises UnknownRun."""
+        ...
+
+    def standing(self, run_id: str) -> Standing:
+        """The run with the rules, the vendors and the clock. Raises UnknownRun."""
         ...
 
     def save(self, before: Run, after: Run, observations: Sequence[Observation], at: float) -> Run:
@@ -76,10 +93,19 @@ class Rules(Protocol):
         """The rules in force. Raises PolicyRefused when there are none."""
         ...
 
-    def usage(self, run: Run, network: str, vendor_ids: Sequence[str], at: float, job_id: str = "") -> Usage:
+    def usage(
+        self,
+        run: Run,
+        network: str,
+        vendor_ids: Sequence[str],
+        at: float,
+        job_id: str = "",
+        rules: Policy | None = None,
+    ) -> Usage:
         """What counts against the policy's caps on the network, without the job itself.
 
-        at: where a day ends, Unix seconds; never later than by the database's clock.
+        at: where a day ends, Unix seconds; never later than by the database's clock. rules: those whose caps are
+        meant, the ones in force unless given.
         """
         ...
 

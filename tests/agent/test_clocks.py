@@ -82,6 +82,9 @@ def test_a_clock_that_jumps_between_the_guard_and_the_save(world: World) -> None
         world.store.save(second, planned, (), world.market.clock.now() + 2 * DAY_S)
     usage = world.store.usage(second, second.network, ["gpu_vendor_1"], world.market.clock.now() + 2 * DAY_S)
     assert (usage.wallet_day, usage.vendor_day) == (PRICE, {"gpu_vendor_1": PRICE})
+    world.market.pass_time(DAY_S - 100)  # the day ends soon, and by a clock that is a little ahead it has
+    usage = world.store.usage(second, second.network, ["gpu_vendor_1"], world.market.clock.now() + 200)
+    assert (usage.wallet_day, usage.vendor_day) == (PRICE, {"gpu_vendor_1": PRICE})
 
 
 @pytest.mark.parametrize(

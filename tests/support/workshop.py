@@ -31,7 +31,7 @@ from gpuagent.core.model import (
 from gpuagent.core.orders import manifest_sha256
 from gpuagent.core.pace import Pace
 from gpuagent.core.policy import Policy, Usage
-from gpuagent.core.ports import Gas, Head, Open, Outcome, Ports
+from gpuagent.core.ports import Gas, Head, Open, Outcome, Ports, Standing
 from gpuagent.core.transitions import is_over
 from gpuagent.core.work import CheckpointOffer, FileEntry, JobReport, JobStatus
 from gpuagent.core.workload import Workload
@@ -246,6 +246,9 @@ class Workshop:
     def load(self, run_id: str) -> Run:
         return self.run
 
+    def standing(self, run_id: str) -> Standing:
+        return Standing(self.load(run_id), self.now(), self.policy, self.vendors)
+
     def save(self, before: Run, after: Run, observations: Sequence[Observation], at: float) -> Run:
         if before.version != self.run.version:
             raise StaleRun("another tick was faster")
@@ -256,7 +259,7 @@ class Workshop:
     def policy(self) -> Policy:
         return self.rules
 
-    def usage(self, run: Run, network: str, vendor_ids: Sequence[str], at: float, job_id: str = "") -> Usage:
+    def usage(self, *_: object) -> Usage:
         return Usage()
 
     def vendors(self) -> tuple[Vendor, ...]:

@@ -1,0 +1,78 @@
+"""The store as one tick reads it: a run, the rules, the vendors and the database's clock, together and for seconds.
+
+What a reservation or a signature is held against, the database reads again in the transaction that saves it, and what
+is sent to be paid is held against a new reading (pay.py): nothing that moves money rests on an older one.
+"""
+
+from collections.abc import Sequence
+
+from gpuagent.core.context import PastJob
+from gpuagent.core.model import Observation, Run, Vendor
+from gpuagent.core.policy import Policy, Usage
+from gpuagent.core.ports import Clock, Standing, Store
+from gpuagent.errors import UnknownRun
+
+READING_S = 5.0
+"""A reading counts for so long."""
+
+
+class TickStore:
+    """The port Store over another, for one tick of one run. load() reads anew."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+        self._standing: Standing | None = None
+        self._read_at = 0.0
+        self._vendors: Sequence[Vendor] | None = None
+
+    def load(self, run_id: str) -> Run:
+        self._read_at = self._clock.now()
+        self._standing, self._vendors = self._store.standing(run_id), None
+        return self._standing.run
+
+    def standing(self, run_id: str) -> Standing:
+        return self._store.standing(run_id)
+
+    def now(self) -> float:
+        """The database's clock when it was read, and the time since then by ours."""
+        return self._current().now + (self._clock.now() - self._read_at)
+
+    def policy(self) -> Policy:
+        return self._current().policy()
+
+    def vendors(self) -> Sequence[Vendor]:
+        standing = self._current()
+        if self._vendors is None:
+            self._vendors = standing.vendors()
+        return self._vendors
+
+    def usage(
+        self,
+        run: Run,
+        network: str,
+        vendor_ids: Sequence[str],
+        at: float,
+        job_id: str = "",
+        rules: Policy | None = None,
+    ) -> Usage:
+        return self._store.usage(run, network, vendor_ids, at, job_id, rules or self.policy())
+
+    def new_id(self) -> str:
+        return self._store.new_id()
+
+    def create(self, run: Run) -> None:
+        self._store.create(run)
+
+    def save(self, before: Run, after: Run, observations: Sequence[Observation], at: float) -> Run:
+        return self._store.save(before, after, observations, at)
+
+    def past_jobs(self, run: Run, network: str, vendor_ids: Sequence[str], limit: int) -> Sequence[PastJob]:
+        return self._store.past_jobs(run, network, vendor_ids, limit)
+
+    def _current(self) -> Standing:
+        """The reading, or a new one where it is old, or our clock was set back since."""
+        if self._standing is None:
+            raise UnknownRun("no run was loaded in this tick")
+        if not 0 <= self._clock.now() - self._read_at <= READING_S:
+            self.load(self._standing.run.run_id)
+        return self._standing
