@@ -127,7 +127,7 @@ def show(comparison: Comparison, say: Say) -> None:
 
 def profile(lifecycle: Callable[[int], None], say: Say) -> None:
     """Where the agent's time goes, of lifecycles one after the other, by time within each function and beneath it."""
-    profiler = cProfile.Profile()
+    profiler = cProfile.Profile(time.process_time)
     profiler.enable()
     for number in range(PROFILED):
         lifecycle(number)
