@@ -145,7 +145,7 @@ def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
             raise  # our own slip: the vendor was not asked
         except VendorError as error:
             reply = str(error)  # says nothing about the money
-        outcome = ports.chain.outcome(job.authorization)
+        outcome = ports.chain.outcome(job.authorization, _named_transaction(order))
     match outcome:
         case Settlement():
             return PaymentSettled(job_id, outcome, ports.clock.now(), order.vendor_job_id, order.access)
@@ -192,6 +192,12 @@ def _wanted_from(run: Run, job: Authorized, ports: Ports) -> Vendor | None:
     vendor, rules = find_vendor(vendor_id, ports), ports.store.policy()
     problem = record_problem(job.quote, vendor) or unsuitable(current, vendor, job.quote, rules)
     return None if problem or policy.halt(rules, run.payer, vendor_id) else vendor
+
+
+def _named_transaction(order: Submitted) -> str:
+    """The transaction that the vendor says has paid it, "" where it names none: a place to look, no proof."""
+    transaction = order.receipt.transaction if order.receipt else ""
+    return transaction if _TRANSACTION.fullmatch(transaction) else ""
 
 
 def _is_lost(run: Run, job: Authorized, work: Work, ports: Ports) -> bool:

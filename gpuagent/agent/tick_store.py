@@ -7,7 +7,7 @@ is sent to be paid is held against a new reading (pay.py): nothing that moves mo
 from collections.abc import Sequence
 
 from gpuagent.core.context import PastJob
-from gpuagent.core.model import Observation, Run, Vendor
+from gpuagent.core.model import Authorized, Observation, Run, Vendor
 from gpuagent.core.policy import Policy, Usage
 from gpuagent.core.ports import Clock, Standing, Store
 from gpuagent.errors import UnknownRun
@@ -24,6 +24,8 @@ class TickStore:
         self._standing: Standing | None = None
         self._read_at = 0.0
         self._vendors: Sequence[Vendor] | None = None
+        self.signed: set[str] = set()
+        """The nonces of authorizations that were saved through this store."""
 
     def load(self, run_id: str) -> Run:
         self._read_at = self._clock.now()
@@ -32,6 +34,11 @@ class TickStore:
 
     def standing(self, run_id: str) -> Standing:
         return self._store.standing(run_id)
+
+    @property
+    def run(self) -> Run:
+        """The run as it was read."""
+        return self._current().run
 
     def now(self) -> float:
         """The database's clock when it was read, and the time since then by ours."""
@@ -64,7 +71,12 @@ class TickStore:
         self._store.create(run)
 
     def save(self, before: Run, after: Run, observations: Sequence[Observation], at: float) -> Run:
-        return self._store.save(before, after, observations, at)
+        saved = self._store.save(before, after, observations, at)
+        known = {job.job_id for job in before.jobs if isinstance(job, Authorized)}
+        self.signed |= {
+            job.authorization.nonce for job in saved.jobs if isinstance(job, Authorized) and job.job_id not in known
+        }
+        return saved
 
     def past_jobs(self, run: Run, network: str, vendor_ids: Sequence[str], limit: int) -> Sequence[PastJob]:
         return self._store.past_jobs(run, network, vendor_ids, limit)

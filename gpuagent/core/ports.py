@@ -177,11 +177,15 @@ Outcome = Open | Settlement | Void
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The newest block, and what an address holds of the token there (atomic units)."""
+    """The newest block, and what an address holds of the token there (atomic units).
+
+    spent: which of the nonces that were asked about it holds as used or cancelled.
+    """
 
     number: int
     time: int
     balance: int
+    spent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,14 +206,19 @@ CANCEL_GAS = 100_000
 class Chain(Protocol):
     """Every method raises ChainError when the chain does not answer or is another chain."""
 
-    def head(self, address: str) -> Head: ...
+    def head(self, address: str, nonces: Sequence[str] = ()) -> Head:
+        """nonces: of the address, to be told of too."""
+        ...
 
     def spent(self, payer: str, nonces: Sequence[str]) -> Sequence[str]:
         """Which of these nonces the newest block holds as used or cancelled."""
         ...
 
-    def outcome(self, authorization: Authorization) -> Outcome:
-        """All reads pinned to one block. Raises ChainMismatch when the nonce paid something else."""
+    def outcome(self, authorization: Authorization, transaction: str = "") -> Outcome:
+        """All reads pinned to one block. Raises ChainMismatch when the nonce paid something else.
+
+        transaction: where the use is looked for first, by anyone's word: it proves itself or counts for nothing.
+        """
         ...
 
     def gas(self, address: str) -> Gas: ...

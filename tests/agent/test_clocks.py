@@ -1,5 +1,6 @@
 """Clocks that differ: no day of a cap and no request for approval ends by the clock of one machine."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,8 +33,8 @@ class TurnedChain:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
-    def head(self, address: str) -> Head:
-        head: Head = self.inner.head(address)
+    def head(self, address: str, nonces: Sequence[str] = ()) -> Head:
+        head: Head = self.inner.head(address, nonces)
         return replace(head, time=head.time + int(self.ahead_s))
 
 

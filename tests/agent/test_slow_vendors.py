@@ -50,7 +50,7 @@ class Shop:
     def vendors(self) -> tuple[Vendor, ...]:
         return (VENDOR,)
 
-    def outcome(self, _: Any) -> Open:
+    def outcome(self, *_: object) -> Open:
         self.calls.append(SIGNED)
         return Open(2**40, used=True)
 

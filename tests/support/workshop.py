@@ -280,13 +280,13 @@ class _Wallet:
 class _Chain:
     world: Workshop
 
-    def head(self, address: str) -> Head:
-        return Head(1, int(self.world.at), 10**9)
+    def head(self, address: str, nonces: Sequence[str] = ()) -> Head:
+        return Head(1, int(self.world.at), 10**9, tuple(self.spent(address, nonces)))
 
     def spent(self, payer: str, nonces: Sequence[str]) -> Sequence[str]:
         return [nonce for nonce in nonces if nonce in self.world.settled]
 
-    def outcome(self, authorization: Authorization) -> Outcome:
+    def outcome(self, authorization: Authorization, transaction: str = "") -> Outcome:
         if authorization.nonce in self.world.settled:
             return Settlement("0x" + "d" * 64, 7, int(self.world.at))
         return Open(int(self.world.at), used=False)
