@@ -92,13 +92,13 @@ class EvmChain:
         reads: list[Call] = [("eth_call", [state, at_hash(block)]) for block in (newest, final)]
         if receipt:
             reads.append(("eth_getBlockByNumber", [receipt["blockNumber"], False]))
-        *words, block = [*self._batch(*reads), *([] if receipt else [None])]
-        used_now, used_at_final = (uint(word) != 0 for word in words)
+        newest_word, final_word, *receipt_blocks = self._batch(*reads)
+        used_now, used_at_final = uint(newest_word) != 0, uint(final_word) != 0
         if used_at_final:
             last = count(final["number"])
             verdict: Settlement | Void | None = None
             if receipt and self._logs.has_use(authorization, receipt["logs"], last):
-                verdict = self._proven(authorization, receipt, block)
+                verdict = self._proven(authorization, receipt["transactionHash"], receipt, *receipt_blocks)
             verdict = verdict or self._settlement(authorization, self._uses.find(authorization, last))
             return verdict or self._unindexed(authorization, newest, final)
         if count(final["timestamp"]) >= authorization.valid_before:
@@ -165,10 +165,14 @@ class EvmChain:
             ("eth_getTransactionReceipt", [log["transactionHash"]]),
             ("eth_getBlockByNumber", [log["blockNumber"], False]),
         )
-        return self._proven(authorization, receipt, block)
+        return self._proven(authorization, log["transactionHash"], receipt, block)
 
     def _proven(
-        self, authorization: Authorization, receipt: dict[str, Any] | None, block: dict[str, Any] | None
+        self,
+        authorization: Authorization,
+        transaction: str,
+        receipt: dict[str, Any] | None,
+        block: dict[str, Any] | None,
     ) -> Settlement | None:
         """The settlement by a transaction that used the nonce, from its receipt and the block of the receipt's number.
 
@@ -178,8 +182,8 @@ class EvmChain:
             return None  # a reorganization moved it while it was read
         payment = (authorization.payer.lower(), authorization.payee.lower(), authorization.amount)
         if payment not in self._logs.transfers(receipt["logs"]):
-            raise ChainMismatch(f"{receipt['transactionHash']} spent nonce {authorization.nonce} on other terms")
-        return Settlement(receipt["transactionHash"], count(block["number"]), count(block["timestamp"]))
+            raise ChainMismatch(f"{transaction} spent nonce {authorization.nonce} on other terms")
+        return Settlement(transaction, count(block["number"]), count(block["timestamp"]))
 
     def _unindexed(self, authorization: Authorization, newest: dict[str, Any], final: dict[str, Any]) -> Open:
         """Open while the node's logs lag behind its state. Raises ChainMismatch once the authorization has expired."""
