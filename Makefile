@@ -17,7 +17,7 @@ export PIP_NO_COMPILE := 1
 # Compiled modules are kept, whatever the shell says: hundreds of processes import them.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo lab test check unit fuzz safety protocols docs notebooks mutants bench bench-report bigdata format clean
+.PHONY: demo lab test check unit fuzz safety protocols docs notebooks mutants bench bench-profile bench-report bigdata format clean
 
 demo: $(VENV)/.run
 	$(BIN)/gpuagent demo --save demo-files
@@ -61,8 +61,12 @@ notebooks: $(VENV)/.dev
 mutants: $(VENV)/.dev $(BWRAP) $(SELLER_IMAGE)
 	$(BIN)/python -m tests.tools.mutants $(SHARE)
 
+# What one purchase costs, beside a floor, in the same run.
 bench: $(VENV)/.dev
-	$(BIN)/python -m tests.tools.bench
+	$(BIN)/python -m benchmarks.lifecycle
+
+bench-profile: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.lifecycle --profile
 
 # A history of N runs, for trials at scale, in the empty database that URL names.
 bigdata: $(VENV)/.dev

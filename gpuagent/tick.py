@@ -8,6 +8,8 @@ from gpuagent.agent.execute import claim, poll, stop
 from gpuagent.agent.pay import authorize, pay
 from gpuagent.agent.plan import plan, postponed
 from gpuagent.agent.save import save_event
+from gpuagent.agent.tick_chain import TickChain
+from gpuagent.agent.tick_store import Reading, TickStore
 from gpuagent.core import budget
 from gpuagent.core.events import (
     WORLDLY,
@@ -35,6 +37,7 @@ from gpuagent.core.events import (
 from gpuagent.core.model import Cause, Run
 from gpuagent.core.observations import observations_of
 from gpuagent.core.ports import Ports
+from gpuagent.core.terms import unsigned_nonces
 from gpuagent.core.transitions import apply, next_steps
 from gpuagent.core.work import Failed, JobEnding
 from gpuagent.errors import (
@@ -56,21 +59,33 @@ ONCE = (Claim, Poll, Deliver, Collect, Stop)
 
 def step(run_id: str, ports: Ports) -> Run:
     """Make the one transition that is due, per open job. Raises the errors of errors.py."""
+    ports = _for_one_tick(ports, TickStore(ports.store, ports.clock))
     run, _ = _advance(ports.store.load(run_id), _Asking(ports.pace.asking_s), ports)
     return run
 
 
-def tick(run_id: str, ports: Ports, read: Run | None = None) -> Run:
+def tick(run_id: str, ports: Ports, reading: Reading | None = None) -> Run:
     """Make steps until the run must wait for the world or is over. Raises as step() does.
 
-    read: the run, where it has just been read among others.
+    reading: of the run, where it has just been read among others.
     """
-    run, asking = read or ports.store.load(run_id), _Asking(ports.pace.asking_s)
+    store = TickStore(ports.store, ports.clock, reading)
+    ports = _for_one_tick(ports, store)
+    run, asking = store.run if reading else store.load(run_id), _Asking(ports.pace.asking_s)
     for _ in range(STEPS_MAX):
         run, moved = _advance(run, asking, ports)
         if not moved:
             break
     return run
+
+
+def _for_one_tick(ports: Ports, store: TickStore) -> Ports:
+    """The ports, reading of database and chain together what the steps of one tick go by."""
+
+    def nonces() -> list[str]:
+        return unsigned_nonces(store.run, ports.wallet.token)
+
+    return replace(ports, store=store, chain=TickChain(ports.chain, ports.clock, nonces, store.signed))
 
 
 @dataclass

@@ -34,7 +34,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "gpuagent.adapters.mongo.reads",
     ),
     "tests/agent/test_approve.py": ("gpuagent.cli.approve", "gpuagent.cli.policy"),
-    "tests/agent/test_caps.py": ("gpuagent.adapters.mongo.policy",),
+    "tests/agent/test_caps.py": ("gpuagent.adapters.mongo.policy", "gpuagent.adapters.mongo.sums"),
     "tests/agent/test_plan.py": ("gpuagent.adapters.mongo.past_jobs",),
     "tests/api/test_auth.py": ("gpuagent.cli.serve",),
     "tests/api/test_due.py": ("gpuagent.adapters.mongo.leases",),

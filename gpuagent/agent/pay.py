@@ -139,8 +139,8 @@ def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
         if _is_undecided(outcome) and _is_lost(run, job, job.work, ports):
             return _cancel(job, ports)
     elif _may_send(outcome, job.authorization, ports):
-        vendor = find_vendor(job.quote.vendor_id, ports)
-        if not _is_wanted(run, job, vendor, ports) or _has_lapsed(outcome, job):
+        vendor = _wanted_from(run, job, ports)
+        if vendor is None or _has_lapsed(outcome, job):
             return _cancel(job, ports)
         try:
             answer = ports.vendor_api.submit(vendor, job)
@@ -150,7 +150,7 @@ def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
             raise  # our own slip: the vendor was not asked
         except VendorError as error:
             reply = str(error)  # says nothing about the money
-        outcome = ports.chain.outcome(job.authorization)
+        outcome = ports.chain.outcome(job.authorization, _named_transaction(order))
     match outcome:
         case Settlement():
             return PaymentSettled(job_id, outcome, ports.clock.now(), order.vendor_job_id, order.access)
@@ -186,21 +186,30 @@ def _authorization(job: Reserved, vendor: Vendor, terms: Terms, rules: policy.Po
     return authorization
 
 
-def _is_wanted(run: Run, job: Authorized, vendor: Vendor, ports: Ports) -> bool:
-    """Whether the run, as it is now, still wants the payment: a user may have cancelled it since this tick began."""
+def _wanted_from(run: Run, job: Authorized, ports: Ports) -> Vendor | None:
+    """The vendor that is to be sent the payment; None where run, rules or record, as they are now, do not want it.
+
+    All is read anew: a user may have cancelled the run since this tick began.
+    """
     current, vendor_id = ports.store.load(run.run_id), job.quote.vendor_id
     if current.status is not RunStatus.RUNNING or policy.has_ended_with(current, vendor_id):
-        return False
-    rules = ports.store.policy()
+        return None
+    vendor, rules = find_vendor(vendor_id, ports), ports.store.policy()
     problem = record_problem(job.quote, vendor) or unsuitable(current, vendor, job.quote, rules)
-    return not problem and not policy.halt(rules, run.payer, vendor_id)
+    return None if problem or policy.halt(rules, run.payer, vendor_id) else vendor
+
+
+def _named_transaction(order: Submitted) -> str:
+    """The transaction that the vendor says has paid it, "" where it names none: a place to look, no proof."""
+    transaction = order.receipt.transaction if order.receipt else ""
+    return transaction if _TRANSACTION.fullmatch(transaction) else ""
 
 
 def _is_lost(run: Run, job: Authorized, work: Work, ports: Ports) -> bool:
     """Whether work that was to be paid once it is done is not wanted any more, or will never be done."""
     if isinstance(work, Completed | Failed):
         return failed_by_vendor(work)  # what came to its end is the vendor's to be paid for, if it wants
-    return not _is_wanted(run, job, find_vendor(job.quote.vendor_id, ports), ports)
+    return _wanted_from(run, job, ports) is None
 
 
 def _has_lapsed(outcome: Outcome, job: Authorized) -> bool:

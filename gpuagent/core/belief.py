@@ -7,6 +7,7 @@ vendor which changes is soon seen to have changed. docs/how-it-chooses.md says w
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 from math import exp, lgamma, log
 
@@ -61,7 +62,12 @@ def believe(advertised: float | None, results: Sequence[bool]) -> Belief:
 
 def learned(advertised: float | None, jobs: Sequence[PastJob]) -> Learned:
     """The track record of one vendor from its past jobs, oldest first. The clock of recovery() is not in it."""
-    results = [job.succeeded for job in jobs]
+    return _learned(advertised, tuple(job.succeeded for job in jobs))
+
+
+@lru_cache(maxsize=1024)
+def _learned(advertised: float | None, results: tuple[bool, ...]) -> Learned:
+    # Kept, because each decision asks it of every vendor, and a vendor's record changes once a job.
     belief = believe(advertised, results)
     return Learned(results.count(True), results.count(False), belief.chance(), *belief.interval())
 

@@ -1,6 +1,6 @@
 """Ports: the interfaces that the core needs from outside. Adapters match them by shape; nothing to subclass."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol, runtime_checkable
@@ -40,6 +40,19 @@ class Clock(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A run, and what its steps are held against, all of one read. now: the database's clock, Unix seconds.
+
+    policy: the rules in force; raises PolicyRefused when there are none. vendors: all recorded ones, by vendor_id.
+    """
+
+    run: Run
+    now: float
+    policy: Callable[[], Policy]
+    vendors: Callable[[], Sequence[Vendor]]
+
+
 class Runs(Protocol):
     """The runs with their jobs, payments and observations."""
 
@@ -57,6 +70,10 @@ class Runs(Protocol):
 
     def load(self, run_id: str) -> Run:
         """Raises UnknownRun."""
+        ...
+
+    def standing(self, run_id: str) -> Standing:
+        """The run with the rules, the vendors and the clock. Raises UnknownRun."""
         ...
 
     def save(self, before: Run, after: Run, observations: Sequence[Observation], at: float) -> Run:
@@ -77,10 +94,19 @@ class Rules(Protocol):
         """The rules in force. Raises PolicyRefused when there are none."""
         ...
 
-    def usage(self, run: Run, network: str, vendor_ids: Sequence[str], at: float, job_id: str = "") -> Usage:
+    def usage(
+        self,
+        run: Run,
+        network: str,
+        vendor_ids: Sequence[str],
+        at: float,
+        job_id: str = "",
+        rules: Policy | None = None,
+    ) -> Usage:
         """What counts against the policy's caps on the network, without the job itself.
 
-        at: where a day ends, Unix seconds; never later than by the database's clock.
+        at: where a day ends, Unix seconds; never later than by the database's clock. rules: those whose caps are
+        meant, the ones in force unless given.
         """
         ...
 
@@ -174,11 +200,15 @@ Outcome = Open | Settlement | Void
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The newest block, and what an address holds of the token there (atomic units)."""
+    """The newest block, and what an address holds of the token there (atomic units).
+
+    spent: which of the nonces that were asked about it holds as used or cancelled.
+    """
 
     number: int
     time: int
     balance: int
+    spent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,14 +229,19 @@ CANCEL_GAS = 100_000
 class Chain(Protocol):
     """Every method raises ChainError when the chain does not answer or is another chain."""
 
-    def head(self, address: str) -> Head: ...
+    def head(self, address: str, nonces: Sequence[str] = ()) -> Head:
+        """nonces: of the address, to be told of too."""
+        ...
 
     def spent(self, payer: str, nonces: Sequence[str]) -> Sequence[str]:
         """Which of these nonces the newest block holds as used or cancelled."""
         ...
 
-    def outcome(self, authorization: Authorization) -> Outcome:
-        """All reads pinned to one block. Raises ChainMismatch when the nonce paid something else."""
+    def outcome(self, authorization: Authorization, transaction: str = "") -> Outcome:
+        """All reads pinned to one block. Raises ChainMismatch when the nonce paid something else.
+
+        transaction: where the use is looked for first, by anyone's word: it proves itself or counts for nothing.
+        """
         ...
 
     def gas(self, address: str) -> Gas: ...

@@ -24,7 +24,9 @@ SECRET_MIN = 8
 
 def clean(text: str, limit: int = TEXT_MAX) -> str:
     """Untrusted text as inert data: one line, no control characters, at most `limit` characters."""
-    line = "".join(char if char.isprintable() else " " for char in text[: limit + 1])
+    line = text[: limit + 1]
+    if not line.isprintable():
+        line = "".join(char if char.isprintable() else " " for char in line)
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 

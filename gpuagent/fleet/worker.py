@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Event, Thread
 
+from gpuagent.agent.tick_store import Reading
 from gpuagent.core import budget
 from gpuagent.core.model import Run
 from gpuagent.core.ports import Ports
@@ -65,9 +66,13 @@ class Worker:
         rests: dict[str, float | None] = {}
         with self._leased(name):
             try:
-                runs = self._store.load_all(claimed)
-                turns = [turn for turn in self._pool.map(lambda run: self._tick(run, ends_at), runs) if turn]
-                rests = dict.fromkeys(set(claimed) - {run.run_id for run in runs})  # they are not there any more
+                at = self._ports.clock.now()
+                readings = [Reading(standing, at) for standing in self._store.standings(claimed)]
+                turns = [
+                    turn for turn in self._pool.map(lambda reading: self._tick(reading, ends_at), readings) if turn
+                ]
+                there = {reading.standing.run.run_id for reading in readings}
+                rests = dict.fromkeys(set(claimed) - there)  # no run any more
                 rests |= {turn.run.run_id: self._rest(turn.run) for turn in turns}
             finally:
                 self._leases.release(name, rests)
@@ -80,12 +85,12 @@ class Worker:
             return self._leasing.rest_s
         return max(self._leasing.rest_s, run.wait_until - self._ports.clock.now())
 
-    def _tick(self, run: Run, ends_at: float) -> Turn | None:
-        began = time.monotonic()
+    def _tick(self, reading: Reading, ends_at: float) -> Turn | None:
+        run, began = reading.standing.run, time.monotonic()
         if began >= ends_at:
             return None
         try:
-            after = run if is_over(run) else tick(run.run_id, self._ports, run)
+            after = run if is_over(run) else tick(run.run_id, self._ports, reading)
         except GpuAgentError as error:  # of this run alone: the others go on
             return Turn(run, run, time.monotonic() - began, error)
         return Turn(run, after, time.monotonic() - began)

@@ -62,8 +62,9 @@ class BoundedHttp:
         self._egress = egress or direct()
         self._deadline_s = deadline_s
         self._body_max = body_max
+        self._transport = Transport(self._egress, public_only=public_only)
         self._client = httpx.Client(
-            transport=Transport(self._egress, public_only=public_only),
+            transport=self._transport,
             timeout=deadline_s,
             follow_redirects=False,
             trust_env=False,
@@ -71,6 +72,8 @@ class BoundedHttp:
             headers={"Accept-Encoding": "identity"},
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
+        self._headers = {name.decode(): value.decode() for name, value in self._client.headers.raw}
+        self._timeout = self._client.timeout.as_dict()
 
     def request(
         self,
@@ -85,19 +88,51 @@ class BoundedHttp:
         """One exchange, over within the deadline but for the system's own time to resolve a name. Raises HttpFailed."""
         scrubber = self._scrubber(url, headers)
         try:
-            with (
-                deadline(self._deadline_s),
-                self._client.stream(
-                    method, url, headers=headers, json=json, content=content, params=params
-                ) as response,
-            ):
-                if response.is_redirect:
-                    raise HttpFailed(f"answered with a redirect ({response.status_code}), which is not followed")
-                return Reply(response.status_code, response.headers, self._read(response), scrubber)
+            with deadline(self._deadline_s):
+                response = self._send(method, url, {} if headers is None else headers, json, content, params)
+                try:
+                    if response.is_redirect:
+                        raise HttpFailed(f"answered with a redirect ({response.status_code}), which is not followed")
+                    return Reply(response.status_code, response.headers, self._read(response), scrubber)
+                finally:
+                    response.close()
         except TRANSPORT_ERRORS as error:
             problem = scrubber.scrub(problem_of(error))[:PROBLEM_MAX] + self._way(url)
         # Outside of the handler, so that no error that quotes the server as it is hangs on to this one.
         raise HttpFailed(problem)
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        json: object,
+        content: bytes | Iterator[bytes] | None,
+        params: Mapping[str, str] | None,
+    ) -> httpx.Response:
+        """The answer, whose body is still to be read.
+
+        Nothing of what httpx's client does on the way (redirects, cookies, netrc) is wanted, and it takes as long as
+        the exchange itself. It is asked where the URL has a user, for whom it makes the header.
+        """
+        if "@" in url:
+            request = self._client.build_request(
+                method, url, headers=headers, json=json, content=content, params=params
+            )
+            return self._client.send(request, stream=True)
+        given = {name.lower() for name in headers}
+        usual = {name: value for name, value in self._headers.items() if name.lower() not in given}
+        return self._transport.handle_request(
+            httpx.Request(
+                method,
+                url,
+                headers={**usual, **headers},
+                json=json,
+                content=content,
+                params=params,
+                extensions={"timeout": self._timeout},
+            )
+        )
 
     def close(self) -> None:
         self._client.close()

@@ -7,6 +7,7 @@ sent is still recognised by its shape, where it has one: signatures, payments, b
 
 import re
 from base64 import b64encode
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -49,6 +50,15 @@ class Scrubber:
     def _forms(self) -> "tuple[_Form, ...]":
         return tuple(_Form(form, label) for secret, label in self._secrets.items() for form in _forms(secret))
 
+    @cached_property
+    def _blocks(self) -> dict[int, frozenset[str]]:
+        """The blocks of all forms, by their length."""
+        blocks: defaultdict[int, set[str]] = defaultdict(set)
+        for form in self._forms:
+            for block in form.blocks:
+                blocks[len(block)].add(block)
+        return {size: frozenset(same_size) for size, same_size in blocks.items()}
+
     def scrub(self, text: str) -> str:
         """The text for a person to read, without any secret or long part of one, whatever its spelling."""
         return without_shapes(self.scrub_words(text))
@@ -77,7 +87,7 @@ class Scrubber:
 
     def _may_hold(self, text: str) -> bool:
         folded = _fold(text)
-        return any(block in folded for form in self._forms for block in form.blocks)
+        return any(_holds_any(folded, size, blocks) for size, blocks in self._blocks.items())
 
     def _without_parts(self, text: str) -> str:
         characters = list(_characters(text))
@@ -129,6 +139,14 @@ class _Form:
                 if end - start >= self.part:
                     yield start, end
                 place = folded.find(block, place + 1)
+
+
+def _holds_any(folded: str, size: int, blocks: frozenset[str]) -> bool:
+    """Whether the text holds one of the blocks, which have this length."""
+    places = len(folded) - size + 1
+    if places < len(blocks):  # most texts are a few words, and a signed payment has a hundred blocks
+        return not blocks.isdisjoint(folded[place : place + size] for place in range(places))
+    return any(block in folded for block in blocks)
 
 
 def without_shapes(text: str) -> str:

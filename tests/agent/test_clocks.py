@@ -1,5 +1,6 @@
 """Clocks that differ: no day of a cap and no request for approval ends by the clock of one machine."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,8 +33,8 @@ class TurnedChain:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
-    def head(self, address: str) -> Head:
-        head: Head = self.inner.head(address)
+    def head(self, address: str, nonces: Sequence[str] = ()) -> Head:
+        head: Head = self.inner.head(address, nonces)
         return replace(head, time=head.time + int(self.ahead_s))
 
 
@@ -81,6 +82,9 @@ def test_a_clock_that_jumps_between_the_guard_and_the_save(world: World) -> None
     with pytest.raises(PolicyRefused, match="wallet per day"):
         world.store.save(second, planned, (), world.market.clock.now() + 2 * DAY_S)
     usage = world.store.usage(second, second.network, ["gpu_vendor_1"], world.market.clock.now() + 2 * DAY_S)
+    assert (usage.wallet_day, usage.vendor_day) == (PRICE, {"gpu_vendor_1": PRICE})
+    world.market.pass_time(DAY_S - 100)  # the day ends soon, and by a clock that is a little ahead it has
+    usage = world.store.usage(second, second.network, ["gpu_vendor_1"], world.market.clock.now() + 200)
     assert (usage.wallet_day, usage.vendor_day) == (PRICE, {"gpu_vendor_1": PRICE})
 
 

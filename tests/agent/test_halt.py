@@ -193,10 +193,10 @@ def test_a_run_cancelled_after_its_signature_was_stored_sends_nothing(world: Wor
         def __getattr__(self, name: str) -> Any:
             return getattr(self.inner, name)
 
-        def outcome(self, authorization: Authorization) -> Outcome:
+        def outcome(self, authorization: Authorization, transaction: str = "") -> Outcome:
             if world.store.load(run.run_id).status is RunStatus.RUNNING:
                 cancel(run.run_id, "Ada", "wrong goal", world.store, world.market.clock)
-            return self.inner.outcome(authorization)
+            return self.inner.outcome(authorization, transaction)
 
     run = step(step(world.start().run_id, world.ports).run_id, world.ports)
     assert isinstance(run.jobs[0], Authorized)

@@ -1,14 +1,14 @@
 """Vendors that take their time to answer: a tick is held up for a bound in all, and who was not reached comes first."""
 
 from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from gpuagent.core.model import Reserved, Run, Settled, Submitted, Vendor
 from gpuagent.core.pace import Pace
-from gpuagent.core.ports import Open
+from gpuagent.core.policy import Policy
+from gpuagent.core.ports import Open, Ports, Standing
 from gpuagent.core.transitions import apply
 from gpuagent.core.work import JobReport, JobStatus, Owed, Underway
 from gpuagent.errors import VendorError
@@ -39,6 +39,9 @@ class Shop:
     def load(self, _: str) -> Run:
         return self.run
 
+    def standing(self, _: str) -> Standing:
+        return Standing(self.run, self.at, Policy, self.vendors)
+
     def save(self, before: Run, after: Run, *_: Any) -> Run:
         assert before == self.run
         self.run, self.saves = replace(after, version=before.version + 1), self.saves + 1
@@ -47,7 +50,7 @@ class Shop:
     def vendors(self) -> tuple[Vendor, ...]:
         return (VENDOR,)
 
-    def outcome(self, _: Any) -> Open:
+    def outcome(self, *_: object) -> Open:
         self.calls.append(SIGNED)
         return Open(2**40, used=True)
 
@@ -69,8 +72,8 @@ class Shop:
         """What one tick asked, in order; how long it was held up by it is bounded."""
         self.calls.clear()
         began, pace = self.at, Pace(asking_s=20)
-        ports: Any = SimpleNamespace(store=self, chain=self, vendor_api=self, clock=self, pace=pace)
-        by(self.run.run_id, ports)
+        own: Any = self
+        by(self.run.run_id, Ports(own, {}, own, own, own, own, own, pace))
         assert abs(self.at - began) < pace.asking_s + max(abs(self.answer_s), 1)
         return list(self.calls)
 

@@ -146,11 +146,11 @@ def test_a_lease_lasts_for_as_long_as_its_tick(served: Served, monkeypatch: pyte
     def lease_ends() -> Any:
         return next(database.leases.find())["until"]
 
-    def slow_tick(run_id: str, ports: Ports, read: Run) -> Run:
+    def slow_tick(run_id: str, ports: Ports, reading: Any) -> Run:
         first = lease_ends()
         eventually(lambda: lease_ends() > first, otherwise="not renewed")
         renewals.append(run_id)
-        return tick(run_id, ports, read)
+        return tick(run_id, ports, reading)
 
     monkeypatch.setattr(worker, "tick", slow_tick)
     assert [entry["runId"] for entry in tick_due(served)["ticked"]] == renewals == [run_id]

@@ -56,8 +56,8 @@ class LaterChain:
     transfers: list[Authorization] = field(default_factory=list)
     has_gas: bool = True
 
-    def head(self, address: str) -> Head:
-        return Head(1, int(self.world.at), 10**9 - self.paid)
+    def head(self, address: str, nonces: Sequence[str] = ()) -> Head:
+        return Head(1, int(self.world.at), 10**9 - self.paid, tuple(self.spent(address, nonces)))
 
     @property
     def paid(self) -> int:
@@ -74,7 +74,7 @@ class LaterChain:
         self.transfers.append(authorization)
         return True
 
-    def outcome(self, authorization: Authorization) -> Outcome:
+    def outcome(self, authorization: Authorization, transaction: str = "") -> Outcome:
         if self._is_used(authorization.nonce):
             return Settlement("0x" + "d" * 64, 7, int(self.world.at))
         if authorization.nonce in self.cancelled:

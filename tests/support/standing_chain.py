@@ -1,5 +1,6 @@
 """A chain on which no time passes between two reads: blocks come by the second on the real one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +19,8 @@ class StandingChain:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
-    def head(self, address: str) -> Head:
-        return self.newest or self.inner.head(address)
+    def head(self, address: str, nonces: Sequence[str] = ()) -> Head:
+        return self.newest or self.inner.head(address, nonces)
 
-    def outcome(self, authorization: Authorization) -> Outcome:
-        return self.decided or self.inner.outcome(authorization)
+    def outcome(self, authorization: Authorization, transaction: str = "") -> Outcome:
+        return self.decided or self.inner.outcome(authorization, transaction)

@@ -31,7 +31,7 @@ from gpuagent.core.model import (
 from gpuagent.core.orders import manifest_sha256
 from gpuagent.core.pace import Pace
 from gpuagent.core.policy import Halt, Policy, Usage
-from gpuagent.core.ports import Gas, Head, Open, Outcome, Ports
+from gpuagent.core.ports import Gas, Head, Open, Outcome, Ports, Standing
 from gpuagent.core.transitions import is_over
 from gpuagent.core.work import CheckpointOffer, FileEntry, JobReport, JobStatus
 from gpuagent.core.workload import Workload
@@ -246,6 +246,9 @@ class Workshop:
     def load(self, run_id: str) -> Run:
         return self.run
 
+    def standing(self, run_id: str) -> Standing:
+        return Standing(self.load(run_id), self.now(), self.policy, self.vendors)
+
     def save(self, before: Run, after: Run, observations: Sequence[Observation], at: float) -> Run:
         if before.version != self.run.version:
             raise StaleRun("another tick was faster")
@@ -256,7 +259,7 @@ class Workshop:
     def policy(self) -> Policy:
         return self.rules
 
-    def usage(self, run: Run, network: str, vendor_ids: Sequence[str], at: float, job_id: str = "") -> Usage:
+    def usage(self, *_: object) -> Usage:
         return Usage()
 
     def halt_payee(self, vendor: Vendor, why: str, at: float) -> bool:
@@ -284,13 +287,13 @@ class _Wallet:
 class _Chain:
     world: Workshop
 
-    def head(self, address: str) -> Head:
-        return Head(1, int(self.world.at), 10**9)
+    def head(self, address: str, nonces: Sequence[str] = ()) -> Head:
+        return Head(1, int(self.world.at), 10**9, tuple(self.spent(address, nonces)))
 
     def spent(self, payer: str, nonces: Sequence[str]) -> Sequence[str]:
         return [nonce for nonce in nonces if nonce in self.world.settled]
 
-    def outcome(self, authorization: Authorization) -> Outcome:
+    def outcome(self, authorization: Authorization, transaction: str = "") -> Outcome:
         if authorization.nonce in self.world.settled:
             return Settlement("0x" + "d" * 64, 7, int(self.world.at))
         return Open(int(self.world.at), used=False)

@@ -45,14 +45,19 @@ class AgreeingChain:
             all(limit.keeps_past for limit in limits),
         )
 
-    def head(self, address: str) -> Head:
-        """The smallest of each number: the least balance, the shortest life for what is signed now."""
-        heads = [node.head(address) for node in self._nodes]
+    def head(self, address: str, nonces: Sequence[str] = ()) -> Head:
+        """The smallest of each number: the least balance, the shortest life for what is signed now.
+
+        Spent is what any node holds as spent.
+        """
+        heads = [node.head(address, nonces) for node in self._nodes]
+        spent = {nonce for head in heads for nonce in head.spent}
         _check_lag([head.time for head in heads])
         return Head(
             number=min(head.number for head in heads),
             time=min(head.time for head in heads),
             balance=min(head.balance for head in heads),
+            spent=tuple(nonce for nonce in nonces if nonce in spent),
         )
 
     def spent(self, payer: str, nonces: Sequence[str]) -> tuple[str, ...]:
@@ -60,12 +65,12 @@ class AgreeingChain:
         spent = {nonce for node in self._nodes for nonce in node.spent(payer, nonces)}
         return tuple(nonce for nonce in nonces if nonce in spent)
 
-    def outcome(self, authorization: Authorization) -> Outcome:
+    def outcome(self, authorization: Authorization, transaction: str = "") -> Outcome:
         """Settled or void when every node says so; open while one of them is undecided.
 
         Raises ChainMismatch when the final blocks of two nodes contradict each other: no waiting would end that.
         """
-        outcomes = [node.outcome(authorization) for node in self._nodes]
+        outcomes = [node.outcome(authorization, transaction) for node in self._nodes]
         undecided = [outcome for outcome in outcomes if isinstance(outcome, Open)]
         if undecided:
             settled_at = [outcome.at for outcome in outcomes if isinstance(outcome, Settlement)]

@@ -10,7 +10,7 @@ from typing import Any
 from eth_hash.auto import keccak
 
 from gpuagent.adapters.chain.decoding import block_from, count, decoded, uint
-from gpuagent.adapters.chain.json_rpc import JsonRpc
+from gpuagent.adapters.chain.json_rpc import Call, JsonRpc
 from gpuagent.adapters.chain.logs import Log, TokenLogs
 from gpuagent.adapters.chain.needs import at_hash, check_needs, check_token, measure, state_call, token_call
 from gpuagent.adapters.chain.settlements import UseSearch
@@ -62,34 +62,44 @@ class EvmChain:
         return measure(self._batch, self._logs, self._rpc, self._token, self.final().number)
 
     @decoded
-    def head(self, address: str) -> Head:
-        block, balance = self._batch(
+    def head(self, address: str, nonces: Sequence[str] = ()) -> Head:
+        block, balance, *states = self._batch(
             ("eth_getBlockByNumber", ["latest", False]),
             ("eth_call", [token_call(self._token, BALANCE_OF, ["address"], [address]), "latest"]),
+            *self._state_reads(address, nonces),
         )
-        return Head(count(block["number"]), count(block["timestamp"]), uint(balance))
+        spent = tuple(nonce for nonce, state in zip(nonces, states, strict=True) if uint(state))
+        return Head(count(block["number"]), count(block["timestamp"]), uint(balance), spent)
 
     @decoded
     def spent(self, payer: str, nonces: Sequence[str]) -> tuple[str, ...]:
-        states = self._batch(*(("eth_call", [state_call(self._token, payer, nonce), "latest"]) for nonce in nonces))
+        states = self._batch(*self._state_reads(payer, nonces))
         return tuple(nonce for nonce, state in zip(nonces, states, strict=True) if uint(state))
 
+    def _state_reads(self, payer: str, nonces: Sequence[str]) -> list[Call]:
+        return [("eth_call", [state_call(self._token, payer, nonce), "latest"]) for nonce in nonces]
+
     @decoded
-    def outcome(self, authorization: Authorization) -> Outcome:
+    def outcome(self, authorization: Authorization, transaction: str = "") -> Outcome:
         """Settled or void only at a final block; anything else is open. Raises ChainError, ChainMismatch."""
         if (authorization.network, authorization.asset.lower()) != (self._token.network, self._token.address.lower()):
             raise ChainMismatch(
                 f"the authorization is for {authorization.asset} on {authorization.network}, "
                 f"this is {self._token.address} on {self._token.network}: nothing can be said of it here"
             )
-        newest, final = self._blocks()
+        newest, final, receipt = self._blocks_and_receipt(transaction)
         state = state_call(self._token, authorization.payer, authorization.nonce)
-        used_now, used_at_final = (
-            uint(word) != 0
-            for word in self._batch(*(("eth_call", [state, at_hash(block)]) for block in (newest, final)))
-        )
+        reads: list[Call] = [("eth_call", [state, at_hash(block)]) for block in (newest, final)]
+        if receipt:
+            reads.append(("eth_getBlockByNumber", [receipt["blockNumber"], False]))
+        newest_word, final_word, *receipt_blocks = self._batch(*reads)
+        used_now, used_at_final = uint(newest_word) != 0, uint(final_word) != 0
         if used_at_final:
-            verdict = self._settlement(authorization, self._uses.find(authorization, count(final["number"])))
+            last = count(final["number"])
+            verdict: Settlement | Void | None = None
+            if receipt and self._logs.has_use(authorization, receipt["logs"], last):
+                verdict = self._proven(authorization, receipt["transactionHash"], receipt, *receipt_blocks)
+            verdict = verdict or self._settlement(authorization, self._uses.find(authorization, last))
             return verdict or self._unindexed(authorization, newest, final)
         if count(final["timestamp"]) >= authorization.valid_before:
             # Block times only grow and the token requires time < validBefore: no later block can take it. A token
@@ -159,12 +169,25 @@ class EvmChain:
             ("eth_getTransactionReceipt", [log["transactionHash"]]),
             ("eth_getBlockByNumber", [log["blockNumber"], False]),
         )
+        return self._proven(authorization, log["transactionHash"], receipt, block)
+
+    def _proven(
+        self,
+        authorization: Authorization,
+        transaction: str,
+        receipt: dict[str, Any] | None,
+        block: dict[str, Any] | None,
+    ) -> Settlement | None:
+        """The settlement by a transaction that used the nonce, from its receipt and the block of the receipt's number.
+
+        None where they do not fit together. Raises ChainMismatch where it paid something else.
+        """
         if not receipt or not block or receipt["blockHash"] != block["hash"]:
             return None  # a reorganization moved it while it was read
         payment = (authorization.payer.lower(), authorization.payee.lower(), authorization.amount)
         if payment not in self._logs.transfers(receipt["logs"]):
-            raise ChainMismatch(f"{log['transactionHash']} spent nonce {authorization.nonce} on other terms")
-        return Settlement(log["transactionHash"], count(block["number"]), count(block["timestamp"]))
+            raise ChainMismatch(f"{transaction} spent nonce {authorization.nonce} on other terms")
+        return Settlement(transaction, count(block["number"]), count(block["timestamp"]))
 
     def _unindexed(self, authorization: Authorization, newest: dict[str, Any], final: dict[str, Any]) -> Open:
         """Open while the node's logs lag behind its state. Raises ChainMismatch once the authorization has expired."""
@@ -174,14 +197,22 @@ class EvmChain:
 
     def _blocks(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The newest block and the final one."""
-        (newest,) = self._batch(("eth_getBlockByNumber", ["latest", False]))
+        newest, final, _ = self._blocks_and_receipt()
+        return newest, final
+
+    def _blocks_and_receipt(
+        self, transaction: str = ""
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]:
+        """The newest block, the final one, and the receipt of a transaction that may be none."""
+        receipts: list[Call] = [("eth_getTransactionReceipt", [transaction])] if transaction else []
+        newest, receipt = [*self._batch(("eth_getBlockByNumber", ["latest", False]), *receipts), None][:2]
         if not self._confirmations:
-            return newest, newest
+            return newest, newest, receipt
         number = max(0, count(newest["number"]) - self._confirmations)
         (final,) = self._batch(("eth_getBlockByNumber", [hex(number), False]))
         if not final:
             raise ChainError(f"block {number} is gone: the chain is reorganizing")
-        return newest, final
+        return newest, final, receipt
 
     def _used_at(self, authorization: Authorization, number: int) -> bool:
         """Whether the nonce is used at the block, which is final. Before the token was there nothing was."""

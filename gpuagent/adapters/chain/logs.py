@@ -76,6 +76,11 @@ class TokenLogs:
         topics = _use_topics(authorization)
         return self._use(self._query(topics, first, last), topics, first, last)
 
+    def has_use(self, authorization: Authorization, logs: Sequence[Log], last: int) -> bool:
+        """Whether one of a receipt's logs is the nonce's use, as a payment, in a block up to the last one."""
+        topics = [[USED_TOPIC], *_use_topics(authorization)[1:]]
+        return self._use(logs, topics, 0, last) is not None
+
     def widest(self, last: int) -> int:
         """The most blocks up to the last one that the node answers at once, found by asking."""
         topics = [[USED_TOPIC], "0x" + "0" * 64]

@@ -4,7 +4,7 @@ Every version stays, with who made it and why; one is current. A reservation cou
 the transaction that writes it: two that would pass a cap together meet there, and so do a reservation and a change.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,21 +14,19 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from gpuagent.adapters.mongo import sums
 from gpuagent.adapters.mongo.documents import vendor_from
-from gpuagent.adapters.mongo.jobs import HELD
 from gpuagent.adapters.mongo.original import OURS
+from gpuagent.adapters.mongo.sums import CURRENT
 from gpuagent.adapters.mongo.values import Document, date, money, seconds
 from gpuagent.core.model import TIMEOUT_MAX_S, Authorized, Job, Reserved, Run, Vendor
 from gpuagent.core.money import amount, show_usd
 from gpuagent.core.policy import (
-    DAY_S,
     FIRST,
     LIMITS,
-    PROVEN_AFTER,
     Halt,
     Limit,
     Policy,
-    Usage,
     approval,
     check,
     loosenings,
@@ -39,7 +37,6 @@ from gpuagent.core.terms import record_problem, timeout_max_s
 from gpuagent.errors import BadInput, PolicyRefused
 
 Documents = Database[dict[str, Any]]
-CURRENT = {"current": True}
 REASON_MAX = 500
 AGENT = "gpuagent"
 """The author of the versions that no user makes."""
@@ -56,15 +53,15 @@ def ensure(database: Documents, at: float) -> None:
 
 def read(database: Documents, session: ClientSession | None = None) -> Policy:
     """The policy in force. Raises PolicyRefused when there is none."""
-    return _readable(database.policies.find_one(CURRENT, session=session))
+    return readable(database.policies.find_one(CURRENT, session=session))
 
 
 def enforce(
-    database: Documents, session: ClientSession, before: Run, after: Run, job: Job, now: Callable[[], float]
+    database: Documents, session: ClientSession, before: Run, after: Run, job: Job, at: float, ahead: float
 ) -> int | None:
     """Hold a new reservation, or a first signature, against policy and vendor's record as this transaction sees them.
 
-    now: asked only where there is something to hold against it.
+    at: Unix seconds; what it is held against is never later than by the database's clock, as sums.read() has it.
 
     Returns the version that a new reservation counts against, None for all else. A reservation counts itself on the
     policy: of two that do so at once, one transaction starts again. Raises PolicyRefused.
@@ -73,22 +70,22 @@ def enforce(
     match saved, job:
         case None, Reserved(approval=approved):
             document = database.policies.find_one_and_update(CURRENT, {"$inc": {"reservations": 1}}, session=session)
-            rules = _readable(document)
+            rules = readable(document)
         case Reserved(approval=approved), Authorized():
             rules = read(database, session)
         case _:
             return None
-    at, own, vendor_ids = now(), ObjectId(job.job_id), [job.quote.vendor_id]
-    sums = usage(database, rules, after, job.quote.network, vendor_ids, at, own, session)
-    reasons = [refusal.reason for refusal in refusals(rules, after, job.quote, sums, job.job_id)]
-    record = database.vendors.find_one({"vendorId": job.quote.vendor_id}, session=session)
+    own, vendor_id = ObjectId(job.job_id), job.quote.vendor_id
+    counted = sums.read(database, rules, after, job.quote.network, [vendor_id], at, ahead, own, session)
+    reasons = [refusal.reason for refusal in refusals(rules, after, job.quote, counted.usage, job.job_id)]
+    record = counted.records.get(vendor_id)
     if record and (problem := record_problem(job.quote, vendor_from(record))):
         reasons.append(problem)
     if record and isinstance(job, Authorized):
         life_s, longest = job.authorization.life_s, timeout_max_s(vendor_from(record), rules.authorization_max_s)
         if life_s > max(longest, TIMEOUT_MAX_S):  # a shorter life is not recorded
             reasons.append(f"its authorization lives {life_s} s, where {longest} are allowed by now")
-    if approved is None and approval(rules, job.quote, at):
+    if approved is None and approval(rules, job.quote, counted.at):
         reasons.append(f"{show_usd(job.quote.amount)} needs an approval by now")
     if reasons:
         raise PolicyRefused("; ".join(reasons))
@@ -140,62 +137,13 @@ def versions(database: Documents, limit: int) -> list[Mapping[str, Any]]:
     return list(database.policies.find().sort("version", DESCENDING).limit(limit))
 
 
-def usage(
-    database: Documents,
-    rules: Policy,
-    run: Run,
-    network: str,
-    vendor_ids: Sequence[str],
-    at: float,
-    job_id: ObjectId | None = None,
-    session: ClientSession | None = None,
-) -> Usage:
-    """The sums that this policy caps, of all runs in this database that pay on this network."""
-    others: Document = {"quote.network": network, "_id": {"$ne": job_id}}
-    recent = {"$or": [{"state": {"$in": HELD}}, {"state": "settled", "settledAt": {"$gte": date(at - DAY_S)}}]}
-
-    def total(by: str, names: Sequence[str], since: Document) -> dict[str, int]:
-        match = {by: {"$in": list(names)}}
-        pipeline: list[Mapping[str, Any]] = [
-            {"$match": {**match, **since, **others}},
-            {"$unwind": f"${by}"},  # of the several tags of a run, those that are wanted
-            {"$match": match},
-            {"$group": {"_id": f"${by}", "total": {"$sum": "$expectedCost"}}},
-        ]
-        return {group["_id"]: amount(group["total"]) for group in database.jobs.aggregate(pipeline, session=session)}
-
-    ever = {"state": {"$in": [*HELD, "settled"]}}
-    tags = [tag for tag in run.tags if tag in rules.tag_totals]
-    new = _new_vendors(database, network, vendor_ids, session) if rules.new_vendor is not None else []
-    return Usage(
-        total("payer", [run.payer], recent).get(run.payer, 0) if rules.wallet_per_day is not None else 0,
-        total("vendorId", vendor_ids, recent) if rules.vendor_per_day is not None else {},
-        total("tags", tags, ever) if tags else {},
-        dict.fromkeys(new, 0) | total("vendorId", new, ever) if new else {},
-    )
-
-
-def _new_vendors(
-    database: Documents, network: str, vendor_ids: Sequence[str], session: ClientSession | None
-) -> list[str]:
-    """Those that are not proven: neither by their record nor by completed jobs that were paid on this network."""
-    unproven = {"vendorId": {"$in": list(vendor_ids)}, "proven": False}
-    names = [record["vendorId"] for record in database.vendors.find(unproven, {"vendorId": 1}, session=session)]
-    # Practice money proves nothing: a job that costs none is soon completed.
-    paid_here: Document = {"vendorId": {"$in": names}, "quote.network": network, "state": "settled"}
-    completed: Document = {**paid_here, "status": "completed"}
-    counted: list[Mapping[str, Any]] = [{"$match": completed}, {"$sortByCount": "$vendorId"}]
-    groups = database.jobs.aggregate(counted, session=session) if names else ()
-    counts = {group["_id"]: group["count"] for group in groups}
-    return [name for name in names if counts.get(name, 0) < PROVEN_AFTER]
-
-
 def _latest(database: Documents, session: ClientSession) -> Policy:
     document = database.policies.find_one({}, sort=[("version", DESCENDING)], session=session)
-    return _readable(document) if document else replace(FIRST, version=0)
+    return readable(document) if document else replace(FIRST, version=0)
 
 
-def _readable(document: Mapping[str, Any] | None) -> Policy:
+def readable(document: Mapping[str, Any] | None) -> Policy:
+    """The policy of a document. Raises PolicyRefused where there is none, or it cannot be read."""
     if document is None:
         raise PolicyRefused("there is no policy in force: `gpuagent policy set --by WHO --why WHY` makes one")
     try:

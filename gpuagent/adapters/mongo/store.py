@@ -5,21 +5,27 @@ from dataclasses import replace
 from typing import Any
 
 from bson import ObjectId
+from pymongo import ASCENDING
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
-from gpuagent.adapters.mongo import documents, jobs, past_jobs, refunds, server
+from gpuagent.adapters.mongo import documents, jobs, past_jobs, refunds, server, sums
 from gpuagent.adapters.mongo import policy as policies
 from gpuagent.adapters.mongo.connection import Connection, deadlined
 from gpuagent.adapters.mongo.deadline import storable
 from gpuagent.adapters.mongo.original import check_ours
-from gpuagent.adapters.mongo.values import date, object_id
+from gpuagent.adapters.mongo.values import Document, date, object_id, seconds
 from gpuagent.core.context import PastJob
 from gpuagent.core.credits import Credit
 from gpuagent.core.model import Job, Observation, Run, Vendor
 from gpuagent.core.policy import Policy, Usage
+from gpuagent.core.ports import Standing
 from gpuagent.core.records import Refund
 from gpuagent.errors import BadInput, DuplicateRun, DuplicateVendorJob, StaleRun, UnknownRun
+
+# One that the original system recorded has no pinned payee: nothing can be bought from it.
+BUYABLE: Mapping[str, Any] = {"payTo": {"$exists": True}}
+BY_ID = {"vendorId": ASCENDING}
 
 
 class MongoStore:
@@ -57,27 +63,8 @@ class MongoStore:
     @deadlined
     def load(self, run_id: str) -> Run:
         """The whole run in one read. Raises UnknownRun, and RunNotOurs for one of the original system."""
-        runs = self._load(object_id(run_id))
-        if not runs:
-            raise UnknownRun(f"there is no run {run_id}: `gpuagent run list` shows them")
-        return runs[0]
-
-    @deadlined
-    def load_all(self, run_ids: Sequence[str]) -> list[Run]:
-        """The whole runs in one read, in any order, without those that are not there. Raises RunNotOurs."""
-        return self._load({"$in": [object_id(run_id) for run_id in run_ids]})
-
-    def _load(self, run_id: Any) -> list[Run]:
-        pipeline: list[Mapping[str, Any]] = [
-            {"$match": {"_id": run_id}},
-            {"$lookup": {"from": "jobs", "localField": "_id", "foreignField": "runId", "as": "jobs"}},
-            {"$lookup": {"from": "payments", "localField": "_id", "foreignField": "runId", "as": "payments"}},
-        ]
-        runs = []
-        for document in self._database.runs.aggregate(pipeline):
-            check_ours(document)
-            runs.append(documents.run_from(document, document["jobs"], document["payments"]))
-        return runs
+        document = self._run_document(run_id, _whole(object_id(run_id)))
+        return documents.run_from(document, document["jobs"], document["payments"])
 
     @deadlined
     def save(self, before: Run, after: Run, observations: Sequence[Observation], at: float) -> Run:
@@ -91,12 +78,57 @@ class MongoStore:
         return after
 
     @deadlined
+    def standing(self, run_id: str) -> Standing:
+        """The whole run in one read, with the policy in force, the vendors and the clock. Raises as load() does."""
+        pipeline: list[Mapping[str, Any]] = [
+            *_whole(object_id(run_id)),
+            {"$lookup": {"from": "policies", "pipeline": [{"$match": sums.CURRENT}], "as": "policies"}},
+            {"$lookup": {"from": "vendors", "pipeline": [{"$match": BUYABLE}, {"$sort": BY_ID}], "as": "vendors"}},
+            {"$set": {"now": "$$NOW"}},
+        ]
+        document, ahead = self._run_document(run_id, pipeline), self._ahead()
+        policy, records = next(iter(document["policies"]), None), document["vendors"]
+        return Standing(
+            run=documents.run_from(document, document["jobs"], document["payments"]),
+            now=round(seconds(document["now"]) + ahead, 3),
+            policy=lambda: policies.readable(policy),
+            vendors=lambda: tuple(map(documents.vendor_from, records)),
+        )
+
+    @deadlined
+    def standings(self, run_ids: Sequence[str]) -> list[Standing]:
+        """standing() of many runs in four reads, in any order, without those that are not there. Raises RunNotOurs."""
+        now = self.now()
+        policy = self._database.policies.find_one(sums.CURRENT)
+        records = list(self._database.vendors.find(BUYABLE).sort(BY_ID))
+
+        def vendors() -> tuple[Vendor, ...]:
+            return tuple(map(documents.vendor_from, records))
+
+        standings = []
+        for document in self._database.runs.aggregate(_whole({"$in": [object_id(run_id) for run_id in run_ids]})):
+            check_ours(document)
+            run = documents.run_from(document, document["jobs"], document["payments"])
+            standings.append(
+                Standing(
+                    run, now, lambda: policies.readable(policy), lambda: tuple(map(documents.vendor_from, records))
+                )
+            )
+        return standings
+
+    def _run_document(self, run_id: str, pipeline: Sequence[Mapping[str, Any]]) -> Document:
+        document = next(iter(self._database.runs.aggregate(pipeline)), None)
+        if document is None:
+            raise UnknownRun(f"there is no run {run_id}: `gpuagent run list` shows them")
+        check_ours(document)
+        return document
+
+    @deadlined
     def vendors(self) -> tuple[Vendor, ...]:
         return self._vendors()
 
     def _vendors(self, session: ClientSession | None = None) -> tuple[Vendor, ...]:
-        # One that the original system recorded has no pinned payee: nothing can be bought from it.
-        records = self._database.vendors.find({"payTo": {"$exists": True}}, session=session).sort("vendorId")
+        records = self._database.vendors.find(BUYABLE, session=session).sort(BY_ID)
         return tuple(documents.vendor_from(record) for record in records)
 
     def _write(
@@ -110,13 +142,10 @@ class MongoStore:
         if not guarded.matched_count:
             raise StaleRun(f"run {before.run_id} has moved on from version {before.version}")
 
-        def no_later_than_ours() -> float:
-            return min(at, self.now())
-
         for job in after.jobs:
             if job not in before.jobs:
-                version = policies.enforce(self._database, session, before, after, job, no_later_than_ours)
-                self._write_job(session, after, job, at, {} if version is None else {"policyVersion": version})
+                version = policies.enforce(self._database, session, before, after, job, at, self._ahead())
+                self._write_job(session, before, after, job, at, {} if version is None else {"policyVersion": version})
         if observations:
             self._database.observations.insert_many(
                 [
@@ -126,12 +155,16 @@ class MongoStore:
                 session=session,
             )
 
-    def _write_job(self, session: ClientSession, run: Run, job: Job, at: float, more: Mapping[str, Any]) -> None:
+    def _write_job(
+        self, session: ClientSession, before: Run, run: Run, job: Job, at: float, more: Mapping[str, Any]
+    ) -> None:
+        """Writes a job that is new or has changed, and its payment where that has."""
         fields = {**jobs.job_document(run, job), **more}
         key = {"_id": fields.pop("_id")}
         self._database.jobs.update_one(key, {"$set": fields}, upsert=True, session=session)
         payment = jobs.payment_document(run, job)
-        if payment:
+        saved = next((earlier for earlier in before.jobs if earlier.job_id == job.job_id), None)
+        if payment and payment != (jobs.payment_document(before, saved) if saved else None):
             self._database.payments.update_one(
                 {"jobId": payment["jobId"], "attempt": payment["attempt"]},
                 {"$set": payment, "$setOnInsert": {"createdAt": date(at)}},
@@ -145,10 +178,17 @@ class MongoStore:
         return policies.read(self._database)
 
     @deadlined
-    def usage(self, run: Run, network: str, vendor_ids: Sequence[str], at: float, job_id: str = "") -> Usage:
-        rules = policies.read(self._database)
-        own = ObjectId(job_id) if job_id else None
-        return policies.usage(self._database, rules, run, network, vendor_ids, min(at, self.now()), own)
+    def usage(
+        self,
+        run: Run,
+        network: str,
+        vendor_ids: Sequence[str],
+        at: float,
+        job_id: str = "",
+        rules: Policy | None = None,
+    ) -> Usage:
+        rules, own = rules or policies.read(self._database), ObjectId(job_id) if job_id else None
+        return sums.read(self._database, rules, run, network, vendor_ids, at, self._ahead(), own).usage
 
     @deadlined
     def past_jobs(self, run: Run, network: str, vendor_ids: Sequence[str], limit: int) -> list[PastJob]:
@@ -176,7 +216,7 @@ class MongoStore:
 
         def write(session: ClientSession) -> bool:
             # Two at once meet here: one of them starts again, and sees the other's record.
-            self._database.policies.update_one(policies.CURRENT, {"$inc": {"vendorsAdded": 1}}, session=session)
+            self._database.policies.update_one(sums.CURRENT, {"$inc": {"vendorsAdded": 1}}, session=session)
             if not is_new(self._vendors(session)):
                 return False
             document = {**documents.vendor_document(vendor), "createdAt": date(at)}
@@ -206,6 +246,15 @@ class MongoStore:
             {"$set": documents.vendor_document(vendor), "$setOnInsert": {"createdAt": date(at)}},
             upsert=True,
         )
+
+
+def _whole(run_id: Any) -> list[Mapping[str, Any]]:
+    """Runs with their jobs and payments. run_id: an ObjectId, or what the query matches with one."""
+    return [
+        {"$match": {"_id": run_id}},
+        {"$lookup": {"from": "jobs", "localField": "_id", "foreignField": "runId", "as": "jobs"}},
+        {"$lookup": {"from": "payments", "localField": "_id", "foreignField": "runId", "as": "payments"}},
+    ]
 
 
 def _raise_duplicate(details: Mapping[str, Any]) -> None:

@@ -55,6 +55,7 @@ class VendorCalls:
         self._secret = secret
         self._payments: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=PAYMENTS_KEPT))
         self._secret_names: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=NAMES_KEPT))
+        self._scrubbers: dict[str, tuple[dict[str, str], Scrubber]] = {}
         self._job_tokens: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=TOKENS_KEPT))
 
     def scrubber(self, vendor: Vendor, more: Iterable[str] = ()) -> Scrubber:
@@ -63,12 +64,18 @@ class VendorCalls:
         Of secrets only the names are remembered: the values are looked up. more: tokens that are not remembered.
         """
         secrets = {(self._secret(name) or "").strip(): SECRET for name in tuple(self._secret_names[vendor.vendor_id])}
-        secrets |= dict.fromkeys((*self._job_tokens[vendor.vendor_id], *more), TOKEN)
+        unremembered = tuple(more)
+        secrets |= dict.fromkeys((*self._job_tokens[vendor.vendor_id], *unremembered), TOKEN)
         if vendor.secret_env:
             secrets[(self._secret(vendor.secret_env) or "").strip()] = TOKEN
         for header in tuple(self._payments[vendor.vendor_id]):
             secrets |= payment_secrets(header)
-        return Scrubber(secrets)
+        if unremembered:
+            return Scrubber(secrets)
+        known = self._scrubbers.get(vendor.vendor_id)
+        if known is None or known[0] != secrets:  # it takes longer to make than to use
+            known = self._scrubbers[vendor.vendor_id] = (secrets, Scrubber(secrets))
+        return known[1]
 
     @contextmanager
     def scrubbed_errors(self, vendor: Vendor) -> Iterator[None]:

@@ -10,6 +10,7 @@ import pytest
 from gpuagent.adapters.chain.evm import EvmChain
 from gpuagent.core.model import Settlement
 from gpuagent.core.ports import Open, Void
+from gpuagent.core.records import Spent
 from gpuagent.errors import ChainError, ChainMismatch
 from tests.support.factories import TOKEN, authorization
 from tests.support.other_payer import OtherPayer
@@ -143,6 +144,47 @@ def test_a_receipt_of_another_block_or_a_transfer_of_another_token_is_no_settlem
     proxy.lie("eth_getTransactionReceipt", of_another_token)
     with pytest.raises(ChainMismatch, match="on other terms"):
         chain.outcome(authorization)
+
+
+@pytest.mark.parametrize("named", ["the payment", "another payment", "a cancellation", "nothing that is there"])
+def test_a_named_transaction_is_a_place_to_look_and_no_proof(
+    world: World, payer: OtherPayer, proxy: RpcProxy, connect: Callable[..., EvmChain], named: str
+) -> None:
+    ours, other = payer.authorize(), payer.authorize(nonce="0x" + "7" * 64)
+    first = ours.from_block
+    payer.settle(ours)
+    if named == "a cancellation":
+        payer.cancel(other)
+    else:
+        payer.settle(other)
+    (settled, *_), spent = (
+        world.chain.transfers(ours.payer, first),
+        {
+            event.nonce: event.transaction
+            for event in world.chain.history(ours.payer, first, world.chain.final().number)
+            if isinstance(event, Spent)
+        },
+    )
+    transactions = {"the payment": spent[ours.nonce], "nothing that is there": "0x" + "5" * 64}
+    outcome = connect(proxy.url).outcome(ours, transactions.get(named, spent[other.nonce]))
+    assert isinstance(outcome, Settlement)
+    assert outcome.transaction == settled.transaction == spent[ours.nonce]
+    assert ("eth_getLogs" in proxy.methods) == (named != "the payment")  # it was looked for as it always is
+
+
+def test_a_named_transaction_decides_nothing_before_the_nonce_is_used_or_of_another_block(
+    payer: OtherPayer, proxy: RpcProxy, connect: Callable[..., EvmChain]
+) -> None:
+    ours, other = payer.authorize(), payer.authorize(nonce="0x" + "7" * 64)
+    payer.settle(other)
+    chain = connect(proxy.url)
+    settlement = chain.outcome(other)
+    assert isinstance(settlement, Settlement)
+    undecided = chain.outcome(ours, settlement.transaction)
+    assert isinstance(undecided, Open)
+    assert not undecided.used
+    proxy.lie("eth_getTransactionReceipt", lambda _, receipt: {**receipt, "blockHash": "0x" + "7" * 64})
+    assert isinstance(chain.outcome(other, settlement.transaction), Open)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What a large result costs a tick: `python -m tests.tools.bench_files [MB]`, also a part of `make bench`.
+"""What a large result costs a tick: `python -m benchmarks.large_file [MB]`, also a part of `make bench`.
 
 A practice vendor really writes the file, and the agent collects it over HTTP into GridFS. The floors, in the same run:
 a tick that polls a job of which no file is due, and a plain copy of as many bytes to disk. Prints figures, asserts

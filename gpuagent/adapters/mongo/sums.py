@@ -1,0 +1,137 @@
+"""The sums that count against the caps of a policy, in one read, with the server's clock and the vendors' records."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bson import ObjectId
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from gpuagent.adapters.mongo.jobs import HELD
+from gpuagent.adapters.mongo.values import Document, date, money, seconds
+from gpuagent.core.model import Run
+from gpuagent.core.money import amount
+from gpuagent.core.policy import DAY_S, PROVEN_AFTER, Policy, Usage
+from gpuagent.errors import PolicyRefused
+
+SLACK_S = 300.0
+"""How far the database's clock may be behind for one read to do: twice as much as clocks may differ in a purchase."""
+MS = 1_000
+CURRENT = {"current": True}
+"""Matches the policy in force."""
+Stages = list[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """usage: as the policy caps it. at: where its day ends, Unix seconds. records: documents of vendors, by id."""
+
+    usage: Usage
+    at: float
+    records: Mapping[str, Document]
+
+
+def read(
+    database: Database[dict[str, Any]],
+    rules: Policy,
+    run: Run,
+    network: str,
+    vendor_ids: Sequence[str],
+    at: float,
+    ahead: float = 0.0,
+    job_id: ObjectId | None = None,
+    session: ClientSession | None = None,
+) -> Sums:
+    """The sums of all runs in this database that pay on this network, without the job itself.
+
+    at: where a day ends, but never later than by the database's clock, which is taken to be `ahead` seconds ahead.
+    Raises PolicyRefused where no policy is in force.
+    """
+    day_from = date(at - DAY_S)
+    by_server = {"$subtract": [{"$add": ["$$NOW", round(ahead * MS)]}, round(DAY_S * MS)]}
+    counts_today = {"$or": [{"$ne": ["$state", "settled"]}, {"$gte": ["$settledAt", {"$min": [day_from, by_server]}]}]}
+    others: Document = {"quote.network": network, "_id": {"$ne": job_id}}
+    # By a time that the query can look up in an index; then exactly, by the earlier of the two clocks.
+    since = {"$or": [{"state": {"$in": HELD}}, {"state": "settled", "settledAt": {"$gte": date(at - DAY_S - SLACK_S)}}]}
+    ever = {"state": {"$in": [*HELD, "settled"]}}
+
+    def total(by: str, names: Sequence[str], match: Document, cost: Any = "$expectedCost") -> Stages:
+        wanted = {by: {"$in": list(names)}}
+        return [
+            {"$match": {**wanted, **match, **others}},
+            {"$unwind": f"${by}"},  # of the several tags of a run, those that are wanted
+            {"$match": wanted},
+            {"$group": {"_id": f"${by}", "total": {"$sum": cost}}},
+        ]
+
+    today = {"$cond": [counts_today, "$expectedCost", money(0)]}
+    tags = [tag for tag in run.tags if tag in rules.tag_totals]
+    # Not $unionWith, which no transaction may use.
+    lookups = {"records": ("vendors", _records(rules, network, vendor_ids, ever, others))}
+    if rules.wallet_per_day is not None:
+        lookups["wallet"] = ("jobs", total("payer", [run.payer], since, today))
+    if rules.vendor_per_day is not None:
+        lookups["vendor"] = ("jobs", total("vendorId", vendor_ids, since, today))
+    if tags:
+        lookups["tags"] = ("jobs", total("tags", tags, ever))
+    pipeline: Stages = [
+        {"$match": CURRENT},
+        {"$project": {"now": "$$NOW"}},
+        *(
+            {"$lookup": {"from": collection, "pipeline": stages, "as": name}}
+            for name, (collection, stages) in lookups.items()
+        ),
+    ]
+    document = next(iter(database.policies.aggregate(pipeline, session=session)), None)
+    if document is None:
+        raise PolicyRefused("there is no policy in force any more: try again")
+    now = round(seconds(document["now"]) + ahead, 3)
+    if now < at - SLACK_S:
+        return read(database, rules, run, network, vendor_ids, now, ahead, job_id, session)
+    sums = {
+        name: {group["_id"]: amount(group["total"]) for group in document.get(name, ())}
+        for name in ("wallet", "vendor", "tags")
+    }
+    records: dict[str, Document] = {record["vendorId"]: record for record in document["records"]}
+    usage = Usage(
+        sums["wallet"].get(run.payer, 0),
+        sums["vendor"],
+        sums["tags"],
+        {name: _held_or_paid(record) for name, record in records.items() if _is_new(record)},
+    )
+    return Sums(usage, min(at, now), records)
+
+
+def _records(rules: Policy, network: str, vendor_ids: Sequence[str], ever: Document, others: Document) -> Stages:
+    """The vendors' records; of those that do not say that they are proven, with what counts against a new vendor."""
+    stages: Stages = [{"$match": {"vendorId": {"$in": list(vendor_ids)}}}]
+    if rules.new_vendor is None:
+        return stages
+    # Practice money proves nothing: a job that costs none is soon completed.
+    completed: Document = {"quote.network": network, "state": "settled", "status": "completed"}
+    counted: Stages = [{"$match": completed}, {"$limit": PROVEN_AFTER}, {"$project": {"_id": 1}}]
+    summed: Stages = [
+        {"$match": {**ever, **others}},
+        {"$group": {"_id": None, "total": {"$sum": "$expectedCost"}}},
+    ]
+
+    def jobs(pipeline: Stages, name: str) -> Mapping[str, Any]:
+        keys = {"localField": "unproven", "foreignField": "vendorId"}
+        return {"$lookup": {"from": "jobs", **keys, "pipeline": pipeline, "as": name}}
+
+    return [
+        *stages,
+        # No job is of the vendor null: those of a proven one are not looked for.
+        {"$set": {"unproven": {"$cond": [{"$eq": ["$proven", False]}, "$vendorId", None]}}},
+        jobs(counted, "paidJobs"),
+        jobs(summed, "heldOrPaid"),
+    ]
+
+
+def _is_new(record: Document) -> bool:
+    return record.get("unproven") is not None and len(record["paidJobs"]) < PROVEN_AFTER
+
+
+def _held_or_paid(record: Document) -> int:
+    return sum(amount(group["total"]) for group in record["heldOrPaid"])

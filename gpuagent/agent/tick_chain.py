@@ -1,0 +1,77 @@
+"""The chain as one tick reads it: the newest block, the balance and the nonces in one exchange, for seconds.
+
+What moves money in the books is asked for each time: outcome() reads at blocks that are named by their hash. One
+question is spared: whether what this tick has just signed is still open. Its nonce was unspent in the reading by which
+it was signed, and it had not left the agent then.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from gpuagent.core.model import Authorization
+from gpuagent.core.ports import Chain, Clock, Gas, Head, Open, Outcome
+
+READING_S = 5.0
+"""A reading counts for so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """at: when it was asked for, by our clock. nonces: those that it tells of."""
+
+    address: str
+    at: float
+    nonces: Collection[str]
+    head: Head
+
+
+class TickChain:
+    """The port Chain over another, for one tick.
+
+    nonces: those that the run may yet sign. signed: those of authorizations that this tick has signed and saved.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        clock: Clock,
+        nonces: Callable[[], Sequence[str]] = tuple,
+        signed: Collection[str] = (),
+    ) -> None:
+        self._chain, self._clock, self._nonces, self._signed = chain, clock, nonces, signed
+        self._reading: _Reading | None = None
+        self._taken_as_open: set[str] = set()
+
+    def head(self, address: str, nonces: Sequence[str] = ()) -> Head:
+        reading = self._reading
+        if reading and self._is_fresh(reading) and reading.address == address and set(nonces) <= set(reading.nonces):
+            return reading.head
+        return self._read(address, nonces).head
+
+    def spent(self, payer: str, nonces: Sequence[str]) -> Sequence[str]:
+        spent = self.head(payer, nonces).spent
+        return [nonce for nonce in nonces if nonce in spent]
+
+    def outcome(self, authorization: Authorization, transaction: str = "") -> Outcome:
+        reading, nonce = self._reading, authorization.nonce
+        if reading and self._is_fresh(reading) and nonce in self._signed and nonce not in self._taken_as_open:
+            self._taken_as_open.add(nonce)  # once: from then on it may be in the vendor's hands
+            if nonce in reading.nonces and nonce not in reading.head.spent:
+                return Open(reading.head.time + ceil(self._clock.now() - reading.at), used=False)
+        return self._chain.outcome(authorization, transaction)
+
+    def gas(self, address: str) -> Gas:
+        return self._chain.gas(address)
+
+    def send(self, transaction: str) -> str:
+        return self._chain.send(transaction)
+
+    def _is_fresh(self, reading: _Reading) -> bool:
+        """Whether the reading still counts: not where it is old, or our clock was set back since."""
+        return 0 <= self._clock.now() - reading.at <= READING_S
+
+    def _read(self, address: str, nonces: Sequence[str]) -> _Reading:
+        at, asked = self._clock.now(), tuple(dict.fromkeys((*self._nonces(), *nonces)))
+        self._reading = _Reading(address, at, asked, self._chain.head(address, asked))
+        return self._reading

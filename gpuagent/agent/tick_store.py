@@ -1,0 +1,112 @@
+"""The store as one tick reads it: a run, the rules, the vendors and the database's clock, together and for seconds.
+
+What a reservation or a signature is held against, the database reads again in the transaction that saves it, and what
+is sent to be paid is held against a new reading (pay.py): nothing that moves money rests on an older one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gpuagent.core.context import PastJob
+from gpuagent.core.credits import Credit
+from gpuagent.core.model import Authorized, Observation, Run, Vendor
+from gpuagent.core.policy import Policy, Usage
+from gpuagent.core.ports import Clock, Standing, Store
+from gpuagent.core.records import Refund
+from gpuagent.errors import UnknownRun
+
+READING_S = 5.0
+"""A reading counts for so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """at: when it was asked for, by our clock."""
+
+    standing: Standing
+    at: float
+
+
+class TickStore:
+    """The port Store over another, for one tick of one run. load() reads anew. reading: a first one."""
+
+    def __init__(self, store: Store, clock: Clock, reading: Reading | None = None) -> None:
+        self._store, self._clock = store, clock
+        self._reading = reading
+        self._vendors: Sequence[Vendor] | None = None
+        self.signed: set[str] = set()
+        """The nonces of authorizations that were saved through this store."""
+
+    def load(self, run_id: str) -> Run:
+        at = self._clock.now()
+        self._reading, self._vendors = Reading(self._store.standing(run_id), at), None
+        return self._reading.standing.run
+
+    def standing(self, run_id: str) -> Standing:
+        return self._store.standing(run_id)
+
+    @property
+    def run(self) -> Run:
+        """The run as it was read."""
+        return self._current().standing.run
+
+    def now(self) -> float:
+        """The database's clock when it was read, and the time since then by ours."""
+        reading = self._current()
+        return reading.standing.now + (self._clock.now() - reading.at)
+
+    def policy(self) -> Policy:
+        return self._current().standing.policy()
+
+    def vendors(self) -> Sequence[Vendor]:
+        standing = self._current().standing
+        if self._vendors is None:
+            self._vendors = standing.vendors()
+        return self._vendors
+
+    def usage(
+        self,
+        run: Run,
+        network: str,
+        vendor_ids: Sequence[str],
+        at: float,
+        job_id: str = "",
+        rules: Policy | None = None,
+    ) -> Usage:
+        return self._store.usage(run, network, vendor_ids, at, job_id, rules or self.policy())
+
+    def new_id(self) -> str:
+        return self._store.new_id()
+
+    def create(self, run: Run) -> None:
+        self._store.create(run)
+
+    def save(self, before: Run, after: Run, observations: Sequence[Observation], at: float) -> Run:
+        saved = self._store.save(before, after, observations, at)
+        known = {job.job_id for job in before.jobs if isinstance(job, Authorized)}
+        self.signed |= {
+            job.authorization.nonce for job in saved.jobs if isinstance(job, Authorized) and job.job_id not in known
+        }
+        return saved
+
+    def past_jobs(self, run: Run, network: str, vendor_ids: Sequence[str], limit: int) -> Sequence[PastJob]:
+        return self._store.past_jobs(run, network, vendor_ids, limit)
+
+    def book_credit(self, credit: Credit, at: float) -> bool:
+        return self._store.book_credit(credit, at)
+
+    def book_refund(self, refund: Refund, at: float) -> bool:
+        return self._store.book_refund(refund, at)
+
+    def halt_payee(self, vendor: Vendor, why: str, at: float) -> bool:
+        halted = self._store.halt_payee(vendor, why, at)
+        self.load(self.run.run_id)  # the rules are others by now
+        return halted
+
+    def _current(self) -> Reading:
+        """The reading, or a new one where it is old, or our clock was set back since."""
+        if self._reading is None:
+            raise UnknownRun("no run was loaded in this tick")
+        if not 0 <= self._clock.now() - self._reading.at <= READING_S:
+            self.load(self._reading.standing.run.run_id)
+        return self._reading

@@ -1,0 +1,70 @@
+"""How often the agent goes to its database, to the chain and to vendors for one purchase: upper bounds.
+
+They do not depend on the machine. `make bench` says what each costs there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+from gpuagent.core.model import NO_ACCESS, JobAccess, RunStatus, Vendor
+from gpuagent.core.ports import VendorApi
+from gpuagent.core.work import JobReport
+from tests.support.market import Market
+from tests.support.stack import database_name
+from tests.support.trips import counted_trips
+from tests.support.world import build_world
+
+START_COMMANDS, TICK_COMMANDS, END_COMMANDS = 3, 27, 5
+"""Four steps of a tick are saved, each in one transaction: 18 writes and commits of its commands are theirs."""
+CHAIN = 4
+
+
+class SameNews:
+    """Vendors that are asked each time, and whose first word of a job is repeated."""
+
+    def __init__(self, inner: VendorApi) -> None:
+        self._inner = inner
+        self._report: JobReport | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def status(
+        self,
+        vendor: Vendor,
+        vendor_job_id: str,
+        after: str = "",
+        secrets: Sequence[str] = (),
+        access: JobAccess = NO_ACCESS,
+    ) -> JobReport:
+        report = self._inner.status(vendor, vendor_job_id, after, secrets, access)
+        self._report = self._report or report
+        return self._report
+
+
+def test_a_purchase_takes_few_trips_and_a_poll_without_news_two(market: Market) -> None:
+    market.empty(database_name())
+    with counted_trips() as trips, build_world(market, database_name()) as world:
+        trips.reset()
+        run = world.start()
+        assert trips.commands.total() <= START_COMMANDS, trips
+        commands = trips.commands.total()
+        world.tick(run)
+        assert trips.commands.total() - commands <= TICK_COMMANDS, trips
+        assert trips.chain.total() <= CHAIN, trips
+        assert trips.vendors.total() == len(market.vendors) + 3, trips  # quotes; the 402, the payment, the job's state
+
+        agent, vendors = world.agent, SameNews(world.ports.vendor_api)
+        world.agent = replace(agent, ports=replace(agent.ports, vendor_api=cast("VendorApi", vendors)))
+        world.tick(run)  # with news for the last time
+        trips.reset()
+        world.tick(run)
+        assert (dict(trips.commands), trips.chain.total(), trips.vendors.total()) == ({"aggregate runs": 1}, 0, 1)
+        world.agent = agent
+
+        market.work()
+        trips.reset()
+        assert world.tick(run).status is RunStatus.COMPLETED
+        assert trips.commands.total() <= END_COMMANDS, trips
+        assert (trips.chain.total(), trips.vendors.total()) == (0, 1), trips
