@@ -65,13 +65,13 @@ class VendorChoice:
             gpu_type, hours, budget = self._terms()
         except BadInput:
             gpu_type, hours, budget = "", Decimal(0), 0  # what is wrong stands beside its field
-        known = self._prices if self._asked == (gpu_type, hours) else None
+        prices = self._prices if self._asked == (gpu_type, hours) else None
         for vendor in self.vendors:
             advertised = f"advertises {vendor.reliability:.0%}"
-            price = _price(vendor, gpu_type, hours, known)
+            price = _price(vendor, gpu_type, hours, prices)
             self.boxes[vendor.vendor_id].description = f"{vendor.vendor_id}, {price}, {advertised}"
-        if known:
-            self.cost.value = styled(_cost(known, self.chosen, budget))
+        if prices:
+            self.cost.value = styled(_cost(prices, self.chosen, budget))
 
     def ask_soon(self, again: bool = False) -> None:
         """Ask the vendors, once the form has not changed for a while. again: though GPU and hours are as they were."""
@@ -103,21 +103,21 @@ class VendorChoice:
         self.draw()
 
 
-def _price(vendor: Vendor, gpu_type: str, hours: Decimal, known: Prices | None) -> str:
+def _price(vendor: Vendor, gpu_type: str, hours: Decimal, prices: Prices | None) -> str:
     """What the vendor asks for an hour, or why there is no price."""
     if gpu_type and not spelling(gpu_type, vendor.gpu_types):
         return f"no {gpu_type}"
-    if known is None:
+    if prices is None:
         return "price not asked yet"
-    if (amount := known.amounts.get(vendor.vendor_id)) is not None:
+    if (amount := prices.amounts.get(vendor.vendor_id)) is not None:
         return f"{show_usd(round(amount / hours))}/h"
-    return f"no price: {known.problems.get(vendor.vendor_id, 'not asked')[:PROBLEM_MAX]}"
+    return f"no price: {prices.problems.get(vendor.vendor_id, 'not asked')[:PROBLEM_MAX]}"
 
 
-def _cost(known: Prices, chosen: list[str], budget: int) -> Html:
+def _cost(prices: Prices, chosen: list[str], budget: int) -> Html:
     """The cost of a try at the chosen vendors, and how many the budget, in atomic units, pays for."""
-    amounts = {vendor_id: amount for vendor_id, amount in known.amounts.items() if vendor_id in chosen}
-    offered = Prices(known.gpu_type, known.hours, amounts, known.problems)
+    amounts = {vendor_id: amount for vendor_id, amount in prices.amounts.items() if vendor_id in chosen}
+    offered = Prices(prices.gpu_type, prices.hours, amounts, prices.problems)
     if not offered.cheapest:
         return el("p", "No chosen vendor has a price for that now.", class_="bad", role="status")
     if budget and (problem := offered.shortfall(budget)):

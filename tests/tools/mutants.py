@@ -1252,8 +1252,8 @@ MUTANTS = (
     Mutant(
         "two vendors that are added at once do not see each other",
         "gpuagent/adapters/mongo/store.py",
-        'policies.update_one(policies.CURRENT, {"$inc": {"vendorsAdded": 1}}, session=session)',
-        "policies.find_one(policies.CURRENT, session=session)",
+        'policies.update_one(sums.CURRENT, {"$inc": {"vendorsAdded": 1}}, session=session)',
+        "policies.find_one(sums.CURRENT, session=session)",
         "tests/adapters/mongo/test_store.py -k added_at_once",
     ),
     Mutant(
@@ -2059,7 +2059,7 @@ MUTANTS = (
     Mutant(
         "more comes back than was paid, by the matching",
         "gpuagent/core/refunds.py",
-        "    if not 0 < transfer.amount <= left:",
+        "    if not 0 < transfer.amount <= rest:",
         "    if False:",
         "tests/core/test_refunds.py -k no_job_s",
     ),

@@ -140,15 +140,15 @@ class ComparisonForm:
         self._busy = False
         self._update_buttons()
 
-    def _report_scenario(self, made: int, total: int) -> None:
+    def _report_scenario(self, count: int, total: int) -> None:
         """Called by the thread that generates. Raises BadInput once it is stopped."""
         if self._stopping:
             raise BadInput("stopped by hand while scenarios were generated: nothing was played")
-        self._tasks.call(lambda: self._show_made(made, total))
+        self._tasks.call(lambda: self._show_made(count, total))
 
-    def _show_made(self, made: int, total: int) -> None:
+    def _show_made(self, count: int, total: int) -> None:
         if self._busy and not self.run:
-            self.progress.value = styled(el("span", f"{made} of {total} scenarios are generated", role="status"))
+            self.progress.value = styled(el("span", f"{count} of {total} scenarios are generated", role="status"))
 
     def _report_progress(self, planner: str, played: int, total: int) -> None:
         """Called by the thread that plays."""
