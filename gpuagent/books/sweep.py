@@ -5,8 +5,9 @@ authorization is saved before it is sent, so whatever the chain shows must be in
 ledger says of later blocks is not judged. Memory grows with a wallet's payments, not with blocks or runs.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from gpuagent.books.findings import (
     ChainActivity,
@@ -37,6 +38,8 @@ CLOCKS_APART_S = 3600
 class Sweep:
     """One wallet, or several added up. settled: recorded as paid up to the final block; in_flight: sent, undecided.
 
+    protocols: what was settled, by the protocol that it was bought by.
+
     incoming, received: the number and the sum of all transfers into the wallets; refunded: what of it is booked.
     """
 
@@ -50,6 +53,7 @@ class Sweep:
     received: int = 0
     refunded: int = 0
     findings: tuple[Finding, ...] = ()
+    protocols: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def balanced(self) -> bool:
@@ -67,6 +71,7 @@ class Sweep:
             self.received + addend.received,
             self.refunded + addend.refunded,
             self.findings + addend.findings,
+            Counter(self.protocols) + Counter(addend.protocols),
         )
 
 
@@ -100,6 +105,7 @@ def _sweep_wallet(wallet: PayerRecord, chain: Node, ledgers: Ledgers, from_block
     received = read_received(wallet.payer, first, final, senders, chain)
     # From here on the ledgers: they must be read after the chain.
     settled = holds = in_flight = 0
+    protocols: Counter[str] = Counter()
     findings: list[Finding] = []
     mismatches: list[Mismatch] = []
     for payment in payments_of(wallet.payer, chain.token, ledgers):
@@ -107,6 +113,7 @@ def _sweep_wallet(wallet: PayerRecord, chain: Node, ledgers: Ledgers, from_block
         match payment.status:
             case PaymentStatus.COMPLETED if payment.block_number <= final.number:
                 settled += amount
+                protocols[payment.protocol] += amount
             case PaymentStatus.PENDING:
                 holds += amount
                 in_flight += out
@@ -141,6 +148,7 @@ def _sweep_wallet(wallet: PayerRecord, chain: Node, ledgers: Ledgers, from_block
         received=received.amount,
         refunded=back.refunded,
         findings=(*findings, *incoming_findings(back)),
+        protocols=protocols,
     )
 
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from gpuagent.core.credits import Credit
-from gpuagent.core.model import Authorization, Token
+from gpuagent.core.model import OWN_PROTOCOL, Authorization, Token
 from gpuagent.core.money import show_usd
 
 # On chain. A transfer is model.Transfer.
@@ -98,7 +98,7 @@ class PaymentStatus(StrEnum):
 class Payment:
     """An authorization as recorded. agrees: its job is in the state that goes with the status.
 
-    refunded: what came back of it by chain, and is booked.
+    refunded: what came back of it by chain, and is booked. protocol: that the purchase went by.
     """
 
     run_id: str
@@ -110,6 +110,7 @@ class Payment:
     transaction: str = ""
     block_number: int = 0
     refunded: int = 0
+    protocol: str = OWN_PROTOCOL
 
 
 @dataclass(frozen=True, slots=True)

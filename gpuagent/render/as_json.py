@@ -65,6 +65,7 @@ def sweep_json(sweep: Sweep, repaired: Sequence[Finding]) -> dict[str, Any]:
         "transfers": sweep.transfers,
         "amount": str(sweep.moved),
         "settled": str(sweep.settled),
+        "settledByProtocol": {protocol: str(settled) for protocol, settled in sweep.protocols.items()},
         "held": str(sweep.held),
         "inFlight": sweep.in_flight,
         "incoming": sweep.incoming,

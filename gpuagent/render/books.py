@@ -46,6 +46,8 @@ def sweep_table(sweep: Sweep, repaired: Sequence[Finding]) -> RenderableType:
     table.add_column(style="dim")
     table.add_row("on chain", show_usd(sweep.moved), f"{_count(sweep.transfers, 'transfer')} out of {_wallets(sweep)}")
     table.add_row("settled", show_usd(sweep.settled), "in all ledgers")
+    for protocol, settled in sweep.protocols.items():
+        table.add_row(f"  by {protocol}", show_usd(settled))
     table.add_row("held", show_usd(sweep.held), f"{_count(sweep.in_flight, 'payment')} in flight")
     if sweep.incoming:
         table.add_row("came in", show_usd(sweep.received), f"{_count(sweep.incoming, 'transfer')}, top-ups among them")

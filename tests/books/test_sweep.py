@@ -66,6 +66,7 @@ def test_what_balances(world: World) -> None:
     assert swept.findings == ()
     assert (swept.transfers, swept.held, swept.in_flight) == (3, 0, 0)
     assert swept.moved == swept.settled == sum(transfer.amount for transfer in world.transfers())
+    assert swept.protocols == {"gpuagent/1": swept.settled}
     assert swept.wallets == (world.ports.wallet.address,)
 
 

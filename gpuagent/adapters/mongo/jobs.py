@@ -268,6 +268,11 @@ def _quote_document(quote: Quote) -> Document:
     }
 
 
+def protocol_of(quote: Mapping[str, Any]) -> str:
+    """The protocol that a recorded quote went by. An older record has none."""
+    return str(quote.get("protocol", OWN_PROTOCOL))
+
+
 def _quote_from(job: Document) -> Quote:
     quote = job["quote"]
     return Quote(
@@ -284,7 +289,7 @@ def _quote_from(job: Document) -> Quote:
         order=order_of(job["jobParams"]),
         accepts=tuple(quote.get("accepts", ())),
         envelope=_envelope_from(job),
-        protocol=quote.get("protocol", OWN_PROTOCOL),  # an older record has none
+        protocol=protocol_of(quote),
     )
 
 

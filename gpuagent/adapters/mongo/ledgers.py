@@ -10,11 +10,11 @@ from pymongo.read_preferences import ReadPreference
 
 from gpuagent.adapters.mongo import refunds
 from gpuagent.adapters.mongo.connection import Connection, deadlined
-from gpuagent.adapters.mongo.jobs import HELD, PAYMENT_STATUS
+from gpuagent.adapters.mongo.jobs import HELD, PAYMENT_STATUS, protocol_of
 from gpuagent.adapters.mongo.original import OURS
 from gpuagent.adapters.mongo.values import Document, seconds
 from gpuagent.core.credits import Credit
-from gpuagent.core.model import TIMEOUT_MAX_S, Token
+from gpuagent.core.model import OWN_PROTOCOL, TIMEOUT_MAX_S, Token
 from gpuagent.core.money import amount
 from gpuagent.core.records import PayerRecord, Payment, Refund, Reservation, RunRecord
 
@@ -168,7 +168,8 @@ class MongoLedgers:
 
 def _payment(document: Document) -> Payment:
     agrees = [STATUS.get(job["state"]) for job in document["jobs"]] == [document["status"]]
-    return replace(refunds.payment_from(document), agrees=agrees)
+    protocol = next((protocol_of(job["quote"]) for job in document["jobs"]), OWN_PROTOCOL)
+    return replace(refunds.payment_from(document), agrees=agrees, protocol=protocol)
 
 
 def _run_record(document: Document) -> RunRecord:
