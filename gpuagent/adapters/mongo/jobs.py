@@ -268,7 +268,7 @@ def _quote_document(quote: Quote) -> Document:
     }
 
 
-def protocol_of(quote: Mapping[str, Any]) -> str:
+def protocol_of(quote: Document) -> str:
     """The protocol that a recorded quote went by. An older record has none."""
     return str(quote.get("protocol", OWN_PROTOCOL))
 
