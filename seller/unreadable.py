@@ -9,14 +9,14 @@ from seller.errors import Unreadable
 
 ACCOUNT_HINT = "run this as the user whose seller it is"
 PROBLEMS = {
-    "SQLITE_NOTADB": "is no database: restore it from a copy, or choose another folder",
-    "SQLITE_CORRUPT": "is damaged: stop the seller and restore the folder from a copy",
-    "SQLITE_BUSY": "is locked by another program: try again once that has ended",
-    "SQLITE_LOCKED": "is locked by another program: try again once that has ended",
-    "SQLITE_CANTOPEN": f"cannot be opened: {ACCOUNT_HINT}",
-    "SQLITE_READONLY": f"may not be written: {ACCOUNT_HINT}",
-    "SQLITE_PERM": f"may not be read: {ACCOUNT_HINT}",
-    "SQLITE_FULL": "cannot grow: the disk is full",
+    "NOTADB": "is no database: restore it from a copy, or choose another folder",
+    "CORRUPT": "is damaged: stop the seller and restore the folder from a copy",
+    "BUSY": "is locked by another program: try again once that has ended",
+    "LOCKED": "is locked by another program: try again once that has ended",
+    "CANTOPEN": f"cannot be opened: {ACCOUNT_HINT}",
+    "READONLY": f"may not be written: {ACCOUNT_HINT}",
+    "PERM": f"may not be read: {ACCOUNT_HINT}",
+    "FULL": "cannot grow: the disk is full",
 }
 
 
@@ -49,5 +49,5 @@ def existing_database(folder: Path, name: str) -> Path:
 
 def _problem(error: sqlite3.DatabaseError) -> str:
     """By the primary code's name: an extended one begins with it."""
-    name = getattr(error, "sqlite_errorname", "")
+    name = getattr(error, "sqlite_errorname", "").removeprefix("SQLITE_")
     return next((problem for code, problem in PROBLEMS.items() if name.startswith(code)), f"cannot be used: {error}")

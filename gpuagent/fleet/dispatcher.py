@@ -5,7 +5,7 @@ It holds nothing: stop it, kill it, start two of it. What it had given out is du
 
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from math import ceil
@@ -118,7 +118,7 @@ class Dispatcher:
         if not self._under_way:
             self.stopping.wait(timeout_s or 0)
             return
-        ended, _ = wait(self._under_way, timeout_s, FIRST_COMPLETED if timeout_s else "ALL_COMPLETED")
+        ended, _ = wait(self._under_way, timeout_s, FIRST_COMPLETED if timeout_s else ALL_COMPLETED)
         for future in ended:
             batch = self._under_way.pop(future)
             try:
