@@ -1,9 +1,9 @@
 """The survey of the market: live quotes, the owner's limits, past jobs. Asks the vendors, writes nothing."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from statistics import median
 
@@ -41,21 +41,20 @@ JOB_MIN_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """context: for planners. quotes and vendors: the records behind it, by vendor_id, with addresses and ids.
-
-    payee_changes: the vendors that named another payee than the recorded one, by vendor_id.
-    """
+    """context: for planners. quotes and vendors: the records behind it, by vendor_id, with addresses and ids."""
 
     context: Context
     vendors: Mapping[str, Vendor]
     quotes: Mapping[str, Quote]
-    payee_changes: Mapping[str, PayeeChanged] = field(default_factory=dict)
 
 
-def survey(run: Run, rules: policy.Policy, ports: Ports) -> Survey:
+def survey(
+    run: Run, rules: policy.Policy, ports: Ports, changed: Callable[[PayeeChanged, Vendor], None] | None = None
+) -> Survey:
     """Binding quotes of every candidate vendor, silent ones shown as such, and the refusals of the policy.
 
-    A halted vendor is not asked, and has no quote but the reason.
+    A halted vendor is not asked, and has no quote but the reason. changed: is told of each that named another payee than
+    the recorded one, whatever comes of the survey.
 
     Raises UnknownVendor, and VendorUnauthorized when no vendor quoted and one refused our token.
     """
@@ -64,6 +63,9 @@ def survey(run: Run, rules: policy.Policy, ports: Ports) -> Survey:
     order = order_text(run.workload, rest.checkpoint)
     with ThreadPoolExecutor(max_workers=max(1, len(vendors))) as pool:
         answers = list(pool.map(lambda vendor: _ask(run, vendor, rest.hours, order, rules, ports), vendors))
+    for vendor, (_, error) in zip(vendors, answers, strict=True):
+        if changed and isinstance(error, PayeeChanged):
+            changed(error, vendor)
     refusals = [error for _, error in answers if isinstance(error, VendorUnauthorized)]
     if refusals and all(quote is None for quote, _ in answers):
         raise refusals[0]
@@ -96,8 +98,7 @@ def survey(run: Run, rules: policy.Policy, ports: Ports) -> Survey:
     )
     by_id = dict(zip(names, answers, strict=True))
     quotes = {vendor_id: quote for vendor_id, (quote, _) in by_id.items() if quote}
-    changes = {vendor_id: error for vendor_id, (_, error) in by_id.items() if isinstance(error, PayeeChanged)}
-    return Survey(context, {vendor.vendor_id: vendor for vendor in vendors}, quotes, changes)
+    return Survey(context, {vendor.vendor_id: vendor for vendor in vendors}, quotes)
 
 
 def payable(survey: Survey, spendable: int, balance: int) -> Survey:

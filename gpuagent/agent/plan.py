@@ -40,9 +40,7 @@ def plan(run: Run, ports: Ports) -> Event:
     if why := exhausted(run):
         return _give_up(run, why, {}, 0, ports)
     check_clocks(ports)  # before anything is asked: what costs money could not be used
-    survey = market.survey(run, rules, ports)
-    for vendor_id, error in survey.payee_changes.items():
-        halt_payee(error, survey.vendors[vendor_id], ports)
+    survey = market.survey(run, rules, ports, lambda error, vendor: halt_payee(error, vendor, ports))
     survey, spendable = solvent(run, survey, ports)
     answer = decide(run, survey, spendable, ports)
     if answer.decision is None or answer.problem:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from gpuagent.core.model import Authorization
+from gpuagent.core.model import Authorization, Settlement
 from gpuagent.core.ports import Chain, Clock, Gas, Head, Open, Outcome
 
 READING_S = 5.0
@@ -58,8 +58,12 @@ class TickChain:
         if reading and self._is_fresh(reading) and nonce in self._signed and nonce not in self._taken_as_open:
             self._taken_as_open.add(nonce)  # once: from then on it may be in the vendor's hands
             if nonce in reading.nonces and nonce not in reading.head.spent:
-                return Open(reading.head.time + ceil(self._clock.now() - reading.at), used=False)
-        return self._chain.outcome(authorization, transaction)
+                latest = max(reading.head.time, reading.head.latest)  # as outcome() has it of several nodes
+                return Open(latest + ceil(self._clock.now() - reading.at), used=False)
+        outcome = self._chain.outcome(authorization, transaction)
+        if isinstance(outcome, Settlement):
+            self._reading = None  # the run holds this no more, and the balance that was read has it still
+        return outcome
 
     def gas(self, address: str) -> Gas:
         return self._chain.gas(address)

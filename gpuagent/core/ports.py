@@ -202,13 +202,15 @@ Outcome = Open | Settlement | Void
 class Head:
     """The newest block, and what an address holds of the token there (atomic units).
 
-    spent: which of the nonces that were asked about it holds as used or cancelled.
+    spent: which of the nonces that were asked about it holds as used or cancelled. latest: the time that the furthest
+    of several nodes gives, 0 where there is one.
     """
 
     number: int
     time: int
     balance: int
     spent: tuple[str, ...] = ()
+    latest: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,5 +134,9 @@ class Dispatcher:
                 log.warning("a worker died with %d runs, which come again: %s", len(batch), error)
                 self._broken = self._broken or isinstance(error, BrokenExecutor)
                 continue
+            except Exception:
+                self.tally.lost += 1
+                log.exception("a bug: %d runs were not all ticked, and come again", len(batch))
+                continue
             self.tally.count(turns)
             self.heard(turns, sum(map(len, self._under_way.values())))

@@ -3,6 +3,7 @@
 A lease saves work that two would do twice; nothing about money rests on it, and the lease of a dead worker ends.
 """
 
+import logging
 import secrets
 import time
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,12 @@ from gpuagent.core.transitions import is_open, is_over
 from gpuagent.errors import GpuAgentError, StoreError
 from gpuagent.tick import tick
 from gpuagent.wiring import Database
+
+log = logging.getLogger(__name__)
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, GpuAgentError)
+"""What a run raises that this version cannot read."""
+LOOK_S = 60.0
+"""A run that waits is looked at so often: what it waits for may be taken away, by a readmission or an adoption."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,27 +70,43 @@ class Worker:
         name = secrets.token_hex(8)
         if not (claimed := self._leases.claim(run_ids, name, self._leasing.life_s)):
             return []
-        rests: dict[str, float | None] = {}
+        # Also where this fails: what makes it fail goes to the end of the queue, not to its head.
+        rests: dict[str, float | None] = dict.fromkeys(claimed, self._leasing.rest_s)
         with self._leased(name):
             try:
-                at = self._ports.clock.now()
-                readings = [Reading(standing, at) for standing in self._store.standings(claimed)]
+                readings, unreadable = self._read(claimed)
                 turns = [
                     turn for turn in self._pool.map(lambda reading: self._tick(reading, ends_at), readings) if turn
                 ]
                 there = {reading.standing.run.run_id for reading in readings}
                 rests = dict.fromkeys(set(claimed) - there)  # no run any more
+                rests |= dict.fromkeys(unreadable, max(self._leasing.rest_s, LOOK_S))
                 rests |= {turn.run.run_id: self._rest(turn.run) for turn in turns}
             finally:
                 self._leases.release(name, rests)
         return turns
+
+    def _read(self, run_ids: Sequence[str]) -> tuple[list[Reading], list[str]]:
+        """The runs as they are read together, and the ids of those that cannot be: damaged, or a newer version's."""
+        at = self._ports.clock.now()
+        try:
+            return [Reading(standing, at) for standing in self._store.standings(run_ids)], []
+        except UNREADABLE as error:
+            if isinstance(error, StoreError):
+                self._store.now()  # raises where the database is away; else it is one run that it cannot give
+            if len(run_ids) == 1:
+                log.warning("run %s cannot be read, and is not ticked: %r", run_ids[0], error)
+                return [], list(run_ids)
+        alone = [self._read([run_id]) for run_id in run_ids]
+        return [reading for readings, _ in alone for reading in readings], [name for _, bad in alone for name in bad]
 
     def _rest(self, run: Run) -> float | None:
         if is_over(run):
             return None
         if budget.held(run) or any(map(is_open, run.jobs)):
             return self._leasing.rest_s
-        return max(self._leasing.rest_s, run.wait_until - self._ports.clock.now())
+        wait_s = min(run.wait_until - self._ports.clock.now(), LOOK_S)
+        return max(self._leasing.rest_s, wait_s)
 
     def _tick(self, reading: Reading, ends_at: float) -> Turn | None:
         run, began = reading.standing.run, time.monotonic()

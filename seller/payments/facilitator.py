@@ -18,7 +18,7 @@ from x402.mechanisms.evm.types import TransactionReceipt
 from x402.mechanisms.evm.utils import get_evm_chain_id
 from x402.schemas import PaymentPayload, PaymentRequirements
 
-from seller.payments.node import Call, Node
+from seller.payments.node import Call, Node, NodeError
 
 Abi = list[dict[str, Any]]
 CONFIRMATION_TIMEOUT_S = 15.0
@@ -102,13 +102,21 @@ class Signer(FacilitatorWeb3Signer):
             signed = self._account.sign_transaction({"to": bytes.fromhex(to[2:]), "data": data, "value": 0, **terms})
             # Counted before the answer, for the node may have it without one. One that is refused was not used: every
             # later transaction would wait behind the gap, so the next asks the chain again.
-            self._next_nonce = nonce + 1
+            self._next_nonce, tx = nonce + 1, str(signed.hash.to_0x_hex())
             try:
-                self._node.call("eth_sendRawTransaction", signed.raw_transaction.to_0x_hex())
+                self._hand_in(signed.raw_transaction.to_0x_hex(), tx)
             except Exception:
                 self._next_nonce = None
                 raise
-            return str(signed.hash.to_0x_hex())
+            return tx
+
+    def _hand_in(self, transaction: str, tx: str) -> None:
+        """A repetition after a lost answer is refused, by each node in its own words: what it has is on its way."""
+        try:
+            self._node.call("eth_sendRawTransaction", transaction)
+        except NodeError:
+            if not self._node.call("eth_getTransactionByHash", tx):
+                raise
 
     def _call(self, address: str, abi: Abi, name: str, arguments: Sequence[Any]) -> Call:
         data = "0x" + encode_contract_call(abi, name, *arguments).hex()

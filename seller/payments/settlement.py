@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from eth_utils.crypto import keccak
@@ -60,11 +61,11 @@ class Ledger:
 
     def look_up(self, authorization: Authorization, tx: str = "") -> Paid | Open | Dead:
         """The verdict on an authorization. tx: the transaction that is said to have used it, "" where none is."""
-        claims = [Call("eth_getTransactionReceipt", (tx,))] if tx else []
+        claims = [Call("eth_getTransactionReceipt", (tx,))] if WORD.fullmatch(tx) else []
         block, used, *receipts = self._node.many([*self.reads(authorization), *claims])
         if not _is_true(used) and _time(block) < authorization.valid_before:
             return Open()
-        if _is_true(used) and any(self._uses(receipt, authorization) for receipt in receipts):
+        if _is_true(used) and any(self._pays(receipt, authorization) for receipt in receipts):
             return Paid(tx)
         return self._by_one_block(authorization)
 
@@ -97,7 +98,7 @@ class Ledger:
             }
             for log in self._node.call("eth_getLogs", search):
                 tx = str(log["transactionHash"])
-                if self._transferred(self._receipt(tx), authorization):
+                if self._pays(self._receipt(tx), authorization):
                     return Paid(tx)
             if not first or self._time_of(first) < authorization.valid_before - VALID_MAX_S:
                 return Dead("authorization canceled, or used for something else")
@@ -112,23 +113,28 @@ class Ledger:
             raise NodeError("the node lists a transaction, and has no receipt of it")
         return receipt
 
-    def _uses(self, receipt: Any, authorization: Authorization) -> bool:
-        """Whether the transaction used the authorization, and transferred what it is for; not so without a receipt."""
-        return (
-            bool(receipt) and self._logged(receipt, _use(authorization)) and self._transferred(receipt, authorization)
-        )
+    def _pays(self, receipt: Any, authorization: Authorization) -> bool:
+        """Whether the transaction used the authorization for what it is for; not so without a receipt.
 
-    def _transferred(self, receipt: Any, authorization: Authorization) -> bool:
-        topics = [TRANSFER, "0x" + _word(authorization.payer), "0x" + _word(authorization.payee)]
-        return self._logged(receipt, topics, authorization.amount)
-
-    def _logged(self, receipt: Any, topics: list[str], amount: int | None = None) -> bool:
+        The token logs the use and next its transfer. One elsewhere in the transaction may pay another order: a payer
+        can sign a nonce for a second, empty transfer, and use many so beside the one that pays.
+        """
+        logs = [log for log in receipt["logs"] if log["address"].lower() == self._asset] if receipt else []
         return any(
-            log["address"].lower() == self._asset
-            and [topic.lower() for topic in log["topics"]] == topics
-            and (amount is None or int(log["data"], 16) == amount)
-            for log in receipt["logs"]
+            _topics(used) == _use(authorization)
+            and _topics(moved) == _transfer(authorization)
+            and int(moved["data"], 16) == authorization.amount
+            for used, moved in pairwise(logs)
         )
+
+
+def _topics(log: Any) -> list[str]:
+    return [topic.lower() for topic in log["topics"]]
+
+
+def _transfer(authorization: Authorization) -> list[str]:
+    """The topics of the event that its amount was transferred."""
+    return [TRANSFER, "0x" + _word(authorization.payer), "0x" + _word(authorization.payee)]
 
 
 def _use(authorization: Authorization) -> list[str]:

@@ -38,6 +38,7 @@ UNCERTAIN = {
     ERR_TRANSACTION_FAILED,
     ERR_TRANSACTION_SIMULATION_FAILED,
     ERR_FAILED_TO_VERIFY_SIGNATURE,
+    ERR_NONCE_ALREADY_USED,
 }
 
 CHAIN_AWAY = "the chain does not answer"
@@ -156,7 +157,8 @@ class Till:
         reason = settled.error_reason or "settlement failed"
         logger.warning("settlement of %s failed: %s", payment.authorization.nonce, reason)
         # A hosted one has reasons of its own: that one of them means "never" is nowhere said.
-        uncertain = not first or settled.success or reason in UNCERTAIN or self._hosted
+        was_sent = settled.success or bool(settled.transaction)
+        uncertain = not first or was_sent or reason in UNCERTAIN or self._hosted
         return Unknown(reason) if uncertain else Dead(reason)
 
     def look_up(self, payment: Payment) -> Paid | Dead | Open | Unknown:

@@ -12,10 +12,10 @@ from click.testing import Result
 from gpuagent.adapters.wallets.local import LocalWallet
 from gpuagent.agent.approve import cancel
 from gpuagent.agent.market import ADDRESS, survey
-from gpuagent.core.model import Authorization, Authorized, Cause, Quote, Run, RunStatus, Settled, Voided
+from gpuagent.core.model import Authorization, Authorized, Cause, Quote, Run, RunStatus, Settled, Vendor, Voided
 from gpuagent.core.policy import EVERY_WALLET, Halt
 from gpuagent.core.ports import Chain, Gas, Outcome
-from gpuagent.errors import BadInput, ChainError, PolicyRefused
+from gpuagent.errors import BadInput, ChainError, PolicyRefused, VendorUnauthorized
 from gpuagent.tick import step, tick
 from tests.conftest import SafetyNote
 from tests.support.world import World
@@ -255,3 +255,24 @@ def test_a_payee_is_halted_only_by_the_record_that_it_was_held_against(world: Wo
     assert world.store.halt_payee(replace(vendor, pay_to=vendor.pay_to.lower()), "another payee", 1.0)
     assert not world.store.halt_payee(vendor, "again", 2.0)
     assert world.store.policy().halts == (Halt("vendor", vendor.vendor_id, "gpuagent", "another payee", 1.0),)
+
+
+def test_a_changed_payee_is_halted_where_another_vendor_refuses_our_token(world: World) -> None:
+    """Nobody quoted, and the tick is an error for its operator: that keeps no halt back."""
+    world.market.fault("gpu_vendor_1", "wrong_payee_in_quote")
+    inner = world.ports.vendor_api
+
+    class Refusing:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(inner, name)
+
+        def quote(self, vendor: Vendor, *order: Any) -> Quote:
+            if vendor.vendor_id != "gpu_vendor_1":
+                raise VendorUnauthorized("the token is refused")
+            return inner.quote(vendor, *order)
+
+    run = world.start(vendor_ids=("gpu_vendor_1", "gpu_vendor_2"))
+    with pytest.raises(VendorUnauthorized):
+        tick(run.run_id, replace(world.ports, vendor_api=Refusing()))
+    assert [stop.name for stop in world.store.policy().halts] == ["gpu_vendor_1"]
+    assert world.store.load(run.run_id) == run

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from eth_account import Account
-from x402.schemas import PaymentRequirements
+from x402.mechanisms.evm.constants import ERR_NONCE_ALREADY_USED, ERR_TRANSFER_EVENT_MISMATCH
+from x402.schemas import PaymentRequirements, SettleResponse
 
 from seller.payments.market import Account as Payer
 from seller.payments.market import Market
@@ -76,3 +77,14 @@ def refuse(monkeypatch: pytest.MonkeyPatch, till: Till) -> None:
         raise AssertionError("asked to settle what is on chain")
 
     monkeypatch.setattr(till, "_settled", fail)
+
+
+@pytest.mark.parametrize("tx", ["", "0x" + "7" * 64])
+def test_a_nonce_that_one_node_shows_as_used_and_another_does_not_is_undecided(
+    till: Till, offer: PaymentRequirements, buyer: Buyer, monkeypatch: pytest.MonkeyPatch, tx: str
+) -> None:
+    """A provider has many nodes, of which some lag: what another account has relayed is no payment that never comes."""
+    reason = ERR_TRANSFER_EVENT_MISMATCH if tx else ERR_NONCE_ALREADY_USED
+    answer = SettleResponse(success=False, error_reason=reason, transaction=tx, network=offer.network)
+    monkeypatch.setattr(till, "_settled", lambda *_: answer)
+    assert isinstance(till.settle(read_payment(buyer.sign(offer)), offer, first=True), Unknown)

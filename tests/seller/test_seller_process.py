@@ -16,7 +16,8 @@ from typing import Any
 import httpx
 import pytest
 from eth_account import Account
-from x402.schemas import PaymentRequired
+from web3.types import RPCEndpoint
+from x402.schemas import PaymentRequired, PaymentRequirements
 
 from gpuagent.adapters.wallets.local import LocalWallet
 from gpuagent.core.model import Authorization, Token
@@ -130,6 +131,52 @@ def test_a_payment_that_was_front_run_buys_its_job_once(buyer: Buyer, safety_not
     assert ended(buyer, answer.json()["vendorJobId"])["logs"] == ["front-run"]
     assert paid(buyer) == [PRICE]
     safety_note("relayed by another account, sold once, refused to two other keys")
+
+
+@pytest.mark.safety("A payer signs its nonces twice, and uses them beside one transfer: that one buys one job")
+def test_one_transfer_buys_one_job(buyer: Buyer, safety_note: Any) -> None:
+    orders = [(order(f"echo {number}"), new_key()) for number in range(3)]
+    headers = [signed(buyer, params) for params, _ in orders]
+    nothing = [again(buyer, header, value="0", to=buyer.payer["address"]) for header in headers[1:]]
+    all_in_one(buyer, [transfer_call(buyer, header) for header in (headers[0], *nothing)])
+    answers = [submit(buyer, params, header, key) for (params, key), header in zip(orders, headers, strict=True)]
+    assert [answer.status_code for answer in answers] == [200, 402, 402]
+    assert [amount for amount in paid(buyer) if amount] == [PRICE]
+    safety_note("one job sold; the two others are asked to pay")
+
+
+def again(buyer: Buyer, header: str, **changes: str) -> str:
+    """The payment's nonce, signed for other terms."""
+    content = header_json(header)
+    offer = content["accepted"] | {"amount": changes["value"], "payTo": changes["to"]}
+    nonce = content["payload"]["authorization"]["nonce"]
+    return buyer.sign(PaymentRequirements.model_validate(offer), nonce=nonce)
+
+
+def transfer_call(buyer: Buyer, header: str) -> bytes:
+    exact = header_json(header)["payload"]
+    terms, signature = exact["authorization"], bytes.fromhex(exact["signature"].removeprefix("0x"))
+    arguments = [terms["from"], terms["to"], int(terms["value"]), int(terms["validAfter"]), int(terms["validBefore"])]
+    arguments += [terms["nonce"], signature[64], signature[:32], signature[32:64]]
+    data = buyer.token.encode_abi("transferWithAuthorization", args=arguments)
+    return bytes.fromhex(data.removeprefix("0x"))
+
+
+def all_in_one(buyer: Buyer, calls: list[bytes]) -> None:
+    """These calls of the token in one transaction, by a contract that is made for it."""
+    token, step = bytes.fromhex(buyer.token.address[2:]), 48
+    code, data = b"", b"".join(calls)
+    for number, call in enumerate(calls):
+        size, at = len(call).to_bytes(2), (step * len(calls) + 1 + sum(map(len, calls[:number]))).to_bytes(2)
+        copied = b"\x61" + size + b"\x61" + at + b"\x5f\x39"  # CODECOPY to 0
+        called = b"\x5f\x5f\x61" + size + b"\x5f\x5f\x73" + token + b"\x5a\xf1\x50"  # CALL, POP
+        code += (copied + called).ljust(step, b"\x5b")  # JUMPDEST does nothing
+    contract = Account.create().address
+    buyer.web3.provider.make_request(RPCEndpoint("anvil_setCode"), [contract, "0x" + (code + b"\x00" + data).hex()])
+    sent = buyer.web3.eth.send_transaction(
+        {"from": buyer.token.functions.owner().call(), "to": contract, "gas": 3_000_000}
+    )
+    assert buyer.web3.eth.wait_for_transaction_receipt(sent)["status"] == 1
 
 
 @pytest.mark.safety("Payments that are expired, too small, unfunded, for another payee or valid for days buy nothing")

@@ -58,6 +58,7 @@ class AgreeingChain:
             time=min(head.time for head in heads),
             balance=min(head.balance for head in heads),
             spent=tuple(nonce for nonce in nonces if nonce in spent),
+            latest=max(head.time for head in heads),
         )
 
     def spent(self, payer: str, nonces: Sequence[str]) -> tuple[str, ...]:

@@ -5,12 +5,13 @@ block hash (EIP-1898), under one deadline, and with the chain's id: no answer co
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from eth_hash.auto import keccak
 
 from gpuagent.adapters.chain.decoding import block_from, count, decoded, uint
-from gpuagent.adapters.chain.json_rpc import Call, JsonRpc
+from gpuagent.adapters.chain.json_rpc import Call, JsonRpc, NodeRefused
 from gpuagent.adapters.chain.logs import Log, TokenLogs
 from gpuagent.adapters.chain.needs import at_hash, check_needs, check_token, measure, state_call, token_call
 from gpuagent.adapters.chain.settlements import UseSearch
@@ -87,6 +88,12 @@ class EvmChain:
                 f"the authorization is for {authorization.asset} on {authorization.network}, "
                 f"this is {self._token.address} on {self._token.network}: nothing can be said of it here"
             )
+        with suppress(NodeRefused):  # a vendor's word, at which the node may stumble, costs nothing that was heard
+            if transaction:
+                return self._outcome(authorization, transaction)
+        return self._outcome(authorization)
+
+    def _outcome(self, authorization: Authorization, transaction: str = "") -> Outcome:
         newest, final, receipt = self._blocks_and_receipt(transaction)
         state = state_call(self._token, authorization.payer, authorization.nonce)
         reads: list[Call] = [("eth_call", [state, at_hash(block)]) for block in (newest, final)]

@@ -70,7 +70,8 @@ class MongoLeases:
         if len(run_ids) < limit:  # these were all: the next are newer, by clocks that differ a little
             newest = self._runs.find_one({}, {"_id": 1}, sort=[("_id", DESCENDING)])
             if newest and newest["_id"].generation_time.timestamp() > CLOCKS_S:
-                self._newest = ObjectId.from_datetime(newest["_id"].generation_time - timedelta(seconds=CLOCKS_S))
+                latest = min(newest["_id"].generation_time, datetime.now(UTC))  # one machine's clock may be far ahead
+                self._newest = ObjectId.from_datetime(latest - timedelta(seconds=CLOCKS_S))
         return [str(run_id) for run_id in run_ids]
 
     def unfinished(self) -> bool:
@@ -143,7 +144,8 @@ _OPEN_JOBS: Stages = [
 _UNFINISHED: Mapping[str, Any] = {**OURS, "$or": [{"status": "running"}, {"held": {"$gt": money(0)}}]}
 _UNKNOWN_TO_TICK: Stages = [
     {"$lookup": {"from": "leases", "localField": "_id", "foreignField": "_id", "as": "lease"}},
-    {"$match": {"lease": []}},
+    # A version before this one left leases that say nothing of when the run is due.
+    {"$match": {"lease.dueAt": {"$exists": False}, "$expr": {"$lte": [{"$max": "$lease.until"}, "$$NOW"]}}},
     {
         "$lookup": {
             "from": "jobs",

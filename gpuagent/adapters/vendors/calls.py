@@ -95,7 +95,7 @@ class VendorCalls:
     def _remember_access(self, vendor: Vendor, access: JobAccess) -> None:
         """What reaches a job of the vendor, which it may repeat in a log."""
         tokens = self._job_tokens[vendor.vendor_id]
-        tokens.extend(text for text in (access.token, access.poll_url) if text and text not in tokens)
+        tokens.extend(text for text in (access.token, access.poll_url, access.folder) if text and text not in tokens)
 
     def _call(
         self,

@@ -26,7 +26,7 @@ JOBS_KEPT = 100
 
 
 _SIGNED = re.compile(
-    r"\bX-Amz-(?:Algorithm|Credential|Signature|Security-Token)(?:=|%3D)[^\s\"'<>\\]+", re.ASCII | re.IGNORECASE
+    r"X-Amz-(?:Algorithm|Credential|Signature|Security-Token)(?:=|%3D)[^\s\"'<>\\]+", re.ASCII | re.IGNORECASE
 )
 
 

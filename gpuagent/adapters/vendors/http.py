@@ -30,7 +30,7 @@ from gpuagent.core.model import (
 from gpuagent.core.orders import order_files, secret_names
 from gpuagent.core.text import clean
 from gpuagent.core.work import JobReport
-from gpuagent.errors import FileMissing, VendorBusy, VendorError
+from gpuagent.errors import FileMissing, PayeeChanged, VendorBusy, VendorError
 from gpuagent.wire.bounded_http import BoundedHttp, Reply
 from gpuagent.wire.egress import Egress
 from gpuagent.wire.offers import read_challenge
@@ -90,6 +90,8 @@ class HttpVendor(FileCalls):
             return read_quote(vendor, self._object(vendor, reply), gpu_type, max_hours, order)
         try:
             return self._probe(vendor, gpu_type, max_hours, order)
+        except PayeeChanged:
+            raise  # whoever is to be paid, it is no matter of routes
         except VendorError as error:
             raise VendorError(f"{self._refused(vendor, '/quote', reply)}; and unpaid: {error}") from error
 

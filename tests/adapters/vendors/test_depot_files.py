@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote as percent
 
 import pytest
 
@@ -223,6 +224,37 @@ class TestOrder:
         assert not any(_leaks(text, quote) for text in (*report.logs, report.error_message, report.word))
         assert "7" * 16 not in repr(report)
 
+    @pytest.mark.parametrize("name", KINDS)
+    def test_so_it_is_in_a_process_that_did_not_order(
+        self, adapters: dict[str, CommandVendor], server: RoutedServer, depot: MemoryDepot, name: str
+    ) -> None:
+        """Each tick may be one of its own: what the job's envelope is it knows by the job alone."""
+        server.answer(ORDERS[name], ASKS)
+        shop = vendor(server, name)
+        quote = quoted(adapters[name], shop, order())
+        folder, path = quote.envelope.folder, quote.envelope.url.partition("?")[0]
+        echoes = [f"curl: {path}", b64encode(f"get {path}?".encode()).decode()]
+        texts, job = "\n".join(echoes), {"status": "completed", "state": "succeeded"}
+        server.answer("GET /jobs/j", RoutedAnswer({**job, "stdout": texts}))
+        server.answer("GET /v1/jobs/j", RoutedAnswer({**job, "output": texts}))
+        server.answer("GET /api/jobs/j", RoutedAnswer(job))
+        server.answer("GET /api/jobs/j/logs", RoutedAnswer({"logs": texts}))
+        fresh = KINDS[name](Parts({}.get, lambda: NOW, no_content, depot=depot))
+        report = fresh.status(shop, digest("j") if name == "openvps" else "j", access=JobAccess("j", folder=folder))
+        fresh.close()
+        assert len(report.logs) == len(echoes)
+        assert not any(text in log for log in report.logs for text in (folder, echoes[1]))
+
+    @pytest.mark.parametrize("spelling", ["json", "percent"])
+    def test_and_in_other_spellings(
+        self, prism: CommandVendor, shop: Vendor, server: RoutedServer, spelling: str
+    ) -> None:
+        url = f"https://b.example/files/x?X-Amz-Algorithm=A&X-Amz-Credential=AKIA&X-Amz-Signature={'7' * 64}"
+        text = url.replace("&", "\\u0026") if spelling == "json" else percent(url, safe="")
+        says(server, f"GET {text}")
+        report = prism.status(shop, "j", access=ACCESS)
+        assert "7" * 16 not in repr(report)
+
 
 def _leaks(text: str, quote: Quote) -> bool:
     spellings = (quote.envelope.folder, SIGNATURE, b64encode(SIGNATURE.encode()).decode()[:40])
@@ -245,6 +277,19 @@ class TestReport:
         report = prism.status(shop, "j", access=ACCESS)
         assert (report.status, report.exit_code) == (JobStatus.FAILED, None)
         assert report.error_message == "the work did not begin: data did not come"
+
+    def test_without_its_output_a_job_has_no_end_yet(
+        self, adapters: dict[str, CommandVendor], server: RoutedServer
+    ) -> None:
+        """What it left stands there alone: a log that cannot be had just now is no job without files."""
+        hypercli, shop = adapters["hypercli"], vendor(server, "hypercli")
+        server.answer("GET /api/jobs/j", RoutedAnswer({"job_id": "j", "state": "succeeded"}))
+        server.answer("GET /api/jobs/j/logs", RoutedAnswer({}, 503))
+        with pytest.raises(VendorError, match="503"):
+            hypercli.status(shop, "j", access=ACCESS)
+        assert hypercli.status(shop, "j", access=JobAccess("t")).status is JobStatus.COMPLETED
+        server.answer("GET /api/jobs/j", RoutedAnswer({"job_id": "j", "state": "running"}))
+        assert hypercli.status(shop, "j", access=ACCESS).status is JobStatus.RUNNING
 
     def test_an_output_without_its_end_says_so(self, prism: CommandVendor, shop: Vendor, server: RoutedServer) -> None:
         says(server, "a", end(entry(OUT))[:-1])

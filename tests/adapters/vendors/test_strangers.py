@@ -20,7 +20,7 @@ from gpuagent.core.model import NO_ACCESS, Authorized, JobAccess, Receipt, Reser
 from gpuagent.core.orders import order_text
 from gpuagent.core.work import FileEntry, JobStatus
 from gpuagent.core.workload import Workload
-from gpuagent.errors import OfferInvalid, VendorError, VendorUnauthorized
+from gpuagent.errors import OfferInvalid, PayeeChanged, VendorError, VendorUnauthorized
 from tests.support.factories import (
     NOW,
     TOKEN,
@@ -115,6 +115,18 @@ def test_an_unpaid_order_that_names_no_recorded_price_is_no_quote(
     with pytest.raises(VendorError, match="no such GPU"):
         api.quote(stranger, "goal", "A100", Decimal(1))
     assert len(scripted_server.requests) == 1, "it has quotes, and refuses this one"
+
+
+def test_a_changed_payee_is_one_without_quotes_too(
+    api: HttpVendor, scripted_server: ScriptedServer, stranger: Vendor
+) -> None:
+    """The vendor is halted by the kind of the error."""
+    other = "0x" + "d" * 40
+    scripted_server.respond_with({"error": "no such route"}, 404)
+    scripted_server.respond_at("/submit-job", {**OFFER, "accepts": [{**WIRE_TERMS, "payTo": other}]}, 402)
+    with pytest.raises(PayeeChanged) as caught:
+        api.quote(stranger, "goal", "A100", Decimal(1))
+    assert caught.value.payee == other
 
 
 def test_nothing_is_sent_to_identify_us_where_there_is_no_account(

@@ -1,6 +1,6 @@
 """The chain's verdict on an authorization, long after: a node that a test plays answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -10,7 +10,7 @@ from seller.payments.settlement import TRANSFER, USED, VALID_MAX_S, WINDOW_BLOCK
 from tests.support.rpc_proxy import RpcProxy, logs_width
 
 TOKEN, PAYER, PAYEE = ("0x" + digit * 40 for digit in "abc")
-NONCE, TX = "0x" + "d" * 64, "0x" + "e" * 64
+NONCE, OTHER_NONCE, TX = ("0x" + digit * 64 for digit in "dfe")
 PERIOD_S, BORN = 2, 1_700_000_000
 DAY_BLOCKS, OLD = 43_200, 100_000
 
@@ -19,13 +19,22 @@ class Node:
     """A chain with one block every two seconds. used_in: the block that has the payment.
 
     lags: the newest state that it tells of is older than that. other_tx: a transfer alike, that used no authorization.
+    beside: the nonces that the payment's transaction used, in order, and what each transferred.
     """
 
     def __init__(
-        self, head: int, used_in: int | None, amount: int = 5, *, lags: bool = False, other_tx: str = ""
+        self,
+        head: int,
+        used_in: int | None,
+        amount: int = 5,
+        *,
+        lags: bool = False,
+        other_tx: str = "",
+        beside: Sequence[tuple[str, int]] = (),
     ) -> None:
         self.head, self.used_in, self.amount = head, used_in, amount
         self.lags, self.other_tx = lags, other_tx
+        self.uses = beside or [(NONCE, amount)]
         self.searched: list[int] = []
         self._methods: dict[str, Callable[..., Any]] = {
             "eth_chainId": lambda: "0x1",
@@ -36,6 +45,8 @@ class Node:
         }
 
     def __call__(self, call: dict[str, Any]) -> dict[str, Any]:
+        if call["method"] == "eth_getTransactionReceipt" and len(call["params"][0]) != len(TX):
+            return {"jsonrpc": "2.0", "id": call["id"], "error": {"code": -32602, "message": "no hash"}}
         return {"jsonrpc": "2.0", "id": call["id"], "result": self._methods[call["method"]](*call["params"])}
 
     def _block(self, tag: str, _: bool) -> dict[str, Any]:
@@ -56,12 +67,13 @@ class Node:
     def _receipt(self, tx: str) -> dict[str, Any]:
         if tx == self.other_tx:
             return {"logs": [self._log(TRANSFER, 5)]}
-        return {"logs": [self._log(USED), self._log(TRANSFER)]}
+        pairs = ((self._log(USED, nonce=nonce), self._log(TRANSFER, amount)) for nonce, amount in self.uses)
+        return {"logs": [log for pair in pairs for log in pair]}
 
-    def _log(self, topic: str, amount: int | None = None) -> dict[str, Any]:
+    def _log(self, topic: str, amount: int = 0, nonce: str = NONCE) -> dict[str, Any]:
         names = ["0x" + address[2:].rjust(64, "0") for address in (PAYER, PAYEE)]
-        topics = [topic, names[0], NONCE] if topic == USED else [topic, *names]
-        block, data = hex(self.used_in or 0), f"0x{amount or self.amount:064x}"
+        topics = [topic, names[0], nonce] if topic == USED else [topic, *names]
+        block, data = hex(self.used_in or 0), f"0x{amount:064x}"
         fields = {"address": TOKEN, "topics": topics, "data": data}
         return fields | {"transactionHash": TX, "blockNumber": block, "logIndex": "0x0", "transactionIndex": "0x0"}
 
@@ -110,3 +122,16 @@ def test_a_transfer_alike_that_used_another_authorization_pays_nothing() -> None
     """A hosted facilitator may name an older transfer of the same payer and amount, and this one was canceled."""
     other = "0x" + "9" * 64
     assert isinstance(look_up(Node(head=50, used_in=10, amount=4, other_tx=other), 100, tx=other), Dead)
+
+
+def test_one_transfer_pays_one_authorization_of_the_transaction_that_used_several() -> None:
+    """A payer may sign a nonce twice, and use it for nothing beside the one transfer that pays another order."""
+    node = Node(head=50, used_in=10, beside=[(OTHER_NONCE, 5), (NONCE, 0)])
+    assert isinstance(look_up(node, 100), Dead)
+    assert isinstance(look_up(node, 100, tx=TX), Dead)
+    assert look_up(Node(head=50, used_in=10, beside=[(OTHER_NONCE, 0), (NONCE, 5)]), 100, tx=TX) == Paid(TX)
+
+
+def test_what_a_facilitator_names_that_is_no_transaction_is_not_looked_for() -> None:
+    """A hosted one may answer with a number of its own: what is paid is paid all the same."""
+    assert look_up(Node(head=OLD, used_in=OLD), OLD + 100, tx="batch-7") == Paid(TX)

@@ -73,6 +73,7 @@ class Campaign:
             Timer(self._dice, 0.7, 1.5, self._tickers.kill_one).after_work(self._troubles.saves, 12),
             *self._troubles.timers(),
             Timer(self._dice, 0.5, 0.5, self._keep_runs_open),
+            Timer(self._dice, 1, 3, self._resume_vendors),
             Timer(self._dice, 20, 20, lambda: self._tell(time.monotonic() - began)),
         ]
         began = time.monotonic()
@@ -123,6 +124,14 @@ class Campaign:
                     start_work(self._world, self._dice, BUDGET_USD, self._started)
                 else:
                     self._world.start(BUDGET_USD, jobs_open_max=self._dice.choice([1, 1, 2]))
+
+    def _resume_vendors(self) -> None:
+        """What an operator does who has looked at a vendor that named another payee, and was halted for it."""
+        with suppress(StoreError):  # mongod is being killed
+            halts = self._world.store.policy().vendor_halts
+            self.report.outages["vendors halted"] += len(halts)
+            if halts:
+                self._world.allow(halts=())
 
     def _live_runs(self) -> list[str]:
         for run_id in self._run_ids():
