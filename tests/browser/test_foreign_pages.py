@@ -24,7 +24,7 @@ from tests.support.rest_server import WorldConnections, listening, running
 from tests.support.scripted_server import ScriptedServer
 from tests.support.world import World
 
-PUBLIC = {"/healthz", "/openapi.json"}
+PUBLIC = {"/healthz", "/openapi.json", "/docs"}
 REFUSED = {403, 404, 405}
 
 

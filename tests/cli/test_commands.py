@@ -264,8 +264,12 @@ def test_books_of_everything(world: World, gpuagent: Callable[..., Result]) -> N
         "transfers": 2,
         "amount": "2800000",
         "settled": "2800000",
+        "settledByProtocol": {"gpuagent/1": "2800000"},
         "held": "0",
         "inFlight": 0,
+        "incoming": 1,  # what the wallet began with
+        "received": "1000000000",
+        "refunded": "0",
         "findings": [],
         "repaired": [],
         "balanced": True,

@@ -266,7 +266,7 @@ def test_the_notebook_by_papermill_with_parameters(tmp_path: Path) -> None:
     (picture,) = cell(out, "chart").outputs
     assert "image/png" in picture.data
     assert "95 % intervals over 4 scenarios" in picture.metadata["image/png"]["alt"]
-    (form,) = cell(out, "form").outputs
+    form, _keys_guard = cell(out, "form").outputs
     assert "llm is not set up" in form.data["text/plain"]
     assert notebook(out).metadata.papermill.exception is None
 

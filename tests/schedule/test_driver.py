@@ -9,7 +9,7 @@ import pytest
 
 from gpuagent.agent.start import Order
 from gpuagent.core.model import Run, RunStatus
-from gpuagent.core.ports import Ports
+from gpuagent.core.ports import Ports, Standing
 from gpuagent.core.workload import from_canonical
 from gpuagent.errors import BadInput, ChainError, ChainMismatch, RunFailed, StoreError, VendorError, WalletUnfunded
 from gpuagent.schedule.driver import GOAL, TickLimits, advance, make_order
@@ -44,16 +44,15 @@ class FailingStore:
     """A store that cannot be read for so many ticks, each with the next of these errors."""
 
     def __init__(self, world: World, errors: Sequence[Exception]) -> None:
-        self._inner, self._errors, self.first = world.store, list(errors), True
+        self._inner, self._errors = world.store, list(errors)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def load(self, run_id: str) -> Run:
-        if self.first or not self._errors:
-            self.first = False
-            return self._inner.load(run_id)
-        raise self._errors.pop(0)
+    def standing(self, run_id: str) -> Standing:
+        if self._errors:
+            raise self._errors.pop(0)
+        return self._inner.standing(run_id)
 
 
 def test_to_the_end(world: World) -> None:
