@@ -49,7 +49,6 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/api/test_server.py": ("gpuagent.api.http11",),
     "tests/books/test_refunds.py": (
         "gpuagent.adapters.mongo.refunds",
-        "gpuagent.books.incoming",
         "gpuagent.cli.refund",
         "gpuagent.render.refunds",
     ),

@@ -53,8 +53,8 @@ def survey(
 ) -> Survey:
     """Binding quotes of every candidate vendor, silent ones shown as such, and the refusals of the policy.
 
-    A halted vendor is not asked, and has no quote but the reason. changed: is told of each that named another payee than
-    the recorded one, whatever comes of the survey.
+    A halted vendor is not asked, and has no quote but the reason. changed: is told of each that named another payee
+    than the recorded one, whatever comes of the survey.
 
     Raises UnknownVendor, and VendorUnauthorized when no vendor quoted and one refused our token.
     """

@@ -1,15 +1,18 @@
 """What one tick reads of the chain at once, and the one question that it does not ask twice."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from gpuagent.agent.tick_chain import READING_S, TickChain
-from gpuagent.core.model import Authorization
+from gpuagent.core.model import Authorization, Settled
 from gpuagent.core.ports import Head, Open, Outcome
+from gpuagent.errors import WalletUnfunded
 from tests.support.factories import authorization
+from tests.support.world import World
 
 SIGNED = authorization()
 REAL = Open(7, used=True)
@@ -86,3 +89,12 @@ def test_of_what_was_not_signed_here_or_spent_or_read_long_ago_the_chain_is_aske
     tick_chain = read(chain)
     chain.at += READING_S + 1
     assert tick_chain.outcome(SIGNED) == REAL
+
+
+def test_what_was_paid_in_this_tick_is_not_spent_again(make_world: Callable[..., World]) -> None:
+    """A wallet with money for one of two purchases: the settlement of the first ends the reading of its balance."""
+    world = make_world(funds=1_500_000)
+    run = world.start(jobs_open_max=2)
+    with suppress(WalletUnfunded):
+        world.tick(run)
+    assert [isinstance(job, Settled) for job in world.store.load(run.run_id).jobs] == [True]

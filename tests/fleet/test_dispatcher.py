@@ -90,3 +90,9 @@ def test_the_tally_keeps_the_last_problem_of_a_run() -> None:
     )
     tally.count([Ticked("a", "SUCCESS", True, 0.1)])
     assert (tally.ticks, tally.failed, tally.over, tally.problems) == (3, 2, 1, {"b": "x"})
+
+
+def test_a_bug_in_one_batch_does_not_end_the_fleet() -> None:
+    workshop = Workshop(runs(2), [FakeExecutor([ZeroDivisionError("a bug")])])
+    tally = Dispatcher(workshop.queue, workshop.crew()).run(until_done=True)
+    assert (tally.ticks, tally.lost) == (2, 1)

@@ -132,7 +132,9 @@ class HyperCliVendor(CommandVendor):
         answer = self._object(vendor, reply)
         check_same_job(vendor, answer, vendor_job_id)
         status, word = state_of(vendor, answer, "state", STATES)
-        news = self._news_of(vendor, vendor_job_id, self._lines(vendor, vendor_job_id, access), access.folder)
+        is_needed = bool(access.folder) and status in (JobStatus.COMPLETED, JobStatus.FAILED)
+        output = self._lines(vendor, vendor_job_id, access, is_needed=is_needed)
+        news = self._news_of(vendor, vendor_job_id, output, access.folder)
         lines, exit_code = read_exit_line(list(news.lines))
         if news.ended:
             exit_code = news.exit_code
@@ -157,12 +159,17 @@ class HyperCliVendor(CommandVendor):
         word = answer.get("status")
         return clean(word, WORD_MAX) if isinstance(word, str) else f"answered {reply.status}"
 
-    def _lines(self, vendor: Vendor, vendor_job_id: str, access: JobAccess) -> list[str]:
-        """The job's output. None that can be had says nothing of the job, whose state is known."""
+    def _lines(self, vendor: Vendor, vendor_job_id: str, access: JobAccess, *, is_needed: bool) -> list[str]:
+        """The job's output. None that can be had says nothing of the job, whose state is known.
+
+        is_needed: it says what the job left. Then that it cannot be had is an error: the vendor is asked again.
+        """
         try:
             reply = self._call(self._statuses, vendor, "GET", job_path(LOGS, vendor_job_id), access=access)
             return lines_of(self._object(vendor, reply), "logs")
         except VendorError:
+            if is_needed:
+                raise
             return []
 
     def _price(self, vendor: Vendor, gpu_type: str, count: int) -> tuple[str, Decimal]:

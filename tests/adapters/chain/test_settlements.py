@@ -1,13 +1,14 @@
 """The search for a settlement: on nodes with narrow logs, without past states, from block numbers that are wrong."""
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from gpuagent.adapters.chain.agreeing import AgreeingChain
-from gpuagent.adapters.chain.json_rpc import BATCH_MAX
+from gpuagent.adapters.chain.json_rpc import BATCH_MAX, NodeRefused
 from gpuagent.adapters.chain.settlements import QUERIES_MAX
 from gpuagent.core.model import Settlement
 from gpuagent.core.ports import Limits, Open, Void
@@ -232,3 +233,17 @@ def test_a_payment_of_a_long_lived_authorization_is_found(open_chain: Open_chain
     terms = replace(chain.authorization, valid_before=chain.authorization.valid_before + 3600, life_s=3720)
     chain.authorization, chain.span_max, chain.state_from = terms, span, USED_IN + MONTH
     assert settled(chain).transaction == TRANSACTION
+
+
+def test_a_named_transaction_at_which_the_node_stumbles_costs_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    signed = authorization()
+    with closing(FakeChain(signed, 5_000, 5_010)) as chain:
+        searched, receipt = chain.outcome(signed), chain._receipt
+
+        def pruned(transaction: str) -> Any:
+            if transaction != TRANSACTION:
+                raise NodeRefused("pruned history unavailable")
+            return receipt(transaction)
+
+        monkeypatch.setattr(chain, "_receipt", pruned)
+        assert chain.outcome(signed, "0x" + "7" * 64) == searched
