@@ -1,6 +1,7 @@
 """Folders, what they take, and private files in them."""
 
 import os
+import secrets
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,14 +22,17 @@ def folder_bytes(folder: Path) -> int:
     return total
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file that is there whole or not at all."""
-    part = path.with_suffix(".part")
-    with part.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+def write_whole(path: Path, text: str, mode: int = 0o666) -> None:
+    """Writes a file that is there whole or not at all; of several at once, the last. mode: as umask has it."""
+    part = path.with_name(f"{path.stem}.{secrets.token_hex(6)}.part")
+    try:
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:  # noqa: PTH123 - a descriptor
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def kept_text(path: Path, text: str) -> str:
@@ -37,6 +41,5 @@ def kept_text(path: Path, text: str) -> str:
     For the one process that has the folder.
     """
     if not path.exists():
-        path.with_suffix(".part").touch(0o600)
-        write_whole(path, text)
+        write_whole(path, text, 0o600)
     return path.read_text()
