@@ -3,7 +3,7 @@
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import psutil
@@ -20,8 +20,12 @@ from tests.support.world import World
 
 
 def worker_processes(mark: str) -> list[int]:
-    children = psutil.Process().children(recursive=True)
-    return [child.pid for child in children if mark in " ".join(child.cmdline())]
+    pids = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # it has ended meanwhile, or is a zombie
+            if mark in " ".join(child.cmdline()):
+                pids.append(child.pid)
+    return pids
 
 
 def test_two_fleets_share_the_runs(quick: World) -> None:
