@@ -9,11 +9,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from math import ceil
 
+from gpuagent.agent.readings import is_fresh
 from gpuagent.core.model import Authorization, Settlement
 from gpuagent.core.ports import Chain, Clock, Gas, Head, Open, Outcome
-
-READING_S = 5.0
-"""A reading counts for so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +70,7 @@ class TickChain:
         return self._chain.send(transaction)
 
     def _is_fresh(self, reading: _Reading) -> bool:
-        """Whether the reading still counts: not where it is old, or our clock was set back since."""
-        return 0 <= self._clock.now() - reading.at <= READING_S
+        return is_fresh(reading.at, self._clock.now())
 
     def _read(self, address: str, nonces: Sequence[str]) -> _Reading:
         at, asked = self._clock.now(), tuple(dict.fromkeys((*self._nonces(), *nonces)))

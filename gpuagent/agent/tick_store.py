@@ -7,6 +7,7 @@ is sent to be paid is held against a new reading (pay.py): nothing that moves mo
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gpuagent.agent.readings import is_fresh
 from gpuagent.core.context import PastJob
 from gpuagent.core.credits import Credit
 from gpuagent.core.model import Authorized, Observation, Run, Vendor
@@ -14,9 +15,6 @@ from gpuagent.core.policy import Policy, Usage
 from gpuagent.core.ports import Clock, Standing, Store
 from gpuagent.core.records import Refund
 from gpuagent.errors import UnknownRun
-
-READING_S = 5.0
-"""A reading counts for so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +105,6 @@ class TickStore:
         """The reading, or a new one where it is old, or our clock was set back since."""
         if self._reading is None:
             raise UnknownRun("no run was loaded in this tick")
-        if not 0 <= self._clock.now() - self._reading.at <= READING_S:
+        if not is_fresh(self._reading.at, self._clock.now()):
             self.load(self._reading.standing.run.run_id)
         return self._reading

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from gpuagent.agent.tick_chain import READING_S, TickChain
+from gpuagent.agent.readings import READING_S
+from gpuagent.agent.tick_chain import TickChain
 from gpuagent.core.model import Authorization, Settled
 from gpuagent.core.ports import Head, Open, Outcome
 from gpuagent.errors import WalletUnfunded

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from gpuagent.agent.tick_store import READING_S, TickStore
+from gpuagent.agent.readings import READING_S
+from gpuagent.agent.tick_store import TickStore
 from gpuagent.core.model import Run, Vendor
 from gpuagent.core.policy import Policy
 from gpuagent.core.ports import Standing

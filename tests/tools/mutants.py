@@ -611,14 +611,14 @@ MUTANTS = (
     ),
     Mutant(
         "what a tick has read of the database never gets old",
-        "gpuagent/agent/tick_store.py",
+        "gpuagent/agent/readings.py",
         "<= READING_S",
         "<= 10**9",
         "tests/agent/test_tick_store.py -k brings_all",
     ),
     Mutant(
         "what a tick has read of the chain never gets old",
-        "gpuagent/agent/tick_chain.py",
+        "gpuagent/agent/readings.py",
         "<= READING_S",
         "<= 10**9",
         "tests/agent/test_tick_chain.py -k not_signed_here",

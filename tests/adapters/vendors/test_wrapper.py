@@ -132,7 +132,7 @@ class TestJob:
         self, depot: S3Store, tmp_path: Path, tools: tuple[str, ...], shell: str
     ) -> None:
         if not shutil.which(shell.split()[0]):
-            pytest.skip(f"there is no {shell} here")
+            pytest.fail(f"there is no {shell} here: install it, as make does")
         order = ordered(depot, "cat data > copy", inputs=[input_of(kept(depot, DATA))], outputs=[{"path": "copy"}])
         news, code = played(depot, order, tmp_path / "job", environ=only(tmp_path / "bin", *tools), shell=shell)
         assert (code, news.problem, news.lines) == (0, "", ())
