@@ -15,6 +15,7 @@ from gpuagent.errors import BadInput, ConfigError, StoreError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from gpuagent.adapters.mongo.archives import MongoArchives
     from gpuagent.adapters.mongo.connection import Connection
     from gpuagent.adapters.mongo.embedded import Mongod
     from gpuagent.adapters.mongo.embedded_folders import Place
@@ -37,7 +38,7 @@ class Database:
     """An open MongoDB database, by who asks it.
 
     store: the core's port. reads: users and reports. queries: the REST server. ledgers: a sweep of the books.
-    holdings: a sweep of the files.
+    holdings: a sweep of the files. archives: a sweep of the observations.
     """
 
     store: "MongoStore"
@@ -45,6 +46,7 @@ class Database:
     queries: "MongoQueries"
     ledgers: "MongoLedgers"
     holdings: "MongoHoldings"
+    archives: "MongoArchives"
 
     @property
     def name(self) -> str:
@@ -128,6 +130,7 @@ def open_database(settings: "Settings", place: "Place | None" = None) -> Iterato
 
 def database_on(connection: "Connection") -> Database:
     """The database at the end of an open connection, which the caller closes."""
+    from gpuagent.adapters.mongo.archives import MongoArchives
     from gpuagent.adapters.mongo.ledgers import MongoLedgers
     from gpuagent.adapters.mongo.queries import MongoQueries
     from gpuagent.adapters.mongo.reads import MongoReads
@@ -140,6 +143,7 @@ def database_on(connection: "Connection") -> Database:
         queries=MongoQueries(connection),
         ledgers=MongoLedgers(connection),
         holdings=MongoHoldings(connection),
+        archives=MongoArchives(connection),
     )
 
 

@@ -15,6 +15,7 @@ from gpuagent.cli.policy import policies
 from gpuagent.cli.refund import refunds
 from gpuagent.cli.report import report
 from gpuagent.cli.run import runs
+from gpuagent.cli.run_archive import add_run_archive
 from gpuagent.cli.run_explain import add_run_explain
 from gpuagent.cli.run_files import add_run_files
 from gpuagent.cli.schedule import schedules
@@ -34,6 +35,7 @@ app = typer.Typer(
 add_run_controls(runs)
 add_run_files(runs)
 add_run_explain(runs)
+add_run_archive(runs)
 add_discovery(vendors)
 app.add_typer(runs, name="run")
 app.add_typer(jobs, name="job")

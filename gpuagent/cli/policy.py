@@ -67,6 +67,12 @@ def policy_set(  # the limits are read from options.params
     keep_files_max: Annotated[  # noqa: ARG001
         str | None, typer.Option(metavar="SIZE|none", help="All files that are kept; the oldest runs' go first.")
     ] = None,
+    keep_observations_s: Annotated[  # noqa: ARG001
+        str | None,
+        typer.Option(
+            "--keep-observations", metavar="TIME|none", help="How long those of finished runs stay in MongoDB: 90d."
+        ),
+    ] = None,
     authorization_max_s: Annotated[  # noqa: ARG001
         str | None,
         typer.Option("--authorization-max", metavar="TIME", help="How long a signature may live at most: 1h."),

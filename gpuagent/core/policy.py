@@ -52,8 +52,10 @@ class Policy:
     approval_above: a payment of more than this waits for an approver, at most approval_s seconds. inputs_to: which
     vendors get the user's files, any or only trusted ones. file_max, run_files_max: bytes of one file, and of all that
     come back in a run. keep_files_s, keep_files_max: for how many seconds, and up to how many bytes in all, the files
-    of finished runs are kept; None for ever, without limit. authorization_max_s: the longest life of an authorization,
-    where a vendor's record asks for a long one. new_vendor: what a vendor that is not proven may hold and get in all.
+    of finished runs are kept; None for ever, without limit. keep_observations_s: for how many seconds observations of
+    finished runs stay in the database before they go to the file store. authorization_max_s: the longest life of an
+    authorization, where a vendor's record asks for a long one. new_vendor: what a vendor that is not proven may hold
+    and get in all.
     """
 
     version: int = 0
@@ -70,6 +72,7 @@ class Policy:
     run_files_max: int = 512_000_000
     keep_files_s: int | None = None
     keep_files_max: int | None = None
+    keep_observations_s: int | None = None
     authorization_max_s: int = 3600
     new_vendor: int | None = 5_000_000
 

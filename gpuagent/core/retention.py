@@ -11,7 +11,7 @@ from dataclasses import dataclass
 class Holding:
     """The files of one run. files: bytes by SHA-256. ended_at: Unix seconds, None while it is not over.
 
-    needs: every hash that its record names: of a run that is not over, none is deleted.
+    needs: hashes that its record names and that are never deleted: of a run that is not over, all; else its archive's.
     """
 
     run_id: str
@@ -30,7 +30,8 @@ def expired(
     """
     holdings = list(holdings)
     sizes = {sha256: size for holding in holdings for sha256, size in holding.files.items()}
-    needed = {sha256 for holding in holdings if holding.ended_at is None for sha256 in (*holding.needs, *holding.files)}
+    needed = {sha256 for holding in holdings for sha256 in holding.needs}
+    needed |= {sha256 for holding in holdings if holding.ended_at is None for sha256 in holding.files}
     total = sum(sizes.get(sha256, 0) for sha256 in needed)
     ended = [(holding.ended_at, holding) for holding in holdings if holding.ended_at is not None]
     over = []

@@ -93,6 +93,15 @@ RULES = (
     ),
     Rule("keep_files_max", "keepFilesMax", "all kept files", "10GB", parse_size, exact_size, without="no limit"),
     Rule(
+        "keep_observations_s",
+        "keepObservationsSeconds",
+        "observations stay in the database",
+        "90d",
+        parse_duration,
+        exact_duration,
+        without="for ever",
+    ),
+    Rule(
         "authorization_max_s",
         "authorizationMaxSeconds",
         "an authorization lives",

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gpuagent.errors import BadInput
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -27,7 +29,13 @@ class Choice:
 
 
 def recorded_decisions(observations: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The observations that record a decision, in their order."""
+    """The observations that record a decision, in their order. Raises BadInput where their records are archived."""
+    observations = list(observations)
+    for observation in observations:
+        if observation["data"].get("archived"):
+            raise BadInput(
+                f"its decisions are archived: `gpuagent run restore {observation['runId']}` brings them back"
+            )
     return [
         observation
         for observation in observations

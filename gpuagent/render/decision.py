@@ -26,6 +26,8 @@ def decision_view(decision: Document) -> Iterator[RenderableType]:
     """The choice and its reason, the candidates, who decided, and the guard's verdict on each answer."""
     data = decision["data"]
     yield Text(str(decision["content"]))
+    if data.get("archived"):
+        yield Text(f"its record is archived: gpuagent run restore {decision['runId']}", style="dim")
     if "candidates" not in data:
         return
     chosen = (data["decision"] or {}).get("vendorId", "")

@@ -61,7 +61,15 @@ def run_view(documents: Documents, status: StatusText = NO_STATUS) -> Renderable
         *narration_lines(reasons[-REASONS:]),
         Text("\nLatest events", style="bold"),
         *narration_lines(log[-LOG_LINES:]),
+        *_archive_lines(run),
     )
+
+
+def _archive_lines(run: Document) -> list[Text]:
+    if not (archive := run.get("archive")):
+        return []
+    count = archive["observations"]
+    return [Text(f"{count} observations are archived: gpuagent run restore {run['_id']}", style="dim")]
 
 
 def _headline(run: Document, status: StatusText) -> Text:

@@ -53,11 +53,17 @@ class MongoHoldings:
         self.connection, self._database = connection, connection.database
 
     def holdings(self) -> Iterator[Holding]:
-        """Every run that is not over, and every other one that has files which are not deleted yet."""
+        """Every run that is not over, and every other one that has files which are not deleted yet, or an archive."""
         database = self._database
         with self.connection.deadline():
             with_files = database.jobs.distinct("runId", {"files.0": {"$exists": True}})
-        with_work: Document = {"$or": [{"workload": {"$gt": ""}}, {"status": "running"}, {"_id": {"$in": with_files}}]}
+        named = [
+            {"workload": {"$gt": ""}},
+            {"status": "running"},
+            {"_id": {"$in": with_files}},
+            {"archive": {"$ne": None}},
+        ]
+        with_work: Document = {"$or": named}
         with self.connection.deadline():
             run_ids = [run["_id"] for run in database.runs.find({**OURS, **with_work}, {"_id": 1})]
         for run_id in run_ids:
@@ -91,17 +97,18 @@ def _holding(run: Document, jobs: list[Document]) -> Holding:
     workload = json.loads(run.get("workload") or "{}")
     listed = dict(_contents([workload, *jobs]))
     deleted = run.get("filesDeleted", {}).keys()
-    over = run["status"] != "running" and not any(map(_is_open, jobs))
+    over = run["status"] != "running" and not any(map(is_open, jobs))
     ends = [run["updatedAt"], *(job["completedAt"] for job in jobs if job.get("completedAt"))]
     return Holding(
         run_id=str(run["_id"]),
         ended_at=seconds(max(ends)) if over else None,
         files={sha256: size for sha256, size in listed.items() if sha256 not in deleted},
-        needs=frozenset() if over else frozenset(_SHA256.findall(str([run, *jobs]))),
+        needs=frozenset(_SHA256.findall(str(run.get("archive", "") if over else [run, *jobs]))),
     )
 
 
-def _is_open(job: Document) -> bool:
+def is_open(job: Document) -> bool:
+    """Whether a stored job holds money or may still bring something."""
     return job["state"] in HELD or (job["state"] == "settled" and job["status"] not in _ENDED)
 
 
