@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,10 +16,12 @@ from gpuagent.agent.archive import archive_runs, restore_run
 from gpuagent.agent.retention import UPLOAD_S, sweep_files
 from gpuagent.core.archives import Archive, ArchiveState
 from gpuagent.core.policy import Policy
+from gpuagent.core.records import ReportScope
 from gpuagent.errors import BadInput, FileStoreError, UnknownRun
 from gpuagent.planbench.choices import recorded_decisions
 from gpuagent.render.decision import decision_view
 from tests.support.collected import run_with_files
+from tests.support.factories import RUN
 from tests.support.kill_points import killed_at
 from tests.support.memory_files import MemoryFiles
 from tests.support.world import World
@@ -107,6 +110,20 @@ def test_they_leave_when_their_time_is_over_and_come_back_as_they_were(archived:
     assert archived.archive() == [], "what was restored is kept as long again"
     archived.now += 30 * DAY + 1
     assert run_id in archived.archive()
+
+
+def test_no_report_changes(archived: Archived) -> None:
+    archived.run()
+    scope = ReportScope(RUN.network, datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
+
+    def decisions() -> list[Any]:
+        with archived.world.reads.history() as history:
+            return list(history.decisions(scope))
+
+    before = decisions()
+    archived.now += 31 * DAY
+    assert (len(archived.archive()), len(before)) == (1, 1)
+    assert decisions() == before
 
 
 def test_what_was_archived_is_said_to_be(archived: Archived) -> None:

@@ -86,3 +86,19 @@ def test_retention_by_command(run: Run, gpuagent: Command, world: World) -> None
     plan = json.loads(gpuagent("files", "sweep", "--dry-run", "--json").stdout)
     assert len(plan["files"]) == len(CONTENTS) + 2
     assert world.ports.files.size(hashlib.sha256(MODEL).hexdigest()) == len(MODEL), "a dry run deletes nothing"
+
+
+def test_observations_are_archived_by_the_policy_and_restored(
+    run: Run, gpuagent: Command, world: World, tmp_path: Path
+) -> None:
+    where = {"FILE_STORE": f"file://{tmp_path}/files", "COLUMNS": "200"}
+    observations = world.reads.documents(run.run_id)["observations"]
+    assert "gpuagent policy set --keep-observations" in gpuagent("run", "archive", **where).stdout
+    world.allow(keep_observations_s=1)
+    world.store.connection.database.runs.update_many({}, {"$set": {"updatedAt": delivered_run.STARTED_AT}})
+    assert gpuagent("run", "archive", "--dry-run", **where).stdout == "would archive the observations of 1 runs\n"
+    report = json.loads(gpuagent("run", "archive", "--json", **where).stdout)
+    assert (report["runs"], report["observations"]) == ([run.run_id], len(observations))
+    assert f"gpuagent run restore {run.run_id}" in gpuagent("run", "status", run.run_id, **where).stdout
+    assert f"run {run.run_id} are in the database again" in gpuagent("run", "restore", run.run_id, **where).stdout
+    assert world.reads.documents(run.run_id)["observations"] == observations

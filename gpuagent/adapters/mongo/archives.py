@@ -83,19 +83,19 @@ class MongoArchives:
     def take_out(self, run_id: str, archive: Archive, lines: Sequence[bytes]) -> bool:
         observations = [json_util.loads(line.decode(), json_options=_JSON) for line in lines]
         decisions = [observation["_id"] for observation in observations if observation["type"] == "agent_reasoning"]
-        others = [observation["_id"] for observation in observations if observation["type"] != "agent_reasoning"]
-        kept = {name: f"$data.{name}" for name in DECISION_KEEPS} | {"archived": {"$literal": True}}
+        remainder = [observation["_id"] for observation in observations if observation["type"] != "agent_reasoning"]
+        brief = {name: f"$data.{name}" for name in DECISION_KEEPS} | {"archived": {"$literal": True}}
 
         def write(session: ClientSession) -> bool:
             if not self._hold(session, run_id, archive, ArchiveState.ARCHIVING):
                 return False
             of_run = {"runId": object_id(run_id)}
-            self._database.observations.delete_many({**of_run, "_id": {"$in": others}}, session=session)
+            self._database.observations.delete_many({**of_run, "_id": {"$in": remainder}}, session=session)
             shorten: list[Document] = [
-                {"$set": {"kept": kept}},
+                {"$set": {"brief": brief}},
                 {"$unset": "data"},
-                {"$set": {"data": "$kept"}},
-                {"$unset": "kept"},
+                {"$set": {"data": "$brief"}},
+                {"$unset": "brief"},
             ]
             match = {**of_run, "_id": {"$in": decisions}}
             self._database.observations.update_many(match, shorten, session=session)
@@ -128,10 +128,10 @@ class MongoArchives:
 
     def _hold(self, session: ClientSession, run_id: str, archive: Archive, state: ArchiveState) -> bool:
         """Whether this archive is in that state, which it then stays in until the transaction ends."""
-        held = self._database.runs.update_one(
+        record = self._database.runs.update_one(
             _this(run_id, archive, state), {"$inc": {"archive.batches": 1}}, session=session
         )
-        return bool(held.matched_count)
+        return bool(record.matched_count)
 
 
 def _this(run_id: str, archive: Archive, *states: ArchiveState) -> Document:
