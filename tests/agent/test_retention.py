@@ -56,6 +56,11 @@ def test_which_files_go(
     assert {run_id: set(files) for run_id, files in expired(runs, NOW, keep_s, keep_max).items()} == gone
 
 
+def test_an_archive_that_is_a_file_of_a_run_too_stays() -> None:
+    archive = Holding("a", NOW - 9 * DAY, {}, frozenset({"x"}))
+    assert expired([archive, holding("b", 9, "x", "y")], NOW, 8 * DAY, 0) == {"b": {"y": 10}}
+
+
 def test_a_sweep_deletes_notes_and_does_it_once() -> None:
     files = MemoryFiles()
     model, shared, stray = files.put(b"model"), files.put(b"shared"), files.put(b"an older checkpoint")

@@ -1606,7 +1606,7 @@ MUTANTS = (
         "gpuagent/core/retention.py",
         "needed = {sha256 for holding in holdings for sha256 in holding.needs}",
         "needed: set[str] = set()",
-        "tests/agent/test_archive.py -k leaves_archives_alone",
+        "tests/agent/test_retention.py -k an_archive",
     ),
     Mutant(
         "a sweep takes the files of a run that has an open job",
