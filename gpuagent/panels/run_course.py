@@ -100,7 +100,7 @@ def course_chart(drawn: Course) -> Html:
     y = Scale.over([0.0, float(usd(drawn.budget))], floor, top + MARGIN)
     text = _words(drawn)
     height = floor + MARGIN + 12
-    parts = [*_axes(x, y, top, floor), *_bars(drawn, x), *_burn(drawn, x, y), *_now(drawn, x, floor)]
+    parts = [*_axes(x, y, top, floor), *_now(drawn, x, floor), *_bars(drawn, x), *_burn(drawn, x, y)]
     label = {"role": "img", "aria_label": text, "class_": "chart"}
     return el("svg", el("title", text), *parts, viewBox=f"0 0 {WIDTH} {height}", **label)
 
@@ -198,7 +198,7 @@ def _now(drawn: Course, x: Scale, floor: float) -> Iterator[Html]:
     if drawn.expected_end is None:
         return
     place = x(drawn.now)
-    yield el("path", d=f"M{place:.1f} {MARGIN - 4} V{floor}", stroke="currentColor", stroke_width=1)
+    yield el("path", d=f"M{place:.1f} {MARGIN - 4} V{floor}", stroke="currentColor", stroke_opacity=0.55)
     yield el("text", "now", x=f"{place:.1f}", y=MARGIN - 8, text_anchor="middle", font_size=11, font_weight=600)
 
 
