@@ -27,7 +27,7 @@ RELEASED = "voided"
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class WorkSpan:
     """The work of one job. Times are seconds since the run's start; ends: so far, or for good.
 
     expected: when it is to end, by the vendor's progress or its quote, None once it has or where neither says it.
@@ -49,7 +49,7 @@ class Course:
     until: where the axis ends.
     """
 
-    spans: Sequence[Span]
+    spans: Sequence[WorkSpan]
     settled: Sequence[tuple[float, int]]
     committed: Sequence[tuple[float, int]]
     budget: int
@@ -105,7 +105,7 @@ def course_chart(drawn: Course) -> Html:
     return el("svg", el("title", text), *parts, viewBox=f"0 0 {WIDTH} {height}", **label)
 
 
-def _span(job: Document, start: datetime, now: float, at: datetime, colours: Mapping[str, str]) -> Span | None:
+def _span(job: Document, start: datetime, now: float, at: datetime, colours: Mapping[str, str]) -> WorkSpan | None:
     started_at = job.get("startedAt")
     if not started_at:
         return None
@@ -116,7 +116,7 @@ def _span(job: Document, start: datetime, now: float, at: datetime, colours: Map
     expected = None if ended_at else _expected(job, begins, now, at)
     status = job["status"]
     colour = ENDS.get(status) or colours.get(job["vendorId"], palette.UNLISTED)
-    return Span(title, status, colour, begins, max(ends, begins), expected)
+    return WorkSpan(title, status, colour, begins, max(ends, begins), expected)
 
 
 def _expected(job: Document, begins: float, now: float, at: datetime) -> float | None:
@@ -202,7 +202,7 @@ def _now(drawn: Course, x: Scale, floor: float) -> Iterator[Html]:
     yield el("text", "now", x=f"{place:.1f}", y=MARGIN - 8, text_anchor="middle", font_size=11, font_weight=600)
 
 
-def _span_words(span: Span) -> str:
+def _span_words(span: WorkSpan) -> str:
     words = show_duration(span.ends - span.begins)
     if span.expected is None:
         return f"{span.title}: {span.status} after {words}" if span.status in ENDS else f"{span.title}: {words} so far"
