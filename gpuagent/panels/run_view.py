@@ -17,6 +17,7 @@ from gpuagent.panels.kit.fields import dropdown, row, text_input
 from gpuagent.panels.kit.html import Html, el, join
 from gpuagent.panels.kit.message import html_widget, styled
 from gpuagent.panels.metric_chart import metric_chart, metric_names
+from gpuagent.panels.run_course import course, course_chart, forecast
 from gpuagent.panels.snapshot import OpenRun
 from gpuagent.panels.state_diagram import diagram, pill
 from gpuagent.panels.tables import budget_bar, jobs_table, payments_table
@@ -54,6 +55,7 @@ def page(open_run: OpenRun, colours: Mapping[str, str]) -> Html:
         _jobs(open_run, colours),
         el("h3", "Payments"),
         payments_table(documents.payments, colours),
+        _course(open_run, colours),
         el("h3", "Why"),
         explanation(documents.decision, colours),
         el("h3", "Metrics"),
@@ -83,6 +85,13 @@ def _jobs(open_run: OpenRun, colours: Mapping[str, str]) -> Html:
     return jobs_table(jobs, colours, open_run.status, notes)
 
 
+def _course(open_run: OpenRun, colours: Mapping[str, str]) -> Html:
+    """The picture of the run's course, and what its budget still allows."""
+    documents = open_run.documents
+    drawn = course(documents.run, documents.jobs, documents.payments, colours, open_run.at)
+    return join(el("h3", "Course"), course_chart(drawn), el("p", forecast(drawn), class_="faint"))
+
+
 def _chart(open_run: OpenRun, colours: Mapping[str, str], names: Sequence[str], chosen: str = "") -> Html:
     """The chart of a metric. chosen: its name, or else the first of the names."""
     documents = open_run.documents
@@ -96,7 +105,7 @@ class RunView:
     def __init__(self, refresh: Callable[[], None], files: FilesForm) -> None:
         """refresh: called when other observations are to be read, or another metric is to be drawn."""
         self.head, self.phase, self.budget = html_widget(), html_widget(), html_widget()
-        self.jobs, self.payments = html_widget(), html_widget()
+        self.jobs, self.payments, self.course = html_widget(), html_widget(), html_widget()
         self.why, self.log = html_widget(), html_widget()
         self.kinds = dropdown("Show", list(FILTERS), width="230px", label_width="42px")
         self.search = text_input("Containing", hint="any text", width="320px", label_width="80px")
@@ -108,7 +117,9 @@ class RunView:
         self.top = w.VBox([self.head, self.phase, self.budget])
         self.bottom = w.VBox(
             [
-                _columns([self.jobs, self.payments], [html_widget(el("h3", "Why")), self.decision, self.why]),
+                _columns(
+                    [self.jobs, self.payments, self.course], [html_widget(el("h3", "Why")), self.decision, self.why]
+                ),
                 _columns([html_widget(el("h3", "Metrics")), self.metric, self.metrics], [files.widget]),
                 html_widget(el("h3", "Events, newest first")),
                 row(self.kinds, self.search),
@@ -133,6 +144,7 @@ class RunView:
         self.budget.value = styled(budget_bar(documents.run))
         self.jobs.value = styled(join(el("h3", "Jobs"), _jobs(open_run, colours)))
         self.payments.value = styled(join(el("h3", "Payments"), payments_table(documents.payments, colours)))
+        self.course.value = styled(_course(open_run, colours))
         self._show_decisions(documents.decisions)
         self.why.value = styled(explanation(documents.decision, colours))
         self._show_metrics(open_run, colours)

@@ -29,6 +29,17 @@ FILTER = (
     "row.hidden=!row.textContent.toLowerCase().includes(query)"
 )
 
+SORT = (
+    "const head=event.target.closest('th');if(!head)return;const heads=[...this.querySelectorAll('th')],"
+    "place=heads.indexOf(head),down=head.getAttribute('aria-sort')==='ascending',body=this.parentNode.tBodies[0],"
+    "key=row=>row.cells[place].dataset.v??row.cells[place].textContent.trim(),"
+    "order=(x,y)=>(Number(x===''||y==='')?(x==='')-(y===''):(down?-1:1)*(isNaN(x-y)?x.localeCompare(y):x-y));"
+    "for(const other of heads)other.removeAttribute('aria-sort');"
+    "head.setAttribute('aria-sort',down?'descending':'ascending');"
+    "body.append(...[...body.rows].sort((a,b)=>order(key(a),key(b))))"
+)
+"""Sorts by the column whose heading is pressed; pressed again, the other way round. Rows without a value come last."""
+
 
 class Cell(Enum):
     """The kind of a table's cells, by which their values are written."""
@@ -74,14 +85,17 @@ class Table:
             return f'<p class="nothing">{html.escape(self.empty)}</p>'
         caption = html.escape(self.title)
         search = f'<input type="search" aria-label="Search: {caption}" placeholder="Search" oninput="{FILTER}">'
-        head = "".join(f"<th{_side(kind)}>{html.escape(heading)}</th>" for heading, kind in self.columns.values())
+        head = "".join(
+            f'<th{_side(kind)} scope="col"><button type="button">{html.escape(heading)}</button></th>'
+            for heading, kind in self.columns.values()
+        )
         rows = self.frame.head(ROWS_MAX)[list(self.columns)].itertuples(index=False, name=None)
         kinds = [kind for _, kind in self.columns.values()]
         body = "".join(f"<tr>{''.join(map(self._cell, row, kinds))}</tr>" for row in rows)
         more = f"<p>The first {ROWS_MAX} of {len(self.frame):,} rows; the CSV export has all.</p>"
         return (
             f'<div class="rows">{search if len(self.frame) > 5 else ""}<table><caption>{caption}</caption>'
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            f'<thead onclick="{SORT}"><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
             f"{more if len(self.frame) > ROWS_MAX else ''}</div>"
         )
 
@@ -93,7 +107,7 @@ class Table:
         text = cell_text(value, kind, self.display)
         if kind is Cell.ID:  # long ones are cut by the page, so that they can be searched for
             return f'<td class="t id" title="{html.escape(text)}">{html.escape(text)}</td>'
-        return f"<td{_side(kind)}>{html.escape(text)}</td>"
+        return f"<td{_side(kind)}{_sort_key(value, kind)}>{html.escape(text)}</td>"
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         """The table in a notebook."""
@@ -103,6 +117,13 @@ class Table:
 
 def _side(kind: Cell) -> str:
     return ' class="t"' if kind in LEFT_ALIGNED else ' class="n"'
+
+
+def _sort_key(value: Any, kind: Cell) -> str:
+    """The number that a cell is sorted by, where its text is not one."""
+    if kind in LEFT_ALIGNED or kind is Cell.TIME:
+        return ""
+    return ' data-v=""' if value is None or value != value else f' data-v="{value:f}"'
 
 
 def _files(files: Any) -> str:
@@ -213,6 +234,8 @@ RULES = """
 .rows caption{text-align:left;font-weight:600;padding:.2em 0}
 .rows table th,.rows table td{padding:.25em .6em;border-bottom:1px solid #bbb8;vertical-align:top}
 .rows table th{border-bottom:2px solid #888}
+.rows th button{all:unset;cursor:pointer}.rows th button:focus-visible{outline:2px solid #1976d2}
+.rows th[aria-sort=ascending] button::after{content:" ▲"}.rows th[aria-sort=descending] button::after{content:" ▼"}
 .rows table .t{text-align:left}
 .rows table .n{text-align:right}.rows table td.n{white-space:nowrap}
 .rows table .id{max-width:15em;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}

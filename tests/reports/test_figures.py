@@ -130,6 +130,20 @@ def test_a_cause_is_what_failures_share(message: str, cause: str) -> None:
     assert spend.cause(message) == cause
 
 
+@pytest.mark.parametrize(
+    ("advertised", "low", "high", "jobs", "text"),
+    [
+        (0.9, 0.5, 0.99, 0, "no job yet"),
+        (0.9, 0.5, 0.99, 2, "not refuted yet, 2 jobs"),
+        (0.9, 0.78, 0.98, 30, "as advertised, 30 jobs"),
+        (0.9, 0.1, 0.8, 3, "worse than advertised, 3 jobs"),
+        (0.5, 0.6, 0.99, 1, "better than advertised, 1 job"),
+    ],
+)
+def test_a_verdict_says_of_how_many_jobs(advertised: float, low: float, high: float, jobs: int, text: str) -> None:
+    assert reliability.verdict(advertised, low, high, jobs) == text
+
+
 def test_reliability_is_what_planners_believe(november: Report) -> None:
     vendors = reliability.reliability(november.frames.vendors, november.frames.past_jobs)
     outcomes = {ALPHA: [True, False, True], BETA: [True, True, False], GAMMA: [False]}  # beta's last fell through
@@ -138,7 +152,7 @@ def test_reliability_is_what_planners_believe(november: Report) -> None:
         assert row.advertised == report_history.ADVERTISED[row.vendorId]
         assert (row.succeeded, row.failed) == (outcomes[row.vendorId].count(True), outcomes[row.vendorId].count(False))
         assert (row.learned, (row.low, row.high)) == (pytest.approx(belief.chance()), belief.interval())
-    assert dict(zip(vendors.vendorId, vendors.verdict, strict=True))[GAMMA] == "worse than advertised"
+    assert dict(zip(vendors.vendorId, vendors.verdict, strict=True))[GAMMA] == "worse than advertised, 1 job"
 
 
 def test_reliability_of_a_month_knows_nothing_of_later_ones(book: report_history.Book) -> None:

@@ -64,7 +64,7 @@ def reliability(vendors: Frame, marks: Marks) -> Picture:
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     texts = [
         f"{row.vendorId} advertises {row.advertised:.0%}, learned {row.learned:.0%} "
-        f"[{row.low:.0%}, {row.high:.0%}] from {row.succeeded + row.failed} jobs: {row.verdict}"
+        f"[{row.low:.0%}, {row.high:.0%}]: {row.verdict}"
         for row in vendors.itertuples()
     ]
     return picture(figure, title, f"{joined(texts)}.")

@@ -16,6 +16,9 @@ RELIABILITY = {
     "verdict": "str",
 }
 
+WIDE = 0.2
+"""An interval of the belief above which little is known."""
+
 
 def reliability(vendors: Frame, past_jobs: Mapping[str, Sequence[PastJob]]) -> Frame:
     """One row per vendor in the order of registration. low, high: the central 95 % of the belief.
@@ -43,9 +46,12 @@ def reliability(vendors: Frame, past_jobs: Mapping[str, Sequence[PastJob]]) -> F
 
 
 def verdict(advertised: float, low: float, high: float, jobs: int) -> str:
-    """Where the advertised reliability lies: within the interval, above or below it."""
+    """Where the advertised reliability lies: within the interval, above or below it; and of how many jobs that is said.
+
+    Within an interval that is wider than WIDE it is not refuted, which is no more than that.
+    """
     if not jobs:
         return "no job yet"
-    if advertised > high:
-        return "worse than advertised"
-    return "better than advertised" if advertised < low else "as advertised"
+    within = "as advertised" if high - low <= WIDE else "not refuted yet"
+    text = "worse than advertised" if advertised > high else "better than advertised" if advertised < low else within
+    return f"{text}, {jobs} job{'s' if jobs != 1 else ''}"

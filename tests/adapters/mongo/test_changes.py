@@ -5,9 +5,13 @@ from itertools import takewhile
 
 import pytest
 
+from gpuagent.adapters.mongo.changes import watch
 from gpuagent.core.records import Change
 from gpuagent.errors import BadInput, ChangesLost
 from tests.support.world import World
+
+QUIET_S = 0.3
+"""What was written and acknowledged before is read at once, however short this is."""
 
 
 def news(changes: Iterator[Change]) -> list[Change]:
@@ -16,7 +20,7 @@ def news(changes: Iterator[Change]) -> list[Change]:
 
 
 def opened(world: World, run_id: str | None, resume_after: str | None = None) -> tuple[Iterator[Change], str]:
-    changes = world.reads.watch(run_id, resume_after)
+    changes = watch(world.store.connection.database, run_id, resume_after, idle_s=QUIET_S)
     first = next(changes)
     assert (first.kind, first.document) == ("open", {})
     assert first.token
