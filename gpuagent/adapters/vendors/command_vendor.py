@@ -86,6 +86,12 @@ class CommandVendor(DepotFiles):
         return {name: text for name, text in super()._headers(vendor, access).items() if name != "x-vendor-id"}
 
     def _reported(self, vendor: Vendor, report: JobReport, news: JobNews, access: JobAccess) -> JobReport:
+        """The report with the wrapper's news. Raises VendorError while a job that completed has not printed its end.
+
+        A log may lag behind the state of its job; what never comes counts as the vendor's silence.
+        """
+        if access.folder and report.status is JobStatus.COMPLETED and not news.ended:
+            raise VendorError(f"{vendor.vendor_id} says completed, and the output names no files of the job yet")
         report = scrubbed_report(with_news(report, news) if access.folder else report, self.scrubber(vendor))
         return replace(
             report,
