@@ -7,10 +7,10 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from gpuagent.core import budget
+from gpuagent.core.indices import is_open
 from gpuagent.core.model import Authorized, Job, Reserved, Run, RunStatus, Settled, Voided
 from gpuagent.core.money import show_usd
 from gpuagent.core.pace import Pace
-from gpuagent.core.transitions import is_open
 from gpuagent.core.work import Collecting, Completed, Failed, Owed, Underway, Work
 
 NEWS_TYPES = ("job_log", "metric")
