@@ -59,9 +59,10 @@ def exhausted(run: Run) -> str:
     if len(run.jobs) >= run.jobs_max:
         return f"{run.jobs_max} jobs were tried, which is this run's limit"
     if run.count > 1:
-        for index in unbought(run):
-            if tries_left(run, index) <= 0:
-                return f"job {index} was tried {tries(run)[index]} times, and no more tries are left for it"
+        begun = tries(run)
+        often = max(unbought(run), key=lambda index: begun[index], default=0)
+        if tries_left(run, often) <= 0:
+            return f"job {often} was tried {begun[often]} times, and no more tries are left for it"
     if run.waits >= WAITS_MAX:
         return f"waited {run.waits} times in a row, and no job could be begun"
     return hopeless(run)

@@ -72,8 +72,7 @@ def tries_left(run: Run, index: int) -> int:
     left = run.jobs_max - len(run.jobs)
     if run.count == 1:
         return left
-    others = sum(other != index for other in unbought(run))
-    return min(left - others, JOBS_MAX - tries(run)[index])
+    return min(left - len(set(unbought(run)) - {index}), JOBS_MAX - tries(run)[index])
 
 
 def of_index(run: Run, index: int) -> Run:

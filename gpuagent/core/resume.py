@@ -43,7 +43,18 @@ def remainder(run: Run, index: int = 0) -> Remainder:
 
 def hours_of_others(run: Run, index: int) -> Decimal:
     """The hours that are still to be bought beside those of an index: of each that is missing and has no open job."""
-    return sum((remainder(run, other).hours for other in unbought(run) if other != index), Decimal(0))
+    others, begun = [other for other in unbought(run) if other != index], with_checkpoints(run)
+    rest = [remainder(run, other).hours for other in others if other in begun]
+    return sum(rest, run.max_hours * (len(others) - len(rest)))
+
+
+def with_checkpoints(run: Run) -> frozenset[int]:
+    """The indices that have a checkpoint to go on from, or one that led nowhere."""
+    return frozenset(
+        job.quote.index
+        for job in run.jobs
+        if not isinstance(job, Reserved) and job.checkpoint and isinstance(job.work, Failed)
+    )
 
 
 def hours_left(hours: Decimal, fraction: float | None) -> Decimal:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from gpuagent.core.indices import completed, missing, of_index
+from gpuagent.core.indices import completed, of_index
 from gpuagent.core.model import (
     JOBS_MAX,
     Job,
@@ -19,7 +19,7 @@ from gpuagent.core.model import (
     Voided,
 )
 from gpuagent.core.orders import MANIFEST_MAX
-from gpuagent.core.resume import remainder, resumed_from, spoiled
+from gpuagent.core.resume import remainder, resumed_from, spoiled, with_checkpoints
 from gpuagent.core.work import Completed, Failed, Fault, FileEntry, FileKind, JobEnding, JobFile, JobReport, Underway
 from gpuagent.core.workload import Workload, from_canonical
 
@@ -59,7 +59,7 @@ def room(run: Run, run_files_max: int) -> int:
 
     Of checkpoints only those count that the next job of each index would go on from: it may replace its own.
     """
-    resumable = [remainder(run, index).checkpoint for index in missing(run)]
+    resumable = [remainder(run, index).checkpoint for index in with_checkpoints(run) - completed(run)]
     needed = {file.sha256 for checkpoint in resumable if checkpoint for file in checkpoint.files}
     files = {
         file.sha256: file.bytes
@@ -122,10 +122,15 @@ def hopeless(run: Run) -> str:
     """
     if run.count == 1:
         return _hopeless(run)
-    for index in missing(run):
+    for index in _failing(run):
         if why := _hopeless(of_index(run, index)):
             return f"job {index}: {why}"
     return "" if completed(run) else _hopeless(run)
+
+
+def _failing(run: Run) -> list[int]:
+    """The indices that are missing, and of which a job has failed."""
+    return sorted({job.quote.index for job, _ in _failed(run)} - completed(run))
 
 
 def _hopeless(run: Run) -> str:
@@ -191,7 +196,7 @@ def excused(run: Run) -> Run:
     """The run once it is given up because the work ended in the same way again: that is no vendor's doing."""
     if not hopeless(run):
         return run
-    hopeless_alone = {index for index in missing(run) if _hopeless(of_index(run, index))}
+    hopeless_alone = {index for index in _failing(run) if _hopeless(of_index(run, index))}
 
     def judged(job: Job) -> Job:
         if not isinstance(job, Ordered) or not isinstance(job.work, Failed) or job.work.exit_code is None:

@@ -1,0 +1,192 @@
+"""Several jobs in one run, in memory: each has its number, is replaced where it fails, and all keep to one budget."""
+
+import json
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+from gpuagent.agent import market
+from gpuagent.agent.plan import SILENT_WAITS_MAX
+from gpuagent.core import budget
+from gpuagent.core.events import Plan
+from gpuagent.core.indices import completed, has_completed, is_open, tries_max
+from gpuagent.core.model import Run, RunStatus, Settled
+from gpuagent.core.orders import order_text
+from gpuagent.core.resume import resumed_from
+from gpuagent.core.transitions import next_steps
+from gpuagent.core.work import Failed, Fault, FileKind, JobReport, JobStatus
+from gpuagent.errors import VendorError
+from gpuagent.tick import step
+from tests.support.workshop import HOUR_PRICE, Script, Seller, SoldJob, Workshop, exits, lost_after, report, works
+
+
+def numbered(job: SoldJob) -> JobReport:
+    """Done at the second look, with its number as a result."""
+    if job.asked < 2:
+        return report()
+    job.files = {"model.npz": f"model {index_of(job)}".encode()}
+    return report(JobStatus.COMPLETED, exit_code=0, files=job.manifest)
+
+
+def index_of(job: SoldJob) -> int:
+    return int(json.loads(job.order)["workload"]["env"]["GPUAGENT_JOB_INDEX"])
+
+
+def only(index: int, script: Script, others: Script = numbered) -> Script:
+    """Another script for the jobs of one index."""
+    return lambda job: script(job) if index_of(job) == index else others(job)
+
+
+def sweep(count: int = 3, at_once: int = 2, jobs: int = 6, work: dict[str, Any] | None = None, **s: Seller) -> Workshop:
+    """jobs: what the budget pays for."""
+    world = Workshop(work or {}, **s)
+    world.run = replace(
+        world.run, count=count, jobs_open_max=at_once, jobs_max=tries_max(count), budget=jobs * HOUR_PRICE
+    )
+    return world
+
+
+def bought(run: Run) -> list[tuple[int, str]]:
+    return [(job.quote.index, job.quote.vendor_id) for job in run.jobs]
+
+
+def test_each_job_gets_its_number_and_leaves_files_of_its_own() -> None:
+    world = sweep(a=Seller(numbered), b=Seller(numbered))
+    run = world.ticks()
+    assert (run.status, run.reason) == (RunStatus.COMPLETED, "all 3 jobs are completed")
+    assert sorted(index for index, _ in bought(run)) == [0, 1, 2]
+    assert world.spent == budget.settled(run) == 3 * HOUR_PRICE
+    for job in run.jobs:
+        assert isinstance(job, Settled)
+        (file,) = [file for file in job.files if file.kind is FileKind.OUTPUT]
+        assert world.files.contents[file.sha256] == f"model {job.quote.index}".encode()
+    orders = [json.loads(job.quote.order)["workload"]["env"] for job in run.jobs]
+    assert sorted(env["GPUAGENT_JOB_INDEX"] for env in orders) == ["0", "1", "2"]
+    assert {env["GPUAGENT_JOB_COUNT"] for env in orders} == {"3"}
+
+
+def test_no_more_are_open_than_were_asked_for_and_equal_vendors_share_them() -> None:
+    world = sweep(count=4, at_once=3, **{name: Seller(numbered) for name in "abc"})
+    most = 0
+    while not world.has_ended:
+        step(world.run.run_id, world.ports)
+        world.at += 1
+        most = max(most, sum(map(is_open, world.run.jobs)))
+    assert most == 3
+    assert sorted(vendor for _, vendor in bought(world.run)[:3]) == ["a", "b", "c"]
+
+
+def test_a_failed_job_is_replaced_elsewhere_and_the_others_are_not() -> None:
+    crashes = only(1, lambda _: report(JobStatus.FAILED, error_message="node lost"))
+    world = sweep(a=Seller(crashes), b=Seller(numbered))
+    run = world.ticks()
+    assert run.status is RunStatus.COMPLETED
+    tried = Counter(index for index, _ in bought(run))
+    assert (tried[0], tried[2]) == (1, 1)
+    assert [vendor for index, vendor in bought(run) if index == 1][-1] == "b"
+    assert sorted(job.quote.index for job in run.jobs if has_completed(job)) == [0, 1, 2]
+
+
+def test_a_checkpoint_is_gone_on_from_by_the_job_of_its_own_index_alone() -> None:
+    world = sweep(a=Seller(only(0, lost_after(0.5))), b=Seller(numbered))
+    run = world.ticks()
+    assert run.status is RunStatus.COMPLETED
+    resumed = [job.quote for job in run.jobs if resumed_from(job.quote)]
+    assert {quote.index for quote in resumed} == {0}
+    assert {str(quote.max_hours) for quote in resumed} == {"0.50"}
+    assert all(job.quote.max_hours == 1 for job in run.jobs if job.quote.index)
+
+
+def test_a_budget_that_cannot_complete_all_buys_nothing() -> None:
+    run = sweep(count=5, jobs=4, a=Seller(numbered), b=Seller(numbered)).ticks()
+    assert (run.status, run.jobs) == (RunStatus.FAILED, ())
+    rest = "the 5 that are still to be bought cost at least 5.00 USD, at a, and 4.00 USD are left"
+    assert run.reason == f"0 of 5 jobs are completed; {rest}"
+
+
+def test_a_run_that_cannot_complete_the_rest_begins_no_more_and_lets_what_is_open_end() -> None:
+    """Two fail at once, so the money for the rest is gone: the third, which is at work, is still followed."""
+    fails = only(1, lambda _: report(JobStatus.FAILED, error_message="node lost"))
+    world = sweep(count=4, at_once=3, jobs=4, a=Seller(fails), b=Seller(fails))
+    run = world.ticks(400)
+    assert run.status is RunStatus.FAILED
+    rest = "the 2 that are still to be bought cost at least 2.00 USD, at a, and 1.00 USD are left"
+    assert run.reason == f"2 of 4 jobs are completed; {rest}"
+    assert completed(run) == {0, 2}
+    assert budget.available(run) == HOUR_PRICE, "what is left is not spent on a part of what is missing"
+
+
+def test_what_the_others_cost_is_not_spent_on_a_dear_try() -> None:
+    """A planner that would take the dear vendor leaves too little for the others, and is refused."""
+    world = sweep(count=3, at_once=1, jobs=4, a=Seller(numbered), b=Seller(numbered))
+    context = market.survey(world.run, world.rules, world.ports).context
+    assert (context.reserve, context.available) == (2 * HOUR_PRICE, 2 * HOUR_PRICE)
+    assert (context.jobs_missing, context.jobs_open, context.at_once) == (3, 0, 1)
+
+
+def test_vendors_that_are_silent_are_waited_for_before_a_run_is_stopped() -> None:
+    """The others are too dear for all; one that gives no quote now might not be. Not for ever."""
+    world = sweep(count=3, jobs=5, a=Seller(numbered), b=Seller(numbered))
+    inner = world.ports.vendor_api
+
+    class Market:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(inner, name)
+
+        def quote(self, vendor: Any, *details: Any) -> Any:
+            if vendor.vendor_id == "a":
+                raise VendorError("a is down")
+            quote = inner.quote(vendor, *details)
+            return replace(quote, amount=2 * quote.amount)
+
+    world.ports = replace(world.ports, vendor_api=Market())  # type: ignore[arg-type]
+    run = world.ticks(90)
+    assert (run.status, run.waits, run.jobs) == (RunStatus.RUNNING, 2, ())
+    run = world.ticks(60 * SILENT_WAITS_MAX)
+    assert run.status is RunStatus.FAILED
+    assert "cost at least 6.00 USD, at b, and 5.00 USD are left" in run.reason
+
+
+def test_a_program_that_never_ends_well_costs_no_more_than_the_first_jobs() -> None:
+    """Each index might fail by its own input; while none has completed they are one program that is broken."""
+    world = sweep(count=20, at_once=2, jobs=60, a=Seller(exits(1, "no such file")), b=Seller(exits(1)))
+    run = world.ticks(200)
+    assert run.status is RunStatus.FAILED
+    assert len(run.jobs) == 2
+    assert run.reason.startswith("0 of 20 jobs are completed; the work ended 2 times in the same way")
+    faults = {job.work.fault for job in run.jobs if isinstance(job, Settled) and isinstance(job.work, Failed)}
+    assert faults == {Fault.PROGRAM}
+
+
+def test_one_index_whose_program_fails_twice_ends_the_buying_and_says_which() -> None:
+    fails = only(2, exits(3, "diverged"))
+    run = sweep(count=4, at_once=1, jobs=20, a=Seller(fails), b=Seller(fails)).ticks(200)
+    assert run.status is RunStatus.FAILED
+    assert run.reason.startswith("3 of 4 jobs are completed; job 2: the work ended 2 times in the same way")
+    assert [vendor for index, vendor in bought(run) if index == 2] in (["a", "b"], ["b", "a"]), "the other confirms it"
+
+
+def test_an_index_that_is_tried_too_often_ends_the_buying() -> None:
+    crashes = only(0, lambda _: report(JobStatus.FAILED, error_message="node lost"))
+    world = sweep(count=2, at_once=1, jobs=40, **{name: Seller(crashes) for name in "abcdefghij"})
+    world.run = replace(world.run, jobs_max=30)
+    run = world.ticks(3_000)
+    assert run.status is RunStatus.FAILED
+    assert len([1 for index, _ in bought(run) if index == 0]) == 8
+    assert run.reason == "1 of 2 jobs are completed; job 0 was tried 8 times, and no more tries are left for it"
+
+
+def test_a_run_with_one_job_is_ordered_and_planned_as_before() -> None:
+    world = Workshop(a=Seller(works))
+    context = market.survey(world.run, world.rules, world.ports).context
+    assert not {"reserve", "jobs_missing", "jobs_open", "at_once"} & set(context.as_json())
+    assert "open_jobs" not in context.as_json()["candidates"][0]  # type: ignore[index]
+    assert order_text(world.run.workload, None) == '{"workload":' + world.run.workload + "}"
+    assert next_steps(world.run, world.at) == (Plan(),)
+
+
+def test_many_jobs_are_completed_in_a_few_ticks() -> None:
+    world = sweep(count=60, at_once=32, jobs=70, a=Seller(numbered), b=Seller(numbered))
+    run = world.ticks(9)
+    assert run.status is RunStatus.COMPLETED
+    assert len(run.jobs) == 60
