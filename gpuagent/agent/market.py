@@ -18,7 +18,7 @@ from gpuagent.core.model import Authorized, Cause, Job, Quote, Run, Settled, Tok
 from gpuagent.core.money import show_usd
 from gpuagent.core.orders import order_text
 from gpuagent.core.ports import Ports
-from gpuagent.core.resume import hours_of_others, remainder
+from gpuagent.core.resume import remainder, rest_hours
 from gpuagent.core.text import clean
 from gpuagent.core.transitions import lasting_holds
 from gpuagent.core.work import Completed, Failed, Fault, failed_by_vendor
@@ -84,7 +84,7 @@ def survey(
         _candidate(vendor, quote, error, verdicts.get(vendor.vendor_id, ()), past, open_jobs[vendor.vendor_id])
         for vendor, (quote, error) in zip(vendors, answers, strict=True)
     )
-    reserve = cost_of_others(run, index, rest.hours, cheapest(offers)) if run.count > 1 else 0
+    reserve = rest_cost(run, index, rest.hours, cheapest(offers)) if run.count > 1 else 0
     context = Context(
         goal=run.goal,
         gpu_type=run.gpu_type,
@@ -170,9 +170,9 @@ def cheapest(candidates: Sequence[Candidate]) -> int:
     return min(amounts, default=0)
 
 
-def cost_of_others(run: Run, index: int, hours: Decimal, amount: int) -> int:
+def rest_cost(run: Run, index: int, hours: Decimal, amount: int) -> int:
     """What the run's other jobs that are still to be bought cost at least, where these hours cost this amount."""
-    return int(amount * hours_of_others(run, index) / hours)
+    return int(amount * rest_hours(run, index) / hours)
 
 
 def _verdicts(

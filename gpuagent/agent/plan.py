@@ -6,7 +6,7 @@ from gpuagent.agent import market
 from gpuagent.agent.decide import Deliberation, decide
 from gpuagent.agent.guard import check_clocks, check_funds, check_halt, check_payer
 from gpuagent.agent.halt import halt_payee
-from gpuagent.agent.market import Survey, cheapest, cost_of_others, payable
+from gpuagent.agent.market import Survey, cheapest, payable, rest_cost
 from gpuagent.core import budget, policy
 from gpuagent.core.context import Candidate
 from gpuagent.core.events import Event, PlanAborted, PlanPostponed, VendorChosen
@@ -59,10 +59,10 @@ def exhausted(run: Run) -> str:
     if len(run.jobs) >= run.jobs_max:
         return f"{run.jobs_max} jobs were tried, which is this run's limit"
     if run.count > 1:
-        begun = tries(run)
-        often = max(unbought(run), key=lambda index: begun[index], default=0)
+        counts = tries(run)
+        often = max(unbought(run), key=lambda index: counts[index], default=0)
         if tries_left(run, often) <= 0:
-            return f"job {often} was tried {begun[often]} times, and no more tries are left for it"
+            return f"job {often} was tried {counts[often]} times, and no more tries are left for it"
     if run.waits >= WAITS_MAX:
         return f"waited {run.waits} times in a row, and no job could be begun"
     return hopeless(run)
@@ -74,13 +74,13 @@ def unaffordable(run: Run, survey: Survey) -> str:
     "" where it may, where no quote says, and of a run with one job.
     """
     context, amount = survey.context, cheapest(survey.context.candidates)
-    needed, left = amount + context.reserve, budget.available(run)
-    if run.count == 1 or not amount or needed <= left:
+    needed, available = amount + context.reserve, budget.available(run)
+    if run.count == 1 or not amount or needed <= available:
         return ""
     vendor_id = next(c.vendor_id for c in context.candidates if c.amount == amount and (c.transient or not c.refusals))
     count = len(unbought(run))
     rest = f"the {count} that are still to be bought cost" if count > 1 else "the last one that is to be bought costs"
-    return f"{rest} at least {show_usd(needed)}, at {vendor_id}, and {show_usd(left)} are left"
+    return f"{rest} at least {show_usd(needed)}, at {vendor_id}, and {show_usd(available)} are left"
 
 
 def _awaits_silent(run: Run, survey: Survey, ports: Ports) -> Event | None:
@@ -91,7 +91,7 @@ def _awaits_silent(run: Run, survey: Survey, ports: Ports) -> Event | None:
         if candidate.amount is not None or candidate.refusals:
             return False
         amount = int(candidate.price_per_hour * context.hours)
-        return amount + cost_of_others(run, index, context.hours, amount) <= budget.available(run)
+        return amount + rest_cost(run, index, context.hours, amount) <= budget.available(run)
 
     silent = [candidate.vendor_id for candidate in context.candidates if may_do(candidate)]
     if not silent or run.waits >= SILENT_WAITS_MAX:

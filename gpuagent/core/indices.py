@@ -41,8 +41,8 @@ def completed(run: Run) -> frozenset[int]:
 
 def missing(run: Run) -> tuple[int, ...]:
     """The indices that are not done, in order; a job of them may be open."""
-    done = completed(run)
-    return tuple(index for index in range(run.count) if index not in done)
+    ended = completed(run)
+    return tuple(index for index in range(run.count) if index not in ended)
 
 
 def unbought(run: Run) -> tuple[int, ...]:
@@ -58,8 +58,8 @@ def next_index(run: Run) -> int | None:
     """
     if run.count == 1:
         return 0
-    begun = tries(run)
-    return min(unbought(run), key=lambda index: (begun[index], index), default=None)
+    counts = tries(run)
+    return min(unbought(run), key=lambda index: (counts[index], index), default=None)
 
 
 def tries(run: Run) -> Counter[int]:
@@ -69,10 +69,10 @@ def tries(run: Run) -> Counter[int]:
 
 def tries_left(run: Run, index: int) -> int:
     """The jobs that may still be begun for an index. One each is kept for the others that are to be bought."""
-    left = run.jobs_max - len(run.jobs)
+    remaining = run.jobs_max - len(run.jobs)
     if run.count == 1:
-        return left
-    return min(left - len(set(unbought(run)) - {index}), JOBS_MAX - tries(run)[index])
+        return remaining
+    return min(remaining - len(set(unbought(run)) - {index}), JOBS_MAX - tries(run)[index])
 
 
 def of_index(run: Run, index: int) -> Run:

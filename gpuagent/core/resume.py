@@ -41,11 +41,11 @@ def remainder(run: Run, index: int = 0) -> Remainder:
     return Remainder(hours_left(run.max_hours, newest.fraction), newest)
 
 
-def hours_of_others(run: Run, index: int) -> Decimal:
+def rest_hours(run: Run, index: int) -> Decimal:
     """The hours that are still to be bought beside those of an index: of each that is missing and has no open job."""
-    others, begun = [other for other in unbought(run) if other != index], with_checkpoints(run)
-    rest = [remainder(run, other).hours for other in others if other in begun]
-    return sum(rest, run.max_hours * (len(others) - len(rest)))
+    rest = set(unbought(run)) - {index}
+    resumed = [remainder(run, number).hours for number in rest & with_checkpoints(run)]
+    return sum(resumed, run.max_hours * (len(rest) - len(resumed)))
 
 
 def with_checkpoints(run: Run) -> frozenset[int]:

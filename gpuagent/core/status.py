@@ -88,8 +88,8 @@ def _run_text(run: Run, jobs: Mapping[str, str], moment: _Moment) -> str:
         return "; ".join(open_jobs)
     if moment.now < run.wait_until:
         return f"waiting until {moment.show(run.wait_until)}, then the planner decides again"
-    done = f"{progress(run)}; " if run.count > 1 else ""
-    return f"{done}planning: the next tick asks the vendors for quotes and the planner for a choice"
+    counted = f"{progress(run)}; " if run.count > 1 else ""
+    return f"{counted}planning: the next tick asks the vendors for quotes and the planner for a choice"
 
 
 def _job_text(job: Job, running: bool, moment: _Moment, heard: Mapping[str, float]) -> str:

@@ -5,18 +5,39 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
+from gpuagent.adapters.planners.llm import prompt
+from gpuagent.adapters.planners.stub import StubPlanner
 from gpuagent.agent import market
+from gpuagent.agent.dry_run import simulate
+from gpuagent.agent.pay import pay
 from gpuagent.agent.plan import SILENT_WAITS_MAX
+from gpuagent.agent.prices import check_budget, prices
+from gpuagent.agent.start import Order, prepare
 from gpuagent.core import budget
-from gpuagent.core.events import Plan
+from gpuagent.core.context import Context
+from gpuagent.core.events import PaymentUnwanted, Plan
 from gpuagent.core.indices import completed, has_completed, is_open, tries_max
-from gpuagent.core.model import Run, RunStatus, Settled
-from gpuagent.core.orders import order_text
+from gpuagent.core.model import Authorization, Authorized, Quote, Run, RunStatus, Settled, Settlement
+from gpuagent.core.orders import manifest_sha256, order_text
 from gpuagent.core.resume import resumed_from
 from gpuagent.core.transitions import next_steps
-from gpuagent.core.work import Failed, Fault, FileKind, JobReport, JobStatus
-from gpuagent.errors import VendorError
+from gpuagent.core.work import (
+    CheckpointOffer,
+    Completed,
+    Failed,
+    Fault,
+    FileEntry,
+    FileKind,
+    JobReport,
+    JobStatus,
+)
+from gpuagent.core.workload import Workload
+from gpuagent.errors import BadInput, VendorError
+from gpuagent.render.as_json import rehearsal_json
 from gpuagent.tick import step
+from tests.support.factories import candidate, context
 from tests.support.workshop import HOUR_PRICE, Script, Seller, SoldJob, Workshop, exits, lost_after, report, works
 
 
@@ -190,3 +211,101 @@ def test_many_jobs_are_completed_in_a_few_ticks() -> None:
     run = world.ticks(9)
     assert run.status is RunStatus.COMPLETED
     assert len(run.jobs) == 60
+
+
+def test_a_payment_whose_index_is_done_already_is_not_sent() -> None:
+    """As after a payment that was adopted: its job, which the ledger had given up, completes after all."""
+    world = sweep(a=Seller(numbered), b=Seller(numbered))
+    while not any(isinstance(job, Authorized) for job in world.run.jobs):
+        step(world.run.run_id, world.ports)
+    assert world.settled == {}
+    signed = next(job for job in world.run.jobs if isinstance(job, Authorized))
+    late = Settled("f" * 24, *_as_paid(signed), Completed("late", world.at))
+    world.run = replace(world.run, jobs=(*world.run.jobs, late))
+    assert pay(world.run, signed.job_id, world.ports) == PaymentUnwanted(signed.job_id, "0x" + "c" * 64)
+    assert world.settled == {}
+
+
+def _as_paid(job: Authorized) -> tuple[Quote, float, Authorization, str, Settlement]:
+    return job.quote, 1.0, replace(job.authorization, nonce="0x" + "9" * 64), "signed", Settlement("0x", 7, 1)
+
+
+def test_a_checkpoint_with_a_long_list_of_files_is_not_kept_beside_many_jobs() -> None:
+    """All jobs of a run are read as one document: two hundred lists have the room that eight had before."""
+    files = tuple(FileEntry(f"shard-{number}", 1, "a" * 64) for number in range(40))
+    offer = CheckpointOffer(manifest_sha256(files), files)
+    for count, words in ((1, "a has no file shard-0"), (200, "characters, and 3495 are kept beside so many jobs")):
+        world = sweep(count=count, jobs=250, a=Seller(lambda _: report(checkpoint=offer)))
+        world.ticks(1)
+        lost = [entry.content for entry in world.observations if entry.data.get("kind") == "checkpoint lost"]
+        assert words in lost[0]
+
+
+def orders(**order: Any) -> Order:
+    workload = Workload.model_validate({"name": "sweep", "command": "true", **order.pop("work", {})})
+    return Order("", 9 * HOUR_PRICE, workload=workload, **order)
+
+
+def test_an_order_names_its_jobs_in_the_job_file_or_beside_it_and_not_twice() -> None:
+    work = {"jobs": {"count": 5, "at_once": 3}}
+    assert orders(work=work).several == orders(work=work, count=5, jobs_open_max=3).several == (5, 3)
+    assert orders(count=4).several == (4, 1)
+    assert orders().several == (1, 1)
+    for wrong, words in (
+        (orders(work=work, count=4), "the job file asks for 5 jobs, 3 at once"),
+        (orders(work=work, jobs_open_max=2), "the job file asks for 5 jobs, 3 at once"),
+        (orders(count=201), "a run completes 1 to 200 jobs"),
+        (orders(count=0), "a run completes 1 to 200 jobs"),
+        (orders(count=2, jobs_open_max=33), "1 to 32 jobs may be open at once"),
+        (orders(jobs_open_max=9), "1 to 8 jobs may be open at once"),
+    ):
+        with pytest.raises(BadInput, match=words):
+            _ = wrong.several
+
+
+@pytest.mark.parametrize(
+    ("work", "words"),
+    [
+        ({"env": {"GPUAGENT_JOB_INDEX": "1"}}, "GPUAGENT_JOB_INDEX is set for each of several jobs"),
+        ({"setup": "#" * 40_000}, "would be a record of 12,0"),
+        ({"outputs": [{"path": f"{number}.bin"} for number in range(100)]}, "ask for fewer jobs"),
+    ],
+)
+def test_a_job_file_that_is_not_fit_for_several_is_refused_at_the_start(work: dict[str, Any], words: str) -> None:
+    world = Workshop(a=Seller(works))
+    assert prepare(orders(work=work), world.ports).count == 1
+    with pytest.raises(BadInput, match=words):
+        prepare(orders(work=work, count=200), world.ports)
+
+
+def test_a_budget_is_held_against_the_price_of_all_jobs_before_a_run_is_there() -> None:
+    world = Workshop(a=Seller(works), b=Seller(works))
+    assert prices(orders(count=9), world.ports).shortfall(9 * HOUR_PRICE) == ""
+    with pytest.raises(
+        BadInput, match=r"9\.00 USD cannot complete 10 jobs: 1 h of A100 each cost at least 10\.00 USD, at a"
+    ):
+        check_budget(orders(count=10), world.ports)
+
+
+def test_a_dry_run_says_what_all_jobs_cost() -> None:
+    world = sweep(count=4, at_once=2, jobs=4, a=Seller(numbered), b=Seller(numbered))
+    rehearsal = simulate(world.run, world.ports)
+    assert (
+        rehearsal.several
+        == "the 4 jobs that are still to be bought cost 4.00 USD at this price, and more where some fail"
+    )
+    assert rehearsal_json(rehearsal)["costOfAll"] == str(4 * HOUR_PRICE)
+    poor = simulate(replace(world.run, budget=3 * HOUR_PRICE), world.ports)
+    assert (poor.would_pay, poor.cost_of_all) == (None, 4 * HOUR_PRICE)
+    assert "cost at least 4.00 USD, at a, and 3.00 USD are left" in poor.why_not
+
+
+def test_planners_hear_of_the_others_and_between_equals_choose_who_has_fewer() -> None:
+    equal = [candidate("a", HOUR_PRICE, open_jobs=1), candidate("b", HOUR_PRICE)]
+    alone, several = context(*equal), context(*equal, jobs_missing=3, jobs_open=1, at_once=2, reserve=HOUR_PRICE)
+    assert StubPlanner().decide(alone).decision.vendor_id == "a"
+    assert StubPlanner().decide(several).decision.vendor_id == "b"
+    assert "several jobs of this kind" not in prompt.write(alone).text
+    assert prompt.market(several)["reservedForOthers"] == "1.000000"
+    assert "several jobs of this kind" in prompt.write(several).text
+    assert Context.from_json(several.as_json()) == several

@@ -240,6 +240,9 @@ class Workshop:
 
     # The store and the clock.
 
+    def new_id(self) -> str:
+        return "b" * 24
+
     def now(self) -> float:
         return self.at
 
@@ -282,6 +285,9 @@ class _Wallet:
     def sign(self, authorization: Authorization, terms: Terms, identifier: str) -> str:
         return f"signed {authorization.nonce}"
 
+    def cancel(self, authorization: Authorization, gas: Gas) -> str:
+        return f"cancels {authorization.nonce}"
+
 
 @dataclass
 class _Chain:
@@ -297,6 +303,9 @@ class _Chain:
         if authorization.nonce in self.world.settled:
             return Settlement("0x" + "d" * 64, 7, int(self.world.at))
         return Open(int(self.world.at), used=False)
+
+    def send(self, transaction: str) -> str:
+        return "0x" + "c" * 64
 
     def gas(self, address: str) -> Gas:
         return Gas(0, 1, 1, 10**18)
