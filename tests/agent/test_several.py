@@ -109,9 +109,10 @@ def test_a_failed_job_is_replaced_elsewhere_and_the_others_are_not() -> None:
 
 
 def test_a_checkpoint_is_gone_on_from_by_the_job_of_its_own_index_alone() -> None:
-    world = sweep(a=Seller(only(0, lost_after(0.5))), b=Seller(numbered))
+    world = sweep(at_once=1, a=Seller(only(0, lost_after(0.5))), b=Seller(numbered))
     run = world.ticks()
     assert run.status is RunStatus.COMPLETED
+    assert [index for index, _ in bought(run)] == [0, 1, 2, 0], "the checkpoint was there when the others were bought"
     resumed = [job.quote for job in run.jobs if resumed_from(job.quote)]
     assert {quote.index for quote in resumed} == {0}
     assert {str(quote.max_hours) for quote in resumed} == {"0.50"}
