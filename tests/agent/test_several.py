@@ -242,6 +242,16 @@ def test_a_checkpoint_with_a_long_list_of_files_is_not_kept_beside_many_jobs() -
         assert words in lost[0]
 
 
+def test_slow_quotes_of_the_next_jobs_do_not_hold_up_those_that_are_bought() -> None:
+    """A tick ends once its time is over: the rest is planned in the next one."""
+    world = sweep(count=9, at_once=9, jobs=10, a=Seller(numbered), b=Seller(numbered))
+    world.quote_s = 6.0
+    world.ticks(1)
+    assert len(world.run.jobs) == 2, "12 s each, of 20 s"
+    assert all(isinstance(job, Settled) for job in world.run.jobs)
+    assert world.ticks(20).status is RunStatus.COMPLETED
+
+
 def orders(**order: Any) -> Order:
     workload = Workload.model_validate({"name": "sweep", "command": "true", **order.pop("work", {})})
     return Order("", 9 * HOUR_PRICE, workload=workload, **order)

@@ -12,6 +12,7 @@ from gpuagent.core.events import Event, JobDropped, JobFinished, PaymentSettled,
 from gpuagent.core.indices import completed, has_completed, is_open, missing, next_index, tries_left, tries_max
 from gpuagent.core.model import COUNT_MAX, Cause, Run, RunStatus, Settled, Voided
 from gpuagent.core.observations import observations_of
+from gpuagent.core.status import status_text
 from gpuagent.core.transitions import apply, is_over, next_steps
 from gpuagent.core.work import Completed, Failed, Fault
 from gpuagent.errors import BudgetExceeded, IllegalTransition
@@ -136,3 +137,12 @@ def test_tries_are_limited_for_each_and_in_all() -> None:
 
 
 WORKLOAD = '{"name":"tiny","command":"true","program_failures":2,"on_exit":{},"success":{"exit_code":0}}'
+
+
+def test_the_status_says_how_many_are_done() -> None:
+    run = begun(begun(SWEEP, "a", 0), "b", 1)
+    assert status_text(run, 9.0).run == "0 of 3 jobs are completed, 2 are open"
+    run = apply(apply(run, JobFinished("a", COMPLETED)), JobFinished("b", LOST))
+    assert status_text(run, 9.0).run.startswith("1 of 3 jobs are completed; planning")
+    chosen_for = [o.content for o in observations_of(run, chosen("c", 1))]
+    assert chosen_for[-1] == "reserved 1.00 USD for gpu_vendor_1, job 1 of 3"

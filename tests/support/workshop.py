@@ -129,6 +129,7 @@ class Sellers:
 
     def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal, order: str = "") -> Quote:
         seller, amount = self._world.sellers[vendor.vendor_id], int(max_hours * HOUR_PRICE)
+        self._world.at += self._world.quote_s
         ends = self._world.at + 600
         terms = (vendor.pay_to, vendor.network, vendor.asset, ends, 60.0, gpu_type, max_hours)
         return Quote(vendor.vendor_id, "quote-1", amount, *terms, order, seller.accepts)
@@ -200,11 +201,12 @@ class Sellers:
 
 
 class Workshop:
-    """One run and its sellers. at: the one clock. observations: all that were saved. latency_s: of a question."""
+    """One run and its sellers. at: the one clock. observations: all that were saved. latency_s: of a question,
+    quote_s: for a quote."""
 
     def __init__(self, workload: Mapping[str, Any] | None = None, **sellers: Seller) -> None:
         self.sellers, self.files, self.at = sellers, MemoryFiles(), 1_000.0
-        self.latency_s = 0.0
+        self.latency_s = self.quote_s = 0.0
         self.settled: dict[str, Authorization] = {}
         self.observations: list[Observation] = []
         self.rules, self.trusted = Policy(version=1), frozenset[str]()
