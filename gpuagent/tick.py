@@ -92,14 +92,18 @@ def _for_one_tick(ports: Ports, store: TickStore) -> Ports:
 class _Asking:
     """What one tick asks vendors about jobs: each once, while time is left. missed: the first it had no time for.
 
-    left_s: seconds. The first is always asked.
+    left_s: seconds. The first is always asked. planned: whether a job was planned. Of several no more are planned in
+    this tick once its time is over, so that slow vendors do not hold up what is signed.
     """
 
     left_s: float
     asked: set[Step] = field(default_factory=set)
     missed: str = ""
+    planned: bool = False
 
-    def skips(self, due_step: Step) -> bool:
+    def skips(self, due_step: Step, run: Run) -> bool:
+        if isinstance(due_step, Plan):
+            return self.planned and run.count > 1 and self.left_s <= 0
         if not isinstance(due_step, ONCE):
             return False
         if due_step in self.asked:
@@ -115,7 +119,8 @@ class _Asking:
         try:
             return perform(due_step, run, ports)
         finally:
-            if isinstance(due_step, ONCE):
+            self.planned = self.planned or isinstance(due_step, Plan)
+            if isinstance(due_step, ONCE) or (isinstance(due_step, Plan) and run.count > 1):
                 self.left_s -= abs(ports.clock.now() - began)  # whichever way a clock was set meanwhile
 
 
@@ -128,7 +133,7 @@ def _advance(run: Run, asking: _Asking, ports: Ports) -> tuple[Run, bool]:
     for due_step in next_steps(run, ports.clock.now()):  # pure: what is due
         if due_step not in next_steps(run, ports.clock.now()):
             continue  # an earlier step of this round ended the run
-        if asking.skips(due_step):
+        if asking.skips(due_step, run):
             continue
         try:
             event = asking.perform(due_step, run, ports)  # the only effects

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from gpuagent.agent import market
 from gpuagent.agent.decide import decide
 from gpuagent.agent.guard import check_halt, check_payer
-from gpuagent.agent.market import Survey
-from gpuagent.agent.plan import exhausted, solvent
+from gpuagent.agent.market import Survey, cheapest, rest_cost
+from gpuagent.agent.plan import exhausted, solvent, unaffordable
 from gpuagent.core import policy
 from gpuagent.core.context import Candidate
+from gpuagent.core.indices import next_index, unbought
 from gpuagent.core.model import Action, Decision, Quote, Reserved, Run, RunStatus, Vendor
 from gpuagent.core.money import show_usd
 from gpuagent.core.orders import order_files, order_text
@@ -35,7 +36,8 @@ class DryRun:
     """The next purchase as it would be. would_pay: the payment of the next ticks, or None; then why_not says why.
 
     planner_cost: what asking the planner cost, in atomic units. It is charged to no run.
-    shipment: what would be sent to whom, None for a run without a workload.
+    shipment: what would be sent to whom, None for a run without a workload. jobs: of a run with several, those that are
+    still to be bought, 0 for one with one; cost_of_all: what they cost at this price, or at the lowest there is.
     """
 
     lines: tuple[Line, ...]
@@ -44,6 +46,16 @@ class DryRun:
     why_not: str
     planner_cost: int = 0
     shipment: Shipment | None = None
+    jobs: int = 0
+    cost_of_all: int = 0
+
+    @property
+    def several(self) -> str:
+        """What all jobs cost that are still to be bought, in words; "" for a run with one."""
+        if not self.jobs:
+            return ""
+        jobs = f"the {self.jobs} jobs that are" if self.jobs > 1 else "the one job that is"
+        return f"{jobs} still to be bought cost {show_usd(self.cost_of_all)} at this price, and more where some fail"
 
 
 def simulate(run: Run, ports: Ports) -> DryRun:
@@ -58,10 +70,21 @@ def simulate(run: Run, ports: Ports) -> DryRun:
     rules = ports.store.policy()
     check_halt(rules, run)
     survey = market.survey(run, rules, ports)
-    return replace(_purchase(run, rules, survey, ports), shipment=_shipment(run, rules, survey))
+    result = replace(_purchase(run, rules, survey, ports), shipment=_shipment(run, rules, survey))
+    return _counted(result, run, survey) if run.count > 1 else result
+
+
+def _counted(result: DryRun, run: Run, survey: Survey) -> DryRun:
+    """With what all jobs cost that are still to be bought."""
+    chosen = result.would_pay.quote if result.would_pay else None
+    amount = chosen.amount if chosen else cheapest(survey.context.candidates)
+    rest = rest_cost(run, next_index(run) or 0, survey.context.hours, amount)
+    return replace(result, jobs=len(unbought(run)), cost_of_all=amount + rest)
 
 
 def _purchase(run: Run, rules: policy.Policy, survey: Survey, ports: Ports) -> DryRun:
+    if why := unaffordable(run, survey):
+        return DryRun(_lines(survey, rules, ports), NO_DECISION, None, why)
     try:
         survey, spendable = solvent(run, survey, ports)
     except WalletUnfunded as error:
@@ -89,6 +112,8 @@ def _idle(run: Run) -> str:
     for job in run.jobs:
         if isinstance(job, Reserved) and job.unapproved:
             return f"the run waits for approval of {show_usd(job.quote.amount)} for {job.quote.vendor_id}"
+    if next_index(run) is None:
+        return "each job that is missing is open"
     return exhausted(run)
 
 

@@ -2,9 +2,9 @@
 
 from gpuagent.core.events import CollectingBegan, JobFinished
 from gpuagent.core.model import Ordered, Run
-from gpuagent.core.orders import FILES
+from gpuagent.core.orders import FILES, manifest_text
 from gpuagent.core.ports import Ports
-from gpuagent.core.verdict import ending_of, failure_reason, fault_of, outputs_to_fetch, room
+from gpuagent.core.verdict import ending_of, failure_reason, fault_of, manifest_max, outputs_to_fetch, room
 from gpuagent.core.work import (
     CheckpointOffer,
     Collecting,
@@ -49,6 +49,9 @@ def offered_checkpoint(
     last = max(job.checkpoint.at if job.checkpoint else 0.0, work.lost_at or 0.0)
     if last and not at_end and now - last < wish.every:
         return None, ""
+    listed, most = len(manifest_text(offer.files)), manifest_max(run)
+    if listed > most:
+        return None, f"its checkpoint's list of files has {listed} characters, and {most} are kept beside so many jobs"
     rules, size = ports.store.policy(), sum(file.bytes for file in offer.files)
     if size > room(run, rules.run_files_max) or any(file.bytes > rules.file_max for file in offer.files):
         return None, f"its checkpoint of {size} bytes is larger than the policy allows (file_max, run_files_max)"

@@ -1,6 +1,7 @@
 """The survey of the market: live quotes, the owner's limits, past jobs. Asks the vendors, writes nothing."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -12,11 +13,12 @@ from gpuagent.agent.suitable import confirmations, unsuitable
 from gpuagent.core import budget, gpus, policy
 from gpuagent.core.belief import learned
 from gpuagent.core.context import Candidate, Context, PastJob
+from gpuagent.core.indices import is_open, missing, next_index, tries_left
 from gpuagent.core.model import Authorized, Cause, Job, Quote, Run, Settled, Token, Vendor, Voided
 from gpuagent.core.money import show_usd
 from gpuagent.core.orders import order_text
 from gpuagent.core.ports import Ports
-from gpuagent.core.resume import remainder
+from gpuagent.core.resume import remainder, rest_hours
 from gpuagent.core.text import clean
 from gpuagent.core.transitions import lasting_holds
 from gpuagent.core.work import Completed, Failed, Fault, failed_by_vendor
@@ -59,10 +61,11 @@ def survey(
     Raises UnknownVendor, and VendorUnauthorized when no vendor quoted and one refused our token.
     """
     vendors = candidates(run, ports.store.vendors(), ports.wallet.token)
-    rest = remainder(run)
-    order = order_text(run.workload, rest.checkpoint)
+    index = next_index(run) or 0
+    rest = remainder(run, index)
+    order = order_text(run.workload, rest.checkpoint, index, run.count)
     with ThreadPoolExecutor(max_workers=max(1, len(vendors))) as pool:
-        answers = list(pool.map(lambda vendor: _ask(run, vendor, rest.hours, order, rules, ports), vendors))
+        answers = list(pool.map(lambda vendor: _ask(run, vendor, index, rest.hours, order, rules, ports), vendors))
     for vendor, (_, error) in zip(vendors, answers, strict=True):
         if changed and isinstance(error, PayeeChanged):
             changed(error, vendor)
@@ -72,29 +75,36 @@ def survey(
     now, network = ports.clock.now(), ports.wallet.token.network
     names = [vendor.vendor_id for vendor in vendors]
     usage = ports.store.usage(run, network, names, now)
-    verdicts = _verdicts(run, rules, usage, vendors, [quote for quote, _ in answers])
+    verdicts = _verdicts(run, rules, usage, vendors, [quote for quote, _ in answers], index)
     past = [*ports.store.past_jobs(run, network, names, PAST_JOBS_MAX), *own_past_jobs(run)]
     holds = lasting_holds(run)
     past.sort(key=lambda job: (job.ended_at, job.started_at, job.vendor_id))
+    open_jobs = Counter(job.quote.vendor_id for job in run.jobs if is_open(job)) if run.count > 1 else Counter()
+    offers = tuple(
+        _candidate(vendor, quote, error, verdicts.get(vendor.vendor_id, ()), past, open_jobs[vendor.vendor_id])
+        for vendor, (quote, error) in zip(vendors, answers, strict=True)
+    )
+    reserve = rest_cost(run, index, rest.hours, cheapest(offers)) if run.count > 1 else 0
     context = Context(
         goal=run.goal,
         gpu_type=run.gpu_type,
         hours=rest.hours,
         budget=run.budget,
-        available=budget.available(run),
+        available=max(budget.available(run) - reserve, 0) if reserve else budget.available(run),
         now=now,
         deadline=None,
-        decisions_left=run.jobs_max - len(run.jobs),
+        decisions_left=tries_left(run, index),
         waits=run.waits,
         job_s=_job_s(rest.hours, past),
-        candidates=tuple(
-            _candidate(vendor, quote, error, verdicts.get(vendor.vendor_id, ()), past)
-            for vendor, (quote, error) in zip(vendors, answers, strict=True)
-        ),
+        candidates=offers,
         past=tuple(past),
         caps=_caps(rules, run),
         hold=sum(job.quote.amount for job in holds),
         hold_ends_at=max((float(job.authorization.valid_before) for job in holds), default=None),
+        jobs_missing=len(missing(run)) if run.count > 1 else 0,
+        jobs_open=open_jobs.total(),
+        at_once=run.jobs_open_max if run.count > 1 else 0,
+        reserve=reserve,
     )
     by_id = dict(zip(names, answers, strict=True))
     quotes = {vendor_id: quote for vendor_id, (quote, _) in by_id.items() if quote}
@@ -143,8 +153,26 @@ def find_vendor(vendor_id: str, ports: Ports) -> Vendor:
 
 
 def own_past_jobs(run: Run) -> list[PastJob]:
-    """The run's own ended jobs. A purchase that fell through by the vendor's doing is a failure that cost nothing."""
-    return [past for job in run.jobs if (past := _past_job(job))]
+    """The run's own ended jobs, of each vendor the newest. A purchase that fell through by the vendor's doing is a
+    failure that cost nothing."""
+    counted: Counter[str] = Counter()
+    newest = []
+    for job in reversed(run.jobs):
+        if (past := _past_job(job)) and counted[past.vendor_id] < PAST_JOBS_MAX:
+            counted[past.vendor_id] += 1
+            newest.append(past)
+    return newest[::-1]
+
+
+def cheapest(candidates: Sequence[Candidate]) -> int:
+    """The lowest binding quote that the policy allows, now or once time has passed; 0 where there is none."""
+    amounts = [c.amount for c in candidates if c.amount is not None and (c.transient or not c.refusals)]
+    return min(amounts, default=0)
+
+
+def rest_cost(run: Run, index: int, hours: Decimal, amount: int) -> int:
+    """What the run's other jobs that are still to be bought cost at least, where these hours cost this amount."""
+    return int(amount * rest_hours(run, index) / hours)
 
 
 def _verdicts(
@@ -153,6 +181,7 @@ def _verdicts(
     usage: policy.Usage,
     vendors: Sequence[Vendor],
     quotes: Sequence[Quote | None],
+    index: int,
 ) -> dict[str, tuple[policy.Refusal, ...]]:
     """Every rule that stands against a purchase from each vendor that quoted."""
     verdicts = {
@@ -164,14 +193,14 @@ def _verdicts(
         if quote
     }
     able = [vendor_id for vendor_id, refusals in verdicts.items() if not refusals]
-    for vendor_id, why in confirmations(run, able).items():
+    for vendor_id, why in confirmations(run, able, index).items():
         if vendor_id in verdicts:
             verdicts[vendor_id] += (policy.Refusal("confirmation", why),)
     return verdicts
 
 
 def _ask(
-    run: Run, vendor: Vendor, hours: Decimal, order: str, rules: policy.Policy, ports: Ports
+    run: Run, vendor: Vendor, index: int, hours: Decimal, order: str, rules: policy.Policy, ports: Ports
 ) -> tuple[Quote | None, VendorError | PolicyRefused | None]:
     if halt := policy.halt(rules, run.payer, vendor.vendor_id):
         return None, PolicyRefused(f"not asked: {halt.text}")
@@ -182,7 +211,7 @@ def _ask(
     except VendorError as error:
         return None, error
     expires_at = min(quote.expires_at, ports.clock.now() + QUOTE_LIFE_MAX_S)
-    return replace(quote, expires_at=expires_at, protocol=vendor.protocol), None
+    return replace(quote, expires_at=expires_at, protocol=vendor.protocol, index=index), None
 
 
 def _past_job(job: Job) -> PastJob | None:
@@ -224,6 +253,7 @@ def _candidate(
     error: VendorError | PolicyRefused | None,
     refusals: Sequence[policy.Refusal],
     past: Sequence[PastJob],
+    open_jobs: int,
 ) -> Candidate:
     problem = _inert(str(error), PROBLEM_MAX) if error else ""
     # What only an approver can change is a rule against it, and no silence that will pass.
@@ -240,6 +270,7 @@ def _candidate(
         refusals=(*rules, *(refusal.reason for refusal in refusals)),
         transient=bool(refusals) and all(refusal.transient for refusal in refusals),
         learned=learned(vendor.reliability, [job for job in past if job.vendor_id == vendor.vendor_id]),
+        open_jobs=open_jobs,
     )
 
 

@@ -6,9 +6,11 @@ from gpuagent.agent import market
 from gpuagent.agent.decide import Deliberation, decide
 from gpuagent.agent.guard import check_clocks, check_funds, check_halt, check_payer
 from gpuagent.agent.halt import halt_payee
-from gpuagent.agent.market import Survey, payable
+from gpuagent.agent.market import Survey, cheapest, payable, rest_cost
 from gpuagent.core import budget, policy
+from gpuagent.core.context import Candidate
 from gpuagent.core.events import Event, PlanAborted, PlanPostponed, VendorChosen
+from gpuagent.core.indices import next_index, progress, tries, tries_left, unbought
 from gpuagent.core.model import Action, Decision, Run
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Ports
@@ -21,6 +23,8 @@ WAIT_MIN_S, WAIT_MAX_S = 1.0, 3600.0
 """A decision to wait is held to these bounds, so that no run spins."""
 WAIT_OPEN_S = 60.0
 """No further job can be bought, or no answer counts: planning waits so long, or until an open job ends."""
+SILENT_WAITS_MAX = 3
+"""Waits in a row for a vendor that gives no quote, before a run with several jobs is stopped early."""
 WAITS_MAX = 50
 """After so many waits in a row, with no job begun or ended between them, a run is given up."""
 
@@ -41,6 +45,8 @@ def plan(run: Run, ports: Ports) -> Event:
         return _give_up(run, why, {}, 0, ports)
     check_clocks(ports)  # before anything is asked: what costs money could not be used
     survey = market.survey(run, rules, ports, lambda error, vendor: halt_payee(error, vendor, ports))
+    if why := unaffordable(run, survey):
+        return _awaits_silent(run, survey, ports) or _abort(run, why, {}, 0, ports)
     survey, spendable = solvent(run, survey, ports)
     answer = decide(run, survey, spendable, ports)
     if answer.decision is None or answer.problem:
@@ -52,9 +58,47 @@ def exhausted(run: Run) -> str:
     """The limit that the run has reached, after which no planner is asked; "" before."""
     if len(run.jobs) >= run.jobs_max:
         return f"{run.jobs_max} jobs were tried, which is this run's limit"
+    if run.count > 1:
+        counts = tries(run)
+        often = max(unbought(run), key=lambda index: counts[index], default=0)
+        if tries_left(run, often) <= 0:
+            return f"job {often} was tried {counts[often]} times, and no more tries are left for it"
     if run.waits >= WAITS_MAX:
         return f"waited {run.waits} times in a row, and no job could be begun"
     return hopeless(run)
+
+
+def unaffordable(run: Run, survey: Survey) -> str:
+    """Why no further job is begun: what is left of the budget cannot complete the rest at the lowest quote there is.
+
+    "" where it may, where no quote says, and of a run with one job.
+    """
+    context, amount = survey.context, cheapest(survey.context.candidates)
+    needed, available = amount + context.reserve, budget.available(run)
+    if run.count == 1 or not amount or needed <= available:
+        return ""
+    vendor_id = next(c.vendor_id for c in context.candidates if c.amount == amount and (c.transient or not c.refusals))
+    count = len(unbought(run))
+    rest = f"the {count} that are still to be bought cost" if count > 1 else "the last one that is to be bought costs"
+    return f"{rest} at least {show_usd(needed)}, at {vendor_id}, and {show_usd(available)} are left"
+
+
+def _awaits_silent(run: Run, survey: Survey, ports: Ports) -> Event | None:
+    """A wait for a vendor that gives no quote now, and that by its recorded price could complete the rest."""
+    context, index = survey.context, next_index(run) or 0
+
+    def may_do(candidate: Candidate) -> bool:
+        if candidate.amount is not None or candidate.refusals:
+            return False
+        amount = int(candidate.price_per_hour * context.hours)
+        return amount + rest_cost(run, index, context.hours, amount) <= budget.available(run)
+
+    silent = [candidate.vendor_id for candidate in context.candidates if may_do(candidate)]
+    if not silent or run.waits >= SILENT_WAITS_MAX:
+        return None
+    until = ports.clock.now() + WAIT_OPEN_S
+    reason = f"the others are too dear for all that is missing, and {', '.join(silent)} gave no quote"
+    return PlanPostponed(until, Decision(Action.WAIT, reason, wait_until=until), {})
 
 
 def solvent(run: Run, survey: Survey, ports: Ports) -> tuple[Survey, int]:
@@ -88,16 +132,22 @@ def _event(run: Run, answer: Deliberation, decision: Decision, rules: policy.Pol
         approval = policy.approval(rules, answer.quote, ports.store.now())  # on the clock that approvers go by
         job_id = next_job_id(run)
         return VendorChosen(job_id, answer.quote, decision, now, answer.data, approval, answer.cost)
-    if decision.action is Action.ABORT and (holds := lasting_holds(run)):
-        # What the run cannot buy now it may be able to buy then. The end of a hold begins a new decision by itself.
-        ends_at = min(float(job.authorization.valid_before) for job in holds)
-        until = min(max(ends_at, now + WAIT_MIN_S), now + WAIT_MAX_S)
-        reason = f"{show_usd(sum(job.quote.amount for job in holds))} are still held for failed work: {decision.reason}"
-        return PlanPostponed(until, Decision(Action.WAIT, reason, wait_until=until), answer.data, answer.cost)
     if decision.action is Action.ABORT:
-        return _give_up(run, decision.reason, answer.data, answer.cost, ports)
+        return _abort(run, decision.reason, answer.data, answer.cost, ports)
     until = min(max(decision.wait_until, now + WAIT_MIN_S), now + WAIT_MAX_S)
     return PlanPostponed(until, decision, answer.data, answer.cost)
+
+
+def _abort(run: Run, why: str, data: Mapping[str, object], cost: int, ports: Ports) -> Event:
+    """The end of the run, but not while money is held that may come back: then it may be able to buy."""
+    holds, now = lasting_holds(run), ports.clock.now()
+    if not holds:
+        return _give_up(run, why, data, cost, ports)
+    # The end of a hold begins a new decision by itself.
+    ends_at = min(float(job.authorization.valid_before) for job in holds)
+    until = min(max(ends_at, now + WAIT_MIN_S), now + WAIT_MAX_S)
+    reason = f"{show_usd(sum(job.quote.amount for job in holds))} are still held for failed work: {why}"
+    return PlanPostponed(until, Decision(Action.WAIT, reason, wait_until=until), data, cost)
 
 
 def _unanswered(answer: Deliberation, ports: Ports) -> Event:
@@ -113,6 +163,6 @@ def _unanswered(answer: Deliberation, ports: Ports) -> Event:
 def _give_up(run: Run, reason: str, data: Mapping[str, object], cost: int, ports: Ports) -> Event:
     """The end of the run, unless a job of it is still open: that one may yet reach the goal."""
     if not has_open_job(run):
-        return PlanAborted(reason, data, cost)
+        return PlanAborted(f"{progress(run)}; {reason}" if run.count > 1 else reason, data, cost)
     until = ports.clock.now() + WAIT_OPEN_S
     return PlanPostponed(until, Decision(Action.WAIT, f"no further job: {reason}", wait_until=until), data, cost)

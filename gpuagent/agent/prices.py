@@ -13,12 +13,16 @@ from gpuagent.errors import BadInput
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What one job of these GPU hours costs. amounts: atomic units, by vendor that quoted. problems: of the others."""
+    """What one job of these GPU hours costs. amounts: atomic units, by vendor that quoted. problems: of the others.
+
+    count: how many of them are to be completed.
+    """
 
     gpu_type: str
     hours: Decimal
     amounts: Mapping[str, int]
     problems: Mapping[str, str]
+    count: int = 1
 
     @property
     def cheapest(self) -> str:
@@ -30,10 +34,12 @@ class Prices:
         return f"{float(self.hours):g} h of {self.gpu_type}"
 
     def shortfall(self, budget: int) -> str:
-        """Why the budget, in atomic units, pays for no try; "" where it pays for one, or no vendor quoted."""
-        if not self.cheapest or self.amounts[self.cheapest] <= budget:
+        """Why the budget, in atomic units, pays for no try of each job; "" where it does, or no vendor quoted."""
+        if not self.cheapest or self.amounts[self.cheapest] * self.count <= budget:
             return ""
-        price = f"{show_usd(self.amounts[self.cheapest])}, at {self.cheapest}"
+        price = f"{show_usd(self.amounts[self.cheapest] * self.count)}, at {self.cheapest}"
+        if self.count > 1:
+            return f"{show_usd(budget)} cannot complete {self.count} jobs: {self.purchase} each cost at least {price}"
         return f"{show_usd(budget)} pays for no try: {self.purchase} costs at least {price}"
 
 
@@ -46,10 +52,11 @@ def prices(order: Order, ports: Ports) -> Prices:
         run.max_hours,
         {candidate.vendor_id: candidate.amount for candidate in candidates if candidate.amount is not None},
         {candidate.vendor_id: candidate.problem for candidate in candidates if candidate.amount is None},
+        run.count,
     )
 
 
 def check_budget(order: Order, ports: Ports) -> None:
-    """Raises BadInput where the order's budget pays for no try at any vendor, and as prices() does."""
+    """Raises BadInput where the order's budget pays for no try of each job at any vendor, and as prices() does."""
     if problem := prices(order, ports).shortfall(order.budget):
         raise BadInput(f"not started: {problem}")

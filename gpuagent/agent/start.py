@@ -9,7 +9,8 @@ from gpuagent.agent.guard import check_clocks
 from gpuagent.agent.inputs import check_sizes, keep_inputs
 from gpuagent.agent.market import candidates
 from gpuagent.core import gpus
-from gpuagent.core.model import HOURS_MIN, JOBS_MAX, Run
+from gpuagent.core.indices import tries_max
+from gpuagent.core.model import AT_ONCE_MAX, COUNT_MAX, HOURS_MIN, JOBS_MAX, Run
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Ports
 from gpuagent.core.workload import Source, Workload
@@ -18,6 +19,10 @@ from gpuagent.errors import BadInput, WalletUnfunded
 GOAL_MAX = 2_000
 TAG_MAX = 100
 WEIGHT_MAX = 1000
+RECORD_MAX = 4_000_000
+"""Bytes of a run's jobs as they are stored, without news: what MongoDB reads at once is less than 16 MB."""
+FILE_BYTES = 400
+"""Bytes that a file of a job takes in its record: it stands there as what was listed and as what is kept."""
 HOURS_MAX = Decimal(24 * 30)
 GPU_TYPE, HOURS = "A100", Decimal(1)
 """What is bought where neither the order nor a workload says otherwise."""
@@ -28,6 +33,8 @@ class Order:
     """An order for a run. budget in atomic units, max_hours in GPU hours; no vendor_ids: any enabled vendor.
 
     planner: who chooses. planners: several instead, each with its weight; each run gets one of them, by its id.
+    count: jobs of this kind to complete, None as the job file says, which says one where it says nothing;
+    jobs_open_max: of them at once.
     workload: what is to run, its inputs named by their SHA-256; then goal, gpu_type and max_hours follow from it.
     sources: of the inputs that the file store may lack, by SHA-256.
     """
@@ -40,6 +47,7 @@ class Order:
     planner: str = "stub"
     planners: tuple[tuple[str, int], ...] = ()
     jobs_open_max: int = 1
+    count: int | None = None
     vendor_ids: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     workload: Workload | None = None
@@ -66,6 +74,26 @@ class Order:
             )
         return self.goal.strip() or job.name, gpu_type, job.hours
 
+    @property
+    def several(self) -> tuple[int, int]:
+        """The jobs to complete, and how many of them at once. Raises BadInput where the workload differs, and for
+        numbers that cannot be."""
+        jobs = self.workload.jobs if self.workload else None
+        count, at_once = self.count or 1, self.jobs_open_max
+        if jobs:
+            if self.count not in (None, jobs.count) or self.jobs_open_max not in (1, jobs.at_once):
+                raise BadInput(
+                    f"the job file asks for {jobs.count} jobs, {jobs.at_once} at once (jobs), and the order for "
+                    f"{count}, {at_once} at once: change the job file, or leave them out of the order"
+                )
+            count, at_once = jobs.count, jobs.at_once
+        if self.count is not None and not 1 <= self.count <= COUNT_MAX:
+            raise BadInput(f"a run completes 1 to {COUNT_MAX} jobs: split what is more into several runs")
+        most = AT_ONCE_MAX if count > 1 else JOBS_MAX
+        if not 1 <= at_once <= most:
+            raise BadInput(f"1 to {most} jobs may be open at once")
+        return count, at_once
+
 
 def start(order: Order, ports: Ports, run_id: str = "") -> Run:
     """The new run, saved. Raises as prepare() does, and DuplicateRun for an id that is taken; no run was written then.
@@ -83,6 +111,7 @@ def start(order: Order, ports: Ports, run_id: str = "") -> Run:
 def prepare(order: Order, ports: Ports, run_id: str = "") -> Run:
     """The new run, not saved. Raises BadInput, UnknownVendor, WalletUnfunded, ClocksDiffer."""
     goal, gpu_type, max_hours = order.terms
+    count, at_once = order.several
     _check(order, goal, max_hours, ports)
     check_clocks(ports)
     run_id = run_id or ports.store.new_id()
@@ -100,7 +129,9 @@ def prepare(order: Order, ports: Ports, run_id: str = "") -> Run:
         workload=order.workload.measured({}).canonical if order.workload else "",
         created_at=ports.clock.now(),
         vendor_ids=tuple(dict.fromkeys(order.vendor_ids)),
-        jobs_open_max=order.jobs_open_max,
+        count=count,
+        jobs_open_max=at_once,
+        jobs_max=tries_max(count),
         tags=tuple(dict.fromkeys(order.tags)),
     )
     run = replace(run, gpu_type=_gpu_type(run, ports))
@@ -110,6 +141,22 @@ def prepare(order: Order, ports: Ports, run_id: str = "") -> Run:
             f"wallet {ports.wallet.address} holds {show_usd(balance)} on {ports.wallet.token.network}: fund it first"
         )
     return run
+
+
+def _check_several(workload: Workload, count: int) -> None:
+    """Raises BadInput where the job file is not fit for so many jobs."""
+    if count == 1:
+        return
+    try:
+        workload.check_several()
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+    size = tries_max(count) * (len(workload.canonical.encode()) + FILE_BYTES * len(workload.outputs))
+    if size > RECORD_MAX:
+        raise BadInput(
+            f"{count} jobs of this job file would be a record of {size:,} bytes, and {RECORD_MAX:,} fit: "
+            "ask for fewer jobs, or put what the job file holds into inputs"
+        )
 
 
 def _gpu_type(run: Run, ports: Ports) -> str:
@@ -156,8 +203,7 @@ def _check(order: Order, goal: str, max_hours: Decimal, ports: Ports) -> None:
         raise BadInput(f"hours are at least {HOURS_MIN} and at most {HOURS_MAX}")
     if order.workload:
         check_sizes(order.workload, ports.store.policy())
-    if not 1 <= order.jobs_open_max <= JOBS_MAX:
-        raise BadInput(f"1 to {JOBS_MAX} jobs may be open at once")
+        _check_several(order.workload, order.several[0])
     if any(not 0 < len(tag) <= TAG_MAX or not tag.isprintable() for tag in order.tags):
         raise BadInput(f"a tag is a text of 1 to {TAG_MAX} characters")
     for name in [name for name, _ in order.planners] or [order.planner]:

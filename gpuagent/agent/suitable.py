@@ -29,12 +29,13 @@ def unsuitable(run: Run, vendor: Vendor, quote: Quote, rules: Policy) -> str:
     return ""
 
 
-def confirmations(run: Run, able: Collection[str]) -> dict[str, str]:
+def confirmations(run: Run, able: Collection[str], index: int = 0) -> dict[str, str]:
     """Why vendors are not asked once more, by vendor_id: another one is to confirm the exit code that they reported.
 
     able: the vendors that could be paid. Where no other is among them, the same one is asked.
+    index: of the job that is to be bought.
     """
-    codes = to_confirm(run) if run.workload else {}
+    codes = to_confirm(run, index) if run.workload else {}
     if not set(able) - set(codes):
         return {}
     return {vendor: f"reported exit code {code}, which another vendor is to confirm" for vendor, code in codes.items()}

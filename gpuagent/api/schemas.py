@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from pydantic.alias_generators import to_camel
 
 from gpuagent.agent.start import GOAL_MAX, TAG_MAX
-from gpuagent.core.model import JOBS_MAX
+from gpuagent.core.model import AT_ONCE_MAX, COUNT_MAX
 from gpuagent.core.workload import FILES_MAX
 
 RUN_ID = "66a1f2c9d53a3f9ef1f0c123"
@@ -55,7 +55,11 @@ class StartRequest(RequestBody):
     planner: Annotated[
         str, Field(max_length=200, description="stub (rules) or llm, or NAME=WEIGHT,… to compare; empty: the default")
     ] = ""
-    jobs_open_max: Annotated[int, Field(strict=True, ge=1, le=JOBS_MAX)] = 1
+    count: Annotated[
+        int | None,
+        Field(strict=True, ge=1, le=COUNT_MAX, description="jobs of this kind to complete; none: the job's, or 1"),
+    ] = None
+    jobs_open_max: Annotated[int, Field(strict=True, ge=1, le=AT_ONCE_MAX)] = 1
     job: Annotated[
         dict[str, Any] | str | None,
         Field(description="what is to run: a job file, as an object or as its YAML text"),

@@ -9,9 +9,9 @@ from gpuagent.books.findings import remedy
 from gpuagent.books.repair import Sources
 from gpuagent.books.unclaimed import book, undecided, unknown_payment
 from gpuagent.core.events import PaymentAdopted
+from gpuagent.core.indices import TRIES_MAX, UNKNOWN
 from gpuagent.core.model import (
     HOURS_MIN,
-    JOBS_MAX,
     Authorization,
     Authorized,
     Job,
@@ -92,7 +92,7 @@ def _recorded(nonce: str, run_id: str, sources: Sources) -> tuple[Run | None, Jo
 
 def _job_id(run_id: str, payer: str, nonce: str, sources: Sources) -> str:
     """The id of the run's job that the nonce pays for. Raises BadInput: no other run can have this nonce."""
-    for ordinal in range(JOBS_MAX):
+    for ordinal in range(TRIES_MAX):
         job_id = derived_job_id(run_id, ordinal)
         if nonce_of(sources.chain.token, payer, job_id) == nonce:
             return job_id
@@ -152,6 +152,7 @@ def _quote(run: Run, vendor: Vendor, terms: Authorization, settlement: Settlemen
         gpu_type=run.gpu_type,
         max_hours=run.max_hours,
         protocol=vendor.protocol,
+        index=0 if run.count == 1 else UNKNOWN,
     )
 
 

@@ -43,6 +43,9 @@ def run_start(
     hours: Annotated[str, typer.Option(help="GPU hours to buy; default: the job's max_duration, or 1.")] = "",
     vendor: Annotated[list[str] | None, typer.Option(help="Buy only from this vendor; may be repeated.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="A tag for reports; may be repeated.")] = None,
+    count: Annotated[
+        int | None, typer.Option(help="How many jobs of this kind to complete; default: the job's, or 1.")
+    ] = None,
     open_jobs: Annotated[int, typer.Option(help="How many jobs may be open at once.")] = 1,
     user: Annotated[str, typer.Option(help="The user whose run it is.")] = "local",
     planner: Annotated[
@@ -71,6 +74,7 @@ def run_start(
             planner=planners[0][0],
             planners=planners if len(planners) > 1 else (),
             jobs_open_max=open_jobs,
+            count=count,
             vendor_ids=tuple(vendor or ()),
             tags=tuple(tag or ()),
             workload=sealed.workload if sealed else None,

@@ -22,10 +22,16 @@ def run_files(
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Where to; default: its name, here.")
     ] = None,
     everything: Annotated[
-        Path | None, typer.Option("--all", metavar="DIR", help="Save all files below this folder, by their paths.")
+        Path | None,
+        typer.Option(
+            "--all",
+            metavar="DIR",
+            help="Save all files below this folder, by their paths; of several jobs each in a folder of its number.",
+        ),
     ] = None,
     vendor: Annotated[str, typer.Option(help="Only files of this vendor.")] = "",
     job: Annotated[str, typer.Option(help="Only files of the job whose id begins so.")] = "",
+    index: Annotated[int | None, typer.Option(help="Only files of the job with this number, of several.")] = None,
     kind: Annotated[str, typer.Option(help="Only output or checkpoint; --all saves outputs, unless told.")] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -37,7 +43,7 @@ def run_files(
     from gpuagent.render.saving import save, save_below
 
     with errors_explained(), open_database() as db:
-        listed = matching(db.reads.files(run_id), vendor, job, kind)
+        listed = matching(db.reads.files(run_id), vendor, job, kind, index)
         saved: dict[Path, RunFile] = {}
         if (get and everything) or (output and not get):
             raise BadInput("write --get PATH, with -o FILE or without, or --all DIR")
@@ -45,7 +51,7 @@ def run_files(
             with wiring.open_files(settings.read(), db) as store:
                 if everything:
                     selection = chosen_of_each(matching(listed, kind=kind or FileKind.OUTPUT))
-                    saved = save_below(everything, {file.path: file for file in selection}, store)
+                    saved = save_below(everything, {file.place: file for file in selection}, store)
                 else:
                     file = chosen(listed, get)
                     saved = {save(output or Path(file.path.rpartition("/")[2]), file, store): file}

@@ -14,7 +14,7 @@ from typing import Any
 from gpuagent.core.model import Decision
 from gpuagent.errors import BadInput
 
-SPARSE_NAMES = ("hold", "hold_ends_at")
+SPARSE_NAMES = ("hold", "hold_ends_at", "jobs_missing", "jobs_open", "at_once", "reserve", "open_jobs")
 """Fields that a recorded context, and so its digest, has only where there is something in them."""
 STORED_NAMES = {"transient": "passing"}
 """Fields whose name in a recorded context, and so in its digest, is another one."""
@@ -36,7 +36,8 @@ class Candidate:
     """A vendor that may be chosen. amount: its binding quote for context.hours, or None and a problem.
 
     refusals: the rules of the owner's policy against it; transient: time may lift all of them. reliability: advertised,
-    None where unknown. refund: the share of the amount that comes back when a job fails.
+    None where unknown. refund: the share of the amount that comes back when a job fails. open_jobs: of a run with
+    several, those that the vendor has now.
     """
 
     vendor_id: str
@@ -51,6 +52,7 @@ class Candidate:
     transient: bool = False
     refund: float = 0.0
     learned: Learned = Learned()
+    open_jobs: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,10 @@ class Context:
     hold: what is not available for work that failed unpaid, until hold_ends_at at the latest: then it is, unless its
     vendor took it.
 
+    jobs_missing, jobs_open, at_once, reserve: of a run with several jobs to complete, else 0: those that have not
+    completed, of them those that are open, how many may be, and what the others that are to be bought cost at least.
+    That is not available for this one.
+
     job_s: how long one job takes. caps: the owner's limits that apply, in words. past: oldest first.
     """
 
@@ -92,6 +98,10 @@ class Context:
     caps: tuple[str, ...] = ()
     hold: int = 0
     hold_ends_at: float | None = None
+    jobs_missing: int = 0
+    jobs_open: int = 0
+    at_once: int = 0
+    reserve: int = 0
 
     def candidate(self, vendor_id: str) -> Candidate | None:
         """The candidate with this id, None where it is not among them."""

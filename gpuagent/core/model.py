@@ -164,7 +164,7 @@ class Quote:
 
     order: the canonical text of what the job is to do (orders.py), "" without a workload. accepts: what the vendor can.
     envelope: made for this quote, where the order goes as a command that fetches and sends its files itself.
-    protocol: of the vendor's record when it was asked, whatever that says later.
+    protocol: of the vendor's record when it was asked, whatever that says later. index: which of the run's jobs it is.
     """
 
     vendor_id: str
@@ -181,6 +181,7 @@ class Quote:
     accepts: tuple[str, ...] = ()
     envelope: Envelope = field(default=NO_ENVELOPE, repr=False)
     protocol: str = OWN_PROTOCOL
+    index: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,7 +409,11 @@ HEADER_LOST = "lost"
 
 
 JOBS_MAX = 8
-"""Jobs that a run may try, all told."""
+"""Jobs that a run with one to complete may try, all told, and that one with several may try for each."""
+COUNT_MAX = 200
+"""Jobs that a run may have to complete: with all that were tried it is one document when it is read."""
+AT_ONCE_MAX = 32
+"""Jobs that a run with several may have open at once."""
 HOURS_MIN = Decimal("0.01")
 """The shortest job that is bought, or learned from: prices and durations are compared by the hour."""
 
@@ -418,6 +423,8 @@ class Run:
     """One goal with one budget, paid on one network (CAIP-2). vendor_ids empty: any enabled vendor.
 
     workload: the canonical text of what is to run (workload.py), "" for a run without a job file.
+    count: the jobs of this kind that it has to complete (indices.py). jobs_open_max: of them all at once.
+    jobs_max: those it may try, all told.
     planner_arms: where several planners were to be compared, each with its weight; planner is the one that it got.
     ask_first: the job whose vendor no tick has reached for the longest time, where ticks had no time for all.
     """
@@ -437,6 +444,7 @@ class Run:
     tags: tuple[str, ...] = ()
     jobs_open_max: int = 1
     jobs_max: int = JOBS_MAX
+    count: int = 1
     jobs: tuple[Job, ...] = ()
     status: RunStatus = RunStatus.RUNNING
     reason: str = ""

@@ -34,6 +34,7 @@ from gpuagent.core.events import (
     VendorChosen,
     VendorReadmitted,
 )
+from gpuagent.core.indices import completed, progress
 from gpuagent.core.model import (
     NO_ENVELOPE,
     Authorized,
@@ -59,7 +60,8 @@ def observations_of(run: Run, event: Event) -> tuple[Observation, ...]:
     """The observations that belong in the same transaction as the event. run: as it was before."""
     match event:
         case VendorChosen(job_id, quote, decision, _, data, approval):
-            text = f"reserved {show_usd(quote.amount)} for {quote.vendor_id}"
+            which = f", job {quote.index} of {run.count}" if run.count > 1 else ""
+            text = f"reserved {show_usd(quote.amount)} for {quote.vendor_id}{which}"
             if approval:
                 text += ": waits for approval"
             return (
@@ -86,8 +88,21 @@ def observations_of(run: Run, event: Event) -> tuple[Observation, ...]:
             )
         case PaymentAdopted():
             return (_adopted(run, event),)
-    observations = _of_job(find_job(run, event.job_id), event)
-    return (*observations, *_unneeded(run, event)) if isinstance(event, JobFinished) else observations
+    job = find_job(run, event.job_id)
+    observations = _of_job(job, event)
+    if not isinstance(event, JobFinished):
+        return observations
+    return (*observations, *_counted(run, job, event), *_unneeded(run, event))
+
+
+def _counted(run: Run, job: Job, event: JobFinished) -> tuple[Observation, ...]:
+    """How many of several jobs are done by now."""
+    if run.count == 1 or not isinstance(event.outcome, Completed):
+        return ()
+    after = apply(run, event)
+    return (
+        _news(f"job {job.quote.index}: {progress(after)}", event.job_id, "counted", completed=len(completed(after))),
+    )
 
 
 def _unneeded(run: Run, event: RunCancelled | JobFinished) -> tuple[Observation, ...]:

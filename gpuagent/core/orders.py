@@ -12,7 +12,7 @@ from typing import Any
 
 from gpuagent.core.model import Quote
 from gpuagent.core.work import Checkpoint, FileEntry
-from gpuagent.core.workload import canonical
+from gpuagent.core.workload import COUNT_VARIABLE, INDEX_VARIABLE, canonical
 
 WORKLOAD, FILES, CHECKPOINT, CANCEL = "workload", "files", "checkpoint", "cancel"
 """What a vendor may say that it accepts: a workload at all, files both ways, a checkpoint, the end of a job."""
@@ -30,11 +30,19 @@ MANIFEST_MAX = 128 * 1024
 of a run's jobs are read as one document."""
 
 
-def order_text(workload: str, resume: Checkpoint | None) -> str:
-    """The order of a workload's canonical text; "" for none. resume: the checkpoint to go on from."""
+def order_text(workload: str, resume: Checkpoint | None, index: int = 0, count: int = 1) -> str:
+    """The order of a workload's canonical text; "" for none. resume: the checkpoint to go on from.
+
+    index: which of `count` jobs this is, which its program learns from two variables. No vendor learns what else there
+    is to buy.
+    """
     if not workload:
         return ""
-    order: dict[str, Any] = {"workload": json.loads(workload)}
+    work = json.loads(workload)
+    work.pop("jobs", None)
+    if count > 1:
+        work["env"] |= {INDEX_VARIABLE: str(index), COUNT_VARIABLE: str(count)}
+    order: dict[str, Any] = {"workload": work}
     if resume:
         order["resume"] = {"files": [_entry(file) for file in resume.files], "sha256": resume.sha256}
     return canonical(order)

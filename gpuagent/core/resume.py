@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 
+from gpuagent.core.indices import of_index, unbought
 from gpuagent.core.model import HOURS_MIN, Quote, Reserved, Run
 from gpuagent.core.orders import ORDER_MAX, order_text
 from gpuagent.core.work import Checkpoint, Failed, Fault
@@ -22,15 +23,38 @@ class Remainder:
     checkpoint: Checkpoint | None = None
 
 
-def remainder(run: Run) -> Remainder:
-    """The work that the run's next job has to do: the whole of it, or what its newest usable checkpoint leaves."""
-    led_nowhere = spoiled(run)
-    checkpoints = [checkpoint for checkpoint in _checkpoints(run) if checkpoint.sha256 not in led_nowhere]
+def remainder(run: Run, index: int = 0) -> Remainder:
+    """The work that the next job of an index has to do: the whole of it, or what its newest usable checkpoint leaves.
+
+    A checkpoint is of its index alone.
+    """
+    led_nowhere, own = spoiled(run, index), of_index(run, index)
+    checkpoints = [checkpoint for checkpoint in _checkpoints(own) if checkpoint.sha256 not in led_nowhere]
     newest = max(checkpoints, key=lambda checkpoint: checkpoint.at, default=None)
     # An order that is too long to be sent would keep the run from every vendor.
-    if not run.workload or newest is None or len(order_text(run.workload, newest).encode()) > ORDER_MAX:
+    if (
+        not run.workload
+        or newest is None
+        or len(order_text(run.workload, newest, index, run.count).encode()) > ORDER_MAX
+    ):
         return Remainder(run.max_hours)
     return Remainder(hours_left(run.max_hours, newest.fraction), newest)
+
+
+def rest_hours(run: Run, index: int) -> Decimal:
+    """The hours that are still to be bought beside those of an index: of each that is missing and has no open job."""
+    rest = set(unbought(run)) - {index}
+    resumed = [remainder(run, number).hours for number in rest & with_checkpoints(run)]
+    return sum(resumed, run.max_hours * (len(rest) - len(resumed)))
+
+
+def with_checkpoints(run: Run) -> frozenset[int]:
+    """The indices that have a checkpoint to go on from, or one that led nowhere."""
+    return frozenset(
+        job.quote.index
+        for job in run.jobs
+        if not isinstance(job, Reserved) and job.checkpoint and isinstance(job.work, Failed)
+    )
 
 
 def hours_left(hours: Decimal, fraction: float | None) -> Decimal:
@@ -47,14 +71,15 @@ def resumed_from(quote: Quote) -> str:
     return str(json.loads(quote.order).get("resume", {}).get("sha256", "")) if quote.order else ""
 
 
-def spoiled(run: Run) -> frozenset[str]:
-    """The checkpoints that led nowhere: a job went on from one, its program or its time ended, and it kept none newer.
+def spoiled(run: Run, index: int = 0) -> frozenset[str]:
+    """The checkpoints of an index that led nowhere: a job went on from one, its program or its time ended, and it kept
+    none newer.
 
     A vendor may leave a checkpoint on which every program fails, or whose word of how far it reaches is wrong.
     """
     return frozenset(
         resumed_from(job.quote)
-        for job in run.jobs
+        for job in of_index(run, index).jobs
         if not isinstance(job, Reserved)
         and isinstance(job.work, Failed)
         and (job.work.exit_code is not None or job.work.fault is Fault.TIME)

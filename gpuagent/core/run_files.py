@@ -12,7 +12,8 @@ from gpuagent.errors import FileDeleted, UnknownFile
 class RunFile:
     """A collected file of a job. Times are Unix seconds. completed: whether its job was.
 
-    deleted_at: when retention deleted its content, None while that is kept.
+    deleted_at: when retention deleted its content, None while that is kept. index: which of several jobs left it, None
+    in a run with one.
     """
 
     path: str
@@ -24,6 +25,12 @@ class RunFile:
     completed: bool
     collected_at: float
     deleted_at: float | None = None
+    index: int | None = None
+
+    @property
+    def place(self) -> str:
+        """Its path where files of all jobs lie together: each of several has a folder named by its number."""
+        return self.path if self.index is None else f"{self.index}/{self.path}"
 
     def as_json(self) -> dict[str, object]:
         """For programs. Times in ISO 8601, null for none."""
@@ -36,6 +43,7 @@ class RunFile:
             "jobId": self.job_id,
             "collectedAt": _iso(self.collected_at),
             "deletedAt": None if self.deleted_at is None else _iso(self.deleted_at),
+            **({} if self.index is None else {"index": self.index}),
         }
 
 
@@ -43,21 +51,34 @@ def _iso(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def matching(files: Iterable[RunFile], vendor_id: str = "", job_id: str = "", kind: str = "") -> list[RunFile]:
-    """The files of this vendor, of a job whose id begins so, and of this kind; "" for any."""
+def matching(
+    files: Iterable[RunFile], vendor_id: str = "", job_id: str = "", kind: str = "", index: int | None = None
+) -> list[RunFile]:
+    """The files of this vendor, of a job whose id begins so, and of this kind; "" for any. index: None for any."""
     return [
         file
         for file in files
-        if vendor_id in ("", file.vendor_id) and file.job_id.startswith(job_id) and kind in ("", file.kind)
+        if vendor_id in ("", file.vendor_id)
+        and file.job_id.startswith(job_id)
+        and kind in ("", file.kind)
+        and index in (None, file.index)
     ]
 
 
 def chosen(files: Sequence[RunFile], path: str) -> RunFile:
     """The file of this path: one that is kept, then an output, then a completed job's, then the latest.
 
-    Raises UnknownFile, and FileDeleted for one that retention has deleted.
+    path: with the job's number before it, such as 3/model.npz, where there are several. Raises UnknownFile, and
+    FileDeleted for one that retention has deleted.
     """
-    candidates = [file for file in files if file.path == path]
+    candidates = [file for file in files if path in (file.place, file.path)]
+    several = {file.index for file in candidates}
+    if len(several) > 1 and not any(file.place == path for file in candidates):
+        places = ", ".join(sorted({file.place for file in candidates})[:3])
+        raise UnknownFile(
+            f"{len(several)} jobs of the run left {path[:200]!r}: name one with its number, such as {places}"
+        )
+    candidates = [file for file in candidates if file.place == path] or candidates
     if not candidates:
         raise UnknownFile(f"the run has no file {path[:200]!r}: `gpuagent run files` lists those it has")
     best = max(
@@ -70,6 +91,6 @@ def chosen(files: Sequence[RunFile], path: str) -> RunFile:
 
 
 def chosen_of_each(files: Sequence[RunFile]) -> list[RunFile]:
-    """One file of each path, as chosen() has it; those that were deleted are left out."""
+    """One file of each path, and of several jobs for each, as chosen() has it; those that were deleted are left out."""
     current = [file for file in files if file.deleted_at is None]
-    return [chosen(current, path) for path in sorted({file.path for file in current})]
+    return [chosen(current, place) for place in sorted({file.place for file in current})]

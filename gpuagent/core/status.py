@@ -7,10 +7,10 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from gpuagent.core import budget
+from gpuagent.core.indices import is_open, progress
 from gpuagent.core.model import Authorized, Job, Reserved, Run, RunStatus, Settled, Voided
 from gpuagent.core.money import show_usd
 from gpuagent.core.pace import Pace
-from gpuagent.core.transitions import is_open
 from gpuagent.core.work import Collecting, Completed, Failed, Owed, Underway, Work
 
 NEWS_TYPES = ("job_log", "metric")
@@ -81,12 +81,15 @@ def _run_text(run: Run, jobs: Mapping[str, str], moment: _Moment) -> str:
         held = budget.held(run)
         rest = f"; {show_usd(held)} stay held until the chain has decided" if held else ""
         return f"{run.status}: {run.reason}{rest}"
+    if run.count > 1 and (at_work := sum(map(is_open, run.jobs))):
+        return f"{progress(run)}, {at_work} {'is' if at_work == 1 else 'are'} open"
     open_jobs = [f"{job.quote.vendor_id}: {jobs[job.job_id]}" for job in run.jobs if is_open(job)]
     if open_jobs:
         return "; ".join(open_jobs)
     if moment.now < run.wait_until:
         return f"waiting until {moment.show(run.wait_until)}, then the planner decides again"
-    return "planning: the next tick asks the vendors for quotes and the planner for a choice"
+    counted = f"{progress(run)}; " if run.count > 1 else ""
+    return f"{counted}planning: the next tick asks the vendors for quotes and the planner for a choice"
 
 
 def _job_text(job: Job, running: bool, moment: _Moment, heard: Mapping[str, float]) -> str:

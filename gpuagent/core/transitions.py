@@ -11,6 +11,8 @@ or Failed; without a workload there is nothing to collect. CheckpointKept and Fi
 
 A Reserved job may wait for PurchaseApproved and InputsDelivered first; RunCancelled ends the run and drops what is
 only Reserved. StepPostponed and StepTakenUp frame a time in which the file store does not work: no job moves in it.
+A run with several jobs to complete (indices.py) ends with the last of them; of each index one job is open at a time.
+
 VendorReadmitted lets a running run buy of a vendor that it had ended with. PlannerCharged, PaymentAdopted and
 AskingCutShort fit every run, ended or not; PaymentAdopted makes Settled of whatever the job was.
 """
@@ -52,6 +54,7 @@ from gpuagent.core.events import (
     VendorChosen,
     VendorReadmitted,
 )
+from gpuagent.core.indices import is_open, missing, next_index, unbought
 from gpuagent.core.model import (
     Authorized,
     Cause,
@@ -95,10 +98,15 @@ def next_steps(run: Run, now: float) -> tuple[Step, ...]:
     in_turn = (*run.jobs[first:], *run.jobs[:first])
     steps = [step for job in in_turn for step in _steps_for(job, running, now)]
     steps.sort(key=lambda step: 0 if isinstance(step, Pay) else 2 if isinstance(step, Authorize) else 1)
-    open_jobs = sum(map(is_open, run.jobs))
-    if running and open_jobs < run.jobs_open_max and now >= run.wait_until and not is_enough(run, open_jobs):
+    if running and now >= run.wait_until and _may_begin(run):
         steps.append(Plan())
     return tuple(steps)
+
+
+def _may_begin(run: Run) -> bool:
+    """Whether a further job may be begun beside those that are open."""
+    open_jobs = sum(map(is_open, run.jobs))
+    return open_jobs < run.jobs_open_max and next_index(run) is not None and not is_enough(run, open_jobs)
 
 
 def _steps_for(job: Job, running: bool, now: float) -> tuple[Step, ...]:
@@ -130,13 +138,6 @@ def _step_for_work(job: Ordered, running: bool) -> Step | None:
         case Underway(asked_to_stop=False) if CANCEL in job.quote.accepts:
             return Stop(job.job_id)
     return None
-
-
-def is_open(job: Job) -> bool:
-    """True while the job may come to something. Where its work has ended and the chain has not decided, it may not."""
-    if isinstance(job, Reserved):
-        return True
-    return isinstance(job, Ordered) and isinstance(job.work, None | Owed | Underway | Collecting)
 
 
 def lasting_holds(run: Run) -> tuple[Authorized, ...]:
@@ -207,10 +208,17 @@ def apply(run: Run, event: Event) -> Run:
     if not is_open(after):
         run = replace(run, waits=0, wait_until=0)  # what a wait was decided on has changed
     if isinstance(event, JobFinished) and isinstance(event.outcome, Completed):
-        run = blamed(run)
-        reason = f"{job.quote.vendor_id} completed the job"
-        return _ended(run, RunStatus.COMPLETED, reason, "another job completed first")
+        run = _completed(run, job)
     return budget.check(run)
+
+
+def _completed(run: Run, job: Job) -> Run:
+    """The run once this job of it has completed: it ends with the last of its indices."""
+    run, unneeded = blamed(run, job.quote.index), "another job completed first"
+    if missing(run):
+        return _without_unsigned(run, unneeded, job.quote.index)
+    reason = f"{job.quote.vendor_id} completed the job" if run.count == 1 else f"all {run.count} jobs are completed"
+    return _ended(run, RunStatus.COMPLETED, reason, unneeded)
 
 
 def is_noted(job: Job, event: Event) -> bool:
@@ -247,6 +255,8 @@ def _planned(run: Run, event: VendorChosen | PlanPostponed | PlanAborted | RunCa
         case VendorChosen(job_id, quote):
             if any(job.job_id == job_id for job in run.jobs):
                 raise IllegalTransition(f"job {job_id} was chosen already")
+            if run.count > 1 and quote.index not in unbought(run):
+                raise IllegalTransition(f"job {quote.index} of {run.count} is open or completed already")
             job = Reserved(job_id, quote, event.at, event.approval)
             return budget.check(replace(run, jobs=(*run.jobs, job), waits=0, wait_until=0))
         case RunCancelled(by, why):
@@ -267,13 +277,18 @@ def _charged(run: Run, cost: int) -> Run:
 
 def _ended(run: Run, status: RunStatus, reason: str, unneeded: str) -> Run:
     """The ended run: unsigned purchases are dropped, signed ones go on to their end on chain."""
+    return replace(_without_unsigned(run, unneeded), status=status, reason=reason, wait_until=0)
+
+
+def _without_unsigned(run: Run, unneeded: str, index: int | None = None) -> Run:
+    """The run without its unsigned purchases, of one index or of all."""
     jobs = (
         Voided(job.job_id, job.quote, job.reserved_at, unneeded, cause=Cause.UNNEEDED)
-        if isinstance(job, Reserved)
+        if isinstance(job, Reserved) and index in (None, job.quote.index)
         else job
         for job in run.jobs
     )
-    return replace(run, status=status, reason=reason, wait_until=0, jobs=tuple(jobs))
+    return replace(run, jobs=tuple(jobs))
 
 
 def _next_state(job: Job, event: Event) -> Job | None:

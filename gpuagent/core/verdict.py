@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from gpuagent.core.indices import completed, of_index
 from gpuagent.core.model import (
+    JOBS_MAX,
     Job,
     Ordered,
     Quote,
@@ -16,7 +18,8 @@ from gpuagent.core.model import (
     Run,
     Voided,
 )
-from gpuagent.core.resume import remainder, resumed_from, spoiled
+from gpuagent.core.orders import MANIFEST_MAX
+from gpuagent.core.resume import remainder, resumed_from, spoiled, with_checkpoints
 from gpuagent.core.work import Completed, Failed, Fault, FileEntry, FileKind, JobEnding, JobFile, JobReport, Underway
 from gpuagent.core.workload import Workload, from_canonical
 
@@ -46,13 +49,18 @@ def outputs_to_fetch(
     return tuple(files), ""
 
 
+def manifest_max(run: Run) -> int:
+    """The length of a checkpoint's list of files that is kept: many jobs have no more room together than a few."""
+    return MANIFEST_MAX if run.count == 1 else MANIFEST_MAX * JOBS_MAX // run.jobs_max
+
+
 def room(run: Run, run_files_max: int) -> int:
     """The bytes that files of the run may still take, by the policy.
 
-    Of checkpoints only the one that the next job would go on from counts: a job that goes on may replace its own.
+    Of checkpoints only those count that the next job of each index would go on from: it may replace its own.
     """
-    resumable = remainder(run).checkpoint
-    needed = {file.sha256 for file in resumable.files} if resumable else set()
+    resumable = [remainder(run, index).checkpoint for index in with_checkpoints(run) - completed(run)]
+    needed = {file.sha256 for checkpoint in resumable if checkpoint for file in checkpoint.files}
     files = {
         file.sha256: file.bytes
         for job in run.jobs
@@ -107,7 +115,26 @@ def failure_reason(report: JobReport, last_lines: Iterable[str]) -> str:
 
 
 def hopeless(run: Run) -> str:
-    """Why buying the work once more is of no use, "" while it may be."""
+    """Why buying the work once more is of no use, "" while it may be.
+
+    Of several jobs each is looked at by itself; until the first has completed all of them together, as one program
+    that never ends well is to cost no more than where it runs once.
+    """
+    if run.count == 1:
+        return _hopeless(run)
+    for index in _failing(run):
+        if why := _hopeless(of_index(run, index)):
+            return f"job {index}: {why}"
+    return "" if completed(run) else _hopeless(run)
+
+
+def _failing(run: Run) -> list[int]:
+    """The indices that are missing, and of which a job has failed."""
+    return sorted({job.quote.index for job, _ in _failed(run)} - completed(run))
+
+
+def _hopeless(run: Run) -> str:
+    """As hopeless(), of jobs that all do the same work."""
     if not run.workload:
         return ""
     workload = from_canonical(run.workload)
@@ -134,28 +161,31 @@ def is_enough(run: Run, open_jobs: int) -> bool:
     """Whether no further job is to be begun beside those that are open: they may all end by the program's fault."""
     if not run.workload or not open_jobs:
         return False
+    if run.count > 1:
+        return False  # those that are open do other work
     workload = from_canonical(run.workload)
     return open_jobs + len(_reported(run, workload)) >= workload.program_failures
 
 
-def to_confirm(run: Run) -> Mapping[str, int]:
-    """The vendors that reported an exit code, which another is to confirm: vendor_id to exit code."""
-    return {job.quote.vendor_id: work.exit_code for job, work in _failed(run) if work.exit_code is not None}
+def to_confirm(run: Run, index: int = 0) -> Mapping[str, int]:
+    """The vendors that reported an exit code of this index, which another is to confirm: vendor_id to exit code."""
+    failed = _failed(of_index(run, index))
+    return {job.quote.vendor_id: work.exit_code for job, work in failed if work.exit_code is not None}
 
 
-def blamed(run: Run) -> Run:
-    """The run once a job has completed: whoever reported a failing program before reported what was not so.
+def blamed(run: Run, index: int = 0) -> Run:
+    """The run once a job of this index completed: whoever reported a failing program there reported what was not so.
 
     But not where the job went on from a checkpoint that led nowhere.
     """
-    led_nowhere = spoiled(run)
+    led_nowhere = spoiled(run, index)
 
     def judged(job: Job) -> Job:
         if not isinstance(job, Ordered) or not isinstance(job.work, Failed) or job.work.fault is not Fault.PROGRAM:
             return job
         workload = from_canonical(run.workload)
         is_retry = job.work.exit_code is not None and workload.on_exit.get(job.work.exit_code) == "retry"
-        if is_retry or resumed_from(job.quote) in led_nowhere:
+        if job.quote.index != index or is_retry or resumed_from(job.quote) in led_nowhere:
             return job
         return replace(job, work=replace(job.work, fault=Fault.VENDOR))
 
@@ -166,9 +196,12 @@ def excused(run: Run) -> Run:
     """The run once it is given up because the work ended in the same way again: that is no vendor's doing."""
     if not hopeless(run):
         return run
+    hopeless_alone = {index for index in _failing(run) if _hopeless(of_index(run, index))}
 
     def judged(job: Job) -> Job:
         if not isinstance(job, Ordered) or not isinstance(job.work, Failed) or job.work.exit_code is None:
+            return job
+        if hopeless_alone and job.quote.index not in hopeless_alone:
             return job
         return replace(job, work=replace(job.work, fault=Fault.PROGRAM))
 

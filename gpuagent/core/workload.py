@@ -24,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 
+from gpuagent.core.model import AT_ONCE_MAX, COUNT_MAX
 from gpuagent.core.paths import path_problem, twins
 from gpuagent.core.units import parse_duration, parse_size
 
@@ -33,6 +34,8 @@ PROGRESS = "progress.json"
 """The file in the checkpoint's folder with the program's own word on how far it reaches: {"fraction": 0.47}."""
 RESUME_VARIABLE = "GPUAGENT_RESUME"
 """The variable of a job that names the folder with the checkpoint to go on from; unset for a first start."""
+INDEX_VARIABLE, COUNT_VARIABLE = "GPUAGENT_JOB_INDEX", "GPUAGENT_JOB_COUNT"
+"""The variables of a job of a run with several: which it is, from 0, and how many there are."""
 FILES_MAX = 1_000
 TEXT_MAX = 64_000
 """Characters of a command or of setup."""
@@ -210,6 +213,15 @@ class Success(JobPart):
     metric: MetricTest | None = None
 
 
+class Jobs(JobPart):
+    """How many jobs of this kind the run has to complete, each with a number of its own: a sweep."""
+
+    count: Annotated[int, Field(ge=1, le=COUNT_MAX)] = Field(
+        description="jobs to complete; each gets its number, from 0, as GPUAGENT_JOB_INDEX"
+    )
+    at_once: Annotated[int, Field(ge=1, le=AT_ONCE_MAX)] = Field(1, description="jobs that may be open at once")
+
+
 class Workload(JobPart):
     """What is to run, as its user wrote it."""
 
@@ -239,6 +251,7 @@ class Workload(JobPart):
     program_failures: Annotated[int, Field(ge=1, le=8)] = Field(
         2, description="the run ends when so many vendors report the same exit code"
     )
+    jobs: Jobs | None = Field(None, description="several jobs of this kind in one run, under one budget")
 
     @field_validator("command")
     @classmethod
@@ -277,11 +290,18 @@ class Workload(JobPart):
             raise ValueError(f"{both[0]} stands in env and in secrets: choose one of them")
         if RESUME_VARIABLE in {*self.env, *self.secrets}:
             raise ValueError(f"{RESUME_VARIABLE} is set by the vendor, when there is a checkpoint to go on from")
+        if self.jobs:
+            self.check_several()
         if self.checkpoint and any(
             f"{output.path}/".casefold().startswith(f"{self.checkpoint.path}/".casefold()) for output in self.outputs
         ):
             raise ValueError(f"an output lies in the checkpoint's folder {self.checkpoint.path}: keep them apart")
         return self
+
+    def check_several(self) -> None:
+        """Raises ValueError where the job names a variable by which each of several learns which it is."""
+        if own := {INDEX_VARIABLE, COUNT_VARIABLE} & {*self.env, *self.secrets}:
+            raise ValueError(f"{min(own)} is set for each of several jobs: name your own variable otherwise")
 
     @property
     def hours(self) -> Decimal:

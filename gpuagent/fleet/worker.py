@@ -14,9 +14,10 @@ from threading import Event, Thread
 
 from gpuagent.agent.tick_store import Reading
 from gpuagent.core import budget
+from gpuagent.core.indices import is_open
 from gpuagent.core.model import Run
 from gpuagent.core.ports import Ports
-from gpuagent.core.transitions import is_open, is_over
+from gpuagent.core.transitions import is_over
 from gpuagent.errors import GpuAgentError, StoreError
 from gpuagent.tick import tick
 from gpuagent.wiring import Database

@@ -9,6 +9,7 @@ def dry_run_report(rehearsal: DryRun) -> Html:
     rows = [_row(line) for line in rehearsal.lines]
     return join(
         el("p", el("b", _verdict(rehearsal))),
+        el("p", rehearsal.several) if rehearsal.several else "",
         table(("sent", ""), [list(fact) for fact in rehearsal.shipment.facts()], "Sent") if rehearsal.shipment else "",
         table(("vendor", "quote", "would be refused because"), rows, "Dry run"),
         el("p", "Planner: ", rehearsal.decision.reason),

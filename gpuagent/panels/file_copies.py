@@ -26,7 +26,7 @@ FOLDER = "gpuagent-files"
 class StoredFile:
     """A file of a run in the file store. attempt: which try left it, counted from 1.
 
-    deleted: whether retention has deleted its content.
+    deleted: whether retention has deleted its content. index: which of several jobs left it, None in a run with one.
     """
 
     path: str
@@ -36,11 +36,13 @@ class StoredFile:
     vendor_id: str
     attempt: int
     deleted: bool = False
+    index: int | None = None
 
     @property
     def place(self) -> str:
-        """Where a copy goes in the run's folder: tries and kinds apart, for each may have a file of the same path."""
-        return f"try-{self.attempt}/{self.kind}/{self.path}"
+        """Where a copy goes in the run's folder: jobs, tries and kinds apart, for each may have a file of that path."""
+        job = "" if self.index is None else f"job-{self.index}/"
+        return f"{job}try-{self.attempt}/{self.kind}/{self.path}"
 
 
 def stored_files(jobs: Sequence[Mapping[str, Any]]) -> list[StoredFile]:
@@ -54,6 +56,7 @@ def stored_files(jobs: Sequence[Mapping[str, Any]]) -> list[StoredFile]:
             vendor_id=job["vendorId"],
             attempt=job["ordinal"] + 1,
             deleted=file["sha256"] in job.get("filesDeleted", {}),
+            index=job.get("index"),
         )
         for job in jobs
         for file in job.get("files") or ()

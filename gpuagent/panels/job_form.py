@@ -101,4 +101,5 @@ class JobForm:
     def _summary(self, workload: Workload) -> str:
         inputs = f", {len(workload.inputs)} inputs" if workload.inputs else ""
         uploaded = f"; uploaded: {', '.join(self.uploaded)}" if self.uploaded else ""
-        return f"{workload.name}: {workload.hours} h of {workload.resources.gpu}{inputs}{uploaded}"
+        jobs = f", {workload.jobs.count} jobs, {workload.jobs.at_once} at once" if workload.jobs else ""
+        return f"{workload.name}: {workload.hours} h of {workload.resources.gpu}{jobs}{inputs}{uploaded}"

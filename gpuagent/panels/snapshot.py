@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from gpuagent.core.indices import is_open
 from gpuagent.core.model import (
     Ordered,
     Run,
@@ -13,7 +14,6 @@ from gpuagent.core.money import amount, show_usd, usd
 from gpuagent.core.policy import Policy
 from gpuagent.core.records import RunSnapshot
 from gpuagent.core.status import StatusText, heard_at, status_text
-from gpuagent.core.transitions import is_open
 from gpuagent.core.work import Collecting, Owed, Underway
 from gpuagent.errors import ChainError, RunNotOurs
 from gpuagent.panels.event_log import FILTERS, LINES_MAX

@@ -10,7 +10,7 @@ from gpuagent.core.networks import transaction_url
 from gpuagent.core.status import StatusText
 from gpuagent.panels.kit.html import Html, el, join, table
 from gpuagent.render import palette
-from gpuagent.render.run import protocol_of
+from gpuagent.render.run import index_label, protocol_of
 
 Document = Mapping[str, Any]
 
@@ -61,8 +61,11 @@ def jobs_table(
     if not jobs:
         hint = "No job yet: the first Step or Tick asks the vendors for quotes and chooses one."
         return el("p", hint, class_="faint")
+    # Of several: number by number, tries in their order.
+    jobs, several = sorted(jobs, key=lambda job: int(job.get("index", 0))), any("index" in job for job in jobs)
     rows: list[list[object]] = [
         [
+            *([el("span", index_label(job), class_="num")] if several else []),
             el("span", vendor_name(job["vendorId"], colours), *_by(protocol_of(job))),
             el("span", show_usd(amount(job["expectedCost"])), class_="num"),
             _status(job, status.jobs.get(str(job["_id"]), ""), notes.get(str(job["_id"]), ())),
@@ -70,7 +73,7 @@ def jobs_table(
         ]
         for job in jobs
     ]
-    return table(("vendor", "price", "status", "progress"), rows, "Jobs")
+    return table((*(("no.",) if several else ()), "vendor", "price", "status", "progress"), rows, "Jobs")
 
 
 def _by(protocol: str) -> Sequence[Html]:

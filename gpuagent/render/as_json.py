@@ -97,6 +97,7 @@ def rehearsal_json(rehearsal: DryRun) -> dict[str, Any]:
         "whyNot": rehearsal.why_not,
         "plannerCost": str(rehearsal.planner_cost),
         "job": rehearsal.shipment.as_json() if rehearsal.shipment else None,
+        **({"jobs": rehearsal.jobs, "costOfAll": str(rehearsal.cost_of_all)} if rehearsal.jobs else {}),
     }
 
 

@@ -20,7 +20,7 @@ def files_table(files: Iterable[RunFile]) -> Table:
         collected = f"{datetime.fromtimestamp(file.collected_at, UTC):%Y-%m-%d %H:%M}"
         if file.deleted_at is not None:
             collected += f", deleted by retention {datetime.fromtimestamp(file.deleted_at, UTC):%Y-%m-%d}"
-        table.add_row(escape(file.path), f"{file.bytes:,}", file.sha256, file.kind, escape(file.vendor_id), collected)
+        table.add_row(escape(file.place), f"{file.bytes:,}", file.sha256, file.kind, escape(file.vendor_id), collected)
     return table
 
 

@@ -50,7 +50,8 @@ def rehearsal_view(rehearsal: DryRun) -> RenderableType:
         reason.append(f"\nasking cost {show_usd(rehearsal.planner_cost)}, charged to no run", style="yellow")
     quotes = [table] if rehearsal.lines else []
     end = Text("dry run: nothing was signed, nothing reserved", style="dim")
-    return Group(*_shipment_tables(rehearsal), *quotes, reason, _verdict(rehearsal), end)
+    several = [Text(rehearsal.several)] if rehearsal.several else []
+    return Group(*_shipment_tables(rehearsal), *quotes, reason, _verdict(rehearsal), *several, end)
 
 
 def _shipment_tables(rehearsal: DryRun) -> list[RenderableType]:

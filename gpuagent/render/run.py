@@ -76,6 +76,8 @@ def _headline(run: Document, status: StatusText) -> Text:
     phase = run["phase"]
     title = Text.assemble((f" {phase} ", f"bold reverse {PHASE_COLOURS.get(phase, 'white')}"), f" {run['goal']}  ")
     title.append(f"run {run['_id']}", style="dim")
+    if "count" in run:
+        title.append(f", {run['count']} jobs, {run['jobsOpenMax']} at once", style="dim")
     if job := job_label(run):
         title.append(f"\n{job}", style="dim")
     if sentence := status.run or run["reason"]:
@@ -111,11 +113,16 @@ def jobs_table(jobs: Iterable[Document], payments: Iterable[Document], status: S
     settled = [payment for payment in payments if payment["status"] == "completed"]
     transfers = {payment["jobId"]: _transfer(payment) for payment in settled}
     table = Table(title=None, box=None, pad_edge=False)
+    jobs = sorted(jobs, key=lambda job: int(job.get("index", 0)))  # of several: number by number, tries in their order
+    several = any("index" in job for job in jobs)
+    if several:
+        table.add_column("no.", justify="right", no_wrap=True)
     for column in ("job", "vendor", "protocol", "status", "progress", "hours", "price", "transfer"):
         is_short = column in ("vendor", "hours", "price")
         table.add_column(column, style="bold" if column == "vendor" else "", no_wrap=is_short)
     for job in jobs:
         table.add_row(
+            *([index_label(job)] if several else []),
             str(job["_id"])[:8],
             escape(job["vendorId"]),
             escape(protocol_of(job)),
@@ -126,6 +133,11 @@ def jobs_table(jobs: Iterable[Document], payments: Iterable[Document], status: S
             transfers.get(job["_id"], ""),
         )
     return table
+
+
+def index_label(job: Document) -> str:
+    """The number of a job among several; "" for the job of a run with one, and for one whose number is lost."""
+    return str(job["index"]) if job.get("index", -1) >= 0 else ""
 
 
 def protocol_of(job: Document) -> str:

@@ -1,13 +1,16 @@
 """Two tickers at one run with a workload, in memory: each job is paid once, and what is kept is what it wrote."""
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass, replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuagent.core import budget
 from gpuagent.core.events import Authorize, Deliver, Event, Step
+from gpuagent.core.indices import completed, has_completed, is_open, tries_max
 from gpuagent.core.model import Run, RunStatus, Settled
 from gpuagent.core.observations import observations_of
 from gpuagent.core.pace import Pace
@@ -64,16 +67,21 @@ class Ticker:
             return None  # as a tick leaves it for the next
 
 
+@pytest.mark.parametrize("count", [1, 3])
 @given(st.data())
-@settings(max_examples=40, deadline=None)
-def test_two_ticks_at_once_pay_each_job_once_and_keep_what_it_wrote(data: st.DataObject) -> None:
-    """They make steps in any order, of any age, are killed before they save, and vendors change what they list."""
+@settings(max_examples=25, deadline=None)
+def test_two_ticks_at_once_pay_each_job_once_and_keep_what_it_wrote(count: int, data: st.DataObject) -> None:
+    """They make steps in any order, of any age, are killed before they save, and vendors change what they list.
+
+    Of a run with several jobs none is bought again that is open or done, and the last of them ends it.
+    """
     scripts = st.sampled_from([writes, changes_its_list, lost_after(0.4), exits(1), exits(75)])
     sellers = {name: Seller(data.draw(scripts, name)) for name in "abc"}
     world = Workshop(WORK, **sellers)
     world.files.put(INPUT)
     world.ports = replace(world.ports, pace=Pace(share_bytes=PART))
-    world.run = replace(world.run, jobs_open_max=data.draw(st.sampled_from([1, 2]), "jobs at once"))
+    at_once = data.draw(st.sampled_from([1, 2]), "jobs at once")
+    world.run = replace(world.run, count=count, jobs_max=tries_max(count), jobs_open_max=at_once)
     tickers = [Ticker(world, world.run), Ticker(world, world.run)]
     moves = iter(data.draw(st.lists(st.tuples(st.booleans(), st.integers(0, 3), st.booleans()), max_size=120)))
     for turn in range(2_000):
@@ -82,7 +90,14 @@ def test_two_ticks_at_once_pay_each_job_once_and_keep_what_it_wrote(data: st.Dat
         second, number, killed = next(moves, (bool(turn % 2), turn // 2, False))
         tickers[second].make(number, killed)
         world.at += 0.5
+        if count > 1:
+            open_now = Counter(job.quote.index for job in world.run.jobs if is_open(job) and not world.has_ended)
+            assert max(open_now.values(), default=0) <= 1
+            assert open_now.total() <= at_once
+            assert not completed(world.run) & set(open_now)
     assert is_over(world.run)
+    assert (world.run.status is RunStatus.COMPLETED) == (len(completed(world.run)) == count)
+    assert Counter(job.quote.index for job in world.run.jobs if has_completed(job)).total() <= max(count, at_once)
     paid = [job for job in world.run.jobs if isinstance(job, Settled)]
     assert world.spent == sum(job.quote.amount for job in paid) == budget.settled(world.run)
     assert len(world.settled) == len(paid)

@@ -45,6 +45,16 @@ def test_a_job_with_its_inputs_in_the_request(served: Served) -> None:
     assert served.get("/api/agent-status", runId=run["_id"])["run"]["workload"] == run["workload"]
 
 
+def test_several_jobs_are_asked_for_in_the_job_or_beside_it(served: Served) -> None:
+    job = {**JOB, "jobs": {"count": 3, "at_once": 2}}
+    for body in ({"job": job}, {"job": JOB, "count": 3, "jobsOpenMax": 2}, {"goal": "x", "count": 3, "jobsOpenMax": 2}):
+        run = served.post("/api/agent-start", {**ORDER, **body})
+        assert (run["count"], run["jobsOpenMax"], run["jobsMax"]) == (3, 2, 10)
+    problem = served.post("/api/agent-start", {**ORDER, "job": job, "count": 4}, 422)
+    assert "the job file asks for 3 jobs, 2 at once (jobs), and the order for 4" in problem["detail"]
+    assert "count" not in served.post("/api/agent-start", {**ORDER, "job": JOB}), "as it was stored ever since"
+
+
 def test_an_object_and_an_upload_in_pieces(served: Served) -> None:
     content = b"uploaded in three pieces"
     job = {**JOB, "inputs": [{"path": "corpus.txt", "sha256": sha256(content)}]}

@@ -20,6 +20,7 @@ from gpuagent.books.repair import Sources
 from gpuagent.books.unclaimed import unknown_payment
 from gpuagent.books.write_off import write_off
 from gpuagent.core.events import PaymentVoided
+from gpuagent.core.indices import UNKNOWN
 from gpuagent.core.model import HEADER_LOST, Authorized, Run, RunStatus, Settled, Voided
 from gpuagent.core.terms import derived_job_id, nonce
 from gpuagent.core.transitions import apply
@@ -132,9 +133,13 @@ def test_a_payment_is_adopted_once(world: World) -> None:
     assert_books_equal_the_chain(world, busy)
 
 
-def test_payments_are_adopted_in_any_order(world: World) -> None:
-    """The next job is none of those that were lost, whichever of them is adopted first."""
-    run = world.start(jobs_open_max=2, budget=20)
+@pytest.mark.parametrize("count", [1, 3])
+def test_payments_are_adopted_in_any_order(world: World, count: int) -> None:
+    """The next job is none of those that were lost, whichever of them is adopted first.
+
+    Which of several jobs one was for is lost with it, so it stands for none.
+    """
+    run = world.start(jobs_open_max=2, budget=20, count=count)
     with world.market.restored(DATABASE):
         paid = world.tick(run)
     assert len(paid.jobs) == len(world.transfers()) == 2
@@ -145,6 +150,9 @@ def test_payments_are_adopted_in_any_order(world: World) -> None:
     run = world.finish(run)
     assert {job.job_id for job in run.jobs} == {derived_job_id(run.run_id, ordinal) for ordinal in range(len(run.jobs))}
     assert run.status is RunStatus.COMPLETED
+    indices = {job.quote.index for job in run.jobs}
+    assert indices == ({0} if count == 1 else {UNKNOWN, 0, 1, 2})
+    assert len(run.jobs) == 2 + max(count, 2), "what was adopted has completed nothing"
     world.assert_balanced(run, transfers=len(run.jobs))
 
 

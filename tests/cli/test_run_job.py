@@ -63,6 +63,8 @@ def test_a_dry_run_says_what_would_be_sent_to_whom(world: World, gpuagent: Comma
     job.write_text(JOB)
     document = json.loads(gpuagent("run", "dry-run", "--job", str(job), "--json").stdout)
     assert document["job"]["goesTo"] == ["gpu_vendor_1", "gpu_vendor_2", "gpu_vendor_3"]
+    several = gpuagent("run", "start", "--dry-run", "--job", str(job), *BUDGET, "--count", "2", "--json")
+    assert json.loads(several.stdout)["jobs"] == 2
     again = gpuagent("run", "start", "--dry-run", "--job", str(job), *BUDGET, "--json")
     assert json.loads(again.stdout)["job"] == document["job"]
     assert world.reads.runs() == []

@@ -41,3 +41,15 @@ def test_files_of_a_vendor_of_a_job_and_of_a_kind() -> None:
     assert matching(files, vendor_id="bolt") == [COMPLETED]
     assert matching(files, job_id="job-4") == matching(files, kind="checkpoint") == [CHECKPOINT]
     assert FILE.as_json()["collectedAt"] == "1970-01-01T00:00:01Z"
+
+
+def test_of_several_jobs_a_file_is_named_with_its_number() -> None:
+    """Each has a folder of its own; a path that several left names none of them."""
+    first, second = (replace(FILE, path="model.npz", job_id=str(index), index=index) for index in (0, 1))
+    assert [file.place for file in chosen_of_each([first, second])] == ["0/model.npz", "1/model.npz"]
+    assert chosen([first, second], "1/model.npz") == second
+    assert chosen([first], "model.npz") == first
+    assert matching([first, second], index=1) == [second]
+    assert (second.as_json()["index"], "index" in replace(second, index=None).as_json()) == (1, False)
+    with pytest.raises(UnknownFile, match=r"2 jobs of the run left 'model.npz': .* such as 0/model.npz, 1/model.npz"):
+        chosen([first, second], "model.npz")

@@ -69,6 +69,9 @@ def test_jobs_show_their_status_and_progress_and_vendors_texts_escaped() -> None
     assert f"running, {EVIL}" not in jobs_table([job], COLOURS, StatusText(jobs={"j1": f"running, {EVIL}"}), {})
     assert "running, 48 %" in jobs_table([job], COLOURS, StatusText(jobs={"j1": "running, 48 %"}), {})
     assert "No job yet" in jobs_table([], COLOURS, StatusText(), {})
+    several = jobs_table([{**job, "index": 7}, {**job, "index": 3}], COLOURS, StatusText(), {})
+    assert str(several).index(">3<") < str(several).index(">7<"), "of several jobs number by number"
+    assert "no." not in jobs_table([job], COLOURS, StatusText(), {})
     assert "by " not in jobs_table([{**job, "quote": {}}], COLOURS, StatusText(), {}), "ours goes without saying"
     assert "by prism" in jobs_table([{**job, "quote": {"protocol": "prism"}}], COLOURS, StatusText(), {})
 

@@ -129,6 +129,7 @@ class Sellers:
 
     def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal, order: str = "") -> Quote:
         seller, amount = self._world.sellers[vendor.vendor_id], int(max_hours * HOUR_PRICE)
+        self._world.at += self._world.quote_s
         ends = self._world.at + 600
         terms = (vendor.pay_to, vendor.network, vendor.asset, ends, 60.0, gpu_type, max_hours)
         return Quote(vendor.vendor_id, "quote-1", amount, *terms, order, seller.accepts)
@@ -200,11 +201,12 @@ class Sellers:
 
 
 class Workshop:
-    """One run and its sellers. at: the one clock. observations: all that were saved. latency_s: of a question."""
+    """One run and its sellers. at: the one clock. observations: all that were saved. latency_s: of a question,
+    quote_s: for a quote."""
 
     def __init__(self, workload: Mapping[str, Any] | None = None, **sellers: Seller) -> None:
         self.sellers, self.files, self.at = sellers, MemoryFiles(), 1_000.0
-        self.latency_s = 0.0
+        self.latency_s = self.quote_s = 0.0
         self.settled: dict[str, Authorization] = {}
         self.observations: list[Observation] = []
         self.rules, self.trusted = Policy(version=1), frozenset[str]()
@@ -239,6 +241,9 @@ class Workshop:
         return self.run.status is not RunStatus.RUNNING
 
     # The store and the clock.
+
+    def new_id(self) -> str:
+        return "b" * 24
 
     def now(self) -> float:
         return self.at
@@ -282,6 +287,9 @@ class _Wallet:
     def sign(self, authorization: Authorization, terms: Terms, identifier: str) -> str:
         return f"signed {authorization.nonce}"
 
+    def cancel(self, authorization: Authorization, gas: Gas) -> str:
+        return f"cancels {authorization.nonce}"
+
 
 @dataclass
 class _Chain:
@@ -297,6 +305,9 @@ class _Chain:
         if authorization.nonce in self.world.settled:
             return Settlement("0x" + "d" * 64, 7, int(self.world.at))
         return Open(int(self.world.at), used=False)
+
+    def send(self, transaction: str) -> str:
+        return "0x" + "c" * 64
 
     def gas(self, address: str) -> Gas:
         return Gas(0, 1, 1, 10**18)

@@ -52,6 +52,7 @@ def run_document(run: Run) -> Document:
         "tags": list(run.tags),
         "jobsOpenMax": run.jobs_open_max,
         "jobsMax": run.jobs_max,
+        **({"count": run.count} if run.count > 1 else {}),
         **_workload_fields(run.workload),
         "createdAt": date(run.created_at),
         **run_fields(run, run.created_at),
@@ -87,6 +88,7 @@ def run_from(document: Document, jobs: Iterable[Document], payments: Iterable[Do
         tags=tuple(document["tags"]),
         jobs_open_max=document["jobsOpenMax"],
         jobs_max=document["jobsMax"],
+        count=document.get("count", 1),  # a run with one job, and an older record, has none
         jobs=tuple(job_from(job, paid.get(job["_id"])) for job in sorted(jobs, key=lambda job: int(job["ordinal"]))),
         status=RunStatus(document["status"]),
         reason=document["reason"],

@@ -16,6 +16,7 @@ from gpuagent.adapters.mongo.files import (
     underway_from,
 )
 from gpuagent.adapters.mongo.values import Document, date, money, seconds
+from gpuagent.core.indices import of_index
 from gpuagent.core.model import (
     NO_ACCESS,
     NO_ENVELOPE,
@@ -61,6 +62,7 @@ def job_document(run: Run, job: Job) -> Document:
         "paramsHash": params_sha256(job.quote),
         "quote": _quote_document(job.quote),
         "createdAt": date(job.reserved_at),
+        **({"index": job.quote.index} if run.count > 1 else {}),
         **_resumed_fields(run, job.quote),
         **_envelope_fields(job.quote.envelope),
         **_work_fields(work),
@@ -99,7 +101,7 @@ def _envelope_from(job: Document) -> Envelope:
 def _resumed_fields(run: Run, quote: Quote) -> Document:
     """The job and the checkpoint that an order goes on from, and the hours that are so not bought again."""
     sha256 = resumed_from(quote)
-    for job in run.jobs:
+    for job in of_index(run, quote.index).jobs:
         if sha256 and isinstance(job, Settled) and job.checkpoint and job.checkpoint.sha256 == sha256:
             origin = {"jobId": ObjectId(job.job_id), "sha256": sha256, "fraction": job.checkpoint.fraction}
             return {"resumedFrom": origin, "hoursSaved": float(run.max_hours - quote.max_hours)}
@@ -290,6 +292,7 @@ def _quote_from(job: Document) -> Quote:
         accepts=tuple(quote.get("accepts", ())),
         envelope=_envelope_from(job),
         protocol=protocol_of(quote),
+        index=job.get("index", 0),  # a job of a run with one, and an older record, has none
     )
 
 

@@ -26,7 +26,7 @@ _ENDED = ("completed", "failed")
 
 def run_files(database: Database[Document], run_id: ObjectId) -> list[RunFile]:
     """The collected files of a run, job by job."""
-    fields = {"vendorId": 1, "status": 1, "files": 1, "filesDeleted": 1}
+    fields = {"vendorId": 1, "status": 1, "files": 1, "filesDeleted": 1, "index": 1}
     jobs = database.jobs.find({"runId": run_id, "files.0": {"$exists": True}}, fields).sort("ordinal")
     return [_run_file(job, file) for job in jobs for file in job["files"]]
 
@@ -43,6 +43,7 @@ def _run_file(job: Document, file: Document) -> RunFile:
         completed=job["status"] == "completed",
         collected_at=seconds(file["collectedAt"]),
         deleted_at=seconds(deleted_at) if deleted_at else None,
+        index=job.get("index"),
     )
 
 

@@ -127,12 +127,22 @@ def _decide(context: Context, outlook: Outlook) -> Decision:
         return _none_startable(context)
     ranked = sorted(zip(outlook.now, outlook.offers, strict=True), key=lambda pair: -pair[0])
     pairs = zip(outlook.now, outlook.offers, strict=True)
-    choice = next(offer for value, offer in pairs if value >= outlook.best - TIE_TOLERANCE)
+    equal = [offer for value, offer in pairs if value >= outlook.best - TIE_TOLERANCE]
+    choice = min(equal, key=lambda offer: _use(context, offer.vendor_id))
     runners_up = [offer for value, offer in ranked if offer is not choice and value > 0]
     reason = _why(context, outlook, choice)
     if runners_up:
         reason += f"; next best {_terms(runners_up[0])}"
     return Decision(Action.START_JOB, reason, choice.vendor_id, context.hours)
+
+
+def _use(context: Context, vendor_id: str) -> tuple[int, int]:
+    """How much a run with several jobs uses a vendor: its open jobs there, then all. Of a run with one job nothing."""
+    candidate = context.candidate(vendor_id)
+    if not context.jobs_missing or candidate is None:
+        return 0, 0
+    ended = sum(job.in_run and job.vendor_id == vendor_id for job in context.past)
+    return candidate.open_jobs, candidate.open_jobs + ended
 
 
 def _why(context: Context, outlook: Outlook, choice: Offer) -> str:

@@ -33,15 +33,22 @@ routes = APIRouter(prefix="/api/runs", tags=["runs"])
 ThisRun = Annotated[str, Path(alias="runId", max_length=64, description="the run's id", examples=[schemas.RUN_ID])]
 Vendor = Annotated[str, Query(max_length=64, description="only of this vendor")]
 JobId = Annotated[str, Query(max_length=64, description="only of the job whose id begins so")]
+Index = Annotated[int | None, Query(ge=0, description="only of the job with this number, of several")]
 Kind = Annotated[str, Query(max_length=20, description="only of this kind: output or checkpoint")]
 
 
 @routes.get("/{runId}/files", response_model=schemas.FileListResponse, responses=PROBLEMS)
 def files(
-    _: MayRead, connections: Connected, run_id: ThisRun, vendor: Vendor = "", job: JobId = "", kind: Kind = ""
+    _: MayRead,
+    connections: Connected,
+    run_id: ThisRun,
+    vendor: Vendor = "",
+    job: JobId = "",
+    kind: Kind = "",
+    index: Index = None,
 ) -> Response:
     """List the files that came back of a run's jobs, each proven to be what its vendor had listed."""
-    listed = matching(connections.database.reads.files(run_id), vendor, job, kind)
+    listed = matching(connections.database.reads.files(run_id), vendor, job, kind, index)
     return JSONResponse({"files": [file.as_json() for file in listed]})
 
 
@@ -59,10 +66,11 @@ def file(
     vendor: Vendor = "",
     job: JobId = "",
     kind: Kind = "",
+    index: Index = None,
 ) -> Response:
     """Download a file. Of several with this path: an output before a checkpoint, then a completed job's, then the
     latest."""
-    entry = chosen(matching(connections.database.reads.files(run_id), vendor, job, kind), path)
+    entry = chosen(matching(connections.database.reads.files(run_id), vendor, job, kind, index), path)
     tag = f'"{entry.sha256}"'
     headers = {
         "ETag": tag,

@@ -176,6 +176,7 @@ def _order(body: schemas.StartRequest, connections: Connections) -> Order:
         planner=planners[0][0],
         planners=planners if len(planners) > 1 else (),
         jobs_open_max=body.jobs_open_max,
+        count=body.count,
         vendor_ids=tuple(body.vendor_ids),
         tags=tuple(body.tags),
         workload=job.workload if job else None,

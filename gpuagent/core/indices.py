@@ -1,0 +1,87 @@
+"""The indices of a run: it has `count` jobs of one kind to complete, numbered from 0, each tried until it is. Pure.
+
+A run with one job has the index 0 alone; of that several jobs may be open at once, and the first to complete ends it.
+"""
+
+from collections import Counter
+from dataclasses import replace
+
+from gpuagent.core.model import COUNT_MAX, JOBS_MAX, Job, Ordered, Reserved, Run
+from gpuagent.core.work import Collecting, Completed, Owed, Underway
+
+UNKNOWN = -1
+"""The index of a job of which the chain alone tells, in a run with several: what it was to do is lost."""
+
+
+def tries_max(count: int) -> int:
+    """Jobs that a run with so many to complete may try, all told: half as many again, and at least seven more."""
+    return count + max(JOBS_MAX - 1, count // 2)
+
+
+TRIES_MAX = tries_max(COUNT_MAX)
+"""Jobs that no run tries more than."""
+
+
+def is_open(job: Job) -> bool:
+    """True while the job may come to something. Where its work has ended and the chain has not decided, it may not."""
+    if isinstance(job, Reserved):
+        return True
+    return isinstance(job, Ordered) and isinstance(job.work, None | Owed | Underway | Collecting)
+
+
+def has_completed(job: Job) -> bool:
+    """Whether the job's result counts, be it paid for yet or not."""
+    return not isinstance(job, Reserved) and isinstance(job.work, Completed)
+
+
+def completed(run: Run) -> frozenset[int]:
+    """The indices that are done."""
+    return frozenset(job.quote.index for job in run.jobs if has_completed(job)) - {UNKNOWN}
+
+
+def missing(run: Run) -> tuple[int, ...]:
+    """The indices that are not done, in order; a job of them may be open."""
+    ended = completed(run)
+    return tuple(index for index in range(run.count) if index not in ended)
+
+
+def unbought(run: Run) -> tuple[int, ...]:
+    """The indices that are not done and of which no job is open, in order: what is still to be bought."""
+    busy = {job.quote.index for job in run.jobs if is_open(job)}
+    return tuple(index for index in missing(run) if index not in busy)
+
+
+def next_index(run: Run) -> int | None:
+    """The index that is bought next, None while each that is missing has an open job: what was tried least.
+
+    So an index that fails keeps no other waiting. Of a run with one job it is 0.
+    """
+    if run.count == 1:
+        return 0
+    counts = tries(run)
+    return min(unbought(run), key=lambda index: (counts[index], index), default=None)
+
+
+def tries(run: Run) -> Counter[int]:
+    """How many jobs were begun for each index."""
+    return Counter(job.quote.index for job in run.jobs)
+
+
+def tries_left(run: Run, index: int) -> int:
+    """The jobs that may still be begun for an index. One each is kept for the others that are to be bought."""
+    remaining = run.jobs_max - len(run.jobs)
+    if run.count == 1:
+        return remaining
+    return min(remaining - len(set(unbought(run)) - {index}), JOBS_MAX - tries(run)[index])
+
+
+def of_index(run: Run, index: int) -> Run:
+    """The run as far as this index goes: with its jobs alone. One with one job is itself."""
+    if run.count == 1:
+        return run
+    return replace(run, jobs=tuple(job for job in run.jobs if job.quote.index == index))
+
+
+def progress(run: Run) -> str:
+    """How many are done, in words; "" for a run with one job."""
+    return f"{len(completed(run))} of {run.count} jobs are completed" if run.count > 1 else ""

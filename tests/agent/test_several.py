@@ -1,0 +1,322 @@
+"""Several jobs in one run, in memory: each has its number, is replaced where it fails, and all keep to one budget."""
+
+import json
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gpuagent.adapters.planners.llm import prompt
+from gpuagent.adapters.planners.stub import StubPlanner
+from gpuagent.agent import market
+from gpuagent.agent.dry_run import simulate
+from gpuagent.agent.pay import pay
+from gpuagent.agent.plan import SILENT_WAITS_MAX
+from gpuagent.agent.prices import check_budget, prices
+from gpuagent.agent.start import Order, prepare
+from gpuagent.core import budget
+from gpuagent.core.context import Context
+from gpuagent.core.events import PaymentUnwanted, Plan
+from gpuagent.core.indices import completed, has_completed, is_open, tries_max
+from gpuagent.core.model import Authorization, Authorized, Quote, Run, RunStatus, Settled, Settlement
+from gpuagent.core.orders import manifest_sha256, order_text
+from gpuagent.core.resume import resumed_from
+from gpuagent.core.transitions import next_steps
+from gpuagent.core.work import (
+    CheckpointOffer,
+    Completed,
+    Failed,
+    Fault,
+    FileEntry,
+    FileKind,
+    JobReport,
+    JobStatus,
+)
+from gpuagent.core.workload import Workload
+from gpuagent.errors import BadInput, VendorError
+from gpuagent.render.as_json import rehearsal_json
+from gpuagent.tick import step
+from tests.support.factories import candidate, context
+from tests.support.workshop import HOUR_PRICE, Script, Seller, SoldJob, Workshop, exits, lost_after, report, works
+
+
+def numbered(job: SoldJob) -> JobReport:
+    """Done at the second look, with its number as a result."""
+    if job.asked < 2:
+        return report()
+    job.files = {"model.npz": f"model {index_of(job)}".encode()}
+    return report(JobStatus.COMPLETED, exit_code=0, files=job.manifest)
+
+
+def index_of(job: SoldJob) -> int:
+    return int(json.loads(job.order)["workload"]["env"]["GPUAGENT_JOB_INDEX"])
+
+
+def only(index: int, script: Script, others: Script = numbered) -> Script:
+    """Another script for the jobs of one index."""
+    return lambda job: script(job) if index_of(job) == index else others(job)
+
+
+def sweep(count: int = 3, at_once: int = 2, jobs: int = 6, work: dict[str, Any] | None = None, **s: Seller) -> Workshop:
+    """jobs: what the budget pays for."""
+    world = Workshop(work or {}, **s)
+    world.run = replace(
+        world.run, count=count, jobs_open_max=at_once, jobs_max=tries_max(count), budget=jobs * HOUR_PRICE
+    )
+    return world
+
+
+def bought(run: Run) -> list[tuple[int, str]]:
+    return [(job.quote.index, job.quote.vendor_id) for job in run.jobs]
+
+
+def test_each_job_gets_its_number_and_leaves_files_of_its_own() -> None:
+    world = sweep(a=Seller(numbered), b=Seller(numbered))
+    run = world.ticks()
+    assert (run.status, run.reason) == (RunStatus.COMPLETED, "all 3 jobs are completed")
+    assert sorted(index for index, _ in bought(run)) == [0, 1, 2]
+    assert world.spent == budget.settled(run) == 3 * HOUR_PRICE
+    for job in run.jobs:
+        assert isinstance(job, Settled)
+        (file,) = [file for file in job.files if file.kind is FileKind.OUTPUT]
+        assert world.files.contents[file.sha256] == f"model {job.quote.index}".encode()
+    orders = [json.loads(job.quote.order)["workload"]["env"] for job in run.jobs]
+    assert sorted(env["GPUAGENT_JOB_INDEX"] for env in orders) == ["0", "1", "2"]
+    assert {env["GPUAGENT_JOB_COUNT"] for env in orders} == {"3"}
+
+
+def test_no_more_are_open_than_were_asked_for_and_equal_vendors_share_them() -> None:
+    world = sweep(count=4, at_once=3, **{name: Seller(numbered) for name in "abc"})
+    most = 0
+    while not world.has_ended:
+        step(world.run.run_id, world.ports)
+        world.at += 1
+        most = max(most, sum(map(is_open, world.run.jobs)))
+    assert most == 3
+    assert sorted(vendor for _, vendor in bought(world.run)[:3]) == ["a", "b", "c"]
+
+
+def test_a_failed_job_is_replaced_elsewhere_and_the_others_are_not() -> None:
+    crashes = only(1, lambda _: report(JobStatus.FAILED, error_message="node lost"))
+    world = sweep(a=Seller(crashes), b=Seller(numbered))
+    run = world.ticks()
+    assert run.status is RunStatus.COMPLETED
+    tried = Counter(index for index, _ in bought(run))
+    assert (tried[0], tried[2]) == (1, 1)
+    assert [vendor for index, vendor in bought(run) if index == 1][-1] == "b"
+    assert sorted(job.quote.index for job in run.jobs if has_completed(job)) == [0, 1, 2]
+
+
+def test_a_checkpoint_is_gone_on_from_by_the_job_of_its_own_index_alone() -> None:
+    world = sweep(at_once=1, a=Seller(only(0, lost_after(0.5))), b=Seller(numbered))
+    run = world.ticks()
+    assert run.status is RunStatus.COMPLETED
+    assert [index for index, _ in bought(run)] == [0, 1, 2, 0], "the checkpoint was there when the others were bought"
+    resumed = [job.quote for job in run.jobs if resumed_from(job.quote)]
+    assert {quote.index for quote in resumed} == {0}
+    assert {str(quote.max_hours) for quote in resumed} == {"0.50"}
+    assert all(job.quote.max_hours == 1 for job in run.jobs if job.quote.index)
+
+
+def test_a_budget_that_cannot_complete_all_buys_nothing() -> None:
+    run = sweep(count=5, jobs=4, a=Seller(numbered), b=Seller(numbered)).ticks()
+    assert (run.status, run.jobs) == (RunStatus.FAILED, ())
+    rest = "the 5 that are still to be bought cost at least 5.00 USD, at a, and 4.00 USD are left"
+    assert run.reason == f"0 of 5 jobs are completed; {rest}"
+
+
+def test_a_run_that_cannot_complete_the_rest_begins_no_more_and_lets_what_is_open_end() -> None:
+    """Two fail at once, so the money for the rest is gone: the third, which is at work, is still followed."""
+    fails = only(1, lambda _: report(JobStatus.FAILED, error_message="node lost"))
+    world = sweep(count=4, at_once=3, jobs=4, a=Seller(fails), b=Seller(fails))
+    run = world.ticks(400)
+    assert run.status is RunStatus.FAILED
+    rest = "the 2 that are still to be bought cost at least 2.00 USD, at a, and 1.00 USD are left"
+    assert run.reason == f"2 of 4 jobs are completed; {rest}"
+    assert completed(run) == {0, 2}
+    assert budget.available(run) == HOUR_PRICE, "what is left is not spent on a part of what is missing"
+
+
+def test_what_the_others_cost_is_not_spent_on_a_dear_try() -> None:
+    """A planner that would take the dear vendor leaves too little for the others, and is refused."""
+    world = sweep(count=3, at_once=1, jobs=4, a=Seller(numbered), b=Seller(numbered))
+    context = market.survey(world.run, world.rules, world.ports).context
+    assert (context.reserve, context.available) == (2 * HOUR_PRICE, 2 * HOUR_PRICE)
+    assert (context.jobs_missing, context.jobs_open, context.at_once) == (3, 0, 1)
+
+
+def test_vendors_that_are_silent_are_waited_for_before_a_run_is_stopped() -> None:
+    """The others are too dear for all; one that gives no quote now might not be. Not for ever."""
+    world = sweep(count=3, jobs=5, a=Seller(numbered), b=Seller(numbered))
+    inner = world.ports.vendor_api
+
+    class Market:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(inner, name)
+
+        def quote(self, vendor: Any, *details: Any) -> Any:
+            if vendor.vendor_id == "a":
+                raise VendorError("a is down")
+            quote = inner.quote(vendor, *details)
+            return replace(quote, amount=2 * quote.amount)
+
+    world.ports = replace(world.ports, vendor_api=Market())  # type: ignore[arg-type]
+    run = world.ticks(90)
+    assert (run.status, run.waits, run.jobs) == (RunStatus.RUNNING, 2, ())
+    run = world.ticks(60 * SILENT_WAITS_MAX)
+    assert run.status is RunStatus.FAILED
+    assert "cost at least 6.00 USD, at b, and 5.00 USD are left" in run.reason
+
+
+def test_a_program_that_never_ends_well_costs_no_more_than_the_first_jobs() -> None:
+    """Each index might fail by its own input; while none has completed they are one program that is broken."""
+    world = sweep(count=20, at_once=2, jobs=60, a=Seller(exits(1, "no such file")), b=Seller(exits(1)))
+    run = world.ticks(200)
+    assert run.status is RunStatus.FAILED
+    assert len(run.jobs) == 2
+    assert run.reason.startswith("0 of 20 jobs are completed; the work ended 2 times in the same way")
+    faults = {job.work.fault for job in run.jobs if isinstance(job, Settled) and isinstance(job.work, Failed)}
+    assert faults == {Fault.PROGRAM}
+
+
+def test_one_index_whose_program_fails_twice_ends_the_buying_and_says_which() -> None:
+    fails = only(2, exits(3, "diverged"))
+    run = sweep(count=4, at_once=1, jobs=20, a=Seller(fails), b=Seller(fails)).ticks(200)
+    assert run.status is RunStatus.FAILED
+    assert run.reason.startswith("3 of 4 jobs are completed; job 2: the work ended 2 times in the same way")
+    assert [vendor for index, vendor in bought(run) if index == 2] in (["a", "b"], ["b", "a"]), "the other confirms it"
+
+
+def test_an_index_that_is_tried_too_often_ends_the_buying() -> None:
+    crashes = only(0, lambda _: report(JobStatus.FAILED, error_message="node lost"))
+    world = sweep(count=2, at_once=1, jobs=40, **{name: Seller(crashes) for name in "abcdefghij"})
+    world.run = replace(world.run, jobs_max=30)
+    run = world.ticks(3_000)
+    assert run.status is RunStatus.FAILED
+    assert len([1 for index, _ in bought(run) if index == 0]) == 8
+    assert run.reason == "1 of 2 jobs are completed; job 0 was tried 8 times, and no more tries are left for it"
+
+
+def test_a_run_with_one_job_is_ordered_and_planned_as_before() -> None:
+    world = Workshop(a=Seller(works))
+    context = market.survey(world.run, world.rules, world.ports).context
+    assert not {"reserve", "jobs_missing", "jobs_open", "at_once"} & set(context.as_json())
+    assert "open_jobs" not in context.as_json()["candidates"][0]  # type: ignore[index]
+    assert order_text(world.run.workload, None) == '{"workload":' + world.run.workload + "}"
+    assert next_steps(world.run, world.at) == (Plan(),)
+
+
+def test_many_jobs_are_completed_in_a_few_ticks() -> None:
+    world = sweep(count=60, at_once=32, jobs=70, a=Seller(numbered), b=Seller(numbered))
+    run = world.ticks(9)
+    assert run.status is RunStatus.COMPLETED
+    assert len(run.jobs) == 60
+
+
+def test_a_payment_whose_index_is_done_already_is_not_sent() -> None:
+    """As after a payment that was adopted: its job, which the ledger had given up, completes after all."""
+    world = sweep(a=Seller(numbered), b=Seller(numbered))
+    while not any(isinstance(job, Authorized) for job in world.run.jobs):
+        step(world.run.run_id, world.ports)
+    assert world.settled == {}
+    signed = next(job for job in world.run.jobs if isinstance(job, Authorized))
+    late = Settled("f" * 24, *_as_paid(signed), Completed("late", world.at))
+    world.run = replace(world.run, jobs=(*world.run.jobs, late))
+    assert pay(world.run, signed.job_id, world.ports) == PaymentUnwanted(signed.job_id, "0x" + "c" * 64)
+    assert world.settled == {}
+
+
+def _as_paid(job: Authorized) -> tuple[Quote, float, Authorization, str, Settlement]:
+    return job.quote, 1.0, replace(job.authorization, nonce="0x" + "9" * 64), "signed", Settlement("0x", 7, 1)
+
+
+def test_a_checkpoint_with_a_long_list_of_files_is_not_kept_beside_many_jobs() -> None:
+    """All jobs of a run are read as one document: two hundred lists have the room that eight had before."""
+    files = tuple(FileEntry(f"shard-{number}", 1, "a" * 64) for number in range(40))
+    offer = CheckpointOffer(manifest_sha256(files), files)
+    for count, words in ((1, "a has no file shard-0"), (200, "characters, and 3495 are kept beside so many jobs")):
+        world = sweep(count=count, jobs=250, a=Seller(lambda _: report(checkpoint=offer)))
+        world.ticks(1)
+        lost = [entry.content for entry in world.observations if entry.data.get("kind") == "checkpoint lost"]
+        assert words in lost[0]
+
+
+def test_slow_quotes_of_the_next_jobs_do_not_hold_up_those_that_are_bought() -> None:
+    """A tick ends once its time is over: the rest is planned in the next one."""
+    world = sweep(count=9, at_once=9, jobs=10, a=Seller(numbered), b=Seller(numbered))
+    world.quote_s = 6.0
+    world.ticks(1)
+    assert len(world.run.jobs) == 2, "12 s each, of 20 s"
+    assert all(isinstance(job, Settled) for job in world.run.jobs)
+    assert world.ticks(20).status is RunStatus.COMPLETED
+
+
+def orders(**order: Any) -> Order:
+    workload = Workload.model_validate({"name": "sweep", "command": "true", **order.pop("work", {})})
+    return Order("", 9 * HOUR_PRICE, workload=workload, **order)
+
+
+def test_an_order_names_its_jobs_in_the_job_file_or_beside_it_and_not_twice() -> None:
+    work = {"jobs": {"count": 5, "at_once": 3}}
+    assert orders(work=work).several == orders(work=work, count=5, jobs_open_max=3).several == (5, 3)
+    assert orders(count=4).several == (4, 1)
+    assert orders().several == (1, 1)
+    for wrong, words in (
+        (orders(work=work, count=4), "the job file asks for 5 jobs, 3 at once"),
+        (orders(work=work, jobs_open_max=2), "the job file asks for 5 jobs, 3 at once"),
+        (orders(count=201), "a run completes 1 to 200 jobs"),
+        (orders(count=0), "a run completes 1 to 200 jobs"),
+        (orders(count=2, jobs_open_max=33), "1 to 32 jobs may be open at once"),
+        (orders(jobs_open_max=9), "1 to 8 jobs may be open at once"),
+    ):
+        with pytest.raises(BadInput, match=words):
+            _ = wrong.several
+
+
+@pytest.mark.parametrize(
+    ("work", "words"),
+    [
+        ({"env": {"GPUAGENT_JOB_INDEX": "1"}}, "GPUAGENT_JOB_INDEX is set for each of several jobs"),
+        ({"setup": "#" * 40_000}, "would be a record of 12,0"),
+        ({"outputs": [{"path": f"{number}.bin"} for number in range(100)]}, "ask for fewer jobs"),
+    ],
+)
+def test_a_job_file_that_is_not_fit_for_several_is_refused_at_the_start(work: dict[str, Any], words: str) -> None:
+    world = Workshop(a=Seller(works))
+    assert prepare(orders(work=work), world.ports).count == 1
+    with pytest.raises(BadInput, match=words):
+        prepare(orders(work=work, count=200), world.ports)
+
+
+def test_a_budget_is_held_against_the_price_of_all_jobs_before_a_run_is_there() -> None:
+    world = Workshop(a=Seller(works), b=Seller(works))
+    assert prices(orders(count=9), world.ports).shortfall(9 * HOUR_PRICE) == ""
+    with pytest.raises(
+        BadInput, match=r"9\.00 USD cannot complete 10 jobs: 1 h of A100 each cost at least 10\.00 USD, at a"
+    ):
+        check_budget(orders(count=10), world.ports)
+
+
+def test_a_dry_run_says_what_all_jobs_cost() -> None:
+    world = sweep(count=4, at_once=2, jobs=4, a=Seller(numbered), b=Seller(numbered))
+    rehearsal = simulate(world.run, world.ports)
+    assert (
+        rehearsal.several
+        == "the 4 jobs that are still to be bought cost 4.00 USD at this price, and more where some fail"
+    )
+    assert rehearsal_json(rehearsal)["costOfAll"] == str(4 * HOUR_PRICE)
+    poor = simulate(replace(world.run, budget=3 * HOUR_PRICE), world.ports)
+    assert (poor.would_pay, poor.cost_of_all) == (None, 4 * HOUR_PRICE)
+    assert "cost at least 4.00 USD, at a, and 3.00 USD are left" in poor.why_not
+
+
+def test_planners_hear_of_the_others_and_between_equals_choose_who_has_fewer() -> None:
+    equal = [candidate("a", HOUR_PRICE, open_jobs=1), candidate("b", HOUR_PRICE)]
+    alone, several = context(*equal), context(*equal, jobs_missing=3, jobs_open=1, at_once=2, reserve=HOUR_PRICE)
+    assert StubPlanner().decide(alone).decision.vendor_id == "a"
+    assert StubPlanner().decide(several).decision.vendor_id == "b"
+    assert "several jobs of this kind" not in prompt.write(alone).text
+    assert prompt.market(several)["reservedForOthers"] == "1.000000"
+    assert "several jobs of this kind" in prompt.write(several).text
+    assert Context.from_json(several.as_json()) == several
