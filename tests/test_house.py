@@ -60,6 +60,11 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "gpuagent.cli.vendor",
         "gpuagent.render.books",
     ),
+    "tests/mcp/test_tools.py": (
+        *("gpuagent.mcp.arguments", "gpuagent.mcp.looks", "gpuagent.mcp.purchases", "gpuagent.mcp.shown"),
+        "gpuagent.mcp.strict_tool",
+    ),
+    "tests/mcp/test_transports.py": ("gpuagent.cli.mcp",),
     "tests/panels/test_vendors_form.py": ("gpuagent.panels.vendors_form",),
     "tests/adapters/discovery/test_client.py": ("gpuagent.adapters.discovery.offers",),
     "tests/cli/test_sell.py": ("gpuagent.cli.sell",),
