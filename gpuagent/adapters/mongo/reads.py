@@ -7,7 +7,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo import DESCENDING
 
-from gpuagent.adapters.mongo import documents, original, past_jobs, policy, refunds
+from gpuagent.adapters.mongo import documents, months, original, past_jobs, policy, refunds
 from gpuagent.adapters.mongo.changes import watch
 from gpuagent.adapters.mongo.connection import Connection, deadlined
 from gpuagent.adapters.mongo.glance import glance
@@ -19,6 +19,7 @@ from gpuagent.adapters.mongo.server import Server, server
 from gpuagent.adapters.mongo.values import Document, object_id
 from gpuagent.core.context import PastJob
 from gpuagent.core.model import Ledger
+from gpuagent.core.months import BudgetShare, budget_share
 from gpuagent.core.policy import Halt
 from gpuagent.core.records import Change, JobLogLine, RunSnapshot
 from gpuagent.core.run_files import RunFile
@@ -47,6 +48,16 @@ class MongoReads:
     def vendor_halts(self) -> Mapping[str, Halt]:
         """The halts of single vendors in the policy in force, by their ids; none where there is no policy."""
         return policy.vendor_halts(self._database)
+
+    @deadlined
+    def budget_shares(self, network: str, at: float) -> list[BudgetShare]:
+        """The budgets over months in the policy in force, with what is used of each, the fullest first.
+
+        at: now, Unix seconds. Raises PolicyRefused where no policy is in force.
+        """
+        rules = policy.read(self._database)
+        sums = months.month_sums(self._database, rules, network, at)
+        return budget_share(rules.month_budgets, sums, at, rules.month_zone)
 
     @deadlined
     def recorded(self, run_id: str) -> Ledger:
