@@ -4,7 +4,7 @@ Pure. A month is of a named time zone; its first moment is midnight there, or th
 time skips midnight. Amounts are atomic units, times Unix seconds.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
@@ -68,6 +68,24 @@ class BudgetShare:
     @property
     def used(self) -> int:
         return self.settled + self.held
+
+    def as_json(self, zone: str, money: Callable[[int], object] = str) -> dict[str, object]:
+        """For programs. money: how an amount is written, atomic units as a text unless said otherwise."""
+        amounts = {
+            "amount": self.budget.amount,
+            "settled": self.settled,
+            "held": self.held,
+            "perDay": self.per_day,
+            "forecast": self.forecast,
+        }
+        return {
+            "kind": self.budget.kind,
+            "name": self.budget.name,
+            "month": self.month,
+            **{name: money(amount) for name, amount in amounts.items()},
+            "share": round(self.share, 4),
+            "endsAt": datetime.fromtimestamp(self.ends_at, zone_of(zone)).isoformat(),
+        }
 
 
 def month_start(at: float, zone: str = UTC_NAME) -> float:

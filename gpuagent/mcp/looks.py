@@ -13,6 +13,7 @@ from gpuagent.mcp import arguments as given
 from gpuagent.mcp.host import Host
 from gpuagent.mcp.shown import (
     LIST_MAX,
+    budget_shown,
     decision_explained,
     decision_shown,
     file_shown,
@@ -26,6 +27,7 @@ from gpuagent.mcp.shown import (
     vendor_id_of,
     vendor_shown,
 )
+from gpuagent.settings import read
 
 PERIOD = timedelta(days=30)
 APPROVERS = "a user approves or rejects: `gpuagent run approve`, the console, or REST with a token that may"
@@ -150,6 +152,14 @@ class Looks:
             "groups_in_all": len(groups),
             "next": following,
         }
+
+    def list_budgets(self, limit: given.Limit = given.PAGE, offset: Offset = 0) -> dict[str, Any]:
+        """List the budgets of tags and users over calendar months: what is used, how fast, and the forecast."""
+        database = self._host.connections.database
+        network = read(self._host.connections.environ).network
+        shares = database.reads.budget_shares(network, database.store.now())
+        page, following = _page(shares, limit, offset)
+        return {"budgets": [budget_shown(share) for share in page], "budgets_in_all": len(shares), "next": following}
 
     def list_waiting(self, limit: given.Limit = given.PAGE, before: given.Before = "") -> dict[str, Any]:
         """List what waits for a user, over all runs: purchases to approve, and what is halted. No tool answers them."""

@@ -26,6 +26,7 @@ TOOLS: Mapping[str, ToolAnnotations] = {
     "read_log": LOOK,
     "list_vendors": LOOK,
     "report_spend": LOOK,
+    "list_budgets": LOOK,
     "list_waiting": LOOK,
 }
 """Every tool, and what a client may be told of it."""

@@ -14,6 +14,7 @@ from gpuagent.agent.dry_run import DryRun, Line
 from gpuagent.core.listings import VENDOR_ID
 from gpuagent.core.model import Vendor
 from gpuagent.core.money import UNIT, amount, usd
+from gpuagent.core.months import BudgetShare
 from gpuagent.core.policy import Halt
 from gpuagent.core.records import JobLogLine
 from gpuagent.core.run_files import RunFile
@@ -209,6 +210,22 @@ def vendor_shown(vendor: Vendor, halt: Halt | None) -> Json:
         "gpu_types": [untrusted(gpu) for gpu in vendor.gpu_types[:LIST_MAX]],
         "enabled": vendor.enabled,
         "halt": halt_shown(halt) if halt else None,
+    }
+
+
+def budget_shown(share: BudgetShare) -> Json:
+    """A budget over a calendar month, with what is used of it."""
+    return {
+        "kind": share.budget.kind,
+        "name": untrusted(share.budget.name),
+        "month": share.month,
+        "ends_at": time_of(share.ends_at),
+        "budget": money(share.budget.amount),
+        "settled": money(share.settled),
+        "held": money(share.held),
+        "share": round(share.share, 4),
+        "per_day": money(share.per_day),
+        "forecast": money(share.forecast),
     }
 
 

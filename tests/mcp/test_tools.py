@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from gpuagent.core.money import UNIT
+from gpuagent.core.months import MonthBudget
 from gpuagent.mcp.server import TOOLS
 from tests.support.assistant import Assistant
 from tests.support.world import World
@@ -43,6 +45,10 @@ def test_an_assistant_tries_starts_ticks_and_looks(world: World) -> None:
     assert all(set(line["text"]) == {"untrusted_text"} for line in log)
     first = assistant.call("read_log", run_id=run["run_id"], limit=50)["lines"][0]["line_id"]
     assert log[-1] in assistant.call("read_log", run_id=run["run_id"], limit=50, after=first)["lines"]
+    world.allow(month_budgets=(MonthBudget("tag", "t1", 10 * UNIT), MonthBudget("user", "ben", UNIT)))
+    budgets = assistant.call("list_budgets", limit=1)
+    assert (budgets["budgets"][0]["settled"]["usd"], budgets["budgets"][0]["share"]) == ("3.15", 0.315)
+    assert (budgets["budgets_in_all"], budgets["next"]) == (2, 1)
     assert assistant.call("list_files", run_id=run["run_id"])["files"] == []
     assert len(assistant.call("list_vendors", limit=2)["vendors"]) == 2
     assert assistant.call("list_vendors", limit=2)["next"] == 2
@@ -121,6 +127,7 @@ _READS = {
     "list_vendors": False,
     "report_spend": False,
     "list_waiting": False,
+    "list_budgets": False,
     "show_run": True,
     "list_decisions": True,
     "list_files": True,
