@@ -165,13 +165,13 @@ def budget_share(
 ) -> list[BudgetShare]:
     """Each budget with what is used of it, the fullest first. at: now; sums: of the month that it is in."""
     began, ends = month_start(at, zone), month_end(at, zone)
-    elapsed, left = max(at - began, DAY_S), max(ends - at, 0.0)
+    elapsed, remaining = max(at - began, DAY_S), max(ends - at, 0.0)
     shares = []
     for budget in budgets:
         spent = sums.get(budget.key, MonthSum())
         used = spent.settled + spent.held
         share = used / budget.amount if budget.amount else float(used > 0)
-        forecast = used + int(spent.settled * left // elapsed)
+        forecast = used + int(spent.settled * remaining // elapsed)
         per_day = int(spent.settled * DAY_S // elapsed)
         shares.append(
             BudgetShare(budget, month_name(at, zone), spent.settled, spent.held, share, per_day, forecast, ends)

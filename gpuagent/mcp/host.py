@@ -1,11 +1,13 @@
 """Whom a server of tools works for: its connections, its user, and who calls."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from mcp.server.mcpserver import Context
 
 from gpuagent.api.connections import Connections
+from gpuagent.errors import GpuAgentError
 from gpuagent.mcp.secrets import scrubbed, secrets_of
 from gpuagent.wire.scrub import Scrubber
 
@@ -21,6 +23,7 @@ class Host:
     connections: Connections = field(repr=False)
     local_user: str = LOCAL
     tags: tuple[str, ...] = ()
+    _variables: tuple[str, ...] = ()
     _scrubber: tuple[dict[str, str], Scrubber] = field(default=({}, Scrubber({})), repr=False)
 
     def caller(self, ctx: Context) -> str:
@@ -35,9 +38,15 @@ class Host:
 
     def scrub(self, value: Any) -> Any:
         """The JSON value without any secret of the environment, the vendors' tokens included."""
-        connections = self.connections
-        names = [vendor.secret_env for vendor in connections.database.store.vendors()]
-        secrets = secrets_of(connections.environ, filter(None, names))
+        secrets = secrets_of(self.connections.environ, self._vendor_variables())
         if secrets != self._scrubber[0]:
             self._scrubber = (secrets, Scrubber(secrets))
         return scrubbed(value, self._scrubber[1])
+
+    def _vendor_variables(self) -> tuple[str, ...]:
+        """The variables of the vendors' tokens; as last read where the database cannot be, which is then the error that
+        is to be told."""
+        with suppress(GpuAgentError):
+            vendors = self.connections.database.store.vendors()
+            self._variables = tuple(vendor.secret_env for vendor in vendors if vendor.secret_env)
+        return self._variables

@@ -9,7 +9,7 @@ from pydantic import Field
 from gpuagent.core.model import ObservationType, Reserved
 from gpuagent.core.run_files import matching
 from gpuagent.errors import BadInput
-from gpuagent.mcp import arguments as given
+from gpuagent.mcp import arguments
 from gpuagent.mcp.host import Host
 from gpuagent.mcp.shown import (
     LIST_MAX,
@@ -53,8 +53,8 @@ class Looks:
         phase: Phase = None,
         user_id: Text = "",
         tag: Text = "",
-        limit: given.Limit = given.PAGE,
-        before: given.Before = "",
+        limit: arguments.Limit = arguments.PAGE,
+        before: arguments.Before = "",
     ) -> dict[str, Any]:
         """List runs, newest first."""
         filters = {"status": status, "phase": phase, "userId": user_id, "tags": tag}
@@ -63,7 +63,7 @@ class Looks:
         following = str(page[-1]["_id"]) if len(page) == limit else None
         return {"runs": [run_shown(run) for run in page], "next": following}
 
-    def show_run(self, run_id: given.RunId) -> dict[str, Any]:
+    def show_run(self, run_id: arguments.RunId) -> dict[str, Any]:
         """Show a run, its jobs and its newest decisions. Log lines: read_log; files: list_files."""
         snapshot = self._host.connections.database.reads.glance(run_id, [ObservationType.REASONING], limit=5)
         return {
@@ -73,14 +73,14 @@ class Looks:
             "decisions": [decision_shown(observation) for observation in snapshot.observations],
         }
 
-    def list_decisions(self, run_id: given.RunId, limit: given.Limit = given.PAGE) -> dict[str, Any]:
+    def list_decisions(self, run_id: arguments.RunId, limit: arguments.Limit = arguments.PAGE) -> dict[str, Any]:
         """List a run's newest decisions, the newest first."""
         snapshot = self._host.connections.database.reads.glance(run_id, [ObservationType.REASONING], limit=limit)
         return {"decisions": [decision_shown(observation) for observation in snapshot.observations]}
 
     def explain_decision(
         self,
-        run_id: given.RunId,
+        run_id: arguments.RunId,
         decision_id: Annotated[str, Field(max_length=64, description="of list_decisions; empty: the newest")] = "",
     ) -> dict[str, Any]:
         """Explain a decision: its candidates, their quotes and scores, what refused them, and the guard's verdicts."""
@@ -92,10 +92,10 @@ class Looks:
 
     def list_files(
         self,
-        run_id: given.RunId,
+        run_id: arguments.RunId,
         vendor_id: Text = "",
         kind: Literal["", "output", "checkpoint"] = "",
-        limit: given.Limit = given.PAGE,
+        limit: arguments.Limit = arguments.PAGE,
         offset: Offset = 0,
     ) -> dict[str, Any]:
         """List the files that came back of a run. Their contents a user downloads."""
@@ -105,9 +105,9 @@ class Looks:
 
     def read_log(
         self,
-        run_id: given.RunId,
+        run_id: arguments.RunId,
         after: Annotated[str, Field(pattern=r"^([0-9a-f]{24})?$", description="a line_id; empty: the last lines")] = "",
-        limit: given.Limit = given.PAGE,
+        limit: arguments.Limit = arguments.PAGE,
     ) -> dict[str, Any]:
         """Read what a run's vendors logged: the last lines, or those after one."""
         lines = self._host.connections.database.reads.job_log(run_id, after)
@@ -115,20 +115,20 @@ class Looks:
         page = later[:limit] if after else later[-limit:]
         return {"lines": [line_shown(line) for line in page], "more": bool(after) and len(later) > limit}
 
-    def list_vendors(self, limit: given.Limit = given.PAGE, offset: Offset = 0) -> dict[str, Any]:
+    def list_vendors(self, limit: arguments.Limit = arguments.PAGE, offset: Offset = 0) -> dict[str, Any]:
         """List the vendors on record, and which of them are halted."""
         database = self._host.connections.database
         halts, vendors = database.reads.vendor_halts(), database.store.vendors()
         page, following = _page(vendors, limit, offset)
-        shown = [vendor_shown(vendor, halts.get(vendor.vendor_id)) for vendor in page]
-        return {"vendors": shown, "vendors_in_all": len(vendors), "next": following}
+        entries = [vendor_shown(vendor, halts.get(vendor.vendor_id)) for vendor in page]
+        return {"vendors": entries, "vendors_in_all": len(vendors), "next": following}
 
     def report_spend(
         self,
         by: Literal["vendor", "day", "user", "planner", "tag"] = "vendor",
         since: Day = None,
         until: Day = None,
-        limit: given.Limit = given.PAGE,
+        limit: arguments.Limit = arguments.PAGE,
         offset: Offset = 0,
     ) -> dict[str, Any]:
         """Report what was settled on chain in [since, until), and how much of it was for jobs that failed."""
@@ -153,7 +153,7 @@ class Looks:
             "next": following,
         }
 
-    def list_budgets(self, limit: given.Limit = given.PAGE, offset: Offset = 0) -> dict[str, Any]:
+    def list_budgets(self, limit: arguments.Limit = arguments.PAGE, offset: Offset = 0) -> dict[str, Any]:
         """List the budgets of tags and users over calendar months: what is used, how fast, and the forecast."""
         database = self._host.connections.database
         network = read(self._host.connections.environ).network
@@ -161,7 +161,7 @@ class Looks:
         page, following = _page(shares, limit, offset)
         return {"budgets": [budget_shown(share) for share in page], "budgets_in_all": len(shares), "next": following}
 
-    def list_waiting(self, limit: given.Limit = given.PAGE, before: given.Before = "") -> dict[str, Any]:
+    def list_waiting(self, limit: arguments.Limit = arguments.PAGE, before: arguments.Before = "") -> dict[str, Any]:
         """List what waits for a user, over all runs: purchases to approve, and what is halted. No tool answers them."""
         database = self._host.connections.database
         page = database.queries.runs({"status": "running", "phase": "APPROVAL"}, limit, before)

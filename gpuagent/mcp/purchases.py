@@ -16,7 +16,7 @@ from gpuagent.api.routes.runs import order_of, start_once
 from gpuagent.api.schemas import StartRequest
 from gpuagent.core.money import usd
 from gpuagent.errors import BadInput
-from gpuagent.mcp import arguments as given
+from gpuagent.mcp import arguments
 from gpuagent.mcp.host import Host
 from gpuagent.mcp.shown import rehearsal_shown, run_shown, untrusted
 from gpuagent.tick import tick
@@ -33,16 +33,16 @@ class Purchases:
     def dry_run(
         self,
         ctx: Context,
-        run_id: given.RunId | None = None,
-        budget_usd: given.Atomic | None = None,
-        goal: given.Goal = "",
-        gpu_type: given.Gpu = None,
-        max_hours: given.MaxHours = None,
-        vendor_ids: given.VendorIds = [],  # noqa: B006 - pydantic copies it
-        tags: given.Tags = [],  # noqa: B006
-        planner: given.Planner = "",
-        job: given.Job = None,
-        inputs: given.Inputs = {},  # noqa: B006
+        run_id: arguments.RunId | None = None,
+        budget_usd: arguments.Atomic | None = None,
+        goal: arguments.Goal = "",
+        gpu_type: arguments.Gpu = None,
+        max_hours: arguments.MaxHours = None,
+        vendor_ids: arguments.VendorIds = [],  # noqa: B006 - pydantic copies it
+        tags: arguments.Tags = [],  # noqa: B006
+        planner: arguments.Planner = "",
+        job: arguments.Job = None,
+        inputs: arguments.Inputs = {},  # noqa: B006
     ) -> dict[str, Any]:
         """Show what would be bought next, by a run that there is, or by a new one with these arguments.
 
@@ -73,17 +73,17 @@ class Purchases:
     def start_run(
         self,
         ctx: Context,
-        idempotency_key: given.Key,
-        budget_usd: given.Atomic,
-        goal: given.Goal = "",
-        gpu_type: given.Gpu = None,
-        max_hours: given.MaxHours = None,
-        vendor_ids: given.VendorIds = [],  # noqa: B006
-        tags: given.Tags = [],  # noqa: B006
-        planner: given.Planner = "",
-        jobs_open_max: given.JobsOpen = 1,
-        job: given.Job = None,
-        inputs: given.Inputs = {},  # noqa: B006
+        idempotency_key: arguments.Key,
+        budget_usd: arguments.Atomic,
+        goal: arguments.Goal = "",
+        gpu_type: arguments.Gpu = None,
+        max_hours: arguments.MaxHours = None,
+        vendor_ids: arguments.VendorIds = [],  # noqa: B006
+        tags: arguments.Tags = [],  # noqa: B006
+        planner: arguments.Planner = "",
+        jobs_open_max: arguments.JobsOpen = 1,
+        job: arguments.Job = None,
+        inputs: arguments.Inputs = {},  # noqa: B006
     ) -> dict[str, Any]:
         """Write a run down. It buys nothing until it is ticked, and then within its budget and the owner's policy."""
         host = self._host
@@ -112,7 +112,7 @@ class Purchases:
             raise ProblemError(status, body["code"], body["detail"])
         return {"run": run_shown(host.connections.database.queries.run(body["run_id"]))}
 
-    def tick_run(self, run_id: given.RunId) -> dict[str, Any]:
+    def tick_run(self, run_id: arguments.RunId) -> dict[str, Any]:
         """Make a run's steps until it must wait or is over. This is what spends, within the policy and the budget.
 
         Where a purchase waits for approval, a user approves it elsewhere: no tool does, and more ticks change nothing.

@@ -19,11 +19,11 @@ def secrets_of(environ: Mapping[str, str], names: Iterable[str] = ()) -> dict[st
     one, such as vendors' tokens.
     """
     secrets: dict[str, str] = {}
-    named = set(names)
+    variables = set(names)
     for name, value in environ.items():
         if name == TOKENS:
             secrets |= {entry.strip().rpartition(":")[2]: SECRET for entry in value.split(",")}
-        elif name in named or _SECRET_NAME.search(name):
+        elif name in variables or _SECRET_NAME.search(name):
             secrets[value.strip()] = SECRET
         for url in _URL.findall(value):
             secrets |= url_secrets(url)

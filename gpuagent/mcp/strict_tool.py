@@ -21,7 +21,7 @@ from gpuagent.mcp.shown import TEXT_MAX, untrusted
 log = logging.getLogger(__name__)
 FAULTS_MAX = 10
 """Faults of arguments that one answer names."""
-OURS = (
+OUR_CODES = (
     *("run_unknown", "vendor_unknown", "file_unknown", "file_deleted", "run_not_ours", "run_stale", "bad_input"),
     *("wallet_unfunded", "not_configured", "idempotency_key_reused", "in_progress"),
 )
@@ -84,7 +84,7 @@ def failure(code: str, detail: Any) -> CallToolResult:
 
 def _refusal(problem: ProblemError, scrub: Scrub) -> CallToolResult:
     detail = scrub(problem.detail)
-    return failure(problem.code, detail if problem.code in OURS else untrusted(detail))
+    return failure(problem.code, detail if problem.code in OUR_CODES else untrusted(detail))
 
 
 def _text(body: Mapping[str, Any]) -> TextContent:
@@ -97,14 +97,14 @@ def _bug(name: str, error: Exception) -> CallToolResult:
     return failure("bug", f"this is our fault; the server's log has it under {number}")
 
 
-def _faults(error: ValidationError, known: list[str]) -> str:
+def _faults(error: ValidationError, names: list[str]) -> str:
     faults = error.errors(include_url=False, include_context=False, include_input=False)
-    words = [f"{'.'.join(str(part)[:PLACE_MAX] for part in fault['loc'])}: {_words(fault, known)}" for fault in faults]
-    more = [f"and {len(words) - FAULTS_MAX} more"] if len(words) > FAULTS_MAX else []
-    return "; ".join(words[:FAULTS_MAX] + more).encode("utf-8", "replace").decode()
+    texts = [f"{'.'.join(str(part)[:PLACE_MAX] for part in fault['loc'])}: {_words(fault, names)}" for fault in faults]
+    more = [f"and {len(texts) - FAULTS_MAX} more"] if len(texts) > FAULTS_MAX else []
+    return "; ".join(texts[:FAULTS_MAX] + more).encode("utf-8", "replace").decode()
 
 
-def _words(fault: Mapping[str, Any], known: list[str]) -> str:
+def _words(fault: Mapping[str, Any], names: list[str]) -> str:
     if fault["type"] == "extra_forbidden" and len(fault["loc"]) == 1:
-        return f"the tool has no such argument; it has {', '.join(known) or 'none'}"
+        return f"the tool has no such argument; it has {', '.join(names) or 'none'}"
     return str(fault["msg"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gpuagent.adapters.mongo import sums
 from gpuagent.agent.pay import authorize
 from gpuagent.agent.plan import plan
 from gpuagent.core.months import MonthBudget, month_end, month_start
@@ -105,8 +106,6 @@ def test_five_minutes_around_an_edge_the_earlier_clock_decides(world: World) -> 
     world.allow(month_budgets=(MonthBudget("tag", "alpha", PRICE),))
     run = world.finish(world.start(**ONLY, tags=("alpha",)))
     database, rules = world.store.connection.database, world.store.policy()
-    from gpuagent.adapters.mongo import sums
-
     now = world.store.now()
     edge = month_end(now)
     settled_at(world, edge - 3600)

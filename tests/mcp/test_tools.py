@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gpuagent.api.connections import Connections
 from gpuagent.core.money import UNIT
 from gpuagent.core.months import MonthBudget
 from gpuagent.mcp.server import TOOLS
@@ -102,6 +103,14 @@ def test_errors_of_ours_come_in_words_and_bugs_by_a_number(world: World, monkeyp
     bug = assistant.refused("tick_run", run_id=run.run_id)
     assert bug["code"] == "bug"
     assert "hunter2" not in json.dumps(bug)
+
+
+def test_without_a_database_it_is_said(world: World) -> None:
+    assistant = Assistant(world, {"MONGODB_URI": "nonsense"})
+    assistant.host.connections.__class__ = Connections  # those of the environment
+    error = assistant.refused("list_runs")
+    assert error["code"] == "not_configured"
+    assert error["detail"].startswith("MONGODB_URI is no URI of MongoDB")
 
 
 def _broken(*_: object) -> None:

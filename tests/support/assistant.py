@@ -18,7 +18,8 @@ class Assistant:
     def __init__(self, world: World, environ: Mapping[str, str] | None = None, **options: Any) -> None:
         connections = WorldConnections(world)
         connections.environ = {**world.environment, **(environ or {})}
-        self.server = mcp_server(Host(connections, **options))
+        self.host = Host(connections, **options)
+        self.server = mcp_server(self.host)
 
     def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
         """The structured answer, which must be no error."""

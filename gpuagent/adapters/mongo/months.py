@@ -18,9 +18,9 @@ NAMES = {TAG: "tagMonths", USER: "userMonths"}
 
 
 def lookups(
-    rules: Policy, run: Run, at: float, now: Any, slack_s: float, others: Document
+    rules: Policy, run: Run, at: float, now: Any, slack_s: float, filters: Document
 ) -> Mapping[str, tuple[str, Stages]]:
-    """Lookups of the sums of a run's budgets, by their NAMES. others: what matches the jobs that count.
+    """Lookups of the sums of a run's budgets, by their NAMES. filters: what matches the jobs that count.
 
     at, now: the month is that of the earlier of this time, Unix seconds, and this expression for the database's clock,
     which is never more than slack_s behind.
@@ -33,7 +33,7 @@ def lookups(
     counts = {"$or": [{"$ne": ["$state", "settled"]}, {"$gte": ["$settledAt", since]}]}
     cost = {"$cond": [counts, "$expectedCost", money(0)]}
     return {
-        NAMES[kind]: ("jobs", _stages(kind, names, early, others, {"total": {"$sum": cost}}))
+        NAMES[kind]: ("jobs", _stages(kind, names, early, filters, {"total": {"$sum": cost}}))
         for kind in (TAG, USER)
         if (names := [budget.name for budget in budgets if budget.kind == kind])
     }
@@ -48,8 +48,8 @@ def month_sums(database: Database[Document], rules: Policy, network: str, at: fl
     """What each budget's runs on this network have settled in the month of this time, and what they hold."""
     since, sums = month_start(at, rules.month_zone), {}
     settled = {"$cond": [{"$eq": ["$state", "settled"]}, "$expectedCost", money(0)]}
-    held = {"$cond": [{"$eq": ["$state", "settled"]}, money(0), "$expectedCost"]}
-    totals = {"settled": {"$sum": settled}, "held": {"$sum": held}}
+    holds = {"$cond": [{"$eq": ["$state", "settled"]}, money(0), "$expectedCost"]}
+    totals = {"settled": {"$sum": settled}, "held": {"$sum": holds}}
     for kind in (TAG, USER):
         names = [budget.name for budget in rules.month_budgets if budget.kind == kind]
         stages = _stages(kind, names, since, {"quote.network": network}, totals)
@@ -58,19 +58,19 @@ def month_sums(database: Database[Document], rules: Policy, network: str, at: fl
     return sums
 
 
-def _stages(kind: str, names: Sequence[str], since: float, others: Document, totals: Document) -> Stages:
+def _stages(kind: str, names: Sequence[str], since: float, filters: Document, totals: Document) -> Stages:
     """The sums of the jobs of these tags or users that hold something, or settled since then."""
     alive = {"$or": [{"state": {"$in": HELD}}, {"state": "settled", "settledAt": {"$gte": date(since)}}]}
     if kind == TAG:
-        wanted = {"tags": {"$in": list(names)}}
+        chosen = {"tags": {"$in": list(names)}}
         return [
-            {"$match": {**wanted, **alive, **others}},
-            {"$unwind": "$tags"},  # of the several tags of a run, those that are wanted
-            {"$match": wanted},
+            {"$match": {**chosen, **alive, **filters}},
+            {"$unwind": "$tags"},  # of the several tags of a run, those that are chosen
+            {"$match": chosen},
             {"$group": {"_id": "$tags", **totals}},
         ]
     return [
-        {"$match": {"userId": {"$in": [*names, None]}, **alive, **others}},
+        {"$match": {"userId": {"$in": [*names, None]}, **alive, **filters}},
         # An older record does not say whose run it is of: that is looked up. No run has the id null.
         {"$set": {"unsaid": {"$cond": [{"$eq": [{"$type": "$userId"}, "missing"]}, "$runId", None]}}},
         {"$lookup": {"from": "runs", "localField": "unsaid", "foreignField": "_id", "as": "runs"}},
