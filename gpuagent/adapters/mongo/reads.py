@@ -16,6 +16,7 @@ from gpuagent.adapters.mongo.original import check_ours
 from gpuagent.adapters.mongo.report_streams import MongoStreams, history
 from gpuagent.adapters.mongo.run_files import run_files
 from gpuagent.adapters.mongo.server import Server, server
+from gpuagent.adapters.mongo.sums import CURRENT
 from gpuagent.adapters.mongo.values import Document, object_id
 from gpuagent.core.context import PastJob
 from gpuagent.core.model import Ledger
@@ -53,9 +54,12 @@ class MongoReads:
     def budget_shares(self, network: str, at: float) -> list[BudgetShare]:
         """The budgets over months in the policy in force, with what is used of each, the fullest first.
 
-        at: now, Unix seconds. Raises PolicyRefused where no policy is in force.
+        at: now, Unix seconds. None where no policy is in force. Raises PolicyRefused for one that cannot be read.
         """
-        rules = policy.read(self._database)
+        document = self._database.policies.find_one(CURRENT)
+        if document is None:
+            return []
+        rules = policy.readable(document)
         sums = months.month_sums(self._database, rules, network, at)
         return budget_share(rules.month_budgets, sums, at, rules.month_zone)
 
