@@ -17,7 +17,7 @@ def test_each_budget_is_shown_and_those_asked_for_alone(book: report_history.Boo
     report = replace(report, month_budgets=budget_share([ALPHA, ADA], sums, NOW))
     whole = month_budgets(report).html()
     assert whole.index("user ada") < whole.index("tag alpha")
-    assert all(f">{cell}<" in whole for cell in ("2026-11", "100.00", "30.00", "5.00", "35%", "3.00", "95.00"))
+    assert all(f">{cell}<" in whole for cell in ("2026-11", "100.00", "30.00", "5.00", "35.0%", "3.00", "95.00"))
     ada_alone = month_budgets(replace(report, request=replace(report.request, user="ada"))).html()
     assert "user ada" in ada_alone
     assert "tag alpha" not in ada_alone
