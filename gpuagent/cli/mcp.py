@@ -55,12 +55,13 @@ def _serve_stdio(host: "Host") -> None:
 
 
 def _serve_http(host: "Host", address: str, port: int, names: list[str]) -> None:
-    from gpuagent.cli.serve import check_tokens, listening_socket, url_of
+    from gpuagent.cli.serve import check_tokens, leave, listening_socket, url_of
     from gpuagent.wire.loopback import is_loopback
 
     check_tokens(address, host.connections.environ)
     if not is_loopback(address) and not names:
         raise ConfigError(f"--host {address}: say by --name HOST under which name clients call it; others are refused")
+    ended = True
     with ExitStack() as stack:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler)
@@ -75,4 +76,5 @@ def _serve_http(host: "Host", address: str, port: int, names: list[str]) -> None
             server.wait()
         except KeyboardInterrupt:
             typer.echo("stopping", err=True)
-            server.stop()
+            ended = server.stop()
+    leave(ended)

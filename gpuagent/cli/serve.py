@@ -43,6 +43,11 @@ def serve(host: Host = "127.0.0.1", port: Port = 3000, dev: Dev = False) -> None
         except KeyboardInterrupt:
             typer.echo("stopping", err=True)
             ended = server is None or server.stop()
+    leave(ended)
+
+
+def leave(ended: bool) -> None:
+    """End the process of a server that has been stopped. ended: whether it ended in time."""
     if not (ended and _threads_ended()):
         # Python would wait for threads that wait for vendors and nodes. To cut them off is no worse than a crash.
         typer.echo("stopped with requests under way: the next tick continues what they began", err=True)

@@ -58,4 +58,4 @@ Inputs = Annotated[
     dict[str, str], Field(max_length=FILES_MAX, description="small inputs of the job in base64, by path")
 ]
 Limit = Annotated[int, Field(strict=True, ge=1, le=PAGE_MAX, description="at most so many entries")]
-Before = Annotated[str, Field(max_length=64, description="`next` of the page before; empty: the first page")]
+Before = Annotated[str, Field(max_length=100, description="`next` of the page before; empty: the first page")]

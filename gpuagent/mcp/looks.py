@@ -51,16 +51,14 @@ class Looks:
         self,
         status: Status = None,
         phase: Phase = None,
-        user_id: Text = "",
+        user: Text = "",
         tag: Text = "",
         limit: arguments.Limit = arguments.PAGE,
         before: arguments.Before = "",
     ) -> dict[str, Any]:
         """List runs, newest first."""
-        filters = {"status": status, "phase": phase, "userId": user_id, "tags": tag}
-        match = {name: value for name, value in filters.items() if value}
-        page = self._host.connections.database.queries.runs(match, limit, before)
-        following = str(page[-1]["_id"]) if len(page) == limit else None
+        filters = {"status": status, "phase": phase, "userId": user, "tags": tag}
+        page, following = self._run_page({name: value for name, value in filters.items() if value}, limit, before)
         return {"runs": [run_shown(run) for run in page], "next": following}
 
     def show_run(self, run_id: arguments.RunId) -> dict[str, Any]:
@@ -164,14 +162,18 @@ class Looks:
     def list_waiting(self, limit: arguments.Limit = arguments.PAGE, before: arguments.Before = "") -> dict[str, Any]:
         """List what waits for a user, over all runs: purchases to approve, and what is halted. No tool answers them."""
         database = self._host.connections.database
-        page = database.queries.runs({"status": "running", "phase": "APPROVAL"}, limit, before)
-        following = str(page[-1]["_id"]) if len(page) == limit else None
+        page, following = self._run_page({"status": "running", "phase": "APPROVAL"}, limit, before)
         return {
             "approvals": [purchase for run in page for purchase in self._purchases(str(run["_id"]))],
             "next": following,
             "halts": [halt_shown(halt) for halt in database.store.policy().halts[:LIST_MAX]],
             "who_answers": APPROVERS,
         }
+
+    def _run_page(self, match: dict[str, str], limit: int, before: str) -> tuple[Sequence[Any], str | None]:
+        """Runs, newest first, and `before` of the next page; None on the last one."""
+        page = self._host.connections.database.queries.runs(match, limit, before)
+        return page, str(page[-1]["_id"]) if len(page) == limit else None
 
     def _purchases(self, run_id: str) -> list[dict[str, Any]]:
         run = self._host.connections.database.store.load(run_id)

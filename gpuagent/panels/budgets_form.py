@@ -10,7 +10,7 @@ from gpuagent.errors import BadInput
 from gpuagent.panels.kit.fields import Field, button, card, problems, row, text_area, text_input
 from gpuagent.panels.kit.html import el, table
 from gpuagent.panels.kit.message import StatusLine, html_widget, styled
-from gpuagent.panels.kit.tasks import ExclusiveTask, Tasks
+from gpuagent.panels.kit.tasks import ExclusiveTask
 from gpuagent.render.budgets import COLUMNS, budget_rows
 from gpuagent.session import Session
 
@@ -19,23 +19,24 @@ HELP = "All that the runs of a tag or a user may hold and settle in a calendar m
 
 
 class BudgetsForm:
-    """The form of the budgets over months. show() replaces its values unless the user is editing them."""
+    """The form of the budgets over months. show() replaces its values unless the user is editing them.
 
-    def __init__(self, session: Session, tasks: Tasks, who: Callable[[], str]) -> None:
-        self._session, self._who = session, who
-        self.message = StatusLine()
-        self._task = ExclusiveTask(tasks, self.message, self._draw)
+    task, message: of the form of limits that it is a part of: who may change those may change these.
+    """
+
+    def __init__(self, session: Session, task: ExclusiveTask, message: StatusLine, who: Callable[[], str]) -> None:
+        self._session, self._task, self.message, self._who = session, task, message, who
         area = text_area("Budgets a month", "tag project-x=200", "520px", "72px", LABEL)
         zone = text_input("Months begin in", hint="UTC, or such as Europe/Berlin", width="320px", label_width=LABEL)
-        self.budgets: Field[tuple[MonthBudget, ...]] = Field(area, _budgets, self._draw)
-        self.zone: Field[str] = Field(zone, _zone, self._draw)
+        self.budgets: Field[tuple[MonthBudget, ...]] = Field(area, _budgets, self.draw)
+        self.zone: Field[str] = Field(zone, _zone, self.draw)
         hint = "needed to allow more than before"
         self.why = text_input("Reason for it", hint=hint, width="520px", label_width=LABEL)
         self.save = button("Change budgets", self._save, "primary", "A new version of the policy, in force at once")
         self.look = button("Used this month", self._look, tip="Settled, held and forecast, of each budget")
         self.used = html_widget("")
         self._policy: Policy | None = None
-        parts = (self.budgets.box, self.zone.box, self.why, row(self.save, self.look), self.message.widget, self.used)
+        parts = (self.budgets.box, self.zone.box, self.why, row(self.save, self.look), self.used)
         self.widget = card(html_widget(el("p", HELP, class_="faint")), *parts)
 
     def show(self, policy: Policy) -> None:
@@ -44,12 +45,12 @@ class BudgetsForm:
             return
         self._policy = policy
         self.budgets.widget.value, self.zone.widget.value = _texts(policy)
-        self._draw()
+        self.draw()
 
     def _texts(self) -> tuple[str, str]:
         return self.budgets.widget.value, self.zone.widget.value
 
-    def _draw(self) -> None:
+    def draw(self) -> None:
         wrong = bool(problems((self.budgets, self.zone)))
         unchanged = self._policy is None or self._texts() == _texts(self._policy)
         self.save.disabled = wrong or unchanged or self._task.busy

@@ -35,9 +35,9 @@ class LimitsForm:
         scope = "They hold for every run, in the transaction that reserves money. Empty means no limit."
         boxes = [field.box for field in self.fields.values()]
         help_text = html_widget(el("p", scope, class_="faint"))
-        self.budgets = BudgetsForm(session, tasks, who)
-        limits = card(help_text, *boxes, self.why, row(self.save), self.message.widget)
-        self.widget = stacked(limits, self.budgets.widget)
+        self.budgets = BudgetsForm(session, self._task, self.message, who)
+        limits = card(help_text, *boxes, self.why, row(self.save))
+        self.widget = stacked(limits, self.message.widget, self.budgets.widget)
 
     def show(self, policy: Policy) -> None:
         self.budgets.show(policy)
@@ -56,6 +56,7 @@ class LimitsForm:
         wrong = bool(problems(self.fields.values()))
         unchanged = self._policy is None or self._texts() == _texts(self._policy)
         self.save.disabled = wrong or unchanged or self._task.busy
+        self.budgets.draw()
 
     def _save(self) -> None:
         limits = {name: field.read() for name, field in self.fields.items()}

@@ -70,7 +70,7 @@ def test_a_start_happens_once_by_its_key(world: World) -> None:
 @pytest.mark.parametrize(
     ("tool", "arguments", "words"),
     [
-        ("list_runs", {"stauts": "running"}, "stauts: the tool has no such argument; it has status, phase, user_id"),
+        ("list_runs", {"stauts": "running"}, "stauts: the tool has no such argument; it has status, phase, user, tag"),
         ("start_run", {"idempotency_key": KEY, **ORDER, "approve": True}, "approve: the tool has no such argument"),
         ("start_run", {"idempotency_key": KEY, **ORDER, "user_id": "bob"}, "user_id: the tool has no such argument"),
         ("start_run", {"idempotency_key": KEY, **ORDER, "budget_usd": "5,00"}, "budget_usd: "),

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
 import httpx2
+from click.testing import Result
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
@@ -16,7 +18,17 @@ from gpuagent.mcp.host import Host
 from gpuagent.mcp.http import mcp_app
 from gpuagent.mcp.server import TOOLS
 from tests.support.assistant import conversed
-from tests.support.rest_server import APPROVE, CRON, OPERATE, READ, TOKENS, WorldConnections, listening, running
+from tests.support.rest_server import (
+    APPROVE,
+    CRON,
+    OPERATE,
+    READ,
+    READY_S,
+    TOKENS,
+    WorldConnections,
+    listening,
+    running,
+)
 from tests.support.world import World
 
 ORDER = {"idempotency_key": "key-of-this-run", "budget_usd": "5", "goal": "Fine-tune tiny-llm"}
@@ -82,3 +94,23 @@ async def _over_http(url: str, headers: Mapping[str, str]) -> tuple[Any, Any]:
         started = await mine.call_tool("start_run", ORDER)
         ticked = await mine.call_tool("tick_run", {"run_id": started.structured_content["run"]["run_id"]})
         return started.structured_content, ticked.structured_content
+
+
+def test_a_command_that_serves_until_it_is_stopped(world: World) -> None:
+    command = [sys.executable, "-m", "gpuagent.cli", "mcp", "--http", "--port", "0"]
+    with subprocess.Popen(command, env=world.environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            assert url.endswith("/mcp")
+            assert httpx.post(url, json=PING, headers=ACCEPT).json()["result"] is not None
+        finally:
+            process.terminate()
+        assert process.wait(READY_S) == 0
+
+
+def test_a_server_for_other_machines_needs_tokens_and_a_name(gpuagent: Callable[..., Result]) -> None:
+    command = ("mcp", "--http", "--host", "0.0.0.0", "--port", "0")
+    assert "set GPUAGENT_API_TOKENS first" in gpuagent(*command).output
+    assert "say by --name HOST" in gpuagent(*command, **TOKENS).output
+    assert "--name is for --http" in gpuagent("mcp", "--name", "gpu.example").output
