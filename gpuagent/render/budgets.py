@@ -8,8 +8,9 @@ from rich.table import Table
 
 from gpuagent.core.money import show_usd
 from gpuagent.core.months import BudgetShare
+from gpuagent.render.fitting import Fitting
 
-COLUMNS = ("budget", "month", "limit", "settled", "held", "used", "a day", "at month's end")
+COLUMNS = ("budget", "month", "limit, USD", "settled", "held", "used", "a day", "at month's end")
 NONE = "no budgets a month: `gpuagent policy budget set` makes one"
 
 
@@ -19,9 +20,7 @@ def budget_rows(shares: Iterable[BudgetShare]) -> list[tuple[str, ...]]:
         (
             f"{share.budget.kind} {share.budget.name}",
             share.month,
-            show_usd(share.budget.amount),
-            show_usd(share.settled),
-            show_usd(share.held),
+            *(show_usd(part).removesuffix(" USD") for part in (share.budget.amount, share.settled, share.held)),
             f"{share.share:.0%}",
             _cents(share.per_day),
             _cents(share.forecast) + (" (over)" if share.forecast > share.budget.amount else ""),
@@ -32,7 +31,7 @@ def budget_rows(shares: Iterable[BudgetShare]) -> list[tuple[str, ...]]:
 
 def _cents(amount: int) -> str:
     """An estimate, which has no use for more digits."""
-    return f"{amount / 1_000_000:.2f} USD"
+    return f"{amount / 1_000_000:.2f}"
 
 
 def budgets_view(shares: Sequence[BudgetShare], zone: str) -> RenderableType:
@@ -45,4 +44,4 @@ def budgets_view(shares: Sequence[BudgetShare], zone: str) -> RenderableType:
         table.add_column(column, overflow="fold")
     for row in budget_rows(shares):
         table.add_row(*map(escape, row))
-    return table
+    return Fitting(table)

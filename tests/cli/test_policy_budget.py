@@ -30,6 +30,9 @@ def test_budgets_are_set_listed_and_ended(world: World, gpuagent: Callable[..., 
         "held": 0,
         "share": 0.5,
     }
+    narrow = gpuagent("policy", "budget", "list", COLUMNS="40").output.splitlines()
+    assert max(map(len, narrow)) <= 40
+    assert ["limit,", "USD", "2.80"] in [line.split() for line in narrow]
     unexplained = gpuagent(*command, "--tag", "alpha=none")
     assert unexplained.exit_code == 2
     assert "tag alpha per month: 2.80 USD to no limit" in unexplained.output
