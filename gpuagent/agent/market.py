@@ -10,7 +10,7 @@ from statistics import median
 
 from gpuagent.agent.guard import check_payee
 from gpuagent.agent.suitable import confirmations, unsuitable
-from gpuagent.core import budget, gpus, policy
+from gpuagent.core import budget, gpus, months, policy
 from gpuagent.core.belief import learned
 from gpuagent.core.context import Candidate, Context, PastJob
 from gpuagent.core.indices import is_open, missing, next_index, tries_left
@@ -287,7 +287,13 @@ def _caps(rules: policy.Policy, run: Run) -> tuple[str, ...]:
         ("this wallet in 24 hours", rules.wallet_per_day),
         *((f"all runs tagged {tag}", rules.tag_totals.get(tag)) for tag in run.tags),
     )
+    budgets = months.of_run(rules.month_budgets, run.user_id, run.tags)
     texts = [f"{what}: at most {show_usd(limit)}" for what, limit in limits if limit is not None]
+    texts += [
+        f"all runs {f'tagged {budget.name}' if budget.kind == months.TAG else 'of this user'} in a calendar month: "
+        f"at most {show_usd(budget.amount)}"
+        for budget in budgets
+    ]
     if rules.approval_above is not None:
         texts.append(f"an approver decides on what is above {show_usd(rules.approval_above)}")
     return tuple(texts)

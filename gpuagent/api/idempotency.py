@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Header, Request, Response
 from fastapi.responses import JSONResponse
@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from gpuagent.api import problems
 from gpuagent.api.connections import Connected, Connections
 from gpuagent.api.problems import ProblemError
-from gpuagent.core.idempotency import InProgress, KeyClaim, OtherRequest, StoredAnswer
+from gpuagent.core.idempotency import ClaimResult, InProgress, KeyClaim, OtherRequest, StoredAnswer
 from gpuagent.errors import GpuAgentError, StoreError
 from gpuagent.wiring import system_clock
 
@@ -20,6 +20,14 @@ log = logging.getLogger(__name__)
 KEY_MAX = 255
 Work = Callable[[str, bool], Mapping[str, Any]]
 """Does the work and returns the answer's body. Takes the id for a run to start, and whether it was begun before."""
+
+
+class Answers(Protocol):
+    """The claims and answers of a database. at: Unix seconds."""
+
+    def claim(self, owner: str, key: str, request: bytes, at: float) -> ClaimResult: ...
+    def answer(self, claim: KeyClaim, status: int, body: Mapping[str, Any]) -> None: ...
+    def give_up(self, claim: KeyClaim, at: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,36 +43,51 @@ class RepeatableRequest:
         """The answer to the work, or to the first request with the same key and content. caller: the key's owner."""
         if not self.key:
             return JSONResponse(work("", False))
-        answers, now = self.connections.database.queries.answers, system_clock().now
-        match answers.claim(f"{caller} {self.request.url.path}", self.key, self.content, now()):
-            case OtherRequest():
-                raise ProblemError(422, "idempotency_key_reused", "this Idempotency-Key was used with another body")
-            case InProgress():
-                detail = "the first request with this Idempotency-Key is still at work"
-                raise ProblemError(409, "in_progress", detail, {"Retry-After": "1"})
-            case StoredAnswer(status, body):
-                return _response(status, body, {"Idempotency-Replayed": "true"})
-            case KeyClaim() as claim:
-                return self._perform(claim, work)
+        owner, answers = f"{caller} {self.request.url.path}", self.connections.database.queries.answers
+        return _response(*perform_once(answers, owner, self.key, self.content, work, self._explain))
 
-    def _perform(self, claim: KeyClaim, work: Work) -> Response:
-        answers = self.connections.database.queries.answers
-        status, body, headers = 500, {}, {}
+    def _explain(self, problem: ProblemError) -> Mapping[str, Any]:
+        return problems.document(problem, self.request.url.path, problems.run_id_of(self.request))
+
+
+def perform_once(
+    answers: Answers, owner: str, key: str, content: bytes, work: Work, explain: Callable[[ProblemError], Any]
+) -> tuple[int, Mapping[str, Any], dict[str, str]]:
+    """The status, body and headers of the work's answer, or of the first with the owner's key and content.
+
+    explain: the body that tells of a problem. Raises ProblemError for a key that is in use, or was for other content.
+    """
+    match answers.claim(owner, key, content, system_clock().now()):
+        case OtherRequest():
+            raise ProblemError(422, "idempotency_key_reused", "this Idempotency-Key was used with another body")
+        case InProgress():
+            detail = "the first request with this Idempotency-Key is still at work"
+            raise ProblemError(409, "in_progress", detail, {"Retry-After": "1"})
+        case StoredAnswer(status, body):
+            return status, body, {"Idempotency-Replayed": "true"}
+        case KeyClaim() as claim:
+            return _perform(answers, claim, work, explain)
+
+
+def _perform(
+    answers: Answers, claim: KeyClaim, work: Work, explain: Callable[[ProblemError], Any]
+) -> tuple[int, Mapping[str, Any], dict[str, str]]:
+    status, headers = 500, {}
+    body: Mapping[str, Any] = {}
+    try:
+        status, body = 200, dict(work(claim.run_id, claim.again))
+    except GpuAgentError as error:
+        problem = problems.problem_of(error)
+        status, headers, body = problem.status, problem.headers, explain(problem)
+    finally:
         try:
-            status, body = 200, dict(work(claim.run_id, claim.again))
-        except GpuAgentError as error:
-            problem = problems.problem_of(error)
-            status, headers = problem.status, problem.headers
-            body = problems.document(problem, self.request.url.path, problems.run_id_of(self.request))
-        finally:
-            try:
-                if status < 500:
-                    answers.answer(claim, status, body)
-                else:  # a failure that may pass: the client may ask again
-                    answers.give_up(claim, system_clock().now())
-            except StoreError as error:
-                log.warning("the answer to an Idempotency-Key could not be kept: %s", error)
-        return _response(status, body, headers)
+            if status < 500:
+                answers.answer(claim, status, body)
+            else:  # a failure that may pass: the client may ask again
+                answers.give_up(claim, system_clock().now())
+        except StoreError as error:
+            log.warning("the answer to an Idempotency-Key could not be kept: %s", error)
+    return status, body, headers
 
 
 def _response(status: int, body: Mapping[str, Any], headers: Mapping[str, str]) -> Response:

@@ -237,6 +237,28 @@ class SpendResponse(ResponseBody):
     unproven: dict[str, float]
 
 
+class MonthBudgetShare(ResponseBody):
+    """A budget over a calendar month, in USD. share: 1 is all of it. perDay: settled a day; forecast: at its end."""
+
+    kind: Literal["tag", "user"]
+    name: str
+    month: str
+    amount: float
+    settled: float
+    held: float
+    share: float
+    per_day: float
+    forecast: float
+    ends_at: str
+
+
+class BudgetListResponse(ResponseBody):
+    """The budgets over months, the fullest first. zone: where months begin."""
+
+    zone: str
+    budgets: list[MonthBudgetShare]
+
+
 class TickedRun(ResponseBody):
     """A tick that was made."""
 

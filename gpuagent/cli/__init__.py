@@ -10,6 +10,7 @@ from gpuagent.cli.files import file_store
 from gpuagent.cli.fleet import fleet
 from gpuagent.cli.job import jobs
 from gpuagent.cli.lab import lab
+from gpuagent.cli.mcp import mcp
 from gpuagent.cli.planners import planners
 from gpuagent.cli.policy import policies
 from gpuagent.cli.refund import refunds
@@ -47,5 +48,5 @@ app.add_typer(policies, name="policy")
 app.add_typer(planners, name="planners")
 app.add_typer(wallets, name="wallet")
 app.add_typer(schedules, name="schedule")
-for command in (lab, serve, fleet, report, doctor, demo, up, books):
+for command in (lab, serve, mcp, fleet, report, doctor, demo, up, books):
     app.command()(command)

@@ -32,17 +32,22 @@ def serve(host: Host = "127.0.0.1", port: Port = 3000, dev: Dev = False) -> None
         environ: Mapping[str, str] = os.environ
         server: RestServer | None = None
         try:
-            _check_tokens(host, environ)
-            listening = stack.enter_context(_listen(host, port))
+            check_tokens(host, environ)
+            listening = stack.enter_context(listening_socket(host, port))
             if dev:
                 environ = _practice(stack)
             server = _server(environ, listening)
             server.start()
-            typer.echo(_url(listening))
+            typer.echo(url_of(listening))
             server.wait()
         except KeyboardInterrupt:
             typer.echo("stopping", err=True)
             ended = server is None or server.stop()
+    leave(ended)
+
+
+def leave(ended: bool) -> None:
+    """End the process of a server that has been stopped. ended: whether it ended in time."""
     if not (ended and _threads_ended()):
         # Python would wait for threads that wait for vendors and nodes. To cut them off is no worse than a crash.
         typer.echo("stopped with requests under way: the next tick continues what they began", err=True)
@@ -60,7 +65,7 @@ def _threads_ended() -> bool:
     return True
 
 
-def _check_tokens(host: str, environ: Mapping[str, str]) -> None:
+def check_tokens(host: str, environ: Mapping[str, str]) -> None:
     """Raises ConfigError for a server that any machine could use without a token."""
     from gpuagent.api.tokens import TOKENS, read_tokens
     from gpuagent.wire.loopback import is_loopback
@@ -83,7 +88,7 @@ def _practice(stack: ExitStack) -> Mapping[str, str]:
     return environ
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listening_socket(host: str, port: int) -> socket.socket:
     try:
         from gpuagent.api.server import listen
 
@@ -94,7 +99,7 @@ def _listen(host: str, port: int) -> socket.socket:
         raise ConfigError(f"cannot listen on {host}:{port} ({error.strerror}); --port 0 takes any free one") from None
 
 
-def _url(listening: socket.socket) -> str:
+def url_of(listening: socket.socket) -> str:
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 

@@ -7,8 +7,10 @@ that clocks disagree about. The database holds a reservation against these rules
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gpuagent.core import months
 from gpuagent.core.model import Approval, Authorized, Cause, Quote, Reserved, Run, Settled, Voided
 from gpuagent.core.money import show_usd
+from gpuagent.core.months import UTC_NAME, BudgetKey, MonthBudget
 from gpuagent.core.rules import ANY_VENDOR, RULES
 from gpuagent.core.transitions import ends_its_vendor
 from gpuagent.errors import BadInput
@@ -55,7 +57,7 @@ class Policy:
     of finished runs are kept; None for ever, without limit. keep_observations_s: for how many seconds observations of
     finished runs stay in the database before they go to the file store. authorization_max_s: the longest life of an
     authorization, where a vendor's record asks for a long one. new_vendor: what a vendor that is not proven may hold
-    and get in all.
+    and get in all. month_budgets: of tags and users, for each calendar month in the time zone month_zone.
     """
 
     version: int = 0
@@ -75,6 +77,8 @@ class Policy:
     keep_observations_s: int | None = None
     authorization_max_s: int = 3600
     new_vendor: int | None = 5_000_000
+    month_budgets: tuple[MonthBudget, ...] = ()
+    month_zone: str = UTC_NAME
 
     @property
     def vendor_halts(self) -> Mapping[str, Halt]:
@@ -117,13 +121,14 @@ class Usage:
     """The amounts held, or settled in the last DAY_S, by the wallet and at each vendor; for tags, ever.
 
     new_vendors: held, or settled ever, at each vendor whose record says that it is not proven, and of whose jobs fewer
-    than PROVEN_AFTER have completed.
+    than PROVEN_AFTER have completed. months: held, or settled this month, by the key of each budget of the run.
     """
 
     wallet_day: int = 0
     vendor_day: Mapping[str, int] = field(default_factory=dict)
     tags: Mapping[str, int] = field(default_factory=dict)
     new_vendors: Mapping[str, int] = field(default_factory=dict)
+    months: Mapping[BudgetKey, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +185,7 @@ def loosenings(before: Policy, after: Policy) -> tuple[str, ...]:
         if _above(after.tag_totals.get(tag), total)
     ]
     raised += filter(None, (rule.loosening(before, after) for rule in RULES))
+    raised += _loosened_months(before, after)
     still = {(halt.kind, halt.name) for halt in after.halts}
     raised += [f"{halt.kind} {halt.name}: resumed" for halt in before.halts if (halt.kind, halt.name) not in still]
     return tuple(raised)
@@ -196,6 +202,8 @@ def check(policy: Policy) -> Policy:
     for rule in RULES:
         if problem := rule.problem(rule.of(policy)):
             raise BadInput(problem)
+    if problem := months.problem(policy.month_budgets, policy.month_zone):
+        raise BadInput(problem)
     if not 0 < policy.approval_s <= APPROVAL_MAX_S:
         raise BadInput("a request for approval waits more than 0 s and at most 30 days")
     return policy
@@ -212,6 +220,16 @@ def _capped(policy: Policy, run: Run, quote: Quote, usage: Usage) -> list[Refusa
         *(
             _cap(f"tag {tag}", policy.tag_totals.get(tag), usage.tags.get(tag, 0), quote.amount, True)
             for tag in dict.fromkeys(run.tags)
+        ),
+        *(
+            _cap(
+                f"{budget.kind} {budget.name} per month",
+                budget.amount,
+                usage.months.get(budget.key, 0),
+                quote.amount,
+                True,
+            )
+            for budget in months.of_run(policy.month_budgets, run.user_id, run.tags)
         ),
     ]
 
@@ -249,6 +267,18 @@ def _rejected(run: Run, quote: Quote) -> Refusal | None:
         if job.quote.vendor_id == quote.vendor_id and quote.amount >= job.quote.amount:
             return Refusal("rejection", f"at {show_usd(job.quote.amount)} it was {job.reason}")
     return None
+
+
+def _loosened_months(before: Policy, after: Policy) -> list[str]:
+    """Another zone counts as more: a month that begins earlier there leaves what was spent behind."""
+    amounts = {budget.key: budget.amount for budget in after.month_budgets}
+    raised = [
+        f"{budget.kind} {budget.name} per month: {_limit(budget.amount)} to {_limit(amounts.get(budget.key))}"
+        for budget in before.month_budgets
+        if _above(amounts.get(budget.key), budget.amount)
+    ]
+    moved = before.month_budgets and before.month_zone != after.month_zone
+    return [*raised, *([f"month_zone: {before.month_zone} to {after.month_zone}"] if moved else [])]
 
 
 def _above(after: int | None, before: int | None) -> bool:

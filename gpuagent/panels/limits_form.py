@@ -8,7 +8,8 @@ from gpuagent.core.money import parse_usd, usd
 from gpuagent.core.policy import LIMITS, Policy
 from gpuagent.core.rules import RULES, Rule
 from gpuagent.errors import BadInput
-from gpuagent.panels.kit.fields import Field, button, card, problems, row, text_input
+from gpuagent.panels.budgets_form import BudgetsForm
+from gpuagent.panels.kit.fields import Field, button, card, problems, row, stacked, text_input
 from gpuagent.panels.kit.html import el
 from gpuagent.panels.kit.message import StatusLine, html_widget
 from gpuagent.panels.kit.tasks import ExclusiveTask, Tasks
@@ -34,9 +35,12 @@ class LimitsForm:
         scope = "They hold for every run, in the transaction that reserves money. Empty means no limit."
         boxes = [field.box for field in self.fields.values()]
         help_text = html_widget(el("p", scope, class_="faint"))
-        self.widget = card(help_text, *boxes, self.why, row(self.save), self.message.widget)
+        self.budgets = BudgetsForm(session, self._task, self.message, who)
+        limits = card(help_text, *boxes, self.why, row(self.save))
+        self.widget = stacked(limits, self.message.widget, self.budgets.widget)
 
     def show(self, policy: Policy) -> None:
+        self.budgets.show(policy)
         edited = self._policy is not None and self._texts() != _texts(self._policy)
         if self._task.busy or edited:
             return
@@ -52,6 +56,7 @@ class LimitsForm:
         wrong = bool(problems(self.fields.values()))
         unchanged = self._policy is None or self._texts() == _texts(self._policy)
         self.save.disabled = wrong or unchanged or self._task.busy
+        self.budgets.draw()
 
     def _save(self) -> None:
         limits = {name: field.read() for name, field in self.fields.items()}

@@ -28,6 +28,9 @@ def policy_view(document: Mapping[str, Any]) -> RenderableType:
         table.add_row(rule.label, rule.show(document.get(rule.key, rule.of(Policy()))))
     for total in document["tagTotals"]:
         table.add_row(escape(f"tag {total['tag']}, in total"), show_usd(amount(total["total"])))
+    for budget in document.get("monthBudgets", ()):  # an older record has none
+        what = f"{budget['kind']} {budget['name']}, a month of {document['monthZone']}"
+        table.add_row(escape(what), show_usd(amount(budget["amount"])))
     for halt in document["halts"]:
         label = Text("HALTED", style="bold red")
         since = f" at {halt['at']:%Y-%m-%d %H:%M}" if "at" in halt else ""  # an older record has none

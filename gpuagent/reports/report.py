@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from gpuagent.agent.market import PAST_JOBS_MAX
+from gpuagent.core.months import BudgetShare
 from gpuagent.core.ports import Node
 from gpuagent.core.records import ReportScope
 from gpuagent.core.text import is_web_url
@@ -60,6 +61,7 @@ class Report:
 
     open_rows: opens the database anew, for what is read when it is asked for.
     original_runs: the number of runs of the original system, which are left out everywhere.
+    month_budgets: of the policy in force, with what is used of each while the report is made.
     """
 
     request: ReportRequest
@@ -70,6 +72,7 @@ class Report:
     chain: attention.ChainCheck
     open_rows: Callable[[], AbstractContextManager[StreamedRows]]
     original_runs: int = 0
+    month_budgets: Sequence[BudgetShare] = ()
 
     @cached_property
     def frames(self) -> Frames:
@@ -193,7 +196,10 @@ def make_report(
     chain = attention.ChainCheck(skipped="it was not requested")
     if open_chain:
         chain = attention.check_chain(database.ledgers, open_chain)
-    return Report(request, period, display, network, made_at, chain, open_rows, original_runs)
+    month_budgets = database.reads.budget_shares(network, now)
+    return Report(
+        request, period, display, network, made_at, chain, open_rows, original_runs, month_budgets=month_budgets
+    )
 
 
 def _check_filters(request: ReportRequest, rows: ReportRows) -> None:

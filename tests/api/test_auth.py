@@ -54,6 +54,7 @@ TABLE = {
     ("WS", "/api/runs/{runId}/ws"): READERS,
     ("GET", "/api/vendors"): READERS,
     ("GET", "/api/reports/spend"): READERS,
+    ("GET", "/api/budgets"): READERS,
     ("GET", "/api/agent-tick-due"): TICKERS,
     ("POST", "/api/agent-tick-due"): TICKERS,
 }

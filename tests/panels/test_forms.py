@@ -163,6 +163,33 @@ def test_limits_are_changed_with_a_reason_where_they_allow_more(world: World, at
     assert world.reads.policies()[0]["why"] == "a big job"
 
 
+def test_budgets_over_months_are_set_and_what_is_used_of_them_is_shown(world: World, at_console: Play) -> None:
+    async def scene(seat: Seat) -> None:
+        form = seat.console.limits.budgets
+        assert form.save.disabled
+        form.budgets.widget.value = "tag alpha=2.80\nteam x=5"
+        assert "no budget a month" in form.budgets.note
+        assert form.save.disabled
+        form.budgets.widget.value = "tag alpha=2.80\n\nuser local=50"
+        form.zone.widget.value = "Europe/Berlyn"
+        assert "no time zone" in form.zone.note
+        form.zone.widget.value = "Europe/Berlin"
+        await seat.click(form.save)
+        assert "is in force" in form.message.text
+        await seat.click(form.look)
+        assert "<td>tag alpha</td>" in form.used.value
+        assert "<td>50%</td>" in form.used.value
+        form.budgets.widget.value = "tag alpha=9"
+        await seat.click(form.save)
+        assert "say why the policy is to allow more" in form.message.text
+
+    world.finish(world.start(vendor_ids=("gpu_vendor_1",), tags=("alpha",)))
+    at_console(scene)
+    rules = world.store.policy()
+    assert [budget.text for budget in rules.month_budgets] == ["tag alpha=2.80", "user local=50.00"]
+    assert rules.month_zone == "Europe/Berlin"
+
+
 def test_limits_that_others_changed_are_shown_but_not_over_what_is_being_written(
     world: World, at_console: Play
 ) -> None:

@@ -52,6 +52,7 @@ def job_document(run: Run, job: Job) -> Document:
         "runId": ObjectId(run.run_id),
         "ordinal": run.jobs.index(job),
         "payer": run.payer,
+        "userId": run.user_id,
         "tags": list(run.tags),
         "vendorId": job.quote.vendor_id,
         "state": type(job).__name__.lower(),

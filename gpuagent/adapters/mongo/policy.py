@@ -19,8 +19,10 @@ from gpuagent.adapters.mongo.documents import vendor_from
 from gpuagent.adapters.mongo.original import OURS
 from gpuagent.adapters.mongo.sums import CURRENT
 from gpuagent.adapters.mongo.values import Document, date, money, seconds
+from gpuagent.core import months
 from gpuagent.core.model import TIMEOUT_MAX_S, Authorized, Job, Reserved, Run, Vendor
 from gpuagent.core.money import amount, show_usd
+from gpuagent.core.months import UTC_NAME, MonthBudget
 from gpuagent.core.policy import (
     FIRST,
     LIMITS,
@@ -160,6 +162,7 @@ def _policy(document: Mapping[str, Any]) -> Policy:
         approval_s=document["approvalSeconds"],
         halts=tuple(map(_halt, document["halts"])),
         **limits,
+        **_months(document),
         # Policies that were recorded before there were files lack these, and have the usual ones.
         **{rule.name: _rule(document[rule.key], rule) for rule in RULES if rule.key in document},
     )
@@ -180,6 +183,11 @@ def _document(policy: Policy, by: str, why: str, at: float) -> Document:
         "current": True,
         **{key: None if cap is None else money(cap) for key, cap in amounts.items()},
         "tagTotals": [{"tag": tag, "total": money(total)} for tag, total in policy.tag_totals.items()],
+        "monthBudgets": [
+            {"kind": budget.kind, "name": budget.name, "amount": money(budget.amount)}
+            for budget in policy.month_budgets
+        ],
+        "monthZone": policy.month_zone,
         "approvalSeconds": policy.approval_s,
         "halts": [_halt_document(halt) for halt in policy.halts],
         **{rule.key: _integer(rule.of(policy)) for rule in RULES},
@@ -189,6 +197,17 @@ def _document(policy: Policy, by: str, why: str, at: float) -> Document:
         "at": date(at),
         "raised": [],
     }
+
+
+def _months(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The budgets over months, none in an older record. Raises BadInput for those that cannot be meant."""
+    budgets = tuple(
+        MonthBudget(entry["kind"], entry["name"], amount(entry["amount"])) for entry in document.get("monthBudgets", ())
+    )
+    zone = document.get("monthZone", UTC_NAME)
+    if problem := months.problem(budgets, zone):
+        raise BadInput(problem)
+    return {"month_budgets": budgets, "month_zone": zone}
 
 
 def _halt(entry: Mapping[str, Any]) -> Halt:

@@ -7,7 +7,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo import DESCENDING
 
-from gpuagent.adapters.mongo import documents, original, past_jobs, policy, refunds
+from gpuagent.adapters.mongo import documents, months, original, past_jobs, policy, refunds
 from gpuagent.adapters.mongo.changes import watch
 from gpuagent.adapters.mongo.connection import Connection, deadlined
 from gpuagent.adapters.mongo.glance import glance
@@ -16,9 +16,11 @@ from gpuagent.adapters.mongo.original import check_ours
 from gpuagent.adapters.mongo.report_streams import MongoStreams, history
 from gpuagent.adapters.mongo.run_files import run_files
 from gpuagent.adapters.mongo.server import Server, server
+from gpuagent.adapters.mongo.sums import CURRENT
 from gpuagent.adapters.mongo.values import Document, object_id
 from gpuagent.core.context import PastJob
 from gpuagent.core.model import Ledger
+from gpuagent.core.months import BudgetShare, budget_share
 from gpuagent.core.policy import Halt
 from gpuagent.core.records import Change, JobLogLine, RunSnapshot
 from gpuagent.core.run_files import RunFile
@@ -47,6 +49,19 @@ class MongoReads:
     def vendor_halts(self) -> Mapping[str, Halt]:
         """The halts of single vendors in the policy in force, by their ids; none where there is no policy."""
         return policy.vendor_halts(self._database)
+
+    @deadlined
+    def budget_shares(self, network: str, at: float) -> list[BudgetShare]:
+        """The budgets over months in the policy in force, with what is used of each, the fullest first.
+
+        at: now, Unix seconds. None where no policy is in force. Raises PolicyRefused for one that cannot be read.
+        """
+        document = self._database.policies.find_one(CURRENT)
+        if document is None:
+            return []
+        rules = policy.readable(document)
+        sums = months.month_sums(self._database, rules, network, at)
+        return budget_share(rules.month_budgets, sums, at, rules.month_zone)
 
     @deadlined
     def recorded(self, run_id: str) -> Ledger:

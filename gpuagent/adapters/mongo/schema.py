@@ -169,6 +169,7 @@ VENDORS = _schema(
 
 _LIMIT = {"bsonType": ["decimal", "null"], "minimum": ZERO}
 _RULE = {"bsonType": ["long", "int", "string", "null"], "minimum": 1}
+_MONTH_BUDGET = {"bsonType": "object", "required": ["kind", "name", "amount"], "properties": {"amount": _MONEY}}
 POLICIES = _schema(
     {
         "version": _COUNT,
@@ -177,11 +178,14 @@ POLICIES = _schema(
         "approvalSeconds": {"bsonType": ["double", "int"]},
         "tagTotals": {"bsonType": "array"},
         "halts": {"bsonType": "array"},
+        "monthBudgets": {"bsonType": "array", "items": _MONTH_BUDGET},
+        "monthZone": {"bsonType": "string", "minLength": 1},
         **{rule.key: _RULE for rule in RULES},
         "by": {"bsonType": "string", "minLength": 1},
         "why": _TEXT,
         "at": _DATE,
     },
+    *("monthBudgets", "monthZone"),
     *(limit.key for limit in LIMITS if limit.optional),
     *(rule.key for rule in RULES),
 )
@@ -235,6 +239,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("payer", ASCENDING), ("state", ASCENDING), ("settledAt", ASCENDING)]),
         IndexModel([("vendorId", ASCENDING), ("state", ASCENDING), ("settledAt", ASCENDING)]),
         IndexModel([("tags", ASCENDING), ("state", ASCENDING)]),
+        IndexModel([("userId", ASCENDING), ("state", ASCENDING), ("settledAt", ASCENDING)]),
         IndexModel([("state", ASCENDING)], partialFilterExpression={"state": "reserved"}),
         IndexModel([("vendorId", ASCENDING), ("quote.network", ASCENDING), ("createdAt", DESCENDING)]),
         *(_times_of_settled(name) for name in ("settledAt", "completedAt")),

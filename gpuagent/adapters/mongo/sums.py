@@ -8,6 +8,7 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
+from gpuagent.adapters.mongo import months
 from gpuagent.adapters.mongo.jobs import HELD
 from gpuagent.adapters.mongo.values import Document, date, money, seconds
 from gpuagent.core.model import Run
@@ -75,6 +76,9 @@ def read(
         lookups["vendor"] = ("jobs", total("vendorId", vendor_ids, since, today))
     if tags:
         lookups["tags"] = ("jobs", total("tags", tags, ever))
+    if rules.month_budgets:
+        by_server_now = {"$add": ["$$NOW", round(ahead * MS)]}
+        lookups |= months.lookups(rules, run, at, by_server_now, SLACK_S, others)
     pipeline: Stages = [
         {"$match": CURRENT},
         {"$project": {"now": "$$NOW"}},
@@ -91,7 +95,7 @@ def read(
         return read(database, rules, run, network, vendor_ids, now, ahead, job_id, session)
     sums = {
         name: {group["_id"]: amount(group["total"]) for group in document.get(name, ())}
-        for name in ("wallet", "vendor", "tags")
+        for name in ("wallet", "vendor", "tags", *months.NAMES.values())
     }
     records: dict[str, Document] = {record["vendorId"]: record for record in document["records"]}
     usage = Usage(
@@ -99,6 +103,7 @@ def read(
         sums["vendor"],
         sums["tags"],
         {name: _held_or_paid(record) for name, record in records.items() if _is_new(record)},
+        months.by_key(sums),
     )
     return Sums(usage, min(at, now), records)
 

@@ -12,6 +12,7 @@ from gpuagent.api.auth import MayRead
 from gpuagent.api.connections import Connected
 from gpuagent.api.problems import openapi_responses
 from gpuagent.errors import BadInput
+from gpuagent.settings import read
 
 PERIOD = timedelta(days=30)
 SUMS = ("settled", "wasted")
@@ -54,3 +55,17 @@ def spend(
             "unproven": {"payments": count, "amount": usd_number(claims)},
         }
     )
+
+
+@routes.get(
+    "/api/budgets",
+    response_model=schemas.BudgetListResponse,
+    responses=openapi_responses(401, 403, 409, 503),
+    tags=["reports"],
+)
+def budgets(_: MayRead, connections: Connected) -> Response:
+    """List the budgets of tags and users over calendar months: what is used, how fast, and the forecast."""
+    database = connections.database
+    zone = database.store.policy().month_zone
+    shares = database.reads.budget_shares(read(connections.environ).network, database.store.now())
+    return JSONResponse({"zone": zone, "budgets": [share.as_json(zone, usd_number) for share in shares]})

@@ -1,6 +1,7 @@
 """The original system's three routes, and the approvals, refusals and cancellations of runs."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Response
@@ -35,14 +36,7 @@ def agent_start(order: schemas.StartRequest, caller: MayOperate, post: Repeatabl
     connections = post.connections
 
     def work(run_id: str, again: bool) -> dict[str, Any]:
-        if again:  # an earlier request with this key may have got as far as to save the run
-            try:
-                connections.database.store.load(run_id)
-            except UnknownRun:
-                again = False
-        if not again:
-            run_id = start(_order(order, connections), connections.agent.ports, run_id).run_id
-        return _run_json(run_id, connections)
+        return _run_json(start_once(order, connections, run_id, again), connections)
 
     return post.answer(caller.name, work)
 
@@ -129,6 +123,17 @@ def cancel(run_id: ThisRun, body: schemas.CancelRequest, caller: MayCancel, post
     )
 
 
+def start_once(order: schemas.StartRequest, connections: Connections, run_id: str, again: bool) -> str:
+    """The id of the run that is started, or that an earlier request with this id got as far as to save.
+
+    run_id: as start() has it. again: whether there was an earlier one.
+    """
+    if again:
+        with suppress(UnknownRun):
+            return connections.database.store.load(run_id).run_id
+    return start(order_of(order, connections), connections.agent.ports, run_id).run_id
+
+
 def _advance(run_id: str, caller: str, post: RepeatableRequest, advance: Callable[..., Run]) -> Response:
     connections = post.connections
     post.request.state.run_id = run_id
@@ -159,8 +164,8 @@ def _run_json(run_id: str, connections: Connections) -> dict[str, Any]:
     return run
 
 
-def _order(body: schemas.StartRequest, connections: Connections) -> Order:
-    """Raises BadInput."""
+def order_of(body: schemas.StartRequest, connections: Connections) -> Order:
+    """The order that a request is for. Raises BadInput."""
     from gpuagent.api.jobs import received_job  # here, as it needs the HTTP client, which a cold start does without
 
     if not body.goal.strip() and body.job is None:

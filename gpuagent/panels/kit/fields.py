@@ -84,6 +84,10 @@ def row(*children: Any) -> Any:
     return w.HBox(children, layout=w.Layout(flex_flow="row wrap", align_items="center", grid_gap="6px"))
 
 
+def stacked(*children: Any) -> Any:
+    return w.VBox(children)
+
+
 def card(*children: Any) -> Any:
     box = w.VBox(children, layout=w.Layout(margin="4px 0 8px", grid_gap="2px"))
     box.add_class("ga-card")

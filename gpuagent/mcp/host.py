@@ -1,0 +1,52 @@
+"""Whom a server of tools works for: its connections, its user, and who calls."""
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from mcp.server.mcpserver import Context
+
+from gpuagent.api.connections import Connections
+from gpuagent.errors import GpuAgentError
+from gpuagent.mcp.secrets import scrubbed, secrets_of
+from gpuagent.wire.scrub import Scrubber
+
+CALLER = "gpuagent.caller"
+"""Where a request's scope has the name of the token that it came with."""
+LOCAL = "local"
+
+
+@dataclass
+class Host:
+    """A server of tools. local_user: whose runs are started where no token names a caller. tags: of every run."""
+
+    connections: Connections = field(repr=False)
+    local_user: str = LOCAL
+    tags: tuple[str, ...] = ()
+    _variables: tuple[str, ...] = ()
+    _scrubber: tuple[dict[str, str], Scrubber] = field(default=({}, Scrubber({})), repr=False)
+
+    def caller(self, ctx: Context) -> str:
+        """The token's owner over HTTP, else this machine's user."""
+        request = ctx.request_context.request
+        return str(request.scope.get(CALLER, LOCAL)) if request is not None else LOCAL
+
+    def user(self, ctx: Context) -> str:
+        """The user of the runs that the caller starts. No argument says it: a user's budget is not left by a name."""
+        caller = self.caller(ctx)
+        return self.local_user if caller == LOCAL else caller
+
+    def scrub(self, value: Any) -> Any:
+        """The JSON value without any secret of the environment, the vendors' tokens included."""
+        secrets = secrets_of(self.connections.environ, self._vendor_variables())
+        if secrets != self._scrubber[0]:
+            self._scrubber = (secrets, Scrubber(secrets))
+        return scrubbed(value, self._scrubber[1])
+
+    def _vendor_variables(self) -> tuple[str, ...]:
+        """The variables of the vendors' tokens; as last read where the database cannot be, which is then the error that
+        is to be told."""
+        with suppress(GpuAgentError):
+            vendors = self.connections.database.store.vendors()
+            self._variables = tuple(vendor.secret_env for vendor in vendors if vendor.secret_env)
+        return self._variables
