@@ -19,10 +19,12 @@ from gpuagent.errors import BadInput
 from gpuagent.reports.charts.style import Marks, marks
 from gpuagent.reports.display import Display, parse_display
 from gpuagent.reports.figures import attention, delivery, headlines, runs, spend
-from gpuagent.reports.figures.headlines import Headline, Window
+from gpuagent.reports.figures.headlines import Headline
 from gpuagent.reports.frames import Frame, Frames, ReportRows, read_frames
+from gpuagent.reports.gather import Count, OpenRows, SummaryRows, Window, uncounted
+from gpuagent.reports.overview import Overview, overview
 from gpuagent.reports.period import Period, parse_period
-from gpuagent.reports.stream import ExportStream, StreamedRows
+from gpuagent.reports.stream import ExportStream
 
 if TYPE_CHECKING:
     from gpuagent.settings import Settings
@@ -60,6 +62,10 @@ class Report:
 
     open_rows: opens the database anew, for what is read when it is asked for.
     original_runs: the number of runs of the original system, which are left out everywhere.
+    fresh: what was kept of earlier reports is not believed. count: is called with the rows that the overview reads.
+
+    frames, paid, decisions, started, delivered and unpaid hold every row, for analyses of one's own; no page or export
+    asks for them.
     """
 
     request: ReportRequest
@@ -68,8 +74,10 @@ class Report:
     network: str
     made_at: datetime
     chain: attention.ChainCheck
-    open_rows: Callable[[], AbstractContextManager[StreamedRows]]
+    open_rows: OpenRows
     original_runs: int = 0
+    fresh: bool = False
+    count: Count = uncounted
 
     @cached_property
     def frames(self) -> Frames:
@@ -109,11 +117,15 @@ class Report:
         return delivery.delivered(self.started, self.frames.whole_purchases)
 
     @cached_property
+    def overview(self) -> Overview:
+        """What the page shows, as of when it is first asked for."""
+        request = self.request
+        return overview(self.open_rows, self.scope, request.vendor, self.period, self.made_at, self.count, self.fresh)
+
+    @cached_property
     def headlines(self) -> list[Headline]:
         """The figures on top, beside those of the previous period."""
-        before = self.period.before
-        previous = (pd.Timestamp(before), self._window[0]) if before else None
-        return headlines.headlines(self.frames, self._window, previous)
+        return headlines.headlines(self.overview.now, self.overview.before)
 
     @cached_property
     def spent(self) -> Headline:
@@ -134,7 +146,7 @@ class Report:
     @cached_property
     def marks(self) -> Marks:
         """The look of vendors in every chart."""
-        return marks(list(self.frames.vendors.vendorId))
+        return marks(list(self.overview.vendors.vendorId))
 
     @cached_property
     def unpaid(self) -> Frame:
@@ -174,7 +186,8 @@ def make_report(
     network: str,
     now: float,
     open_chain: Callable[[], AbstractContextManager[Node]] | None = None,
-    reopen: Callable[[], AbstractContextManager[StreamedRows]] | None = None,
+    reopen: OpenRows | None = None,
+    fresh: bool = False,
 ) -> Report:
     """A report of an open database. now: Unix seconds. open_chain: the chain to hold the ledger against, if any.
 
@@ -193,7 +206,7 @@ def make_report(
     chain = attention.ChainCheck(skipped="it was not requested")
     if open_chain:
         chain = attention.check_chain(database.ledgers, open_chain)
-    return Report(request, period, display, network, made_at, chain, open_rows, original_runs)
+    return Report(request, period, display, network, made_at, chain, open_rows, original_runs, fresh)
 
 
 def _check_filters(request: ReportRequest, rows: ReportRows) -> None:
@@ -212,8 +225,12 @@ def _examples(value: str, names: Sequence[str]) -> str:
     return ", ".join(shown) + (" and others" if len(names) > len(shown) else "") if names else "none yet"
 
 
-def open_report(request: ReportRequest, settings: "Settings | None" = None, chain: bool = True) -> Report:
+def open_report(
+    request: ReportRequest, settings: "Settings | None" = None, chain: bool = True, fresh: bool = False
+) -> Report:
     """A report of the user's MongoDB, or of an embedded one. chain: hold the ledger against the chain, if there is one.
+
+    fresh: what was kept of earlier reports is not believed.
 
     Raises BadInput, ConfigError, StoreError.
     """
@@ -228,11 +245,11 @@ def open_report(request: ReportRequest, settings: "Settings | None" = None, chai
     check_server(request.server)
     with wiring.open_database(configured) as database:
         open_chain = (lambda: wiring.open_chain(configured)) if chain else None
-        return make_report(request, database, configured.network, now, open_chain, lambda: _rows_of(configured))
+        return make_report(request, database, configured.network, now, open_chain, lambda: _rows_of(configured), fresh)
 
 
 @contextmanager
-def _rows_of(settings: "Settings") -> Iterator[StreamedRows]:
+def _rows_of(settings: "Settings") -> Iterator[SummaryRows]:
     from gpuagent import wiring
 
     with wiring.open_database(settings) as database, database.reads.history() as rows:
