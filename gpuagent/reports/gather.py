@@ -27,7 +27,7 @@ from gpuagent.reports.frames import (
     purchases_of,
     with_token_counts,
 )
-from gpuagent.reports.partitions import RUNS_MAX, Partition, joined, partitions_of
+from gpuagent.reports.partitions import SIZES, Partition, Sizes, joined, partitions_of
 from gpuagent.reports.period import Period
 from gpuagent.reports.stream import StreamedRows
 from gpuagent.reports.summary import Rows, Summary, added, decoded, encoded, summarise
@@ -36,22 +36,24 @@ READERS = 2
 """Threads that bring what is kept up to date: one waits for the database while the other adds up."""
 A_SNAPSHOT = 12
 """Partitions that are read in one snapshot, which a server keeps for some minutes only."""
-ADDED = 32
-"""Summaries that are held before they are added up."""
 OVER = {("settled", "completed"), ("voided", "failed"), ("voided", "")}
 """State of a job and status of its payment, where the records agree that nothing is left to be decided."""
-RUN = {
-    **{name: RUNS[name] for name in ("runId", "status", "createdAt", "settled", "plannerCost")},
-    "needed": "float64",
-    "arms": "object",
+
+
+def _narrow(kinds: Mapping[str, str], *names: str) -> Mapping[str, str]:
+    """The columns with these names. Texts stay Python's own: to make columns of them takes longer than to add up."""
+    return {name: "object" if kinds[name] == "str" else kinds[name] for name in names}
+
+
+RUN = {**_narrow(RUNS, "runId", "status", "createdAt", "settled", "plannerCost"), "needed": "float64", "arms": "object"}
+JOB = {
+    **_narrow(JOBS, "jobId", "runId", "protocol", "gpuType", "hours", "vendorId", "state", "status"),
+    **_narrow(
+        JOBS, "expectedCost", "actualCost", "createdAt", "settledAt", "completedAt", "hoursSaved", "errorMessage"
+    ),
 }
-JOB_NAMES = (
-    *("jobId", "runId", "protocol", "gpuType", "hours", "vendorId", "state", "status", "expectedCost", "actualCost"),
-    *("createdAt", "settledAt", "completedAt", "hoursSaved", "errorMessage"),
-)
-JOB = {name: JOBS[name] for name in JOB_NAMES}
-PAYMENT = {name: PAYMENTS[name] for name in ("jobId", "runId", "paymentStatus", "signedAt", "refunded", "credit")}
-PURCHASE = {**JOB, **{name: PURCHASES[name] for name in (*PAYMENT, "paid", "cost", "saved")}}
+PAYMENT = _narrow(PAYMENTS, "jobId", "runId", "paymentStatus", "signedAt", "refunded", "credit")
+PURCHASE = {**JOB, **PAYMENT, **_narrow(PURCHASES, "refunded", "paid", "cost", "saved")}
 Columns: TypeAlias = Mapping[str, list[Any]]
 Count: TypeAlias = Callable[[int], None]
 """Called with the number of rows of each batch that is read."""
@@ -124,6 +126,7 @@ class Gathering:
     unit: str
     count: Count = uncounted
     fresh: bool = False
+    sizes: Sizes = SIZES
     unwritten: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     made: dict[str, str] = field(default_factory=dict)
 
@@ -145,6 +148,9 @@ class Gathering:
                     pass
             prepared = True
 
+    def _is_kept(self, part: Partition) -> bool:
+        return part.runs >= self.sizes.kept
+
     def _refresh(self, open_rows: OpenRows, parts: Sequence[Partition]) -> None:
         with open_rows() as rows:
             signatures = self._signatures(rows, parts)
@@ -152,7 +158,7 @@ class Gathering:
                 self._make(rows, part, signatures)
 
     def _stale(self, rows: SummaryRows, wanted: Sequence[Partition], signatures: Mapping[str, str]) -> list[Partition]:
-        parts = {self._key(part): part for part in wanted if part.kept}
+        parts = {self._key(part): part for part in wanted if self._is_kept(part)}
         kept = {} if self.fresh else dict(rows.kept_signatures(list(parts)))
         return [part for key, part in parts.items() if kept.get(key) != signatures[part.name]]
 
@@ -160,14 +166,14 @@ class Gathering:
         self, rows: SummaryRows, wanted: Sequence[Partition], signatures: Mapping[str, str]
     ) -> tuple[Summary, Summary | None]:
         sums: list[list[Summary]] = [[] for _ in self._windows]
-        kept = [part for part in wanted if part.kept]
-        for start in range(0, len(kept), ADDED):
-            parts = kept[start : start + ADDED]
+        kept = [part for part in wanted if self._is_kept(part)]
+        for start in range(0, len(kept), self.sizes.added):
+            parts = kept[start : start + self.sizes.added]
             known = self._known(rows, parts, signatures)
             for part in parts:
                 self._place(rows, part, known.get(part.name) or self._make(rows, part, signatures), sums)
             sums = [[added(summaries)] for summaries in sums]
-        for part in joined([part for part in wanted if not part.kept]):
+        for part in joined([part for part in wanted if not self._is_kept(part)], self.sizes.most):
             self._read_windows(rows, part, sums)
         now, *before = (added(summaries) for summaries in sums)
         return now, before[0] if before else None
@@ -196,7 +202,7 @@ class Gathering:
         for chunk in self._chunks(rows, self.scope, *part.bounds):
             for window, summaries in zip(self._windows, sums, strict=True):
                 summaries.append(summarise(chunk, *window, self.unit))
-                if len(summaries) > ADDED:
+                if len(summaries) > self.sizes.added:
                     summaries[:] = [added(summaries)]
 
     def _make(self, rows: SummaryRows, part: Partition, signatures: Mapping[str, str]) -> Summary:
@@ -213,11 +219,11 @@ class Gathering:
     def _partitions(self, rows: SummaryRows) -> tuple[list[Partition], Mapping[str, str]]:
         """The partitions that something happened to since the report's beginning, and the signatures of the kept."""
         counts = rows.run_counts(self.scope, *ALL_RUNS)
-        parts = partitions_of({leaf: runs for leaf, (runs, _) in counts.items()})
+        parts = partitions_of({leaf: runs for leaf, (runs, _) in counts.items()}, self.sizes.most)
         if self.period.before:
             touched = sorted(rows.touched_leaves(self.scope))
             parts = [part for part in parts if any(part.first <= leaf < part.end for leaf in touched)]
-        kept = [part for part in parts if part.kept]
+        kept = [part for part in parts if self._is_kept(part)]
         return parts, self._signatures(rows, kept, None if self.scope.user or self.scope.tag else counts)
 
     def _signatures(
@@ -253,12 +259,12 @@ class Gathering:
         return known
 
     def _chunks(self, rows: SummaryRows, scope: ReportScope, first: str, end: str) -> Iterator[Rows]:
-        """The rows of a range of runs, RUNS_MAX runs at a time."""
+        """The rows of a range of runs, so many at a time as are held at once."""
         while True:
-            runs = _typed(rows.run_columns(scope, first, end, RUNS_MAX), RUN)
+            runs = _typed(rows.run_columns(scope, first, end, self.sizes.most), RUN)
             if len(runs):
                 yield from self._parts(rows, scope, runs)
-            if len(runs) < RUNS_MAX:
+            if len(runs) < self.sizes.most:
                 return
             first = f"{int(runs.runId.iloc[-1], 16) + 1:024x}"
 
@@ -278,13 +284,16 @@ class Gathering:
     def _rows(self, rows: SummaryRows, scope: ReportScope, runs: Frame, jobs: Frame, payments: Frame) -> Rows:
         run_ids = runs.runId.tolist()
         reasons = {row["jobId"]: row.get("errorMessage") for row in rows.messages(scope, run_ids)}
-        jobs = jobs.assign(errorMessage=jobs.jobId.map(reasons).fillna("").astype("str"))
-        payments = payments[payments.runId.isin(runs.runId)]
+        jobs = jobs.assign(errorMessage=[reasons.get(job_id) or "" for job_id in jobs.jobId])
         whole = purchases_of(jobs, payments, runs, PURCHASE)
+        statuses = [status if isinstance(status, str) else "" for status in whole.paymentStatus]
+        whole = whole.assign(paymentStatus=pd.Series(statuses, index=whole.index, dtype="object"))
         self.count(len(runs) + len(jobs) + len(payments))
-        stray = payments[~payments.jobId.isin(whole.jobId)]
+        ours, known = set(run_ids), set(whole.jobId)
+        paid_for = zip(payments.runId, payments.jobId, strict=True)
+        unmatched = [job_id for run_id, job_id in paid_for if run_id in ours and job_id not in known]
         states = zip(whole.state, whole.paymentStatus, whole.jobId, strict=True)
-        unmatched = [job_id for state, paid, job_id in states if (state, paid) not in OVER]
+        unmatched += [job_id for state, paid, job_id in states if (state, paid) not in OVER]
         decisions = frame([], DECISIONS)
         purchases = whole
         if self.vendor:
@@ -294,7 +303,7 @@ class Gathering:
         else:
             answers = frame(map(with_token_counts, rows.answers_of(scope, run_ids)), DECISIONS)
             decisions = answers[answers.runId.isin(runs.runId)].reset_index(drop=True)
-        return Rows(runs, purchases, whole, decisions, [*unmatched, *stray.jobId])
+        return Rows(runs, purchases, whole, decisions, unmatched)
 
 
 def _sums(numbers: Mapping[int, tuple[int, ...]], part: Partition, length: int) -> list[int]:

@@ -24,6 +24,7 @@ from gpuagent.reports.frames import (
     with_token_counts,
 )
 from gpuagent.reports.gather import Count, Gathering, OpenRows, SummaryRows
+from gpuagent.reports.partitions import SIZES, Sizes
 from gpuagent.reports.period import Period, buckets
 from gpuagent.reports.stream import ExportStream
 from gpuagent.reports.summary import Summary
@@ -79,7 +80,14 @@ def _moment(milliseconds: int | None) -> pd.Timestamp | None:
 
 
 def overview(
-    open_rows: OpenRows, scope: ReportScope, vendor: str, period: Period, made_at: datetime, count: Count, fresh: bool
+    open_rows: OpenRows,
+    scope: ReportScope,
+    vendor: str,
+    period: Period,
+    made_at: datetime,
+    count: Count,
+    fresh: bool,
+    sizes: Sizes = SIZES,
 ) -> Overview:
     """The overview of a period. fresh: nothing that was kept is believed. Raises StoreError."""
 
@@ -87,10 +95,10 @@ def overview(
         return _Details(rows, scope, vendor, period).overview(now, before, made_at)
 
     unit = "h" if buckets(period, None)[0] == "h" else "D"
-    whole = Gathering(scope, vendor, period, unit, count, fresh).read(open_rows, finish)
+    whole = Gathering(scope, vendor, period, unit, count, fresh, sizes).read(open_rows, finish)
     first = whole.first_spent
     if unit == "D" and first is not None and buckets(period, first.to_pydatetime())[0] == "h":
-        return Gathering(scope, vendor, period, "h", count, fresh).read(open_rows, finish)
+        return Gathering(scope, vendor, period, "h", count, fresh, sizes).read(open_rows, finish)
     return whole
 
 

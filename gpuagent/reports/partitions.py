@@ -1,4 +1,4 @@
-"""Partitions of the runs by the time in their ids: each of at most RUNS_MAX runs, where a leaf's time can be halved.
+"""Partitions of the runs by the time in their ids: each of at most Sizes.most runs, where a leaf's time can be halved.
 
 A partition's range is a power of two of seconds, and begins at a multiple of it: as long as no more runs than that are
 started in it, it stays the same one, and what is known of it can be kept.
@@ -10,9 +10,19 @@ from dataclasses import dataclass
 TIME_BITS, LEAF_BITS = 32, 20
 """Of the seconds in an id; of them, those that number a leaf: 4096 seconds."""
 LEAVES = 1 << LEAF_BITS
-RUNS_MAX = 20_000
-KEPT_MIN = 1_000
-"""Runs of a partition whose summary is kept: fewer are read as fast."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """In runs. most: of a partition, and of what is read at once. kept: from how many on a partition's summary is kept,
+    for fewer are read as fast. added: summaries that are held before they are added up."""
+
+    most: int = 20_000
+    kept: int = 1_000
+    added: int = 32
+
+
+SIZES = Sizes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +42,13 @@ class Partition:
         """The least id of a run in it, and the least behind it."""
         return _least_id(self.first), _least_id(self.end)
 
-    @property
-    def kept(self) -> bool:
-        return self.runs >= KEPT_MIN
-
 
 def _least_id(leaf: int) -> str:
     # No id is behind the last leaf: the greatest is taken for its end.
     return f"{leaf << (TIME_BITS - LEAF_BITS):08x}".ljust(24, "0") if leaf < LEAVES else "f" * 24
 
 
-def partitions_of(counts: Mapping[int, int], most: int = RUNS_MAX) -> list[Partition]:
+def partitions_of(counts: Mapping[int, int], most: int) -> list[Partition]:
     """The partitions of runs in the order of time, without those that are empty. counts: of runs by leaf."""
     return list(_halves(0, LEAVES, sorted(counts.items()), most))
 
@@ -59,7 +65,7 @@ def _halves(first: int, end: int, counts: list[tuple[int, int]], most: int) -> I
     yield from _halves(middle, end, [entry for entry in counts if entry[0] >= middle], most)
 
 
-def joined(partitions: list[Partition], most: int = RUNS_MAX) -> Iterator[Partition]:
+def joined(partitions: list[Partition], most: int) -> Iterator[Partition]:
     """Neighbours that are read together, for they are small: their ranges, and all between them."""
     waiting: Partition | None = None
     for partition in partitions:

@@ -41,9 +41,10 @@ def totals(runs: Frame, purchases: Frame) -> Frame:
     The same sums as delivered() has, for many runs. needed: a column of the runs, the hours of the job file.
     """
     sums: dict[str, list[Any]] = {run_id: [0, 0, Decimal(0)] for run_id in runs.runId}
-    settled = purchases[(purchases.state == "settled") & purchases.runId.isin(runs.runId)]
+    settled = purchases[purchases.state == "settled"]
     for run_id, cost, saved, hours in zip(settled.runId, settled.cost, settled.saved, settled.hours, strict=True):
-        entry = sums[run_id]
+        if (entry := sums.get(run_id)) is None:
+            continue
         entry[0], entry[1], entry[2] = entry[0] + cost, entry[1] + saved, entry[2] + Decimal(str(hours))
     needed = [Decimal(str(hours)) for hours in runs.needed]
     bought = [hours for _, _, hours in sums.values()]

@@ -150,7 +150,7 @@ def headline_values(summary: Summary) -> dict[str, Value]:
         "Cost of a successful GPU hour": spend.ratio(ended_cost, hours),
         "Runs started": counts["started"],
         "Runs completed, of those that ended": _share(counts["completed"], counts["ended"]),
-        "Median time to success": float(np.median(summary.times)) / 1000 if len(summary.times) else None,
+        "Median time to success": float(np.median(summary.times / 1000)) if len(summary.times) else None,
         "Cost of a delivered result": delivery.mean_cost(counts["deliveredCost"], counts["delivered"]),
         "Hours bought twice": float(summary.twice),
         "Saved by resuming": counts["deliveredSaved"],
