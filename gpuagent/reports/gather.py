@@ -15,6 +15,7 @@ import pandas as pd
 
 from gpuagent.core.records import ReportScope
 from gpuagent.errors import StoreError
+from gpuagent.reports.figures.summary import Rows, Summary, added, decoded, encoded, summarise
 from gpuagent.reports.frames import (
     DECISIONS,
     JOBS,
@@ -30,7 +31,6 @@ from gpuagent.reports.frames import (
 from gpuagent.reports.partitions import SIZES, Partition, Sizes, joined, partitions_of
 from gpuagent.reports.period import Period
 from gpuagent.reports.stream import StreamedRows
-from gpuagent.reports.summary import Rows, Summary, added, decoded, encoded, summarise
 
 READERS = 2
 """Threads that bring what is kept up to date: one waits for the database while the other adds up."""

@@ -12,6 +12,7 @@ from gpuagent.agent.market import PAST_JOBS_MAX
 from gpuagent.core.context import PastJob
 from gpuagent.core.records import ReportScope
 from gpuagent.reports.figures import attention, delivery, runs, spend
+from gpuagent.reports.figures.summary import Summary
 from gpuagent.reports.frames import (
     DECISIONS,
     JOBS,
@@ -27,7 +28,6 @@ from gpuagent.reports.gather import Count, Gathering, OpenRows, SummaryRows
 from gpuagent.reports.partitions import SIZES, Sizes
 from gpuagent.reports.period import Period, buckets
 from gpuagent.reports.stream import ExportStream
-from gpuagent.reports.summary import Summary
 
 BURN_DOWNS_MAX = 6
 """Runs whose budget is drawn: those that spent most."""

@@ -12,7 +12,7 @@ from gpuagent.core.money import usd
 from gpuagent.reports.display import USD_ALONE, Display, duration, share
 from gpuagent.reports.figures import delivery, spend
 from gpuagent.reports.figures.spend import JobResult
-from gpuagent.reports.summary import Summary
+from gpuagent.reports.figures.summary import Summary
 
 
 class Unit(StrEnum):
