@@ -4,113 +4,29 @@ What is kept is derived, and believed only with the signature that its partition
 whatever changes, and whoever deletes it, costs time alone. A user who may only read keeps none.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 import pandas as pd
 
 from gpuagent.core.records import ReportScope
-from gpuagent.errors import StoreError
-from gpuagent.reports.figures.summary import Rows, Summary, added, decoded, encoded, summarise
-from gpuagent.reports.frames import (
-    DECISIONS,
-    JOBS,
-    PAYMENTS,
-    PURCHASES,
-    RUNS,
-    TIME,
-    Frame,
-    frame,
-    purchases_of,
-    with_token_counts,
-)
+from gpuagent.reports.chunks import Chunks
+from gpuagent.reports.figures.summary import Summary, added, decoded, encoded, summarise
 from gpuagent.reports.partitions import SIZES, Partition, Sizes, joined, partitions_of
 from gpuagent.reports.period import Period
-from gpuagent.reports.stream import StreamedRows
+from gpuagent.reports.summary_rows import Count, OpenRows, SummaryRows, uncounted
 
 READERS = 2
 """Threads that bring what is kept up to date: one waits for the database while the other adds up."""
 A_SNAPSHOT = 12
 """Partitions that are read in one snapshot, which a server keeps for some minutes only."""
-OVER = {("settled", "completed"), ("voided", "failed"), ("voided", "")}
-"""State of a job and status of its payment, where the records agree that nothing is left to be decided."""
-
-
-def _narrow(kinds: Mapping[str, str], *names: str) -> Mapping[str, str]:
-    """The columns with these names. Texts stay Python's own: to make columns of them takes longer than to add up."""
-    return {name: "object" if kinds[name] == "str" else kinds[name] for name in names}
-
-
-RUN = {**_narrow(RUNS, "runId", "status", "createdAt", "settled", "plannerCost"), "needed": "float64", "arms": "object"}
-JOB = {
-    **_narrow(JOBS, "jobId", "runId", "protocol", "gpuType", "hours", "vendorId", "state", "status"),
-    **_narrow(
-        JOBS, "expectedCost", "actualCost", "createdAt", "settledAt", "completedAt", "hoursSaved", "errorMessage"
-    ),
-}
-PAYMENT = _narrow(PAYMENTS, "jobId", "runId", "paymentStatus", "signedAt", "refunded", "credit")
-PURCHASE = {**JOB, **PAYMENT, **_narrow(PURCHASES, "refunded", "paid", "cost", "saved")}
-Columns: TypeAlias = Mapping[str, list[Any]]
-Count: TypeAlias = Callable[[int], None]
-"""Called with the number of rows of each batch that is read."""
 ALL_RUNS = ("0" * 24, "f" * 24)
 EVER = (pd.Timestamp("1970-01-01", tz="UTC"), pd.Timestamp("2200-01-01", tz="UTC"))
 T = TypeVar("T")
 Window: TypeAlias = tuple[pd.Timestamp, pd.Timestamp]
-
-
-def uncounted(rows: int) -> None:
-    """Counts nothing."""
-
-
-class SummaryRows(StreamedRows, Protocol):
-    """The rows of ranges of runs, as columns, and what is kept of them; each method raises StoreError.
-
-    first, end: ids of runs, first <= id < end. run_ids: in their order. In columns of times: milliseconds.
-    """
-
-    def run_counts(self, scope: ReportScope, first: str, end: str) -> Mapping[int, tuple[int, int]]:
-        """By leaf, the number of runs of the network, the user and the tag, and the sum of their versions."""
-        ...
-
-    def touched_leaves(self, scope: ReportScope) -> set[int]: ...
-
-    def later_changes(self, first: str, end: str) -> Mapping[int, tuple[int, ...]]:
-        """By leaf, numbers that change with what is written without a new version of the run."""
-        ...
-
-    def run_columns(self, scope: ReportScope, first: str, end: str, limit: int) -> Columns: ...
-
-    def job_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Columns | None:
-        """None: they are too many for one answer."""
-        ...
-
-    def payment_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Columns | None: ...
-
-    def messages(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterable[Mapping[str, Any]]: ...
-
-    def answers_of(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterable[Mapping[str, Any]]: ...
-
-    def jobs_of_runs(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterable[Mapping[str, Any]]: ...
-
-    def runs_of(self, run_ids: Sequence[str]) -> Iterable[Mapping[str, Any]]: ...
-
-    def unfinished(self) -> Iterable[str]: ...
-
-    def in_scope(self, scope: ReportScope, job_ids: Sequence[str]) -> set[str]: ...
-
-    def kept_signatures(self, keys: Sequence[str]) -> Mapping[str, str]: ...
-
-    def kept(self, keys: Sequence[str]) -> Iterable[tuple[str, str, bytes]]: ...
-
-    def keep(self, key: str, signature: str, content: bytes) -> bool: ...
-
-
-OpenRows: TypeAlias = Callable[[], AbstractContextManager[SummaryRows]]
 
 
 @dataclass(frozen=True)
@@ -147,6 +63,9 @@ class Gathering:
                 for _ in pool.map(lambda batch: self._refresh(open_rows, batch), batches):
                     pass
             prepared = True
+
+    def _chunks(self, rows: SummaryRows, scope: ReportScope) -> Chunks:
+        return Chunks(rows, scope, self.vendor, self.sizes.most, self.count)
 
     def _is_kept(self, part: Partition) -> bool:
         return part.runs >= self.sizes.kept
@@ -199,7 +118,7 @@ class Gathering:
         self._read_windows(rows, part, sums)
 
     def _read_windows(self, rows: SummaryRows, part: Partition, sums: list[list[Summary]]) -> None:
-        for chunk in self._chunks(rows, self.scope, *part.bounds):
+        for chunk in self._chunks(rows, self.scope).within(*part.bounds):
             for window, summaries in zip(self._windows, sums, strict=True):
                 summaries.append(summarise(chunk, *window, self.unit))
                 if len(summaries) > self.sizes.added:
@@ -208,7 +127,7 @@ class Gathering:
     def _make(self, rows: SummaryRows, part: Partition, signatures: Mapping[str, str]) -> Summary:
         """The summary of a whole partition, which is kept."""
         ever = ReportScope(self.scope.network, *EVER, self.scope.user, self.scope.tag)
-        chunks = self._chunks(rows, ever, *part.bounds)
+        chunks = self._chunks(rows, ever).within(*part.bounds)
         whole = added([summarise(chunk, *EVER, self.unit) for chunk in chunks])
         key, signature, content = self._key(part), signatures[part.name], encoded(whole)
         self.made[key] = signature
@@ -258,53 +177,6 @@ class Gathering:
                 known[names[key]] = summary
         return known
 
-    def _chunks(self, rows: SummaryRows, scope: ReportScope, first: str, end: str) -> Iterator[Rows]:
-        """The rows of a range of runs, so many at a time as are held at once."""
-        while True:
-            runs = _typed(rows.run_columns(scope, first, end, self.sizes.most), RUN)
-            if len(runs):
-                yield from self._parts(rows, scope, runs)
-            if len(runs) < self.sizes.most:
-                return
-            first = f"{int(runs.runId.iloc[-1], 16) + 1:024x}"
-
-    def _parts(self, rows: SummaryRows, scope: ReportScope, runs: Frame) -> Iterator[Rows]:
-        """The rows of some runs; in halves where they are too many for one answer."""
-        run_ids = runs.runId.tolist()
-        jobs, payments = rows.job_columns(scope, run_ids), rows.payment_columns(scope, run_ids)
-        if jobs is not None and payments is not None:
-            yield self._rows(rows, scope, runs, _typed(jobs, JOB), _typed(payments, PAYMENT))
-            return
-        if len(runs) == 1:
-            raise StoreError(f"run {run_ids[0]} has more jobs than one answer of MongoDB can hold: no report counts it")
-        middle = len(runs) // 2
-        for half in (runs.iloc[:middle], runs.iloc[middle:]):
-            yield from self._parts(rows, scope, half.reset_index(drop=True))
-
-    def _rows(self, rows: SummaryRows, scope: ReportScope, runs: Frame, jobs: Frame, payments: Frame) -> Rows:
-        run_ids = runs.runId.tolist()
-        reasons = {row["jobId"]: row.get("errorMessage") for row in rows.messages(scope, run_ids)}
-        jobs = jobs.assign(errorMessage=[reasons.get(job_id) or "" for job_id in jobs.jobId])
-        whole = purchases_of(jobs, payments, runs, PURCHASE)
-        statuses = [status if isinstance(status, str) else "" for status in whole.paymentStatus]
-        whole = whole.assign(paymentStatus=pd.Series(statuses, index=whole.index, dtype="object"))
-        self.count(len(runs) + len(jobs) + len(payments))
-        ours, known = set(run_ids), set(whole.jobId)
-        paid_for = zip(payments.runId, payments.jobId, strict=True)
-        unmatched = [job_id for run_id, job_id in paid_for if run_id in ours and job_id not in known]
-        states = zip(whole.state, whole.paymentStatus, whole.jobId, strict=True)
-        unmatched += [job_id for state, paid, job_id in states if (state, paid) not in OVER]
-        decisions = frame([], DECISIONS)
-        purchases = whole
-        if self.vendor:
-            purchases = whole[whole.vendorId == self.vendor].reset_index(drop=True)
-            runs = runs[runs.runId.isin(purchases.runId)].reset_index(drop=True)
-            whole = whole[whole.runId.isin(purchases.runId)].reset_index(drop=True)
-        else:
-            answers = frame(map(with_token_counts, rows.answers_of(scope, run_ids)), DECISIONS)
-            decisions = answers[answers.runId.isin(runs.runId)].reset_index(drop=True)
-        return Rows(runs, purchases, whole, decisions, unmatched)
-
 
 def _sums(numbers: Mapping[int, tuple[int, ...]], part: Partition, length: int) -> list[int]:
     """The sums of the numbers of a partition's leaves."""
@@ -313,13 +185,3 @@ def _sums(numbers: Mapping[int, tuple[int, ...]], part: Partition, length: int) 
         if part.first <= leaf < part.end:
             sums = [total + value for total, value in zip(sums, values, strict=True)]
     return sums
-
-
-def _typed(columns: Columns, kinds: Mapping[str, str]) -> Frame:
-    times = {
-        name: pd.Series(pd.array(columns[name], dtype="int64").astype("datetime64[ms]")).dt.tz_localize("UTC")
-        for name, kind in kinds.items()
-        if kind == TIME
-    }
-    texts = {name: values for name, values in columns.items() if name in kinds and name not in times}
-    return frame(pd.DataFrame({**texts, **times}, columns=list(kinds)), kinds)

@@ -24,10 +24,11 @@ from gpuagent.reports.frames import (
     purchases_of,
     with_token_counts,
 )
-from gpuagent.reports.gather import Count, Gathering, OpenRows, SummaryRows
+from gpuagent.reports.gather import Gathering
 from gpuagent.reports.partitions import SIZES, Sizes
 from gpuagent.reports.period import Period, buckets
 from gpuagent.reports.stream import ExportStream
+from gpuagent.reports.summary_rows import Count, OpenRows, SummaryRows
 
 BURN_DOWNS_MAX = 6
 """Runs whose budget is drawn: those that spent most."""

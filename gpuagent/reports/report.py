@@ -21,10 +21,11 @@ from gpuagent.reports.display import Display, parse_display
 from gpuagent.reports.figures import attention, delivery, headlines, runs, spend
 from gpuagent.reports.figures.headlines import Headline
 from gpuagent.reports.frames import Frame, Frames, ReportRows, read_frames
-from gpuagent.reports.gather import Count, OpenRows, SummaryRows, Window, uncounted
+from gpuagent.reports.gather import Window
 from gpuagent.reports.overview import Overview, overview
 from gpuagent.reports.period import Period, parse_period
 from gpuagent.reports.stream import ExportStream
+from gpuagent.reports.summary_rows import Count, OpenRows, SummaryRows, uncounted
 
 if TYPE_CHECKING:
     from gpuagent.settings import Settings

@@ -267,6 +267,11 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
     "credits": [_unique("jobId", "kind"), IndexModel([("wallet", ASCENDING)])],
 }
+KEPT_S = 90 * 86_400
+DERIVED_INDEXES: dict[str, list[IndexModel]] = {
+    "report_summaries": [IndexModel([("keptAt", ASCENDING)], expireAfterSeconds=KEPT_S)],
+}
+"""Of what can be made anew: who may not make it goes without."""
 FILE_INDEXES: dict[str, list[IndexModel]] = {
     "gpuagent_files.files": [_unique("filename"), IndexModel([("metadata.uploads", ASCENDING)])],
     "gpuagent_files.chunks": [_unique("files_id", "n")],
