@@ -83,9 +83,9 @@ class Chunks:
         statuses = [status if isinstance(status, str) else "" for status in whole.paymentStatus]
         whole = whole.assign(paymentStatus=pd.Series(statuses, index=whole.index, dtype="object"))
         self.count(len(runs) + len(jobs) + len(payments))
-        ours, known = set(run_ids), set(whole.jobId)
+        run_set, job_set = set(run_ids), set(whole.jobId)
         paid_for = zip(payments.runId, payments.jobId, strict=True)
-        unmatched = [job_id for run_id, job_id in paid_for if run_id in ours and job_id not in known]
+        unmatched = [job_id for run_id, job_id in paid_for if run_id in run_set and job_id not in job_set]
         states = zip(whole.state, whole.paymentStatus, whole.jobId, strict=True)
         unmatched += [job_id for state, paid, job_id in states if (state, paid) not in OVER]
         decisions = frame([], DECISIONS)

@@ -44,7 +44,7 @@ class Gathering:
     fresh: bool = False
     sizes: Sizes = SIZES
     unwritten: dict[str, tuple[str, bytes]] = field(default_factory=dict)
-    made: dict[str, str] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict)
 
     def read(self, open_rows: OpenRows, finish: Callable[[SummaryRows, Summary, Summary | None], T]) -> T:
         """What finish() makes of the summaries of the period and of the one before, and of rows of the same moment.
@@ -54,10 +54,10 @@ class Gathering:
         prepared = False
         while True:
             with open_rows() as rows:
-                wanted, signatures = self._partitions(rows)
-                stale = self._stale(rows, wanted, signatures)
+                parts, signatures = self._partitions(rows)
+                stale = self._stale(rows, parts, signatures)
                 if prepared or len(stale) <= A_SNAPSHOT:
-                    return finish(rows, *self._summaries(rows, wanted, signatures))
+                    return finish(rows, *self._summaries(rows, parts, signatures))
             batches = [stale[start : start + A_SNAPSHOT] for start in range(0, len(stale), A_SNAPSHOT)]
             with ThreadPoolExecutor(READERS) as pool:
                 for _ in pool.map(lambda batch: self._refresh(open_rows, batch), batches):
@@ -68,7 +68,7 @@ class Gathering:
         return Chunks(rows, scope, self.vendor, self.sizes.most, self.count)
 
     def _is_kept(self, part: Partition) -> bool:
-        return part.runs >= self.sizes.kept
+        return part.runs >= self.sizes.least
 
     def _refresh(self, open_rows: OpenRows, parts: Sequence[Partition]) -> None:
         with open_rows() as rows:
@@ -76,23 +76,23 @@ class Gathering:
             for part in parts:
                 self._make(rows, part, signatures)
 
-    def _stale(self, rows: SummaryRows, wanted: Sequence[Partition], signatures: Mapping[str, str]) -> list[Partition]:
-        parts = {self._key(part): part for part in wanted if self._is_kept(part)}
-        kept = {} if self.fresh else dict(rows.kept_signatures(list(parts)))
-        return [part for key, part in parts.items() if kept.get(key) != signatures[part.name]]
+    def _stale(self, rows: SummaryRows, parts: Sequence[Partition], signatures: Mapping[str, str]) -> list[Partition]:
+        large = {self._key(part): part for part in parts if self._is_kept(part)}
+        present = {} if self.fresh else dict(rows.kept_signatures(list(large)))
+        return [part for key, part in large.items() if present.get(key) != signatures[part.name]]
 
     def _summaries(
-        self, rows: SummaryRows, wanted: Sequence[Partition], signatures: Mapping[str, str]
+        self, rows: SummaryRows, parts: Sequence[Partition], signatures: Mapping[str, str]
     ) -> tuple[Summary, Summary | None]:
         sums: list[list[Summary]] = [[] for _ in self._windows]
-        kept = [part for part in wanted if self._is_kept(part)]
-        for start in range(0, len(kept), self.sizes.added):
-            parts = kept[start : start + self.sizes.added]
-            known = self._known(rows, parts, signatures)
-            for part in parts:
-                self._place(rows, part, known.get(part.name) or self._make(rows, part, signatures), sums)
+        large = [part for part in parts if self._is_kept(part)]
+        for start in range(0, len(large), self.sizes.added):
+            some = large[start : start + self.sizes.added]
+            valid = self._valid(rows, some, signatures)
+            for part in some:
+                self._place(rows, part, valid.get(part.name) or self._make(rows, part, signatures), sums)
             sums = [[added(summaries)] for summaries in sums]
-        for part in joined([part for part in wanted if not self._is_kept(part)], self.sizes.most):
+        for part in joined([part for part in parts if not self._is_kept(part)], self.sizes.most):
             self._read_windows(rows, part, sums)
         now, *before = (added(summaries) for summaries in sums)
         return now, before[0] if before else None
@@ -130,7 +130,7 @@ class Gathering:
         chunks = self._chunks(rows, ever).within(*part.bounds)
         whole = added([summarise(chunk, *EVER, self.unit) for chunk in chunks])
         key, signature, content = self._key(part), signatures[part.name], encoded(whole)
-        self.made[key] = signature
+        self.written[key] = signature
         if not rows.keep(key, signature, content):
             self.unwritten[key] = signature, content
         return whole
@@ -142,8 +142,8 @@ class Gathering:
         if self.period.before:
             touched = sorted(rows.touched_leaves(self.scope))
             parts = [part for part in parts if any(part.first <= leaf < part.end for leaf in touched)]
-        kept = [part for part in parts if self._is_kept(part)]
-        return parts, self._signatures(rows, kept, None if self.scope.user or self.scope.tag else counts)
+        large = [part for part in parts if self._is_kept(part)]
+        return parts, self._signatures(rows, large, None if self.scope.user or self.scope.tag else counts)
 
     def _signatures(
         self, rows: SummaryRows, parts: Sequence[Partition], counts: Mapping[int, tuple[int, int]] | None = None
@@ -164,18 +164,18 @@ class Gathering:
         scope = self.scope
         return "|".join((scope.network, part.name, self.unit, self.vendor, scope.user, scope.tag))
 
-    def _known(
+    def _valid(
         self, rows: SummaryRows, parts: Sequence[Partition], signatures: Mapping[str, str]
     ) -> Mapping[str, Summary]:
         """What is kept of these partitions as they are now, by name."""
         names = {self._key(part): part.name for part in parts}
         entries = [(key, *entry) for key, entry in self.unwritten.items() if key in names]
-        known = {}
-        for key, signature, content in (*rows.kept(list(names)), *entries):
-            trusted = not self.fresh or self.made.get(key) == signature
+        valid = {}
+        for key, signature, content in (*rows.contents(list(names)), *entries):
+            trusted = not self.fresh or self.written.get(key) == signature
             if trusted and signature == signatures[names[key]] and (summary := decoded(content)):
-                known[names[key]] = summary
-        return known
+                valid[names[key]] = summary
+        return valid
 
 
 def _sums(numbers: Mapping[int, tuple[int, ...]], part: Partition, length: int) -> list[int]:

@@ -14,11 +14,11 @@ LEAVES = 1 << LEAF_BITS
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """In runs. most: of a partition, and of what is read at once. kept: from how many on a partition's summary is kept,
-    for fewer are read as fast. added: summaries that are held before they are added up."""
+    """In runs. most: of a partition, and of what is read at once. least: from how many on a partition's summary is
+    kept, for fewer are read as fast. added: summaries that are held before they are added up."""
 
-    most: int = 20_000
-    kept: int = 1_000
+    most: int = 10_000
+    least: int = 1_000
     added: int = 32
 
 

@@ -22,8 +22,10 @@ from tests.support.market import Market
 from tests.support.report_history import seconds
 from tests.support.small_partitions import sized
 
-SMALL = Sizes(most=60, kept=20, added=2)
-RUNS, SEED = 140, 1
+SMALL = Sizes(most=45, least=15, added=2)
+SOLE = {"state": "settled", "status": "completed", "ordinal": 0}
+"""The only job of its run."""
+RUNS, SEED = 100, 1
 NOW = seconds(report_history.NOW)
 Varied = tuple[Database, Any]
 
@@ -65,7 +67,7 @@ def test_a_partition_is_made_anew_after_whatever_changes_a_figure(varied: Varied
     db, database = varied
     assert len(report_history.report(db, "all").headlines)
     made.clear()
-    job = database.jobs.find_one({"state": "settled", "status": "completed", "actualCost": {"$gt": Decimal128("1")}})
+    job = database.jobs.find_one({**SOLE, "actualCost": {"$gt": Decimal128("1")}})
     payment = database.payments.find_one({"jobId": job["_id"]})
     names = {"vendor_id": job["vendorId"], "run_id": str(job["runId"]), "job_id": str(job["_id"])}
     transfer = Incoming("0x" + "e" * 64, 1, 2, payment["payee"], payment["payer"].lower(), 10_000)
@@ -75,7 +77,7 @@ def test_a_partition_is_made_anew_after_whatever_changes_a_figure(varied: Varied
     )
 
     def tick() -> None:
-        run = db.store.load(str(database.runs.find_one({"plannerArms": []})["_id"]))
+        run = db.store.load(str(database.runs.find_one({"_id": job["runId"]})["_id"]))
         db.store.save(run, replace(run, goal="Another goal"), [report_history.planner_answer("0.05")], NOW)
 
     changes: dict[str, Callable[[], Any]] = {
@@ -106,7 +108,7 @@ def test_half_a_summary_or_one_of_another_format_is_not_believed(
     whole = report_history.report(db, "all").headlines
     made.clear()
     document = database.report_summaries.find_one({"_id": {"$regex": r"\|D\|\|\|$"}})
-    for content in (document["content"][:-9], b"", b"1:", None, 7):
+    for content in (document["content"][:-9], 7):
         database.report_summaries.update_one({"_id": document["_id"]}, {"$set": {"content": content}})
         assert report_history.report(db, "all").headlines == whole
         assert made == [document["_id"].split("|")[1]]
@@ -151,7 +153,7 @@ def test_runs_of_one_moment_are_read_in_parts(book: report_history.Book, monkeyp
         return columns(self, scope, run_ids) if len(run_ids) < 3 else None
 
     monkeypatch.setattr(MongoPartitions, "job_columns", few)
-    with sized(Sizes(most=3, kept=100)):
+    with sized(Sizes(most=3, least=100)):
         whole_report.assert_equal(report_history.report(book.db))
     assert set(asked) == {1, 2, 3}
 

@@ -155,11 +155,11 @@ class MongoPartitions(MongoStreams):
         """The ids of the jobs that hold money or go on, and of payments that are out, whenever they began."""
         with bounded(self._deadline_s):
             payers = self._database.runs.distinct("payer", {"payer": {"$gt": ""}}, session=self._session)
-        held = {"payer": {"$in": payers}, "state": {"$in": HELD}}
+        undecided = {"payer": {"$in": payers}, "state": {"$in": HELD}}
         going_on = {"state": "settled", "completedAt": None}
         out = {"payer": {"$in": payers}, "status": "pending"}
         for collection, match, fields in (
-            ("jobs", held, "$_id"),
+            ("jobs", undecided, "$_id"),
             ("jobs", going_on, "$_id"),
             ("payments", out, "$jobId"),
         ):
@@ -181,7 +181,7 @@ class MongoPartitions(MongoStreams):
             documents = self._database[SUMMARIES].find({"_id": {"$in": list(keys)}}, {"signature": 1})
             return {document["_id"]: str(document.get("signature")) for document in documents}
 
-    def kept(self, keys: Sequence[str]) -> Iterator[tuple[str, str, bytes]]:
+    def contents(self, keys: Sequence[str]) -> Iterator[tuple[str, str, bytes]]:
         """Summaries that were kept: key, signature, content. Derived data: read as of now, for the signature tells."""
         with bounded(self._deadline_s):
             for document in self._database[SUMMARIES].find({"_id": {"$in": list(keys)}}):

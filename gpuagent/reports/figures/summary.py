@@ -227,17 +227,17 @@ def decoded(content: bytes) -> Summary | None:
     head = len(_head(b""))
     if content[:head] != _head(content[head:]):
         return None
-    kept = json.loads(zlib.decompress(content[head:]))
-    tables = {name: pd.DataFrame(kept["tables"][name], columns=list(columns)) for name, columns in TABLES.items()}
+    plain = json.loads(zlib.decompress(content[head:]))
+    tables = {name: pd.DataFrame(plain["tables"][name], columns=list(columns)) for name, columns in TABLES.items()}
     for name, columns in TABLES.items():
         for column in (column for column, kind in columns.items() if kind == TIME):
             tables[name][column] = pd.to_datetime(tables[name][column], unit="ms", utc=True)
     tables["sales"]["hours"] = tables["sales"].hours.map(Decimal).astype("object")
-    limits = {name: kept[name] for name in ("first", "last", "first_spent")}
+    limits = {name: plain[name] for name in ("first", "last", "first_spent")}
     return Summary(
         {name: frame(tables[name], columns) for name, columns in TABLES.items()},
-        kept["counts"],
-        Decimal(kept["twice"]),
-        np.array(kept["times"], "int64"),
+        plain["counts"],
+        Decimal(plain["twice"]),
+        np.array(plain["times"], "int64"),
         **limits,
     )

@@ -118,7 +118,7 @@ def test_a_user_that_may_only_read_reads(rights: Rights, caplog: pytest.LogCaptu
 
 
 def test_a_user_that_may_only_read_gets_a_report_and_keeps_nothing_of_it(rights: Rights) -> None:
-    with rights.open("owner") as owner, sized(Sizes(most=20, kept=5)):
+    with rights.open("owner") as owner, sized(Sizes(most=20, least=5)):
         big_history.write(rights.database, 30)
         with rights.open("reader") as db:
             figures = report_history.report(db, "all").headlines
