@@ -129,7 +129,9 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "gpuagent.reports.sections.money",
         "gpuagent.reports.sections.work",
     ),
-    "tests/reports/test_summaries.py": ("gpuagent.reports.chunks", "gpuagent.reports.summary_rows"),
+    "tests/reports/test_summaries.py": (
+        *("gpuagent.reports.chunks", "gpuagent.reports.overview", "gpuagent.reports.summary_rows"),
+    ),
     "tests/seller/runners/test_container_runner.py": (
         "seller.runners.container_isolation",
         "seller.runners.container_log",

@@ -34,7 +34,7 @@ def write(database: Any, count: int, seed: int) -> None:
         if fields:
             _change(database.runs, {"_id": run["_id"]}, {"$set": fields})
     strays = list(database.payments.find({"status": "completed"}).sort("_id").limit(200))
-    gone, torn = strays[dice.randrange(50)], strays[60 + dice.randrange(50)]
+    gone, torn = strays[dice.randrange(20)], strays[30 + dice.randrange(20)]
     database.jobs.delete_one({"_id": gone["jobId"]})
     _change(database.payments, {"_id": torn["_id"]}, {"$set": {"status": "failed"}})
 
