@@ -98,11 +98,11 @@ def main(count: int) -> None:
         floor = figures["floor_s"] = round(time.perf_counter() - started_at, 2)
         say(
             f"floor: one $group, {groups:,} groups  {floor} s\n\n"
-            "format     seconds   of floor   CPU s   RSS MB       bytes\n"
+            "format       seconds   of floor   CPU s   RSS MB       bytes\n"
         )
-        for form in exports.FORMATS:
-            row = figures["formats"][form] = measured(form, server.uri, "big")
-            say(f"{form:8}{row['seconds']:10.1f}{row['seconds'] / floor:11.1f}{row['cpu_s']:8.1f}{row['rss_mb']:9}")
+        for title in ("html", "html again", *exports.FORMATS[1:]):
+            row = figures["formats"][title] = measured(title.split()[0], server.uri, "big")
+            say(f"{title:10}{row['seconds']:10.1f}{row['seconds'] / floor:11.1f}{row['cpu_s']:8.1f}{row['rss_mb']:9}")
             say(f"{row['bytes']:12,}\n")
         say(f"\nlist                       ms   of {SMALL} runs\n")
         for title, read in LISTS.items():

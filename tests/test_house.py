@@ -126,6 +126,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/planbench/test_generate.py": ("gpuagent.planbench.generator.outages",),
     "tests/practice/test_demo.py": ("gpuagent.cli.up", "gpuagent.practice.demo"),
     "tests/reports/test_attention.py": ("gpuagent.reports.figures.attention",),
+    "tests/reports/test_delivery.py": ("gpuagent.reports.figures.delivery",),
     "tests/reports/test_exports.py": (
         "gpuagent.adapters.mongo.report_streams",
         "gpuagent.reports.stream",
@@ -135,6 +136,9 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "gpuagent.reports.page",
         "gpuagent.reports.sections.money",
         "gpuagent.reports.sections.work",
+    ),
+    "tests/reports/test_summaries.py": (
+        *("gpuagent.reports.chunks", "gpuagent.reports.overview", "gpuagent.reports.summary_rows"),
     ),
     "tests/seller/runners/test_container_runner.py": (
         "seller.runners.container_isolation",

@@ -1,5 +1,6 @@
 """`gpuagent report`: what was spent, on what, and what of it was wasted; as a page, tables, a journal or FOCUS."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ from gpuagent.cli.common import AsJson, errors_explained, print_json
 from gpuagent.errors import BadInput, ConfigError
 
 if TYPE_CHECKING:
+    from gpuagent.reports.figures.headlines import Headline
     from gpuagent.reports.report import Report
 
 STDOUT = "-"
@@ -32,6 +34,9 @@ def report(
     chain: Annotated[
         bool, typer.Option(help="In the page: hold the ledger against the chain, if there is one.")
     ] = True,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="In the page: add up every run anew, whatever earlier reports have kept.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Report what was spent, wasted and learned: one offline page, tables, a double-entry journal or FOCUS 1.2."""
@@ -49,36 +54,32 @@ def report(
             raise ConfigError(f"reports need {error.name}: pip install 'gpuagent[reports]'") from error
 
         request = ReportRequest(period, user, tag, vendor, currency, rate, server)
-        finished = open_report(request, chain=chain and form == "html")
+        finished = open_report(request, chain=chain and form == "html", fresh=fresh)
         if finished.nothing:
             typer.echo(finished.nothing, err=True)
         if out == STDOUT:
-            for piece in exports.pieces(finished, form):
-                typer.echo(piece, nl=False)
+            with counted_rows("reading") as counter:
+                for piece in exports.pieces(replace(finished, count=counter.add), form, counter.add):
+                    typer.echo(piece, nl=False)
             return
         path = Path(out or f"gpuagent-report-{finished.period.label}{EXTENSIONS[form]}")
         with counted_rows(f"writing {path}") as counter:
+            finished = replace(finished, count=counter.add)
             files = exports.write(finished, form, path, counter.add)
-        _print_summary(finished, files, as_json)
+            headlines = finished.headlines if as_json else [finished.headlines[0] if form == "html" else finished.spent]
+        _print_summary(finished, headlines, files, as_json)
 
 
-def _print_summary(report: "Report", files: list[Path], as_json: bool) -> None:
-    """Print the headlines as JSON, or the spend as one line, and the files written."""
+def _print_summary(report: "Report", headlines: list["Headline"], files: list[Path], as_json: bool) -> None:
+    """Print the headlines as JSON, or the first of them, the spend, as one line, and the files written."""
     if as_json:
-        headlines = [
-            {
-                "name": headline.name,
-                "unit": headline.unit,
-                "now": _json_value(headline.now),
-                "before": _json_value(headline.before),
-            }
-            for headline in report.headlines
+        lines = [
+            {"name": line.name, "unit": line.unit, "now": _json_value(line.now), "before": _json_value(line.before)}
+            for line in headlines
         ]
-        print_json(
-            {"period": report.period.description, "headlines": headlines, "files": [str(path) for path in files]}
-        )
+        print_json({"period": report.period.description, "headlines": lines, "files": [str(path) for path in files]})
         return
-    spent = report.spent
+    spent = headlines[0]
     change = f" ({spent.change})" if spent.change else ""
     typer.echo(f"{report.period.description}: {spent.text(report.display)} spent{change}")
     for path in files:

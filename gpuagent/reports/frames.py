@@ -187,13 +187,17 @@ def _jobs(rows: ReportRows, scope: ReportScope, payments: Frame) -> Frame:
     return pd.concat([jobs, missing], ignore_index=True) if len(missing) else jobs
 
 
-def purchases_of(jobs: Frame, payments: Frame, runs: Frame) -> Frame:
-    """Jobs of these runs with their payments; a job without one was never signed for."""
+def purchases_of(jobs: Frame, payments: Frame, runs: Frame, columns: Mapping[str, str] = PURCHASES) -> Frame:
+    """Jobs of these runs with their payments; a job without one was never signed for.
+
+    columns: of the result; what of the given frames is not among them may be missing there.
+    """
+    own = [name for name in (*PAYMENT_COLUMNS, *BACK) if name in payments]
     nullable = payments.astype(
-        dict.fromkeys(("blockNumber", *BACK), "Int64")
+        dict.fromkeys((name for name in ("blockNumber", *BACK) if name in own), "Int64")
     )  # or a missing one would turn all of them into floats
-    joined = jobs.merge(nullable[["jobId", *PAYMENT_COLUMNS, *BACK]], on="jobId", how="left")
-    joined = joined.merge(runs[["runId", *RUN_COLUMNS]], on="runId", how="inner")
+    joined = jobs.merge(nullable[["jobId", *own]], on="jobId", how="left")
+    joined = joined.merge(runs[["runId", *(name for name in RUN_COLUMNS if name in runs)]], on="runId", how="inner")
     joined["settledAt"] = _not_before(joined.settledAt, joined.createdAt, joined.signedAt)
     settled = joined.state == "settled"
     joined["paid"] = joined.expectedCost.where(settled, 0)
@@ -201,8 +205,10 @@ def purchases_of(jobs: Frame, payments: Frame, runs: Frame) -> Frame:
     joined["credit"] = (joined.credit.fillna(0).astype("int64").where(settled, 0) - returned).clip(lower=0)
     joined["cost"] = joined.actualCost.where(settled, 0) - returned
     joined["refunded"] = joined.paid - joined.cost
-    joined["saved"] = [_saved(*row) for row in zip(joined.paid, joined.hours, joined.hoursSaved, strict=True)]
-    return frame(joined, PURCHASES)
+    joined["saved"] = [
+        _saved(*row) if row[2] else 0 for row in zip(joined.paid, joined.hours, joined.hoursSaved, strict=True)
+    ]
+    return frame(joined, columns)
 
 
 def _not_before(settled_at: Any, *earlier: Any) -> Any:

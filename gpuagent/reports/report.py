@@ -20,10 +20,13 @@ from gpuagent.errors import BadInput
 from gpuagent.reports.charts.style import Marks, marks
 from gpuagent.reports.display import Display, parse_display
 from gpuagent.reports.figures import attention, delivery, headlines, runs, spend
-from gpuagent.reports.figures.headlines import Headline, Window
+from gpuagent.reports.figures.headlines import Headline
 from gpuagent.reports.frames import Frame, Frames, ReportRows, read_frames
+from gpuagent.reports.gather import Window
+from gpuagent.reports.overview import Overview, overview
 from gpuagent.reports.period import Period, parse_period
-from gpuagent.reports.stream import ExportStream, StreamedRows
+from gpuagent.reports.stream import ExportStream
+from gpuagent.reports.summary_rows import Count, OpenRows, SummaryRows, uncounted
 
 if TYPE_CHECKING:
     from gpuagent.settings import Settings
@@ -62,6 +65,10 @@ class Report:
     open_rows: opens the database anew, for what is read when it is asked for.
     original_runs: the number of runs of the original system, which are left out everywhere.
     month_budgets: of the policy in force, with what is used of each while the report is made.
+    fresh: what was kept of earlier reports is not believed. count: is called with the rows that the overview reads.
+
+    frames, paid, decisions, started, delivered and unpaid hold every row, for analyses of one's own; no page or export
+    asks for them.
     """
 
     request: ReportRequest
@@ -70,9 +77,11 @@ class Report:
     network: str
     made_at: datetime
     chain: attention.ChainCheck
-    open_rows: Callable[[], AbstractContextManager[StreamedRows]]
+    open_rows: OpenRows
     original_runs: int = 0
     month_budgets: Sequence[BudgetShare] = ()
+    fresh: bool = False
+    count: Count = uncounted
 
     @cached_property
     def frames(self) -> Frames:
@@ -112,11 +121,15 @@ class Report:
         return delivery.delivered(self.started, self.frames.whole_purchases)
 
     @cached_property
+    def overview(self) -> Overview:
+        """What the page shows, as of when it is first asked for."""
+        request = self.request
+        return overview(self.open_rows, self.scope, request.vendor, self.period, self.made_at, self.count, self.fresh)
+
+    @cached_property
     def headlines(self) -> list[Headline]:
         """The figures on top, beside those of the previous period."""
-        before = self.period.before
-        previous = (pd.Timestamp(before), self._window[0]) if before else None
-        return headlines.headlines(self.frames, self._window, previous)
+        return headlines.headlines(self.overview.now, self.overview.before)
 
     @cached_property
     def spent(self) -> Headline:
@@ -137,7 +150,7 @@ class Report:
     @cached_property
     def marks(self) -> Marks:
         """The look of vendors in every chart."""
-        return marks(list(self.frames.vendors.vendorId))
+        return marks(list(self.overview.vendors.vendorId))
 
     @cached_property
     def unpaid(self) -> Frame:
@@ -177,7 +190,8 @@ def make_report(
     network: str,
     now: float,
     open_chain: Callable[[], AbstractContextManager[Node]] | None = None,
-    reopen: Callable[[], AbstractContextManager[StreamedRows]] | None = None,
+    reopen: OpenRows | None = None,
+    fresh: bool = False,
 ) -> Report:
     """A report of an open database. now: Unix seconds. open_chain: the chain to hold the ledger against, if any.
 
@@ -197,9 +211,7 @@ def make_report(
     if open_chain:
         chain = attention.check_chain(database.ledgers, open_chain)
     month_budgets = database.reads.budget_shares(network, now)
-    return Report(
-        request, period, display, network, made_at, chain, open_rows, original_runs, month_budgets=month_budgets
-    )
+    return Report(request, period, display, network, made_at, chain, open_rows, original_runs, month_budgets, fresh)
 
 
 def _check_filters(request: ReportRequest, rows: ReportRows) -> None:
@@ -218,8 +230,12 @@ def _examples(value: str, names: Sequence[str]) -> str:
     return ", ".join(shown) + (" and others" if len(names) > len(shown) else "") if names else "none yet"
 
 
-def open_report(request: ReportRequest, settings: "Settings | None" = None, chain: bool = True) -> Report:
+def open_report(
+    request: ReportRequest, settings: "Settings | None" = None, chain: bool = True, fresh: bool = False
+) -> Report:
     """A report of the user's MongoDB, or of an embedded one. chain: hold the ledger against the chain, if there is one.
+
+    fresh: what was kept of earlier reports is not believed.
 
     Raises BadInput, ConfigError, StoreError.
     """
@@ -234,11 +250,11 @@ def open_report(request: ReportRequest, settings: "Settings | None" = None, chai
     check_server(request.server)
     with wiring.open_database(configured) as database:
         open_chain = (lambda: wiring.open_chain(configured)) if chain else None
-        return make_report(request, database, configured.network, now, open_chain, lambda: _rows_of(configured))
+        return make_report(request, database, configured.network, now, open_chain, lambda: _rows_of(configured), fresh)
 
 
 @contextmanager
-def _rows_of(settings: "Settings") -> Iterator[StreamedRows]:
+def _rows_of(settings: "Settings") -> Iterator[SummaryRows]:
     from gpuagent import wiring
 
     with wiring.open_database(settings) as database, database.reads.history() as rows:

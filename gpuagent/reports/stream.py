@@ -106,8 +106,12 @@ class ExportStream:
 
     def undecided(self) -> tuple[Frame, Frame]:
         """Purchases, the first reserved first, and payments that an eye must be kept on, whatever the period."""
+        return self.purchases_and_payments(self.rows.undecided(self.scope))
+
+    def purchases_and_payments(self, jobs: Iterable[str]) -> tuple[Frame, Frame]:
+        """The purchases of these jobs in the scope, the first reserved first, and their payments."""
         purchases, payments = [frame([], PURCHASES)], [frame([], PAYMENTS)]
-        undecided = iter(self.rows.undecided(self.scope))
+        undecided = iter(jobs)
         while job_ids := list(islice(undecided, ROWS)):
             payments.append(frame(self.rows.payments_of(job_ids), PAYMENTS))
             payments[-1] = payments[-1][payments[-1].runId.isin(self.runs_of(payments[-1]).runId)]

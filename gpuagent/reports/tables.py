@@ -72,13 +72,17 @@ _HOST = re.compile(r"[a-z0-9.:-]+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of a frame. columns: of the frame, each with its heading and its kind. empty: the text without rows."""
+    """A table of a frame. columns: of the frame, each with its heading and its kind. empty: the text without rows.
+
+    total: the rows that there are, where the frame has only the first of them.
+    """
 
     title: str
     frame: Frame
     columns: Mapping[str, tuple[str, Cell]]
     empty: str
     display: Display = USD_ALONE
+    total: int | None = None
 
     def html(self) -> str:
         if self.frame.empty:
@@ -92,11 +96,12 @@ class Table:
         rows = self.frame.head(ROWS_MAX)[list(self.columns)].itertuples(index=False, name=None)
         kinds = [kind for _, kind in self.columns.values()]
         body = "".join(f"<tr>{''.join(map(self._cell, row, kinds))}</tr>" for row in rows)
-        more = f"<p>The first {ROWS_MAX} of {len(self.frame):,} rows; the CSV export has all.</p>"
+        total = len(self.frame) if self.total is None else self.total
+        more = f"<p>The first {ROWS_MAX} of {total:,} rows; the CSV export has all.</p>"
         return (
             f'<div class="rows">{search if len(self.frame) > 5 else ""}<table><caption>{caption}</caption>'
             f'<thead onclick="{SORT}"><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-            f"{more if len(self.frame) > ROWS_MAX else ''}</div>"
+            f"{more if total > ROWS_MAX else ''}</div>"
         )
 
     def _cell(self, value: Any, kind: Cell) -> str:

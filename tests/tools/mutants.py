@@ -3100,6 +3100,34 @@ MUTANTS = (
         'SECRET_FIELDS = ("header", "access")',
         "tests/agent/test_wrapped_work.py -k goes_on_from",
     ),
+    Mutant(
+        "a summary of before the last change is believed",
+        "gpuagent/reports/gather.py",
+        "if trusted and signature == signatures[names[key]] and (summary := decoded(content)):",
+        "if trusted and (summary := decoded(content)):",
+        "tests/reports/test_summaries.py -k made_anew",
+    ),
+    Mutant(
+        "half a summary is believed",
+        "gpuagent/reports/figures/summary.py",
+        "    if content[:head] != _head(content[head:]):",
+        "    if False:",
+        "tests/reports/test_summaries.py -k half_a_summary",
+    ),
+    Mutant(
+        "a refund changes no summary",
+        "gpuagent/adapters/mongo/report_partitions.py",
+        '((2, "refunds"), (3, "credits"))',
+        '((3, "credits"),)',
+        "tests/reports/test_summaries.py -k made_anew",
+    ),
+    Mutant(
+        "a cost that was set by hand changes no summary",
+        "gpuagent/adapters/mongo/report_partitions.py",
+        '[row["n"], _units_of(row["v"]), 0, 0]',
+        '[row["n"], 0, 0, 0]',
+        "tests/reports/test_summaries.py -k made_anew",
+    ),
 )
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from gpuagent.adapters.mongo.connection import Connection, deadlined
 from gpuagent.adapters.mongo.glance import glance
 from gpuagent.adapters.mongo.job_logs import job_log
 from gpuagent.adapters.mongo.original import check_ours
-from gpuagent.adapters.mongo.report_streams import MongoStreams, history
+from gpuagent.adapters.mongo.report_partitions import MongoPartitions, history
 from gpuagent.adapters.mongo.run_files import run_files
 from gpuagent.adapters.mongo.server import Server, server
 from gpuagent.adapters.mongo.sums import CURRENT
@@ -105,7 +105,7 @@ class MongoReads:
         return key
 
     @contextmanager
-    def history(self, deadline_s: float = 120) -> Iterator[MongoStreams]:
+    def history(self, deadline_s: float = 120) -> Iterator[MongoPartitions]:
         """A snapshot of all rows, as of now, for reports. deadline_s: for one collection."""
         with history(self.connection.client, self._database, deadline_s) as rows:
             yield rows

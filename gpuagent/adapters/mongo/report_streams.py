@@ -1,15 +1,12 @@
 """Rows of a report in the order of a time, a batch at a time: what exports are written from, however many there are."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 from heapq import merge
 from itertools import groupby
 from typing import Any
 
 from bson import ObjectId
-from pymongo import MongoClient
-from pymongo.database import Database
 
 from gpuagent.adapters.mongo.deadline import bounded
 from gpuagent.adapters.mongo.report_rows import (
@@ -40,19 +37,19 @@ class MongoStreams(MongoHistory):
     ) -> Iterator[list[Document]]:
         """Jobs of all users that were reserved, paid or ended then, in the order in which they were reserved."""
         within = [{name: {"$gte": since, "$lt": until}} for name in TIMES]
-        match = {**_jobs(scope, vendor), "$or": within}
+        match = {**jobs_in(scope, vendor), "$or": within}
         return self._batches("jobs", [{"$match": match}, {"$project": JOB}, {"$sort": {"createdAt": 1, "jobId": 1}}])
 
     def settled(
         self, scope: ReportScope, time: str, since: datetime, until: datetime, vendor: str = ""
     ) -> Iterator[list[Document]]:
         """Paid jobs of all users in the order of `time`, settledAt or completedAt, which lies in the window."""
-        match = {"state": "settled", **_jobs(scope, vendor), time: {"$gte": since, "$lt": until}}
+        match = {"state": "settled", **jobs_in(scope, vendor), time: {"$gte": since, "$lt": until}}
         return self._batches("jobs", [{"$match": match}, {"$sort": {time: 1}}, {"$project": JOB}])
 
     def started(self, scope: ReportScope, since: datetime, until: datetime) -> Iterator[list[Document]]:
         """Runs that were started then, oldest first."""
-        match = {**_runs(scope), "createdAt": {"$gte": since, "$lt": until}}
+        match = {**runs_in(scope), "createdAt": {"$gte": since, "$lt": until}}
         return self._batches("runs", [{"$match": match}, {"$project": RUN}, {"$sort": {"createdAt": 1, "runId": 1}}])
 
     def answers(self, since: datetime, until: datetime, order: str) -> Iterator[list[Document]]:
@@ -74,12 +71,12 @@ class MongoStreams(MongoHistory):
 
     def runs_named(self, scope: ReportScope, run_ids: Sequence[str]) -> list[Document]:
         """Those of these runs that are in the scope."""
-        return self._named("runs", "_id", run_ids, _runs(scope), RUN)
+        return self._named("runs", "_id", run_ids, runs_in(scope), RUN)
 
     def buyers(self, scope: ReportScope, run_ids: Sequence[str], vendor: str) -> set[str]:
         """Those of these runs that bought from the vendor, or would have."""
         fields = {"_id": 0, "runId": {"$toString": "$runId"}}
-        return {row["runId"] for row in self._named("jobs", "runId", run_ids, _jobs(scope, vendor), fields)}
+        return {row["runId"] for row in self._named("jobs", "runId", run_ids, jobs_in(scope, vendor), fields)}
 
     def _named(
         self, collection: str, field: str, ids: Sequence[str], match: Mapping[str, Any], fields: Mapping[str, Any]
@@ -96,12 +93,13 @@ class MongoStreams(MongoHistory):
     def spent(self, scope: ReportScope, since: datetime, until: datetime, vendor: str = "") -> int:
         """What settled then, less what came back, and what planners charged, in atomic units; added up in MongoDB."""
         window = {"$gte": since, "$lt": until}
-        jobs = {"state": "settled", **_jobs(scope, vendor), "settledAt": window}
+        jobs = {"state": "settled", **jobs_in(scope, vendor), "settledAt": window}
         cost = self._sum("jobs", jobs, atomic("$actualCost"), {"userId": scope.user} if scope.user else {})
+        cost -= self._came_back(jobs, {"userId": scope.user} if scope.user else {})
         if vendor:
             return cost
         asked = {"type": "agent_reasoning", "data.cost": {"$gt": 0}, "timestamp": window}
-        return cost + self._sum("observations", asked, "$data.cost", _runs(scope))
+        return cost + self._sum("observations", asked, "$data.cost", runs_in(scope))
 
     def _sum(self, collection: str, match: Document, amount: Any, runs: Document) -> int:
         """The sum over what matches. runs: what matches the runs that count, {} for all."""
@@ -109,6 +107,16 @@ class MongoStreams(MongoHistory):
         of_runs = [{"$lookup": lookup}, {"$match": {f"run.{name}": value for name, value in runs.items()}}]
         group = {"$group": {"_id": None, "sum": {"$sum": amount}}}
         rows = self._rows(collection, [{"$match": match}, *(of_runs if runs else ()), group])
+        return int(next(rows, {"sum": 0})["sum"])
+
+    def _came_back(self, jobs: Document, runs: Document) -> int:
+        """What came back by booked transfers for the jobs that match."""
+        job = {"from": "jobs", "localField": "jobId", "foreignField": "_id", "as": "job"}
+        run = {"from": "runs", "localField": "runId", "foreignField": "_id", "as": "run"}
+        of_jobs = [{"$lookup": job}, {"$match": {f"job.{name}": value for name, value in jobs.items()}}]
+        of_runs = [{"$lookup": run}, {"$match": {f"run.{name}": value for name, value in runs.items()}}]
+        group = {"$group": {"_id": None, "sum": {"$sum": atomic("$amount")}}}
+        rows = self._rows("refunds", [*of_jobs, *(of_runs if runs else ()), group])
         return int(next(rows, {"sum": 0})["sum"])
 
     def undecided(self, scope: ReportScope) -> Iterator[str]:
@@ -138,20 +146,15 @@ def _job_id(record: Document) -> str:
     return str(record["jobId"])
 
 
-def _jobs(scope: ReportScope, vendor: str) -> Document:
+def jobs_in(scope: ReportScope, vendor: str = "") -> Document:
+    """What matches jobs of the network, the tag and the vendor that were reserved before the scope's end."""
     tag: Document = {"tags": scope.tag} if scope.tag else {}
     bought: Document = {"vendorId": vendor} if vendor else {}
     return {"quote.network": scope.network, "createdAt": {"$lt": scope.until}, **tag, **bought}
 
 
-def _runs(scope: ReportScope) -> Document:
+def runs_in(scope: ReportScope) -> Document:
+    """What matches runs of the network, the user and the tag that were started before the scope's end."""
     user: Document = {"userId": scope.user} if scope.user else {}
     tag: Document = {"tags": scope.tag} if scope.tag else {}
     return {"network": scope.network, "createdAt": {"$lt": scope.until}, **user, **tag}
-
-
-@contextmanager
-def history(client: MongoClient[Any], database: Database[Document], deadline_s: float) -> Iterator[MongoStreams]:
-    """deadline_s: for the rows of one collection, or one batch of them."""
-    with client.start_session(snapshot=True) as session:
-        yield MongoStreams(database, session, deadline_s)

@@ -230,10 +230,13 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("createdAt", DESCENDING), ("_id", DESCENDING)]),
         IndexModel([("payer", ASCENDING), ("_id", ASCENDING)]),
         IndexModel([("held", ASCENDING)], partialFilterExpression={"held": {"$gt": Decimal128("0")}}),
-        *(_newest_first(name) for name in ("status", "phase", "userId", "tags", "network")),
+        *(_newest_first(name) for name in ("status", "phase", "userId", "tags")),
+        # With the version, by which a report sees in the index alone which runs have changed.
+        IndexModel([("network", ASCENDING), ("_id", DESCENDING), ("version", ASCENDING)]),
     ],
     "jobs": [
-        IndexModel([("runId", ASCENDING), ("ordinal", ASCENDING)]),
+        # With the cost, which an operator may set by hand: a report sees it in the index alone.
+        IndexModel([("runId", ASCENDING), ("ordinal", ASCENDING), ("actualCost", ASCENDING)]),
         _unique_of_ours("runId", "ordinal", has="ordinal"),
         _unique("vendorId", "vendorJobId", where={"vendorJobId": {"$type": "string"}}),
         IndexModel([("payer", ASCENDING), ("state", ASCENDING), ("settledAt", ASCENDING)]),
@@ -255,6 +258,9 @@ INDEXES: dict[str, list[IndexModel]] = {
     "observations": [
         IndexModel([("runId", ASCENDING), ("_id", ASCENDING)]),
         IndexModel([("timestamp", ASCENDING)], partialFilterExpression={"data.cost": {"$gt": 0}}),
+        IndexModel(
+            [("runId", ASCENDING)], name="runId_of_paid_answers", partialFilterExpression={"data.cost": {"$gt": 0}}
+        ),
         _unique_of_ours("jobId", "position", has="position"),
     ],
     "vendors": [_unique("vendorId")],
@@ -266,6 +272,11 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
     "credits": [_unique("jobId", "kind"), IndexModel([("wallet", ASCENDING)])],
 }
+KEPT_S = 90 * 86_400
+DERIVED_INDEXES: dict[str, list[IndexModel]] = {
+    "report_summaries": [IndexModel([("keptAt", ASCENDING)], expireAfterSeconds=KEPT_S)],
+}
+"""Of what can be made anew: who may not make it goes without."""
 FILE_INDEXES: dict[str, list[IndexModel]] = {
     "gpuagent_files.files": [_unique("filename"), IndexModel([("metadata.uploads", ASCENDING)])],
     "gpuagent_files.chunks": [_unique("files_id", "n")],

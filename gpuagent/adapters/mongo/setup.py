@@ -16,7 +16,7 @@ from pymongo.errors import CollectionInvalid, OperationFailure
 
 from gpuagent.adapters.mongo.address import DEFAULT_DATABASE
 from gpuagent.adapters.mongo.deadline import UNAUTHORIZED
-from gpuagent.adapters.mongo.schema import FILE_INDEXES, INDEXES, VALIDATORS
+from gpuagent.adapters.mongo.schema import DERIVED_INDEXES, FILE_INDEXES, INDEXES, VALIDATORS
 from gpuagent.adapters.mongo.values import Document
 from gpuagent.errors import ConfigError
 
@@ -51,6 +51,8 @@ def ensure_schema(database: Documents) -> Gaps:
             (gaps.outdated if validators[name] else gaps.unprotected).append(f"collMod on {name}")
         if not is_allowed(partial(database[name].create_indexes, INDEXES[name])):
             _note_indexes(database, name, INDEXES[name], gaps)
+    for name, indexes in DERIVED_INDEXES.items():
+        is_allowed(partial(database[name].create_indexes, indexes))
     for name, indexes in FILE_INDEXES.items():
         if not is_allowed(partial(database[name].create_indexes, indexes)):
             files = Gaps()

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -80,17 +81,16 @@ def time_unit(longest_s: float) -> tuple[float, str]:
     return next(((scale, unit) for limit, scale, unit in TIME_UNITS if longest_s <= limit), DAYS)
 
 
-def time_to_success(times: Frame) -> Picture:
-    """A histogram of runs.times_to_success(), with its median."""
+def time_to_success(seconds: npt.NDArray[np.float64]) -> Picture:
+    """A histogram of the times that runs took to succeed, with their median."""
     title = "Time from start to success"
-    if times.empty:
+    if not len(seconds):
         return empty(title, "No run of this period has succeeded yet.")
-    seconds = times.seconds.to_numpy()
     longest, median, slow = float(seconds.max()), float(np.median(seconds)), float(np.quantile(seconds, 0.9))
     scale, unit = time_unit(longest)
     figure, axes = canvas(title)
     span = (0.0, max(longest / scale, 1e-9) * 1.02)
-    axes.hist(seconds / scale, bins=min(BINS, max(6, len(times))), range=span, color=SUCCESS, edgecolor="white")
+    axes.hist(seconds / scale, bins=min(BINS, max(6, len(seconds))), range=span, color=SUCCESS, edgecolor="white")
     for value, name, style in ((median, "median", "-"), (slow, "90 % within", "--")):
         text = f"{name} {duration(value)}"
         axes.axvline(value / scale, color=BLACK, linestyle=style, linewidth=1.4, label=text)
@@ -101,7 +101,7 @@ def time_to_success(times: Frame) -> Picture:
     grid(axes, "y")
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     alt = (
-        f"{len(times)} runs succeeded; median {duration(median)}, 90 % within {duration(slow)}, "
+        f"{len(seconds)} runs succeeded; median {duration(median)}, 90 % within {duration(slow)}, "
         f"longest {duration(longest)}."
     )
     return picture(figure, title, alt)

@@ -6,13 +6,13 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TypeAlias
 
-import pandas as pd
+import numpy as np
 
 from gpuagent.core.money import usd
 from gpuagent.reports.display import USD_ALONE, Display, duration, share
-from gpuagent.reports.figures import delivery, runs, spend
+from gpuagent.reports.figures import delivery, spend
 from gpuagent.reports.figures.spend import JobResult
-from gpuagent.reports.frames import Frames
+from gpuagent.reports.figures.summary import Summary
 
 
 class Unit(StrEnum):
@@ -27,7 +27,6 @@ class Unit(StrEnum):
 
 
 Value: TypeAlias = int | float | Decimal | None
-Window: TypeAlias = tuple[pd.Timestamp, pd.Timestamp]
 
 HEADLINES = {
     "Spent": (Unit.USD, 0),
@@ -121,44 +120,40 @@ def value_text(unit: Unit, value: Value, display: Display) -> str:
     return forms[unit]()
 
 
-def headlines(frames: Frames, now: Window, before: Window | None) -> list[Headline]:
+def headlines(now: Summary, before: Summary | None) -> list[Headline]:
     """Spent = paid to vendors - refunded + planner cost. Runs belong to the period they were started in."""
-    values = headline_values(frames, *now)
-    earlier = headline_values(frames, *before) if before else dict.fromkeys(HEADLINES)
+    values = headline_values(now)
+    earlier = headline_values(before) if before else dict.fromkeys(HEADLINES)
     return [
         Headline(name, unit, values[name], earlier[name], good, before is not None)
         for name, (unit, good) in HEADLINES.items()
     ]
 
 
-def headline_values(frames: Frames, since: pd.Timestamp, until: pd.Timestamp) -> dict[str, Value]:
-    """The value of each headline over [since, until)."""
-    paid = spend.paid_in(frames.purchases, since, until)
-    cost = int(paid.cost.sum())
-    wasted = int(paid[paid.outcome == JobResult.FAILED].cost.sum())
-    ended_cost = int(paid[paid.outcome != JobResult.UNDER_WAY].cost.sum())
-    hours = spend.successful_hours(paid)
-    planner_cost = int(spend.decisions_in(frames.decisions, since, until).cost.sum())
-    started = runs.started_in(frames.runs, since, until)
-    ended = started[started.status != "running"]
-    times = runs.times_to_success(started, frames.purchases)
-    results = delivery.delivered(started, frames.whole_purchases)
+def headline_values(summary: Summary) -> dict[str, Value]:
+    """The value of each headline over the summary's window."""
+    sales, counts = summary.tables["sales"], summary.counts
+    cost = int(sales.cost.sum())
+    wasted = int(sales[sales.outcome == JobResult.FAILED].cost.sum())
+    ended_cost = int(sales[sales.outcome != JobResult.UNDER_WAY].cost.sum())
+    hours = spend.successful_hours(sales)
+    planner_cost = int(summary.tables["answers"].cost.sum())
     return {
         "Spent": cost + planner_cost,
-        "Paid to vendors": int(paid.paid.sum()),
-        "Refunded": int(paid.refunded.sum()),
+        "Paid to vendors": int(sales.paid.sum()),
+        "Refunded": int(sales.refunded.sum()),
         "Planner cost": planner_cost,
         "Planner share of spend": _share(planner_cost, cost + planner_cost),
         "Wasted on failed jobs": wasted,
         "Waste share of vendor cost": _share(wasted, cost),
         "Successful GPU hours": float(hours),
         "Cost of a successful GPU hour": spend.ratio(ended_cost, hours),
-        "Runs started": len(started),
-        "Runs completed, of those that ended": _share(int((ended.status == "completed").sum()), len(ended)),
-        "Median time to success": float(times.seconds.median()) if len(times) else None,
-        "Cost of a delivered result": delivery.mean_cost(results),
-        "Hours bought twice": float(results.twiceHours.sum()),
-        "Saved by resuming": int(results.saved.sum()),
+        "Runs started": counts["started"],
+        "Runs completed, of those that ended": _share(counts["completed"], counts["ended"]),
+        "Median time to success": float(np.median(summary.times / 1000)) if len(summary.times) else None,
+        "Cost of a delivered result": delivery.mean_cost(counts["deliveredCost"], counts["delivered"]),
+        "Hours bought twice": float(summary.twice),
+        "Saved by resuming": counts["deliveredSaved"],
     }
 
 

@@ -54,6 +54,10 @@ BY_VENDOR = {
 }
 
 
+SALES = ("vendorId", "protocol", "gpuType", "outcome")
+SALE_SUMS = ("jobs", "paid", "refunded", "cost", "credit")
+
+
 def paid_in(purchases: Frame, since: pd.Timestamp, until: pd.Timestamp) -> Frame:
     """Purchases that settled in [since, until), with the result of the work as `outcome`."""
     settled_at = purchases.settledAt
@@ -63,17 +67,37 @@ def paid_in(purchases: Frame, since: pd.Timestamp, until: pd.Timestamp) -> Frame
 
 def with_outcome(paid: Frame) -> Frame:
     """Settled purchases with the result of the work as `outcome`."""
-    return paid.assign(outcome=paid.status.map(RESULTS).astype("str")).reset_index(drop=True)
+    return paid.assign(outcome=paid.status.map(RESULTS).astype("str"), jobs=1).reset_index(drop=True)
 
 
 def decisions_in(decisions: Frame, since: pd.Timestamp, until: pd.Timestamp) -> Frame:
-    return decisions[(decisions["at"] >= since) & (decisions["at"] < until)].reset_index(drop=True)
+    within = decisions[(decisions["at"] >= since) & (decisions["at"] < until)]
+    return within.assign(decisions=1).reset_index(drop=True)
 
 
-def over_time(paid: Frame, decisions: Frame, period: Period) -> tuple[Frame, str]:
+def sales(paid: Frame, unit: str) -> Frame:
+    """Purchases of paid_in() added up by time, vendor, protocol, GPU and outcome, with the sum of their hours.
+
+    unit: D or h, to which times are rounded down. Every figure here is the same of them as of the purchases.
+    """
+    timed = paid.assign(settledAt=paid.settledAt.dt.floor(unit))
+    sums = timed.groupby(["settledAt", *SALES, "hours"], as_index=False)[list(SALE_SUMS)].sum()
+    hours = [Decimal(str(hours)) * jobs for hours, jobs in zip(sums.hours, sums.jobs, strict=True)]
+    sums = sums.assign(hours=pd.Series(hours, index=sums.index, dtype="object"))
+    return sums.groupby(["settledAt", *SALES], as_index=False)[[*SALE_SUMS, "hours"]].sum()
+
+
+def answers(decisions: Frame, unit: str) -> Frame:
+    """Decisions of decisions_in() added up by time, planner and model."""
+    timed = decisions.assign(at=decisions["at"].dt.floor(unit))
+    sums = ["decisions", "promptTokens", "completionTokens", "cost"]
+    return timed.groupby(["at", "planner", "model"], as_index=False)[sums].sum()
+
+
+def over_time(paid: Frame, decisions: Frame, period: Period, first: pd.Timestamp | None = None) -> tuple[Frame, str]:
     """Atomic units by bucket (rows, empty ones too) and vendor (columns, the planner last); the name of a bucket.
 
-    The buckets add up to the spend of the period.
+    The buckets add up to the spend of the period. first: when money was first spent, where the times are rounded.
     """
     spent = pd.concat(
         [
@@ -81,7 +105,8 @@ def over_time(paid: Frame, decisions: Frame, period: Period) -> tuple[Frame, str
             frame(decisions.assign(payee=PLANNER, amount=decisions.cost), SPENT),
         ]
     )
-    frequency, bucket = buckets(period, spent["at"].min().to_pydatetime() if len(spent) else None)
+    began_at = (first or spent["at"].min()).to_pydatetime() if len(spent) else None
+    frequency, bucket = buckets(period, began_at)
     if spent.empty:
         return pd.DataFrame(index=pd.DatetimeIndex([], tz="UTC", name="at")), bucket
     grouped = spent.groupby([pd.Grouper(key="at", freq=frequency, label="left", closed="left"), "payee"]).amount.sum()
@@ -116,8 +141,8 @@ def _hourly(jobs: Frame) -> dict[str, object]:
     cost = int(jobs.cost.sum())
     successful_cost = int(successful.cost.sum())
     return {
-        "jobs": len(jobs),
-        "succeeded": len(successful),
+        "jobs": int(jobs.jobs.sum()),
+        "succeeded": int(successful.jobs.sum()),
         "hours": float(hours),
         "cost": cost,
         "wasted": cost - successful_cost,
@@ -141,7 +166,10 @@ def waste(paid: Frame) -> Frame:
     failed = paid[paid.outcome == JobResult.FAILED]
     grouped = failed.assign(cause=_causes(failed)).groupby(["vendorId", "cause"])
     sums = grouped.agg(jobs=("jobId", "count"), cost=("cost", "sum"), refunded=("refunded", "sum"))
-    wasted = frame(sums.reset_index(), WASTE)
+    return dearest(frame(sums.reset_index(), WASTE))
+
+
+def dearest(wasted: Frame) -> Frame:
     return wasted.sort_values(["cost", "vendorId", "cause"], ascending=[False, True, True], ignore_index=True)
 
 
@@ -151,7 +179,10 @@ def unpaid_in(purchases: Frame, since: pd.Timestamp, until: pd.Timestamp) -> Fra
     voided = purchases[(purchases.state == "voided") & (created_at >= since) & (created_at < until)]
     grouped = voided.assign(cause=_causes(voided)).groupby(["vendorId", "cause"])
     sums = grouped.agg(jobs=("jobId", "count"), released=("expectedCost", "sum"))
-    unpaid = frame(sums.reset_index(), UNPAID)
+    return most(frame(sums.reset_index(), UNPAID))
+
+
+def most(unpaid: Frame) -> Frame:
     return unpaid.sort_values(["jobs", "vendorId", "cause"], ascending=[False, True, True], ignore_index=True)
 
 
@@ -173,15 +204,15 @@ def _names(texts: "pd.Series[str]") -> str:
 def by_vendor(paid: Frame) -> Frame:
     """Spend, jobs and results by vendor, dearest first. protocol: all that it was bought from by."""
     counts = {
-        "succeeded": (paid.outcome == JobResult.SUCCESS).astype("int64"),
-        "failed": (paid.outcome == JobResult.FAILED).astype("int64"),
+        "succeeded": paid.jobs.where(paid.outcome == JobResult.SUCCESS, 0),
+        "failed": paid.jobs.where(paid.outcome == JobResult.FAILED, 0),
     }
     sums = (
         paid.assign(**counts)
         .groupby("vendorId")
         .agg(
             protocol=("protocol", _names),
-            jobs=("jobId", "count"),
+            jobs=("jobs", "sum"),
             succeeded=("succeeded", "sum"),
             failed=("failed", "sum"),
             paid=("paid", "sum"),
@@ -199,5 +230,5 @@ def by_model(decisions: Frame, vendor_cost: int) -> Frame:
     grouped = decisions.groupby(["planner", "model"])
     sums = grouped[["promptTokens", "completionTokens", "cost"]].sum()
     spent = vendor_cost + int(decisions.cost.sum())
-    models = sums.assign(decisions=grouped.runId.count(), share=sums.cost / max(spent, 1)).reset_index()
+    models = sums.assign(decisions=grouped.decisions.sum(), share=sums.cost / max(spent, 1)).reset_index()
     return models.sort_values("cost", ascending=False, ignore_index=True)

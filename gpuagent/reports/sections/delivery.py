@@ -24,14 +24,15 @@ def delivered(report: Report) -> ReportSection:
         "artifactUrl": ("artifact", Cell.LINK),
     }
     empty = "No run of this period that has a job file has completed yet."
-    results = report.delivered.assign(outputs=_with_links(report))
-    table = Table("Dearest first", results, columns, empty, report.display)
+    results = report.overview.delivered.assign(outputs=_with_links(report))
+    total = report.overview.now.counts["delivered"]
+    table = Table("Dearest first", results, columns, empty, report.display, total)
     note = (
         "Runs of this period that have a job file and completed. Needed: the hours of the job file; what was bought "
         "beyond them was paid for before and lost. Saved: what would have been bought besides without checkpoints, at "
         "the price of the job that went on. The command gpuagent run files RUN fetches the files."
     )
-    return ReportSection("Delivered results", note, [charts.delivered(report.delivered), table])
+    return ReportSection("Delivered results", note, [charts.delivered(report.overview.delivered), table])
 
 
 def _with_links(report: Report) -> list[Any]:
@@ -42,5 +43,5 @@ def _with_links(report: Report) -> list[Any]:
             {**file, "url": f"{server}/api/runs/{row.runId}/files/{quote(file['path'])}" if server else ""}
             for file in row.outputs
         ]
-        for row in report.delivered.itertuples()
+        for row in report.overview.delivered.itertuples()
     ]

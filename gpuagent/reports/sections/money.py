@@ -20,7 +20,8 @@ def overview(report: Report) -> ReportSection:
 
 def spending(report: Report) -> ReportSection:
     """The spend by kind, over time and by vendor."""
-    table, bucket = spend.over_time(report.paid, report.decisions, report.period)
+    sales, answers = report.overview.sales, report.overview.answers
+    table, bucket = spend.over_time(sales, answers, report.period, report.overview.first_spent)
     columns = {
         "vendorId": ("vendor", Cell.TEXT),
         "protocol": ("protocol", Cell.TEXT),
@@ -37,18 +38,16 @@ def spending(report: Report) -> ReportSection:
         "What was refunded is taken off where it was paid. A credit is the vendor's word alone: no money, and taken "
         "off nowhere.",
         [
-            charts.composition(spend.composition(report.paid, report.decisions)),
+            charts.composition(spend.composition(sales, answers)),
             charts.spend_over_time(table, bucket, report.marks, report.period, report.made_at),
-            Table(
-                "By vendor", spend.by_vendor(report.paid), columns, "No vendor was paid in this period.", report.display
-            ),
+            Table("By vendor", spend.by_vendor(sales), columns, "No vendor was paid in this period.", report.display),
         ],
     )
 
 
 def cost_per_hour(report: Report) -> ReportSection:
     """The cost of a successful GPU hour by vendor and GPU."""
-    hourly = spend.per_hour(report.paid)
+    hourly = spend.per_hour(report.overview.sales)
     columns = {
         "vendorId": ("vendor", Cell.TEXT),
         "gpuType": ("GPU", Cell.TEXT),
@@ -69,7 +68,7 @@ def cost_per_hour(report: Report) -> ReportSection:
 
 def waste(report: Report) -> ReportSection:
     """The money on failed jobs by cause, and the purchases that were never paid."""
-    wasted = spend.waste(report.paid)
+    wasted = spend.dearest(report.overview.now.tables["waste"])
     columns = {
         "vendorId": ("vendor", Cell.TEXT),
         "cause": ("cause, as the vendor or the agent gave it", Cell.TEXT),
@@ -88,7 +87,10 @@ def waste(report: Report) -> ReportSection:
         "released": ("released, USD", Cell.AMOUNT),
     }
     unpaid = Table(
-        "Fell through before payment, at no cost", report.unpaid, unpaid_columns, "No purchase fell through."
+        "Fell through before payment, at no cost",
+        spend.most(report.overview.now.tables["unpaid"]),
+        unpaid_columns,
+        "No purchase fell through.",
     )
     return ReportSection("Waste", note, [charts.waste_by_cause(wasted, report.marks), table, unpaid])
 
@@ -106,6 +108,6 @@ def payments(report: Report) -> ReportSection:
         "runId": ("run", Cell.ID),
         "x402TxId": ("transaction", Cell.ID),
     }
-    newest = report.paid.sort_values("settledAt", ascending=False, kind="stable")
-    table = Table("Newest first", newest, columns, "No payment settled in this period.", report.display)
+    newest, total = report.overview.payments, int(report.overview.sales.jobs.sum())
+    table = Table("Newest first", newest, columns, "No payment settled in this period.", report.display, total)
     return ReportSection("Payments", "", [table])

@@ -11,17 +11,15 @@ from gpuagent.reports.charts import work as charts
 from gpuagent.reports.figures import reliability as vendor_reliability
 from gpuagent.reports.figures import runs, spend
 from gpuagent.reports.frames import Frame
+from gpuagent.reports.overview import BURN_DOWNS_MAX
 from gpuagent.reports.page import Part, ReportSection
 from gpuagent.reports.report import Report
 from gpuagent.reports.tables import Cell, Paragraph, Table
 
-BURN_DOWNS_MAX = 6
-"""Runs whose budget is drawn: those that spent most."""
-
 
 def reliability(report: Report) -> ReportSection:
     """The reliability that vendors advertise, and the one learned from their jobs."""
-    vendors = vendor_reliability.reliability(report.frames.vendors, report.frames.past_jobs)
+    vendors = vendor_reliability.reliability(report.overview.vendors, report.overview.past_jobs)
     columns = {
         "vendorId": ("vendor", Cell.TEXT),
         "name": ("name", Cell.TEXT),
@@ -40,7 +38,7 @@ def reliability(report: Report) -> ReportSection:
 
 def time_to_success(report: Report) -> ReportSection:
     """The time that runs took to succeed."""
-    times = runs.times_to_success(report.started, report.frames.purchases)
+    seconds = report.overview.seconds
     columns = {
         "runId": ("run", Cell.ID),
         "userId": ("user", Cell.TEXT),
@@ -50,15 +48,15 @@ def time_to_success(report: Report) -> ReportSection:
         "createdAt": ("started, UTC", Cell.TIME),
         "seconds": ("time to success", Cell.SECONDS),
     }
-    slowest = times.sort_values("seconds", ascending=False, kind="stable")
-    table = Table("Slowest first", slowest, columns, "No run of this period has succeeded yet.")
+    empty = "No run of this period has succeeded yet."
+    table = Table("Slowest first", report.overview.slowest, columns, empty, total=len(seconds))
     note = "From the start of a run to the end of the job that completed it, waits for prices and approvals included."
-    return ReportSection("Time to success", note, [charts.time_to_success(times), table])
+    return ReportSection("Time to success", note, [charts.time_to_success(seconds), table])
 
 
 def budgets(report: Report) -> ReportSection:
     """The parts of each budget, and how those that spent most burnt down."""
-    run_budgets = runs.budgets(report.started)
+    run_budgets, total = runs.budgets(report.overview.budgets), report.overview.now.counts["started"]
     columns = {
         "runId": ("run", Cell.ID),
         "userId": ("user", Cell.TEXT),
@@ -71,9 +69,8 @@ def budgets(report: Report) -> ReportSection:
         "budgetRemaining": ("available", Cell.AMOUNT),
         "createdAt": ("started, UTC", Cell.TIME),
     }
-    table = Table(
-        "Runs, the most spent first", run_budgets, columns, "No run was started in this period.", report.display
-    )
+    empty = "No run was started in this period."
+    table = Table("Runs, the most spent first", run_budgets, columns, empty, report.display, total)
     note = f"Settled + held + planner + available = budget. Drawn: the {BURN_DOWNS_MAX} runs that spent most."
     return ReportSection("Budgets", note, [charts.burn_downs(_burn_downs(report, run_budgets)), table])
 
@@ -82,8 +79,8 @@ def _burn_downs(report: Report, run_budgets: Frame) -> dict[str, tuple[Any, Fram
     """By run id, the row and the burn-down of the runs that spent most."""
     until = pd.Timestamp(min(report.period.until, report.made_at))
     spenders = run_budgets[run_budgets.settled + run_budgets.plannerCost > 0].runId.head(BURN_DOWNS_MAX)
-    rows = report.started.set_index("runId", drop=False)
-    purchases, decisions = report.frames.whole_purchases, report.frames.whole_decisions
+    rows = report.overview.budgets.set_index("runId", drop=False)
+    purchases, decisions = report.overview.purchases, report.overview.decisions
     return {
         run_id: (rows.loc[run_id], runs.burn_down(rows.loc[run_id], purchases, decisions, until)) for run_id in spenders
     }
@@ -100,9 +97,9 @@ def planners(report: Report) -> ReportSection:
         "cost": ("cost, USD", Cell.AMOUNT),
         "share": ("share of spend", Cell.SHARE),
     }
-    models = spend.by_model(report.decisions, int(report.paid.cost.sum()))
+    models = spend.by_model(report.overview.answers, int(report.overview.sales.cost.sum()))
     parts: list[Part] = [Table("By model", models, columns, "No planner cost anything in this period.", report.display)]
-    if arms := runs.compare_planners(report.started, report.request.tag):
+    if arms := runs.compare_planners(report.overview.now.tables["arms"], report.request.tag):
         parts += [charts.planners_compared(arms), _arms_table(arms, report)]
     note = "The cost of language models, and the figures of planners where runs were started with several."
     return ReportSection("Planners", note, parts)
@@ -133,7 +130,7 @@ def attention(report: Report) -> ReportSection:
         "runId": ("run", Cell.ID),
     }
     empty = "Nothing is held, late or recorded in two ways."
-    table = Table("Held, late, unmatched", report.attention, columns, empty, report.display)
+    table = Table("Held, late, unmatched", report.overview.attention, columns, empty, report.display)
     note = f"As of {report.made_at:%Y-%m-%d %H:%M} UTC, whatever the period."
     return ReportSection("Payments that need attention", note, [table])
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gpuagent.panels.event_log import FILTERS
-from tests.support.report_history import Book, seconds
+from tests.support.report_history import Book, report, seconds
 
 SEEN = {"op": {"$in": ["query", "command"]}, "planSummary": {"$exists": True}}
 EVERYTHING = FILTERS["Everything"]
@@ -66,3 +66,19 @@ def test_pages_of_the_list_show_every_run_once(own_book: tuple[Book, Any]) -> No
         pages += [str(run["_id"]) for run in page]
     assert pages == [str(run["_id"]) for run in book.db.reads.runs(100)]
     assert len(pages) == len(set(pages)) == 11
+
+
+def test_a_report_sees_in_indexes_alone_which_runs_have_changed(profiled: tuple[Book, Any]) -> None:
+    book, database = profiled
+    run_ids = ("0" * 24, "f" * 24)
+    with book.db.reads.history() as rows:
+        counts = rows.run_counts(report(book.db).scope, *run_ids)
+        changes = rows.later_changes(*run_ids)
+        assert len(list(rows.unfinished())) >= 3
+    assert sum(runs for runs, _ in counts.values()) == 8
+    assert sum(numbers[0] for numbers in changes.values()) == 10
+    plans = list(database["system.profile"].find({**SEEN, "command.aggregate": {"$in": ["runs", "jobs"]}}))
+    sums = [plan for plan in plans if any("$group" in stage for stage in plan["command"]["pipeline"])]
+    covered = [plan for plan in sums if "$substrBytes" in str(plan["command"])]
+    assert [plan["docsExamined"] for plan in covered] == [0, 0]
+    assert not [plan for plan in plans if plan["ns"].endswith(".jobs") and "COLLSCAN" in plan["planSummary"]]

@@ -20,8 +20,11 @@ from gpuagent.adapters.mongo.embedded import start
 from gpuagent.adapters.mongo.schema import RUNS
 from gpuagent.cli import app
 from gpuagent.errors import ConfigError, StoreError
+from gpuagent.reports.partitions import Sizes
 from gpuagent.wiring import Database, database_on
+from tests.support import big_history, report_history
 from tests.support.factories import RUN
+from tests.support.small_partitions import sized
 
 NAME, PASSWORD = "rights", "p@ss:w/rd?#[%"
 ESCAPED = "p%40ss%3Aw%2Frd%3F%23%5B%25"
@@ -112,6 +115,16 @@ def test_a_user_that_may_only_read_reads(rights: Rights, caplog: pytest.LogCaptu
     refused = gpuagent("policy", "set", "--per-payment", "1", "--by", "Ada")
     assert (refused.exit_code, "the role readWrite" in refused.output) == (1, True)
     assert PASSWORD not in refused.output
+
+
+def test_a_user_that_may_only_read_gets_a_report_and_keeps_nothing_of_it(rights: Rights) -> None:
+    with rights.open("owner") as owner, sized(Sizes(most=20, least=5)):
+        big_history.write(rights.database, 30)
+        with rights.open("reader") as db:
+            figures = report_history.report(db, "all").headlines
+            assert rights.database.report_summaries.count_documents({}) == 0
+        assert report_history.report(owner, "all").headlines == figures
+        assert rights.database.report_summaries.count_documents({}) > 1
 
 
 def test_a_user_without_collmod_runs_and_is_told_what_an_upgrade_needs(

@@ -1,0 +1,242 @@
+"""What a report's summaries are made of: columns of a range of runs, and signatures that change when they do.
+
+A column comes as one array: a million rows of a dozen fields are so no million documents. Times are milliseconds.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from bson import Decimal128, Int64, ObjectId
+from bson.errors import InvalidDocument
+from pymongo import MongoClient
+from pymongo.database import Database
+from pymongo.errors import DocumentTooLarge, OperationFailure
+
+from gpuagent.adapters.mongo.deadline import UNAUTHORIZED, bounded
+from gpuagent.adapters.mongo.jobs import HELD
+from gpuagent.adapters.mongo.report_rows import DECISION, JOB, RUN, atomic, jobs_of, payments_of
+from gpuagent.adapters.mongo.report_streams import MongoStreams, jobs_in, runs_in
+from gpuagent.adapters.mongo.values import Document
+from gpuagent.core.model import OWN_PROTOCOL, RunStatus
+from gpuagent.core.money import UNIT
+from gpuagent.core.records import ReportScope
+
+SUMMARIES = "report_summaries"
+NO_TIME = Int64(-(2**63))
+"""In a column of times: none."""
+LEAF_DIGITS = 5
+"""Hexadecimal digits of an id that number its leaf, 4096 seconds of runs (reports/partitions.py)."""
+TOO_LARGE = {10334, 17419, 17420, 146}
+"""MongoDB's error codes for an answer that is larger than a document may be."""
+ARMS = {"$ifNull": ["$plannerArms", []]}
+
+
+def _time(name: str) -> Document:
+    return {"$ifNull": [{"$toLong": f"${name}"}, NO_TIME]}
+
+
+def _units(name: str) -> Document:
+    """An amount that most documents lack."""
+    return {"$cond": [{"$gt": [f"${name}", 0]}, atomic(f"${name}"), 0]}
+
+
+RUN_COLUMNS = {
+    "runId": {"$toString": "$_id"},
+    "status": "$status",
+    "createdAt": _time("createdAt"),
+    **{name: atomic(f"${name}") for name in ("settled", "plannerCost")},
+    "needed": {"$cond": [{"$gt": ["$workloadHash", ""]}, {"$toDouble": "$maxHours"}, None]},
+    "arms": {
+        "$cond": [
+            {"$gt": [{"$size": ARMS}, 0]},
+            {
+                **{name: f"${name}" for name in ("planner", "plannerArms", "tags")},
+                "budgetTotal": atomic("$budgetTotal"),
+            },
+            None,
+        ]
+    },
+}
+JOB_COLUMNS = {
+    "jobId": {"$toString": "$_id"},
+    "runId": {"$toString": "$runId"},
+    "protocol": {"$ifNull": ["$quote.protocol", OWN_PROTOCOL]},
+    "gpuType": "$jobParams.gpuType",
+    "hours": "$jobParams.maxHours",
+    **{name: f"${name}" for name in ("vendorId", "state", "status")},
+    **{name: atomic(f"${name}") for name in ("expectedCost", "actualCost")},
+    **{name: _time(name) for name in ("createdAt", "settledAt", "completedAt")},
+    "hoursSaved": {"$cond": [{"$gt": ["$hoursSaved", 0]}, {"$toDouble": "$hoursSaved"}, 0.0]},
+}
+PAYMENT_COLUMNS = {
+    "jobId": {"$toString": "$jobId"},
+    "runId": {"$toString": "$runId"},
+    "paymentStatus": "$status",
+    "signedAt": _time("createdAt"),
+    **{name: _units(name) for name in ("refunded", "credit")},
+}
+
+
+class MongoPartitions(MongoStreams):
+    """The same rows, and those of a range of runs as columns. Every method raises StoreError.
+
+    first, end: ids, first <= id of the run < end.
+    """
+
+    def run_counts(self, scope: ReportScope, first: str, end: str) -> dict[int, tuple[int, int]]:
+        """By leaf, the number of the scope's runs, whenever they were started, and the sum of their versions."""
+        match: Document = {"network": scope.network, "_id": {"$gte": ObjectId(first), "$lt": ObjectId(end)}}
+        match |= {"userId": scope.user} if scope.user else {}
+        match |= {"tags": scope.tag} if scope.tag else {}
+        group = {"_id": _leaf("$_id"), "runs": {"$sum": 1}, "versions": {"$sum": "$version"}}
+        rows = self._rows("runs", [{"$match": match}, {"$group": group}])
+        return {int(row["_id"], 16): (row["runs"], row["versions"]) for row in rows}
+
+    def touched_leaves(self, scope: ReportScope) -> set[int]:
+        """The leaves of runs that something happened to since the scope's beginning, or that are not over."""
+        written = [{"status": {"$in": list(RunStatus)}, "updatedAt": {"$gte": scope.since}}]
+        match = {"$or": [*written, {"status": RunStatus.RUNNING}, {"held": {"$gt": 0}}]}
+        rows = self._rows("runs", [{"$match": match}, {"$match": runs_in(scope)}, {"$group": {"_id": _leaf("$_id")}}])
+        return {int(row["_id"], 16) for row in rows}
+
+    def later_changes(self, first: str, end: str) -> dict[int, tuple[int, ...]]:
+        """By leaf, numbers that change with what is written without a new version of the run.
+
+        Refunds and credits are counted, for none is ever changed; of the cost of jobs, which an operator may set by
+        hand, there is the sum. Jobs of all networks: an index alone tells.
+        """
+        within = {"$match": {"runId": {"$gte": ObjectId(first), "$lt": ObjectId(end)}}}
+        count: Document = {"_id": _leaf("$runId"), "n": {"$sum": 1}}
+        fields = {"$project": {"_id": 0, "runId": 1, "actualCost": 1}}  # all in an index
+        changes: dict[int, list[int]] = {}
+        for row in self._rows("jobs", [within, fields, {"$group": {**count, "v": {"$sum": "$actualCost"}}}]):
+            changes[int(row["_id"], 16)] = [row["n"], _units_of(row["v"]), 0, 0]
+        for place, collection in ((2, "refunds"), (3, "credits")):
+            for row in self._rows(collection, [within, {"$group": count}]):
+                changes.setdefault(int(row["_id"], 16), [0] * 4)[place] = row["n"]
+        return {leaf: tuple(numbers) for leaf, numbers in changes.items()}
+
+    def run_columns(self, scope: ReportScope, first: str, end: str, limit: int) -> Mapping[str, list[Any]]:
+        """The first runs of the scope in the range, in the order of their ids."""
+        match = {**runs_in(scope), "_id": {"$gte": ObjectId(first), "$lt": ObjectId(end)}}
+        stages: list[Mapping[str, Any]] = [{"$match": match}, {"$sort": {"_id": 1}}, {"$limit": limit}]
+        return self._columns("runs", stages, RUN_COLUMNS) or {name: [] for name in RUN_COLUMNS}
+
+    def job_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, list[Any]] | None:
+        """The jobs of these runs, whichever the vendor. run_ids: in their order. None: too many for one answer."""
+        return self._columns("jobs", [{"$match": {**jobs_in(scope), **_of(scope, run_ids)}}], JOB_COLUMNS)
+
+    def payment_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, list[Any]] | None:
+        match = {**_of(scope, run_ids), "network": scope.network}
+        return self._columns("payments", [{"$match": match}], PAYMENT_COLUMNS)
+
+    def messages(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterator[Document]:
+        """The reasons of those of the jobs that failed or fell through."""
+        match = {**_of(scope, run_ids), "$or": [{"status": "failed"}, {"state": "voided"}]}
+        fields = {"_id": 0, "jobId": {"$toString": "$_id"}, "errorMessage": 1}
+        return self._rows("jobs", [{"$match": match}, {"$project": fields}])
+
+    def answers_of(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterator[Document]:
+        """Decisions that a planner charged for, in these runs."""
+        match = {**_of(scope, run_ids), "type": "agent_reasoning", "data.cost": {"$gt": 0}}
+        match["timestamp"] = {"$lt": scope.until}
+        return self._rows("observations", [{"$match": match}, {"$sort": {"timestamp": 1}}, {"$project": DECISION}])
+
+    def jobs_of_runs(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterator[Document]:
+        match = {**jobs_in(scope), "runId": {"$in": list(map(ObjectId, run_ids))}}
+        return self._rows("jobs", [{"$match": match}, {"$sort": {"createdAt": 1, "_id": 1}}, {"$project": JOB}])
+
+    def runs_of(self, run_ids: Sequence[str]) -> Iterator[Document]:
+        match = {"_id": {"$in": list(map(ObjectId, run_ids))}}
+        return self._rows("runs", [{"$match": match}, {"$sort": {"createdAt": 1, "_id": 1}}, {"$project": RUN}])
+
+    def unfinished(self) -> Iterator[str]:
+        """The ids of the jobs that hold money or go on, and of payments that are out, whenever they began."""
+        with bounded(self._deadline_s):
+            payers = self._database.runs.distinct("payer", {"payer": {"$gt": ""}}, session=self._session)
+        undecided = {"payer": {"$in": payers}, "state": {"$in": HELD}}
+        going_on = {"state": "settled", "completedAt": None}
+        out = {"payer": {"$in": payers}, "status": "pending"}
+        for collection, match, fields in (
+            ("jobs", undecided, "$_id"),
+            ("jobs", going_on, "$_id"),
+            ("payments", out, "$jobId"),
+        ):
+            for row in self._rows(
+                collection, [{"$match": match}, {"$project": {"_id": 0, "id": {"$toString": fields}}}]
+            ):
+                yield row["id"]
+
+    def in_scope(self, scope: ReportScope, job_ids: Sequence[str]) -> set[str]:
+        """Those of the jobs that are in the scope, or whose payment is."""
+        ids = {"$in": list(map(ObjectId, job_ids))}
+        jobs = self._rows("jobs", [{"$match": {"_id": ids, **jobs_of(scope)}}, {"$project": {"_id": 1}}])
+        payments = [{"$match": {"jobId": ids, **payments_of(scope)}}, {"$project": {"_id": "$jobId"}}]
+        return {str(row["_id"]) for rows in (jobs, self._rows("payments", payments)) for row in rows}
+
+    def kept_signatures(self, keys: Sequence[str]) -> dict[str, str]:
+        """The signatures of summaries that were kept, by key."""
+        with bounded(self._deadline_s):
+            documents = self._database[SUMMARIES].find({"_id": {"$in": list(keys)}}, {"signature": 1})
+            return {document["_id"]: str(document.get("signature")) for document in documents}
+
+    def contents(self, keys: Sequence[str]) -> Iterator[tuple[str, str, bytes]]:
+        """Summaries that were kept: key, signature, content. Derived data: read as of now, for the signature tells."""
+        with bounded(self._deadline_s):
+            for document in self._database[SUMMARIES].find({"_id": {"$in": list(keys)}}):
+                if isinstance(document.get("content"), bytes):
+                    yield document["_id"], str(document.get("signature")), document["content"]
+
+    def keep(self, key: str, signature: str, content: bytes) -> bool:
+        """Whether it was kept: a user who may only read keeps none. One document is written whole or not at all."""
+        fields = {"$set": {"signature": signature, "content": content}, "$currentDate": {"keptAt": True}}
+        with bounded(self._deadline_s):
+            try:
+                self._database[SUMMARIES].update_one({"_id": key}, fields, upsert=True)
+            except (DocumentTooLarge, InvalidDocument):
+                return False
+            except OperationFailure as error:
+                if error.code != UNAUTHORIZED:
+                    raise
+                return False
+        return True
+
+    def _columns(
+        self, collection: str, pipeline: Sequence[Mapping[str, Any]], fields: Mapping[str, Any]
+    ) -> Mapping[str, list[Any]] | None:
+        """None: what a document may hold is less."""
+        arrays = {name: {"$push": {"$ifNull": [field, None]}} for name, field in fields.items()}
+        with bounded(self._deadline_s):
+            try:
+                rows = self._database[collection].aggregate(
+                    [*pipeline, {"$group": {"_id": None, **arrays}}], session=self._session
+                )
+                return next(rows, {name: [] for name in fields})
+            except OperationFailure as error:
+                if error.code not in TOO_LARGE:
+                    raise
+                return None
+
+
+def _leaf(path: str) -> Document:
+    return {"$substrBytes": [{"$toString": path}, 0, LEAF_DIGITS]}
+
+
+def _of(scope: ReportScope, run_ids: Sequence[str]) -> Document:
+    """What matches documents of these runs, and of all between them where the scope leaves out none."""
+    if scope.user or scope.tag:
+        return {"runId": {"$in": list(map(ObjectId, run_ids))}}
+    return {"runId": {"$gte": ObjectId(run_ids[0]), "$lte": ObjectId(run_ids[-1])}}
+
+
+def _units_of(value: Any) -> int:
+    """A sum of amounts in atomic units; 0 where there was no amount at all."""
+    return int(value.to_decimal() * UNIT) if isinstance(value, Decimal128) else 0
+
+
+@contextmanager
+def history(client: MongoClient[Any], database: Database[Document], deadline_s: float) -> Iterator[MongoPartitions]:
+    """deadline_s: for the rows of one collection, or one batch of them."""
+    with client.start_session(snapshot=True) as session:
+        yield MongoPartitions(database, session, deadline_s)

@@ -1,0 +1,243 @@
+"""Summaries: sums and first rows of purchases, decisions and runs, made of frames, added to each other, kept as text.
+
+Two summaries of different runs add up to the summary of all of them: sums are exact (integers of atomic units, hours
+as Decimal), and of every list the first TOP rows of the whole are among the first of its parts. Pure.
+"""
+
+import json
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from gpuagent.reports.figures import delivery, runs, spend
+from gpuagent.reports.frames import TIME, Frame, frame
+
+FORMAT = 1
+"""Of what is kept: raise it whenever a figure comes to mean something else, and all is made anew."""
+TOP = 250
+"""Rows of the lists of single runs and payments."""
+Milliseconds: TypeAlias = npt.NDArray[np.int64]
+
+SALE_KEY = ("settledAt", *spend.SALES)
+TABLES: Mapping[str, Mapping[str, str]] = {
+    "sales": {
+        "settledAt": TIME,
+        **dict.fromkeys(SALE_KEY[1:], "str"),
+        **dict.fromkeys(spend.SALE_SUMS, "int64"),
+        "hours": "object",
+    },
+    "answers": {
+        "at": TIME,
+        **dict.fromkeys(("planner", "model"), "str"),
+        **dict.fromkeys(("decisions", "promptTokens", "completionTokens", "cost"), "int64"),
+    },
+    "waste": spend.WASTE,
+    "unpaid": spend.UNPAID,
+    "arms": {
+        **dict.fromkeys(("runId", "planner", "status"), "str"),
+        **dict.fromkeys(("plannerArms", "tags"), "object"),
+        **dict.fromkeys(("settled", "budgetTotal", "plannerCost"), "int64"),
+        "createdAt": TIME,
+    },
+    "payments": {"jobId": "str", "settledAt": TIME, "createdAt": TIME},
+    "budgets": {"runId": "str", "spent": "int64", "createdAt": TIME},
+    "slowest": {"runId": "str", "ms": "int64", "jobs": "int64", "createdAt": TIME},
+    "results": {"runId": "str", "cost": "int64", "createdAt": TIME},
+    "unmatched": {"jobId": "str"},
+}
+"""Columns of the tables of a summary."""
+GROUPED = {
+    "sales": SALE_KEY,
+    "answers": ("at", "planner", "model"),
+    "waste": ("vendorId", "cause"),
+    "unpaid": ("vendorId", "cause"),
+}
+"""Tables of sums, and what they are grouped by."""
+ORDERED: Mapping[str, tuple[tuple[str, ...], tuple[bool, ...]]] = {
+    "payments": (("settledAt", "createdAt", "jobId"), (False, True, True)),
+    "budgets": (("spent", "createdAt", "runId"), (False, True, True)),
+    "slowest": (("ms", "createdAt", "runId"), (False, True, True)),
+    "results": (("cost", "createdAt", "runId"), (False, True, True)),
+}
+"""Tables of the first rows, and their order."""
+COUNTS = ("started", "ended", "completed", "delivered", "deliveredCost", "deliveredSaved")
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The summary of some runs within a window of time.
+
+    tables: as TABLES says. counts: as COUNTS says, in numbers and atomic units. twice: hours that were bought twice.
+    times: of each run that succeeded the milliseconds that it took, in ascending order. first, last: the earliest and
+    latest time of anything in it, first_spent: of what was spent, in milliseconds of Unix time, None for nothing.
+    """
+
+    tables: Mapping[str, Frame]
+    counts: Mapping[str, int]
+    twice: Decimal
+    times: Milliseconds
+    first: int | None
+    last: int | None
+    first_spent: int | None
+
+    def within(self, since: pd.Timestamp, until: pd.Timestamp) -> bool:
+        """Whether all that is in it happened then."""
+        return self.first is None or self.last is None or (_ms(since) <= self.first and self.last < _ms(until))
+
+    def outside(self, since: pd.Timestamp, until: pd.Timestamp) -> bool:
+        """Whether nothing that is in it happened then."""
+        return self.first is None or self.last is None or self.last < _ms(since) or self.first >= _ms(until)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Frames of some runs, with the columns that a summary needs. whole: their purchases, whoever the vendor."""
+
+    runs: Frame
+    purchases: Frame
+    whole: Frame
+    decisions: Frame
+    unmatched: Sequence[str]
+
+
+def summarise(rows: Rows, since: pd.Timestamp, until: pd.Timestamp, unit: str) -> Summary:
+    """The summary of what happened in [since, until). unit: D or h, by which times of spending are grouped."""
+    paid = spend.paid_in(rows.purchases, since, until)
+    decisions = spend.decisions_in(rows.decisions, since, until)
+    started = runs.started_in(rows.runs, since, until)
+    slow = runs.times_to_success(started, rows.purchases)
+    results = delivery.totals(started[(started.status == "completed") & started.needed.notna()], rows.whole)
+    arms = started[started.arms.map(bool)] if len(started) else started
+    tables = {
+        "sales": spend.sales(paid, unit),
+        "answers": spend.answers(decisions, unit),
+        "waste": spend.waste(paid),
+        "unpaid": spend.unpaid_in(rows.purchases, since, until),
+        "arms": pd.DataFrame([{**row.arms, **_plain(row)} for row in arms.itertuples()], columns=list(TABLES["arms"])),
+        "payments": paid,
+        "budgets": started.assign(spent=started.settled + started.plannerCost),
+        "slowest": slow.assign(ms=(slow.seconds * 1000).round().astype("int64")),
+        "results": results,
+        "unmatched": pd.DataFrame({"jobId": list(rows.unmatched)}),
+    }
+    spent = [*_limits(paid.settledAt), *_limits(decisions["at"])]
+    columns = [rows.runs.createdAt, rows.decisions["at"]]
+    columns += [rows.whole[name] for name in ("createdAt", "signedAt", "settledAt", "completedAt")]
+    times = [limit for column in columns for limit in _limits(column)]
+    return Summary(
+        {name: _first_rows(name, frame(tables[name], columns)) for name, columns in TABLES.items()},
+        {
+            "started": len(started),
+            "ended": int((started.status != "running").sum()),
+            "completed": int((started.status == "completed").sum()),
+            "delivered": len(results),
+            "deliveredCost": int(results.cost.sum()),
+            "deliveredSaved": int(results.saved.sum()),
+        },
+        sum(results.twice, Decimal(0)),
+        np.sort((slow.seconds.to_numpy() * 1000).round().astype("int64")),
+        min(times, default=None),
+        max(times, default=None),
+        min(spent, default=None),
+    )
+
+
+def _plain(run: Any) -> dict[str, Any]:
+    return {name: getattr(run, name) for name in ("runId", "status", "settled", "plannerCost", "createdAt")}
+
+
+def _limits(times: "pd.Series[Any]") -> list[int]:
+    """The earliest and the latest, in milliseconds."""
+    return [_ms(moment) for moment in (times.min(), times.max()) if not pd.isna(moment)]
+
+
+def _ms(moment: pd.Timestamp) -> int:
+    return int(moment.value) // 1_000_000
+
+
+def added(summaries: Sequence[Summary]) -> Summary:
+    """The summary of all the runs of these. No run may be in two of them."""
+    parts = list(summaries)
+    return Summary(
+        {name: _table(name, [part.tables[name] for part in parts]) for name in TABLES},
+        {name: sum(part.counts[name] for part in parts) for name in COUNTS},
+        sum((part.twice for part in parts), Decimal(0)),
+        np.sort(np.concatenate([np.empty(0, "int64"), *(part.times for part in parts)])),
+        min((part.first for part in parts if part.first is not None), default=None),
+        max((part.last for part in parts if part.last is not None), default=None),
+        min((part.first_spent for part in parts if part.first_spent is not None), default=None),
+    )
+
+
+def _table(name: str, parts: Sequence[Frame]) -> Frame:
+    columns = TABLES[name]
+    filled = [part for part in parts if len(part)]
+    if not filled:
+        return frame([], columns)
+    table = pd.concat(filled, ignore_index=True) if len(filled) > 1 else filled[0]
+    if name in GROUPED and len(filled) > 1:
+        table = frame(table.groupby(list(GROUPED[name]), as_index=False).sum(), columns)
+    return _first_rows(name, table)
+
+
+def _first_rows(name: str, table: Frame) -> Frame:
+    if name not in ORDERED:
+        return table
+    by, ascending = ORDERED[name]
+    return table.sort_values(list(by), ascending=list(ascending), kind="stable", ignore_index=True).head(TOP)
+
+
+def encoded(summary: Summary) -> bytes:
+    """The summary to be kept, with its format and a hash by which a part of it is not believed."""
+    content = {
+        "tables": {name: _columns(summary.tables[name], columns) for name, columns in TABLES.items()},
+        "counts": dict(summary.counts),
+        "twice": str(summary.twice),
+        "times": summary.times.tolist(),
+        **{name: getattr(summary, name) for name in ("first", "last", "first_spent")},
+    }
+    text = zlib.compress(json.dumps(content, separators=(",", ":")).encode(), 1)
+    return _head(text) + text
+
+
+def _head(text: bytes) -> bytes:
+    return f"{FORMAT}:{sha256(text).hexdigest()}:".encode()
+
+
+def _columns(table: Frame, columns: Mapping[str, str]) -> dict[str, list[Any]]:
+    plain: dict[str, Callable[[Any], Any]] = {TIME: _ms, "object": lambda value: value}
+    return {
+        name: [
+            str(value) if isinstance(value, Decimal) else plain.get(kind, lambda same: same)(value)
+            for value in table[name].tolist()
+        ]
+        for name, kind in columns.items()
+    }
+
+
+def decoded(content: bytes) -> Summary | None:
+    """The summary that was kept; None for one of another format, or of which only a part was written."""
+    head = len(_head(b""))
+    if content[:head] != _head(content[head:]):
+        return None
+    plain = json.loads(zlib.decompress(content[head:]))
+    tables = {name: pd.DataFrame(plain["tables"][name], columns=list(columns)) for name, columns in TABLES.items()}
+    for name, columns in TABLES.items():
+        for column in (column for column, kind in columns.items() if kind == TIME):
+            tables[name][column] = pd.to_datetime(tables[name][column], unit="ms", utc=True)
+    tables["sales"]["hours"] = tables["sales"].hours.map(Decimal).astype("object")
+    limits = {name: plain[name] for name in ("first", "last", "first_spent")}
+    return Summary(
+        {name: frame(tables[name], columns) for name, columns in TABLES.items()},
+        plain["counts"],
+        Decimal(plain["twice"]),
+        np.array(plain["times"], "int64"),
+        **limits,
+    )

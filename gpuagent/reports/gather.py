@@ -1,0 +1,187 @@
+"""The summaries of a report: those that were kept where nothing has changed since, all others made of the runs' rows.
+
+What is kept is derived, and believed only with the signature that its partition has in the report's own snapshot:
+whatever changes, and whoever deletes it, costs time alone. A user who may only read keeps none.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TypeAlias, TypeVar
+
+import pandas as pd
+
+from gpuagent.core.records import ReportScope
+from gpuagent.reports.chunks import Chunks
+from gpuagent.reports.figures.summary import Summary, added, decoded, encoded, summarise
+from gpuagent.reports.partitions import SIZES, Partition, Sizes, joined, partitions_of
+from gpuagent.reports.period import Period
+from gpuagent.reports.summary_rows import Count, OpenRows, SummaryRows, uncounted
+
+READERS = 2
+"""Threads that bring what is kept up to date: one waits for the database while the other adds up."""
+A_SNAPSHOT = 12
+"""Partitions that are read in one snapshot, which a server keeps for some minutes only."""
+ALL_RUNS = ("0" * 24, "f" * 24)
+EVER = (pd.Timestamp("1970-01-01", tz="UTC"), pd.Timestamp("2200-01-01", tz="UTC"))
+T = TypeVar("T")
+Window: TypeAlias = tuple[pd.Timestamp, pd.Timestamp]
+
+
+@dataclass(frozen=True)
+class Gathering:
+    """The summaries that one report is about. unit: D or h. fresh: nothing that was kept is believed.
+
+    unwritten: what could not be kept, by key: signature and content.
+    """
+
+    scope: ReportScope
+    vendor: str
+    period: Period
+    unit: str
+    count: Count = uncounted
+    fresh: bool = False
+    sizes: Sizes = SIZES
+    unwritten: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict)
+
+    def read(self, open_rows: OpenRows, finish: Callable[[SummaryRows, Summary, Summary | None], T]) -> T:
+        """What finish() makes of the summaries of the period and of the one before, and of rows of the same moment.
+
+        Where much is to be made, that is done and kept first, in snapshots of its own: no server keeps one for long.
+        """
+        prepared = False
+        while True:
+            with open_rows() as rows:
+                parts, signatures = self._partitions(rows)
+                stale = self._stale(rows, parts, signatures)
+                if prepared or len(stale) <= A_SNAPSHOT:
+                    return finish(rows, *self._summaries(rows, parts, signatures))
+            batches = [stale[start : start + A_SNAPSHOT] for start in range(0, len(stale), A_SNAPSHOT)]
+            with ThreadPoolExecutor(READERS) as pool:
+                for _ in pool.map(lambda batch: self._refresh(open_rows, batch), batches):
+                    pass
+            prepared = True
+
+    def _chunks(self, rows: SummaryRows, scope: ReportScope) -> Chunks:
+        return Chunks(rows, scope, self.vendor, self.sizes.most, self.count)
+
+    def _is_kept(self, part: Partition) -> bool:
+        return part.runs >= self.sizes.least
+
+    def _refresh(self, open_rows: OpenRows, parts: Sequence[Partition]) -> None:
+        with open_rows() as rows:
+            signatures = self._signatures(rows, parts)
+            for part in parts:
+                self._make(rows, part, signatures)
+
+    def _stale(self, rows: SummaryRows, parts: Sequence[Partition], signatures: Mapping[str, str]) -> list[Partition]:
+        large = {self._key(part): part for part in parts if self._is_kept(part)}
+        present = {} if self.fresh else dict(rows.kept_signatures(list(large)))
+        return [part for key, part in large.items() if present.get(key) != signatures[part.name]]
+
+    def _summaries(
+        self, rows: SummaryRows, parts: Sequence[Partition], signatures: Mapping[str, str]
+    ) -> tuple[Summary, Summary | None]:
+        sums: list[list[Summary]] = [[] for _ in self._windows]
+        large = [part for part in parts if self._is_kept(part)]
+        for start in range(0, len(large), self.sizes.added):
+            some = large[start : start + self.sizes.added]
+            valid = self._valid(rows, some, signatures)
+            for part in some:
+                self._place(rows, part, valid.get(part.name) or self._make(rows, part, signatures), sums)
+            sums = [[added(summaries)] for summaries in sums]
+        for part in joined([part for part in parts if not self._is_kept(part)], self.sizes.most):
+            self._read_windows(rows, part, sums)
+        now, *before = (added(summaries) for summaries in sums)
+        return now, before[0] if before else None
+
+    @property
+    def _windows(self) -> list[Window]:
+        """The period, and the one before, if there is one."""
+        period = self.period
+        edges = [period.since, period.until]
+        edges = [period.before, *edges] if period.before else edges
+        times = [pd.Timestamp(edge) for edge in edges]
+        return list(pairwise(times))[::-1]
+
+    def _place(self, rows: SummaryRows, part: Partition, whole: Summary, sums: list[list[Summary]]) -> None:
+        """Add a partition to the window that it lies in; made anew of its rows where an edge goes through it."""
+        windows = self._windows
+        if whole.outside(windows[-1][0], windows[0][1]):
+            return
+        for window, summaries in zip(windows, sums, strict=True):
+            if whole.within(*window):
+                summaries.append(whole)
+                return
+        self._read_windows(rows, part, sums)
+
+    def _read_windows(self, rows: SummaryRows, part: Partition, sums: list[list[Summary]]) -> None:
+        for chunk in self._chunks(rows, self.scope).within(*part.bounds):
+            for window, summaries in zip(self._windows, sums, strict=True):
+                summaries.append(summarise(chunk, *window, self.unit))
+                if len(summaries) > self.sizes.added:
+                    summaries[:] = [added(summaries)]
+
+    def _make(self, rows: SummaryRows, part: Partition, signatures: Mapping[str, str]) -> Summary:
+        """The summary of a whole partition, which is kept."""
+        ever = ReportScope(self.scope.network, *EVER, self.scope.user, self.scope.tag)
+        chunks = self._chunks(rows, ever).within(*part.bounds)
+        whole = added([summarise(chunk, *EVER, self.unit) for chunk in chunks])
+        key, signature, content = self._key(part), signatures[part.name], encoded(whole)
+        self.written[key] = signature
+        if not rows.keep(key, signature, content):
+            self.unwritten[key] = signature, content
+        return whole
+
+    def _partitions(self, rows: SummaryRows) -> tuple[list[Partition], Mapping[str, str]]:
+        """The partitions that something happened to since the report's beginning, and the signatures of the kept."""
+        counts = rows.run_counts(self.scope, *ALL_RUNS)
+        parts = partitions_of({leaf: runs for leaf, (runs, _) in counts.items()}, self.sizes.most)
+        if self.period.before:
+            touched = sorted(rows.touched_leaves(self.scope))
+            parts = [part for part in parts if any(part.first <= leaf < part.end for leaf in touched)]
+        large = [part for part in parts if self._is_kept(part)]
+        return parts, self._signatures(rows, large, None if self.scope.user or self.scope.tag else counts)
+
+    def _signatures(
+        self, rows: SummaryRows, parts: Sequence[Partition], counts: Mapping[int, tuple[int, int]] | None = None
+    ) -> Mapping[str, str]:
+        if not parts:
+            return {}
+        first, end = parts[0].bounds[0], parts[-1].bounds[1]
+        counts = counts if counts is not None else rows.run_counts(ReportScope(self.scope.network, *EVER), first, end)
+        later = rows.later_changes(first, end)
+        return {
+            part.name: ".".join(
+                map(str, (*_sums(counts, part, 2), *_sums(later, part, len(next(iter(later.values()), ())))))
+            )
+            for part in parts
+        }
+
+    def _key(self, part: Partition) -> str:
+        scope = self.scope
+        return "|".join((scope.network, part.name, self.unit, self.vendor, scope.user, scope.tag))
+
+    def _valid(
+        self, rows: SummaryRows, parts: Sequence[Partition], signatures: Mapping[str, str]
+    ) -> Mapping[str, Summary]:
+        """What is kept of these partitions as they are now, by name."""
+        names = {self._key(part): part.name for part in parts}
+        entries = [(key, *entry) for key, entry in self.unwritten.items() if key in names]
+        valid = {}
+        for key, signature, content in (*rows.contents(list(names)), *entries):
+            trusted = not self.fresh or self.written.get(key) == signature
+            if trusted and signature == signatures[names[key]] and (summary := decoded(content)):
+                valid[names[key]] = summary
+        return valid
+
+
+def _sums(numbers: Mapping[int, tuple[int, ...]], part: Partition, length: int) -> list[int]:
+    """The sums of the numbers of a partition's leaves."""
+    sums = [0] * length
+    for leaf, values in numbers.items():
+        if part.first <= leaf < part.end:
+            sums = [total + value for total, value in zip(sums, values, strict=True)]
+    return sums

@@ -1,0 +1,79 @@
+"""Partitions of the runs by the time in their ids: each of at most Sizes.most runs, where a leaf's time can be halved.
+
+A partition's range is a power of two of seconds, and begins at a multiple of it: as long as no more runs than that are
+started in it, it stays the same one, and what is known of it can be kept.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+TIME_BITS, LEAF_BITS = 32, 20
+"""Of the seconds in an id; of them, those that number a leaf: 4096 seconds."""
+LEAVES = 1 << LEAF_BITS
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """In runs. most: of a partition, and of what is read at once. least: from how many on a partition's summary is
+    kept, for fewer are read as fast. added: summaries that are held before they are added up."""
+
+    most: int = 10_000
+    least: int = 1_000
+    added: int = 32
+
+
+SIZES = Sizes()
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """The runs whose id begins in [first, end) leaves; so many as were counted."""
+
+    first: int
+    end: int
+    runs: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.first:05x}-{self.end:05x}"
+
+    @property
+    def bounds(self) -> tuple[str, str]:
+        """The least id of a run in it, and the least behind it."""
+        return _least_id(self.first), _least_id(self.end)
+
+
+def _least_id(leaf: int) -> str:
+    # No id is behind the last leaf: the greatest is taken for its end.
+    return f"{leaf << (TIME_BITS - LEAF_BITS):08x}".ljust(24, "0") if leaf < LEAVES else "f" * 24
+
+
+def partitions_of(counts: Mapping[int, int], most: int) -> list[Partition]:
+    """The partitions of runs in the order of time, without those that are empty. counts: of runs by leaf."""
+    return list(_halves(0, LEAVES, sorted(counts.items()), most))
+
+
+def _halves(first: int, end: int, counts: list[tuple[int, int]], most: int) -> Iterator[Partition]:
+    runs = sum(count for _, count in counts)
+    if not runs:
+        return
+    if runs <= most or end - first == 1:
+        yield Partition(first, end, runs)
+        return
+    middle = (first + end) // 2
+    yield from _halves(first, middle, [entry for entry in counts if entry[0] < middle], most)
+    yield from _halves(middle, end, [entry for entry in counts if entry[0] >= middle], most)
+
+
+def joined(partitions: list[Partition], most: int) -> Iterator[Partition]:
+    """Neighbours that are read together, for they are small: their ranges, and all between them."""
+    waiting: Partition | None = None
+    for partition in partitions:
+        if waiting and waiting.end == partition.first and waiting.runs + partition.runs <= most:
+            waiting = Partition(waiting.first, partition.end, waiting.runs + partition.runs)
+            continue
+        if waiting:
+            yield waiting
+        waiting = partition
+    if waiting:
+        yield waiting

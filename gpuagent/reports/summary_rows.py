@@ -1,0 +1,62 @@
+"""The rows that summaries are made of, as a database gives them, and what it keeps of summaries."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeAlias
+
+from gpuagent.core.records import ReportScope
+from gpuagent.reports.stream import StreamedRows
+
+Columns: TypeAlias = Mapping[str, list[Any]]
+Count: TypeAlias = Callable[[int], None]
+"""Called with the number of rows of each batch that is read."""
+
+
+def uncounted(rows: int) -> None:
+    """Counts nothing."""
+
+
+class SummaryRows(StreamedRows, Protocol):
+    """The rows of ranges of runs, as columns, and what is kept of them; each method raises StoreError.
+
+    first, end: ids of runs, first <= id < end. run_ids: in their order. In columns of times: milliseconds.
+    """
+
+    def run_counts(self, scope: ReportScope, first: str, end: str) -> Mapping[int, tuple[int, int]]:
+        """By leaf, the number of runs of the network, the user and the tag, and the sum of their versions."""
+        ...
+
+    def touched_leaves(self, scope: ReportScope) -> set[int]: ...
+
+    def later_changes(self, first: str, end: str) -> Mapping[int, tuple[int, ...]]:
+        """By leaf, numbers that change with what is written without a new version of the run."""
+        ...
+
+    def run_columns(self, scope: ReportScope, first: str, end: str, limit: int) -> Columns: ...
+
+    def job_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Columns | None:
+        """None: they are too many for one answer."""
+        ...
+
+    def payment_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Columns | None: ...
+
+    def messages(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterable[Mapping[str, Any]]: ...
+
+    def answers_of(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterable[Mapping[str, Any]]: ...
+
+    def jobs_of_runs(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterable[Mapping[str, Any]]: ...
+
+    def runs_of(self, run_ids: Sequence[str]) -> Iterable[Mapping[str, Any]]: ...
+
+    def unfinished(self) -> Iterable[str]: ...
+
+    def in_scope(self, scope: ReportScope, job_ids: Sequence[str]) -> set[str]: ...
+
+    def kept_signatures(self, keys: Sequence[str]) -> Mapping[str, str]: ...
+
+    def contents(self, keys: Sequence[str]) -> Iterable[tuple[str, str, bytes]]: ...
+
+    def keep(self, key: str, signature: str, content: bytes) -> bool: ...
+
+
+OpenRows: TypeAlias = Callable[[], AbstractContextManager[SummaryRows]]
