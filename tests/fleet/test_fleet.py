@@ -3,10 +3,9 @@
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Any
 
-import psutil
 import pytest
 
 from gpuagent.agent.approve import cancel
@@ -15,17 +14,8 @@ from gpuagent.fleet import worker as worker_module
 from gpuagent.fleet.crews import process_crew, thread_crew
 from gpuagent.fleet.dispatcher import Dispatcher
 from gpuagent.fleet.worker import Leasing, Worker
-from tests.support.fleet import check_each_is_paid_once, start_all
+from tests.support.fleet import check_each_is_paid_once, start_all, worker_processes
 from tests.support.world import World
-
-
-def worker_processes(mark: str) -> list[int]:
-    pids = []
-    for child in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error):  # it has ended meanwhile, or is a zombie
-            if mark in " ".join(child.cmdline()):
-                pids.append(child.pid)
-    return pids
 
 
 def test_two_fleets_share_the_runs(quick: World) -> None:
@@ -48,14 +38,14 @@ def test_a_killed_process_is_replaced_and_its_runs_are_finished(quick: World) ->
 
     def kill_one(_turns: object, _under_way: int) -> None:
         if not killed:
-            killed.append(worker_processes("spawn_main")[0])
+            killed.append(worker_processes()[0])
             os.kill(killed[0], signal.SIGKILL)
 
     fleet.heard = kill_one
     tally = fleet.run(until_done=True)
     check_each_is_paid_once(quick, run_ids, tally)
     assert killed
-    assert not worker_processes("spawn_main")
+    assert not worker_processes()
 
 
 def test_what_fails_holds_up_no_other_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
