@@ -29,11 +29,11 @@ LEASING = Leasing(2, 0.1)
 
 @contextmanager
 def fleet_behind(proxy: TcpProxy, world: World) -> Iterator[Dispatcher]:
-    """A fleet of worker processes that reach the database through the proxy, until the block ends."""
+    """A fleet with a worker process that reaches the database through the proxy, until the block ends."""
     uri = world.environment["MONGODB_URI"]
     own, way = urlsplit(uri), urlsplit(proxy.url)
     environment = world.environment | {"MONGODB_URI": uri.replace(f":{own.port}/", f":{way.port}/")}
-    fleet = Dispatcher(world.database.queries.leases, process_crew(environment, 2, 2, LEASING))
+    fleet = Dispatcher(world.database.queries.leases, process_crew(environment, 1, 4, LEASING))
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(fleet.run)
         try:
@@ -101,6 +101,7 @@ def test_no_run_is_lost_and_none_is_paid_twice(
         with thread_crew(quick.agent, 4, LEASING) as crew:  # another machine's, which the split does not cut off
             tally = Dispatcher(leases, crew).run(until_done=True)
         proxy.mode = "up"  # and what was about to be paid and saved goes on, late
+    assert not worker_processes()
     check_each_is_paid_once(quick, run_ids, tally)
     for run_id in run_ids:
         assert quick.books(quick.store.load(run_id)).balanced
