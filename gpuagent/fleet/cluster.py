@@ -40,12 +40,13 @@ def _tick_there(run_ids: Sequence[str]) -> list[Ticked]:
 
 
 class ClusterExecutor(Executor):
-    """A scheduler's workers, which have the agent. Broken once the scheduler is gone: a new one knows nothing of them.
+    """A scheduler's workers. Broken once the scheduler is gone: a new one knows nothing of them.
 
+    agents: gives each worker process its agent, where it is to tick.
     Raises ConfigError where no scheduler answers, or it has no worker.
     """
 
-    def __init__(self, scheduler: str, plugin: AgentPlugin) -> None:
+    def __init__(self, scheduler: str, agents: AgentPlugin | None = None) -> None:
         try:
             self._client = Client(scheduler, timeout=CONNECT_S, set_as_default=False)
         except (OSError, ValueError) as error:
@@ -56,7 +57,8 @@ class ClusterExecutor(Executor):
             self._client.close()
             start = f"start some with `dask worker {scheduler}`"
             raise ConfigError(f"the scheduler at {scheduler} has no worker: {start}") from error
-        self._client.register_plugin(plugin)
+        if agents:
+            self._client.register_plugin(agents)
         # A worker that dies is the scheduler's to replace: it gives the batch to another.
         self._executor = self._client.get_executor(pure=False, retries=0)
 
@@ -81,11 +83,11 @@ def dask_crew(scheduler: str, threads: int, leasing: Leasing) -> Iterator[Crew]:
 
     Raises as ClusterExecutor does.
     """
-    plugin = AgentPlugin(threads, leasing)
-    with ClusterExecutor(scheduler, plugin) as first:
+    agents = AgentPlugin(threads, leasing)
+    with ClusterExecutor(scheduler, agents) as first:
         waiting = [first]
 
         def start() -> Executor:
-            return waiting.pop() if waiting else ClusterExecutor(scheduler, plugin)
+            return waiting.pop() if waiting else ClusterExecutor(scheduler, agents)
 
         yield Crew(start, _tick_there, first.workers, threads * SPREAD)

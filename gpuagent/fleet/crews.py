@@ -50,10 +50,10 @@ class Crew:
 
 
 def tick_batch(worker: Worker, run_ids: Sequence[str]) -> list[Ticked]:
-    return [_ticked(turn) for turn in worker.tick_all(run_ids)]
+    return list(map(ticked, worker.tick_all(run_ids)))
 
 
-def _ticked(turn: Turn) -> Ticked:
+def ticked(turn: Turn) -> Ticked:
     problem = f"{type(turn.error).__name__}: {turn.error}" if turn.error else ""
     ended = is_over(turn.run) and not is_over(turn.before)
     return Ticked(turn.run.run_id, phase(turn.run).value, ended, turn.seconds, problem)
