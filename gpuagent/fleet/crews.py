@@ -89,13 +89,14 @@ class OwnAgent:
     def __init__(self, environ: Mapping[str, str], threads: int, leasing: Leasing) -> None:
         self._environ, self._threads, self._leasing = environ, threads, leasing
         self._worker: Worker | None = None
-        self._open = ExitStack()
 
     def tick(self, run_ids: Sequence[str]) -> list[Ticked]:
         """Raises ConfigError where the process's environment names no agent."""
         if self._worker is None:
-            agent = self._open.enter_context(wiring.open_agent(settings.read(self._environ)))
-            self._worker = Worker(agent.ports, agent.database, self._threads, self._leasing)
+            with ExitStack() as opening:  # a database that goes away meanwhile leaves nothing open
+                agent = opening.enter_context(wiring.open_agent(settings.read(self._environ)))
+                self._worker = Worker(agent.ports, agent.database, self._threads, self._leasing)
+                self._open = opening.pop_all()
         return tick_batch(self._worker, run_ids)
 
 

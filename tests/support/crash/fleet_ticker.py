@@ -5,7 +5,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 
 from gpuagent import wiring
@@ -23,9 +23,15 @@ LEASING = Leasing(life_s=3, rest_s=0.1, batch_s=1)
 def work_in_fleet(agent: wiring.Agent) -> None:
     """Tick what is due until killed. What no ticker may meet ends the process with 1, its traceback on stderr."""
     dispatcher.AWAY_S = 0.2
-    with closing(Worker(agent.ports, agent.database, THREADS, LEASING)) as worker:
+    with closing(_worker(agent)) as worker:
         crew = Crew(partial(ThreadPoolExecutor, 1), partial(_tick_batch, worker), 1, BATCH)
         dispatcher.Dispatcher(agent.database.queries.leases, crew).run()
+
+
+def _worker(agent: wiring.Agent) -> Worker:
+    while True:
+        with suppress(StoreError):  # mongod is being killed
+            return Worker(agent.ports, agent.database, THREADS, LEASING)
 
 
 def _tick_batch(worker: Worker, run_ids: Sequence[str]) -> list[Ticked]:
