@@ -35,12 +35,14 @@ class Aims:
     """What a campaign is not over without. works: of the runs that are started, the share that has a job file.
 
     fleet: how many of the tickers are a fleet's, which takes what is due by leases; the others go through all runs.
+    everything: every point, fault and outage as well, not only so many purchases and kills.
     """
 
     purchases: int = 60
     kills: int = 200
     works: float = 0.5
     fleet: int = TICKERS // 2
+    everything: bool = True
 
 
 class Campaign:
@@ -102,6 +104,8 @@ class Campaign:
         enough = {
             "purchases": report.purchases >= self._aims.purchases,
             "kills": report.kills.total() >= self._aims.kills,
+        }
+        everything = {
             "mongod killed": outages["mongod killed"] >= OUTAGES_MIN,
             "vendors killed": vendors_killed >= OUTAGES_MIN,
             **{name: outages[name] > 0 for name in (LATER_KILLED, LAST_SECONDS, NO_GAS)},
@@ -109,7 +113,8 @@ class Campaign:
             **{point: report.kills[point] > 0 for point in (*POINTS, *LATER_POINTS, *FILE_POINTS)},
             **{fault: report.faults[fault] > 0 for fault in (*FAULTS, *WORK_FAULTS, *LATER_MODES)},
         }
-        return [name for name, there in enough.items() if not there]
+        wanted = enough | (everything if self._aims.everything else {})
+        return [name for name, there in wanted.items() if not there]
 
     def _drain(self) -> None:
         """Without more trouble, let time pass until the tickers have brought every run to its end."""
