@@ -42,7 +42,7 @@ WARM = 32
 class Polled:
     """polls: in `seconds`. late_s: by quantile, of when a poll was heard of against when its run was due.
 
-    cpu_ms: processor time a poll, by process. commands: of MongoDB, a poll.
+    cpu_ms: processor time a poll, by process. operations: by MongoDB's own count, a poll; each claim counts.
     """
 
     runs: int
@@ -56,7 +56,7 @@ class Polled:
     seconds: float
     late_s: dict[str, float]
     cpu_ms: dict[str, float]
-    commands: float
+    operations: float
     load: float
 
 
@@ -142,7 +142,7 @@ def show(polled: Polled) -> None:
     cpu = " ".join(f"{ms:10.2f}" for ms in polled.cpu_ms.values())
     sys.stdout.write(
         f"{polled.runs:7,} {polled.processes:9} {polled.wanted_per_s:8.1f} {polled.per_s:8.1f} {late} {cpu} "
-        f"{polled.commands:8.2f} {polled.failed:6} {polled.load:6.1f}\n"
+        f"{polled.operations:10.2f} {polled.failed:6} {polled.load:6.1f}\n"
     )
 
 

@@ -179,6 +179,7 @@ class Campaign:
         self._audit_later(runs)
         audit_files(runs, self._world, self._stage.jobs, report)
         overtaken = self._stage.folder / OVERTAKEN
+        report.saves = self._troubles.saves()
         report.overtaken = overtaken.stat().st_size if overtaken.exists() else 0
         by_fleet = self._stage.folder / FLEET_SAVES
         report.fleet_saves = by_fleet.stat().st_size if by_fleet.exists() else 0
