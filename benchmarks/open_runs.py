@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from gpuagent.core.model import Run
 from tests.support.world import World
 
 AT_ONCE = 1000
+AGE_S = 600
 COPIED = ("runs", "jobs", "payments")
 
 
@@ -63,7 +65,9 @@ class Bought:
         return due
 
     def _copy(self, rows: dict[str, list[dict[str, Any]]]) -> ObjectId:
-        run_id, job_id = ObjectId(), ObjectId()
+        # Started a while ago: at those of the last minutes a dispatcher looks each time.
+        started = int(time.time()) - AGE_S
+        run_id, job_id = ObjectId(started.to_bytes(4, "big") + ObjectId().binary[4:]), ObjectId()
         (run,), (job,), (payment,) = (self._rows[name] for name in COPIED)
         rows["runs"].append(run | {"_id": run_id})
         rows["jobs"].append(job | {"_id": job_id, "runId": run_id, "vendorJobId": token_hex(16)})

@@ -84,6 +84,8 @@ class Worker:
         lease = BatchLease(self._leases, name, claimed, self._leasing.life_s)
         try:
             readings, unreadable = self._read(claimed)
+            # The longest due begins first: else what a full pool does not come to is left out each time.
+            readings.sort(key=lambda reading: claimed.index(reading.standing.run.run_id))
             ticking = {self._pool.submit(self._tick, each, ends_at): each.standing.run.run_id for each in readings}
             batch_s = self._leasing.batch_s
             done, slow = wait(ticking, None if math.isinf(batch_s) else batch_s)

@@ -32,3 +32,17 @@ def test_a_batch_gives_back_its_runs_while_a_slow_one_goes_on(world: World, monk
         go.set()
         eventually(lambda: slow.run_id in leases.due(9))
         assert [turn.run.run_id for turn in worker.tick_all([])] == [slow.run_id], "handed out with the next batch"
+
+
+def test_the_longest_due_is_ticked_first(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where time ends before all are ticked, it is not the same ones that are left out each time."""
+    run_ids, ticked = [world.start().run_id for _ in range(4)], list[str]()
+
+    def tick(run_id: str, _ports: Any, reading: Any) -> Any:
+        ticked.append(run_id)
+        return reading.standing.run
+
+    monkeypatch.setattr(worker_module, "tick", tick)
+    with closing(Worker(world.ports, world.database, 1)) as worker:
+        worker.tick_all(run_ids[::-1])
+    assert ticked == run_ids[::-1]
