@@ -2323,14 +2323,14 @@ MUTANTS = (
         "gpuagent/fleet/worker.py",
         "None if math.isinf(batch_s) else batch_s",
         "None",
-        "tests/fleet/test_worker.py",
+        "tests/fleet/test_worker.py -k while_a_slow_one",
     ),
     Mutant(
         "the lease of a slow run ends with its batch",
         "gpuagent/adapters/mongo/leases.py",
         "if keep else {}",
         "if keep and not keep else {}",
-        "tests/fleet/test_worker.py",
+        "tests/fleet/test_worker.py -k while_a_slow_one",
     ),
     Mutant(
         "a caller over REST names any variable of the server as a secret of its job",
