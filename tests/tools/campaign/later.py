@@ -137,11 +137,12 @@ class LaterTroubles:
 
     def _is_known(self, mode: str) -> bool:
         """Whether another turn of the mode shows nothing new: a campaign would wait long for its rarest case."""
-        return (
-            not self._report.outages[LAST_SECONDS]
-            and bool(self._report.faults[mode])
-            and KEEPS not in LATER_MODES[mode]
-        )
+        known = bool(self._report.faults[mode]) and not self._keeps(mode)
+        return known and not self._report.outages[LAST_SECONDS]
+
+    @staticmethod
+    def _keeps(mode: str) -> bool:
+        return KEEPS in LATER_MODES[mode]
 
     def _switch(self, *modes: str) -> None:
         self._control("PUT", "modes", stub=LATER, modes=modes)
