@@ -4,20 +4,27 @@ They do not depend on the machine. `make bench` says what each costs there.
 """
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import Any, cast
 
 from gpuagent.core.model import NO_ACCESS, JobAccess, RunStatus, Vendor
 from gpuagent.core.ports import VendorApi
 from gpuagent.core.work import JobReport
+from gpuagent.fleet.worker import Worker
 from tests.support.market import Market
 from tests.support.stack import database_name
-from tests.support.trips import counted_trips
-from tests.support.world import build_world
+from tests.support.trips import Trips, counted_trips
+from tests.support.world import World, build_world
 
 START_COMMANDS, TICK_COMMANDS, END_COMMANDS = 3, 27, 5
 """Four steps of a tick are saved, each in one transaction: 18 writes and commits of its commands are theirs."""
 CHAIN = 4
+LOOK = {"aggregate runs": 1, "find leases": 1}
+BATCH = {
+    **{"update leases": 2, "find leases": 1},  # claimed, read back, released
+    **{"hello": 1, "find policies": 1, "find vendors": 1, "aggregate runs": 1},
+}
 
 
 class SameNews:
@@ -25,7 +32,7 @@ class SameNews:
 
     def __init__(self, inner: VendorApi) -> None:
         self._inner = inner
-        self._report: JobReport | None = None
+        self._reports: dict[str, JobReport] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -39,8 +46,7 @@ class SameNews:
         access: JobAccess = NO_ACCESS,
     ) -> JobReport:
         report = self._inner.status(vendor, vendor_job_id, after, secrets, access)
-        self._report = self._report or report
-        return self._report
+        return self._reports.setdefault(vendor_job_id, report)
 
 
 def test_a_purchase_takes_few_trips_and_a_poll_without_news_two(market: Market) -> None:
@@ -61,6 +67,7 @@ def test_a_purchase_takes_few_trips_and_a_poll_without_news_two(market: Market) 
         trips.reset()
         world.tick(run)
         assert (dict(trips.commands), trips.chain.total(), trips.vendors.total()) == ({"aggregate runs": 1}, 0, 1)
+        poll_many_at_once(world, [run.run_id, *(world.tick(world.start()).run_id for _ in range(3))], trips)
         world.agent = agent
 
         market.work()
@@ -68,3 +75,18 @@ def test_a_purchase_takes_few_trips_and_a_poll_without_news_two(market: Market) 
         assert world.tick(run).status is RunStatus.COMPLETED
         assert trips.commands.total() <= END_COMMANDS, trips
         assert (trips.chain.total(), trips.vendors.total()) == (0, 1), trips
+
+
+def poll_many_at_once(world: World, run_ids: list[str], trips: Trips) -> None:
+    """A worker of a fleet reads and leases the runs of a batch together, however many they are."""
+    leases = world.database.queries.leases
+    with closing(Worker(world.ports, world.database, 2)) as worker:
+        worker.tick_all(run_ids)  # with news for the last time, and the first look at the queue
+        assert len(leases.due(9)) == len(run_ids)
+        trips.reset()
+        assert set(leases.due(9)) == set(run_ids)
+        assert trips.commands == LOOK, trips
+        trips.reset()
+        assert len(worker.tick_all(run_ids)) == len(run_ids)
+    assert trips.commands == BATCH, trips
+    assert (trips.chain.total(), trips.vendors.total()) == (0, len(run_ids)), trips

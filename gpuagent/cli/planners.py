@@ -43,6 +43,9 @@ def planners_compare(
     limit: Limit = "",
     cache: Cache = None,
     guard: Guarded = False,
+    scheduler: Annotated[
+        str, typer.Option(help="A Dask scheduler whose workers play, such as tcp://10.0.0.5:8786; free planners only.")
+    ] = "",
     as_json: AsJson = False,
     csv: Annotated[Path | None, typer.Option(help="Write every play to this file.")] = None,
 ) -> None:
@@ -56,7 +59,13 @@ def planners_compare(
         scenario_files = load(scenarios or bundled_folder())
         clients = clients_for(planners_named(names), partial(estimate, scenario_files), limit, cache, guard)
         with ExitStack() as stack:
-            comparison = compare(scenario_files, clients, mode, progress_bars(stack, len(scenario_files)))
+            executor = None
+            if scheduler:
+                from gpuagent.fleet.cluster import ClusterExecutor
+
+                executor = stack.enter_context(ClusterExecutor(scheduler))
+            bars = progress_bars(stack, len(scenario_files))
+            comparison = compare(scenario_files, clients, mode, bars, executor)
         if csv:
             csv.write_text(report.as_csv(comparison), "utf-8")
         if as_json:

@@ -50,10 +50,10 @@ class Crew:
 
 
 def tick_batch(worker: Worker, run_ids: Sequence[str]) -> list[Ticked]:
-    return [_ticked(turn) for turn in worker.tick_all(run_ids)]
+    return list(map(ticked, worker.tick_all(run_ids)))
 
 
-def _ticked(turn: Turn) -> Ticked:
+def ticked(turn: Turn) -> Ticked:
     problem = f"{type(turn.error).__name__}: {turn.error}" if turn.error else ""
     ended = is_over(turn.run) and not is_over(turn.before)
     return Ticked(turn.run.run_id, phase(turn.run).value, ended, turn.seconds, problem)
@@ -89,13 +89,14 @@ class OwnAgent:
     def __init__(self, environ: Mapping[str, str], threads: int, leasing: Leasing) -> None:
         self._environ, self._threads, self._leasing = environ, threads, leasing
         self._worker: Worker | None = None
-        self._open = ExitStack()
 
     def tick(self, run_ids: Sequence[str]) -> list[Ticked]:
         """Raises ConfigError where the process's environment names no agent."""
         if self._worker is None:
-            agent = self._open.enter_context(wiring.open_agent(settings.read(self._environ)))
-            self._worker = Worker(agent.ports, agent.database, self._threads, self._leasing)
+            with ExitStack() as opening:  # a database that goes away meanwhile leaves nothing open
+                agent = opening.enter_context(wiring.open_agent(settings.read(self._environ)))
+                self._worker = Worker(agent.ports, agent.database, self._threads, self._leasing)
+                self._open = opening.pop_all()
         return tick_batch(self._worker, run_ids)
 
 

@@ -4,13 +4,13 @@ A lease saves work that two would do twice; nothing about money rests on it, and
 """
 
 import logging
+import math
 import secrets
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from threading import Event, Thread
+from functools import partial
 
 from gpuagent.agent.tick_store import Reading
 from gpuagent.core import budget
@@ -19,6 +19,7 @@ from gpuagent.core.model import Run
 from gpuagent.core.ports import Ports
 from gpuagent.core.transitions import is_over
 from gpuagent.errors import GpuAgentError, StoreError
+from gpuagent.fleet.batch_lease import BatchLease
 from gpuagent.tick import tick
 from gpuagent.wiring import Database
 
@@ -32,11 +33,13 @@ LOOK_S = 60.0
 @dataclass(frozen=True, slots=True)
 class Leasing:
     """Seconds. life_s: of a lease that is not renewed, after which the runs of a dead worker are due again. rest_s:
-    from one tick of a run to its next.
+    from one tick of a run to its next. batch_s: that a batch waits for its slowest ticks; those go on under their
+    leases, and what has not begun is due again.
     """
 
     life_s: float = 60.0
     rest_s: float = 0.0
+    batch_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class Worker:
         self._leasing = leasing
         self._ports, self._store, self._leases = ports, database.store, database.queries.leases
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="fleet")
+        self._late: list[Turn] = []
 
     def close(self) -> None:
         self._pool.shutdown()
@@ -66,26 +70,51 @@ class Worker:
     def tick_all(self, run_ids: Sequence[str], ends_at: float = float("inf")) -> list[Turn]:
         """One tick of each run that no other worker has. ends_at: of time.monotonic(); after it no tick begins.
 
-        Raises StoreError where the leases or the runs cannot be had; the leases end by themselves then.
+        With the turns that a batch before did not wait for, and that are done by now; without those of its own that
+        it does not wait for. Raises StoreError where the leases or the runs cannot be had; the leases end by
+        themselves then.
         """
         name = secrets.token_hex(8)
         if not (claimed := self._leases.claim(run_ids, name, self._leasing.life_s)):
-            return []
+            return self._late_turns()
         # Also where this fails: what makes it fail goes to the end of the queue, not to its head.
         rests: dict[str, float | None] = dict.fromkeys(claimed, self._leasing.rest_s)
-        with self._leased(name):
-            try:
-                readings, unreadable = self._read(claimed)
-                turns = [
-                    turn for turn in self._pool.map(lambda reading: self._tick(reading, ends_at), readings) if turn
-                ]
-                there = {reading.standing.run.run_id for reading in readings}
-                rests = dict.fromkeys(set(claimed) - there)  # no run any more
-                rests |= dict.fromkeys(unreadable, max(self._leasing.rest_s, LOOK_S))
-                rests |= {turn.run.run_id: self._rest(turn.run) for turn in turns}
-            finally:
-                self._leases.release(name, rests)
-        return turns
+        ticking: dict[Future[Turn | None], str] = {}
+        slow: set[Future[Turn | None]] = set()
+        late: set[str] = set()
+        lease = BatchLease(self._leases, name, claimed, self._leasing.life_s)
+        try:
+            readings, unreadable = self._read(claimed)
+            # The longest due begins first: else what a full pool does not come to is left out each time.
+            readings.sort(key=lambda reading: claimed.index(reading.standing.run.run_id))
+            ticking = {self._pool.submit(self._tick, each, ends_at): each.standing.run.run_id for each in readings}
+            batch_s = self._leasing.batch_s
+            done, slow = wait(ticking, None if math.isinf(batch_s) else batch_s)
+            slow = {future for future in slow if not future.cancel()}
+            late = {ticking[future] for future in slow}
+            turns = [turn for future in done if (turn := future.result())]
+            rests = dict.fromkeys(set(claimed) - set(ticking.values()))  # no run any more
+            rests |= dict.fromkeys(unreadable, max(self._leasing.rest_s, LOOK_S))
+            rests |= {turn.run.run_id: self._rest(turn.run) for turn in turns}
+        finally:
+            for future in slow:
+                future.add_done_callback(partial(self._end_late, lease, ticking[future]))
+            lease.release({run_id: rest_s for run_id, rest_s in rests.items() if run_id not in late}, sorted(late))
+        return [*self._late_turns(), *turns]
+
+    def _end_late(self, lease: BatchLease, run_id: str, future: "Future[Turn | None]") -> None:
+        """Release the lease of a tick that its batch did not wait for, and keep its turn for the next."""
+        rest_s: float | None = self._leasing.rest_s
+        try:
+            if turn := future.result():
+                rest_s = self._rest(turn.run)
+                self._late.append(turn)
+        finally:  # a bug is logged by the pool
+            lease.release_late(run_id, rest_s)
+
+    def _late_turns(self) -> list[Turn]:
+        late, self._late = self._late, []
+        return late
 
     def _read(self, run_ids: Sequence[str]) -> tuple[list[Reading], list[str]]:
         """The runs as they are read together, and the ids of those that cannot be: damaged, or a newer version's."""
@@ -118,21 +147,3 @@ class Worker:
         except GpuAgentError as error:  # of this run alone: the others go on
             return Turn(run, run, time.monotonic() - began, error)
         return Turn(run, after, time.monotonic() - began)
-
-    @contextmanager
-    def _leased(self, name: str) -> Iterator[None]:
-        """Renew the leases until the block ends, however slow vendors, chain and planner are."""
-        over = Event()
-
-        def renew() -> None:
-            while not over.wait(self._leasing.life_s / 3):
-                with suppress(StoreError):  # the next try is before the leases end
-                    self._leases.renew(name, self._leasing.life_s)
-
-        renewal = Thread(target=renew, daemon=True)
-        renewal.start()
-        try:
-            yield
-        finally:
-            over.set()
-            renewal.join()

@@ -4,7 +4,6 @@ import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +138,7 @@ def test_what_fails_holds_up_no_other(served: Served) -> None:
 def test_a_lease_lasts_for_as_long_as_its_tick(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tick that is slower than the lease renews it: no other worker begins the same work."""
     run_id = served.start()
-    monkeypatch.setattr(due, "Worker", partial(worker.Worker, leasing=worker.Leasing(0.15)))
+    monkeypatch.setattr(due, "LEASING", worker.Leasing(0.15))
     database = served.world.market.database(served.world.environment["MONGODB_DB_NAME"])
     renewals: list[str] = []
 

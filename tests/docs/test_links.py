@@ -1,12 +1,13 @@
 """Every link in the docs leads somewhere, every page can be reached and left, and the README stays short."""
 
 import re
+from os.path import relpath
 from pathlib import Path
 
 import pytest
 
 from tests.support.documents import DOCUMENTS, ROOT, name, prose
-from tests.tools.docs import BY_OTHERS, README, pages
+from tests.tools.docs import BESIDE, BY_OTHERS, README, pages
 
 README_LINES = 110
 SERIES = ROOT / "docs" / "vendors" / "README.md"
@@ -72,10 +73,11 @@ def test_headings_are_named_as_github_names_them() -> None:
 
 def test_every_page_is_in_the_readme_and_leads_back_to_it() -> None:
     listed, series = {path for _, path in pages()}, set(SERIES.parent.glob("*.md"))
-    assert listed | series == set((ROOT / "docs").rglob("*.md"))
+    assert listed | series | set(BESIDE) == set((ROOT / "docs").rglob("*.md"))
+    assert all(f"({relpath(page, parent.parent)})" in parent.read_text() for page, parent in BESIDE.items())
     assert any(f"{SERIES.parent.name}/{SERIES.name})" in path.read_text() for path in listed)
     assert all(f"({path.name})" in SERIES.read_text() for path in series - {SERIES})
-    for path in listed | series:
+    for path in listed | series | set(BESIDE):
         if name(path) not in BY_OTHERS:
             assert "README.md#the-docs)" in path.read_text(), name(path)
 

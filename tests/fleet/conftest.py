@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +13,14 @@ from tests.support.world import World, build_world
 
 
 @pytest.fixture(scope="package")
-def quick_market() -> Iterator[Market]:
-    """Vendors whose paid hour takes half a second."""
-    with stack.start(PORT="0", MOCK_SPEED="7200") as running, closing(Market(running)) as market:
+def quick_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("quick")
+
+
+@pytest.fixture(scope="package")
+def quick_market(quick_folder: Path) -> Iterator[Market]:
+    """Vendors whose paid hour takes half a second, on a mongod of their own."""
+    with stack.start(quick_folder, PORT="0", MOCK_SPEED="7200") as running, closing(Market(running)) as market:
         yield market
 
 

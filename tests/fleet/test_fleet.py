@@ -1,31 +1,19 @@
 """The fleet on real runs: shared among threads, processes and dispatchers, each paid for once."""
 
-import os
-import signal
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Any
 
-import psutil
 import pytest
 
 from gpuagent.agent.approve import cancel
 from gpuagent.errors import VendorError
 from gpuagent.fleet import worker as worker_module
-from gpuagent.fleet.crews import process_crew, thread_crew
+from gpuagent.fleet.crews import thread_crew
 from gpuagent.fleet.dispatcher import Dispatcher
 from gpuagent.fleet.worker import Leasing, Worker
 from tests.support.fleet import check_each_is_paid_once, start_all
 from tests.support.world import World
-
-
-def worker_processes(mark: str) -> list[int]:
-    pids = []
-    for child in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error):  # it has ended meanwhile, or is a zombie
-            if mark in " ".join(child.cmdline()):
-                pids.append(child.pid)
-    return pids
 
 
 def test_two_fleets_share_the_runs(quick: World) -> None:
@@ -39,23 +27,6 @@ def test_two_fleets_share_the_runs(quick: World) -> None:
     for tally in tallies:
         check_each_is_paid_once(quick, run_ids, tally)
     assert sum(tally.over for tally in tallies) == 6
-
-
-def test_a_killed_process_is_replaced_and_its_runs_are_finished(quick: World) -> None:
-    run_ids = start_all(quick, 4)
-    fleet = Dispatcher(quick.database.queries.leases, process_crew(quick.environment, 2, 2, Leasing(2, 0.1)))
-    killed: list[int] = []
-
-    def kill_one(_turns: object, _under_way: int) -> None:
-        if not killed:
-            killed.append(worker_processes("spawn_main")[0])
-            os.kill(killed[0], signal.SIGKILL)
-
-    fleet.heard = kill_one
-    tally = fleet.run(until_done=True)
-    check_each_is_paid_once(quick, run_ids, tally)
-    assert killed
-    assert not worker_processes("spawn_main")
 
 
 def test_what_fails_holds_up_no_other_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

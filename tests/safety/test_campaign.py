@@ -35,9 +35,12 @@ def test_a_campaign_of_kills_faults_and_outages_pays_each_job_once(
     assert sum(count for fate, count in report.later.items() if fate.startswith("voided")), "and never paid"
     assert report.outages["chain refuse"]
     assert report.outages["chain hang"]
+    assert report.fleet_saves > report.saves / 10, "half of the tickers are a fleet's"
+    assert report.fleet_kills >= OUTAGES_MIN
     record_property(
         "observed",
-        f"more than {PURCHASES} purchases, as many transfers; {TICKERS} tickers, killed at "
+        f"more than {PURCHASES} purchases, as many transfers; {TICKERS} tickers, half of them a "
+        f"fleet's, killed at "
         f"{len(POINTS) + len(LATER_POINTS) + len(FILE_POINTS)} points and at random; "
         f"{len(FAULTS) + len(WORK_FAULTS) + len(LATER_MODES)} faults of vendors, of which one is paid after the work; "
         "vendors and mongod killed, chain cut off, no gas to cancel with, a payment settled in its last seconds; "

@@ -14,6 +14,8 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 BY_OTHERS = ("docs/safety.md",)
 """Written as a whole by another command."""
+BESIDE = {ROOT / "docs/scale.md": ROOT / "docs/operating/scheduling.md"}
+"""Pages that are not in the table, by the page of it that leads to each."""
 TITLE = re.compile(r"(# .+\n\n)(?:\[[^\n]*\n\n)?")
 """A page's title, and the line of links if it is there."""
 
@@ -45,6 +47,9 @@ def _links() -> Iterator[tuple[Path, str]]:
         before = [f"[← {title}]({_from(page, path)})" for title, path in table[max(0, number - 1) : number]]
         after = [f"[{title} →]({_from(page, path)})" for title, path in table[number + 1 : number + 2]]
         yield page, " · ".join([*before, f"[all pages]({_from(page, README)}#the-docs)", *after])
+    titles = {path: title for title, path in table}
+    for page, parent in BESIDE.items():
+        yield page, f"[← {titles[parent]}]({_from(page, parent)}) · [all pages]({_from(page, README)}#the-docs)"
 
 
 def _from(page: Path, target: Path) -> str:

@@ -2418,10 +2418,24 @@ MUTANTS = (
     ),
     Mutant(
         "a lease ends before its tick",
-        "gpuagent/fleet/worker.py",
-        "                    self._leases.renew(name, self._leasing.life_s)",
-        "                    pass",
+        "gpuagent/fleet/batch_lease.py",
+        "                self._leases.renew(self._name, self._life_s)",
+        "                pass",
         "tests/api/test_due.py -k as_long_as_its_tick",
+    ),
+    Mutant(
+        "a slow run keeps the others of its batch",
+        "gpuagent/fleet/worker.py",
+        "None if math.isinf(batch_s) else batch_s",
+        "None",
+        "tests/fleet/test_worker.py -k while_a_slow_one",
+    ),
+    Mutant(
+        "the lease of a slow run ends with its batch",
+        "gpuagent/adapters/mongo/leases.py",
+        "if keep else {}",
+        "if keep and not keep else {}",
+        "tests/fleet/test_worker.py -k while_a_slow_one",
     ),
     Mutant(
         "a caller over REST names any variable of the server as a secret of its job",

@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
-from pymongo import ASCENDING, DESCENDING, DeleteMany, IndexModel, UpdateMany, UpdateOne
+from pymongo import ASCENDING, DeleteMany, IndexModel, UpdateMany, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
+from gpuagent.adapters.mongo import server
 from gpuagent.adapters.mongo.deadline import bounded
 from gpuagent.adapters.mongo.jobs import HELD
 from gpuagent.adapters.mongo.original import OURS
@@ -24,7 +25,7 @@ DUPLICATE_KEY = 11_000
 SEARCH_S = 60.0
 """Between two looks at all runs for those that are in no queue; at late ones it looks each time."""
 CLOCKS_S = 120
-"""By how much the clocks differ of machines that start runs: ids say when, in whole seconds."""
+"""By how much the clocks of machines that start runs differ from the database's: ids say when, in whole seconds."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Stages = Sequence[Mapping[str, Any]]
@@ -63,15 +64,13 @@ class MongoLeases:
 
     def _unknown(self, limit: int) -> list[str]:
         """Runs with something to do that no worker has ever claimed: of late ones always, of all now and then."""
-        if time.monotonic() - self._searched_at > SEARCH_S:
+        if searched := time.monotonic() - self._searched_at > SEARCH_S:
             self._newest, self._searched_at = ObjectId("0" * 24), time.monotonic()
         since = {"$match": {"_id": {"$gt": self._newest}, **_UNFINISHED}}
         run_ids = [run["_id"] for run in self._runs.aggregate([since, *_UNKNOWN_TO_TICK, {"$limit": limit}])]
-        if len(run_ids) < limit:  # these were all: the next are newer, by clocks that differ a little
-            newest = self._runs.find_one({}, {"_id": 1}, sort=[("_id", DESCENDING)])
-            if newest and newest["_id"].generation_time.timestamp() > CLOCKS_S:
-                latest = min(newest["_id"].generation_time, datetime.now(UTC))  # one machine's clock may be far ahead
-                self._newest = ObjectId.from_datetime(latest - timedelta(seconds=CLOCKS_S))
+        if len(run_ids) < limit and (run_ids or searched):  # these were all: the next are newer than this look
+            now = datetime.fromtimestamp(server.clock(self._runs.database.client), UTC)
+            self._newest = ObjectId.from_datetime(now - timedelta(seconds=CLOCKS_S))
         return [str(run_id) for run_id in run_ids]
 
     def unfinished(self) -> bool:
@@ -113,9 +112,9 @@ class MongoLeases:
                 {"worker": worker}, [{"$set": {"until": {"$add": ["$$NOW", int(seconds * 1000)]}}}]
             )
 
-    def release(self, worker: str, rests: Mapping[str, float | None]) -> None:
-        """End the worker's leases, in two commands at most. rests: by run, the seconds after which it is due again;
-        None: it is over. A run that is not named is due as it was.
+    def release(self, worker: str, rests: Mapping[str, float | None], keep: Sequence[str] = ()) -> None:
+        """End the worker's leases but those to keep. rests: by run, the seconds after which it is due again; None: it
+        is over. A run that is named in neither is due as it was.
         """
         by_rest: dict[float | None, list[ObjectId]] = {}
         for run_id, rest_s in rests.items():
@@ -131,7 +130,8 @@ class MongoLeases:
         ]
         if over:
             changes.append(DeleteMany({"_id": {"$in": over}, "worker": worker}))
-        changes.append(UpdateMany({"worker": worker}, [{"$set": free}]))
+        others = {"_id": {"$nin": list(map(ObjectId, keep))}} if keep else {}
+        changes.append(UpdateMany({"worker": worker, **others}, [{"$set": free}]))
         with bounded(self._deadline_s):
             self._leases.bulk_write(changes)
 

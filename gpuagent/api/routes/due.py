@@ -1,5 +1,6 @@
 """The cron's route: tick the runs that are due, shared with other workers, within a time limit."""
 
+import math
 import time
 from contextlib import closing
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ from gpuagent.api.as_json import tick_message
 from gpuagent.api.auth import MayTickDue
 from gpuagent.api.connections import Connected, Connections
 from gpuagent.core.transitions import phase
-from gpuagent.fleet.worker import Turn, Worker
+from gpuagent.fleet.worker import Leasing, Turn, Worker
 
 LIMIT_S, LIMIT_MAX_S = 45.0, 600.0
 WORKERS = 4
@@ -20,6 +21,8 @@ AT_ONCE = 200
 """Due runs that are read at a time."""
 CLAIMED = 4 * WORKERS
 """Of these, so many are claimed at a time: the rest is left to calls beside this one."""
+LEASING = Leasing(batch_s=math.inf)
+"""Every tick is in the answer, the slowest too."""
 
 routes = APIRouter(tags=["server"])
 RESPONSES = problems.openapi_responses(401, 403, 422, 503)
@@ -51,7 +54,7 @@ def _tick_all(connections: Connections, limit_s: float) -> dict[str, Any]:
     ticked: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []
     attempted: set[str] = set()
-    with closing(Worker(connections.agent.ports, connections.database, WORKERS)) as worker:
+    with closing(Worker(connections.agent.ports, connections.database, WORKERS, LEASING)) as worker:
         while time.monotonic() < began + limit_s:
             run_ids = [run_id for run_id in leases.due(AT_ONCE + len(attempted)) if run_id not in attempted]
             if not run_ids:

@@ -20,9 +20,10 @@ from gpuagent.adapters.vendors.registry import Adapter, Parts, VendorRegistry
 from gpuagent.core.model import OWN_PROTOCOL, Observation, Run
 from gpuagent.core.ports import FileStore, Store
 from gpuagent.core.transitions import is_over
-from gpuagent.errors import ChainError, ChainMismatch, ClocksDiffer, ConfigError, StaleRun, StoreError, VendorError
+from gpuagent.errors import ChainError, ChainMismatch, ConfigError, StaleRun
 from gpuagent.tick import tick
 from tests.support.clock import FileClock, turned
+from tests.support.crash.fleet_ticker import SURVIVED, work_in_fleet
 from tests.support.crash.points import dying
 
 IMPATIENT: Mapping[str, Callable[[Parts], Adapter]] = {
@@ -34,15 +35,17 @@ PAUSE_S = 0.02
 SHARE_BYTES = 400_000
 """Of a job's files in one tick: less than a file of a campaign's job, so that each takes several."""
 
-OVERTAKEN, SAVES = "overtaken", "saves"
-"""The files in a campaign's folder with a byte for each save that another ticker was faster with, and each other."""
+OVERTAKEN, SAVES, FLEET_SAVES = "overtaken", "saves", "fleet-saves"
+"""The files in a campaign's folder with a byte for each save that another ticker was faster with, each other, and each
+of these that the fleet made.
+"""
 
 
 class CountingStore:
     """A store that writes down how often it saved, and how often another ticker was faster."""
 
-    def __init__(self, inner: Store, folder: Path) -> None:
-        self.inner, self.folder = inner, folder
+    def __init__(self, inner: Store, folder: Path, in_fleet: bool) -> None:
+        self.inner, self.folder, self.in_fleet = inner, folder, in_fleet
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
@@ -54,6 +57,8 @@ class CountingStore:
             _note(self.folder / OVERTAKEN)
             raise
         _note(self.folder / SAVES)
+        if self.in_fleet:
+            _note(self.folder / FLEET_SAVES)
         return saved
 
 
@@ -64,12 +69,16 @@ def _note(file: Path) -> None:
 
 @dataclass(frozen=True)
 class Life:
-    """The orders of one ticker. point: where it dies, "" for nowhere. folder: where the clock and the errors are."""
+    """The orders of one ticker. point: where it dies, "" for nowhere. folder: where the clock and the errors are.
+
+    in_fleet: it takes the runs that are due by leases, and does not go through all of them.
+    """
 
     environment: Mapping[str, str]
     folder: Path
     point: str
     seed: str
+    in_fleet: bool = False
 
 
 def live(life: Life) -> None:
@@ -82,6 +91,8 @@ def _tick_for_ever(life: Life) -> None:
     dice = random.Random(life.seed)
     with ExitStack() as closing:
         agent = _build(life, closing)
+        if life.in_fleet:
+            work_in_fleet(agent)
         over: set[str] = set()
         while True:
             try:
@@ -92,8 +103,8 @@ def _tick_for_ever(life: Life) -> None:
                         over.add(run_id)
             except ChainMismatch:
                 raise  # the one ChainError that says more than "not now"
-            except (StoreError, ChainError, VendorError, StaleRun, ClocksDiffer):
-                pass  # another time; clocks differ while the file is being turned
+            except SURVIVED:
+                pass
             time.sleep(PAUSE_S)
 
 
@@ -110,7 +121,7 @@ def _build(life: Life, closing: ExitStack) -> wiring.Agent:
         parts = Parts(environment.get, clock.now, partial(_content, agent.ports.files))
         vendor_api = VendorRegistry(parts, IMPATIENT)
         agent = turned(agent, clock)
-        store = CountingStore(agent.ports.store, life.folder)
+        store = CountingStore(agent.ports.store, life.folder, life.in_fleet)
         pace = replace(agent.ports.pace, share_bytes=SHARE_BYTES)
         ports = replace(agent.ports, vendor_api=vendor_api, store=store, pace=pace)
         return replace(agent, ports=dying(ports, life.point, environment) if life.point else ports)

@@ -13,18 +13,27 @@ from tests.support.crash.long_ticker import Life, live
 from tests.support.crash.points import LATER_POINTS, POINTS
 
 AT_RANDOM = "at random"
+FEW = 9
+"""Tickers that are to reach the last points, of a turn's 16: else a campaign waits for these alone."""
 
 
 class TickerPool:
-    """A pool of `size` long-lived tickers. kills: how many died at which point, or by kill_one()."""
+    """A pool of `size` long-lived tickers, `fleet` of them a fleet's.
 
-    def __init__(self, size: int, environment: Mapping[str, str], folder: Path, dice: random.Random) -> None:
+    kills: how many died at which point, or by kill_one(). fleet_kills: how many of these were the fleet's.
+    """
+
+    def __init__(
+        self, size: int, fleet: int, environment: Mapping[str, str], folder: Path, dice: random.Random
+    ) -> None:
         self.kills: Counter[str] = Counter()
+        self.fleet_kills = 0
+        self._fleet = fleet
         self._size, self._environment, self._folder, self._dice = size, environment, folder, dice
         # Forks of one process that has imported everything: a second of a processor saved for each.
         self._forks = multiprocessing.get_context("forkserver")
         self._forks.set_forkserver_preload(["tests.support.crash.long_ticker"])
-        self._alive: dict[ForkServerProcess, str] = {}
+        self._alive: dict[ForkServerProcess, Life] = {}
         self._killed: set[int | None] = set()
         self._points: list[str] = []
         self._started = 0
@@ -34,22 +43,24 @@ class TickerPool:
 
         Raises AssertionError when one has ended otherwise than by SIGKILL.
         """
-        for ticker, point in list(self._alive.items()):
+        for ticker, life in list(self._alive.items()):
             if ticker.exitcode is not None:
                 del self._alive[ticker]
                 assert ticker.exitcode == -signal.SIGKILL, self._error_text(ticker)
-                self.kills[AT_RANDOM if ticker.pid in self._killed or not point else point] += 1
+                self.kills[AT_RANDOM if ticker.pid in self._killed or not life.point else life.point] += 1
+                self.fleet_kills += life.in_fleet
         while len(self._alive) < self._size:
             point = self._next_point() if dying else ""
             self._started += 1
-            life = Life(self._environment, self._folder, point, f"{self._dice.random()}:{self._started}")
+            in_fleet = sum(other.in_fleet for other in self._alive.values()) < self._fleet
+            life = Life(self._environment, self._folder, point, f"{self._dice.random()}:{self._started}", in_fleet)
             ticker = self._forks.Process(target=live, args=(life,), daemon=True)
             ticker.start()
-            self._alive[ticker] = point
+            self._alive[ticker] = life
 
     def kill_one(self) -> None:
         """SIGKILL a ticker drawn by the dice, wherever it is; half of the time one that is not to die at a point."""
-        without = [ticker for ticker, point in self._alive.items() if not point]
+        without = [ticker for ticker, life in self._alive.items() if not life.point]
         ticker = self._dice.choice(without if without and self._dice.random() < 0.5 else list(self._alive))
         self._killed.add(ticker.pid)
         ticker.kill()
@@ -65,7 +76,8 @@ class TickerPool:
         if not self._points:
             points = [*POINTS, *LATER_POINTS, *FILE_POINTS]
             unreached = [point for point in points if not self.kills[point]]
-            self._points = [*unreached, *unreached, *self._dice.sample(points, 4), *[""] * 3]
+            rare = unreached * max(2, FEW // max(1, len(unreached)))
+            self._points = [*rare, *self._dice.sample(points, 4), *[""] * 3]
             self._dice.shuffle(self._points)
         return self._points.pop()
 

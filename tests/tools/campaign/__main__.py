@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from tests.tools.campaign.play import Aims, campaign
+from tests.tools.campaign.play import TICKERS, Aims, campaign
 
 
 def main() -> None:
@@ -12,8 +12,11 @@ def main() -> None:
     parser.add_argument("--purchases", type=int, default=60, help="at least so many")
     parser.add_argument("--kills", type=int, default=200, help="of tickers, at least so many")
     parser.add_argument("--works", type=float, default=0.5, help="the share of runs that have a job file")
+    parser.add_argument("--fleet", type=int, default=TICKERS // 2, help="how many of the tickers are a fleet's")
+    parser.add_argument("--short", action="store_true", help="not until every point, fault and outage has come")
     options = parser.parse_args()
-    report = campaign(options.seed, Aims(options.purchases, options.kills, options.works), sys.stderr.write)
+    aims = Aims(options.purchases, options.kills, options.works, options.fleet, not options.short)
+    report = campaign(options.seed, aims, sys.stderr.write)
     sys.stdout.write(f"{report}\n")
     if report.problems:
         raise SystemExit(1)

@@ -78,7 +78,8 @@ class LaterTroubles:
             self._switch()
         else:
             if not self._modes:
-                self._modes = list(LATER_MODES)
+                rare = [] if self._report.outages[LAST_SECONDS] else [name for name in LATER_MODES if self._keeps(name)]
+                self._modes = [*(name for name in LATER_MODES if not self._is_known(name)), *rare]
                 self._dice.shuffle(self._modes)
             name = self._modes.pop()
             self._switch(*LATER_MODES[name])
@@ -133,6 +134,15 @@ class LaterTroubles:
         while not self.is_up:
             self.start_again()
         self._switch()
+
+    def _is_known(self, mode: str) -> bool:
+        """Whether another turn of the mode shows nothing new: a campaign would wait long for its rarest case."""
+        known = bool(self._report.faults[mode]) and not self._keeps(mode)
+        return known and not self._report.outages[LAST_SECONDS]
+
+    @staticmethod
+    def _keeps(mode: str) -> bool:
+        return KEEPS in LATER_MODES[mode]
 
     def _switch(self, *modes: str) -> None:
         self._control("PUT", "modes", stub=LATER, modes=modes)

@@ -12,7 +12,7 @@ from gpuagent.core.model import Reserved, Run, RunStatus, Settled, Transfer
 from gpuagent.core.transitions import is_over
 from gpuagent.errors import StoreError
 from tests.support.crash.file_points import FILE_POINTS
-from tests.support.crash.long_ticker import OVERTAKEN
+from tests.support.crash.long_ticker import FLEET_SAVES, OVERTAKEN
 from tests.support.crash.points import LATER_POINTS, POINTS
 from tests.support.crash.ticker_pool import TickerPool
 from tests.tools.campaign.later import LAST_SECONDS, LATER_KILLED, LATER_MODES, NO_GAS
@@ -32,11 +32,17 @@ MAIN_S, DRAIN_S = 600, 180
 
 @dataclass(frozen=True)
 class Aims:
-    """What a campaign is not over without. works: of the runs that are started, the share that has a job file."""
+    """What a campaign is not over without. works: of the runs that are started, the share that has a job file.
+
+    fleet: how many of the tickers are a fleet's, which takes what is due by leases; the others go through all runs.
+    everything: every point, fault and outage as well, not only so many purchases and kills.
+    """
 
     purchases: int = 60
     kills: int = 200
     works: float = 0.5
+    fleet: int = TICKERS // 2
+    everything: bool = True
 
 
 class Campaign:
@@ -48,7 +54,7 @@ class Campaign:
         self._world, self._market = stage.world, stage.world.market
         self._dice = random.Random(seed)
         environment = {**stage.world.environment, "CHAIN_RPC_URL": stage.proxy.url}
-        self._tickers = TickerPool(TICKERS, environment, stage.folder, self._dice)
+        self._tickers = TickerPool(TICKERS, aims.fleet, environment, stage.folder, self._dice)
         self._troubles = Troubles(stage, self._dice, self.report)
         self.report.kills = self._tickers.kills
         self._over: dict[str, Run] = {}
@@ -86,20 +92,29 @@ class Campaign:
             time.sleep(0.02)
 
     def _tell(self, seconds: float) -> None:
-        self._say(f"{seconds:.0f} s: {self.report}\n")
+        self._say(f"{seconds:.0f} s: {self.report}\nlacks {', '.join(self._lacks())}\n")
 
     def _has_enough(self) -> bool:
-        """Whether purchases, kills, faults and outages are as many as a campaign must have."""
-        return (
-            self.report.purchases >= self._aims.purchases
-            and self.report.kills.total() >= self._aims.kills
-            and set(self.report.kills) >= {*POINTS, *LATER_POINTS, *FILE_POINTS}
-            and set(self.report.faults) >= {*FAULTS, *WORK_FAULTS, *LATER_MODES}
-            and self.report.outages["mongod killed"] >= OUTAGES_MIN
-            and sum(self.report.outages[name] for name in VENDORS_KILLED) >= OUTAGES_MIN
-            and all(self.report.outages[name] for name in (LATER_KILLED, LAST_SECONDS, NO_GAS))
-            and min(self.report.outages[f"chain {mode}"] for mode in ("refuse", "hang")) >= OUTAGES_MIN / 2
-        )
+        return not self._lacks()
+
+    def _lacks(self) -> list[str]:
+        """What a campaign must have and this one has not yet: purchases, kills, faults, outages."""
+        report, outages = self.report, self.report.outages
+        vendors_killed = sum(outages[name] for name in VENDORS_KILLED)
+        enough = {
+            "purchases": report.purchases >= self._aims.purchases,
+            "kills": report.kills.total() >= self._aims.kills,
+        }
+        everything = {
+            "mongod killed": outages["mongod killed"] >= OUTAGES_MIN,
+            "vendors killed": vendors_killed >= OUTAGES_MIN,
+            **{name: outages[name] > 0 for name in (LATER_KILLED, LAST_SECONDS, NO_GAS)},
+            **{f"chain {mode}": outages[f"chain {mode}"] >= OUTAGES_MIN / 2 for mode in ("refuse", "hang")},
+            **{point: report.kills[point] > 0 for point in (*POINTS, *LATER_POINTS, *FILE_POINTS)},
+            **{fault: report.faults[fault] > 0 for fault in (*FAULTS, *WORK_FAULTS, *LATER_MODES)},
+        }
+        wanted = enough | (everything if self._aims.everything else {})
+        return [name for name, there in wanted.items() if not there]
 
     def _drain(self) -> None:
         """Without more trouble, let time pass until the tickers have brought every run to its end."""
@@ -164,7 +179,11 @@ class Campaign:
         self._audit_later(runs)
         audit_files(runs, self._world, self._stage.jobs, report)
         overtaken = self._stage.folder / OVERTAKEN
+        report.saves = self._troubles.saves()
         report.overtaken = overtaken.stat().st_size if overtaken.exists() else 0
+        by_fleet = self._stage.folder / FLEET_SAVES
+        report.fleet_saves = by_fleet.stat().st_size if by_fleet.exists() else 0
+        report.fleet_kills = self._tickers.fleet_kills
 
     def _audit_later(self, runs: list[Run]) -> None:
         """What became of each job that was to be paid after the work: paid or void, and its work done or not."""

@@ -25,6 +25,10 @@ class Report:
     """Files that are, byte for byte, what their job wrote."""
     resumed: int = 0
     saves: int = 0
+    fleet_saves: int = 0
+    """Those of them that the fleet made."""
+    fleet_kills: int = 0
+    """The kills of fleet workers, among all kills."""
     overtaken: int = 0
     """Saves that another ticker was faster with."""
     seconds: float = 0
@@ -53,5 +57,6 @@ class Report:
         return (
             f"seed {self.seed}: {self.purchases} purchases, {self.transfers} transfers, {self.seconds:.0f} s; "
             f"{counts}; {self.resumed} purchases that went on from a checkpoint; {self.overtaken} saves "
-            f"overtaken, {self.saves} not" + "".join(f"\nPROBLEM {problem}" for problem in self.problems)
+            f"overtaken, {self.saves} not, {self.fleet_saves} of these by the fleet, {self.fleet_kills} of it killed"
+            + "".join(f"\nPROBLEM {problem}" for problem in self.problems)
         )

@@ -60,6 +60,8 @@ WORK_FAULTS = (
 VENDORS_KILLED = ("vendors killed", "vendors killed while files were fetched")
 
 
+CUT_S = (1.5, 3)
+"""While the chain is away nobody buys, and what comes after is the same however long that was."""
 PATIENCE = 6
 """The times a timer's longest while, after which it acts though little was done."""
 
@@ -103,7 +105,7 @@ class Troubles:
         self._vendors, self._dice, self._report = stage.vendors, dice, report
         self._database = stage.world.database.name
         self._faults: list[str] = []
-        self._starts_at = 0.0
+        self._starts_at = self._mends_at = 0.0
         self.later = LaterTroubles(stage, dice, report)
         self.received: list[dict[str, str]] = []
 
@@ -122,7 +124,8 @@ class Troubles:
         return [
             *(timer.only_while(lambda: self._vendors.is_up) for timer in of_vendors),
             Timer(self._dice, 9, 14, self.kill_mongod).after_work(self.saves, 60),
-            Timer(self._dice, 9, 14, self.cut_chain),
+            Timer(self._dice, 5, 9, self.cut_chain),
+            Timer(self._dice, 0.1, 0.1, self.mend_chain),
             Timer(self._dice, 0.1, 0.1, self.start_vendors),
             Timer(self._dice, 0.1, 0.1, self.later.start_again),
             Timer(self._dice, 2, 4, self.later.turn_gas).after_work(self.saves, 20),
@@ -169,10 +172,16 @@ class Troubles:
             self._report.outages["mongod killed"] += 1
 
     def cut_chain(self) -> None:
-        """Cut the connection to the chain, or mend it."""
-        self._proxy.mode = "up" if self._proxy.mode != "up" else self._dice.choice(["refuse", "hang"])
-        if self._proxy.mode != "up":
-            self._report.outages[f"chain {self._proxy.mode}"] += 1
+        """Cut the connection to the chain for some seconds: one way after the other."""
+        self._proxy.mode = (
+            "hang" if self._report.outages["chain refuse"] > self._report.outages["chain hang"] else "refuse"
+        )
+        self._report.outages[f"chain {self._proxy.mode}"] += 1
+        self._mends_at = time.monotonic() + self._dice.uniform(*CUT_S)
+
+    def mend_chain(self) -> None:
+        if time.monotonic() >= self._mends_at:
+            self._proxy.mode = "up"
 
     def settle_held_payments(self) -> None:
         """Let the vendors settle the payments that they hold back."""
