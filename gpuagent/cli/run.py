@@ -168,24 +168,6 @@ def run_status(run_id: RunId, as_json: AsJson = False) -> None:
         _show_run(db, run_id, as_json)
 
 
-@runs.command("list")
-def run_list(
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20,
-    before: Annotated[str, typer.Option(metavar="RUN", help="Only runs older than this one: the next page.")] = "",
-    as_json: AsJson = False,
-) -> None:
-    """Show the newest runs."""
-    from gpuagent.render.as_json import json_value
-    from gpuagent.render.run import runs_table
-
-    with errors_explained(), open_database() as db:
-        documents = db.reads.runs(limit, before)
-        if as_json:
-            print_json({"runs": json_value(documents)})
-        else:
-            console().print(runs_table(documents) if documents else "no runs yet: `gpuagent run start` makes one")
-
-
 def _faults_note() -> str:
     """Which faults of a practice market are on; "" where there is none."""
     from gpuagent.practice.faults import fault_switches

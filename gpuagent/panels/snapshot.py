@@ -42,7 +42,7 @@ class OpenRun:
 class ConsoleSnapshot:
     """All that the console shows. open_run: None while none is open."""
 
-    runs: list[Mapping[str, Any]]
+    runs: Sequence[Mapping[str, Any]]
     open_run: OpenRun | None
     policy: Policy
     colours: Mapping[str, str]
