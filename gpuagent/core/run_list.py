@@ -22,8 +22,8 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 class RunFilter:
     """Which runs are listed: those that match all that is not empty.
 
-    user, tag: whole. vendor: at which the run has a job. text: words of the goal, case ignored and one at least whole, or
-    the beginning of the run's id. Raises BadInput for a value that no run can have.
+    user, tag: whole. vendor: at which the run has a job. text: words of the goal, case ignored and one at least whole,
+    or the beginning of the run's id. Raises BadInput for a value that no run can have.
     """
 
     status: str = ""
