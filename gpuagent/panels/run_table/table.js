@@ -24,7 +24,8 @@ function render({ model, el }) {
   for (const field of model.get('filters')) {
     const input = field.options
       ? make('select', {}, ...field.options.map(([text, value]) => make('option', { value }, text)))
-      : make('input', { type: field.name === 'text' ? 'search' : 'text', placeholder: field.hint, spellcheck: 'false' });
+      : make('input', { type: field.name === 'text' ? 'search' : 'text', placeholder: field.hint });
+    input.setAttribute('aria-label', field.label);
     inputs[field.name] = input;
     form.append(make('label', { class: field.name }, make('span', {}, field.label), input));
     input.addEventListener(field.options ? 'change' : 'input', () => {
@@ -74,7 +75,8 @@ function render({ model, el }) {
 
   function ask(changes = {}) {
     const values = Object.fromEntries(Object.entries(inputs).map(([name, input]) => [name, input.value.trim()]));
-    model.set('query', { sort: model.get('query').sort, page: 0, ...values, ...changes });
+    const { sort, asked = 0 } = model.get('query'); // counted, so that the same may be asked for again
+    model.set('query', { sort, page: 0, ...values, ...changes, asked: asked + 1 });
     model.save_changes();
     root.classList.add('ga-busy');
   }
@@ -128,7 +130,8 @@ function render({ model, el }) {
     for (const column of columns) {
       const cell = make('td', { role: 'gridcell', class: column.name, title: column.whole ? row[column.name] : null });
       if (column.name === 'id') {
-        const button = make('button', { type: 'button', tabindex: '-1', class: 'ga-plain', 'aria-label': `copy id ${row.id}` }, 'copy');
+        const name = { class: 'ga-plain', 'aria-label': `copy id ${row.id}` };
+        const button = make('button', { type: 'button', tabindex: '-1', ...name }, 'copy');
         button.addEventListener('click', event => {
           event.stopPropagation();
           copy(row.id, button);
@@ -164,7 +167,8 @@ function render({ model, el }) {
     const first = page.number * page.size;
     body.replaceChildren(...page.rows.map((row, place) => drawRow(row, first + place)));
     if (!page.rows.length) {
-      const note = make('td', { role: 'gridcell', colspan: columns.length, class: 'ga-none' }, page.problem || page.none);
+      const whole = { colspan: columns.length, class: 'ga-none' };
+      const note = make('td', { role: 'gridcell', ...whole }, page.problem || page.none);
       body.append(make('tr', { role: 'row' }, note));
     }
     root.classList.remove('ga-busy');
