@@ -20,7 +20,7 @@ from gpuagent.panels.kit.tasks import Tasks
 from gpuagent.panels.launch_form import LaunchForm
 from gpuagent.panels.limits_form import LimitsForm
 from gpuagent.panels.run_controls import RunControls
-from gpuagent.panels.run_table.table import RunTable
+from gpuagent.panels.run_table import RunTable
 from gpuagent.panels.run_view import RunView, page
 from gpuagent.panels.snapshot import (
     ConsoleSnapshot,
@@ -79,7 +79,7 @@ class Console:
     def open(self, run_id: str) -> None:
         """Show another run."""
         self.run_id = run_id
-        self.runs.show_chosen(run_id)
+        self.runs.grid.show_chosen(run_id)
         self.refresh()
 
     def refresh(self) -> None:
@@ -133,7 +133,7 @@ class Console:
             self.problem.error(f"{update.problem}. What is shown may be old; watching goes on.")
             return
         self.problem.clear()
-        self.runs.changed()
+        self.runs.grid.changed()
         self.refresh()
 
     async def _refresh(self) -> None:

@@ -11,9 +11,9 @@ from bson import Decimal128
 
 from gpuagent.core.run_list import COUNT_MAX, RunFilter, RunPage, RunSort
 from gpuagent.errors import StoreError
+from gpuagent.panels.grid.grid import Grid, GridWidget
 from gpuagent.panels.kit.tasks import Tasks
-from gpuagent.panels.run_table.rows import row_of, summary
-from gpuagent.panels.run_table.table import PAGE, RunTable
+from gpuagent.panels.run_table import PAGE, RunTable, row_of, summary
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 EVIL = '<script>alert("x")</script>'
@@ -143,13 +143,13 @@ def test_of_several_searches_the_last_is_shown_and_a_failure_is_told() -> None:
 
 
 def test_changes_are_read_at_most_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RunTable, "QUIET_S", 0.05)
+    monkeypatch.setattr(Grid, "QUIET_S", 0.05)
     lists = WrittenLists(1)
 
     async def scene(table: RunTable, desk: Desk) -> None:
         lists.runs.insert(0, run_document(7))
         for _ in range(50):
-            table.changed()
+            table.grid.changed()
         while len(table.rows) < 2:
             await asyncio.sleep(0.01)
 
@@ -161,8 +161,8 @@ def test_a_row_opens_its_run_once_and_the_open_run_is_marked() -> None:
     async def scene(table: RunTable, desk: Desk) -> None:
         assert table.widget.chosen == "b"
         table.widget.chosen = "a"
-        table.show_chosen("a")
-        table.show_chosen("c")
+        table.grid.show_chosen("a")
+        table.grid.show_chosen("c")
         assert table.widget.chosen == "c"
 
     assert play(WrittenLists(1), scene, "b") == ["a"]
@@ -180,9 +180,9 @@ def test_rows_without_widgets_are_text_and_no_markup() -> None:
 
     play(lists, scene)
     assert row_of(lists.runs[0])["goal"] == EVIL
-    script = RunTable.__init__.__globals__["RunTableWidget"]._esm
+    script = GridWidget._esm
     assert "innerHTML" not in script, "texts are set as text"
-    assert summary(RunPage([{}], "", COUNT_MAX + 1), 1, 25) == "26 to 26 of more than 1,000 runs"
+    assert summary(RunPage([{}], "", COUNT_MAX + 1), 1) == "26 to 26 of more than 1,000 runs"
 
     async def empty(table: RunTable, desk: Desk) -> None:
         assert "No runs yet." in table.html()

@@ -1,5 +1,5 @@
-// The table of runs. It holds nothing but the page that it was sent: what is searched, filtered, sorted or turned is
-// asked for by the trait `query`, and comes as the trait `page`. All texts are set as text, never as markup.
+// A table that holds nothing but the page that it was sent: what is searched, filtered, sorted or turned is asked for
+// by the trait `query`, and comes as the trait `page`. All texts are set as text, never as markup.
 
 const DEBOUNCE_MS = 250;
 
@@ -14,23 +14,24 @@ function make(tag, attributes = {}, ...children) {
 
 function render({ model, el }) {
   const columns = model.get('columns');
+  const label = model.get('label');
   let active = 0; // the row that Tab reaches
   let turned = ''; // which row has the focus once the page that was asked for comes: 'first', 'last' or ''
   let waiting = 0;
 
   const alertLine = make('div', { class: 'ga-gone', role: 'alert' });
-  const form = make('div', { class: 'ga-filters', role: 'search', 'aria-label': 'Filter runs' });
+  const form = make('div', { class: 'ga-filters', role: 'search', 'aria-label': `Filter ${label.toLowerCase()}` });
   const inputs = {};
   for (const field of model.get('filters')) {
-    const input = field.options
+    const input = field.options.length
       ? make('select', {}, ...field.options.map(([text, value]) => make('option', { value }, text)))
-      : make('input', { type: field.name === 'text' ? 'search' : 'text', placeholder: field.hint });
+      : make('input', { type: field.wide ? 'search' : 'text', placeholder: field.hint });
     input.setAttribute('aria-label', field.label);
     inputs[field.name] = input;
-    form.append(make('label', { class: field.name }, make('span', {}, field.label), input));
-    input.addEventListener(field.options ? 'change' : 'input', () => {
+    form.append(make('label', { class: field.wide ? 'wide' : null }, make('span', {}, field.label), input));
+    input.addEventListener(field.options.length ? 'change' : 'input', () => {
       clearTimeout(waiting);
-      waiting = setTimeout(ask, field.options ? 0 : DEBOUNCE_MS);
+      waiting = setTimeout(ask, field.options.length ? 0 : DEBOUNCE_MS);
     });
     input.addEventListener('keydown', event => {
       if (event.key === 'Enter') {
@@ -49,19 +50,20 @@ function render({ model, el }) {
 
   const headings = make('tr', { role: 'row' });
   const body = make('tbody', { role: 'rowgroup' });
-  const table = make('table', { role: 'grid', 'aria-label': 'Runs' },
+  const table = make('table', { role: 'grid', 'aria-label': label },
     make('thead', { role: 'rowgroup' }, headings), body);
   const status = make('span', { role: 'status', class: 'ga-count' });
-  const newer = make('button', { type: 'button', class: 'ga-plain' }, 'Previous page');
-  const older = make('button', { type: 'button', class: 'ga-plain' }, 'Next page');
+  const pager = name => make('button', { type: 'button', class: 'ga-plain', 'aria-label': `${label}: ${name}` }, name);
+  const newer = pager('Previous page');
+  const older = pager('Next page');
   newer.addEventListener('click', () => turn(-1, ''));
   older.addEventListener('click', () => turn(1, ''));
-  const root = make('div', { class: 'ga ga-runs' }, alertLine, form,
+  const root = make('div', { class: 'ga ga-grid' }, alertLine, form,
     make('div', { class: 'ga-scroll' }, table), make('div', { class: 'ga-pager' }, newer, older, status));
   el.append(root);
 
   for (const column of columns) {
-    const cell = make('th', { role: 'columnheader', scope: 'col', class: column.name });
+    const cell = make('th', { role: 'columnheader', scope: 'col', class: `${column.name} ${column.kind}` });
     if (column.sort) {
       const button = make('button', { type: 'button', class: 'ga-plain' }, column.label,
         make('span', { class: 'ga-arrow', 'aria-hidden': 'true' }));
@@ -125,11 +127,12 @@ function render({ model, el }) {
     }
   }
 
-  function drawRow(row, number) {
-    const line = make('tr', { role: 'row', 'data-id': row.id, 'aria-rowindex': number + 2 });
+  function drawRow(row) {
+    const line = make('tr', { role: 'row', 'data-id': row.id });
     for (const column of columns) {
-      const cell = make('td', { role: 'gridcell', class: column.name, title: column.whole ? row[column.name] : null });
-      if (column.name === 'id') {
+      const title = column.kind === 'cut' ? row[column.name] : null;
+      const cell = make('td', { role: 'gridcell', class: `${column.name} ${column.kind}`, title });
+      if (column.kind === 'id') {
         const name = { class: 'ga-plain', 'aria-label': `copy id ${row.id}` };
         const button = make('button', { type: 'button', tabindex: '-1', ...name }, 'copy');
         button.addEventListener('click', event => {
@@ -137,8 +140,8 @@ function render({ model, el }) {
           copy(row.id, button);
         });
         cell.append(make('code', {}, row.id), ' ', button);
-      } else if (column.name === 'phase') {
-        const pill = make('span', { class: 'pill' }, row.phase);
+      } else if (column.kind === 'pill') {
+        const pill = make('span', { class: 'pill' }, row[column.name]);
         pill.style.background = row.colour;
         pill.style.color = row.textColour;
         cell.append(pill);
@@ -164,8 +167,7 @@ function render({ model, el }) {
     const page = model.get('page');
     const hadFocus = body.contains(document.activeElement);
     const focused = hadFocus ? document.activeElement.closest('tr')?.dataset.id : '';
-    const first = page.number * page.size;
-    body.replaceChildren(...page.rows.map((row, place) => drawRow(row, first + place)));
+        body.replaceChildren(...page.rows.map(drawRow));
     if (!page.rows.length) {
       const whole = { colspan: columns.length, class: 'ga-none' };
       const note = make('td', { role: 'gridcell', ...whole }, page.problem || page.none);
@@ -174,6 +176,7 @@ function render({ model, el }) {
     root.classList.remove('ga-busy');
     alertLine.textContent = '';
     table.setAttribute('aria-rowcount', page.total < 0 ? -1 : page.total + 1);
+    form.hidden = !model.get('filters').length;
     status.textContent = page.problem || page.summary;
     status.classList.toggle('bad', Boolean(page.problem));
     newer.disabled = page.number === 0;
