@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -51,6 +51,17 @@ class TimelineEntry:
     vendor: str = ""
     number: int = 0
 
+    def as_json(self) -> dict[str, str | int | None]:
+        return {
+            "id": self.id,
+            "kind": self.kind.value,
+            "at": self.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "text": self.text,
+            "jobId": self.job_id or None,
+            "vendorId": self.vendor or None,
+            "decision": self.number or None,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class TimelinePage:
@@ -58,6 +69,9 @@ class TimelinePage:
 
     entries: Sequence[TimelineEntry]
     next: str = ""
+
+    def as_json(self) -> dict[str, object]:
+        return {"entries": [entry.as_json() for entry in self.entries], "next": self.next or None}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 import ipywidgets as w
 
+from gpuagent.agent.start import Order
 from gpuagent.core.model import Run
 from gpuagent.errors import GpuAgentError
 from gpuagent.panels.approval_form import ApprovalForm
@@ -17,6 +18,7 @@ from gpuagent.panels.kit.message import StatusLine, html_widget, styled
 from gpuagent.panels.kit.style import sheet
 from gpuagent.panels.kit.tabs import Tabs
 from gpuagent.panels.kit.tasks import Tasks
+from gpuagent.panels.launch_fill import fill
 from gpuagent.panels.launch_form import LaunchForm
 from gpuagent.panels.limits_form import LimitsForm
 from gpuagent.panels.run_controls import RunControls
@@ -30,6 +32,7 @@ from gpuagent.panels.snapshot import (
     registry_colours,
     take_snapshot,
 )
+from gpuagent.panels.timeline.run_tools import RunTools
 from gpuagent.panels.vendors_form import VendorsForm
 from gpuagent.panels.watcher import Update, Watcher
 from gpuagent.session import Session
@@ -67,6 +70,9 @@ class Console:
         )
         new_run = self.tabs.buttons["New run"]
         new_run.observe(lambda change: self.launch_form.show_prices() if change["new"] else None, "value")
+        self.tools = RunTools(
+            session.agent, self._tasks, lambda: registry_colours(session), lambda: self.runs.ids, self._copied
+        )
         self.run_id = run_id or default_run(session)
         vendor_ids = session.agent.reads.vendor_ids()
         self.runs = RunTable(session.agent.reads, self._tasks, self.open, vendor_ids, self.run_id)
@@ -114,6 +120,7 @@ class Console:
                 self.kill_switch.halts,
                 self.view.top,
                 self.controls.widget,
+                self.tools.widget,
                 self.approval.widget,
                 self.kill_switch.widget,
                 self.view.bottom,
@@ -127,6 +134,11 @@ class Console:
         self.tabs.buttons["New run"].value = False
         self.controls.say_started(run, note)
         self.open(run.run_id)
+
+    def _copied(self, order: Order) -> list[str]:
+        notes = fill(self.launch_form, order)
+        self.tabs.buttons["New run"].value = True
+        return notes
 
     def _notify(self, update: Update) -> None:
         if update.problem:
@@ -159,6 +171,7 @@ class Console:
         self._title.value = styled(console_title(self._session, snapshot.balance))
         self.view.show(snapshot.open_run, snapshot.colours)
         self.controls.show(documents.run if documents else None)
+        self.tools.show(self.run_id if documents else "")
         self.approval.show(documents)
         self.kill_switch.show(snapshot.policy)
         self.limits.show(snapshot.policy)

@@ -42,6 +42,10 @@ class RunTable:
     def rows(self) -> list[Mapping[str, str]]:
         return self.grid.rows
 
+    @property
+    def ids(self) -> list[str]:
+        return [row["id"] for row in self.rows]
+
     def html(self) -> Html:
         """The page that is shown, as a table without widgets."""
         if not self.rows:

@@ -52,6 +52,16 @@ _SHEET = """
 .ga svg.chart { max-width: 760px; }
 .ga svg.sample { display: inline-block; width: 26px; height: 10px; margin-right: 6px; }
 .ga .tries { flex-direction: column; }
+.ga h4 { font-size: 12.5px; font-weight: 600; margin: 10px 0 2px; }
+.ga details.record { margin: 6px 0; }
+.ga details.record summary { cursor: pointer; }
+.ga details.record pre { max-height: 320px; overflow: auto; background: var(--ga-soft); padding: 6px 10px;
+  margin: 4px 0; font: 12px/1.5 var(--jp-code-font-family, monospace); white-space: pre-wrap; color: inherit; }
+.ga .wide { overflow-x: auto; }
+.ga .sides { display: flex; flex-wrap: wrap; gap: 0 28px; }
+.ga .side { flex: 1 1 420px; min-width: 0; }
+.ga .entry { margin: 3px 0; }
+.ga .entry time { color: var(--ga-faint); font-variant-numeric: tabular-nums; }
 .ga a { color: var(--jp-content-link-color, #0b57a4); }
 .ga-panel .widget-html-content { line-height: 1.45; height: auto; }
 .ga-panel .widget-html { height: auto; min-height: 0; margin: 0; }
