@@ -47,9 +47,9 @@ def run_page(
         steps = [{"$match": _all_of(rest)}, {"$sort": order}, *at_vendor, {"$limit": limit + 1}, {"$unset": "workload"}]
         documents = list(database.runs.aggregate(steps))
         count = _count(database, match, at_vendor) if counted else None
-    shown, is_last = documents[:limit], len(documents) <= limit
-    following = "" if is_last else _place(shown[-1], field)
-    return RunPage([original.shown_run(document) for document in shown], following, count)
+    page, is_last = documents[:limit], len(documents) <= limit
+    following = "" if is_last else _place(page[-1], field)
+    return RunPage([original.shown_run(document) for document in page], following, count)
 
 
 @contextmanager
@@ -79,15 +79,15 @@ def _match(database: Database[Document], where: RunFilter) -> tuple[Document, St
 
 
 def _containing(database: Database[Document], text: str) -> Document:
-    words = re.findall(r"\w+", text)
-    if not words:
+    terms = re.findall(r"\w+", text)
+    if not terms:
         return {"_id": {"$in": []}} if text.strip() else {}
-    beginning = words[0].lower()
-    if len(words) == 1 and ID_BEGINNING.fullmatch(beginning):
+    beginning = terms[0].lower()
+    if len(terms) == 1 and ID_BEGINNING.fullmatch(beginning):
         ids = {"_id": {"$gte": ObjectId(beginning.ljust(24, "0")), "$lte": ObjectId(beginning.ljust(24, "f"))}}
         if database.runs.find_one(ids, {"_id": 1}):
             return ids
-    return {"$text": {"$search": " ".join(f'"{word}"' for word in words)}}  # quoted: all of them, not any
+    return {"$text": {"$search": " ".join(f'"{word}"' for word in terms)}}  # quoted: all of them, not any
 
 
 def _at_vendor(database: Database[Document], vendor: str) -> tuple[Document, Steps]:

@@ -23,8 +23,8 @@ def timeline(
     match: Document = {"runId": run_id, "type": {"$in": types}, **DETAILS}
     if after:
         match["_id"] = {"$gt": _id(after)}
-    shown = {"type": 1, "content": 1, "timestamp": 1, "jobId": 1}
-    rows = list(database.observations.find(match, shown).sort("_id", ASCENDING).limit(limit + 1))
+    fields = {"type": 1, "content": 1, "timestamp": 1, "jobId": 1}
+    rows = list(database.observations.find(match, fields).sort("_id", ASCENDING).limit(limit + 1))
     vendors = {job["_id"]: job["vendorId"] for job in database.jobs.find({"runId": run_id}, {"vendorId": 1})}
     decisions = _decisions_before(database, run_id, rows)
     entries = []

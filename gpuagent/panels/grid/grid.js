@@ -63,7 +63,7 @@ function render({ model, el }) {
   el.append(root);
 
   for (const column of columns) {
-    const cell = make('th', { role: 'columnheader', scope: 'col', class: `${column.name} ${column.kind}` });
+    const cell = make('th', { role: 'columnheader', scope: 'col', class: `${column.name} kind-${column.kind}` });
     if (column.sort) {
       const button = make('button', { type: 'button', class: 'ga-plain' }, column.label,
         make('span', { class: 'ga-arrow', 'aria-hidden': 'true' }));
@@ -131,7 +131,7 @@ function render({ model, el }) {
     const line = make('tr', { role: 'row', 'data-id': row.id });
     for (const column of columns) {
       const title = column.kind === 'cut' ? row[column.name] : null;
-      const cell = make('td', { role: 'gridcell', class: `${column.name} ${column.kind}`, title });
+      const cell = make('td', { role: 'gridcell', class: `${column.name} kind-${column.kind}`, title });
       if (column.kind === 'id') {
         const name = { class: 'ga-plain', 'aria-label': `copy id ${row.id}` };
         const button = make('button', { type: 'button', tabindex: '-1', ...name }, 'copy');

@@ -28,15 +28,15 @@ class ComparedRun:
     is_cut: bool = False
 
 
-def comparison(one: ComparedRun, other: ComparedRun) -> Html:
+def comparison(first: ComparedRun, second: ComparedRun) -> Html:
     """Both runs' facts, those that differ marked, and both timelines from each run's start."""
-    facts, others = run_facts(one), run_facts(other)
+    facts, second_facts = run_facts(first), run_facts(second)
     rows: list[list[object]] = [
-        [name, _fact(value), _fact(others[name]), el("b", "differs") if value != others[name] else ""]
+        [name, value[:TEXT_MAX], second_facts[name][:TEXT_MAX], _verdict(value == second_facts[name])]
         for name, value in facts.items()
     ]
-    heads = ("", f"run {one.run['_id']}", f"run {other.run['_id']}", "")
-    columns = (el("div", _timeline(side), class_="side") for side in (one, other))
+    heads = ("fact", f"run {first.run['_id']}", f"run {second.run['_id']}", "equal")
+    columns = (el("div", _timeline(side), class_="side") for side in (first, second))
     return join(
         el("div", table(heads, rows, "Two runs compared"), class_="wide"),
         el("h3", "What happened when, from each run's start"),
@@ -68,8 +68,8 @@ def run_facts(side: ComparedRun) -> dict[str, str]:
     }
 
 
-def _fact(value: str) -> Html | str:
-    return value[:TEXT_MAX]
+def _verdict(is_equal: bool) -> Html:
+    return el("span", "equal", class_="faint") if is_equal else el("b", "differs", class_="whole")
 
 
 def _timeline(side: ComparedRun) -> Html:

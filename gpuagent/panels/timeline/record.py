@@ -3,8 +3,12 @@ an event with its job and payment. What planners and vendors wrote is escaped, a
 
 import json
 from collections.abc import Iterator, Mapping
+from types import NoneType
 from typing import Any
 
+from bson import Decimal128
+
+from gpuagent.core.money import amount, show_usd
 from gpuagent.core.timeline import ENTRIES, EntryKind, TimelineRecord
 from gpuagent.panels.decision import explanation
 from gpuagent.panels.kit.html import Html, el, join, table
@@ -27,7 +31,7 @@ def record_view(record: TimelineRecord, colours: Mapping[str, str]) -> Html:
     kind = ENTRIES[observation["type"]]
     head = el("h3", f"{kind.value} at {clock_time(observation['timestamp'])}")
     if kind is EntryKind.DECISION:
-        return join(head, explanation(observation, colours), *_parts(observation["data"]))
+        return join(head, el("div", explanation(observation, colours), class_="wide"), *_parts(observation["data"]))
     return join(
         head,
         el("p", str(observation["content"])[:TEXT_MAX]),
@@ -53,14 +57,24 @@ def _document(label: str, document: Mapping[str, Any] | None) -> Iterator[Html]:
     """A document's fields; those that are documents themselves are folded."""
     if not document:
         return
-    values: Mapping[str, Any] = json_value(document)
-    plain = {name: value for name, value in values.items() if not isinstance(value, dict | list)}
-    rows: list[list[object]] = [
-        [name, el("code", "" if value is None else str(value)[:TEXT_MAX])] for name, value in plain.items()
-    ]
+    values: Mapping[str, Any] = json_value(_readable(document))
+    plain = {name: value for name, value in values.items() if not isinstance(value, dict | list | NoneType)}
+    rows: list[list[object]] = [[name, el("code", str(value)[:TEXT_MAX])] for name, value in plain.items()]
     if rows:
         yield el("h4", label)
-        yield table(("field", "value"), rows, label)
+        yield el("div", table(("field", "value"), rows, label), class_="wide")
     for name, value in values.items():
         if value and isinstance(value, dict | list):
             yield _folded(name if rows else f"{label}: {name}", value)
+
+
+def _readable(value: Any) -> Any:
+    """A document with its amounts in USD."""
+    match value:
+        case Decimal128():
+            return show_usd(amount(value))
+        case Mapping():
+            return {name: _readable(part) for name, part in value.items()}
+        case list():
+            return [_readable(part) for part in value]
+    return value

@@ -28,24 +28,24 @@ class RunTools:
         agent: Agent,
         tasks: Tasks,
         colours: Callable[[], Mapping[str, str]],
-        others: Callable[[], list[str]],
+        run_ids: Callable[[], list[str]],
         copied: Callable[[Order], list[str]],
     ) -> None:
-        """others: ids of runs to compare with. copied: takes an order into the launch form, and says what of it does
+        """run_ids: of runs to compare with. copied: takes an order into the launch form, and says what of it does
         not fit there. Both on the loop."""
-        self._agent, self._others, self._copied = agent, others, copied
+        self._agent, self._run_ids, self._copied = agent, run_ids, copied
         self._run_id = ""
         self.message = StatusLine()
         self._task = ExclusiveTask(tasks, self.message, lambda: None)
         self.timeline = TimelineView(agent.database, tasks, colours)
-        self.other = w.Combobox(
+        self.second = w.Combobox(
             description="Other run",
             placeholder="its id",
             style={"description_width": "72px"},
             layout=w.Layout(width="340px", max_width="100%"),
         )
         self.compare, self.compared = button("Show both", self._compare), html_widget()
-        compare = w.VBox([row(self.other, self.compare), self.compared])
+        compare = w.VBox([row(self.second, self.compare), self.compared])
         self.tabs = Tabs({"Timeline": self.timeline.widget, "Compare": compare})
         self.copy = button(
             "Copy to a new run", self._copy, tip="Fill in the form above as this run was; starts nothing"
@@ -66,15 +66,15 @@ class RunTools:
         self.timeline.show(run_id)
 
     def _offer(self) -> None:
-        self.other.options = [run_id for run_id in self._others() if run_id != self._run_id]
+        self.second.options = [run_id for run_id in self._run_ids() if run_id != self._run_id]
 
     def _compare(self) -> None:
-        run_id, other = self._run_id, self.other.value.strip()
+        run_id, second = self._run_id, self.second.value.strip()
 
         def work() -> Html:
-            if not other:
+            if not second:
                 raise BadInput("say which other run: choose one of the table above, or paste an id")
-            return comparison(*(read_compared(self._agent.database, name) for name in (run_id, other)))
+            return comparison(*(read_compared(self._agent.database, name) for name in (run_id, second)))
 
         def finish(content: Html) -> None:
             self.message.clear()

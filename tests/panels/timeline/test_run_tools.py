@@ -57,10 +57,10 @@ def test_every_entry_opens_its_record_and_two_runs_stand_beside_each_other(world
         assert "PAYMENT-SIGNATURE" not in tools.timeline.record.value
 
         tools.tabs.buttons["Compare"].value = True
-        assert list(tools.other.options) == [other.run_id]
+        assert list(tools.second.options) == [other.run_id]
         await seat.click(tools.compare)
         assert "say which other run" in tools.message.text
-        tools.other.value = other.run_id
+        tools.second.value = other.run_id
         await seat.click(tools.compare)
         for part in (run.run_id, other.run_id, "SUCCESS", "PLANNING", "5.00 USD", "3.00 USD", "differs", "+0:00:0"):
             assert part in tools.compared.value
