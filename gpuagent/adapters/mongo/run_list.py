@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from itertools import islice
 
 import pymongo
 from bson import Decimal128, ObjectId
@@ -18,10 +18,13 @@ from gpuagent.adapters.mongo.values import Document
 from gpuagent.core.run_list import COUNT_MAX, RunFilter, RunPage, RunSort, SortField
 from gpuagent.errors import BadInput, StoreError
 
-DEADLINE_S = 2.0
-"""Seconds for a page and its count together: a list is asked for at every key that is pressed in a search."""
-VENDOR_JOBS_MAX = 2_000
-"""A vendor of so many jobs or fewer is looked up from its jobs; for one with more each run is asked for its jobs."""
+DEADLINE_S, COUNT_S = 2.0, 0.5
+"""Seconds for a page, and for its count: a list is asked for at every key that is pressed in a search."""
+FEW = 2_000
+"""The runs with a text, or a vendor's jobs, are looked up first where they are so few. Where there are more, each run
+of the list is asked for its text or its jobs: among so many that comes soon to a page."""
+BATCH = 500
+"""Runs that are asked together whether they have a job at a vendor."""
 FIELDS = {
     SortField.STARTED: "_id",
     SortField.UPDATED: "updatedAt",
@@ -32,7 +35,6 @@ EXACT = {"status": "status", "phase": "phase", "user": "userId", "tag": "tags"}
 """The filters that are a field's value, and that field."""
 ID_BEGINNING = re.compile(r"\d[0-9a-f]{5,23}")
 """What may be the beginning of a run's id: they begin with their time, and that with a digit."""
-Steps = Sequence[Mapping[str, Any]]
 
 
 def run_page(
@@ -42,13 +44,13 @@ def run_page(
     field, direction = FIELDS[sort.field], ASCENDING if sort.ascending else DESCENDING
     order = {field: direction} if field == "_id" else {field: direction, "_id": direction}
     with _in_time():
-        match, at_vendor = _match(database, where)
-        rest = [match, _rest(database, sort, before)] if before else [match]
-        steps = [{"$match": _all_of(rest)}, {"$sort": order}, *at_vendor, {"$limit": limit + 1}, {"$unset": "workload"}]
-        documents = list(database.runs.aggregate(steps))
-        count = _count(database, match, at_vendor) if counted else None
-    page, is_last = documents[:limit], len(documents) <= limit
-    following = "" if is_last else _place(page[-1], field)
+        match, vendor = _match(database, where)
+        rest = _all_of([match, _rest(database, sort, before)]) if before else match
+        ids = list(_ids(database, rest, order, vendor, limit + 1))
+        by_id = {run["_id"]: run for run in database.runs.find({"_id": {"$in": ids[:limit]}}, {"workload": 0})}
+    page = [by_id[key] for key in ids[:limit] if key in by_id]
+    following = _place(page[-1], field) if page and len(ids) > limit else ""
+    count = _count(database, match, vendor) if counted else None
     return RunPage([original.shown_run(document) for document in page], following, count)
 
 
@@ -71,14 +73,19 @@ def _all_of(conditions: Sequence[Document]) -> Document:
 # Filters
 
 
-def _match(database: Database[Document], where: RunFilter) -> tuple[Document, Steps]:
-    """What runs must match, and the steps that drop those without a job at the vendor."""
+def _match(database: Database[Document], where: RunFilter) -> tuple[Document, str]:
+    """What runs must match, and the vendor at which each must be asked for a job, "" where the match says that."""
     exact: Document = {field: value for name, field in EXACT.items() if (value := getattr(where, name))}
-    at_vendor, steps = _at_vendor(database, where.vendor)
-    return _all_of([exact, _containing(database, where.text), at_vendor]), steps
+    at_vendor, vendor = {}, where.vendor
+    if vendor:
+        jobs = list(database.jobs.find({"vendorId": vendor}, {"runId": 1}).limit(FEW + 1))
+        if len(jobs) <= FEW:
+            at_vendor, vendor = {"_id": {"$in": sorted({job["runId"] for job in jobs})}}, ""
+    return _all_of([exact, _containing(database, where.text), at_vendor]), vendor
 
 
 def _containing(database: Database[Document], text: str) -> Document:
+    """What matches the runs that a text names: by the index where they are few, else by the goals themselves."""
     terms = re.findall(r"\w+", text)
     if not terms:
         return {"_id": {"$in": []}} if text.strip() else {}
@@ -87,26 +94,38 @@ def _containing(database: Database[Document], text: str) -> Document:
         ids = {"_id": {"$gte": ObjectId(beginning.ljust(24, "0")), "$lte": ObjectId(beginning.ljust(24, "f"))}}
         if database.runs.find_one(ids, {"_id": 1}):
             return ids
-    return {"$text": {"$search": " ".join(f'"{word}"' for word in terms)}}  # quoted: all of them, not any
+    phrases = " ".join(f'"{term}"' for term in terms)  # quoted: all of them, not any
+    runs = list(database.runs.find({"$text": {"$search": phrases}}, {"_id": 1}).limit(FEW + 1))
+    if len(runs) <= FEW:
+        return {"_id": {"$in": [run["_id"] for run in runs]}}
+    # So many that a walk through the list soon has a page of them. The index would have to bring all, to sort them.
+    whole = f"(*UCP)\\b({'|'.join(terms)})\\b"
+    return {"$and": [{"goal": {"$regex": pattern, "$options": "i"}} for pattern in (whole, *terms)]}
 
 
-def _at_vendor(database: Database[Document], vendor: str) -> tuple[Document, Steps]:
+def _ids(
+    database: Database[Document], match: Document, order: Mapping[str, int], vendor: str, limit: int
+) -> Iterator[ObjectId]:
+    """The ids of the first runs that match, in that order; with a vendor, of those that have a job there."""
+    rows = database.runs.find(match, {"_id": 1}).sort(list(order.items()))
     if not vendor:
-        return {}, []
-    jobs = list(database.jobs.find({"vendorId": vendor}, {"runId": 1}).limit(VENDOR_JOBS_MAX + 1))
-    if len(jobs) <= VENDOR_JOBS_MAX:
-        return {"_id": {"$in": sorted({job["runId"] for job in jobs})}}, []
-    one = [{"$match": {"vendorId": vendor}}, {"$limit": 1}, {"$project": {"_id": 1}}]
-    jobs_there = {"from": "jobs", "localField": "_id", "foreignField": "runId", "pipeline": one, "as": "jobsThere"}
-    return {}, [{"$lookup": jobs_there}, {"$match": {"jobsThere": {"$ne": []}}}, {"$unset": "jobsThere"}]
+        yield from (row["_id"] for row in rows.limit(limit))
+        return
+    ids = (row["_id"] for row in rows.batch_size(BATCH))
+    while limit > 0 and (batch := list(islice(ids, BATCH))):
+        there = set(database.jobs.distinct("runId", {"vendorId": vendor, "runId": {"$in": batch}}))
+        chosen = [key for key in batch if key in there][:limit]
+        limit -= len(chosen)
+        yield from chosen
 
 
-def _count(database: Database[Document], match: Document, at_vendor: Steps) -> int:
-    """How many runs match, COUNT_MAX + 1 for more."""
-    if not match and not at_vendor:
-        return min(database.runs.estimated_document_count(), COUNT_MAX + 1)
-    steps = [{"$match": match}, {"$project": {"_id": 1}}, *at_vendor, {"$limit": COUNT_MAX + 1}, {"$count": "runs"}]
-    return next((int(row["runs"]) for row in database.runs.aggregate(steps)), 0)
+def _count(database: Database[Document], match: Document, vendor: str) -> int | None:
+    """How many runs match, COUNT_MAX + 1 for more; None where that is not known in time, which is no reason to fail."""
+    with suppress(ExecutionTimeout, NetworkTimeout), pymongo.timeout(COUNT_S):
+        if not match and not vendor:
+            return min(database.runs.estimated_document_count(), COUNT_MAX + 1)
+        return sum(1 for _ in _ids(database, match, {"_id": DESCENDING}, vendor, COUNT_MAX + 1))
+    return None
 
 
 # Pages. A place is the last run's id, and behind a colon what the list is sorted by, as it was then.

@@ -3,7 +3,6 @@ an event with its job and payment. What planners and vendors wrote is escaped, a
 
 import json
 from collections.abc import Iterator, Mapping
-from types import NoneType
 from typing import Any
 
 from bson import Decimal128
@@ -58,7 +57,9 @@ def _document(label: str, document: Mapping[str, Any] | None) -> Iterator[Html]:
     if not document:
         return
     values: Mapping[str, Any] = json_value(_readable(document))
-    plain = {name: value for name, value in values.items() if not isinstance(value, dict | list | NoneType)}
+    plain = {
+        name: value for name, value in values.items() if value not in (None, "") and not isinstance(value, dict | list)
+    }
     rows: list[list[object]] = [[name, el("code", str(value)[:TEXT_MAX])] for name, value in plain.items()]
     if rows:
         yield el("h4", label)

@@ -53,8 +53,8 @@ LISTS: dict[str, Any] = {
     "run logs": lambda db, run_id: db.reads.job_log(run_id),
     "run files": lambda db, run_id: db.reads.files(run_id),
 }
-SORTED_IN_MEMORY = {"REST spend", "console", "runs by text", "runs by text, user and vendor"}
-"""The few groups that were added up; the metrics of one run, of which there is a bound; the goals with a word."""
+SORTED_IN_MEMORY = {"REST spend", "console"}
+"""The few groups that were added up; the metrics of one run, of which there is a bound."""
 
 
 INDEXED = ("IXSCAN", "IDHACK", "EOF", "COUNT_SCAN", "RECORD_STORE_FAST_COUNT")
@@ -128,15 +128,17 @@ def test_filters_name_runs_alone_and_together(own_book: tuple[Book, Any], monkey
     assert goals(user="ada", status="running") == "E"
     assert goals(phase="WAITING") == goals(status="running", phase="WAITING")
     assert goals(user="ad") == goals(user=".*") == goals(vendor="no_such") == ""
-    for jobs_max in (run_list.VENDOR_JOBS_MAX, 0):  # looked up from the vendor's jobs, and from each run
-        monkeypatch.setattr(run_list, "VENDOR_JOBS_MAX", jobs_max)
+    for few in (run_list.FEW, 0):  # looked up from the vendor's jobs or the words, and from each run
+        monkeypatch.setattr(run_list, "FEW", few)
         assert goals(vendor=BETA) == "ADEG"
         assert goals(vendor=BETA, user="bob") == "D"
         assert goals(vendor=BETA, text="goal e") == "E"
-    assert goals(text="goal") == "ABCDEFGH"
-    assert goals(text="GOAL  b") == "B", "all of the words, case ignored"
-    assert goals(text="goa") == goals(text="goal -b x") == goals(text='"') == "", "one at least whole, and no operator"
-    assert (goals(text='goal "b'), goals(text="goal.*")) == ("B", "ABCDEFGH"), "no quotes and no pattern either"
+        assert goals(text="goal") == "ABCDEFGH"
+        assert goals(text="GOAL  b") == "B", "all of the words, case ignored"
+        assert goals(text="goa") == goals(text="goal -b x") == goals(text='"') == "", (
+            "one at least whole, and no operator"
+        )
+        assert (goals(text='goal "b'), goals(text="goal.*")) == ("B", "ABCDEFGH"), "no quotes and no pattern either"
     run_id = book.runs["C"].run_id
     assert goals(text=run_id) == goals(text=run_id.upper()) == "C"
     assert "C" in goals(text=run_id[:18])
