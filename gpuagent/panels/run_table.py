@@ -87,7 +87,8 @@ def summary(page: RunPage, number: int) -> str:
     if not page.runs:
         return ""
     first = number * PAGE + 1
-    return f"{first:,} to {first + len(page.runs) - 1:,} of {page.count_text} runs"
+    places = f"{first:,} to {first + len(page.runs) - 1:,}"
+    return f"{places} of {page.count_text} runs" if page.count is not None else f"{places}; too many to count in time"
 
 
 def _fields(vendor_ids: Sequence[str]) -> tuple[FilterField, ...]:

@@ -183,6 +183,7 @@ def test_rows_without_widgets_are_text_and_no_markup() -> None:
     script = GridWidget._esm
     assert "innerHTML" not in script, "texts are set as text"
     assert summary(RunPage([{}], "", COUNT_MAX + 1), 1) == "26 to 26 of more than 1,000 runs"
+    assert summary(RunPage([{}]), 0) == "1 to 1; too many to count in time"
 
     async def empty(table: RunTable, desk: Desk) -> None:
         assert "No runs yet." in table.html()

@@ -160,5 +160,10 @@ def test_more_than_a_thousand_are_not_counted_and_a_list_has_its_time(
     assert RunPage([], "", 1001).count_text == "more than 1,000"
     assert (RunPage([], "", 1000).count_text, RunPage([]).count_text) == ("1,000", "")
     monkeypatch.setattr(run_list, "DEADLINE_S", 1e-9)
+    with monkeypatch.context() as late:
+        late.setattr(run_list, "COUNT_S", 1e-9)
+        late.setattr(run_list, "DEADLINE_S", 2.0)
+        page = book.db.reads.run_page(RunFilter(user="ada"), counted=True)
+        assert (len(page.runs), page.count) == (4, None), "a count that takes too long fails no page"
     with pytest.raises(StoreError, match="filter by user, tag or status as well"):
         book.db.reads.run_page()
