@@ -21,6 +21,7 @@ import pymongo
 
 from gpuagent import wiring
 from gpuagent.adapters.mongo.connection import Connection
+from gpuagent.core.run_list import RunFilter
 from gpuagent.panels.event_log import FILTERS
 from gpuagent.reports import exports
 from gpuagent.reports.report import ReportRequest, make_report
@@ -42,8 +43,8 @@ FLOOR = {
 }
 LISTS: dict[str, Callable[[Database, str], Any]] = {
     "run list": lambda db, _: db.reads.runs(20),
-    "REST list": lambda db, _: db.queries.runs({}, 20),
-    "REST list of a user": lambda db, _: db.queries.runs({"userId": "ada"}, 20),
+    "REST list": lambda db, _: db.reads.run_page(limit=20),
+    "REST list of a user": lambda db, _: db.reads.run_page(RunFilter(user="ada")),
     "console's first run": lambda db, run_id: db.reads.glance(run_id, FILTERS["Everything"]),
 }
 

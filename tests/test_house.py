@@ -106,6 +106,11 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/seller/test_seller_process.py": ("seller.serve",),
     "tests/panels/test_approval_form.py": ("gpuagent.panels.approval_form",),
     "tests/panels/test_comparison.py": ("gpuagent.panels.comparison.form", "gpuagent.panels.comparison.results"),
+    "tests/adapters/mongo/test_timeline.py": ("gpuagent.adapters.mongo.timeline",),
+    "tests/panels/timeline/test_run_tools.py": (
+        "gpuagent.panels.timeline.run_tools",
+        "gpuagent.panels.timeline.timeline",
+    ),
     "tests/panels/test_console.py": (
         "gpuagent.panels.kit.style",
         "gpuagent.panels.run_controls",

@@ -164,6 +164,33 @@ class RunListResponse(ResponseBody):
     next: Annotated[str | None, Field(description="`before` of the next page; null on the last one")]
 
 
+class TimelineEntryResponse(ResponseBody):
+    """An entry of a run's timeline. decision: its number, where it is one."""
+
+    id: str
+    kind: Literal["decision", "payment", "job", "problem", "message"]
+    at: str
+    text: str
+    job_id: str | None
+    vendor_id: str | None
+    decision: int | None
+
+
+class TimelineResponse(ResponseBody):
+    """A page of a run's timeline."""
+
+    entries: list[TimelineEntryResponse]
+    next: Annotated[str | None, Field(description="`after` of the next page; null on the last one")]
+
+
+class TimelineRecordResponse(ResponseBody):
+    """All that is recorded of an entry of a timeline."""
+
+    entry: dict[str, Any]
+    job: dict[str, Any] | None
+    payment: dict[str, Any] | None
+
+
 class StatusResponse(ResponseBody):
     """A run with its jobs, payments and observations."""
 

@@ -19,6 +19,8 @@ from gpuagent.cli.run import runs
 from gpuagent.cli.run_archive import add_run_archive
 from gpuagent.cli.run_explain import add_run_explain
 from gpuagent.cli.run_files import add_run_files
+from gpuagent.cli.run_list import add_run_list
+from gpuagent.cli.run_timeline import add_run_timeline
 from gpuagent.cli.schedule import schedules
 from gpuagent.cli.sell import seller
 from gpuagent.cli.serve import serve
@@ -37,6 +39,8 @@ add_run_controls(runs)
 add_run_files(runs)
 add_run_explain(runs)
 add_run_archive(runs)
+add_run_list(runs)
+add_run_timeline(runs)
 add_discovery(vendors)
 app.add_typer(runs, name="run")
 app.add_typer(jobs, name="job")

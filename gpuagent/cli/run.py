@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -34,7 +35,7 @@ runs = typer.Typer(no_args_is_help=True, help="Start runs, tick them, show them.
 
 @runs.command("start")
 def run_start(
-    budget: Annotated[str, typer.Option(help="The budget in USD, such as 5 or 1.40.")],
+    budget: Annotated[str, typer.Option(help="The budget in USD, such as 5 or 1.40.")] = "",
     goal: Annotated[str, typer.Option(help="What the run is for; default: the job's name.")] = "",
     job: JobFile = None,
     env: JobEnv = None,
@@ -46,40 +47,48 @@ def run_start(
     count: Annotated[
         int | None, typer.Option(help="How many jobs of this kind to complete; default: the job's, or 1.")
     ] = None,
-    open_jobs: Annotated[int, typer.Option(help="How many jobs may be open at once.")] = 1,
+    open_jobs: Annotated[int | None, typer.Option(help="How many jobs may be open at once; default: 1.")] = None,
     user: Annotated[str, typer.Option(help="The user whose run it is.")] = "local",
     planner: Annotated[
         list[str] | None,
         typer.Option(help="What chooses the vendor: stub (rules) or llm; several as NAME=WEIGHT to compare them."),
     ] = None,
+    like: Annotated[
+        str, typer.Option(metavar="RUN", help="As this run was ordered, but for what other options say.")
+    ] = "",
     dry_run: Annotated[bool, typer.Option(help="Only show what would be paid, and what forbids it.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Start a run: of a job file, or of a goal alone. It does nothing until it is ticked."""
     from gpuagent import settings
+    from gpuagent.agent.order_like import order_like
     from gpuagent.agent.start import Order, parse_planners, prepare, start
     from gpuagent.core.money import parse_usd
 
     with errors_explained(), open_agent() as agent:
-        if not goal and not job:
+        if not (goal or job or like):
             raise BadInput("say what the run is for: --goal TEXT, or --job FILE with what is to run")
-        planners = parse_planners(planner or [settings.read().planner])
+        if not (budget or like):
+            raise BadInput("say what it may cost: --budget USD")
+        old = order_like(agent.store.load(like)) if like else Order("", 0, planner=settings.read().planner)
         sealed = read_job(job, env, root, agent.store.policy().file_max)
-        order = Order(
-            goal=goal,
-            budget=parse_usd(budget),
-            gpu_type=gpu,
-            max_hours=_hours(hours) if hours else None,
+        order = replace(
+            old,
+            goal=goal or old.goal,
+            budget=parse_usd(budget) if budget else old.budget,
+            gpu_type=gpu or ("" if sealed else old.gpu_type),
+            max_hours=_hours(hours) if hours else (None if sealed else old.max_hours),
             user_id=user,
-            planner=planners[0][0],
-            planners=planners if len(planners) > 1 else (),
-            jobs_open_max=open_jobs,
-            count=count,
-            vendor_ids=tuple(vendor or ()),
-            tags=tuple(tag or ()),
-            workload=sealed.workload if sealed else None,
+            count=old.count if count is None else count,
+            jobs_open_max=old.jobs_open_max if open_jobs is None else open_jobs,
+            vendor_ids=tuple(vendor) if vendor else old.vendor_ids,
+            tags=tuple(tag) if tag else old.tags,
+            workload=sealed.workload if sealed else old.workload,
             sources=sealed.sources if sealed else {},
         )
+        if planner:
+            planners = parse_planners(planner)
+            order = replace(order, planner=planners[0][0], planners=planners if len(planners) > 1 else ())
         if dry_run:
             _dry_run(prepare(order, agent.ports), agent, as_json)
             return
@@ -170,24 +179,6 @@ def run_status(run_id: RunId, as_json: AsJson = False) -> None:
     """Show a run with its jobs, payments and observations."""
     with errors_explained(), open_database() as db:
         _show_run(db, run_id, as_json)
-
-
-@runs.command("list")
-def run_list(
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20,
-    before: Annotated[str, typer.Option(metavar="RUN", help="Only runs older than this one: the next page.")] = "",
-    as_json: AsJson = False,
-) -> None:
-    """Show the newest runs."""
-    from gpuagent.render.as_json import json_value
-    from gpuagent.render.run import runs_table
-
-    with errors_explained(), open_database() as db:
-        documents = db.reads.runs(limit, before)
-        if as_json:
-            print_json({"runs": json_value(documents)})
-        else:
-            console().print(runs_table(documents) if documents else "no runs yet: `gpuagent run start` makes one")
 
 
 def _faults_note() -> str:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from gpuagent.core.model import ObservationType, Reserved
 from gpuagent.core.run_files import matching
+from gpuagent.core.run_list import RunFilter
 from gpuagent.errors import BadInput
 from gpuagent.mcp import arguments
 from gpuagent.mcp.host import Host
@@ -172,8 +173,10 @@ class Looks:
 
     def _run_page(self, match: dict[str, str], limit: int, before: str) -> tuple[Sequence[Any], str | None]:
         """Runs, newest first, and `before` of the next page; None on the last one."""
-        page = self._host.connections.database.queries.runs(match, limit, before)
-        return page, str(page[-1]["_id"]) if len(page) == limit else None
+        names = {"status": "status", "phase": "phase", "user": "userId", "tag": "tags"}
+        chosen = RunFilter(**{name: match.get(field, "") for name, field in names.items()})
+        page = self._host.connections.database.reads.run_page(chosen, limit=limit, before=before)
+        return page.runs, page.next or None
 
     def _purchases(self, run_id: str) -> list[dict[str, Any]]:
         run = self._host.connections.database.store.load(run_id)

@@ -5,6 +5,7 @@ from typing import Any
 
 import ipywidgets as w
 
+from gpuagent.agent.start import Order
 from gpuagent.core.model import Run
 from gpuagent.errors import GpuAgentError
 from gpuagent.panels.approval_form import ApprovalForm
@@ -17,9 +18,11 @@ from gpuagent.panels.kit.message import StatusLine, html_widget, styled
 from gpuagent.panels.kit.style import sheet
 from gpuagent.panels.kit.tabs import Tabs
 from gpuagent.panels.kit.tasks import Tasks
+from gpuagent.panels.launch_fill import fill
 from gpuagent.panels.launch_form import LaunchForm
 from gpuagent.panels.limits_form import LimitsForm
 from gpuagent.panels.run_controls import RunControls
+from gpuagent.panels.run_table import RunTable
 from gpuagent.panels.run_view import RunView, page
 from gpuagent.panels.snapshot import (
     ConsoleSnapshot,
@@ -27,9 +30,9 @@ from gpuagent.panels.snapshot import (
     default_run,
     read_run,
     registry_colours,
-    run_option,
     take_snapshot,
 )
+from gpuagent.panels.timeline.run_tools import RunTools
 from gpuagent.panels.vendors_form import VendorsForm
 from gpuagent.panels.watcher import Update, Watcher
 from gpuagent.session import Session
@@ -44,7 +47,6 @@ class Console:
     def __init__(self, session: Session, run_id: str = "") -> None:
         """Raises UnknownRun; run_id empty: the newest run that is still running, or else the newest."""
         self._session, self._tasks = session, Tasks()
-        self._drawing = False
         self._refreshing = False
         self._stale = False
         self._running = self._timed = self._closed = False
@@ -58,9 +60,6 @@ class Console:
         self.files = FilesForm(session, self._tasks)
         self.view = RunView(self.refresh, self.files)
         self.problem, self._title = StatusLine(), html_widget()
-        self.runs = w.Select(description="Runs", rows=4, layout=w.Layout(width="100%", height="86px"))
-        self.runs.style.description_width = "40px"
-        self.runs.add_class("ga-runs")
         self.tabs = Tabs(
             {
                 "New run": self.launch_form.widget,
@@ -71,10 +70,14 @@ class Console:
         )
         new_run = self.tabs.buttons["New run"]
         new_run.observe(lambda change: self.launch_form.show_prices() if change["new"] else None, "value")
+        self.tools = RunTools(
+            session.agent, self._tasks, lambda: registry_colours(session), lambda: self.runs.ids, self._copied
+        )
         self.run_id = run_id or default_run(session)
+        vendor_ids = session.agent.reads.vendor_ids()
+        self.runs = RunTable(session.agent.reads, self._tasks, self.open, vendor_ids, self.run_id)
         self._draw(self._snapshot(self.run_id))
         new_run.value = not self.run_id
-        self.runs.observe(lambda change: None if self._drawing else self.open(change["new"] or ""), "value")
         self.widget = self._layout()
         self._watcher = Watcher(session.agent.database, self._tasks, self._notify)
         self._watcher.start()
@@ -82,6 +85,7 @@ class Console:
     def open(self, run_id: str) -> None:
         """Show another run."""
         self.run_id = run_id
+        self.runs.grid.show_chosen(run_id)
         self.refresh()
 
     def refresh(self) -> None:
@@ -111,11 +115,12 @@ class Console:
                 self._title,
                 self.tabs.bar,
                 *self.tabs.panes,
-                self.runs,
+                self.runs.widget,
                 self.problem.widget,
                 self.kill_switch.halts,
                 self.view.top,
                 self.controls.widget,
+                self.tools.widget,
                 self.approval.widget,
                 self.kill_switch.widget,
                 self.view.bottom,
@@ -130,11 +135,17 @@ class Console:
         self.controls.say_started(run, note)
         self.open(run.run_id)
 
+    def _copied(self, order: Order) -> list[str]:
+        notes = fill(self.launch_form, order)
+        self.tabs.buttons["New run"].value = True
+        return notes
+
     def _notify(self, update: Update) -> None:
         if update.problem:
             self.problem.error(f"{update.problem}. What is shown may be old; watching goes on.")
             return
         self.problem.clear()
+        self.runs.grid.changed()
         self.refresh()
 
     async def _refresh(self) -> None:
@@ -156,17 +167,11 @@ class Console:
         return take_snapshot(self._session, run_id, *self.view.filters)
 
     def _draw(self, snapshot: ConsoleSnapshot) -> None:
-        self._drawing = True
-        options = [(run_option(run), str(run["_id"])) for run in snapshot.runs]
-        if tuple(options) != tuple(self.runs.options):
-            self.runs.options = options
-        self.runs.value = self.run_id or None
-        self.runs.layout.display = "" if options else "none"
-        self._drawing = False
         documents = snapshot.open_run.documents if snapshot.open_run else None
         self._title.value = styled(console_title(self._session, snapshot.balance))
         self.view.show(snapshot.open_run, snapshot.colours)
         self.controls.show(documents.run if documents else None)
+        self.tools.show(self.run_id if documents else "")
         self.approval.show(documents)
         self.kill_switch.show(snapshot.policy)
         self.limits.show(snapshot.policy)
@@ -196,4 +201,5 @@ class Console:
             open_run = read_run(self._session, self.run_id)
             content = page(open_run, registry_colours(self._session))
             text = f"run {self.run_id}: {open_run.documents.run['phase']}"
+        content = join(self.runs.html(), content) if self.runs.rows else content
         return {**bundle, "text/html": join(sheet(), styled(content)), "text/plain": f"gpuagent console, {text}"}

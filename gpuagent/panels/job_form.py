@@ -74,6 +74,12 @@ class JobForm:
         sealed = sealed_job(*seal_job(uploaded.workload, "job", folder, root, download.file_max), download)
         return SealedJob(sealed.workload, {**sealed.sources, **uploaded.sources})
 
+    def fill(self, text: str) -> None:
+        """A job file, or "" for none, in place of what was chosen, pasted or uploaded."""
+        self.example.value = ""
+        self._example, self.uploaded = None, {}
+        self.text.value = text
+
     def _choose(self, name: str) -> None:
         self._example = self._examples.get(name)
         self.uploaded = {}

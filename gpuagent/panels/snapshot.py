@@ -3,16 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from gpuagent.core.indices import is_open
 from gpuagent.core.model import (
     Ordered,
     Run,
 )
-from gpuagent.core.money import amount, show_usd, usd
+from gpuagent.core.money import show_usd
 from gpuagent.core.policy import Policy
 from gpuagent.core.records import RunSnapshot
+from gpuagent.core.run_list import RunFilter
 from gpuagent.core.status import StatusText, heard_at, status_text
 from gpuagent.core.work import Collecting, Owed, Underway
 from gpuagent.errors import ChainError, RunNotOurs
@@ -20,8 +20,6 @@ from gpuagent.panels.event_log import FILTERS, LINES_MAX
 from gpuagent.panels.kit.html import Html, el
 from gpuagent.render.palette import vendor_colours
 from gpuagent.session import Session
-
-RUNS_MAX = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,6 @@ class OpenRun:
 class ConsoleSnapshot:
     """All that the console shows. open_run: None while none is open."""
 
-    runs: list[Mapping[str, Any]]
     open_run: OpenRun | None
     policy: Policy
     colours: Mapping[str, str]
@@ -56,16 +53,12 @@ def take_snapshot(
 
     Raises UnknownRun, PolicyRefused, StoreError.
     """
-    reads = session.agent.reads
     open_run = read_run(session, run_id, types, text, decision) if run_id else None
-    runs = reads.runs(RUNS_MAX)
-    if open_run and open_run.documents.run["_id"] not in {run["_id"] for run in runs}:
-        runs = [*runs, open_run.documents.run]
     try:
         balance = show_usd(session.agent.chain.head(session.agent.ports.wallet.address).balance)
     except ChainError as error:
         balance = f"unknown ({error})"
-    return ConsoleSnapshot(runs, open_run, session.agent.store.policy(), registry_colours(session), balance)
+    return ConsoleSnapshot(open_run, session.agent.store.policy(), registry_colours(session), balance)
 
 
 def read_run(
@@ -104,21 +97,14 @@ def activity(run: Run) -> str:
 
 def default_run(session: Session) -> str:
     """The id of the newest run that is still running, or else of the newest; "" where there is none."""
-    runs = session.agent.reads.runs(RUNS_MAX)
-    running = [run for run in runs if run["status"] == "running"]
-    return str((running or runs)[0]["_id"]) if runs else ""
+    lists = session.agent.reads
+    runs = lists.run_page(RunFilter(status="running"), limit=1).runs or lists.run_page(limit=1).runs
+    return str(runs[0]["_id"]) if runs else ""
 
 
 def registry_colours(session: Session) -> Mapping[str, str]:
     """The colour of every recorded vendor."""
     return vendor_colours([vendor.vendor_id for vendor in session.agent.store.vendors()])
-
-
-def run_option(run: Mapping[str, Any]) -> str:
-    """The run as a line of the list of runs."""
-    at = run["createdAt"].astimezone().strftime("%d %b %H:%M")
-    spent, budget = amount(run["settled"]), amount(run["budgetTotal"])
-    return f"{run['phase']:<9}  {at}  {usd(spent):>8.2f} of {show_usd(budget):<11}  {run['goal'][:70]}"
 
 
 def console_title(session: Session, balance: str) -> Html:

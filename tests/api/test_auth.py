@@ -45,6 +45,8 @@ TABLE = {
     ("POST", "/api/agent-step"): OPERATORS,
     ("GET", "/api/agent-status"): READERS,
     ("GET", "/api/runs"): READERS,
+    ("GET", "/api/runs/{runId}/timeline"): READERS,
+    ("GET", "/api/runs/{runId}/timeline/{entryId}"): READERS,
     ("GET", "/api/runs/{runId}/files"): READERS,
     ("GET", "/api/runs/{runId}/files/{path:path}"): READERS,
     ("POST", "/api/runs/{runId}/approve"): APPROVERS,

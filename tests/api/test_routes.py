@@ -102,6 +102,14 @@ def test_pages_and_filters_runs(served: Served) -> None:
     assert [run["_id"] for run in served.get("/api/runs", status="failed")["runs"]] == [ids[0]]
     assert [run["_id"] for run in served.get("/api/runs", userId="u1")["runs"]] == [ids[3], ids[1]]
     assert len(served.get("/api/runs", tag="blue", phase="PLANNING")["runs"]) == 4
+    assert [run["_id"] for run in served.get("/api/runs", user="u1", text=ids[3])["runs"]] == [ids[3]]
+    assert served.get("/api/runs", vendor="gpu_vendor_1")["runs"] == []
+    by_budget = served.get("/api/runs", sort="budget:asc", limit=2)
+    assert [run["_id"] for run in by_budget["runs"]] == ids[:2]
+    rest = served.get("/api/runs", sort="budget:asc", before=by_budget["next"])
+    assert ([run["_id"] for run in rest["runs"]], rest["next"]) == (ids[2:], None)
+    assert served.get("/api/runs", 422, sort="goal")["code"] == "bad_input"
+    assert served.get("/api/runs", 422, before="x")["code"] == "bad_input"
 
 
 def test_spending_is_what_was_settled(served: Served) -> None:

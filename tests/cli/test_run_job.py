@@ -102,3 +102,42 @@ def test_inputs_lie_below_the_job_file_or_below_a_root_that_the_user_names(
     job.write_text(JOB.replace("file: train.py", "file: ../key.pem"))
     result = gpuagent("run", "start", *BUDGET, "--job", str(job), "--root", str(job.parent.parent))
     assert result.exit_code == 0, result.output
+
+
+def test_a_run_is_started_like_another_but_for_what_is_said(world: World, job: Path, gpuagent: Command) -> None:
+    first = json.loads(
+        gpuagent("run", "start", "--job", str(job), "--budget", "4", "--tag", "x", "--open-jobs", "2", "--json").stdout
+    )["run"]
+    again = json.loads(gpuagent("run", "start", "--like", first["_id"], "--json").stdout)["run"]
+    kept = ("goal", "budgetTotal", "gpuType", "maxHours", "workloadHash", "tags", "jobsOpenMax", "vendorIds", "planner")
+    assert [again[name] for name in kept] == [first[name] for name in kept]
+    changed = gpuagent(
+        "run", "start", "--like", first["_id"], "--budget", "2", "--goal", "b", "--tag", "y", "--user", "eve", "--json"
+    )
+    run = json.loads(changed.stdout)["run"]
+    assert (run["budgetTotal"], run["goal"], run["tags"], run["userId"]) == ("2000000", "b", ["y"], "eve")
+    assert "no run" in gpuagent("run", "start", "--like", "0" * 24).output
+    assert "--budget USD" in gpuagent("run", "start", "--goal", "x").output
+    assert len(world.reads.runs()) == 3
+
+
+def test_lists_are_filtered_sorted_and_turned(world: World, gpuagent: Command) -> None:
+    ids = [world.start(budget=5 - number, user_id=f"u{number % 2}").run_id for number in range(4)]
+
+    def listed(*options: str) -> list[int]:
+        runs = json.loads(gpuagent("run", "list", "--json", *options).stdout)["runs"]
+        return [ids.index(run["_id"]) for run in runs]
+
+    assert listed("--user", "u1") == [3, 1]
+    assert listed("--sort", "budget") == [0, 1, 2, 3]
+    assert listed("--sort", "budget:asc", "--limit", "2") == [3, 2]
+    assert listed("--status", "running", "--phase", "planning", "--text", ids[2]) == [2]
+    assert listed("--tag", "none") == []
+    page = json.loads(gpuagent("run", "list", "--json", "--limit", "3", "--sort", "budget").stdout)
+    assert listed("--sort", "budget", "--before", page["next"]) == [3]
+    text = gpuagent("run", "list", "--limit", "3").output
+    assert f"next page: --before {ids[1]}" in text
+    assert listed("--before", ids[1]) == [0]
+    assert "no run matches" in gpuagent("run", "list", "--vendor", "gpu_vendor_1").output
+    for wrong in (("--status", "over"), ("--sort", "goal"), ("--before", "x")):
+        assert gpuagent("run", "list", *wrong).exit_code == 2

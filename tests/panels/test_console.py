@@ -125,10 +125,10 @@ def test_a_run_that_is_ticked_elsewhere_moves_here(world: World, at_console: Pla
         assert "Phase PLANNING" in seat.screen()
         elsewhere = threading.Thread(target=world.tick, args=(run,))
         elsewhere.start()
-        await seat.sees(lambda: "Phase WAITING" in seat.screen() and "WAITING" in str(seat.console.runs.options))
+        await seat.sees(lambda: "Phase WAITING" in seat.screen() and "WAITING" in str(seat.console.runs.rows))
         elsewhere.join()
         newer = await asyncio.to_thread(world.start)
-        await seat.sees(lambda: newer.run_id in str(seat.console.runs.options))
+        await seat.sees(lambda: newer.run_id in str(seat.console.runs.rows))
         assert seat.console.run_id == run.run_id
 
     at_console(scene, run.run_id)
@@ -141,7 +141,7 @@ def test_a_new_console_opens_what_the_last_one_showed(world: World, at_console: 
 
     async def scene(seat: Seat) -> None:
         assert seat.console.run_id == new.run_id
-        seat.console.runs.value = old.run_id
+        seat.console.runs.widget.chosen = old.run_id
         await seat.sees(lambda: "Phase WAITING" in seat.screen())
         screens.append(timeless(seat.screen()))
 

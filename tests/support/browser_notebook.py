@@ -81,9 +81,12 @@ class Notebook:
         reply = self.page.evaluate(EXECUTE, code)
         assert reply["status"] == "ok", reply
 
+    def end_kernel(self) -> None:
+        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+
     def restart_kernel(self) -> None:
         """The kernel anew, and no output left."""
-        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+        self.end_kernel()
         self.command("notebook:clear-all-cell-outputs")
 
     def button(self, name: str) -> Locator:

@@ -1,4 +1,4 @@
-"""The REST server's queries beside the core: runs by page, decisions, spending."""
+"""The REST server's queries beside the core: a run's documents, decisions, spending."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -13,7 +13,7 @@ from gpuagent.adapters.mongo.idempotency import MongoAnswers
 from gpuagent.adapters.mongo.leases import MongoLeases
 from gpuagent.adapters.mongo.values import Document, date
 from gpuagent.core.money import amount
-from gpuagent.errors import BadInput, UnknownRun
+from gpuagent.errors import UnknownRun
 
 GROUPS = {
     "vendor": "$vendorId",
@@ -25,7 +25,7 @@ GROUPS = {
 
 
 class MongoQueries:
-    """Pages of runs, spending by group, answers by idempotency key and leases, for a server. Raises StoreError."""
+    """Documents of runs, spending by group, answers by idempotency key and leases, for a server. Raises StoreError."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -40,18 +40,6 @@ class MongoQueries:
     @cached_property
     def leases(self) -> MongoLeases:
         return MongoLeases(self._database, self.connection.deadline_s)
-
-    def runs(self, match: Mapping[str, str], limit: int, before: str = "") -> list[Document]:
-        """Run documents without their workloads, newest first. match: fields and their values.
-
-        before: the last id of the page before.
-        """
-        if before and not ObjectId.is_valid(before):
-            raise BadInput(f"{before[:40]!r} is no place in the list: take `next` of the page before")
-        query = {**match, **({"_id": {"$lt": ObjectId(before)}} if before else {})}
-        with self.connection.deadline():
-            documents = self._database.runs.find(query, {"workload": 0}).sort("_id", DESCENDING).limit(limit)
-            return [original.shown_run(document) for document in documents]
 
     def run(self, run_id: str) -> Document:
         """The run's document alone. Raises UnknownRun."""

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from bson import ObjectId
-from pymongo import DESCENDING
 
 from gpuagent.adapters.mongo import documents, months, original, past_jobs, policy, refunds
 from gpuagent.adapters.mongo.changes import watch
@@ -15,8 +14,10 @@ from gpuagent.adapters.mongo.job_logs import job_log
 from gpuagent.adapters.mongo.original import check_ours
 from gpuagent.adapters.mongo.report_partitions import MongoPartitions, history
 from gpuagent.adapters.mongo.run_files import run_files
+from gpuagent.adapters.mongo.run_list import run_page
 from gpuagent.adapters.mongo.server import Server, server
 from gpuagent.adapters.mongo.sums import CURRENT
+from gpuagent.adapters.mongo.timeline import timeline, timeline_record
 from gpuagent.adapters.mongo.values import Document, object_id
 from gpuagent.core.context import PastJob
 from gpuagent.core.model import Ledger
@@ -24,9 +25,9 @@ from gpuagent.core.months import BudgetShare, budget_share
 from gpuagent.core.policy import Halt
 from gpuagent.core.records import Change, JobLogLine, RunSnapshot
 from gpuagent.core.run_files import RunFile
+from gpuagent.core.run_list import ALL_RUNS, NEWEST_FIRST, RunFilter, RunPage, RunSort
+from gpuagent.core.timeline import EntryKind, TimelinePage, TimelineRecord
 from gpuagent.errors import UnknownRun
-
-NEWEST = [("createdAt", DESCENDING), ("_id", DESCENDING)]
 
 
 class MongoReads:
@@ -111,20 +112,20 @@ class MongoReads:
             yield rows
 
     @deadlined
-    def runs(self, limit: int = 20, before: str = "") -> list[Mapping[str, Any]]:
-        """Run documents without their workloads, newest first; the original system's as original.py shows them.
+    def run_page(
+        self,
+        where: RunFilter = ALL_RUNS,
+        sort: RunSort = NEWEST_FIRST,
+        limit: int = 20,
+        before: str = "",
+        counted: bool = False,
+    ) -> RunPage:
+        """A page of runs, as run_list.RunLists has it. Raises BadInput."""
+        return run_page(self._database, where, sort, limit, before, counted)
 
-        before: the id of the last run of the page before, "" for the first page. Raises UnknownRun.
-        """
-        place = self._before(before) if before else {}
-        newest = self._database.runs.find(place, {"workload": 0}).sort(NEWEST).limit(limit)
-        return [original.shown_run(document) for document in newest]
-
-    def _before(self, run_id: str) -> Document:
-        """What matches the runs that are older than this one. Raises UnknownRun."""
-        key = self._known(run_id)
-        at = (self._database.runs.find_one({"_id": key}, {"createdAt": 1}) or {}).get("createdAt")
-        return {"$or": [{"createdAt": {"$lt": at}}, {"createdAt": at, "_id": {"$lt": key}}]}
+    def runs(self, limit: int = 20, before: str = "") -> Sequence[Mapping[str, Any]]:
+        """Run documents without their workloads, newest first. before: the last id of the page before."""
+        return self.run_page(limit=limit, before=before).runs
 
     @deadlined
     def running(self) -> dict[str, int]:
@@ -146,6 +147,18 @@ class MongoReads:
         if found is None:
             raise UnknownRun(f"there is no run {run_id}: `gpuagent run list` shows them")
         return found
+
+    @deadlined
+    def timeline(
+        self, run_id: str, after: str = "", kinds: Sequence[EntryKind] = tuple(EntryKind), limit: int = 100
+    ) -> TimelinePage:
+        """Entries of a run's timeline, oldest first. after: `next` of the page before. Raises UnknownRun, BadInput."""
+        return timeline(self._database, self._known(run_id), after, kinds, limit)
+
+    @deadlined
+    def timeline_record(self, run_id: str, entry_id: str) -> TimelineRecord:
+        """All that is recorded of an entry of the run's timeline. Raises UnknownRun, BadInput."""
+        return timeline_record(self._database, self._known(run_id), entry_id)
 
     def watch(self, run_id: str | None = None, resume_after: str | None = None) -> Generator[Change, None, None]:
         """Every change to a run, or to all runs, as changes.watch() says. Raises as that does."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from bson import Decimal128
-from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo import ASCENDING, DESCENDING, TEXT, IndexModel
 
 from gpuagent.core.credits import CreditKind
 from gpuagent.core.model import Settles
@@ -219,6 +219,11 @@ def _newest_first(field: str) -> IndexModel:
     return IndexModel([(field, ASCENDING), ("_id", DESCENDING)])
 
 
+def _greatest_first(field: str) -> IndexModel:
+    """The order of a list that is sorted by the field."""
+    return IndexModel([(field, DESCENDING), ("_id", DESCENDING)])
+
+
 def _times_of_settled(time: str) -> IndexModel:
     """The order in which exports are written."""
     return IndexModel([(time, ASCENDING)], name=f"{time}_of_settled", partialFilterExpression={"state": "settled"})
@@ -233,6 +238,10 @@ INDEXES: dict[str, list[IndexModel]] = {
         *(_newest_first(name) for name in ("status", "phase", "userId", "tags")),
         # With the version, by which a report sees in the index alone which runs have changed.
         IndexModel([("network", ASCENDING), ("_id", DESCENDING), ("version", ASCENDING)]),
+        # What lists are sorted by, and the words that they are searched for (run_list.py). No document says in which
+        # language its goal is: every word counts as it is written.
+        *(_greatest_first(name) for name in ("updatedAt", "settled", "budgetTotal")),
+        IndexModel([("goal", TEXT)], default_language="none", language_override="goalLanguage"),
     ],
     "jobs": [
         # With the cost, which an operator may set by hand: a report sees it in the index alone.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from pymongo import IndexModel, MongoClient
+from pymongo import TEXT, IndexModel, MongoClient
 from pymongo.database import Database
 from pymongo.errors import CollectionInvalid, OperationFailure
 
@@ -76,7 +76,8 @@ def _note_indexes(database: Documents, name: str, indexes: list[IndexModel], gap
     present = {index["name"]: index for index in database[name].list_indexes()}
     for index in indexes:
         wanted = index.document
-        if any(present.get(wanted["name"], {}).get(key) != value for key, value in wanted.items()):
+        described = {key: value for key, value in wanted.items() if key != "key" or TEXT not in value.values()}
+        if any(present.get(wanted["name"], {}).get(key) != value for key, value in described.items()):
             (gaps.unprotected if wanted.get("unique") else gaps.outdated).append(
                 f"createIndex {wanted['name']} on {name}"
             )

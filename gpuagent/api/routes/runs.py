@@ -17,6 +17,7 @@ from gpuagent.api.idempotency import Repeatable, RepeatableRequest
 from gpuagent.api.problems import openapi_responses
 from gpuagent.core.model import Run
 from gpuagent.core.money import parse_usd
+from gpuagent.core.run_list import NEWEST_FIRST, TEXT_MAX, RunFilter, parse_sort
 from gpuagent.errors import BadInput, UnknownRun
 from gpuagent.settings import read
 from gpuagent.tick import step, tick
@@ -74,17 +75,20 @@ def runs(
     connections: Connected,
     status: Literal["running", "completed", "failed"] | None = None,
     phase: Literal["PLANNING", "APPROVAL", "EXECUTING", "WAITING", "SUCCESS", "FAILED"] | None = None,
-    user_id: Annotated[str | None, Query(alias="userId", max_length=200)] = None,
-    tag: Annotated[str | None, Query(max_length=100)] = None,
+    user: Annotated[str, Query(max_length=TEXT_MAX)] = "",
+    tag: Annotated[str, Query(max_length=TEXT_MAX)] = "",
+    vendor: Annotated[str, Query(max_length=TEXT_MAX, description="at which the run has a job")] = "",
+    text: Annotated[str, Query(max_length=TEXT_MAX, description="words of the goal, or the beginning of an id")] = "",
+    sort: Annotated[str, Query(max_length=20, description="started, updated, spent or budget; with :asc behind")] = "",
     limit: Annotated[int, Query(ge=1, le=200)] = 20,
-    before: Annotated[str, Query(max_length=64, description="`next` of the page before")] = "",
+    before: Annotated[str, Query(max_length=100, description="`next` of the page before")] = "",
+    user_id: Annotated[str, Query(alias="userId", max_length=TEXT_MAX, description="the same as `user`")] = "",
 ) -> Response:
-    """List runs, newest first."""
-    filters = {"status": status, "phase": phase, "userId": user_id, "tags": tag}
-    match = {name: value for name, value in filters.items() if value is not None}
-    page = connections.database.queries.runs(match, limit, before)
-    following = str(page[-1]["_id"]) if len(page) == limit else None
-    return JSONResponse({"runs": json_value(page), "next": following})
+    """List runs, newest first unless sorted otherwise."""
+    where = RunFilter(status or "", phase or "", user or user_id, tag, vendor, text)
+    order = parse_sort(sort) if sort else NEWEST_FIRST
+    page = connections.database.reads.run_page(where, order, limit, before)
+    return JSONResponse({"runs": json_value(page.runs), "next": page.next or None})
 
 
 @routes.post("/runs/{runId}/approve", response_model=schemas.RunControlResponse, responses=POST_PROBLEMS)

@@ -52,6 +52,16 @@ _SHEET = """
 .ga svg.chart { max-width: 760px; }
 .ga svg.sample { display: inline-block; width: 26px; height: 10px; margin-right: 6px; }
 .ga .tries { flex-direction: column; }
+.ga h4 { font-size: 12.5px; font-weight: 600; margin: 10px 0 2px; }
+.ga details.record { margin: 6px 0; }
+.ga details.record summary { cursor: pointer; }
+.ga details.record pre { max-height: 320px; overflow: auto; background: var(--ga-soft); padding: 6px 10px;
+  margin: 4px 0; font: 12px/1.5 var(--jp-code-font-family, monospace); white-space: pre-wrap; color: inherit; }
+.ga .wide { overflow-x: auto; }
+.ga .sides { display: flex; flex-wrap: wrap; gap: 0 28px; }
+.ga .side { flex: 1 1 420px; min-width: 0; }
+.ga .entry { margin: 3px 0; }
+.ga .entry time { color: var(--ga-faint); font-variant-numeric: tabular-nums; }
 .ga a { color: var(--jp-content-link-color, #0b57a4); }
 .ga-panel .widget-html-content { line-height: 1.45; height: auto; }
 .ga-panel .widget-html { height: auto; min-height: 0; margin: 0; }
@@ -59,7 +69,6 @@ _SHEET = """
 .ga-panel .ga-card { border: 1px solid var(--jp-border-color2, #d0d0d0); border-radius: 6px; padding: 10px 14px; }
 .ga-panel .widget-text, .ga-panel .widget-dropdown { max-width: 100%; }
 .ga-panel input, .ga-panel select { font-family: var(--jp-ui-font-family, system-ui, sans-serif); }
-.ga-panel .ga-runs select { font: 12px/1.5 var(--jp-code-font-family, monospace); padding: 2px 4px; }
 .ga-panel .jupyter-button.mod-active { box-shadow: none; font-weight: 600;
   background: var(--jp-layout-color3, #bdbdbd); }
 .ga-panel .jupyter-button:hover:enabled, .ga-panel .jupyter-button:focus { box-shadow: none; }
