@@ -23,9 +23,12 @@ def fill(form: LaunchForm, order: Order) -> list[str]:
     notes = [*_fill_planner(form, order), *_fill_vendors(form, order)]
     if not job:
         notes += _fill_gpu(form, order)
-    if not (order.workload and order.workload.jobs) and (order.jobs_open_max > 1 or order.count):
-        count = f"{order.count or 1} to complete, {order.jobs_open_max} at once"
-        notes.append(f"it had several jobs ({count}), and this form orders 1: write `jobs` into the job file")
+    if order.workload and order.workload.jobs:
+        return notes
+    if order.count:
+        notes.append(f"it had {order.count} jobs to complete, and this form orders 1: write `jobs` into the job file")
+    if order.jobs_open_max > 1:
+        notes.append(f"it had up to {order.jobs_open_max} jobs open at once, and this form orders 1")
     return notes
 
 
