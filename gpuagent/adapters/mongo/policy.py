@@ -14,11 +14,12 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from gpuagent.adapters.mongo import sums
+from gpuagent.adapters.mongo import alerts, sums
 from gpuagent.adapters.mongo.documents import vendor_from
 from gpuagent.adapters.mongo.original import OURS
 from gpuagent.adapters.mongo.sums import CURRENT
 from gpuagent.adapters.mongo.values import Document, date, money, seconds
+from gpuagent.core.alerts import halt_alert, tag_alerts
 from gpuagent.core.model import TIMEOUT_MAX_S, Authorized, Job, Reserved, Run, Vendor
 from gpuagent.core.money import amount, show_usd
 from gpuagent.core.policy import (
@@ -89,6 +90,8 @@ def enforce(
         reasons.append(f"{show_usd(job.quote.amount)} needs an approval by now")
     if reasons:
         raise PolicyRefused("; ".join(reasons))
+    if saved is None:
+        alerts.write(database, tag_alerts(rules.tag_totals, counted.usage.tags, after, job.quote), at, session)
     return rules.version if saved is None else None
 
 
@@ -108,6 +111,9 @@ def change(
     database.policies.update_one(CURRENT, {"$set": {"current": False}}, session=session)
     document = _document(after, by.strip()[:REASON_MAX], why.strip()[:REASON_MAX], at)
     database.policies.insert_one({**document, "raised": list(more)}, session=session)
+    halted = {(halt.kind, halt.name) for halt in before.halts}
+    new = [halt_alert(halt, after.version) for halt in after.halts if (halt.kind, halt.name) not in halted]
+    alerts.write(database, new, at, session)
     return after
 
 

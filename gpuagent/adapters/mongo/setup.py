@@ -16,7 +16,7 @@ from pymongo.errors import CollectionInvalid, OperationFailure
 
 from gpuagent.adapters.mongo.address import DEFAULT_DATABASE
 from gpuagent.adapters.mongo.deadline import UNAUTHORIZED
-from gpuagent.adapters.mongo.schema import FILE_INDEXES, INDEXES, VALIDATORS
+from gpuagent.adapters.mongo.schema import ALERT_INDEXES, FILE_INDEXES, INDEXES, VALIDATORS
 from gpuagent.adapters.mongo.values import Document
 from gpuagent.errors import ConfigError
 
@@ -51,11 +51,11 @@ def ensure_schema(database: Documents) -> Gaps:
             (gaps.outdated if validators[name] else gaps.unprotected).append(f"collMod on {name}")
         if not is_allowed(partial(database[name].create_indexes, INDEXES[name])):
             _note_indexes(database, name, INDEXES[name], gaps)
-    for name, indexes in FILE_INDEXES.items():
+    for name, indexes in {**FILE_INDEXES, **ALERT_INDEXES}.items():
         if not is_allowed(partial(database[name].create_indexes, indexes)):
-            files = Gaps()
-            _note_indexes(database, name, indexes, files)
-            gaps.outdated += files.unprotected + files.outdated
+            unguarded = Gaps()
+            _note_indexes(database, name, indexes, unguarded)
+            gaps.outdated += unguarded.unprotected + unguarded.outdated
     return gaps
 
 
