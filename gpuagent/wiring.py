@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gpuagent.adapters.mongo.connection import Connection
     from gpuagent.adapters.mongo.embedded import Mongod
     from gpuagent.adapters.mongo.embedded_folders import Place
+    from gpuagent.adapters.mongo.inbox import MongoInbox
     from gpuagent.adapters.mongo.ledgers import MongoLedgers
     from gpuagent.adapters.mongo.outbox import MongoOutbox
     from gpuagent.adapters.mongo.queries import MongoQueries
@@ -50,6 +51,13 @@ class Database:
     @property
     def name(self) -> str:
         return self.store.connection.database.name
+
+    @property
+    def inbox(self) -> "MongoInbox":
+        """What waits for a user, over all runs."""
+        from gpuagent.adapters.mongo.inbox import MongoInbox
+
+        return MongoInbox(self.store.connection)
 
     @property
     def outbox(self) -> "MongoOutbox":

@@ -45,7 +45,7 @@ class QuietHours:
 
 @dataclass(frozen=True, slots=True)
 class LinkSettings:
-    """Where links lead, and the secret that signs them. approvers: by channel, the name that answers are recorded as."""
+    """Where links lead, and the secret that signs them. approvers: by channel, the name that is recorded."""
 
     url: str
     secret: str = field(repr=False)

@@ -13,7 +13,7 @@ from gpuagent.api.connections import Connections
 from gpuagent.api.followers import Followers
 from gpuagent.api.middleware import BodyLimit, HeadRequests, TrailingSlashes
 from gpuagent.api.origins import read_origins, with_cors
-from gpuagent.api.routes import docs, due, events, files, health, reports, runs, uploads, vendors
+from gpuagent.api.routes import approval, docs, due, events, files, health, inbox, reports, runs, uploads, vendors
 from gpuagent.api.tokens import read_tokens
 
 THREADS = 64
@@ -43,7 +43,7 @@ def create_app(
     app.state.tokens = read_tokens(environ)
     app.state.origins = read_origins(environ)
     app.state.followers = followers or Followers()
-    for module in (health, docs, runs, files, uploads, events, vendors, reports, due):
+    for module in (health, docs, runs, inbox, approval, files, uploads, events, vendors, reports, due):
         app.router.routes.extend(module.routes.routes)  # not include_router(), so that app.routes names each
     problems.install(app)
     for middleware in (BodyLimit, HeadRequests, TrailingSlashes):  # the last is met first

@@ -46,6 +46,9 @@ def books(
         sources = _sources(db, chain)
         lines = [_book(run_id, adopt, write_off, by, why, sources, from_block)] if adopt or write_off else []
         audit = _audit_all(sources, repair, from_block) if all_runs else _audit_run(run_id, db, chain)
+        db.outbox.note_books(run_id or "all", audit.differences)
+        if all_runs:
+            db.inbox.note_refunds(audit.unassigned, db.outbox.now())
         if as_json:
             print_json({**audit.as_json, **({"said": lines[0]} if lines else {})})
         else:
@@ -61,6 +64,9 @@ class _Audit:
     balanced: bool
     as_json: dict[str, Any]
     table: Any
+    differences: tuple[str, ...]
+    unassigned: tuple[str, ...] = ()
+    """Transfers from vendors that wait for a user."""
 
 
 def _book(run_id: str, nonce: str, job_id: str, by: str, why: str, sources: "Sources", from_block: int | None) -> str:
@@ -92,11 +98,18 @@ def _audit_run(run_id: str, db: "Database", chain: "Node") -> _Audit:
 
     result = audit(db.store.load(run_id), db.reads.recorded(run_id), chain, chain.token)
     payments = db.reads.documents(run_id)["payments"]
-    return _Audit(result.balanced, {"run": run_id, **books_json(result, payments)}, books_table(result, payments))
+    differences = result.differences or ("its sum is not what was transferred",)
+    return _Audit(
+        result.balanced,
+        {"run": run_id, **books_json(result, payments)},
+        books_table(result, payments),
+        () if result.balanced else differences,
+    )
 
 
 def _audit_all(sources: "Sources", repairing: bool, from_block: int | None) -> _Audit:
     """Every run of every wallet, and every transfer out of them. repairing: mend what is provable, look again."""
+    from gpuagent.books.findings import Kind
     from gpuagent.books.repair import repair
     from gpuagent.books.sweep import sweep
     from gpuagent.render.as_json import sweep_json
@@ -106,4 +119,10 @@ def _audit_all(sources: "Sources", repairing: bool, from_block: int | None) -> _
     repairs = repair(result.findings, sources) if repairing else ()
     if repairs:
         result = sweep(sources.chain, sources.ledgers, from_block)
-    return _Audit(result.balanced, sweep_json(result, repairs), sweep_table(result, repairs))
+    return _Audit(
+        result.balanced,
+        sweep_json(result, repairs),
+        sweep_table(result, repairs),
+        tuple(f"{finding.kind}: {finding.text}" for finding in result.findings if finding.differs),
+        tuple(finding.text for finding in result.findings if finding.kind is Kind.UNASSIGNED),
+    )

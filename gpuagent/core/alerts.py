@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from gpuagent.core import budget
 from gpuagent.core.model import Authorized, Job, Quote, Reserved, Run, RunStatus, Settled
-from gpuagent.core.money import show_usd
+from gpuagent.core.money import show_usd, usd
 from gpuagent.core.policy import Halt
 from gpuagent.core.text import clean
 
@@ -134,10 +134,11 @@ def _approvals(before: Run, after: Run) -> Iterator[Alert]:
     for job in after.jobs:
         if isinstance(job, Reserved) and _waits(job) and job.job_id not in earlier:
             quote, asked = job.quote, show_usd(job.quote.amount)
+            price = f"{usd(quote.amount).normalize():f}"
             text = (
                 f"Run {after.run_id} ({after.goal}) asks to pay {asked} to {quote.vendor_id} for "
                 f"{quote.max_hours:g} h of {quote.gpu_type}. "
-                f"`gpuagent run approve {after.run_id} AMOUNT` agrees, `gpuagent run reject` refuses."
+                f"`gpuagent run approve {after.run_id} --job {job.job_id} --amount {price}` agrees."
             )
             subject = f"{after.run_id}:{job.job_id}:{fingerprint(quote)}"
             title = f"{asked} for {quote.vendor_id} waits for approval"

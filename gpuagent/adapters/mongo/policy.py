@@ -132,10 +132,15 @@ def halt_payee(database: Documents, session: ClientSession, vendor: Vendor, why:
     return True
 
 
+def halts(database: Documents) -> tuple[Halt, ...]:
+    """The halts in the policy in force, whatever else of it can be read."""
+    document = database.policies.find_one(CURRENT, {"halts": 1}) or {"halts": ()}
+    return tuple(map(_halt, document["halts"]))
+
+
 def vendor_halts(database: Documents) -> Mapping[str, Halt]:
     """The halts of single vendors in the policy in force, by their ids, whatever else of it can be read."""
-    document = database.policies.find_one(CURRENT, {"halts": 1}) or {"halts": ()}
-    return Policy(halts=tuple(map(_halt, document["halts"]))).vendor_halts
+    return Policy(halts=halts(database)).vendor_halts
 
 
 def versions(database: Documents, limit: int) -> list[Mapping[str, Any]]:
