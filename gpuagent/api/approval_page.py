@@ -18,7 +18,8 @@ STYLE = (
     "gap:.3em 1em;margin:1.2em 0}dt{opacity:.75}dd{margin:0}label{display:block;margin:1.2em 0 .3em}"
     "input[type=text]{font:inherit;width:100%;box-sizing:border-box;padding:.4em}button{font:inherit;font-weight:600;"
     "padding:.55em 1.2em;margin:.8em .6em 0 0;border:1px solid;border-radius:6px;cursor:pointer}"
-    "button.yes{background:#1b6e3c;color:#fff;border-color:#1b6e3c}.warn{border-left:4px solid #c62828;padding:.2em .8em}"
+    "button.yes{background:#1b6e3c;color:#fff;border-color:#1b6e3c}"
+    ".warn{border-left:4px solid #c62828;padding:.2em .8em}"
     "@media(max-width:480px){dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.6em}button{width:100%;margin-right:0}}"
 )
 HEADERS = {

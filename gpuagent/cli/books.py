@@ -46,9 +46,7 @@ def books(
         sources = _sources(db, chain)
         lines = [_book(run_id, adopt, write_off, by, why, sources, from_block)] if adopt or write_off else []
         audit = _audit_all(sources, repair, from_block) if all_runs else _audit_run(run_id, db, chain)
-        db.outbox.note_books(run_id or "all", audit.differences)
-        if all_runs:
-            db.inbox.note_refunds(audit.unassigned, db.outbox.now())
+        _note(db, run_id or "all", audit)
         if as_json:
             print_json({**audit.as_json, **({"said": lines[0]} if lines else {})})
         else:
@@ -82,6 +80,18 @@ def _book(run_id: str, nonce: str, job_id: str, by: str, why: str, sources: "Sou
         return f"adopted into run {run.run_id}, by {name}: {why}"
     run = write_off(run_id, job_id, name, why, sources)
     return f"written off in run {run.run_id}, by {name}: {why}"
+
+
+def _note(db: "Database", scope: str, audit: _Audit) -> None:
+    """Write down for alerts and inbox what was seen. Whose database user may only read has checked all the same."""
+    from gpuagent.errors import StoreError
+
+    try:
+        db.outbox.note_books(scope, audit.differences)
+        if scope == "all":
+            db.inbox.note_refunds(audit.unassigned, db.outbox.now())
+    except StoreError as error:
+        typer.echo(f"gpuagent: no alert was written of this, and the inbox does not show it: {error}", err=True)
 
 
 def _sources(db: "Database", chain: "Node") -> "Sources":

@@ -1,6 +1,7 @@
 """Channels by apprise: mail, chat, hooks. No address is ever shown: apprise itself masks headers nowhere."""
 
 import logging
+import re
 from collections.abc import Mapping
 from threading import Lock
 
@@ -12,7 +13,7 @@ from gpuagent.errors import ConfigError
 CONNECT_S, READ_S = 5, 10
 BY_HEADER = ("json", "jsons", "xml", "xmls", "form", "forms", "mailto", "mailtos")
 """Kinds of address that take a header of ours."""
-REASON_MAX = 200
+STATUS = re.compile(r"error=([1-5][0-9]{2})\b", re.ASCII)
 
 
 class AppriseMessenger:
@@ -30,10 +31,11 @@ class AppriseMessenger:
         service = self._service(channel, _with(self._channels[channel], message.message_id))
         with self._lock, apprise.LogCapture(level=logging.WARNING) as log:  # type: ignore[no-untyped-call]
             outcome = service.notify(body=message.text, title=message.title, body_format="text")
-            reason = " ".join(log.getvalue().split())
+            status = STATUS.search(log.getvalue())
         if bool(outcome):
             return ""
-        return self._without_addresses(f"channel {channel} did not take it: {reason or 'apprise gives no reason'}")
+        # Not in apprise's own words: they may hold an address, or what a stranger's server answered.
+        return f"it answered {status[1]}" if status else "it was not reached, or did not take the message"
 
     def _service(self, name: str, url: str) -> apprise.Apprise:
         service = apprise.Apprise(asset=self._asset)
@@ -45,12 +47,6 @@ class AppriseMessenger:
         if not usable:
             raise ConfigError(f"ALERTS_CHANNELS: apprise cannot use the address of entry {number}, {name}")
         return service
-
-    def _without_addresses(self, reason: str) -> str:
-        for url in self._channels.values():
-            if url in reason:
-                return "a channel did not take it; what apprise says of it holds an address, and is not shown"
-        return reason[:REASON_MAX]
 
 
 def _with(url: str, message_id: str) -> str:

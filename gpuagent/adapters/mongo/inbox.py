@@ -52,9 +52,8 @@ class MongoInbox:
     def see(self, run_ids: Sequence[str], by: str, at: float) -> int:
         """Take failed runs out of the inbox, for everybody; how many were in it. Raises UnknownRun."""
         keys = [object_id(run_id) for run_id in run_ids]
-        failed = {
-            run["_id"] for run in self._database.runs.find({"_id": {"$in": keys}, "status": "failed"}, {"_id": 1})
-        }
+        query = {"_id": {"$in": keys}, "status": "failed"}
+        failed = {run["_id"] for run in self._database.runs.find(query, {"_id": 1})}
         for key in keys:
             if key not in failed:
                 raise UnknownRun(f"run {key} has not failed: `gpuagent inbox` lists those that wait to be seen")

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from gpuagent.agent.approve import approve, reject
 from gpuagent.alerts.delivery import LinkSettings, read_links
-from gpuagent.alerts.links import PATH, TOKEN_MAX, read_token
+from gpuagent.alerts.links import PATH, read_token
 from gpuagent.api import approval_page
 from gpuagent.api.connections import Connected, Connections
 from gpuagent.core.alerts import Purchase
@@ -37,7 +37,7 @@ async def _form(request: Request) -> dict[str, str]:
 
 
 @routes.get(PATH, include_in_schema=False)
-def show(connections: Connected, token: Annotated[str, Query(alias="t", max_length=TOKEN_MAX)] = "") -> Response:
+def show(connections: Connected, token: Annotated[str, Query(alias="t")] = "") -> Response:
     """Show the purchase that a link is about. Changes nothing."""
     links = read_links(Environment(connections.environ))
     try:
@@ -57,10 +57,7 @@ def answer(request: Request, connections: Connected, form: Annotated[dict[str, s
     links = read_links(Environment(connections.environ))
     try:
         purchase, approver = _meant(form.get("t", ""), links)
-        if links is None or not _is_from_own_page(request, links):
-            raise BadInput("this did not come from the page of the link: open the link, and answer there")
-        if form.get("answer") not in ("approve", "reject"):
-            raise BadInput("this says neither approve nor reject: open the link, and answer there")
+        _check_own_page(request, form, links)
         run = connections.database.store.load(purchase.run_id)
     except BadInput as error:
         return _refusal(error)
@@ -96,12 +93,15 @@ def _meant(token: str, links: LinkSettings | None) -> tuple[Purchase, str]:
     return purchase, f"{approver} (by the link to {channel})"
 
 
-def _is_from_own_page(request: Request, links: LinkSettings) -> bool:
-    """Whether a form came from our own page, as far as the browser says: the token says the rest."""
+def _check_own_page(request: Request, form: dict[str, str], links: LinkSettings | None) -> None:
+    """Raises BadInput for a form of another page, as far as the browser says whose it is: the token says the rest."""
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site", "same-origin")
-    parts = urlsplit(links.url)
+    parts = urlsplit(links.url if links else "")
     own = (f"{parts.scheme}://{parts.netloc}", f"{request.url.scheme}://{request.headers.get('host', '')}")
-    return site == "same-origin" and (origin is None or origin in own)
+    if site != "same-origin" or (origin is not None and origin not in own):
+        raise BadInput("this did not come from the page of the link: open the link, and answer there")
+    if form.get("answer") not in ("approve", "reject"):
+        raise BadInput("this says neither approve nor reject: open the link, and answer there")
 
 
 def _refusal(error: BadInput) -> Response:
