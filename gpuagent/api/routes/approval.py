@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from gpuagent.agent.approve import approve, reject
-from gpuagent.alerts.delivery import LinkSettings, read_links
+from gpuagent.alerts.delivery import LinkSettings
 from gpuagent.alerts.links import PATH, read_token
 from gpuagent.api import approval_page
 from gpuagent.api.connections import Connected, Connections
@@ -18,12 +18,11 @@ from gpuagent.core.model import Run
 from gpuagent.core.money import show_usd
 from gpuagent.core.text import WHY_MAX, clean
 from gpuagent.errors import BadInput, IllegalTransition, UnknownRun
-from gpuagent.settings import Environment
 from gpuagent.wiring import system_clock
 
 routes = APIRouter()
 NO_REASON = "no reason was given at the link"
-NOT_SET_UP = "This server takes no answers by a link."
+NOT_SET_UP = "this server takes no answers by a link"
 
 
 async def _form(request: Request) -> dict[str, str]:
@@ -37,9 +36,9 @@ async def _form(request: Request) -> dict[str, str]:
 
 
 @routes.get(PATH, include_in_schema=False)
-def show(connections: Connected, token: Annotated[str, Query(alias="t")] = "") -> Response:
+def show(request: Request, connections: Connected, token: Annotated[str, Query(alias="t")] = "") -> Response:
     """Show the purchase that a link is about. Changes nothing."""
-    links = read_links(Environment(connections.environ))
+    links: LinkSettings | None = request.app.state.links
     try:
         purchase, approver = _meant(token, links)
         run = connections.database.store.load(purchase.run_id)
@@ -54,7 +53,7 @@ def show(connections: Connected, token: Annotated[str, Query(alias="t")] = "") -
 @routes.post(PATH, include_in_schema=False)
 def answer(request: Request, connections: Connected, form: Annotated[dict[str, str], Depends(_form)]) -> Response:
     """Approve or reject the purchase of the token, at its amount and quote."""
-    links = read_links(Environment(connections.environ))
+    links: LinkSettings | None = request.app.state.links
     try:
         purchase, approver = _meant(form.get("t", ""), links)
         _check_own_page(request, form, links)
