@@ -10,7 +10,7 @@ from gpuagent.errors import BadInput, IllegalTransition
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class PurchaseChoice:
     """A purchase that a user chose, at the amount that was shown, in atomic units. job_id: "" where one waits."""
 
     run_id: str
@@ -18,7 +18,7 @@ class Choice:
     job_id: str = ""
 
 
-def approve_each(choices: Sequence[Choice], by: str, store: Runs, clock: Clock) -> list[str]:
+def approve_each(choices: Sequence[PurchaseChoice], by: str, store: Runs, clock: Clock) -> list[str]:
     """Approve each by itself: the problem of each, "" where it was approved. Raises BadInput for no name.
 
     One that has expired, was answered, or is another amount by now is left as it is; the others go on.
@@ -27,7 +27,7 @@ def approve_each(choices: Sequence[Choice], by: str, store: Runs, clock: Clock) 
     return [_problem(choice, by, store, clock) for choice in choices]
 
 
-def _problem(choice: Choice, by: str, store: Runs, clock: Clock) -> str:
+def _problem(choice: PurchaseChoice, by: str, store: Runs, clock: Clock) -> str:
     try:
         approve(choice.run_id, by, choice.amount, store, clock, choice.job_id)
     except (BadInput, IllegalTransition) as error:

@@ -41,7 +41,7 @@ def inbox_approve(
     as_json: AsJson = False,
 ) -> None:
     """Approve several purchases, each at the amount that is named for it and no other. Exits with 1 if one was not."""
-    from gpuagent.agent.approve_each import Choice, approve_each
+    from gpuagent.agent.approve_each import PurchaseChoice, approve_each
     from gpuagent.core.money import parse_usd, show_usd
     from gpuagent.wiring import system_clock
 
@@ -54,7 +54,7 @@ def inbox_approve(
                 raise BadInput(f"{purchase[:60]!r} names no amount: write JOB=USD, as `gpuagent inbox` shows both")
             if job_id not in runs:
                 raise BadInput(f"no purchase {job_id[:40]!r} waits: nothing was approved; look again, `gpuagent inbox`")
-            choices.append(Choice(runs[job_id], parse_usd(price), job_id))
+            choices.append(PurchaseChoice(runs[job_id], parse_usd(price), job_id))
         problems = approve_each(choices, user_name(by), db.store, system_clock())
         if as_json:
             answers = zip(choices, problems, strict=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import ipywidgets as w
 
-from gpuagent.agent.approve_each import Choice, approve_each
+from gpuagent.agent.approve_each import PurchaseChoice, approve_each
 from gpuagent.core.inbox import Inbox, InboxItem, Waiting
 from gpuagent.core.money import show_usd
 from gpuagent.errors import BadInput, GpuAgentError
@@ -31,14 +31,12 @@ class InboxForm:
         self._badge: Any = None
         self._stale = self._reading = False
         self._inbox = Inbox()
-        self._boxes: dict[Choice, Any] = {}
+        self._boxes: dict[PurchaseChoice, Any] = {}
         self.message = StatusLine()
         self._task = ExclusiveTask(tasks, self.message, self._draw_buttons)
         self.choices, self.rest = w.VBox([]), html_widget()
         self.approve = button("Approve", self._approve, "success", "Agree to each chosen purchase at its price")
-        self.seen = button(
-            "Failed runs are seen", self._see, tip="Take them out of the inbox, for everybody"
-        )
+        self.seen = button("Failed runs are seen", self._see, tip="Take them out of the inbox, for everybody")
         self.widget = w.VBox([self.choices, row(self.approve, self.seen), self.message.widget, self.rest])
         self._draw()
 
@@ -70,7 +68,7 @@ class InboxForm:
         """A purchase that still waits at its amount stays chosen; one at another amount is another choice."""
         boxes = {}
         for item in self._inbox.approvals:
-            choice = Choice(item.run_id, item.amount, item.job_id)
+            choice = PurchaseChoice(item.run_id, item.amount, item.job_id)
             box = self._boxes.get(choice)
             if box is None:
                 box = w.Checkbox(value=False, indent=False, layout=w.Layout(width="100%"))
@@ -88,7 +86,7 @@ class InboxForm:
         self._draw_buttons()
 
     @property
-    def chosen(self) -> list[Choice]:
+    def chosen(self) -> list[PurchaseChoice]:
         return [choice for choice, box in self._boxes.items() if box.value]
 
     def _draw_buttons(self) -> None:
@@ -121,7 +119,7 @@ class InboxForm:
             self.message.error(f"{error}: write it beside Your name")
             return ""
 
-    def _say_approved(self, chosen: Sequence[Choice], problems: Sequence[str]) -> None:
+    def _say_approved(self, chosen: Sequence[PurchaseChoice], problems: Sequence[str]) -> None:
         refused = [problem for problem in problems if problem]
         approved = [choice.amount for choice, problem in zip(chosen, problems, strict=True) if not problem]
         text = f"Approved {len(approved)}, {show_usd(sum(approved))} in all: signed at the runs' next ticks."
