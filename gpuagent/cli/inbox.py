@@ -20,12 +20,17 @@ inbox = typer.Typer(help="Everything that waits for a user, over all runs.")
 
 
 @inbox.callback(invoke_without_command=True)
-def inbox_list(context: typer.Context, as_json: AsJson = False) -> None:
+def inbox_alone(context: typer.Context) -> None:
+    """Everything that waits for a user, over all runs; alone it is `inbox list`."""
+    if context.invoked_subcommand is None:
+        inbox_list()
+
+
+@inbox.command("list")
+def inbox_list(as_json: AsJson = False) -> None:
     """Show everything that waits for a user, over all runs, and the command that answers it."""
     from gpuagent.render.inbox import inbox_json, inbox_view
 
-    if context.invoked_subcommand:
-        return
     with errors_explained(), open_database() as db:
         waiting = db.inbox.read(db.store.now())
         if as_json:

@@ -1,5 +1,6 @@
 """Alerts are written by the transaction that brings them about, once; and the inbox shows what still waits."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -109,6 +110,7 @@ def test_what_waits_is_in_the_inbox_until_it_is_answered(
     (item,) = [item for item in shown.approvals if item.run_id == runs[0].run_id]
     assert item.command.split()[1:] == ["run", "approve", runs[0].run_id, "--job", job.job_id, "--amount", "1.4"]
     printed = gpuagent("inbox").output
+    assert [item["kind"] for item in json.loads(gpuagent("inbox", "list", "--json").output)["items"]][-1] == "failed"
     for words in ("Waits for approval (2)", "Books that differ (1)", "Halted (1)", "Failed, not seen yet (1)"):
         assert words in printed
     (other,) = runs[1].jobs
