@@ -154,6 +154,8 @@ def _list(inbox: Inbox) -> Html:
         if items and kind is not Waiting.APPROVAL:
             entries = (el("li", item.title, " ", el("code", item.command)) for item in items)
             parts.append(join(el("h3", f"{heading} ({len(items)})"), el("ul", *entries)))
+    if not parts:
+        parts.append(el("p", "Nothing else waits for you.", class_="faint"))
     if inbox.more:
         parts.append(el("p", "There are more: answer these first.", class_="faint"))
     return join(*parts)
