@@ -19,14 +19,16 @@ if TYPE_CHECKING:
     from gpuagent.adapters.mongo.connection import Connection
     from gpuagent.adapters.mongo.embedded import Mongod
     from gpuagent.adapters.mongo.embedded_folders import Place
+    from gpuagent.adapters.mongo.inbox import MongoInbox
     from gpuagent.adapters.mongo.ledgers import MongoLedgers
+    from gpuagent.adapters.mongo.outbox import MongoOutbox
     from gpuagent.adapters.mongo.queries import MongoQueries
     from gpuagent.adapters.mongo.reads import MongoReads
     from gpuagent.adapters.mongo.run_files import MongoHoldings
     from gpuagent.adapters.mongo.store import MongoStore
     from gpuagent.adapters.wallets.source import KeySource
     from gpuagent.core.model import SealedKey, Token, Vendor
-    from gpuagent.core.ports import Clock, Discovery, FileStore, Node, Planner, Ports, VendorApi
+    from gpuagent.core.ports import Clock, Discovery, FileStore, Messenger, Node, Planner, Ports, VendorApi
     from gpuagent.settings import Settings
     from gpuagent.wire.bounded_http import BoundedHttp
 
@@ -51,6 +53,20 @@ class Database:
     @property
     def name(self) -> str:
         return self.store.connection.database.name
+
+    @property
+    def inbox(self) -> "MongoInbox":
+        """What waits for a user, over all runs."""
+        from gpuagent.adapters.mongo.inbox import MongoInbox
+
+        return MongoInbox(self.store.connection)
+
+    @property
+    def outbox(self) -> "MongoOutbox":
+        """The alerts that were written, by the store's clock."""
+        from gpuagent.adapters.mongo.outbox import MongoOutbox
+
+        return MongoOutbox(self.store.connection, self.store.now)
 
     @property
     def upgrade(self) -> str:
@@ -237,6 +253,32 @@ def _vendor_client(environ: Mapping[str, str], files: "FileStore | None" = None)
     parts = Parts(environ.get, system_clock().now, content, vendor_egress(environ), depot)
     with closing(VendorRegistry(parts)) as client:
         yield client
+
+
+def messenger(channels: Mapping[str, str]) -> "Messenger":
+    """The channels of alerts. Raises ConfigError naming the one that cannot be used."""
+    try:
+        from gpuagent.adapters.alerts.apprise_channels import AppriseMessenger
+    except ImportError as error:
+        raise ConfigError("alerts need an extra: pip install 'gpuagent[alerts]'") from error
+    return AppriseMessenger(channels)
+
+
+def send_alerts_after_ticks(settings: "Settings", database: Database) -> None:
+    """Send what is due where ALERTS_SEND says that whoever ticks does so. A tick does not fail by it: it is logged."""
+    from gpuagent.alerts.delivery import read_delivery
+    from gpuagent.alerts.sender import send_due
+
+    try:
+        delivery = read_delivery(settings.environ)
+        if not delivery.by_ticks or not delivery.channels:
+            return
+        report = send_due(database.outbox, messenger(delivery.channels), delivery)
+    except (ConfigError, StoreError) as error:
+        log.warning("alerts were not sent: %s", error)
+        return
+    for problem in report.problems.values():
+        log.warning("an alert was not sent: %s", problem)
 
 
 def key_source(settings: "Settings") -> "KeySource":

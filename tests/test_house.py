@@ -26,6 +26,10 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     ),
     "tests/adapters/chain/test_json_rpc.py": ("gpuagent.adapters.chain.answers",),
     "tests/adapters/chain/test_limited_nodes.py": ("gpuagent.adapters.chain.needs",),
+    "tests/adapters/mongo/test_outbox.py": ("gpuagent.cli.inbox", "gpuagent.render.inbox"),
+    "tests/alerts/test_sender.py": ("gpuagent.adapters.mongo.alerts",),
+    "tests/api/test_approval.py": ("gpuagent.api.routes.approval",),
+    "tests/cli/test_alerts.py": ("gpuagent.cli.alerts",),
     "tests/adapters/mongo/test_changes.py": ("gpuagent.adapters.mongo.changes",),
     "tests/adapters/mongo/test_store.py": (
         "gpuagent.adapters.mongo.files",

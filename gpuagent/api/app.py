@@ -8,13 +8,28 @@ import anyio.to_thread
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from gpuagent.alerts.delivery import read_links
 from gpuagent.api import problems
 from gpuagent.api.connections import Connections
 from gpuagent.api.followers import Followers
 from gpuagent.api.middleware import BodyLimit, HeadRequests, TrailingSlashes
 from gpuagent.api.origins import read_origins, with_cors
-from gpuagent.api.routes import docs, due, events, files, health, reports, runs, timeline, uploads, vendors
+from gpuagent.api.routes import (
+    approval,
+    docs,
+    due,
+    events,
+    files,
+    health,
+    inbox,
+    reports,
+    runs,
+    timeline,
+    uploads,
+    vendors,
+)
 from gpuagent.api.tokens import read_tokens
+from gpuagent.settings import Environment
 
 THREADS = 64
 """Requests that may be at work at once: the core is synchronous, so each has a thread."""
@@ -27,7 +42,7 @@ def create_app(
 ) -> FastAPI:
     """The application, configured by these variables or by the environment.
 
-    Raises ConfigError for invalid tokens and origins.
+    Raises ConfigError for invalid tokens, origins and links.
     """
     environ = os.environ if environ is None else environ
     app = FastAPI(
@@ -42,8 +57,9 @@ def create_app(
     app.state.connections = connections or Connections(environ)
     app.state.tokens = read_tokens(environ)
     app.state.origins = read_origins(environ)
+    app.state.links = read_links(Environment(environ))
     app.state.followers = followers or Followers()
-    for module in (health, docs, runs, timeline, files, uploads, events, vendors, reports, due):
+    for module in (health, docs, runs, timeline, inbox, approval, files, uploads, events, vendors, reports, due):
         app.router.routes.extend(module.routes.routes)  # not include_router(), so that app.routes names each
     problems.install(app)
     for middleware in (BodyLimit, HeadRequests, TrailingSlashes):  # the last is met first

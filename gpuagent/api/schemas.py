@@ -230,6 +230,13 @@ class RunControlResponse(ResponseBody):
     run: RunResponse
 
 
+class InboxResponse(ResponseBody):
+    """Everything that waits for a user, with amounts in USD. more: there are others that were not read."""
+
+    items: list[dict[str, Any]]
+    more: bool
+
+
 class FileListResponse(ResponseBody):
     """The files of a run. deletedAt: when retention deleted a content; the record stays."""
 

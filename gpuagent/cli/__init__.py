@@ -2,12 +2,14 @@
 
 import typer
 
+from gpuagent.cli.alerts import alerts
 from gpuagent.cli.approve import add_run_controls
 from gpuagent.cli.books import books
 from gpuagent.cli.demo import demo
 from gpuagent.cli.doctor import doctor
 from gpuagent.cli.files import file_store
 from gpuagent.cli.fleet import fleet
+from gpuagent.cli.inbox import inbox
 from gpuagent.cli.job import jobs
 from gpuagent.cli.lab import lab
 from gpuagent.cli.mcp import mcp
@@ -44,6 +46,8 @@ add_run_timeline(runs)
 add_discovery(vendors)
 app.add_typer(runs, name="run")
 app.add_typer(jobs, name="job")
+app.add_typer(inbox, name="inbox")
+app.add_typer(alerts, name="alerts")
 app.add_typer(file_store, name="files")
 app.add_typer(vendors, name="vendor")
 app.add_typer(refunds, name="refund")

@@ -46,6 +46,7 @@ def books(
         sources = _sources(db, chain)
         lines = [_book(run_id, adopt, write_off, by, why, sources, from_block)] if adopt or write_off else []
         audit = _audit_all(sources, repair, from_block) if all_runs else _audit_run(run_id, db, chain)
+        _note(db, run_id or "all", audit)
         if as_json:
             print_json({**audit.as_json, **({"said": lines[0]} if lines else {})})
         else:
@@ -61,6 +62,9 @@ class _Audit:
     balanced: bool
     as_json: dict[str, Any]
     table: Any
+    differences: tuple[str, ...]
+    unassigned: tuple[str, ...] = ()
+    """Transfers from vendors that wait for a user."""
 
 
 def _book(run_id: str, nonce: str, job_id: str, by: str, why: str, sources: "Sources", from_block: int | None) -> str:
@@ -78,6 +82,18 @@ def _book(run_id: str, nonce: str, job_id: str, by: str, why: str, sources: "Sou
     return f"written off in run {run.run_id}, by {name}: {why}"
 
 
+def _note(db: "Database", scope: str, audit: _Audit) -> None:
+    """Write down for alerts and inbox what was seen. Whose database user may only read has checked all the same."""
+    from gpuagent.errors import StoreError
+
+    try:
+        db.outbox.note_books(scope, audit.differences)
+        if scope == "all":
+            db.inbox.note_refunds(audit.unassigned, db.outbox.now())
+    except StoreError as error:
+        typer.echo(f"gpuagent: no alert was written of this, and the inbox does not show it: {error}", err=True)
+
+
 def _sources(db: "Database", chain: "Node") -> "Sources":
     from gpuagent.books.repair import Sources
     from gpuagent.wiring import system_clock
@@ -92,11 +108,18 @@ def _audit_run(run_id: str, db: "Database", chain: "Node") -> _Audit:
 
     result = audit(db.store.load(run_id), db.reads.recorded(run_id), chain, chain.token)
     payments = db.reads.documents(run_id)["payments"]
-    return _Audit(result.balanced, {"run": run_id, **books_json(result, payments)}, books_table(result, payments))
+    differences = result.differences or ("its sum is not what was transferred",)
+    return _Audit(
+        result.balanced,
+        {"run": run_id, **books_json(result, payments)},
+        books_table(result, payments),
+        () if result.balanced else differences,
+    )
 
 
 def _audit_all(sources: "Sources", repairing: bool, from_block: int | None) -> _Audit:
     """Every run of every wallet, and every transfer out of them. repairing: mend what is provable, look again."""
+    from gpuagent.books.findings import Kind
     from gpuagent.books.repair import repair
     from gpuagent.books.sweep import sweep
     from gpuagent.render.as_json import sweep_json
@@ -106,4 +129,10 @@ def _audit_all(sources: "Sources", repairing: bool, from_block: int | None) -> _
     repairs = repair(result.findings, sources) if repairing else ()
     if repairs:
         result = sweep(sources.chain, sources.ledgers, from_block)
-    return _Audit(result.balanced, sweep_json(result, repairs), sweep_table(result, repairs))
+    return _Audit(
+        result.balanced,
+        sweep_json(result, repairs),
+        sweep_table(result, repairs),
+        tuple(f"{finding.kind}: {finding.text}" for finding in result.findings if finding.differs),
+        tuple(finding.text for finding in result.findings if finding.kind is Kind.UNASSIGNED),
+    )

@@ -33,11 +33,15 @@ def errors_explained() -> Iterator[None]:
 
 @contextmanager
 def open_agent() -> "Iterator[Agent]":
-    """The whole agent, connected, which starts and ticks runs."""
+    """The whole agent, connected, which starts and ticks runs; what that is to tell is sent where ticks send."""
     from gpuagent import settings, wiring
 
-    with wiring.open_agent(settings.read()) as agent:
-        yield agent
+    values = settings.read()
+    with wiring.open_agent(values) as agent:
+        try:
+            yield agent
+        finally:
+            wiring.send_alerts_after_ticks(values, agent.database)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from gpuagent.errors import GpuAgentError
 from gpuagent.panels.approval_form import ApprovalForm
 from gpuagent.panels.faults_form import FaultsForm
 from gpuagent.panels.files_form import FilesForm
+from gpuagent.panels.inbox import InboxForm
 from gpuagent.panels.kill_switch import KillSwitch
 from gpuagent.panels.kit.html import el, join
 from gpuagent.panels.kit.keys import show_panel
@@ -57,17 +58,20 @@ class Console:
         self.limits = LimitsForm(session, self._tasks, self.approval.name)
         self.faults = FaultsForm(session, self._tasks)
         self.vendors = VendorsForm(session, self._tasks)
+        self.inbox = InboxForm(session, self._tasks, self.approval.name)
         self.files = FilesForm(session, self._tasks)
         self.view = RunView(self.refresh, self.files)
         self.problem, self._title = StatusLine(), html_widget()
         self.tabs = Tabs(
             {
                 "New run": self.launch_form.widget,
+                "Inbox": self.inbox.widget,
                 "Limits": self.limits.widget,
                 "Find vendors": self.vendors.widget,
                 "Practice faults": self.faults.widget,
             }
         )
+        self.inbox.badge_on(self.tabs.buttons["Inbox"])
         new_run = self.tabs.buttons["New run"]
         new_run.observe(lambda change: self.launch_form.show_prices() if change["new"] else None, "value")
         self.tools = RunTools(
@@ -175,6 +179,7 @@ class Console:
         self.approval.show(documents)
         self.kill_switch.show(snapshot.policy)
         self.limits.show(snapshot.policy)
+        self.inbox.refresh()
         self.launch_form.show(snapshot.policy)
         self._running = documents is not None and documents.run["status"] == "running"
         self._await_time()

@@ -100,7 +100,7 @@ def test_a_protocol_that_is_not_spoken() -> None:
 def test_no_token_goes_to_a_server_that_it_is_not_for() -> None:
     with pytest.raises(BadInput, match="--secret-env NAME"):
         declared_vendor(URL, [declaration()], Wishes(), TOKEN)
-    for variable in ("X402_PRIVATE_KEY", "EVM_PRIVATE_KEY", "CDP_API_KEY_SECRET", "MONGODB_URI"):
+    for variable in ("X402_PRIVATE_KEY", "EVM_PRIVATE_KEY", "CDP_API_KEY_SECRET", "MONGODB_URI", "ALERTS_LINK_SECRET"):
         with pytest.raises(Refused, match="the agent's own"):
             check_new(replace(VENDOR, secret_env=variable), ())
     acme = replace(VENDOR, vendor_id="acme", endpoint="https://acme.example/v1", secret_env="ACME_SECRET")

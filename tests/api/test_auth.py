@@ -25,7 +25,7 @@ from tests.support.rest_server import APPROVE, CRON, OPERATE, READ, TOKENS, Serv
 from tests.support.world import World
 
 ID = "66a1f2c9d53a3f9ef1f0c123"
-PUBLIC, READERS, OPERATORS, APPROVERS, CANCELLERS, TICKERS = range(6)
+PUBLIC, READERS, OPERATORS, APPROVERS, CANCELLERS, TICKERS, BY_LINK = range(7)
 ALLOWED = {
     PUBLIC: {"", "wrong", READ, OPERATE, APPROVE, CRON},
     READERS: {READ, OPERATE, APPROVE},
@@ -33,6 +33,7 @@ ALLOWED = {
     APPROVERS: {APPROVE},
     CANCELLERS: {OPERATE, APPROVE},
     TICKERS: {OPERATE, CRON},
+    BY_LINK: set(),  # of a message: tests/api/test_approval.py
 }
 TABLE = {
     ("GET", "/healthz"): PUBLIC,
@@ -47,6 +48,9 @@ TABLE = {
     ("GET", "/api/runs"): READERS,
     ("GET", "/api/runs/{runId}/timeline"): READERS,
     ("GET", "/api/runs/{runId}/timeline/{entryId}"): READERS,
+    ("GET", "/api/inbox"): READERS,
+    ("GET", "/approval"): BY_LINK,
+    ("POST", "/approval"): BY_LINK,
     ("GET", "/api/runs/{runId}/files"): READERS,
     ("GET", "/api/runs/{runId}/files/{path:path}"): READERS,
     ("POST", "/api/runs/{runId}/approve"): APPROVERS,
@@ -77,7 +81,9 @@ def test_every_route(guarded: Served, token: str) -> None:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     for (method, path), group in TABLE.items():
         status = _status(guarded, method, path.replace("{runId}", ID), headers)
-        if token in ALLOWED[group]:
+        if group == BY_LINK:
+            assert status == 403, (method, path, status)
+        elif token in ALLOWED[group]:
             assert status not in (401, 403), (method, path, status)
         else:
             assert status == (403 if token in (READ, OPERATE, APPROVE, CRON) else 401), (method, path, status)

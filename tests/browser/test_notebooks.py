@@ -75,6 +75,7 @@ def test_a_run_by_hand_at_the_console(opened: Opened, screenshots: Path, capsys:
     notebook.click("Auto")
     notebook.sees("Approve 1.75 USD for gpu_vendor_2?")
     notebook.picture(screenshots / "approval.png")
+    check_inbox(notebook, screenshots)
     check_names(notebook, "Runs", "Approve 1.75 USD", "Jobs", "Payments", "Phase APPROVAL: a user approves", "Show")
     notebook.click("Approve 1.75 USD")
     notebook.sees("1.75 USD to gpu_vendor_2 settled on chain")
@@ -242,6 +243,23 @@ def check_delivery(notebook: Notebook, run_id: str, screenshots: Path) -> None:
     assert notebook.download("Get link", "Save model.npz") == delivered_run.MODEL
     notebook.click("Save files")
     notebook.sees(f"gpuagent-files/{run_id}")
+
+
+def check_inbox(notebook: Notebook, screenshots: Path) -> None:
+    """A badge says that something waits; what is chosen is approved at its price. In six looks; nothing is approved."""
+    notebook.click("Inbox (1)")
+    box = notebook.page.get_by_label("1.75 USD to gpu_vendor_2 for 1 h of A100")
+    box.check()
+    notebook.sees("Nothing else waits for you.")
+    for theme in ("Light", "Dark"):
+        notebook.command("apputils:change-theme", {"theme": f"JupyterLab {theme}"})
+        for width in (1440, 900, 400):
+            notebook.page.set_viewport_size({"width": width, "height": 1900})
+            notebook.picture(screenshots / f"inbox-{theme.lower()}-{width}.png")
+    notebook.page.set_viewport_size({"width": 1280, "height": 1900})
+    notebook.command("apputils:change-theme", {"theme": "JupyterLab Light"})
+    check_names(notebook, "Approve 1, 1.75 USD in all")
+    notebook.click("Inbox (1)")
 
 
 def set_up(notebook: Notebook) -> None:

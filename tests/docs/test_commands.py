@@ -30,7 +30,7 @@ def check_line(arguments: list[str]) -> None:
     command, rest = resolved(arguments)
     if "--help" in rest:
         return
-    if hasattr(command, "commands"):
+    if hasattr(command, "commands") and not (command.invoke_without_command and not rest):
         raise ValueError(f"{' '.join(arguments)}: which of {', '.join(command.commands)}?")
     command.make_context(command.name, rest)
 

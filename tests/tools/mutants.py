@@ -2094,8 +2094,8 @@ MUTANTS = (
     Mutant(
         "a vendor's text is markup in a report",
         "gpuagent/reports/tables.py",
-        'return f"<td{_side(kind)}>{html.escape(text)}</td>"',
-        'return f"<td{_side(kind)}>{text}</td>"',
+        'return f"<td{_side(kind)}{_sort_key(value, kind)}>{html.escape(text)}</td>"',
+        'return f"<td{_side(kind)}{_sort_key(value, kind)}>{text}</td>"',
         "tests/reports/test_page.py -k break_the_page",
     ),
     Mutant(
@@ -3141,6 +3141,77 @@ MUTANTS = (
         '[row["n"], _units_of(row["v"]), 0, 0]',
         '[row["n"], 0, 0, 0]',
         "tests/reports/test_summaries.py -k made_anew",
+    ),
+    Mutant(
+        "a link with any signature approves",
+        "gpuagent/alerts/links.py",
+        "    if not hmac.compare_digest(signature, _signature(payload, links)):",
+        "    if False:",
+        "tests/api/test_approval.py -k no_other_link",
+    ),
+    Mutant(
+        "a link approves another quote than its own",
+        "gpuagent/api/approval_page.py",
+        "    if job is None or fingerprint(job.quote) != purchase.quote or job.quote.amount != purchase.amount:",
+        "    if job is None:",
+        "tests/api/test_approval.py -k no_other_link",
+    ),
+    Mutant(
+        "a link outlives its end",
+        "gpuagent/api/approval_page.py",
+        "    if now >= min(job.approval.expires_at, purchase.expires_at):",
+        "    if False:",
+        "tests/api/test_approval.py -k no_other_link",
+    ),
+    Mutant(
+        "a link of a channel that may not approve any more",
+        "gpuagent/api/routes/approval.py",
+        "    if approver is None:",
+        '    approver = approver or "anybody"\n    if False:',
+        "tests/api/test_approval.py -k no_other_link",
+    ),
+    Mutant(
+        "a form of another page approves",
+        "gpuagent/api/routes/approval.py",
+        '    if site != "same-origin" or (origin is not None and origin not in own):',
+        "    if False:",
+        "tests/api/test_approval.py -k no_other_link",
+    ),
+    Mutant(
+        "a look at a link approves",
+        "gpuagent/api/routes/approval.py",
+        "    return approval_page.question(run, job, connections.database.store.policy(), approver, token)",
+        '    _decide({"answer": "approve"}, purchase, approver, connections)\n'
+        "    return approval_page.question(run, job, connections.database.store.policy(), approver, token)",
+        "tests/api/test_approval.py -k approves_it_once",
+    ),
+    Mutant(
+        "a job gets the secret that signs links",
+        "gpuagent/core/workload.py",
+        "CRON|CHAIN_RPC|ALERTS)_.*",
+        "CRON|CHAIN_RPC)_.*",
+        "tests/agent/test_enlist.py -k no_token_goes_to_a_server_that_it_is_not_for",
+    ),
+    Mutant(
+        "an alert whose sender was lost is never sent again",
+        "gpuagent/adapters/mongo/outbox.py",
+        '{"$in": ["claimed", "failed"]}',
+        '{"$in": ["failed"]}',
+        "tests/alerts/test_sender.py -k killed",
+    ),
+    Mutant(
+        "an alert is sent without a claim of its own",
+        "gpuagent/adapters/mongo/outbox.py",
+        '"$or": [{place: {"$exists": False}}, due],',
+        '"$or": [{f"{place}.state": {"$ne": "sent"}}, due],',
+        "tests/alerts/test_sender.py -k at_once",
+    ),
+    Mutant(
+        "an alert of a save that does not happen",
+        "gpuagent/adapters/mongo/store.py",
+        "        alerts.write(self._database, alerts_of(before, after), at, session)",
+        "        alerts.write(self._database, alerts_of(before, after), at)",
+        "tests/adapters/mongo/test_outbox.py -k does_not_happen",
     ),
 )
 

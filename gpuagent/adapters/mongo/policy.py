@@ -14,12 +14,13 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from gpuagent.adapters.mongo import sums
+from gpuagent.adapters.mongo import alerts, sums
 from gpuagent.adapters.mongo.documents import vendor_from
 from gpuagent.adapters.mongo.original import OURS
 from gpuagent.adapters.mongo.sums import CURRENT
 from gpuagent.adapters.mongo.values import Document, date, money, seconds
 from gpuagent.core import months
+from gpuagent.core.alerts import halt_alert, tag_alerts
 from gpuagent.core.model import TIMEOUT_MAX_S, Authorized, Job, Reserved, Run, Vendor
 from gpuagent.core.money import amount, show_usd
 from gpuagent.core.months import UTC_NAME, MonthBudget
@@ -91,6 +92,8 @@ def enforce(
         reasons.append(f"{show_usd(job.quote.amount)} needs an approval by now")
     if reasons:
         raise PolicyRefused("; ".join(reasons))
+    if saved is None:
+        alerts.write(database, tag_alerts(rules.tag_totals, counted.usage.tags, after, job.quote), at, session)
     return rules.version if saved is None else None
 
 
@@ -110,6 +113,9 @@ def change(
     database.policies.update_one(CURRENT, {"$set": {"current": False}}, session=session)
     document = _document(after, by.strip()[:REASON_MAX], why.strip()[:REASON_MAX], at)
     database.policies.insert_one({**document, "raised": list(more)}, session=session)
+    halted = {(halt.kind, halt.name) for halt in before.halts}
+    new = [halt_alert(halt, after.version) for halt in after.halts if (halt.kind, halt.name) not in halted]
+    alerts.write(database, new, at, session)
     return after
 
 
@@ -128,10 +134,15 @@ def halt_payee(database: Documents, session: ClientSession, vendor: Vendor, why:
     return True
 
 
+def halts(database: Documents) -> tuple[Halt, ...]:
+    """The halts in the policy in force, whatever else of it can be read."""
+    document = database.policies.find_one(CURRENT, {"halts": 1}) or {"halts": ()}
+    return tuple(map(_halt, document["halts"]))
+
+
 def vendor_halts(database: Documents) -> Mapping[str, Halt]:
     """The halts of single vendors in the policy in force, by their ids, whatever else of it can be read."""
-    document = database.policies.find_one(CURRENT, {"halts": 1}) or {"halts": ()}
-    return Policy(halts=tuple(map(_halt, document["halts"]))).vendor_halts
+    return Policy(halts=halts(database)).vendor_halts
 
 
 def versions(database: Documents, limit: int) -> list[Mapping[str, Any]]:

@@ -10,6 +10,7 @@ from gpuagent.core.model import Settles
 from gpuagent.core.policy import LIMITS
 from gpuagent.core.rules import RULES
 
+ALERTS_KEPT_S = 90 * 86_400
 ZERO = 0
 _MONEY = {"bsonType": "decimal", "minimum": ZERO}
 _ID = {"bsonType": "objectId"}
@@ -292,3 +293,10 @@ FILE_INDEXES: dict[str, list[IndexModel]] = {
 }
 """The file store's, in the format of GridFS (adapters/files/gridfs.py). They guard no money: what a file's content is
 is proven by its hash."""
+ALERT_INDEXES: dict[str, list[IndexModel]] = {
+    "alerts": [
+        IndexModel([("createdAt", ASCENDING)], expireAfterSeconds=ALERTS_KEPT_S),
+        IndexModel([("kind", ASCENDING), ("open", ASCENDING)], partialFilterExpression={"open": True}),
+    ],
+}
+"""They guard nothing: an alert's key is its _id. Its history is kept for a while, and not for ever."""

@@ -16,7 +16,7 @@ from pymongo.errors import CollectionInvalid, OperationFailure
 
 from gpuagent.adapters.mongo.address import DEFAULT_DATABASE
 from gpuagent.adapters.mongo.deadline import UNAUTHORIZED
-from gpuagent.adapters.mongo.schema import DERIVED_INDEXES, FILE_INDEXES, INDEXES, VALIDATORS
+from gpuagent.adapters.mongo.schema import ALERT_INDEXES, DERIVED_INDEXES, FILE_INDEXES, INDEXES, VALIDATORS
 from gpuagent.adapters.mongo.values import Document
 from gpuagent.errors import ConfigError
 
@@ -53,11 +53,11 @@ def ensure_schema(database: Documents) -> Gaps:
             _note_indexes(database, name, INDEXES[name], gaps)
     for name, indexes in DERIVED_INDEXES.items():
         is_allowed(partial(database[name].create_indexes, indexes))
-    for name, indexes in FILE_INDEXES.items():
+    for name, indexes in {**FILE_INDEXES, **ALERT_INDEXES}.items():
         if not is_allowed(partial(database[name].create_indexes, indexes)):
-            files = Gaps()
-            _note_indexes(database, name, indexes, files)
-            gaps.outdated += files.unprotected + files.outdated
+            unguarded = Gaps()
+            _note_indexes(database, name, indexes, unguarded)
+            gaps.outdated += unguarded.unprotected + unguarded.outdated
     return gaps
 
 

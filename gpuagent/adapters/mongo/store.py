@@ -9,12 +9,13 @@ from pymongo import ASCENDING
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
-from gpuagent.adapters.mongo import documents, jobs, past_jobs, refunds, server, sums
+from gpuagent.adapters.mongo import alerts, documents, jobs, past_jobs, refunds, server, sums
 from gpuagent.adapters.mongo import policy as policies
 from gpuagent.adapters.mongo.connection import Connection, deadlined
 from gpuagent.adapters.mongo.deadline import storable
 from gpuagent.adapters.mongo.original import check_ours
 from gpuagent.adapters.mongo.values import Document, date, object_id, seconds
+from gpuagent.core.alerts import alerts_of
 from gpuagent.core.context import PastJob
 from gpuagent.core.credits import Credit
 from gpuagent.core.model import Job, Observation, Run, Vendor
@@ -146,6 +147,7 @@ class MongoStore:
             if job not in before.jobs:
                 version = policies.enforce(self._database, session, before, after, job, at, self._ahead())
                 self._write_job(session, before, after, job, at, {} if version is None else {"policyVersion": version})
+        alerts.write(self._database, alerts_of(before, after), at, session)
         if observations:
             self._database.observations.insert_many(
                 [

@@ -8,12 +8,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
+from gpuagent import settings
 from gpuagent.api import problems, schemas
 from gpuagent.api.as_json import tick_message
 from gpuagent.api.auth import MayTickDue
 from gpuagent.api.connections import Connected, Connections
 from gpuagent.core.transitions import phase
 from gpuagent.fleet.worker import Leasing, Turn, Worker
+from gpuagent.wiring import send_alerts_after_ticks
 
 LIMIT_S, LIMIT_MAX_S = 45.0, 600.0
 WORKERS = 4
@@ -63,6 +65,7 @@ def _tick_all(connections: Connections, limit_s: float) -> dict[str, Any]:
             for first in range(0, len(run_ids), CLAIMED):
                 for turn in worker.tick_all(run_ids[first : first + CLAIMED], began + limit_s):
                     (failed if turn.error else ticked).append(_entry(turn))
+    send_alerts_after_ticks(settings.read(connections.environ), connections.database)
     reached = {entry["runId"] for entry in (*ticked, *failed)}
     left = sum(run_id not in reached for run_id in leases.due(AT_ONCE + len(reached)))
     return {"ticked": ticked, "failed": failed, "left": left, "seconds": round(time.monotonic() - began, 3)}

@@ -1,0 +1,58 @@
+"""Channels by apprise: mail, chat, hooks. No address is ever shown: apprise itself masks headers nowhere."""
+
+import logging
+import re
+from collections.abc import Mapping
+from threading import Lock
+
+import apprise
+
+from gpuagent.core.alerts import Message
+from gpuagent.errors import ConfigError
+
+CONNECT_S, READ_S = 5, 10
+BY_HEADER = ("json", "jsons", "xml", "xmls", "form", "forms", "mailto", "mailtos")
+"""Kinds of address that take a header of ours."""
+STATUS = re.compile(r"error=([1-5][0-9]{2})\b", re.ASCII)
+
+
+class AppriseMessenger:
+    """The Messenger port. Safe to share between threads, which take turns. channels: addresses by name."""
+
+    def __init__(self, channels: Mapping[str, str]) -> None:
+        """Raises ConfigError naming the channel that apprise does not know."""
+        logging.getLogger("apprise").setLevel(logging.WARNING)  # below that it writes addresses with their headers
+        self._channels, self._lock = channels, Lock()
+        self._asset = apprise.AppriseAsset(app_id="gpuagent", http_redirects=False, secure_logging=True)
+        for name, url in channels.items():
+            self._service(name, url)
+
+    def send(self, channel: str, message: Message) -> str:
+        service = self._service(channel, _with(self._channels[channel], message.message_id))
+        with self._lock, apprise.LogCapture(level=logging.WARNING) as log:  # type: ignore[no-untyped-call]
+            outcome = service.notify(body=message.text, title=message.title, body_format="text")
+            status = STATUS.search(log.getvalue())
+        if bool(outcome):
+            return ""
+        # Not in apprise's own words: they may hold an address, or what a stranger's server answered.
+        return f"it answered {status[1]}" if status else "it was not reached, or did not take the message"
+
+    def _service(self, name: str, url: str) -> apprise.Apprise:
+        service = apprise.Apprise(asset=self._asset)
+        number = [*self._channels].index(name) + 1
+        try:
+            usable = service.add(url)
+        except (TypeError, ValueError):
+            usable = False
+        if not usable:
+            raise ConfigError(f"ALERTS_CHANNELS: apprise cannot use the address of entry {number}, {name}")
+        return service
+
+
+def _with(url: str, message_id: str) -> str:
+    """The address with our timeouts, where it has none, and with the message's id as a header where it takes one."""
+    scheme, _, _ = url.partition("://")
+    extras = [f"{name}={value}" for name, value in (("cto", CONNECT_S), ("rto", READ_S)) if f"{name}=" not in url]
+    if scheme.lower() in BY_HEADER:
+        extras.append(f"+Idempotency-Key={message_id}")
+    return f"{url}{'&' if '?' in url else '?'}{'&'.join(extras)}"

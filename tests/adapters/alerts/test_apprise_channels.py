@@ -1,0 +1,76 @@
+"""Channels by apprise against a real HTTP and a real SMTP server on this machine."""
+
+import json
+import logging
+import socket
+import time
+
+import pytest
+
+from gpuagent.adapters.alerts.apprise_channels import AppriseMessenger
+from gpuagent.core.alerts import Message
+from gpuagent.errors import ConfigError
+from tests.support.scripted_server import ScriptedServer
+from tests.support.smtp_server import smtp_server
+
+MESSAGE = Message("gpuagent: 1.40 USD waits", "Run <b>1</b> & more\n\nMessage abc", "abc")
+SECRET = "hook-secret-0123456789"
+
+
+def hook(server: ScriptedServer, path: str = "hook", query: str = "") -> str:
+    return f"json://127.0.0.1:{server.server.server_port}/{path}?+X-Token={SECRET}{query}"
+
+
+def test_a_hook_gets_the_message_with_its_id(scripted_server: ScriptedServer) -> None:
+    scripted_server.respond_with({})
+    assert AppriseMessenger({"ops": hook(scripted_server)}).send("ops", MESSAGE) == ""
+    ((path, body),) = scripted_server.requests
+    received = json.loads(body)
+    assert (path, received["title"], received["message"]) == ("/hook", MESSAGE.title, MESSAGE.text)
+    assert scripted_server.request_headers["Idempotency-Key"] == "abc"
+    assert scripted_server.request_headers["X-Token"] == SECRET
+
+
+def test_a_mail_is_plain_text_with_the_id(capsys: pytest.CaptureFixture[str]) -> None:
+    with smtp_server() as server:
+        address = f"mailto://127.0.0.1:{server.port}?mode=insecure&smtp=127.0.0.1&from=a@x.example&to=ops@y.example"
+        messenger = AppriseMessenger({"mail": address})
+        assert messenger.send("mail", MESSAGE) == ""
+        (mail,) = server.mails
+        assert (mail["Subject"], mail["Idempotency-Key"]) == (MESSAGE.title, "abc")
+        assert mail.get_content_type() == "text/plain"
+        assert "Run <b>1</b> & more" in mail.get_content()
+        server.refusal = "554 not from you"
+        assert messenger.send("mail", MESSAGE) == "it was not reached, or did not take the message"
+
+
+def test_what_fails_is_said_without_an_address(
+    scripted_server: ScriptedServer, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor does a redirect lead the message and its secrets to another server."""
+    messenger = AppriseMessenger({"ops": hook(scripted_server), "gone": f"json://127.0.0.1:1/{SECRET}"})
+    with caplog.at_level(logging.DEBUG):
+        scripted_server.respond_with({"why": SECRET}, 500)
+        problems = [messenger.send("ops", MESSAGE), messenger.send("gone", MESSAGE)]
+        scripted_server.respond_with({}, 307, {"Location": "/elsewhere"})
+        problems.append(messenger.send("ops", MESSAGE))
+    assert problems == ["it answered 500", "it was not reached, or did not take the message", "it answered 307"]
+    assert [path for path, _ in scripted_server.requests] == ["/hook"]
+    shown = [*problems, caplog.text, *capsys.readouterr(), repr(messenger), repr(MESSAGE)]
+    assert not [text for text in shown if SECRET in text]
+
+
+def test_a_silent_server_is_not_waited_for_long() -> None:
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        began = time.monotonic()
+        assert AppriseMessenger({"ops": f"json://127.0.0.1:{port}/?rto=0.2"}).send("ops", MESSAGE)
+        assert time.monotonic() - began < 5
+
+
+def test_an_address_that_apprise_does_not_know_is_named_by_number_and_name() -> None:
+    for address in (f"nothing://{SECRET}", f"json://?{SECRET}"):
+        with pytest.raises(ConfigError, match=r"address of entry 2, chat$") as refused:
+            AppriseMessenger({"ops": "json://127.0.0.1/", "chat": address})
+        assert SECRET not in str(refused.value)
