@@ -43,7 +43,7 @@ class Console:
 
     def __init__(self, session: Session, run_id: str = "") -> None:
         """Raises UnknownRun; run_id empty: the newest run that is still running, or else the newest."""
-        self._session, self._tasks = session, Tasks()
+        self._session, self._tasks = session, Tasks(session.rights)
         self._drawing = False
         self._refreshing = False
         self._stale = False

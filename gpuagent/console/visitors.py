@@ -1,0 +1,105 @@
+"""Visitors of the page: let in by the tokens of the REST server, known again by a signed cookie."""
+
+import hashlib
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from jupyter_server.auth.identity import IdentityProvider, User
+from jupyter_server.auth.login import LoginFormHandler
+from jupyter_server.auth.logout import LogoutHandler
+
+from gpuagent.api.tokens import Caller, Tokens
+
+LOGIN_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><title>gpuagent console</title>
+<style>body {{ font: 16px/1.5 system-ui, sans-serif; margin: 12vh auto; max-width: 22rem; padding: 0 1rem }}
+input, button {{ font: inherit; width: 100%; box-sizing: border-box; margin: .3rem 0; padding: .4rem }}</style></head>
+<body><h1>gpuagent console</h1><form method="post" action="{action}">{xsrf}
+<label for="token">Your token</label><input id="token" name="password" type="password" autocomplete="current-password"
+required autofocus><button type="submit">Log in</button></form><p role="alert">{problem}</p></body></html>
+"""
+
+
+class Visitors:
+    """Who may come in. owner: a token that is this machine's own user's; "" where tokens are configured."""
+
+    def __init__(self, tokens: Tokens, owner: str = "") -> None:
+        self._tokens, self._owner = tokens, owner
+        secrets = [*tokens.callers, *([owner] if owner else [])]
+        self._names = {_name_of(secret): tokens.callers.get(secret) for secret in secrets}
+
+    def known(self, name: str) -> bool:
+        return name in self._names
+
+    def caller(self, name: str) -> Caller | None:
+        """The caller of a visitor's name in a cookie; None for this machine's own user. Raises KeyError."""
+        return self._names[name]
+
+    def name(self, token: str) -> str:
+        """The visitor's name in a cookie, which follows from their token; "" for a token that may not come in."""
+        known = self._tokens if not self._owner else Tokens({self._owner: Caller("", frozenset())})
+        caller = known.caller(token)
+        may_look = caller is not None and ("read" in caller.permissions or bool(self._owner))
+        return _name_of(token) if may_look else ""
+
+
+def _name_of(token: str) -> str:
+    return hashlib.sha256(f"gpuagent console {token}".encode()).hexdigest()
+
+
+class LoginPage(LoginFormHandler):
+    """The form that asks for a token."""
+
+    def _render(self, message: Mapping[str, Any] | None = None) -> None:
+        self.finish(
+            LOGIN_PAGE.format(
+                action=escape(f"{self.base_url}login"),
+                xsrf=self.xsrf_form_html(),
+                problem="No such token: ask the operator of this page." if message else "",
+            )
+        )
+
+
+class LogoutPage(LogoutHandler):
+    """Forgets the visitor."""
+
+    def get(self) -> None:
+        self.identity_provider.clear_login_cookie(self)
+        self.redirect(f"{self.base_url}login")
+
+
+class Identities(IdentityProvider):
+    """jupyter_server's way to ask who a request is of. visitors: set on the class that the server makes of it."""
+
+    visitors: Visitors
+
+    @property
+    def auth_enabled(self) -> bool:
+        return True
+
+    @property
+    def login_available(self) -> bool:
+        return True
+
+    @property
+    def logout_available(self) -> bool:
+        return True
+
+    async def get_user_token(self, handler: Any) -> User | None:
+        return self._user(self.get_token(handler) or "")
+
+    def process_login_form(self, handler: Any) -> User | None:
+        return self._user(handler.get_argument("password", default="").strip())
+
+    def user_from_cookie(self, cookie_value: str) -> User | None:
+        user = super().user_from_cookie(cookie_value)
+        return user if user and self.visitors.known(user.username) else None
+
+    def get_handlers(self) -> list[tuple[str, object]]:
+        return [("/login", LoginPage), ("/logout", LogoutPage)]
+
+    def _user(self, token: str) -> User | None:
+        name = self.visitors.name(token) if token else ""
+        return User(name) if name else None
