@@ -27,7 +27,7 @@ def console(
     Without GPUAGENT_API_TOKENS it is yours alone, by a token in that URL, and may do what you may. With them each
     visitor has the rights of their token: read looks, approve decides, operate starts and ticks runs with your key.
     """
-    from gpuagent.api.tokens import TOKENS, read_tokens
+    from gpuagent.api.tokens import TOKENS, Tokens, read_tokens
     from gpuagent.settings import is_configured
     from gpuagent.wire.loopback import is_loopback
 
@@ -39,13 +39,14 @@ def console(
         tokens = read_tokens(os.environ)
         if not tokens.callers and not is_loopback(host):
             raise ConfigError(f"--host {host} lets other machines in: set {TOKENS} first, such as ada=approve:…")
-        from gpuagent.console.environments import open_environments
+        from gpuagent.console.environments import OWN_USER, open_environments
         from gpuagent.console.server import serve
         from gpuagent.console.visitors import Visitors
 
         if not is_configured(os.environ):
             typer.echo("nothing is configured: starting mongod, a local chain and practice vendors ...", err=True)
         owner = "" if tokens.callers else secrets.token_urlsafe(24)
+        guests = Visitors(Tokens({owner: OWN_USER}) if owner else tokens)
 
         def announce(bound: int) -> None:
             url = f"http://[{host}]:{bound}/" if ":" in host else f"http://{host}:{bound}/"
@@ -53,11 +54,10 @@ def console(
             if owner and browser:
                 webbrowser.open(f"{url}?token={owner}")
 
-        callers = tuple(tokens.callers.values())
-        with open_environments(os.environ, callers) as environments:
+        with open_environments(os.environ, guests.callers) as environments:
             serve(
                 environments,
-                Visitors(tokens, owner),
+                guests,
                 announce,
                 host=host,
                 port=port,

@@ -12,7 +12,7 @@ from pathlib import Path
 from gpuagent import settings, wiring
 from gpuagent.api.tokens import CRON, TOKENS, Caller
 from gpuagent.core.networks import is_address
-from gpuagent.core.rights import APPROVE, OPERATE, READ
+from gpuagent.core.rights import APPROVE, OPERATE, OWNER, READ
 from gpuagent.errors import ConfigError
 from gpuagent.session import PAGE_LOGIN, PAGE_RIGHTS, PAGE_WALLET, resolved_environment
 from gpuagent.wire.child_environment import child_environment
@@ -28,6 +28,10 @@ WITHHELD = (TOKENS, CRON, READ_URI, APPROVE_URI)
 """Of the server alone: by these others would be let in."""
 
 
+OWN_USER = Caller("", OWNER.permissions)
+"""This machine's own user, where no tokens are configured: may do what the environment may, and says who they are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Environments:
     """Makes the environments. whole: of who operates. uris: of MongoDB, by user. wallet: whose balance is shown."""
@@ -37,10 +41,10 @@ class Environments:
     database: str
     wallet: str
 
-    def of(self, caller: Caller | None) -> dict[str, str]:
-        """The environment of a caller's process. None: this machine's own user, who needs no login."""
+    def of(self, caller: Caller) -> dict[str, str]:
+        """The environment of a caller's process."""
         whole = {name: value for name, value in self.whole.items() if name not in WITHHELD}
-        if caller is None:
+        if caller == OWN_USER:
             return {name: value for name, value in whole.items() if name not in (PAGE_LOGIN, PAGE_RIGHTS)}
         permissions = caller.permissions & {READ, OPERATE, APPROVE}
         own = {PAGE_LOGIN: caller.name, PAGE_RIGHTS: "+".join(sorted(permissions))}

@@ -24,7 +24,7 @@ class Kernels(AsyncMappingKernelManager):
     folder: str
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**kwargs)  # type: ignore[no-untyped-call]
         self._owners: dict[str, str] = {}
 
     def is_of(self, kernel_id: str, visitor: str) -> bool:

@@ -62,7 +62,8 @@ class Page(TornadoVoilaHandler):  # type: ignore[misc]
 class ConsoleServer(Voila):  # type: ignore[misc]
     """Voila, as a server of our page alone."""
 
-    classes = Voila.classes
+    ready: Callable[[int], None]
+    """Called with the port once requests are answered."""
 
     def init_handlers(self) -> list[Any]:
         """Voila's, without those of folders and files; the kernels' are their visitors' own."""
@@ -81,22 +82,18 @@ class ConsoleServer(Voila):  # type: ignore[misc]
             sockets = bind_sockets(self.port, self.ip)
         except OSError as error:
             self.stop()
-            raise ConfigError(
-                f"cannot listen on {self.ip}:{self.port} ({error.strerror}); --port 0: any free one"
-            ) from None
+            problem = f"cannot listen on {self.ip}:{self.port} ({error.strerror}); --port 0 takes any free one"
+            raise ConfigError(problem) from None
         HTTPServer(self.app).add_sockets(sockets)
         self.ioloop = IOLoop.current()
         loop: asyncio.AbstractEventLoop = self.ioloop.asyncio_loop  # type: ignore[attr-defined]
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.ioloop.stop)
         try:
-            self.announce(sockets[0].getsockname()[1])
+            self.ready(sockets[0].getsockname()[1])
             self.ioloop.start()
         finally:
             self.stop()
-
-    def announce(self, port: int) -> None:
-        """Called once requests are answered."""
 
     def stop(self) -> None:
         run_sync(self.kernel_manager.shutdown_all)()
@@ -120,7 +117,10 @@ def serve(
     """
 
     def environment(visitor: str) -> dict[str, str]:
-        return environments.of(visitors.caller(visitor))
+        caller = visitors.caller(visitor)
+        if caller is None:
+            raise HTTPError(403)
+        return environments.of(caller)
 
     kernels = {"environment": staticmethod(environment), "visitors_max": visitors_max, "folder": str(Path.cwd())}
     config = Config(
@@ -149,7 +149,7 @@ def serve(
         identity_provider_class=type("VisitorIdentities", (Identities,), {"visitors": visitors}),
         tornado_settings={"log_function": lambda _: None, "cookie_options": {"samesite": "Lax"}},  # it would log tokens
     )
-    server.announce = announce
+    server.ready = announce
     server.initialize(argv=[])
     server.log_level = "ERROR"
     server.start()

@@ -10,6 +10,7 @@ from jupyter_server.auth.login import LoginFormHandler
 from jupyter_server.auth.logout import LogoutHandler
 
 from gpuagent.api.tokens import Caller, Tokens
+from gpuagent.core.rights import READ
 
 LOGIN_PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -23,26 +24,28 @@ required autofocus><button type="submit">Log in</button></form><p role="alert">{
 
 
 class Visitors:
-    """Who may come in. owner: a token that is this machine's own user's; "" where tokens are configured."""
+    """Who may come in: the callers of these tokens who may look."""
 
-    def __init__(self, tokens: Tokens, owner: str = "") -> None:
-        self._tokens, self._owner = tokens, owner
-        secrets = [*tokens.callers, *([owner] if owner else [])]
-        self._names = {_name_of(secret): tokens.callers.get(secret) for secret in secrets}
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+        self._callers = {_name_of(token): caller for token, caller in tokens.callers.items() if _may_look(caller)}
 
-    def known(self, name: str) -> bool:
-        return name in self._names
+    @property
+    def callers(self) -> tuple[Caller, ...]:
+        return tuple(self._callers.values())
 
     def caller(self, name: str) -> Caller | None:
-        """The caller of a visitor's name in a cookie; None for this machine's own user. Raises KeyError."""
-        return self._names[name]
+        """The caller of a visitor's name in a cookie, or None."""
+        return self._callers.get(name)
 
     def name(self, token: str) -> str:
         """The visitor's name in a cookie, which follows from their token; "" for a token that may not come in."""
-        known = self._tokens if not self._owner else Tokens({self._owner: Caller("", frozenset())})
-        caller = known.caller(token)
-        may_look = caller is not None and ("read" in caller.permissions or bool(self._owner))
-        return _name_of(token) if may_look else ""
+        caller = self._tokens.caller(token)
+        return _name_of(token) if caller and _may_look(caller) else ""
+
+
+def _may_look(caller: Caller) -> bool:
+    return READ in caller.permissions
 
 
 def _name_of(token: str) -> str:
@@ -95,7 +98,7 @@ class Identities(IdentityProvider):
 
     def user_from_cookie(self, cookie_value: str) -> User | None:
         user = super().user_from_cookie(cookie_value)
-        return user if user and self.visitors.known(user.username) else None
+        return user if user and self.visitors.caller(user.username) else None
 
     def get_handlers(self) -> list[tuple[str, object]]:
         return [("/login", LoginPage), ("/logout", LogoutPage)]
