@@ -12,13 +12,13 @@ from jupyter_core.utils import run_sync
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.netutil import bind_sockets
-from tornado.web import HTTPError, authenticated
+from tornado.web import HTTPError, RequestHandler, authenticated
 from traitlets.config import Config
 from voila.app import Voila
 from voila.tornado.handler import TornadoVoilaHandler
 
 from gpuagent.console.environments import Environments
-from gpuagent.console.kernels import Kernels, note_visitor, owned
+from gpuagent.console.kernels import Kernels, note_visitor, owned, owned_beacon
 from gpuagent.console.visitors import Identities, Visitors
 from gpuagent.errors import ConfigError
 
@@ -72,8 +72,7 @@ class ConsoleServer(Voila):  # type: ignore[misc]
             if handler is TornadoVoilaHandler:
                 kept.append((rf"{re.escape(self.server_url)}()", Page, *options))
             elif any(part in pattern for part in NEEDED):
-                of_kernel = "kernel_id" in pattern or "shutdown" in pattern
-                kept.append((pattern, owned(handler) if of_kernel else handler, *options))
+                kept.append((pattern, _guarded(pattern, handler), *options))
         return kept
 
     def listen(self) -> None:
@@ -98,6 +97,12 @@ class ConsoleServer(Voila):  # type: ignore[misc]
     def stop(self) -> None:
         run_sync(self.kernel_manager.shutdown_all)()
         shutil.rmtree(self.connection_dir, ignore_errors=True)
+
+
+def _guarded(pattern: str, handler: type[RequestHandler]) -> type[RequestHandler]:
+    if "/shutdown/" in pattern:
+        return owned_beacon(handler)
+    return owned(handler) if "kernel_id" in pattern else handler
 
 
 def serve(

@@ -12,11 +12,11 @@ READ, OPERATE, APPROVE = "read", "operate", "approve"
 class Right(Enum):
     """A right, with the sets of permissions of which any gives it."""
 
-    LOOK = (frozenset({READ}),)
-    OPERATE = (frozenset({OPERATE}),)
-    APPROVE = (frozenset({APPROVE}),)
-    CANCEL = (frozenset({OPERATE}), frozenset({APPROVE}))
-    ADMINISTER = (frozenset({OPERATE, APPROVE}),)
+    LOOK = (frozenset({"read"}),)
+    OPERATE = (frozenset({"operate"}),)
+    APPROVE = (frozenset({"approve"}),)
+    CANCEL = (frozenset({"operate"}), frozenset({"approve"}))
+    ADMINISTER = (frozenset({"operate", "approve"}),)
     """Limits, halts and vendors: whoever could change these alone could do without an approval."""
 
     @property

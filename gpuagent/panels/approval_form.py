@@ -45,7 +45,8 @@ class ApprovalForm:
         self.approve = button("Approve", self._approve, "success", "Agree to this purchase at this price")
         self.reject = button("Reject", self._reject, "warning", "Refuse it: the run looks elsewhere")
         self._question = html_widget()
-        self.request = w.VBox([self._question, row(self.approve, self.reject)], layout=w.Layout(display="none"))
+        answers = [row(self.approve, self.reject)] if tasks.rights.has(Right.APPROVE) else []
+        self.request = w.VBox([self._question, *answers], layout=w.Layout(display="none"))
         self.widget = w.VBox(
             [
                 self.request,

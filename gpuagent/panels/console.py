@@ -19,6 +19,7 @@ from gpuagent.panels.kit.tabs import Tabs
 from gpuagent.panels.kit.tasks import Tasks
 from gpuagent.panels.launch_form import LaunchForm
 from gpuagent.panels.limits_form import LimitsForm
+from gpuagent.panels.permitted import leave_permitted
 from gpuagent.panels.run_controls import RunControls
 from gpuagent.panels.run_view import RunView, page
 from gpuagent.panels.snapshot import (
@@ -76,6 +77,7 @@ class Console:
         new_run.value = not self.run_id
         self.runs.observe(lambda change: None if self._drawing else self.open(change["new"] or ""), "value")
         self.widget = self._layout()
+        leave_permitted(self, session.rights)
         self._watcher = Watcher(session.agent.database, self._tasks, self._notify)
         self._watcher.start()
 

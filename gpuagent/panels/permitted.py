@@ -1,0 +1,37 @@
+"""What a user's rights leave of the console. It spares them what would be refused; the callbacks are what refuses."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from gpuagent.core.rights import Right, Rights
+
+if TYPE_CHECKING:
+    from gpuagent.panels.console import Console
+
+TABS: Mapping[str, Right] = {
+    "New run": Right.OPERATE,
+    "Limits": Right.ADMINISTER,
+    "Find vendors": Right.ADMINISTER,
+    "Practice faults": Right.OPERATE,
+}
+"""The right that a tab takes; one that is not named here takes none, as far as it is shown."""
+
+
+def leave_permitted(console: "Console", rights: Rights) -> None:
+    """Take out of the console's widget what the user has no right to. What was taken out is drawn on, unseen."""
+    tabs = console.tabs
+    forbidden: set[Any] = {
+        part
+        for part, right in (
+            (console.controls.widget, Right.OPERATE),
+            (console.kill_switch.widget, Right.OPERATE),
+            (console.approval.widget, Right.CANCEL),
+        )
+        if not rights.has(right)
+    }
+    names = {name for name in tabs.buttons if not rights.has(TABS.get(name, Right.LOOK))}
+    for name in names:
+        tabs.buttons[name].value = False
+    tabs.bar.children = tuple(tabs.buttons[name] for name in tabs.buttons if name not in names)
+    panes = {pane for name, pane in zip(tabs.buttons, tabs.panes, strict=True) if name in names}
+    console.widget.children = tuple(part for part in console.widget.children if part not in forbidden | panes)
