@@ -25,7 +25,6 @@ def leave_permitted(console: "Console", rights: Rights) -> None:
         for part, right in (
             (console.controls.widget, Right.OPERATE),
             (console.kill_switch.widget, Right.OPERATE),
-            (console.approval.widget, Right.CANCEL),
         )
         if not rights.has(right)
     }
@@ -34,4 +33,8 @@ def leave_permitted(console: "Console", rights: Rights) -> None:
         tabs.buttons[name].value = False
     tabs.bar.children = tuple(tabs.buttons[name] for name in tabs.buttons if name not in names)
     panes = {pane for name, pane in zip(tabs.buttons, tabs.panes, strict=True) if name in names}
-    console.widget.children = tuple(part for part in console.widget.children if part not in forbidden | panes)
+    form, question = console.approval.widget, console.approval.request
+    parts = [part for part in console.widget.children if part not in forbidden | panes]
+    if not rights.has(Right.CANCEL):  # that something waits is for everybody to see
+        parts = [question if part is form else part for part in parts]
+    console.widget.children = tuple(parts)
