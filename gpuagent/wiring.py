@@ -392,6 +392,19 @@ def excess_rights(database: Database, user: str) -> str:
     return ", ".join(f"{action} on {collection}" for action, collection in sorted(excess)[:5])
 
 
+def scheduled_runs(settings: "Settings", name: str, run_id: str) -> "list[Mapping[str, Any]]":
+    """The run with this id, and those of the same name that are not over, newest first, by one read.
+
+    Raises ConfigError, StoreError.
+    """
+    from gpuagent.adapters.mongo.scheduled import scheduled_runs
+
+    _quiet_libraries()
+    with ExitStack() as stack:
+        uri = settings.mongodb_uri or stack.enter_context(start_mongod(embedded_place(settings).folder)).uri
+        return scheduled_runs(uri, settings.database, name, run_id)
+
+
 def record_vendors(database: Database, vendors: "Iterable[Vendor]") -> None:
     """Write vendors to the database, or change their records."""
     for vendor in vendors:
