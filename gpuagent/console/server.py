@@ -152,7 +152,11 @@ def serve(
         port=port,
         open_browser=False,
         identity_provider_class=type("VisitorIdentities", (Identities,), {"visitors": visitors}),
-        tornado_settings={"log_function": lambda _: None, "cookie_options": {"samesite": "Lax"}},  # it would log tokens
+        tornado_settings={
+            "ws_ping_timeout": 30_000,
+            "log_function": lambda _: None,
+            "cookie_options": {"samesite": "Lax"},
+        },  # it would log tokens
     )
     server.ready = announce
     server.initialize(argv=[])

@@ -1,6 +1,5 @@
 """`gpuagent console` in a real browser: one server, three roles, and visitors who send what their page does not."""
 
-import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,8 @@ from tests.support.console_page import (
     visit,
 )
 from tests.support.market import Market
-from tests.support.world import World, build_world
+from tests.support.own_database import embedded_world
+from tests.support.world import World
 
 SECRETS = ("X402_PRIVATE_KEY", "GPU_VENDOR_SECRET", "VENDOR_URL", "GPUAGENT_API_TOKENS")
 NOWHERE = (
@@ -40,12 +40,7 @@ INSIDE = """() => [...document.querySelectorAll('.ga-panel .ga')]
 
 @pytest.fixture
 def own_world(market: Market, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """A world whose database is the embedded one of a folder of its own, as where MONGODB_URI is not set."""
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "xdg"))
-    monkeypatch.delenv("MONGODB_URI", raising=False)
-    own = copy.copy(market)
-    own.environment = {name: value for name, value in market.environment.items() if name != "MONGODB_URI"}
-    with build_world(own, "page") as world:
+    with embedded_world(market, tmp_path / "xdg", monkeypatch, "page") as world:
         yield world
 
 
@@ -133,8 +128,8 @@ def check_reader(page: ConsolePage, tab: Page, world: World) -> int:
 def check_others_kernels(page: ConsolePage, tabs: dict[str, Page]) -> None:
     """To a reader the operator's process does not exist."""
     operators = kernel_id(tabs["otto"])
-    with pytest.raises(InvalidStatus, match="404"):
-        Intruder(page, tabs["rita"], operators)
+    with pytest.raises(InvalidStatus, match="404"), Intruder(page, tabs["rita"], operators):
+        pass
     cookies = {cookie["name"]: cookie["value"] for cookie in tabs["rita"].context.cookies()}
     with httpx.Client(base_url=page.url, cookies=cookies) as client:
         assert client.get(f"api/kernels/{operators}").status_code == 404

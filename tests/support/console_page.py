@@ -8,7 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,18 +79,20 @@ class Intruder:
     """A visitor with a program of their own in place of the page: it may send any message to their kernel."""
 
     def __init__(self, page: ConsolePage, tab: Page, kernel: str = "") -> None:
-        """kernel: another's to reach for. Raises websockets' InvalidStatus where that is refused."""
+        """kernel: another's to reach for. To enter raises websockets' InvalidStatus where that is refused."""
         cookies = "; ".join(f"{cookie['name']}={cookie['value']}" for cookie in tab.context.cookies())
-        address = f"{page.url.replace('http', 'ws', 1)}api/kernels/{kernel or kernel_id(tab)}/channels"
-        self._socket: ClientConnection = connect(
-            address, additional_headers={"Cookie": cookies}, max_size=None, proxy=None
-        )
+        path = f"api/kernels/{kernel or kernel_id(tab)}/channels?session_id=intruder"
+        self._address = page.url.replace("http", "ws", 1) + path
+        self._headers = {"Cookie": cookies}
+        self._closing = ExitStack()
 
     def __enter__(self) -> "Intruder":
+        opening = connect(self._address, additional_headers=self._headers, max_size=None, proxy=None)
+        self._socket: ClientConnection = self._closing.enter_context(opening)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._socket.close()
+        self._closing.close()
 
     def buttons(self) -> dict[str, str]:
         """The comm of every button there is, shown or not, by its description."""
