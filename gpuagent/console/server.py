@@ -23,6 +23,8 @@ from gpuagent.console.visitors import Identities, Visitors
 from gpuagent.errors import ConfigError
 
 PAGE = Path(__file__).with_name("page.ipynb")
+PING_MS = 90_000
+"""A phone's connection, or a slow browser, may keep an answer for so long."""
 THEMES = ("light", "dark")
 FRONT_END = ["@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8", "anywidget"]
 """What the page needs of the JupyterLab extensions that are installed."""
@@ -153,7 +155,8 @@ def serve(
         open_browser=False,
         identity_provider_class=type("VisitorIdentities", (Identities,), {"visitors": visitors}),
         tornado_settings={
-            "ws_ping_timeout": 30_000,
+            "ws_ping_interval": PING_MS,
+            "ws_ping_timeout": PING_MS,
             "log_function": lambda _: None,
             "cookie_options": {"samesite": "Lax"},
         },  # it would log tokens

@@ -57,8 +57,9 @@ def test_a_page_for_three_roles(
         asked: list[str] = []
         for context in contexts.values():
             context.on("request", lambda request: asked.append(request.url))
-        tabs = {visitor: visit(context, page, visitor) for visitor, context in contexts.items()}
-        for tab in tabs.values():
+        tabs: dict[str, Page] = {}
+        for visitor, context in contexts.items():
+            tabs[visitor] = tab = visit(context, page, visitor)
             expect(tab.locator(".ga-panel")).to_contain_text("Approve 1.40 USD for gpu_vendor_1?", timeout=2 * SLOW_MS)
             expect(tab).to_have_url(page.url)
         check_processes(page, world)
