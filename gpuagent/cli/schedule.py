@@ -139,13 +139,13 @@ def schedule_list(
     from gpuagent.schedule.listing import listing_json, timers
     from gpuagent.schedule.listing_text import listing_text
 
-    found = timers()
-    folders = {_data_folder() / "notebooks", *(out or ()), *(timer.folder for timer in found if timer.folder)}
+    active = timers()
+    folders = {_data_folder() / "notebooks", *(out or ()), *(timer.folder for timer in active if timer.folder)}
     copies = [group for folder in sorted(folders) for group in copies_in(folder)]
     if as_json:
-        print_json(listing_json(found, copies))
+        print_json(listing_json(active, copies))
         return
-    for line in listing_text(found, copies):
+    for line in listing_text(active, copies):
         typer.echo(line)
 
 

@@ -53,14 +53,14 @@ def copies_in(folder: Path) -> list[Copies]:
         if copy := stamped(path):
             stem, stamp, number = copy
             groups.setdefault((path.parent, stem), []).append((stamp, number, path))
-    return [_group(place, name, sorted(found)) for (place, name), found in sorted(groups.items())]
+    return [_group(place, name, sorted(files)) for (place, name), files in sorted(groups.items())]
 
 
-def _group(folder: Path, name: str, found: list[tuple[str, int, Path]]) -> Copies:
-    stamp, _, newest = found[-1]
+def _group(folder: Path, name: str, files: list[tuple[str, int, Path]]) -> Copies:
+    stamp, _, newest = files[-1]
     at = datetime.strptime(stamp, STAMP).replace(tzinfo=UTC).isoformat().replace("+00:00", "Z")
     try:
         result: Mapping[str, Any] | None = read(newest)
     except BadInput:
         result = None
-    return Copies(folder, name, len(found), sum(path.stat().st_size for *_, path in found), newest, at, result)
+    return Copies(folder, name, len(files), sum(path.stat().st_size for *_, path in files), newest, at, result)

@@ -51,14 +51,14 @@ class Timer:
 
 def listing_json(timers: Iterable[Timer], copies: Iterable[Copies]) -> dict[str, Any]:
     """The listing for programs."""
-    return {"timers": [asdict(timer) for timer in timers], "copies": [found.as_json() for found in copies]}
+    return {"timers": [asdict(timer) for timer in timers], "copies": [group.as_json() for group in copies]}
 
 
 def timers(ask: Ask | None = None, cron_files: Sequence[str] = CRON_FILES) -> list[Timer]:
     """Every timer and crontab line here that starts a scheduled notebook."""
     ask = ask or run_program
-    found = [*_systemd(ask, ()), *_systemd(ask, ("--user",))]
-    return [*found, *_crontab_lines("crontab -l", ask(("crontab", "-l")), has_user=False), *_cron_files(cron_files)]
+    systemd = [*_systemd(ask, ()), *_systemd(ask, ("--user",))]
+    return [*systemd, *_crontab_lines("crontab -l", ask(("crontab", "-l")), has_user=False), *_cron_files(cron_files)]
 
 
 def run_program(command: Sequence[str]) -> str:
@@ -79,8 +79,8 @@ def _systemd(ask: Ask, scope: tuple[str, ...]) -> Iterator[Timer]:
         return
     for row in rows:
         service = str(row.get("activates") or "")
-        shown = ask(("systemctl", *scope, "show", service, "--property=ExecStart,Result,ExecMainStatus"))
-        fields = dict(line.partition("=")[::2] for line in shown.splitlines())
+        properties = ask(("systemctl", *scope, "show", service, "--property=ExecStart,Result,ExecMainStatus"))
+        fields = dict(line.partition("=")[::2] for line in properties.splitlines())
         command = re.search(r"argv\[\]=(.*?) ;", fields.get("ExecStart", ""))
         if command and STARTS.search(command[1]):
             code = fields.get("ExecMainStatus", "")

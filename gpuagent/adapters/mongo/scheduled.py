@@ -22,5 +22,5 @@ def scheduled_runs(uri: str, database: str, name: str, run_id: str) -> list[Mapp
     unfinished = {"$or": [{"status": "running"}, {"held": {"$gt": Decimal128("0")}}]}
     earlier = {"tags": {"$regex": f"^{re.escape(name)}-"}, **OURS, **unfinished}
     with closing(Connection(uri, database, look_only=True)) as connection, connection.deadline():
-        found = connection.database.runs.find({"$or": [{"_id": object_id(run_id)}, earlier]}, FIELDS)
-        return sorted(found, key=lambda run: (run["createdAt"], run["_id"]), reverse=True)
+        runs = connection.database.runs.find({"$or": [{"_id": object_id(run_id)}, earlier]}, FIELDS)
+        return sorted(runs, key=lambda run: (run["createdAt"], run["_id"]), reverse=True)

@@ -62,12 +62,16 @@ def admit(folder: Path, uri: str, database: str, allowed: Mapping[str, Iterable[
                 {"resource": {"db": database, "collection": collection}, "actions": [action]}
                 for action, collection in sorted(own_writes)
             ]
-            known = superuser.admin.command("rolesInfo", user)["roles"]
+            earlier = superuser.admin.command("rolesInfo", user)["roles"]
             roles = [{"role": "read", "db": database}]
-            superuser.admin.command("updateRole" if known else "createRole", user, privileges=privileges, roles=roles)
-            known = superuser.admin.command("usersInfo", user)["users"]
+            superuser.admin.command("updateRole" if earlier else "createRole", user, privileges=privileges, roles=roles)
+            earlier = superuser.admin.command("usersInfo", user)["users"]
             superuser.admin.command(
-                "updateUser" if known else "createUser", user, pwd=password, roles=[user], mechanisms=["SCRAM-SHA-256"]
+                "updateUser" if earlier else "createUser",
+                user,
+                pwd=password,
+                roles=[user],
+                mechanisms=["SCRAM-SHA-256"],
             )
             uris[name] = (
                 f"mongodb://{quote_plus(user)}:{password}@127.0.0.1:{port}/"
