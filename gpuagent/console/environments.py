@@ -51,8 +51,8 @@ class Environments:
         if OPERATE in permissions:
             return {**whole, **own}
         uri = self.uris[user_of(caller)]
-        given = {"MONGODB_URI": uri, "MONGODB_DB_NAME": self.database, PAGE_WALLET: self.wallet}
-        return {**child_environment(self.whole, *PUBLIC), **given, **own}
+        variables = {"MONGODB_URI": uri, "MONGODB_DB_NAME": self.database, PAGE_WALLET: self.wallet}
+        return {**child_environment(self.whole, *PUBLIC), **variables, **own}
 
 
 def user_of(caller: Caller) -> str:

@@ -33,7 +33,7 @@ def _visitor() -> Html | None:
     rights = page_rights(os.environ)
     if not rights.login:
         return None
-    able = [words for permission, words in ABILITIES.items() if permission in rights.permissions] or ["look"]
+    able = [ability for permission, ability in ABILITIES.items() if permission in rights.permissions] or ["look"]
     link = el("a", "Log out", href="/logout")
     return el("p", "Logged in as ", el("b", rights.login), f", who may {' and '.join(able)}. ", link, class_="faint")
 

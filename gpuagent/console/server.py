@@ -69,13 +69,13 @@ class ConsoleServer(Voila):  # type: ignore[misc]
 
     def init_handlers(self) -> list[Any]:
         """Voila's, without those of folders and files; the kernels' are their visitors' own."""
-        kept: list[Any] = []
+        handlers: list[Any] = []
         for pattern, handler, *options in super().init_handlers():
             if handler is TornadoVoilaHandler:
-                kept.append((rf"{re.escape(self.server_url)}()", Page, *options))
+                handlers.append((rf"{re.escape(self.server_url)}()", Page, *options))
             elif any(part in pattern for part in NEEDED):
-                kept.append((pattern, _guarded(pattern, handler), *options))
-        return kept
+                handlers.append((pattern, _guarded(pattern, handler), *options))
+        return handlers
 
     def listen(self) -> None:
         """Serve until SIGINT or SIGTERM; then end every kernel. Raises ConfigError where the port is taken."""

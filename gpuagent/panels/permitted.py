@@ -1,12 +1,13 @@
 """What a user's rights leave of the console. It spares them what would be refused; the callbacks are what refuses."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from gpuagent.core.rights import Right, Rights
-
-if TYPE_CHECKING:
-    from gpuagent.panels.console import Console
+from gpuagent.panels.approval_form import ApprovalForm
+from gpuagent.panels.kill_switch import KillSwitch
+from gpuagent.panels.kit.tabs import Tabs
+from gpuagent.panels.run_controls import RunControls
 
 TABS: Mapping[str, Right] = {
     "New run": Right.OPERATE,
@@ -17,7 +18,17 @@ TABS: Mapping[str, Right] = {
 """The right that a tab takes; one that is not named here takes none, as far as it is shown."""
 
 
-def leave_permitted(console: "Console", rights: Rights) -> None:
+class ConsoleParts(Protocol):
+    """A console's parts that take a right."""
+
+    controls: RunControls
+    approval: ApprovalForm
+    kill_switch: KillSwitch
+    tabs: Tabs
+    widget: Any
+
+
+def leave_permitted(console: ConsoleParts, rights: Rights) -> None:
     """Take out of the console's widget what the user has no right to. What was taken out is drawn on, unseen."""
     tabs = console.tabs
     forbidden: set[Any] = {

@@ -43,10 +43,10 @@ class Timer:
     @property
     def folder(self) -> Path | None:
         """The folder of executed copies that the command names."""
-        words = _words(self.command)
-        named = dict(pairwise(words)).get("--out", "")
-        named = named or next((word.removeprefix("--out=") for word in words if word.startswith("--out=")), "")
-        return Path(named) if named.startswith("/") and "$" not in named else None
+        arguments = _words(self.command)
+        folder = dict(pairwise(arguments)).get("--out", "")
+        folder = folder or next((word.removeprefix("--out=") for word in arguments if word.startswith("--out=")), "")
+        return Path(folder) if folder.startswith("/") and "$" not in folder else None
 
 
 def listing_json(timers: Iterable[Timer], copies: Iterable[Copies]) -> dict[str, Any]:

@@ -2017,8 +2017,8 @@ MUTANTS = (
     Mutant(
         "a reader's process gets all of the environment",
         "gpuagent/console/environments.py",
-        "        return {**child_environment(self.whole, *PUBLIC), **given, **own}",
-        "        return {**whole, **given, **own}",
+        "        return {**child_environment(self.whole, *PUBLIC), **variables, **own}",
+        "        return {**whole, **variables, **own}",
         "tests/console/test_environments.py -k allow_list",
     ),
     Mutant(
@@ -2047,7 +2047,7 @@ MUTANTS = (
         "gpuagent/console/kernels.py",
         "            if not user or not self.kernel_manager.is_of(_text(kernel_id), user.username):",
         "            if not user:",
-        "tests/browser/test_page.py",
+        "tests/browser/test_page.py -k roles",
     ),
     Mutant(
         "a vendor's text is markup in a report",
