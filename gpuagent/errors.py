@@ -15,6 +15,7 @@ GpuAgentError
 │   ├── PolicyRefused    a cap, a halt or a missing approval of the owner's policy
 │   ├── DecisionRefused  the guard turned down what a planner answered
 │   └── ClocksDiffer     this machine, the database and the chain tell different times
+├── NotPermitted         whoever asks has not the right: nothing was changed
 ├── WalletError          the key's holder did not sign, or not as asked: nothing was sent
 ├── PlannerError         a planner gave no usable answer; the stub decides instead
 ├── IllegalTransition    an event does not fit the run: a bug, never retried
@@ -103,6 +104,10 @@ class DecisionRefused(Refused):
 
 class ClocksDiffer(Refused):
     """This machine, the database and the chain tell times that are minutes apart: one of them is wrong."""
+
+
+class NotPermitted(GpuAgentError):
+    """Whoever asks has not the right to. Nothing was changed."""
 
 
 class WalletError(GpuAgentError):

@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from gpuagent import settings, wiring
+from gpuagent.core.rights import OWNER, Right, Rights
 from gpuagent.practice import stack
 from gpuagent.practice.faults import FaultSwitches, fault_switches
 
@@ -19,14 +20,29 @@ SPEED = "600"
 """A paid hour at an embedded vendor takes six seconds: long enough to watch, short enough to wait for."""
 
 
+PAGE_LOGIN, PAGE_RIGHTS, PAGE_WALLET = "CONSOLE_LOGIN", "CONSOLE_RIGHTS", "CONSOLE_WALLET_ADDRESS"
+"""What `gpuagent console` tells the process of a visitor: who it is, what they may do, and whose balance is shown."""
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A connected agent. environment: points other processes at the same one. faults: None without a mock vendor."""
+    """A connected agent. environment: points other processes at the same one. faults: None without a mock vendor.
+
+    rights: of the user; those of a page's visitor follow from their login.
+    """
 
     agent: wiring.Agent
     settings: settings.Settings
     environment: Mapping[str, str] = field(repr=False)
     faults: FaultSwitches | None
+    rights: Rights = OWNER
+
+
+def page_rights(environ: Mapping[str, str]) -> Rights:
+    """The rights that a page's server gave this process; a user's own process, which has none, has the owner's."""
+    if PAGE_RIGHTS not in environ:
+        return OWNER
+    return Rights(environ.get(PAGE_LOGIN, ""), frozenset(filter(None, environ[PAGE_RIGHTS].split("+"))))
 
 
 @contextmanager
@@ -69,12 +85,17 @@ def resolved_environment(environ: Mapping[str, str]) -> Iterator[dict[str, str]]
 
 @contextmanager
 def open_session(environ: Mapping[str, str]) -> Iterator[Session]:
-    """A session until the block ends. Raises ConfigError, MongodError, ChainError."""
+    """A session until the block ends. Raises ConfigError, MongodError, ChainError.
+
+    Of a page's visitor it is as PAGE_RIGHTS says; who may not operate gets a session that needs no key.
+    """
+    rights = page_rights(environ)
+    payer = "" if rights.has(Right.OPERATE) else environ.get(PAGE_WALLET, "")
     with ExitStack() as closing:
         environment = closing.enter_context(resolved_environment(environ))
         values = settings.read(environment)
-        agent = closing.enter_context(wiring.open_agent(values))
-        yield Session(agent, values, environment, closing.enter_context(fault_switches(environment)))
+        agent = closing.enter_context(wiring.open_agent(values, payer=payer))
+        yield Session(agent, values, environment, closing.enter_context(fault_switches(environment)), rights)
 
 
 @cache

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gpuagent.errors import BadInput, ConfigError, StoreError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from gpuagent.adapters.mongo.archives import MongoArchives
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from gpuagent.adapters.mongo.store import MongoStore
     from gpuagent.adapters.wallets.source import KeySource
     from gpuagent.core.model import SealedKey, Token, Vendor
-    from gpuagent.core.ports import Clock, Discovery, FileStore, Messenger, Node, Planner, Ports, VendorApi
+    from gpuagent.core.ports import Clock, Discovery, FileStore, Messenger, Node, Planner, Ports, VendorApi, Wallet
     from gpuagent.settings import Settings
     from gpuagent.wire.bounded_http import BoundedHttp
 
@@ -92,8 +93,10 @@ class Agent:
 
 
 @contextmanager
-def open_agent(settings: "Settings", database: Database | None = None) -> Iterator[Agent]:
+def open_agent(settings: "Settings", database: Database | None = None, payer: str = "") -> Iterator[Agent]:
     """The whole agent, connected until the block ends. database: an open one to use; it stays open.
+
+    payer: the address of a wallet whose key is not here; then nothing can be signed, and no key is asked for.
 
     Raises ConfigError, WalletError, ChainError.
     """
@@ -103,7 +106,7 @@ def open_agent(settings: "Settings", database: Database | None = None) -> Iterat
     _quiet_libraries()
     patience_s = settings.vendor_patience_s
     with ExitStack() as stack:
-        wallet = stack.enter_context(key_source(settings).open_wallet(settings.token))
+        wallet = _keyless(payer, settings) if payer else stack.enter_context(_wallet(settings))
         chain = stack.enter_context(open_chain(settings))
         database = database or stack.enter_context(open_database(settings))
         files = stack.enter_context(open_files(settings, database))
@@ -119,6 +122,16 @@ def open_agent(settings: "Settings", database: Database | None = None) -> Iterat
             pace=Pace() if patience_s is None else Pace(patience_s=patience_s),
         )
         yield Agent(ports, database, chain)
+
+
+def _wallet(settings: "Settings") -> "AbstractContextManager[Wallet]":
+    return key_source(settings).open_wallet(settings.token)
+
+
+def _keyless(payer: str, settings: "Settings") -> "Wallet":
+    from gpuagent.adapters.wallets.keyless import KeylessWallet
+
+    return KeylessWallet(payer, settings.token)
 
 
 # One part of the agent alone.
@@ -398,6 +411,44 @@ def start_mongod(folder: "Path | None") -> "Mongod":
     from gpuagent.adapters.mongo import embedded
 
     return embedded.start(folder)
+
+
+READER, APPROVER = "reader", "approver"
+"""MongoDB users of pages: one who may only read, and one who may also decide about runs."""
+
+
+def page_users(database: Database, folder: "Path") -> dict[str, str]:
+    """The URIs of READER and APPROVER on the embedded server of this folder. Raises MongodError."""
+    from gpuagent.adapters.mongo import users
+
+    connection = database.store.connection
+    host, port = connection.client.address or ("", 0)
+    allowed = {READER: (), APPROVER: users.DECISIONS}
+    return users.admit(folder, f"mongodb://{host}:{port}", connection.database.name, allowed)
+
+
+def excess_rights(database: Database, user: str) -> str:
+    """What the database's user may do beyond what READER or APPROVER needs, in words; "" for nothing."""
+    from gpuagent.adapters.mongo import users
+
+    granted = users.writes(database.store.connection)
+    if granted is None:
+        return "the server lets anybody in"
+    excess = granted - (users.DECISIONS if user == APPROVER else frozenset())
+    return ", ".join(f"{action} on {collection}" for action, collection in sorted(excess)[:5])
+
+
+def scheduled_runs(settings: "Settings", name: str, run_id: str) -> "list[Mapping[str, Any]]":
+    """The run with this id, and those of the same name that are not over, newest first, by one read.
+
+    Raises ConfigError, StoreError.
+    """
+    from gpuagent.adapters.mongo.scheduled import scheduled_runs
+
+    _quiet_libraries()
+    with ExitStack() as stack:
+        uri = settings.mongodb_uri or stack.enter_context(start_mongod(embedded_place(settings).folder)).uri
+        return scheduled_runs(uri, settings.database, name, run_id)
 
 
 def record_vendors(database: Database, vendors: "Iterable[Vendor]") -> None:

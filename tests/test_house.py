@@ -41,6 +41,8 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/agent/test_caps.py": ("gpuagent.adapters.mongo.policy",),
     "tests/agent/test_plan.py": ("gpuagent.adapters.mongo.past_jobs",),
     "tests/api/test_auth.py": ("gpuagent.cli.serve",),
+    "tests/browser/test_page.py": ("gpuagent.console.kernels", "gpuagent.console.server", "gpuagent.cli.console"),
+    "tests/console/test_environments.py": ("gpuagent.adapters.mongo.users",),
     "tests/api/test_due.py": ("gpuagent.adapters.mongo.leases",),
     "tests/cli/test_fleet_command.py": ("gpuagent.cli.fleet",),
     "tests/api/test_idempotency.py": ("gpuagent.api.idempotency",),

@@ -11,7 +11,8 @@ from starlette.requests import Request
 from gpuagent.api.middleware import is_head
 from gpuagent.api.origins import JSON, ORIGINS, is_from_own_pages, is_simple
 from gpuagent.api.problems import ProblemError
-from gpuagent.api.tokens import APPROVE, CRON, OPERATE, READ, ROLES, TICK_DUE, TOKENS, Caller, Tokens
+from gpuagent.api.tokens import CRON, ROLES, TICK_DUE, TOKENS, Caller, Tokens
+from gpuagent.core.rights import APPROVE, OPERATE, READ
 from gpuagent.wire.loopback import is_loopback
 
 LOCAL = Caller("local", frozenset().union(*ROLES.values()))

@@ -9,12 +9,13 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gpuagent.core.rights import APPROVE, OPERATE, READ
 from gpuagent.core.text import shown
 from gpuagent.errors import ConfigError
 from gpuagent.settings import Environment
 
 TOKENS, CRON = "GPUAGENT_API_TOKENS", "CRON_SECRET"
-READ, OPERATE, APPROVE, TICK_DUE = "read", "operate", "approve", "tick-due"
+TICK_DUE = "tick-due"
 ROLES = {
     READ: frozenset({READ}),
     OPERATE: frozenset({READ, OPERATE, TICK_DUE}),

@@ -5,6 +5,7 @@ import typer
 from gpuagent.cli.alerts import alerts
 from gpuagent.cli.approve import add_run_controls
 from gpuagent.cli.books import books
+from gpuagent.cli.console import console
 from gpuagent.cli.demo import demo
 from gpuagent.cli.doctor import doctor
 from gpuagent.cli.files import file_store
@@ -56,5 +57,5 @@ app.add_typer(policies, name="policy")
 app.add_typer(planners, name="planners")
 app.add_typer(wallets, name="wallet")
 app.add_typer(schedules, name="schedule")
-for command in (lab, serve, mcp, fleet, report, doctor, demo, up, books):
+for command in (lab, console, serve, mcp, fleet, report, doctor, demo, up, books):
     app.command()(command)

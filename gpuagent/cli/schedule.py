@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PARAMETER_FLAGS = ("-p", "--parameter")
 RUN_ID = "run_id"
+KEEP, KEEP_DAYS = "SCHEDULE_KEEP", "SCHEDULE_KEEP_DAYS"
+"""How many executed copies are kept, and for how long, where a start does not say."""
 
 
 schedules = typer.Typer(no_args_is_help=True, help="Execute notebooks unattended, for systemd, cron and clusters.")
@@ -44,11 +46,6 @@ def join_pairs(args: Sequence[str]) -> list[str]:
     return joined
 
 
-@schedules.callback()
-def group() -> None:
-    """The group of one command, which keeps its name although it is alone."""
-
-
 @schedules.command("run", cls=PairedOptions)
 def schedule_run(
     notebook: Annotated[Path, typer.Argument(help="Such as notebooks/40_scheduled_run.ipynb.")],
@@ -60,10 +57,16 @@ def schedule_run(
         Path | None, typer.Option(help="The folder for executed notebooks; default: in your data folder.")
     ] = None,
     keep: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Keep the N newest executed copies of NOTEBOOK there; 0: all.")
+        int,
+        typer.Option(
+            min=0, metavar="N", envvar=KEEP, help="Keep the N newest executed copies of NOTEBOOK there; 0: all."
+        ),
     ] = 0,
     keep_days: Annotated[
-        int, typer.Option(min=0, max=36_500, metavar="N", help="Keep executed copies for N days; 0: for ever.")
+        int,
+        typer.Option(
+            min=0, max=36_500, metavar="N", envvar=KEEP_DAYS, help="Keep executed copies for N days; 0: for ever."
+        ),
     ] = 0,
     per: Annotated[
         str,
@@ -120,6 +123,32 @@ def schedule_run(
         raise typer.Exit(error_code(type(error))) from error
 
 
+@schedules.command("list")
+def schedule_list(
+    out: Annotated[
+        list[Path] | None, typer.Option(help="A folder of executed copies to look into too; may be repeated.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what is set up on this machine: timers of systemd, lines of crontabs, executed copies and how they ended.
+
+    systemd says when a timer starts next; cron does not say. Only what you may read is shown: root sees every user's.
+    """
+    from gpuagent.cli.common import print_json
+    from gpuagent.schedule.copies import copies_in
+    from gpuagent.schedule.listing import listing_json, timers
+    from gpuagent.schedule.listing_text import listing_text
+
+    active = timers()
+    folders = {_data_folder() / "notebooks", *(out or ()), *(timer.folder for timer in active if timer.folder)}
+    copies = [group for folder in sorted(folders) for group in copies_in(folder)]
+    if as_json:
+        print_json(listing_json(active, copies))
+        return
+    for line in listing_text(active, copies):
+        typer.echo(line)
+
+
 def _pairs(texts: Sequence[str]) -> list[tuple[str, str]]:
     return [(name, value) for name, _, value in (text.partition("=") for text in texts)]
 
@@ -147,16 +176,18 @@ def _name_for_period(
 ) -> tuple[str, Mapping[str, Any] | None]:
     """The name of the run for the present period, and its document where it is over. Raises BadInput, ConfigError."""
     from gpuagent import settings, wiring
-    from gpuagent.schedule.run_name import ended_run, run_name, zone_of
+    from gpuagent.schedule.run_name import ended_run, run_id_of, run_name, zone_of
     from gpuagent.session import resolved_environment
 
     zone = zone_of(timezone)
     if RUN_ID not in types or not isinstance(values.get(RUN_ID), str) or not values[RUN_ID]:
         raise BadInput("--per makes names of a run_id: give one, such as -p run_id nightly, to a notebook that has it")
-    with resolved_environment(os.environ) as environment, wiring.open_database(settings.read(environment)) as db:
-        runs = db.reads.runs(1000)
-        name = run_name(str(values[RUN_ID]), per, wiring.system_clock().now(), runs, zone)
-        return name, ended_run(name, runs, values)
+    series, now = str(values[RUN_ID]), wiring.system_clock().now()
+    present = run_name(series, per, now, (), zone)
+    with resolved_environment(os.environ) as environment:
+        runs = wiring.scheduled_runs(settings.read(environment), series, run_id_of(present))
+    name = run_name(series, per, now, runs, zone)
+    return name, ended_run(name, runs, values)
 
 
 def _remove_old(folder: Path, notebook: Path, keep: int, days: int) -> None:

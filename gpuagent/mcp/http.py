@@ -16,7 +16,8 @@ from gpuagent.api.auth import authorized_caller
 from gpuagent.api.followers import Followers
 from gpuagent.api.middleware import JOB_MAX
 from gpuagent.api.origins import read_origins
-from gpuagent.api.tokens import OPERATE, read_tokens
+from gpuagent.api.tokens import read_tokens
+from gpuagent.core.rights import OPERATE
 from gpuagent.mcp.host import CALLER, Host
 from gpuagent.mcp.server import mcp_server
 

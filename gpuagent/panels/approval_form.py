@@ -11,6 +11,7 @@ from gpuagent.agent.approve import approve, cancel, reject
 from gpuagent.core.model import Run
 from gpuagent.core.money import amount, show_usd
 from gpuagent.core.records import RunSnapshot
+from gpuagent.core.rights import Right
 from gpuagent.core.text import NAME_MAX, WHY_MAX
 from gpuagent.errors import BadInput
 from gpuagent.panels.kit.fields import Field, button, required_text, row, text_input
@@ -29,13 +30,14 @@ class ApprovalForm:
     """
 
     def __init__(self, session: Session, tasks: Tasks, run_id: Callable[[], str]) -> None:
-        self._session, self._run_id = session, run_id
+        self._session, self._run_id, self._login = session, run_id, tasks.rights.login
         self.message = StatusLine()
-        self._task = ExclusiveTask(tasks, self.message, self._draw)
+        self._task = ExclusiveTask(tasks, self.message, self._draw, Right.APPROVE)
         self._running = False
         self._subject = Subject(session.agent.store.load)
         self._pending: Mapping[str, Any] | None = None
-        name = text_input("Your name", _login(), width="230px", label_width="70px")
+        name = text_input("Your name", self._login or _login(), width="230px", label_width="70px")
+        name.disabled = bool(self._login)
         self.who = Field(name, required_text("say who you are", NAME_MAX))
         reason = text_input("Reason", hint="recorded with the decision", width="380px", label_width="56px")
         self.why = Field(reason, str)
@@ -43,7 +45,8 @@ class ApprovalForm:
         self.approve = button("Approve", self._approve, "success", "Agree to this purchase at this price")
         self.reject = button("Reject", self._reject, "warning", "Refuse it: the run looks elsewhere")
         self._question = html_widget()
-        self.request = w.VBox([self._question, row(self.approve, self.reject)], layout=w.Layout(display="none"))
+        answers = [row(self.approve, self.reject)] if tasks.rights.has(Right.APPROVE) else []
+        self.request = w.VBox([self._question, *answers], layout=w.Layout(display="none"))
         self.widget = w.VBox(
             [
                 self.request,
@@ -54,8 +57,11 @@ class ApprovalForm:
         self._draw()
 
     def name(self) -> str:
-        """The user's name. Raises BadInput, after showing it beside the field."""
-        return self.who.read()
+        """The name that the user logged in by, whatever the field says; else the field's.
+
+        Raises BadInput, after showing it beside the field.
+        """
+        return self._login or self.who.read()
 
     def signed(self, why_needed: bool) -> tuple[str, str]:
         """The user's name and reason. Raises BadInput, after showing it beside the field."""
@@ -115,9 +121,16 @@ class ApprovalForm:
             return cancel(run_id, by, why, store, clock)
 
         result = "Cancelled: nothing more is signed. Ticks follow the authorizations that are out."
-        self._decide("Cancelling", cancel_run, result, why_needed=True)
+        self._decide("Cancelling", cancel_run, result, why_needed=True, needs=Right.CANCEL)
 
-    def _decide(self, activity: str, work: Callable[[str, str], Any], result: str, why_needed: bool = False) -> None:
+    def _decide(
+        self,
+        activity: str,
+        work: Callable[[str, str], Any],
+        result: str,
+        why_needed: bool = False,
+        needs: Right = Right.APPROVE,
+    ) -> None:
         try:
             by, why = self.signed(why_needed)
         except BadInput:
@@ -127,7 +140,7 @@ class ApprovalForm:
             self.why.widget.value = ""
             self.message.say(result)
 
-        self._task.run(activity, self._subject.followed(self._run_id(), lambda: work(by, why)), finish)
+        self._task.run(activity, self._subject.followed(self._run_id(), lambda: work(by, why)), finish, needs)
 
 
 def _needs_approval(job: Mapping[str, Any]) -> bool:

@@ -22,6 +22,7 @@ from gpuagent.panels.kit.tasks import Tasks
 from gpuagent.panels.launch_fill import fill
 from gpuagent.panels.launch_form import LaunchForm
 from gpuagent.panels.limits_form import LimitsForm
+from gpuagent.panels.permitted import leave_permitted
 from gpuagent.panels.run_controls import RunControls
 from gpuagent.panels.run_table import RunTable
 from gpuagent.panels.run_view import RunView, page
@@ -47,7 +48,7 @@ class Console:
 
     def __init__(self, session: Session, run_id: str = "") -> None:
         """Raises UnknownRun; run_id empty: the newest run that is still running, or else the newest."""
-        self._session, self._tasks = session, Tasks()
+        self._session, self._tasks = session, Tasks(session.rights)
         self._refreshing = False
         self._stale = False
         self._running = self._timed = self._closed = False
@@ -83,6 +84,7 @@ class Console:
         self._draw(self._snapshot(self.run_id))
         new_run.value = not self.run_id
         self.widget = self._layout()
+        leave_permitted(self, session.rights)
         self._watcher = Watcher(session.agent.database, self._tasks, self._notify)
         self._watcher.start()
 

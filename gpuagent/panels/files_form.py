@@ -5,6 +5,7 @@ from pathlib import Path
 
 import ipywidgets as w
 
+from gpuagent.core.rights import Right
 from gpuagent.core.units import show_size
 from gpuagent.panels.file_copies import FOLDER, StoredFile, copy_files, download_link, stored_files
 from gpuagent.panels.kit.fields import button, dropdown, row
@@ -88,6 +89,7 @@ class FilesForm:
                 f"Reading {chosen[0].path}",
                 lambda: download_link(store, chosen[0]),
                 lambda link: self.message.say(link) if self._run_id == run_id else self.message.clear(),
+                Right.LOOK,
             )
 
     def _save(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import ipywidgets as w
@@ -10,6 +11,7 @@ import ipywidgets as w
 from gpuagent.agent.approve_each import PurchaseChoice, approve_each
 from gpuagent.core.inbox import Inbox, InboxItem, Waiting
 from gpuagent.core.money import show_usd
+from gpuagent.core.rights import Right
 from gpuagent.errors import BadInput, GpuAgentError
 from gpuagent.panels.kit.fields import button, row
 from gpuagent.panels.kit.html import Html, el, join
@@ -33,11 +35,16 @@ class InboxForm:
         self._inbox = Inbox()
         self._boxes: dict[PurchaseChoice, Any] = {}
         self.message = StatusLine()
-        self._task = ExclusiveTask(tasks, self.message, self._draw_buttons)
+        self._task = ExclusiveTask(tasks, self.message, self._draw_buttons, Right.APPROVE)
         self.choices, self.rest = w.VBox([]), html_widget()
         self.approve = button("Approve", self._approve, "success", "Agree to each chosen purchase at its price")
         self.seen = button("Failed runs are seen", self._see, tip="Take them out of the inbox, for everybody")
-        self.widget = w.VBox([self.choices, row(self.approve, self.seen), self.message.widget, self.rest])
+        permitted = [
+            control
+            for control, right in ((self.approve, Right.APPROVE), (self.seen, Right.CANCEL))
+            if tasks.rights.has(right)
+        ]
+        self.widget = w.VBox([self.choices, row(*permitted), self.message.widget, self.rest])
         self._draw()
 
     def badge_on(self, toggle: Any) -> None:
@@ -137,7 +144,8 @@ class InboxForm:
             self.refresh()
 
         if by:
-            self._task.run("Noting", lambda: database.inbox.see(run_ids, by, database.store.now()), finish)
+            see = partial(database.inbox.see, run_ids, by, database.store.now())
+            self._task.run("Noting", see, finish, Right.CANCEL)
 
 
 def _question(item: InboxItem) -> str:

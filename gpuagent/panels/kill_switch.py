@@ -7,6 +7,7 @@ from typing import Any
 import ipywidgets as w
 
 from gpuagent.core.policy import EVERY_WALLET, Halt, Policy
+from gpuagent.core.rights import Right
 from gpuagent.errors import BadInput
 from gpuagent.panels.approval_form import ApprovalForm
 from gpuagent.panels.kit.fields import button, row
@@ -105,7 +106,8 @@ class KillSwitch:
         def work() -> Policy:
             return store.change_policy(revise, by, why or KILL_WHY, clock.now())
 
-        self._task.run("Resuming" if resumes else "Halting", work, finish)
+        needs = Right.ADMINISTER if resumes else Right.OPERATE
+        self._task.run("Resuming" if resumes else "Halting", work, finish, needs)
 
 
 def _question(running: Mapping[str, int]) -> Html:

@@ -6,6 +6,7 @@ from typing import Any
 
 from gpuagent.core.money import parse_usd, usd
 from gpuagent.core.policy import LIMITS, Policy
+from gpuagent.core.rights import Right
 from gpuagent.core.rules import RULES, Rule
 from gpuagent.errors import BadInput
 from gpuagent.panels.budgets_form import BudgetsForm
@@ -24,7 +25,7 @@ class LimitsForm:
     def __init__(self, session: Session, tasks: Tasks, who: Callable[[], str]) -> None:
         self._session, self._who = session, who
         self.message = StatusLine()
-        self._task = ExclusiveTask(tasks, self.message, self._draw)
+        self._task = ExclusiveTask(tasks, self.message, self._draw, Right.ADMINISTER)
         self.fields: dict[str, Field[Any]] = {
             limit.name: Field(_limit_input(limit.label.capitalize()), _limit, self._draw) for limit in LIMITS
         } | {rule.name: Field(_rule_input(rule), rule.parse, self._draw) for rule in RULES}

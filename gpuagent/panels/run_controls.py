@@ -94,7 +94,7 @@ class RunControls:
         self._task.run("Asking for quotes", rehearse, finish)
 
     def _start(self) -> None:
-        if not self._auto_run:
+        if not self._auto_run and self._task.permits():
             self._auto_run = self._run_id()
             self._paused.clear()
             self._draw()

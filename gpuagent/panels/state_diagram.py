@@ -1,7 +1,10 @@
 """The state diagram of a run with its current phase highlighted. Inline SVG: no script, no fetch, prints well."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from gpuagent.core.model import Phase
-from gpuagent.panels.kit.html import Html, el
+from gpuagent.panels.kit.html import Html, el, join
 from gpuagent.render.palette import BLUE, FAILED, HELD, SUCCESS, text_on
 
 CAPTIONS = {
@@ -12,26 +15,67 @@ CAPTIONS = {
     Phase.SUCCESS: "the goal is reached",
     Phase.FAILED: "given up or cancelled",
 }
-POSITIONS = {
-    Phase.PLANNING: (2, 52),
-    Phase.APPROVAL: (222, 108),
-    Phase.EXECUTING: (442, 52),
-    Phase.WAITING: (714, 52),
-    Phase.SUCCESS: (964, 18),
-    Phase.FAILED: (964, 88),
-}
 HIGHLIGHTS = {Phase.APPROVAL: HELD, Phase.SUCCESS: SUCCESS, Phase.FAILED: FAILED}
 WIDTH, HEIGHT = 152, 46
-ARROWS = (
-    "M154 75 H438",
-    "M78 98 V131 H218",
-    "M374 131 H518 V102",
-    "M594 75 H710",
-    "M866 66 L960 43",
-    "M866 84 L960 109",
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """Where everything is. retry: the arrow by which a failed job leads back to planning; remark: where its text is."""
+
+    name: str
+    size: tuple[int, int]
+    positions: Mapping[Phase, tuple[int, int]]
+    arrows: tuple[str, ...]
+    retry: str
+    remark: tuple[int, int]
+
+
+ACROSS = Drawing(
+    "phases",
+    (1118, 156),
+    {
+        Phase.PLANNING: (2, 52),
+        Phase.APPROVAL: (222, 108),
+        Phase.EXECUTING: (442, 52),
+        Phase.WAITING: (714, 52),
+        Phase.SUCCESS: (964, 18),
+        Phase.FAILED: (964, 88),
+    },
+    (
+        "M154 75 H438",
+        "M78 98 V131 H218",
+        "M374 131 H518 V102",
+        "M594 75 H710",
+        "M866 66 L960 43",
+        "M866 84 L960 109",
+    ),
+    "M790 52 V22 H78 V48",
+    (434, 16),
 )
-RETRY_ARROW = "M790 52 V22 H78 V48"
-"""A failed job leads back to planning."""
+DOWN = Drawing(
+    "narrow",
+    (386, 282),
+    {
+        Phase.PLANNING: (30, 26),
+        Phase.APPROVAL: (230, 26),
+        Phase.EXECUTING: (30, 106),
+        Phase.WAITING: (30, 202),
+        Phase.SUCCESS: (230, 168),
+        Phase.FAILED: (230, 232),
+    },
+    (
+        "M106 72 V102",
+        "M182 49 H226",
+        "M306 72 V129 H186",
+        "M106 152 V198",
+        "M182 218 L226 196",
+        "M182 232 L226 252",
+    ),
+    "M30 225 H10 V49 H26",
+    (90, 14),
+)
+"""For a screen as narrow as a phone's, on which the other is too small to read."""
 
 
 def colour_of(phase: str) -> str:
@@ -45,36 +89,47 @@ def pill(phase: str) -> Html:
 
 
 def diagram(current: str, caption: str = "") -> Html:
-    """The phases with `current` highlighted, and named for screen readers too. caption: another one for `current`."""
+    """The phases with `current` highlighted, and named for screen readers too. caption: another one for `current`.
+
+    Drawn twice: the style sheet shows the one that fits the screen.
+    """
     captions = {**CAPTIONS, **({Phase(current): caption} if caption else {})}
-    name = f"Phase {current}: {captions[Phase(current)]}"
-    lines = [el("path", d=path, fill="none", stroke="currentColor", marker_end="url(#ga-tip)") for path in ARROWS]
-    back = el(
-        "path", d=RETRY_ARROW, fill="none", stroke="currentColor", stroke_dasharray="4 3", marker_end="url(#ga-tip)"
-    )
-    retry = el("text", "a job failed: another vendor", x=434, y=16, text_anchor="middle", font_size=11)
-    nodes = [_node(phase, captions[phase], phase.value == current) for phase in Phase]
+    return join(*(_picture(drawing, current, captions) for drawing in (ACROSS, DOWN)))
+
+
+def _picture(drawing: Drawing, current: str, captions: Mapping[Phase, str]) -> Html:
+    name, tip = f"Phase {current}: {captions[Phase(current)]}", f"ga-tip-{drawing.name}"
+    line: dict[str, object] = {"fill": "none", "stroke": "currentColor", "marker_end": f"url(#{tip})"}
+    lines = [el("path", d=path, **line) for path in drawing.arrows]
+    back = el("path", d=drawing.retry, stroke_dasharray="4 3", **line)
+    x, y = drawing.remark
+    remark = el("text", "a job failed: another vendor", x=x, y=y, text_anchor="middle", font_size=11)
+    nodes = [
+        _node(phase, captions[phase], drawing.positions[phase], phase.value == current) for phase in drawing.positions
+    ]
+    width, height = drawing.size
     return el(
         "svg",
         el("title", name),
-        el("defs", _tip()),
+        el("defs", _tip(tip)),
         *lines,
         back,
-        retry,
+        remark,
         *nodes,
-        viewBox="0 0 1118 156",
+        viewBox=f"0 0 {width} {height}",
         role="img",
         aria_label=name,
+        class_=drawing.name,
     )
 
 
-def _tip() -> Html:
+def _tip(name: str) -> Html:
     arrow = el("path", d="M0 0 L7 3.5 L0 7 z", fill="currentColor")
-    return el("marker", arrow, id="ga-tip", markerWidth=7, markerHeight=7, refX=6, refY="3.5", orient="auto")
+    return el("marker", arrow, id=name, markerWidth=7, markerHeight=7, refX=6, refY="3.5", orient="auto")
 
 
-def _node(phase: Phase, explanation: str, current: bool) -> Html:
-    (x, y), colour = POSITIONS[phase], colour_of(phase)
+def _node(phase: Phase, explanation: str, position: tuple[int, int], current: bool) -> Html:
+    (x, y), colour = position, colour_of(phase)
     ink = text_on(colour) if current else "currentColor"
     box = el(
         "rect",

@@ -11,6 +11,7 @@ from gpuagent.agent.start import Order
 from gpuagent.core.gpus import spelling
 from gpuagent.core.model import Vendor
 from gpuagent.core.money import show_usd
+from gpuagent.core.rights import Right
 from gpuagent.errors import BadInput, GpuAgentError
 from gpuagent.panels.kit.html import Html, el
 from gpuagent.panels.kit.message import html_widget, styled
@@ -82,7 +83,7 @@ class VendorChoice:
         self._tasks.call(lambda: self._tasks.later(self.SETTLE_S, lambda: self._ask(request)))
 
     def _ask(self, request: int) -> None:
-        if request == self._requests:
+        if request == self._requests and self._tasks.rights.has(Right.OPERATE):
             self._tasks.spawn(self._refresh)
 
     async def _refresh(self) -> None:

@@ -9,6 +9,7 @@ from gpuagent.agent.enlist import Proposal, Wishes, propose
 from gpuagent.agent.market import PAST_JOBS_MAX
 from gpuagent.core.model import Vendor
 from gpuagent.core.money import parse_usd, show_usd
+from gpuagent.core.rights import Right
 from gpuagent.errors import BadInput
 from gpuagent.panels.kit.fields import button, card, row, text_input
 from gpuagent.panels.kit.html import Html, el, join, table
@@ -29,7 +30,7 @@ class VendorsForm:
         self._session = session
         self._proposal: Proposal | None = None
         self.message = StatusLine()
-        self._task = ExclusiveTask(tasks, self.message, self._draw)
+        self._task = ExclusiveTask(tasks, self.message, self._draw, Right.ADMINISTER)
         self.query = text_input("Search for", "h100 job", width=WIDE, label_width=LABEL)
         self.price_max = text_input(
             "At most, USD", hint="for an order; empty: any price", width=WIDE, label_width=LABEL

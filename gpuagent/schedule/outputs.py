@@ -12,6 +12,9 @@ from gpuagent.errors import BadInput
 STAMP = "%Y%m%dT%H%M%SZ"
 _TAIL = re.compile(r"-(?P<stamp>\d{8}T\d{6}Z)(-(?P<number>\d+))?\.ipynb", re.ASCII)
 
+_PERIOD = re.compile(r"-\d{4}-(?:\d\d-\d\d|W\d\d|\d\d)(?:T\d\d)?$", re.ASCII)
+"""What `--per` puts behind a name."""
+
 
 def new_output(folder: Path, stem: str, clock: Clock) -> Path:
     """Make an empty file such as 40_scheduled_run-nightly-20260131T020000Z.ipynb, ours alone. Raises BadInput."""
@@ -46,6 +49,14 @@ def remove_old(folder: Path, notebook: Path, clock: Clock, keep: int = 0, days: 
     except OSError as error:
         raise BadInput(f"an old copy in {folder} cannot be removed: {error.strerror}: remove it yourself") from error
     return removed
+
+
+def stamped(path: Path) -> tuple[str, str, int] | None:
+    """What an executed copy is of, without a period behind it, with its stamp and number; None for another file."""
+    tail = _TAIL.search(path.name)
+    if not tail:
+        return None
+    return _PERIOD.sub("", path.name[: tail.start()]), tail["stamp"], int(tail["number"] or 1)
 
 
 def _executed_at(path: Path, notebook: Path) -> tuple[str, int, Path] | None:

@@ -40,9 +40,12 @@ T = TypeVar("T")
 class Connection:
     """A client, and its database with collections, indexes and a first policy. Safe to share between threads."""
 
-    def __init__(self, uri: str, database: str, timeout_s: float = 5, deadline_s: float = 20) -> None:
+    def __init__(
+        self, uri: str, database: str, timeout_s: float = 5, deadline_s: float = 20, look_only: bool = False
+    ) -> None:
         """database: where the URI names none, "" for the usual one. timeout_s: to find a server. deadline_s: for one
-        read or one save, a failover of the servers included.
+        read or one save, a failover of the servers included. look_only: nothing is set up or checked, so that a read
+        is all that the server is asked for; to write, open another.
 
         A user that may only read is welcome: the database refuses what it may not write. Raises ConfigError.
         """
@@ -53,6 +56,9 @@ class Connection:
             self.database: Database[Document] = self.client.get_database(
                 database_name(in_uri, database), write_concern=DURABLE, read_concern=ReadConcern("majority")
             )
+            self.upgrade = ""
+            if look_only:
+                return
             _check_replica_set(self.client)
             if in_uri and not database:
                 check_not_elsewhere(self.client, self.database)

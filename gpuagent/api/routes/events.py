@@ -17,7 +17,7 @@ from gpuagent.api.followers import Followers
 from gpuagent.api.messages import OVER, LiveMessage, messages
 from gpuagent.api.problems import ProblemError
 from gpuagent.api.schemas import RUN_ID
-from gpuagent.api.tokens import READ
+from gpuagent.core.rights import READ
 
 RETRY_MS = 1000
 IDLE_EVERY = 15

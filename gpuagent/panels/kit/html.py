@@ -23,10 +23,10 @@ def join(*children: object) -> Html:
 
 
 def table(head: tuple[str, ...], rows: list[list[object]], label: str) -> Html:
-    """A table with its column heads; label: what a screen reader calls it."""
+    """A table with its column heads, which scrolls sideways where it is too wide; label: for screen readers."""
     heads = el("tr", *(el("th", name, scope="col") for name in head))
     body = (el("tr", *(el("td", cell) for cell in row)) for row in rows)
-    return el("table", el("thead", heads), el("tbody", *body), aria_label=label)
+    return el("div", el("table", el("thead", heads), el("tbody", *body), aria_label=label), class_="wide")
 
 
 def _attribute(name: str, value: object) -> str:

@@ -51,6 +51,15 @@ _SHEET = """
 .ga svg text { fill: currentColor; font-family: var(--jp-ui-font-family, system-ui, sans-serif); }
 .ga svg.chart { max-width: 760px; }
 .ga svg.sample { display: inline-block; width: 26px; height: 10px; margin-right: 6px; }
+.ga svg.narrow { display: none; }
+.ga .wide { overflow-x: auto; }
+@media (max-width: 600px) {
+  .ga .wide > table { min-width: 520px; }
+  .ga svg.phases { display: none; }
+  .ga svg.narrow { display: block; max-width: 400px; }
+  .ga-panel .jupyter-button { min-height: 36px; }
+  .ga-panel .widget-text, .ga-panel .widget-dropdown { flex-wrap: wrap; height: auto; }
+}
 .ga .tries { flex-direction: column; }
 .ga h4 { font-size: 12.5px; font-weight: 600; margin: 10px 0 2px; }
 .ga details.record { margin: 6px 0; }
@@ -63,7 +72,7 @@ _SHEET = """
 .ga .entry { margin: 3px 0; }
 .ga .entry time { color: var(--ga-faint); font-variant-numeric: tabular-nums; }
 .ga a { color: var(--jp-content-link-color, #0b57a4); }
-.ga-panel .widget-html-content { line-height: 1.45; height: auto; }
+.ga-panel .widget-html-content { line-height: 1.45; height: auto; min-width: 0; }
 .ga-panel .widget-html { height: auto; min-height: 0; margin: 0; }
 .ga-panel .jupyter-button { width: auto; min-width: 74px; padding: 0 14px; border-radius: 4px; }
 .ga-panel .ga-card { border: 1px solid var(--jp-border-color2, #d0d0d0); border-radius: 6px; padding: 10px 14px; }

@@ -10,16 +10,21 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from gpuagent.errors import GpuAgentError
+from gpuagent.core.rights import OWNER, Right, Rights
+from gpuagent.errors import GpuAgentError, NotPermitted
 from gpuagent.panels.kit.message import StatusLine
 
 T = TypeVar("T")
 
 
 class Tasks:
-    """Tasks on the widgets' loop; to be constructed on it, as in a cell. Raises RuntimeError where none runs."""
+    """Tasks on the widgets' loop; to be constructed on it, as in a cell. Raises RuntimeError where none runs.
 
-    def __init__(self) -> None:
+    rights: of the user at the panel. A button that is disabled or hidden keeps no visitor of a page from its callback.
+    """
+
+    def __init__(self, rights: Rights = OWNER) -> None:
+        self.rights = rights
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -57,14 +62,30 @@ class Tasks:
 class ExclusiveTask:
     """One task at a time: a click meanwhile is dropped, and the buttons are disabled."""
 
-    def __init__(self, tasks: Tasks, message: StatusLine, changed: Callable[[], None]) -> None:
-        """changed: called whenever busy may have changed, to draw buttons anew."""
-        self._tasks, self._message, self._changed = tasks, message, changed
+    def __init__(
+        self, tasks: Tasks, message: StatusLine, changed: Callable[[], None], needs: Right = Right.OPERATE
+    ) -> None:
+        """changed: called whenever busy may have changed, to draw buttons anew. needs: the right that a task takes."""
+        self._tasks, self._message, self._changed, self._needs = tasks, message, changed, needs
         self.busy = False
 
-    def run(self, activity: str, work: Callable[[], T], finish: Callable[[T], None]) -> None:
-        """work: in a thread. finish: on the loop, with its result. An error of either is shown."""
-        if self.busy:
+    def permits(self, needs: Right | None = None) -> bool:
+        """Whether the user has the right, this task's own for None; where not, that is shown."""
+        try:
+            self._tasks.rights.check(needs or self._needs)
+        except NotPermitted as error:
+            self._message.error(str(error))
+            return False
+        return True
+
+    def run(
+        self, activity: str, work: Callable[[], T], finish: Callable[[T], None], needs: Right | None = None
+    ) -> None:
+        """work: in a thread. finish: on the loop, with its result. An error of either is shown.
+
+        needs: the right that this takes, the task's own for None; without it nothing is begun.
+        """
+        if self.busy or not self.permits(needs):
             return
         self.busy = True
         self._message.busy(activity)

@@ -6,6 +6,7 @@ import ipywidgets as w
 
 from gpuagent.agent.order_like import order_like
 from gpuagent.agent.start import Order
+from gpuagent.core.rights import Right
 from gpuagent.core.timeline import EntryKind
 from gpuagent.errors import BadInput
 from gpuagent.panels.kit.fields import button, row
@@ -36,7 +37,7 @@ class RunTools:
         self._agent, self._run_ids, self._copied = agent, run_ids, copied
         self._run_id = ""
         self.message = StatusLine()
-        self._task = ExclusiveTask(tasks, self.message, lambda: None)
+        self._task = ExclusiveTask(tasks, self.message, lambda: None, Right.LOOK)
         self.timeline = TimelineView(agent.database, tasks, colours)
         self.second = w.Combobox(
             description="Other run",
@@ -53,7 +54,8 @@ class RunTools:
         toggles = self.tabs.buttons
         toggles["Timeline"].observe(lambda change: self.timeline.show_in_sight(change["new"]), "value")
         toggles["Compare"].observe(lambda _: self._offer(), "value")
-        self.widget = w.VBox([row(self.tabs.bar, self.copy), self.message.widget, *self.tabs.panes])
+        copies = [self.copy] if tasks.rights.has(Right.OPERATE) else []
+        self.widget = w.VBox([row(self.tabs.bar, *copies), self.message.widget, *self.tabs.panes])
 
     def show(self, run_id: str) -> None:
         """run_id: of the open run, "" for none. On the loop only."""
@@ -90,7 +92,7 @@ class RunTools:
             notes = "".join(f" {note[0].upper()}{note[1:]}." for note in self._copied(order))
             self.message.say(f"Run {run_id} is copied into New run: read it, then press Launch.{notes}")
 
-        self._task.run("Reading the run", lambda: order_like(store.load(run_id)), finish)
+        self._task.run("Reading the run", lambda: order_like(store.load(run_id)), finish, Right.OPERATE)
 
 
 def read_compared(database: Database, run_id: str) -> ComparedRun:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import ipywidgets as w
 
+from gpuagent.core.rights import Right
 from gpuagent.core.timeline import EntryKind, TimelineEntry, TimelineRecord, parse_entries
 from gpuagent.panels.grid.grid import Column, FilterField, Grid, GridPage, GridQuery
 from gpuagent.panels.kit.message import StatusLine, html_widget, styled
@@ -41,7 +42,7 @@ class TimelineView:
         fields = (FilterField("kind", "Entries", options=kinds),)
         self.grid = Grid(tasks, "Timeline", COLUMNS, fields, self._read, self._open)
         self.record, self.message = html_widget(), StatusLine()
-        self._task = ExclusiveTask(tasks, self.message, lambda: None)
+        self._task = ExclusiveTask(tasks, self.message, lambda: None, Right.LOOK)
         self.widget = w.VBox([self.grid.widget, self.message.widget, self.record])
 
     def show(self, run_id: str) -> None:

@@ -1,0 +1,26 @@
+"""The one read by which a scheduled start learns whether there is anything to do."""
+
+import re
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any
+
+from bson import Decimal128
+
+from gpuagent.adapters.mongo.connection import Connection
+from gpuagent.adapters.mongo.original import OURS
+from gpuagent.adapters.mongo.values import object_id
+
+FIELDS = ("tags", "status", "reason", "held", "goal", "workloadHash", "budgetTotal", "createdAt")
+
+
+def scheduled_runs(uri: str, database: str, name: str, run_id: str) -> list[Mapping[str, Any]]:
+    """The run with this id, and those of earlier periods that are not over, newest first; FIELDS of their documents.
+
+    name: that runs of all its periods begin with, a tag of each. Raises ConfigError, StoreError.
+    """
+    unfinished = {"$or": [{"status": "running"}, {"held": {"$gt": Decimal128("0")}}]}
+    earlier = {"tags": {"$regex": f"^{re.escape(name)}-"}, **OURS, **unfinished}
+    with closing(Connection(uri, database, look_only=True)) as connection, connection.deadline():
+        runs = connection.database.runs.find({"$or": [{"_id": object_id(run_id)}, earlier]}, FIELDS)
+        return sorted(runs, key=lambda run: (run["createdAt"], run["_id"]), reverse=True)

@@ -1,0 +1,46 @@
+"""The rights of whoever sits at a panel or a page: what they may ask for, and the name that it is recorded under."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from gpuagent.errors import NotPermitted
+
+READ, OPERATE, APPROVE = "read", "operate", "approve"
+"""Permissions, as the roles of tokens give them (api/tokens.py)."""
+
+
+class Right(Enum):
+    """A right, with the sets of permissions of which any gives it."""
+
+    LOOK = (frozenset({"read"}),)
+    OPERATE = (frozenset({"operate"}),)
+    APPROVE = (frozenset({"approve"}),)
+    CANCEL = (frozenset({"operate"}), frozenset({"approve"}))
+    ADMINISTER = (frozenset({"operate", "approve"}),)
+    """Limits, halts and vendors: whoever could change these alone could do without an approval."""
+
+    @property
+    def wording(self) -> str:
+        return " or ".join(" and ".join(sorted(permissions)) for permissions in self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What a user may do. login: the name that they logged in by; "" where they may say who they are."""
+
+    login: str = ""
+    permissions: frozenset[str] = frozenset({READ, OPERATE, APPROVE})
+
+    def has(self, right: Right) -> bool:
+        return any(permissions <= self.permissions for permissions in right.value)
+
+    def check(self, right: Right) -> None:
+        """Raises NotPermitted."""
+        if not self.has(right):
+            raise NotPermitted(
+                f"{self.login or 'you'} may not do this: it takes the role {right.wording}. Nothing was changed"
+            )
+
+
+OWNER = Rights()
+"""The rights of a user of this very machine, in whose environment all of it is."""
