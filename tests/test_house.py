@@ -30,7 +30,6 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/alerts/test_sender.py": ("gpuagent.adapters.mongo.alerts",),
     "tests/api/test_approval.py": ("gpuagent.api.routes.approval",),
     "tests/cli/test_alerts.py": ("gpuagent.cli.alerts",),
-    "tests/adapters/mongo/test_changes.py": ("gpuagent.adapters.mongo.changes",),
     "tests/adapters/mongo/test_store.py": (
         "gpuagent.adapters.mongo.files",
         "gpuagent.adapters.mongo.documents",

@@ -19,6 +19,7 @@ READERS = ("get", "getenv", "setdefault", "text", "number", "price")
 MAPPINGS = ("environ", "environment", "env")
 NOT_VARIABLES = {
     "RUN_ID": "the id of a run",
+    "RUN_IDS": "ids of runs",
     "JOB_ID": "the id of a job",
     "JUPYTER_OPTIONS": "what stands behind --",
     "DOMAIN_SEPARATOR": "what a token answers",
