@@ -143,7 +143,6 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     ),
     "tests/reports/test_page.py": (
         "gpuagent.reports.figures.headlines",
-        "gpuagent.reports.page",
         "gpuagent.reports.sections.money",
         "gpuagent.reports.sections.work",
     ),
