@@ -15,7 +15,7 @@ from tests.support.stack import database_name
 from tests.support.trips import counted_trips
 from tests.support.world import build_world
 
-START_COMMANDS, TICK_COMMANDS, END_COMMANDS = 3, 27, 5
+START_COMMANDS, TICK_COMMANDS, END_COMMANDS = 2, 24, 5
 """Four steps of a tick are saved, each in one transaction: 18 writes and commits of its commands are theirs."""
 CHAIN = 4
 

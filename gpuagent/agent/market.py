@@ -71,9 +71,9 @@ def survey(
         raise refusals[0]
     now, network = ports.clock.now(), ports.wallet.token.network
     names = [vendor.vendor_id for vendor in vendors]
-    usage = ports.store.usage(run, network, names, now)
-    verdicts = _verdicts(run, rules, usage, vendors, [quote for quote, _ in answers])
-    past = [*ports.store.past_jobs(run, network, names, PAST_JOBS_MAX), *own_past_jobs(run)]
+    record = ports.store.track_record(run, network, names, now, PAST_JOBS_MAX)
+    verdicts = _verdicts(run, rules, record.usage, vendors, [quote for quote, _ in answers])
+    past = [*record.past, *own_past_jobs(run)]
     holds = lasting_holds(run)
     past.sort(key=lambda job: (job.ended_at, job.started_at, job.vendor_id))
     context = Context(

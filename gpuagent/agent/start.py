@@ -9,7 +9,7 @@ from gpuagent.agent.guard import check_clocks
 from gpuagent.agent.inputs import check_sizes, keep_inputs
 from gpuagent.agent.market import candidates
 from gpuagent.core import gpus
-from gpuagent.core.model import HOURS_MIN, JOBS_MAX, Run
+from gpuagent.core.model import HOURS_MIN, JOBS_MAX, Run, Token, Vendor
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Ports
 from gpuagent.core.workload import Source, Workload
@@ -84,7 +84,10 @@ def prepare(order: Order, ports: Ports, run_id: str = "") -> Run:
     """The new run, not saved. Raises BadInput, UnknownVendor, WalletUnfunded, ClocksDiffer."""
     goal, gpu_type, max_hours = order.terms
     _check(order, goal, max_hours, ports)
-    check_clocks(ports)
+    footing = ports.store.footing()
+    if order.workload:
+        check_sizes(order.workload, footing.policy())
+    check_clocks(ports, footing.now)
     run_id = run_id or ports.store.new_id()
     run = Run(
         run_id=run_id,
@@ -103,7 +106,7 @@ def prepare(order: Order, ports: Ports, run_id: str = "") -> Run:
         jobs_open_max=order.jobs_open_max,
         tags=tuple(dict.fromkeys(order.tags)),
     )
-    run = replace(run, gpu_type=_gpu_type(run, ports))
+    run = replace(run, gpu_type=_gpu_type(run, footing.vendors(), ports.wallet.token))
     balance = ports.chain.head(ports.wallet.address).balance
     if balance <= 0:
         raise WalletUnfunded(
@@ -112,9 +115,8 @@ def prepare(order: Order, ports: Ports, run_id: str = "") -> Run:
     return run
 
 
-def _gpu_type(run: Run, ports: Ports) -> str:
+def _gpu_type(run: Run, vendors: Sequence[Vendor], token: Token) -> str:
     """The run's GPU type as the vendors that it may buy from spell it. Raises BadInput where none of them offers it."""
-    vendors, token = ports.store.vendors(), ports.wallet.token
     offered = [gpu for vendor in candidates(run, vendors, token) for gpu in vendor.gpu_types]
     gpu_type = gpus.spelling(run.gpu_type, offered)
     if gpu_type is None:
@@ -154,8 +156,6 @@ def _check(order: Order, goal: str, max_hours: Decimal, ports: Ports) -> None:
         raise BadInput("a budget is more than 0 USD")
     if not max_hours.is_finite() or not HOURS_MIN <= max_hours <= HOURS_MAX:
         raise BadInput(f"hours are at least {HOURS_MIN} and at most {HOURS_MAX}")
-    if order.workload:
-        check_sizes(order.workload, ports.store.policy())
     if not 1 <= order.jobs_open_max <= JOBS_MAX:
         raise BadInput(f"1 to {JOBS_MAX} jobs may be open at once")
     if any(not 0 < len(tag) <= TAG_MAX or not tag.isprintable() for tag in order.tags):

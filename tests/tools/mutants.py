@@ -465,7 +465,7 @@ MUTANTS = (
     Mutant(
         "a failure is forgotten with its run",
         "gpuagent/agent/market.py",
-        "*ports.store.past_jobs(run, network, names, PAST_JOBS_MAX), ",
+        "*record.past, ",
         "",
         "tests/agent/test_plan.py -k begins_to_fail",
     ),
@@ -1210,8 +1210,8 @@ MUTANTS = (
     Mutant(
         "a halt that comes while the wallet signs is not seen",
         "gpuagent/adapters/mongo/policy.py",
-        "        case Reserved(approval=approved), Authorized():\n            rules = read(database, session)",
-        "        case Reserved(approval=approved), Authorized():\n            return",
+        "        case Reserved(approval=approved), Authorized():\n            counted = ",
+        "        case Reserved(approval=approved), Authorized():\n            return None\n            counted = ",
         "tests/agent/test_halt.py -k middle_of_signing",
     ),
     Mutant(
@@ -2010,7 +2010,7 @@ MUTANTS = (
     Mutant(
         "a run is started by clocks that differ",
         "gpuagent/agent/start.py",
-        "    check_clocks(ports)\n",
+        "    check_clocks(ports, footing.now)\n",
         "",
         "tests/agent/test_clocks.py -k day_ahead",
     ),

@@ -25,11 +25,16 @@ Stages = list[Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """usage: as the policy caps it. at: where its day ends, Unix seconds. records: documents of vendors, by id."""
+    """usage: as the policy caps it. at: where its day ends, Unix seconds. records: documents of vendors, by id.
+
+    policy: the document in force. past: what past_jobs.pipeline() brings, where that was asked for.
+    """
 
     usage: Usage
     at: float
     records: Mapping[str, Document]
+    policy: Document
+    past: Sequence[Document]
 
 
 def read(
@@ -42,9 +47,11 @@ def read(
     ahead: float = 0.0,
     job_id: ObjectId | None = None,
     session: ClientSession | None = None,
+    past: Stages | None = None,
 ) -> Sums:
-    """The sums of all runs in this database that pay on this network, without the job itself.
+    """The sums of all runs in this database that pay on this network, without the job itself, by these rules.
 
+    past: past_jobs.pipeline(), to be read too.
     at: where a day ends, but never later than by the database's clock, which is taken to be `ahead` seconds ahead.
     Raises PolicyRefused where no policy is in force.
     """
@@ -69,6 +76,8 @@ def read(
     tags = [tag for tag in run.tags if tag in rules.tag_totals]
     # Not $unionWith, which no transaction may use.
     lookups = {"records": ("vendors", _records(rules, network, vendor_ids, ever, others))}
+    if past is not None:
+        lookups["past"] = ("vendors", past)
     if rules.wallet_per_day is not None:
         lookups["wallet"] = ("jobs", total("payer", [run.payer], since, today))
     if rules.vendor_per_day is not None:
@@ -77,9 +86,9 @@ def read(
         lookups["tags"] = ("jobs", total("tags", tags, ever))
     pipeline: Stages = [
         {"$match": CURRENT},
-        {"$project": {"now": "$$NOW"}},
+        {"$set": {"now": "$$NOW"}},
         *(
-            {"$lookup": {"from": collection, "pipeline": stages, "as": name}}
+            {"$lookup": {"from": collection, "pipeline": stages, "as": f"sums.{name}"}}
             for name, (collection, stages) in lookups.items()
         ),
     ]
@@ -88,19 +97,20 @@ def read(
         raise PolicyRefused("there is no policy in force any more: try again")
     now = round(seconds(document["now"]) + ahead, 3)
     if now < at - SLACK_S:
-        return read(database, rules, run, network, vendor_ids, now, ahead, job_id, session)
+        return read(database, rules, run, network, vendor_ids, now, ahead, job_id, session, past)
+    read_there = document.pop("sums")
     sums = {
-        name: {group["_id"]: amount(group["total"]) for group in document.get(name, ())}
+        name: {group["_id"]: amount(group["total"]) for group in read_there.get(name, ())}
         for name in ("wallet", "vendor", "tags")
     }
-    records: dict[str, Document] = {record["vendorId"]: record for record in document["records"]}
+    records: dict[str, Document] = {record["vendorId"]: record for record in read_there["records"]}
     usage = Usage(
         sums["wallet"].get(run.payer, 0),
         sums["vendor"],
         sums["tags"],
         {name: _held_or_paid(record) for name, record in records.items() if _is_new(record)},
     )
-    return Sums(usage, min(at, now), records)
+    return Sums(usage, min(at, now), records, document, read_there.get("past", ()))
 
 
 def _records(rules: Policy, network: str, vendor_ids: Sequence[str], ever: Document, others: Document) -> Stages:
