@@ -1,7 +1,8 @@
 """An HTTP client for untrusted servers: one deadline, capped sizes, no redirects, no proxy unless it is given."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ import httpx
 from gpuagent.core.text import is_web_url
 from gpuagent.wire.compression import BodyTooLarge, CompressionError, Unpacker
 from gpuagent.wire.credentials import secrets_sent
+from gpuagent.wire.direct_http import Answer
 from gpuagent.wire.egress import Egress, direct
 from gpuagent.wire.loopback import LOOPBACK
 from gpuagent.wire.scrub import KEY, Scrubber
@@ -18,6 +20,7 @@ from gpuagent.wire.transport import Transport, deadline
 
 BODY_MAX = 64 * 1024
 PROBLEM_MAX = 300
+REDIRECTS = range(300, 400)
 TRANSPORT_ERRORS = (
     httpx.HTTPError,
     httpx.InvalidURL,
@@ -89,13 +92,14 @@ class BoundedHttp:
         scrubber = self._scrubber(url, headers)
         try:
             with deadline(self._deadline_s):
-                response = self._send(method, url, {} if headers is None else headers, json, content, params)
+                answer = self._send(method, url, {} if headers is None else headers, json, content, params)
                 try:
-                    if response.is_redirect:
-                        raise HttpFailed(f"answered with a redirect ({response.status_code}), which is not followed")
-                    return Reply(response.status_code, response.headers, self._read(response), scrubber)
+                    if answer.status in REDIRECTS:
+                        raise HttpFailed(f"answered with a redirect ({answer.status}), which is not followed")
+                    received = httpx.Headers(answer.headers)
+                    return Reply(answer.status, received, self._read(answer.body, received), scrubber)
                 finally:
-                    response.close()
+                    answer.body.close()
         except TRANSPORT_ERRORS as error:
             problem = scrubber.scrub(problem_of(error))[:PROBLEM_MAX] + self._way(url)
         # Outside of the handler, so that no error that quotes the server as it is hangs on to this one.
@@ -109,30 +113,26 @@ class BoundedHttp:
         json: object,
         content: bytes | Iterator[bytes] | None,
         params: Mapping[str, str] | None,
-    ) -> httpx.Response:
+    ) -> Answer:
         """The answer, whose body is still to be read.
 
         Nothing of what httpx's client does on the way (redirects, cookies, netrc) is wanted, and it takes as long as
-        the exchange itself. It is asked where the URL has a user, for whom it makes the header.
+        the exchange itself.
         """
-        if "@" in url:
-            request = self._client.build_request(
-                method, url, headers=headers, json=json, content=content, params=params
-            )
-            return self._client.send(request, stream=True)
         given = {name.lower() for name in headers}
         usual = {name: value for name, value in self._headers.items() if name.lower() not in given}
-        return self._transport.handle_request(
-            httpx.Request(
-                method,
-                url,
-                headers={**usual, **headers},
-                json=json,
-                content=content,
-                params=params,
-                extensions={"timeout": self._timeout},
-            )
+        request = httpx.Request(
+            method,
+            _parsed(url),
+            headers={**usual, **headers},
+            json=json,
+            content=content,
+            params=params,
+            extensions={"timeout": self._timeout},
         )
+        if user := request.url.userinfo and (request.url.username, request.url.password):
+            next(httpx.BasicAuth(*user).sync_auth_flow(request))
+        return self._transport.send(request)
 
     def close(self) -> None:
         self._client.close()
@@ -144,11 +144,11 @@ class BoundedHttp:
         proxy = self._egress.proxy(url)
         return f", by way of the proxy in {proxy.variable}" if proxy else ""
 
-    def _read(self, response: httpx.Response) -> bytes:
+    def _read(self, parts: Iterable[bytes], headers: Mapping[str, str]) -> bytes:
         body = bytearray()
         try:
-            unpacker = Unpacker(response.headers.get("Content-Encoding", ""), self._body_max)
-            for chunk in response.iter_raw():
+            unpacker = Unpacker(headers.get("Content-Encoding", ""), self._body_max)
+            for chunk in parts:
                 body += unpacker.feed(chunk)
             unpacker.finish()
         except BodyTooLarge as error:
@@ -156,6 +156,12 @@ class BoundedHttp:
         except CompressionError as error:
             raise HttpFailed(f"answered {error}") from error
         return bytes(body)
+
+
+@lru_cache(maxsize=256)
+def _parsed(url: str) -> httpx.URL:
+    # Kept, because the same few are asked again and again.
+    return httpx.URL(url)
 
 
 def is_encrypted_or_local(url: str) -> bool:

@@ -1,4 +1,4 @@
-"""An HTTP transport whose exchanges end by one deadline (httpcore).
+"""An HTTP transport whose exchanges end by one deadline (h11 straight to servers, httpcore through proxies).
 
 httpx bounds each read; a server that drips one byte at a time is never late. Here every socket call gets what remains
 of the whole exchange. The deadline travels in a context variable, because connections outlive exchanges.
@@ -15,6 +15,7 @@ from typing import Any
 import httpcore
 import httpx
 
+from gpuagent.wire.direct_http import CONNECTIONS_MAX, IDLE_MAX, Answer, DirectConnections
 from gpuagent.wire.egress import Egress, Proxy, direct
 from gpuagent.wire.public_addresses import is_public
 
@@ -53,12 +54,23 @@ class Transport(httpx.BaseTransport):
         """public_only: whether only public addresses are connected to. A proxy's own may be another, and it looks up
         names itself."""
         self._egress = egress or direct()
-        proxies = {None, *self._egress.proxies.values()}
-        self._pools = {proxy: _pool(self._egress.ssl_context, proxy, public_only) for proxy in proxies}
+        context = self._egress.ssl_context
+        self._direct = DirectConnections(context, _Backend(public_only), IDLE_MAX_S, _remaining)
+        self._pools = {proxy: _pool(context, proxy) for proxy in self._egress.proxies.values()}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = self.send(request)
+        return httpx.Response(
+            answer.status, headers=answer.headers, stream=answer.body, extensions=dict(answer.extensions)
+        )
+
+    def send(self, request: httpx.Request) -> Answer:
+        """The answer as it comes, without what httpx makes of it."""
         assert isinstance(request.stream, httpx.SyncByteStream)
-        response = self._pools[self._egress.proxy(str(request.url))].handle_request(
+        proxy = self._egress.proxy(str(request.url)) if self._pools else None
+        if proxy is None:
+            return self._direct.send(request)
+        response = self._pools[proxy].handle_request(
             httpcore.Request(
                 method=request.method,
                 url=httpcore.URL(
@@ -73,34 +85,25 @@ class Transport(httpx.BaseTransport):
             )
         )
         assert isinstance(response.stream, Iterable)
-        return httpx.Response(
-            response.status,
-            headers=response.headers,
-            stream=_Stream(response.stream),
-            extensions=response.extensions,
-        )
+        return Answer(response.status, response.headers, _Stream(response.stream), response.extensions)
 
     def close(self) -> None:
+        self._direct.close()
         for pool in self._pools.values():
             pool.close()
 
 
-def _pool(ssl_context: ssl.SSLContext, proxy: Proxy | None, public_only: bool) -> httpcore.ConnectionPool:
-    """The connections over one way out. What goes to https through a proxy goes through a tunnel, unread by it."""
-    limits: dict[str, Any] = {
-        "ssl_context": ssl_context,
-        "max_connections": 100,
-        "max_keepalive_connections": 20,
-        "keepalive_expiry": IDLE_MAX_S,
-        "network_backend": _Backend(public_only and proxy is None),
-    }
-    if proxy is None:
-        return httpcore.ConnectionPool(**limits)
+def _pool(ssl_context: ssl.SSLContext, proxy: Proxy) -> httpcore.ConnectionPool:
+    """The connections through a proxy. What goes to https goes through a tunnel, unread by it."""
     return httpcore.HTTPProxy(
         proxy.url,
         proxy_auth=(proxy.user.encode(), proxy.password.encode()) if proxy.user or proxy.password else None,
         proxy_ssl_context=ssl_context if proxy.url.startswith("https:") else None,
-        **limits,
+        ssl_context=ssl_context,
+        max_connections=CONNECTIONS_MAX,
+        max_keepalive_connections=IDLE_MAX,
+        keepalive_expiry=IDLE_MAX_S,
+        network_backend=_Backend(),
     )
 
 

@@ -10,10 +10,9 @@ from pymongo import DESCENDING
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from gpuagent.adapters.mongo.values import Document, seconds
+from gpuagent.adapters.mongo.values import Document, amount, seconds
 from gpuagent.core.context import PastJob
 from gpuagent.core.model import HOURS_MIN, Cause, Run
-from gpuagent.core.money import amount
 from gpuagent.core.work import Fault
 
 FIELDS = ("vendorId", "status", "state", "expectedCost", "actualCost", "jobParams.maxHours", "createdAt", "completedAt")

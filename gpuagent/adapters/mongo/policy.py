@@ -18,9 +18,9 @@ from gpuagent.adapters.mongo import sums
 from gpuagent.adapters.mongo.documents import vendor_from
 from gpuagent.adapters.mongo.original import OURS
 from gpuagent.adapters.mongo.sums import CURRENT
-from gpuagent.adapters.mongo.values import Document, date, money, seconds
+from gpuagent.adapters.mongo.values import Document, amount, date, money, seconds
 from gpuagent.core.model import TIMEOUT_MAX_S, Authorized, Job, Reserved, Run, Vendor
-from gpuagent.core.money import amount, show_usd
+from gpuagent.core.money import show_usd
 from gpuagent.core.policy import (
     FIRST,
     LIMITS,

@@ -9,9 +9,8 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from gpuagent.adapters.mongo.jobs import HELD
-from gpuagent.adapters.mongo.values import Document, date, money, seconds
+from gpuagent.adapters.mongo.values import Document, amount, date, money, seconds
 from gpuagent.core.model import Run
-from gpuagent.core.money import amount
 from gpuagent.core.policy import DAY_S, PROVEN_AFTER, Policy, Usage
 from gpuagent.errors import PolicyRefused
 
