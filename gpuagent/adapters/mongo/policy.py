@@ -4,7 +4,7 @@ Every version stays, with who made it and why; one is current. A reservation cou
 the transaction that writes it: two that would pass a cap together meet there, and so do a reservation and a change.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -65,11 +65,13 @@ def enforce(
     at: float,
     ahead: float,
     known: Policy | None = None,
+    unproven: Collection[str] = (),
 ) -> int | None:
     """Hold a new reservation, or a first signature, against policy and vendor's record as this transaction sees them.
 
     at: Unix seconds; what it is held against is never later than by the database's clock, as sums.read() has it.
-    known: the rules that were in force lately, which say what to add up; where others are by now, they do.
+    known: the rules that were in force lately, which say what to add up; where others are by now, they do. unproven: as
+    sums.read() has it.
 
     Returns the version that a new reservation counts against, None for all else. A reservation counts itself on the
     policy: of two that do so at once, one transaction starts again. Raises PolicyRefused.
@@ -77,7 +79,7 @@ def enforce(
     own, vendor_id, network = ObjectId(job.job_id), job.quote.vendor_id, job.quote.network
 
     def counted_by(rules: Policy) -> sums.Sums:
-        return sums.read(database, rules, after, network, [vendor_id], at, ahead, own, session)
+        return sums.read(database, rules, after, network, [vendor_id], at, ahead, own, session, unproven=unproven)
 
     saved = next((earlier for earlier in before.jobs if earlier.job_id == job.job_id), None)
     match saved, job:

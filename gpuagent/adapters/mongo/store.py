@@ -1,6 +1,6 @@
 """The core's Store in MongoDB (a replica set): every step is one transaction, guarded by the run's version."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -45,6 +45,8 @@ class MongoStore:
         self._ahead = ahead
         self._rules: Policy | None = None
         """Those that were read last."""
+        self._unproven: Collection[str] = ()
+        """The vendors that were not proven by what was read last."""
 
     def turned(self, ahead: Callable[[], float]) -> "MongoStore":
         """The same store, with the database's clock so many seconds ahead."""
@@ -97,12 +99,17 @@ class MongoStore:
             run=documents.run_from(document, document["jobs"], document["payments"]),
             now=round(seconds(document["now"]) + ahead, 3),
             policy=lambda: self._readable(policy),
-            vendors=lambda: _vendors_from(records),
+            vendors=lambda: self._vendors_from(records),
         )
 
     def _readable(self, document: Document | None) -> Policy:
         self._rules = policies.readable(document)
         return self._rules
+
+    def _vendors_from(self, records: Iterable[Document]) -> tuple[Vendor, ...]:
+        vendors = tuple(map(documents.vendor_from, records))
+        self._unproven = frozenset(vendor.vendor_id for vendor in vendors if not vendor.proven)
+        return vendors
 
     @deadlined
     def footing(self) -> Footing:
@@ -116,7 +123,7 @@ class MongoStore:
         if document is None:  # no policy is in force, by which nothing can be bought
             return Footing(self.now(), self.policy, self.vendors)
         now, records = round(seconds(document["now"]) + self._ahead(), 3), document["vendors"]
-        return Footing(now, lambda: self._readable(document), lambda: _vendors_from(records))
+        return Footing(now, lambda: self._readable(document), lambda: self._vendors_from(records))
 
     @deadlined
     def standings(self, run_ids: Sequence[str]) -> list[Standing]:
@@ -128,7 +135,7 @@ class MongoStore:
         for document in self._database.runs.aggregate(_whole({"$in": [object_id(run_id) for run_id in run_ids]})):
             check_ours(document)
             run = documents.run_from(document, document["jobs"], document["payments"])
-            standings.append(Standing(run, now, lambda: self._readable(policy), lambda: _vendors_from(records)))
+            standings.append(Standing(run, now, lambda: self._readable(policy), lambda: self._vendors_from(records)))
         return standings
 
     def _run_document(self, run_id: str, pipeline: Sequence[Mapping[str, Any]]) -> Document:
@@ -143,7 +150,7 @@ class MongoStore:
         return self._vendors()
 
     def _vendors(self, session: ClientSession | None = None) -> tuple[Vendor, ...]:
-        return _vendors_from(self._database.vendors.find(BUYABLE, session=session).sort(BY_ID))
+        return self._vendors_from(self._database.vendors.find(BUYABLE, session=session).sort(BY_ID))
 
     def _write(
         self, session: ClientSession, before: Run, after: Run, observations: Sequence[Observation], at: float
@@ -202,7 +209,9 @@ class MongoStore:
         rules: Policy | None = None,
     ) -> Usage:
         rules, own = rules or policies.read(self._database), ObjectId(job_id) if job_id else None
-        return sums.read(self._database, rules, run, network, vendor_ids, at, self._ahead(), own).usage
+        return sums.read(
+            self._database, rules, run, network, vendor_ids, at, self._ahead(), own, unproven=self._unproven
+        ).usage
 
     @deadlined
     def past_jobs(self, run: Run, network: str, vendor_ids: Sequence[str], limit: int) -> list[PastJob]:
@@ -216,7 +225,9 @@ class MongoStore:
             usage = self.usage(run, network, vendor_ids, at, rules=rules)
             return TrackRecord(usage, self.past_jobs(run, network, vendor_ids, limit))
         stages, rules = past_jobs.pipeline(run, network, vendor_ids, limit), rules or policies.read(self._database)
-        read = sums.read(self._database, rules, run, network, vendor_ids, at, self._ahead(), past=stages)
+        read = sums.read(
+            self._database, rules, run, network, vendor_ids, at, self._ahead(), past=stages, unproven=self._unproven
+        )
         return TrackRecord(read.usage, past_jobs.past_jobs(read.past))
 
     @deadlined
@@ -280,10 +291,6 @@ def _whole(run_id: Any) -> list[Mapping[str, Any]]:
         {"$lookup": {"from": "jobs", "localField": "_id", "foreignField": "runId", "as": "jobs"}},
         {"$lookup": {"from": "payments", "localField": "_id", "foreignField": "runId", "as": "payments"}},
     ]
-
-
-def _vendors_from(records: Iterable[Document]) -> tuple[Vendor, ...]:
-    return tuple(map(documents.vendor_from, records))
 
 
 def _raise_duplicate(details: Mapping[str, Any]) -> None:
