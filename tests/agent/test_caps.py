@@ -267,9 +267,9 @@ def test_an_approval_that_is_demanded_meanwhile_holds_at_the_save(world: World, 
 
 def test_a_cap_that_is_new_meanwhile_holds_at_the_save(world: World) -> None:
     """What is added up follows the rules that are in force then, not those that this agent read last."""
-    run = step(world.start(tags=("x",)).run_id, world.ports)
+    _, run = [step(world.start(tags=("x",)).run_id, world.ports) for _ in range(2)]
     after = apply(run, authorize(run, run.jobs[0].job_id, world.ports))
-    world.allow(tag_totals={"x": PRICE - 1})
+    world.allow(tag_totals={"x": 2 * PRICE - 1})
     with pytest.raises(PolicyRefused, match="tag x"):
         world.store.save(run, after, (), world.market.clock.now())
     assert world.store.load(run.run_id) == run

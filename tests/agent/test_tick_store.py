@@ -78,7 +78,9 @@ def test_what_was_counted_for_a_survey_counts_for_the_job_that_came_of_it_alone(
     assert store.track_record(RUN, *asked, 50).usage.wallet_day == surveyed
     run = apply(RUN, vendor_chosen(one, 1_000_000))
 
-    def counted(run: Run = run, network: str = TOKEN.network, name: str = "seller", job: str = one, **rules: Policy) -> bool:
+    def counted(
+        run: Run = run, network: str = TOKEN.network, name: str = "seller", job: str = one, **rules: Policy
+    ) -> bool:
         return store.usage(run, network, [name], database.at, job, **rules).wallet_day == surveyed
 
     assert counted()

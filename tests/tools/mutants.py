@@ -1154,7 +1154,7 @@ MUTANTS = (
     Mutant(
         "a cap checked outside the transaction",
         "gpuagent/adapters/mongo/store.py",
-        "                version = policies.enforce(self._database, session, before, after, job, at, self._ahead())\n",
+        "                version = policies.enforce(self._database, session, before, after, job, at, *lately)\n",
         "                version = None\n",
         "tests/agent/test_caps.py -k planned_apart",
     ),
@@ -1434,9 +1434,9 @@ MUTANTS = (
     ),
     Mutant(
         "a connection that a NAT has forgotten is used again",
-        "gpuagent/wire/transport.py",
-        '        "keepalive_expiry": IDLE_MAX_S,',
-        '        "keepalive_expiry": None,',
+        "gpuagent/wire/direct_http.py",
+        "if connection.idle_since >= oldest and not",
+        "if not",
         "tests/wire/test_egress.py -k idle",
     ),
     Mutant(

@@ -163,9 +163,10 @@ class MongoStore:
         if not guarded.matched_count:
             raise StaleRun(f"run {before.run_id} has moved on from version {before.version}")
 
+        lately = self._ahead(), self._rules, self._unproven
         for job in after.jobs:
             if job not in before.jobs:
-                version = policies.enforce(self._database, session, before, after, job, at, self._ahead(), self._rules)
+                version = policies.enforce(self._database, session, before, after, job, at, *lately)
                 self._write_job(session, before, after, job, at, {} if version is None else {"policyVersion": version})
         if observations:
             self._database.observations.insert_many(
