@@ -61,8 +61,10 @@ def survey(
     vendors = candidates(run, ports.store.vendors(), ports.wallet.token)
     rest = remainder(run)
     order = order_text(run.workload, rest.checkpoint)
-    with ThreadPoolExecutor(max_workers=max(1, len(vendors))) as pool:
-        answers = list(pool.map(lambda vendor: _ask(run, vendor, rest.hours, order, rules, ports), vendors))
+    with ThreadPoolExecutor(max_workers=max(1, len(vendors) - 1)) as pool:
+        asking = pool.map(lambda vendor: _ask(run, vendor, rest.hours, order, rules, ports), vendors[1:])
+        # The first in this thread, which would only wait: another takes longer to begin than most vendors to answer.
+        answers = [_ask(run, vendor, rest.hours, order, rules, ports) for vendor in vendors[:1]] + list(asking)
     for vendor, (_, error) in zip(vendors, answers, strict=True):
         if changed and isinstance(error, PayeeChanged):
             changed(error, vendor)

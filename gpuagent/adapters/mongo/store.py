@@ -43,6 +43,9 @@ class MongoStore:
         self.connection = connection
         self._database = connection.database
         self._ahead = ahead
+        names = ("runs", "jobs", "payments", "observations")
+        # Once: for each use the driver would make an object of a collection anew.
+        self._runs, self._jobs, self._payments, self._observations = map(self._database.get_collection, names)
         self._rules: Policy | None = None
         """Those that were read last."""
         self._unproven: Collection[str] = ()
@@ -155,7 +158,7 @@ class MongoStore:
     def _write(
         self, session: ClientSession, before: Run, after: Run, observations: Sequence[Observation], at: float
     ) -> None:
-        guarded = self._database.runs.update_one(
+        guarded = self._runs.update_one(
             {"_id": ObjectId(before.run_id), "version": before.version},
             {"$set": documents.run_fields(after, at)},
             session=session,
@@ -169,7 +172,7 @@ class MongoStore:
                 version = policies.enforce(self._database, session, before, after, job, at, *lately)
                 self._write_job(session, before, after, job, at, {} if version is None else {"policyVersion": version})
         if observations:
-            self._database.observations.insert_many(
+            self._observations.insert_many(
                 [
                     storable(documents.observation_document(after, observation, after.version, at))
                     for observation in observations
@@ -183,11 +186,11 @@ class MongoStore:
         """Writes a job that is new or has changed, and its payment where that has."""
         fields = {**jobs.job_document(run, job), **more}
         key = {"_id": fields.pop("_id")}
-        self._database.jobs.update_one(key, {"$set": fields}, upsert=True, session=session)
+        self._jobs.update_one(key, {"$set": fields}, upsert=True, session=session)
         payment = jobs.payment_document(run, job)
         saved = next((earlier for earlier in before.jobs if earlier.job_id == job.job_id), None)
         if payment and payment != (jobs.payment_document(before, saved) if saved else None):
-            self._database.payments.update_one(
+            self._payments.update_one(
                 {"jobId": payment["jobId"], "attempt": payment["attempt"]},
                 {"$set": payment, "$setOnInsert": {"createdAt": date(at)}},
                 upsert=True,
