@@ -12,7 +12,7 @@ import httpx
 from gpuagent.core.text import is_web_url
 from gpuagent.wire.compression import BodyTooLarge, CompressionError, Unpacker
 from gpuagent.wire.credentials import secrets_sent
-from gpuagent.wire.direct_http import Answer
+from gpuagent.wire.direct_http import HttpAnswer
 from gpuagent.wire.egress import Egress, direct
 from gpuagent.wire.loopback import LOOPBACK
 from gpuagent.wire.scrub import KEY, Scrubber
@@ -113,7 +113,7 @@ class BoundedHttp:
         json: object,
         content: bytes | Iterator[bytes] | None,
         params: Mapping[str, str] | None,
-    ) -> Answer:
+    ) -> HttpAnswer:
         """The answer, whose body is still to be read.
 
         Nothing of what httpx's client does on the way (redirects, cookies, netrc) is wanted, and it takes as long as

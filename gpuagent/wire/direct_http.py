@@ -27,7 +27,7 @@ Origin = tuple[str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """An answer of which the head has come. headers: as they were sent. body: raw, to be read once. Close it."""
 
     status: int
@@ -55,7 +55,7 @@ class DirectConnections:
         self._lock = threading.Lock()
         self._room = threading.BoundedSemaphore(CONNECTIONS_MAX)
 
-    def send(self, request: httpx.Request) -> Answer:
+    def send(self, request: httpx.Request) -> HttpAnswer:
         """The head of the answer. Raises httpcore's errors."""
         timeouts = request.extensions.get("timeout", {})
         scheme, host = request.url.scheme, request.url.raw_host.decode("ascii")
@@ -154,7 +154,7 @@ class _Connection:
         self.stream, self.idle_since = stream, 0.0
         self._state = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_MAX)
 
-    def exchange(self, request: httpx.Request, body: Body, timeouts: Mapping[str, float | None]) -> Answer:
+    def exchange(self, request: httpx.Request, body: Body, timeouts: Mapping[str, float | None]) -> HttpAnswer:
         """Sends the request, and reads the head of its answer."""
         with suppress(httpcore.WriteError):  # a server that hangs up in the middle may have said why
             self._send(request, timeouts.get("write"))
@@ -164,7 +164,7 @@ class _Connection:
                 isinstance(event, h11.InformationalResponse) and event.status_code == SWITCHING_PROTOCOLS
             ):
                 version = b"HTTP/" + event.http_version
-                return Answer(event.status_code, event.headers.raw_items(), body, {"http_version": version})
+                return HttpAnswer(event.status_code, event.headers.raw_items(), body, {"http_version": version})
 
     def _send(self, request: httpx.Request, timeout: float | None) -> None:
         assert isinstance(request.stream, Iterable)

@@ -15,7 +15,7 @@ from typing import Any
 import httpcore
 import httpx
 
-from gpuagent.wire.direct_http import CONNECTIONS_MAX, IDLE_MAX, Answer, DirectConnections
+from gpuagent.wire.direct_http import CONNECTIONS_MAX, IDLE_MAX, DirectConnections, HttpAnswer
 from gpuagent.wire.egress import Egress, Proxy, direct
 from gpuagent.wire.public_addresses import is_public
 
@@ -64,7 +64,7 @@ class Transport(httpx.BaseTransport):
             answer.status, headers=answer.headers, stream=answer.body, extensions=dict(answer.extensions)
         )
 
-    def send(self, request: httpx.Request) -> Answer:
+    def send(self, request: httpx.Request) -> HttpAnswer:
         """The answer as it comes, without what httpx makes of it."""
         assert isinstance(request.stream, httpx.SyncByteStream)
         proxy = self._egress.proxy(str(request.url)) if self._pools else None
@@ -85,7 +85,7 @@ class Transport(httpx.BaseTransport):
             )
         )
         assert isinstance(response.stream, Iterable)
-        return Answer(response.status, response.headers, _Stream(response.stream), response.extensions)
+        return HttpAnswer(response.status, response.headers, _Stream(response.stream), response.extensions)
 
     def close(self) -> None:
         self._direct.close()

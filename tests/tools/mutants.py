@@ -1433,6 +1433,20 @@ MUTANTS = (
         "tests/wire/test_egress.py -k operators_choice",
     ),
     Mutant(
+        "what a server says unasked answers the next request",
+        "gpuagent/wire/direct_http.py",
+        "        if self._state.our_state is not h11.DONE or self._state.their_state is not h11.DONE:\n",
+        "        if self._state.our_state is not h11.DONE:\n",
+        "tests/wire/test_direct_http.py -k was_not_read",
+    ),
+    Mutant(
+        "a connection that the server has closed is used again",
+        "gpuagent/wire/direct_http.py",
+        ' and not connection.stream.get_extra_info("is_readable"):',
+        ":",
+        "tests/wire/test_direct_http.py -k has_closed",
+    ),
+    Mutant(
         "a connection that a NAT has forgotten is used again",
         "gpuagent/wire/direct_http.py",
         "if connection.idle_since >= oldest and not",
