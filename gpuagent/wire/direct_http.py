@@ -206,6 +206,8 @@ class _Connection:
         """Whether the exchange is over on both sides, and another may follow; it is made ready for that."""
         if self._state.our_state is not h11.DONE or self._state.their_state is not h11.DONE:
             return False
+        if self._state.trailing_data[0]:  # it would be taken for the next answer
+            return False
         self._state.start_next_cycle()
         return True
 

@@ -1435,6 +1435,13 @@ MUTANTS = (
     Mutant(
         "what a server says unasked answers the next request",
         "gpuagent/wire/direct_http.py",
+        "        if self._state.trailing_data[0]:",
+        "        if False:",
+        "tests/wire/test_direct_http.py -k more_than_was_asked",
+    ),
+    Mutant(
+        "what is left of an answer is taken for the next one",
+        "gpuagent/wire/direct_http.py",
         "        if self._state.our_state is not h11.DONE or self._state.their_state is not h11.DONE:\n",
         "        if self._state.our_state is not h11.DONE:\n",
         "tests/wire/test_direct_http.py -k was_not_read",
