@@ -1440,13 +1440,6 @@ MUTANTS = (
         "tests/wire/test_direct_http.py -k more_than_was_asked",
     ),
     Mutant(
-        "what is left of an answer is taken for the next one",
-        "gpuagent/wire/direct_http.py",
-        "        if self._state.our_state is not h11.DONE or self._state.their_state is not h11.DONE:\n",
-        "        if self._state.our_state is not h11.DONE:\n",
-        "tests/wire/test_direct_http.py -k was_not_read",
-    ),
-    Mutant(
         "a connection that the server has closed is used again",
         "gpuagent/wire/direct_http.py",
         ' and not connection.stream.get_extra_info("is_readable"):',
