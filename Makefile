@@ -17,7 +17,7 @@ export PIP_NO_COMPILE := 1
 # Compiled modules are kept, whatever the shell says: hundreds of processes import them.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo lab test check unit fuzz safety protocols docs notebooks mutants bench bench-fleet bench-profile bench-report bigdata format clean
+.PHONY: demo lab test check unit fuzz safety protocols docs notebooks mutants bench bench-fleet bench-flat bench-profile bench-report bigdata format clean
 
 demo: $(VENV)/.run
 	$(BIN)/gpuagent demo --save demo-files
@@ -71,6 +71,10 @@ bench-fleet: $(VENV)/.dev
 
 bench-profile: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.lifecycle --profile
+
+# What a tick costs with 10 to N runs in the database: a table, and a curve in benchmarks/out.
+bench-flat: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.flatness $(or $(N),100000)
 
 # A history of N runs, for trials at scale, in the empty database that URL names.
 bigdata: $(VENV)/.dev

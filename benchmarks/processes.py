@@ -2,6 +2,8 @@
 
 import os
 import platform
+import sys
+import time
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -25,8 +27,7 @@ class Processes:
 
     def cpu_ms(self) -> dict[str, float]:
         """Milliseconds of processor time that each has used since it began."""
-        times = {name: process.cpu_times() for name, process in vars(self).items()}
-        return {name: (used.user + used.system) * 1000 for name, used in times.items()}
+        return {name: _cpu_ms(process) for name, process in vars(self).items()}
 
 
 def processes(mongodb_uri: str) -> Processes:
@@ -38,6 +39,14 @@ def processes(mongodb_uri: str) -> Processes:
     anvil = next(child for child in children if child.name() == "anvil")
     vendor = next(child for child in children if "mock_vendor" in child.cmdline())
     return Processes(own, mongod, vendor, anvil)
+
+
+def _cpu_ms(process: psutil.Process) -> float:
+    if sys.platform == "linux":
+        # The clock of the process itself (clock_getcpuclockid(3)): psutil's figures are in steps of 10 ms.
+        return time.clock_gettime((~process.pid << 3) | 2) * 1000
+    used = process.cpu_times()
+    return float(used.user + used.system) * 1000
 
 
 @cache

@@ -17,7 +17,7 @@ from tests.support.stack import database_name
 from tests.support.trips import Trips, counted_trips
 from tests.support.world import World, build_world
 
-START_COMMANDS, TICK_COMMANDS, END_COMMANDS = 3, 27, 5
+START_COMMANDS, TICK_COMMANDS, END_COMMANDS = 2, 24, 5
 """Four steps of a tick are saved, each in one transaction: 18 writes and commits of its commands are theirs."""
 CHAIN = 4
 LOOK = {"aggregate runs": 1, "find leases": 1}

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gpuagent.core.context import Candidate, Context
+from gpuagent.core.context import Candidate, Context, digest_of
 from gpuagent.core.model import Decision, Quote
 from gpuagent.errors import PlannerError, Refused
 
@@ -38,10 +38,11 @@ def record(planner: str, context: Context, attempts: Sequence[Attempt]) -> Mappi
     own_record = own[-1] if own else {}
     scores = last.record.get("scores")
     scores = scores if isinstance(scores, Mapping) else {}
+    document = context.as_json()
     failed = [attempt for attempt in attempts[:-1] if attempt.planner != last.planner]
     return {
-        "contextHash": context.digest(),
-        "context": context.as_json(),
+        "contextHash": digest_of(document),
+        "context": document,
         "planner": planner,
         **{key: _plain(own_record.get(key)) for key in OWN},
         "decision": _decision(last.decision),

@@ -62,14 +62,16 @@ def check_halt(rules: Policy, run: Run) -> None:
         )
 
 
-def check_clocks(ports: Ports) -> float:
+def check_clocks(ports: Ports, database: float | None = None) -> float:
     """The time that all three clocks agree on. Raises ClocksDiffer, and ChainError when the chain does not answer.
+
+    database: its clock, where that has just been read.
 
     A local chain is for practice, where its clock is turned at will: it tells no time.
     """
     practice = ports.wallet.token.network == LOCAL.caip2
     chain = None if practice else ports.chain.head(ports.wallet.address).time
-    return clocks.agreed(ports.clock.now(), ports.store.now(), chain)
+    return clocks.agreed(ports.clock.now(), ports.store.now() if database is None else database, chain)
 
 
 def check_payee(quote: Quote, vendor: Vendor) -> None:

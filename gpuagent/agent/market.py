@@ -64,8 +64,14 @@ def survey(
     index = next_index(run) or 0
     rest = remainder(run, index)
     order = order_text(run.workload, rest.checkpoint, index, run.count)
-    with ThreadPoolExecutor(max_workers=max(1, len(vendors))) as pool:
-        answers = list(pool.map(lambda vendor: _ask(run, vendor, index, rest.hours, order, rules, ports), vendors))
+
+    def asked(vendor: Vendor) -> tuple[Quote | None, VendorError | PolicyRefused | None]:
+        return _ask(run, vendor, index, rest.hours, order, rules, ports)
+
+    with ThreadPoolExecutor(max_workers=max(1, len(vendors) - 1)) as pool:
+        asking = pool.map(asked, vendors[1:])
+        # The first in this thread, which would only wait: another takes longer to begin than most vendors to answer.
+        answers = [*map(asked, vendors[:1]), *asking]
     for vendor, (_, error) in zip(vendors, answers, strict=True):
         if changed and isinstance(error, PayeeChanged):
             changed(error, vendor)
@@ -74,9 +80,9 @@ def survey(
         raise refusals[0]
     now, network = ports.clock.now(), ports.wallet.token.network
     names = [vendor.vendor_id for vendor in vendors]
-    usage = ports.store.usage(run, network, names, now)
-    verdicts = _verdicts(run, rules, usage, vendors, [quote for quote, _ in answers], index)
-    past = [*ports.store.past_jobs(run, network, names, PAST_JOBS_MAX), *own_past_jobs(run)]
+    record = ports.store.track_record(run, network, names, now, PAST_JOBS_MAX)
+    verdicts = _verdicts(run, rules, record.usage, vendors, [quote for quote, _ in answers], index)
+    past = [*record.past, *own_past_jobs(run)]
     holds = lasting_holds(run)
     past.sort(key=lambda job: (job.ended_at, job.started_at, job.vendor_id))
     open_jobs = Counter(job.quote.vendor_id for job in run.jobs if is_open(job)) if run.count > 1 else Counter()

@@ -10,7 +10,7 @@ from gpuagent.agent.inputs import check_sizes, keep_inputs
 from gpuagent.agent.market import candidates
 from gpuagent.core import gpus
 from gpuagent.core.indices import tries_max
-from gpuagent.core.model import AT_ONCE_MAX, COUNT_MAX, HOURS_MIN, JOBS_MAX, Run
+from gpuagent.core.model import AT_ONCE_MAX, COUNT_MAX, HOURS_MIN, JOBS_MAX, Run, Token, Vendor
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Ports
 from gpuagent.core.workload import Source, Workload
@@ -113,7 +113,10 @@ def prepare(order: Order, ports: Ports, run_id: str = "") -> Run:
     goal, gpu_type, max_hours = order.terms
     count, at_once = order.several
     _check(order, goal, max_hours, ports)
-    check_clocks(ports)
+    footing = ports.store.footing()
+    if order.workload:
+        check_sizes(order.workload, footing.policy())
+    check_clocks(ports, footing.now)
     run_id = run_id or ports.store.new_id()
     run = Run(
         run_id=run_id,
@@ -134,7 +137,7 @@ def prepare(order: Order, ports: Ports, run_id: str = "") -> Run:
         jobs_max=tries_max(count),
         tags=tuple(dict.fromkeys(order.tags)),
     )
-    run = replace(run, gpu_type=_gpu_type(run, ports))
+    run = replace(run, gpu_type=_gpu_type(run, footing.vendors(), ports.wallet.token))
     balance = ports.chain.head(ports.wallet.address).balance
     if balance <= 0:
         raise WalletUnfunded(
@@ -159,9 +162,8 @@ def _check_several(workload: Workload, count: int) -> None:
         )
 
 
-def _gpu_type(run: Run, ports: Ports) -> str:
+def _gpu_type(run: Run, vendors: Sequence[Vendor], token: Token) -> str:
     """The run's GPU type as the vendors that it may buy from spell it. Raises BadInput where none of them offers it."""
-    vendors, token = ports.store.vendors(), ports.wallet.token
     offered = [gpu for vendor in candidates(run, vendors, token) for gpu in vendor.gpu_types]
     gpu_type = gpus.spelling(run.gpu_type, offered)
     if gpu_type is None:
@@ -202,7 +204,6 @@ def _check(order: Order, goal: str, max_hours: Decimal, ports: Ports) -> None:
     if not max_hours.is_finite() or not HOURS_MIN <= max_hours <= HOURS_MAX:
         raise BadInput(f"hours are at least {HOURS_MIN} and at most {HOURS_MAX}")
     if order.workload:
-        check_sizes(order.workload, ports.store.policy())
         _check_several(order.workload, order.several[0])
     if any(not 0 < len(tag) <= TAG_MAX or not tag.isprintable() for tag in order.tags):
         raise BadInput(f"a tag is a text of 1 to {TAG_MAX} characters")

@@ -12,7 +12,7 @@ from gpuagent.core.context import PastJob
 from gpuagent.core.credits import Credit
 from gpuagent.core.model import Authorized, Observation, Run, Vendor
 from gpuagent.core.policy import Policy, Usage
-from gpuagent.core.ports import Clock, Standing, Store
+from gpuagent.core.ports import Clock, Footing, Standing, Store, TrackRecord
 from gpuagent.core.records import Refund
 from gpuagent.errors import UnknownRun
 
@@ -25,6 +25,32 @@ class Reading:
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """What counted against the caps before a job of these vendors was reserved. at: when it was asked for, by our
+    clock. job_ids: of the run, then."""
+
+    usage: Usage
+    at: float
+    job_ids: frozenset[str]
+    rules: Policy
+    network: str
+    vendor_ids: frozenset[str]
+
+    def holds(self, run: Run, rules: Policy, network: str, vendor_ids: Sequence[str], job_id: str, now: float) -> bool:
+        """Whether it is what counts without the job, the only one that the run has got since."""
+        return (
+            is_fresh(self.at, now)
+            and self.job_ids < _job_ids(run) == self.job_ids | {job_id}
+            and (self.rules, self.network) == (rules, network)
+            and self.vendor_ids.issuperset(vendor_ids)
+        )
+
+
+def _job_ids(run: Run) -> frozenset[str]:
+    return frozenset(job.job_id for job in run.jobs)
+
+
 class TickStore:
     """The port Store over another, for one tick of one run. load() reads anew. reading: a first one."""
 
@@ -32,6 +58,7 @@ class TickStore:
         self._store, self._clock = store, clock
         self._reading = reading
         self._vendors: Sequence[Vendor] | None = None
+        self._counted: _Counted | None = None
         self.signed: set[str] = set()
         """The nonces of authorizations that were saved through this store."""
 
@@ -39,6 +66,9 @@ class TickStore:
         at = self._clock.now()
         self._reading, self._vendors = Reading(self._store.standing(run_id), at), None
         return self._reading.standing.run
+
+    def footing(self) -> Footing:
+        return self._store.footing()
 
     def standing(self, run_id: str) -> Standing:
         return self._store.standing(run_id)
@@ -71,7 +101,10 @@ class TickStore:
         job_id: str = "",
         rules: Policy | None = None,
     ) -> Usage:
-        return self._store.usage(run, network, vendor_ids, at, job_id, rules or self.policy())
+        rules, counted = rules or self.policy(), self._counted
+        if counted and counted.holds(run, rules, network, vendor_ids, job_id, self._clock.now()):
+            return counted.usage
+        return self._store.usage(run, network, vendor_ids, at, job_id, rules)
 
     def new_id(self) -> str:
         return self._store.new_id()
@@ -89,6 +122,14 @@ class TickStore:
 
     def past_jobs(self, run: Run, network: str, vendor_ids: Sequence[str], limit: int) -> Sequence[PastJob]:
         return self._store.past_jobs(run, network, vendor_ids, limit)
+
+    def track_record(
+        self, run: Run, network: str, vendor_ids: Sequence[str], at: float, limit: int, rules: Policy | None = None
+    ) -> TrackRecord:
+        rules, asked_at = rules or self.policy(), self._clock.now()
+        record = self._store.track_record(run, network, vendor_ids, at, limit, rules)
+        self._counted = _Counted(record.usage, asked_at, _job_ids(run), rules, network, frozenset(vendor_ids))
+        return record
 
     def book_credit(self, credit: Credit, at: float) -> bool:
         return self._store.book_credit(credit, at)

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from typing import Any
 
 from gpuagent.core.model import Decision
@@ -128,7 +129,7 @@ class Context:
 
     def digest(self) -> str:
         """64 hex digits that stand for everything in it."""
-        return hashlib.sha256(json.dumps(self, default=_plain, sort_keys=True).encode()).hexdigest()
+        return digest_of(self.as_json())
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,11 @@ class Thought:
     decision: Decision
     cost: int = 0
     record: Mapping[str, object] = field(default_factory=dict)
+
+
+def digest_of(document: Mapping[str, object]) -> str:
+    """The digest of a context of which this is as_json()."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def _candidate(document: Mapping[str, Any]) -> Candidate:
@@ -157,7 +163,16 @@ def _plain(value: object) -> object:
 
     Called once for each value: asdict() would copy deeply, and a digest is taken often.
     """
-    if is_dataclass(value) and not isinstance(value, type):
-        members = {STORED_NAMES.get(member.name, member.name): getattr(value, member.name) for member in fields(value)}
-        return {name: member for name, member in members.items() if member or name not in SPARSE_NAMES}
-    return str(value)
+    kind: Any = type(value)
+    names = _stored_names(kind)
+    if not names:
+        return str(value)
+    members = ((stored, getattr(value, name)) for stored, name in names)
+    return {name: member for name, member in members if member or name not in SPARSE_NAMES}
+
+
+@cache
+def _stored_names(kind: Any) -> tuple[tuple[str, str], ...]:
+    """Of a dataclass the names of its fields, as they are stored and as they are here."""
+    names = [member.name for member in fields(kind)] if is_dataclass(kind) else []
+    return tuple((STORED_NAMES.get(name, name), name) for name in names)

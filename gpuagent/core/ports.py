@@ -42,16 +42,33 @@ class Clock(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """A run, and what its steps are held against, all of one read. now: the database's clock, Unix seconds.
+class Footing:
+    """What any order is held against, all of one read. now: the database's clock, Unix seconds.
 
     policy: the rules in force; raises PolicyRefused when there are none. vendors: all recorded ones, by vendor_id.
     """
+
+    now: float
+    policy: Callable[[], Policy]
+    vendors: Callable[[], Sequence[Vendor]]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A run, and what its steps are held against, all of one read; otherwise as Footing has it."""
 
     run: Run
     now: float
     policy: Callable[[], Policy]
     vendors: Callable[[], Sequence[Vendor]]
+
+
+@dataclass(frozen=True, slots=True)
+class TrackRecord:
+    """usage: what counts against the policy's caps. past: the vendors' newest ended jobs, as past_jobs() has them."""
+
+    usage: Usage
+    past: Sequence[PastJob]
 
 
 class Runs(Protocol):
@@ -71,6 +88,10 @@ class Runs(Protocol):
 
     def load(self, run_id: str) -> Run:
         """Raises UnknownRun."""
+        ...
+
+    def footing(self) -> Footing:
+        """The rules, the vendors and the clock."""
         ...
 
     def standing(self, run_id: str) -> Standing:
@@ -131,6 +152,12 @@ class Vendors(Protocol):
 
         A purchase that fell through by the vendor's doing is among them, as a failure that cost nothing.
         """
+        ...
+
+    def track_record(
+        self, run: Run, network: str, vendor_ids: Sequence[str], at: float, limit: int, rules: Policy | None = None
+    ) -> TrackRecord:
+        """Rules.usage() and past_jobs() of the same vendors, read together."""
         ...
 
 

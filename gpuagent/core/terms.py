@@ -6,6 +6,7 @@ problem() is the pair of agent/guard: the guard checks what we decide, this what
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from eth_hash.auto import keccak
 
@@ -155,6 +156,7 @@ def is_payee(quote: Quote, vendor: Vendor) -> bool:
     return recorded and _same_address(quote.pay_to, vendor.pay_to)
 
 
+@lru_cache(maxsize=1024)
 def nonce(token: Token, payer: str, job_id: str) -> str:
     """The EIP-3009 nonce of a job's one payment: keccak of everything that identifies it, 0x and 64 hex digits.
 

@@ -10,7 +10,7 @@ from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any
 from urllib.parse import quote
@@ -48,7 +48,7 @@ class Scrubber:
 
     @cached_property
     def _forms(self) -> "tuple[_Form, ...]":
-        return tuple(_Form(form, label) for secret, label in self._secrets.items() for form in _forms(secret))
+        return tuple(form for secret, label in self._secrets.items() for form in _all_forms(secret, label))
 
     @cached_property
     def _blocks(self) -> dict[int, frozenset[str]]:
@@ -139,6 +139,12 @@ class _Form:
                 if end - start >= self.part:
                     yield start, end
                 place = folded.find(block, place + 1)
+
+
+@lru_cache(maxsize=256)
+def _all_forms(secret: str, label: str) -> tuple[_Form, ...]:
+    # Kept, because a scrubber is made anew for each secret that is sent, and they take longer to make than to use.
+    return tuple(_Form(form, label) for form in _forms(secret))
 
 
 def _holds_any(folded: str, size: int, blocks: frozenset[str]) -> bool:

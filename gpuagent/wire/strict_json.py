@@ -8,7 +8,8 @@ from typing import Any
 
 DEPTH_MAX = 32
 # Whatever stands in strings, cut off ones included, is no nesting.
-_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
+_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_BRACKETS = re.compile(r"[\[{\]}]")
 
 
 def parse(body: bytes, read_constant: Callable[[str], Any] | None = None, depth_max: int = DEPTH_MAX) -> Any:
@@ -21,12 +22,12 @@ def parse(body: bytes, read_constant: Callable[[str], Any] | None = None, depth_
     (under eth_account) raises so far that a deep text would crash the whole program.
     """
     text = body.decode()  # not left to json.loads, which would read other encodings than those counted here
-    depth = 0
-    for token in _TOKENS.finditer(text):
-        kind = token[0][:1]
-        depth += (kind in "[{") - (kind in "]}")
-        if depth > depth_max:
-            raise ValueError(f"nested deeper than {depth_max} levels")
+    if text.count("[") + text.count("{") > depth_max:
+        depth = 0
+        for bracket in _BRACKETS.findall(_STRINGS.sub("", text)):
+            depth += 1 if bracket in "[{" else -1
+            if depth > depth_max:
+                raise ValueError(f"nested deeper than {depth_max} levels")
     try:
         return json.loads(text, parse_float=Decimal, parse_constant=read_constant or _refuse)
     except ArithmeticError as error:

@@ -265,6 +265,29 @@ def test_an_approval_that_is_demanded_meanwhile_holds_at_the_save(world: World, 
     assert world.store.load(run.run_id) == run
 
 
+def test_a_cap_that_is_new_meanwhile_holds_at_the_save(world: World) -> None:
+    """What is added up follows the rules that are in force then, not those that this agent read last."""
+    _, run = [step(world.start(tags=("x",)).run_id, world.ports) for _ in range(2)]
+    after = apply(run, authorize(run, run.jobs[0].job_id, world.ports))
+    world.allow(tag_totals={"x": 2 * PRICE - 1})
+    with pytest.raises(PolicyRefused, match="tag x"):
+        world.store.save(run, after, (), world.market.clock.now())
+    assert world.store.load(run.run_id) == run
+
+
+def test_a_vendor_that_is_not_proven_any_more_is_capped_at_the_save(world: World) -> None:
+    """Its record said that it is when this agent read it last."""
+    world.allow(new_vendor=PRICE - 1)
+    run = step(world.start(vendor_ids=("gpu_vendor_1",)).run_id, world.ports)
+    after = apply(run, authorize(run, run.jobs[0].job_id, world.ports))
+    world.database.store.connection.database.vendors.update_one(
+        {"vendorId": "gpu_vendor_1"}, {"$set": {"proven": False}}
+    )
+    with pytest.raises(PolicyRefused, match="new vendor"):
+        world.store.save(run, after, (), world.market.clock.now())
+    assert world.store.load(run.run_id) == run
+
+
 @pytest.mark.safety("the owner lowers the life of an authorization while one is being signed")
 def test_a_life_that_policy_or_record_do_not_allow_by_now_is_not_saved(world: World, safety_note: SafetyNote) -> None:
     """What is not saved is not sent."""

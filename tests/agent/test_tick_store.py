@@ -8,9 +8,11 @@ import pytest
 from gpuagent.agent.readings import READING_S
 from gpuagent.agent.tick_store import TickStore
 from gpuagent.core.model import Run, Vendor
-from gpuagent.core.policy import Policy
-from gpuagent.core.ports import Standing
-from tests.support.factories import RUN, VENDOR
+from gpuagent.core.policy import Policy, Usage
+from gpuagent.core.ports import Standing, TrackRecord
+from gpuagent.core.transitions import apply
+from tests.support.factories import RUN, TOKEN, VENDOR
+from tests.support.run_states import vendor_chosen
 
 
 class Database:
@@ -22,6 +24,12 @@ class Database:
 
     def now(self) -> float:
         return self.at
+
+    def usage(self, *_: object) -> Usage:
+        return Usage(wallet_day=2)
+
+    def track_record(self, *_: object) -> TrackRecord:
+        return TrackRecord(Usage(wallet_day=1), ())
 
     def standing(self, run_id: str) -> Standing:
         self.reads += 1
@@ -61,3 +69,26 @@ def test_a_load_reads_anew_and_so_does_a_clock_that_is_set_back(database: Databa
     assert store.policy().version == 2
     database.version, database.at = 3, database.at - 1
     assert store.policy().version == 3
+
+
+def test_what_was_counted_for_a_survey_counts_for_the_job_that_came_of_it_alone(database: Database) -> None:
+    store, one, other = loaded(database), "a" * 24, "b" * 24
+    surveyed = 1
+    asked = (TOKEN.network, ["seller", "rival"], database.at)
+    assert store.track_record(RUN, *asked, 50).usage.wallet_day == surveyed
+    run = apply(RUN, vendor_chosen(one, 1_000_000))
+
+    def counted(
+        run: Run = run, network: str = TOKEN.network, name: str = "seller", job: str = one, **rules: Policy
+    ) -> bool:
+        return store.usage(run, network, [name], database.at, job, **rules).wallet_day == surveyed
+
+    assert counted()
+    assert not counted(network="eip155:1")
+    assert not counted(name="stranger")
+    assert not counted(job=other)
+    assert not counted(run=RUN)
+    assert not counted(run=apply(replace(run, jobs_open_max=2), vendor_chosen(other, 1_000_000)))
+    assert not counted(rules=Policy(version=2))
+    database.at += READING_S + 1
+    assert not counted(rules=Policy(version=1))

@@ -465,7 +465,7 @@ MUTANTS = (
     Mutant(
         "a failure is forgotten with its run",
         "gpuagent/agent/market.py",
-        "*ports.store.past_jobs(run, network, names, PAST_JOBS_MAX), ",
+        "*record.past, ",
         "",
         "tests/agent/test_plan.py -k begins_to_fail",
     ),
@@ -615,6 +615,34 @@ MUTANTS = (
         "<= READING_S",
         "<= 10**9",
         "tests/agent/test_tick_store.py -k brings_all",
+    ),
+    Mutant(
+        "what was counted for one job counts for the next",
+        "gpuagent/agent/tick_store.py",
+        "            and self.job_ids < _job_ids(run) == self.job_ids | {job_id}\n",
+        "",
+        "tests/agent/test_tick_store.py -k came_of_it_alone",
+    ),
+    Mutant(
+        "what was counted by other rules counts",
+        "gpuagent/agent/tick_store.py",
+        "and (self.rules, self.network) == (rules, network)",
+        "and self.network == network",
+        "tests/agent/test_tick_store.py -k came_of_it_alone",
+    ),
+    Mutant(
+        "a signature is held against the sums of rules that are not in force any more",
+        "gpuagent/adapters/mongo/policy.py",
+        "            if known not in (None, rules):",
+        "            if False:",
+        "tests/agent/test_caps.py -k new_meanwhile",
+    ),
+    Mutant(
+        "a vendor counts as proven by what was read last",
+        "gpuagent/adapters/mongo/sums.py",
+        "    if unproven and rules.new_vendor is not None and not counts_new:",
+        "    if False:",
+        "tests/agent/test_caps.py -k not_proven_any_more",
     ),
     Mutant(
         "what a tick has read of the chain never gets old",
@@ -1175,7 +1203,7 @@ MUTANTS = (
     Mutant(
         "a cap checked outside the transaction",
         "gpuagent/adapters/mongo/store.py",
-        "                version = policies.enforce(self._database, session, before, after, job, at, self._ahead())\n",
+        "                version = policies.enforce(self._database, session, before, after, job, at, *lately)\n",
         "                version = None\n",
         "tests/agent/test_caps.py -k planned_apart",
     ),
@@ -1259,8 +1287,8 @@ MUTANTS = (
     Mutant(
         "a halt that comes while the wallet signs is not seen",
         "gpuagent/adapters/mongo/policy.py",
-        "        case Reserved(approval=approved), Authorized():\n            rules = read(database, session)",
-        "        case Reserved(approval=approved), Authorized():\n            return",
+        "        case Reserved(approval=approved), Authorized():\n            counted = ",
+        "        case Reserved(approval=approved), Authorized():\n            return None\n            counted = ",
         "tests/agent/test_halt.py -k middle_of_signing",
     ),
     Mutant(
@@ -2178,7 +2206,7 @@ MUTANTS = (
     Mutant(
         "a run is started by clocks that differ",
         "gpuagent/agent/start.py",
-        "    check_clocks(ports)\n",
+        "    check_clocks(ports, footing.now)\n",
         "",
         "tests/agent/test_clocks.py -k day_ahead",
     ),

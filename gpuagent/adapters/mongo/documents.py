@@ -11,10 +11,9 @@ from typing import Any
 from bson import ObjectId
 
 from gpuagent.adapters.mongo.jobs import job_from
-from gpuagent.adapters.mongo.values import Document, date, money, seconds
+from gpuagent.adapters.mongo.values import Document, amount, date, money, seconds
 from gpuagent.core import budget
 from gpuagent.core.model import OWN_PROTOCOL, Ledger, Observation, Run, RunStatus, Settles, Vendor
-from gpuagent.core.money import amount
 from gpuagent.core.transitions import phase
 
 

@@ -15,7 +15,7 @@ from gpuagent.adapters.mongo.files import (
     underway_fields,
     underway_from,
 )
-from gpuagent.adapters.mongo.values import Document, date, money, seconds
+from gpuagent.adapters.mongo.values import Document, amount, date, money, seconds
 from gpuagent.core.indices import of_index
 from gpuagent.core.model import (
     NO_ACCESS,
@@ -36,7 +36,6 @@ from gpuagent.core.model import (
     Settlement,
     Voided,
 )
-from gpuagent.core.money import amount
 from gpuagent.core.orders import job_params, order_of, params_sha256
 from gpuagent.core.resume import resumed_from
 from gpuagent.core.work import Collecting, Completed, Failed, Fault, JobEnding, Owed, Underway, Work

@@ -1,22 +1,21 @@
 """Ended jobs of each vendor across all runs of the database: what reliability is learned from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from bson import ObjectId
-from pymongo import ASCENDING, DESCENDING
+from pymongo import DESCENDING
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from gpuagent.adapters.mongo.values import Document, seconds
+from gpuagent.adapters.mongo.values import Document, amount, seconds
 from gpuagent.core.context import PastJob
 from gpuagent.core.model import HOURS_MIN, Cause, Run
-from gpuagent.core.money import amount
 from gpuagent.core.work import Fault
 
-FIELDS = ("vendorId", "status", "state", "expectedCost", "actualCost", "jobParams", "createdAt", "completedAt")
+FIELDS = ("vendorId", "status", "state", "expectedCost", "actualCost", "jobParams.maxHours", "createdAt", "completedAt")
 
 
 def read(
@@ -31,6 +30,15 @@ def read(
     """The newest `limit` ended jobs of each vendor in all other runs on the network, oldest first, in one read.
 
     run: the run that asks, None for a report. until: only jobs reserved before then.
+    """
+    stages = pipeline(run, network, vendor_ids, limit, until)
+    return past_jobs(database.vendors.aggregate(stages, session=session))
+
+
+def pipeline(
+    run: Run | None, network: str, vendor_ids: Sequence[str], limit: int, until: datetime | None = None
+) -> list[Mapping[str, Any]]:
+    """Of vendors their jobs, as read() has them.
 
     A purchase that fell through (voided) counts as a failure that cost nothing where the vendor was the cause; where a
     policy, an approver or another job's success was, it says nothing about the vendor and is left out. So is a job that
@@ -52,18 +60,21 @@ def read(
         {"$match": {"quote.network": network, **not_this_run, **before, **has_ended}},
         {"$sort": {"createdAt": DESCENDING}},
         {"$limit": limit},
-        {"$project": dict.fromkeys(FIELDS, 1)},
+        {"$project": {"_id": 0, **dict.fromkeys(FIELDS, 1)}},
     ]
     lookup = {"from": "jobs", "localField": "vendorId", "foreignField": "vendorId", "pipeline": newest, "as": "jobs"}
-    pipeline: list[Mapping[str, Any]] = [
+    return [
         {"$match": {"vendorId": {"$in": list(vendor_ids)}}},
         {"$lookup": lookup},
         {"$project": {"jobs": 1}},
         {"$unwind": "$jobs"},
         {"$replaceRoot": {"newRoot": "$jobs"}},
-        {"$sort": {"createdAt": ASCENDING, "_id": ASCENDING}},
     ]
-    jobs = [(job, _hours(job)) for job in database.vendors.aggregate(pipeline, session=session)]
+
+
+def past_jobs(documents: Iterable[Document]) -> list[PastJob]:
+    """What pipeline() brings, oldest first."""
+    jobs = sorted(((job, _hours(job)) for job in documents), key=lambda pair: pair[0]["createdAt"])
     return [_past_job(job, hours) for job, hours in jobs if hours >= HOURS_MIN]
 
 

@@ -4,7 +4,7 @@ Every version stays, with who made it and why; one is current. A reservation cou
 the transaction that writes it: two that would pass a cap together meet there, and so do a reservation and a change.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,11 +18,11 @@ from gpuagent.adapters.mongo import alerts, sums
 from gpuagent.adapters.mongo.documents import vendor_from
 from gpuagent.adapters.mongo.original import OURS
 from gpuagent.adapters.mongo.sums import CURRENT
-from gpuagent.adapters.mongo.values import Document, date, money, seconds
+from gpuagent.adapters.mongo.values import Document, amount, date, money, seconds
 from gpuagent.core import months
 from gpuagent.core.alerts import halt_alert, tag_alerts
 from gpuagent.core.model import TIMEOUT_MAX_S, Authorized, Job, Reserved, Run, Vendor
-from gpuagent.core.money import amount, show_usd
+from gpuagent.core.money import show_usd
 from gpuagent.core.months import UTC_NAME, MonthBudget
 from gpuagent.core.policy import (
     FIRST,
@@ -60,26 +60,42 @@ def read(database: Documents, session: ClientSession | None = None) -> Policy:
 
 
 def enforce(
-    database: Documents, session: ClientSession, before: Run, after: Run, job: Job, at: float, ahead: float
+    database: Documents,
+    session: ClientSession,
+    before: Run,
+    after: Run,
+    job: Job,
+    at: float,
+    ahead: float,
+    known: Policy | None = None,
+    unproven: Collection[str] = (),
 ) -> int | None:
     """Hold a new reservation, or a first signature, against policy and vendor's record as this transaction sees them.
 
     at: Unix seconds; what it is held against is never later than by the database's clock, as sums.read() has it.
+    known: the rules that were in force lately, which say what to add up; where others are by now, they do. unproven: as
+    sums.read() has it.
 
     Returns the version that a new reservation counts against, None for all else. A reservation counts itself on the
     policy: of two that do so at once, one transaction starts again. Raises PolicyRefused.
     """
+    own, vendor_id, network = ObjectId(job.job_id), job.quote.vendor_id, job.quote.network
+
+    def counted_by(rules: Policy) -> sums.Sums:
+        return sums.read(database, rules, after, network, [vendor_id], at, ahead, own, session, unproven=unproven)
+
     saved = next((earlier for earlier in before.jobs if earlier.job_id == job.job_id), None)
     match saved, job:
         case None, Reserved(approval=approved):
             document = database.policies.find_one_and_update(CURRENT, {"$inc": {"reservations": 1}}, session=session)
-            rules = readable(document)
+            counted = counted_by(rules := readable(document))
         case Reserved(approval=approved), Authorized():
-            rules = read(database, session)
+            counted = counted_by(known or read(database, session))
+            rules = readable(counted.policy)
+            if known not in (None, rules):
+                counted = counted_by(rules)
         case _:
             return None
-    own, vendor_id = ObjectId(job.job_id), job.quote.vendor_id
-    counted = sums.read(database, rules, after, job.quote.network, [vendor_id], at, ahead, own, session)
     reasons = [refusal.reason for refusal in refusals(rules, after, job.quote, counted.usage, job.job_id)]
     record = counted.records.get(vendor_id)
     if record and (problem := record_problem(job.quote, vendor_from(record))):

@@ -1,6 +1,6 @@
 """The core's Store in MongoDB (a replica set): every step is one transaction, guarded by the run's version."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,13 +20,16 @@ from gpuagent.core.context import PastJob
 from gpuagent.core.credits import Credit
 from gpuagent.core.model import Job, Observation, Run, Vendor
 from gpuagent.core.policy import Policy, Usage
-from gpuagent.core.ports import Standing
+from gpuagent.core.ports import Footing, Standing, TrackRecord
 from gpuagent.core.records import Refund
 from gpuagent.errors import BadInput, DuplicateRun, DuplicateVendorJob, StaleRun, UnknownRun
 
 # One that the original system recorded has no pinned payee: nothing can be bought from it.
 BUYABLE: Mapping[str, Any] = {"payTo": {"$exists": True}}
 BY_ID = {"vendorId": ASCENDING}
+BUYABLE_BY_ID = [{"$match": BUYABLE}, {"$sort": BY_ID}]
+TOGETHER_MAX = 500
+"""Vendors whose past jobs are read in one document, which has room for those of three times as many."""
 
 
 class MongoStore:
@@ -41,6 +44,13 @@ class MongoStore:
         self.connection = connection
         self._database = connection.database
         self._ahead = ahead
+        names = ("runs", "jobs", "payments", "observations")
+        # Once: for each use the driver would make an object of a collection anew.
+        self._runs, self._jobs, self._payments, self._observations = map(self._database.get_collection, names)
+        self._rules: Policy | None = None
+        """Those that were read last."""
+        self._unproven: Collection[str] = ()
+        """The vendors that were not proven by what was read last."""
 
     def turned(self, ahead: Callable[[], float]) -> "MongoStore":
         """The same store, with the database's clock so many seconds ahead."""
@@ -84,7 +94,7 @@ class MongoStore:
         pipeline: list[Mapping[str, Any]] = [
             *_whole(object_id(run_id)),
             {"$lookup": {"from": "policies", "pipeline": [{"$match": sums.CURRENT}], "as": "policies"}},
-            {"$lookup": {"from": "vendors", "pipeline": [{"$match": BUYABLE}, {"$sort": BY_ID}], "as": "vendors"}},
+            {"$lookup": {"from": "vendors", "pipeline": BUYABLE_BY_ID, "as": "vendors"}},
             {"$set": {"now": "$$NOW"}},
         ]
         document, ahead = self._run_document(run_id, pipeline), self._ahead()
@@ -92,9 +102,32 @@ class MongoStore:
         return Standing(
             run=documents.run_from(document, document["jobs"], document["payments"]),
             now=round(seconds(document["now"]) + ahead, 3),
-            policy=lambda: policies.readable(policy),
-            vendors=lambda: tuple(map(documents.vendor_from, records)),
+            policy=lambda: self._readable(policy),
+            vendors=lambda: self._vendors_from(records),
         )
+
+    def _readable(self, document: Document | None) -> Policy:
+        self._rules = policies.readable(document)
+        return self._rules
+
+    def _vendors_from(self, records: Iterable[Document]) -> tuple[Vendor, ...]:
+        vendors = tuple(map(documents.vendor_from, records))
+        self._unproven = frozenset(vendor.vendor_id for vendor in vendors if not vendor.proven)
+        return vendors
+
+    @deadlined
+    def footing(self) -> Footing:
+        """The policy in force, the vendors and the clock in one read."""
+        pipeline: list[Mapping[str, Any]] = [
+            {"$match": sums.CURRENT},
+            {"$lookup": {"from": "vendors", "pipeline": BUYABLE_BY_ID, "as": "vendors"}},
+            {"$set": {"now": "$$NOW"}},
+        ]
+        document = next(iter(self._database.policies.aggregate(pipeline)), None)
+        if document is None:  # no policy is in force, by which nothing can be bought
+            return Footing(self.now(), self.policy, self.vendors)
+        now, records = round(seconds(document["now"]) + self._ahead(), 3), document["vendors"]
+        return Footing(now, lambda: self._readable(document), lambda: self._vendors_from(records))
 
     @deadlined
     def standings(self, run_ids: Sequence[str]) -> list[Standing]:
@@ -102,19 +135,11 @@ class MongoStore:
         now = self.now()
         policy = self._database.policies.find_one(sums.CURRENT)
         records = list(self._database.vendors.find(BUYABLE).sort(BY_ID))
-
-        def vendors() -> tuple[Vendor, ...]:
-            return tuple(map(documents.vendor_from, records))
-
         standings = []
         for document in self._database.runs.aggregate(_whole({"$in": [object_id(run_id) for run_id in run_ids]})):
             check_ours(document)
             run = documents.run_from(document, document["jobs"], document["payments"])
-            standings.append(
-                Standing(
-                    run, now, lambda: policies.readable(policy), lambda: tuple(map(documents.vendor_from, records))
-                )
-            )
+            standings.append(Standing(run, now, lambda: self._readable(policy), lambda: self._vendors_from(records)))
         return standings
 
     def _run_document(self, run_id: str, pipeline: Sequence[Mapping[str, Any]]) -> Document:
@@ -129,13 +154,12 @@ class MongoStore:
         return self._vendors()
 
     def _vendors(self, session: ClientSession | None = None) -> tuple[Vendor, ...]:
-        records = self._database.vendors.find(BUYABLE, session=session).sort(BY_ID)
-        return tuple(documents.vendor_from(record) for record in records)
+        return self._vendors_from(self._database.vendors.find(BUYABLE, session=session).sort(BY_ID))
 
     def _write(
         self, session: ClientSession, before: Run, after: Run, observations: Sequence[Observation], at: float
     ) -> None:
-        guarded = self._database.runs.update_one(
+        guarded = self._runs.update_one(
             {"_id": ObjectId(before.run_id), "version": before.version},
             {"$set": documents.run_fields(after, at)},
             session=session,
@@ -143,13 +167,14 @@ class MongoStore:
         if not guarded.matched_count:
             raise StaleRun(f"run {before.run_id} has moved on from version {before.version}")
 
+        lately = self._ahead(), self._rules, self._unproven
         for job in after.jobs:
             if job not in before.jobs:
-                version = policies.enforce(self._database, session, before, after, job, at, self._ahead())
+                version = policies.enforce(self._database, session, before, after, job, at, *lately)
                 self._write_job(session, before, after, job, at, {} if version is None else {"policyVersion": version})
         alerts.write(self._database, alerts_of(before, after), at, session)
         if observations:
-            self._database.observations.insert_many(
+            self._observations.insert_many(
                 [
                     storable(documents.observation_document(after, observation, after.version, at))
                     for observation in observations
@@ -163,11 +188,11 @@ class MongoStore:
         """Writes a job that is new or has changed, and its payment where that has."""
         fields = {**jobs.job_document(run, job), **more}
         key = {"_id": fields.pop("_id")}
-        self._database.jobs.update_one(key, {"$set": fields}, upsert=True, session=session)
+        self._jobs.update_one(key, {"$set": fields}, upsert=True, session=session)
         payment = jobs.payment_document(run, job)
         saved = next((earlier for earlier in before.jobs if earlier.job_id == job.job_id), None)
         if payment and payment != (jobs.payment_document(before, saved) if saved else None):
-            self._database.payments.update_one(
+            self._payments.update_one(
                 {"jobId": payment["jobId"], "attempt": payment["attempt"]},
                 {"$set": payment, "$setOnInsert": {"createdAt": date(at)}},
                 upsert=True,
@@ -190,11 +215,26 @@ class MongoStore:
         rules: Policy | None = None,
     ) -> Usage:
         rules, own = rules or policies.read(self._database), ObjectId(job_id) if job_id else None
-        return sums.read(self._database, rules, run, network, vendor_ids, at, self._ahead(), own).usage
+        return sums.read(
+            self._database, rules, run, network, vendor_ids, at, self._ahead(), own, unproven=self._unproven
+        ).usage
 
     @deadlined
     def past_jobs(self, run: Run, network: str, vendor_ids: Sequence[str], limit: int) -> list[PastJob]:
         return past_jobs.read(self._database, run, network, vendor_ids, limit)
+
+    @deadlined
+    def track_record(
+        self, run: Run, network: str, vendor_ids: Sequence[str], at: float, limit: int, rules: Policy | None = None
+    ) -> TrackRecord:
+        if len(vendor_ids) > TOGETHER_MAX:
+            usage = self.usage(run, network, vendor_ids, at, rules=rules)
+            return TrackRecord(usage, self.past_jobs(run, network, vendor_ids, limit))
+        stages, rules = past_jobs.pipeline(run, network, vendor_ids, limit), rules or policies.read(self._database)
+        read = sums.read(
+            self._database, rules, run, network, vendor_ids, at, self._ahead(), past=stages, unproven=self._unproven
+        )
+        return TrackRecord(read.usage, past_jobs.past_jobs(read.past))
 
     @deadlined
     def change_policy(self, revise: Callable[[Policy], Policy], by: str, why: str, at: float) -> Policy:

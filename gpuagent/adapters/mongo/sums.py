@@ -1,6 +1,6 @@
 """The sums that count against the caps of a policy, in one read, with the server's clock and the vendors' records."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,8 @@ from pymongo.database import Database
 
 from gpuagent.adapters.mongo import months
 from gpuagent.adapters.mongo.jobs import HELD
-from gpuagent.adapters.mongo.values import Document, date, money, seconds
+from gpuagent.adapters.mongo.values import Document, amount, date, money, seconds
 from gpuagent.core.model import Run
-from gpuagent.core.money import amount
 from gpuagent.core.policy import DAY_S, PROVEN_AFTER, Policy, Usage
 from gpuagent.errors import PolicyRefused
 
@@ -26,11 +25,16 @@ Stages = list[Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """usage: as the policy caps it. at: where its day ends, Unix seconds. records: documents of vendors, by id."""
+    """usage: as the policy caps it. at: where its day ends, Unix seconds. records: documents of vendors, by id.
+
+    policy: the document in force. past: what past_jobs.pipeline() brings, where that was asked for.
+    """
 
     usage: Usage
     at: float
     records: Mapping[str, Document]
+    policy: Document
+    past: Sequence[Document]
 
 
 def read(
@@ -43,9 +47,13 @@ def read(
     ahead: float = 0.0,
     job_id: ObjectId | None = None,
     session: ClientSession | None = None,
+    past: Stages | None = None,
+    unproven: Collection[str] = (),
 ) -> Sums:
-    """The sums of all runs in this database that pay on this network, without the job itself.
+    """The sums of all runs in this database that pay on this network, without the job itself, by these rules.
 
+    past: past_jobs.pipeline(), to be read too. unproven: vendors whose records said lately that they are not proven;
+    where a record says so of another, all is read again with what counts against a new vendor.
     at: where a day ends, but never later than by the database's clock, which is taken to be `ahead` seconds ahead.
     Raises PolicyRefused where no policy is in force.
     """
@@ -69,7 +77,11 @@ def read(
     today = {"$cond": [counts_today, "$expectedCost", money(0)]}
     tags = [tag for tag in run.tags if tag in rules.tag_totals]
     # Not $unionWith, which no transaction may use.
-    lookups = {"records": ("vendors", _records(rules, network, vendor_ids, ever, others))}
+    counts_new = rules.new_vendor is not None and not set(unproven).isdisjoint(vendor_ids)
+    records_of: Stages = [{"$match": {"vendorId": {"$in": list(vendor_ids)}}}]
+    lookups = {"records": ("vendors", records_of + (_new(network, ever, others) if counts_new else []))}
+    if past is not None:
+        lookups["past"] = ("vendors", past)
     if rules.wallet_per_day is not None:
         lookups["wallet"] = ("jobs", total("payer", [run.payer], since, today))
     if rules.vendor_per_day is not None:
@@ -81,9 +93,9 @@ def read(
         lookups |= months.lookups(rules, run, at, by_server_now, SLACK_S, others)
     pipeline: Stages = [
         {"$match": CURRENT},
-        {"$project": {"now": "$$NOW"}},
+        {"$set": {"now": "$$NOW"}},
         *(
-            {"$lookup": {"from": collection, "pipeline": stages, "as": name}}
+            {"$lookup": {"from": collection, "pipeline": stages, "as": f"sums.{name}"}}
             for name, (collection, stages) in lookups.items()
         ),
     ]
@@ -92,12 +104,16 @@ def read(
         raise PolicyRefused("there is no policy in force any more: try again")
     now = round(seconds(document["now"]) + ahead, 3)
     if now < at - SLACK_S:
-        return read(database, rules, run, network, vendor_ids, now, ahead, job_id, session)
+        return read(database, rules, run, network, vendor_ids, now, ahead, job_id, session, past, unproven)
+    read_there = document.pop("sums")
     sums = {
-        name: {group["_id"]: amount(group["total"]) for group in document.get(name, ())}
+        name: {group["_id"]: amount(group["total"]) for group in read_there.get(name, ())}
         for name in ("wallet", "vendor", "tags", *months.NAMES.values())
     }
-    records: dict[str, Document] = {record["vendorId"]: record for record in document["records"]}
+    records: dict[str, Document] = {record["vendorId"]: record for record in read_there["records"]}
+    unproven = [name for name, record in records.items() if record.get("proven") is False]
+    if unproven and rules.new_vendor is not None and not counts_new:
+        return read(database, rules, run, network, vendor_ids, at, ahead, job_id, session, past, unproven)
     usage = Usage(
         sums["wallet"].get(run.payer, 0),
         sums["vendor"],
@@ -105,14 +121,11 @@ def read(
         {name: _held_or_paid(record) for name, record in records.items() if _is_new(record)},
         months.by_key(sums),
     )
-    return Sums(usage, min(at, now), records)
+    return Sums(usage, min(at, now), records, document, read_there.get("past", ()))
 
 
-def _records(rules: Policy, network: str, vendor_ids: Sequence[str], ever: Document, others: Document) -> Stages:
-    """The vendors' records; of those that do not say that they are proven, with what counts against a new vendor."""
-    stages: Stages = [{"$match": {"vendorId": {"$in": list(vendor_ids)}}}]
-    if rules.new_vendor is None:
-        return stages
+def _new(network: str, ever: Document, others: Document) -> Stages:
+    """To records of vendors, of those that say they are not proven, what counts against a new vendor."""
     # Practice money proves nothing: a job that costs none is soon completed.
     completed: Document = {"quote.network": network, "state": "settled", "status": "completed"}
     counted: Stages = [{"$match": completed}, {"$limit": PROVEN_AFTER}, {"$project": {"_id": 1}}]
@@ -126,7 +139,6 @@ def _records(rules: Policy, network: str, vendor_ids: Sequence[str], ever: Docum
         return {"$lookup": {"from": "jobs", **keys, "pipeline": pipeline, "as": name}}
 
     return [
-        *stages,
         # No job is of the vendor null: those of a proven one are not looked for.
         {"$set": {"unproven": {"$cond": [{"$eq": ["$proven", False]}, "$vendorId", None]}}},
         jobs(counted, "paidJobs"),

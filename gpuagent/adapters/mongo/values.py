@@ -1,19 +1,34 @@
 """Values as MongoDB stores them: money in Decimal128 USD, times as dates."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from bson import Decimal128, ObjectId
 from bson.errors import InvalidId
 
-from gpuagent.core.money import usd
+from gpuagent.core.money import parse_usd, usd
 from gpuagent.errors import UnknownRun
 
 Document = dict[str, Any]
+CACHED = 4096
+"""Amounts of which both forms are remembered."""
 
 
+@lru_cache(maxsize=CACHED)
 def money(amount: int) -> Decimal128:
     return Decimal128(usd(amount))
+
+
+def amount(stored: Decimal128) -> int:
+    """Atomic units of an amount. Raises BadInput as parse_usd() does."""
+    return _amount(stored.bid)
+
+
+@lru_cache(maxsize=CACHED)
+def _amount(bid: bytes) -> int:
+    # By its bytes: the same few amounts are read again and again, and the driver's conversions are slow.
+    return parse_usd(Decimal128.from_bid(bid).to_decimal())
 
 
 def date(seconds: float) -> datetime:
