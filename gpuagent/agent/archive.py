@@ -122,7 +122,7 @@ def _archived(store: ObservationStore, files: FileStore, run_id: str, now: float
         archive = _write(store.lines(run_id), file)
         if not archive.observations:
             return None
-        _keep(files, archive, file.getvalue())
+        _keep(files, archive, file.getvalue(), now)
         _prove(files, archive)
         if not store.begin(run_id, archive, now):
             return None  # another sweep was faster, or the run goes on
@@ -147,8 +147,9 @@ def _write(lines: Iterable[bytes], file: io.BytesIO) -> Archive:
     return Archive(hashlib.sha256(content).hexdigest(), len(content), count)
 
 
-def _keep(files: FileStore, archive: Archive, content: bytes) -> None:
-    upload = f"observations-{archive.sha256}"
+def _keep(files: FileStore, archive: Archive, content: bytes, now: float) -> None:
+    # Each time a new upload, which makes content young that was here before: a sweep that read the record deletes old.
+    upload = f"observations-{archive.sha256}-{now:.3f}"
     start = files.received(upload)
     files.extend(upload, start, (content[at : at + PART] for at in range(start, len(content), PART)), archive.bytes)
     files.finish(upload, archive.sha256, archive.bytes)

@@ -19,6 +19,9 @@ from gpuagent.core.work import (
 )
 from gpuagent.core.workload import from_canonical
 
+FINAL_METRICS_MAX = 96
+"""Names of metrics that a completed job has: those of its news, and those of its vendor's last word."""
+
 
 def end_of_work(
     run: Run, job: Ordered, work: Underway, report: JobReport, logs: tuple[str, ...], now: float, ports: Ports
@@ -61,7 +64,7 @@ def offered_checkpoint(
 def _completed(
     run: Run, job: Ordered, work: Underway, report: JobReport, logs: tuple[str, ...], now: float, ports: Ports
 ) -> CollectingBegan | JobFinished:
-    metrics = {**report.final_metrics, **with_metrics(work.metrics, report.metrics)}
+    metrics = with_metrics({}, (report.final_metrics, with_metrics(work.metrics, report.metrics)), FINAL_METRICS_MAX)
     outcome = Completed(work.vendor_job_id, now, metrics, report.artifact_url, report.exit_code)
     if not run.workload:
         return JobFinished(job.job_id, outcome, logs, report.metrics)

@@ -39,6 +39,8 @@ HOUR_S = 3600.0
 QUOTE_LIFE_MAX_S = policy.APPROVAL_MAX_S
 """No quote is taken to be valid for longer: until then at most, what is reserved for it counts against the caps."""
 JOB_MIN_S = 1.0
+CONFIRMATION = "confirmation"
+"""The one rule that is of one of several jobs alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ def survey(
         _candidate(vendor, quote, error, verdicts.get(vendor.vendor_id, ()), past, open_jobs[vendor.vendor_id])
         for vendor, (quote, error) in zip(vendors, answers, strict=True)
     )
-    reserve = rest_cost(run, index, rest.hours, cheapest(offers)) if run.count > 1 else 0
+    reserve = rest_cost(run, index, rest.hours, _cheapest_for_others(offers, verdicts)) if run.count > 1 else 0
     context = Context(
         goal=run.goal,
         gpu_type=run.gpu_type,
@@ -176,9 +178,25 @@ def cheapest(candidates: Sequence[Candidate]) -> int:
     return min(amounts, default=0)
 
 
+def _cheapest_for_others(candidates: Sequence[Candidate], verdicts: Mapping[str, Sequence[policy.Refusal]]) -> int:
+    """As cheapest(), for the other jobs: a vendor that is kept from this one alone, for a confirmation, counts."""
+
+    def allowed(candidate: Candidate) -> bool:
+        rest = [refusal for refusal in verdicts.get(candidate.vendor_id, ()) if refusal.rule != CONFIRMATION]
+        return all(refusal.transient for refusal in rest)
+
+    amounts = [candidate.amount for candidate in candidates if candidate.amount is not None and allowed(candidate)]
+    return min(amounts, default=0)
+
+
 def rest_cost(run: Run, index: int, hours: Decimal, amount: int) -> int:
-    """What the run's other jobs that are still to be bought cost at least, where these hours cost this amount."""
-    return int(amount * rest_hours(run, index) / hours)
+    """What the run's other jobs that are still to be bought cost at least, where these hours cost this amount.
+
+    A part of a job has a price that says little of whole ones where some of it is fixed: what those cost before counts.
+    """
+    rest = rest_hours(run, index)
+    before = [job.quote.amount for job in run.jobs if hours < run.max_hours == job.quote.max_hours]
+    return min([int(amount * rest / hours), *(int(whole * rest / run.max_hours) for whole in before)])
 
 
 def _verdicts(
@@ -201,7 +219,7 @@ def _verdicts(
     able = [vendor_id for vendor_id, refusals in verdicts.items() if not refusals]
     for vendor_id, why in confirmations(run, able, index).items():
         if vendor_id in verdicts:
-            verdicts[vendor_id] += (policy.Refusal("confirmation", why),)
+            verdicts[vendor_id] += (policy.Refusal(CONFIRMATION, why),)
     return verdicts
 
 

@@ -34,7 +34,7 @@ from gpuagent.core.events import (
     PaymentUnwanted,
     PaymentVoided,
 )
-from gpuagent.core.indices import completed
+from gpuagent.core.indices import completed, is_paid_elsewhere
 from gpuagent.core.model import (
     NO_ACCESS,
     TIMEOUT_MAX_S,
@@ -195,7 +195,7 @@ def _wanted_from(run: Run, job: Authorized, ports: Ports) -> Vendor | None:
     current, vendor_id = ports.store.load(run.run_id), job.quote.vendor_id
     if current.status is not RunStatus.RUNNING or policy.has_ended_with(current, vendor_id):
         return None
-    if job.quote.index in completed(current):
+    if job.quote.index in completed(current) or is_paid_elsewhere(current, job):
         return None
     vendor, rules = find_vendor(vendor_id, ports), ports.store.policy()
     problem = record_problem(job.quote, vendor) or unsuitable(current, vendor, job.quote, rules)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from gpuagent.core import budget
 from gpuagent.core.events import PaymentAdopted
 from gpuagent.core.model import HEADER_LOST, NO_ACCESS, Authorized, Job, Quote, Reserved, Run, Settled
-from gpuagent.core.work import Failed, Owed, Work
+from gpuagent.core.work import Completed, Failed, Owed, Work
 from gpuagent.errors import IllegalTransition
 
 
@@ -46,6 +46,8 @@ def _as_bought(proven: Quote, quote: Quote) -> Quote:
 
 def _work(job: Job | None, event: PaymentAdopted, header: str) -> Work:
     """What is known of the work. Without the signed bytes the vendor cannot be asked for it."""
+    if job and not isinstance(job, Reserved) and isinstance(job.work, Completed):
+        return job.work  # its result counts, wherever the money went: it is not to be bought again
     if event.written_off:
         return Failed(f"written off by {event.by}: {event.why}", event.at)
     if job and not isinstance(job, Reserved) and job.work:

@@ -6,7 +6,7 @@ A run with one job has the index 0 alone; of that several jobs may be open at on
 from collections import Counter
 from dataclasses import replace
 
-from gpuagent.core.model import COUNT_MAX, JOBS_MAX, Job, Ordered, Reserved, Run
+from gpuagent.core.model import COUNT_MAX, JOBS_MAX, Job, Ordered, Reserved, Run, Settled
 from gpuagent.core.work import Collecting, Completed, Owed, Underway
 
 UNKNOWN = -1
@@ -73,6 +73,12 @@ def tries_left(run: Run, index: int) -> int:
     if run.count == 1:
         return remaining
     return min(remaining - len(set(unbought(run)) - {index}), JOBS_MAX - tries(run)[index])
+
+
+def is_paid_elsewhere(run: Run, job: Job) -> bool:
+    """Whether another job of the same index is paid and still to come, as after an adoption."""
+    others = (other for other in run.jobs if other.job_id != job.job_id and other.quote.index == job.quote.index)
+    return run.count > 1 and any(isinstance(other, Settled) and is_open(other) for other in others)
 
 
 def of_index(run: Run, index: int) -> Run:

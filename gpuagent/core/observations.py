@@ -87,7 +87,7 @@ def observations_of(run: Run, event: Event) -> tuple[Observation, ...]:
                 _payment(f"{by} allows to pay {vendor_id} again: {why}", "", "readmitted", by=by, vendorId=vendor_id),
             )
         case PaymentAdopted():
-            return (_adopted(run, event),)
+            return (_adopted(run, event), *_unneeded(run, event))
     job = find_job(run, event.job_id)
     observations = _of_job(job, event)
     if not isinstance(event, JobFinished):
@@ -105,11 +105,11 @@ def _counted(run: Run, job: Job, event: JobFinished) -> tuple[Observation, ...]:
     )
 
 
-def _unneeded(run: Run, event: RunCancelled | JobFinished) -> tuple[Observation, ...]:
+def _unneeded(run: Run, event: RunCancelled | JobFinished | PaymentAdopted) -> tuple[Observation, ...]:
     """Observations of the reservations that are dropped because the event ends the run."""
     return tuple(
         observation
-        for job, after in zip(run.jobs, apply(run, event).jobs, strict=True)
+        for job, after in zip(run.jobs, apply(run, event).jobs, strict=False)  # one that is adopted may be new
         if isinstance(job, Reserved) and isinstance(after, Voided)
         for observation in _of_job(job, JobDropped(job.job_id, after.reason, after.cause))
     )

@@ -106,7 +106,15 @@ def next_steps(run: Run, now: float) -> tuple[Step, ...]:
 def _may_begin(run: Run) -> bool:
     """Whether a further job may be begun beside those that are open."""
     open_jobs = sum(map(is_open, run.jobs))
+    if run.count > 1 and not _has_spare_tries(run):
+        return False
     return open_jobs < run.jobs_open_max and next_index(run) is not None and not is_enough(run, open_jobs)
+
+
+def _has_spare_tries(run: Run) -> bool:
+    """Whether the tries suffice though nobody answers the requests that are open: each would be made once more."""
+    waiting = sum(isinstance(job, Reserved) and job.unapproved for job in run.jobs)
+    return not waiting or run.jobs_max - len(run.jobs) > len(unbought(run)) + waiting
 
 
 def _steps_for(job: Job, running: bool, now: float) -> tuple[Step, ...]:
@@ -195,7 +203,7 @@ def apply(run: Run, event: Event) -> Run:
     if isinstance(event, PlannerCharged):  # the money is gone, whatever has become of the run meanwhile
         return _charged(run, event.cost)
     if isinstance(event, PaymentAdopted):
-        return adopted(run, event)
+        return _once(adopted(run, event), event.job_id)
     job = find_job(run, event.job_id)
     if isinstance(event, AskingCutShort):
         return replace(run, ask_first=job.job_id)
@@ -219,6 +227,14 @@ def _completed(run: Run, job: Job) -> Run:
         return _without_unsigned(run, unneeded, job.quote.index)
     reason = f"{job.quote.vendor_id} completed the job" if run.count == 1 else f"all {run.count} jobs are completed"
     return _ended(run, RunStatus.COMPLETED, reason, unneeded)
+
+
+def _once(run: Run, job_id: str) -> Run:
+    """The run without the unsigned purchases of an index of which a job was adopted that is still to come."""
+    job = find_job(run, job_id)
+    if run.count == 1 or not is_open(job):
+        return run
+    return _without_unsigned(run, "an earlier payment for this job was adopted", job.quote.index)
 
 
 def is_noted(job: Job, event: Event) -> bool:

@@ -173,14 +173,28 @@ class Collecting:
         return self.outcome.vendor_job_id
 
 
+METRICS_BYTES = 4_096
+"""Bytes of the names and texts of a job's metrics: all jobs of a run, which may be hundreds, are read as one document,
+and a job that has ended holds its metrics three times."""
+
+
 def with_metrics(
     latest: Mapping[str, object], metrics: Sequence[Mapping[str, object]], limit: int = 64
 ) -> Mapping[str, object]:
-    """The last value of each metric, once these came, oldest first. limit: of names; later ones are left out."""
+    """The last value of each metric, once these came, oldest first. limit: of names; later ones are left out, and those
+    for which METRICS_BYTES leave no room."""
     values = dict(latest)
+    room = METRICS_BYTES - sum(_bytes(name, value) for name, value in values.items())
     for metric in metrics:
-        values |= {name: value for name, value in metric.items() if name in values or len(values) < limit}
+        for name, value in metric.items():
+            more = _bytes(name, value) - (_bytes(name, values[name]) if name in values else 0)
+            if (name in values or len(values) < limit) and more <= max(room, 0):
+                values[name], room = value, room - more
     return values
+
+
+def _bytes(name: str, value: object) -> int:
+    return len(name.encode(errors="replace")) + (len(value.encode(errors="replace")) if isinstance(value, str) else 8)
 
 
 Work = Owed | Underway | Collecting | Completed | Failed

@@ -37,6 +37,7 @@ RESUME_VARIABLE = "GPUAGENT_RESUME"
 INDEX_VARIABLE, COUNT_VARIABLE = "GPUAGENT_JOB_INDEX", "GPUAGENT_JOB_COUNT"
 """The variables of a job of a run with several: which it is, from 0, and how many there are."""
 FILES_MAX = 1_000
+ENV_MAX = 200
 TEXT_MAX = 64_000
 """Characters of a command or of setup."""
 OUTPUT_MAX = 64_000_000
@@ -235,7 +236,7 @@ class Workload(JobPart):
         description="a string is run by sh -c, a list is an argv"
     )
     env: Annotated[dict[Variable, Text], BeforeValidator(_integers_as_text)] = Field(
-        default_factory=dict, max_length=200
+        default_factory=dict, max_length=ENV_MAX
     )
     secrets: Annotated[list[Variable], Field(max_length=50)] = Field(
         default_factory=list, description="names of variables whose values are sent when the job is, and stored nowhere"
@@ -303,6 +304,8 @@ class Workload(JobPart):
         """Raises ValueError where the job names a variable by which each of several learns which it is."""
         if own := {INDEX_VARIABLE, COUNT_VARIABLE} & {*self.env, *self.secrets}:
             raise ValueError(f"{min(own)} is set for each of several jobs: name your own variable otherwise")
+        if len(self.env) > ENV_MAX - 2:
+            raise ValueError(f"env has {len(self.env)} variables, and each of several jobs gets two more of {ENV_MAX}")
 
     @property
     def hours(self) -> Decimal:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from bson import Decimal128, ObjectId
 
+from gpuagent.adapters.files.gridfs import GridFsStore
 from gpuagent.adapters.mongo import archives as mongo_archives
 from gpuagent.adapters.mongo.values import date
 from gpuagent.agent import archive as archiving
@@ -17,6 +18,7 @@ from gpuagent.agent.retention import UPLOAD_S, sweep_files
 from gpuagent.core.archives import Archive, ArchiveState
 from gpuagent.core.policy import Policy
 from gpuagent.core.records import ReportScope
+from gpuagent.core.retention import Holding
 from gpuagent.errors import BadInput, FileStoreError, UnknownRun
 from gpuagent.planbench.choices import recorded_decisions
 from gpuagent.render.decision import decision_view
@@ -236,3 +238,29 @@ def test_a_sweep_of_the_files_leaves_archives_alone(archived: Archived) -> None:
     sweep_files(archived.files, archived.world.database.holdings, rules, archived.now + 2 * UPLOAD_S, dry_run=False)
     assert record[0].sha256 in archived.files.contents
     assert archived.restore(run_id) == LINES + 2
+
+
+def test_a_sweep_beside_it_leaves_what_is_archived_anew(archived: Archived) -> None:
+    """The same observations are the same file, which was here before and has been no run's since it was restored."""
+    files = GridFsStore(archived.documents, lambda: archived.now)
+    run_id = archived.run()
+    before = len(archived.stored(run_id))
+    archived.files = files  # type: ignore[assignment]
+    archived.now += 31 * DAY
+    archived.archive()
+    archived.restore(run_id)
+    archived.now += 31 * DAY
+
+    class StaleHoldings:
+        """What was read before the run was archived anew."""
+
+        def holdings(self) -> Iterator[Holding]:
+            archived.archive()
+            return iter(())
+
+        def note_deleted(self, run_id: str, sha256: str, at: float) -> None:
+            raise AssertionError("no file of a run is deleted")
+
+    sweep_files(files, StaleHoldings(), Policy(), archived.now, dry_run=False)
+    assert len(archived.stored(run_id)) == 2
+    assert archived.restore(run_id) == before

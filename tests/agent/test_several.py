@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from gpuagent.core import budget
 from gpuagent.core.context import Context
 from gpuagent.core.events import PaymentUnwanted, Plan
 from gpuagent.core.indices import completed, has_completed, is_open, tries_max
-from gpuagent.core.model import Authorization, Authorized, Quote, Run, RunStatus, Settled, Settlement
+from gpuagent.core.model import COUNT_MAX, Authorization, Authorized, Quote, Run, RunStatus, Settled, Settlement, Vendor
 from gpuagent.core.orders import manifest_sha256, order_text
 from gpuagent.core.resume import resumed_from
 from gpuagent.core.transitions import next_steps
@@ -32,6 +33,8 @@ from gpuagent.core.work import (
     FileKind,
     JobReport,
     JobStatus,
+    Owed,
+    with_metrics,
 )
 from gpuagent.core.workload import Workload
 from gpuagent.errors import BadInput, VendorError
@@ -320,3 +323,92 @@ def test_planners_hear_of_the_others_and_between_equals_choose_who_has_fewer() -
     assert prompt.market(several)["reservedForOthers"] == "1.000000"
     assert "several jobs of this kind" in prompt.write(several).text
     assert Context.from_json(several.as_json()) == several
+
+
+class OtherPrices:
+    """A market whose prices are said by the test. price: of a vendor's quote; raises VendorError for none."""
+
+    def __init__(self, vendor_api: Any, price: Callable[[Vendor, Quote], int]) -> None:
+        self._vendor_api, self._price = vendor_api, price
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._vendor_api, name)
+
+    def quote(self, vendor: Vendor, *details: Any) -> Quote:
+        quote = self._vendor_api.quote(vendor, *details)
+        return replace(quote, amount=self._price(vendor, quote))
+
+
+def test_a_price_that_does_not_follow_the_hours_ends_no_run_that_can_be_completed() -> None:
+    """Sellers have fixed prices, or a least one: the rest of a job that goes on costs as much as a whole one."""
+
+    def fails(job: SoldJob) -> JobReport:
+        if index_of(job) == 0:
+            return lost_after(0.9)(job)
+        return report(JobStatus.FAILED if job.asked >= 3 else JobStatus.RUNNING, error_message="node lost")
+
+    world = sweep(count=2, at_once=2, jobs=4, a=Seller(fails), b=Seller(numbered))
+
+    def price(vendor: Vendor, _: Quote) -> int:
+        if vendor.vendor_id == "b" and len(world.run.jobs) < 2:
+            raise VendorError("no GPU is free")
+        return HOUR_PRICE
+
+    world.ports = replace(world.ports, vendor_api=OtherPrices(world.ports.vendor_api, price))
+    assert world.ticks(400).status is RunStatus.COMPLETED
+
+
+def test_a_vendor_that_one_index_alone_is_kept_from_is_still_the_cheapest_for_the_others() -> None:
+    """Index 0 is to be confirmed at b, for 5.00; index 1, which was lost at b, may be bought at a, for 1.00."""
+
+    def ends(index: int, **news: Any) -> Callable[[SoldJob], JobReport]:
+        def tell(job: SoldJob) -> JobReport:
+            if index_of(job) != index:
+                return numbered(job)
+            return report(JobStatus.FAILED if job.asked >= 15 else JobStatus.RUNNING, **news)
+
+        return tell
+
+    at_b = Seller(ends(1, error_message="node lost"))
+    world = sweep(count=2, at_once=2, jobs=12, a=Seller(ends(0, exit_code=1)), b=at_b)
+
+    def price(vendor: Vendor, _: Quote) -> int:
+        if vendor.vendor_id == "a" and len(world.run.jobs) == 1:
+            raise VendorError("a is down")
+        return (1 if vendor.vendor_id == "a" else 5) * HOUR_PRICE
+
+    world.ports = replace(world.ports, vendor_api=OtherPrices(world.ports.vendor_api, price))
+    assert world.ticks(400).status is RunStatus.COMPLETED
+
+
+def test_a_night_without_an_approver_does_not_end_a_run() -> None:
+    world = sweep(count=20, at_once=20, jobs=40, a=Seller(numbered), b=Seller(numbered))
+    world.rules = replace(world.rules, approval_above=0)
+    world.ticks(1)
+    world.at += 700  # longer than a quote is valid
+    assert world.ticks(2).status is RunStatus.RUNNING
+
+
+def test_what_vendors_say_of_many_jobs_keeps_the_run_readable() -> None:
+    """All jobs of a run are read as one document, which has 16 MB at most."""
+    fat = {f"{chr(0x1F600) * 60}{number:03}": chr(0x1F600) * 200 for number in range(32)}
+    metrics = with_metrics(with_metrics({}, [fat]), [{f"r{name}": value for name, value in fat.items()}])
+    assert len(str(metrics).encode()) * 3 * tries_max(COUNT_MAX) < 8_000_000
+    assert with_metrics({}, [{"loss": 1.5}, {"loss": 1.25, "step": 3}]) == {"loss": 1.25, "step": 3}
+
+
+def test_a_payment_whose_index_is_paid_already_is_not_sent() -> None:
+    world = sweep(a=Seller(numbered), b=Seller(numbered))
+    while not any(isinstance(job, Authorized) for job in world.run.jobs):
+        step(world.run.run_id, world.ports)
+    signed = next(job for job in world.run.jobs if isinstance(job, Authorized))
+    adopted = Settled("f" * 24, *_as_paid(signed), Owed(world.at))
+    world.run = replace(world.run, jobs=(*world.run.jobs, adopted))
+    assert isinstance(pay(world.run, signed.job_id, world.ports), PaymentUnwanted)
+    assert world.settled == {}
+
+
+def test_variables_that_leave_no_room_for_the_number_are_refused() -> None:
+    job = {"name": "x", "command": "true", "jobs": {"count": 3}, "env": {f"V{number}": "1" for number in range(199)}}
+    with pytest.raises(ValueError, match="each of several jobs gets two more"):
+        Workload.model_validate(job)

@@ -8,15 +8,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuagent.core import budget
-from gpuagent.core.events import Event, JobDropped, JobFinished, PaymentSettled, PaymentVoided, Plan, VendorChosen
+from gpuagent.core.events import (
+    Authorize,
+    Event,
+    JobClaimed,
+    JobDropped,
+    JobFinished,
+    PaymentAdopted,
+    PaymentSettled,
+    PaymentVoided,
+    Plan,
+    VendorChosen,
+)
 from gpuagent.core.indices import completed, has_completed, is_open, missing, next_index, tries_left, tries_max
-from gpuagent.core.model import COUNT_MAX, Cause, Run, RunStatus, Settled, Voided
+from gpuagent.core.model import COUNT_MAX, Cause, Reserved, Run, RunStatus, Settled, Voided
 from gpuagent.core.observations import observations_of
 from gpuagent.core.status import status_text
 from gpuagent.core.transitions import apply, is_over, next_steps
 from gpuagent.core.work import Completed, Failed, Fault
 from gpuagent.errors import BudgetExceeded, IllegalTransition
-from tests.support.factories import RUN, SETTLEMENT, decision, quote
+from tests.support.factories import RUN, SETTLEMENT, authorization, decision, quote
 from tests.support.run_states import payment_authorized
 
 SWEEP = replace(RUN, count=3, jobs_open_max=2, jobs_max=tries_max(3))
@@ -146,3 +157,29 @@ def test_the_status_says_how_many_are_done() -> None:
     assert status_text(run, 9.0).run.startswith("1 of 3 jobs are completed; planning")
     chosen_for = [o.content for o in observations_of(run, chosen("c", 1))]
     assert chosen_for[-1] == "reserved 1.00 USD for gpu_vendor_1, job 1 of 3"
+
+
+def adoption(job_id: str, amount: int = PRICE, *, written_off: bool = False) -> PaymentAdopted:
+    signed = authorization(amount)
+    return PaymentAdopted(job_id, quote(amount), signed, SETTLEMENT, "Ada", "restored", 4.0, written_off=written_off)
+
+
+def test_an_adopted_job_that_is_owed_drops_what_is_reserved_for_its_index() -> None:
+    run = apply(apply(SWEEP, chosen("a", 1)), payment_authorized("a", PRICE))
+    run = apply(run, PaymentVoided("a", "expired unused"))  # by a node that lied, or an older database
+    run = apply(apply(run, chosen("b", 1)), chosen("c", 2))
+    notes = observations_of(run, adoption("a"))
+    run = apply(run, adoption("a"))
+    assert is_open(run.jobs[0])
+    assert Authorize("b") not in next_steps(run, 5.0), "the index would be paid twice"
+    assert isinstance(run.jobs[1], Voided)
+    assert isinstance(run.jobs[2], Reserved)
+    assert len(notes) == 2
+
+
+def test_an_index_that_is_done_stays_done_when_its_payment_is_written_off() -> None:
+    run = apply(apply(SWEEP, chosen("a", 0)), payment_authorized("a", PRICE))
+    run = apply(run, JobClaimed("a", "v", 2.0))
+    run = apply(run, JobFinished("a", COMPLETED))
+    run = apply(run, adoption("a", PRICE + 1, written_off=True))
+    assert completed(run) == {0}, "it would be bought again"

@@ -31,7 +31,7 @@ from gpuagent.core.model import (
 from gpuagent.core.orders import manifest_sha256
 from gpuagent.core.pace import Pace
 from gpuagent.core.policy import Halt, Policy, Usage
-from gpuagent.core.ports import Gas, Head, Open, Outcome, Ports, Standing, TrackRecord
+from gpuagent.core.ports import Footing, Gas, Head, Open, Outcome, Ports, Standing, TrackRecord
 from gpuagent.core.transitions import is_over
 from gpuagent.core.work import CheckpointOffer, FileEntry, JobReport, JobStatus
 from gpuagent.core.workload import Workload
@@ -279,6 +279,9 @@ class Workshop:
 
     def past_jobs(self, run: Run, network: str, vendor_ids: Sequence[str], limit: int) -> Sequence[PastJob]:
         return ()
+
+    def footing(self) -> Footing:
+        return Footing(self.at, self.policy, self.vendors)
 
     def track_record(self, *_: object) -> TrackRecord:
         return TrackRecord(Usage(), ())
