@@ -77,8 +77,10 @@ def tries_left(run: Run, index: int) -> int:
 
 def is_paid_elsewhere(run: Run, job: Job) -> bool:
     """Whether another job of the same index is paid and still to come, as after an adoption."""
-    others = (other for other in run.jobs if other.job_id != job.job_id and other.quote.index == job.quote.index)
-    return run.count > 1 and any(isinstance(other, Settled) and is_open(other) for other in others)
+    attempts = (
+        attempt for attempt in run.jobs if attempt.job_id != job.job_id and attempt.quote.index == job.quote.index
+    )
+    return run.count > 1 and any(isinstance(attempt, Settled) and is_open(attempt) for attempt in attempts)
 
 
 def of_index(run: Run, index: int) -> Run:

@@ -98,7 +98,7 @@ def course_chart(drawn: Course) -> Html:
     x = Scale(0.0, drawn.until, LEFT, RIGHT, _time_step(drawn.until))
     top, floor = MARGIN + ROW * len(drawn.spans), MARGIN + ROW * len(drawn.spans) + BURN
     y = Scale.over([0.0, float(usd(drawn.budget))], floor, top + MARGIN)
-    text = _words(drawn)
+    text = _sentences(drawn)
     height = floor + MARGIN + 12
     parts = [*_axes(x, y, top, floor), *_now(drawn, x, floor), *_bars(drawn, x), *_burn(drawn, x, y)]
     label = {"role": "img", "aria_label": text, "class_": "chart"}
@@ -161,14 +161,14 @@ def _axes(x: Scale, y: Scale, top: float, floor: float) -> Iterator[Html]:
 def _bars(drawn: Course, x: Scale) -> Iterator[Html]:
     for place, span in enumerate(drawn.spans):
         base = MARGIN + ROW * place
-        left, right = x(span.begins), max(x(span.ends), x(span.begins) + 2)
-        yield el("rect", x=f"{left:.1f}", y=base + 15, width=f"{right - left:.1f}", height=8, rx=2, fill=span.colour)
+        start, right = x(span.begins), max(x(span.ends), x(span.begins) + 2)
+        yield el("rect", x=f"{start:.1f}", y=base + 15, width=f"{right - start:.1f}", height=8, rx=2, fill=span.colour)
         if span.expected is not None:
             dashes = {"stroke": span.colour, "stroke_width": 3, "stroke_dasharray": "5 4"}
             yield el("path", d=f"M{right:.1f} {base + 19} H{x(span.expected):.1f}", **dashes)
-        late = left > (LEFT + RIGHT) / 2
-        anchor = {"x": f"{right if late else left:.1f}", "text_anchor": "end" if late else "start"}
-        yield el("text", _span_words(span), y=base + 11, font_size=11, **anchor)
+        late = start > (LEFT + RIGHT) / 2
+        anchor = {"x": f"{right if late else start:.1f}", "text_anchor": "end" if late else "start"}
+        yield el("text", _span_text(span), y=base + 11, font_size=11, **anchor)
 
 
 def _burn(drawn: Course, x: Scale, y: Scale) -> Iterator[Html]:
@@ -179,8 +179,8 @@ def _burn(drawn: Course, x: Scale, y: Scale) -> Iterator[Html]:
 
     limit = y(float(usd(drawn.budget)))
     yield el("path", d=f"M{LEFT} {limit:.1f} H{RIGHT}", stroke="currentColor", stroke_dasharray="2 3", fill="none")
-    words = {"x": RIGHT, "y": f"{limit - 5:.1f}", "text_anchor": "end", "font_size": 11}
-    yield el("text", f"budget {show_usd(drawn.budget)}", **words)
+    place = {"x": RIGHT, "y": f"{limit - 5:.1f}", "text_anchor": "end", "font_size": 11}
+    yield el("text", f"budget {show_usd(drawn.budget)}", **place)
     if drawn.committed:
         yield el("path", d=steps(drawn.committed), fill="none", stroke=palette.HELD, stroke_width=2)
     if drawn.settled:
@@ -202,21 +202,21 @@ def _now(drawn: Course, x: Scale, floor: float) -> Iterator[Html]:
     yield el("text", "now", x=f"{place:.1f}", y=MARGIN - 8, text_anchor="middle", font_size=11, font_weight=600)
 
 
-def _span_words(span: WorkSpan) -> str:
-    words = show_duration(span.ends - span.begins)
-    if span.expected is None:
-        return f"{span.title}: {span.status} after {words}" if span.status in ENDS else f"{span.title}: {words} so far"
-    return f"{span.title}: {words} so far, about {show_duration(max(span.expected - span.ends, 0))} to go"
+def _span_text(span: WorkSpan) -> str:
+    elapsed = show_duration(span.ends - span.begins)
+    if span.expected is not None:
+        return f"{span.title}: {elapsed} so far, about {show_duration(max(span.expected - span.ends, 0))} to go"
+    return f"{span.title}: {span.status} after {elapsed}" if span.status in ENDS else f"{span.title}: {elapsed} so far"
 
 
-def _words(drawn: Course) -> str:
+def _sentences(drawn: Course) -> str:
     """The picture in words."""
     paid = show_usd(drawn.settled[-1][1]) if drawn.settled else show_usd(0)
     committed = show_usd(drawn.committed[-1][1]) if drawn.committed else show_usd(0)
     forecast = ""
     if (end := drawn.expected_end) is not None:
         forecast = f"; {committed} will be spent when the last job ends, expected in {show_duration(end - drawn.now)}"
-    jobs = "; ".join(map(_span_words, drawn.spans)) or "no job works yet"
+    jobs = "; ".join(map(_span_text, drawn.spans)) or "no job works yet"
     return f"{jobs}. {paid} spent, {committed} with what is held, of {show_usd(drawn.budget)}{forecast}"
 
 

@@ -3152,7 +3152,7 @@ MUTANTS = (
     Mutant(
         "a payment for an index that is done is sent all the same",
         "gpuagent/agent/pay.py",
-        "    if job.quote.index in completed(current):\n",
+        "    if job.quote.index in completed(current) or is_paid_elsewhere(current, job):\n",
         "    if False:\n",
         "tests/agent/test_several.py -k is_done_already",
     ),
