@@ -13,7 +13,8 @@ from gpuagent.core.money import show_usd
 from gpuagent.core.policy import Policy, halt
 
 STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:1.5em auto;padding:0 1em;color-scheme:light dark;"
+    ":root{color-scheme:light dark}"  # of the root: else the text stays black on a dark page
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:1.5em auto;padding:0 1em;"
     "overflow-wrap:anywhere}h1{font-size:1.35em;line-height:1.25}dl{display:grid;grid-template-columns:max-content 1fr;"
     "gap:.3em 1em;margin:1.2em 0}dt{opacity:.75}dd{margin:0}label{display:block;margin:1.2em 0 .3em}"
     "input[type=text]{font:inherit;width:100%;box-sizing:border-box;padding:.4em}button{font:inherit;font-weight:600;"

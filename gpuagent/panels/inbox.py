@@ -79,6 +79,7 @@ class InboxForm:
             box = self._boxes.get(choice)
             if box is None:
                 box = w.Checkbox(value=False, indent=False, layout=w.Layout(width="100%"))
+                box.add_class("ga-choice")
                 box.observe(lambda _: self._draw_buttons(), "value")
             box.description = _question(item)
             boxes[choice] = box

@@ -9,7 +9,8 @@ from fastapi.responses import HTMLResponse
 
 routes = APIRouter()
 STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color-scheme:light dark}"
+    ":root{color-scheme:light dark}"  # of the root: else the text stays black on a dark page
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em}"
     "h2{font-size:1.05em;margin:1.6em 0 .2em}code{font-size:.95em}p{margin:.2em 0}dt{font-weight:600}"
 )
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

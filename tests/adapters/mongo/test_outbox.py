@@ -13,10 +13,10 @@ from gpuagent.adapters.mongo.late_holds import late_holds
 from gpuagent.agent.approve import cancel
 from gpuagent.core.alerts import LATE_S
 from gpuagent.core.inbox import Waiting
-from gpuagent.core.model import Authorized, Reserved, RunStatus
+from gpuagent.core.model import Authorized, Observation, ObservationType, Reserved, RunStatus
 from gpuagent.core.policy import Halt
 from gpuagent.core.transitions import apply
-from gpuagent.errors import PolicyRefused, StaleRun, UnknownRun
+from gpuagent.errors import PolicyRefused, StaleRun, StoreError, UnknownRun
 from tests.support.alerts import TimedOutbox, alert_keys
 from tests.support.factories import VENDOR, quote
 from tests.support.run_states import vendor_chosen
@@ -42,6 +42,9 @@ def test_a_save_that_does_not_happen_tells_nothing(world: World) -> None:
     failed = replace(run, status=RunStatus.FAILED, reason="x")
     with pytest.raises(StaleRun):
         world.store.save(replace(run, version=7), failed, [], world.market.clock.now())
+    line = Observation(ObservationType.LOG, "line", job_id, position=0)
+    with pytest.raises(StoreError):  # after the alerts are written, as the last of it
+        world.store.save(run, replace(run, status=RunStatus.FAILED), [line, line], world.market.clock.now())
     assert alert_keys(world) == []
     world.store.save(run, chosen(1_400_000), [], world.market.clock.now())
     assert alert_keys(world) == ["budget:tag:nightly:1500000:80"]
