@@ -125,7 +125,19 @@ def hopeless(run: Run) -> str:
     for index in _failing(run):
         if why := _hopeless(of_index(run, index)):
             return f"job {index}: {why}"
-    return "" if completed(run) else _hopeless(run)
+    return "" if completed(run) else _hopeless(_without_echoes(run))
+
+
+def _without_echoes(run: Run) -> Run:
+    """The run with one of the failures that a vendor had at the same time: they say no more than one of them."""
+    jobs, ends = [], dict[str, float]()
+    for job in run.jobs:
+        if not isinstance(job, Reserved) and isinstance(job.work, Failed):
+            if job.reserved_at < ends.get(job.quote.vendor_id, 0.0):
+                continue
+            ends[job.quote.vendor_id] = job.work.at
+        jobs.append(job)
+    return replace(run, jobs=tuple(jobs))
 
 
 def _failing(run: Run) -> list[int]:
@@ -168,8 +180,11 @@ def is_enough(run: Run, open_jobs: int) -> bool:
 
 
 def to_confirm(run: Run, index: int = 0) -> Mapping[str, int]:
-    """The vendors that reported an exit code of this index, which another is to confirm: vendor_id to exit code."""
-    failed = _failed(of_index(run, index))
+    """The vendors that reported an exit code, which another is to confirm: vendor_id to exit code.
+
+    Of several jobs it is that of this index; until the first has completed, of any.
+    """
+    failed = _failed(of_index(run, index) if completed(run) else run)
     return {job.quote.vendor_id: work.exit_code for job, work in failed if work.exit_code is not None}
 
 

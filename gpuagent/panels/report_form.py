@@ -1,6 +1,7 @@
 """The parameters of a report as a form: the report is shown below it, and saved by links that hold the file."""
 
 import base64
+import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -116,7 +117,10 @@ def _link(report: Report, form: str) -> Html:
         parts.append(piece.encode())
         size += len(parts[-1])
         if size > LINK_MAX:
-            command = f"`gpuagent report --period {report.request.period} --format {form} --out {name}`"
+            request = report.request
+            filters = {"user": request.user, "tag": request.tag, "vendor": request.vendor}
+            options = "".join(f" --{name} {shlex.quote(value)}" for name, value in filters.items() if value)
+            command = f"`gpuagent report --period {request.period}{options} --format {form} --out {name}`"
             raise BadInput(
                 f"{name} has more than {show_size(LINK_MAX)}, which a link cannot carry: {command} writes it"
             )

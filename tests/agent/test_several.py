@@ -381,6 +381,19 @@ def test_a_vendor_that_one_index_alone_is_kept_from_is_still_the_cheapest_for_th
     assert world.ticks(400).status is RunStatus.COMPLETED
 
 
+def test_a_vendor_that_keeps_the_results_of_two_jobs_at_once_is_no_program_that_fails() -> None:
+    """Both were bought before either had ended; what comes after is bought elsewhere, until a job has completed."""
+    world = sweep(count=3, at_once=2, jobs=20, a=Seller(exits(0)), b=Seller(numbered))
+
+    def price(vendor: Vendor, quote: Quote) -> int:
+        return quote.amount // 2 if vendor.vendor_id == "a" else quote.amount
+
+    world.ports = replace(world.ports, vendor_api=OtherPrices(world.ports.vendor_api, price))
+    run = world.ticks(200)
+    assert [vendor for _, vendor in bought(run)][:2] == ["a", "a"]
+    assert (run.status, run.reason) == (RunStatus.COMPLETED, "all 3 jobs are completed")
+
+
 def test_a_night_without_an_approver_does_not_end_a_run() -> None:
     world = sweep(count=20, at_once=20, jobs=40, a=Seller(numbered), b=Seller(numbered))
     world.rules = replace(world.rules, approval_above=0)

@@ -3150,6 +3150,13 @@ MUTANTS = (
         "tests/core/test_indices.py -k bought_for_itself",
     ),
     Mutant(
+        "two jobs that one vendor failed at the same time end the run",
+        "gpuagent/core/verdict.py",
+        "_hopeless(_without_echoes(run))",
+        "_hopeless(run)",
+        "tests/agent/test_several.py -k keeps_the_results",
+    ),
+    Mutant(
         "a payment for an index that is done is sent all the same",
         "gpuagent/agent/pay.py",
         "    if job.quote.index in completed(current) or is_paid_elsewhere(current, job):\n",

@@ -20,9 +20,12 @@ Write = tuple[str, str]
 """An action, and the collection that it is on; "*" for all of a database, or all there is."""
 
 DECISIONS: frozenset[Write] = frozenset(
-    {("update", "runs"), ("update", "jobs"), ("insert", "jobs"), ("insert", "observations")}
+    {
+        *(("update", "runs"), ("update", "jobs"), ("insert", "jobs"), ("insert", "observations")),
+        *(("update", "alerts"), ("insert", "alerts")),
+    }
 )
-"""What an approval, a rejection or a cancellation writes. A job's is an upsert, which takes the right to insert."""
+"""What an approval, a rejection or a cancellation writes, alerts with it. What is an upsert takes both rights."""
 READS = frozenset(
     {
         *("find", "changeStream", "collStats", "dbStats", "dbHash", "indexStats", "killCursors"),
