@@ -383,7 +383,11 @@ def test_a_vendor_that_one_index_alone_is_kept_from_is_still_the_cheapest_for_th
 
 def test_a_vendor_that_keeps_the_results_of_two_jobs_at_once_is_no_program_that_fails() -> None:
     """Both were bought before either had ended; what comes after is bought elsewhere, until a job has completed."""
-    world = sweep(count=3, at_once=2, jobs=20, a=Seller(exits(0)), b=Seller(numbered))
+
+    def keeps(_: SoldJob) -> JobReport:
+        return report(JobStatus.COMPLETED, exit_code=0)
+
+    world = sweep(count=3, at_once=2, jobs=20, a=Seller(keeps), b=Seller(numbered))
 
     def price(vendor: Vendor, quote: Quote) -> int:
         return quote.amount // 2 if vendor.vendor_id == "a" else quote.amount

@@ -17,6 +17,8 @@ from playwright.sync_api import BrowserContext, Page
 from websockets.sync.client import ClientConnection, connect
 
 STOP_S = 60
+ANSWERS_S = 30.0
+"""A kernel that draws answers each of hundreds of questions in its turn."""
 QUIET_S = 1.0
 TOKENS = {
     "rita": "token-of-a-reader-in-tests",
@@ -100,11 +102,12 @@ class Intruder:
         comms = next(m for m in self._messages() if m["msg_type"] == "comm_info_reply")["content"]["comms"]
         for comm in comms:
             self._send("comm_msg", {"comm_id": comm, "data": {"method": "request_state"}})
-        states = {
-            message["content"]["comm_id"]: message["content"]["data"].get("state", {})
-            for message in self._messages()
-            if message["msg_type"] == "comm_msg"
-        }
+        states: dict[str, dict[str, Any]] = {}
+        ends_at = time.monotonic() + ANSWERS_S
+        while set(comms) - set(states) and time.monotonic() < ends_at:
+            for message in self._messages():
+                if message["msg_type"] == "comm_msg" and message["content"]["data"].get("method") == "update":
+                    states.setdefault(message["content"]["comm_id"], message["content"]["data"]["state"])
         return {
             state["description"]: comm for comm, state in states.items() if state.get("_model_name") == "ButtonModel"
         }
