@@ -133,7 +133,7 @@ def _without_echoes(run: Run) -> Run:
     jobs, ends = [], dict[str, float]()
     for job in run.jobs:
         if not isinstance(job, Reserved) and isinstance(job.work, Failed):
-            if job.reserved_at < ends.get(job.quote.vendor_id, 0.0):
+            if job.reserved_at <= ends.get(job.quote.vendor_id, 0.0):
                 continue
             ends[job.quote.vendor_id] = job.work.at
         jobs.append(job)
