@@ -36,11 +36,13 @@ def test_text_is_escaped_and_markup_is_not() -> None:
 
 @pytest.mark.parametrize("phase", list(Phase))
 def test_the_current_phase_alone_is_highlighted_and_named(phase: Phase) -> None:
-    drawn = Xml.fromstring(diagram(phase.value))
-    assert drawn.get("aria-label") == f"Phase {phase}: {CAPTIONS[phase]}"
-    bold = [label.text for label in drawn.iter("text") if label.get("font-weight") == "700"]
-    assert bold == [phase.value]
-    assert [label.text for label in drawn.iter("text") if label.text in list(Phase)] == list(Phase)
+    pictures = Xml.fromstring(f"<div>{diagram(phase.value)}</div>").findall("svg")
+    assert len(pictures) == 2, "for a wide screen, and for a phone"
+    for drawn in pictures:
+        assert drawn.get("aria-label") == f"Phase {phase}: {CAPTIONS[phase]}"
+        bold = [label.text for label in drawn.iter("text") if label.get("font-weight") == "700"]
+        assert bold == [phase.value]
+        assert [label.text for label in drawn.iter("text") if label.text in list(Phase)] == list(Phase)
 
 
 def test_a_budget_is_a_bar_and_the_same_in_words() -> None:
