@@ -41,7 +41,7 @@ def test_a_report_is_shown_and_saved(world: World, monkeypatch: pytest.MonkeyPat
             assert text in form.pages.value
         link = await click(form, form.file_buttons["journal"])
         ((content, name),) = re.findall(r'base64,([^"]+)" download="([^"]+)"', link)
-        assert (name, base64.b64decode(content)[:12]) == ("journal.csv", b"transaction,")
+        assert (name, base64.b64decode(content)[:14]) == ("journal.csv", b"transactionId,")
         monkeypatch.setattr(report_form, "LINK_MAX", 10)
         message = await click(form, form.file_buttons["html"])
         assert "gpuagent report --period all --format html --out report.html" in message

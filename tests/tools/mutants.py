@@ -3187,7 +3187,7 @@ MUTANTS = (
     Mutant(
         "a broken program is bought once for each of several jobs",
         "gpuagent/core/verdict.py",
-        '    return "" if completed(run) else _hopeless(run)',
+        '    return "" if completed(run) else _hopeless(_without_echoes(run))',
         '    return ""',
         "tests/agent/test_several.py -k never_ends_well",
     ),
