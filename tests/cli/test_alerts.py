@@ -42,10 +42,9 @@ def test_ticks_send_where_they_are_to(
     world: World, gpuagent: Callable[..., Result], scripted_server: ScriptedServer, channels: dict[str, str]
 ) -> None:
     world.allow(approval_above=1_000_000)
-    run = world.start()
-    by_ticks = {**channels, "ALERTS_SEND": "tick"}
-    gpuagent("run", "status", run.run_id, **by_ticks)
     world.database.outbox.join("ops")
+    run = world.tick(world.start())
+    by_ticks = {**channels, "ALERTS_SEND": "tick"}
     assert gpuagent("run", "tick", run.run_id, **by_ticks).exit_code == 0
     ((_, body),) = scripted_server.requests
     message = json.loads(body)["message"]

@@ -38,7 +38,7 @@ def test_an_assistant_tries_starts_ticks_and_looks(world: World) -> None:
     explained = assistant.call("explain_decision", run_id=run["run_id"], decision_id=decisions[1]["decision_id"])
     assert (explained["action"], explained["vendor_id"]) == ("start_job", "gpu_vendor_1")
     assert {candidate["quote"]["usd"] for candidate in explained["candidates"] if candidate["quote"]} >= {"1.40"}
-    spend = assistant.call("report_spend", by="tag")
+    spend = assistant.call("report_spend", by="tag", since="2026-01-01", until="2099-12-31")
     assert spend["settled"] == {"usd": "3.15", "atomic": 3_150_000}
     assert [group["key"]["untrusted_text"] for group in spend["groups"]] == ["from-assistant", "t1"]
     log = assistant.call("read_log", run_id=run["run_id"], limit=2)["lines"]

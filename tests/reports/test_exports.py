@@ -152,10 +152,10 @@ def test_exports_hold_a_few_batches_however_many_rows(
     own_book: tuple[report_history.Book, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     book, database = own_book
-    big_history.write(database, 300)
+    big_history.write(database, 150)
     whole = report_history.report(book.db, "all")
-    monkeypatch.setattr(report_rows, "BATCH", 10)
-    monkeypatch.setattr(files, "ROWS", 10)
+    monkeypatch.setattr(report_rows, "BATCH", 5)
+    monkeypatch.setattr(files, "ROWS", 5)
     for form, most in (("journal", 6), ("focus", 4), ("csv", 2), ("parquet", 2)):
         with whole.open_rows() as rows:
             held = HeldRows(rows)

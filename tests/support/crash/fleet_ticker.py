@@ -9,13 +9,22 @@ from contextlib import closing, suppress
 from functools import partial
 
 from gpuagent import wiring
-from gpuagent.errors import ChainError, ChainMismatch, ClocksDiffer, GpuAgentError, StaleRun, StoreError, VendorError
+from gpuagent.errors import (
+    ChainError,
+    ChainMismatch,
+    ClocksDiffer,
+    DecisionRefused,
+    GpuAgentError,
+    StaleRun,
+    StoreError,
+    VendorError,
+)
 from gpuagent.fleet import dispatcher
 from gpuagent.fleet.crews import Crew, Ticked, ticked
 from gpuagent.fleet.worker import Leasing, Worker
 
-SURVIVED = (StoreError, ChainError, VendorError, StaleRun, ClocksDiffer)
-"""Another time; clocks differ while they are being turned."""
+SURVIVED = (StoreError, ChainError, VendorError, StaleRun, ClocksDiffer, DecisionRefused)
+"""Another time; clocks differ, and quotes expire before they are decided on, while clocks are being turned."""
 THREADS, BATCH = 2, 4
 LEASING = Leasing(life_s=3, rest_s=0.1, batch_s=1)
 
