@@ -112,7 +112,7 @@ def test_an_operator_ticks_and_cancels_but_neither_approves_nor_changes_limits(w
         console.inbox.approve.click()
         await console.settled()
         assert "otto may not do this: it takes the role approve" in console.inbox.message.text
-        console.limits.fields["approval_above"].widget.value = ""
+        console.limits.fields["approval_above"].widget.value, console.limits.why.value = "", "because"
         console.limits.save.click()
         await console.settled()
         assert not world.jobs()[0]["approval"]["by"]

@@ -2127,13 +2127,6 @@ MUTANTS = (
         "tests/panels/test_permitted.py -k reader",
     ),
     Mutant(
-        "Auto asks for no right",
-        "gpuagent/panels/run_controls.py",
-        "        if not self._auto_run and self._task.permits():",
-        "        if not self._auto_run:",
-        "tests/panels/test_permitted.py -k reader",
-    ),
-    Mutant(
         "an operator alone changes limits",
         "gpuagent/core/rights.py",
         '    ADMINISTER = (frozenset({"operate", "approve"}),)',
