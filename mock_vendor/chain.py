@@ -30,6 +30,8 @@ CHAIN_ID = 31337
 START_DEADLINE_S = 15
 STOP_DEADLINE_S = 10
 LOCK_DEADLINE_S = 2  # the last Anvil needs a moment to save its state, another mock never lets go
+STATES_KEPT = 128
+"""Of the newest blocks, as full nodes keep. Anvil would keep all, and write a file a block to the home folder."""
 PR_SET_PDEATHSIG = 1
 ANVIL_VARIABLES = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
 """What Anvil may know of our environment, in which secrets are."""
@@ -51,6 +53,7 @@ def anvil(data_dir: Path | None = None, accounts: int = 10) -> Iterator[Anvil]:
         port = _free_port()
         command = [_find_anvil(), "--port", str(port), "--chain-id", str(CHAIN_ID)]
         command += ["--block-time", "1", "--mixed-mining", "--silent", "--accounts", str(accounts)]
+        command += ["--prune-history", str(STATES_KEPT)]
         inherited: tuple[int, ...] = ()
         if data_dir is not None:
             command += ["--state", str(data_dir / "anvil-state.json"), "--state-interval", "1"]

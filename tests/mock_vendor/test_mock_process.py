@@ -202,3 +202,14 @@ def test_a_taken_port_is_said(ready: dict[str, Any]) -> None:
         code, _, complaint = final_output(child)
     assert code == 2
     assert complaint.startswith("mock_vendor: PORT=")
+
+
+def test_a_chain_that_runs_for_long_leaves_nothing_in_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with anvil() as chain:
+        rpc(chain.rpc_url, "anvil_mine", hex(2_000), hex(0))
+        assert rpc(chain.rpc_url, "eth_getBalance", chain.accounts[0].address, hex(1_900))
+        files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not files

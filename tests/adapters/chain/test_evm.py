@@ -69,8 +69,8 @@ def test_an_authorization_of_another_network_is_not_judged_here(world: World, pa
 
 @pytest.fixture
 def patient_chain(world: World) -> Iterator[EvmChain]:
-    world.market.rpc("anvil_mine", hex(600), hex(0))  # so that the token is older than that
-    chain = EvmChain(world.environment["CHAIN_RPC_URL"], world.ports.wallet.token, confirmations=500)
+    world.market.rpc("anvil_mine", hex(120), hex(0))  # so that the token is older than that
+    chain = EvmChain(world.environment["CHAIN_RPC_URL"], world.ports.wallet.token, confirmations=100)
     yield chain
     chain.close()
 
@@ -81,7 +81,7 @@ def test_only_a_final_block_decides(world: World, payer: OtherPayer, patient_cha
     outcome = patient_chain.outcome(authorization)
     assert isinstance(outcome, Open)
     assert outcome.used
-    world.market.rpc("anvil_mine", hex(600), hex(0))
+    world.market.rpc("anvil_mine", hex(120), hex(0))
     assert isinstance(patient_chain.outcome(authorization), Settlement)
 
 
@@ -91,7 +91,7 @@ def test_an_expired_authorization_is_void_only_once_that_is_final(
     authorization = payer.authorize()
     world.market.pass_time(130)
     assert isinstance(patient_chain.outcome(authorization), Open)
-    world.market.rpc("anvil_mine", hex(600), hex(0))
+    world.market.rpc("anvil_mine", hex(120), hex(0))
     assert patient_chain.outcome(authorization) == Void("expired unused")
 
 
