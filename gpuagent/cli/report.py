@@ -24,6 +24,9 @@ def report(
     user: Annotated[str, typer.Option(help="Only this user's runs.")] = "",
     tag: Annotated[str, typer.Option(help="Only runs with this tag.")] = "",
     vendor: Annotated[str, typer.Option(help="Only what was bought from this vendor.")] = "",
+    by: Annotated[
+        str, typer.Option(help="In the page: spend by vendor, user, tag, gpu or planner, in a table and over time.")
+    ] = "vendor",
     form: Annotated[str, typer.Option("--format", help="html, csv, parquet, focus or journal.")] = "html",
     out: Annotated[
         str, typer.Option(help="A file; for csv and parquet a folder; -: stdout. Default: gpuagent-report-PERIOD...")
@@ -53,7 +56,9 @@ def report(
         except ModuleNotFoundError as error:
             raise ConfigError(f"reports need {error.name}: pip install 'gpuagent[reports]'") from error
 
-        request = ReportRequest(period, user, tag, vendor, currency, rate, server)
+        request = ReportRequest(period, user, tag, vendor, currency, rate, server, by)
+        if form != "html" and request.by != ReportRequest().by:
+            raise BadInput(f"--by {by} groups the page alone, and {form} has each purchase: leave --by out")
         finished = open_report(request, chain=chain and form == "html", fresh=fresh)
         if finished.nothing:
             typer.echo(finished.nothing, err=True)
