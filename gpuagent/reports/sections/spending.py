@@ -74,7 +74,8 @@ def _vendors(report: Report) -> Frame:
     """By vendor, with protocol and results, and what planners cost."""
     rows = groups.by_group(groups.spent_by("vendor", report.overview.now.tables), report.whole)
     details = spend.by_vendor(report.overview.sales)
-    details = details.assign(group=[groups.label("vendor", name) for name in details.vendorId])
+    labels = {name: groups.label("vendor", name) for name in details.vendorId}
+    details = details.assign(group=details.vendorId.map(labels).astype("str"))
     of_vendors = {name: spend.BY_VENDOR[name] for name in ("protocol", "succeeded", "failed", "paid")}
     joined = rows.merge(details[["group", *of_vendors]], on="group", how="left")
     # A vendor's row has all of them, that of planners none.
