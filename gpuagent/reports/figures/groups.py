@@ -4,8 +4,11 @@ A run with several tags counts under each of them, so tags may add up to more th
 sum. What a planner charged belongs to the user, the tags and the planner of its run, and to no vendor or GPU type.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from gpuagent.core.status import planner_label
@@ -30,7 +33,6 @@ OF_RUNS = {"at": TIME, **dict.fromkeys(("dimension", "name"), "str"), **dict.fro
 OF_RUNS_KEY = ("at", "dimension", "name")
 BY_GROUP = {"group": "str", **dict.fromkeys(SUMS, "int64"), "share": "float64"}
 _SPENT = {"at": TIME, "name": "str", **dict.fromkeys(SUMS, "int64")}
-_OF_RUN = {"at": TIME, "runId": "object", **dict.fromkeys(SUMS, "int64")}
 
 
 def check_dimension(name: str) -> None:
@@ -52,30 +54,38 @@ def of_runs(paid: Frame, decisions: Frame, runs: Frame, unit: str) -> Frame:
 
     name: "" for none. unit: D or h, to which times are rounded down.
     """
-    owners: dict[tuple[str, str, tuple[str, ...]], int] = {}
-    numbers = {
-        run_id: owners.setdefault((user or "", planner or "", tuple(dict.fromkeys(tags or ("",)))), len(owners))
-        for run_id, user, planner, tags in zip(runs.runId, runs.userId, runs.planner, runs.tags, strict=True)
-    }
+    columns = ["at", "runId", *SUMS]
+    nothing = dict.fromkeys(SUMS, 0)
     spent = pd.concat(
         [
-            frame(paid.assign(at=paid.settledAt.dt.floor(unit)), _OF_RUN),
-            frame(decisions[["runId"]].assign(at=decisions["at"].dt.floor(unit), plannerCost=decisions.cost), _OF_RUN),
-        ]
+            paid.assign(at=paid.settledAt.dt.floor(unit), plannerCost=0)[columns],
+            decisions.assign(**{**nothing, "at": decisions["at"].dt.floor(unit), "plannerCost": decisions.cost})[
+                columns
+            ],
+        ],
+        ignore_index=True,
     )
-    owned = spent.assign(owner=spent.runId.map(numbers).astype("int64"))
-    sums = owned.groupby(["at", "owner"], as_index=False)[list(SUMS)].sum()
-    names = {
-        "user": [[user] for user, _, _ in owners],
-        "tag": [list(tags) for _, _, tags in owners],
-        "planner": [[planner] for _, planner, _ in owners],
-    }
-    named = [
-        sums.assign(dimension=dimension, name=[groups[owner] for owner in sums.owner]).explode("name")
-        for dimension, groups in names.items()
-    ]
-    table = pd.concat(named).groupby(list(OF_RUNS_KEY), as_index=False)[list(SUMS)].sum()
-    return frame(table, OF_RUNS)
+    of_run, keys = _groups_of(runs)
+    members = [of_run[run_id] for run_id in spent.runId]
+    places = np.repeat(np.arange(len(members)), np.fromiter(map(len, members), "int64", len(members)))
+    counted = spent.iloc[places].assign(key=np.fromiter(chain.from_iterable(members), "int64", len(places)))
+    sums = counted.groupby(["at", "key"], as_index=False)[list(SUMS)].sum()
+    named = pd.DataFrame([keys[key] for key in sums.key], columns=["dimension", "name"])
+    return frame(pd.concat([sums, named], axis=1), OF_RUNS)
+
+
+def _groups_of(runs: Frame) -> tuple[Mapping[str, Sequence[int]], Sequence[tuple[str, str]]]:
+    """The numbers of each run's groups, and what each stands for: a dimension and a name."""
+    numbers: dict[tuple[str, str], int] = {}
+    kinds: dict[Any, Sequence[int]] = {}
+    of_run = {}
+    for run_id, user, planner, tags in zip(runs.runId, runs.userId, runs.planner, runs.tags, strict=True):
+        kind = user, planner, *(tags or ("",))
+        if kind not in kinds:
+            groups = [("user", user), ("planner", planner), *(("tag", tag) for tag in dict.fromkeys(kind[2:]))]
+            kinds[kind] = [numbers.setdefault((by, name or ""), len(numbers)) for by, name in groups]
+        of_run[run_id] = kinds[kind]
+    return of_run, list(numbers)
 
 
 def spent_by(dimension: str, tables: Mapping[str, Frame]) -> Frame:
@@ -104,6 +114,13 @@ def by_group(spent: Frame, whole: int) -> Frame:
     order = sums.assign(share=shares, total=total, last=sums.group.isin({PLANNER, *UNNAMED}))
     order = order.sort_values(["last", "total", "group"], ascending=[True, False, True], ignore_index=True)
     return frame(order, BY_GROUP)
+
+
+def shown(rows: Frame, most: int) -> Frame:
+    """The first rows of by_group(), and of what has no name each, for a page that shows no more than `most`."""
+    last = rows[rows.group.isin({PLANNER, *UNNAMED})]
+    named = rows[~rows.group.isin(last.group)]
+    return pd.concat([named.head(most - len(last)), last], ignore_index=True)
 
 
 def over_time(spent: Frame, period: Period, first: pd.Timestamp | None) -> Frame:

@@ -6,7 +6,7 @@ from gpuagent.reports.figures import groups, spend
 from gpuagent.reports.frames import Frame, frame
 from gpuagent.reports.page import ReportSection
 from gpuagent.reports.report import Report
-from gpuagent.reports.tables import Cell, Table
+from gpuagent.reports.tables import ROWS_MAX, Cell, Table
 
 NOTE = (
     "What was refunded is taken off where it was paid. A credit is the vendor's word alone: no money, and taken off "
@@ -67,7 +67,8 @@ def spending(report: Report) -> ReportSection:
 def _table(report: Report, dimension: str, rows: Frame, columns: dict[str, tuple[str, Cell]]) -> Table:
     noun = groups.NOUNS[dimension]
     headings = {"group": (noun, Cell.TEXT), **columns}
-    return Table(f"By {noun}", rows, headings, NOTHING[dimension], report.display)
+    shown = groups.shown(rows, ROWS_MAX)
+    return Table(f"By {noun}", shown, headings, NOTHING[dimension], report.display, len(rows))
 
 
 def _vendors(report: Report) -> Frame:
