@@ -76,13 +76,25 @@ def report(
 
 
 def _print_summary(report: "Report", headlines: list["Headline"], files: list[Path], as_json: bool) -> None:
-    """Print the headlines as JSON, or the first of them, the spend, as one line, and the files written."""
+    """Print the headlines and the spend by group as JSON, or the spend as one line; and the files written."""
     if as_json:
         lines = [
             {"name": line.name, "unit": line.unit, "now": _json_value(line.now), "before": _json_value(line.before)}
             for line in headlines
         ]
-        print_json({"period": report.period.description, "headlines": lines, "files": [str(path) for path in files]})
+        groups = [
+            {name: value if name in ("group", "jobs") else _json_value(value) for name, value in row.items()}
+            for row in report.groups.astype("object").where(report.groups.notna(), None).to_dict("records")
+        ]
+        print_json(
+            {
+                "period": report.period.description,
+                "headlines": lines,
+                "by": report.request.by,
+                "groups": groups,
+                "files": [str(path) for path in files],
+            }
+        )
         return
     spent = headlines[0]
     change = f" ({spent.change})" if spent.change else ""

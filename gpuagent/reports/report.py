@@ -140,6 +140,11 @@ class Report:
         return int(self.headlines[0].now or 0)
 
     @cached_property
+    def groups(self) -> Frame:
+        """What was spent by what the request says, as groups.by_group() has it."""
+        return groups.by_group(groups.spent_by(self.request.by, self.overview.now.tables), self.whole)
+
+    @cached_property
     def spent(self) -> Headline:
         """The first of the headlines, of which nothing but the sum is read."""
         unit, good = headlines.HEADLINES["Spent"]

@@ -41,9 +41,16 @@ def test_a_real_run_is_reported_and_its_chain_checked(world: World, gpuagent: In
     run = world.finish(world.start(tags=("paper",)))
     paid = world.reads.recorded(run.run_id).settled
     page = tmp_path / "report.html"
-    result = gpuagent("report", "--period", lately(world), "--tag", "paper", "--out", str(page), "--json")
+    result = gpuagent(
+        "report", "--period", lately(world), "--tag", "paper", "--out", str(page), "--json", "--by", "tag"
+    )
     assert result.exit_code == 0, result.output
-    figures = {headline["name"]: headline["now"] for headline in json.loads(result.stdout)["headlines"]}
+    shown = json.loads(result.stdout)
+    figures = {headline["name"]: headline["now"] for headline in shown["headlines"]}
+    assert shown["by"] == "tag"
+    assert [(row["group"], row["jobs"], row["cost"], row["share"]) for row in shown["groups"]] == [
+        ("paper", len(run.jobs), str(paid), 1.0)
+    ]
     assert (figures["Spent"], figures["Wasted on failed jobs"]) == (str(paid), "1400000")
     text = page.read_text()
     assert "Every transfer is in a ledger, and every payment on chain." in text

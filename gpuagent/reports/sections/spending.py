@@ -58,7 +58,7 @@ def spending(report: Report) -> ReportSection:
             charts.spend_over_time(
                 table, bucket, looks, report.period, report.made_at, noun, whole.sum(axis=1) if by == "tag" else None
             ),
-            *([] if by == "vendor" else [_table(report, by, groups.by_group(spent, report.whole), COUNTED)]),
+            *([] if by == "vendor" else [_table(report, by, report.groups, COUNTED)]),
             _table(report, "vendor", _vendors(report), {**OF_VENDORS, **COUNTED}),
         ],
     )
