@@ -24,6 +24,9 @@ def report(
     user: Annotated[str, typer.Option(help="Only this user's runs.")] = "",
     tag: Annotated[str, typer.Option(help="Only runs with this tag.")] = "",
     vendor: Annotated[str, typer.Option(help="Only what was bought from this vendor.")] = "",
+    by: Annotated[
+        str, typer.Option(help="In the page: spend by vendor, user, tag, gpu or planner, in a table and over time.")
+    ] = "vendor",
     form: Annotated[str, typer.Option("--format", help="html, csv, parquet, focus or journal.")] = "html",
     out: Annotated[
         str, typer.Option(help="A file; for csv and parquet a folder; -: stdout. Default: gpuagent-report-PERIOD...")
@@ -53,7 +56,9 @@ def report(
         except ModuleNotFoundError as error:
             raise ConfigError(f"reports need {error.name}: pip install 'gpuagent[reports]'") from error
 
-        request = ReportRequest(period, user, tag, vendor, currency, rate, server)
+        request = ReportRequest(period, user, tag, vendor, currency, rate, server, by)
+        if form != "html" and request.by != ReportRequest().by:
+            raise BadInput(f"--by {by} groups the page alone, and {form} has each purchase: leave --by out")
         finished = open_report(request, chain=chain and form == "html", fresh=fresh)
         if finished.nothing:
             typer.echo(finished.nothing, err=True)
@@ -71,13 +76,25 @@ def report(
 
 
 def _print_summary(report: "Report", headlines: list["Headline"], files: list[Path], as_json: bool) -> None:
-    """Print the headlines as JSON, or the first of them, the spend, as one line, and the files written."""
+    """Print the headlines and the spend by group as JSON, or the spend as one line; and the files written."""
     if as_json:
         lines = [
             {"name": line.name, "unit": line.unit, "now": _json_value(line.now), "before": _json_value(line.before)}
             for line in headlines
         ]
-        print_json({"period": report.period.description, "headlines": lines, "files": [str(path) for path in files]})
+        groups = [
+            {name: value if name in ("group", "jobs") else _json_value(value) for name, value in row.items()}
+            for row in report.groups.astype("object").where(report.groups.notna(), None).to_dict("records")
+        ]
+        print_json(
+            {
+                "period": report.period.description,
+                "headlines": lines,
+                "by": report.request.by,
+                "groups": groups,
+                "files": [str(path) for path in files],
+            }
+        )
         return
     spent = headlines[0]
     change = f" ({spent.change})" if spent.change else ""

@@ -2,7 +2,8 @@
 
 import base64
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from gpuagent import wiring
 from gpuagent.core.units import show_size
 from gpuagent.errors import BadInput
 from gpuagent.panels.file_copies import LINK_MAX
-from gpuagent.panels.kit.fields import Field, button, card, row, text_input
+from gpuagent.panels.kit.fields import Field, button, card, dropdown, row, text_input
 from gpuagent.panels.kit.html import Html, el, join
 from gpuagent.panels.kit.keys import show_panel
 from gpuagent.panels.kit.message import StatusLine, html_widget
@@ -23,6 +24,7 @@ from gpuagent.panels.kit.tasks import ExclusiveTask, Tasks
 from gpuagent.reports import exports, sections
 from gpuagent.reports.display import parse_display
 from gpuagent.reports.exports.files import FILE_NAMES, FILES
+from gpuagent.reports.figures import groups
 from gpuagent.reports.period import FORMS, parse_period
 from gpuagent.reports.report import Report, ReportRequest, open_report
 from gpuagent.reports.tables import STYLE
@@ -30,6 +32,8 @@ from gpuagent.reports.tables import STYLE
 if TYPE_CHECKING:
     from gpuagent.settings import Settings
 
+OF_PAGE = ("currency", "rate", "server", "by")
+"""Fields of a request that nothing but the page shows."""
 LABELS = {"html": "Get the page", "focus": "Get FOCUS", "journal": "Get the journal"}
 
 
@@ -117,16 +121,24 @@ def _link(report: Report, form: str) -> Html:
         parts.append(piece.encode())
         size += len(parts[-1])
         if size > LINK_MAX:
-            request = report.request
-            filters = {"user": request.user, "tag": request.tag, "vendor": request.vendor}
-            options = "".join(f" --{name} {shlex.quote(value)}" for name, value in filters.items() if value)
-            command = f"`gpuagent report --period {request.period}{options} --format {form} --out {name}`"
             raise BadInput(
-                f"{name} has more than {show_size(LINK_MAX)}, which a link cannot carry: {command} writes it"
+                f"{name} has more than {show_size(LINK_MAX)}, which a link cannot carry: "
+                f"`{_command(report.request, form)} --format {form} --out {name}` writes it"
             )
     content = base64.b64encode(b"".join(parts)).decode()
     link = el("a", f"Save {name}", href=f"data:application/octet-stream;base64,{content}", download=name)
     return join(link, f", {show_size(size)}")
+
+
+def _command(request: ReportRequest, form: str) -> str:
+    """The command that makes the same file: all that was asked for, and of what only the page shows nothing else."""
+    values = {field.name: getattr(request, field.name) for field in fields(request)}
+    options = [
+        f" --{name} {shlex.quote(value)}"
+        for name, value in values.items()
+        if name == "period" or (value != getattr(ReportRequest(), name) and (form == "html" or name not in OF_PAGE))
+    ]
+    return f"gpuagent report{''.join(options)}"
 
 
 def _fields(request: ReportRequest) -> dict[str, Field[str]]:
@@ -141,4 +153,11 @@ def _fields(request: ReportRequest) -> dict[str, Field[str]]:
             name: Field(text_input(name.capitalize(), getattr(request, name), hint), str.strip)
             for name, hint in hints.items()
         },
+        "by": Field(_choice("Spend by", groups.NOUNS, request.by), str),
     }
+
+
+def _choice(label: str, names: Mapping[str, str], value: str) -> Any:
+    widget = dropdown(label, [(text, name) for name, text in names.items()])
+    widget.value = value
+    return widget

@@ -31,7 +31,10 @@ def _narrow(kinds: Mapping[str, str], *names: str) -> Mapping[str, str]:
     return {name: "object" if kinds[name] == "str" else kinds[name] for name in names}
 
 
-RUN = {**_narrow(RUNS, "runId", "status", "createdAt", "settled", "plannerCost"), "needed": "float64", "arms": "object"}
+RUN = {
+    **_narrow(RUNS, "runId", "userId", "planner", "tags", "status", "createdAt", "settled", "plannerCost"),
+    **{"needed": "float64", "arms": "object"},
+}
 JOB = {
     **_narrow(JOBS, "jobId", "runId", "protocol", "gpuType", "hours", "vendorId", "state", "status"),
     **_narrow(

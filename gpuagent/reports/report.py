@@ -19,7 +19,7 @@ from gpuagent.core.text import is_web_url
 from gpuagent.errors import BadInput
 from gpuagent.reports.charts.style import Marks, marks
 from gpuagent.reports.display import Display, parse_display
-from gpuagent.reports.figures import attention, delivery, headlines, runs, spend
+from gpuagent.reports.figures import attention, delivery, groups, headlines, runs, spend
 from gpuagent.reports.figures.headlines import Headline
 from gpuagent.reports.frames import Frame, Frames, ReportRows, read_frames
 from gpuagent.reports.gather import Window
@@ -41,7 +41,8 @@ EXAMPLES_MAX = 5
 class ReportRequest:
     """The parameters of a report. Empty user, tag or vendor: all. currency, rate: beside USD, such as EUR, 0.92.
 
-    server: the address of a gpuagent server, to which the names of files link; "" for none.
+    server: the address of a gpuagent server, to which the names of files link; "" for none. by: what the page groups
+    spend by, of groups.NOUNS; exports do not. Raises BadInput for anything else.
     """
 
     period: str = "30d"
@@ -51,11 +52,13 @@ class ReportRequest:
     currency: str = ""
     rate: str = ""
     server: str = ""
+    by: str = "vendor"
 
     def __post_init__(self) -> None:
         """papermill makes a number of a parameter such as 2026."""
         for field in fields(self):
             object.__setattr__(self, field.name, str(getattr(self, field.name)).strip())
+        groups.check_dimension(self.by)
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,16 @@ class Report:
     def headlines(self) -> list[Headline]:
         """The figures on top, beside those of the previous period."""
         return headlines.headlines(self.overview.now, self.overview.before)
+
+    @property
+    def whole(self) -> int:
+        """What was spent in the period, in atomic units: the first of the headlines."""
+        return int(self.headlines[0].now or 0)
+
+    @cached_property
+    def groups(self) -> Frame:
+        """What was spent by what the request says, as groups.by_group() has it."""
+        return groups.by_group(groups.spent_by(self.request.by, self.overview.now.tables), self.whole)
 
     @cached_property
     def spent(self) -> Headline:

@@ -26,6 +26,7 @@ from tests.support.world import World
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "notebooks" / "30_cost_report.ipynb"
+NOWHERE = "mongodb://127.0.0.1:1"
 Invoke = Callable[..., Result]
 
 
@@ -40,9 +41,16 @@ def test_a_real_run_is_reported_and_its_chain_checked(world: World, gpuagent: In
     run = world.finish(world.start(tags=("paper",)))
     paid = world.reads.recorded(run.run_id).settled
     page = tmp_path / "report.html"
-    result = gpuagent("report", "--period", lately(world), "--tag", "paper", "--out", str(page), "--json")
+    result = gpuagent(
+        "report", "--period", lately(world), "--tag", "paper", "--out", str(page), "--json", "--by", "tag"
+    )
     assert result.exit_code == 0, result.output
-    figures = {headline["name"]: headline["now"] for headline in json.loads(result.stdout)["headlines"]}
+    shown = json.loads(result.stdout)
+    figures = {headline["name"]: headline["now"] for headline in shown["headlines"]}
+    assert shown["by"] == "tag"
+    assert [(row["group"], row["jobs"], row["cost"], row["share"]) for row in shown["groups"]] == [
+        ("paper", len(run.jobs), str(paid), 1.0)
+    ]
     assert (figures["Spent"], figures["Wasted on failed jobs"]) == (str(paid), "1400000")
     text = page.read_text()
     assert "Every transfer is in a ledger, and every payment on chain." in text
@@ -79,12 +87,14 @@ def test_without_a_chain_or_a_key_the_report_says_so(world: World, gpuagent: Inv
         (("--format", "pdf"), "there are: html"),
         (("--currency", "EUR"), "needs both"),
         (("--format", "csv", "--out", "-"), "folder of files"),
+        (("--by", "colour"), "vendor, user, tag, gpu, planner"),
+        (("--by", "tag", "--format", "focus"), "leave --by out"),
         (("--out", "-", "--json"), "--json goes there already"),
         (("--out", "/proc/no/such"), "cannot be written"),
     ],
 )
 def test_a_wrong_option_is_explained(gpuagent: Invoke, arguments: tuple[str, ...], says: str) -> None:
-    result = gpuagent("report", *arguments)
+    result = gpuagent("report", *arguments, **({"MONGODB_URI": NOWHERE} if "--by" in arguments else {}))
     assert (result.exit_code, says in result.output) == (2, True), result.output
 
 
@@ -136,13 +146,15 @@ def test_the_notebook_runs_under_papermill(
     on_the_book: dict[str, str], tmp_path: Path, database: str, period: str, spent: str
 ) -> None:
     notebook, out = tmp_path / "report.ipynb", tmp_path / "out"
-    parameters = {"period": period, "out": str(out), "currency": "EUR", "rate": "0.92"}
+    parameters = {"period": period, "out": str(out), "currency": "EUR", "rate": "0.92", "by": "tag"}
     options = [part for name, value in parameters.items() for part in ("-p", name, value)]  # 2026 becomes a number
     environment = {**os.environ, **on_the_book, "MONGODB_DB_NAME": f"{DATABASE}_{database}", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "papermill", str(NOTEBOOK), str(notebook), "-k", "python3", *options]
     process = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=300)
     assert process.returncode == 0, process.stderr
     outputs = [output for cell in nbformat.read(notebook, 4).cells for output in cell.get("outputs", [])]
+    texts = [output.get("data", {}).get("text/html", "") for output in outputs]
+    assert any("Spend by tag per" in text for text in texts)
     assert any(spent in output.get("data", {}).get("text/html", "") for output in outputs)
     pictures = [output for output in outputs if "image/png" in output.get("data", {})]
     assert len(pictures) == 8

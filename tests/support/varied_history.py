@@ -2,7 +2,7 @@
 
 Beside what big_history.py writes: transfers that came back, credits, jobs that cost less in the end, jobs that are paid
 after the work and not yet, that fell through, that went on from a checkpoint, runs that go on, planners assigned at
-random, blocks of before the signature, payments without a job and jobs that contradict their payment.
+random, blocks of before the signature, payments without a job, jobs that contradict their payment, and odd tags.
 """
 
 import random
@@ -13,6 +13,8 @@ from bson import Decimal128, ObjectId
 
 from tests.support import big_history
 
+ODD_TAGS = ["no tag", "others", "vision", "others"]
+"""Called like what a report names itself, and one of them twice."""
 REASONS = ("price 1.23 was raised", "node 10.0.0.1 is gone", "")
 
 
@@ -33,6 +35,9 @@ def write(database: Any, count: int, seed: int) -> None:
             fields["status"] = dice.choice(("running", "failed"))
         if fields:
             _change(database.runs, {"_id": run["_id"]}, {"$set": fields})
+    for run in list(database.runs.find().sort("_id"))[::17]:
+        for collection, key in ((database.runs, "_id"), (database.jobs, "runId")):
+            collection.update_many({key: run["_id"]}, {"$set": {"tags": ODD_TAGS}}, bypass_document_validation=True)
     strays = list(database.payments.find({"status": "completed"}).sort("_id").limit(200))
     gone, torn = strays[dice.randrange(20)], strays[30 + dice.randrange(20)]
     database.jobs.delete_one({"_id": gone["jobId"]})

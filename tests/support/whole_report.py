@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from gpuagent.reports.figures import delivery, runs, spend
+from gpuagent.reports.figures import delivery, groups, runs, spend
 from gpuagent.reports.figures.headlines import Value
 from gpuagent.reports.figures.spend import JobResult
 from gpuagent.reports.report import Report
@@ -73,6 +73,49 @@ def figures(report: Report) -> dict[str, Any]:
     }
 
 
+def spent_by(report: Report, dimension: str) -> dict[str, dict[pd.Timestamp, list[int]]]:
+    """By group and time, the jobs, cost, refunded, credit and planner cost of single purchases and decisions."""
+    unnamed = {"tag": "no tag", "user": "no user", "planner": "no planner"}
+    quoted = {name: f'"{name}"' for name in ("no tag", "others")}
+    columns = {"vendor": "vendorId", "gpu": "gpuType", "user": "userId", "tag": "tags", "planner": "planner"}
+    runs_by_id = report.frames.runs.set_index("runId")
+    sums: dict[str, dict[pd.Timestamp, list[int]]] = {}
+
+    def count(names: Any, at: pd.Timestamp, *amounts: int) -> None:
+        for name in (set(names) or {""}) if isinstance(names, list) else {names}:
+            group = {"stub": "rules", **quoted}.get(name, name) or unnamed[dimension]
+            before = sums.setdefault(group, {}).setdefault(at, [0] * 5)
+            sums[group][at] = [total + int(amount) for total, amount in zip(before, amounts, strict=True)]
+
+    for row in report.paid.itertuples():
+        count(getattr(row, columns[dimension]), row.settledAt, 1, row.cost, row.refunded, row.credit, 0)
+    for row in report.decisions.itertuples():
+        of_run = dimension not in ("vendor", "gpu")
+        group = runs_by_id.loc[row.runId, columns[dimension]] if of_run else spend.PLANNER
+        count(group, row.at, 0, 0, 0, 0, row.cost)
+    return sums
+
+
+def assert_groups_equal(report: Report) -> None:
+    """Hold the spend by each dimension, and over time, against what single rows say."""
+    for dimension in groups.NOUNS:
+        expected = spent_by(report, dimension)
+        spent = groups.spent_by(dimension, report.overview.now.tables)
+        rows = groups.by_group(spent, report.whole).set_index("group")
+        sums = {
+            group: [sum(column) for column in zip(*times.values(), strict=True)] for group, times in expected.items()
+        }
+        assert rows[list(groups.SUMS)].T.to_dict("list") == sums, dimension
+        shares = {group: (amounts[1] + amounts[4]) / report.whole for group, amounts in sums.items()}
+        assert rows.share.to_dict() == shares, dimension
+        stack = groups.over_time(spent, report.period, report.overview.first_spent)
+        for group, times in expected.items():
+            bars = pd.Series(0, index=stack.index)
+            for at, amounts in times.items():
+                bars.iloc[bars.index.searchsorted(at, side="right") - 1] += amounts[1] + amounts[4]
+            assert stack[group].tolist() == bars.tolist(), (dimension, group)
+
+
 def summarised(report: Report) -> dict[str, Any]:
     """The same from the report's overview."""
     overview, tables = report.overview, report.overview.now.tables
@@ -100,6 +143,7 @@ def summarised(report: Report) -> dict[str, Any]:
 
 def assert_equal(report: Report) -> None:
     """Hold every figure of the overview against the one counted from all rows."""
+    assert_groups_equal(report)
     expected, actual = figures(report), summarised(report)
     for name, value in expected.items():
         shown = actual[name]

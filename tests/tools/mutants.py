@@ -3220,6 +3220,27 @@ MUTANTS = (
         "tests/reports/test_summaries.py -k half_a_summary",
     ),
     Mutant(
+        "a tag is taken for what has no tag",
+        "gpuagent/reports/figures/groups.py",
+        "    return f'\"{shown}\"' if shown.strip('\"') in RESERVED else shown",
+        "    return shown",
+        "tests/reports/test_groups.py -k no_name_looks_like",
+    ),
+    Mutant(
+        "shares are of the sum of overlapping tags",
+        "gpuagent/reports/figures/groups.py",
+        "shares = total / whole if",
+        "shares = total / total.sum() if",
+        "tests/reports/test_groups.py -k what_each_group_spent",
+    ),
+    Mutant(
+        "a tag that a run has twice counts twice",
+        "gpuagent/reports/figures/groups.py",
+        "for tag in dict.fromkeys(kind[2:])",
+        "for tag in kind[2:]",
+        "tests/reports/test_groups.py -k earlier_version",
+    ),
+    Mutant(
         "a refund changes no summary",
         "gpuagent/adapters/mongo/report_partitions.py",
         '((2, "refunds"), (3, "credits"))',

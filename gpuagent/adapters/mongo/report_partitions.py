@@ -43,7 +43,7 @@ def _units(name: str) -> Document:
 
 RUN_COLUMNS = {
     "runId": {"$toString": "$_id"},
-    "status": "$status",
+    **{name: f"${name}" for name in ("userId", "planner", "tags", "status")},
     "createdAt": _time("createdAt"),
     **{name: atomic(f"${name}") for name in ("settled", "plannerCost")},
     "needed": {"$cond": [{"$gt": ["$workloadHash", ""]}, {"$toDouble": "$maxHours"}, None]},

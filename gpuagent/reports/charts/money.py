@@ -1,10 +1,11 @@
 """The charts of money: spend over time, its parts, cost per hour, waste. They only draw."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
@@ -13,8 +14,11 @@ from matplotlib.patches import Patch
 from gpuagent.core.money import usd
 from gpuagent.render.palette import FAILED, PLANNER_COST, SUCCESS, TEXT, WAITING, text_on
 from gpuagent.reports.charts.style import (
+    HEIGHT,
+    LABEL_MAX,
     ROWS_MAX,
     USD_AXIS,
+    WIDTH,
     Marks,
     Picture,
     canvas,
@@ -26,12 +30,15 @@ from gpuagent.reports.charts.style import (
     usd_float,
 )
 from gpuagent.reports.display import USD_ALONE, cents
+from gpuagent.reports.figures.groups import WHOLE
 from gpuagent.reports.figures.spend import PLANNER, JobResult
 from gpuagent.reports.frames import Frame
 from gpuagent.reports.period import Period
 
 BAR_MIN = 0.01
 """A bar that is a smaller share of the axis is too thin to be seen."""
+LEGEND_HANDLE, LEGEND_CHARACTER, LEGEND_ROW = 0.55, 0.08, 0.19
+"""Inches that an entry of a legend takes, each of its characters, and a row of entries."""
 NOTHING_SPENT = "Nothing was spent in this period."
 PARTS = {
     JobResult.SUCCESS: (SUCCESS, "successful jobs"),
@@ -42,17 +49,32 @@ PARTS = {
 """The colour and name of each part of the spend."""
 
 
-def spend_over_time(table: Frame, bucket: str, marks: Marks, period: Period, now: datetime) -> Picture:
-    """Stacked bars of spend.over_time(), with its name of a bucket. The axis shows all of the period so far.
+def spend_over_time(
+    table: Frame,
+    bucket: str,
+    marks: Marks,
+    period: Period,
+    now: datetime,
+    noun: str = "vendor",
+    whole: "pd.Series[int] | None" = None,
+) -> Picture:
+    """Stacked bars of groups.over_time(), with the name of a bucket. The axis shows all of the period so far.
 
-    Where the bars would be too thin there to be seen, it shows them alone.
+    Where the bars would be too thin there to be seen, it shows them alone. noun: of a group. whole: what was spent in
+    each bucket in all, where groups overlap; it is drawn wherever the stack is another sum.
     """
-    title = f"Spend by vendor per {bucket}"
+    title = f"Spend by {noun} per {bucket}"
     if table.empty:
         return empty(title, NOTHING_SPENT)
-    figure, axes = canvas(title)
+    by_bucket = table.sum(axis=1) if whole is None else whole
+    overlap = table.sum(axis=1) != by_bucket
+    names = [*table.columns, *([WHOLE] if overlap.any() else [])]
+    columns = _legend_columns(names)
+    figure, axes = canvas(title, HEIGHT + LEGEND_ROW * ((len(names) - 1) // columns))
     ends = _bar_ends(table, period)
     _draw_bars(axes, table, ends, marks)
+    if overlap.any():
+        axes.hlines(by_bucket.map(usd_float), table.index, ends, colors=TEXT, linewidth=1.6, zorder=4, label=WHOLE)
     if period.before is not None:
         first = min(period.since, table.index[0])
         last = max(min(period.until, now), ends[-1])
@@ -67,12 +89,11 @@ def spend_over_time(table: Frame, bucket: str, marks: Marks, period: Period, now
     locator: Any = AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-    legend(figure, len(table.columns))
-    by_payee = table.sum().sort_values(ascending=False)
-    by_bucket = table.sum(axis=1)
-    sums = joined([f"{payee} {USD_ALONE.amount(amount)}" for payee, amount in by_payee.items()])
+    legend(figure, columns)
+    sums = joined([f"{name} {USD_ALONE.amount(amount)}" for name, amount in _dearest(table).items()])
+    overlapping = f" What counts under several {noun}s is in each of these sums." if overlap.any() else ""
     alt = (
-        f"{USD_ALONE.amount(by_bucket.sum())} in {period.description}: {sums}. "
+        f"{USD_ALONE.amount(by_bucket.sum())} in {period.description}: {sums}.{overlapping} "
         f"Most in the {bucket} of {by_bucket.idxmax():%Y-%m-%d %H:%M}: {USD_ALONE.amount(by_bucket.max())}."
     )
     return picture(figure, title, alt)
@@ -101,9 +122,19 @@ def _bar_ends(table: Frame, period: Period) -> list[Any]:
     return [*starts[1:], last_end]
 
 
-def legend(figure: Figure, entries: int) -> None:
-    """Draw the legend below the axes, where it hides nothing."""
-    figure.legend(loc="outside lower center", ncols=min(max(entries, 1), 6), frameon=False, fontsize=9)
+def _dearest(table: Frame) -> "pd.Series[int]":
+    return table.sum().sort_values(ascending=False)
+
+
+def _legend_columns(names: Sequence[str]) -> int:
+    """How many of these fit into one row of a legend, by the longest."""
+    inches = LEGEND_HANDLE + LEGEND_CHARACTER * max((min(len(name), LABEL_MAX) for name in names), default=0)
+    return max(1, min(len(names), 6, int(WIDTH / inches)))
+
+
+def legend(figure: Figure, columns: int) -> None:
+    """Draw the legend below the axes, where it hides nothing. columns: entries in a row."""
+    figure.legend(loc="outside lower center", ncols=min(max(columns, 1), 6), frameon=False, fontsize=9)
 
 
 def composition(parts: Mapping[str, int]) -> Picture:

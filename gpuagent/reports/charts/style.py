@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from gpuagent.core.money import UNIT
-from gpuagent.render.palette import FAINT, PLANNER_COST, TEXT, UNLISTED, Mark, vendor_marks
+from gpuagent.render.palette import FAINT, GREY, PLANNER_COST, TEXT, UNLISTED, Mark, vendor_marks
+from gpuagent.reports.figures.groups import OTHERS, UNNAMED
 from gpuagent.reports.figures.spend import PLANNER
 
 WIDTH, HEIGHT, DPI = 9.0, 3.4, 110
@@ -112,19 +113,27 @@ def usd_float(atomic: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """The look of the registry's vendors; a vendor that is not in it is grey, the planner has its own colour."""
+    """The look of the registry's vendors, or of other groups of spend, by name.
 
-    by_vendor: dict[str, Mark]
+    What is not among them is grey, and so is what stands for several or has no name; the planner has its own colour.
+    """
 
-    def __getitem__(self, payee: str) -> Mark:
-        if payee == PLANNER:
-            return Mark(PLANNER_COST, "|||", "h")
-        return self.by_vendor.get(payee, Mark(UNLISTED, "**", "p"))
+    by_name: dict[str, Mark]
+
+    def __getitem__(self, name: str) -> Mark:
+        return SPECIAL.get(name) or self.by_name.get(name, Mark(UNLISTED, "**", "p"))
 
 
-def marks(vendor_ids: Sequence[str]) -> Marks:
-    """The look of vendors, given in the order of registration."""
-    return Marks(vendor_marks(vendor_ids))
+SPECIAL = {
+    PLANNER: Mark(PLANNER_COST, "|||", "h"),
+    OTHERS: Mark(GREY, "", "p"),
+    **dict.fromkeys(UNNAMED, Mark(GREY, "---", "p")),
+}
+
+
+def marks(names: Sequence[str]) -> Marks:
+    """The look of vendors, given in the order of registration, or of groups, the dearest first."""
+    return Marks(vendor_marks(names))
 
 
 def joined(parts: Sequence[str], most: int = 8) -> str:

@@ -105,6 +105,11 @@ def over_time(paid: Frame, decisions: Frame, period: Period, first: pd.Timestamp
             frame(decisions.assign(payee=PLANNER, amount=decisions.cost), SPENT),
         ]
     )
+    return bucketed(spent, period, first)
+
+
+def bucketed(spent: Frame, period: Period, first: pd.Timestamp | None) -> tuple[Frame, str]:
+    """The same of amounts with the time `at` and a payee, whatever the payees are."""
     began_at = (first or spent["at"].min()).to_pydatetime() if len(spent) else None
     frequency, bucket = buckets(period, began_at)
     if spent.empty:

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gpuagent.reports.figures import delivery, runs, spend
+from gpuagent.reports.figures import delivery, groups, runs, spend
 from gpuagent.reports.frames import TIME, Frame, frame
 
-FORMAT = 1
+FORMAT = 2
 """Of what is kept: raise it whenever a figure comes to mean something else, and all is made anew."""
 TOP = 250
 """Rows of the lists of single runs and payments."""
@@ -38,6 +38,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("planner", "model"), "str"),
         **dict.fromkeys(("decisions", "promptTokens", "completionTokens", "cost"), "int64"),
     },
+    "groups": groups.OF_RUNS,
     "waste": spend.WASTE,
     "unpaid": spend.UNPAID,
     "arms": {
@@ -56,6 +57,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
 GROUPED = {
     "sales": SALE_KEY,
     "answers": ("at", "planner", "model"),
+    "groups": groups.OF_RUNS_KEY,
     "waste": ("vendorId", "cause"),
     "unpaid": ("vendorId", "cause"),
 }
@@ -118,6 +120,7 @@ def summarise(rows: Rows, since: pd.Timestamp, until: pd.Timestamp, unit: str) -
     tables = {
         "sales": spend.sales(paid, unit),
         "answers": spend.answers(decisions, unit),
+        "groups": groups.of_runs(paid, decisions, rows.runs, unit),
         "waste": spend.waste(paid),
         "unpaid": spend.unpaid_in(rows.purchases, since, until),
         "arms": pd.DataFrame([{**row.arms, **_plain(row)} for row in arms.itertuples()], columns=list(TABLES["arms"])),

@@ -1,4 +1,4 @@
-"""The sections on money: headlines, spend, cost per hour, waste, payments."""
+"""The sections on money: headlines, cost per hour, waste, payments."""
 
 from gpuagent.reports.charts import money as charts
 from gpuagent.reports.figures import spend
@@ -16,33 +16,6 @@ def overview(report: Report) -> ReportSection:
         )
     nothing = [Paragraph(report.nothing, alarm=True)] if report.nothing else []
     return ReportSection("Headlines", note, [*nothing, Cards(report.headlines, report.display)])
-
-
-def spending(report: Report) -> ReportSection:
-    """The spend by kind, over time and by vendor."""
-    sales, answers = report.overview.sales, report.overview.answers
-    table, bucket = spend.over_time(sales, answers, report.period, report.overview.first_spent)
-    columns = {
-        "vendorId": ("vendor", Cell.TEXT),
-        "protocol": ("protocol", Cell.TEXT),
-        "jobs": ("jobs paid", Cell.COUNT),
-        "succeeded": ("succeeded", Cell.COUNT),
-        "failed": ("failed", Cell.COUNT),
-        "paid": ("paid, USD", Cell.AMOUNT),
-        "refunded": ("refunded, USD", Cell.AMOUNT),
-        "cost": ("cost, USD", Cell.BOTH),
-        "credit": ("credit, USD", Cell.AMOUNT),
-    }
-    return ReportSection(
-        "Spend",
-        "What was refunded is taken off where it was paid. A credit is the vendor's word alone: no money, and taken "
-        "off nowhere.",
-        [
-            charts.composition(spend.composition(sales, answers)),
-            charts.spend_over_time(table, bucket, report.marks, report.period, report.made_at),
-            Table("By vendor", spend.by_vendor(sales), columns, "No vendor was paid in this period.", report.display),
-        ],
-    )
 
 
 def cost_per_hour(report: Report) -> ReportSection:
