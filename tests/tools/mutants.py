@@ -1208,6 +1208,13 @@ MUTANTS = (
         "tests/agent/test_caps.py -k planned_apart",
     ),
     Mutant(
+        "two processes that reserve at once do not see each other",
+        "gpuagent/adapters/mongo/store.py",
+        "            policies.count(self._database, session)\n",
+        "            pass\n",
+        "tests/agent/test_caps.py -k reserve_at_once_meet",
+    ),
+    Mutant(
         "a cap on a tag counts one day",
         "gpuagent/adapters/mongo/sums.py",
         'total("tags", tags, ever)',
