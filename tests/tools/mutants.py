@@ -1217,8 +1217,8 @@ MUTANTS = (
     Mutant(
         "a cap on a tag counts one day",
         "gpuagent/adapters/mongo/sums.py",
-        'total("tags", tags, ever)',
-        'total("tags", tags, since)',
+        '{"tags": {"$in": tags}, **ever, **others}',
+        '{"tags": {"$in": tags}, **since, **others}',
         "tests/agent/test_caps.py -k no_day_lifts",
     ),
     Mutant(
@@ -1231,15 +1231,15 @@ MUTANTS = (
     Mutant(
         "held amounts do not count against a day",
         "gpuagent/adapters/mongo/sums.py",
-        '{"state": {"$in": HELD}}, ',
-        "",
+        "since = {**ever, ",
+        'since = {"state": "settled", ',
         "tests/agent/test_caps.py -k what_is_held",
     ),
     Mutant(
         "amounts of all networks count together",
         "gpuagent/adapters/mongo/sums.py",
-        '{"quote.network": network, "_id"',
-        '{"_id"',
+        'on_network: Document = {"quote.network": network}',
+        "on_network: Document = {}",
         "tests/agent/test_caps.py -k what_is_held",
     ),
     Mutant(
