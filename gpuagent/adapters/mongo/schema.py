@@ -287,6 +287,8 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
     "credits": [_unique("jobId", "kind"), IndexModel([("wallet", ASCENDING)])],
 }
+SUPERSEDED = {"jobs": ("payer_1_state_1_settledAt_1", "vendorId_1_state_1_settledAt_1")}
+"""Indexes of earlier versions that others above take the place of: every write would keep them up for nothing."""
 KEPT_S = 90 * 86_400
 DERIVED_INDEXES: dict[str, list[IndexModel]] = {
     "report_summaries": [IndexModel([("keptAt", ASCENDING)], expireAfterSeconds=KEPT_S)],
