@@ -12,7 +12,7 @@ import json
 import pstats
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -126,16 +126,6 @@ def show(comparison: Comparison, say: Say) -> None:
     say(f"{'':10} {'ratio':6}{comparison.ratios['per_s']:8.2f}{ratios}\n")
 
 
-def show_spread(environment: Mapping[str, str], rounds: int, say: Say) -> dict[str, Any]:
-    """One process of the agent beside two, vendor, chain and database being the same and on the same processors."""
-    figures = worker.compared(environment, rounds)
-    say(f"\n{'processes':>10} {'':6}{'per s':>8}{'agent':>9}   CPU ms per lifecycle, {figures['at_once']} at once\n")
-    for name in ("one", "two"):
-        say(f"{name:>10} {'':6}{figures[name]['per_s']:8.1f}{figures[name]['agent_ms']:9.1f}\n")
-    say(f"{'':10} {'ratio':6}{figures['ratio']:8.2f}\n")
-    return figures
-
-
 def profile(lifecycle: Callable[[int], None], say: Say) -> None:
     """Where the agent's time goes, of lifecycles one after the other, by time within each function and beneath it."""
     profiler = cProfile.Profile(time.process_time)
@@ -181,7 +171,7 @@ def main() -> None:
                 for comparison in comparisons:
                     show(comparison, say)
                 report["comparisons"] = [asdict(comparison) for comparison in comparisons]
-                report["processes"] = show_spread(world.environment, options.rounds, say)
+                report["processes"] = worker.show_spread(world.environment, options.rounds, say)
                 OUT.mkdir(exist_ok=True)
                 (OUT / "lifecycle.json").write_text(json.dumps(report, indent=2))
                 say(f"\n{OUT / 'lifecycle.json'} has these figures\n")

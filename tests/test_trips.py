@@ -4,12 +4,15 @@ They do not depend on the machine. `make bench` says what each costs there.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from typing import Any, cast
 
+from gpuagent.agent.plan import plan
 from gpuagent.core.model import NO_ACCESS, JobAccess, RunStatus, Vendor
 from gpuagent.core.ports import VendorApi
+from gpuagent.core.transitions import apply
 from gpuagent.core.work import JobReport
 from gpuagent.fleet.worker import Worker
 from tests.support.market import Market
@@ -75,6 +78,17 @@ def test_a_purchase_takes_few_trips_and_a_poll_without_news_two(market: Market) 
         assert world.tick(run).status is RunStatus.COMPLETED
         assert trips.commands.total() <= END_COMMANDS, trips
         assert (trips.chain.total(), trips.vendors.total()) == (0, 1), trips
+        reserve_at_once(world, trips)
+
+
+def reserve_at_once(world: World, trips: Trips) -> None:
+    """Runs of one process wait for each other's reservation, and none starts its transaction again."""
+    runs = [world.start() for _ in range(4)]
+    planned = [apply(run, plan(run, world.ports)) for run in runs]
+    trips.reset()
+    with ThreadPoolExecutor(len(runs)) as pool:
+        list(pool.map(lambda run, after: world.store.save(run, after, (), world.market.clock.now()), runs, planned))
+    assert (trips.commands["update policies"], trips.commands["abortTransaction"]) == (len(runs), 0), trips
 
 
 def poll_many_at_once(world: World, run_ids: list[str], trips: Trips) -> None:

@@ -1,6 +1,6 @@
 """The owner's caps on the real database: no concurrency, crash or planner passes them, and they are used fully."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gpuagent import settings, wiring
+from gpuagent.adapters.mongo import policy as policies
 from gpuagent.agent.approve import cancel
 from gpuagent.agent.pay import authorize
 from gpuagent.agent.plan import plan
@@ -250,6 +251,33 @@ def test_planned_apart_saved_together(world: World) -> None:
     world.store.save(runs[0], planned[0], (), world.market.clock.now())
     with pytest.raises(PolicyRefused, match="wallet per day"):
         world.store.save(runs[1], planned[1], (), world.market.clock.now())
+
+
+@pytest.mark.safety("two processes reserve at the same moment what the cap has room for once")
+def test_two_processes_that_reserve_at_once_meet(
+    world: World, monkeypatch: pytest.MonkeyPatch, safety_note: SafetyNote
+) -> None:
+    """Another process saves while this one's transaction has added up and not committed: it starts again, and is
+    refused."""
+    world.allow(wallet_per_day=PRICE)
+    runs = [world.start(vendor_ids=("gpu_vendor_1",)) for _ in range(2)]
+    planned = [apply(run, plan(run, world.ports)) for run in runs]
+    first, enforce, saves = iter([True]), policies.enforce, []
+    with wiring.open_agent(settings.read(world.environment)) as other, ThreadPoolExecutor(1) as pool:
+
+        def enforce_slowly(*seen: Any) -> int | None:
+            version = enforce(*seen)
+            if next(first, False):
+                saves.append(pool.submit(other.ports.store.save, runs[1], planned[1], (), world.market.clock.now()))
+                wait(saves, 0.3)  # it is held up, as it is to be
+            return version
+
+        monkeypatch.setattr(policies, "enforce", enforce_slowly)
+        world.store.save(runs[0], planned[0], (), world.market.clock.now())
+        with pytest.raises(PolicyRefused, match="wallet per day"):
+            saves[0].result()
+    assert world.usage(runs[0]).wallet_day == PRICE
+    safety_note("the second starts again, and is refused")
 
 
 @pytest.mark.parametrize("steps", [0, 1])

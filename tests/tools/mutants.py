@@ -1208,10 +1208,17 @@ MUTANTS = (
         "tests/agent/test_caps.py -k planned_apart",
     ),
     Mutant(
+        "two processes that reserve at once do not see each other",
+        "gpuagent/adapters/mongo/store.py",
+        "            policies.count(self._database, session)\n",
+        "            pass\n",
+        "tests/agent/test_caps.py -k reserve_at_once_meet",
+    ),
+    Mutant(
         "a cap on a tag counts one day",
         "gpuagent/adapters/mongo/sums.py",
-        'total("tags", tags, ever)',
-        'total("tags", tags, since)',
+        '{"tags": {"$in": tags}, **ever, **others}',
+        '{"tags": {"$in": tags}, **since, **others}',
         "tests/agent/test_caps.py -k no_day_lifts",
     ),
     Mutant(
@@ -1224,15 +1231,15 @@ MUTANTS = (
     Mutant(
         "held amounts do not count against a day",
         "gpuagent/adapters/mongo/sums.py",
-        '{"state": {"$in": HELD}}, ',
-        "",
+        "since = {**ever, ",
+        'since = {"state": "settled", ',
         "tests/agent/test_caps.py -k what_is_held",
     ),
     Mutant(
         "amounts of all networks count together",
         "gpuagent/adapters/mongo/sums.py",
-        '{"quote.network": network, "_id"',
-        '{"_id"',
+        'on_network: Document = {"quote.network": network}',
+        "on_network: Document = {}",
         "tests/agent/test_caps.py -k what_is_held",
     ),
     Mutant(

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial, wraps
+from threading import Lock
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from pymongo import MongoClient
@@ -25,7 +26,7 @@ from gpuagent.adapters.mongo.address import SERVERS_OWN, database_in, database_n
 from gpuagent.adapters.mongo.deadline import bounded
 from gpuagent.adapters.mongo.setup import check_not_elsewhere, ensure_schema, is_allowed, upgrade_needed
 from gpuagent.adapters.mongo.values import Document
-from gpuagent.errors import ConfigError
+from gpuagent.errors import ConfigError, StoreError
 
 DURABLE = WriteConcern(w="majority", j=True)
 CONNECTIONS_MAX = 100
@@ -50,6 +51,7 @@ class Connection:
         A user that may only read is welcome: the database refuses what it may not write. Raises ConfigError.
         """
         self.deadline_s = deadline_s
+        self._turn = Lock()
         self.client = _client(uri, timeout_s)
         with _explained(self.client, uri):
             in_uri = database_in(self.client)
@@ -84,6 +86,20 @@ class Connection:
         """What write() returns, all of it saved durably or nothing; the driver may call it more than once."""
         with self.client.start_session() as session:
             return session.with_transaction(write, write_concern=DURABLE)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """For saves that would meet at one document, and start again: those of one process wait for each other here.
+
+        Nothing rests on it but the time of those that start again: savers in other processes know nothing of it.
+        Raises StoreError where the turn does not come by the deadline of a call.
+        """
+        if not self._turn.acquire(timeout=self.deadline_s):
+            raise StoreError(f"saves of this process are slow: none got its turn in {self.deadline_s:g} s; try again")
+        try:
+            yield
+        finally:
+            self._turn.release()
 
 
 class Connected(Protocol):

@@ -54,7 +54,8 @@ def pipeline(
             {"state": "voided", "cause": Cause.VENDOR.value},
         ]
     }
-    not_this_run: Document = {"runId": {"$ne": ObjectId(run.run_id)}} if run else {}
+    # As an expression, as no index is to be chosen for it.
+    not_this_run: Document = {"$expr": {"$ne": ["$runId", ObjectId(run.run_id)]}} if run else {}
     before: Document = {"createdAt": {"$lt": until}} if until else {}
     newest: list[Mapping[str, Any]] = [
         {"$match": {"quote.network": network, **not_this_run, **before, **has_ended}},

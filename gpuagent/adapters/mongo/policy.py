@@ -1,7 +1,8 @@
 """The owner's spending policy in MongoDB, and the sums that count against it.
 
-Every version stays, with who made it and why; one is current. A reservation counts itself on the current version in
-the transaction that writes it: two that would pass a cap together meet there, and so do a reservation and a change.
+Every version stays, with who made it and why; one is current. A reservation counts itself on the current version, first
+in the transaction that writes it: two that would pass a cap together meet there, and so do a reservation and a change.
+One of the two starts again, having done nothing yet; what it then adds up has the other in it.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -59,6 +60,17 @@ def read(database: Documents, session: ClientSession | None = None) -> Policy:
     return readable(database.policies.find_one(CURRENT, session=session))
 
 
+def reserves(before: Run, after: Run) -> bool:
+    """Whether a save reserves a job, and so must count itself."""
+    saved = {job.job_id for job in before.jobs}
+    return any(isinstance(job, Reserved) and job.job_id not in saved for job in after.jobs)
+
+
+def count(database: Documents, session: ClientSession) -> None:
+    """Count a reservation on the policy in force, before anything that it rests on is read."""
+    database.policies.update_one(CURRENT, {"$inc": {"reservations": 1}}, session=session)
+
+
 def enforce(
     database: Documents,
     session: ClientSession,
@@ -76,8 +88,8 @@ def enforce(
     known: the rules that were in force lately, which say what to add up; where others are by now, they do. unproven: as
     sums.read() has it.
 
-    Returns the version that a new reservation counts against, None for all else. A reservation counts itself on the
-    policy: of two that do so at once, one transaction starts again. Raises PolicyRefused.
+    Returns the version that a new reservation counts against, None for all else. A reservation must have counted itself
+    in this transaction. Raises PolicyRefused.
     """
     own, vendor_id, network = ObjectId(job.job_id), job.quote.vendor_id, job.quote.network
 
@@ -86,10 +98,7 @@ def enforce(
 
     saved = next((earlier for earlier in before.jobs if earlier.job_id == job.job_id), None)
     match saved, job:
-        case None, Reserved(approval=approved):
-            document = database.policies.find_one_and_update(CURRENT, {"$inc": {"reservations": 1}}, session=session)
-            counted = counted_by(rules := readable(document))
-        case Reserved(approval=approved), Authorized():
+        case (None, Reserved(approval=approved)) | (Reserved(approval=approved), Authorized()):
             counted = counted_by(known or read(database, session))
             rules = readable(counted.policy)
             if known not in (None, rules):

@@ -230,6 +230,12 @@ def _times_of_settled(time: str) -> IndexModel:
     return IndexModel([(time, ASCENDING)], name=f"{time}_of_settled", partialFilterExpression={"state": "settled"})
 
 
+def _sums_of_a_day(field: str) -> IndexModel:
+    """With all that a cap adds up over a day: no job is read for it."""
+    names = (field, "state", "settledAt", "quote.network", "expectedCost", "_id")
+    return IndexModel([(name, ASCENDING) for name in names])
+
+
 INDEXES: dict[str, list[IndexModel]] = {
     "runs": [
         IndexModel([("status", ASCENDING), ("updatedAt", DESCENDING)]),
@@ -249,8 +255,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("runId", ASCENDING), ("ordinal", ASCENDING), ("actualCost", ASCENDING)]),
         _unique_of_ours("runId", "ordinal", has="ordinal"),
         _unique("vendorId", "vendorJobId", where={"vendorJobId": {"$type": "string"}}),
-        IndexModel([("payer", ASCENDING), ("state", ASCENDING), ("settledAt", ASCENDING)]),
-        IndexModel([("vendorId", ASCENDING), ("state", ASCENDING), ("settledAt", ASCENDING)]),
+        *(_sums_of_a_day(name) for name in ("payer", "vendorId")),
         IndexModel([("tags", ASCENDING), ("state", ASCENDING)]),
         IndexModel([("userId", ASCENDING), ("state", ASCENDING), ("settledAt", ASCENDING)]),
         IndexModel([("state", ASCENDING)], partialFilterExpression={"state": "reserved"}),
@@ -282,6 +287,8 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
     "credits": [_unique("jobId", "kind"), IndexModel([("wallet", ASCENDING)])],
 }
+SUPERSEDED = {"jobs": ("payer_1_state_1_settledAt_1", "vendorId_1_state_1_settledAt_1")}
+"""Indexes of earlier versions that others above take the place of: every write would keep them up for nothing."""
 KEPT_S = 90 * 86_400
 DERIVED_INDEXES: dict[str, list[IndexModel]] = {
     "report_summaries": [IndexModel([("keptAt", ASCENDING)], expireAfterSeconds=KEPT_S)],

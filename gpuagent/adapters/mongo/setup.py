@@ -16,11 +16,20 @@ from pymongo.errors import CollectionInvalid, OperationFailure
 
 from gpuagent.adapters.mongo.address import DEFAULT_DATABASE
 from gpuagent.adapters.mongo.deadline import UNAUTHORIZED
-from gpuagent.adapters.mongo.schema import ALERT_INDEXES, DERIVED_INDEXES, FILE_INDEXES, INDEXES, VALIDATORS
+from gpuagent.adapters.mongo.schema import (
+    ALERT_INDEXES,
+    DERIVED_INDEXES,
+    FILE_INDEXES,
+    INDEXES,
+    SUPERSEDED,
+    VALIDATORS,
+)
 from gpuagent.adapters.mongo.values import Document
 from gpuagent.errors import ConfigError
 
 Documents = Database[Document]
+INDEX_NOT_FOUND = 27
+"""MongoDB's error code."""
 
 
 @dataclass(slots=True)
@@ -49,7 +58,9 @@ def ensure_schema(database: Documents) -> Gaps:
             partial(database.command, "collMod", name, validator=validator)
         ):
             (gaps.outdated if validators[name] else gaps.unprotected).append(f"collMod on {name}")
-        if not is_allowed(partial(database[name].create_indexes, INDEXES[name])):
+        if is_allowed(partial(database[name].create_indexes, INDEXES[name])):
+            _drop_superseded(database, name)
+        else:
             _note_indexes(database, name, INDEXES[name], gaps)
     for name, indexes in DERIVED_INDEXES.items():
         is_allowed(partial(database[name].create_indexes, indexes))
@@ -81,6 +92,15 @@ def _note_indexes(database: Documents, name: str, indexes: list[IndexModel], gap
             (gaps.unprotected if wanted.get("unique") else gaps.outdated).append(
                 f"createIndex {wanted['name']} on {name}"
             )
+
+
+def _drop_superseded(database: Documents, name: str) -> None:
+    if name not in SUPERSEDED:
+        return
+    for index in set(SUPERSEDED[name]).intersection(database[name].index_information()):
+        # Another process may be first.
+        drop = partial(database.command, "dropIndexes", name, index=index, allowable_errors=[INDEX_NOT_FOUND])
+        is_allowed(drop)
 
 
 def _create(database: Documents, name: str, validator: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """The core's Store in MongoDB (a replica set): every step is one transaction, guarded by the run's version."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -81,8 +82,10 @@ class MongoStore:
     def save(self, before: Run, after: Run, observations: Sequence[Observation], at: float) -> Run:
         """The run's new version. Raises StaleRun, DuplicateVendorJob, PolicyRefused; then nothing was written."""
         after = replace(after, version=before.version + 1)
+        turn = self.connection.turn() if policies.reserves(before, after) else nullcontext()
         try:
-            self.connection.transaction(lambda session: self._write(session, before, after, observations, at))
+            with turn:
+                self.connection.transaction(lambda session: self._write(session, before, after, observations, at))
         except DuplicateKeyError as error:
             _raise_duplicate(error.details or {})
             raise
@@ -159,6 +162,8 @@ class MongoStore:
     def _write(
         self, session: ClientSession, before: Run, after: Run, observations: Sequence[Observation], at: float
     ) -> None:
+        if policies.reserves(before, after):
+            policies.count(self._database, session)
         guarded = self._runs.update_one(
             {"_id": ObjectId(before.run_id), "version": before.version},
             {"$set": documents.run_fields(after, at)},

@@ -60,21 +60,20 @@ def read(
     day_from = date(at - DAY_S)
     by_server = {"$subtract": [{"$add": ["$$NOW", round(ahead * MS)]}, round(DAY_S * MS)]}
     counts_today = {"$or": [{"$ne": ["$state", "settled"]}, {"$gte": ["$settledAt", {"$min": [day_from, by_server]}]}]}
-    others: Document = {"quote.network": network, "_id": {"$ne": job_id}}
-    # By a time that the query can look up in an index; then exactly, by the earlier of the two clocks.
-    since = {"$or": [{"state": {"$in": HELD}}, {"state": "settled", "settledAt": {"$gte": date(at - DAY_S - SLACK_S)}}]}
+    on_network: Document = {"quote.network": network}
+    # As an expression, for which no index is chosen: by _id all jobs that there ever were are others.
+    is_other = {"$ne": ["$_id", job_id]}
+    others: Document = {**on_network, "$expr": is_other}
     ever = {"state": {"$in": [*HELD, "settled"]}}
+    # By a time that the query can look up in an index, and what is held has none; then exactly, by the earlier of the
+    # two clocks. The index has all that this needs: no job is read.
+    since = {**ever, "settledAt": {"$not": {"$lt": date(at - DAY_S - SLACK_S)}}, **on_network}
+    today = {"$cond": [{"$and": [is_other, counts_today]}, "$expectedCost", money(0)]}
 
-    def total(by: str, names: Sequence[str], match: Document, cost: Any = "$expectedCost") -> Stages:
-        wanted = {by: {"$in": list(names)}}
-        return [
-            {"$match": {**wanted, **match, **others}},
-            {"$unwind": f"${by}"},  # of the several tags of a run, those that are wanted
-            {"$match": wanted},
-            {"$group": {"_id": f"${by}", "total": {"$sum": cost}}},
-        ]
+    def day(by: str, names: Sequence[str]) -> Stages:
+        counted = {"$match": {by: {"$in": list(names)}, **since}}
+        return [counted, {"$group": {"_id": f"${by}", "total": {"$sum": today}}}]
 
-    today = {"$cond": [counts_today, "$expectedCost", money(0)]}
     tags = [tag for tag in run.tags if tag in rules.tag_totals]
     # Not $unionWith, which no transaction may use.
     counts_new = rules.new_vendor is not None and not set(unproven).isdisjoint(vendor_ids)
@@ -83,11 +82,14 @@ def read(
     if past is not None:
         lookups["past"] = ("vendors", past)
     if rules.wallet_per_day is not None:
-        lookups["wallet"] = ("jobs", total("payer", [run.payer], since, today))
+        lookups["wallet"] = ("jobs", day("payer", [run.payer]))
     if rules.vendor_per_day is not None:
-        lookups["vendor"] = ("jobs", total("vendorId", vendor_ids, since, today))
+        lookups["vendor"] = ("jobs", day("vendorId", vendor_ids))
     if tags:
-        lookups["tags"] = ("jobs", total("tags", tags, ever))
+        wanted = {"$match": {"tags": {"$in": tags}, **ever, **others}}
+        add = {"$group": {"_id": "$tags", "total": {"$sum": "$expectedCost"}}}
+        # Of the several tags of a run, those that are wanted.
+        lookups["tags"] = ("jobs", [wanted, {"$unwind": "$tags"}, wanted, add])
     if rules.month_budgets:
         by_server_now = {"$add": ["$$NOW", round(ahead * MS)]}
         lookups |= months.lookups(rules, run, at, by_server_now, SLACK_S, others)

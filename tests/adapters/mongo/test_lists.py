@@ -1,6 +1,8 @@
 """Whatever lists runs, jobs, payments or observations finds them by an index, in the order of the index: the plans that
 MongoDB really used, as its profiler recorded them."""
 
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -85,6 +87,20 @@ def test_every_list_has_an_index(profiled: tuple[Book, Any]) -> None:
             assert name in SORTED_IN_MEMORY or not plan.get("hasSortStage"), f"{name}: {plan['command']}"
         seen = len(plans)
     assert seen >= len(LISTS)
+
+
+def test_what_counts_against_a_day_is_added_up_in_the_index(profiled: tuple[Book, Any]) -> None:
+    """However many jobs were bought that day, and ever: none of them is read."""
+    book, database = profiled
+    run, at = book.runs["A"], seconds("2026-11-30T00:00")
+    caps = replace(book.store.policy(), wallet_per_day=1, vendor_per_day=1)
+    read = partial(book.store.usage, run, run.network, (ALPHA, BETA), at, rules=caps)
+    for job_id in ("", book.store.new_id()):
+        used = read(job_id=job_id)
+        assert used.wallet_day > 0 < used.vendor_day[ALPHA]
+        (*_, plan) = database["system.profile"].find({"ns": f"{database.name}.policies"}).sort("$natural", 1)
+        assert plan["docsExamined"] == 1 + 2, "the policy, and the vendors' records"
+        assert plan["keysExamined"] < 1 + 2 + 2 * database.jobs.count_documents({}), "of the wallet, and of each vendor"
 
 
 def test_pages_of_every_order_show_every_run_once(own_book: tuple[Book, Any]) -> None:

@@ -17,7 +17,7 @@ from gpuagent.adapters.mongo import embedded_secrets
 from gpuagent.adapters.mongo.address import database_name, unusable
 from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.adapters.mongo.embedded import start
-from gpuagent.adapters.mongo.schema import RUNS
+from gpuagent.adapters.mongo.schema import RUNS, SUPERSEDED
 from gpuagent.cli import app
 from gpuagent.errors import ConfigError, StoreError
 from gpuagent.reports.partitions import Sizes
@@ -170,6 +170,21 @@ def test_no_writer_is_without_what_refuses_malformed_money_and_duplicates(rights
         pass
     rights.database.command("collMod", "payments", validator={})
     assert is_refused("collMod on payments", "writer")
+
+
+def test_indexes_that_others_took_the_place_of_go_once_these_are_there(rights: Rights) -> None:
+    (name, *_), jobs = SUPERSEDED["jobs"], rights.database.jobs
+    with rights.open("owner"):
+        pass
+    (newer,) = (index for index in jobs.index_information() if index.startswith(name))
+    jobs.drop_index(newer)
+    jobs.create_index([("payer", 1), ("state", 1), ("settledAt", 1)])
+    with rights.open("clerk") as db:
+        assert f"createIndex {newer} on jobs" in db.upgrade
+    assert name in jobs.index_information()
+    with rights.open("writer"):
+        pass
+    assert {name, newer} & set(jobs.index_information()) == {newer}
 
 
 def test_the_database_in_the_uri_is_the_database(rights: Rights) -> None:

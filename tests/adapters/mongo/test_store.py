@@ -285,6 +285,15 @@ def test_a_standalone_server_is_refused(world: World) -> None:
         Connection("http://127.0.0.1/", "x")
 
 
+def test_a_turn_that_does_not_come_ends_at_the_deadline(world: World) -> None:
+    """And what could not wait for it has written nothing."""
+    own = Connection(world.environment["MONGODB_URI"], "turns", deadline_s=0.05, look_only=True)
+    with own.turn(), pytest.raises(StoreError, match=r"none got its turn in 0\.05 s"), own.turn():
+        pytest.fail("two have their turn at once")
+    with own.turn():
+        own.close()
+
+
 class Standalone:
     """A client of a server that is no member of a replica set."""
 
