@@ -15,6 +15,7 @@ from typing import Any
 import httpcore
 import httpx
 
+from gpuagent.wire.core_requests import of_httpx
 from gpuagent.wire.egress import Egress, Proxy, direct
 from gpuagent.wire.public_addresses import is_public
 
@@ -57,21 +58,7 @@ class Transport(httpx.BaseTransport):
         self._pools = {proxy: _pool(self._egress.ssl_context, proxy, public_only) for proxy in proxies}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        assert isinstance(request.stream, httpx.SyncByteStream)
-        response = self._pools[self._egress.proxy(str(request.url))].handle_request(
-            httpcore.Request(
-                method=request.method,
-                url=httpcore.URL(
-                    scheme=request.url.raw_scheme,
-                    host=request.url.raw_host,
-                    port=request.url.port,
-                    target=request.url.raw_path,
-                ),
-                headers=request.headers.raw,
-                content=request.stream,
-                extensions=request.extensions,
-            )
-        )
+        response = self.exchange(of_httpx(request), str(request.url))
         assert isinstance(response.stream, Iterable)
         return httpx.Response(
             response.status,
@@ -79,6 +66,10 @@ class Transport(httpx.BaseTransport):
             stream=_Stream(response.stream),
             extensions=response.extensions,
         )
+
+    def exchange(self, request: httpcore.Request, url: str) -> httpcore.Response:
+        """The answer, whose body is still to be read: handle_request() without objects of httpx. url: the request's."""
+        return self._pools[self._egress.proxy(url)].handle_request(request)
 
     def close(self) -> None:
         for pool in self._pools.values():
