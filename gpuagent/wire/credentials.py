@@ -3,12 +3,16 @@
 import re
 from base64 import b64decode
 from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from urllib.parse import unquote, urlsplit
 
 from gpuagent.core.text import SECRET_MIN
 from gpuagent.wire.scrub import KEY, PART_MAX, PAYMENT, TOKEN
 
 _SECRET_HEADER = re.compile(r"auth|token|key|secret|signature|cookie|payment", re.IGNORECASE)
+HEADERS_KEPT = 64
+"""Payments whose parts are remembered: each is looked for in all that its vendor says next."""
 _NOT_SECRET = ("idempotency-key", "payment-required", "payment-response")
 
 
@@ -40,12 +44,11 @@ def url_secrets(url: str) -> dict[str, str]:
     return {secret: KEY for text in (*user, *keys) for secret in (text, unquote(text))}
 
 
-def payment_secrets(header: str) -> dict[str, str]:
+@lru_cache(maxsize=HEADERS_KEPT)
+def payment_secrets(header: str) -> Mapping[str, str]:
     """A payment's header and the signature in it."""
-    secrets = {header: PAYMENT}
-    for signature in re.findall(r'"signature"\s*:\s*"(?:0x)?([0-9a-fA-F]{64,})"', _decoded(header)):
-        secrets[signature] = PAYMENT
-    return secrets
+    signatures = re.findall(r'"signature"\s*:\s*"(?:0x)?([0-9a-fA-F]{64,})"', _decoded(header))
+    return MappingProxyType(dict.fromkeys((header, *signatures), PAYMENT))
 
 
 def _looks_like_a_key(text: str) -> bool:
