@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import urlsplit
 
@@ -10,7 +11,7 @@ import httpx
 
 from gpuagent.core.text import is_web_url
 from gpuagent.wire.compression import BodyTooLarge, CompressionError, Unpacker
-from gpuagent.wire.core_requests import json_request, of_httpx
+from gpuagent.wire.core_requests import URLS_KEPT, json_request, of_httpx
 from gpuagent.wire.credentials import secrets_sent
 from gpuagent.wire.egress import Egress, direct
 from gpuagent.wire.loopback import LOOPBACK
@@ -162,6 +163,7 @@ class BoundedHttp:
         return bytes(body)
 
 
+@lru_cache(maxsize=URLS_KEPT)
 def is_encrypted_or_local(url: str) -> bool:
     """Whether no one on the way can read what is sent to the URL: https, or http on this machine."""
     try:

@@ -13,6 +13,7 @@ import httpx
 
 URLS_KEPT = 256
 """URLs whose parts are remembered: of vendors and nodes the same few are asked for again and again."""
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def of_httpx(request: httpx.Request) -> httpcore.Request:
@@ -52,7 +53,7 @@ def json_request(
 
 
 def _encoded(body: object) -> bytes:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return _JSON.encode(body).encode()
 
 
 def _parts(url: httpx.URL) -> tuple[httpcore.URL, bytes]:
