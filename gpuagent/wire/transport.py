@@ -15,6 +15,7 @@ from typing import Any
 import httpcore
 import httpx
 
+from gpuagent.wire.connections import Connections
 from gpuagent.wire.core_requests import of_httpx
 from gpuagent.wire.egress import Egress, Proxy, direct
 from gpuagent.wire.public_addresses import is_public
@@ -76,7 +77,7 @@ class Transport(httpx.BaseTransport):
             pool.close()
 
 
-def _pool(ssl_context: ssl.SSLContext, proxy: Proxy | None, public_only: bool) -> httpcore.ConnectionPool:
+def _pool(ssl_context: ssl.SSLContext, proxy: Proxy | None, public_only: bool) -> httpcore.ConnectionPool | Connections:
     """The connections over one way out. What goes to https through a proxy goes through a tunnel, unread by it."""
     limits: dict[str, Any] = {
         "ssl_context": ssl_context,
@@ -86,7 +87,7 @@ def _pool(ssl_context: ssl.SSLContext, proxy: Proxy | None, public_only: bool) -
         "network_backend": _Backend(public_only and proxy is None),
     }
     if proxy is None:
-        return httpcore.ConnectionPool(**limits)
+        return Connections(**limits)
     return httpcore.HTTPProxy(
         proxy.url,
         proxy_auth=(proxy.user.encode(), proxy.password.encode()) if proxy.user or proxy.password else None,
