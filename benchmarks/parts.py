@@ -14,11 +14,11 @@ EVERY_S = 0.001
 """Of processor time; the system's own clock may be coarser."""
 PARTS = {
     "MongoDB's driver": ("pymongo", "bson"),
-    "HTTP": ("httpx", "httpcore", "h11", "gpuagent/wire/"),
+    "HTTP": ("httpx", "httpcore", "h11", "/gpuagent/wire/"),
     "signature": ("eth_account", "eth_keys", "coincurve"),
     "threads": ("concurrent", "threading"),
 }
-"""Each with texts of which the path of a file has one. Of a stack the outermost such frame counts."""
+"""Each with texts of which the path of a file has one."""
 OWN = "rest"
 
 
@@ -43,8 +43,11 @@ def parts(lifecycle: Callable[[int], None]) -> dict[str, float]:
 
 
 def _part(frame: FrameType | None) -> str:
-    part = OWN
+    """The part of the innermost frame that has one, or is this program's own: a transaction calls back into it."""
     while frame is not None:
-        part = next((name for name, texts in PARTS.items() if any(t in frame.f_code.co_filename for t in texts)), part)
+        file = frame.f_code.co_filename
+        part = next((name for name, texts in PARTS.items() if any(text in file for text in texts)), "")
+        if part or "/gpuagent/" in file:
+            return part or OWN
         frame = frame.f_back
-    return part
+    return OWN

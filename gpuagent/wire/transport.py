@@ -25,6 +25,8 @@ ADDRESSES_MAX = 3
 IDLE_MAX_S = 4
 """A connection that was idle for longer is not used again. A NAT that has forgotten it would swallow the next request,
 for its whole deadline; and servers commonly hang up after 5 s."""
+TOGETHER_MAX = 16 * 1024
+"""Bytes that are written together."""
 _ends_at: ContextVar[float | None] = ContextVar("ends_at", default=None)
 
 
@@ -129,14 +131,25 @@ class _Backend(httpcore.NetworkBackend):
 
 
 class _Socket(httpcore.NetworkStream):
+    """A stream whose small writes go out together, before the next read: a request's head and its body in one."""
+
     def __init__(self, inner: httpcore.NetworkStream) -> None:
-        self._inner = inner
+        self._inner, self._unsent = inner, b""
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if self._unsent:
+            with suppress(httpcore.WriteError):  # as httpcore has it: who hangs up early may have said why
+                self._send(timeout)
         return self._inner.read(max_bytes, _remaining(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, _remaining(timeout))
+        self._unsent += buffer
+        if len(self._unsent) > TOGETHER_MAX:
+            self._send(timeout)
+
+    def _send(self, timeout: float | None) -> None:
+        unsent, self._unsent = self._unsent, b""
+        self._inner.write(unsent, _remaining(timeout))
 
     def close(self) -> None:
         self._inner.close()
