@@ -22,6 +22,7 @@ from typing import Any
 from benchmarks import worker
 from benchmarks.floor import Floor
 from benchmarks.large_file import MEGABYTES, large_file
+from benchmarks.parts import LIFECYCLES, parts
 from benchmarks.processes import Processes, machine, processes
 from gpuagent.adapters.wallets.local import LocalWallet
 from gpuagent.core.money import UNIT
@@ -126,6 +127,13 @@ def show(comparison: Comparison, say: Say) -> None:
     say(f"{'':10} {'ratio':6}{comparison.ratios['per_s']:8.2f}{ratios}\n")
 
 
+def show_parts(agent: Mapping[str, float], floor: Mapping[str, float], say: Say) -> None:
+    names = "".join(f"{name:>18}" for name in agent)
+    say(f"\n{'one after the other':>20}{names}   CPU ms per lifecycle, by library, sampled\n")
+    for title, played in (("agent", agent), ("floor", floor)):
+        say(f"{title:>20}" + "".join(f"{ms:18.1f}" for ms in played.values()) + "\n")
+
+
 def profile(lifecycle: Callable[[int], None], say: Say) -> None:
     """Where the agent's time goes, of lifecycles one after the other, by time within each function and beneath it."""
     profiler = cProfile.Profile(time.process_time)
@@ -156,7 +164,7 @@ def main() -> None:
                 agent(0)
                 profile(agent, say)
             else:
-                floor = Floor(world, options.rounds * sum(LEVELS[count] for count in options.at_once) + 4)
+                floor = Floor(world, options.rounds * sum(LEVELS[count] for count in options.at_once) + 4 + LIFECYCLES)
                 for warm in (floor.live, agent):
                     measure(warm, 2, 4, used)
                 report = {"machine": machine(), "signing_ms": signing_ms(), "trips": trips_of(market)}
@@ -171,6 +179,9 @@ def main() -> None:
                 for comparison in comparisons:
                     show(comparison, say)
                 report["comparisons"] = [asdict(comparison) for comparison in comparisons]
+                made_of = {"agent": parts(agent), "floor": parts(floor.live)}
+                show_parts(made_of["agent"], made_of["floor"], say)
+                report["parts"] = made_of
                 report["processes"] = worker.show_spread(world.environment, options.rounds, say)
                 OUT.mkdir(exist_ok=True)
                 (OUT / "lifecycle.json").write_text(json.dumps(report, indent=2))

@@ -130,8 +130,8 @@ def _advance(run: Run, asking: _Asking, ports: Ports) -> tuple[Run, bool]:
     A step that cannot be made holds up no other job of the run: its error is raised once nothing else moves.
     """
     moved, problem = False, None
-    for due_step in next_steps(run, ports.clock.now()):  # pure: what is due
-        if due_step not in next_steps(run, ports.clock.now()):
+    for place, due_step in enumerate(next_steps(run, ports.clock.now())):  # pure: what is due
+        if place and due_step not in next_steps(run, ports.clock.now()):
             continue  # an earlier step of this round ended the run
         if asking.skips(due_step, run):
             continue

@@ -100,6 +100,8 @@ def _verdict(attempt: Attempt) -> str:
 def _plain(value: object) -> object:
     """As JSON has it, with long texts cut."""
     match value:
+        case None | bool():
+            return value
         case str():
             return value[:TEXT_MAX]
         case Mapping():
@@ -108,4 +110,6 @@ def _plain(value: object) -> object:
             return str(value)[:TEXT_MAX]
         case list() | tuple():
             return [_plain(item) for item in value]
+        case float() | int() if type(value) in (int, float):  # not one of a library of numbers
+            return value
     return json.loads(json.dumps(value, default=str))

@@ -58,13 +58,14 @@ class TickStore:
         self._store, self._clock = store, clock
         self._reading = reading
         self._vendors: Sequence[Vendor] | None = None
+        self._policy: Policy | None = None
         self._counted: _Counted | None = None
         self.signed: set[str] = set()
         """The nonces of authorizations that were saved through this store."""
 
     def load(self, run_id: str) -> Run:
         at = self._clock.now()
-        self._reading, self._vendors = Reading(self._store.standing(run_id), at), None
+        self._reading, self._vendors, self._policy = Reading(self._store.standing(run_id), at), None, None
         return self._reading.standing.run
 
     def footing(self) -> Footing:
@@ -84,7 +85,10 @@ class TickStore:
         return reading.standing.now + (self._clock.now() - reading.at)
 
     def policy(self) -> Policy:
-        return self._current().standing.policy()
+        standing = self._current().standing
+        if self._policy is None:
+            self._policy = standing.policy()
+        return self._policy
 
     def vendors(self) -> Sequence[Vendor]:
         standing = self._current().standing

@@ -17,6 +17,8 @@ from gpuagent.errors import BadInput
 
 SPARSE_NAMES = ("hold", "hold_ends_at", "jobs_missing", "jobs_open", "at_once", "reserve", "open_jobs")
 """Fields that a recorded context, and so its digest, has only where there is something in them."""
+PLAIN = frozenset((str, int, float, bool, type(None)))
+"""Types that are in JSON as they are."""
 STORED_NAMES = {"transient": "passing"}
 """Fields whose name in a recorded context, and so in its digest, is another one."""
 
@@ -110,8 +112,7 @@ class Context:
 
     def as_json(self) -> dict[str, object]:
         """Plain JSON values; decimals as strings."""
-        document: dict[str, object] = json.loads(json.dumps(self, default=_plain))
-        return document
+        return _fields_of(self)
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "Context":
@@ -158,21 +159,29 @@ def _candidate(document: Mapping[str, Any]) -> Candidate:
     return Candidate(**values)
 
 
-def _plain(value: object) -> object:
-    """A dataclass as a mapping, anything else that JSON lacks as text.
-
-    Called once for each value: asdict() would copy deeply, and a digest is taken often.
-    """
+def _fields_of(value: Any) -> dict[str, object]:
+    """A dataclass as a mapping. By hand: a context has a hundred past jobs, and asdict() copies deeply."""
+    document: dict[str, object] = {}
     kind: Any = type(value)
-    names = _stored_names(kind)
-    if not names:
+    for stored, name in _stored_names(kind):
+        member = getattr(value, name)
+        if member or name not in SPARSE_NAMES:
+            document[stored] = member if type(member) in PLAIN else _plain(member)
+    return document
+
+
+def _plain(value: object) -> object:
+    """A value as JSON has it; what JSON lacks as text."""
+    if isinstance(value, Decimal):
         return str(value)
-    members = ((stored, getattr(value, name)) for stored, name in names)
-    return {name: member for name, member in members if member or name not in SPARSE_NAMES}
+    if isinstance(value, tuple):
+        return [item if type(item) in PLAIN else _plain(item) for item in value]
+    if is_dataclass(value):
+        return _fields_of(value)
+    return json.loads(json.dumps(value, default=str))
 
 
 @cache
 def _stored_names(kind: Any) -> tuple[tuple[str, str], ...]:
     """Of a dataclass the names of its fields, as they are stored and as they are here."""
-    names = [member.name for member in fields(kind)] if is_dataclass(kind) else []
-    return tuple((STORED_NAMES.get(name, name), name) for name in names)
+    return tuple((STORED_NAMES.get(member.name, member.name), member.name) for member in fields(kind))

@@ -1,7 +1,8 @@
 """An HTTP client for untrusted servers: one deadline, capped sizes, no redirects, no proxy unless it is given."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ import httpx
 
 from gpuagent.core.text import is_web_url
 from gpuagent.wire.compression import BodyTooLarge, CompressionError, Unpacker
+from gpuagent.wire.core_requests import URLS_KEPT, json_request, of_httpx
 from gpuagent.wire.credentials import secrets_sent
 from gpuagent.wire.egress import Egress, direct
 from gpuagent.wire.loopback import LOOPBACK
@@ -73,7 +75,7 @@ class BoundedHttp:
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
         self._headers = {name.decode(): value.decode() for name, value in self._client.headers.raw}
-        self._timeout = self._client.timeout.as_dict()
+        self._extensions = {"timeout": self._client.timeout.as_dict()}
 
     def request(
         self,
@@ -91,9 +93,10 @@ class BoundedHttp:
             with deadline(self._deadline_s):
                 response = self._send(method, url, {} if headers is None else headers, json, content, params)
                 try:
-                    if response.is_redirect:
-                        raise HttpFailed(f"answered with a redirect ({response.status_code}), which is not followed")
-                    return Reply(response.status_code, response.headers, self._read(response), scrubber)
+                    if 300 <= response.status < 400:
+                        raise HttpFailed(f"answered with a redirect ({response.status}), which is not followed")
+                    received = httpx.Headers(response.headers)
+                    return Reply(response.status, received, self._read(response, received), scrubber)
                 finally:
                     response.close()
         except TRANSPORT_ERRORS as error:
@@ -109,7 +112,7 @@ class BoundedHttp:
         json: object,
         content: bytes | Iterator[bytes] | None,
         params: Mapping[str, str] | None,
-    ) -> httpx.Response:
+    ) -> httpcore.Response:
         """The answer, whose body is still to be read.
 
         Nothing of what httpx's client does on the way (redirects, cookies, netrc) is wanted, and it takes as long as
@@ -119,20 +122,21 @@ class BoundedHttp:
             request = self._client.build_request(
                 method, url, headers=headers, json=json, content=content, params=params
             )
-            return self._client.send(request, stream=True)
+            response = self._client.send(request, stream=True)
+            assert isinstance(response.stream, httpx.SyncByteStream)
+            return httpcore.Response(response.status_code, headers=response.headers.raw, content=response.stream)
         given = {name.lower() for name in headers}
         usual = {name: value for name, value in self._headers.items() if name.lower() not in given}
-        return self._transport.handle_request(
-            httpx.Request(
-                method,
-                url,
-                headers={**usual, **headers},
-                json=json,
-                content=content,
-                params=params,
-                extensions={"timeout": self._timeout},
+        all_headers = {**usual, **headers}
+        if content is None:
+            core_request = json_request(method, url, all_headers, json, params, self._extensions)
+        else:
+            core_request = of_httpx(
+                httpx.Request(
+                    method, url, headers=all_headers, content=content, params=params, extensions=self._extensions
+                )
             )
-        )
+        return self._transport.exchange(core_request, url)
 
     def close(self) -> None:
         self._client.close()
@@ -144,11 +148,12 @@ class BoundedHttp:
         proxy = self._egress.proxy(url)
         return f", by way of the proxy in {proxy.variable}" if proxy else ""
 
-    def _read(self, response: httpx.Response) -> bytes:
+    def _read(self, response: httpcore.Response, headers: Mapping[str, str]) -> bytes:
         body = bytearray()
+        assert isinstance(response.stream, Iterable)
         try:
-            unpacker = Unpacker(response.headers.get("Content-Encoding", ""), self._body_max)
-            for chunk in response.iter_raw():
+            unpacker = Unpacker(headers.get("Content-Encoding", ""), self._body_max)
+            for chunk in response.stream:
                 body += unpacker.feed(chunk)
             unpacker.finish()
         except BodyTooLarge as error:
@@ -158,6 +163,7 @@ class BoundedHttp:
         return bytes(body)
 
 
+@lru_cache(maxsize=URLS_KEPT)
 def is_encrypted_or_local(url: str) -> bool:
     """Whether no one on the way can read what is sent to the URL: https, or http on this machine."""
     try:

@@ -3,18 +3,24 @@
 import re
 from base64 import b64decode
 from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from urllib.parse import unquote, urlsplit
 
 from gpuagent.core.text import SECRET_MIN
 from gpuagent.wire.scrub import KEY, PART_MAX, PAYMENT, TOKEN
 
 _SECRET_HEADER = re.compile(r"auth|token|key|secret|signature|cookie|payment", re.IGNORECASE)
+URLS_KEPT = 256
+"""URLs whose secrets are remembered."""
+HEADERS_KEPT = 64
+"""Payments whose parts are remembered: each is looked for in all that its vendor says next."""
 _NOT_SECRET = ("idempotency-key", "payment-required", "payment-response")
 
 
 def secrets_sent(url: str, headers: Mapping[str, str]) -> dict[str, str]:
     """The secrets in a request: in its URL (user, password, parts that look like keys) and in its headers."""
-    secrets: dict[str, str] = url_secrets(url)
+    secrets = dict(url_secrets(url))
     for name, value in headers.items():
         if not _SECRET_HEADER.search(name) or name.lower() in _NOT_SECRET:
             continue
@@ -28,24 +34,24 @@ def secrets_sent(url: str, headers: Mapping[str, str]) -> dict[str, str]:
     return secrets
 
 
-def url_secrets(url: str) -> dict[str, str]:
+@lru_cache(maxsize=URLS_KEPT)
+def url_secrets(url: str) -> Mapping[str, str]:
     """The user and the password in a URL, and those parts of its path and query that look like keys."""
     try:
         parts = urlsplit(url)
         user = [parts.username or "", parts.password or ""]
     except ValueError:
-        return {url: KEY}
+        return MappingProxyType({url: KEY})
     values = [pair.rpartition("=")[2] for pair in parts.query.split("&")]
     keys = [value for value in (*parts.path.split("/"), *values, parts.fragment) if _looks_like_a_key(value)]
-    return {secret: KEY for text in (*user, *keys) for secret in (text, unquote(text))}
+    return MappingProxyType({secret: KEY for text in (*user, *keys) for secret in (text, unquote(text))})
 
 
-def payment_secrets(header: str) -> dict[str, str]:
+@lru_cache(maxsize=HEADERS_KEPT)
+def payment_secrets(header: str) -> Mapping[str, str]:
     """A payment's header and the signature in it."""
-    secrets = {header: PAYMENT}
-    for signature in re.findall(r'"signature"\s*:\s*"(?:0x)?([0-9a-fA-F]{64,})"', _decoded(header)):
-        secrets[signature] = PAYMENT
-    return secrets
+    signatures = re.findall(r'"signature"\s*:\s*"(?:0x)?([0-9a-fA-F]{64,})"', _decoded(header))
+    return MappingProxyType(dict.fromkeys((header, *signatures), PAYMENT))
 
 
 def _looks_like_a_key(text: str) -> bool:

@@ -46,6 +46,8 @@ class Egress:
 
     def proxy(self, url: str) -> Proxy | None:
         """The proxy on the way to the URL, None where there is none."""
+        if not self.proxies:
+            return None
         try:
             parts = urlsplit(url)
             host, port = (parts.hostname or "").rstrip("."), parts.port or {"https": 443}.get(parts.scheme, 80)

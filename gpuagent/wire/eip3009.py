@@ -3,6 +3,7 @@
 https://eips.ethereum.org/EIPS/eip-3009; Circle's FiatToken v2: https://github.com/circlefin/stablecoin-evm.
 """
 
+from functools import cache
 from typing import Any
 
 from eth_abi.abi import encode
@@ -33,6 +34,11 @@ DOMAIN_GETTERS = {
 }
 """Selectors of the functions that make up the token's EIP-712 domain, with the type that each returns."""
 _DOMAIN_TYPE = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+_TRANSFER_TYPE_HASH = keccak(
+    b"TransferWithAuthorization(address from,address to,uint256 value,"
+    b"uint256 validAfter,uint256 validBefore,bytes32 nonce)"
+)
+ADDRESS_BYTES, WORD_BYTES = 20, 32
 CANCEL_FIELDS = [{"name": "authorizer", "type": "address"}, {"name": "nonce", "type": "bytes32"}]
 CANCEL_SIGNATURE = {"v": "uint8", "r": "bytes32", "s": "bytes32"}
 CANCEL_TYPES = {"CancelAuthorization": CANCEL_FIELDS}
@@ -47,11 +53,37 @@ CANCEL_ABI: dict[str, Any] = {
 """cancelAuthorization() as JSON ABI."""
 
 
+@cache
 def domain_separator(token: Token) -> bytes:
     """The EIP-712 domain separator that binds every signature for the token, as the token itself must have it."""
     texts = (_DOMAIN_TYPE, token.name, token.version)
     types = ["bytes32", "bytes32", "bytes32", "uint256", "address"]
     return keccak(encode(types, [*(keccak(text.encode()) for text in texts), token.chain_id, token.address]))
+
+
+def transfer_hash(authorization: Authorization) -> bytes:
+    """The EIP-712 hash of the struct that the payer signs: TransferWithAuthorization, valid at once.
+
+    By hand: six words, for which a library that reads the type anew takes as long as the signature itself. Raises
+    ValueError and OverflowError for what does not fit its word.
+    """
+    numbers = (authorization.amount, 0, authorization.valid_before)
+    words = (
+        _TRANSFER_TYPE_HASH,
+        _word(authorization.payer, ADDRESS_BYTES),
+        _word(authorization.payee, ADDRESS_BYTES),
+        *(number.to_bytes(WORD_BYTES, "big") for number in numbers),
+        _word(authorization.nonce, WORD_BYTES),
+    )
+    return keccak(b"".join(words))
+
+
+def _word(text: str, size: int) -> bytes:
+    """0x hex of so many bytes as a word."""
+    data = bytes.fromhex(text.removeprefix("0x"))
+    if len(data) != size:
+        raise ValueError(f"{text} has {len(data)} bytes, not {size}")
+    return data.rjust(WORD_BYTES, b"\0")
 
 
 def cancel_message(authorization: Authorization) -> dict[str, object]:

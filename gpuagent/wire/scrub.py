@@ -21,6 +21,10 @@ PART_MAX = 16
 """Characters: as long a part of a secret is taken out; of one shorter than 24 two thirds of it."""
 LONG = 256
 """A secret of this length, such as a signed payment, is looked for as it was sent, and in parts twice as long."""
+SHAPE_MIN = 7
+"""Characters: shorter is nothing that has a secret's shape, not even a user with a password in a URL."""
+MANY = 200
+"""Of more blocks, such as a few signed payments have, not each is looked for in a text, but its parts in them."""
 TOKEN, PAYMENT, KEY, SECRET = "[token]", "[payment]", "[key]", "[secret]"
 """Words in a secret's place."""
 
@@ -53,11 +57,7 @@ class Scrubber:
     @cached_property
     def _blocks(self) -> dict[int, frozenset[str]]:
         """The blocks of all forms, by their length."""
-        blocks: defaultdict[int, set[str]] = defaultdict(set)
-        for form in self._forms:
-            for block in form.blocks:
-                blocks[len(block)].add(block)
-        return {size: frozenset(same_size) for size, same_size in blocks.items()}
+        return _united([_blocks_of(secret, label) for secret, label in self._secrets.items()])
 
     def scrub(self, text: str) -> str:
         """The text for a person to read, without any secret or long part of one, whatever its spelling."""
@@ -147,16 +147,32 @@ def _all_forms(secret: str, label: str) -> tuple[_Form, ...]:
     return tuple(_Form(form, label) for form in _forms(secret))
 
 
+@lru_cache(maxsize=256)
+def _blocks_of(secret: str, label: str) -> dict[int, frozenset[str]]:
+    blocks: defaultdict[int, set[str]] = defaultdict(set)
+    for form in _all_forms(secret, label):
+        blocks[len(next(iter(form.blocks)))].update(form.blocks)
+    return {size: frozenset(same_size) for size, same_size in blocks.items()}
+
+
+def _united(parts: Sequence[Mapping[int, frozenset[str]]]) -> dict[int, frozenset[str]]:
+    """All blocks of some parts, by their length."""
+    sizes = {size for part in parts for size in part}
+    return {size: frozenset().union(*(part[size] for part in parts if size in part)) for size in sizes}
+
+
 def _holds_any(folded: str, size: int, blocks: frozenset[str]) -> bool:
     """Whether the text holds one of the blocks, which have this length."""
     places = len(folded) - size + 1
-    if places < len(blocks):  # most texts are a few words, and a signed payment has a hundred blocks
+    if places < len(blocks) or len(blocks) > MANY:
         return not blocks.isdisjoint(folded[place : place + size] for place in range(places))
     return any(block in folded for block in blocks)
 
 
 def without_shapes(text: str) -> str:
     """The text without what has the shape of a secret, whosever it is."""
+    if len(text) < SHAPE_MIN:
+        return text
     for shape, label in _SHAPES:
         text = shape.sub(label, text)
     return text

@@ -29,10 +29,18 @@ def parse(body: bytes, read_constant: Callable[[str], Any] | None = None, depth_
             if depth > depth_max:
                 raise ValueError(f"nested deeper than {depth_max} levels")
     try:
-        return json.loads(text, parse_float=Decimal, parse_constant=read_constant or _refuse)
+        decoder = _STRICT if read_constant is None else _decoder(read_constant)
+        return decoder.decode(text)
     except ArithmeticError as error:
         raise ValueError(f"a number that cannot be: {error}") from error
 
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number in JSON")
+
+
+def _decoder(read_constant: Callable[[str], Any]) -> json.JSONDecoder:
+    return json.JSONDecoder(parse_float=Decimal, parse_constant=read_constant)
+
+
+_STRICT = _decoder(_refuse)

@@ -15,6 +15,8 @@ from typing import Any
 import httpcore
 import httpx
 
+from gpuagent.wire.connections import Connections
+from gpuagent.wire.core_requests import of_httpx
 from gpuagent.wire.egress import Egress, Proxy, direct
 from gpuagent.wire.public_addresses import is_public
 
@@ -23,6 +25,8 @@ ADDRESSES_MAX = 3
 IDLE_MAX_S = 4
 """A connection that was idle for longer is not used again. A NAT that has forgotten it would swallow the next request,
 for its whole deadline; and servers commonly hang up after 5 s."""
+TOGETHER_MAX = 16 * 1024
+"""Bytes that are written together."""
 _ends_at: ContextVar[float | None] = ContextVar("ends_at", default=None)
 
 
@@ -57,21 +61,7 @@ class Transport(httpx.BaseTransport):
         self._pools = {proxy: _pool(self._egress.ssl_context, proxy, public_only) for proxy in proxies}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        assert isinstance(request.stream, httpx.SyncByteStream)
-        response = self._pools[self._egress.proxy(str(request.url))].handle_request(
-            httpcore.Request(
-                method=request.method,
-                url=httpcore.URL(
-                    scheme=request.url.raw_scheme,
-                    host=request.url.raw_host,
-                    port=request.url.port,
-                    target=request.url.raw_path,
-                ),
-                headers=request.headers.raw,
-                content=request.stream,
-                extensions=request.extensions,
-            )
-        )
+        response = self.exchange(of_httpx(request), str(request.url))
         assert isinstance(response.stream, Iterable)
         return httpx.Response(
             response.status,
@@ -80,12 +70,16 @@ class Transport(httpx.BaseTransport):
             extensions=response.extensions,
         )
 
+    def exchange(self, request: httpcore.Request, url: str) -> httpcore.Response:
+        """The answer, whose body is still to be read: handle_request() without objects of httpx. url: the request's."""
+        return self._pools[self._egress.proxy(url)].handle_request(request)
+
     def close(self) -> None:
         for pool in self._pools.values():
             pool.close()
 
 
-def _pool(ssl_context: ssl.SSLContext, proxy: Proxy | None, public_only: bool) -> httpcore.ConnectionPool:
+def _pool(ssl_context: ssl.SSLContext, proxy: Proxy | None, public_only: bool) -> httpcore.ConnectionPool | Connections:
     """The connections over one way out. What goes to https through a proxy goes through a tunnel, unread by it."""
     limits: dict[str, Any] = {
         "ssl_context": ssl_context,
@@ -95,7 +89,7 @@ def _pool(ssl_context: ssl.SSLContext, proxy: Proxy | None, public_only: bool) -
         "network_backend": _Backend(public_only and proxy is None),
     }
     if proxy is None:
-        return httpcore.ConnectionPool(**limits)
+        return Connections(**limits)
     return httpcore.HTTPProxy(
         proxy.url,
         proxy_auth=(proxy.user.encode(), proxy.password.encode()) if proxy.user or proxy.password else None,
@@ -137,14 +131,25 @@ class _Backend(httpcore.NetworkBackend):
 
 
 class _Socket(httpcore.NetworkStream):
+    """A stream whose small writes go out together, before the next read: a request's head and its body in one."""
+
     def __init__(self, inner: httpcore.NetworkStream) -> None:
-        self._inner = inner
+        self._inner, self._unsent = inner, b""
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if self._unsent:
+            with suppress(httpcore.WriteError):  # as httpcore has it: who hangs up early may have said why
+                self._send(timeout)
         return self._inner.read(max_bytes, _remaining(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, _remaining(timeout))
+        self._unsent += buffer
+        if len(self._unsent) > TOGETHER_MAX:
+            self._send(timeout)
+
+    def _send(self, timeout: float | None) -> None:
+        unsent, self._unsent = self._unsent, b""
+        self._inner.write(unsent, _remaining(timeout))
 
     def close(self) -> None:
         self._inner.close()

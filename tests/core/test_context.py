@@ -1,7 +1,10 @@
 """The context of a decision: recorded and read back, under the names that recorded digests hold."""
 
+import json
+from enum import StrEnum
+
 from gpuagent.core.context import Context
-from tests.support.factories import candidate, context
+from tests.support.factories import candidate, context, past_job
 
 
 def test_a_recorded_context_is_read_back_with_its_digest() -> None:
@@ -9,6 +12,21 @@ def test_a_recorded_context_is_read_back_with_its_digest() -> None:
     document = decision_context.as_json()
     assert Context.from_json(document) == decision_context
     assert Context.from_json(document).digest() == decision_context.digest()
+
+
+def test_what_is_recorded_is_plain_json() -> None:
+    class Word(StrEnum):
+        A100 = "A100"
+
+    decision_context = context(
+        candidate("v1", 1, refusals=(Word.A100,)), gpu_type=Word.A100, past=(past_job("v1", True),)
+    )
+    document = decision_context.as_json()
+    assert repr(document) == repr(json.loads(json.dumps(document)))
+    assert (
+        decision_context.digest()
+        == context(candidate("v1", 1, refusals=("A100",)), past=(past_job("v1", True),)).digest()
+    )
 
 
 def test_what_is_held_is_in_a_context_only_where_something_is() -> None:

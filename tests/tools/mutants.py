@@ -1489,6 +1489,27 @@ MUTANTS = (
         "tests/wire/test_egress.py -k operators_choice",
     ),
     Mutant(
+        "a connection that its server has closed, or spoken on unasked, is used again",
+        "gpuagent/wire/connections.py",
+        "            if not waiting.connection.has_expired():",
+        "            if True:",
+        "tests/wire/test_connections.py -k cannot_be_used_again",
+    ),
+    Mutant(
+        "a connection whose answer was not read is used again",
+        "gpuagent/wire/connections.py",
+        "        if connection.is_idle():",
+        "        if True:",
+        "tests/wire/test_connections.py -k cannot_be_used_again",
+    ),
+    Mutant(
+        "a payment is signed from another word than the agreed payee",
+        "gpuagent/wire/eip3009.py",
+        "        _word(authorization.payee, ADDRESS_BYTES),",
+        "        _word(authorization.payer, ADDRESS_BYTES),",
+        "tests/wire/test_eip3009.py -k librarys",
+    ),
+    Mutant(
         "a connection that a NAT has forgotten is used again",
         "gpuagent/wire/transport.py",
         '        "keepalive_expiry": IDLE_MAX_S,',

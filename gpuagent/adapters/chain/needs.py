@@ -1,6 +1,7 @@
 """What a payment needs of a node, tried beforehand: the token, reads at a block, receipts, logs; and its limits."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from eth_abi.abi import decode, encode
@@ -21,13 +22,20 @@ PAST_BLOCKS = 1_000
 """How far back a past state is tried: on Base about half an hour."""
 BATCH_TRIED = 20
 """More than a payment needs at once."""
+CALLS_KEPT = 256
 
 Batch = Callable[..., list[Any]]
 
 
 def token_call(token: Token, selector: str, types: Sequence[str] = (), values: Sequence[object] = ()) -> dict[str, str]:
     """The parameters of an eth_call of the token."""
-    return {"to": token.address, "data": selector + encode(types, values).hex()}
+    return {"to": token.address, "data": selector + _encoded(tuple(types), tuple(values))}
+
+
+@lru_cache(maxsize=CALLS_KEPT)
+def _encoded(types: tuple[str, ...], values: tuple[object, ...]) -> str:
+    # Kept: a wallet's balance is asked for in every tick, and eth_abi takes longer than the rest of the question.
+    return encode(types, values).hex()
 
 
 def state_call(token: Token, payer: str, nonce: str) -> dict[str, str]:

@@ -5,7 +5,9 @@ from contextlib import contextmanager
 
 import bson
 import pymongo
+from bson import ObjectId
 from bson.errors import BSONError
+from bson.raw_bson import RawBSONDocument
 from pymongo.errors import OperationFailure, PyMongoError
 
 from gpuagent.adapters.mongo.values import Document
@@ -37,14 +39,17 @@ def bounded(deadline_s: float) -> Iterator[None]:
         ) from error
 
 
-def storable(observation: Document) -> Document:
-    """The document, or one in its place that says why it cannot be kept: no untrusted text holds up a step."""
+def storable(observation: Document) -> RawBSONDocument:
+    """The document as it is sent, or one in its place that says why it cannot be kept: no untrusted text holds up a
+    step. It is encoded once, here; so it has its id already, which the driver gives only what it encodes itself."""
+    document = {"_id": ObjectId(), **observation}
     try:
-        size = len(bson.encode(observation))
+        encoded = bson.encode(document)
     except UNSTORABLE as error:
         problem = type(error).__name__
     else:
-        if size <= DOCUMENT_MAX:
-            return observation
-        problem = f"{size} bytes"
-    return {**observation, "content": f"what was seen cannot be stored: {problem}", "data": {}}
+        if len(encoded) <= DOCUMENT_MAX:
+            return RawBSONDocument(encoded)
+        problem = f"{len(encoded)} bytes"
+    instead = {**document, "content": f"what was seen cannot be stored: {problem}", "data": {}}
+    return RawBSONDocument(bson.encode(instead))

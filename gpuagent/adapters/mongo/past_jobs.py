@@ -10,12 +10,18 @@ from pymongo import DESCENDING
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from gpuagent.adapters.mongo.values import Document, amount, seconds
+from gpuagent.adapters.mongo.values import Document, seconds
 from gpuagent.core.context import PastJob
 from gpuagent.core.model import HOURS_MIN, Cause, Run
+from gpuagent.core.money import UNIT
 from gpuagent.core.work import Fault
 
-FIELDS = ("vendorId", "status", "state", "expectedCost", "actualCost", "jobParams.maxHours", "createdAt", "completedAt")
+FIELDS = ("vendorId", "status", "state", "jobParams.maxHours", "createdAt", "completedAt")
+# In atomic units from the server: the driver takes longer to read a decimal than all else of such a record.
+UNITS = {
+    name: {"$toLong": {"$multiply": [f"${stored}", UNIT]}}
+    for name, stored in (("amount", "expectedCost"), ("paid", "actualCost"))
+}
 
 
 def read(
@@ -61,7 +67,7 @@ def pipeline(
         {"$match": {"quote.network": network, **not_this_run, **before, **has_ended}},
         {"$sort": {"createdAt": DESCENDING}},
         {"$limit": limit},
-        {"$project": {"_id": 0, **dict.fromkeys(FIELDS, 1)}},
+        {"$project": {"_id": 0, **dict.fromkeys(FIELDS, 1), **UNITS}},
     ]
     lookup = {"from": "jobs", "localField": "vendorId", "foreignField": "vendorId", "pipeline": newest, "as": "jobs"}
     return [
@@ -96,8 +102,8 @@ def _past_job(job: Document, hours: Decimal) -> PastJob:
         vendor_id=job["vendorId"],
         in_run=False,
         succeeded=job["status"] == "completed",
-        amount=amount(job["expectedCost"]),
-        paid=amount(job["actualCost"]),
+        amount=int(job["amount"]),
+        paid=int(job["paid"]),
         hours=hours,
         started_at=began_at,
         ended_at=max(ended_at, began_at),

@@ -6,11 +6,13 @@ from typing import Any
 
 from bson import Decimal128, ObjectId
 from bson.errors import InvalidId
+from bson.tz_util import utc
 
 from gpuagent.core.money import parse_usd, usd
 from gpuagent.errors import UnknownRun
 
 Document = dict[str, Any]
+EPOCH = datetime(1970, 1, 1, tzinfo=utc)
 CACHED = 4096
 """Amounts of which both forms are remembered."""
 
@@ -36,7 +38,8 @@ def date(seconds: float) -> datetime:
 
 
 def seconds(value: datetime) -> float:
-    return value.timestamp()
+    # As timestamp(), which asks the driver's time zone, in Python, how far it is from UTC.
+    return (value - EPOCH).total_seconds() if value.tzinfo is EPOCH.tzinfo else value.timestamp()
 
 
 def object_id(run_id: str) -> ObjectId:

@@ -3,16 +3,18 @@
 import binascii
 
 from eth_account import Account
-from eth_account.datastructures import SignedMessage
+from eth_account.messages import SignableMessage
 from eth_account.signers.local import LocalAccount
 
 from gpuagent.adapters.wallets.signing import cancel_transaction, check_cancel, check_payment, domain_of
 from gpuagent.core.model import Authorization, Terms, Token
 from gpuagent.core.ports import Gas
 from gpuagent.errors import ConfigError
-from gpuagent.wire.eip3009 import CANCEL_TYPES, cancel_message
-from gpuagent.wire.x402 import encode_payment, typed_data
+from gpuagent.wire.eip3009 import CANCEL_TYPES, cancel_message, domain_separator, transfer_hash
+from gpuagent.wire.x402 import encode_payment
 
+EIP_712 = b"\x01"
+"""The version byte of signed data with a domain (EIP-191)."""
 NO_KEY = "X402_PRIVATE_KEY is not a private key: write 0x and 64 hex digits"
 
 
@@ -42,22 +44,18 @@ class LocalWallet:
     def sign(self, authorization: Authorization, terms: Terms, identifier: str) -> str:
         """The PAYMENT-SIGNATURE header. Raises Refused for anything but our own transfer on the agreed terms."""
         check_payment(authorization, terms, self.address, self._token)
-        _, types, _, message = typed_data(authorization, self._token)
-        signed = self._signed(types, message)
+        message = SignableMessage(EIP_712, domain_separator(self._token), transfer_hash(authorization))
+        signed = self._account.sign_message(message)
         return encode_payment(authorization, "0x" + signed.signature.hex().removeprefix("0x"), terms, identifier)
 
     def cancel(self, authorization: Authorization, gas: Gas) -> str:
         """A raw transaction that cancels. Raises Refused for what is not ours, and when there is no gas for it."""
         check_cancel(authorization, gas, self.address, self._token)
-        signed = self._signed(CANCEL_TYPES, cancel_message(authorization))
+        signed = self._account.sign_typed_data(
+            domain_data=domain_of(self._token), message_types=CANCEL_TYPES, message_data=cancel_message(authorization)
+        )
         transaction = cancel_transaction(authorization, gas, self._token, (signed.v, signed.r, signed.s))
         return "0x" + bytes(self._account.sign_transaction(transaction).raw_transaction).hex()
-
-    def _signed(self, types: dict[str, list[dict[str, str]]], message: dict[str, object]) -> SignedMessage:
-        """EIP-712, in the token's domain."""
-        return self._account.sign_typed_data(
-            domain_data=domain_of(self._token), message_types=types, message_data=message
-        )
 
 
 def address_of(private_key: str) -> str:
