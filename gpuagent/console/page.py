@@ -4,6 +4,7 @@ import os
 
 from IPython.display import HTML, display
 
+from gpuagent.console.ending import STYLE, watch_ending
 from gpuagent.core.rights import APPROVE, OPERATE
 from gpuagent.errors import GpuAgentError
 from gpuagent.panels import console
@@ -27,6 +28,8 @@ def page() -> None:
         if line := _visitor():
             _show(line)
         display(panel)  # type: ignore[no-untyped-call]
+        _show(el("style", Html(STYLE)))
+        watch_ending()
 
 
 def _visitor() -> Html | None:
