@@ -52,8 +52,8 @@ timer = setTimeout(look, EVERY_MS);
 STYLE = """
 .ga-ended:not(:empty) { position: sticky; top: 0; z-index: 9; padding: 10px 16px; background: #8c1d18; color: #fff;
   font: 14px/1.45 system-ui, sans-serif; }
-.ga-ended button { font: inherit; font-weight: 600; margin-left: 12px; padding: 4px 12px; color: #8c1d18; background: #fff;
-  border: 0; border-radius: 4px; }
+.ga-ended button { font: inherit; font-weight: 600; margin-left: 12px; padding: 4px 12px; border: 0; border-radius: 4px;
+  color: #8c1d18; background: #fff; }
 .ga-panel[inert] { opacity: 0.5; }
 """
 

@@ -154,7 +154,7 @@ def _axes(x: Scale, y: Scale, top: float, floor: float) -> Iterator[Html]:
     for tick in y.ticks():
         yield el("path", d=f"M{LEFT} {y(tick):.1f} H{RIGHT}", **faint)
         yield el("text", number(tick), x=LEFT - 7, y=f"{y(tick) + 4:.1f}", text_anchor="end", font_size=11)
-    yield el("text", "USD", x=2, y=top + 16, font_size=11, font_weight=600)
+    yield el("text", "USD", x=2, y=top + 6, font_size=11, font_weight=600)
     yield el("path", d=f"M{LEFT} {floor} H{RIGHT}", stroke="currentColor", stroke_opacity=0.5)
 
 

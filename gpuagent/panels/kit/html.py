@@ -25,7 +25,7 @@ def join(*children: object) -> Html:
 def table(head: tuple[str, ...], rows: list[list[object]], label: str) -> Html:
     """A table with its column heads; label: for screen readers.
 
-    Where it is too wide it scrolls sideways; on a phone, each row of more than two cells is a list with the heads in it.
+    Where it is too wide it scrolls sideways; on a phone, a row of more than two cells is a list with the heads in it.
     """
     heads = el("tr", *(el("th", name, scope="col") for name in head))
     body = (el("tr", *(el("td", cell, data_head=name) for name, cell in zip(head, row, strict=True))) for row in rows)

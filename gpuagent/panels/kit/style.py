@@ -66,7 +66,10 @@ _SHEET = """
   .ga-panel .jupyter-button { min-height: 36px; }
   .ga-panel .widget-text, .ga-panel .widget-textarea, .ga-panel .widget-dropdown, .ga-panel .widget-checkbox {
     width: 100% !important; margin: 2px 0; }
-  .ga-panel .widget-text, .ga-panel .widget-textarea, .ga-panel .widget-dropdown { flex-wrap: wrap; height: auto; }
+  .ga-panel .widget-text, .ga-panel .widget-textarea, .ga-panel .widget-dropdown { flex-wrap: wrap;
+    height: auto !important; }
+  .ga-panel .widget-text:has(> [type=number]) { width: 120px !important; }
+  .ga-panel .widget-textarea > textarea { height: 96px; }
   .ga-panel .widget-inline-hbox > .widget-label { width: 100% !important; max-width: none; text-align: left;
     height: auto; }
   .ga-panel .widget-inline-hbox > input:not([type=checkbox]), .ga-panel .widget-inline-hbox > select,
