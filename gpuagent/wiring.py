@@ -460,7 +460,7 @@ def excess_rights(database: Database, user: str) -> str:
 def scheduled_runs(settings: "Settings", name: str, run_id: str) -> "list[Mapping[str, Any]]":
     """The run with this id, and those of the same name that are not over, newest first, by one read.
 
-    Raises ConfigError, StoreError.
+    name: "" for none of those. Raises ConfigError, StoreError.
     """
     from gpuagent.adapters.mongo.scheduled import scheduled_runs
 
