@@ -93,6 +93,7 @@ _SHEET = """
 .ga-panel .jupyter-button { width: auto; min-width: 74px; padding: 0 14px; border-radius: 4px; }
 .ga-panel .ga-card { border: 1px solid var(--jp-border-color2, #d0d0d0); border-radius: 6px; padding: 10px 14px; }
 .ga-panel .widget-text, .ga-panel .widget-dropdown { max-width: 100%; }
+.ga-panel .widget-dropdown > select { appearance: auto; background-image: none; }
 .ga-panel .ga-choice, .ga-panel .ga-choice label { height: auto; line-height: 1.5; white-space: normal; }
 .ga-panel input, .ga-panel select { font-family: var(--jp-ui-font-family, system-ui, sans-serif); }
 .ga-panel .jupyter-button.mod-success, .ga-panel .jupyter-button.mod-warning { color: #111; }
