@@ -1,5 +1,6 @@
 """What the page says once its process has ended, of which it hears nothing by itself: its buttons would do nothing."""
 
+import json
 from typing import Any
 
 from IPython.display import display
@@ -20,6 +21,9 @@ const again = document.createElement('button');
 again.type = 'button';
 again.textContent = 'Load the page again';
 again.addEventListener('click', () => location.reload());
+const style = document.createElement('style');
+style.textContent = STYLE;
+document.head.append(style);
 document.body.prepend(banner);
 let timer = 0;
 
@@ -60,6 +64,6 @@ STYLE = """
 
 def watch_ending() -> None:
     """Have the page look after its own process."""
-    code = f"(() => {{{SCRIPT}}})();"
+    code = f"(() => {{const STYLE = {json.dumps(STYLE)};{SCRIPT}}})();"
     content: dict[str, Any] = {"application/javascript": code, "text/plain": ""}
     display(content, raw=True)  # type: ignore[no-untyped-call]

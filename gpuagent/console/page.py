@@ -4,7 +4,7 @@ import os
 
 from IPython.display import HTML, display
 
-from gpuagent.console.ending import STYLE, watch_ending
+from gpuagent.console.ending import watch_ending
 from gpuagent.core.rights import APPROVE, OPERATE
 from gpuagent.errors import GpuAgentError
 from gpuagent.panels import console
@@ -27,9 +27,8 @@ def page() -> None:
     else:
         if line := _visitor():
             _show(line)
-        display(panel)  # type: ignore[no-untyped-call]
-        _show(el("style", Html(STYLE)))
         watch_ending()
+        display(panel)  # type: ignore[no-untyped-call]
 
 
 def _visitor() -> Html | None:
