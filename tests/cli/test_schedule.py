@@ -268,7 +268,7 @@ def test_the_environment_says_for_every_start_what_is_kept(
     environment: dict[str, str],
     left: int,
 ) -> None:
-    """Beside what the start itself says, which comes first. Two copies lie there, years and a month old, and it makes one."""
+    """What a start itself says comes first. Two copies lie there, years and a month old, and it makes one more."""
     notebook, folder = written(tmp_path, "x: int = 1"), tmp_path / "out"
     copy = {"metadata": {"papermill": {"input_path": str(notebook)}}, "cells": [], "nbformat": 4, "nbformat_minor": 5}
 
