@@ -60,7 +60,7 @@ def run_view(documents: Documents, status: StatusText = NO_STATUS) -> Renderable
         Text("\nWhy", style="bold"),
         *narration_lines(reasons[-REASONS:]),
         Text("\nLatest events", style="bold"),
-        *narration_lines(log[-LOG_LINES:]),
+        *narration_lines(log)[-LOG_LINES:],
         *_archive_lines(run),
     )
 

@@ -151,6 +151,7 @@ def test_why_shows_candidates_choice_verdicts_and_cost() -> None:
     ):
         assert text in drawn
     assert drawn.count("✓ chosen") == 1
+    assert drawn.count('<div class="faint">&lt;script&gt;') == 1, "why not, in place of a score"
 
 
 @pytest.mark.parametrize(
