@@ -25,7 +25,7 @@ def explanation(decision: Mapping[str, Any] | None, colours: Mapping[str, str]) 
         return el("p", decision["content"][:TEXT_MAX])
     chosen = (data["decision"] or {}).get("vendorId", "")
     rows = [_candidate(candidate, chosen, colours) for candidate in data["candidates"]]
-    heads = ("candidate", "quote", "advertised", "learned", "score, or why not", "choice")
+    heads = ("candidate", "quote", "advertised", "learned", "score", "choice")
     reason = decision["content"].removeprefix(f"{chosen}: ")  # the sentence before it names the vendor
     return join(
         el("p", el("b", _action(data["decision"], chosen)), f" {reason[:TEXT_MAX]}"),
