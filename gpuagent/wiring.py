@@ -4,7 +4,7 @@ Adapters are imported when they are first needed, so that a command starts witho
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -279,19 +279,38 @@ def messenger(channels: Mapping[str, str]) -> "Messenger":
 
 def send_alerts_after_ticks(settings: "Settings", database: Database) -> None:
     """Send what is due where ALERTS_SEND says that whoever ticks does so. A tick does not fail by it: it is logged."""
+    try:
+        send = alert_sender(settings, database)
+    except ConfigError as error:
+        log.warning("alerts were not sent: %s", error)
+        return
+    if send:
+        send()
+
+
+def alert_sender(settings: "Settings", database: Database) -> "Callable[[], None] | None":
+    """What sends the alerts that are due, and logs what it could not send; None where ticks are to send nothing.
+
+    Raises ConfigError.
+    """
     from gpuagent.alerts.delivery import read_delivery
     from gpuagent.alerts.sender import send_due
 
-    try:
-        delivery = read_delivery(settings.environ)
-        if not delivery.by_ticks or not delivery.channels:
+    delivery = read_delivery(settings.environ)
+    if not delivery.by_ticks or not delivery.channels:
+        return None
+    channels = messenger(delivery.channels)
+
+    def send() -> None:
+        try:
+            report = send_due(database.outbox, channels, delivery)
+        except StoreError as error:
+            log.warning("alerts were not sent: %s", error)
             return
-        report = send_due(database.outbox, messenger(delivery.channels), delivery)
-    except (ConfigError, StoreError) as error:
-        log.warning("alerts were not sent: %s", error)
-        return
-    for problem in report.problems.values():
-        log.warning("an alert was not sent: %s", problem)
+        for problem in report.problems.values():
+            log.warning("an alert was not sent: %s", problem)
+
+    return send
 
 
 def key_source(settings: "Settings") -> "KeySource":
@@ -441,7 +460,7 @@ def excess_rights(database: Database, user: str) -> str:
 def scheduled_runs(settings: "Settings", name: str, run_id: str) -> "list[Mapping[str, Any]]":
     """The run with this id, and those of the same name that are not over, newest first, by one read.
 
-    Raises ConfigError, StoreError.
+    name: "" for none of those. Raises ConfigError, StoreError.
     """
     from gpuagent.adapters.mongo.scheduled import scheduled_runs
 

@@ -40,9 +40,10 @@ def fleet(
 ) -> None:
     """Tick all runs that are due, until stopped. SIGTERM or Ctrl+C: what is under way ends first; a second cuts it off.
 
-    Start as many as you like, anywhere: they share the runs.
+    Start as many as you like, anywhere: they share the runs. Alerts are sent too where ALERTS_SEND is tick.
     """
     from gpuagent import settings, wiring
+    from gpuagent.fleet.alerting import sending
     from gpuagent.fleet.dispatcher import Dispatcher
     from gpuagent.fleet.worker import Leasing
 
@@ -60,6 +61,8 @@ def fleet(
             closing.callback(end)
             heard.append(served.hear)
         dispatcher.heard = lambda turns, under_way: [hear(turns, under_way) for hear in heard]
+        if send := wiring.alert_sender(values, database):
+            closing.enter_context(sending(send))
         _drain_on_signals(dispatcher)
         tally = dispatcher.run(until_done)
         _show(tally, as_json)

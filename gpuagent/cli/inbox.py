@@ -36,7 +36,7 @@ def inbox_list(as_json: AsJson = False) -> None:
         if as_json:
             print_json(inbox_json(waiting))
         else:
-            console().print(inbox_view(waiting))
+            console().print(inbox_view(waiting), soft_wrap=True)  # a command is copied whole
 
 
 @inbox.command("approve")

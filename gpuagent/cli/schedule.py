@@ -107,10 +107,9 @@ def schedule_run(
         values = parse_parameters(types, _pairs(parameter or ()))
         _check_configured(types, practice)
         with _lock(notebook, values, locks or _data_folder() / "locks"):
-            if per:
-                values[RUN_ID], over = _name_for_period(types, values, per, timezone)
-                if over:
-                    finish_early(str(values[RUN_ID]), over, as_json)
+            values, over = _whether_over(types, values, per, timezone)
+            if over:
+                finish_early(str(values[RUN_ID]), over, as_json)
             folder = out or _data_folder() / "notebooks"
             name = "-".join(filter(None, (notebook.stem, str(values.get(RUN_ID) or ""))))
             output = new_output(folder, name, system_clock())
@@ -171,23 +170,29 @@ def _lock(notebook: Path, values: "Mapping[str, Value]", folder: Path) -> Abstra
     return locked(folder, f"notebook-{notebook.stem}", str(notebook))
 
 
-def _name_for_period(
+def _whether_over(
     types: Mapping[str, str], values: "Mapping[str, Value]", per: str, timezone: str
-) -> tuple[str, Mapping[str, Any] | None]:
-    """The name of the run for the present period, and its document where it is over. Raises BadInput, ConfigError."""
+) -> "tuple[dict[str, Value], Mapping[str, Any] | None]":
+    """The parameters with the name of the run, for the present period where there is one; and its document where it is
+    over. Costs one read where a run is named. Raises BadInput, ConfigError, StoreError."""
     from gpuagent import settings, wiring
+    from gpuagent.schedule.run_name import RUN_ID as AN_ID
     from gpuagent.schedule.run_name import ended_run, run_id_of, run_name, zone_of
     from gpuagent.session import resolved_environment
 
+    text = values.get(RUN_ID)
+    named = isinstance(text, str) and text != "" and RUN_ID in types
     zone = zone_of(timezone)
-    if RUN_ID not in types or not isinstance(values.get(RUN_ID), str) or not values[RUN_ID]:
+    if per and not named:
         raise BadInput("--per makes names of a run_id: give one, such as -p run_id nightly, to a notebook that has it")
-    series, now = str(values[RUN_ID]), wiring.system_clock().now()
-    present = run_name(series, per, now, (), zone)
+    if not named or (not per and AN_ID.fullmatch(str(text))):  # an id is continued whatever else is given
+        return dict(values), None
+    series, now = str(text), wiring.system_clock().now()
+    name = run_name(series, per, now, (), zone) if per else series
     with resolved_environment(os.environ) as environment:
-        runs = wiring.scheduled_runs(settings.read(environment), series, run_id_of(present))
-    name = run_name(series, per, now, runs, zone)
-    return name, ended_run(name, runs, values)
+        runs = wiring.scheduled_runs(settings.read(environment), series if per else "", run_id_of(name))
+    name = run_name(series, per, now, runs, zone) if per else series
+    return {**values, RUN_ID: name}, ended_run(name, runs, values)
 
 
 def _remove_old(folder: Path, notebook: Path, keep: int, days: int) -> None:

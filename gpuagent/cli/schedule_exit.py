@@ -31,7 +31,8 @@ def finish_early(name: str, run: Mapping[str, Any], as_json: bool) -> NoReturn:
     """Exit with the code of a run that was over before. It is no news: what goes to stderr, cron mails to an owner."""
     code = ExitCode.COMPLETED if run["status"] == "completed" else ExitCode.RUN_FAILED
     if as_json:
-        print_json({"exitCode": code, "output": "", "error": "", "result": None})
+        over = {"runId": str(run["_id"]), "name": name, "status": run["status"], "reason": run["reason"]}
+        print_json({"exitCode": code, "output": "", "error": "", "result": None, "over": over})
     else:
         typer.echo(f"run {name} is over, nothing is left to do: {run['status']}, {run['reason']}")
     raise typer.Exit(code)

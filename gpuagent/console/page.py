@@ -4,6 +4,7 @@ import os
 
 from IPython.display import HTML, display
 
+from gpuagent.console.ending import watch_ending
 from gpuagent.core.rights import APPROVE, OPERATE
 from gpuagent.errors import GpuAgentError
 from gpuagent.panels import console
@@ -26,6 +27,7 @@ def page() -> None:
     else:
         if line := _visitor():
             _show(line)
+        watch_ending()
         display(panel)  # type: ignore[no-untyped-call]
 
 

@@ -142,6 +142,7 @@ def serve(
                 "prelaunch_hook": note_visitor,
                 "multi_kernel_manager_class": type("VisitorKernels", (Kernels,), kernels),
             },
+            "KernelRestarter": {"restart_limit": 0},  # a page whose process died has nothing to do with a new one
             "MappingKernelManager": {"cull_idle_timeout": idle_s, "cull_interval": max(1, idle_s // 5)},
         }
     )

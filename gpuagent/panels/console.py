@@ -7,6 +7,7 @@ import ipywidgets as w
 
 from gpuagent.agent.start import Order
 from gpuagent.core.model import Run
+from gpuagent.core.rights import Right
 from gpuagent.errors import GpuAgentError
 from gpuagent.panels.approval_form import ApprovalForm
 from gpuagent.panels.faults_form import FaultsForm
@@ -25,7 +26,7 @@ from gpuagent.panels.limits_form import LimitsForm
 from gpuagent.panels.permitted import leave_permitted
 from gpuagent.panels.run_controls import RunControls
 from gpuagent.panels.run_table import RunTable
-from gpuagent.panels.run_view import RunView, page
+from gpuagent.panels.run_view import NO_RUN, NO_RUN_TO_START, RunView, page
 from gpuagent.panels.snapshot import (
     ConsoleSnapshot,
     console_title,
@@ -61,7 +62,8 @@ class Console:
         self.vendors = VendorsForm(session, self._tasks)
         self.inbox = InboxForm(session, self._tasks, self.approval.name)
         self.files = FilesForm(session, self._tasks)
-        self.view = RunView(self.refresh, self.files)
+        no_run = NO_RUN if session.rights.has(Right.OPERATE) else NO_RUN_TO_START
+        self.view = RunView(self.refresh, self.files, no_run)
         self.problem, self._title = StatusLine(), html_widget()
         self.tabs = Tabs(
             {

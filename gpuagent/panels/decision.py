@@ -25,7 +25,7 @@ def explanation(decision: Mapping[str, Any] | None, colours: Mapping[str, str]) 
         return el("p", decision["content"][:TEXT_MAX])
     chosen = (data["decision"] or {}).get("vendorId", "")
     rows = [_candidate(candidate, chosen, colours) for candidate in data["candidates"]]
-    heads = ("candidate", "quote", "advertised", "learned", "score", "")
+    heads = ("candidate", "quote", "advertised", "learned", "score", "choice")
     reason = decision["content"].removeprefix(f"{chosen}: ")  # the sentence before it names the vendor
     return join(
         el("p", el("b", _action(data["decision"], chosen)), f" {reason[:TEXT_MAX]}"),
@@ -54,14 +54,15 @@ def _action(decision: Mapping[str, Any] | None, chosen: str) -> str:
 
 def _candidate(candidate: Mapping[str, Any], chosen: str, colours: Mapping[str, str]) -> list[object]:
     refusals = "; ".join(filter(None, [candidate["problem"], *candidate["refusals"]]))[:TEXT_MAX]
-    mark: object = el("b", "✓ chosen") if chosen == candidate["vendorId"] else el("span", refusals, class_="faint")
+    score = [] if refusals and candidate["score"] is None else [el("div", _score(candidate["score"]), class_="num")]
+    why_not = [el("div", refusals, class_="faint")] if refusals else []
     return [
         vendor_name(candidate["vendorId"], colours),
         el("span", "none" if candidate["amount"] is None else show_usd(int(candidate["amount"])), class_="num"),
         el("span", _share(candidate["reliability"]), class_="num"),
         el("span", _share(candidate["learned"]), class_="num"),
-        el("span", _score(candidate["score"]), class_="num"),
-        mark,
+        join(*score, *why_not),
+        el("b", "✓ chosen", class_="num") if chosen == candidate["vendorId"] else "",
     ]
 
 

@@ -10,7 +10,9 @@ def dry_run_report(rehearsal: DryRun) -> Html:
     return join(
         el("p", el("b", _verdict(rehearsal))),
         el("p", rehearsal.several) if rehearsal.several else "",
-        table(("sent", ""), [list(fact) for fact in rehearsal.shipment.facts()], "Sent") if rehearsal.shipment else "",
+        table(("sent", "what"), [list(fact) for fact in rehearsal.shipment.facts()], "Sent")
+        if rehearsal.shipment
+        else "",
         table(("vendor", "quote", "would be refused because"), rows, "Dry run"),
         el("p", "Planner: ", rehearsal.decision.reason),
         el("p", "Dry run: nothing was signed, nothing reserved.", class_="faint"),

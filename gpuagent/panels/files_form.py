@@ -17,8 +17,10 @@ from gpuagent.session import Session
 
 ROWS_MAX = 200
 NO_FILES = "No files yet: outputs and checkpoints are here once they are fetched and proven."
-NO_JOB_FILE = (
-    "This run has no job file, so no files come back: `gpuagent run start --job job.yaml` starts one that has."
+NO_JOB_FILE = join(
+    "This run has no job file, so no files come back: ",
+    el("code", "gpuagent run start --job job.yaml"),
+    " starts one that has.",
 )
 
 
@@ -55,8 +57,9 @@ class FilesForm:
         self.table = html_widget()
         self.file = dropdown("File", [], width="330px", label_width="30px")
         self.link = button("Get link", self._link, tip="A link that saves this file")
-        self.save = button("Save files", self._save, tip=f"Copy all files into {FOLDER}/ beside the notebook")
-        self.controls = row(self.file, self.link, self.save)
+        self.save = button("Save files", self._save, tip=f"Copy all files into {FOLDER}/ where this console runs")
+        may_save = session.rights.has(Right.OPERATE)
+        self.controls = row(self.file, self.link, *([self.save] if may_save else []))
         self.widget = w.VBox([self.table, self.controls, self.message.widget])
 
     def show(self, run: Document, jobs: Sequence[Document], colours: Mapping[str, str]) -> None:
@@ -93,8 +96,8 @@ class FilesForm:
             )
 
     def _save(self) -> None:
-        store, files, folder = self._session.agent.ports.files, self._files, Path(FOLDER) / self._run_id
+        store, files, folder = self._session.agent.ports.files, self._files, Path(FOLDER).resolve() / self._run_id
         self._task.run(f"Copying {len(files)} files", lambda: copy_files(store, files, folder), self._saved)
 
     def _saved(self, folder: Path) -> None:
-        self.message.say(join("Copied, and proven by SHA-256, into ", el("code", str(folder)), " beside the notebook."))
+        self.message.say(join("Copied, and proven by SHA-256, into ", el("code", str(folder)), "."))

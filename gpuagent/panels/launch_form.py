@@ -14,6 +14,7 @@ from gpuagent.core.gpus import distinct
 from gpuagent.core.model import Run
 from gpuagent.core.money import show_usd
 from gpuagent.core.policy import LIMITS, Policy
+from gpuagent.core.rights import Right
 from gpuagent.core.status import planner_label
 from gpuagent.errors import BadInput
 from gpuagent.panels import launch_values as values
@@ -70,7 +71,8 @@ class LaunchForm:
     def show(self, policy: Policy) -> None:
         caps = {limit.label: limit.of(policy) for limit in LIMITS}
         limits = ", ".join(f"{label}: {show_usd(cap)}" for label, cap in caps.items() if cap is not None)
-        sentence = f"Limits in force: {limits or 'none'}. Change them under Limits."
+        where = " Change them under Limits." if self._session.rights.has(Right.ADMINISTER) else ""
+        sentence = f"Limits in force: {limits or 'none'}.{where}"
         self.caps.value = styled(el("p", sentence, class_="faint"))
 
     def order(self) -> Order:

@@ -19,6 +19,8 @@ from gpuagent.render import palette
 
 ROW, BURN, MARGIN = 30, 120, 22
 """Heights: of a job, of the budget's part, of what is above and below."""
+LABEL = 96
+"""Width of the longest label of a time, as a phone shows it."""
 ROWS_MAX = 12
 """Jobs that are drawn: the newest."""
 TIMES_S = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14_400, 28_800, 86_400)
@@ -149,12 +151,14 @@ def _axes(x: Scale, y: Scale, top: float, floor: float) -> Iterator[Html]:
     faint = {"stroke": "currentColor", "stroke_opacity": 0.14}
     for tick in x.ticks():
         yield el("path", d=f"M{x(tick):.1f} {MARGIN} V{floor}", **faint)
-        place = {"x": f"{x(tick):.1f}", "y": floor + 15, "text_anchor": "middle", "font_size": 11}
+        last = x(tick) > RIGHT - LABEL / 2  # else it would be cut off by the picture's side
+        anchor = {"x": WIDTH, "text_anchor": "end"} if last else {"x": f"{x(tick):.1f}", "text_anchor": "middle"}
+        place = {**anchor, "y": floor + 15, "font_size": 11}
         yield el("text", show_duration(tick), **place)
     for tick in y.ticks():
         yield el("path", d=f"M{LEFT} {y(tick):.1f} H{RIGHT}", **faint)
         yield el("text", number(tick), x=LEFT - 7, y=f"{y(tick) + 4:.1f}", text_anchor="end", font_size=11)
-    yield el("text", "USD", x=2, y=top + 16, font_size=11, font_weight=600)
+    yield el("text", "USD", x=2, y=top + 6, font_size=11, font_weight=600)
     yield el("path", d=f"M{LEFT} {floor} H{RIGHT}", stroke="currentColor", stroke_opacity=0.5)
 
 

@@ -25,6 +25,7 @@ from gpuagent.render.run import job_label
 
 LAST = ("the last", "")
 NO_RUN = "No run is open. Fill in “New run” and press Launch, or choose a run from the list."
+NO_RUN_TO_START = "No run is open. Choose one from the list, once somebody has started one."
 
 
 def head(open_run: OpenRun) -> Html:
@@ -102,8 +103,12 @@ def _chart(open_run: OpenRun, colours: Mapping[str, str], names: Sequence[str], 
 class RunView:
     """The widgets that show the open run. top, bottom: above and below the buttons. filters: of observations."""
 
-    def __init__(self, refresh: Callable[[], None], files: FilesForm) -> None:
-        """refresh: called when other observations are to be read, or another metric is to be drawn."""
+    def __init__(self, refresh: Callable[[], None], files: FilesForm, no_run: str = NO_RUN) -> None:
+        """refresh: called when other observations are to be read, or another metric is to be drawn.
+
+        no_run: what is shown while no run is open.
+        """
+        self._no_run = no_run
         self.head, self.phase, self.budget = html_widget(), html_widget(), html_widget()
         self.jobs, self.payments, self.course = html_widget(), html_widget(), html_widget()
         self.why, self.log = html_widget(), html_widget()
@@ -135,7 +140,7 @@ class RunView:
     def show(self, open_run: OpenRun | None, colours: Mapping[str, str]) -> None:
         self.bottom.layout.display = "" if open_run else "none"
         if open_run is None:
-            self.head.value = styled(el("p", NO_RUN))
+            self.head.value = styled(el("p", self._no_run))
             self.phase.value = self.budget.value = ""
             return
         documents = open_run.documents

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from gpuagent.core import networks
 from gpuagent.core.indices import is_open
 from gpuagent.core.model import (
     Ordered,
@@ -110,7 +111,7 @@ def registry_colours(session: Session) -> Mapping[str, str]:
 def console_title(session: Session, balance: str) -> Html:
     """The console's heading: which wallet, market and database it is connected to."""
     wallet = session.agent.ports.wallet
-    market = "practice market" if session.faults else wallet.token.network
+    market = "practice market" if session.faults else f"network {networks.of(wallet.token.network).name}"
     address = el("code", f"{wallet.address[:8]}…{wallet.address[-4:]}", title=wallet.address)
     place = f", {market}, database {session.agent.database.name}"
     return el(

@@ -83,7 +83,7 @@ class VendorsForm:
             )
 
     def _show_matches(self, matches: Matches) -> None:
-        head = ("", "seller", "an order", "payers", "protocol", "paid to", "why not")
+        head = ("fits", "seller", "an order", "payers", "protocol", "paid to", "why not")
         rows = [_cells(match) for match in matches.matches]
         lines = (el("p", line, class_="faint") for line in matches_text(matches))
         content = table(head, rows, "Sellers") if rows else el("p", "No seller fits.")
@@ -119,7 +119,7 @@ class VendorsForm:
         self._proposal = proposal
         token = self._session.settings.token
         rows: list[list[object]] = [[name, value] for name, value in proposal_rows(proposal, token)]
-        self.preview.value = styled(table(("", "what is to be recorded"), rows, "The vendor"))
+        self.preview.value = styled(table(("field", "what is to be recorded"), rows, "The vendor"))
         self.message.say("Look at whom it wants paid." if proposal.is_new else "It is on record as it is.")
 
     def _record(self) -> None:

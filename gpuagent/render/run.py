@@ -60,7 +60,7 @@ def run_view(documents: Documents, status: StatusText = NO_STATUS) -> Renderable
         Text("\nWhy", style="bold"),
         *narration_lines(reasons[-REASONS:]),
         Text("\nLatest events", style="bold"),
-        *narration_lines(log[-LOG_LINES:]),
+        *narration_lines(log)[-LOG_LINES:],
         *_archive_lines(run),
     )
 
@@ -117,7 +117,9 @@ def jobs_table(jobs: Iterable[Document], payments: Iterable[Document], status: S
     several = any("index" in job for job in jobs)
     if several:
         table.add_column("no.", justify="right", no_wrap=True)
-    for column in ("job", "vendor", "protocol", "status", "progress", "hours", "price", "transfer"):
+    protocols = {protocol_of(job) for job in jobs} - {OWN_PROTOCOL, ""}  # ours goes without saying
+    names = ("job", "vendor", *(["protocol"] if protocols else []), "status", "progress", "hours", "price", "transfer")
+    for column in names:
         is_short = column in ("vendor", "hours", "price")
         table.add_column(column, style="bold" if column == "vendor" else "", no_wrap=is_short)
     for job in jobs:
@@ -125,7 +127,7 @@ def jobs_table(jobs: Iterable[Document], payments: Iterable[Document], status: S
             *([index_label(job)] if several else []),
             str(job["_id"])[:8],
             escape(job["vendorId"]),
-            escape(protocol_of(job)),
+            *([escape(protocol_of(job))] if protocols else []),
             escape(status.jobs.get(str(job["_id"])) or f"{job['state']}, {job['status']}"),
             f"{job.get('progress', 0):.0%}",
             f"{job['jobParams']['maxHours']:g}" if "jobParams" in job else "",

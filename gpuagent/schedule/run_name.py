@@ -7,9 +7,10 @@ nonces follow from it.
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
+from decimal import Decimal, InvalidOperation
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -107,15 +108,24 @@ def ended_run(
     """
     run_id, values = run_id_of(name), values or {}
     run = next((run for run in runs if str(run["_id"]) == run_id and _is_over(run)), None)
-    if run is None or str(values.get("goal") or run["goal"]).strip() != run["goal"]:
-        return None
-    if values.get("job") or run.get("workloadHash"):  # whether the files are the same is for the notebook to see
-        return None
+    if run is None or values.get("job") or run.get("workloadHash"):
+        return None  # whether a job's files are the same is for the notebook to see
+    given = {term: str(value) for term, value in values.items() if term in _SAME and str(value).strip()}
     try:
-        same = "budget" not in values or parse_usd(str(values["budget"])) == amount(run["budgetTotal"])
-    except BadInput:
+        return run if all(_SAME[term](value, run) for term, value in given.items()) else None
+    except (BadInput, InvalidOperation):
         return None
-    return run if same else None
+
+
+_SAME: Mapping[str, Callable[[str, Mapping[str, Any]], bool]] = {
+    "goal": lambda value, run: value.strip() == run["goal"],
+    "budget": lambda value, run: parse_usd(value) == amount(run["budgetTotal"]),
+    "gpu_type": lambda value, run: is_same(value, run["gpuType"]),
+    "hours": lambda value, run: float(Decimal(value)) == run["maxHours"],
+    "user": lambda value, run: value == run["userId"],
+    "planner": lambda value, run: value == run["planner"],
+}
+"""Whether a parameter of a notebook orders what a run's document has. Raises BadInput, InvalidOperation."""
 
 
 def _is_over(run: Mapping[str, Any]) -> bool:

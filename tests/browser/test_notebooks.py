@@ -1,30 +1,17 @@
 """The notebooks in a real browser: `gpuagent lab` on embedded parts, and JupyterLab."""
 
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from tests.support import delivered_run
 from tests.support.browser_notebook import SLOW_MS, Notebook
+from tests.support.screen_access import check_screen
 
 Opened = Callable[[str], Notebook]
-CONTROLS = {
-    "button",
-    "textbox",
-    "searchbox",
-    "combobox",
-    "listbox",
-    "option",
-    "checkbox",
-    "spinbutton",
-    "link",
-    "slider",
-    "radio",
-}
 DELIVER = """
 from gpuagent.session import connect
 from tests.support import delivered_run
@@ -32,7 +19,6 @@ from tests.support import delivered_run
 agent = connect().agent
 delivered_run.deliver(agent.store.connection.database, agent.ports.files, "{run_id}")
 """
-PICTURES = {"image", "img", "progressbar", "table", "region", "grid"}
 RUNS = 1_100
 SEED = f"""
 from gpuagent.session import connect
@@ -66,8 +52,9 @@ def test_a_run_by_hand_at_the_console(opened: Opened, screenshots: Path, capsys:
     notebook.sees("Started run")
     notebook.sees("Phase PLANNING")
     run_id = notebook.text_of("code", "run ").removeprefix("run ")
-    notebook.click("Step")
+    notebook.button("Step").press("Enter")
     notebook.sees("Step took")
+    expect(notebook.button("Step")).to_be_focused()  # it was disabled meanwhile
     notebook.sees("Phase EXECUTING")
     tick_ms, seen_ms = notebook.timed_click("Tick", r"Tick took ([\d.]+) s")
     notebook.sees("Phase WAITING")
@@ -148,16 +135,21 @@ def check_form(notebook: Notebook, screenshots: Path) -> None:
 
 def check_keys(notebook: Notebook) -> None:
     """Keys on a focused button stay in the panel: X would cut its cell, and 0 0 restart its kernel."""
-    cells, button = notebook.cell_types(), notebook.button("Limits")
-    button.focus()
-    for key in ("x", "d", "d", "a", "m", "0", "0", "ArrowUp", "Shift+Enter"):
-        notebook.page.keyboard.press(key)
+    check_kept(notebook, notebook.button("Limits"), "ArrowUp", "Shift+Enter")
     expect(notebook.page.get_by_label("Each payment, USD", exact=True)).to_be_visible()  # Enter pressed the button
-    expect(button).to_be_focused()
-    expect(notebook.page.locator(".jp-Dialog")).to_have_count(0)
-    assert notebook.cell_types() == cells
     notebook.page.keyboard.press("Space")
     expect(notebook.page.get_by_label("Each payment, USD", exact=True)).to_be_hidden()
+
+
+def check_kept(notebook: Notebook, control: Locator, *more_keys: str) -> None:
+    """No key that is pressed on a control of the panel reaches the notebook's shortcuts."""
+    cells = notebook.cell_types()
+    control.focus()
+    for key in ("x", "d", "d", "a", "b", "m", "0", "0", *more_keys):
+        notebook.page.keyboard.press(key)
+    expect(control).to_be_focused()
+    expect(notebook.page.locator(".jp-Dialog")).to_have_count(0)
+    assert notebook.cell_types() == cells
 
 
 def check_run_table(notebook: Notebook, screenshots: Path) -> dict[str, float]:
@@ -178,10 +170,7 @@ def check_run_table(notebook: Notebook, screenshots: Path) -> dict[str, float]:
     notebook.sees(f"run {run_id}")
     expect(newest).to_have_attribute("data-id", run_id)
     expect(focused).to_have_attribute("data-id", run_id)
-    cells = notebook.cell_types()
-    for key in ("x", "d", "d", "a", "0", "0"):
-        page.keyboard.press(key)
-    assert notebook.cell_types() == cells
+    check_kept(notebook, newest)
     delays["search"] = delay(notebook, lambda: notebook.write("Search runs", run_id[:16]), "1 to 1 of 1 runs")
     notebook.click("Clear filters")
     notebook.sees("1 to 25 of more than 1,000 runs")
@@ -219,13 +208,19 @@ def check_timeline(notebook: Notebook, screenshots: Path) -> None:
     timeline.get_by_role("row", name="1.75 USD to gpu_vendor_2 settled on chain").focus()
     notebook.page.keyboard.press("Enter")
     notebook.sees("The payment")
+    check_kept(notebook, timeline.locator("tr:focus"))
+    check_kept(notebook, notebook.page.get_by_role("region", name="Event log"))
     check_names(notebook, "Timeline", "Entries", "Copy to a new run")
     notebook.picture(screenshots / "timeline.png")
     notebook.click("Copy to a new run")
     notebook.sees("is copied into New run")
     expect(notebook.page.get_by_label("Budget, USD", exact=True)).to_have_value("6.00")
     notebook.click("New run")
-    notebook.click("Timeline")
+    notebook.click("Compare")
+    check_kept(notebook, notebook.page.get_by_label("Other run", exact=True))
+    check_kept(notebook, notebook.button("Show both"))
+    check_names(notebook, "Other run", "Show both")
+    notebook.click("Compare")
 
 
 def check_delivery(notebook: Notebook, run_id: str, screenshots: Path) -> None:
@@ -251,6 +246,7 @@ def check_inbox(notebook: Notebook, screenshots: Path) -> None:
     box = notebook.page.get_by_label("1.75 USD to gpu_vendor_2 for 1 h of A100")
     box.check()
     notebook.sees("Nothing else waits for you.")
+    check_kept(notebook, box)
     for theme in ("Light", "Dark"):
         notebook.command("apputils:change-theme", {"theme": f"JupyterLab {theme}"})
         for width in (1440, 900, 400):
@@ -276,8 +272,5 @@ def set_up(notebook: Notebook) -> None:
 
 
 def check_names(notebook: Notebook, *expected: str) -> None:
-    """Every control and picture on the screen has a name for screen readers."""
-    nodes = [node for node in notebook.accessible() if node["role"] in CONTROLS | PICTURES]
-    nameless = [node for node in nodes if not re.search(r"\w", node["name"])]
-    assert nameless == []
-    assert {node["name"] for node in nodes} >= {*expected, "Your name", "Kill switch"}
+    """Every control and picture on the screen has a name for screen readers, and every text its contrast."""
+    assert check_screen(notebook.page) >= {*expected, "Your name", "Kill switch"}

@@ -26,6 +26,7 @@ from tests.support.console_page import (
 )
 from tests.support.market import Market
 from tests.support.own_database import embedded_world
+from tests.support.screen_access import check_screen
 from tests.support.world import World
 
 SECRETS = ("X402_PRIVATE_KEY", "GPU_VENDOR_SECRET", "VENDOR_URL", "GPUAGENT_API_TOKENS")
@@ -35,7 +36,12 @@ NOWHERE = (
 )
 
 INSIDE = """() => [...document.querySelectorAll('.ga-panel .ga')]
-  .every(part => part.getBoundingClientRect().right <= window.innerWidth)"""
+  .every(part => part.getBoundingClientRect().right <= window.innerWidth)
+  && [...document.querySelectorAll('.ga-panel .wide')].every(table => table.scrollWidth <= table.clientWidth)"""
+SEEN_AGAIN = """() => {
+  document.dispatchEvent(new Event('visibilitychange'));
+  return document.querySelector('.ga-ended').textContent;
+}"""
 
 
 @pytest.fixture
@@ -72,6 +78,7 @@ def test_a_page_for_three_roles(
         expect(tabs["otto"].locator(".ga-panel")).to_contain_text("1.40 USD to gpu_vendor_1 settled", timeout=SLOW_MS)
         assert [transfer.amount for transfer in world.transfers()] == [1_400_000]
         assert {url.split("/")[2] for url in asked if url.startswith("http")} == {page.url.split("/")[2]}
+        check_ended(page, tabs["rita"])
         kernels = page.kernels()
         page.stop()
         assert ended(kernels)
@@ -158,6 +165,7 @@ def check_narrow(tab: Page, screenshots: Path) -> None:
         shown = tab.get_by_role("img", name="Phase APPROVAL: a user approves")
         expect(shown).to_have_count(1)
         assert shown.get_attribute("class") == ("narrow" if width == 400 else "phases")
+        assert {"Runs", "Jobs", "Candidates of the decision", "Approve 1.40 USD"} <= check_screen(tab)
         tab.screenshot(path=screenshots / f"page-{width}.png")
 
 
@@ -178,6 +186,16 @@ def check_approver(page: ConsolePage, tab: Page, world: World, run_id: str) -> N
         intruder.buttons()
     assert everything(world) == before
     assert world.payments(world.store.load(run_id)) == []
+
+
+def check_ended(page: ConsolePage, tab: Page) -> None:
+    """A page that comes back into sight after its process has ended says so, and takes no more clicks."""
+    assert tab.evaluate(SEEN_AGAIN) == ""
+    page.kernel_of("rita").kill()
+    tab.wait_for_function(SEEN_AGAIN, polling=500, timeout=SLOW_MS)
+    expect(tab.get_by_role("alert").first).to_contain_text("The process of this page has ended")
+    expect(tab.get_by_role("button", name="Load the page again")).to_be_visible()
+    expect(tab.locator(".ga-panel")).to_have_attribute("inert", "")
 
 
 def everything(world: World) -> dict[str, list[Any]]:

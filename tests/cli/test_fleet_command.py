@@ -12,6 +12,7 @@ from click.testing import Result
 
 from gpuagent.core.transitions import is_over
 from tests.support.eventually import eventually
+from tests.support.scripted_server import ScriptedServer
 from tests.support.world import World
 
 
@@ -26,6 +27,26 @@ def test_stopped_by_sigterm_it_ends_well_and_says_what_it_did(world: World) -> N
     assert fleet.returncode == 0, errors
     assert json.loads(output) == {"ticks": 1, "failed": 0, "over": 1, "lost": 0, "problems": {}}
     assert errors.splitlines() == ["stopping: what is under way ends first"]
+
+
+def test_a_fleet_sends_alerts_where_ticks_do(
+    world: World, gpuagent: Callable[..., Result], scripted_server: ScriptedServer
+) -> None:
+    """Each once, by whichever of two fleets; none where it is not said that ticks send, or there is no channel."""
+    scripted_server.respond_with({})
+    url = f"json://127.0.0.1:{scripted_server.server.server_port}/"
+    world.database.outbox.join("ops")
+    world.start(budget=0.1)  # its first tick fails it
+    for environ in ({"ALERTS_SEND": "tick"}, {"ALERTS_CHANNELS": f"ops={url}"}):
+        assert gpuagent("fleet", "--until-done", **environ).exit_code == 0
+        assert scripted_server.requests == []
+    for _ in range(2):
+        result = gpuagent("fleet", "--until-done", ALERTS_SEND="tick", ALERTS_CHANNELS=f"ops={url}")
+        assert result.exit_code == 0, result.output
+    ((_, body),) = scripted_server.requests
+    assert "failed" in json.loads(body)["title"]
+    wrong = gpuagent("fleet", "--until-done", ALERTS_SEND="tick", ALERTS_CHANNELS="ops")
+    assert (wrong.exit_code, "entry 1 is not NAME=URL" in wrong.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(

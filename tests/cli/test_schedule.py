@@ -251,6 +251,45 @@ def test_executed_copies_are_kept_by_number_and_by_age(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "environment", "left"),
+    [
+        ((), {}, 3),
+        ((), {"SCHEDULE_KEEP": "2"}, 2),
+        ((), {"SCHEDULE_KEEP_DAYS": "3650"}, 2),
+        ((), {"SCHEDULE_KEEP": "2", "SCHEDULE_KEEP_DAYS": "30"}, 1),
+        (("--keep", "1"), {"SCHEDULE_KEEP": "2"}, 1),
+        (("--keep", "0", "--keep-days", "0"), {"SCHEDULE_KEEP": "1", "SCHEDULE_KEEP_DAYS": "1"}, 3),
+    ],
+)
+def test_the_environment_says_for_every_start_what_is_kept(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    environment: dict[str, str],
+    left: int,
+) -> None:
+    """What a start itself says comes first. Two copies lie there, years and a month old, and it makes one more."""
+    notebook, folder = written(tmp_path, "x: int = 1"), tmp_path / "out"
+    copy = {"metadata": {"papermill": {"input_path": str(notebook)}}, "cells": [], "nbformat": 4, "nbformat_minor": 5}
+
+    def execute(_notebook: Path, output: Path, _values: object) -> Execution:
+        output.write_text(json.dumps(copy))
+        return Execution()
+
+    monkeypatch.setattr("gpuagent.schedule.papermill.execute", execute)
+    monkeypatch.setattr("gpuagent.wiring.system_clock", Noon)
+    folder.mkdir()
+    for stamp in ("20000131T120000Z", "20260101T020000Z"):
+        (folder / f"{notebook.stem}-{stamp}.ipynb").write_text(json.dumps(copy))
+    result = invoke(folder, str(notebook), *options, **environment)
+    assert result.exit_code == 0, result.output
+    assert len(list(folder.glob("*.ipynb"))) == left
+    for name in environment:
+        refused = invoke(folder, str(notebook), **{name: "many"})
+        assert (refused.exit_code, name in refused.output) == (2, True), refused.output
+
+
+@pytest.mark.parametrize(
     ("execution", "result", "code"),
     [
         (Execution(), None, 0),

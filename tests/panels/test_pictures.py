@@ -31,7 +31,12 @@ def test_text_is_escaped_and_markup_is_not() -> None:
         '<b class="x" aria-label="y" x="0" hidden></b>'
     )
     assert isinstance(join(EVIL), Html)
-    assert "<td>&lt;b&gt;</td>" in table(("head",), [["<b>"]], "T")
+    assert '<td data-head="&lt;i&gt;">&lt;b&gt;</td>' in table(("<i>",), [["<b>"]], "T")
+
+
+def test_a_row_of_many_cells_is_a_list_on_a_phone_and_a_pair_is_not() -> None:
+    assert 'class="stacks"' in table(("a", "b", "c"), [["1", "2", "3"]], "T")
+    assert "stacks" not in table(("field", "value"), [["1", "2"]], "T")
 
 
 @pytest.mark.parametrize("phase", list(Phase))
@@ -146,6 +151,7 @@ def test_why_shows_candidates_choice_verdicts_and_cost() -> None:
     ):
         assert text in drawn
     assert drawn.count("✓ chosen") == 1
+    assert drawn.count('<div class="faint">&lt;script&gt;') == 1, "why not, in place of a score"
 
 
 @pytest.mark.parametrize(

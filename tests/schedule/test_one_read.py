@@ -26,11 +26,11 @@ def begun(world: World, name: str, over: bool) -> Run:
     return cancel(run.run_id, "Ada", "enough", world.store, world.ports.clock) if over else run
 
 
-def start_of_the_day(world: World, folder: Path) -> tuple[Result, list[Any]]:
+def start_of_the_day(world: World, folder: Path, *options: str) -> tuple[Result, list[Any]]:
     """A start, and all that it asks of the database, as the database's own profiler has it."""
     database = world.store.connection.database
     where = ("--out", str(folder), "--locks", str(folder / "locks"))
-    arguments = ("schedule", "run", str(SCHEDULED), "-p", "run_id", "nightly", "--per", "day", *where)
+    arguments = ("schedule", "run", str(SCHEDULED), *options, *where)
     database.command("profile", 2)
     result = CliRunner().invoke(app, arguments, env=world.environment)
     database.command("profile", 0)
@@ -46,11 +46,13 @@ def test_a_period_that_is_over_costs_one_read_and_no_kernel(
     for day in range(2):  # the test may begin before midnight
         begun(world, f"nightly-{datetime.now(UTC) + timedelta(days=day):%Y-%m-%d}", over=True)
     monkeypatch.setattr(papermill, "execute", lambda *_: pytest.fail("a kernel was started"))
-    result, operations = start_of_the_day(world, tmp_path)
-    assert (result.exit_code, "nothing is left to do: failed" in result.output) == (1, True), result.output
-    assert [(entry["op"], entry["ns"].partition(".")[2]) for entry in operations] == [("query", "runs")]
-    assert operations[0]["docsExamined"] <= 2
-    assert list(tmp_path.glob("*.ipynb")) == []
+    begun(world, "weekly-7", over=True)
+    for options in (("-p", "run_id", "nightly", "--per", "day"), ("-p", "run_id", "weekly-7")):
+        result, operations = start_of_the_day(world, tmp_path, *options)
+        assert (result.exit_code, "nothing is left to do: failed" in result.output) == (1, True), result.output
+        assert [(entry["op"], entry["ns"].partition(".")[2]) for entry in operations] == [("query", "runs")]
+        assert operations[0]["docsExamined"] <= 2
+        assert list(tmp_path.glob("*.ipynb")) == []
 
 
 def test_runs_of_earlier_periods_count_until_they_are_over_however_many_came_after(world: World) -> None:

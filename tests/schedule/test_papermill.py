@@ -73,8 +73,9 @@ def test_a_run_from_start_to_end_and_once_more(world: World, tmp_path: Path) -> 
     assert only_notebook(tmp_path).name.startswith("40_scheduled_run-n-1-20")
     assert notebook(only_notebook(tmp_path)).metadata.papermill.parameters["run_id"] == "n-1"
     again = run_process(world.environment, *command)
-    assert (again.returncode, json.loads(again.stdout)["result"]["ticks"]) == (0, 0)
-    assert len(list(tmp_path.glob("*.ipynb"))) == 2
+    over = json.loads(again.stdout)["over"]
+    assert (again.returncode, over["runId"], over["status"]) == (0, run.run_id, "completed"), again.stderr
+    assert len(list(tmp_path.glob("*.ipynb"))) == 1
     world.assert_balanced(run, transfers=1)
 
 

@@ -157,14 +157,18 @@ def test_what_is_no_time_zone_is_refused(text: str) -> None:
 def test_a_run_that_is_over_leaves_nothing_to_do() -> None:
     def named(name: str, held_usd: str = "0") -> dict[str, Any]:
         order = {"_id": ObjectId(run_id_of(name)), "goal": "Tune it", "budgetTotal": Decimal128("5")}
+        order |= {"gpuType": "A100", "maxHours": 1.0, "userId": "local", "planner": "stub"}
         return {**document(name, "failed", held_usd), **order}
 
     over, undecided = named("n-2026-01-30"), named("n-2026-01-29", "1.4")
     assert ended_run("n-2026-01-30", [undecided, over]) == over
     assert ended_run("n-2026-01-30", [over], {"goal": " Tune it", "budget": "5.00", "run_id": "n"}) == over
+    same = {"gpu_type": "a100", "hours": "1.0", "user": "local", "planner": "stub", "goal": "", "max_ticks": 7}
+    assert ended_run("n-2026-01-30", [over], same) == over
     assert ended_run("n-2026-01-29", [undecided, over]) is None
     assert ended_run("n-2026-01-31", [undecided, over]) is None
-    for another in ({"goal": "Tune more"}, {"budget": "6"}, {"budget": "five"}):
+    others = ({"goal": "Tune more"}, {"budget": "6"}, {"budget": "five"}, {"gpu_type": "H100"}, {"hours": "2"})
+    for another in (*others, {"hours": "long"}, {"user": "ada"}, {"planner": "llm"}, {"job": "job.yaml"}):
         assert ended_run("n-2026-01-30", [over], another) is None, "the notebook refuses that, in words"
 
 

@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
@@ -120,20 +119,3 @@ class Notebook:
 
     def picture(self, file: Path) -> None:
         self.page.locator(".ga-panel").screenshot(path=file)
-
-    def accessible(self) -> list[dict[str, Any]]:
-        """Chromium's accessibility tree of the panel: role and name of every node that it does not ignore."""
-        session = self.page.context.new_cdp_session(self.page)
-        root = session.send("DOM.getDocument", {"depth": 0})["root"]["nodeId"]
-        panel = session.send("DOM.querySelector", {"nodeId": root, "selector": ".ga-panel"})["nodeId"]
-        inside = _backend_ids(session.send("DOM.describeNode", {"nodeId": panel, "depth": -1})["node"])
-        nodes = session.send("Accessibility.getFullAXTree")["nodes"]
-        return [
-            {"role": node["role"]["value"], "name": node.get("name", {}).get("value", "")}
-            for node in nodes
-            if not node["ignored"] and node.get("backendDOMNodeId") in inside
-        ]
-
-
-def _backend_ids(node: dict[str, Any]) -> set[int]:
-    return {node["backendNodeId"]}.union(*map(_backend_ids, node.get("children", ())))

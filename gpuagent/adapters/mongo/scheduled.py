@@ -11,16 +11,21 @@ from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.adapters.mongo.original import OURS
 from gpuagent.adapters.mongo.values import object_id
 
-FIELDS = ("tags", "status", "reason", "held", "goal", "workloadHash", "budgetTotal", "createdAt")
+FIELDS = (
+    *("tags", "status", "reason", "held", "createdAt"),
+    *("goal", "workloadHash", "budgetTotal", "gpuType", "maxHours", "userId", "planner"),
+)
 
 
 def scheduled_runs(uri: str, database: str, name: str, run_id: str) -> list[Mapping[str, Any]]:
     """The run with this id, and those of earlier periods that are not over, newest first; FIELDS of their documents.
 
-    name: that runs of all its periods begin with, a tag of each. Raises ConfigError, StoreError.
+    name: that runs of all its periods begin with, a tag of each; "" for a run without periods.
+    Raises ConfigError, StoreError.
     """
     unfinished = {"$or": [{"status": "running"}, {"held": {"$gt": Decimal128("0")}}]}
     earlier = {"tags": {"$regex": f"^{re.escape(name)}-"}, **OURS, **unfinished}
     with closing(Connection(uri, database, look_only=True)) as connection, connection.deadline():
-        runs = connection.database.runs.find({"$or": [{"_id": object_id(run_id)}, earlier]}, FIELDS)
+        this = {"_id": object_id(run_id)}
+        runs = connection.database.runs.find({"$or": [this, earlier]} if name else this, FIELDS)
         return sorted(runs, key=lambda run: (run["createdAt"], run["_id"]), reverse=True)

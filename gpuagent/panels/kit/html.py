@@ -23,10 +23,16 @@ def join(*children: object) -> Html:
 
 
 def table(head: tuple[str, ...], rows: list[list[object]], label: str) -> Html:
-    """A table with its column heads, which scrolls sideways where it is too wide; label: for screen readers."""
+    """A table with its column heads; label: for screen readers.
+
+    Where it is too wide it scrolls sideways; on a phone, a row of more than two cells is a list with the heads in it.
+    """
     heads = el("tr", *(el("th", name, scope="col") for name in head))
-    body = (el("tr", *(el("td", cell) for cell in row)) for row in rows)
-    return el("div", el("table", el("thead", heads), el("tbody", *body), aria_label=label), class_="wide")
+    body = (el("tr", *(el("td", cell, data_head=name) for name, cell in zip(head, row, strict=True))) for row in rows)
+    stacks = "stacks" if len(head) > 2 else None
+    return el(
+        "div", el("table", el("thead", heads), el("tbody", *body), aria_label=label, class_=stacks), class_="wide"
+    )
 
 
 def _attribute(name: str, value: object) -> str:

@@ -1,4 +1,7 @@
-"""Keys pressed in a panel stay in it: else the notebook's shortcuts take them, and X cuts the cell with the panel."""
+"""Keys pressed in a panel stay in it: else the notebook's shortcuts take them, and X cuts the cell with the panel.
+
+The focus stays too: a button that is disabled while its work is under way loses it, and gets it back afterwards.
+"""
 
 from typing import Any
 
@@ -12,6 +15,15 @@ if (!body.dataset.gpuagentKeys) {
     const chord = event.ctrlKey || event.metaKey || event.altKey;
     if (!chord && event.target.closest('.ga-panel')) event.stopPropagation();
   });
+  let pressed = null;
+  body.addEventListener('focusin', event => { pressed = event.target; });
+  body.addEventListener('pointerdown', event => { if (!event.target.closest('button')) pressed = null; });
+  new MutationObserver(changes => changes.forEach(({ target }) => {
+    const lost = !document.activeElement || document.activeElement === body || document.activeElement.disabled;
+    if (target === pressed && !target.disabled && lost && target.closest('.ga-panel')) {
+      target.focus({ preventScroll: true });
+    }
+  })).observe(body, { subtree: true, attributes: true, attributeFilter: ['disabled'] });
 }
 """
 """Ends a key press in any panel of the page after the panel has had it, before JupyterLab's listener on the document.

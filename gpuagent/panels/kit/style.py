@@ -54,11 +54,27 @@ _SHEET = """
 .ga svg.narrow { display: none; }
 .ga .wide { overflow-x: auto; }
 @media (max-width: 600px) {
-  .ga .wide > table { min-width: 520px; }
+  .ga .wide > table:not(.stacks) { min-width: 320px; }
+  .ga .stacks thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+  .ga .stacks tr { display: block; padding: 4px 0; border-bottom: 1px solid var(--ga-line); }
+  .ga .stacks td { display: grid; grid-template-columns: 84px minmax(0, 1fr); gap: 0 8px; border: 0; padding: 1px 0; }
+  .ga .stacks td::before { content: attr(data-head) / ""; color: var(--ga-faint); }
+  .ga .stacks td:empty, .ga .stacks td:has(> :empty:only-child) { display: none; }
+  .ga svg.chart text { font-size: 17px; }
   .ga svg.phases { display: none; }
   .ga svg.narrow { display: block; max-width: 400px; }
   .ga-panel .jupyter-button { min-height: 36px; }
-  .ga-panel .widget-text, .ga-panel .widget-dropdown { flex-wrap: wrap; height: auto; }
+  .ga-panel .widget-text, .ga-panel .widget-textarea, .ga-panel .widget-dropdown, .ga-panel .widget-checkbox {
+    width: 100% !important; margin: 2px 0; }
+  .ga-panel .widget-text, .ga-panel .widget-textarea, .ga-panel .widget-dropdown { flex-wrap: wrap;
+    height: auto !important; }
+  .ga-panel .widget-text:has(> [type=number]) { width: 120px !important; }
+  .ga-panel .widget-textarea > textarea { height: 96px; }
+  .ga-panel .widget-inline-hbox > .widget-label { width: 100% !important; max-width: none; text-align: left;
+    height: auto; }
+  .ga-panel .widget-inline-hbox > input:not([type=checkbox]), .ga-panel .widget-inline-hbox > select,
+  .ga-panel .widget-inline-hbox > textarea { flex: 1 1 100%; min-width: 0; width: 100%; margin: 0; }
+  .ga-panel .widget-dropdown > select { height: 32px; }
 }
 .ga .tries { flex-direction: column; }
 .ga h4 { font-size: 12.5px; font-weight: 600; margin: 10px 0 2px; }
@@ -77,13 +93,16 @@ _SHEET = """
 .ga-panel .jupyter-button { width: auto; min-width: 74px; padding: 0 14px; border-radius: 4px; }
 .ga-panel .ga-card { border: 1px solid var(--jp-border-color2, #d0d0d0); border-radius: 6px; padding: 10px 14px; }
 .ga-panel .widget-text, .ga-panel .widget-dropdown { max-width: 100%; }
+.ga-panel .widget-dropdown > select { appearance: auto; background-image: none; }
 .ga-panel .ga-choice, .ga-panel .ga-choice label { height: auto; line-height: 1.5; white-space: normal; }
 .ga-panel input, .ga-panel select { font-family: var(--jp-ui-font-family, system-ui, sans-serif); }
+.ga-panel .jupyter-button.mod-success, .ga-panel .jupyter-button.mod-warning { color: #111; }
 .ga-panel .jupyter-button.mod-active { box-shadow: none; font-weight: 600;
   background: var(--jp-layout-color3, #bdbdbd); }
 .ga-panel .jupyter-button:hover:enabled, .ga-panel .jupyter-button:focus { box-shadow: none; }
-.ga-panel .jupyter-button:focus-visible, .ga-panel input:focus-visible, .ga-panel select:focus-visible {
-  outline: 2px solid var(--jp-brand-color1, #1976d2); outline-offset: 1px; }
+.ga-panel .jupyter-button:focus-visible, .ga-panel input:focus-visible,
+.ga-panel textarea:focus-visible, .ga-panel select:focus-visible, .ga-panel .ga [tabindex]:focus-visible {
+  outline: 2px solid var(--jp-brand-color1, #1976d2) !important; outline-offset: 1px; }
 @media print { .ga .log { max-height: none; } }
 """
 

@@ -12,7 +12,7 @@ class Tabs:
     """Parts of a panel behind buttons. buttons: by part. bar: the buttons in a row. panes: the parts, hidden first."""
 
     def __init__(self, parts: Mapping[str, Any]) -> None:
-        self.buttons = {name: w.ToggleButton(description=name, tooltip=f"Show or hide: {name}") for name in parts}
+        self.buttons = {name: w.ToggleButton(description=name, tooltip=f"Show: {name}") for name in parts}
         self.bar, self.panes = row(*self.buttons.values()), tuple(parts.values())
         self._parts = parts
         for name, toggle in self.buttons.items():
@@ -21,6 +21,7 @@ class Tabs:
 
     def _show(self, name: str, down: bool) -> None:
         self._parts[name].layout.display = "" if down else "none"
+        self.buttons[name].tooltip = f"{'Hide' if down else 'Show'}: {name}"  # a screen reader's sign of what is shown
         if down:
             for neighbour, toggle in self.buttons.items():
                 if neighbour != name:

@@ -35,10 +35,11 @@ def comparison(first: ComparedRun, second: ComparedRun) -> Html:
         [name, value[:TEXT_MAX], second_facts[name][:TEXT_MAX], _verdict(value == second_facts[name])]
         for name, value in facts.items()
     ]
-    heads = ("fact", f"run {first.run['_id']}", f"run {second.run['_id']}", "equal")
+    heads = ("fact", "open run", "other run", "equal")
     columns = (el("div", _timeline(side), class_="side") for side in (first, second))
     return join(
-        el("div", table(heads, rows, "Two runs compared"), class_="wide"),
+        el("p", "open run ", el("code", first.run["_id"]), ", other run ", el("code", second.run["_id"])),
+        table(heads, rows, "Two runs compared"),
         el("h3", "What happened when, from each run's start"),
         el("div", *columns, class_="sides"),
     )
