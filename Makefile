@@ -55,7 +55,7 @@ docs: $(VENV)/.dev
 # Their embedded stack has a data folder of its own, which ends with them.
 notebooks: $(VENV)/.dev
 	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
-		XDG_DATA_HOME="$$folder" $(BIN)/pytest --nbval-lax --nbval-current-env notebooks
+		XDG_DATA_HOME="$$folder" $(BIN)/pytest -p nbval.plugin --nbval-lax --nbval-current-env notebooks
 
 # All of them, or one share: make mutants SHARE=3/8
 mutants: $(VENV)/.dev $(BWRAP) $(SELLER_IMAGE)

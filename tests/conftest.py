@@ -4,6 +4,8 @@ Each test begins with an empty database, a wallet of its own, and vendors withou
 """
 
 import asyncio
+import gc
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -23,12 +25,14 @@ from tests.support.clock import ManualClock
 from tests.support.llm_factories import MakePlanner, planner_on
 from tests.support.llm_server import LlmServer, ScriptedReply, running
 from tests.support.market import Market
+from tests.support.notebook_path import WITHOUT
 from tests.support.scenarios import PUBLIC
 from tests.support.scripted_server import ScriptedServer
 from tests.support.stack import STACK_SETTINGS, database_name, shared_stack
 from tests.support.world import World, build_world
 
 settings.register_profile("explore", deadline=None, max_examples=2_000)
+sys.path.insert(0, str(WITHOUT))
 SafetyNote = Callable[[str], None]
 DATABASE = database_name()
 
@@ -40,6 +44,17 @@ def main_loop() -> Iterator[None]:
     asyncio.set_event_loop(loop)
     yield
     loop.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is collected stays to the end: the garbage collector need not look through it, now or at any test."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_report_header() -> str:

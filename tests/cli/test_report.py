@@ -22,6 +22,7 @@ from tests.conftest import DATABASE
 from tests.support import report_history
 from tests.support.books import OwnWalletPayer
 from tests.support.market import Market
+from tests.support.notebook_path import NOTEBOOK_PATH
 from tests.support.world import World
 
 ROOT = Path(__file__).parents[2]
@@ -148,7 +149,7 @@ def test_the_notebook_runs_under_papermill(
     notebook, out = tmp_path / "report.ipynb", tmp_path / "out"
     parameters = {"period": period, "out": str(out), "currency": "EUR", "rate": "0.92", "by": "tag"}
     options = [part for name, value in parameters.items() for part in ("-p", name, value)]  # 2026 becomes a number
-    environment = {**os.environ, **on_the_book, "MONGODB_DB_NAME": f"{DATABASE}_{database}", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, **on_the_book, "MONGODB_DB_NAME": f"{DATABASE}_{database}", "PYTHONPATH": NOTEBOOK_PATH}
     command = [sys.executable, "-m", "papermill", str(NOTEBOOK), str(notebook), "-k", "python3", *options]
     process = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=300)
     assert process.returncode == 0, process.stderr

@@ -15,6 +15,7 @@ from gpuagent.schedule.run_name import run_id_of
 from tests.support.cron_machine import CronMachine
 from tests.support.eventually import eventually
 from tests.support.market import Market
+from tests.support.notebook_path import NOTEBOOK_PATH
 from tests.support.notebooks import (
     DEADLINE_S,
     GPUAGENT,
@@ -84,7 +85,7 @@ def test_the_cron_line_buys_once_and_then_has_nothing_to_do(world: World, tmp_pa
     names = ("MONGODB_URI", "MONGODB_DB_NAME", "CHAIN_RPC_URL", "GPU_VENDOR_SECRET")
     variables = {name: value for name, value in world.environment.items() if name in names or name.startswith("X402_")}
     file = "".join(f"{name}='{value}'\n" for name, value in {**variables, "GOAL": "Tune it", "BUDGET": "5"}.items())
-    agent = f'#!/bin/sh\nPYTHONPATH={SCHEDULED.parents[1]} exec {sys.executable} -m gpuagent.cli "$@"\n'
+    agent = f'#!/bin/sh\nPYTHONPATH={NOTEBOOK_PATH} exec {sys.executable} -m gpuagent.cli "$@"\n'
     machine = CronMachine(tmp_path, agent, file)
     for _ in range(2):
         process = machine.run()

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 
 from gpuagent import settings
+from tests.support.notebook_path import NOTEBOOK_PATH
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "token-of-the-browser-tests"
@@ -56,7 +57,7 @@ def running_lab(folder: Path) -> Iterator[Lab]:
         "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
         "IPYTHONDIR": str(folder / "ipython"),
         "XDG_DATA_HOME": str(folder / "xdg"),
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": NOTEBOOK_PATH,
     }
     command = [sys.executable, "-m", "gpuagent.cli", "lab", "--no-browser", f"--port={port}", f"--folder={notebooks}"]
     command += ["--", "--ip=127.0.0.1", "--allow-root"]  # as in a container, where the tests may be root

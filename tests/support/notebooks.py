@@ -12,6 +12,8 @@ from typing import Any
 import nbformat
 import psutil
 
+from tests.support.notebook_path import NOTEBOOK_PATH
+
 FOLDER = Path(__file__).parents[2] / "notebooks"
 COMPARE = FOLDER / "20_compare_planners.ipynb"
 SCHEDULED = FOLDER / "40_scheduled_run.ipynb"
@@ -24,7 +26,7 @@ def unactivated(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment, without the virtual environment's commands on PATH; kernels import this very tree."""
     here = str(Path(sys.executable).parent)
     path = os.pathsep.join(part for part in environment["PATH"].split(os.pathsep) if part != here)
-    return {**environment, "PATH": path, "PYTHONPATH": str(FOLDER.parent)}
+    return {**environment, "PATH": path, "PYTHONPATH": NOTEBOOK_PATH}
 
 
 def embedded_environment(folder: Path) -> dict[str, str]:

@@ -1,29 +1,36 @@
 """Ticks that die in the middle, and what must be true of a run that such a tick has left behind."""
 
 import signal
-import subprocess
-import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from gpuagent.core.model import Run
+from tests.support.crash.forks import forks
+from tests.support.crash.ticker import tick_and_die
 from tests.support.world import World
+
+WITHIN_S = 120
 
 
 def tick_until_killed(world: World, run: Run, point: str) -> Run:
     """The run as a tick left it that died by SIGKILL at the point, in another process."""
-    for _ in range(10):
-        arguments = [run.run_id, point, str(world.market.clock.ahead_s)]
-        process = subprocess.run(
-            [sys.executable, "-m", "tests.support.crash.ticker", *arguments],
-            env=world.environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        if process.returncode == -signal.SIGKILL:
-            return world.store.load(run.run_id)
-        assert process.returncode == 0, process.stderr
-        world.market.work(600)
+    with TemporaryDirectory() as folder:
+        errors = Path(folder) / "stderr"
+        errors.touch()
+        for _ in range(10):
+            ahead_s = world.market.clock.ahead_s
+            arguments = (world.environment, run.run_id, point, ahead_s, errors)
+            process = forks().Process(target=tick_and_die, args=arguments)
+            process.start()
+            process.join(WITHIN_S)
+            if process.exitcode is None:
+                process.kill()
+                process.join()
+                raise AssertionError(f"{point}: the tick is not over after {WITHIN_S} s")
+            if process.exitcode == -signal.SIGKILL:
+                return world.store.load(run.run_id)
+            assert process.exitcode == 0, errors.read_text()
+            world.market.work(600)
     raise AssertionError(f"{point} was never reached")
 
 

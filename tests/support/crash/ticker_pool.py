@@ -1,6 +1,5 @@
 """A pool of long-lived tickers: the killed ones are counted and replaced."""
 
-import multiprocessing
 import random
 import signal
 from collections import Counter
@@ -9,6 +8,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from tests.support.crash.file_points import FILE_POINTS
+from tests.support.crash.forks import forks
 from tests.support.crash.long_ticker import Life, live
 from tests.support.crash.points import LATER_POINTS, POINTS
 
@@ -30,9 +30,7 @@ class TickerPool:
         self.fleet_kills = 0
         self._fleet = fleet
         self._size, self._environment, self._folder, self._dice = size, environment, folder, dice
-        # Forks of one process that has imported everything: a second of a processor saved for each.
-        self._forks = multiprocessing.get_context("forkserver")
-        self._forks.set_forkserver_preload(["tests.support.crash.long_ticker"])
+        self._forks = forks()
         self._alive: dict[ForkServerProcess, Life] = {}
         self._killed: set[int | None] = set()
         self._points: list[str] = []
