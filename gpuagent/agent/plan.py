@@ -15,6 +15,7 @@ from gpuagent.core.model import Action, Authorized, Decision, Run, Settled
 from gpuagent.core.money import show_usd
 from gpuagent.core.outlay import capacity, least_cost
 from gpuagent.core.ports import Ports
+from gpuagent.core.record_size import too_large
 from gpuagent.core.terms import next_job_id
 from gpuagent.core.transitions import has_open_job, lasting_holds
 from gpuagent.core.verdict import hopeless
@@ -64,6 +65,8 @@ def exhausted(run: Run) -> str:
         often = max(unbought(run), key=lambda index: counts[index], default=0)
         if tries_left(run, often) <= 0:
             return f"job {often} was tried {counts[often]} times, and no more tries are left for it"
+    if why := too_large(run):
+        return why
     if run.waits >= WAITS_MAX:
         return f"waited {run.waits} times in a row, and no job could be begun"
     return hopeless(run)

@@ -3136,6 +3136,13 @@ MUTANTS = (
         "tests/agent/test_several.py -k not_spent_on_asking",
     ),
     Mutant(
+        "jobs are begun though the run's record is soon too large to be read",
+        "gpuagent/core/record_size.py",
+        "    if size < RECORD_MAX:",
+        "    if size:",
+        "tests/core/test_record_size.py -k stops_in_time",
+    ),
+    Mutant(
         "an index that is open or done is bought again",
         "gpuagent/core/transitions.py",
         "            if run.count > 1 and quote.index not in unbought(run):",
