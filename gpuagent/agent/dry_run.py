@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from gpuagent.agent import market
 from gpuagent.agent.decide import decide
 from gpuagent.agent.guard import check_halt, check_payer
-from gpuagent.agent.market import Survey, cheapest, rest_cost
+from gpuagent.agent.market import Survey, rest_cost
 from gpuagent.agent.plan import exhausted, solvent, unaffordable
 from gpuagent.core import policy
 from gpuagent.core.context import Candidate
@@ -77,7 +77,7 @@ def simulate(run: Run, ports: Ports) -> DryRun:
 def _counted(result: DryRun, run: Run, survey: Survey) -> DryRun:
     """With what all jobs cost that are still to be bought."""
     chosen = result.would_pay.quote if result.would_pay else None
-    amount = chosen.amount if chosen else cheapest(survey.context.candidates)
+    amount = chosen.amount if chosen else survey.context.cheapest
     rest = rest_cost(run, next_index(run) or 0, survey.context.hours, amount)
     return replace(result, jobs=len(unbought(run)), cost_of_all=amount + rest)
 

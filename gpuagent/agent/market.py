@@ -13,10 +13,11 @@ from gpuagent.agent.suitable import confirmations, unsuitable
 from gpuagent.core import budget, gpus, months, policy
 from gpuagent.core.belief import learned
 from gpuagent.core.context import Candidate, Context, PastJob
-from gpuagent.core.indices import is_open, missing, next_index, tries_left
+from gpuagent.core.indices import is_open, missing, next_index, tries_left, unbought
 from gpuagent.core.model import Authorized, Cause, Job, Quote, Run, Settled, Token, Vendor, Voided
 from gpuagent.core.money import show_usd
 from gpuagent.core.orders import order_text
+from gpuagent.core.outlay import Offer, offer, tag_room
 from gpuagent.core.ports import Ports
 from gpuagent.core.resume import remainder, rest_hours
 from gpuagent.core.text import clean
@@ -45,11 +46,16 @@ CONFIRMATION = "confirmation"
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """context: for planners. quotes and vendors: the records behind it, by vendor_id, with addresses and ids."""
+    """context: for planners. quotes and vendors: the records behind it, by vendor_id, with addresses and ids.
+
+    offers, tag_room: of a run with several jobs, what the caps let vendors have of those that are to be bought.
+    """
 
     context: Context
     vendors: Mapping[str, Vendor]
     quotes: Mapping[str, Quote]
+    offers: tuple[Offer, ...] = ()
+    tag_room: int | None = None
 
 
 def survey(
@@ -116,7 +122,11 @@ def survey(
     )
     by_id = dict(zip(names, answers, strict=True))
     quotes = {vendor_id: quote for vendor_id, (quote, _) in by_id.items() if quote}
-    return Survey(context, {vendor.vendor_id: vendor for vendor in vendors}, quotes)
+    records = {vendor.vendor_id: vendor for vendor in vendors}
+    if run.count == 1:
+        return Survey(context, records, quotes)
+    offered = _offers(run, rules, record.usage, context, verdicts)
+    return Survey(context, records, quotes, offered, tag_room(rules, run, record.usage))
 
 
 def payable(survey: Survey, spendable: int, balance: int) -> Survey:
@@ -172,21 +182,39 @@ def own_past_jobs(run: Run) -> list[PastJob]:
     return newest[::-1]
 
 
-def cheapest(candidates: Sequence[Candidate]) -> int:
-    """The lowest binding quote that the policy allows, now or once time has passed; 0 where there is none."""
-    amounts = [c.amount for c in candidates if c.amount is not None and (c.transient or not c.refusals)]
-    return min(amounts, default=0)
-
-
 def _cheapest_for_others(candidates: Sequence[Candidate], verdicts: Mapping[str, Sequence[policy.Refusal]]) -> int:
-    """As cheapest(), for the other jobs: a vendor that is kept from this one alone, for a confirmation, counts."""
+    """As Context.cheapest, for the other jobs."""
+    return min((amount for _, amount in _for_others(candidates, verdicts)), default=0)
+
+
+def _for_others(
+    candidates: Sequence[Candidate], verdicts: Mapping[str, Sequence[policy.Refusal]]
+) -> list[tuple[Candidate, int]]:
+    """The candidates that may have other jobs of the run, with what they quote: one that is kept from this job alone,
+    for a confirmation, is among them."""
 
     def allowed(candidate: Candidate) -> bool:
         rest = [refusal for refusal in verdicts.get(candidate.vendor_id, ()) if refusal.rule != CONFIRMATION]
         return all(refusal.transient for refusal in rest)
 
-    amounts = [candidate.amount for candidate in candidates if candidate.amount is not None and allowed(candidate)]
-    return min(amounts, default=0)
+    return [(each, each.amount) for each in candidates if each.amount is not None and allowed(each)]
+
+
+def _offers(
+    run: Run,
+    rules: policy.Policy,
+    usage: policy.Usage,
+    context: Context,
+    verdicts: Mapping[str, Sequence[policy.Refusal]],
+) -> tuple[Offer, ...]:
+    """What the vendors that quoted may have of the jobs that are to be bought, each at the price of the shortest."""
+    shortest = min((remainder(run, index).hours for index in unbought(run)), default=context.hours)
+    share = min(shortest / context.hours, Decimal(1))
+    done = Counter(job.vendor_id for job in context.past if job.succeeded)
+    return tuple(
+        offer(rules, run, usage, each.vendor_id, int(amount * share), done[each.vendor_id], each.open_jobs)
+        for each, amount in _for_others(context.candidates, verdicts)
+    )
 
 
 def rest_cost(run: Run, index: int, hours: Decimal, amount: int) -> int:

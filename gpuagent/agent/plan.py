@@ -6,14 +6,16 @@ from gpuagent.agent import market
 from gpuagent.agent.decide import Deliberation, decide
 from gpuagent.agent.guard import check_clocks, check_funds, check_halt, check_payer
 from gpuagent.agent.halt import halt_payee
-from gpuagent.agent.market import Survey, cheapest, payable, rest_cost
+from gpuagent.agent.market import Survey, payable, rest_cost
 from gpuagent.core import budget, policy
 from gpuagent.core.context import Candidate
 from gpuagent.core.events import Event, PlanAborted, PlanPostponed, VendorChosen
 from gpuagent.core.indices import next_index, progress, tries, tries_left, unbought
-from gpuagent.core.model import Action, Decision, Run
+from gpuagent.core.model import Action, Authorized, Decision, Run, Settled
 from gpuagent.core.money import show_usd
+from gpuagent.core.outlay import capacity, least_cost
 from gpuagent.core.ports import Ports
+from gpuagent.core.record_size import too_large
 from gpuagent.core.terms import next_job_id
 from gpuagent.core.transitions import has_open_job, lasting_holds
 from gpuagent.core.verdict import hopeless
@@ -63,24 +65,49 @@ def exhausted(run: Run) -> str:
         often = max(unbought(run), key=lambda index: counts[index], default=0)
         if tries_left(run, often) <= 0:
             return f"job {often} was tried {counts[often]} times, and no more tries are left for it"
+    if why := too_large(run):
+        return why
     if run.waits >= WAITS_MAX:
         return f"waited {run.waits} times in a row, and no job could be begun"
     return hopeless(run)
 
 
 def unaffordable(run: Run, survey: Survey) -> str:
-    """Why no further job is begun: what is left of the budget cannot complete the rest at the lowest quote there is.
+    """Why no further job is begun: what is left of the budget cannot complete the rest at the lowest quotes there are,
+    or caps that no time lifts forbid it.
 
     "" where it may, where no quote says, and of a run with one job.
     """
-    context, amount = survey.context, cheapest(survey.context.candidates)
-    needed, available = amount + context.reserve, budget.available(run)
-    if run.count == 1 or not amount or needed <= available:
+    context, amount = survey.context, survey.context.cheapest
+    if run.count == 1 or not amount:
         return ""
-    vendor_id = next(c.vendor_id for c in context.candidates if c.amount == amount and (c.transient or not c.refusals))
-    count = len(unbought(run))
+    count, available = len(unbought(run)), budget.available(run)
     rest = f"the {count} that are still to be bought cost" if count > 1 else "the last one that is to be bought costs"
-    return f"{rest} at least {show_usd(needed)}, at {vendor_id}, and {show_usd(available)} are left"
+    if (needed := amount + context.reserve) > available:
+        allowed = (c.vendor_id for c in context.candidates if c.amount == amount and (c.transient or not c.refusals))
+        return f"{rest} at least {show_usd(needed)}, at {next(allowed)}, and {show_usd(available)} are left"
+    if why := capped(survey, count):
+        return why
+    if (needed := least_cost(survey.offers, count)) > available:
+        rules = _rules(survey)
+        return f"{rest} at least {show_usd(needed)} within the caps ({rules}), and {show_usd(available)} are left"
+    is_paying = any(isinstance(job, Authorized | Settled) for job in run.jobs)
+    if survey.tag_room is None or is_paying or needed <= survey.tag_room:  # later on a hold elsewhere is waited for
+        return ""
+    return f"{rest} at least {show_usd(needed)}, and the totals of the run's tags leave {show_usd(survey.tag_room)}"
+
+
+def capped(survey: Survey, count: int) -> str:
+    """Why the caps let no vendors have all of so many jobs, "" where they do."""
+    allowed = capacity(survey.offers, count)
+    if allowed >= count:
+        return ""
+    jobs = f"{count} jobs are" if count > 1 else "one job is"
+    return f"{jobs} still to be bought, and the caps ({_rules(survey)}) let the vendors have {allowed} more"
+
+
+def _rules(survey: Survey) -> str:
+    return ", ".join(sorted({rule for offer in survey.offers for rule in offer.rules}))
 
 
 def _awaits_silent(run: Run, survey: Survey, ports: Ports) -> Event | None:
@@ -97,7 +124,7 @@ def _awaits_silent(run: Run, survey: Survey, ports: Ports) -> Event | None:
     if not silent or run.waits >= SILENT_WAITS_MAX:
         return None
     until = ports.clock.now() + WAIT_OPEN_S
-    reason = f"the others are too dear for all that is missing, and {', '.join(silent)} gave no quote"
+    reason = f"the others cannot complete all that is missing, and {', '.join(silent)} gave no quote"
     return PlanPostponed(until, Decision(Action.WAIT, reason, wait_until=until), {})
 
 

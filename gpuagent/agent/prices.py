@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from gpuagent.agent import market
+from gpuagent.agent.plan import capped
 from gpuagent.agent.start import Order, prepare
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Ports
@@ -15,7 +16,8 @@ from gpuagent.errors import BadInput
 class Prices:
     """What one job of these GPU hours costs. amounts: atomic units, by vendor that quoted. problems: of the others.
 
-    count: how many of them are to be completed.
+    count: how many of them are to be completed. capped: why the policy's caps can never let all of them be bought, ""
+    where they may.
     """
 
     gpu_type: str
@@ -23,6 +25,7 @@ class Prices:
     amounts: Mapping[str, int]
     problems: Mapping[str, str]
     count: int = 1
+    capped: str = ""
 
     @property
     def cheapest(self) -> str:
@@ -46,17 +49,22 @@ class Prices:
 def prices(order: Order, ports: Ports) -> Prices:
     """Live quotes for the order's first job. Raises as prepare() does, and VendorUnauthorized."""
     run = prepare(order, ports)
-    candidates = market.survey(run, ports.store.policy(), ports).context.candidates
+    survey = market.survey(run, ports.store.policy(), ports)
+    candidates = survey.context.candidates
+    is_silent = any(candidate.amount is None and not candidate.refusals for candidate in candidates)
     return Prices(
         run.gpu_type,
         run.max_hours,
         {candidate.vendor_id: candidate.amount for candidate in candidates if candidate.amount is not None},
         {candidate.vendor_id: candidate.problem for candidate in candidates if candidate.amount is None},
         run.count,
+        "" if run.count == 1 or is_silent or not survey.context.cheapest else capped(survey, run.count),
     )
 
 
 def check_budget(order: Order, ports: Ports) -> None:
-    """Raises BadInput where the order's budget pays for no try of each job at any vendor, and as prices() does."""
-    if problem := prices(order, ports).shortfall(order.budget):
+    """Raises BadInput where the order's budget pays for no try of each job at any vendor, or the policy's caps can
+    never let all jobs be bought, and as prices() does."""
+    offers = prices(order, ports)
+    if problem := offers.shortfall(order.budget) or offers.capped:
         raise BadInput(f"not started: {problem}")

@@ -110,6 +110,17 @@ class Context:
         """The candidate with this id, None where it is not among them."""
         return next((candidate for candidate in self.candidates if candidate.vendor_id == vendor_id), None)
 
+    @property
+    def cheapest(self) -> int:
+        """The lowest binding quote that the policy allows, now or once time has passed; 0 where there is none."""
+        amounts = (c.amount for c in self.candidates if c.amount is not None and (c.transient or not c.refusals))
+        return min(amounts, default=0)
+
+    @property
+    def asking_max(self) -> int:
+        """What a planner may spend on its answer. Of a run with several jobs what completes them is kept for them."""
+        return max(self.available - self.cheapest, 0) if self.jobs_missing else self.available
+
     def as_json(self) -> dict[str, object]:
         """Plain JSON values; decimals as strings."""
         return _fields_of(self)

@@ -68,8 +68,8 @@ def matching(
 def chosen(files: Sequence[RunFile], path: str) -> RunFile:
     """The file of this path: one that is kept, then an output, then a completed job's, then the latest.
 
-    path: with the job's number before it, such as 3/model.npz, where there are several. Raises UnknownFile, and
-    FileDeleted for one that retention has deleted.
+    path: with the job's number before it, such as 3/model.npz, where there are several: then no other job's.
+    Raises UnknownFile, and FileDeleted for one that retention has deleted.
     """
     candidates = [file for file in files if path in (file.place, file.path)]
     several = {file.index for file in candidates}
@@ -79,6 +79,12 @@ def chosen(files: Sequence[RunFile], path: str) -> RunFile:
             f"{len(several)} jobs of the run left {path[:200]!r}: name one with its number, such as {places}"
         )
     candidates = [file for file in candidates if file.place == path] or candidates
+    number = path.partition("/")[0]
+    # A number in front is a job's: another job may have left a file of just this path.
+    is_number = number.isascii() and number.isdecimal()
+    if is_number and any(file.index is not None and str(file.index) != number for file in candidates):
+        places = ", ".join(sorted({file.place for file in candidates})[:3])
+        raise UnknownFile(f"job {number} of the run left no {path.partition('/')[2][:200]!r}; there is {places}")
     if not candidates:
         raise UnknownFile(f"the run has no file {path[:200]!r}: `gpuagent run files` lists those it has")
     best = max(

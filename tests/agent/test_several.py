@@ -17,7 +17,7 @@ from gpuagent.agent.plan import SILENT_WAITS_MAX
 from gpuagent.agent.prices import check_budget, prices
 from gpuagent.agent.start import Order, prepare
 from gpuagent.core import budget
-from gpuagent.core.context import Context
+from gpuagent.core.context import Context, Thought
 from gpuagent.core.events import PaymentUnwanted, Plan
 from gpuagent.core.indices import completed, has_completed, is_open, tries_max
 from gpuagent.core.model import COUNT_MAX, Authorization, Authorized, Quote, Run, RunStatus, Settled, Settlement, Vendor
@@ -37,7 +37,7 @@ from gpuagent.core.work import (
     with_metrics,
 )
 from gpuagent.core.workload import Workload
-from gpuagent.errors import BadInput, VendorError
+from gpuagent.errors import BadInput, PlannerError, VendorError
 from gpuagent.render.as_json import rehearsal_json
 from gpuagent.tick import step
 from tests.support.factories import candidate, context
@@ -429,3 +429,42 @@ def test_variables_that_leave_no_room_for_the_number_are_refused() -> None:
     job = {"name": "x", "command": "true", "jobs": {"count": 3}, "env": {f"V{number}": "1" for number in range(199)}}
     with pytest.raises(ValueError, match="each of several jobs gets two more"):
         Workload.model_validate(job)
+
+
+def test_a_run_that_the_caps_can_never_let_complete_pays_for_no_part_of_it() -> None:
+    """Six jobs at the one vendor cost 6.00, and the policy lets it have 3.00 in a run."""
+    world = sweep(count=6, at_once=1, jobs=10, a=Seller(numbered))
+    world.rules = replace(world.rules, vendor_per_run=3 * HOUR_PRICE)
+    assert simulate(world.run, world.ports).why_not.startswith("6 jobs are still to be bought, and the caps")
+    run = world.ticks(400)
+    assert (run.status, run.jobs, world.spent) == (RunStatus.FAILED, (), 0)
+    assert run.reason.endswith(
+        "6 jobs are still to be bought, and the caps (vendor_per_run) let the vendors have 3 more"
+    )
+
+
+def test_the_caps_of_all_vendors_together_count() -> None:
+    """Two of them may have three jobs each: that is all six, and one that is lost is one too many."""
+    fails = only(1, lambda job: report(JobStatus.FAILED, error_message="node lost") if job.asked > 12 else report())
+    for script, spent in ((numbered, 6), (fails, 6)):
+        world = sweep(count=6, at_once=2, jobs=20, a=Seller(script), b=Seller(script))
+        world.rules = replace(world.rules, vendor_per_run=3 * HOUR_PRICE)
+        run = world.ticks(400)
+        assert world.spent == spent * HOUR_PRICE
+        assert run.status is (RunStatus.COMPLETED if script is numbered else RunStatus.FAILED)
+
+
+def test_what_completes_the_jobs_is_not_spent_on_asking() -> None:
+    """A budget of just the prices: the planner that costs is not asked, the stub decides, and all is bought."""
+    world = sweep(count=3, at_once=1, jobs=3, a=Seller(numbered), b=Seller(numbered))
+
+    class Dear(StubPlanner):
+        def decide(self, context: Context, objection: str = "") -> Thought:
+            if context.asking_max < 1_000:
+                raise PlannerError("too dear to ask")
+            return replace(super().decide(context, objection), cost=1_000)
+
+    world.ports = replace(world.ports, planners={"stub": StubPlanner(), "llm": Dear()})
+    world.run = replace(world.run, planner="llm", budget=3 * HOUR_PRICE + 2_500)
+    run = world.ticks(300)
+    assert (run.status, world.spent, run.planner_cost) == (RunStatus.COMPLETED, 3 * HOUR_PRICE, 2_000)

@@ -53,3 +53,16 @@ def test_of_several_jobs_a_file_is_named_with_its_number() -> None:
     assert (second.as_json()["index"], "index" in replace(second, index=None).as_json()) == (1, False)
     with pytest.raises(UnknownFile, match=r"2 jobs of the run left 'model.npz': .* such as 0/model.npz, 1/model.npz"):
         chosen([first, second], "model.npz")
+
+
+def test_a_number_in_front_is_a_jobs_and_no_other_jobs_file_is_given_for_it() -> None:
+    """Job 2 left a file whose path begins with a 3; job 3 has left nothing yet."""
+    other = replace(FILE, path="3/model.npz", job_id="2", index=2)
+    for files in ([other], [other, replace(FILE, index=3, path="log.txt", job_id="3")]):
+        with pytest.raises(UnknownFile, match=r"job 3 of the run left no 'model.npz'; there is 2/3/model.npz"):
+            chosen(files, "3/model.npz")
+    assert chosen([other], "2/3/model.npz") == other
+    assert chosen([replace(other, index=3)], "3/model.npz").index == 3
+    assert chosen([replace(other, index=None)], "3/model.npz").job_id == "2", "a run with one job has no numbers"
+    with pytest.raises(UnknownFile, match="no 'x'"):
+        chosen([replace(other, path="9" * 5_000 + "/x")], "9" * 5_000 + "/x")

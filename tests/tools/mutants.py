@@ -3150,6 +3150,27 @@ MUTANTS = (
         "tests/adapters/vendors/test_depot_files.py -k url_is_a_secret",
     ),
     Mutant(
+        "a part is paid of a run that caps can never let complete",
+        "gpuagent/agent/plan.py",
+        "    if why := capped(survey, count):",
+        "    if (why := capped(survey, count)) and not count:",
+        "tests/agent/test_several.py -k can_never_let_complete",
+    ),
+    Mutant(
+        "what completes several jobs is spent on asking planners",
+        "gpuagent/core/context.py",
+        "return max(self.available - self.cheapest, 0) if self.jobs_missing else self.available",
+        "return self.available",
+        "tests/agent/test_several.py -k not_spent_on_asking",
+    ),
+    Mutant(
+        "jobs are begun though the run's record is soon too large to be read",
+        "gpuagent/core/record_size.py",
+        "    if size < RECORD_MAX:",
+        "    if size:",
+        "tests/core/test_record_size.py -k stops_in_time",
+    ),
+    Mutant(
         "an index that is open or done is bought again",
         "gpuagent/core/transitions.py",
         "            if run.count > 1 and quote.index not in unbought(run):",

@@ -54,9 +54,11 @@ class LlmPlanner:
         """The first model's decision that can be read. Raises PlannerError: too dear to ask, or no usable answer."""
         prompt = llm_prompt.write(context, objection)
         worst = self.cost_max(prompt)
-        if worst > context.available:
+        if worst > context.asking_max:
+            kept = ", and the rest is kept for the jobs" if context.jobs_missing else ""
             raise PlannerError(
-                f"asking {self._models[0].name} may cost {show_usd(worst)}, available are {show_usd(context.available)}"
+                f"asking {self._models[0].name} may cost {show_usd(worst)}, "
+                f"available are {show_usd(context.asking_max)}{kept}"
             )
         consultation = Consultation(prompt, self._clock)
         for model in self._models:
