@@ -80,8 +80,7 @@ class Chunks:
 
     def _rows(self, runs: Frame, jobs: Frame, payments: Frame) -> Rows:
         run_ids = runs.runId.tolist()
-        reasons = {row["jobId"]: row.get("errorMessage") for row in self.rows.messages(self.scope, run_ids)}
-        jobs = jobs.assign(errorMessage=[reasons.get(job_id) or "" for job_id in jobs.jobId])
+        jobs = jobs.assign(errorMessage=jobs.errorMessage.fillna(""))
         whole = purchases_of(jobs, payments, runs, PURCHASE)
         statuses = [status if isinstance(status, str) else "" for status in whole.paymentStatus]
         whole = whole.assign(paymentStatus=pd.Series(statuses, index=whole.index, dtype="object"))

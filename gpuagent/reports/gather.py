@@ -7,6 +7,7 @@ whatever changes, and whoever deletes it, costs time alone. A user who may only 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from hashlib import sha256
 from itertools import pairwise
 from typing import TypeAlias, TypeVar
 
@@ -15,7 +16,7 @@ import pandas as pd
 from gpuagent.core.records import ReportScope
 from gpuagent.reports.chunks import Chunks
 from gpuagent.reports.figures.summary import Summary, added, decoded, encoded, summarise
-from gpuagent.reports.partitions import SIZES, Partition, Sizes, joined, partitions_of
+from gpuagent.reports.partitions import SIZES, Neighbours, Partition, Sizes, joined, neighbours, partitions_of
 from gpuagent.reports.period import Period
 from gpuagent.reports.summary_rows import Count, OpenRows, SummaryRows, uncounted
 
@@ -86,16 +87,33 @@ class Gathering:
     ) -> tuple[Summary, Summary | None]:
         sums: list[list[Summary]] = [[] for _ in self._windows]
         large = [part for part in parts if self._is_kept(part)]
-        for start in range(0, len(large), self.sizes.added):
-            some = large[start : start + self.sizes.added]
-            valid = self._valid(rows, some, signatures)
-            for part in some:
-                self._place(rows, part, valid.get(part.name) or self._make(rows, part, signatures), sums)
+        for some in neighbours(large, self.sizes.added):
+            self._place_neighbours(rows, some, signatures, sums)
             sums = [[added(summaries)] for summaries in sums]
         for part in joined([part for part in parts if not self._is_kept(part)], self.sizes.most):
             self._read_windows(rows, part, sums)
         now, *before = (added(summaries) for summaries in sums)
         return now, before[0] if before else None
+
+    def _place_neighbours(
+        self, rows: SummaryRows, some: Neighbours, signatures: Mapping[str, str], sums: list[list[Summary]]
+    ) -> None:
+        """Add neighbours to the windows: by their sum, which is kept too, where all of it lies in one window."""
+        parts, several = some.parts, len(some.parts) > 1
+        text = "|".join(f"{part.name}={signatures[part.name]}" for part in parts)
+        signature = {some.name: sha256(text.encode()).hexdigest()}
+        kept = self._valid(rows, [some], signature).get(some.name) if several else None
+        if kept and self._place_whole(kept, sums):
+            return
+        valid = self._valid(rows, parts, signatures)
+        wholes = [valid.get(part.name) or self._make(rows, part, signatures) for part in parts]
+        if several and not kept:
+            kept = added(wholes)
+            rows.keep(self._key(some), signature[some.name], encoded(kept))
+            if self._place_whole(kept, sums):
+                return
+        for part, whole in zip(parts, wholes, strict=True):
+            self._place(rows, part, whole, sums)
 
     @property
     def _windows(self) -> list[Window]:
@@ -108,14 +126,19 @@ class Gathering:
 
     def _place(self, rows: SummaryRows, part: Partition, whole: Summary, sums: list[list[Summary]]) -> None:
         """Add a partition to the window that it lies in; made anew of its rows where an edge goes through it."""
+        if not self._place_whole(whole, sums):
+            self._read_windows(rows, part, sums)
+
+    def _place_whole(self, whole: Summary, sums: list[list[Summary]]) -> bool:
+        """Whether it lies in one window, to which it is added, or in none: no edge goes through it."""
         windows = self._windows
         if whole.outside(windows[-1][0], windows[0][1]):
-            return
+            return True
         for window, summaries in zip(windows, sums, strict=True):
             if whole.within(*window):
                 summaries.append(whole)
-                return
-        self._read_windows(rows, part, sums)
+                return True
+        return False
 
     def _read_windows(self, rows: SummaryRows, part: Partition, sums: list[list[Summary]]) -> None:
         for chunk in self._chunks(rows, self.scope).within(*part.bounds):
@@ -160,14 +183,14 @@ class Gathering:
             for part in parts
         }
 
-    def _key(self, part: Partition) -> str:
+    def _key(self, part: Partition | Neighbours) -> str:
         scope = self.scope
         return "|".join((scope.network, part.name, self.unit, self.vendor, scope.user, scope.tag))
 
     def _valid(
-        self, rows: SummaryRows, parts: Sequence[Partition], signatures: Mapping[str, str]
+        self, rows: SummaryRows, parts: Sequence[Partition | Neighbours], signatures: Mapping[str, str]
     ) -> Mapping[str, Summary]:
-        """What is kept of these partitions as they are now, by name."""
+        """What is kept of these as they are now, by name."""
         names = {self._key(part): part.name for part in parts}
         entries = [(key, *entry) for key, entry in self.unwritten.items() if key in names]
         valid = {}

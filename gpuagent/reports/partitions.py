@@ -4,8 +4,9 @@ A partition's range is a power of two of seconds, and begins at a multiple of it
 started in it, it stays the same one, and what is known of it can be kept.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 TIME_BITS, LEAF_BITS = 32, 20
 """Of the seconds in an id; of them, those that number a leaf: 4096 seconds."""
@@ -41,6 +42,28 @@ class Partition:
     def bounds(self) -> tuple[str, str]:
         """The least id of a run in it, and the least behind it."""
         return _least_id(self.first), _least_id(self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Partitions of one length, in their order, whose sum is kept as well."""
+
+    parts: Sequence[Partition]
+
+    @property
+    def name(self) -> str:
+        return f"{self.parts[0].first:05x}-{self.parts[-1].end:05x}-sum"
+
+
+def neighbours(partitions: Iterable[Partition], most: int) -> Iterator[Neighbours]:
+    """Up to so many together, in ranges that stay the same whatever is started later."""
+
+    def range_of(part: Partition) -> tuple[int, int]:
+        length = part.end - part.first
+        return length, part.first // (length * most)
+
+    for _, parts in groupby(partitions, range_of):
+        yield Neighbours(list(parts))
 
 
 def _least_id(leaf: int) -> str:

@@ -27,6 +27,10 @@ SOLE = {"state": "settled", "status": "completed", "ordinal": 0}
 """The only job of its run."""
 RUNS, SEED = 100, 1
 NOW = seconds(report_history.NOW)
+PARTITIONS = {"_id": {"$regex": r"-[0-9a-f]{5}\|D\|\|\|$"}}
+"""Documents of partitions, of whatever is kept."""
+SUMS = {"_id": {"$regex": r"-sum\|D\|\|\|$"}}
+"""And of the sums of neighbours."""
 Varied = tuple[Database, Any]
 
 
@@ -90,7 +94,10 @@ def test_a_partition_is_made_anew_after_whatever_changes_a_figure(varied: Varied
         "a refund": lambda: db.store.book_refund(Refund(transfer=transfer, **where, **names, by="op", why="back"), NOW),
         "a credit": lambda: db.store.book_credit(credit, NOW),
         "a tick or a repair, which are saves": tick,
-        "a lost document": lambda: database.report_summaries.delete_one({"_id": {"$regex": r"\|D\|\|\|$"}}),
+        "lost documents": lambda: (
+            database.report_summaries.delete_many(SUMS),
+            database.report_summaries.delete_one(PARTITIONS),
+        ),
     }
     for name, change in changes.items():
         change()
@@ -109,15 +116,16 @@ def test_half_a_summary_or_one_of_another_format_is_not_believed(
     db, database = varied
     whole = report_history.report(db, "all").headlines
     made.clear()
-    document = database.report_summaries.find_one({"_id": {"$regex": r"\|D\|\|\|$"}})
+    document = database.report_summaries.find_one(PARTITIONS)
     for content in (document["content"][:-9], 7):
         database.report_summaries.update_one({"_id": document["_id"]}, {"$set": {"content": content}})
+        assert database.report_summaries.update_many(SUMS, {"$set": {"content": content}}).matched_count
         assert report_history.report(db, "all").headlines == whole
         assert made == [document["_id"].split("|")[1]]
         made.clear()
     monkeypatch.setattr(summary, "FORMAT", summary.FORMAT + 1)
     assert report_history.report(db, "all").headlines == whole
-    parts = database.report_summaries.count_documents({"_id": {"$regex": r"\|D\|\|\|$"}})
+    parts = database.report_summaries.count_documents(PARTITIONS)
     assert len(made) == parts
     made.clear()
     fresh = replace(report_history.report(db, "all"), fresh=True)

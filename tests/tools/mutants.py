@@ -3262,6 +3262,13 @@ MUTANTS = (
         "tests/reports/test_summaries.py -k made_anew",
     ),
     Mutant(
+        "a sum of partitions is believed after one of them has changed",
+        "gpuagent/reports/gather.py",
+        'f"{part.name}={signatures[part.name]}"',
+        "part.name",
+        "tests/reports/test_summaries.py -k made_anew",
+    ),
+    Mutant(
         "half a summary is believed",
         "gpuagent/reports/figures/summary.py",
         "    if content[:head] != _head(content[head:]):",

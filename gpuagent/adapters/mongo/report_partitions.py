@@ -68,6 +68,9 @@ JOB_COLUMNS = {
     **{name: atomic(f"${name}") for name in ("expectedCost", "actualCost")},
     **{name: _time(name) for name in ("createdAt", "settledAt", "completedAt")},
     "hoursSaved": {"$cond": [{"$gt": ["$hoursSaved", 0]}, {"$toDouble": "$hoursSaved"}, 0.0]},
+    "errorMessage": {
+        "$cond": [{"$or": [{"$eq": ["$status", "failed"]}, {"$eq": ["$state", "voided"]}]}, "$errorMessage", None]
+    },
 }
 PAYMENT_COLUMNS = {
     "jobId": {"$toString": "$jobId"},
@@ -124,18 +127,15 @@ class MongoPartitions(MongoStreams):
         return self._columns("runs", stages, RUN_COLUMNS) or {name: [] for name in RUN_COLUMNS}
 
     def job_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, list[Any]] | None:
-        """The jobs of these runs, whichever the vendor. run_ids: in their order. None: too many for one answer."""
+        """The jobs of these runs, whichever the vendor, with the reasons of those that failed or fell through.
+
+        run_ids: in their order. None: too many for one answer.
+        """
         return self._columns("jobs", [{"$match": {**jobs_in(scope), **_of(scope, run_ids)}}], JOB_COLUMNS)
 
     def payment_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, list[Any]] | None:
         match = {**_of(scope, run_ids), "network": scope.network}
         return self._columns("payments", [{"$match": match}], PAYMENT_COLUMNS)
-
-    def messages(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterator[Document]:
-        """The reasons of those of the jobs that failed or fell through."""
-        match = {**_of(scope, run_ids), "$or": [{"status": "failed"}, {"state": "voided"}]}
-        fields = {"_id": 0, "jobId": {"$toString": "$_id"}, "errorMessage": 1}
-        return self._rows("jobs", [{"$match": match}, {"$project": fields}])
 
     def answers_of(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterator[Document]:
         """Decisions that a planner charged for, in these runs."""

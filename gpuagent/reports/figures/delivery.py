@@ -1,5 +1,6 @@
 """Results that runs with a job file delivered: the cost of each, what was bought twice, what resuming saved. Pure."""
 
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -29,8 +30,10 @@ def delivered(runs: Frame, purchases: Frame) -> Frame:
     """
     completed = runs[(runs.status == "completed") & (runs.workloadHash != "")]
     settled = purchases[(purchases.state == "settled") & purchases.runId.isin(completed.runId)]
-    jobs_by_run = dict(iter(settled.groupby("runId")))
-    rows = [_result(run, jobs_by_run.get(run.runId, settled.head(0))) for run in completed.itertuples()]
+    jobs_by_run: dict[str, list[Any]] = {run_id: [] for run_id in completed.runId}
+    for job in settled.itertuples():
+        jobs_by_run[str(job.runId)].append(job)
+    rows = [_result(run, jobs_by_run[str(run.runId)]) for run in completed.itertuples()]
     results = frame(pd.DataFrame(rows, columns=list(DELIVERED)), DELIVERED)
     return results.sort_values(["cost", "createdAt"], ascending=[False, True], kind="stable", ignore_index=True)
 
@@ -65,26 +68,26 @@ def mean_cost(cost: int, results: int) -> int | None:
     return round(Decimal(cost) / results) if results else None
 
 
-def _result(run: object, jobs: Frame) -> dict[str, object]:
-    values = {name: getattr(run, name) for name in ("runId", "userId", "goal", "gpuType", "createdAt")}
-    needed, bought = Decimal(str(run.maxHours)), _hours(jobs.hours)  # type: ignore[attr-defined]
-    successful = jobs[jobs.status == "completed"]
-    last = successful.iloc[-1] if len(successful) else None
+def _result(run: Any, jobs: Sequence[Any]) -> dict[str, Any]:
+    """jobs: the paid ones of the run, as rows of purchases."""
+    needed, bought = Decimal(str(run.maxHours)), _sum(job.hours for job in jobs)
+    successful = [job for job in jobs if job.status == "completed"]
+    last = successful[-1] if successful else None
     return {
-        **values,
+        **{name: getattr(run, name) for name in ("runId", "userId", "goal", "gpuType", "createdAt")},
         "jobs": len(jobs),
         "hours": float(needed),
         "boughtHours": float(bought),
         "twiceHours": float(max(Decimal(0), bought - needed)),
-        "savedHours": float(_hours(jobs.hoursSaved)),
-        "cost": int(jobs.cost.sum()),
-        "saved": int(jobs.saved.sum()),
-        "outputs": () if last is None else last.outputs,
-        "outputCount": 0 if last is None else last.outputCount,
-        "artifactUrl": "" if last is None else last.artifactUrl,
+        "savedHours": float(_sum(job.hoursSaved for job in jobs)),
+        "cost": sum(job.cost for job in jobs),
+        "saved": sum(job.saved for job in jobs),
+        "outputs": last.outputs if last else (),
+        "outputCount": last.outputCount if last else 0,
+        "artifactUrl": last.artifactUrl if last else "",
     }
 
 
-def _hours(values: "pd.Series[float]") -> Decimal:
-    """Their sum, exact in the decimals in which hours are bought."""
-    return sum((Decimal(str(hours)) for hours in values), Decimal(0))
+def _sum(hours: Iterable[float]) -> Decimal:
+    """Exact in the decimals in which hours are bought."""
+    return sum((Decimal(str(value)) for value in hours), Decimal(0))

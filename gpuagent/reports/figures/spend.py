@@ -169,6 +169,8 @@ def ratio(amount: int, hours: Decimal) -> Decimal | None:
 def waste(paid: Frame) -> Frame:
     """Money on failed jobs by vendor and cause, dearest first. Numbers and ids in a cause are not told apart."""
     failed = paid[paid.outcome == JobResult.FAILED]
+    if failed.empty:
+        return frame([], WASTE)
     grouped = failed.assign(cause=_causes(failed)).groupby(["vendorId", "cause"])
     sums = grouped.agg(jobs=("jobId", "count"), cost=("cost", "sum"), refunded=("refunded", "sum"))
     return dearest(frame(sums.reset_index(), WASTE))
@@ -182,6 +184,8 @@ def unpaid_in(purchases: Frame, since: pd.Timestamp, until: pd.Timestamp) -> Fra
     """Purchases that were reserved in [since, until) and never paid, by vendor and cause: they cost only time."""
     created_at = purchases.createdAt
     voided = purchases[(purchases.state == "voided") & (created_at >= since) & (created_at < until)]
+    if voided.empty:
+        return frame([], UNPAID)
     grouped = voided.assign(cause=_causes(voided)).groupby(["vendorId", "cause"])
     sums = grouped.agg(jobs=("jobId", "count"), released=("expectedCost", "sum"))
     return most(frame(sums.reset_index(), UNPAID))
