@@ -3,7 +3,7 @@
 import pytest
 
 from gpuagent.api.tokens import read_tokens
-from gpuagent.console import page
+from gpuagent.console import ending, page
 from gpuagent.console.visitors import Visitors
 from gpuagent.errors import ConfigError
 
@@ -45,6 +45,24 @@ def test_the_page_says_who_is_logged_in(monkeypatch: pytest.MonkeyPatch, shown: 
     monkeypatch.setenv("CONSOLE_RIGHTS", "read+approve")
     page.page()
     assert "Logged in as <b>a&lt;b</b>, who may approve and reject purchases" in shown[-2]
+
+
+def test_a_page_with_a_console_looks_after_its_process(monkeypatch: pytest.MonkeyPatch, shown: list[str]) -> None:
+    """One without shows what is wrong, and has no process to lose."""
+    scripts: list[str] = []
+    monkeypatch.setattr(ending, "display", lambda content, raw: scripts.append(content["application/javascript"]))
+    monkeypatch.setattr(page, "console", lambda: "the console")
+    page.page()
+    assert shown == ["the console"]
+    (script,) = scripts
+    assert "The process of this page has ended" in script
+
+    def fail() -> None:
+        raise ConfigError("no chain")
+
+    monkeypatch.setattr(page, "console", fail)
+    page.page()
+    assert len(scripts) == 1
 
 
 def test_a_cookies_name_follows_from_the_token_and_a_cron_may_not_look() -> None:
