@@ -149,12 +149,8 @@ def test_the_notebook_runs_under_papermill(
     notebook, out = tmp_path / "report.ipynb", tmp_path / "out"
     parameters = {"period": period, "out": str(out), "currency": "EUR", "rate": "0.92", "by": "tag"}
     options = [part for name, value in parameters.items() for part in ("-p", name, value)]  # 2026 becomes a number
-    environment = {
-        **os.environ,
-        **on_the_book,
-        "MONGODB_DB_NAME": f"{DATABASE}_{database}",
-        "PYTHONPATH": NOTEBOOK_PATH,
-    }
+    own = {"MONGODB_DB_NAME": f"{DATABASE}_{database}", "PYTHONPATH": NOTEBOOK_PATH}
+    environment = {**os.environ, **on_the_book, **own}
     command = [sys.executable, "-m", "papermill", str(NOTEBOOK), str(notebook), "-k", "python3", *options]
     process = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=300)
     assert process.returncode == 0, process.stderr
