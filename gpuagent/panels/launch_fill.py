@@ -23,12 +23,9 @@ def fill(form: LaunchForm, order: Order) -> list[str]:
     notes = [*_fill_planner(form, order), *_fill_vendors(form, order)]
     if not job:
         notes += _fill_gpu(form, order)
-    if order.workload and order.workload.jobs:
-        return notes
-    if order.count:
-        notes.append(f"it had {order.count} jobs to complete, and this form orders 1: write `jobs` into the job file")
-    if order.jobs_open_max > 1:
-        notes.append(f"it had up to {order.jobs_open_max} jobs open at once, and this form orders 1")
+    is_in_job_file = bool(order.workload and order.workload.jobs)
+    fields["count"].widget.value = "1" if is_in_job_file else str(order.count or 1)
+    fields["at_once"].widget.value = "1" if is_in_job_file else str(order.jobs_open_max)
     return notes
 
 

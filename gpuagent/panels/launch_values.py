@@ -3,7 +3,7 @@
 from decimal import Decimal, InvalidOperation
 
 from gpuagent.agent.start import HOURS_MAX, TAG_MAX
-from gpuagent.core.model import HOURS_MIN
+from gpuagent.core.model import AT_ONCE_MAX, COUNT_MAX, HOURS_MIN
 from gpuagent.core.money import parse_usd
 from gpuagent.errors import BadInput
 
@@ -17,6 +17,23 @@ def hours(text: str) -> Decimal:
     if not value.is_finite() or not HOURS_MIN <= value <= HOURS_MAX:
         raise BadInput(f"at least {HOURS_MIN} and at most {HOURS_MAX} hours")
     return value
+
+
+def count(text: str) -> int:
+    """Jobs to complete. Raises BadInput."""
+    return _number(text, COUNT_MAX)
+
+
+def at_once(text: str) -> int:
+    """Jobs that may be open at once. Raises BadInput."""
+    return _number(text, AT_ONCE_MAX)
+
+
+def _number(text: str, most: int) -> int:
+    digits = text.strip()
+    if not (digits.isascii() and digits.isdecimal() and len(digits) < 10 and 1 <= int(digits) <= most):
+        raise BadInput(f"a whole number of 1 to {most}")
+    return int(digits)
 
 
 def budget(text: str) -> int:

@@ -38,6 +38,7 @@ JOBS = {
     **dict.fromkeys(("resumedFraction", "hoursSaved"), "float64"),
     "outputs": "object",
     "outputCount": "int64",
+    "jobIndex": "str",
 }
 PAYMENTS = {
     **dict.fromkeys(("runId", "jobId", "vendorId", "paymentStatus", "currency", "payer", "payee", "x402TxId"), "str"),
@@ -49,11 +50,12 @@ BACK = ("refunded", "credit")
 """Columns of a payment that a purchase has too, as sums of its own."""
 RUN_COLUMNS = ("userId", "tags", "planner", "goal")
 PURCHASES = {
-    **JOBS,
+    **{name: kind for name, kind in JOBS.items() if name != "jobIndex"},
     **{name: PAYMENTS[name] for name in PAYMENT_COLUMNS},
     **{name: RUNS[name] for name in RUN_COLUMNS},
     **dict.fromkeys(("paid", "refunded", "cost"), "int64"),
     **dict.fromkeys(("saved", "credit"), "int64"),
+    "jobIndex": JOBS["jobIndex"],
 }
 DECISIONS = {
     **dict.fromkeys(("decisionId", "runId"), "str"),

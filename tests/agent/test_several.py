@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -22,6 +22,8 @@ from gpuagent.core.events import PaymentUnwanted, Plan
 from gpuagent.core.indices import completed, has_completed, is_open, tries_max
 from gpuagent.core.model import COUNT_MAX, Authorization, Authorized, Quote, Run, RunStatus, Settled, Settlement, Vendor
 from gpuagent.core.orders import manifest_sha256, order_text
+from gpuagent.core.policy import Usage
+from gpuagent.core.ports import TrackRecord
 from gpuagent.core.resume import resumed_from
 from gpuagent.core.transitions import next_steps
 from gpuagent.core.work import (
@@ -468,3 +470,40 @@ def test_what_completes_the_jobs_is_not_spent_on_asking() -> None:
     world.run = replace(world.run, planner="llm", budget=3 * HOUR_PRICE + 2_500)
     run = world.ticks(300)
     assert (run.status, world.spent, run.planner_cost) == (RunStatus.COMPLETED, 3 * HOUR_PRICE, 2_000)
+
+
+@pytest.mark.parametrize(("budgeted", "completes"), [(12, True), (11, False)])
+def test_dear_vendors_that_caps_make_needed_count_at_their_price(budgeted: int, completes: bool) -> None:
+    """Two at 1.00 are all that the cap lets the cheap one have, and the other asks 5.00: four cost 12.00."""
+    world = sweep(count=4, at_once=1, jobs=budgeted, a=Seller(numbered), b=Seller(numbered))
+    inner = world.ports.vendor_api
+
+    class Dearer:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(inner, name)
+
+        def quote(self, vendor: Vendor, *details: Any) -> Quote:
+            quote = inner.quote(vendor, *details)
+            return replace(quote, amount=quote.amount * (5 if vendor.vendor_id == "b" else 1))
+
+    world.ports = replace(world.ports, vendor_api=cast("Any", Dearer()))
+    usage = Usage(new_vendors={"a": 0})
+    world.rules = replace(world.rules, new_vendor=2 * HOUR_PRICE)
+    world.track_record = lambda run, *_: TrackRecord(_used(run, usage), ())  # type: ignore[method-assign]
+    run = world.ticks(100)
+    assert (run.status is RunStatus.COMPLETED, world.spent > 0) == (completes, completes)
+    assert completes or "cost at least 12.00 USD within the caps (new_vendor), and 11.00 USD are left" in run.reason
+
+
+def _used(run: Run, usage: Usage) -> Usage:
+    """With what the run has at vendor a."""
+    used = sum(job.quote.amount for job in run.jobs if job.quote.vendor_id == "a")
+    return replace(usage, new_vendors={"a": used})
+
+
+def test_a_tags_total_that_cannot_pay_for_all_pays_for_none() -> None:
+    world = sweep(count=4, jobs=9, a=Seller(numbered))
+    world.run, world.rules = replace(world.run, tags=("x",)), replace(world.rules, tag_totals={"x": 3 * HOUR_PRICE})
+    run = world.ticks(300)
+    assert (run.status, run.jobs) == (RunStatus.FAILED, ())
+    assert run.reason.endswith("cost at least 4.00 USD, and the totals of the run's tags leave 3.00 USD")

@@ -31,6 +31,8 @@ Play = Callable[..., None]
         ("budget", "0", "more than 0 USD"),
         ("budget", "-1", "not an amount in USD"),
         ("tags", "x" * 101, "1 to 100 characters"),
+        ("count", "201", "a whole number of 1 to 200"),
+        ("at_once", "0", "a whole number of 1 to 32"),
     ],
 )
 def test_a_bad_value_is_explained_beside_its_field(
@@ -67,6 +69,7 @@ def test_the_order_is_what_stands_in_the_form(world: World, at_console: Play) ->
     async def scene(seat: Seat) -> None:
         form = seat.console.launch_form
         values = {"goal": " Tune ", "gpu": "T4", "hours": "0.5", "budget": "2.50", "tags": "a, b,,a"}
+        values |= {"count": " 20", "at_once": "4"}
         for name, value in values.items():
             form.fields[name].widget.value = value
         seat.console.approval.who.widget.value = "Grace"
@@ -78,6 +81,8 @@ def test_the_order_is_what_stands_in_the_form(world: World, at_console: Play) ->
             max_hours=Decimal("0.5"),
             user_id="Grace",
             planner="stub",
+            count=20,
+            jobs_open_max=4,
             vendor_ids=("gpu_vendor_2", "gpu_vendor_3"),
             tags=("a", "b"),
         )

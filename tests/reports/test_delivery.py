@@ -46,7 +46,7 @@ def write(book: report_history.Book, database: Any) -> Run:
     work = delivered_run.resumed_job(ObjectId(second.job_id), ObjectId(first.job_id))
     files = [*delivered_run.lost_job(ObjectId())["files"], *work["files"]]
     resumed = {"resumedFrom": work["resumedFrom"], "hoursSaved": Decimal128("0.47")}
-    job = {"files": files, "exitCode": 0, **resumed}
+    job = {"files": files, "exitCode": 0, "index": 3, **resumed}
     database.jobs.update_one({"vendorJobId": "t2"}, {"$set": job})
     database.jobs.update_one({"vendorJobId": "w1"}, {"$set": {"fault": "program", "exitCode": 1}})
     database.jobs.update_one({"vendorJobId": "u1"}, {"$set": {"artifactUrl": "https://vendor.example/u1/model"}})
@@ -106,6 +106,8 @@ def test_exports_have_fault_exit_code_and_outputs(own_book: tuple[report_history
     outputs = json.loads(resumed.outputs)
     assert [file["path"] for file in outputs] == list(delivered_run.CONTENTS)
     assert (purchases.loc["v1"].outputs, resumed.outputCount) == ("", 3)
+    assert (resumed.jobIndex, program.jobIndex) == ("3", ""), "a run with one job numbers none"
+    assert list(purchases.columns)[-1] == "jobIndex", "older columns keep their places"
 
 
 def files_and_links(rows: list[dict[str, Any]]) -> str:

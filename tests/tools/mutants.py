@@ -3171,6 +3171,20 @@ MUTANTS = (
         "tests/core/test_record_size.py -k stops_in_time",
     ),
     Mutant(
+        "several jobs are begun as if caps let the cheapest vendor have all of them",
+        "gpuagent/agent/plan.py",
+        "    if (needed := least_cost(survey.offers, count)) > available:",
+        "    if (needed := least_cost(survey.offers, count)) > available + needed:",
+        "tests/agent/test_several.py -k count_at_their_price",
+    ),
+    Mutant(
+        "several jobs are begun that the total of a tag cannot pay for",
+        "gpuagent/agent/plan.py",
+        "    if survey.tag_room is None or is_paying or needed <= survey.tag_room:",
+        "    if survey.tag_room is None or is_paying or needed:",
+        "tests/agent/test_several.py -k tags_total",
+    ),
+    Mutant(
         "an index that is open or done is bought again",
         "gpuagent/core/transitions.py",
         "            if run.count > 1 and quote.index not in unbought(run):",

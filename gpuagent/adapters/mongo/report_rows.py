@@ -53,6 +53,7 @@ JOB = {
     **dict.fromkeys(("ordinal", "vendorId", "state", "status", "cause", "errorMessage", "vendorJobId"), 1),
     **dict.fromkeys(("createdAt", "settledAt", "startedAt", "completedAt", "approval", "fault", "artifactUrl"), 1),
     "exitCode": {"$toString": "$exitCode"},
+    "jobIndex": {"$toString": "$index"},
     "resumedFrom": {"$toString": "$resumedFrom.jobId"},
     "resumedFraction": "$resumedFrom.fraction",
     "hoursSaved": {"$toDouble": {"$ifNull": ["$hoursSaved", 0]}},
