@@ -14,7 +14,7 @@ from gpuagent.core.records import Incoming, Refund
 from gpuagent.reports import gather
 from gpuagent.reports.figures import summary
 from gpuagent.reports.figures.summary import added, decoded, encoded
-from gpuagent.reports.partitions import LEAVES, Partition, Sizes, joined, partitions_of
+from gpuagent.reports.partitions import LEAVES, Partition, Sizes, joined, neighbours, partitions_of
 from gpuagent.wiring import Database
 from tests.conftest import DATABASE
 from tests.support import report_history, varied_history, whole_report
@@ -177,6 +177,9 @@ def test_partitions_are_the_same_as_long_as_no_more_runs_are_started_in_them() -
     later = partitions_of({**counts, LEAVES - 1: 999}, 20)
     assert later[:-1] == parts, "a burst later on changes none of them"
     assert (later[-1].runs, later[-1].bounds) == (999, ("fffff000" + "0" * 16, "f" * 24))
+    together, grown = ([some.name for some in neighbours(table, 4)] for table in (parts, later))
+    assert grown[:-1] == together, "nor any sum of neighbours"
+    assert len(together) < len(parts)
     wider = list(joined(parts, 40))
     assert (len(wider) < len(parts), sum(part.runs for part in wider)) == (True, 100)
     assert max(part.runs for part in wider) <= 40
