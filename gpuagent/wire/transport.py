@@ -15,9 +15,9 @@ from typing import Any
 import httpcore
 import httpx
 
-from gpuagent.wire.keep_alive import KeepAlive
 from gpuagent.wire.core_requests import of_httpx
 from gpuagent.wire.egress import Egress, Proxy, direct
+from gpuagent.wire.keep_alive import KeepAlive
 from gpuagent.wire.public_addresses import is_public
 
 ADDRESSES_MAX = 3
