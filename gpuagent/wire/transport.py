@@ -15,9 +15,9 @@ from typing import Any
 import httpcore
 import httpx
 
-from gpuagent.wire.connections import Connections
 from gpuagent.wire.core_requests import of_httpx
 from gpuagent.wire.egress import Egress, Proxy, direct
+from gpuagent.wire.keep_alive import KeepAlive
 from gpuagent.wire.public_addresses import is_public
 
 ADDRESSES_MAX = 3
@@ -79,7 +79,7 @@ class Transport(httpx.BaseTransport):
             pool.close()
 
 
-def _pool(ssl_context: ssl.SSLContext, proxy: Proxy | None, public_only: bool) -> httpcore.ConnectionPool | Connections:
+def _pool(ssl_context: ssl.SSLContext, proxy: Proxy | None, public_only: bool) -> httpcore.ConnectionPool | KeepAlive:
     """The connections over one way out. What goes to https through a proxy goes through a tunnel, unread by it."""
     limits: dict[str, Any] = {
         "ssl_context": ssl_context,
@@ -89,7 +89,7 @@ def _pool(ssl_context: ssl.SSLContext, proxy: Proxy | None, public_only: bool) -
         "network_backend": _Backend(public_only and proxy is None),
     }
     if proxy is None:
-        return Connections(**limits)
+        return KeepAlive(**limits)
     return httpcore.HTTPProxy(
         proxy.url,
         proxy_auth=(proxy.user.encode(), proxy.password.encode()) if proxy.user or proxy.password else None,

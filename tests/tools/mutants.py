@@ -1490,17 +1490,17 @@ MUTANTS = (
     ),
     Mutant(
         "a connection that its server has closed, or spoken on unasked, is used again",
-        "gpuagent/wire/connections.py",
+        "gpuagent/wire/keep_alive.py",
         "            if not waiting.connection.has_expired():",
         "            if True:",
-        "tests/wire/test_connections.py -k cannot_be_used_again",
+        "tests/wire/test_keep_alive.py -k cannot_be_used_again",
     ),
     Mutant(
         "a connection whose answer was not read is used again",
-        "gpuagent/wire/connections.py",
+        "gpuagent/wire/keep_alive.py",
         "        if connection.is_idle():",
         "        if True:",
-        "tests/wire/test_connections.py -k cannot_be_used_again",
+        "tests/wire/test_keep_alive.py -k cannot_be_used_again",
     ),
     Mutant(
         "a payment is signed from another word than the agreed payee",

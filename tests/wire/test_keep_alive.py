@@ -6,7 +6,7 @@ from typing import Any
 import httpcore
 import pytest
 
-from gpuagent.wire.connections import Connections
+from gpuagent.wire.keep_alive import KeepAlive
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 LAST = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
@@ -38,12 +38,12 @@ class CountedStream(httpcore.MockStream):
         super().close()
 
 
-def connections(backend: CountedBackend, **limits: Any) -> Connections:
+def connections(backend: CountedBackend, **limits: Any) -> KeepAlive:
     usual = {"max_connections": 3, "max_keepalive_connections": 2, "keepalive_expiry": 60.0}
-    return Connections(ssl.create_default_context(), network_backend=backend, **{**usual, **limits})
+    return KeepAlive(ssl.create_default_context(), network_backend=backend, **{**usual, **limits})
 
 
-def ask(pool: Connections, host: str = "a", pool_s: float = 0.0) -> httpcore.Response:
+def ask(pool: KeepAlive, host: str = "a", pool_s: float = 0.0) -> httpcore.Response:
     return pool.handle_request(
         httpcore.Request("GET", f"http://{host}/", headers=[("Host", host)], extensions={"timeout": {"pool": pool_s}})
     )

@@ -25,7 +25,7 @@ class _Idle:
     since: float
 
 
-class Connections:
+class KeepAlive:
     """Keep-alive connections with handle_request() as httpcore's pool has it, safe to share between threads.
 
     max_connections: in use at once; whoever finds none waits for `pool` of the request's timeouts. keepalive_expiry:
