@@ -15,7 +15,7 @@ def context(request: Any) -> Any:
     return SimpleNamespace(request_context=SimpleNamespace(request=request))
 
 
-def test_a_token_with_the_name_local_does_not_start_runs_of_this_machines_user() -> None:
+def test_a_token_named_local_does_not_start_runs_of_this_machines_user() -> None:
     host = Host(Connections({}), "ada")
     namesake = read_tokens({"GPUAGENT_API_TOKENS": f"local=operate:{TOKEN}"}).caller(TOKEN)
     over_http = context(SimpleNamespace(scope={CALLER: namesake}))

@@ -2194,7 +2194,7 @@ MUTANTS = (
         "gpuagent/mcp/host.py",
         "if caller is auth.LOCAL else",
         "if caller.name == LOCAL else",
-        "tests/mcp/test_host.py",
+        "tests/mcp/test_host.py -k named_local",
     ),
     Mutant(
         "a job gets the password of an approver's page",
