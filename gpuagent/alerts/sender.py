@@ -76,10 +76,15 @@ def _send(claim: Claimed, outbox: Outbox, messenger: Messenger, delivery: Delive
 def message_of(claim: Claimed, delivery: DeliverySettings) -> Message:
     """What the channel gets; a link to answer by, where its reader may approve."""
     alert, links = claim.alert, delivery.links
-    parts = [alert.text]
+    parts = [_unlinked(alert.text)]
     if alert.purchase and links and claim.channel in links.approvers:
         parts.append(f"To look and answer: {link_to(alert.purchase, claim.channel, links)}")
     if claim.doubtful:
         parts.append(AGAIN)
     parts.append(f"Message {alert.message_id}")
-    return Message(f"gpuagent: {alert.title}", "\n\n".join(parts), alert.message_id)
+    return Message(f"gpuagent: {_unlinked(alert.title)}", "\n\n".join(parts), alert.message_id)
+
+
+def _unlinked(text: str) -> str:
+    """The text without addresses to click: it quotes others, and the one link of a message is the one to answer by."""
+    return text.replace("://", "[:]//")

@@ -70,13 +70,15 @@ def question(run: Run, job: Reserved, policy: Policy, approver: str, token: str)
     order = halt(policy, run.payer, quote.vendor_id)
     warning = f'<p class="warn">{escape(order.text)}. Nothing is signed until that is resumed.</p>' if order else ""
     details = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in rows.items())
-    form = (
-        '<form method="post" action="approval"><input type="hidden" name="t" value="'
-        f'{escape(token)}"><button class="yes" name="answer" value="approve">Approve {escape(price)}</button>'
+    token_field = f'<input type="hidden" name="t" value="{escape(token)}">'
+    forms = (  # two: Enter in the reason presses the first button of its form, which may not be the one that approves
+        f'<form method="post" action="approval">{token_field}'
+        f'<button class="yes" name="answer" value="approve">Approve {escape(price)}</button></form>'
+        f'<form method="post" action="approval">{token_field}'
         '<label for="why">Reason, where you reject it</label><input type="text" id="why" name="why" maxlength="200">'
         '<button name="answer" value="reject">Reject</button></form>'
     )
-    return _page(f"Approve {price} for {quote.vendor_id}?", f"{warning}<dl>{details}</dl>{form}")
+    return _page(f"Approve {price} for {quote.vendor_id}?", f"{warning}<dl>{details}</dl>{forms}")
 
 
 def words(title: str, text: str, status: int = 200) -> HTMLResponse:

@@ -26,6 +26,7 @@ class Kernels(AsyncMappingKernelManager):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)  # type: ignore[no-untyped-call]
         self._owners: dict[str, str] = {}
+        self._starting = 0
 
     def is_of(self, kernel_id: str, visitor: str) -> bool:
         return self._owners.get(kernel_id) == visitor
@@ -38,11 +39,15 @@ class Kernels(AsyncMappingKernelManager):
         visitor = VISITOR.get("")
         if not visitor:
             raise HTTPError(403)
-        if len(self) >= self.visitors_max:
+        if len(self) + self._starting >= self.visitors_max:  # one that starts is not in len() yet
             raise HTTPError(FULL, reason="Too many visitors: close another page of the console")
         options |= {"path": None, "cwd": self.folder, "env": dict(self.environment(visitor))}
         options["extra_arguments"] = [*options.get("extra_arguments", ()), *QUIET]
-        kernel_id: str = await super().start_kernel(**options)
+        self._starting += 1
+        try:
+            kernel_id: str = await super().start_kernel(**options)
+        finally:
+            self._starting -= 1
         self._owners[kernel_id] = visitor
         return kernel_id
 

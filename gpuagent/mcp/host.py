@@ -6,14 +6,16 @@ from typing import Any
 
 from mcp.server.mcpserver import Context
 
+from gpuagent.api import auth
 from gpuagent.api.connections import Connections
+from gpuagent.api.tokens import Caller
 from gpuagent.errors import GpuAgentError
 from gpuagent.mcp.secrets import scrubbed, secrets_of
 from gpuagent.wire.scrub import Scrubber
 
 CALLER = "gpuagent.caller"
-"""Where a request's scope has the name of the token that it came with."""
-LOCAL = "local"
+"""Where a request's scope has the caller that it came from."""
+LOCAL = auth.LOCAL.name
 
 
 @dataclass
@@ -28,13 +30,17 @@ class Host:
 
     def caller(self, ctx: Context) -> str:
         """The token's owner over HTTP, else this machine's user."""
-        request = ctx.request_context.request
-        return str(request.scope.get(CALLER, LOCAL)) if request is not None else LOCAL
+        return self._caller(ctx).name
 
     def user(self, ctx: Context) -> str:
         """The user of the runs that the caller starts. No argument says it: a user's budget is not left by a name."""
-        caller = self.caller(ctx)
-        return self.local_user if caller == LOCAL else caller
+        caller = self._caller(ctx)
+        return self.local_user if caller is auth.LOCAL else caller.name  # a token may have the name "local", too
+
+    def _caller(self, ctx: Context) -> Caller:
+        request = ctx.request_context.request
+        caller: Caller = auth.LOCAL if request is None else request.scope[CALLER]
+        return caller
 
     def scrub(self, value: Any) -> Any:
         """The JSON value without any secret of the environment, the vendors' tokens included."""

@@ -66,7 +66,7 @@ class _Guarded:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = authorized_caller(HTTPConnection(scope), OPERATE)
-        await self._tools({**scope, CALLER: caller.name}, receive, send)
+        await self._tools({**scope, CALLER: caller}, receive, send)
 
 
 def _netlocs(names: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 from gpuagent.adapters.alerts.apprise_channels import AppriseMessenger
 from gpuagent.adapters.mongo.outbox import CLAIM_S, FRESH_S, RETRY_S, MongoOutbox
 from gpuagent.alerts import sender
+from gpuagent.alerts.delivery import LinkSettings
 from gpuagent.alerts.sender import AGAIN, OVER, send_due
-from gpuagent.core.alerts import Alert, AlertKind, Purchase
+from gpuagent.core.alerts import Alert, AlertKind, Claimed, Purchase
 from gpuagent.errors import BadInput
 from tests.conftest import SafetyNote
 from tests.support.alerts import LINKS, KeptMessages, TimedOutbox, delivery, failed_alert
@@ -135,3 +137,16 @@ def test_only_who_may_approve_gets_a_link_and_what_has_ended_is_not_sent(outbox:
 def _asks(expires_at: float, job_id: str = "j") -> Alert:
     purchase = Purchase("1" * 24, job_id, 1_400_000, "q" * 32, expires_at)
     return Alert(f"approval:{job_id}", AlertKind.APPROVAL, "1.40 USD waits", "It asks.", "1" * 24, purchase)
+
+
+def test_the_only_link_of_a_message_is_the_one_to_answer_by() -> None:
+    """A goal or a vendor's words could lead an approver to another's page."""
+    alert = Alert(
+        "failed:1", AlertKind.FAILED, "See https://evil.example/a", "Answer: http://evil.example/approval?t=1"
+    )
+    message = sender.message_of(Claimed(alert, "ops", "1", 1, False), delivery("ops"))
+    assert "://" not in message.title + message.text
+    purchase = Purchase("1" * 24, "2" * 24, 1_400_000, "3" * 32, 900.0)
+    asking = Claimed(replace(alert, purchase=purchase), "ops", "1", 1, False)
+    linked = replace(delivery("ops"), links=LinkSettings("https://agent.example", "s" * 40, {"ops": "Ada"}))
+    assert sender.message_of(asking, linked).text.count("://") == 1

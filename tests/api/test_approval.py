@@ -88,6 +88,14 @@ def test_a_link_shows_what_is_approved_and_approves_it_once(
     safety_note("3 looks changed nothing; one approval, 4 replays without effect, 1 transfer")
 
 
+def test_enter_in_the_reason_of_a_rejection_does_not_approve(linked: Served, world: World) -> None:
+    """A browser takes Enter in a field for a press of the first button of the field's form."""
+    _, purchase = asking(world)
+    page = linked.http.get("/approval", params={"t": token(purchase)}).text
+    forms = [form for form in re.findall(r"<form.*?</form>", page, re.DOTALL) if 'name="why"' in form]
+    assert [re.findall(r'<button[^>]* value="(\w+)"', form) for form in forms] == [["reject"]]
+
+
 def purchase_payee(run: Run) -> str:
     return run.jobs[0].quote.pay_to
 

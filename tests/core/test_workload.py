@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from gpuagent.core.units import parse_duration, parse_size
-from gpuagent.core.workload import MetricTest, Workload, from_canonical
+from gpuagent.core.workload import MetricTest, Workload, from_canonical, is_own_variable
 
 HASH = "a" * 64
 
@@ -142,3 +142,9 @@ def test_the_metric_that_success_needs(value: object, problem: str) -> None:
     reason = MetricTest.model_validate({"name": "loss", "at_most": 2.2, "at_least": 0}).problem({"loss": value})
     assert problem in reason
     assert bool(problem) == bool(reason)
+
+
+@pytest.mark.parametrize("name", ["CONSOLE_APPROVE_MONGODB_URI", "CONSOLE_READ_MONGODB_URI", "SELLER_PRIVATE_KEY"])
+def test_no_job_gets_a_users_password_or_a_sellers_key(name: str) -> None:
+    """A vendor that had the first could approve its own purchases."""
+    assert is_own_variable(name)
