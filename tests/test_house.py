@@ -143,6 +143,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/reports/test_page.py": (
         "gpuagent.reports.figures.headlines",
         "gpuagent.reports.sections.money",
+        "gpuagent.reports.sections.spending",
         "gpuagent.reports.sections.work",
     ),
     "tests/reports/test_summaries.py": (

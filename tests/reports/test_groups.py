@@ -11,7 +11,7 @@ from gpuagent.render.palette import GREY
 from gpuagent.reports import sections
 from gpuagent.reports.charts.style import SPECIAL, Picture, marks
 from gpuagent.reports.figures import groups
-from gpuagent.reports.figures.groups import OTHERS, SUMS, label
+from gpuagent.reports.figures.groups import REMAINDER, SUMS, label
 from gpuagent.reports.figures.spend import PLANNER
 from gpuagent.reports.frames import frame
 from gpuagent.reports.period import parse_period
@@ -69,15 +69,15 @@ def test_the_chart_stacks_the_dearest_and_the_table_never_cuts_off_what_has_no_n
     period = parse_period("2026-11", pd.Timestamp("2026-11-22", tz="UTC").to_pydatetime())
     stack = groups.over_time(table, period, None)
     named = [f"tag{place:02}" for place in range(15, 3, -1)]
-    assert list(stack.columns) == [*named, OTHERS, "no tag", PLANNER]
-    assert stack.sum()[[OTHERS, "no tag", PLANNER]].tolist() == [1 + 2 + 3, 2, 1]
+    assert list(stack.columns) == [*named, REMAINDER, "no tag", PLANNER]
+    assert stack.sum()[[REMAINDER, "no tag", PLANNER]].tolist() == [1 + 2 + 3, 2, 1]
     rows = groups.by_group(table, 0)
     assert rows.share.isna().all()
-    assert list(groups.shown(rows, 4).group) == ["tag15", "tag14", "no tag", PLANNER]
-    assert list(groups.shown(rows, 99).group) == list(rows.group)
+    assert list(groups.top_rows(rows, 4).group) == ["tag15", "tag14", "no tag", PLANNER]
+    assert list(groups.top_rows(rows, 99).group) == list(rows.group)
     looks = marks(list(stack.columns))
     assert len({(looks[name].colour, looks[name].hatch) for name in stack.columns}) == len(stack.columns)
-    assert [SPECIAL[name].colour for name in (OTHERS, "no tag")] == [GREY, GREY]
+    assert [SPECIAL[name].colour for name in (REMAINDER, "no tag")] == [GREY, GREY]
 
 
 def test_no_name_looks_like_what_the_report_calls_something_itself() -> None:

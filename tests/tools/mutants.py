@@ -3320,8 +3320,8 @@ MUTANTS = (
     Mutant(
         "a tag is taken for what has no tag",
         "gpuagent/reports/figures/groups.py",
-        "    return f'\"{shown}\"' if shown.strip('\"') in RESERVED else shown",
-        "    return shown",
+        "    return f'\"{text}\"' if text.strip('\"') in RESERVED else text",
+        "    return text",
         "tests/reports/test_groups.py -k no_name_looks_like",
     ),
     Mutant(

@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter
 
 from gpuagent.core.money import UNIT
 from gpuagent.render.palette import FAINT, GREY, PLANNER_COST, TEXT, UNLISTED, Mark, vendor_marks
-from gpuagent.reports.figures.groups import OTHERS, UNNAMED
+from gpuagent.reports.figures.groups import REMAINDER, UNNAMED
 from gpuagent.reports.figures.spend import PLANNER
 
 WIDTH, HEIGHT, DPI = 9.0, 3.4, 110
@@ -126,7 +126,7 @@ class Marks:
 
 SPECIAL = {
     PLANNER: Mark(PLANNER_COST, "|||", "h"),
-    OTHERS: Mark(GREY, "", "p"),
+    REMAINDER: Mark(GREY, "", "p"),
     **dict.fromkeys(UNNAMED, Mark(GREY, "---", "p")),
 }
 

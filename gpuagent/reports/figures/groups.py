@@ -20,10 +20,10 @@ from gpuagent.reports.period import Period
 
 NOUNS = {"vendor": "vendor", "user": "user", "tag": "tag", "gpu": "GPU type", "planner": "planner"}
 """The dimensions by which spend can be grouped, and the noun of each."""
-OTHERS, WHOLE = "others", "spent in all"
+REMAINDER, WHOLE = "others", "spent in all"
 UNNAMED = tuple(f"no {noun}" for noun in NOUNS.values())
 """The rows of what has no name in a dimension, such as runs without a tag."""
-RESERVED = {PLANNER, OTHERS, WHOLE, *UNNAMED}
+RESERVED = {PLANNER, REMAINDER, WHOLE, *UNNAMED}
 """Names that are given here. What was really called so is shown in quotation marks."""
 STACKED_MAX = 12
 """Groups of a stack over time; the rest is `others`."""
@@ -45,8 +45,8 @@ def label(dimension: str, name: str) -> str:
     """The name of a group as it is shown: different ones for different names."""
     if not name:
         return f"no {NOUNS[dimension]}"
-    shown = planner_label(name) if dimension == "planner" else name
-    return f'"{shown}"' if shown.strip('"') in RESERVED else shown
+    text = planner_label(name) if dimension == "planner" else name
+    return f'"{text}"' if text.strip('"') in RESERVED else text
 
 
 def of_runs(paid: Frame, decisions: Frame, runs: Frame, unit: str) -> Frame:
@@ -55,23 +55,16 @@ def of_runs(paid: Frame, decisions: Frame, runs: Frame, unit: str) -> Frame:
     name: "" for none. unit: D or h, to which times are rounded down.
     """
     columns = ["at", "runId", *SUMS]
-    nothing = dict.fromkeys(SUMS, 0)
-    spent = pd.concat(
-        [
-            paid.assign(at=paid.settledAt.dt.floor(unit), plannerCost=0)[columns],
-            decisions.assign(**{**nothing, "at": decisions["at"].dt.floor(unit), "plannerCost": decisions.cost})[
-                columns
-            ],
-        ],
-        ignore_index=True,
-    )
+    of_decisions = {**dict.fromkeys(SUMS, 0), "at": decisions["at"].dt.floor(unit), "plannerCost": decisions.cost}
+    parts = [paid.assign(at=paid.settledAt.dt.floor(unit), plannerCost=0), decisions.assign(**of_decisions)]
+    spent = pd.concat([part[columns] for part in parts], ignore_index=True)
     of_run, keys = _groups_of(runs)
     members = [of_run[run_id] for run_id in spent.runId]
     places = np.repeat(np.arange(len(members)), np.fromiter(map(len, members), "int64", len(members)))
     counted = spent.iloc[places].assign(key=np.fromiter(chain.from_iterable(members), "int64", len(places)))
     sums = counted.groupby(["at", "key"], as_index=False)[list(SUMS)].sum()
-    named = pd.DataFrame([keys[key] for key in sums.key], columns=["dimension", "name"])
-    return frame(pd.concat([sums, named], axis=1), OF_RUNS)
+    labels = pd.DataFrame([keys[key] for key in sums.key], columns=["dimension", "name"])
+    return frame(pd.concat([sums, labels], axis=1), OF_RUNS)
 
 
 def _groups_of(runs: Frame) -> tuple[Mapping[str, Sequence[int]], Sequence[tuple[str, str]]]:
@@ -116,11 +109,11 @@ def by_group(spent: Frame, whole: int) -> Frame:
     return frame(order, BY_GROUP)
 
 
-def shown(rows: Frame, most: int) -> Frame:
+def top_rows(rows: Frame, most: int) -> Frame:
     """The first rows of by_group(), and of what has no name each, for a page that shows no more than `most`."""
     last = rows[rows.group.isin({PLANNER, *UNNAMED})]
-    named = rows[~rows.group.isin(last.group)]
-    return pd.concat([named.head(most - len(last)), last], ignore_index=True)
+    ranked = rows[~rows.group.isin(last.group)]
+    return pd.concat([ranked.head(most - len(last)), last], ignore_index=True)
 
 
 def over_time(spent: Frame, period: Period, first: pd.Timestamp | None) -> Frame:
@@ -131,6 +124,6 @@ def over_time(spent: Frame, period: Period, first: pd.Timestamp | None) -> Frame
     ordered = list(by_group(spent, 0).group)
     last = [name for name in ordered if name in (PLANNER, *UNNAMED)]
     stacked = [name for name in ordered if name not in last][:STACKED_MAX]
-    amounts = spent.assign(payee=spent.group.where(spent.group.isin([*stacked, *last]), OTHERS))
+    amounts = spent.assign(payee=spent.group.where(spent.group.isin([*stacked, *last]), REMAINDER))
     table = spend.bucketed(amounts.assign(amount=spent.cost + spent.plannerCost), period, first)[0]
-    return table[[name for name in (*stacked, OTHERS, *last) if name in table.columns]]
+    return table[[name for name in (*stacked, REMAINDER, *last) if name in table.columns]]

@@ -44,17 +44,17 @@ NOTHING = {
 
 def spending(report: Report) -> ReportSection:
     """The spend by kind, over time and by the dimension that was asked for, and by vendor."""
-    by, seen = report.request.by, report.overview
+    by, overview = report.request.by, report.overview
     noun = groups.NOUNS[by]
-    spent = groups.spent_by(by, seen.now.tables)
-    table = groups.over_time(spent, report.period, seen.first_spent)
-    whole, bucket = spend.over_time(seen.sales, seen.answers, report.period, seen.first_spent)
+    spent = groups.spent_by(by, overview.now.tables)
+    table = groups.over_time(spent, report.period, overview.first_spent)
+    whole, bucket = spend.over_time(overview.sales, overview.answers, report.period, overview.first_spent)
     looks = report.marks if by == "vendor" else marks(list(table.columns))
     return ReportSection(
         "Spend",
         f"{NOTE} {NOTES[by].format(noun=noun)}",
         [
-            charts.composition(spend.composition(seen.sales, seen.answers)),
+            charts.composition(spend.composition(overview.sales, overview.answers)),
             charts.spend_over_time(
                 table, bucket, looks, report.period, report.made_at, noun, whole.sum(axis=1) if by == "tag" else None
             ),
@@ -67,8 +67,8 @@ def spending(report: Report) -> ReportSection:
 def _table(report: Report, dimension: str, rows: Frame, columns: dict[str, tuple[str, Cell]]) -> Table:
     noun = groups.NOUNS[dimension]
     headings = {"group": (noun, Cell.TEXT), **columns}
-    shown = groups.shown(rows, ROWS_MAX)
-    return Table(f"By {noun}", shown, headings, NOTHING[dimension], report.display, len(rows))
+    first = groups.top_rows(rows, ROWS_MAX)
+    return Table(f"By {noun}", first, headings, NOTHING[dimension], report.display, len(rows))
 
 
 def _vendors(report: Report) -> Frame:
