@@ -33,7 +33,6 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/adapters/mongo/test_store.py": (
         "gpuagent.adapters.mongo.files",
         "gpuagent.adapters.mongo.documents",
-        "gpuagent.adapters.mongo.jobs",
         "gpuagent.adapters.mongo.reads",
     ),
     "tests/agent/test_approve.py": ("gpuagent.cli.approve", "gpuagent.cli.policy"),

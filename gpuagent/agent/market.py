@@ -17,7 +17,7 @@ from gpuagent.core.indices import is_open, missing, next_index, tries_left, unbo
 from gpuagent.core.model import Authorized, Cause, Job, Quote, Run, Settled, Token, Vendor, Voided
 from gpuagent.core.money import show_usd
 from gpuagent.core.orders import order_text
-from gpuagent.core.outlay import Offer, offer, tag_room
+from gpuagent.core.outlay import Supply, offer, tag_room
 from gpuagent.core.ports import Ports
 from gpuagent.core.resume import remainder, rest_hours
 from gpuagent.core.text import clean
@@ -54,7 +54,7 @@ class Survey:
     context: Context
     vendors: Mapping[str, Vendor]
     quotes: Mapping[str, Quote]
-    offers: tuple[Offer, ...] = ()
+    offers: tuple[Supply, ...] = ()
     tag_room: int | None = None
 
 
@@ -206,7 +206,7 @@ def _offers(
     usage: policy.Usage,
     context: Context,
     verdicts: Mapping[str, Sequence[policy.Refusal]],
-) -> tuple[Offer, ...]:
+) -> tuple[Supply, ...]:
     """What the vendors that quoted may have of the jobs that are to be bought, each at the price of the shortest."""
     shortest = min((remainder(run, index).hours for index in unbought(run)), default=context.hours)
     share = min(shortest / context.hours, Decimal(1))

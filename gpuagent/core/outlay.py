@@ -11,7 +11,7 @@ from gpuagent.core.policy import PROVEN_AFTER, Policy, Usage
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class Supply:
     """A vendor that may have further jobs. amount: atomic units, of one at least; room: what caps still allow it in
     this run, None for no limit; rules: those caps, as `gpuagent policy set` names them."""
 
@@ -25,7 +25,7 @@ class Offer:
         return count if self.room is None else min(count, max(self.room, 0) // max(self.amount, 1))
 
 
-def offer(rules: Policy, run: Run, usage: Usage, vendor_id: str, amount: int, completed: int, opened: int) -> Offer:
+def offer(rules: Policy, run: Run, usage: Usage, vendor_id: str, amount: int, completed: int, opened: int) -> Supply:
     """The vendor's offer under the caps. completed: its jobs that did, in any run; opened: of this run, open ones.
 
     A new vendor whose next jobs may prove it is not held to the cap of new ones: the later of them may be bought.
@@ -40,7 +40,7 @@ def offer(rules: Policy, run: Run, usage: Usage, vendor_id: str, amount: int, co
         room = rules.new_vendor - usage.new_vendors[vendor_id]
         if completed + opened + max(room, 0) // max(amount, 1) < PROVEN_AFTER:
             rooms.append((room, "new_vendor"))
-    return Offer(vendor_id, amount, min(rooms)[0] if rooms else None, tuple(rule for _, rule in rooms))
+    return Supply(vendor_id, amount, min(rooms)[0] if rooms else None, tuple(rule for _, rule in rooms))
 
 
 def tag_room(rules: Policy, run: Run, usage: Usage) -> int | None:
@@ -49,12 +49,12 @@ def tag_room(rules: Policy, run: Run, usage: Usage) -> int | None:
     return min(rooms, default=None)
 
 
-def capacity(offers: Iterable[Offer], count: int) -> int:
+def capacity(offers: Iterable[Supply], count: int) -> int:
     """How many of so many jobs the caps let all vendors together have."""
     return min(count, sum(offer.jobs_of(count) for offer in offers))
 
 
-def least_cost(offers: Sequence[Offer], count: int) -> int:
+def least_cost(offers: Sequence[Supply], count: int) -> int:
     """What so many jobs cost at least, each bought where it is cheapest while caps allow it; those that no vendor may
     have cost nothing here."""
     cost = 0

@@ -5,19 +5,19 @@ from dataclasses import replace
 import pytest
 
 from gpuagent.core.model import Reserved, Voided
-from gpuagent.core.outlay import Offer, capacity, least_cost, offer, tag_room
+from gpuagent.core.outlay import Supply, capacity, least_cost, offer, tag_room
 from gpuagent.core.policy import Policy, Usage
 from tests.support.factories import RUN, quote
 
-CHEAP, DEAR = Offer("a", 1, 3, ("vendor_per_run",)), Offer("b", 5)
+CHEAP, DEAR = Supply("a", 1, 3, ("vendor_per_run",)), Supply("b", 5)
 
 
 def test_the_cheap_are_filled_first_and_the_dear_are_counted_at_their_price() -> None:
     assert least_cost([DEAR, CHEAP], 6) == 3 * 1 + 3 * 5
     assert least_cost([DEAR, CHEAP], 2) == 2
     assert (capacity([CHEAP], 6), capacity([CHEAP, DEAR], 6)) == (3, 6)
-    assert capacity([Offer("a", 2, 5), Offer("b", 3, 2), Offer("c", 1, -1)], 6) == 2
-    assert capacity([Offer("a", 0, 2)], 6) == 2, "a price of nothing divides nothing"
+    assert capacity([Supply("a", 2, 5), Supply("b", 3, 2), Supply("c", 1, -1)], 6) == 2
+    assert capacity([Supply("a", 0, 2)], 6) == 2, "a price of nothing divides nothing"
 
 
 @pytest.mark.parametrize(
