@@ -171,8 +171,8 @@ def money_back_lines(payments: Iterable[Document]) -> list[Text]:
         paid, refunded = amount(payment["amount"]), refunded_of(payment)
         if refunded:
             lines.append(Text(f"{label}{show_usd(refunded)} of {show_usd(paid)} refunded by transfer", style="green"))
-        if left := credit_of(payment):
-            text = f"{label}{show_usd(left)} credit at {payment['vendorId']}, by its word alone: no money"
+        if credit := credit_of(payment):
+            text = f"{label}{show_usd(credit)} credit at {payment['vendorId']}, by its word alone: no money"
             lines.append(Text(text, style="yellow"))
     return lines
 
@@ -197,12 +197,13 @@ def runs_table(runs: Iterable[Document]) -> Table:
     table.add_column("goal")
     for run in runs:
         started: datetime = run["createdAt"]
-        left, budget = (show_usd(amount(run[name])).removesuffix(" USD") for name in ("budgetRemaining", "budgetTotal"))
+        amounts = (show_usd(amount(run[name])) for name in ("budgetRemaining", "budgetTotal"))
+        remaining, budget = (text.removesuffix(" USD") for text in amounts)
         table.add_row(
             str(run["_id"]),
             run["phase"],
             started.strftime("%y-%m-%d %H:%M"),
-            f"{left} of {budget}",
+            f"{remaining} of {budget}",
             Text(run["goal"], no_wrap=True, overflow="ellipsis"),
         )
     return table

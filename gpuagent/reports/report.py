@@ -239,8 +239,8 @@ def _check_filters(request: ReportRequest, rows: ReportRows) -> None:
 
 def _examples(value: str, names: Sequence[str]) -> str:
     """Those of the names that are like the value, or else the first."""
-    shown = get_close_matches(value, names, EXAMPLES_MAX) or names[:EXAMPLES_MAX]
-    return ", ".join(shown) + (" and others" if len(names) > len(shown) else "") if names else "none yet"
+    examples = get_close_matches(value, names, EXAMPLES_MAX) or names[:EXAMPLES_MAX]
+    return ", ".join(examples) + (" and others" if len(names) > len(examples) else "") if names else "none yet"
 
 
 def open_report(

@@ -125,8 +125,8 @@ class BoundedHttp:
             response = self._client.send(request, stream=True)
             assert isinstance(response.stream, httpx.SyncByteStream)
             return httpcore.Response(response.status_code, headers=response.headers.raw, content=response.stream)
-        given = {name.lower() for name in headers}
-        usual = {name: value for name, value in self._headers.items() if name.lower() not in given}
+        own_names = {name.lower() for name in headers}
+        usual = {name: value for name, value in self._headers.items() if name.lower() not in own_names}
         all_headers = {**usual, **headers}
         if content is None:
             core_request = json_request(method, url, all_headers, json, params, self._extensions)

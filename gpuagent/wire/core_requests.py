@@ -44,8 +44,8 @@ def json_request(
     described = {} if body is None else {"Content-Length": str(len(content)), "Content-Type": "application/json"}
     if body is None and method in ("POST", "PUT", "PATCH"):
         described = {"Content-Length": "0"}
-    given = {name.lower() for name in headers}
-    all_headers = {**headers, **{name: value for name, value in described.items() if name.lower() not in given}}
+    own_names = {name.lower() for name in headers}
+    all_headers = {**headers, **{name: value for name, value in described.items() if name.lower() not in own_names}}
     raw = [(name.encode("ascii"), value.encode("ascii")) for name, value in all_headers.items()]
     return httpcore.Request(
         method, target, headers=[(b"Host", host), *raw], content=content, extensions=dict(extensions)

@@ -68,14 +68,14 @@ def transfer_hash(authorization: Authorization) -> bytes:
     ValueError and OverflowError for what does not fit its word.
     """
     numbers = (authorization.amount, 0, authorization.valid_before)
-    words = (
+    encoded = (
         _TRANSFER_TYPE_HASH,
         _word(authorization.payer, ADDRESS_BYTES),
         _word(authorization.payee, ADDRESS_BYTES),
         *(number.to_bytes(WORD_BYTES, "big") for number in numbers),
         _word(authorization.nonce, WORD_BYTES),
     )
-    return keccak(b"".join(words))
+    return keccak(b"".join(encoded))
 
 
 def _word(text: str, size: int) -> bytes:

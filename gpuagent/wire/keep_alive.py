@@ -55,7 +55,7 @@ class KeepAlive:
         origin = (request.url.scheme, request.url.host, request.url.port)
         connection = None
         try:
-            connection = self._taken(origin) or self._made(request)
+            connection = self._taken(origin) or self._new_connection(request)
             response = connection.handle_request(request)
         except BaseException:
             if connection:
@@ -74,7 +74,7 @@ class KeepAlive:
         for waiting in idle:
             waiting.connection.close()
 
-    def _made(self, request: httpcore.Request) -> httpcore.HTTPConnection:
+    def _new_connection(self, request: httpcore.Request) -> httpcore.HTTPConnection:
         return httpcore.HTTPConnection(
             request.url.origin,
             ssl_context=self._ssl_context,

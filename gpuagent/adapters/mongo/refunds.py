@@ -187,8 +187,8 @@ def credit_by_vendor(database: Database[Document]) -> dict[str, int]:
         payment = document["payment"]
         if payment["status"] != PaymentStatus.COMPLETED.value or "credit" not in payment:
             continue
-        if left := outstanding(amount(payment["credit"]), refunded_of(payment)):
-            sums[payment["vendorId"]] = sums.get(payment["vendorId"], 0) + left
+        if credit := outstanding(amount(payment["credit"]), refunded_of(payment)):
+            sums[payment["vendorId"]] = sums.get(payment["vendorId"], 0) + credit
     return sums
 
 
