@@ -14,7 +14,7 @@ from gpuagent.panels.kit.tasks import ExclusiveTask
 from gpuagent.render.budgets import COLUMNS, budget_rows
 from gpuagent.session import Session
 
-LABEL = "170px"
+LABEL = "230px"
 HELP = "All that the runs of a tag or a user may hold and settle in a calendar month, one budget a line."
 
 
@@ -26,12 +26,12 @@ class BudgetsForm:
 
     def __init__(self, session: Session, task: ExclusiveTask, message: StatusLine, who: Callable[[], str]) -> None:
         self._session, self._task, self.message, self._who = session, task, message, who
-        area = text_area("Budgets a month", "tag project-x=200", "520px", "72px", LABEL)
-        zone = text_input("Months begin in", hint="UTC, or such as Europe/Berlin", width="320px", label_width=LABEL)
+        area = text_area("Budgets a month", "tag project-x=200", "580px", "72px", LABEL)
+        zone = text_input("Months begin in", hint="UTC, or such as Europe/Berlin", width="380px", label_width=LABEL)
         self.budgets: Field[tuple[MonthBudget, ...]] = Field(area, _budgets, self.draw)
         self.zone: Field[str] = Field(zone, _zone, self.draw)
         hint = "needed to allow more than before"
-        self.why = text_input("Reason for it", hint=hint, width="520px", label_width=LABEL)
+        self.why = text_input("Reason for it", hint=hint, width="580px", label_width=LABEL)
         self.save = button("Change budgets", self._save, "primary", "A new version of the policy, in force at once")
         self.look = button("Used this month", self._look, tip="Settled, held and forecast, of each budget")
         self.used = html_widget("")

@@ -150,7 +150,8 @@ class InboxForm:
 
 
 def _question(item: InboxItem) -> str:
-    return f"{item.title}, until {clock_time(datetime.fromtimestamp(item.expires_at, UTC))}"
+    until = clock_time(datetime.fromtimestamp(item.expires_at, UTC))
+    return f"{item.title}, until {until}, run {item.run_id}"
 
 
 def _list(inbox: Inbox) -> Html:

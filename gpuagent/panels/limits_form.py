@@ -16,7 +16,7 @@ from gpuagent.panels.kit.message import StatusLine, html_widget
 from gpuagent.panels.kit.tasks import ExclusiveTask, Tasks
 from gpuagent.session import Session
 
-LABEL = "170px"
+LABEL, NARROW, WIDE = "230px", "380px", "580px"
 
 
 class LimitsForm:
@@ -30,7 +30,7 @@ class LimitsForm:
             limit.name: Field(_limit_input(limit.label.capitalize()), _limit, self._draw) for limit in LIMITS
         } | {rule.name: Field(_rule_input(rule), rule.parse, self._draw) for rule in RULES}
         hint = "needed to allow more than before"
-        self.why = text_input("Reason for it", hint=hint, width="520px", label_width=LABEL)
+        self.why = text_input("Reason for it", hint=hint, width=WIDE, label_width=LABEL)
         self.save = button("Change limits", self._save, "primary", "A new version of the policy, in force at once")
         self._policy: Policy | None = None
         scope = "They hold for every run, in the transaction that reserves money. Empty means no limit."
@@ -93,12 +93,12 @@ def _limit_text(amount: int | None) -> str:
 
 
 def _limit_input(name: str) -> Any:
-    return text_input(f"{name}, USD", width="320px", label_width=LABEL)
+    return text_input(f"{name}, USD", width=NARROW, label_width=LABEL)
 
 
 def _rule_input(rule: Rule) -> Any:
     hint = f"such as {rule.form}; empty: {rule.without}" if rule.without else f"such as {rule.form}"
-    return text_input(rule.label.capitalize(), hint=hint, width="320px", label_width=LABEL)
+    return text_input(rule.label.capitalize(), hint=hint, width=WIDE, label_width=LABEL)
 
 
 def _limit(value: str) -> Any:
