@@ -1503,6 +1503,13 @@ MUTANTS = (
         "tests/wire/test_keep_alive.py -k cannot_be_used_again",
     ),
     Mutant(
+        "what came with an earlier answer is taken for the next one, and its request goes out with a later",
+        "gpuagent/wire/transport.py",
+        "        if isinstance(stream, _Socket) and not stream.has_heard:",
+        "        if False:",
+        "tests/wire/test_bounded_http.py -k before_its_question",
+    ),
+    Mutant(
         "a payment is signed from another word than the agreed payee",
         "gpuagent/wire/eip3009.py",
         "        _word(authorization.payee, ADDRESS_BYTES),",
