@@ -3192,6 +3192,27 @@ MUTANTS = (
         "tests/agent/test_several.py -k can_never_let_complete",
     ),
     Mutant(
+        "a run is ended because a vendor that other jobs may prove is still new",
+        "gpuagent/agent/supply.py",
+        "        passes = refusal.rule == policy.NEW_VENDOR and may_be_proven(vendor_id)",
+        "        passes = False",
+        "tests/agent/test_supply.py -k could_be_completed",
+    ),
+    Mutant(
+        "a run is ended because a vendor cannot have the next job, though it may have another",
+        "gpuagent/agent/supply.py",
+        "        if WORK in lasting and plain and not",
+        "        if WORK in lasting and not plain and not",
+        "tests/agent/test_supply.py -k begins_anew",
+    ),
+    Mutant(
+        "a run is ended though a vendor that is silent now would do for a part of it",
+        "gpuagent/agent/plan.py",
+        "    count, hoped = len(unbought(run)), (*survey.offers, *survey.silent)",
+        "    count, hoped = len(unbought(run)), survey.silent",
+        "tests/agent/test_supply.py -k silent_vendor",
+    ),
+    Mutant(
         "what completes several jobs is spent on asking planners",
         "gpuagent/core/context.py",
         "return max(self.available - self.cheapest, 0) if self.jobs_missing else self.available",
