@@ -51,7 +51,7 @@ class Case:
         self, shops: Mapping[str, Shop], rules: Policy, count: int, lost: Mapping[int, tuple[str, float]], money: int
     ) -> None:
         self.shops, self.rules = shops, rules
-        world = self.world = Workshop(**{name: Seller(accepts=shop.accepts) for name, shop in shops.items()})
+        world = self.world = Workshop(None, **{name: Seller(accepts=shop.accepts) for name, shop in shops.items()})
         jobs = []
         for index, (name, fraction) in lost.items():
             order = order_text(world.run.workload, None, index, count)
@@ -132,7 +132,7 @@ class Priced:
         return getattr(self._inner, name)
 
     def quote(self, vendor: Vendor, *details: Any) -> Quote:
-        shop, quoted = self._shops[vendor.vendor_id], self._inner.quote(vendor, *details)
+        shop, quoted = self._shops[vendor.vendor_id], cast("Quote", self._inner.quote(vendor, *details))
         if shop.is_silent:
             raise VendorError("it is down")
         return replace(quoted, amount=shop.price(quoted.max_hours))
