@@ -6,18 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from statistics import median
 
+from gpuagent.agent import supply
 from gpuagent.agent.guard import check_payee
 from gpuagent.agent.suitable import confirmations, unsuitable
 from gpuagent.core import budget, gpus, months, policy
 from gpuagent.core.belief import learned
 from gpuagent.core.context import Candidate, Context, PastJob
-from gpuagent.core.indices import is_open, missing, next_index, tries_left, unbought
+from gpuagent.core.indices import is_open, missing, next_index, tries_left
 from gpuagent.core.model import Authorized, Cause, Job, Quote, Run, Settled, Token, Vendor, Voided
 from gpuagent.core.money import show_usd
 from gpuagent.core.orders import order_text
-from gpuagent.core.outlay import Supply, offer, tag_room
+from gpuagent.core.outlay import Supply, may_be_proven, tag_room
 from gpuagent.core.ports import Ports
 from gpuagent.core.resume import remainder, rest_hours
 from gpuagent.core.text import clean
@@ -40,8 +42,6 @@ HOUR_S = 3600.0
 QUOTE_LIFE_MAX_S = policy.APPROVAL_MAX_S
 """No quote is taken to be valid for longer: until then at most, what is reserved for it counts against the caps."""
 JOB_MIN_S = 1.0
-CONFIRMATION = "confirmation"
-"""The one rule that is of one of several jobs alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,14 @@ class Survey:
     """context: for planners. quotes and vendors: the records behind it, by vendor_id, with addresses and ids.
 
     offers, tag_room: of a run with several jobs, what the caps let vendors have of those that are to be bought.
+    silent: what vendors without a quote might have of them, at their recorded prices.
     """
 
     context: Context
     vendors: Mapping[str, Vendor]
     quotes: Mapping[str, Quote]
     offers: tuple[Supply, ...] = ()
+    silent: tuple[Supply, ...] = ()
     tag_room: int | None = None
 
 
@@ -94,11 +96,17 @@ def survey(
     holds = lasting_holds(run)
     past.sort(key=lambda job: (job.ended_at, job.started_at, job.vendor_id))
     open_jobs = Counter(job.quote.vendor_id for job in run.jobs if is_open(job)) if run.count > 1 else Counter()
+    if run.count > 1:
+        verdicts = supply.provable(verdicts, lambda name: may_be_proven(run, record.usage, past, name, open_jobs[name]))
     offers = tuple(
         _candidate(vendor, quote, error, verdicts.get(vendor.vendor_id, ()), past, open_jobs[vendor.vendor_id])
         for vendor, (quote, error) in zip(vendors, answers, strict=True)
     )
-    reserve = rest_cost(run, index, rest.hours, _cheapest_for_others(offers, verdicts)) if run.count > 1 else 0
+    by_id = dict(zip(names, answers, strict=True))
+    quotes = {vendor_id: quote for vendor_id, (quote, _) in by_id.items() if quote}
+    records = {vendor.vendor_id: vendor for vendor in vendors}
+    others = supply.for_others(run, rules, record.usage, index, records, quotes, verdicts) if run.count > 1 else {}
+    reserve = rest_cost(run, index, rest.hours, min(others.values(), default=0)) if run.count > 1 else 0
     context = Context(
         goal=run.goal,
         gpu_type=run.gpu_type,
@@ -120,13 +128,13 @@ def survey(
         at_once=run.jobs_open_max if run.count > 1 else 0,
         reserve=reserve,
     )
-    by_id = dict(zip(names, answers, strict=True))
-    quotes = {vendor_id: quote for vendor_id, (quote, _) in by_id.items() if quote}
-    records = {vendor.vendor_id: vendor for vendor in vendors}
     if run.count == 1:
         return Survey(context, records, quotes)
-    offered = _offers(run, rules, record.usage, context, verdicts)
-    return Survey(context, records, quotes, offered, tag_room(rules, run, record.usage))
+
+    recorded = {c.vendor_id: int(c.price_per_hour * rest.hours) for c in offers if c.amount is None and not c.refusals}
+    supplied = partial(supply.supplies, run, rules, record.usage, past, rest.hours, open_jobs)
+    room = tag_room(rules, run, record.usage)
+    return Survey(context, records, quotes, supplied(others), supplied(recorded), room)
 
 
 def payable(survey: Survey, spendable: int, balance: int) -> Survey:
@@ -182,41 +190,6 @@ def own_past_jobs(run: Run) -> list[PastJob]:
     return newest[::-1]
 
 
-def _cheapest_for_others(candidates: Sequence[Candidate], verdicts: Mapping[str, Sequence[policy.Refusal]]) -> int:
-    """As Context.cheapest, for the other jobs."""
-    return min((amount for _, amount in _for_others(candidates, verdicts)), default=0)
-
-
-def _for_others(
-    candidates: Sequence[Candidate], verdicts: Mapping[str, Sequence[policy.Refusal]]
-) -> list[tuple[Candidate, int]]:
-    """The candidates that may have other jobs of the run, with what they quote: one that is kept from this job alone,
-    for a confirmation, is among them."""
-
-    def allowed(candidate: Candidate) -> bool:
-        rest = [refusal for refusal in verdicts.get(candidate.vendor_id, ()) if refusal.rule != CONFIRMATION]
-        return all(refusal.transient for refusal in rest)
-
-    return [(each, each.amount) for each in candidates if each.amount is not None and allowed(each)]
-
-
-def _offers(
-    run: Run,
-    rules: policy.Policy,
-    usage: policy.Usage,
-    context: Context,
-    verdicts: Mapping[str, Sequence[policy.Refusal]],
-) -> tuple[Supply, ...]:
-    """What the vendors that quoted may have of the jobs that are to be bought, each at the price of the shortest."""
-    shortest = min((remainder(run, index).hours for index in unbought(run)), default=context.hours)
-    share = min(shortest / context.hours, Decimal(1))
-    done = Counter(job.vendor_id for job in context.past if job.succeeded)
-    return tuple(
-        offer(rules, run, usage, each.vendor_id, int(amount * share), done[each.vendor_id], each.open_jobs)
-        for each, amount in _for_others(context.candidates, verdicts)
-    )
-
-
 def rest_cost(run: Run, index: int, hours: Decimal, amount: int) -> int:
     """What the run's other jobs that are still to be bought cost at least, where these hours cost this amount.
 
@@ -239,7 +212,7 @@ def _verdicts(
     verdicts = {
         vendor.vendor_id: (
             *policy.refusals(rules, run, quote, usage),
-            *((policy.Refusal("work", why),) if (why := unsuitable(run, vendor, quote, rules)) else ()),
+            *((policy.Refusal(supply.WORK, why),) if (why := unsuitable(run, vendor, quote, rules)) else ()),
         )
         for vendor, quote in zip(vendors, quotes, strict=True)
         if quote
@@ -247,7 +220,7 @@ def _verdicts(
     able = [vendor_id for vendor_id, refusals in verdicts.items() if not refusals]
     for vendor_id, why in confirmations(run, able, index).items():
         if vendor_id in verdicts:
-            verdicts[vendor_id] += (policy.Refusal(CONFIRMATION, why),)
+            verdicts[vendor_id] += (policy.Refusal(supply.CONFIRMATION, why),)
     return verdicts
 
 

@@ -6,11 +6,10 @@ from gpuagent.agent import market
 from gpuagent.agent.decide import Deliberation, decide
 from gpuagent.agent.guard import check_clocks, check_funds, check_halt, check_payer
 from gpuagent.agent.halt import halt_payee
-from gpuagent.agent.market import Survey, payable, rest_cost
+from gpuagent.agent.market import Survey, payable
 from gpuagent.core import budget, policy
-from gpuagent.core.context import Candidate
 from gpuagent.core.events import Event, PlanAborted, PlanPostponed, VendorChosen
-from gpuagent.core.indices import next_index, progress, tries, tries_left, unbought
+from gpuagent.core.indices import progress, tries, tries_left, unbought
 from gpuagent.core.model import Action, Authorized, Decision, Run, Settled
 from gpuagent.core.money import show_usd
 from gpuagent.core.outlay import capacity, least_cost
@@ -111,16 +110,10 @@ def _rules(survey: Survey) -> str:
 
 
 def _awaits_silent(run: Run, survey: Survey, ports: Ports) -> Event | None:
-    """A wait for a vendor that gives no quote now, and that by its recorded price could complete the rest."""
-    context, index = survey.context, next_index(run) or 0
-
-    def may_do(candidate: Candidate) -> bool:
-        if candidate.amount is not None or candidate.refusals:
-            return False
-        amount = int(candidate.price_per_hour * context.hours)
-        return amount + rest_cost(run, index, context.hours, amount) <= budget.available(run)
-
-    silent = [candidate.vendor_id for candidate in context.candidates if may_do(candidate)]
+    """A wait for vendors that give no quote now, where the rest could be completed with them at recorded prices."""
+    count, hoped = len(unbought(run)), (*survey.offers, *survey.silent)
+    is_enough = capacity(hoped, count) >= count and least_cost(hoped, count) <= budget.available(run)
+    silent = [offer.vendor_id for offer in survey.silent if offer.jobs_of(count)] if is_enough else []
     if not silent or run.waits >= SILENT_WAITS_MAX:
         return None
     until = ports.clock.now() + WAIT_OPEN_S

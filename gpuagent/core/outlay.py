@@ -6,6 +6,7 @@ Both are lower bounds: a run that fails them can never complete, so it is stoppe
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from gpuagent.core.context import PastJob
 from gpuagent.core.model import Authorized, Reserved, Run, Settled
 from gpuagent.core.policy import PROVEN_AFTER, Policy, Usage
 
@@ -25,22 +26,43 @@ class Supply:
         return count if self.room is None else min(count, max(self.room, 0) // max(self.amount, 1))
 
 
-def offer(rules: Policy, run: Run, usage: Usage, vendor_id: str, amount: int, completed: int, opened: int) -> Supply:
-    """The vendor's offer under the caps. completed: its jobs that did, in any run; opened: of this run, open ones.
+def may_be_proven(run: Run, usage: Usage, past: Iterable[PastJob], vendor_id: str, opened: int) -> bool:
+    """Whether a new vendor's cap may fall away without a further job of this run: those that are open may prove it, and
+    so may other runs' jobs, of which some hold money or were paid for and have not ended.
 
-    A new vendor whose next jobs may prove it is not held to the cap of new ones: the later of them may be bought.
+    past: the ended jobs of any run; opened: of this run, open ones at the vendor.
     """
-    at_vendor = sum(
+    ended = [job for job in past if job.vendor_id == vendor_id]
+    if sum(job.succeeded for job in ended) + opened >= PROVEN_AFTER:
+        return True
+    known = _at_vendor(run, vendor_id) + sum(job.paid for job in ended if not job.in_run)
+    return usage.new_vendors.get(vendor_id, 0) > known
+
+
+def offer(
+    rules: Policy, run: Run, usage: Usage, past: Sequence[PastJob], vendor_id: str, amount: int, opened: int
+) -> Supply:
+    """The vendor's offer under the caps. past, opened: as may_be_proven() has them.
+
+    A new vendor that may be proven, by its next jobs too, is not held to the cap of new ones: later ones may be bought.
+    """
+    rooms = []
+    if rules.vendor_per_run is not None:
+        rooms.append((rules.vendor_per_run - _at_vendor(run, vendor_id), "vendor_per_run"))
+    if rules.new_vendor is not None and vendor_id in usage.new_vendors:
+        room = rules.new_vendor - usage.new_vendors[vendor_id]
+        if not may_be_proven(run, usage, past, vendor_id, opened + max(room, 0) // max(amount, 1)):
+            rooms.append((room, "new_vendor"))
+    return Supply(vendor_id, amount, min(rooms)[0] if rooms else None, tuple(rule for _, rule in rooms))
+
+
+def _at_vendor(run: Run, vendor_id: str) -> int:
+    """What the run holds and has paid at a vendor."""
+    return sum(
         job.quote.amount
         for job in run.jobs
         if isinstance(job, Reserved | Authorized | Settled) and job.quote.vendor_id == vendor_id
     )
-    rooms = [] if rules.vendor_per_run is None else [(rules.vendor_per_run - at_vendor, "vendor_per_run")]
-    if rules.new_vendor is not None and vendor_id in usage.new_vendors:
-        room = rules.new_vendor - usage.new_vendors[vendor_id]
-        if completed + opened + max(room, 0) // max(amount, 1) < PROVEN_AFTER:
-            rooms.append((room, "new_vendor"))
-    return Supply(vendor_id, amount, min(rooms)[0] if rooms else None, tuple(rule for _, rule in rooms))
 
 
 def tag_room(rules: Policy, run: Run, usage: Usage) -> int | None:

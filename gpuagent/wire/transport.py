@@ -72,7 +72,12 @@ class Transport(httpx.BaseTransport):
 
     def exchange(self, request: httpcore.Request, url: str) -> httpcore.Response:
         """The answer, whose body is still to be read: handle_request() without objects of httpx. url: the request's."""
-        return self._pools[self._egress.proxy(url)].handle_request(request)
+        response = self._pools[self._egress.proxy(url)].handle_request(request)
+        stream = response.extensions.get("network_stream")
+        if isinstance(stream, _Socket) and not stream.has_heard:
+            response.close()
+            raise httpcore.RemoteProtocolError("the server answered before it was asked")
+        return response
 
     def close(self) -> None:
         for pool in self._pools.values():
@@ -131,19 +136,25 @@ class _Backend(httpcore.NetworkBackend):
 
 
 class _Socket(httpcore.NetworkStream):
-    """A stream whose small writes go out together, before the next read: a request's head and its body in one."""
+    """A stream whose small writes go out together, before the next read: a request's head and its body in one.
+
+    has_heard: whether anything was read since the last write. Else what httpcore takes for the answer came with an
+    earlier one, and the request may not even have been sent: it would go out with the next.
+    """
 
     def __init__(self, inner: httpcore.NetworkStream) -> None:
         self._inner, self._unsent = inner, b""
+        self.has_heard = False
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         if self._unsent:
             with suppress(httpcore.WriteError):  # as httpcore has it: who hangs up early may have said why
                 self._send(timeout)
+        self.has_heard = True
         return self._inner.read(max_bytes, _remaining(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._unsent += buffer
+        self._unsent, self.has_heard = self._unsent + buffer, False
         if len(self._unsent) > TOGETHER_MAX:
             self._send(timeout)
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from gpuagent.core.model import Reserved, Voided
-from gpuagent.core.outlay import Supply, capacity, least_cost, offer, tag_room
+from gpuagent.core.outlay import Supply, capacity, least_cost, may_be_proven, offer, tag_room
 from gpuagent.core.policy import Policy, Usage
-from tests.support.factories import RUN, quote
+from tests.support.factories import RUN, past_job, quote
 
 CHEAP, DEAR = Supply("a", 1, 3, ("vendor_per_run",)), Supply("b", 5)
 
@@ -28,15 +28,24 @@ def test_a_new_vendor_that_its_next_jobs_may_prove_is_not_limited(
     amount: int, completed: int, opened: int, is_limited: bool
 ) -> None:
     """10 are allowed, 0 are used: three at 3 prove it, two at 4 do with one that is completed or open."""
-    usage = Usage(new_vendors={"a": 0})
-    offered = offer(Policy(new_vendor=10), RUN, usage, "a", amount, completed, opened)
+    usage, past = Usage(new_vendors={"a": 0}), [past_job("a", True, amount=0)] * completed
+    offered = offer(Policy(new_vendor=10), RUN, usage, past, "a", amount, opened)
     assert (offered.room, offered.rules) == ((10, ("new_vendor",)) if is_limited else (None, ()))
-    assert offer(Policy(new_vendor=10), RUN, Usage(), "a", amount, 0, 0).room is None, "a proven one has no such cap"
+    assert offer(Policy(new_vendor=10), RUN, Usage(), (), "a", amount, 0).room is None, "a proven one has no such cap"
+
+
+def test_a_new_vendor_is_not_limited_while_jobs_elsewhere_may_prove_it() -> None:
+    """8 of 10 are used: 3 by this run, 4 by a job elsewhere that has ended, and 1 by one that has not."""
+    run = replace(RUN, jobs=(Reserved("a", quote(3, "a"), 1.0),))
+    past = [past_job("a", False, amount=4), past_job("b", False, amount=1)]
+    assert may_be_proven(run, Usage(new_vendors={"a": 8}), past, "a", 1)
+    assert not may_be_proven(run, Usage(new_vendors={"a": 7}), past, "a", 1)
+    assert offer(Policy(new_vendor=10), run, Usage(new_vendors={"a": 8}), past, "a", 1, 0).room is None
 
 
 def test_what_the_run_has_at_a_vendor_counts_against_its_cap_and_what_came_to_nothing_does_not() -> None:
     run = replace(RUN, jobs=(Reserved("a", quote(3, "a"), 1.0), Voided("b", quote(4, "a"), 1.0, "expired unused")))
-    assert offer(Policy(vendor_per_run=10, new_vendor=None), run, Usage(), "a", 1, 0, 0).room == 7
+    assert offer(Policy(vendor_per_run=10, new_vendor=None), run, Usage(), (), "a", 1, 0).room == 7
 
 
 def test_the_tightest_of_the_tags_totals() -> None:

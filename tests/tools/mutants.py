@@ -1503,6 +1503,13 @@ MUTANTS = (
         "tests/wire/test_keep_alive.py -k cannot_be_used_again",
     ),
     Mutant(
+        "what came with an earlier answer is taken for the next one, and its request goes out with a later",
+        "gpuagent/wire/transport.py",
+        "        if isinstance(stream, _Socket) and not stream.has_heard:",
+        "        if False:",
+        "tests/wire/test_bounded_http.py -k before_its_question",
+    ),
+    Mutant(
         "a payment is signed from another word than the agreed payee",
         "gpuagent/wire/eip3009.py",
         "        _word(authorization.payee, ADDRESS_BYTES),",
@@ -3183,6 +3190,27 @@ MUTANTS = (
         "    if why := capped(survey, count):",
         "    if (why := capped(survey, count)) and not count:",
         "tests/agent/test_several.py -k can_never_let_complete",
+    ),
+    Mutant(
+        "a run is ended because a vendor that other jobs may prove is still new",
+        "gpuagent/agent/supply.py",
+        "        passes = refusal.rule == policy.NEW_VENDOR and may_be_proven(vendor_id)",
+        "        passes = False",
+        "tests/agent/test_supply.py -k could_be_completed",
+    ),
+    Mutant(
+        "a run is ended because a vendor cannot have the next job, though it may have another",
+        "gpuagent/agent/supply.py",
+        "        if WORK in lasting and plain and not",
+        "        if WORK in lasting and not plain and not",
+        "tests/agent/test_supply.py -k begins_anew",
+    ),
+    Mutant(
+        "a run is ended though a vendor that is silent now would do for a part of it",
+        "gpuagent/agent/plan.py",
+        "    count, hoped = len(unbought(run)), (*survey.offers, *survey.silent)",
+        "    count, hoped = len(unbought(run)), survey.silent",
+        "tests/agent/test_supply.py -k silent_vendor",
     ),
     Mutant(
         "what completes several jobs is spent on asking planners",
