@@ -45,7 +45,7 @@ def test_a_report_is_shown_and_saved(world: World, monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(report_form, "LINK_MAX", 10)
         message = await click(form, form.file_buttons["html"])
         assert "gpuagent report --period all --format html --out report.html" in message
-        asked = {"user": form.report.frames.runs.userId[0], "vendor": "gpu_vendor_1", "currency": "EUR", "rate": "0.9"}
+        asked = {"user": "local", "vendor": "gpu_vendor_1", "currency": "EUR", "rate": "0.9"}
         for name, value in {**asked, "by": "gpu"}.items():
             form.fields[name].widget.value = value
         rest = f"--period all --user {asked['user']} --vendor gpu_vendor_1"
