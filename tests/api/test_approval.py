@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from html import unescape
 
@@ -108,6 +109,18 @@ def test_a_goal_on_the_page_pretends_to_be_nothing_else(linked: Served, world: W
     assert rows["Run"] == f"{run.run_id}, of {run.user_id}"
     assert rows["Goal"].startswith("Tune (of the owner)   g"), "nothing turns the direction of text"
     assert len(rows["Goal"]) <= 500
+
+
+def test_answers_that_come_at_once_are_one_answer(linked: Served, world: World) -> None:
+    """Two clicks, and two approvers who differ: one of them answers, the others are told."""
+    run, purchase = asking(world)
+    with ThreadPoolExecutor(4) as pool:
+        answers = ["approve", "reject"] * 2
+        replies = list(pool.map(lambda answer: post(linked, token(purchase), answer), answers))
+    assert sorted(reply.status_code for reply in replies) == [200, 409, 409, 409]
+    approved = answers[[reply.status_code for reply in replies].index(200)] == "approve"
+    (job,) = world.store.load(run.run_id).jobs
+    assert isinstance(job, Reserved) is approved
 
 
 def purchase_payee(run: Run) -> str:
