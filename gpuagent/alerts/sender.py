@@ -5,6 +5,7 @@ leaves a claim that ends, and the next one sends again: twice an approval reques
 the repeat by the message's id, and a reader by the words.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from gpuagent.core.ports import Messenger, Outbox
 
 AGAIN = "Sent again, for a sender ended before it could note this: you may have it already."
 OVER = "the request has ended"
+_HOST_DOT = re.compile(r"(?<=\w)[.\u3002\uff0e\uff61](?=[^\W\d])")
 SENT_MAX = 1_000
 """Alerts that one call sends to a channel."""
 
@@ -86,5 +88,8 @@ def message_of(claim: Claimed, delivery: DeliverySettings) -> Message:
 
 
 def _unlinked(text: str) -> str:
-    """The text without addresses to click: it quotes others, and the one link of a message is the one to answer by."""
-    return text.replace("://", "[:]//")
+    """The text without addresses to click: it quotes others, and the one link of a message is the one to answer by.
+
+    Programs that show it make links of names such as evil.example as well.
+    """
+    return _HOST_DOT.sub("[.]", text.replace("://", "[:]//"))

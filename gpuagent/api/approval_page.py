@@ -11,6 +11,7 @@ from gpuagent.core.alerts import Purchase, fingerprint
 from gpuagent.core.model import Cause, Reserved, Run, Voided
 from gpuagent.core.money import show_usd
 from gpuagent.core.policy import Policy, halt
+from gpuagent.core.text import WHY_MAX, clean
 
 STYLE = (
     ":root{color-scheme:light dark}"  # of the root: else the text stays black on a dark page
@@ -61,7 +62,8 @@ def question(run: Run, job: Reserved, policy: Policy, approver: str, token: str)
         "Vendor": quote.vendor_id,
         "Paid to": f"{quote.pay_to} on {quote.network}",
         "For": f"{quote.max_hours:g} h of {quote.gpu_type}",
-        "Run": f"{run.goal} ({run.run_id}, of {run.user_id})",
+        "Run": f"{run.run_id}, of {run.user_id}",
+        "Goal": run.goal,
         "Budget": f"{show_usd(run.budget)}, of which {show_usd(budget.available(run))} would be left",
         "Answer until": f"{datetime.fromtimestamp(until, UTC):%Y-%m-%d %H:%M:%S} UTC, when the quote ends",
         "Policy": f"version {policy.version}: {above} wait for an approval",
@@ -69,7 +71,7 @@ def question(run: Run, job: Reserved, policy: Policy, approver: str, token: str)
     }
     order = halt(policy, run.payer, quote.vendor_id)
     warning = f'<p class="warn">{escape(order.text)}. Nothing is signed until that is resumed.</p>' if order else ""
-    details = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in rows.items())
+    details = "".join(f"<dt>{escape(name)}</dt><dd>{escape(clean(text, WHY_MAX))}</dd>" for name, text in rows.items())
     token_field = f'<input type="hidden" name="t" value="{escape(token)}">'
     forms = (  # two: Enter in the reason presses the first button of its form, which may not be the one that approves
         f'<form method="post" action="approval">{token_field}'
@@ -87,9 +89,10 @@ def words(title: str, text: str, status: int = 200) -> HTMLResponse:
 
 
 def _page(title: str, content: str, status: int = 200, headers: Mapping[str, str] = HEADERS) -> HTMLResponse:
+    heading = escape(clean(title))
     page = (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
-        f'content="width=device-width, initial-scale=1"><title>{escape(title)}</title><style>{STYLE}</style></head>'
-        f"<body><main><h1>{escape(title)}</h1>{content}</main></body></html>\n"
+        f'content="width=device-width, initial-scale=1"><title>{heading}</title><style>{STYLE}</style></head>'
+        f"<body><main><h1>{heading}</h1>{content}</main></body></html>\n"
     )
     return HTMLResponse(page, status, headers)

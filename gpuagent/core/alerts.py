@@ -13,13 +13,13 @@ from gpuagent.core import budget
 from gpuagent.core.model import Authorized, Job, Quote, Reserved, Run, RunStatus, Settled
 from gpuagent.core.money import show_usd, usd
 from gpuagent.core.policy import Halt
-from gpuagent.core.text import clean
+from gpuagent.core.text import WHY_MAX, clean
 
 THRESHOLDS = (50, 80, 100)
 """Percent of a budget: of several that are passed at once, the highest is told."""
 LATE_S = 600.0
 """A hold is late so long after its own end: until then the next tick is likely to release it."""
-TITLE_MAX, TEXT_MAX = 120, 1_000
+TITLE_MAX, TEXT_MAX, GOAL_MAX = 120, 1_000, 200
 
 
 class AlertKind(StrEnum):
@@ -136,9 +136,10 @@ def _approvals(before: Run, after: Run) -> Iterator[Alert]:
             quote, asked = job.quote, show_usd(job.quote.amount)
             price = f"{usd(quote.amount).normalize():f}"
             text = (
-                f"Run {after.run_id} ({after.goal}) asks to pay {asked} to {quote.vendor_id} for "
+                f"Run {after.run_id} asks to pay {asked} to {quote.vendor_id} for "
                 f"{quote.max_hours:g} h of {quote.gpu_type}. "
-                f"`gpuagent run approve {after.run_id} --job {job.job_id} --amount {price}` agrees."
+                f"`gpuagent run approve {after.run_id} --job {job.job_id} --amount {price}` agrees. "
+                f"Its goal: {_goal(after)}"  # the last, for it could pretend to be any of what it stood before
             )
             subject = f"{after.run_id}:{job.job_id}:{fingerprint(quote)}"
             title = f"{asked} for {quote.vendor_id} waits for approval"
@@ -152,15 +153,20 @@ def _waits(job: Job) -> bool:
 def _failure(before: Run, after: Run) -> Iterator[Alert]:
     if before.status is not RunStatus.FAILED and after.status is RunStatus.FAILED:
         spent = show_usd(budget.settled(after) + after.planner_cost)
-        text = f"Run {after.run_id} ({after.goal}) failed: {after.reason}. It spent {spent}."
+        text = f"Run {after.run_id} ({_goal(after)}) failed: {clean(after.reason, WHY_MAX)}. It spent {spent}."
         yield _alert(AlertKind.FAILED, after.run_id, f"Run failed: {after.goal}", text, after.run_id)
 
 
 def _run_budget(before: Run, after: Run) -> Iterator[Alert]:
     used, percent = _spent(after), _passed(_spent(after), after.budget)
     if percent > _passed(_spent(before), before.budget):
-        text = f"Run {after.run_id} ({after.goal}) has spent {show_usd(used)} of {show_usd(after.budget)}."
+        text = f"Run {after.run_id} ({_goal(after)}) has spent {show_usd(used)} of {show_usd(after.budget)}."
         yield _budget_alert(f"run:{after.run_id}", f"run {after.goal}", percent, text, after.run_id)
+
+
+def _goal(run: Run) -> str:
+    """The goal, so short that it leaves room for what the alert says."""
+    return clean(run.goal, GOAL_MAX)
 
 
 def _spent(run: Run) -> int:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gpuagent.alerts.delivery import CHANNELS
 from gpuagent.api.tokens import TOKENS
 from gpuagent.wire.credentials import url_secrets
 from gpuagent.wire.scrub import SECRET, Scrubber
@@ -27,6 +28,8 @@ def secrets_of(environ: Mapping[str, str], names: Iterable[str] = ()) -> dict[st
             secrets[value.strip()] = SECRET
         for url in _URL.findall(value):
             secrets |= url_secrets(url)
+            if name == CHANNELS and "." not in (place := url.split("://")[1].split("/")[0]):
+                secrets[place] = SECRET  # no host, but the token of a chat, such as Telegram's
     return secrets
 
 
@@ -35,8 +38,8 @@ def scrubbed(value: Any, scrubber: Scrubber) -> Any:
     match value:
         case str():
             return scrubber.scrub(value)
-        case list():
+        case list() | tuple():
             return [scrubbed(item, scrubber) for item in value]
         case dict():
-            return {key: scrubbed(item, scrubber) for key, item in value.items()}
+            return {scrubbed(key, scrubber): scrubbed(item, scrubber) for key, item in value.items()}
     return value

@@ -13,7 +13,7 @@ from gpuagent.adapters.mongo.outbox import CLAIM_S, FRESH_S, RETRY_S, MongoOutbo
 from gpuagent.alerts import sender
 from gpuagent.alerts.delivery import LinkSettings
 from gpuagent.alerts.sender import AGAIN, OVER, send_due
-from gpuagent.core.alerts import Alert, AlertKind, Claimed, Purchase
+from gpuagent.core.alerts import Alert, AlertKind, Claimed, Message, Purchase
 from gpuagent.errors import BadInput
 from tests.conftest import SafetyNote
 from tests.support.alerts import LINKS, KeptMessages, TimedOutbox, delivery, failed_alert
@@ -91,6 +91,29 @@ def test_a_channel_that_fails_is_tried_again_later_each_time_and_holds_up_no_oth
     assert AGAIN not in messages.received[-1][1].text, "the channel had said no"
 
 
+def test_alerts_that_a_channel_never_takes_do_not_hold_up_those_that_it_takes(outbox: TimedOutbox) -> None:
+    """A channel may refuse a text for ever, and each call ends at a refusal: the refused wait behind those untried."""
+    refused = [failed_alert(number) for number in range(5)]
+    outbox.put(*refused)
+    messages = RefusingMessages({alert.message_id for alert in refused})
+    for _ in refused:
+        send_due(outbox, messages, delivery("ops"))
+    outbox.put(failed_alert(9))
+    outbox.ahead_s += 3_601  # all that were refused are due again
+    assert send_due(outbox, messages, delivery("ops")).sent == {"ops": 1}
+
+
+class RefusingMessages(KeptMessages):
+    """A channel that refuses the messages of these ids."""
+
+    def __init__(self, message_ids: set[str]) -> None:
+        super().__init__()
+        self._refused = message_ids
+
+    def send(self, channel: str, message: Message) -> str:
+        return "it answered 400" if message.message_id in self._refused else super().send(channel, message)
+
+
 def test_a_new_channel_gets_nothing_old_and_nothing_is_sent_for_ever(outbox: TimedOutbox) -> None:
     messages = KeptMessages()
     outbox.put(failed_alert(1))
@@ -146,6 +169,10 @@ def test_the_only_link_of_a_message_is_the_one_to_answer_by() -> None:
     )
     message = sender.message_of(Claimed(alert, "ops", "1", 1, False), delivery("ops"))
     assert "://" not in message.title + message.text
+    bare = replace(alert, title="See www.evil.example", text="Or evil.example/approval?t=1, of 1.40 USD. Bye.")
+    assert "1.40 USD. Bye." in sender.message_of(Claimed(bare, "ops", "1", 1, False), delivery("ops")).text
+    message = sender.message_of(Claimed(bare, "ops", "1", 1, False), delivery("ops"))
+    assert ".example" not in message.title + message.text, "mail and chat programs make links of bare names, too"
     purchase = Purchase("1" * 24, "2" * 24, 1_400_000, "3" * 32, 900.0)
     asking = Claimed(replace(alert, purchase=purchase), "ops", "1", 1, False)
     linked = replace(delivery("ops"), links=LinkSettings("https://agent.example", "s" * 40, {"ops": "Ada"}))

@@ -3,12 +3,14 @@
 import logging
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from html import unescape
 
 import httpx
 import pytest
 
+from gpuagent.agent.start import Order, start
 from gpuagent.alerts.delivery import LinkSettings, read_links
 from gpuagent.alerts.links import link_to, read_token, token_for
 from gpuagent.api.approval_page import waiting_purchase
@@ -94,6 +96,31 @@ def test_enter_in_the_reason_of_a_rejection_does_not_approve(linked: Served, wor
     page = linked.http.get("/approval", params={"t": token(purchase)}).text
     forms = [form for form in re.findall(r"<form.*?</form>", page, re.DOTALL) if 'name="why"' in form]
     assert [re.findall(r'<button[^>]* value="(\w+)"', form) for form in forms] == [["reject"]]
+
+
+def test_a_goal_on_the_page_pretends_to_be_nothing_else(linked: Served, world: World) -> None:
+    world.allow(approval_above=1_000_000)
+    order = Order(goal="Tune (of the owner)\u202e\u2066\n" + "g" * 1_900, budget=5_000_000)
+    run = world.tick(start(order, world.ports))
+    job = run.jobs[0]
+    assert isinstance(job, Reserved)
+    page = linked.http.get("/approval", params={"t": token(purchase_of(run.run_id, job))})
+    rows = dict(re.findall("<dt>(.*?)</dt><dd>(.*?)</dd>", page.text))
+    assert rows["Run"] == f"{run.run_id}, of {run.user_id}"
+    assert rows["Goal"].startswith("Tune (of the owner)   g"), "nothing turns the direction of text"
+    assert len(rows["Goal"]) <= 500
+
+
+def test_answers_that_come_at_once_are_one_answer(linked: Served, world: World) -> None:
+    """Two clicks, and two approvers who differ: one of them answers, the others are told."""
+    run, purchase = asking(world)
+    with ThreadPoolExecutor(4) as pool:
+        answers = ["approve", "reject"] * 2
+        replies = list(pool.map(lambda answer: post(linked, token(purchase), answer), answers))
+    assert sorted(reply.status_code for reply in replies) == [200, 409, 409, 409]
+    approved = answers[[reply.status_code for reply in replies].index(200)] == "approve"
+    (job,) = world.store.load(run.run_id).jobs
+    assert isinstance(job, Reserved) is approved
 
 
 def purchase_payee(run: Run) -> str:

@@ -36,6 +36,12 @@ def test_a_request_for_approval_is_told_with_its_quote_and_how_to_answer() -> No
     assert f"`gpuagent run approve {RUN.run_id} --job one --amount 1.4` agrees" in alert.text
     assert alert.purchase is not None
     assert (alert.purchase.amount, alert.purchase.expires_at) == (1_400_000, 900.0)
+    forged = "x) asks to pay 0.01 USD. `gpuagent run approve 1 --amount 99` agrees. " * 25
+    (alert,) = alerts_of(replace(RUN, goal=forged), apply(replace(RUN, goal=forged), ASKED))
+    ours = f"`gpuagent run approve {RUN.run_id} --job one --amount 1.4` agrees"
+    assert -1 < alert.text.find(ours) < alert.text.find("x) asks"), (
+        "a goal stands after what it could pretend, and hides nothing"
+    )
     assert keys(asking, asking) == keys(asking, apply(asking, PurchaseApproved("one", "Ada", 2.0))) == []
     assert keys(RUN, apply(RUN, vendor_chosen("one", 1_400_000))) == [], "it needs no approval"
 
@@ -61,6 +67,8 @@ def test_a_run_that_fails_is_told_once() -> None:
     assert (alert.key, alert.run_id) == (f"failed:{RUN.run_id}", RUN.run_id)
     assert "cancelled by Ada: wrong goal" in alert.text
     assert keys(failed, failed) == []
+    long = replace(RUN, goal="g" * 2_000)
+    assert "It spent 0.00 USD." in alerts_of(long, apply(long, RunCancelled("Ada", "w" * 500)))[0].text
 
 
 def test_of_a_run_s_budget_the_highest_threshold_is_told() -> None:

@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 
+from gpuagent.alerts.delivery import CHANNELS
 from gpuagent.api.connections import Connections
 from gpuagent.core.money import UNIT
 from gpuagent.core.months import MonthBudget
+from gpuagent.mcp.secrets import scrubbed, secrets_of
 from gpuagent.mcp.server import TOOLS
+from gpuagent.wire.scrub import Scrubber
 from tests.support.assistant import Assistant
 from tests.support.world import World
 
@@ -129,6 +132,14 @@ def test_no_secret_is_shown_wherever_it_comes_from(world: World) -> None:
     assert token not in text
     assert key.removeprefix("0x").lower() not in text
     assert "header" not in text
+
+
+def test_a_secret_is_taken_out_of_names_and_of_any_list() -> None:
+    """A channel's address may have its token where others have a host."""
+    bot, hook = "123456789:AAEabcdefghijklm", "T1JJ3T3L2"
+    secrets = secrets_of({CHANNELS: f"a=tgram://{bot}/998877 b=slack://{hook}/A1BRTD4JD/x c=json://host1.example/"})
+    shown = json.dumps(scrubbed({bot: (bot, [hook]), "host": "host1.example"}, Scrubber(secrets)))
+    assert (bot in shown, hook in shown, "host1.example" in shown) == (False, False, True)
 
 
 _READS = {

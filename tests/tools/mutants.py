@@ -3438,6 +3438,20 @@ MUTANTS = (
         "tests/alerts/test_sender.py -k killed",
     ),
     Mutant(
+        "alerts that a channel refuses for ever hold up all others",
+        "gpuagent/adapters/mongo/outbox.py",
+        'sort=[(f"{place}.attempts", 1), ("createdAt", 1)',
+        'sort=[("createdAt", 1)',
+        "tests/alerts/test_sender.py -k never_takes",
+    ),
+    Mutant(
+        "a goal turns the text of the approval page",
+        "gpuagent/api/approval_page.py",
+        "escape(clean(text, WHY_MAX))",
+        "escape(text)",
+        "tests/api/test_approval.py -k pretends",
+    ),
+    Mutant(
         "an alert is sent without a claim of its own",
         "gpuagent/adapters/mongo/outbox.py",
         '"$or": [{place: {"$exists": False}}, due],',

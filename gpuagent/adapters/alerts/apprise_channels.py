@@ -3,14 +3,15 @@
 import logging
 import re
 from collections.abc import Mapping
-from threading import Lock
+from threading import Lock, Thread
 
 import apprise
 
 from gpuagent.core.alerts import Message
 from gpuagent.errors import ConfigError
 
-CONNECT_S, READ_S = 5, 10
+CONNECT_S, READ_S, SEND_S = 5, 10, 60.0
+"""SEND_S: the whole of a sending. A server that answers a byte at a time is never late by the others."""
 BY_HEADER = ("json", "jsons", "xml", "xmls", "form", "forms", "mailto", "mailtos")
 """Kinds of address that take a header of ours."""
 STATUS = re.compile(r"error=([1-5][0-9]{2})\b", re.ASCII)
@@ -30,9 +31,11 @@ class AppriseMessenger:
     def send(self, channel: str, message: Message) -> str:
         service = self._service(channel, _with(self._channels[channel], message.message_id))
         with self._lock, apprise.LogCapture(level=logging.WARNING) as log:  # type: ignore[no-untyped-call]
-            outcome = service.notify(body=message.text, title=message.title, body_format="text")
+            outcome = _notify(service, message)
             status = STATUS.search(log.getvalue())
-        if bool(outcome):
+        if outcome is None:
+            return f"it was not done with the message after {SEND_S:g} s"
+        if outcome:
             return ""
         # Not in apprise's own words: they may hold an address, or what a stranger's server answered.
         return f"it answered {status[1]}" if status else "it was not reached, or did not take the message"
@@ -47,6 +50,22 @@ class AppriseMessenger:
         if not usable:
             raise ConfigError(f"ALERTS_CHANNELS: apprise cannot use the address of entry {number}, {name}")
         return service
+
+
+def _notify(service: apprise.Apprise, message: Message) -> bool | None:
+    """Whether the channel took the message; None where it was not done in SEND_S.
+
+    Then its thread is left behind, for nothing ends a read; it keeps no process from ending.
+    """
+    outcomes: list[bool] = []
+
+    def work() -> None:
+        outcomes.append(bool(service.notify(body=message.text, title=message.title, body_format="text")))
+
+    thread = Thread(target=work, name="alert", daemon=True)
+    thread.start()
+    thread.join(SEND_S)
+    return outcomes[0] if outcomes else None if thread.is_alive() else False
 
 
 def _with(url: str, message_id: str) -> str:

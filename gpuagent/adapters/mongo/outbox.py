@@ -89,7 +89,10 @@ class MongoOutbox:
 
     @deadlined
     def claim(self, channel: str, since: float, kinds: Sequence[AlertKind]) -> Claimed | None:
-        """The oldest alert of these kinds that is due for the channel, and the caller's alone for CLAIM_S."""
+        """The alert of these kinds that is due for the channel, and the caller's alone for CLAIM_S.
+
+        The least tried is the first, then the oldest: texts that a channel refuses for ever hold up no others.
+        """
         now, place, attempt = self._now(), f"deliveries.{channel}", uuid4().hex
         due = {f"{place}.state": {"$in": ["claimed", "failed"]}, f"{place}.until": {"$lte": date(now)}}
         document = self._database.alerts.find_one_and_update(
@@ -106,7 +109,7 @@ class MongoOutbox:
                 },
                 "$inc": {f"{place}.attempts": 1},
             },
-            sort=[("createdAt", 1), ("_id", 1)],
+            sort=[(f"{place}.attempts", 1), ("createdAt", 1), ("_id", 1)],
             return_document=ReturnDocument.BEFORE,
         )
         if document is None:

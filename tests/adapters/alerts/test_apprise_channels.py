@@ -4,9 +4,13 @@ import json
 import logging
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Event
 
 import pytest
 
+from gpuagent.adapters.alerts import apprise_channels
 from gpuagent.adapters.alerts.apprise_channels import AppriseMessenger
 from gpuagent.core.alerts import Message
 from gpuagent.errors import ConfigError
@@ -74,3 +78,27 @@ def test_an_address_that_apprise_does_not_know_is_named_by_number_and_name() -> 
         with pytest.raises(ConfigError, match=r"address of entry 2, chat$") as refused:
             AppriseMessenger({"ops": "json://127.0.0.1/", "chat": address})
         assert SECRET not in str(refused.value)
+
+
+def test_a_channel_that_answers_without_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte comes in time, and the last one never: other channels wait behind it, and ticks that send."""
+    monkeypatch.setattr(apprise_channels, "SEND_S", 0.3)
+    over = Event()
+
+    def drip(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            connection.recv(65_536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+            for _ in range(100):
+                connection.sendall(b" ")
+                if over.wait(0.05):
+                    return
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        pool.submit(drip, listener)
+        started = time.monotonic()
+        problem = AppriseMessenger({"ops": f"json://127.0.0.1:{listener.getsockname()[1]}/"}).send("ops", MESSAGE)
+        took_s = time.monotonic() - started
+        over.set()
+    assert (problem, took_s < 3) == ("it was not done with the message after 0.3 s", True)
