@@ -25,8 +25,6 @@ ADDRESSES_MAX = 3
 IDLE_MAX_S = 4
 """A connection that was idle for longer is not used again. A NAT that has forgotten it would swallow the next request,
 for its whole deadline; and servers commonly hang up after 5 s."""
-TOGETHER_MAX = 16 * 1024
-"""Bytes that are written together."""
 _ends_at: ContextVar[float | None] = ContextVar("ends_at", default=None)
 
 
@@ -75,6 +73,7 @@ class Transport(httpx.BaseTransport):
         response = self._pools[self._egress.proxy(url)].handle_request(request)
         stream = response.extensions.get("network_stream")
         if isinstance(stream, _Socket) and not stream.has_heard:
+            stream.close()  # what may yet come is no answer to a later request either
             response.close()
             raise httpcore.RemoteProtocolError("the server answered before it was asked")
         return response
@@ -136,31 +135,23 @@ class _Backend(httpcore.NetworkBackend):
 
 
 class _Socket(httpcore.NetworkStream):
-    """A stream whose small writes go out together, before the next read: a request's head and its body in one.
+    """A stream whose every step ends by the deadline.
 
     has_heard: whether anything was read since the last write. Else what httpcore takes for the answer came with an
-    earlier one, and the request may not even have been sent: it would go out with the next.
+    earlier one.
     """
 
     def __init__(self, inner: httpcore.NetworkStream) -> None:
-        self._inner, self._unsent = inner, b""
+        self._inner = inner
         self.has_heard = False
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        if self._unsent:
-            with suppress(httpcore.WriteError):  # as httpcore has it: who hangs up early may have said why
-                self._send(timeout)
         self.has_heard = True
         return self._inner.read(max_bytes, _remaining(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._unsent, self.has_heard = self._unsent + buffer, False
-        if len(self._unsent) > TOGETHER_MAX:
-            self._send(timeout)
-
-    def _send(self, timeout: float | None) -> None:
-        unsent, self._unsent = self._unsent, b""
-        self._inner.write(unsent, _remaining(timeout))
+        self.has_heard = False
+        self._inner.write(buffer, _remaining(timeout))
 
     def close(self) -> None:
         self._inner.close()

@@ -1503,7 +1503,7 @@ MUTANTS = (
         "tests/wire/test_keep_alive.py -k cannot_be_used_again",
     ),
     Mutant(
-        "what came with an earlier answer is taken for the next one, and its request goes out with a later",
+        "what came with an earlier answer is taken for the next one",
         "gpuagent/wire/transport.py",
         "        if isinstance(stream, _Socket) and not stream.has_heard:",
         "        if False:",
