@@ -19,6 +19,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    ValidationInfo,
     WithJsonSchema,
     field_validator,
     model_validator,
@@ -49,6 +50,8 @@ _SECRET_VALUE = re.compile(
     r"(?:hf_|sk-|ghp_|gho_|github_pat_|glpat-|xox[abp]-|AKIA|ASIA|AIza)[\w-]{12,}|(?:0x)?[0-9a-fA-F]{64}|-----BEGIN .*",
     re.DOTALL,
 )
+STORED = object()
+"""The context in which a workload is validated that was ordered before."""
 _OWN_VARIABLE = re.compile(
     r"(?:X402|CDP|MONGODB|GPUAGENT_API|GPU_VENDOR|PLANNER|FACILITATOR|CRON|CHAIN_RPC|ALERTS|CONSOLE|SELLER)_.*|EVM_PRIVATE_KEY",
     re.IGNORECASE,
@@ -276,8 +279,9 @@ class Workload(JobPart):
 
     @field_validator("secrets")
     @classmethod
-    def _none_of_ours(cls, secrets: list[str]) -> list[str]:
-        if own := next(filter(is_own_variable, secrets), None):
+    def _none_of_ours(cls, secrets: list[str], info: ValidationInfo) -> list[str]:
+        # One that was ordered stays readable when more variables become the agent's own: none of them is ever sent.
+        if info.context is not STORED and (own := next(filter(is_own_variable, secrets), None)):
             raise ValueError(
                 f"{own} is the agent's own, and goes to no vendor: keep the job's value in another variable"
             )
@@ -368,4 +372,4 @@ def canonical(value: object) -> str:
 @lru_cache(maxsize=64)
 def from_canonical(text: str) -> Workload:
     """The workload of a canonical text, as it was stored."""
-    return Workload.model_validate_json(text)
+    return Workload.model_validate_json(text, context=STORED)

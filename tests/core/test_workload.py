@@ -148,3 +148,11 @@ def test_the_metric_that_success_needs(value: object, problem: str) -> None:
 def test_no_job_gets_a_users_password_or_a_sellers_key(name: str) -> None:
     """A vendor that had the first could approve its own purchases."""
     assert is_own_variable(name)
+
+
+def test_a_job_that_was_ordered_before_a_name_was_the_agents_own_can_still_be_read() -> None:
+    """It may be paid for: its files are to be fetched. Its next order is refused where secrets are sent."""
+    text = Workload.model_validate({"name": "x", "command": "true", "secrets": ["OTHER_TOKEN"]}).canonical
+    assert from_canonical(text.replace("OTHER_TOKEN", "SELLER_API_TOKEN")).secrets == ["SELLER_API_TOKEN"]
+    with pytest.raises(ValidationError, match="agent's own"):
+        Workload.model_validate_json(text.replace("OTHER_TOKEN", "SELLER_API_TOKEN"))
