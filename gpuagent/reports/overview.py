@@ -40,7 +40,7 @@ class Overview:
 
     now, before: the summaries of the period and of the one before. payments: the newest. budgets: the runs that spent
     most, as rows of runs. slowest, delivered: as runs.times_to_success() and delivery.delivered() have them.
-    purchases, decisions: all of the runs whose budgets are drawn.
+    purchases, decisions: all of the runs whose budgets are drawn. kept_charts: of an earlier page, b"" for none.
     """
 
     now: Summary
@@ -54,6 +54,7 @@ class Overview:
     delivered: Frame
     purchases: Frame
     decisions: Frame
+    kept_charts: bytes
 
     @property
     def sales(self) -> Frame:
@@ -88,12 +89,17 @@ def overview(
     made_at: datetime,
     count: Count,
     fresh: bool,
+    charts_key: str = "",
     sizes: Sizes = SIZES,
 ) -> Overview:
-    """The overview of a period. fresh: nothing that was kept is believed. Raises StoreError."""
+    """The overview of a period. fresh: nothing that was kept is believed. charts_key: of charts that were kept.
+
+    Raises StoreError.
+    """
 
     def finish(rows: SummaryRows, now: Summary, before: Summary | None) -> Overview:
-        return _Details(rows, scope, vendor, period).overview(now, before, made_at)
+        charts = [] if fresh or not charts_key else [content for _, _, content in rows.contents([charts_key])]
+        return _Details(rows, scope, vendor, period).overview(now, before, made_at, b"".join(charts))
 
     unit = "h" if buckets(period, None)[0] == "h" else "D"
     whole = Gathering(scope, vendor, period, unit, count, fresh, sizes).read(open_rows, finish)
@@ -110,7 +116,7 @@ class _Details:
     vendor: str
     period: Period
 
-    def overview(self, now: Summary, before: Summary | None, made_at: datetime) -> Overview:
+    def overview(self, now: Summary, before: Summary | None, made_at: datetime, charts: bytes) -> Overview:
         rows, scope, tables = self.rows, self.scope, now.tables
         vendors = frame(rows.vendors(), VENDORS)
         budgets = self._runs_of(tables["budgets"].runId)
@@ -134,6 +140,7 @@ class _Details:
             delivery.delivered(completed, self._purchases(completed)),
             self._purchases(budgets[budgets.runId.isin(spenders)]),
             decisions,
+            charts,
         )
 
     def _runs_of(self, run_ids: Iterable[str]) -> Frame:
