@@ -38,7 +38,12 @@ class SummaryRows(StreamedRows, Protocol):
         """None: they are too many for one answer."""
         ...
 
-    def payment_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Columns | None: ...
+    def payment_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Columns | None:
+        """jobId and signedAt of all; special: documents of those that are not completed, or of which money came back.
+
+        They have jobId, paymentStatus, refunded and credit.
+        """
+        ...
 
     def answers_of(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterable[Mapping[str, Any]]: ...
 

@@ -72,12 +72,17 @@ JOB_COLUMNS = {
         "$cond": [{"$or": [{"$eq": ["$status", "failed"]}, {"$eq": ["$state", "voided"]}]}, "$errorMessage", None]
     },
 }
-PAYMENT_COLUMNS = {
-    "jobId": {"$toString": "$jobId"},
-    "runId": {"$toString": "$runId"},
-    "paymentStatus": "$status",
-    "signedAt": _time("createdAt"),
-    **{name: _units(name) for name in ("refunded", "credit")},
+PAYMENT_COLUMNS = {"jobId": {"$toString": "$jobId"}, "signedAt": _time("createdAt")}
+SPECIAL_PAYMENT = {
+    "$cond": [
+        {"$or": [{"$ne": ["$status", "completed"]}, {"$gt": ["$refunded", 0]}, {"$gt": ["$credit", 0]}]},
+        {
+            "jobId": {"$toString": "$jobId"},
+            "paymentStatus": "$status",
+            **{name: _units(name) for name in ("refunded", "credit")},
+        },
+        "$$REMOVE",
+    ]
 }
 
 
@@ -135,7 +140,7 @@ class MongoPartitions(MongoStreams):
 
     def payment_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, list[Any]] | None:
         match = {**_of(scope, run_ids), "network": scope.network}
-        return self._columns("payments", [{"$match": match}], PAYMENT_COLUMNS)
+        return self._columns("payments", [{"$match": match}], PAYMENT_COLUMNS, {"special": SPECIAL_PAYMENT})
 
     def answers_of(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterator[Document]:
         """Decisions that a planner charged for, in these runs."""
@@ -203,16 +208,21 @@ class MongoPartitions(MongoStreams):
         return True
 
     def _columns(
-        self, collection: str, pipeline: Sequence[Mapping[str, Any]], fields: Mapping[str, Any]
+        self,
+        collection: str,
+        pipeline: Sequence[Mapping[str, Any]],
+        fields: Mapping[str, Any],
+        some: Mapping[str, Any] | None = None,
     ) -> Mapping[str, list[Any]] | None:
-        """None: what a document may hold is less."""
+        """some: fields that are not of every row. None: what a document may hold is less."""
         arrays = {name: {"$push": {"$ifNull": [field, None]}} for name, field in fields.items()}
+        arrays |= {name: {"$push": field} for name, field in (some or {}).items()}
         with bounded(self._deadline_s):
             try:
                 rows = self._database[collection].aggregate(
                     [*pipeline, {"$group": {"_id": None, **arrays}}], session=self._session
                 )
-                return next(rows, {name: [] for name in fields})
+                return next(rows, {name: [] for name in arrays})
             except OperationFailure as error:
                 if error.code not in TOO_LARGE:
                     raise
