@@ -1,7 +1,7 @@
 """What the page shows, read as of one moment: sums of the whole, and the rows of its lists and of nothing else."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -41,6 +41,7 @@ class Overview:
     now, before: the summaries of the period and of the one before. payments: the newest. budgets: the runs that spent
     most, as rows of runs. slowest, delivered: as runs.times_to_success() and delivery.delivered() have them.
     purchases, decisions: all of the runs whose budgets are drawn. kept_charts: of an earlier page, b"" for none.
+    unkept: summaries that the database did not take.
     """
 
     now: Summary
@@ -55,6 +56,7 @@ class Overview:
     purchases: Frame
     decisions: Frame
     kept_charts: bytes
+    unkept: int = 0
 
     @property
     def sales(self) -> Frame:
@@ -101,11 +103,15 @@ def overview(
         charts = [] if fresh or not charts_key else [content for _, _, content in rows.contents([charts_key])]
         return _Details(rows, scope, vendor, period).overview(now, before, made_at, b"".join(charts))
 
-    unit = "h" if buckets(period, None)[0] == "h" else "D"
-    whole = Gathering(scope, vendor, period, unit, count, fresh, sizes).read(open_rows, finish)
+    def gathered(unit: str) -> Overview:
+        gathering = Gathering(scope, vendor, period, unit, count, fresh, sizes)
+        whole = gathering.read(open_rows, finish)
+        return replace(whole, unkept=len(gathering.unwritten))
+
+    whole = gathered("h" if buckets(period, None)[0] == "h" else "D")
     first = whole.first_spent
-    if unit == "D" and first is not None and buckets(period, first.to_pydatetime())[0] == "h":
-        return Gathering(scope, vendor, period, "h", count, fresh, sizes).read(open_rows, finish)
+    if buckets(period, None)[0] != "h" and first is not None and buckets(period, first.to_pydatetime())[0] == "h":
+        return gathered("h")
     return whole
 
 
