@@ -45,6 +45,8 @@ JOB = {
     ),
 }
 PAYMENT = _narrow(PAYMENTS, "jobId", "paymentStatus", "signedAt", "refunded", "credit")
+DECISION = _narrow(DECISIONS, "runId", "at", "planner", "model", "cost", "promptTokens", "completionTokens")
+NO_ANSWERS: Columns = {name: [] for name in ("runId", "at", "planner", "model", "cost", "tokens")}
 PAID: Mapping[str, Any] = {"paymentStatus": "completed", "refunded": 0, "credit": 0}
 UNSIGNED: Mapping[str, Any] = {"paymentStatus": "", "refunded": 0, "credit": 0}
 NO_TIME = -(2**63)
@@ -76,8 +78,9 @@ class Chunks:
         """The rows of some runs; in halves where they are too many for one answer."""
         run_ids = runs.runId.tolist()
         jobs, payments = self.rows.job_columns(self.scope, run_ids), self.rows.payment_columns(self.scope, run_ids)
-        if jobs is not None and payments is not None:
-            yield self._rows(runs, _typed(jobs, JOB), payments)
+        answers = NO_ANSWERS if self.vendor else self.rows.answer_columns(self.scope, run_ids)
+        if jobs is not None and payments is not None and answers is not None:
+            yield self._rows(runs, _typed(jobs, JOB), payments, answers)
             return
         if len(runs) == 1:
             raise StoreError(f"run {run_ids[0]} has more jobs than one answer of MongoDB can hold: no report counts it")
@@ -85,7 +88,7 @@ class Chunks:
         for half in (runs.iloc[:middle], runs.iloc[middle:]):
             yield from self._parts(half.reset_index(drop=True))
 
-    def _rows(self, runs: Frame, jobs: Frame, payments: Columns) -> Rows:
+    def _rows(self, runs: Frame, jobs: Frame, payments: Columns, answers: Columns) -> Rows:
         run_ids = runs.runId.tolist()
         run_set = set(run_ids)
         jobs = jobs.assign(errorMessage=jobs.errorMessage.fillna(""))
@@ -94,16 +97,12 @@ class Chunks:
         unmatched = self._without_job(payments, run_set, set(whole.jobId))
         states = zip(whole.state, whole.paymentStatus, whole.jobId, strict=True)
         unmatched += [job_id for state, paid, job_id in states if (state, paid) not in OVER]
-        decisions = frame([], DECISIONS)
         purchases = whole
         if self.vendor:
             purchases = whole[whole.vendorId == self.vendor].reset_index(drop=True)
             runs = runs[runs.runId.isin(purchases.runId)].reset_index(drop=True)
             whole = whole[whole.runId.isin(purchases.runId)].reset_index(drop=True)
-        else:
-            answers = frame(map(with_token_counts, self.rows.answers_of(self.scope, run_ids)), DECISIONS)
-            decisions = _of(answers, run_set)
-        return Rows(runs, purchases, whole, decisions, unmatched)
+        return Rows(runs, purchases, whole, _of(_decisions(answers), run_set), unmatched)
 
     def _without_job(self, payments: Columns, run_ids: set[str], job_ids: set[str]) -> list[str]:
         """The jobs that these runs paid for and that are not there."""
@@ -115,6 +114,13 @@ class Chunks:
 def _of(table: Frame, run_ids: set[str]) -> Frame:
     """The rows of these runs. Frame.isin() takes many times as long over texts."""
     return table[np.array([run_id in run_ids for run_id in table.runId], "bool")].reset_index(drop=True)
+
+
+def _decisions(answers: Columns) -> Frame:
+    counts = [with_token_counts({"tokens": tokens}) for tokens in answers["tokens"]]
+    texts = {name: ["" if text is None else text for text in answers[name]] for name in ("planner", "model")}
+    tokens = {name: [count[name] for count in counts] for name in ("promptTokens", "completionTokens")}
+    return _typed({**answers, **texts, **tokens}, DECISION)
 
 
 def _purchases(jobs: Frame, payments: Columns) -> Frame:

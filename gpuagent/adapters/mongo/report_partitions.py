@@ -73,6 +73,11 @@ JOB_COLUMNS = {
     },
 }
 PAYMENT_COLUMNS = {"jobId": {"$toString": "$jobId"}, "signedAt": _time("createdAt")}
+ANSWER_COLUMNS = {
+    "runId": {"$toString": "$runId"},
+    "at": _time("timestamp"),
+    **{name: f"$data.{name}" for name in ("planner", "model", "cost", "tokens")},
+}
 SPECIAL_PAYMENT = {
     "$cond": [
         {"$or": [{"$ne": ["$status", "completed"]}, {"$gt": ["$refunded", 0]}, {"$gt": ["$credit", 0]}]},
@@ -144,9 +149,12 @@ class MongoPartitions(MongoStreams):
 
     def answers_of(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterator[Document]:
         """Decisions that a planner charged for, in these runs."""
-        match = {**_of(scope, run_ids), "type": "agent_reasoning", "data.cost": {"$gt": 0}}
-        match["timestamp"] = {"$lt": scope.until}
+        match = _answers(scope, run_ids)
         return self._rows("observations", [{"$match": match}, {"$sort": {"timestamp": 1}}, {"$project": DECISION}])
+
+    def answer_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, list[Any]] | None:
+        """Their columns, in no order."""
+        return self._columns("observations", [{"$match": _answers(scope, run_ids)}], ANSWER_COLUMNS)
 
     def jobs_of_runs(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterator[Document]:
         match = {**jobs_in(scope), "runId": {"$in": list(map(ObjectId, run_ids))}}
@@ -238,6 +246,11 @@ def _of(scope: ReportScope, run_ids: Sequence[str]) -> Document:
     if scope.user or scope.tag:
         return {"runId": {"$in": list(map(ObjectId, run_ids))}}
     return {"runId": {"$gte": ObjectId(run_ids[0]), "$lte": ObjectId(run_ids[-1])}}
+
+
+def _answers(scope: ReportScope, run_ids: Sequence[str]) -> Document:
+    charged = {"type": "agent_reasoning", "data.cost": {"$gt": 0}}
+    return {**_of(scope, run_ids), **charged, "timestamp": {"$lt": scope.until}}
 
 
 def _units_of(value: Any) -> int:
