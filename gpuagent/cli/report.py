@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpuagent.cli.common import AsJson, errors_explained, print_json
-from gpuagent.errors import BadInput, ConfigError
+from gpuagent.errors import BadInput, ConfigError, StoreError
 
 if TYPE_CHECKING:
     from gpuagent.reports.figures.headlines import Headline
@@ -40,6 +40,9 @@ def report(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="In the page: add up every run anew, whatever earlier reports have kept.")
     ] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Write no page, but add up and draw beforehand what the next one shows.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Report what was spent, wasted and learned: one offline page, tables, a double-entry journal or FOCUS 1.2."""
@@ -59,7 +62,9 @@ def report(
         request = ReportRequest(period, user, tag, vendor, currency, rate, server, by)
         if form != "html" and request.by != ReportRequest().by:
             raise BadInput(f"--by {by} groups the page alone, and {form} has each purchase: leave --by out")
-        finished = open_report(request, chain=chain and form == "html", fresh=fresh)
+        if keep and (form != "html" or out or as_json):
+            raise BadInput("--keep writes no file and prints no figures: leave --format, --out and --json out")
+        finished = open_report(request, chain=chain and form == "html" and not keep, fresh=fresh)
         if finished.nothing:
             typer.echo(finished.nothing, err=True)
         if out == STDOUT:
@@ -67,12 +72,28 @@ def report(
                 for piece in exports.pieces(replace(finished, count=counter.add), form, counter.add):
                     typer.echo(piece, nl=False)
             return
+        if keep:
+            with counted_rows("adding up") as counter:
+                _keep(replace(finished, count=counter.add))
+            return
         path = Path(out or f"gpuagent-report-{finished.period.label}{EXTENSIONS[form]}")
         with counted_rows(f"writing {path}") as counter:
             finished = replace(finished, count=counter.add)
             files = exports.write(finished, form, path, counter.add)
             headlines = finished.headlines if as_json else [finished.headlines[0] if form == "html" else finished.spent]
         _print_summary(finished, headlines, files, as_json)
+
+
+def _keep(report: "Report") -> None:
+    """Make the page for what is kept of it. Raises StoreError where the database takes nothing."""
+    from gpuagent.reports import exports
+
+    exports.html(report)
+    if unkept := report.overview.unkept:
+        raise StoreError(
+            f"{unkept} parts of the report could not be kept: name a user of MongoDB that has the role readWrite"
+        )
+    typer.echo(f"{report.period.description}: kept; the next page reads what has changed since")
 
 
 def _print_summary(report: "Report", headlines: list["Headline"], files: list[Path], as_json: bool) -> None:

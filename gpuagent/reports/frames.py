@@ -211,11 +211,18 @@ def purchases_of(jobs: Frame, payments: Frame, runs: Frame, columns: Mapping[str
     )  # or a missing one would turn all of them into floats
     joined = jobs.merge(nullable[["jobId", *own]], on="jobId", how="left")
     joined = joined.merge(runs[["runId", *(name for name in RUN_COLUMNS if name in runs)]], on="runId", how="inner")
+    for name in BACK:
+        joined[name] = joined[name].fillna(0).astype("int64")
+    return with_costs(joined, columns)
+
+
+def with_costs(joined: Frame, columns: Mapping[str, str]) -> Frame:
+    """Jobs that were joined with their payments, with what they cost; `joined` is changed. columns: of the result."""
     joined["settledAt"] = _not_before(joined.settledAt, joined.createdAt, joined.signedAt)
     settled = joined.state == "settled"
     joined["paid"] = joined.expectedCost.where(settled, 0)
-    returned = joined.refunded.fillna(0).astype("int64").where(settled, 0)
-    joined["credit"] = (joined.credit.fillna(0).astype("int64").where(settled, 0) - returned).clip(lower=0)
+    returned = joined.refunded.where(settled, 0)
+    joined["credit"] = (joined.credit.where(settled, 0) - returned).clip(lower=0)
     joined["cost"] = joined.actualCost.where(settled, 0) - returned
     joined["refunded"] = joined.paid - joined.cost
     joined["saved"] = [

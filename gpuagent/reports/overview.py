@@ -1,7 +1,7 @@
 """What the page shows, read as of one moment: sums of the whole, and the rows of its lists and of nothing else."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -40,7 +40,8 @@ class Overview:
 
     now, before: the summaries of the period and of the one before. payments: the newest. budgets: the runs that spent
     most, as rows of runs. slowest, delivered: as runs.times_to_success() and delivery.delivered() have them.
-    purchases, decisions: all of the runs whose budgets are drawn.
+    purchases, decisions: all of the runs whose budgets are drawn. kept_charts: of an earlier page, b"" for none.
+    unkept: summaries that the database did not take.
     """
 
     now: Summary
@@ -54,6 +55,8 @@ class Overview:
     delivered: Frame
     purchases: Frame
     decisions: Frame
+    kept_charts: bytes
+    unkept: int = 0
 
     @property
     def sales(self) -> Frame:
@@ -88,18 +91,27 @@ def overview(
     made_at: datetime,
     count: Count,
     fresh: bool,
+    charts_key: str = "",
     sizes: Sizes = SIZES,
 ) -> Overview:
-    """The overview of a period. fresh: nothing that was kept is believed. Raises StoreError."""
+    """The overview of a period. fresh: nothing that was kept is believed. charts_key: of charts that were kept.
+
+    Raises StoreError.
+    """
 
     def finish(rows: SummaryRows, now: Summary, before: Summary | None) -> Overview:
-        return _Details(rows, scope, vendor, period).overview(now, before, made_at)
+        charts = [] if fresh or not charts_key else [content for _, _, content in rows.contents([charts_key])]
+        return _Details(rows, scope, vendor, period).overview(now, before, made_at, b"".join(charts))
 
-    unit = "h" if buckets(period, None)[0] == "h" else "D"
-    whole = Gathering(scope, vendor, period, unit, count, fresh, sizes).read(open_rows, finish)
+    def gathered(unit: str) -> Overview:
+        gathering = Gathering(scope, vendor, period, unit, count, fresh, sizes)
+        whole = gathering.read(open_rows, finish)
+        return replace(whole, unkept=len(gathering.unwritten))
+
+    whole = gathered("h" if buckets(period, None)[0] == "h" else "D")
     first = whole.first_spent
-    if unit == "D" and first is not None and buckets(period, first.to_pydatetime())[0] == "h":
-        return Gathering(scope, vendor, period, "h", count, fresh, sizes).read(open_rows, finish)
+    if buckets(period, None)[0] != "h" and first is not None and buckets(period, first.to_pydatetime())[0] == "h":
+        return gathered("h")
     return whole
 
 
@@ -110,7 +122,7 @@ class _Details:
     vendor: str
     period: Period
 
-    def overview(self, now: Summary, before: Summary | None, made_at: datetime) -> Overview:
+    def overview(self, now: Summary, before: Summary | None, made_at: datetime, charts: bytes) -> Overview:
         rows, scope, tables = self.rows, self.scope, now.tables
         vendors = frame(rows.vendors(), VENDORS)
         budgets = self._runs_of(tables["budgets"].runId)
@@ -134,6 +146,7 @@ class _Details:
             delivery.delivered(completed, self._purchases(completed)),
             self._purchases(budgets[budgets.runId.isin(spenders)]),
             decisions,
+            charts,
         )
 
     def _runs_of(self, run_ids: Iterable[str]) -> Frame:

@@ -17,6 +17,7 @@ from gpuagent.core.ports import Node
 from gpuagent.core.records import ReportScope
 from gpuagent.core.text import is_web_url
 from gpuagent.errors import BadInput
+from gpuagent.reports.charts.kept import ChartBook
 from gpuagent.reports.charts.style import Marks, marks
 from gpuagent.reports.display import Display, parse_display
 from gpuagent.reports.figures import attention, delivery, groups, headlines, runs, spend
@@ -24,6 +25,7 @@ from gpuagent.reports.figures.headlines import Headline
 from gpuagent.reports.frames import Frame, Frames, ReportRows, read_frames
 from gpuagent.reports.gather import Window
 from gpuagent.reports.overview import Overview, overview
+from gpuagent.reports.partitions import SIZES
 from gpuagent.reports.period import Period, parse_period
 from gpuagent.reports.stream import ExportStream
 from gpuagent.reports.summary_rows import Count, OpenRows, SummaryRows, uncounted
@@ -127,7 +129,26 @@ class Report:
     def overview(self) -> Overview:
         """What the page shows, as of when it is first asked for."""
         request = self.request
-        return overview(self.open_rows, self.scope, request.vendor, self.period, self.made_at, self.count, self.fresh)
+        return overview(
+            self.open_rows, self.scope, request.vendor, self.period, self.made_at, self.count, self.fresh,
+            self._charts_key,
+        )  # fmt: skip
+
+    @cached_property
+    def charts(self) -> ChartBook:
+        """The charts of the page, drawn or kept."""
+        return ChartBook(self.overview.kept_charts)
+
+    def keep_charts(self) -> None:
+        """Keep the charts that were asked for, where something was drawn; of few runs none. Raises StoreError."""
+        if self.charts.changed and self.overview.now.counts["started"] >= SIZES.least:
+            with self.open_rows() as rows:
+                rows.keep(self._charts_key, "", self.charts.content())
+
+    @property
+    def _charts_key(self) -> str:
+        request = self.request
+        return "|".join(("charts", self.network, request.period, request.by, request.vendor, request.user, request.tag))
 
     @cached_property
     def headlines(self) -> list[Headline]:

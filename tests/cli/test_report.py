@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -18,11 +19,14 @@ from typer.testing import CliRunner
 from gpuagent.cli import app
 from gpuagent.render.progress import RowCounter
 from gpuagent.reports import exports
+from gpuagent.reports.gather import Gathering
+from gpuagent.reports.partitions import Sizes
 from tests.conftest import DATABASE
 from tests.support import report_history
 from tests.support.books import OwnWalletPayer
 from tests.support.market import Market
 from tests.support.notebook_path import NOTEBOOK_PATH
+from tests.support.small_partitions import sized
 from tests.support.world import World
 
 ROOT = Path(__file__).parents[2]
@@ -91,6 +95,7 @@ def test_without_a_chain_or_a_key_the_report_says_so(world: World, gpuagent: Inv
         (("--by", "colour"), "vendor, user, tag, gpu, planner"),
         (("--by", "tag", "--format", "focus"), "leave --by out"),
         (("--out", "-", "--json"), "--json goes there already"),
+        (("--keep", "--out", "page.html"), "--keep writes no file"),
         (("--out", "/proc/no/such"), "cannot be written"),
     ],
 )
@@ -120,6 +125,26 @@ def test_every_format_is_what_the_package_gives(
     assert sorted(path.name for path in (tmp_path / "parquet").iterdir()) == sorted(
         f"{name}.parquet" for name in exports.tables(report)
     )
+
+
+def test_what_is_kept_at_night_is_not_added_up_in_the_morning(
+    own_book: tuple[report_history.Book, Any], market: Market, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    environment = {"MONGODB_URI": market.environment["MONGODB_URI"], "MONGODB_DB_NAME": f"{DATABASE}_own_book"}
+    made: list[str] = []
+    make = Gathering._make
+    monkeypatch.setattr(Gathering, "_make", lambda *fields: made.append(fields[2].name) or make(*fields))
+    with sized(Sizes(most=3, least=1)):
+        night = CliRunner().invoke(app, ["report", "--period", "all", "--keep"], env=environment)
+        assert (night.exit_code, "the next page reads what has changed since" in night.output) == (0, True), (
+            night.output
+        )
+        assert made
+        assert list(tmp_path.iterdir()) == []
+        made.clear()
+        morning = CliRunner().invoke(app, ["report", "--period", "all", "--out", "-"], env=environment)
+    assert (morning.exit_code, made) == (0, []), morning.output
 
 
 @pytest.mark.parametrize(

@@ -72,12 +72,22 @@ JOB_COLUMNS = {
         "$cond": [{"$or": [{"$eq": ["$status", "failed"]}, {"$eq": ["$state", "voided"]}]}, "$errorMessage", None]
     },
 }
-PAYMENT_COLUMNS = {
-    "jobId": {"$toString": "$jobId"},
+PAYMENT_COLUMNS = {"jobId": {"$toString": "$jobId"}, "signedAt": _time("createdAt")}
+ANSWER_COLUMNS = {
     "runId": {"$toString": "$runId"},
-    "paymentStatus": "$status",
-    "signedAt": _time("createdAt"),
-    **{name: _units(name) for name in ("refunded", "credit")},
+    "at": _time("timestamp"),
+    **{name: f"$data.{name}" for name in ("planner", "model", "cost", "tokens")},
+}
+SPECIAL_PAYMENT = {
+    "$cond": [
+        {"$or": [{"$ne": ["$status", "completed"]}, {"$gt": ["$refunded", 0]}, {"$gt": ["$credit", 0]}]},
+        {
+            "jobId": {"$toString": "$jobId"},
+            "paymentStatus": "$status",
+            **{name: _units(name) for name in ("refunded", "credit")},
+        },
+        "$$REMOVE",
+    ]
 }
 
 
@@ -135,13 +145,16 @@ class MongoPartitions(MongoStreams):
 
     def payment_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, list[Any]] | None:
         match = {**_of(scope, run_ids), "network": scope.network}
-        return self._columns("payments", [{"$match": match}], PAYMENT_COLUMNS)
+        return self._columns("payments", [{"$match": match}], PAYMENT_COLUMNS, {"special": SPECIAL_PAYMENT})
 
     def answers_of(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterator[Document]:
         """Decisions that a planner charged for, in these runs."""
-        match = {**_of(scope, run_ids), "type": "agent_reasoning", "data.cost": {"$gt": 0}}
-        match["timestamp"] = {"$lt": scope.until}
+        match = _answers(scope, run_ids)
         return self._rows("observations", [{"$match": match}, {"$sort": {"timestamp": 1}}, {"$project": DECISION}])
+
+    def answer_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, list[Any]] | None:
+        """Their columns, in no order."""
+        return self._columns("observations", [{"$match": _answers(scope, run_ids)}], ANSWER_COLUMNS)
 
     def jobs_of_runs(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterator[Document]:
         match = {**jobs_in(scope), "runId": {"$in": list(map(ObjectId, run_ids))}}
@@ -203,16 +216,21 @@ class MongoPartitions(MongoStreams):
         return True
 
     def _columns(
-        self, collection: str, pipeline: Sequence[Mapping[str, Any]], fields: Mapping[str, Any]
+        self,
+        collection: str,
+        pipeline: Sequence[Mapping[str, Any]],
+        fields: Mapping[str, Any],
+        some: Mapping[str, Any] | None = None,
     ) -> Mapping[str, list[Any]] | None:
-        """None: what a document may hold is less."""
+        """some: fields that are not of every row. None: what a document may hold is less."""
         arrays = {name: {"$push": {"$ifNull": [field, None]}} for name, field in fields.items()}
+        arrays |= {name: {"$push": field} for name, field in (some or {}).items()}
         with bounded(self._deadline_s):
             try:
                 rows = self._database[collection].aggregate(
                     [*pipeline, {"$group": {"_id": None, **arrays}}], session=self._session
                 )
-                return next(rows, {name: [] for name in fields})
+                return next(rows, {name: [] for name in arrays})
             except OperationFailure as error:
                 if error.code not in TOO_LARGE:
                     raise
@@ -228,6 +246,11 @@ def _of(scope: ReportScope, run_ids: Sequence[str]) -> Document:
     if scope.user or scope.tag:
         return {"runId": {"$in": list(map(ObjectId, run_ids))}}
     return {"runId": {"$gte": ObjectId(run_ids[0]), "$lte": ObjectId(run_ids[-1])}}
+
+
+def _answers(scope: ReportScope, run_ids: Sequence[str]) -> Document:
+    charged = {"type": "agent_reasoning", "data.cost": {"$gt": 0}}
+    return {**_of(scope, run_ids), **charged, "timestamp": {"$lt": scope.until}}
 
 
 def _units_of(value: Any) -> int:

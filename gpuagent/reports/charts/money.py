@@ -2,14 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from gpuagent.core.money import usd
 from gpuagent.render.palette import FAILED, PLANNER_COST, SUCCESS, TEXT, WAITING, text_on
@@ -17,7 +13,6 @@ from gpuagent.reports.charts.style import (
     HEIGHT,
     LABEL_MAX,
     ROWS_MAX,
-    USD_AXIS,
     WIDTH,
     Marks,
     Picture,
@@ -27,6 +22,7 @@ from gpuagent.reports.charts.style import (
     joined,
     label,
     picture,
+    usd_axis,
     usd_float,
 )
 from gpuagent.reports.display import USD_ALONE, cents
@@ -34,6 +30,10 @@ from gpuagent.reports.figures.groups import WHOLE
 from gpuagent.reports.figures.spend import PLANNER, JobResult
 from gpuagent.reports.frames import Frame
 from gpuagent.reports.period import Period
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 BAR_MIN = 0.01
 """A bar that is a smaller share of the axis is too thin to be seen."""
@@ -66,6 +66,8 @@ def spend_over_time(
     title = f"Spend by {noun} per {bucket}"
     if table.empty:
         return empty(title, NOTHING_SPENT)
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+
     by_bucket = table.sum(axis=1) if whole is None else whole
     overlap = table.sum(axis=1) != by_bucket
     names = [*table.columns, *([WHOLE] if overlap.any() else [])]
@@ -84,7 +86,7 @@ def spend_over_time(
         axes.set_xlim(*map(date2num, (first, last)))
     axes.set_ylabel("USD")
     axes.set_xlabel("UTC")
-    axes.yaxis.set_major_formatter(USD_AXIS)
+    usd_axis(axes.yaxis)
     grid(axes, "y")
     locator: Any = AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
@@ -92,14 +94,15 @@ def spend_over_time(
     legend(figure, columns)
     sums = joined([f"{name} {USD_ALONE.amount(amount)}" for name, amount in _dearest(table).items()])
     overlapping = f" What counts under several {noun}s is in each of these sums." if overlap.any() else ""
+    when = period.description if period.before else "all"
     alt = (
-        f"{USD_ALONE.amount(by_bucket.sum())} in {period.description}: {sums}.{overlapping} "
+        f"{USD_ALONE.amount(by_bucket.sum())} in {when}: {sums}.{overlapping} "
         f"Most in the {bucket} of {by_bucket.idxmax():%Y-%m-%d %H:%M}: {USD_ALONE.amount(by_bucket.max())}."
     )
     return picture(figure, title, alt)
 
 
-def _draw_bars(axes: Axes, table: Frame, ends: list[Any], marks: Marks) -> None:
+def _draw_bars(axes: "Axes", table: Frame, ends: list[Any], marks: Marks) -> None:
     """One stack per row, each from its time to its end, with a gap."""
     widths = [(end - start).total_seconds() / 86_400 * 0.86 for start, end in zip(table.index, ends, strict=True)]
     bottom = np.zeros(len(table))
@@ -132,7 +135,7 @@ def _legend_columns(names: Sequence[str]) -> int:
     return max(1, min(len(names), 6, int(WIDTH / inches)))
 
 
-def legend(figure: Figure, columns: int) -> None:
+def legend(figure: "Figure", columns: int) -> None:
     """Draw the legend below the axes, where it hides nothing. columns: entries in a row."""
     figure.legend(loc="outside lower center", ncols=min(max(columns, 1), 6), frameon=False, fontsize=9)
 
@@ -158,7 +161,7 @@ def composition(parts: Mapping[str, int]) -> Picture:
     axes.set_yticks([])
     axes.set_xlim(0, start)
     axes.set_xlabel("USD")
-    axes.xaxis.set_major_formatter(USD_AXIS)
+    usd_axis(axes.xaxis)
     axes.spines["left"].set_visible(False)
     legend(figure, len(texts))
     return picture(figure, title, f"Of {USD_ALONE.amount(total)}: {joined(texts)}.")
@@ -170,6 +173,8 @@ def cost_per_hour(hourly: Frame, marks: Marks) -> Picture:
     successful = hourly[hourly.perHour.notna()]
     if successful.empty:
         return empty(title, "No job of this period has succeeded yet.")
+    from matplotlib.patches import Patch
+
     rows = list(successful.head(ROWS_MAX).itertuples())
     figure, axes = canvas(title, height=1.5 + 0.36 * len(rows))
     for place, row in enumerate(rows):
@@ -191,11 +196,11 @@ def cost_per_hour(hourly: Frame, marks: Marks) -> Picture:
     return picture(figure, title, f"USD per successful GPU hour: {joined(texts)}.")
 
 
-def _bar_axes(axes: Axes, names: list[str], margin: float) -> None:
+def _bar_axes(axes: "Axes", names: list[str], margin: float) -> None:
     """Name horizontal bars, the first on top, and leave room for the figures beside them."""
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.xaxis.set_major_formatter(USD_AXIS)
+    usd_axis(axes.xaxis)
     axes.margins(x=margin)
     grid(axes, "x")
 

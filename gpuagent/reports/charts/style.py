@@ -1,4 +1,7 @@
-"""The style of all charts: figures without global state, labels that cannot break them, a PNG with its text."""
+"""The style of all charts: figures without global state, labels that cannot break them, a PNG with its text.
+
+matplotlib is imported where something is drawn: a page whose charts are all kept does without.
+"""
 
 import base64
 import html
@@ -6,24 +9,22 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
-
-from matplotlib import font_manager
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from typing import TYPE_CHECKING, Any
 
 from gpuagent.core.money import UNIT
 from gpuagent.render.palette import FAINT, GREY, PLANNER_COST, TEXT, UNLISTED, Mark, vendor_marks
 from gpuagent.reports.figures.groups import REMAINDER, UNNAMED
 from gpuagent.reports.figures.spend import PLANNER
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+
 WIDTH, HEIGHT, DPI = 9.0, 3.4, 110
 LABEL_MAX = 28
 ROWS_MAX = 16
 """Bars in a chart of bars; the table beside it has all."""
-USD_AXIS = FuncFormatter(lambda value, _: f"{value:,.2f}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,10 @@ class Picture:
         return bundle, {"image/png": {"alt": f"{self.title}. {self.alt}"}}
 
 
-def canvas(title: str, height: float = HEIGHT) -> tuple[Figure, Axes]:
+def canvas(title: str, height: float = HEIGHT) -> "tuple[Figure, Axes]":
     """A figure with one pair of axes."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
     dress(axes)
@@ -57,14 +60,16 @@ def canvas(title: str, height: float = HEIGHT) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def panes(title: str, height: float) -> Figure:
+def panes(title: str, height: float) -> "Figure":
     """A figure for several axes."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
     figure.suptitle(label(title, 90), x=0.01, ha="left", fontsize=12, fontweight="bold", color=TEXT)
     return figure
 
 
-def dress(axes: Axes) -> None:
+def dress(axes: "Axes") -> None:
     """Give axes the style of all charts."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
@@ -72,7 +77,12 @@ def dress(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def grid(axes: Axes, axis: Any) -> None:
+def usd_axis(axis: "Axis") -> None:
+    """Label the ticks of an axis as USD."""
+    axis.set_major_formatter(lambda value, _: f"{value:,.2f}")
+
+
+def grid(axes: "Axes", axis: Any) -> None:
     axes.grid(axis=axis, color="#E5E5E5", linewidth=0.8)
 
 
@@ -84,10 +94,13 @@ def empty(title: str, reason: str) -> Picture:
     return picture(figure, title, reason)
 
 
-def picture(figure: Figure, title: str, alt: str) -> Picture:
+def picture(figure: "Figure", title: str, alt: str) -> Picture:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     buffer = io.BytesIO()
-    FigureCanvasAgg(figure)
-    figure.savefig(buffer, format="png", facecolor="white", metadata={"Title": title, "Software": None})
+    # Not savefig(), which lays all out a first time without drawing it: that takes as long as the drawing.
+    drawing: Any = FigureCanvasAgg(figure)
+    drawing.print_png(buffer, metadata={"Title": title, "Software": None})
     return Picture(title, alt, buffer.getvalue())
 
 
@@ -102,6 +115,8 @@ def label(text: str, most: int = LABEL_MAX) -> str:
 @cache
 def _code_points() -> frozenset[int]:
     """The characters that the font of the charts has."""
+    from matplotlib import font_manager
+
     font = font_manager.get_font(font_manager.findfont("DejaVu Sans"))
     return frozenset(font.get_charmap())
 

@@ -1,12 +1,10 @@
 """The charts of work: reliability, time to success, budgets of runs, planners compared. They only draw."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from gpuagent.core.money import UNIT
 from gpuagent.core.status import planner_label
@@ -15,7 +13,6 @@ from gpuagent.planbench.statistics import Interval
 from gpuagent.render.palette import AVAILABLE, BLACK, SETTLED, SUCCESS, TEXT
 from gpuagent.reports.charts.style import (
     ROWS_MAX,
-    USD_AXIS,
     Marks,
     Picture,
     canvas,
@@ -26,10 +23,14 @@ from gpuagent.reports.charts.style import (
     label,
     panes,
     picture,
+    usd_axis,
     usd_float,
 )
 from gpuagent.reports.display import USD_ALONE, duration
 from gpuagent.reports.frames import Frame
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 BINS = 24
 TIME_UNITS = ((120.0, 1.0, "seconds"), (7200.0, 60.0, "minutes"), (48 * 3600.0, 3600.0, "hours"))
@@ -71,7 +72,9 @@ def reliability(vendors: Frame, marks: Marks) -> Picture:
     return picture(figure, title, f"{joined(texts)}.")
 
 
-def _share_axis(axes: Axes) -> None:
+def _share_axis(axes: "Axes") -> None:
+    from matplotlib.ticker import PercentFormatter
+
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 
@@ -87,6 +90,8 @@ def time_to_success(seconds: npt.NDArray[np.float64]) -> Picture:
     if not len(seconds):
         return empty(title, "No run of this period has succeeded yet.")
     longest, median, slow = float(seconds.max()), float(np.median(seconds)), float(np.quantile(seconds, 0.9))
+    from matplotlib.ticker import MaxNLocator
+
     scale, unit = time_unit(longest)
     figure, axes = canvas(title)
     span = (0.0, max(longest / scale, 1e-9) * 1.02)
@@ -126,7 +131,7 @@ def burn_downs(burn_downs_by_run: Mapping[str, tuple[Any, Frame]]) -> Picture:
     return picture(figure, title, f"{joined(texts)}.")
 
 
-def _draw_burn_down(axes: Axes, run: Any, line: Frame) -> None:
+def _draw_burn_down(axes: "Axes", run: Any, line: Frame) -> None:
     dress(axes)
     seconds = (line["at"] - line["at"].iloc[0]).dt.total_seconds()
     scale, unit = time_unit(float(seconds.max()))
@@ -135,7 +140,7 @@ def _draw_burn_down(axes: Axes, run: Any, line: Frame) -> None:
     axes.fill_between(times, remaining, step="post", color=AVAILABLE, linewidth=0)
     axes.step(times, remaining, where="post", color=SETTLED, linewidth=1.8)
     axes.set_ylim(0, usd_float(run.budgetTotal) * 1.08)
-    axes.yaxis.set_major_formatter(USD_AXIS)
+    usd_axis(axes.yaxis)
     axes.set_xlim(left=0)
     axes.set_xlabel(f"{unit} since start", fontsize=9)
     axes.set_title(f"{label(run.goal, 26)}\n…{run.runId[-6:]}, {run.phase}", fontsize=9, loc="left", color=TEXT)
@@ -165,7 +170,7 @@ def planners_compared(arms: Sequence[Arm]) -> Picture:
     completion_axes.set_ylim(len(rows) - 0.5, -0.5)
     spend_axes.tick_params(labelleft=False)
     spend_axes.set_xlim(left=0)
-    spend_axes.xaxis.set_major_formatter(USD_AXIS)
+    usd_axis(spend_axes.xaxis)
     texts = [
         f"{planner_label(arm.planner)} completed {completion.mean:.0%} "
         f"[{completion.low:.0%}, {completion.high:.0%}] of {arm.ended} runs "
@@ -175,6 +180,6 @@ def planners_compared(arms: Sequence[Arm]) -> Picture:
     return picture(figure, title, f"{joined(texts)}.")
 
 
-def _draw_interval(axes: Axes, place: int, interval: Interval, scale: float) -> None:
+def _draw_interval(axes: "Axes", place: int, interval: Interval, scale: float) -> None:
     axes.plot([interval.low / scale, interval.high / scale], [place] * 2, color=SETTLED, linewidth=4, alpha=0.55)
     axes.plot([interval.mean / scale], [place], "o", color=SETTLED, markersize=8, clip_on=False)

@@ -115,7 +115,9 @@ def html(report: Report) -> str:
         f"Made {report.made_at:%Y-%m-%d %H:%M} UTC. {money}",
     ]
     title = f"GPU cost report: {report.period.label}"
-    return page(title, subtitles, [section(report) for section in sections.ALL])
+    parts = [section(report) for section in sections.ALL]
+    report.keep_charts()
+    return page(title, subtitles, parts)
 
 
 def tables(report: Report) -> Mapping[str, Frame]:

@@ -32,7 +32,9 @@ def delivered(report: Report) -> ReportSection:
         "beyond them was paid for before and lost. Saved: what would have been bought besides without checkpoints, at "
         "the price of the job that went on. The command gpuagent run files RUN fetches the files."
     )
-    return ReportSection("Delivered results", note, [charts.delivered(report.overview.delivered), table])
+    return ReportSection(
+        "Delivered results", note, [report.charts.picture(charts.delivered, report.overview.delivered), table]
+    )
 
 
 def _with_links(report: Report) -> list[Any]:

@@ -36,7 +36,11 @@ def cost_per_hour(report: Report) -> ReportSection:
         "By vendor and GPU", hourly, columns, "No job that was paid in this period has ended.", report.display
     )
     note = "All that a vendor was paid for ended jobs, the failed ones too, by the paid hours of those that succeeded."
-    return ReportSection("Cost of a successful GPU hour", note, [charts.cost_per_hour(hourly, report.marks), table])
+    return ReportSection(
+        "Cost of a successful GPU hour",
+        note,
+        [report.charts.picture(charts.cost_per_hour, hourly, report.marks), table],
+    )
 
 
 def waste(report: Report) -> ReportSection:
@@ -65,7 +69,9 @@ def waste(report: Report) -> ReportSection:
         unpaid_columns,
         "No purchase fell through.",
     )
-    return ReportSection("Waste", note, [charts.waste_by_cause(wasted, report.marks), table, unpaid])
+    return ReportSection(
+        "Waste", note, [report.charts.picture(charts.waste_by_cause, wasted, report.marks), table, unpaid]
+    )
 
 
 def payments(report: Report) -> ReportSection:

@@ -1,10 +1,14 @@
 """The section on spend: by kind, over time by what was asked for, and by vendor."""
 
+from dataclasses import replace
+from datetime import datetime
+
 from gpuagent.reports.charts import money as charts
 from gpuagent.reports.charts.style import marks
 from gpuagent.reports.figures import groups, spend
 from gpuagent.reports.frames import Frame, frame
 from gpuagent.reports.page import ReportSection
+from gpuagent.reports.period import BEGINNING, Period
 from gpuagent.reports.report import Report
 from gpuagent.reports.tables import ROWS_MAX, Cell, Table
 
@@ -54,14 +58,28 @@ def spending(report: Report) -> ReportSection:
         "Spend",
         f"{NOTE} {NOTES[by].format(noun=noun)}",
         [
-            charts.composition(spend.composition(overview.sales, overview.answers)),
-            charts.spend_over_time(
-                table, bucket, looks, report.period, report.made_at, noun, whole.sum(axis=1) if by == "tag" else None
+            report.charts.picture(charts.composition, spend.composition(overview.sales, overview.answers)),
+            report.charts.picture(
+                charts.spend_over_time,
+                table,
+                bucket,
+                looks,
+                *_shown(report),
+                noun,
+                whole.sum(axis=1) if by == "tag" else None,
             ),
             *([] if by == "vendor" else [_table(report, by, report.groups, COUNTED)]),
             _table(report, "vendor", _vendors(report), {**OF_VENDORS, **COUNTED}),
         ],
     )
+
+
+def _shown(report: Report) -> tuple[Period, datetime]:
+    """The period of a chart, and the end of its axis: of all time nothing that changes with every page."""
+    period = report.period
+    if period.before is None:
+        return replace(period, since=BEGINNING, until=BEGINNING), BEGINNING
+    return period, min(period.until, report.made_at)
 
 
 def _table(report: Report, dimension: str, rows: Frame, columns: dict[str, tuple[str, Cell]]) -> Table:

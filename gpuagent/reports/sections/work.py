@@ -33,7 +33,7 @@ def reliability(report: Report) -> ReportSection:
     }
     note = "What planners believe at the end of the period: the newest jobs of all users, recent ones weigh most."
     table = Table("By vendor (95 % intervals)", vendors, columns, "No vendor is recorded.")
-    return ReportSection("Reliability", note, [charts.reliability(vendors, report.marks), table])
+    return ReportSection("Reliability", note, [report.charts.picture(charts.reliability, vendors, report.marks), table])
 
 
 def time_to_success(report: Report) -> ReportSection:
@@ -51,7 +51,7 @@ def time_to_success(report: Report) -> ReportSection:
     empty = "No run of this period has succeeded yet."
     table = Table("Slowest first", report.overview.slowest, columns, empty, total=len(seconds))
     note = "From the start of a run to the end of the job that completed it, waits for prices and approvals included."
-    return ReportSection("Time to success", note, [charts.time_to_success(seconds), table])
+    return ReportSection("Time to success", note, [report.charts.picture(charts.time_to_success, seconds), table])
 
 
 def budgets(report: Report) -> ReportSection:
@@ -72,7 +72,9 @@ def budgets(report: Report) -> ReportSection:
     empty = "No run was started in this period."
     table = Table("Runs, the most spent first", run_budgets, columns, empty, report.display, total)
     note = f"Settled + held + planner + available = budget. Drawn: the {BURN_DOWNS_MAX} runs that spent most."
-    return ReportSection("Budgets", note, [charts.burn_downs(_burn_downs(report, run_budgets)), table])
+    return ReportSection(
+        "Budgets", note, [report.charts.picture(charts.burn_downs, _burn_downs(report, run_budgets)), table]
+    )
 
 
 def _burn_downs(report: Report, run_budgets: Frame) -> dict[str, tuple[Any, Frame]]:
@@ -100,7 +102,7 @@ def planners(report: Report) -> ReportSection:
     models = spend.by_model(report.overview.answers, int(report.overview.sales.cost.sum()))
     parts: list[Part] = [Table("By model", models, columns, "No planner cost anything in this period.", report.display)]
     if arms := runs.compare_planners(report.overview.now.tables["arms"], report.request.tag):
-        parts += [charts.planners_compared(arms), _arms_table(arms, report)]
+        parts += [report.charts.picture(charts.planners_compared, arms), _arms_table(arms, report)]
     note = "The cost of language models, and the figures of planners where runs were started with several."
     return ReportSection("Planners", note, parts)
 

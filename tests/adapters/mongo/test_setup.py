@@ -123,6 +123,9 @@ def test_a_user_that_may_only_read_gets_a_report_and_keeps_nothing_of_it(rights:
         with rights.open("reader") as db:
             figures = report_history.report(db, "all").headlines
             assert rights.database.report_summaries.count_documents({}) == 0
+        environment = {"MONGODB_URI": rights.uri("reader"), "MONGODB_DB_NAME": None}
+        result = CliRunner().invoke(app, ["report", "--period", "all", "--keep"], env=environment)
+        assert (result.exit_code != 0, "could not be kept: name a user" in result.output) == (True, True), result.output
         assert report_history.report(owner, "all").headlines == figures
         assert rights.database.report_summaries.count_documents({}) > 1
 
