@@ -38,7 +38,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/agent/test_approve.py": ("gpuagent.cli.approve", "gpuagent.cli.policy"),
     "tests/agent/test_plan.py": ("gpuagent.adapters.mongo.past_jobs",),
     "tests/api/test_auth.py": ("gpuagent.cli.serve",),
-    "tests/browser/test_page.py": ("gpuagent.console.kernels", "gpuagent.console.server", "gpuagent.cli.console"),
+    "tests/browser/test_page.py": ("gpuagent.console.server", "gpuagent.cli.console"),
     "tests/console/test_environments.py": ("gpuagent.adapters.mongo.users",),
     "tests/api/test_due.py": ("gpuagent.adapters.mongo.leases",),
     "tests/cli/test_fleet_command.py": ("gpuagent.cli.fleet",),

@@ -113,8 +113,8 @@ def _rules(survey: Survey) -> str:
 
 def _awaits_silent(run: Run, survey: Survey, ports: Ports) -> Event | None:
     """A wait for vendors that give no quote now, where the rest could be completed with them at recorded prices."""
-    count, hoped = len(unbought(run)), (*survey.offers, *survey.silent)
-    is_enough = capacity(hoped, count) >= count and least_cost(hoped, count) <= budget.available(run)
+    count, possible = len(unbought(run)), (*survey.offers, *survey.silent)
+    is_enough = capacity(possible, count) >= count and least_cost(possible, count) <= budget.available(run)
     silent = [offer.vendor_id for offer in survey.silent if offer.jobs_of(count)] if is_enough else []
     if not silent or run.waits >= SHORT_WAITS_MAX:
         return None

@@ -3215,8 +3215,8 @@ MUTANTS = (
     Mutant(
         "a run is ended though a vendor that is silent now would do for a part of it",
         "gpuagent/agent/plan.py",
-        "    count, hoped = len(unbought(run)), (*survey.offers, *survey.silent)",
-        "    count, hoped = len(unbought(run)), survey.silent",
+        "    count, possible = len(unbought(run)), (*survey.offers, *survey.silent)",
+        "    count, possible = len(unbought(run)), survey.silent",
         "tests/agent/test_supply.py -k silent_vendor",
     ),
     Mutant(
