@@ -105,8 +105,8 @@ def survey(
     by_id = dict(zip(names, answers, strict=True))
     quotes = {vendor_id: quote for vendor_id, (quote, _) in by_id.items() if quote}
     records = {vendor.vendor_id: vendor for vendor in vendors}
-    others = supply.for_others(run, rules, record.usage, index, records, quotes, verdicts) if run.count > 1 else {}
-    reserve = rest_cost(run, index, rest.hours, min(others.values(), default=0)) if run.count > 1 else 0
+    amounts = supply.eligible(run, rules, record.usage, index, records, quotes, verdicts) if run.count > 1 else {}
+    reserve = rest_cost(run, index, rest.hours, min(amounts.values(), default=0)) if run.count > 1 else 0
     context = Context(
         goal=run.goal,
         gpu_type=run.gpu_type,
@@ -134,7 +134,7 @@ def survey(
     recorded = {c.vendor_id: int(c.price_per_hour * rest.hours) for c in offers if c.amount is None and not c.refusals}
     supplied = partial(supply.supplies, run, rules, record.usage, past, rest.hours, open_jobs)
     room = tag_room(rules, run, record.usage)
-    return Survey(context, records, quotes, supplied(others), supplied(recorded), room)
+    return Survey(context, records, quotes, supplied(amounts), supplied(recorded), room)
 
 
 def payable(survey: Survey, spendable: int, balance: int) -> Survey:

@@ -12,7 +12,7 @@ from gpuagent.core.events import Event, PlanAborted, PlanPostponed, VendorChosen
 from gpuagent.core.indices import progress, tries, tries_left, unbought
 from gpuagent.core.model import Action, Authorized, Decision, Run, Settled
 from gpuagent.core.money import show_usd
-from gpuagent.core.outlay import capacity, least_cost
+from gpuagent.core.outlay import capacity, least_cost, tag_room
 from gpuagent.core.ports import Ports
 from gpuagent.core.record_size import too_large
 from gpuagent.core.terms import next_job_id
@@ -24,8 +24,9 @@ WAIT_MIN_S, WAIT_MAX_S = 1.0, 3600.0
 """A decision to wait is held to these bounds, so that no run spins."""
 WAIT_OPEN_S = 60.0
 """No further job can be bought, or no answer counts: planning waits so long, or until an open job ends."""
-SILENT_WAITS_MAX = 3
-"""Waits in a row for a vendor that gives no quote, before a run with several jobs is stopped early."""
+SHORT_WAITS_MAX = 3
+"""Waits in a row for a vendor that gives no quote, or for what other runs hold, before a run with several jobs is
+stopped early: together longer than an authorization lives."""
 WAITS_MAX = 50
 """After so many waits in a row, with no job begun or ended between them, a run is given up."""
 
@@ -47,7 +48,8 @@ def plan(run: Run, ports: Ports) -> Event:
     check_clocks(ports)  # before anything is asked: what costs money could not be used
     survey = market.survey(run, rules, ports, lambda error, vendor: halt_payee(error, vendor, ports))
     if why := unaffordable(run, survey):
-        return _awaits_silent(run, survey, ports) or _abort(run, why, {}, 0, ports)
+        waits = _awaits_silent(run, survey, ports) or _awaits_holds(run, survey, rules, ports)
+        return waits or _abort(run, why, {}, 0, ports)
     survey, spendable = solvent(run, survey, ports)
     answer = decide(run, survey, spendable, ports)
     if answer.decision is None or answer.problem:
@@ -111,13 +113,27 @@ def _rules(survey: Survey) -> str:
 
 def _awaits_silent(run: Run, survey: Survey, ports: Ports) -> Event | None:
     """A wait for vendors that give no quote now, where the rest could be completed with them at recorded prices."""
-    count, hoped = len(unbought(run)), (*survey.offers, *survey.silent)
-    is_enough = capacity(hoped, count) >= count and least_cost(hoped, count) <= budget.available(run)
+    count, possible = len(unbought(run)), (*survey.offers, *survey.silent)
+    is_enough = capacity(possible, count) >= count and least_cost(possible, count) <= budget.available(run)
     silent = [offer.vendor_id for offer in survey.silent if offer.jobs_of(count)] if is_enough else []
-    if not silent or run.waits >= SILENT_WAITS_MAX:
+    if not silent or run.waits >= SHORT_WAITS_MAX:
         return None
     until = ports.clock.now() + WAIT_OPEN_S
     reason = f"the others cannot complete all that is missing, and {', '.join(silent)} gave no quote"
+    return PlanPostponed(until, Decision(Action.WAIT, reason, wait_until=until), {})
+
+
+def _awaits_holds(run: Run, survey: Survey, rules: policy.Policy, ports: Ports) -> Event | None:
+    """A wait where other runs have what is missing of a tag's total: some of it may only be held, and come back."""
+    count, total = len(unbought(run)), tag_room(rules, run, policy.Usage())
+    needed = least_cost(survey.offers, count)
+    would_do = capacity(survey.offers, count) >= count and needed <= budget.available(run)
+    if not would_do or total is None or needed > total or run.waits >= SHORT_WAITS_MAX:
+        return None
+    until = ports.clock.now() + WAIT_OPEN_S
+    reason = (
+        f"the totals of the run's tags leave too little for all {count} jobs, while other runs hold or have paid it"
+    )
     return PlanPostponed(until, Decision(Action.WAIT, reason, wait_until=until), {})
 
 

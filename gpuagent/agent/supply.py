@@ -34,7 +34,7 @@ def provable(
     return {name: tuple(judged(name, refusal) for refusal in refusals) for name, refusals in verdicts.items()}
 
 
-def for_others(
+def eligible(
     run: Run,
     rules: policy.Policy,
     usage: policy.Usage,
@@ -48,9 +48,9 @@ def for_others(
     One that is kept from this job alone is among them: for a confirmation, for the checkpoint that it goes on from, or
     for its price, where another has fewer hours.
     """
-    others = set(unbought(run)) - {index}
-    begins_anew = any(remainder(run, other).checkpoint is None for other in others & with_checkpoints(run))
-    plain = order_text(run.workload, None, index, run.count) if begins_anew or others - with_checkpoints(run) else ""
+    further = set(unbought(run)) - {index}
+    begins_anew = any(remainder(run, number).checkpoint is None for number in further & with_checkpoints(run))
+    plain = order_text(run.workload, None, index, run.count) if begins_anew or further - with_checkpoints(run) else ""
     share = min((_shortest(run) / remainder(run, index).hours), Decimal(1))
 
     def allowed(vendor_id: str, quote: Quote) -> bool:

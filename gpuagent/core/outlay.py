@@ -35,8 +35,8 @@ def may_be_proven(run: Run, usage: Usage, past: Iterable[PastJob], vendor_id: st
     ended = [job for job in past if job.vendor_id == vendor_id]
     if sum(job.succeeded for job in ended) + opened >= PROVEN_AFTER:
         return True
-    known = _at_vendor(run, vendor_id) + sum(job.paid for job in ended if not job.in_run)
-    return usage.new_vendors.get(vendor_id, 0) > known
+    accounted = _at_vendor(run, vendor_id) + sum(job.paid for job in ended if not job.in_run)
+    return usage.new_vendors.get(vendor_id, 0) > accounted
 
 
 def offer(

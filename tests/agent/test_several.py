@@ -13,7 +13,7 @@ from gpuagent.adapters.planners.stub import StubPlanner
 from gpuagent.agent import market
 from gpuagent.agent.dry_run import simulate
 from gpuagent.agent.pay import pay
-from gpuagent.agent.plan import SILENT_WAITS_MAX
+from gpuagent.agent.plan import SHORT_WAITS_MAX
 from gpuagent.agent.prices import check_budget, prices
 from gpuagent.agent.start import Order, prepare
 from gpuagent.core import budget
@@ -169,7 +169,7 @@ def test_vendors_that_are_silent_are_waited_for_before_a_run_is_stopped() -> Non
     world.ports = replace(world.ports, vendor_api=Market())  # type: ignore[arg-type]
     run = world.ticks(90)
     assert (run.status, run.waits, run.jobs) == (RunStatus.RUNNING, 2, ())
-    run = world.ticks(60 * SILENT_WAITS_MAX)
+    run = world.ticks(60 * SHORT_WAITS_MAX)
     assert run.status is RunStatus.FAILED
     assert "cost at least 6.00 USD, at b, and 5.00 USD are left" in run.reason
 
@@ -507,3 +507,18 @@ def test_a_tags_total_that_cannot_pay_for_all_pays_for_none() -> None:
     run = world.ticks(300)
     assert (run.status, run.jobs) == (RunStatus.FAILED, ())
     assert run.reason.endswith("cost at least 4.00 USD, and the totals of the run's tags leave 3.00 USD")
+
+
+def test_what_another_run_only_holds_of_a_tags_total_is_waited_for() -> None:
+    """3.00 of 6.00 are another run's, whose authorization dies unused after two minutes: four jobs fit then."""
+    world = sweep(count=4, jobs=9, a=Seller(numbered))
+    world.run, world.rules = replace(world.run, tags=("x",)), replace(world.rules, tag_totals={"x": 6 * HOUR_PRICE})
+
+    def usage(run: Run) -> Usage:
+        own = sum(job.quote.amount for job in run.jobs)
+        return Usage(tags={"x": own + (3 * HOUR_PRICE if world.at < 1_120 else 0)})
+
+    world.track_record = lambda run, *_: TrackRecord(usage(run), ())  # type: ignore[method-assign]
+    run = world.ticks(100)
+    assert (run.status, run.jobs) == (RunStatus.RUNNING, ())
+    assert world.ticks(400).status is RunStatus.COMPLETED

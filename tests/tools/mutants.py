@@ -3206,10 +3206,17 @@ MUTANTS = (
         "tests/agent/test_supply.py -k begins_anew",
     ),
     Mutant(
+        "a run is ended by what another only holds of a tag's total",
+        "gpuagent/agent/plan.py",
+        "        waits = _awaits_silent(run, survey, ports) or _awaits_holds(run, survey, rules, ports)",
+        "        waits = _awaits_silent(run, survey, ports)",
+        "tests/agent/test_several.py -k only_holds",
+    ),
+    Mutant(
         "a run is ended though a vendor that is silent now would do for a part of it",
         "gpuagent/agent/plan.py",
-        "    count, hoped = len(unbought(run)), (*survey.offers, *survey.silent)",
-        "    count, hoped = len(unbought(run)), survey.silent",
+        "    count, possible = len(unbought(run)), (*survey.offers, *survey.silent)",
+        "    count, possible = len(unbought(run)), survey.silent",
         "tests/agent/test_supply.py -k silent_vendor",
     ),
     Mutant(
