@@ -3374,6 +3374,27 @@ MUTANTS = (
         "tests/reports/test_groups.py -k earlier_version",
     ),
     Mutant(
+        "a chart is shown again for other figures",
+        "gpuagent/reports/charts/kept.py",
+        "    for part in _parts(arguments):",
+        "    for part in _parts(arguments[1:]):",
+        "tests/reports/test_kept_charts.py -k same_figures",
+    ),
+    Mutant(
+        "half of the kept charts is believed",
+        "gpuagent/reports/charts/kept.py",
+        "        whole = bool(text) and sha256(text).hexdigest().encode() == digest",
+        "        whole = bool(text)",
+        "tests/reports/test_kept_charts.py -k same_figures",
+    ),
+    Mutant(
+        "a credit or a status of a payment is not seen by a report",
+        "gpuagent/adapters/mongo/report_partitions.py",
+        '[{"$ne": ["$status", "completed"]}, {"$gt": ["$refunded", 0]}, {"$gt": ["$credit", 0]}]',
+        '[{"$gt": ["$refunded", 0]}]',
+        "tests/reports/test_summaries.py -k equal_what",
+    ),
+    Mutant(
         "a refund changes no summary",
         "gpuagent/adapters/mongo/report_partitions.py",
         '((2, "refunds"), (3, "credits"))',
