@@ -85,6 +85,13 @@ def script_outcomes(shop: TheShop, practice: ThePractice, outcomes: Outcomes) ->
     return {"vendorId": outcomes.vendor_id, "script": outcomes.script}
 
 
+@control.delete("/outcomes")
+def forget_outcomes(practice: ThePractice) -> dict[str, Any]:
+    """Drop the rest of every script."""
+    practice.overrides.clear_scripts()
+    return {"scripts": {}}
+
+
 @control.get("/outcomes")
 def show_outcomes(practice: ThePractice) -> dict[str, Any]:
     """The rest of each vendor's script."""

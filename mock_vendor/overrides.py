@@ -25,6 +25,10 @@ class Overrides:
         with self._lock:
             self._scripts[vendor_id] = script
 
+    def clear_scripts(self) -> None:
+        with self._lock:
+            self._scripts.clear()
+
     def scripts(self) -> dict[str, str]:
         """The rest of each script, by vendor."""
         with self._lock:

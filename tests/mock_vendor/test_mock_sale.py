@@ -198,8 +198,8 @@ def test_a_price_is_frozen_by_its_quote(buyer: Buyer) -> None:
 def test_what_is_left_of_a_script_is_shown(buyer: Buyer) -> None:
     buyer.control("PUT", "outcomes", {"vendorId": buyer.vendor_id, "script": "010"})
     assert buyer.control("GET", "outcomes")["scripts"][buyer.vendor_id] == "010"
-    buyer.control("PUT", "outcomes", {"vendorId": buyer.vendor_id, "script": ""})
-    assert buyer.control("GET", "outcomes")["scripts"][buyer.vendor_id] == ""
+    buyer.control("DELETE", "outcomes")
+    assert buyer.control("GET", "outcomes")["scripts"] == {}
 
 
 def test_outcomes_follow_the_script(buyer: Buyer) -> None:

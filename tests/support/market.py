@@ -29,7 +29,6 @@ class Market:
         self.environment = dict(stack.environment)
         self.vendors = stack.vendors
         self.clock = TurnableClock()
-        self._scripted = {vendor.vendor_id for vendor in stack.vendors}  # perhaps, by who used the stack before
         self._rpc_url = self.environment["CHAIN_RPC_URL"]
         self._http = httpx.Client(
             base_url=self.environment["VENDOR_URL"],
@@ -88,7 +87,6 @@ class Market:
 
     def outcomes(self, vendor_id: str, script: str) -> None:
         """The vendor's next jobs, one character each: 1 completes, 0 fails."""
-        self._scripted.add(vendor_id)
         self.control("PUT", "outcomes", vendorId=vendor_id, script=script)
 
     def received_headers(self, payer: str) -> list[str]:
@@ -99,9 +97,7 @@ class Market:
     def heal(self) -> None:
         """No faults, and jobs that succeed."""
         self.control("DELETE", "faults")
-        for vendor_id in sorted(self._scripted):
-            self.outcomes(vendor_id, "")
-        self._scripted.clear()
+        self.control("DELETE", "outcomes")
 
     def work(self, seconds: float = JOB_S) -> None:
         """Let the vendors' jobs go on for so long."""
