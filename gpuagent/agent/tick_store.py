@@ -82,7 +82,7 @@ class TickStore:
     def now(self) -> float:
         """The database's clock when it was read, and the time since then by ours."""
         reading = self._current()
-        return reading.standing.now + (self._clock.now() - reading.at)
+        return round(reading.standing.now + (self._clock.now() - reading.at), 3)  # whole milliseconds, as it keeps
 
     def policy(self) -> Policy:
         standing = self._current().standing

@@ -62,6 +62,16 @@ def test_one_read_brings_all_for_seconds(database: Database) -> None:
     assert database.reads == 2
 
 
+def test_its_time_is_in_whole_milliseconds_as_what_is_stored(database: Database) -> None:
+    database.at = 1795930601.714
+    store = loaded(database)
+    times = []
+    for _ in range(100):
+        database.at = round(database.at + 0.007, 3)
+        times.append(store.now())
+    assert times == [round(at, 3) for at in times]
+
+
 def test_a_load_reads_anew_and_so_does_a_clock_that_is_set_back(database: Database) -> None:
     store = loaded(database)
     database.version, database.saved = 2, replace(RUN, version=7)
