@@ -16,9 +16,10 @@ from tests.support.run_states import vendor_chosen
 
 
 class Database:
-    """It is the agent's clock too, ten seconds behind its own. reads: of everything together."""
+    """It is the agent's clock too, ahead_s behind its own. reads: of everything together."""
 
     def __init__(self) -> None:
+        self.ahead_s = 10.0
         self.at, self.reads, self.version = 1_000.0, 0, 1
         self.saved: Run = RUN
 
@@ -38,7 +39,7 @@ class Database:
         def vendors() -> tuple[Vendor, ...]:
             return (vendor,)
 
-        return Standing(self.saved, self.at + 10, lambda: policy, vendors)
+        return Standing(self.saved, round(self.at + self.ahead_s, 3), lambda: policy, vendors)
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_one_read_brings_all_for_seconds(database: Database) -> None:
 
 
 def test_its_time_is_in_whole_milliseconds_as_what_is_stored(database: Database) -> None:
-    database.at = 1795930601.714
+    database.at, database.ahead_s = 1795930601.714, 10.301
     store = loaded(database)
     times = []
     for _ in range(100):
