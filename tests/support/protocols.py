@@ -124,7 +124,11 @@ class Purchases:
             raise AssertionError([entry["content"] for entry in observations]) from None
 
     def outlast(self, run: Run) -> Run:
-        """Ticks to the end, and turns the clocks ahead where nothing else happens."""
+        """Ticks to the end, and turns the clocks ahead where a tick changes nothing.
+
+        Not for a run that depends on its program's end: that comes by the wall's clock, and may come after hours of
+        these.
+        """
         for _ in range(TICKS_MAX):
             before = run.version
             run = self.world.tick(run)
