@@ -19,7 +19,7 @@ from gpuagent.core.ports import Ports
 from gpuagent.core.transitions import has_open_job, is_over
 from gpuagent.errors import BadInput
 from gpuagent.planbench.choices import Choice, recorded_choice, recorded_decisions
-from gpuagent.planbench.scenarios import EPOCH, Market, Seller
+from gpuagent.planbench.scenarios import EPOCH, UNKNOWN_RELIABILITY, Market, Seller
 from gpuagent.tick import step, tick
 
 GPU = "A100"
@@ -27,8 +27,6 @@ GPU = "A100"
 OTHER_GPU = "L4"
 """Offered by a vendor that has not the GPU of the scenario."""
 SETTLING_TICKS = 20
-UNKNOWN_RELIABILITY = 0.5
-"""Recorded for a vendor that advertises none: a vendor's record needs a number, and planners take this for unknown."""
 
 
 class MarketControls(Protocol):
