@@ -172,9 +172,9 @@ def _contradictions(part: FilePart) -> Iterator[str]:
 
 
 def _several_contradictions(part: FilePart) -> Iterator[str]:
-    """Faults of a run with several jobs alone. What a vendor gives back returns to no run's budget (docs/how-it-pays.md)."""
+    """Faults of a run with several jobs alone. What a vendor gives back returns to no run's budget."""
     if part.truth.refund or any(vendor.refund_on_fail for vendor in part.vendors):
-        yield "run.jobs: a run with several jobs buys of vendors without refunds: leave refundOnFail and truth.refund out"
+        yield "run.jobs: several jobs are bought of vendors without refunds: leave refundOnFail and truth.refund out"
     for name, bound in part.bounds.items():
         if bound.jobs is None or bound.jobs > part.run.jobs.count:
             yield f"bounds.{name}.jobs: write how many of the {part.run.jobs.count} jobs complete"

@@ -1,7 +1,7 @@
-"""The oracle: the most that a run with several jobs could reach on its drawn outcomes, for a buyer who knows them all.
+"""The oracle: the most that a run with several jobs could reach on its drawn outcomes, by a buyer who knows them all.
 
-It is held to the run's budget, count, at_once, deadline and tries, and to no rule of prudence: the agent keeps money for
-the jobs that are still to be bought, and buys nothing where they cannot all be completed.
+It is held to the run's budget, count, at_once, deadline and tries, and to no rule of prudence: the agent keeps money
+for the jobs that are still to be bought, and buys nothing where they cannot all be completed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,20 +29,20 @@ class Bound:
 def oracle(market: Market, replicate: int) -> Bound:
     """The bound U* of a market with one replicate r of its outcomes.
 
-    Let N be the run's count, k its at_once, B its budget, T its ticks, J = tries_max(N); c(i,t) the amount that vendor i
-    asks at tick t, and x(i,a,t) in {0, 1} the outcome in r of the a-th job there, begun at t. A plan m says how many jobs
-    m(i,t) >= 0 are begun of each vendor at each tick. With what it has before t,
+    Let N be the run's count, k its at_once, B its budget, T its ticks and J = tries_max(N); c(i,t) what vendor i asks
+    at tick t for a job, and x(i,a,t) in {0, 1} the outcome in r of its a-th job, begun at t. A plan m begins m(i,t) >= 0
+    jobs at each vendor and tick. By what it has before t,
 
         a(i,t) = sum of m(i,u) over u < t                               attempts at i
         s(i,t) = sum of x(i, a(i,t) + j, t) over j < m(i,t)             jobs of tick t at i that complete
         d(t)   = sum of s(i,u) over i, u < t                            completed
         b(t)   = B - sum of c(i,u) m(i,u) over i, u < t                 left of the budget
 
-    the bound is
+    the bound is, over all i and t = 0 .. T-1,
 
-        U* = max over m of  (1/N) sum of s(i,t)  -  (LAMBDA/B) sum of c(i,t) m(i,t),   over i and t = 0 .. T-1
+        U* = max over m of  (1/N) sum of s(i,t)  -  (LAMBDA/B) sum of c(i,t) m(i,t)
 
-    subject, for every t, to
+    where for every t
 
         sum of m(i,t) over i          <=  min(k, N - d(t))              one open job for each index that is missing
         sum of c(i,t) m(i,t) over i   <=  b(t)

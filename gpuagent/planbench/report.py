@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic.alias_generators import to_camel
@@ -14,10 +14,10 @@ from gpuagent.core.money import show_usd
 from gpuagent.core.status import planner_label
 from gpuagent.core.text import spreadsheet_text
 from gpuagent.errors import BadInput
-from gpuagent.planbench.compare import BAYES, BOUNDS, Comparison
+from gpuagent.planbench.compare import BAYES, BOUNDS, ORACLE, Comparison
 from gpuagent.planbench.labels import planner_note
 from gpuagent.planbench.play import Play
-from gpuagent.planbench.scores import ALL, GROUPINGS, Pair, Row, like_with_like, pairs, rows
+from gpuagent.planbench.scores import ALL, GROUPINGS, Pair, Row, like_with_like, pairs, rows, several
 from gpuagent.planbench.statistics import Interval
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ PLAY_FIELDS = (
     "complete",
     "spend",
     "utility",
+    "jobs",
+    "jobs_done",
+    "paid",
     "invalid",
     "refused",
     "worst_ms",
@@ -75,6 +78,33 @@ def overall_table(scores: Iterable[Row]) -> Table:
     for row in overall:
         table.add_row(*(cell(row) for cell in columns.values()), style="dim" if row.planner in BOUNDS else "")
     return table
+
+
+def several_table(scores: Iterable[Row]) -> Table:
+    """The ALL row of each planner over runs with several jobs, best first: how many complete, and what that costs."""
+    overall = [row for row in scores if row.group == ALL]
+    overall.sort(key=lambda row: (row.planner not in BOUNDS, -row.utility))
+    files = max((row.files for row in overall), default=0)
+    title = f"Several jobs: {files} of the files; means of a run; behind: points of U behind the oracle (95 %)"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+    for name in ("planner", "jobs completed", "all done", "cost", "a completed job", "U", "behind"):
+        table.add_column(name, justify="left" if name == "planner" else "right", no_wrap=True)
+    for row in overall:
+        table.add_row(*several_cells(row), style="dim" if row.planner in BOUNDS else "")
+    return table
+
+
+def several_cells(row: Row) -> tuple[str, ...]:
+    """The cells of a line of several_table()."""
+    return (
+        planner_label(row.planner),
+        f"{row.jobs_done:.2f} of {row.jobs:.2f}",
+        f"{row.complete:.1%}",
+        show_usd(round(row.paid)),
+        show_usd(round(row.paid / row.jobs_done)) if row.jobs_done else "–",
+        f"{row.utility:.4f}",
+        points(row.behind) if row.behind and row.planner != ORACLE else "",
+    )
 
 
 def group_table(scores: Iterable[Row], title: str) -> Table:
@@ -125,6 +155,8 @@ def tables(comparison: Comparison, by: str = "", against: str = "") -> list[Tabl
     """The tables of a comparison, in the order to print them."""
     scores = rows(like_with_like(comparison), by)
     parts: list[Table | Text] = [overall_table(scores)]
+    if runs := several(like_with_like(comparison)).plays:
+        parts += [Text(""), several_table(rows(replace(comparison, plays=runs)))]
     if by:
         parts += [Text(""), group_table(scores, f"Points lost to Bayes by {by}")]
     if differences := pairs(comparison, against):
@@ -137,14 +169,21 @@ def tables(comparison: Comparison, by: str = "", against: str = "") -> list[Tabl
 
 
 def as_json(comparison: Comparison, by: str = "", against: str = "") -> dict[str, Any]:
-    """Utilities and shares as numbers, planner costs as strings of atomic units."""
-    scores = [{**asdict(row), "planner_cost": str(row.planner_cost)} for row in rows(comparison, by)]
+    """Utilities and shares as numbers, amounts as strings of atomic units. several: the ALL rows of such runs alone."""
     return {
         "mode": comparison.mode,
         "stopped": comparison.stopped,
-        "rows": [_camel_keys(row) for row in scores],
+        "rows": _rows_json(rows(comparison, by)),
+        "several": _rows_json(rows(several(comparison))),
         "pairs": [_camel_keys(asdict(pair)) for pair in pairs(comparison, against)],
     }
+
+
+def _rows_json(scores: Iterable[Row]) -> list[dict[str, Any]]:
+    return [
+        _camel_keys({**asdict(row), "planner_cost": str(row.planner_cost), "paid": str(round(row.paid))})
+        for row in scores
+    ]
 
 
 def as_csv(comparison: Comparison) -> str:
@@ -165,20 +204,23 @@ def plays_frame(comparison: Comparison) -> "pd.DataFrame":
 
 
 def rows_frame(comparison: Comparison, by: str = "") -> "pd.DataFrame":
-    """One row per planner and group; points lost to Bayes with their interval as lost, lostLow, lostHigh."""
+    """One row per planner and group; points lost to Bayes with their interval as lost, lostLow, lostHigh;
+    behind the oracle likewise."""
     import pandas as pd
 
     records = []
     for row in rows(comparison, by):
-        values = {key: value for key, value in asdict(row).items() if key != "lost"}
-        lost = row.lost
+        values = {key: value for key, value in asdict(row).items() if key not in ("lost", "behind")}
+        lost, behind = row.lost, row.behind
         values |= {"lost": lost and lost.mean, "lost_low": lost and lost.low, "lost_high": lost and lost.high}
+        values |= {"behind": behind and behind.mean, "behind_low": behind and behind.low}
+        values |= {"behind_high": behind and behind.high, "paid": round(row.paid)}
         records.append(_camel_keys(values))
     return pd.DataFrame(records)
 
 
 def _values(play: Play) -> list[Any]:
-    return [getattr(play, field) for field in PLAY_FIELDS]
+    return [round(play.paid) if field == "paid" else getattr(play, field) for field in PLAY_FIELDS]
 
 
 def _camel_keys(values: dict[str, Any]) -> dict[str, Any]:

@@ -95,7 +95,7 @@ class Market:
     def context(self, tick: int, available: int, waits: int, attempts: Sequence[PastJob]) -> Context:
         """The planner's context at a tick, after these jobs of its run. Vendors without the GPU are no candidates.
 
-        Of a run with one job: with several the agent itself makes it (paper_run.py).
+        Of a run with one job: with several the agent itself makes it (paper/run.py).
         """
         now = self.at(tick)
         return Context(

@@ -11,8 +11,9 @@ from gpuagent.core import budget
 from gpuagent.core.context import Context, Thought
 from gpuagent.core.indices import completed
 from gpuagent.core.model import Action, Decision, Run, RunStatus
-from gpuagent.planbench.paper_market import RUN_ID, PaperMarket
-from gpuagent.planbench.play import INVALID_MAX, Ask, Move, Play, PlannerAnswer, digest
+from gpuagent.planbench.paper.market import PaperMarket
+from gpuagent.planbench.paper.store import RUN_ID
+from gpuagent.planbench.play import INVALID_MAX, Ask, Move, PlannerAnswer, Play, digest
 from gpuagent.planbench.scenarios import EPOCH, Market
 from gpuagent.tick import tick
 
