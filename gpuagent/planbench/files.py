@@ -11,7 +11,9 @@ from pydantic.alias_generators import to_camel
 from gpuagent.core.model import AT_ONCE_MAX, COUNT_MAX
 from gpuagent.errors import BadInput
 
-Family = Literal["honest", "liars", "outage", "spikes", "drift", "coldstart", "ktries", "mismatch", "deadline", "trace"]
+Family = Literal[
+    "honest", "liars", "outage", "spikes", "drift", "coldstart", "ktries", "mismatch", "deadline", "sweep", "trace"
+]
 Share = Annotated[float, Field(ge=0, le=1)]
 Usd = Annotated[float, Field(gt=0, le=10**9)]
 Script = Annotated[str, Field(pattern="^[01]+$")]

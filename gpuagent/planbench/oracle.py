@@ -30,8 +30,8 @@ def oracle(market: Market, replicate: int) -> Bound:
     """The bound U* of a market with one replicate r of its outcomes.
 
     Let N be the run's count, k its at_once, B its budget, T its ticks and J = tries_max(N); c(i,t) what vendor i asks
-    at tick t for a job, and x(i,a,t) in {0, 1} the outcome in r of its a-th job, begun at t. A plan m begins m(i,t) >= 0
-    jobs at each vendor and tick. By what it has before t,
+    at tick t for a job, and x(i,a,t) in {0, 1} the outcome in r of its a-th job, begun at t. A plan m begins
+    m(i,t) >= 0 jobs at each vendor and tick. By what it has before t,
 
         a(i,t) = sum of m(i,u) over u < t                               attempts at i
         s(i,t) = sum of x(i, a(i,t) + j, t) over j < m(i,t)             jobs of tick t at i that complete
@@ -53,10 +53,9 @@ def oracle(market: Market, replicate: int) -> Bound:
     return _Oracle(market, replicate).bound()
 
 
-def mean_bound(market: Market) -> tuple[float, float]:
-    """The means of jobs_done and paid of the oracle over all replicates of a market."""
-    bounds = [oracle(market, replicate) for replicate in range(market.replicates)]
-    return sum(bound.jobs_done for bound in bounds) / len(bounds), sum(bound.paid for bound in bounds) / len(bounds)
+def oracles(market: Market) -> list[Bound]:
+    """The oracle of each replicate of a market."""
+    return [oracle(market, replicate) for replicate in range(market.replicates)]
 
 
 class _Oracle:
