@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 from rich.table import Table
 from rich.text import Text
 
-from gpuagent.core.money import show_usd
+from gpuagent.core.money import show_usd, usd
 from gpuagent.core.status import planner_label
 from gpuagent.core.text import spreadsheet_text
 from gpuagent.errors import BadInput
@@ -54,8 +54,7 @@ def check_options(by: str, against: str, planners: Sequence[str]) -> None:
 
 def overall_table(scores: Iterable[Row]) -> Table:
     """The ALL row of each planner, best first; the bounds above them. Columns of zeros are left out."""
-    overall = [row for row in scores if row.group == ALL]
-    overall.sort(key=lambda row: (row.planner not in BOUNDS, -row.utility))
+    overall = _overall(row for row in scores if row.planner != ORACLE)  # it knows luck: several_table() has it
     files = max((row.files for row in overall), default=0)
     title = f"ALL: {files} scenario files; done: share completed; points lost to Bayes (95 %); call: the slowest"
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))  # fits 80 columns
@@ -82,29 +81,41 @@ def overall_table(scores: Iterable[Row]) -> Table:
 
 def several_table(scores: Iterable[Row]) -> Table:
     """The ALL row of each planner over runs with several jobs, best first: how many complete, and what that costs."""
-    overall = [row for row in scores if row.group == ALL]
-    overall.sort(key=lambda row: (row.planner not in BOUNDS, -row.utility))
+    overall = _overall(scores)
     files = max((row.files for row in overall), default=0)
-    title = f"Several jobs: {files} of the files; means of a run; behind: points of U behind the oracle (95 %)"
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
-    for name in ("planner", "jobs completed", "all done", "cost", "a completed job", "U", "behind"):
+    title = f"Several jobs: {files} scenario files; means of a run; behind the oracle in points of U (95 %)"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))  # fits 80 columns
+    for name in ("planner", "completed", "all", "cost", "a job", "U", "behind"):
         table.add_column(name, justify="left" if name == "planner" else "right", no_wrap=True)
     for row in overall:
-        table.add_row(*several_cells(row), style="dim" if row.planner in BOUNDS else "")
+        behind = points(row.behind) if row.behind and row.planner != ORACLE else ""
+        table.add_row(
+            planner_label(row.planner),
+            jobs_done(row),
+            f"{row.complete:.1%}",
+            show_cents(row.paid),
+            show_cents(row.paid / row.jobs_done) if row.jobs_done else "–",
+            f"{row.utility:.4f}",
+            behind,
+            style="dim" if row.planner in BOUNDS else "",
+        )
     return table
 
 
-def several_cells(row: Row) -> tuple[str, ...]:
-    """The cells of a line of several_table()."""
-    return (
-        planner_label(row.planner),
-        f"{row.jobs_done:.2f} of {row.jobs:.2f}",
-        f"{row.complete:.1%}",
-        show_usd(round(row.paid)),
-        show_usd(round(row.paid / row.jobs_done)) if row.jobs_done else "–",
-        f"{row.utility:.4f}",
-        points(row.behind) if row.behind and row.planner != ORACLE else "",
-    )
+def jobs_done(row: Row) -> str:
+    """The completed jobs of a run out of those that it has to complete, as means."""
+    return f"{row.jobs_done:.2f} of {row.jobs:.2f}"
+
+
+def show_cents(amount: float) -> str:
+    """A mean of amounts in atomic units, in USD and cents."""
+    return f"{usd(round(amount)):.2f} USD"
+
+
+def _overall(scores: Iterable[Row]) -> list[Row]:
+    """The ALL rows, the bounds first, then the best planner first."""
+    overall = [row for row in scores if row.group == ALL]
+    return sorted(overall, key=lambda row: (row.planner not in BOUNDS, -row.utility))
 
 
 def group_table(scores: Iterable[Row], title: str) -> Table:

@@ -1,4 +1,4 @@
-"""Generated scenarios: all nine families, seeded, valid in their schema, with bounds that no planner beats."""
+"""Generated scenarios: all ten families, seeded, valid in their schema, with bounds that no planner beats."""
 
 import json
 from collections.abc import Sequence
@@ -32,8 +32,8 @@ def test_the_same_seed_gives_the_same_files() -> None:
 
 
 def test_the_files_of_the_package_are_generated_ones() -> None:
-    """The command that makes them: `gpuagent planners generate --seed 7 --count 18`."""
-    generated = {scenario["id"]: scenario for scenario in generate(7, 18)}
+    """The command that makes them: `gpuagent planners generate --seed 7 --count 20`."""
+    generated = {scenario["id"]: scenario for scenario in generate(7, 20)}
     assert {path.stem for path in bundled_folder().glob("*.json")} == set(generated)
     for path in bundled_folder().glob("*.json"):
         assert json.loads(path.read_text()) == generated[path.stem], path.name
@@ -97,4 +97,4 @@ def test_a_posterior_by_hand() -> None:
 
 
 def test_the_folder_of_the_package_is_read() -> None:
-    assert len(load(bundled_folder())) == 18
+    assert len(load(bundled_folder())) == 20
