@@ -83,12 +83,12 @@ def several_table(scores: Iterable[Row]) -> Table:
     """The ALL row of each planner over runs with several jobs, best first: how many complete, and what that costs."""
     overall = _overall(scores)
     files = max((row.files for row in overall), default=0)
-    title = f"Several jobs: {files} scenario files; means of a run; behind the oracle in points of U (95 %)"
+    title = f"Several jobs: {files} files; means of a run; behind: points of U to the oracle (95 %)"
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))  # fits 80 columns
     for name in ("planner", "completed", "all", "cost", "a job", "U", "behind"):
         table.add_column(name, justify="left" if name == "planner" else "right", no_wrap=True)
     for row in overall:
-        behind = points(row.behind) if row.behind and row.planner != ORACLE else ""
+        behind = points(row.behind, 1) if row.behind and row.planner != ORACLE else ""
         table.add_row(
             planner_label(row.planner),
             jobs_done(row),
@@ -157,9 +157,10 @@ def pair_table(differences: Iterable[Pair]) -> Table:
     return table
 
 
-def points(interval: Interval) -> str:
+def points(interval: Interval, digits: int = 2) -> str:
     """An interval of shares as percentage points."""
-    return f"{100 * interval.mean:+.2f} [{100 * interval.low:+.2f}, {100 * interval.high:+.2f}]"
+    mean, low, high = (f"{100 * share:+.{digits}f}" for share in (interval.mean, interval.low, interval.high))
+    return f"{mean} [{low}, {high}]"
 
 
 def tables(comparison: Comparison, by: str = "", against: str = "") -> list[Table | Text]:
