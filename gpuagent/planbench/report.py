@@ -83,7 +83,7 @@ def several_table(scores: Iterable[Row]) -> Table:
     """The ALL row of each planner over runs with several jobs, best first: how many complete, and what that costs."""
     overall = _overall(scores)
     files = max((row.files for row in overall), default=0)
-    title = f"Several jobs: {files} files; means of a run; behind: points of U to the oracle (95 %)"
+    title = f"Several jobs: {files} files; means of a run; behind the oracle: points of U (95 %)"
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))  # fits 80 columns
     for name in ("planner", "completed", "all", "cost", "a job", "U", "behind"):
         table.add_column(name, justify="left" if name == "planner" else "right", no_wrap=True)

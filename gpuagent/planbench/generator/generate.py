@@ -32,24 +32,34 @@ SINGLE = sum(not family.has_several for family in FAMILIES)
 """Families whose runs have one job; they come first."""
 
 
-def generate(seed: int, count: int) -> Iterator[dict[str, Any]]:
-    """Scenario documents, of each family in turn. The same seed gives the same files. Raises BadInput."""
+def generate(seed: int, count: int, family: str = "") -> Iterator[dict[str, Any]]:
+    """Scenario documents, of each family in turn, or of the one that is named. The same seed gives the same files.
+
+    Raises BadInput.
+    """
     if count < 1:
         raise BadInput("generate at least one scenario")
+    chosen = [known for known in FAMILIES if family in ("", known.name)]
+    if not chosen:
+        raise BadInput(f"no family {family!r}: write one of {', '.join(known.name for known in FAMILIES)}")
     for number in range(count):
-        turn, place = divmod(number, len(FAMILIES))
-        family = FAMILIES[place]
-        # A seed draws the same markets of one job, however many families of several there are.
-        draw = f"{family.name} {turn}" if family.has_several else turn * SINGLE + place
-        dice = random.Random(f"{seed} {draw}")  # noqa: S311 - no secret
-        yield _scenario(f"gen-{seed}-{family.name}-{turn:03d}", family, dice, seed)
+        turn, place = divmod(number, len(chosen))
+        dice = random.Random(_draw(seed, chosen[place], turn))  # noqa: S311 - no secret
+        yield _scenario(f"gen-{seed}-{chosen[place].name}-{turn:03d}", chosen[place], dice, seed)
 
 
-def write(seed: int, count: int, folder: Path) -> list[Path]:
+def _draw(seed: int, family: Family, turn: int) -> str:
+    """What one file is drawn from. A seed draws the same markets of one job, whatever families of several there are."""
+    if family.has_several:
+        return f"{seed} {family.name} {turn}"
+    return f"{seed} {turn * SINGLE + FAMILIES.index(family)}"
+
+
+def write(seed: int, count: int, folder: Path, family: str = "") -> list[Path]:
     """Writes a file for each scenario. Raises BadInput, and OSError where the folder cannot be written."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for document in generate(seed, count):
+    for document in generate(seed, count, family):
         path = folder / f"{document['id']}.json"
         path.write_text(json.dumps(document, separators=(",", ":")) + "\n", "utf-8")
         paths.append(path)

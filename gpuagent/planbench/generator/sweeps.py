@@ -8,17 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import product
 from math import comb, prod
+from operator import ge, mul
 from statistics import fmean
 from typing import Any
 
 from gpuagent.core.context import Context, Thought
 from gpuagent.core.indices import tries_max
 from gpuagent.core.model import Action, Decision
-from gpuagent.planbench.answers import PlannerClient
 from gpuagent.planbench.generator.histories import ChancePosterior
 from gpuagent.planbench.oracle import oracles
 from gpuagent.planbench.paper.run import play_several
-from gpuagent.planbench.play import LAMBDA
+from gpuagent.planbench.play import LAMBDA, PlannerAnswer
 from gpuagent.planbench.scenarios import EPOCH, Market, cost
 
 DIGITS = 5
@@ -45,8 +45,11 @@ def sweep_bounds(market: Market, posteriors: Mapping[str, ChancePosterior]) -> d
 
 def _played(market: Market, planner: "SweepPlanner") -> list[tuple[float, float, float]]:
     """What the planner gets on the drawn outcomes, which all planners are played with."""
-    client = PlannerClient(planner)
-    plays = [play_several(market, planner.name, client, replicate) for replicate in range(market.replicates)]
+
+    def ask(context: Context) -> PlannerAnswer:
+        return PlannerAnswer(planner.decide(context).decision, 0)
+
+    plays = [play_several(market, planner.name, ask, replicate) for replicate in range(market.replicates)]
     return [(play.complete, play.jobs_done, play.paid) for play in plays]
 
 
@@ -67,8 +70,18 @@ class SweepPlanner:
         self._names = [seller.vendor_id for seller in sellers]
         self._amounts = [cost(seller.price, market.hours) for seller in sellers]
         self._posteriors = [posteriors[name] for name in self._names]
-        self._value = cache(self._best)
-        self._share = cache(self._evidence)
+        self._batches = [
+            (batch, sum(batch), sum(map(mul, batch, self._amounts)))
+            for batch in product(range(market.at_once + 1), repeat=len(sellers))
+            if sum(batch) <= market.at_once
+        ]
+        self._value, self._worth, self._share = cache(self._best), cache(self._expected), cache(self._evidence)
+
+    @property
+    def value(self) -> float:
+        """The expected utility of the run, before it begins."""
+        nothing = (0,) * len(self._names)
+        return self._value(0, tuple((0, 0) for _ in nothing), nothing)[0]
 
     def decide(self, context: Context, objection: str = "") -> Thought:  # noqa: ARG002 - there is no better answer
         tick = round((context.now - EPOCH) / self._market.job_s)
@@ -92,18 +105,19 @@ class SweepPlanner:
     def _best(self, tick: int, counts: Counts, begun: Batch) -> tuple[float, Batch]:
         """The value from here on, and the best batch of this tick that has what is begun already."""
         best, best_value = begun, self._worth(tick, counts, begun)
-        for batch in self._batches(counts, begun):
+        for batch in self._allowed(counts, begun):
             value = self._worth(tick, counts, batch)
             if value > best_value + TIE:
                 best, best_value = batch, value
         return best_value, best
 
-    def _worth(self, tick: int, counts: Counts, batch: Batch) -> float:
+    def _expected(self, tick: int, counts: Counts, batch: Batch) -> float:
         """The value of a batch: what it costs, and what is reached by it and after it."""
         if not any(batch):
             return 0.0  # a tick without an open job brings no news
         market = self._market
-        value = -LAMBDA * sum(map(int.__mul__, batch, self._amounts)) / market.budget
+        paid: int = sum(map(mul, batch, self._amounts))
+        value = -LAMBDA * paid / market.budget
         for completed in product(*(range(size + 1) for size in batch)):
             after = tuple(
                 (done + more, failed + size - more)
@@ -114,6 +128,8 @@ class SweepPlanner:
                 for place, (size, more) in enumerate(zip(batch, completed, strict=True))
                 if size
             )
+            if not chance:
+                continue  # what cannot have been seen teaches nothing
             later = self._value(tick + 1, after, (0,) * len(batch))[0] if self._goes_on(tick, after) else 0.0
             value += chance * (sum(completed) / market.count + later)
         return value
@@ -121,28 +137,20 @@ class SweepPlanner:
     def _goes_on(self, tick: int, counts: Counts) -> bool:
         return tick + 1 < self._market.ticks and sum(done for done, _ in counts) < self._market.count
 
-    def _batches(self, counts: Counts, begun: Batch) -> Iterator[Batch]:
+    def _allowed(self, counts: Counts, begun: Batch) -> Iterator[Batch]:
         """The batches that the agent may begin: each job that is neither done nor open can still be bought."""
         market, cheapest = self._market, min(self._amounts)
         missing = market.count - sum(done for done, _ in counts)
-        tried = sum(map(sum, counts))
-        spent = sum(amount * sum(ended) for amount, ended in zip(self._amounts, counts, strict=True))
-        most = min(market.at_once, missing)
-        for batch in _multisets(len(begun), most):
-            size = sum(batch)
+        left = market.budget - sum(amount * sum(ended) for amount, ended in zip(self._amounts, counts, strict=True))
+        tries = tries_max(market.count) - sum(map(sum, counts))
+        for batch, size, paid in self._batches:
             rest = missing - size
-            paid = sum(map(int.__mul__, batch, self._amounts))
-            if any(count < open_jobs for count, open_jobs in zip(batch, begun, strict=True)):
+            if rest < 0 or paid + rest * cheapest > left or size + rest > tries:
                 continue
-            if spent + paid + rest * cheapest <= market.budget and tried + size + rest <= tries_max(market.count):
+            if all(map(ge, batch, begun)):
                 yield batch
 
     def _evidence(self, place: int, ended: tuple[int, int]) -> float:
         """The likelihood of so many completed and failed jobs of a vendor, in one order; not normed."""
         done, failed = ended
         return sum(weight * p**done * (1 - p) ** failed for weight, p in self._posteriors[place].cells)
-
-
-def _multisets(kinds: int, most: int) -> Sequence[Batch]:
-    """Every way to take at most so many of these kinds, with repetition."""
-    return [batch for batch in product(range(most + 1), repeat=kinds) if sum(batch) <= most]
