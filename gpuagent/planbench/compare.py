@@ -170,9 +170,9 @@ def _decisions_max(market: Market, context: Context) -> int:
     """The most decisions from a context on. With several jobs each tick ends with at most one that begins no job."""
     if market.count == 1:
         return context.decisions_left
-    begun = context.jobs_open + sum(job.in_run for job in context.past)
+    tries = context.jobs_open + sum(job.in_run for job in context.past)
     ticks_left = market.ticks - round((context.now - EPOCH) / market.job_s)
-    return min(tries_max(market.count) - begun, market.at_once * ticks_left) + ticks_left
+    return min(tries_max(market.count) - tries, market.at_once * ticks_left) + ticks_left
 
 
 class _Uncached(Exception):

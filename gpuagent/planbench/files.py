@@ -171,6 +171,8 @@ def _contradictions(part: FilePart) -> Iterator[str]:
             yield f"history.{number}: {job.vendor_id} is no vendor here"
     if part.run.jobs.count > 1:
         yield from _several_contradictions(part)
+    elif part.run.jobs.at_once > 1:
+        yield "run.jobs.atOnce: a scenario with one job has one open at a time: write 1, or a higher count"
 
 
 def _several_contradictions(part: FilePart) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Runs with several jobs on paper: the agent's own tick buys them, within budget, at_once and deadline."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -8,16 +9,21 @@ from hypothesis import strategies as st
 
 from gpuagent.adapters.planners.stub import StubPlanner
 from gpuagent.core.indices import is_open, tries_max
-from gpuagent.core.model import RunStatus
+from gpuagent.core.model import Authorized, RunStatus
+from gpuagent.core.work import JobStatus
+from gpuagent.errors import VendorError
 from gpuagent.planbench.answers import PlannerClient
 from gpuagent.planbench.compare import compare, estimate
 from gpuagent.planbench.oracle import oracle
 from gpuagent.planbench.paper.market import PaperMarket
+from gpuagent.planbench.paper.payments import PaperClock, PaperPayments
 from gpuagent.planbench.paper.run import PaperPlanner, play_several
-from gpuagent.planbench.paper.store import RUN_ID
+from gpuagent.planbench.paper.store import RUN_ID, PaperStore
+from gpuagent.planbench.paper.vendors import PaperVendors
 from gpuagent.planbench.play import LAMBDA, Ask
 from gpuagent.planbench.scenarios import EPOCH
 from gpuagent.tick import tick
+from tests.support.factories import PAYER, RUN, authorization, quote
 from tests.support.scenarios import PricedPlanner, StepPlanner, sweep
 
 SURE = {"v1": ["1111"], "v2": ["1111"]}
@@ -141,3 +147,22 @@ def test_the_estimate_bounds_the_questions_of_several_jobs() -> None:
     after = estimate(scenarios, client)
     assert after is not None
     assert after.calls == 0
+
+
+def test_a_payment_buys_one_job_however_often_it_is_sent() -> None:
+    market = sweep(2, 1, SURE)
+    clock = PaperClock(market)
+    payments = PaperPayments(market, clock)
+    vendors = PaperVendors(market, clock, payments, 0)
+    (vendor, *_) = PaperStore(market, clock, RUN).vendors()
+    job = Authorized("job", quote(vendor_id=vendor.vendor_id), clock.now(), authorization(), "header")
+    assert payments.spent(PAYER, [job.authorization.nonce]) == []
+    assert vendors.submit(vendor, job) == vendors.submit(vendor, job)
+    assert payments.spent(PAYER, [job.authorization.nonce]) == [job.authorization.nonce]
+    other = replace(job, job_id="other", authorization=replace(job.authorization, nonce="0x1"))
+    vendors.submit(vendor, other)
+    assert vendors.status(vendor, "other").status is JobStatus.RUNNING
+    clock.tick = 1
+    assert vendors.status(vendor, "other").status is JobStatus.COMPLETED
+    with pytest.raises(VendorError, match="has sold no job third"):
+        vendors.status(vendor, "third")

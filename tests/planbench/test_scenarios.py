@@ -103,6 +103,7 @@ def test_variants_replace_what_they_hold_and_truth_is_merged_key_by_key() -> Non
         ({"run__jobs": {"count": 201}}, "run.jobs.count"),
         ({"run__jobs": {"count": 2, "atOnce": 33}}, "run.jobs.atOnce"),
         ({"run__jobs": {"count": 2, "at_once": 2}}, "run.jobs.at_once: Extra inputs"),
+        ({"run__jobs": {"count": 1, "atOnce": 2}}, "run.jobs.atOnce: a scenario with one job"),
         ({"run__jobs": {"count": 2}}, "without refunds"),
         ({"run__jobs": {"count": 2}, "vendors": NO_REFUNDS}, "bounds.bayes.jobs: write how many of the 2"),
         ({"history": [{"vendorId": "v9", "status": "failed", "expectedCost": 1, "actualCost": 1, "hours": 1}]}, "v9"),

@@ -111,8 +111,11 @@ def similar_scenarios(count: int = 6) -> list[Sequence[Market]]:
     return [(market(id=f"file-{number}", run__budgetTotal=8 + number),) for number in range(count)]
 
 
-def sweep(count: int, at_once: int, outcomes: dict[str, list[str]], **changes: Any) -> Market:
-    """A market of vendors v1 at 2 USD a job and v2 at 1, named by their outcomes, for a run with several jobs."""
+def sweep_document(count: int, at_once: int, outcomes: dict[str, list[str]], **changes: Any) -> dict[str, Any]:
+    """The file of vendors v1 at 2 USD a job and v2 at 1, named by their outcomes, for a run with several jobs.
+
+    A key such as run__budgetTotal changes what is one level down.
+    """
     vendors = [
         {"vendorId": name, "basePricePerHour": price, "reliabilityScore": 0.7, "supportedGpuTypes": ["A100"]}
         for name, price in (("v1", 2), ("v2", 1))
@@ -120,7 +123,7 @@ def sweep(count: int, at_once: int, outcomes: dict[str, list[str]], **changes: A
     ]
     run = {"goal": "Sweep", "gpuType": "A100", "budgetTotal": 10, "hoursRequired": 1, "deadlineTicks": 4}
     truth = {"index": "attempt", "pSuccess": dict.fromkeys(outcomes, 0.5), "outcomes": outcomes}
-    parts = {
+    parts: dict[str, Any] = {
         "id": "sweep",
         "family": "sweep",
         "run": {**run, "jobs": {"count": count, "atOnce": at_once}},
@@ -129,14 +132,13 @@ def sweep(count: int, at_once: int, outcomes: dict[str, list[str]], **changes: A
         "truth": truth,
         "bounds": {},
     }
-    (variant,) = markets(parse("sweep.json", document(**{**copy.deepcopy(parts), **_nested(parts, changes)})))
-    return variant
-
-
-def _nested(parts: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """The parts that are changed; a key such as run__budgetTotal goes one level down."""
-    changed: dict[str, Any] = {}
     for key, value in changes.items():
         place, _, name = key.partition("__")
-        changed[place] = {**changed.get(place, parts[place]), name: value} if name else value
-    return changed
+        parts[place] = {**parts[place], name: value} if name else value
+    return document(**parts)
+
+
+def sweep(count: int, at_once: int, outcomes: dict[str, list[str]], **changes: Any) -> Market:
+    """The market of sweep_document()."""
+    (variant,) = markets(parse("sweep.json", sweep_document(count, at_once, outcomes, **changes)))
+    return variant

@@ -39,9 +39,9 @@ def generate(seed: int, count: int, family: str = "") -> Iterator[dict[str, Any]
     """
     if count < 1:
         raise BadInput("generate at least one scenario")
-    chosen = [known for known in FAMILIES if family in ("", known.name)]
+    chosen = [member for member in FAMILIES if family in ("", member.name)]
     if not chosen:
-        raise BadInput(f"no family {family!r}: write one of {', '.join(known.name for known in FAMILIES)}")
+        raise BadInput(f"no family {family!r}: write one of {', '.join(member.name for member in FAMILIES)}")
     for number in range(count):
         turn, place = divmod(number, len(chosen))
         dice = random.Random(_draw(seed, chosen[place], turn))  # noqa: S311 - no secret

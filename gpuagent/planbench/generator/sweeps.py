@@ -93,19 +93,19 @@ class SweepPlanner:
             for name in self._names
         )
         candidates = {candidate.vendor_id: candidate.open_jobs for candidate in context.candidates}
-        begun = tuple(candidates[name] for name in self._names)
-        _, batch = self._value(tick, counts, begun)
-        further = [place for place, count in enumerate(batch) if count > begun[place]]
+        open_batch = tuple(candidates[name] for name in self._names)
+        _, batch = self._value(tick, counts, open_batch)
+        further = [place for place, count in enumerate(batch) if count > open_batch[place]]
         if further:
             return Thought(Decision(Action.START_JOB, "best", self._names[further[0]], context.hours))
-        if any(begun):
+        if any(open_batch):
             return Thought(Decision(Action.WAIT, "the others later", wait_until=context.now + context.job_s))
         return Thought(Decision(Action.ABORT, "nothing is to be gained"))
 
-    def _best(self, tick: int, counts: Counts, begun: Batch) -> tuple[float, Batch]:
-        """The value from here on, and the best batch of this tick that has what is begun already."""
-        best, best_value = begun, self._worth(tick, counts, begun)
-        for batch in self._allowed(counts, begun):
+    def _best(self, tick: int, counts: Counts, open_batch: Batch) -> tuple[float, Batch]:
+        """The value from here on, and the best batch of this tick that has what is open already."""
+        best, best_value = open_batch, self._worth(tick, counts, open_batch)
+        for batch in self._allowed(counts, open_batch):
             value = self._worth(tick, counts, batch)
             if value > best_value + TIE:
                 best, best_value = batch, value
@@ -137,7 +137,7 @@ class SweepPlanner:
     def _goes_on(self, tick: int, counts: Counts) -> bool:
         return tick + 1 < self._market.ticks and sum(done for done, _ in counts) < self._market.count
 
-    def _allowed(self, counts: Counts, begun: Batch) -> Iterator[Batch]:
+    def _allowed(self, counts: Counts, open_batch: Batch) -> Iterator[Batch]:
         """The batches that the agent may begin: each job that is neither done nor open can still be bought."""
         market, cheapest = self._market, min(self._amounts)
         missing = market.count - sum(done for done, _ in counts)
@@ -147,7 +147,7 @@ class SweepPlanner:
             rest = missing - size
             if rest < 0 or paid + rest * cheapest > left or size + rest > tries:
                 continue
-            if all(map(ge, batch, begun)):
+            if all(map(ge, batch, open_batch)):
                 yield batch
 
     def _evidence(self, place: int, ended: tuple[int, int]) -> float:
