@@ -91,3 +91,7 @@ def test_a_run_may_try_no_more_than_it_may() -> None:
     """Two jobs may be tried nine times in all: what comes after nine failures is out of reach."""
     assert oracle(sweep(2, 1, {"v2": ["0" * 8 + "1"]}, run__deadlineTicks=12), 0).jobs_done == 1
     assert oracle(sweep(2, 1, {"v2": ["0" * 9 + "1"]}, run__deadlineTicks=12), 0).jobs_done == 0
+    both = {"v1": ["0001"], "v2": ["0000001"]}
+    assert oracle(sweep(2, 1, both, run__deadlineTicks=12, run__budgetTotal=20), 0).jobs_done == 1, (
+        "eleven tries for two"
+    )

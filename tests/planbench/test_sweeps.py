@@ -82,6 +82,14 @@ def test_its_value_is_the_best_expectation(both: tuple[Cells, Cells], size: tupl
     assert planner.value == pytest.approx(expected, abs=1e-9)
 
 
+def test_its_value_counts_the_tries_of_a_run() -> None:
+    """Two at once in five ticks could be ten tries, and nine are allowed."""
+    market = sweep(2, 2, {"v2": ["1"]}, run__budgetTotal=100, run__deadlineTicks=5)
+    cells = [(1.0, 0.2)]
+    expected = value_of(market, [cells], 0, 0, market.budget, 0)
+    assert SweepPlanner(market, {"v2": ChancePosterior(cells)}).value == pytest.approx(expected, abs=1e-9)
+
+
 def test_it_takes_the_sure_vendor_first_and_learns_that_it_lies() -> None:
     market = sweep(2, 1, {"v1": ["0000"], "v2": ["1111"]}, run__deadlineTicks=2)
     liar, fair = ChancePosterior([(0.9, 1.0), (0.1, 0.0)]), ChancePosterior([(1.0, 0.6)])
