@@ -142,14 +142,15 @@ def planners_replay(
 def planners_generate(
     out: Annotated[Path, typer.Option(help="The folder to write to.")],
     seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 7,
-    count: Annotated[int, typer.Option(min=1, max=10_000, help="Files; the nine families take turns.")] = 18,
+    count: Annotated[int, typer.Option(min=1, max=10_000, help="Files; the ten families take turns.")] = 20,
+    family: Annotated[str, typer.Option(help="Only of this family, such as sweep.")] = "",
 ) -> None:
     """Generate scenario files of the synthetic families, with truth and bounds."""
     from gpuagent.planbench.generator.generate import write
 
     with errors_explained():
         try:
-            paths = write(seed, count, out)
+            paths = write(seed, count, out, family)
         except OSError as error:
             raise BadInput(f"{out} cannot be written: {error.strerror}") from error
         typer.echo(f"{len(paths)} scenario files in {out}")

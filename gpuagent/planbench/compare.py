@@ -5,15 +5,19 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from gpuagent.core.context import Context
+from gpuagent.core.indices import tries_max
 from gpuagent.errors import BadInput
 from gpuagent.planbench.answers import LimitReached, PlannerClient, Priced
+from gpuagent.planbench.paper.run import play_several
 from gpuagent.planbench.play import PlannerAnswer, Play, digest, play_exact, play_posterior, play_sampled
-from gpuagent.planbench.scenarios import Market, atomic
+from gpuagent.planbench.scenarios import EPOCH, Market, atomic
 
 MODES = ("exact", "posterior", "sampled")
 BAYES = "bayes"
-BOUNDS = (BAYES, "clairvoyant", "hindsight")
-"""Results in the files of planners that know more: the generator; also the vendors' true chances; also the future."""
+ORACLE = "oracle"
+BOUNDS = (BAYES, "clairvoyant", "hindsight", ORACLE)
+"""Results in the files of planners that know more: the generator; also the vendors' true chances; also the future; and,
+of runs with several jobs, each drawn outcome (oracle.py)."""
 
 Scenario = Sequence[Market]
 OnProgress = Callable[[str, int, int], None]
@@ -77,23 +81,39 @@ def _play_scenario(scenario: Scenario, client: PlannerClient, mode: str) -> list
 
 def _play(market: Market, client: PlannerClient, mode: str) -> Iterator[Play]:
     name = client.planner.name
-    if mode == "sampled":
+    if market.count > 1:
+        yield from (play_several(market, name, client, replicate) for replicate in range(market.replicates))
+    elif mode == "sampled":
         yield from (play_sampled(market, name, client, replicate) for replicate in range(market.replicates))
     else:
         yield (play_exact if mode == "exact" else play_posterior)(market, name, client)
 
 
 def _bounds(market: Market, mode: str) -> Iterator[Play]:
-    """The bounds as plays. They hold for expectations, so they stand beside sampled play too, without its luck."""
+    """The bounds as plays. They hold for expectations, so they stand beside sampled play too, without its luck.
+
+    Those of runs with several jobs are means over the drawn outcomes, which every mode plays.
+    """
+    redrawn = mode == "posterior" and market.count == 1
     for name in BOUNDS:
-        if name not in market.bounds or (mode == "posterior" and name != BAYES):
+        if name not in market.bounds or (redrawn and name != BAYES):
             continue  # a bound that knows the drawn chances means nothing once they are drawn again
         bound = market.bounds[name]
         complete, spend = bound.complete, bound.spend
-        if mode == "posterior" and bound.complete_post is not None and bound.spend_post is not None:
+        if redrawn and bound.complete_post is not None and bound.spend_post is not None:
             complete, spend = bound.complete_post, bound.spend_post
-        share = atomic(spend) / market.budget
-        yield Play(market.scenario, market.variant, 0, market.family, name, complete, share)
+        yield Play(
+            scenario=market.scenario,
+            variant=market.variant,
+            replicate=0,
+            family=market.family,
+            planner=name,
+            complete=complete,
+            spend=atomic(spend) / market.budget,
+            jobs=market.count,
+            jobs_done=complete if bound.jobs is None else bound.jobs,
+            budget=market.budget,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,25 +128,27 @@ class CostEstimate:
 def estimate(scenarios: Iterable[Scenario], client: PlannerClient) -> CostEstimate | None:
     """The most that a comparison can cost, None for a free planner. Cached answers cost nothing.
 
-    Replicates share one path of contexts, and so do variants that look alike.
+    Of a run with one job replicates share one path of contexts, and so do variants that look alike.
     """
     if not isinstance(client.planner, Priced):
         return None
-    open_ends: dict[str, Context] = {}
+    open_ends: dict[str, tuple[Context, int]] = {}
     for scenario in scenarios:
         for market in scenario:
-            if context := _first_uncached(market, client):
-                open_ends[digest(context)] = context
+            for number, end in enumerate(_open_ends(market, client)):
+                # Plays of several jobs share contexts for a while only: each may part from the others at once.
+                key = digest(end[0]) + (f" {market.variant} {number}" if market.count > 1 else "")
+                open_ends[key] = end
     price, questions = client.planner.price, client.questions_max
     return CostEstimate(
         client.planner.name,
-        questions * sum(end.decisions_left for end in open_ends.values()),
-        questions * sum(end.decisions_left * price(end) for end in open_ends.values()),
+        questions * sum(decisions for _, decisions in open_ends.values()),
+        questions * sum(decisions * price(context) for context, decisions in open_ends.values()),
     )
 
 
-def _first_uncached(market: Market, client: PlannerClient) -> Context | None:
-    """The first context on the path without a cached answer."""
+def _open_ends(market: Market, client: PlannerClient) -> Iterator[tuple[Context, int]]:
+    """Of every path that is played, the first context without a cached answer, with the most decisions from there."""
 
     def cached_answer(context: Context) -> PlannerAnswer:
         answer = client.cached_answer(context)
@@ -134,11 +156,23 @@ def _first_uncached(market: Market, client: PlannerClient) -> Context | None:
             raise _Uncached(context)
         return answer
 
-    try:
-        play_exact(market, "", cached_answer)
-    except _Uncached as uncached:
-        return uncached.context
-    return None
+    for replicate in range(market.replicates if market.count > 1 else 1):
+        try:
+            if market.count > 1:
+                play_several(market, client.planner.name, cached_answer, replicate)
+            else:
+                play_exact(market, "", cached_answer)
+        except _Uncached as uncached:
+            yield uncached.context, _decisions_max(market, uncached.context)
+
+
+def _decisions_max(market: Market, context: Context) -> int:
+    """The most decisions from a context on. With several jobs each tick ends with at most one that begins no job."""
+    if market.count == 1:
+        return context.decisions_left
+    tries = context.jobs_open + sum(job.in_run for job in context.past)
+    ticks_left = market.ticks - round((context.now - EPOCH) / market.job_s)
+    return min(tries_max(market.count) - tries, market.at_once * ticks_left) + ticks_left
 
 
 class _Uncached(Exception):

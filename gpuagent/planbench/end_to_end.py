@@ -1,7 +1,8 @@
 """Scenarios end to end: a real run buys from the mock vendor over HTTP, with the scenario's outcomes and prices.
 
-The clock advances by one job length per decision, so a deterministic planner must decide as it does in memory. The
-agent knows no deadline, only how many jobs it may try: where few ticks are left and waiting is weighed, the two differ.
+The clock advances by one job length per tick, so a deterministic planner must decide as it does in memory. In a tick a
+run with one job decides once, one with several as often as a further job may be open. The agent knows no deadline, only
+how many jobs it may try: where few ticks are left and waiting is weighed, the two differ.
 Scenarios with refunds, or with more sellers than there are vendors, are refused.
 """
 
@@ -12,23 +13,22 @@ from typing import Any, Protocol
 
 from gpuagent.agent.approve import cancel
 from gpuagent.agent.start import Order, prepare
-from gpuagent.core.context import PastJob
-from gpuagent.core.model import Run, RunStatus, Vendor
+from gpuagent.core.context import Context, PastJob, Thought
+from gpuagent.core.indices import tries_max
+from gpuagent.core.model import Action, Decision, Run, RunStatus, Vendor
 from gpuagent.core.money import usd
 from gpuagent.core.ports import Ports
 from gpuagent.core.transitions import has_open_job, is_over
 from gpuagent.errors import BadInput
 from gpuagent.planbench.choices import Choice, recorded_choice, recorded_decisions
-from gpuagent.planbench.scenarios import EPOCH, Market, Seller
-from gpuagent.tick import step, tick
+from gpuagent.planbench.scenarios import EPOCH, UNKNOWN_RELIABILITY, Market, Seller
+from gpuagent.tick import tick
 
 GPU = "A100"
 """Every scenario is bought as this GPU type: its price is the vendors' base price."""
 OTHER_GPU = "L4"
 """Offered by a vendor that has not the GPU of the scenario."""
 SETTLING_TICKS = 20
-UNKNOWN_RELIABILITY = 0.5
-"""Recorded for a vendor that advertises none: a vendor's record needs a number, and planners take this for unknown."""
 
 
 class MarketControls(Protocol):
@@ -59,6 +59,15 @@ class RunDocuments(Protocol):
     def documents(self, run_id: str) -> Mapping[str, Sequence[Mapping[str, Any]]]: ...
 
 
+class WaitingPlanner:
+    """A planner that begins nothing: the scenario is over, and what is open is to end."""
+
+    name = "waiting"
+
+    def decide(self, context: Context, objection: str = "") -> Thought:  # noqa: ARG002 - it waits for anything
+        return Thought(Decision(Action.WAIT, "the scenario is over", wait_until=context.now + context.job_s))
+
+
 class LiveScenario:
     """A scenario set up on a practice market. Its history is bought first, as real jobs of earlier runs."""
 
@@ -87,7 +96,7 @@ class LiveScenario:
     def play(self, planner: str, replicate: int) -> tuple[Run, list[Choice]]:
         """Buys the history, then lets the planner run. The run at its end, and the planner's choices in order."""
         self._buy_history()
-        run = self._start(planner, self._market.budget, self._market.ticks)
+        run = self._start_played(planner)
         attempts: dict[str, int] = {}
         for at in range(self._market.ticks):
             self._set_market(at, attempts, replicate)
@@ -99,16 +108,18 @@ class LiveScenario:
             if is_over(run):
                 break
             self._controls.pass_time(self._market.job_s)
-        return self._stop(run), self._choices(run)
+        choices = self._choices(run)
+        return self._stop(run), choices
 
     def _set_market(self, at: int, attempts: Mapping[str, int], replicate: int) -> None:
         """Prices and next outcomes of tick `at`. attempts: jobs of the run so far, by seller."""
         for seller in self._market.sellers:
             name = seller.vendor_id
             vendor_id = self._vendors[name].vendor_id
-            outcome = self._market.outcome(name, attempts.get(name, 0), at, replicate)
+            first = attempts.get(name, 0)
+            outcomes = (self._market.outcome(name, first + job, at, replicate) for job in range(self._market.at_once))
             self._controls.price(vendor_id, usd(self._market.price(seller, at)))
-            self._controls.outcomes(vendor_id, str(int(outcome)))
+            self._controls.outcomes(vendor_id, "".join(str(int(outcome)) for outcome in outcomes))
 
     def _buy_history(self) -> None:
         """Earlier runs of one job each, as far apart as in the scenario, up to its tick 0."""
@@ -129,23 +140,33 @@ class LiveScenario:
         vendor = self._vendors[job.vendor_id]
         self._controls.price(vendor.vendor_id, usd(job.amount) / job.hours)
         self._controls.outcomes(vendor.vendor_id, str(int(job.succeeded)))
-        run = tick(self._start("stub", job.amount, 1, vendor.vendor_id).run_id, self._ports)
+        order = self._order("stub", job.amount, vendor_ids=(vendor.vendor_id,))
+        run = tick(self._start(order, jobs_max=1).run_id, self._ports)
         self._controls.pass_time(float(job.hours) * 3600)
         if not self._finish(run).jobs:
             raise BadInput(f"{self._market.scenario}: its history cannot be bought: {run.reason}")
 
-    def _start(self, planner: str, budget: int, jobs_max: int, *vendor_ids: str) -> Run:
-        order = Order(self._market.goal, budget, GPU, self._market.hours, planner=planner, vendor_ids=tuple(vendor_ids))
+    def _start_played(self, planner: str) -> Run:
+        """The scenario's run. With one job it may try as many as there are ticks; with several as every such run."""
+        market = self._market
+        order = self._order(planner, market.budget, count=market.count, jobs_open_max=market.at_once)
+        return self._start(order, market.ticks if market.count == 1 else tries_max(market.count))
+
+    def _order(self, planner: str, budget: int, **terms: Any) -> Order:
+        return Order(self._market.goal, budget, GPU, self._market.hours, planner=planner, **terms)
+
+    def _start(self, order: Order, jobs_max: int) -> Run:
         run = replace(prepare(order, self._ports), jobs_max=jobs_max)
         self._ports.store.create(run)
         return run
 
     def _stop(self, run: Run) -> Run:
         """The run at the scenario's deadline, which the agent does not know: open jobs end, no new job starts."""
+        waiting = dict.fromkeys(self._ports.planners, WaitingPlanner())
         for _ in range(SETTLING_TICKS):
             if not has_open_job(run):
                 break
-            run = step(run.run_id, self._ports)  # a step with an open job does not plan
+            run = tick(run.run_id, replace(self._ports, planners=waiting))
         if run.status is RunStatus.RUNNING:
             run = cancel(run.run_id, "planbench", "the scenario is over", self._ports.store, self._ports.clock)
         return self._finish(run)

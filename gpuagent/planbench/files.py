@@ -8,9 +8,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from gpuagent.core.model import AT_ONCE_MAX, COUNT_MAX
 from gpuagent.errors import BadInput
 
-Family = Literal["honest", "liars", "outage", "spikes", "drift", "coldstart", "ktries", "mismatch", "deadline", "trace"]
+Family = Literal[
+    "honest", "liars", "outage", "spikes", "drift", "coldstart", "ktries", "mismatch", "deadline", "sweep", "trace"
+]
 Share = Annotated[float, Field(ge=0, le=1)]
 Usd = Annotated[float, Field(gt=0, le=10**9)]
 Script = Annotated[str, Field(pattern="^[01]+$")]
@@ -22,12 +25,22 @@ class _Part(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, strict=True, frozen=True, allow_inf_nan=False)
 
 
+class JobsPart(_Part):
+    """Several jobs of one run. A key that is none of these is refused: a misspelt one would change the market."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    count: Annotated[int, Field(ge=1, le=COUNT_MAX)]
+    at_once: Annotated[int, Field(ge=1, le=AT_ONCE_MAX)] = 1
+
+
 class RunPart(_Part):
     goal: str
     gpu_type: str
     budget_total: Usd
     hours_required: Annotated[float, Field(gt=0, le=720)]
     deadline_ticks: Annotated[int, Field(ge=1, le=1000)]
+    jobs: JobsPart = JobsPart(count=1)
 
 
 class VendorPart(_Part):
@@ -57,10 +70,14 @@ class TruthPart(_Part):
 
 
 class BoundPart(_Part):
-    """The result of a planner that knows more; the post pair under the generator's posterior, not the drawn truth."""
+    """The result of a planner that knows more; the post pair under the generator's posterior, not the drawn truth.
+
+    jobs: of a run with several, how many complete.
+    """
 
     complete: Share
     spend: Annotated[float, Field(ge=0)]
+    jobs: Annotated[float, Field(ge=0)] | None = None
     complete_post: Share | None = None
     spend_post: Annotated[float, Field(ge=0)] | None = None
 
@@ -152,6 +169,19 @@ def _contradictions(part: FilePart) -> Iterator[str]:
     for number, job in enumerate(part.history):
         if job.vendor_id not in names:
             yield f"history.{number}: {job.vendor_id} is no vendor here"
+    if part.run.jobs.count > 1:
+        yield from _several_contradictions(part)
+    elif part.run.jobs.at_once > 1:
+        yield "run.jobs.atOnce: a scenario with one job has one open at a time: write 1, or a higher count"
+
+
+def _several_contradictions(part: FilePart) -> Iterator[str]:
+    """Faults of a run with several jobs alone. What a vendor gives back returns to no run's budget."""
+    if part.truth.refund or any(vendor.refund_on_fail for vendor in part.vendors):
+        yield "run.jobs: several jobs are bought of vendors without refunds: leave refundOnFail and truth.refund out"
+    for name, bound in part.bounds.items():
+        if bound.jobs is None or bound.jobs > part.run.jobs.count:
+            yield f"bounds.{name}.jobs: write how many of the {part.run.jobs.count} jobs complete"
 
 
 def _refuse_constant(constant: str) -> None:

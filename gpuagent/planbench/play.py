@@ -1,4 +1,4 @@
-"""Play of one market by one planner, along the one path that a run can take: all jobs failed so far.
+"""Play of one market by one planner, along the one path that a run with one job can take: all jobs failed so far.
 
 The same walk serves every mode: exact follows the path with the true chances, sampled with a drawn 0 or 1.
 """
@@ -13,7 +13,7 @@ from gpuagent.core.model import Action, Decision
 from gpuagent.planbench.scenarios import Market, cost
 
 LAMBDA = 0.01
-"""U = P(complete) - LAMBDA E[spend] / B: completion first, spend breaks ties."""
+"""U = E[completed jobs] / N - LAMBDA E[spend] / B: completion first, spend breaks ties. With one job P(complete)."""
 INVALID_MAX = 5
 """Invalid decisions that end the run."""
 
@@ -58,7 +58,10 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """The result of a play. complete: P(complete), 0 or 1 if sampled. spend: E[spend] as a share of the budget."""
+    """The result of a play. complete: P(complete), 0 or 1 if sampled. spend: E[spend] as a share of the budget.
+
+    jobs: those that the run has to complete; jobs_done: E[completed] of them. budget: in atomic units.
+    """
 
     scenario: str
     variant: int
@@ -67,6 +70,9 @@ class Play:
     planner: str
     complete: float
     spend: float
+    jobs: int
+    jobs_done: float
+    budget: int
     invalid: int = 0
     refused: int = 0
     worst_ms: float = 0.0
@@ -75,7 +81,12 @@ class Play:
 
     @property
     def utility(self) -> float:
-        return self.complete - LAMBDA * self.spend
+        return self.jobs_done / self.jobs - LAMBDA * self.spend
+
+    @property
+    def paid(self) -> float:
+        """E[spend], in atomic units."""
+        return self.spend * self.budget
 
 
 def play_exact(market: Market, planner: str, ask: Ask) -> Play:
@@ -159,6 +170,9 @@ def _walk(market: Market, planner: str, ask: Ask, chance: Chance, replicate: int
         planner=planner,
         complete=state.complete,
         spend=state.spend / market.budget,
+        jobs=1,
+        jobs_done=state.complete,
+        budget=market.budget,
         invalid=sum(1 for move in moves if move.fault),
         refused=sum(answer.refused for answer in answers),
         worst_ms=max(answer.ms for answer in answers),

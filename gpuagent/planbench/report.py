@@ -3,21 +3,21 @@
 import csv
 import io
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic.alias_generators import to_camel
 from rich.table import Table
 from rich.text import Text
 
-from gpuagent.core.money import show_usd
+from gpuagent.core.money import show_usd, usd
 from gpuagent.core.status import planner_label
 from gpuagent.core.text import spreadsheet_text
 from gpuagent.errors import BadInput
-from gpuagent.planbench.compare import BAYES, BOUNDS, Comparison
+from gpuagent.planbench.compare import BAYES, BOUNDS, ORACLE, Comparison
 from gpuagent.planbench.labels import planner_note
 from gpuagent.planbench.play import Play
-from gpuagent.planbench.scores import ALL, GROUPINGS, Pair, Row, like_with_like, pairs, rows
+from gpuagent.planbench.scores import ALL, GROUPINGS, Pair, Row, like_with_like, pairs, rows, several
 from gpuagent.planbench.statistics import Interval
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ PLAY_FIELDS = (
     "complete",
     "spend",
     "utility",
+    "jobs",
+    "jobs_done",
+    "paid",
     "invalid",
     "refused",
     "worst_ms",
@@ -51,8 +54,7 @@ def check_options(by: str, against: str, planners: Sequence[str]) -> None:
 
 def overall_table(scores: Iterable[Row]) -> Table:
     """The ALL row of each planner, best first; the bounds above them. Columns of zeros are left out."""
-    overall = [row for row in scores if row.group == ALL]
-    overall.sort(key=lambda row: (row.planner not in BOUNDS, -row.utility))
+    overall = _overall(row for row in scores if row.planner != ORACLE)  # it knows luck: several_table() has it
     files = max((row.files for row in overall), default=0)
     title = f"ALL: {files} scenario files; done: share completed; points lost to Bayes (95 %); call: the slowest"
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))  # fits 80 columns
@@ -75,6 +77,45 @@ def overall_table(scores: Iterable[Row]) -> Table:
     for row in overall:
         table.add_row(*(cell(row) for cell in columns.values()), style="dim" if row.planner in BOUNDS else "")
     return table
+
+
+def several_table(scores: Iterable[Row]) -> Table:
+    """The ALL row of each planner over runs with several jobs, best first: how many complete, and what that costs."""
+    overall = _overall(scores)
+    files = max((row.files for row in overall), default=0)
+    title = f"Several jobs: {files} files; means of a run; behind the oracle: points of U (95 %)"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))  # fits 80 columns
+    for name in ("planner", "completed", "all", "cost", "a job", "U", "behind"):
+        table.add_column(name, justify="left" if name == "planner" else "right", no_wrap=True)
+    for row in overall:
+        behind = points(row.behind, 1) if row.behind and row.planner != ORACLE else ""
+        table.add_row(
+            planner_label(row.planner),
+            jobs_done(row),
+            f"{row.complete:.1%}",
+            show_cents(row.paid),
+            show_cents(row.paid / row.jobs_done) if row.jobs_done else "–",
+            f"{row.utility:.4f}",
+            behind,
+            style="dim" if row.planner in BOUNDS else "",
+        )
+    return table
+
+
+def jobs_done(row: Row) -> str:
+    """The completed jobs of a run out of those that it has to complete, as means."""
+    return f"{row.jobs_done:.2f} of {row.jobs:.2f}"
+
+
+def show_cents(amount: float) -> str:
+    """A mean of amounts in atomic units, in USD and cents."""
+    return f"{usd(round(amount)):.2f} USD"
+
+
+def _overall(scores: Iterable[Row]) -> list[Row]:
+    """The ALL rows, the bounds first, then the best planner first."""
+    overall = [row for row in scores if row.group == ALL]
+    return sorted(overall, key=lambda row: (row.planner not in BOUNDS, -row.utility))
 
 
 def group_table(scores: Iterable[Row], title: str) -> Table:
@@ -116,15 +157,18 @@ def pair_table(differences: Iterable[Pair]) -> Table:
     return table
 
 
-def points(interval: Interval) -> str:
+def points(interval: Interval, digits: int = 2) -> str:
     """An interval of shares as percentage points."""
-    return f"{100 * interval.mean:+.2f} [{100 * interval.low:+.2f}, {100 * interval.high:+.2f}]"
+    mean, low, high = (f"{100 * share:+.{digits}f}" for share in (interval.mean, interval.low, interval.high))
+    return f"{mean} [{low}, {high}]"
 
 
 def tables(comparison: Comparison, by: str = "", against: str = "") -> list[Table | Text]:
     """The tables of a comparison, in the order to print them."""
     scores = rows(like_with_like(comparison), by)
     parts: list[Table | Text] = [overall_table(scores)]
+    if runs := several(like_with_like(comparison)).plays:
+        parts += [Text(""), several_table(rows(replace(comparison, plays=runs)))]
     if by:
         parts += [Text(""), group_table(scores, f"Points lost to Bayes by {by}")]
     if differences := pairs(comparison, against):
@@ -137,14 +181,21 @@ def tables(comparison: Comparison, by: str = "", against: str = "") -> list[Tabl
 
 
 def as_json(comparison: Comparison, by: str = "", against: str = "") -> dict[str, Any]:
-    """Utilities and shares as numbers, planner costs as strings of atomic units."""
-    scores = [{**asdict(row), "planner_cost": str(row.planner_cost)} for row in rows(comparison, by)]
+    """Utilities and shares as numbers, amounts as strings of atomic units. several: the ALL rows of such runs alone."""
     return {
         "mode": comparison.mode,
         "stopped": comparison.stopped,
-        "rows": [_camel_keys(row) for row in scores],
+        "rows": _rows_json(rows(comparison, by)),
+        "several": _rows_json(rows(several(comparison))),
         "pairs": [_camel_keys(asdict(pair)) for pair in pairs(comparison, against)],
     }
+
+
+def _rows_json(scores: Iterable[Row]) -> list[dict[str, Any]]:
+    return [
+        _camel_keys({**asdict(row), "planner_cost": str(row.planner_cost), "paid": str(round(row.paid))})
+        for row in scores
+    ]
 
 
 def as_csv(comparison: Comparison) -> str:
@@ -165,20 +216,23 @@ def plays_frame(comparison: Comparison) -> "pd.DataFrame":
 
 
 def rows_frame(comparison: Comparison, by: str = "") -> "pd.DataFrame":
-    """One row per planner and group; points lost to Bayes with their interval as lost, lostLow, lostHigh."""
+    """One row per planner and group; points lost to Bayes with their interval as lost, lostLow, lostHigh;
+    behind the oracle likewise."""
     import pandas as pd
 
     records = []
     for row in rows(comparison, by):
-        values = {key: value for key, value in asdict(row).items() if key != "lost"}
-        lost = row.lost
+        values = {key: value for key, value in asdict(row).items() if key not in ("lost", "behind")}
+        lost, behind = row.lost, row.behind
         values |= {"lost": lost and lost.mean, "lost_low": lost and lost.low, "lost_high": lost and lost.high}
+        values |= {"behind": behind and behind.mean, "behind_low": behind and behind.low}
+        values |= {"behind_high": behind and behind.high, "paid": round(row.paid)}
         records.append(_camel_keys(values))
     return pd.DataFrame(records)
 
 
 def _values(play: Play) -> list[Any]:
-    return [getattr(play, field) for field in PLAY_FIELDS]
+    return [round(play.paid) if field == "paid" else getattr(play, field) for field in PLAY_FIELDS]
 
 
 def _camel_keys(values: dict[str, Any]) -> dict[str, Any]:

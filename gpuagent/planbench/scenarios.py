@@ -12,6 +12,8 @@ from gpuagent.planbench.files import BoundPart, FilePart, HistoryPart, TruthPart
 
 EPOCH = 1_700_000_000.0
 """Tick 0 of every scenario, in Unix seconds: a planner sees times, and the same ones in every play."""
+UNKNOWN_RELIABILITY = 0.5
+"""Recorded for a vendor that advertises none: a vendor's record needs a number, and planners take this for unknown."""
 HISTORY_GAP = 10
 """Ticks between two jobs of a history that names no ticks."""
 
@@ -29,7 +31,10 @@ class Seller:
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """One variant of one scenario file. budget in atomic units; past: ended jobs of earlier runs, oldest first."""
+    """One variant of one scenario file. budget in atomic units; past: ended jobs of earlier runs, oldest first.
+
+    count: jobs that its run has to complete; at_once: of them open at once.
+    """
 
     scenario: str
     variant: int
@@ -43,10 +48,16 @@ class Market:
     past: tuple[PastJob, ...]
     truth: TruthPart
     bounds: Mapping[str, BoundPart]
+    count: int = 1
+    at_once: int = 1
 
     @property
     def job_s(self) -> float:
         return float(self.hours) * 3600
+
+    def at(self, tick: int) -> float:
+        """The beginning of a tick, in Unix seconds."""
+        return EPOCH + tick * self.job_s
 
     @property
     def replicates(self) -> int:
@@ -82,8 +93,11 @@ class Market:
         return seller
 
     def context(self, tick: int, available: int, waits: int, attempts: Sequence[PastJob]) -> Context:
-        """The planner's context at a tick, after these jobs of its run. Vendors without the GPU are no candidates."""
-        now = EPOCH + tick * self.job_s
+        """The planner's context at a tick, after these jobs of its run. Vendors without the GPU are no candidates.
+
+        Of a run with one job: with several the agent itself makes it (paper/run.py).
+        """
+        now = self.at(tick)
         return Context(
             goal=self.goal,
             gpu_type=self.gpu_type,
@@ -91,7 +105,7 @@ class Market:
             budget=self.budget,
             available=available,
             now=now,
-            deadline=EPOCH + self.ticks * self.job_s,
+            deadline=self.at(self.ticks),
             decisions_left=self.ticks - tick,
             waits=waits,
             job_s=self.job_s,
@@ -173,6 +187,8 @@ def _market(part: FilePart, number: int) -> Market:
         past=tuple(_past_job(job, number, len(part.history), job_s) for number, job in enumerate(part.history)),
         truth=part.truth,
         bounds=part.bounds,
+        count=part.run.jobs.count,
+        at_once=part.run.jobs.at_once,
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from gpuagent.errors import BadInput
-from gpuagent.planbench.compare import BAYES, BOUNDS, Comparison
+from gpuagent.planbench.compare import BAYES, BOUNDS, ORACLE, Comparison
 from gpuagent.planbench.play import Play
 from gpuagent.planbench.statistics import Interval, McNemar, bootstrap, mcnemar, sample_size
 
@@ -17,8 +17,9 @@ GROUPINGS = ("", "family", "scenario")
 class Row:
     """The score of one planner over one group of scenarios.
 
-    complete, spend (share of the budget) and utility: means over files. lost: utility behind Bayes, over the files that
-    both have; None where Bayes is not known.
+    complete, spend (share of the budget) and utility: means over files, as are the jobs that a run has to complete,
+    jobs_done and paid (atomic units) of a run. lost: utility behind Bayes, behind: behind the oracle, each over the
+    files that both have; None where it is not known.
     """
 
     planner: str
@@ -29,6 +30,10 @@ class Row:
     utility: float
     lost: Interval | None
     lost_share: float | None
+    jobs: float
+    jobs_done: float
+    paid: float
+    behind: Interval | None
     invalid: int
     refused: int
     worst_ms: float
@@ -57,9 +62,14 @@ def rows(comparison: Comparison, by: str = "") -> list[Row]:
     scores = []
     for group in (ALL, *sorted(groups)):
         plays = [play for play in comparison.plays if group == ALL or getattr(play, by) == group]
-        bayes = _by_file(plays, BAYES)
-        scores += [_row(name, group, plays, bayes) for name in comparison.planners() if _by_file(plays, name)]
+        bayes, oracle = _by_file(plays, BAYES), _by_file(plays, ORACLE)
+        scores += [_row(name, group, plays, bayes, oracle) for name in comparison.planners() if _by_file(plays, name)]
     return scores
+
+
+def several(comparison: Comparison) -> Comparison:
+    """The part of the comparison whose runs have several jobs to complete."""
+    return replace(comparison, plays=tuple(play for play in comparison.plays if play.jobs > 1))
 
 
 def like_with_like(comparison: Comparison) -> Comparison:
@@ -77,6 +87,9 @@ MEASURES: Mapping[str, Measure] = {
     "utility": lambda play: play.utility,
     "complete": lambda play: play.complete,
     "spend": lambda play: play.spend,
+    "jobs": lambda play: play.jobs,
+    "jobs_done": lambda play: play.jobs_done,
+    "paid": lambda play: play.paid,
 }
 
 
@@ -125,23 +138,37 @@ def _by_file(plays: Iterable[Play], planner: str, value: Measure = MEASURES["uti
     return {name: fmean(values) for name, values in files.items()}
 
 
-def _row(planner: str, group: str, plays: Sequence[Play], bayes: Mapping[str, float]) -> Row:
+def _row(
+    planner: str, group: str, plays: Sequence[Play], bayes: Mapping[str, float], oracle: Mapping[str, float]
+) -> Row:
     plays = [play for play in plays if play.planner == planner]
-    utility = _by_file(plays, planner)
-    common = [name for name in utility if name in bayes]
-    best = fmean(bayes[name] for name in common) if common else 0.0
-    lost = bootstrap([bayes[name] - utility[name] for name in common]) if common else None
+    means = {name: _by_file(plays, planner, measure) for name, measure in MEASURES.items()}
+    utility = means["utility"]
+    lost, best = _behind(utility, bayes)
+    behind, _ = _behind(utility, oracle)
     return Row(
         planner=planner,
         group=group,
         files=len(utility),
-        complete=fmean(_by_file(plays, planner, MEASURES["complete"]).values()),
-        spend=fmean(_by_file(plays, planner, MEASURES["spend"]).values()),
+        complete=fmean(means["complete"].values()),
+        spend=fmean(means["spend"].values()),
         utility=fmean(utility.values()),
         lost=lost,
         lost_share=lost.mean / best if lost and best > 0 else None,
+        jobs=fmean(means["jobs"].values()),
+        jobs_done=fmean(means["jobs_done"].values()),
+        paid=fmean(means["paid"].values()),
+        behind=behind,
         invalid=sum(play.invalid for play in plays),
         refused=sum(play.refused for play in plays),
         worst_ms=max(play.worst_ms for play in plays),
         planner_cost=sum(play.planner_cost for play in plays),
     )
+
+
+def _behind(utility: Mapping[str, float], bound: Mapping[str, float]) -> tuple[Interval | None, float]:
+    """How far the utility of files is behind a bound's, over the files that both have; and the bound's mean there."""
+    common = [name for name in utility if name in bound]
+    if not common:
+        return None, 0.0
+    return bootstrap([bound[name] - utility[name] for name in common]), fmean(bound[name] for name in common)

@@ -11,13 +11,15 @@ from gpuagent.core.model import Run
 from gpuagent.core.ports import Planner
 from gpuagent.planbench.answers import PlannerClient
 from gpuagent.planbench.choices import Choice
+from gpuagent.planbench.paper.run import play_several
 from gpuagent.planbench.play import Play, play_sampled
 from gpuagent.planbench.scenarios import Market
 
 
 def play_in_memory(market: Market, planner: Planner, replicate: int) -> tuple[Play, list[Choice]]:
     """The play and its choices, with the outcomes of one replicate."""
-    play = play_sampled(market, planner.name, PlannerClient(planner), replicate)
+    play_run = play_several if market.count > 1 else play_sampled
+    play = play_run(market, planner.name, PlannerClient(planner), replicate)
     return play, [Choice(move.action, move.vendor_id, move.reason) for move in play.moves]
 
 

@@ -63,7 +63,7 @@ def test_compare_as_json_and_csv(folder: Path, tmp_path: Path) -> None:
 
 
 def test_the_bundled_scenarios_are_the_default() -> None:
-    assert "ALL: 18 scenario files" in invoke("compare", "--planners", "cheapest").stdout
+    assert "ALL: 20 scenario files" in invoke("compare", "--planners", "cheapest").stdout
 
 
 @pytest.mark.parametrize(
@@ -105,8 +105,8 @@ def test_what_costs_money_needs_a_limit_and_is_estimated_first(
 
 def test_generate_and_read_again(tmp_path: Path) -> None:
     folder = tmp_path / "made"
-    assert "9 scenario files" in invoke("generate", "--out", str(folder), "--count", "9", "--seed", "3").stdout
-    assert len({variants[0].family for variants in load(folder)}) == 9
+    assert "10 scenario files" in invoke("generate", "--out", str(folder), "--count", "10", "--seed", "3").stdout
+    assert len({variants[0].family for variants in load(folder)}) == 10
     (tmp_path / "file").write_text("")
     refused = invoke("generate", "--out", str(tmp_path / "file"), "--count", "9")
     assert (refused.exit_code, "cannot be written" in refused.stderr) == (2, True)

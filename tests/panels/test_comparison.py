@@ -22,6 +22,7 @@ from gpuagent.panels.comparison import (
     replay_decisions,
     replay_table,
     score_table,
+    several_table,
 )
 from gpuagent.panels.comparison.runner import ComparisonRun
 from gpuagent.planbench.compare import Comparison
@@ -39,7 +40,7 @@ from tests.support.notebooks import (
     notebook,
     run_process,
 )
-from tests.support.scenarios import document
+from tests.support.scenarios import document, sweep_document
 from tests.support.world import World
 
 NO_KEY: dict[str, str] = {}
@@ -88,6 +89,21 @@ def test_what_is_shown_are_the_figures_of_the_comparison(folder: str) -> None:
     picture = difference_chart(comparison)
     assert picture.png.startswith(b"\x89PNG")
     assert "reliable completes +10.0 [+10.0, +10.0] points" in picture.alt
+
+
+def test_several_jobs_are_shown_with_what_they_cost(folder: str) -> None:
+    """Of three jobs v2 completes two at 1 USD each, and one more fails there; the oracle buys one of v1 instead."""
+    assert "No scenario has a run with several jobs" in several_table(comparison_of(folder, "cheapest")).plain
+    bounds = {"oracle": {"complete": 1, "spend": 4, "jobs": 3}}
+    sweep = sweep_document(3, 3, {"v1": ["1"], "v2": ["011"]}, run__deadlineTicks=1, bounds=bounds)
+    Path(folder, "sweep.json").write_text(json.dumps(sweep))
+    table = several_table(comparison_of(folder, "cheapest"))
+    lines = table.plain.splitlines()
+    assert lines[2:4] == [
+        "oracle (bound) | 1 | 3.00 of 3.00 | 100.0% | 4.00 USD | 1.33 USD | 0.9960 | ",
+        "cheapest | 1 | 2.00 of 3.00 | 0.0% | 3.00 USD | 1.50 USD | 0.6637 | +33.2 [+33.2, +33.2]",
+    ]
+    assert "oracle" not in score_table(comparison_of(folder, "cheapest")).plain
 
 
 def test_one_planner_makes_no_pair(folder: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 
 from gpuagent.adapters.planners.stub import StubPlanner
 from gpuagent.core.ports import Planner
@@ -14,11 +15,12 @@ from gpuagent.planbench.answers import PlannerClient
 from gpuagent.planbench.baselines import BASELINES
 from gpuagent.planbench.compare import Comparison, compare
 from gpuagent.planbench.files import parse
+from gpuagent.planbench.generator.families import FAMILIES
 from gpuagent.planbench.generator.generate import generate
 from gpuagent.planbench.play import LAMBDA
 from gpuagent.planbench.scenarios import Market, load, markets
-from gpuagent.planbench.scores import ALL, Row, pairs, rows
-from tests.support.scenarios import PUBLIC, StepPlanner, document, market, similar_scenarios
+from gpuagent.planbench.scores import ALL, Row, pairs, rows, several
+from tests.support.scenarios import PUBLIC, StepPlanner, document, market, similar_scenarios, sweep
 
 GATE = 0.015
 """The share by which the stub's U may be below that of Bayes, in the ALL row."""
@@ -34,8 +36,9 @@ def row(comparison: Comparison, planner: str, group: str = ALL, by: str = "") ->
 
 
 def generated() -> list[tuple[Market, ...]]:
-    """Ten markets of each synthetic family."""
-    return [markets(parse(scenario["id"], scenario)) for scenario in generate(7, 90)]
+    """Ten markets of each synthetic family whose runs have one job: those with several are played with luck."""
+    single = [family.name for family in FAMILIES if not family.has_several]
+    return [markets(parse(scenario["id"], scenario)) for name in single for scenario in generate(7, 10, name)]
 
 
 # The public files are played too where they are at hand; the id of the test says which.
@@ -92,6 +95,51 @@ def test_sampled_pairs_by_hand() -> None:
     assert pair.mcnemar is not None
     assert (pair.mcnemar.only_first, pair.mcnemar.only_second, pair.mcnemar.p) == (0, 1, 1)
     assert row(comparison, "A").complete == 0.5
+
+
+def several_scenarios() -> list[Sequence[Market]]:
+    """Two runs of two and of four jobs; v2 fails in one of the two replicates of the second."""
+    bounds = {"oracle": {"complete": 1, "spend": 2, "jobs": 2}, "bayes": {"complete": 1, "spend": 4, "jobs": 2}}
+    first = sweep(2, 2, {"v1": ["1111"], "v2": ["1111"]}, id="first", bounds=bounds)
+    outcomes = {"v1": ["1111", "1111"], "v2": ["1111", "0000"]}
+    oracle = {"oracle": {"complete": 1, "spend": 6, "jobs": 4}}
+    second = sweep(4, 2, outcomes, id="second", run__budgetTotal=20, run__deadlineTicks=2, bounds=oracle)
+    return [(first,), (second,), (market(),)]
+
+
+def test_several_jobs_by_hand() -> None:
+    """Means over files: v2 completes 2 of 2, and 2 of 4 jobs on average; the file with one job is not among them."""
+    comparison = comparison_of(several_scenarios(), "exact", StepPlanner("v2", name="A"))
+    (score,) = [row for row in rows(several(comparison)) if row.planner == "A"]
+    assert (score.files, score.jobs, score.jobs_done, score.complete) == (2, 3, 2, 0.75)
+    assert score.paid == (2_000_000 + 4_000_000) / 2
+    utilities = 1 - LAMBDA * 2 / 10, 0.5 - LAMBDA * 4 / 20
+    assert score.utility == pytest.approx(sum(utilities) / 2)
+    assert score.behind is not None
+    oracles = 1 - LAMBDA * 2 / 10, 1 - LAMBDA * 6 / 20
+    assert score.behind.mean == pytest.approx((sum(oracles) - sum(utilities)) / 2)
+    assert score.lost is not None
+    assert (score.lost.mean, score.lost.cases) == (pytest.approx(-LAMBDA * 2 / 10), 1)
+
+
+def test_reports_show_completed_jobs_and_their_cost() -> None:
+    comparison = comparison_of(several_scenarios(), "exact", StepPlanner("v2", name="A"))
+    (table,) = [part for part in report.tables(comparison) if isinstance(part, Table) and "Several" in str(part.title)]
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(table)
+    (line,) = [line for line in console.export_text().splitlines() if line.startswith("A ")]
+    assert line.split()[:10] == ["A", "2.00", "of", "3.00", "75.0%", "3.00", "USD", "1.50", "USD", "0.7480"]
+    rows_json = {row["planner"]: row for row in report.as_json(comparison)["several"]}
+    assert (rows_json["A"]["jobs"], rows_json["A"]["jobsDone"], rows_json["A"]["paid"]) == (3, 2, "3000000")
+    assert rows_json["oracle"]["jobsDone"] == 3
+    plays = list(csv.DictReader(io.StringIO(report.as_csv(comparison))))
+    assert [(play["jobs"], play["jobsDone"], play["paid"]) for play in plays if play["planner"] == "A"] == [
+        ("2", "2.0", "2000000"),
+        ("4", "4.0", "4000000"),
+        ("4", "0.0", "4000000"),
+        ("1", "0.784", "2824000"),
+    ]
+    assert report.as_json(comparison_of([(market(),)], "exact", StepPlanner("v2")))["several"] == []
 
 
 def test_every_baseline_plays_validly_and_by_its_description() -> None:

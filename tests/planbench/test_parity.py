@@ -10,6 +10,7 @@ import pytest
 from click.testing import Result
 
 from gpuagent.adapters.planners.stub import StubPlanner
+from gpuagent.core.indices import completed
 from gpuagent.core.ports import Planner
 from gpuagent.errors import BadInput
 from gpuagent.planbench.baselines import BASELINES
@@ -46,15 +47,27 @@ def scenario(index: str, outcomes: dict[str, list[str]], **changes: Any) -> dict
     }
 
 
+def several(
+    count: int, at_once: int, budget: float, outcomes: dict[str, list[str]], index: str = "attempt", **run: Any
+) -> dict[str, Any]:
+    document = scenario(index, outcomes, id=f"parity-{count}-jobs")
+    jobs = {"count": count, "atOnce": at_once}
+    return {**document, "run": {**document["run"], "budgetTotal": budget, "jobs": jobs, **run}}
+
+
 NEVER = "0" * 20
 DRAWN = {"v1": ["00" + "1" * 18, NEVER], "v2": ["00000" + "1" * 15, NEVER], "v3": [NEVER, NEVER]}
 SPIKE = {**scenario("tick", DRAWN)["truth"], "price": {"v2": [5] * 2 + [1.8] * 18, "v1": [3] * 3 + [1] * 17}}
+SOON = {"v1": ["0110" + "1" * 16], "v2": ["1011" + "1" * 16], "v3": ["001" + "1" * 17]}
 WRONG_GPU = [vendor("v1", 1, 0.6), vendor("v2", 0.5, 0.9, "L4"), vendor("v3", 0.9, None)]
 FILES = {
     "attempt": scenario("attempt", DRAWN),
     "tick": scenario("tick", DRAWN),
     "spike": scenario("tick", DRAWN, id="parity-spike", truth=SPIKE),
     "wrong GPU": scenario("attempt", DRAWN, id="parity-gpu", vendors=WRONG_GPU),
+    "several": several(3, 2, 9, DRAWN),
+    "all of several": several(4, 3, 9, SOON),
+    "several by tick": several(2, 2, 5.5, DRAWN, index="tick", deadlineTicks=3),
 }
 
 
@@ -95,6 +108,11 @@ def live_scenario(world: World, controls: SharedMarketControls, document: dict[s
         ("tick", "density", 0),
         ("spike", "stub", 1),
         ("wrong GPU", "stub", 1),
+        ("several", "stub", 0),
+        ("several", "cheapest", 1),
+        ("all of several", "stub", 0),
+        ("all of several", "mean", 0),
+        ("several by tick", "reliable", 0),
     ],
 )
 def test_the_same_decisions_in_memory_and_over_http(
@@ -105,6 +123,7 @@ def test_the_same_decisions_in_memory_and_over_http(
     run, bought = live_scenario(world, controls, FILES[file]).play(planner, replicate)
     assert same_choices(bought, expected), bought
     assert (run.status == "completed") == (play.complete == 1)
+    assert len(completed(run)) == play.jobs_done
     ledger = world.books(run).ledger
     assert ledger.settled == round(play.spend * scenario.budget)
     assert world.books(run).balanced

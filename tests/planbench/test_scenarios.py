@@ -13,6 +13,18 @@ from gpuagent.planbench.files import parse
 from gpuagent.planbench.scenarios import EPOCH, bundled_folder, load, markets
 from tests.support.scenarios import document, market
 
+NO_REFUNDS = [{**vendor, "refundOnFail": 0} for vendor in document()["vendors"]]
+
+
+def test_several_jobs_are_read_and_one_is_the_default() -> None:
+    bounds = {"oracle": {"complete": 0.5, "spend": 5, "jobs": 2.5}}
+    run = {"run__jobs": {"count": 3, "atOnce": 2}, "vendors": NO_REFUNDS, "bounds": bounds}
+    (several,) = markets(parse("several.json", document(**run)))
+    assert (several.count, several.at_once, several.bounds["oracle"].jobs) == (3, 2, 2.5)
+    assert (market().count, market().at_once) == (1, 1)
+    (single,) = markets(parse("single.json", document(run__jobs={"count": 1})))
+    assert single == market()
+
 
 def test_what_a_planner_sees() -> None:
     context = market().context(1, 7_000_000, 1, ())
@@ -87,6 +99,13 @@ def test_variants_replace_what_they_hold_and_truth_is_merged_key_by_key() -> Non
         ({"truth__outcomes": {"v1": ["0"], "v2": ["1", "0"], "v3": ["0"]}}, "as many replicates"),
         ({"truth": []}, "truth is to be an object"),
         ({"variants": {}}, "variants is to be a list"),
+        ({"run__jobs": {"count": 0}}, "run.jobs.count"),
+        ({"run__jobs": {"count": 201}}, "run.jobs.count"),
+        ({"run__jobs": {"count": 2, "atOnce": 33}}, "run.jobs.atOnce"),
+        ({"run__jobs": {"count": 2, "at_once": 2}}, "run.jobs.at_once: Extra inputs"),
+        ({"run__jobs": {"count": 1, "atOnce": 2}}, "run.jobs.atOnce: a scenario with one job"),
+        ({"run__jobs": {"count": 2}}, "without refunds"),
+        ({"run__jobs": {"count": 2}, "vendors": NO_REFUNDS}, "bounds.bayes.jobs: write how many of the 2"),
         ({"history": [{"vendorId": "v9", "status": "failed", "expectedCost": 1, "actualCost": 1, "hours": 1}]}, "v9"),
     ],
 )

@@ -109,3 +109,36 @@ class PricedPlanner:
 def similar_scenarios(count: int = 6) -> list[Sequence[Market]]:
     """Scenarios of one market each, which differ in their budgets."""
     return [(market(id=f"file-{number}", run__budgetTotal=8 + number),) for number in range(count)]
+
+
+def sweep_document(count: int, at_once: int, outcomes: dict[str, list[str]], **changes: Any) -> dict[str, Any]:
+    """The file of vendors v1 at 2 USD a job and v2 at 1, named by their outcomes, for a run with several jobs.
+
+    A key such as run__budgetTotal changes what is one level down.
+    """
+    vendors = [
+        {"vendorId": name, "basePricePerHour": price, "reliabilityScore": 0.7, "supportedGpuTypes": ["A100"]}
+        for name, price in (("v1", 2), ("v2", 1))
+        if name in outcomes
+    ]
+    run = {"goal": "Sweep", "gpuType": "A100", "budgetTotal": 10, "hoursRequired": 1, "deadlineTicks": 4}
+    truth = {"index": "attempt", "pSuccess": dict.fromkeys(outcomes, 0.5), "outcomes": outcomes}
+    parts: dict[str, Any] = {
+        "id": "sweep",
+        "family": "sweep",
+        "run": {**run, "jobs": {"count": count, "atOnce": at_once}},
+        "vendors": vendors,
+        "history": [],
+        "truth": truth,
+        "bounds": {},
+    }
+    for key, value in changes.items():
+        place, _, name = key.partition("__")
+        parts[place] = {**parts[place], name: value} if name else value
+    return document(**parts)
+
+
+def sweep(count: int, at_once: int, outcomes: dict[str, list[str]], **changes: Any) -> Market:
+    """The market of sweep_document()."""
+    (variant,) = markets(parse("sweep.json", sweep_document(count, at_once, outcomes, **changes)))
+    return variant

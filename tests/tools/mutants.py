@@ -9,6 +9,20 @@ from tests.tools.mutation import Mutant, main
 
 MUTANTS = (
     Mutant(
+        "an oracle that has more jobs open than are missing",
+        "gpuagent/planbench/oracle.py",
+        "min(market.at_once, market.count - done, self._tries - sum(attempts))",
+        "min(market.at_once, self._tries - sum(attempts))",
+        "tests/planbench/test_oracle.py -k best_of_every_plan",
+    ),
+    Mutant(
+        "an oracle with more money than the budget",
+        "gpuagent/planbench/oracle.py",
+        "attempts, room - count, available - paid, place + 1",
+        "attempts, room - count, available, place + 1",
+        "tests/planbench/test_oracle.py -k best_of_every_plan",
+    ),
+    Mutant(
         "random nonce",
         "gpuagent/core/terms.py",
         '    return "0x" + keccak(text.encode()).hex()',

@@ -9,6 +9,7 @@ from gpuagent.panels.comparison.results import (
     paired_table,
     replay_table,
     score_table,
+    several_table,
 )
 from gpuagent.panels.comparison.runner import ComparisonRequest, parse_planner_names, replay_decisions
 
@@ -24,4 +25,5 @@ __all__ = [
     "replay_decisions",
     "replay_table",
     "score_table",
+    "several_table",
 ]

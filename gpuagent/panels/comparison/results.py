@@ -12,11 +12,12 @@ from gpuagent.panels.comparison.runner import ComparisonRun
 from gpuagent.panels.kit.html import Html, el, join, table
 from gpuagent.panels.kit.message import styled
 from gpuagent.panels.kit.style import sheet
-from gpuagent.planbench.compare import BAYES, BOUNDS, Comparison
+from gpuagent.planbench.compare import BAYES, BOUNDS, ORACLE, Comparison
 from gpuagent.planbench.disagreements import Disagreement, disagreements
 from gpuagent.planbench.labels import planner_labels, planner_note
 from gpuagent.planbench.replay import ReplayedDecision, summary
-from gpuagent.planbench.scores import ALL, like_with_like, pairs, rows
+from gpuagent.planbench.report import jobs_done, show_cents
+from gpuagent.planbench.scores import ALL, like_with_like, pairs, rows, several
 from gpuagent.planbench.statistics import Interval
 
 DISAGREEMENTS_MAX = 25
@@ -38,7 +39,7 @@ class ResultTable:
 def score_table(comparison: Comparison) -> ResultTable:
     """Every planner over all scenarios, the best first; bounds know more than a planner can."""
     alike = like_with_like(comparison)
-    scores = [row for row in rows(alike) if row.group == ALL]
+    scores = [row for row in rows(alike) if row.group == ALL and row.planner != ORACLE]
     scores.sort(key=lambda row: (row.planner not in BOUNDS, -row.utility))
     cells: list[list[object]] = [
         [
@@ -63,6 +64,37 @@ def score_table(comparison: Comparison) -> ResultTable:
     )
     note = ". ".join(filter(None, (comparison.stopped, _coverage(comparison), planner_note(comparison.planners()))))
     return _result_table("All scenarios", head, cells, note)
+
+
+def several_table(comparison: Comparison) -> ResultTable:
+    """Every planner over the runs with several jobs: how many complete, and what that costs; the oracle knows luck."""
+    scores = [row for row in rows(several(like_with_like(comparison))) if row.group == ALL]
+    scores.sort(key=lambda row: (row.planner not in BOUNDS, -row.utility))
+    cells: list[list[object]] = [
+        [
+            _column_name(row.planner),
+            str(row.files),
+            jobs_done(row),
+            _share(row.complete),
+            show_cents(row.paid),
+            show_cents(row.paid / row.jobs_done) if row.jobs_done else "–",
+            f"{row.utility:.4f}",
+            format_points(row.behind) if row.behind and row.planner != ORACLE else "",
+        ]
+        for row in scores
+    ]
+    head = (
+        "planner",
+        "scenarios",
+        "jobs completed in a run",
+        "completes all",
+        "cost of a run",
+        "cost of a completed job",
+        "U",
+        "points of U behind the oracle (95 %)",
+    )
+    note = "" if cells else "No scenario has a run with several jobs."
+    return _result_table("Several jobs in one run", head, cells, note)
 
 
 def paired_table(comparison: Comparison, against: str = "") -> ResultTable:

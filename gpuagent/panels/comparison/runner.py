@@ -37,7 +37,7 @@ class ComparisonRequest:
     planners: tuple[str, ...]
     scenarios: str = GENERATED
     seed: int = 7
-    count: int = 9
+    count: int = 10
     mode: str = "exact"
     limit: str = ""
     against: str = ""

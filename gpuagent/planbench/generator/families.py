@@ -24,7 +24,8 @@ class Family:
     """A family of markets. Ranges are (least, most).
 
     prior: of the true chance of a vendor that advertises r. jobs: in a vendor's history. deadline: in ticks.
-    budget: in prices of the dearest vendor's job.
+    budget: in prices of the dearest vendor's job. vendors: how many. count, at_once: of the run's jobs; with several
+    the budget is in prices of the median vendor for all of them, and the deadline in ticks beyond those that they need.
     """
 
     name: str
@@ -32,6 +33,14 @@ class Family:
     jobs: tuple[int, int] = (2, 8)
     deadline: tuple[int, int] = (20, 20)
     budget: tuple[float, float] = (1.0, 2.5)
+    vendors: tuple[int, int] = (3, 5)
+    count: tuple[int, int] = (1, 1)
+    at_once: tuple[int, int] = (1, 1)
+
+    @property
+    def has_several(self) -> bool:
+        """Whether its runs have several jobs to complete."""
+        return self.count[1] > 1
 
 
 def _honest(r: float) -> Prior:
@@ -58,6 +67,7 @@ FAMILIES = (
     Family("ktries", _honest),
     Family("mismatch", _honest),
     Family("deadline", _honest, deadline=(1, 3), budget=(3.0, 4.5)),
+    Family("sweep", _vague, (3, 8), deadline=(1, 3), budget=(0.8, 1.5), vendors=(3, 4), count=(2, 4), at_once=(1, 3)),
 )
 
 
@@ -90,15 +100,21 @@ class MarketMaker:
     gpu: str = field(init=False)
     hours: Decimal = field(init=False)
     ticks: int = field(init=False)
+    count: int = 1
+    at_once: int = 1
 
     def __post_init__(self) -> None:
         self.gpu = self.dice.choice(GPUS)
         self.hours = Decimal(self.dice.choice((1, 1, 2, 4)))
         self.ticks = self.dice.randint(*self.family.deadline)
+        if self.family.has_several:
+            self.count = self.dice.randint(*self.family.count)
+            self.at_once = min(self.dice.randint(*self.family.at_once), self.count)
+            self.ticks += math.ceil(self.count / self.at_once)
 
     @cached_property
     def vendors(self) -> list[SyntheticVendor]:
-        count = 5 if self.family.name == "mismatch" else self.dice.randint(3, 5)
+        count = 5 if self.family.name == "mismatch" else self.dice.randint(*self.family.vendors)
         vendors = [self._vendor(number) for number in range(1, count + 1)]
         if self.family.name == "spikes":
             for vendor in self.dice.sample(vendors, self.dice.randint(1, count)):
@@ -116,16 +132,21 @@ class MarketMaker:
         costs = sorted(vendor.price * float(self.hours) for vendor in self.vendors)
         if self.family.name == "ktries":
             budget = self.dice.randint(1, 3) * costs[len(costs) // 2]
+        elif self.family.has_several:
+            budget = self.dice.uniform(*self.family.budget) * self.count * costs[len(costs) // 2]
         else:
             budget = self.dice.uniform(*self.family.budget) * costs[-1]
-        goal = f"Fine-tune job: needs {self.hours} h on one {self.gpu}."
-        return {
-            "goal": goal,
+        jobs = f"{self.count} fine-tune jobs: each needs" if self.family.has_several else "Fine-tune job: needs"
+        run: dict[str, Any] = {
+            "goal": f"{jobs} {self.hours} h on one {self.gpu}.",
             "gpuType": self.gpu,
             "budgetTotal": round(budget, 2),
             "hoursRequired": int(self.hours),
             "deadlineTicks": self.ticks,
         }
+        if self.family.has_several:
+            run["jobs"] = {"count": self.count, "atOnce": self.at_once}
+        return run
 
     def _vendor(self, number: int) -> SyntheticVendor:
         dice, name = self.dice, f"v{number}"

@@ -1,4 +1,4 @@
-"""Generated scenario files: nine synthetic market families, seeded, in schema planbench/1, with truth and bounds.
+"""Generated scenario files: ten synthetic market families, seeded, in schema planbench/1, with truth and bounds.
 
 Each vendor's true chance is drawn from its family's prior and hidden; the history is drawn from the truth. The
 posterior after the history is exact, and so are the bounds: see families.py and bounds.py.
@@ -7,7 +7,7 @@ posterior after the history is exact, and so are the bounds: see families.py and
 import json
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from gpuagent.planbench.files import parse
 from gpuagent.planbench.generator.families import FAMILIES, Family, MarketMaker
 from gpuagent.planbench.generator.histories import ChancePosterior, draw_history, spike_path
 from gpuagent.planbench.generator.outages import OutageBelief, draw_outage
+from gpuagent.planbench.generator.sweeps import sweep_bounds
 from gpuagent.planbench.play import play_exact, play_posterior
 from gpuagent.planbench.scenarios import Market, atomic, cost, markets
 
@@ -27,23 +28,38 @@ REPLICATES, TRIES = 8, 14
 VARIANTS = 6
 """Outage paths of one outage market."""
 DIGITS = 5
+SINGLE = sum(not family.has_several for family in FAMILIES)
+"""Families whose runs have one job; they come first."""
 
 
-def generate(seed: int, count: int) -> Iterator[dict[str, Any]]:
-    """Scenario documents, of each family in turn. The same seed gives the same files. Raises BadInput."""
+def generate(seed: int, count: int, family: str = "") -> Iterator[dict[str, Any]]:
+    """Scenario documents, of each family in turn, or of the one that is named. The same seed gives the same files.
+
+    Raises BadInput.
+    """
     if count < 1:
         raise BadInput("generate at least one scenario")
+    chosen = [member for member in FAMILIES if family in ("", member.name)]
+    if not chosen:
+        raise BadInput(f"no family {family!r}: write one of {', '.join(member.name for member in FAMILIES)}")
     for number in range(count):
-        family = FAMILIES[number % len(FAMILIES)]
-        name = f"gen-{seed}-{family.name}-{number // len(FAMILIES):03d}"
-        yield _scenario(name, family, random.Random(f"{seed} {number}"), seed)  # noqa: S311 - no secret
+        turn, place = divmod(number, len(chosen))
+        dice = random.Random(_draw(seed, chosen[place], turn))  # noqa: S311 - no secret
+        yield _scenario(f"gen-{seed}-{chosen[place].name}-{turn:03d}", chosen[place], dice, seed)
 
 
-def write(seed: int, count: int, folder: Path) -> list[Path]:
+def _draw(seed: int, family: Family, turn: int) -> str:
+    """What one file is drawn from. A seed draws the same markets of one job, whatever families of several there are."""
+    if family.has_several:
+        return f"{seed} {family.name} {turn}"
+    return f"{seed} {turn * SINGLE + FAMILIES.index(family)}"
+
+
+def write(seed: int, count: int, folder: Path, family: str = "") -> list[Path]:
     """Writes a file for each scenario. Raises BadInput, and OSError where the folder cannot be written."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for document in generate(seed, count):
+    for document in generate(seed, count, family):
         path = folder / f"{document['id']}.json"
         path.write_text(json.dumps(document, separators=(",", ":")) + "\n", "utf-8")
         paths.append(path)
@@ -52,11 +68,12 @@ def write(seed: int, count: int, folder: Path) -> list[Path]:
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """A document without bounds, and the generator's knowledge of its outages or prices."""
+    """A document without bounds, and the generator's knowledge of its outages, its prices or its vendors."""
 
     document: dict[str, Any]
     belief: OutageBelief | None = None
     regimes: PriceRegimes | None = None
+    posteriors: Mapping[str, ChancePosterior] = field(default_factory=dict)
 
 
 def _scenario(name: str, family: Family, dice: random.Random, seed: int) -> dict[str, Any]:
@@ -66,6 +83,8 @@ def _scenario(name: str, family: Family, dice: random.Random, seed: int) -> dict
     document = {**head, "run": run, "vendors": [vendor.document for vendor in vendors]}
     draft = _outage(document, maker) if family.name == "outage" else _steady(document, maker)
     variants = markets(parse(name, draft.document))
+    if family.has_several:
+        return draft.document | {"bounds": sweep_bounds(variants[0], draft.posteriors)}
     # The variants of an outage market look alike to its planner, so that one serves them all.
     outage_planner = draft.belief.planner(variants[0]) if draft.belief else None
     bounds = [
@@ -92,15 +111,16 @@ def _steady(document: dict[str, Any], maker: MarketMaker) -> _Draft:
         "outcomes": {
             vendor.name: [_coins(dice, [vendor.chance] * TRIES) for _ in range(REPLICATES)] for vendor in maker.vendors
         },
-        "posterior": {name: _posterior_table(posterior) for name, posterior in posteriors.items()},
     }
+    if not maker.family.has_several:  # a table by failures alone says too little of several jobs
+        truth["posterior"] = {name: _posterior_table(posterior) for name, posterior in posteriors.items()}
     if path:
         spiking_vendors = [vendor for vendor in maker.vendors if vendor.spike_factor]
         truth["price"] = {vendor.name: [vendor.price_at(path[t]) for t in range(ticks)] for vendor in spiking_vendors}
         truth["spike"] = path.document
     scenario = {**document, "history": history, "truth": truth}
     if not path:
-        return _Draft(scenario)
+        return _Draft(scenario, posteriors=posteriors)
     sellers = [vendor for vendor in maker.vendors if maker.gpu in vendor.document["supportedGpuTypes"]]
     prices = [[cost(atomic(seller.price_at(regime)), maker.hours) for seller in sellers] for regime in (0, 1)]
     return _Draft(scenario, regimes=PriceRegimes(path.run, prices, path.enter, path.exit))
