@@ -67,7 +67,8 @@ FILES = {
     "wrong GPU": scenario("attempt", DRAWN, id="parity-gpu", vendors=WRONG_GPU),
     "several": several(3, 2, 9, DRAWN),
     "all of several": several(4, 3, 9, SOON),
-    "several by tick": several(2, 2, 5.5, DRAWN, index="tick", deadlineTicks=3),
+    "several by tick": several(2, 2, 9, DRAWN, index="tick"),
+    "part of several": several(4, 2, 9, SOON, deadlineTicks=2),
 }
 
 
@@ -112,7 +113,8 @@ def live_scenario(world: World, controls: SharedMarketControls, document: dict[s
         ("several", "cheapest", 1),
         ("all of several", "stub", 0),
         ("all of several", "mean", 0),
-        ("several by tick", "reliable", 0),
+        ("several by tick", "stub", 0),
+        ("part of several", "mean", 0),
     ],
 )
 def test_the_same_decisions_in_memory_and_over_http(
