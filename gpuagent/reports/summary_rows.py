@@ -4,10 +4,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeAlias
 
+import numpy.typing as npt
+
 from gpuagent.core.records import ReportScope
 from gpuagent.reports.stream import StreamedRows
 
-Columns: TypeAlias = Mapping[str, list[Any]]
+Array: TypeAlias = npt.NDArray[Any]
+Coded: TypeAlias = tuple[Array, list[Any]]
+"""Codes of a column, and the texts or lists that they stand for; -1: nothing."""
+Columns: TypeAlias = Mapping[str, Any]
+"""Ids as arrays with the fields high and low, times as milliseconds, amounts in atomic units; texts and lists Coded."""
+Lists: TypeAlias = Mapping[str, list[Any]]
 Count: TypeAlias = Callable[[int], None]
 """Called with the number of rows of each batch that is read."""
 
@@ -35,19 +42,16 @@ class SummaryRows(StreamedRows, Protocol):
     def run_columns(self, scope: ReportScope, first: str, end: str, limit: int) -> Columns: ...
 
     def job_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Columns | None:
-        """None: they are too many for one answer."""
+        """None: they are too many to be held at once."""
         ...
 
     def payment_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Columns | None:
-        """jobId and signedAt of all; special: documents of those that are not completed, or of which money came back.
-
-        They have jobId, paymentStatus, refunded and credit.
-        """
+        """None: they are too many to be held at once."""
         ...
 
     def answers_of(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterable[Mapping[str, Any]]: ...
 
-    def answer_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Columns | None: ...
+    def answer_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Lists | None: ...
 
     def jobs_of_runs(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterable[Mapping[str, Any]]: ...
 
