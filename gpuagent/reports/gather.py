@@ -4,26 +4,25 @@ What is kept is derived, and believed only with the signature that its partition
 whatever changes, and whoever deletes it, costs time alone. A user who may only read keeps none.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
-from itertools import pairwise
-from typing import TypeAlias, TypeVar
+from itertools import pairwise, repeat
+from typing import Any, TypeAlias, TypeVar
 
 import pandas as pd
 
 from gpuagent.core.records import ReportScope
 from gpuagent.reports.chunks import Chunks
-from gpuagent.reports.figures.summary import Summary, added, decoded, encoded, summarise
+from gpuagent.reports.figures.summary import Rows, Summary, added, decoded, encoded, summarise
 from gpuagent.reports.partitions import SIZES, Neighbours, Partition, Sizes, joined, neighbours, partitions_of
 from gpuagent.reports.period import Period
 from gpuagent.reports.summary_rows import Count, OpenRows, SummaryRows, uncounted
 
-READERS = 2
-"""Threads that bring what is kept up to date: one waits for the database while the other adds up."""
-A_SNAPSHOT = 12
-"""Partitions that are read in one snapshot, which a server keeps for some minutes only."""
+SNAPSHOT_S = 120
+"""For so long partitions are made of one snapshot: a server keeps it for some minutes only."""
 ALL_RUNS = ("0" * 24, "f" * 24)
 EVER = (pd.Timestamp("1970-01-01", tz="UTC"), pd.Timestamp("2200-01-01", tz="UTC"))
 T = TypeVar("T")
@@ -34,7 +33,8 @@ Window: TypeAlias = tuple[pd.Timestamp, pd.Timestamp]
 class Gathering:
     """The summaries that one report is about. unit: D or h. fresh: nothing that was kept is believed.
 
-    unwritten: what could not be kept, by key: signature and content.
+    unwritten: what could not be kept, by key: signature and content. written: the signatures of all that was made.
+    made: the partitions that were made of the snapshot that is open.
     """
 
     scope: ReportScope
@@ -46,24 +46,17 @@ class Gathering:
     sizes: Sizes = SIZES
     unwritten: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     written: dict[str, str] = field(default_factory=dict)
+    made: list[str] = field(default_factory=list)
 
     def read(self, open_rows: OpenRows, finish: Callable[[SummaryRows, Summary, Summary | None], T]) -> T:
         """What finish() makes of the summaries of the period and of the one before, and of rows of the same moment.
 
-        Where much is to be made, that is done and kept first, in snapshots of its own: no server keeps one for long.
+        Where very much is to be made, a part of it is made and kept first, of snapshots of their own.
         """
-        prepared = False
         while True:
-            with open_rows() as rows:
+            with open_rows() as rows, suppress(_SnapshotOldError):
                 parts, signatures = self._partitions(rows)
-                stale = self._stale(rows, parts, signatures)
-                if prepared or len(stale) <= A_SNAPSHOT:
-                    return finish(rows, *self._summaries(rows, parts, signatures))
-            batches = [stale[start : start + A_SNAPSHOT] for start in range(0, len(stale), A_SNAPSHOT)]
-            with ThreadPoolExecutor(READERS) as pool:
-                for _ in pool.map(lambda batch: self._refresh(open_rows, batch), batches):
-                    pass
-            prepared = True
+                return finish(rows, *self._summaries(rows, parts, signatures))
 
     def _chunks(self, rows: SummaryRows, scope: ReportScope) -> Chunks:
         return Chunks(rows, scope, self.vendor, self.sizes.most, self.count)
@@ -71,22 +64,12 @@ class Gathering:
     def _is_kept(self, part: Partition) -> bool:
         return part.runs >= self.sizes.least
 
-    def _refresh(self, open_rows: OpenRows, parts: Sequence[Partition]) -> None:
-        with open_rows() as rows:
-            signatures = self._signatures(rows, parts)
-            for part in parts:
-                self._make(rows, part, signatures)
-
-    def _stale(self, rows: SummaryRows, parts: Sequence[Partition], signatures: Mapping[str, str]) -> list[Partition]:
-        large = {self._key(part): part for part in parts if self._is_kept(part)}
-        present = {} if self.fresh else dict(rows.kept_signatures(list(large)))
-        return [part for key, part in large.items() if present.get(key) != signatures[part.name]]
-
     def _summaries(
         self, rows: SummaryRows, parts: Sequence[Partition], signatures: Mapping[str, str]
     ) -> tuple[Summary, Summary | None]:
         sums: list[list[Summary]] = [[] for _ in self._windows]
         large = [part for part in parts if self._is_kept(part)]
+        self.made.clear()
         for some in neighbours(large, self.sizes.added):
             self._place_neighbours(rows, some, signatures, sums)
             sums = [[added(summaries)] for summaries in sums]
@@ -106,7 +89,8 @@ class Gathering:
         if kept and self._place_whole(kept, sums):
             return
         valid = self._valid(rows, parts, signatures)
-        wholes = [valid.get(part.name) or self._make(rows, part, signatures) for part in parts]
+        made = self._make(rows, [part for part in parts if part.name not in valid], signatures)
+        wholes = [valid.get(part.name) or made[part.name] for part in parts]
         if several and not kept:
             kept = added(wholes)
             rows.keep(self._key(some), signature[some.name], encoded(kept))
@@ -147,16 +131,36 @@ class Gathering:
                 if len(summaries) > self.sizes.added:
                     summaries[:] = [added(summaries)]
 
-    def _make(self, rows: SummaryRows, part: Partition, signatures: Mapping[str, str]) -> Summary:
-        """The summary of a whole partition, which is kept."""
+    def _make(
+        self, rows: SummaryRows, parts: Sequence[Partition], signatures: Mapping[str, str]
+    ) -> Mapping[str, Summary]:
+        """The summaries of whole partitions by name, which are kept. At least one is made of each snapshot."""
         ever = ReportScope(self.scope.network, *EVER, self.scope.user, self.scope.tag)
-        chunks = self._chunks(rows, ever).within(*part.bounds)
-        whole = added([summarise(chunk, *EVER, self.unit) for chunk in chunks])
-        key, signature, content = self._key(part), signatures[part.name], encoded(whole)
+
+        def read() -> Iterator[tuple[Partition, Rows | None]]:
+            """The rows of each, and None at its end."""
+            for part in parts:
+                yield from zip(repeat(part), self._chunks(rows, ever).within(*part.bounds))
+                yield part, None
+
+        made: dict[str, Summary] = {}
+        summaries: list[Summary] = []
+        for part, chunk in ahead(read()):
+            if chunk is None:
+                made[part.name], summaries = added(summaries), []
+                self._keep(rows, part, signatures[part.name], made[part.name])
+            elif self.made and rows.age_s > SNAPSHOT_S:
+                raise _SnapshotOldError
+            else:
+                summaries.append(summarise(chunk, *EVER, self.unit))
+        return made
+
+    def _keep(self, rows: SummaryRows, part: Partition, signature: str, whole: Summary) -> None:
+        key, content = self._key(part), encoded(whole)
         self.written[key] = signature
+        self.made.append(part.name)
         if not rows.keep(key, signature, content):
             self.unwritten[key] = signature, content
-        return whole
 
     def _partitions(self, rows: SummaryRows) -> tuple[list[Partition], Mapping[str, str]]:
         """The partitions that something happened to since the report's beginning, and the signatures of the kept."""
@@ -199,6 +203,20 @@ class Gathering:
             if trusted and signature == signatures[names[key]] and (summary := decoded(content)):
                 valid[names[key]] = summary
         return valid
+
+
+class _SnapshotOldError(Exception):
+    """The snapshot may soon be gone, and there is more to be made: a later one goes on."""
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same, each read by another thread while the one before it is dealt with."""
+    end: Any = object()
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, items, end)
+        while (item := following.result()) is not end:
+            following = pool.submit(next, items, end)
+            yield item
 
 
 def _sums(numbers: Mapping[int, tuple[int, ...]], part: Partition, length: int) -> list[int]:

@@ -18,7 +18,7 @@ class Sizes:
     """In runs. most: of a partition, and of what is read at once. least: from how many on a partition's summary is
     kept, for fewer are read as fast. added: summaries that are held before they are added up."""
 
-    most: int = 10_000
+    most: int = 40_000
     least: int = 1_000
     added: int = 32
 

@@ -29,6 +29,11 @@ class SummaryRows(StreamedRows, Protocol):
     first, end: ids of runs, first <= id < end. run_ids: in their order. In columns of times: milliseconds.
     """
 
+    @property
+    def age_s(self) -> float:
+        """Seconds since these rows were opened, all of which are of that moment."""
+        ...
+
     def run_counts(self, scope: ReportScope, first: str, end: str) -> Mapping[int, tuple[int, int]]:
         """By leaf, the number of runs of the network, the user and the tag, and the sum of their versions."""
         ...

@@ -46,13 +46,13 @@ def varied(shared_market: Market) -> Iterator[Varied]:
 def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the partitions that are added up from here on."""
     names: list[str] = []
-    make = gather.Gathering._make
+    keep = gather.Gathering._keep
 
-    def counted(self: gather.Gathering, rows: Any, part: Partition, signatures: Any) -> Any:
+    def counted(self: gather.Gathering, rows: Any, part: Partition, signature: str, whole: summary.Summary) -> None:
         names.append(part.name)
-        return make(self, rows, part, signatures)
+        keep(self, rows, part, signature, whole)
 
-    monkeypatch.setattr(gather.Gathering, "_make", counted)
+    monkeypatch.setattr(gather.Gathering, "_keep", counted)
     return names
 
 

@@ -6,7 +6,7 @@ as Decimal), and of every list the first TOP rows of the whole are among the fir
 
 import json
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
@@ -235,14 +235,14 @@ def _head(text: bytes) -> bytes:
 
 
 def _columns(table: Frame, columns: Mapping[str, str]) -> dict[str, list[Any]]:
-    plain: dict[str, Callable[[Any], Any]] = {TIME: _ms, "object": lambda value: value}
-    return {
-        name: [
-            str(value) if isinstance(value, Decimal) else plain.get(kind, lambda same: same)(value)
-            for value in table[name].tolist()
-        ]
-        for name, kind in columns.items()
-    }
+    return {name: _plain(table[name], kind) for name, kind in columns.items()}
+
+
+def _plain(column: "pd.Series[Any]", kind: str) -> list[Any]:
+    if kind == TIME:
+        return list(column.dt.as_unit("ms").astype("int64").tolist())
+    values = column.tolist()
+    return [str(value) if isinstance(value, Decimal) else value for value in values] if kind == "object" else values
 
 
 def decoded(content: bytes) -> Summary | None:
