@@ -80,7 +80,9 @@ class Chunks:
             purchases = whole[whole.vendorId == self.vendor].reset_index(drop=True)
             runs = runs[runs.runId.isin(purchases.runId)].reset_index(drop=True)
             whole = whole[whole.runId.isin(purchases.runId)].reset_index(drop=True)
-        return Rows(runs, purchases, whole, _decisions(answers, run_ids), unmatched, run_ids, job_ids)
+        jobs_cost = int(jobs["actualCost"].sum())
+        decisions = _decisions(answers, run_ids)
+        return Rows(runs, purchases, whole, decisions, unmatched, run_ids, job_ids, len(job_ids), jobs_cost)
 
     def _without_job(self, missing: Sequence[str], run_ids: Ids) -> list[str]:
         """The jobs that these runs paid for and that are not there."""

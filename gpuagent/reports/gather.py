@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from hashlib import sha256
 from itertools import pairwise, repeat
 from typing import Any, TypeAlias, TypeVar
 
@@ -19,6 +18,7 @@ from gpuagent.reports.chunks import Chunks
 from gpuagent.reports.figures.summary import Rows, Summary, added, decoded, encoded, summarise
 from gpuagent.reports.partitions import SIZES, Neighbours, Partition, Sizes, joined, neighbours, partitions_of
 from gpuagent.reports.period import Period
+from gpuagent.reports.signatures import Signatures
 from gpuagent.reports.summary_rows import Count, OpenRows, SummaryRows, uncounted
 
 SNAPSHOT_S = 120
@@ -65,7 +65,7 @@ class Gathering:
         return part.runs >= self.sizes.least
 
     def _summaries(
-        self, rows: SummaryRows, parts: Sequence[Partition], signatures: Mapping[str, str]
+        self, rows: SummaryRows, parts: Sequence[Partition], signatures: Signatures
     ) -> tuple[Summary, Summary | None]:
         sums: list[list[Summary]] = [[] for _ in self._windows]
         large = [part for part in parts if self._is_kept(part)]
@@ -79,21 +79,19 @@ class Gathering:
         return now, before[0] if before else None
 
     def _place_neighbours(
-        self, rows: SummaryRows, some: Neighbours, signatures: Mapping[str, str], sums: list[list[Summary]]
+        self, rows: SummaryRows, some: Neighbours, signatures: Signatures, sums: list[list[Summary]]
     ) -> None:
         """Add neighbours to the windows: by their sum, which is kept too, where all of it lies in one window."""
         parts, several = some.parts, len(some.parts) > 1
-        text = "|".join(f"{part.name}={signatures[part.name]}" for part in parts)
-        signature = {some.name: sha256(text.encode()).hexdigest()}
-        kept = self._valid(rows, [some], signature).get(some.name) if several else None
+        kept = self._valid(rows, [some], {some.name: signatures.of_sum(some)}).get(some.name) if several else None
         if kept and self._place_whole(kept, sums):
             return
-        valid = self._valid(rows, parts, signatures)
+        valid = self._valid(rows, parts, signatures.known)
         made = self._make(rows, [part for part in parts if part.name not in valid], signatures)
         wholes = [valid.get(part.name) or made[part.name] for part in parts]
         if several and not kept:
             kept = added(wholes)
-            rows.keep(self._key(some), signature[some.name], encoded(kept))
+            rows.keep(self._key(some), signatures.of_sum(some), encoded(kept))
             if self._place_whole(kept, sums):
                 return
         for part, whole in zip(parts, wholes, strict=True):
@@ -131,9 +129,7 @@ class Gathering:
                 if len(summaries) > self.sizes.added:
                     summaries[:] = [added(summaries)]
 
-    def _make(
-        self, rows: SummaryRows, parts: Sequence[Partition], signatures: Mapping[str, str]
-    ) -> Mapping[str, Summary]:
+    def _make(self, rows: SummaryRows, parts: Sequence[Partition], signatures: Signatures) -> Mapping[str, Summary]:
         """The summaries of whole partitions by name, which are kept. At least one is made of each snapshot."""
         ever = ReportScope(self.scope.network, *EVER, self.scope.user, self.scope.tag)
 
@@ -145,14 +141,19 @@ class Gathering:
 
         made: dict[str, Summary] = {}
         summaries: list[Summary] = []
+        jobs = cost = 0
         for part, chunk in ahead(read()):
             if chunk is None:
-                made[part.name], summaries = added(summaries), []
-                self._keep(rows, part, signatures[part.name], made[part.name])
+                if part.name not in signatures.known:
+                    signatures.add(part, (jobs, cost))
+                made[part.name] = added(summaries)
+                self._keep(rows, part, signatures.known[part.name], made[part.name])
+                summaries, jobs, cost = [], 0, 0
             elif self.made and rows.age_s > SNAPSHOT_S:
                 raise _SnapshotOldError
             else:
                 summaries.append(summarise(chunk, *EVER, self.unit))
+                jobs, cost = jobs + chunk.jobs, cost + chunk.jobs_cost
         return made
 
     def _keep(self, rows: SummaryRows, part: Partition, signature: str, whole: Summary) -> None:
@@ -162,7 +163,7 @@ class Gathering:
         if not rows.keep(key, signature, content):
             self.unwritten[key] = signature, content
 
-    def _partitions(self, rows: SummaryRows) -> tuple[list[Partition], Mapping[str, str]]:
+    def _partitions(self, rows: SummaryRows) -> tuple[list[Partition], Signatures]:
         """The partitions that something happened to since the report's beginning, and the signatures of the kept."""
         counts = rows.run_counts(self.scope, *ALL_RUNS)
         parts = partitions_of({leaf: runs for leaf, (runs, _) in counts.items()}, self.sizes.most)
@@ -170,22 +171,24 @@ class Gathering:
             touched = sorted(rows.touched_leaves(self.scope))
             parts = [part for part in parts if any(part.first <= leaf < part.end for leaf in touched)]
         large = [part for part in parts if self._is_kept(part)]
-        return parts, self._signatures(rows, large, None if self.scope.user or self.scope.tag else counts)
+        if not large:
+            return parts, Signatures({}, {})
+        first, end = large[0].bounds[0], large[-1].bounds[1]
+        if self._is_filtered:
+            counts = rows.run_counts(ReportScope(self.scope.network, *EVER), first, end)
+        signatures = Signatures(counts, rows.returned_counts(first, end))
+        # The jobs of all others are counted when they are read.
+        present = set() if self.fresh else set(rows.kept_signatures([self._key(part) for part in large]))
+        present |= self.written.keys()
+        counted = [part for part in large if self._is_filtered or self._key(part) in present]
+        if counted:
+            signatures.add_counted(counted, rows.job_counts(counted[0].bounds[0], counted[-1].bounds[1]))
+        return parts, signatures
 
-    def _signatures(
-        self, rows: SummaryRows, parts: Sequence[Partition], counts: Mapping[int, tuple[int, int]] | None = None
-    ) -> Mapping[str, str]:
-        if not parts:
-            return {}
-        first, end = parts[0].bounds[0], parts[-1].bounds[1]
-        counts = counts if counts is not None else rows.run_counts(ReportScope(self.scope.network, *EVER), first, end)
-        later = rows.later_changes(first, end)
-        return {
-            part.name: ".".join(
-                map(str, (*_sums(counts, part, 2), *_sums(later, part, len(next(iter(later.values()), ())))))
-            )
-            for part in parts
-        }
+    @property
+    def _is_filtered(self) -> bool:
+        """Whether other jobs of the same time are not read."""
+        return bool(self.scope.user or self.scope.tag)
 
     def _key(self, part: Partition | Neighbours) -> str:
         scope = self.scope
@@ -200,7 +203,7 @@ class Gathering:
         valid = {}
         for key, signature, content in (*rows.contents(list(names)), *entries):
             trusted = not self.fresh or self.written.get(key) == signature
-            if trusted and signature == signatures[names[key]] and (summary := decoded(content)):
+            if trusted and signature and signature == signatures.get(names[key]) and (summary := decoded(content)):
                 valid[names[key]] = summary
         return valid
 
@@ -217,12 +220,3 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
         while (item := following.result()) is not end:
             following = pool.submit(next, items, end)
             yield item
-
-
-def _sums(numbers: Mapping[int, tuple[int, ...]], part: Partition, length: int) -> list[int]:
-    """The sums of the numbers of a partition's leaves."""
-    sums = [0] * length
-    for leaf, values in numbers.items():
-        if part.first <= leaf < part.end:
-            sums = [total + value for total, value in zip(sums, values, strict=True)]
-    return sums

@@ -40,8 +40,12 @@ class SummaryRows(StreamedRows, Protocol):
 
     def touched_leaves(self, scope: ReportScope) -> set[int]: ...
 
-    def later_changes(self, first: str, end: str) -> Mapping[int, tuple[int, ...]]:
-        """By leaf, numbers that change with what is written without a new version of the run."""
+    def job_counts(self, first: str, end: str) -> Mapping[int, tuple[int, int]]:
+        """By leaf, the number of all jobs and the sum of what they cost, which changes without a version of the run."""
+        ...
+
+    def returned_counts(self, first: str, end: str) -> Mapping[int, tuple[int, int]]:
+        """By leaf, the numbers of refunds and of credits, which are booked without a version of the run."""
         ...
 
     def run_columns(self, scope: ReportScope, first: str, end: str, limit: int) -> Columns: ...

@@ -191,7 +191,7 @@ class _Reader:
         text = name.encode() + b"\0"
         length = min(len(text), 7)
         first = int.from_bytes(text[:7], "little")
-        matching = np.flatnonzero(((heads >> np.uint64(8)) & _MASKS[length]) == first)
+        matching: Array = np.flatnonzero(((heads >> np.uint64(8)) & _MASKS[length]) == first)
         matching = matching[(heads[matching] & np.uint64(0xFF)) != 0]
         for start in range(7, len(text), 8):
             rest = text[start : start + 8]
@@ -214,7 +214,8 @@ class _Reader:
         return self._sizes(at) + (4 if kind == STRING else 0)
 
     def _sizes(self, at: Array) -> Array:
-        return (self._words[at] & _MASKS[4]).astype("int64")
+        sizes: Array = (self._words[at] & _MASKS[4]).astype("int64")
+        return sizes
 
     def _take(self, rows: Array, at: Array, types: Array, path: str, column: str) -> None:
         """The values of an element: of a column, or of the fields of a document."""
@@ -286,7 +287,7 @@ class _Reader:
             values[row] = _atomic(Decimal(float(self._numbers(one_row)[0])))
         return values
 
-    def _scaled(self, high: int, low: Array, at: Array) -> Array:
+    def _scaled(self, high: int, low: Array, at: Array) -> Any:
         """Atomic units of decimals with the same upper half: sign, exponent, upper digits."""
         shift = (high >> 49 & 0x3FFF) - _EXPONENT_BIAS + DECIMALS
         negative, special, upper_digits = high >> 63, high >> 61 & 3 == 3, high & (1 << 49) - 1

@@ -69,6 +69,7 @@ ANSWER_COLUMNS = {
     **{name: f"$data.{name}" for name in ("planner", "model", "cost", "tokens")},
 }
 
+
 class MongoPartitions(MongoStreams):
     """The same rows, and those of a range of runs as columns. Every method raises StoreError.
 
@@ -91,22 +92,24 @@ class MongoPartitions(MongoStreams):
         rows = self._rows("runs", [{"$match": match}, {"$match": runs_in(scope)}, {"$group": {"_id": _leaf("$_id")}}])
         return {int(row["_id"], 16) for row in rows}
 
-    def later_changes(self, first: str, end: str) -> dict[int, tuple[int, ...]]:
-        """By leaf, numbers that change with what is written without a new version of the run.
+    def job_counts(self, first: str, end: str) -> dict[int, tuple[int, int]]:
+        """By leaf, the number of jobs and the sum of their cost, which an operator may set by hand.
 
-        Refunds and credits are counted, for none is ever changed; of the cost of jobs, which an operator may set by
-        hand, there is the sum. Jobs of all networks: an index alone tells.
+        Jobs of all networks: an index alone tells.
         """
-        within = {"$match": {"runId": {"$gte": ObjectId(first), "$lt": ObjectId(end)}}}
-        count: Document = {"_id": _leaf("$runId"), "n": {"$sum": 1}}
-        fields = {"$project": {"_id": 0, "runId": 1, "actualCost": 1}}  # all in an index
-        changes: dict[int, list[int]] = {}
-        for row in self._rows("jobs", [within, fields, {"$group": {**count, "v": {"$sum": "$actualCost"}}}]):
-            changes[int(row["_id"], 16)] = [row["n"], _units_of(row["v"]), 0, 0]
-        for place, collection in ((2, "refunds"), (3, "credits")):
-            for row in self._rows(collection, [within, {"$group": count}]):
-                changes.setdefault(int(row["_id"], 16), [0] * 4)[place] = row["n"]
-        return {leaf: tuple(numbers) for leaf, numbers in changes.items()}
+        fields: Document = {"$project": {"_id": 0, "runId": 1, "actualCost": 1}}  # all in an index
+        group = {"_id": _leaf("$runId"), "n": {"$sum": 1}, "v": {"$sum": "$actualCost"}}
+        rows = self._rows("jobs", [_within(first, end), fields, {"$group": group}])
+        return {int(row["_id"], 16): (row["n"], _units_of(row["v"])) for row in rows}
+
+    def returned_counts(self, first: str, end: str) -> dict[int, tuple[int, int]]:
+        """By leaf, the numbers of refunds and of credits, none of which is ever changed."""
+        counts: dict[int, list[int]] = {}
+        for place, collection in enumerate(("refunds", "credits")):
+            group = {"$group": {"_id": _leaf("$runId"), "n": {"$sum": 1}}}
+            for row in self._rows(collection, [_within(first, end), group]):
+                counts.setdefault(int(row["_id"], 16), [0, 0])[place] = row["n"]
+        return {leaf: (refunds, credits) for leaf, (refunds, credits) in counts.items()}
 
     def run_columns(self, scope: ReportScope, first: str, end: str, limit: int) -> Mapping[str, Column]:
         """The first runs of the scope in the range, in the order of their ids."""
@@ -115,7 +118,9 @@ class MongoPartitions(MongoStreams):
 
     def job_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, Column] | None:
         """The jobs of these runs, whichever the vendor. run_ids: in their order. None: they are too many to be held."""
-        return self._of_runs({"find": "jobs", "filter": {**jobs_in(scope), **_of(scope, run_ids)}}, run_ids, JOB_COLUMNS)
+        return self._of_runs(
+            {"find": "jobs", "filter": {**jobs_in(scope), **_of(scope, run_ids)}}, run_ids, JOB_COLUMNS
+        )
 
     def payment_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, Column] | None:
         match = {**_of(scope, run_ids), "network": scope.network}
@@ -225,6 +230,10 @@ class MongoPartitions(MongoStreams):
             command = {"getMore": Int64(cursor_id), "collection": find["find"]} if cursor_id else {}
         decoded = columns(batches, dict(fields.values()))
         return {name: decoded[path] for name, (path, _) in fields.items()}
+
+
+def _within(first: str, end: str) -> Document:
+    return {"$match": {"runId": {"$gte": ObjectId(first), "$lt": ObjectId(end)}}}
 
 
 def _leaf(path: str) -> Document:

@@ -103,7 +103,8 @@ class Summary:
 class Rows:
     """Frames of some runs, with the columns that a summary needs. whole: their purchases, whoever the vendor.
 
-    In them, runId and jobId are places in run_ids and job_ids.
+    In them, runId and jobId are places in run_ids and job_ids. jobs: the number of all that were read, whoever the
+    vendor; jobs_cost: their cost in atomic units.
     """
 
     runs: Frame
@@ -113,6 +114,8 @@ class Rows:
     unmatched: Sequence[str]
     run_ids: Ids
     job_ids: Ids
+    jobs: int
+    jobs_cost: int
 
 
 def summarise(rows: Rows, since: pd.Timestamp, until: pd.Timestamp, unit: str) -> Summary:
