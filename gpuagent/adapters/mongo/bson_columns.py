@@ -6,7 +6,7 @@ name is read, so documents may differ in their fields, in the order of these and
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Context, Decimal
 from enum import Enum, auto
 from typing import Any, TypeAlias
@@ -17,6 +17,22 @@ import numpy.typing as npt
 import pandas as pd
 from bson import Decimal128
 
+from gpuagent.adapters.mongo.bson_batches import (
+    ARRAY,
+    DATE,
+    DECIMAL128,
+    DOCUMENT,
+    DOUBLE,
+    FIXED,
+    INT32,
+    INT64,
+    OBJECT_ID,
+    STRING,
+    Batches,
+    length_at,
+    name_at,
+    unusable,
+)
 from gpuagent.core.money import DECIMALS, UNIT
 from gpuagent.errors import StoreError
 
@@ -27,10 +43,6 @@ NO_TIME = -(2**63)
 """In a column of times: none."""
 WORDS_MAX = 12
 """Of eight bytes: longer texts are few, and compared one by one."""
-DOUBLE, STRING, DOCUMENT, ARRAY, OBJECT_ID, BOOLEAN, DATE, NULL = 0x01, 0x02, 0x03, 0x04, 0x07, 0x08, 0x09, 0x0A
-INT32, TIMESTAMP, INT64, DECIMAL128 = 0x10, 0x11, 0x12, 0x13
-FIXED = {DOUBLE: 8, OBJECT_ID: 12, BOOLEAN: 1, DATE: 8, NULL: 0, INT32: 4, TIMESTAMP: 8, INT64: 8, DECIMAL128: 16}
-"""Types of values that have one length, and this in bytes."""
 EXACT = Context(prec=60)
 _MASKS = np.array([(1 << 8 * count) - 1 for count in range(9)], "<u8")
 _EXPONENT_BIAS = 6176
@@ -47,8 +59,6 @@ class Kind(Enum):
     """Atomic units of an amount in USD, cut off behind them; 0 for null."""
     NUMBER = auto()
     """A float; NaN for null."""
-    COUNT = auto()
-    """A whole number; 0 for null."""
     FILLED = auto()
     """Whether it is a text that is not empty."""
     TEXT = auto()
@@ -60,62 +70,6 @@ class Kind(Enum):
 Coded: TypeAlias = tuple[Array, list[Any]]
 """Codes and what they stand for; -1: nothing."""
 Column: TypeAlias = Array | Coded
-
-
-@dataclass
-class Batches:
-    """Documents of one answer after the other. parts: of answers; starts: where each document begins in them."""
-
-    parts: list[memoryview] = field(default_factory=list)
-    starts: list[int] = field(default_factory=list)
-    length: int = 0
-
-    def add(self, cursor: memoryview) -> int:
-        """Add the batch of an answer's cursor. Returns the cursor's id, 0 for one that is at its end."""
-        position, cursor_id = 4, 0
-        while cursor[position]:
-            kind = cursor[position]
-            name, position = _name(cursor, position + 1)
-            if kind == ARRAY and name in (b"firstBatch", b"nextBatch"):
-                self._add_documents(cursor, position)
-            elif kind == INT64 and name == b"id":
-                cursor_id = int.from_bytes(cursor[position : position + 8], "little")
-            position += _length(kind, cursor, position)
-        return cursor_id
-
-    def _add_documents(self, cursor: memoryview, position: int) -> None:
-        size = int.from_bytes(cursor[position : position + 4], "little")
-        batch, offset, from_bytes = bytes(cursor[position : position + size]), self.length, int.from_bytes
-        position, add, digits, next_digits = 4, self.starts.append, 1, 10
-        place = 0
-        while batch[position]:
-            if place == next_digits:
-                digits, next_digits = digits + 1, next_digits * 10
-            position += digits + 2  # a type, the place as text, a zero byte
-            add(offset + position)
-            position += from_bytes(batch[position : position + 4], "little")
-            place += 1
-        self.parts.append(memoryview(batch))
-        self.length += size
-
-
-def _name(data: memoryview, position: int) -> tuple[bytes, int]:
-    """The name that begins here, and where its value does."""
-    end = position
-    while data[end]:
-        end += 1
-    return bytes(data[position:end]), end + 1
-
-
-def _length(kind: int, data: memoryview, position: int) -> int:
-    if kind in FIXED:
-        return FIXED[kind]
-    size = int.from_bytes(data[position : position + 4], "little")
-    if kind == STRING:
-        return size + 4
-    if kind in (DOCUMENT, ARRAY):
-        return size
-    raise StoreError(f"a field has the BSON type {kind:#x}, which no column is made of")
 
 
 def columns(batches: Batches, kinds: Mapping[str, Kind]) -> Mapping[str, Column]:
@@ -180,9 +134,9 @@ class _Reader:
             return []
         data, position, names = memoryview(self._data), int(positions[0]), []  # type: ignore[arg-type]
         while data[position]:
-            name, value = _name(data, position + 1)
+            name, value = name_at(data, position + 1)
             names.append(name.decode())
-            position = value + _length(data[position], data, value)
+            position = value + length_at(data[position], data, value)
         known = [name for name in names if name in tree]
         return [*known, *(name for name in tree if name not in known)]
 
@@ -210,7 +164,7 @@ class _Reader:
         if kind in FIXED:
             return FIXED[kind]
         if kind not in (STRING, DOCUMENT, ARRAY):
-            raise StoreError(f"a field has the BSON type {kind:#x}, which no column is made of")
+            raise unusable(kind)
         return self._sizes(at) + (4 if kind == STRING else 0)
 
     def _sizes(self, at: Array) -> Array:
@@ -237,8 +191,6 @@ class _Reader:
                 return self._amounts(raw)
             case Kind.NUMBER:
                 return self._numbers(raw)
-            case Kind.COUNT:
-                return self._whole(raw, (INT32, INT64), 0)
             case Kind.FILLED:
                 filled = np.zeros(len(raw.places), "bool")
                 texts = np.flatnonzero(raw.types == STRING)
@@ -283,8 +235,8 @@ class _Reader:
             rows = np.flatnonzero(high == pattern)
             values[some[rows]] = self._scaled(int(pattern), low[rows], at[rows])
         for row in np.flatnonzero(np.isin(raw.types, (DOUBLE, INT32, INT64))):
-            one_row = _Raw(raw.places[row : row + 1], raw.types[row : row + 1])
-            values[row] = _atomic(Decimal(float(self._numbers(one_row)[0])))
+            number = self._numbers(_Raw(raw.places[row : row + 1], raw.types[row : row + 1]))
+            values[row] = _atomic(Decimal(float(number[0])))
         return values
 
     def _scaled(self, high: int, low: Array, at: Array) -> Any:

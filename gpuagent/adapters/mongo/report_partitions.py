@@ -16,7 +16,8 @@ from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import DocumentTooLarge, OperationFailure
 
-from gpuagent.adapters.mongo.bson_columns import NO_TIME, Batches, Column, Kind, columns
+from gpuagent.adapters.mongo.bson_batches import Batches
+from gpuagent.adapters.mongo.bson_columns import NO_TIME, Column, Kind, columns
 from gpuagent.adapters.mongo.deadline import UNAUTHORIZED, bounded
 from gpuagent.adapters.mongo.jobs import HELD
 from gpuagent.adapters.mongo.report_rows import DECISION, JOB, RUN, jobs_of, payments_of
@@ -109,7 +110,7 @@ class MongoPartitions(MongoStreams):
             group = {"$group": {"_id": _leaf("$runId"), "n": {"$sum": 1}}}
             for row in self._rows(collection, [_within(first, end), group]):
                 counts.setdefault(int(row["_id"], 16), [0, 0])[place] = row["n"]
-        return {leaf: (refunds, credits) for leaf, (refunds, credits) in counts.items()}
+        return {leaf: (refunds, booked) for leaf, (refunds, booked) in counts.items()}
 
     def run_columns(self, scope: ReportScope, first: str, end: str, limit: int) -> Mapping[str, Column]:
         """The first runs of the scope in the range, in the order of their ids."""
