@@ -21,8 +21,6 @@ from gpuagent.reports.period import Period
 from gpuagent.reports.signatures import Signatures
 from gpuagent.reports.summary_rows import Count, OpenRows, SummaryRows, uncounted
 
-SNAPSHOT_S = 120
-"""For so long partitions are made of one snapshot: a server keeps it for some minutes only."""
 ALL_RUNS = ("0" * 24, "f" * 24)
 EVER = (pd.Timestamp("1970-01-01", tz="UTC"), pd.Timestamp("2200-01-01", tz="UTC"))
 T = TypeVar("T")
@@ -149,7 +147,7 @@ class Gathering:
                 made[part.name] = added(summaries)
                 self._keep(rows, part, signatures.known[part.name], made[part.name])
                 summaries, jobs, cost = [], 0, 0
-            elif self.made and rows.age_s > SNAPSHOT_S:
+            elif self.made and rows.age_s > self.sizes.snapshot_s:
                 raise _SnapshotOldError
             else:
                 summaries.append(summarise(chunk, *EVER, self.unit))

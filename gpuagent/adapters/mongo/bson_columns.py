@@ -101,7 +101,7 @@ class _Reader:
 
     def __init__(self, data: Array, trees: Mapping[str, Mapping[str, str]], raw: Mapping[str, _Raw]) -> None:
         self._data, self._trees, self._raw = data, trees, raw
-        # Eight bytes from each place on; one at the edge of another array costs the same.
+        # Eight bytes from each place on.
         self._words = np.ndarray((max(len(data) - 7, 0),), "<u8", data, strides=(1,))
 
     def read(self, rows: Array, positions: Array, path: str) -> None:
@@ -256,8 +256,6 @@ class _Reader:
     def _coded(self, raw: _Raw, kind: int) -> Coded:
         codes = np.full(len(raw.places), -1, "int64")
         some = np.flatnonzero(raw.types == kind)
-        if not len(some):
-            return codes, []
         at = raw.places[some]
         sizes = self._sizes(at)
         # A text is counted with the zero byte at its end, an array with its own size.
