@@ -167,7 +167,7 @@ def test_what_one_snapshot_has_no_time_for_is_made_of_later_ones(varied: Varied,
     with sized(replace(SMALL, snapshot_s=-1)):
         whole_report.assert_equal(replace(report, open_rows=open_rows))
     assert len(made) == len(set(made)) > 2, "each once"
-    assert list(range(len(made))) == opened[: len(made)], "one of each"
+    assert set(range(len(made))) <= set(opened), "no two of the same"
 
 
 def test_runs_of_one_moment_are_read_in_parts(book: report_history.Book, monkeypatch: pytest.MonkeyPatch) -> None:
