@@ -1,57 +1,30 @@
 """The rows of a range of runs as narrow frames, some thousand runs at a time: what a summary adds up."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from gpuagent.core.model import OWN_PROTOCOL
 from gpuagent.core.records import ReportScope
 from gpuagent.errors import StoreError
 from gpuagent.reports.figures.summary import Rows
-from gpuagent.reports.frames import (
-    BACK,
-    DECISIONS,
-    JOBS,
-    PAYMENTS,
-    PURCHASES,
-    RUNS,
-    TIME,
-    Frame,
-    frame,
-    with_costs,
-    with_token_counts,
-)
-from gpuagent.reports.summary_rows import Columns, Count, SummaryRows
+from gpuagent.reports.frames import DECISIONS, TIME, Frame, frame, saved_by, with_token_counts
+from gpuagent.reports.ids import Ids
+from gpuagent.reports.summary_rows import Array, Coded, Columns, Count, Lists, SummaryRows
 
-OVER = {("settled", "completed"), ("voided", "failed"), ("voided", "")}
+OVER = (("settled", "completed"), ("voided", "failed"), ("voided", ""))
 """State of a job and status of its payment, where the records agree that nothing is left to be decided."""
-
-
-def _narrow(kinds: Mapping[str, str], *names: str) -> Mapping[str, str]:
-    """The columns with these names. Texts stay Python's own: to make columns of them takes longer than to add up."""
-    return {name: "object" if kinds[name] == "str" else kinds[name] for name in names}
-
-
-RUN = {
-    **_narrow(RUNS, "runId", "userId", "planner", "tags", "status", "createdAt", "settled", "plannerCost"),
-    **{"needed": "float64", "arms": "object"},
+ANSWERS = {
+    name: "object" if kind == "str" else kind
+    for name, kind in DECISIONS.items()
+    if name in ("runId", "at", "planner", "model", "cost", "promptTokens", "completionTokens")
 }
-JOB = {
-    **_narrow(JOBS, "jobId", "runId", "protocol", "gpuType", "hours", "vendorId", "state", "status"),
-    **_narrow(
-        JOBS, "expectedCost", "actualCost", "createdAt", "settledAt", "completedAt", "hoursSaved", "errorMessage"
-    ),
-}
-PAYMENT = _narrow(PAYMENTS, "jobId", "paymentStatus", "signedAt", "refunded", "credit")
-DECISION = _narrow(DECISIONS, "runId", "at", "planner", "model", "cost", "promptTokens", "completionTokens")
-NO_ANSWERS: Columns = {name: [] for name in ("runId", "at", "planner", "model", "cost", "tokens")}
-PAID: Mapping[str, Any] = {"paymentStatus": "completed", "refunded": 0, "credit": 0}
-UNSIGNED: Mapping[str, Any] = {"paymentStatus": "", "refunded": 0, "credit": 0}
+NO_ANSWERS: Lists = {name: [] for name in ("runId", "at", "planner", "model", "cost", "tokens")}
 NO_TIME = -(2**63)
-"""In a column of times: none."""
-PURCHASE = {**JOB, **PAYMENT, **_narrow(PURCHASES, "refunded", "paid", "cost", "saved")}
+"""In a column of times: none. It is before all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,81 +40,156 @@ class Chunks:
     def within(self, first: str, end: str) -> Iterator[Rows]:
         """The rows of a range of runs, so many at a time as are held at once."""
         while True:
-            runs = _typed(self.rows.run_columns(self.scope, first, end, self.most), RUN)
-            if len(runs):
-                yield from self._parts(runs)
-            if len(runs) < self.most:
+            runs = self.rows.run_columns(self.scope, first, end, self.most)
+            run_ids = Ids(runs["runId"])
+            if run_ids:
+                yield from self._parts(_runs(runs), run_ids)
+            if len(run_ids) < self.most:
                 return
-            first = f"{int(runs.runId.iloc[-1], 16) + 1:024x}"
+            first = f"{int(run_ids[-1], 16) + 1:024x}"
 
-    def _parts(self, runs: Frame) -> Iterator[Rows]:
-        """The rows of some runs; in halves where they are too many for one answer."""
-        run_ids = runs.runId.tolist()
+    def _parts(self, runs: Frame, run_ids: Ids) -> Iterator[Rows]:
+        """The rows of some runs; in halves where they are too many to be held."""
         jobs, payments = self.rows.job_columns(self.scope, run_ids), self.rows.payment_columns(self.scope, run_ids)
         answers = NO_ANSWERS if self.vendor else self.rows.answer_columns(self.scope, run_ids)
         if jobs is not None and payments is not None and answers is not None:
-            yield self._rows(runs, _typed(jobs, JOB), payments, answers)
+            yield self._rows(runs, run_ids, jobs, payments, answers)
             return
         if len(runs) == 1:
-            raise StoreError(f"run {run_ids[0]} has more jobs than one answer of MongoDB can hold: no report counts it")
+            raise StoreError(f"run {run_ids[0]} has more answers of planners than one answer of MongoDB can hold")
         middle = len(runs) // 2
-        for half in (runs.iloc[:middle], runs.iloc[middle:]):
-            yield from self._parts(half.reset_index(drop=True))
+        for half in (slice(0, middle), slice(middle, None)):
+            half_ids = run_ids[half]
+            yield from self._parts(runs.iloc[half].assign(runId=np.arange(len(half_ids))), half_ids)
 
-    def _rows(self, runs: Frame, jobs: Frame, payments: Columns, answers: Columns) -> Rows:
-        run_ids = runs.runId.tolist()
-        run_set = set(run_ids)
-        jobs = jobs.assign(errorMessage=jobs.errorMessage.fillna(""))
-        whole = _purchases(_of(jobs, run_set), payments)
-        self.count(len(runs) + len(jobs) + len(payments["jobId"]))
-        unmatched = self._without_job(payments, run_set, set(whole.jobId))
-        states = zip(whole.state, whole.paymentStatus, whole.jobId, strict=True)
-        unmatched += [job_id for state, paid, job_id in states if (state, paid) not in OVER]
+    def _rows(self, runs: Frame, run_ids: Ids, jobs: Columns, payments: Columns, answers: Lists) -> Rows:
+        job_ids, paid_ids = Ids(jobs["jobId"]), Ids(payments["jobId"])
+        self.count(len(runs) + len(job_ids) + len(paid_ids))
+        paid_places = job_ids.places_of(paid_ids)
+        of_runs = run_ids.places_of(Ids(jobs["runId"]))
+        whole = _purchases(jobs, of_runs, payments, paid_places)
+        whole = whole[of_runs >= 0].reset_index(drop=True)
+        missing = paid_ids.texts((paid_places < 0) | ~np.isin(paid_places, whole.jobId))
+        unmatched = self._without_job(missing, run_ids)
+        over = np.zeros(len(whole), "bool")
+        for state, paid in OVER:
+            over |= ((whole.state == state) & (whole.paymentStatus == paid)).to_numpy()
+        unmatched += job_ids.texts(whole.jobId.to_numpy()[~over])
         purchases = whole
         if self.vendor:
             purchases = whole[whole.vendorId == self.vendor].reset_index(drop=True)
             runs = runs[runs.runId.isin(purchases.runId)].reset_index(drop=True)
             whole = whole[whole.runId.isin(purchases.runId)].reset_index(drop=True)
-        return Rows(runs, purchases, whole, _of(_decisions(answers), run_set), unmatched)
+        jobs_cost = int(jobs["actualCost"].sum())
+        decisions = _decisions(answers, run_ids)
+        return Rows(runs, purchases, whole, decisions, unmatched, run_ids, job_ids, len(job_ids), jobs_cost)
 
-    def _without_job(self, payments: Columns, run_ids: set[str], job_ids: set[str]) -> list[str]:
+    def _without_job(self, missing: Sequence[str], run_ids: Ids) -> list[str]:
         """The jobs that these runs paid for and that are not there."""
-        missing = [job_id for job_id in payments["jobId"] if job_id not in job_ids]
-        rows = self.rows.payments_of(missing) if missing else []
-        return [str(row["jobId"]) for row in rows if row["runId"] in run_ids]
+        rows = [(str(row["jobId"]), str(row["runId"])) for row in self.rows.payments_of(missing)] if missing else []
+        places = run_ids.places_of(Ids.of([run_id for _, run_id in rows]))
+        return [job_id for (job_id, _), place in zip(rows, places, strict=True) if place >= 0]
 
 
-def _of(table: Frame, run_ids: set[str]) -> Frame:
-    """The rows of these runs. Frame.isin() takes many times as long over texts."""
-    return table[np.array([run_id in run_ids for run_id in table.runId], "bool")].reset_index(drop=True)
+def _runs(columns: Columns) -> Frame:
+    """The runs, whose runId is their number."""
+    tags = _objects(columns["tags"], lambda names: tuple(names))
+    needed = np.where(columns["hasFile"], columns["maxHours"], np.nan)
+    return pd.DataFrame(
+        {
+            "runId": np.arange(len(columns["runId"])),
+            **{name: _texts(columns[name]) for name in ("userId", "planner", "status")},
+            "tags": tags,
+            "createdAt": _times(columns["createdAt"]),
+            **{name: columns[name] for name in ("settled", "plannerCost", "budgetTotal")},
+            "needed": needed,
+            "plannerArms": _objects(columns["plannerArms"], lambda arms: arms or None),
+        }
+    )
 
 
-def _decisions(answers: Columns) -> Frame:
+def _purchases(jobs: Columns, of_runs: Array, payments: Columns, paid_places: Array) -> Frame:
+    """Jobs with their payments. jobId: the job's number; runId: of its run, -1 for another's.
+
+    paid_places: of the job of each payment, -1 where there is none.
+    """
+    count, paid_for = len(of_runs), np.flatnonzero(paid_places >= 0)
+    of_payment = np.full(count, -1)
+    of_payment[paid_places[paid_for]] = paid_for
+    signed = of_payment >= 0
+
+    def of_paid(name: str, missing: int) -> Array:
+        values = np.full(count, missing, "int64")
+        values[signed] = payments[name][of_payment[signed]]
+        return values
+
+    codes, names = payments["paymentStatus"]
+    statuses = np.full(count, -1)
+    statuses[signed] = codes[of_payment[signed]]
+    state, signed_at = _texts(jobs["state"]), of_paid("signedAt", NO_TIME)
+    settled = np.asarray(state == "settled")
+    returned = np.where(settled, of_paid("refunded", 0).clip(min=0), 0)
+    paid, cost = (np.where(settled, jobs[name], 0) for name in ("expectedCost", "actualCost"))
+    cost = cost - returned
+    credit = np.where(settled, of_paid("credit", 0), 0)
+    settled_at, created_at = jobs["settledAt"], jobs["createdAt"]
+    no_earlier = np.maximum(np.maximum(settled_at, created_at), signed_at)
+    return pd.DataFrame(
+        {
+            "jobId": np.arange(count),
+            "runId": of_runs,
+            "protocol": _texts(jobs["protocol"], OWN_PROTOCOL),
+            **{name: _texts(jobs[name]) for name in ("gpuType", "vendorId", "status", "errorMessage")},
+            "state": state,
+            "paymentStatus": _texts((statuses, names)),
+            "hours": jobs["hours"],
+            "expectedCost": jobs["expectedCost"],
+            "createdAt": _times(created_at),
+            "signedAt": _times(signed_at),
+            "settledAt": _times(np.where(settled_at == NO_TIME, NO_TIME, no_earlier)),
+            "completedAt": _times(jobs["completedAt"]),
+            "paid": paid,
+            "refunded": paid - cost,
+            "cost": cost,
+            "credit": (credit - returned).clip(min=0),
+            "saved": _saved(paid, jobs["hours"], jobs["hoursSaved"]),
+        }
+    )
+
+
+def _saved(paid: Array, hours: Array, hours_saved: Array) -> Array:
+    saved = np.zeros(len(paid), "int64")
+    for place in np.flatnonzero(hours_saved > 0):
+        saved[place] = saved_by(int(paid[place]), float(hours[place]), float(hours_saved[place]))
+    return saved
+
+
+def _texts(coded: Coded, missing: str = "") -> pd.Categorical:
+    """A column of texts. missing: where there is none."""
+    codes, names = coded
+    if (codes < 0).any():
+        names = names if missing in names else [*names, missing]
+        codes = np.where(codes < 0, names.index(missing), codes)
+    return pd.Categorical.from_codes(codes, categories=pd.Index(names, dtype="object"))
+
+
+def _objects(coded: Coded, make: Any) -> Array:
+    """The lists of a column, one object for all that are the same; None where there is none."""
+    codes, lists = coded
+    objects = np.empty(len(lists) + 1, "object")
+    objects[:] = [*(make(values) for values in lists), None]  # the last one is that of -1
+    return objects[codes]
+
+
+def _times(milliseconds: Array) -> "pd.Series[Any]":
+    return pd.Series(milliseconds.view("datetime64[ms]")).dt.tz_localize("UTC")
+
+
+def _decisions(answers: Lists, run_ids: Ids) -> Frame:
     counts = [with_token_counts({"tokens": tokens}) for tokens in answers["tokens"]]
     texts = {name: ["" if text is None else text for text in answers[name]] for name in ("planner", "model")}
     tokens = {name: [count[name] for count in counts] for name in ("promptTokens", "completionTokens")}
-    return _typed({**answers, **texts, **tokens}, DECISION)
-
-
-def _purchases(jobs: Frame, payments: Columns) -> Frame:
-    """Jobs with their payments."""
-    signed_at = dict(zip(payments["jobId"], payments["signedAt"], strict=True))
-    special = {row["jobId"]: row for row in payments["special"]}
-    rows = [special.get(job_id, PAID if job_id in signed_at else UNSIGNED) for job_id in jobs.jobId]
-    times = pd.Series(pd.array([signed_at.get(job_id, NO_TIME) for job_id in jobs.jobId], dtype="int64"))
-    joined = jobs.assign(
-        paymentStatus=pd.Series([row["paymentStatus"] for row in rows], dtype="object"),
-        signedAt=times.astype("datetime64[ms]").dt.tz_localize("UTC"),
-        **{name: pd.Series([row[name] for row in rows], dtype="int64") for name in BACK},
-    )
-    return with_costs(joined, PURCHASE)
-
-
-def _typed(columns: Columns, kinds: Mapping[str, str]) -> Frame:
-    times = {
-        name: pd.Series(pd.array(columns[name], dtype="int64").astype("datetime64[ms]")).dt.tz_localize("UTC")
-        for name, kind in kinds.items()
-        if kind == TIME
-    }
-    texts = {name: values for name, values in columns.items() if name in kinds and name not in times}
-    return frame(pd.DataFrame({**texts, **times}, columns=list(kinds)), kinds)
+    columns = {**answers, **texts, **tokens, "runId": run_ids.places_of(Ids.of(answers["runId"]))}
+    times = _times(np.array(answers["at"], "int64"))
+    table = pd.DataFrame({**{name: columns[name] for name in ANSWERS}, "at": times})
+    return frame(table[table.runId >= 0].reset_index(drop=True), {**ANSWERS, "runId": "int64", "at": TIME})

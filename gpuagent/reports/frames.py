@@ -226,7 +226,7 @@ def with_costs(joined: Frame, columns: Mapping[str, str]) -> Frame:
     joined["cost"] = joined.actualCost.where(settled, 0) - returned
     joined["refunded"] = joined.paid - joined.cost
     joined["saved"] = [
-        _saved(*row) if row[2] else 0 for row in zip(joined.paid, joined.hours, joined.hoursSaved, strict=True)
+        saved_by(*row) if row[2] else 0 for row in zip(joined.paid, joined.hours, joined.hoursSaved, strict=True)
     ]
     return frame(joined, columns)
 
@@ -237,7 +237,8 @@ def _not_before(settled_at: Any, *earlier: Any) -> Any:
     return times.where(settled_at.notna())
 
 
-def _saved(paid: int, hours: float, hours_saved: float) -> int:
+def saved_by(paid: int, hours: float, hours_saved: float) -> int:
+    """The price of the hours that a job did not have to buy, at its own price an hour."""
     return round(Decimal(int(paid)) * Decimal(str(hours_saved)) / Decimal(str(hours))) if hours > 0 else 0
 
 

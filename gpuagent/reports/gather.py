@@ -4,26 +4,23 @@ What is kept is derived, and believed only with the signature that its partition
 whatever changes, and whoever deletes it, costs time alone. A user who may only read keeps none.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
-from hashlib import sha256
-from itertools import pairwise
-from typing import TypeAlias, TypeVar
+from itertools import pairwise, repeat
+from typing import Any, TypeAlias, TypeVar
 
 import pandas as pd
 
 from gpuagent.core.records import ReportScope
 from gpuagent.reports.chunks import Chunks
-from gpuagent.reports.figures.summary import Summary, added, decoded, encoded, summarise
+from gpuagent.reports.figures.summary import Rows, Summary, added, decoded, encoded, summarise
 from gpuagent.reports.partitions import SIZES, Neighbours, Partition, Sizes, joined, neighbours, partitions_of
 from gpuagent.reports.period import Period
+from gpuagent.reports.signatures import Signatures
 from gpuagent.reports.summary_rows import Count, OpenRows, SummaryRows, uncounted
 
-READERS = 2
-"""Threads that bring what is kept up to date: one waits for the database while the other adds up."""
-A_SNAPSHOT = 12
-"""Partitions that are read in one snapshot, which a server keeps for some minutes only."""
 ALL_RUNS = ("0" * 24, "f" * 24)
 EVER = (pd.Timestamp("1970-01-01", tz="UTC"), pd.Timestamp("2200-01-01", tz="UTC"))
 T = TypeVar("T")
@@ -34,7 +31,8 @@ Window: TypeAlias = tuple[pd.Timestamp, pd.Timestamp]
 class Gathering:
     """The summaries that one report is about. unit: D or h. fresh: nothing that was kept is believed.
 
-    unwritten: what could not be kept, by key: signature and content.
+    unwritten: what could not be kept, by key: signature and content. written: the signatures of all that was made.
+    made: the partitions that were made of the snapshot that is open.
     """
 
     scope: ReportScope
@@ -46,24 +44,17 @@ class Gathering:
     sizes: Sizes = SIZES
     unwritten: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     written: dict[str, str] = field(default_factory=dict)
+    made: list[str] = field(default_factory=list)
 
     def read(self, open_rows: OpenRows, finish: Callable[[SummaryRows, Summary, Summary | None], T]) -> T:
         """What finish() makes of the summaries of the period and of the one before, and of rows of the same moment.
 
-        Where much is to be made, that is done and kept first, in snapshots of its own: no server keeps one for long.
+        Where very much is to be made, a part of it is made and kept first, of snapshots of their own.
         """
-        prepared = False
         while True:
-            with open_rows() as rows:
+            with open_rows() as rows, suppress(_SnapshotOldError):
                 parts, signatures = self._partitions(rows)
-                stale = self._stale(rows, parts, signatures)
-                if prepared or len(stale) <= A_SNAPSHOT:
-                    return finish(rows, *self._summaries(rows, parts, signatures))
-            batches = [stale[start : start + A_SNAPSHOT] for start in range(0, len(stale), A_SNAPSHOT)]
-            with ThreadPoolExecutor(READERS) as pool:
-                for _ in pool.map(lambda batch: self._refresh(open_rows, batch), batches):
-                    pass
-            prepared = True
+                return finish(rows, *self._summaries(rows, parts, signatures))
 
     def _chunks(self, rows: SummaryRows, scope: ReportScope) -> Chunks:
         return Chunks(rows, scope, self.vendor, self.sizes.most, self.count)
@@ -71,22 +62,12 @@ class Gathering:
     def _is_kept(self, part: Partition) -> bool:
         return part.runs >= self.sizes.least
 
-    def _refresh(self, open_rows: OpenRows, parts: Sequence[Partition]) -> None:
-        with open_rows() as rows:
-            signatures = self._signatures(rows, parts)
-            for part in parts:
-                self._make(rows, part, signatures)
-
-    def _stale(self, rows: SummaryRows, parts: Sequence[Partition], signatures: Mapping[str, str]) -> list[Partition]:
-        large = {self._key(part): part for part in parts if self._is_kept(part)}
-        present = {} if self.fresh else dict(rows.kept_signatures(list(large)))
-        return [part for key, part in large.items() if present.get(key) != signatures[part.name]]
-
     def _summaries(
-        self, rows: SummaryRows, parts: Sequence[Partition], signatures: Mapping[str, str]
+        self, rows: SummaryRows, parts: Sequence[Partition], signatures: Signatures
     ) -> tuple[Summary, Summary | None]:
         sums: list[list[Summary]] = [[] for _ in self._windows]
         large = [part for part in parts if self._is_kept(part)]
+        self.made.clear()
         for some in neighbours(large, self.sizes.added):
             self._place_neighbours(rows, some, signatures, sums)
             sums = [[added(summaries)] for summaries in sums]
@@ -96,20 +77,19 @@ class Gathering:
         return now, before[0] if before else None
 
     def _place_neighbours(
-        self, rows: SummaryRows, some: Neighbours, signatures: Mapping[str, str], sums: list[list[Summary]]
+        self, rows: SummaryRows, some: Neighbours, signatures: Signatures, sums: list[list[Summary]]
     ) -> None:
         """Add neighbours to the windows: by their sum, which is kept too, where all of it lies in one window."""
         parts, several = some.parts, len(some.parts) > 1
-        text = "|".join(f"{part.name}={signatures[part.name]}" for part in parts)
-        signature = {some.name: sha256(text.encode()).hexdigest()}
-        kept = self._valid(rows, [some], signature).get(some.name) if several else None
+        kept = self._valid(rows, [some], {some.name: signatures.of_sum(some)}).get(some.name) if several else None
         if kept and self._place_whole(kept, sums):
             return
-        valid = self._valid(rows, parts, signatures)
-        wholes = [valid.get(part.name) or self._make(rows, part, signatures) for part in parts]
+        valid = self._valid(rows, parts, signatures.known)
+        made = self._make(rows, [part for part in parts if part.name not in valid], signatures)
+        wholes = [valid.get(part.name) or made[part.name] for part in parts]
         if several and not kept:
             kept = added(wholes)
-            rows.keep(self._key(some), signature[some.name], encoded(kept))
+            rows.keep(self._key(some), signatures.of_sum(some), encoded(kept))
             if self._place_whole(kept, sums):
                 return
         for part, whole in zip(parts, wholes, strict=True):
@@ -147,18 +127,41 @@ class Gathering:
                 if len(summaries) > self.sizes.added:
                     summaries[:] = [added(summaries)]
 
-    def _make(self, rows: SummaryRows, part: Partition, signatures: Mapping[str, str]) -> Summary:
-        """The summary of a whole partition, which is kept."""
+    def _make(self, rows: SummaryRows, parts: Sequence[Partition], signatures: Signatures) -> Mapping[str, Summary]:
+        """The summaries of whole partitions by name, which are kept. At least one is made of each snapshot."""
         ever = ReportScope(self.scope.network, *EVER, self.scope.user, self.scope.tag)
-        chunks = self._chunks(rows, ever).within(*part.bounds)
-        whole = added([summarise(chunk, *EVER, self.unit) for chunk in chunks])
-        key, signature, content = self._key(part), signatures[part.name], encoded(whole)
+
+        def read() -> Iterator[tuple[Partition, Rows | None]]:
+            """The rows of each, and None at its end."""
+            for part in parts:
+                yield from zip(repeat(part), self._chunks(rows, ever).within(*part.bounds))
+                yield part, None
+
+        made: dict[str, Summary] = {}
+        summaries: list[Summary] = []
+        jobs = cost = 0
+        for part, chunk in ahead(read()):
+            if chunk is None:
+                if part.name not in signatures.known:
+                    signatures.add(part, (jobs, cost))
+                made[part.name] = added(summaries)
+                self._keep(rows, part, signatures.known[part.name], made[part.name])
+                summaries, jobs, cost = [], 0, 0
+            elif self.made and rows.age_s > self.sizes.snapshot_s:
+                raise _SnapshotOldError
+            else:
+                summaries.append(summarise(chunk, *EVER, self.unit))
+                jobs, cost = jobs + chunk.jobs, cost + chunk.jobs_cost
+        return made
+
+    def _keep(self, rows: SummaryRows, part: Partition, signature: str, whole: Summary) -> None:
+        key, content = self._key(part), encoded(whole)
         self.written[key] = signature
+        self.made.append(part.name)
         if not rows.keep(key, signature, content):
             self.unwritten[key] = signature, content
-        return whole
 
-    def _partitions(self, rows: SummaryRows) -> tuple[list[Partition], Mapping[str, str]]:
+    def _partitions(self, rows: SummaryRows) -> tuple[list[Partition], Signatures]:
         """The partitions that something happened to since the report's beginning, and the signatures of the kept."""
         counts = rows.run_counts(self.scope, *ALL_RUNS)
         parts = partitions_of({leaf: runs for leaf, (runs, _) in counts.items()}, self.sizes.most)
@@ -166,22 +169,24 @@ class Gathering:
             touched = sorted(rows.touched_leaves(self.scope))
             parts = [part for part in parts if any(part.first <= leaf < part.end for leaf in touched)]
         large = [part for part in parts if self._is_kept(part)]
-        return parts, self._signatures(rows, large, None if self.scope.user or self.scope.tag else counts)
+        if not large:
+            return parts, Signatures({}, {})
+        first, end = large[0].bounds[0], large[-1].bounds[1]
+        if self._is_filtered:
+            counts = rows.run_counts(ReportScope(self.scope.network, *EVER), first, end)
+        signatures = Signatures(counts, rows.returned_counts(first, end))
+        # The jobs of all others are counted when they are read.
+        present = set() if self.fresh else set(rows.kept_signatures([self._key(part) for part in large]))
+        present |= self.written.keys()
+        counted = [part for part in large if self._is_filtered or self._key(part) in present]
+        if counted:
+            signatures.add_counted(counted, rows.job_counts(counted[0].bounds[0], counted[-1].bounds[1]))
+        return parts, signatures
 
-    def _signatures(
-        self, rows: SummaryRows, parts: Sequence[Partition], counts: Mapping[int, tuple[int, int]] | None = None
-    ) -> Mapping[str, str]:
-        if not parts:
-            return {}
-        first, end = parts[0].bounds[0], parts[-1].bounds[1]
-        counts = counts if counts is not None else rows.run_counts(ReportScope(self.scope.network, *EVER), first, end)
-        later = rows.later_changes(first, end)
-        return {
-            part.name: ".".join(
-                map(str, (*_sums(counts, part, 2), *_sums(later, part, len(next(iter(later.values()), ())))))
-            )
-            for part in parts
-        }
+    @property
+    def _is_filtered(self) -> bool:
+        """Whether other jobs of the same time are not read."""
+        return bool(self.scope.user or self.scope.tag)
 
     def _key(self, part: Partition | Neighbours) -> str:
         scope = self.scope
@@ -196,15 +201,20 @@ class Gathering:
         valid = {}
         for key, signature, content in (*rows.contents(list(names)), *entries):
             trusted = not self.fresh or self.written.get(key) == signature
-            if trusted and signature == signatures[names[key]] and (summary := decoded(content)):
+            if trusted and signature and signature == signatures.get(names[key]) and (summary := decoded(content)):
                 valid[names[key]] = summary
         return valid
 
 
-def _sums(numbers: Mapping[int, tuple[int, ...]], part: Partition, length: int) -> list[int]:
-    """The sums of the numbers of a partition's leaves."""
-    sums = [0] * length
-    for leaf, values in numbers.items():
-        if part.first <= leaf < part.end:
-            sums = [total + value for total, value in zip(sums, values, strict=True)]
-    return sums
+class _SnapshotOldError(Exception):
+    """The snapshot may soon be gone, and there is more to be made: a later one goes on."""
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same, each read by another thread while the one before it is dealt with."""
+    end: Any = object()
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, items, end)
+        while (item := following.result()) is not end:
+            following = pool.submit(next, items, end)
+            yield item

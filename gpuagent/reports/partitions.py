@@ -16,11 +16,14 @@ LEAVES = 1 << LEAF_BITS
 @dataclass(frozen=True, slots=True)
 class Sizes:
     """In runs. most: of a partition, and of what is read at once. least: from how many on a partition's summary is
-    kept, for fewer are read as fast. added: summaries that are held before they are added up."""
+    kept, for fewer are read as fast. added: summaries that are held before they are added up.
 
-    most: int = 10_000
+    snapshot_s: for so many seconds partitions are made of one snapshot, for a server keeps it for some minutes only."""
+
+    most: int = 40_000
     least: int = 1_000
     added: int = 32
+    snapshot_s: float = 120
 
 
 SIZES = Sizes()

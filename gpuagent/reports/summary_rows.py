@@ -4,10 +4,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeAlias
 
+import numpy.typing as npt
+
 from gpuagent.core.records import ReportScope
 from gpuagent.reports.stream import StreamedRows
 
-Columns: TypeAlias = Mapping[str, list[Any]]
+Array: TypeAlias = npt.NDArray[Any]
+Coded: TypeAlias = tuple[Array, list[Any]]
+"""Codes of a column, and the texts or lists that they stand for; -1: nothing."""
+Columns: TypeAlias = Mapping[str, Any]
+"""Ids as arrays with the fields high and low, times as milliseconds, amounts in atomic units; texts and lists Coded."""
+Lists: TypeAlias = Mapping[str, list[Any]]
 Count: TypeAlias = Callable[[int], None]
 """Called with the number of rows of each batch that is read."""
 
@@ -22,32 +29,38 @@ class SummaryRows(StreamedRows, Protocol):
     first, end: ids of runs, first <= id < end. run_ids: in their order. In columns of times: milliseconds.
     """
 
+    @property
+    def age_s(self) -> float:
+        """Seconds since these rows were opened, all of which are of that moment."""
+        ...
+
     def run_counts(self, scope: ReportScope, first: str, end: str) -> Mapping[int, tuple[int, int]]:
         """By leaf, the number of runs of the network, the user and the tag, and the sum of their versions."""
         ...
 
     def touched_leaves(self, scope: ReportScope) -> set[int]: ...
 
-    def later_changes(self, first: str, end: str) -> Mapping[int, tuple[int, ...]]:
-        """By leaf, numbers that change with what is written without a new version of the run."""
+    def job_counts(self, first: str, end: str) -> Mapping[int, tuple[int, int]]:
+        """By leaf, the number of all jobs and the sum of what they cost, which changes without a version of the run."""
+        ...
+
+    def returned_counts(self, first: str, end: str) -> Mapping[int, tuple[int, int]]:
+        """By leaf, the numbers of refunds and of credits, which are booked without a version of the run."""
         ...
 
     def run_columns(self, scope: ReportScope, first: str, end: str, limit: int) -> Columns: ...
 
     def job_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Columns | None:
-        """None: they are too many for one answer."""
+        """None: they are too many to be held at once."""
         ...
 
     def payment_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Columns | None:
-        """jobId and signedAt of all; special: documents of those that are not completed, or of which money came back.
-
-        They have jobId, paymentStatus, refunded and credit.
-        """
+        """None: they are too many to be held at once."""
         ...
 
     def answers_of(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterable[Mapping[str, Any]]: ...
 
-    def answer_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Columns | None: ...
+    def answer_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Lists | None: ...
 
     def jobs_of_runs(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterable[Mapping[str, Any]]: ...
 

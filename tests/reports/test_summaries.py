@@ -1,6 +1,7 @@
 """Summaries of partitions: equal to what is counted from every row, made anew when anything changed, never half."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -46,13 +47,13 @@ def varied(shared_market: Market) -> Iterator[Varied]:
 def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the partitions that are added up from here on."""
     names: list[str] = []
-    make = gather.Gathering._make
+    keep = gather.Gathering._keep
 
-    def counted(self: gather.Gathering, rows: Any, part: Partition, signatures: Any) -> Any:
+    def counted(self: gather.Gathering, rows: Any, part: Partition, signature: str, whole: summary.Summary) -> None:
         names.append(part.name)
-        return make(self, rows, part, signatures)
+        keep(self, rows, part, signature, whole)
 
-    monkeypatch.setattr(gather.Gathering, "_make", counted)
+    monkeypatch.setattr(gather.Gathering, "_keep", counted)
     return names
 
 
@@ -151,6 +152,22 @@ def test_no_more_rows_are_held_than_a_partition_has(varied: Varied) -> None:
     assert report.headlines
     assert sum(rows) >= sum(database[name].estimated_document_count() for name in ("runs", "jobs", "payments")) - 9
     assert max(rows) <= 4 * SMALL.most
+
+
+def test_what_one_snapshot_has_no_time_for_is_made_of_later_ones(varied: Varied, made: list[str]) -> None:
+    report = report_history.report(varied[0], "all", vendor="gpu_vendor_3")
+    opened: list[float] = []
+
+    @contextmanager
+    def open_rows() -> Iterator[Any]:
+        opened.append(len(made))
+        with report.open_rows() as rows:
+            yield rows
+
+    with sized(replace(SMALL, snapshot_s=-1)):
+        whole_report.assert_equal(replace(report, open_rows=open_rows))
+    assert len(made) == len(set(made)) > 2, "each once"
+    assert set(range(len(made))) <= set(opened), "no two of the same"
 
 
 def test_runs_of_one_moment_are_read_in_parts(book: report_history.Book, monkeypatch: pytest.MonkeyPatch) -> None:

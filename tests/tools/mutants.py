@@ -23,6 +23,20 @@ MUTANTS = (
         "tests/planbench/test_oracle.py -k best_of_every_plan",
     ),
     Mutant(
+        "a field is taken for another whose name begins like its own",
+        "gpuagent/adapters/mongo/bson_columns.py",
+        "        for start in range(7, len(text), 8):",
+        "        for start in ():",
+        "tests/adapters/mongo/test_bson_columns.py -k columns_say",
+    ),
+    Mutant(
+        "a summary is believed whatever its jobs cost meanwhile",
+        "gpuagent/reports/signatures.py",
+        "        numbers = (*_sums(self.runs, part), *jobs, *_sums(self.returned, part))",
+        "        numbers = (*_sums(self.runs, part), *jobs[:1], *_sums(self.returned, part))",
+        "tests/reports/test_summaries.py -k made_anew",
+    ),
+    Mutant(
         "random nonce",
         "gpuagent/core/terms.py",
         '    return "0x" + keccak(text.encode()).hex()',

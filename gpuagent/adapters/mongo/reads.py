@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
 
@@ -12,7 +12,6 @@ from gpuagent.adapters.mongo.connection import Connection, deadlined
 from gpuagent.adapters.mongo.glance import glance
 from gpuagent.adapters.mongo.job_logs import job_log
 from gpuagent.adapters.mongo.original import check_ours
-from gpuagent.adapters.mongo.report_partitions import MongoPartitions, history
 from gpuagent.adapters.mongo.run_files import run_files
 from gpuagent.adapters.mongo.run_list import run_page
 from gpuagent.adapters.mongo.server import Server, server
@@ -28,6 +27,9 @@ from gpuagent.core.run_files import RunFile
 from gpuagent.core.run_list import ALL_RUNS, NEWEST_FIRST, RunFilter, RunPage, RunSort
 from gpuagent.core.timeline import EntryKind, TimelinePage, TimelineRecord
 from gpuagent.errors import UnknownRun
+
+if TYPE_CHECKING:
+    from gpuagent.adapters.mongo.report_partitions import MongoPartitions
 
 
 class MongoReads:
@@ -106,8 +108,10 @@ class MongoReads:
         return key
 
     @contextmanager
-    def history(self, deadline_s: float = 120) -> Iterator[MongoPartitions]:
+    def history(self, deadline_s: float = 120) -> "Iterator[MongoPartitions]":
         """A snapshot of all rows, as of now, for reports. deadline_s: for one collection."""
+        from gpuagent.adapters.mongo.report_partitions import history  # with numpy and pandas, which are slow to load
+
         with history(self.connection.client, self._database, deadline_s) as rows:
             yield rows
 

@@ -1,93 +1,73 @@
 """What a report's summaries are made of: columns of a range of runs, and signatures that change when they do.
 
-A column comes as one array: a million rows of a dozen fields are so no million documents. Times are milliseconds.
+Documents come as the server has them, and are made columns of here (bson_columns.py): a million rows of a dozen fields
+are so no million dicts. Times are milliseconds.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 from bson import Decimal128, Int64, ObjectId
+from bson.codec_options import CodecOptions
 from bson.errors import InvalidDocument
+from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import DocumentTooLarge, OperationFailure
 
+from gpuagent.adapters.mongo.bson_batches import Batches
+from gpuagent.adapters.mongo.bson_columns import NO_TIME, Column, Kind, columns
 from gpuagent.adapters.mongo.deadline import UNAUTHORIZED, bounded
 from gpuagent.adapters.mongo.jobs import HELD
-from gpuagent.adapters.mongo.report_rows import DECISION, JOB, RUN, atomic, jobs_of, payments_of
+from gpuagent.adapters.mongo.report_rows import DECISION, JOB, RUN, jobs_of, payments_of
 from gpuagent.adapters.mongo.report_streams import MongoStreams, jobs_in, runs_in
 from gpuagent.adapters.mongo.values import Document
-from gpuagent.core.model import OWN_PROTOCOL, RunStatus
+from gpuagent.core.model import RunStatus
 from gpuagent.core.money import UNIT
 from gpuagent.core.records import ReportScope
 
 SUMMARIES = "report_summaries"
-NO_TIME = Int64(-(2**63))
-"""In a column of times: none."""
 LEAF_DIGITS = 5
 """Hexadecimal digits of an id that number its leaf, 4096 seconds of runs (reports/partitions.py)."""
 TOO_LARGE = {10334, 17419, 17420, 146}
 """MongoDB's error codes for an answer that is larger than a document may be."""
-ARMS = {"$ifNull": ["$plannerArms", []]}
-
-
-def _time(name: str) -> Document:
-    return {"$ifNull": [{"$toLong": f"${name}"}, NO_TIME]}
-
-
-def _units(name: str) -> Document:
-    """An amount that most documents lack."""
-    return {"$cond": [{"$gt": [f"${name}", 0]}, atomic(f"${name}"), 0]}
+ROWS_MAX = 150_000
+"""Jobs or payments that are held at once, some 50 MB of them, unless they are of one run."""
+RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+Fields: TypeAlias = Mapping[str, tuple[str, Kind]]
 
 
 RUN_COLUMNS = {
-    "runId": {"$toString": "$_id"},
-    **{name: f"${name}" for name in ("userId", "planner", "tags", "status")},
-    "createdAt": _time("createdAt"),
-    **{name: atomic(f"${name}") for name in ("settled", "plannerCost")},
-    "needed": {"$cond": [{"$gt": ["$workloadHash", ""]}, {"$toDouble": "$maxHours"}, None]},
-    "arms": {
-        "$cond": [
-            {"$gt": [{"$size": ARMS}, 0]},
-            {
-                **{name: f"${name}" for name in ("planner", "plannerArms", "tags")},
-                "budgetTotal": atomic("$budgetTotal"),
-            },
-            None,
-        ]
-    },
+    "runId": ("_id", Kind.ID),
+    **{name: (name, Kind.TEXT) for name in ("userId", "planner", "status")},
+    **{name: (name, Kind.LIST) for name in ("tags", "plannerArms")},
+    "createdAt": ("createdAt", Kind.TIME),
+    **{name: (name, Kind.AMOUNT) for name in ("settled", "plannerCost", "budgetTotal")},
+    "hasFile": ("workloadHash", Kind.FILLED),
+    "maxHours": ("maxHours", Kind.NUMBER),
 }
 JOB_COLUMNS = {
-    "jobId": {"$toString": "$_id"},
-    "runId": {"$toString": "$runId"},
-    "protocol": {"$ifNull": ["$quote.protocol", OWN_PROTOCOL]},
-    "gpuType": "$jobParams.gpuType",
-    "hours": "$jobParams.maxHours",
-    **{name: f"${name}" for name in ("vendorId", "state", "status")},
-    **{name: atomic(f"${name}") for name in ("expectedCost", "actualCost")},
-    **{name: _time(name) for name in ("createdAt", "settledAt", "completedAt")},
-    "hoursSaved": {"$cond": [{"$gt": ["$hoursSaved", 0]}, {"$toDouble": "$hoursSaved"}, 0.0]},
-    "errorMessage": {
-        "$cond": [{"$or": [{"$eq": ["$status", "failed"]}, {"$eq": ["$state", "voided"]}]}, "$errorMessage", None]
-    },
+    "jobId": ("_id", Kind.ID),
+    "runId": ("runId", Kind.ID),
+    "protocol": ("quote.protocol", Kind.TEXT),
+    "gpuType": ("jobParams.gpuType", Kind.TEXT),
+    "hours": ("jobParams.maxHours", Kind.NUMBER),
+    **{name: (name, Kind.TEXT) for name in ("vendorId", "state", "status", "errorMessage")},
+    **{name: (name, Kind.AMOUNT) for name in ("expectedCost", "actualCost")},
+    **{name: (name, Kind.TIME) for name in ("createdAt", "settledAt", "completedAt")},
+    "hoursSaved": ("hoursSaved", Kind.NUMBER),
 }
-PAYMENT_COLUMNS = {"jobId": {"$toString": "$jobId"}, "signedAt": _time("createdAt")}
+PAYMENT_COLUMNS = {
+    "jobId": ("jobId", Kind.ID),
+    "paymentStatus": ("status", Kind.TEXT),
+    "signedAt": ("createdAt", Kind.TIME),
+    **{name: (name, Kind.AMOUNT) for name in ("refunded", "credit")},
+}
 ANSWER_COLUMNS = {
     "runId": {"$toString": "$runId"},
-    "at": _time("timestamp"),
+    "at": {"$ifNull": [{"$toLong": "$timestamp"}, Int64(NO_TIME)]},
     **{name: f"$data.{name}" for name in ("planner", "model", "cost", "tokens")},
-}
-SPECIAL_PAYMENT = {
-    "$cond": [
-        {"$or": [{"$ne": ["$status", "completed"]}, {"$gt": ["$refunded", 0]}, {"$gt": ["$credit", 0]}]},
-        {
-            "jobId": {"$toString": "$jobId"},
-            "paymentStatus": "$status",
-            **{name: _units(name) for name in ("refunded", "credit")},
-        },
-        "$$REMOVE",
-    ]
 }
 
 
@@ -113,39 +93,39 @@ class MongoPartitions(MongoStreams):
         rows = self._rows("runs", [{"$match": match}, {"$match": runs_in(scope)}, {"$group": {"_id": _leaf("$_id")}}])
         return {int(row["_id"], 16) for row in rows}
 
-    def later_changes(self, first: str, end: str) -> dict[int, tuple[int, ...]]:
-        """By leaf, numbers that change with what is written without a new version of the run.
+    def job_counts(self, first: str, end: str) -> dict[int, tuple[int, int]]:
+        """By leaf, the number of jobs and the sum of their cost, which an operator may set by hand.
 
-        Refunds and credits are counted, for none is ever changed; of the cost of jobs, which an operator may set by
-        hand, there is the sum. Jobs of all networks: an index alone tells.
+        Jobs of all networks: an index alone tells.
         """
-        within = {"$match": {"runId": {"$gte": ObjectId(first), "$lt": ObjectId(end)}}}
-        count: Document = {"_id": _leaf("$runId"), "n": {"$sum": 1}}
-        fields = {"$project": {"_id": 0, "runId": 1, "actualCost": 1}}  # all in an index
-        changes: dict[int, list[int]] = {}
-        for row in self._rows("jobs", [within, fields, {"$group": {**count, "v": {"$sum": "$actualCost"}}}]):
-            changes[int(row["_id"], 16)] = [row["n"], _units_of(row["v"]), 0, 0]
-        for place, collection in ((2, "refunds"), (3, "credits")):
-            for row in self._rows(collection, [within, {"$group": count}]):
-                changes.setdefault(int(row["_id"], 16), [0] * 4)[place] = row["n"]
-        return {leaf: tuple(numbers) for leaf, numbers in changes.items()}
+        fields: Document = {"$project": {"_id": 0, "runId": 1, "actualCost": 1}}  # all in an index
+        group = {"_id": _leaf("$runId"), "n": {"$sum": 1}, "v": {"$sum": "$actualCost"}}
+        rows = self._rows("jobs", [_within(first, end), fields, {"$group": group}])
+        return {int(row["_id"], 16): (row["n"], _units_of(row["v"])) for row in rows}
 
-    def run_columns(self, scope: ReportScope, first: str, end: str, limit: int) -> Mapping[str, list[Any]]:
+    def returned_counts(self, first: str, end: str) -> dict[int, tuple[int, int]]:
+        """By leaf, the numbers of refunds and of credits, none of which is ever changed."""
+        counts: dict[int, list[int]] = {}
+        for place, collection in enumerate(("refunds", "credits")):
+            group = {"$group": {"_id": _leaf("$runId"), "n": {"$sum": 1}}}
+            for row in self._rows(collection, [_within(first, end), group]):
+                counts.setdefault(int(row["_id"], 16), [0, 0])[place] = row["n"]
+        return {leaf: (refunds, booked) for leaf, (refunds, booked) in counts.items()}
+
+    def run_columns(self, scope: ReportScope, first: str, end: str, limit: int) -> Mapping[str, Column]:
         """The first runs of the scope in the range, in the order of their ids."""
         match = {**runs_in(scope), "_id": {"$gte": ObjectId(first), "$lt": ObjectId(end)}}
-        stages: list[Mapping[str, Any]] = [{"$match": match}, {"$sort": {"_id": 1}}, {"$limit": limit}]
-        return self._columns("runs", stages, RUN_COLUMNS) or {name: [] for name in RUN_COLUMNS}
+        return self._decoded({"find": "runs", "filter": match, "sort": {"_id": 1}, "limit": limit}, RUN_COLUMNS)
 
-    def job_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, list[Any]] | None:
-        """The jobs of these runs, whichever the vendor, with the reasons of those that failed or fell through.
+    def job_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, Column] | None:
+        """The jobs of these runs, whichever the vendor. run_ids: in their order. None: they are too many to be held."""
+        return self._of_runs(
+            {"find": "jobs", "filter": {**jobs_in(scope), **_of(scope, run_ids)}}, run_ids, JOB_COLUMNS
+        )
 
-        run_ids: in their order. None: too many for one answer.
-        """
-        return self._columns("jobs", [{"$match": {**jobs_in(scope), **_of(scope, run_ids)}}], JOB_COLUMNS)
-
-    def payment_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, list[Any]] | None:
+    def payment_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, Column] | None:
         match = {**_of(scope, run_ids), "network": scope.network}
-        return self._columns("payments", [{"$match": match}], PAYMENT_COLUMNS, {"special": SPECIAL_PAYMENT})
+        return self._of_runs({"find": "payments", "filter": match}, run_ids, PAYMENT_COLUMNS)
 
     def answers_of(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterator[Document]:
         """Decisions that a planner charged for, in these runs."""
@@ -216,15 +196,10 @@ class MongoPartitions(MongoStreams):
         return True
 
     def _columns(
-        self,
-        collection: str,
-        pipeline: Sequence[Mapping[str, Any]],
-        fields: Mapping[str, Any],
-        some: Mapping[str, Any] | None = None,
+        self, collection: str, pipeline: Sequence[Mapping[str, Any]], fields: Mapping[str, Any]
     ) -> Mapping[str, list[Any]] | None:
-        """some: fields that are not of every row. None: what a document may hold is less."""
+        """None: what a document may hold is less."""
         arrays = {name: {"$push": {"$ifNull": [field, None]}} for name, field in fields.items()}
-        arrays |= {name: {"$push": field} for name, field in (some or {}).items()}
         with bounded(self._deadline_s):
             try:
                 rows = self._database[collection].aggregate(
@@ -235,6 +210,31 @@ class MongoPartitions(MongoStreams):
                 if error.code not in TOO_LARGE:
                     raise
                 return None
+
+    def _of_runs(self, find: Document, run_ids: Sequence[str], fields: Fields) -> Mapping[str, Column] | None:
+        """Columns of what is found of some runs. None: more rows than are held at once, of several runs."""
+        if len(run_ids) == 1:
+            return self._decoded(find, fields)
+        found = self._decoded({**find, "limit": ROWS_MAX + 1}, fields)
+        return None if len(found["jobId"]) > ROWS_MAX else found
+
+    def _decoded(self, find: Document, fields: Fields) -> Mapping[str, Column]:
+        """Columns of what is found. The server projects whole fields alone, which costs it least."""
+        batches, projection = Batches(), {"_id": 0, **{path: 1 for path, _ in fields.values()}}
+        command = {**find, "projection": projection}
+        while command:
+            with bounded(self._deadline_s):
+                answer = self._database.command(
+                    {**command, "batchSize": ROWS_MAX}, session=self._session, codec_options=RAW
+                )
+            cursor_id = batches.add(memoryview(answer["cursor"].raw))
+            command = {"getMore": Int64(cursor_id), "collection": find["find"]} if cursor_id else {}
+        decoded = columns(batches, dict(fields.values()))
+        return {name: decoded[path] for name, (path, _) in fields.items()}
+
+
+def _within(first: str, end: str) -> Document:
+    return {"$match": {"runId": {"$gte": ObjectId(first), "$lt": ObjectId(end)}}}
 
 
 def _leaf(path: str) -> Document:

@@ -3,6 +3,7 @@
 Jobs are scanned, not looked up: a report reads the whole collection once and takes what belongs to its scope.
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -91,6 +92,12 @@ class MongoHistory:
     def __init__(self, database: Database[Document], session: ClientSession, deadline_s: float) -> None:
         """deadline_s: for the rows of one collection."""
         self._database, self._session, self._deadline_s = database, session, deadline_s
+        self._opened_at = time.monotonic()
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the rows were opened."""
+        return time.monotonic() - self._opened_at
 
     def vendors(self) -> Iterator[Document]:
         """The registry, in the order of registration."""

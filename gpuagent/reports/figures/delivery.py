@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from gpuagent.reports.frames import TIME, Frame, frame
@@ -43,21 +42,19 @@ def totals(runs: Frame, purchases: Frame) -> Frame:
 
     The same sums as delivered() has, for many runs. needed: a column of the runs, the hours of the job file.
     """
-    sums: dict[str, list[Any]] = {run_id: [0, 0, Decimal(0)] for run_id in runs.runId}
-    settled = purchases[purchases.state == "settled"]
-    for run_id, cost, saved, hours in zip(settled.runId, settled.cost, settled.saved, settled.hours, strict=True):
-        if (entry := sums.get(run_id)) is None:
-            continue
-        entry[0], entry[1], entry[2] = entry[0] + cost, entry[1] + saved, entry[2] + Decimal(str(hours))
+    settled = purchases[(purchases.state == "settled") & purchases.runId.isin(runs.runId)]
+    sums = settled.groupby("runId", sort=False)[["cost", "saved"]].sum().reindex(runs.runId, fill_value=0)
+    hours = settled.groupby(["runId", "hours"], sort=False).size()
+    bought: dict[Any, Decimal] = dict.fromkeys(runs.runId, Decimal(0))
+    for (run_id, hours_each), jobs in hours.items():
+        bought[run_id] += Decimal(str(hours_each)) * jobs
     needed = [Decimal(str(hours)) for hours in runs.needed]
-    bought = [hours for _, _, hours in sums.values()]
-    twice = [max(Decimal(0), paid_for - hours) for paid_for, hours in zip(bought, needed, strict=True)]
+    twice = [max(Decimal(0), paid_for - hours) for paid_for, hours in zip(bought.values(), needed, strict=True)]
     return pd.DataFrame(
         {
             "runId": runs.runId.to_numpy(),
             "createdAt": runs.createdAt.array,
-            "cost": np.array([cost for cost, _, _ in sums.values()], "int64"),
-            "saved": np.array([saved for _, saved, _ in sums.values()], "int64"),
+            **{name: sums[name].to_numpy("int64") for name in ("cost", "saved")},
             "twice": pd.Series(twice, dtype="object"),
         }
     )

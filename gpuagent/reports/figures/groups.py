@@ -6,7 +6,6 @@ sum. What a planner charged belongs to the user, the tags and the planner of its
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -57,28 +56,36 @@ def of_runs(paid: Frame, decisions: Frame, runs: Frame, unit: str) -> Frame:
     columns = ["at", "runId", *SUMS]
     of_decisions = {**dict.fromkeys(SUMS, 0), "at": decisions["at"].dt.floor(unit), "plannerCost": decisions.cost}
     parts = [paid.assign(at=paid.settledAt.dt.floor(unit), plannerCost=0), decisions.assign(**of_decisions)]
-    spent = pd.concat([part[columns] for part in parts], ignore_index=True)
-    of_run, keys = _groups_of(runs)
-    members = [of_run[run_id] for run_id in spent.runId]
-    places = np.repeat(np.arange(len(members)), np.fromiter(map(len, members), "int64", len(members)))
-    counted = spent.iloc[places].assign(key=np.fromiter(chain.from_iterable(members), "int64", len(places)))
-    sums = counted.groupby(["at", "key"], as_index=False)[list(SUMS)].sum()
-    labels = pd.DataFrame([keys[key] for key in sums.key], columns=["dimension", "name"])
-    return frame(pd.concat([sums, labels], axis=1), OF_RUNS)
+    spent = pd.concat([part[columns] for part in parts if len(part)] or [parts[0][columns]], ignore_index=True)
+    kinds, groups_of = _kinds_of(runs)
+    # First by kinds of runs, which are few beside the runs; then by what each kind belongs to.
+    spent = spent.assign(kind=kinds.reindex(spent.runId).to_numpy())
+    by_kind = spent.groupby(["at", "kind"], as_index=False)[list(SUMS)].sum()
+    members = [groups_of[kind] for kind in by_kind.kind]
+    places = np.repeat(np.arange(len(members)), [len(groups) for groups in members])
+    labels = pd.DataFrame(list(chain.from_iterable(members)), columns=["dimension", "name"])
+    rows = pd.concat([by_kind.iloc[places].reset_index(drop=True), labels], axis=1)
+    return frame(rows.groupby(list(OF_RUNS_KEY), as_index=False)[list(SUMS)].sum(), OF_RUNS)
 
 
-def _groups_of(runs: Frame) -> tuple[Mapping[str, Sequence[int]], Sequence[tuple[str, str]]]:
-    """The numbers of each run's groups, and what each stands for: a dimension and a name."""
-    numbers: dict[tuple[str, str], int] = {}
-    kinds: dict[Any, Sequence[int]] = {}
-    of_run = {}
-    for run_id, user, planner, tags in zip(runs.runId, runs.userId, runs.planner, runs.tags, strict=True):
-        kind = user, planner, *(tags or ("",))
-        if kind not in kinds:
-            groups = [("user", user), ("planner", planner), *(("tag", tag) for tag in dict.fromkeys(kind[2:]))]
-            kinds[kind] = [numbers.setdefault((by, name or ""), len(numbers)) for by, name in groups]
-        of_run[run_id] = kinds[kind]
-    return of_run, list(numbers)
+def _kinds_of(runs: Frame) -> tuple["pd.Series[int]", Sequence[Sequence[tuple[str, str]]]]:
+    """The kind of each run, which is one for the same user, planner and tags, and the groups of each kind.
+
+    A group is a dimension and a name.
+    """
+    tags = np.empty(len(runs), "object")
+    tags[:] = [tuple(names or ("",)) for names in runs.tags]
+    kinds = np.zeros(len(runs), "int64")
+    for values in (runs.userId, runs.planner, tags):
+        codes, names = pd.factorize(values, use_na_sentinel=False)
+        kinds = pd.factorize(kinds * len(names) + codes)[0]
+    firsts = np.flatnonzero(~pd.Series(kinds).duplicated())
+    groups = []
+    for first in firsts:
+        user, planner = runs.userId.iloc[first], runs.planner.iloc[first]
+        own = [("user", user), ("planner", planner), *(("tag", tag) for tag in dict.fromkeys(tags[first]))]
+        groups.append([(dimension, name or "") for dimension, name in own])
+    return pd.Series(kinds, index=runs.runId), groups
 
 
 def spent_by(dimension: str, tables: Mapping[str, Frame]) -> Frame:

@@ -67,7 +67,8 @@ def paid_in(purchases: Frame, since: pd.Timestamp, until: pd.Timestamp) -> Frame
 
 def with_outcome(paid: Frame) -> Frame:
     """Settled purchases with the result of the work as `outcome`."""
-    return paid.assign(outcome=paid.status.map(RESULTS).astype("str"), jobs=1).reset_index(drop=True)
+    outcome = paid.status.map(RESULTS).astype("str")
+    return paid.assign(outcome=outcome, jobs=1).reset_index(drop=True)
 
 
 def decisions_in(decisions: Frame, since: pd.Timestamp, until: pd.Timestamp) -> Frame:

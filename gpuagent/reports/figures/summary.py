@@ -6,7 +6,7 @@ as Decimal), and of every list the first TOP rows of the whole are among the fir
 
 import json
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
@@ -18,6 +18,7 @@ import pandas as pd
 
 from gpuagent.reports.figures import delivery, groups, runs, spend
 from gpuagent.reports.frames import TIME, Frame, frame
+from gpuagent.reports.ids import Ids
 
 FORMAT = 2
 """Of what is kept: raise it whenever a figure comes to mean something else, and all is made anew."""
@@ -100,13 +101,21 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Frames of some runs, with the columns that a summary needs. whole: their purchases, whoever the vendor."""
+    """Frames of some runs, with the columns that a summary needs. whole: their purchases, whoever the vendor.
+
+    In them, runId and jobId are places in run_ids and job_ids. jobs: the number of all that were read, whoever the
+    vendor; jobs_cost: their cost in atomic units.
+    """
 
     runs: Frame
     purchases: Frame
     whole: Frame
     decisions: Frame
     unmatched: Sequence[str]
+    run_ids: Ids
+    job_ids: Ids
+    jobs: int
+    jobs_cost: int
 
 
 def summarise(rows: Rows, since: pd.Timestamp, until: pd.Timestamp, unit: str) -> Summary:
@@ -114,19 +123,19 @@ def summarise(rows: Rows, since: pd.Timestamp, until: pd.Timestamp, unit: str) -
     paid = spend.paid_in(rows.purchases, since, until)
     decisions = spend.decisions_in(rows.decisions, since, until)
     started = runs.started_in(rows.runs, since, until)
-    slow = runs.times_to_success(started, rows.purchases)
+    slow = runs.successes(started, rows.purchases)
+    slow = slow.assign(ms=(slow.seconds * 1000).round().astype("int64"))
     results = delivery.totals(started[(started.status == "completed") & started.needed.notna()], rows.whole)
-    arms = started[started.arms.map(bool)] if len(started) else started
     tables = {
         "sales": spend.sales(paid, unit),
         "answers": spend.answers(decisions, unit),
         "groups": groups.of_runs(paid, decisions, rows.runs, unit),
         "waste": spend.waste(paid),
         "unpaid": spend.unpaid_in(rows.purchases, since, until),
-        "arms": pd.DataFrame([{**row.arms, **_plain(row)} for row in arms.itertuples()], columns=list(TABLES["arms"])),
+        "arms": _arms(started),
         "payments": paid,
         "budgets": started.assign(spent=started.settled + started.plannerCost),
-        "slowest": slow.assign(ms=(slow.seconds * 1000).round().astype("int64")),
+        "slowest": slow,
         "results": results,
         "unmatched": pd.DataFrame({"jobId": list(rows.unmatched)}),
     }
@@ -135,7 +144,7 @@ def summarise(rows: Rows, since: pd.Timestamp, until: pd.Timestamp, unit: str) -
     columns += [rows.whole[name] for name in ("createdAt", "signedAt", "settledAt", "completedAt")]
     times = [limit for column in columns for limit in _limits(column)]
     return Summary(
-        {name: _first_rows(name, frame(tables[name], columns)) for name, columns in TABLES.items()},
+        {name: _first_rows(name, frame(_named(name, tables[name], rows), TABLES[name])) for name in TABLES},
         {
             "started": len(started),
             "ended": int((started.status != "running").sum()),
@@ -145,15 +154,29 @@ def summarise(rows: Rows, since: pd.Timestamp, until: pd.Timestamp, unit: str) -
             "deliveredSaved": int(results.saved.sum()),
         },
         sum(results.twice, Decimal(0)),
-        np.sort((slow.seconds.to_numpy() * 1000).round().astype("int64")),
+        np.sort(slow.ms.to_numpy()),
         min(times, default=None),
         max(times, default=None),
         min(spent, default=None),
     )
 
 
-def _plain(run: Any) -> dict[str, Any]:
-    return {name: getattr(run, name) for name in ("runId", "status", "settled", "plannerCost", "createdAt")}
+def _arms(started: Frame) -> Frame:
+    """The runs whose planner was assigned at random."""
+    table = started[started.plannerArms.notna()][list(TABLES["arms"])]
+    return table.assign(tags=table.tags.map(lambda tags: list(tags or ())))
+
+
+def _named(name: str, table: Frame, rows: Rows) -> Frame:
+    """The rows of a table that may be among its first, with the ids that their numbers stand for."""
+    if name in ORDERED:
+        (by, *_), (ascending, *_) = ORDERED[name]
+        if len(table) > TOP:
+            keys = table[by].astype("int64").to_numpy() * (1 if ascending else -1)
+            table = table[keys <= np.partition(keys, TOP - 1)[TOP - 1]]
+    ids = {"runId": rows.run_ids, "jobId": rows.job_ids}
+    numbered = [column for column in ids if column in TABLES[name] and name != "unmatched"]
+    return table.assign(**{column: ids[column].texts(table[column].to_numpy()) for column in numbered})
 
 
 def _limits(times: "pd.Series[Any]") -> list[int]:
@@ -215,14 +238,14 @@ def _head(text: bytes) -> bytes:
 
 
 def _columns(table: Frame, columns: Mapping[str, str]) -> dict[str, list[Any]]:
-    plain: dict[str, Callable[[Any], Any]] = {TIME: _ms, "object": lambda value: value}
-    return {
-        name: [
-            str(value) if isinstance(value, Decimal) else plain.get(kind, lambda same: same)(value)
-            for value in table[name].tolist()
-        ]
-        for name, kind in columns.items()
-    }
+    return {name: _plain(table[name], kind) for name, kind in columns.items()}
+
+
+def _plain(column: "pd.Series[Any]", kind: str) -> list[Any]:
+    if kind == TIME:
+        return list(column.dt.as_unit("ms").astype("int64").tolist())
+    values = column.tolist()
+    return [str(value) if isinstance(value, Decimal) else value for value in values] if kind == "object" else values
 
 
 def decoded(content: bytes) -> Summary | None:

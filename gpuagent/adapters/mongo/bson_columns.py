@@ -1,0 +1,298 @@
+"""Fields of many BSON documents as columns, decoded by numpy: to make a dict of each takes ten times as long.
+
+All documents are read along at once, an element of each at a time, in the order in which the first of them has its
+fields; so a column takes a few operations on arrays, whatever the number of documents. Every element's type and whole
+name is read, so documents may differ in their fields, in the order of these and in their types.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Context, Decimal
+from enum import Enum, auto
+from typing import Any, TypeAlias
+
+import bson
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from bson import Decimal128
+
+from gpuagent.adapters.mongo.bson_batches import (
+    ARRAY,
+    DATE,
+    DECIMAL128,
+    DOCUMENT,
+    DOUBLE,
+    FIXED,
+    INT32,
+    INT64,
+    OBJECT_ID,
+    STRING,
+    Batches,
+    length_at,
+    name_at,
+    unusable,
+)
+from gpuagent.core.money import DECIMALS, UNIT
+from gpuagent.errors import StoreError
+
+Array: TypeAlias = npt.NDArray[Any]
+ID = np.dtype([("high", ">u8"), ("low", ">u4")])
+"""An ObjectId, whose bytes are in its order."""
+NO_TIME = -(2**63)
+"""In a column of times: none."""
+WORDS_MAX = 12
+"""Of eight bytes: longer texts are few, and compared one by one."""
+EXACT = Context(prec=60)
+_MASKS = np.array([(1 << 8 * count) - 1 for count in range(9)], "<u8")
+_EXPONENT_BIAS = 6176
+
+
+class Kind(Enum):
+    """What becomes of a field. A missing one and one of another type count as null."""
+
+    ID = auto()
+    """An array of ID."""
+    TIME = auto()
+    """Milliseconds of Unix time, or NO_TIME."""
+    AMOUNT = auto()
+    """Atomic units of an amount in USD, cut off behind them; 0 for null."""
+    NUMBER = auto()
+    """A float; NaN for null."""
+    FILLED = auto()
+    """Whether it is a text that is not empty."""
+    TEXT = auto()
+    """Codes and the texts that they stand for; -1 for null."""
+    LIST = auto()
+    """Codes and the lists that they stand for; -1 for null."""
+
+
+Coded: TypeAlias = tuple[Array, list[Any]]
+"""Codes and what they stand for; -1: nothing."""
+Column: TypeAlias = Array | Coded
+
+
+def columns(batches: Batches, kinds: Mapping[str, Kind]) -> Mapping[str, Column]:
+    """The columns of these fields. kinds: by path, `name` or `outer.name`. Raises StoreError."""
+    data = np.frombuffer(b"".join([*batches.parts, bytes(16)]), "u1")
+    starts = np.array(batches.starts, "int64")
+    raw = {path: _Raw(np.full(len(starts), -1, "int64"), np.zeros(len(starts), "u1")) for path in kinds}
+    trees: dict[str, dict[str, str]] = {"": {}}
+    for path in kinds:
+        outer, _, name = path.rpartition(".")
+        trees[""].setdefault(outer or name, "" if outer else path)
+        if outer:
+            trees.setdefault(outer, {})[name] = path
+    reader = _Reader(data, trees, raw)
+    reader.read(np.arange(len(starts)), starts + 4, "")
+    return {path: reader.column(raw[path], kind) for path, kind in kinds.items()}
+
+
+@dataclass
+class _Raw:
+    """Where the value of a field is in each document, -1 for nowhere, and its type."""
+
+    places: Array
+    types: Array
+
+
+class _Reader:
+    """Finds the values of fields. trees: by the path of a document, its fields' names and paths, "" for documents."""
+
+    def __init__(self, data: Array, trees: Mapping[str, Mapping[str, str]], raw: Mapping[str, _Raw]) -> None:
+        self._data, self._trees, self._raw = data, trees, raw
+        # Eight bytes from each place on.
+        self._words = np.ndarray((max(len(data) - 7, 0),), "<u8", data, strides=(1,))
+
+    def read(self, rows: Array, positions: Array, path: str) -> None:
+        """rows: the documents' numbers. positions: of the first element of each, or of the zero byte at its end."""
+        tree = self._trees[path]
+        remaining = self._in_order(tree, positions)
+        heads = self._words[positions]
+        while (heads & 0xFF).any():
+            advanced = False
+            for name in remaining:
+                matching = self._matching(heads, positions, name)
+                if not len(matching):
+                    continue
+                advanced = True
+                every = len(matching) == len(positions)
+                at = (positions if every else positions[matching]) + len(name) + 2
+                types = (heads if every else heads[matching]).astype("u1")
+                ends = at + self._lengths(types, at)
+                self._take(rows if every else rows[matching], at, types, f"{path}.{name}".lstrip("."), tree[name])
+                if every:
+                    positions, heads = ends, self._words[ends]
+                else:
+                    positions[matching], heads[matching] = ends, self._words[ends]
+            if not advanced:
+                raise StoreError(f"MongoDB sent a field that was not asked for in {path or 'a document'}")
+
+    def _in_order(self, tree: Mapping[str, str], positions: Array) -> list[str]:
+        """The names in the order of the first document, and then those that it does not have."""
+        if not len(positions):
+            return []
+        data, position, names = memoryview(self._data), int(positions[0]), []  # type: ignore[arg-type]
+        while data[position]:
+            name, value = name_at(data, position + 1)
+            names.append(name.decode())
+            position = value + length_at(data[position], data, value)
+        known = [name for name in names if name in tree]
+        return [*known, *(name for name in tree if name not in known)]
+
+    def _matching(self, heads: Array, positions: Array, name: str) -> Array:
+        """The places of the documents whose next element has this name. A zero byte ends it."""
+        text = name.encode() + b"\0"
+        length = min(len(text), 7)
+        first = int.from_bytes(text[:7], "little")
+        matching: Array = np.flatnonzero(((heads >> np.uint64(8)) & _MASKS[length]) == first)
+        matching = matching[(heads[matching] & np.uint64(0xFF)) != 0]
+        for start in range(7, len(text), 8):
+            rest = text[start : start + 8]
+            words = self._words[positions[matching] + 1 + start] & _MASKS[len(rest)]
+            matching = matching[words == int.from_bytes(rest, "little")]
+        return matching
+
+    def _lengths(self, types: Array, at: Array) -> Array | int:
+        kind = int(types[0])
+        if (types != kind).any():
+            lengths = np.empty(len(types), "int64")
+            for each in np.unique(types):
+                some = np.flatnonzero(types == each)
+                lengths[some] = self._lengths(types[some], at[some])
+            return lengths
+        if kind in FIXED:
+            return FIXED[kind]
+        if kind not in (STRING, DOCUMENT, ARRAY):
+            raise unusable(kind)
+        return self._sizes(at) + (4 if kind == STRING else 0)
+
+    def _sizes(self, at: Array) -> Array:
+        sizes: Array = (self._words[at] & _MASKS[4]).astype("int64")
+        return sizes
+
+    def _take(self, rows: Array, at: Array, types: Array, path: str, column: str) -> None:
+        """The values of an element: of a column, or of the fields of a document."""
+        if column:
+            raw = self._raw[column]
+            raw.places[rows], raw.types[rows] = at, types
+            return
+        documents = types == DOCUMENT
+        if documents.any():
+            self.read(rows[documents], at[documents] + 4, path)
+
+    def column(self, raw: _Raw, kind: Kind) -> Column:
+        match kind:
+            case Kind.ID:
+                return self._ids(raw)
+            case Kind.TIME:
+                return self._whole(raw, (DATE,), NO_TIME)
+            case Kind.AMOUNT:
+                return self._amounts(raw)
+            case Kind.NUMBER:
+                return self._numbers(raw)
+            case Kind.FILLED:
+                filled = np.zeros(len(raw.places), "bool")
+                texts = np.flatnonzero(raw.types == STRING)
+                filled[texts] = self._sizes(raw.places[texts]) > 1
+                return filled
+            case Kind.TEXT:
+                return self._coded(raw, STRING)
+        return self._coded(raw, ARRAY)
+
+    def _ids(self, raw: _Raw) -> Array:
+        ids = np.zeros(len(raw.places), ID)
+        some = np.flatnonzero(raw.types == OBJECT_ID)
+        at = raw.places[some]
+        ids["high"][some] = self._words[at].byteswap()
+        ids["low"][some] = (self._words[at + 4] >> np.uint64(32)).astype("<u4").byteswap()
+        return ids
+
+    def _whole(self, raw: _Raw, types: Sequence[int], missing: int) -> Array:
+        values = np.full(len(raw.places), missing, "int64")
+        for kind in types:
+            some = np.flatnonzero(raw.types == kind)
+            words = self._words[raw.places[some]]
+            values[some] = words.astype("<u4").view("<i4") if kind == INT32 else words.view("<i8")
+        return values
+
+    def _numbers(self, raw: _Raw) -> Array:
+        values = np.full(len(raw.places), np.nan)
+        some = np.flatnonzero(raw.types == DOUBLE)
+        values[some] = self._words[raw.places[some]].view("<f8")
+        whole = np.flatnonzero(np.isin(raw.types, (INT32, INT64)))
+        values[whole] = self._whole(_Raw(raw.places[whole], raw.types[whole]), (INT32, INT64), 0)
+        for row in np.flatnonzero(raw.types == DECIMAL128):
+            values[row] = float(self._decimal(int(raw.places[row])))
+        return values
+
+    def _amounts(self, raw: _Raw) -> Array:
+        values = np.zeros(len(raw.places), "int64")
+        some = np.flatnonzero(raw.types == DECIMAL128)
+        at = raw.places[some]
+        low, high = self._words[at], self._words[at + 8]
+        for pattern in pd.unique(high):
+            rows = np.flatnonzero(high == pattern)
+            values[some[rows]] = self._scaled(int(pattern), low[rows], at[rows])
+        for row in np.flatnonzero(np.isin(raw.types, (DOUBLE, INT32, INT64))):
+            number = self._numbers(_Raw(raw.places[row : row + 1], raw.types[row : row + 1]))
+            values[row] = _atomic(Decimal(float(number[0])))
+        return values
+
+    def _scaled(self, high: int, low: Array, at: Array) -> Any:
+        """Atomic units of decimals with the same upper half: sign, exponent, upper digits."""
+        shift = (high >> 49 & 0x3FFF) - _EXPONENT_BIAS + DECIMALS
+        negative, special, upper_digits = high >> 63, high >> 61 & 3 == 3, high & (1 << 49) - 1
+        plain = not (negative or special or upper_digits) and abs(shift) <= 18
+        if plain and shift >= 0 and int(low.max()) <= (2**63 - 1) // 10**shift:
+            return low.astype("int64") * 10**shift
+        if plain and shift < 0 and int(low.max()) < 2**63:
+            return low.astype("int64") // 10**-shift
+        return np.array([_atomic(self._decimal(int(place))) for place in at], "int64")
+
+    def _decimal(self, place: int) -> Decimal:
+        return Decimal128.from_bid(self._data[place : place + 16].tobytes()).to_decimal()
+
+    def _coded(self, raw: _Raw, kind: int) -> Coded:
+        codes = np.full(len(raw.places), -1, "int64")
+        some = np.flatnonzero(raw.types == kind)
+        at = raw.places[some]
+        sizes = self._sizes(at)
+        # A text is counted with the zero byte at its end, an array with its own size.
+        at, sizes = (at + 4, sizes - 1) if kind == STRING else (at, sizes)
+        short = np.flatnonzero(sizes <= 8 * WORDS_MAX)
+        codes[some[short]], firsts = self._words_coded(at[short], sizes[short])
+        values = [self._data[at[row] : at[row] + sizes[row]].tobytes() for row in short[firsts]]
+        numbers = {value: code for code, value in enumerate(values)}
+        for row in np.flatnonzero(sizes > 8 * WORDS_MAX):
+            value = self._data[at[row] : at[row] + sizes[row]].tobytes()
+            codes[some[row]] = numbers.setdefault(value, len(numbers))
+        decode = bytes.decode if kind == STRING else _list
+        return codes, [decode(value) for value in numbers]
+
+    def _words_coded(self, at: Array, sizes: Array) -> tuple[Array, Array]:
+        """Codes of texts, the same for the same bytes alone, and where each code is first."""
+        codes = pd.factorize(sizes)[0]
+        for start in range(0, int(sizes.max(initial=0)), 8):
+            words = self._words[at + start] if start == 0 else self._words[np.where(sizes > start, at + start, 0)]
+            words = words & _MASKS[np.clip(sizes - start, 0, 8)]
+            own, values = pd.factorize(words)
+            codes = pd.factorize(codes * len(values) + own)[0]
+        firsts = np.full(int(codes.max(initial=-1)) + 1, 0, "int64")
+        firsts[codes[::-1]] = np.arange(len(codes))[::-1]
+        return codes, firsts
+
+
+def _list(value: bytes) -> list[Any]:
+    return list(bson.decode(value).values())
+
+
+def _atomic(value: Decimal) -> int:
+    """Atomic units as $toLong cuts them off. Raises StoreError for what is no number that it can hold."""
+    try:
+        units = int(EXACT.multiply(value, Decimal(UNIT)))
+    except (ValueError, OverflowError):
+        units = 2**63
+    if not -(2**63) <= units < 2**63:
+        raise StoreError(f"the amount {value} in MongoDB is no amount of USD: repair the document")
+    return units
