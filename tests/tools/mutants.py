@@ -1203,8 +1203,8 @@ MUTANTS = (
     Mutant(
         "a cap checked outside the transaction",
         "gpuagent/adapters/mongo/store.py",
-        "                version = policies.enforce(self._database, session, before, after, job, at, *lately)\n",
-        "                version = None\n",
+        "                reserved = policies.enforce(self._database, session, before, after, job, at, *lately)\n",
+        "                reserved = None\n",
         "tests/agent/test_caps.py -k planned_apart",
     ),
     Mutant(
