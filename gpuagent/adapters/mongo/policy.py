@@ -48,8 +48,10 @@ AGENT = "gpuagent"
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """A reservation on the network, counted. rules: the version that it counts against. wallet_day: what counts with it against the
-    wallet's cap of a day, 0 where there is none."""
+    """A reservation on the network, counted. rules: the version that it counts against.
+
+    wallet_day: what counts with it against the wallet's cap of a day.
+    """
 
     rules: Policy
     network: str
