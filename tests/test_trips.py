@@ -24,7 +24,7 @@ from tests.support.world import World, build_world
 START_COMMANDS, TICK_COMMANDS, END_COMMANDS = 2, 24, 5
 """Four steps of a tick are saved, each in one transaction: 18 writes and commits of its commands are theirs."""
 NEXT_TICK_COMMANDS = 23
-"""Within seconds of another purchase from the same wallet, far from its cap: what vendors did is known, and the sums."""
+"""Within seconds of another purchase from the same wallet, far from its cap: past jobs and sums are known."""
 CHAIN = 4
 LOOK = {"aggregate runs": 1, "find leases": 1}
 BATCH = {
