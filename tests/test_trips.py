@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any, cast
 
+from gpuagent.adapters.mongo.store import MongoStore
 from gpuagent.agent.plan import plan
 from gpuagent.core.model import NO_ACCESS, JobAccess, RunStatus, Vendor
 from gpuagent.core.ports import VendorApi
@@ -22,6 +23,8 @@ from tests.support.world import World, build_world
 
 START_COMMANDS, TICK_COMMANDS, END_COMMANDS = 2, 24, 5
 """Four steps of a tick are saved, each in one transaction: 18 writes and commits of its commands are theirs."""
+NEXT_TICK_COMMANDS = 23
+"""Within seconds of another purchase from the same wallet, far from its cap: past jobs and sums are known."""
 CHAIN = 4
 LOOK = {"aggregate runs": 1, "find leases": 1}
 BATCH = {
@@ -78,7 +81,22 @@ def test_a_purchase_takes_few_trips_and_a_poll_without_news_two(market: Market) 
         assert world.tick(run).status is RunStatus.COMPLETED
         assert trips.commands.total() <= END_COMMANDS, trips
         assert (trips.chain.total(), trips.vendors.total()) == (0, 1), trips
+        buy_again(world, trips)
         reserve_at_once(world, trips)
+
+
+def buy_again(world: World, trips: Trips) -> None:
+    """A purchase by a process that has just made another. Its clock stands: what it has read does not get old."""
+    agent, store = world.agent, MongoStore(world.database.store.connection, monotonic=lambda: 0.0)
+    world.agent = replace(agent, ports=replace(agent.ports, store=store))
+    world.finish(world.start())
+    trips.reset()
+    run = world.start()
+    assert trips.commands.total() <= START_COMMANDS, trips
+    trips.reset()
+    world.tick(run)
+    assert trips.commands.total() <= NEXT_TICK_COMMANDS, trips
+    world.agent = agent
 
 
 def reserve_at_once(world: World, trips: Trips) -> None:

@@ -265,12 +265,12 @@ def test_two_processes_that_reserve_at_once_meet(
     first, enforce, saves = iter([True]), policies.enforce, []
     with wiring.open_agent(settings.read(world.environment)) as other, ThreadPoolExecutor(1) as pool:
 
-        def enforce_slowly(*seen: Any) -> int | None:
-            version = enforce(*seen)
+        def enforce_slowly(*seen: Any) -> policies.Counted | None:
+            counted = enforce(*seen)
             if next(first, False):
                 saves.append(pool.submit(other.ports.store.save, runs[1], planned[1], (), world.market.clock.now()))
                 wait(saves, 0.3)  # it is held up, as it is to be
-            return version
+            return counted
 
         monkeypatch.setattr(policies, "enforce", enforce_slowly)
         world.store.save(runs[0], planned[0], (), world.market.clock.now())

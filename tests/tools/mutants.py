@@ -1231,9 +1231,30 @@ MUTANTS = (
     Mutant(
         "a cap checked outside the transaction",
         "gpuagent/adapters/mongo/store.py",
-        "                version = policies.enforce(self._database, session, before, after, job, at, *lately)\n",
-        "                version = None\n",
+        "                reserved = policies.enforce(self._database, session, before, after, job, at, *lately)\n",
+        "                reserved = None\n",
         "tests/agent/test_caps.py -k planned_apart",
+    ),
+    Mutant(
+        "near its cap a wallet's day is not read",
+        "gpuagent/adapters/mongo/kept_usage.py",
+        " or counted.wallet_day * FAR > rules.wallet_per_day",
+        "",
+        "tests/adapters/mongo/test_track_records.py -k far_from_its_cap",
+    ),
+    Mutant(
+        "what vendors did is not learned from this process's own saves",
+        "gpuagent/adapters/mongo/track_records.py",
+        "        self._past.saved(before, after)\n",
+        "",
+        "tests/adapters/mongo/test_track_records.py -k as_the_database_has_it",
+    ),
+    Mutant(
+        "what vendors did is read once and for all",
+        "gpuagent/adapters/mongo/kept_past.py",
+        " or read.began < since]",
+        "]",
+        "tests/adapters/mongo/test_track_records.py -k after_a_while",
     ),
     Mutant(
         "two processes that reserve at once do not see each other",

@@ -3,25 +3,43 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 
-from bson import ObjectId
+from bson import Decimal128, ObjectId
 from pymongo import DESCENDING
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from gpuagent.adapters.mongo.values import Document, seconds
+from gpuagent.adapters.mongo.values import CACHED, Document, seconds
 from gpuagent.core.context import PastJob
 from gpuagent.core.model import HOURS_MIN, Cause, Run
 from gpuagent.core.money import UNIT
 from gpuagent.core.work import Fault
 
-FIELDS = ("vendorId", "status", "state", "jobParams.maxHours", "createdAt", "completedAt")
-# In atomic units from the server: the driver takes longer to read a decimal than all else of such a record.
-UNITS = {
-    name: {"$toLong": {"$multiply": [f"${stored}", UNIT]}}
-    for name, stored in (("amount", "expectedCost"), ("paid", "actualCost"))
+# Fields as they are stored: what the server computes for a record costs it more than to read the record.
+FIELDS = (
+    *("_id", "runId", "vendorId", "status", "state", "jobParams.maxHours", "createdAt", "completedAt"),
+    *("expectedCost", "actualCost"),
+)
+
+OF_PROGRAM = (Fault.PROGRAM.value, Fault.TIME.value)
+"""Faults that say nothing of a vendor."""
+HAS_ENDED: Document = {
+    "$or": [
+        {"state": "settled", "status": {"$in": ["completed", "failed"]}, "fault": {"$nin": list(OF_PROGRAM)}},
+        {"state": "voided", "cause": Cause.VENDOR.value},
+    ]
 }
+"""Matches what is_ended() says."""
+
+
+def is_ended(job: Document) -> bool:
+    """Whether a vendor's reliability is learned from the recorded job, as pipeline() has it."""
+    if job["state"] == "voided":
+        return bool(job["cause"] == Cause.VENDOR)
+    is_over = job["state"] == "settled" and job["status"] in ("completed", "failed")
+    return is_over and job.get("fault") not in OF_PROGRAM
 
 
 def read(
@@ -50,24 +68,14 @@ def pipeline(
     policy, an approver or another job's success was, it says nothing about the vendor and is left out. So is a job that
     is shorter than any that could have been bought: another program must have written it.
     """
-    has_ended = {
-        "$or": [
-            {
-                "state": "settled",
-                "status": {"$in": ["completed", "failed"]},
-                "fault": {"$nin": [Fault.PROGRAM.value, Fault.TIME.value]},
-            },
-            {"state": "voided", "cause": Cause.VENDOR.value},
-        ]
-    }
     # As an expression, as no index is to be chosen for it.
     not_this_run: Document = {"$expr": {"$ne": ["$runId", ObjectId(run.run_id)]}} if run else {}
     before: Document = {"createdAt": {"$lt": until}} if until else {}
     newest: list[Mapping[str, Any]] = [
-        {"$match": {"quote.network": network, **not_this_run, **before, **has_ended}},
+        {"$match": {"quote.network": network, **not_this_run, **before, **HAS_ENDED}},
         {"$sort": {"createdAt": DESCENDING}},
         {"$limit": limit},
-        {"$project": {"_id": 0, **dict.fromkeys(FIELDS, 1), **UNITS}},
+        {"$project": dict.fromkeys(FIELDS, 1)},
     ]
     lookup = {"from": "jobs", "localField": "vendorId", "foreignField": "vendorId", "pipeline": newest, "as": "jobs"}
     return [
@@ -81,8 +89,7 @@ def pipeline(
 
 def past_jobs(documents: Iterable[Document]) -> list[PastJob]:
     """What pipeline() brings, oldest first."""
-    jobs = sorted(((job, _hours(job)) for job in documents), key=lambda pair: pair[0]["createdAt"])
-    return [_past_job(job, hours) for job, hours in jobs if hours >= HOURS_MIN]
+    return [past for job in sorted(documents, key=lambda job: job["createdAt"]) if (past := past_job(job))]
 
 
 def _hours(job: Document) -> Decimal:
@@ -94,17 +101,30 @@ def _hours(job: Document) -> Decimal:
     return hours if hours.is_finite() else Decimal(0)
 
 
-def _past_job(job: Document, hours: Decimal) -> PastJob:
-    """The record as a PastJob. A voided job took no time: when it was known to be void is not stored."""
+def past_job(job: Document) -> PastJob | None:
+    """The record as a PastJob, None for one of no time. A voided job took none: when it was known to be void is not
+    stored."""
+    hours = _hours(job)
+    if hours < HOURS_MIN:
+        return None
     began_at = seconds(job["createdAt"])
     ended_at = seconds(job["completedAt"]) if job["state"] == "settled" else began_at
     return PastJob(
         vendor_id=job["vendorId"],
         in_run=False,
         succeeded=job["status"] == "completed",
-        amount=int(job["amount"]),
-        paid=int(job["paid"]),
+        amount=_units(job["expectedCost"].bid),
+        paid=_units(job["actualCost"].bid),
         hours=hours,
         started_at=began_at,
         ended_at=max(ended_at, began_at),
     )
+
+
+@lru_cache(maxsize=CACHED)
+def _units(bid: bytes) -> int:
+    """Atomic units of an amount by its bytes, whatever is below one left out: the same jobs are read again and again.
+
+    The driver takes longer to read a decimal than all else of such a record.
+    """
+    return int(Decimal128.from_bid(bid).to_decimal() * UNIT)

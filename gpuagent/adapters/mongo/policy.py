@@ -6,7 +6,7 @@ One of the two starts again, having done nothing yet; what it then adds up has t
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bson import Int64, ObjectId
@@ -46,6 +46,18 @@ AGENT = "gpuagent"
 """The author of the versions that no user makes."""
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A reservation on the network, counted. rules: the version that it counts against.
+
+    wallet_day: what counts with it against the wallet's cap of a day.
+    """
+
+    rules: Policy
+    network: str
+    wallet_day: int
+
+
 def ensure(database: Documents, at: float) -> None:
     """Give a new database the first policy; one with runs has lost its own, and an owner must set it."""
     if database.policies.find_one({}, {"_id": 1}) is None and database.runs.find_one(OURS, {"_id": 1}) is None:
@@ -81,14 +93,14 @@ def enforce(
     ahead: float,
     known: Policy | None = None,
     unproven: Collection[str] = (),
-) -> int | None:
+) -> Counted | None:
     """Hold a new reservation, or a first signature, against policy and vendor's record as this transaction sees them.
 
     at: Unix seconds; what it is held against is never later than by the database's clock, as sums.read() has it.
     known: the rules that were in force lately, which say what to add up; where others are by now, they do. unproven: as
     sums.read() has it.
 
-    Returns the version that a new reservation counts against, None for all else. A reservation must have counted itself
+    Returns what a new reservation was counted against, None for all else. A reservation must have counted itself
     in this transaction. Raises PolicyRefused.
     """
     own, vendor_id, network = ObjectId(job.job_id), job.quote.vendor_id, job.quote.network
@@ -117,9 +129,10 @@ def enforce(
         reasons.append(f"{show_usd(job.quote.amount)} needs an approval by now")
     if reasons:
         raise PolicyRefused("; ".join(reasons))
-    if saved is None:
-        alerts.write(database, tag_alerts(rules.tag_totals, counted.usage.tags, after, job.quote), at, session)
-    return rules.version if saved is None else None
+    if saved:
+        return None
+    alerts.write(database, tag_alerts(rules.tag_totals, counted.usage.tags, after, job.quote), at, session)
+    return Counted(rules, network, counted.usage.wallet_day + job.quote.amount)
 
 
 def change(

@@ -1,5 +1,6 @@
 """The core's Store in MongoDB (a replica set): every step is one transaction, guarded by the run's version."""
 
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -10,12 +11,13 @@ from pymongo import ASCENDING
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
-from gpuagent.adapters.mongo import alerts, documents, jobs, past_jobs, refunds, server, sums
+from gpuagent.adapters.mongo import alerts, documents, jobs, past_jobs, refunds, server, sums, whole_runs
 from gpuagent.adapters.mongo import policy as policies
 from gpuagent.adapters.mongo.connection import Connection, deadlined
 from gpuagent.adapters.mongo.deadline import storable
-from gpuagent.adapters.mongo.original import check_ours
+from gpuagent.adapters.mongo.track_records import TrackRecords
 from gpuagent.adapters.mongo.values import Document, date, object_id, seconds
+from gpuagent.adapters.mongo.whole_runs import BUYABLE
 from gpuagent.core.alerts import alerts_of
 from gpuagent.core.context import PastJob
 from gpuagent.core.credits import Credit
@@ -23,14 +25,10 @@ from gpuagent.core.model import Job, Observation, Run, Vendor
 from gpuagent.core.policy import Policy, Usage
 from gpuagent.core.ports import Footing, Standing, TrackRecord
 from gpuagent.core.records import Refund
-from gpuagent.errors import BadInput, DuplicateRun, DuplicateVendorJob, StaleRun, UnknownRun
+from gpuagent.errors import BadInput, DuplicateRun, DuplicateVendorJob, StaleRun
 
-# One that the original system recorded has no pinned payee: nothing can be bought from it.
-BUYABLE: Mapping[str, Any] = {"payTo": {"$exists": True}}
 BY_ID = {"vendorId": ASCENDING}
 BUYABLE_BY_ID = [{"$match": BUYABLE}, {"$sort": BY_ID}]
-TOGETHER_MAX = 500
-"""Vendors whose past jobs are read in one document, which has room for those of three times as many."""
 
 
 class MongoStore:
@@ -40,14 +38,23 @@ class MongoStore:
     and each method name.
     """
 
-    def __init__(self, connection: Connection, ahead: Callable[[], float] = lambda: 0.0) -> None:
-        """ahead: how many seconds the database's clock is taken to be ahead, where practice turns all clocks."""
+    def __init__(
+        self,
+        connection: Connection,
+        ahead: Callable[[], float] = lambda: 0.0,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """ahead: how many seconds the database's clock is taken to be ahead, where practice turns all clocks.
+
+        monotonic: seconds that no one sets back, by which what was read is old.
+        """
         self.connection = connection
         self._database = connection.database
         self._ahead = ahead
         names = ("runs", "jobs", "payments", "observations")
         # Once: for each use the driver would make an object of a collection anew.
         self._runs, self._jobs, self._payments, self._observations = map(self._database.get_collection, names)
+        self._records = TrackRecords(self._database, monotonic)
         self._rules: Policy | None = None
         """Those that were read last."""
         self._unproven: Collection[str] = ()
@@ -75,8 +82,7 @@ class MongoStore:
     @deadlined
     def load(self, run_id: str) -> Run:
         """The whole run in one read. Raises UnknownRun, and RunNotOurs for one of the original system."""
-        document = self._run_document(run_id, _whole(object_id(run_id)))
-        return documents.run_from(document, document["jobs"], document["payments"])
+        return whole_runs.load(self._runs, run_id)
 
     @deadlined
     def save(self, before: Run, after: Run, observations: Sequence[Observation], at: float) -> Run:
@@ -85,7 +91,10 @@ class MongoStore:
         turn = self.connection.turn() if policies.reserves(before, after) else nullcontext()
         try:
             with turn:
-                self.connection.transaction(lambda session: self._write(session, before, after, observations, at))
+                counted = self.connection.transaction(
+                    lambda session: self._write(session, before, after, observations, at)
+                )
+                self._records.saved(before, after, counted)
         except DuplicateKeyError as error:
             _raise_duplicate(error.details or {})
             raise
@@ -94,19 +103,12 @@ class MongoStore:
     @deadlined
     def standing(self, run_id: str) -> Standing:
         """The whole run in one read, with the policy in force, the vendors and the clock. Raises as load() does."""
-        pipeline: list[Mapping[str, Any]] = [
-            *_whole(object_id(run_id)),
-            {"$lookup": {"from": "policies", "pipeline": [{"$match": sums.CURRENT}], "as": "policies"}},
-            {"$lookup": {"from": "vendors", "pipeline": BUYABLE_BY_ID, "as": "vendors"}},
-            {"$set": {"now": "$$NOW"}},
-        ]
-        document, ahead = self._run_document(run_id, pipeline), self._ahead()
-        policy, records = next(iter(document["policies"]), None), document["vendors"]
+        whole, ahead = whole_runs.read(self._runs, run_id), self._ahead()
         return Standing(
-            run=documents.run_from(document, document["jobs"], document["payments"]),
-            now=round(seconds(document["now"]) + ahead, 3),
-            policy=lambda: self._readable(policy),
-            vendors=lambda: self._vendors_from(records),
+            run=whole.run,
+            now=round(seconds(whole.now) + ahead, 3),
+            policy=lambda: self._readable(whole.policy),
+            vendors=lambda: self._vendors_from(whole_runs.by_id(whole.vendors)),
         )
 
     def _readable(self, document: Document | None) -> Policy:
@@ -138,19 +140,13 @@ class MongoStore:
         now = self.now()
         policy = self._database.policies.find_one(sums.CURRENT)
         records = list(self._database.vendors.find(BUYABLE).sort(BY_ID))
-        standings = []
-        for document in self._database.runs.aggregate(_whole({"$in": [object_id(run_id) for run_id in run_ids]})):
-            check_ours(document)
-            run = documents.run_from(document, document["jobs"], document["payments"])
-            standings.append(Standing(run, now, lambda: self._readable(policy), lambda: self._vendors_from(records)))
-        return standings
-
-    def _run_document(self, run_id: str, pipeline: Sequence[Mapping[str, Any]]) -> Document:
-        document = next(iter(self._database.runs.aggregate(pipeline)), None)
-        if document is None:
-            raise UnknownRun(f"there is no run {run_id}: `gpuagent run list` shows them")
-        check_ours(document)
-        return document
+        documents_read = self._runs.aggregate(
+            whole_runs.runs_with_all({"$in": [object_id(run_id) for run_id in run_ids]})
+        )
+        return [
+            Standing(run, now, lambda: self._readable(policy), lambda: self._vendors_from(records))
+            for run in map(whole_runs.run_of, documents_read)
+        ]
 
     @deadlined
     def vendors(self) -> tuple[Vendor, ...]:
@@ -161,7 +157,8 @@ class MongoStore:
 
     def _write(
         self, session: ClientSession, before: Run, after: Run, observations: Sequence[Observation], at: float
-    ) -> None:
+    ) -> policies.Counted | None:
+        """What a new reservation was counted against, if there is one."""
         if policies.reserves(before, after):
             policies.count(self._database, session)
         guarded = self._runs.update_one(
@@ -172,11 +169,14 @@ class MongoStore:
         if not guarded.matched_count:
             raise StaleRun(f"run {before.run_id} has moved on from version {before.version}")
 
+        counted: policies.Counted | None = None
         lately = self._ahead(), self._rules, self._unproven
         for job in after.jobs:
             if job not in before.jobs:
-                version = policies.enforce(self._database, session, before, after, job, at, *lately)
-                self._write_job(session, before, after, job, at, {} if version is None else {"policyVersion": version})
+                reserved = policies.enforce(self._database, session, before, after, job, at, *lately)
+                counted = reserved or counted
+                more = {"policyVersion": reserved.rules.version} if reserved else {}
+                self._write_job(session, before, after, job, at, more)
         alerts.write(self._database, alerts_of(before, after), at, session)
         if observations:
             self._observations.insert_many(
@@ -186,6 +186,7 @@ class MongoStore:
                 ],
                 session=session,
             )
+        return counted
 
     def _write_job(
         self, session: ClientSession, before: Run, run: Run, job: Job, at: float, more: Mapping[str, Any]
@@ -232,14 +233,8 @@ class MongoStore:
     def track_record(
         self, run: Run, network: str, vendor_ids: Sequence[str], at: float, limit: int, rules: Policy | None = None
     ) -> TrackRecord:
-        if len(vendor_ids) > TOGETHER_MAX:
-            usage = self.usage(run, network, vendor_ids, at, rules=rules)
-            return TrackRecord(usage, self.past_jobs(run, network, vendor_ids, limit))
-        stages, rules = past_jobs.pipeline(run, network, vendor_ids, limit), rules or policies.read(self._database)
-        read = sums.read(
-            self._database, rules, run, network, vendor_ids, at, self._ahead(), past=stages, unproven=self._unproven
-        )
-        return TrackRecord(read.usage, past_jobs.past_jobs(read.past))
+        rules = rules or policies.read(self._database)
+        return self._records.read(run, network, vendor_ids, at, self._ahead(), limit, rules, self._unproven)
 
     @deadlined
     def change_policy(self, revise: Callable[[Policy], Policy], by: str, why: str, at: float) -> Policy:
@@ -293,15 +288,6 @@ class MongoStore:
             {"$set": documents.vendor_document(vendor), "$setOnInsert": {"createdAt": date(at)}},
             upsert=True,
         )
-
-
-def _whole(run_id: Any) -> list[Mapping[str, Any]]:
-    """Runs with their jobs and payments. run_id: an ObjectId, or what the query matches with one."""
-    return [
-        {"$match": {"_id": run_id}},
-        {"$lookup": {"from": "jobs", "localField": "_id", "foreignField": "runId", "as": "jobs"}},
-        {"$lookup": {"from": "payments", "localField": "_id", "foreignField": "runId", "as": "payments"}},
-    ]
 
 
 def _raise_duplicate(details: Mapping[str, Any]) -> None:

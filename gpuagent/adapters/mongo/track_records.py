@@ -1,0 +1,64 @@
+"""What a planner is told of vendors and caps, with as little read as will do: see kept_past.py and kept_usage.py."""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from pymongo.database import Database
+
+from gpuagent.adapters.mongo import past_jobs, sums
+from gpuagent.adapters.mongo.kept_past import SPARE, KeptPast
+from gpuagent.adapters.mongo.kept_usage import KeptUsage
+from gpuagent.adapters.mongo.policy import Counted
+from gpuagent.core.context import PastJob
+from gpuagent.core.model import Run
+from gpuagent.core.policy import Policy
+from gpuagent.core.ports import TrackRecord
+
+TOGETHER_MAX = 500
+"""Vendors whose past jobs are read in one document, which has room for those of three times as many."""
+
+
+class TrackRecords:
+    """The track records of one process. Safe to share between threads. monotonic: seconds that no one sets back."""
+
+    def __init__(self, database: Database[dict[str, Any]], monotonic: Callable[[], float]) -> None:
+        self._database = database
+        self._past, self._usage = KeptPast(monotonic), KeptUsage(monotonic)
+
+    def saved(self, before: Run, after: Run, counted: Counted | None) -> None:
+        """After a save. counted: what a new reservation was counted against."""
+        self._past.saved(before, after)
+        if counted:
+            self._usage.reserved(after, counted)
+
+    def read(
+        self,
+        run: Run,
+        network: str,
+        vendor_ids: Sequence[str],
+        at: float,
+        ahead: float,
+        limit: int,
+        rules: Policy,
+        unproven: Collection[str],
+    ) -> TrackRecord:
+        """As the port has it; the rest as sums.read() has it. Raises PolicyRefused where no policy is in force."""
+        usage = self._usage.of(run, network, vendor_ids, rules, unproven)
+        together = len(vendor_ids) <= TOGETHER_MAX
+        unread = self._past.unread(network, vendor_ids) if together else ()
+        if usage is None or unread:
+            stages, began = past_jobs.pipeline(None, network, unread, limit + SPARE), self._past.now()
+            read = sums.read(
+                *(self._database, rules, run, network, vendor_ids, at, ahead),
+                past=stages if unread else None,
+                unproven=unproven,
+            )
+            usage = read.usage
+            self._past.keep(network, unread, read.past, limit, began)
+        return TrackRecord(usage, self._past_jobs(run, network, vendor_ids, limit, together))
+
+    def _past_jobs(
+        self, run: Run, network: str, vendor_ids: Sequence[str], limit: int, together: bool
+    ) -> Sequence[PastJob]:
+        kept = self._past.of(run, network, vendor_ids, limit) if together else None
+        return past_jobs.read(self._database, run, network, vendor_ids, limit) if kept is None else kept
