@@ -55,7 +55,7 @@ def pipeline(
             {
                 "state": "settled",
                 "status": {"$in": ["completed", "failed"]},
-                "fault": {"$nin": [Fault.PROGRAM.value, Fault.TIME.value]},
+                "fault": {"$nin": [Fault.PROGRAM.value, Fault.TIME.value, Fault.NONE.value]},
             },
             {"state": "voided", "cause": Cause.VENDOR.value},
         ]
