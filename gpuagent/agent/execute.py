@@ -133,8 +133,8 @@ def supersede(run: Run, job_id: str, ports: Ports) -> Event:
     if first is None or not isinstance(job, Ordered):
         raise IllegalTransition(f"{job} is not superseded")
     reason = f"superseded: {first.quote.vendor_id} completed the job first"
-    named = job.work.vendor_job_id if isinstance(job.work, Underway | Collecting) else ""
-    failed = Failed(reason, ports.clock.now(), named, JobEnding.SUPERSEDED, fault=Fault.NONE)
+    vendor_job_id = job.work.vendor_job_id if isinstance(job.work, Underway | Collecting) else ""
+    failed = Failed(reason, ports.clock.now(), vendor_job_id, JobEnding.SUPERSEDED, fault=Fault.NONE)
     return JobFinished(job_id, failed)
 
 

@@ -61,7 +61,7 @@ def _hedge(run: Run, late: Job, ports: Ports) -> Event:
     survey = market.survey(run, rules, ports, lambda error, vendor: halt_payee(error, vendor, ports), late)
     survey = frugal(run, survey)
     if why := _unavailable(survey):
-        if any(map(_may_pass, _others(survey))):
+        if any(map(_may_pass, _alternatives(survey))):
             return _put_off(run, late, why, {}, 0, ports)
         return HedgeDeclined(late.job_id, _reason(late, f"no hedge is bought: {why}", ports), {})
     survey, spendable = solvent(run, survey, ports)
@@ -90,7 +90,7 @@ def frugal(run: Run, survey: Survey) -> Survey:
 def _unavailable(survey: Survey) -> str:
     """Why no other vendor can have the job now, "" where one can: no planner is asked then."""
     context, problems = survey.context, []
-    for candidate in _others(survey):
+    for candidate in _alternatives(survey):
         problem = "; ".join(candidate.refusals) or candidate.problem
         if candidate.amount is not None and candidate.amount > context.available:
             asks = f"asks {show_usd(candidate.amount)}, and {show_usd(context.available)} are available"
@@ -101,7 +101,7 @@ def _unavailable(survey: Survey) -> str:
     return "; ".join(problems) or "no other vendor offers it"
 
 
-def _others(survey: Survey) -> list[Candidate]:
+def _alternatives(survey: Survey) -> list[Candidate]:
     """The candidates but the vendor of the late job."""
     return [c for c in survey.context.candidates if c.vendor_id != survey.context.hedged_vendor]
 

@@ -48,11 +48,11 @@ def unhedgeable(run: Run, job: Job, now: float) -> str:
         return "the run has no hedges"
     if late_s(job, now) < run.hedging.after_s:
         return f"job {job.job_id} is not late"
-    if job.job_id in run.hedging.declined or any(other.quote.hedges == job.job_id for other in run.jobs):
+    if job.job_id in run.hedging.declined or any(attempt.quote.hedges == job.job_id for attempt in run.jobs):
         return f"a hedge of job {job.job_id} was bought or declined already"
     index = job.quote.index
     if index not in missing(run) or any(
-        is_open(other) and other.job_id != job.job_id for other in run.jobs if other.quote.index == index
+        is_open(attempt) and attempt.job_id != job.job_id for attempt in run.jobs if attempt.quote.index == index
     ):
         return f"job {index} of {run.count} is completed, or another of it is open already"
     if is_enough_of(run, index, open_jobs=1):
@@ -78,7 +78,7 @@ def winner(run: Run, job: Job) -> Job | None:
         return None
     if not isinstance(job.work, Owed | Underway | Collecting):
         return None
-    return next((other for other in run.jobs if is_pair(job, other) and has_completed(other)), None)
+    return next((attempt for attempt in run.jobs if is_pair(job, attempt) and has_completed(attempt)), None)
 
 
 def _has_spare_try(run: Run) -> bool:

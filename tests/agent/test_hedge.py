@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gpuagent.adapters.planners.llm import prompt
 from gpuagent.agent import market
+from gpuagent.agent.hedge import WAITS_MAX
 from gpuagent.agent.order_like import order_like
 from gpuagent.agent.pay import pay
 from gpuagent.agent.start import Order, prepare
@@ -31,6 +32,7 @@ from gpuagent.core.model import (
     Settles,
     Voided,
 )
+from gpuagent.core.policy import Halt
 from gpuagent.core.ports import Void
 from gpuagent.core.resume import resumed_from
 from gpuagent.core.transitions import is_over
@@ -261,13 +263,22 @@ def test_what_keeps_a_hedge_from_being_bought_holds_up_nothing_and_is_given_up()
     until_late(world)
     world.ports = replace(world.ports, vendor_api=Market())  # type: ignore[arg-type]
     run = world.ticks(130)
-    assert (run.hedging.waits, run.hedging.declined) == (3, ())
+    assert (run.hedging.waits, run.hedging.declined) == (WAITS_MAX, ())
     run = world.ticks(130)
     assert run.hedging.declined == (run.jobs[0].job_id,)
-    assert sum(text.startswith("hedge:") for text in reasons(world)) == 4
+    assert sum(text.startswith("hedge:") for text in reasons(world)) == WAITS_MAX + 1
     asked = next(iter(world.sellers["a"].jobs.values())).asked
     world.ticks(5)
     assert next(iter(world.sellers["a"].jobs.values())).asked == asked + 5
+
+
+def test_a_halted_wallet_hedges_nothing_and_its_job_is_followed() -> None:
+    world = world_of(a=Seller(hangs), b=Seller(works))
+    until_late(world)
+    world.rules = replace(world.rules, halts=(Halt("wallet", "*", "ada", "a look"),))
+    run = world.ticks(3)
+    assert (len(run.jobs), run.hedging.waits) == (1, 1)
+    assert "ada halted wallet" in reasons(world)[-1]
 
 
 def test_a_job_that_ended_while_no_tick_asked_is_not_hedged() -> None:
