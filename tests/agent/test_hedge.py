@@ -319,7 +319,8 @@ def test_another_vendor_confirms_a_failing_program_instead_of_a_hedge() -> None:
 
 
 def test_a_hedge_that_fails_leaves_the_late_job_and_is_not_bought_again() -> None:
-    world = world_of(a=Seller(hangs), b=Seller(lambda _: report(JobStatus.FAILED, error_message="node lost")))
+    lost: Script = lambda _: report(JobStatus.FAILED, error_message="node lost")  # noqa: E731
+    world = world_of(a=Seller(hangs), b=Seller(lost), c=Seller(works))
     until_late(world)
     run = world.ticks(30)
     assert [is_open(job) for job in run.jobs] == [True, False]
@@ -376,6 +377,8 @@ def test_a_vendor_that_is_paid_after_its_work_is_not_paid_for_what_was_supersede
     assert first.cancellation, "the token is asked to cancel it"
     assert (run.status, budget.held(run)) == (RunStatus.COMPLETED, HOUR_PRICE)
     assert isinstance(hedge, Settled)
+    unsent = replace(run, jobs=(replace(first, cancellation=""), hedge))
+    assert pay(unsent, first.job_id, world.ports) == PaymentUnwanted(first.job_id, "0x" + "c" * 64), "as after a kill"
     world.ports = replace(world.ports, chain=_Dead(world.ports.chain, first.authorization.nonce))  # type: ignore[arg-type]
     run = world.ticks(3)
     assert is_over(run)
