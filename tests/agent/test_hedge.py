@@ -281,6 +281,15 @@ def test_a_halted_wallet_hedges_nothing_and_its_job_is_followed() -> None:
     assert "ada halted wallet" in reasons(world)[-1]
 
 
+def test_a_run_whose_planner_is_not_there_is_followed_without_a_hedge() -> None:
+    world = world_of(a=Seller(hangs), b=Seller(works))
+    until_late(world)
+    world.run = replace(world.run, planner="gone")
+    run = world.ticks(3)
+    assert (len(run.jobs), run.hedging.waits) == (1, 1)
+    assert "planner is 'gone'" in reasons(world)[-1]
+
+
 def test_a_job_that_ended_while_no_tick_asked_is_not_hedged() -> None:
     """The agent was down: by the clock the job is late, and its vendor has been done for hours."""
     world = world_of(a=Seller(lambda job: works(job) if world.at > 5_000 else report()), b=Seller(works))
