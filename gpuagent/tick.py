@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field, replace
 
+from gpuagent.agent import hedge as hedging
 from gpuagent.agent.collect import collect
 from gpuagent.agent.deliver import deliver
-from gpuagent.agent.execute import claim, poll, stop
+from gpuagent.agent.execute import claim, poll, stop, supersede
 from gpuagent.agent.pay import authorize, pay
 from gpuagent.agent.plan import plan, postponed
 from gpuagent.agent.save import save_event
@@ -19,6 +20,9 @@ from gpuagent.core.events import (
     Collect,
     Deliver,
     Event,
+    Hedge,
+    HedgeDeclined,
+    HedgePostponed,
     JobClaimed,
     JobDropped,
     JobFinished,
@@ -32,6 +36,7 @@ from gpuagent.core.events import (
     Poll,
     Step,
     Stop,
+    Supersede,
     VendorChosen,
 )
 from gpuagent.core.model import Cause, Run
@@ -53,8 +58,10 @@ from gpuagent.errors import (
 
 STEPS_MAX = 200
 """More steps than one tick of an honest run can make; a bound for the dishonest ones."""
-ONCE = (Claim, Poll, Deliver, Collect, Stop)
+ONCE = Claim | Poll | Deliver | Collect | Stop
 """Steps that ask a vendor about one job, each of them once a tick."""
+Deliberated = VendorChosen | PlanPostponed | PlanAborted | HedgePostponed | HedgeDeclined
+"""Events that a planner may have been asked for."""
 
 
 def step(run_id: str, ports: Ports) -> Run:
@@ -91,6 +98,7 @@ def _for_one_tick(ports: Ports, store: TickStore) -> Ports:
 @dataclass
 class _Asking:
     """What one tick asks vendors about jobs: each once, while time is left. missed: the first it had no time for.
+    answered: steps that were made without an error.
 
     left_s: seconds. The first is always asked. planned: whether a job was planned. Of several no more are planned in
     this tick once its time is over, so that slow vendors do not hold up what is signed.
@@ -98,12 +106,15 @@ class _Asking:
 
     left_s: float
     asked: set[Step] = field(default_factory=set)
+    answered: set[Step] = field(default_factory=set)
     missed: str = ""
     planned: bool = False
 
     def skips(self, due_step: Step, run: Run) -> bool:
         if isinstance(due_step, Plan):
             return self.planned and run.count > 1 and self.left_s <= 0
+        if isinstance(due_step, Hedge):
+            return not self._has_asked(due_step.job_id) or (self.planned and self.left_s <= 0)
         if not isinstance(due_step, ONCE):
             return False
         if due_step in self.asked:
@@ -114,13 +125,19 @@ class _Asking:
         self.asked.add(due_step)
         return False
 
+    def _has_asked(self, job_id: str) -> bool:
+        """Whether this tick has asked for the job: one that ended while no tick did is not late."""
+        return bool(self.answered & {Claim(job_id), Poll(job_id)})
+
     def perform(self, due_step: Step, run: Run, ports: Ports) -> Event | None:
         began = ports.clock.now()
         try:
-            return perform(due_step, run, ports)
+            event = perform(due_step, run, ports)
+            self.answered.add(due_step)
+            return event
         finally:
-            self.planned = self.planned or isinstance(due_step, Plan)
-            if isinstance(due_step, ONCE) or (isinstance(due_step, Plan) and run.count > 1):
+            self.planned = self.planned or isinstance(due_step, Plan | Hedge)
+            if isinstance(due_step, ONCE | Hedge) or (isinstance(due_step, Plan) and run.count > 1):
                 self.left_s -= abs(ports.clock.now() - began)  # whichever way a clock was set meanwhile
 
 
@@ -161,6 +178,8 @@ def perform(due_step: Step, run: Run, ports: Ports) -> Event | None:
     match due_step:
         case Plan():
             return plan(run, ports)
+        case Hedge(job_id):
+            return hedging.hedge(run, job_id, ports)
         case Authorize(job_id):
             return authorize(run, job_id, ports)
         case Pay(job_id):
@@ -175,6 +194,8 @@ def perform(due_step: Step, run: Run, ports: Ports) -> Event | None:
             return collect(run, job_id, ports)
         case Stop(job_id):
             return stop(run, job_id, ports)
+        case Supersede(job_id):
+            return supersede(run, job_id, ports)
 
 
 def _save(run: Run, event: Event, ports: Ports) -> Run:
@@ -182,11 +203,13 @@ def _save(run: Run, event: Event, ports: Ports) -> Run:
     try:
         return ports.store.save(run, apply(run, event), observations_of(run, event), now)
     except StaleRun:
-        if isinstance(event, VendorChosen | PlanPostponed | PlanAborted) and event.cost:
+        if isinstance(event, Deliberated) and event.cost:
             _charge(run.run_id, event, ports)
         raise
     except PolicyRefused as error:  # it allowed this a moment ago, before another run or its owner was faster
         match event:
+            case VendorChosen() if event.quote.hedges:
+                return _save(run, hedging.postponed(run, event, str(error), ports), ports)
             case VendorChosen():
                 return _save(run, postponed(event, str(error)), ports)
             case PaymentAuthorized(job_id):  # signed, never stored: it has left the agent nowhere, and never will
@@ -204,9 +227,9 @@ def _save(run: Run, event: Event, ports: Ports) -> Run:
         return _save(run, JobFinished(event.job_id, dispute), ports)
 
 
-def _charge(run_id: str, lost: VendorChosen | PlanPostponed | PlanAborted, ports: Ports) -> None:
+def _charge(run_id: str, lost: Deliberated, ports: Ports) -> None:
     """Charge the cost of a lost decision to the run as it is by now, at most what it has left."""
-    reason = lost.reason if isinstance(lost, PlanAborted) else lost.decision.reason
+    reason = lost.reason if isinstance(lost, PlanAborted | HedgeDeclined) else lost.decision.reason
 
     def charge(run: Run) -> PlannerCharged:
         cost = min(lost.cost, budget.available(run))

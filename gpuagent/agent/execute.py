@@ -20,13 +20,24 @@ from gpuagent.core.events import (
     JobStopped,
     JobWentSilent,
 )
+from gpuagent.core.hedging import winner
 from gpuagent.core.model import Ordered, Run, Settled, Submitted
 from gpuagent.core.orders import CREDIT, secret_names
 from gpuagent.core.pace import Pace
 from gpuagent.core.ports import Ports
 from gpuagent.core.text import clean
 from gpuagent.core.transitions import find_job
-from gpuagent.core.work import CheckpointOffer, Failed, JobEnding, JobReport, JobStatus, Owed, Underway
+from gpuagent.core.work import (
+    CheckpointOffer,
+    Collecting,
+    Failed,
+    Fault,
+    JobEnding,
+    JobReport,
+    JobStatus,
+    Owed,
+    Underway,
+)
 from gpuagent.errors import (
     FileStoreError,
     IllegalTransition,
@@ -113,6 +124,18 @@ def stop(run: Run, job_id: str, ports: Ports) -> Event:
     if CREDIT in job.quote.accepts:  # also where it was stopped before, by a tick that was killed then
         _hear_credit(run, job, job.work, ports)
     return JobStopped(job_id, clean(reply, REPLY_MAX))
+
+
+def supersede(run: Run, job_id: str, ports: Ports) -> Event:
+    """The end of a job that is not needed: its pair completed first. Its files are left where they are."""
+    job = find_job(run, job_id)
+    first = winner(run, job)
+    if first is None or not isinstance(job, Ordered):
+        raise IllegalTransition(f"{job} is not superseded")
+    reason = f"superseded: {first.quote.vendor_id} completed the job first"
+    vendor_job_id = job.work.vendor_job_id if isinstance(job.work, Underway | Collecting) else ""
+    failed = Failed(reason, ports.clock.now(), vendor_job_id, JobEnding.SUPERSEDED, fault=Fault.NONE)
+    return JobFinished(job_id, failed)
 
 
 def _hear_credit(run: Run, job: Ordered, work: Underway, ports: Ports) -> None:

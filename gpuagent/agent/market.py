@@ -15,6 +15,7 @@ from gpuagent.agent.suitable import confirmations, unsuitable
 from gpuagent.core import budget, gpus, months, policy
 from gpuagent.core.belief import learned
 from gpuagent.core.context import Candidate, Context, PastJob
+from gpuagent.core.hedging import late_s
 from gpuagent.core.indices import is_open, missing, next_index, tries_left
 from gpuagent.core.model import Authorized, Cause, Job, Quote, Run, Settled, Token, Vendor, Voided
 from gpuagent.core.money import show_usd
@@ -61,22 +62,28 @@ class Survey:
 
 
 def survey(
-    run: Run, rules: policy.Policy, ports: Ports, changed: Callable[[PayeeChanged, Vendor], None] | None = None
+    run: Run,
+    rules: policy.Policy,
+    ports: Ports,
+    changed: Callable[[PayeeChanged, Vendor], None] | None = None,
+    late: Job | None = None,
 ) -> Survey:
     """Binding quotes of every candidate vendor, silent ones shown as such, and the refusals of the policy.
 
     A halted vendor is not asked, and has no quote but the reason. changed: is told of each that named another payee
-    than the recorded one, whatever comes of the survey.
+    than the recorded one, whatever comes of the survey. late: the job to be hedged, None for the next of the run.
 
     Raises UnknownVendor, and VendorUnauthorized when no vendor quoted and one refused our token.
     """
     vendors = candidates(run, ports.store.vendors(), ports.wallet.token)
-    index = next_index(run) or 0
+    index = late.quote.index if late else next_index(run) or 0
+    hedges = late.job_id if late else ""
     rest = remainder(run, index)
     order = order_text(run.workload, rest.checkpoint, index, run.count)
 
     def asked(vendor: Vendor) -> tuple[Quote | None, VendorError | PolicyRefused | None]:
-        return _ask(run, vendor, index, rest.hours, order, rules, ports)
+        quote, error = _ask(run, vendor, index, rest.hours, order, rules, ports)
+        return (replace(quote, hedges=hedges) if quote else None), error
 
     with ThreadPoolExecutor(max_workers=max(1, len(vendors) - 1)) as pool:
         asking = pool.map(asked, vendors[1:])
@@ -91,7 +98,7 @@ def survey(
     now, network = ports.clock.now(), ports.wallet.token.network
     names = [vendor.vendor_id for vendor in vendors]
     record = ports.store.track_record(run, network, names, now, PAST_JOBS_MAX)
-    verdicts = _verdicts(run, rules, record.usage, vendors, [quote for quote, _ in answers], index)
+    verdicts = _verdicts(run, rules, record.usage, vendors, [quote for quote, _ in answers], index, late)
     past = [*record.past, *own_past_jobs(run)]
     holds = lasting_holds(run)
     past.sort(key=lambda job: (job.ended_at, job.started_at, job.vendor_id))
@@ -127,6 +134,8 @@ def survey(
         jobs_open=open_jobs.total(),
         at_once=run.jobs_open_max if run.count > 1 else 0,
         reserve=reserve,
+        hedged_vendor=late.quote.vendor_id if late else "",
+        late_s=late_s(late, now) if late else 0.0,
     )
     if run.count == 1:
         return Survey(context, records, quotes)
@@ -207,6 +216,7 @@ def _verdicts(
     vendors: Sequence[Vendor],
     quotes: Sequence[Quote | None],
     index: int,
+    late: Job | None,
 ) -> dict[str, tuple[policy.Refusal, ...]]:
     """Every rule that stands against a purchase from each vendor that quoted."""
     verdicts = {
@@ -217,6 +227,8 @@ def _verdicts(
         for vendor, quote in zip(vendors, quotes, strict=True)
         if quote
     }
+    if late and late.quote.vendor_id in verdicts:
+        verdicts[late.quote.vendor_id] += (policy.Refusal(supply.HEDGE, "it has the job that is late"),)
     able = [vendor_id for vendor_id, refusals in verdicts.items() if not refusals]
     for vendor_id, why in confirmations(run, able, index).items():
         if vendor_id in verdicts:
@@ -242,7 +254,7 @@ def _ask(
 def _past_job(job: Job) -> PastJob | None:
     """Begun when it was reserved. When a voided job was known to be void is not kept: it took no time."""
     match job:
-        case Settled(work=Failed(fault=Fault.PROGRAM | Fault.TIME)):
+        case Settled(work=Failed(fault=Fault.PROGRAM | Fault.TIME | Fault.NONE)):
             return None  # that says nothing of the vendor
         case Settled(work=Completed(at=at) | Failed(at=at) as work):
             succeeded, paid, ended_at = isinstance(work, Completed), job.quote.amount, at

@@ -17,6 +17,7 @@ def order_like(run: Run) -> Order:
         planners=run.planner_arms,
         count=run.count if run.count > 1 else None,
         jobs_open_max=run.jobs_open_max,
+        hedge_after=run.hedging.after_s or None,
         vendor_ids=run.vendor_ids,
         tags=run.tags,
         workload=workload,

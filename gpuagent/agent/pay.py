@@ -54,7 +54,7 @@ from gpuagent.core.ports import Open, Outcome, Ports, Void
 from gpuagent.core.terms import agreed, declined, life_s, nonce, record_problem, timeout_max_s
 from gpuagent.core.text import clean
 from gpuagent.core.transitions import find_job
-from gpuagent.core.work import Completed, Failed, Work, failed_by_vendor
+from gpuagent.core.work import Completed, Failed, JobEnding, Work, failed_by_vendor
 from gpuagent.errors import (
     ChainError,
     FileMissing,
@@ -210,6 +210,8 @@ def _named_transaction(order: Submitted) -> str:
 
 def _is_lost(run: Run, job: Authorized, work: Work, ports: Ports) -> bool:
     """Whether work that was to be paid once it is done is not wanted any more, or will never be done."""
+    if isinstance(work, Failed) and work.ending is JobEnding.SUPERSEDED:
+        return True  # it has come to no end: it was told to stop
     if isinstance(work, Completed | Failed):
         return failed_by_vendor(work)  # what came to its end is the vendor's to be paid for, if it wants
     return _wanted_from(run, job, ports) is None

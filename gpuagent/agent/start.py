@@ -10,7 +10,18 @@ from gpuagent.agent.inputs import check_sizes, keep_inputs
 from gpuagent.agent.market import candidates
 from gpuagent.core import gpus
 from gpuagent.core.indices import tries_max
-from gpuagent.core.model import AT_ONCE_MAX, COUNT_MAX, HOURS_MIN, JOBS_MAX, Run, Token, Vendor
+from gpuagent.core.model import (
+    AT_ONCE_MAX,
+    COUNT_MAX,
+    HEDGE_AFTER_MAX_S,
+    HOURS_MIN,
+    JOBS_MAX,
+    NO_HEDGING,
+    Hedging,
+    Run,
+    Token,
+    Vendor,
+)
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Ports
 from gpuagent.core.workload import Source, Workload
@@ -35,6 +46,8 @@ class Order:
     planner: who chooses. planners: several instead, each with its weight; each run gets one of them, by its id.
     count: jobs of this kind to complete, None as the job file says, which says one where it says nothing;
     jobs_open_max: of them at once.
+    hedge_after: seconds past its expected time after which a job is bought once more elsewhere (core/hedging.py), 0 for
+    never, None as the job file says, which says never where it says nothing.
     workload: what is to run, its inputs named by their SHA-256; then goal, gpu_type and max_hours follow from it.
     sources: of the inputs that the file store may lack, by SHA-256.
     """
@@ -48,6 +61,7 @@ class Order:
     planners: tuple[tuple[str, int], ...] = ()
     jobs_open_max: int = 1
     count: int | None = None
+    hedge_after: int | None = None
     vendor_ids: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     workload: Workload | None = None
@@ -94,6 +108,27 @@ class Order:
             raise BadInput(f"1 to {most} jobs may be open at once")
         return count, at_once
 
+    @property
+    def hedging(self) -> Hedging:
+        """The rule for late jobs. Raises BadInput where the workload differs, and for a delay that cannot be."""
+        jobs, after_s = self.workload.jobs if self.workload else None, self.hedge_after
+        if jobs and jobs.hedge_after:
+            if after_s not in (None, jobs.hedge_after):
+                raise BadInput(
+                    f"the job file has jobs hedged after {jobs.hedge_after} s (jobs.hedge_after), and the order after "
+                    f"{after_s} s: change the job file, or leave it out of the order"
+                )
+            after_s = jobs.hedge_after
+        if after_s is not None and not 0 <= after_s <= HEDGE_AFTER_MAX_S:
+            raise BadInput("jobs are hedged after 1 s to 30 days; 0 is for never")
+        count, at_once = self.several
+        if after_s and count == 1 and at_once > 1:
+            raise BadInput(
+                f"one job with {at_once} open at once is bought {at_once} times from the beginning: leave out either "
+                "that or the delay after which it is hedged"
+            )
+        return Hedging(after_s) if after_s else NO_HEDGING
+
 
 def start(order: Order, ports: Ports, run_id: str = "") -> Run:
     """The new run, saved. Raises as prepare() does, and DuplicateRun for an id that is taken; no run was written then.
@@ -112,6 +147,7 @@ def prepare(order: Order, ports: Ports, run_id: str = "") -> Run:
     """The new run, not saved. Raises BadInput, UnknownVendor, WalletUnfunded, ClocksDiffer."""
     goal, gpu_type, max_hours = order.terms
     count, at_once = order.several
+    hedging = order.hedging
     _check(order, goal, max_hours, ports)
     footing = ports.store.footing()
     if order.workload:
@@ -135,6 +171,7 @@ def prepare(order: Order, ports: Ports, run_id: str = "") -> Run:
         count=count,
         jobs_open_max=at_once,
         jobs_max=tries_max(count),
+        hedging=hedging,
         tags=tuple(dict.fromkeys(order.tags)),
     )
     run = replace(run, gpu_type=_gpu_type(run, footing.vendors(), ports.wallet.token))

@@ -18,6 +18,8 @@ from gpuagent.core.resume import remainder, with_checkpoints
 
 CONFIRMATION = "confirmation"
 """The rule that is of one of several jobs alone."""
+HEDGE = "hedge"
+"""The rule that a late job is hedged at another vendor: of the hedge alone."""
 WORK = "work"
 """The rule that a vendor cannot or may not have the work; the checkpoint that a job goes on from may be why."""
 
@@ -45,8 +47,8 @@ def eligible(
 ) -> dict[str, int]:
     """The vendors that may have other jobs of the run, with what they quote for this one.
 
-    One that is kept from this job alone is among them: for a confirmation, for the checkpoint that it goes on from, or
-    for its price, where another has fewer hours.
+    One that is kept from this job alone is among them: for a confirmation, for the late job that this one hedges, for
+    the checkpoint that it goes on from, or for its price, where another has fewer hours.
     """
     further = set(unbought(run)) - {index}
     begins_anew = any(remainder(run, number).checkpoint is None for number in further & with_checkpoints(run))
@@ -54,7 +56,7 @@ def eligible(
     share = min((_shortest(run) / remainder(run, index).hours), Decimal(1))
 
     def allowed(vendor_id: str, quote: Quote) -> bool:
-        lasting = {refusal.rule for refusal in verdicts[vendor_id] if not refusal.transient} - {CONFIRMATION}
+        lasting = {refusal.rule for refusal in verdicts[vendor_id] if not refusal.transient} - {CONFIRMATION, HEDGE}
         if WORK in lasting and plain and not unsuitable(run, vendors[vendor_id], replace(quote, order=plain), rules):
             lasting -= {WORK}
         if lasting and share < 1:

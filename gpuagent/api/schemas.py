@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from pydantic.alias_generators import to_camel
 
 from gpuagent.agent.start import GOAL_MAX, TAG_MAX
-from gpuagent.core.model import AT_ONCE_MAX, COUNT_MAX
+from gpuagent.core.model import AT_ONCE_MAX, COUNT_MAX, HEDGE_AFTER_MAX_S
 from gpuagent.core.workload import FILES_MAX
 
 RUN_ID = "66a1f2c9d53a3f9ef1f0c123"
@@ -60,6 +60,16 @@ class StartRequest(RequestBody):
         Field(strict=True, ge=1, le=COUNT_MAX, description="jobs of this kind to complete; none: the job's, or 1"),
     ] = None
     jobs_open_max: Annotated[int, Field(strict=True, ge=1, le=AT_ONCE_MAX)] = 1
+    hedge_after: Annotated[
+        int | None,
+        Field(
+            strict=True,
+            ge=0,
+            le=HEDGE_AFTER_MAX_S,
+            description="seconds past its expected time after which a job is bought once more, at another vendor; "
+            "0: never; none: as the job says",
+        ),
+    ] = None
     job: Annotated[
         dict[str, Any] | str | None,
         Field(description="what is to run: a job file, as an object or as its YAML text"),

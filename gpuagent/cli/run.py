@@ -24,6 +24,7 @@ from gpuagent.cli.common import (
 )
 from gpuagent.cli.job_options import JobEnv, JobFile, JobRoot, read_job
 from gpuagent.cli.watch import following
+from gpuagent.core.units import parse_duration
 from gpuagent.errors import BadInput, ConfigError
 
 if TYPE_CHECKING:
@@ -48,6 +49,12 @@ def run_start(
         int | None, typer.Option(help="How many jobs of this kind to complete; default: the job's, or 1.")
     ] = None,
     open_jobs: Annotated[int | None, typer.Option(help="How many jobs may be open at once; default: 1.")] = None,
+    hedge_after: Annotated[
+        str,
+        typer.Option(
+            help="Buy a job once more elsewhere when it is so late, such as 15m; default: the job's, or never."
+        ),
+    ] = "",
     user: Annotated[str, typer.Option(help="The user whose run it is.")] = "local",
     planner: Annotated[
         list[str] | None,
@@ -81,6 +88,7 @@ def run_start(
             user_id=user,
             count=old.count if count is None else count,
             jobs_open_max=old.jobs_open_max if open_jobs is None else open_jobs,
+            hedge_after=_delay(hedge_after) if hedge_after else old.hedge_after,
             vendor_ids=tuple(vendor) if vendor else old.vendor_ids,
             tags=tuple(tag) if tag else old.tags,
             workload=sealed.workload if sealed else old.workload,
@@ -230,6 +238,16 @@ def _exit_as(run: "Run") -> None:
 
     if run.status is RunStatus.FAILED:
         raise typer.Exit(EXIT_RUN_FAILED)
+
+
+def _delay(text: str) -> int:
+    """Seconds, of a duration or a number of them."""
+    if text.isascii() and text.isdecimal() and len(text) < 10:
+        return int(text)
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise BadInput(f"--hedge-after: {error}, or 0 for never") from None
 
 
 def _hours(text: str) -> Decimal:

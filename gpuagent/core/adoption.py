@@ -41,7 +41,14 @@ def adopted(run: Run, event: PaymentAdopted) -> Run:
 
 def _as_bought(proven: Quote, quote: Quote) -> Quote:
     """What the chain proves, with what only the job's own quote says."""
-    return replace(proven, order=quote.order, accepts=quote.accepts, protocol=quote.protocol, index=quote.index)
+    return replace(
+        proven,
+        order=quote.order,
+        accepts=quote.accepts,
+        protocol=quote.protocol,
+        index=quote.index,
+        hedges=quote.hedges,
+    )
 
 
 def _work(job: Job | None, event: PaymentAdopted, header: str) -> Work:

@@ -15,7 +15,10 @@ from typing import Any
 from gpuagent.core.model import Decision
 from gpuagent.errors import BadInput
 
-SPARSE_NAMES = ("hold", "hold_ends_at", "jobs_missing", "jobs_open", "at_once", "reserve", "open_jobs")
+SPARSE_NAMES = (
+    *("hold", "hold_ends_at", "jobs_missing", "jobs_open", "at_once", "reserve", "open_jobs"),
+    *("hedged_vendor", "late_s"),
+)
 """Fields that a recorded context, and so its digest, has only where there is something in them."""
 PLAIN = frozenset((str, int, float, bool, type(None)))
 """Types that are in JSON as they are."""
@@ -83,6 +86,9 @@ class Context:
     completed, of them those that are open, how many may be, and what the others that are to be bought cost at least.
     That is not available for this one.
 
+    hedged_vendor, late_s: where this job hedges one that is late, that one's vendor, and by how many seconds; else "",
+    0.
+
     job_s: how long one job takes. caps: the owner's limits that apply, in words. past: oldest first.
     """
 
@@ -105,6 +111,8 @@ class Context:
     jobs_open: int = 0
     at_once: int = 0
     reserve: int = 0
+    hedged_vendor: str = ""
+    late_s: float = 0.0
 
     def candidate(self, vendor_id: str) -> Candidate | None:
         """The candidate with this id, None where it is not among them."""
@@ -118,8 +126,9 @@ class Context:
 
     @property
     def asking_max(self) -> int:
-        """What a planner may spend on its answer. Of a run with several jobs what completes them is kept for them."""
-        return max(self.available - self.cheapest, 0) if self.jobs_missing else self.available
+        """What a planner may spend on its answer. Of a run with several jobs what completes them is kept for them, and
+        of a hedge its price."""
+        return max(self.available - self.cheapest, 0) if self.jobs_missing or self.hedged_vendor else self.available
 
     def as_json(self) -> dict[str, object]:
         """Plain JSON values; decimals as strings."""

@@ -24,6 +24,13 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Hedge:
+    """Buy the work of a late job once more, at another vendor: quotes, the planner's choice, a reservation."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Deliver:
     """Send the vendor the files that the job reads, before it is paid: a share of them a tick."""
 
@@ -68,7 +75,14 @@ class Stop:
     job_id: str
 
 
-Step = Plan | Deliver | Authorize | Pay | Claim | Poll | Collect | Stop
+@dataclass(frozen=True, slots=True)
+class Supersede:
+    """Follow the job no further: one that it hedges, or that hedges it, completed first."""
+
+    job_id: str
+
+
+Step = Plan | Hedge | Deliver | Authorize | Pay | Claim | Poll | Collect | Stop | Supersede
 
 # Events. `at` is the agent's clock, Unix seconds.
 
@@ -103,6 +117,27 @@ class PlanPostponed:
 class PlanAborted:
     """The run is given up."""
 
+    reason: str
+    data: Mapping[str, object]
+    cost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HedgePostponed:
+    """No hedge of the late job is bought now; that is decided anew later."""
+
+    job_id: str
+    until: float
+    decision: Decision
+    data: Mapping[str, object]
+    cost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HedgeDeclined:
+    """No hedge of the late job is bought any more."""
+
+    job_id: str
     reason: str
     data: Mapping[str, object]
     cost: int = 0
@@ -353,6 +388,8 @@ Event = (
     VendorChosen
     | PlanPostponed
     | PlanAborted
+    | HedgePostponed
+    | HedgeDeclined
     | PlannerCharged
     | JobDropped
     | RunCancelled
@@ -386,6 +423,7 @@ NEWS = JobProgressed | JobWentSilent | JobAnswered | CheckpointKept | Checkpoint
 
 WORLDLY = (
     PlanPostponed
+    | HedgePostponed
     | PaymentUnresolved
     | PaymentUnwanted
     | JobProgressed

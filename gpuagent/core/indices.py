@@ -1,6 +1,7 @@
 """The indices of a run: it has `count` jobs of one kind to complete, numbered from 0, each tried until it is. Pure.
 
 A run with one job has the index 0 alone; of that several jobs may be open at once, and the first to complete ends it.
+Beside the open job of an index one more may be open, which hedges it (hedging.py).
 """
 
 from collections import Counter
@@ -76,11 +77,24 @@ def tries_left(run: Run, index: int) -> int:
 
 
 def is_paid_elsewhere(run: Run, job: Job) -> bool:
-    """Whether another job of the same index is paid and still to come, as after an adoption."""
+    """Whether another job of the same index is paid and still to come, as after an adoption; a hedge's pair is none."""
     attempts = (
         attempt for attempt in run.jobs if attempt.job_id != job.job_id and attempt.quote.index == job.quote.index
     )
-    return run.count > 1 and any(isinstance(attempt, Settled) and is_open(attempt) for attempt in attempts)
+    return run.count > 1 and any(
+        isinstance(attempt, Settled) and is_open(attempt) and not is_pair(attempt, job) for attempt in attempts
+    )
+
+
+def is_pair(first: Job, second: Job) -> bool:
+    """Whether one of the two hedges the other."""
+    return first.quote.hedges == second.job_id or second.quote.hedges == first.job_id
+
+
+def slots_used(run: Run) -> int:
+    """The open jobs that count against jobs_open_max: all but hedges of jobs that are open too."""
+    open_jobs = {job.job_id: job for job in run.jobs if is_open(job)}
+    return sum(job.quote.hedges not in open_jobs for job in open_jobs.values())
 
 
 def of_index(run: Run, index: int) -> Run:

@@ -165,6 +165,7 @@ class Quote:
     order: the canonical text of what the job is to do (orders.py), "" without a workload. accepts: what the vendor can.
     envelope: made for this quote, where the order goes as a command that fetches and sends its files itself.
     protocol: of the vendor's record when it was asked, whatever that says later. index: which of the run's jobs it is.
+    hedges: the job_id of the late job whose work this one buys once more (hedging.py), "" for none.
     """
 
     vendor_id: str
@@ -182,6 +183,7 @@ class Quote:
     envelope: Envelope = field(default=NO_ENVELOPE, repr=False)
     protocol: str = OWN_PROTOCOL
     index: int = 0
+    hedges: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,6 +421,26 @@ HOURS_MIN = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True)
+class Hedging:
+    """A run's rule for late jobs (hedging.py). after_s: seconds past its expected time after which a job is late; 0 for
+    no hedges.
+
+    declined: ids of late jobs for which no hedge is bought any more. waits: in a row, of the hedge that is due next,
+    until wait_until.
+    """
+
+    after_s: int = 0
+    declined: tuple[str, ...] = ()
+    waits: int = 0
+    wait_until: float = 0
+
+
+NO_HEDGING = Hedging()
+HEDGE_AFTER_MAX_S = 30 * 86_400
+"""The longest delay after which a run may have its late jobs hedged."""
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One goal with one budget, paid on one network (CAIP-2). vendor_ids empty: any enabled vendor.
 
@@ -445,6 +467,7 @@ class Run:
     jobs_open_max: int = 1
     jobs_max: int = JOBS_MAX
     count: int = 1
+    hedging: Hedging = NO_HEDGING
     jobs: tuple[Job, ...] = ()
     status: RunStatus = RunStatus.RUNNING
     reason: str = ""

@@ -10,6 +10,8 @@ from gpuagent.core.events import (
     CollectingHindered,
     Event,
     FilesKept,
+    HedgeDeclined,
+    HedgePostponed,
     InputsDelivered,
     JobAnswered,
     JobClaimed,
@@ -49,7 +51,7 @@ from gpuagent.core.model import (
 from gpuagent.core.money import show_usd
 from gpuagent.core.transitions import apply, find_job, is_noted
 from gpuagent.core.units import show_size
-from gpuagent.core.work import Completed, Failed, FileKind, JobFile, Underway
+from gpuagent.core.work import Completed, Failed, FileKind, JobEnding, JobFile, Underway
 
 METRICS_FROM = 1_000_000
 METRICS_MAX = 5_000
@@ -62,6 +64,7 @@ def observations_of(run: Run, event: Event) -> tuple[Observation, ...]:
         case VendorChosen(job_id, quote, decision, _, data, approval):
             which = f", job {quote.index} of {run.count}" if run.count > 1 else ""
             text = f"reserved {show_usd(quote.amount)} for {quote.vendor_id}{which}"
+            text += f", a hedge of the late job {quote.hedges}" if quote.hedges else ""
             if approval:
                 text += ": waits for approval"
             return (
@@ -71,6 +74,10 @@ def observations_of(run: Run, event: Event) -> tuple[Observation, ...]:
         case PlanPostponed(_, decision, data):
             return (Observation(ObservationType.REASONING, decision.reason, data=data),)
         case PlanAborted(reason, data):
+            return (Observation(ObservationType.REASONING, reason, data=data),)
+        case HedgePostponed(_, _, decision, data):
+            return (Observation(ObservationType.REASONING, decision.reason, data=data),)
+        case HedgeDeclined(_, reason, data):
             return (Observation(ObservationType.REASONING, reason, data=data),)
         case PlannerCharged(reason, data, _, uncharged):
             text = f"came to nothing, another tick was faster: {reason}"
@@ -261,6 +268,8 @@ def _news(text: str, job_id: str, kind: str, **data: object) -> Observation:
 
 
 def _finished(vendor: str, job_id: str, outcome: Completed | Failed) -> Observation:
+    if isinstance(outcome, Failed) and outcome.ending is JobEnding.SUPERSEDED:
+        return _news(f"the job at {vendor} is {outcome.reason}", job_id, "superseded", vendorId=vendor)
     if isinstance(outcome, Failed):
         data: Mapping[str, object] = {
             "kind": "failed",

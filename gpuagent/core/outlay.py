@@ -4,7 +4,7 @@ Both are lower bounds: a run that fails them can never complete, so it is stoppe
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gpuagent.core.context import PastJob
 from gpuagent.core.model import Authorized, Reserved, Run, Settled
@@ -84,3 +84,12 @@ def least_cost(offers: Sequence[Supply], count: int) -> int:
         jobs = cheapest.jobs_of(count)
         cost, count = cost + jobs * cheapest.amount, count - jobs
     return cost
+
+
+def leaves_rest(offers: Sequence[Supply], vendor_id: str, amount: int, count: int, available: int) -> bool:
+    """Whether so many jobs can still be bought once this vendor has got this amount for another one."""
+    rest = [
+        replace(offer, room=offer.room - amount) if offer.vendor_id == vendor_id and offer.room is not None else offer
+        for offer in offers
+    ]
+    return capacity(rest, count) >= count and least_cost(rest, count) <= available - amount

@@ -11,7 +11,7 @@ from gpuagent.core.indices import is_open, progress
 from gpuagent.core.model import Authorized, Job, Reserved, Run, RunStatus, Settled, Voided
 from gpuagent.core.money import show_usd
 from gpuagent.core.pace import Pace
-from gpuagent.core.work import Collecting, Completed, Failed, Owed, Underway, Work
+from gpuagent.core.work import Collecting, Completed, Failed, JobEnding, Owed, Underway, Work
 
 NEWS_TYPES = ("job_log", "metric")
 """Observations that a vendor's answer about a job leaves."""
@@ -162,6 +162,8 @@ def _work_text(work: Work, running: bool, moment: _Moment, heard_at: float | Non
     match work:
         case Completed(at=at):
             return f"completed at {moment.show(at)}"
+        case Failed(reason, at, ending=JobEnding.SUPERSEDED):
+            return f"{'paid, ' if paid else ''}ended at {moment.show(at)}: {reason[:REASON_MAX]}"
         case Failed(reason, at):
             return f"{'paid, ' if paid else ''}failed at {moment.show(at)}: {reason[:REASON_MAX]}"
         case Collecting():

@@ -11,7 +11,8 @@ or Failed; without a workload there is nothing to collect. CheckpointKept and Fi
 
 A Reserved job may wait for PurchaseApproved and InputsDelivered first; RunCancelled ends the run and drops what is
 only Reserved. StepPostponed and StepTakenUp frame a time in which the file store does not work: no job moves in it.
-A run with several jobs to complete (indices.py) ends with the last of them; of each index one job is open at a time.
+A run with several jobs to complete (indices.py) ends with the last of them; of each index one job is open at a time,
+and beside it one that hedges it (hedging.py): whichever completes first, Stop and Supersede end the other.
 
 VendorReadmitted lets a running run buy of a vendor that it had ended with. PlannerCharged, PaymentAdopted and
 AskingCutShort fit every run, ended or not; PaymentAdopted makes Settled of whatever the job was.
@@ -29,6 +30,9 @@ from gpuagent.core.events import (
     Collect,
     Deliver,
     Event,
+    Hedge,
+    HedgeDeclined,
+    HedgePostponed,
     InputsDelivered,
     JobDropped,
     JobFinished,
@@ -51,10 +55,12 @@ from gpuagent.core.events import (
     StepPostponed,
     StepTakenUp,
     Stop,
+    Supersede,
     VendorChosen,
     VendorReadmitted,
 )
-from gpuagent.core.indices import is_open, missing, next_index, unbought
+from gpuagent.core.hedging import hedge_problem, next_late, winner
+from gpuagent.core.indices import is_open, missing, next_index, slots_used, unbought
 from gpuagent.core.model import (
     Authorized,
     Cause,
@@ -87,7 +93,8 @@ NOTES_MAX = 1_000
 
 
 def next_steps(run: Run, now: float) -> tuple[Step, ...]:
-    """The steps that are due at `now` (Unix seconds): one per open job, then planning. Empty: wait, or all is over.
+    """The steps that are due at `now` (Unix seconds): one per open job, then planning, then the hedge of a late job.
+    Empty: wait, or all is over.
 
     What is signed comes first, as a vendor that is slow to tell of its job must not delay it; new signatures come last,
     as news of a job may make them unneeded. A run that has ended still follows the authorizations that are out: their
@@ -96,19 +103,21 @@ def next_steps(run: Run, now: float) -> tuple[Step, ...]:
     running = run.status is RunStatus.RUNNING
     first = next((place for place, job in enumerate(run.jobs) if job.job_id == run.ask_first), 0)
     in_turn = (*run.jobs[first:], *run.jobs[:first])
-    steps = [step for job in in_turn for step in _steps_for(job, running, now)]
+    steps = [step for job in in_turn for step in _steps_for(run, job, now)]
     steps.sort(key=lambda step: 0 if isinstance(step, Pay) else 2 if isinstance(step, Authorize) else 1)
     if running and now >= run.wait_until and _may_begin(run):
         steps.append(Plan())
+    if running and (late := next_late(run, now)):
+        steps.append(Hedge(late.job_id))
     return tuple(steps)
 
 
 def _may_begin(run: Run) -> bool:
     """Whether a further job may be begun beside those that are open."""
-    open_jobs = sum(map(is_open, run.jobs))
     if run.count > 1 and not _has_spare_tries(run):
         return False
-    return open_jobs < run.jobs_open_max and next_index(run) is not None and not is_enough(run, open_jobs)
+    open_jobs = sum(map(is_open, run.jobs))
+    return slots_used(run) < run.jobs_open_max and next_index(run) is not None and not is_enough(run, open_jobs)
 
 
 def _has_spare_tries(run: Run) -> bool:
@@ -117,34 +126,38 @@ def _has_spare_tries(run: Run) -> bool:
     return not waiting or run.jobs_max - len(run.jobs) > len(unbought(run)) + waiting
 
 
-def _steps_for(job: Job, running: bool, now: float) -> tuple[Step, ...]:
-    step = _step_for(job, running, now)
+def _steps_for(run: Run, job: Job, now: float) -> tuple[Step, ...]:
+    beaten = winner(run, job) is not None
+    wanted = run.status is RunStatus.RUNNING and not beaten
+    step = _step_for(job, wanted, beaten, now)
     payment = (Pay(job.job_id),) if isinstance(job, Authorized) else ()
-    offered = running and isinstance(job, Ordered) and isinstance(job.work, Underway) and job.work.offer
+    offered = wanted and isinstance(job, Ordered) and isinstance(job.work, Underway) and job.work.offer
     return (*payment, *((step,) if step else ()), *((Collect(job.job_id),) if offered else ()))
 
 
-def _step_for(job: Job, running: bool, now: float) -> Step | None:
+def _step_for(job: Job, wanted: bool, beaten: bool, now: float) -> Step | None:
     match job:
         case Reserved(approval=approval):
             if job.unapproved and approval is not None and now < approval.expires_at:
                 return None
             return Authorize(job.job_id) if job.delivered or not has_inputs(job.quote.order) else Deliver(job.job_id)
         case Authorized() | Settled():
-            return _step_for_work(job, running)
+            return _step_for_work(job, wanted, beaten)
     return None
 
 
-def _step_for_work(job: Ordered, running: bool) -> Step | None:
+def _step_for_work(job: Ordered, wanted: bool, beaten: bool) -> Step | None:
     match job.work:
-        case Owed() if running:
+        case Owed() if wanted:
             return Claim(job.job_id)
-        case Underway() if running:
+        case Underway() if wanted:
             return Poll(job.job_id)
-        case Collecting() if running:
+        case Collecting() if wanted:
             return Collect(job.job_id)
         case Underway(asked_to_stop=False) if CANCEL in job.quote.accepts:
             return Stop(job.job_id)
+        case Owed() | Underway() | Collecting() if beaten:
+            return Supersede(job.job_id)
     return None
 
 
@@ -170,8 +183,9 @@ def ends_its_vendor(job: Job, vendor_id: str) -> bool:
 
 def is_over(run: Run) -> bool:
     """True when the run has ended, no money is undecided and no vendor is to be told: no step is due ever again."""
-    to_tell = any(isinstance(step, Stop) for job in run.jobs for step in _steps_for(job, running=False, now=0))
-    return run.status is not RunStatus.RUNNING and budget.held(run) == 0 and not to_tell
+    if run.status is RunStatus.RUNNING or budget.held(run):
+        return False
+    return not any(isinstance(step, Stop | Supersede) for job in run.jobs for step in _steps_for(run, job, now=0))
 
 
 def phase(run: Run) -> Phase:
@@ -200,6 +214,8 @@ def apply(run: Run, event: Event) -> Run:
     """The run after the event. Raises IllegalTransition rather than bend a rule."""
     if isinstance(event, VendorChosen | PlanPostponed | PlanAborted | RunCancelled | VendorReadmitted):
         return _planned(run, event)
+    if isinstance(event, HedgePostponed | HedgeDeclined):
+        return _unhedged(run, event)
     if isinstance(event, PlannerCharged):  # the money is gone, whatever has become of the run meanwhile
         return _charged(run, event.cost)
     if isinstance(event, PaymentAdopted):
@@ -268,13 +284,8 @@ def _planned(run: Run, event: VendorChosen | PlanPostponed | PlanAborted | RunCa
             return replace(excused(run), status=RunStatus.FAILED, reason=reason)
         case PlanPostponed(until):
             return replace(run, waits=run.waits + 1, wait_until=until)
-        case VendorChosen(job_id, quote):
-            if any(job.job_id == job_id for job in run.jobs):
-                raise IllegalTransition(f"job {job_id} was chosen already")
-            if run.count > 1 and quote.index not in unbought(run):
-                raise IllegalTransition(f"job {quote.index} of {run.count} is open or completed already")
-            job = Reserved(job_id, quote, event.at, event.approval)
-            return budget.check(replace(run, jobs=(*run.jobs, job), waits=0, wait_until=0))
+        case VendorChosen():
+            return _with_reservation(run, event)
         case RunCancelled(by, why):
             return _ended(run, RunStatus.FAILED, f"cancelled by {by}: {why}", "the run was cancelled")
         case VendorReadmitted(vendor_id, by):
@@ -282,6 +293,34 @@ def _planned(run: Run, event: VendorChosen | PlanPostponed | PlanAborted | RunCa
             if jobs == run.jobs:
                 raise IllegalTransition(f"run {run.run_id} has not ended with {vendor_id}")
             return replace(run, jobs=jobs, waits=0, wait_until=0)
+
+
+def _with_reservation(run: Run, event: VendorChosen) -> Run:
+    """The run with one job more. Of an index that has an open job only a hedge may be a second one."""
+    quote = event.quote
+    if any(job.job_id == event.job_id for job in run.jobs):
+        raise IllegalTransition(f"job {event.job_id} was chosen already")
+    job = Reserved(event.job_id, quote, event.at, event.approval)
+    if quote.hedges:
+        if problem := hedge_problem(run, quote, event.at):
+            raise IllegalTransition(f"no hedge: {problem}")
+        hedging = replace(run.hedging, waits=0, wait_until=0)
+        return budget.check(replace(run, jobs=(*run.jobs, job), hedging=hedging))
+    if (run.count > 1 or run.hedging.after_s) and quote.index not in unbought(run):
+        raise IllegalTransition(f"job {quote.index} of {run.count} is open or completed already")
+    return budget.check(replace(run, jobs=(*run.jobs, job), waits=0, wait_until=0))
+
+
+def _unhedged(run: Run, event: HedgePostponed | HedgeDeclined) -> Run:
+    """The run without a hedge of a late job, for a while or for good."""
+    if run.status is not RunStatus.RUNNING:
+        raise IllegalTransition(f"{event} on a run that has {run.status}")
+    find_job(run, event.job_id)
+    run, hedging = _charged(run, event.cost), run.hedging
+    if isinstance(event, HedgePostponed):
+        return replace(run, hedging=replace(hedging, waits=hedging.waits + 1, wait_until=event.until))
+    declined = tuple(dict.fromkeys((*hedging.declined, event.job_id)))
+    return replace(run, hedging=replace(hedging, declined=declined, waits=0, wait_until=0))
 
 
 def _charged(run: Run, cost: int) -> Run:

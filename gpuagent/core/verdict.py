@@ -175,8 +175,15 @@ def is_enough(run: Run, open_jobs: int) -> bool:
         return False
     if run.count > 1:
         return False  # those that are open do other work
+    return is_enough_of(run, 0, open_jobs)
+
+
+def is_enough_of(run: Run, index: int, open_jobs: int) -> bool:
+    """The same of one index, of which so many jobs are open."""
+    if not run.workload:
+        return False
     workload = from_canonical(run.workload)
-    return open_jobs + len(_reported(run, workload)) >= workload.program_failures
+    return open_jobs + len(_reported(of_index(run, index), workload)) >= workload.program_failures
 
 
 def to_confirm(run: Run, index: int = 0) -> Mapping[str, int]:

@@ -20,7 +20,7 @@ class JobStatus(StrEnum):
 
 
 class JobEnding(StrEnum):
-    """How a paid job came to count as failed. After the last two its vendor is paid no more in the run (policy.py)."""
+    """How a paid job came to count as failed. After AT_ONCE and DISPUTED its vendor is paid no more in the run."""
 
     REPORTED = "reported"
     """The vendor said so, after a while; or it said completed, and the success test says no."""
@@ -28,6 +28,8 @@ class JobEnding(StrEnum):
     """The vendor said so within seconds of its payment."""
     DISPUTED = "disputed"
     """No word of its vendor ended it: it was given up, with no job named, in silence, or far past its paid hours."""
+    SUPERSEDED = "superseded"
+    """Another job of the same index completed first: one of the two hedges the other (hedging.py)."""
 
 
 class Fault(StrEnum):
@@ -38,6 +40,8 @@ class Fault(StrEnum):
     """The user's own program ended with an exit code that is no success."""
     TIME = "time"
     """The paid hours ended."""
+    NONE = "none"
+    """There is none: the job was superseded."""
 
 
 class FileKind(StrEnum):

@@ -222,9 +222,12 @@ class Jobs(JobPart):
     """How many jobs of this kind the run has to complete, each with a number of its own: a sweep."""
 
     count: Annotated[int, Field(ge=1, le=COUNT_MAX)] = Field(
-        description="jobs to complete; each gets its number, from 0, as GPUAGENT_JOB_INDEX"
+        1, description="jobs to complete; each of several gets its number, from 0, as GPUAGENT_JOB_INDEX"
     )
     at_once: Annotated[int, Field(ge=1, le=AT_ONCE_MAX)] = Field(1, description="jobs that may be open at once")
+    hedge_after: Seconds | None = Field(
+        None, description="buy a job that is so late once more, at another vendor; none: never"
+    )
 
 
 class Workload(JobPart):

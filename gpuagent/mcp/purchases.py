@@ -82,6 +82,7 @@ class Purchases:
         tags: arguments.Tags = [],  # noqa: B006
         planner: arguments.Planner = "",
         jobs_open_max: arguments.JobsOpen = 1,
+        hedge_after: arguments.HedgeAfter = None,
         job: arguments.Job = None,
         inputs: arguments.Inputs = {},  # noqa: B006
     ) -> dict[str, Any]:
@@ -97,6 +98,7 @@ class Purchases:
             vendor_ids=vendor_ids,
             planner=planner,
             jobs_open_max=jobs_open_max,
+            hedge_after=hedge_after,
             job=job,
             inputs=inputs,
         )

@@ -26,6 +26,8 @@ def fill(form: LaunchForm, order: Order) -> list[str]:
     is_in_job_file = bool(order.workload and order.workload.jobs)
     fields["count"].widget.value = "1" if is_in_job_file else str(order.count or 1)
     fields["at_once"].widget.value = "1" if is_in_job_file else str(order.jobs_open_max)
+    in_job_file = order.workload.jobs.hedge_after if order.workload and order.workload.jobs else None
+    fields["hedge_after"].widget.value = "" if order.hedge_after in (None, in_job_file) else str(order.hedge_after)
     return notes
 
 

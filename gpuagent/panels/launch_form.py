@@ -31,7 +31,7 @@ from gpuagent.wire.egress import egress
 
 GOAL = "Fine-tune tiny-llm"
 WIDE = "520px"
-FORM = ("goal", "gpu", "hours", "count", "at_once", "budget", "planner", "model", "tags")
+FORM = ("goal", "gpu", "hours", "count", "at_once", "hedge_after", "budget", "planner", "model", "tags")
 
 
 class LaunchForm:
@@ -93,6 +93,7 @@ class LaunchForm:
             user_id=self._who(),
             count=fields["count"].read() if fields["count"].read() > 1 else None,
             jobs_open_max=fields["at_once"].read(),
+            hedge_after=fields["hedge_after"].read(),
             planner=f"{planner}:{model}" if model and planner == "llm" else planner,
             vendor_ids=() if len(chosen) == len(self.vendors) else tuple(chosen),
             tags=fields["tags"].read(),
@@ -121,6 +122,9 @@ class LaunchForm:
             "hours": Field(text_input("Hours", "1"), values.hours, self._draw),
             "count": Field(text_input("Jobs", "1", hint="to complete, as the job file says"), values.count, self._draw),
             "at_once": Field(text_input("At once", "1"), values.at_once, self._draw),
+            "hedge_after": Field(
+                text_input("Hedge after", hint="15m late: buy it once more elsewhere"), values.hedge_after, self._draw
+            ),
             "budget": Field(text_input("Budget, USD", "5.00"), values.budget, self._draw),
             "planner": Field(planner, str, self._draw),
             "model": Field(text_input("Model", hint="as the environment names it", width=WIDE), str.strip, self._draw),

@@ -17,6 +17,7 @@ from gpuagent.core.money import amount, show_usd
 from gpuagent.core.networks import transaction_url
 from gpuagent.core.pace import Pace
 from gpuagent.core.status import StatusText, heard_at, status_text
+from gpuagent.core.units import show_duration
 from gpuagent.errors import RunNotOurs
 from gpuagent.render.narration import narration_lines
 
@@ -78,6 +79,8 @@ def _headline(run: Document, status: StatusText) -> Text:
     title.append(f"run {run['_id']}", style="dim")
     if "count" in run:
         title.append(f", {run['count']} jobs, {run['jobsOpenMax']} at once", style="dim")
+    if hedging := run.get("hedging"):
+        title.append(f", hedged when {show_duration(hedging['afterSeconds'])} late", style="dim")
     if job := job_label(run):
         title.append(f"\n{job}", style="dim")
     if sentence := status.run or run["reason"]:

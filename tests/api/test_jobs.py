@@ -55,6 +55,15 @@ def test_several_jobs_are_asked_for_in_the_job_or_beside_it(served: Served) -> N
     assert "count" not in served.post("/api/agent-start", {**ORDER, "job": JOB}), "as it was stored ever since"
 
 
+def test_hedges_are_asked_for_in_the_job_or_beside_it(served: Served) -> None:
+    job = {**JOB, "jobs": {"hedge_after": "15m"}}
+    for body in ({"job": job}, {"job": JOB, "hedgeAfter": 900}, {"goal": "x", "hedgeAfter": 900}):
+        assert served.post("/api/agent-start", {**ORDER, **body})["hedging"]["afterSeconds"] == 900
+    problem = served.post("/api/agent-start", {**ORDER, "job": job, "hedgeAfter": 60}, 422)
+    assert "hedged after 900 s (jobs.hedge_after)" in problem["detail"]
+    assert "hedging" not in served.post("/api/agent-start", {**ORDER, "job": JOB, "hedgeAfter": 0})
+
+
 def test_an_object_and_an_upload_in_pieces(served: Served) -> None:
     content = b"uploaded in three pieces"
     job = {**JOB, "inputs": [{"path": "corpus.txt", "sha256": sha256(content)}]}

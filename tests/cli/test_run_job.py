@@ -70,6 +70,17 @@ def test_a_dry_run_says_what_would_be_sent_to_whom(world: World, gpuagent: Comma
     assert world.reads.runs() == []
 
 
+def test_a_delay_after_which_jobs_are_hedged(world: World, gpuagent: Command, job: Path) -> None:
+    start = ("run", "start", *BUDGET, "--goal", "x")
+    assert "no duration" in refused(world, gpuagent(*start, "--hedge-after", "soon"))
+    assert "2 times from the beginning" in refused(world, gpuagent(*start, "--hedge-after", "60", "--open-jobs", "2"))
+    assert "hedged when 15 min late" in gpuagent(*start, "--hedge-after", "15m").stdout
+    (run,) = world.reads.runs()
+    like = ("run", "start", "--like", str(run["_id"]))
+    assert "hedged when 15 min late" in gpuagent(*like).stdout
+    assert "hedged" not in gpuagent(*like, "--hedge-after", "0").stdout
+
+
 def test_slips_are_explained_and_start_nothing(world: World, gpuagent: Command, job: Path) -> None:
     start = ("run", "start", *BUDGET)
     assert "--job FILE with what is to run" in refused(world, gpuagent(*start))

@@ -59,6 +59,11 @@ def test_an_assistant_tries_starts_ticks_and_looks(world: World) -> None:
     world.assert_balanced(world.store.load(run["run_id"]), transfers=2)
 
 
+def test_an_assistant_may_ask_for_hedges(world: World) -> None:
+    run = Assistant(world).call("start_run", idempotency_key=KEY, hedge_after=900, **ORDER)["run"]
+    assert world.store.load(run["run_id"]).hedging.after_s == 900
+
+
 def test_a_start_happens_once_by_its_key(world: World) -> None:
     assistant = Assistant(world)
     runs = [assistant.call("start_run", idempotency_key=KEY, **ORDER)["run"] for _ in range(2)]

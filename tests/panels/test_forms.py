@@ -73,6 +73,7 @@ def test_the_order_is_what_stands_in_the_form(world: World, at_console: Play) ->
         for name, value in values.items():
             form.fields[name].widget.value = value
         seat.console.approval.who.widget.value = "Grace"
+        form.fields["hedge_after"].widget.value = "15m"
         form.vendors["gpu_vendor_1"].value = False
         assert form.order() == Order(
             goal="Tune",
@@ -83,6 +84,7 @@ def test_the_order_is_what_stands_in_the_form(world: World, at_console: Play) ->
             planner="stub",
             count=20,
             jobs_open_max=4,
+            hedge_after=900,
             vendor_ids=("gpu_vendor_2", "gpu_vendor_3"),
             tags=("a", "b"),
         )

@@ -13,7 +13,17 @@ from bson import ObjectId
 from gpuagent.adapters.mongo.jobs import job_from
 from gpuagent.adapters.mongo.values import Document, amount, date, money, seconds
 from gpuagent.core import budget
-from gpuagent.core.model import OWN_PROTOCOL, Ledger, Observation, Run, RunStatus, Settles, Vendor
+from gpuagent.core.model import (
+    NO_HEDGING,
+    OWN_PROTOCOL,
+    Hedging,
+    Ledger,
+    Observation,
+    Run,
+    RunStatus,
+    Settles,
+    Vendor,
+)
 from gpuagent.core.transitions import phase
 
 
@@ -32,7 +42,30 @@ def run_fields(run: Run, at: float) -> Document:
         "askFirst": run.ask_first,
         "updatedAt": date(at),
         "version": run.version,
+        **_hedging_fields(run.hedging),
     }
+
+
+def _hedging_fields(hedging: Hedging) -> Document:
+    """None for a run without hedges."""
+    if hedging == NO_HEDGING:
+        return {}
+    return {
+        "hedging": {
+            "afterSeconds": hedging.after_s,
+            "declined": [ObjectId(job_id) for job_id in hedging.declined],
+            "waits": hedging.waits,
+            "waitUntil": date(hedging.wait_until) if hedging.wait_until else None,
+        }
+    }
+
+
+def _hedging_from(document: Document | None) -> Hedging:
+    """Of a run without hedges, and of an older record, there is none."""
+    if document is None:
+        return NO_HEDGING
+    wait_until = seconds(document["waitUntil"]) if document["waitUntil"] else 0
+    return Hedging(document["afterSeconds"], tuple(map(str, document["declined"])), document["waits"], wait_until)
 
 
 def run_document(run: Run) -> Document:
@@ -88,6 +121,7 @@ def run_from(document: Document, jobs: Iterable[Document], payments: Iterable[Do
         jobs_open_max=document["jobsOpenMax"],
         jobs_max=document["jobsMax"],
         count=document.get("count", 1),  # a run with one job, and an older record, has none
+        hedging=_hedging_from(document.get("hedging")),
         jobs=tuple(job_from(job, paid.get(job["_id"])) for job in sorted(jobs, key=lambda job: int(job["ordinal"]))),
         status=RunStatus(document["status"]),
         reason=document["reason"],

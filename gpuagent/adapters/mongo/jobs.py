@@ -63,6 +63,7 @@ def job_document(run: Run, job: Job) -> Document:
         "quote": _quote_document(job.quote),
         "createdAt": date(job.reserved_at),
         **({"index": job.quote.index} if run.count > 1 else {}),
+        **({"hedges": ObjectId(job.quote.hedges)} if job.quote.hedges else {}),
         **_resumed_fields(run, job.quote),
         **_envelope_fields(job.quote.envelope),
         **_work_fields(work),
@@ -293,6 +294,7 @@ def _quote_from(job: Document) -> Quote:
         envelope=_envelope_from(job),
         protocol=protocol_of(quote),
         index=job.get("index", 0),  # a job of a run with one, and an older record, has none
+        hedges=str(job.get("hedges", "")),
     )
 
 

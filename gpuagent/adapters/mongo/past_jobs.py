@@ -23,11 +23,11 @@ FIELDS = (
     *("expectedCost", "actualCost"),
 )
 
-OF_PROGRAM = (Fault.PROGRAM.value, Fault.TIME.value)
+OF_NO_VENDOR = (Fault.PROGRAM.value, Fault.TIME.value, Fault.NONE.value)
 """Faults that say nothing of a vendor."""
 HAS_ENDED: Document = {
     "$or": [
-        {"state": "settled", "status": {"$in": ["completed", "failed"]}, "fault": {"$nin": list(OF_PROGRAM)}},
+        {"state": "settled", "status": {"$in": ["completed", "failed"]}, "fault": {"$nin": list(OF_NO_VENDOR)}},
         {"state": "voided", "cause": Cause.VENDOR.value},
     ]
 }
@@ -39,7 +39,7 @@ def is_ended(job: Document) -> bool:
     if job["state"] == "voided":
         return bool(job["cause"] == Cause.VENDOR)
     is_over = job["state"] == "settled" and job["status"] in ("completed", "failed")
-    return is_over and job.get("fault") not in OF_PROGRAM
+    return is_over and job.get("fault") not in OF_NO_VENDOR
 
 
 def read(

@@ -186,6 +186,7 @@ def order_of(body: schemas.StartRequest, connections: Connections) -> Order:
         planners=planners if len(planners) > 1 else (),
         jobs_open_max=body.jobs_open_max,
         count=body.count,
+        hedge_after=body.hedge_after,
         vendor_ids=tuple(body.vendor_ids),
         tags=tuple(body.tags),
         workload=job.workload if job else None,

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from gpuagent.books.sweep import sweep
+from gpuagent.core.indices import has_completed
 from gpuagent.core.model import Reserved, Run, RunStatus, Settled, Transfer
 from gpuagent.core.transitions import is_over
 from gpuagent.errors import StoreError
@@ -26,6 +27,7 @@ TICKERS = 6
 OPEN_RUNS = 12
 BUDGET_USD = 25
 OUTAGES_MIN = 2
+HEDGE_AFTER_S = 60
 MAIN_S, DRAIN_S = 600, 180
 """A campaign that takes longer than that has got stuck."""
 
@@ -138,7 +140,9 @@ class Campaign:
                     self._works += 1
                     start_work(self._world, self._dice, BUDGET_USD, self._started)
                 else:
-                    self._world.start(BUDGET_USD, jobs_open_max=self._dice.choice([1, 1, 2]))
+                    open_max = self._dice.choice([1, 1, 2])
+                    hedge_after = HEDGE_AFTER_S if open_max == 1 else None
+                    self._world.start(BUDGET_USD, jobs_open_max=open_max, hedge_after=hedge_after)
 
     def _resume_vendors(self) -> None:
         """What an operator does who has looked at a vendor that named another payee, and was halted for it."""
@@ -177,6 +181,7 @@ class Campaign:
             report.check(run.status is not RunStatus.RUNNING, f"run {run.run_id} has not ended")
         self._check_one_signature_per_job(runs)
         self._audit_later(runs)
+        self._audit_hedges(runs)
         audit_files(runs, self._world, self._stage.jobs, report)
         overtaken = self._stage.folder / OVERTAKEN
         report.saves = self._troubles.saves()
@@ -190,6 +195,23 @@ class Campaign:
         for job in (job for run in runs for job in run.jobs if job.quote.vendor_id == LATER):
             work = "" if isinstance(job, Reserved) or job.work is None else type(job.work).__name__.lower()
             self.report.later[f"{type(job).__name__.lower()} {work}".rstrip()] += 1
+
+    def _audit_hedges(self, runs: list[Run]) -> None:
+        """A hedge is of a job of its own run, at another vendor, one for a job; one job of a hedged run completes."""
+        for run in (run for run in runs if run.hedging.after_s):
+            jobs = {job.job_id: job for job in run.jobs}
+            hedges = [job for job in run.jobs if job.quote.hedges]
+            hedged = [jobs.get(job.quote.hedges) for job in hedges]
+            self.report.hedges += len(hedges)
+            self.report.check(
+                len({job.quote.hedges for job in hedges}) == len(hedges)
+                and all(
+                    job and job.quote.vendor_id != hedge.quote.vendor_id
+                    for job, hedge in zip(hedged, hedges, strict=True)
+                ),
+                f"run {run.run_id} has hedges that are none: {run.jobs}",
+            )
+            self.report.check(sum(map(has_completed, run.jobs)) <= 1, f"run {run.run_id} was completed twice")
 
     def _check_one_signature_per_job(self, runs: list[Run]) -> None:
         headers: dict[tuple[str, str], set[str]] = {}

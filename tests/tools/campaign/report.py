@@ -24,6 +24,8 @@ class Report:
     files: Counter[str] = field(default_factory=Counter)
     """Files that are, byte for byte, what their job wrote."""
     resumed: int = 0
+    hedges: int = 0
+    """Jobs that were bought because another was late."""
     saves: int = 0
     fleet_saves: int = 0
     """Those of them that the fleet made."""
@@ -56,7 +58,8 @@ class Report:
         )
         return (
             f"seed {self.seed}: {self.purchases} purchases, {self.transfers} transfers, {self.seconds:.0f} s; "
-            f"{counts}; {self.resumed} purchases that went on from a checkpoint; {self.overtaken} saves "
+            f"{counts}; {self.resumed} purchases that went on from a checkpoint; {self.hedges} hedges; "
+            f"{self.overtaken} saves "
             f"overtaken, {self.saves} not, {self.fleet_saves} of these by the fleet, {self.fleet_kills} of it killed"
             + "".join(f"\nPROBLEM {problem}" for problem in self.problems)
         )

@@ -49,6 +49,14 @@ is reserved already ("reservedForOthers") and is no part of "available". Between
 open jobs, so that no single vendor's failure takes them all."""
 
 
+HEDGE = """
+
+This purchase is a hedge: the vendor "lateVendor" was paid for this very job and is late by "lateSeconds". The same \
+work is bought once more, at another vendor, and the first result that passes the buyer's test wins; both are paid \
+for. Choose the vendor that most likely finishes soon, or abort where none is worth its price: the late job goes on \
+either way."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     messages: tuple[Message, ...]
@@ -85,6 +93,8 @@ def write(context: Context, objection: str = "") -> Prompt:
     request = f"The market:\n{_quoted(market(context))}"
     if context.jobs_missing:
         request += SEVERAL
+    if context.hedged_vendor:
+        request += HEDGE
     if objection:
         request += f"\n\nYour last choice was refused: {_quoted(objection)}. Choose again."
     return Prompt(({"role": "system", "content": RULES}, {"role": "user", "content": request}))
@@ -105,6 +115,7 @@ def market(context: Context) -> Mapping[str, object]:
         "secondsPerJob": context.job_s,
         "caps": list(context.caps),
         **_several(context),
+        **({"lateVendor": context.hedged_vendor, "lateSeconds": context.late_s} if context.hedged_vendor else {}),
         "candidates": [_candidate(candidate) for candidate in context.candidates],
         "pastJobs": _past(context.past),
     }
