@@ -9,7 +9,6 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any, cast
 
-from gpuagent.adapters.mongo.store import MongoStore
 from gpuagent.agent.plan import plan
 from gpuagent.core.model import NO_ACCESS, JobAccess, RunStatus, Vendor
 from gpuagent.core.ports import VendorApi
@@ -87,7 +86,7 @@ def test_a_purchase_takes_few_trips_and_a_poll_without_news_two(market: Market) 
 
 def buy_again(world: World, trips: Trips) -> None:
     """A purchase by a process that has just made another. Its clock stands: what it has read does not get old."""
-    agent, store = world.agent, MongoStore(world.database.store.connection, monotonic=lambda: 0.0)
+    agent, store = world.agent, world.another_store(lambda: 0.0)
     world.agent = replace(agent, ports=replace(agent.ports, store=store))
     world.finish(world.start())
     trips.reset()

@@ -2,7 +2,8 @@
 
 import math
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -54,6 +55,11 @@ class World:
     @property
     def chain(self) -> EvmChain:
         return self.agent.chain
+
+    def another_store(self, monotonic: Callable[[], float] = time.monotonic) -> MongoStore:
+        """The store as another process has it, on the test's clock; monotonic: by which it takes what it read to be
+        old."""
+        return MongoStore(self.store.connection, lambda: self.market.clock.ahead_s, monotonic)
 
     def start(self, budget: float = 5, **order: Any) -> Run:
         return start(Order(goal="Fine-tune tiny-llm", budget=int(Decimal(str(budget)) * UNIT), **order), self.ports)

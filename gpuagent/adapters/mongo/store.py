@@ -50,7 +50,7 @@ class MongoStore:
         """
         self.connection = connection
         self._database = connection.database
-        self._ahead = ahead
+        self._ahead, self._monotonic = ahead, monotonic
         names = ("runs", "jobs", "payments", "observations")
         # Once: for each use the driver would make an object of a collection anew.
         self._runs, self._jobs, self._payments, self._observations = map(self._database.get_collection, names)
@@ -62,7 +62,7 @@ class MongoStore:
 
     def turned(self, ahead: Callable[[], float]) -> "MongoStore":
         """The same store, with the database's clock so many seconds ahead."""
-        return MongoStore(self.connection, ahead)
+        return MongoStore(self.connection, ahead, self._monotonic)
 
     @deadlined
     def now(self) -> float:

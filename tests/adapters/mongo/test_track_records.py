@@ -40,7 +40,7 @@ def monotonic() -> Monotonic:
 @pytest.fixture
 def store(world: World, monotonic: Monotonic) -> MongoStore:
     """A process that turns its own clock."""
-    store = MongoStore(world.database.store.connection, monotonic=monotonic)
+    store = world.another_store(monotonic)
     store.put_vendor(VENDOR, 1_000.0)
     return store
 
@@ -118,7 +118,7 @@ def test_a_second_plan_within_seconds_reads_neither_past_jobs_nor_sums(world: Wo
     run, names = world.start(), [vendor.vendor_id for vendor in world.store.vendors()]
     rules, at, network = world.store.policy(), world.market.clock.now(), world.ports.wallet.token.network
     known = world.store.track_record(run, network, names, at, LIMIT, rules)
-    read = MongoStore(world.store.connection).track_record(run, network, names, at, LIMIT, rules)
+    read = world.another_store().track_record(run, network, names, at, LIMIT, rules)
     assert known == read
     assert (known.usage.wallet_day, len(known.past)) == (1_400_000, 1)
 
@@ -155,10 +155,9 @@ def test_the_wallets_day_is_known_for_seconds_and_far_from_its_cap_alone(monoton
 
 def test_a_cap_that_another_process_fills_meanwhile_holds(world: World, monotonic: Monotonic) -> None:
     """The plan is told of what this process knows; the reservation is held against what there is."""
-    ports = replace(world.ports, store=MongoStore(world.store.connection, monotonic=monotonic))
-    world.agent = replace(world.agent, ports=ports)
+    world.agent = replace(world.agent, ports=replace(world.ports, store=world.another_store(monotonic)))
     world.allow(wallet_per_day=10 * PRICE)
-    other = MongoStore(world.store.connection)
+    other = world.another_store()
     world.finish(world.start())
     for _ in range(9):
         run = world.start()
