@@ -128,31 +128,31 @@ def _has_spare_tries(run: Run) -> bool:
 
 def _steps_for(run: Run, job: Job, now: float) -> tuple[Step, ...]:
     beaten = winner(run, job) is not None
-    wanted = run.status is RunStatus.RUNNING and not beaten
-    step = _step_for(job, wanted, beaten, now)
+    required = run.status is RunStatus.RUNNING and not beaten
+    step = _step_for(job, required, beaten, now)
     payment = (Pay(job.job_id),) if isinstance(job, Authorized) else ()
-    offered = wanted and isinstance(job, Ordered) and isinstance(job.work, Underway) and job.work.offer
+    offered = required and isinstance(job, Ordered) and isinstance(job.work, Underway) and job.work.offer
     return (*payment, *((step,) if step else ()), *((Collect(job.job_id),) if offered else ()))
 
 
-def _step_for(job: Job, wanted: bool, beaten: bool, now: float) -> Step | None:
+def _step_for(job: Job, required: bool, beaten: bool, now: float) -> Step | None:
     match job:
         case Reserved(approval=approval):
             if job.unapproved and approval is not None and now < approval.expires_at:
                 return None
             return Authorize(job.job_id) if job.delivered or not has_inputs(job.quote.order) else Deliver(job.job_id)
         case Authorized() | Settled():
-            return _step_for_work(job, wanted, beaten)
+            return _step_for_work(job, required, beaten)
     return None
 
 
-def _step_for_work(job: Ordered, wanted: bool, beaten: bool) -> Step | None:
+def _step_for_work(job: Ordered, required: bool, beaten: bool) -> Step | None:
     match job.work:
-        case Owed() if wanted:
+        case Owed() if required:
             return Claim(job.job_id)
-        case Underway() if wanted:
+        case Underway() if required:
             return Poll(job.job_id)
-        case Collecting() if wanted:
+        case Collecting() if required:
             return Collect(job.job_id)
         case Underway(asked_to_stop=False) if CANCEL in job.quote.accepts:
             return Stop(job.job_id)

@@ -85,8 +85,8 @@ class Gathering:
         if kept and self._place_whole(kept, sums):
             return
         valid = self._valid(rows, parts, signatures.known)
-        made = self._make(rows, [part for part in parts if part.name not in valid], signatures)
-        wholes = [valid.get(part.name) or made[part.name] for part in parts]
+        by_name = self._make(rows, [part for part in parts if part.name not in valid], signatures)
+        wholes = [valid.get(part.name) or by_name[part.name] for part in parts]
         if several and not kept:
             kept = added(wholes)
             rows.keep(self._key(some), signatures.of_sum(some), encoded(kept))
@@ -137,22 +137,22 @@ class Gathering:
                 yield from zip(repeat(part), self._chunks(rows, ever).within(*part.bounds))
                 yield part, None
 
-        made: dict[str, Summary] = {}
+        by_name: dict[str, Summary] = {}
         summaries: list[Summary] = []
         jobs = cost = 0
         for part, chunk in ahead(read()):
             if chunk is None:
                 if part.name not in signatures.known:
                     signatures.add(part, (jobs, cost))
-                made[part.name] = added(summaries)
-                self._keep(rows, part, signatures.known[part.name], made[part.name])
+                by_name[part.name] = added(summaries)
+                self._keep(rows, part, signatures.known[part.name], by_name[part.name])
                 summaries, jobs, cost = [], 0, 0
             elif self.made and rows.age_s > self.sizes.snapshot_s:
                 raise _SnapshotOldError
             else:
                 summaries.append(summarise(chunk, *EVER, self.unit))
                 jobs, cost = jobs + chunk.jobs, cost + chunk.jobs_cost
-        return made
+        return by_name
 
     def _keep(self, rows: SummaryRows, part: Partition, signature: str, whole: Summary) -> None:
         key, content = self._key(part), encoded(whole)

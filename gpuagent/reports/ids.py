@@ -39,9 +39,9 @@ class Ids(Sequence[str]):
         digits = self.array[places].tobytes().hex()
         return [digits[start : start + DIGITS] for start in range(0, len(digits), DIGITS)]
 
-    def places_of(self, others: "Ids") -> Array:
-        """The place here of each of the others, -1 for none. No two here may be the same."""
-        ids = np.concatenate([self.array, others.array])
+    def places_of(self, keys: "Ids") -> Array:
+        """The place here of each of these ids, -1 for none. No two here may be the same."""
+        ids = np.concatenate([self.array, keys.array])
         codes, low_values = pd.factorize(ids["low"].astype("u4"))
         high_codes = pd.factorize(ids["high"].astype("u8"))[0]
         # Both halves have fewer values than there are ids: their product fits.

@@ -44,7 +44,7 @@ class Signatures:
 def _sums(numbers: Sums, part: Partition) -> Sequence[int]:
     """The sums of the two numbers of a partition's leaves."""
     first = second = 0
-    for leaf, (one, other) in numbers.items():
+    for leaf, (count, total) in numbers.items():
         if part.first <= leaf < part.end:
-            first, second = first + one, second + other
+            first, second = first + count, second + total
     return first, second

@@ -20,7 +20,7 @@ from gpuagent.cli import app
 from gpuagent.render.progress import RowCounter
 from gpuagent.reports import exports
 from gpuagent.reports.gather import Gathering
-from gpuagent.reports.partitions import Sizes
+from gpuagent.reports.partitions import Partition, Sizes
 from tests.conftest import DATABASE
 from tests.support import report_history
 from tests.support.books import OwnWalletPayer
@@ -132,19 +132,19 @@ def test_what_is_kept_at_night_is_not_added_up_in_the_morning(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     environment = {"MONGODB_URI": market.environment["MONGODB_URI"], "MONGODB_DB_NAME": f"{DATABASE}_own_book"}
-    made: list[str] = []
+    parts: list[Partition] = []
     make = Gathering._make
-    monkeypatch.setattr(Gathering, "_make", lambda *fields: made.append(fields[2].name) or make(*fields))
+    monkeypatch.setattr(Gathering, "_make", lambda *fields: parts.extend(fields[2]) or make(*fields))
     with sized(Sizes(most=3, least=1)):
         night = CliRunner().invoke(app, ["report", "--period", "all", "--keep"], env=environment)
         assert (night.exit_code, "the next page reads what has changed since" in night.output) == (0, True), (
             night.output
         )
-        assert made
+        assert parts
         assert list(tmp_path.iterdir()) == []
-        made.clear()
+        parts.clear()
         morning = CliRunner().invoke(app, ["report", "--period", "all", "--out", "-"], env=environment)
-    assert (morning.exit_code, made) == (0, []), morning.output
+    assert (morning.exit_code, parts) == (0, []), morning.output
 
 
 @pytest.mark.parametrize(

@@ -27,21 +27,25 @@ def brute_force(market: Market, replicate: int) -> float:
 
 def utility_of(market: Market, replicate: int, plan: tuple[tuple[int, ...], ...]) -> float | None:
     """The utility of a plan, None where it breaks a constraint."""
-    attempts, done, left, begun = [0] * len(market.sellers), 0, market.budget, 0
+    attempts, completed, funds, begun = [0] * len(market.sellers), 0, market.budget, 0
     for tick, batch in enumerate(plan):
         price = sum(
             count * cost(market.price(seller, tick), market.hours)
             for seller, count in zip(market.sellers, batch, strict=True)
         )
         begun += sum(batch)
-        if sum(batch) > min(market.at_once, market.count - done) or price > left or begun > tries_max(market.count):
+        if (
+            sum(batch) > min(market.at_once, market.count - completed)
+            or price > funds
+            or begun > tries_max(market.count)
+        ):
             return None
         for place, (seller, count) in enumerate(zip(market.sellers, batch, strict=True)):
             for _ in range(count):
-                done += int(market.outcome(seller.vendor_id, attempts[place], tick, replicate))
+                completed += int(market.outcome(seller.vendor_id, attempts[place], tick, replicate))
                 attempts[place] += 1
-        left -= price
-    return done / market.count - LAMBDA * (market.budget - left) / market.budget
+        funds -= price
+    return completed / market.count - LAMBDA * (market.budget - funds) / market.budget
 
 
 @st.composite

@@ -27,29 +27,35 @@ Cells = Sequence[tuple[float, float]]
 
 
 def value_of(
-    market: Market, beliefs: Sequence[Cells], tick: int, done: int, left: int, tried: int, batch: tuple[int, ...] = ()
+    market: Market,
+    beliefs: Sequence[Cells],
+    tick: int,
+    completed: int,
+    funds: int,
+    tried: int,
+    batch: tuple[int, ...] = (),
 ) -> float:
     """The best expected utility from here on; batch: the sellers of the jobs that are open, in order."""
     amounts = [cost(seller.price, market.hours) for seller in market.sellers]
-    options = [0.0] if not batch else [_resolved(market, beliefs, tick, done, left, tried, batch)]
-    missing = market.count - done - len(batch)
+    options = [0.0] if not batch else [_resolved(market, beliefs, tick, completed, funds, tried, batch)]
+    missing = market.count - completed - len(batch)
     if tick < market.ticks and len(batch) < market.at_once and missing:
         for place, amount in enumerate(amounts):
-            keeps_money = amount + (missing - 1) * min(amounts) <= left
+            keeps_money = amount + (missing - 1) * min(amounts) <= funds
             keeps_tries = tried + missing <= tries_max(market.count)
             if keeps_money and keeps_tries:
-                later = value_of(market, beliefs, tick, done, left - amount, tried + 1, (*batch, place))
+                later = value_of(market, beliefs, tick, completed, funds - amount, tried + 1, (*batch, place))
                 options.append(later - LAMBDA * amount / market.budget)
     return max(options)
 
 
 def _resolved(
-    market: Market, beliefs: Sequence[Cells], tick: int, done: int, left: int, tried: int, batch: tuple[int, ...]
+    market: Market, beliefs: Sequence[Cells], tick: int, completed: int, funds: int, tried: int, batch: tuple[int, ...]
 ) -> float:
     """The value once the open jobs have ended, each learned from before the next."""
     if not batch:
-        ends = tick + 1 == market.ticks or done == market.count
-        return 0.0 if ends else value_of(market, beliefs, tick + 1, done, left, tried)
+        ends = tick + 1 == market.ticks or completed == market.count
+        return 0.0 if ends else value_of(market, beliefs, tick + 1, completed, funds, tried)
     place, total = batch[0], 0.0
     weight = sum(share for share, _ in beliefs[place])
     for success in (True, False):
@@ -57,7 +63,7 @@ def _resolved(
         chance = sum(share for share, _ in cells) / weight
         if chance:
             learned = [cells if number == place else belief for number, belief in enumerate(beliefs)]
-            after = _resolved(market, learned, tick, done + success, left, tried, batch[1:])
+            after = _resolved(market, learned, tick, completed + success, funds, tried, batch[1:])
             total += chance * (success / market.count + after)
     return total
 

@@ -3355,8 +3355,8 @@ MUTANTS = (
     Mutant(
         "a job that was beaten is followed as if it were needed",
         "gpuagent/core/transitions.py",
-        "    wanted = run.status is RunStatus.RUNNING and not beaten",
-        "    wanted = run.status is RunStatus.RUNNING",
+        "    required = run.status is RunStatus.RUNNING and not beaten",
+        "    required = run.status is RunStatus.RUNNING",
         "tests/core/test_hedging.py -k first_to_complete",
     ),
     Mutant(

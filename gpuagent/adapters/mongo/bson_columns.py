@@ -48,7 +48,7 @@ _MASKS = np.array([(1 << 8 * count) - 1 for count in range(9)], "<u8")
 _EXPONENT_BIAS = 6176
 
 
-class Kind(Enum):
+class ColumnKind(Enum):
     """What becomes of a field. A missing one and one of another type count as null."""
 
     ID = auto()
@@ -72,7 +72,7 @@ Coded: TypeAlias = tuple[Array, list[Any]]
 Column: TypeAlias = Array | Coded
 
 
-def columns(batches: Batches, kinds: Mapping[str, Kind]) -> Mapping[str, Column]:
+def columns(batches: Batches, kinds: Mapping[str, ColumnKind]) -> Mapping[str, Column]:
     """The columns of these fields. kinds: by path, `name` or `outer.name`. Raises StoreError."""
     data = np.frombuffer(b"".join([*batches.parts, bytes(16)]), "u1")
     starts = np.array(batches.starts, "int64")
@@ -102,13 +102,13 @@ class _Reader:
     def __init__(self, data: Array, trees: Mapping[str, Mapping[str, str]], raw: Mapping[str, _Raw]) -> None:
         self._data, self._trees, self._raw = data, trees, raw
         # Eight bytes from each place on.
-        self._words = np.ndarray((max(len(data) - 7, 0),), "<u8", data, strides=(1,))
+        self._chunks = np.ndarray((max(len(data) - 7, 0),), "<u8", data, strides=(1,))
 
     def read(self, rows: Array, positions: Array, path: str) -> None:
         """rows: the documents' numbers. positions: of the first element of each, or of the zero byte at its end."""
         tree = self._trees[path]
         remaining = self._in_order(tree, positions)
-        heads = self._words[positions]
+        heads = self._chunks[positions]
         while (heads & 0xFF).any():
             advanced = False
             for name in remaining:
@@ -122,9 +122,9 @@ class _Reader:
                 ends = at + self._lengths(types, at)
                 self._take(rows if every else rows[matching], at, types, f"{path}.{name}".lstrip("."), tree[name])
                 if every:
-                    positions, heads = ends, self._words[ends]
+                    positions, heads = ends, self._chunks[ends]
                 else:
-                    positions[matching], heads[matching] = ends, self._words[ends]
+                    positions[matching], heads[matching] = ends, self._chunks[ends]
             if not advanced:
                 raise StoreError(f"MongoDB sent a field that was not asked for in {path or 'a document'}")
 
@@ -137,8 +137,8 @@ class _Reader:
             name, value = name_at(data, position + 1)
             names.append(name.decode())
             position = value + length_at(data[position], data, value)
-        known = [name for name in names if name in tree]
-        return [*known, *(name for name in tree if name not in known)]
+        ordered = [name for name in names if name in tree]
+        return [*ordered, *(name for name in tree if name not in ordered)]
 
     def _matching(self, heads: Array, positions: Array, name: str) -> Array:
         """The places of the documents whose next element has this name. A zero byte ends it."""
@@ -149,8 +149,8 @@ class _Reader:
         matching = matching[(heads[matching] & np.uint64(0xFF)) != 0]
         for start in range(7, len(text), 8):
             rest = text[start : start + 8]
-            words = self._words[positions[matching] + 1 + start] & _MASKS[len(rest)]
-            matching = matching[words == int.from_bytes(rest, "little")]
+            chunks = self._chunks[positions[matching] + 1 + start] & _MASKS[len(rest)]
+            matching = matching[chunks == int.from_bytes(rest, "little")]
         return matching
 
     def _lengths(self, types: Array, at: Array) -> Array | int:
@@ -168,7 +168,7 @@ class _Reader:
         return self._sizes(at) + (4 if kind == STRING else 0)
 
     def _sizes(self, at: Array) -> Array:
-        sizes: Array = (self._words[at] & _MASKS[4]).astype("int64")
+        sizes: Array = (self._chunks[at] & _MASKS[4]).astype("int64")
         return sizes
 
     def _take(self, rows: Array, at: Array, types: Array, path: str, column: str) -> None:
@@ -181,22 +181,22 @@ class _Reader:
         if documents.any():
             self.read(rows[documents], at[documents] + 4, path)
 
-    def column(self, raw: _Raw, kind: Kind) -> Column:
+    def column(self, raw: _Raw, kind: ColumnKind) -> Column:
         match kind:
-            case Kind.ID:
+            case ColumnKind.ID:
                 return self._ids(raw)
-            case Kind.TIME:
+            case ColumnKind.TIME:
                 return self._whole(raw, (DATE,), NO_TIME)
-            case Kind.AMOUNT:
+            case ColumnKind.AMOUNT:
                 return self._amounts(raw)
-            case Kind.NUMBER:
+            case ColumnKind.NUMBER:
                 return self._numbers(raw)
-            case Kind.FILLED:
+            case ColumnKind.FILLED:
                 filled = np.zeros(len(raw.places), "bool")
                 texts = np.flatnonzero(raw.types == STRING)
                 filled[texts] = self._sizes(raw.places[texts]) > 1
                 return filled
-            case Kind.TEXT:
+            case ColumnKind.TEXT:
                 return self._coded(raw, STRING)
         return self._coded(raw, ARRAY)
 
@@ -204,22 +204,22 @@ class _Reader:
         ids = np.zeros(len(raw.places), ID)
         some = np.flatnonzero(raw.types == OBJECT_ID)
         at = raw.places[some]
-        ids["high"][some] = self._words[at].byteswap()
-        ids["low"][some] = (self._words[at + 4] >> np.uint64(32)).astype("<u4").byteswap()
+        ids["high"][some] = self._chunks[at].byteswap()
+        ids["low"][some] = (self._chunks[at + 4] >> np.uint64(32)).astype("<u4").byteswap()
         return ids
 
     def _whole(self, raw: _Raw, types: Sequence[int], missing: int) -> Array:
         values = np.full(len(raw.places), missing, "int64")
         for kind in types:
             some = np.flatnonzero(raw.types == kind)
-            words = self._words[raw.places[some]]
-            values[some] = words.astype("<u4").view("<i4") if kind == INT32 else words.view("<i8")
+            chunks = self._chunks[raw.places[some]]
+            values[some] = chunks.astype("<u4").view("<i4") if kind == INT32 else chunks.view("<i8")
         return values
 
     def _numbers(self, raw: _Raw) -> Array:
         values = np.full(len(raw.places), np.nan)
         some = np.flatnonzero(raw.types == DOUBLE)
-        values[some] = self._words[raw.places[some]].view("<f8")
+        values[some] = self._chunks[raw.places[some]].view("<f8")
         whole = np.flatnonzero(np.isin(raw.types, (INT32, INT64)))
         values[whole] = self._whole(_Raw(raw.places[whole], raw.types[whole]), (INT32, INT64), 0)
         for row in np.flatnonzero(raw.types == DECIMAL128):
@@ -230,7 +230,7 @@ class _Reader:
         values = np.zeros(len(raw.places), "int64")
         some = np.flatnonzero(raw.types == DECIMAL128)
         at = raw.places[some]
-        low, high = self._words[at], self._words[at + 8]
+        low, high = self._chunks[at], self._chunks[at + 8]
         for pattern in pd.unique(high):
             rows = np.flatnonzero(high == pattern)
             values[some[rows]] = self._scaled(int(pattern), low[rows], at[rows])
@@ -274,9 +274,9 @@ class _Reader:
         """Codes of texts, the same for the same bytes alone, and where each code is first."""
         codes = pd.factorize(sizes)[0]
         for start in range(0, int(sizes.max(initial=0)), 8):
-            words = self._words[at + start] if start == 0 else self._words[np.where(sizes > start, at + start, 0)]
-            words = words & _MASKS[np.clip(sizes - start, 0, 8)]
-            own, values = pd.factorize(words)
+            chunks = self._chunks[at + start] if start == 0 else self._chunks[np.where(sizes > start, at + start, 0)]
+            chunks = chunks & _MASKS[np.clip(sizes - start, 0, 8)]
+            own, values = pd.factorize(chunks)
             codes = pd.factorize(codes * len(values) + own)[0]
         firsts = np.full(int(codes.max(initial=-1)) + 1, 0, "int64")
         firsts[codes[::-1]] = np.arange(len(codes))[::-1]

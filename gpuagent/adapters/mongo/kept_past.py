@@ -104,10 +104,10 @@ class KeptPast:
             if read is None:
                 return None
             jobs = _with_saves(read, (network, name), saves)
-            others = sorted((job for job in jobs if job.run_id != own), key=lambda job: job.created_at)
-            if len(others) < limit and not read.is_whole:
+            eligible = sorted((job for job in jobs if job.run_id != own), key=lambda job: job.created_at)
+            if len(eligible) < limit and not read.is_whole:
                 return None
-            newest += others[-limit:]
+            newest += eligible[-limit:]
         return [job.past for job in sorted(newest, key=lambda job: job.created_at) if job.past]
 
 

@@ -17,7 +17,7 @@ from pymongo.database import Database
 from pymongo.errors import DocumentTooLarge, OperationFailure
 
 from gpuagent.adapters.mongo.bson_batches import Batches
-from gpuagent.adapters.mongo.bson_columns import NO_TIME, Column, Kind, columns
+from gpuagent.adapters.mongo.bson_columns import NO_TIME, Column, ColumnKind, columns
 from gpuagent.adapters.mongo.deadline import UNAUTHORIZED, bounded
 from gpuagent.adapters.mongo.jobs import HELD
 from gpuagent.adapters.mongo.report_rows import DECISION, JOB, RUN, jobs_of, payments_of
@@ -35,34 +35,34 @@ TOO_LARGE = {10334, 17419, 17420, 146}
 ROWS_MAX = 150_000
 """Jobs or payments that are held at once, some 50 MB of them, unless they are of one run."""
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
-Fields: TypeAlias = Mapping[str, tuple[str, Kind]]
+Fields: TypeAlias = Mapping[str, tuple[str, ColumnKind]]
 
 
 RUN_COLUMNS = {
-    "runId": ("_id", Kind.ID),
-    **{name: (name, Kind.TEXT) for name in ("userId", "planner", "status")},
-    **{name: (name, Kind.LIST) for name in ("tags", "plannerArms")},
-    "createdAt": ("createdAt", Kind.TIME),
-    **{name: (name, Kind.AMOUNT) for name in ("settled", "plannerCost", "budgetTotal")},
-    "hasFile": ("workloadHash", Kind.FILLED),
-    "maxHours": ("maxHours", Kind.NUMBER),
+    "runId": ("_id", ColumnKind.ID),
+    **{name: (name, ColumnKind.TEXT) for name in ("userId", "planner", "status")},
+    **{name: (name, ColumnKind.LIST) for name in ("tags", "plannerArms")},
+    "createdAt": ("createdAt", ColumnKind.TIME),
+    **{name: (name, ColumnKind.AMOUNT) for name in ("settled", "plannerCost", "budgetTotal")},
+    "hasFile": ("workloadHash", ColumnKind.FILLED),
+    "maxHours": ("maxHours", ColumnKind.NUMBER),
 }
 JOB_COLUMNS = {
-    "jobId": ("_id", Kind.ID),
-    "runId": ("runId", Kind.ID),
-    "protocol": ("quote.protocol", Kind.TEXT),
-    "gpuType": ("jobParams.gpuType", Kind.TEXT),
-    "hours": ("jobParams.maxHours", Kind.NUMBER),
-    **{name: (name, Kind.TEXT) for name in ("vendorId", "state", "status", "errorMessage")},
-    **{name: (name, Kind.AMOUNT) for name in ("expectedCost", "actualCost")},
-    **{name: (name, Kind.TIME) for name in ("createdAt", "settledAt", "completedAt")},
-    "hoursSaved": ("hoursSaved", Kind.NUMBER),
+    "jobId": ("_id", ColumnKind.ID),
+    "runId": ("runId", ColumnKind.ID),
+    "protocol": ("quote.protocol", ColumnKind.TEXT),
+    "gpuType": ("jobParams.gpuType", ColumnKind.TEXT),
+    "hours": ("jobParams.maxHours", ColumnKind.NUMBER),
+    **{name: (name, ColumnKind.TEXT) for name in ("vendorId", "state", "status", "errorMessage")},
+    **{name: (name, ColumnKind.AMOUNT) for name in ("expectedCost", "actualCost")},
+    **{name: (name, ColumnKind.TIME) for name in ("createdAt", "settledAt", "completedAt")},
+    "hoursSaved": ("hoursSaved", ColumnKind.NUMBER),
 }
 PAYMENT_COLUMNS = {
-    "jobId": ("jobId", Kind.ID),
-    "paymentStatus": ("status", Kind.TEXT),
-    "signedAt": ("createdAt", Kind.TIME),
-    **{name: (name, Kind.AMOUNT) for name in ("refunded", "credit")},
+    "jobId": ("jobId", ColumnKind.ID),
+    "paymentStatus": ("status", ColumnKind.TEXT),
+    "signedAt": ("createdAt", ColumnKind.TIME),
+    **{name: (name, ColumnKind.AMOUNT) for name in ("refunded", "credit")},
 }
 ANSWER_COLUMNS = {
     "runId": {"$toString": "$runId"},
@@ -215,8 +215,8 @@ class MongoPartitions(MongoStreams):
         """Columns of what is found of some runs. None: more rows than are held at once, of several runs."""
         if len(run_ids) == 1:
             return self._decoded(find, fields)
-        found = self._decoded({**find, "limit": ROWS_MAX + 1}, fields)
-        return None if len(found["jobId"]) > ROWS_MAX else found
+        decoded = self._decoded({**find, "limit": ROWS_MAX + 1}, fields)
+        return None if len(decoded["jobId"]) > ROWS_MAX else decoded
 
     def _decoded(self, find: Document, fields: Fields) -> Mapping[str, Column]:
         """Columns of what is found. The server projects whole fields alone, which costs it least."""

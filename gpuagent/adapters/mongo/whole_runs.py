@@ -70,18 +70,19 @@ def read(runs: Collection[Document], run_id: str) -> WholeRun:
         _following("policies", CURRENT),
         _following("vendors", BUYABLE),
     ]
-    found: dict[str, list[Document]] = defaultdict(list)
+    by_collection: dict[str, list[Document]] = defaultdict(list)
     now: datetime | None = None
     for marked in runs.aggregate(pipeline, batchSize=BATCH):
         now = marked.pop("now", now)
         for name, document in marked.items():
-            found[name].append(document)
+            by_collection[name].append(document)
     if now is None:
         raise _unknown(run_id)
-    (run,) = found["runs"]
+    (run,) = by_collection["runs"]
     check_ours(run)
-    policy = next(iter(found["policies"]), None)
-    return WholeRun(documents.run_from(run, found["jobs"], found["payments"]), now, policy, found["vendors"])
+    policy = next(iter(by_collection["policies"]), None)
+    whole = documents.run_from(run, by_collection["jobs"], by_collection["payments"])
+    return WholeRun(whole, now, policy, by_collection["vendors"])
 
 
 def _following(name: str, match: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -120,8 +120,8 @@ class SweepPlanner:
         value = -LAMBDA * paid / market.budget
         for completed in product(*(range(size + 1) for size in batch)):
             after = tuple(
-                (done + more, failed + size - more)
-                for (done, failed), more, size in zip(counts, completed, batch, strict=True)
+                (successes + more, failed + size - more)
+                for (successes, failed), more, size in zip(counts, completed, batch, strict=True)
             )
             chance = prod(
                 comb(size, more) * self._share(place, after[place]) / self._share(place, counts[place])
@@ -135,22 +135,22 @@ class SweepPlanner:
         return value
 
     def _goes_on(self, tick: int, counts: Counts) -> bool:
-        return tick + 1 < self._market.ticks and sum(done for done, _ in counts) < self._market.count
+        return tick + 1 < self._market.ticks and sum(successes for successes, _ in counts) < self._market.count
 
     def _allowed(self, counts: Counts, open_batch: Batch) -> Iterator[Batch]:
         """The batches that the agent may begin: each job that is neither done nor open can still be bought."""
         market, cheapest = self._market, min(self._amounts)
-        missing = market.count - sum(done for done, _ in counts)
-        left = market.budget - sum(amount * sum(ended) for amount, ended in zip(self._amounts, counts, strict=True))
+        missing = market.count - sum(successes for successes, _ in counts)
+        funds = market.budget - sum(amount * sum(ended) for amount, ended in zip(self._amounts, counts, strict=True))
         tries = tries_max(market.count) - sum(map(sum, counts))
         for batch, size, paid in self._batches:
             rest = missing - size
-            if rest < 0 or paid + rest * cheapest > left or size + rest > tries:
+            if rest < 0 or paid + rest * cheapest > funds or size + rest > tries:
                 continue
             if all(map(ge, batch, open_batch)):
                 yield batch
 
     def _evidence(self, place: int, ended: tuple[int, int]) -> float:
         """The likelihood of so many completed and failed jobs of a vendor, in one order; not normed."""
-        done, failed = ended
-        return sum(weight * p**done * (1 - p) ** failed for weight, p in self._posteriors[place].cells)
+        successes, failed = ended
+        return sum(weight * p**successes * (1 - p) ** failed for weight, p in self._posteriors[place].cells)

@@ -12,21 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuagent.adapters.mongo.bson_batches import Batches
-from gpuagent.adapters.mongo.bson_columns import NO_TIME, Kind, columns
+from gpuagent.adapters.mongo.bson_columns import NO_TIME, ColumnKind, columns
 from gpuagent.errors import StoreError
 
 KINDS = {
-    "_id": Kind.ID,
-    "at": Kind.TIME,
-    "cost": Kind.AMOUNT,
-    "hours": Kind.NUMBER,
-    "version": Kind.NUMBER,
-    "hash": Kind.FILLED,
-    "vendorJobId": Kind.TEXT,
-    "vendorJobTemplate": Kind.TEXT,
-    "tags": Kind.LIST,
-    "quote.protocol": Kind.TEXT,
-    "quote.paid": Kind.AMOUNT,
+    "_id": ColumnKind.ID,
+    "at": ColumnKind.TIME,
+    "cost": ColumnKind.AMOUNT,
+    "hours": ColumnKind.NUMBER,
+    "version": ColumnKind.NUMBER,
+    "hash": ColumnKind.FILLED,
+    "vendorJobId": ColumnKind.TEXT,
+    "vendorJobTemplate": ColumnKind.TEXT,
+    "tags": ColumnKind.LIST,
+    "quote.protocol": ColumnKind.TEXT,
+    "quote.paid": ColumnKind.AMOUNT,
 }
 """Among them names of seven bytes and more, of which one begins like another."""
 TEXTS = st.one_of(st.text(max_size=20), st.sampled_from(["A100", "A100\0", "é" * 60, "x" * 96, "x" * 97, ""]))
@@ -37,13 +37,15 @@ AMOUNTS = st.one_of(
     st.integers(-5, 10**6).map(lambda whole: whole / 8),
 )
 VALUES = {
-    Kind.ID: st.binary(min_size=12, max_size=12).filter(any).map(ObjectId),
-    Kind.TIME: st.datetimes(datetime(1960, 1, 1), datetime(2100, 1, 1)).map(lambda at: at.replace(microsecond=7000)),
-    Kind.AMOUNT: AMOUNTS,
-    Kind.NUMBER: st.one_of(st.floats(allow_nan=False), st.integers(-9, 9), st.integers(-9, 9).map(Int64)),
-    Kind.FILLED: TEXTS,
-    Kind.TEXT: TEXTS,
-    Kind.LIST: st.lists(TEXTS, max_size=3),
+    ColumnKind.ID: st.binary(min_size=12, max_size=12).filter(any).map(ObjectId),
+    ColumnKind.TIME: st.datetimes(datetime(1960, 1, 1), datetime(2100, 1, 1)).map(
+        lambda at: at.replace(microsecond=7000)
+    ),
+    ColumnKind.AMOUNT: AMOUNTS,
+    ColumnKind.NUMBER: st.one_of(st.floats(allow_nan=False), st.integers(-9, 9), st.integers(-9, 9).map(Int64)),
+    ColumnKind.FILLED: TEXTS,
+    ColumnKind.TEXT: TEXTS,
+    ColumnKind.LIST: st.lists(TEXTS, max_size=3),
 }
 
 
@@ -74,25 +76,25 @@ def expected(document: dict[str, Any], path: str) -> Any:
     for name in path.split("."):
         value = (value or {}).get(name)
     match KINDS[path]:
-        case Kind.TIME:
+        case ColumnKind.TIME:
             return NO_TIME if value is None else round(value.replace(tzinfo=UTC).timestamp() * 1000)
-        case Kind.AMOUNT:
+        case ColumnKind.AMOUNT:
             amount = value.to_decimal() if isinstance(value, Decimal128) else Decimal(value or 0)
             return int(amount * 10**6)
-        case Kind.NUMBER:
+        case ColumnKind.NUMBER:
             return None if value is None else float(value)
-        case Kind.FILLED:
+        case ColumnKind.FILLED:
             return bool(value)
     return value
 
 
-def actual(column: Any, kind: Kind, row: int) -> Any:
+def actual(column: Any, kind: ColumnKind, row: int) -> Any:
     match kind:
-        case Kind.ID:
+        case ColumnKind.ID:
             return ObjectId(column[row].tobytes()) if column[row].tobytes() != bytes(12) else None
-        case Kind.NUMBER:
+        case ColumnKind.NUMBER:
             return None if np.isnan(column[row]) else float(column[row])
-        case Kind.TEXT | Kind.LIST:
+        case ColumnKind.TEXT | ColumnKind.LIST:
             codes, values = column
             return None if codes[row] < 0 else values[codes[row]]
     return column[row]
@@ -105,7 +107,7 @@ def test_columns_say_what_the_documents_do(rows: list[dict[str, Any]], cut: int)
     for path, kind in KINDS.items():
         for row, document in enumerate(rows):
             assert actual(table[path], kind, row) == expected(document, path), (path, document)
-        if kind in (Kind.TEXT, Kind.LIST):
+        if kind in (ColumnKind.TEXT, ColumnKind.LIST):
             codes = table[path][0]
             assert len(set(codes[codes >= 0])) == len(table[path][1]), "a code for each, and none besides"
 
