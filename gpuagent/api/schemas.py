@@ -29,6 +29,16 @@ Hours = Annotated[
 ]
 ShortText = Annotated[str, Field(min_length=1, max_length=64)]
 Tag = Annotated[str, Field(min_length=1, max_length=TAG_MAX)]
+HedgeAfter = Annotated[
+    int | None,
+    Field(
+        strict=True,
+        ge=0,
+        le=HEDGE_AFTER_MAX_S,
+        description="seconds past its expected time after which a job is bought once more, at another vendor; "
+        "0: never; none: as the job says",
+    ),
+]
 RunId = Annotated[str, Field(min_length=1, max_length=64, examples=[RUN_ID])]
 
 
@@ -60,16 +70,7 @@ class StartRequest(RequestBody):
         Field(strict=True, ge=1, le=COUNT_MAX, description="jobs of this kind to complete; none: the job's, or 1"),
     ] = None
     jobs_open_max: Annotated[int, Field(strict=True, ge=1, le=AT_ONCE_MAX)] = 1
-    hedge_after: Annotated[
-        int | None,
-        Field(
-            strict=True,
-            ge=0,
-            le=HEDGE_AFTER_MAX_S,
-            description="seconds past its expected time after which a job is bought once more, at another vendor; "
-            "0: never; none: as the job says",
-        ),
-    ] = None
+    hedge_after: HedgeAfter = None
     job: Annotated[
         dict[str, Any] | str | None,
         Field(description="what is to run: a job file, as an object or as its YAML text"),

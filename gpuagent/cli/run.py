@@ -24,7 +24,7 @@ from gpuagent.cli.common import (
 )
 from gpuagent.cli.job_options import JobEnv, JobFile, JobRoot, read_job
 from gpuagent.cli.watch import following
-from gpuagent.core.units import parse_duration
+from gpuagent.core.units import parse_seconds
 from gpuagent.errors import BadInput, ConfigError
 
 if TYPE_CHECKING:
@@ -242,10 +242,8 @@ def _exit_as(run: "Run") -> None:
 
 def _delay(text: str) -> int:
     """Seconds, of a duration or a number of them."""
-    if text.isascii() and text.isdecimal() and len(text) < 10:
-        return int(text)
     try:
-        return parse_duration(text)
+        return parse_seconds(text)
     except ValueError as error:
         raise BadInput(f"--hedge-after: {error}, or 0 for never") from None
 

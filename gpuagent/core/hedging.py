@@ -9,8 +9,8 @@ one is underway, since the time in which the vendor said it would finish, or the
 a step of it waits for the agent's own file store it is not late, and no more once its work is over.
 """
 
-from gpuagent.core.indices import has_completed, is_open, is_pair, missing, unbought
-from gpuagent.core.model import Job, Ordered, Quote, Reserved, Run
+from gpuagent.core.indices import has_completed, is_open, is_pair, missing, spare_tries
+from gpuagent.core.model import Job, Ordered, Quote, Run
 from gpuagent.core.verdict import is_enough_of
 from gpuagent.core.work import Collecting, Owed, Underway
 
@@ -57,7 +57,7 @@ def unhedgeable(run: Run, job: Job, now: float) -> str:
         return f"job {index} of {run.count} is completed, or another of it is open already"
     if is_enough_of(run, index, open_jobs=1):
         return f"the end of job {job.job_id} may show that the program is at fault"
-    return "" if _has_spare_try(run) else "no tries are left for a hedge"
+    return "" if spare_tries(run) > 0 else "no tries are left for a hedge"
 
 
 def hedge_problem(run: Run, quote: Quote, now: float) -> str:
@@ -79,10 +79,3 @@ def winner(run: Run, job: Job) -> Job | None:
     if not isinstance(job.work, Owed | Underway | Collecting):
         return None
     return next((attempt for attempt in run.jobs if is_pair(job, attempt) and has_completed(attempt)), None)
-
-
-def _has_spare_try(run: Run) -> bool:
-    """Whether a try is left beside those that the indices need which are still to be bought, and beside one for each
-    request that may stay unanswered."""
-    waiting = sum(isinstance(job, Reserved) and job.unapproved for job in run.jobs)
-    return run.jobs_max - len(run.jobs) > len(unbought(run)) + waiting

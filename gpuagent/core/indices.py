@@ -76,6 +76,15 @@ def tries_left(run: Run, index: int) -> int:
     return min(remaining - len(set(unbought(run)) - {index}), JOBS_MAX - tries(run)[index])
 
 
+def spare_tries(run: Run) -> int:
+    """The tries beside one for each index that is still to be bought, and one for each request that is open.
+
+    One that stays unanswered is made once more.
+    """
+    requests = sum(isinstance(job, Reserved) and job.unapproved for job in run.jobs)
+    return run.jobs_max - len(run.jobs) - len(unbought(run)) - requests
+
+
 def is_paid_elsewhere(run: Run, job: Job) -> bool:
     """Whether another job of the same index is paid and still to come, as after an adoption; a hedge's pair is none."""
     attempts = (

@@ -60,7 +60,7 @@ from gpuagent.core.events import (
     VendorReadmitted,
 )
 from gpuagent.core.hedging import hedge_problem, next_late, winner
-from gpuagent.core.indices import is_open, missing, next_index, slots_used, unbought
+from gpuagent.core.indices import is_open, missing, next_index, slots_used, spare_tries, unbought
 from gpuagent.core.model import (
     Authorized,
     Cause,
@@ -122,8 +122,8 @@ def _may_begin(run: Run) -> bool:
 
 def _has_spare_tries(run: Run) -> bool:
     """Whether the tries suffice though nobody answers the requests that are open: each would be made once more."""
-    waiting = sum(isinstance(job, Reserved) and job.unapproved for job in run.jobs)
-    return not waiting or run.jobs_max - len(run.jobs) > len(unbought(run)) + waiting
+    has_requests = any(isinstance(job, Reserved) and job.unapproved for job in run.jobs)
+    return not has_requests or spare_tries(run) > 0
 
 
 def _steps_for(run: Run, job: Job, now: float) -> tuple[Step, ...]:

@@ -21,6 +21,11 @@ def parse_duration(text: str) -> int:
     return _whole(Decimal(seconds), text, "seconds")
 
 
+def parse_seconds(text: str) -> int:
+    """Whole seconds of a duration, or of a number of them. Raises ValueError."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else parse_duration(text)
+
+
 def parse_size(text: str) -> int:
     """Bytes. Raises ValueError."""
     match = _SIZE.fullmatch(text.strip())

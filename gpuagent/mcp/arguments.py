@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from gpuagent.agent.start import GOAL_MAX
 from gpuagent.api.idempotency import KEY_MAX
 from gpuagent.api.schemas import Hours, ShortText, Tag
-from gpuagent.core.model import HEDGE_AFTER_MAX_S, JOBS_MAX
+from gpuagent.core.model import JOBS_MAX
 from gpuagent.core.money import parse_usd
 from gpuagent.core.workload import FILES_MAX
 from gpuagent.errors import BadInput
@@ -51,15 +51,6 @@ VendorIds = Annotated[list[ShortText], Field(max_length=50, description="empty: 
 Tags = Annotated[list[Tag], Field(max_length=20, description="for reports and budgets")]
 Planner = Annotated[str, Field(max_length=200, description="stub (rules) or llm; empty: the server's default")]
 JobsOpen = Annotated[int, Field(strict=True, ge=1, le=JOBS_MAX, description="jobs that may be open at once")]
-HedgeAfter = Annotated[
-    int | None,
-    Field(
-        strict=True,
-        ge=0,
-        le=HEDGE_AFTER_MAX_S,
-        description="seconds past its expected time after which a job is bought once more, at another vendor; 0: never",
-    ),
-]
 Job = Annotated[
     dict[str, Any] | str | None, Field(description="what is to run: a job file, as an object or as its YAML text")
 ]

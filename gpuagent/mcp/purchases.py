@@ -13,7 +13,7 @@ from gpuagent.api.as_json import action_json, tick_message
 from gpuagent.api.idempotency import perform_once
 from gpuagent.api.problems import ProblemError
 from gpuagent.api.routes.runs import order_of, start_once
-from gpuagent.api.schemas import StartRequest
+from gpuagent.api.schemas import HedgeAfter, StartRequest
 from gpuagent.core.money import usd
 from gpuagent.errors import BadInput
 from gpuagent.mcp import arguments
@@ -82,7 +82,7 @@ class Purchases:
         tags: arguments.Tags = [],  # noqa: B006
         planner: arguments.Planner = "",
         jobs_open_max: arguments.JobsOpen = 1,
-        hedge_after: arguments.HedgeAfter = None,
+        hedge_after: HedgeAfter = None,
         job: arguments.Job = None,
         inputs: arguments.Inputs = {},  # noqa: B006
     ) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from decimal import Decimal, InvalidOperation
 from gpuagent.agent.start import HOURS_MAX, TAG_MAX
 from gpuagent.core.model import AT_ONCE_MAX, COUNT_MAX, HOURS_MIN
 from gpuagent.core.money import parse_usd
-from gpuagent.core.units import parse_duration
+from gpuagent.core.units import parse_seconds
 from gpuagent.errors import BadInput
 
 
@@ -34,11 +34,8 @@ def hedge_after(text: str) -> int | None:
     """Seconds past its expected time after which a job is hedged, None as the job says. Raises BadInput."""
     if not text.strip():
         return None
-    digits = text.strip()
-    if digits.isascii() and digits.isdecimal() and len(digits) < 10:
-        return int(digits)
     try:
-        return parse_duration(digits)
+        return parse_seconds(text.strip())
     except ValueError as error:
         raise BadInput(f"{error}; 0 for never") from None
 

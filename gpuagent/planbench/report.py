@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pydantic.alias_generators import to_camel
@@ -17,7 +17,7 @@ from gpuagent.errors import BadInput
 from gpuagent.planbench.compare import BAYES, BOUNDS, ORACLE, Comparison
 from gpuagent.planbench.labels import planner_note
 from gpuagent.planbench.play import Play
-from gpuagent.planbench.scores import ALL, GROUPINGS, Pair, Row, like_with_like, pairs, rows, several
+from gpuagent.planbench.scores import GROUPINGS, Pair, Row, like_with_like, overall, pairs, rows, several
 from gpuagent.planbench.statistics import Interval
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ def check_options(by: str, against: str, planners: Sequence[str]) -> None:
 
 def overall_table(scores: Iterable[Row]) -> Table:
     """The ALL row of each planner, best first; the bounds above them. Columns of zeros are left out."""
-    overall = _overall(row for row in scores if row.planner != ORACLE)  # it knows luck: several_table() has it
-    files = max((row.files for row in overall), default=0)
+    ranked = overall(row for row in scores if row.planner != ORACLE)  # it knows luck: several_table() has it
+    files = max((row.files for row in ranked), default=0)
     title = f"ALL: {files} scenario files; done: share completed; points lost to Bayes (95 %); call: the slowest"
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))  # fits 80 columns
     columns: dict[str, Callable[[Row], str]] = {
@@ -68,26 +68,26 @@ def overall_table(scores: Iterable[Row]) -> Table:
         "invalid": lambda row: "" if row.planner in BOUNDS else str(row.invalid),
         "call": lambda row: "" if row.planner in BOUNDS else f"{row.worst_ms:.0f} ms",
     }
-    if any(row.refused for row in overall):
+    if any(row.refused for row in ranked):
         columns["refused"] = lambda row: "" if row.planner in BOUNDS else str(row.refused)
-    if any(row.planner_cost for row in overall):
+    if any(row.planner_cost for row in ranked):
         columns["cost"] = lambda row: show_usd(row.planner_cost) if row.planner_cost else ""
     for name in columns:
         table.add_column(name, justify="left" if name == "planner" else "right", no_wrap=True)
-    for row in overall:
+    for row in ranked:
         table.add_row(*(cell(row) for cell in columns.values()), style="dim" if row.planner in BOUNDS else "")
     return table
 
 
 def several_table(scores: Iterable[Row]) -> Table:
     """The ALL row of each planner over runs with several jobs, best first: how many complete, and what that costs."""
-    overall = _overall(scores)
-    files = max((row.files for row in overall), default=0)
+    ranked = overall(scores)
+    files = max((row.files for row in ranked), default=0)
     title = f"Several jobs: {files} files; means of a run; behind the oracle: points of U (95 %)"
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))  # fits 80 columns
     for name in ("planner", "completed", "all", "cost", "a job", "U", "behind"):
         table.add_column(name, justify="left" if name == "planner" else "right", no_wrap=True)
-    for row in overall:
+    for row in ranked:
         behind = points(row.behind, 1) if row.behind and row.planner != ORACLE else ""
         table.add_row(
             planner_label(row.planner),
@@ -110,12 +110,6 @@ def jobs_done(row: Row) -> str:
 def show_cents(amount: float) -> str:
     """A mean of amounts in atomic units, in USD and cents."""
     return f"{usd(round(amount)):.2f} USD"
-
-
-def _overall(scores: Iterable[Row]) -> list[Row]:
-    """The ALL rows, the bounds first, then the best planner first."""
-    overall = [row for row in scores if row.group == ALL]
-    return sorted(overall, key=lambda row: (row.planner not in BOUNDS, -row.utility))
 
 
 def group_table(scores: Iterable[Row], title: str) -> Table:
@@ -165,10 +159,11 @@ def points(interval: Interval, digits: int = 2) -> str:
 
 def tables(comparison: Comparison, by: str = "", against: str = "") -> list[Table | Text]:
     """The tables of a comparison, in the order to print them."""
-    scores = rows(like_with_like(comparison), by)
+    alike = like_with_like(comparison)
+    scores, of_several = rows(alike, by), several(alike)
     parts: list[Table | Text] = [overall_table(scores)]
-    if runs := several(like_with_like(comparison)).plays:
-        parts += [Text(""), several_table(rows(replace(comparison, plays=runs)))]
+    if of_several.plays:
+        parts += [Text(""), several_table(rows(of_several))]
     if by:
         parts += [Text(""), group_table(scores, f"Points lost to Bayes by {by}")]
     if differences := pairs(comparison, against):

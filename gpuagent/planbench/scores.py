@@ -67,6 +67,13 @@ def rows(comparison: Comparison, by: str = "") -> list[Row]:
     return scores
 
 
+def overall(scores: Iterable[Row]) -> list[Row]:
+    """The ALL rows, the bounds first, then the best planner first."""
+    return sorted(
+        (row for row in scores if row.group == ALL), key=lambda row: (row.planner not in BOUNDS, -row.utility)
+    )
+
+
 def several(comparison: Comparison) -> Comparison:
     """The part of the comparison whose runs have several jobs to complete."""
     return replace(comparison, plays=tuple(play for play in comparison.plays if play.jobs > 1))

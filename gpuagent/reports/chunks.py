@@ -11,7 +11,7 @@ from gpuagent.core.model import OWN_PROTOCOL
 from gpuagent.core.records import ReportScope
 from gpuagent.errors import StoreError
 from gpuagent.reports.figures.summary import Rows
-from gpuagent.reports.frames import DECISIONS, TIME, Frame, frame, saved_by, with_token_counts
+from gpuagent.reports.frames import DECISIONS, TIME, Frame, costs, frame, saved_by, with_token_counts
 from gpuagent.reports.ids import Ids
 from gpuagent.reports.summary_rows import Array, Coded, Columns, Count, Lists, SummaryRows
 
@@ -127,11 +127,8 @@ def _purchases(jobs: Columns, of_runs: Array, payments: Columns, paid_places: Ar
     statuses = np.full(count, -1)
     statuses[signed] = codes[of_payment[signed]]
     state, signed_at = _texts(jobs["state"]), of_paid("signedAt", NO_TIME)
-    settled = np.asarray(state == "settled")
-    returned = np.where(settled, of_paid("refunded", 0).clip(min=0), 0)
-    paid, cost = (np.where(settled, jobs[name], 0) for name in ("expectedCost", "actualCost"))
-    cost = cost - returned
-    credit = np.where(settled, of_paid("credit", 0), 0)
+    returned = {"refunded": of_paid("refunded", 0).clip(min=0), "credit": of_paid("credit", 0)}
+    amounts = costs(np.asarray(state == "settled"), {**jobs, **returned})
     settled_at, created_at = jobs["settledAt"], jobs["createdAt"]
     no_earlier = np.maximum(np.maximum(settled_at, created_at), signed_at)
     return pd.DataFrame(
@@ -148,11 +145,8 @@ def _purchases(jobs: Columns, of_runs: Array, payments: Columns, paid_places: Ar
             "signedAt": _times(signed_at),
             "settledAt": _times(np.where(settled_at == NO_TIME, NO_TIME, no_earlier)),
             "completedAt": _times(jobs["completedAt"]),
-            "paid": paid,
-            "refunded": paid - cost,
-            "cost": cost,
-            "credit": (credit - returned).clip(min=0),
-            "saved": _saved(paid, jobs["hours"], jobs["hoursSaved"]),
+            **amounts,
+            "saved": _saved(amounts["paid"], jobs["hours"], jobs["hoursSaved"]),
         }
     )
 

@@ -10,6 +10,7 @@ from functools import cache
 from itertools import islice
 from typing import Any, Protocol, TypeAlias
 
+import numpy as np
 import pandas as pd
 
 from gpuagent.core.context import PastJob
@@ -213,22 +214,24 @@ def purchases_of(jobs: Frame, payments: Frame, runs: Frame, columns: Mapping[str
     joined = joined.merge(runs[["runId", *(name for name in RUN_COLUMNS if name in runs)]], on="runId", how="inner")
     for name in BACK:
         joined[name] = joined[name].fillna(0).astype("int64")
-    return with_costs(joined, columns)
-
-
-def with_costs(joined: Frame, columns: Mapping[str, str]) -> Frame:
-    """Jobs that were joined with their payments, with what they cost; `joined` is changed. columns: of the result."""
-    joined["settledAt"] = _not_before(joined.settledAt, joined.createdAt, joined.signedAt)
-    settled = joined.state == "settled"
-    joined["paid"] = joined.expectedCost.where(settled, 0)
-    returned = joined.refunded.where(settled, 0)
-    joined["credit"] = (joined.credit.where(settled, 0) - returned).clip(lower=0)
-    joined["cost"] = joined.actualCost.where(settled, 0) - returned
-    joined["refunded"] = joined.paid - joined.cost
+    settled_at = _not_before(joined.settledAt, joined.createdAt, joined.signedAt)
+    joined = joined.assign(settledAt=settled_at, **costs(joined.state == "settled", joined))
     joined["saved"] = [
         saved_by(*row) if row[2] else 0 for row in zip(joined.paid, joined.hours, joined.hoursSaved, strict=True)
     ]
     return frame(joined, columns)
+
+
+def costs(settled: Any, amounts: Mapping[str, Any]) -> dict[str, Any]:
+    """What jobs cost, by column, nothing for one that is not settled: paid, what of that came back, the rest, credit.
+
+    amounts: columns of jobs and payments. What a vendor gave back of a credit is no credit any more.
+    """
+    paid, actual, returned, credit = (
+        np.where(settled, amounts[name], 0) for name in ("expectedCost", "actualCost", "refunded", "credit")
+    )
+    cost = actual - returned
+    return {"paid": paid, "refunded": paid - cost, "cost": cost, "credit": (credit - returned).clip(min=0)}
 
 
 def _not_before(settled_at: Any, *earlier: Any) -> Any:

@@ -1,13 +1,13 @@
 """Ids of a column, twelve bytes each: where those of one column are in another, and what they are as text."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias, overload
+from typing import Any, overload
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-Array: TypeAlias = npt.NDArray[Any]
+from gpuagent.reports.summary_rows import Array
+
 ID = np.dtype([("high", ">u8"), ("low", ">u4")])
 DIGITS = 24
 

@@ -3341,8 +3341,8 @@ MUTANTS = (
     Mutant(
         "hedges take the tries that other jobs need",
         "gpuagent/core/hedging.py",
-        "    return run.jobs_max - len(run.jobs) > len(unbought(run)) + waiting",
-        "    return run.jobs_max > len(run.jobs)",
+        '"" if spare_tries(run) > 0 else',
+        '"" if run.jobs_max > len(run.jobs) else',
         "tests/core/test_hedging.py -k tries_that_others_need",
     ),
     Mutant(
@@ -3523,8 +3523,8 @@ MUTANTS = (
     Mutant(
         "a credit is not seen by a report",
         "gpuagent/reports/chunks.py",
-        'of_paid("credit", 0), 0)',
-        "0, 0)",
+        '"credit": of_paid("credit", 0)}',
+        '"credit": 0}',
         "tests/reports/test_summaries.py -k equal_what",
     ),
     Mutant(

@@ -14,8 +14,8 @@ from gpuagent.adapters.mongo.jobs import job_document
 from gpuagent.adapters.mongo.past_jobs import is_ended, past_job
 from gpuagent.adapters.mongo.values import Document
 from gpuagent.core.context import PastJob
-from gpuagent.core.model import Job, Run, Settled, Voided
-from gpuagent.core.work import Completed, Failed
+from gpuagent.core.indices import is_open
+from gpuagent.core.model import Job, Run
 
 KEPT_S = 2.0
 SPARE = 10
@@ -85,7 +85,7 @@ class KeptPast:
 
     def saved(self, before: Run, after: Run) -> None:
         """What a save has made of the run's jobs."""
-        ended = {job.job_id for job in (*before.jobs, *after.jobs) if _is_over(job)}
+        ended = {job.job_id for job in (*before.jobs, *after.jobs) if not is_open(job)}
         changed = [job for job in after.jobs if job.job_id in ended and job not in before.jobs]
         if not changed:
             return
@@ -109,10 +109,6 @@ class KeptPast:
                 return None
             newest += eligible[-limit:]
         return [job.past for job in sorted(newest, key=lambda job: job.created_at) if job.past]
-
-
-def _is_over(job: Job) -> bool:
-    return isinstance(job, Voided) or (isinstance(job, Settled) and isinstance(job.work, Completed | Failed))
 
 
 def _with_saves(read: _Read, vendor: Vendor, saves: Sequence[_Saved]) -> Iterable[_Ended]:

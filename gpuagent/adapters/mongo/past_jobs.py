@@ -3,18 +3,16 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
 from typing import Any
 
-from bson import Decimal128, ObjectId
+from bson import ObjectId
 from pymongo import DESCENDING
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from gpuagent.adapters.mongo.values import CACHED, Document, seconds
+from gpuagent.adapters.mongo.values import Document, cut_off, seconds
 from gpuagent.core.context import PastJob
 from gpuagent.core.model import HOURS_MIN, Cause, Run
-from gpuagent.core.money import UNIT
 from gpuagent.core.work import Fault
 
 # Fields as they are stored: what the server computes for a record costs it more than to read the record.
@@ -113,18 +111,9 @@ def past_job(job: Document) -> PastJob | None:
         vendor_id=job["vendorId"],
         in_run=False,
         succeeded=job["status"] == "completed",
-        amount=_units(job["expectedCost"].bid),
-        paid=_units(job["actualCost"].bid),
+        amount=cut_off(job["expectedCost"]),
+        paid=cut_off(job["actualCost"]),
         hours=hours,
         started_at=began_at,
         ended_at=max(ended_at, began_at),
     )
-
-
-@lru_cache(maxsize=CACHED)
-def _units(bid: bytes) -> int:
-    """Atomic units of an amount by its bytes, whatever is below one left out: the same jobs are read again and again.
-
-    The driver takes longer to read a decimal than all else of such a record.
-    """
-    return int(Decimal128.from_bid(bid).to_decimal() * UNIT)

@@ -22,9 +22,8 @@ from gpuagent.adapters.mongo.deadline import UNAUTHORIZED, bounded
 from gpuagent.adapters.mongo.jobs import HELD
 from gpuagent.adapters.mongo.report_rows import DECISION, JOB, RUN, jobs_of, payments_of
 from gpuagent.adapters.mongo.report_streams import MongoStreams, jobs_in, runs_in
-from gpuagent.adapters.mongo.values import Document
+from gpuagent.adapters.mongo.values import Document, cut_off
 from gpuagent.core.model import RunStatus
-from gpuagent.core.money import UNIT
 from gpuagent.core.records import ReportScope
 
 SUMMARIES = "report_summaries"
@@ -255,7 +254,7 @@ def _answers(scope: ReportScope, run_ids: Sequence[str]) -> Document:
 
 def _units_of(value: Any) -> int:
     """A sum of amounts in atomic units; 0 where there was no amount at all."""
-    return int(value.to_decimal() * UNIT) if isinstance(value, Decimal128) else 0
+    return cut_off(value) if isinstance(value, Decimal128) else 0
 
 
 @contextmanager

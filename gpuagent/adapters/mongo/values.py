@@ -8,7 +8,7 @@ from bson import Decimal128, ObjectId
 from bson.errors import InvalidId
 from bson.tz_util import utc
 
-from gpuagent.core.money import parse_usd, usd
+from gpuagent.core.money import UNIT, parse_usd, usd
 from gpuagent.errors import UnknownRun
 
 Document = dict[str, Any]
@@ -31,6 +31,16 @@ def amount(stored: Decimal128) -> int:
 def _amount(bid: bytes) -> int:
     # By its bytes: the same few amounts are read again and again, and the driver's conversions are slow.
     return parse_usd(Decimal128.from_bid(bid).to_decimal())
+
+
+def cut_off(stored: Decimal128) -> int:
+    """Atomic units of an amount that another program may have written: whatever is below one is left out."""
+    return _cut_off(stored.bid)
+
+
+@lru_cache(maxsize=CACHED)
+def _cut_off(bid: bytes) -> int:
+    return int(Decimal128.from_bid(bid).to_decimal() * UNIT)
 
 
 def date(seconds: float) -> datetime:

@@ -17,7 +17,7 @@ from gpuagent.planbench.disagreements import Disagreement, disagreements
 from gpuagent.planbench.labels import planner_labels, planner_note
 from gpuagent.planbench.replay import ReplayedDecision, summary
 from gpuagent.planbench.report import jobs_done, show_cents
-from gpuagent.planbench.scores import ALL, like_with_like, pairs, rows, several
+from gpuagent.planbench.scores import ALL, like_with_like, overall, pairs, rows, several
 from gpuagent.planbench.statistics import Interval
 
 DISAGREEMENTS_MAX = 25
@@ -39,8 +39,7 @@ class ResultTable:
 def score_table(comparison: Comparison) -> ResultTable:
     """Every planner over all scenarios, the best first; bounds know more than a planner can."""
     alike = like_with_like(comparison)
-    scores = [row for row in rows(alike) if row.group == ALL and row.planner != ORACLE]
-    scores.sort(key=lambda row: (row.planner not in BOUNDS, -row.utility))
+    scores = overall(row for row in rows(alike) if row.planner != ORACLE)
     cells: list[list[object]] = [
         [
             _column_name(row.planner),
@@ -68,8 +67,7 @@ def score_table(comparison: Comparison) -> ResultTable:
 
 def several_table(comparison: Comparison) -> ResultTable:
     """Every planner over the runs with several jobs: how many complete, and what that costs; the oracle knows luck."""
-    scores = [row for row in rows(several(like_with_like(comparison))) if row.group == ALL]
-    scores.sort(key=lambda row: (row.planner not in BOUNDS, -row.utility))
+    scores = overall(rows(several(like_with_like(comparison))))
     cells: list[list[object]] = [
         [
             _column_name(row.planner),
