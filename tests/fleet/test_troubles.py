@@ -14,7 +14,7 @@ from pymongo import MongoClient
 from pymongo.errors import AutoReconnect
 
 from gpuagent.adapters.mongo.embedded import last_server
-from gpuagent.adapters.mongo.embedded_secrets import superuser_uri
+from gpuagent.adapters.mongo.embedded_secrets import REPLICA_SET, superuser_uri
 from gpuagent.fleet.crews import process_crew, thread_crew
 from gpuagent.fleet.dispatcher import Dispatcher
 from gpuagent.fleet.worker import Leasing
@@ -30,9 +30,10 @@ LEASING = Leasing(2, 0.1)
 @contextmanager
 def fleet_behind(proxy: TcpProxy, world: World) -> Iterator[Dispatcher]:
     """A fleet with a worker process that reaches the database through the proxy, until the block ends."""
-    uri = world.environment["MONGODB_URI"]
-    own, way = urlsplit(uri), urlsplit(proxy.url)
-    environment = world.environment | {"MONGODB_URI": uri.replace(f":{own.port}/", f":{way.port}/")}
+    own, way = urlsplit(world.environment["MONGODB_URI"]), urlsplit(proxy.url)
+    address = own.netloc.replace(f":{own.port}", f":{way.port}")
+    straight = own.query.replace(f"replicaSet={REPLICA_SET}", "directConnection=true")  # else past the proxy
+    environment = world.environment | {"MONGODB_URI": own._replace(netloc=address, query=straight).geturl()}
     fleet = Dispatcher(world.database.queries.leases, process_crew(environment, 1, 4, LEASING))
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(fleet.run)

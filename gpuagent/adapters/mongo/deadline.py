@@ -8,7 +8,7 @@ import pymongo
 from bson import ObjectId
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 
 from gpuagent.adapters.mongo.values import Document
 from gpuagent.errors import StoreError
@@ -19,6 +19,8 @@ UNSTORABLE = (BSONError, UnicodeError, OverflowError)
 UNAUTHORIZED = 13
 """MongoDB's error code for a user that lacks a right."""
 READ_ONLY = "its user in MONGODB_URI has no right to: name one that has the role readWrite"
+NOT_A_PRIMARY_YET = "it was not ready: name replicaSet= in MONGODB_URI instead of directConnection=, and start again"
+"""For a direct connection to a server that was starting: it refuses transactions for as long as it lives."""
 DOCUMENT_MAX = 15 * 1024 * 1024
 """Bytes; the server takes 16 MiB."""
 
@@ -30,13 +32,17 @@ def bounded(deadline_s: float) -> Iterator[None]:
         with pymongo.timeout(deadline_s):
             yield
     except PyMongoError as error:
-        unauthorized = isinstance(error, OperationFailure) and error.code == UNAUTHORIZED
-        reason = READ_ONLY if unauthorized else type(error).__name__
-        raise StoreError(f"MongoDB did not do it ({reason}): {without_shapes(str(error))[:200]}") from error
+        raise StoreError(f"MongoDB did not do it ({_reason(error)}): {without_shapes(str(error))[:200]}") from error
     except UNSTORABLE as error:
         raise StoreError(
             f"no document can hold this ({type(error).__name__}): {without_shapes(str(error))[:200]!r}"
         ) from error
+
+
+def _reason(error: PyMongoError) -> str:
+    if isinstance(error, OperationFailure) and error.code == UNAUTHORIZED:
+        return READ_ONLY
+    return NOT_A_PRIMARY_YET if isinstance(error, ConfigurationError) else type(error).__name__
 
 
 def storable(observation: Document) -> RawBSONDocument:

@@ -22,6 +22,7 @@ from gpuagent.errors import ConfigError
 if TYPE_CHECKING:
     from pymongo import MongoClient
 
+REPLICA_SET = "gpuagent"
 USER = "gpuagent"
 """The name of the clients' user, and of the user's role."""
 ROLES = ("readWriteAnyDatabase", "dbAdminAnyDatabase", "clusterMonitor")
@@ -83,7 +84,7 @@ def admit_user(superuser: "MongoClient[dict[str, Any]]", home: Path) -> None:
 
 
 def superuser_uri(port: int, home: Path) -> str:
-    return _uri(port, SUPERUSER, read_secret(home / KEY), "local")
+    return _uri(port, SUPERUSER, read_secret(home / KEY), "local", "directConnection=true")
 
 
 def user_uri(port: int, home: Path) -> str:
@@ -94,7 +95,16 @@ def user_uri(port: int, home: Path) -> str:
             f"an earlier version of gpuagent runs the database of {home}, without a password: "
             "end every command and notebook that uses it, then start again; the data stay"
         )
-    return _uri(port, USER, read_secret(password), "admin")
+    return client_uri(port, USER, read_secret(password))
+
+
+def client_uri(port: int, user: str, password: str) -> str:
+    """The URI of a client, who waits for the primary.
+
+    A direct connection takes whatever answers, and one that was made while mongod starts refuses transactions for as
+    long as it lives.
+    """
+    return _uri(port, user, password, "admin", f"replicaSet={REPLICA_SET}")
 
 
 def refused(home: Path) -> MongodError:
@@ -141,6 +151,6 @@ def _advice(home: Path) -> str:
     return f"put it back from a backup; or, with all that uses the database ended, set a new password by {command}"
 
 
-def _uri(port: int, user: str, password: str, source: str) -> str:
-    options = f"directConnection=true&retryWrites=true&w=majority&journal=true&authSource={source}"
-    return f"mongodb://{user}:{quote_plus(password)}@127.0.0.1:{port}/?{options}"
+def _uri(port: int, user: str, password: str, source: str, topology: str) -> str:
+    options = f"{topology}&retryWrites=true&w=majority&journal=true&authSource={source}"
+    return f"mongodb://{quote_plus(user)}:{quote_plus(password)}@127.0.0.1:{port}/?{options}"

@@ -129,7 +129,7 @@ def _command(binary: str, data: Path, port: int, key: Path) -> list[str]:
         "dbpath": data,
         "bind_ip": "127.0.0.1",
         "port": port,
-        "replSet": "gpuagent",
+        "replSet": embedded_secrets.REPLICA_SET,
         "keyFile": key,
         "oplogSize": 128,  # MB
         "wiredTigerCacheSizeGB": 0.25,
@@ -155,7 +155,8 @@ def _await_primary(mongod: subprocess.Popen[bytes], port: int, home: Path) -> bo
     from pymongo import MongoClient  # takes a fifth of a second: here it is spent while mongod starts
     from pymongo.errors import ConnectionFailure
 
-    config = {"_id": "gpuagent", "version": 1, "members": [{"_id": 0, "host": f"127.0.0.1:{port}"}]}
+    members = [{"_id": 0, "host": f"127.0.0.1:{port}"}]
+    config = {"_id": embedded_secrets.REPLICA_SET, "version": 1, "members": members}
     uri = embedded_secrets.superuser_uri(port, home)
     while mongod.poll() is None:
         time.sleep(POLL_S)

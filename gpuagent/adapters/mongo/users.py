@@ -9,12 +9,12 @@ import hmac
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote_plus, urlsplit
+from urllib.parse import urlsplit
 
 from pymongo import MongoClient
 
 from gpuagent.adapters.mongo.connection import Connection
-from gpuagent.adapters.mongo.embedded_secrets import KEY, UNHELD_BY_SIGNATURES, read_secret, superuser_uri
+from gpuagent.adapters.mongo.embedded_secrets import KEY, UNHELD_BY_SIGNATURES, client_uri, read_secret, superuser_uri
 
 Write = tuple[str, str]
 """An action, and the collection that it is on; "*" for all of a database, or all there is."""
@@ -76,10 +76,7 @@ def admit(folder: Path, uri: str, database: str, allowed: Mapping[str, Iterable[
                 roles=[user],
                 mechanisms=["SCRAM-SHA-256"],
             )
-            uris[name] = (
-                f"mongodb://{quote_plus(user)}:{password}@127.0.0.1:{port}/"
-                "?directConnection=true&retryWrites=true&w=majority&journal=true&authSource=admin"
-            )
+            uris[name] = client_uri(port, user, password)
     return uris
 
 

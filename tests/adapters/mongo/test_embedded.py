@@ -19,7 +19,10 @@ import psutil
 import pytest
 from pymongo import MongoClient
 
+from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.adapters.mongo.embedded import Mongod, MongodError, find_binary, start
+from gpuagent.adapters.mongo.embedded_secrets import REPLICA_SET, superuser_uri
+from gpuagent.errors import StoreError
 from tests.support.eventually import eventually
 
 USER = """
@@ -207,6 +210,35 @@ def test_a_killed_mongod_comes_back_at_its_address_with_all_it_acknowledged(fold
             assert transact(newcomer.uri) == 101
         assert client.books.ledger.count_documents({}) == 101
     assert UNCLEAN in (folder / "mongod.log").read_text()
+
+
+def test_a_client_that_met_the_server_before_it_was_ready_can_use_it_once_it_is(folder: Path) -> None:
+    with start(folder) as server, MongoClient[dict[str, Any]](superuser_uri(port_of(server.uri), folder)) as superuser:
+        connection = Connection(server.uri, "books", timeout_s=0.2, deadline_s=1, look_only=True)
+        with contextlib.closing(connection):
+            superuser.admin.command("replSetStepDown", 60, force=True)
+            superuser.admin.command("replSetMaintenance", 1)
+            with pytest.raises(StoreError):
+                add(connection)
+            straight = server.uri.replace(f"replicaSet={REPLICA_SET}", "directConnection=true")
+            with (
+                contextlib.closing(Connection(straight, "books", look_only=True)) as direct,
+                pytest.raises(StoreError, match="name replicaSet= in MONGODB_URI instead of directConnection="),
+            ):
+                add(direct)
+            superuser.admin.command("replSetMaintenance", 0)
+            superuser.admin.command("replSetFreeze", 0)  # a single member becomes primary at once
+            eventually(lambda: superuser.admin.command("hello")["isWritablePrimary"], WITHIN_S)
+            connection.deadline_s = WITHIN_S
+            assert add(connection) == 1
+
+
+def add(connection: Connection) -> int:
+    """Add a document in one transaction of the connection's; how many there are."""
+    ledger = connection.database.ledger
+    with connection.deadline():
+        connection.transaction(lambda session: ledger.insert_one({}, session=session))
+        return ledger.count_documents({})
 
 
 def test_a_killed_supervisor_takes_mongod_along_and_the_next_start_finds_the_data(folder: Path) -> None:
