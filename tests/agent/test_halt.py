@@ -223,7 +223,7 @@ def test_two_ticks_at_once_halt_a_changed_payee_once(world: World) -> None:
             return getattr(inner, name)
 
         def quote(self, *order: Any) -> Quote:
-            both.wait(10)
+            both.wait(60)
             return inner.quote(*order)
 
     runs = [world.start(vendor_ids=("gpu_vendor_1",)) for _ in range(2)]

@@ -111,7 +111,7 @@ def test_a_browsers_websocket_brings_its_token_as_a_subprotocol(guarded: Served)
     url = f"{guarded.url.replace('http', 'ws')}/api/runs/{run_id}/ws"
     with connect(url, subprotocols=["gpuagent", f"bearer.{READ}"]) as ws:  # type: ignore[list-item]
         assert ws.subprotocol == "gpuagent"
-        assert '"snapshot"' in str(ws.recv(5))
+        assert '"snapshot"' in str(ws.recv(60))
 
 
 JSON_POST = {"method": "POST", "content_type": "application/json"}

@@ -226,7 +226,7 @@ def test_a_slash_at_the_end_is_no_other_path(served: Served) -> None:
     assert served.get("/", 404)["instance"] == "/"
     assert served.get("/api/nothing/", 404)["instance"] == "/api/nothing"
     with connect(f"{served.url.replace('http', 'ws')}/api/runs/{run_id}/ws/") as ws:
-        assert '"snapshot"' in str(ws.recv(5))
+        assert '"snapshot"' in str(ws.recv(60))
 
 
 def test_pages_of_listed_origins_may_read_answers(world: World) -> None:

@@ -36,7 +36,7 @@ def test_half_open_requests_are_closed(world: World) -> None:
     with serving(world, bounds={"request_s": 0.5}) as served, ExitStack() as stack:
         clients = {name: stack.enter_context(_speaking(served.url, data)) for name, (data, _) in HALF_OPEN.items()}
         dripping = stack.enter_context(_speaking(served.url, b"GET /api/ru"))
-        ends_at = time.monotonic() + 10
+        ends_at = time.monotonic() + 60
         while not select.select([dripping], [], [], 0.05)[0]:
             dripping.sendall(b"n")
             assert time.monotonic() < ends_at
@@ -84,15 +84,15 @@ def test_sigterm_ends_it_under_load(world: World) -> None:
             stack.enter_context(_speaking(url, data))
             stack.enter_context(_speaking(url, WHOLE.replace(b"/healthz", f"/api/runs/{run_id}/events".encode())))
         followed = stack.enter_context(connect(f"{url.replace('http', 'ws')}/api/runs/{run_id}/ws"))
-        assert '"snapshot"' in str(followed.recv(5))
+        assert '"snapshot"' in str(followed.recv(60))
         body = b'{"runId": "%s"}' % run_id.encode()
         for _ in range(3):  # one after the other they would wait for half a minute
             stack.enter_context(_speaking(url, HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body))
         stack.enter_context(silent.accept()[0])
         began = time.monotonic()
         server.send_signal(signal.SIGTERM)
-        _, log = server.communicate(timeout=30)
-        assert time.monotonic() - began < STOP_S + 5
+        _, log = server.communicate(timeout=60)
+        assert time.monotonic() - began < STOP_S + 15
     assert (server.returncode, "Traceback" in log) == (0, False), log
     assert "stopped with requests under way" in log
 

@@ -19,7 +19,7 @@ def test_a_batch_gives_back_its_runs_while_a_slow_one_goes_on(world: World, monk
     def tick(run_id: str, _ports: Any, reading: Any) -> Any:
         if run_id == slow.run_id:
             began.set()
-            go.wait(10)
+            go.wait(60)
         return reading.standing.run
 
     monkeypatch.setattr(worker_module, "tick", tick)

@@ -67,7 +67,7 @@ def test_the_ready_line_is_all_there_is_on_stdout_and_sigterm_ends_cleanly(tmp_p
             job_ids = [run_job(buyer, workload("sleep 613.1")) for _ in range(2)]
             eventually(lambda: len(sleepers("613.1")) == len(job_ids))
         child.send_signal(signal.SIGTERM)
-        rest, _ = child.communicate(timeout=20)
+        rest, _ = child.communicate(timeout=60)
     assert (child.returncode, rest) == (0, "")
     assert is_gone(anvil)
     assert sleepers("613.1") == []
@@ -86,7 +86,7 @@ def test_it_ends_when_stdin_closes_though_clients_still_wait() -> None:
             eventually(waiting.running)
             assert child.stdin is not None
             child.stdin.close()
-            assert child.wait(20) == 0
+            assert child.wait(60) == 0
             waiting.exception(10)
     assert is_gone(anvil_pid)
     assert sleepers("613.2") == []
@@ -117,7 +117,7 @@ def pay_until_killed(ready: dict[str, Any], child: subprocess.Popen[str]) -> lis
             for payment in payments:
                 buyer.submit(*payment)
         killer.join()
-    child.wait(10)
+    child.wait(60)
     eventually(lambda: is_gone(anvil_pid))
     return payments
 

@@ -349,7 +349,7 @@ def test_they_run_as_a_program_on_a_chain_that_is_there_and_end_with_its_input(r
             url = bucket.place_url("folder", "name", 60)
             assert httpx.get(url, trust_env=False).content == b"a file"
         program.stdin.close()
-        assert program.wait(10) == 0
+        assert program.wait(60) == 0
 
 
 def test_where_no_bucket_can_be_had_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from gpuagent.practice.faults import FaultSwitches
 from gpuagent.session import Session
 from tests.support.world import World
 
-WITHIN_S = 20
+WITHIN_S = 60
 Scene = Callable[["Seat"], Awaitable[None]]
 
 
@@ -49,7 +49,7 @@ class Seat:
 @pytest.fixture
 def session(world: World) -> Iterator[Session]:
     token = {"Authorization": f"Bearer {world.environment['GPU_VENDOR_SECRET']}"}
-    with httpx.Client(base_url=world.environment["VENDOR_URL"], headers=token, timeout=10) as client:
+    with httpx.Client(base_url=world.environment["VENDOR_URL"], headers=token, timeout=60) as client:
         yield Session(world.agent, settings.read(world.environment), world.environment, FaultSwitches(client))
 
 

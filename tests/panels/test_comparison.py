@@ -205,7 +205,7 @@ def test_stop_works_while_scenarios_are_generated_and_no_progress_is_left(tmp_pa
         assert form.stop_button.disabled
         started_at = time.monotonic()
         await form.settled()
-        assert time.monotonic() - started_at < 5  # and 500 take a minute
+        assert time.monotonic() - started_at < 30  # and 500 take a minute
         assert "stopped by hand while scenarios were generated" in form.message.text
         assert form.comparison is None
 

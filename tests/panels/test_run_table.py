@@ -44,7 +44,7 @@ class WrittenLists:
     ) -> RunPage:
         self.asked.append((where, str(sort), before))
         if self.hold:
-            assert self.hold.wait(20)
+            assert self.hold.wait(60)
         if self.problem:
             raise self.problem
         runs = [run for run in self.runs if where.text in run["goal"]]

@@ -14,7 +14,7 @@ from gpuagent.panels.watcher import RATE_HZ, Update, Watcher
 from gpuagent.wiring import Database
 
 OPEN = Change("open", "00", {})
-WITHIN_S = 10
+WITHIN_S = 60
 
 
 def run(number: int) -> Change:

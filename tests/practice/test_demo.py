@@ -35,7 +35,7 @@ def nothing_is_left_behind(tmp_path_factory: pytest.TempPathFactory, monkeypatch
     folder = tmp_path_factory.mktemp("temporary")
     monkeypatch.setitem(QUICK, MARK, str(folder))
     yield
-    _, alive = psutil.wait_procs(marked(), timeout=20)
+    _, alive = psutil.wait_procs(marked(), timeout=60)
     assert not alive
 
 
@@ -188,4 +188,4 @@ def test_up_again_finds_its_runs_chain_and_jobs(tmp_path: Path) -> None:
 def test_up_that_is_killed_takes_its_servers_along() -> None:
     with up("--ephemeral") as (process, _):
         process.kill()
-        process.wait(20)
+        process.wait(60)

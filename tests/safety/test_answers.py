@@ -20,7 +20,7 @@ from tests.support.world import World
 
 MEMORY_MAX = 16_000_000
 """Bytes that the agent may take while it is sent 200 MB."""
-PATIENCE_S = 12
+PATIENCE_S = 40
 """More than the deadlines of a hasty agent's few exchanges; a drip goes on for minutes."""
 
 

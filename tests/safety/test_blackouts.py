@@ -25,7 +25,7 @@ from tests.support.stack import STACK_SETTINGS
 from tests.support.world import World, build_world
 
 CONFIRMATIONS = 50
-PATIENCE_S, RECOVERY_S = 2, 60
+PATIENCE_S, RECOVERY_S = 2, 120
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from tests.conftest import SafetyNote
 from tests.support.attacks import FIRST, SECOND
 from tests.support.world import World
 
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 SCRIPT = """
 if [ -n "$GPUAGENT_RESUME" ] && grep -q poison "$GPUAGENT_RESUME/weights.bin"; then exit 3; fi
 echo '{"step": 1, "loss": 2.5}' >> metrics.jsonl
@@ -113,7 +113,7 @@ def plays(world: World, workload: Workload = WORKLOAD) -> Run:
         assert time.monotonic() < ends_at, f"not over: {run}"
         began = time.monotonic()
         run = world.tick(run)
-        assert time.monotonic() - began < 15, "a tick is bounded"
+        assert time.monotonic() - began < 45, "a tick is bounded"
         if any(is_waited_for(job) for job in run.jobs):
             world.market.pass_time(301)
     return run

@@ -110,7 +110,7 @@ def test_two_payers_race_for_the_only_gpu(seller: SellerProcess, practice: Pract
     def has_room() -> bool:
         return submit(loser, *again).status_code == 200
 
-    eventually(has_room, 20)
+    eventually(has_room, 60)
     assert paid(loser) == [350_000], "the same payment buys once there is room"
     for buyer in buyers:
         buyer.close()
@@ -348,7 +348,7 @@ def settle_under_a_signal(process: SellerProcess, buyer: Buyer, practice: Practi
             eventually(lambda: not accepts_calls(process), 10)
             assert process.child.poll() is None, "it waits for the receipt"
             rpc(rpc_url, "evm_mine")
-            return answer.result(30)
+            return answer.result(60)
     finally:
         rpc(rpc_url, "evm_setAutomine", True)
         rpc(rpc_url, "evm_setIntervalMining", 1)

@@ -17,7 +17,7 @@ from seller.runners.process import ProcessRunner
 from tests.support.container_engine import IMAGE, OwnEngine
 from tests.support.eventually import eventually
 
-DEADLINE_S = 40.0
+DEADLINE_S = 90.0
 SECRET = "0x-the-seller's-own-key"
 MEGABYTE = 10**6
 KINDS = ("process", "container")

@@ -9,10 +9,12 @@ from typing import Any
 import httpx
 from eth_abi.abi import encode
 from eth_hash.auto import keccak
-from pymongo import MongoClient
+from pymongo import MongoClient, WriteConcern
 from pymongo.database import Database
 
 from gpuagent.adapters.clock import SystemClock
+from gpuagent.adapters.mongo import policy
+from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.practice.stack import Stack
 from tests.support.clock import TurnableClock
 from tests.support.eventually import eventually
@@ -40,7 +42,11 @@ class Market:
         self._node = httpx.Client(timeout=30)  # one: to make a client takes longer than most tests' calls
         self._mongo: MongoClient[Any] = MongoClient(self.environment["MONGODB_URI"])
 
+        self._connections: dict[str, Connection] = {}
+
     def close(self) -> None:
+        for connection in self._connections.values():
+            connection.close()
         self._http.close()
         self._node.close()
         self._mongo.close()
@@ -49,10 +55,20 @@ class Market:
         """The documents themselves, for what only a broken or an older system writes."""
         return self._mongo[name]
 
+    def connection(self, database: str) -> Connection:
+        """The agents' connection to the database: set up at first, since then as it is but for a first policy."""
+        if database not in self._connections:
+            self._connections[database] = Connection(self.environment["MONGODB_URI"], database)
+        connection = self._connections[database]
+        policy.ensure(connection.database, self.clock.now())
+        return connection
+
     def empty(self, database: str, *collections: str) -> None:
         """Delete every document of these collections, or of all."""
-        for name in collections or self._mongo[database].list_collection_names():
-            self._mongo[database][name].delete_many({})
+        documents = self._mongo.get_database(database, write_concern=WriteConcern(w=1))
+        for name in collections or documents.list_collection_names():
+            documents[name].delete_many({})
+        self._mongo[database].policies.delete_many({"_id": None})  # acknowledged once all before it is durable
 
     def change(self, database: str, collection: str, key: Any, fields: dict[str, Any]) -> None:
         """Write into one document, past the agent."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-READY_DEADLINE_S = 30
+READY_DEADLINE_S = 60
 ROOT = Path(__file__).parents[2]
 
 
@@ -38,7 +38,7 @@ def launched(**environment: str) -> Iterator[subprocess.Popen[str]]:
 def final_output(child: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of a command that ends by itself."""
     # Not communicate(): it closes stdin first, which is a way of stopping the command.
-    code = child.wait(30)
+    code = child.wait(60)
     assert child.stdout is not None
     assert child.stderr is not None
     return code, child.stdout.read(), child.stderr.read()
@@ -60,6 +60,6 @@ def selling(**environment: str) -> Iterator[dict[str, Any]]:
     with launched(**environment) as child:
         yield ready_line(child)
         child.terminate()
-        _, log = child.communicate(timeout=20)
+        _, log = child.communicate(timeout=60)
     assert child.returncode == 0
     assert "Traceback" not in log, log

@@ -10,7 +10,7 @@ import httpx
 from tests.support.eventually import eventually
 from tests.support.mock_buyer import Buyer, new_key
 
-DEADLINE_S = 30.0
+DEADLINE_S = 90.0
 TRAINING = b"""
 import json, os, pathlib, time
 checkpoint = pathlib.Path("checkpoint"); checkpoint.mkdir(exist_ok=True)

@@ -148,7 +148,8 @@ def build_world(
         "MONGODB_DB_NAME": database,
         "X402_PRIVATE_KEY": account.key.to_0x_hex(),
     }
-    with wiring.open_agent(settings.read(environment)) as agent:
+    opened = wiring.database_on(market.connection(database))
+    with wiring.open_agent(settings.read(environment), opened) as agent:
         wiring.record_vendors(agent.database, market.vendors)
         agent = turned(agent, market.clock)
         agent = replace(agent, ports=replace(agent.ports, vendor_api=vendor_api or agent.ports.vendor_api))

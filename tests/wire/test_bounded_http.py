@@ -14,6 +14,8 @@ from tests.support.scripted_server import ScriptedServer
 
 Answer = Callable[[socket.socket], None]
 DEADLINE_S = 1.0
+STUCK_S = 30
+"""What no exchange comes near that heeds its deadline, on a busy machine either."""
 
 
 @pytest.fixture
@@ -90,20 +92,20 @@ def test_the_deadline_is_for_the_whole_exchange(
     started_at = time.monotonic()
     with pytest.raises(HttpFailed):
         http.request("GET", serve(answer))
-    assert time.monotonic() - started_at < DEADLINE_S * 5
+    assert time.monotonic() - started_at < STUCK_S
 
 
-def test_the_earlier_of_two_deadlines_counts(serve: Callable[[Answer], str], http: BoundedHttp) -> None:
+def test_the_earlier_of_two_deadlines_counts(serve: Callable[[Answer], str]) -> None:
     """Of all exchanges of a search, and of one of them."""
     started_at = time.monotonic()
     assert time_left() == float("inf")
-    with deadline(DEADLINE_S / 10):
+    with closing(BoundedHttp(2 * STUCK_S)) as http, deadline(DEADLINE_S / 10):
         assert time_left() <= DEADLINE_S / 10
         with pytest.raises(HttpFailed):
             http.request("GET", serve(lambda connection: connection.recv(1)))
         with deadline(DEADLINE_S):
             assert time_left() <= 0
-    assert time.monotonic() - started_at < DEADLINE_S
+    assert time.monotonic() - started_at < STUCK_S
 
 
 @pytest.mark.parametrize(

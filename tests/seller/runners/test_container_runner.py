@@ -18,7 +18,7 @@ from seller.runners.local import NODE_LOST
 from tests.support.container_engine import API, IMAGE, OwnEngine
 from tests.support.eventually import eventually
 
-DEADLINE_S = 40.0
+DEADLINE_S = 90.0
 SECRET = "hf_it's not\na real one"
 UP = "echo up; trap 'exit 0' TERM; sleep 78.1 & wait"
 MakeRunner = Callable[..., ContainerRunner]

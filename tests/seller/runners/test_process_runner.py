@@ -19,7 +19,7 @@ from seller.runners.sandbox import sandboxed, sealed
 from tests.support.eventually import eventually
 from tests.support.job_sleeps import processes, sleeping
 
-DEADLINE_S = 30.0
+DEADLINE_S = 90.0
 SLEEP = sleeping(61)
 ROOT = Path(__file__).parents[3]
 SECRET = "hf_not_a_real_one"
@@ -383,7 +383,7 @@ def test_a_python_below_the_temporary_files_is_there(tmp_path: Path, monkeypatch
     monkeypatch.setattr(sandbox_module, "python_folders", lambda: [str(tmp_path)])
     with sealed(tmp_path, None, {}) as arguments:
         argv = sandboxed(["/bin/cat", str(tmp_path / "tool")], arguments)
-        job = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=True, pass_fds=[arguments])
+        job = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True, pass_fds=[arguments])
     assert job.stdout == "from below"
 
 

@@ -40,7 +40,7 @@ POINTS = (
 )
 LATER_POINTS = ("after_begun", "after_ended_unpaid", "before_cancel", "after_cancel")
 """Of jobs that are paid after the work, and of payments that are cancelled."""
-RECEIVED, RECEIVED_WITHIN_S = "/stubs/received", 10
+RECEIVED, RECEIVED_WITHIN_S = "/stubs/received", 60
 
 
 def die() -> None:
@@ -136,7 +136,7 @@ class DyingVendorApi:
     def _wait_until_received(self, vendor: Vendor, header: str) -> None:
         url, path = ("VENDOR_URL", "/mock/purchases") if vendor.protocol == OWN_PROTOCOL else ("STUBS_URL", RECEIVED)
         token = {"Authorization": f"Bearer {self.environ['GPU_VENDOR_SECRET']}"}
-        with httpx.Client(base_url=self.environ[url], headers=token, timeout=10) as client:
+        with httpx.Client(base_url=self.environ[url], headers=token, timeout=60) as client:
             ends_at = time.monotonic() + RECEIVED_WITHIN_S
             with suppress(httpx.TransportError):  # the vendor itself was killed
                 while header not in client.get(path).text and time.monotonic() < ends_at:
