@@ -90,7 +90,9 @@ def make_world(market: Market) -> Iterator[Callable[..., World]]:
     with ExitStack() as closing:
 
         def make(**options: Any) -> World:
-            return closing.enter_context(build_world(market, DATABASE, **options))
+            return closing.enter_context(
+                build_world(market, DATABASE, connection=market.connection(DATABASE), **options)
+            )
 
         market.empty(DATABASE)
         yield make

@@ -13,6 +13,7 @@ from eth_account import Account
 
 from gpuagent import settings, wiring
 from gpuagent.adapters.chain.evm import EvmChain, Transfer
+from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.adapters.mongo.reads import MongoReads
 from gpuagent.adapters.mongo.store import MongoStore
 from gpuagent.agent.start import Order, start
@@ -137,8 +138,13 @@ class World:
 
 @contextmanager
 def build_world(
-    market: Market, database: str, funds: int = 1000 * UNIT, vendor_api: VendorApi | None = None
+    market: Market,
+    database: str,
+    funds: int = 1000 * UNIT,
+    vendor_api: VendorApi | None = None,
+    connection: Connection | None = None,
 ) -> Iterator[World]:
+    """connection: an open one to the database; it stays open."""
     account = Account.create()
     if funds:
         market.fund(account.address, funds)
@@ -148,7 +154,7 @@ def build_world(
         "MONGODB_DB_NAME": database,
         "X402_PRIVATE_KEY": account.key.to_0x_hex(),
     }
-    opened = wiring.database_on(market.connection(database))
+    opened = connection and wiring.database_on(connection)
     with wiring.open_agent(settings.read(environment), opened) as agent:
         wiring.record_vendors(agent.database, market.vendors)
         agent = turned(agent, market.clock)
