@@ -1510,6 +1510,13 @@ MUTANTS = (
         "tests/wire/test_scrub.py -k every_spelling",
     ),
     Mutant(
+        "a part of a secret is looked for at some places of it only",
+        "gpuagent/wire/scrub.py",
+        "        starts = [*range(0, len(text) - size, part - size + 1), len(text) - size]",
+        "        starts = [*range(0, len(text) - size, part), len(text) - size]",
+        "tests/wire/test_scrub.py -k wherever_it_begins",
+    ),
+    Mutant(
         "a transport error quotes the server's line as it is",
         "gpuagent/wire/bounded_http.py",
         "            problem = scrubber.scrub(problem_of(error))[:PROBLEM_MAX]",
