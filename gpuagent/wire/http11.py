@@ -1,7 +1,8 @@
 """One connection over which a client speaks HTTP/1.1 (RFC 9112): strict, and read no further than the answer.
 
-The same by httpcore and h11 takes five times as long, which is most of an exchange. tests/wire/test_http11.py holds
-the two beside each other: what they refuse is refused here, and what is taken here is read as they read it.
+Answers are parsed by httptools, which is llhttp: httpcore and h11 take five times as long, which is most of an
+exchange. tests/wire/test_http11.py holds the two beside each other: what h11 refuses is refused here, but for blank
+lines before an answer; and what is taken here is read as h11 reads it.
 """
 
 import re
@@ -9,26 +10,19 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 import httpcore
+import httptools
 
 HEAD_MAX = 100 * 1024
-"""Bytes of a status line with its headers, and of any other line."""
-TRAILERS_MAX = 100
-"""Lines behind a chunked body, which are read and dropped."""
+"""Bytes that come without a byte of a body: a status line with its headers, sizes of chunks, trailers."""
 READ_BYTES = 64 * 1024
 CHUNKED = -1
 """Instead of the length of a body that comes in chunks."""
 _NAME = rb"[-!#$%&'*+.^_`|~0-9a-zA-Z]+"
 _WORD = rb"[^\x00\s]+"
-_FIELD = re.compile(rb"(%b):[ \t]*((?:%b(?:[ \t]+%b)*)?)[ \t]*" % (_NAME, _WORD, _WORD))
-_SENT_FIELD = re.compile(rb"%b: (?:%b(?:[ \t]+%b)*)?" % (_NAME, _WORD, _WORD))
-_SENT_LINE = re.compile(rb"%b [!-~]+ HTTP/1\.1" % _NAME)
-_STATUS = re.compile(rb"HTTP/(1\.[01]) ([1-9][0-9]{2})(?: (?:[ \t]|[^\x00\s])*)?")
-_HEAD_END = re.compile(rb"\n\r?\n")
-_LINE_END = re.compile(rb"\r?\n")
-_FOLD = re.compile(rb"\r?\n[ \t]+")
-_CHUNK_END = re.compile(rb"\r\n")
+_FIELD = re.compile(rb"%b: (?:%b(?:[ \t]+%b)*)?" % (_NAME, _WORD, _WORD))
+_REQUEST_LINE = re.compile(rb"%b [!-~]+ HTTP/1\.1" % _NAME)
+_REASON = re.compile(rb"(?:[ \t]|[^\x00\s])*")
 _LENGTH = re.compile(rb"[0-9]{1,20}")
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,20})(?:;.*)?[ \t]*")
 Fields = list[tuple[bytes, bytes]]
 """Headers: names and values."""
 
@@ -38,7 +32,7 @@ class Http11:
     neither side wants to hang up."""
 
     def __init__(self, stream: httpcore.NetworkStream) -> None:
-        self._stream, self._buffer = stream, b""
+        self._stream = stream
         self._timeouts: dict[str, float | None] = {}
         self.is_idle = False
 
@@ -49,15 +43,15 @@ class Http11:
         with suppress(httpcore.WriteError):  # a server may answer before it has heard all, and hang up
             self._send(request)
             is_sent = True
-        version, status, fields = self._head()
-        while status < 200:
-            if status == 101:
-                raise httpcore.RemoteProtocolError("the server switches to another protocol, unasked")
-            version, status, fields = self._head()
-        stays = is_sent and version == b"1.1" and b"close" not in {*_words(request.headers), *_words(fields)}
-        body = self._body(request.method, status, fields, stays)
+        answer = _Answer(request.method == b"HEAD")
+        while not answer.has_head:
+            self._read_on(answer)
+        stays = is_sent and answer.stays and b"close" not in _words(request.headers)
         return httpcore.Response(
-            status, headers=fields, content=body, extensions={"network_stream": self._stream, "http_version": version}
+            answer.status,
+            headers=answer.fields,
+            content=self._body(answer, stays),
+            extensions={"network_stream": self._stream, "http_version": answer.version},
         )
 
     def has_spoken(self) -> bool:
@@ -68,11 +62,23 @@ class Http11:
         self.is_idle = False
         self._stream.close()
 
+    def _body(self, answer: "_Answer", stays: bool) -> Iterator[bytes]:
+        """The body part by part. stays: whether the connection can be used again behind it."""
+        while True:
+            yield from answer.taken()
+            if answer.is_whole:
+                break
+            self._read_on(answer)
+        self.is_idle = stays and not answer.is_followed  # whatever came behind is no answer to a later request
+
+    def _read_on(self, answer: "_Answer") -> None:
+        answer.hear(self._stream.read(READ_BYTES, self._timeouts.get("read")))
+
     def _send(self, request: httpcore.Request) -> None:
         """Head and body, in one write where the body is one part. Raises LocalProtocolError for what is no HTTP."""
         line = b"%b %b HTTP/1.1" % (request.method, request.url.target)
         lines = [b"%b: %b" % field for field in request.headers]
-        if not _SENT_LINE.fullmatch(line) or not all(map(_SENT_FIELD.fullmatch, lines)):
+        if not _REQUEST_LINE.fullmatch(line) or not all(map(_FIELD.fullmatch, lines)):
             raise httpcore.LocalProtocolError("a request whose line or header is no HTTP")
         framing, size = _framing(request.headers, httpcore.LocalProtocolError) or 0, 0
         unsent = b"\r\n".join([line, *lines, b"", b""])
@@ -89,90 +95,78 @@ class Http11:
             raise httpcore.LocalProtocolError("a request with less than it says")
         self._write(unsent + (b"0\r\n\r\n" if framing == CHUNKED else b""))
 
-    def _head(self) -> tuple[bytes, int, Fields]:
-        """HTTP version, status and headers."""
-        first, *rest = _LINE_END.split(self._until(_HEAD_END).removesuffix(b"\r"), 1)
-        status = _STATUS.fullmatch(first)
-        if status is None:
-            raise httpcore.RemoteProtocolError(f"illegal status line: {first[:80]!r}")
-        lines = _LINE_END.split(_FOLD.sub(b" ", rest[0])) if rest else []
-        return status[1], int(status[2]), [_field(line) for line in lines]
-
-    def _body(self, method: bytes, status: int, fields: Fields, stays: bool) -> Iterator[bytes]:
-        """The body part by part. stays: whether the connection can be used again behind it."""
-        framing = _framing(fields, httpcore.RemoteProtocolError)
-        if method == b"HEAD" or status in (204, 304):
-            framing = 0
-        return self._parts(framing, stays)
-
-    def _parts(self, framing: int | None, stays: bool) -> Iterator[bytes]:
-        if framing is None:
-            while self._buffer or self._fill():
-                yield self._taken(len(self._buffer))
-            return
-        yield from self._chunks() if framing == CHUNKED else self._counted(framing)
-        self.is_idle = stays and not self._buffer  # whatever came behind is no answer to a later request
-
-    def _counted(self, left: int) -> Iterator[bytes]:
-        while left:
-            if not self._buffer and not self._fill():
-                raise httpcore.RemoteProtocolError(f"the server hung up {left} bytes before the end of its answer")
-            part = self._taken(left)
-            left -= len(part)
-            yield part
-
-    def _chunks(self) -> Iterator[bytes]:
-        while size := self._chunk_size():
-            yield from self._counted(size)
-            if self._line():
-                raise httpcore.RemoteProtocolError("a chunk that does not end where it should")
-        for _ in range(TRAILERS_MAX):
-            if not (line := self._line()):
-                return
-            _field(line)
-        raise httpcore.RemoteProtocolError(f"more than {TRAILERS_MAX} lines behind the body")
-
-    def _chunk_size(self) -> int:
-        chunk = _CHUNK.fullmatch(self._line())
-        if chunk is None:
-            raise httpcore.RemoteProtocolError("illegal chunk header")
-        return int(chunk[1], 16)
-
-    def _line(self) -> bytes:
-        return self._until(_CHUNK_END)
-
-    def _until(self, end: re.Pattern[bytes]) -> bytes:
-        """What comes before the end, which is taken too."""
-        searched = 0
-        while not (match := end.search(self._buffer, searched)):
-            searched = max(0, len(self._buffer) - 2)  # it may have come in part
-            if len(self._buffer) > HEAD_MAX:
-                raise httpcore.RemoteProtocolError(f"a head or a line of more than {HEAD_MAX} bytes")
-            if not self._fill():
-                raise httpcore.RemoteProtocolError("the server hung up before it had answered")
-        text, self._buffer = self._buffer[: match.start()], self._buffer[match.end() :]
-        return text
-
-    def _taken(self, size_max: int) -> bytes:
-        part, self._buffer = self._buffer[:size_max], self._buffer[size_max:]
-        return part
-
-    def _fill(self) -> bool:
-        """Reads on. False: the server has hung up."""
-        data = self._stream.read(READ_BYTES, self._timeouts.get("read"))
-        self._buffer += data
-        return bool(data)
-
     def _write(self, data: bytes) -> None:
         self._stream.write(data, self._timeouts.get("write"))
 
 
-def _field(line: bytes) -> tuple[bytes, bytes]:
-    """The name and the value of a header. Raises RemoteProtocolError."""
-    match = _FIELD.fullmatch(line)
-    if match is None:
-        raise httpcore.RemoteProtocolError(f"illegal header line: {line[:80]!r}")
-    return match[1], match[2]
+class _Answer:
+    """What the server says to one request. is_followed: whether it said more behind the answer."""
+
+    def __init__(self, is_head: bool) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._is_head = is_head
+        self._parts: list[bytes] = []
+        self._idle_bytes = 0
+        self._framing: int | None = None
+        self.fields: Fields = []
+        self.status, self.version = 0, b""
+        self.has_head = self.is_whole = self.stays = self.is_followed = False
+
+    def hear(self, data: bytes) -> None:
+        """The next bytes; none: the server has hung up. Raises RemoteProtocolError for what is no answer."""
+        if not data:
+            if not self.has_head or self._framing is not None:
+                raise httpcore.RemoteProtocolError("the server hung up before the end of its answer")
+            self.is_whole = True
+            return
+        self._idle_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            if not self.is_whole:
+                raise httpcore.RemoteProtocolError(f"the answer is no HTTP: {error.__context__ or error}") from None
+            self.is_followed = True
+        if self._idle_bytes > HEAD_MAX and not self.is_whole:
+            raise httpcore.RemoteProtocolError(f"more than {HEAD_MAX} bytes around the body")
+
+    def taken(self) -> list[bytes]:
+        """The parts of the body that were not taken before."""
+        parts, self._parts = self._parts, []
+        return parts
+
+    # What httptools calls.
+
+    def on_message_begin(self) -> None:
+        self.is_followed = self.is_whole
+
+    def on_status(self, reason: bytes) -> None:
+        if not _REASON.fullmatch(reason):
+            raise httpcore.RemoteProtocolError("an illegal character in the status line")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.has_head:
+            self.fields.append((name, value.rstrip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        if self.is_whole:
+            return
+        self.status, self.version = self._parser.get_status_code(), self._parser.get_http_version().encode()
+        if self.status < 200:
+            self.fields = []
+            return
+        if self.version not in (b"1.0", b"1.1"):
+            raise httpcore.RemoteProtocolError("another version than 1.0 and 1.1")
+        self._framing = _framing(self.fields, httpcore.RemoteProtocolError)
+        self.stays = self.version == b"1.1" and self._parser.should_keep_alive() and not self._is_head
+        self.has_head, self.is_whole = True, self._is_head
+
+    def on_body(self, part: bytes) -> None:
+        if not self.is_whole:
+            self._parts.append(part)
+            self._idle_bytes = 0
+
+    def on_message_complete(self) -> None:
+        self.is_whole = self.has_head
 
 
 def _framing(fields: Fields, problem: type[Exception]) -> int | None:

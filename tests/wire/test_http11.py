@@ -8,7 +8,7 @@ import httpcore
 import pytest
 from httpcore._sync.http11 import HTTP11Connection
 
-from gpuagent.wire.http11 import HEAD_MAX, TRAILERS_MAX, Http11
+from gpuagent.wire.http11 import HEAD_MAX, Http11
 
 URL = "http://vendor.example/quote"
 FRAMING = (b"content-length", b"transfer-encoding")
@@ -17,19 +17,18 @@ OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKS = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 ANSWERS = (
     OK + b"Content-Length: 2\r\n\r\nok",
-    OK + b"content-length:2\r\nX-A: \t b c \t\r\nX-A:\r\nX-B: caf\xe9 \x01\r\n\r\nok",
-    OK + b"Content-Length: 2, 2\r\nContent-Length: 2\r\n\r\nok",
+    OK + b"content-length:2\r\nX-A: \t b c \t\r\nX-A:\r\nX-B: caf\xe9\r\n\r\nok",
     OK + b"Content-Length: 0\r\n\r\n",
     OK + b"Content-Length: 2\r\nConnection: Close\r\n\r\nok",
     OK + b"Content-Length: 2\r\nConnection: keep-alive, CLOSE\r\n\r\nok",
     OK + b"\r\nall until the end",
     OK + b"Transfer-Encoding: Chunked\r\n\r\n2\r\nok\r\n0a;name=value\r\n0123456789\r\n0\r\n\r\n",
-    OK + b"Transfer-Encoding: chunked\r\nContent-Length: 99\r\n\r\n2 \r\nok\r\n0\r\nX-Trailer: 1\r\n\r\n",
+    CHUNKS + b"2\r\nok\r\n0\r\nX-Trailer: 1\r\n\r\n",
     b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok",
     b"HTTP/1.1 100 Go on\r\n\r\nHTTP/1.1 103 Hints\r\nLink: a\r\n\r\nHTTP/1.1 402 Pay\r\nContent-Length: 2\r\n\r\nok",
     b"HTTP/1.1 204 None\r\nContent-Length: 2\r\n\r\n",
     b"HTTP/1.1 304\r\n\r\n",
-    b"HTTP/1.1 599 \xe4\t!\nContent-Length: 2\nX-Folded: a\r\n \t b\r\n  c\n\nok",
+    b"HTTP/1.1 599 \xe4\t!\r\nContent-Length: 2\r\n\r\nok",
     OK + b"Content-Length: 2\r\n\r\nok" + OK + b"Content-Length: 2\r\n\r\nno",
     *(
         OK + headers + b"\r\n\r\n2\r\nok\r\n0\r\n\r\n"
@@ -42,7 +41,7 @@ ANSWERS = (
     ),
     *(CHUNKS + body for body in (b"2\r\nok0\r\n\r\n", b"g\r\n", b"-1\r\n", b"\r\n", b"1" * 21 + b"\r\n", b"2\r\no")),
     CHUNKS + b"2\nok\r\n0\r\n\r\n",
-    *(b"HTTP/1.1 200", b"", b"\r\n" + OK + b"\r\n", b"HTTP/1.1 20 OK\r\n\r\n", b"HTTP/1.1 099 OK\r\n\r\n"),
+    *(b"HTTP/1.1 200", b"", b"HTTP/1.1 20 OK\r\n\r\n", b"HTTP/1.1 099 OK\r\n\r\n"),
     *(
         b"SSH-2.0-OpenSSH\r\n\r\n",
         b"http/1.1 200 OK\r\n\r\n",
@@ -51,6 +50,16 @@ ANSWERS = (
     ),
     OK + b"X-A: " + b"a" * HEAD_MAX,
 )
+STRICTER = (
+    OK + b"Content-Length: 2\r\nX-A: \x01\r\n\r\nok",
+    OK + b"Content-Length: 2, 2\r\n\r\nok",
+    OK + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nok",
+    OK + b"Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    CHUNKS + b"2 \r\nok\r\n0\r\n\r\n",
+    b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+    OK + b"Content-Length: 2\r\nX-Folded: a\r\n b\r\n\r\nok",
+)
+"""Answers that h11 takes and llhttp refuses: some programs read them in one way and some in another."""
 
 
 @dataclass
@@ -84,8 +93,8 @@ def theirs(wire: httpcore.NetworkStream, method: str = "POST") -> Outcome:
     connection = HTTP11Connection(request.url.origin, wire)
 
     def is_idle() -> bool:
-        # What came behind the answer h11 keeps for the next request, as its answer.
-        return connection.is_idle() and not connection._h11_state.trailing_data[0]
+        # What came behind the answer h11 keeps for the next request, as its answer. Blank lines are no answer.
+        return connection.is_idle() and not connection._h11_state.trailing_data[0].strip(b"\r\n")
 
     return outcome(lambda: connection.handle_request(request), is_idle)
 
@@ -129,6 +138,13 @@ def test_what_is_read_is_what_h11_reads(answer: bytes) -> None:
             assert mine.is_idle <= expected.is_idle, (pieces, method)
 
 
+@pytest.mark.parametrize("answer", STRICTER)
+def test_what_can_be_read_in_two_ways_is_not_read(answer: bytes) -> None:
+    assert theirs(Wire([answer])) != REFUSED
+    for pieces in cuts(answer):
+        assert ours(Wire(pieces)) == REFUSED, pieces
+
+
 def test_nothing_is_taken_that_h11_refuses() -> None:
     """Answers with bytes changed, left out and put in, at random."""
     chance, marks = random.Random(9112), b"\r\n\t :;,0123456789aAfF-\x00\x0b\xff"
@@ -138,7 +154,8 @@ def test_nothing_is_taken_that_h11_refuses() -> None:
         for _ in range(chance.randint(1, 3)):
             place, mark = chance.randrange(len(answer) + 1), chance.choice(marks)
             answer[place : place + chance.randint(0, 2)] = bytes([mark] * chance.randint(0, 2))
-        mine, expected = ours(Wire([bytes(answer)])), theirs(Wire([bytes(answer)]))
+        pieces = [bytes(answer).lstrip(b"\r\n")]  # blank lines before an answer are passed over here
+        mine, expected = ours(Wire(pieces)), theirs(Wire(pieces))
         assert mine in (expected, REFUSED), answer
         assert mine.is_idle <= expected.is_idle, answer
 
@@ -150,7 +167,7 @@ def test_what_came_behind_an_answer_is_not_kept_for_the_next() -> None:
 
 
 def test_one_answer_after_another_over_one_connection() -> None:
-    connection = Http11(Wire([ANSWERS[0], ANSWERS[7]]))
+    connection = Http11(Wire([ANSWERS[0], ANSWERS[6]]))
     assert not connection.is_idle
     for body in (b"ok", b"ok0123456789"):
         response = connection.exchange(asked())
@@ -211,9 +228,9 @@ def test_an_answer_to_a_request_that_could_not_be_sent_counts_and_is_the_last() 
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        (b"HTTP/1.1 101 Switching\r\n\r\n", "another protocol"),
-        (b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n", "status line"),
-        (CHUNKS + b"0\r\n" + b"X: y\r\n" * (TRAILERS_MAX + 1), "behind the body"),
+        (b"HTTP/1.1 101 Switching\r\n\r\n", "Upgrade"),
+        (b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n", "no HTTP"),
+        (CHUNKS + b"0\r\n" + b"X: y\r\n" * 20_000, "around the body"),
     ],
 )
 def test_refused_here_alone(answer: bytes, says: str) -> None:
