@@ -200,11 +200,11 @@ def test_a_request_with_one_part_is_one_write() -> None:
     "request_",
     [
         asked("GET /\r\nX:"),
-        asked(Authorization="Bearer a\r\nX: b"),
-        asked(Authorization="a\nX: b"),
-        asked(Authorization=" a"),
-        asked(Authorization="a\0"),
-        asked(**{"X:": "a"}),
+        asked(content=b"", Authorization="Bearer a\r\nX: b"),
+        asked(content=b"", Authorization="a\nX: b"),
+        asked(content=b"", Authorization=" a"),
+        asked(content=b"", Authorization="a\0"),
+        asked(content=b"", **{"X:": "a"}),
         asked(content=b"abc", **{"Content-Length": "2"}),
         asked(content=[b"a", b"b"], **{"Content-Length": "3"}),
         asked(content=b"abc", **{"X-A": "no length"}),
@@ -223,6 +223,12 @@ def test_an_answer_to_a_request_that_could_not_be_sent_counts_and_is_the_last() 
     connection = Http11(Wire([ANSWERS[0]], broken=True))
     assert connection.exchange(asked()).read() == b"ok"
     assert not connection.is_idle
+
+
+def test_a_head_without_end_is_given_up() -> None:
+    wire = Wire([OK, b"X-A: ", b"a" * HEAD_MAX, b"\r\nContent-Length: 0\r\n\r\n"])
+    with pytest.raises(httpcore.RemoteProtocolError, match="more than"):
+        Http11(wire).exchange(asked())
 
 
 @pytest.mark.parametrize(
