@@ -119,6 +119,8 @@ class _Answer:
                 raise httpcore.RemoteProtocolError("the server hung up before the end of its answer")
             self.is_whole = True
             return
+        if self._idle_bytes > HEAD_MAX:
+            raise httpcore.RemoteProtocolError(f"more than {HEAD_MAX} bytes around the body")
         self._idle_bytes += len(data)
         try:
             self._parser.feed_data(data)
@@ -126,8 +128,6 @@ class _Answer:
             if not self.is_whole:
                 raise httpcore.RemoteProtocolError(f"the answer is no HTTP: {error.__context__ or error}") from None
             self.is_followed = True
-        if self._idle_bytes > HEAD_MAX and not self.is_whole:
-            raise httpcore.RemoteProtocolError(f"more than {HEAD_MAX} bytes around the body")
 
     def taken(self) -> list[bytes]:
         """The parts of the body that were not taken before."""

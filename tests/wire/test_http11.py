@@ -240,5 +240,6 @@ def test_a_head_without_end_is_given_up() -> None:
     ],
 )
 def test_refused_here_alone(answer: bytes, says: str) -> None:
+    pieces = [answer[place : place + 10_000] for place in range(0, len(answer), 10_000)]
     with pytest.raises(httpcore.RemoteProtocolError, match=says):
-        Http11(Wire([answer])).exchange(asked()).read()
+        Http11(Wire(pieces)).exchange(asked()).read()
