@@ -1,4 +1,4 @@
-"""Connections to servers that are reached without a proxy: httpcore's, of which the one used last is used next.
+"""Connections to servers that are reached without a proxy, of which the one used last is used next.
 
 httpcore's own pool looks at each of its connections whenever one is taken or given back: with eight busy threads that
 takes as long as a third of an exchange.
@@ -12,6 +12,8 @@ from threading import BoundedSemaphore, Lock
 
 import httpcore
 
+from gpuagent.wire.http11 import Http11
+
 Origin = tuple[bytes, bytes, int | None]
 """Scheme, host and port of a URL."""
 
@@ -21,7 +23,7 @@ class _Idle:
     """A connection that waits for its next use. since: by the monotonic clock."""
 
     origin: Origin
-    connection: httpcore.HTTPConnection
+    connection: Http11
     since: float
 
 
@@ -40,6 +42,7 @@ class KeepAlive:
         keepalive_expiry: float | None,
         network_backend: httpcore.NetworkBackend,
     ) -> None:
+        ssl_context.set_alpn_protocols(["http/1.1"])
         self._ssl_context, self._backend = ssl_context, network_backend
         self._idle_max, self._expiry = max_keepalive_connections, keepalive_expiry
         self._room, self._lock = BoundedSemaphore(max_connections), Lock()
@@ -56,17 +59,15 @@ class KeepAlive:
         connection = None
         try:
             connection = self._taken(origin) or self._new_connection(request)
-            response = connection.handle_request(request)
+            response = connection.exchange(request)
         except BaseException:
             if connection:
                 connection.close()
             self._room.release()
             raise
         assert isinstance(response.stream, Iterable)
-        body = _Body(response.stream, lambda: self._give_back(origin, connection))
-        return httpcore.Response(
-            response.status, headers=response.headers, content=body, extensions=response.extensions
-        )
+        response.stream = _Body(response.stream, lambda: self._give_back(origin, connection))
+        return response
 
     def close(self) -> None:
         with self._lock:
@@ -74,15 +75,15 @@ class KeepAlive:
         for waiting in idle:
             waiting.connection.close()
 
-    def _new_connection(self, request: httpcore.Request) -> httpcore.HTTPConnection:
-        return httpcore.HTTPConnection(
-            request.url.origin,
-            ssl_context=self._ssl_context,
-            keepalive_expiry=self._expiry,
-            network_backend=self._backend,
-        )
+    def _new_connection(self, request: httpcore.Request) -> Http11:
+        origin, timeout = request.url.origin, request.extensions.get("timeout", {}).get("connect")
+        host = origin.host.decode("ascii")
+        stream = self._backend.connect_tcp(host, origin.port, timeout=timeout)
+        if origin.scheme == b"https":
+            stream = stream.start_tls(self._ssl_context, server_hostname=host, timeout=timeout)
+        return Http11(stream)
 
-    def _taken(self, origin: Origin) -> httpcore.HTTPConnection | None:
+    def _taken(self, origin: Origin) -> Http11 | None:
         """The idle connection to this origin that was used last; None where none can be used."""
         while True:
             with self._lock:
@@ -90,14 +91,14 @@ class KeepAlive:
                 if waiting is None:
                     return None
                 self._idle.remove(waiting)
-            if not waiting.connection.has_expired():  # nor has the server hung up
+            if not self._is_old(waiting, time.monotonic()) and not waiting.connection.has_spoken():
                 return waiting.connection
             waiting.connection.close()
 
-    def _give_back(self, origin: Origin, connection: httpcore.HTTPConnection) -> None:
+    def _give_back(self, origin: Origin, connection: Http11) -> None:
         """Keeps a connection whose answer was read to the end, and closes those that are idle for too long or many."""
         now, surplus = time.monotonic(), [connection]
-        if connection.is_idle():
+        if connection.is_idle:
             with self._lock:
                 if not self._closed:
                     self._idle.append(_Idle(origin, connection, now))
@@ -112,8 +113,10 @@ class KeepAlive:
 
     def _is_surplus(self, now: float) -> bool:
         """Whether the connection that is idle for the longest time is not worth keeping."""
-        is_old = self._expiry is not None and now - self._idle[0].since > self._expiry
-        return is_old or len(self._idle) > self._idle_max
+        return self._is_old(self._idle[0], now) or len(self._idle) > self._idle_max
+
+    def _is_old(self, waiting: _Idle, now: float) -> bool:
+        return self._expiry is not None and now - waiting.since > self._expiry
 
 
 class _Body:

@@ -21,6 +21,8 @@ PART_MAX = 16
 """Characters: as long a part of a secret is taken out; of one shorter than 24 two thirds of it."""
 LONG = 256
 """A secret of this length, such as a signed payment, is looked for as it was sent, and in parts twice as long."""
+BLOCK_MAX = 8
+"""Characters: all that is looked for is looked for by blocks of one length, where it is long enough."""
 SHAPE_MIN = 7
 """Characters: shorter is nothing that has a secret's shape, not even a user with a password in a URL."""
 MANY = 200
@@ -32,7 +34,7 @@ _BLANKS = re.compile(r"[\s\\\x00-\x1f\x7f-\xa0\u00ad\u200b-\u200f\u2028-\u202e\u
 _ESCAPED = re.compile(
     r"\\+u([0-9a-fA-F]{4})|\\+x([0-9a-fA-F]{2})|%(?:25)*([0-9a-fA-F]{2})|&#x([0-9a-fA-F]{1,5});|&#([0-9]{1,6});"
 )
-_ESCAPE_MARKS = frozenset("\\%&")
+_ESCAPE_MARKS = "\\%&"
 _SHAPES = (
     (re.compile(r"eyJ4NDAyVmVyc2lvbi[A-Za-z0-9+/=_-]{8,}"), PAYMENT),
     (re.compile(r"(?<![0-9a-zA-Z])(?:0x)?[0-9a-fA-F]{128,}"), "[signature]"),
@@ -116,8 +118,8 @@ class _Form:
 
     def __init__(self, text: str, label: str) -> None:
         part = 2 * PART_MAX if len(text) >= LONG else min(PART_MAX, max(SECRET_MIN, len(text) * 2 // 3), len(text))
-        size = (part + 1) // 2
-        starts = [*range(0, len(text) - size, size), len(text) - size]
+        size = min((part + 1) // 2, BLOCK_MAX)
+        starts = [*range(0, len(text) - size, part - size + 1), len(text) - size]
         for name, value in (
             ("text", text),
             ("label", label),
@@ -193,7 +195,7 @@ def _forms(secret: str) -> set[str]:
 
 def _fold(text: str) -> str:
     """The text without escapes and blanks, in lower case."""
-    if not _ESCAPE_MARKS.isdisjoint(text):
+    if any(mark in text for mark in _ESCAPE_MARKS):
         text = _ESCAPED.sub(_unescaped, text)
     return _BLANKS.sub("", text).lower()
 

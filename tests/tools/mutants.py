@@ -1510,6 +1510,13 @@ MUTANTS = (
         "tests/wire/test_scrub.py -k every_spelling",
     ),
     Mutant(
+        "a part of a secret is looked for at some places of it only",
+        "gpuagent/wire/scrub.py",
+        "        starts = [*range(0, len(text) - size, part - size + 1), len(text) - size]",
+        "        starts = [*range(0, len(text) - size, part), len(text) - size]",
+        "tests/wire/test_scrub.py -k wherever_it_begins",
+    ),
+    Mutant(
         "a transport error quotes the server's line as it is",
         "gpuagent/wire/bounded_http.py",
         "            problem = scrubber.scrub(problem_of(error))[:PROBLEM_MAX]",
@@ -1540,16 +1547,37 @@ MUTANTS = (
     Mutant(
         "a connection that its server has closed, or spoken on unasked, is used again",
         "gpuagent/wire/keep_alive.py",
-        "            if not waiting.connection.has_expired():",
+        "            if not self._is_old(waiting, time.monotonic()) and not waiting.connection.has_spoken():",
         "            if True:",
         "tests/wire/test_keep_alive.py -k cannot_be_used_again",
     ),
     Mutant(
         "a connection whose answer was not read is used again",
         "gpuagent/wire/keep_alive.py",
-        "        if connection.is_idle():",
+        "        if connection.is_idle:",
         "        if True:",
         "tests/wire/test_keep_alive.py -k cannot_be_used_again",
+    ),
+    Mutant(
+        "what came behind an answer is kept for the next request",
+        "gpuagent/wire/http11.py",
+        "        self.is_idle = stays and not answer.is_followed",
+        "        self.is_idle = stays",
+        "tests/wire/test_http11.py -k not_kept_for_the_next",
+    ),
+    Mutant(
+        "a header with a line break in it is sent as two",
+        "gpuagent/wire/http11.py",
+        "        if not _REQUEST_LINE.fullmatch(line) or not all(map(_FIELD.fullmatch, lines)):",
+        "        if not _REQUEST_LINE.fullmatch(line):",
+        "tests/wire/test_http11.py -k is_not_sent",
+    ),
+    Mutant(
+        "an answer of an unknown coding is read to its end",
+        "gpuagent/wire/http11.py",
+        '    if codings not in ([], [b"chunked"]):',
+        "    if False:",
+        "tests/wire/test_http11.py -k what_h11_reads",
     ),
     Mutant(
         "what came with an earlier answer is taken for the next one",

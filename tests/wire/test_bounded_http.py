@@ -5,11 +5,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from urllib.parse import urlsplit
 
 import pytest
 
 from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed
+from gpuagent.wire.egress import egress
 from gpuagent.wire.transport import deadline, time_left
+from tests.support.forward_proxy import ForwardProxy
 from tests.support.scripted_server import ScriptedServer
 
 Answer = Callable[[socket.socket], None]
@@ -130,27 +133,52 @@ def test_nobody_there(http: BoundedHttp, url: str) -> None:
         http.request("GET", url)
 
 
-@pytest.mark.parametrize("body", [b"paid", b"paid" * 10_000], ids=["short", "long"])
-def test_an_answer_that_came_before_its_question_is_none(
-    serve: Callable[[Answer], str], http: BoundedHttp, body: bytes
-) -> None:
-    """A server answers twice at once: the second is no answer to the next request."""
-    ok, heard = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", list[bytes]()
+class TwiceAnswering:
+    """Answers a connection twice at once, and each further GET over it. posts: how many it heard over such ones."""
 
-    def answer(connection: socket.socket) -> None:
+    def __init__(self) -> None:
+        self.posts = 0
+
+    def __call__(self, connection: socket.socket) -> None:
+        ok = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
         connection.sendall(ok + b"me" + ok + b"no")
         while data := connection.recv(65_536):
-            heard.append(data)
+            self.posts += data.count(b"POST")
             if data.startswith(b"GET"):
                 connection.sendall(ok + b"me")
 
+
+bodies = pytest.mark.parametrize("body", [b"paid", b"paid" * 10_000], ids=["short", "long"])
+
+
+@bodies
+def test_an_answer_that_came_before_its_question_is_none(
+    serve: Callable[[Answer], str], http: BoundedHttp, body: bytes
+) -> None:
+    answer = TwiceAnswering()
     url = serve(answer)
-    assert http.request("GET", url).body == b"me"
-    with pytest.raises(HttpFailed, match="before it was asked"):
-        http.request("POST", url, content=body)
-    # Over another connection, whose first answer is read and whose second is left, as before.
-    assert http.request("GET", url).body == b"me"
-    assert b"".join(heard).count(b"POST") <= 1
+    for method in ("GET", "POST", "GET"):  # each over another connection
+        assert http.request(method, url, content=body if method == "POST" else None).body == b"me"
+    assert not answer.posts
+
+
+@bodies
+def test_an_answer_that_came_before_its_question_is_none_by_a_proxy_either(
+    serve: Callable[[Answer], str], body: bytes
+) -> None:
+    answer, url = TwiceAnswering(), "http://far.example/"
+    port = urlsplit(serve(answer)).port
+    assert port
+    with (
+        ForwardProxy({"far.example": port}) as proxy,
+        closing(BoundedHttp(DEADLINE_S, egress=egress({"HTTP_PROXY": proxy.address}))) as http,
+    ):
+        assert http.request("GET", url).body == b"me"
+        with pytest.raises(HttpFailed, match="before it was asked"):
+            http.request("POST", url, content=body)
+        # Over another connection, whose first answer is read and whose second is left, as before.
+        assert http.request("GET", url).body == b"me"
+    assert answer.posts <= 1
 
 
 def test_cookies_are_not_sent_back(scripted_server: ScriptedServer, http: BoundedHttp) -> None:

@@ -1,7 +1,9 @@
 """Secrets in text from outside: found in every spelling, and nothing else is taken."""
 
 import json
+import random
 from base64 import b64encode
+from string import ascii_lowercase
 
 import pytest
 
@@ -75,6 +77,20 @@ def test_a_payment_is_known_by_its_header_and_its_signature(echo: str) -> None:
     assert PAYMENT in scrubbed
     assert leaks(SIGNATURE[2:], scrubbed) == []
     assert leaks(PAYMENT_HEADER, scrubbed, 32) == []
+
+
+@pytest.mark.parametrize(
+    ("size", "part"),
+    [(8, 8), (9, 8), (13, 8), (15, 10), (16, 10), (23, 15), (24, 16), (130, 16), (255, 16), (256, 32), (901, 32)],
+)
+def test_a_part_is_known_wherever_it_begins(size: int, part: int) -> None:
+    """One of just the length that is taken out; what is a character shorter is left."""
+    chance = random.Random(size)
+    secret = "".join(chance.choices(ascii_lowercase, k=size))
+    scrubber = Scrubber({secret: TOKEN})
+    for start in range(size - part + 1):
+        assert scrubber.scrub_words(f"1{secret[start : start + part]}2") == f"1{TOKEN}2"
+        assert (text := f"1{secret[start : start + part - 1]}2") == scrubber.scrub_words(text)
 
 
 @pytest.mark.parametrize(

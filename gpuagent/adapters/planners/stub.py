@@ -70,7 +70,8 @@ def look_ahead(context: Context) -> Outlook:
     sellers = [
         (c, [job for job in context.past if job.vendor_id == c.vendor_id]) for c in context.candidates if _sells(c)
     ]
-    pairs = [(_offer(context, c, jobs), _usual(context, c, jobs)) for c, jobs in sellers if c.expires_at > context.now]
+    live = [(_offer(context, c, jobs), c, jobs) for c, jobs in sellers if c.expires_at > context.now]
+    pairs = [(offer, _usual(context, offer, c, jobs)) for offer, c, jobs in live]
     pairs = sorted(pairs, key=lambda pair: (-pair[0].density, pair[0].vendor_id))[:OFFERS_MAX]
     offers, usual = tuple(offer for offer, _ in pairs), tuple(offer for _, offer in pairs)
 
@@ -108,9 +109,8 @@ def _offer(context: Context, candidate: Candidate, jobs: Sequence[PastJob]) -> O
     return Offer(candidate.vendor_id, amount, amount - int(amount * candidate.refund), chances, failed_ago)
 
 
-def _usual(context: Context, candidate: Candidate, jobs: Sequence[PastJob]) -> Offer:
+def _usual(context: Context, offer: Offer, candidate: Candidate, jobs: Sequence[PastJob]) -> Offer:
     """The same offer at the vendor's median price, where that is another one."""
-    offer = _offer(context, candidate, jobs)
     if not jobs:
         return offer
     amount = int(median(job.amount / job.hours for job in jobs) * context.hours)
