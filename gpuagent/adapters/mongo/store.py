@@ -203,11 +203,14 @@ class MongoStore:
         self, session: ClientSession, before: Run, run: Run, job: Job, at: float, more: Mapping[str, Any]
     ) -> None:
         """Writes a job that is new or has changed, and its payment where that has."""
-        fields = {**jobs.job_document(run, job), **more}
-        key = {"_id": fields.pop("_id")}
-        self._jobs.update_one(key, {"$set": fields}, upsert=True, session=session)
-        payment = jobs.payment_document(run, job)
         saved = next((earlier for earlier in before.jobs if earlier.job_id == job.job_id), None)
+        document = {**jobs.job_document(run, job), **more}
+        if saved is None:
+            self._jobs.insert_one(document, session=session)
+        else:
+            key = {"_id": document.pop("_id")}
+            self._jobs.update_one(key, {"$set": document}, upsert=True, session=session)
+        payment = jobs.payment_document(run, job)
         if payment and payment != (jobs.payment_document(before, saved) if saved else None):
             self._payments.update_one(
                 {"jobId": payment["jobId"], "attempt": payment["attempt"]},
