@@ -14,7 +14,6 @@ from gpuagent.adapters.mongo.wallet_day import KEPT_S, added_up, growth, increme
 from gpuagent.core.model import Run
 from gpuagent.core.policy import DAY_S
 from gpuagent.errors import PolicyRefused
-from tests.conftest import SafetyNote
 from tests.support.factories import PAYER, RUN, TOKEN, VENDOR
 from tests.support.run_states import STATES
 from tests.support.world import World
@@ -113,9 +112,8 @@ def save(world: World, store: MongoStore, state: str = "reserved") -> Run:
     return store.save(*run_in(store, state), [], world.market.clock.now())
 
 
-@pytest.mark.safety("a wallet's day that other processes, an adoption, or an earlier version add to")
 @pytest.mark.parametrize("others", ["reservations", "adoption", "earlier version", "none"])
-def test_what_others_add_counts(world: World, store: MongoStore, others: str, safety_note: SafetyNote) -> None:
+def test_what_others_add_counts(world: World, store: MongoStore, others: str) -> None:
     """A process that knows a sum of a moment ago is held against what is there."""
     world.allow(wallet_per_day=3 * PRICE)
     save(world, store)
@@ -140,7 +138,16 @@ def test_what_others_add_counts(world: World, store: MongoStore, others: str, sa
             save(world, store)
     with pytest.raises(PolicyRefused, match=r"wallet per day\), of which 4\.20 USD are used"):
         save(world, store)
-    safety_note("refused, at the exact sum")
+
+
+def test_what_was_released_since_refuses_nothing(world: World, store: MongoStore) -> None:
+    """The most that can count is beyond the cap, what counts is not: it is added up."""
+    world.allow(wallet_per_day=3 * PRICE)
+    first, *_ = (save(world, store) for _ in range(3))
+    save_next(world, store, first, "dropped")
+    save(world, store)
+    with pytest.raises(PolicyRefused, match=r"of which 4\.20 USD are used"):
+        save(world, store)
 
 
 def test_far_from_a_cap_no_job_is_read_for_it(world: World, store: MongoStore) -> None:
