@@ -661,7 +661,7 @@ MUTANTS = (
     Mutant(
         "a signature is held against the sums of rules that are not in force any more",
         "gpuagent/adapters/mongo/policy.py",
-        "            if known not in (None, rules):",
+        "            if known not in (None, rules) or (day and not fits):",
         "            if False:",
         "tests/agent/test_caps.py -k new_meanwhile",
     ),
@@ -2080,8 +2080,8 @@ MUTANTS = (
     Mutant(
         "an ended run's money is nobody's",
         "gpuagent/adapters/mongo/leases.py",
-        '"$or": [{"status": "running"}, {"held": {"$gt": money(0)}}]',
-        '"status": "running"',
+        '"$or": [RUNNING, {"held": {"$gt": money(0)}}]',
+        "**RUNNING",
         "tests/api/test_due.py -k has_ended",
     ),
     Mutant(
