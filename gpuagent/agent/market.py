@@ -43,9 +43,6 @@ HOUR_S = 3600.0
 QUOTE_LIFE_MAX_S = policy.APPROVAL_MAX_S
 """No quote is taken to be valid for longer: until then at most, what is reserved for it counts against the caps."""
 JOB_MIN_S = 1.0
-_ASKING = ThreadPoolExecutor(500, thread_name_prefix="quotes")
-"""Threads that ask vendors for quotes, of all surveys of this process: as many as were ever needed at once. To begin
-one takes as long as half an exchange."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +85,10 @@ def survey(
         quote, error = _ask(run, vendor, index, rest.hours, order, rules, ports)
         return (replace(quote, hedges=hedges) if quote else None), error
 
-    asking = _ASKING.map(asked, vendors[1:])
-    # The first in this thread, which would only wait.
-    answers = [*map(asked, vendors[:1]), *asking]
+    with ThreadPoolExecutor(max_workers=max(1, len(vendors) - 1)) as pool:
+        asking = pool.map(asked, vendors[1:])
+        # The first in this thread, which would only wait: another takes longer to begin than most vendors to answer.
+        answers = [*map(asked, vendors[:1]), *asking]
     for vendor, (_, error) in zip(vendors, answers, strict=True):
         if changed and isinstance(error, PayeeChanged):
             changed(error, vendor)

@@ -661,7 +661,7 @@ MUTANTS = (
     Mutant(
         "a signature is held against the sums of rules that are not in force any more",
         "gpuagent/adapters/mongo/policy.py",
-        "            if known not in (None, rules):",
+        "            if known not in (None, rules) or (day and not fits):",
         "            if False:",
         "tests/agent/test_caps.py -k new_meanwhile",
     ),
@@ -1231,9 +1231,44 @@ MUTANTS = (
     Mutant(
         "a cap checked outside the transaction",
         "gpuagent/adapters/mongo/store.py",
-        "                reserved = policies.enforce(self._database, session, before, after, job, at, *lately)\n",
+        "                reserved = policies.enforce(self._database, session, before, after, job, at, *lately, day)\n",
         "                reserved = None\n",
         "tests/agent/test_caps.py -k planned_apart",
+    ),
+    Mutant(
+        "what other processes reserved since a sum was added up does not count",
+        "gpuagent/adapters/mongo/wallet_day.py",
+        "return self.counts + latest.reserved - self.reserved",
+        "return self.counts",
+        "tests/adapters/mongo/test_wallet_day.py -k others_add",
+    ),
+    Mutant(
+        "what an earlier version reserved since a sum was added up does not count",
+        "gpuagent/adapters/mongo/wallet_day.py",
+        "(latest.policy, latest.untotalled) != (self.policy, self.untotalled)",
+        "latest.policy != self.policy",
+        "tests/adapters/mongo/test_wallet_day.py -k others_add",
+    ),
+    Mutant(
+        "an adoption adds nothing to a wallet's day",
+        "gpuagent/adapters/mongo/wallet_day.py",
+        "if not isinstance(job, Voided) and (",
+        'if type(job).__name__ == "Reserved" and (',
+        "tests/adapters/mongo/test_wallet_day.py -k others_add",
+    ),
+    Mutant(
+        "a day that begins earlier has the sum of a later one",
+        "gpuagent/adapters/mongo/wallet_day.py",
+        "if not self.early <= at <= self.early + KEPT_S:",
+        "if at > self.early + KEPT_S:",
+        "tests/adapters/mongo/test_wallet_day.py -k plain_sum",
+    ),
+    Mutant(
+        "what was released since a sum was added up refuses",
+        "gpuagent/adapters/mongo/policy.py",
+        " and most <= rules.wallet_per_day",
+        "",
+        "tests/adapters/mongo/test_wallet_day.py -k released_since",
     ),
     Mutant(
         "near its cap a wallet's day is not read",
@@ -1259,7 +1294,7 @@ MUTANTS = (
     Mutant(
         "two processes that reserve at once do not see each other",
         "gpuagent/adapters/mongo/store.py",
-        "            policies.count(self._database, session)\n",
+        "            policies.count(self._database, session, after.payer, growth)\n",
         "            pass\n",
         "tests/agent/test_caps.py -k reserve_at_once_meet",
     ),
@@ -2073,8 +2108,8 @@ MUTANTS = (
     Mutant(
         "an ended run's money is nobody's",
         "gpuagent/adapters/mongo/leases.py",
-        '"$or": [{"status": "running"}, {"held": {"$gt": money(0)}}]',
-        '"status": "running"',
+        '"$or": [RUNNING, {"held": {"$gt": money(0)}}]',
+        "**RUNNING",
         "tests/api/test_due.py -k has_ended",
     ),
     Mutant(

@@ -1,13 +1,14 @@
-"""What counts against a wallet's cap, as a reservation of this process added it up a moment ago.
+"""What counts against a wallet's cap, at most, as a reservation of this process had it a moment ago.
 
-A planner is told by it what a policy allows, far from the cap. What is reserved or signed is held against sums that its
-own transaction adds up.
+A planner is told by it what a policy allows, far from the cap. What is reserved or signed is held against what its own
+transaction reads (wallet_day.py).
 """
 
 from collections.abc import Callable, Collection, Sequence
 from threading import Lock
 
 from gpuagent.adapters.mongo.policy import Counted
+from gpuagent.adapters.mongo.wallet_day import WalletDay
 from gpuagent.core import months
 from gpuagent.core.model import Run
 from gpuagent.core.policy import Policy, Usage
@@ -29,6 +30,12 @@ class KeptUsage:
         """Keep what a reservation of the run was counted against."""
         with self._lock:
             self._counted[counted.network, run.payer] = self._monotonic(), counted
+
+    def day(self, network: str, payer: str) -> WalletDay | None:
+        """The sum that the last reservation of the wallet was held against."""
+        with self._lock:
+            _, counted = self._counted.get((network, payer), (0.0, None))
+        return counted.day if counted else None
 
     def of(
         self, run: Run, network: str, vendor_ids: Sequence[str], rules: Policy, unproven: Collection[str]

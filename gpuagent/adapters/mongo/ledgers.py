@@ -100,7 +100,8 @@ class MongoLedgers:
 
     def reservations(self, payer: str, token: Token) -> Iterator[Reservation]:
         """Budget that the wallet's runs hold for quotes in the token, with nothing signed."""
-        match = {"state": "reserved", "quote.network": token.network}
+        # An older record of a job names no wallet: the run's counts, as it does for all.
+        match = {"payer": {"$in": [payer, None]}, "state": "reserved", "quote.network": token.network}
         for job in self._pages("jobs", match, "_id", RUN_OF_JOB):
             quote = job["quote"]
             if quote["asset"].lower() == token.address.lower() and [run["payer"] for run in job["runs"]] == [payer]:

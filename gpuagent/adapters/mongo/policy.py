@@ -2,7 +2,7 @@
 
 Every version stays, with who made it and why; one is current. A reservation counts itself on the current version, first
 in the transaction that writes it: two that would pass a cap together meet there, and so do a reservation and a change.
-One of the two starts again, having done nothing yet; what it then adds up has the other in it.
+One of the two starts again, having done nothing yet; what it then adds up, or is told of a total, has the other in it.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -20,6 +20,7 @@ from gpuagent.adapters.mongo.documents import vendor_from
 from gpuagent.adapters.mongo.original import OURS
 from gpuagent.adapters.mongo.sums import CURRENT
 from gpuagent.adapters.mongo.values import Document, amount, date, money, seconds
+from gpuagent.adapters.mongo.wallet_day import WalletDay, added_up, increments
 from gpuagent.core import months
 from gpuagent.core.alerts import halt_alert, tag_alerts
 from gpuagent.core.model import TIMEOUT_MAX_S, Authorized, Job, Reserved, Run, Vendor
@@ -50,12 +51,14 @@ AGENT = "gpuagent"
 class Counted:
     """A reservation on the network, counted. rules: the version that it counts against.
 
-    wallet_day: what counts with it against the wallet's cap of a day.
+    wallet_day: what counts with it against the wallet's cap of a day, at most. day: the sum that says so, None without
+    a cap.
     """
 
     rules: Policy
     network: str
     wallet_day: int
+    day: WalletDay | None = None
 
 
 def ensure(database: Documents, at: float) -> None:
@@ -72,15 +75,9 @@ def read(database: Documents, session: ClientSession | None = None) -> Policy:
     return readable(database.policies.find_one(CURRENT, session=session))
 
 
-def reserves(before: Run, after: Run) -> bool:
-    """Whether a save reserves a job, and so must count itself."""
-    saved = {job.job_id for job in before.jobs}
-    return any(isinstance(job, Reserved) and job.job_id not in saved for job in after.jobs)
-
-
-def count(database: Documents, session: ClientSession) -> None:
-    """Count a reservation on the policy in force, before anything that it rests on is read."""
-    database.policies.update_one(CURRENT, {"$inc": {"reservations": 1}}, session=session)
+def count(database: Documents, session: ClientSession, payer: str, amounts: Mapping[str, int]) -> None:
+    """Count a save with that growth() on the policy in force, before anything that it rests on is read."""
+    database.policies.update_one(CURRENT, {"$inc": increments(payer, amounts)}, session=session)
 
 
 def enforce(
@@ -93,31 +90,37 @@ def enforce(
     ahead: float,
     known: Policy | None = None,
     unproven: Collection[str] = (),
+    day: WalletDay | None = None,
 ) -> Counted | None:
     """Hold a new reservation, or a first signature, against policy and vendor's record as this transaction sees them.
 
     at: Unix seconds; what it is held against is never later than by the database's clock, as sums.read() has it.
     known: the rules that were in force lately, which say what to add up; where others are by now, they do. unproven: as
-    sums.read() has it.
+    sums.read() has it. day: the wallet's sum on the job's network, if there is one: it is added up where that says
+    nothing, or too much.
 
     Returns what a new reservation was counted against, None for all else. A reservation must have counted itself
     in this transaction. Raises PolicyRefused.
     """
     own, vendor_id, network = ObjectId(job.job_id), job.quote.vendor_id, job.quote.network
 
-    def counted_by(rules: Policy) -> sums.Sums:
-        return sums.read(database, rules, after, network, [vendor_id], at, ahead, own, session, unproven=unproven)
+    def counted_by(rules: Policy, *, wallet: bool = True) -> sums.Sums:
+        read_of = (database, rules, after, network, [vendor_id], at, ahead, own, session)
+        return sums.read(*read_of, unproven=unproven, wallet=wallet)
 
     saved = next((earlier for earlier in before.jobs if earlier.job_id == job.job_id), None)
     match saved, job:
         case (None, Reserved(approval=approved)) | (Reserved(approval=approved), Authorized()):
-            counted = counted_by(known or read(database, session))
+            counted = counted_by(known or read(database, session), wallet=day is None)
             rules = readable(counted.policy)
-            if known not in (None, rules):
-                counted = counted_by(rules)
+            most = day.most(counted.policy, network, after.payer, counted.at) if day else None
+            fits = most is not None and rules.wallet_per_day is not None and most <= rules.wallet_per_day
+            if known not in (None, rules) or (day and not fits):
+                counted, most = counted_by(rules), None
         case _:
             return None
-    reasons = [refusal.reason for refusal in refusals(rules, after, job.quote, counted.usage, job.job_id)]
+    usage = counted.usage if most is None else replace(counted.usage, wallet_day=most - job.quote.amount)
+    reasons = [refusal.reason for refusal in refusals(rules, after, job.quote, usage, job.job_id)]
     record = counted.records.get(vendor_id)
     if record and (problem := record_problem(job.quote, vendor_from(record))):
         reasons.append(problem)
@@ -131,8 +134,13 @@ def enforce(
         raise PolicyRefused("; ".join(reasons))
     if saved:
         return None
-    alerts.write(database, tag_alerts(rules.tag_totals, counted.usage.tags, after, job.quote), at, session)
-    return Counted(rules, network, counted.usage.wallet_day + job.quote.amount)
+    alerts.write(database, tag_alerts(rules.tag_totals, usage.tags, after, job.quote), at, session)
+    if most is None:
+        day = None
+        if rules.wallet_per_day is not None:
+            early = counted.wallet_early + job.quote.amount
+            day = added_up(early, counted.policy, network, after.payer, counted.early)
+    return Counted(rules, network, usage.wallet_day + job.quote.amount, day)
 
 
 def change(

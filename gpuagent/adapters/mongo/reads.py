@@ -15,6 +15,7 @@ from gpuagent.adapters.mongo.original import check_ours
 from gpuagent.adapters.mongo.run_files import run_files
 from gpuagent.adapters.mongo.run_list import run_page
 from gpuagent.adapters.mongo.server import Server, server
+from gpuagent.adapters.mongo.statuses import RUNNING
 from gpuagent.adapters.mongo.sums import CURRENT
 from gpuagent.adapters.mongo.timeline import timeline, timeline_record
 from gpuagent.adapters.mongo.values import Document, object_id
@@ -135,7 +136,7 @@ class MongoReads:
     def running(self) -> dict[str, int]:
         """How many runs each user has that are still running."""
         groups = self._database.runs.aggregate(
-            [{"$match": {"status": "running"}}, {"$group": {"_id": "$userId", "runs": {"$sum": 1}}}]
+            [{"$match": RUNNING}, {"$group": {"_id": "$userId", "runs": {"$sum": 1}}}]
         )
         return {str(group["_id"]): group["runs"] for group in groups}
 

@@ -14,6 +14,7 @@ from pymongo.database import Database
 from pymongo.errors import ExecutionTimeout, NetworkTimeout
 
 from gpuagent.adapters.mongo import original
+from gpuagent.adapters.mongo.statuses import of_status
 from gpuagent.adapters.mongo.values import Document
 from gpuagent.core.run_list import COUNT_MAX, RunFilter, RunPage, RunSort, SortField
 from gpuagent.errors import BadInput, StoreError
@@ -31,8 +32,8 @@ FIELDS = {
     SortField.SPENT: "settled",
     SortField.BUDGET: "budgetTotal",
 }
-EXACT = {"status": "status", "phase": "phase", "user": "userId", "tag": "tags"}
-"""The filters that are a field's value, and that field."""
+EXACT = {"phase": "phase", "user": "userId", "tag": "tags"}
+"""The filters beside a status that are a field's value, and that field."""
 ID_BEGINNING = re.compile(r"\d[0-9a-f]{5,23}")
 """What may be the beginning of a run's id: they begin with their time, and that with a digit."""
 
@@ -81,7 +82,12 @@ def _match(database: Database[Document], where: RunFilter) -> tuple[Document, st
         jobs = list(database.jobs.find({"vendorId": vendor}, {"runId": 1}).limit(FEW + 1))
         if len(jobs) <= FEW:
             at_vendor, vendor = {"_id": {"$in": sorted({job["runId"] for job in jobs})}}, ""
-    return _all_of([exact, _containing(database, where.text), at_vendor]), vendor
+    containing = _containing(database, where.text)
+    if where.status:
+        # Of runs that are named by their phase or their ids, no other index is to be chosen.
+        named = {"phase", "_id"}.intersection((*exact, *containing, *at_vendor))
+        exact |= {"status": where.status} if named else of_status(where.status)
+    return _all_of([exact, containing, at_vendor]), vendor
 
 
 def _containing(database: Database[Document], text: str) -> Document:

@@ -238,16 +238,17 @@ def _sums_of_a_day(field: str) -> IndexModel:
 
 INDEXES: dict[str, list[IndexModel]] = {
     "runs": [
-        IndexModel([("status", ASCENDING), ("updatedAt", DESCENDING)]),
         IndexModel([("createdAt", DESCENDING), ("_id", DESCENDING)]),
         IndexModel([("payer", ASCENDING), ("_id", ASCENDING)]),
         IndexModel([("held", ASCENDING)], partialFilterExpression={"held": {"$gt": Decimal128("0")}}),
-        *(_newest_first(name) for name in ("status", "phase", "userId", "tags")),
+        *(_newest_first(name) for name in ("phase", "userId", "tags")),
         # With the version, by which a report sees in the index alone which runs have changed.
         IndexModel([("network", ASCENDING), ("_id", DESCENDING), ("version", ASCENDING)]),
         # What lists are sorted by, and the words that they are searched for (run_list.py). No document says in which
         # language its goal is: every word counts as it is written.
-        *(_greatest_first(name) for name in ("updatedAt", "settled", "budgetTotal")),
+        *(_greatest_first(name) for name in ("settled", "budgetTotal")),
+        # With the status, by which those that failed lately are found in the index alone.
+        IndexModel([("updatedAt", DESCENDING), ("_id", DESCENDING), ("status", ASCENDING)]),
         IndexModel([("goal", TEXT)], default_language="none", language_override="goalLanguage"),
     ],
     "jobs": [
@@ -258,7 +259,6 @@ INDEXES: dict[str, list[IndexModel]] = {
         *(_sums_of_a_day(name) for name in ("payer", "vendorId")),
         IndexModel([("tags", ASCENDING), ("state", ASCENDING)]),
         IndexModel([("userId", ASCENDING), ("state", ASCENDING), ("settledAt", ASCENDING)]),
-        IndexModel([("state", ASCENDING)], partialFilterExpression={"state": "reserved"}),
         IndexModel([("vendorId", ASCENDING), ("quote.network", ASCENDING), ("createdAt", DESCENDING)]),
         *(_times_of_settled(name) for name in ("settledAt", "completedAt")),
     ],
@@ -287,7 +287,10 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
     "credits": [_unique("jobId", "kind"), IndexModel([("wallet", ASCENDING)])],
 }
-SUPERSEDED = {"jobs": ("payer_1_state_1_settledAt_1", "vendorId_1_state_1_settledAt_1")}
+SUPERSEDED = {
+    "runs": ("status_1_updatedAt_-1", "status_1__id_-1", "updatedAt_-1__id_-1"),
+    "jobs": ("payer_1_state_1_settledAt_1", "vendorId_1_state_1_settledAt_1", "state_1"),
+}
 """Indexes of earlier versions that others above take the place of: every write would keep them up for nothing."""
 KEPT_S = 90 * 86_400
 DERIVED_INDEXES: dict[str, list[IndexModel]] = {

@@ -11,7 +11,17 @@ from pymongo import ASCENDING
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
-from gpuagent.adapters.mongo import alerts, documents, jobs, past_jobs, refunds, server, sums, whole_runs
+from gpuagent.adapters.mongo import (
+    alerts,
+    documents,
+    jobs,
+    past_jobs,
+    refunds,
+    server,
+    sums,
+    wallet_day,
+    whole_runs,
+)
 from gpuagent.adapters.mongo import policy as policies
 from gpuagent.adapters.mongo.connection import Connection, deadlined
 from gpuagent.adapters.mongo.deadline import storable
@@ -88,7 +98,7 @@ class MongoStore:
     def save(self, before: Run, after: Run, observations: Sequence[Observation], at: float) -> Run:
         """The run's new version. Raises StaleRun, DuplicateVendorJob, PolicyRefused; then nothing was written."""
         after = replace(after, version=before.version + 1)
-        turn = self.connection.turn() if policies.reserves(before, after) else nullcontext()
+        turn = self.connection.turn() if wallet_day.growth(before, after) else nullcontext()
         try:
             with turn:
                 counted = self.connection.transaction(
@@ -159,8 +169,8 @@ class MongoStore:
         self, session: ClientSession, before: Run, after: Run, observations: Sequence[Observation], at: float
     ) -> policies.Counted | None:
         """What a new reservation was counted against, if there is one."""
-        if policies.reserves(before, after):
-            policies.count(self._database, session)
+        if growth := wallet_day.growth(before, after):
+            policies.count(self._database, session, after.payer, growth)
         guarded = self._runs.update_one(
             {"_id": ObjectId(before.run_id), "version": before.version},
             {"$set": documents.run_fields(after, at)},
@@ -173,7 +183,8 @@ class MongoStore:
         lately = self._ahead(), self._rules, self._unproven
         for job in after.jobs:
             if job not in before.jobs:
-                reserved = policies.enforce(self._database, session, before, after, job, at, *lately)
+                day = self._records.wallet_day(job.quote.network, after.payer)
+                reserved = policies.enforce(self._database, session, before, after, job, at, *lately, day)
                 counted = reserved or counted
                 more = {"policyVersion": reserved.rules.version} if reserved else {}
                 self._write_job(session, before, after, job, at, more)
@@ -192,11 +203,14 @@ class MongoStore:
         self, session: ClientSession, before: Run, run: Run, job: Job, at: float, more: Mapping[str, Any]
     ) -> None:
         """Writes a job that is new or has changed, and its payment where that has."""
-        fields = {**jobs.job_document(run, job), **more}
-        key = {"_id": fields.pop("_id")}
-        self._jobs.update_one(key, {"$set": fields}, upsert=True, session=session)
-        payment = jobs.payment_document(run, job)
         saved = next((earlier for earlier in before.jobs if earlier.job_id == job.job_id), None)
+        document = {**jobs.job_document(run, job), **more}
+        if saved is None:
+            self._jobs.insert_one(document, session=session)
+        else:
+            key = {"_id": document.pop("_id")}
+            self._jobs.update_one(key, {"$set": document}, upsert=True, session=session)
+        payment = jobs.payment_document(run, job)
         if payment and payment != (jobs.payment_document(before, saved) if saved else None):
             self._payments.update_one(
                 {"jobId": payment["jobId"], "attempt": payment["attempt"]},

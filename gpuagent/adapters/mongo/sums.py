@@ -27,10 +27,13 @@ Stages = list[Mapping[str, Any]]
 class Sums:
     """usage: as the policy caps it. at: where its day ends, Unix seconds. records: documents of vendors, by id.
 
-    policy: the document in force. past: what past_jobs.pipeline() brings, where that was asked for.
+    policy: the document in force. past: what past_jobs.pipeline() brings, where that was asked for. wallet_early: what
+    counts of the wallet's day that ends at `early`, which is before that.
     """
 
     usage: Usage
+    wallet_early: int
+    early: float
     at: float
     records: Mapping[str, Document]
     policy: Document
@@ -49,11 +52,13 @@ def read(
     session: ClientSession | None = None,
     past: Stages | None = None,
     unproven: Collection[str] = (),
+    wallet: bool = True,
 ) -> Sums:
     """The sums of all runs in this database that pay on this network, without the job itself, by these rules.
 
     past: past_jobs.pipeline(), to be read too. unproven: vendors whose records said lately that they are not proven;
-    where a record says so of another, all is read again with what counts against a new vendor.
+    where a record says so of another, all is read again with what counts against a new vendor. wallet: whether the
+    wallet's day is added up; else it is 0.
     at: where a day ends, but never later than by the database's clock, which is taken to be `ahead` seconds ahead.
     Raises PolicyRefused where no policy is in force.
     """
@@ -69,10 +74,11 @@ def read(
     # two clocks. The index has all that this needs: no job is read.
     since = {**ever, "settledAt": {"$not": {"$lt": date(at - DAY_S - SLACK_S)}}, **on_network}
     today = {"$cond": [{"$and": [is_other, counts_today]}, "$expectedCost", money(0)]}
+    early = {"$cond": [is_other, "$expectedCost", money(0)]}
 
-    def day(by: str, names: Sequence[str]) -> Stages:
+    def day(by: str, names: Sequence[str], **totals: Document) -> Stages:
         counted = {"$match": {by: {"$in": list(names)}, **since}}
-        return [counted, {"$group": {"_id": f"${by}", "total": {"$sum": today}}}]
+        return [counted, {"$group": {"_id": f"${by}", "total": {"$sum": today}, **totals}}]
 
     tags = [tag for tag in run.tags if tag in rules.tag_totals]
     # Not $unionWith, which no transaction may use.
@@ -81,8 +87,8 @@ def read(
     lookups = {"records": ("vendors", records_of + (_new(network, ever, others) if counts_new else []))}
     if past is not None:
         lookups["past"] = ("vendors", past)
-    if rules.wallet_per_day is not None:
-        lookups["wallet"] = ("jobs", day("payer", [run.payer]))
+    if rules.wallet_per_day is not None and wallet:
+        lookups["wallet"] = ("jobs", day("payer", [run.payer], early={"$sum": early}))
     if rules.vendor_per_day is not None:
         lookups["vendor"] = ("jobs", day("vendorId", vendor_ids))
     if tags:
@@ -106,7 +112,7 @@ def read(
         raise PolicyRefused("there is no policy in force any more: try again")
     now = round(seconds(document["now"]) + ahead, 3)
     if now < at - SLACK_S:
-        return read(database, rules, run, network, vendor_ids, now, ahead, job_id, session, past, unproven)
+        return read(database, rules, run, network, vendor_ids, now, ahead, job_id, session, past, unproven, wallet)
     read_there = document.pop("sums")
     sums = {
         name: {group["_id"]: amount(group["total"]) for group in read_there.get(name, ())}
@@ -115,7 +121,7 @@ def read(
     records: dict[str, Document] = {record["vendorId"]: record for record in read_there["records"]}
     unproven = [name for name, record in records.items() if record.get("proven") is False]
     if unproven and rules.new_vendor is not None and not counts_new:
-        return read(database, rules, run, network, vendor_ids, at, ahead, job_id, session, past, unproven)
+        return read(database, rules, run, network, vendor_ids, at, ahead, job_id, session, past, unproven, wallet)
     usage = Usage(
         sums["wallet"].get(run.payer, 0),
         sums["vendor"],
@@ -123,7 +129,8 @@ def read(
         {name: _held_or_paid(record) for name, record in records.items() if _is_new(record)},
         months.by_key(sums),
     )
-    return Sums(usage, min(at, now), records, document, read_there.get("past", ()))
+    wallet_early = sum(amount(group["early"]) for group in read_there.get("wallet", ()))
+    return Sums(usage, wallet_early, at - SLACK_S, min(at, now), records, document, read_there.get("past", ()))
 
 
 def _new(network: str, ever: Document, others: Document) -> Stages:

@@ -9,6 +9,7 @@ from gpuagent.adapters.mongo import past_jobs, sums
 from gpuagent.adapters.mongo.kept_past import SPARE, KeptPast
 from gpuagent.adapters.mongo.kept_usage import KeptUsage
 from gpuagent.adapters.mongo.policy import Counted
+from gpuagent.adapters.mongo.wallet_day import WalletDay
 from gpuagent.core.context import PastJob
 from gpuagent.core.model import Run
 from gpuagent.core.policy import Policy
@@ -30,6 +31,10 @@ class TrackRecords:
         self._past.saved(before, after)
         if counted:
             self._usage.reserved(after, counted)
+
+    def wallet_day(self, network: str, payer: str) -> WalletDay | None:
+        """What a reservation of this process has added up of the wallet's day, if one has."""
+        return self._usage.day(network, payer)
 
     def read(
         self,

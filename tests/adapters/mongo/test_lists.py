@@ -11,6 +11,7 @@ from gpuagent.adapters.mongo import run_list
 from gpuagent.core.run_list import RunFilter, RunPage, RunSort, SortField
 from gpuagent.errors import BadInput, StoreError
 from gpuagent.panels.event_log import FILTERS
+from tests.support.factories import PAYER, TOKEN
 from tests.support.report_history import ALPHA, BETA, Book, report, seconds
 
 SEEN = {"op": {"$in": ["query", "command"]}, "planSummary": {"$exists": True}}
@@ -45,6 +46,12 @@ LISTS: dict[str, Any] = {
         for ascending in (False, True)
         for name, is_next in {"first page": False, "next page": True}.items()
     },
+    "users with runs that go on": lambda db, _: db.reads.running(),
+    "open runs": lambda db, _: db.queries.leases.unfinished(),
+    "due runs": lambda db, _: db.queries.leases.due(9),
+    "aged runs": lambda db, _: list(db.archives.aged(UNTIL)),
+    "inbox": lambda db, _: db.inbox.read(UNTIL),
+    "reservations of a sweep": lambda db, _: list(db.ledgers.reservations(PAYER, TOKEN)),
     "timeline": lambda db, run_id: db.reads.timeline(run_id),
     "timeline, next page": lambda db, run_id: db.reads.timeline(run_id, run_id),
     "REST run": lambda db, run_id: db.queries.snapshot(run_id),
@@ -55,8 +62,8 @@ LISTS: dict[str, Any] = {
     "run logs": lambda db, run_id: db.reads.job_log(run_id),
     "run files": lambda db, run_id: db.reads.files(run_id),
 }
-SORTED_IN_MEMORY = {"REST spend", "console"}
-"""The few groups that were added up; the metrics of one run, of which there is a bound."""
+SORTED_IN_MEMORY = {"REST spend", "console", "reservations of a sweep"}
+"""The few groups that were added up; the metrics of one run, of which there is a bound; what a wallet has reserved."""
 
 
 INDEXED = ("IXSCAN", "IDHACK", "EOF", "COUNT_SCAN", "RECORD_STORE_FAST_COUNT")

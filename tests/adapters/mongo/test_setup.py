@@ -190,6 +190,20 @@ def test_indexes_that_others_took_the_place_of_go_once_these_are_there(rights: R
     assert {name, newer} & set(jobs.index_information()) == {newer}
 
 
+def test_a_database_of_an_earlier_version_has_no_index_too_many(rights: Rights) -> None:
+    with rights.open("owner"):
+        pass
+    runs, jobs = rights.database.runs, rights.database.jobs
+    wanted = [set(collection.index_information()) for collection in (runs, jobs)]
+    for keys in ([("status", 1), ("updatedAt", -1)], [("status", 1), ("_id", -1)], [("updatedAt", -1), ("_id", -1)]):
+        runs.create_index(keys)
+    jobs.create_index([("state", 1)], partialFilterExpression={"state": "reserved"})
+    assert len(runs.index_information()) == len(wanted[0]) + 3
+    with rights.open("owner"):
+        pass
+    assert [set(collection.index_information()) for collection in (runs, jobs)] == wanted
+
+
 def test_the_database_in_the_uri_is_the_database(rights: Rights) -> None:
     uri = rights.uri("owner")
     for name in ("", NAME):

@@ -1,0 +1,16 @@
+"""Runs by their status, which their phase says too: they are found by the index on that, and need none of their own."""
+
+from gpuagent.adapters.mongo.values import Document
+from gpuagent.core.model import Phase, RunStatus
+
+ENDS = {RunStatus.COMPLETED: Phase.SUCCESS, RunStatus.FAILED: Phase.FAILED}
+
+
+def of_status(status: str) -> Document:
+    """What matches the runs with this status. Those of the original system have no phase."""
+    end = ENDS.get(RunStatus(status))
+    phases = [end] if end else [phase for phase in Phase if phase not in ENDS.values()]
+    return {"phase": {"$in": [*(phase.value for phase in phases), None]}, "status": status}
+
+
+RUNNING = of_status(RunStatus.RUNNING.value)
