@@ -16,6 +16,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import DocumentTooLarge, OperationFailure
 
+from gpuagent.adapters.mongo import report_changes
 from gpuagent.adapters.mongo.bson_batches import Batches
 from gpuagent.adapters.mongo.bson_columns import NO_TIME, Column, ColumnKind, columns
 from gpuagent.adapters.mongo.deadline import UNAUTHORIZED, bounded
@@ -75,6 +76,23 @@ class MongoPartitions(MongoStreams):
 
     first, end: ids, first <= id of the run < end.
     """
+
+    def moment(self) -> str:
+        """The moment of these rows, "" for one that is not known; asked for before any of them is read."""
+        with bounded(self._deadline_s):
+            return str(report_changes.moment(self._database, self._session) or "")
+
+    def changed_leaves(self, since: str, until: str) -> set[int] | None:
+        """The leaves of runs of which something was written after one moment and until another; None: not known."""
+        first, last = report_changes.moment_of(since), report_changes.moment_of(until)
+        changes = report_changes.changed_runs(self._database, first, last) if first and last else None
+        if changes is None:
+            return None
+        leaves = {int(str(run_id)[:LEAF_DIGITS], 16) for run_id in changes.runs}
+        for collection, ids in changes.others.items():
+            of_runs = [{"$match": {"_id": {"$in": list(ids)}}}, {"$group": {"_id": _leaf("$runId")}}]
+            leaves.update(int(row["_id"], 16) for row in self._rows(collection, of_runs))
+        return leaves
 
     def run_counts(self, scope: ReportScope, first: str, end: str) -> dict[int, tuple[int, int]]:
         """By leaf, the number of the scope's runs, whenever they were started, and the sum of their versions."""
