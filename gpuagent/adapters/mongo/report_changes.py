@@ -118,7 +118,7 @@ def _read(database: Database[Document], since: Moment, until: Moment, changes: C
                     return True
             elif event["clusterTime"] > until.time:  # a transaction's events are all of one time
                 return True
-            elif not changes.add(event):
+            elif event["clusterTime"] > since.time and not changes.add(event):
                 return False
     return False
 
