@@ -18,6 +18,8 @@ from gpuagent.reports.summary_rows import SummaryRows
 
 FORMAT = 1
 RANGES_MAX = 16
+RUNS_COUNTED = 200_000
+"""As many are counted in a second, with their jobs."""
 Sums: TypeAlias = Mapping[int, tuple[int, int]]
 """Two numbers by leaf."""
 ALL = (0, LEAVES)
@@ -55,23 +57,28 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Counting:
-    """Counts, of a report's rows. fresh: what was kept is not believed."""
+    """Counts, of a report's rows. fresh: what was kept is not believed. changes_s: as Sizes has it."""
 
     rows: SummaryRows
     scope: ReportScope
     fresh: bool
+    changes_s: float
 
     def counts(self) -> Counts:
         """As of the moment of the rows, of which nothing may have been read yet. Raises StoreError."""
         # What is kept comes first: it is then of no later moment than the rows.
         kept = None if self.fresh else self._kept()
         moment = self.rows.moment()
-        changed = self.rows.changed_leaves(kept.moment, moment) if kept and moment else None
+        changed = self._changed_leaves(kept, moment) if kept and moment else None
         known = kept if kept and changed is not None else Counts("", {}, {}, {}, {})
         counts = replace(known, moment=moment)
         for first, end in [ALL] if changed is None else ranges(changed):
             counts = self._recounted(counts, first, end)
         return counts
+
+    def _changed_leaves(self, kept: Counts, moment: str) -> set[int] | None:
+        runs = sum(count for count, _ in kept.runs.values())
+        return self.rows.changed_leaves(kept.moment, moment, self.changes_s * (1 + runs / RUNS_COUNTED))
 
     @property
     def is_filtered(self) -> bool:

@@ -53,7 +53,7 @@ class Gathering:
         """
         while True:
             with open_rows() as rows, suppress(_SnapshotOldError):
-                counting = Counting(rows, self.scope, self.fresh)
+                counting = Counting(rows, self.scope, self.fresh, self.sizes.changes_s)
                 counts = counting.counts()
                 parts = self._partitions(rows, counting, counts)
                 summaries = self._summaries(rows, parts, Signatures(counts))

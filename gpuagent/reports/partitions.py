@@ -18,12 +18,15 @@ class Sizes:
     """In runs. most: of a partition, and of what is read at once. least: from how many on a partition's summary is
     kept, for fewer are read as fast. added: summaries that are held before they are added up.
 
-    snapshot_s: for so many seconds partitions are made of one snapshot, for a server keeps it for some minutes only."""
+    snapshot_s: for so many seconds partitions are made of one snapshot, for a server keeps it for some minutes only.
+    changes_s: for so many seconds for each 200,000 runs, and once more, it is read what was written since the last
+    report: what takes longer is counted anew as fast."""
 
     most: int = 40_000
     least: int = 1_000
     added: int = 32
     snapshot_s: float = 120
+    changes_s: float = 1
 
 
 SIZES = Sizes()

@@ -38,8 +38,11 @@ class SummaryRows(StreamedRows, Protocol):
         """The moment that these rows are of, "" for one that is not known; asked for before any of them is read."""
         ...
 
-    def changed_leaves(self, since: str, until: str) -> set[int] | None:
-        """The leaves of runs of which something was written after one moment and until another; None: not known."""
+    def changed_leaves(self, since: str, until: str, seconds: float) -> set[int] | None:
+        """The leaves of runs of which something was written after one moment and until another.
+
+        None: it is not known, or takes longer.
+        """
         ...
 
     def run_counts(self, scope: ReportScope, first: str, end: str) -> Mapping[int, tuple[int, int]]:

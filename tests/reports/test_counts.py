@@ -27,7 +27,7 @@ Kept = tuple[Database, Any]
 def kept(shared_market: Market) -> Iterator[Kept]:
     """A database whose first report is made."""
     uri, name = shared_market.environment["MONGODB_URI"], f"{DATABASE}_counts"
-    with report_history.empty_database(uri, name) as (db, database), sized(Sizes(most=20, least=4)):
+    with report_history.empty_database(uri, name) as (db, database), sized(Sizes(most=20, least=4, changes_s=99)):
         big_history.write(database, 40, 3)
         assert report_history.report(db, "all").headlines
         yield db, database

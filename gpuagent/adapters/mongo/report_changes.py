@@ -19,8 +19,6 @@ from gpuagent.adapters.mongo.values import Document
 
 WATCHED = ("runs", "jobs", "refunds", "credits")
 """What a report counts, to see whether a figure has changed."""
-CHANGES_S = 2.0
-"""Where it takes longer to read all changes, to count everything anew is no slower."""
 BATCH = 10_000
 _MOMENT = re.compile(r"(\d{1,10})\.(\d{1,10})\|(.*)")
 _TOKEN = re.compile("82([0-9A-F]{8})([0-9A-F]{8})", re.IGNORECASE)
@@ -66,13 +64,11 @@ def moment(database: Database[Document], session: ClientSession) -> Moment | Non
         return None
 
 
-def changed_runs(
-    database: Database[Document], since: Moment, until: Moment, seconds: float = CHANGES_S
-) -> "Changes | None":
+def changed_runs(database: Database[Document], since: Moment, until: Moment, seconds: float) -> "Changes | None":
     """What was written in (since, until], and it may be something else too. None: it is not known.
 
-    So it is where the server keeps its changes no longer or may not show them, where they are many, and where a
-    record was deleted or given to another run, as no program of ours does.
+    So it is where the server keeps its changes no longer or may not show them, where to read them takes longer, and where
+    a record was deleted or given to another run, as no program of ours does.
     """
     if since.collections != until.collections or since.time > until.time:
         return None

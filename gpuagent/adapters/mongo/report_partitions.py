@@ -82,10 +82,13 @@ class MongoPartitions(MongoStreams):
         with bounded(self._deadline_s):
             return str(report_changes.moment(self._database, self._session) or "")
 
-    def changed_leaves(self, since: str, until: str) -> set[int] | None:
-        """The leaves of runs of which something was written after one moment and until another; None: not known."""
+    def changed_leaves(self, since: str, until: str, seconds: float) -> set[int] | None:
+        """The leaves of runs of which something was written after one moment and until another.
+
+        None: it is not known, or takes longer.
+        """
         first, last = report_changes.moment_of(since), report_changes.moment_of(until)
-        changes = report_changes.changed_runs(self._database, first, last) if first and last else None
+        changes = report_changes.changed_runs(self._database, first, last, seconds) if first and last else None
         if changes is None:
             return None
         leaves = {int(str(run_id)[:LEAF_DIGITS], 16) for run_id in changes.runs}
