@@ -5,56 +5,75 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import pandas as pd
 import pytest
 from bson import Decimal128
 
 from gpuagent.adapters.mongo.report_partitions import MongoPartitions
-from gpuagent.reports.counts import ranges
-from gpuagent.reports.partitions import LEAVES, Sizes
-from gpuagent.reports.report import Report
+from gpuagent.core.records import ReportScope
+from gpuagent.reports.counts import Counting, Counts, ranges
+from gpuagent.reports.partitions import LEAVES, Partition
+from gpuagent.reports.period import BEGINNING
 from gpuagent.wiring import Database
 from tests.conftest import DATABASE
-from tests.support import big_history, report_history, whole_report
+from tests.support import big_history, report_history
+from tests.support.factories import TOKEN
 from tests.support.market import Market
-from tests.support.small_partitions import sized
 
 COUNTS = {"_id": {"$regex": r"\|counts\|"}}
+SCOPE = ReportScope(TOKEN.network, BEGINNING, BEGINNING)
+ADAS = replace(SCOPE, user="ada")
 Kept = tuple[Database, Any]
 
 
 @pytest.fixture(scope="module")
-def kept(shared_market: Market) -> Iterator[Kept]:
-    """A database whose first report is made."""
+def history(shared_market: Market) -> Iterator[Kept]:
     uri, name = shared_market.environment["MONGODB_URI"], f"{DATABASE}_counts"
-    with report_history.empty_database(uri, name) as (db, database), sized(Sizes(most=20, least=4, changes_s=99)):
+    with report_history.empty_database(uri, name) as (db, database):
         big_history.write(database, 40, 3)
-        assert report_history.report(db, "all").headlines
         yield db, database
 
 
 @pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
-    """The ranges of leaves whose runs are counted from here on."""
-    counts = MongoPartitions.run_counts
-    asked: list[tuple[int, int]] = []
-
-    def noted(self: MongoPartitions, scope: Any, first: str, end: str) -> Any:
-        asked.append((int(first[:5], 16), int(end[:5], 16)))
-        return counts(self, scope, first, end)
-
-    monkeypatch.setattr(MongoPartitions, "run_counts", noted)
-    return asked
+def kept(history: Kept) -> Kept:
+    """A database whose counts are kept as they are."""
+    for scope in (SCOPE, ADAS):
+        counted(history[0], scope)
+    return history
 
 
-def assert_exact(report: Report) -> None:
-    window = pd.Timestamp(report.period.since), pd.Timestamp(report.period.until)
-    figures = {line.name: line.now for line in report.headlines}
-    assert figures == whole_report.headline_values(report, *window)
+def counts_of(rows: Any, scope: ReportScope, fresh: bool) -> Counts:
+    counting = Counting(rows, scope, fresh, changes_s=99)
+    counts = counting.counts()
+    counting.count_jobs(counts, [Partition(0, LEAVES, 0)])
+    if not fresh:
+        counting.keep(counts)
+    return counts
 
 
-def leaf(run_id: Any) -> int:
-    return int(str(run_id)[:5], 16)
+class Noted:
+    """Rows, and the ranges of leaves whose runs were counted."""
+
+    def __init__(self, rows: MongoPartitions) -> None:
+        self._rows, self.ranges = rows, list[tuple[int, int]]()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._rows, name)
+
+    def run_counts(self, scope: ReportScope, first: str, end: str) -> Any:
+        self.ranges.append((int(first[:5], 16), int(end[:5], 16)))
+        return self._rows.run_counts(scope, first, end)
+
+
+def counted(db: Database, scope: ReportScope = SCOPE, fresh: bool = False) -> list[tuple[int, int]]:
+    """The ranges that were counted to know the counts, which are checked against all counted of the same moment."""
+    with db.reads.history() as rows:
+        noted = Noted(rows)
+        assert counts_of(noted, scope, fresh) == counts_of(rows, scope, fresh=True)
+    return noted.ranges
+
+
+def leaf(run: Any) -> int:
+    return int(str(run["_id"])[:5], 16)
 
 
 def write(database: Any, run: Any, cost: str, session: Any) -> None:
@@ -65,45 +84,49 @@ def write(database: Any, run: Any, cost: str, session: Any) -> None:
     database.jobs.update_one({"runId": run["_id"], "state": "settled"}, fields, session=session)
 
 
-def test_nothing_is_counted_where_nothing_was_written(kept: Kept, counted: list[tuple[int, int]]) -> None:
-    assert_exact(report_history.report(kept[0], "all"))
-    assert_exact(report_history.report(kept[0], "4000h"))
-    assert counted == []
+def test_nothing_is_counted_where_nothing_was_written(kept: Kept) -> None:
+    assert counted(kept[0]) == counted(kept[0], ADAS) == []
 
 
-def test_what_is_committed_late_by_a_clock_behind_is_counted_alone(kept: Kept, counted: list[tuple[int, int]]) -> None:
-    """Begun before one report, and saved after it, with a time of long before."""
+def test_what_is_committed_late_by_a_clock_behind_is_counted_alone(kept: Kept) -> None:
+    """Begun before one report and saved after it, with a time of long before."""
     db, database = kept
-    run = database.runs.find_one(sort=[("_id", 1)])
-    with database.client.start_session() as session:
-        with session.start_transaction():
-            write(database, run, "0.25", session)
-            assert_exact(report_history.report(db, "all"))
-        assert counted == []
-    assert_exact(report_history.report(db, "all"))
-    assert counted == [(leaf(run["_id"]), leaf(run["_id"]) + 1)]
+    run = database.runs.find_one({"userId": "ada"}, sort=[("_id", 1)])
+    with database.client.start_session() as session, session.start_transaction():
+        write(database, run, "0.25", session)
+        assert counted(db) == []
+    assert counted(db) == [(leaf(run), leaf(run) + 1)]
+    assert counted(db, ADAS) == 2 * [(leaf(run), leaf(run) + 1)], "of hers and of all"
 
 
-def test_all_of_one_transaction_is_counted(kept: Kept, counted: list[tuple[int, int]]) -> None:
+def test_all_of_one_transaction_is_counted(kept: Kept) -> None:
     """Also where it is the last that was written."""
     db, database = kept
-    runs = list(database.runs.find(sort=[("_id", 1)]))
+    runs = [database.runs.find_one(sort=[("_id", order)]) for order in (1, -1)]
     with database.client.start_session() as session, session.start_transaction():
-        for run in (runs[0], runs[-1]):
+        for run in runs:
             write(database, run, "0.75", session)
-    assert_exact(report_history.report(db, "all"))
-    assert {first for first, _ in counted} == {leaf(runs[0]["_id"]), leaf(runs[-1]["_id"])}
+    assert counted(db) == [(leaf(run), leaf(run) + 1) for run in runs]
+
+
+def test_what_an_operator_or_a_vendor_changes_alone_is_counted(kept: Kept) -> None:
+    db, database = kept
+    job = database.jobs.find_one(sort=[("_id", 1)])
+    of_job = [(int(str(job["runId"])[:5], 16), int(str(job["runId"])[:5], 16) + 1)]
+    database.jobs.update_one({"_id": job["_id"]}, {"$set": {"actualCost": Decimal128("0.01")}})
+    assert counted(db) == of_job
+    names = {"runId": job["runId"], "jobId": job["_id"]}
+    database.get_collection("credits").insert_one(names, bypass_document_validation=True)
+    assert counted(db) == of_job
 
 
 @pytest.mark.parametrize("change", ["deleted", "moved", "torn", "of another database", "fresh"])
-def test_all_is_counted_where_it_is_not_known_what_was_written(
-    kept: Kept, counted: list[tuple[int, int]], change: str
-) -> None:
+def test_all_is_counted_where_it_is_not_known_what_was_written(kept: Kept, change: str) -> None:
     db, database = kept
     job, last = (database.jobs.find_one(sort=[("_id", order)]) for order in (1, -1))
     copied = {"signature": {"$concat": ["$signature", "0"]}}
     changes = {
-        "deleted": lambda: database.jobs.delete_one({"_id": job["_id"]}),
+        "deleted": lambda: database.jobs.delete_one({"_id": last["_id"]}),
         "moved": lambda: database.jobs.update_one(
             {"_id": job["_id"]}, {"$set": {"runId": last["runId"], "ordinal": 9}}
         ),
@@ -112,11 +135,8 @@ def test_all_is_counted_where_it_is_not_known_what_was_written(
         "fresh": lambda: None,
     }
     changes[change]()
-    assert_exact(replace(report_history.report(db, "all"), fresh=change == "fresh"))
-    assert counted == [(0, LEAVES - 1)]
-    counted.clear()
-    assert_exact(report_history.report(db, "all"))
-    assert counted == []
+    assert counted(db, fresh=change == "fresh") == [(0, LEAVES - 1)]
+    assert counted(db) == []
 
 
 def test_ranges_hold_all_leaves_and_few_others() -> None:

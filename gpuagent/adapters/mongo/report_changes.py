@@ -67,8 +67,8 @@ def moment(database: Database[Document], session: ClientSession) -> Moment | Non
 def changed_runs(database: Database[Document], since: Moment, until: Moment, seconds: float) -> "Changes | None":
     """What was written in (since, until], and it may be something else too. None: it is not known.
 
-    So it is where the server keeps its changes no longer or may not show them, where to read them takes longer, and where
-    a record was deleted or given to another run, as no program of ours does.
+    So it is where the server does not keep its changes or may not show them, where reading them takes longer, and
+    where a record was deleted or given to another run, as no program of ours does.
     """
     if since.collections != until.collections or since.time > until.time:
         return None
