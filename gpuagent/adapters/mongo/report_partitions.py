@@ -149,7 +149,7 @@ class MongoPartitions(MongoStreams):
 
     def answers_of(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterator[Document]:
         """Decisions that a planner charged for, in these runs."""
-        match = _answers(scope, run_ids)
+        match = {**_answers(scope, run_ids), "runId": {"$in": list(map(ObjectId, run_ids))}}  # far from each other
         return self._rows("observations", [{"$match": match}, {"$sort": {"timestamp": 1}}, {"$project": DECISION}])
 
     def answer_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, list[Any]] | None:
