@@ -121,16 +121,18 @@ class Counting:
     def _kept(self) -> Counts | None:
         for _, moment, content in self.rows.contents([self._key]):
             if plain := unpacked(content, FORMAT):
-                return Counts(moment, **{name: _sums(rows) for name, rows in plain.items()})
+                return Counts(moment, **{name: _sums(columns) for name, columns in plain.items()})
         return None
 
 
 def _plain(sums: Sums) -> list[list[int]]:
-    return [[leaf, *numbers] for leaf, numbers in sums.items()]
+    """Columns: leaves, and the two numbers of each."""
+    return [list(sums), *([numbers[place] for numbers in sums.values()] for place in (0, 1))]
 
 
-def _sums(rows: Iterable[Sequence[int]]) -> dict[int, tuple[int, int]]:
-    return {leaf: (first, second) for leaf, first, second in rows}
+def _sums(columns: Sequence[Sequence[int]]) -> dict[int, tuple[int, int]]:
+    leaves, first, second = columns
+    return dict(zip(leaves, zip(first, second, strict=True), strict=True))
 
 
 def ranges(leaves: Iterable[int], most: int = RANGES_MAX) -> list[tuple[int, int]]:
