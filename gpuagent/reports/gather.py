@@ -75,7 +75,7 @@ class Gathering:
         self.made.clear()
         for some in neighbours(large, self.sizes.added):
             self._place_neighbours(rows, some, signatures, sums)
-            sums = [[added(summaries)] for summaries in sums]
+            sums = [[added(held)] if len(held) > self.sizes.added else held for held in sums]
         for part in joined([part for part in parts if not self._is_kept(part)], self.sizes.most):
             self._read_windows(rows, part, sums)
         now, *before = (added(summaries) for summaries in sums)
