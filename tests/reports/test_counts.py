@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from bson import Decimal128
 
+from gpuagent.adapters.mongo.report_changes import moment_of
 from gpuagent.adapters.mongo.report_partitions import MongoPartitions
 from gpuagent.core.records import ReportScope
 from gpuagent.reports.counts import Counting, Counts, ranges
@@ -137,6 +138,13 @@ def test_all_is_counted_where_it_is_not_known_what_was_written(kept: Kept, chang
     changes[change]()
     assert counted(db, fresh=change == "fresh") == [(0, LEAVES - 1)]
     assert counted(db) == []
+
+
+def test_a_moment_is_read_from_its_text_alone() -> None:
+    for text in ("1795948830.13972|00ff.", "0.1|"):
+        assert str(moment_of(text)) == text
+    for text in ("", "7", "1795948830|00ff", "-1.2|"):
+        assert moment_of(text) is None
 
 
 def test_ranges_hold_all_leaves_and_few_others() -> None:
