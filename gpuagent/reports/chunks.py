@@ -13,6 +13,7 @@ from gpuagent.errors import StoreError
 from gpuagent.reports.figures.summary import Rows
 from gpuagent.reports.frames import DECISIONS, TIME, Frame, costs, frame, saved_by, with_token_counts
 from gpuagent.reports.ids import Ids
+from gpuagent.reports.partitions import LEAF_BITS
 from gpuagent.reports.summary_rows import Array, Coded, Columns, Count, Lists, SummaryRows
 
 OVER = (("settled", "completed"), ("voided", "failed"), ("voided", ""))
@@ -80,15 +81,22 @@ class Chunks:
             purchases = whole[whole.vendorId == self.vendor].reset_index(drop=True)
             runs = runs[runs.runId.isin(purchases.runId)].reset_index(drop=True)
             whole = whole[whole.runId.isin(purchases.runId)].reset_index(drop=True)
-        jobs_cost = int(jobs["actualCost"].sum())
-        decisions = _decisions(answers, run_ids)
-        return Rows(runs, purchases, whole, decisions, unmatched, run_ids, job_ids, len(job_ids), jobs_cost)
+        by_leaf = _by_leaf(jobs["runId"]["high"], jobs["actualCost"])
+        return Rows(runs, purchases, whole, _decisions(answers, run_ids), unmatched, run_ids, job_ids, by_leaf)
 
     def _without_job(self, missing: Sequence[str], run_ids: Ids) -> list[str]:
         """The jobs that these runs paid for and that are not there."""
         rows = [(str(row["jobId"]), str(row["runId"])) for row in self.rows.payments_of(missing)] if missing else []
         places = run_ids.places_of(Ids.of([run_id for _, run_id in rows]))
         return [job_id for (job_id, _), place in zip(rows, places, strict=True) if place >= 0]
+
+
+def _by_leaf(high: Array, amounts: Array) -> dict[int, tuple[int, int]]:
+    """The number of rows and the sum of amounts by leaf. high: the first eight bytes of ids of runs."""
+    leaves, places, counts = np.unique(high >> np.uint64(64 - LEAF_BITS), return_inverse=True, return_counts=True)
+    sums = np.zeros(len(leaves), "int64")
+    np.add.at(sums, places, amounts)
+    return dict(zip(leaves.tolist(), zip(counts.tolist(), sums.tolist(), strict=True), strict=True))
 
 
 def _runs(columns: Columns) -> Frame:

@@ -15,13 +15,13 @@ import pandas as pd
 
 from gpuagent.core.records import ReportScope
 from gpuagent.reports.chunks import Chunks
+from gpuagent.reports.counts import Counting, Counts, Sums
 from gpuagent.reports.figures.summary import Rows, Summary, added, decoded, encoded, summarise
 from gpuagent.reports.partitions import SIZES, Neighbours, Partition, Sizes, joined, neighbours, partitions_of
 from gpuagent.reports.period import Period
 from gpuagent.reports.signatures import Signatures
 from gpuagent.reports.summary_rows import Count, OpenRows, SummaryRows, uncounted
 
-ALL_RUNS = ("0" * 24, "f" * 24)
 EVER = (pd.Timestamp("1970-01-01", tz="UTC"), pd.Timestamp("2200-01-01", tz="UTC"))
 T = TypeVar("T")
 Window: TypeAlias = tuple[pd.Timestamp, pd.Timestamp]
@@ -53,8 +53,13 @@ class Gathering:
         """
         while True:
             with open_rows() as rows, suppress(_SnapshotOldError):
-                parts, signatures = self._partitions(rows)
-                return finish(rows, *self._summaries(rows, parts, signatures))
+                counting = Counting(rows, self.scope, self.fresh, self.sizes.changes_s)
+                counts = counting.counts()
+                parts = self._partitions(rows, counting, counts)
+                summaries = self._summaries(rows, parts, Signatures(counts))
+                if any(map(self._is_kept, parts)):
+                    counting.keep(counts)
+                return finish(rows, *summaries)
 
     def _chunks(self, rows: SummaryRows, scope: ReportScope) -> Chunks:
         return Chunks(rows, scope, self.vendor, self.sizes.most, self.count)
@@ -70,7 +75,7 @@ class Gathering:
         self.made.clear()
         for some in neighbours(large, self.sizes.added):
             self._place_neighbours(rows, some, signatures, sums)
-            sums = [[added(summaries)] for summaries in sums]
+            sums = [[added(held)] if len(held) > self.sizes.added else held for held in sums]
         for part in joined([part for part in parts if not self._is_kept(part)], self.sizes.most):
             self._read_windows(rows, part, sums)
         now, *before = (added(summaries) for summaries in sums)
@@ -84,7 +89,7 @@ class Gathering:
         kept = self._valid(rows, [some], {some.name: signatures.of_sum(some)}).get(some.name) if several else None
         if kept and self._place_whole(kept, sums):
             return
-        valid = self._valid(rows, parts, signatures.known)
+        valid = self._valid(rows, parts, {part.name: signatures.of(part) for part in parts})
         by_name = self._make(rows, [part for part in parts if part.name not in valid], signatures)
         wholes = [valid.get(part.name) or by_name[part.name] for part in parts]
         if several and not kept:
@@ -139,19 +144,18 @@ class Gathering:
 
         by_name: dict[str, Summary] = {}
         summaries: list[Summary] = []
-        jobs = cost = 0
+        jobs: list[Sums] = []
         for part, chunk in ahead(read()):
             if chunk is None:
-                if part.name not in signatures.known:
-                    signatures.add(part, (jobs, cost))
+                signatures.counts.add_jobs(part, jobs)
                 by_name[part.name] = added(summaries)
-                self._keep(rows, part, signatures.known[part.name], by_name[part.name])
-                summaries, jobs, cost = [], 0, 0
+                self._keep(rows, part, signatures.of(part), by_name[part.name])
+                summaries, jobs = [], []
             elif self.made and rows.age_s > self.sizes.snapshot_s:
                 raise _SnapshotOldError
             else:
                 summaries.append(summarise(chunk, *EVER, self.unit))
-                jobs, cost = jobs + chunk.jobs, cost + chunk.jobs_cost
+                jobs.append(chunk.jobs)
         return by_name
 
     def _keep(self, rows: SummaryRows, part: Partition, signature: str, whole: Summary) -> None:
@@ -161,32 +165,18 @@ class Gathering:
         if not rows.keep(key, signature, content):
             self.unwritten[key] = signature, content
 
-    def _partitions(self, rows: SummaryRows) -> tuple[list[Partition], Signatures]:
-        """The partitions that something happened to since the report's beginning, and the signatures of the kept."""
-        counts = rows.run_counts(self.scope, *ALL_RUNS)
-        parts = partitions_of({leaf: runs for leaf, (runs, _) in counts.items()}, self.sizes.most)
+    def _partitions(self, rows: SummaryRows, counting: Counting, counts: Counts) -> list[Partition]:
+        """The partitions that something happened to since the report's beginning; of what is kept, jobs are counted."""
+        parts = partitions_of({leaf: runs for leaf, (runs, _) in counts.own.items()}, self.sizes.most)
         if self.period.before:
             touched = sorted(rows.touched_leaves(self.scope))
             parts = [part for part in parts if any(part.first <= leaf < part.end for leaf in touched)]
         large = [part for part in parts if self._is_kept(part)]
-        if not large:
-            return parts, Signatures({}, {})
-        first, end = large[0].bounds[0], large[-1].bounds[1]
-        if self._is_filtered:
-            counts = rows.run_counts(ReportScope(self.scope.network, *EVER), first, end)
-        signatures = Signatures(counts, rows.returned_counts(first, end))
-        # The jobs of all others are counted when they are read.
-        present = set() if self.fresh else set(rows.kept_signatures([self._key(part) for part in large]))
+        present = set() if self.fresh or not large else set(rows.kept_signatures([self._key(part) for part in large]))
         present |= self.written.keys()
-        counted = [part for part in large if self._is_filtered or self._key(part) in present]
-        if counted:
-            signatures.add_counted(counted, rows.job_counts(counted[0].bounds[0], counted[-1].bounds[1]))
-        return parts, signatures
-
-    @property
-    def _is_filtered(self) -> bool:
-        """Whether other jobs of the same time are not read."""
-        return bool(self.scope.user or self.scope.tag)
+        # The jobs of all others are counted when they are read.
+        counting.count_jobs(counts, [part for part in large if counting.is_filtered or self._key(part) in present])
+        return parts
 
     def _key(self, part: Partition | Neighbours) -> str:
         scope = self.scope

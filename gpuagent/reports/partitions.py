@@ -4,9 +4,10 @@ A partition's range is a power of two of seconds, and begins at a multiple of it
 started in it, it stays the same one, and what is known of it can be kept.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import accumulate, groupby
 
 TIME_BITS, LEAF_BITS = 32, 20
 """Of the seconds in an id; of them, those that number a leaf: 4096 seconds."""
@@ -18,12 +19,15 @@ class Sizes:
     """In runs. most: of a partition, and of what is read at once. least: from how many on a partition's summary is
     kept, for fewer are read as fast. added: summaries that are held before they are added up.
 
-    snapshot_s: for so many seconds partitions are made of one snapshot, for a server keeps it for some minutes only."""
+    snapshot_s: for so many seconds partitions are made of one snapshot, for a server keeps it for some minutes only.
+    changes_s: for so many seconds for each 200,000 runs, and once more, it is read what was written since the last
+    report: what takes longer is counted anew as fast."""
 
     most: int = 40_000
     least: int = 1_000
     added: int = 32
     snapshot_s: float = 120
+    changes_s: float = 1
 
 
 SIZES = Sizes()
@@ -76,19 +80,21 @@ def _least_id(leaf: int) -> str:
 
 def partitions_of(counts: Mapping[int, int], most: int) -> list[Partition]:
     """The partitions of runs in the order of time, without those that are empty. counts: of runs by leaf."""
-    return list(_halves(0, LEAVES, sorted(counts.items()), most))
+    leaves = sorted(counts)
+    before = [0, *accumulate(counts[leaf] for leaf in leaves)]
 
+    def halves(first: int, end: int) -> Iterator[Partition]:
+        runs = before[bisect_left(leaves, end)] - before[bisect_left(leaves, first)]
+        if not runs:
+            return
+        if runs <= most or end - first == 1:
+            yield Partition(first, end, runs)
+            return
+        middle = (first + end) // 2
+        yield from halves(first, middle)
+        yield from halves(middle, end)
 
-def _halves(first: int, end: int, counts: list[tuple[int, int]], most: int) -> Iterator[Partition]:
-    runs = sum(count for _, count in counts)
-    if not runs:
-        return
-    if runs <= most or end - first == 1:
-        yield Partition(first, end, runs)
-        return
-    middle = (first + end) // 2
-    yield from _halves(first, middle, [entry for entry in counts if entry[0] < middle], most)
-    yield from _halves(middle, end, [entry for entry in counts if entry[0] >= middle], most)
+    return list(halves(0, LEAVES))
 
 
 def joined(partitions: list[Partition], most: int) -> Iterator[Partition]:

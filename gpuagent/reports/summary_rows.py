@@ -34,6 +34,17 @@ class SummaryRows(StreamedRows, Protocol):
         """Seconds since these rows were opened, all of which are of that moment."""
         ...
 
+    def moment(self) -> str:
+        """The moment that these rows are of, "" for one that is not known; asked for before any of them is read."""
+        ...
+
+    def changed_leaves(self, since: str, until: str, seconds: float) -> set[int] | None:
+        """The leaves of runs of which something was written after one moment and until another.
+
+        None: it is not known, or takes longer.
+        """
+        ...
+
     def run_counts(self, scope: ReportScope, first: str, end: str) -> Mapping[int, tuple[int, int]]:
         """By leaf, the number of runs of the network, the user and the tag, and the sum of their versions."""
         ...

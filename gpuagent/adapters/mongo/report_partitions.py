@@ -16,6 +16,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import DocumentTooLarge, OperationFailure
 
+from gpuagent.adapters.mongo import report_changes
 from gpuagent.adapters.mongo.bson_batches import Batches
 from gpuagent.adapters.mongo.bson_columns import NO_TIME, Column, ColumnKind, columns
 from gpuagent.adapters.mongo.deadline import UNAUTHORIZED, bounded
@@ -77,6 +78,26 @@ class MongoPartitions(MongoStreams):
     first, end: ids, first <= id of the run < end.
     """
 
+    def moment(self) -> str:
+        """The moment of these rows, "" for one that is not known; asked for before any of them is read."""
+        with bounded(self._deadline_s):
+            return str(report_changes.moment(self._database, self._session) or "")
+
+    def changed_leaves(self, since: str, until: str, seconds: float) -> set[int] | None:
+        """The leaves of runs of which something was written after one moment and until another.
+
+        None: it is not known, or takes longer.
+        """
+        first, last = report_changes.moment_of(since), report_changes.moment_of(until)
+        changes = report_changes.changed_runs(self._database, first, last, seconds) if first and last else None
+        if changes is None:
+            return None
+        leaves = {int(str(run_id)[:LEAF_DIGITS], 16) for run_id in changes.runs}
+        for collection, ids in changes.others.items():
+            of_runs = [{"$match": {"_id": {"$in": list(ids)}}}, {"$group": {"_id": _leaf("$runId")}}]
+            leaves.update(int(row["_id"], 16) for row in self._rows(collection, of_runs))
+        return leaves
+
     def run_counts(self, scope: ReportScope, first: str, end: str) -> dict[int, tuple[int, int]]:
         """By leaf, the number of the scope's runs, whenever they were started, and the sum of their versions."""
         match: Document = {"network": scope.network, "_id": {"$gte": ObjectId(first), "$lt": ObjectId(end)}}
@@ -129,7 +150,7 @@ class MongoPartitions(MongoStreams):
 
     def answers_of(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterator[Document]:
         """Decisions that a planner charged for, in these runs."""
-        match = _answers(scope, run_ids)
+        match = {**_answers(scope, run_ids), "runId": {"$in": list(map(ObjectId, run_ids))}}  # far from each other
         return self._rows("observations", [{"$match": match}, {"$sort": {"timestamp": 1}}, {"$project": DECISION}])
 
     def answer_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, list[Any]] | None:

@@ -4,12 +4,9 @@ Two summaries of different runs add up to the summary of all of them: sums are e
 as Decimal), and of every list the first TOP rows of the whole are among the first of its parts. Pure.
 """
 
-import json
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from hashlib import sha256
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,6 +16,7 @@ import pandas as pd
 from gpuagent.reports.figures import delivery, groups, runs, spend
 from gpuagent.reports.frames import TIME, Frame, frame
 from gpuagent.reports.ids import Ids
+from gpuagent.reports.kept import packed, unpacked
 
 FORMAT = 2
 """Of what is kept: raise it whenever a figure comes to mean something else, and all is made anew."""
@@ -103,8 +101,8 @@ class Summary:
 class Rows:
     """Frames of some runs, with the columns that a summary needs. whole: their purchases, whoever the vendor.
 
-    In them, runId and jobId are places in run_ids and job_ids. jobs: the number of all that were read, whoever the
-    vendor; jobs_cost: their cost in atomic units.
+    In them, runId and jobId are places in run_ids and job_ids. jobs: by leaf, the number of all that were read, whoever
+    the vendor, and their cost in atomic units.
     """
 
     runs: Frame
@@ -114,8 +112,7 @@ class Rows:
     unmatched: Sequence[str]
     run_ids: Ids
     job_ids: Ids
-    jobs: int
-    jobs_cost: int
+    jobs: Mapping[int, tuple[int, int]]
 
 
 def summarise(rows: Rows, since: pd.Timestamp, until: pd.Timestamp, unit: str) -> Summary:
@@ -229,12 +226,7 @@ def encoded(summary: Summary) -> bytes:
         "times": summary.times.tolist(),
         **{name: getattr(summary, name) for name in ("first", "last", "first_spent")},
     }
-    text = zlib.compress(json.dumps(content, separators=(",", ":")).encode(), 1)
-    return _head(text) + text
-
-
-def _head(text: bytes) -> bytes:
-    return f"{FORMAT}:{sha256(text).hexdigest()}:".encode()
+    return packed(content, FORMAT)
 
 
 def _columns(table: Frame, columns: Mapping[str, str]) -> dict[str, list[Any]]:
@@ -250,10 +242,9 @@ def _plain(column: "pd.Series[Any]", kind: str) -> list[Any]:
 
 def decoded(content: bytes) -> Summary | None:
     """The summary that was kept; None for one of another format, or of which only a part was written."""
-    head = len(_head(b""))
-    if content[:head] != _head(content[head:]):
+    plain = unpacked(content, FORMAT)
+    if plain is None:
         return None
-    plain = json.loads(zlib.decompress(content[head:]))
     tables = {name: pd.DataFrame(plain["tables"][name], columns=list(columns)) for name, columns in TABLES.items()}
     for name, columns in TABLES.items():
         for column in (column for column, kind in columns.items() if kind == TIME):
