@@ -236,6 +236,9 @@ def test_a_head_without_end_is_given_up() -> None:
     [
         (b"HTTP/1.1 101 Switching\r\n\r\n", "Upgrade"),
         (b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n", "no HTTP"),
+        # Blanks that are tried in every way take minutes of a processor.
+        (OK + b"X-A:" + b" " * 90_000 + b"\x00\r\n\r\n", "no HTTP"),
+        (CHUNKS + b"2;" + b" " * 90_000 + b"\n\r\n", "no HTTP"),
         (CHUNKS + b"0\r\n" + b"X: y\r\n" * 20_000, "around the body"),
     ],
 )
