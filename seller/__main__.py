@@ -15,6 +15,7 @@ from seller.home import DATABASE, DRAIN
 from seller.unreadable import existing_database, explained
 
 EXIT_WRONG, EXIT_UNREADABLE = 2, 1
+WORKERS_MAX = 64
 
 
 def main() -> None:
@@ -43,18 +44,26 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--config", type=Path, default=Path("seller.yaml"))
     parser.add_argument("--json", action="store_true", help="of status, check and sales: JSON")
     parser.add_argument("--csv", action="store_true", help="of sales: CSV")
+    parser.add_argument("--workers", type=_count, default=1, help="of serve: processes that share the port")
     parser.add_argument("--off", action="store_true", help="of drain: sell again")
     return parser.parse_args()
 
 
-def _serve(config: Config, _: argparse.Namespace) -> None:
+def _count(text: str) -> int:
+    """A number of workers. Raises ArgumentTypeError."""
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:9]) <= WORKERS_MAX or len(text) > len("00"):
+        raise argparse.ArgumentTypeError(f"write a whole number from 1 to {WORKERS_MAX}, one for each core is plenty")
+    return int(text)
+
+
+def _serve(config: Config, arguments: argparse.Namespace) -> None:
     stop_cleanly()
     spare_local_chain()
     # Imported here: it takes two seconds, and a mistake in the configuration is said at once.
     from seller.serve import sell
 
     bound_recursion()
-    sell(config, os.environ)
+    sell(config, os.environ, arguments.workers)
 
 
 def _status(config: Config, arguments: argparse.Namespace) -> None:

@@ -57,6 +57,8 @@ CREATE INDEX IF NOT EXISTS purchases_by_state ON purchases (state);
 CREATE INDEX IF NOT EXISTS jobs_by_start ON jobs (start);
 """
 """For what is asked at each quote, payment and step of the dispatcher: it must not read every sale there ever was."""
+BUSY_S = 30.0
+"""How long a transaction waits for those of the seller's other processes."""
 VERSION = 1
 """Of the tables, in the database's user_version: 0 in those that were written before it was kept."""
 Start = Literal["", "waiting", "started", "ended", "failed", "forgotten"]
@@ -150,13 +152,13 @@ class JobCount:
 
 
 class Database:
-    """One SQLite file. Every method is one transaction, safe to call from any thread."""
+    """One SQLite file. Every method is one transaction, safe to call from any thread of any process."""
 
     schema = SCHEMA
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
-        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         self._connection.row_factory = sqlite3.Row
         self._check_version(path)
         self._connection.execute("PRAGMA journal_mode=WAL")

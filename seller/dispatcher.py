@@ -13,7 +13,7 @@ from pathlib import Path
 from seller.database import Job
 from seller.events import event
 from seller.folders import folder_bytes
-from seller.home import DRAIN
+from seller.home import DISK_FULL, DRAIN
 from seller.runners import JobState, RunnerError, UnknownJob
 from seller.sale import recover
 from seller.shop import Shop
@@ -33,11 +33,21 @@ logger = logging.getLogger(__name__)
 class Dispatcher:
     """Bounds of what is kept. keep_s: seconds from a job's end. disk: bytes in the folder above which nothing is sold.
 
-    drained: called where the seller drains, and nothing waits or runs any more.
+    drained: called where the seller drains, and nothing waits or runs any more. is_elected: whether this process is the
+    one that dispatches, of those that share the folder.
     """
 
-    def __init__(self, shop: Shop, folder: Path, keep_s: float, disk: int, drained: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        shop: Shop,
+        folder: Path,
+        keep_s: float,
+        disk: int,
+        drained: Callable[[], None],
+        is_elected: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._shop, self._folder, self._keep_s, self._disk, self._drained = shop, folder, keep_s, disk, drained
+        self._is_elected = is_elected
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dispatcher")
         self._tidied_at, self._is_drained = 0.0, False
@@ -50,12 +60,18 @@ class Dispatcher:
         self._stopping.set()
         self._thread.join()
 
+    def turn(self) -> None:
+        """What is due of this process: to know what is sold, and where it is elected a step."""
+        self._heed()
+        if self._is_elected():
+            self.step()
+
     def step(self) -> None:
         """Everything that is due now."""
         self._note_ends()
         self._recover()
         self._start_waiting()
-        self._shop.closing.drain = (self._folder / DRAIN).exists()
+        self._heed()
         if self._shop.closing.drain:
             self._drain()
         now = self._shop.clock.now()
@@ -66,10 +82,14 @@ class Dispatcher:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                self.step()
+                self.turn()
             except Exception:  # the next step may go well, and a seller without a dispatcher runs nothing
                 logger.exception("a step of the dispatcher failed")
             self._stopping.wait(STEP_S)
+
+    def _heed(self) -> None:
+        closing = self._shop.closing
+        closing.drain, closing.disk_full = (self._folder / DRAIN).exists(), (self._folder / DISK_FULL).exists()
 
     def _note_ends(self) -> None:
         for job in self._shop.database.jobs_with_work("started"):
@@ -147,6 +167,10 @@ class Dispatcher:
             shop.database.mark_forgotten(job.job_id)
             event(logger, "job forgotten", job=job.job_id)
         shop.closing.disk_full = folder_bytes(self._folder) > self._disk
+        if shop.closing.disk_full:
+            (self._folder / DISK_FULL).touch()
+        else:
+            (self._folder / DISK_FULL).unlink(missing_ok=True)
 
 
 @contextmanager

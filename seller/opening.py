@@ -4,17 +4,18 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 from seller.api.documents import bazaar_declaration
 from seller.catalogue import Vendor
+from seller.commons import Commons, open_commons
 from seller.config import CAIP2, Config
 from seller.database import Database
 from seller.errors import BadSetting, ChainError
 from seller.folders import kept_text
 from seller.home import DATABASE, owned
-from seller.limiter import limiter
 from seller.payments.keys import read_key
 from seller.payments.market import Account, Market, address, check_market
 from seller.payments.networks import NETWORKS, Network
@@ -37,24 +38,48 @@ class SystemClock:
         return time.time()
 
 
+@dataclass(frozen=True)
+class Premises:
+    """A seller's folder and market, which this process holds and has looked at. secret: that buyers present."""
+
+    config: Config
+    folder: Path
+    key: Account | None
+    market: Market
+    secret: str
+    salt: str
+
+
 @contextmanager
-def open_shop(config: Config, environment: Mapping[str, str]) -> Iterator[Shop]:
-    """The shop that the configuration asks for. Raises BadSetting or ChainError."""
+def open_premises(config: Config, environment: Mapping[str, str]) -> Iterator[Premises]:
+    """The premises that the configuration asks for, with a database. Raises BadSetting, ChainError or Unreadable."""
     key = read_key(config.key, environment)
     market = open_market(config, key)
+    folder = make_folder(config.folder)
+    with owned(folder, config.id, market.network, market.asset):
+        with explained(folder / DATABASE):
+            Database(folder / DATABASE).close()
+        salt = kept_text(folder / "salt", secrets.token_hex(32))
+        yield Premises(config, folder, key, market, bearer(config, environment), salt)
+
+
+@contextmanager
+def open_parts(premises: Premises, commons: Commons) -> Iterator[Shop]:
+    """The shop of one process on these premises. Raises BadSetting, ChainError or Unreadable."""
+    config, folder, market = premises.config, premises.folder, premises.market
     with ExitStack() as stack:
-        folder = make_folder(config.folder)
-        stack.enter_context(owned(folder, config.id, market.network, market.asset))
         with explained(folder / DATABASE):
             database = Database(folder / DATABASE)
         stack.callback(database.close)
-        till = Till(market)
+        till = Till(market, commons.turns)
         stack.callback(till.close)
         runner = open_runner(config, folder / "jobs")
         stack.callback(runner.close)
         vendor = vendor_of(config)
         bounds = Bounds(file=int(config.limits.inputs), total=int(config.limits.inputs))
-        workshop = Workshop(database, runner, folder / "inputs", [vendor.vendor_id], bounds, queues=True)
+        workshop = Workshop(
+            database, runner, folder / "inputs", [vendor.vendor_id], bounds, queues=True, secrets=commons.secrets
+        )
         yield Shop(
             market=market,
             vendors={vendor.vendor_id: vendor},
@@ -62,7 +87,7 @@ def open_shop(config: Config, environment: Mapping[str, str]) -> Iterator[Shop]:
             till=till,
             workshop=workshop,
             clock=SystemClock(),
-            secret=bearer(config, environment),
+            secret=premises.secret,
             terms=Terms(
                 max_hours=Decimal(config.limits.max_duration) / HOUR_S,
                 queue=config.limits.queue,
@@ -70,12 +95,24 @@ def open_shop(config: Config, environment: Mapping[str, str]) -> Iterator[Shop]:
                 min_price=config.payment.min_price,
                 payers=frozenset(payer.lower() for payer in config.runner.payers),
             ),
-            signer=key,
+            signer=premises.key,
             url=config.url or "",
-            salt=kept_text(folder / "salt", secrets.token_hex(32)),
+            salt=premises.salt,
             extensions=bazaar_declaration(vendor, _example_image(config)),
-            limiter=limiter(config.limits.requests_per_minute, int(config.limits.inputs) // 4),
+            limiter=commons.limiter,
+            locks=commons.locks,
         )
+
+
+@contextmanager
+def open_shop(config: Config, environment: Mapping[str, str]) -> Iterator[Shop]:
+    """The shop that the configuration asks for, in this process alone. Raises BadSetting, ChainError or Unreadable."""
+    with (
+        open_premises(config, environment) as premises,
+        open_commons(config, premises.folder) as commons,
+        open_parts(premises, commons) as shop,
+    ):
+        yield shop
 
 
 def vendor_of(config: Config) -> Vendor:

@@ -1,12 +1,9 @@
 """The parts of a seller at work."""
 
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Annotated, Any, Protocol
-from zlib import crc32
 
 from fastapi import Depends, Request
 
@@ -14,6 +11,7 @@ from seller.catalogue import Vendor
 from seller.conduct import Conduct
 from seller.database import Database
 from seller.limiter import Limiter
+from seller.locks import KeyLocks
 from seller.payments.market import Account, Market
 from seller.payments.till import Till
 from seller.work.workshop import Workshop
@@ -23,18 +21,6 @@ class Clock(Protocol):
     def now(self) -> float:
         """Unix seconds."""
         ...
-
-
-class KeyLocks:
-    """Locks for one request at a time for one Idempotency-Key. Different keys share a lock only by chance."""
-
-    def __init__(self, count: int = 1024) -> None:
-        self._locks = [threading.Lock() for _ in range(count)]
-
-    @contextmanager
-    def hold(self, vendor_id: str, key: str) -> Iterator[None]:
-        with self._locks[crc32(f"{vendor_id} {key}".encode()) % len(self._locks)]:
-            yield
 
 
 @dataclass(frozen=True)
