@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from seller.command import bound_recursion, spare_local_chain, stop_cleanly
+from seller.command import bound_recursion, spare_local_chain, stop_cleanly, worker_count
 from seller.config import Config, read_config
 from seller.errors import BadSetting, ChainError, Unreadable
 from seller.events import log_to_stderr
@@ -15,7 +15,6 @@ from seller.home import DATABASE, DRAIN
 from seller.unreadable import existing_database, explained
 
 EXIT_WRONG, EXIT_UNREADABLE = 2, 1
-WORKERS_MAX = 64
 
 
 def main() -> None:
@@ -44,16 +43,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--config", type=Path, default=Path("seller.yaml"))
     parser.add_argument("--json", action="store_true", help="of status, check and sales: JSON")
     parser.add_argument("--csv", action="store_true", help="of sales: CSV")
-    parser.add_argument("--workers", type=_count, default=1, help="of serve: processes that share the port")
+    parser.add_argument("--workers", type=worker_count, default=1, help="of serve: processes that share the port")
     parser.add_argument("--off", action="store_true", help="of drain: sell again")
     return parser.parse_args()
-
-
-def _count(text: str) -> int:
-    """A number of workers. Raises ArgumentTypeError."""
-    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:9]) <= WORKERS_MAX or len(text) > len("00"):
-        raise argparse.ArgumentTypeError(f"write a whole number from 1 to {WORKERS_MAX}, one for each core is plenty")
-    return int(text)
 
 
 def _serve(config: Config, arguments: argparse.Namespace) -> None:

@@ -22,9 +22,9 @@ from tests.support.mock_buyer import Buyer
 from tests.tools.seller_campaign.audit import audit
 from tests.tools.seller_campaign.buyers import BuyerThread, Order
 from tests.tools.seller_campaign.report import Report
-from tests.tools.seller_campaign.victim import EVIDENCE, FORGETS, POINTS, Life, live
+from tests.tools.seller_campaign.victim import DEATHS, EVIDENCE, FORGETS, POINTS, POINTS_LEFT, Life, live
 
-AT_RANDOM = "at random"
+AT_RANDOM, PARENT = "at random", "parent of workers"
 PORTS = range(20_000, 30_000)
 """Below those that systems give to whoever asks for any."""
 MAIN_S, DRAIN_S, POINT_S = 900.0, 60.0, 8.0
@@ -35,11 +35,15 @@ EXPIRY_S = 600
 
 @dataclass(frozen=True)
 class Aims:
-    """What a campaign is not over without. points: at each of which a seller dies."""
+    """What a campaign is not over without. points: at each of which a seller dies.
+
+    workers: processes of the seller; of several, one of them dies at each point, and their parent after the last.
+    """
 
     kills: int = 200
     buyers: int = 6
     points: tuple[str, ...] = tuple(POINTS)
+    workers: int = 1
 
 
 @dataclass
@@ -97,7 +101,10 @@ class Campaign:
         began = time.monotonic()
         buyers = [self._buyer(number) for number in range(self._aims.buyers)]
         try:
-            self._lives(began)
+            if self._aims.workers == 1:
+                self._lives(began)
+            else:
+                self._deaths_of_workers(began)
         finally:
             self._quiet = True
         victim = self._start("", "1h")
@@ -147,6 +154,30 @@ class Campaign:
                 self._say(f"{time.monotonic() - began:.0f} s: {self.report}\n")
         rpc(self._stage.practice.market.rpc_url, "evm_setAutomine", True)
 
+    def _deaths_of_workers(self, began: float) -> None:
+        """In each life workers die until all points have had a death, and then their parent dies."""
+        folder = self._stage.folder
+        while self.report.kills.total() < self._aims.kills:
+            for forgets in (False, True):
+                points = [point for point in self._aims.points if (point in FORGETS) is forgets]
+                if points:
+                    self._dice.shuffle(points)
+                    (folder / POINTS_LEFT).write_text("\n".join(points))
+                    (folder / DEATHS).write_text("")
+                    self._one_parent(began, points, "1s" if forgets else "1h")
+
+    def _one_parent(self, began: float, points: list[str], keep: str) -> None:
+        deaths = self._stage.folder / DEATHS
+        victim = self._start("", keep)
+        while len(deaths.read_text().splitlines()) < len(points):
+            assert victim.is_alive(), f"the parent ended with {victim.exitcode}"
+            assert time.monotonic() < began + MAIN_S, f"of {points} only {deaths.read_text().split()}: {self.report}"
+            time.sleep(0.02)
+        victim.kill()
+        victim.join()
+        self._check_killed(victim)
+        self.report.kills.update([*deaths.read_text().splitlines(), PARENT])
+
     def _next_point(self) -> str:
         """Each point in turn, in drawn order, and now and then none."""
         if not self._points:
@@ -159,7 +190,7 @@ class Campaign:
     def _start(self, point: str, keep: str) -> ForkServerProcess:
         self._stage.configure(keep)
         passes = self._dice.choice([0, 0, 1, 2])
-        life = Life(self._stage.config, self._stage.environment, self._stage.folder, point, passes)
+        life = Life(self._stage.config, self._stage.environment, self._stage.folder, point, passes, self._aims.workers)
         victim = self._forks.Process(target=live, args=(life,), daemon=True)
         victim.start()
         return victim
