@@ -42,10 +42,11 @@ def sell(config: Config, environment: Mapping[str, str], workers: int = 1) -> No
     if workers > 1 and not hasattr(os, "memfd_create"):
         raise BadSetting(f"--workers {workers}: several workers need Linux; leave it out")
     with ExitStack() as stack:
+        # The folder before the port: workers whose parent was killed hold both until they have ended.
+        premises = stack.enter_context(open_premises(config, environment))
         listener = stack.enter_context(listen(config.listen))
         if config.metrics:
             check_place(config.metrics)
-        premises = stack.enter_context(open_premises(config, environment))
         commons = stack.enter_context(open_commons(config, premises.folder, workers))
         ready = ready_line(config, listener, workers)
         if workers == 1:

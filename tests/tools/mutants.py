@@ -2759,8 +2759,8 @@ MUTANTS = (
     Mutant(
         "an input is not proven",
         "seller/work/inputs.py",
-        "        if digest != sha256:",
-        "        if False:",
+        "        if digest == sha256:",
+        "        if True:",
         "tests/seller/test_inputs.py -k other_content",
     ),
     Mutant(
@@ -2885,9 +2885,58 @@ MUTANTS = (
     Mutant(
         "a settlement waits for ever behind one that was refused",
         "seller/payments/facilitator.py",
-        "                self._next_nonce = None\n",
-        "                pass\n",
+        "            write_number(turn, 0)\n",
+        "            write_number(turn, nonce + 1)\n",
         "tests/seller/payments/test_facilitator.py -k numbered_on",
+    ),
+    Mutant(
+        "workers of a seller take one payment twice",
+        "seller/commons.py",
+        'yield Commons(KeyLocks(places / "keys"), turns, secrets, limits, election)',
+        "yield Commons(KeyLocks(), turns, secrets, limits, election)",
+        "tests/seller/test_workers.py -k one_sale",
+    ),
+    Mutant(
+        "workers of a seller number its transactions each for itself",
+        "seller/commons.py",
+        'yield Commons(KeyLocks(places / "keys"), turns, secrets, limits, election)',
+        'yield Commons(KeyLocks(places / "keys"), LockedMemory(), secrets, limits, election)',
+        "tests/seller/test_workers.py -k one_account",
+    ),
+    Mutant(
+        "secrets are one worker's, and end with it",
+        "seller/commons.py",
+        'yield Commons(KeyLocks(places / "keys"), turns, secrets, limits, election)',
+        'yield Commons(KeyLocks(places / "keys"), turns, OwnSecrets(), limits, election)',
+        "tests/seller/test_workers.py -k outlives_the_workers",
+    ),
+    Mutant(
+        "each worker of a seller counts an address anew",
+        "seller/commons.py",
+        'limits = limiter(requests, size, LockedFile(places / "limiter"))',
+        "limits = limiter(requests, size)",
+        "tests/seller/test_workers.py -k count_an_address",
+    ),
+    Mutant(
+        "several processes of a seller dispatch",
+        "seller/locks.py",
+        "                file.close()\n                return False\n",
+        "                file.close()\n                return True\n",
+        "tests/seller/test_locks.py -k elected",
+    ),
+    Mutant(
+        "secrets that are being written are torn by a kill",
+        "seller/work/secrets.py",
+        "self._copies[1 - valid]\n",
+        "self._copies[valid]\n",
+        "tests/seller/test_locks.py -k while_secrets",
+    ),
+    Mutant(
+        "a seller's workers outlive their parent",
+        "seller/workers.py",
+        "    os.kill(os.getpid(), signal.SIGTERM)\n    time.sleep(STOP_S)\n    os._exit(FAILED)\n",
+        "    pass\n",
+        "tests/safety/test_seller_campaign.py -k workers",
     ),
     Mutant(
         "a job that cannot start blocks those behind it",
@@ -2899,8 +2948,8 @@ MUTANTS = (
     Mutant(
         "two sellers share a folder, and sell its places twice",
         "seller/home.py",
-        "            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)",
-        "            lock.fileno()",
+        "        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "        lock.fileno()",
         "tests/seller/test_opening.py -k is_one_sellers",
     ),
     Mutant(

@@ -12,6 +12,8 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import psutil
+
 from mock_vendor.chain import advance_time, rpc
 from mock_vendor.market import PracticeMarket, open_market
 from mock_vendor.settings import read_settings
@@ -132,6 +134,8 @@ class Campaign:
             "payer": {"address": payer.address, "privateKey": payer.private_key},
         }
         buyer = Buyer({"url": f"http://127.0.0.1:{stage.port}", "secret": "none is asked for", "chain": chain}, "")
+        if self._aims.workers > 1:
+            buyer.http.headers["Connection"] = "close"  # else all may stay at the one that is not to die of a sale
         return BuyerThread(buyer, self._orders, self.report, f"{self.report.seed}:{number}", lambda: self._quiet)
 
     def _lives(self, began: float) -> None:
@@ -173,9 +177,14 @@ class Campaign:
             assert victim.is_alive(), f"the parent ended with {victim.exitcode}"
             assert time.monotonic() < began + MAIN_S, f"of {points} only {deaths.read_text().split()}: {self.report}"
             time.sleep(0.02)
+        workers = psutil.Process(victim.pid).children()
         victim.kill()
         victim.join()
         self._check_killed(victim)
+        _, left = psutil.wait_procs(workers, timeout=DRAIN_S)
+        self.report.check(not left, f"workers outlive their parent: {left}")
+        for worker in left:
+            worker.kill()
         self.report.kills.update([*deaths.read_text().splitlines(), PARENT])
 
     def _next_point(self) -> str:
