@@ -3,11 +3,13 @@
 200 clients at once ask for quotes, are answered 402, and look at jobs, while 20 jobs are bought at once and run. The
 floor, in the same run: /healthz, which does nothing. Prints times, the seller's CPU time and its memory, and what a
 sale costs by part; asserts none but that each was answered as it should be. Clients are on the same machine, and their
-time is in what is printed. With 0 requests: the sale alone.
+time is in what is printed. With 0 requests: the sale alone. Last, sales a second of a seller of one worker process and
+of two: of jobs that wait behind the first, so that no program of a job runs beside them.
 """
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
@@ -27,6 +29,7 @@ from tests.tools.seller_campaign.play import Stage, open_stage
 CLIENTS, BUYERS, JOBS, REQUESTS = 200, 4, 20, 10_000
 EARLY = 2_000
 """Requests after which memory is looked at first: what grows by then is pools and caches."""
+SALES, SALES_AT_ONCE = 120, 16
 ROOT = Path(__file__).parents[2]
 ORDER = {"gpuType": "A100", "maxHours": 1, "workload": {"command": "sleep 5"}}
 READY_S = 60.0
@@ -49,10 +52,11 @@ class Figures:
 
 
 class Bench:
-    """A seller under load. sent: how many requests it has had."""
+    """A seller under load. sent: how many requests it has had. Its workers' CPU time counts, and not that of jobs."""
 
-    def __init__(self, url: str, seller: psutil.Process) -> None:
+    def __init__(self, url: str, seller: psutil.Process, workers: int = 1) -> None:
         self._url, self._seller, self.sent = url, seller, 0
+        self._processes = [seller, *(seller.children() if workers > 1 else [])]
 
     def memory(self) -> float:
         """Megabytes that the seller holds."""
@@ -84,8 +88,8 @@ class Bench:
         return times
 
     def _cpu_s(self) -> float:
-        used = self._seller.cpu_times()
-        return float(used.user + used.system)
+        used = [process.cpu_times() for process in self._processes]
+        return float(sum(times.user + times.system for times in used))
 
 
 def bench(stage: Stage, requests: int, say: Callable[[str], Any]) -> None:
@@ -154,6 +158,24 @@ def bench_sale(stage: Stage, say: Callable[[str], Any]) -> None:
         say(f"  of it {part:9} {ms / JOBS:6.2f} ms, {parts['calls'][part] / JOBS:.1f} calls\n")
 
 
+def bench_workers(stage: Stage, workers: int, say: Callable[[str], Any]) -> None:
+    """Sells jobs that wait for their turn to buyers at once, and says how many a second."""
+    with selling(stage, "seller", "--workers", str(workers), gpus=1, queue=SALES) as (url, process):
+        load = Bench(url, process, workers)
+        with closing(buyer(stage, url)) as payer:
+            payments = [sign(payer, 10_000 * workers + number) for number in range(SALES)]
+
+        async def pay(http: httpx.AsyncClient, number: int) -> httpx.Response:
+            order, header = payments[number]
+            return await http.post("/submit-job", json=order, headers={"PAYMENT-SIGNATURE": header})
+
+        began = time.perf_counter()
+        figures = load.measure("paid submit", pay, SALES, clients=SALES_AT_ONCE)
+        rate = SALES / (time.perf_counter() - began)
+        busy = os.getloadavg()[0]
+        say(f"{workers} workers: {rate:.1f} sales a second, load {busy:.1f}: {figures}\n")
+
+
 def sign(payer: Buyer, number: int) -> tuple[dict[str, Any], str]:
     """An order of its own, and a payment for it."""
     order = {"jobParams": {**ORDER, "workload": {**ORDER["workload"], "env": {"NUMBER": str(number)}}}}  # type: ignore[dict-item]
@@ -181,9 +203,11 @@ def buyer(stage: Stage, url: str) -> Buyer:
 
 
 @contextmanager
-def selling(stage: Stage, module: str = "seller", *arguments: str) -> Iterator[tuple[str, psutil.Process]]:
+def selling(
+    stage: Stage, module: str = "seller", *arguments: str, gpus: int = JOBS, queue: int = JOBS
+) -> Iterator[tuple[str, psutil.Process]]:
     """`python -m seller`, or what runs it, and where it is; it ends with the block."""
-    stage.configure("1h", gpus=JOBS, queue=JOBS)
+    stage.configure("1h", gpus=gpus, queue=queue)
     url = f"http://127.0.0.1:{stage.port}"
     command = [sys.executable, "-m", module, *arguments, "--config", stage.config]
     environment = {**psutil.Process().environ(), **stage.environment}
@@ -214,3 +238,6 @@ if __name__ == "__main__":
         if requests:
             bench(practice, requests, sys.stdout.write)
         bench_sale(practice, sys.stdout.write)
+    for count in (1, 2, 1, 2):
+        with open_stage() as practice:
+            bench_workers(practice, count, sys.stdout.write)

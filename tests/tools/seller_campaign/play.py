@@ -73,7 +73,7 @@ rpc_url: {market.rpc_url}
 token: {{address: "{market.asset}", name: "{market.asset_name}", version: "{market.asset_version}"}}
 offers: [{{gpu: A100, count: {gpus}, price_per_hour: 0.01}}]
 runner: {{kind: process}}
-limits: {{queue: {queue}, per_payer_queue: 100, requests_per_minute: 10000, keep_files: {keep}}}
+limits: {{queue: {queue}, per_payer_queue: 1000, requests_per_minute: 10000, keep_files: {keep}}}
 listen: 127.0.0.1:{self.port}
 metrics: null
 folder: {self.folder / "seller"}
