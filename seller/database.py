@@ -57,8 +57,8 @@ CREATE INDEX IF NOT EXISTS purchases_by_state ON purchases (state);
 CREATE INDEX IF NOT EXISTS jobs_by_start ON jobs (start);
 """
 """For what is asked at each quote, payment and step of the dispatcher: it must not read every sale there ever was."""
-BUSY_S = 30.0
-"""How long a transaction waits for those of the seller's other processes."""
+BUSY_S = 5.0
+"""How long a transaction waits for those of other processes."""
 VERSION = 1
 """Of the tables, in the database's user_version: 0 in those that were written before it was kept."""
 Start = Literal["", "waiting", "started", "ended", "failed", "forgotten"]
@@ -156,9 +156,9 @@ class Database:
 
     schema = SCHEMA
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, busy_s: float = BUSY_S) -> None:
         self._lock = threading.Lock()
-        self._connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        self._connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
         self._connection.row_factory = sqlite3.Row
         self._check_version(path)
         self._connection.execute("PRAGMA journal_mode=WAL")

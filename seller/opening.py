@@ -31,6 +31,8 @@ from seller.work.inputs import Bounds
 from seller.work.workshop import Workshop
 
 HOUR_S = 3600
+SALE_BUSY_S = 30.0
+"""How long a sale waits for the transactions of the other workers: as long as its buyer may."""
 
 
 class SystemClock:
@@ -69,7 +71,7 @@ def open_parts(premises: Premises, commons: Commons) -> Iterator[Shop]:
     config, folder, market = premises.config, premises.folder, premises.market
     with ExitStack() as stack:
         with explained(folder / DATABASE):
-            database = Database(folder / DATABASE)
+            database = Database(folder / DATABASE, SALE_BUSY_S)
         stack.callback(database.close)
         till = Till(market, commons.turns)
         stack.callback(till.close)
