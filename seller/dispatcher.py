@@ -13,7 +13,6 @@ from pathlib import Path
 from seller.database import Job
 from seller.events import event
 from seller.folders import folder_bytes
-from seller.home import DISK_FULL, DRAIN
 from seller.runners import JobState, RunnerError, UnknownJob
 from seller.sale import recover
 from seller.shop import Shop
@@ -33,24 +32,14 @@ logger = logging.getLogger(__name__)
 class Dispatcher:
     """Bounds of what is kept. keep_s: seconds from a job's end. disk: bytes in the folder above which nothing is sold.
 
-    drained: called where the seller drains, and nothing waits or runs any more. is_elected: whether this process is the
-    one that dispatches, of those that share the folder.
+    drained: called where the seller drains, and nothing waits or runs any more.
     """
 
-    def __init__(
-        self,
-        shop: Shop,
-        folder: Path,
-        keep_s: float,
-        disk: int,
-        drained: Callable[[], None],
-        is_elected: Callable[[], bool] = lambda: True,
-    ) -> None:
+    def __init__(self, shop: Shop, folder: Path, keep_s: float, disk: int, drained: Callable[[], None]) -> None:
         self._shop, self._folder, self._keep_s, self._disk, self._drained = shop, folder, keep_s, disk, drained
-        self._is_elected = is_elected
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dispatcher")
-        self._tidied_at, self._is_drained = 0.0, False
+        self._tidied_at, self.is_drained = 0.0, False
 
     def start(self) -> None:
         self._thread.start()
@@ -60,18 +49,11 @@ class Dispatcher:
         self._stopping.set()
         self._thread.join()
 
-    def turn(self) -> None:
-        """What is due of this process: to know what is sold, and where it is elected a step."""
-        self._heed()
-        if self._is_elected():
-            self.step()
-
     def step(self) -> None:
         """Everything that is due now."""
         self._note_ends()
         self._recover()
         self._start_waiting()
-        self._heed()
         if self._shop.closing.drain:
             self._drain()
         now = self._shop.clock.now()
@@ -82,14 +64,10 @@ class Dispatcher:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                self.turn()
+                self.step()
             except Exception:  # the next step may go well, and a seller without a dispatcher runs nothing
                 logger.exception("a step of the dispatcher failed")
             self._stopping.wait(STEP_S)
-
-    def _heed(self) -> None:
-        closing = self._shop.closing
-        closing.drain, closing.disk_full = (self._folder / DRAIN).exists(), (self._folder / DISK_FULL).exists()
 
     def _note_ends(self) -> None:
         for job in self._shop.database.jobs_with_work("started"):
@@ -143,10 +121,9 @@ class Dispatcher:
         return job.start == "started"
 
     def _drain(self) -> None:
-        database = self._shop.database
-        if self._is_drained or database.settling() or database.jobs_with_work("waiting", "started"):
+        if self.is_drained or not self._shop.database.is_at_rest():
             return
-        self._is_drained = True
+        self.is_drained = True
         event(logger, "drained", folder=str(self._folder))
         self._drained()
 
@@ -166,11 +143,7 @@ class Dispatcher:
                 continue
             shop.database.mark_forgotten(job.job_id)
             event(logger, "job forgotten", job=job.job_id)
-        shop.closing.disk_full = folder_bytes(self._folder) > self._disk
-        if shop.closing.disk_full:
-            (self._folder / DISK_FULL).touch()
-        else:
-            (self._folder / DISK_FULL).unlink(missing_ok=True)
+        shop.closing.full[0] = int(folder_bytes(self._folder) > self._disk)
 
 
 @contextmanager

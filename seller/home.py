@@ -5,7 +5,6 @@ What was sold is decided by the chain that it was sold on: on another, a payment
 
 import fcntl
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,10 +17,8 @@ from seller.folders import kept_text
 DATABASE = "seller.sqlite3"
 DRAIN = "drain"
 """The file that has a seller sell nothing more, and end when all is done."""
-DISK_FULL = "disk-full"
-"""The file that is there while the seller's disk is full."""
-ORPHANS_S, LOOK_S = 60.0, 0.05
-"""How long the workers of a seller that was killed may take to end, and between two looks."""
+DYING_S, LOOK_S = 1.0, 0.02
+"""How long the worker processes of a seller that was killed may take to die, and between two looks."""
 NAMES = {"vendorId": "vendor_id", "network": "network", "asset": "token.address"}
 """Of the settings, by the field."""
 
@@ -32,38 +29,22 @@ def owned(folder: Path, vendor_id: str, network: str, asset: str) -> Iterator[No
 
     Raises BadSetting where another seller holds it, or it is another seller's.
     """
-    with (folder / "lock").open("a+") as lock:
-        ends_at = time.monotonic() + ORPHANS_S
-        while not _is_free(lock):
-            if _holder_lives(lock) or time.monotonic() > ends_at:
+    with (folder / "lock").open("a") as lock:
+        ends_at = time.monotonic() + DYING_S
+        while not _is_ours(lock):
+            if time.monotonic() > ends_at:
                 raise BadSetting(f"folder: another seller runs in {folder}: stop it, or choose another folder")
             time.sleep(LOOK_S)
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
         _check_identity(folder / "seller.json", {"vendorId": vendor_id, "network": network, "asset": asset})
         yield
 
 
-def _is_free(lock: TextIO) -> bool:
+def _is_ours(lock: TextIO) -> bool:
     """Whether the lock was free, and is held from here on."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    return True
-
-
-def _holder_lives(lock: TextIO) -> bool:
-    """Whether the seller lives that wrote its number; of one that was killed only workers do, and they are ending."""
-    lock.seek(0)
-    number = lock.read()
-    try:
-        os.kill(int(number), 0)
-    except ProcessLookupError:
-        return False
-    except (ValueError, OSError):
-        return True  # it has not written it yet, or is another user's
     return True
 
 

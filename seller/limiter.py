@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Protocol
 
-from seller.locks import LockedContent, LockedMemory
+from seller.locks import Lock, ThreadLock
 
 ADDRESSES_MAX = 10_000
 MINUTE_S, HOUR_S = 60.0, 3600.0
@@ -92,11 +92,11 @@ class Bucket:
         period_s: float,
         now: Callable[[], float] = time.monotonic,
         levels: Levels | None = None,
-        lock: LockedContent | None = None,
+        lock: Lock | None = None,
     ) -> None:
         self._capacity, self._rate, self._now = capacity, capacity / period_s, now
         self._levels: Levels = OwnLevels() if levels is None else levels
-        self._lock = lock or LockedMemory()
+        self._lock = lock or ThreadLock()
 
     def take(self, address: str, count: float = 1.0) -> float:
         """Takes so many; 0, or the seconds until they are there, with nothing taken."""
@@ -140,7 +140,7 @@ class Limiter:
     bytes: Bucket = field(default_factory=lambda: Bucket(0, HOUR_S))
 
 
-def limiter(requests_per_minute: int, bytes_per_hour: int, lock: LockedContent | None = None) -> Limiter:
+def limiter(requests_per_minute: int, bytes_per_hour: int, lock: Lock | None = None) -> Limiter:
     """The limiter. lock: of this process and of those that it will fork, for one that counts for all of them."""
 
     def bucket(capacity: float, period_s: float) -> Bucket:

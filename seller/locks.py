@@ -1,63 +1,68 @@
-"""Locks between the threads and the processes of one seller. What a killed process held, the system frees."""
+"""Locks of the threads of one process, or of all worker processes of a seller.
+
+What a process held that was killed, the system frees.
+"""
 
 import fcntl
-import io
+import mmap
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 from zlib import crc32
 
 KEY_LOCKS = 1024
+WORD_BYTES = 8
 
 
-class LockedContent(Protocol):
-    """A few bytes that are read and written by one holder at a time."""
+class Numbers(Protocol):
+    """Integers of 64 bits, 0 at first."""
 
-    def hold(self) -> AbstractContextManager[BinaryIO]: ...
+    def __getitem__(self, place: int, /) -> int: ...
+
+    def __setitem__(self, place: int, number: int, /) -> None: ...
 
 
-class LockedMemory:
-    """A lock of one process's threads, and its bytes in memory."""
+def shared_numbers(count: int) -> Numbers:
+    """Numbers in memory of this process and of those that it forks: a kill leaves each as it was or as it was to be."""
+    return memoryview(mmap.mmap(-1, count * WORD_BYTES)).cast("q")
 
-    def __init__(self) -> None:
-        self._lock, self._content = threading.Lock(), io.BytesIO()
+
+class Lock(Protocol):
+    """A lock for one holder at a time, who reads and writes its numbers."""
+
+    def hold(self) -> AbstractContextManager[Numbers]: ...
+
+
+class ThreadLock:
+    """A lock of the threads of one process. count: of its numbers."""
+
+    def __init__(self, count: int = 0) -> None:
+        self._lock, self._numbers = threading.Lock(), [0] * count
 
     @contextmanager
-    def hold(self) -> Iterator[BinaryIO]:
+    def hold(self) -> Iterator[Numbers]:
         with self._lock:
-            yield self._content
+            yield self._numbers
 
 
-class LockedFile:
-    """A lock of all threads of all processes on this machine that know its file, and that file's bytes."""
+class ProcessLock:
+    """A lock of all threads of all processes that know its file, and numbers of this process and its forks."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, count: int = 0) -> None:
         self._path, self._lock = path, threading.Lock()
+        self._numbers: Numbers = shared_numbers(count) if count else []
 
     @contextmanager
-    def hold(self) -> Iterator[BinaryIO]:
+    def hold(self) -> Iterator[Numbers]:
         # One thread of each process waits for the file, so that a crowd of requests takes no descriptor each.
-        with self._lock, self._path.open("a+b", buffering=0) as file:
+        with self._lock, self._path.open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             try:
-                yield file
+                yield self._numbers
             finally:
                 fcntl.flock(file, fcntl.LOCK_UN)  # a child that is being started may still have the file open
-
-
-def read_number(content: BinaryIO) -> int:
-    """The number that is written; 0 where there is none, as after a kill in the middle of its writing."""
-    content.seek(0)
-    text = content.read()
-    return int(text) if text.isdigit() else 0
-
-
-def write_number(content: BinaryIO, number: int) -> None:
-    content.seek(0)
-    content.truncate()
-    content.write(str(number).encode())
 
 
 class KeyLocks:
@@ -67,38 +72,11 @@ class KeyLocks:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._locks: list[LockedContent] = [
-            LockedFile(folder / str(number)) if folder else LockedMemory() for number in range(KEY_LOCKS)
+        self._locks: list[Lock] = [
+            ProcessLock(folder / f"key-{number}") if folder else ThreadLock() for number in range(KEY_LOCKS)
         ]
 
     @contextmanager
     def hold(self, vendor_id: str, key: str) -> Iterator[None]:
         with self._locks[crc32(f"{vendor_id} {key}".encode()) % KEY_LOCKS].hold():
             yield
-
-
-class Election:
-    """Elects one of the processes that know its file. The winner is it until it ends, whatever ends it."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: BinaryIO | None = None
-
-    def is_won(self) -> bool:
-        """Whether this process is the one. A loser may win later."""
-        if self._file is None:
-            file = self._path.open("ab")
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.close()
-                return False
-            self._file = file
-        return True
-
-    def close(self) -> None:
-        """Leaves the place to another."""
-        if self._file:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
-            self._file.close()
-            self._file = None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from seller.api.documents import bazaar_declaration
 from seller.catalogue import Vendor
-from seller.commons import Commons, open_commons
+from seller.commons import Commons, commons
 from seller.config import CAIP2, Config
 from seller.database import Database
 from seller.errors import BadSetting, ChainError
@@ -31,8 +31,6 @@ from seller.work.inputs import Bounds
 from seller.work.workshop import Workshop
 
 HOUR_S = 3600
-SALE_BUSY_S = 30.0
-"""How long a sale waits for the transactions of the other workers: as long as its buyer may."""
 
 
 class SystemClock:
@@ -42,18 +40,22 @@ class SystemClock:
 
 @dataclass(frozen=True)
 class Premises:
-    """A seller's folder and market, which this process holds and has looked at. secret: that buyers present."""
+    """What a seller needs one of, however many processes it has. key: that settles and signs quotes, None for none.
+
+    secret: that buyers present. salt: that job ids are made with.
+    """
 
     config: Config
-    folder: Path
     key: Account | None
     market: Market
+    runner: LocalRunner
     secret: str
     salt: str
+    commons: Commons
 
 
 @contextmanager
-def open_premises(config: Config, environment: Mapping[str, str]) -> Iterator[Premises]:
+def open_premises(config: Config, environment: Mapping[str, str], workers: int = 1) -> Iterator[Premises]:
     """The premises that the configuration asks for, with a database. Raises BadSetting, ChainError or Unreadable."""
     key = read_key(config.key, environment)
     market = open_market(config, key)
@@ -61,29 +63,40 @@ def open_premises(config: Config, environment: Mapping[str, str]) -> Iterator[Pr
     with owned(folder, config.id, market.network, market.asset):
         with explained(folder / DATABASE):
             Database(folder / DATABASE).close()
-        salt = kept_text(folder / "salt", secrets.token_hex(32))
-        yield Premises(config, folder, key, market, bearer(config, environment), salt)
+        with closing(open_runner(config, folder / "jobs")) as runner:
+            yield Premises(
+                config=config,
+                key=key,
+                market=market,
+                runner=runner,
+                secret=bearer(config, environment),
+                salt=kept_text(folder / "salt", secrets.token_hex(32)),
+                commons=commons(config, folder, workers),
+            )
 
 
 @contextmanager
-def open_parts(premises: Premises, commons: Commons) -> Iterator[Shop]:
+def open_counter(premises: Premises) -> Iterator[Shop]:
     """The shop of one process on these premises. Raises BadSetting, ChainError or Unreadable."""
-    config, folder, market = premises.config, premises.folder, premises.market
+    config, shared, vendor = premises.config, premises.commons, vendor_of(premises.config)
     with ExitStack() as stack:
-        with explained(folder / DATABASE):
-            database = Database(folder / DATABASE, SALE_BUSY_S)
+        with explained(config.folder / DATABASE):
+            database = Database(config.folder / DATABASE, shared.writing)
         stack.callback(database.close)
-        till = Till(market, commons.turns)
+        till = Till(premises.market, shared.sending)
         stack.callback(till.close)
-        runner = open_runner(config, folder / "jobs")
-        stack.callback(runner.close)
-        vendor = vendor_of(config)
-        bounds = Bounds(file=int(config.limits.inputs), total=int(config.limits.inputs))
         workshop = Workshop(
-            database, runner, folder / "inputs", [vendor.vendor_id], bounds, queues=True, secrets=commons.secrets
+            database,
+            premises.runner,
+            config.folder / "inputs",
+            [vendor.vendor_id],
+            Bounds(file=int(config.limits.inputs), total=int(config.limits.inputs)),
+            queues=True,
+            secrets=shared.secrets,
+            inputs_lock=shared.inputs,
         )
         yield Shop(
-            market=market,
+            market=premises.market,
             vendors={vendor.vendor_id: vendor},
             database=database,
             till=till,
@@ -101,19 +114,16 @@ def open_parts(premises: Premises, commons: Commons) -> Iterator[Shop]:
             url=config.url or "",
             salt=premises.salt,
             extensions=bazaar_declaration(vendor, _example_image(config)),
-            limiter=commons.limiter,
-            locks=commons.locks,
+            limiter=shared.limiter,
+            closing=shared.closing,
+            locks=shared.keys,
         )
 
 
 @contextmanager
 def open_shop(config: Config, environment: Mapping[str, str]) -> Iterator[Shop]:
     """The shop that the configuration asks for, in this process alone. Raises BadSetting, ChainError or Unreadable."""
-    with (
-        open_premises(config, environment) as premises,
-        open_commons(config, premises.folder) as commons,
-        open_parts(premises, commons) as shop,
-    ):
+    with open_premises(config, environment) as premises, open_counter(premises) as shop:
         yield shop
 
 

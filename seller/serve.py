@@ -1,13 +1,12 @@
 """The server of a seller: it serves until a signal comes, or until it is drained."""
 
 import json
-import logging
 import os
 import socket
-import threading
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 import uvicorn
@@ -15,17 +14,12 @@ from fastapi import FastAPI
 
 from seller.api.app import create_app
 from seller.api.documents import bazaar_declaration
-from seller.commons import Commons, open_commons
 from seller.config import Config
 from seller.dispatcher import Dispatcher
 from seller.errors import BadSetting
-from seller.locks import Election
-from seller.opening import Premises, open_parts, open_premises, open_runner, vendor_of
-from seller.report.metrics import check_place, serve_metrics
-from seller.shop import Shop
+from seller.opening import Premises, open_counter, open_premises, vendor_of
+from seller.report.metrics import serve_metrics
 from seller.workers import run_workers
-
-logger = logging.getLogger(__name__)
 
 SHUTDOWN_S = 30
 """For requests under way: settlements among them."""
@@ -39,107 +33,60 @@ def sell(config: Config, environment: Mapping[str, str], workers: int = 1) -> No
 
     workers: processes that share the port and the folder. Raises BadSetting, ChainError or Unreadable.
     """
-    if workers > 1 and not hasattr(os, "memfd_create"):
+    if workers > 1 and sys.platform != "linux":
         raise BadSetting(f"--workers {workers}: several workers need Linux; leave it out")
-    with ExitStack() as stack:
-        # The folder before the port: workers whose parent was killed hold both until they have ended.
-        premises = stack.enter_context(open_premises(config, environment))
-        listener = stack.enter_context(listen(config.listen))
-        if config.metrics:
-            check_place(config.metrics)
-        commons = stack.enter_context(open_commons(config, premises.folder, workers))
-        ready = ready_line(config, listener, workers)
+    with open_premises(config, environment, workers) as premises, listen(config.listen) as listener:
+        ready = json.dumps(ready_line(premises, listener, workers))
         if workers == 1:
-            serve(premises, commons, listener, lambda notices: print_ready(ready, notices))
+            serve(premises, listener, cache(lambda: print_ready(ready)))
             return
-        notices = look_at_runner(premises)
-        load_before_fork(premises)
+        bazaar_declaration(vendor_of(config))  # imports what takes seconds, once for all workers
+        run_workers(
+            workers,
+            lambda place, alive: serve(premises, listener, alive, dispatches=place == 0),
+            lambda: print_ready(ready),
+        )
 
-        def work(started: Callable[[], None]) -> bool:
-            return serve(premises, commons, listener, lambda _: started())
 
-        run_workers(workers, work, listener, lambda: print_ready(ready, notices))
+def serve(premises: Premises, listener: socket.socket, alive: Callable[[], None], *, dispatches: bool = True) -> bool:
+    """Serves as one process of a seller until told to stop; whether it has been drained.
 
-
-def serve(
-    premises: Premises, commons: Commons, listener: socket.socket, started: Callable[[tuple[str, ...]], None]
-) -> bool:
-    """Serves as one process of a seller until told to stop. started: takes the runner's notices once it does.
-
-    Whether the seller has been drained, so that none is to serve any more.
+    alive: called once it serves, and ten times a second then. dispatches: also starts jobs, and serves the metrics.
     """
-    config, drained = premises.config, threading.Event()
+    config = premises.config
     with ExitStack() as stack:
-        shop = stack.enter_context(open_parts(premises, commons))
-        server = Server(create_app(shop, title=config.name), lambda: started(shop.workshop.runner.notices))
-        lead = Lead(commons.election, config.metrics, shop, premises.folder)
-        stack.callback(lead.close)
-
-        def drain() -> None:
-            drained.set()
-            server.stop()
-
-        keep_s, disk = config.limits.keep_files, int(config.limits.disk)
-        dispatcher = Dispatcher(shop, premises.folder, keep_s, disk, drain, lead.is_ours)
-        dispatcher.turn()
-        dispatcher.start()
-        stack.callback(dispatcher.close)
+        shop = stack.enter_context(open_counter(premises))
+        server = Server(create_app(shop, title=config.name), alive)
+        dispatcher = Dispatcher(
+            shop, config.folder, config.limits.keep_files, int(config.limits.disk), drained=server.stop
+        )
+        if dispatches:
+            if config.metrics:
+                stack.callback(serve_metrics(config.metrics, shop, config.folder))
+            dispatcher.step()
+            dispatcher.start()
+            stack.callback(dispatcher.close)
         server.run(sockets=[listener])
-    return drained.is_set()
+    return dispatcher.is_drained
 
 
-def look_at_runner(premises: Premises) -> tuple[str, ...]:
-    """What does not contain the runner's jobs. Raises BadSetting where there can be no runner."""
-    runner = open_runner(premises.config, premises.folder / "jobs")
-    try:
-        return runner.notices
-    finally:
-        runner.close()
-
-
-def load_before_fork(premises: Premises) -> None:
-    """Imports what takes seconds, once for all workers."""
-    bazaar_declaration(vendor_of(premises.config))
-
-
-class Lead:
-    """The lead of one process among those of a seller: whose it is dispatches, and serves the metrics."""
-
-    def __init__(self, election: Election, metrics: str | None, shop: Shop, folder: Path) -> None:
-        self._election, self._metrics, self._shop, self._folder = election, metrics, shop, folder
-        self._close_metrics: Callable[[], None] | None = None
-
-    def is_ours(self) -> bool:
-        if not self._election.is_won():
-            return False
-        if self._metrics and self._close_metrics is None:
-            try:
-                self._close_metrics = serve_metrics(self._metrics, self._shop, self._folder)
-            except BadSetting as error:  # jobs are dispatched all the same, and the next turn tries again
-                logger.warning("%s", error)
-        return True
-
-    def close(self) -> None:
-        if self._close_metrics:
-            self._close_metrics()
-        self._election.close()
-
-
-def ready_line(config: Config, listener: socket.socket, workers: int) -> dict[str, Any]:
+def ready_line(premises: Premises, listener: socket.socket, workers: int) -> dict[str, Any]:
+    """What is said once the seller serves."""
     host, port = listener.getsockname()[:2]
     return {
         "url": f"http://{f'[{host}]' if ':' in host else host}:{port}",
-        "vendorId": config.id,
-        "name": config.name,
+        "vendorId": premises.config.id,
+        "name": premises.config.name,
         "pid": os.getpid(),
         "workers": workers,
-        "folder": str(config.folder),
+        "folder": str(premises.config.folder),
+        "notices": list(premises.runner.notices),
     }
 
 
-def print_ready(line: dict[str, Any], notices: tuple[str, ...]) -> None:
+def print_ready(line: str) -> None:
     """Says on standard output that the seller is ready, in one line of JSON."""
-    print(json.dumps({**line, "notices": list(notices)}), flush=True)  # noqa: T201
+    print(line, flush=True)  # noqa: T201
 
 
 def listen(place: str) -> socket.socket:
@@ -159,9 +106,9 @@ def listen(place: str) -> socket.socket:
 
 
 class Server(uvicorn.Server):
-    """A uvicorn server that calls back once it serves."""
+    """A uvicorn server that calls back once it serves, and ten times a second then."""
 
-    def __init__(self, app: FastAPI, started: Callable[[], None]) -> None:
+    def __init__(self, app: FastAPI, alive: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -171,12 +118,12 @@ class Server(uvicorn.Server):
                 timeout_keep_alive=KEEP_ALIVE_S,
             )
         )
-        self._on_start = started
+        self._alive = alive
 
     def stop(self) -> None:
         """Ends the server once the requests under way are answered."""
         self.should_exit = True
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._on_start()
+    async def on_tick(self, counter: int) -> bool:
+        self._alive()
+        return await super().on_tick(counter)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Request
@@ -11,7 +12,7 @@ from seller.catalogue import Vendor
 from seller.conduct import Conduct
 from seller.database import Database
 from seller.limiter import Limiter
-from seller.locks import KeyLocks
+from seller.locks import KeyLocks, Numbers
 from seller.payments.market import Account, Market
 from seller.payments.till import Till
 from seller.work.workshop import Workshop
@@ -38,19 +39,26 @@ class Terms:
     min_price: Decimal = Decimal(0)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Closing:
-    """Whether anything new is sold. What has been sold goes on."""
+    """Whether anything new is sold, by all processes of a seller. What has been sold goes on.
 
-    drain: bool = False
-    disk_full: bool = False
+    marker: the file that is there while the seller drains, None where none does. full: 1 while its disk is.
+    """
+
+    marker: Path | None = None
+    full: Numbers = field(default_factory=lambda: [0])
+
+    @property
+    def drain(self) -> bool:
+        return self.marker is not None and self.marker.exists()
 
     @property
     def reason(self) -> str:
         """Why nothing new is sold, in words for buyers; "" where it is."""
         if self.drain:
             return "the seller is closing, and sells nothing more"
-        return "the seller's disk is full" if self.disk_full else ""
+        return "the seller's disk is full" if self.full[0] else ""
 
 
 @dataclass(frozen=True)

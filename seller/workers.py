@@ -1,119 +1,145 @@
-"""The worker processes of one seller: forks of a parent, which serves nothing, replaces those that die, and ends last.
+"""The worker processes of one seller: forks of a parent, which serves nothing, replaces those that end, and ends last.
 
 A fork, so that what takes seconds to import is imported once, and memory that all of them share needs no name. The
-parent has no thread. The listening socket is one for all: calls that wait at it are not lost with a worker.
+parent has no thread, and sleeps until a signal comes. The listening socket is one for all: calls that wait at it are
+not lost with a worker. With a parent that is killed the kernel kills its workers.
 """
 
+import ctypes
 import logging
 import os
 import signal
-import socket
 import sys
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import NoReturn
 
 from seller.command import STOP_SIGNALS
 from seller.errors import BadSetting, ChainError, Unreadable
 from seller.events import event
+from seller.locks import shared_numbers
 
 STOP_S = 60.0
 """How long a worker may take to end: settlements under way are answered before."""
-LOOK_S = 0.05
+START_LOOK_S, LOOK_S = 0.05, 1.0
+"""Between two looks at the workers, before all of them serve and after."""
+HUNG_LOOKS = 30
+"""A worker that gave no sign between so many is killed: for what it holds, as the turn to send, the others wait."""
 SHORT_S, PAUSE_S = 5.0, 1.0
 """A worker that lives shorter is replaced after a pause: what has ended it may end the next."""
 ENDED, FAILED, MISCONFIGURED, DRAINED = 0, 1, 2, 10
 """Exit codes of a worker; the first three as the seller's own."""
-Work = Callable[[Callable[[], None]], bool]
-"""What a worker does: it calls back once it serves, and returns whether the seller has been drained."""
+PR_SET_PDEATHSIG = 1
+"""Of prctl(2): the signal that a process gets when its parent ends."""
+SIGNALS = {*STOP_SIGNALS, signal.SIGCHLD}
+Alive = Callable[[], None]
+Work = Callable[[int, Alive], bool]
+"""What a worker does, by its place from 0 on: it calls back again and again while it serves, and returns whether the
+seller has been drained. There is one worker at a place at a time."""
 logger = logging.getLogger(__name__)
 
 
-def run_workers(count: int, work: Work, listener: socket.socket, ready: Callable[[], None]) -> None:
-    """Runs so many workers until a signal to stop comes, which raises SystemExit, or until one has drained the seller.
+def run_workers(count: int, work: Work, ready: Callable[[], None]) -> None:
+    """Runs so many workers until a signal to stop comes, or until one has drained the seller.
 
     ready: called once all of them serve. Raises SystemExit with the code of a first one that ends before it does.
     """
-    workers = Workers(work)
+    workers = Workers(count, work)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
-        for pid, started in [workers.start() for _ in range(count)]:
-            workers.await_start(pid, started)
-        ready()
-        workers.keep()
+        workers.keep(ready)
     finally:
-        listener.close()
         workers.stop()
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 class Workers:
-    """The living workers, by their process, with when each began."""
+    """The living workers, by process and place, for a caller who has blocked SIGNALS."""
 
-    def __init__(self, work: Work) -> None:
-        self._work, self._began = work, dict[int, float]()
-        self._lifeline, self._life = os.pipe()
+    def __init__(self, count: int, work: Work) -> None:
+        self._count, self._work = count, work
+        self._signs = shared_numbers(count)
+        self._seen, self._silent, self._began = [0] * count, [0] * count, [0.0] * count
+        self._places: dict[int, int] = {}
 
-    def start(self) -> tuple[int, int]:
-        """Forks a worker: its process, and what can be read from once it serves, and ends with it."""
-        started, starting = os.pipe()
-        # Between the fork and its note no signal may come: the parent would not know that there is one to wait for.
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-        try:
-            pid = os.fork()
-            if not pid:
-                self._be_worker(starting)
-            self._began[pid] = time.monotonic()
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-        os.close(starting)
-        return pid, started
-
-    def await_start(self, pid: int, started: int) -> None:
-        """Returns once a worker serves. Raises SystemExit, with its code, where it ends instead: it has said why."""
-        serves = os.read(started, 1)
-        os.close(started)
-        if not serves:
-            del self._began[pid]
-            sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) or FAILED)
-
-    def keep(self) -> None:
-        """Replaces workers that end, until one has drained the seller."""
+    def keep(self, ready: Callable[[], None]) -> None:
+        serving = False
         while True:
-            pid, status = os.wait()
-            began = self._began.pop(pid, None)
-            if began is None:
-                continue  # where the parent is a container's first process, the supervisors of jobs are its children
-            code = os.waitstatus_to_exitcode(status)
-            if code == DRAINED:
+            self._fill()
+            arrived = signal.sigtimedwait(SIGNALS, LOOK_S if serving else START_LOOK_S)
+            if arrived and arrived.si_signo in STOP_SIGNALS:
                 return
-            event(logger, "worker ended", worker=pid, exitCode=code)
-            if time.monotonic() < began + SHORT_S:
-                time.sleep(PAUSE_S)
-            os.close(self.start()[1])
+            for pid, code in self._ended():
+                if code == DRAINED:
+                    return
+                if not serving:
+                    sys.exit(code or FAILED)  # it has said why
+                event(logger, "worker ended", worker=pid, exitCode=code)
+            if serving and not arrived:
+                self._kill_hung()
+            if not serving and all(self._signs[place] for place in range(self._count)):
+                serving = True
+                ready()
 
     def stop(self) -> None:
         """Ends all workers, and returns when none is left."""
-        for pid in self._began:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
+        for pid in self._places:
+            os.kill(pid, signal.SIGTERM)
         ends_at = time.monotonic() + STOP_S
-        for pid in list(self._began):
-            while not _is_reaped(pid):
-                if time.monotonic() > ends_at:
+        while self._places:
+            signal.sigtimedwait({signal.SIGCHLD}, START_LOOK_S)
+            for _ in self._ended():
+                pass
+            if time.monotonic() > ends_at:
+                for pid in self._places:
                     os.kill(pid, signal.SIGKILL)
-                time.sleep(LOOK_S)
-            del self._began[pid]
-        os.close(self._life)
-        os.close(self._lifeline)
 
-    def _be_worker(self, starting: int) -> None:
+    def _fill(self) -> None:
+        """Starts a worker at each place without one; where none can be forked the next look tries again."""
+        try:
+            for place in sorted({*range(self._count)} - {*self._places.values()}):
+                self._start(place)
+        except OSError as error:
+            logger.warning("no worker can be started: %s", error)
+
+    def _start(self, place: int) -> None:
+        began, parent = time.monotonic(), os.getpid()
+        pause_s = PAUSE_S if self._began[place] and began < self._began[place] + SHORT_S else 0.0
+        self._signs[place] = self._seen[place] = self._silent[place] = 0
+        pid = os.fork()
+        if not pid:
+            self._be_worker(place, parent, pause_s)
+        self._places[pid], self._began[place] = place, began
+
+    def _ended(self) -> Iterator[tuple[int, int]]:
+        """Process and exit code of each worker that has ended."""
+        with suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                pid, status = ended
+                # Where the parent is a container's first process, the supervisors of jobs are its children too.
+                if self._places.pop(pid, None) is not None:
+                    yield pid, os.waitstatus_to_exitcode(status)
+
+    def _kill_hung(self) -> None:
+        """Kills the worker that has been silent for longest, if it has for too long: the others may wait for it."""
+        for place in self._places.values():
+            sign = self._signs[place]
+            self._silent[place] = self._silent[place] + 1 if sign and sign == self._seen[place] else 0
+            self._seen[place] = sign
+        pid = max(self._places, key=lambda pid: self._silent[self._places[pid]], default=0)
+        if pid and self._silent[self._places[pid]] >= HUNG_LOOKS:
+            event(logger, "worker hangs", worker=pid)
+            os.kill(pid, signal.SIGKILL)
+
+    def _be_worker(self, place: int, parent: int, pause_s: float) -> NoReturn:
         """Does the work, and ends the process: nothing of the parent's stack is unwound here."""
         code = FAILED
         try:
-            os.close(self._life)
-            threading.Thread(target=_end_with_parent, args=(self._lifeline,), daemon=True).start()
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-            code = DRAINED if self._work(lambda: _tell(starting)) else ENDED
+            _end_with(parent)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            time.sleep(pause_s)
+            code = DRAINED if self._work(place, lambda: self._give_sign(place)) else ENDED
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else ENDED
         except (BadSetting, ChainError, Unreadable) as error:
@@ -127,24 +153,13 @@ class Workers:
                 sys.stderr.flush()
             os._exit(code)
 
-
-def _tell(starting: int) -> None:
-    with suppress(BrokenPipeError):  # the parent waits for the first workers alone
-        os.write(starting, b".")
-    os.close(starting)
+    def _give_sign(self, place: int) -> None:
+        self._signs[place] += 1
 
 
-def _end_with_parent(lifeline: int) -> None:
-    """Ends this process when the parent has ended, whatever ended that: by its cleanups, or after STOP_S without."""
-    while os.read(lifeline, 1):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(STOP_S)
-    os._exit(FAILED)
-
-
-def _is_reaped(pid: int) -> bool:
-    try:
-        return os.waitpid(pid, os.WNOHANG)[0] == pid
-    except ChildProcessError:
-        return True
+def _end_with(parent: int) -> None:
+    """Has the kernel kill this process when its parent ends, whatever ends that."""
+    if ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL):
+        raise OSError("prctl(PR_SET_PDEATHSIG) is refused: no worker would end with its parent")
+    if os.getppid() != parent:  # it ended before that
+        os._exit(FAILED)

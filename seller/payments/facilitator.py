@@ -17,7 +17,7 @@ from x402.mechanisms.evm.types import TransactionReceipt
 from x402.mechanisms.evm.utils import get_evm_chain_id
 from x402.schemas import PaymentPayload, PaymentRequirements
 
-from seller.locks import LockedContent, LockedMemory, read_number, write_number
+from seller.locks import Lock, ThreadLock
 from seller.payments.node import Call, Node, NodeError
 
 Abi = list[dict[str, Any]]
@@ -31,14 +31,14 @@ SIGNATURE_BYTES = 65
 class Signer(FacilitatorWeb3Signer):
     """Sends one transaction at a time, and survives one that could not be sent. Its methods raise NodeAway, NodeError.
 
-    What is rare is the SDK's own, over web3.py: a contract's signature of typed data. turns: where the number of the
-    account's next transaction is, for all who send with this key; of this process by default.
+    What is rare is the SDK's own, over web3.py: a contract's signature of typed data. sending: the turn to send, of all
+    who do with this key, and the number of the account's next transaction; of this process by default.
     """
 
-    def __init__(self, node: Node, chain_id: int, private_key: str, turns: LockedContent | None = None) -> None:
+    def __init__(self, node: Node, chain_id: int, private_key: str, sending: Lock | None = None) -> None:
         super().__init__(private_key, node.url, confirmation_timeout_seconds=CONFIRMATION_TIMEOUT_S)
         self._node, self._chain_id = node, chain_id
-        self._turns = turns or LockedMemory()
+        self._sending = sending or ThreadLock(1)
 
     def reads(self, payload: PaymentPayload, offer: PaymentRequirements) -> list[Call]:
         """What a verification of this payment asks, as far as it is known before."""
@@ -94,19 +94,19 @@ class Signer(FacilitatorWeb3Signer):
 
     def _send(self, to: str, data: str) -> str:
         """Signs for the chain that is sold on, whatever the node says it is, and sends. Returns the transaction."""
-        with self._turns.hold() as turn:
+        with self._sending.hold() as following:
             count, price = self._node.many(
                 [Call("eth_getTransactionCount", (self.address, "pending")), Call("eth_gasPrice")]
             )
-            nonce = max(int(count, 16), read_number(turn))
+            nonce = max(int(count, 16), following[0])
             terms = {"nonce": nonce, "gasPrice": int(price, 16), "gas": self._gas_limit, "chainId": self._chain_id}
             signed = self._account.sign_transaction({"to": bytes.fromhex(to[2:]), "data": data, "value": 0, **terms})
             tx = str(signed.hash.to_0x_hex())
             # Counted once the node has it. One that is refused, or that a kill kept from the node, was not used: every
             # later transaction would wait behind the gap, so the next asks the chain again.
-            write_number(turn, 0)
+            following[0] = 0
             self._hand_in(signed.raw_transaction.to_0x_hex(), tx)
-            write_number(turn, nonce + 1)
+            following[0] = nonce + 1
             return tx
 
     def _hand_in(self, transaction: str, tx: str) -> None:

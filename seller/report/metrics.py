@@ -1,6 +1,5 @@
 """Metrics for Prometheus, at an address of their own: what is sold and earned is not for buyers."""
 
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,7 +20,7 @@ def serve_metrics(place: str, shop: Shop, folder: Path) -> Callable[[], None]:
     try:
         server, thread = start_http_server(int(port), host.strip("[]"), registry)
     except OSError as error:
-        raise _cannot_listen(place, error) from None
+        raise BadSetting(f"metrics={place}: cannot listen there ({error.strerror}); null serves none") from None
 
     def close() -> None:
         server.shutdown()
@@ -29,22 +28,6 @@ def serve_metrics(place: str, shop: Shop, folder: Path) -> Callable[[], None]:
         thread.join()
 
     return close
-
-
-def check_place(place: str) -> None:
-    """Raises BadSetting where metrics cannot be served there."""
-    host, _, port = place.rpartition(":")
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host.strip("[]"), int(port)))
-            probe.listen()
-        except OSError as error:
-            raise _cannot_listen(place, error) from None
-
-
-def _cannot_listen(place: str, error: OSError) -> BadSetting:
-    return BadSetting(f"metrics={place}: cannot listen there ({error.strerror}); null serves none")
 
 
 class SellerCollector(Collector):

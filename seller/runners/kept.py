@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from seller.folders import write_whole
-from seller.locks import LockedFile
+from seller.locks import ProcessLock
 from seller.runners.base import Checkpoint, RunnerError, manifest_sha256
 from seller.runners.job_folder import JobFolder
 from seller.runners.reading import file_entry
@@ -58,7 +58,7 @@ class KeptCheckpoints:
     def _pin(self, folder: JobFolder, name: str, sha256: str) -> None:
         """Has the supervisor keep this checkpoint, the last to be asked for."""
         if folder.pinned()[-1:] != [(name, sha256)]:
-            with LockedFile(folder.pins_lock).hold():
+            with ProcessLock(folder.pins_lock).hold():
                 pins = [*(pin for pin in folder.pinned() if pin[0] != name), (name, sha256)][-PINS_MAX:]
                 write_whole(folder.pins, json.dumps(pins))
         kept = {folder.checkpoints / name for name, _ in folder.pinned()}

@@ -14,13 +14,13 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
-from seller.locks import LockedFile
+from seller.locks import Lock, Numbers, ThreadLock
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 FILE_MAX, TOTAL_MAX, FILES_MAX, KEEP_S = 2 * 10**9, 8 * 10**9, 10_000, 3600.0
-READ_BYTES = 256 * 1024
+BYTES, FILES = 0, 1
+"""The places of the totals."""
 
 
 class InputRefused(Exception):
@@ -58,10 +58,10 @@ class Bounds:
 
 
 class InputStore:
-    """A folder of inputs by the key of their order and SHA-256. Safe from any thread of any process.
+    """A folder of inputs by the key of their order and SHA-256. Safe from any thread.
 
-    needed: key and SHA-256 of the inputs of what is paid, or may be: they are kept however old they are. The file
-    beside the folder is its lock, and has the sum of what is in it: no piece has to be weighed against every file.
+    needed: key and SHA-256 of the inputs of what is paid, or may be: they are kept however old they are. lock: of all
+    processes that have the folder, with its bytes and files: no piece has to be weighed against every file.
     """
 
     def __init__(
@@ -70,10 +70,11 @@ class InputStore:
         bounds: Bounds | None = None,
         needed: Callable[[], Collection[tuple[str, str]]] = tuple,
         now: Callable[[], float] = time.time,
+        lock: Lock | None = None,
     ) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder, self._bounds, self._needed, self._now = folder, bounds or Bounds(), needed, now
-        self._lock = LockedFile(folder.with_name(f"{folder.name}.lock"))
+        self._lock = lock or ThreadLock(2)
         with self._lock.hold() as totals:
             self._count(totals)
 
@@ -117,7 +118,7 @@ class InputStore:
             return whole, True
         return _size(self._folder / _part(name)) or 0, False
 
-    def _check(self, name: str, size: int, start: int, received: int, piece: bytes, totals: BinaryIO) -> None:
+    def _check(self, name: str, size: int, start: int, received: int, piece: bytes, totals: Numbers) -> None:
         if size > self._bounds.file:
             raise TooLarge(f"an input may have {self._bounds.file} bytes, and this has {size}", received)
         if start != received:
@@ -127,15 +128,14 @@ class InputStore:
         if not received:
             self._sweep(totals)
         known = (self._folder / _part(name)).exists()
-        total, files = _read_totals(totals)
-        if total + len(piece) > self._bounds.total or (not known and files >= self._bounds.files):
+        if totals[BYTES] + len(piece) > self._bounds.total or (not known and totals[FILES] >= self._bounds.files):
             raise StoreFull("the inputs of other orders fill the room there is: try again within the hour", received)
 
-    def _append(self, name: str, sha256: str, size: int, piece: bytes, totals: BinaryIO) -> int:
+    def _append(self, name: str, sha256: str, size: int, piece: bytes, totals: Numbers) -> int:
         part = self._folder / _part(name)
         before = _size(part)
-        total, files = _read_totals(totals)
-        _write_totals(totals, total + len(piece), files + (before is None))
+        totals[BYTES] += len(piece)
+        totals[FILES] += before is None
         with part.open("ab", buffering=0) as file:
             try:
                 _write_all(file, piece)
@@ -148,19 +148,19 @@ class InputStore:
             self._finish(name, sha256, part, totals)
         return received
 
-    def _finish(self, name: str, sha256: str, part: Path, totals: BinaryIO) -> None:
+    def _finish(self, name: str, sha256: str, part: Path, totals: Numbers) -> None:
         with part.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             os.fsync(file.fileno())
         if digest == sha256:
             part.rename(self._folder / name)
             return
-        total, files = _read_totals(totals)
-        _write_totals(totals, total - part.stat().st_size, files - 1)
+        totals[BYTES] -= part.stat().st_size
+        totals[FILES] -= 1
         part.unlink()
         raise WrongContent(f"its content has the SHA-256 {digest}: it is dropped")
 
-    def _sweep(self, totals: BinaryIO) -> None:
+    def _sweep(self, totals: Numbers) -> None:
         names = {name for key, sha256 in self._needed() for name in (_name(key, sha256), sha256)}
         needed = names | {_part(name) for name in names}
         for path in self._folder.iterdir():
@@ -168,23 +168,10 @@ class InputStore:
                 path.unlink()
         self._count(totals)
 
-    def _count(self, totals: BinaryIO) -> None:
-        """Writes the totals anew: a kill between a piece and its count leaves them wrong until then."""
+    def _count(self, totals: Numbers) -> None:
+        """Counts anew: a kill, or a write that failed, leaves the totals wrong until then."""
         sizes = [path.stat().st_size for path in self._folder.iterdir()]
-        _write_totals(totals, sum(sizes), len(sizes))
-
-
-def _read_totals(totals: BinaryIO) -> tuple[int, int]:
-    """Bytes and files."""
-    totals.seek(0)
-    total, _, files = totals.read().partition(b" ")
-    return int(total or 0), int(files or 0)
-
-
-def _write_totals(totals: BinaryIO, total: int, files: int) -> None:
-    totals.seek(0)
-    totals.truncate()
-    totals.write(b"%d %d" % (total, files))
+        totals[BYTES], totals[FILES] = sum(sizes), len(sizes)
 
 
 def _size(path: Path) -> int | None:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping
 from typing import Protocol
 
-from seller.locks import LockedContent
+from seller.locks import Lock, Numbers
 
 Secrets = Mapping[str, str]
 NONE: Secrets = {}
@@ -46,50 +46,44 @@ class OwnSecrets:
 class SharedSecrets:
     """The secrets of a process and of those that it forks: one that is killed loses none, and the last takes them away.
 
-    They are in anonymous memory, as two copies of which one counts: a kill in the middle of a writing leaves the other.
-    Linux alone has such memory.
+    They are in anonymous memory, as two copies: a kill in the middle of a writing leaves the other. Linux alone has it.
     """
 
-    def __init__(self, lock: LockedContent) -> None:
+    def __init__(self, lock: Lock) -> None:
+        """lock: with one number, which says which copy counts."""
         self._lock = lock
         self._copies = (os.memfd_create("secrets"), os.memfd_create("secrets"))
-        self._valid = os.memfd_create("valid")
 
     def close(self) -> None:
-        for memory in (*self._copies, self._valid):
+        for memory in self._copies:
             os.close(memory)
 
     def put(self, vendor_id: str, key: str, secrets: Secrets) -> None:
-        with self._lock.hold():
-            self._write(self._read() | {_name(vendor_id, key): dict(secrets)})
+        with self._lock.hold() as valid:
+            self._write(self._read(valid) | {_name(vendor_id, key): dict(secrets)}, valid)
 
     def get(self, vendor_id: str, key: str) -> Secrets:
-        with self._lock.hold():
-            return self._read().get(_name(vendor_id, key), NONE)
+        with self._lock.hold() as valid:
+            return self._read(valid).get(_name(vendor_id, key), NONE)
 
     def drop(self, vendor_id: str, key: str) -> None:
-        with self._lock.hold():
-            secrets = self._read()
+        with self._lock.hold() as valid:
+            secrets = self._read(valid)
             if secrets.pop(_name(vendor_id, key), None) is not None:
-                self._write(secrets)
+                self._write(secrets, valid)
 
-    def _read(self) -> dict[str, Secrets]:
-        copy = self._copies[self._valid_copy()]
+    def _read(self, valid: Numbers) -> dict[str, Secrets]:
+        copy = self._copies[valid[0]]
         size = os.fstat(copy).st_size
         return dict(json.loads(os.pread(copy, size, 0))) if size else {}
 
-    def _write(self, secrets: Mapping[str, Secrets]) -> None:
-        valid = self._valid_copy()
-        content, position, copy = json.dumps(secrets).encode(), 0, self._copies[1 - valid]
+    def _write(self, secrets: Mapping[str, Secrets], valid: Numbers) -> None:
+        content, position, copy = json.dumps(secrets).encode(), 0, self._copies[1 - valid[0]]
         os.ftruncate(copy, 0)
         while position < len(content):
             position += os.pwrite(copy, content[position:], position)
-        os.pwrite(self._valid, bytes([1 - valid]), 0)
-        os.ftruncate(self._copies[valid], 0)
-
-    def _valid_copy(self) -> int:
-        valid = os.pread(self._valid, 1, 0)
-        return valid[0] if valid else 0
+        valid[0] = 1 - valid[0]
+        os.ftruncate(self._copies[1 - valid[0]], 0)
 
 
 def _name(vendor_id: str, key: str) -> str:

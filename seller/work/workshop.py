@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from seller.database import Database, Job
+from seller.locks import Lock
 from seller.runners import JobOrder, Runner, RunnerError, UnknownJob
 from seller.work.inputs import Bounds, InputStore
 from seller.work.order import read_order
@@ -20,7 +21,7 @@ class Workshop:
     """Runs each job once. Secrets are in memory alone, from the paid order until the job has them.
 
     queues: jobs are started when there is a slot for them, by a dispatcher; else as soon as they are paid for.
-    secrets: where they are, of this process alone by default.
+    secrets, inputs_lock: of all processes that run jobs in this folder, of this one alone by default.
     """
 
     def __init__(
@@ -32,11 +33,14 @@ class Workshop:
         bounds: Bounds | None = None,
         queues: bool = False,
         secrets: SecretsStore | None = None,
+        inputs_lock: Lock | None = None,
     ) -> None:
         self.runner, self.queues = runner, queues
         self._database = database
-        self._stores = {vendor_id: self._store(folder / vendor_id, vendor_id, bounds) for vendor_id in vendor_ids}
         self._secrets = secrets or OwnSecrets()
+        self._stores = {
+            vendor_id: self._store(folder / vendor_id, vendor_id, bounds, inputs_lock) for vendor_id in vendor_ids
+        }
 
     def inputs(self, vendor_id: str) -> InputStore:
         return self._stores[vendor_id]
@@ -96,12 +100,12 @@ class Workshop:
             logger.warning("what was laid out for %s is not deleted: %s", job.job_id, error)
         self._database.mark_start(job.job_id, "failed", reason)
 
-    def _store(self, folder: Path, vendor_id: str, bounds: Bounds | None) -> InputStore:
+    def _store(self, folder: Path, vendor_id: str, bounds: Bounds | None, lock: Lock | None) -> InputStore:
         def needed() -> set[tuple[str, str]]:
             orders = self._database.orders_ahead(vendor_id)
             return {(key, sha256) for key, order in orders for sha256 in read_order(order).needed}
 
-        return InputStore(folder, bounds, needed=needed)
+        return InputStore(folder, bounds, needed=needed, lock=lock)
 
     def _lacks_secrets(self, job: Job) -> bool:
         needed = set(read_order(job.job_order).workload.secrets)

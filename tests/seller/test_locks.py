@@ -1,6 +1,5 @@
 """Locks and memory of several processes: one holder at a time, freed by a kill, and nothing torn by one."""
 
-import io
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -10,7 +9,7 @@ from threading import Event, Thread
 
 import pytest
 
-from seller.locks import Election, KeyLocks, LockedFile, LockedMemory, read_number, write_number
+from seller.locks import KeyLocks, ProcessLock, ThreadLock
 from seller.work.secrets import SharedSecrets
 from tests.support.eventually import eventually
 
@@ -55,42 +54,32 @@ def test_a_key_is_one_processes_until_it_is_killed(tmp_path: Path) -> None:
     assert held.is_set()
 
 
-def test_one_process_is_elected_until_it_is_killed(tmp_path: Path) -> None:
-    election, elsewhere = (Election(tmp_path / "place") for _ in range(2))
-    with child(lambda: check(elsewhere.is_won())):
-        assert not election.is_won()
-    assert election.is_won()
-    assert election.is_won()
-    other = Election(tmp_path / "place")
-    assert not other.is_won()
-    election.close()
-    assert other.is_won()
-    other.close()
-
-
-def check(holds: bool) -> None:
-    assert holds
-
-
 @pytest.mark.parametrize("shared", [True, False])
-def test_a_number_is_kept_between_holders(tmp_path: Path, shared: bool) -> None:
-    content = LockedFile(tmp_path / "number") if shared else LockedMemory()
-    with content.hold() as held:
-        assert read_number(held) == 0
-        write_number(held, 1_000)
-        write_number(held, 7)
-    with content.hold() as held:
-        assert read_number(held) == 7
+def test_numbers_are_kept_between_holders(tmp_path: Path, shared: bool) -> None:
+    lock = ProcessLock(tmp_path / "lock", 2) if shared else ThreadLock(2)
+    with lock.hold() as numbers:
+        assert (numbers[0], numbers[1]) == (0, 0)
+        numbers[1] = 2**40
+    with lock.hold() as numbers:
+        assert (numbers[0], numbers[1]) == (0, 2**40)
 
 
-def test_a_number_that_was_cut_off_is_none() -> None:
-    assert read_number(io.BytesIO(b"")) == 0
-    assert read_number(io.BytesIO(b"12x")) == 0
+def test_numbers_are_those_of_a_process_and_its_forks(tmp_path: Path) -> None:
+    lock = ProcessLock(tmp_path / "lock", 1)
+
+    def count_up() -> None:
+        with lock.hold() as numbers:
+            numbers[0] += 7
+
+    with child(count_up):
+        pass
+    with lock.hold() as numbers:
+        assert numbers[0] == 7
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[SharedSecrets]:
-    with closing(SharedSecrets(LockedFile(tmp_path / "secrets"))) as store:
+    with closing(SharedSecrets(ProcessLock(tmp_path / "secrets", 1))) as store:
         yield store
 
 

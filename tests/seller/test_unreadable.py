@@ -142,7 +142,7 @@ def test_a_database_that_is_locked(
 ) -> None:
     path, connect = config.parent / "data" / DATABASE, sqlite3.connect
     monkeypatch.setattr(
-        "seller.database.sqlite3.connect", lambda *args, **options: connect(*args, **options | {"timeout": 0})
+        "seller.database.sqlite3.connect", lambda *args, **options: connect(*args, timeout=0, **options)
     )
     with closing(connect(path, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode=EXCLUSIVE")

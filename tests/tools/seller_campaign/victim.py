@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import x402.extensions.bazaar  # noqa: F401 - a victim is a fork of a process that has imported it
 
@@ -156,7 +156,7 @@ def _arm_workers(folder: Path) -> None:
     """Has each worker die at the next of the points that are left."""
     work = Workers._be_worker
 
-    def doomed(self: Workers, starting: int) -> None:
+    def doomed(self: Workers, place: int, parent: int, pause_s: float) -> NoReturn:
         with (folder / POINTS_LEFT).open("r+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             name, *left = file.read().splitlines() or [""]
@@ -165,7 +165,7 @@ def _arm_workers(folder: Path) -> None:
             file.write("\n".join(left))
         if name:
             _arm(name, 0, folder / DEATHS)
-        work(self, starting)
+        work(self, place, parent, pause_s)
 
     Workers._be_worker = doomed  # type: ignore[method-assign]
 
