@@ -7,6 +7,7 @@ not lost with a worker. With a parent that is killed the kernel kills its worker
 
 import ctypes
 import logging
+import math
 import os
 import signal
 import sys
@@ -24,10 +25,9 @@ STOP_S = 60.0
 """How long a worker may take to end: settlements under way are answered before."""
 START_LOOK_S, LOOK_S = 0.05, 1.0
 """Between two looks at the workers, before all of them serve and after."""
-HUNG_LOOKS = 30
-"""A worker that gave no sign between so many is killed: for what it holds, as the turn to send, the others wait."""
-SHORT_S, PAUSE_S = 5.0, 1.0
-"""A worker that lives shorter is replaced after a pause: what has ended it may end the next."""
+HUNG_LOOKS, SHORT_LOOKS = 30, 5
+"""A worker that gave no sign between so many is killed: for what it holds, as the turn to send, the others wait. One
+that lives shorter is replaced a look later: what has ended it may end the next."""
 ENDED, FAILED, MISCONFIGURED, DRAINED = 0, 1, 2, 10
 """Exit codes of a worker; the first three as the seller's own."""
 PR_SET_PDEATHSIG = 1
@@ -40,12 +40,12 @@ seller has been drained. There is one worker at a place at a time."""
 logger = logging.getLogger(__name__)
 
 
-def run_workers(count: int, work: Work, ready: Callable[[], None]) -> None:
+def run_workers(count: int, work: Work, ready: Callable[[], None], look_s: float = LOOK_S) -> None:
     """Runs so many workers until a signal to stop comes, or until one has drained the seller.
 
     ready: called once all of them serve. Raises SystemExit with the code of a first one that ends before it does.
     """
-    workers = Workers(count, work)
+    workers = Workers(count, work, look_s)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         workers.keep(ready)
@@ -57,17 +57,17 @@ def run_workers(count: int, work: Work, ready: Callable[[], None]) -> None:
 class Workers:
     """The living workers, by process and place, for a caller who has blocked SIGNALS."""
 
-    def __init__(self, count: int, work: Work) -> None:
-        self._count, self._work = count, work
+    def __init__(self, count: int, work: Work, look_s: float) -> None:
+        self._count, self._work, self._look_s = count, work, look_s
         self._signs = shared_numbers(count)
-        self._seen, self._silent, self._began = [0] * count, [0] * count, [0.0] * count
+        self._seen, self._silent, self._began = [0] * count, [0] * count, [-math.inf] * count
         self._places: dict[int, int] = {}
 
     def keep(self, ready: Callable[[], None]) -> None:
         serving = False
         while True:
             self._fill()
-            arrived = signal.sigtimedwait(SIGNALS, LOOK_S if serving else START_LOOK_S)
+            arrived = signal.sigtimedwait(SIGNALS, self._look_s if serving else START_LOOK_S)
             if arrived and arrived.si_signo in STOP_SIGNALS:
                 return
             for pid, code in self._ended():
@@ -105,7 +105,7 @@ class Workers:
 
     def _start(self, place: int) -> None:
         began, parent = time.monotonic(), os.getpid()
-        pause_s = PAUSE_S if self._began[place] and began < self._began[place] + SHORT_S else 0.0
+        pause_s = self._look_s if began < self._began[place] + SHORT_LOOKS * self._look_s else 0.0
         self._signs[place] = self._seen[place] = self._silent[place] = 0
         pid = os.fork()
         if not pid:

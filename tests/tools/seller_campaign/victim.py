@@ -136,7 +136,7 @@ def live(life: Life) -> None:
     if life.point:
         _arm(life.point, life.passes)
     if life.workers > 1:
-        workers.PAUSE_S = 0.05
+        workers.SHORT_LOOKS = 0
         _arm_workers(life.folder)
     sys.argv = ["seller", "--config", str(life.config), "--workers", str(life.workers)]
     seller.__main__.main()
