@@ -4,7 +4,9 @@
 floor, in the same run: /healthz, which does nothing. Prints times, the seller's CPU time and its memory, and what a
 sale costs by part; asserts none but that each was answered as it should be. Clients are on the same machine, and their
 time is in what is printed. With 0 requests: the sale alone. Last, sales a second of a seller of one worker process and
-of two: of jobs that wait behind the first, so that no program of a job runs beside them.
+of two: of jobs that wait behind the first, so that no program of a job runs beside them. Once on this machine's
+processors, which buyers and chain use as well; and once with a share of one for each worker, so that all others have
+room, and what is seen is whether two workers hinder each other.
 """
 
 import asyncio
@@ -14,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import quantiles
@@ -23,6 +25,7 @@ from typing import Any
 import httpx
 import psutil
 
+from seller.runners import Limits, cgroup
 from tests.support.mock_buyer import Buyer
 from tests.tools.seller_campaign.play import Stage, open_stage
 
@@ -30,6 +33,9 @@ CLIENTS, BUYERS, JOBS, REQUESTS = 200, 4, 20, 10_000
 EARLY = 2_000
 """Requests after which memory is looked at first: what grows by then is pools and caches."""
 SALES, SALES_AT_ONCE = 120, 16
+SHARE, SHARED_SALES = 0.1, 48
+"""Of a processor, for each worker, where they are to be what is slow; as in benchmarks/worker.py."""
+ROUNDS = 3
 ROOT = Path(__file__).parents[2]
 ORDER = {"gpuType": "A100", "maxHours": 1, "workload": {"command": "sleep 5"}}
 READY_S = 60.0
@@ -56,7 +62,8 @@ class Bench:
 
     def __init__(self, url: str, seller: psutil.Process, workers: int = 1) -> None:
         self._url, self._seller, self.sent = url, seller, 0
-        self._processes = [seller, *(seller.children() if workers > 1 else [])]
+        processes = seller.children() if workers > 1 else [seller]
+        self.selling = [process.pid for process in processes]
 
     def memory(self) -> float:
         """Megabytes that the seller holds."""
@@ -88,8 +95,11 @@ class Bench:
         return times
 
     def _cpu_s(self) -> float:
-        used = [process.cpu_times() for process in self._processes]
-        return float(sum(times.user + times.system for times in used))
+        return sum(self.used_s())
+
+    def used_s(self) -> list[float]:
+        """Seconds of CPU time that each process which sells has used: by its own clock, clock_getcpuclockid(3)."""
+        return [time.clock_gettime((~pid << 3) | 2) for pid in self.selling]
 
 
 def bench(stage: Stage, requests: int, say: Callable[[str], Any]) -> None:
@@ -158,22 +168,34 @@ def bench_sale(stage: Stage, say: Callable[[str], Any]) -> None:
         say(f"  of it {part:9} {ms / JOBS:6.2f} ms, {parts['calls'][part] / JOBS:.1f} calls\n")
 
 
-def bench_workers(stage: Stage, workers: int, say: Callable[[str], Any]) -> None:
-    """Sells jobs that wait for their turn to buyers at once, and says how many a second."""
-    with selling(stage, "seller", "--workers", str(workers), gpus=1, queue=SALES) as (url, process):
+def bench_workers(stage: Stage, workers: int, share: float, say: Callable[[str], Any]) -> float:
+    """Sells jobs that wait for their turn to buyers at once; how many a second.
+
+    share: of a processor, for each worker by a control group of its own, so that they are what is slow; 0: all of it.
+    """
+    sales = SHARED_SALES if share else SALES
+    arguments = ("--workers", str(workers))
+    with ExitStack() as groups, selling(stage, "seller", *arguments, gpus=1, queue=sales) as (url, process):
         load = Bench(url, process, workers)
         with closing(buyer(stage, url)) as payer:
-            payments = [sign(payer, 10_000 * workers + number) for number in range(SALES)]
+            payments = [sign(payer, number) for number in range(sales)]
 
         async def pay(http: httpx.AsyncClient, number: int) -> httpx.Response:
             order, header = payments[number]
             return await http.post("/submit-job", json=order, headers={"PAYMENT-SIGNATURE": header})
 
+        for pid in load.selling if share else ():
+            group = cgroup.make(f"bench-{pid}", Limits(cpus=share, pids=0))
+            groups.callback(group.remove)
+            assert group.bounds("cpu"), "this user may make no control group here"
+            group.enter(pid)
         began = time.perf_counter()
-        figures = load.measure("paid submit", pay, SALES, clients=SALES_AT_ONCE)
-        rate = SALES / (time.perf_counter() - began)
+        figures = load.measure("paid submit", pay, sales, clients=SALES_AT_ONCE)
+        rate = sales / (time.perf_counter() - began)
+        each = ", ".join(f"{used / sales * 1000:.1f}" for used in load.used_s())
         busy = os.getloadavg()[0]
-        say(f"{workers} workers: {rate:.1f} sales a second, load {busy:.1f}: {figures}\n")
+        say(f"{workers} workers: {rate:.1f} sales a second, load {busy:.1f}: {figures}; in all, by process: {each}\n")
+    return rate
 
 
 def sign(payer: Buyer, number: int) -> tuple[dict[str, Any], str]:
@@ -238,6 +260,11 @@ if __name__ == "__main__":
         if requests:
             bench(practice, requests, sys.stdout.write)
         bench_sale(practice, sys.stdout.write)
-    for count in (1, 2, 1, 2):
-        with open_stage() as practice:
-            bench_workers(practice, count, sys.stdout.write)
+    for share in (0.0, SHARE):
+        sys.stdout.write(f"each with {share:.0%} of a processor:\n" if share else "all on this machine's processors:\n")
+        for _ in range(ROUNDS):
+            rates = []
+            for count in (1, 2):
+                with open_stage() as practice:
+                    rates.append(bench_workers(practice, count, share, sys.stdout.write))
+            sys.stdout.write(f"two sell {rates[1] / rates[0]:.2f} times what one sells\n")
