@@ -44,7 +44,8 @@ def sell(config: Config, environment: Mapping[str, str], workers: int = 1) -> No
         run_workers(
             workers,
             lambda place, alive: serve(premises, listener, alive, dispatches=place == 0),
-            lambda: print_ready(ready),
+            ready=lambda: print_ready(ready),
+            ending=listener.close,  # a call that comes then is refused, and does not wait for the last worker's end
         )
 
 

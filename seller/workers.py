@@ -40,16 +40,20 @@ seller has been drained. There is one worker at a place at a time."""
 logger = logging.getLogger(__name__)
 
 
-def run_workers(count: int, work: Work, ready: Callable[[], None], look_s: float = LOOK_S) -> None:
+def run_workers(
+    count: int, work: Work, ready: Callable[[], None], ending: Callable[[], None], look_s: float = LOOK_S
+) -> None:
     """Runs so many workers until a signal to stop comes, or until one has drained the seller.
 
-    ready: called once all of them serve. Raises SystemExit with the code of a first one that ends before it does.
+    ready: called once all of them serve. ending: called before they are ended. Raises SystemExit with the code of one
+    that ends before all of them serve.
     """
     workers = Workers(count, work, look_s)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         workers.keep(ready)
     finally:
+        ending()
         workers.stop()
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
@@ -74,7 +78,7 @@ class Workers:
                 if code == DRAINED:
                     return
                 if not serving:
-                    sys.exit(code or FAILED)  # it has said why
+                    sys.exit(code if code > 0 else FAILED)  # it has said why
                 event(logger, "worker ended", worker=pid, exitCode=code)
             if serving and not arrived:
                 self._kill_hung()
@@ -148,10 +152,12 @@ class Workers:
         except BaseException:
             logger.exception("a worker failed")
         finally:
-            with suppress(OSError, ValueError):
+            try:  # a signal to stop may come now, too
+                signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
                 sys.stdout.flush()
                 sys.stderr.flush()
-            os._exit(code)
+            finally:
+                os._exit(code)
 
     def _give_sign(self, place: int) -> None:
         self._signs[place] += 1

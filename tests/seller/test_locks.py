@@ -54,6 +54,16 @@ def test_a_key_is_one_processes_until_it_is_killed(tmp_path: Path) -> None:
     assert held.is_set()
 
 
+def test_a_file_that_cannot_be_opened_leaves_no_lock_behind(tmp_path: Path) -> None:
+    """As where the process has as many files open as it may."""
+    lock = ProcessLock(tmp_path / "missing" / "lock")
+    with pytest.raises(FileNotFoundError), lock.hold():
+        pytest.fail("it is not held")
+    (tmp_path / "missing").mkdir()
+    with lock.hold():
+        pass
+
+
 @pytest.mark.parametrize("shared", [True, False])
 def test_numbers_are_kept_between_holders(tmp_path: Path, shared: bool) -> None:
     lock = ProcessLock(tmp_path / "lock", 2) if shared else ThreadLock(2)

@@ -83,7 +83,7 @@ def _be_parent(folder: Path, work: Callable[[int, Alive], bool]) -> NoReturn:
     code: object = FAILED
     try:
         stop_cleanly()
-        run_workers(2, work, (folder / "ready").touch, LOOK_S)
+        run_workers(2, work, (folder / "ready").touch, (folder / "ending").touch, LOOK_S)
         code = 0
     except SystemExit as end:
         code = end.code
@@ -128,6 +128,7 @@ def test_one_that_has_drained_the_seller_ends_all(tmp_path: Path) -> None:
         eventually((tmp_path / "ready").exists, 10)
         (tmp_path / "drain").touch()
         assert running.exit_code() == 0
+        assert (tmp_path / "ending").exists()
         assert not [worker for worker in workers.values() if worker.is_running()]
 
 
