@@ -26,6 +26,8 @@ CONFIRMATION_TIMEOUT_S = 15.0
 POLL_FIRST_S, POLL_MAX_S = 0.02, 0.5
 """Between looks for a receipt: each twice the one before, up to the second."""
 SIGNATURE_BYTES = 65
+FRESH_S = 5.0
+"""How old the price of gas may be when the turn to send comes. It is asked before: others wait for that turn."""
 
 
 class Signer(FacilitatorWeb3Signer):
@@ -56,6 +58,10 @@ class Signer(FacilitatorWeb3Signer):
             return [code, self._call(offer.asset, abi, name, arguments)]
         except EncodingError:
             return [code]  # no number or address that a contract takes: the verification will say so
+
+    def terms(self) -> list[Call]:
+        """What is asked before a transaction is sent."""
+        return [Call("eth_getTransactionCount", (self.address, "pending")), Call("eth_gasPrice")]
 
     def get_code(self, address: str) -> bytes:
         (code,) = self._node.many([_code(address)])
@@ -94,10 +100,10 @@ class Signer(FacilitatorWeb3Signer):
 
     def _send(self, to: str, data: str) -> str:
         """Signs for the chain that is sold on, whatever the node says it is, and sends. Returns the transaction."""
+        (count, price), fresh_until = self._node.many(self.terms()), time.monotonic() + FRESH_S
         with self._sending.hold() as following:
-            count, price = self._node.many(
-                [Call("eth_getTransactionCount", (self.address, "pending")), Call("eth_gasPrice")]
-            )
+            if not following[0] or time.monotonic() > fresh_until:
+                count, price = self._node.many(self.terms())
             nonce = max(int(count, 16), following[0])
             terms = {"nonce": nonce, "gasPrice": int(price, 16), "gas": self._gas_limit, "chainId": self._chain_id}
             signed = self._account.sign_transaction({"to": bytes.fromhex(to[2:]), "data": data, "value": 0, **terms})

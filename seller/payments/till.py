@@ -143,7 +143,8 @@ class Till:
         first: its settlement was never asked for. Later a transfer may be on its way, and only the chain says "never".
         """
         try:
-            reads = [*self._ledger.reads(payment.authorization), *self._reads(payment, offer)]
+            terms = self._signer.terms() if self._signer else []
+            reads = [*self._ledger.reads(payment.authorization), *self._reads(payment, offer), *terms]
             with _node_errors(), self._node.ahead(reads):
                 verdict = self._ledger.look_up(payment.authorization)
                 if not isinstance(verdict, Open):

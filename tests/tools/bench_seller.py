@@ -35,7 +35,7 @@ EARLY = 2_000
 SALES, SALES_AT_ONCE = 120, 16
 SHARE, SHARED_SALES = 0.1, 48
 """Of a processor, for each worker, where they are to be what is slow; as in benchmarks/worker.py."""
-ROUNDS = 3
+ROUNDS, WARM_UP = 3, 16
 ROOT = Path(__file__).parents[2]
 ORDER = {"gpuType": "A100", "maxHours": 1, "workload": {"command": "sleep 5"}}
 READY_S = 60.0
@@ -58,9 +58,13 @@ class Figures:
 
 
 class Bench:
-    """A seller under load. sent: how many requests it has had. Its workers' CPU time counts, and not that of jobs."""
+    """A seller under load. sent: how many requests it has had. Its workers' CPU time counts, and not that of jobs.
 
-    def __init__(self, url: str, seller: psutil.Process, workers: int = 1) -> None:
+    keeps: clients keep their connections, each of which stays at the worker that has accepted it.
+    """
+
+    def __init__(self, url: str, seller: psutil.Process, workers: int = 1, *, keeps: bool = True) -> None:
+        self._keeps = keeps
         self._url, self._seller, self.sent = url, seller, 0
         processes = seller.children() if workers > 1 else [seller]
         self.selling = [process.pid for process in processes]
@@ -81,7 +85,7 @@ class Bench:
     async def _send(self, send: Send, count: int, clients: int, status: int) -> list[float]:
         times: list[float] = []
         numbers: Iterator[int] = iter(range(count))
-        limits = httpx.Limits(max_connections=clients, max_keepalive_connections=clients)
+        limits = httpx.Limits(max_connections=clients, max_keepalive_connections=clients if self._keeps else 0)
         async with httpx.AsyncClient(base_url=self._url, timeout=60, limits=limits, trust_env=False) as http:
 
             async def client() -> None:
@@ -175,26 +179,28 @@ def bench_workers(stage: Stage, workers: int, share: float, say: Callable[[str],
     """
     sales = SHARED_SALES if share else SALES
     arguments = ("--workers", str(workers))
-    with ExitStack() as groups, selling(stage, "seller", *arguments, gpus=1, queue=sales) as (url, process):
-        load = Bench(url, process, workers)
+    with ExitStack() as groups, selling(stage, "seller", *arguments, gpus=1, queue=sales + WARM_UP) as (url, process):
+        load = Bench(url, process, workers, keeps=False)
         with closing(buyer(stage, url)) as payer:
-            payments = [sign(payer, number) for number in range(sales)]
+            payments = [sign(payer, number) for number in range(sales + WARM_UP)]
 
         async def pay(http: httpx.AsyncClient, number: int) -> httpx.Response:
-            order, header = payments[number]
+            order, header = payments.pop()
             return await http.post("/submit-job", json=order, headers={"PAYMENT-SIGNATURE": header})
 
+        load.measure("warm up", pay, WARM_UP, clients=SALES_AT_ONCE)
         for pid in load.selling if share else ():
             group = cgroup.make(f"bench-{pid}", Limits(cpus=share, pids=0))
             groups.callback(group.remove)
             assert group.bounds("cpu"), "this user may make no control group here"
             group.enter(pid)
-        began = time.perf_counter()
+        began, before = time.perf_counter(), load.used_s()
         figures = load.measure("paid submit", pay, sales, clients=SALES_AT_ONCE)
         rate = sales / (time.perf_counter() - began)
-        each = ", ".join(f"{used / sales * 1000:.1f}" for used in load.used_s())
+        used = [now - then for now, then in zip(load.used_s(), before, strict=True)]
+        each = " and ".join(f"{part / sum(used):.0%}" for part in used)
         busy = os.getloadavg()[0]
-        say(f"{workers} workers: {rate:.1f} sales a second, load {busy:.1f}: {figures}; in all, by process: {each}\n")
+        say(f"{workers} workers: {rate:.1f} sales a second, load {busy:.1f}: {figures}, of which each bore {each}\n")
     return rate
 
 
