@@ -38,20 +38,20 @@ def child(work: Callable[[], object]) -> Iterator[None]:
 
 def test_a_key_is_one_processes_until_it_is_killed(tmp_path: Path) -> None:
     locks = KeyLocks(tmp_path)
-    held, kept = Event(), ExitStack()
+    acquired, stack = Event(), ExitStack()
 
     def take() -> None:
         with locks.hold("vendor", "key"):
-            held.set()
+            acquired.set()
 
     thread = Thread(target=take)
-    with child(lambda: kept.enter_context(locks.hold("vendor", "key"))):
+    with child(lambda: stack.enter_context(locks.hold("vendor", "key"))):
         thread.start()
         with locks.hold("vendor", "another key"):
             pass
-        assert not held.is_set()
+        assert not acquired.is_set()
     thread.join(10)
-    assert held.is_set()
+    assert acquired.is_set()
 
 
 def test_a_file_that_cannot_be_opened_leaves_no_lock_behind(tmp_path: Path) -> None:

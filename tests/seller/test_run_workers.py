@@ -116,10 +116,10 @@ def test_no_worker_outlives_its_parent(tmp_path: Path) -> None:
         workers = running.both()
         workers[1].suspend()
         assert running.end(signal.SIGKILL) == -signal.SIGKILL
-        _, left = psutil.wait_procs([*workers.values()], timeout=10)
-        for process in left:
+        _, alive = psutil.wait_procs([*workers.values()], timeout=10)
+        for process in alive:
             process.kill()
-        assert not left
+        assert not alive
 
 
 def test_one_that_has_drained_the_seller_ends_all(tmp_path: Path) -> None:

@@ -92,8 +92,8 @@ def buyer(pair: SellerProcess) -> Iterator[Buyer]:
 @pytest.fixture
 def two(pair: SellerProcess) -> Iterator[tuple[httpx.Client, httpx.Client]]:
     with at_each_worker(pair) as clients:
-        one, other = clients.values()
-        yield one, other
+        first, second = clients.values()
+        yield first, second
 
 
 @pytest.mark.safety("The same payment comes to two worker processes of a seller at once: one transfer, one job")
@@ -106,11 +106,11 @@ def test_one_payment_at_both_workers_at_once_is_one_sale(
     jobs = set()
     with ThreadPoolExecutor(2) as pool:
         for number, (key, header) in enumerate(zip(keys, headers, strict=True)):
-            one, other = pool.map(lambda http: submit(http, waiting(number), header, key), two)  # noqa: B023
-            assert (one.status_code, other.status_code) == (200, 200), f"{one.text} {other.text}"
-            assert one.content == other.content
-            assert one.headers["PAYMENT-RESPONSE"] == other.headers["PAYMENT-RESPONSE"]
-            jobs.add(one.json()["vendorJobId"])
+            first, second = pool.map(lambda http: submit(http, waiting(number), header, key), two)  # noqa: B023
+            assert (first.status_code, second.status_code) == (200, 200), f"{first.text} {second.text}"
+            assert first.content == second.content
+            assert first.headers["PAYMENT-RESPONSE"] == second.headers["PAYMENT-RESPONSE"]
+            jobs.add(first.json()["vendorJobId"])
     assert len(jobs) == 20
     assert len([log for log in buyer.transfers() if log.blockNumber > buyer.first_block]) == 20
     assert transactions(practice) - before == 20, "no settlement was asked for twice, not even in vain"
@@ -173,8 +173,8 @@ def ended(two: tuple[httpx.Client, httpx.Client], job: str) -> dict[str, Any] | 
 def test_workers_count_an_address_together(pair: SellerProcess) -> None:
     """By the bytes of its inputs, of an address that is no other test's: they come back in an hour."""
     with at_each_worker(pair, "127.0.0.2") as clients:
-        one, other = clients.values()
-        assert [put_input(http) for http in (one, one, one, other, one)] == [200, 200, 200, 429, 429]
+        first, second = clients.values()
+        assert [put_input(http) for http in (one, one, first, second, one)] == [200, 200, 200, 429, 429]
 
 
 def put_input(http: httpx.Client) -> int:
